@@ -1,0 +1,1 @@
+"""Settings of a conversation: schema, layers and the values and texts that ship as data files."""

@@ -1,0 +1,70 @@
+"""The one hierarchy of errors. A class carries a stable `kind` for programs; its text is for people."""
+
+from typing import ClassVar, Literal, get_args
+
+ErrorKind = Literal[
+    "internal",
+    "config",
+    "start_failed",
+    "worker_crashed",
+    "turn_aborted",
+    "model_error",
+    "unauthorized",
+    "usage_limit",
+    "approval_unavailable",
+    "overloaded",
+    "session_busy",
+    "session_unknown",
+    "session_unreadable",
+]
+"""Every value that `structuredContent.error.kind` can take."""
+
+ERROR_KINDS: frozenset[str] = frozenset(get_args(ErrorKind))
+
+
+class GreenroomError(Exception):
+    """Base of every error that Greenroom raises on purpose. `str(error)` says what happened and what to do next."""
+
+    kind: ClassVar[ErrorKind] = "internal"
+
+
+class ConfigError(GreenroomError):
+    """A setting is unknown, of the wrong type or contradicts another; the text names key, value and what is allowed."""
+
+    kind = "config"
+
+
+class StartError(GreenroomError):
+    """A conversation could not be started for a reason other than its configuration."""
+
+    kind = "start_failed"
+
+
+class ModelError(GreenroomError):
+    """The model's server refused, failed or broke off, and retrying is over."""
+
+    kind = "model_error"
+
+
+class UsageLimitError(ModelError):
+    """The account behind the credential has used up what it may use."""
+
+    kind = "usage_limit"
+
+
+class UnauthorizedError(ModelError):
+    """There is no credential for the model, or it was refused."""
+
+    kind = "unauthorized"
+
+
+class SessionFileError(GreenroomError):
+    """A session file cannot be read back into a conversation."""
+
+    kind = "session_unreadable"
+
+
+class SessionBusyError(GreenroomError):
+    """Another process writes the session file; the text names it."""
+
+    kind = "session_busy"

@@ -1,0 +1,1 @@
+"""The process that a client starts, and those it keeps beside it: front end, nursery, auth broker, command line."""

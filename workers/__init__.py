@@ -1,0 +1,1 @@
+"""The actor that hosts one conversation, and what it does. Its only public face is `workers.entry`."""
