@@ -31,40 +31,48 @@ class GreenroomError(Exception):
 class ConfigError(GreenroomError):
     """A setting is unknown, of the wrong type or contradicts another; the text names key, value and what is allowed."""
 
-    kind = "config"
+    kind: ClassVar[ErrorKind] = "config"
 
 
 class StartError(GreenroomError):
     """A conversation could not be started for a reason other than its configuration."""
 
-    kind = "start_failed"
+    kind: ClassVar[ErrorKind] = "start_failed"
 
 
 class ModelError(GreenroomError):
     """The model's server refused, failed or broke off, and retrying is over."""
 
-    kind = "model_error"
+    kind: ClassVar[ErrorKind] = "model_error"
 
 
 class UsageLimitError(ModelError):
     """The account behind the credential has used up what it may use."""
 
-    kind = "usage_limit"
+    kind: ClassVar[ErrorKind] = "usage_limit"
 
 
 class UnauthorizedError(ModelError):
     """There is no credential for the model, or it was refused."""
 
-    kind = "unauthorized"
+    kind: ClassVar[ErrorKind] = "unauthorized"
 
 
 class SessionFileError(GreenroomError):
     """A session file cannot be read back into a conversation."""
 
-    kind = "session_unreadable"
+    kind: ClassVar[ErrorKind] = "session_unreadable"
 
 
 class SessionBusyError(GreenroomError):
     """Another process writes the session file; the text names it."""
 
-    kind = "session_busy"
+    kind: ClassVar[ErrorKind] = "session_busy"
+
+
+class LocalProtocolError(GreenroomError):
+    """We broke a protocol, for instance by answering one request twice. A bug of ours."""
+
+
+class RemoteProtocolError(GreenroomError):
+    """The other side sent something that is no message of the protocol. The text never repeats what it was."""

@@ -1,0 +1,122 @@
+"""What a new process is told at its birth, and what the nursery and the supervisor say to each other.
+
+A `Birth` reaches its process through fork or through an inherited socket, never through a file, the environment or the
+command line: it holds the process's secret key.
+"""
+
+from typing import ClassVar, Final, Literal, TypeAlias
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from protocol.errors import RemoteProtocolError
+from protocol.ids import WorkerId
+from protocol.mailbox import pack, unpack
+
+
+class KeyPair(BaseModel):
+    """A CURVE key pair, both halves in Z85."""
+
+    model_config = ConfigDict(frozen=True)
+
+    public: str
+    secret: str = Field(repr=False)
+
+
+class Birth(BaseModel):
+    """Base of what every child is told."""
+
+    model_config = ConfigDict(frozen=True)
+
+    id: WorkerId
+    keys: KeyPair
+    supervisor_pid: int
+    codex_home: str
+    log_level: str = "warning"
+
+
+class WorkerBirth(Birth):
+    """What a worker is told. Its conversation comes later, as a message."""
+
+    role: Literal["worker"] = "worker"
+    mailbox_address: str
+    mailbox_key: str
+    """Public key of the supervisor's mailbox socket."""
+    broker_address: str
+    broker_key: str
+
+
+class BrokerBirth(Birth):
+    """What the auth broker is told: whom to admit, and the secrets that no other process is given."""
+
+    role: Literal["broker"] = "broker"
+    address: str
+    broadcast_address: str
+    supervisor_key: str
+    """Public key under which the supervisor's questions come."""
+    admitted: dict[WorkerId, str] = {}
+    """Workers that may already be on their way: public key by worker."""
+    preferred_mode: Literal["chatgpt", "apikey"] = "chatgpt"
+    secrets: dict[str, str] = Field(default_factory=dict, repr=False)
+    """Variables of the supervisor's environment that other processes are born without."""
+
+
+AnyBirth: TypeAlias = WorkerBirth | BrokerBirth
+
+
+class GiveBirth(BaseModel):
+    """Supervisor to nursery: fork a child."""
+
+    model_config = ConfigDict(frozen=True)
+
+    wire: ClassVar[bytes] = b"B"
+    birth: WorkerBirth | BrokerBirth = Field(discriminator="role")
+
+
+class Born(BaseModel):
+    """Nursery to supervisor: the child runs."""
+
+    model_config = ConfigDict(frozen=True)
+
+    wire: ClassVar[bytes] = b"b"
+    id: WorkerId
+    pid: int
+
+
+class NurseryReady(BaseModel):
+    """Nursery to supervisor: everything is imported."""
+
+    model_config = ConfigDict(frozen=True)
+
+    wire: ClassVar[bytes] = b"r"
+    pid: int
+
+
+class Exited(BaseModel):
+    """Nursery to supervisor: the child is gone and reaped."""
+
+    model_config = ConfigDict(frozen=True)
+
+    wire: ClassVar[bytes] = b"x"
+    id: WorkerId
+    pid: int
+    returncode: int
+    """As `subprocess` has it: the exit status, or minus the signal's number."""
+    max_rss: int
+    """Largest resident memory of its life, in bytes."""
+
+
+NurseryMessage: TypeAlias = GiveBirth | Born | NurseryReady | Exited
+
+_KINDS: Final[dict[bytes, type[NurseryMessage]]] = {kind.wire: kind for kind in (GiveBirth, Born, NurseryReady, Exited)}
+
+
+def datagram(message: NurseryMessage) -> bytes:
+    """Encode a message of the nursery channel."""
+    return message.wire + pack(message)
+
+
+def read_datagram(data: bytes) -> NurseryMessage:
+    """Decode a message of the nursery channel. Raises `RemoteProtocolError`."""
+    if data[:1] not in _KINDS:
+        raise RemoteProtocolError(f"unknown kind {data[:1]!r} on the nursery channel")
+    return unpack(_KINDS[data[:1]], data[1:])

@@ -1,0 +1,259 @@
+"""A JSON-RPC 2.0 peer over lines, free of I/O: bytes in, messages out, and no request is ever answered twice.
+
+Rules that it enforces (spec/wire 1.2 to 1.4 with the recommendations there):
+
+* One JSON value a line; a trailing carriage return and empty lines are ignored.
+* What is not JSON, not UTF-8 or longer than the limit is answered with -32700 and a null id, and reading goes on.
+* Ids are strings or integers and are echoed byte for byte; `7` and `"7"` are two ids. Other ids are answered with -32600.
+* `jsonrpc` may be missing; a wrong value is answered with -32600.
+* A batch is taken apart while `accept_batches` is set (MCP 2025-03-26 has them), otherwise refused with -32600.
+* A second request under an id that is still open is refused with -32600.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import Final, TypeAlias
+
+import msgspec
+
+from protocol.errors import LocalProtocolError
+
+RequestId: TypeAlias = int | str
+
+PARSE_ERROR: Final = -32700
+INVALID_REQUEST: Final = -32600
+METHOD_NOT_FOUND: Final = -32601
+INVALID_PARAMS: Final = -32602
+INTERNAL_ERROR: Final = -32603
+
+MAX_LINE: Final = 256 * 1024 * 1024
+"""Bytes that one line may have. A client that sends more gets an error for it instead of our memory."""
+
+encode: Final[Callable[[object], bytes]] = msgspec.json.Encoder().encode
+
+
+class Request(msgspec.Struct, frozen=True):
+    """A request of the other side that must be answered exactly once, with `Peer.respond` or `Peer.fail`."""
+
+    id: RequestId
+    raw_id: bytes
+    """The id as the other side wrote it."""
+    method: str
+    params: bytes | None
+    """Undecoded JSON; `None` where absent or null."""
+
+
+class Notification(msgspec.Struct, frozen=True):
+    """A message that gets no answer."""
+
+    method: str
+    params: bytes | None
+
+
+class Response(msgspec.Struct, frozen=True):
+    """The other side's answer to a request of ours. Exactly one of `result` and `error` is not `None`."""
+
+    id: RequestId
+    result: bytes | None
+    error: bytes | None
+
+
+class Malformed(msgspec.Struct, frozen=True):
+    """A line that fits no message. `reply` is the complete line to send back."""
+
+    reply: bytes
+    reason: str
+
+
+Message: TypeAlias = Request | Notification | Response | Malformed
+
+
+class _Envelope(msgspec.Struct):
+    jsonrpc: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+    id: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+    method: str | msgspec.UnsetType = msgspec.UNSET
+    params: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+    result: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+    error: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+
+
+_decode_envelope: Final = msgspec.json.Decoder(_Envelope).decode
+_decode_id: Final = msgspec.json.Decoder(int | str).decode
+_decode_batch: Final = msgspec.json.Decoder(list[msgspec.Raw]).decode
+
+
+def result_line(raw_id: bytes, result: bytes) -> bytes:
+    """Return the line of a successful response. `result` is JSON."""
+    return b'{"jsonrpc":"2.0","id":%b,"result":%b}\n' % (raw_id, result)
+
+
+def error_line(raw_id: bytes, code: int, message: str, data: object = None) -> bytes:
+    """Return the line of an error response; `data` is left out where it is `None`."""
+    error: dict[str, object] = {"code": code, "message": message}
+    if data is not None:
+        error["data"] = data
+    return b'{"jsonrpc":"2.0","id":%b,"error":%b}\n' % (raw_id, encode(error))
+
+
+def notification_line(method: str, params: object) -> bytes:
+    """Return the line of a notification."""
+    return b'{"jsonrpc":"2.0","method":%b,"params":%b}\n' % (encode(method), encode(params))
+
+
+class LineBuffer:
+    """Cuts a stream of bytes into lines, in linear time also for lines of many megabytes."""
+
+    def __init__(self, limit: int = MAX_LINE) -> None:
+        self._limit = limit
+        self._chunks: list[bytes] = []
+        self._size = 0
+        self._skipping = False
+
+    def feed(self, data: bytes) -> Iterator[bytes | None]:
+        """Yield each line completed by `data`, without its newline; `None` stands for a line beyond the limit."""
+        start = 0
+        while (end := data.find(b"\n", start)) >= 0:
+            self._keep(data[start:end])
+            yield self._take()
+            start = end + 1
+        self._keep(data[start:])
+
+    def finish(self) -> bytes | None:
+        """Return what stands after the last newline once the input has ended, `None` where nothing does."""
+        return self._take() or None
+
+    def _keep(self, piece: bytes) -> None:
+        self._size += len(piece)
+        if self._size > self._limit:
+            self._skipping = True
+            self._chunks.clear()
+        elif piece:
+            self._chunks.append(piece)
+
+    def _take(self) -> bytes | None:
+        line = None if self._skipping else b"".join(self._chunks)
+        self._chunks.clear()
+        self._size = 0
+        self._skipping = False
+        return line
+
+
+class Peer:
+    """Our end of one connection."""
+
+    def __init__(self, max_line: int = MAX_LINE) -> None:
+        self.accept_batches = False
+        self._lines = LineBuffer(max_line)
+        self._open: set[RequestId] = set()
+
+    @property
+    def open_requests(self) -> int:
+        """How many requests of the other side wait for their answer."""
+        return len(self._open)
+
+    def is_open(self, request: Request) -> bool:
+        """Tell whether a request still waits for its answer."""
+        return request.id in self._open
+
+    def receive(self, data: bytes) -> Iterator[Message]:
+        """Yield the messages that `data` completes, in order."""
+        for line in self._lines.feed(data):
+            yield from self._read_line(line)
+
+    def receive_end(self) -> Iterator[Message]:
+        """Yield what an unterminated last line holds."""
+        line = self._lines.finish()
+        if line is not None:
+            yield from self._read_line(line)
+
+    def respond(self, request: Request, result: bytes) -> bytes:
+        """Return the line that answers `request`. Raises `LocalProtocolError` if it was answered before."""
+        self._close(request)
+        return result_line(request.raw_id, result)
+
+    def fail(self, request: Request, code: int, message: str, data: object = None) -> bytes:
+        """Return the line that refuses `request`. Raises `LocalProtocolError` if it was answered before."""
+        self._close(request)
+        return error_line(request.raw_id, code, message, data)
+
+    def _close(self, request: Request) -> None:
+        if request.id not in self._open:
+            raise LocalProtocolError(f"request {request.id!r} ({request.method}) is not open")
+        self._open.remove(request.id)
+
+    def _read_line(self, line: bytes | None) -> Iterator[Message]:
+        if line is None:
+            yield _malformed(PARSE_ERROR, "Parse error: the line is too long")
+            return
+        line = line.strip()
+        if not line:
+            return
+        if line.startswith(b"["):
+            yield from self._read_batch(line)
+        else:
+            yield self._read_message(line)
+
+    def _read_batch(self, line: bytes) -> Iterator[Message]:
+        try:
+            members = _decode_batch(line)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+            yield _malformed(PARSE_ERROR, f"Parse error: {error}")
+            return
+        if not self.accept_batches or not members:
+            yield _malformed(INVALID_REQUEST, "Invalid Request: batches are not part of this protocol version")
+            return
+        for member in members:
+            yield self._read_message(bytes(member))
+
+    def _read_message(self, text: bytes) -> Message:
+        try:
+            envelope = _decode_envelope(text)
+        except msgspec.ValidationError as error:
+            return _malformed(INVALID_REQUEST, f"Invalid Request: {error}")
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+            return _malformed(PARSE_ERROR, f"Parse error: {error}")
+        return self._classify(envelope)
+
+    def _classify(self, envelope: _Envelope) -> Message:
+        raw_id = _bytes(envelope.id)
+        request_id = _request_id(raw_id)
+        if envelope.id is not msgspec.UNSET and request_id is None:
+            return _malformed(INVALID_REQUEST, "Invalid Request: an id is a string or an integer")
+        if _bytes(envelope.jsonrpc) not in (None, b'"2.0"'):
+            return _malformed(INVALID_REQUEST, 'Invalid Request: `jsonrpc` must be "2.0"', raw_id)
+        if isinstance(envelope.method, str):
+            return self._call(envelope.method, request_id, raw_id, _value(envelope.params))
+        if request_id is not None and (envelope.result is not msgspec.UNSET or envelope.error is not msgspec.UNSET):
+            return Response(request_id, _bytes(envelope.result), _bytes(envelope.error))
+        return _malformed(INVALID_REQUEST, "Invalid Request: neither a request nor a response", raw_id)
+
+    def _call(self, method: str, request_id: RequestId | None, raw_id: bytes | None, params: bytes | None) -> Message:
+        if request_id is None or raw_id is None:
+            return Notification(method, params)
+        if request_id in self._open:
+            return _malformed(INVALID_REQUEST, "Invalid Request: a request with this id is still open", raw_id)
+        self._open.add(request_id)
+        return Request(request_id, raw_id, method, params)
+
+
+def _malformed(code: int, reason: str, raw_id: bytes | None = None) -> Malformed:
+    return Malformed(error_line(raw_id or b"null", code, reason), reason)
+
+
+def _bytes(raw: msgspec.Raw | msgspec.UnsetType) -> bytes | None:
+    return None if isinstance(raw, msgspec.UnsetType) else bytes(raw)
+
+
+def _value(raw: msgspec.Raw | msgspec.UnsetType) -> bytes | None:
+    """Return a member's JSON, `None` where it is absent, null or not even valid JSON text (checked on decoding)."""
+    value = _bytes(raw)
+    return None if value == b"null" else value
+
+
+def _request_id(raw_id: bytes | None) -> RequestId | None:
+    if raw_id is None:
+        return None
+    try:
+        request_id: RequestId = _decode_id(raw_id)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return None
+    return request_id

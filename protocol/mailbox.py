@@ -1,0 +1,193 @@
+"""Messages between the supervisor and a worker: a kind, a msgpack header and, where there is one, a payload of JSON.
+
+An operation goes to the worker, a notice comes from it. Each header is a frozen pydantic model that is validated once,
+where it arrives; payloads pass through unread. Everything that concerns a conversation carries its id and incarnation,
+so that what an older process of it still says can be told apart.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import ClassVar, Final, Literal, NamedTuple, TypeAlias, TypeVar
+
+import msgpack  # type: ignore[import-untyped]
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from protocol.errors import ErrorKind, RemoteProtocolError
+from protocol.ids import ConversationId, Incarnation, TurnId, WorkerId
+
+MAX_HEADER: Final = 256 * 1024
+"""Bytes that a header may have; what is large travels as payload."""
+
+
+H = TypeVar("H", bound=BaseModel)
+
+
+class Header(BaseModel):
+    """Base of all headers. `wire` is the kind frame that announces it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="constants")
+
+    wire: ClassVar[bytes]
+
+
+class Addressed(Header):
+    """A header that belongs to one incarnation of one conversation."""
+
+    conversation_id: ConversationId
+    incarnation: Incarnation
+
+
+# Operations: supervisor to worker
+
+
+class Open(Addressed):
+    """Become this conversation. Payload: the overrides of the tool call as a JSON object."""
+
+    wire: ClassVar[bytes] = b"open"
+
+    cli_overrides: tuple[str, ...] = ()
+    resume: bool = False
+    """Whether the conversation has a session file to go on from."""
+
+
+class StartTurn(Addressed):
+    """Run a turn. Payload: the input items as a JSON array."""
+
+    wire: ClassVar[bytes] = b"turn"
+
+    turn_id: TurnId
+
+
+class Interrupt(Addressed):
+    """Abort the turn if it is the one that runs; it ends with `TurnEnded` as every turn does."""
+
+    wire: ClassVar[bytes] = b"interrupt"
+
+    turn_id: TurnId
+
+
+class Close(Header):
+    """Abort what runs, end every process of the conversation, save and leave."""
+
+    wire: ClassVar[bytes] = b"close"
+
+
+# Notices: worker to supervisor
+
+
+class Ready(Header):
+    """The worker is up and has its credentials channel; it waits for a conversation."""
+
+    wire: ClassVar[bytes] = b"ready"
+
+    worker_id: WorkerId
+    pid: int
+
+
+class Opened(Addressed):
+    """The worker has become the conversation."""
+
+    wire: ClassVar[bytes] = b"opened"
+
+    model: str
+    session_path: str
+
+
+class OpenFailed(Addressed):
+    """The conversation could not be opened. The worker leaves."""
+
+    wire: ClassVar[bytes] = b"open-failed"
+
+    error_kind: ErrorKind
+    message: str
+
+
+class Events(Addressed):
+    """Events of one turn, in order. Payload: their JSON, a newline between two of them."""
+
+    wire: ClassVar[bytes] = b"events"
+
+    turn_id: TurnId
+
+
+class TurnEnded(Addressed):
+    """The one end of a turn, after its last event. Payload: the last agent message as a JSON string (`""` for none)."""
+
+    wire: ClassVar[bytes] = b"turn-ended"
+
+    turn_id: TurnId
+    outcome: Literal["completed", "failed", "aborted"]
+    error_kind: ErrorKind | None = None
+    message: str | None = None
+    """The failure in words, or the reason of the abort."""
+
+
+Operation: TypeAlias = Open | StartTurn | Interrupt | Close
+Notice: TypeAlias = Ready | Opened | OpenFailed | Events | TurnEnded
+
+OPERATIONS: Final[Mapping[bytes, type[Operation]]] = {kind.wire: kind for kind in (Open, StartTurn, Interrupt, Close)}
+NOTICES: Final[Mapping[bytes, type[Notice]]] = {
+    kind.wire: kind for kind in (Ready, Opened, OpenFailed, Events, TurnEnded)
+}
+
+
+class ReceivedOperation(NamedTuple):
+    """An operation as it arrived."""
+
+    operation: Operation
+    payload: bytes
+
+
+class ReceivedNotice(NamedTuple):
+    """A notice as it arrived."""
+
+    notice: Notice
+    payload: bytes
+
+
+def frames(message: Operation | Notice, payload: bytes = b"") -> list[bytes]:
+    """Return the frames of a message."""
+    return [message.wire, pack(message), payload]
+
+
+def read_operation(parts: Sequence[bytes]) -> ReceivedOperation:
+    """Decode what the supervisor sent. Raises `RemoteProtocolError`."""
+    wire, header, payload = _three(parts)
+    return ReceivedOperation(unpack(_known(OPERATIONS, wire), header), payload)
+
+
+def read_notice(parts: Sequence[bytes]) -> ReceivedNotice:
+    """Decode what a worker sent. Raises `RemoteProtocolError`."""
+    wire, header, payload = _three(parts)
+    return ReceivedNotice(unpack(_known(NOTICES, wire), header), payload)
+
+
+def pack(header: BaseModel) -> bytes:
+    """Encode a header as msgpack."""
+    packed: bytes = msgpack.packb(header.model_dump())
+    return packed
+
+
+def unpack(kind: type[H], data: bytes) -> H:
+    """Decode and validate a header. Raises `RemoteProtocolError`, whose text does not repeat the data."""
+    if len(data) > MAX_HEADER:
+        raise RemoteProtocolError(f"header of {len(data)} bytes")
+    try:
+        return kind.model_validate(msgpack.unpackb(data))
+    except ValidationError as error:
+        places = ", ".join(".".join(map(str, fault["loc"])) for fault in error.errors(include_input=False))
+        raise RemoteProtocolError(f"header of {kind.__name__} does not fit at {places}") from None
+    except (ValueError, msgpack.UnpackException) as error:
+        raise RemoteProtocolError(f"header of {kind.__name__} is no msgpack: {type(error).__name__}") from None
+
+
+def _three(parts: Sequence[bytes]) -> tuple[bytes, bytes, bytes]:
+    if len(parts) != 3:
+        raise RemoteProtocolError(f"{len(parts)} frames in place of 3")
+    return parts[0], parts[1], parts[2]
+
+
+def _known(kinds: Mapping[bytes, type[H]], wire: bytes) -> type[H]:
+    try:
+        return kinds[wire]
+    except KeyError:
+        raise RemoteProtocolError(f"unknown kind {wire[:32]!r}") from None

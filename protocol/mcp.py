@@ -1,0 +1,138 @@
+"""The Model Context Protocol as Greenroom speaks it: versions, requests that are decoded, results that are sent.
+
+This module decides how fast `initialize` is answered, so it needs msgspec alone; what needs pydantic is in
+`protocol.arguments`.
+"""
+
+from typing import Final
+
+import msgspec
+
+from protocol.ids import ConversationId
+
+HANDSHAKE_VERSIONS: Final = ("2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25")
+NEWEST_HANDSHAKE_VERSION: Final = HANDSHAKE_VERSIONS[-1]
+BATCH_VERSIONS: Final = frozenset({"2025-03-26"})
+"""The only revision in which a receiver must take batches."""
+
+SERVER_NAME: Final = "codex-mcp-server"
+"""What clients of the reference look for; Greenroom names itself in `title` and in the user agent."""
+
+EVENT_METHOD: Final = "codex/event"
+
+
+class ClientInfo(msgspec.Struct, frozen=True):
+    """Who the client says it is."""
+
+    name: str
+    version: str
+    title: str | None = None
+
+
+class InitializeParams(msgspec.Struct, frozen=True, rename="camel"):
+    """Params of `initialize`; members that we do not use are ignored."""
+
+    protocol_version: str
+    client_info: ClientInfo
+    capabilities: dict[str, msgspec.Raw]
+
+
+class CallMeta(msgspec.Struct, frozen=True, rename="camel"):
+    """The part of `_meta` that we act on."""
+
+    progress_token: int | str | None = None
+
+
+class CallToolParams(msgspec.Struct, frozen=True):
+    """Params of `tools/call`. The arguments stay undecoded until the tool is known."""
+
+    name: str
+    arguments: msgspec.Raw = msgspec.Raw(b"null")
+    meta: CallMeta | None = msgspec.field(default=None, name="_meta")
+
+
+class CancelledParams(msgspec.Struct, frozen=True, rename="camel"):
+    """Params of `notifications/cancelled`. An id matches only in its own JSON type."""
+
+    request_id: int | str
+    reason: str | None = None
+
+
+decode_initialize: Final = msgspec.json.Decoder(InitializeParams).decode
+decode_call_tool: Final = msgspec.json.Decoder(CallToolParams).decode
+decode_cancelled: Final = msgspec.json.Decoder(CancelledParams).decode
+
+_encode: Final = msgspec.json.Encoder().encode
+
+
+def negotiate(version: str) -> str:
+    """Return the protocol version to answer with: the client's own where we know it, else the newest."""
+    return version if version in HANDSHAKE_VERSIONS else NEWEST_HANDSHAKE_VERSION
+
+
+def initialize_result(version: str, server_version: str, user_agent: str) -> bytes:
+    """Return the result of `initialize`."""
+    return _encode(
+        {
+            "protocolVersion": version,
+            "capabilities": {"tools": {"listChanged": False}},
+            "serverInfo": {
+                "name": SERVER_NAME,
+                "title": "Greenroom",
+                "version": server_version,
+                "user_agent": user_agent,
+            },
+        }
+    )
+
+
+class Failure(msgspec.Struct, frozen=True):
+    """What went wrong in a tool call: a stable kind for programs, a text for people, and further facts."""
+
+    kind: str
+    message: str
+    facts: dict[str, object] = {}
+
+
+def success_result(conversation_id: ConversationId, text_json: bytes) -> bytes:
+    """Return the result of a call that ended well. `text_json` is the agent's last message as a JSON string."""
+    return b'{"content":[{"type":"text","text":%b}],"structuredContent":{"threadId":%b,"content":%b}}' % (
+        text_json,
+        _encode(conversation_id),
+        text_json,
+    )
+
+
+def failure_result(failure: Failure, conversation_id: ConversationId | None = None) -> bytes:
+    """Return the result of a call that failed; structured content only where a conversation exists.
+
+    The member `error` beside the valid form is what clients of August 2025 look for (spec/wire 3.6).
+    """
+    result: dict[str, object] = {"content": [{"type": "text", "text": failure.message}]}
+    if conversation_id is not None:
+        result["structuredContent"] = {
+            "threadId": conversation_id,
+            "content": failure.message,
+            "error": {"kind": failure.kind, "message": failure.message, **failure.facts},
+        }
+        result["error"] = failure.message
+    result["isError"] = True
+    return _encode(result)
+
+
+class EventFrame:
+    """Makes `codex/event` lines out of a worker's events without looking into them."""
+
+    __slots__ = ("_between", "_head", "_tail")
+
+    def __init__(self, raw_request_id: bytes, conversation_id: ConversationId, event_id: str) -> None:
+        self._head = b'{"jsonrpc":"2.0","method":"codex/event","params":{"_meta":{"requestId":%b,"threadId":%b},' % (
+            raw_request_id,
+            _encode(conversation_id),
+        ) + b'"id":%b,"msg":' % _encode(event_id)
+        self._tail = b"}}\n"
+        self._between = self._tail + self._head
+
+    def splice(self, events: bytes) -> bytes:
+        """Return one line for each event. `events` are JSON objects with a newline between two of them."""
+        return self._head + events.replace(b"\n", self._between) + self._tail
