@@ -4,7 +4,7 @@ Rules that it enforces (spec/wire 1.2 to 1.4 with the recommendations there):
 
 * One JSON value a line; a trailing carriage return and empty lines are ignored.
 * What is not JSON, not UTF-8 or longer than the limit is answered with -32700 and a null id, and reading goes on.
-* Ids are strings or integers and are echoed byte for byte; `7` and `"7"` are two ids. Other ids are answered with -32600.
+* Ids are strings or integers, echoed byte for byte; `7` and `"7"` are two ids. Any other id is answered with -32600.
 * `jsonrpc` may be missing; a wrong value is answered with -32600.
 * A batch is taken apart while `accept_batches` is set (MCP 2025-03-26 has them), otherwise refused with -32600.
 * A second request under an id that is still open is refused with -32600.

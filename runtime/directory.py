@@ -1,0 +1,41 @@
+"""The private directory in which an instance keeps its sockets."""
+
+import os
+import shutil
+import stat
+import tempfile
+from collections.abc import Mapping
+
+from protocol.errors import StartError
+
+_LONGEST = 80
+"""Bytes that the directory's path may have: a socket's address must fit into 108 with its name."""
+
+
+def create(environment: Mapping[str, str]) -> str:
+    """Create a fresh directory that only this user can enter, and return its path.
+
+    It lies below `XDG_RUNTIME_DIR` where that is ours and short enough, else below the directory for temporary files.
+    """
+    runtime = environment.get("XDG_RUNTIME_DIR", "")
+    base = runtime if runtime and _is_ours(runtime) and len(runtime) <= _LONGEST - 30 else "/tmp"
+    parent = os.path.join(base, "greenroom" if base == runtime else f"greenroom-{os.getuid()}")
+    try:
+        os.mkdir(parent, 0o700)
+    except FileExistsError:
+        if not _is_ours(parent):
+            raise StartError(f"{parent} exists and is not a directory of this user alone; remove it") from None
+    return tempfile.mkdtemp(prefix=f"{os.getpid()}-", dir=parent)
+
+
+def remove(path: str) -> None:
+    """Remove an instance's directory with what is in it."""
+    shutil.rmtree(path, ignore_errors=True)
+
+
+def _is_ours(path: str) -> bool:
+    try:
+        facts = os.lstat(path)
+    except OSError:
+        return False
+    return stat.S_ISDIR(facts.st_mode) and facts.st_uid == os.getuid() and not facts.st_mode & 0o077

@@ -1,0 +1,37 @@
+"""What a process does to itself at its start so that others of the same user cannot look into it."""
+
+import ctypes
+import sys
+
+_PR_SET_DUMPABLE = 4
+_PR_SET_NAME = 15
+_PR_SET_CHILD_SUBREAPER = 36
+_PT_DENY_ATTACH = 31
+_LINUX = sys.platform.startswith("linux")
+
+
+def _libc() -> ctypes.CDLL:
+    return ctypes.CDLL(None, use_errno=True)
+
+
+def make_undumpable() -> None:
+    """Deny memory, environment and descriptors to other processes of the same user (prctl(2), PR_SET_DUMPABLE).
+
+    An exec resets it, so each of our processes calls this first thing.
+    """
+    if _LINUX:
+        _libc().prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
+    elif sys.platform == "darwin":
+        _libc().ptrace(_PT_DENY_ATTACH, 0, None, 0)
+
+
+def set_name(name: str) -> None:
+    """Set the name that `ps` and `top` show; the kernel keeps 15 bytes."""
+    if _LINUX:
+        _libc().prctl(_PR_SET_NAME, name.encode()[:15], 0, 0, 0)
+
+
+def adopt_orphans() -> None:
+    """Become the parent of descendants whose own parent dies (PR_SET_CHILD_SUBREAPER), so that none escapes."""
+    if _LINUX:
+        _libc().prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
