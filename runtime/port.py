@@ -38,7 +38,7 @@ class Port:
         self._socket = socket
         self._on_message = on_message
         self._loop = asyncio.get_running_loop()
-        self._descriptor: int = socket.getsockopt(zmq.FD)
+        self._descriptor = int(socket.getsockopt(zmq.FD))
         self._look_scheduled = False
         self._paused = False
         self._closed = False
@@ -92,8 +92,7 @@ class Port:
             self._wake_writers()
 
     def _events(self) -> int:
-        events: int = self._socket.getsockopt(zmq.EVENTS)
-        return events
+        return int(self._socket.getsockopt(zmq.EVENTS))
 
     def _look_soon(self) -> None:
         if not self._look_scheduled:
