@@ -43,6 +43,8 @@ class WorkerBirth(Birth):
     """Public key of the supervisor's mailbox socket."""
     broker_address: str
     broker_key: str
+    broadcast_address: str = ""
+    """Where the broker tells of changes; nobody listens where it is empty."""
 
 
 class BrokerBirth(Birth):
@@ -58,6 +60,14 @@ class BrokerBirth(Birth):
     preferred_mode: Literal["chatgpt", "apikey"] = "chatgpt"
     secrets: dict[str, str] = Field(default_factory=dict, repr=False)
     """Variables of the supervisor's environment that other processes are born without."""
+    issuer: str | None = None
+    """`GREENROOM_ISSUER`: base address of the issuer of tokens."""
+    refresh_url: str | None = None
+    """`CODEX_REFRESH_TOKEN_URL_OVERRIDE`: where refresh tokens are redeemed."""
+    revoke_url: str | None = None
+    """`CODEX_REVOKE_TOKEN_URL_OVERRIDE`: where tokens are revoked."""
+    client_id: str | None = None
+    """`CODEX_APP_SERVER_LOGIN_CLIENT_ID`: the name under which we are known to the issuer."""
 
 
 AnyBirth: TypeAlias = WorkerBirth | BrokerBirth

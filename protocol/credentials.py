@@ -5,7 +5,7 @@ kind. Every question carries an id that its answer repeats; answers may come in 
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, ClassVar, Final, Literal, NamedTuple, TypeAlias
+from typing import Annotated, ClassVar, Final, Literal, NamedTuple, TypeAlias, get_args
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -28,6 +28,10 @@ AuthErrorCode: TypeAlias = Literal[
     "identity_mismatch",
     "not_refreshable",
     "not_supported",
+    "command_failed",
+    "not_found",
+    "login_failed",
+    "storage_failed",
     "forbidden",
     "deadline_exceeded",
     "protocol",
@@ -98,6 +102,29 @@ class ReportUnauthorized(Body):
     deadline_ms: Deadline = 15_000
 
 
+class TokenCommand(BaseModel):
+    """A program of the user whose output is the bearer of a provider (`model_providers.*.auth`)."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    command: str
+    args: tuple[str, ...] = ()
+    cwd: str | None = None
+    """Where it runs; the Codex home where nothing is said."""
+    timeout_ms: int = Field(5_000, gt=0)
+    refresh_interval_ms: int = Field(300_000, ge=0)
+    """How long a token is kept; 0 = until the server refuses it."""
+
+
+class GetProviderToken(Body):
+    """Ask for the bearer that a provider's command prints. It is run once for all who ask."""
+
+    wire: ClassVar[bytes] = b"get-provider-token"
+    command: TokenCommand
+    rejected: int | None = None
+    """Serial of the token that the provider's server refused."""
+
+
 class Acknowledge(Body):
     """Say that a broadcast change has been seen. It gets no answer."""
 
@@ -129,6 +156,41 @@ class GetStatus(Body):
     include_token: bool = False
     refresh: bool = False
     deadline_ms: Deadline = 15_000
+
+
+class LoginStart(Body):
+    """Begin a login; one that is under way ends as replaced."""
+
+    wire: ClassVar[bytes] = b"login-start"
+    method: Literal["browser", "device"] = "browser"
+    deadline_ms: Deadline = 30_000
+
+
+class LoginCancel(Body):
+    """End a login that is under way."""
+
+    wire: ClassVar[bytes] = b"login-cancel"
+    login_id: str
+
+
+class LoginApiKey(Body):
+    """Log in with an API key."""
+
+    wire: ClassVar[bytes] = b"login-api-key"
+    api_key: str = Field(repr=False)
+
+
+class Logout(Body):
+    """Remove the store. `revoke`: tell the issuer as well, as far as it listens."""
+
+    wire: ClassVar[bytes] = b"logout"
+    revoke: bool = False
+
+
+class Reload(Body):
+    """Look at the store now."""
+
+    wire: ClassVar[bytes] = b"reload"
 
 
 # Answers
@@ -177,16 +239,56 @@ class UnauthorizedReport(Body):
     wire: ClassVar[bytes] = b"unauthorized-report"
     outcome: UnauthorizedOutcome
     snapshot: Snapshot | None = None
+    user_text: str | None = None
+    retry_after_ms: int | None = None
+
+
+class ProviderToken(Body):
+    """Answers `GetProviderToken`."""
+
+    wire: ClassVar[bytes] = b"provider-token"
+    serial: int
+    token: str = Field(repr=False)
 
 
 class Status(Body):
-    """Answers `GetStatus`."""
+    """Answers `GetStatus`. `mode` is `none` as well where there is a login but no token to be had from it."""
 
     wire: ClassVar[bytes] = b"status-report"
     mode: AuthMode
     state: AuthState
     generation: int
     token: str | None = Field(None, repr=False)
+    email: str | None = None
+    plan_type: str | None = None
+
+
+class LoginStarted(Body):
+    """Answers `LoginStart`. `LoginComplete` follows, once."""
+
+    wire: ClassVar[bytes] = b"login-started"
+    login_id: str
+    url: str = Field(repr=False)
+    """What the user opens in a browser."""
+    user_code: str | None = None
+    """What the user enters there, for a login of the method `device`."""
+
+
+class InForce(Body):
+    """Answers `LoginApiKey` and `Logout`: what is in force now."""
+
+    wire: ClassVar[bytes] = b"in-force"
+    mode: AuthMode
+    removed: bool = False
+    """Whether a logout found a store to remove."""
+
+
+class Reloaded(Body):
+    """Answers `Reload`."""
+
+    wire: ClassVar[bytes] = b"reloaded"
+    changed: bool
+    generation: int
 
 
 class Done(Body):
@@ -219,6 +321,26 @@ class AuthChanged(Body):
     reason: Literal["login", "logout", "refresh", "external", "env"]
 
 
+class LoginComplete(Body):
+    """Tells the supervisor that a login has ended, once for each."""
+
+    wire: ClassVar[bytes] = b"login-complete"
+    login_id: str
+    success: bool
+    error: str | None = None
+    mode: AuthMode = "none"
+    """What is in force now."""
+
+
+class AuthProblem(Body):
+    """Tells the supervisor of something that a person has to see to."""
+
+    wire: ClassVar[bytes] = b"auth-problem"
+    state: AuthState
+    reason: str
+    user_text: str
+
+
 class Stopping(Body):
     """Tells everyone that the broker will be gone."""
 
@@ -226,23 +348,47 @@ class Stopping(Body):
     grace_ms: int
 
 
-Question: TypeAlias = Hello | GetAuth | GetEnvironment | ReportUnauthorized | Acknowledge | Attach | Detach | GetStatus
-Answer: TypeAlias = Welcome | Snapshot | Environment | UnauthorizedReport | Status | Done | AuthError
-Broadcast: TypeAlias = AuthChanged | Stopping
+Question: TypeAlias = (
+    Hello
+    | GetAuth
+    | GetEnvironment
+    | ReportUnauthorized
+    | GetProviderToken
+    | Acknowledge
+    | Attach
+    | Detach
+    | GetStatus
+    | LoginStart
+    | LoginCancel
+    | LoginApiKey
+    | Logout
+    | Reload
+)
+Answer: TypeAlias = (
+    Welcome
+    | Snapshot
+    | Environment
+    | UnauthorizedReport
+    | ProviderToken
+    | Status
+    | LoginStarted
+    | InForce
+    | Reloaded
+    | Done
+    | AuthError
+)
+Broadcast: TypeAlias = AuthChanged | LoginComplete | AuthProblem | Stopping
 
 WORKER_MAY: Final[frozenset[bytes]] = frozenset(
-    kind.wire for kind in (Hello, GetAuth, GetEnvironment, ReportUnauthorized, Acknowledge)
+    kind.wire for kind in (Hello, GetAuth, GetEnvironment, ReportUnauthorized, GetProviderToken, Acknowledge)
 )
-SUPERVISOR_MAY: Final[frozenset[bytes]] = frozenset(kind.wire for kind in (Attach, Detach, GetStatus, Acknowledge))
+SUPERVISOR_MAY: Final[frozenset[bytes]] = frozenset(
+    kind.wire for kind in (Attach, Detach, GetStatus, LoginStart, LoginCancel, LoginApiKey, Logout, Reload)
+)
 
-QUESTIONS: Final[Mapping[bytes, type[Question]]] = {
-    kind.wire: kind
-    for kind in (Hello, GetAuth, GetEnvironment, ReportUnauthorized, Acknowledge, Attach, Detach, GetStatus)
-}
-ANSWERS: Final[Mapping[bytes, type[Answer]]] = {
-    kind.wire: kind for kind in (Welcome, Snapshot, Environment, UnauthorizedReport, Status, Done, AuthError)
-}
-BROADCASTS: Final[Mapping[bytes, type[Broadcast]]] = {kind.wire: kind for kind in (AuthChanged, Stopping)}
+QUESTIONS: Final[Mapping[bytes, type[Question]]] = {kind.wire: kind for kind in get_args(Question)}
+ANSWERS: Final[Mapping[bytes, type[Answer]]] = {kind.wire: kind for kind in get_args(Answer)}
+BROADCASTS: Final[Mapping[bytes, type[Broadcast]]] = {kind.wire: kind for kind in get_args(Broadcast)}
 
 
 class ReceivedQuestion(NamedTuple):
@@ -281,3 +427,10 @@ def read_answer(parts: Sequence[bytes]) -> ReceivedAnswer:
     if len(parts) != 3 or parts[0] not in ANSWERS:
         raise RemoteProtocolError("not an answer of the auth broker")
     return ReceivedAnswer(parts[1], unpack(ANSWERS[parts[0]], parts[2]))
+
+
+def read_broadcast(parts: Sequence[bytes]) -> Broadcast:
+    """Decode a broadcast. Raises `RemoteProtocolError`."""
+    if len(parts) != 2 or parts[0] not in BROADCASTS:
+        raise RemoteProtocolError("not a broadcast of the auth broker")
+    return unpack(BROADCASTS[parts[0]], parts[1])

@@ -64,6 +64,12 @@ class SessionFileError(GreenroomError):
     kind: ClassVar[ErrorKind] = "session_unreadable"
 
 
+class SessionUnknownError(GreenroomError):
+    """There is no conversation under an id: not in this run, and no session file."""
+
+    kind: ClassVar[ErrorKind] = "session_unknown"
+
+
 class SessionBusyError(GreenroomError):
     """Another process writes the session file; the text names it."""
 

@@ -47,6 +47,8 @@ class Open(Addressed):
     cli_overrides: tuple[str, ...] = ()
     resume: bool = False
     """Whether the conversation has a session file to go on from."""
+    user_agent: str
+    """How the model's servers are told who we are and for whom."""
 
 
 class StartTurn(Addressed):

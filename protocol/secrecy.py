@@ -1,6 +1,5 @@
 """A secret that does not show itself: not in a repr, a log line, a traceback or a pickle."""
 
-import hmac
 from typing import NoReturn, SupportsIndex
 
 
@@ -22,7 +21,9 @@ class Secret:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Secret):
             return NotImplemented
-        return hmac.compare_digest(self._value.encode(), other._value.encode())
+        from hmac import compare_digest  # costs more than all the rest of this module
+
+        return compare_digest(self._value.encode(), other._value.encode())
 
     def __hash__(self) -> int:
         return id(type(self))
@@ -32,3 +33,12 @@ class Secret:
 
     def __reduce_ex__(self, protocol: SupportsIndex) -> NoReturn:
         raise TypeError("a secret is not pickled")
+
+
+_SECRET_WORDS = ("KEY", "SECRET", "TOKEN", "PASSWORD", "CREDENTIAL")
+
+
+def is_secret_name(name: str) -> bool:
+    """Tell whether an environment variable of this name is taken for a secret."""
+    upper = name.upper()
+    return any(word in upper for word in _SECRET_WORDS)

@@ -18,17 +18,22 @@ class Admission:
 
     def __init__(self, context: "zmq.Context[zmq.Socket[bytes]]") -> None:
         self._names: dict[bytes, str] = {}
+        self._keys: dict[str, bytes] = {}
         socket = context.socket(zmq.REP)
         socket.bind(_ZAP_ADDRESS)
         self._port = Port(socket, self._answer)
 
     def admit(self, public_key: str, name: str) -> None:
         """Let in whoever proves to hold the secret half of `public_key` (Z85), under `name`."""
-        self._names[zmq.utils.z85.decode(public_key)] = name
+        key = zmq.utils.z85.decode(public_key)
+        self._names[key] = name
+        self._keys[name] = key
 
     def revoke(self, name: str) -> None:
         """Let nobody in under `name` any more. Connections that stand are the caller's to drop."""
-        self._names = {key: holder for key, holder in self._names.items() if holder != name}
+        key = self._keys.pop(name, None)
+        if key is not None:
+            del self._names[key]
 
     def close(self) -> None:
         """Stop answering; handshakes then fail."""

@@ -1,0 +1,57 @@
+"""Reads one TOML file into plain values, and says where it is broken."""
+
+import re
+import tomllib
+from typing import Final, TypeAlias
+
+from protocol.errors import ConfigError
+
+Table: TypeAlias = dict[str, object]
+"""What TOML parses to: strings, numbers, booleans, dates, lists and further tables by key."""
+
+_POSITION: Final = re.compile(r" \(at (?:line (\d+), column (\d+)|end of document)\)$")
+
+
+def read_document(path: str) -> Table:
+    """Return the file's top-level table, an empty one where there is no file. Raises `ConfigError`."""
+    try:
+        with open(path, "rb") as stream:
+            content = stream.read()
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"failed to read {path}: {reason(error)}") from error
+    return _parse(path, content)
+
+
+def reason(error: OSError | ValueError) -> str:
+    """Say why a file could not be read, without the path and the number."""
+    return (error.strerror if isinstance(error, OSError) else None) or str(error)
+
+
+def _parse(path: str, content: bytes) -> Table:
+    try:
+        text = content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        line, column = _end(content[: error.start].decode("utf-8"))
+        raise ConfigError(f"failed to parse {path} at line {line}, column {column}: not UTF-8") from None
+    try:
+        return tomllib.loads(text)
+    except RecursionError:
+        raise ConfigError(f"failed to parse {path}: nested too deeply") from None
+    except ValueError as error:
+        # `from None`: the chained error would hold the whole file, secrets included.
+        raise ConfigError(f"failed to parse {path} {_fault(text, str(error))}") from None
+
+
+def _fault(text: str, message: str) -> str:
+    found = _POSITION.search(message)
+    if found is None:
+        return f"as TOML: {message}"
+    line, column = (int(found[1]), int(found[2])) if found[1] else _end(text)
+    return f"at line {line}, column {column}: {message[: found.start()]}"
+
+
+def _end(text: str) -> tuple[int, int]:
+    """Return line and column, both from 1, of what would follow `text`."""
+    return text.count("\n") + 1, len(text) - text.rfind("\n")

@@ -1,0 +1,102 @@
+"""Which variables of our environment a command of the model gets to see."""
+
+import re
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
+from typing import Final, Literal, Self, TypeAlias
+
+from pydantic import Field, model_validator
+from pydantic_core import PydanticCustomError
+
+from config.section import Section, Strings
+
+Inherit: TypeAlias = Literal["all", "core", "none"]
+
+SECRET_PATTERNS: Final = ("*KEY*", "*SECRET*", "*TOKEN*")
+"""Names that are dropped unless the policy says `ignore_default_excludes`."""
+
+WITHHELD_PATTERNS: Final = ("OPENAI_API_KEY", "CODEX_API_KEY", "CODEX_ACCESS_TOKEN", "CODEX_*_OVERRIDE")
+"""Our own credentials and switches: no policy hands them on."""
+
+CORE_NAMES: Final = frozenset(
+    {"HOME", "LANG", "LC_ALL", "LC_CTYPE", "LOGNAME", "PATH", "SHELL", "TEMP", "TMP", "TMPDIR", "USER", "USERNAME"}
+)
+"""What `inherit = "core"` starts from."""
+
+
+class ShellEnvironmentPolicy(Section):
+    """The table `shell_environment_policy`. Patterns have `*` for any run of characters and `?` for one."""
+
+    inherit: Inherit = "all"
+    ignore_default_excludes: bool = False
+    """Whether names that look like secrets are kept. Later releases of the reference keep them unless told otherwise;
+    here, as in the first, they are dropped."""
+    exclude: Strings = ()
+    set: dict[str, str] = Field(default_factory=dict, repr=False)
+    """Variables that are added whatever their names, then subject to `include_only` alone."""
+    include_only: Strings = ()
+    filters: dict[str, Literal["include", "exclude"]] = Field(default_factory=dict)
+    """The later form of `exclude` and `include_only`: pattern → what to do with it."""
+
+    @model_validator(mode="after")
+    def _one_form(self) -> Self:
+        if self.filters and (self.exclude or self.include_only):
+            raise PydanticCustomError("conflict", "`filters` cannot be combined with `exclude` or `include_only`")
+        return self
+
+    @property
+    def excluded(self) -> tuple[str, ...]:
+        """Patterns of names to drop, from whichever form."""
+        return (*self.exclude, *(pattern for pattern, deed in self.filters.items() if deed == "exclude"))
+
+    @property
+    def included(self) -> tuple[str, ...]:
+        """Patterns one of which a name must match; empty where any name will do."""
+        return (*self.include_only, *(pattern for pattern, deed in self.filters.items() if deed == "include"))
+
+
+def shell_environment(policy: ShellEnvironmentPolicy, environment: Mapping[str, str]) -> dict[str, str]:
+    """Return the whole environment of a command (spec/agent-core 6.4)."""
+    dropped = [*WITHHELD_PATTERNS, *policy.excluded]
+    if not policy.ignore_default_excludes:
+        dropped += SECRET_PATTERNS
+    variables = {
+        name: value for name, value in _inherited(policy.inherit, environment) if not matches_any(name, dropped)
+    }
+    variables.update(policy.set)
+    if policy.included:
+        variables = {name: value for name, value in variables.items() if matches_any(name, policy.included)}
+    return variables
+
+
+def is_secret_name(name: str) -> bool:
+    """Tell whether a variable of this name must be taken for a secret."""
+    return matches_any(name, SECRET_PATTERNS)
+
+
+def matches_any(name: str, patterns: Iterable[str]) -> bool:
+    """Tell whether the whole name matches a pattern. Only ASCII letters match in either case."""
+    return any(_compiled(pattern).fullmatch(name) for pattern in patterns)
+
+
+def _inherited(inherit: Inherit, environment: Mapping[str, str]) -> Iterable[tuple[str, str]]:
+    match inherit:
+        case "all":
+            return environment.items()
+        case "core":
+            return ((name, value) for name, value in environment.items() if name in CORE_NAMES)
+        case "none":
+            return ()
+
+
+@lru_cache(maxsize=256)
+def _compiled(pattern: str) -> re.Pattern[str]:
+    first, *rest = (_literal(piece) for piece in pattern.split("*"))
+    # Atomic groups take the first place where a piece fits and never try another: linear, however many stars.
+    inner = "".join(f"(?>.*?{piece})" for piece in rest[:-1])
+    last = f".*{rest[-1]}" if rest else ""
+    return re.compile(first + inner + last, re.ASCII | re.DOTALL | re.IGNORECASE)
+
+
+def _literal(piece: str) -> str:
+    return "".join("." if character == "?" else re.escape(character) for character in piece)

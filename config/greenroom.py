@@ -1,0 +1,42 @@
+"""Our own settings, the table `[greenroom]`: all that the front process needs of the file, and quick to import."""
+
+from collections.abc import Sequence
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+from pydantic_core import PydanticCustomError
+
+from config.faults import alternatives
+from config.layers import layered
+from config.overrides import parse_assignment
+from config.section import Section, check
+
+
+class GreenroomTable(Section):
+    """The table itself. Being ours alone, it takes no unknown keys."""
+
+    engine: Literal["fork", "spawn"] | None = None
+    """How workers are born; `None` = as suits the platform."""
+    idle_workers: Annotated[int, Field(ge=0, le=64)] = 2
+    """Workers that wait, ready, for the next conversation."""
+    events: Literal["full", "progress", "off"] = "full"
+    """What clients are told while a turn runs."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _known_keys(cls, table: object) -> object:
+        unknown = next((key for key in table if key not in cls.model_fields), None) if isinstance(table, dict) else None
+        if unknown is not None:
+            allowed = alternatives(tuple(cls.model_fields))
+            raise PydanticCustomError(
+                "unknown_field",
+                "unknown field `{unknown}`, expected {allowed}",
+                {"unknown": str(unknown), "allowed": allowed},
+            )
+        return table
+
+
+def server_settings(home: str, cli_overrides: Sequence[str]) -> GreenroomTable:
+    """Return the table; the rest of the file is parsed but not checked. Raises `ConfigError`."""
+    table = layered(home, map(parse_assignment, cli_overrides))
+    return check(GreenroomTable, table.get("greenroom", {}), ("greenroom",))

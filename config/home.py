@@ -1,0 +1,69 @@
+"""Where the Codex home is, and the variables that its `.env` adds to the environment."""
+
+import os
+from collections.abc import Mapping
+from typing import Final
+
+from config.document import reason
+from protocol.errors import ConfigError
+
+PROTECTED_PREFIX: Final = "CODEX_"
+"""Variables of this prefix steer the program itself, so that a file may not set them."""
+
+
+def codex_home(environment: Mapping[str, str]) -> str:
+    """Return the absolute path of the Codex home.
+
+    `CODEX_HOME`, where set and not empty, must name an existing directory, and its symbolic links are resolved;
+    otherwise it is `~/.codex`, which need not exist. Raises `ConfigError`.
+    """
+    chosen = environment.get("CODEX_HOME", "")
+    if not chosen:
+        return os.path.join(_user_home(environment), ".codex")
+    try:
+        home = os.path.realpath(chosen, strict=True)
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"CODEX_HOME is {chosen!r}, which cannot be used: {reason(error)}") from error
+    if not os.path.isdir(home):
+        raise ConfigError(f"CODEX_HOME is {chosen!r}, which is not a directory")
+    return home
+
+
+def load_dotenv(home: str, environment: Mapping[str, str]) -> dict[str, str]:
+    """Return a copy of the environment in which the entries of the home's `.env` replace what was there.
+
+    Values are taken as they stand, `${NAME}` included. No other `.env` is read: a cloned repository must not choose the
+    key or the endpoint. Raises `ConfigError` where the file cannot be read.
+    """
+    merged = dict(environment)
+    path = os.path.join(home, ".env")
+    if os.path.lexists(path):
+        merged.update(_entries(path))
+    return merged
+
+
+def _entries(path: str) -> dict[str, str]:
+    from dotenv import dotenv_values
+
+    try:
+        with open(path, encoding="utf-8") as stream:
+            values = dotenv_values(stream=stream, interpolate=False)
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"failed to read {path}: {reason(error)}") from error
+    return {
+        name: value
+        for name, value in values.items()
+        if value is not None and not name.upper().startswith(PROTECTED_PREFIX)
+    }
+
+
+def _user_home(environment: Mapping[str, str]) -> str:
+    home = environment.get("HOME", "")
+    if home:
+        return os.path.abspath(home)
+    import pwd
+
+    try:
+        return pwd.getpwuid(os.getuid()).pw_dir
+    except KeyError:
+        raise ConfigError("Could not find home directory; set HOME or CODEX_HOME") from None

@@ -1,0 +1,122 @@
+"""Servers that offer models: the built-in ones, those of `model_providers`, and how their URLs are made."""
+
+from collections.abc import Mapping
+from typing import Final, Literal, Self, TypeAlias
+from urllib.parse import quote, urlencode
+
+from pydantic import Field, model_validator
+from pydantic_core import PydanticCustomError
+
+from config.section import Count, Retries, Section, Size, Strings, check
+from protocol.errors import ConfigError
+
+WireApi: TypeAlias = Literal["responses", "chat"]
+
+OPENAI_URL: Final = "https://api.openai.com/v1"
+CHATGPT_URL: Final = "https://chatgpt.com/backend-api/codex"
+
+_PATHS: Final[Mapping[WireApi, str]] = {"responses": "/responses", "chat": "/chat/completions"}
+_RIVALS: Final = ("env_key", "experimental_bearer_token", "requires_openai_auth")
+"""Further sources of a credential, which exclude a command."""
+
+
+class TokenCommand(Section):
+    """The table `auth` of a provider: a program whose output is the bearer token."""
+
+    command: str
+    args: Strings = ()
+    cwd: str | None = None
+    """Where it runs; the Codex home where nothing is said."""
+    timeout_ms: Size = 5_000
+    refresh_interval_ms: Count = 300_000
+    """How long a token is kept; 0 = until the server refuses it."""
+
+
+class ModelProvider(Section):
+    """One table of `model_providers`.
+
+    `wire_api` defaults to `responses`, the only one that later releases of the reference have. Releases of August 2025
+    defaulted to `chat`: a table written for them that means Chat Completions has to say `wire_api = "chat"`.
+    """
+
+    name: str = ""
+    base_url: str | None = None
+    env_key: str | None = None
+    """The variable that holds the API key."""
+    env_key_instructions: str | None = None
+    """Said to the user where that variable is missing."""
+    experimental_bearer_token: str | None = Field(None, repr=False)
+    auth: TokenCommand | None = None
+    requires_openai_auth: bool = False
+    """Whether requests carry the credential of the OpenAI login."""
+    wire_api: WireApi = "responses"
+    query_params: dict[str, str] = Field(default_factory=dict, repr=False)
+    http_headers: dict[str, str] = Field(default_factory=dict, repr=False)
+    env_http_headers: dict[str, str] = Field(default_factory=dict)
+    """Header → variable that holds its value."""
+    request_max_retries: Retries = 4
+    stream_max_retries: Retries = 5
+    stream_idle_timeout_ms: Size = 300_000
+
+    @model_validator(mode="after")
+    def _one_credential(self) -> Self:
+        rival = next((key for key in _RIVALS if getattr(self, key)), None)
+        if self.auth is not None and rival is not None:
+            raise PydanticCustomError(
+                "conflict", "provider auth cannot be combined with {rival}", {"rival": f"`{rival}`"}
+            )
+        return self
+
+    @property
+    def credential_variables(self) -> frozenset[str]:
+        """Variables whose values go to the provider and so to nobody else."""
+        names = {self.env_key, *self.env_http_headers.values()}
+        return frozenset(name for name in names if name)
+
+    def base(self, *, chatgpt: bool) -> str:
+        """Return what all URLs begin with. `chatgpt`: the credential in force is a ChatGPT login."""
+        if self.base_url:
+            return self.base_url.rstrip("/")
+        return CHATGPT_URL if chatgpt and self.wire_api == "responses" else OPENAI_URL
+
+    def url(self, *, chatgpt: bool) -> str:
+        """Return the URL that a turn is posted to (spec/agent-core 2.1), its query percent-encoded."""
+        query = f"?{urlencode(self.query_params, quote_via=quote)}" if self.query_params else ""
+        return self.base(chatgpt=chatgpt) + _PATHS[self.wire_api] + query
+
+
+def find_provider(
+    provider_id: str,
+    tables: Mapping[str, ModelProvider],
+    environment: Mapping[str, str],
+    openai_base_url: str | None = None,
+) -> ModelProvider:
+    """Return the provider of an id.
+
+    A table under a built-in id is merged over the built-in provider, key by key; the reference ignores or refuses it.
+    `openai_base_url` is the top-level key of that name. Raises `ConfigError`.
+    """
+    built_in = _built_in(environment, openai_base_url)
+    if provider_id not in built_in and provider_id not in tables:
+        known = ", ".join(f"`{name}`" for name in (*built_in, *(name for name in tables if name not in built_in)))
+        raise ConfigError(f"Model provider `{provider_id}` not found; there are {known}")
+    layers = [layer for layer in (built_in.get(provider_id), tables.get(provider_id)) if layer is not None]
+    merged: dict[str, object] = {"name": provider_id}
+    for layer in layers:
+        merged |= {key: getattr(layer, key) for key in layer.model_fields_set}
+    return check(ModelProvider, merged, ("model_providers", provider_id))
+
+
+def _built_in(environment: Mapping[str, str], openai_base_url: str | None) -> dict[str, ModelProvider]:
+    port = environment.get("CODEX_OSS_PORT", "").strip() or "11434"
+    oss_url = environment.get("CODEX_OSS_BASE_URL", "").strip() or f"http://localhost:{port}/v1"
+    openai_url = openai_base_url or environment.get("OPENAI_BASE_URL", "").strip() or None
+    return {
+        "openai": ModelProvider(
+            name="OpenAI",
+            base_url=openai_url,
+            requires_openai_auth=True,
+            env_http_headers={"OpenAI-Organization": "OPENAI_ORGANIZATION", "OpenAI-Project": "OPENAI_PROJECT"},
+        ),
+        "oss": ModelProvider(name="gpt-oss", base_url=oss_url, wire_api="chat"),
+    }

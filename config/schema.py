@@ -1,0 +1,117 @@
+"""The keys of `config.toml` that we know, each with its type; defaults that depend on others are in settings.py.
+
+Keys of August 2025 and of later releases stand side by side. Unknown keys are ignored, because much of what the file
+may hold concerns other programs; only `[greenroom]` is ours and takes none.
+"""
+
+from typing import Annotated, Literal, TypeAlias
+
+from pydantic import BaseModel, BeforeValidator, Field
+
+from config.environment import ShellEnvironmentPolicy
+from config.greenroom import GreenroomTable
+from config.models import Effort, Summary, Verbosity
+from config.providers import ModelProvider
+from config.sandbox import WorkspaceWrite
+from config.section import Count, Name, Section, Size, Strings
+from config.servers import McpServer
+from protocol.arguments import ApprovalPolicy, SandboxMode
+from protocol.errors import ConfigError
+
+WebSearch: TypeAlias = Literal["disabled", "cached", "indexed", "live"]
+
+
+def _plain_policy(value: object) -> object:
+    """Reduce the granular form of `approval_policy` to the part that concerns commands."""
+    match value:
+        case {"granular": {"sandbox_approval": bool(asked)}}:
+            return "on-request" if asked else "never"
+        case _:
+            return value
+
+
+ConfiguredPolicy: TypeAlias = Annotated[ApprovalPolicy, BeforeValidator(_plain_policy)]
+
+
+class History(Section):
+    """The table `history`."""
+
+    persistence: Literal["save-all", "none"] = "save-all"
+    max_bytes: Count | None = None
+
+
+class PlanTool(Section):
+    """The table `tools.update_plan`."""
+
+    enabled: bool = True
+
+
+class Tools(Section):
+    """The table `tools`."""
+
+    update_plan: PlanTool = Field(default_factory=PlanTool)
+
+
+class Profile(Section):
+    """One table of `profiles`: the keys that a profile can set."""
+
+    model: Name | None = None
+    model_provider: Name | None = None
+    model_reasoning_effort: Effort | None = None
+    model_reasoning_summary: Summary | None = None
+    model_verbosity: Verbosity | None = None
+    model_instructions_file: Name | None = None
+    experimental_instructions_file: Name | None = None
+    """The former name of `model_instructions_file`."""
+    approval_policy: ConfiguredPolicy | None = None
+    sandbox_mode: SandboxMode | None = None
+
+
+class ConfigFile(Profile):
+    """The whole file."""
+
+    model_context_window: Size | None = None
+    model_auto_compact_token_limit: Size | None = None
+    model_supports_reasoning_summaries: bool | None = None
+    show_raw_agent_reasoning: bool = False
+    tool_output_token_limit: Size | None = None
+    web_search: WebSearch | None = None
+
+    developer_instructions: str | None = None
+    compact_prompt: str | None = None
+    experimental_compact_prompt_file: Name | None = None
+    project_doc_max_bytes: Count = 32_768
+    project_doc_fallback_filenames: Strings = ()
+    project_root_markers: Strings = (".git",)
+
+    sandbox_workspace_write: WorkspaceWrite = Field(default_factory=WorkspaceWrite)
+    shell_environment_policy: ShellEnvironmentPolicy = Field(default_factory=ShellEnvironmentPolicy)
+    notify: Strings = ()
+    history: History = Field(default_factory=History)
+    tools: Tools = Field(default_factory=Tools)
+    mcp_servers: dict[str, McpServer] = Field(default_factory=dict)
+    openai_base_url: Name | None = None
+    model_providers: dict[str, ModelProvider] = Field(default_factory=dict)
+
+    profile: Name | None = None
+    profiles: dict[str, Profile] = Field(default_factory=dict)
+    greenroom: GreenroomTable = Field(default_factory=GreenroomTable)
+
+    def with_profile(self, name: str | None, explicit: frozenset[str]) -> "ConfigFile":
+        """Return the file as a profile changes it, where `name` or else the key `profile` chooses one.
+
+        `explicit` are the keys that were given for this run or conversation: they win over the profile.
+        Raises `ConfigError` where there is no such profile.
+        """
+        name = self.profile if name is None else name
+        if name is None:
+            return self
+        if name not in self.profiles:
+            known = ", ".join(f"`{known}`" for known in self.profiles) or "none"
+            raise ConfigError(f"config profile `{name}` not found; there are {known}")
+        chosen = _given(self.profiles[name])
+        return self.model_copy(update={key: value for key, value in chosen.items() if key not in explicit})
+
+
+def _given(table: BaseModel) -> dict[str, object]:
+    return {key: getattr(table, key) for key in table.model_fields_set}

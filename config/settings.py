@@ -1,0 +1,204 @@
+"""Everything that one conversation goes by, resolved from the file, the command line and the caller's arguments."""
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from pydantic import BaseModel, ConfigDict
+
+from config.document import reason
+from config.environment import ShellEnvironmentPolicy
+from config.layers import layered
+from config.models import Effort, ModelFamily, Summary, Verbosity, model_family
+from config.overrides import config_assignments, parse_assignment
+from config.providers import ModelProvider, find_provider
+from config.sandbox import DangerFullAccess, ReadOnly, SandboxPolicy, WorkspaceWrite
+from config.schema import ConfigFile, History, WebSearch
+from config.section import Name, check
+from config.servers import McpServer
+from config.texts import base_instructions, compaction_prompt
+from protocol.arguments import ApprovalPolicy, SandboxMode
+from protocol.errors import ConfigError
+
+DEFAULT_MODEL: Final = "gpt-5"
+DEFAULT_PROVIDER: Final = "openai"
+DEFAULT_APPROVAL_POLICY: Final[ApprovalPolicy] = "on-request"
+DEFAULT_SANDBOX_MODE: Final[SandboxMode] = "read-only"
+
+
+class ConversationOverrides(BaseModel):
+    """What a caller asks for when it starts a conversation. Travels between processes as JSON."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
+
+    model: Name | None = None
+    profile: str | None = None
+    cwd: str | None = None
+    """A relative path starts at the directory of the process that the client started."""
+    approval_policy: ApprovalPolicy | None = None
+    sandbox_mode: SandboxMode | None = None
+    config: dict[str, object] | None = None
+    """Keys of `config.toml`, dotted where they lie deeper, with JSON values."""
+    base_instructions: str | None = None
+    developer_instructions: str | None = None
+    compact_prompt: str | None = None
+    include_plan_tool: bool | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """The settings of one conversation. Paths are absolute, sizes in the unit of their name."""
+
+    home: str
+    cwd: str
+
+    model: str
+    model_family: ModelFamily
+    """With the configured context window and limits."""
+    provider_id: str
+    provider: ModelProvider
+    reasoning_effort: Effort | None
+    """`None`: not sent."""
+    reasoning_summary: Summary
+    verbosity: Verbosity | None
+    """`None`: not sent, because neither the user nor the model's family has one or the model knows none."""
+    show_raw_agent_reasoning: bool
+    tool_output_token_limit: int
+    web_search: WebSearch | None
+
+    approval_policy: ApprovalPolicy
+    sandbox_policy: SandboxPolicy
+    shell_environment_policy: ShellEnvironmentPolicy
+
+    base_instructions: str | None
+    """What replaces the built-in text: the caller's, else that of the configured file."""
+    developer_instructions: str | None
+    compact_prompt: str | None
+    """What replaces the built-in text, from the same sources."""
+    include_plan_tool: bool
+    project_doc_max_bytes: int
+    """Budget of all project documents together; 0 = read none."""
+    project_doc_fallback_filenames: tuple[str, ...]
+    project_root_markers: tuple[str, ...]
+
+    notify: tuple[str, ...]
+    """Program and arguments; empty where none is to be run."""
+    history: History
+    mcp_servers: Mapping[str, McpServer] = field(repr=False)
+
+
+def resolve(
+    home: str,
+    cli_overrides: Sequence[str],
+    overrides: ConversationOverrides,
+    process_cwd: str,
+    environment: Mapping[str, str],
+) -> Settings:
+    """Resolve the settings of a new conversation, reading the file afresh. Raises `ConfigError`.
+
+    From the weakest to the strongest: built-in defaults, the file's top level, the chosen profile, `-c` in order, the
+    `config` argument, the arguments with a name of their own.
+    """
+    assignments = [*map(parse_assignment, cli_overrides), *config_assignments(overrides.config or {})]
+    file = check(ConfigFile, layered(home, assignments))
+    explicit = frozenset(assignment.path[0] for assignment in assignments)
+    cwd = os.path.normpath(os.path.join(process_cwd, overrides.cwd or ""))
+    return _settle(file.with_profile(overrides.profile, explicit), overrides, home, cwd, environment)
+
+
+def preload() -> None:
+    """Do what only the first resolution in a process does: read the data files, build the validators.
+
+    A process that forks others calls it once, so that they share the result.
+    """
+    overrides = ConversationOverrides.model_validate_json("{}")
+    _settle(check(ConfigFile, {}), overrides, home=os.sep, cwd=os.sep, environment={})
+    base_instructions()
+    compaction_prompt()
+
+
+def _settle(
+    file: ConfigFile, overrides: ConversationOverrides, home: str, cwd: str, environment: Mapping[str, str]
+) -> Settings:
+    model = overrides.model or file.model or DEFAULT_MODEL
+    family = _family(model, file)
+    provider_id = file.model_provider or DEFAULT_PROVIDER
+    configured_instructions = _instructions(file, cwd)
+    planning = overrides.include_plan_tool
+    return Settings(
+        home=home,
+        cwd=cwd,
+        model=model,
+        model_family=family,
+        provider_id=provider_id,
+        provider=find_provider(provider_id, file.model_providers, environment, file.openai_base_url),
+        reasoning_effort=file.model_reasoning_effort or family.default_effort,
+        reasoning_summary=file.model_reasoning_summary or family.default_summary,
+        verbosity=(file.model_verbosity or family.default_verbosity) if family.supports_verbosity else None,
+        show_raw_agent_reasoning=file.show_raw_agent_reasoning,
+        tool_output_token_limit=file.tool_output_token_limit or family.output_token_limit,
+        web_search=file.web_search,
+        approval_policy=overrides.approval_policy or file.approval_policy or DEFAULT_APPROVAL_POLICY,
+        sandbox_policy=_sandbox_policy(overrides.sandbox_mode or file.sandbox_mode, file.sandbox_workspace_write, cwd),
+        shell_environment_policy=file.shell_environment_policy,
+        base_instructions=_first(overrides.base_instructions, configured_instructions),
+        developer_instructions=_first(overrides.developer_instructions, file.developer_instructions) or None,
+        compact_prompt=_first(overrides.compact_prompt, file.compact_prompt, _compact_prompt(file, cwd)) or None,
+        include_plan_tool=file.tools.update_plan.enabled if planning is None else planning,
+        project_doc_max_bytes=file.project_doc_max_bytes,
+        project_doc_fallback_filenames=file.project_doc_fallback_filenames,
+        project_root_markers=file.project_root_markers,
+        notify=file.notify,
+        history=file.history,
+        mcp_servers=file.mcp_servers,
+    )
+
+
+def _family(model: str, file: ConfigFile) -> ModelFamily:
+    family = model_family(model).configured(
+        context_window=file.model_context_window, auto_compact=file.model_auto_compact_token_limit
+    )
+    if family.known or file.model_supports_reasoning_summaries is None:
+        return family
+    return replace(family, supports_reasoning=file.model_supports_reasoning_summaries)
+
+
+def _sandbox_policy(mode: SandboxMode | None, workspace: WorkspaceWrite, cwd: str) -> SandboxPolicy:
+    match mode or DEFAULT_SANDBOX_MODE:
+        case "read-only":
+            return ReadOnly()
+        case "workspace-write":
+            roots = tuple(os.path.normpath(os.path.join(cwd, root)) for root in workspace.writable_roots)
+            return workspace.model_copy(update={"writable_roots": roots})
+        case "danger-full-access":
+            return DangerFullAccess()
+
+
+def _instructions(file: ConfigFile, cwd: str) -> str | None:
+    if file.model_instructions_file is not None:
+        return _read_text("model instructions file", file.model_instructions_file, cwd)
+    if file.experimental_instructions_file is not None:
+        return _read_text("experimental instructions file", file.experimental_instructions_file, cwd)
+    return None
+
+
+def _compact_prompt(file: ConfigFile, cwd: str) -> str | None:
+    path = file.experimental_compact_prompt_file
+    return None if path is None else _read_text("experimental compact prompt file", path, cwd)
+
+
+def _read_text(what: str, path: str, cwd: str) -> str:
+    path = os.path.join(cwd, path)
+    try:
+        with open(path, encoding="utf-8") as stream:
+            text = stream.read().strip()
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"failed to read {what} {path}: {reason(error)}") from error
+    if not text:
+        raise ConfigError(f"{what} is empty: {path}")
+    return text
+
+
+def _first(*texts: str | None) -> str | None:
+    return next((text for text in texts if text is not None), None)

@@ -1,0 +1,89 @@
+"""An open `tools/call`: turns what becomes of its turn into lines for the client, the last of which is its one answer."""
+
+from collections.abc import Callable
+
+from protocol.arguments import CodexArguments, ReplyArguments
+from protocol.ids import BEFORE_TURNS, ConversationId, TurnId
+from protocol.jsonrpc import Peer, Request, encode
+from protocol.mcp import EventFrame, Failure, failure_result, success_result
+from supervisor.turn import Turn
+
+
+class ToolCall:
+    """The audience of one turn (`supervisor.turn.Audience`)."""
+
+    def __init__(
+        self,
+        request: Request,
+        conversation_id: ConversationId,
+        event_id: str,
+        peer: Peer,
+        write: Callable[[bytes], None],
+        on_answered: Callable[["ToolCall"], None],
+        with_events: bool,
+        unknown_text: str,
+    ) -> None:
+        self.request = request
+        self.conversation_id = conversation_id
+        self.turn: Turn | None = None
+        self._peer = peer
+        self._write = write
+        self._on_answered = on_answered
+        self._with_events = with_events
+        self._unknown_text = unknown_text
+        self._start_frame = EventFrame(request.raw_id, conversation_id, BEFORE_TURNS)
+        self._turn_frame = EventFrame(request.raw_id, conversation_id, event_id)
+
+    def events(self, turn_id: TurnId, events: bytes) -> None:
+        """Send the events of a batch as notifications."""
+        if self._with_events:
+            frame = self._start_frame if turn_id == BEFORE_TURNS else self._turn_frame
+            self._write(frame.splice(events))
+
+    def succeeded(self, last_message: bytes) -> None:
+        """Answer with the agent's last message."""
+        self._answer(success_result(self.conversation_id, last_message))
+
+    def failed(self, failure: Failure) -> None:
+        """Answer with what went wrong, in the words that clients know (spec/wire 3.4)."""
+        match failure.kind:
+            case "config":
+                text = f"Failed to load Codex configuration from overrides: {failure.message}"
+                self._answer(failure_result(Failure(failure.kind, text)))
+            case "start_failed":
+                self._answer(failure_result(failure))
+            case "session_unknown":
+                self._answer(failure_result(Failure(failure.kind, self._unknown_text), self.conversation_id))
+            case _:
+                self._answer(failure_result(failure, self.conversation_id))
+
+    def _answer(self, result: bytes) -> None:
+        self._write(self._peer.respond(self.request, result))
+        self._on_answered(self)
+
+
+def overrides_of(arguments: CodexArguments) -> bytes:
+    """Return what a call sets for its conversation, as the JSON of `config.settings.ConversationOverrides`."""
+    values = {
+        "model": arguments.model,
+        "profile": arguments.profile,
+        "cwd": arguments.cwd,
+        "approval_policy": arguments.approval_policy,
+        "sandbox_mode": arguments.sandbox,
+        "config": arguments.config,
+        "base_instructions": arguments.base_instructions,
+        "developer_instructions": arguments.developer_instructions,
+        "compact_prompt": arguments.compact_prompt,
+        "include_plan_tool": arguments.include_plan_tool,
+    }
+    return encode({name: value for name, value in values.items() if value is not None})
+
+
+def items_of(arguments: CodexArguments | ReplyArguments) -> bytes:
+    """Return the input of a turn as the JSON array of its items."""
+    return b'[{"type":"text","text":%b}]' % encode(arguments.prompt)
+
+
+def unknown_session(arguments: ReplyArguments) -> str:
+    """Return the text for a conversation that does not exist, naming the argument that the caller used."""
+    return f"Session not found for {arguments.id_name}: {arguments.conversation_id}"

@@ -1,0 +1,41 @@
+"""The seam at which processes come into being: start one, watch it, end it. What lies behind may be another host."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol, TypeAlias
+
+from protocol.birth import AnyBirth, Exited
+from protocol.ids import WorkerId
+
+OnExit: TypeAlias = Callable[[Exited], None]
+
+
+@dataclass(frozen=True, slots=True)
+class EngineStatistics:
+    """Counters of an engine since its start."""
+
+    born: int
+    exited: int
+    alive: int
+
+
+class Engine(Protocol):
+    """Whatever can keep processes. All calls are made on the supervisor's loop and none of them blocks."""
+
+    async def start(self, on_exit: OnExit) -> None:
+        """Get ready; each end of a process is from now on told to `on_exit`, exactly once."""
+
+    def give_birth(self, birth: AnyBirth) -> None:
+        """Start a process. One that cannot be started is told to `on_exit` as one that ended."""
+
+    def kill(self, worker_id: WorkerId) -> None:
+        """End a process and its whole group at once. Unknown ids are ignored."""
+
+    def pid_of(self, worker_id: WorkerId) -> int | None:
+        """Return the process id while the process is alive."""
+
+    def statistics(self) -> EngineStatistics:
+        """Return the counters."""
+
+    async def close(self) -> None:
+        """End every process, and return when none is left."""

@@ -1,0 +1,187 @@
+"""The engine of a machine where fork is safe: a nursery process forks what is asked for.
+
+The death of the nursery ends no worker: they come to us as orphans (the supervisor is a subreaper) and are watched from
+here, while another nursery takes over what is asked for from then on.
+"""
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+from collections import deque
+from collections.abc import Callable
+from functools import partial
+from typing import assert_never
+
+from protocol.birth import AnyBirth, Born, Exited, GiveBirth, NurseryReady, datagram, read_datagram
+from protocol.ids import WorkerId
+from runtime import child
+from supervisor.engine import EngineStatistics, OnExit
+from supervisor.launch import DATAGRAM, Launched
+from supervisor.restart import NURSERY, RestartPolicy
+
+log = logging.getLogger(__name__)
+
+CLOSING_TIME = 1.0
+"""Seconds that the nursery has for ending its children before it is killed itself."""
+
+
+class ForkEngine:
+    """Our side of the nursery."""
+
+    def __init__(self, first: Launched, launch: Callable[[], Launched]) -> None:
+        self._nursery = first
+        self._launch = launch
+        self._policy = RestartPolicy(NURSERY)
+        self._pids: dict[WorkerId, int] = {}
+        self._outbox: deque[AnyBirth] = deque()
+        self._unborn: dict[WorkerId, None] = {}
+        self._born = self._exited = 0
+        self._gone = asyncio.Event()
+        self._closing = False
+        self._on_exit: OnExit = lambda _: None
+
+    async def start(self, on_exit: OnExit) -> None:
+        self._on_exit = on_exit
+        self._attend()
+
+    def give_birth(self, birth: AnyBirth) -> None:
+        self._unborn[birth.id] = None
+        self._outbox.append(birth)
+        self._say()
+
+    def kill(self, worker_id: WorkerId) -> None:
+        pid = self._pids.get(worker_id)
+        if pid is not None:
+            kill_group(pid)
+
+    def pid_of(self, worker_id: WorkerId) -> int | None:
+        return self._pids.get(worker_id)
+
+    def statistics(self) -> EngineStatistics:
+        return EngineStatistics(self._born, self._exited, len(self._pids))
+
+    async def close(self) -> None:
+        """Hang up: the nursery then ends its children and leaves; what it left behind is ended here."""
+        self._closing = True
+        self._hang_up()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(CLOSING_TIME):
+                await self._gone.wait()
+        if not self._gone.is_set():
+            os.kill(self._nursery.pid, signal.SIGKILL)
+            await self._gone.wait()
+        for pid in self._pids.values():
+            kill_group(pid)
+
+    def _attend(self) -> None:
+        self._gone.clear()
+        self._nursery.control.setblocking(False)
+        asyncio.get_running_loop().add_reader(self._nursery.control, self._listen)
+        child.watch(self._nursery.pid, self._nursery_ended)
+        self._say()
+
+    def _say(self) -> None:
+        if self._nursery.control.fileno() < 0:
+            return
+        loop = asyncio.get_running_loop()
+        while self._outbox:
+            try:
+                self._nursery.control.send(datagram(GiveBirth(birth=self._outbox[0])))
+            except BlockingIOError:
+                loop.add_writer(self._nursery.control, self._say)
+                return
+            except OSError:  # it has died: its successor will be told
+                return
+            self._outbox.popleft()
+        loop.remove_writer(self._nursery.control)
+
+    def _listen(self) -> None:
+        while self._nursery.control.fileno() >= 0:
+            try:
+                data = self._nursery.control.recv(DATAGRAM)
+            except BlockingIOError:
+                return
+            except OSError:
+                data = b""
+            if data:
+                self._hear(data)
+            else:
+                self._hang_up()
+
+    def _hear(self, data: bytes) -> None:
+        message = read_datagram(data)
+        match message:
+            case Born():
+                self._unborn.pop(message.id, None)
+                self._pids[message.id] = message.pid
+                self._born += 1
+            case Exited():
+                self._report(message)
+            case NurseryReady() | GiveBirth():
+                log.debug("nursery %d is ready", self._nursery.pid)
+            case _:
+                assert_never(message)
+
+    def _report(self, exited: Exited) -> None:
+        if self._pids.pop(exited.id, None) is not None:
+            self._exited += 1
+        self._on_exit(exited)
+
+    def _hang_up(self) -> None:
+        if self._nursery.control.fileno() >= 0:
+            loop = asyncio.get_running_loop()
+            loop.remove_reader(self._nursery.control)
+            loop.remove_writer(self._nursery.control)
+            self._nursery.control.close()
+
+    def _nursery_ended(self, ending: child.Ending) -> None:
+        self._listen()
+        self._hang_up()
+        self._gone.set()
+        if self._closing:
+            return
+        log.error("the nursery died (%d); its children live on", ending.returncode)
+        self._adopt(ending)
+        self._replace()
+
+    def _adopt(self, ending: child.Ending) -> None:
+        """Watch the orphans ourselves, and report as ended what was never born."""
+        for worker_id, pid in self._pids.items():
+            child.watch(pid, partial(self._orphan_ended, worker_id))
+        told = {birth.id for birth in self._outbox}
+        for worker_id in [one for one in self._unborn if one not in told]:
+            del self._unborn[worker_id]
+            self._report(Exited(id=worker_id, pid=0, returncode=ending.returncode, max_rss=0))
+
+    def _orphan_ended(self, worker_id: WorkerId, ending: child.Ending) -> None:
+        self._report(exited_of(worker_id, ending))
+
+    def _replace(self) -> None:
+        loop = asyncio.get_running_loop()
+        delay = self._policy.on_death(loop.time())
+        if delay is None:
+            log.critical("the nursery died too often and is given up; new conversations cannot start")
+            for birth in self._outbox:
+                self._report(Exited(id=birth.id, pid=0, returncode=1, max_rss=0))
+            self._outbox.clear()
+            return
+        loop.call_later(delay, self._succeed)
+
+    def _succeed(self) -> None:
+        if not self._closing:
+            self._nursery = self._launch()
+            self._attend()
+
+
+def exited_of(worker_id: WorkerId, ending: child.Ending) -> Exited:
+    """Say whose ending it was."""
+    return Exited(id=worker_id, pid=ending.pid, returncode=ending.returncode, max_rss=ending.max_rss)
+
+
+def kill_group(pid: int) -> None:
+    """Send SIGKILL to a process that leads its group, and to the group."""
+    for send in (os.killpg, os.kill):
+        with contextlib.suppress(ProcessLookupError):
+            send(pid, signal.SIGKILL)

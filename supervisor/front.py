@@ -1,0 +1,154 @@
+"""The front end: what a client may say on the connection, and what each of it is answered with.
+
+It answers the handshake and the lists by itself from the first moment; tool calls wait for the supervision tree.
+"""
+
+import logging
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, TypeAlias, TypeVar
+
+import msgspec
+
+from protocol import mcp, toolset
+from protocol.jsonrpc import (
+    INVALID_PARAMS,
+    INVALID_REQUEST,
+    METHOD_NOT_FOUND,
+    Malformed,
+    Notification,
+    Peer,
+    Request,
+    Response,
+)
+from protocol.version import __version__
+from runtime.user_agent import user_agent
+
+if TYPE_CHECKING:
+    from supervisor.reception import Reception
+
+log = logging.getLogger(__name__)
+
+Write: TypeAlias = Callable[[bytes], None]
+T = TypeVar("T")
+
+
+class Front:
+    """One client's connection."""
+
+    def __init__(self, write: Write, environment: Mapping[str, str]) -> None:
+        self._peer = Peer()
+        self._write = write
+        self._environment = environment
+        self._client: mcp.InitializeParams | None = None
+        self._reception: Reception | None = None
+        self._early: list[tuple[Request, mcp.CallToolParams]] = []
+        self._methods: Mapping[str, Callable[[Request], None]] = {
+            "initialize": self._initialize,
+            "ping": self._ping,
+            "tools/list": self._list_tools,
+            "tools/call": self._call_tool,
+        }
+
+    @property
+    def user_agent(self) -> str:
+        """How we are named to the model's servers, with the client's name once it is known."""
+        if self._client is None:
+            return user_agent(__version__, self._environment)
+        info = self._client.client_info
+        return user_agent(__version__, self._environment, (info.name, info.version))
+
+    def receive(self, data: bytes) -> None:
+        """Take bytes of the client."""
+        for message in self._peer.receive(data):
+            self._handle(message)
+
+    def receive_end(self) -> None:
+        """Take the end of the client's input."""
+        for message in self._peer.receive_end():
+            self._handle(message)
+
+    def write_to(self, write: Write) -> None:
+        """Send from now on with `write`."""
+        self._write = write
+
+    def open_for_calls(self, build: "Callable[[Peer, Write], Reception]") -> None:
+        """Let tool calls through, those first that came before. `build` makes the reception around our peer."""
+        self._reception = build(self._peer, self._write)
+        for request, params in self._early:
+            self._reception.call(request, params)
+        self._early.clear()
+
+    def refuse_early(self, text: str) -> None:
+        """Answer the calls for which no tree has come up."""
+        for request, _ in self._early:
+            self._write(self._peer.respond(request, mcp.failure_result(mcp.Failure("internal", text))))
+        self._early.clear()
+
+    def _handle(self, message: Request | Notification | Response | Malformed) -> None:
+        match message:
+            case Request():
+                self._methods.get(message.method, self._unknown)(message)
+            case Notification(method="notifications/cancelled"):
+                self._cancel(message)
+            case Malformed():
+                log.warning("a line of the client fits no message: %s", message.reason)
+                self._write(message.reply)
+            case Response():
+                log.info("an answer to %r, which we did not ask; ignored", message.id)
+            case Notification():
+                log.debug("notification %s; ignored", message.method)
+
+    def _initialize(self, request: Request) -> None:
+        if self._client is not None:
+            self._write(self._peer.fail(request, INVALID_REQUEST, "initialize called more than once"))
+            return
+        params = self._decode(request, mcp.decode_initialize)
+        if params is None:
+            return
+        self._client = params
+        version = mcp.negotiate(params.protocol_version)
+        self._peer.accept_batches = version in mcp.BATCH_VERSIONS
+        self._write(self._peer.respond(request, mcp.initialize_result(version, __version__, self.user_agent)))
+
+    def _ping(self, request: Request) -> None:
+        self._write(self._peer.respond(request, b"{}"))
+
+    def _list_tools(self, request: Request) -> None:
+        self._write(self._peer.respond(request, toolset.TOOLS_RESULT))
+
+    def _call_tool(self, request: Request) -> None:
+        params = self._decode(request, mcp.decode_call_tool)
+        if params is None:
+            return
+        if params.name not in toolset.TOOL_NAMES:
+            failure = mcp.Failure("internal", f"Unknown tool '{params.name}'")
+            self._write(self._peer.respond(request, mcp.failure_result(failure)))
+        elif self._reception is None:
+            self._early.append((request, params))
+        else:
+            self._reception.call(request, params)
+
+    def _cancel(self, notification: Notification) -> None:
+        try:
+            cancelled = mcp.decode_cancelled(notification.params or b"null")
+        except (msgspec.MsgspecError, UnicodeDecodeError):
+            log.warning("a cancellation that names no request; ignored")
+            return
+        if self._reception is not None:
+            self._reception.cancel(cancelled.request_id)
+            return
+        for entry in [entry for entry in self._early if entry[0].id == cancelled.request_id]:
+            self._early.remove(entry)
+            failure = mcp.Failure("turn_aborted", "Turn aborted: interrupted")
+            self._write(self._peer.respond(entry[0], mcp.failure_result(failure)))
+
+    def _unknown(self, request: Request) -> None:
+        text = f"method not found: {request.method}"
+        self._write(self._peer.fail(request, METHOD_NOT_FOUND, text, {"method": request.method}))
+
+    def _decode(self, request: Request, decode: Callable[[bytes], T]) -> T | None:
+        try:
+            return decode(request.params or b"null")
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+            self._write(self._peer.fail(request, INVALID_PARAMS, f"invalid params for {request.method}: {error}"))
+            return None

@@ -1,0 +1,132 @@
+"""The command line: `greenroom mcp-server`, `greenroom demo`."""
+
+import argparse
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from functools import partial
+
+from protocol.errors import ConfigError, GreenroomError
+from protocol.secrecy import is_secret_name
+from protocol.version import __version__
+from supervisor.doorstep import Doorstep, claim
+from supervisor.launch import NURSERY, SPAWNED, Lifeline, launch
+from supervisor.options import ENGINES, LOG_LEVELS, EngineName, ServerOptions
+
+FORK_IS_SAFE = sys.platform.startswith("linux")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the program and return its exit status."""
+    arguments = _parser().parse_args(argv)
+    try:
+        status: int = arguments.run(arguments)
+    except GreenroomError as error:
+        sys.stderr.write(f"greenroom: {error}\n")
+        return 1
+    return status
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="greenroom", description="A crash-isolated host for Codex conversations.")
+    parser.add_argument("--version", action="version", version=f"greenroom {__version__}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    server = commands.add_parser(
+        "mcp-server", help="serve the tools codex and codex-reply on standard input and output"
+    )
+    server.add_argument(
+        "-c", "--config", action="append", default=[], metavar="KEY=VALUE", help="a setting that wins over config.toml"
+    )
+    server.add_argument("--engine", choices=ENGINES, help="how processes are started (default: fork on Linux)")
+    server.add_argument(
+        "--log-level", choices=LOG_LEVELS, help="what goes to standard error (default: $GREENROOM_LOG or warning)"
+    )
+    server.set_defaults(run=_serve)
+    demo = commands.add_parser(
+        "demo", help="show a whole conversation against a scripted model, without key or network"
+    )
+    demo.set_defaults(run=_demo)
+    return parser
+
+
+def _demo(_: argparse.Namespace) -> int:
+    from supervisor.demo.walkthrough import run
+
+    return run()
+
+
+def _serve(arguments: argparse.Namespace) -> int:
+    """Start the nursery, answer what the client has said already, and only then import what the rest needs."""
+    descriptors = claim()
+    environment, home = _environment()
+    secrets = {name: value for name, value in environment.items() if is_secret_name(name)}
+    options = _options(arguments, environment, home)
+    bare = {name: value for name, value in environment.items() if name not in secrets}
+    statement = NURSERY if options.engine == "fork" else SPAWNED
+    start = partial(launch, statement, bare, Lifeline.create())
+    nursery = start() if options.engine == "fork" else None
+
+    from supervisor.front import Front
+
+    doorstep = Doorstep(descriptors)
+    front = Front(doorstep.write, environment)
+    doorstep.answer_waiting(front.receive)
+
+    from supervisor import server
+
+    server.run(options, server.Provisions(descriptors, environment, secrets, nursery, start), front, doorstep)
+    return 0
+
+
+def _environment() -> tuple[Mapping[str, str], str]:
+    from config.home import codex_home, load_dotenv
+
+    home = codex_home(os.environ)
+    return load_dotenv(home, os.environ), home
+
+
+def _options(arguments: argparse.Namespace, environment: Mapping[str, str], home: str) -> ServerOptions:
+    overrides = tuple(arguments.config)
+    defaults = ServerOptions(codex_home=home, engine=arguments.engine or _default_engine(), config_overrides=overrides)
+    level = arguments.log_level or _level(environment)
+    if not _mentions_greenroom(home, overrides):
+        return ServerOptions(home, defaults.engine, overrides, log_level=level)
+    from config.greenroom import server_settings
+
+    try:
+        table = server_settings(home, overrides)
+    except ConfigError as error:  # told again, with its own call, to every conversation that needs the file
+        sys.stderr.write(f"greenroom: {error}; going on with defaults\n")
+        return ServerOptions(home, defaults.engine, overrides, log_level=level)
+    return ServerOptions(
+        home,
+        engine=arguments.engine or table.engine or _default_engine(),
+        config_overrides=overrides,
+        idle_workers=table.idle_workers,
+        events=table.events,
+        log_level=level,
+    )
+
+
+def _default_engine() -> EngineName:
+    return "fork" if FORK_IS_SAFE else "spawn"
+
+
+def _level(environment: Mapping[str, str]) -> str:
+    level = environment.get("GREENROOM_LOG", "").lower()
+    return level if level in LOG_LEVELS else "warning"
+
+
+def _mentions_greenroom(home: str, overrides: Sequence[str]) -> bool:
+    """Tell whether our own settings can be touched at all: reading them properly costs more than the handshake."""
+    if any("greenroom" in override for override in overrides):
+        return True
+    try:
+        with open(os.path.join(home, "config.toml"), "rb") as file:
+            return b"greenroom" in file.read()
+    except OSError:
+        return False
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,137 @@
+"""The fork server: imports once what every child needs, forks one on demand, and reports each end at once.
+
+It stays single-threaded and opens neither a ZeroMQ context nor an event loop, because neither survives a fork. Orphans
+of its children come to it (it is a subreaper) and are ended, so that nothing a worker started outlives the worker. When
+the supervisor's end of the channel closes it ends all its children and leaves.
+"""
+
+import contextlib
+import gc
+import os
+import select
+import signal
+import socket
+from typing import NoReturn
+
+import psutil
+
+from protocol.birth import AnyBirth, Born, Exited, GiveBirth, NurseryReady, datagram, read_datagram
+from protocol.ids import WorkerId
+from runtime import child, hardening
+from supervisor.launch import CONTROL, DATAGRAM
+from supervisor.roles import become
+
+
+class Nursery:
+    """The children of one fork server, and its channel to the supervisor."""
+
+    def __init__(self, control: socket.socket) -> None:
+        self._control = control
+        self._children: dict[int, WorkerId] = {}
+
+    def serve(self) -> None:
+        """Do what the supervisor says until it is gone."""
+        wakeup = _signal_pipe()
+        self._tell(NurseryReady(pid=os.getpid()))
+        poll = select.poll()
+        poll.register(self._control, select.POLLIN)
+        poll.register(wakeup, select.POLLIN)
+        while True:
+            ready = {descriptor for descriptor, _ in poll.poll()}
+            if wakeup in ready:
+                os.read(wakeup, 4096)
+                self._reap()
+            if self._control.fileno() in ready and not self._obey():
+                return
+
+    def end_all(self) -> None:
+        """End every child and every orphan, and wait for each."""
+        while children := _children():
+            for pid in children:
+                _kill_group(pid)
+            for pid in children:
+                child.reap(pid)
+
+    def _obey(self) -> bool:
+        data = self._control.recv(DATAGRAM)
+        if not data:
+            return False
+        message = read_datagram(data)
+        if isinstance(message, GiveBirth):
+            self._fork(message.birth)
+        return True
+
+    def _fork(self, birth: AnyBirth) -> None:
+        pid = os.fork()
+        if pid == 0:
+            self._control.close()
+            os.setsid()
+            gc.enable()
+            become(birth)
+        self._children[pid] = birth.id
+        self._tell(Born(id=birth.id, pid=pid))
+
+    def _reap(self) -> None:
+        while _has_ended_child():
+            pid, status, usage = os.wait3(os.WNOHANG)
+            if pid == 0:
+                break
+            name = self._children.pop(pid, None)
+            if name is not None:
+                ending = child.Ending(pid, os.waitstatus_to_exitcode(status), usage.ru_maxrss * 1024)
+                self._tell(Exited(id=name, pid=pid, returncode=ending.returncode, max_rss=ending.max_rss))
+        self._end_orphans()
+
+    def _end_orphans(self) -> None:
+        for pid in _children():
+            if pid not in self._children:
+                _kill_group(pid)
+
+    def _tell(self, message: Born | Exited | NurseryReady) -> None:
+        try:
+            self._control.send(datagram(message))
+        except OSError:  # the supervisor is gone: the next read says so
+            return
+
+
+def _has_ended_child() -> bool:
+    try:
+        return os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+    except ChildProcessError:
+        return False
+
+
+def _children() -> list[int]:
+    """Return the pids of all our children, adopted ones and zombies included."""
+    return [process.pid for process in psutil.Process().children()]
+
+
+def _kill_group(pid: int) -> None:
+    for send in (os.killpg, os.kill):
+        with contextlib.suppress(ProcessLookupError):
+            send(pid, signal.SIGKILL)
+
+
+def _signal_pipe() -> int:
+    """Return a descriptor that becomes readable when a child ends."""
+    reader, writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+    signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+    signal.signal(signal.SIGCHLD, lambda *_: None)
+    return reader
+
+
+def main() -> NoReturn:
+    """Run as the fork server; the channel to the supervisor is descriptor 3, the lifeline descriptor 4."""
+    hardening.make_undumpable()
+    hardening.set_name("gr-nursery")
+    hardening.adopt_orphans()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    nursery = Nursery(socket.socket(fileno=CONTROL))
+    gc.collect()
+    gc.freeze()
+    gc.disable()  # a collection would write to every object and unshare its page
+    try:
+        nursery.serve()
+    finally:
+        nursery.end_all()
+        os._exit(0)

@@ -1,0 +1,23 @@
+"""What the command line and the configuration say to `greenroom mcp-server`."""
+
+from typing import Literal, NamedTuple, TypeAlias, get_args
+
+EngineName: TypeAlias = Literal["fork", "spawn"]
+EventMode: TypeAlias = Literal["full", "progress", "off"]
+
+ENGINES: tuple[str, ...] = get_args(EngineName)
+LOG_LEVELS = ("debug", "info", "warning", "error", "critical")
+
+
+class ServerOptions(NamedTuple):
+    """Fixed at the start of the server."""
+
+    codex_home: str
+    engine: EngineName
+    config_overrides: tuple[str, ...] = ()
+    """`-c key=value`, as given."""
+    idle_workers: int = 2
+    """Workers kept waiting in advance."""
+    events: EventMode = "full"
+    """Which `codex/event` notifications are sent."""
+    log_level: str = "warning"

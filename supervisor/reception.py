@@ -1,0 +1,76 @@
+"""Takes tool calls in: checks their arguments, finds their conversation, and keeps those that are open."""
+
+import logging
+from collections.abc import Callable
+
+from protocol.arguments import ArgumentError, parse_codex, parse_reply
+from protocol.ids import uuid7
+from protocol.jsonrpc import Peer, Request, RequestId
+from protocol.mcp import CallToolParams, Failure, failure_result
+from supervisor.calls import ToolCall, items_of, overrides_of, unknown_session
+from supervisor.conversation import Conversation
+from supervisor.conversations import Conversations
+
+log = logging.getLogger(__name__)
+
+
+class Reception:
+    """The open tool calls of one connection."""
+
+    def __init__(
+        self, peer: Peer, write: Callable[[bytes], None], conversations: Conversations, with_events: bool
+    ) -> None:
+        self._peer = peer
+        self._write = write
+        self._conversations = conversations
+        self._with_events = with_events
+        self._open: dict[RequestId, ToolCall] = {}
+        self._tools = {"codex": self._codex, "codex-reply": self._codex_reply}
+
+    @property
+    def open_calls(self) -> int:
+        """How many calls wait for their answer."""
+        return len(self._open)
+
+    def call(self, request: Request, params: CallToolParams) -> None:
+        """Start a call of a tool that exists. It is answered exactly once, now or later."""
+        try:
+            self._tools[params.name](request, bytes(params.arguments))
+        except ArgumentError as error:
+            result = failure_result(Failure("config", str(error)))
+            self._write(self._peer.respond(request, result))
+
+    def cancel(self, request_id: RequestId) -> None:
+        """End the call with this id, if it is open; it is then answered as one that was aborted."""
+        call = self._open.get(request_id)
+        if call is not None and call.turn is not None:
+            self._conversations.interrupt(call.turn)
+
+    def _codex(self, request: Request, raw_arguments: bytes) -> None:
+        arguments = parse_codex(raw_arguments)
+        conversation = self._conversations.open(overrides_of(arguments))
+        self._submit(request, conversation, items_of(arguments), str(request.id))
+
+    def _codex_reply(self, request: Request, raw_arguments: bytes) -> None:
+        arguments = parse_reply(raw_arguments)
+        conversation = self._conversations.find_or_resume(arguments.conversation_id)
+        self._submit(request, conversation, items_of(arguments), uuid7(), unknown_session(arguments))
+
+    def _submit(
+        self, request: Request, conversation: Conversation, items: bytes, event_id: str, unknown_text: str = ""
+    ) -> None:
+        call = ToolCall(
+            request,
+            conversation.id,
+            event_id,
+            self._peer,
+            self._write,
+            self._answered,
+            self._with_events,
+            unknown_text,
+        )
+        self._open[request.id] = call
+        call.turn = self._conversations.submit(conversation, items, call)
+
+    def _answered(self, call: ToolCall) -> None:
+        del self._open[call.request.id]

@@ -1,0 +1,33 @@
+"""What a child of ours becomes once it has been told its birth: the one place where supervisor and worker meet."""
+
+import os
+import signal
+import sys
+from typing import NoReturn
+
+from protocol.birth import AnyBirth, BrokerBirth
+from supervisor.auth import broker
+from supervisor.launch import LIFELINE
+from workers import entry
+
+
+def become(birth: AnyBirth) -> NoReturn:
+    """Live and end as what `birth` says."""
+    signal.set_wakeup_fd(-1)
+    for number in (signal.SIGCHLD, signal.SIGTERM):
+        signal.signal(number, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    status = 1
+    try:
+        if isinstance(birth, BrokerBirth):
+            broker.main(birth, LIFELINE)
+        else:
+            entry.main(birth, LIFELINE)
+        status = 0
+    except SystemExit as leaving:
+        status = leaving.code if isinstance(leaving.code, int) else 1
+    except BaseException:
+        sys.excepthook(*sys.exc_info())
+    finally:
+        sys.stderr.flush()
+        os._exit(status)  # what the fork server registered to run at exit is not ours to run

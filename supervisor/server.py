@@ -1,0 +1,125 @@
+"""`greenroom mcp-server`: the connection, the supervision tree behind it, and their end."""
+
+import asyncio
+import logging
+import signal
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from runtime import log as logs
+from supervisor.doorstep import Descriptors, Doorstep
+from supervisor.front import Front
+from supervisor.launch import Launched
+from supervisor.options import ServerOptions
+from supervisor.stdio import StdioTransport
+
+if TYPE_CHECKING:
+    from supervisor.tree import SupervisionTree
+
+log = logging.getLogger(__name__)
+
+FLUSH_PATIENCE = 0.3
+"""Seconds that the client has for reading the last answers."""
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+
+
+@dataclass(frozen=True, slots=True)
+class Provisions:
+    """What the process took over or started before its loop ran."""
+
+    descriptors: Descriptors
+    environment: Mapping[str, str]
+    """Ours, with the home's `.env` in it."""
+    secrets: Mapping[str, str]
+    """The part of the environment that children are born without."""
+    nursery: Launched | None
+    """The fork server, already importing; `None` for the spawn engine."""
+    launch: Callable[[], Launched]
+    """Starts another process of the engine."""
+
+
+class Server:
+    """Serves one client until its input ends or a signal comes."""
+
+    def __init__(self, options: ServerOptions, provisions: Provisions, front: Front, doorstep: Doorstep) -> None:
+        self._options = options
+        self._provisions = provisions
+        self._stop = asyncio.Event()
+        self._pressed = False
+        self._tree: SupervisionTree | None = None
+        self._front = front
+        self._transport = StdioTransport(provisions.descriptors, front.receive, self._input_ended, self._feel_pressure)
+        front.write_to(self._transport.write)
+        self._transport.write(doorstep.take_unsent())
+
+    async def serve(self) -> None:
+        """Run until the end, and leave nothing behind."""
+        loop = asyncio.get_running_loop()
+        for number in STOP_SIGNALS:
+            loop.add_signal_handler(number, self._stop.set)
+        self._transport.start()
+        await _import_in_thread("supervisor.backstage")
+        try:
+            await self._raise_tree()
+            await self._stop.wait()
+        finally:
+            self._front.refuse_early("the server is shutting down")
+            if self._tree is not None:
+                await self._tree.close()
+            await self._flush()
+            self._transport.close()
+
+    async def _raise_tree(self) -> None:
+        from supervisor import backstage
+
+        engine = backstage.make_engine(self._provisions.nursery, self._provisions.launch)
+        tree = backstage.make_tree(self._options, engine, self._provisions.secrets, lambda: self._front.user_agent)
+        self._tree = tree
+        await tree.start()
+        tree.press(self._pressed)
+        self._front.open_for_calls(lambda peer, write: backstage.make_reception(peer, write, tree, self._options))
+
+    def _input_ended(self) -> None:
+        self._front.receive_end()
+        self._stop.set()
+
+    def _feel_pressure(self, pressed: bool) -> None:
+        self._pressed = pressed
+        if self._tree is not None:
+            self._tree.press(pressed)
+
+    async def _flush(self) -> None:
+        try:
+            async with asyncio.timeout(FLUSH_PATIENCE):
+                await self._transport.drain()
+        except TimeoutError:
+            log.warning("the client did not read its last answers")
+
+
+async def _import_in_thread(name: str) -> None:
+    """Import a module while the loop goes on answering."""
+    loop = asyncio.get_running_loop()
+    done: asyncio.Future[None] = loop.create_future()
+
+    def work() -> None:
+        try:
+            __import__(name)
+        except BaseException as error:  # whatever it is, it is for whoever waits
+            loop.call_soon_threadsafe(done.set_exception, error)
+        else:
+            loop.call_soon_threadsafe(done.set_result, None)
+
+    threading.Thread(target=work, name=f"import {name}", daemon=True).start()
+    await done
+
+
+def run(options: ServerOptions, provisions: Provisions, front: Front, doorstep: Doorstep) -> None:
+    """Serve on a loop of its own."""
+    logs.set_up("supervisor", options.log_level)
+
+    async def serve() -> None:
+        await Server(options, provisions, front, doorstep).serve()
+
+    asyncio.run(serve())

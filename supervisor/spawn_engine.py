@@ -1,0 +1,61 @@
+"""The engine of a machine where fork is not safe: each process is a fresh interpreter."""
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+
+from protocol.birth import AnyBirth, GiveBirth, datagram
+from protocol.ids import WorkerId
+from runtime import child
+from supervisor.engine import EngineStatistics, OnExit
+from supervisor.fork_engine import CLOSING_TIME, exited_of, kill_group
+from supervisor.launch import Launched
+
+
+class SpawnEngine:
+    """Starts each process itself, so that it needs no nursery."""
+
+    def __init__(self, launch: Callable[[], Launched]) -> None:
+        self._launch = launch
+        self._alive: dict[WorkerId, int] = {}
+        self._born = self._exited = 0
+        self._empty = asyncio.Event()
+        self._on_exit: OnExit = lambda _: None
+
+    async def start(self, on_exit: OnExit) -> None:
+        self._on_exit = on_exit
+
+    def give_birth(self, birth: AnyBirth) -> None:
+        launched = self._launch()
+        with launched.control:
+            launched.control.send(datagram(GiveBirth(birth=birth)))
+        self._alive[birth.id] = launched.pid
+        self._born += 1
+        child.watch(launched.pid, lambda ending: self._ended(birth.id, ending))
+
+    def kill(self, worker_id: WorkerId) -> None:
+        pid = self._alive.get(worker_id)
+        if pid is not None:
+            kill_group(pid)
+
+    def pid_of(self, worker_id: WorkerId) -> int | None:
+        return self._alive.get(worker_id)
+
+    def statistics(self) -> EngineStatistics:
+        return EngineStatistics(self._born, self._exited, len(self._alive))
+
+    async def close(self) -> None:
+        for pid in self._alive.values():
+            kill_group(pid)
+        self._empty.clear()
+        if self._alive:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(CLOSING_TIME):
+                    await self._empty.wait()
+
+    def _ended(self, worker_id: WorkerId, ending: child.Ending) -> None:
+        del self._alive[worker_id]
+        self._exited += 1
+        self._on_exit(exited_of(worker_id, ending))
+        if not self._alive:
+            self._empty.set()

@@ -1,0 +1,223 @@
+"""The supervision tree: the nursery or its substitute, the auth broker, the workers and the conversations they host."""
+
+import asyncio
+import contextlib
+import logging
+import os
+from collections.abc import Callable, Coroutine, Mapping
+
+import zmq
+
+from protocol.birth import BrokerBirth, Exited, KeyPair, WorkerBirth
+from protocol.ids import WorkerId, uuid7
+from protocol.mailbox import Ready, ReceivedNotice
+from runtime import directory, hardening
+from runtime.admission import Admission
+from supervisor import death
+from supervisor.auth.link import BrokerError, BrokerLink
+from supervisor.conversations import Conversations
+from supervisor.engine import Engine
+from supervisor.mailroom import Mailroom
+from supervisor.options import ServerOptions
+from supervisor.pool import Pool
+from supervisor.restart import BROKER, RestartPolicy
+
+log = logging.getLogger(__name__)
+
+BROKER_ID = WorkerId("broker")
+ATTACH_PATIENCE = 2.0
+"""Seconds to wait for the broker to know a worker's key before the worker is born all the same."""
+LEAVE_PATIENCE = 0.8
+"""Seconds that workers have for saving and leaving when everything ends."""
+
+
+class SupervisionTree:
+    """Owns every process below the supervisor. Starts in the order nursery, broker, workers; ends in reverse."""
+
+    def __init__(
+        self,
+        options: ServerOptions,
+        engine: Engine,
+        secrets: Mapping[str, str],
+        user_agent: Callable[[], str],
+    ) -> None:
+        self._options = options
+        self._engine = engine
+        self._secrets = dict(secrets)
+        self._directory = directory.create(os.environ)
+        self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+        self._keys = _key_pair()
+        self._broker_keys = _key_pair()
+        self._workers: dict[WorkerId, KeyPair] = {}
+        self._pool = Pool(options.idle_workers)
+        self._broker_policy = RestartPolicy(BROKER)
+        self._admission = Admission(self._context)
+        self._mailroom = Mailroom(self._context, self._admission, self._keys, self._address("mailbox"), self._receive)
+        self._broker = BrokerLink(self._context, self._keys, self._address("broker"), self._broker_keys.public)
+        self.conversations = Conversations(
+            self._mailroom, self._take_worker, self._engine.kill, options.config_overrides, user_agent
+        )
+        self._errands: set[asyncio.Task[None]] = set()
+        self._empty = asyncio.Event()
+        self._closing = False
+
+    async def start(self) -> None:
+        """Start the broker and the first workers side by side."""
+        hardening.adopt_orphans()
+        await self._engine.start(self._exited)
+        first = self._enrol(self._pool.missing)
+        self._bear_broker()
+        self._bear_workers(first)
+
+    def press(self, pressed: bool) -> None:
+        """Pass on that the client does not read, or reads again."""
+        if pressed:
+            self._mailroom.pause()
+        else:
+            self._mailroom.resume()
+
+    async def close(self) -> None:
+        """Answer every call, let workers save and leave, and end what is left. Nothing of the tree survives it."""
+        self._closing = True
+        for task in self._errands:
+            task.cancel()
+        self._mailroom.resume()
+        self.conversations.abort_all("the server is shutting down")
+        self._dismiss_idle()
+        await self._wait_until_workers_left()
+        await self._engine.close()
+        self._broker.close()
+        self._mailroom.close()
+        self._admission.close()
+        self._context.destroy(linger=0)
+        directory.remove(self._directory)
+
+    def _take_worker(self, order: Callable[[WorkerId], None]) -> None:
+        self._pool.take(order)
+        self._replenish()
+
+    def _replenish(self) -> None:
+        """Ask for the workers that are missing, once the broker knows their keys."""
+        if self._pool.missing and not self._closing:
+            newcomers = self._enrol(self._pool.missing)
+            self._in_background(self._attach_and_bear(newcomers))
+
+    def _in_background(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._errands.add(task)
+        task.add_done_callback(self._errands.discard)
+
+    def _enrol(self, count: int) -> dict[WorkerId, KeyPair]:
+        """Give names and keys to workers that are to be born, and let them into the mailroom."""
+        newcomers = {WorkerId(f"w-{uuid7()}"): _key_pair() for _ in range(count)}
+        for worker_id, keys in newcomers.items():
+            self._workers[worker_id] = keys
+            self._mailroom.admit(worker_id, keys.public)
+            self._pool.expect(worker_id)
+        return newcomers
+
+    async def _attach_and_bear(self, newcomers: dict[WorkerId, KeyPair]) -> None:
+        try:
+            async with asyncio.timeout(ATTACH_PATIENCE):
+                await self._broker.attach({worker_id: keys.public for worker_id, keys in newcomers.items()})
+        except (TimeoutError, BrokerError) as error:  # a broker that is being restarted gets all keys at its birth
+            log.warning("the auth broker has not let %d workers in yet (%s)", len(newcomers), type(error).__name__)
+        self._bear_workers(newcomers)
+
+    async def _detach(self, worker_id: WorkerId) -> None:
+        with contextlib.suppress(TimeoutError, BrokerError):
+            async with asyncio.timeout(ATTACH_PATIENCE):
+                await self._broker.detach((worker_id,))
+
+    def _bear_workers(self, newcomers: Mapping[WorkerId, KeyPair]) -> None:
+        for worker_id, keys in newcomers.items():
+            self._engine.give_birth(
+                WorkerBirth(
+                    id=worker_id,
+                    keys=keys,
+                    supervisor_pid=os.getpid(),
+                    codex_home=self._options.codex_home,
+                    log_level=self._options.log_level,
+                    mailbox_address=self._address("mailbox"),
+                    mailbox_key=self._keys.public,
+                    broker_address=self._address("broker"),
+                    broker_key=self._broker_keys.public,
+                )
+            )
+
+    def _bear_broker(self) -> None:
+        self._engine.give_birth(
+            BrokerBirth(
+                id=BROKER_ID,
+                keys=self._broker_keys,
+                supervisor_pid=os.getpid(),
+                codex_home=self._options.codex_home,
+                log_level=self._options.log_level,
+                address=self._address("broker"),
+                broadcast_address=self._address("changes"),
+                supervisor_key=self._keys.public,
+                admitted={worker_id: keys.public for worker_id, keys in self._workers.items()},
+                secrets=self._secrets,
+            )
+        )
+
+    def _receive(self, worker_id: WorkerId, received: ReceivedNotice) -> None:
+        if isinstance(received.notice, Ready):
+            self._pool.ready(worker_id)
+        else:
+            self.conversations.receive(worker_id, received)
+
+    def _exited(self, exited: Exited) -> None:
+        if exited.id == BROKER_ID:
+            self._broker_ended(exited)
+            return
+        self._workers.pop(exited.id, None)
+        self._mailroom.revoke(exited.id)
+        in_pool = self._pool.lost(exited.id)
+        self.conversations.lost(exited)
+        if not self._closing:
+            if in_pool:
+                log.error("a waiting worker died (%s)", death.cause(exited))
+            self._in_background(self._detach(exited.id))
+            self._replenish()
+        elif not self._workers:
+            self._empty.set()
+
+    def _broker_ended(self, exited: Exited) -> None:
+        if self._closing:
+            return
+        loop = asyncio.get_running_loop()
+        delay = self._broker_policy.on_death(loop.time())
+        if delay is None:
+            log.critical("the auth broker died too often (%s) and is given up", death.cause(exited))
+            return
+        log.error("the auth broker died (%s); restarting it in %.1f s", death.cause(exited), delay)
+        loop.call_later(delay, self._bear_broker_again)
+
+    def _bear_broker_again(self) -> None:
+        if not self._closing:
+            self._bear_broker()
+
+    def _dismiss_idle(self) -> None:
+        """End the workers that host no conversation: they have nothing to save."""
+        hosting = self.conversations.leaving
+        for worker_id in self._workers:
+            if worker_id not in hosting:
+                self._engine.kill(worker_id)
+
+    async def _wait_until_workers_left(self) -> None:
+        if not self._workers:
+            return
+        try:
+            async with asyncio.timeout(LEAVE_PATIENCE):
+                await self._empty.wait()
+        except TimeoutError:
+            log.warning("%d workers did not leave in time and are killed", len(self._workers))
+
+    def _address(self, name: str) -> str:
+        return f"ipc://{self._directory}/{name}"
+
+
+def _key_pair() -> KeyPair:
+    public, secret = zmq.curve_keypair()
+    return KeyPair(public=public.decode(), secret=secret.decode())

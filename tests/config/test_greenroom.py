@@ -1,0 +1,66 @@
+"""Promises about our own table of `config.toml`."""
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from config.greenroom import GreenroomTable, server_settings
+from protocol.errors import ConfigError
+
+if TYPE_CHECKING:
+    from conftest import Home
+
+
+def _fault(home: "Home", text: str) -> str:
+    home.write(text)
+    with pytest.raises(ConfigError) as caught:
+        server_settings(str(home.path), [])
+    return str(caught.value)
+
+
+def test_without_a_file_the_defaults_hold(home: "Home") -> None:
+    assert server_settings(str(home.path), []) == GreenroomTable(engine=None, idle_workers=2, events="full")
+
+
+def test_table_is_read(home: "Home") -> None:
+    home.write('[greenroom]\nengine = "spawn"\nidle_workers = 0\nevents = "off"\n')
+    assert server_settings(str(home.path), []) == GreenroomTable(engine="spawn", idle_workers=0, events="off")
+
+
+def test_command_line_wins(home: "Home") -> None:
+    home.write("[greenroom]\nidle_workers = 0\n")
+    assert server_settings(str(home.path), ["greenroom.idle_workers=7"]).idle_workers == 7
+
+
+def test_other_faults_of_the_file_do_not_stop_the_server(home: "Home") -> None:
+    home.write("model = 5\n[greenroom]\nidle_workers = 1\n")
+    assert server_settings(str(home.path), []).idle_workers == 1
+
+
+def test_unknown_key_is_refused(home: "Home") -> None:
+    assert _fault(home, "[greenroom]\nidle_worker = 3\n") == (
+        "unknown field `idle_worker`, expected one of `engine`, `idle_workers`, `events`\nin `greenroom`"
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("greenroom = 5", "invalid type: integer `5`, expected a table\nin `greenroom`"),
+        (
+            "[greenroom]\nidle_workers = 65",
+            "invalid value: integer `65`, expected at most 64\nin `greenroom.idle_workers`",
+        ),
+        (
+            "[greenroom]\nengine = 'ray'",
+            "unknown variant `ray`, expected one of `fork`, `spawn`\nin `greenroom.engine`",
+        ),
+    ],
+)
+def test_fault_names_the_whole_key(home: "Home", text: str, fault: str) -> None:
+    assert _fault(home, text) == fault
+
+
+def test_conversations_check_the_table_too(home: "Home") -> None:
+    with pytest.raises(ConfigError, match="unknown field `nope`"):
+        home.resolve("[greenroom]\nnope = 1\n")

@@ -1,0 +1,78 @@
+"""Promises about what is known of models."""
+
+from typing import get_args
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from config.models import Effort, ModelFamily, Summary, Verbosity, catalogue, model_family
+
+
+@pytest.mark.parametrize("row", catalogue().values(), ids=list(catalogue()))
+def test_row_is_consistent(row: ModelFamily) -> None:
+    assert row.known
+    assert 0 < row.output_token_limit < row.auto_compact_limit < row.effective_context_window < row.context_window
+    assert row.max_context_window is None or row.max_context_window >= row.context_window
+    assert set(row.efforts) <= set(get_args(Effort))
+    assert row.default_effort is None or row.default_effort in row.efforts
+    assert bool(row.efforts) is row.supports_reasoning
+    assert row.default_summary in get_args(Summary)
+    assert row.default_verbosity in (None, *get_args(Verbosity))
+    assert row.supports_verbosity or row.default_verbosity is None
+
+
+@pytest.mark.parametrize(
+    ("slug", "name"),
+    [
+        ("gpt-5.5", "gpt-5.5"),
+        ("gpt-5.4-mini", "gpt-5.4-mini"),
+        ("gpt-5.4-mini-2026-03-01", "gpt-5.4-mini"),
+        ("gpt-5.4-nano", "gpt-5.4"),
+        ("gpt-5", "gpt-5"),
+        ("gpt-5-codex", "gpt-5"),
+        ("gpt-5.9", "gpt-5"),
+        ("o3-pro", "o3"),
+        ("codex-mini-latest", "codex-"),
+        ("codex-auto-review", "codex-auto-review"),
+        ("gpt-4o-2024-08-06", "gpt-4o"),
+        ("gpt-oss:20b", "gpt-oss"),
+    ],
+)
+def test_longest_known_beginning_of_a_slug_wins(slug: str, name: str) -> None:
+    assert model_family(slug).name == name
+
+
+def test_unknown_model_gets_the_fallback() -> None:
+    family = model_family("mystery-1")
+    assert (family.name, family.known) == ("mystery-1", False)
+    assert (family.context_window, family.effective_context_window, family.auto_compact_limit) == (
+        272_000,
+        258_400,
+        244_800,
+    )
+    assert (family.default_effort, family.default_summary, family.supports_verbosity) == (None, "auto", False)
+
+
+def test_window_is_raised_to_the_maximum_at_most() -> None:
+    family = model_family("gpt-5.6-sol")
+    assert family.configured(context_window=500_000, auto_compact=None).context_window == 500_000
+    assert family.configured(context_window=2_000_000, auto_compact=None).context_window == 872_000
+
+
+def test_window_can_be_lowered() -> None:
+    family = model_family("gpt-5.5").configured(context_window=1_000, auto_compact=None)
+    assert (family.effective_context_window, family.auto_compact_limit) == (950, 900)
+
+
+def test_auto_compact_limit_is_lowered_but_never_raised() -> None:
+    family = model_family("gpt-5.5")
+    assert family.configured(context_window=None, auto_compact=100_000).auto_compact_limit == 100_000
+    assert family.configured(context_window=None, auto_compact=900_000).auto_compact_limit == 244_800
+
+
+@given(st.text())
+def test_every_slug_has_a_family(slug: str) -> None:
+    family = model_family(slug)
+    assert slug.startswith(family.name)
+    assert family.known is (family.name in catalogue())

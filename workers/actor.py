@@ -1,0 +1,171 @@
+"""The actor: takes operations one after the other, runs at most one turn at a time, and says how each ended."""
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+
+import zmq
+
+from protocol.birth import WorkerBirth
+from protocol.errors import GreenroomError
+from protocol.mailbox import (
+    Close,
+    Interrupt,
+    Open,
+    Opened,
+    OpenFailed,
+    Ready,
+    ReceivedOperation,
+    StartTurn,
+    TurnEnded,
+)
+from workers.conversation import Conversation
+from workers.credentials import CredentialsChannel
+from workers.mailbox import Mailbox
+from workers.turn import Outcome
+
+log = logging.getLogger(__name__)
+
+LEAVE_PATIENCE = 0.5
+"""Seconds that a turn has for ending when the worker has to leave."""
+LAST_WORDS_MS = 300
+"""Milliseconds that the last notices have for reaching the supervisor."""
+
+
+class Actor:
+    """One worker process, from its birth to its end. Must be made on the running loop."""
+
+    def __init__(self, birth: WorkerBirth, lifeline: int) -> None:
+        self._birth = birth
+        self._operations: asyncio.Queue[ReceivedOperation] = asyncio.Queue()
+        self._conversation: Conversation | None = None
+        self._running: StartTurn | None = None
+        self._work: asyncio.Task[Outcome] | None = None
+        self._concluding: asyncio.Task[None] | None = None
+        self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+        self._mailbox = Mailbox(self._context, birth, self._operations.put_nowait)
+        self._credentials = CredentialsChannel(self._context, birth)
+        loop = asyncio.get_running_loop()
+        loop.add_reader(lifeline, self._abandoned, lifeline)
+        loop.add_signal_handler(signal.SIGTERM, self._ask_to_leave)
+
+    async def live(self) -> None:
+        """Serve until told to leave, or until the supervisor is gone."""
+        self._mailbox.notify(Ready(worker_id=self._birth.id, pid=os.getpid()))
+        greeting = asyncio.get_running_loop().create_task(self._greet_broker(), name="greeting")
+        try:
+            await self._serve()
+        finally:
+            greeting.cancel()
+            await self._leave()
+
+    async def _greet_broker(self) -> None:
+        """Open the credentials channel. It is no condition for anything but a bearer, so nobody waits for it."""
+        try:
+            await self._credentials.start()
+        except GreenroomError as error:
+            log.warning("the auth broker has not answered yet: %s", error)
+
+    async def _serve(self) -> None:
+        while True:
+            operation, payload = await self._operations.get()
+            match operation:
+                case Open():
+                    if not await self._open(operation, payload):
+                        return
+                case StartTurn():
+                    await self._start_turn(operation, payload)
+                case Interrupt():
+                    self._interrupt(operation)
+                case Close():
+                    return
+
+    async def _open(self, operation: Open, overrides: bytes) -> bool:
+        self._mailbox.address(operation.conversation_id, operation.incarnation)
+        conversation = Conversation(operation, self._birth, self._mailbox, self._credentials)
+        try:
+            await conversation.open(overrides)
+        except GreenroomError as error:
+            await conversation.close()
+            refusal = OpenFailed(
+                conversation_id=operation.conversation_id,
+                incarnation=operation.incarnation,
+                error_kind=error.kind,
+                message=str(error),
+            )
+            self._mailbox.notify(refusal)
+            return False
+        self._conversation = conversation
+        self._mailbox.notify(
+            Opened(
+                conversation_id=operation.conversation_id,
+                incarnation=operation.incarnation,
+                model=conversation.settings.model,
+                session_path=conversation.session_path,
+            )
+        )
+        return True
+
+    async def _start_turn(self, operation: StartTurn, items: bytes) -> None:
+        if self._conversation is None:
+            log.error("a turn before its conversation; dropped")
+            return
+        if self._concluding is not None:  # the supervisor waits for the end of a turn; this is only for order
+            await self._concluding
+        self._running = operation
+        self._mailbox.address(operation.conversation_id, operation.incarnation, operation.turn_id)
+        loop = asyncio.get_running_loop()
+        self._work = loop.create_task(self._conversation.run_turn(operation.turn_id, items), name="turn")
+        self._concluding = loop.create_task(self._conclude(self._conversation, operation, self._work), name="conclude")
+
+    async def _conclude(self, conversation: Conversation, operation: StartTurn, work: "asyncio.Task[Outcome]") -> None:
+        """Say how a turn ended, whichever way it did."""
+        await asyncio.wait((work,))
+        if work.cancelled():
+            outcome = conversation.abandon_turn(operation.turn_id)
+        elif (error := work.exception()) is not None:
+            log.error("conversation %s: the turn broke", operation.conversation_id, exc_info=error)
+            outcome = conversation.break_turn(operation.turn_id, error)
+        else:
+            outcome = work.result()
+        self._running = None
+        notice = TurnEnded(
+            conversation_id=operation.conversation_id,
+            incarnation=operation.incarnation,
+            turn_id=operation.turn_id,
+            outcome=outcome.kind,
+            error_kind=outcome.error_kind,
+            message=outcome.message,
+        )
+        self._mailbox.notify(notice, outcome.last_message)
+
+    def _interrupt(self, operation: Interrupt) -> None:
+        if self._running is not None and self._running.turn_id == operation.turn_id and self._work is not None:
+            self._work.cancel()
+
+    def _ask_to_leave(self) -> None:
+        self._operations.put_nowait(ReceivedOperation(Close(), b""))
+
+    def _abandoned(self, lifeline: int) -> None:
+        """The supervisor is gone: nobody is there to talk to, so end what runs and follow."""
+        asyncio.get_running_loop().remove_reader(lifeline)
+        if self._conversation is not None:
+            self._conversation.kill_commands()
+        os._exit(1)
+
+    async def _leave(self) -> None:
+        if self._work is not None and self._concluding is not None:
+            self._work.cancel()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(LEAVE_PATIENCE):
+                    await self._concluding
+        if self._conversation is not None:
+            await self._conversation.close()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(LAST_WORDS_MS / 1000):
+                await self._mailbox.sent()
+        self._mailbox.close(LAST_WORDS_MS)
+        self._credentials.close()
+        self._context.term()

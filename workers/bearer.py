@@ -1,0 +1,88 @@
+"""Which credential a provider's requests carry: its own variable, its own token, or the login that the broker keeps.
+
+A login goes only to a provider that asks for it (`requires_openai_auth`), so that no other server ever sees it.
+"""
+
+import os
+
+from config.providers import ModelProvider
+from protocol.credentials import Snapshot
+from protocol.errors import UnauthorizedError
+from workers.credentials import CredentialError, CredentialsChannel
+from workers.model.credentials import Bearer, CredentialsDelayedError
+
+RECOVERED = frozenset({"newer", "reloaded", "refreshed"})
+"""Outcomes of a refused bearer after which another one may be tried at once (spec/auth 7.9, K20)."""
+
+
+class ProviderCredentials:
+    """Asks for the bearer of every attempt (`workers.model.credentials.Credentials`)."""
+
+    def __init__(self, provider: ModelProvider, channel: CredentialsChannel) -> None:
+        self._provider = provider
+        self._channel = channel
+        self._last: Snapshot | None = None
+        self._identity: str | None = None
+
+    def begin_turn(self) -> None:
+        """Let the next attempt decide which account this turn belongs to."""
+        self._identity = None
+
+    async def bearer(self) -> Bearer:
+        """Return the bearer of the next attempt. Raises `UnauthorizedError` or `CredentialsDelayedError`."""
+        provider = self._provider
+        if provider.env_key is not None:
+            key = (await self.variables((provider.env_key,))).get(provider.env_key, "").strip()
+            if key:
+                return Bearer(key)
+            if not provider.requires_openai_auth:
+                raise UnauthorizedError(_missing(provider.env_key, provider.env_key_instructions))
+        if provider.experimental_bearer_token is not None:
+            return Bearer(provider.experimental_bearer_token)
+        if provider.requires_openai_auth:
+            return await self._login()
+        return Bearer(None, mode="none")
+
+    async def rejected(self, bearer: Bearer, status: int) -> bool:  # noqa: ARG002 - the broker knows what it served
+        """Report a refused login, and return whether there is another one to try."""
+        if self._last is None:
+            return False
+        try:
+            report = await self._channel.report_unauthorized(self._last, status)
+        except CredentialError as error:
+            raise _delayed(error) from error
+        if report.outcome == "transient":
+            raise CredentialsDelayedError("the credential was refused and could not be renewed")
+        return report.outcome in RECOVERED
+
+    async def variables(self, names: tuple[str, ...]) -> dict[str, str]:
+        """Return variables of the environment that the user started the server with, secret ones included."""
+        own = {name: os.environ[name] for name in names if name in os.environ}
+        withheld = [name for name in names if name not in own]
+        if not withheld:
+            return own
+        try:
+            return own | await self._channel.get_environment(withheld)
+        except CredentialError as error:
+            raise _delayed(error) from error
+
+    async def _login(self) -> Bearer:
+        try:
+            snapshot = await self._channel.get_auth(pin_identity=self._identity)
+        except CredentialError as error:
+            raise _delayed(error) from error
+        self._last = snapshot
+        self._identity = snapshot.identity_key
+        return Bearer(snapshot.token, account_id=snapshot.account_id, mode=snapshot.mode)
+
+
+def _delayed(error: CredentialError) -> Exception:
+    if not error.retryable:
+        return error
+    milliseconds = error.error.retry_after_ms
+    return CredentialsDelayedError(str(error), None if milliseconds is None else milliseconds / 1000)
+
+
+def _missing(name: str, instructions: str | None) -> str:
+    text = f"Missing environment variable: `{name}`."
+    return f"{text} {instructions}" if instructions else text

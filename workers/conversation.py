@@ -1,0 +1,373 @@
+"""One conversation as its worker hosts it: opened once, then one turn after the other."""
+
+import logging
+import os
+import time
+from collections.abc import Awaitable
+
+import msgspec
+
+from config.environment import shell_environment
+from config.settings import ConversationOverrides, Settings, resolve
+from config.texts import base_instructions
+from protocol.birth import WorkerBirth
+from protocol.errors import ConfigError, ModelError, SessionUnknownError
+from protocol.ids import TurnId
+from protocol.mailbox import Open
+from protocol.version import __version__
+from runtime.user_agent import originator
+from workers import event, prompt
+from workers.bearer import ProviderCredentials
+from workers.commands.capture import Budget
+from workers.commands.groups import LiveGroups
+from workers.context import context_items, network_access
+from workers.credentials import CredentialsChannel
+from workers.history import History
+from workers.mailbox import Mailbox
+from workers.model.client import ModelClient
+from workers.model.endpoint import Endpoint
+from workers.model.items import JsonObject
+from workers.model.outcome import error_info
+from workers.model.request import Request, RequestEncoder
+from workers.model.responses import Usage
+from workers.project_doc import Search, read_project_doc
+from workers.session.file import SessionFile, read
+from workers.session.finder import find
+from workers.session.format import session_meta, turn_context
+from workers.session.restored import Restored
+from workers.tokens import TokenCount
+from workers.tools import registry
+from workers.tools.catalog import definitions
+from workers.tools.context import ToolContext
+from workers.transcript import Transcript
+from workers.turn import Outcome, TurnLoop
+
+log = logging.getLogger(__name__)
+
+INTERRUPTED = "interrupted"
+"""Why a turn ended that was stopped on purpose."""
+UNKNOWN_EFFECT = "interrupted; it is not known whether this took effect"
+"""What the model reads as the output of a call during which its process died."""
+
+_decode_items = msgspec.json.Decoder(list[JsonObject]).decode
+
+
+class Conversation:
+    """Belongs to one worker. `open` it first; run one turn at a time; `close` it at the end."""
+
+    def __init__(self, operation: Open, birth: WorkerBirth, mailbox: Mailbox, channel: CredentialsChannel) -> None:
+        self._operation = operation
+        self._home = birth.codex_home
+        self._mailbox = mailbox
+        self._channel = channel
+        self._groups = LiveGroups()
+        self._history = History()
+        self._context_told = False
+        self._loop: TurnLoop | None = None
+        self._started_at = 0.0
+        self.settings: Settings
+        self._client: ModelClient | None = None
+        self._transcript: Transcript | None = None
+
+    @property
+    def session_path(self) -> str:
+        """Where the conversation is saved."""
+        return "" if self._transcript is None else self._transcript.path
+
+    async def open(self, overrides: bytes) -> None:
+        """Resolve the settings, find the session file, and announce the conversation. Raises `GreenroomError`."""
+        given = ConversationOverrides.model_validate_json(overrides)
+        restored, path = self._restore() if self._operation.resume else (None, None)
+        if restored is not None:
+            given = _as_before(given, restored)
+        self.settings = settings = resolve(self._home, self._operation.cli_overrides, given, os.getcwd(), os.environ)
+        if settings.provider.wire_api == "chat":
+            raise ConfigError(
+                f'`wire_api = "chat"` of model provider `{settings.provider_id}` is not available yet; use "responses"'
+            )
+        self._instructions = settings.base_instructions or base_instructions()
+        if restored is not None:
+            self._instructions = settings.base_instructions or restored.base_instructions or self._instructions
+        self._transcript = Transcript(self._session_file(path), self._warn)
+        usage = restored.usage if restored is not None else None
+        self._tokens = TokenCount(settings.model_family.effective_context_window, _usage(usage))
+        if restored is not None:
+            self._take_up(restored)
+        self._credentials = ProviderCredentials(settings.provider, self._channel)
+        self._encoder = self._request_encoder()
+        self._announce()
+
+    async def run_turn(self, turn_id: TurnId, items: bytes) -> Outcome:
+        """Run one turn to its end. Cancel it to stop it, and then call `abandon_turn`."""
+        transcript = self._present_transcript()
+        self._started_at = time.time()
+        self._tell(
+            event.task_started(turn_id, round(self._started_at), self.settings.model_family.effective_context_window),
+            keep=True,
+        )
+        self._tell_context(turn_id)
+        user_items = _decode_items(items)
+        self._keep(prompt.user_message(user_items))
+        self._tell(event.user_message(_plain_text(user_items)), keep=True)
+        try:
+            self._loop = loop = await self._turn_loop(turn_id)
+            transcript.write()
+            last = await loop.run()
+        except ModelError as error:
+            return self._fail(turn_id, error)
+        return self._complete(turn_id, last)
+
+    def abandon_turn(self, turn_id: TurnId) -> Outcome:
+        """Close a turn that was cancelled."""
+        self._close_open_calls("aborted by user")
+        self._keep(prompt.turn_aborted_message())
+        self._tell(
+            event.turn_aborted(turn_id, INTERRUPTED, round(self._started_at), time.time() - self._started_at), keep=True
+        )
+        self._present_transcript().write()
+        return Outcome("aborted", message=INTERRUPTED)
+
+    def break_turn(self, turn_id: TurnId, error: BaseException) -> Outcome:
+        """Close a turn that a fault of ours ended."""
+        self._close_open_calls(UNKNOWN_EFFECT)
+        text = f"Codex runtime error: internal error ({type(error).__name__}); the log on standard error has more"
+        return self._end_in_error(turn_id, Outcome("failed", error_kind="internal", message=text), "other")
+
+    def kill_commands(self) -> None:
+        """Kill whatever the conversation's commands left running."""
+        self._groups.kill_all()
+
+    async def close(self) -> None:
+        """End every process of the conversation, and save what is not saved yet."""
+        self._groups.kill_all()
+        if self._client is not None:
+            await self._client.aclose()
+        if self._transcript is not None:
+            self._transcript.close()
+
+    # Opening
+
+    def _restore(self) -> tuple[Restored, str]:
+        path = find(self._home, self._operation.conversation_id)
+        if path is None:
+            raise SessionUnknownError(f"no conversation with id: {self._operation.conversation_id}")
+        return read(path), path
+
+    def _session_file(self, path: str | None) -> SessionFile:
+        conversation_id, started = self._operation.conversation_id, time.time()
+        if path is not None:
+            return SessionFile.resume(self._home, path, conversation_id)
+        settings = self.settings
+        meta = session_meta(
+            conversation_id=conversation_id,
+            started=started,
+            cwd=settings.cwd,
+            originator=originator(os.environ),
+            cli_version=__version__,
+            model_provider=settings.provider_id,
+            base_instructions=self._instructions,
+            model=settings.model if settings.base_instructions is None else None,
+        )
+        return SessionFile.create(self._home, conversation_id, meta, started)
+
+    def _take_up(self, restored: Restored) -> None:
+        """Go on where the file stops. What was under way then is over, and the model is told so."""
+        self._history.extend(restored.items)
+        self._context_told = restored.context is not None
+        if not restored.interrupted:
+            return
+        for output in self._history.outputs_for_unanswered(UNKNOWN_EFFECT):
+            self._keep(output)
+        self._keep(prompt.turn_aborted_message())
+
+    def _request_encoder(self) -> RequestEncoder:
+        settings = self.settings
+        return RequestEncoder(
+            Request(
+                model=settings.model,
+                conversation_id=self._operation.conversation_id,
+                instructions=self._instructions,
+                tools=definitions(settings.include_plan_tool),
+                parallel_tool_calls=False,
+                supports_reasoning=settings.model_family.supports_reasoning,
+                effort=settings.reasoning_effort,
+                summary=settings.reasoning_summary,
+                verbosity=settings.verbosity,
+            )
+        )
+
+    def _announce(self) -> None:
+        settings = self.settings
+        self._tell(
+            event.session_configured(
+                self._operation.conversation_id,
+                settings.model,
+                settings.provider_id,
+                settings.approval_policy,
+                settings.sandbox_policy.model_dump(),
+                settings.cwd,
+                settings.reasoning_effort,
+                self.session_path,
+            )
+        )
+
+    # A turn
+
+    def _tell_context(self, turn_id: TurnId) -> None:
+        """Put the context before the first message of the conversation, and nothing of it before later ones."""
+        if self._context_told:
+            return
+        settings = self.settings
+        search = Search(
+            max_bytes=settings.project_doc_max_bytes,
+            fallback_names=settings.project_doc_fallback_filenames,
+            root_markers=settings.project_root_markers,
+        )
+        document = read_project_doc(settings.home, settings.cwd, search)
+        for note in document.notes:
+            self._warn(note)
+        for item in context_items(settings, document):
+            self._keep(item)
+        self._present_transcript().add(
+            turn_context(
+                turn_id=turn_id,
+                cwd=settings.cwd,
+                model=settings.model,
+                approval_policy=settings.approval_policy,
+                sandbox_policy=settings.sandbox_policy.model_dump(),
+                effort=settings.reasoning_effort,
+            )
+        )
+        self._context_told = True
+
+    async def _turn_loop(self, turn_id: TurnId) -> TurnLoop:
+        if self._client is None:
+            self._client = await self._model_client()
+        self._credentials.begin_turn()
+        context = ToolContext(
+            emit=self._emit,
+            cwd=self.settings.cwd,
+            environment=self._command_environment(),
+            turn_id=turn_id,
+            sandbox=self.settings.sandbox_policy.type,
+            approval=self.settings.approval_policy,
+            groups=self._groups,
+            budget=Budget.of_tokens(self.settings.tool_output_token_limit),
+        )
+
+        async def call_tool(call: JsonObject) -> str:
+            output = await registry.call(str(call["name"]), str(call["call_id"]), str(call["arguments"]), context)
+            return output.text
+
+        return TurnLoop(
+            self._client,
+            self._encoder,
+            self._history,
+            self._present_transcript(),
+            self._mailbox,
+            call_tool,
+            self._tokens,
+            self.settings.show_raw_agent_reasoning,
+        )
+
+    async def _model_client(self) -> ModelClient:
+        provider = self.settings.provider
+        values = await self._credentials.variables(tuple(provider.env_http_headers.values()))
+        from_variables = {
+            header: values[name] for header, name in provider.env_http_headers.items() if values.get(name, "").strip()
+        }
+        endpoint = Endpoint(
+            url=provider.url(chatgpt=False),
+            chatgpt_url=provider.url(chatgpt=True),
+            headers={**provider.http_headers, **from_variables},
+            originator=originator(os.environ),
+            user_agent=self._operation.user_agent,
+            request_max_retries=provider.request_max_retries,
+            stream_max_retries=provider.stream_max_retries,
+            idle_timeout=provider.stream_idle_timeout_ms / 1000,
+        )
+        return ModelClient(endpoint, self._credentials, self._operation.conversation_id)
+
+    def _command_environment(self) -> dict[str, str]:
+        settings = self.settings
+        environment = shell_environment(settings.shell_environment_policy, os.environ)
+        for name in settings.provider.credential_variables:
+            environment.pop(name, None)
+        if not network_access(settings):
+            environment["CODEX_SANDBOX_NETWORK_DISABLED"] = "1"
+        return environment
+
+    def _complete(self, turn_id: TurnId, last: str | None) -> Outcome:
+        self._end(turn_id, last)
+        return Outcome("completed", last_message=event.encode(last or ""))
+
+    def _fail(self, turn_id: TurnId, error: ModelError) -> Outcome:
+        outcome = Outcome("failed", error_kind=error.kind, message=str(error))
+        return self._end_in_error(turn_id, outcome, error_info(error))
+
+    def _end_in_error(self, turn_id: TurnId, outcome: Outcome, info: object) -> Outcome:
+        self._tell({"type": "error", "message": outcome.message, "codex_error_info": info})
+        self._end(turn_id, None)
+        return outcome
+
+    def _end(self, turn_id: TurnId, last: str | None) -> None:
+        """Say that the turn is over, once it is safe on disk."""
+        duration = time.time() - self._started_at
+        told = event.task_complete(turn_id, last, round(self._started_at), duration)
+        transcript = self._present_transcript()
+        transcript.event(told)
+        transcript.write()
+        self._tell(told)
+
+    def _close_open_calls(self, text: str) -> None:
+        if self._loop is None:
+            return
+        for call_id in list(self._loop.open_calls):
+            self._loop.answer_call(call_id, text)
+
+    # Small services
+
+    def _keep(self, item: JsonObject) -> None:
+        if self._history.append(item):
+            self._present_transcript().item(item)
+
+    def _tell(self, told: JsonObject, keep: bool = False) -> None:
+        self._mailbox.emit(event.encode(told))
+        if keep:
+            self._present_transcript().event(told)
+
+    def _emit(self, told: JsonObject) -> Awaitable[None] | None:
+        """Tell clients of a tool's progress, and let the tool wait while they do not read."""
+        self._mailbox.emit(event.encode(told))
+        return self._mailbox.drain() if self._mailbox.pressed else None
+
+    def _warn(self, text: str) -> None:
+        self._tell({"type": "warning", "message": text})
+
+    def _present_transcript(self) -> Transcript:
+        assert self._transcript is not None, "the conversation is not open"
+        return self._transcript
+
+
+def _as_before(given: ConversationOverrides, restored: Restored) -> ConversationOverrides:
+    """Fill what the caller left open with what the conversation went by when it stopped."""
+    context = restored.context or {}
+    policy = context.get("sandbox_policy")
+    before = {
+        "cwd": restored.cwd,
+        "model": restored.model,
+        "approval_policy": context.get("approval_policy"),
+        "sandbox_mode": policy.get("type") if isinstance(policy, dict) else None,
+    }
+    missing = {name: value for name, value in before.items() if value is not None and getattr(given, name) is None}
+    return given.model_copy(update=missing)
+
+
+def _usage(totals: dict[str, int] | None) -> Usage | None:
+    if totals is None:
+        return None
+    return Usage(**{name: int(totals.get(name, 0)) for name in Usage.__struct_fields__})
+
+
+def _plain_text(items: list[JsonObject]) -> str:
+    return "\n".join(str(item["text"]) for item in items if item.get("type") == "text" and "text" in item)

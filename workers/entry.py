@@ -1,0 +1,23 @@
+"""The public face of this package: live as a worker."""
+
+import asyncio
+
+from config import settings
+from protocol.birth import WorkerBirth
+from runtime import hardening, log
+from workers.actor import Actor
+
+settings.preload()  # whoever forks workers has imported this, so that all of them share the result
+
+
+def main(birth: WorkerBirth, lifeline: int) -> None:
+    """Host one conversation until told to leave. `lifeline` is a descriptor that ends when the supervisor does."""
+    hardening.make_undumpable()
+    hardening.set_name("gr-worker")
+    hardening.adopt_orphans()
+    log.set_up(f"worker {birth.id[-12:]}", birth.log_level)
+
+    async def live() -> None:
+        await Actor(birth, lifeline).live()
+
+    asyncio.run(live())

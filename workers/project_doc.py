@@ -1,0 +1,138 @@
+"""Finds and reads the AGENTS.md files that apply to a directory (spec/later 3.3).
+
+Two sources: the Codex home, and the project from its root down to the directory. A file that cannot be read is passed
+over and named in `notes`; it never takes the others with it.
+"""
+
+import codecs
+import os
+import stat
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+OVERRIDE_NAME: Final = "AGENTS.override.md"
+DEFAULT_NAME: Final = "AGENTS.md"
+DEFAULT_ROOT_MARKERS: Final = (".git",)
+DEFAULT_MAX_BYTES: Final = 32 * 1024
+SEPARATOR: Final = "\n\n--- project-doc ---\n\n"
+"""Stands between what the home says and what the project says."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProjectDoc:
+    """What the files say together, and where it is from."""
+
+    text: str | None = None
+    """`None` where no file says anything."""
+    sources: tuple[str, ...] = ()
+    """Paths of the files that `text` is made of, in its order."""
+    notes: tuple[str, ...] = ()
+    """For the user: files that could not be read or did not fit."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Search:
+    """How the project's files are looked for."""
+
+    max_bytes: int = DEFAULT_MAX_BYTES
+    """Shared by all files of the project; 0 reads none of them, as for a project that the user does not trust."""
+    fallback_names: tuple[str, ...] = ()
+    """Names tried in each directory after the two usual ones."""
+    root_markers: tuple[str, ...] = DEFAULT_ROOT_MARKERS
+    """An entry of one of these names makes a directory the project's root; without any only the directory counts."""
+
+
+def read_project_doc(home: str, cwd: str, search: Search | None = None) -> ProjectDoc:
+    """Return what applies to `cwd`. Both paths are absolute; neither need exist."""
+    notes: list[str] = []
+    home_files = _read_home(home, notes)
+    project_files = _read_project(os.path.realpath(cwd), search or Search(), notes)
+    texts = ["\n\n".join(text for _, text in files) for files in (home_files, project_files) if files]
+    return ProjectDoc(
+        text=SEPARATOR.join(texts) or None,
+        sources=tuple(path for path, _ in home_files + project_files),
+        notes=tuple(notes),
+    )
+
+
+def project_directories(cwd: str, root_markers: Sequence[str]) -> list[str]:
+    """Return the directories from the project's root down to `cwd`; only `cwd` where no root is found."""
+    upwards: list[str] = []
+    for directory in _upwards(cwd):
+        upwards.append(directory)
+        if any(os.path.lexists(os.path.join(directory, marker)) for marker in root_markers if marker):
+            return upwards[::-1]
+    return [cwd]
+
+
+def _upwards(directory: str) -> Iterator[str]:
+    yield directory
+    while (parent := os.path.dirname(directory)) != directory:
+        directory = parent
+        yield directory
+
+
+def _read_home(home: str, notes: list[str]) -> list[tuple[str, str]]:
+    for name in (OVERRIDE_NAME, DEFAULT_NAME):
+        path = os.path.join(home, name)
+        data = _read(path, None, notes)
+        if data is not None and (text := _decoded(data).strip()):
+            return [(path, text)]
+    return []
+
+
+def _read_project(cwd: str, search: Search, notes: list[str]) -> list[tuple[str, str]]:
+    names = (OVERRIDE_NAME, DEFAULT_NAME, *(name for name in search.fallback_names if name))
+    files: list[tuple[str, str]] = []
+    budget = search.max_bytes
+    for directory in project_directories(cwd, search.root_markers) if budget > 0 else ():
+        for path in (os.path.join(directory, name) for name in names):
+            data = _read(path, budget + 1, notes)
+            if data is None:
+                continue
+            if text := _fitting(path, data, budget, notes):
+                files.append((path, text))
+                budget -= min(len(data), budget)
+            break
+    return files
+
+
+def _fitting(path: str, data: bytes, budget: int, notes: list[str]) -> str | None:
+    """Return the text of a file as far as the budget goes, `None` for one that is blank."""
+    text = _decoded(data)
+    if not text.strip():
+        return None
+    if len(data) > budget:
+        left_out = "is left out" if budget == 0 else f"is cut after {budget} bytes"
+        notes.append(f"{path} {left_out}: together the project's files may have `project_doc_max_bytes`.")
+        text = _decoded(data[:budget])
+    return text if text.strip() else None
+
+
+def _read(path: str, limit: int | None, notes: list[str]) -> bytes | None:
+    """Return a file's first `limit` bytes, or all; `None` if it is absent, no regular file or cannot be read."""
+    try:
+        # Without O_NONBLOCK a named pipe of that name would hold us for ever.
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        try:
+            return _content(descriptor, limit)
+        finally:
+            os.close(descriptor)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        notes.append(f"{path} could not be read: {error.strerror}.")
+        return None
+
+
+def _content(descriptor: int, limit: int | None) -> bytes | None:
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        return None
+    with open(descriptor, "rb", closefd=False) as file:
+        return file.read(limit)
+
+
+def _decoded(data: bytes) -> str:
+    """Decode UTF-8, with replacement characters where it is none; a character that the end cuts in two is dropped."""
+    return codecs.getincrementaldecoder("utf-8-sig")("replace").decode(data)

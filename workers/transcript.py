@@ -1,0 +1,58 @@
+"""What a conversation leaves on disk: its session file, written through to the disk before anybody relies on it."""
+
+import logging
+from collections.abc import Callable
+
+from protocol.errors import SessionBusyError
+from workers.model.items import JsonObject
+from workers.session.file import SessionFile
+from workers.session.format import Record, response_item, stored_event
+
+log = logging.getLogger(__name__)
+
+
+class Transcript:
+    """The session file as a turn sees it (`workers.turn.Record`). A disk that fails is told, and ends no turn."""
+
+    def __init__(self, file: SessionFile, warn: Callable[[str], None]) -> None:
+        self._file = file
+        self._warn = warn
+        self._failing = False
+
+    @property
+    def path(self) -> str:
+        """Where the file is, or will be once there is something to write."""
+        return self._file.path
+
+    def add(self, *records: Record) -> None:
+        """Record lines of any kind."""
+        self._file.append(records)
+
+    def item(self, item: JsonObject) -> None:
+        """Record an item of the history."""
+        self._file.append((response_item(item),))
+
+    def event(self, event: JsonObject) -> None:
+        """Record an event, if it is one that is kept."""
+        record = stored_event(event)
+        if record is not None:
+            self._file.append((record,))
+
+    def write(self) -> None:
+        """Return once everything recorded is safe on disk, or the user has been told that it is not."""
+        try:
+            self._file.commit()
+        except (OSError, SessionBusyError) as error:
+            if not self._failing:
+                log.error("%s: %s", self._file.path, error)
+                self._warn(f"The conversation cannot be saved to {self._file.path}: {error}. It goes on unsaved.")
+            self._failing = True
+        else:
+            self._failing = False
+
+    def close(self) -> None:
+        """Write what is left and let others write."""
+        try:
+            self._file.close()
+        except (OSError, SessionBusyError) as error:
+            log.error("%s: %s", self._file.path, error)

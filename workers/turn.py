@@ -1,0 +1,204 @@
+"""The turn loop: asks the model, runs the tools it calls, and asks again, until it has nothing more to do."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from typing import Final, Literal, Protocol, TypeAlias
+
+from protocol.errors import ErrorKind
+from workers import event
+from workers.history import History
+from workers.mailbox import Mailbox
+from workers.model.client import OnRetry
+from workers.model.items import JsonObject, as_list
+from workers.model.request import RequestEncoder
+from workers.model.responses import (
+    Completed,
+    ItemDone,
+    ModelEvent,
+    ReasoningContentDelta,
+    ReasoningSummaryDelta,
+    SectionBreak,
+    TextDelta,
+)
+from workers.model.retry import Retry
+from workers.tokens import TokenCount
+
+OutcomeKind: TypeAlias = Literal["completed", "failed", "aborted"]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a turn ended."""
+
+    kind: OutcomeKind
+    last_message: bytes = b'""'
+    """The agent's last message as a JSON string."""
+    error_kind: ErrorKind | None = None
+    message: str | None = None
+    """What went wrong, or why it was stopped."""
+
+
+class Model(Protocol):
+    """Whatever answers requests (`workers.model.client.ModelClient`)."""
+
+    def stream(self, body: bytes, on_retry: OnRetry) -> AsyncGenerator[list[ModelEvent], None]:
+        """Send one request and yield its events, `Completed` last. After `on_retry` all is void that came before."""
+        ...
+
+
+class Record(Protocol):
+    """Where a turn leaves what the next one, or the next process, must know."""
+
+    def item(self, item: JsonObject) -> None:
+        """Record an item of the history."""
+
+    def event(self, event: JsonObject) -> None:
+        """Record an event."""
+
+    def write(self) -> None:
+        """Hand over to the operating system what was recorded, so that it survives the death of this process."""
+
+
+CallTool: TypeAlias = Callable[[JsonObject], Awaitable[str]]
+"""Runs one tool call and returns what the model is told."""
+
+OUTPUTS: Final[Mapping[str, str]] = {
+    "function_call": "function_call_output",
+    "custom_tool_call": "custom_tool_call_output",
+}
+"""Items that call a tool of ours, and the type of what answers them."""
+
+
+@dataclass(slots=True)
+class _Response:
+    """What one response of the model has brought so far."""
+
+    items: list[JsonObject] = field(default_factory=list)
+    completed: Completed | None = None
+
+    @property
+    def calls(self) -> list[JsonObject]:
+        """The tool calls, in order."""
+        return [item for item in self.items if item["type"] in OUTPUTS]
+
+
+class TurnLoop:
+    """One turn, from the user's message in the history to the last answer of the model."""
+
+    def __init__(
+        self,
+        model: Model,
+        encoder: RequestEncoder,
+        history: History,
+        record: Record,
+        mailbox: Mailbox,
+        call_tool: CallTool,
+        tokens: TokenCount,
+        show_raw_reasoning: bool,
+    ) -> None:
+        self._model = model
+        self._encoder = encoder
+        self._history = history
+        self._record = record
+        self._mailbox = mailbox
+        self._call_tool = call_tool
+        self._tokens = tokens
+        self._show_raw_reasoning = show_raw_reasoning
+        self.open_calls: dict[str, tuple[str, float]] = {}
+        """Calls that wait for their output: the output's type and the loop's time of their start, by call id."""
+
+    async def run(self) -> str | None:
+        """Run to the end and return the agent's last message. Raises `ModelError`; cancelling it stops the turn."""
+        while True:
+            start = len(self._history)
+            response = await self._ask()
+            for item in response.items:
+                self._keep(item)
+            await self._answer_calls(response.calls)
+            self._count(response)
+            if not response.calls and (response.completed is None or response.completed.end_turn):
+                return self._history.last_agent_message(since=start)
+
+    async def _ask(self) -> _Response:
+        """Make one request. Tools run only once the response is complete, so a stream that breaks has run none."""
+        response = _Response()
+
+        def start_over(retry: Retry) -> None:
+            response.items.clear()
+            self._tell({"type": "stream_error", "message": retry.text})
+
+        body = self._encoder.body(self._history.encoded_input())
+        async with aclosing(self._model.stream(body, start_over)) as batches:
+            async for events in batches:
+                self._take(events, response)
+                if self._mailbox.pressed:
+                    await self._mailbox.drain()
+        return response
+
+    def _take(self, events: list[ModelEvent], response: _Response) -> None:
+        emit = self._mailbox.emit
+        for model_event in events:
+            match model_event:
+                case TextDelta(raw):
+                    emit(b'{"type":"agent_message_delta","delta":%b}' % raw)
+                case ReasoningSummaryDelta(raw):
+                    emit(b'{"type":"agent_reasoning_delta","delta":%b}' % raw)
+                case ReasoningContentDelta(raw):
+                    if self._show_raw_reasoning:
+                        emit(b'{"type":"agent_reasoning_raw_content_delta","delta":%b}' % raw)
+                case SectionBreak():
+                    emit(b'{"type":"agent_reasoning_section_break"}')
+                case ItemDone(item):
+                    response.items.append(item)
+                    self._show(item)
+                case Completed():
+                    response.completed = model_event
+
+    def _show(self, item: JsonObject) -> None:
+        """Tell clients of an item that is complete."""
+        match item.get("type"):
+            case "message":
+                for text in _texts(item.get("content"), "output_text"):
+                    self._tell(event.agent_message(text, item.get("phase")), keep=True)
+            case "reasoning":
+                for text in _texts(item.get("summary"), "summary_text"):
+                    self._tell({"type": "agent_reasoning", "text": text}, keep=True)
+                if self._show_raw_reasoning:
+                    for text in _texts(item.get("content"), "reasoning_text", "text"):
+                        self._tell({"type": "agent_reasoning_raw_content", "text": text}, keep=True)
+
+    async def _answer_calls(self, calls: list[JsonObject]) -> None:
+        """Run the calls of a response in their order, each to its end before the next."""
+        if not calls:
+            return
+        now = asyncio.get_running_loop().time
+        self.open_calls = {str(call["call_id"]): (OUTPUTS[str(call["type"])], now()) for call in calls}
+        for call in calls:
+            self._record.write()
+            text = await self._call_tool(call)
+            self.answer_call(str(call["call_id"]), text)
+
+    def answer_call(self, call_id: str, text: str) -> None:
+        """Record the output of an open call."""
+        kind, _ = self.open_calls.pop(call_id)
+        self._keep({"type": kind, "call_id": call_id, "output": text})
+
+    def _keep(self, item: JsonObject) -> None:
+        if self._history.append(item):
+            self._record.item(item)
+
+    def _count(self, response: _Response) -> None:
+        if response.completed is not None and response.completed.usage is not None:
+            self._tell(self._tokens.add(response.completed.usage), keep=True)
+
+    def _tell(self, told: JsonObject, keep: bool = False) -> None:
+        self._mailbox.emit(event.encode(told))
+        if keep:
+            self._record.event(told)
+
+
+def _texts(parts: object, *types: str) -> list[str]:
+    found = [part for part in as_list(parts) if isinstance(part, dict) and part.get("type") in types]
+    return [part["text"] for part in found if isinstance(part.get("text"), str)]
