@@ -9,29 +9,29 @@ _PR_SET_CHILD_SUBREAPER = 36
 _PT_DENY_ATTACH = 31
 _LINUX = sys.platform.startswith("linux")
 
-
-def _libc() -> ctypes.CDLL:
-    return ctypes.CDLL(None, use_errno=True)
+# Looked up once, at import, so that the processes of a fork server share it.
+_libc = ctypes.CDLL(None)
+_prctl = _libc.prctl if _LINUX else None
 
 
 def make_undumpable() -> None:
     """Deny memory, environment and descriptors to other processes of the same user (prctl(2), PR_SET_DUMPABLE).
 
-    An exec resets it, so each of our processes calls this first thing.
+    An exec resets it, so each of our programs calls this first thing; a fork passes it on.
     """
-    if _LINUX:
-        _libc().prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
+    if _prctl is not None:
+        _prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
     elif sys.platform == "darwin":
-        _libc().ptrace(_PT_DENY_ATTACH, 0, None, 0)
+        _libc.ptrace(_PT_DENY_ATTACH, 0, None, 0)
 
 
 def set_name(name: str) -> None:
     """Set the name that `ps` and `top` show; the kernel keeps 15 bytes."""
-    if _LINUX:
-        _libc().prctl(_PR_SET_NAME, name.encode()[:15], 0, 0, 0)
+    if _prctl is not None:
+        _prctl(_PR_SET_NAME, name.encode()[:15], 0, 0, 0)
 
 
 def adopt_orphans() -> None:
     """Become the parent of descendants whose own parent dies (PR_SET_CHILD_SUBREAPER), so that none escapes."""
-    if _LINUX:
-        _libc().prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    if _prctl is not None:
+        _prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)

@@ -16,14 +16,24 @@ def redact(text: str) -> str:
 
 
 class _RedactingFormatter(logging.Formatter):
+    process = "greenroom"
+
     def format(self, record: logging.LogRecord) -> str:
-        return redact(super().format(record))
+        return redact(f"{self.process} {super().format(record)}")
+
+
+# Made once, at import, so that the processes of a fork server share them.
+_formatter = _RedactingFormatter("%(asctime)s %(levelname)s %(name)s: %(message)s")
+_handler = logging.StreamHandler(sys.stderr)
+_handler.setFormatter(_formatter)
 
 
 def set_up(process: str, level: str) -> None:
     """Log to standard error from `level` on, each line naming the process."""
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(_RedactingFormatter(f"%(asctime)s {process} %(levelname)s %(name)s: %(message)s"))
+    _formatter.process = process
     root = logging.getLogger()
-    root.handlers[:] = [handler]
-    root.setLevel(level.upper())
+    if root.handlers != [_handler]:
+        root.handlers[:] = [_handler]
+    number = logging.getLevelNamesMapping()[level.upper()]
+    if root.level != number:
+        root.setLevel(number)

@@ -5,6 +5,7 @@ of its children come to it (it is a subreaper) and are ended, so that nothing a 
 the supervisor's end of the channel closes it ends all its children and leaves.
 """
 
+import asyncio
 import contextlib
 import gc
 import os
@@ -17,7 +18,7 @@ import psutil
 
 from protocol.birth import AnyBirth, Born, Exited, GiveBirth, NurseryReady, datagram, read_datagram
 from protocol.ids import WorkerId
-from runtime import child, hardening
+from runtime import child, hardening, log
 from supervisor.launch import CONTROL, DATAGRAM
 from supervisor.roles import become
 
@@ -120,13 +121,26 @@ def _signal_pipe() -> int:
     return reader
 
 
+def warm_up() -> None:
+    """Run a loop once, and close it: what the interpreter notes on first use is then noted before the fork, once."""
+
+    async def nothing() -> None:
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGTERM, bool)
+        await asyncio.wait_for(asyncio.create_task(asyncio.sleep(0)), 1)
+
+    asyncio.run(nothing())
+
+
 def main() -> NoReturn:
     """Run as the fork server; the channel to the supervisor is descriptor 3, the lifeline descriptor 4."""
     hardening.make_undumpable()
     hardening.set_name("gr-nursery")
     hardening.adopt_orphans()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    log.set_up("nursery", "warning")
     nursery = Nursery(socket.socket(fileno=CONTROL))
+    warm_up()
     gc.collect()
     gc.freeze()
     gc.disable()  # a collection would write to every object and unshare its page

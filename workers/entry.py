@@ -12,7 +12,6 @@ settings.preload()  # whoever forks workers has imported this, so that all of th
 
 def main(birth: WorkerBirth, lifeline: int) -> None:
     """Host one conversation until told to leave. `lifeline` is a descriptor that ends when the supervisor does."""
-    hardening.make_undumpable()
     hardening.set_name("gr-worker")
     hardening.adopt_orphans()
     log.set_up(f"worker {birth.id[-12:]}", birth.log_level)
