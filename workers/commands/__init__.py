@@ -1,0 +1,1 @@
+"""The commands that the model runs: starting them, keeping their output, describing them."""

@@ -1,0 +1,95 @@
+"""One writer for each session file, across processes and across programs (spec/later 1.7).
+
+The lock is an exclusive `flock` on a file of the conversation's own, taken and given up while another one coordinates
+the folder. So no one ever holds a lock on a file that is no longer there. The kernel frees it when its holder dies.
+"""
+
+import fcntl
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+from protocol.errors import SessionBusyError
+from protocol.ids import ConversationId
+from workers.session.directory import make_private
+
+FOLDER: Final = "thread-writer-locks"
+COORDINATION: Final = ".coordination.lock"
+PATIENCE_SECONDS: Final = 1.0
+"""How long others may coordinate. They need microseconds, unless one of them was stopped in between."""
+_PAUSE_SECONDS: Final = 0.001
+
+
+class WriterLock:
+    """The right to write one conversation's file, from construction until `release`."""
+
+    def __init__(self, home: str, conversation_id: ConversationId) -> None:
+        """Take the lock. Raises `SessionBusyError` where another process has it, `OSError` where there can be none."""
+        self._folder = os.path.join(home, FOLDER)
+        self._path = os.path.join(self._folder, f"{conversation_id}.lock")
+        make_private(self._folder)
+        with _coordinated(self._folder):
+            self._descriptor = _open(self._path)
+            try:
+                self._take(conversation_id)
+            except BaseException:
+                os.close(self._descriptor)
+                raise
+
+    def _take(self, conversation_id: ConversationId) -> None:
+        if not _try(self._descriptor):
+            holder = _holder(self._descriptor)
+            raise SessionBusyError(
+                f"Conversation {conversation_id} is being written by {holder}. End it there, then try again."
+            )
+
+    def release(self) -> None:
+        """Give the lock up and remove its file."""
+        try:
+            with _coordinated(self._folder):
+                os.unlink(self._path)
+        except (OSError, SessionBusyError):
+            pass  # a lock file that nobody holds does no harm
+        finally:
+            os.close(self._descriptor)
+
+
+@contextmanager
+def _coordinated(folder: str) -> Iterator[None]:
+    descriptor = _open(os.path.join(folder, COORDINATION))
+    try:
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while not _try(descriptor):
+            if time.monotonic() >= deadline:
+                raise SessionBusyError(f"The locks in {folder} are kept from everyone by {_holder(descriptor)}.")
+            time.sleep(_PAUSE_SECONDS)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _open(path: str) -> int:
+    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+
+
+def _try(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _holder(descriptor: int) -> str:
+    """Name the process that holds the lock, as far as the kernel tells (Linux: proc(5), /proc/locks)."""
+    inode = str(os.fstat(descriptor).st_ino)
+    try:
+        with open("/proc/locks", encoding="ascii") as locks:
+            fields = (line.split() for line in locks if " FLOCK " in line)
+            pid = next(found[4] for found in fields if found[5].rpartition(":")[2] == inode)
+        with open(f"/proc/{pid}/comm", encoding="utf-8", errors="replace") as name:
+            return f"process {pid} ({name.read().strip()})"
+    except (OSError, StopIteration, IndexError):
+        return "another process"

@@ -1,0 +1,19 @@
+"""Reads the arguments that the model gave a tool; what is wrong with them is said to the model."""
+
+from typing import Final, TypeVar
+
+import msgspec
+
+from workers.tools.context import ToolFailure
+
+T = TypeVar("T")
+
+PREFIX: Final = "failed to parse function arguments: "
+
+
+def parse(arguments: str, form: type[T]) -> T:
+    """Decode JSON arguments into their form. Raises `ToolFailure` with what the model should know."""
+    try:
+        return msgspec.json.decode(arguments, type=form)
+    except (msgspec.MsgspecError, UnicodeError) as error:
+        raise ToolFailure(f"{PREFIX}{error}") from error

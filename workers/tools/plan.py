@@ -1,0 +1,38 @@
+"""The tool `update_plan`: passes the model's plan on to the client (spec/agent-core 4.4)."""
+
+from typing import Final, Literal, TypeAlias, get_args
+
+import msgspec
+
+from workers.model.items import JsonObject
+from workers.tools.arguments import parse
+from workers.tools.context import ToolContext, ToolOutput, emit
+
+Status: TypeAlias = Literal["pending", "in_progress", "completed"]
+STATUSES: Final[tuple[Status, ...]] = get_args(Status)
+UPDATED: Final = "Plan updated"
+
+
+class Step(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One step of a plan."""
+
+    step: str
+    status: Status
+
+
+class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """All steps, and why the plan changed."""
+
+    plan: list[Step]
+    explanation: str | None = None
+
+    def event(self) -> JsonObject:
+        """The event that tells the client."""
+        steps = [{"step": step.step, "status": step.status} for step in self.plan]
+        return {"type": "plan_update", "explanation": self.explanation, "plan": steps}
+
+
+async def update_plan(_call_id: str, arguments: str, context: ToolContext) -> ToolOutput:
+    """Handle one call. Raises `ToolFailure` where the arguments do not fit; then the client is told nothing."""
+    await emit(context, parse(arguments, Plan).event())
+    return ToolOutput(UPDATED, success=True)

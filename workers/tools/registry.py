@@ -1,0 +1,31 @@
+"""Which function of the model is handled by what."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from types import MappingProxyType
+from typing import Final, TypeAlias
+
+from workers.tools.context import ToolContext, ToolFailure, ToolOutput
+from workers.tools.plan import update_plan
+from workers.tools.shell import shell
+
+Handler: TypeAlias = Callable[[str, str, ToolContext], Awaitable[ToolOutput]]
+"""Takes the call id, the arguments as JSON text, and the context. May raise `ToolFailure`."""
+
+HANDLERS: Final[Mapping[str, Handler]] = MappingProxyType(
+    {
+        "shell": shell,
+        "container.exec": shell,
+        "update_plan": update_plan,
+    }
+)
+
+
+async def call(name: str, call_id: str, arguments: str, context: ToolContext) -> ToolOutput:
+    """Handle a function call of the model. What goes wrong in it is told to the model; only cancellation is raised."""
+    handler = HANDLERS.get(name)
+    if handler is None:
+        return ToolOutput(f"unsupported call: {name}", success=False)
+    try:
+        return await handler(call_id, arguments, context)
+    except ToolFailure as failure:
+        return ToolOutput(str(failure), success=False)
