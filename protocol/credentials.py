@@ -70,6 +70,8 @@ class Hello(Body):
     wire: ClassVar[bytes] = b"hello"
     version: Literal[1] = 1
     worker_id: WorkerId
+    listens: bool = False
+    """Whether broadcasts are received, and will be acknowledged."""
 
 
 class GetAuth(Body):

@@ -25,8 +25,8 @@ from supervisor.restart import BROKER, RestartPolicy
 log = logging.getLogger(__name__)
 
 BROKER_ID = WorkerId("broker")
-ATTACH_PATIENCE = 2.0
-"""Seconds to wait for the broker to know a worker's key before the worker is born all the same."""
+BROKER_PATIENCE = 10.0
+"""Seconds to wait for the broker to answer us."""
 LEAVE_PATIENCE = 0.8
 """Seconds that workers have for saving and leaving when everything ends."""
 
@@ -97,10 +97,11 @@ class SupervisionTree:
         self._replenish()
 
     def _replenish(self) -> None:
-        """Ask for the workers that are missing, once the broker knows their keys."""
+        """Bear the workers that are missing, while the broker is told of them: a worker it refuses tries again."""
         if self._pool.missing and not self._closing:
             newcomers = self._enrol(self._pool.missing)
-            self._in_background(self._attach_and_bear(newcomers))
+            self._in_background(self._attach(newcomers))
+            self._bear_workers(newcomers)
 
     def _in_background(self, work: Coroutine[None, None, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)
@@ -116,17 +117,16 @@ class SupervisionTree:
             self._pool.expect(worker_id)
         return newcomers
 
-    async def _attach_and_bear(self, newcomers: dict[WorkerId, KeyPair]) -> None:
+    async def _attach(self, newcomers: Mapping[WorkerId, KeyPair]) -> None:
         try:
-            async with asyncio.timeout(ATTACH_PATIENCE):
+            async with asyncio.timeout(BROKER_PATIENCE):
                 await self._broker.attach({worker_id: keys.public for worker_id, keys in newcomers.items()})
         except (TimeoutError, BrokerError) as error:  # a broker that is being restarted gets all keys at its birth
-            log.warning("the auth broker has not let %d workers in yet (%s)", len(newcomers), type(error).__name__)
-        self._bear_workers(newcomers)
+            log.warning("the auth broker has not let %d workers in (%s)", len(newcomers), type(error).__name__)
 
     async def _detach(self, worker_id: WorkerId) -> None:
         with contextlib.suppress(TimeoutError, BrokerError):
-            async with asyncio.timeout(ATTACH_PATIENCE):
+            async with asyncio.timeout(BROKER_PATIENCE):
                 await self._broker.detach((worker_id,))
 
     def _bear_workers(self, newcomers: Mapping[WorkerId, KeyPair]) -> None:
@@ -201,8 +201,10 @@ class SupervisionTree:
     def _dismiss_idle(self) -> None:
         """End the workers that host no conversation: they have nothing to save."""
         hosting = self.conversations.leaving
-        for worker_id in self._workers:
-            if worker_id not in hosting:
+        for worker_id in list(self._workers):
+            if self._engine.pid_of(worker_id) is None:  # on its way: the engine ends it when it closes
+                del self._workers[worker_id]
+            elif worker_id not in hosting:
                 self._engine.kill(worker_id)
 
     async def _wait_until_workers_left(self) -> None:
