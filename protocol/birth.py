@@ -16,7 +16,7 @@ from protocol.mailbox import pack, unpack
 class KeyPair(BaseModel):
     """A CURVE key pair, both halves in Z85."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, defer_build=True)
 
     public: str
     secret: str = Field(repr=False)
@@ -25,7 +25,7 @@ class KeyPair(BaseModel):
 class Birth(BaseModel):
     """Base of what every child is told."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, defer_build=True)
 
     id: WorkerId
     keys: KeyPair
@@ -76,7 +76,7 @@ AnyBirth: TypeAlias = WorkerBirth | BrokerBirth
 class GiveBirth(BaseModel):
     """Supervisor to nursery: fork a child."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, defer_build=True)
 
     wire: ClassVar[bytes] = b"B"
     birth: WorkerBirth | BrokerBirth = Field(discriminator="role")
@@ -85,7 +85,7 @@ class GiveBirth(BaseModel):
 class Born(BaseModel):
     """Nursery to supervisor: the child runs."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, defer_build=True)
 
     wire: ClassVar[bytes] = b"b"
     id: WorkerId
@@ -95,7 +95,7 @@ class Born(BaseModel):
 class NurseryReady(BaseModel):
     """Nursery to supervisor: everything is imported."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, defer_build=True)
 
     wire: ClassVar[bytes] = b"r"
     pid: int
@@ -104,7 +104,7 @@ class NurseryReady(BaseModel):
 class Exited(BaseModel):
     """Nursery to supervisor: the child is gone and reaped."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, defer_build=True)
 
     wire: ClassVar[bytes] = b"x"
     id: WorkerId

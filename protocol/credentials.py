@@ -56,7 +56,7 @@ Deadline: TypeAlias = Annotated[int, Field(gt=0, le=60_000)]
 class Body(BaseModel):
     """Base of all message bodies."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     wire: ClassVar[bytes]
 
@@ -107,7 +107,7 @@ class ReportUnauthorized(Body):
 class TokenCommand(BaseModel):
     """A program of the user whose output is the bearer of a provider (`model_providers.*.auth`)."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     command: str
     args: tuple[str, ...] = ()

@@ -24,7 +24,7 @@ H = TypeVar("H", bound=BaseModel)
 class Header(BaseModel):
     """Base of all headers. `wire` is the kind frame that announces it."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="constants")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     wire: ClassVar[bytes]
 

@@ -18,6 +18,9 @@ CONTROL = 3
 LIFELINE = 4
 """Descriptor of a pipe that nobody writes to: its end of file means that the supervisor is gone."""
 
+NO_PLUGINS = {"PYDANTIC_DISABLE_PLUGINS": "__all__"}
+"""Added to a child's environment and taken out again by it: looking for plugins takes longer than all our models."""
+
 NURSERY = "from supervisor.nursery import main; main()"
 SPAWNED = "from supervisor.spawned import main; main()"
 

@@ -14,8 +14,6 @@ import signal
 import socket
 from typing import NoReturn
 
-import psutil
-
 from protocol.birth import AnyBirth, Born, Exited, GiveBirth, NurseryReady, datagram, read_datagram
 from protocol.ids import WorkerId
 from runtime import child, hardening, log
@@ -104,6 +102,8 @@ def _has_ended_child() -> bool:
 
 def _children() -> list[int]:
     """Return the pids of all our children, adopted ones and zombies included."""
+    import psutil  # not before the first child has ended: the imports of a nursery are what a first call waits for
+
     return [process.pid for process in psutil.Process().children()]
 
 

@@ -7,12 +7,14 @@ from typing import NoReturn
 
 from protocol.birth import AnyBirth, BrokerBirth
 from supervisor.auth import broker
-from supervisor.launch import LIFELINE
+from supervisor.launch import LIFELINE, NO_PLUGINS
 from workers import entry
 
 
 def become(birth: AnyBirth) -> NoReturn:
     """Live and end as what `birth` says."""
+    for name in NO_PLUGINS:
+        os.environ.pop(name, None)
     signal.set_wakeup_fd(-1)
     for number in (signal.SIGCHLD, signal.SIGTERM):
         signal.signal(number, signal.SIG_DFL)

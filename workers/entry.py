@@ -4,10 +4,15 @@ import asyncio
 
 from config import settings
 from protocol.birth import WorkerBirth
+from protocol.credentials import Hello, Welcome
+from protocol.mailbox import Events, Open, Opened, Ready, StartTurn, TurnEnded
 from runtime import hardening, log
 from workers.actor import Actor
 
-settings.preload()  # whoever forks workers has imported this, so that all of them share the result
+# Whoever forks workers has imported this, so that all of them share the result.
+settings.preload()
+for message in (Open, StartTurn, Ready, Opened, Events, TurnEnded, Hello, Welcome, WorkerBirth):
+    message.model_rebuild()
 
 
 def main(birth: WorkerBirth, lifeline: int) -> None:
