@@ -1,0 +1,245 @@
+"""Responses API events: what a model streams is understood, and nothing that a server sends can break the reader."""
+
+import json
+from typing import cast
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from workers.model.items import JsonObject
+from workers.model.responses import (
+    CLOSED_TEXT,
+    FAILED_TEXT,
+    Completed,
+    Failed,
+    ItemDone,
+    ModelEvent,
+    ReasoningContentDelta,
+    ReasoningSummaryDelta,
+    ResponsesDecoder,
+    SectionBreak,
+    TextDelta,
+    Usage,
+    mended,
+)
+
+TEXTS = st.text(alphabet=st.characters(exclude_categories=["Cs"]))
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**40), 2**40) | TEXTS,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(TEXTS, inner, max_size=4),
+    max_leaves=8,
+)
+
+
+def payload(kind: str, **members: object) -> bytes:
+    return json.dumps({"type": kind, **members}).encode()
+
+
+def decode(*payloads: bytes) -> list[ModelEvent]:
+    return ResponsesDecoder().decode(list(payloads))
+
+
+def delta(raw: bytes) -> bytes:
+    return b'{"type":"response.output_text.delta","item_id":"msg_1","delta":' + raw + b',"logprobs":[]}'
+
+
+def test_deltas_keep_the_bytes_that_the_server_wrote() -> None:
+    for raw in (b'"Hi"', b'""', rb'"a\u00e9\n\ud83d\ude00"', '"é 😀"'.encode(), rb'"\\ud800"'):
+        assert decode(delta(raw)) == [TextDelta(raw)]
+
+
+@pytest.mark.parametrize(
+    ("kind", "event"),
+    [
+        ("response.output_text.delta", TextDelta(b'"x"')),
+        ("response.reasoning_summary_text.delta", ReasoningSummaryDelta(b'"x"')),
+        ("response.reasoning_text.delta", ReasoningContentDelta(b'"x"')),
+        ("response.reasoning_summary_part.added", SectionBreak()),
+    ],
+)
+def test_each_kind_of_delta_is_told_apart(kind: str, event: ModelEvent) -> None:
+    assert decode(payload(kind, delta="x")) == [event]
+
+
+@pytest.mark.parametrize("raw", [b"1", b"null", b"{}", b'["x"]', b"x", b'"x', b'"a\nb"'])
+def test_delta_that_is_no_string_is_passed_over(raw: bytes) -> None:
+    assert decode(delta(raw), delta(b'"on"')) == [TextDelta(b'"on"')]
+
+
+@pytest.mark.parametrize(
+    ("raw", "text"),
+    [
+        (rb'"a\ud83d"', "a\ufffd"),
+        (rb'"\ude00b"', "\ufffdb"),
+        (rb'"\ud83d\u0041"', "\ufffdA"),
+        (rb'"\\\ud83d"', "\\\ufffd"),
+        (b'"a\xff"', "a\ufffd"),
+        (b'"\xed\xa0\xbd"', "\ufffd\ufffd\ufffd"),
+    ],
+)
+def test_broken_text_is_mended(raw: bytes, text: str) -> None:
+    (event,) = decode(delta(raw))
+    assert json.loads(cast("TextDelta", event).raw) == text
+
+
+@given(st.binary(max_size=40))
+def test_whatever_is_passed_on_as_delta_is_one_line_of_valid_json(junk: bytes) -> None:
+    for event in decode(delta(b'"' + junk + b'"'), delta(junk)):
+        assert isinstance(event, TextDelta)
+        assert b"\n" not in event.raw
+        assert isinstance(msgspec.json.decode(event.raw), str)
+
+
+@given(TEXTS)
+def test_mending_leaves_good_text_alone(text: str) -> None:
+    for encoded in (json.dumps(text).encode(), json.dumps(text, ensure_ascii=False).encode()):
+        assert mended(encoded) == encoded
+
+
+@given(st.lists(st.binary(max_size=30) | JSON.map(lambda value: json.dumps(value).encode()), max_size=8))
+def test_junk_between_events_does_no_harm(junk: list[bytes]) -> None:
+    decoder = ResponsesDecoder()
+    assert [event for event in decoder.decode([*junk, delta(b'"x"')]) if isinstance(event, TextDelta)]
+
+
+@given(
+    st.sampled_from(
+        ["response.completed", "response.failed", "response.incomplete", "response.output_item.done", "error"]
+    ),
+    JSON,
+    JSON,
+)
+def test_no_content_of_an_event_breaks_the_reader(kind: str, response: object, inner: object) -> None:
+    for content in (response, {"error": inner, "usage": inner, "id": inner, "incomplete_details": inner}):
+        decoder = ResponsesDecoder()
+        events = decoder.decode([payload(kind, response=content, item=content, error=content)])
+        assert decoder.ended == bool(events and isinstance(events[-1], Completed | Failed))
+        assert isinstance(decoder.end(), Failed)
+
+
+def test_deeply_nested_json_is_passed_over() -> None:
+    deep = b'{"type":"response.output_item.done","item":' + b"[" * 100_000 + b"]" * 100_000 + b"}"
+    decoder = ResponsesDecoder()
+    assert decoder.decode([deep]) == []
+    assert decoder.skipped == 1
+
+
+def test_finished_item_is_handed_over_as_it_is() -> None:
+    call: JsonObject = {"type": "function_call", "id": "1", "name": "x", "arguments": "{}", "call_id": "2", "new": 3}
+    assert decode(payload("response.output_item.done", item=call)) == [ItemDone(call)]
+
+
+def test_item_of_an_unknown_type_is_handed_over() -> None:
+    item: JsonObject = {"type": "novelty", "x": 1}
+    assert decode(payload("response.output_item.done", item=item)) == [ItemDone(item)]
+
+
+def test_item_that_lacks_what_its_type_needs_is_passed_over() -> None:
+    item = {"type": "function_call", "name": "shell", "arguments": "{}"}
+    assert decode(payload("response.output_item.done", item=item), payload("response.output_item.done")) == []
+
+
+def test_item_with_broken_text_is_mended() -> None:
+    item = rb'{"type":"message","role":"assistant","content":[{"text":"\ud800"}]}'
+    (event,) = decode(b'{"type":"response.output_item.done","item":' + item + b"}")
+    assert cast("ItemDone", event).item["content"] == [{"text": "\ufffd"}]
+
+
+def test_completion_ends_the_response() -> None:
+    usage = {
+        "input_tokens": 900,
+        "input_tokens_details": {"cached_tokens": 128, "cache_write_tokens": 7},
+        "output_tokens": 20,
+        "output_tokens_details": {"reasoning_tokens": 5},
+        "total_tokens": 920,
+    }
+    decoder = ResponsesDecoder()
+    completed = payload("response.completed", response={"id": "r1", "usage": usage, "output": []})
+    assert decoder.decode([delta(b'"x"'), completed, delta(b'"late"')]) == [
+        TextDelta(b'"x"'),
+        Completed("r1", Usage(900, 128, 7, 20, 5, 920), end_turn=True),
+    ]
+    assert decoder.ended
+    assert decoder.decode([completed]) == []
+
+
+@pytest.mark.parametrize(
+    ("usage", "expected"),
+    [
+        (None, None),
+        ({}, None),
+        ("many", None),
+        ({"input_tokens": 1, "output_tokens": 2}, Usage(1, 0, 0, 2, 0, 3)),
+        (
+            {"input_tokens": 1, "output_tokens": 2, "input_tokens_details": None, "total_tokens": None},
+            Usage(1, 0, 0, 2, 0, 3),
+        ),
+        (
+            {
+                "input_tokens": 1,
+                "output_tokens": 2,
+                "output_tokens_details": {"reasoning_tokens": None},
+                "total_tokens": 9,
+            },
+            Usage(1, 0, 0, 2, 0, 9),
+        ),
+    ],
+)
+def test_usage_may_lack_details(usage: object, expected: Usage | None) -> None:
+    (event,) = decode(payload("response.completed", response={"id": "r1", "usage": usage}))
+    assert cast("Completed", event).usage == expected
+
+
+def test_server_may_ask_for_another_request() -> None:
+    (event,) = decode(payload("response.completed", response={"id": "r1", "end_turn": False}))
+    assert event == Completed("r1", None, end_turn=False)
+
+
+def test_completion_without_anything_counts() -> None:
+    assert decode(payload("response.completed")) == [Completed("", None, end_turn=True)]
+
+
+@pytest.mark.parametrize(
+    ("payload_", "expected"),
+    [
+        (
+            payload("response.failed", response={"error": {"code": "rate_limit_exceeded", "message": "slow"}}),
+            Failed("slow", "rate_limit_exceeded"),
+        ),
+        (payload("response.failed", response={"error": {"code": "x"}}), Failed("", "x")),
+        (payload("response.failed", response={"error": None}), Failed(FAILED_TEXT)),
+        (payload("response.failed"), Failed(FAILED_TEXT)),
+        (
+            payload("response.incomplete", response={"incomplete_details": {"reason": "max_output_tokens"}}),
+            Failed("Incomplete response returned, reason: max_output_tokens"),
+        ),
+        (payload("response.incomplete"), Failed("Incomplete response returned, reason: unknown")),
+    ],
+)
+def test_failure_ends_the_response(payload_: bytes, expected: Failed) -> None:
+    decoder = ResponsesDecoder()
+    assert decoder.decode([payload_, delta(b'"late"')]) == [expected]
+    assert decoder.ended
+
+
+def test_end_of_a_stream_without_completion_is_a_failure() -> None:
+    decoder = ResponsesDecoder()
+    decoder.decode([delta(b'"x"')])
+    assert decoder.end() == Failed(CLOSED_TEXT)
+
+
+@pytest.mark.parametrize(
+    "complaint",
+    [
+        payload("error", code="server_error", message="out of memory"),
+        payload("error", error={"type": "server_error", "message": "out of memory"}),
+        b'{"error":{"code":500,"type":"server_error","message":"out of memory"}}',
+    ],
+)
+def test_error_event_explains_the_end_of_the_stream(complaint: bytes) -> None:
+    decoder = ResponsesDecoder()
+    assert decoder.decode([complaint]) == []
+    assert not decoder.ended
+    assert decoder.end().message == "out of memory"

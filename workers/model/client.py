@@ -1,0 +1,310 @@
+"""Sends requests to the model's server and yields what it streams back: the one place of a worker that speaks HTTP.
+
+It holds no policy: `retry` decides what follows an attempt, `outcome` what its end means. Whatever ends the stream
+early, a cancelled turn above all, drops the connection at once; after a complete answer it is kept for the next one.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from contextlib import aclosing, suppress
+from random import random as standard_random
+from typing import Final, TypeAlias
+
+import aiohttp
+
+from protocol.errors import RemoteProtocolError
+from protocol.ids import ConversationId
+from workers.model.complaint import without
+from workers.model.credentials import Bearer, Credentials, CredentialsDelayedError
+from workers.model.endpoint import Endpoint, visible_url
+from workers.model.outcome import IDLE_TEXT, CredentialDelayed, HttpRefused, Outcome, StreamBroken, Unreachable
+from workers.model.proxy import Proxy, find_proxy
+from workers.model.responses import Completed, Failed, ModelEvent, ResponsesDecoder
+from workers.model.retry import Fail, Retry, RetryLimits, RetryPolicy
+from workers.model.sse import SseDecoder
+
+READ_BUFFER: Final = 64 * 1024
+"""Bytes read ahead, twice over; beyond them a consumer that stops holds up the server."""
+
+KEEP_ALIVE: Final = 60.0
+"""Seconds that an idle connection is kept."""
+
+LARGE_BODY: Final = 512 * 1024
+"""Bytes of a request from which on it is written piece by piece, so that other tasks get their turn."""
+
+REFUSAL_LIMIT: Final = 64 * 1024
+"""Bytes of an error response that are read."""
+
+REFUSAL_TIMEOUT: Final = 10.0
+DRAIN_TIMEOUT: Final = 1.0
+"""Seconds that the end of a body may take after the response is complete."""
+
+Batch: TypeAlias = list[ModelEvent]
+SessionFactory: TypeAlias = Callable[[], aiohttp.ClientSession]
+OnRetry: TypeAlias = Callable[[Retry], None]
+
+
+def new_session() -> aiohttp.ClientSession:
+    """Return a session without cookies, limits or knowledge of the environment. Needs a running loop."""
+    return aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEP_ALIVE),
+        cookie_jar=aiohttp.DummyCookieJar(),
+        trust_env=False,
+    )
+
+
+class _AttemptFailedError(Exception):
+    """One attempt is over, with `outcome`. Never leaves this module."""
+
+    def __init__(self, outcome: Outcome, bearer: Bearer | None = None) -> None:
+        super().__init__()
+        self.outcome = outcome
+        self.bearer = bearer
+
+
+class ModelClient:
+    """Talks to one provider on behalf of one conversation. Close it with `aclose`."""
+
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        credentials: Credentials,
+        conversation_id: ConversationId,
+        *,
+        session_factory: SessionFactory = new_session,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        random: Callable[[], float] = standard_random,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        """The session is made with the first request. `sleep`, `random` and `clock` are for tests."""
+        self._endpoint = endpoint
+        self._credentials = credentials
+        self._conversation_id = conversation_id
+        self._session_factory = session_factory
+        self._sleep = sleep
+        self._random = random
+        self._clock = clock
+        self._session: aiohttp.ClientSession | None = None
+        self._proxies: dict[str, Proxy | None] = {}
+        self._drains: set[asyncio.Task[None]] = set()
+        self._kept = False
+
+    async def aclose(self) -> None:
+        """Drop all connections."""
+        for drain in self._drains:
+            drain.cancel()
+        await asyncio.gather(*self._drains, return_exceptions=True)
+        if self._session is not None:
+            await self._session.close()
+
+    async def stream(self, body: bytes, on_retry: OnRetry) -> AsyncGenerator[Batch, None]:
+        """Send a request and yield its events in batches, `Completed` last; `Failed` is never yielded.
+
+        When the stream has to start over, `on_retry` is called first: what was yielded until then is void. Wrap the
+        generator in `contextlib.aclosing`, so that leaving it early drops the connection. Raises `ModelError`.
+        """
+        policy = self._policy()
+        while True:
+            try:
+                async with aclosing(self._attempt(body)) as batches:
+                    async for batch in batches:
+                        yield batch
+                return
+            except _AttemptFailedError as failure:
+                decision = await self._decision(failure, policy)
+            if decision is None:
+                continue
+            if decision.announce:
+                on_retry(decision)
+            await self._sleep(decision.after_seconds)
+
+    def _policy(self) -> RetryPolicy:
+        limits = RetryLimits(self._endpoint.request_max_retries, self._endpoint.stream_max_retries)
+        return RetryPolicy(limits, self._random, self._clock)
+
+    async def _decision(self, failure: _AttemptFailedError, policy: RetryPolicy) -> Retry | None:
+        """Return when to try again, `None` for at once. Raises `ModelError`."""
+        outcome = failure.outcome
+        try:
+            if await self._has_new_bearer(failure, policy):
+                return None
+        except CredentialsDelayedError as error:
+            outcome = CredentialDelayed(str(error), error.retry_after, after_rejection=True)
+        decision = policy.decide(outcome)
+        if isinstance(decision, Fail):
+            raise decision.error from None
+        return decision
+
+    async def _has_new_bearer(self, failure: _AttemptFailedError, policy: RetryPolicy) -> bool:
+        bearer = failure.bearer
+        refused = isinstance(failure.outcome, HttpRefused) and failure.outcome.status == 401
+        if bearer is None or not bearer.is_chatgpt or not refused or not policy.may_recover():
+            return False
+        return await self._credentials.rejected(bearer, 401)
+
+    async def _attempt(self, body: bytes) -> AsyncGenerator[Batch, None]:
+        """Yield the events of one attempt. Raises `_AttemptFailedError`."""
+        try:
+            bearer = await self._credentials.bearer()
+        except CredentialsDelayedError as error:
+            raise _AttemptFailedError(CredentialDelayed(str(error), error.retry_after)) from None
+        response = await self._response(body, bearer)
+        completed = False
+        try:
+            if not 200 <= response.status < 300:
+                raise _AttemptFailedError(await self._refusal(response, bearer), bearer)
+            async with aclosing(self._batches(response)) as batches:
+                async for batch in batches:
+                    completed = isinstance(batch[-1], Completed)
+                    yield batch
+        finally:
+            if completed:
+                self._keep_connection(response)
+            else:
+                response.close()
+
+    async def _response(self, body: bytes, bearer: Bearer) -> aiohttp.ClientResponse:
+        """Send the request and return the response as soon as its head is there."""
+        try:
+            async with asyncio.timeout(self._endpoint.idle_timeout):
+                return await self._post_anew(body, bearer)
+        except aiohttp.ClientConnectorCertificateError as error:
+            raise _AttemptFailedError(Unreachable(_cause(error), permanent=True)) from error
+        except (aiohttp.NonHttpUrlClientError, ValueError):
+            # Its text may hold the value of a header.
+            cause = "the URL, a header or the address of the proxy is not valid"
+            raise _AttemptFailedError(Unreachable(cause, permanent=True)) from None
+        except (aiohttp.ClientError, OSError) as error:
+            idle = isinstance(error, TimeoutError) and not isinstance(error, aiohttp.ClientError)
+            raise _AttemptFailedError(StreamBroken(IDLE_TEXT) if idle else Unreachable(_cause(error))) from error
+
+    async def _post_anew(self, body: bytes, bearer: Bearer) -> aiohttp.ClientResponse:
+        """Post, and again at once where it fails because the connection that was kept has died in the meantime."""
+        kept, self._kept = self._kept, False
+        try:
+            return await self._post(body, bearer)
+        except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError) as error:
+            if not kept or isinstance(error, aiohttp.ClientConnectorError):
+                raise
+            return await self._post(body, bearer)
+
+    async def _post(self, body: bytes, bearer: Bearer) -> aiohttp.ClientResponse:
+        if self._session is None:
+            self._session = self._session_factory()
+        url = self._endpoint.url_for(bearer)
+        headers = self._endpoint.headers_for(bearer, self._conversation_id)
+        proxy, proxy_headers = self._proxy(url, headers)
+        headers["content-length"] = str(len(body))
+        return await self._session.post(
+            url,
+            data=body if len(body) < LARGE_BODY else _pieces(body),
+            headers=headers,
+            allow_redirects=False,
+            read_bufsize=READ_BUFFER,
+            timeout=aiohttp.ClientTimeout(total=None, connect=self._endpoint.connect_timeout),
+            proxy=proxy,
+            proxy_headers=proxy_headers,
+        )
+
+    def _proxy(self, url: str, headers: dict[str, str]) -> tuple[str | None, dict[str, str] | None]:
+        """Return the proxy and the headers for it alone; a proxy that sees the request finds them in `headers`."""
+        if url not in self._proxies:
+            self._proxies[url] = find_proxy(url)
+        proxy = self._proxies[url]
+        if proxy is None:
+            return None, None
+        if proxy.authorization is None:
+            return proxy.url, None
+        if url.startswith("http:"):
+            headers["proxy-authorization"] = proxy.authorization
+            return proxy.url, None
+        return proxy.url, {"Proxy-Authorization": proxy.authorization}
+
+    async def _refusal(self, response: aiohttp.ClientResponse, bearer: Bearer) -> HttpRefused:
+        body = bytearray()
+        with suppress(aiohttp.ClientError, OSError):
+            async with asyncio.timeout(REFUSAL_TIMEOUT):
+                while len(body) < REFUSAL_LIMIT and (chunk := await response.content.readany()):
+                    body += chunk
+        return HttpRefused(
+            status=response.status,
+            headers=response.headers,
+            body=without(bytes(body), self._endpoint.secrets(bearer)),
+            url=visible_url(self._endpoint.url_for(bearer)),
+            reason=response.reason or "",
+        )
+
+    async def _batches(self, response: aiohttp.ClientResponse) -> AsyncGenerator[Batch, None]:
+        sse, decoder = SseDecoder(), ResponsesDecoder()
+        while not decoder.ended:
+            chunk = await self._chunk(response.content)
+            try:
+                batch: Batch = decoder.decode(sse.feed(chunk)) if chunk else [decoder.end()]
+            except RemoteProtocolError as error:
+                raise _AttemptFailedError(StreamBroken(str(error))) from error
+            if batch and isinstance(failed := batch[-1], Failed):
+                if batch[:-1]:
+                    yield batch[:-1]
+                raise _AttemptFailedError(StreamBroken(failed.message, failed.code))
+            if batch:
+                yield batch
+
+    async def _chunk(self, content: aiohttp.StreamReader) -> bytes:
+        """Return what has arrived, waiting for it if need be; nothing at the end of the body, also at a sudden one."""
+        try:
+            async with asyncio.timeout(self._endpoint.idle_timeout):
+                return await content.readany()
+        except aiohttp.ClientPayloadError:
+            return b""
+        except TimeoutError as error:
+            raise _AttemptFailedError(StreamBroken(IDLE_TEXT)) from error
+        except (aiohttp.ClientError, OSError) as error:
+            raise _AttemptFailedError(StreamBroken(f"Transport error: {_cause(error)}")) from error
+
+    def _keep_connection(self, response: aiohttp.ClientResponse) -> None:
+        """Let the connection serve the next request, once the body has come to its end."""
+        self._kept = True
+        if response.content.is_eof():
+            response.release()
+            return
+        drain = asyncio.create_task(_drain(response.content))
+        self._drains.add(drain)
+        drain.add_done_callback(self._drains.discard)
+        # Not in the task itself: one that is cancelled before its first step runs none of its code.
+        drain.add_done_callback(lambda _: response.close())
+
+
+async def _drain(content: aiohttp.StreamReader) -> None:
+    with suppress(aiohttp.ClientError, OSError):
+        async with asyncio.timeout(DRAIN_TIMEOUT):
+            while await content.readany():
+                pass
+
+
+async def _pieces(body: bytes) -> AsyncIterator[bytes]:
+    for start in range(0, len(body), LARGE_BODY):
+        yield body[start : start + LARGE_BODY]
+
+
+def _cause(error: BaseException) -> str:
+    """Say in a few words why there is no answer. What libraries say may hold addresses with passwords."""
+    match error:
+        case aiohttp.ClientConnectorCertificateError():
+            return f"the certificate of {error.host}:{error.port} is not trusted: {error.certificate_error}"
+        case aiohttp.ClientConnectorError():
+            return f"cannot connect to {error.host}:{error.port}: {_reason(error.os_error)}"
+        case aiohttp.ServerTimeoutError():
+            return "the connection could not be made in time"
+        case aiohttp.ServerDisconnectedError():
+            return "the server closed the connection without an answer"
+        case aiohttp.ClientResponseError():
+            return f"the answer is not valid HTTP, or a proxy refused with status {error.status}"
+        case OSError():
+            return _reason(error)
+        case _:
+            return type(error).__name__
+
+
+def _reason(error: OSError) -> str:
+    return error.strerror or type(error).__name__

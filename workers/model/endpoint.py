@@ -1,0 +1,66 @@
+"""Where model requests go and what they carry besides their body."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from urllib.parse import parse_qsl, urlsplit
+
+from protocol.ids import ConversationId
+from workers.model.credentials import Bearer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Endpoint:
+    """One provider, as far as requests are concerned. Times are in seconds."""
+
+    url: str = field(repr=False)
+    """Complete, with the path of the Responses API and the query."""
+    chatgpt_url: str | None = field(default=None, repr=False)
+    """Where requests go instead under a ChatGPT login; `None` where that makes no difference."""
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """The provider's own; they win over ours."""
+    originator: str
+    user_agent: str
+    request_max_retries: int = 4
+    stream_max_retries: int = 5
+    idle_timeout: float = 300.0
+    """How long the server may be silent."""
+    connect_timeout: float = 30.0
+
+    def url_for(self, bearer: Bearer) -> str:
+        """Return where a request with this bearer goes."""
+        chatgpt = (bearer.base_url_mode or bearer.mode) == "chatgpt"
+        return self.chatgpt_url if chatgpt and self.chatgpt_url else self.url
+
+    def headers_for(self, bearer: Bearer, conversation_id: ConversationId) -> dict[str, str]:
+        """Return the headers of a request (spec/agent-core 2.2, spec/later 3.2), their names in lower case."""
+        headers = {
+            "content-type": "application/json",
+            "accept": "text/event-stream",
+            # A compressed stream would arrive in lumps.
+            "accept-encoding": "identity",
+            "openai-beta": "responses=experimental",
+            "originator": self.originator,
+            "user-agent": self.user_agent,
+            "session_id": conversation_id,
+            "session-id": conversation_id,
+            "thread-id": conversation_id,
+        }
+        headers |= {name.lower(): value for name, value in self.headers.items()}
+        if bearer.token is not None:
+            headers["authorization"] = f"Bearer {bearer.token}"
+        if bearer.is_chatgpt and bearer.account_id is not None:
+            headers["chatgpt-account-id"] = bearer.account_id
+        return headers
+
+    def secrets(self, bearer: Bearer) -> Iterator[str]:
+        """Yield what must not show up in a text even if the server repeats it."""
+        if bearer.token:
+            yield bearer.token
+        yield from self.headers.values()
+        yield from (value for _, value in parse_qsl(urlsplit(self.url_for(bearer)).query))
+
+
+def visible_url(url: str) -> str:
+    """Return a URL as people may see it: without user, password, query and fragment."""
+    parts = urlsplit(url)
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl()

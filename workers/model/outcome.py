@@ -1,0 +1,226 @@
+"""How an attempt at a model request can end, and what that means: which retries it allows, and which error it makes.
+
+Free of I/O and clocks. What is permanent by the tables below (spec/later 3.5) is not repeated: a request that the
+server calls wrong, a refused credential, an exhausted account. A server that cannot be reached is tried as often as any
+other, not for ever.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import tzinfo
+from enum import Enum
+from http import HTTPStatus
+from typing import Final, TypeAlias
+
+from protocol.errors import ModelError, UnauthorizedError, UsageLimitError
+from workers.model.complaint import Complaint, delay_in_words, read_complaint, redacted, retry_after
+from workers.model.usage_limit import usage_limit_text
+
+IDLE_TEXT: Final = "idle timeout waiting for SSE"
+
+ErrorInfo: TypeAlias = str | dict[str, dict[str, int | None]]
+"""`codex_error_info` of the events `error` and `task_complete`."""
+
+
+class ModelRequestError(ModelError):
+    """A request to the model failed for good."""
+
+    def __init__(self, text: str, info: ErrorInfo = "other") -> None:
+        super().__init__(text)
+        self.info = info
+
+
+def error_info(error: ModelError) -> ErrorInfo:
+    """Return what clients are told as `codex_error_info`."""
+    match error:
+        case ModelRequestError():
+            return error.info
+        case UsageLimitError():
+            return "usage_limit_exceeded"
+        case UnauthorizedError():
+            return "unauthorized"
+        case _:
+            return "other"
+
+
+@dataclass(frozen=True, slots=True)
+class HttpRefused:
+    """The server answered with a status other than 2xx."""
+
+    status: int
+    headers: Mapping[str, str]
+    """Names in any case."""
+    body: bytes = b""
+    """Its beginning suffices."""
+    url: str = ""
+    """Without user, password, query and fragment."""
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Unreachable:
+    """There was no answer: no connection, or it broke before the first byte."""
+
+    cause: str
+    permanent: bool = False
+    """Another attempt can only end the same way, for instance because the certificate is wrong."""
+
+
+@dataclass(frozen=True, slots=True)
+class StreamBroken:
+    """The answer began and did not come to its end."""
+
+    message: str
+    code: str | None = None
+    """The server's name for the cause, from `response.failed`."""
+
+
+@dataclass(frozen=True, slots=True)
+class CredentialDelayed:
+    """No bearer could be had just now."""
+
+    message: str
+    retry_after: float | None = None
+    """Seconds."""
+    after_rejection: bool = False
+    """The server refused the last bearer; one more wait is allowed then."""
+
+
+Outcome: TypeAlias = HttpRefused | Unreachable | StreamBroken | CredentialDelayed
+
+
+class Level(Enum):
+    """A counter of retries."""
+
+    REQUEST = "request"
+    STREAM = "stream"
+
+
+NEVER: Final = ()
+REQUEST: Final = (Level.REQUEST,)
+STREAM: Final = (Level.STREAM,)
+BOTH: Final = (Level.REQUEST, Level.STREAM)
+Levels: TypeAlias = tuple[Level, ...]
+"""Which counters an outcome may use, the first one that has something left."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What an outcome means, before anything is counted."""
+
+    levels: Levels
+    error: ModelError
+    """What the request ends with if it is not repeated."""
+    told_delay: float | None = None
+    """Seconds that the server asks to wait."""
+
+
+_HIGH_DEMAND: Final = "We're currently experiencing high demand, which may cause temporary errors."
+_AT_CAPACITY: Final = "Selected model is at capacity. Please try a different model."
+_NOT_INCLUDED: Final = "To use Codex with your ChatGPT plan, upgrade to Plus: https://chatgpt.com/explore/plus."
+_QUOTA: Final = "Quota exceeded. Check your plan and billing details."
+_NO_ROOM: Final = (
+    "Codex ran out of room in the model's context window. Start a new thread or clear earlier history before retrying."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Rule:
+    """One cause that the server has a name for."""
+
+    levels: Levels
+    info: ErrorInfo
+    text: str
+    """`{message}` stands for what the server says."""
+    error: type[UsageLimitError] | None = None
+
+    def verdict(self, message: str, delay: float | None = None) -> Verdict:
+        text = self.text.replace("{message}", message or "no reason was given")
+        return Verdict(self.levels, self.error(text) if self.error else ModelRequestError(text, self.info), delay)
+
+
+_CAUSES: Final[Mapping[str, _Rule]] = {
+    "context_length_exceeded": _Rule(NEVER, "context_window_exceeded", _NO_ROOM),
+    "insufficient_quota": _Rule(NEVER, "usage_limit_exceeded", _QUOTA, UsageLimitError),
+    "usage_not_included": _Rule(NEVER, "usage_limit_exceeded", _NOT_INCLUDED, UsageLimitError),
+    "invalid_prompt": _Rule(NEVER, "other", "{message}"),
+    "cyber_policy": _Rule(NEVER, "cyber_policy", "{message}"),
+}
+"""Codes that mean the same in `response.failed` and in the body of a 4xx."""
+
+_STREAM_CAUSES: Final[Mapping[str, _Rule]] = {
+    **_CAUSES,
+    "server_is_overloaded": _Rule(NEVER, "server_overloaded", _AT_CAPACITY),
+    "slow_down": _Rule(NEVER, "server_overloaded", _AT_CAPACITY),
+    "rate_limit_exceeded": _Rule(STREAM, "rate_limit_exceeded", "rate limit exceeded: {message}"),
+}
+_OTHER_STREAM_CAUSE: Final = _Rule(STREAM, "other", "stream disconnected before completion: {message}")
+
+_BUSY_CAUSES: Final[Mapping[str, _Rule]] = {
+    "server_is_overloaded": _Rule(REQUEST, "server_overloaded", _AT_CAPACITY),
+    "slow_down": _Rule(REQUEST, "server_overloaded", _AT_CAPACITY),
+}
+"""Codes in the body of a 503."""
+
+_STATUSES: Final[Mapping[int, Levels]] = {408: BOTH, 425: BOTH}
+"""Statuses other than 5xx and 429 after which the same request may succeed."""
+
+
+def judge(outcome: Outcome, now: float, zone: tzinfo | None = None) -> Verdict:
+    """Return what an outcome means. `now` is in seconds since the epoch."""
+    match outcome:
+        case HttpRefused():
+            return _judge_refusal(outcome, now, zone)
+        case Unreachable():
+            error = ModelRequestError(
+                redacted(f"Connection failed: {outcome.cause}"), {"http_connection_failed": {"http_status_code": None}}
+            )
+            return Verdict(NEVER if outcome.permanent else BOTH, error)
+        case StreamBroken():
+            message = redacted(outcome.message)
+            rule = _STREAM_CAUSES.get(outcome.code or "", _OTHER_STREAM_CAUSE)
+            return rule.verdict(message, delay_in_words(message) if outcome.code == "rate_limit_exceeded" else None)
+        case CredentialDelayed():
+            error = ModelRequestError(redacted(outcome.message))
+            return Verdict(STREAM, error, outcome.retry_after)
+
+
+def _judge_refusal(refused: HttpRefused, now: float, zone: tzinfo | None) -> Verdict:
+    said = read_complaint(refused.body)
+    if refused.status == 429 and said.type == "usage_limit_reached":
+        return Verdict(NEVER, UsageLimitError(usage_limit_text(said, now, zone)))
+    causes = _BUSY_CAUSES if refused.status == 503 else _CAUSES if refused.status < 500 else {}
+    delay = retry_after(refused.headers, now)
+    if (rule := causes.get(said.code) or causes.get(said.type)) is not None:
+        return rule.verdict(said.message, delay)
+    if refused.status == 429:
+        delay = delay_in_words(said.message) if delay is None else delay
+        return Verdict(NEVER if delay is None else STREAM, _too_many(refused, said), delay)
+    if refused.status == 401:
+        return Verdict(NEVER, UnauthorizedError(_unexpected(refused, said)))
+    if refused.status == 500:
+        return Verdict(BOTH, ModelRequestError(_HIGH_DEMAND, "internal_server_error"), delay)
+    levels = BOTH if refused.status > 500 else _STATUSES.get(refused.status, NEVER)
+    return Verdict(levels, ModelRequestError(_unexpected(refused, said)), delay)
+
+
+def _too_many(refused: HttpRefused, said: Complaint) -> ModelError:
+    text = f"exceeded retry limit, last status: {_status_text(refused)}"
+    info: ErrorInfo = {"response_too_many_failed_attempts": {"http_status_code": refused.status}}
+    return ModelRequestError(f"{text}: {said.message}" if said.message else text, info)
+
+
+def _unexpected(refused: HttpRefused, said: Complaint) -> str:
+    parts = [f"unexpected status {_status_text(refused)}"]
+    if said.message:
+        parts.append(f": {said.message}")
+    if refused.url:
+        parts.append(f", url: {redacted(refused.url)}")
+    return "".join(parts)
+
+
+def _status_text(refused: HttpRefused) -> str:
+    try:
+        return f"{refused.status} {HTTPStatus(refused.status).phrase}"
+    except ValueError:
+        return f"{refused.status} {refused.reason}".rstrip()

@@ -1,0 +1,88 @@
+"""The body of a request to the Responses API (spec/later 3.1), joined from pieces that are encoded once."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import msgspec
+
+from protocol.ids import ConversationId
+from workers.model.items import JsonObject
+
+_encode: Final[Callable[[object], bytes]] = msgspec.json.Encoder().encode
+
+_TIERS: Final[Mapping[str, str | None]] = {"fast": "priority", "default": None}
+"""Configured names of a service tier that are not sent as they are; `None`: nothing is sent."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """Everything in a request but the conversation itself. What is `None` is not sent."""
+
+    model: str
+    conversation_id: ConversationId
+    """Also the key under which the server caches the prompt."""
+    instructions: str
+    tools: Sequence[JsonObject] = ()
+    parallel_tool_calls: bool = True
+    supports_reasoning: bool = True
+    effort: str | None = None
+    summary: str | None = None
+    """`none` is not sent either."""
+    verbosity: str | None = None
+    """To be given only where the model knows it."""
+    service_tier: str | None = None
+    output_schema: JsonObject | None = None
+    """JSON schema of the answer."""
+
+
+class RequestEncoder:
+    """Makes the bodies of one turn's requests. Only `input` differs between them."""
+
+    def __init__(self, request: Request) -> None:
+        head, tail = _members(request)
+        self._head = _encode(head)[:-1] + b',"input":'
+        self._tail = b"," + _encode(tail)[1:]
+
+    def body(self, encoded_input: bytes) -> bytes:
+        """Return the body for the JSON array `encoded_input`, which is not looked into."""
+        return b"".join((self._head, encoded_input, self._tail))
+
+
+def _members(request: Request) -> tuple[JsonObject, JsonObject]:
+    """Return what comes before and after `input`: the order in which servers cache a prompt."""
+    head: JsonObject = {"model": request.model, "instructions": request.instructions}
+    tail: JsonObject = {
+        "tools": list(request.tools),
+        "tool_choice": "auto",
+        "parallel_tool_calls": request.parallel_tool_calls,
+        "reasoning": _reasoning(request),
+        "store": False,
+        "stream": True,
+        "include": ["reasoning.encrypted_content"] if request.supports_reasoning else [],
+        "prompt_cache_key": request.conversation_id,
+    }
+    tier = _TIERS.get(request.service_tier, request.service_tier) if request.service_tier else None
+    optional = {"service_tier": tier, "text": _text(request)}
+    return head, tail | {name: value for name, value in optional.items() if value}
+
+
+def _reasoning(request: Request) -> JsonObject | None:
+    if not request.supports_reasoning:
+        return None
+    summary = None if request.summary == "none" else request.summary
+    return {name: value for name, value in (("effort", request.effort), ("summary", summary)) if value is not None}
+
+
+def _text(request: Request) -> JsonObject:
+    text: JsonObject = {}
+    if request.verbosity is not None:
+        text["verbosity"] = request.verbosity
+    if request.output_schema is not None:
+        text["format"] = {
+            "type": "json_schema",
+            "strict": True,
+            "schema": request.output_schema,
+            "name": "codex_output_schema",
+        }
+    return text

@@ -1,0 +1,287 @@
+"""What a model says in one streamed response, free of I/O: payloads of server-sent events in, typed events out.
+
+Rules that it enforces (spec/agent-core 2.4, spec/later 3.4):
+
+* A response ends with its first `response.completed`, `response.failed` or `response.incomplete`; the rest is not read.
+* An event of an unknown type, or without what its type requires, is passed over; the stream goes on.
+* A delta is passed on as the JSON string that the server wrote. It is always valid JSON and valid UTF-8: where the
+  server sends half a surrogate pair or broken UTF-8, the replacement character stands in its place.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Final, TypeAlias, TypeVar
+
+import msgspec
+
+from workers.model.items import KINDS, JsonObject, is_known
+
+FAILED_TEXT: Final = "response.failed event received"
+CLOSED_TEXT: Final = "stream closed before response.completed"
+
+
+class TextDelta(msgspec.Struct, frozen=True, gc=False):
+    """A piece of the assistant's text."""
+
+    raw: bytes
+    """A JSON string, quotes included."""
+
+
+class ReasoningSummaryDelta(msgspec.Struct, frozen=True, gc=False):
+    """A piece of the summary of the model's reasoning."""
+
+    raw: bytes
+    """A JSON string, quotes included."""
+
+
+class ReasoningContentDelta(msgspec.Struct, frozen=True, gc=False):
+    """A piece of the reasoning itself."""
+
+    raw: bytes
+    """A JSON string, quotes included."""
+
+
+class SectionBreak(msgspec.Struct, frozen=True, gc=False):
+    """A new section of the reasoning summary begins."""
+
+
+class ItemDone(msgspec.Struct, frozen=True):
+    """An item is complete, for instance a message or a tool call."""
+
+    item: JsonObject
+    """As the server sent it. Of a known type it has what the type requires."""
+
+
+class Usage(msgspec.Struct, frozen=True, gc=False):
+    """Tokens of one response; the names are those of the event `token_count`."""
+
+    input_tokens: int = 0
+    cached_input_tokens: int = 0
+    cache_write_input_tokens: int = 0
+    output_tokens: int = 0
+    reasoning_output_tokens: int = 0
+    total_tokens: int = 0
+
+
+class Completed(msgspec.Struct, frozen=True):
+    """The response is complete."""
+
+    response_id: str
+    usage: Usage | None
+    """`None` where the server tells none."""
+    end_turn: bool
+    """False: the model wants to be asked again, although it called no tool."""
+
+
+class Failed(msgspec.Struct, frozen=True):
+    """The response will not be completed."""
+
+    message: str
+    code: str | None = None
+    """The server's name for the cause; `None` where it gave none."""
+
+
+ModelEvent: TypeAlias = (
+    TextDelta | ReasoningSummaryDelta | ReasoningContentDelta | SectionBreak | ItemDone | Completed | Failed
+)
+
+
+class _Wire(msgspec.Struct, gc=False):
+    """What all events have in common. Members are decoded only where the event's type asks for them."""
+
+    type: str = ""
+    delta: msgspec.Raw = msgspec.Raw()
+    item: msgspec.Raw = msgspec.Raw()
+    response: msgspec.Raw = msgspec.Raw()
+
+
+class _Details(msgspec.Struct):
+    cached_tokens: int | None = None
+    cache_write_tokens: int | None = None
+    reasoning_tokens: int | None = None
+
+
+class _WireUsage(msgspec.Struct):
+    input_tokens: int
+    output_tokens: int
+    total_tokens: int | None = None
+    input_tokens_details: _Details | None = None
+    output_tokens_details: _Details | None = None
+
+
+class _WireResponse(msgspec.Struct):
+    id: object = None
+    usage: msgspec.Raw = msgspec.Raw()
+    end_turn: object = None
+    error: object = None
+    incomplete_details: object = None
+
+
+T = TypeVar("T")
+Decode: TypeAlias = Callable[[bytes | msgspec.Raw], T]
+
+_UNREADABLE: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+_decode_wire: Final[Decode[_Wire]] = msgspec.json.Decoder(_Wire).decode
+_decode_text: Final[Decode[str]] = msgspec.json.Decoder(str).decode
+_decode_object: Final[Decode[JsonObject]] = msgspec.json.Decoder(dict[str, object]).decode
+_decode_response: Final[Decode[_WireResponse]] = msgspec.json.Decoder(_WireResponse).decode
+_decode_usage: Final[Decode[_WireUsage]] = msgspec.json.Decoder(_WireUsage, strict=False).decode
+
+
+class ResponsesDecoder:
+    """Reads one response."""
+
+    def __init__(self) -> None:
+        self._ended = False
+        self._complaint: Failed | None = None
+        self.skipped = 0
+        """Events that were passed over because they were no readable JSON."""
+
+    @property
+    def ended(self) -> bool:
+        """The last event has been decoded: `Completed` or `Failed`."""
+        return self._ended
+
+    def decode(self, payloads: list[bytes]) -> list[ModelEvent]:
+        """Return the events of some payloads, in order. `Completed` or `Failed` comes last, and nothing after it."""
+        events: list[ModelEvent] = []
+        for payload in payloads:
+            if self._ended:
+                break
+            try:
+                wire = _decode_wire(payload)
+            except _UNREADABLE:
+                wire = self._mended_wire(payload)
+            read = _READERS.get(wire.type)
+            event = self._uncommon(wire, payload) if read is None else read(wire)
+            if event is not None:
+                events.append(event)
+        return events
+
+    def end(self) -> Failed:
+        """Return what it means that the stream ends here, before the response did."""
+        return self._complaint or Failed(CLOSED_TEXT)
+
+    def _mended_wire(self, payload: bytes) -> _Wire:
+        wire = _attempt(_decode_wire, mended(payload))
+        self.skipped += wire is None
+        return wire or _Wire("unreadable")
+
+    def _uncommon(self, wire: _Wire, payload: bytes) -> ModelEvent | None:
+        if (read_end := _ENDS.get(wire.type)) is not None:
+            self._ended = True
+            return read_end(_attempt(_decode_response, wire.response) or _WireResponse())
+        if wire.type in ("error", ""):
+            # Some servers name the cause in an event of its own and then just close the stream.
+            self._complaint = _complaint(payload) or self._complaint
+        return None
+
+
+def mended(text: bytes) -> bytes:
+    """Return JSON text with the replacement character in place of broken UTF-8 and of lone surrogates."""
+    return _ESCAPES.sub(_mended_escape, text.decode("utf-8", "replace").encode())
+
+
+_ESCAPES: Final = re.compile(
+    rb"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(\\u[dD][89a-fA-F][0-9a-fA-F]{2})|\\.", re.DOTALL
+)
+
+
+def _mended_escape(match: re.Match[bytes]) -> bytes:
+    return rb"\ufffd" if match[1] else match[0]
+
+
+def _attempt(decode: Decode[T], text: bytes | msgspec.Raw) -> T | None:
+    try:
+        return decode(text)
+    except _UNREADABLE:
+        return None
+
+
+Reader: TypeAlias = Callable[[_Wire], ModelEvent | None]
+
+
+def _delta_reader(make: Callable[[bytes], ModelEvent]) -> Reader:
+    def read(wire: _Wire) -> ModelEvent | None:
+        # The decoder has checked escapes and line ends, but not UTF-8.
+        text = bytes(wire.delta)
+        if not text.isascii():
+            text = _valid(text)
+        return make(text) if text.startswith(b'"') else None
+
+    return read
+
+
+def _valid(text: bytes) -> bytes:
+    return mended(text) if _attempt(_decode_text, text) is None else text
+
+
+def _read_section_break(_: _Wire) -> SectionBreak:
+    return SectionBreak()
+
+
+def _read_item(wire: _Wire) -> ItemDone | None:
+    item = _attempt(_decode_object, wire.item)
+    if item is None:
+        item = _attempt(_decode_object, mended(bytes(wire.item)))
+    if item is None or (item.get("type") in KINDS and not is_known(item)):
+        return None
+    return ItemDone(item)
+
+
+def _read_completed(response: _WireResponse) -> Completed:
+    return Completed(
+        response_id=response.id if isinstance(response.id, str) else "",
+        usage=_usage(_attempt(_decode_usage, response.usage)),
+        end_turn=response.end_turn is not False,
+    )
+
+
+def _read_failed(response: _WireResponse) -> Failed:
+    error = response.error
+    return _failed(error) if isinstance(error, dict) else Failed(FAILED_TEXT)
+
+
+def _read_incomplete(response: _WireResponse) -> Failed:
+    details = response.incomplete_details
+    reason = details.get("reason") if isinstance(details, dict) else None
+    return Failed(f"Incomplete response returned, reason: {reason or 'unknown'}")
+
+
+def _usage(wire: _WireUsage | None) -> Usage | None:
+    if wire is None:
+        return None
+    read, written = wire.input_tokens_details or _Details(), wire.output_tokens_details or _Details()
+    return Usage(
+        input_tokens=wire.input_tokens,
+        cached_input_tokens=read.cached_tokens or 0,
+        cache_write_input_tokens=read.cache_write_tokens or 0,
+        output_tokens=wire.output_tokens,
+        reasoning_output_tokens=written.reasoning_tokens or 0,
+        total_tokens=wire.input_tokens + wire.output_tokens if wire.total_tokens is None else wire.total_tokens,
+    )
+
+
+def _complaint(payload: bytes) -> Failed | None:
+    event = _attempt(_decode_object, payload)
+    error = event and event.get("error", event)
+    return _failed(error) if isinstance(error, dict) and error.get("message") else None
+
+
+def _failed(error: Mapping[str, object]) -> Failed:
+    code = error.get("code") or error.get("type")
+    return Failed(str(error.get("message") or ""), code if isinstance(code, str) else None)
+
+
+_READERS: Final[Mapping[str, Reader]] = {
+    "response.output_text.delta": _delta_reader(TextDelta),
+    "response.reasoning_summary_text.delta": _delta_reader(ReasoningSummaryDelta),
+    "response.reasoning_text.delta": _delta_reader(ReasoningContentDelta),
+    "response.reasoning_summary_part.added": _read_section_break,
+    "response.output_item.done": _read_item,
+}
+_ENDS: Final[Mapping[str, Callable[[_WireResponse], Completed | Failed]]] = {
+    "response.completed": _read_completed,
+    "response.failed": _read_failed,
+    "response.incomplete": _read_incomplete,
+}
