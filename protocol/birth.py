@@ -66,6 +66,8 @@ class BrokerBirth(Birth):
     """`CODEX_REFRESH_TOKEN_URL_OVERRIDE`: where refresh tokens are redeemed."""
     revoke_url: str | None = None
     """`CODEX_REVOKE_TOKEN_URL_OVERRIDE`: where tokens are revoked."""
+    login_ports: tuple[int, ...] = (1455, 1457)
+    """Where the issuer may send browsers back to; the first that is free is taken."""
     client_id: str | None = None
     """`CODEX_APP_SERVER_LOGIN_CLIENT_ID`: the name under which we are known to the issuer."""
 

@@ -7,7 +7,6 @@ from protocol.ids import ConversationId, Incarnation, WorkerId
 from supervisor import lifecycle
 from supervisor.turn import Turn
 
-
 NOT_YET = Incarnation(0)
 """No process has hosted the conversation."""
 

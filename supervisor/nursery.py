@@ -17,8 +17,12 @@ from typing import NoReturn
 from protocol.birth import AnyBirth, Born, Exited, GiveBirth, NurseryReady, datagram, read_datagram
 from protocol.ids import WorkerId
 from runtime import child, hardening, log
+from runtime.http import tls_context
 from supervisor.launch import CONTROL, DATAGRAM
 from supervisor.roles import become
+
+QUIET_MS = 500
+"""Milliseconds without an order after which there is time for what only later children need."""
 
 
 class Nursery:
@@ -35,8 +39,12 @@ class Nursery:
         poll = select.poll()
         poll.register(self._control, select.POLLIN)
         poll.register(wakeup, select.POLLIN)
+        quiet: int | None = QUIET_MS
         while True:
-            ready = {descriptor for descriptor, _ in poll.poll()}
+            ready = {descriptor for descriptor, _ in poll.poll(quiet)}
+            if not ready:
+                tls_context()
+                quiet = None
             if wakeup in ready:
                 os.read(wakeup, 4096)
                 self._reap()

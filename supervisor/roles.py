@@ -6,7 +6,6 @@ import sys
 from typing import NoReturn
 
 from protocol.birth import AnyBirth, BrokerBirth
-from supervisor.auth import broker
 from supervisor.launch import LIFELINE, NO_PLUGINS
 from workers import entry
 
@@ -22,6 +21,8 @@ def become(birth: AnyBirth) -> NoReturn:
     status = 1
     try:
         if isinstance(birth, BrokerBirth):
+            from supervisor.auth import broker  # in the broker alone: a first call waits for the nursery's imports
+
             broker.main(birth, LIFELINE)
         else:
             entry.main(birth, LIFELINE)

@@ -1,7 +1,6 @@
 """The supervision tree: the nursery or its substitute, the auth broker, the workers and the conversations they host."""
 
 import asyncio
-import contextlib
 import logging
 import os
 from collections.abc import Callable, Coroutine, Mapping
@@ -122,12 +121,7 @@ class SupervisionTree:
             async with asyncio.timeout(BROKER_PATIENCE):
                 await self._broker.attach({worker_id: keys.public for worker_id, keys in newcomers.items()})
         except (TimeoutError, BrokerError) as error:  # a broker that is being restarted gets all keys at its birth
-            log.warning("the auth broker has not let %d workers in (%s)", len(newcomers), type(error).__name__)
-
-    async def _detach(self, worker_id: WorkerId) -> None:
-        with contextlib.suppress(TimeoutError, BrokerError):
-            async with asyncio.timeout(BROKER_PATIENCE):
-                await self._broker.detach((worker_id,))
+            log.warning("the auth broker has not let %d workers in (%s)", len(newcomers), error or "no answer")
 
     def _bear_workers(self, newcomers: Mapping[WorkerId, KeyPair]) -> None:
         for worker_id, keys in newcomers.items():
@@ -142,6 +136,7 @@ class SupervisionTree:
                     mailbox_key=self._keys.public,
                     broker_address=self._address("broker"),
                     broker_key=self._broker_keys.public,
+                    broadcast_address=self._address("changes"),
                 )
             )
 
@@ -178,7 +173,7 @@ class SupervisionTree:
         if not self._closing:
             if in_pool:
                 log.error("a waiting worker died (%s)", death.cause(exited))
-            self._in_background(self._detach(exited.id))
+            self._broker.detach((exited.id,))
             self._replenish()
         elif not self._workers:
             self._empty.set()
@@ -186,10 +181,12 @@ class SupervisionTree:
     def _broker_ended(self, exited: Exited) -> None:
         if self._closing:
             return
+        self._broker.broker_died()
         loop = asyncio.get_running_loop()
         delay = self._broker_policy.on_death(loop.time())
         if delay is None:
             log.critical("the auth broker died too often (%s) and is given up", death.cause(exited))
+            self._broker.broker_given_up()
             return
         log.error("the auth broker died (%s); restarting it in %.1f s", death.cause(exited), delay)
         loop.call_later(delay, self._bear_broker_again)
@@ -197,6 +194,7 @@ class SupervisionTree:
     def _bear_broker_again(self) -> None:
         if not self._closing:
             self._bear_broker()
+            self._broker.broker_started()
 
     def _dismiss_idle(self) -> None:
         """End the workers that host no conversation: they have nothing to save."""

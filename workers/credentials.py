@@ -1,64 +1,73 @@
-"""A worker's line to the auth broker: one question for each attempt, no credential kept (spec/auth 7.9)."""
+"""A worker's line to the auth broker: one question for each attempt, no credential kept (spec/auth 7.9).
+
+It outlives brokers: what a dead one left unanswered is asked again, under the same id, as soon as the next one lets us
+in, which ZeroMQ tells (K27).
+"""
 
 import asyncio
 import itertools
 import logging
 import os
-from collections.abc import Iterable
-from typing import Final, TypeVar
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from typing import Final, TypeAlias, TypeVar
 
 import zmq
 
 from protocol.birth import WorkerBirth
 from protocol.credentials import (
+    Acknowledge,
     Answer,
+    AuthChanged,
     AuthError,
     AuthErrorCode,
     Environment,
     GetAuth,
     GetEnvironment,
+    GetProviderToken,
     Hello,
+    ProviderToken,
     Question,
     ReportUnauthorized,
     Snapshot,
+    TokenCommand,
     UnauthorizedReport,
     Welcome,
     frames,
     read_answer,
+    read_broadcast,
 )
 from protocol.errors import RemoteProtocolError, UnauthorizedError
 from runtime.port import Port
 
 log = logging.getLogger(__name__)
 
-PATIENCE: Final = 15.0
-"""Seconds that a question may take."""
+PATIENCE: Final = 16.0
+"""Seconds that a question may take: a little more than the broker gives itself."""
+ABSENCE: Final = 10.0
+"""Seconds that the broker may be away before questions fail (K27)."""
 RECONNECT: Final = 20
 """Milliseconds between two attempts to connect while the broker is not there."""
 RECONNECT_LONGEST: Final = 1000
 """Milliseconds to which that grows."""
+UNAVAILABLE: Final = "auth broker unavailable"
 
 _HANDSHAKE_DONE: Final = 0x1000
 _HANDSHAKE_REFUSED: Final = 0x4000
-_DISCONNECTED: Final = 0x200
+_DISCONNECTED: Final = 0x0200
 """Events of zmq_socket_monitor(3)."""
 
 _RETRYABLE: Final[frozenset[AuthErrorCode]] = frozenset({"transient", "deadline_exceeded"})
-_TEXTS: Final[dict[AuthErrorCode, str]] = {
-    "signed_out": "Not logged in",
-    "transient": "auth broker unavailable",
-    "deadline_exceeded": "auth broker unavailable",
-    "store_malformed": "auth.json cannot be read; log in again",
-}
 
 A = TypeVar("A", bound=Answer)
+OnChange: TypeAlias = Callable[[AuthChanged], None]
 
 
 class CredentialError(UnauthorizedError):
     """There is no bearer to be had. `error.code` says why, `retryable` whether it is worth another try."""
 
     def __init__(self, error: AuthError) -> None:
-        super().__init__(error.user_text or _TEXTS.get(error.code, f"the auth broker answered {error.code}"))
+        super().__init__(error.user_text or f"the auth broker answered {error.code}")
         self.error = error
 
     @property
@@ -68,25 +77,35 @@ class CredentialError(UnauthorizedError):
 
 
 class CredentialsChannel:
-    """One worker's questions; any number may be open at once."""
+    """One worker's questions; any number may be open at once.
 
-    def __init__(self, context: "zmq.Context[zmq.Socket[bytes]]", birth: WorkerBirth) -> None:
+    `on_change` is told of each credential that comes into force, where the birth says who tells of it.
+    """
+
+    def __init__(
+        self, context: "zmq.Context[zmq.Socket[bytes]]", birth: WorkerBirth, on_change: OnChange | None = None
+    ) -> None:
         self._birth = birth
+        self._on_change = on_change
+        self._loop = asyncio.get_running_loop()
         self._prefix = os.urandom(4)
         self._numbers = itertools.count()
         self._open: dict[bytes, tuple[Question, asyncio.Future[Answer]]] = {}
-        self._socket = _dealer(context, birth)
+        self._timers: dict[str, asyncio.TimerHandle] = {}
+        self._is_lost = False
+        self._is_first = True
+        self._socket = _curve(context.socket(zmq.DEALER), birth)
         monitor = self._socket.get_monitor_socket(_HANDSHAKE_DONE | _HANDSHAKE_REFUSED | _DISCONNECTED)
         self._monitor = Port(monitor, self._observe)
         self._port = Port(self._socket, self._take)
-        self._loop = asyncio.get_running_loop()
-        self._again: asyncio.TimerHandle | None = None
-        self._connected_before = False
+        self._subscriber = _curve(context.socket(zmq.SUB), birth) if birth.broadcast_address else None
+        self._broadcasts = None if self._subscriber is None else Port(self._subscriber, self._hear)
+        self._must_subscribe = True
 
     async def start(self) -> Welcome:
         """Connect and greet; return once the broker has let us in. Raises `CredentialError`."""
         self._socket.connect(self._birth.broker_address)
-        return await self._ask(Hello(worker_id=self._birth.id), Welcome)
+        return await self._ask(self._hello(), Welcome)
 
     async def get_auth(self, pin_identity: str | None = None, min_valid_s: int = 30) -> Snapshot:
         """Return the bearer of the next attempt. Raises `CredentialError`.
@@ -113,26 +132,36 @@ class CredentialsChannel:
         )
         return await self._ask(question, UnauthorizedReport)
 
+    async def get_provider_token(self, command: TokenCommand, rejected: int | None = None) -> ProviderToken:
+        """Return what a provider's command prints, run once for all workers. Raises `CredentialError`.
+
+        `rejected`: serial of the token that the provider's server refused; it is not served again.
+        """
+        question = GetProviderToken(command=command, rejected=rejected)
+        return await self._ask(question, ProviderToken, command.timeout_ms / 1000 + PATIENCE)
+
     def close(self) -> None:
         """Disconnect and cancel what is open."""
-        if self._again is not None:
-            self._again.cancel()
+        for timer in self._timers.values():
+            timer.cancel()
         self._socket.disable_monitor()
         self._monitor.close()
         self._port.close()
+        if self._broadcasts is not None:
+            self._broadcasts.close()
         for _, future in self._open.values():
             future.cancel()
 
-    async def _ask(self, question: Question, kind: type[A]) -> A:
-        message_id = self._prefix + next(self._numbers).to_bytes(4)
+    async def _ask(self, question: Question, kind: type[A], patience: float = PATIENCE) -> A:
+        message_id = self._next_id()
         future: asyncio.Future[Answer] = self._loop.create_future()
         self._open[message_id] = (question, future)
         self._port.send(frames(message_id, question))
         try:
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(ABSENCE if self._is_lost else patience):
                 answer = await future
         except TimeoutError:
-            answer = AuthError(code="deadline_exceeded")
+            answer = AuthError(code="deadline_exceeded", user_text=UNAVAILABLE)
         finally:
             del self._open[message_id]
         if isinstance(answer, AuthError):
@@ -147,32 +176,85 @@ class CredentialsChannel:
         if future is not None and not future.done():
             future.set_result(received.answer)
 
-    def _observe(self, message: list[zmq.Frame]) -> None:
-        event = int.from_bytes(message[0].bytes[:2], "little")
-        if event == _HANDSHAKE_DONE:
-            self._connected()
-        elif event == _HANDSHAKE_REFUSED:
-            # ZeroMQ gives up an address that refused it; the supervisor may not have told the broker of us yet.
-            self._again = self._loop.call_later(RECONNECT / 1000, self._connect_again)
+    def _hear(self, message: list[zmq.Frame]) -> None:
+        broadcast = read_broadcast([frame.bytes for frame in message])
+        if not isinstance(broadcast, AuthChanged):
+            return
+        if self._on_change is not None:
+            self._on_change(broadcast)
+        self._port.send(frames(self._next_id(), Acknowledge(generation=broadcast.generation)))
 
-    def _connected(self) -> None:
-        """Ask again what a broker that has died since cannot have answered; ids tell it what it has seen (K27)."""
-        if self._connected_before:
-            for message_id, (question, _) in self._open.items():
-                self._port.send(frames(message_id, question))
-        self._connected_before = True
+    def _observe(self, message: list[zmq.Frame]) -> None:
+        _REACTIONS[int.from_bytes(message[0].bytes[:2], "little")](self)
+
+    def _admitted(self) -> None:
+        """Greet a broker that has taken another's place, and ask it what that one left unanswered."""
+        self._is_lost = False
+        self._cancel("absence")
+        self._subscribe()
+        if self._is_first:
+            self._is_first = False
+            return
+        self._port.send(frames(self._next_id(), self._hello()))
+        for message_id, (question, _) in self._open.items():
+            self._port.send(frames(message_id, question))
+
+    def _refused(self) -> None:
+        """Try again: the supervisor may not have told the broker of us yet, and ZeroMQ gives up such an address."""
+        self._is_first = False
+        self._must_subscribe = True
+        self._cancel("again")
+        self._timers["again"] = self._loop.call_later(RECONNECT / 1000, self._connect_again)
+
+    def _subscribe(self) -> None:
+        """Listen to broadcasts once we are let in; a refusal, which hits both sockets, makes ZeroMQ give up this one."""
+        if self._subscriber is None or not self._must_subscribe:
+            return
+        self._must_subscribe = False
+        with suppress(zmq.ZMQError):  # there was nothing to disconnect
+            self._subscriber.disconnect(self._birth.broadcast_address)
+        self._subscriber.connect(self._birth.broadcast_address)
+
+    def _lost(self) -> None:
+        self._is_lost = True
+        self._cancel("absence")
+        self._timers["absence"] = self._loop.call_later(ABSENCE, self._give_up_waiting)
+
+    def _give_up_waiting(self) -> None:
+        error = AuthError(code="deadline_exceeded", user_text=UNAVAILABLE)
+        for _, future in self._open.values():
+            if not future.done():
+                future.set_result(error)
 
     def _connect_again(self) -> None:
-        self._connected_before = True
         self._socket.disconnect(self._birth.broker_address)
         self._socket.connect(self._birth.broker_address)
 
+    def _cancel(self, name: str) -> None:
+        timer = self._timers.pop(name, None)
+        if timer is not None:
+            timer.cancel()
 
-def _dealer(context: "zmq.Context[zmq.Socket[bytes]]", birth: WorkerBirth) -> "zmq.Socket[bytes]":
-    socket = context.socket(zmq.DEALER)
+    def _hello(self) -> Hello:
+        return Hello(worker_id=self._birth.id, listens=self._broadcasts is not None)
+
+    def _next_id(self) -> bytes:
+        return self._prefix + next(self._numbers).to_bytes(4)
+
+
+_REACTIONS: Final[dict[int, Callable[[CredentialsChannel], None]]] = {
+    _HANDSHAKE_DONE: CredentialsChannel._admitted,  # noqa: SLF001 - the table of this very class
+    _HANDSHAKE_REFUSED: CredentialsChannel._refused,  # noqa: SLF001
+    _DISCONNECTED: CredentialsChannel._lost,  # noqa: SLF001
+}
+
+
+def _curve(socket: "zmq.Socket[bytes]", birth: WorkerBirth) -> "zmq.Socket[bytes]":
     socket.curve_serverkey = birth.broker_key.encode()
     socket.curve_publickey = birth.keys.public.encode()
     socket.curve_secretkey = birth.keys.secret.encode()
     socket.setsockopt(zmq.RECONNECT_IVL, RECONNECT)
     socket.setsockopt(zmq.RECONNECT_IVL_MAX, RECONNECT_LONGEST)
+    if socket.socket_type == zmq.SUB:
+        socket.setsockopt(zmq.SUBSCRIBE, AuthChanged.wire)
     return socket

@@ -11,10 +11,10 @@ from contextlib import aclosing, suppress
 from random import random as standard_random
 from typing import Final, TypeAlias
 
-import aiohttp
 
 from protocol.errors import RemoteProtocolError
 from protocol.ids import ConversationId
+from runtime.http import aiohttp, tls_context
 from workers.model.complaint import without
 from workers.model.credentials import Bearer, Credentials, CredentialsDelayedError
 from workers.model.endpoint import Endpoint, visible_url
@@ -205,6 +205,7 @@ class ModelClient:
             timeout=aiohttp.ClientTimeout(total=None, connect=self._endpoint.connect_timeout),
             proxy=proxy,
             proxy_headers=proxy_headers,
+            ssl=tls_context() if _needs_tls(url, proxy) else True,
         )
 
     def _proxy(self, url: str, headers: dict[str, str]) -> tuple[str | None, dict[str, str] | None]:
@@ -280,6 +281,10 @@ async def _drain(content: aiohttp.StreamReader) -> None:
         async with asyncio.timeout(DRAIN_TIMEOUT):
             while await content.readany():
                 pass
+
+
+def _needs_tls(url: str, proxy: str | None) -> bool:
+    return url.startswith("https:") or (proxy is not None and proxy.startswith("https:"))
 
 
 async def _pieces(body: bytes) -> AsyncIterator[bytes]:

@@ -169,13 +169,15 @@ def test_a_byte_order_mark_is_no_part_of_the_first_line() -> None:
             "class Foo(Bar):\n  x\n",
             ["@@ class Foo", "-  x"],
             "Failed to find context 'class Foo' in /w/f\n"
-            "(line 1 of the file contains it, but a header has to be a whole line: 'class Foo(Bar):'; see line 3 of the patch)",
+            "(line 1 of the file contains it, but a header has to be a whole line: 'class Foo(Bar):'; "
+            "see line 3 of the patch)",
         ),
         (
             "a\n",
             ["@@ -1,2 +1,3 @@", "-a"],
             "Failed to find context '-1,2 +1,3 @@' in /w/f\n"
-            "(line numbers mean nothing here: write '@@' alone, or '@@ ' and a whole line of the file; see line 3 of the patch)",
+            "(line numbers mean nothing here: write '@@' alone, or '@@ ' and a whole line of the file; "
+            "see line 3 of the patch)",
         ),
     ],
 )

@@ -1,0 +1,197 @@
+"""A client that costs next to nothing: it reads the pipe in big blocks and looks for what it waits for, no more."""
+
+import os
+import re
+import select
+import subprocess
+import time
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Final, Self
+
+import msgspec
+
+from benchmarks.contestant import Contestant, environment
+
+PATIENCE: Final = 60.0
+_BLOCK: Final = 1 << 20
+_ANSWER: Final = re.compile(rb'"id":(\d+)[,}]')
+_DELTAS: Final = (b'"type":"agent_message_delta"', b'"type":"agent_message_content_delta"')
+_LOG_TAIL: Final = 2000
+
+
+class ContestantError(Exception):
+    """A contestant did not do what is measured."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The answer to one request."""
+
+    at: float
+    """When the block that completed it had been read, in seconds of the monotonic clock."""
+    line: bytes
+
+
+class _Structured(msgspec.Struct):
+    threadId: str  # noqa: N815
+
+
+class _Result(msgspec.Struct):
+    structuredContent: _Structured | None = None  # noqa: N815
+    isError: bool = False  # noqa: N815
+
+
+class _CallAnswer(msgspec.Struct):
+    result: _Result
+
+
+class Client:
+    """A started contestant. It numbers its requests from 1 and gathers answers as they come."""
+
+    def __init__(self, contestant: Contestant, home: str, workspace: str) -> None:
+        self.contestant = contestant
+        self.workspace = workspace
+        self.deltas = 0
+        self.last_delta = 0.0
+        self._log = os.path.join(home, "stderr.log")
+        self._last_id = 0
+        self._answers: dict[int, Answer] = {}
+        self._tail = b""
+        self._seen = b""
+        self._seeking: re.Pattern[bytes] | None = None
+        self.started = time.monotonic()
+        self._process = self._start(environment(contestant, home))
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._input = self._process.stdin.fileno()
+        self._output = self._process.stdout.fileno()
+        self._readable = select.poll()
+        self._readable.register(self._output, select.POLLIN)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._process.stdin.close()  # type: ignore[union-attr]
+        try:
+            self._process.wait(timeout=10)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._process.stdout.close()  # type: ignore[union-attr]
+
+    @property
+    def pid(self) -> int:
+        """The process that was started."""
+        return self._process.pid
+
+    def initialize(self) -> Answer:
+        """Do the handshake and return the answer to its request."""
+        client = {"name": "benchmark", "version": "1"}
+        params = {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": client}
+        answer = self.wait(self.send("initialize", params))
+        self._write({"method": "notifications/initialized"})
+        return answer
+
+    def begin(self, prompt: str) -> int:
+        """Send a call that begins a conversation and return its number."""
+        return self.send("tools/call", {"name": "codex", "arguments": {"prompt": prompt, "cwd": self.workspace}})
+
+    def reply(self, thread: str, prompt: str) -> int:
+        """Send a call that goes on with a conversation and return its number."""
+        return self.send("tools/call", {"name": "codex-reply", "arguments": {"threadId": thread, "prompt": prompt}})
+
+    def send(self, method: str, params: object) -> int:
+        """Send a request and return its number."""
+        self._last_id += 1
+        self._write({"id": self._last_id, "method": method, "params": params})
+        return self._last_id
+
+    def wait(self, number: int, patience: float = PATIENCE) -> Answer:
+        """Wait for the answer to a request."""
+        deadline = time.monotonic() + patience
+        while number not in self._answers:
+            self._read(deadline)
+        return self._answers.pop(number)
+
+    def succeed(self, number: int, patience: float = PATIENCE) -> tuple[Answer, str]:
+        """Wait for the answer to a call, which must be a success, and return it with the conversation's id."""
+        answer = self.wait(number, patience)
+        try:
+            result = msgspec.json.decode(answer.line, type=_CallAnswer).result
+        except msgspec.DecodeError:
+            raise self._failure(f"answered with {answer.line[:500].decode(errors='replace')}") from None
+        if result.isError or result.structuredContent is None:
+            raise self._failure(f"answered with {answer.line[:500].decode(errors='replace')}")
+        return answer, result.structuredContent.threadId
+
+    def seek(self, pattern: re.Pattern[bytes], patience: float = PATIENCE) -> bytes:
+        """Wait until what is read from now on holds the pattern, and return its first group."""
+        deadline = time.monotonic() + patience
+        self._seeking = pattern
+        self._seen = b""
+        while (found := pattern.search(self._seen)) is None:
+            self._read(deadline)
+        self._seeking = None
+        return found[1]
+
+    def forget_deltas(self) -> None:
+        """Count the deltas from here."""
+        self.deltas = 0
+
+    def _start(self, variables: dict[str, str]) -> subprocess.Popen[bytes]:
+        pipe = subprocess.PIPE
+        with open(self._log, "ab") as log:
+            try:
+                return subprocess.Popen(
+                    self.contestant.command,
+                    stdin=pipe,
+                    stdout=pipe,
+                    stderr=log,
+                    bufsize=0,
+                    env=variables,
+                    cwd=self.workspace,
+                )
+            except OSError as error:
+                raise ContestantError(f"{self.contestant.name} cannot be started: {error}") from error
+
+    def _write(self, fields: dict[str, object]) -> None:
+        data = memoryview(msgspec.json.encode({"jsonrpc": "2.0", **fields}) + b"\n")
+        while data:
+            data = data[os.write(self._input, data) :]
+
+    def _read(self, deadline: float) -> None:
+        if not self._readable.poll(max(0.0, deadline - time.monotonic()) * 1000):
+            raise self._failure("did not answer in time")
+        block = os.read(self._output, _BLOCK)
+        now = time.monotonic()
+        if not block:
+            raise self._failure("closed its standard output")
+        end = block.rfind(b"\n") + 1
+        if not end:
+            self._tail += block
+            return
+        lines = self._tail + block[:end]
+        self._tail = block[end:]
+        self._take(lines, now)
+
+    def _take(self, lines: bytes, now: float) -> None:
+        deltas = sum(lines.count(kind) for kind in _DELTAS)
+        if deltas:
+            self.deltas += deltas
+            self.last_delta = now
+        if self._seeking is not None:
+            self._seen += lines
+        for found in _ANSWER.finditer(lines):
+            line = lines[lines.rfind(b"\n", 0, found.start()) + 1 : lines.index(b"\n", found.end())]
+            if b'"method"' not in line[:200] and (b'"result"' in line or b'"error"' in line):
+                self._answers[int(found[1])] = Answer(now, line)
+
+    def _failure(self, what: str) -> ContestantError:
+        with open(self._log, "rb") as log:
+            log.seek(max(0, os.path.getsize(self._log) - _LOG_TAIL))
+            tail = log.read().decode(errors="replace")
+        return ContestantError(f"{self.contestant.name} {what}\n{tail}")

@@ -1,0 +1,58 @@
+"""A program under test: how it is started, and the home it starts from."""
+
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+GREENROOM: Final = "greenroom"
+REFERENCE: Final = "reference"
+
+_CONFIG: Final = """\
+model = "scripted"
+model_provider = "mock"
+approval_policy = "never"
+sandbox_mode = "danger-full-access"
+
+[model_providers.mock]
+name = "mock"
+base_url = "{base_url}"
+wire_api = "responses"
+request_max_retries = 0
+stream_max_retries = 0
+stream_idle_timeout_ms = 300000
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Contestant:
+    """One program that speaks MCP on its standard input and output."""
+
+    name: str
+    command: tuple[str, ...]
+    environment: Mapping[str, str] = field(default_factory=dict)
+    """What its environment has more than ours."""
+
+
+def greenroom() -> Contestant:
+    """Return our own program, as it is installed beside the interpreter that runs the benchmark."""
+    return Contestant(GREENROOM, (os.path.join(os.path.dirname(sys.executable), "greenroom"), "mcp-server"))
+
+
+def reference(binary: str) -> Contestant:
+    """Return the reference program at this path."""
+    return Contestant(REFERENCE, (binary, "mcp-server"))
+
+
+def write_config(home: str, base_url: str) -> None:
+    """Make `home` a Codex home that knows only the scripted model."""
+    os.makedirs(home, exist_ok=True)
+    with open(os.path.join(home, "config.toml"), "w", encoding="utf-8") as config:
+        config.write(_CONFIG.format(base_url=base_url))
+
+
+def environment(contestant: Contestant, home: str) -> dict[str, str]:
+    """Return the whole environment of a contestant, free of what could lead it to an account."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("CODEX_", "OPENAI_"))}
+    return {**kept, "CODEX_HOME": home, **contestant.environment}

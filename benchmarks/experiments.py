@@ -1,0 +1,213 @@
+"""How each figure is measured: one function for each kind of run, which starts a contestant and returns samples."""
+
+import os
+import re
+import signal
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Final, TypeAlias
+
+from benchmarks.client import Client, ContestantError
+from benchmarks.contestant import Contestant
+from benchmarks.model_process import ModelProcess
+from benchmarks.processes import cpu_seconds, private_bytes, worker_of_command, workers
+from supervisor.demo.scripts import TRICKLE, bench_prompt
+
+CROWD: Final = 100
+_CROWD_PATIENCE: Final = 600.0
+_SETTLING: Final = 2.0
+"""Seconds between the last answer of a crowd and the time that counts as idle."""
+_HELLO: Final = bench_prompt("hello")
+_COMMAND: Final = bench_prompt("command")
+_PARENT: Final = bench_prompt("parent")
+_PARENT_THEN_STALL: Final = bench_prompt("parent, then stall")
+_PARENT_PID: Final = re.compile(rb"parent=(\d+)")
+
+Measured: TypeAlias = Mapping[str, list[float]]
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """How much one run does."""
+
+    turns: int
+    deltas: int
+    """One of the sizes that the scripted model has."""
+    idle_seconds: float
+    kills: int
+    workers: int
+
+
+FULL: Final = Sizes(turns=20, deltas=20_000, idle_seconds=10.0, kills=50, workers=5)
+QUICK: Final = Sizes(turns=5, deltas=5_000, idle_seconds=3.0, kills=10, workers=2)
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """Where one run takes place."""
+
+    contestant: Contestant
+    model: ModelProcess
+    home: str
+    workspace: str
+    sizes: Sizes
+
+    def client(self) -> Client:
+        """Start the contestant."""
+        return Client(self.contestant, self.home, self.workspace)
+
+
+def start(stage: Stage) -> Measured:
+    """Time from starting the program to its answer to `initialize`."""
+    with stage.client() as client:
+        return {"start": [(client.initialize().at - client.started) * 1e3]}
+
+
+def first_turn(stage: Stage) -> Measured:
+    """Time from starting the program to the answer to a first call, sent once `initialize` is answered."""
+    with stage.client() as client:
+        client.initialize()
+        answer, _ = client.succeed(client.begin(_HELLO))
+        return {"first-turn": [(answer.at - client.started) * 1e3]}
+
+
+def turns(stage: Stage) -> Measured:
+    """New conversations and replies, one after the other, in a server that has had one conversation."""
+    reached: list[float] = []
+    replied: list[float] = []
+    with stage.client() as client:
+        thread = _warmed_up(client)
+        for _ in range(stage.sizes.turns):
+            before = stage.model.total()
+            begun = time.monotonic()
+            client.succeed(client.begin(_HELLO))
+            reached.append((stage.model.arrivals(before)[0].arrived - begun) * 1e3)
+        for _ in range(stage.sizes.turns):
+            begun = time.monotonic()
+            answer, _ = client.succeed(client.reply(thread, _HELLO))
+            replied.append((answer.at - begun) * 1e3)
+    return {"new-conversation": reached, "reply": replied}
+
+
+def stream(stage: Stage) -> Measured:
+    """One turn of many deltas: how fast they reach the client and what they cost the contestant."""
+    count = stage.sizes.deltas
+    with stage.client() as client:
+        thread = _warmed_up(client)
+        before, used = stage.model.total(), cpu_seconds(client.pid)
+        _relay(client, thread, f"stream {count}", count)
+        used = cpu_seconds(client.pid) - used
+        took = client.last_delta - stage.model.arrivals(before)[0].arrived
+    return {"deltas": [count / took], "delta-cpu": [used / count * 1e6]}
+
+
+def trickle(stage: Stage) -> Measured:
+    """One turn whose deltas come at the pace of a fast model: nothing can be gained by taking many at once."""
+    with stage.client() as client:
+        thread = _warmed_up(client)
+        used = cpu_seconds(client.pid)
+        _relay(client, thread, "trickle", TRICKLE)
+        return {"single-delta-cpu": [(cpu_seconds(client.pid) - used) / TRICKLE * 1e6]}
+
+
+def crowd(stage: Stage) -> Measured:
+    """Many calls at once, and what the conversations cost that are left of them."""
+    with stage.client() as client:
+        _warmed_up(client)
+        begun = time.monotonic()
+        calls = [client.begin(_COMMAND) for _ in range(CROWD)]
+        last = max(client.succeed(call, _CROWD_PATIENCE)[0].at for call in calls)
+        time.sleep(_SETTLING)
+        before, since = cpu_seconds(client.pid), time.monotonic()
+        time.sleep(stage.sizes.idle_seconds)
+        used = cpu_seconds(client.pid) - before
+        idle = used / (time.monotonic() - since) * 100
+    return {"crowd": [last - begun], "idle-cpu": [idle]}
+
+
+def memory(stage: Stage) -> Measured:
+    """What workers share with nobody: those that wait, and those that have had a turn."""
+    with stage.client() as client:
+        client.initialize()
+        used = [_turn_with_command(client) for _ in range(stage.sizes.workers)]
+        waiting = [worker.pid for worker in workers(client.pid) if worker.pid not in used]
+        return {"memory-idle": _megabytes(used), "memory-waiting": _megabytes(waiting)}
+
+
+def kill(stage: Stage) -> Measured:
+    """Time from killing a worker in the middle of a stream to the answer to its call."""
+    took: list[float] = []
+    with stage.client() as client:
+        client.initialize()
+        for _ in range(stage.sizes.kills):
+            before = stage.model.total()
+            call = client.begin(_PARENT_THEN_STALL)
+            worker = worker_of_command(int(client.seek(_PARENT_PID)), client.pid)
+            stage.model.arrivals(after=before + 1, wait=10.0)
+            killed = time.monotonic()
+            os.kill(worker.pid, signal.SIGKILL)
+            answer = client.wait(call)
+            if b'"isError":true' not in answer.line:
+                raise ContestantError(f"a killed worker's call was answered with {answer.line[:500]!r}")
+            took.append((answer.at - killed) * 1e3)
+    return {"kill": took}
+
+
+@dataclass(frozen=True, slots=True)
+class Experiment:
+    """One kind of run and how often it is repeated."""
+
+    measure: Callable[[Stage], Measured]
+    figures: tuple[str, ...]
+    rounds: int
+    quick_rounds: int
+    reference_rounds: int | None = None
+    """Rounds in which the reference takes part, where that is not all of them; 0 where it cannot be asked."""
+
+    def repetitions(self, *, of_reference: bool, quick: bool) -> int:
+        """Return how often one contestant does it."""
+        rounds = self.quick_rounds if quick else self.rounds
+        if not of_reference or self.reference_rounds is None:
+            return rounds
+        return 0 if quick else min(rounds, self.reference_rounds)
+
+
+EXPERIMENTS: Final = (
+    Experiment(start, ("start",), rounds=15, quick_rounds=3),
+    Experiment(first_turn, ("first-turn",), rounds=15, quick_rounds=3),
+    Experiment(turns, ("new-conversation", "reply"), rounds=3, quick_rounds=1),
+    Experiment(stream, ("deltas", "delta-cpu"), rounds=5, quick_rounds=2),
+    Experiment(trickle, ("single-delta-cpu",), rounds=3, quick_rounds=1),
+    Experiment(crowd, ("crowd", "idle-cpu"), rounds=3, quick_rounds=1, reference_rounds=1),
+    Experiment(memory, ("memory-waiting", "memory-idle"), rounds=2, quick_rounds=1, reference_rounds=0),
+    Experiment(kill, ("kill",), rounds=2, quick_rounds=1, reference_rounds=0),
+)
+"""In the order in which they run. `memory-parked` and `sandbox` join with what they measure."""
+
+
+def _warmed_up(client: Client) -> str:
+    """Greet, have one conversation, and return its id."""
+    client.initialize()
+    return client.succeed(client.begin(_HELLO))[1]
+
+
+def _relay(client: Client, thread: str, what: str, count: int) -> None:
+    """Have a turn that streams, and see that each delta has come."""
+    client.forget_deltas()
+    client.succeed(client.reply(thread, bench_prompt(what)))
+    if client.deltas != count:
+        raise ContestantError(f"{client.contestant.name} relayed {client.deltas} of {count} deltas")
+
+
+def _turn_with_command(client: Client) -> int:
+    """Have one conversation, and return the pid of its worker."""
+    call = client.begin(_PARENT)
+    parent = int(client.seek(_PARENT_PID))
+    client.succeed(call)
+    return worker_of_command(parent, client.pid).pid
+
+
+def _megabytes(pids: list[int]) -> list[float]:
+    known = [private_bytes(pid) for pid in pids]
+    return [size / 1e6 for size in known if size is not None]

@@ -1,0 +1,86 @@
+"""What the processes of a contestant cost, and which of them are workers."""
+
+import sys
+import time
+from typing import Final
+
+import psutil
+
+NURSERY: Final = "gr-nursery"
+BROKER: Final = "broker"
+_CPUCLOCK_SCHED: Final = 2
+"""With the inverted pid above it, the number of a process's CPU clock: what clock_getcpuclockid(3) would return."""
+_PRIVATE: Final = (b"Private_Clean:", b"Private_Dirty:")
+
+
+def tree(pid: int) -> list[psutil.Process]:
+    """Return a process and all that descend from it."""
+    root = psutil.Process(pid)
+    return [root, *root.children(recursive=True)]
+
+
+def cpu_seconds(pid: int) -> float:
+    """Return what a process and its descendants have used, those included that have ended and been reaped."""
+    total = 0.0
+    for process in tree(pid):
+        try:
+            times = process.cpu_times()
+        except psutil.NoSuchProcess:
+            continue
+        total += _own_seconds(process.pid, times.user + times.system) + times.children_user + times.children_system
+    return total
+
+
+def private_bytes(pid: int) -> int | None:
+    """Return the memory that a process shares with nobody, or `None` where we are not allowed to know."""
+    try:
+        with open(f"/proc/{pid}/smaps_rollup", "rb") as rollup:
+            return sum(int(line.split()[1]) * 1024 for line in rollup if line.startswith(_PRIVATE))
+    except FileNotFoundError:
+        return _unique_bytes(pid)
+    except PermissionError:
+        return None
+
+
+def workers(pid: int) -> list[psutil.Process]:
+    """Return Greenroom's workers: what the nursery has forked, but for the broker and orphaned commands."""
+    nurseries = [process for process in tree(pid) if process.name() == NURSERY]
+    return [
+        process
+        for nursery in nurseries
+        for process in nursery.children()
+        if BROKER not in process.name() and _is_fork(process)
+    ]
+
+
+def worker_of_command(pid: int, server: int) -> psutil.Process:
+    """Return the worker that started a command's parent `pid`: that process, or its ancestor among the workers."""
+    known = {worker.pid: worker for worker in workers(server)}
+    process = psutil.Process(pid)
+    for candidate in (process, *process.parents()):
+        if candidate.pid in known:
+            return candidate
+    raise LookupError(f"process {pid} belongs to no worker of {server}")
+
+
+def _own_seconds(pid: int, ticks: float) -> float:
+    """Return a process's CPU time to the nanosecond: ticks of 10 ms are too coarse for what idles."""
+    if not sys.platform.startswith("linux"):
+        return ticks
+    try:
+        return time.clock_gettime(~pid << 3 | _CPUCLOCK_SCHED)
+    except OSError:
+        return ticks
+
+
+def _unique_bytes(pid: int) -> int | None:
+    try:
+        return int(psutil.Process(pid).memory_full_info().uss)
+    except psutil.Error:
+        return None
+
+
+def _is_fork(process: psutil.Process) -> bool:
+    """Tell workers from orphaned commands, which come to the nursery too: a fork keeps the nursery's command line."""
+    parent = process.parent()
+    return parent is not None and process.cmdline() == parent.cmdline()

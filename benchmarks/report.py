@@ -1,0 +1,126 @@
+"""What the samples come to: one row for each figure, and the page that is made of them. Free of I/O."""
+
+import math
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, Literal, TypeAlias
+
+from benchmarks.contestant import GREENROOM, REFERENCE
+from benchmarks.figures import Figure, Statistic, Unit, quantity
+
+Verdict: TypeAlias = Literal["met", "not met", "undecided", "not measured", "no budget"]
+Samples: TypeAlias = Mapping[tuple[str, str], Sequence[float]]
+"""The values of a figure and a contestant, both by name."""
+
+_HEADER: Final = ("Figure", "Budget", "Greenroom", "Reference", "Ratio", "")
+_NOTHING: Final = "\u2013"
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What one contestant's samples of one figure come to."""
+
+    value: float
+    """The median, or whatever statistic the figure asks for."""
+    low: float
+    high: float
+    count: int
+
+    def text(self, unit: Unit) -> str:
+        """Return the value and, where there are several samples, their spread and number."""
+        if self.count == 1:
+            return quantity(self.value, unit)
+        spread = f"{quantity(self.low, unit).removesuffix(f' {unit}')}\u2013{quantity(self.high, unit)}"
+        return f"{quantity(self.value, unit)} ({spread}, n = {self.count})"
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One figure with what was measured of it."""
+
+    figure: Figure
+    greenroom: Summary | None
+    reference: Summary | None
+
+    @property
+    def ratio(self) -> float | None:
+        """Greenroom's value divided by the reference's."""
+        if self.greenroom is None or self.reference is None or self.reference.value == 0:
+            return None
+        return self.greenroom.value / self.reference.value
+
+    @property
+    def verdict(self) -> Verdict:
+        """Whether the budget is kept."""
+        if self.greenroom is None:
+            return "not measured"
+        if self.figure.budget is None:
+            return "no budget"
+        reference = None if self.reference is None else self.reference.value
+        met = self.figure.budget.met(self.greenroom.value, reference)
+        return "undecided" if met is None else "met" if met else "not met"
+
+
+def summarise(samples: Sequence[float], statistic: Statistic = "median") -> Summary | None:
+    """Return what samples come to, `None` where there are none."""
+    if not samples:
+        return None
+    value = statistics.median(samples) if statistic == "median" else percentile(samples, 99)
+    return Summary(value, min(samples), max(samples), len(samples))
+
+
+def percentile(samples: Sequence[float], percent: float) -> float:
+    """Return the smallest sample that at least so many percent of the samples do not exceed (nearest rank)."""
+    ordered = sorted(samples)
+    return ordered[max(0, math.ceil(len(ordered) * percent / 100) - 1)]
+
+
+def rows(figures: Sequence[Figure], samples: Samples) -> list[Row]:
+    """Return a row for each figure, measured or not."""
+    return [
+        Row(
+            figure,
+            summarise(samples.get((figure.key, GREENROOM), ()), figure.statistic),
+            summarise(samples.get((figure.key, REFERENCE), ()), figure.statistic),
+        )
+        for figure in figures
+    ]
+
+
+def missed(measured: Sequence[Row]) -> list[Row]:
+    """Return the rows whose budget is not kept."""
+    return [row for row in measured if row.verdict == "not met"]
+
+
+def table(measured: Sequence[Row]) -> str:
+    """Return the rows as a Markdown table whose columns line up."""
+    lines = [_HEADER, *(_cells(row) for row in measured)]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(_HEADER))]
+    texts = [_line([cell.ljust(width) for cell, width in zip(line, widths, strict=True)]) for line in lines]
+    return "\n".join([texts[0], _line(["-" * width for width in widths]), *texts[1:]])
+
+
+def page(measured: Sequence[Row], sections: Mapping[str, Sequence[str]]) -> str:
+    """Return the whole page: the table, then a list under each heading."""
+    lists = [f"## {heading}\n\n" + "\n".join(f"* {item}" for item in items) for heading, items in sections.items()]
+    introduction = (
+        "Written by `make bench`; budgets and rows are those of the design. Medians, with the spread in brackets."
+    )
+    return "\n\n".join(["# Benchmarks", introduction, table(measured), *lists]) + "\n"
+
+
+def _cells(row: Row) -> tuple[str, ...]:
+    unit = row.figure.unit
+    return (
+        row.figure.title,
+        row.figure.budget.text(unit) if row.figure.budget else _NOTHING,
+        row.greenroom.text(unit) if row.greenroom else _NOTHING,
+        row.reference.text(unit) if row.reference else _NOTHING,
+        _NOTHING if row.ratio is None else f"{row.ratio:.3g}",
+        row.verdict,
+    )
+
+
+def _line(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"

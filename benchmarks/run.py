@@ -1,0 +1,67 @@
+"""One whole measurement: the contestants take turns at each experiment, and the samples are gathered."""
+
+import os
+import sys
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from benchmarks.client import ContestantError
+from benchmarks.contestant import REFERENCE, Contestant, write_config
+from benchmarks.experiments import FULL, QUICK, Experiment, Stage, first_turn
+from benchmarks.model_process import ModelProcess
+
+
+@dataclass(slots=True)
+class Run:
+    """A measurement on its way."""
+
+    contestants: Sequence[Contestant]
+    model: ModelProcess
+    root: str
+    """A directory for the homes of the contestants."""
+    quick: bool
+    samples: dict[tuple[str, str], list[float]] = field(default_factory=lambda: defaultdict(list))
+    failures: list[str] = field(default_factory=list)
+
+    def prepare(self) -> None:
+        """Give each contestant a home that has seen one start and one turn."""
+        for contestant in self.contestants:
+            stage = self._stage(contestant)
+            write_config(stage.home, self.model.base_url)
+            os.makedirs(stage.workspace)
+            first_turn(stage)
+
+    def measure(self, experiment: Experiment) -> None:
+        """Repeat an experiment as often as it is to be, with whoever takes part."""
+        for number in range(experiment.quick_rounds if self.quick else experiment.rounds):
+            for contestant in self.contestants if number % 2 == 0 else reversed(self.contestants):
+                of_reference = contestant.name == REFERENCE
+                if number < experiment.repetitions(of_reference=of_reference, quick=self.quick):
+                    self._measure_once(experiment, contestant, number + 1)
+
+    def _measure_once(self, experiment: Experiment, contestant: Contestant, number: int) -> None:
+        name = f"{experiment.measure.__name__} {number}, {contestant.name}"
+        try:
+            measured = experiment.measure(self._stage(contestant))
+        except (ContestantError, LookupError) as error:
+            self.failures.append(f"{name}: {error}")
+            _say(f"{name}: failed")
+            return
+        for key, values in measured.items():
+            self.samples[key, contestant.name].extend(values)
+        _say(f"{name}: " + "; ".join(f"{key} {_brief(values)}" for key, values in measured.items()))
+
+    def _stage(self, contestant: Contestant) -> Stage:
+        place = os.path.join(self.root, contestant.name)
+        sizes = QUICK if self.quick else FULL
+        return Stage(contestant, self.model, os.path.join(place, "home"), os.path.join(place, "workspace"), sizes)
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+def _brief(values: Sequence[float]) -> str:
+    shown = " ".join(f"{value:.4g}" for value in values[:5])
+    return f"{shown} …" if len(values) > 5 else shown

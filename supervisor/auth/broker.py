@@ -1,0 +1,268 @@
+"""The auth broker's process: its sockets, whom they let in, and its end."""
+
+import asyncio
+import logging
+import os
+import signal
+from collections.abc import Sequence
+from typing import Final
+
+import zmq
+
+from protocol.birth import BrokerBirth
+from protocol.credentials import (
+    Acknowledge,
+    Attach,
+    AuthError,
+    Broadcast,
+    Detach,
+    Done,
+    Environment,
+    GetAuth,
+    GetEnvironment,
+    GetProviderToken,
+    GetStatus,
+    Hello,
+    InForce,
+    LoginApiKey,
+    LoginCancel,
+    LoginComplete,
+    LoginStart,
+    LoginStarted,
+    Logout,
+    Reload,
+    Reloaded,
+    ReportUnauthorized,
+    Stopping,
+    Welcome,
+    broadcast_frames,
+)
+from protocol.errors import GreenroomError
+from runtime import hardening
+from runtime import log as logs
+from runtime.admission import Admission
+from runtime.port import Port
+from supervisor.auth.bearers import Bearers
+from supervisor.auth.changes import Changes
+from supervisor.auth.clock import Clock
+from supervisor.auth.custody import Custody
+from supervisor.auth.desk import SUPERVISOR, Desk
+from supervisor.auth.endpoints import VARIABLES, Endpoints
+from supervisor.auth.issuer import Issuer, revoke
+from supervisor.auth.login_flows import BrowserFlow, DeviceFlow, LoggedIn, record_of
+from supervisor.auth.logins import Logins, Open
+from supervisor.auth.record import AuthRecord
+from supervisor.auth.refresh import SHUTDOWN_PATIENCE, Refresher
+from supervisor.auth.store import Store
+from supervisor.auth.token_commands import TokenCommands
+
+log = logging.getLogger(__name__)
+
+ZAP_DOMAIN: Final = b"greenroom"
+LARGEST_MESSAGE: Final = 512 * 1024
+"""Bytes; the sender of a larger one is disconnected before it is in memory."""
+LINGER: Final = 100
+"""Milliseconds that the last messages have to leave."""
+UPKEEP: Final = 2.0
+"""Seconds between two looks at the store and the clock; each costs microseconds (K12, K14)."""
+
+
+def main(birth: BrokerBirth, lifeline: int) -> None:
+    """Be the auth broker until the end of file of `lifeline` tells that the supervisor is gone, or a SIGTERM comes."""
+    hardening.make_undumpable()
+    hardening.set_name("gr-broker")
+    logs.set_up("broker", birth.log_level)
+    for name in birth.secrets:
+        os.environ.pop(name, None)
+    asyncio.run(_serve(birth, lifeline))
+
+
+async def _serve(birth: BrokerBirth, lifeline: int) -> None:
+    context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+    broker = Broker(birth, context)
+    leaving = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGTERM, leaving.set)
+    loop.add_reader(lifeline, leaving.set)
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            upkeep = tasks.create_task(broker.keep_up())
+            await leaving.wait()
+            loop.remove_reader(lifeline)
+            upkeep.cancel()
+            await broker.close()
+    finally:
+        context.destroy(linger=0)
+
+
+class Broker:
+    """Everything of one broker that ends with its loop."""
+
+    def __init__(self, birth: BrokerBirth, context: "zmq.Context[zmq.Socket[bytes]]") -> None:
+        self._birth = birth
+        self._context = context
+        self._clock = Clock()
+        self._admission = _admission(birth, context)
+        self._broadcasts = self._bound(zmq.PUB, birth.broadcast_address)
+        self._desk = Desk(self._send, self._admission.revoke)
+        self._changes = Changes(self._publish, self._desk.tell_supervisor)
+        self._custody = Custody(
+            Store(birth.codex_home),
+            birth.secrets,
+            birth.preferred_mode,
+            self._clock,
+            self._changes.announce,
+            self._desk.tell_supervisor,
+        )
+        endpoints = Endpoints.of(birth.issuer, birth.refresh_url, birth.revoke_url, birth.client_id)
+        self._issuer = Issuer(endpoints, self._clock)
+        self._refresher = Refresher(self._custody, self._issuer)
+        self._bearers = Bearers(self._custody, self._refresher)
+        self._commands = TokenCommands(birth.codex_home, _environment_of_children(), self._clock)
+        flows: dict[str, Open] = {
+            "browser": lambda: BrowserFlow.open(self._issuer, birth.login_ports),
+            "device": lambda: DeviceFlow.open(self._issuer),
+        }
+        self._logins = Logins(flows, self._save, self._login_ended)
+        self._register()
+        self._port = Port(self._bound(zmq.ROUTER, birth.address), self._desk.take)
+
+    async def keep_up(self) -> None:
+        """Look after the store and the token, also while nobody asks."""
+        self._custody.store.sweep()
+        while True:
+            await self._custody.reload()
+            await self._custody.persist()
+            self._refresher.consider()
+            await asyncio.sleep(UPKEEP)
+
+    async def close(self) -> None:
+        """Stop answering, and let a transaction under way finish (K11)."""
+        self._broadcasts.send_multipart(broadcast_frames(Stopping(grace_ms=int(SHUTDOWN_PATIENCE * 1000))))
+        await self._desk.close()
+        await self._logins.close()
+        await self._commands.close()
+        await self._refresher.settle()
+        await self._custody.persist(now=True)
+        await self._changes.settle()
+        self._port.close(linger_ms=LINGER)
+        self._broadcasts.close(linger=LINGER)
+        self._admission.close()
+
+    def _register(self) -> None:
+        desk = self._desk
+        desk.on(Hello, self._hello)
+        desk.on(GetAuth, lambda _, question: self._bearers.get_auth(question))
+        desk.on(ReportUnauthorized, lambda _, question: self._bearers.report_unauthorized(question))
+        desk.on(GetEnvironment, self._get_environment)
+        desk.on(GetProviderToken, lambda _, question: self._commands.get(question))
+        desk.on(Acknowledge, lambda name, question: self._changes.acknowledge(name, question.generation))
+        desk.on(Attach, self._attach)
+        desk.on(Detach, self._detach)
+        desk.on(GetStatus, lambda _, question: self._bearers.status(question))
+        desk.on(LoginStart, lambda _, question: self._start_login(question))
+        desk.on(LoginCancel, lambda _, question: self._cancel_login(question))
+        desk.on(LoginApiKey, lambda _, question: self._log_in_with_key(question))
+        desk.on(Logout, lambda _, question: self._log_out(question))
+        desk.on(Reload, lambda _, __: self._reload())
+
+    def _send(self, parts: Sequence[bytes]) -> None:
+        self._port.send(parts)
+
+    def _publish(self, broadcast: Broadcast) -> None:
+        self._broadcasts.send_multipart(broadcast_frames(broadcast))
+
+    def _bound(self, kind: int, address: str) -> "zmq.Socket[bytes]":
+        socket = self._context.socket(kind)
+        socket.curve_server = True
+        socket.curve_secretkey = self._birth.keys.secret.encode()
+        socket.curve_publickey = self._birth.keys.public.encode()
+        socket.zap_domain = ZAP_DOMAIN
+        socket.setsockopt(zmq.MAXMSGSIZE, LARGEST_MESSAGE)
+        socket.bind(address)
+        return socket
+
+    async def _hello(self, name: str, question: Hello) -> Welcome | AuthError:
+        if question.worker_id != name:
+            return AuthError(code="forbidden")
+        await self._custody.reload()
+        standing = self._custody.standing
+        if question.listens:
+            self._changes.welcome(name, standing.generation)
+        return Welcome(
+            broker_epoch=standing.epoch, generation=standing.generation, state=standing.state(self._clock.wall())
+        )
+
+    def _get_environment(self, _: str, question: GetEnvironment) -> Environment:
+        secrets = self._birth.secrets
+        return Environment(values={name: secrets[name] for name in question.names if name in secrets})
+
+    def _attach(self, _: str, question: Attach) -> Done | AuthError:
+        if SUPERVISOR in question.keys:
+            return AuthError(code="forbidden")
+        for worker_id, key in question.keys.items():
+            self._admission.admit(key, worker_id)
+            self._desk.welcome(worker_id)
+        return Done()
+
+    def _detach(self, _: str, question: Detach) -> Done:
+        for worker_id in question.worker_ids:
+            self._admission.revoke(worker_id)
+            self._desk.forget(worker_id)
+            self._changes.forget(worker_id)
+        return Done()
+
+    async def _reload(self) -> Reloaded:
+        changed = await self._custody.reload(always=True)
+        return Reloaded(changed=changed, generation=self._custody.standing.generation)
+
+    async def _start_login(self, question: LoginStart) -> LoginStarted | AuthError:
+        try:
+            return await self._logins.start(question)
+        except GreenroomError as error:
+            return AuthError(code="login_failed", user_text=str(error))
+
+    async def _cancel_login(self, question: LoginCancel) -> Done | AuthError:
+        return Done() if await self._logins.cancel(question.login_id) else AuthError(code="not_found")
+
+    async def _log_in_with_key(self, question: LoginApiKey) -> InForce | AuthError:
+        await self._logins.cancel()
+        try:
+            mode = await self._custody.log_in(lambda found: AuthRecord.of_key(question.api_key, found))
+        except OSError as error:
+            return AuthError(code="storage_failed", user_text=error.strerror or str(error))
+        await self._changes.settle()
+        return InForce(mode=mode)
+
+    async def _log_out(self, question: Logout) -> InForce | AuthError:
+        await self._logins.cancel()
+        held = self._custody.standing.credential
+        try:
+            removed = await self._custody.log_out()
+        except OSError as error:
+            return AuthError(code="storage_failed", user_text=error.strerror or str(error))
+        await self._changes.settle()
+        if question.revoke:
+            await revoke(self._issuer, held)
+        return InForce(mode=self._custody.standing.mode, removed=removed)
+
+    async def _save(self, logged_in: LoggedIn) -> None:
+        await self._custody.log_in(lambda found: record_of(logged_in, self._clock.wall(), found))
+
+    async def _login_ended(self, ending: LoginComplete) -> None:
+        """Tell the supervisor, after the workers (K15)."""
+        await self._changes.settle()
+        mode = self._custody.standing.mode
+        self._desk.tell_supervisor(ending.model_copy(update={"mode": mode}))
+
+
+def _admission(birth: BrokerBirth, context: "zmq.Context[zmq.Socket[bytes]]") -> Admission:
+    admission = Admission(context)
+    admission.admit(birth.supervisor_key, SUPERVISOR)
+    for worker_id, key in birth.admitted.items():
+        admission.admit(key, worker_id)
+    return admission
+
+
+def _environment_of_children() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if name not in VARIABLES}

@@ -1,0 +1,242 @@
+"""Keeps the credential in force in step with the store: adopts what others write, writes what we bring.
+
+Nothing is written over a content that it was not made from (compare-and-swap), and nothing that a logout removed comes
+back (spec/auth K5 to K7, K10, K14).
+"""
+
+import asyncio
+import logging
+import secrets
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from typing import Final, Literal, TypeAlias
+
+from protocol.credentials import AuthChanged, AuthMode, AuthProblem
+from protocol.secrecy import Secret
+from supervisor.auth.clock import Clock
+from supervisor.auth.credential import PreferredMode, resolve
+from supervisor.auth.locks import STORE, STORE_PATIENCE, LockTimeoutError, locked
+from supervisor.auth.record import AuthRecord, StoreError
+from supervisor.auth.state import Change, Standing
+from supervisor.auth.store import FileFacts, Store, is_settled
+
+log = logging.getLogger(__name__)
+
+Reason: TypeAlias = Literal["login", "logout", "refresh", "external", "env"]
+
+PERSIST_PAUSE: Final = 5.0
+"""Seconds between two attempts to write what could not be written (K7)."""
+_UNKNOWN: Final = object()
+
+
+@dataclass(frozen=True, slots=True)
+class _Unwritten:
+    """Tokens that exist nowhere but here, and the spent one that they belong in the place of."""
+
+    spent: Secret
+    record: AuthRecord
+
+
+class Custody:
+    """The credential of one home."""
+
+    def __init__(
+        self,
+        store: Store,
+        environment: Mapping[str, str],
+        preferred: PreferredMode,
+        clock: Clock,
+        on_change: Callable[[AuthChanged], None],
+        on_problem: Callable[[AuthProblem], None],
+    ) -> None:
+        self.store = store
+        self.clock = clock
+        self.standing = Standing(secrets.token_hex(8), secrets.token_bytes(32))
+        self.record: AuthRecord | None = None
+        self.epoch = 0
+        """Counts our own logins and logouts; what was begun before one must not be written after it."""
+        self._environment = environment
+        self._preferred: PreferredMode = preferred
+        self._on_change = on_change
+        self._on_problem = on_problem
+        self._facts: object = _UNKNOWN
+        self._reading = asyncio.Lock()
+        self._unwritten: _Unwritten | None = None
+        self._persist_at = 0.0
+        self._stirred = asyncio.Event()
+
+    def is_stale(self) -> bool:
+        """Return whether the store may hold something else than what is in force."""
+        return self._facts is _UNKNOWN or self._look() != self._facts
+
+    async def reload(self, *, always: bool = False) -> bool:
+        """Put in force what the store holds; return whether that is a change."""
+        async with self._reading:
+            if not always and not self.is_stale():
+                return False
+            facts = self._look()
+            try:
+                record = await self.store.read()
+            except StoreError as error:
+                self._facts = facts
+                return self._lose(error)
+            self._facts = facts if isinstance(facts, FileFacts | None) and is_settled(facts) else _UNKNOWN
+            if self._is_what_was_spent(record):
+                return False
+            self._unwritten = None
+            return self._install(record, "external") is not None
+
+    async def commit(self, spent: Secret, fresh: AuthRecord, epoch: int, forced_at: float | None) -> bool:
+        """Write what the redemption of `spent` brought, and put it in force.
+
+        Returns `False`, and adopts what is there, where the store no longer holds `spent` or a login or logout came in
+        between.
+        """
+        async with self._writing(must=False):
+            if not await self._still_holds(spent, epoch):
+                log.warning("refresh result superseded")
+                await self.reload(always=True)
+                return False
+            self._write_or_keep(_Unwritten(spent, fresh))
+            self._install(fresh, "refresh", forced_at)
+        return True
+
+    async def log_in(self, make: Callable[[AuthRecord | None], AuthRecord]) -> AuthMode:
+        """Replace the store by what `make` returns of it. Raises `OSError` and `LockTimeoutError`."""
+        async with self._writing(must=True):
+            record = make(self._read_leniently())
+            with self._new_epoch():
+                self.store.replace(record)
+            self._install(record, "login")
+        return self.standing.mode
+
+    async def log_out(self) -> bool:
+        """Remove the store; return whether there was one. Raises `OSError` and `LockTimeoutError`."""
+        async with self._writing(must=True):
+            with self._new_epoch():
+                removed = self.store.remove()
+            self._install(None, "logout")
+        return removed
+
+    async def persist(self, *, now: bool = False) -> None:
+        """Try again to write what could not be written, once its time has come."""
+        if self._unwritten is None or (not now and self.clock.monotonic() < self._persist_at):
+            return
+        async with self._writing(must=False):
+            unwritten = self._unwritten
+            if unwritten is not None and await self._still_holds(unwritten.spent, self.epoch):
+                self._write_or_keep(unwritten)
+
+    def stir(self) -> None:
+        """Let everyone who waits look again."""
+        self._stirred.set()
+        self._stirred = asyncio.Event()
+
+    async def stirred(self, seconds: float) -> None:
+        """Wait until something has happened that may matter to who waits, at most for some seconds."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self._stirred.wait()
+        except TimeoutError:
+            return
+
+    @property
+    def is_written(self) -> bool:
+        """Whether what is in force is also in the store."""
+        return self._unwritten is None
+
+    def report(self, reason: str, user_text: str) -> None:
+        """Tell the supervisor of a problem."""
+        state = self.standing.state(self.clock.wall())
+        self._on_problem(AuthProblem(state=state, reason=reason, user_text=user_text))
+
+    def _install(self, record: AuthRecord | None, reason: Reason, forced_at: float | None = None) -> Change | None:
+        self.record = record
+        change = self.standing.adopt(resolve(record, self._environment, self._preferred), forced_at)
+        if change is not None:
+            self._tell(change.generation, reason, identity_changed=change.identity_changed)
+        return change
+
+    def _lose(self, error: StoreError) -> bool:
+        if not self.standing.lose_store():
+            return False
+        log.error("%s", error)
+        self.report("store_malformed", str(error))
+        self._tell(self.standing.generation, "external", identity_changed=False)
+        return True
+
+    def _tell(self, generation: int, reason: Reason, *, identity_changed: bool) -> None:
+        state = self.standing.state(self.clock.wall())
+        self.stir()
+        log.info("generation %d in force: %s (%s)", generation, state, reason)
+        self._on_change(
+            AuthChanged(
+                generation=generation,
+                state=state,
+                mode=self.standing.mode,
+                identity_changed=identity_changed,
+                reason=reason,
+            )
+        )
+
+    def _write_or_keep(self, unwritten: _Unwritten) -> None:
+        try:
+            self.store.replace(unwritten.record)
+        except OSError as error:
+            log.error("auth.json cannot be written (%s); the new tokens are kept in memory", error.strerror)
+            if self._unwritten is None:
+                self.report("store_unwritable", f"auth.json cannot be written: {error.strerror}")
+            self._unwritten = unwritten
+            self._persist_at = self.clock.monotonic() + PERSIST_PAUSE
+        else:
+            self._unwritten = None
+
+    async def _still_holds(self, spent: Secret, epoch: int) -> bool:
+        if epoch != self.epoch:
+            return False
+        try:
+            record = await self.store.read()
+        except StoreError:
+            return True  # a file that cannot be read holds nothing that could be lost
+        return record is not None and record.tokens is not None and Secret(record.tokens.refresh_token) == spent
+
+    def _is_what_was_spent(self, record: AuthRecord | None) -> bool:
+        if self._unwritten is None or record is None or record.tokens is None:
+            return False
+        return Secret(record.tokens.refresh_token) == self._unwritten.spent
+
+    def _read_leniently(self) -> AuthRecord | None:
+        try:
+            return self.store.read_once()
+        except StoreError:
+            return None
+
+    @asynccontextmanager
+    async def _writing(self, *, must: bool) -> AsyncIterator[None]:
+        """Hold the store lock. Without `must`, go on where another holds it: tokens that are not written are lost."""
+        async with AsyncExitStack() as stack:
+            try:
+                await stack.enter_async_context(locked(self.store.home, STORE, STORE_PATIENCE))
+            except LockTimeoutError:
+                if must:
+                    raise
+                log.warning("the store lock is stuck; going by comparison alone")
+            yield
+
+    @contextmanager
+    def _new_epoch(self) -> Iterator[None]:
+        """Make void what was begun before, unless the store stays as it is after all (K10)."""
+        self.epoch += 1
+        try:
+            yield
+        except OSError:
+            self.epoch -= 1
+            raise
+        self._unwritten = None
+
+    def _look(self) -> object:
+        try:
+            return self.store.facts()
+        except OSError as error:
+            return error.errno

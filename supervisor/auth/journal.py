@@ -1,0 +1,64 @@
+"""Redemptions whose fate is unknown, written where whoever takes the refresh lock next will look (spec/auth K25, K28).
+
+A broker that dies after it sent a refresh token leaves an entry behind. So its successor, or another instance, knows
+that the token may be spent and goes slowly. An entry holds the token's digest and times, nothing that is secret.
+"""
+
+import os
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+
+_SIZE: Final = 256
+"""Bytes of an entry, padded so that one write replaces another as a whole."""
+
+
+class Entry(msgspec.Struct, frozen=True):
+    """Attempts to redeem one refresh token that nobody has seen the end of."""
+
+    fingerprint: str = ""
+    attempts: tuple[float, ...] = ()
+    """Wall-clock times at which the token was sent."""
+
+
+class Journal:
+    """The entry in one open lock file; kept in memory where there is none, or where it cannot be written."""
+
+    def __init__(self) -> None:
+        self._entry = Entry()
+
+    def open(self, descriptor: int | None) -> None:
+        """Read what the last holder of the lock left."""
+        if descriptor is None:
+            return
+        try:
+            self._entry = msgspec.json.decode(os.pread(descriptor, _SIZE, 0), type=Entry)
+        except (OSError, msgspec.MsgspecError):
+            self._entry = Entry()
+
+    def attempts(self, fingerprint: str) -> Sequence[float]:
+        """Return the attempts on a refresh token that nobody has seen the end of."""
+        return self._entry.attempts if self._entry.fingerprint == fingerprint else ()
+
+    def begin(self, descriptor: int | None, fingerprint: str, now: float) -> None:
+        """Note that a refresh token is about to be sent."""
+        self._write(descriptor, Entry(fingerprint, (*self.attempts(fingerprint)[-1:], now)))
+
+    def withdraw(self, descriptor: int | None) -> None:
+        """Note that the latest attempt changed nothing; doubts about an earlier one remain."""
+        entry = self._entry
+        self._write(descriptor, Entry(entry.fingerprint, entry.attempts[:-1]))
+
+    def settle(self, descriptor: int | None) -> None:
+        """Note that its fate is known."""
+        self._write(descriptor, Entry())
+
+    def _write(self, descriptor: int | None, entry: Entry) -> None:
+        self._entry = entry
+        if descriptor is None:
+            return
+        try:
+            os.pwrite(descriptor, msgspec.json.encode(entry).ljust(_SIZE), 0)
+        except OSError:  # a full disk must not stop a refresh: the entry in memory serves this broker
+            return

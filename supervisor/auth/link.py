@@ -1,0 +1,245 @@
+"""The supervisor's line to the auth broker: lets workers in and out, and asks on behalf of the client.
+
+It outlives brokers. The supervisor says when one has died and when the next is started; questions that may be asked
+twice are then asked again, logins and logouts fail (spec/auth 7.10, K27).
+"""
+
+import asyncio
+import itertools
+import logging
+import os
+from collections.abc import Callable, Iterable, Mapping
+from typing import Final, Literal, TypeAlias, TypeVar
+
+import zmq
+
+from protocol.birth import KeyPair
+from protocol.credentials import (
+    BROADCASTS,
+    Answer,
+    Attach,
+    AuthChanged,
+    AuthError,
+    AuthMode,
+    AuthState,
+    Broadcast,
+    Detach,
+    Done,
+    GetStatus,
+    InForce,
+    LoginApiKey,
+    LoginCancel,
+    LoginComplete,
+    LoginStart,
+    LoginStarted,
+    Logout,
+    Question,
+    Reload,
+    Reloaded,
+    Status,
+    frames,
+    read_answer,
+    read_broadcast,
+)
+from protocol.errors import GreenroomError, RemoteProtocolError
+from protocol.ids import WorkerId
+from runtime.port import Port
+
+log = logging.getLogger(__name__)
+
+RECONNECT: Final = 20
+"""Milliseconds between two attempts to connect while the broker is not there."""
+PATIENCE: Final = 40.0
+"""Seconds that a question may take."""
+STATUS_PATIENCE: Final = 10.0
+REFRESH_PATIENCE: Final = 30.0
+"""Seconds after which a status is answered with what is known, without and with a refresh (spec/auth 6.1, K27)."""
+TERMINATED: Final = "auth broker terminated"
+UNAVAILABLE: Final = "auth broker unavailable"
+
+A = TypeVar("A", bound=Answer)
+OnBroadcast: TypeAlias = Callable[[Broadcast], None]
+
+_NOT_TWICE: Final = (LoginStart, LoginCancel, LoginApiKey, Logout)
+"""Questions that a dead broker may have carried out."""
+
+
+class BrokerError(GreenroomError):
+    """The broker answered with an error, or it is gone."""
+
+    def __init__(self, error: AuthError) -> None:
+        super().__init__(error.user_text or f"the auth broker answered {error.code}")
+        self.error = error
+
+
+class BrokerLink:
+    """One supervisor's questions. Needs a running loop; `close` it before the context ends.
+
+    `on_broadcast` is told what nobody asked for: `AuthChanged` once all workers know, except after a login or logout of
+    ours, whose answer says it; exactly one `LoginComplete` for each login that was started; `AuthProblem`.
+    """
+
+    def __init__(
+        self,
+        context: "zmq.Context[zmq.Socket[bytes]]",
+        keys: KeyPair,
+        address: str,
+        broker_key: str,
+        on_broadcast: OnBroadcast | None = None,
+    ) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._port = Port(_dealer(context, keys, address, broker_key), self._take)
+        self._on_broadcast = on_broadcast
+        self._prefix = os.urandom(4)
+        self._numbers = itertools.count()
+        self._open: dict[bytes, tuple[Question, asyncio.Future[Answer]]] = {}
+        self._logins: set[str] = set()
+        self._known: tuple[AuthMode, AuthState] = ("none", "SIGNED_OUT")
+        self._is_there = True
+        self._is_given_up = False
+        self._introduce()
+
+    async def attach(self, keys: Mapping[WorkerId, str]) -> None:
+        """Let these workers in: public key (Z85) by worker. Raises `BrokerError`."""
+        await self._ask(Attach(keys=dict(keys)), Done)
+
+    def detach(self, worker_ids: Iterable[WorkerId]) -> None:
+        """Shut these workers out. Nothing waits for it."""
+        self._put(Detach(worker_ids=tuple(worker_ids)))
+
+    async def status(self, *, include_token: bool = False, refresh: bool = False) -> Status:
+        """Ask how things stand. Never fails: where no answer comes in time it is what is known, without a token."""
+        patience = REFRESH_PATIENCE if refresh else STATUS_PATIENCE
+        question = GetStatus(include_token=include_token, refresh=refresh, deadline_ms=int(patience * 900))
+        try:
+            return await self._ask(question, Status, patience)
+        except BrokerError as error:
+            log.warning("status: %s", error)
+            mode, state = self._known
+            return Status(mode=mode, state=state, generation=0)
+
+    async def login_start(self, method: Literal["browser", "device"] = "browser") -> LoginStarted:
+        """Begin a login; one under way ends first, with its `LoginComplete`. Raises `BrokerError`."""
+        return await self._ask(LoginStart(method=method), LoginStarted)
+
+    async def login_cancel(self, login_id: str) -> bool:
+        """End a login; return whether it was under way. Raises `BrokerError`."""
+        try:
+            await self._ask(LoginCancel(login_id=login_id), Done)
+        except BrokerError as error:
+            if error.error.code != "not_found":
+                raise
+            return False
+        return True
+
+    async def login_api_key(self, api_key: str) -> InForce:
+        """Log in with a key; every worker knows when this returns. Raises `BrokerError`."""
+        return await self._ask(LoginApiKey(api_key=api_key), InForce)
+
+    async def logout(self, *, revoke: bool = False) -> InForce:
+        """Log out; every worker knows when this returns. Raises `BrokerError`."""
+        return await self._ask(Logout(revoke=revoke), InForce)
+
+    async def reload(self) -> Reloaded:
+        """Have the store looked at now. Raises `BrokerError`."""
+        return await self._ask(Reload(), Reloaded)
+
+    def broker_died(self) -> None:
+        """Take note that the broker is gone: logins and logouts fail, everything else waits for the next broker."""
+        self._is_there = False
+        self._fail(AuthError(code="transient", user_text=TERMINATED), _NOT_TWICE)
+        for login_id in list(self._logins):
+            error = f"Login server error: {TERMINATED}"
+            self._heard(LoginComplete(login_id=login_id, success=False, error=error, mode=self._known[0]))
+
+    def broker_started(self) -> None:
+        """Take note that the next broker is started, which was told at its birth of all workers there are."""
+        self._is_there = True
+        self._introduce()
+        for message_id, (question, _) in self._open.items():
+            self._port.send(frames(message_id, question))
+
+    def broker_given_up(self) -> None:
+        """Take note that there will be no other broker: what is asked fails at once."""
+        self._is_given_up = True
+        self._fail(AuthError(code="transient", user_text=UNAVAILABLE))
+
+    def close(self) -> None:
+        """Give up what is open."""
+        self._port.close()
+        for _, future in self._open.values():
+            future.cancel()
+
+    def _introduce(self) -> None:
+        """Say something, so that the broker knows where to send what we did not ask for."""
+        self._put(Attach(keys={}))
+
+    async def _ask(self, question: Question, kind: type[A], patience: float = PATIENCE) -> A:
+        if self._is_given_up or (not self._is_there and isinstance(question, _NOT_TWICE)):
+            raise BrokerError(AuthError(code="transient", user_text=UNAVAILABLE))
+        try:
+            async with asyncio.timeout(patience):
+                answer = await self._put(question)
+        except TimeoutError:
+            raise BrokerError(AuthError(code="deadline_exceeded", user_text=UNAVAILABLE)) from None
+        if isinstance(answer, AuthError):
+            raise BrokerError(answer)
+        if not isinstance(answer, kind):
+            raise RemoteProtocolError(f"the auth broker answered {answer.wire!r}")
+        return answer
+
+    def _put(self, question: Question) -> "asyncio.Future[Answer]":
+        message_id = self._prefix + next(self._numbers).to_bytes(4)
+        future: asyncio.Future[Answer] = self._loop.create_future()
+        self._open[message_id] = (question, future)
+        future.add_done_callback(lambda _: self._open.pop(message_id))
+        self._port.send(frames(message_id, question))
+        return future
+
+    def _fail(self, error: AuthError, kinds: tuple[type[Question], ...] | None = None) -> None:
+        for question, future in list(self._open.values()):
+            if not future.done() and (kinds is None or isinstance(question, kinds)):
+                future.set_result(error)
+
+    def _take(self, message: list[zmq.Frame]) -> None:
+        parts = [frame.bytes for frame in message]
+        if parts[0] in BROADCASTS:
+            self._heard(read_broadcast(parts))
+            return
+        received = read_answer(parts)
+        _, future = self._open.get(received.id, (None, None))
+        if future is not None and not future.done():
+            self._learn(received.answer)
+            future.set_result(received.answer)
+
+    def _learn(self, answer: Answer) -> None:
+        if isinstance(answer, LoginStarted):
+            self._logins.add(answer.login_id)
+        elif isinstance(answer, Status):
+            self._known = (answer.mode, answer.state)
+        elif isinstance(answer, InForce):
+            self._known = (answer.mode, self._known[1])
+
+    def _heard(self, broadcast: Broadcast) -> None:
+        if isinstance(broadcast, LoginComplete):
+            if broadcast.login_id not in self._logins:
+                return
+            self._logins.discard(broadcast.login_id)
+            self._known = (broadcast.mode, self._known[1])
+        elif isinstance(broadcast, AuthChanged):
+            self._known = (broadcast.mode, broadcast.state)
+        if self._on_broadcast is not None:
+            # Later, so that who awaits the answer to a question hears that first.
+            self._loop.call_soon(self._on_broadcast, broadcast)
+
+
+def _dealer(
+    context: "zmq.Context[zmq.Socket[bytes]]", keys: KeyPair, address: str, broker_key: str
+) -> "zmq.Socket[bytes]":
+    socket = context.socket(zmq.DEALER)
+    socket.curve_serverkey = broker_key.encode()
+    socket.curve_publickey = keys.public.encode()
+    socket.curve_secretkey = keys.secret.encode()
+    socket.setsockopt(zmq.RECONNECT_IVL, RECONNECT)
+    socket.connect(address)
+    return socket

@@ -1,0 +1,67 @@
+"""Lock files between instances on one home: released by the kernel when their holder dies (spec/auth 7.6, K5)."""
+
+import asyncio
+import errno
+import fcntl
+import logging
+import os
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from typing import Final
+
+log = logging.getLogger(__name__)
+
+REFRESH: Final = ".auth.refresh.lock"
+"""Held from the reading of a refresh token until its successor is on disk."""
+STORE: Final = ".auth.store.lock"
+"""Held for one change of the file. Where both are taken, this one is the second."""
+REFRESH_PATIENCE: Final = 60.0
+STORE_PATIENCE: Final = 5.0
+PAUSE: Final = 0.05
+"""Seconds between two attempts."""
+
+_HELD_BY_ANOTHER: Final = frozenset({errno.EAGAIN, errno.EACCES})
+_WITHOUT_LOCKS: Final = frozenset({errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS, errno.EROFS, errno.EINVAL})
+"""What a file system answers that has no locks to give, or no place for their file."""
+
+
+class LockTimeoutError(TimeoutError):
+    """Another instance has held the lock all the time."""
+
+
+@asynccontextmanager
+async def locked(directory: str, name: str, patience: float) -> AsyncIterator[int | None]:
+    """Hold a lock file and give its descriptor; `None` on a file system without locks. Raises `LockTimeoutError`."""
+    deadline = asyncio.get_running_loop().time() + patience
+    with _opened(os.path.join(directory, name)) as descriptor:
+        while descriptor is not None and not _try(descriptor):
+            if asyncio.get_running_loop().time() >= deadline:
+                raise LockTimeoutError(f"{name} has been held by another instance for {patience:.0f} s")
+            await asyncio.sleep(PAUSE)
+        yield descriptor
+
+
+@contextmanager
+def _opened(path: str) -> Iterator[int | None]:
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    except OSError as error:
+        log.warning("no lock at %s (%s): going by comparison alone", os.path.basename(path), error.strerror)
+        yield None
+        return
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def _try(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        if error.errno in _HELD_BY_ANOTHER:
+            return False
+        if error.errno not in _WITHOUT_LOCKS:
+            raise
+        log.warning("the file system has no locks (%s): going by comparison alone", error.strerror)
+    return True

@@ -1,0 +1,95 @@
+"""The one login that may be under way, and how it ends: always with exactly one `LoginComplete` (spec/auth 4.8)."""
+
+import asyncio
+import logging
+import uuid
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from protocol.credentials import LoginComplete, LoginStart, LoginStarted
+from supervisor.auth.login_flows import Flow, LoginFailedError, Save
+from supervisor.auth.login_page import NOT_COMPLETED
+
+log = logging.getLogger(__name__)
+
+TIMED_OUT: Final = "Login timed out"
+
+Open = Callable[[], Awaitable[Flow]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Login:
+    id: str
+    task: asyncio.Task[None]
+
+
+class Logins:
+    """At most one login."""
+
+    def __init__(
+        self, flows: Mapping[str, Open], save: Save, ended: Callable[[LoginComplete], Awaitable[None]]
+    ) -> None:
+        self._flows = flows
+        self._save = save
+        self._ended = ended
+        self._active: _Login | None = None
+        self._starting = asyncio.Lock()
+        self._closing: set[asyncio.Task[None]] = set()
+
+    async def start(self, question: LoginStart) -> LoginStarted:
+        """Begin a login; one that is under way ends first. Raises `GreenroomError`."""
+        async with self._starting:
+            await self.cancel()
+            flow = await self._flows[question.method]()
+            login_id = str(uuid.uuid4())
+            task = asyncio.get_running_loop().create_task(self._live(login_id, flow), name="login")
+            self._active = _Login(login_id, task)
+        return LoginStarted(login_id=login_id, url=flow.url, user_code=flow.user_code)
+
+    async def cancel(self, login_id: str | None = None) -> bool:
+        """End the login of an id, or whatever login there is; return whether there was one.
+
+        Its port is free on return.
+        """
+        active = self._active
+        found = active is not None and login_id in (None, active.id)
+        if found and active is not None:
+            active.task.cancel()
+            await asyncio.wait({active.task})
+        if login_id is None:
+            await self._free_ports()
+        return found
+
+    async def close(self) -> None:
+        """End what there is."""
+        await self.cancel()
+
+    async def _live(self, login_id: str, flow: Flow) -> None:
+        error: str | None = None
+        try:
+            async with asyncio.timeout(flow.patience):
+                await flow.run(self._save)
+        except asyncio.CancelledError:
+            error = f"Login server error: {NOT_COMPLETED}"
+        except TimeoutError:
+            error = TIMED_OUT
+        except LoginFailedError as failed:
+            error = f"Login server error: {failed}"
+        except Exception:
+            log.exception("a login broke off")
+            error = f"Login server error: {NOT_COMPLETED}"
+        self._active = None
+        closing = asyncio.get_running_loop().create_task(flow.close(), name="login-page")
+        self._closing.add(closing)
+        closing.add_done_callback(self._closing.discard)
+        if error is not None:
+            await asyncio.wait({closing})
+        await self._ended(LoginComplete(login_id=login_id, success=error is None, error=error))
+
+    async def _free_ports(self) -> None:
+        """Do not let the page of a login that is over keep its port."""
+        for task in list(self._closing):
+            task.cancel()
+        if self._closing:
+            await asyncio.wait(self._closing)

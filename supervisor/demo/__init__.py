@@ -1,0 +1,1 @@
+"""A model that is a script, and the walk through the program that needs no other."""

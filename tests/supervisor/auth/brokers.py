@@ -1,0 +1,121 @@
+"""Real broker processes for tests, forked from a server that has them imported."""
+
+import contextlib
+import multiprocessing
+import os
+import signal
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection
+from multiprocessing.context import ForkServerProcess
+
+import zmq
+
+from protocol.birth import BrokerBirth, KeyPair, WorkerBirth
+from protocol.ids import WorkerId
+from supervisor.auth import broker
+from supervisor.auth.link import BrokerLink
+
+_FORKSERVER = multiprocessing.get_context("forkserver")
+_FORKSERVER.set_forkserver_preload([__name__])
+
+
+def key_pair() -> KeyPair:
+    """Return fresh CURVE keys."""
+    public, secret = zmq.curve_keypair()
+    return KeyPair(public=public.decode(), secret=secret.decode())
+
+
+def _live(birth: BrokerBirth, environment: Mapping[str, str], lifeline: Connection) -> None:
+    os.environ.update(environment)
+    broker.main(birth, lifeline.fileno())
+
+
+@dataclass
+class House:
+    """One supervisor's view: addresses and keys that outlive a broker, and the broker of the moment."""
+
+    home: str
+    directory: str
+    secrets: dict[str, str] = field(default_factory=dict)
+    birth_fields: dict[str, object] = field(default_factory=dict)
+    keys: KeyPair = field(default_factory=key_pair)
+    broker_keys: KeyPair = field(default_factory=key_pair)
+    admitted: dict[WorkerId, str] = field(default_factory=dict)
+    process: ForkServerProcess | None = None
+    lifeline: Connection | None = None
+
+    @property
+    def address(self) -> str:
+        return f"ipc://{self.directory}/broker"
+
+    @property
+    def broadcast_address(self) -> str:
+        return f"ipc://{self.directory}/changes"
+
+    def start(self, environment: Mapping[str, str] | None = None) -> None:
+        """Start a broker. It need not be ready: whoever connects waits."""
+        birth = BrokerBirth(
+            id=WorkerId("broker"),
+            keys=self.broker_keys,
+            supervisor_pid=os.getpid(),
+            codex_home=self.home,
+            log_level="debug",
+            address=self.address,
+            broadcast_address=self.broadcast_address,
+            supervisor_key=self.keys.public,
+            admitted=self.admitted,
+            secrets=self.secrets,
+            **self.birth_fields,  # type: ignore[arg-type]
+        )
+        reader, self.lifeline = _FORKSERVER.Pipe(duplex=False)
+        self.process = _FORKSERVER.Process(target=_live, args=(birth, dict(environment or {}), reader))
+        self.process.start()
+        reader.close()
+
+    def kill(self) -> None:
+        """Kill the broker as a crash would, and wait until it is gone."""
+        assert self.process is not None
+        assert self.process.pid is not None
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self.process.pid, signal.SIGKILL)
+        self.process.join()
+
+    def stop(self) -> int | None:
+        """Let go of the broker's lifeline and return its exit status."""
+        if self.lifeline is not None:
+            self.lifeline.close()
+        if self.process is not None:
+            self.process.join()
+        return None if self.process is None else self.process.exitcode
+
+    def worker(self, name: str) -> WorkerBirth:
+        """Return the birth of a worker; it is admitted by the next broker that starts, or by `attach`."""
+        keys = key_pair()
+        self.admitted[WorkerId(name)] = keys.public
+        return WorkerBirth(
+            id=WorkerId(name),
+            keys=keys,
+            supervisor_pid=os.getpid(),
+            codex_home=self.home,
+            mailbox_address="",
+            mailbox_key="",
+            broker_address=self.address,
+            broker_key=self.broker_keys.public,
+        )
+
+    def link(self, context: "zmq.Context[zmq.Socket[bytes]]") -> BrokerLink:
+        """Return the supervisor's link. Needs a running loop."""
+        return BrokerLink(context, self.keys, self.address, self.broker_keys.public)
+
+
+@contextlib.contextmanager
+def house(home: str, **fields: object) -> Iterator[House]:
+    """Give a house whose broker is gone afterwards."""
+    with tempfile.TemporaryDirectory(prefix="gr-") as directory:
+        made = House(home, directory, **fields)  # type: ignore[arg-type]
+        try:
+            yield made
+        finally:
+            made.stop()

@@ -1,0 +1,287 @@
+"""A process that starts commands as an unprivileged user, for tests that ask whether the sandbox holds."""
+
+import asyncio
+import contextlib
+import errno
+import multiprocessing.connection
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from multiprocessing.connection import Connection
+from typing import Literal, TypeAlias
+
+from config.sandbox import DangerFullAccess, ReadOnly, SandboxPolicy, WorkspaceWrite
+from runtime import hardening
+from workers.sandbox import features
+from workers.sandbox.launcher import Launcher
+from workers.sandbox.policy import Confinement, Surroundings, confine
+
+NOBODY = 65534
+SYSTEM_PATH = "/usr/local/bin:/usr/bin:/bin"
+PYTHON = shutil.which("python3", path=SYSTEM_PATH)
+PATIENCE = 20
+"""Seconds after which a test that waits has failed."""
+
+Mode: TypeAlias = Literal["read-only", "workspace-write", "online", "free"]
+Kind: TypeAlias = Literal["user", "user without namespaces", "root"]
+
+PRELUDE = """
+import ctypes, errno, os, signal, socket, subprocess, sys
+def attempt(action):
+    try:
+        result = action()
+    except OSError as error:
+        print("refused", errno.errorcode.get(error.errno, error.errno))
+    else:
+        print("done", result)
+def raw(number, *arguments):
+    libc = ctypes.CDLL(None, use_errno=True)
+    result = libc.syscall(number, *arguments)
+    if result < 0:
+        raise OSError(ctypes.get_errno(), "raw")
+    return result
+"""
+
+
+@dataclass(frozen=True)
+class Order:
+    argv: tuple[str, ...]
+    mode: Mode
+    cwd: str
+    policy: SandboxPolicy | None = None
+    """In place of the one that the mode stands for."""
+    stay: bool = False
+    """Whether to leave alone what the command leaves running."""
+
+
+@dataclass(frozen=True)
+class Result:
+    returncode: int
+    output: str
+    limits: tuple[str, ...] = ()
+
+    @property
+    def refused(self) -> list[str]:
+        """The errors that the attempts met; fails the test where one succeeded."""
+        answers = [line.split() for line in self.output.splitlines()]
+        assert answers, "nothing was attempted"
+        assert all(answer[0] == "refused" for answer in answers), self.output
+        return [answer[1] for answer in answers]
+
+
+@dataclass
+class Place:
+    """The directories of one conversation."""
+
+    base: str
+    user: int
+    cwd: str = field(init=False)
+    home: str = field(init=False)
+    runtime: str = field(init=False)
+    outside: str = field(init=False)
+    secret: str = "sk-the-secret"
+
+    def __post_init__(self) -> None:
+        names = {"cwd": "work", "home": "home/.codex", "runtime": "run", "outside": "outside"}
+        for attribute, name in names.items():
+            setattr(self, attribute, os.path.join(self.base, name))
+            os.makedirs(getattr(self, attribute))
+        subprocess.run(["git", "init", "-q", self.cwd], check=True, env={"PATH": SYSTEM_PATH, "HOME": self.base})
+        self.write(f"{self.home}/auth.json", self.secret)
+        self.write(f"{self.home}/.auth.store.lock", self.secret)
+        self.write(f"{self.home}/config.toml", "model = 'o3'\n")
+        self.write(f"{self.home}/sessions/2025/one.jsonl", "{}\n")
+        self.write(f"{self.outside}/file", "outside\n")
+        self.write(f"{self.cwd}/file", "inside\n")
+        for directory, names_, files in os.walk(self.base):
+            for path in (directory, *(os.path.join(directory, name) for name in (*names_, *files))):
+                os.chown(path, self.user, self.user)
+
+    @property
+    def auth(self) -> str:
+        return f"{self.home}/auth.json"
+
+    @property
+    def surroundings(self) -> Surroundings:
+        return Surroundings(self.cwd, self.home, self.runtime)
+
+    @staticmethod
+    def write(path: str, text: str) -> None:
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with open(path, "w") as file:
+            file.write(text)
+
+    @staticmethod
+    def read(path: str) -> str:
+        with open(path) as file:
+            return file.read()
+
+
+POLICIES: dict[Mode, SandboxPolicy] = {
+    "read-only": ReadOnly(),
+    "workspace-write": WorkspaceWrite(),
+    "online": WorkspaceWrite(network_access=True),
+    "free": DangerFullAccess(),
+}
+
+
+@dataclass
+class Cell:
+    """The process, as the tests see it."""
+
+    kind: Kind
+    place: Place
+    pid: int
+    connection: Connection
+    tcp: int
+    """A port on which the process listens, as it does on the paths `socket` and, abstract, `abstract`."""
+    udp: int
+
+    @property
+    def socket(self) -> str:
+        return f"{self.place.runtime}/broker"
+
+    @property
+    def abstract(self) -> str:
+        return f"greenroom-test-{self.pid}"
+
+    def run(
+        self,
+        *argv: str,
+        mode: Mode = "workspace-write",
+        cwd: str | None = None,
+        policy: SandboxPolicy | None = None,
+        stay: bool = False,
+    ) -> Result:
+        self.connection.send(Order(argv, mode, cwd or self.place.cwd, policy, stay))
+        assert self.connection.poll(PATIENCE), "no answer"
+        result = self.connection.recv()
+        if isinstance(result, BaseException):
+            raise result
+        assert isinstance(result, Result)
+        return result
+
+    def shell(self, script: str, mode: Mode = "workspace-write", **options: object) -> Result:
+        return self.run("bash", "-c", script, mode=mode, **options)  # type: ignore[arg-type]
+
+    def python(self, script: str, mode: Mode = "workspace-write", **options: object) -> Result:
+        assert PYTHON is not None
+        return self.run(PYTHON, "-I", "-c", PRELUDE + script, mode=mode, **options)  # type: ignore[arg-type]
+
+    def attempt(self, *actions: str, mode: Mode = "workspace-write", **options: object) -> Result:
+        """Try Python expressions; the result's `refused` says how each was refused."""
+        return self.python("\n".join(f"attempt(lambda: {action})" for action in actions), mode, **options)
+
+
+@contextlib.contextmanager
+def cell(kind: Kind, base: str = "/var/tmp") -> Iterator[Cell]:
+    """Start the process; end it and all that it started."""
+    user = os.getuid() if kind == "root" or os.getuid() != 0 else NOBODY
+    directory = tempfile.mkdtemp(prefix="cell-", dir=base)
+    os.chmod(directory, 0o755)
+    try:
+        place = Place(directory, user)
+        ours, theirs = multiprocessing.connection.Pipe()
+        pid = os.fork()
+        if pid == 0:
+            ours.close()
+            _live(kind, place, theirs)
+        theirs.close()
+        assert ours.poll(PATIENCE), "the process did not start"
+        tcp, udp = ours.recv()
+        try:
+            yield Cell(kind, place, pid, ours, tcp, udp)
+        finally:
+            ours.close()
+            with contextlib.suppress(ChildProcessError):
+                os.waitpid(pid, 0)
+    finally:
+        shutil.rmtree(directory)
+
+
+def _live(kind: Kind, place: Place, connection: Connection) -> None:
+    status = 1
+    try:
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGALRM):
+            signal.signal(number, signal.SIG_DFL)
+        os.environ["THE_SECRET"] = place.secret
+        if os.getuid() != place.user:
+            os.setgroups([])
+            os.setresgid(place.user, place.user, place.user)
+            os.setresuid(place.user, place.user, place.user)
+        hardening.make_undumpable()
+        if kind == "user without namespaces":
+            narrow = replace(features.probe(), namespaces_refused="switched off for a test")
+            features.probe = lambda: narrow  # type: ignore[assignment]
+        launcher = Launcher.fork()
+        asyncio.run(_serve(launcher, place, connection))
+        status = 0
+    finally:
+        os._exit(status)
+
+
+async def _serve(launcher: Launcher, place: Place, connection: Connection) -> None:
+    listeners = [socket.socket(socket.AF_UNIX), socket.socket(socket.AF_UNIX), socket.socket()]
+    datagrams = socket.socket(type=socket.SOCK_DGRAM)
+    addresses = (f"{place.runtime}/broker", f"\0greenroom-test-{os.getpid()}", ("127.0.0.1", 0))
+    for listener, address in zip(listeners, addresses, strict=True):
+        listener.bind(address)
+        listener.listen()
+    datagrams.bind(("127.0.0.1", 0))
+    connection.send((listeners[2].getsockname()[1], datagrams.getsockname()[1]))
+    arrived = asyncio.Event()
+    asyncio.get_running_loop().add_reader(connection.fileno(), arrived.set)
+    while True:
+        await arrived.wait()
+        arrived.clear()
+        try:
+            order = connection.recv()
+        except EOFError:
+            break
+        try:
+            result: Result | BaseException = await _obey(launcher, place, order)
+        except Exception as error:
+            result = error
+        connection.send(result)
+    await launcher.close()
+
+
+async def _obey(launcher: Launcher, place: Place, order: Order) -> Result:
+    policy = order.policy or POLICIES[order.mode]
+    confinement: Confinement | None = confine(policy, place.surroundings)
+    confinement = confinement and confinement.resolved()
+    environment = {"PATH": SYSTEM_PATH, "HOME": os.path.dirname(place.home)}
+    reader, writer = os.pipe()
+    try:
+        child = await launcher.spawn(
+            order.argv, order.cwd, environment, stdout=writer, stderr=writer, confinement=confinement
+        )
+    finally:
+        os.close(writer)
+    with open(reader, "rb") as pipe:
+        if order.stay:
+            output = await asyncio.to_thread(pipe.readline)
+            ending = await child.wait()
+        else:
+            ending = await child.wait()
+            child.kill()
+            await child.wait_gone()
+            output = pipe.read()
+    return Result(ending.returncode, output.decode(errors="replace"), child.limits)
+
+
+def wait_for_end(pidfd: int) -> None:
+    """Wait for the end of a process that is not ours to bury."""
+    import select
+
+    ready, _, _ = select.select([pidfd], [], [], PATIENCE)
+    assert ready, "the process lives on"
+
+
+def error_name(number: int) -> str:
+    return errno.errorcode[number]

@@ -1,0 +1,369 @@
+"""Promises about files: what a confined command cannot change and cannot read. Each is shown by trying."""
+
+import os
+import threading
+
+import pytest
+
+from config.sandbox import WorkspaceWrite
+from tests.workers.sandbox.cell import Cell, Mode
+
+CONFINED: list[Mode] = ["read-only", "workspace-write", "online"]
+NARROW = "user without namespaces"
+
+WAYS_TO_WRITE = (
+    "open({path!r}, 'w')",
+    "open({path!r}, 'a')",
+    "os.open({path!r}, os.O_RDONLY | os.O_TRUNC)",
+    "os.truncate({path!r}, 0)",
+    "os.unlink({path!r})",
+    "os.rename({path!r}, {path!r} + '.new')",
+    "os.rename({path!r}, {cwd!r} + '/stolen')",
+    "os.link({path!r}, {cwd!r} + '/linked')",
+    "os.rename({cwd!r} + '/file', {path!r})",
+)
+WAYS_TO_CREATE = (
+    "open({directory!r} + '/new', 'w')",
+    "os.mkdir({directory!r} + '/new')",
+    "os.symlink('/etc', {directory!r} + '/new')",
+    "os.mkfifo({directory!r} + '/new')",
+    "os.link({cwd!r} + '/file', {directory!r} + '/new')",
+    "os.rename({cwd!r} + '/file', {directory!r} + '/new')",
+    "os.open({directory!r}, os.O_TMPFILE | os.O_WRONLY)",
+    "socket.socketpair()[0].close() or os.mknod({directory!r} + '/new', 0o140600)",
+    "os.rename({directory!r}, {directory!r} + '.moved')",
+    "os.rmdir({directory!r})",
+)
+WAYS_TO_ALTER = (
+    "os.chmod({path!r}, 0o777)",
+    "os.utime({path!r}, (0, 0))",
+    "os.setxattr({path!r}, 'user.greenroom', b'1')",
+    "os.chown({path!r}, os.getuid(), os.getgid())",
+)
+
+
+def ways(patterns: tuple[str, ...], **names: str) -> list[str]:
+    return [pattern.format(**names) for pattern in patterns]
+
+
+def listing(directory: str) -> list[tuple[str, int, int]]:
+    """What a directory holds, with modes and sizes."""
+    found = []
+    for parent, directories, files in os.walk(directory):
+        for name in (*directories, *files):
+            facts = os.lstat(os.path.join(parent, name))
+            found.append((os.path.join(parent, name), facts.st_mode, facts.st_size))
+    return sorted(found)
+
+
+# Writing
+
+
+def test_read_only_writes_nowhere(inside: Cell) -> None:
+    place = inside.place
+    before = listing(place.base)
+    for directory in (place.cwd, place.outside, "/tmp", place.home):
+        tries = ways(WAYS_TO_CREATE[:-2], directory=directory, cwd=place.cwd)
+        assert inside.attempt(*tries, mode="read-only").refused
+    names = {"path": f"{place.cwd}/file", "cwd": place.cwd}
+    assert inside.attempt(*ways(WAYS_TO_WRITE, **names), mode="read-only").refused
+    assert set(inside.attempt(*ways(WAYS_TO_ALTER, **names), mode="read-only").refused) == {"EPERM"}
+    assert listing(place.base) == before
+
+
+@pytest.mark.parametrize("mode", ["workspace-write", "online"])
+def test_workspace_write_writes_nothing_outside_its_roots(inside: Cell, mode: Mode) -> None:
+    place = inside.place
+    before = listing(place.outside)
+    file, directory = f"{place.outside}/file", place.outside
+    tries = ways(WAYS_TO_WRITE, path=file, cwd=place.cwd) + ways(WAYS_TO_CREATE, directory=directory, cwd=place.cwd)
+    assert set(inside.attempt(*tries, mode=mode).refused) <= {"EACCES", "EROFS", "EXDEV", "EBUSY"}
+    assert listing(place.outside) == before
+
+
+def test_modes_owners_times_and_attributes_outside_stay(inside: Cell) -> None:
+    if inside.kind == NARROW:
+        pytest.skip("Landlock does not see these; features.Features.limits says so")
+    place = inside.place
+    assert set(inside.attempt(*ways(WAYS_TO_ALTER, path=f"{place.outside}/file")).refused) == {"EROFS"}
+
+
+def test_directory_of_a_call_is_not_a_root(inside: Cell) -> None:
+    result = inside.attempt("open('new', 'w')", "open('file', 'a')", cwd=inside.place.outside)
+    assert len(result.refused) == 2
+
+
+def test_link_in_the_workspace_leads_no_further(inside: Cell) -> None:
+    place = inside.place
+    os.symlink(place.outside, f"{place.cwd}/way-out")
+    try:
+        assert inside.attempt("open('way-out/file', 'a')", "open('way-out/new', 'w')", "os.unlink('way-out/file')").refused
+    finally:
+        os.unlink(f"{place.cwd}/way-out")
+
+
+@pytest.mark.parametrize("cwd", ["", ".git", ".git/hooks"])
+def test_git_directory_stays_as_it_is(inside: Cell, cwd: str) -> None:
+    place = inside.place
+    git = f"{place.cwd}/.git"
+    before = listing(git)
+    names = {"cwd": place.cwd}
+    tries = [
+        *ways(WAYS_TO_WRITE, path=f"{git}/config", **names),
+        *ways(WAYS_TO_CREATE, directory=f"{git}/hooks", **names),
+        *ways(WAYS_TO_CREATE, directory=git, **names),
+        "open('config', 'w')" if cwd == ".git" else "open('/proc/self/cwd/.git/config', 'a')",
+        f"os.rename({git!r}, {place.cwd!r} + '/elsewhere')",
+    ]
+    result = inside.attempt(*tries, cwd=os.path.join(place.cwd, cwd))
+    assert set(result.refused) <= {"EACCES", "EROFS", "EXDEV", "EBUSY", "ENOENT", "ENOTDIR"}
+    assert listing(git) == before
+    assert not os.path.lexists(f"{place.cwd}/stolen")
+
+
+def test_git_directory_cannot_be_reached_by_another_name(inside: Cell) -> None:
+    place = inside.place
+    before = listing(f"{place.cwd}/.git")
+    script = """
+    mkdir -p sub/deep 2>&1 || mkdir -p /tmp/deep
+    ln -s ../.git sub/alias; echo bad >> sub/alias/config
+    ln .git/config sub/hard && echo bad >> sub/hard
+    cp -l .git/config sub/deep/hard && echo bad >> sub/deep/hard
+    echo bad >> /proc/self/root$PWD/.git/config
+    echo bad >> /proc/self/cwd/.git/config
+    exec 9<.git/config; echo bad >> /dev/fd/9; echo bad >> /proc/self/fd/9
+    mv -f file .git/config; cp -f file .git/config
+    rm -rf .git; mv -T sub .git
+    rm -rf sub
+    """
+    inside.shell(script)
+    assert listing(f"{place.cwd}/.git") == before
+
+
+def test_parents_of_what_is_protected_cannot_be_exchanged(inside: Cell) -> None:
+    """Without this a later command would find a `.git` of the former one's making."""
+    place = inside.place
+    policy = WorkspaceWrite(writable_roots=(place.base,), exclude_slash_tmp=True)
+    tries = (f"os.rename({place.cwd!r}, {place.base!r} + '/moved')", f"os.rename({place.base!r} + '/home', {place.base!r} + '/moved')")
+    assert inside.attempt(*tries, policy=policy).refused
+    assert os.path.isdir(f"{place.cwd}/.git")
+
+
+@pytest.mark.parametrize("root", ["", "home", "home/.codex"])
+def test_control_files_stay_though_their_directory_is_writable(inside: Cell, root: str) -> None:
+    place = inside.place
+    before = listing(place.home)
+    policy = WorkspaceWrite(writable_roots=(os.path.join(place.base, root),), exclude_slash_tmp=True)
+    for name in ("config.toml", "sessions/2025/one.jsonl", "auth.json"):
+        tries = ways(WAYS_TO_WRITE, path=f"{place.home}/{name}", cwd=place.cwd)
+        assert inside.attempt(*tries, policy=policy).refused
+    for directory in (place.home, f"{place.home}/sessions"):
+        tries = ways(WAYS_TO_CREATE, directory=directory, cwd=place.cwd)
+        assert inside.attempt(*tries, policy=policy).refused
+    assert listing(place.home) == before
+
+
+def test_link_made_in_place_of_a_root_is_not_followed(inside: Cell) -> None:
+    place = inside.place
+    target = f"{place.cwd}/target"
+    os.symlink(place.outside, target)
+    try:
+        policy = WorkspaceWrite(writable_roots=(place.cwd,), exclude_slash_tmp=True)
+        assert inside.attempt("open('target/new', 'w')", policy=policy).refused
+    finally:
+        os.unlink(target)
+
+
+def test_linked_git_directory_is_protected_at_both_ends(inside: Cell) -> None:
+    place = inside.place
+    root = f"{place.base}/linked"
+    os.makedirs(f"{root}/real/hooks")
+    os.symlink("real", f"{root}/.git")
+    os.lchown(f"{root}/.git", place.user, place.user)
+    for directory in (root, f"{root}/real", f"{root}/real/hooks"):
+        os.chown(directory, place.user, place.user)
+    policy = WorkspaceWrite(writable_roots=(root,), exclude_slash_tmp=True)
+    tries = [f"open({root!r} + '/{name}', 'w')" for name in ("real/hooks/new", ".git/new")]
+    tries += [f"os.unlink({root!r} + '/.git')", f"os.rename({root!r} + '/.git', {root!r} + '/other')"]
+    tries += [f"os.rename({root!r} + '/real', {root!r} + '/other')"]
+    assert inside.attempt(*tries, policy=policy).refused
+
+
+# Reading
+
+
+@pytest.mark.parametrize("mode", CONFINED)
+def test_credentials_cannot_be_read(inside: Cell, mode: Mode) -> None:
+    place = inside.place
+    os.symlink(place.auth, f"{place.cwd}/by-link")
+    script = f"""
+    cat {place.auth} {place.home}/.auth.store.lock by-link
+    cat /proc/self/root{place.auth} /proc/{inside.pid}/root{place.auth} /proc/{inside.pid}/cwd{place.auth}
+    cd {place.home} && cat auth.json ./././auth.json && cat < auth.json
+    ln {place.auth} {place.cwd}/by-hard-link && cat {place.cwd}/by-hard-link
+    mv {place.auth} {place.cwd}/moved && cat {place.cwd}/moved
+    cp {place.auth} {place.cwd}/copied; tar cf - {place.home} | cat; grep -ra sk-the {place.base}/home
+    exec 7<{place.auth} && cat /proc/self/fd/7
+    unshare -Urm sh -c 'mkdir -p /tmp/b && mount --bind {place.home} /tmp/b && cat /tmp/b/auth.json'
+    mount --bind {place.home} /mnt && cat /mnt/auth.json
+    chmod 777 {place.auth}
+    """
+    try:
+        result = inside.shell(script, mode)
+    finally:
+        os.unlink(f"{place.cwd}/by-link")
+    assert place.secret not in result.output
+    assert place.read(place.auth) == place.secret
+    if inside.kind != NARROW:
+        assert os.stat(place.auth).st_mode & 0o777 == 0o644
+
+
+@pytest.mark.parametrize("mode", CONFINED)
+def test_credentials_cannot_be_opened_in_any_manner(inside: Cell, mode: Mode) -> None:
+    auth = inside.place.auth
+    tries = (
+        f"open({auth!r})",
+        f"os.open({auth!r}, os.O_RDWR)",
+        f"open('/proc/self/fd/%d' % os.open({auth!r}, os.O_PATH))",
+        f"os.open('auth.json', os.O_RDONLY, dir_fd=os.open({inside.place.home!r}, os.O_PATH))",
+        f"open('/proc/{inside.pid}/root' + {auth!r})",
+        f"os.execv({auth!r}, ['x'])",
+        f"os.link({auth!r}, 'stolen')",
+        f"os.rename({auth!r}, 'stolen')",
+    )
+    assert set(inside.attempt(*tries, mode=mode).refused) <= {"EACCES", "ENOENT", "EXDEV", "EROFS", "EPERM", "EBUSY"}
+
+
+@pytest.mark.parametrize("root", ["", "home", "home/.codex"])
+def test_credentials_cannot_be_read_though_their_directory_is_writable(inside: Cell, root: str) -> None:
+    place = inside.place
+    policy = WorkspaceWrite(writable_roots=(os.path.join(place.base, root),), exclude_slash_tmp=True)
+    result = inside.shell(f"cat {place.home}/auth.json {place.home}/.auth.store.lock", policy=policy)
+    assert place.secret not in result.output
+    assert "model = 'o3'" in inside.shell(f"cat {place.home}/config.toml", policy=policy).output
+
+
+@pytest.mark.parametrize("roots", [(), ("home",)])
+@pytest.mark.parametrize("mode", ["read-only", "workspace-write"])
+def test_credentials_written_while_a_command_runs_cannot_be_read(inside: Cell, roots: tuple[str, ...], mode: Mode) -> None:
+    place = inside.place
+    gate = f"{place.outside}/gate"
+    os.mkfifo(gate, 0o644)
+    os.chown(gate, place.user, place.user)
+    roots = tuple(os.path.join(place.base, root) for root in roots)
+    policy = WorkspaceWrite(writable_roots=roots) if roots else None
+    outputs: list[str] = []
+    script = f"cat {gate}; cat {place.auth} {place.home}/auth.json.1.tmp {place.home}/*"
+    thread = threading.Thread(target=lambda: outputs.append(inside.shell(script, mode, policy=policy).output))
+    thread.start()
+    with open(gate, "w") as opened:  # returns once the command reads
+        place.write(f"{place.home}/auth.json.1.tmp", place.secret)
+        place.write(f"{place.home}/auth.json.2.tmp", place.secret)
+        os.rename(f"{place.home}/auth.json.2.tmp", place.auth)
+        opened.write("go\n")
+    thread.join()
+    os.unlink(gate)
+    os.unlink(f"{place.home}/auth.json.1.tmp")
+    assert "go" in outputs[0]
+    assert place.secret not in outputs[0]
+
+
+def test_linked_credentials_cannot_be_read_at_the_goal_of_the_link(inside: Cell) -> None:
+    place = inside.place
+    os.rename(place.auth, f"{place.outside}/elsewhere.json")
+    os.symlink(f"{place.outside}/elsewhere.json", place.auth)
+    try:
+        output = inside.shell(f"cat {place.outside}/elsewhere.json {place.auth}; cat {place.outside}/file").output
+        assert place.secret not in output
+        assert "outside" in output
+    finally:
+        os.rename(f"{place.outside}/elsewhere.json", place.auth)
+
+
+@pytest.mark.parametrize("mode", CONFINED)
+def test_devices_of_the_machine_are_out_of_reach(inside: Cell, mode: Mode) -> None:
+    tries = [f"open('/dev/{name}', 'rb')" for name in ("kmsg", "tty1", "mem", "vda") if os.path.exists(f"/dev/{name}")]
+    tries += ["os.mknod('/tmp/device', 0o20600, os.makedev(1, 1))", "os.mknod('/tmp/device', 0o60600, os.makedev(8, 0))"]
+    assert set(inside.attempt(*tries, mode=mode).refused) <= {"EACCES", "EPERM"}
+
+
+# What works
+
+
+@pytest.mark.parametrize("mode", ["workspace-write", "online"])
+def test_everyday_changes_in_the_workspace_work(inside: Cell, mode: Mode) -> None:
+    if inside.kind == NARROW:
+        pytest.skip("see test_without_namespaces_existing_directories_stay_writable")
+    place = inside.place
+    script = """
+    set -e
+    echo one > new; echo two >> new; cat new
+    mkdir -p directory/deep; mv new directory/deep/renamed; ln directory/deep/renamed hard; ln -s hard soft; cat soft
+    chmod 700 directory; touch -d 2020-01-01 hard; truncate -s 1 hard; mkfifo pipe
+    sed -i s/inside/changed/ file; cat file; sed -i s/changed/inside/ file
+    rm -r directory hard soft pipe
+    temporary=$(mktemp); echo kept > $temporary; cat $temporary; rm $temporary
+    """
+    result = inside.shell(script, mode)
+    assert (result.returncode, result.output) == (0, "one\ntwo\none\ntwo\nchanged\nkept\n")
+    assert sorted(os.listdir(place.cwd)) == [".git", "file"]
+
+
+def test_without_namespaces_existing_directories_stay_writable(inside: Cell) -> None:
+    if inside.kind != NARROW:
+        pytest.skip("everything is writable with namespaces")
+    place = inside.place
+    os.mkdir(f"{place.cwd}/src")
+    os.chown(f"{place.cwd}/src", place.user, place.user)
+    result = inside.shell("echo a > src/new && mv src/new src/renamed && cat src/renamed && rm src/renamed && echo b >> file")
+    assert (result.returncode, result.output) == (0, "a\n")
+    refused = inside.shell("echo a > new")
+    assert refused.returncode == 1
+    assert "no mount namespaces" in "".join(refused.limits)
+    os.rmdir(f"{place.cwd}/src")
+
+
+def test_programs_run_as_usual(inside: Cell) -> None:
+    result = inside.shell(
+        "git status --short | cat && ls / > /dev/null && head -c 4 /dev/urandom | wc -c && echo x > /dev/null"
+        " && cat /etc/passwd | head -1 | wc -l && stat -c %F /dev/zero"
+    )
+    assert result.returncode == 0, result.output
+    assert result.output.endswith("4\n1\ncharacter special file\n")
+
+
+def test_repository_can_be_read_and_a_new_one_made(inside: Cell) -> None:
+    if inside.kind == NARROW:
+        pytest.skip("nothing can be created beside .git")
+    result = inside.shell("git rev-parse --show-toplevel && git init -q other && git -C other status --short && rm -rf other")
+    assert (result.returncode, result.output) == (0, f"{inside.place.cwd}\n")
+
+
+def test_locks_of_multiprocessing_work(inside: Cell) -> None:
+    if inside.kind == NARROW:
+        pytest.skip("needs a private /dev/shm")
+    script = """
+import multiprocessing
+def work(lock, queue):
+    with lock:
+        queue.put("worked")
+if __name__ == "__main__":
+    context = multiprocessing.get_context("fork")
+    queue = context.Queue()
+    process = context.Process(target=work, args=(context.Lock(), queue))
+    process.start()
+    print(queue.get(timeout=10))
+    process.join()
+"""
+    assert inside.python(script).output == "worked\n"
+
+
+def test_shared_memory_of_others_is_not_seen(inside: Cell) -> None:
+    if inside.kind == NARROW:
+        pytest.skip("needs a private /dev/shm")
+    name = f"/dev/shm/greenroom-test-{os.getpid()}"
+    inside.place.write(name, "theirs")
+    try:
+        assert inside.attempt(f"open({name!r}, 'a')").refused == ["ENOENT"]
+    finally:
+        os.unlink(name)

@@ -1,0 +1,40 @@
+"""Why a patch was not applied, in words for the model. No such error leaves the worker."""
+
+from protocol.errors import GreenroomError
+
+
+class PatchError(GreenroomError):
+    """A patch cannot be applied. Unless the text says otherwise, every file is as it was before."""
+
+    @property
+    def printed(self) -> str:
+        """The text as the patch program of the reference prints it on its standard error (spec/agent-core 7.5)."""
+        return str(self)
+
+
+class PatchSyntaxError(PatchError):
+    """The text is not of the patch language (spec/agent-core 7.2)."""
+
+    def __init__(self, message: str, line: int | None = None) -> None:
+        """`line` counts from 1, the line `*** Begin Patch`; `None` where the text as a whole is at fault."""
+        super().__init__(f"invalid patch: {message}" if line is None else f"invalid hunk at line {line}, {message}")
+        self.message = message
+        self.line = line
+
+    @property
+    def printed(self) -> str:
+        if self.line is None:
+            return f"Invalid patch: {self.message}"
+        return f"Invalid patch hunk on line {self.line}: {self.message}"
+
+
+class PatchMismatchError(PatchError):
+    """The patch is well-formed, but the files are not as it expects them."""
+
+
+class PatchWriteError(PatchError):
+    """The file system, or whoever guards it, refused a change."""
+
+
+class PatchRollbackError(PatchWriteError):
+    """A change was refused, and so was taking back the earlier ones. The text names what was left changed."""

@@ -1,0 +1,19 @@
+"""The patch language as a Lark grammar, for models whose `apply_patch` is a freeform tool (spec/later 2.3).
+
+It holds the model to what needs no leniency; `workers.patch.language` reads more.
+"""
+
+from typing import Final
+
+LARK: Final = r"""
+start: "*** Begin Patch" NL section+ "*** End Patch" NL?
+section: add | delete | update
+add: "*** Add File: " TEXT NL ("+" TEXT? NL)+
+delete: "*** Delete File: " TEXT NL
+update: "*** Update File: " TEXT NL ("*** Move to: " TEXT NL)? chunk+
+chunk: header+ line+ ("*** End of File" NL)?
+header: "@@" (" " TEXT)? NL
+line: (" " | "+" | "-") TEXT? NL
+TEXT: /[^\r\n]+/
+NL: /\r?\n/
+"""

@@ -1,0 +1,71 @@
+"""Finds lines in a file, exactly if it can and else past blanks, dashes and quotes (spec/agent-core 7.3)."""
+
+from bisect import bisect_left
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from typing import Final
+
+_TYPEWRITTEN: Final = str.maketrans(
+    dict.fromkeys("\u2010\u2011\u2012\u2013\u2014\u2015\u2212", "-")
+    | dict.fromkeys("\u2018\u2019\u201a\u201b", "'")
+    | dict.fromkeys("\u201c\u201d\u201e\u201f", '"')
+    | dict.fromkeys("\u00a0\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f\u205f\u3000", " ")
+)
+
+
+def _as_it_is(line: str) -> str:
+    return line
+
+
+def _typewritten(line: str) -> str:
+    return line.strip().translate(_TYPEWRITTEN)
+
+
+_PASSES: Final[tuple[Callable[[str], str], ...]] = (_as_it_is, str.rstrip, str.strip, _typewritten)
+"""What of a line is compared. The next pass is tried where the one before finds nothing at all."""
+
+
+class Searched:
+    """Lines to look for sequences of lines in. Each pass indexes them once, so a search costs what it compares."""
+
+    def __init__(self, lines: Sequence[str]) -> None:
+        self.lines = lines
+        self._indexes: list[_Index] = []
+
+    def find(self, pattern: Sequence[str], start: int = 0, at_end: bool = False) -> int | None:
+        """Return where `pattern` first is at or after `start`; with `at_end`, only where it ends the lines."""
+        if not pattern:
+            return start
+        last = len(self.lines) - len(pattern)
+        first = max(start, last) if at_end else start
+        if first > last:
+            return None
+        found = (index.find([index.form(line) for line in pattern], first, last) for index in self._every_index())
+        return next((place for place in found if place is not None), None)
+
+    def _every_index(self) -> Iterator["_Index"]:
+        for number, form in enumerate(_PASSES):
+            if number == len(self._indexes):
+                self._indexes.append(_Index(self.lines, form))
+            yield self._indexes[number]
+
+
+class _Index:
+    def __init__(self, lines: Sequence[str], form: Callable[[str], str]) -> None:
+        self.form = form
+        self._lines = [form(line) for line in lines]
+        self._places: defaultdict[str, list[int]] = defaultdict(list)
+        for place, line in enumerate(self._lines):
+            self._places[line].append(place)
+
+    def find(self, pattern: list[str], first: int, last: int) -> int | None:
+        offset, places = min(
+            ((offset, self._places.get(line, [])) for offset, line in enumerate(pattern)), key=lambda pair: len(pair[1])
+        )
+        for number in range(bisect_left(places, first + offset), len(places)):
+            place = places[number] - offset
+            if place > last:
+                break
+            if self._lines[place : place + len(pattern)] == pattern:
+                return place
+        return None

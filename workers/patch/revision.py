@@ -1,0 +1,150 @@
+"""Works out the new text of a file from its old one and the chunks of a patch (spec/agent-core 7.4).
+
+A patch changes what it names and nothing else: kept lines stay as the file has them, also where the patch spells their
+blanks, dashes or quotes differently; line endings, a byte order mark, trailing blank lines and a missing final newline
+stay. An added line ends as its neighbours do, and always ends.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final, TypeAlias
+
+from workers.patch.language import Chunk, MarkedLine
+from workers.patch.lines import bare, ending, raw_lines
+from workers.patch.matching import Searched
+from workers.patch.mismatch import header_not_found, lines_not_found
+
+_BYTE_ORDER_MARK: Final = "\ufeff"
+
+
+def revise(text: str, chunks: Sequence[Chunk], path: str) -> str:
+    """Return `text` with all chunks applied. Raises `PatchMismatchError` where one does not fit; it names `path`."""
+    mark = _BYTE_ORDER_MARK if text.startswith(_BYTE_ORDER_MARK) else ""
+    file = _File(raw_lines(text.removeprefix(mark)), path)
+    for chunk in chunks:
+        file.place(chunk)
+    return mark + file.revised()
+
+
+@dataclass(frozen=True, slots=True)
+class _Edit:
+    start: int
+    lines: tuple[MarkedLine, ...]
+
+
+_Variant: TypeAlias = tuple[tuple[MarkedLine, ...], bool]
+"""Lines of a chunk, and whether they must end the file."""
+
+
+class _File:
+    """A file under revision. Chunks are placed from its top to its bottom."""
+
+    def __init__(self, raw: list[str], path: str) -> None:
+        self._raw = raw
+        self._path = path
+        self._searched = Searched([bare(line) for line in raw])
+        self._cursor = 0
+        self._edits: list[_Edit] = []
+
+    def place(self, chunk: Chunk) -> None:
+        """Find where a chunk belongs."""
+        start = self._below_headers(chunk)
+        for lines, at_end in _variants(chunk):
+            old = _old(lines)
+            place = self._find(old, start, at_end, bool(chunk.headers)) if old else self._gap(chunk, start, at_end)
+            if place is not None:
+                self._edits.append(_Edit(place, lines))
+                self._cursor = place + len(old) if old else start
+                return
+        raise lines_not_found(self._path, self._searched, _old(chunk.lines), start, chunk)
+
+    def _below_headers(self, chunk: Chunk) -> int:
+        start = self._cursor
+        for header in chunk.headers:
+            place = self._searched.find([header], start)
+            if place is None:
+                raise header_not_found(self._path, self._searched, header, start, chunk)
+            start = place + 1
+        return start
+
+    def _find(self, old: list[str], start: int, at_end: bool, has_header: bool) -> int | None:
+        place = self._searched.find(old, start, at_end)
+        if place is None and has_header:
+            # The line of the header may be written a second time as the first of the chunk.
+            return self._searched.find(old, start - 1, at_end)
+        return place
+
+    def _gap(self, chunk: Chunk, start: int, at_end: bool) -> int | None:
+        """Where lines go that have no line of the file beside them: below their header, or else at the end."""
+        end = len(self._raw)
+        if chunk.at_end or not (chunk.headers or at_end):
+            return end
+        return start if start == end or not at_end else None
+
+    def revised(self) -> str:
+        written = _Written(self._raw)
+        for edit in sorted(self._edits, key=lambda edit: edit.start):
+            written.keep_until(edit.start)
+            for mark, text in edit.lines:
+                written.take(mark, text)
+        written.keep_until(len(self._raw))
+        return written.text()
+
+
+def _old(lines: Sequence[MarkedLine]) -> list[str]:
+    return [text for mark, text in lines if mark != "+"]
+
+
+def _variants(chunk: Chunk) -> Iterator[_Variant]:
+    """Yield the lines as written, then without empty old lines at their end, which may be there only for the eye.
+
+    An empty line that the patch removes, or that has added lines below it, can only be the one that seems to follow the
+    last newline of a file.
+    """
+    lines, at_end = chunk.lines, chunk.at_end
+    yield lines, at_end
+    while (last := max((at for at, (mark, _) in enumerate(lines) if mark != "+"), default=-1)) >= 0:
+        mark, text = lines[last]
+        if text.strip():
+            return
+        below = lines[last + 1 :]
+        at_end = at_end or mark == "-" or bool(below)
+        lines = (*lines[:last], *([("+", text)] if mark == " " and below else ()), *below)
+        yield lines, at_end
+
+
+class _Written:
+    """The new text as it grows, line by line of the old."""
+
+    def __init__(self, raw: list[str]) -> None:
+        self._old = raw
+        self._next = 0
+        self._new: list[str] = []
+
+    def keep_until(self, place: int) -> None:
+        self._finish_line(self._next < place)
+        self._new += self._old[self._next : place]
+        self._next = place
+
+    def take(self, mark: str, text: str) -> None:
+        if mark == " ":
+            self.keep_until(self._next + 1)
+        elif mark == "-":
+            self._next += 1
+        else:
+            self._finish_line(True)
+            self._new.append(text + self._ending())
+
+    def _finish_line(self, more_follows: bool) -> None:
+        """End the line that ended the old file without a newline, now that something comes below it."""
+        if more_follows and self._new and not ending(self._new[-1]):
+            self._new[-1] += self._ending()
+
+    def _ending(self) -> str:
+        """The ending of the nearest old line: above, or else below."""
+        near = (self._next - 1, self._next - 2, self._next)
+        ends = (ending(self._old[place]) for place in near if 0 <= place < len(self._old))
+        return next((end for end in ends if end), "\n")
+
+    def text(self) -> str:
+        return "".join(self._new)

@@ -1,0 +1,84 @@
+"""What git would record of one file: mode, blob id and, where it is a text of ordinary size, its text."""
+
+import hashlib
+import io
+import os
+import stat
+from dataclasses import dataclass
+from typing import Final
+
+from workers.patch.directory import enter
+
+TEXT_LIMIT: Final = 16 * 1024 * 1024
+"""Bytes. A larger file counts as binary, so that whoever holds many snapshots does not hold them all."""
+NO_BLOB: Final = "0" * 40
+"""The id that git shows of what is absent, or was not looked at."""
+
+_READING: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_PIECE: Final = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """A file, or a symlink, at one moment."""
+
+    mode: str
+    """`100644`, `100755` or, for a symlink, `120000`."""
+    blob: str
+    """The SHA-1 id of its bytes; `NO_BLOB` where they may not be read."""
+    text: str | None
+    """`None` for what is binary, too large or unreadable."""
+
+    @property
+    def is_link(self) -> bool:
+        return self.mode == "120000"
+
+
+def take(path: str) -> Snapshot | None:
+    """Look at an absolute path through no symlink. `None` where there is neither a file nor a symlink."""
+    parent, name = os.path.split(path)
+    try:
+        directory = enter(parent)
+    except OSError:  # missing, no directory any more, or no longer ours to enter
+        return None
+    try:
+        return _take(directory, name)
+    except FileNotFoundError:
+        return None
+    finally:
+        os.close(directory)
+
+
+def _take(directory: int, name: str) -> Snapshot | None:
+    status = os.stat(name, dir_fd=directory, follow_symlinks=False)
+    if stat.S_ISLNK(status.st_mode):
+        return _small("120000", os.fsencode(os.readlink(name, dir_fd=directory)))
+    if not stat.S_ISREG(status.st_mode):
+        return None
+    mode = "100755" if status.st_mode & 0o111 else "100644"
+    try:
+        descriptor = os.open(name, _READING, dir_fd=directory)
+    except PermissionError:
+        return Snapshot(mode, NO_BLOB, None)
+    with open(descriptor, "rb", buffering=0) as file:
+        size = os.fstat(descriptor).st_size
+        return _large(mode, file, size) if size > TEXT_LIMIT else _small(mode, file.read())
+
+
+def _small(mode: str, content: bytes) -> Snapshot:
+    blob = hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
+    return Snapshot(mode, blob, _text(content))
+
+
+def _large(mode: str, file: io.FileIO, size: int) -> Snapshot:
+    blob = hashlib.sha1(b"blob %d\0" % size, usedforsecurity=False)
+    while piece := file.read(_PIECE):
+        blob.update(piece)
+    return Snapshot(mode, blob.hexdigest(), None)
+
+
+def _text(content: bytes) -> str | None:
+    try:
+        return None if b"\0" in content else content.decode()
+    except UnicodeDecodeError:
+        return None

@@ -1,0 +1,197 @@
+"""Writes and removes files so that all of it can be taken back until it is done.
+
+New contents are written beside their targets; to put one in place is a rename, and what it replaces is kept under
+another name until the end. No file is ever half-written. Only a kill between two renames can leave some of them done.
+"""
+
+import contextlib
+import os
+import secrets
+import stat
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from types import TracebackType
+from typing import Final, Self, TypeAlias
+
+from workers.patch.directory import enter
+from workers.patch.errors import PatchRollbackError, PatchWriteError
+
+_NEW: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_EXISTING: Final = os.O_WRONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_KEPT_MODE: Final = 0o777
+"""Set-user-id and the like are not for what a model wrote."""
+_KEPT_ATTRIBUTES: Final = ("user.", "system.posix_acl_access")
+
+_Action: TypeAlias = Callable[[], object]
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """A name in an open directory."""
+
+    directory: int
+    name: str
+
+    def beside(self) -> "_Place":
+        return _Place(self.directory, f".greenroom-{secrets.token_hex(8)}")
+
+    def open(self, flags: int) -> int:
+        return os.open(self.name, flags, 0o666, dir_fd=self.directory)
+
+    def rename(self, to: "_Place") -> None:
+        os.replace(self.name, to.name, src_dir_fd=self.directory, dst_dir_fd=to.directory)
+
+    def link(self, to: "_Place") -> None:
+        os.link(self.name, to.name, src_dir_fd=self.directory, dst_dir_fd=to.directory, follow_symlinks=False)
+
+    def remove(self) -> None:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(self.name, dir_fd=self.directory)
+
+
+@dataclass(frozen=True, slots=True)
+class Staged:
+    """A file that is written but not yet in place."""
+
+    doing: str
+    new: _Place
+    target: _Place
+    replaces: bool
+
+
+class Transaction:
+    """A context: left in peace it completes what was done, left by an exception it takes all back.
+
+    Targets are absolute paths without symlinks. Every method raises `PatchWriteError`; its text begins with what the
+    method was `doing`.
+    """
+
+    def __init__(self) -> None:
+        self._undo: list[tuple[str, _Action]] = []
+        self._completion: list[_Action] = []
+        self._directories: dict[str, int] = {}
+
+    def stage(self, target: str, content: bytes, doing: str, preparing: str, mode: int | None) -> Staged:
+        """Write the new content of a file beside it, making directories as needed (that is `preparing`).
+
+        It gets the attributes of the file that it is to replace, else `mode`, else what is usual for a new file.
+        """
+        with _telling(preparing):
+            place = self._place(target, make=True)
+        with _telling(doing), contextlib.ExitStack() as files:
+            old = _open_existing(place, files)
+            new = place.beside()
+            descriptor = new.open(_NEW)
+            self._undo.append((new.name, new.remove))
+            file = files.enter_context(open(descriptor, "wb"))
+            if old is not None:
+                _take_attributes(descriptor, old)
+            elif mode is not None:
+                os.fchmod(descriptor, mode & _KEPT_MODE)
+            file.write(content)
+        return Staged(doing, new, place, old is not None)
+
+    def put(self, staged: Staged) -> None:
+        """Put a staged file in place."""
+        with _telling(staged.doing):
+            if staged.replaces:
+                self._keep(staged.target)
+            else:
+                self._undo.append((staged.target.name, staged.target.remove))
+            staged.new.rename(staged.target)
+
+    def remove(self, target: str, doing: str) -> None:
+        """Take a file away, or a symlink, but not what it leads to."""
+        with _telling(doing):
+            place = self._place(target, make=False)
+            kept = place.beside()
+            place.rename(kept)
+            self._undo.append((target, partial(kept.rename, place)))
+            self._completion.append(kept.remove)
+
+    def _keep(self, place: _Place) -> None:
+        kept = place.beside()
+        try:
+            place.link(kept)
+        except OSError:  # no hard links here, or not for us
+            place.rename(kept)
+        self._undo.append((place.name, partial(_restore, kept, place)))
+        self._completion.append(kept.remove)
+
+    def _place(self, target: str, make: bool) -> _Place:
+        parent, name = os.path.split(target)
+        if parent not in self._directories:
+            self._directories[parent] = enter(parent, self._made if make else None)
+        return _Place(self._directories[parent], name)
+
+    def _made(self, directory: str) -> None:
+        self._undo.append((directory, partial(os.rmdir, directory)))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        try:
+            if error is None:
+                self._complete()
+            else:
+                self._take_back(error)
+        finally:
+            for directory in self._directories.values():
+                os.close(directory)
+
+    def _complete(self) -> None:
+        for action in self._completion:
+            with contextlib.suppress(OSError):  # what is left over is a hidden file; the changes stand
+                action()
+
+    def _take_back(self, error: BaseException) -> None:
+        left = [fault for name, action in reversed(self._undo) if (fault := _fault(name, action))]
+        if left:
+            raise PatchRollbackError(f"{error}\nNot everything could be put back: {', '.join(left)}") from error
+
+
+def _fault(name: str, action: _Action) -> str | None:
+    try:
+        action()
+    except OSError as error:
+        return f"{name} ({error.strerror})"
+    return None
+
+
+def _restore(kept: _Place, place: _Place) -> None:
+    kept.rename(place)
+    kept.remove()  # a rename leaves both names where they are links to one file
+
+
+@contextlib.contextmanager
+def _telling(doing: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise PatchWriteError(f"{doing}: {error.strerror or error}") from error
+
+
+def _open_existing(place: _Place, files: contextlib.ExitStack) -> int | None:
+    """Open what is to be replaced for writing, which fails as it would for one who writes into it."""
+    try:
+        descriptor = place.open(_EXISTING)
+    except FileNotFoundError:
+        return None
+    files.callback(os.close, descriptor)
+    return descriptor
+
+
+def _take_attributes(new: int, old: int) -> None:
+    theirs, ours = os.fstat(old), os.fstat(new)
+    if (theirs.st_uid, theirs.st_gid) != (ours.st_uid, ours.st_gid):
+        with contextlib.suppress(PermissionError):
+            os.fchown(new, theirs.st_uid, theirs.st_gid)
+    os.fchmod(new, stat.S_IMODE(theirs.st_mode) & _KEPT_MODE)
+    if hasattr(os, "listxattr"):
+        with contextlib.suppress(OSError):
+            for name in filter(lambda name: name.startswith(_KEPT_ATTRIBUTES), os.listxattr(old)):
+                os.setxattr(new, name, os.getxattr(old, name))

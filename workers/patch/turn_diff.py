@@ -1,0 +1,81 @@
+"""Keeps what the files were before the patches of a turn touched them, and shows what became of them as one diff.
+
+Only files that a patch touched are looked at, but as they are on disk now, whoever changed them last. `git apply` makes
+the new files of the old ones with it, but for those that are no text.
+"""
+
+import os
+from dataclasses import dataclass
+
+from workers.patch.git_diff import file_diff
+from workers.patch.plan import Plan
+from workers.patch.snapshot import Snapshot, take
+
+
+@dataclass(frozen=True, slots=True)
+class _Change:
+    old_name: str
+    new_name: str
+    before: Snapshot | None
+    after: Snapshot | None
+
+
+class TurnDiff:
+    """The tracker of one turn. It blocks while it reads files."""
+
+    def __init__(self, cwd: str) -> None:
+        """Files outside of any git repository are named relative to `cwd`, if they are below it."""
+        self._cwd = os.path.realpath(cwd)
+        self._before: dict[str, Snapshot | None] = {}
+        self._moved_from: dict[str, str] = {}
+        self._rendered: dict[_Change, str] = {}
+
+    def begin(self, plan: Plan) -> None:
+        """Remember the files that a patch is about to touch. Call it before every `apply`."""
+        for effect in plan.effects:
+            if effect.target not in self._before:
+                self._before[effect.target] = take(effect.target)
+        moves = {effect.target: effect.moved_from for effect in plan.effects if effect.moved_from is not None}
+        origins = {target: self._moved_from.get(source, source) for target, source in moves.items()}
+        for source in moves.values():
+            self._moved_from.pop(source, None)
+        self._moved_from |= origins
+
+    def render(self) -> str | None:
+        """Return the diff from then to now, `None` where there is none."""
+        changes = sorted(self._changes(), key=lambda change: change.new_name)
+        self._rendered = {change: self._render(change) for change in changes}
+        return "".join(self._rendered[change] for change in changes) or None
+
+    def _render(self, change: _Change) -> str:
+        known = self._rendered.get(change)
+        return file_diff(change.old_name, change.new_name, change.before, change.after) if known is None else known
+
+    def _changes(self) -> list[_Change]:
+        now = {path: take(path) for path in self._before}
+        renames = self._renames(now)
+        sources = {path: source for source, path in renames.items()}
+        return [
+            self._change(sources.get(path, path), path, snapshot)
+            for path, snapshot in now.items()
+            if path not in renames
+        ]
+
+    def _change(self, source: str, path: str, now: Snapshot | None) -> _Change:
+        return _Change(self._name(source), self._name(path), self._before[source], now)
+
+    def _renames(self, now: dict[str, Snapshot | None]) -> dict[str, str]:
+        """Where one file came for another, from old path to new; what is less plain is shown as it became of each."""
+        renames: dict[str, str] = {}
+        for path, source in self._moved_from.items():
+            went = self._before.get(source) is not None and now.get(source) is None
+            if went and self._before[path] is None and now[path] is not None:
+                renames.setdefault(source, path)
+        return renames
+
+    def _name(self, path: str) -> str:
+        parent = os.path.dirname(path)
+        while parent != "/" and not os.path.lexists(os.path.join(parent, ".git")):
+            parent = os.path.dirname(parent)
+        root = parent if parent != "/" else self._cwd
+        return os.path.relpath(path, root) if path.startswith(root + "/") else path.lstrip("/")

@@ -1,0 +1,1 @@
+"""Keeps the commands of the model where the sandbox policy wants them."""

@@ -1,0 +1,83 @@
+"""Says "everything below here but these" to Landlock, which knows no "but": by naming all the others.
+
+What is left out cannot be reached by another name either, since Landlock judges a file by the directories above it. What
+appears later beside something left out has no rights: nobody has named it.
+"""
+
+import os
+from collections.abc import Callable, Sequence
+from typing import Final, TypeAlias
+
+from workers.sandbox.landlock import DEVICE, READ, WRITE, FileRight, Grant
+from workers.sandbox.policy import Confinement, Hidden, is_within
+
+ListDirectory: TypeAlias = Callable[[str], list[str]]
+"""Returns the names in a directory that are not symbolic links; none where it cannot be listed."""
+
+DEVICES: Final = ("null", "zero", "full", "random", "urandom", "tty", "ptmx")
+"""Devices that a command may use, in any sandbox."""
+
+SHARED_MEMORY: Final = "/dev/shm"
+
+
+def grants(confinement: Confinement, list_directory: ListDirectory, *, separate: bool) -> list[Grant]:
+    """Return all rights that a confined command has.
+
+    `separate`: a file system view of its own keeps it from what lies under a writable directory and is not to be
+    touched (`mounts`). Without one those directories are given piece by piece, so nothing can be created beside the
+    pieces.
+    """
+    apart = [hidden for hidden in confinement.hidden if not (separate and _is_writable(hidden, confinement))]
+    readable = except_for([*apart, Hidden("/dev")], "/", list_directory)
+    holes = [] if separate else [*confinement.hidden, *map(_as_hole, confinement.protected)]
+    writable = [place for root in confinement.writable for place in except_for(holes, root, list_directory)]
+    if separate and writable:
+        writable.append(SHARED_MEMORY)
+    return [
+        Grant(FileRight.READ_DIR, ("/",)),
+        Grant(READ, tuple(readable)),
+        Grant(READ | WRITE, tuple(writable)),
+        Grant(DEVICE, tuple(f"/dev/{name}" for name in DEVICES)),
+    ]
+
+
+def except_for(holes: Sequence[Hidden], place: str, list_directory: ListDirectory) -> list[str]:
+    """Return the places that together are `place` and all below it, except for the holes."""
+    return [] if any(hole.holds(place) for hole in holes) else _around(holes, place, list_directory)
+
+
+def _around(holes: Sequence[Hidden], place: str, list_directory: ListDirectory) -> list[str]:
+    inside = [hole for hole in holes if is_within(hole.directory, place)]
+    if not inside:
+        return [place]
+    here = [hole for hole in inside if hole.directory == place]
+    ahead = {_first_name(hole.directory, place) for hole in inside if hole.directory != place}
+    names = [name for name in list_directory(place) if not (here and any(hole.covers(name) for hole in here))]
+    deeper = [found for name in names if name in ahead for found in _around(inside, _join(place, name), list_directory)]
+    return [*(_join(place, name) for name in names if name not in ahead), *deeper]
+
+
+def _join(directory: str, name: str) -> str:
+    return f"{directory.rstrip(os.sep)}{os.sep}{name}"
+
+
+def _first_name(path: str, above: str) -> str:
+    return path[len(above.rstrip(os.sep)) + 1 :].partition(os.sep)[0]
+
+
+def list_directory(path: str) -> list[str]:
+    """Look at the disk for `grants`."""
+    try:
+        with os.scandir(path) as entries:
+            return [entry.name for entry in entries if not entry.is_symlink()]
+    except OSError:
+        return []
+
+
+def _is_writable(hidden: Hidden, confinement: Confinement) -> bool:
+    return any(is_within(hidden.directory, root) for root in confinement.writable)
+
+
+def _as_hole(path: str) -> Hidden:
+    directory, name = os.path.split(path)
+    return Hidden(directory, (name,))

@@ -1,0 +1,165 @@
+"""Watches over one command: starts it, tells how it ends, and lets nothing that it started escape.
+
+A process of its own for every command. What loses its parent comes to the guardian (PR_SET_CHILD_SUBREAPER), whatever
+session or group it has moved to. When the launcher asks for it, or is gone, everything is killed; the guardian leaves
+when nothing is left.
+"""
+
+import contextlib
+import os
+import select
+import signal
+import socket
+from collections.abc import Callable
+from typing import NoReturn, TypeAlias
+
+from runtime import hardening
+from runtime.child import Ending
+from workers.sandbox import features
+from workers.sandbox.program import begin
+from workers.sandbox.words import LONGEST, Deserted, Failed, Kill, Report, Send, Started, encode, read_order, read_request
+
+_Note: TypeAlias = Callable[[int, int, int], None]
+"""Is told of a death: pid, status, largest resident memory in the kernel's unit."""
+
+
+def guard(control: socket.socket, request: int, streams: tuple[int, int, int]) -> NoReturn:
+    """Live as the guardian of the command that the file `request` describes. Never returns."""
+    hardening.set_name("gr-guardian")
+    hardening.adopt_orphans()
+    guardian = _Guardian(control)
+    deserted = False
+    try:
+        deserted = not guardian.start(request, streams) or guardian.watch()
+    finally:
+        if not deserted:
+            _end_descendants()
+        os._exit(0)
+
+
+class _Guardian:
+    def __init__(self, control: socket.socket) -> None:
+        self._control = control
+        self._wakeup = _signal_pipe()
+        self._pid = 0
+
+    def start(self, request_file: int, streams: tuple[int, int, int]) -> bool:
+        request = read_request(_content(request_file))
+        limits: tuple[str, ...] = ()
+        if request.confinement is not None:
+            offered = features.probe()
+            try:
+                offered.require()
+            except features.SandboxUnavailableError as error:
+                self._tell(Failed("sandbox", None, str(error)))
+                return False
+            limits = offered.limits()
+        outcome = begin(request, streams)
+        for descriptor in (request_file, *streams):
+            os.close(descriptor)
+        if isinstance(outcome, Failed):
+            self._tell(outcome)
+            return False
+        self._pid = outcome
+        self._tell(Started(outcome, limits))
+        return True
+
+    def watch(self) -> bool:
+        """Obey and report until nothing is left to watch over, or, returning `False`, nobody to report to."""
+        poll = select.poll()
+        poll.register(self._control, select.POLLIN)
+        poll.register(self._wakeup, select.POLLIN)
+        while self._reap():
+            ready = {descriptor for descriptor, _ in poll.poll()}
+            if self._wakeup in ready:
+                os.read(self._wakeup, 4096)
+            if self._control.fileno() in ready and not self._obey():
+                return False
+        self._tell(Deserted())
+        return True
+
+    def _obey(self) -> bool:
+        data = self._control.recv(LONGEST)
+        if not data:
+            return False
+        match read_order(data):
+            case Send(number):
+                if self._pid:
+                    _send(number, self._pid)
+            case Kill():
+                _end_descendants(self._note)
+        return True
+
+    def _reap(self) -> bool:
+        """Bury the dead; say whether anything lives."""
+        while True:
+            try:
+                pid, status, usage = os.wait4(-1, os.WNOHANG)
+            except ChildProcessError:
+                return False
+            if pid == 0:
+                return True
+            self._note(pid, status, usage.ru_maxrss)
+
+    def _note(self, pid: int, status: int, max_rss: int) -> None:
+        if pid == self._pid:
+            self._pid = 0
+            self._tell(Ending(pid, os.waitstatus_to_exitcode(status), max_rss * 1024))
+
+    def _tell(self, report: Report) -> None:
+        with contextlib.suppress(OSError):  # nobody listens any more: the next look at the control says so
+            self._control.send(encode(report))
+
+
+def _end_descendants(note: _Note = lambda *_: None) -> None:
+    """Kill everything that comes from here, and wait until it is gone.
+
+    What is born while we look has a parent that we kill; that death wakes us, and the next look finds the orphan.
+    """
+    while True:
+        for pid in _descendants():
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(pid, signal.SIGKILL)
+        try:
+            pid, status, usage = os.wait4(-1, 0)
+        except ChildProcessError:
+            return
+        note(pid, status, usage.ru_maxrss)
+
+
+def _descendants() -> list[int]:
+    """Return the pids of all living descendants, children before grandchildren."""
+    children: dict[int, list[int]] = {}
+    for name in os.listdir("/proc"):
+        if name.isdigit() and (parent := _parent_of_living(name)) is not None:
+            children.setdefault(parent, []).append(int(name))
+    found = list(children.get(os.getpid(), ()))
+    for pid in found:
+        found += children.get(pid, ())
+    return found
+
+
+def _parent_of_living(pid: str) -> int | None:
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            fields = file.read().rpartition(b")")[2].split()
+    except OSError:
+        return None
+    return None if fields[0] in (b"Z", b"X") else int(fields[1])
+
+
+def _send(number: int, group: int) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(group, number)
+
+
+def _content(file: int) -> bytes:
+    return os.pread(file, os.fstat(file).st_size, 0)
+
+
+def _signal_pipe() -> int:
+    """Return a descriptor that becomes readable when a child ends."""
+    reader, writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+    signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+    signal.signal(signal.SIGCHLD, lambda *_: None)
+    return reader

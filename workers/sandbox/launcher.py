@@ -1,0 +1,295 @@
+"""Starts commands, confined or not, and ends each with everything that it started. The worker's side, on asyncio.
+
+    worker ── zygote ── guardian ── command ── what it starts
+                    └── guardian ── command
+
+The zygote is forked once, small and without threads; it forks a guardian for each command, and that the command. A
+command leads a session of its own, has the descriptors 0, 1 and 2 and no others, and the environment that it is given
+and no more. When the worker ends, however that happens, the guardians find their channels closed and kill everything.
+"""
+
+import asyncio
+import contextlib
+import errno
+import os
+import signal
+import socket
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from protocol.errors import ErrorKind, GreenroomError
+from runtime.child import Ending, watch
+from workers.sandbox import zygote
+from workers.sandbox.features import SandboxUnavailableError
+from workers.sandbox.policy import Confinement
+from workers.sandbox.words import LONGEST, Deserted, Failed, Kill, Order, Request, Send, Started, encode, read_report
+
+
+class LauncherLostError(GreenroomError):
+    """The process that starts commands is gone, so that this worker can start no more."""
+
+    kind: ClassVar[ErrorKind] = "internal"
+
+
+@dataclass(frozen=True, slots=True)
+class LauncherStatistics:
+    """Counts since the start."""
+
+    running: int
+    """Commands that run now."""
+    left_behind: int
+    """Commands that have ended while something that they started has not."""
+    started: int
+    """Commands that were started in all."""
+
+
+class Child:
+    """A started command. Belongs to the loop on which it was started."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._control, self.guardian_end = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._control.setblocking(False)
+        self._begun: asyncio.Future[Started | Failed] = self._loop.create_future()
+        self._ended: asyncio.Future[Ending] = self._loop.create_future()
+        self._gone = asyncio.Event()
+        self._loop.add_reader(self._control, self._listen)
+
+    @property
+    def pid(self) -> int:
+        """The command itself, which is also its process group and session."""
+        return self._start().pid
+
+    @property
+    def limits(self) -> tuple[str, ...]:
+        """What its sandbox does not hold on this system, or holds at a price."""
+        return self._start().limits
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether the command itself has ended."""
+        return self._ended.done()
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether the command has ended and with it everything that it started."""
+        return self._gone.is_set()
+
+    async def wait(self) -> Ending:
+        """Wait for the end of the command itself, not of what it left running."""
+        return await asyncio.shield(self._ended)
+
+    async def wait_gone(self) -> None:
+        """Wait until the command has ended and nothing that it started is left."""
+        await self._gone.wait()
+
+    def send(self, number: signal.Signals) -> None:
+        """Send a signal to the command's process group, unless the command has ended."""
+        self._order(Send(number))
+
+    def kill(self) -> None:
+        """Kill the command and everything that it started, wherever that has moved to. Does not wait for it."""
+        self._order(Kill())
+
+    def abandon(self) -> None:
+        """Kill as `kill` does, and listen no more."""
+        self._lose()
+
+    async def begin(self) -> Started | Failed:
+        """Wait until the program runs, or cannot."""
+        return await asyncio.shield(self._begun)
+
+    def _start(self) -> Started:
+        started = self._begun.result()
+        assert isinstance(started, Started)
+        return started
+
+    def _order(self, order: Order) -> None:
+        if not self.is_gone:
+            with contextlib.suppress(OSError):  # the guardian is gone; `_listen` finds that
+                self._control.send(encode(order))
+
+    def _listen(self) -> None:
+        try:
+            data = self._control.recv(LONGEST)
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""
+        if not data:
+            self._lose()
+            return
+        match read_report(data):
+            case Started() | Failed() as outcome:
+                self._begun.set_result(outcome)
+            case Ending() as ending:
+                self._ended.set_result(ending)
+            case Deserted():
+                self._lose()
+
+    def _lose(self) -> None:
+        """Take leave of the guardian. The death of a guardian kills its command."""
+        if self.is_gone:
+            return
+        self._loop.remove_reader(self._control)
+        self._control.close()
+        if not self._begun.done():
+            self._begun.set_result(Failed("sandbox", errno.ECHILD, "the guardian of the command is gone"))
+        if not self._ended.done() and isinstance(started := self._begun.result(), Started):
+            self._ended.set_result(Ending(started.pid, -signal.SIGKILL, 0))
+        self._gone.set()
+
+
+class Launcher:
+    """Starts the commands of one worker."""
+
+    def __init__(self, pid: int, channel: socket.socket) -> None:
+        self._pid = pid
+        self._channel = channel
+        self._children: set[Child] = set()
+        self._started = 0
+
+    @classmethod
+    def fork(cls) -> "Launcher":
+        """Fork the zygote. To be called while this process is small and has no threads."""
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        pid = os.fork()
+        if pid == 0:
+            zygote.live(theirs)
+        theirs.close()
+        ours.setblocking(False)
+        return cls(pid, ours)
+
+    async def spawn(
+        self,
+        argv: Sequence[str],
+        cwd: str,
+        environment: Mapping[str, str],
+        *,
+        stdout: int,
+        stderr: int,
+        stdin: int | None = None,
+        terminal: bool = False,
+        confinement: Confinement | None = None,
+    ) -> Child:
+        """Start a command and return once its program runs.
+
+        The program is looked up in the `PATH` of `environment`, which is all that the command gets. `stdin` is empty
+        where it is not given. With `terminal`, `stdin` is a terminal and becomes the one that controls the command.
+        The descriptors stay the caller's. Without a confinement the command may do what we may.
+
+        Raises `SandboxUnavailableError` where the system cannot confine commands, and `OSError` for the rest; its
+        `filename` is the directory that cannot be entered or the program that cannot be run. When cancelled, nothing
+        is left running.
+        """
+        if not argv:
+            raise ValueError("command args are empty")
+        request = Request(tuple(argv), cwd, dict(environment), confinement, terminal)
+        child = Child()
+        try:
+            await self._hand_over(child, request, (stdin, stdout, stderr))
+            outcome = await child.begin()
+        except BaseException:
+            child.abandon()
+            raise
+        if isinstance(outcome, Failed):
+            child.abandon()
+            raise _as_error(outcome, request)
+        self._forget_gone()
+        self._children.add(child)
+        self._started += 1
+        return child
+
+    def statistics(self) -> LauncherStatistics:
+        """Return the counts."""
+        self._forget_gone()
+        running = sum(not child.has_ended for child in self._children)
+        return LauncherStatistics(running, len(self._children) - running, self._started)
+
+    def kill_all(self) -> None:
+        """Kill every command and everything that they started. Does not wait for it."""
+        for child in self._children:
+            child.kill()
+
+    async def close(self) -> None:
+        """Kill everything, wait until it is gone, and end the zygote."""
+        self.kill_all()
+        for child in list(self._children):
+            await child.wait_gone()
+        self._children.clear()
+        self._channel.close()
+        await _buried(self._pid)
+
+    def _forget_gone(self) -> None:
+        self._children = {child for child in self._children if not child.is_gone}
+
+    async def _hand_over(self, child: Child, request: Request, streams: tuple[int | None, int, int]) -> None:
+        kind = zygote.FREE if request.confinement is None else zygote.CONFINED
+        stdin, stdout, stderr = streams
+        with child.guardian_end as control, _memory_file(encode(request)) as file, _null_or(stdin) as source:
+            await self._pass(kind, [control.fileno(), file, source, stdout, stderr])
+
+    async def _pass(self, kind: bytes, descriptors: list[int]) -> None:
+        while True:
+            try:
+                socket.send_fds(self._channel, [kind], descriptors)
+                return
+            except BlockingIOError:
+                await _writable(self._channel)
+            except (BrokenPipeError, ConnectionResetError) as error:
+                raise LauncherLostError(
+                    "the process that starts this conversation's commands is gone; resume the conversation for a new one"
+                ) from error
+
+
+def _as_error(failed: Failed, request: Request) -> OSError | SandboxUnavailableError:
+    match failed.obstacle:
+        case "sandbox":
+            return SandboxUnavailableError(f"the command could not be confined: {failed.text}")
+        case "directory":
+            return OSError(failed.number or errno.EIO, failed.text, request.cwd)
+        case "program":
+            return OSError(failed.number or errno.EIO, failed.text, request.argv[0])
+
+
+@contextlib.contextmanager
+def _memory_file(content: bytes) -> Iterator[int]:
+    descriptor = os.memfd_create("command")
+    try:
+        with open(descriptor, "wb", closefd=False) as file:
+            file.write(content)
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+@contextlib.contextmanager
+def _null_or(descriptor: int | None) -> Iterator[int]:
+    if descriptor is not None:
+        yield descriptor
+        return
+    null = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        yield null
+    finally:
+        os.close(null)
+
+
+async def _writable(channel: socket.socket) -> None:
+    loop = asyncio.get_running_loop()
+    ready = asyncio.Event()
+    loop.add_writer(channel, ready.set)
+    try:
+        await ready.wait()
+    finally:
+        loop.remove_writer(channel)
+
+
+async def _buried(pid: int) -> None:
+    ended = asyncio.Event()
+    try:
+        watch(pid, lambda _: ended.set())
+    except ProcessLookupError:
+        return
+    await ended.wait()
