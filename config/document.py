@@ -4,6 +4,7 @@ import re
 import tomllib
 from typing import Final, TypeAlias
 
+from config.reason import reason
 from protocol.errors import ConfigError
 
 Table: TypeAlias = dict[str, object]
@@ -22,11 +23,6 @@ def read_document(path: str) -> Table:
     except (OSError, ValueError) as error:
         raise ConfigError(f"failed to read {path}: {reason(error)}") from error
     return _parse(path, content)
-
-
-def reason(error: OSError | ValueError) -> str:
-    """Say why a file could not be read, without the path and the number."""
-    return (error.strerror if isinstance(error, OSError) else None) or str(error)
 
 
 def _parse(path: str, content: bytes) -> Table:

@@ -4,7 +4,7 @@ import os
 from collections.abc import Mapping
 from typing import Final
 
-from config.document import reason
+from config.reason import reason
 from protocol.errors import ConfigError
 
 PROTECTED_PREFIX: Final = "CODEX_"

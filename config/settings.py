@@ -7,7 +7,7 @@ from typing import Final
 
 from pydantic import BaseModel, ConfigDict
 
-from config.document import reason
+from config.reason import reason
 from config.environment import ShellEnvironmentPolicy
 from config.layers import layered
 from config.models import Effort, ModelFamily, Summary, Verbosity, model_family

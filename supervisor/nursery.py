@@ -149,9 +149,7 @@ def main() -> NoReturn:
     log.set_up("nursery", "warning")
     nursery = Nursery(socket.socket(fileno=CONTROL))
     warm_up()
-    gc.collect()
-    gc.freeze()
-    gc.disable()  # a collection would write to every object and unshare its page
+    gc.freeze()  # and no collection in this process: it would write to every object and unshare its page
     try:
         nursery.serve()
     finally:

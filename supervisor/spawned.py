@@ -1,5 +1,6 @@
 """The other way to be born: a fresh interpreter that is told its birth on a socket."""
 
+import gc
 import os
 import socket
 from typing import NoReturn
@@ -19,4 +20,5 @@ def main() -> NoReturn:
         message = read_datagram(control.recv(DATAGRAM))
     if not isinstance(message, GiveBirth):
         raise RemoteProtocolError("a spawned process was told something else than its birth")
+    gc.enable()
     become(message.birth)

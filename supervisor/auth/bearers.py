@@ -68,7 +68,9 @@ class Bearers:
         while answer is None:
             left = deadline - self._clock.monotonic()
             wait = self._standing.retry_in(self._clock.monotonic())
-            if wait >= left or not self._standing.credential.refresh_token:
+            if not self._standing.credential.refresh_token:
+                return AuthError(code="reauth_required", user_text=TEXTS["other"], reason="other")
+            if wait >= left:
                 return AuthError(code="transient", reason="refresh_failed", retry_after_ms=int(wait * 1000))
             if wait <= 0:
                 self._refresher.join(Trigger.NEED)

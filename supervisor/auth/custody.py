@@ -18,7 +18,7 @@ from supervisor.auth.clock import Clock
 from supervisor.auth.credential import PreferredMode, resolve
 from supervisor.auth.locks import STORE, STORE_PATIENCE, LockTimeoutError, locked
 from supervisor.auth.record import AuthRecord, StoreError
-from supervisor.auth.state import Change, Standing
+from supervisor.auth.standing import Change, Standing
 from supervisor.auth.store import FileFacts, Store, is_settled
 
 log = logging.getLogger(__name__)
@@ -62,6 +62,7 @@ class Custody:
         self._on_problem = on_problem
         self._facts: object = _UNKNOWN
         self._reading = asyncio.Lock()
+        self._is_first = True
         self._unwritten: _Unwritten | None = None
         self._persist_at = 0.0
         self._stirred = asyncio.Event()
@@ -154,7 +155,8 @@ class Custody:
     def _install(self, record: AuthRecord | None, reason: Reason, forced_at: float | None = None) -> Change | None:
         self.record = record
         change = self.standing.adopt(resolve(record, self._environment, self._preferred), forced_at)
-        if change is not None:
+        is_first, self._is_first = self._is_first, False
+        if change is not None and not is_first:
             self._tell(change.generation, reason, identity_changed=change.identity_changed)
         return change
 

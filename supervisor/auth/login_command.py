@@ -1,0 +1,163 @@
+"""`greenroom login`, `login status` and `logout`: work on the store itself, without a server (spec/auth 4.9).
+
+Each function returns the exit status. What is meant for the user goes to standard error; a key is read from standard
+input and never taken as an argument.
+"""
+
+import asyncio
+import os
+import sys
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from typing import Final, TextIO
+
+from protocol.errors import GreenroomError
+from supervisor.auth.clock import Clock
+from supervisor.auth.credential import PreferredMode, resolve
+from supervisor.auth.endpoints import Endpoints
+from supervisor.auth.issuer import Issuer, revoke
+from supervisor.auth.locks import STORE, STORE_PATIENCE, locked
+from supervisor.auth.login_flows import BrowserFlow, DeviceFlow, Flow, LoggedIn, record_of
+from supervisor.auth.record import AuthRecord, StoreError
+from supervisor.auth.store import Store
+
+BROWSER_PATIENCE: Final = 900.0
+"""Seconds that the user has to finish a login in the browser."""
+_LONGEST_MASKED: Final = 13
+
+
+def login_with_browser(home: str, environment: Mapping[str, str], *, open_browser: bool = True) -> int:
+    """Log in with an account, in a browser on this machine."""
+
+    async def begin(issuer: Issuer) -> Flow:
+        flow = await BrowserFlow.open(issuer)
+        _say(f"Starting local login server on http://localhost:{flow.port}.")
+        _say(f"Open this address if no browser opens by itself:\n\n{flow.url}\n")
+        if open_browser:
+            await asyncio.to_thread(_open_browser, flow.url)
+        return flow
+
+    return _run(_login(home, environment, begin, BROWSER_PATIENCE))
+
+
+def login_with_device_code(home: str, environment: Mapping[str, str]) -> int:
+    """Log in with an account, by a code that is entered on any machine."""
+
+    async def begin(issuer: Issuer) -> Flow:
+        flow = await DeviceFlow.open(issuer)
+        _say(f"Open {flow.url} and enter this code within 15 minutes:\n\n   {flow.user_code}\n")
+        _say("Never give the code to anybody who asks you for it.")
+        return flow
+
+    return _run(_login(home, environment, begin, DeviceFlow.patience))
+
+
+def login_with_api_key(home: str, source: TextIO) -> int:
+    """Log in with the API key that `source`, usually standard input, holds."""
+    key = source.read().strip()
+    if not key:
+        _say("There is no API key on standard input.")
+        return 1
+    return _run(_save(home, lambda found: AuthRecord.of_key(key, found)))
+
+
+def login_status(home: str, environment: Mapping[str, str], preferred: PreferredMode = "chatgpt") -> int:
+    """Say how this home is logged in; 0 where it is."""
+    try:
+        credential = resolve(Store(home).read_once(), environment, preferred)
+    except StoreError as error:
+        _say(f"Error checking login status: {error}")
+        return 1
+    if not credential.bearer:
+        _say("Not logged in")
+        return 1
+    if credential.mode == "chatgpt":
+        _say("Logged in using ChatGPT")
+        return 0
+    key = credential.bearer.reveal()
+    _say(f"Logged in using an API key - {masked(key)}")
+    if key == environment.get("OPENAI_API_KEY", "").strip():
+        _say("   API loaded from OPENAI_API_KEY environment variable or .env file")
+    return 0
+
+
+def logout(home: str, environment: Mapping[str, str], *, with_revocation: bool = False) -> int:
+    """Remove the store."""
+
+    async def run() -> int:
+        store = Store(home)
+        held = resolve(_read(store), {}, "chatgpt")
+        async with locked(home, STORE, STORE_PATIENCE):
+            removed = store.remove()
+        if removed and with_revocation:
+            await revoke(Issuer(Endpoints.from_environment(environment), Clock()), held)
+        _say("Successfully logged out" if removed else "Not logged in")
+        return 0
+
+    return _run(run(), "Error logging out")
+
+
+def masked(key: str) -> str:
+    """Return what may be shown of a key."""
+    return "***" if len(key.encode()) <= _LONGEST_MASKED else f"{key[:8]}***{key[-5:]}"
+
+
+async def _login(
+    home: str, environment: Mapping[str, str], begin: Callable[[Issuer], Awaitable[Flow]], patience: float
+) -> int:
+    clock = Clock()
+    flow = await begin(Issuer(Endpoints.from_environment(environment), clock))
+
+    async def save(logged_in: LoggedIn) -> None:
+        await _write(home, lambda found: record_of(logged_in, clock.wall(), found))
+
+    try:
+        async with asyncio.timeout(patience):
+            await flow.run(save)
+    finally:
+        await flow.close()
+    _say("Successfully logged in")
+    return 0
+
+
+async def _save(home: str, make: Callable[[AuthRecord | None], AuthRecord]) -> int:
+    await _write(home, make)
+    _say("Successfully logged in")
+    return 0
+
+
+async def _write(home: str, make: Callable[[AuthRecord | None], AuthRecord]) -> None:
+    store = Store(home)
+    os.makedirs(home, mode=0o700, exist_ok=True)
+    async with locked(home, STORE, STORE_PATIENCE):
+        store.replace(make(_read(store)))
+
+
+def _read(store: Store) -> AuthRecord | None:
+    try:
+        return store.read_once()
+    except StoreError:
+        return None
+
+
+def _run(work: Coroutine[None, None, int], complaint: str = "Error logging in") -> int:
+    try:
+        return asyncio.run(work)
+    except KeyboardInterrupt:
+        return 130
+    except TimeoutError as error:
+        _say(f"{complaint}: {error or 'timed out'}")
+    except OSError as error:
+        _say(f"{complaint}: {error.strerror}")
+    except GreenroomError as error:
+        _say(f"{complaint}: {error}")
+    return 1
+
+
+def _open_browser(url: str) -> None:
+    import webbrowser
+
+    webbrowser.open(url)
+
+
+def _say(text: str) -> None:
+    sys.stderr.write(f"{text}\n")
