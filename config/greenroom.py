@@ -21,6 +21,18 @@ class GreenroomTable(Section):
     """Workers that wait, ready, for the next conversation."""
     events: Literal["full", "progress", "off"] = "full"
     """What clients are told while a turn runs."""
+    park_after_s: Annotated[float, Field(gt=0)] = 300.0
+    """Seconds that a conversation may be idle before its process saves and leaves."""
+    live_workers: Annotated[int, Field(ge=1, le=100_000)] = 200
+    """Conversations that have a process at a time."""
+    open_calls: Annotated[int, Field(ge=1)] = 2000
+    """Tool calls that wait for their answer at a time."""
+    queued_turns: Annotated[int, Field(ge=0)] = 32
+    """Turns that wait in one conversation."""
+    worker_memory_mb: Annotated[int, Field(ge=128)] = 2048
+    """Mebibytes of resident memory beyond which a worker is killed."""
+    hang_after_s: Annotated[float, Field(ge=1)] = 60.0
+    """Seconds without a sign of life after which the worker of a running turn is killed."""
 
     @model_validator(mode="before")
     @classmethod

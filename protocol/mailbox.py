@@ -14,6 +14,9 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from protocol.errors import ErrorKind, RemoteProtocolError
 from protocol.ids import ConversationId, Incarnation, TurnId, WorkerId
 
+HEARTBEAT: Final = 2.0
+"""Seconds between two signs of life of a worker that runs a turn."""
+
 MAX_HEADER: Final = 256 * 1024
 """Bytes that a header may have; what is large travels as payload."""
 
@@ -111,6 +114,20 @@ class Events(Addressed):
     turn_id: TurnId
 
 
+class Heartbeat(Addressed):
+    """A sign of life, and what it shows; sent every `HEARTBEAT` seconds while a turn runs."""
+
+    wire: ClassVar[bytes] = b"heartbeat"
+
+    turn_id: TurnId
+    doing: str
+    """In words, such as `waiting for the model`."""
+    tokens: int
+    """Tokens that the conversation has used so far."""
+    unsent_bytes: int
+    """Bytes of events that the supervisor has not taken yet."""
+
+
 class TurnEnded(Addressed):
     """The one end of a turn, after its last event. Payload: the last agent message as a JSON string (`""` for none)."""
 
@@ -124,11 +141,11 @@ class TurnEnded(Addressed):
 
 
 Operation: TypeAlias = Open | StartTurn | Interrupt | Close
-Notice: TypeAlias = Ready | Opened | OpenFailed | Events | TurnEnded
+Notice: TypeAlias = Ready | Opened | OpenFailed | Events | Heartbeat | TurnEnded
 
 OPERATIONS: Final[Mapping[bytes, type[Operation]]] = {kind.wire: kind for kind in (Open, StartTurn, Interrupt, Close)}
 NOTICES: Final[Mapping[bytes, type[Notice]]] = {
-    kind.wire: kind for kind in (Ready, Opened, OpenFailed, Events, TurnEnded)
+    kind.wire: kind for kind in (Ready, Opened, OpenFailed, Events, Heartbeat, TurnEnded)
 }
 
 

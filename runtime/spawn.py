@@ -1,4 +1,4 @@
-"""The one place that starts programs of our own. It is among the first things that run, so it imports next to nothing."""
+"""The one place that starts programs of our own. It is among the first things to run, so it imports next to nothing."""
 
 import os
 import sys

@@ -1,4 +1,4 @@
-"""What `greenroom mcp-server` needs only after the handshake: it is imported while the client reads the first answer."""
+"""What `greenroom mcp-server` needs only after the handshake; imported while the client reads the first answer."""
 
 from collections.abc import Callable, Mapping
 
@@ -28,4 +28,5 @@ def make_reception(
     peer: Peer, write: Callable[[bytes], None], tree: SupervisionTree, options: ServerOptions
 ) -> Reception:
     """Return the reception that takes the client's tool calls to the tree."""
-    return Reception(peer, write, tree.conversations, with_events=options.events != "off")
+    with_events = options.events != "off"
+    return Reception(peer, write, tree.conversations, with_events, options.limits.open_calls)

@@ -1,4 +1,4 @@
-"""An open `tools/call`: turns what becomes of its turn into lines for the client, the last of which is its one answer."""
+"""An open `tools/call`: makes of what becomes of its turn lines for the client, the last of which is its answer."""
 
 from collections.abc import Callable
 

@@ -1,10 +1,11 @@
 """A conversation as the supervisor keeps it: where it stands, who hosts it, and the turns that wait for it."""
 
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from protocol.ids import ConversationId, Incarnation, WorkerId
 from supervisor import lifecycle
+from supervisor.restart import CONVERSATION, RestartPolicy
 from supervisor.turn import Turn
 
 NOT_YET = Incarnation(0)
@@ -24,15 +25,69 @@ class Conversation:
     incarnation: Incarnation = NOT_YET
     worker_id: WorkerId | None = None
     running: Turn | None = None
-    queue: deque[Turn] = field(default_factory=deque)
+    queue: deque[Turn] | None = None
+    """`None` while nothing waits, which is nearly always: thousands of these are kept."""
+    policy: RestartPolicy | None = None
+    """`None` until its process has died once."""
+    pulse: "Pulse | None" = None
+    """Signs of life of the running turn."""
 
     def happen(self, happening: lifecycle.Happening) -> None:
         """Go to the state that follows. Raises `LocalProtocolError` where the table has none."""
         self.state = lifecycle.after(self.state, happening)
 
+    @property
+    def queued(self) -> int:
+        """How many turns wait."""
+        return 0 if self.queue is None else len(self.queue)
+
+    def enqueue(self, turn: Turn) -> None:
+        """Let a turn wait for those before it."""
+        if self.queue is None:
+            self.queue = deque()
+        self.queue.append(turn)
+
+    def next_turn(self) -> Turn | None:
+        """Take the turn that has waited longest."""
+        if self.queue is None:
+            return None
+        turn = self.queue.popleft()
+        if not self.queue:
+            self.queue = None
+        return turn
+
+    def withdraw(self, turn: Turn) -> bool:
+        """Take a waiting turn out of the line; return whether it was there."""
+        if self.queue is None or turn not in self.queue:
+            return False
+        self.queue.remove(turn)
+        if not self.queue:
+            self.queue = None
+        return True
+
     def take_all_turns(self) -> list[Turn]:
         """Take the running turn and those that wait, in order, out of the conversation."""
-        turns = [turn for turn in (self.running, *self.queue) if turn is not None]
-        self.running = None
-        self.queue.clear()
+        turns = [turn for turn in (self.running, *(self.queue or ())) if turn is not None]
+        self.running = self.queue = None
         return turns
+
+    def on_death(self, now: float) -> bool:
+        """Count a death of its process at `now`, and return whether it was one too many."""
+        if self.policy is None:
+            self.policy = RestartPolicy(CONVERSATION)
+        return self.policy.on_death(now) is None
+
+    def has_recovered(self, now: float) -> bool:
+        """Tell whether the time has passed for which deaths count."""
+        return self.policy is None or self.policy.deaths_in_period(now) == 0
+
+
+@dataclass(slots=True)
+class Pulse:
+    """What the worker of a running turn has last said of itself. Times are the loop's."""
+
+    heard_at: float
+    started_at: float
+    doing: str = "starting"
+    unsent_bytes: int = 0
+    tokens: int = 0

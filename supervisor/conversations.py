@@ -2,9 +2,9 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TypedDict
+from typing import Protocol, TypedDict, assert_never
 
 from protocol.birth import Exited
 from protocol.ids import BEFORE_TURNS, ConversationId, Incarnation, TurnId, WorkerId, uuid7
@@ -12,20 +12,26 @@ from protocol.mailbox import (
     Addressed,
     Close,
     Events,
+    Heartbeat,
     Interrupt,
     Notice,
     Open,
     Opened,
     OpenFailed,
+    Operation,
     Ready,
     ReceivedNotice,
     StartTurn,
     TurnEnded,
 )
 from protocol.mcp import Failure
-from supervisor import death
-from supervisor.conversation import Conversation
+from supervisor import death, lifecycle, watch
+from supervisor.conversation import Conversation, Pulse
+from supervisor.death import Obituaries
+from supervisor.limits import Limits
 from supervisor.mailroom import Mailroom
+from supervisor.pool import Order
+from supervisor.roster import Roster
 from supervisor.turn import Audience, Turn, aborted
 
 log = logging.getLogger(__name__)
@@ -34,12 +40,27 @@ INTERRUPT_GRACE = 1.0
 """Seconds in which an interrupted turn has to end before its worker is killed."""
 
 
+class Workers(Protocol):
+    """Where workers come from."""
+
+    def take(self, order: Order) -> None:
+        """Give a worker to `order`, now or later."""
+
+    def kill(self, worker_id: WorkerId) -> None:
+        """End a worker at once."""
+
+    def pid_of(self, worker_id: WorkerId) -> int | None:
+        """Return its process id while it lives."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class ConversationsStatistics:
     """How the table stands."""
 
     known: int
     with_process: int
+    waiting_for_place: int
     turns_running: int
     turns_waiting: int
 
@@ -55,19 +76,31 @@ class Conversations:
     def __init__(
         self,
         mailroom: Mailroom,
-        take_worker: Callable[[Callable[[WorkerId], None]], None],
-        kill_worker: Callable[[WorkerId], None],
+        workers: Workers,
+        obituaries: Obituaries,
+        limits: Limits,
         cli_overrides: tuple[str, ...],
         user_agent: Callable[[], str],
     ) -> None:
         self._mailroom = mailroom
-        self._take_worker = take_worker
-        self._kill_worker = kill_worker
+        self._workers = workers
+        self._obituaries = obituaries
+        self._limits = limits
         self._cli_overrides = cli_overrides
         self._user_agent = user_agent
         self._table: dict[ConversationId, Conversation] = {}
         self._hosted: dict[WorkerId, Conversation] = {}
+        self._placed = 0
+        self._roster = Roster(limits.live_workers)
+        self._running: set[Conversation] = set()
+        self._reasons: dict[WorkerId, str] = {}
+        self._watching: asyncio.TimerHandle | None = None
+        self._parking: asyncio.TimerHandle | None = None
+        self._loop = asyncio.get_running_loop()
         self.leaving: frozenset[WorkerId] = frozenset()
+
+    def __iter__(self) -> Iterator[Conversation]:
+        return iter(self._table.values())
 
     def open(self, overrides: bytes) -> Conversation:
         """Enter a new conversation. `overrides` is a JSON object (`config.settings.ConversationOverrides`)."""
@@ -83,9 +116,12 @@ class Conversations:
         return known
 
     def submit(self, conversation: Conversation, items: bytes, audience: Audience) -> Turn:
-        """Queue a turn; it runs after those that were submitted before it."""
+        """Queue a turn; it runs after those that were submitted before it, or fails at once as `overloaded`."""
         turn = Turn(TurnId(uuid7()), conversation.id, items, audience)
-        conversation.queue.append(turn)
+        if conversation.queued >= self._limits.queued_turns and conversation.running is not None:
+            audience.failed(_overloaded(f"{conversation.queued} turns wait in this conversation already"))
+            return turn
+        conversation.enqueue(turn)
         self._advance(conversation)
         return turn
 
@@ -95,23 +131,31 @@ class Conversations:
         if conversation is None or turn.interrupted:
             return
         turn.interrupted = True
-        if turn in conversation.queue:
-            conversation.queue.remove(turn)
+        if conversation.withdraw(turn):
             turn.audience.failed(aborted(reason))
         elif turn is conversation.running and conversation.worker_id is not None:
-            self._send(conversation, Interrupt(**self._address(conversation), turn_id=turn.id))
-            loop = asyncio.get_running_loop()
-            loop.call_later(INTERRUPT_GRACE, self._insist, conversation, conversation.incarnation, turn)
+            self._send(conversation, Interrupt(**_address(conversation), turn_id=turn.id))
+            self._loop.call_later(INTERRUPT_GRACE, self._insist, conversation, conversation.incarnation, turn)
 
     def abort_all(self, reason: str) -> None:
         """Answer every turn, and ask every worker to save and leave; `leaving` then says which."""
         self.leaving = frozenset(self._hosted)
+        for timer in (self._watching, self._parking):
+            if timer is not None:
+                timer.cancel()
         for conversation in list(self._table.values()):
             for turn in conversation.take_all_turns():
                 turn.audience.failed(aborted(reason))
             if conversation.worker_id is not None:
                 self._mailroom.send(conversation.worker_id, Close())
             self._retire(conversation)
+
+    def fail_waiting(self, failure: Failure) -> None:
+        """Fail the turns of all conversations that wait for a worker."""
+        for conversation in list(self._table.values()):
+            if conversation.state == "starting" and conversation.worker_id is None:
+                for turn in conversation.take_all_turns():
+                    turn.audience.failed(failure)
 
     def receive(self, worker_id: WorkerId, received: ReceivedNotice) -> None:
         """Take a notice of a worker; one that does not come from the present incarnation is dropped."""
@@ -120,64 +164,92 @@ class Conversations:
         if conversation is None or not _is_current(conversation, notice):
             log.debug("worker %s: %s from the past; dropped", worker_id, notice.wire.decode())
             return
+        if conversation.pulse is not None:
+            conversation.pulse.heard_at = self._loop.time()
         match notice:
             case Events():
                 self._pass_on(conversation, notice, payload)
+            case Heartbeat():
+                self._note(conversation, notice)
             case TurnEnded():
                 self._end_turn(conversation, notice, payload)
             case Opened():
-                conversation.resume = True
-                conversation.happen("opened")
-                if conversation.running is not None:
-                    conversation.happen("turn_started")
+                self._opened(conversation)
             case OpenFailed():
                 self._refuse(conversation, notice)
             case Ready():
-                pass
+                log.debug("worker %s is ready twice", worker_id)
+            case _:
+                assert_never(notice)
 
     def lost(self, exited: Exited) -> None:
         """Take notice that a process ended; if it hosted a conversation, its running turn ends with it."""
+        reason = self._reasons.pop(exited.id, None)
         conversation = self._hosted.pop(exited.id, None)
         if conversation is None:
             return
-        was_starting = conversation.state == "starting" and not conversation.resume
+        state = conversation.state
+        self._release_place(conversation)
         conversation.happen("died")
-        conversation.worker_id = None
-        turn, conversation.running = conversation.running, None
-        if turn is not None:
-            turn.audience.failed(_start_failure(exited) if was_starting else _crash_failure(exited, turn))
-        if conversation.queue:
-            self._advance(conversation)
+        if state != "parking":
+            self._mourn(conversation, exited, reason, had_started=state != "starting" or conversation.resume)
+        self._advance(conversation)
+        self._fill_places()
 
     def statistics(self) -> ConversationsStatistics:
         """Return how the table stands."""
-        table = self._table.values()
         return ConversationsStatistics(
-            known=len(table),
-            with_process=len(self._hosted),
-            turns_running=sum(conversation.running is not None for conversation in table),
-            turns_waiting=sum(len(conversation.queue) for conversation in table),
+            known=len(self._table),
+            with_process=self._placed,
+            waiting_for_place=self._roster.waiting,
+            turns_running=len(self._running),
+            turns_waiting=sum(conversation.queued for conversation in self._table.values()),
         )
+
+    # Places and workers
 
     def _advance(self, conversation: Conversation) -> None:
         """Run the next turn if nothing runs; find a process for the conversation first where it has none."""
-        if conversation.running is not None or not conversation.queue:
+        if conversation.running is not None or not conversation.queued:
             return
-        if conversation.state in ("new", "crashed"):
-            conversation.happen("placed")
-            conversation.incarnation = Incarnation(conversation.incarnation + 1)
-            self._take_worker(lambda worker_id: self._host(conversation, worker_id))
-        elif conversation.worker_id is not None:
+        if conversation.state in lifecycle.WAITING_FOR_PLACE:
+            if conversation.state == "failed" and not conversation.has_recovered(self._loop.time()):
+                self._fail_all(conversation)
+            else:
+                self._roster.wait(conversation)
+                self._fill_places()
+        elif conversation.worker_id is not None and conversation.state != "parking":
             self._start_turn(conversation)
+
+    def _fill_places(self) -> None:
+        """Give places to those that wait, parking the longest idle where there is none."""
+        while self._roster.waiting and self._roster.has_place(self._placed):
+            conversation = self._roster.next_waiting()
+            if conversation is not None and conversation.queued:
+                self._place(conversation)
+        if self._roster.waiting and (idle := self._roster.longest_idle()) is not None:
+            self._park(idle)
+
+    def _place(self, conversation: Conversation) -> None:
+        self._placed += 1
+        conversation.happen("placed")
+        conversation.incarnation = Incarnation(conversation.incarnation + 1)
+        self._workers.take(lambda worker_id: self._host(conversation, worker_id))
+
+    def _release_place(self, conversation: Conversation) -> None:
+        self._placed -= 1
+        self._roster.rouse(conversation)
+        self._running.discard(conversation)
+        conversation.worker_id = conversation.pulse = None
 
     def _host(self, conversation: Conversation, worker_id: WorkerId) -> None:
         if conversation.state != "starting":  # closed while it waited for a worker
-            self._kill_worker(worker_id)
+            self._workers.kill(worker_id)
             return
         conversation.worker_id = worker_id
         self._hosted[worker_id] = conversation
         operation = Open(
-            **self._address(conversation),
+            **_address(conversation),
             cli_overrides=self._cli_overrides,
             resume=conversation.resume,
             user_agent=self._user_agent(),
@@ -185,24 +257,70 @@ class Conversations:
         self._send(conversation, operation, conversation.overrides)
         self._start_turn(conversation)  # without waiting for `Opened`: the worker takes both in order
 
+    def _opened(self, conversation: Conversation) -> None:
+        conversation.resume = True
+        conversation.happen("opened")
+        if conversation.running is not None:
+            conversation.happen("turn_started")
+        else:
+            self._rest(conversation)
+
+    def _rest(self, conversation: Conversation) -> None:
+        self._roster.rest(conversation, self._loop.time())
+        self._park_later()
+        self._fill_places()
+
+    def _park_later(self) -> None:
+        deadline = self._roster.next_deadline(self._limits.park_after)
+        if self._parking is None and deadline is not None:
+            self._parking = self._loop.call_at(deadline, self._park_overdue)
+
+    def _park_overdue(self) -> None:
+        self._parking = None
+        for conversation in self._roster.idle_since(self._loop.time() - self._limits.park_after):
+            self._park(conversation)
+        self._park_later()
+
+    def _park(self, conversation: Conversation) -> None:
+        self._roster.rouse(conversation)
+        conversation.happen("park_asked")
+        if conversation.worker_id is not None and not self._mailroom.send(conversation.worker_id, Close()):
+            self._workers.kill(conversation.worker_id)
+
+    # Turns
+
     def _start_turn(self, conversation: Conversation) -> None:
-        if not conversation.queue:
+        turn = conversation.next_turn()
+        if turn is None:
             return
-        turn = conversation.running = conversation.queue.popleft()
+        conversation.running = turn
+        self._roster.rouse(conversation)
         if conversation.state == "idle":
             conversation.happen("turn_started")
-        self._send(conversation, StartTurn(**self._address(conversation), turn_id=turn.id), turn.items)
+        now = self._loop.time()
+        conversation.pulse = Pulse(heard_at=now, started_at=now)
+        self._running.add(conversation)
+        self._send(conversation, StartTurn(**_address(conversation), turn_id=turn.id), turn.items)
+        if self._watching is None:
+            self._watching = self._loop.call_later(watch.INTERVAL, self._look)
 
     def _pass_on(self, conversation: Conversation, notice: Events, payload: bytes) -> None:
         turn = conversation.running
         if turn is not None and notice.turn_id in (turn.id, BEFORE_TURNS):
             turn.audience.events(notice.turn_id, payload)
 
+    def _note(self, conversation: Conversation, notice: Heartbeat) -> None:
+        if conversation.pulse is not None:
+            conversation.pulse.doing = notice.doing
+            conversation.pulse.tokens = notice.tokens
+            conversation.pulse.unsent_bytes = notice.unsent_bytes
+
     def _end_turn(self, conversation: Conversation, notice: TurnEnded, payload: bytes) -> None:
         turn = conversation.running
         if turn is None or notice.turn_id != turn.id:
             return
-        conversation.running = None
+        conversation.running = conversation.pulse = None
+        self._running.discard(conversation)
         conversation.happen("turn_ended")
         if notice.outcome == "completed":
             turn.audience.succeeded(payload)
@@ -210,7 +328,33 @@ class Conversations:
             turn.audience.failed(aborted(notice.message or "interrupted"))
         else:
             turn.audience.failed(Failure(notice.error_kind or "internal", notice.message or "the turn failed"))
-        self._advance(conversation)
+        if conversation.queued:
+            self._advance(conversation)
+        else:
+            self._rest(conversation)
+
+    # What goes wrong
+
+    def _mourn(self, conversation: Conversation, exited: Exited, reason: str | None, had_started: bool) -> None:
+        """Answer the turn that died with its worker; after too many deaths, those that wait too."""
+        turn, conversation.running = conversation.running, None
+        why = reason or death.cause(exited)
+        doing = "running a turn" if turn is not None else "idle"
+        self._obituaries.enter(exited, why, conversation.id, doing)
+        log.error("conversation %s: its worker %d died (%s) while %s", conversation.id, exited.pid, why, doing)
+        if turn is not None:
+            turn.audience.failed(_crash_failure(exited, turn, why) if had_started else _start_failure(exited, why))
+        if conversation.on_death(self._loop.time()):
+            conversation.happen("died_too_often")
+
+    def _fail_all(self, conversation: Conversation) -> None:
+        last = self._obituaries.of(conversation.id)
+        message = (
+            f"Codex runtime error: the process of conversation {conversation.id} died too often in a short time"
+            f"{'' if last is None else f', the last time by {last.cause}'}. Try again in a minute."
+        )
+        for turn in conversation.take_all_turns():
+            turn.audience.failed(Failure("worker_crashed", message, {"resumable": True, "failed": True}))
 
     def _refuse(self, conversation: Conversation, notice: OpenFailed) -> None:
         turns = conversation.take_all_turns()
@@ -218,37 +362,57 @@ class Conversations:
         del self._table[conversation.id]
         for turn in turns:
             turn.audience.failed(Failure(notice.error_kind, notice.message))
+        self._fill_places()
 
     def _retire(self, conversation: Conversation) -> None:
-        if conversation.worker_id is not None:
-            self._hosted.pop(conversation.worker_id, None)
-            conversation.worker_id = None
+        if conversation.state in lifecycle.WITH_PROCESS:
+            if conversation.worker_id is not None:
+                self._hosted.pop(conversation.worker_id, None)
+            self._release_place(conversation)
         if conversation.state != "closed":
             conversation.happen("closed")
 
+    def _look(self) -> None:
+        """Kill what hangs or holds too much. Silence counts for nothing while it is we who do not listen."""
+        self._watching = None
+        now = self._loop.time()
+        if self._mailroom.statistics().paused:
+            for conversation in self._running:
+                if conversation.pulse is not None:
+                    conversation.pulse.heard_at = now
+        for conversation, why in list(watch.overdue(self._running, self._limits, now)):
+            self._kill(conversation, why)
+        for conversation in list(self._running):
+            pid = None if conversation.worker_id is None else self._workers.pid_of(conversation.worker_id)
+            burden = None if pid is None else watch.overweight(watch.resident_memory(pid), self._limits)
+            if burden is not None:
+                self._kill(conversation, burden)
+        if self._running:
+            self._watching = self._loop.call_later(watch.INTERVAL, self._look)
+
+    def _kill(self, conversation: Conversation, why: str) -> None:
+        if conversation.worker_id is not None and conversation.worker_id not in self._reasons:
+            log.error("conversation %s: killing its worker (%s)", conversation.id, why)
+            self._reasons[conversation.worker_id] = why
+            self._workers.kill(conversation.worker_id)
+
     def _insist(self, conversation: Conversation, incarnation: Incarnation, turn: Turn) -> None:
         """Kill the worker of a turn that should have ended, unless its end may only be waiting to be read."""
-        if (
-            conversation.running is not turn
-            or conversation.incarnation != incarnation
-            or conversation.worker_id is None
-        ):
+        if conversation.running is not turn or conversation.incarnation != incarnation:
             return
         if self._mailroom.statistics().paused:
-            loop = asyncio.get_running_loop()
-            loop.call_later(INTERRUPT_GRACE, self._insist, conversation, incarnation, turn)
-            return
-        log.warning("conversation %s: the turn did not end when asked to; killing its worker", conversation.id)
-        self._kill_worker(conversation.worker_id)
+            self._loop.call_later(INTERRUPT_GRACE, self._insist, conversation, incarnation, turn)
+        else:
+            self._kill(conversation, "did not end its turn when asked to")
 
-    def _send(self, conversation: Conversation, operation: Open | StartTurn | Interrupt, payload: bytes = b"") -> None:
+    def _send(self, conversation: Conversation, operation: Operation, payload: bytes = b"") -> None:
         worker_id = conversation.worker_id
         if worker_id is not None and not self._mailroom.send(worker_id, operation, payload):
-            log.error("conversation %s: its worker cannot be reached; killing it", conversation.id)
-            self._kill_worker(worker_id)
+            self._kill(conversation, "cannot be reached")
 
-    def _address(self, conversation: Conversation) -> _Address:
-        return {"conversation_id": conversation.id, "incarnation": conversation.incarnation}
+
+def _address(conversation: Conversation) -> _Address:
+    return {"conversation_id": conversation.id, "incarnation": conversation.incarnation}
 
 
 def _is_current(conversation: Conversation, notice: Notice) -> bool:
@@ -259,16 +423,19 @@ def _is_current(conversation: Conversation, notice: Notice) -> bool:
     )
 
 
-def _crash_failure(exited: Exited, turn: Turn) -> Failure:
+def _overloaded(why: str) -> Failure:
+    return Failure("overloaded", f"Codex runtime error: overloaded: {why}. Try again later.")
+
+
+def _crash_failure(exited: Exited, turn: Turn, why: str) -> Failure:
     if turn.interrupted:
         return aborted("interrupted")
     message = (
-        f"Codex runtime error: the process of conversation {turn.conversation_id} died ({death.cause(exited)}). What "
-        "it was doing may or may not have taken effect; codex-reply with this id goes on from where it was saved."
+        f"Codex runtime error: the process of conversation {turn.conversation_id} died ({why}). What it was doing may "
+        "or may not have taken effect; codex-reply with this id goes on from where it was saved."
     )
-    return Failure("worker_crashed", message, {**death.facts(exited), "resumable": True})
+    return Failure("worker_crashed", message, {**death.facts(exited), "cause": why, "resumable": True})
 
 
-def _start_failure(exited: Exited) -> Failure:
-    message = f"Failed to start Codex session: its process died ({death.cause(exited)})"
-    return Failure("start_failed", message, death.facts(exited))
+def _start_failure(exited: Exited, why: str) -> Failure:
+    return Failure("start_failed", f"Failed to start Codex session: its process died ({why})", death.facts(exited))

@@ -5,29 +5,54 @@ from typing import Final, Literal, TypeAlias
 
 from protocol.errors import LocalProtocolError
 
-State: TypeAlias = Literal["new", "starting", "idle", "running", "crashed", "closed"]
+State: TypeAlias = Literal["new", "starting", "idle", "running", "parking", "parked", "crashed", "failed", "closed"]
 
-Happening: TypeAlias = Literal["placed", "opened", "open_failed", "turn_started", "turn_ended", "died", "closed"]
+MEANINGS: Final[Mapping[State, str]] = {
+    "new": "entered, and not yet given a process",
+    "starting": "waits for a process, or for the process to open it",
+    "idle": "has a process that waits for the next turn",
+    "running": "has a process that runs a turn",
+    "parking": "its process saves and leaves",
+    "parked": "lives in its session file alone; the next turn brings it back",
+    "crashed": "its process died; the next turn brings it back",
+    "failed": "its process died too often in a short time; it is left alone until that time is over",
+    "closed": "over",
+}
+
+Happening: TypeAlias = Literal[
+    "placed", "opened", "open_failed", "turn_started", "turn_ended", "park_asked", "died", "died_too_often", "closed"
+]
 
 TRANSITIONS: Final[Mapping[tuple[State, Happening], State]] = {
     ("new", "placed"): "starting",
-    ("new", "closed"): "closed",
     ("starting", "opened"): "idle",
     ("starting", "open_failed"): "closed",
-    ("starting", "died"): "crashed",
-    ("starting", "closed"): "closed",
     ("idle", "turn_started"): "running",
-    ("idle", "died"): "crashed",
-    ("idle", "closed"): "closed",
     ("running", "turn_ended"): "idle",
+    ("idle", "park_asked"): "parking",
+    ("parking", "died"): "parked",
+    ("starting", "died"): "crashed",
+    ("idle", "died"): "crashed",
     ("running", "died"): "crashed",
-    ("running", "closed"): "closed",
+    ("crashed", "died_too_often"): "failed",
+    ("parked", "placed"): "starting",
     ("crashed", "placed"): "starting",
+    ("failed", "placed"): "starting",
+    ("new", "closed"): "closed",
+    ("starting", "closed"): "closed",
+    ("idle", "closed"): "closed",
+    ("running", "closed"): "closed",
+    ("parking", "closed"): "closed",
+    ("parked", "closed"): "closed",
     ("crashed", "closed"): "closed",
+    ("failed", "closed"): "closed",
 }
 
-WITH_PROCESS: Final[frozenset[State]] = frozenset({"starting", "idle", "running"})
-"""The states in which a worker belongs to the conversation."""
+WITH_PROCESS: Final[frozenset[State]] = frozenset({"starting", "idle", "running", "parking"})
+"""The states in which a process belongs to the conversation, or is on its way to it."""
+
+WAITING_FOR_PLACE: Final[frozenset[State]] = frozenset({"new", "parked", "crashed", "failed"})
+"""The states from which a turn brings the conversation a process."""
 
 
 def after(state: State, happening: Happening) -> State:

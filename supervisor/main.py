@@ -11,6 +11,7 @@ from protocol.secrecy import is_secret_name
 from protocol.version import __version__
 from supervisor.doorstep import Doorstep, claim
 from supervisor.launch import NO_PLUGINS, NURSERY, SPAWNED, Lifeline, launch
+from supervisor.limits import Limits
 from supervisor.options import ENGINES, LOG_LEVELS, EngineName, ServerOptions
 
 FORK_IS_SAFE = sys.platform.startswith("linux")
@@ -105,6 +106,14 @@ def _options(arguments: argparse.Namespace, environment: Mapping[str, str], home
         idle_workers=table.idle_workers,
         events=table.events,
         log_level=level,
+        limits=Limits(
+            park_after=table.park_after_s,
+            live_workers=table.live_workers,
+            open_calls=table.open_calls,
+            queued_turns=table.queued_turns,
+            worker_memory=table.worker_memory_mb * 1024 * 1024,
+            hang_after=table.hang_after_s,
+        ),
     )
 
 

@@ -2,6 +2,8 @@
 
 from typing import Literal, NamedTuple, TypeAlias, get_args
 
+from supervisor.limits import Limits
+
 EngineName: TypeAlias = Literal["fork", "spawn"]
 EventMode: TypeAlias = Literal["full", "progress", "off"]
 
@@ -21,3 +23,4 @@ class ServerOptions(NamedTuple):
     events: EventMode = "full"
     """Which `codex/event` notifications are sent."""
     log_level: str = "warning"
+    limits: Limits = Limits()

@@ -18,12 +18,18 @@ class Reception:
     """The open tool calls of one connection."""
 
     def __init__(
-        self, peer: Peer, write: Callable[[bytes], None], conversations: Conversations, with_events: bool
+        self,
+        peer: Peer,
+        write: Callable[[bytes], None],
+        conversations: Conversations,
+        with_events: bool,
+        most_calls: int,
     ) -> None:
         self._peer = peer
         self._write = write
         self._conversations = conversations
         self._with_events = with_events
+        self._most_calls = most_calls
         self._open: dict[RequestId, ToolCall] = {}
         self._tools = {"codex": self._codex, "codex-reply": self._codex_reply}
 
@@ -34,6 +40,10 @@ class Reception:
 
     def call(self, request: Request, params: CallToolParams) -> None:
         """Start a call of a tool that exists. It is answered exactly once, now or later."""
+        if len(self._open) >= self._most_calls:
+            text = f"Codex runtime error: overloaded: {len(self._open)} calls are open already. Try again later."
+            self._write(self._peer.respond(request, failure_result(Failure("overloaded", text))))
+            return
         try:
             self._tools[params.name](request, bytes(params.arguments))
         except ArgumentError as error:

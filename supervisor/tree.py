@@ -10,16 +10,18 @@ import zmq
 from protocol.birth import BrokerBirth, Exited, KeyPair, WorkerBirth
 from protocol.ids import WorkerId, uuid7
 from protocol.mailbox import Ready, ReceivedNotice
+from protocol.mcp import Failure
 from runtime import directory, hardening
 from runtime.admission import Admission
 from supervisor import death
 from supervisor.auth.link import BrokerError, BrokerLink
 from supervisor.conversations import Conversations
+from supervisor.death import Obituaries
 from supervisor.engine import Engine
 from supervisor.mailroom import Mailroom
 from supervisor.options import ServerOptions
-from supervisor.pool import Pool
-from supervisor.restart import BROKER, RestartPolicy
+from supervisor.pool import Order, Pool
+from supervisor.restart import BROKER, POOL, RestartPolicy
 
 log = logging.getLogger(__name__)
 
@@ -50,11 +52,13 @@ class SupervisionTree:
         self._workers: dict[WorkerId, KeyPair] = {}
         self._pool = Pool(options.idle_workers)
         self._broker_policy = RestartPolicy(BROKER)
+        self._pool_policy = RestartPolicy(POOL)
         self._admission = Admission(self._context)
         self._mailroom = Mailroom(self._context, self._admission, self._keys, self._address("mailbox"), self._receive)
         self._broker = BrokerLink(self._context, self._keys, self._address("broker"), self._broker_keys.public)
+        self.obituaries = Obituaries()
         self.conversations = Conversations(
-            self._mailroom, self._take_worker, self._engine.kill, options.config_overrides, user_agent
+            self._mailroom, self, self.obituaries, options.limits, options.config_overrides, user_agent
         )
         self._errands: set[asyncio.Task[None]] = set()
         self._empty = asyncio.Event()
@@ -91,9 +95,18 @@ class SupervisionTree:
         self._context.destroy(linger=0)
         directory.remove(self._directory)
 
-    def _take_worker(self, order: Callable[[WorkerId], None]) -> None:
+    def take(self, order: Order) -> None:
+        """Give a worker to `order`: one that waits, or the next one that gets ready."""
         self._pool.take(order)
         self._replenish()
+
+    def kill(self, worker_id: WorkerId) -> None:
+        """End a worker, and everything it started, at once."""
+        self._engine.kill(worker_id)
+
+    def pid_of(self, worker_id: WorkerId) -> int | None:
+        """Return the process id of a worker that lives."""
+        return self._engine.pid_of(worker_id)
 
     def _replenish(self) -> None:
         """Bear the workers that are missing, while the broker is told of them: a worker it refuses tries again."""
@@ -171,16 +184,34 @@ class SupervisionTree:
         in_pool = self._pool.lost(exited.id)
         self.conversations.lost(exited)
         if not self._closing:
-            if in_pool:
-                log.error("a waiting worker died (%s)", death.cause(exited))
             self._broker.detach((exited.id,))
-            self._replenish()
+            if in_pool:
+                self._waiting_worker_ended(exited)
+            else:
+                self._replenish()
         elif not self._workers:
             self._empty.set()
+
+    def _waiting_worker_ended(self, exited: Exited) -> None:
+        """Replace a worker that died before it had a conversation, unless they all do."""
+        self.obituaries.enter(exited, death.cause(exited), doing="waiting for a conversation")
+        loop = asyncio.get_running_loop()
+        delay = self._pool_policy.on_death(loop.time())
+        log.error("a waiting worker died (%s)", death.cause(exited))
+        if delay is None:
+            cause = death.cause(exited)
+            text = f"Failed to start Codex session: workers die before they can take a conversation ({cause})"
+            self.conversations.fail_waiting(Failure("start_failed", text, death.facts(exited)))
+            delay = POOL.period
+        if delay:
+            loop.call_later(delay, self._replenish)
+        else:
+            self._replenish()
 
     def _broker_ended(self, exited: Exited) -> None:
         if self._closing:
             return
+        self.obituaries.enter(exited, death.cause(exited), doing="serving credentials")
         self._broker.broker_died()
         loop = asyncio.get_running_loop()
         delay = self._broker_policy.on_death(loop.time())

@@ -11,7 +11,9 @@ import zmq
 from protocol.birth import WorkerBirth
 from protocol.errors import GreenroomError
 from protocol.mailbox import (
+    HEARTBEAT,
     Close,
+    Heartbeat,
     Interrupt,
     Open,
     Opened,
@@ -122,7 +124,9 @@ class Actor:
 
     async def _conclude(self, conversation: Conversation, operation: StartTurn, work: "asyncio.Task[Outcome]") -> None:
         """Say how a turn ended, whichever way it did."""
+        beating = asyncio.get_running_loop().create_task(self._beat(conversation, operation), name="heartbeat")
         await asyncio.wait((work,))
+        beating.cancel()
         if work.cancelled():
             outcome = conversation.abandon_turn(operation.turn_id)
         elif (error := work.exception()) is not None:
@@ -140,6 +144,22 @@ class Actor:
             message=outcome.message,
         )
         self._mailbox.notify(notice, outcome.last_message)
+
+    async def _beat(self, conversation: Conversation, operation: StartTurn) -> None:
+        """Give signs of life while a turn runs, unless the supervisor does not take what we send anyway."""
+        while True:
+            await asyncio.sleep(HEARTBEAT)
+            if not self._mailbox.pressed:
+                self._mailbox.notify(
+                    Heartbeat(
+                        conversation_id=operation.conversation_id,
+                        incarnation=operation.incarnation,
+                        turn_id=operation.turn_id,
+                        doing=conversation.doing,
+                        tokens=conversation.tokens_used,
+                        unsent_bytes=self._mailbox.statistics().waiting_bytes,
+                    )
+                )
 
     def _interrupt(self, operation: Interrupt) -> None:
         if self._running is not None and self._running.turn_id == operation.turn_id and self._work is not None:

@@ -70,6 +70,16 @@ class Conversation:
         self._transcript: Transcript | None = None
 
     @property
+    def doing(self) -> str:
+        """What the running turn does at the moment, in words."""
+        return "starting" if self._loop is None else self._loop.doing
+
+    @property
+    def tokens_used(self) -> int:
+        """Tokens of all responses so far."""
+        return self._tokens.total.total_tokens
+
+    @property
     def session_path(self) -> str:
         """Where the conversation is saved."""
         return "" if self._transcript is None else self._transcript.path

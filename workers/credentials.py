@@ -207,7 +207,7 @@ class CredentialsChannel:
         self._timers["again"] = self._loop.call_later(RECONNECT / 1000, self._connect_again)
 
     def _subscribe(self) -> None:
-        """Listen to broadcasts once we are let in; a refusal, which hits both sockets, makes ZeroMQ give up this one."""
+        """Listen to broadcasts once we are let in: a refusal would have made ZeroMQ give up that address too."""
         if self._subscriber is None or not self._must_subscribe:
             return
         self._must_subscribe = False

@@ -108,6 +108,8 @@ class TurnLoop:
         self._show_raw_reasoning = show_raw_reasoning
         self.open_calls: dict[str, tuple[str, float]] = {}
         """Calls that wait for their output: the output's type and the loop's time of their start, by call id."""
+        self.doing = "preparing the request"
+        """In words, for whoever looks in."""
 
     async def run(self) -> str | None:
         """Run to the end and return the agent's last message. Raises `ModelError`; cancelling it stops the turn."""
@@ -127,11 +129,14 @@ class TurnLoop:
 
         def start_over(retry: Retry) -> None:
             response.items.clear()
+            self.doing = "waiting to ask the model again"
             self._tell({"type": "stream_error", "message": retry.text})
 
+        self.doing = "waiting for the model"
         body = self._encoder.body(self._history.encoded_input())
         async with aclosing(self._model.stream(body, start_over)) as batches:
             async for events in batches:
+                self.doing = "reading the model's answer"
                 self._take(events, response)
                 if self._mailbox.pressed:
                     await self._mailbox.drain()
@@ -177,6 +182,7 @@ class TurnLoop:
         self.open_calls = {str(call["call_id"]): (OUTPUTS[str(call["type"])], now()) for call in calls}
         for call in calls:
             self._record.write()
+            self.doing = f"running the tool {call['name']}"
             text = await self._call_tool(call)
             self.answer_call(str(call["call_id"]), text)
 

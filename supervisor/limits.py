@@ -1,0 +1,20 @@
+"""How much one instance may hold and how long it waits: the numbers behind the promise to stay bounded."""
+
+from typing import NamedTuple
+
+
+class Limits(NamedTuple):
+    """Set under `[greenroom]` in config.toml."""
+
+    park_after: float = 300.0
+    """Seconds that a conversation may be idle before its process saves and leaves."""
+    live_workers: int = 200
+    """Conversations that have a process at a time; beyond it the longest idle ones are parked and newcomers wait."""
+    open_calls: int = 2000
+    """Tool calls that wait for their answer at a time; further ones are refused as `overloaded`."""
+    queued_turns: int = 32
+    """Turns that wait in one conversation; further ones are refused as `overloaded`."""
+    worker_memory: int = 2048 * 1024 * 1024
+    """Bytes of resident memory beyond which a worker is killed."""
+    hang_after: float = 60.0
+    """Seconds without a sign of life after which the worker of a running turn is killed."""
