@@ -7,12 +7,12 @@ from typing import Final
 
 from pydantic import BaseModel, ConfigDict
 
-from config.reason import reason
 from config.environment import ShellEnvironmentPolicy
 from config.layers import layered
 from config.models import Effort, ModelFamily, Summary, Verbosity, model_family
 from config.overrides import config_assignments, parse_assignment
-from config.providers import ModelProvider, find_provider
+from config.providers import ModelProvider, TokenCommand, find_provider
+from config.reason import reason
 from config.sandbox import DangerFullAccess, ReadOnly, SandboxPolicy, WorkspaceWrite
 from config.schema import ConfigFile, History, WebSearch
 from config.section import Name, check
@@ -114,6 +114,8 @@ def preload() -> None:
     """
     overrides = ConversationOverrides.model_validate_json("{}")
     _settle(check(ConfigFile, {}), overrides, home=os.sep, cwd=os.sep, environment={})
+    for kind in (ReadOnly, WorkspaceWrite, DangerFullAccess, TokenCommand):
+        kind.model_rebuild()
     base_instructions()
     compaction_prompt()
 

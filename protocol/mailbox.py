@@ -48,8 +48,8 @@ class Open(Addressed):
     wire: ClassVar[bytes] = b"open"
 
     cli_overrides: tuple[str, ...] = ()
-    resume: bool = False
-    """Whether the conversation has a session file to go on from."""
+    resume: Literal["no", "if-saved", "must"] = "no"
+    """Whether to go on from a session file; `if-saved` for a conversation that may have died before it was saved."""
     user_agent: str
     """How the model's servers are told who we are and for whom."""
 

@@ -4,6 +4,12 @@ import os
 import sys
 from collections.abc import Mapping
 
+OWN_VARIABLES = {"PYDANTIC_DISABLE_PLUGINS": "__all__"}
+"""What the environment of our programs has besides the user's, and no other program's may have.
+
+Looking for pydantic plugins takes longer than building all our models.
+"""
+
 
 def spawn(statement: str, environment: Mapping[str, str], inherited: Mapping[int, int]) -> int:
     """Start an isolated interpreter on one statement and return its pid.

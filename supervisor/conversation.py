@@ -2,6 +2,7 @@
 
 from collections import deque
 from dataclasses import dataclass
+from typing import Literal
 
 from protocol.ids import ConversationId, Incarnation, WorkerId
 from supervisor import lifecycle
@@ -19,8 +20,8 @@ class Conversation:
     id: ConversationId
     overrides: bytes
     """What the opening call set, as a JSON object."""
-    resume: bool
-    """Whether there may be a session file to go on from."""
+    resume: Literal["no", "if-saved", "must"]
+    """Whether its next process goes on from a session file (`protocol.mailbox.Open`)."""
     state: lifecycle.State = "new"
     incarnation: Incarnation = NOT_YET
     worker_id: WorkerId | None = None

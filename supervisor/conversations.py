@@ -104,7 +104,7 @@ class Conversations:
 
     def open(self, overrides: bytes) -> Conversation:
         """Enter a new conversation. `overrides` is a JSON object (`config.settings.ConversationOverrides`)."""
-        conversation = Conversation(ConversationId(uuid7()), overrides, resume=False)
+        conversation = Conversation(ConversationId(uuid7()), overrides, resume="no")
         self._table[conversation.id] = conversation
         return conversation
 
@@ -112,7 +112,7 @@ class Conversations:
         """Return a conversation of this run, else enter one that goes on from its session file if there is one."""
         known = self._table.get(conversation_id)
         if known is None:
-            known = self._table[conversation_id] = Conversation(conversation_id, b"{}", resume=True)
+            known = self._table[conversation_id] = Conversation(conversation_id, b"{}", resume="must")
         return known
 
     def submit(self, conversation: Conversation, items: bytes, audience: Audience) -> Turn:
@@ -192,7 +192,7 @@ class Conversations:
         self._release_place(conversation)
         conversation.happen("died")
         if state != "parking":
-            self._mourn(conversation, exited, reason, had_started=state != "starting" or conversation.resume)
+            self._mourn(conversation, exited, reason, had_started=state != "starting")
         self._advance(conversation)
         self._fill_places()
 
@@ -255,10 +255,11 @@ class Conversations:
             user_agent=self._user_agent(),
         )
         self._send(conversation, operation, conversation.overrides)
+        if conversation.resume == "no":
+            conversation.resume = "if-saved"
         self._start_turn(conversation)  # without waiting for `Opened`: the worker takes both in order
 
     def _opened(self, conversation: Conversation) -> None:
-        conversation.resume = True
         conversation.happen("opened")
         if conversation.running is not None:
             conversation.happen("turn_started")

@@ -9,7 +9,7 @@ import socket
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from runtime.spawn import spawn
+from runtime.spawn import OWN_VARIABLES, spawn
 
 DATAGRAM = 1024 * 1024
 """Bytes that one message on a child's channel may have."""
@@ -17,9 +17,6 @@ CONTROL = 3
 """Descriptor of a child's channel to the supervisor."""
 LIFELINE = 4
 """Descriptor of a pipe that nobody writes to: its end of file means that the supervisor is gone."""
-
-NO_PLUGINS = {"PYDANTIC_DISABLE_PLUGINS": "__all__"}
-"""Added to a child's environment and taken out again by it: looking for plugins takes longer than all our models."""
 
 _UNCOLLECTED = "import gc; gc.disable(); "
 """Imports make no garbage worth looking for. Whoever stays turns the collector on again."""
@@ -53,7 +50,7 @@ def launch(statement: str, environment: Mapping[str, str], lifeline: Lifeline) -
     for end in (ours, theirs):
         end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, DATAGRAM)
     with theirs:
-        pid = spawn(statement, environment, {CONTROL: theirs.fileno(), LIFELINE: lifeline.reader})
+        pid = spawn(statement, {**environment, **OWN_VARIABLES}, {CONTROL: theirs.fileno(), LIFELINE: lifeline.reader})
     return Launched(pid, ours)
 
 

@@ -10,7 +10,7 @@ from protocol.errors import ConfigError, GreenroomError
 from protocol.secrecy import is_secret_name
 from protocol.version import __version__
 from supervisor.doorstep import Doorstep, claim
-from supervisor.launch import NO_PLUGINS, NURSERY, SPAWNED, Lifeline, launch
+from supervisor.launch import NURSERY, SPAWNED, Lifeline, launch
 from supervisor.limits import Limits
 from supervisor.options import ENGINES, LOG_LEVELS, EngineName, ServerOptions
 
@@ -62,7 +62,7 @@ def _serve(arguments: argparse.Namespace) -> int:
     environment, home = _environment()
     secrets = {name: value for name, value in environment.items() if is_secret_name(name)}
     options = _options(arguments, environment, home)
-    bare = {name: value for name, value in environment.items() if name not in secrets} | NO_PLUGINS
+    bare = {name: value for name, value in environment.items() if name not in secrets}
     statement = NURSERY if options.engine == "fork" else SPAWNED
     start = partial(launch, statement, bare, Lifeline.create())
     nursery = start() if options.engine == "fork" else None

@@ -6,14 +6,12 @@ import sys
 from typing import NoReturn
 
 from protocol.birth import AnyBirth, BrokerBirth
-from supervisor.launch import LIFELINE, NO_PLUGINS
+from supervisor.launch import LIFELINE
 from workers import entry
 
 
 def become(birth: AnyBirth) -> NoReturn:
     """Live and end as what `birth` says."""
-    for name in NO_PLUGINS:
-        os.environ.pop(name, None)
     signal.set_wakeup_fd(-1)
     for number in (signal.SIGCHLD, signal.SIGTERM):
         signal.signal(number, signal.SIG_DFL)

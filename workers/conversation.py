@@ -15,6 +15,7 @@ from protocol.errors import ConfigError, ModelError, SessionUnknownError
 from protocol.ids import TurnId
 from protocol.mailbox import Open
 from protocol.version import __version__
+from runtime.spawn import OWN_VARIABLES
 from runtime.user_agent import originator
 from workers import event, prompt
 from workers.bearer import ProviderCredentials
@@ -87,7 +88,7 @@ class Conversation:
     async def open(self, overrides: bytes) -> None:
         """Resolve the settings, find the session file, and announce the conversation. Raises `GreenroomError`."""
         given = ConversationOverrides.model_validate_json(overrides)
-        restored, path = self._restore() if self._operation.resume else (None, None)
+        restored, path = self._restore()
         if restored is not None:
             given = _as_before(given, restored)
         self.settings = settings = resolve(self._home, self._operation.cli_overrides, given, os.getcwd(), os.environ)
@@ -121,7 +122,7 @@ class Conversation:
         self._tell(event.user_message(_plain_text(user_items)), keep=True)
         try:
             self._loop = loop = await self._turn_loop(turn_id)
-            transcript.write()
+            transcript.write_soon()
             last = await loop.run()
         except ModelError as error:
             return self._fail(turn_id, error)
@@ -157,11 +158,15 @@ class Conversation:
 
     # Opening
 
-    def _restore(self) -> tuple[Restored, str]:
+    def _restore(self) -> tuple[Restored, str] | tuple[None, None]:
+        if self._operation.resume == "no":
+            return None, None
         path = find(self._home, self._operation.conversation_id)
-        if path is None:
+        if path is not None:
+            return read(path), path
+        if self._operation.resume == "must":
             raise SessionUnknownError(f"no conversation with id: {self._operation.conversation_id}")
-        return read(path), path
+        return None, None
 
     def _session_file(self, path: str | None) -> SessionFile:
         conversation_id, started = self._operation.conversation_id, time.time()
@@ -301,7 +306,7 @@ class Conversation:
     def _command_environment(self) -> dict[str, str]:
         settings = self.settings
         environment = shell_environment(settings.shell_environment_policy, os.environ)
-        for name in settings.provider.credential_variables:
+        for name in settings.provider.credential_variables | OWN_VARIABLES.keys():
             environment.pop(name, None)
         if not network_access(settings):
             environment["CODEX_SANDBOX_NETWORK_DISABLED"] = "1"

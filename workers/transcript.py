@@ -1,5 +1,6 @@
 """What a conversation leaves on disk: its session file, written through to the disk before anybody relies on it."""
 
+import asyncio
 import logging
 from collections.abc import Callable
 
@@ -10,6 +11,9 @@ from workers.session.format import Record, response_item, stored_event
 
 log = logging.getLogger(__name__)
 
+MOMENT = 0.01
+"""Seconds."""
+
 
 class Transcript:
     """The session file as a turn sees it (`workers.turn.Record`). A disk that fails is told, and ends no turn."""
@@ -18,6 +22,7 @@ class Transcript:
         self._file = file
         self._warn = warn
         self._failing = False
+        self._soon: asyncio.TimerHandle | None = None
 
     @property
     def path(self) -> str:
@@ -38,8 +43,14 @@ class Transcript:
         if record is not None:
             self._file.append((record,))
 
+    def write_soon(self) -> None:
+        """Write a moment from now, so that a request to the model that is about to leave need not wait for the disk."""
+        if self._soon is None:
+            self._soon = asyncio.get_running_loop().call_later(MOMENT, self.write)
+
     def write(self) -> None:
         """Return once everything recorded is safe on disk, or the user has been told that it is not."""
+        self._cancel_soon()
         try:
             self._file.commit()
         except (OSError, SessionBusyError) as error:
@@ -52,7 +63,13 @@ class Transcript:
 
     def close(self) -> None:
         """Write what is left and let others write."""
+        self._cancel_soon()
         try:
             self._file.close()
         except (OSError, SessionBusyError) as error:
             log.error("%s: %s", self._file.path, error)
+
+    def _cancel_soon(self) -> None:
+        if self._soon is not None:
+            self._soon.cancel()
+            self._soon = None
