@@ -31,6 +31,8 @@ class GreenroomTable(Section):
     """Turns that wait in one conversation."""
     worker_memory_mb: Annotated[int, Field(ge=128)] = 2048
     """Mebibytes of resident memory beyond which a worker is killed."""
+    approval_timeout_s: Annotated[float, Field(gt=0)] = 600.0
+    """Seconds that the user has for an approval; no answer is a no."""
     hang_after_s: Annotated[float, Field(ge=1)] = 60.0
     """Seconds without a sign of life after which the worker of a running turn is killed."""
 

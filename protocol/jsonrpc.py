@@ -144,6 +144,7 @@ class Peer:
         self.accept_batches = False
         self._lines = LineBuffer(max_line)
         self._open: set[RequestId] = set()
+        self._next_id = 0
 
     @property
     def open_requests(self) -> int:
@@ -174,6 +175,12 @@ class Peer:
         """Return the line that refuses `request`. Raises `LocalProtocolError` if it was answered before."""
         self._close(request)
         return error_line(request.raw_id, code, message, data)
+
+    def request(self, method: str, params: bytes) -> tuple[RequestId, bytes]:
+        """Return a fresh id and the line of a request of ours. Ids count up from 0; `params` is JSON."""
+        request_id = self._next_id
+        self._next_id += 1
+        return request_id, b'{"jsonrpc":"2.0","id":%d,"method":%b,"params":%b}\n' % (request_id, encode(method), params)
 
     def _close(self, request: Request) -> None:
         if request.id not in self._open:

@@ -11,6 +11,7 @@ from typing import ClassVar, Final, Literal, NamedTuple, TypeAlias, TypeVar
 import msgpack  # type: ignore[import-untyped]
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from protocol.elicitation import Decision
 from protocol.errors import ErrorKind, RemoteProtocolError
 from protocol.ids import ConversationId, Incarnation, TurnId, WorkerId
 
@@ -68,6 +69,15 @@ class Interrupt(Addressed):
     wire: ClassVar[bytes] = b"interrupt"
 
     turn_id: TurnId
+
+
+class Decide(Addressed):
+    """Say what became of a question. Answers to questions that are no longer open are ignored."""
+
+    wire: ClassVar[bytes] = b"decide"
+
+    question_id: int
+    decision: Decision
 
 
 class Close(Header):
@@ -128,6 +138,15 @@ class Heartbeat(Addressed):
     """Bytes of events that the supervisor has not taken yet."""
 
 
+class Ask(Addressed):
+    """Ask the client's user. Payload: the question (`protocol.elicitation`). It is withdrawn when its turn ends."""
+
+    wire: ClassVar[bytes] = b"ask"
+
+    turn_id: TurnId
+    question_id: int
+
+
 class TurnEnded(Addressed):
     """The one end of a turn, after its last event. Payload: the last agent message as a JSON string (`""` for none)."""
 
@@ -140,12 +159,14 @@ class TurnEnded(Addressed):
     """The failure in words, or the reason of the abort."""
 
 
-Operation: TypeAlias = Open | StartTurn | Interrupt | Close
-Notice: TypeAlias = Ready | Opened | OpenFailed | Events | Heartbeat | TurnEnded
+Operation: TypeAlias = Open | StartTurn | Interrupt | Decide | Close
+Notice: TypeAlias = Ready | Opened | OpenFailed | Events | Heartbeat | Ask | TurnEnded
 
-OPERATIONS: Final[Mapping[bytes, type[Operation]]] = {kind.wire: kind for kind in (Open, StartTurn, Interrupt, Close)}
+OPERATIONS: Final[Mapping[bytes, type[Operation]]] = {
+    kind.wire: kind for kind in (Open, StartTurn, Interrupt, Decide, Close)
+}
 NOTICES: Final[Mapping[bytes, type[Notice]]] = {
-    kind.wire: kind for kind in (Ready, Opened, OpenFailed, Events, Heartbeat, TurnEnded)
+    kind.wire: kind for kind in (Ready, Opened, OpenFailed, Events, Heartbeat, Ask, TurnEnded)
 }
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 
 from protocol.jsonrpc import Peer
+from supervisor.elicitor import Elicitor
 from supervisor.engine import Engine
 from supervisor.fork_engine import ForkEngine
 from supervisor.launch import Launched
@@ -25,8 +26,13 @@ def make_tree(
 
 
 def make_reception(
-    peer: Peer, write: Callable[[bytes], None], tree: SupervisionTree, options: ServerOptions
+    peer: Peer,
+    write: Callable[[bytes], None],
+    tree: SupervisionTree,
+    options: ServerOptions,
+    can_ask: Callable[[], bool],
 ) -> Reception:
     """Return the reception that takes the client's tool calls to the tree."""
+    elicitor = Elicitor(peer, write, can_ask, options.limits.approval_patience)
     with_events = options.events != "off"
-    return Reception(peer, write, tree.conversations, with_events, options.limits.open_calls)
+    return Reception(peer, write, tree.conversations, elicitor, with_events, options.limits.open_calls)

@@ -3,9 +3,11 @@
 from collections.abc import Callable
 
 from protocol.arguments import CodexArguments, ReplyArguments
+from protocol.elicitation import Decision, request_params
 from protocol.ids import BEFORE_TURNS, ConversationId, TurnId
 from protocol.jsonrpc import Peer, Request, encode
 from protocol.mcp import EventFrame, Failure, failure_result, success_result
+from supervisor.elicitor import CANNOT_ASK, Elicitor, Question
 from supervisor.turn import Turn
 
 
@@ -20,6 +22,8 @@ class ToolCall:
         peer: Peer,
         write: Callable[[bytes], None],
         on_answered: Callable[["ToolCall"], None],
+        elicitor: Elicitor,
+        on_decision: Callable[[Turn, int, Decision], None],
         with_events: bool,
         unknown_text: str,
     ) -> None:
@@ -29,6 +33,10 @@ class ToolCall:
         self._peer = peer
         self._write = write
         self._on_answered = on_answered
+        self._elicitor = elicitor
+        self._on_decision = on_decision
+        self._questions: list[Question] = []
+        self._event_id = event_id
         self._with_events = with_events
         self._unknown_text = unknown_text
         self._start_frame = EventFrame(request.raw_id, conversation_id, BEFORE_TURNS)
@@ -39,6 +47,20 @@ class ToolCall:
         if self._with_events:
             frame = self._start_frame if turn_id == BEFORE_TURNS else self._turn_frame
             self._write(frame.splice(events))
+
+    def asks(self, question_id: int, question: bytes) -> None:
+        """Ask the client's user, or decide at once where the client cannot ask."""
+        turn = self.turn
+        if turn is None:
+            return
+        params = request_params(question, self.request.id, self._event_id, self.conversation_id)
+        asked = self._elicitor.ask(params, lambda decision: self._on_decision(turn, question_id, decision))
+        if asked is not None:
+            self._questions.append(asked)
+            return
+        text = "Approval was needed, but this client cannot ask its user; the answer is no."
+        self.events(turn.id, encode({"type": "background_event", "message": text}))
+        self._on_decision(turn, question_id, CANNOT_ASK)
 
     def succeeded(self, last_message: bytes) -> None:
         """Answer with the agent's last message."""
@@ -58,6 +80,8 @@ class ToolCall:
                 self._answer(failure_result(failure, self.conversation_id))
 
     def _answer(self, result: bytes) -> None:
+        for question in self._questions:
+            question.withdraw("the call has ended")
         self._write(self._peer.respond(self.request, result))
         self._on_answered(self)
 

@@ -7,10 +7,13 @@ from dataclasses import dataclass
 from typing import Protocol, TypedDict, assert_never
 
 from protocol.birth import Exited
+from protocol.elicitation import Decision
 from protocol.ids import BEFORE_TURNS, ConversationId, Incarnation, TurnId, WorkerId, uuid7
 from protocol.mailbox import (
     Addressed,
+    Ask,
     Close,
+    Decide,
     Events,
     Heartbeat,
     Interrupt,
@@ -137,6 +140,12 @@ class Conversations:
             self._send(conversation, Interrupt(**_address(conversation), turn_id=turn.id))
             self._loop.call_later(INTERRUPT_GRACE, self._insist, conversation, conversation.incarnation, turn)
 
+    def decide(self, turn: Turn, question_id: int, decision: Decision) -> None:
+        """Pass on what became of a question; void once the turn has ended."""
+        conversation = self._table.get(turn.conversation_id)
+        if conversation is not None and conversation.running is turn:
+            self._send(conversation, Decide(**_address(conversation), question_id=question_id, decision=decision))
+
     def abort_all(self, reason: str) -> None:
         """Answer every turn, and ask every worker to save and leave; `leaving` then says which."""
         self.leaving = frozenset(self._hosted)
@@ -171,6 +180,9 @@ class Conversations:
                 self._pass_on(conversation, notice, payload)
             case Heartbeat():
                 self._note(conversation, notice)
+            case Ask():
+                if conversation.running is not None and conversation.running.id == notice.turn_id:
+                    conversation.running.audience.asks(notice.question_id, payload)
             case TurnEnded():
                 self._end_turn(conversation, notice, payload)
             case Opened():

@@ -57,6 +57,11 @@ class Front:
         info = self._client.client_info
         return user_agent(__version__, self._environment, (info.name, info.version))
 
+    @property
+    def can_ask(self) -> bool:
+        """Whether the client declared that it can ask its user, or has not introduced itself (spec/wire 3.7)."""
+        return self._client is None or "elicitation" in self._client.capabilities
+
     def receive(self, data: bytes) -> None:
         """Take bytes of the client."""
         for message in self._peer.receive(data):
@@ -94,7 +99,8 @@ class Front:
                 log.warning("a line of the client fits no message: %s", message.reason)
                 self._write(message.reply)
             case Response():
-                log.info("an answer to %r, which we did not ask; ignored", message.id)
+                if self._reception is None or not self._reception.answer(message):
+                    log.info("an answer to %r, which we did not ask; ignored", message.id)
             case Notification():
                 log.debug("notification %s; ignored", message.method)
 

@@ -16,5 +16,7 @@ class Limits(NamedTuple):
     """Turns that wait in one conversation; further ones are refused as `overloaded`."""
     worker_memory: int = 2048 * 1024 * 1024
     """Bytes of resident memory beyond which a worker is killed."""
+    approval_patience: float = 600.0
+    """Seconds that the user has for an approval; no answer is a no."""
     hang_after: float = 60.0
     """Seconds without a sign of life after which the worker of a running turn is killed."""

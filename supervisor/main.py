@@ -112,6 +112,7 @@ def _options(arguments: argparse.Namespace, environment: Mapping[str, str], home
             open_calls=table.open_calls,
             queued_turns=table.queued_turns,
             worker_memory=table.worker_memory_mb * 1024 * 1024,
+            approval_patience=table.approval_timeout_s,
             hang_after=table.hang_after_s,
         ),
     )

@@ -5,11 +5,12 @@ from collections.abc import Callable
 
 from protocol.arguments import ArgumentError, parse_codex, parse_reply
 from protocol.ids import uuid7
-from protocol.jsonrpc import Peer, Request, RequestId
+from protocol.jsonrpc import Peer, Request, RequestId, Response
 from protocol.mcp import CallToolParams, Failure, failure_result
 from supervisor.calls import ToolCall, items_of, overrides_of, unknown_session
 from supervisor.conversation import Conversation
 from supervisor.conversations import Conversations
+from supervisor.elicitor import Elicitor
 
 log = logging.getLogger(__name__)
 
@@ -22,12 +23,14 @@ class Reception:
         peer: Peer,
         write: Callable[[bytes], None],
         conversations: Conversations,
+        elicitor: Elicitor,
         with_events: bool,
         most_calls: int,
     ) -> None:
         self._peer = peer
         self._write = write
         self._conversations = conversations
+        self._elicitor = elicitor
         self._with_events = with_events
         self._most_calls = most_calls
         self._open: dict[RequestId, ToolCall] = {}
@@ -56,6 +59,10 @@ class Reception:
         if call is not None and call.turn is not None:
             self._conversations.interrupt(call.turn)
 
+    def answer(self, response: Response) -> bool:
+        """Take the client's answer to a question; return whether there is such a question."""
+        return self._elicitor.answer(response)
+
     def _codex(self, request: Request, raw_arguments: bytes) -> None:
         arguments = parse_codex(raw_arguments)
         conversation = self._conversations.open(overrides_of(arguments))
@@ -76,6 +83,8 @@ class Reception:
             self._peer,
             self._write,
             self._answered,
+            self._elicitor,
+            self._conversations.decide,
             self._with_events,
             unknown_text,
         )

@@ -79,7 +79,9 @@ class Server:
         self._tree = tree
         await tree.start()
         tree.press(self._pressed)
-        self._front.open_for_calls(lambda peer, write: backstage.make_reception(peer, write, tree, self._options))
+        self._front.open_for_calls(
+            lambda peer, write: backstage.make_reception(peer, write, tree, self._options, lambda: self._front.can_ask)
+        )
 
     def _input_ended(self) -> None:
         self._front.receive_end()

@@ -13,6 +13,9 @@ class Audience(Protocol):
     def events(self, turn_id: TurnId, events: bytes) -> None:
         """Take events of the turn, or of the conversation's start (`turn_id` is then empty), as a worker sent them."""
 
+    def asks(self, question_id: int, question: bytes) -> None:
+        """Take a question for the user, to be answered with `Conversations.decide`; void once the turn has ended."""
+
     def succeeded(self, last_message: bytes) -> None:
         """Take the agent's last message, as a JSON string."""
 

@@ -13,6 +13,7 @@ from protocol.errors import GreenroomError
 from protocol.mailbox import (
     HEARTBEAT,
     Close,
+    Decide,
     Heartbeat,
     Interrupt,
     Open,
@@ -81,6 +82,9 @@ class Actor:
                     await self._start_turn(operation, payload)
                 case Interrupt():
                     self._interrupt(operation)
+                case Decide():
+                    if self._conversation is not None:
+                        self._conversation.settle(operation.question_id, operation.decision)
                 case Close():
                     return
 

@@ -11,9 +11,10 @@ from config.environment import shell_environment
 from config.settings import ConversationOverrides, Settings, resolve
 from config.texts import base_instructions
 from protocol.birth import WorkerBirth
+from protocol.elicitation import Decision
 from protocol.errors import ConfigError, ModelError, SessionUnknownError
-from protocol.ids import TurnId
-from protocol.mailbox import Open
+from protocol.ids import BEFORE_TURNS, TurnId
+from protocol.mailbox import Ask, Open
 from protocol.version import __version__
 from runtime.spawn import OWN_VARIABLES
 from runtime.user_agent import originator
@@ -32,6 +33,7 @@ from workers.model.outcome import error_info
 from workers.model.request import Request, RequestEncoder
 from workers.model.responses import Usage
 from workers.project_doc import Search, read_project_doc
+from workers.questions import Questions
 from workers.session.file import SessionFile, read
 from workers.session.finder import find
 from workers.session.format import session_meta, turn_context
@@ -62,6 +64,8 @@ class Conversation:
         self._mailbox = mailbox
         self._channel = channel
         self._groups = LiveGroups()
+        self._questions = Questions(self._send_question)
+        self._turn_id = BEFORE_TURNS
         self._history = History()
         self._context_told = False
         self._loop: TurnLoop | None = None
@@ -112,6 +116,7 @@ class Conversation:
         """Run one turn to its end. Cancel it to stop it, and then call `abandon_turn`."""
         transcript = self._present_transcript()
         self._started_at = time.time()
+        self._turn_id = turn_id
         self._tell(
             event.task_started(turn_id, round(self._started_at), self.settings.model_family.effective_context_window),
             keep=True,
@@ -143,6 +148,10 @@ class Conversation:
         self._close_open_calls(UNKNOWN_EFFECT)
         text = f"Codex runtime error: internal error ({type(error).__name__}); the log on standard error has more"
         return self._end_in_error(turn_id, Outcome("failed", error_kind="internal", message=text), "other")
+
+    def settle(self, question_id: int, decision: Decision) -> None:
+        """Take the user's decision on a question."""
+        self._questions.settle(question_id, decision)
 
     def kill_commands(self) -> None:
         """Kill whatever the conversation's commands left running."""
@@ -355,6 +364,18 @@ class Conversation:
         """Tell clients of a tool's progress, and let the tool wait while they do not read."""
         self._mailbox.emit(event.encode(told))
         return self._mailbox.drain() if self._mailbox.pressed else None
+
+    def _send_question(self, question_id: int, question: bytes) -> None:
+        operation = self._operation
+        self._mailbox.notify(
+            Ask(
+                conversation_id=operation.conversation_id,
+                incarnation=operation.incarnation,
+                turn_id=self._turn_id,
+                question_id=question_id,
+            ),
+            question,
+        )
 
     def _warn(self, text: str) -> None:
         self._tell({"type": "warning", "message": text})

@@ -1,0 +1,113 @@
+"""Questions to the client's user: `elicitation/create` for commands and patches, and what its answers mean.
+
+Shapes and the acceptance rule are those of spec/wire 3.7: the standard answer (`action`) and the reference's own
+(`decision`) are both taken, and whatever says neither is a refusal.
+"""
+
+from collections.abc import Mapping
+from typing import ClassVar, Final, Literal, TypeAlias
+
+import msgspec
+from pydantic import BaseModel, ConfigDict
+
+METHOD: Final = "elicitation/create"
+
+Verdict: TypeAlias = Literal["approved", "approved_for_session", "denied", "abort"]
+
+
+class Decision(BaseModel):
+    """What became of a question."""
+
+    model_config = ConfigDict(frozen=True, defer_build=True)
+
+    wire: ClassVar[bytes] = b"decision"
+
+    verdict: Verdict
+    reason: str | None = None
+    """Why it was refused, for the model; `None` where the user just said no."""
+
+
+DENIED: Final = Decision(verdict="denied")
+
+_BY_DECISION: Final[Mapping[str, Verdict]] = {
+    "approved": "approved",
+    "approved_for_session": "approved_for_session",
+    "approved_execpolicy_amendment": "approved_for_session",
+    "denied": "denied",
+    "timed_out": "denied",
+    "abort": "abort",
+}
+_BY_ACTION: Final[Mapping[str, Verdict]] = {"accept": "approved", "decline": "denied", "cancel": "denied"}
+
+_encode: Final = msgspec.json.Encoder().encode
+
+
+def exec_params(
+    *,
+    quoted_command: str,
+    command: list[str],
+    cwd: str,
+    call_id: str,
+    parsed_command: list[dict[str, object]],
+) -> dict[str, object]:
+    """Return what is asked before a command runs. `quoted_command` is the argv in shell quoting."""
+    return {
+        "message": f"Allow Codex to run `{quoted_command}` in `{cwd}`?",
+        "requestedSchema": {"type": "object", "properties": {}},
+        "codex_elicitation": "exec-approval",
+        "codex_call_id": call_id,
+        "codex_command": command,
+        "codex_cwd": cwd,
+        "codex_parsed_cmd": parsed_command,
+    }
+
+
+def patch_params(*, changes: dict[str, object], call_id: str, reason: str | None = None) -> dict[str, object]:
+    """Return what is asked before a patch is applied."""
+    question = "Allow Codex to apply proposed code changes?"
+    params: dict[str, object] = {
+        "message": question if reason is None else f"{reason}\n{question}",
+        "requestedSchema": {"type": "object", "properties": {}},
+        "codex_elicitation": "patch-approval",
+        "codex_call_id": call_id,
+        "codex_changes": changes,
+    }
+    return params if reason is None else {**params, "codex_reason": reason}
+
+
+def request_params(question: bytes, call_request_id: int | str, event_id: str, conversation_id: str) -> bytes:
+    """Complete a worker's question with what only the front end knows. `question` is a JSON object."""
+    more = {"codex_mcp_tool_call_id": str(call_request_id), "codex_event_id": event_id, "threadId": conversation_id}
+    return question.rstrip()[:-1] + b"," + _encode(more)[1:]
+
+
+def read_answer(result: bytes | None) -> Decision:
+    """Say what an answer means; `result` is `None` for an error response."""
+    if result is None:
+        return Decision(verdict="denied", reason="the client could not ask the user")
+    try:
+        answer = msgspec.json.decode(result)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return DENIED
+    if not isinstance(answer, dict):
+        return DENIED
+    content = answer.get("content")
+    for given in (answer.get("decision"), content.get("decision") if isinstance(content, dict) else None):
+        decision = _from_decision(given)
+        if decision is not None:
+            return decision
+    verdict = _BY_ACTION.get(str(answer.get("action")), "denied")
+    return Decision(verdict=verdict)
+
+
+def _from_decision(given: object) -> Decision | None:
+    if isinstance(given, str):
+        verdict = _BY_DECISION.get(given)
+        return None if verdict is None else Decision(verdict=verdict)
+    if isinstance(given, dict) and len(given) == 1:
+        name, details = next(iter(given.items()))
+        rejection = details.get("rejection") if isinstance(details, dict) else None
+        verdict = _BY_DECISION.get(str(name))
+        if verdict is not None:
+            return Decision(verdict=verdict, reason=rejection if isinstance(rejection, str) else None)
+    return None
