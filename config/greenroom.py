@@ -1,7 +1,7 @@
 """Our own settings, the table `[greenroom]`: all that the front process needs of the file, and quick to import."""
 
 from collections.abc import Sequence
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NamedTuple, TypeAlias
 
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
@@ -10,6 +10,8 @@ from config.faults import alternatives
 from config.layers import layered
 from config.overrides import parse_assignment
 from config.section import Section, check
+
+PreferredAuth: TypeAlias = Literal["chatgpt", "apikey"]
 
 
 class GreenroomTable(Section):
@@ -50,7 +52,21 @@ class GreenroomTable(Section):
         return table
 
 
-def server_settings(home: str, cli_overrides: Sequence[str]) -> GreenroomTable:
-    """Return the table; the rest of the file is parsed but not checked. Raises `ConfigError`."""
-    table = layered(home, map(parse_assignment, cli_overrides))
-    return check(GreenroomTable, table.get("greenroom", {}), ("greenroom",))
+class _Preference(Section):
+    preferred_auth_method: PreferredAuth = "chatgpt"
+
+
+class ServerSettings(NamedTuple):
+    """What the front process goes by."""
+
+    table: GreenroomTable
+    preferred_auth: PreferredAuth
+    """The top-level key `preferred_auth_method`, which is read once, at the start of the server."""
+
+
+def server_settings(home: str, cli_overrides: Sequence[str]) -> ServerSettings:
+    """Return the front process's settings; the rest of the file is parsed but not checked. Raises `ConfigError`."""
+    file = layered(home, map(parse_assignment, cli_overrides))
+    return ServerSettings(
+        check(GreenroomTable, file.get("greenroom", {}), ("greenroom",)), check(_Preference, file).preferred_auth_method
+    )

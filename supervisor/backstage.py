@@ -1,8 +1,12 @@
 """What `greenroom mcp-server` needs only after the handshake; imported while the client reads the first answer."""
 
+import os
 from collections.abc import Callable, Mapping
 
+from config.settings import ConversationOverrides, resolve
+from protocol.errors import ConfigError
 from protocol.jsonrpc import Peer
+from supervisor.accounts import Accounts
 from supervisor.elicitor import Elicitor
 from supervisor.engine import Engine
 from supervisor.fork_engine import ForkEngine
@@ -19,10 +23,14 @@ def make_engine(nursery: Launched | None, launch: Callable[[], Launched]) -> Eng
 
 
 def make_tree(
-    options: ServerOptions, engine: Engine, secrets: Mapping[str, str], user_agent: Callable[[], str]
+    options: ServerOptions,
+    engine: Engine,
+    environment: Mapping[str, str],
+    secrets: Mapping[str, str],
+    user_agent: Callable[[], str],
 ) -> SupervisionTree:
     """Return the supervision tree, not started yet."""
-    return SupervisionTree(options, engine, secrets, user_agent)
+    return SupervisionTree(options, engine, environment, secrets, user_agent)
 
 
 def make_reception(
@@ -36,3 +44,26 @@ def make_reception(
     elicitor = Elicitor(peer, write, can_ask, options.limits.approval_patience)
     with_events = options.events != "off"
     return Reception(peer, write, tree.conversations, elicitor, with_events, options.limits.open_calls)
+
+
+def make_accounts(
+    peer: Peer,
+    write: Callable[[bytes], None],
+    tree: SupervisionTree,
+    options: ServerOptions,
+    environment: Mapping[str, str],
+) -> Accounts:
+    """Return the credential's methods, and let them hear what the broker has to say."""
+
+    def requires_openai_auth() -> bool | None:
+        try:
+            settings = resolve(
+                options.codex_home, options.config_overrides, ConversationOverrides(), os.getcwd(), environment
+            )
+        except ConfigError:
+            return None
+        return settings.provider.requires_openai_auth
+
+    accounts = Accounts(peer, write, tree.broker, options.preferred_auth, requires_openai_auth)
+    tree.on_broadcast = accounts.heard
+    return accounts

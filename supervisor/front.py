@@ -11,6 +11,7 @@ import msgspec
 
 from protocol import mcp, toolset
 from protocol.jsonrpc import (
+    INTERNAL_ERROR,
     INVALID_PARAMS,
     INVALID_REQUEST,
     METHOD_NOT_FOUND,
@@ -20,6 +21,7 @@ from protocol.jsonrpc import (
     Request,
     Response,
 )
+from protocol.methods import LATER_METHODS
 from protocol.version import __version__
 from runtime.user_agent import user_agent
 
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 Write: TypeAlias = Callable[[bytes], None]
+Handler: TypeAlias = Callable[[Request], None]
 T = TypeVar("T")
 
 
@@ -41,12 +44,12 @@ class Front:
         self._environment = environment
         self._client: mcp.InitializeParams | None = None
         self._reception: Reception | None = None
-        self._early: list[tuple[Request, mcp.CallToolParams]] = []
-        self._methods: Mapping[str, Callable[[Request], None]] = {
+        self._early: list[Request] = []
+        self._methods: dict[str, Handler] = {
             "initialize": self._initialize,
             "ping": self._ping,
             "tools/list": self._list_tools,
-            "tools/call": self._call_tool,
+            **dict.fromkeys(LATER_METHODS, self._early.append),
         }
 
     @property
@@ -76,17 +79,21 @@ class Front:
         """Send from now on with `write`."""
         self._write = write
 
-    def open_for_calls(self, build: "Callable[[Peer, Write], Reception]") -> None:
-        """Let tool calls through, those first that came before. `build` makes the reception around our peer."""
-        self._reception = build(self._peer, self._write)
-        for request, params in self._early:
-            self._reception.call(request, params)
+    def open_backstage(self, build: "Callable[[Peer, Write], tuple[Reception, Mapping[str, Handler]]]") -> None:
+        """Let through what needs the supervision tree, first what came before.
+
+        `build` makes the reception and the handlers of further methods around our peer.
+        """
+        self._reception, handlers = build(self._peer, self._write)
+        self._methods |= {**handlers, "tools/call": self._call_tool}
+        for request in self._early:
+            self._methods[request.method](request)
         self._early.clear()
 
     def refuse_early(self, text: str) -> None:
-        """Answer the calls for which no tree has come up."""
-        for request, _ in self._early:
-            self._write(self._peer.respond(request, mcp.failure_result(mcp.Failure("internal", text))))
+        """Answer what came before the supervision tree, which will not come up."""
+        for request in self._early:
+            self._write(self._peer.fail(request, INTERNAL_ERROR, text))
         self._early.clear()
 
     def _handle(self, message: Request | Notification | Response | Malformed) -> None:
@@ -129,9 +136,7 @@ class Front:
         if params.name not in toolset.TOOL_NAMES:
             failure = mcp.Failure("internal", f"Unknown tool '{params.name}'")
             self._write(self._peer.respond(request, mcp.failure_result(failure)))
-        elif self._reception is None:
-            self._early.append((request, params))
-        else:
+        elif self._reception is not None:
             self._reception.call(request, params)
 
     def _cancel(self, notification: Notification) -> None:
@@ -143,10 +148,10 @@ class Front:
         if self._reception is not None:
             self._reception.cancel(cancelled.request_id)
             return
-        for entry in [entry for entry in self._early if entry[0].id == cancelled.request_id]:
-            self._early.remove(entry)
+        for request in [request for request in self._early if request.id == cancelled.request_id]:
+            self._early.remove(request)
             failure = mcp.Failure("turn_aborted", "Turn aborted: interrupted")
-            self._write(self._peer.respond(entry[0], mcp.failure_result(failure)))
+            self._write(self._peer.respond(request, mcp.failure_result(failure)))
 
     def _unknown(self, request: Request) -> None:
         text = f"method not found: {request.method}"

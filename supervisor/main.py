@@ -14,6 +14,7 @@ from supervisor.launch import NURSERY, SPAWNED, Lifeline, launch
 from supervisor.limits import Limits
 from supervisor.options import ENGINES, LOG_LEVELS, EngineName, ServerOptions
 
+OUR_WORDS = ("greenroom", "preferred_auth_method")
 FORK_IS_SAFE = sys.platform.startswith("linux")
 
 
@@ -90,12 +91,12 @@ def _options(arguments: argparse.Namespace, environment: Mapping[str, str], home
     overrides = tuple(arguments.config)
     defaults = ServerOptions(codex_home=home, engine=arguments.engine or _default_engine(), config_overrides=overrides)
     level = arguments.log_level or _level(environment)
-    if not _mentions_greenroom(home, overrides):
+    if not _concerns_us(home, overrides):
         return ServerOptions(home, defaults.engine, overrides, log_level=level)
     from config.greenroom import server_settings
 
     try:
-        table = server_settings(home, overrides)
+        table, preferred_auth = server_settings(home, overrides)
     except ConfigError as error:  # told again, with its own call, to every conversation that needs the file
         sys.stderr.write(f"greenroom: {error}; going on with defaults\n")
         return ServerOptions(home, defaults.engine, overrides, log_level=level)
@@ -105,6 +106,7 @@ def _options(arguments: argparse.Namespace, environment: Mapping[str, str], home
         config_overrides=overrides,
         idle_workers=table.idle_workers,
         events=table.events,
+        preferred_auth=preferred_auth,
         log_level=level,
         limits=Limits(
             park_after=table.park_after_s,
@@ -127,15 +129,16 @@ def _level(environment: Mapping[str, str]) -> str:
     return level if level in LOG_LEVELS else "warning"
 
 
-def _mentions_greenroom(home: str, overrides: Sequence[str]) -> bool:
-    """Tell whether our own settings can be touched at all: reading them properly costs more than the handshake."""
-    if any("greenroom" in override for override in overrides):
+def _concerns_us(home: str, overrides: Sequence[str]) -> bool:
+    """Tell whether a setting of ours can be there at all: reading them properly takes longer than the handshake."""
+    if any(word in override for override in overrides for word in OUR_WORDS):
         return True
     try:
-        with open(os.path.join(home, "config.toml"), "rb") as file:
-            return b"greenroom" in file.read()
+        with open(os.path.join(home, "config.toml"), encoding="utf-8", errors="replace") as file:
+            text = file.read()
     except OSError:
         return False
+    return any(word in text for word in OUR_WORDS)
 
 
 if __name__ == "__main__":

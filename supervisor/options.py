@@ -5,6 +5,7 @@ from typing import Literal, NamedTuple, TypeAlias, get_args
 from supervisor.limits import Limits
 
 EngineName: TypeAlias = Literal["fork", "spawn"]
+PreferredAuth: TypeAlias = Literal["chatgpt", "apikey"]
 EventMode: TypeAlias = Literal["full", "progress", "off"]
 
 ENGINES: tuple[str, ...] = get_args(EngineName)
@@ -22,5 +23,7 @@ class ServerOptions(NamedTuple):
     """Workers kept waiting in advance."""
     events: EventMode = "full"
     """Which `codex/event` notifications are sent."""
+    preferred_auth: PreferredAuth = "chatgpt"
+    """Which credential is used where there are two (`preferred_auth_method`)."""
     log_level: str = "warning"
     limits: Limits = Limits()

@@ -6,8 +6,10 @@ import signal
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
+from protocol.jsonrpc import Peer
 from runtime import log as logs
 from supervisor.doorstep import Descriptors, Doorstep
 from supervisor.front import Front
@@ -16,6 +18,9 @@ from supervisor.options import ServerOptions
 from supervisor.stdio import StdioTransport
 
 if TYPE_CHECKING:
+    from supervisor.accounts import Accounts
+    from supervisor.front import Handler
+    from supervisor.reception import Reception
     from supervisor.tree import SupervisionTree
 
 log = logging.getLogger(__name__)
@@ -49,6 +54,7 @@ class Server:
         self._stop = asyncio.Event()
         self._pressed = False
         self._tree: SupervisionTree | None = None
+        self._accounts: Accounts | None = None
         self._front = front
         self._transport = StdioTransport(provisions.descriptors, front.receive, self._input_ended, self._feel_pressure)
         front.write_to(self._transport.write)
@@ -66,6 +72,8 @@ class Server:
             await self._stop.wait()
         finally:
             self._front.refuse_early("the server is shutting down")
+            if self._accounts is not None:
+                await self._accounts.close()
             if self._tree is not None:
                 await self._tree.close()
             await self._flush()
@@ -75,13 +83,28 @@ class Server:
         from supervisor import backstage
 
         engine = backstage.make_engine(self._provisions.nursery, self._provisions.launch)
-        tree = backstage.make_tree(self._options, engine, self._provisions.secrets, lambda: self._front.user_agent)
+        tree = backstage.make_tree(
+            self._options,
+            engine,
+            self._provisions.environment,
+            self._provisions.secrets,
+            lambda: self._front.user_agent,
+        )
         self._tree = tree
         await tree.start()
         tree.press(self._pressed)
-        self._front.open_for_calls(
-            lambda peer, write: backstage.make_reception(peer, write, tree, self._options, lambda: self._front.can_ask)
+        self._front.open_backstage(partial(self._build, tree))
+
+    def _build(
+        self, tree: "SupervisionTree", peer: Peer, write: Callable[[bytes], None]
+    ) -> "tuple[Reception, Mapping[str, Handler]]":
+        from supervisor import backstage
+
+        self._accounts = accounts = backstage.make_accounts(
+            peer, write, tree, self._options, self._provisions.environment
         )
+        reception = backstage.make_reception(peer, write, tree, self._options, lambda: self._front.can_ask)
+        return reception, accounts.handlers
 
     def _input_ended(self) -> None:
         self._front.receive_end()

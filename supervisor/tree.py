@@ -8,6 +8,7 @@ from collections.abc import Callable, Coroutine, Mapping
 import zmq
 
 from protocol.birth import BrokerBirth, Exited, KeyPair, WorkerBirth
+from protocol.credentials import AuthProblem, Broadcast
 from protocol.ids import WorkerId, uuid7
 from protocol.mailbox import Ready, ReceivedNotice
 from protocol.mcp import Failure
@@ -39,11 +40,13 @@ class SupervisionTree:
         self,
         options: ServerOptions,
         engine: Engine,
+        environment: Mapping[str, str],
         secrets: Mapping[str, str],
         user_agent: Callable[[], str],
     ) -> None:
         self._options = options
         self._engine = engine
+        self._environment = environment
         self._secrets = dict(secrets)
         self._directory = directory.create(os.environ)
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
@@ -55,7 +58,10 @@ class SupervisionTree:
         self._pool_policy = RestartPolicy(POOL)
         self._admission = Admission(self._context)
         self._mailroom = Mailroom(self._context, self._admission, self._keys, self._address("mailbox"), self._receive)
-        self._broker = BrokerLink(self._context, self._keys, self._address("broker"), self._broker_keys.public)
+        self.on_broadcast: Callable[[Broadcast], None] = lambda _: None
+        self.broker = BrokerLink(
+            self._context, self._keys, self._address("broker"), self._broker_keys.public, self._heard
+        )
         self.obituaries = Obituaries()
         self.conversations = Conversations(
             self._mailroom, self, self.obituaries, options.limits, options.config_overrides, user_agent
@@ -89,7 +95,7 @@ class SupervisionTree:
         self._dismiss_idle()
         await self._wait_until_workers_left()
         await self._engine.close()
-        self._broker.close()
+        self.broker.close()
         self._mailroom.close()
         self._admission.close()
         self._context.destroy(linger=0)
@@ -132,7 +138,7 @@ class SupervisionTree:
     async def _attach(self, newcomers: Mapping[WorkerId, KeyPair]) -> None:
         try:
             async with asyncio.timeout(BROKER_PATIENCE):
-                await self._broker.attach({worker_id: keys.public for worker_id, keys in newcomers.items()})
+                await self.broker.attach({worker_id: keys.public for worker_id, keys in newcomers.items()})
         except (TimeoutError, BrokerError) as error:  # a broker that is being restarted gets all keys at its birth
             log.warning("the auth broker has not let %d workers in (%s)", len(newcomers), error or "no answer")
 
@@ -165,9 +171,19 @@ class SupervisionTree:
                 broadcast_address=self._address("changes"),
                 supervisor_key=self._keys.public,
                 admitted={worker_id: keys.public for worker_id, keys in self._workers.items()},
+                preferred_mode=self._options.preferred_auth,
                 secrets=self._secrets,
+                issuer=self._environment.get("GREENROOM_ISSUER"),
+                refresh_url=self._environment.get("CODEX_REFRESH_TOKEN_URL_OVERRIDE"),
+                revoke_url=self._environment.get("CODEX_REVOKE_TOKEN_URL_OVERRIDE"),
+                client_id=self._environment.get("CODEX_APP_SERVER_LOGIN_CLIENT_ID"),
             )
         )
+
+    def _heard(self, broadcast: Broadcast) -> None:
+        if isinstance(broadcast, AuthProblem):
+            log.error("credentials: %s", broadcast.user_text)
+        self.on_broadcast(broadcast)
 
     def _receive(self, worker_id: WorkerId, received: ReceivedNotice) -> None:
         if isinstance(received.notice, Ready):
@@ -184,7 +200,7 @@ class SupervisionTree:
         in_pool = self._pool.lost(exited.id)
         self.conversations.lost(exited)
         if not self._closing:
-            self._broker.detach((exited.id,))
+            self.broker.detach((exited.id,))
             if in_pool:
                 self._waiting_worker_ended(exited)
             else:
@@ -212,12 +228,12 @@ class SupervisionTree:
         if self._closing:
             return
         self.obituaries.enter(exited, death.cause(exited), doing="serving credentials")
-        self._broker.broker_died()
+        self.broker.broker_died()
         loop = asyncio.get_running_loop()
         delay = self._broker_policy.on_death(loop.time())
         if delay is None:
             log.critical("the auth broker died too often (%s) and is given up", death.cause(exited))
-            self._broker.broker_given_up()
+            self.broker.broker_given_up()
             return
         log.error("the auth broker died (%s); restarting it in %.1f s", death.cause(exited), delay)
         loop.call_later(delay, self._bear_broker_again)
@@ -225,7 +241,7 @@ class SupervisionTree:
     def _bear_broker_again(self) -> None:
         if not self._closing:
             self._bear_broker()
-            self._broker.broker_started()
+            self.broker.broker_started()
 
     def _dismiss_idle(self) -> None:
         """End the workers that host no conversation: they have nothing to save."""

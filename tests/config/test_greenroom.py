@@ -19,28 +19,33 @@ def _fault(home: "Home", text: str) -> str:
 
 
 def test_without_a_file_the_defaults_hold(home: "Home") -> None:
-    assert server_settings(str(home.path), []) == GreenroomTable(engine=None, idle_workers=2, events="full")
+    assert server_settings(str(home.path), []).table == GreenroomTable(engine=None, idle_workers=2, events="full")
 
 
 def test_table_is_read(home: "Home") -> None:
     home.write('[greenroom]\nengine = "spawn"\nidle_workers = 0\nevents = "off"\n')
-    assert server_settings(str(home.path), []) == GreenroomTable(engine="spawn", idle_workers=0, events="off")
+    assert server_settings(str(home.path), []).table == GreenroomTable(engine="spawn", idle_workers=0, events="off")
 
 
 def test_command_line_wins(home: "Home") -> None:
     home.write("[greenroom]\nidle_workers = 0\n")
-    assert server_settings(str(home.path), ["greenroom.idle_workers=7"]).idle_workers == 7
+    assert server_settings(str(home.path), ["greenroom.idle_workers=7"]).table.idle_workers == 7
 
 
 def test_other_faults_of_the_file_do_not_stop_the_server(home: "Home") -> None:
     home.write("model = 5\n[greenroom]\nidle_workers = 1\n")
-    assert server_settings(str(home.path), []).idle_workers == 1
+    assert server_settings(str(home.path), []).table.idle_workers == 1
 
 
 def test_unknown_key_is_refused(home: "Home") -> None:
-    assert _fault(home, "[greenroom]\nidle_worker = 3\n") == (
-        "unknown field `idle_worker`, expected one of `engine`, `idle_workers`, `events`\nin `greenroom`"
-    )
+    fault = _fault(home, "[greenroom]\nidle_worker = 3\n")
+    allowed = ", ".join(f"`{name}`" for name in GreenroomTable.model_fields)
+    assert fault == f"unknown field `idle_worker`, expected one of {allowed}\nin `greenroom`"
+
+
+def test_preferred_credential_is_read_beside_the_table(home: "Home") -> None:
+    home.write('preferred_auth_method = "apikey"\n')
+    assert server_settings(str(home.path), []).preferred_auth == "apikey"
 
 
 @pytest.mark.parametrize(

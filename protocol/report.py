@@ -1,0 +1,269 @@
+"""What a supervisor says of itself, its processes and its conversations: the schema behind `greenroom status`.
+
+Within one version fields are added and never change their meaning; whoever reads passes over those it does not know. A
+field that is `None` is one that the supervisor has not been told, or that does not apply. Times are seconds since the
+epoch and are called `…at`; ages and durations are seconds up to `Report.at`; sizes are bytes.
+
+Statistics are taken over as they are: `PoolFigures.model_validate(pool.statistics())`.
+"""
+
+from typing import Annotated, Final, Literal, TypeAlias
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict
+
+from protocol.credentials import AuthMode, AuthState
+from protocol.ids import ConversationId, Incarnation, TurnId, WorkerId
+from protocol.instance import Instance
+
+MAX_CONVERSATIONS: Final = 200
+"""Conversations that a report lists. Those that have a process or are in trouble come first, then the latest used."""
+MAX_DEATHS: Final = 20
+"""Deaths that a report lists."""
+MAX_TEXT: Final = 400
+"""Characters that a text of a report may have; what is longer is cut."""
+
+ConversationState: TypeAlias = Literal[
+    "new", "starting", "idle", "running", "parking", "parked", "crashed", "failed", "closed"
+]
+"""As in `supervisor.lifecycle`."""
+
+Role: TypeAlias = Literal["supervisor", "nursery", "broker", "worker"]
+
+ProcessState: TypeAlias = Literal["starting", "ready", "hosting", "leaving", "restarting", "given_up"]
+"""`ready`: it does its work, or as a worker waits for a conversation. `hosting`: a worker that has one. `restarting`: it
+died, and another one will take its place. `given_up`: it died too often and no other will come."""
+
+
+def _portable(value: object) -> object:
+    """Cut a text, and replace what stands in it for undecodable bytes, as in the name of a directory."""
+    if not isinstance(value, str):
+        return value
+    text = value if len(value) <= MAX_TEXT else value[: MAX_TEXT - 1] + "…"
+    return text.encode("utf-8", "replace").decode()
+
+
+Text: TypeAlias = Annotated[str, BeforeValidator(_portable)]
+"""A text for people."""
+
+
+class Part(BaseModel):
+    """Base of all parts of a report."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", from_attributes=True, defer_build=True)
+
+
+# Statistics
+
+
+class StdioFigures(Part):
+    """The client's pipe (`supervisor.stdio.StdioStatistics`)."""
+
+    read: int
+    """Bytes read since the start."""
+    written: int
+    """Bytes written since the start."""
+    waiting: int
+    """Bytes that wait for the client to read."""
+
+
+class PortFigures(Part):
+    """The socket that workers are reached through (`runtime.port.PortStatistics`)."""
+
+    received: int
+    """Messages taken."""
+    sent: int
+    """Messages sent."""
+    refused: int
+    """Messages that found a queue full or nobody there."""
+    paused: bool
+    """Whether workers are made to wait because the client does not read."""
+
+
+class PoolFigures(Part):
+    """Workers without a conversation (`supervisor.pool.PoolStatistics`)."""
+
+    waiting: int
+    """Workers that are ready."""
+    expected: int
+    """Workers on their way."""
+    orders: int
+    """Conversations that wait for a worker."""
+
+
+class EngineFigures(Part):
+    """Processes other than the supervisor and the nursery (`supervisor.engine.EngineStatistics`)."""
+
+    born: int
+    exited: int
+    alive: int
+
+
+class ConversationFigures(Part):
+    """The table of conversations (`supervisor.conversations.ConversationsStatistics`)."""
+
+    known: int
+    with_process: int
+    waiting_for_place: int = 0
+    """Conversations that wait until another one is parked."""
+    turns_running: int
+    turns_waiting: int
+
+
+class Statistics(Part):
+    """Counters of the supervisor, one group for each of its parts."""
+
+    stdio: StdioFigures | None = None
+    mailroom: PortFigures | None = None
+    pool: PoolFigures | None = None
+    engine: EngineFigures | None = None
+    conversations: ConversationFigures | None = None
+    open_calls: int | None = None
+    """Tool calls that wait for their answer."""
+
+
+# Processes and conversations
+
+
+class OwnFigures(Part):
+    """What only a process itself can read of itself, because none of ours lets others look into it."""
+
+    uss: int | None = None
+    """Memory that no other process shares."""
+    pss: int | None = None
+    """Memory, what is shared divided among those who share it."""
+    descriptors: int | None = None
+    """Open descriptors."""
+    unsent: int | None = None
+    """Bytes of events that the supervisor has not taken yet."""
+
+
+class ProcessEntry(Part):
+    """A process of ours, as the supervisor knows it."""
+
+    role: Role
+    pid: int | None = None
+    """`None` while it is being born or restarted."""
+    state: ProcessState | None = None
+    worker_id: WorkerId | None = None
+    conversation_id: ConversationId | None = None
+    """The conversation that a worker hosts."""
+    restarts: int | None = None
+    """Deaths that count towards its restart intensity at the moment."""
+    heard_ago: float | None = None
+    """Age of its last sign of life; workers give signs of life only while a turn runs."""
+    own: OwnFigures | None = None
+
+
+class DeathEntry(Part):
+    """How a process of ours died (`supervisor.death.Death`)."""
+
+    at: float
+    process: WorkerId
+    """Which one: the id of a worker, `broker` or `nursery`."""
+    pid: int
+    """0 for one that died before it was born."""
+    cause: Text
+    """In words: a signal, an exit status, or what it was killed for."""
+    signal: int | None = None
+    exit_code: int | None = None
+    max_rss: int
+    """Largest resident memory of its life."""
+    conversation_id: ConversationId | None = None
+    incarnation: Incarnation | None = None
+    doing: Text | None = None
+    """What it was doing, as far as it had said."""
+    log_lines: tuple[Text, ...] = ()
+    """The last that it logged."""
+
+
+class TurnEntry(Part):
+    """The turn that runs."""
+
+    id: TurnId
+    age: float
+    doing: Text | None = None
+    """In words, such as `waiting for the model`."""
+    interrupted: bool = False
+    """Whether it has been asked to end."""
+
+
+class ConversationEntry(Part):
+    """One conversation, with or without a process."""
+
+    id: ConversationId
+    state: ConversationState
+    incarnation: Incarnation
+    """How many processes have hosted it; 0 before the first."""
+    worker_id: WorkerId | None = None
+    pid: int | None = None
+    turn: TurnEntry | None = None
+    """`None` while none runs."""
+    queued: int = 0
+    """Turns that wait for those before them."""
+    tokens: int | None = None
+    """Tokens of all its turns so far."""
+    approvals: int | None = None
+    """Questions to the user that wait for an answer."""
+    restarts: int | None = None
+    """Deaths that count towards its restart intensity at the moment."""
+    idle_for: float | None = None
+    """Seconds since its last turn ended."""
+    last_death: DeathEntry | None = None
+    cwd: Text | None = None
+    model: Text | None = None
+    title: Text | None = None
+    """How it began, in a few words."""
+    session_path: Text | None = None
+
+
+# What holds for the whole instance
+
+
+class ClientEntry(Part):
+    """Who is at the other end of the pipe, as it said itself."""
+
+    name: Text
+    version: Text
+    protocol: str | None = None
+    """The MCP revision that was agreed on."""
+
+
+class CredentialEntry(Part):
+    """Where the auth broker stands. Never holds a token or whose it is."""
+
+    mode: AuthMode
+    state: AuthState
+    time_left: float | None = None
+    """Seconds until the token expires, negative once it has; `None` for a key."""
+    plan_type: str | None = None
+
+
+class LimitFigures(Part):
+    """The limits in force (`supervisor.limits.Limits`)."""
+
+    park_after: float | None = None
+    live_workers: int | None = None
+    open_calls: int | None = None
+    queued_turns: int | None = None
+    worker_memory: int | None = None
+    hang_after: float | None = None
+
+
+class Report(Part):
+    """All of it, as of one moment."""
+
+    version: Literal[1] = 1
+    at: float
+    """When it was made."""
+    instance: Instance
+    client: ClientEntry | None = None
+    statistics: Statistics = Statistics.model_construct()
+    processes: tuple[ProcessEntry, ...] = ()
+    conversations: tuple[ConversationEntry, ...] = ()
+    """At most `MAX_CONVERSATIONS`."""
+    left_out: int = 0
+    """Conversations that are not listed."""
+    deaths: tuple[DeathEntry, ...] = ()
+    """The last that nobody asked for, newest first; at most `MAX_DEATHS`."""
+    credential: CredentialEntry | None = None
+    limits: LimitFigures | None = None

@@ -1,0 +1,184 @@
+"""The methods through which clients see and change the credential (spec/wire 4.10 to 4.12), old and later names alike.
+
+Each request is a task of its own, so that none of them, whatever the issuer does, holds up another one.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from typing import TypeAlias, TypeVar
+
+import msgspec
+
+from protocol.credentials import AuthChanged, AuthMode, AuthProblem, Broadcast, LoginComplete
+from protocol.jsonrpc import INTERNAL_ERROR, INVALID_PARAMS, INVALID_REQUEST, Peer, Request, encode, notification_line
+from supervisor.auth import answers
+from supervisor.auth.link import BrokerError, BrokerLink
+
+Answer: TypeAlias = tuple[answers.Json, list[answers.Notification]]
+"""A result, and what goes out after it."""
+Method: TypeAlias = Callable[[Request], Awaitable[Answer]]
+T = TypeVar("T")
+
+
+class _StatusParams(msgspec.Struct, frozen=True, rename="camel"):
+    include_token: bool | None = None
+    refresh_token: bool | None = None
+
+
+class _KeyParams(msgspec.Struct, frozen=True, rename="camel"):
+    api_key: str
+
+
+class _LoginParams(msgspec.Struct, frozen=True, rename="camel"):
+    type: str
+    api_key: str | None = None
+
+
+class _LoginIdParams(msgspec.Struct, frozen=True, rename="camel"):
+    login_id: str
+
+
+class RefusedError(Exception):
+    """The request is answered with an error."""
+
+    def __init__(self, code: int, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class Accounts:
+    """The credential's methods on one connection."""
+
+    def __init__(
+        self,
+        peer: Peer,
+        write: Callable[[bytes], None],
+        link: BrokerLink,
+        preferred: str,
+        requires_openai_auth: Callable[[], bool | None],
+    ) -> None:
+        self._peer = peer
+        self._write = write
+        self._link = link
+        self._preferred = preferred
+        self._requires_openai_auth = requires_openai_auth
+        self._known: AuthMode = "none"
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._methods: Mapping[str, Method] = {
+            "getAuthStatus": self._get_auth_status,
+            "loginChatGpt": self._login_chatgpt,
+            "cancelLoginChatGpt": self._cancel_login,
+            "loginApiKey": self._login_api_key,
+            "logoutChatGpt": self._logout,
+            "account/read": self._account_read,
+            "account/login/start": self._account_login_start,
+            "account/login/cancel": self._cancel_login,
+            "account/logout": self._logout,
+        }
+        self.handlers: Mapping[str, Callable[[Request], None]] = dict.fromkeys(self._methods, self._start)
+
+    def heard(self, broadcast: Broadcast) -> None:
+        """Tell the client of what happened without its asking."""
+        match broadcast:
+            case LoginComplete():
+                self._notify(answers.after_login(broadcast))
+                self._known = broadcast.mode
+            case AuthChanged():
+                self._notify(answers.after_change(self._known, broadcast))
+                self._known = broadcast.mode
+            case AuthProblem() | _:
+                pass
+
+    async def close(self) -> None:
+        """Answer what is open."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _start(self, request: Request) -> None:
+        task = asyncio.get_running_loop().create_task(self._answer(request), name=request.method)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _answer(self, request: Request) -> None:
+        try:
+            result, notifications = await self._methods[request.method](request)
+        except RefusedError as refusal:
+            self._write(self._peer.fail(request, refusal.code, str(refusal)))
+        except BrokerError as error:
+            text = f"{_FAILURES.get(request.method, request.method + ' failed')}: {error}"
+            self._write(self._peer.fail(request, INTERNAL_ERROR, text))
+        except asyncio.CancelledError:
+            self._write(self._peer.fail(request, INTERNAL_ERROR, "the server is shutting down"))
+            raise
+        else:
+            self._write(self._peer.respond(request, encode(result)))
+            self._notify(notifications)
+
+    def _notify(self, notifications: list[answers.Notification]) -> None:
+        for notification in notifications:
+            self._write(notification_line(notification.method, notification.params))
+
+    async def _get_auth_status(self, request: Request) -> Answer:
+        params = _decode(request, _StatusParams)
+        status = await self._link.status(include_token=bool(params.include_token), refresh=bool(params.refresh_token))
+        self._known = status.mode
+        required = await asyncio.to_thread(self._requires_openai_auth)
+        return answers.auth_status(status, self._preferred, requires_openai_auth=required), []
+
+    async def _account_read(self, request: Request) -> Answer:
+        params = _decode(request, _StatusParams)
+        status = await self._link.status(refresh=bool(params.refresh_token))
+        self._known = status.mode
+        required = await asyncio.to_thread(self._requires_openai_auth)
+        return answers.account(status, requires_openai_auth=required is not False), []
+
+    async def _login_chatgpt(self, _: Request) -> Answer:
+        return answers.login_started(await self._link.login_start()), []
+
+    async def _account_login_start(self, request: Request) -> Answer:
+        params = _decode(request, _LoginParams)
+        match params.type:
+            case "apiKey" if params.api_key is not None:
+                in_force = await self._link.login_api_key(params.api_key)
+                return {"type": "apiKey"}, answers.after_request(in_force)
+            case "chatgpt":
+                return answers.account_login_started(await self._link.login_start()), []
+            case "chatgptDeviceCode":
+                return answers.account_login_started(await self._link.login_start("device")), []
+        raise RefusedError(
+            INVALID_PARAMS, "invalid params: `type` is one of `apiKey` (with `apiKey`), `chatgpt`, `chatgptDeviceCode`"
+        )
+
+    async def _cancel_login(self, request: Request) -> Answer:
+        login_id = _decode(request, _LoginIdParams).login_id
+        if not await self._link.login_cancel(login_id):
+            raise RefusedError(INVALID_REQUEST, f"login id not found: {login_id}")
+        return {}, []
+
+    async def _login_api_key(self, request: Request) -> Answer:
+        in_force = await self._link.login_api_key(_decode(request, _KeyParams).api_key)
+        self._known = in_force.mode
+        return {}, answers.after_request(in_force)
+
+    async def _logout(self, _: Request) -> Answer:
+        in_force = await self._link.logout()
+        self._known = in_force.mode
+        return {}, answers.after_request(in_force)
+
+
+_FAILURES = {
+    "loginChatGpt": "failed to start login server",
+    "account/login/start": "failed to start login",
+    "loginApiKey": "failed to save api key",
+    "logoutChatGpt": "logout failed",
+    "account/logout": "logout failed",
+}
+
+
+def _decode(request: Request, kind: type[T]) -> T:
+    """Decode the params, absent ones as empty. The text of an error does not repeat them: they may hold a key."""
+    try:
+        return msgspec.json.decode(request.params or b"{}", type=kind)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        raise RefusedError(INVALID_PARAMS, f"invalid params for {request.method}") from None
