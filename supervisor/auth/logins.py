@@ -21,7 +21,10 @@ Open = Callable[[], Awaitable[Flow]]
 @dataclass(frozen=True, slots=True)
 class _Login:
     id: str
-    task: asyncio.Task[None]
+    work: asyncio.Task[None]
+    """What waits for the user. Cancelling it is how the login is given up."""
+    life: asyncio.Task[None]
+    """What follows it to its end."""
 
 
 class Logins:
@@ -43,8 +46,9 @@ class Logins:
             await self.cancel()
             flow = await self._flows[question.method]()
             login_id = str(uuid.uuid4())
-            task = asyncio.get_running_loop().create_task(self._live(login_id, flow), name="login")
-            self._active = _Login(login_id, task)
+            loop = asyncio.get_running_loop()
+            work = loop.create_task(flow.run(self._save), name="login")
+            self._active = _Login(login_id, work, loop.create_task(self._follow(login_id, flow, work)))
         return LoginStarted(login_id=login_id, url=flow.url, user_code=flow.user_code)
 
     async def cancel(self, login_id: str | None = None) -> bool:
@@ -55,8 +59,8 @@ class Logins:
         active = self._active
         found = active is not None and login_id in (None, active.id)
         if found and active is not None:
-            active.task.cancel()
-            await asyncio.wait({active.task})
+            active.work.cancel()
+            await asyncio.wait({active.life})
         if login_id is None:
             await self._free_ports()
         return found
@@ -65,26 +69,18 @@ class Logins:
         """End what there is."""
         await self.cancel()
 
-    async def _live(self, login_id: str, flow: Flow) -> None:
-        error: str | None = None
-        try:
-            async with asyncio.timeout(flow.patience):
-                await flow.run(self._save)
-        except asyncio.CancelledError:
-            error = f"Login server error: {NOT_COMPLETED}"
-        except TimeoutError:
-            error = TIMED_OUT
-        except LoginFailedError as failed:
-            error = f"Login server error: {failed}"
-        except Exception:
-            log.exception("a login broke off")
-            error = f"Login server error: {NOT_COMPLETED}"
-        self._active = None
+    async def _follow(self, login_id: str, flow: Flow, work: asyncio.Task[None]) -> None:
+        await asyncio.wait({work}, timeout=flow.patience)
+        error = _error(work)
+        if not work.done():
+            work.cancel()
+            await asyncio.wait({work})
         closing = asyncio.get_running_loop().create_task(flow.close(), name="login-page")
         self._closing.add(closing)
         closing.add_done_callback(self._closing.discard)
         if error is not None:
             await asyncio.wait({closing})
+        self._active = None
         await self._ended(LoginComplete(login_id=login_id, success=error is None, error=error))
 
     async def _free_ports(self) -> None:
@@ -93,3 +89,18 @@ class Logins:
             task.cancel()
         if self._closing:
             await asyncio.wait(self._closing)
+
+
+def _error(work: asyncio.Task[None]) -> str | None:
+    """Return what is said of a login that has ended, or whose time has."""
+    if not work.done():
+        return TIMED_OUT
+    if work.cancelled():
+        return f"Login server error: {NOT_COMPLETED}"
+    failure = work.exception()
+    if failure is None:
+        return None
+    if not isinstance(failure, LoginFailedError):
+        log.error("a login broke off", exc_info=failure)
+        return f"Login server error: {NOT_COMPLETED}"
+    return f"Login server error: {failure}"

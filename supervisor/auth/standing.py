@@ -135,6 +135,8 @@ class Standing:
 
     def reject(self, generation: int) -> None:
         """Note that the model's server refused the token of a generation."""
+        if holding(self.credential) is Holding.KEY:
+            return  # there is no other to be had
         self._rejected = {number for number in self._rejected if number >= generation - 8} | {generation}
 
     def was_forced_lately(self, monotonic: float) -> bool:

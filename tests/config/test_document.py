@@ -1,6 +1,9 @@
 """Promises about reading a TOML file: what is broken is named with its place, and never quoted."""
 
 import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -64,12 +67,28 @@ def test_directory_in_place_of_the_file_is_named(tmp_path: Path) -> None:
         read_document(str(tmp_path))
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")
-def test_forbidden_file_is_named(tmp_path: Path) -> None:
-    path = tmp_path / "config.toml"
-    path.touch(mode=0o000)
-    with pytest.raises(ConfigError, match=f"failed to read {path}: Permission denied"):
-        read_document(str(path))
+def test_forbidden_file_is_named() -> None:
+    with _unprivileged(), tempfile.TemporaryDirectory() as directory:
+        path = Path(directory, "config.toml")
+        path.touch(mode=0o000)
+        with pytest.raises(ConfigError, match=f"failed to read {path}: Permission denied"):
+            read_document(str(path))
+
+
+@contextmanager
+def _unprivileged() -> Iterator[None]:
+    """Root reads everything, so be somebody else for a moment."""
+    if os.geteuid() != 0:
+        yield
+        return
+    before = os.getcwd()
+    os.chdir("/")
+    os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+        os.chdir(before)
 
 
 @given(st.binary(max_size=200))

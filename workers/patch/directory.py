@@ -6,11 +6,11 @@ done relative to the opened directory lands where the check looked.
 
 import os
 from collections.abc import Callable
-from typing import Final
+from typing import Final, TypeAlias
 
 _FLAGS: Final = os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC | getattr(os, "O_PATH", os.O_RDONLY)
 
-OnMade = Callable[[str], object]
+OnMade: TypeAlias = Callable[[str], object]
 
 
 def enter(path: str, on_made: OnMade | None = None) -> int:

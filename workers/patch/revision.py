@@ -96,21 +96,22 @@ def _old(lines: Sequence[MarkedLine]) -> list[str]:
 
 
 def _variants(chunk: Chunk) -> Iterator[_Variant]:
-    """Yield the lines as written, then without empty old lines at their end, which may be there only for the eye.
+    """Yield the lines as written, then without empty lines that the file need not have.
 
-    An empty line that the patch removes, or that has added lines below it, can only be the one that seems to follow the
-    last newline of a file.
+    Kept empty lines at the end of a chunk may be there for the eye only. An empty line that the patch removes, or adds
+    lines below, may be the one that seems to follow the last newline of a file.
     """
-    lines, at_end = chunk.lines, chunk.at_end
-    yield lines, at_end
-    while (last := max((at for at, (mark, _) in enumerate(lines) if mark != "+"), default=-1)) >= 0:
-        mark, text = lines[last]
-        if text.strip():
-            return
-        below = lines[last + 1 :]
-        at_end = at_end or mark == "-" or bool(below)
-        lines = (*lines[:last], *([("+", text)] if mark == " " and below else ()), *below)
-        yield lines, at_end
+    yield chunk.lines, chunk.at_end
+    size = len(chunk.lines)
+    while size and chunk.lines[size - 1][0] == " " and not chunk.lines[size - 1][1].strip():
+        size -= 1
+    lines = chunk.lines[:size]
+    if size < len(chunk.lines):
+        yield lines, chunk.at_end
+    last = max((at for at, (mark, _) in enumerate(lines) if mark != "+"), default=-1)
+    if last >= 0 and not lines[last][1].strip():
+        added: tuple[MarkedLine, ...] = (("+", ""),) if lines[last][0] == " " else ()
+        yield (*lines[:last], *added, *lines[last + 1 :]), True
 
 
 class _Written:

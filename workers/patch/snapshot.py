@@ -23,7 +23,7 @@ class Snapshot:
     """A file, or a symlink, at one moment."""
 
     mode: str
-    """`100644`, `100755` or, for a symlink, `120000`."""
+    """`100644`, `100755` where its owner may execute it, or `120000` for a symlink."""
     blob: str
     """The SHA-1 id of its bytes; `NO_BLOB` where they may not be read."""
     text: str | None
@@ -55,7 +55,7 @@ def _take(directory: int, name: str) -> Snapshot | None:
         return _small("120000", os.fsencode(os.readlink(name, dir_fd=directory)))
     if not stat.S_ISREG(status.st_mode):
         return None
-    mode = "100755" if status.st_mode & 0o111 else "100644"
+    mode = "100755" if status.st_mode & stat.S_IXUSR else "100644"
     try:
         descriptor = os.open(name, _READING, dir_fd=directory)
     except PermissionError:

@@ -1,7 +1,7 @@
 """Says "everything below here but these" to Landlock, which knows no "but": by naming all the others.
 
-What is left out cannot be reached by another name either, since Landlock judges a file by the directories above it. What
-appears later beside something left out has no rights: nobody has named it.
+What is left out cannot be reached by another name either, since Landlock judges a file by the directories above it.
+What appears later beside something left out has no rights: nobody has named it.
 """
 
 import os

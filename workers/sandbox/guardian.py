@@ -15,9 +15,9 @@ from typing import NoReturn, TypeAlias
 
 from runtime import hardening
 from runtime.child import Ending
-from workers.sandbox import features
+from workers.sandbox import features, words
 from workers.sandbox.program import begin
-from workers.sandbox.words import LONGEST, Deserted, Failed, Kill, Report, Send, Started, encode, read_order, read_request
+from workers.sandbox.words import Deserted, Failed, Kill, Report, Send, Started
 
 _Note: TypeAlias = Callable[[int, int, int], None]
 """Is told of a death: pid, status, largest resident memory in the kernel's unit."""
@@ -33,7 +33,7 @@ def guard(control: socket.socket, request: int, streams: tuple[int, int, int]) -
         deserted = not guardian.start(request, streams) or guardian.watch()
     finally:
         if not deserted:
-            _end_descendants()
+            end_descendants()
         os._exit(0)
 
 
@@ -44,7 +44,7 @@ class _Guardian:
         self._pid = 0
 
     def start(self, request_file: int, streams: tuple[int, int, int]) -> bool:
-        request = read_request(_content(request_file))
+        request = words.read_request(_content(request_file))
         limits: tuple[str, ...] = ()
         if request.confinement is not None:
             offered = features.probe()
@@ -79,15 +79,15 @@ class _Guardian:
         return True
 
     def _obey(self) -> bool:
-        data = self._control.recv(LONGEST)
+        data = self._control.recv(words.LONGEST)
         if not data:
             return False
-        match read_order(data):
+        match words.read_order(data):
             case Send(number):
                 if self._pid:
                     _send(number, self._pid)
             case Kill():
-                _end_descendants(self._note)
+                end_descendants(self._note)
         return True
 
     def _reap(self) -> bool:
@@ -108,35 +108,44 @@ class _Guardian:
 
     def _tell(self, report: Report) -> None:
         with contextlib.suppress(OSError):  # nobody listens any more: the next look at the control says so
-            self._control.send(encode(report))
+            self._control.send(words.encode(report))
 
 
-def _end_descendants(note: _Note = lambda *_: None) -> None:
+def end_descendants(note: _Note = lambda *_: None) -> None:
     """Kill everything that comes from here, and wait until it is gone.
 
-    What is born while we look has a parent that we kill; that death wakes us, and the next look finds the orphan.
+    What is born while we look has a parent that we kill, and with that death comes to us, where the next look finds it.
     """
-    while True:
-        for pid in _descendants():
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.kill(pid, signal.SIGKILL)
-        try:
-            pid, status, usage = os.wait4(-1, 0)
-        except ChildProcessError:
-            return
-        note(pid, status, usage.ru_maxrss)
+    with contextlib.suppress(ChildProcessError):
+        while True:
+            killed = _kill_descendants()
+            while True:
+                pid, status, usage = os.wait4(-1, 0)
+                note(pid, status, usage.ru_maxrss)
+                killed.discard(pid)
+                if not killed:
+                    break
 
 
-def _descendants() -> list[int]:
-    """Return the pids of all living descendants, children before grandchildren."""
-    children: dict[int, list[int]] = {}
+def _kill_descendants() -> set[int]:
+    """Kill all living descendants; return those that only we can bury."""
+    families: dict[int, list[int]] = {}
     for name in os.listdir("/proc"):
         if name.isdigit() and (parent := _parent_of_living(name)) is not None:
-            children.setdefault(parent, []).append(int(name))
-    found = list(children.get(os.getpid(), ()))
+            families.setdefault(parent, []).append(int(name))
+    ours = families.get(os.getpid(), [])
+    found = list(ours)
     for pid in found:
-        found += children.get(pid, ())
-    return found
+        found += families.get(pid, ())
+    return {pid for pid in found if _kill(pid)} & set(ours)
+
+
+def _kill(pid: int) -> bool:
+    try:
+        os.kill(pid, signal.SIGKILL)
+    except (ProcessLookupError, PermissionError):
+        return False
+    return True
 
 
 def _parent_of_living(pid: str) -> int | None:

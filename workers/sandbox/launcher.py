@@ -20,10 +20,10 @@ from typing import ClassVar
 
 from protocol.errors import ErrorKind, GreenroomError
 from runtime.child import Ending, watch
-from workers.sandbox import zygote
+from workers.sandbox import words, zygote
 from workers.sandbox.features import SandboxUnavailableError
 from workers.sandbox.policy import Confinement
-from workers.sandbox.words import LONGEST, Deserted, Failed, Kill, Order, Request, Send, Started, encode, read_report
+from workers.sandbox.words import Deserted, Failed, Kill, Order, Request, Send, Started
 
 
 class LauncherLostError(GreenroomError):
@@ -108,11 +108,11 @@ class Child:
     def _order(self, order: Order) -> None:
         if not self.is_gone:
             with contextlib.suppress(OSError):  # the guardian is gone; `_listen` finds that
-                self._control.send(encode(order))
+                self._control.send(words.encode(order))
 
     def _listen(self) -> None:
         try:
-            data = self._control.recv(LONGEST)
+            data = self._control.recv(words.LONGEST)
         except BlockingIOError:
             return
         except OSError:
@@ -120,7 +120,7 @@ class Child:
         if not data:
             self._lose()
             return
-        match read_report(data):
+        match words.read_report(data):
             case Started() | Failed() as outcome:
                 self._begun.set_result(outcome)
             case Ending() as ending:
@@ -227,7 +227,7 @@ class Launcher:
     async def _hand_over(self, child: Child, request: Request, streams: tuple[int | None, int, int]) -> None:
         kind = zygote.FREE if request.confinement is None else zygote.CONFINED
         stdin, stdout, stderr = streams
-        with child.guardian_end as control, _memory_file(encode(request)) as file, _null_or(stdin) as source:
+        with child.guardian_end as control, _memory_file(words.encode(request)) as file, _null_or(stdin) as source:
             await self._pass(kind, [control.fileno(), file, source, stdout, stderr])
 
     async def _pass(self, kind: bytes, descriptors: list[int]) -> None:
@@ -239,7 +239,7 @@ class Launcher:
                 await _writable(self._channel)
             except (BrokenPipeError, ConnectionResetError) as error:
                 raise LauncherLostError(
-                    "the process that starts this conversation's commands is gone; resume the conversation for a new one"
+                    "the process that starts this conversation's commands is gone; resume the conversation"
                 ) from error
 
 

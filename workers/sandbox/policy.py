@@ -1,6 +1,6 @@
 """Turns a sandbox policy and the facts of a conversation into what a command may touch.
 
-Free of I/O, but for `Confinement.resolved`. Where a command happens to start plays no part: it never widens what may be written.
+Free of I/O, but for `Confinement.resolved`. Where a command starts plays no part: it never widens what may be written.
 """
 
 import contextlib
@@ -12,7 +12,7 @@ from typing import Final, TypeVar
 from config.sandbox import DangerFullAccess, ReadOnly, SandboxPolicy, WorkspaceWrite
 
 CONTROL_NAMES: Final = (".git", ".codex", ".agents")
-"""Entries of a writable root that steer programs run outside the sandbox later, so that commands may not change them."""
+"""Entries of a writable root that steer programs outside the sandbox, so that commands may not change them."""
 
 SECRET_NAMES: Final = ("auth.json*", ".auth.*", ".credentials*", ".env")
 """Entries of the Codex home that hold credentials, their locks and their temporary files."""
@@ -70,7 +70,7 @@ class Confinement:
 
     def may_write(self, path: str) -> bool:
         """Judge a path, absolute or not, by its text alone: symbolic links are the kernel's to judge."""
-        plain = os.path.normpath(path)
+        plain = _normal(path)
         if not os.path.isabs(plain) or any(hidden.holds(plain) for hidden in self.hidden):
             return False
         depths = {True: _deepest(plain, self.writable), False: _deepest(plain, self.protected)}
@@ -117,26 +117,31 @@ def _roots(policy: WorkspaceWrite, surroundings: Surroundings) -> tuple[str, ...
     if surroundings.tmpdir and not policy.exclude_tmpdir_env_var:
         roots.append(os.path.join(surroundings.cwd, surroundings.tmpdir))
     sealed = [surroundings.runtime_directory, *_sessions(surroundings)]
-    plain = map(os.path.normpath, roots)
+    plain = map(_normal, roots)
     return _unique(root for root in plain if not any(is_within(root, place) for place in sealed))
 
 
 def _protected(roots: Iterable[str], configured: Iterable[str], surroundings: Surroundings) -> tuple[str, ...]:
     """Return what stays as it is. What the configuration lists by name is writable, unless it holds sessions."""
-    home = os.path.normpath(surroundings.codex_home)
-    listed = {os.path.normpath(os.path.join(surroundings.cwd, root)) for root in configured}
+    home = _normal(surroundings.codex_home)
+    listed = {_normal(os.path.join(surroundings.cwd, root)) for root in configured}
     controls = [os.path.join(root, name) for root in roots for name in CONTROL_NAMES]
     return _unique([*(path for path in controls if path not in listed), home, *_sessions(surroundings)])
 
 
 def _sessions(surroundings: Surroundings) -> list[str]:
-    home = os.path.normpath(surroundings.codex_home)
+    home = _normal(surroundings.codex_home)
     return [os.path.join(home, name) for name in SESSION_NAMES]
 
 
 def is_within(path: str, directory: str) -> bool:
     """Say whether a normal path is the directory or lies below it."""
     return path == directory or path.startswith(directory.rstrip(os.sep) + os.sep)
+
+
+def _normal(path: str) -> str:
+    """Take `.`, `..` and surplus slashes out of a path."""
+    return "/" + os.path.normpath(path).lstrip("/") if os.path.isabs(path) else os.path.normpath(path)
 
 
 def _deepest(path: str, directories: Iterable[str]) -> int:

@@ -1,4 +1,4 @@
-"""The same rules for macOS, as a profile for `sandbox-exec`. Written from its documentation, NOT tested on the platform.
+"""The same rules for macOS, as a profile for `sandbox-exec`. Written from documentation, NOT tested on the platform.
 
 The last rule that matches decides, so what is refused below something allowed comes after it.
 """

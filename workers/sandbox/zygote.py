@@ -3,7 +3,6 @@
 A worker that has threads of ZeroMQ cannot fork safely, and the larger it has grown the longer that would take.
 """
 
-import contextlib
 import gc
 import os
 import signal
@@ -11,8 +10,8 @@ import socket
 from typing import Final, NoReturn
 
 from runtime import hardening
-from workers.sandbox import features
-from workers.sandbox.guardian import guard
+from workers.sandbox import enforcement
+from workers.sandbox.guardian import end_descendants, guard
 
 CONFINED: Final = b"c"
 FREE: Final = b"f"
@@ -27,6 +26,8 @@ def live(channel: socket.socket) -> NoReturn:
         _settle(channel)
         while _serve(channel):
             pass
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        end_descendants()
     finally:
         os._exit(0)
 
@@ -34,6 +35,7 @@ def live(channel: socket.socket) -> NoReturn:
 def _settle(channel: socket.socket) -> None:
     os.setsid()
     hardening.set_name("gr-zygote")
+    hardening.adopt_orphans()  # of a guardian that is killed
     signal.set_wakeup_fd(-1)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, signal.SIG_IGN)  # it goes when its worker does, and not before the commands
@@ -57,8 +59,7 @@ def _serve(channel: socket.socket) -> bool:
     if not kind:
         return False
     if kind == CONFINED:
-        with contextlib.suppress(OSError):
-            features.probe()  # known from here on to all guardians
+        enforcement.prepare()
     if len(descriptors) == DESCRIPTORS and os.fork() == 0:
         _guard(channel, descriptors)
     for descriptor in descriptors:

@@ -3,6 +3,7 @@
 import random
 from itertools import pairwise
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -71,7 +72,7 @@ def _longest_common(old: list[str], new: list[str]) -> int:
     return row[-1]
 
 
-def test_what_would_cost_too_much_is_replaced_as_a_whole(monkeypatch) -> None:  # type: ignore[no-untyped-def]
+def test_what_would_cost_too_much_is_replaced_as_a_whole(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(alignment, "_STEPS", 10_000)
     chance = random.Random(1)
     old, new = ([chance.choice("01") for _ in range(5_000)] for _ in range(2))

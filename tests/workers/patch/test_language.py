@@ -200,11 +200,13 @@ LINES = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\n\
 PATHS = st.text(st.characters(categories=["L", "N"], include_characters="._-/ "), min_size=1, max_size=12).filter(
     lambda path: path == path.strip()
 )
+ReadChunk = tuple[tuple[str, ...], tuple[tuple[str, str], ...], bool]
+"""Headers, lines and end-of-file mark of a chunk."""
 MARKED = st.lists(st.tuples(st.sampled_from(" +-"), LINES), min_size=1, max_size=6).map(tuple)
 
 
 @st.composite
-def _written_chunk(draw: st.DrawFn) -> tuple[list[str], tuple[tuple[str, ...], tuple[tuple[str, str], ...], bool]]:
+def _written_chunk(draw: st.DrawFn) -> tuple[list[str], ReadChunk]:
     headers = draw(st.lists(LINES.filter(str.strip), max_size=3))
     lines, at_end = draw(MARKED), draw(st.booleans())
     written = [f"@@ {header}" for header in headers] or ["@@"]
@@ -213,7 +215,9 @@ def _written_chunk(draw: st.DrawFn) -> tuple[list[str], tuple[tuple[str, ...], t
 
 
 @given(PATHS, PATHS | st.none(), st.lists(_written_chunk(), min_size=1, max_size=4))
-def test_what_is_written_by_the_rules_is_read_as_it_was_meant(path, move_to, written) -> None:  # type: ignore[no-untyped-def]
+def test_what_is_written_by_the_rules_is_read_as_it_was_meant(
+    path: str, move_to: str | None, written: list[tuple[list[str], ReadChunk]]
+) -> None:
     lines = [f"*** Update File: {path}"] + [f"*** Move to: {move_to}"] * (move_to is not None)
     [section] = sections(*lines, *(line for chunk, _ in written for line in chunk))
     assert isinstance(section, UpdateFile)

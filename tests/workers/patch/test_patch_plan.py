@@ -232,7 +232,7 @@ def test_the_effects_are_what_carrying_out_the_sections_one_by_one_would_give(
         except PatchError:
             one_by_one = False
             break
-        expected = {path: content for path, content in (expected | changes).items() if content is not None}  # type: ignore[misc]
+        expected = {path: content for path, content in (expected | changes).items() if content is not None}
     try:
         made = plan(names, *(line for section in sections for line in section))
     except PatchError:

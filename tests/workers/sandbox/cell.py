@@ -2,9 +2,9 @@
 
 import asyncio
 import contextlib
-import errno
 import multiprocessing.connection
 import os
+import select
 import shutil
 import signal
 import socket
@@ -15,15 +15,18 @@ from dataclasses import dataclass, field, replace
 from multiprocessing.connection import Connection
 from typing import Literal, TypeAlias
 
+import psutil
+
 from config.sandbox import DangerFullAccess, ReadOnly, SandboxPolicy, WorkspaceWrite
 from runtime import hardening
-from workers.sandbox import features
+from workers.sandbox import features, kernel
 from workers.sandbox.launcher import Launcher
 from workers.sandbox.policy import Confinement, Surroundings, confine
 
 NOBODY = 65534
 SYSTEM_PATH = "/usr/local/bin:/usr/bin:/bin"
 PYTHON = shutil.which("python3", path=SYSTEM_PATH)
+_PR_SET_CHILD_SUBREAPER = 36
 PATIENCE = 20
 """Seconds after which a test that waits has failed."""
 
@@ -263,25 +266,37 @@ async def _obey(launcher: Launcher, place: Place, order: Order) -> Result:
         )
     finally:
         os.close(writer)
-    with open(reader, "rb") as pipe:
-        if order.stay:
-            output = await asyncio.to_thread(pipe.readline)
-            ending = await child.wait()
-        else:
-            ending = await child.wait()
-            child.kill()
-            await child.wait_gone()
-            output = pipe.read()
+    if order.stay:
+        output = await asyncio.to_thread(os.read, reader, 4096)
+        ending = await child.wait()
+        os.close(reader)
+    else:
+        ending = await child.wait()
+        child.kill()
+        await child.wait_gone()
+        output = _all_of(reader)
     return Result(ending.returncode, output.decode(errors="replace"), child.limits)
+
+
+def _all_of(reader: int) -> bytes:
+    with open(reader, "rb") as pipe:
+        return pipe.read()
 
 
 def wait_for_end(pidfd: int) -> None:
     """Wait for the end of a process that is not ours to bury."""
-    import select
-
     ready, _, _ = select.select([pidfd], [], [], PATIENCE)
     assert ready, "the process lives on"
 
 
-def error_name(number: int) -> str:
-    return errno.errorcode[number]
+@contextlib.contextmanager
+def adopting() -> Iterator[None]:
+    """Bury what a killed worker leaves behind, as the nursery does."""
+    kernel.prctl(_PR_SET_CHILD_SUBREAPER, 1)
+    try:
+        yield
+    finally:
+        for child in psutil.Process().children():
+            if child.name().startswith("gr-"):
+                os.waitpid(child.pid, 0)
+        kernel.prctl(_PR_SET_CHILD_SUBREAPER, 0)

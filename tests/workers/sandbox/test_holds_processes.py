@@ -1,11 +1,11 @@
-"""Promises about processes: what a confined command cannot do to ours, and that none of its own stays. Shown by trying."""
+"""Promises about processes: what a confined command cannot do to ours, and that none of its own stays."""
 
 import os
 import signal
 
 import pytest
 
-from tests.workers.sandbox.cell import Cell, Mode, cell, wait_for_end
+from tests.workers.sandbox.cell import Cell, Mode, adopting, cell, wait_for_end
 
 CONFINED: list[Mode] = ["read-only", "workspace-write", "online"]
 
@@ -34,7 +34,7 @@ os.wait()
         "open('/proc/{pid}/environ').read()",
         "open('/proc/{pid}/mem', 'rb')",
         "open('/proc/{pid}/maps').read()",
-        "os.listdir('/proc/{pid}/fd')",
+        "os.readlink('/proc/{pid}/fd/0')",
         "open('/proc/{pid}/fd/0')",
         "os.readlink('/proc/{pid}/cwd')",
         "os.listdir('/proc/{pid}/root')",
@@ -108,7 +108,7 @@ def test_daemon_ends_when_its_command_is_killed(inside: Cell, mode: Mode) -> Non
 
 @pytest.mark.parametrize("mode", [*CONFINED, "free"])
 def test_daemon_ends_when_its_worker_is_killed(mode: Mode) -> None:
-    with cell("user") as dying:
+    with adopting(), cell("user") as dying:
         pid = int(dying.python(DAEMON, mode, stay=True).output)
         daemon = os.pidfd_open(pid)
         os.kill(dying.pid, signal.SIGKILL)
