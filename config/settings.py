@@ -7,7 +7,7 @@ from typing import Final
 
 from pydantic import BaseModel, ConfigDict
 
-from config.environment import ShellEnvironmentPolicy
+from config.environment import ShellEnvironmentPolicy, shell_environment
 from config.layers import layered
 from config.models import Effort, ModelFamily, Summary, Verbosity, model_family
 from config.overrides import config_assignments, parse_assignment
@@ -116,6 +116,7 @@ def preload() -> None:
     _settle(check(ConfigFile, {}), overrides, home=os.sep, cwd=os.sep, environment={})
     for kind in (ReadOnly, WorkspaceWrite, DangerFullAccess, TokenCommand):
         kind.model_rebuild()
+    shell_environment(ShellEnvironmentPolicy(), {"": ""})
     base_instructions()
     compaction_prompt()
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import resource  # noqa: F401 - os.wait4 imports it otherwise, in every process anew
 import sys
 import threading
 from collections.abc import Callable

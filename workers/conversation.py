@@ -4,6 +4,7 @@ import logging
 import os
 import time
 from collections.abc import Awaitable
+from functools import cached_property
 
 import msgspec
 
@@ -140,7 +141,7 @@ class Conversation:
         self._tell(
             event.turn_aborted(turn_id, INTERRUPTED, round(self._started_at), time.time() - self._started_at), keep=True
         )
-        self._present_transcript().write()
+        self._present_transcript().save()
         return Outcome("aborted", message=INTERRUPTED)
 
     def break_turn(self, turn_id: TurnId, error: BaseException) -> Outcome:
@@ -271,7 +272,7 @@ class Conversation:
         context = ToolContext(
             emit=self._emit,
             cwd=self.settings.cwd,
-            environment=self._command_environment(),
+            environment=self._command_environment,
             turn_id=turn_id,
             sandbox=self.settings.sandbox_policy.type,
             approval=self.settings.approval_policy,
@@ -312,6 +313,7 @@ class Conversation:
         )
         return ModelClient(endpoint, self._credentials, self._operation.conversation_id)
 
+    @cached_property
     def _command_environment(self) -> dict[str, str]:
         settings = self.settings
         environment = shell_environment(settings.shell_environment_policy, os.environ)
@@ -340,7 +342,7 @@ class Conversation:
         told = event.task_complete(turn_id, last, round(self._started_at), duration)
         transcript = self._present_transcript()
         transcript.event(told)
-        transcript.write()
+        transcript.save()
         self._tell(told)
 
     def _close_open_calls(self, text: str) -> None:

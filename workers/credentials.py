@@ -255,6 +255,6 @@ def _curve(socket: "zmq.Socket[bytes]", birth: WorkerBirth) -> "zmq.Socket[bytes
     socket.curve_secretkey = birth.keys.secret.encode()
     socket.setsockopt(zmq.RECONNECT_IVL, RECONNECT)
     socket.setsockopt(zmq.RECONNECT_IVL_MAX, RECONNECT_LONGEST)
-    if socket.socket_type == zmq.SUB:
+    if socket.type == zmq.SUB:
         socket.setsockopt(zmq.SUBSCRIBE, AuthChanged.wire)
     return socket

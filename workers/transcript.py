@@ -44,22 +44,17 @@ class Transcript:
             self._file.append((record,))
 
     def write_soon(self) -> None:
-        """Write a moment from now, so that a request to the model that is about to leave need not wait for the disk."""
+        """Write a moment from now, so that a request to the model that is about to leave need not wait for it."""
         if self._soon is None:
             self._soon = asyncio.get_running_loop().call_later(MOMENT, self.write)
 
     def write(self) -> None:
+        """Hand over to the operating system what was recorded, so that it survives the death of this process."""
+        self._attempt(self._file.flush)
+
+    def save(self) -> None:
         """Return once everything recorded is safe on disk, or the user has been told that it is not."""
-        self._cancel_soon()
-        try:
-            self._file.commit()
-        except (OSError, SessionBusyError) as error:
-            if not self._failing:
-                log.error("%s: %s", self._file.path, error)
-                self._warn(f"The conversation cannot be saved to {self._file.path}: {error}. It goes on unsaved.")
-            self._failing = True
-        else:
-            self._failing = False
+        self._attempt(self._file.commit)
 
     def close(self) -> None:
         """Write what is left and let others write."""
@@ -68,6 +63,18 @@ class Transcript:
             self._file.close()
         except (OSError, SessionBusyError) as error:
             log.error("%s: %s", self._file.path, error)
+
+    def _attempt(self, write: Callable[[], None]) -> None:
+        self._cancel_soon()
+        try:
+            write()
+        except (OSError, SessionBusyError) as error:
+            if not self._failing:
+                log.error("%s: %s", self._file.path, error)
+                self._warn(f"The conversation cannot be saved to {self._file.path}: {error}. It goes on unsaved.")
+            self._failing = True
+        else:
+            self._failing = False
 
     def _cancel_soon(self) -> None:
         if self._soon is not None:

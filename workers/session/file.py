@@ -108,13 +108,16 @@ class SessionFile:
         the next commit, which goes on at the very byte.
         """
         with self._committing:
-            self._collect()
-            if self._descriptor < 0:
-                if not (self._begun and self._unwritten):
-                    return
-                self._make()
-            self._write()
-            self._sync()
+            if self._write_out():
+                self._sync()
+
+    def flush(self) -> None:
+        """Hand what was appended to the operating system: it then survives our death, though not the machine's.
+
+        Raises as `commit` does.
+        """
+        with self._committing:
+            self._write_out()
 
     def close(self) -> None:
         """Commit, then give the file up to other writers. It is given up also where the commit raises."""
@@ -123,6 +126,16 @@ class SessionFile:
         finally:
             with self._committing:
                 self._release()
+
+    def _write_out(self) -> bool:
+        """Write everything; return false where there is no file yet and nothing to begin one with."""
+        self._collect()
+        if self._descriptor < 0:
+            if not (self._begun and self._unwritten):
+                return False
+            self._make()
+        self._write()
+        return True
 
     def _collect(self) -> None:
         with self._appending:

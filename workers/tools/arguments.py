@@ -1,5 +1,6 @@
 """Reads the arguments that the model gave a tool; what is wrong with them is said to the model."""
 
+from functools import cache
 from typing import Final, TypeVar
 
 import msgspec
@@ -11,9 +12,14 @@ T = TypeVar("T")
 PREFIX: Final = "failed to parse function arguments: "
 
 
+@cache
+def _decoder(form: type[T]) -> msgspec.json.Decoder[T]:
+    return msgspec.json.Decoder(form)
+
+
 def parse(arguments: str, form: type[T]) -> T:
     """Decode JSON arguments into their form. Raises `ToolFailure` with what the model should know."""
     try:
-        return msgspec.json.decode(arguments, type=form)
+        return _decoder(form).decode(arguments)
     except (msgspec.MsgspecError, UnicodeError) as error:
         raise ToolFailure(f"{PREFIX}{error}") from error
