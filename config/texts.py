@@ -13,6 +13,11 @@ def compaction_prompt() -> str:
     return _text("compaction.md")
 
 
+def patch_language() -> str:
+    """Return how the language of patches is described to the model."""
+    return _text("apply_patch.md")
+
+
 @cache
 def _text(name: str) -> str:
     from importlib.resources import files

@@ -17,9 +17,8 @@ from typing import NoReturn
 from protocol.birth import AnyBirth, Born, Exited, GiveBirth, NurseryReady, datagram, read_datagram
 from protocol.ids import WorkerId
 from runtime import child, hardening, log
-from runtime.http import tls_context
 from supervisor.launch import CONTROL, DATAGRAM
-from supervisor.roles import become
+from supervisor.roles import become, complete_worker
 
 QUIET_MS = 500
 """Milliseconds without an order after which there is time for what only later children need."""
@@ -43,7 +42,8 @@ class Nursery:
         while True:
             ready = {descriptor for descriptor, _ in poll.poll(quiet)}
             if not ready:
-                tls_context()
+                complete_worker()
+                gc.freeze()
                 quiet = None
             if wakeup in ready:
                 os.read(wakeup, 4096)

@@ -32,3 +32,7 @@ def become(birth: AnyBirth) -> NoReturn:
     finally:
         sys.stderr.flush()
         os._exit(status)  # what the fork server registered to run at exit is not ours to run
+
+
+complete_worker = entry.complete
+"""Import the rest of what workers need; for a process that forks them, in a quiet moment."""

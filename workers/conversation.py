@@ -4,7 +4,7 @@ import logging
 import os
 import time
 from collections.abc import Awaitable
-from functools import cached_property
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -21,8 +21,6 @@ from runtime.spawn import OWN_VARIABLES
 from runtime.user_agent import originator
 from workers import event, prompt
 from workers.bearer import ProviderCredentials
-from workers.commands.capture import Budget
-from workers.commands.groups import LiveGroups
 from workers.context import context_items, network_access
 from workers.credentials import CredentialsChannel
 from workers.history import History
@@ -40,11 +38,12 @@ from workers.session.finder import find
 from workers.session.format import session_meta, turn_context
 from workers.session.restored import Restored
 from workers.tokens import TokenCount
-from workers.tools import registry
 from workers.tools.catalog import definitions
-from workers.tools.context import ToolContext
 from workers.transcript import Transcript
 from workers.turn import Outcome, TurnLoop
+
+if TYPE_CHECKING:
+    from workers.toolbox import Toolbox
 
 log = logging.getLogger(__name__)
 
@@ -62,9 +61,10 @@ class Conversation:
     def __init__(self, operation: Open, birth: WorkerBirth, mailbox: Mailbox, channel: CredentialsChannel) -> None:
         self._operation = operation
         self._home = birth.codex_home
+        self._runtime_directory = os.path.dirname(birth.mailbox_address.removeprefix("ipc://"))
         self._mailbox = mailbox
         self._channel = channel
-        self._groups = LiveGroups()
+        self._toolbox: Toolbox | None = None
         self._questions = Questions(self._send_question)
         self._turn_id = BEFORE_TURNS
         self._history = History()
@@ -156,11 +156,13 @@ class Conversation:
 
     def kill_commands(self) -> None:
         """Kill whatever the conversation's commands left running."""
-        self._groups.kill_all()
+        if self._toolbox is not None:
+            self._toolbox.kill_all()
 
     async def close(self) -> None:
         """End every process of the conversation, and save what is not saved yet."""
-        self._groups.kill_all()
+        if self._toolbox is not None:
+            await self._toolbox.close()
         if self._client is not None:
             await self._client.aclose()
         if self._transcript is not None:
@@ -212,7 +214,11 @@ class Conversation:
                 model=settings.model,
                 conversation_id=self._operation.conversation_id,
                 instructions=self._instructions,
-                tools=definitions(settings.include_plan_tool),
+                tools=definitions(
+                    include_plan=settings.include_plan_tool,
+                    may_escalate=settings.approval_policy == "on-request"
+                    and settings.sandbox_policy.type != "danger-full-access",
+                ),
                 parallel_tool_calls=False,
                 supports_reasoning=settings.model_family.supports_reasoning,
                 effort=settings.reasoning_effort,
@@ -220,6 +226,30 @@ class Conversation:
                 verbosity=settings.verbosity,
             )
         )
+
+    def _present_toolbox(self) -> "Toolbox":
+        if self._toolbox is None:
+            from workers.sandbox.policy import Surroundings
+            from workers.toolbox import Toolbox
+
+            settings = self.settings
+            environment = self._command_environment()
+            surroundings = Surroundings(
+                cwd=settings.cwd,
+                codex_home=settings.home,
+                runtime_directory=self._runtime_directory,
+                tmpdir=environment.get("TMPDIR", ""),
+            )
+            self._toolbox = Toolbox(
+                settings.approval_policy,
+                settings.sandbox_policy,
+                surroundings,
+                environment,
+                settings.tool_output_token_limit,
+                self._questions.ask,
+                self._emit,
+            )
+        return self._toolbox
 
     def _announce(self) -> None:
         settings = self.settings
@@ -269,20 +299,9 @@ class Conversation:
         if self._client is None:
             self._client = await self._model_client()
         self._credentials.begin_turn()
-        context = ToolContext(
-            emit=self._emit,
-            cwd=self.settings.cwd,
-            environment=self._command_environment,
-            turn_id=turn_id,
-            sandbox=self.settings.sandbox_policy.type,
-            approval=self.settings.approval_policy,
-            groups=self._groups,
-            budget=Budget.of_tokens(self.settings.tool_output_token_limit),
-        )
 
         async def call_tool(call: JsonObject) -> str:
-            output = await registry.call(str(call["name"]), str(call["call_id"]), str(call["arguments"]), context)
-            return output.text
+            return await self._present_toolbox().call(turn_id, call)
 
         return TurnLoop(
             self._client,
@@ -313,7 +332,6 @@ class Conversation:
         )
         return ModelClient(endpoint, self._credentials, self._operation.conversation_id)
 
-    @cached_property
     def _command_environment(self) -> dict[str, str]:
         settings = self.settings
         environment = shell_environment(settings.shell_environment_policy, os.environ)

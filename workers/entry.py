@@ -7,12 +7,20 @@ from protocol.birth import WorkerBirth
 from protocol.credentials import Hello, Welcome
 from protocol.mailbox import Events, Open, Opened, Ready, StartTurn, TurnEnded
 from runtime import hardening, log
+from runtime.http import tls_context
 from workers.actor import Actor
 
 # Whoever forks workers has imported this, so that all of them share the result.
 settings.preload()
 for message in (Open, StartTurn, Ready, Opened, Events, TurnEnded, Hello, Welcome, WorkerBirth):
     message.model_rebuild()
+
+
+def complete() -> None:
+    """Import what a conversation needs only later, for the children that are still to be forked."""
+    import workers.toolbox  # noqa: F401
+
+    tls_context()
 
 
 def main(birth: WorkerBirth, lifeline: int) -> None:

@@ -14,41 +14,24 @@ import contextlib
 import math
 import os
 import signal
-import subprocess
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
-from runtime.child import Ending, watch
+from runtime.child import Ending
 from workers.commands.capture import Captured, HeadTail
-from workers.commands.groups import LiveGroups
+from workers.commands.command import Command
 from workers.commands.pipes import Pipes, StreamName
+from workers.commands.starter import Starter
 
 OnOutput: TypeAlias = Callable[[StreamName, bytes], Awaitable[None] | None]
 
-CAPTURE_SIZE: Final = 64 * 1024
 DRAIN_SECONDS: Final = 0.1
 """How long the pipes may stay open after the command has ended, or was killed."""
 DEATH_SECONDS: Final = 1.0
 """How long a killed command may take to die before the call no longer waits for it."""
 _PIPE_CAPACITY: Final = 64 * 1024
-
-
-@dataclass(frozen=True, slots=True)
-class Command:
-    """What to run, and where."""
-
-    argv: tuple[str, ...]
-    """The program is looked up in the `PATH` of `environment`."""
-    cwd: str
-    """Absolute."""
-    environment: Mapping[str, str]
-    """All of it: nothing is inherited."""
-    timeout: float
-    """Seconds."""
-    capture_size: int = CAPTURE_SIZE
-    """Bytes kept of each of the three outputs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,15 +53,16 @@ class Finished:
     """Why it was not started; then nothing ran."""
 
 
-async def run(command: Command, on_output: OnOutput, groups: LiveGroups) -> Finished:
+async def run(command: Command, on_output: OnOutput, starter: Starter) -> Finished:
     """Run a command and report each read of its output once, in the order read.
 
     An `on_output` that returns an awaitable holds up the reading until that is done, and so the command. When this call
-    is cancelled, or `on_output` raises, the group is killed before the exception goes on.
+    is cancelled, or `on_output` raises, the command is killed before the exception goes on.
     """
     recording = _Recording(command.capture_size, on_output)
+    attempt = _Attempt(command)
     try:
-        attempt = _Attempt(command, groups)
+        await attempt.start(starter)
     except (OSError, ValueError) as error:
         return recording.finished(spawn_error=_explain(command, error))
     try:
@@ -121,22 +105,28 @@ class _Recording:
 
 
 class _Attempt:
-    """One started command: its process, its pipes and its deadlines."""
+    """One command on its way: its process, its pipes and its deadlines."""
 
-    def __init__(self, command: Command, groups: LiveGroups) -> None:
-        """Start it. Raises `OSError` or `ValueError` where that cannot be done."""
+    def __init__(self, command: Command) -> None:
         self._loop = asyncio.get_running_loop()
-        self._groups = groups
-        self._process, self._pipes = _spawn(command)
+        self._command = command
         self.returncode: int | None = None
         self.timed_out = False
         self.over = asyncio.Event()
         """Set when the command is reaped, or was killed and cannot be waited for any longer."""
         self._stop_at = math.inf
         self._timers: list[asyncio.TimerHandle] = []
-        groups.add(self._process.pid)
-        self._watch()
-        self._after(command.timeout, self._expire)
+
+    async def start(self, starter: Starter) -> None:
+        """Start it. Raises `OSError` or `ValueError` where that cannot be done."""
+        with contextlib.ExitStack() as ours, contextlib.ExitStack() as theirs:
+            (out, out_end), (err, err_end) = (_pipe(ours, theirs) for _ in range(2))
+            self._running = await starter.start(self._command, out_end, err_end, self._ended)
+            ours.pop_all()
+        self._pipes = Pipes({out: "stdout", err: "stderr"})
+        self._after(self._command.timeout, self._expire)
+        if self.over.is_set():
+            self._stop_soon()
 
     async def relay(self, recording: _Recording) -> None:
         """Hand on all output until the pipes end, or a moment after the command has.
@@ -161,7 +151,7 @@ class _Attempt:
         """Leave nothing behind: kill the group where the command still runs, and give up the pipes."""
         try:
             if not self.over.is_set():
-                self._groups.kill(self._process.pid)
+                self._running.kill()
                 self._after(DEATH_SECONDS, self.over.set)
                 await self.over.wait()
         finally:
@@ -172,28 +162,18 @@ class _Attempt:
             timer.cancel()
         self._pipes.close()
 
-    def _watch(self) -> None:
-        try:
-            watch(self._process.pid, self._ended)
-        except OSError:
-            self._groups.kill(self._process.pid)
-            self._process.wait()
-            self._groups.release(self._process.pid)
-            self._give_up()
-            raise
-
     def _expire(self) -> None:
         if not self.over.is_set():
             self.timed_out = True
-            self._groups.kill(self._process.pid)
+            self._running.kill()
             self._stop_soon()
             self._after(DEATH_SECONDS, self.over.set)
 
     def _ended(self, ending: Ending) -> None:
-        self.returncode = self._process.returncode = ending.returncode
-        self._groups.release(self._process.pid)
+        self.returncode = ending.returncode
         self.over.set()
-        self._stop_soon()
+        if self._timers:
+            self._stop_soon()
 
     def _stop_soon(self) -> None:
         self._stop_at = min(self._stop_at, self._loop.time() + DRAIN_SECONDS)
@@ -201,24 +181,6 @@ class _Attempt:
 
     def _after(self, seconds: float, call: Callable[[], None]) -> None:
         self._timers.append(self._loop.call_later(seconds, call))
-
-
-def _spawn(command: Command) -> tuple[subprocess.Popen[bytes], Pipes]:
-    if not command.argv:
-        raise ValueError("command args are empty")
-    with contextlib.ExitStack() as ours, contextlib.ExitStack() as theirs:
-        (out, out_end), (err, err_end) = (_pipe(ours, theirs) for _ in range(2))
-        process = subprocess.Popen(
-            command.argv,
-            cwd=command.cwd,
-            env=command.environment,
-            stdin=subprocess.DEVNULL,
-            stdout=out_end,
-            stderr=err_end,
-            start_new_session=True,
-        )
-        ours.pop_all()
-    return process, Pipes({out: "stdout", err: "stderr"})
 
 
 def _pipe(ours: contextlib.ExitStack, theirs: contextlib.ExitStack) -> tuple[int, int]:

@@ -21,7 +21,8 @@ _LATER: Final = {
 }
 _NARROW: Final = (
     "where something is protected below a writable directory, nothing can be created directly in that directory, "
-    "because this system lets its users make no mount namespaces ({reason})"
+    "because this system lets its users make no mount namespaces ({reason})",
+    "modes, owners, times and attributes of the user's files can be changed everywhere, for the same reason",
 )
 
 
@@ -58,11 +59,14 @@ class Features:
         }
         return tuple(name for name, there in wanted.items() if not there)
 
-    def limits(self) -> tuple[str, ...]:
-        """Return what a sandbox on this system does not hold, or holds at a price."""
+    def limits(self, *, writes: bool) -> tuple[str, ...]:
+        """Return what a sandbox on this system does not hold, or holds at a price.
+
+        `writes`: whether it lets a command write anywhere.
+        """
         older = tuple(text for version, text in _LATER.items() if self.landlock_abi < version)
-        narrow = () if self.separate_views else (_NARROW.format(reason=self.namespaces_refused),)
-        return (*older, *narrow)
+        narrow = () if self.separate_views or not writes else _NARROW
+        return (*older, *(text.format(reason=self.namespaces_refused) for text in narrow))
 
     def require(self) -> None:
         """Raise `SandboxUnavailableError` unless commands can be confined."""

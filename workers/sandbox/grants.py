@@ -17,6 +17,9 @@ ListDirectory: TypeAlias = Callable[[str], list[str]]
 DEVICES: Final = ("null", "zero", "full", "random", "urandom", "tty", "ptmx")
 """Devices that a command may use, in any sandbox."""
 
+KERNEL: Final = tuple(map(Hidden, ("/dev", "/proc", "/sys")))
+"""What is not meant where somebody makes the whole disk writable."""
+
 SHARED_MEMORY: Final = "/dev/shm"
 
 
@@ -30,7 +33,11 @@ def grants(confinement: Confinement, list_directory: ListDirectory, *, separate:
     apart = [hidden for hidden in confinement.hidden if not (separate and _is_writable(hidden, confinement))]
     readable = except_for([*apart, Hidden("/dev")], "/", list_directory)
     holes = [] if separate else [*confinement.hidden, *map(_as_hole, confinement.protected)]
-    writable = [place for root in confinement.writable for place in except_for(holes, root, list_directory)]
+    writable = [
+        place
+        for root in confinement.writable
+        for place in except_for([*holes, *KERNEL] if root == "/" else holes, root, list_directory)
+    ]
     if separate and writable:
         writable.append(SHARED_MEMORY)
     return [

@@ -11,26 +11,35 @@ import select
 import signal
 import socket
 from collections.abc import Callable
-from typing import NoReturn, TypeAlias
+from typing import Final, NoReturn, TypeAlias
 
 from runtime import hardening
 from runtime.child import Ending
 from workers.sandbox import features, words
-from workers.sandbox.program import begin
+from workers.sandbox.program import Embryo
 from workers.sandbox.words import Deserted, Failed, Kill, Report, Send, Started
+
+DESCRIPTORS: Final = 5
+"""What a guardian is handed: its end of the channel to the launcher, the request, and the three streams."""
 
 _Note: TypeAlias = Callable[[int, int, int], None]
 """Is told of a death: pid, status, largest resident memory in the kernel's unit."""
 
 
-def guard(control: socket.socket, request: int, streams: tuple[int, int, int]) -> NoReturn:
-    """Live as the guardian of the command that the file `request` describes. Never returns."""
+def guard(zygote: socket.socket) -> NoReturn:
+    """Live as the guardian of the command that the zygote will hand over, if ever. Never returns."""
     hardening.set_name("gr-guardian")
     hardening.adopt_orphans()
-    guardian = _Guardian(control)
     deserted = False
     try:
-        deserted = not guardian.start(request, streams) or guardian.watch()
+        wakeup = _signal_pipe()
+        embryo = Embryo.fork()
+        with zygote:
+            _, descriptors, _, _ = socket.recv_fds(zygote, 1, DESCRIPTORS)
+        if len(descriptors) == DESCRIPTORS:
+            control, request, stdin, stdout, stderr = descriptors
+            guardian = _Guardian(socket.socket(fileno=control), embryo, wakeup)
+            deserted = guardian.start(request, (stdin, stdout, stderr)) and guardian.watch()
     finally:
         if not deserted:
             end_descendants()
@@ -38,30 +47,33 @@ def guard(control: socket.socket, request: int, streams: tuple[int, int, int]) -
 
 
 class _Guardian:
-    def __init__(self, control: socket.socket) -> None:
+    def __init__(self, control: socket.socket, embryo: Embryo, wakeup: int) -> None:
         self._control = control
-        self._wakeup = _signal_pipe()
+        self._wakeup = wakeup
+        self._embryo = embryo
         self._pid = 0
+        """The command while it lives, else 0."""
 
     def start(self, request_file: int, streams: tuple[int, int, int]) -> bool:
-        request = words.read_request(_content(request_file))
+        """Have the command run, and say whether it does."""
         limits: tuple[str, ...] = ()
-        if request.confinement is not None:
+        confinement = words.read_request(words.content(request_file)).confinement
+        if confinement is not None:
             offered = features.probe()
             try:
                 offered.require()
             except features.SandboxUnavailableError as error:
                 self._tell(Failed("sandbox", None, str(error)))
                 return False
-            limits = offered.limits()
-        outcome = begin(request, streams)
+            limits = offered.limits(writes=bool(confinement.writable))
+        failed = self._embryo.become(request_file, streams)
         for descriptor in (request_file, *streams):
             os.close(descriptor)
-        if isinstance(outcome, Failed):
-            self._tell(outcome)
+        if failed is not None:
+            self._tell(failed)
             return False
-        self._pid = outcome
-        self._tell(Started(outcome, limits))
+        self._pid = self._embryo.pid
+        self._tell(Started(self._pid, limits))
         return True
 
     def watch(self) -> bool:
@@ -160,10 +172,6 @@ def _parent_of_living(pid: str) -> int | None:
 def _send(number: int, group: int) -> None:
     with contextlib.suppress(ProcessLookupError):
         os.killpg(group, number)
-
-
-def _content(file: int) -> bytes:
-    return os.pread(file, os.fstat(file).st_size, 0)
 
 
 def _signal_pipe() -> int:

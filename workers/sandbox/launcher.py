@@ -149,6 +149,7 @@ class Launcher:
         self._channel = channel
         self._children: set[Child] = set()
         self._started = 0
+        self._sending = asyncio.Lock()
 
     @classmethod
     def fork(cls) -> "Launcher":
@@ -160,6 +161,14 @@ class Launcher:
         theirs.close()
         ours.setblocking(False)
         return cls(pid, ours)
+
+    def warm(self) -> None:
+        """Expect commands: keep what the next one needs at hand. For the start of a turn."""
+        self._hint(zygote.WARM)
+
+    def cool(self) -> None:
+        """Expect none: give up what `warm` keeps. For the end of a turn."""
+        self._hint(zygote.COOL)
 
     async def spawn(
         self,
@@ -221,6 +230,10 @@ class Launcher:
         self._channel.close()
         await _buried(self._pid)
 
+    def _hint(self, kind: bytes) -> None:
+        with contextlib.suppress(OSError):  # a launcher that is busy or lost loses nothing by it
+            self._channel.send(kind)
+
     def _forget_gone(self) -> None:
         self._children = {child for child in self._children if not child.is_gone}
 
@@ -228,7 +241,8 @@ class Launcher:
         kind = zygote.FREE if request.confinement is None else zygote.CONFINED
         stdin, stdout, stderr = streams
         with child.guardian_end as control, _memory_file(words.encode(request)) as file, _null_or(stdin) as source:
-            await self._pass(kind, [control.fileno(), file, source, stdout, stderr])
+            async with self._sending:
+                await self._pass(kind, [control.fileno(), file, source, stdout, stderr])
 
     async def _pass(self, kind: bytes, descriptors: list[int]) -> None:
         while True:

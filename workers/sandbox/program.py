@@ -1,45 +1,75 @@
-"""Starts the program of a command: the steps between fork and exec."""
+"""Becomes the program of a command: an embryo is forked in advance, and told later what to become."""
 
 import fcntl
 import os
 import pickle
 import signal
+import socket
 import termios
+from dataclasses import dataclass
 from typing import Final, Literal, NoReturn, TypeAlias
 
-from workers.sandbox import enforcement, features, kernel
+from workers.sandbox import enforcement, features, kernel, words
 from workers.sandbox.words import Failed, Request
 
 _Obstacle: TypeAlias = Literal["sandbox", "directory", "program"]
 
-_ERROR_PIPE: Final = 3
+_ANSWER: Final = 3
+"""The descriptor on which a program that cannot be run says so. An exec closes it."""
 _NOT_STARTED: Final = 127
+_CHANGED_SIGNALS: Final = (signal.SIGCHLD, signal.SIGPIPE, signal.SIGXFSZ, signal.SIGINT, signal.SIGTERM)
+"""Those that Python, the zygote or the guardian handle or ignore; the zygote has reset all others."""
 
 
-def begin(request: Request, streams: tuple[int, int, int]) -> int | Failed:
-    """Fork, confine, and run the program. Returns its pid, or why it does not run."""
-    guardian = os.getpid()
-    reader, writer = os.pipe()
-    pid = os.fork()
-    if pid == 0:
-        _become(request, streams, writer, guardian)
-    os.close(writer)
-    with open(reader, "rb") as answer:
-        failure = answer.read()
-    if not failure:
-        return pid
-    os.waitpid(pid, 0)
-    failed = pickle.loads(failure)
-    assert isinstance(failed, Failed)
-    return failed
+@dataclass(frozen=True, slots=True)
+class Embryo:
+    """A child of this process that waits to become a program."""
+
+    pid: int
+    _channel: socket.socket
+
+    @classmethod
+    def fork(cls) -> "Embryo":
+        """Fork one."""
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        parent = os.getpid()
+        pid = os.fork()
+        if pid == 0:
+            ours.close()
+            _wait_and_become(theirs, parent)
+        theirs.close()
+        return cls(pid, ours)
+
+    def become(self, request_file: int, streams: tuple[int, int, int]) -> Failed | None:
+        """Have it become what the request says; return once that is done, or why it cannot be done."""
+        with self._channel:
+            socket.send_fds(self._channel, [b"."], [request_file, *streams])
+            failure = self._channel.recv(words.LONGEST)
+        if not failure:
+            return None
+        failed = pickle.loads(failure)
+        assert isinstance(failed, Failed)
+        return failed
 
 
-def _become(request: Request, streams: tuple[int, int, int], error_pipe: int, guardian: int) -> NoReturn:
+def _wait_and_become(channel: socket.socket, parent: int) -> NoReturn:
+    try:
+        _, descriptors, _, _ = socket.recv_fds(channel, 1, 4)
+        if descriptors:
+            request_file, stdin, stdout, stderr = descriptors
+            request = words.read_request(words.content(request_file))
+            answer = _arrange((stdin, stdout, stderr), channel.fileno())
+            os.write(answer, pickle.dumps(_become(request, parent)))
+    finally:
+        os._exit(_NOT_STARTED)
+
+
+def _become(request: Request, parent: int) -> Failed:
+    """Turn into the program. Returns only if that cannot be done."""
     obstacle: _Obstacle = "program"
     try:
         _reset_signals()
         os.setsid()
-        error_pipe = _arrange(streams, error_pipe)
         if request.terminal:
             fcntl.ioctl(0, termios.TIOCSCTTY, 0)
         if request.confinement is not None:
@@ -51,36 +81,33 @@ def _become(request: Request, streams: tuple[int, int, int], error_pipe: int, gu
             obstacle = "sandbox"
             enforcement.restrict(request.confinement, features.probe())
         obstacle = "program"
-        _die_with(guardian)
+        _die_with(parent)
         os.execvpe(request.argv[0], request.argv, request.environment)
     except OSError as error:
-        failed = Failed(obstacle, error.errno, error.strerror or str(error))
+        return Failed(obstacle, error.errno, error.strerror or str(error))
     except BaseException as error:
-        failed = Failed(obstacle, None, f"{type(error).__name__}: {error}")
-    os.write(error_pipe, pickle.dumps(failed))
-    os._exit(_NOT_STARTED)
+        return Failed(obstacle, None, f"{type(error).__name__}: {error}")
 
 
 def _reset_signals() -> None:
     """Undo what Python and the guardian have set, so that the program starts like any other."""
     signal.set_wakeup_fd(-1)
-    for number in signal.valid_signals():
-        if signal.getsignal(number) not in (signal.SIG_DFL, None):
-            signal.signal(number, signal.SIG_DFL)
+    for number in _CHANGED_SIGNALS:
+        signal.signal(number, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
 
 
-def _arrange(streams: tuple[int, int, int], error_pipe: int) -> int:
-    """Leave open the three streams and the pipe for errors, which closes at the exec; return its new number."""
-    apart = [fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, _ERROR_PIPE + 1) for descriptor in (*streams, error_pipe)]
+def _arrange(streams: tuple[int, int, int], answer: int) -> int:
+    """Leave open the three streams, and the descriptor for an answer under its new number."""
+    apart = [fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, _ANSWER + 1) for descriptor in (*streams, answer)]
     for wanted, descriptor in enumerate(apart):
-        os.dup2(descriptor, wanted, inheritable=wanted != _ERROR_PIPE)
-    os.closerange(_ERROR_PIPE + 1, os.sysconf("SC_OPEN_MAX"))
-    return _ERROR_PIPE
+        os.dup2(descriptor, wanted, inheritable=wanted != _ANSWER)
+    os.closerange(_ANSWER + 1, os.sysconf("SC_OPEN_MAX"))
+    return _ANSWER
 
 
-def _die_with(guardian: int) -> None:
-    """Be killed when the guardian dies, also where it has died already."""
+def _die_with(parent: int) -> None:
+    """Be killed when the parent dies, also where it has died already."""
     kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != guardian:
+    if os.getppid() != parent:
         os._exit(_NOT_STARTED)

@@ -3,6 +3,7 @@
 Both ends are one program, before and after a fork, so the messages are pickled.
 """
 
+import os
 import pickle
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
@@ -68,6 +69,11 @@ Order: TypeAlias = Send | Kill
 def encode(message: Request | Report | Order) -> bytes:
     """Make a message's bytes."""
     return pickle.dumps(message, pickle.HIGHEST_PROTOCOL)
+
+
+def content(file: int) -> bytes:
+    """Return all that is in a file, whoever has read it before."""
+    return os.pread(file, os.fstat(file).st_size, 0)
 
 
 def read_request(data: bytes) -> Request:

@@ -1,6 +1,7 @@
 """Forks the guardians: a process that stays as small and single-threaded as its worker was at birth.
 
-A worker that has threads of ZeroMQ cannot fork safely, and the larger it has grown the longer that would take.
+A worker that has threads of ZeroMQ cannot fork safely, and the larger it has grown the longer that would take. While
+commands are to be expected one guardian with its embryo is kept forked in advance.
 """
 
 import gc
@@ -11,20 +12,22 @@ from typing import Final, NoReturn
 
 from runtime import hardening
 from workers.sandbox import enforcement
-from workers.sandbox.guardian import end_descendants, guard
+from workers.sandbox.guardian import DESCRIPTORS, end_descendants, guard
 
 CONFINED: Final = b"c"
 FREE: Final = b"f"
-"""What a request begins with: whether the sandbox is needed. The rest is passed as descriptors."""
-DESCRIPTORS: Final = 5
-"""The guardian's end of its channel, the request, and the three streams."""
+"""A command is to be run, in the sandbox or not; the guardian's descriptors come with it."""
+WARM: Final = b"w"
+COOL: Final = b"k"
+"""Commands are to be expected, or are not any more."""
 
 
 def live(channel: socket.socket) -> NoReturn:
     """Live as the zygote in a process that was just forked, until the other end of `channel` closes."""
     try:
         _settle(channel)
-        while _serve(channel):
+        zygote = _Zygote(channel)
+        while zygote.serve():
             pass
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         end_descendants()
@@ -32,17 +35,67 @@ def live(channel: socket.socket) -> NoReturn:
         os._exit(0)
 
 
+class _Zygote:
+    def __init__(self, channel: socket.socket) -> None:
+        self._channel = channel
+        self._warm = False
+        self._spare: socket.socket | None = None
+
+    def serve(self) -> bool:
+        """Do what the launcher wants next; `False` when it is gone."""
+        kind, descriptors, _, _ = socket.recv_fds(self._channel, 1, DESCRIPTORS)
+        if kind in (WARM, CONFINED):
+            enforcement.prepare()  # what is found out here is known to all guardians
+        if kind in (CONFINED, FREE):
+            self._hand_over(descriptors)
+        elif kind in (WARM, COOL):
+            self._warm = kind == WARM
+        self._keep_a_spare()
+        return bool(kind)
+
+    def _hand_over(self, descriptors: list[int]) -> None:
+        guardian, self._spare = self._spare or self._fork(), None
+        with guardian:
+            socket.send_fds(guardian, [b"."], descriptors)
+        for descriptor in descriptors:
+            os.close(descriptor)
+
+    def _keep_a_spare(self) -> None:
+        if self._warm and self._spare is None:
+            self._spare = self._fork()
+        elif self._spare is not None and not self._warm:
+            self._spare.close()
+            self._spare = None
+
+    def _fork(self) -> socket.socket:
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        if os.fork() == 0:
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            for end in (self._channel, ours):
+                end.close()
+            guard(theirs)
+        theirs.close()
+        return ours
+
+
 def _settle(channel: socket.socket) -> None:
     os.setsid()
     hardening.set_name("gr-zygote")
     hardening.adopt_orphans()  # of a guardian that is killed
-    signal.set_wakeup_fd(-1)
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, signal.SIG_IGN)  # it goes when its worker does, and not before the commands
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # so that dead guardians need no burial
+    _settle_signals()
     _close_all_but(channel.fileno())
     gc.freeze()
     gc.disable()
+
+
+def _settle_signals() -> None:
+    signal.set_wakeup_fd(-1)
+    for number in signal.valid_signals() - {signal.SIGPIPE, signal.SIGXFSZ}:
+        if signal.getsignal(number) not in (signal.SIG_DFL, None):
+            signal.signal(number, signal.SIG_DFL)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.SIG_IGN)  # it goes when its worker does, and not before the commands
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # so that dead guardians need no burial
 
 
 def _close_all_but(kept: int) -> None:
@@ -52,23 +105,3 @@ def _close_all_but(kept: int) -> None:
         os.dup2(null, descriptor)
     os.closerange(3, kept)
     os.closerange(kept + 1, os.sysconf("SC_OPEN_MAX"))
-
-
-def _serve(channel: socket.socket) -> bool:
-    kind, descriptors, _, _ = socket.recv_fds(channel, 1, DESCRIPTORS)
-    if not kind:
-        return False
-    if kind == CONFINED:
-        enforcement.prepare()
-    if len(descriptors) == DESCRIPTORS and os.fork() == 0:
-        _guard(channel, descriptors)
-    for descriptor in descriptors:
-        os.close(descriptor)
-    return True
-
-
-def _guard(channel: socket.socket, descriptors: list[int]) -> NoReturn:
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    channel.close()
-    control, request, stdin, stdout, stderr = descriptors
-    guard(socket.socket(fileno=control), request, (stdin, stdout, stderr))

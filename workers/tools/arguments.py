@@ -1,7 +1,6 @@
 """Reads the arguments that the model gave a tool; what is wrong with them is said to the model."""
 
-from functools import cache
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 import msgspec
 
@@ -12,9 +11,14 @@ T = TypeVar("T")
 PREFIX: Final = "failed to parse function arguments: "
 
 
-@cache
+_decoders: Final[dict[type, msgspec.json.Decoder[Any]]] = {}
+
+
 def _decoder(form: type[T]) -> msgspec.json.Decoder[T]:
-    return msgspec.json.Decoder(form)
+    decoder = _decoders.get(form)
+    if decoder is None:
+        decoder = _decoders[form] = msgspec.json.Decoder(form)
+    return decoder
 
 
 def parse(arguments: str, form: type[T]) -> T:

@@ -2,13 +2,16 @@
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Final, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
-from protocol.arguments import ApprovalPolicy, SandboxMode
 from protocol.ids import TurnId
 from workers.commands.capture import Budget
-from workers.commands.groups import LiveGroups
+from workers.commands.starter import Starter
 from workers.model.items import JsonObject
+from workers.patch.turn_diff import TurnDiff
+
+if TYPE_CHECKING:
+    from workers.tools.gate import Gate
 
 Emit: TypeAlias = Callable[[JsonObject], Awaitable[None] | None]
 """Takes the `msg` of an event. An awaitable that it returns is waited for, so that a slow client slows the tool."""
@@ -27,10 +30,16 @@ class ToolContext:
     environment: Mapping[str, str]
     """What commands see: nothing else, and no secrets in it."""
     turn_id: TurnId
-    sandbox: SandboxMode
-    approval: ApprovalPolicy
-    groups: LiveGroups
-    """Where the process groups of commands are remembered; the conversation kills them at its end."""
+    gate: "Gate"
+    """What may be done, and how."""
+    free: Starter
+    """Starts commands without a sandbox."""
+    sandboxed: Starter
+    """Starts commands in the sandbox of the conversation."""
+    may_write: Callable[[str], bool]
+    """Tells whether a patch may touch a path while it is held to the sandbox policy."""
+    diff: TurnDiff
+    """What the turn's patches have changed so far."""
     budget: Budget = DEFAULT_BUDGET
 
 

@@ -1,15 +1,14 @@
 """The tool `update_plan`: passes the model's plan on to the client (spec/agent-core 4.4)."""
 
-from typing import Final, Literal, TypeAlias, get_args
+from typing import Final
 
 import msgspec
 
 from workers.model.items import JsonObject
 from workers.tools.arguments import parse
+from workers.tools.catalog import Status
 from workers.tools.context import ToolContext, ToolOutput, emit
 
-Status: TypeAlias = Literal["pending", "in_progress", "completed"]
-STATUSES: Final[tuple[Status, ...]] = get_args(Status)
 UPDATED: Final = "Plan updated"
 
 

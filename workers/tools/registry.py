@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from types import MappingProxyType
 from typing import Final, TypeAlias
 
+from workers.tools.apply_patch import apply_freeform, apply_patch
 from workers.tools.context import ToolContext, ToolFailure, ToolOutput
 from workers.tools.plan import update_plan
 from workers.tools.shell import shell
@@ -15,6 +16,7 @@ HANDLERS: Final[Mapping[str, Handler]] = MappingProxyType(
     {
         "shell": shell,
         "container.exec": shell,
+        "apply_patch": apply_patch,
         "update_plan": update_plan,
     }
 )
@@ -27,5 +29,15 @@ async def call(name: str, call_id: str, arguments: str, context: ToolContext) ->
         return ToolOutput(f"unsupported call: {name}", success=False)
     try:
         return await handler(call_id, arguments, context)
+    except ToolFailure as failure:
+        return ToolOutput(str(failure), success=False)
+
+
+async def call_custom(name: str, call_id: str, text: str, context: ToolContext) -> ToolOutput:
+    """Handle a call of a custom tool, whose input is plain text."""
+    if name != "apply_patch":
+        return ToolOutput(f"unsupported custom tool call: {name}", success=False)
+    try:
+        return await apply_freeform(call_id, text, context)
     except ToolFailure as failure:
         return ToolOutput(str(failure), success=False)

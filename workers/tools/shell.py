@@ -11,14 +11,19 @@ from typing import Annotated, Final
 
 import msgspec
 
-from protocol.arguments import ApprovalPolicy, SandboxMode
+from workers.approval.decision import sandbox_failure
 from workers.commands.capture import Budget, cut
+from workers.commands.command import CAPTURE_SIZE, Command
 from workers.commands.pipes import StreamName
-from workers.commands.process import CAPTURE_SIZE, Command, Finished, run, signal_name
+from workers.commands.process import Finished, run, signal_name
 from workers.commands.summary import summarize
 from workers.model.items import JsonObject
+from workers.patch.interception import PatchCall, Refused, recognise
+from workers.sandbox.features import SandboxUnavailableError
+from workers.tools.apply_patch import apply
 from workers.tools.arguments import parse
 from workers.tools.context import ToolContext, ToolFailure, ToolOutput, emit
+from workers.tools.gate import Way
 
 DEFAULT_TIMEOUT_MS: Final = 10_000
 NO_EXIT_CODE: Final = -1
@@ -34,6 +39,14 @@ class ShellArguments(msgspec.Struct, frozen=True):
     workdir: str | None = None
     timeout_ms: _Milliseconds | None = None
     timeout: _Milliseconds | None = None
+    with_escalated_permissions: bool | None = None
+    sandbox_permissions: str | None = None
+    justification: str | None = None
+
+    @property
+    def wants_out(self) -> bool:
+        """Whether the model asks to run it outside the sandbox, in the words of either generation."""
+        return bool(self.with_escalated_permissions) or self.sandbox_permissions == "require_escalated"
 
     @property
     def argv(self) -> tuple[str, ...]:
@@ -46,48 +59,39 @@ class ShellArguments(msgspec.Struct, frozen=True):
         return max(1, round(self.timeout_ms or self.timeout or DEFAULT_TIMEOUT_MS))
 
 
-def refusal(sandbox: SandboxMode, approval: ApprovalPolicy) -> str | None:
-    """Say why a command may not run under these policies; `None` where it may."""
-    if sandbox != "danger-full-access":
-        return (
-            f"exec command rejected: the sandbox mode `{sandbox}` is not available in this build yet, so the command "
-            "was NOT run. Commands run only in the sandbox mode `danger-full-access`, which the user has to choose."
-        )
-    if approval == "untrusted":
-        return (
-            "exec command rejected: with the approval policy `untrusted` the user would have to be asked, which this "
-            "build cannot do yet, so the command was NOT run."
-        )
-    return None
-
-
 async def shell(call_id: str, arguments: str, context: ToolContext) -> ToolOutput:
-    """Handle one call. Raises `ToolFailure` where nothing was run, and then no event was emitted either."""
+    """Handle one call. Raises `ToolFailure` where nothing was run, and then no begin event was emitted either."""
     given = parse(arguments, ShellArguments)
-    if reason := refusal(context.sandbox, context.approval):
-        raise ToolFailure(reason)
-    call = _Call(call_id, given, context)
-    await emit(context, call.begin_event())
-    try:
-        finished = await run(call.command, call.relay, context.groups)
-    except asyncio.CancelledError:
-        await emit(context, call.aborted_event())
-        raise
-    output = call.output(finished)
-    await emit(context, call.end_event(finished, output))
+    base = os.path.normpath(os.path.join(context.cwd, given.workdir or ""))
+    match recognise(given.argv):
+        case PatchCall() as patch:
+            return await apply(call_id, patch.body, patch.cwd(base), context)
+        case Refused(reason):
+            raise ToolFailure(reason)
+    call = _Call(call_id, given, base, context)
+    way = await context.gate.admit_command(
+        call.request_facts, given.argv, escalated=given.wants_out, justification=given.justification
+    )
+    output, finished = await call.run(way)
+    failure = None if way == "free" else sandbox_failure(finished.exit_code, timed_out=finished.timed_out)
+    if failure is not None and finished.spawn_error is None:
+        facts = call.request_facts
+        if await context.gate.admit_retry(facts, given.argv, failure):
+            await emit(context, {"type": "background_event", "message": "retrying command without sandbox"})
+            output, _ = await call.run("free")
     return output
 
 
 class _Call:
     """One command on its way from the model to the client and back."""
 
-    def __init__(self, call_id: str, given: ShellArguments, context: ToolContext) -> None:
+    def __init__(self, call_id: str, given: ShellArguments, cwd: str, context: ToolContext) -> None:
         self._call_id = call_id
         self._context = context
         self._limit_ms = given.limit_ms
         self.command = Command(
             given.argv,
-            os.path.normpath(os.path.join(context.cwd, given.workdir or "")),
+            cwd,
             context.environment,
             timeout=given.limit_ms / 1000,
             capture_size=max(CAPTURE_SIZE, context.budget.size),
@@ -99,6 +103,23 @@ class _Call:
             "cwd": self.command.cwd,
             "parsed_cmd": summarize(given.argv),
         }
+        self.request_facts: JsonObject = {name: self._facts[name] for name in ("call_id", "turn_id", "command", "cwd")}
+
+    async def run(self, way: Way) -> tuple[ToolOutput, Finished]:
+        """Run it once, with its events."""
+        starter = self._context.free if way == "free" else self._context.sandboxed
+        await emit(self._context, self.begin_event())
+        try:
+            finished = await run(self.command, self.relay, starter)
+        except SandboxUnavailableError as error:
+            await emit(self._context, self._end(NO_EXIT_CODE, "", str(error), "", str(error), 0))
+            raise ToolFailure(f"exec command rejected: {error}; it was not run") from error
+        except asyncio.CancelledError:
+            await emit(self._context, self.aborted_event())
+            raise
+        output = self.output(finished)
+        await emit(self._context, self.end_event(finished, output))
+        return output, finished
 
     # What the client is told
 

@@ -1,0 +1,24 @@
+"""What a command is: a program with its arguments, the place where it runs, and its limits."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+CAPTURE_SIZE: Final = 64 * 1024
+"""Bytes kept of each output unless somebody wants another number."""
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """What to run, and where."""
+
+    argv: tuple[str, ...]
+    """The program is looked up in the `PATH` of `environment`."""
+    cwd: str
+    """Absolute."""
+    environment: Mapping[str, str]
+    """All of it: nothing is inherited."""
+    timeout: float
+    """Seconds."""
+    capture_size: int = CAPTURE_SIZE
+    """Bytes kept of each of the three outputs."""

@@ -1,0 +1,209 @@
+"""The saved conversations of a home, for whoever lists or reads them without being a worker: the face of session files.
+
+Listing reads the two ends of a file, however long it is; showing one reads all of it.
+"""
+
+import os
+import shlex
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import islice
+from typing import Final, Literal, TypeAlias
+
+import msgspec
+
+from protocol.errors import SessionFileError, SessionUnknownError
+from protocol.ids import ConversationId
+from workers.model.items import JsonObject, as_list
+from workers.prompt import is_context_message, is_user_message
+from workers.session.file import read
+from workers.session.finder import SessionName, list_sessions
+from workers.session.restored import Restored, restore
+
+HEAD: Final = 256 * 1024
+"""Bytes from the beginning of a file that tell how its conversation began."""
+TAIL: Final = 64 * 1024
+"""Bytes from its end that tell where it stands."""
+MAX_LINE: Final = 1024 * 1024
+TITLE: Final = 200
+"""Characters of a title."""
+
+Speaker: TypeAlias = Literal["user", "agent", "reasoning", "call", "output"]
+
+
+@dataclass(frozen=True, slots=True)
+class SessionEntry:
+    """One saved conversation, as far as a look at its file tells."""
+
+    id: ConversationId
+    path: str
+    started: str
+    """Local time, `YYYY-MM-DDThh-mm-ss`."""
+    changed_at: float
+    """When it was last written, in seconds since the epoch."""
+    size: int
+    """Bytes of the file."""
+    cwd: str | None = None
+    model: str | None = None
+    """The model of the last turn."""
+    title: str | None = None
+    """The first words of the user."""
+    tokens: int | None = None
+    """Tokens of all turns."""
+    fault: str | None = None
+    """Why the rest is not known: the file cannot be read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """Something that was said or done in a conversation."""
+
+    speaker: Speaker
+    text: str
+
+
+def entries(home: str, limit: int | None = None) -> Iterator[SessionEntry]:
+    """Yield the conversations of a home, the one that began last first; at most `limit` of them."""
+    for name in islice(list_sessions(home), limit):
+        entry = _entry(name)
+        if entry is not None:
+            yield entry
+
+
+def search(home: str, wanted: Callable[[ConversationId], bool]) -> list[ConversationId]:
+    """Return the ids that are wanted, looking at the names of the files alone."""
+    return list(dict.fromkeys(name.conversation_id for name in list_sessions(home) if wanted(name.conversation_id)))
+
+
+def passages(home: str, conversation_id: ConversationId) -> list[Passage]:
+    """Return what was said in a conversation and is still before the model.
+
+    Raises `SessionUnknownError` or `SessionFileError`.
+    """
+    path = next((name.path for name in list_sessions(home) if name.conversation_id == conversation_id), None)
+    if path is None:
+        raise SessionUnknownError(f"There is no saved conversation {conversation_id} in {home}.")
+    return [passage for item in read(path).items if (passage := _passage(item)) is not None]
+
+
+# Listing
+
+
+def _entry(name: SessionName) -> SessionEntry | None:
+    try:
+        facts = os.stat(name.path)
+    except OSError:  # it has just been removed
+        return None
+    known = (name.conversation_id, name.path, name.started, facts.st_mtime, facts.st_size)
+    try:
+        restored = restore(_ends(name.path))
+    except SessionFileError as error:
+        return SessionEntry(*known, fault=str(error))
+    except OSError as error:
+        return SessionEntry(*known, fault=error.strerror)
+    usage = restored.usage or {}
+    return SessionEntry(*known, restored.cwd, restored.model, _title(restored), usage.get("total_tokens"))
+
+
+def _ends(path: str) -> Iterator[bytes]:
+    """Yield the first and the last lines of a file."""
+    with open(path, "rb") as file:
+        while file.tell() < HEAD and (line := file.readline(MAX_LINE)):
+            yield line
+        end = file.seek(0, os.SEEK_END)
+        if end > HEAD + TAIL:
+            file.seek(end - TAIL)
+            file.readline(MAX_LINE)
+            yield from file
+
+
+def _title(restored: Restored) -> str | None:
+    first = next((_texts(item.get("content")) for item in restored.items if is_user_message(item)), None)
+    return None if first is None else " ".join(first.split())[:TITLE]
+
+
+# Showing
+
+
+def _passage(item: JsonObject) -> Passage | None:
+    teller = _TELLERS.get(str(item["type"]))
+    passage = teller(item) if teller else None
+    return passage if passage is not None and passage.text.strip() else None
+
+
+def _message(item: JsonObject) -> Passage | None:
+    if item["role"] == "assistant":
+        return Passage("agent", _texts(item["content"]))
+    if item["role"] != "user" or is_context_message(item):
+        return None
+    return Passage("user", _texts(item["content"]))
+
+
+def _reasoning(item: JsonObject) -> Passage:
+    return Passage("reasoning", _texts(item.get("summary")))
+
+
+def _function_call(item: JsonObject) -> Passage:
+    name, arguments = str(item["name"]), _json(str(item["arguments"]))
+    match arguments:
+        case {"command": list(words)} | {"cmd": list(words)}:
+            return Passage("call", _command(words))
+        case {"command": str(text)} | {"cmd": str(text)}:
+            return Passage("call", f"$ {text}")
+    return Passage("call", f"{name} {item['arguments']}")
+
+
+def _shell_call(item: JsonObject) -> Passage:
+    action = item["action"]
+    return Passage("call", _command(as_list(action.get("command"))) if isinstance(action, dict) else "")
+
+
+def _custom_call(item: JsonObject) -> Passage:
+    return Passage("call", f"{item['name']}\n{item['input']}")
+
+
+def _output(item: JsonObject) -> Passage:
+    output = item["output"]
+    if not isinstance(output, str):
+        return Passage("output", _texts(output))
+    match _json(output):
+        case {"output": str(text), "metadata": dict()}:
+            return Passage("output", text)
+    return Passage("output", output)
+
+
+_TELLERS: Final[Mapping[str, Callable[[JsonObject], Passage | None]]] = {
+    "message": _message,
+    "reasoning": _reasoning,
+    "function_call": _function_call,
+    "local_shell_call": _shell_call,
+    "custom_tool_call": _custom_call,
+    "function_call_output": _output,
+    "custom_tool_call_output": _output,
+}
+
+
+def _command(words: list[object]) -> str:
+    match words:
+        case [_, "-c" | "-lc", str(script)]:
+            return f"$ {script}"
+    return "$ " + shlex.join(map(str, words))
+
+
+def _texts(parts: object) -> str:
+    found = [_part(part) for part in as_list(parts) if isinstance(part, dict)]
+    return "\n".join(text for text in found if text)
+
+
+def _part(part: Mapping[str, object]) -> str:
+    text = part.get("text") or part.get("refusal")
+    if isinstance(text, str):
+        return text
+    return "(an image)" if part.get("type") == "input_image" else ""
+
+
+def _json(text: str) -> object:
+    try:
+        return msgspec.json.decode(text)
+    except (msgspec.MsgspecError, UnicodeError):
+        return None

@@ -1,0 +1,101 @@
+"""The tools of one conversation: what they may do, where they run, and what they leave running.
+
+It is imported when the first tool is called, unless whoever forked this process has done so: the first answer of a
+fresh server need not wait for it.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+
+from config.sandbox import SandboxPolicy
+from protocol.arguments import ApprovalPolicy
+from protocol.elicitation import Decision
+from protocol.ids import TurnId
+from workers.commands.capture import Budget
+from workers.commands.groups import LiveGroups
+from workers.commands.starter import GroupStarter, Starter
+from workers.model.items import JsonObject
+from workers.patch.turn_diff import TurnDiff
+from workers.sandbox.launcher import Launcher
+from workers.sandbox.policy import Surroundings, confine
+from workers.sandbox.starter import ConfinedStarter
+from workers.tools import registry
+from workers.tools.context import Emit, ToolContext
+from workers.tools.gate import Gate
+
+
+class Toolbox:
+    """Lives as long as the conversation has a process."""
+
+    def __init__(
+        self,
+        approval_policy: ApprovalPolicy,
+        sandbox_policy: SandboxPolicy,
+        surroundings: Surroundings,
+        environment: Mapping[str, str],
+        output_tokens: int,
+        ask: Callable[[bytes], Awaitable[Decision]],
+        emit: Emit,
+    ) -> None:
+        """`environment` is that of commands, complete; `output_tokens` bounds what the model gets of one output."""
+        confinement = confine(sandbox_policy, surroundings)
+        self._confinement = None if confinement is None else confinement.resolved()
+        self._gate = Gate(approval_policy, sandbox_policy.type, self._confinement, ask, emit)
+        self._cwd = surroundings.cwd
+        self._environment = environment
+        self._budget = Budget.of_tokens(output_tokens)
+        self._emit = emit
+        self._groups = LiveGroups()
+        self._launcher: Launcher | None = None
+        self._free = GroupStarter(self._groups)
+        self._context: ToolContext | None = None
+
+    async def call(self, turn_id: TurnId, call: JsonObject) -> str:
+        """Run one call of the model and return what it is told."""
+        context = self._context_of(turn_id)
+        name, call_id = str(call["name"]), str(call["call_id"])
+        if call["type"] == "custom_tool_call":
+            output = await registry.call_custom(name, call_id, str(call["input"]), context)
+        else:
+            output = await registry.call(name, call_id, str(call["arguments"]), context)
+        return output.text
+
+    def kill_all(self) -> None:
+        """Kill whatever commands left running. Does not wait for it."""
+        self._groups.kill_all()
+        if self._launcher is not None:
+            self._launcher.kill_all()
+
+    async def close(self) -> None:
+        """Kill whatever commands left running, and end what starts them."""
+        self.kill_all()
+        if self._launcher is not None:
+            await self._launcher.close()
+
+    def _context_of(self, turn_id: TurnId) -> ToolContext:
+        if self._context is None or self._context.turn_id != turn_id:
+            self._context = ToolContext(
+                emit=self._emit,
+                cwd=self._cwd,
+                environment=self._environment,
+                turn_id=turn_id,
+                gate=self._gate,
+                free=self._free,
+                sandboxed=self._sandboxed(),
+                may_write=self._may_write,
+                diff=TurnDiff(self._cwd),
+                budget=self._budget,
+            )
+        return self._context
+
+    def _sandboxed(self) -> Starter:
+        if self._confinement is None:
+            return self._free
+        return ConfinedStarter(self._present_launcher, self._confinement)
+
+    def _present_launcher(self) -> Launcher:
+        if self._launcher is None:
+            self._launcher = Launcher.fork()
+        return self._launcher
+
+    def _may_write(self, path: str) -> bool:
+        return self._confinement is None or self._confinement.may_write(path)

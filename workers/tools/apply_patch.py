@@ -1,0 +1,69 @@
+"""The tool `apply_patch`: fits a patch to the files, has it approved where need be, applies all of it or nothing."""
+
+import asyncio
+import os
+
+import msgspec
+
+from workers.model.items import JsonObject
+from workers.patch import apply as application
+from workers.patch.change import on_wire
+from workers.patch.disk import Allowed, Disk
+from workers.patch.errors import PatchError
+from workers.patch.language import parse as parse_patch
+from workers.patch.plan import Plan, plan_patch
+from workers.tools.arguments import parse
+from workers.tools.context import ToolContext, ToolFailure, ToolOutput, emit
+
+
+class PatchArguments(msgspec.Struct, frozen=True):
+    """What the model gives the function."""
+
+    input: str
+
+
+async def apply_patch(call_id: str, arguments: str, context: ToolContext) -> ToolOutput:
+    """Handle one call of the function. Raises `ToolFailure` where nothing was changed."""
+    return await apply(call_id, parse(arguments, PatchArguments).input, context.cwd, context)
+
+
+async def apply_freeform(call_id: str, text: str, context: ToolContext) -> ToolOutput:
+    """Handle one call of the custom tool, whose input is the patch itself."""
+    return await apply(call_id, text, context.cwd, context)
+
+
+async def apply(call_id: str, text: str, cwd: str, context: ToolContext) -> ToolOutput:
+    """Carry out a patch whose paths are relative to `cwd`."""
+    disk = Disk(_may_read)
+    try:
+        plan = await asyncio.to_thread(lambda: plan_patch(parse_patch(text), cwd, disk))
+    except PatchError as error:
+        raise ToolFailure(f"apply_patch verification failed: {error}") from error
+    way, was_asked = await context.gate.admit_patch(call_id, context.turn_id, plan)
+    allowed = context.may_write if way == "sandboxed" else None
+    facts: JsonObject = {"call_id": call_id, "turn_id": context.turn_id}
+    changes: JsonObject = dict(on_wire(plan.changes))
+    await emit(context, {"type": "patch_apply_begin", **facts, "auto_approved": not was_asked, "changes": changes})
+    output, stderr = await asyncio.to_thread(_carry_out, plan, disk, allowed, context)
+    ended: JsonObject = {"type": "patch_apply_end", **facts, "changes": changes, "success": not stderr}
+    await emit(
+        context,
+        {**ended, "stdout": output, "stderr": stderr, "status": "failed" if stderr else "completed"},
+    )
+    if (diff := await asyncio.to_thread(context.diff.render)) is not None:
+        await emit(context, {"type": "turn_diff", "unified_diff": diff})
+    return ToolOutput(stderr or output, success=not stderr)
+
+
+def _carry_out(plan: Plan, disk: Disk, allowed: Allowed | None, context: ToolContext) -> tuple[str, str]:
+    """Return what is said on success and what on failure; one of them is empty."""
+    context.diff.begin(plan)
+    try:
+        return application.apply(plan, disk, allowed), ""
+    except PatchError as error:
+        return "", error.printed
+
+
+def _may_read(path: str) -> bool:
+    """Keep credentials out of the reach of patches, which run in a process that could read them."""
+    return not os.path.basename(path).startswith("auth.json")

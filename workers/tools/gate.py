@@ -1,0 +1,129 @@
+"""Lets a command or a patch through, or does not: the pure decision, the user's answer, and what is remembered."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Literal, TypeAlias
+
+import msgspec
+
+from protocol.arguments import ApprovalPolicy, SandboxMode
+from protocol.elicitation import Decision as Answer
+from protocol.elicitation import exec_params, patch_params
+from workers.approval.decision import (
+    Ask,
+    Decision,
+    Failure,
+    Refuse,
+    Run,
+    RunSandboxed,
+    Situation,
+    decide,
+    decide_patch,
+    decide_retry,
+)
+from workers.approval.memory import ApprovedCommands
+from workers.approval.safe_commands import classify
+from workers.commands.quoting import join
+from workers.commands.summary import summarize
+from workers.model.items import JsonObject
+from workers.patch.change import on_wire
+from workers.patch.plan import Plan
+from workers.sandbox.policy import Confinement
+from workers.tools.context import Emit, ToolFailure
+
+Way: TypeAlias = Literal["free", "sandboxed"]
+"""How something that may be done is done."""
+
+
+class Gate:
+    """One conversation's rules and what its user has said so far."""
+
+    def __init__(
+        self,
+        policy: ApprovalPolicy,
+        mode: SandboxMode,
+        confinement: Confinement | None,
+        ask: Callable[[bytes], Awaitable[Answer]],
+        emit: Emit,
+    ) -> None:
+        self._policy: ApprovalPolicy = policy
+        self._mode: SandboxMode = mode
+        self._confinement = confinement
+        self._ask = ask
+        self._emit = emit
+        self._approved = ApprovedCommands()
+
+    async def admit_command(
+        self, facts: Mapping[str, object], argv: Sequence[str], *, escalated: bool, justification: str | None
+    ) -> Way:
+        """Return how a command is to run. Raises `ToolFailure` where it is not to. `facts` begin its events."""
+        situation = Situation(
+            policy=self._policy,
+            mode=self._mode,
+            command=classify(argv),
+            escalated=escalated,
+            remembered=self._approved.knows(argv),
+        )
+        return await self._settle(decide(situation, justification), lambda ask: self._ask_command(facts, argv, ask))
+
+    async def admit_retry(self, facts: Mapping[str, object], argv: Sequence[str], failure: Failure) -> bool:
+        """Tell whether a command that failed in the sandbox is to run again without it."""
+        ask = decide_retry(self._policy, failure)
+        if ask is None:
+            return False
+        return (await self._ask_command(facts, argv, ask)).verdict.startswith("approved")
+
+    async def admit_patch(self, call_id: str, turn_id: str, plan: Plan) -> tuple[Way, bool]:
+        """Return how a patch is to be applied, and whether the user was asked. Raises `ToolFailure`."""
+        decision = decide_patch(self._policy, self._mode, (*plan.paths, *plan.targets), self._confinement)
+        way = await self._settle(decision, lambda ask: self._ask_patch(call_id, turn_id, plan, ask))
+        return way, isinstance(decision, Ask)
+
+    async def _settle(self, decision: Decision, ask: Callable[[Ask], Awaitable[Answer]]) -> Way:
+        match decision:
+            case Run():
+                return "free"
+            case RunSandboxed():
+                return "sandboxed"
+            case Refuse(text):
+                raise ToolFailure(text)
+            case Ask():
+                answer = await ask(decision)
+                if answer.verdict.startswith("approved"):
+                    return "free" if isinstance(decision.approved, Run) else "sandboxed"
+                raise ToolFailure(decision.denied if answer.reason is None else f"{decision.denied}: {answer.reason}")
+
+    async def _ask_command(self, facts: Mapping[str, object], argv: Sequence[str], ask: Ask) -> Answer:
+        summary = summarize(argv)
+        event: JsonObject = {"type": "exec_approval_request", **facts, "parsed_cmd": summary}
+        question = exec_params(
+            quoted_command=join(argv),
+            command=list(argv),
+            cwd=str(facts["cwd"]),
+            call_id=str(facts["call_id"]),
+            parsed_command=summary,
+        )
+        answer = await self._put(event, ask, question)
+        if answer.verdict == "approved_for_session":
+            self._approved.remember(argv)
+        return answer
+
+    async def _ask_patch(self, call_id: str, turn_id: str, plan: Plan, ask: Ask) -> Answer:
+        changes: dict[str, object] = dict(on_wire(plan.changes))
+        event: JsonObject = {
+            "type": "apply_patch_approval_request",
+            "call_id": call_id,
+            "turn_id": turn_id,
+            "changes": changes,
+        }
+        return await self._put(event, ask, patch_params(changes=changes, call_id=call_id, reason=ask.reason))
+
+    async def _put(self, event: JsonObject, ask: Ask, question: JsonObject) -> Answer:
+        """Ask the user. An answer that aborts stops the whole turn."""
+        waiting = self._emit(event if ask.reason is None else {**event, "reason": ask.reason})
+        if waiting is not None:
+            await waiting
+        answer = await self._ask(msgspec.json.encode(question))
+        if answer.verdict == "abort":
+            raise asyncio.CancelledError("the user stopped the turn")
+        return answer
