@@ -103,6 +103,8 @@ def resolve(
     assignments = [*map(parse_assignment, cli_overrides), *config_assignments(overrides.config or {})]
     file = check(ConfigFile, layered(home, assignments))
     explicit = frozenset(assignment.path[0] for assignment in assignments)
+    if overrides.cwd is not None and "\0" in overrides.cwd:
+        raise ConfigError("invalid value: no directory has a NUL in its name\nin `cwd`")
     cwd = os.path.normpath(os.path.join(process_cwd, overrides.cwd or ""))
     return _settle(file.with_profile(overrides.profile, explicit), overrides, home, cwd, environment)
 

@@ -16,6 +16,7 @@ from typing import Final, TypeAlias
 import msgspec
 
 from protocol.errors import LocalProtocolError
+from protocol.jsontext import mended
 
 RequestId: TypeAlias = int | str
 
@@ -75,6 +76,8 @@ class _Envelope(msgspec.Struct):
     result: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
     error: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
 
+
+_HALF_A_PAIR: Final = rb"\ud"
 
 _decode_envelope: Final = msgspec.json.Decoder(_Envelope).decode
 _decode_id: Final = msgspec.json.Decoder(int | str).decode
@@ -213,6 +216,10 @@ class Peer:
 
     def _read_message(self, text: bytes) -> Message:
         try:
+            if not text.isascii():
+                text.decode()  # members that are not looked into are not checked by the decoder
+            if _HALF_A_PAIR in text.lower():
+                text = mended(text)  # JavaScript sends half a surrogate pair for a text that it cut in two
             envelope = _decode_envelope(text)
         except msgspec.ValidationError as error:
             return _malformed(INVALID_REQUEST, f"Invalid Request: {error}")

@@ -44,11 +44,10 @@ class Addressed(Header):
 
 
 class Open(Addressed):
-    """Become this conversation. Payload: the overrides of the tool call as a JSON object."""
+    """Become this conversation. Payload: `{"cli": [...], "call": {...}}`, what the server and the call were given."""
 
     wire: ClassVar[bytes] = b"open"
 
-    cli_overrides: tuple[str, ...] = ()
     resume: Literal["no", "if-saved", "must"] = "no"
     """Whether to go on from a session file; `if-saved` for a conversation that may have died before it was saved."""
     user_agent: str
@@ -214,7 +213,11 @@ def unpack(kind: type[H], data: bytes) -> H:
     try:
         return kind.model_validate(msgpack.unpackb(data))
     except ValidationError as error:
-        places = ", ".join(".".join(map(str, fault["loc"])) for fault in error.errors(include_input=False))
+        faults = error.errors(include_input=False)
+        places = ", ".join(
+            "a member that is not known" if fault["type"] == "extra_forbidden" else ".".join(map(str, fault["loc"]))
+            for fault in faults
+        )
         raise RemoteProtocolError(f"header of {kind.__name__} does not fit at {places}") from None
     except (ValueError, msgpack.UnpackException) as error:
         raise RemoteProtocolError(f"header of {kind.__name__} is no msgpack: {type(error).__name__}") from None

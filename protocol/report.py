@@ -9,7 +9,7 @@ Statistics are taken over as they are: `PoolFigures.model_validate(pool.statisti
 
 from typing import Annotated, Final, Literal, TypeAlias
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from protocol.credentials import AuthMode, AuthState
 from protocol.ids import ConversationId, Incarnation, TurnId, WorkerId
@@ -30,8 +30,8 @@ ConversationState: TypeAlias = Literal[
 Role: TypeAlias = Literal["supervisor", "nursery", "broker", "worker"]
 
 ProcessState: TypeAlias = Literal["starting", "ready", "hosting", "leaving", "restarting", "given_up"]
-"""`ready`: it does its work, or as a worker waits for a conversation. `hosting`: a worker that has one. `restarting`: it
-died, and another one will take its place. `given_up`: it died too often and no other will come."""
+"""`ready`: it does its work, or as a worker waits for a conversation. `hosting`: a worker that has one. `restarting`:
+it died, and another one will take its place. `given_up`: it died too often and no other will come."""
 
 
 def _portable(value: object) -> object:
@@ -257,7 +257,7 @@ class Report(Part):
     """When it was made."""
     instance: Instance
     client: ClientEntry | None = None
-    statistics: Statistics = Statistics.model_construct()
+    statistics: Statistics = Field(default_factory=Statistics)
     processes: tuple[ProcessEntry, ...] = ()
     conversations: tuple[ConversationEntry, ...] = ()
     """At most `MAX_CONVERSATIONS`."""

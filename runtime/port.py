@@ -79,6 +79,11 @@ class Port:
             self._paused = False
             self._look_soon()
 
+    def catch_up(self) -> None:
+        """Hand on now what has arrived, a burst at most."""
+        if not (self._closed or self._paused):
+            self._take_burst()
+
     def statistics(self) -> PortStatistics:
         """Return the counters."""
         return PortStatistics(self._received, self._sent, self._refused, self._paused)

@@ -9,6 +9,8 @@ from supervisor import lifecycle
 from supervisor.restart import CONVERSATION, RestartPolicy
 from supervisor.turn import Turn
 
+FALSE_STARTS = 2
+"""How often a conversation is given another process because one died before it had begun."""
 NOT_YET = Incarnation(0)
 """No process has hosted the conversation."""
 
@@ -30,6 +32,8 @@ class Conversation:
     """`None` while nothing waits, which is nearly always: thousands of these are kept."""
     policy: RestartPolicy | None = None
     """`None` until its process has died once."""
+    false_starts: int = 0
+    """Processes in a row that died before they had opened it."""
     pulse: "Pulse | None" = None
     """Signs of life of the running turn."""
 
@@ -65,6 +69,19 @@ class Conversation:
         if not self.queue:
             self.queue = None
         return True
+
+    def may_start_again(self) -> bool:
+        """Count a process that died before anything had begun, and tell whether another one may try unasked."""
+        self.false_starts += 1
+        return self.false_starts <= FALSE_STARTS
+
+    def put_back(self) -> None:
+        """Let the turn that was to run be the next one again."""
+        if self.running is not None:
+            if self.queue is None:
+                self.queue = deque()
+            self.queue.appendleft(self.running)
+            self.running = None
 
     def take_all_turns(self) -> list[Turn]:
         """Take the running turn and those that wait, in order, out of the conversation."""

@@ -9,6 +9,7 @@ from typing import Protocol, TypedDict, assert_never
 from protocol.birth import Exited
 from protocol.elicitation import Decision
 from protocol.ids import BEFORE_TURNS, ConversationId, Incarnation, TurnId, WorkerId, uuid7
+from protocol.jsonrpc import encode
 from protocol.mailbox import (
     Addressed,
     Ask,
@@ -89,7 +90,7 @@ class Conversations:
         self._workers = workers
         self._obituaries = obituaries
         self._limits = limits
-        self._cli_overrides = cli_overrides
+        self._cli_overrides = encode(cli_overrides)
         self._user_agent = user_agent
         self._table: dict[ConversationId, Conversation] = {}
         self._hosted: dict[WorkerId, Conversation] = {}
@@ -203,7 +204,9 @@ class Conversations:
         state = conversation.state
         self._release_place(conversation)
         conversation.happen("died")
-        if state != "parking":
+        if state == "starting" and reason is None and conversation.may_start_again():
+            conversation.put_back()
+        elif state != "parking":
             self._mourn(conversation, exited, reason, had_started=state != "starting")
         self._advance(conversation)
         self._fill_places()
@@ -260,19 +263,15 @@ class Conversations:
             return
         conversation.worker_id = worker_id
         self._hosted[worker_id] = conversation
-        operation = Open(
-            **_address(conversation),
-            cli_overrides=self._cli_overrides,
-            resume=conversation.resume,
-            user_agent=self._user_agent(),
-        )
-        self._send(conversation, operation, conversation.overrides)
+        operation = Open(**_address(conversation), resume=conversation.resume, user_agent=self._user_agent())
+        self._send(conversation, operation, b'{"cli":%b,"call":%b}' % (self._cli_overrides, conversation.overrides))
         if conversation.resume == "no":
             conversation.resume = "if-saved"
         self._start_turn(conversation)  # without waiting for `Opened`: the worker takes both in order
 
     def _opened(self, conversation: Conversation) -> None:
         conversation.happen("opened")
+        conversation.false_starts = 0
         if conversation.running is not None:
             conversation.happen("turn_started")
         else:

@@ -17,6 +17,7 @@ from typing import assert_never
 from protocol.birth import AnyBirth, Born, Exited, GiveBirth, NurseryReady, datagram, read_datagram
 from protocol.ids import WorkerId
 from runtime import child
+from runtime.orphans import kill_group, kill_strangers
 from supervisor.engine import EngineStatistics, OnExit
 from supervisor.launch import DATAGRAM, Launched
 from supervisor.restart import NURSERY, RestartPolicy
@@ -157,6 +158,7 @@ class ForkEngine:
 
     def _orphan_ended(self, worker_id: WorkerId, ending: child.Ending) -> None:
         self._report(exited_of(worker_id, ending))
+        bury_strangers({self._nursery.pid, *self._pids.values()})
 
     def _replace(self) -> None:
         loop = asyncio.get_running_loop()
@@ -180,8 +182,12 @@ def exited_of(worker_id: WorkerId, ending: child.Ending) -> Exited:
     return Exited(id=worker_id, pid=ending.pid, returncode=ending.returncode, max_rss=ending.max_rss)
 
 
-def kill_group(pid: int) -> None:
-    """Send SIGKILL to a process that leads its group, and to the group."""
-    for send in (os.killpg, os.kill):
+def bury_strangers(ours: set[int]) -> None:
+    """Kill and reap what a dead worker has left to us, and what comes to us as that dies."""
+
+    def ended(_: child.Ending) -> None:
+        bury_strangers(ours)
+
+    for pid in kill_strangers(ours):
         with contextlib.suppress(ProcessLookupError):
-            send(pid, signal.SIGKILL)
+            child.watch(pid, ended)

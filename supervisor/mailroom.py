@@ -66,6 +66,10 @@ class Mailroom:
         """Take from workers again."""
         self._port.resume()
 
+    def catch_up(self) -> None:
+        """Take what has arrived already, unless we are paused."""
+        self._port.catch_up()
+
     def statistics(self) -> PortStatistics:
         """Return the counters of the socket."""
         return self._port.statistics()

@@ -61,9 +61,9 @@ def _serve(arguments: argparse.Namespace) -> int:
     """Start the nursery, answer what the client has said already, and only then import what the rest needs."""
     descriptors = claim()
     environment, home = _environment()
-    secrets = {name: value for name, value in environment.items() if is_secret_name(name)}
+    secrets = {name: value for name, value in environment.items() if is_secret_name(name) and as_text(value) == value}
     options = _options(arguments, environment, home)
-    bare = {name: value for name, value in environment.items() if name not in secrets}
+    bare = {name: value for name, value in environment.items() if not is_secret_name(name)}
     statement = NURSERY if options.engine == "fork" else SPAWNED
     start = partial(launch, statement, bare, Lifeline.create())
     nursery = start() if options.engine == "fork" else None
@@ -84,11 +84,13 @@ def _environment() -> tuple[Mapping[str, str], str]:
     from config.home import codex_home, load_dotenv
 
     home = codex_home(os.environ)
+    if as_text(home) != home:
+        raise ConfigError(f"CODEX_HOME is not valid UTF-8: {as_text(home)}")
     return load_dotenv(home, os.environ), home
 
 
 def _options(arguments: argparse.Namespace, environment: Mapping[str, str], home: str) -> ServerOptions:
-    overrides = tuple(arguments.config)
+    overrides = tuple(as_text(override) for override in arguments.config)
     defaults = ServerOptions(codex_home=home, engine=arguments.engine or _default_engine(), config_overrides=overrides)
     level = arguments.log_level or _level(environment)
     if not _concerns_us(home, overrides):
@@ -118,6 +120,11 @@ def _options(arguments: argparse.Namespace, environment: Mapping[str, str], home
             hang_after=table.hang_after_s,
         ),
     )
+
+
+def as_text(value: str) -> str:
+    """Return what the operating system gave us with the replacement character for bytes that are no UTF-8."""
+    return os.fsencode(value).decode("utf-8", "replace")
 
 
 def _default_engine() -> EngineName:

@@ -6,7 +6,6 @@ the supervisor's end of the channel closes it ends all its children and leaves.
 """
 
 import asyncio
-import contextlib
 import gc
 import os
 import select
@@ -16,7 +15,7 @@ from typing import NoReturn
 
 from protocol.birth import AnyBirth, Born, Exited, GiveBirth, NurseryReady, datagram, read_datagram
 from protocol.ids import WorkerId
-from runtime import child, hardening, log
+from runtime import child, hardening, log, orphans
 from supervisor.launch import CONTROL, DATAGRAM
 from supervisor.roles import become, complete_worker
 
@@ -51,14 +50,6 @@ class Nursery:
             if self._control.fileno() in ready and not self._obey():
                 return
 
-    def end_all(self) -> None:
-        """End every child and every orphan, and wait for each."""
-        while children := _children():
-            for pid in children:
-                _kill_group(pid)
-            for pid in children:
-                child.reap(pid)
-
     def _obey(self) -> bool:
         data = self._control.recv(DATAGRAM)
         if not data:
@@ -87,12 +78,7 @@ class Nursery:
             if name is not None:
                 ending = child.Ending(pid, os.waitstatus_to_exitcode(status), usage.ru_maxrss * 1024)
                 self._tell(Exited(id=name, pid=pid, returncode=ending.returncode, max_rss=ending.max_rss))
-        self._end_orphans()
-
-    def _end_orphans(self) -> None:
-        for pid in _children():
-            if pid not in self._children:
-                _kill_group(pid)
+        orphans.kill_strangers(self._children)
 
     def _tell(self, message: Born | Exited | NurseryReady) -> None:
         try:
@@ -106,19 +92,6 @@ def _has_ended_child() -> bool:
         return os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
     except ChildProcessError:
         return False
-
-
-def _children() -> list[int]:
-    """Return the pids of all our children, adopted ones and zombies included."""
-    import psutil  # not before the first child has ended: the imports of a nursery are what a first call waits for
-
-    return [process.pid for process in psutil.Process().children()]
-
-
-def _kill_group(pid: int) -> None:
-    for send in (os.killpg, os.kill):
-        with contextlib.suppress(ProcessLookupError):
-            send(pid, signal.SIGKILL)
 
 
 def _signal_pipe() -> int:
@@ -153,5 +126,5 @@ def main() -> NoReturn:
     try:
         nursery.serve()
     finally:
-        nursery.end_all()
+        orphans.end_all_children()
         os._exit(0)

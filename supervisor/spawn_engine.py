@@ -7,8 +7,9 @@ from collections.abc import Callable
 from protocol.birth import AnyBirth, GiveBirth, datagram
 from protocol.ids import WorkerId
 from runtime import child
+from runtime.orphans import end_all_children, kill_group
 from supervisor.engine import EngineStatistics, OnExit
-from supervisor.fork_engine import CLOSING_TIME, exited_of, kill_group
+from supervisor.fork_engine import CLOSING_TIME, bury_strangers, exited_of
 from supervisor.launch import Launched
 
 
@@ -52,10 +53,12 @@ class SpawnEngine:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(CLOSING_TIME):
                     await self._empty.wait()
+        end_all_children()
 
     def _ended(self, worker_id: WorkerId, ending: child.Ending) -> None:
         del self._alive[worker_id]
         self._exited += 1
         self._on_exit(exited_of(worker_id, ending))
+        bury_strangers(set(self._alive.values()))
         if not self._alive:
             self._empty.set()

@@ -57,7 +57,9 @@ class StdioTransport:
             return
         self._queue.append(memoryview(data))
         self._waiting += len(data)
-        if not self._writing:
+        if self._writing:
+            self._feel_pressure()
+        else:
             self._flush()
 
     async def drain(self) -> None:

@@ -72,6 +72,7 @@ class SupervisionTree:
 
     async def start(self) -> None:
         """Start the broker and the first workers side by side."""
+        hardening.make_undumpable()
         hardening.adopt_orphans()
         await self._engine.start(self._exited)
         first = self._enrol(self._pool.missing)
@@ -192,6 +193,7 @@ class SupervisionTree:
             self.conversations.receive(worker_id, received)
 
     def _exited(self, exited: Exited) -> None:
+        self._mailroom.catch_up()  # what it still said comes before the news of its death
         if exited.id == BROKER_ID:
             self._broker_ended(exited)
             return

@@ -24,6 +24,7 @@ from protocol.mailbox import (
     StartTurn,
     TurnEnded,
 )
+from runtime import orphans
 from workers.conversation import Conversation
 from workers.credentials import CredentialsChannel
 from workers.mailbox import Mailbox
@@ -175,8 +176,7 @@ class Actor:
     def _abandoned(self, lifeline: int) -> None:
         """The supervisor is gone: nobody is there to talk to, so end what runs and follow."""
         asyncio.get_running_loop().remove_reader(lifeline)
-        if self._conversation is not None:
-            self._conversation.kill_commands()
+        orphans.end_all_children()
         os._exit(1)
 
     async def _leave(self) -> None:

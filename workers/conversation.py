@@ -52,6 +52,13 @@ INTERRUPTED = "interrupted"
 UNKNOWN_EFFECT = "interrupted; it is not known whether this took effect"
 """What the model reads as the output of a call during which its process died."""
 
+
+class _Opening(msgspec.Struct, frozen=True):
+    cli: list[str]
+    call: msgspec.Raw
+
+
+_decode_opening = msgspec.json.Decoder(_Opening).decode
 _decode_items = msgspec.json.Decoder(list[JsonObject]).decode
 
 
@@ -92,11 +99,12 @@ class Conversation:
 
     async def open(self, overrides: bytes) -> None:
         """Resolve the settings, find the session file, and announce the conversation. Raises `GreenroomError`."""
-        given = ConversationOverrides.model_validate_json(overrides)
+        opening = _decode_opening(overrides)
+        given = ConversationOverrides.model_validate_json(bytes(opening.call))
         restored, path = self._restore()
         if restored is not None:
             given = _as_before(given, restored)
-        self.settings = settings = resolve(self._home, self._operation.cli_overrides, given, os.getcwd(), os.environ)
+        self.settings = settings = resolve(self._home, opening.cli, given, os.getcwd(), os.environ)
         if settings.provider.wire_api == "chat":
             raise ConfigError(
                 f'`wire_api = "chat"` of model provider `{settings.provider_id}` is not available yet; use "responses"'

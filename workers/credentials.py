@@ -142,6 +142,8 @@ class CredentialsChannel:
 
     def close(self) -> None:
         """Disconnect and cancel what is open."""
+        if self._socket.closed:
+            return
         for timer in self._timers.values():
             timer.cancel()
         self._socket.disable_monitor()

@@ -8,12 +8,12 @@ Rules that it enforces (spec/agent-core 2.4, spec/later 3.4):
   server sends half a surrogate pair or broken UTF-8, the replacement character stands in its place.
 """
 
-import re
 from collections.abc import Callable, Mapping
 from typing import Final, TypeAlias, TypeVar
 
 import msgspec
 
+from protocol.jsontext import mended
 from workers.model.items import KINDS, JsonObject, is_known
 
 FAILED_TEXT: Final = "response.failed event received"
@@ -175,20 +175,6 @@ class ResponsesDecoder:
             # Some servers name the cause in an event of its own and then just close the stream.
             self._complaint = _complaint(payload) or self._complaint
         return None
-
-
-def mended(text: bytes) -> bytes:
-    """Return JSON text with the replacement character in place of broken UTF-8 and of lone surrogates."""
-    return _ESCAPES.sub(_mended_escape, text.decode("utf-8", "replace").encode())
-
-
-_ESCAPES: Final = re.compile(
-    rb"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(\\u[dD][89a-fA-F][0-9a-fA-F]{2})|\\.", re.DOTALL
-)
-
-
-def _mended_escape(match: re.Match[bytes]) -> bytes:
-    return rb"\ufffd" if match[1] else match[0]
 
 
 def _attempt(decode: Decode[T], text: bytes | msgspec.Raw) -> T | None:

@@ -25,5 +25,5 @@ def parse(arguments: str, form: type[T]) -> T:
     """Decode JSON arguments into their form. Raises `ToolFailure` with what the model should know."""
     try:
         return _decoder(form).decode(arguments)
-    except (msgspec.MsgspecError, UnicodeError) as error:
+    except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
         raise ToolFailure(f"{PREFIX}{error}") from error

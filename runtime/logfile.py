@@ -1,0 +1,217 @@
+"""The structured log: one JSON object a line below the Codex home, with the ids of what it is about in every line.
+
+All processes of all instances of a home append to one file. So what happened reads in its order, in one place, and the
+space it takes has a bound however many processes come and go. Each line is one write to a file opened for appending,
+which the kernel keeps apart from the lines of others (open(2), O_APPEND; not over NFS). Whoever finds the file full turns
+it over under a lock, and the others notice by its inode.
+"""
+
+import contextlib
+import errno
+import fcntl
+import logging
+import os
+import sys
+import time
+import traceback
+from collections.abc import Iterator, Mapping
+from typing import Final
+
+import msgspec
+
+from runtime.log import redact
+
+FOLDER: Final = os.path.join("log", "greenroom")
+NAME: Final = "greenroom"
+MAX_BYTES: Final = 10 * 1024 * 1024
+"""Size from which on a file is turned over."""
+KEPT: Final = 4
+"""Files that are kept besides the one that is written."""
+MAX_MESSAGE: Final = 8 * 1024
+"""Characters of a message; of an exception twice as many are kept, its end rather than its beginning."""
+TAIL: Final = 64 * 1024
+"""Bytes from the end of the file in which `recent` looks."""
+
+ID_NAMES: Final = ("instance", "worker_id", "conversation_id", "incarnation", "turn_id", "call_id", "request_id")
+"""What a record may say it is about, by `identify` or by `extra` of the call that logs it."""
+
+Ids = Mapping[str, str | int]
+
+
+class LogFile(logging.Handler):
+    """Appends records to the log of a home. The file is opened by the first of them."""
+
+    def __init__(self, home: str, process: str, ids: Ids, max_bytes: int = MAX_BYTES) -> None:
+        super().__init__()
+        self._folder = os.path.join(home, FOLDER)
+        self._path = log_path(home)
+        self._process = process
+        self._max_bytes = max_bytes
+        self._descriptor = -1
+        self._failing = False
+        self.ids: dict[str, str | int] = dict(ids)
+        """What every line carries."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Append a record. A disk that fails is told once on standard error, and stops nobody."""
+        try:
+            self._append(encode(record, self._process, self.ids))
+        except OSError as error:
+            self._close()
+            if not self._failing:
+                sys.stderr.write(f"{self._process} cannot write {self._path}: {error}; such lines are lost\n")
+            self._failing = True
+        except Exception:
+            self.handleError(record)
+        else:
+            self._failing = False
+
+    def close(self) -> None:
+        """Close the file."""
+        with self.lock or contextlib.nullcontext():
+            self._close()
+        super().close()
+
+    def _append(self, line: bytes) -> None:
+        self._open()
+        if os.write(self._descriptor, line) < len(line):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        if os.fstat(self._descriptor).st_size >= self._max_bytes:
+            self._turn_over()
+
+    def _open(self) -> None:
+        """Have the file open that bears the name now: somebody may have turned it over."""
+        if self._descriptor >= 0 and self._is_current():
+            return
+        self._close()
+        os.makedirs(self._folder, mode=0o700, exist_ok=True)
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+        self._descriptor = os.open(self._path, flags, 0o600)
+
+    def _is_current(self) -> bool:
+        try:
+            named, ours = os.stat(self._path), os.fstat(self._descriptor)
+        except FileNotFoundError:
+            return False
+        return (named.st_dev, named.st_ino) == (ours.st_dev, ours.st_ino)
+
+    def _turn_over(self) -> None:
+        with _alone(os.path.join(self._folder, ".lock")) as alone:
+            if alone and self._is_current():
+                for number in range(KEPT, 0, -1):
+                    with contextlib.suppress(FileNotFoundError):
+                        os.replace(_numbered(self._path, number - 1), _numbered(self._path, number))
+                self._close()
+
+    def _close(self) -> None:
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+
+def log_path(home: str) -> str:
+    """Return where the log of a home is written."""
+    return os.path.join(home, FOLDER, f"{NAME}.jsonl")
+
+
+def set_up(home: str, process: str, level: str = "info", **ids: str | int) -> LogFile:
+    """Log to the home's file too, from `level` on; what else is logged to stays as it is. Call it after `log.set_up`.
+
+    `ids` are those that hold for the whole process (`ID_NAMES`).
+    """
+    root = logging.getLogger()
+    for other in list(root.handlers):
+        if isinstance(other, LogFile):  # the nursery's, in a process that it has forked
+            root.removeHandler(other)
+            other.close()
+        else:
+            other.setLevel(root.level)
+    handler = LogFile(home, process, ids)
+    handler.setLevel(level.upper())
+    root.addHandler(handler)
+    root.setLevel(min(root.level, handler.level))
+    return handler
+
+
+def identify(**ids: str | int | None) -> None:
+    """From now on let every line of this process carry these ids, too; `None` takes one out."""
+    for handler in logging.getLogger().handlers:
+        if isinstance(handler, LogFile):
+            known = {**handler.ids, **ids}
+            handler.ids = {name: value for name, value in known.items() if value is not None}
+
+
+def encode(record: logging.LogRecord, process: str, ids: Ids) -> bytes:
+    """Return the line of a record, secrets masked, newline included."""
+    told = {name: value for name in ID_NAMES if (value := getattr(record, name, None)) is not None}
+    line: dict[str, object] = {
+        "time": _timestamp(record.created),
+        "level": record.levelname.lower(),
+        "process": process,
+        "pid": os.getpid(),
+        **ids,
+        **told,
+        "logger": record.name,
+        "message": _message(record),
+    }
+    if record.exc_info and record.exc_info[0] is not None:
+        line["exception"] = _portable("".join(traceback.format_exception(*record.exc_info))[-2 * MAX_MESSAGE :])
+    return redact(msgspec.json.encode(line, enc_hook=str).decode()).encode() + b"\n"
+
+
+def recent(home: str, count: int, **ids: str | int) -> list[str]:
+    """Return the last messages, oldest first, of lines that carry all of these ids; for that look at the file's end."""
+    try:
+        with open(log_path(home), "rb") as file:
+            file.seek(max(0, file.seek(0, os.SEEK_END) - TAIL))
+            lines = file.read(TAIL).splitlines()
+    except OSError:
+        return []
+    found = (_told(line, ids) for line in lines)
+    return [message for message in found if message is not None][-count:] if count > 0 else []
+
+
+def _told(line: bytes, ids: Ids) -> str | None:
+    try:
+        record = msgspec.json.decode(line, type=dict[str, object])
+    except (msgspec.MsgspecError, UnicodeError):
+        return None
+    belongs = all(record.get(name) == value for name, value in ids.items())
+    return f"{record.get('level')} {record.get('message')}" if belongs else None
+
+
+def _message(record: logging.LogRecord) -> str:
+    try:
+        text = record.getMessage()
+    except Exception as error:  # what it was called with does not fit its text: a fault of the caller, not of the log
+        text = f"{record.msg} ({type(error).__name__})"
+    return _portable(text if len(text) <= MAX_MESSAGE else f"{text[:MAX_MESSAGE]}… ({len(text)} characters)")
+
+
+def _portable(text: str) -> str:
+    return text.encode("utf-8", "replace").decode()
+
+
+def _timestamp(at: float) -> str:
+    milliseconds = int(at % 1 * 1000)
+    return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(at))}.{milliseconds:03}Z"
+
+
+def _numbered(path: str, number: int) -> str:
+    """Return the name of a file that was turned over so many times; 0 is the one that is written."""
+    stem, extension = os.path.splitext(path)
+    return f"{stem}.{number}{extension}" if number else path
+
+
+@contextlib.contextmanager
+def _alone(path: str) -> Iterator[bool]:
+    """Yield whether nobody else is in here; whoever is, does what has to be done."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        yield False
+    else:
+        yield True
+    finally:
+        os.close(descriptor)
