@@ -3,6 +3,7 @@
 import asyncio
 import os
 import resource  # noqa: F401 - os.wait4 imports it otherwise, in every process anew
+import signal
 import sys
 import threading
 from collections.abc import Callable
@@ -46,6 +47,10 @@ def _watch_descriptor(loop: asyncio.AbstractEventLoop, pid: int, on_end: Callabl
     def ended() -> None:
         loop.remove_reader(descriptor)
         os.close(descriptor)
-        on_end(reap(pid))
+        try:
+            ending = reap(pid)
+        except ChildProcessError:  # somebody who ends everything has reaped it first
+            ending = Ending(pid, -signal.SIGKILL, 0)
+        on_end(ending)
 
     loop.add_reader(descriptor, ended)

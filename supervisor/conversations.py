@@ -40,6 +40,8 @@ from supervisor.turn import Audience, Turn, aborted
 
 log = logging.getLogger(__name__)
 
+UNREACHABLE = "cannot be reached"
+"""Why a worker is killed whose mailbox takes nothing: it has died, or as good as that."""
 INTERRUPT_GRACE = 1.0
 """Seconds in which an interrupted turn has to end before its worker is killed."""
 
@@ -204,7 +206,7 @@ class Conversations:
         state = conversation.state
         self._release_place(conversation)
         conversation.happen("died")
-        if state == "starting" and reason is None and conversation.may_start_again():
+        if state == "starting" and reason in (None, UNREACHABLE) and conversation.may_start_again():
             conversation.put_back()
         elif state != "parking":
             self._mourn(conversation, exited, reason, had_started=state != "starting")
@@ -420,7 +422,7 @@ class Conversations:
     def _send(self, conversation: Conversation, operation: Operation, payload: bytes = b"") -> None:
         worker_id = conversation.worker_id
         if worker_id is not None and not self._mailroom.send(worker_id, operation, payload):
-            self._kill(conversation, "cannot be reached")
+            self._kill(conversation, UNREACHABLE)
 
 
 def _address(conversation: Conversation) -> _Address:

@@ -40,7 +40,9 @@ class ForkEngine:
         self._unborn: dict[WorkerId, None] = {}
         self._born = self._exited = 0
         self._gone = asyncio.Event()
+        self._adopted: set[WorkerId] = set()
         self._closing = False
+        self._given_up = False
         self._on_exit: OnExit = lambda _: None
 
     async def start(self, on_exit: OnExit) -> None:
@@ -48,6 +50,9 @@ class ForkEngine:
         self._attend()
 
     def give_birth(self, birth: AnyBirth) -> None:
+        if self._given_up:
+            asyncio.get_running_loop().call_soon(self._report, stillborn(birth))
+            return
         self._unborn[birth.id] = None
         self._outbox.append(birth)
         self._say()
@@ -150,6 +155,9 @@ class ForkEngine:
     def _adopt(self, ending: child.Ending) -> None:
         """Watch the orphans ourselves, and report as ended what was never born."""
         for worker_id, pid in self._pids.items():
+            if worker_id in self._adopted:
+                continue
+            self._adopted.add(worker_id)
             child.watch(pid, partial(self._orphan_ended, worker_id))
         told = {birth.id for birth in self._outbox}
         for worker_id in [one for one in self._unborn if one not in told]:
@@ -157,22 +165,25 @@ class ForkEngine:
             self._report(Exited(id=worker_id, pid=0, returncode=ending.returncode, max_rss=0))
 
     def _orphan_ended(self, worker_id: WorkerId, ending: child.Ending) -> None:
+        self._adopted.discard(worker_id)
         self._report(exited_of(worker_id, ending))
-        bury_strangers({self._nursery.pid, *self._pids.values()})
+        bury_strangers(lambda: {self._nursery.pid, *self._pids.values()})
 
     def _replace(self) -> None:
         loop = asyncio.get_running_loop()
         delay = self._policy.on_death(loop.time())
         if delay is None:
-            log.critical("the nursery died too often and is given up; new conversations cannot start")
+            log.critical("the nursery died too often; no conversation can start for %.0f s", NURSERY.period)
+            self._given_up = True
             for birth in self._outbox:
-                self._report(Exited(id=birth.id, pid=0, returncode=1, max_rss=0))
+                self._report(stillborn(birth))
             self._outbox.clear()
-            return
+            delay = NURSERY.period
         loop.call_later(delay, self._succeed)
 
     def _succeed(self) -> None:
         if not self._closing:
+            self._given_up = False
             self._nursery = self._launch()
             self._attend()
 
@@ -182,12 +193,17 @@ def exited_of(worker_id: WorkerId, ending: child.Ending) -> Exited:
     return Exited(id=worker_id, pid=ending.pid, returncode=ending.returncode, max_rss=ending.max_rss)
 
 
-def bury_strangers(ours: set[int]) -> None:
+def stillborn(birth: AnyBirth) -> Exited:
+    """Report a process that could not be started as one that ended."""
+    return Exited(id=birth.id, pid=0, returncode=1, max_rss=0)
+
+
+def bury_strangers(ours: Callable[[], set[int]]) -> None:
     """Kill and reap what a dead worker has left to us, and what comes to us as that dies."""
 
     def ended(_: child.Ending) -> None:
         bury_strangers(ours)
 
-    for pid in kill_strangers(ours):
+    for pid in kill_strangers(ours()):
         with contextlib.suppress(ProcessLookupError):
             child.watch(pid, ended)

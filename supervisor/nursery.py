@@ -60,7 +60,11 @@ class Nursery:
         return True
 
     def _fork(self, birth: AnyBirth) -> None:
-        pid = os.fork()
+        try:
+            pid = os.fork()
+        except OSError:  # no memory, or too many processes: that is told as a death, and may pass
+            self._tell(Exited(id=birth.id, pid=0, returncode=1, max_rss=0))
+            return
         if pid == 0:
             self._control.close()
             os.setsid()

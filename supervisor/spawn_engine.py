@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import Callable
 
 from protocol.birth import AnyBirth, GiveBirth, datagram
@@ -9,8 +10,10 @@ from protocol.ids import WorkerId
 from runtime import child
 from runtime.orphans import end_all_children, kill_group
 from supervisor.engine import EngineStatistics, OnExit
-from supervisor.fork_engine import CLOSING_TIME, bury_strangers, exited_of
+from supervisor.fork_engine import CLOSING_TIME, bury_strangers, exited_of, stillborn
 from supervisor.launch import Launched
+
+log = logging.getLogger(__name__)
 
 
 class SpawnEngine:
@@ -27,7 +30,12 @@ class SpawnEngine:
         self._on_exit = on_exit
 
     def give_birth(self, birth: AnyBirth) -> None:
-        launched = self._launch()
+        try:
+            launched = self._launch()
+        except OSError as error:
+            log.error("a process cannot be started: %s", error)
+            asyncio.get_running_loop().call_soon(self._on_exit, stillborn(birth))
+            return
         with launched.control:
             launched.control.send(datagram(GiveBirth(birth=birth)))
         self._alive[birth.id] = launched.pid
@@ -59,6 +67,6 @@ class SpawnEngine:
         del self._alive[worker_id]
         self._exited += 1
         self._on_exit(exited_of(worker_id, ending))
-        bury_strangers(set(self._alive.values()))
+        bury_strangers(lambda: set(self._alive.values()))
         if not self._alive:
             self._empty.set()

@@ -1,0 +1,57 @@
+# `make help` lists what can be made. Everything is done inside .venv; nothing else of the machine is touched.
+
+PYTHON ?= python3
+UV ?= uv
+ARGS ?=
+
+BIN := .venv/bin
+READY := .venv/.ready
+PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint bench docs lock clean
+
+help: ## Show this list.
+	@echo 'Usage: make TARGET [PYTHON=python3.12] [ARGS="…"]'
+	@echo
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: $(READY) ## Make .venv with the locked packages and this program in it.
+
+$(READY): requirements-dev.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo 'Greenroom needs Python 3.11 or newer, which "$(PYTHON)" is not. Name one: make PYTHON=python3.12 …' >&2; \
+	  exit 1; }
+	@echo 'Making .venv; the first time takes a minute.'
+	@$(PYTHON) -m venv .venv || { \
+	  echo 'No virtual environment could be made. On Debian and Ubuntu: apt-get install python3-venv' >&2; exit 1; }
+	@$(PIP) install --require-hashes --requirement requirements-dev.txt
+	@$(PIP) install --no-deps --no-build-isolation --editable .
+	@touch $@
+
+demo: setup ## Watch a conversation from start to end, with a scripted model: no key, no network.
+	@$(BIN)/greenroom demo
+
+test: setup ## Run all tests. ARGS goes to pytest.
+	@$(BIN)/python -m pytest $(ARGS)
+
+lint: setup ## Check style, format, types and who imports whom.
+	@failed=0; for check in 'ruff check' 'ruff format --check --output-format concise' mypy 'lint-imports --no-logo'; do \
+	  echo "-- $$check"; $(BIN)/$$check || failed=1; \
+	done; exit $$failed
+
+bench: setup ## Measure the budgets, beside the reference where it can be had. ARGS goes to the benchmark.
+	@$(BIN)/python -m benchmarks $(ARGS)
+
+docs: setup ## Bring the generated parts of the documentation up to date.
+	@$(BIN)/python docs/lifecycle.py
+
+lock: ## Write requirements-dev.txt anew from pyproject.toml. Needs uv.
+	@command -v $(UV) >/dev/null || { \
+	  echo 'Locking needs uv. Install it, or name it: make lock UV=…' >&2; exit 1; }
+	@$(UV) pip compile --quiet --universal --generate-hashes --no-annotate --no-header \
+	  --group dev pyproject.toml --output-file requirements-dev.txt
+
+clean: ## Remove .venv and every cache.
+	@rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis build dist
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,54 @@
+"""The documentation says what the code says."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from config.greenroom import GreenroomTable
+
+ROOT: Final = Path(__file__).parents[2]
+DOCS: Final = ROOT / "docs"
+PAGES: Final = (*ROOT.glob("*.md"), *DOCS.rglob("*.md"))
+
+_LINK: Final = re.compile(r"\]\(([^)\s#]+)(?:#[^)]*)?\)")
+_TEST: Final = re.compile(r"`(tests/[\w/]+\.py)(?:::(\w+))?`")
+
+
+def test_the_states_in_the_architecture_page_are_those_of_the_code() -> None:
+    """`make docs` brings the page up to date."""
+    command = (sys.executable, DOCS / "lifecycle.py", "--check")
+    checked = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=30, check=False)
+    assert checked.returncode == 0, checked.stderr
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_link_to_a_file_leads_somewhere(page: Path) -> None:
+    targets = [target for target in _LINK.findall(page.read_text("utf-8")) if "://" not in target]
+    assert [target for target in targets if not (page.parent / target).exists()] == []
+
+
+def test_every_setting_of_our_own_is_explained_with_its_default() -> None:
+    page = (DOCS / "operations.md").read_text("utf-8")
+    rows = dict(re.findall(r"^\| `(\w+)` \| (.+?) \|", page, re.MULTILINE))
+    fields = GreenroomTable.model_fields
+    defaults = {name: f"`{_toml(field.default)}`" for name, field in fields.items() if field.default is not None}
+    assert fields.keys() <= rows.keys()
+    assert {name: rows[name] for name in defaults} == defaults
+
+
+def test_every_test_that_the_promises_name_exists() -> None:
+    named = _TEST.findall((DOCS / "promises.md").read_text("utf-8"))
+    assert named
+    assert [f"{path}::{name}" for path, name in named if not _defines(ROOT / path, name)] == []
+
+
+def _toml(value: object) -> str:
+    return f'"{value}"' if isinstance(value, str) else f"{value:g}"
+
+
+def _defines(path: Path, name: str) -> bool:
+    return path.is_file() and (not name or re.search(rf"def {name}\(", path.read_text("utf-8")) is not None)
