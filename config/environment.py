@@ -9,10 +9,11 @@ from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from config.section import Section, Strings
+from protocol.secrecy import SECRET_WORDS
 
 Inherit: TypeAlias = Literal["all", "core", "none"]
 
-SECRET_PATTERNS: Final = ("*KEY*", "*SECRET*", "*TOKEN*")
+SECRET_PATTERNS: Final = tuple(f"*{word}*" for word in SECRET_WORDS)
 """Names that are dropped unless the policy says `ignore_default_excludes`."""
 
 WITHHELD_PATTERNS: Final = ("OPENAI_API_KEY", "CODEX_API_KEY", "CODEX_ACCESS_TOKEN", "CODEX_*_OVERRIDE")
@@ -67,11 +68,6 @@ def shell_environment(policy: ShellEnvironmentPolicy, environment: Mapping[str, 
     if policy.included:
         variables = {name: value for name, value in variables.items() if matches_any(name, policy.included)}
     return variables
-
-
-def is_secret_name(name: str) -> bool:
-    """Tell whether a variable of this name must be taken for a secret."""
-    return matches_any(name, SECRET_PATTERNS)
 
 
 def matches_any(name: str, patterns: Iterable[str]) -> bool:

@@ -71,7 +71,7 @@ class Hello(Body):
     version: Literal[1] = 1
     worker_id: WorkerId
     listens: bool = False
-    """Whether broadcasts are received, and will be acknowledged."""
+    """Whether broadcasts are received; the answer then waits until the subscription is there."""
 
 
 class GetAuth(Body):
@@ -320,6 +320,7 @@ class AuthChanged(Body):
     state: AuthState
     mode: AuthMode
     identity_changed: bool
+    mode_changed: bool = False
     reason: Literal["login", "logout", "refresh", "external", "env"]
 
 

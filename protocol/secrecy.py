@@ -35,10 +35,11 @@ class Secret:
         raise TypeError("a secret is not pickled")
 
 
-_SECRET_WORDS = ("KEY", "SECRET", "TOKEN", "PASSWORD", "CREDENTIAL")
+SECRET_WORDS = ("KEY", "SECRET", "TOKEN")
+"""What the names of variables hold that are taken for secrets; the reference goes by the same three."""
 
 
 def is_secret_name(name: str) -> bool:
     """Tell whether an environment variable of this name is taken for a secret."""
     upper = name.upper()
-    return any(word in upper for word in _SECRET_WORDS)
+    return any(word in upper for word in SECRET_WORDS)

@@ -42,8 +42,7 @@ def make_reception(
 ) -> Reception:
     """Return the reception that takes the client's tool calls to the tree."""
     elicitor = Elicitor(peer, write, can_ask, options.limits.approval_patience)
-    with_events = options.events != "off"
-    return Reception(peer, write, tree.conversations, elicitor, with_events, options.limits.open_calls)
+    return Reception(peer, write, tree.conversations, elicitor, options.events, options.limits.open_calls)
 
 
 def make_accounts(

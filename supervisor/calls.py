@@ -8,7 +8,19 @@ from protocol.ids import BEFORE_TURNS, ConversationId, TurnId
 from protocol.jsonrpc import Peer, Request, encode
 from protocol.mcp import EventFrame, Failure, failure_result, success_result
 from supervisor.elicitor import CANNOT_ASK, Elicitor, Question
+from supervisor.options import EventMode
 from supervisor.turn import Turn
+
+DELTAS = tuple(
+    b'{"type":"%b"' % kind
+    for kind in (
+        b"agent_message_delta",
+        b"agent_reasoning_delta",
+        b"agent_reasoning_raw_content_delta",
+        b"exec_command_output_delta",
+    )
+)
+"""How events begin that clients do not get who asked for `progress` alone; workers write the type first."""
 
 
 class ToolCall:
@@ -24,7 +36,7 @@ class ToolCall:
         on_answered: Callable[["ToolCall"], None],
         elicitor: Elicitor,
         on_decision: Callable[[Turn, int, Decision], None],
-        with_events: bool,
+        event_mode: EventMode,
         unknown_text: str,
     ) -> None:
         self.request = request
@@ -37,14 +49,16 @@ class ToolCall:
         self._on_decision = on_decision
         self._questions: list[Question] = []
         self._event_id = event_id
-        self._with_events = with_events
+        self._event_mode = event_mode
         self._unknown_text = unknown_text
         self._start_frame = EventFrame(request.raw_id, conversation_id, BEFORE_TURNS)
         self._turn_frame = EventFrame(request.raw_id, conversation_id, event_id)
 
     def events(self, turn_id: TurnId, events: bytes) -> None:
         """Send the events of a batch as notifications."""
-        if self._with_events:
+        if self._event_mode == "progress":
+            events = b"\n".join(event for event in events.split(b"\n") if not event.startswith(DELTAS))
+        if self._event_mode != "off" and events:
             frame = self._start_frame if turn_id == BEFORE_TURNS else self._turn_frame
             self._write(frame.splice(events))
 

@@ -11,6 +11,7 @@ from supervisor.calls import ToolCall, items_of, overrides_of, unknown_session
 from supervisor.conversation import Conversation
 from supervisor.conversations import Conversations
 from supervisor.elicitor import Elicitor
+from supervisor.options import EventMode
 
 log = logging.getLogger(__name__)
 
@@ -24,14 +25,14 @@ class Reception:
         write: Callable[[bytes], None],
         conversations: Conversations,
         elicitor: Elicitor,
-        with_events: bool,
+        event_mode: EventMode,
         most_calls: int,
     ) -> None:
         self._peer = peer
         self._write = write
         self._conversations = conversations
         self._elicitor = elicitor
-        self._with_events = with_events
+        self._event_mode = event_mode
         self._most_calls = most_calls
         self._open: dict[RequestId, ToolCall] = {}
         self._tools = {"codex": self._codex, "codex-reply": self._codex_reply}
@@ -85,7 +86,7 @@ class Reception:
             self._answered,
             self._elicitor,
             self._conversations.decide,
-            self._with_events,
+            self._event_mode,
             unknown_text,
         )
         self._open[request.id] = call

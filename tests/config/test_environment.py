@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from config.environment import ShellEnvironmentPolicy, is_secret_name, matches_any, shell_environment
+from config.environment import ShellEnvironmentPolicy, matches_any, shell_environment
+from protocol.secrecy import is_secret_name
 
 ENVIRONMENT = {
     "PATH": "/bin",

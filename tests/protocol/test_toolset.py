@@ -1,0 +1,66 @@
+"""The tools as listed are the tools as decoded."""
+
+import json
+from typing import get_args
+
+import jsonschema
+import pytest
+
+from protocol.arguments import ApprovalPolicy, CodexArguments, ReplyArguments, SandboxMode
+from protocol.ids import ConversationId
+from protocol.mcp import Failure, failure_result, success_result
+from protocol.toolset import OUTPUT_SCHEMA, TOOL_NAMES, TOOLS, TOOLS_RESULT
+
+CODEX, REPLY = TOOLS
+TYPES = {str: "string", bool: "boolean", dict: "object"}
+
+
+def input_schema(tool: dict[str, object]) -> dict[str, dict[str, dict[str, object]]]:
+    schema = tool["inputSchema"]
+    assert isinstance(schema, dict)
+    return schema
+
+
+@pytest.mark.parametrize(("tool", "model"), [(CODEX, CodexArguments), (REPLY, ReplyArguments)])
+def test_each_property_is_an_argument_and_each_argument_a_property(
+    tool: dict[str, object], model: type[CodexArguments | ReplyArguments]
+) -> None:
+    schema = input_schema(tool)
+    fields = {field.alias or name: field for name, field in model.model_fields.items()}
+    assert set(schema["properties"]) == set(fields)
+    assert set(schema["required"]) == {name for name, field in fields.items() if field.is_required()} == {"prompt"}
+    for name, told in schema["properties"].items():
+        expected = model.model_json_schema()["properties"][name]
+        variants = [variant for variant in expected.get("anyOf", [expected]) if variant.get("type") != "null"]
+        assert told["type"] == variants[0]["type"], name
+        assert told["description"], name
+        assert told.get("enum") == variants[0].get("enum"), name
+
+
+def test_the_choices_are_those_of_the_types() -> None:
+    properties = input_schema(CODEX)["properties"]
+    assert properties["approval-policy"]["enum"] == list(get_args(ApprovalPolicy))
+    assert properties["sandbox"]["enum"] == list(get_args(SandboxMode))
+
+
+def test_all_schemas_are_schemas_and_nothing_unknown_is_refused() -> None:
+    for tool in TOOLS:
+        schema = input_schema(tool)
+        jsonschema.Draft202012Validator.check_schema(schema)
+        assert "additionalProperties" not in schema
+        jsonschema.validate({"prompt": "x", "bogus": 1}, schema)
+        with pytest.raises(jsonschema.ValidationError):
+            jsonschema.validate({}, schema)
+
+
+def test_every_result_fits_the_schema_that_is_promised() -> None:
+    thread = ConversationId("t")
+    jsonschema.Draft202012Validator.check_schema(OUTPUT_SCHEMA)
+    for result in (success_result(thread, b'"x"'), failure_result(Failure("config", "no", {"signal": 9}), thread)):
+        jsonschema.validate(json.loads(result)["structuredContent"], OUTPUT_SCHEMA)
+
+
+def test_the_list_names_both_tools_in_order() -> None:
+    assert TOOL_NAMES == ("codex", "codex-reply")
+    assert [tool["name"] for tool in json.loads(TOOLS_RESULT)["tools"]] == list(TOOL_NAMES)
+    assert json.loads(TOOLS_RESULT) == {"tools": [dict(tool) for tool in json.loads(json.dumps(TOOLS))]}
