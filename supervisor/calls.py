@@ -5,7 +5,7 @@ from collections.abc import Callable
 from protocol.arguments import CodexArguments, ReplyArguments
 from protocol.elicitation import Decision, request_params
 from protocol.ids import BEFORE_TURNS, ConversationId, TurnId
-from protocol.jsonrpc import Peer, Request, encode
+from protocol.jsonrpc import Peer, Request, encode, notification_line
 from protocol.mcp import EventFrame, Failure, failure_result, success_result
 from supervisor.elicitor import CANNOT_ASK, Elicitor, Question
 from supervisor.options import EventMode
@@ -37,6 +37,7 @@ class ToolCall:
         elicitor: Elicitor,
         on_decision: Callable[[Turn, int, Decision], None],
         event_mode: EventMode,
+        progress_token: int | str | None,
         unknown_text: str,
     ) -> None:
         self.request = request
@@ -50,6 +51,8 @@ class ToolCall:
         self._questions: list[Question] = []
         self._event_id = event_id
         self._event_mode = event_mode
+        self._progress_token = progress_token
+        self._signs = 0
         self._unknown_text = unknown_text
         self._start_frame = EventFrame(request.raw_id, conversation_id, BEFORE_TURNS)
         self._turn_frame = EventFrame(request.raw_id, conversation_id, event_id)
@@ -61,6 +64,13 @@ class ToolCall:
         if self._event_mode != "off" and events:
             frame = self._start_frame if turn_id == BEFORE_TURNS else self._turn_frame
             self._write(frame.splice(events))
+
+    def progress(self, doing: str) -> None:
+        """Tell a client that asked for it that the call goes on, and what is being done."""
+        if self._progress_token is not None:
+            self._signs += 1
+            params = {"progressToken": self._progress_token, "progress": self._signs, "message": doing}
+            self._write(notification_line("notifications/progress", params))
 
     def asks(self, question_id: int, question: bytes) -> None:
         """Ask the client's user, or decide at once where the client cannot ask."""

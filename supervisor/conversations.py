@@ -328,6 +328,8 @@ class Conversations:
             conversation.pulse.doing = notice.doing
             conversation.pulse.tokens = notice.tokens
             conversation.pulse.unsent_bytes = notice.unsent_bytes
+        if conversation.running is not None:
+            conversation.running.audience.progress(notice.doing)
 
     def _end_turn(self, conversation: Conversation, notice: TurnEnded, payload: bytes) -> None:
         turn = conversation.running

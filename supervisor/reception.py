@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable
+from typing import TypeAlias
 
 from protocol.arguments import ArgumentError, parse_codex, parse_reply
 from protocol.ids import uuid7
@@ -12,6 +13,8 @@ from supervisor.conversation import Conversation
 from supervisor.conversations import Conversations
 from supervisor.elicitor import Elicitor
 from supervisor.options import EventMode
+
+ProgressToken: TypeAlias = int | str | None
 
 log = logging.getLogger(__name__)
 
@@ -49,7 +52,8 @@ class Reception:
             self._write(self._peer.respond(request, failure_result(Failure("overloaded", text))))
             return
         try:
-            self._tools[params.name](request, bytes(params.arguments))
+            token = None if params.meta is None else params.meta.progress_token
+            self._tools[params.name](request, bytes(params.arguments), token)
         except ArgumentError as error:
             result = failure_result(Failure("config", str(error)))
             self._write(self._peer.respond(request, result))
@@ -64,18 +68,24 @@ class Reception:
         """Take the client's answer to a question; return whether there is such a question."""
         return self._elicitor.answer(response)
 
-    def _codex(self, request: Request, raw_arguments: bytes) -> None:
+    def _codex(self, request: Request, raw_arguments: bytes, token: ProgressToken) -> None:
         arguments = parse_codex(raw_arguments)
         conversation = self._conversations.open(overrides_of(arguments))
-        self._submit(request, conversation, items_of(arguments), str(request.id))
+        self._submit(request, conversation, items_of(arguments), str(request.id), token)
 
-    def _codex_reply(self, request: Request, raw_arguments: bytes) -> None:
+    def _codex_reply(self, request: Request, raw_arguments: bytes, token: ProgressToken) -> None:
         arguments = parse_reply(raw_arguments)
         conversation = self._conversations.find_or_resume(arguments.conversation_id)
-        self._submit(request, conversation, items_of(arguments), uuid7(), unknown_session(arguments))
+        self._submit(request, conversation, items_of(arguments), uuid7(), token, unknown_session(arguments))
 
     def _submit(
-        self, request: Request, conversation: Conversation, items: bytes, event_id: str, unknown_text: str = ""
+        self,
+        request: Request,
+        conversation: Conversation,
+        items: bytes,
+        event_id: str,
+        token: ProgressToken,
+        unknown_text: str = "",
     ) -> None:
         call = ToolCall(
             request,
@@ -87,6 +97,7 @@ class Reception:
             self._elicitor,
             self._conversations.decide,
             self._event_mode,
+            token,
             unknown_text,
         )
         self._open[request.id] = call

@@ -13,6 +13,9 @@ class Audience(Protocol):
     def events(self, turn_id: TurnId, events: bytes) -> None:
         """Take events of the turn, or of the conversation's start (`turn_id` is then empty), as a worker sent them."""
 
+    def progress(self, doing: str) -> None:
+        """Take a sign of life, which says what the worker does."""
+
     def asks(self, question_id: int, question: bytes) -> None:
         """Take a question for the user, to be answered with `Conversations.decide`; void once the turn has ended."""
 
