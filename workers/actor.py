@@ -50,7 +50,7 @@ class Actor:
         self._concluding: asyncio.Task[None] | None = None
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self._mailbox = Mailbox(self._context, birth, self._operations.put_nowait)
-        self._credentials = CredentialsChannel(self._context, birth)
+        self._credentials: CredentialsChannel | None = None
         loop = asyncio.get_running_loop()
         loop.add_reader(lifeline, self._abandoned, lifeline)
         loop.add_signal_handler(signal.SIGTERM, self._ask_to_leave)
@@ -58,19 +58,10 @@ class Actor:
     async def live(self) -> None:
         """Serve until told to leave, or until the supervisor is gone."""
         self._mailbox.notify(Ready(worker_id=self._birth.id, pid=os.getpid()))
-        greeting = asyncio.get_running_loop().create_task(self._greet_broker(), name="greeting")
         try:
             await self._serve()
         finally:
-            greeting.cancel()
             await self._leave()
-
-    async def _greet_broker(self) -> None:
-        """Open the credentials channel. It is no condition for anything but a bearer, so nobody waits for it."""
-        try:
-            await self._credentials.start()
-        except GreenroomError as error:
-            log.warning("the auth broker has not answered yet: %s", error)
 
     async def _serve(self) -> None:
         while True:
@@ -91,7 +82,7 @@ class Actor:
 
     async def _open(self, operation: Open, overrides: bytes) -> bool:
         self._mailbox.address(operation.conversation_id, operation.incarnation)
-        conversation = Conversation(operation, self._birth, self._mailbox, self._credentials)
+        conversation = Conversation(operation, self._birth, self._mailbox, self._open_credentials)
         try:
             await conversation.open(overrides)
         except GreenroomError as error:
@@ -170,6 +161,12 @@ class Actor:
         if self._running is not None and self._running.turn_id == operation.turn_id and self._work is not None:
             self._work.cancel()
 
+    def _open_credentials(self) -> CredentialsChannel:
+        """Open the line to the auth broker when it is first needed: many conversations never need it."""
+        if self._credentials is None:
+            self._credentials = CredentialsChannel(self._context, self._birth)
+        return self._credentials
+
     def _ask_to_leave(self) -> None:
         self._operations.put_nowait(ReceivedOperation(Close(), b""))
 
@@ -191,5 +188,6 @@ class Actor:
             async with asyncio.timeout(LAST_WORDS_MS / 1000):
                 await self._mailbox.sent()
         self._mailbox.close(LAST_WORDS_MS)
-        self._credentials.close()
+        if self._credentials is not None:
+            self._credentials.close()
         self._context.term()

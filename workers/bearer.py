@@ -4,6 +4,7 @@ A login goes only to a provider that asks for it (`requires_openai_auth`), so th
 """
 
 import os
+from collections.abc import Callable
 
 from config.providers import ModelProvider
 from protocol.credentials import Snapshot
@@ -18,9 +19,10 @@ RECOVERED = frozenset({"newer", "reloaded", "refreshed"})
 class ProviderCredentials:
     """Asks for the bearer of every attempt (`workers.model.credentials.Credentials`)."""
 
-    def __init__(self, provider: ModelProvider, channel: CredentialsChannel) -> None:
+    def __init__(self, provider: ModelProvider, open_channel: Callable[[], CredentialsChannel]) -> None:
         self._provider = provider
-        self._channel = channel
+        self._open_channel = open_channel
+        self._channel: CredentialsChannel | None = None
         self._last: Snapshot | None = None
         self._identity: str | None = None
 
@@ -48,7 +50,8 @@ class ProviderCredentials:
         if self._last is None:
             return False
         try:
-            report = await self._channel.report_unauthorized(self._last, status)
+            channel = await self._connected()
+            report = await channel.report_unauthorized(self._last, status)
         except CredentialError as error:
             raise _delayed(error) from error
         if report.outcome == "transient":
@@ -62,13 +65,22 @@ class ProviderCredentials:
         if not withheld:
             return own
         try:
-            return own | await self._channel.get_environment(withheld)
+            channel = await self._connected()
+            return own | await channel.get_environment(withheld)
         except CredentialError as error:
             raise _delayed(error) from error
 
+    async def _connected(self) -> CredentialsChannel:
+        if self._channel is None:
+            channel = self._open_channel()
+            await channel.start()
+            self._channel = channel
+        return self._channel
+
     async def _login(self) -> Bearer:
         try:
-            snapshot = await self._channel.get_auth(pin_identity=self._identity)
+            channel = await self._connected()
+            snapshot = await channel.get_auth(pin_identity=self._identity)
         except CredentialError as error:
             raise _delayed(error) from error
         self._last = snapshot

@@ -3,7 +3,7 @@
 import logging
 import os
 import time
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -65,12 +65,14 @@ _decode_items = msgspec.json.Decoder(list[JsonObject]).decode
 class Conversation:
     """Belongs to one worker. `open` it first; run one turn at a time; `close` it at the end."""
 
-    def __init__(self, operation: Open, birth: WorkerBirth, mailbox: Mailbox, channel: CredentialsChannel) -> None:
+    def __init__(
+        self, operation: Open, birth: WorkerBirth, mailbox: Mailbox, open_credentials: Callable[[], CredentialsChannel]
+    ) -> None:
         self._operation = operation
         self._home = birth.codex_home
         self._runtime_directory = os.path.dirname(birth.mailbox_address.removeprefix("ipc://"))
         self._mailbox = mailbox
-        self._channel = channel
+        self._open_credentials = open_credentials
         self._toolbox: Toolbox | None = None
         self._questions = Questions(self._send_question)
         self._turn_id = BEFORE_TURNS
@@ -117,7 +119,7 @@ class Conversation:
         self._tokens = TokenCount(settings.model_family.effective_context_window, _usage(usage))
         if restored is not None:
             self._take_up(restored)
-        self._credentials = ProviderCredentials(settings.provider, self._channel)
+        self._credentials = ProviderCredentials(settings.provider, self._open_credentials)
         self._encoder = self._request_encoder()
         self._announce()
 

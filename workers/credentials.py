@@ -255,6 +255,7 @@ def _curve(socket: "zmq.Socket[bytes]", birth: WorkerBirth) -> "zmq.Socket[bytes
     socket.curve_serverkey = birth.broker_key.encode()
     socket.curve_publickey = birth.keys.public.encode()
     socket.curve_secretkey = birth.keys.secret.encode()
+    socket.setsockopt(zmq.LINGER, 0)  # counts for connections made from here on, also those given up meanwhile
     socket.setsockopt(zmq.RECONNECT_IVL, RECONNECT)
     socket.setsockopt(zmq.RECONNECT_IVL_MAX, RECONNECT_LONGEST)
     if socket.type == zmq.SUB:

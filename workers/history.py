@@ -85,6 +85,12 @@ class History:
         """Bytes of all items as requests carry them; four of them make about one token."""
         return sum(len(entry.encoded) for entry in self._entries)
 
+    def copy(self) -> "History":
+        """Return another history of the same items."""
+        other = History()
+        other._entries = self._entries.copy()
+        return other
+
     def append(self, item: JsonObject) -> bool:
         """Record an item and return true, or return false for one that is not recorded."""
         entry = _entry(item)
