@@ -1,0 +1,76 @@
+"""A conversation that nobody speaks to needs no process, and comes back as it was (promises P3 and P7)."""
+
+import psutil
+
+from supervisor.demo.script import Command, Quote, Stall, Text, rule
+from tests.support.client import kind, text, thread_id
+from tests.support.deadline import until
+from tests.support.model import said
+from tests.support.stage import Stage
+
+HELLO = rule("hello", [Text("Good day.")])
+RUN = rule("run", [Command(("bash", "-c", "sleep 600 >/dev/null 2>&1 & echo $!"))], [Quote()])
+STALL = rule("stall", [Text("hm"), Stall()])
+
+
+def test_an_idle_conversation_is_parked_and_comes_back_with_its_history(stage: Stage, engine: str) -> None:
+    model = stage.play(HELLO)
+    server = stage.serve(engine, "-c", "greenroom.park_after_s=0.2", "-c", "greenroom.idle_workers=0")
+    conversation = thread_id(server.client.result(server.client.codex("hello")))
+    server.settle(workers=0)
+    assert text(server.client.result(server.client.reply(conversation, "hello"))) == "Good day."
+    assert said(model.requests()[-1], "assistant") == ["Good day."]
+
+
+def test_what_a_parked_conversation_left_running_ends_with_its_process(stage: Stage, engine: str) -> None:
+    stage.play(RUN)
+    server = stage.serve(engine, "-c", "greenroom.park_after_s=0.2", "-c", "greenroom.idle_workers=0")
+    pid = int(text(server.client.result(server.client.codex("run"))).split()[-1])
+    server.settle(workers=0)
+    until(lambda: not psutil.pid_exists(pid))
+
+
+def test_conversations_beyond_the_limit_take_the_place_of_the_longest_idle(stage: Stage) -> None:
+    stage.play(HELLO)
+    server = stage.serve("fork", "-c", "greenroom.live_workers=2", "-c", "greenroom.idle_workers=0")
+    conversations = [thread_id(server.client.result(server.client.codex("hello"))) for _ in range(4)]
+    server.settle(workers=2)
+    for conversation in conversations:
+        assert text(server.client.result(server.client.reply(conversation, "hello"))) == "Good day."
+    server.settle(workers=2)
+
+
+def test_a_newcomer_waits_while_every_place_is_busy(stage: Stage) -> None:
+    stage.play(STALL, HELLO)
+    server = stage.serve("fork", "-c", "greenroom.live_workers=1", "-c", "greenroom.idle_workers=0")
+    busy = server.client.codex("stall")
+    server.client.event(busy, "agent_message_delta")
+    waiting = server.client.codex("hello")
+    server.client.ask("ping")
+    server.client.cancel(busy)
+    assert kind(server.client.result(busy)) == "turn_aborted"
+    assert text(server.client.result(waiting)) == "Good day."
+
+
+def test_turns_beyond_the_limit_of_a_conversation_are_refused(stage: Stage) -> None:
+    stage.play(STALL, HELLO)
+    server = stage.serve("fork", "-c", "greenroom.queued_turns=1")
+    busy = server.client.codex("stall")
+    conversation = str(server.client.event(busy, "session_configured")["session_id"])
+    server.client.event(busy, "agent_message_delta")
+    queued, refused = (server.client.reply(conversation, "hello") for _ in range(2))
+    assert kind(server.client.result(refused)) == "overloaded"
+    server.client.cancel(busy)
+    server.client.result(busy)
+    assert text(server.client.result(queued)) == "Good day."
+
+
+def test_calls_beyond_the_limit_of_the_server_are_refused(stage: Stage) -> None:
+    stage.play(STALL, HELLO)
+    server = stage.serve("fork", "-c", "greenroom.open_calls=1")
+    busy = server.client.codex("stall")
+    server.client.event(busy, "agent_message_delta")
+    assert "overloaded" in text(server.client.result(server.client.codex("hello")))
+    server.client.cancel(busy)
+    server.client.result(busy)
+    assert text(server.client.result(server.client.codex("hello"))) == "Good day."
