@@ -11,6 +11,7 @@ from runtime.port import Port
 
 _ZAP_ADDRESS = "inproc://zeromq.zap.01"
 _VERSION = b"1.0"
+_DOMAIN = b"greenroom"
 
 
 class Admission:
@@ -45,6 +46,18 @@ class Admission:
         name = self._names.get(parts[6]) if len(parts) == 7 and parts[5] == b"CURVE" else None
         status, text = (b"400", b"unknown key") if name is None else (b"200", b"OK")
         self._port.send([_VERSION, request_id, status, text, (name or "").encode(), b""])
+
+
+def guard(socket: "zmq.Socket[bytes]", public_key: str, secret_key: str) -> None:
+    """Have a socket, before it is bound, let in only whom the admission of its context admits (keys in Z85).
+
+    ZeroMQ would let everybody in as soon as nobody answers for the context; that the domain is enforced forbids it.
+    """
+    socket.setsockopt(zmq.CURVE_SERVER, 1)
+    socket.setsockopt(zmq.CURVE_PUBLICKEY, public_key.encode())
+    socket.setsockopt(zmq.CURVE_SECRETKEY, secret_key.encode())
+    socket.setsockopt(zmq.ZAP_DOMAIN, _DOMAIN)
+    socket.setsockopt(zmq.ZAP_ENFORCE_DOMAIN, 1)
 
 
 def sender(frame: zmq.Frame) -> str:

@@ -2,8 +2,8 @@
 
 All processes of all instances of a home append to one file. So what happened reads in its order, in one place, and the
 space it takes has a bound however many processes come and go. Each line is one write to a file opened for appending,
-which the kernel keeps apart from the lines of others (open(2), O_APPEND; not over NFS). Whoever finds the file full turns
-it over under a lock, and the others notice by its inode.
+which the kernel keeps apart from the lines of others (open(2), O_APPEND; not over NFS). Whoever finds the file full
+turns it over under a lock, and the others notice by its inode.
 """
 
 import contextlib

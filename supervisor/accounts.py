@@ -141,6 +141,7 @@ class Accounts:
         match params.type:
             case "apiKey" if params.api_key is not None:
                 in_force = await self._link.login_api_key(params.api_key)
+                self._known = in_force.mode
                 return {"type": "apiKey"}, answers.after_request(in_force)
             case "chatgpt":
                 return answers.account_login_started(await self._link.login_start()), []

@@ -6,14 +6,20 @@ from collections.abc import Callable, Mapping
 from config.settings import ConversationOverrides, resolve
 from protocol.errors import ConfigError
 from protocol.jsonrpc import Peer
+from protocol.mcp import ClientInfo
+from protocol.report import ClientEntry
 from supervisor.accounts import Accounts
 from supervisor.elicitor import Elicitor
 from supervisor.engine import Engine
 from supervisor.fork_engine import ForkEngine
+from supervisor.inspection import Inspection
 from supervisor.launch import Launched
 from supervisor.options import ServerOptions
 from supervisor.reception import Reception
 from supervisor.spawn_engine import SpawnEngine
+from supervisor.status.control import ControlServer
+from supervisor.status.instances import parents, remove_stale, this_instance
+from supervisor.stdio import StdioStatistics
 from supervisor.tree import SupervisionTree
 
 
@@ -66,3 +72,24 @@ def make_accounts(
     accounts = Accounts(peer, write, tree.broker, options.preferred_auth, requires_openai_auth)
     tree.on_broadcast = accounts.heard
     return accounts
+
+
+def make_control(
+    options: ServerOptions,
+    environment: Mapping[str, str],
+    tree: SupervisionTree,
+    reception: Reception,
+    stdio: Callable[[], StdioStatistics],
+    client: Callable[[], ClientInfo | None],
+    stop: Callable[[], None],
+) -> ControlServer:
+    """Return the control socket, not listening yet, and clear away what instances that were killed left behind."""
+    remove_stale(parents(environment))
+    instance = this_instance(options.codex_home, options.engine)
+
+    def client_entry() -> ClientEntry | None:
+        info = client()
+        return None if info is None else ClientEntry(name=info.name, version=info.version)
+
+    inspection = Inspection(instance, options, tree, reception, stdio, client_entry, stop)
+    return ControlServer(tree.directory, instance, inspection.report, inspection.act)

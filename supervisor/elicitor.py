@@ -62,7 +62,7 @@ class Elicitor:
         """Take an answer; return whether it belongs to an open question."""
         question = self._close(response.id)
         if question is not None:
-            question.on_decision(read_answer(response.result))
+            question.on_decision(read_answer(None if response.error is not None else response.result))
         return question is not None
 
     def withdraw(self, question: Question, reason: str) -> None:

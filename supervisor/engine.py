@@ -34,6 +34,10 @@ class Engine(Protocol):
     def pid_of(self, worker_id: WorkerId) -> int | None:
         """Return the process id while the process is alive."""
 
+    @property
+    def nursery_pid(self) -> int | None:
+        """Process id of the fork server, `None` where the engine has none."""
+
     def statistics(self) -> EngineStatistics:
         """Return the counters."""
 

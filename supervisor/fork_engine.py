@@ -65,6 +65,10 @@ class ForkEngine:
     def pid_of(self, worker_id: WorkerId) -> int | None:
         return self._pids.get(worker_id)
 
+    @property
+    def nursery_pid(self) -> int | None:
+        return None if self._gone.is_set() else self._nursery.pid
+
     def statistics(self) -> EngineStatistics:
         return EngineStatistics(self._born, self._exited, len(self._pids))
 

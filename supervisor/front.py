@@ -65,6 +65,11 @@ class Front:
         """Whether the client declared that it can ask its user, or has not introduced itself (spec/wire 3.7)."""
         return self._client is None or "elicitation" in self._client.capabilities
 
+    @property
+    def client(self) -> mcp.ClientInfo | None:
+        """Who the client says it is."""
+        return None if self._client is None else self._client.client_info
+
     def receive(self, data: bytes) -> None:
         """Take bytes of the client."""
         for message in self._peer.receive(data):

@@ -10,12 +10,11 @@ from protocol.birth import KeyPair
 from protocol.errors import RemoteProtocolError
 from protocol.ids import WorkerId
 from protocol.mailbox import Operation, ReceivedNotice, frames, read_notice
-from runtime.admission import Admission, sender
+from runtime.admission import Admission, guard, sender
 from runtime.port import Port, PortStatistics
 
 log = logging.getLogger(__name__)
 
-ZAP_DOMAIN = b"greenroom"
 RECEIVE_QUEUE = 8
 """Messages of one worker that wait here; a worker sends batches of up to 64 KiB."""
 
@@ -39,10 +38,7 @@ class Mailroom:
         socket.setsockopt(zmq.ROUTER_MANDATORY, 1)
         socket.setsockopt(zmq.SNDHWM, 0)
         socket.setsockopt(zmq.RCVHWM, RECEIVE_QUEUE)
-        socket.setsockopt(zmq.CURVE_SERVER, 1)
-        socket.setsockopt(zmq.CURVE_PUBLICKEY, keys.public.encode())
-        socket.setsockopt(zmq.CURVE_SECRETKEY, keys.secret.encode())
-        socket.setsockopt(zmq.ZAP_DOMAIN, ZAP_DOMAIN)
+        guard(socket, keys.public, keys.secret)
         socket.bind(address)
         self._port = Port(socket, self._receive)
 

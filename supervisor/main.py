@@ -1,4 +1,4 @@
-"""The command line: `greenroom mcp-server`, `greenroom demo`."""
+"""The command line: what `greenroom` does is chosen here, and done elsewhere."""
 
 import argparse
 import os
@@ -13,6 +13,7 @@ from supervisor.doorstep import Doorstep, claim
 from supervisor.launch import NURSERY, SPAWNED, Lifeline, launch
 from supervisor.limits import Limits
 from supervisor.options import ENGINES, LOG_LEVELS, EngineName, ServerOptions
+from supervisor.status.commands import add_commands
 
 OUR_WORDS = ("greenroom", "preferred_auth_method")
 FORK_IS_SAFE = sys.platform.startswith("linux")
@@ -48,7 +49,39 @@ def _parser() -> argparse.ArgumentParser:
         "demo", help="show a whole conversation against a scripted model, without key or network"
     )
     demo.set_defaults(run=_demo)
+    _add_login(commands)
+    add_commands(commands)
     return parser
+
+
+def _add_login(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    login = commands.add_parser("login", help="log in, for all instances on this home")
+    login.add_argument("--device-auth", action="store_true", help="with a code that is entered on any machine")
+    login.add_argument("--with-api-key", action="store_true", help="with an API key that is read from standard input")
+    login.add_argument("what", nargs="?", choices=("status",), help="tell who is logged in instead")
+    login.set_defaults(run=_login)
+    logout = commands.add_parser("logout", help="forget the login")
+    logout.set_defaults(run=_logout)
+
+
+def _login(arguments: argparse.Namespace) -> int:
+    from supervisor.auth import login_command
+
+    environment, home = _environment()
+    if arguments.what == "status":
+        return login_command.login_status(home, environment)
+    if arguments.with_api_key:
+        return login_command.login_with_api_key(home, sys.stdin)
+    if arguments.device_auth:
+        return login_command.login_with_device_code(home, environment)
+    return login_command.login_with_browser(home, environment)
+
+
+def _logout(_: argparse.Namespace) -> int:
+    from supervisor.auth import login_command
+
+    environment, home = _environment()
+    return login_command.logout(home, environment)
 
 
 def _demo(_: argparse.Namespace) -> int:

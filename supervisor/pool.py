@@ -37,6 +37,11 @@ class Pool:
         """How many workers to ask for, beyond those that are on their way."""
         return max(0, self._size + len(self._orders) - len(self._waiting) - len(self._expected))
 
+    @property
+    def waiting(self) -> tuple[WorkerId, ...]:
+        """The workers that are ready, longest first."""
+        return tuple(self._waiting)
+
     def expect(self, worker_id: WorkerId) -> None:
         """Note that a worker was asked for."""
         self._expected.add(worker_id)

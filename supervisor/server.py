@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from supervisor.accounts import Accounts
     from supervisor.front import Handler
     from supervisor.reception import Reception
+    from supervisor.status.control import ControlServer
     from supervisor.tree import SupervisionTree
 
 log = logging.getLogger(__name__)
@@ -55,6 +56,7 @@ class Server:
         self._pressed = False
         self._tree: SupervisionTree | None = None
         self._accounts: Accounts | None = None
+        self._control: ControlServer | None = None
         self._front = front
         self._transport = StdioTransport(provisions.descriptors, front.receive, self._input_ended, self._feel_pressure)
         front.write_to(self._transport.write)
@@ -72,6 +74,8 @@ class Server:
             await self._stop.wait()
         finally:
             self._front.refuse_early("the server is shutting down")
+            if self._control is not None:
+                self._control.close()
             if self._accounts is not None:
                 await self._accounts.close()
             if self._tree is not None:
@@ -94,6 +98,8 @@ class Server:
         await tree.start()
         tree.press(self._pressed)
         self._front.open_backstage(partial(self._build, tree))
+        if self._control is not None:
+            await self._control.start()
 
     def _build(
         self, tree: "SupervisionTree", peer: Peer, write: Callable[[bytes], None]
@@ -104,6 +110,15 @@ class Server:
             peer, write, tree, self._options, self._provisions.environment
         )
         reception = backstage.make_reception(peer, write, tree, self._options, lambda: self._front.can_ask)
+        self._control = backstage.make_control(
+            self._options,
+            self._provisions.environment,
+            tree,
+            reception,
+            self._transport.statistics,
+            lambda: self._front.client,
+            self._stop.set,
+        )
         return reception, accounts.handlers
 
     def _input_ended(self) -> None:

@@ -50,6 +50,10 @@ class SpawnEngine:
     def pid_of(self, worker_id: WorkerId) -> int | None:
         return self._alive.get(worker_id)
 
+    @property
+    def nursery_pid(self) -> int | None:
+        return None
+
     def statistics(self) -> EngineStatistics:
         return EngineStatistics(self._born, self._exited, len(self._alive))
 

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import os
 from collections.abc import Callable, Coroutine, Mapping
+from typing import NamedTuple
 
 import zmq
 
@@ -14,14 +15,15 @@ from protocol.mailbox import Ready, ReceivedNotice
 from protocol.mcp import Failure
 from runtime import directory, hardening
 from runtime.admission import Admission
+from runtime.port import PortStatistics
 from supervisor import death
 from supervisor.auth.link import BrokerError, BrokerLink
 from supervisor.conversations import Conversations
 from supervisor.death import Obituaries
-from supervisor.engine import Engine
+from supervisor.engine import Engine, EngineStatistics
 from supervisor.mailroom import Mailroom
 from supervisor.options import ServerOptions
-from supervisor.pool import Order, Pool
+from supervisor.pool import Order, Pool, PoolStatistics
 from supervisor.restart import BROKER, POOL, RestartPolicy
 
 log = logging.getLogger(__name__)
@@ -31,6 +33,14 @@ BROKER_PATIENCE = 10.0
 """Seconds to wait for the broker to answer us."""
 LEAVE_PATIENCE = 0.8
 """Seconds that workers have for saving and leaving when everything ends."""
+
+
+class TreeStatistics(NamedTuple):
+    """Counters of the parts of the tree."""
+
+    mailroom: PortStatistics
+    pool: PoolStatistics
+    engine: EngineStatistics
 
 
 class SupervisionTree:
@@ -85,6 +95,25 @@ class SupervisionTree:
             self._mailroom.pause()
         else:
             self._mailroom.resume()
+
+    @property
+    def directory(self) -> str:
+        """Where the sockets of this instance are."""
+        return self._directory
+
+    @property
+    def nursery_pid(self) -> int | None:
+        """Process id of the fork server, where there is one."""
+        return self._engine.nursery_pid
+
+    @property
+    def waiting_workers(self) -> tuple[WorkerId, ...]:
+        """The workers that are ready for a conversation."""
+        return self._pool.waiting
+
+    def statistics(self) -> TreeStatistics:
+        """Return the counters of the parts."""
+        return TreeStatistics(self._mailroom.statistics(), self._pool.statistics(), self._engine.statistics())
 
     async def close(self) -> None:
         """Answer every call, let workers save and leave, and end what is left. Nothing of the tree survives it."""

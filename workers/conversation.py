@@ -376,8 +376,8 @@ class Conversation:
     def _close_open_calls(self, text: str) -> None:
         if self._loop is None:
             return
-        for call_id in list(self._loop.open_calls):
-            self._loop.answer_call(call_id, text)
+        while self._loop.open_calls:
+            self._loop.answer_call(text)
 
     # Small services
 

@@ -25,8 +25,8 @@ class Questions:
         number = self._next
         self._next += 1
         answer = self._open[number] = asyncio.get_running_loop().create_future()
-        self._send(number, question)
         try:
+            self._send(number, question)
             decision: Decision = await answer
         finally:
             del self._open[number]

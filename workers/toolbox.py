@@ -16,7 +16,7 @@ from workers.commands.starter import GroupStarter, Starter
 from workers.model.items import JsonObject
 from workers.patch.turn_diff import TurnDiff
 from workers.sandbox.launcher import Launcher
-from workers.sandbox.policy import Surroundings, confine
+from workers.sandbox.policy import Surroundings, confine, read_only
 from workers.sandbox.starter import ConfinedStarter
 from workers.tools import registry
 from workers.tools.context import Emit, ToolContext
@@ -39,6 +39,7 @@ class Toolbox:
         """`environment` is that of commands, complete; `output_tokens` bounds what the model gets of one output."""
         confinement = confine(sandbox_policy, surroundings)
         self._confinement = None if confinement is None else confinement.resolved()
+        self._may_read = (self._confinement or read_only(surroundings).resolved()).may_read
         self._gate = Gate(approval_policy, sandbox_policy.type, self._confinement, ask, emit)
         self._cwd = surroundings.cwd
         self._environment = environment
@@ -81,6 +82,7 @@ class Toolbox:
                 gate=self._gate,
                 free=self._free,
                 sandboxed=self._sandboxed(),
+                may_read=self._may_read,
                 may_write=self._may_write,
                 diff=TurnDiff(self._cwd),
                 budget=self._budget,

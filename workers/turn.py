@@ -71,6 +71,14 @@ OUTPUTS: Final[Mapping[str, str]] = {
 """Items that call a tool of ours, and the type of what answers them."""
 
 
+@dataclass(frozen=True, slots=True)
+class OpenCall:
+    """A call of the model that waits for its output."""
+
+    call_id: str
+    output_type: str
+
+
 @dataclass(slots=True)
 class _Response:
     """What one response of the model has brought so far."""
@@ -106,8 +114,8 @@ class TurnLoop:
         self._call_tool = call_tool
         self._tokens = tokens
         self._show_raw_reasoning = show_raw_reasoning
-        self.open_calls: dict[str, tuple[str, float]] = {}
-        """Calls that wait for their output: the output's type and the loop's time of their start, by call id."""
+        self.open_calls: list[OpenCall] = []
+        """Calls that wait for their output, in their order."""
         self.doing = "preparing the request"
         """In words, for whoever looks in."""
 
@@ -178,18 +186,16 @@ class TurnLoop:
         """Run the calls of a response in their order, each to its end before the next."""
         if not calls:
             return
-        now = asyncio.get_running_loop().time
-        self.open_calls = {str(call["call_id"]): (OUTPUTS[str(call["type"])], now()) for call in calls}
+        self.open_calls = [OpenCall(str(call["call_id"]), OUTPUTS[str(call["type"])]) for call in calls]
         for call in calls:
             self._record.write()
             self.doing = f"running the tool {call['name']}"
-            text = await self._call_tool(call)
-            self.answer_call(str(call["call_id"]), text)
+            self.answer_call(await self._call_tool(call))
 
-    def answer_call(self, call_id: str, text: str) -> None:
-        """Record the output of an open call."""
-        kind, _ = self.open_calls.pop(call_id)
-        self._keep({"type": kind, "call_id": call_id, "output": text})
+    def answer_call(self, text: str) -> None:
+        """Record the output of the first of the open calls."""
+        call = self.open_calls.pop(0)
+        self._keep({"type": call.output_type, "call_id": call.call_id, "output": text})
 
     def _keep(self, item: JsonObject) -> None:
         if self._history.append(item):

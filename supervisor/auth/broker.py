@@ -40,7 +40,7 @@ from protocol.credentials import (
 from protocol.errors import GreenroomError
 from runtime import hardening
 from runtime import log as logs
-from runtime.admission import Admission
+from runtime.admission import Admission, guard, sender
 from runtime.port import Port
 from supervisor.auth.bearers import Bearers
 from supervisor.auth.changes import Changes
@@ -49,8 +49,7 @@ from supervisor.auth.custody import Custody
 from supervisor.auth.desk import SUPERVISOR, Desk
 from supervisor.auth.endpoints import VARIABLES, Endpoints
 from supervisor.auth.issuer import Issuer, revoke
-from supervisor.auth.login_flows import BrowserFlow, DeviceFlow, LoggedIn, record_of
-from supervisor.auth.logins import Logins, Open
+from supervisor.auth.logins import Flow, LoggedIn, Logins, Open, record_of
 from supervisor.auth.record import AuthRecord
 from supervisor.auth.refresh import SHUTDOWN_PATIENCE, Refresher
 from supervisor.auth.store import Store
@@ -58,7 +57,6 @@ from supervisor.auth.token_commands import TokenCommands
 
 log = logging.getLogger(__name__)
 
-ZAP_DOMAIN: Final = b"greenroom"
 LARGEST_MESSAGE: Final = 512 * 1024
 """Bytes; the sender of a larger one is disconnected before it is in memory."""
 LINGER: Final = 100
@@ -103,8 +101,10 @@ class Broker:
         self._context = context
         self._clock = Clock()
         self._admission = _admission(birth, context)
-        self._broadcasts = self._bound(zmq.PUB, birth.broadcast_address)
+        self._broadcasts = Port(self._bound(zmq.XPUB, birth.broadcast_address), self._subscribed)
         self._desk = Desk(self._send, self._admission.revoke)
+        for name in (SUPERVISOR, *birth.admitted):
+            self._desk.welcome(name)
         self._changes = Changes(self._publish, self._desk.tell_supervisor)
         self._custody = Custody(
             Store(birth.codex_home),
@@ -119,10 +119,7 @@ class Broker:
         self._refresher = Refresher(self._custody, self._issuer)
         self._bearers = Bearers(self._custody, self._refresher)
         self._commands = TokenCommands(birth.codex_home, _environment_of_children(), self._clock)
-        flows: dict[str, Open] = {
-            "browser": lambda: BrowserFlow.open(self._issuer, birth.login_ports),
-            "device": lambda: DeviceFlow.open(self._issuer),
-        }
+        flows: dict[str, Open] = {"browser": self._browser_flow, "device": self._device_flow}
         self._logins = Logins(flows, self._save, self._login_ended)
         self._register()
         self._port = Port(self._bound(zmq.ROUTER, birth.address), self._desk.take)
@@ -138,7 +135,7 @@ class Broker:
 
     async def close(self) -> None:
         """Stop answering, and let a transaction under way finish (K11)."""
-        self._broadcasts.send_multipart(broadcast_frames(Stopping(grace_ms=int(SHUTDOWN_PATIENCE * 1000))))
+        self._publish(Stopping(grace_ms=int(SHUTDOWN_PATIENCE * 1000)))
         await self._desk.close()
         await self._logins.close()
         await self._commands.close()
@@ -146,7 +143,7 @@ class Broker:
         await self._custody.persist(now=True)
         await self._changes.settle()
         self._port.close(linger_ms=LINGER)
-        self._broadcasts.close(linger=LINGER)
+        self._broadcasts.close(linger_ms=LINGER)
         self._admission.close()
 
     def _register(self) -> None:
@@ -170,15 +167,19 @@ class Broker:
         self._port.send(parts)
 
     def _publish(self, broadcast: Broadcast) -> None:
-        self._broadcasts.send_multipart(broadcast_frames(broadcast))
+        self._broadcasts.send(broadcast_frames(broadcast))
+
+    def _subscribed(self, message: list[zmq.Frame]) -> None:
+        name = sender(message[0])
+        if name and message[0].bytes[:1] == b"\x01":
+            self._changes.welcome(name, self._custody.standing.generation)
 
     def _bound(self, kind: int, address: str) -> "zmq.Socket[bytes]":
         socket = self._context.socket(kind)
-        socket.curve_server = True
-        socket.curve_secretkey = self._birth.keys.secret.encode()
-        socket.curve_publickey = self._birth.keys.public.encode()
-        socket.zap_domain = ZAP_DOMAIN
+        guard(socket, self._birth.keys.public, self._birth.keys.secret)
         socket.setsockopt(zmq.MAXMSGSIZE, LARGEST_MESSAGE)
+        if kind == zmq.XPUB:
+            socket.setsockopt(zmq.XPUB_VERBOSE, 1)  # every worker's subscription, not only the first
         socket.bind(address)
         return socket
 
@@ -188,7 +189,7 @@ class Broker:
         await self._custody.reload()
         standing = self._custody.standing
         if question.listens:
-            self._changes.welcome(name, standing.generation)
+            await self._changes.listening(name)
         return Welcome(
             broker_epoch=standing.epoch, generation=standing.generation, state=standing.state(self._clock.wall())
         )
@@ -221,6 +222,16 @@ class Broker:
             return await self._logins.start(question)
         except GreenroomError as error:
             return AuthError(code="login_failed", user_text=str(error))
+
+    async def _browser_flow(self) -> Flow:
+        from supervisor.auth.login_flows import BrowserFlow
+
+        return await BrowserFlow.open(self._issuer, self._birth.login_ports)
+
+    async def _device_flow(self) -> Flow:
+        from supervisor.auth.login_flows import DeviceFlow
+
+        return await DeviceFlow.open(self._issuer)
 
     async def _cancel_login(self, question: LoginCancel) -> Done | AuthError:
         return Done() if await self._logins.cancel(question.login_id) else AuthError(code="not_found")

@@ -1,4 +1,4 @@
-"""A worker that hangs or holds too much is killed, its call answered, and nobody else disturbed (promises P1 and P7)."""
+"""A worker that hangs or holds too much is killed, its call answered, nobody else disturbed (promises P1 and P7)."""
 
 from supervisor.demo.script import Command, Stall, Text, rule
 from tests.support.client import kind, text, thread_id

@@ -194,7 +194,7 @@ def decide_patch(
 
 
 def decide_retry(policy: ApprovalPolicy, failure: Failure) -> Ask | None:
-    """Decide what follows when a command or a patch has failed in the sandbox; `None`: the model is told.
+    """Decide what follows when a command has failed in the sandbox; `None`: the model is told.
 
     The consent to a retry is for this once, unless it is given for the session.
     """

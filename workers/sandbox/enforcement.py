@@ -4,9 +4,9 @@ import resource
 from typing import Final
 
 from workers.sandbox import capabilities, kernel, landlock, mounts, seccomp, syscalls
+from workers.sandbox.confinement import Confinement
 from workers.sandbox.features import Features, probe
 from workers.sandbox.grants import grants, list_directory
-from workers.sandbox.policy import Confinement
 
 PROCESSES: Final = 4096
 """Processes and threads that a command may have at once, where they can be told from the user's others."""

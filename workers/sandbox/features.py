@@ -9,7 +9,7 @@ from typing import ClassVar, Final
 
 from protocol.errors import ErrorKind, GreenroomError
 from workers.sandbox import landlock, mounts, seccomp, syscalls
-from workers.sandbox.policy import Confinement
+from workers.sandbox.confinement import Confinement
 
 NEEDED_ABI: Final = 3
 """Before this one Landlock lets files be cut to nothing that may not be written."""

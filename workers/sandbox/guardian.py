@@ -14,10 +14,9 @@ from collections.abc import Callable
 from typing import Final, NoReturn, TypeAlias
 
 from runtime import hardening
-from runtime.child import Ending
 from workers.sandbox import features, words
 from workers.sandbox.program import Embryo
-from workers.sandbox.words import Deserted, Failed, Kill, Report, Send, Started
+from workers.sandbox.words import Deserted, Ended, Kill, Report, Send, Started
 
 DESCRIPTORS: Final = 5
 """What a guardian is handed: its end of the channel to the launcher, the request, and the three streams."""
@@ -56,19 +55,12 @@ class _Guardian:
 
     def start(self, request_file: int, streams: tuple[int, int, int]) -> bool:
         """Have the command run, and say whether it does."""
-        limits: tuple[str, ...] = ()
+        self._embryo.become(request_file, streams)
         confinement = words.read_request(words.content(request_file)).confinement
-        if confinement is not None:
-            offered = features.probe()
-            try:
-                offered.require()
-            except features.SandboxUnavailableError as error:
-                self._tell(Failed("sandbox", None, str(error)))
-                return False
-            limits = offered.limits(writes=bool(confinement.writable))
-        failed = self._embryo.become(request_file, streams)
+        limits = features.probe().limits(writes=bool(confinement.writable)) if confinement is not None else ()
         for descriptor in (request_file, *streams):
             os.close(descriptor)
+        failed = self._embryo.failure()
         if failed is not None:
             self._tell(failed)
             return False
@@ -116,7 +108,7 @@ class _Guardian:
     def _note(self, pid: int, status: int, max_rss: int) -> None:
         if pid == self._pid:
             self._pid = 0
-            self._tell(Ending(pid, os.waitstatus_to_exitcode(status), max_rss * 1024))
+            self._tell(Ended(pid, os.waitstatus_to_exitcode(status), max_rss * 1024))
 
     def _tell(self, report: Report) -> None:
         with contextlib.suppress(OSError):  # nobody listens any more: the next look at the control says so

@@ -4,7 +4,6 @@ A right given on a directory holds for all that lies below it, under whatever na
 back further down. What has no right is refused.
 """
 
-import errno
 import os
 import stat
 import struct
@@ -125,13 +124,11 @@ class Handled:
 
 
 def abi() -> int:
-    """Return the version of the interface that this kernel offers; 0 where it has none or it is switched off."""
+    """Return the version of the interface that this kernel offers; 0 where it has none, or keeps it from us."""
     try:
         return kernel.syscall("landlock", COMMON["landlock_create_ruleset"], None, 0, _VERSION_FLAG)
-    except OSError as error:
-        if error.errno in (errno.ENOSYS, errno.EOPNOTSUPP):
-            return 0
-        raise
+    except OSError:
+        return 0
 
 
 def enforce(version: int, grants: Iterable[Grant], *, network: bool) -> None:

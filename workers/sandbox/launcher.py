@@ -1,13 +1,15 @@
 """Starts commands, confined or not, and ends each with everything that it started. The worker's side, on asyncio.
 
-    worker ── zygote ── guardian ── command ── what it starts
-                    └── guardian ── command
+    zygote ── guardian ── command ── what it starts
+          └── guardian ── command
 
-The zygote is forked once, small and without threads; it forks a guardian for each command, and that the command. A
-command leads a session of its own, has the descriptors 0, 1 and 2 and no others, and the environment that it is given
-and no more. When the worker ends, however that happens, the guardians find their channels closed and kill everything.
+The zygote is small and without threads: one for all workers, or one of the worker's own. It forks a guardian for each
+command, and that the command. A command leads a session of its own, has the descriptors 0, 1 and 2 and no others, and
+the environment that it is given and no more. When the worker ends, however that happens, the guardians of its commands
+find their channels closed and kill everything.
 """
 
+import array
 import asyncio
 import contextlib
 import errno
@@ -16,14 +18,18 @@ import signal
 import socket
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from protocol.errors import ErrorKind, GreenroomError
 from runtime.child import Ending, watch
 from workers.sandbox import words, zygote
+from workers.sandbox.confinement import Confinement
 from workers.sandbox.features import SandboxUnavailableError
-from workers.sandbox.policy import Confinement
-from workers.sandbox.words import Deserted, Failed, Kill, Order, Request, Send, Started
+from workers.sandbox.words import Deserted, Ended, Failed, Kill, Order, Request, Send, Started
+
+_NOT_CONFINED: Final = "the command could not be confined"
+PATIENCE: Final = 1.0
+"""Seconds that killed commands have for dying."""
 
 
 class LauncherLostError(GreenroomError):
@@ -123,8 +129,8 @@ class Child:
         match words.read_report(data):
             case Started() | Failed() as outcome:
                 self._begun.set_result(outcome)
-            case Ending() as ending:
-                self._ended.set_result(ending)
+            case Ended(pid, returncode, max_rss):
+                self._ended.set_result(Ending(pid, returncode, max_rss))
             case Deserted():
                 self._lose()
 
@@ -135,7 +141,7 @@ class Child:
         self._loop.remove_reader(self._control)
         self._control.close()
         if not self._begun.done():
-            self._begun.set_result(Failed("sandbox", errno.ECHILD, "the guardian of the command is gone"))
+            self._begun.set_result(Failed("program", errno.ECHILD, "the guardian of the command is gone"))
         if not self._ended.done() and isinstance(started := self._begun.result(), Started):
             self._ended.set_result(Ending(started.pid, -signal.SIGKILL, 0))
         self._gone.set()
@@ -144,31 +150,36 @@ class Child:
 class Launcher:
     """Starts the commands of one worker."""
 
-    def __init__(self, pid: int, channel: socket.socket) -> None:
-        self._pid = pid
+    def __init__(self, channel: socket.socket, zygote_pid: int | None) -> None:
         self._channel = channel
+        self._pid = zygote_pid
+        """The zygote, where it is our own."""
         self._children: set[Child] = set()
         self._started = 0
         self._sending = asyncio.Lock()
 
     @classmethod
     def fork(cls) -> "Launcher":
-        """Fork the zygote. To be called while this process is small and has no threads."""
+        """Fork a zygote of this worker's own. To be called while this process is small and has no threads."""
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         pid = os.fork()
         if pid == 0:
             zygote.live(theirs)
         theirs.close()
-        ours.setblocking(False)
-        return cls(pid, ours)
+        return cls(ours, pid)
+
+    @classmethod
+    def attach(cls, descriptor: int) -> "Launcher":
+        """Use a zygote that serves many workers; `descriptor` is our end of its channel (`zygote.main`)."""
+        return cls(socket.socket(fileno=descriptor), None)
 
     def warm(self) -> None:
-        """Expect commands: keep what the next one needs at hand. For the start of a turn."""
-        self._hint(zygote.WARM)
+        """Have what the next command needs made ready; without it that command takes some milliseconds longer.
 
-    def cool(self) -> None:
-        """Expect none: give up what `warm` keeps. For the end of a turn."""
-        self._hint(zygote.COOL)
+        For the start of a turn. The commands that follow another within half a minute need no such hint.
+        """
+        with contextlib.suppress(OSError):  # a zygote that is busy or lost loses nothing by it
+            self._channel.send(zygote.EXPECT, socket.MSG_DONTWAIT)
 
     async def spawn(
         self,
@@ -221,18 +232,24 @@ class Launcher:
         for child in self._children:
             child.kill()
 
-    async def close(self) -> None:
-        """Kill everything, wait until it is gone, and end the zygote."""
+    async def close(self, patience: float = PATIENCE) -> None:
+        """Kill everything, wait until it is gone, and end the zygote if it is our own.
+
+        What we may not kill, such as a program that has become another user's, is waited for `patience` seconds.
+        """
         self.kill_all()
-        for child in list(self._children):
-            await child.wait_gone()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(patience):
+                for child in list(self._children):
+                    await child.wait_gone()
+        for child in self._children:
+            child.abandon()
         self._children.clear()
         self._channel.close()
-        await _buried(self._pid)
-
-    def _hint(self, kind: bytes) -> None:
-        with contextlib.suppress(OSError):  # a launcher that is busy or lost loses nothing by it
-            self._channel.send(kind)
+        if self._pid is not None:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(patience):
+                    await _buried(self._pid)
 
     def _forget_gone(self) -> None:
         self._children = {child for child in self._children if not child.is_gone}
@@ -247,7 +264,7 @@ class Launcher:
     async def _pass(self, kind: bytes, descriptors: list[int]) -> None:
         while True:
             try:
-                socket.send_fds(self._channel, [kind], descriptors)
+                _send_now(self._channel, kind, descriptors)
                 return
             except BlockingIOError:
                 await _writable(self._channel)
@@ -257,10 +274,16 @@ class Launcher:
                 ) from error
 
 
+def _send_now(channel: socket.socket, kind: bytes, descriptors: list[int]) -> None:
+    """Send or raise `BlockingIOError`. Others hold the channel too, so it has to stay as it is."""
+    rights = (socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", descriptors))
+    channel.sendmsg([kind], [rights], socket.MSG_DONTWAIT)  # socket.send_fds forgets its flags
+
+
 def _as_error(failed: Failed, request: Request) -> OSError | SandboxUnavailableError:
     match failed.obstacle:
         case "sandbox":
-            return SandboxUnavailableError(f"the command could not be confined: {failed.text}")
+            return SandboxUnavailableError(failed.text if failed.number is None else f"{_NOT_CONFINED}: {failed.text}")
         case "directory":
             return OSError(failed.number or errno.EIO, failed.text, request.cwd)
         case "program":

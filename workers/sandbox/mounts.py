@@ -16,8 +16,8 @@ from enum import IntEnum
 from typing import Final
 
 from workers.sandbox import kernel
+from workers.sandbox.confinement import Confinement, Hidden, is_within
 from workers.sandbox.grants import SHARED_MEMORY
-from workers.sandbox.policy import Confinement, Hidden, is_within
 from workers.sandbox.syscalls import COMMON
 
 _NEW_USERS: Final = 0x10000000

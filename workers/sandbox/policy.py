@@ -1,15 +1,17 @@
-"""Turns a sandbox policy and the facts of a conversation into what a command may touch.
+"""Turns a sandbox policy and the facts of a conversation into what a command may touch. Free of I/O.
 
-Free of I/O, but for `Confinement.resolved`. Where a command starts plays no part: it never widens what may be written.
+Where a command starts plays no part: it never widens what may be written.
 """
 
-import contextlib
 import os
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
-from typing import Final, TypeVar
+from dataclasses import dataclass
+from typing import Final
 
 from config.sandbox import DangerFullAccess, ReadOnly, SandboxPolicy, WorkspaceWrite
+from workers.sandbox.confinement import Confinement, Hidden, is_within, normal, unique
+
+__all__ = ["Confinement", "Surroundings", "confine"]
 
 CONTROL_NAMES: Final = (".git", ".codex", ".agents")
 """Entries of a writable root that steer programs outside the sandbox, so that commands may not change them."""
@@ -21,8 +23,6 @@ SESSION_NAMES: Final = ("sessions", "archived_sessions")
 """Entries of the Codex home that no configuration makes writable."""
 
 SLASH_TMP: Final = "/tmp"
-_ALL: Final = ("*",)
-_LONGEST_GIT_FILE: Final = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,75 +38,30 @@ class Surroundings:
     """`TMPDIR` as the commands will see it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Hidden:
-    """Entries of a directory that cannot be read; what appears there later under any name cannot be read either."""
-
-    directory: str
-    names: tuple[str, ...] = _ALL
-    """With a `*` at the end: all that begin so."""
-
-    def covers(self, name: str) -> bool:
-        """Say whether the entry `name` is one of them."""
-        return name in self.names or name.startswith(tuple(start[:-1] for start in self.names if start.endswith("*")))
-
-    def holds(self, path: str) -> bool:
-        """Say whether a normal path is one of them or lies below one."""
-        if path == self.directory or not is_within(path, self.directory):
-            return False
-        return self.covers(os.path.relpath(path, self.directory).split(os.sep)[0])
-
-
-@dataclass(frozen=True, slots=True)
-class Confinement:
-    """What a confined command may touch. Everything else of the file system can be read and not written."""
-
-    writable: tuple[str, ...]
-    """Directories under which everything may be written but what is protected."""
-    protected: tuple[str, ...]
-    """Not writable although under a writable directory; may be missing."""
-    hidden: tuple[Hidden, ...]
-    network: bool
-
-    def may_write(self, path: str) -> bool:
-        """Judge a path, absolute or not, by its text alone: symbolic links are the kernel's to judge."""
-        plain = _normal(path)
-        if not os.path.isabs(plain) or any(hidden.holds(plain) for hidden in self.hidden):
-            return False
-        depths = {True: _deepest(plain, self.writable), False: _deepest(plain, self.protected)}
-        return depths[True] > depths[False]
-
-    def resolved(self) -> "Confinement":
-        """Return the same with the symbolic links in its paths followed. The one part of this file that does I/O.
-
-        To be done once, when the conversation starts: a link that a command makes later is refused, not followed.
-        """
-        protected = [_without_links_above(path) for path in self.protected]
-        hidden = [replace(each, directory=os.path.realpath(each.directory)) for each in self.hidden]
-        return replace(
-            self,
-            writable=_unique(map(os.path.realpath, self.writable)),
-            protected=_unique([*protected, *(goal for path in protected for goal in _goals(path))]),
-            hidden=_unique([*hidden, *(goal for each in hidden for goal in _linked_secrets(each))]),
-        )
-
-
 def confine(policy: SandboxPolicy, surroundings: Surroundings) -> Confinement | None:
     """Return what a command may touch under the policy; `None` where it may touch everything."""
-    hidden = (Hidden(surroundings.codex_home, SECRET_NAMES), Hidden(surroundings.runtime_directory))
     match policy:
         case DangerFullAccess():
             return None
         case ReadOnly():
-            return Confinement(writable=(), protected=(), hidden=hidden, network=False)
+            return read_only(surroundings)
         case WorkspaceWrite():
             roots = _roots(policy, surroundings)
             return Confinement(
                 writable=roots,
                 protected=_protected(roots, policy.writable_roots, surroundings),
-                hidden=hidden,
+                hidden=_hidden(surroundings),
                 network=policy.network_access,
             )
+
+
+def read_only(surroundings: Surroundings) -> Confinement:
+    """Return what keeps everything from being written, and credentials from being read."""
+    return Confinement(writable=(), protected=(), hidden=_hidden(surroundings), network=False)
+
+
+def _hidden(surroundings: Surroundings) -> tuple[Hidden, ...]:
+    return Hidden(surroundings.codex_home, SECRET_NAMES), Hidden(surroundings.runtime_directory)
 
 
 def _roots(policy: WorkspaceWrite, surroundings: Surroundings) -> tuple[str, ...]:
@@ -117,69 +72,18 @@ def _roots(policy: WorkspaceWrite, surroundings: Surroundings) -> tuple[str, ...
     if surroundings.tmpdir and not policy.exclude_tmpdir_env_var:
         roots.append(os.path.join(surroundings.cwd, surroundings.tmpdir))
     sealed = [surroundings.runtime_directory, *_sessions(surroundings)]
-    plain = map(_normal, roots)
-    return _unique(root for root in plain if not any(is_within(root, place) for place in sealed))
+    plain = map(normal, roots)
+    return unique(root for root in plain if not any(is_within(root, place) for place in sealed))
 
 
 def _protected(roots: Iterable[str], configured: Iterable[str], surroundings: Surroundings) -> tuple[str, ...]:
     """Return what stays as it is. What the configuration lists by name is writable, unless it holds sessions."""
-    home = _normal(surroundings.codex_home)
-    listed = {_normal(os.path.join(surroundings.cwd, root)) for root in configured}
+    home = normal(surroundings.codex_home)
+    listed = {normal(os.path.join(surroundings.cwd, root)) for root in configured}
     controls = [os.path.join(root, name) for root in roots for name in CONTROL_NAMES]
-    return _unique([*(path for path in controls if path not in listed), home, *_sessions(surroundings)])
+    return unique([*(path for path in controls if path not in listed), home, *_sessions(surroundings)])
 
 
 def _sessions(surroundings: Surroundings) -> list[str]:
-    home = _normal(surroundings.codex_home)
+    home = normal(surroundings.codex_home)
     return [os.path.join(home, name) for name in SESSION_NAMES]
-
-
-def is_within(path: str, directory: str) -> bool:
-    """Say whether a normal path is the directory or lies below it."""
-    return path == directory or path.startswith(directory.rstrip(os.sep) + os.sep)
-
-
-def _normal(path: str) -> str:
-    """Take `.`, `..` and surplus slashes out of a path."""
-    return "/" + os.path.normpath(path).lstrip("/") if os.path.isabs(path) else os.path.normpath(path)
-
-
-def _deepest(path: str, directories: Iterable[str]) -> int:
-    return max((len(directory) for directory in directories if is_within(path, directory)), default=-1)
-
-
-def _without_links_above(path: str) -> str:
-    """Follow the links on the way to the last component, and not that itself."""
-    directory, name = os.path.split(path)
-    return os.path.join(os.path.realpath(directory), name)
-
-
-def _goals(path: str) -> list[str]:
-    """Return what a protected path stands for: the goal of a link, the directory that a `.git` file names."""
-    if os.path.islink(path):
-        return [os.path.realpath(path)]
-    if os.path.basename(path) != ".git" or not os.path.isfile(path):
-        return []
-    with contextlib.suppress(OSError, UnicodeError), open(path, encoding="utf-8") as file:
-        key, _, place = file.read(_LONGEST_GIT_FILE).partition(":")
-        if key == "gitdir":
-            return [os.path.realpath(os.path.join(os.path.dirname(path), place.strip()))]
-    return []
-
-
-def _linked_secrets(hidden: Hidden) -> list[Hidden]:
-    """Return where the secrets lie that are only links in the place where they are looked for."""
-    if hidden.names == _ALL:
-        return []
-    with contextlib.suppress(OSError), os.scandir(hidden.directory) as entries:
-        links = [entry.path for entry in entries if entry.is_symlink() and hidden.covers(entry.name)]
-        goals = [os.path.split(os.path.realpath(link)) for link in links]
-        return [Hidden(directory, (f"{name}*",)) for directory, name in goals]
-    return []
-
-
-_T = TypeVar("_T")
-
-
-def _unique(values: Iterable[_T]) -> tuple[_T, ...]:
-    return tuple(dict.fromkeys(values))

@@ -40,10 +40,13 @@ class Embryo:
         theirs.close()
         return cls(pid, ours)
 
-    def become(self, request_file: int, streams: tuple[int, int, int]) -> Failed | None:
-        """Have it become what the request says; return once that is done, or why it cannot be done."""
+    def become(self, request_file: int, streams: tuple[int, int, int]) -> None:
+        """Have it become what the request says."""
+        socket.send_fds(self._channel, [b"."], [request_file, *streams])
+
+    def failure(self) -> Failed | None:
+        """Wait until it has become that; return why it cannot, if so."""
         with self._channel:
-            socket.send_fds(self._channel, [b"."], [request_file, *streams])
             failure = self._channel.recv(words.LONGEST)
         if not failure:
             return None
@@ -74,6 +77,7 @@ def _become(request: Request, parent: int) -> Failed:
             fcntl.ioctl(0, termios.TIOCSCTTY, 0)
         if request.confinement is not None:
             obstacle = "sandbox"
+            features.probe().require()
             enforcement.separate(request.confinement, features.probe())
         obstacle = "directory"
         os.chdir(request.cwd)
@@ -85,6 +89,8 @@ def _become(request: Request, parent: int) -> Failed:
         os.execvpe(request.argv[0], request.argv, request.environment)
     except OSError as error:
         return Failed(obstacle, error.errno, error.strerror or str(error))
+    except features.SandboxUnavailableError as error:
+        return Failed(obstacle, None, str(error))
     except BaseException as error:
         return Failed(obstacle, None, f"{type(error).__name__}: {error}")
 

@@ -8,8 +8,7 @@ import pickle
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 
-from runtime.child import Ending
-from workers.sandbox.policy import Confinement
+from workers.sandbox.confinement import Confinement
 
 LONGEST: Final = 65536
 """Bytes that a message has at most. A request, which can be longer, lies in a file in memory."""
@@ -46,6 +45,17 @@ class Failed:
 
 
 @dataclass(frozen=True, slots=True)
+class Ended:
+    """The command itself has ended."""
+
+    pid: int
+    returncode: int
+    """The exit status, or minus the number of the signal."""
+    max_rss: int
+    """Largest resident memory of its life, in bytes."""
+
+
+@dataclass(frozen=True, slots=True)
 class Deserted:
     """The command has ended, and so has everything that it started."""
 
@@ -62,7 +72,7 @@ class Kill:
     """Launcher to guardian: end the command and everything that it started."""
 
 
-Report: TypeAlias = Started | Failed | Ending | Deserted
+Report: TypeAlias = Started | Failed | Ended | Deserted
 Order: TypeAlias = Send | Kill
 
 

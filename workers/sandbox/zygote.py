@@ -1,11 +1,14 @@
-"""Forks the guardians: a process that stays as small and single-threaded as its worker was at birth.
+"""Forks the guardians: a process that stays small and single-threaded.
 
-A worker that has threads of ZeroMQ cannot fork safely, and the larger it has grown the longer that would take. While
-commands are to be expected one guardian with its embryo is kept forked in advance.
+A worker that has threads of ZeroMQ cannot fork safely, and the larger it has grown the longer a fork takes. One zygote
+can serve any number of workers: a fresh interpreter that imports nothing but what it needs (`main`). A worker can also
+fork one of its own (`live`). While commands are to be expected one guardian with its embryo is kept forked in advance:
+a command is seldom alone.
 """
 
 import gc
 import os
+import select
 import signal
 import socket
 from typing import Final, NoReturn
@@ -17,9 +20,19 @@ from workers.sandbox.guardian import DESCRIPTORS, end_descendants, guard
 CONFINED: Final = b"c"
 FREE: Final = b"f"
 """A command is to be run, in the sandbox or not; the guardian's descriptors come with it."""
-WARM: Final = b"w"
-COOL: Final = b"k"
-"""Commands are to be expected, or are not any more."""
+EXPECT: Final = b"e"
+"""A command is to be expected."""
+CHANNEL: Final = 3
+"""The descriptor of the channel, where the zygote is a fresh interpreter."""
+IDLE_SECONDS: Final = 30.0
+"""How long after a command, or the word of one, another is expected."""
+
+
+def main() -> NoReturn:
+    """Run as a zygote that serves many workers: it leaves when nobody holds the other end of its channel any more."""
+    hardening.make_undumpable()
+    enforcement.prepare()
+    live(socket.socket(fileno=CHANNEL))
 
 
 def live(channel: socket.socket) -> NoReturn:
@@ -38,19 +51,22 @@ def live(channel: socket.socket) -> NoReturn:
 class _Zygote:
     def __init__(self, channel: socket.socket) -> None:
         self._channel = channel
-        self._warm = False
+        self._poll = select.poll()
+        self._poll.register(channel, select.POLLIN)
         self._spare: socket.socket | None = None
 
     def serve(self) -> bool:
         """Do what the launcher wants next; `False` when it is gone."""
+        if not self._poll.poll(None if self._spare is None else IDLE_SECONDS * 1000):
+            self._drop_spare()
+            return True
         kind, descriptors, _, _ = socket.recv_fds(self._channel, 1, DESCRIPTORS)
-        if kind in (WARM, CONFINED):
+        if kind in (EXPECT, CONFINED):
             enforcement.prepare()  # what is found out here is known to all guardians
         if kind in (CONFINED, FREE):
             self._hand_over(descriptors)
-        elif kind in (WARM, COOL):
-            self._warm = kind == WARM
-        self._keep_a_spare()
+        if kind and self._spare is None:
+            self._spare = self._fork()
         return bool(kind)
 
     def _hand_over(self, descriptors: list[int]) -> None:
@@ -60,10 +76,8 @@ class _Zygote:
         for descriptor in descriptors:
             os.close(descriptor)
 
-    def _keep_a_spare(self) -> None:
-        if self._warm and self._spare is None:
-            self._spare = self._fork()
-        elif self._spare is not None and not self._warm:
+    def _drop_spare(self) -> None:
+        if self._spare is not None:
             self._spare.close()
             self._spare = None
 
@@ -79,7 +93,8 @@ class _Zygote:
 
 
 def _settle(channel: socket.socket) -> None:
-    os.setsid()
+    if os.getsid(0) != os.getpid():
+        os.setsid()
     hardening.set_name("gr-zygote")
     hardening.adopt_orphans()  # of a guardian that is killed
     _settle_signals()

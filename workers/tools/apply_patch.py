@@ -34,7 +34,7 @@ async def apply_freeform(call_id: str, text: str, context: ToolContext) -> ToolO
 
 async def apply(call_id: str, text: str, cwd: str, context: ToolContext) -> ToolOutput:
     """Carry out a patch whose paths are relative to `cwd`."""
-    disk = Disk(_may_read)
+    disk = Disk(context.may_read)
     try:
         plan = await asyncio.to_thread(lambda: plan_patch(parse_patch(text), cwd, disk))
     except PatchError as error:
@@ -62,8 +62,3 @@ def _carry_out(plan: Plan, disk: Disk, allowed: Allowed | None, context: ToolCon
         return application.apply(plan, disk, allowed), ""
     except PatchError as error:
         return "", error.printed
-
-
-def _may_read(path: str) -> bool:
-    """Keep credentials out of the reach of patches, which run in a process that could read them."""
-    return not os.path.basename(path).startswith("auth.json")

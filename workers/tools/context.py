@@ -36,6 +36,8 @@ class ToolContext:
     """Starts commands without a sandbox."""
     sandboxed: Starter
     """Starts commands in the sandbox of the conversation."""
+    may_read: Callable[[str], bool]
+    """Tells of a path without symlinks whether a patch may repeat what is there: not where it holds credentials."""
     may_write: Callable[[str], bool]
     """Tells whether a patch may touch a path while it is held to the sandbox policy."""
     diff: TurnDiff

@@ -66,16 +66,19 @@ class Gate:
         )
         return await self._settle(decide(situation, justification), lambda ask: self._ask_command(facts, argv, ask))
 
-    async def admit_retry(self, facts: Mapping[str, object], argv: Sequence[str], failure: Failure) -> bool:
-        """Tell whether a command that failed in the sandbox is to run again without it."""
+    async def admit_retry(
+        self, facts: Mapping[str, object], argv: Sequence[str], failure: Failure, told: str
+    ) -> bool:
+        """Tell whether a command that failed in the sandbox is to run again without it. `told` is how it failed."""
         ask = decide_retry(self._policy, failure)
         if ask is None:
             return False
+        await self._tell({"type": "background_event", "message": f"Execution failed: {told}"})
         return (await self._ask_command(facts, argv, ask)).verdict.startswith("approved")
 
     async def admit_patch(self, call_id: str, turn_id: str, plan: Plan) -> tuple[Way, bool]:
         """Return how a patch is to be applied, and whether the user was asked. Raises `ToolFailure`."""
-        decision = decide_patch(self._policy, self._mode, (*plan.paths, *plan.targets), self._confinement)
+        decision = decide_patch(self._policy, self._mode, plan.targets, self._confinement)
         way = await self._settle(decision, lambda ask: self._ask_patch(call_id, turn_id, plan, ask))
         return way, isinstance(decision, Ask)
 
@@ -120,10 +123,13 @@ class Gate:
 
     async def _put(self, event: JsonObject, ask: Ask, question: JsonObject) -> Answer:
         """Ask the user. An answer that aborts stops the whole turn."""
-        waiting = self._emit(event if ask.reason is None else {**event, "reason": ask.reason})
-        if waiting is not None:
-            await waiting
+        await self._tell(event if ask.reason is None else {**event, "reason": ask.reason})
         answer = await self._ask(msgspec.json.encode(question))
         if answer.verdict == "abort":
             raise asyncio.CancelledError("the user stopped the turn")
         return answer
+
+    async def _tell(self, event: JsonObject) -> None:
+        waiting = self._emit(event)
+        if waiting is not None:
+            await waiting

@@ -76,7 +76,7 @@ async def shell(call_id: str, arguments: str, context: ToolContext) -> ToolOutpu
     failure = None if way == "free" else sandbox_failure(finished.exit_code, timed_out=finished.timed_out)
     if failure is not None and finished.spawn_error is None:
         facts = call.request_facts
-        if await context.gate.admit_retry(facts, given.argv, failure):
+        if await context.gate.admit_retry(facts, given.argv, failure, call.ending(finished)):
             await emit(context, {"type": "background_event", "message": "retrying command without sandbox"})
             output, _ = await call.run("free")
     return output
@@ -179,6 +179,10 @@ class _Call:
 
     def _shown(self, finished: Finished) -> str:
         return finished.aggregated.render_for_model(self._context.budget)
+
+    def ending(self, finished: Finished) -> str:
+        """Say in a few words how the command ended."""
+        return self._fault(finished) or f"exit code {finished.exit_code}"
 
     def _fault(self, finished: Finished) -> str | None:
         """Say why there is no exit code."""

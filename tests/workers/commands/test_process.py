@@ -18,6 +18,7 @@ from workers.commands import process
 from workers.commands.groups import LiveGroups
 from workers.commands.pipes import READ_SIZE
 from workers.commands.process import Command, Finished, OnOutput, run, signal_name
+from workers.commands.starter import GroupStarter
 
 ENVIRONMENT = {"PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8"}
 FOREVER = "1000"
@@ -59,7 +60,7 @@ def ignore(name: str, chunk: bytes) -> None:
 
 
 def finish(what: Command, groups: LiveGroups, on_output: OnOutput = ignore) -> Finished:
-    return asyncio.run(run(what, on_output, groups))
+    return asyncio.run(run(what, on_output, GroupStarter(groups)))
 
 
 def text(finished: Finished) -> str:
@@ -199,7 +200,7 @@ def test_background_processes_that_flood_do_not_keep_the_call_either(groups: Liv
 def test_cancellation_kills_the_group(groups: LiveGroups) -> None:
     async def cancel_when_it_runs() -> list[int]:
         output = Output()
-        task = asyncio.create_task(run(sh(f"sleep {FOREVER} & echo $$ $!; wait"), output, groups))
+        task = asyncio.create_task(run(sh(f"sleep {FOREVER} & echo $$ $!; wait"), output, GroupStarter(groups)))
         await output.began.wait()
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -308,6 +309,7 @@ def test_a_process_that_adopts_orphans_forgets_the_groups_that_have_died_out() -
 import asyncio, os, signal
 from runtime.hardening import adopt_orphans
 from workers.commands.groups import LiveGroups
+from workers.commands.starter import GroupStarter
 from workers.commands.process import Command, run
 
 adopt_orphans()

@@ -1,6 +1,7 @@
 """A process that starts commands as an unprivileged user, for tests that ask whether the sandbox holds."""
 
 import asyncio
+import concurrent.futures.thread  # noqa: F401 # while we may read where it lies: the user is about to change
 import contextlib
 import multiprocessing.connection
 import os
@@ -20,8 +21,9 @@ import psutil
 from config.sandbox import DangerFullAccess, ReadOnly, SandboxPolicy, WorkspaceWrite
 from runtime import hardening
 from workers.sandbox import features, kernel
+from workers.sandbox.confinement import Confinement
 from workers.sandbox.launcher import Launcher
-from workers.sandbox.policy import Confinement, Surroundings, confine
+from workers.sandbox.policy import Surroundings, confine
 
 NOBODY = 65534
 SYSTEM_PATH = "/usr/local/bin:/usr/bin:/bin"
@@ -231,7 +233,11 @@ def _live(kind: Kind, place: Place, connection: Connection) -> None:
 async def _serve(launcher: Launcher, place: Place, connection: Connection) -> None:
     listeners = [socket.socket(socket.AF_UNIX), socket.socket(socket.AF_UNIX), socket.socket()]
     datagrams = socket.socket(type=socket.SOCK_DGRAM)
-    addresses = (f"{place.runtime}/broker", f"\0greenroom-test-{os.getpid()}", ("127.0.0.1", 0))
+    addresses: tuple[str | tuple[str, int], ...] = (
+        f"{place.runtime}/broker",
+        f"\0greenroom-test-{os.getpid()}",
+        ("127.0.0.1", 0),
+    )
     for listener, address in zip(listeners, addresses, strict=True):
         listener.bind(address)
         listener.listen()

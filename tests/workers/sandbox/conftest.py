@@ -1,6 +1,10 @@
+"""Cells of each kind of user, started when first needed."""
+
+import contextlib
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import TypeAlias
 
 import pytest
 
@@ -9,16 +13,47 @@ from tests.workers.sandbox.cell import PYTHON, Cell, Kind, cell
 if sys.platform != "linux":
     collect_ignore_glob = ["test_holds_*.py", "test_launcher.py"]
 
-KINDS: list[Kind] = ["user", "user without namespaces", "root"]
+Cells: TypeAlias = Callable[[Kind], Cell]
+
+WITH_A_VIEW: list[Kind] = ["user", "root"] if os.getuid() == 0 else ["user"]
+NARROW: list[Kind] = ["user without namespaces"]
 
 
-@pytest.fixture(scope="session", params=KINDS)
-def inside(request: pytest.FixtureRequest) -> Iterator[Cell]:
-    """A process that starts confined commands, as each kind of user."""
-    kind: Kind = request.param
-    if kind == "root" and os.getuid() != 0:
-        pytest.skip("not root")
+@pytest.fixture(scope="module")
+def cells() -> Iterator[Cells]:
+    """Start a cell of a kind, once for the tests of a file."""
     if PYTHON is None:
         pytest.skip("the attempts need a python3 that everybody can run")
-    with cell(kind) as started:
-        yield started
+    started: dict[Kind, Cell] = {}
+    with contextlib.ExitStack() as stack:
+
+        def start(kind: Kind) -> Cell:
+            if kind not in started:
+                started[kind] = stack.enter_context(cell(kind))
+            return started[kind]
+
+        yield start
+
+
+@pytest.fixture(params=WITH_A_VIEW + NARROW)
+def inside(request: pytest.FixtureRequest, cells: Cells) -> Cell:
+    """A process that starts confined commands, as each kind of user."""
+    return cells(request.param)
+
+
+@pytest.fixture(params=WITH_A_VIEW)
+def with_view(request: pytest.FixtureRequest, cells: Cells) -> Cell:
+    """One whose commands get a view of the file system of their own, as usual."""
+    return cells(request.param)
+
+
+@pytest.fixture(params=NARROW)
+def narrow(request: pytest.FixtureRequest, cells: Cells) -> Cell:
+    """One that cannot make namespaces."""
+    return cells(request.param)
+
+
+@pytest.fixture
+def user(cells: Cells) -> Cell:
+    """One without privileges, and with namespaces."""
+    return cells("user")

@@ -3,6 +3,7 @@
 import os
 import signal
 
+import psutil
 import pytest
 
 from tests.workers.sandbox.cell import Cell, Mode, adopting, cell, wait_for_end
@@ -116,18 +117,32 @@ def test_daemon_ends_when_its_worker_is_killed(mode: Mode) -> None:
         os.close(daemon)
 
 
-def test_command_that_forks_without_end_is_ended(inside: Cell) -> None:
-    if inside.kind != "user":
-        pytest.skip("only with a user namespace the number of processes is bounded")
+def test_number_of_processes_and_threads_is_bounded(user: Cell) -> None:
     script = """
-print(__import__("resource").getrlimit(__import__("resource").RLIMIT_NPROC)[0], flush=True)
-children = 0
+import threading
+threading.stack_size(65536)
+never = threading.Event()
 try:
-    while True:
-        if os.fork() == 0:
-            signal.pause()
-        children += 1
-except OSError as error:
-    print("refused", errno.errorcode[error.errno], children < 5000)
+    for number in range(5000):
+        threading.Thread(target=never.wait, daemon=True).start()
+except RuntimeError as error:
+    print(error, 4000 < number < 4096, flush=True)
+os._exit(0)
 """
-    assert inside.python(script).output.splitlines() == ["4096", "refused EAGAIN True"]
+    assert user.python(script).output == "can't start new thread True\n"
+
+
+@pytest.mark.parametrize("mode", ["workspace-write", "free"])
+def test_command_that_forks_without_end_is_ended(user: Cell, mode: Mode) -> None:
+    script = """
+mark = "one of five hundred"
+first = os.getpid()
+for _ in range(9):
+    if os.fork() == 0:
+        os.setpgid(0, 0)
+if os.getpid() != first:
+    while True: signal.pause()
+"""
+    assert user.python(script, mode).returncode == 0
+    commands = [str(process.info["cmdline"]) for process in psutil.process_iter(["cmdline"])]
+    assert not [command for command in commands if "one of five hundred" in command]

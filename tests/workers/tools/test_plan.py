@@ -4,17 +4,15 @@ import asyncio
 
 import pytest
 
-from protocol.ids import TurnId
-from workers.commands.groups import LiveGroups
+from tests.workers.tools.conftest import Conversation
 from workers.model.items import JsonObject
-from workers.tools.context import ToolContext, ToolOutput
+from workers.tools.context import ToolOutput
 from workers.tools.registry import call
 
 
 def update(arguments: str) -> tuple[ToolOutput, list[JsonObject]]:
-    events: list[JsonObject] = []
-    context = ToolContext(events.append, "/", {}, TurnId("t"), "read-only", "untrusted", LiveGroups())
-    return asyncio.run(call("update_plan", "call_1", arguments, context)), events
+    conversation = Conversation(policy="untrusted", mode="read-only")
+    return asyncio.run(call("update_plan", "call_1", arguments, conversation.context)), conversation.events
 
 
 @pytest.mark.parametrize(

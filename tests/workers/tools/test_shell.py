@@ -2,69 +2,18 @@
 
 import asyncio
 import base64
-from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
 import psutil
 import pytest
 
-from protocol.arguments import ApprovalPolicy, SandboxMode
-from protocol.ids import TurnId
+from tests.workers.tools.conftest import Conversation, Conversations
 from workers.commands.capture import Budget
-from workers.commands.groups import LiveGroups
 from workers.model.items import JsonObject
-from workers.tools.context import DEFAULT_BUDGET, ToolContext, ToolOutput
+from workers.tools.context import ToolOutput
 from workers.tools.registry import call
-from workers.tools.shell import refusal
-
-SANDBOXES: list[SandboxMode] = ["read-only", "workspace-write", "danger-full-access"]
-POLICIES: list[ApprovalPolicy] = ["untrusted", "on-failure", "on-request", "never"]
-
-
-class Conversation:
-    """A context for calls, and the events that they emitted."""
-
-    def __init__(
-        self,
-        groups: LiveGroups,
-        cwd: str = "/",
-        sandbox: SandboxMode = "danger-full-access",
-        approval: ApprovalPolicy = "never",
-        budget: Budget = DEFAULT_BUDGET,
-    ) -> None:
-        self.events: list[JsonObject] = []
-        self.delta = asyncio.Event()
-        environment = {"PATH": "/usr/bin:/bin", "HOME": "/nonexistent"}
-        turn = TurnId("turn_1")
-        self.context = ToolContext(self.emit, cwd, environment, turn, sandbox, approval, groups, budget)
-
-    def emit(self, event: JsonObject) -> None:
-        self.events.append(event)
-        if event["type"] == "exec_command_output_delta":
-            self.delta.set()
-
-    def run(self, **arguments: object) -> ToolOutput:
-        return self.call("shell", arguments)
-
-    def call(self, name: str, arguments: dict[str, object]) -> ToolOutput:
-        return asyncio.run(call(name, "call_1", msgspec.json.encode(arguments).decode(), self.context))
-
-    @property
-    def kinds(self) -> list[object]:
-        return [event["type"] for event in self.events]
-
-
-@pytest.fixture
-def groups() -> Iterator[LiveGroups]:
-    live = LiveGroups()
-    yield live
-    live.kill_all()
-
-
-@pytest.fixture
-def conversation(groups: LiveGroups) -> Conversation:
-    return Conversation(groups)
 
 
 def output(told: ToolOutput) -> tuple[str, object]:
@@ -129,10 +78,10 @@ def test_a_plain_text_runs_in_a_shell_under_either_name(conversation: Conversati
     ("workdir", "expected"), [(None, "{cwd}"), ("", "{cwd}"), ("sub", "{cwd}/sub"), ("sub/..", "{cwd}"), ("/", "/")]
 )
 def test_the_directory_is_resolved_against_that_of_the_conversation(
-    groups: LiveGroups, tmp_path: Path, workdir: str | None, expected: str
+    begin: Conversations, tmp_path: Path, workdir: str | None, expected: str
 ) -> None:
     (tmp_path / "sub").mkdir()
-    conversation = Conversation(groups, str(tmp_path))
+    conversation = begin(tmp_path)
     expected = expected.format(cwd=tmp_path)
     assert output(conversation.run(command=["pwd"], workdir=workdir)) == (f"{expected}\n", 0)
     assert conversation.events[0]["cwd"] == expected
@@ -156,7 +105,7 @@ def test_what_cannot_be_started_is_told(conversation: Conversation) -> None:
     told = conversation.run(command=["no-such-program"])
     reason = "execution error: cannot run no-such-program: No such file or directory"
     assert told == ToolOutput(reason, success=False)
-    assert conversation.kinds == ["exec_command_begin", "exec_command_end"]
+    assert conversation.order == ["exec_command_begin", "exec_command_end"]
     assert conversation.events[-1]["stderr"] == reason
     assert conversation.run(command=[]).text == "execution error: command args are empty"
 
@@ -177,8 +126,8 @@ def test_arguments_that_nobody_knows_are_ignored(conversation: Conversation) -> 
     )
 
 
-def test_output_over_the_budget_is_cut_in_the_middle(groups: LiveGroups) -> None:
-    conversation = Conversation(groups, budget=Budget.of_tokens(10))
+def test_output_over_the_budget_is_cut_in_the_middle(begin: Conversations) -> None:
+    conversation = begin(budget=Budget.of_tokens(10))
     text, _ = output(conversation.run(command=["seq", "1000"]))
     assert text == (
         "Warning: truncated output (original token count: 974)\nTotal output lines: 1000\n\n"
@@ -189,24 +138,9 @@ def test_output_over_the_budget_is_cut_in_the_middle(groups: LiveGroups) -> None
     assert end["aggregated_output"] == "".join(f"{number}\n" for number in range(1, 1001))
 
 
-def test_a_large_budget_is_honoured(groups: LiveGroups) -> None:
-    text, _ = output(Conversation(groups, budget=Budget(300_000)).run(command=["head", "-c", "200000", "/dev/zero"]))
+def test_a_large_budget_is_honoured(begin: Conversations) -> None:
+    text, _ = output(begin(budget=Budget(300_000)).run(command=["head", "-c", "200000", "/dev/zero"]))
     assert len(text) == 200_000
-
-
-@pytest.mark.parametrize("approval", POLICIES)
-@pytest.mark.parametrize("sandbox", SANDBOXES)
-def test_only_full_access_without_questions_runs_commands(
-    groups: LiveGroups, tmp_path: Path, sandbox: SandboxMode, approval: ApprovalPolicy
-) -> None:
-    conversation = Conversation(groups, str(tmp_path), sandbox, approval)
-    told = conversation.run(command=["touch", "made"])
-    allowed = sandbox == "danger-full-access" and approval != "untrusted"
-    assert (tmp_path / "made").exists() == told.success == bool(conversation.events) == allowed
-    reason = refusal(sandbox, approval)
-    if reason is not None:
-        assert told.text == reason
-        assert "NOT run" in reason
 
 
 def test_a_stopped_turn_kills_the_command_and_ends_it_for_the_client(conversation: Conversation) -> None:
@@ -218,23 +152,20 @@ def test_a_stopped_turn_kills_the_command_and_ends_it_for_the_client(conversatio
             await task
 
     asyncio.run(stop_when_it_runs())
-    assert conversation.kinds[0] == "exec_command_begin"
-    assert conversation.kinds[-1] == "exec_command_end"
+    assert conversation.order[0] == "exec_command_begin"
+    assert conversation.order[-1] == "exec_command_end"
     assert conversation.events[-1]["exit_code"] == -1
     assert not psutil.Process().children()
 
 
-def test_events_are_waited_for_while_the_client_is_slow(groups: LiveGroups) -> None:
-    conversation = Conversation(groups)
+def test_events_are_waited_for_while_the_client_is_slow(conversation: Conversation) -> None:
     taken: list[JsonObject] = []
 
     async def take(event: JsonObject) -> None:
         await asyncio.sleep(0)
         taken.append(event)
 
-    context = ToolContext(
-        take, "/", conversation.context.environment, TurnId("t"), "danger-full-access", "never", groups
-    )
-    asyncio.run(call("shell", "call_1", '{"command":["head","-c","100000","/dev/zero"]}', context))
+    flood = '{"command":["head","-c","100000","/dev/zero"]}'
+    asyncio.run(call("shell", "call_1", flood, replace(conversation.context, emit=take)))
     chunks = [event["chunk"] for event in taken if event["type"] == "exec_command_output_delta"]
     assert sum(len(base64.b64decode(str(chunk))) for chunk in chunks) == 100_000

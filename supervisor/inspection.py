@@ -1,0 +1,108 @@
+"""What an operator sees of this instance and may do to it from outside: the two ends of the control socket."""
+
+import asyncio
+from collections.abc import Callable, Iterator
+
+from protocol.instance import Instance
+from protocol.report import (
+    ClientEntry,
+    ConversationFigures,
+    EngineFigures,
+    PoolFigures,
+    PortFigures,
+    ProcessEntry,
+    Report,
+    Statistics,
+    StdioFigures,
+)
+from supervisor.conversation import Conversation
+from supervisor.options import ServerOptions
+from supervisor.reception import Reception
+from supervisor.status.census import Tables, report
+from supervisor.status.request import Action, Answer, Done, InterruptConversation, KillConversation, Refused
+from supervisor.stdio import StdioStatistics
+from supervisor.tree import BROKER_ID, SupervisionTree
+
+
+class Inspection:
+    """Answers for one server. Runs on its loop and never waits."""
+
+    def __init__(
+        self,
+        instance: Instance,
+        options: ServerOptions,
+        tree: SupervisionTree,
+        reception: Reception,
+        stdio: Callable[[], StdioStatistics],
+        client: Callable[[], ClientEntry | None],
+        stop: Callable[[], None],
+    ) -> None:
+        self._instance = instance
+        self._options = options
+        self._tree = tree
+        self._reception = reception
+        self._stdio = stdio
+        self._client = client
+        self._stop = stop
+
+    def report(self) -> Report:
+        """Return how everything stands."""
+        tree = self._tree
+        tables = Tables(
+            instance=self._instance,
+            conversations=tree.conversations,
+            deaths=list(tree.obituaries),
+            pid_of=tree.pid_of,
+            limits=self._options.limits,
+            statistics=self._statistics(),
+            others=tuple(self._others()),
+            client=self._client(),
+        )
+        return report(tables, asyncio.get_running_loop().time())
+
+    def act(self, action: Action) -> Answer:
+        """Do what an operator asks."""
+        match action:
+            case InterruptConversation(conversation_id):
+                return self._interrupt(conversation_id)
+            case KillConversation(conversation_id):
+                return self._kill(conversation_id)
+            case _:
+                self._stop()
+                return Done("the instance is leaving")
+
+    def _interrupt(self, conversation_id: str) -> Answer:
+        conversation = self._find(conversation_id)
+        if conversation is None or conversation.running is None:
+            return Refused(f"no turn runs in conversation {conversation_id}")
+        self._tree.conversations.interrupt(conversation.running)
+        return Done(f"the turn of conversation {conversation_id} is being stopped")
+
+    def _kill(self, conversation_id: str) -> Answer:
+        conversation = self._find(conversation_id)
+        if conversation is None or conversation.worker_id is None:
+            return Refused(f"conversation {conversation_id} has no process")
+        self._tree.kill(conversation.worker_id)
+        return Done(f"the process of conversation {conversation_id} is being killed")
+
+    def _find(self, conversation_id: str) -> Conversation | None:
+        return next((one for one in self._tree.conversations if one.id == conversation_id), None)
+
+    def _statistics(self) -> Statistics:
+        figures = self._tree.statistics()
+        return Statistics(
+            stdio=StdioFigures.model_validate(self._stdio()),
+            mailroom=PortFigures.model_validate(figures.mailroom),
+            pool=PoolFigures.model_validate(figures.pool),
+            engine=EngineFigures.model_validate(figures.engine),
+            conversations=ConversationFigures.model_validate(self._tree.conversations.statistics()),
+            open_calls=self._reception.open_calls,
+        )
+
+    def _others(self) -> Iterator[ProcessEntry]:
+        nursery = self._tree.nursery_pid
+        if nursery is not None:
+            yield ProcessEntry(role="nursery", pid=nursery, state="ready")
+        yield ProcessEntry(role="broker", pid=self._tree.pid_of(BROKER_ID))
+        for worker_id in self._tree.waiting_workers:
+            yield ProcessEntry(role="worker", pid=self._tree.pid_of(worker_id), worker_id=worker_id, state="ready")

@@ -1,0 +1,119 @@
+"""The report of a supervisor, made from its tables as they stand. It only looks, and never longer than a moment."""
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Final
+
+from protocol.ids import ConversationId, WorkerId
+from protocol.instance import Instance
+from protocol.report import (
+    MAX_CONVERSATIONS,
+    MAX_DEATHS,
+    ClientEntry,
+    ConversationEntry,
+    CredentialEntry,
+    DeathEntry,
+    LimitFigures,
+    OwnFigures,
+    ProcessEntry,
+    Report,
+    Statistics,
+    TurnEntry,
+)
+from supervisor.conversation import Conversation
+from supervisor.death import Death
+from supervisor.lifecycle import WITH_PROCESS, State
+from supervisor.limits import Limits
+
+_FIRST: Final[frozenset[State]] = WITH_PROCESS | {"crashed", "failed"}
+"""The states in which a conversation is listed before all others."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tables:
+    """What a report is made from."""
+
+    instance: Instance
+    conversations: Iterable[Conversation]
+    """In the order in which they were entered."""
+    deaths: Sequence[Death]
+    """Oldest first."""
+    pid_of: Callable[[WorkerId], int | None]
+    limits: Limits
+    statistics: Statistics
+    others: tuple[ProcessEntry, ...] = ()
+    """Nursery, broker, and the workers that host no conversation."""
+    client: ClientEntry | None = None
+    credential: CredentialEntry | None = None
+    details: Callable[[Conversation], dict[str, object]] = field(default=lambda _: {})
+    """Further fields of a conversation's entry: `approvals`, `cwd`, `model`, `title`, `session_path`, `idle_for`."""
+
+
+def report(tables: Tables, now: float) -> Report:
+    """Return the report. `now` is the loop's time."""
+    listed, left_out = _choose(tables.conversations)
+    deaths = [DeathEntry.model_validate(death) for death in reversed(tables.deaths)]
+    last = {death.conversation_id: death for death in reversed(deaths)}
+    entries = tuple(_conversation(one, tables, last.get(one.id), now) for one in listed)
+    own = ProcessEntry(role="supervisor", pid=tables.instance.pid, state="ready")
+    hosts = (_host(one, tables, now) for one in listed if one.worker_id is not None)
+    return Report(
+        at=time.time(),
+        instance=tables.instance,
+        client=tables.client,
+        statistics=tables.statistics,
+        processes=(own, *tables.others, *hosts),
+        conversations=entries,
+        left_out=left_out,
+        deaths=tuple(islice(deaths, MAX_DEATHS)),
+        credential=tables.credential,
+        limits=LimitFigures.model_validate(tables.limits),
+    )
+
+
+def _choose(conversations: Iterable[Conversation]) -> tuple[list[Conversation], int]:
+    """Return those to be listed, and how many are not."""
+    first: list[Conversation] = []
+    others: list[Conversation] = []
+    for one in conversations:
+        (first if one.state in _FIRST else others).append(one)
+    listed = [*first, *reversed(others)][:MAX_CONVERSATIONS]
+    return listed, len(first) + len(others) - len(listed)
+
+
+def _conversation(one: Conversation, tables: Tables, death: DeathEntry | None, now: float) -> ConversationEntry:
+    known = {
+        "id": ConversationId(one.id),
+        "state": one.state,
+        "incarnation": one.incarnation,
+        "worker_id": one.worker_id,
+        "pid": None if one.worker_id is None else tables.pid_of(one.worker_id),
+        "turn": _turn(one, now),
+        "queued": one.queued,
+        "tokens": None if one.pulse is None else one.pulse.tokens,
+        "restarts": 0 if one.policy is None else one.policy.deaths_in_period(now),
+        "last_death": death,
+    }
+    return ConversationEntry.model_validate(known | tables.details(one))
+
+
+def _turn(one: Conversation, now: float) -> TurnEntry | None:
+    if one.running is None or one.pulse is None:
+        return None
+    turn, pulse = one.running, one.pulse
+    return TurnEntry(id=turn.id, age=now - pulse.started_at, doing=pulse.doing, interrupted=turn.interrupted)
+
+
+def _host(one: Conversation, tables: Tables, now: float) -> ProcessEntry:
+    pulse, worker_id = one.pulse, one.worker_id
+    return ProcessEntry(
+        role="worker",
+        pid=None if worker_id is None else tables.pid_of(worker_id),
+        state="leaving" if one.state == "parking" else "hosting",
+        worker_id=worker_id,
+        conversation_id=one.id,
+        heard_ago=None if pulse is None else now - pulse.heard_at,
+        own=None if pulse is None else OwnFigures(unsent=pulse.unsent_bytes),
+    )

@@ -1,0 +1,79 @@
+"""A client that does not read holds up its own conversations, and nothing grows."""
+
+import threading
+import time
+
+from supervisor.demo.script import Call, Deltas, Text, rule
+from tests.support import processes
+from tests.support.client import deltas, kinds, text, thread_id
+from tests.support.server import Server
+from tests.support.stage import Stage
+
+MEGABYTE = 1_000_000
+DEAF = 10.0
+"""Seconds for which the client does not read."""
+GROWTH = 64 * MEGABYTE
+PIECE = "x" * 1_000
+PIECES = 100_000
+
+
+def greatest_growth(server: Server, seconds: float) -> int:
+    """Watch the memory of a server's processes for so long, and return by how much it grew at most."""
+    begin = processes.private_memory(server.tree())
+    greatest = 0
+    over = time.monotonic() + seconds
+    pause = threading.Event()
+    while time.monotonic() < over:
+        pause.wait(0.2)
+        greatest = max(greatest, processes.private_memory(server.tree()) - begin)
+    return greatest
+
+
+def warm(stage: Stage, server: Server) -> tuple[str, str]:
+    """Open two conversations, and wait until no process is on its way."""
+    threads = [thread_id(server.client.result(server.client.codex("hello"))) for _ in range(2)]
+    server.settle(workers=4)
+    return threads[0], threads[1]
+
+
+def test_a_client_that_does_not_read_costs_no_memory_and_gets_everything_in_the_end(stage: Stage) -> None:
+    stage.play(rule("hello", [Text("Good day.")]), rule("flood", [Deltas(PIECES, PIECE, whole="Done.")]))
+    server = stage.serve("fork")
+    thread, other = warm(stage, server)
+    before = {process.pid for process in server.tree()}
+    call = server.client.reply(thread, "flood")
+    grown = greatest_growth(server, DEAF)
+    written = stage.model.statistics().bytes_written
+    assert grown < GROWTH, f"{grown / MEGABYTE:.0f} MB, while the model wrote {written / MEGABYTE:.0f} MB"
+    assert {process.pid for process in server.tree()} == before, "nobody was killed for it"
+    assert text(server.client.result(call, within=50)) == "Done."
+    assert list(deltas(server.client.events(call))) == [PIECE] * PIECES
+    assert kinds(server.client.events(call))[-1] == "task_complete"
+    assert text(server.client.result(server.client.reply(other, "hello"))) == "Good day."
+
+
+def test_a_command_that_floods_a_deaf_client_is_held_up(stage: Stage) -> None:
+    stage.play(
+        rule("hello", [Text("Good day.")]),
+        rule("flood", [Call("shell", {"command": ["yes", PIECE], "timeout_ms": 3_000})], [Text("Enough.")]),
+    )
+    server = stage.serve("fork")
+    thread, _ = warm(stage, server)
+    call = server.client.reply(thread, "flood")
+    assert greatest_growth(server, 3.0) < GROWTH
+    assert text(server.client.result(call, within=50)) == "Enough."
+
+
+def test_requests_of_a_deaf_client_do_not_pile_up(stage: Stage) -> None:
+    stage.play(rule("hello", [Text("Good day.")]))
+    server = stage.serve("fork")
+    warm(stage, server)
+    begin = processes.private_memory(server.tree())
+    flood = b"".join(b'{"id":%d,"method":"tools/list"}\n' % number for number in range(1_000, 21_000))
+    sender = threading.Thread(target=server.client.send_bytes, args=(flood,), daemon=True)
+    sender.start()
+    growth = greatest_growth(server, 2.0)
+    assert growth < GROWTH, f"{growth / MEGABYTE:.0f} MB since {begin / MEGABYTE:.0f}"
+    assert server.client.result(20_999, within=40)["tools"]
+    sender.join()
+    assert text(server.client.result(server.client.codex("hello"))) == "Good day."

@@ -1,0 +1,75 @@
+"""The nursery and the auth broker may die at any time: what runs runs on, and what comes next works."""
+
+import psutil
+import pytest
+
+from supervisor.demo.request_log import fingerprint
+from supervisor.demo.script import Stall, Text, rule
+from tests.support import processes
+from tests.support.client import text, thread_id
+from tests.support.deadline import until
+from tests.support.model import Gate
+from tests.support.server import Server
+from tests.support.stage import Stage
+
+HELLO = rule("hello", [Text("Good day.")])
+KEY = {"MOCK_API_KEY": "the-key-of-the-provider"}
+PROVIDER = 'env_key = "MOCK_API_KEY"'
+
+
+def nurseries(server: Server) -> list[psutil.Process]:
+    """Return what bears the name of a nursery below the server; an orphaned worker may, until it has set its own."""
+    return processes.named(psutil.Process(server.pid).children(), "gr-nursery")
+
+
+def test_the_death_of_the_nursery_ends_no_conversation(stage: Stage) -> None:
+    gate = Gate()
+    model = stage.play(rule("wait", [Text("waiting "), gate.wait, Text("done")]), HELLO)
+    server = stage.serve("fork")
+    call = server.client.codex("wait")
+    server.client.event(call, "agent_message")
+    former = server.nursery()
+    former.kill()
+    assert not processes.remaining([former], 1.0)
+    assert text(server.client.result(server.client.codex("hello"))) == "Good day."
+    model.open(gate)
+    result = server.client.result(call)
+    assert text(result) == "done"
+    assert text(server.client.result(server.client.reply(thread_id(result), "hello"))) == "Good day."
+    until(lambda: [one.pid for one in nurseries(server)] not in ([], [former.pid]))
+
+
+def test_conversations_that_begin_while_the_nursery_is_dead_begin(stage: Stage) -> None:
+    stage.play(HELLO)
+    server = stage.serve("fork")
+    server.settle(workers=2)
+    server.nursery().kill()
+    calls = [server.client.codex("hello") for _ in range(6)]
+    assert [text(server.client.result(call)) for call in calls] == ["Good day."] * 6
+
+
+def test_the_death_of_the_broker_delays_a_request_at_most(stage: Stage, engine: str) -> None:
+    stage.play(HELLO, more=PROVIDER)
+    server = stage.serve(engine, **KEY)
+    thread = thread_id(server.client.result(server.client.codex("hello")))
+    former = server.broker()
+    former.kill()
+    assert not processes.remaining([former], 1.0)
+    assert text(server.client.result(server.client.reply(thread, "hello"))) == "Good day."
+    assert text(server.client.result(server.client.codex("hello"))) == "Good day."
+    assert {request.credential for request in stage.model.requests()} == {fingerprint(KEY["MOCK_API_KEY"])}
+
+
+@pytest.mark.parametrize("name", ["gr-nursery", "gr-broker", "gr-worker"])
+def test_a_server_leaves_although_its_helpers_are_dead(stage: Stage, name: str) -> None:
+    stage.play(rule("stall", [Text("hm"), Stall()]))
+    server = stage.serve("fork")
+    server.settle(workers=2)
+    call = server.client.codex("stall")
+    server.client.event(call, "agent_message_delta")
+    for process in processes.named(server.tree(), name):
+        process.kill()
+    server.client.hang_up()
+    assert server.wait(2.0) == 0
+    assert not stage.left_over(2.0)
+    stage.trouble_expected = True

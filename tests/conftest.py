@@ -1,0 +1,24 @@
+"""Fixtures of tests that start real processes."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.stage import Stage
+
+
+@pytest.fixture(params=["fork", "spawn"])
+def engine(request: pytest.FixtureRequest) -> str:
+    """Each way in which the processes of a server come into being."""
+    name = request.param
+    assert isinstance(name, str)
+    return name
+
+
+@pytest.fixture
+def stage(tmp_path: Path) -> Iterator[Stage]:
+    """A home, a workspace and, on demand, models and servers, of which nothing is left at the end."""
+    built = Stage(tmp_path)
+    yield built
+    built.strike()

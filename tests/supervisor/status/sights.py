@@ -1,0 +1,83 @@
+"""Made-up sights of instances, for tests of what is made of them."""
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from protocol.instance import Instance
+from protocol.report import ConversationEntry, ProcessEntry, Report
+from supervisor.status.instances import Found
+from supervisor.status.overview import InstanceStatus, Overview, SeenProcess, instance_status
+from supervisor.status.question import Heard
+from supervisor.status.request import Reported
+from supervisor.status.troubles import exit_code, troubles
+
+NOW = time.mktime((2026, 11, 22, 14, 2, 11, 0, 0, -1))
+SUPERVISOR, NURSERY, BROKER, WORKER, SPARE, COMMAND = 100, 101, 102, 103, 104, 105
+ID = "01a20312-0577-77d3-9bb9-ad78bbf82560"
+INSTANCE = Instance(SUPERVISOR, "boot/1", "0.1.0", "/home/ada/.codex", "fork", NOW - 7500)
+FOUND = Found("/run/user/1000/greenroom/100-abc", INSTANCE, NOW - 3)
+
+
+def process(pid: int, parent: int, name: str, state: str = "sleeping", **more: Any) -> SeenProcess:
+    """Make what the kernel shows of a process."""
+    facts: dict[str, Any] = {
+        "created_at": NOW - 60,
+        "rss": 31 << 20,
+        "uss": None,
+        "pss": None,
+        "cpu_seconds": 1.0,
+        "cpu_percent": 0.3,
+        "threads": 1,
+        "descriptors": None,
+    }
+    return SeenProcess(pid=pid, parent=parent, name=name, state=state, **(facts | more))
+
+
+TREE = (
+    process(SUPERVISOR, 1, "greenroom", threads=3),
+    process(NURSERY, SUPERVISOR, "gr-nursery"),
+    process(BROKER, NURSERY, "gr-broker"),
+    process(WORKER, NURSERY, "gr-worker"),
+    process(COMMAND, WORKER, "make"),
+    process(SPARE, NURSERY, "gr-worker"),
+)
+ENTRIES = (
+    ProcessEntry(role="supervisor", pid=SUPERVISOR, state="ready"),
+    ProcessEntry(role="nursery", pid=NURSERY, state="ready"),
+    ProcessEntry(role="broker", pid=BROKER, state="ready"),
+    ProcessEntry.model_validate({"role": "worker", "pid": WORKER, "state": "hosting", "conversation_id": ID}),
+    ProcessEntry(role="worker", pid=SPARE, state="ready"),
+)
+
+
+def conversation(**facts: Any) -> ConversationEntry:
+    """Make the entry of a conversation that runs a turn."""
+    turn = {"id": "t-1", "age": 72.4, "doing": "running the tool shell"}
+    known = {"id": ID, "state": "running", "incarnation": 1, "pid": WORKER, "turn": turn}
+    return ConversationEntry.model_validate(known | facts)
+
+
+def report(**facts: Any) -> Report:
+    """Make a report of an instance that is well."""
+    known = {"at": NOW, "instance": INSTANCE, "processes": ENTRIES, "conversations": (conversation(),)}
+    return Report.model_validate(known | facts)
+
+
+def sight(
+    told: Report | None = None,
+    heard: Heard | None = None,
+    tree: Sequence[SeenProcess] = TREE,
+    found: Found = FOUND,
+) -> InstanceStatus:
+    """Put an instance together as the command does."""
+    said = Heard("answered", Reported(msgspec.Raw((told or report()).model_dump_json().encode())), 0.002)
+    status = instance_status(found, heard or said, list(tree))
+    return status.model_copy(update={"troubles": troubles(status, NOW)})
+
+
+def view(*statuses: InstanceStatus) -> Overview:
+    """Make what the command shows."""
+    return Overview(at=NOW, exit_code=exit_code(statuses), instances=statuses)

@@ -1,0 +1,132 @@
+"""A report is made of the supervisor's tables as they are, and has a bound however long they are."""
+
+import pytest
+
+from protocol.ids import ConversationId, Incarnation, TurnId, WorkerId
+from protocol.mcp import Failure
+from protocol.report import MAX_CONVERSATIONS, MAX_DEATHS, ProcessEntry, Statistics
+from supervisor.conversation import Conversation, Pulse
+from supervisor.death import Death
+from supervisor.limits import Limits
+from supervisor.status.census import Tables, report
+from supervisor.status.instances import this_instance
+from supervisor.turn import Turn
+
+NOW = 1000.0
+INSTANCE = this_instance("/home", "fork")
+HOST = WorkerId("w-1")
+PIDS = {HOST: 4242}
+
+
+class Nobody:
+    """An audience that does not listen."""
+
+    def events(self, turn_id: TurnId, events: bytes) -> None:
+        """Take events."""
+
+    def succeeded(self, last_message: bytes) -> None:
+        """Take the end."""
+
+    def failed(self, failure: Failure) -> None:
+        """Take another end."""
+
+
+def conversation(number: int, **facts: object) -> Conversation:
+    made = Conversation(ConversationId(f"c-{number}"), b"{}", resume="no")
+    for name, value in facts.items():
+        setattr(made, name, value)
+    return made
+
+
+def turn(of: Conversation) -> Turn:
+    return Turn(TurnId("t-1"), of.id, b"[]", Nobody())
+
+
+def running() -> Conversation:
+    """Make a conversation that has run a turn for seven seconds and was heard of two seconds ago."""
+    made = conversation(1, state="running", incarnation=Incarnation(2), worker_id=HOST)
+    made.running = turn(made)
+    made.pulse = Pulse(heard_at=NOW - 2, started_at=NOW - 7, doing="waiting for the model", unsent_bytes=5, tokens=99)
+    made.enqueue(turn(made))
+    made.on_death(NOW - 30)
+    return made
+
+
+def death(number: int, conversation_id: str | None = None) -> Death:
+    of = None if conversation_id is None else ConversationId(conversation_id)
+    return Death(float(number), WorkerId(f"w-{number}"), number, "signal 9 (SIGKILL)", 1024, of)
+
+
+def tables(*conversations: Conversation, deaths: tuple[Death, ...] = (), **more: object) -> Tables:
+    facts = {
+        "instance": INSTANCE,
+        "conversations": conversations,
+        "deaths": deaths,
+        "pid_of": PIDS.get,
+        "limits": Limits(),
+        "statistics": Statistics(open_calls=1),
+    }
+    return Tables(**(facts | more))  # type: ignore[arg-type]
+
+
+def test_a_running_conversation_is_told_of_with_its_worker() -> None:
+    told = report(tables(running()), NOW)
+    (entry,) = told.conversations
+    assert (entry.state, entry.incarnation, entry.pid, entry.queued) == ("running", 2, 4242, 1)
+    assert (entry.tokens, entry.restarts) == (99, 1)
+    assert entry.turn is not None
+    assert (entry.turn.age, entry.turn.doing) == (7.0, "waiting for the model")
+    host = told.processes[-1]
+    assert (host.role, host.pid, host.state, host.conversation_id) == ("worker", 4242, "hosting", "c-1")
+    assert host.heard_ago == 2.0
+    assert host.own is not None
+    assert host.own.unsent == 5
+
+
+def test_one_without_a_process_has_none() -> None:
+    told = report(tables(conversation(1, state="parked", incarnation=Incarnation(1))), NOW)
+    (entry,) = told.conversations
+    assert (entry.state, entry.pid, entry.turn, entry.tokens) == ("parked", None, None, None)
+    assert [one.role for one in told.processes] == ["supervisor"]
+
+
+def test_each_conversation_has_its_last_death() -> None:
+    deaths = (death(1, "c-1"), death(2, "c-2"), death(3, "c-1"), death(4))
+    told = report(tables(conversation(1), conversation(2), conversation(3), deaths=deaths), NOW)
+    last = {entry.id: entry.last_death and entry.last_death.pid for entry in told.conversations}
+    assert last == {"c-1": 3, "c-2": 2, "c-3": None}
+    assert [one.pid for one in told.deaths] == [4, 3, 2, 1]
+
+
+def test_what_is_alive_or_in_trouble_comes_first_and_the_rest_is_counted() -> None:
+    count = 3 * MAX_CONVERSATIONS
+    parked = [conversation(number, state="parked") for number in range(count)]
+    told = report(tables(*parked, conversation(-1, state="failed"), running()), NOW)
+    assert len(told.conversations) == MAX_CONVERSATIONS
+    assert told.left_out == count + 2 - MAX_CONVERSATIONS
+    assert [entry.state for entry in told.conversations[:3]] == ["failed", "running", "parked"]
+    assert told.conversations[2].id == f"c-{count - 1}"
+
+
+def test_deaths_have_a_bound() -> None:
+    told = report(tables(deaths=tuple(death(number) for number in range(100))), NOW)
+    assert len(told.deaths) == MAX_DEATHS
+    assert told.deaths[0].pid == 99
+
+
+def test_what_others_know_is_taken_in() -> None:
+    nursery = ProcessEntry(role="nursery", pid=7, state="ready", restarts=1)
+    details = {"cwd": "/srv", "title": "Mend the build", "approvals": 2}
+    told = report(tables(running(), others=(nursery,), details=lambda _: details), NOW)
+    assert [one.role for one in told.processes] == ["supervisor", "nursery", "worker"]
+    (entry,) = told.conversations
+    assert (entry.cwd, entry.title, entry.approvals) == ("/srv", "Mend the build", 2)
+    assert told.statistics.open_calls == 1
+    assert told.limits is not None
+    assert told.limits.live_workers == Limits().live_workers
+
+
+@pytest.mark.parametrize("state", ["parking", "starting"])
+def test_a_worker_on_its_way_out_is_leaving(state: str) -> None:
+    told = report(tables(conversation(1, state=state, worker_id=HOST)), NOW)
+    assert told.processes[-1].state == ("leaving" if state == "parking" else "hosting")

@@ -1,0 +1,310 @@
+"""The control socket answers whoever may ask, outlives whatever they send, and waits for nobody."""
+
+import asyncio
+import os
+import stat
+import subprocess
+import sys
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from protocol.ids import ConversationId
+from protocol.report import Report
+from supervisor.status import control, instances, peer
+from supervisor.status.control import ControlServer
+from supervisor.status.peer import OUTSIDE, Peer
+from supervisor.status.request import (
+    MAX_REQUEST,
+    Action,
+    Answer,
+    Done,
+    GiveReport,
+    InterruptConversation,
+    KillConversation,
+    Refused,
+    Reply,
+    Reported,
+    Request,
+    StopInstance,
+    line,
+    read_reply,
+    read_request,
+)
+
+ID = ConversationId("01a20312-0577-77d3-9bb9-ad78bbf82560")
+INSTANCE = instances.this_instance("/home", "fork")
+Scene = Callable[["Stage"], Awaitable[None]]
+
+
+class Stage:
+    """A server in a directory, and what it was ordered to do."""
+
+    def __init__(self, directory: str) -> None:
+        self.directory = directory
+        self.orders: list[Action] = []
+        self.fault: Exception | None = None
+        self.server = ControlServer(directory, INSTANCE, self._report, self._act)
+
+    @property
+    def path(self) -> str:
+        return os.path.join(self.directory, instances.CONTROL)
+
+    async def tell(self, data: bytes) -> bytes:
+        """Send bytes and return what comes back until the connection ends."""
+        reader, writer = await asyncio.open_unix_connection(self.path)
+        writer.write(data)
+        async with asyncio.timeout(10):
+            answer = await reader.read()
+        writer.close()
+        return answer
+
+    async def ask(self, request: Request) -> Reply:
+        return read_reply(await self.tell(line(request)))
+
+    def _report(self) -> Report:
+        if self.fault is not None:
+            raise self.fault
+        return Report(at=1.0, instance=INSTANCE)
+
+    def _act(self, action: Action) -> Answer:
+        if self.fault is not None:
+            raise self.fault
+        self.orders.append(action)
+        return Done("so be it")
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Wait for what nobody announces."""
+    async with asyncio.timeout(10):
+        while not condition():
+            await asyncio.sleep(0)
+
+
+def play(tmp_path: Path, scene: Scene) -> Stage:
+    """Run a scene against a server that has started."""
+    stage = Stage(str(tmp_path))
+
+    async def run() -> None:
+        await stage.server.start()
+        try:
+            await scene(stage)
+        finally:
+            stage.server.close()
+
+    asyncio.run(run())
+    return stage
+
+
+def test_it_is_for_this_user_and_gone_afterwards(tmp_path: Path) -> None:
+    async def scene(stage: Stage) -> None:
+        facts = os.stat(stage.path)
+        assert stat.S_ISSOCK(facts.st_mode)
+        assert facts.st_mode & 0o777 == 0o600
+        assert sorted(os.listdir(tmp_path)) == [instances.CONTROL, instances.FACTS]
+
+    play(tmp_path, scene)
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_report_is_given(tmp_path: Path) -> None:
+    async def scene(stage: Stage) -> None:
+        reply = await stage.ask(GiveReport())
+        assert isinstance(reply, Reported)
+        assert Report.model_validate_json(bytes(reply.report)) == Report(at=1.0, instance=INSTANCE)
+
+    play(tmp_path, scene)
+
+
+@pytest.mark.parametrize("order", [StopInstance(), InterruptConversation(ID), KillConversation(ID)])
+def test_an_order_is_passed_on_and_answered(tmp_path: Path, order: Action) -> None:
+    async def scene(stage: Stage) -> None:
+        assert await stage.ask(order) == Done("so be it")
+
+    assert play(tmp_path, scene).orders == [order]
+
+
+def test_a_fault_of_ours_ends_one_request(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    async def scene(stage: Stage) -> None:
+        stage.fault = ZeroDivisionError("secret")
+        for request in (GiveReport(), StopInstance()):
+            reply = await stage.ask(request)
+            assert isinstance(reply, Refused)
+            assert "ZeroDivisionError" in reply.text
+            assert "secret" not in reply.text
+        stage.fault = None
+        assert isinstance(await stage.ask(GiveReport()), Reported)
+
+    play(tmp_path, scene)
+    assert "a request on the control socket failed" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "data", [b"\n", b"{}\n", b'{"do":"dance"}\n', b'{"do":"kill"}\n', b'{"do":"stop","now":1}\n', b"\xff\n"]
+)
+def test_what_is_no_request_is_refused(tmp_path: Path, data: bytes) -> None:
+    async def scene(stage: Stage) -> None:
+        assert isinstance(read_reply(await stage.tell(data)), Refused)
+
+    assert play(tmp_path, scene).orders == []
+
+
+@pytest.mark.parametrize("data", [b"x" * MAX_REQUEST, b" " * MAX_REQUEST + b"\n", b"x" * 300_000])
+def test_a_request_without_end_is_refused(tmp_path: Path, data: bytes) -> None:
+    async def scene(stage: Stage) -> None:
+        reader, writer = await asyncio.open_unix_connection(stage.path)
+        writer.write(data)
+        reply = read_reply(await reader.readline())
+        assert isinstance(reply, Refused)
+        assert str(MAX_REQUEST) in reply.text
+        writer.close()
+
+    play(tmp_path, scene)
+
+
+def test_only_the_first_line_counts(tmp_path: Path) -> None:
+    async def scene(stage: Stage) -> None:
+        answer = await stage.tell(line(StopInstance()) * 100)
+        assert answer.count(b"\n") == 1
+
+    assert play(tmp_path, scene).orders == [StopInstance()]
+
+
+def test_a_request_may_come_in_pieces(tmp_path: Path) -> None:
+    async def scene(stage: Stage) -> None:
+        reader, writer = await asyncio.open_unix_connection(stage.path)
+        for byte in line(StopInstance()):
+            writer.write(bytes([byte]))
+            await writer.drain()
+            await asyncio.sleep(0)
+        assert read_reply(await reader.readline()) == Done("so be it")
+        writer.close()
+
+    play(tmp_path, scene)
+
+
+def test_who_says_nothing_is_dropped_in_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(control, "PATIENCE", 0.05)
+
+    async def scene(stage: Stage) -> None:
+        assert await stage.tell(b"") == b""
+        assert stage.server.connections == set()
+
+    play(tmp_path, scene)
+
+
+def test_who_does_not_read_is_dropped_in_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(control, "PATIENCE", 0.05)
+    monkeypatch.setattr(ControlServer, "answer", lambda *_: Done("x" * 4_000_000))
+
+    async def scene(stage: Stage) -> None:
+        reader, writer = await asyncio.open_unix_connection(stage.path, limit=1)
+        writer.write(b"\n")
+        await until(lambda: bool(stage.server.connections))
+        await until(lambda: not stage.server.connections)
+        assert reader is not None
+        writer.close()
+
+    play(tmp_path, scene)
+
+
+def test_too_many_at_once_are_told_so(tmp_path: Path) -> None:
+    async def scene(stage: Stage) -> None:
+        open_ones = [await asyncio.open_unix_connection(stage.path) for _ in range(control.MAX_CONNECTIONS)]
+        await until(lambda: len(stage.server.connections) == control.MAX_CONNECTIONS)
+        reply = read_reply(await stage.tell(b""))
+        assert isinstance(reply, Refused)
+        assert "too many" in reply.text
+        for _, writer in open_ones:
+            writer.close()
+        await until(lambda: not stage.server.connections)
+        assert isinstance(await stage.ask(GiveReport()), Reported)
+
+    play(tmp_path, scene)
+
+
+def test_signs_of_life_are_given_while_it_serves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(control, "BEAT", 0.001)
+
+    async def scene(stage: Stage) -> None:
+        facts = tmp_path / instances.FACTS
+        for _ in range(2):
+            os.utime(facts, (0, 0))
+            await until(lambda: facts.stat().st_mtime > 0)
+
+    play(tmp_path, scene)
+
+
+def test_an_answer_is_a_sign_of_life(tmp_path: Path) -> None:
+    async def scene(stage: Stage) -> None:
+        os.utime(tmp_path / instances.FACTS, (0, 0))
+        await stage.ask(GiveReport())
+        assert (tmp_path / instances.FACTS).stat().st_mtime
+
+    play(tmp_path, scene)
+
+
+def test_an_instance_that_cannot_be_seen_is_served_all_the_same(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def run() -> None:
+        server = Stage(str(tmp_path / "missing")).server
+        await server.start()
+        server.close()
+
+    asyncio.run(run())
+    assert "greenroom status will not find this instance" in caplog.text
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(data=st.binary(max_size=200))
+def test_no_bytes_make_it_fail(tmp_path: Path, data: bytes) -> None:
+    stage = Stage(str(tmp_path))
+    assert isinstance(stage.server.answer(data), Refused | Done | Reported)
+
+
+@given(st.sampled_from((InterruptConversation, KillConversation)), st.text())
+def test_requests_come_back_as_they_were(kind: type[InterruptConversation | KillConversation], text: str) -> None:
+    request = kind(ConversationId(text))
+    assert read_request(line(request)) == request
+
+
+# Who may ask
+
+CHILD = """
+import sys
+from supervisor.status.question import ask
+from supervisor.status.request import GiveReport, line
+print(line(ask([sys.argv[1]], GiveReport(), 10)[sys.argv[1]].reply).decode())
+"""
+
+
+def test_what_it_has_started_itself_may_not_ask(tmp_path: Path) -> None:
+    async def scene(stage: Stage) -> None:
+        child = await asyncio.create_subprocess_exec(
+            sys.executable, "-I", "-c", CHILD, stage.path, stdout=subprocess.PIPE
+        )
+        told, _ = await child.communicate()
+        reply = read_reply(told)
+        assert isinstance(reply, Refused)
+        assert "started itself" in reply.text
+
+    play(tmp_path, scene)
+
+
+def test_another_user_may_not_ask() -> None:
+    assert "another user" in str(peer.refusal(Peer(1, os.getuid() + 1)))
+
+
+def test_who_has_ended_may_not_ask() -> None:
+    child = subprocess.Popen([sys.executable, "-c", "pass"])
+    child.wait()
+    assert "has ended" in str(peer.refusal(Peer(child.pid, os.getuid())))
+
+
+@pytest.mark.parametrize("pid", [os.getpid(), os.getppid(), 1, OUTSIDE])
+def test_this_user_may_ask(pid: int) -> None:
+    assert peer.refusal(Peer(pid, os.getuid())) is None

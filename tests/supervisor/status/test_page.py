@@ -1,0 +1,151 @@
+"""A page says at a glance how each instance is, at 80 columns and at any other width."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from protocol.report import OwnFigures
+from supervisor.status.cells import width
+from supervisor.status.page import QUIET_ROWS, page
+from supervisor.status.question import Heard
+from tests.protocol.test_report import REPORTS
+from tests.supervisor.status.sights import (
+    BROKER,
+    ENTRIES,
+    ID,
+    NOW,
+    NURSERY,
+    TREE,
+    WORKER,
+    conversation,
+    report,
+    sight,
+    view,
+)
+from tests.supervisor.status.sights import process as seen
+
+TITLE = "Mend the 漢字 build\x1b[31m"
+BUSY = report(
+    client={"name": "claude-code", "version": "2.1"},
+    statistics={
+        "conversations": {"known": 14, "with_process": 2, "turns_running": 1, "turns_waiting": 2},
+        "stdio": {"read": 1, "written": 2, "waiting": 12_345},
+        "mailroom": {"received": 1, "sent": 1, "refused": 0, "paused": True},
+        "pool": {"waiting": 0, "expected": 1, "orders": 1},
+        "open_calls": 3,
+    },
+    conversations=(
+        conversation(queued=2, tokens=12_345, approvals=1, restarts=1, title=TITLE, model="gpt-5"),
+        conversation(id=ID[:-4] + "7777", state="parked", turn=None, idle_for=108_000, tokens=1_230_000, cwd="/srv/x"),
+    ),
+    left_out=9,
+    deaths=(
+        {
+            "at": NOW - 200,
+            "process": "w-01a",
+            "pid": 4242,
+            "cause": "signal 9 (SIGKILL)",
+            "max_rss": 82 << 20,
+            "conversation_id": ID,
+            "doing": "running a turn",
+        },
+        {"at": NOW - 9000, "process": "broker", "pid": 4241, "cause": "exit status 1", "max_rss": 0},
+    ),
+    credential={"mode": "chatgpt", "state": "FRESH", "time_left": 3120.0},
+)
+PAGE = """\
+greenroom 0.1.0  pid 100  up 2h05m  fork  /home/ada/.codex
+14 conversations, 2 with a process · 1 turn running, 2 waiting
+credential chatgpt, fresh, 52m00s left · client claude-code 2.1 · 3 calls open ·
+  12k unread by the client · workers wait for the client to read · 1
+  conversation waiting for a worker
+WHO             STATE     TURN  PID  CPU%  RSS  ASKS  WAIT  DOING
+supervisor      ready           100   0.3  31M
+nursery         ready           101   0.3  31M
+broker          ready           102   0.3  31M
+(spare worker)  ready           104   0.3  31M
+ad78bbf82560    running  1m12s  103   0.3  31M     1     2  running the tool sh…
+ad78bbf87777    parked
+and 9 conversations more without a process
+
+     WHEN  WHO            PID  CAUSE               RSS  DOING
+3m20s ago  ad78bbf82560  4242  signal 9 (SIGKILL)  82M  running a turn
+2h30m ago  broker        4241  exit status 1
+"""
+SILENT = """\
+greenroom 0.1.0  pid 100  up 2h05m  fork  /home/ada/.codex
+! does not answer; its last sign of life was 3s ago, at 14:02:08
+! the supervisor (pid 100) is stopped by a signal or a debugger; kill -CONT 100
+  lets it go on
+WHO         STATE     PID  CPU%  RSS  THR  CHILD
+supervisor  stopped   100   0.3  31M    1
+nursery     sleeping  101   0.3  31M    1
+broker      sleeping  102   0.3  31M    1
+worker      sleeping  103   0.3  31M    1      1
+worker      sleeping  104   0.3  31M    1
+"""
+
+
+def lines(text: str) -> list[str]:
+    return [line.rstrip() for line in text.splitlines()]
+
+
+def shown(*statuses: object, room: int | None = 80) -> list[str]:
+    return [line.text for line in page(view(*statuses), room)]  # type: ignore[arg-type]
+
+
+def test_a_busy_instance_at_80_columns() -> None:
+    assert shown(sight(BUSY)) == lines(PAGE)
+
+
+def test_a_silent_instance_at_80_columns() -> None:
+    stopped = [one if one.pid != 100 else seen(100, 1, "greenroom", "stopped") for one in TREE]
+    assert shown(sight(heard=Heard("silent"), tree=stopped)) == lines(SILENT)
+
+
+def test_where_there_is_room_all_is_shown() -> None:
+    text = "\n".join(shown(sight(BUSY), room=None))
+    for words in ("IDLE", "TOKENS", "INC", "MODEL", "TITLE", "DIRECTORY", "12k", "1d06h", "漢字", "gpt-5", "/srv/x"):
+        assert words in text
+    assert "\x1b" not in text
+
+
+def test_instances_are_set_apart() -> None:
+    text = shown(sight(), sight())
+    assert text.count("") == 1
+    assert sum(line.startswith("greenroom 0.1.0") for line in text) == 2
+
+
+def test_a_stopped_worker_is_seen_in_its_row() -> None:
+    tree = [one if one.pid != WORKER else seen(WORKER, NURSERY, "gr-worker", "stopped") for one in TREE]
+    (row,) = (line for line in shown(sight(tree=tree)) if line.startswith("ad78bbf82560"))
+    assert row.split()[1] == "stopped"
+
+
+def test_what_processes_say_of_themselves_stands_where_nothing_can_be_seen() -> None:
+    own = OwnFigures(uss=4 << 20, descriptors=14)
+    told = report(processes=[one.model_copy(update={"own": own}) if one.pid == BROKER else one for one in ENTRIES])
+    head, *rows = shown(sight(told), room=None)[1:]
+    (row,) = (line for line in rows if line.startswith("broker"))
+    assert "4.0M" in row
+    assert "14" in row.split()
+    assert "USS" in head
+    assert "FDS" in head
+
+
+def test_only_so_many_quiet_conversations_are_shown() -> None:
+    parked = [conversation(id=f"{ID[:-4]}{number:04}", state="parked", turn=None, pid=None) for number in range(50)]
+    text = shown(sight(report(conversations=parked, left_out=100)))
+    assert sum("parked" in line for line in text) == QUIET_ROWS
+    assert f"and {150 - QUIET_ROWS} conversations more without a process" in text
+
+
+@pytest.mark.parametrize("room", [20, 40, 79, 80, 81, 100, 132, 250])
+def test_no_line_is_wider_than_the_terminal(room: int) -> None:
+    assert all(width(line) <= room for line in shown(sight(BUSY), room=room))
+
+
+@settings(deadline=None)
+@given(REPORTS, st.integers(1, 200))
+def test_any_report_can_be_shown(told: object, room: int) -> None:
+    assert all(width(line) <= room and "\x1b" not in line for line in shown(sight(told), room=room))  # type: ignore[arg-type]

@@ -1,0 +1,210 @@
+"""A real server is seen and steered from outside, while it works and while it hangs."""
+
+import os
+import signal
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+from supervisor.demo.script import Call, Stall, Text, rule
+from supervisor.status import instances
+from supervisor.status.overview import InstanceStatus, Overview
+from tests.support import processes
+from tests.support.client import RequestId
+from tests.support.deadline import until
+from tests.support.server import PROGRAM, Server, give_up_tracing
+from tests.support.stage import Stage
+
+GREENROOM = PROGRAM[:-1]
+SLEEP = rule("sleep", [Call("shell", {"command": ["bash", "-c", "sleep 600 & sleep 600"], "timeout_ms": 600_000})])
+STALL = rule("stall", [Text("hm"), Stall()])
+HELLO = rule("hello", [Text("hi there")])
+
+
+def greenroom(stage: Stage, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    """Run a command beside the server, as a user without the rights of root."""
+    return subprocess.run(
+        (*GREENROOM, *arguments),
+        env=stage.environment(COLUMNS="80"),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=30,
+        preexec_fn=give_up_tracing,
+        check=False,
+    )
+
+
+def look(stage: Stage, server: Server) -> InstanceStatus:
+    told = greenroom(stage, "status", "--instance", str(server.pid), "--json")
+    (status,) = Overview.model_validate_json(told.stdout).instances
+    return status
+
+
+def serve(stage: Stage, engine: str) -> Server:
+    stage.play(SLEEP, STALL, HELLO)
+    server = stage.serve(engine)
+    until(lambda: any(one.instance.pid == server.pid for one in instances.running([f"{stage.runtime}/greenroom"])))
+    return server
+
+
+def begin(stage: Stage, server: Server) -> tuple[RequestId, str]:
+    """Start a turn that runs a command, and return its call and its conversation."""
+    call = server.client.codex("sleep", cwd=stage.cwd)
+    thread: Any = server.client.event(call, "session_configured")
+    server.client.event(call, "exec_command_begin")
+    return call, str(thread["session_id"])
+
+
+def end(server: Server, call: RequestId) -> None:
+    server.client.cancel(call)
+    server.client.answer(call)
+
+
+def test_a_server_at_work_is_seen(stage: Stage, engine: str) -> None:
+    server = serve(stage, engine)
+    call, thread = begin(stage, server)
+    status = look(stage, server)
+    assert (status.reply, status.troubles) == ("report", ())
+    assert status.instance.engine == engine
+    assert status.instance.codex_home == str(stage.home.path)
+    report = status.report
+    assert report is not None
+    (entry,) = report.conversations
+    assert (entry.id, entry.state, entry.incarnation) == (thread, "running", 1)
+    assert entry.turn is not None
+    assert report.client is not None
+    assert report.client.name == "promises"
+    (worker,) = (one for one in status.processes if one.conversation_id == thread)
+    assert worker.pid == entry.pid
+    assert worker.children >= 2
+    assert worker.seen is not None
+    assert {"supervisor", "broker", "worker"} <= {one.role for one in status.processes}
+    end(server, call)
+
+
+def test_a_server_that_hangs_is_shown_with_its_processes(stage: Stage, engine: str) -> None:
+    server = serve(stage, engine)
+    server.settle(2)
+    server.signal(signal.SIGSTOP)
+    try:
+        told = greenroom(stage, "status", "--instance", str(server.pid))
+    finally:
+        server.signal(signal.SIGCONT)
+    assert told.returncode == 2, told.stderr
+    assert "! does not answer; its last sign of life was" in told.stdout
+    roles = [line.split()[0] for line in told.stdout.splitlines()]
+    assert roles.count("worker") == 2
+    assert roles.count("broker") == 1
+    assert roles.count("nursery") == (engine == "fork")
+
+
+def test_a_stopped_worker_is_seen_in_each_form(stage: Stage) -> None:
+    server = serve(stage, "fork")
+    call, thread = begin(stage, server)
+    pid = next(one.pid for one in look(stage, server).processes if one.conversation_id == thread)
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        told = greenroom(stage, "status", "--instance", str(server.pid))
+        assert told.returncode == 3
+        assert f"(pid {pid}) is stopped" in told.stdout
+        assert [one.kind for one in look(stage, server).troubles] == ["process_stopped"]
+        with subprocess.Popen(
+            (*GREENROOM, "status", "--instance", str(server.pid), "--watch", "0.1"),
+            env=stage.environment(),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            text=True,
+        ) as watch:
+            assert watch.stdout is not None
+            assert any(f"(pid {pid}) is stopped" in line for line in watch.stdout)
+            watch.terminate()
+            watch.stdout.read()
+            assert watch.wait(20) == 3
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    end(server, call)
+
+
+def test_a_death_is_seen_and_the_conversation_is_not_gone(stage: Stage) -> None:
+    server = serve(stage, "fork")
+    call, thread = begin(stage, server)
+    pid = next(one.pid for one in look(stage, server).processes if one.conversation_id == thread)
+    os.kill(pid, signal.SIGKILL)
+    server.client.answer(call)
+    report = look(stage, server).report
+    assert report is not None
+    (entry,) = report.conversations
+    assert entry.state == "crashed"
+    assert entry.last_death is not None
+    assert (entry.last_death.pid, entry.last_death.cause) == (pid, "signal 9 (SIGKILL)")
+    assert [death.pid for death in report.deaths] == [pid]
+
+
+def test_a_turn_is_interrupted_from_outside(stage: Stage) -> None:
+    server = serve(stage, "fork")
+    call, thread = begin(stage, server)
+    told = greenroom(stage, "interrupt", thread[-12:])
+    assert (told.returncode, told.stderr) == (0, "")
+    assert server.client.result(call)["structuredContent"]["error"]["kind"] == "turn_aborted"
+    told = greenroom(stage, "interrupt", thread)
+    assert told.returncode == 3
+    again = server.client.reply(thread, "hello")
+    assert server.client.result(again)["structuredContent"]["content"] == "hi there"
+
+
+def test_a_worker_is_killed_from_outside_and_the_next_message_brings_it_back(stage: Stage) -> None:
+    server = serve(stage, "fork")
+    call, thread = begin(stage, server)
+    told = greenroom(stage, "kill", thread)
+    assert (told.returncode, told.stderr) == (0, "")
+    assert server.client.result(call)["structuredContent"]["error"]["kind"] == "worker_crashed"
+    again = server.client.reply(thread, "hello")
+    assert server.client.result(again)["structuredContent"]["content"] == "hi there"
+    report = look(stage, server).report
+    assert report is not None
+    assert report.conversations[0].incarnation == 2
+
+
+@pytest.mark.parametrize("engine", ["fork"])
+def test_a_server_is_stopped_from_outside_and_leaves_nothing(stage: Stage, engine: str) -> None:
+    server = serve(stage, engine)
+    call, _ = begin(stage, server)
+    tree = server.tree()
+    told = greenroom(stage, "stop", "--instance", str(server.pid))
+    assert (told.returncode, told.stdout) == (0, f"instance {server.pid} has ended\n"), told.stderr
+    assert server.client.result(call)["structuredContent"]["error"]["kind"] == "turn_aborted"
+    assert server.wait() == 0
+    assert processes.remaining(tree, within=2) == []
+    assert list((stage.runtime / "greenroom").iterdir()) == []
+
+
+def test_what_a_killed_server_leaves_is_not_taken_for_a_running_one(stage: Stage) -> None:
+    server = serve(stage, "fork")
+    server.signal(signal.SIGKILL)
+    server.wait()
+    assert greenroom(stage, "status", "--instance", str(server.pid)).returncode == 1
+    assert len(instances.remove_stale([f"{stage.runtime}/greenroom"])) == 1
+
+
+def test_a_command_of_the_model_is_told_nothing_and_stops_nobody(stage: Stage) -> None:
+    """P5: it runs without a sandbox, under the same user, below the server."""
+    words = [sys.executable, "-I", "-m", "supervisor.main"]
+    script = f"{' '.join(words)} status --instance $PPID_OF_SERVER; {' '.join(words)} stop --instance $PPID_OF_SERVER"
+    stage.play(
+        rule(
+            "spy",
+            [Call("shell", {"command": ["bash", "-c", script.replace("$PPID_OF_SERVER", "$(cat server.pid)")]})],
+            [Text("tried")],
+        )
+    )
+    server = stage.serve("fork")
+    (stage.workspace / "server.pid").write_text(str(server.pid))
+    until(lambda: any(one.instance.pid == server.pid for one in instances.running([f"{stage.runtime}/greenroom"])))
+    call = server.client.codex("spy", cwd=stage.cwd)
+    done: Any = server.client.event(call, "exec_command_end")
+    assert "what an instance has started itself may not ask" in str(done)
+    assert "has ended" not in str(done)
+    assert server.client.result(call)["structuredContent"]["content"] == "tried"

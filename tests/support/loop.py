@@ -1,0 +1,31 @@
+"""Runs a test on an event loop of its own."""
+
+import asyncio
+import functools
+from collections.abc import Callable, Coroutine
+from typing import Any, ParamSpec
+
+P = ParamSpec("P")
+
+PATIENCE = 20.0
+
+
+def on_loop(test: Callable[P, Coroutine[Any, Any, None]]) -> Callable[P, None]:
+    """Let a coroutine be a test. Its tasks have to be over with it."""
+
+    @functools.wraps(test)
+    def run(*args: P.args, **kwargs: P.kwargs) -> None:
+        async def body() -> None:
+            async with asyncio.timeout(PATIENCE):
+                await test(*args, **kwargs)
+
+        asyncio.run(body(), debug=False)
+
+    return run
+
+
+async def until(condition: Callable[[], object], within: float = 10.0) -> None:
+    """Give the loop its turns until a condition holds."""
+    async with asyncio.timeout(within):
+        while not condition():
+            await asyncio.sleep(0.001)

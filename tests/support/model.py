@@ -1,0 +1,87 @@
+"""The scripted model on a thread of its own, so that tests can wait for the server without a loop."""
+
+import asyncio
+import threading
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
+
+from supervisor.demo.request_log import RecordedRequest
+from supervisor.demo.script import Rule, Until, script
+from supervisor.demo.scripted_model import ScriptedModel, Statistics
+
+PATIENCE = 20.0
+T = TypeVar("T")
+
+
+class Model:
+    """One scripted model. `close` it."""
+
+    def __init__(self, *rules: Rule) -> None:
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="model", daemon=True)
+        self._thread.start()
+        self._server = ScriptedModel(script(*rules))
+        self._run(self._server.__aenter__())
+        self.base_url = self._server.base_url
+
+    def requests(self) -> list[RecordedRequest]:
+        """Return the requests that have arrived."""
+
+        async def copy() -> list[RecordedRequest]:
+            return list(self._server.requests)
+
+        return self._run(copy())
+
+    def statistics(self) -> Statistics:
+        async def read() -> Statistics:
+            return self._server.statistics()
+
+        return self._run(read())
+
+    def until(self, condition: Callable[[Statistics], bool], within: float = PATIENCE) -> Statistics:
+        """Wait until the statistics are as wanted."""
+
+        async def wait() -> Statistics:
+            async with asyncio.timeout(within):
+                return await self._server.until(condition)
+
+        return self._run(wait())
+
+    def open(self, gate: "Gate") -> None:
+        """Let those go on who wait at a gate."""
+        self._loop.call_soon_threadsafe(gate.event.set)
+
+    def close(self) -> None:
+        if self._thread.is_alive():
+            self._run(self._server.__aexit__(None, None, None))
+            self._loop.call_soon_threadsafe(self._loop.stop)
+            self._thread.join()
+            self._loop.close()
+
+    def _run(self, work: Coroutine[Any, Any, T]) -> T:
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(PATIENCE * 2)
+
+
+class Gate:
+    """Where the model waits in the middle of an answer until the test opens it."""
+
+    def __init__(self) -> None:
+        self.event = asyncio.Event()
+
+    @property
+    def wait(self) -> Until:
+        """The action of a script that waits here."""
+        return Until(self.event)
+
+
+def inputs(request: RecordedRequest) -> list[dict[str, Any]]:
+    """Return the items that a request carries as its input."""
+    items = request.json["input"]
+    assert isinstance(items, list)
+    return items
+
+
+def said(request: RecordedRequest, role: str) -> list[str]:
+    """Return the texts of one role in a request."""
+    messages = [item for item in inputs(request) if item.get("type") == "message" and item["role"] == role]
+    return ["".join(part["text"] for part in message["content"]) for message in messages]

@@ -1,0 +1,92 @@
+"""The supervisor's end of one worker's mailbox, played by a test on its own loop."""
+
+import asyncio
+import os
+import shutil
+import tempfile
+from collections.abc import Callable
+from typing import TypeVar
+
+import zmq
+
+from protocol.birth import KeyPair, WorkerBirth
+from protocol.ids import WorkerId
+from protocol.mailbox import Events, Notice, Operation, ReceivedNotice, frames, read_notice
+from runtime.port import Port
+
+WORKER = WorkerId("w-test")
+N = TypeVar("N", bound=Notice)
+
+
+def key_pair() -> KeyPair:
+    public, secret = zmq.curve_keypair()
+    return KeyPair(public=public.decode(), secret=secret.decode())
+
+
+class Post:
+    """Sends operations and collects notices. Must be made on the running loop, and closed."""
+
+    def __init__(self, home: str = "/nonexistent", receive_queue: int = 1000) -> None:
+        self.directory = tempfile.mkdtemp(prefix="gr-", dir="/tmp")
+        self.context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+        keys = key_pair()
+        socket = self.context.socket(zmq.ROUTER)
+        socket.curve_server = True
+        socket.curve_publickey = keys.public.encode()
+        socket.curve_secretkey = keys.secret.encode()
+        socket.setsockopt(zmq.ROUTER_MANDATORY, 1)
+        socket.setsockopt(zmq.RCVHWM, receive_queue)
+        socket.bind(f"ipc://{self.directory}/mailbox")
+        self.notices: list[ReceivedNotice] = []
+        self._arrived = asyncio.Event()
+        self.port = Port(socket, self._take)
+        self.birth = WorkerBirth(
+            id=WORKER,
+            keys=key_pair(),
+            supervisor_pid=os.getpid(),
+            codex_home=home,
+            mailbox_address=f"ipc://{self.directory}/mailbox",
+            mailbox_key=keys.public,
+            broker_address=f"ipc://{self.directory}/broker",
+            broker_key=keys.public,
+        )
+
+    def send(self, operation: Operation, payload: bytes = b"") -> None:
+        assert self.port.send([WORKER.encode(), *frames(operation, payload)])
+
+    async def until(self, wanted: Callable[[], object], within: float = 10.0) -> None:
+        """Wait until what has arrived is as wanted."""
+        async with asyncio.timeout(within):
+            while not wanted():
+                self._arrived.clear()
+                await self._arrived.wait()
+
+    async def notice(self, kind: type[N], within: float = 10.0) -> tuple[N, bytes]:
+        """Return the first notice of a kind, waiting for it if need be."""
+        found: list[tuple[N, bytes]] = []
+
+        def look() -> bool:
+            found.extend((one, payload) for one, payload in self.notices if isinstance(one, kind))
+            return bool(found)
+
+        await self.until(look, within)
+        return found[0]
+
+    def of(self, kind: type[N]) -> list[tuple[N, bytes]]:
+        """Return the notices of a kind that have arrived, in order."""
+        return [(one, payload) for one, payload in self.notices if isinstance(one, kind)]
+
+    def events(self, turn_id: str | None = None) -> list[bytes]:
+        """Return the events that have arrived, of one turn or of all."""
+        batches = [payload for one, payload in self.of(Events) if turn_id in (None, one.turn_id)]
+        return [event for batch in batches for event in batch.split(b"\n")]
+
+    def close(self) -> None:
+        self.port.close()
+        self.context.destroy(linger=0)
+        shutil.rmtree(self.directory, ignore_errors=True)
+
+    def _take(self, parts: list[zmq.Frame]) -> None:
+        assert parts[0].bytes == WORKER.encode()
+        self.notices.append(read_notice([part.bytes for part in parts[1:]]))
+        self._arrived.set()

@@ -1,0 +1,102 @@
+"""A server as a process, with a client at its pipes."""
+
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import psutil
+
+from tests.support import processes
+from tests.support.client import Client
+from tests.support.deadline import until
+
+PROGRAM = (sys.executable, "-I", "-m", "supervisor.main", "mcp-server")
+PATIENCE = 20.0
+
+_PR_CAPBSET_DROP = 24
+_LOOKING_INTO_OTHERS = (19, 21, 38)
+"""CAP_SYS_PTRACE, CAP_SYS_ADMIN and CAP_PERFMON, any of which opens /proc/PID/environ (kernel/fork.c, mm_access)."""
+
+
+class Server:
+    """One run of `greenroom mcp-server`."""
+
+    def __init__(self, command: Sequence[str], environment: Mapping[str, str], log: Path) -> None:
+        self.log_path = log
+        to_server, ours = os.pipe()
+        theirs, from_server = os.pipe()
+        with log.open("ab") as stderr:
+            self.process = subprocess.Popen(
+                command,
+                stdin=to_server,
+                stdout=from_server,
+                stderr=stderr,
+                env=dict(environment),
+                preexec_fn=give_up_tracing,  # noqa: PLW1509 - nothing runs on other threads yet but the model
+            )
+        os.close(to_server)
+        os.close(from_server)
+        self.client = Client(ours, theirs)
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid
+
+    def tree(self) -> list[psutil.Process]:
+        """Return the server and all processes below it."""
+        return processes.tree(self.pid)
+
+    def workers(self) -> list[psutil.Process]:
+        return processes.named(self.tree(), "gr-worker")
+
+    def broker(self) -> psutil.Process:
+        (found,) = processes.named(self.tree(), "gr-broker")
+        return found
+
+    def nursery(self) -> psutil.Process:
+        """Return the nursery; a worker bears its name too until it has set its own."""
+        (found,) = processes.named(psutil.Process(self.pid).children(), "gr-nursery")
+        return found
+
+    def settle(self, workers: int, within: float = PATIENCE) -> None:
+        """Wait until there are exactly so many workers, and a broker: everything that was ordered has been born."""
+        until(lambda: len(self.workers()) == workers and processes.named(self.tree(), "gr-broker"), within)
+
+    def signal(self, number: signal.Signals) -> None:
+        self.process.send_signal(number)
+
+    def wait(self, within: float = PATIENCE) -> int:
+        """Return the exit status."""
+        return self.process.wait(within)
+
+    def leave(self) -> int:
+        """Close the server's input, read what it still says, and return its exit status."""
+        self.client.hang_up()
+        self.client.read_to_end()
+        return self.wait()
+
+    def log(self) -> str:
+        """Return what the server has written to standard error."""
+        return self.log_path.read_text(errors="replace")
+
+    def kill(self) -> None:
+        """End whatever still runs, without a word."""
+        for process in self.tree():
+            try:
+                process.kill()
+            except psutil.NoSuchProcess:
+                continue
+        self.process.wait()
+        self.client.hang_up()
+        self.client.stop_listening()
+
+
+def give_up_tracing() -> None:
+    """Take from a process about to be born what root has and users have not: the right to look into others."""
+    if os.geteuid() == 0:
+        for capability in _LOOKING_INTO_OTHERS:
+            ctypes.CDLL(None).prctl(_PR_CAPBSET_DROP, capability, 0, 0, 0)

@@ -1,0 +1,111 @@
+"""Everything around a server: its home, a directory to work in, the scripted model; and what must be left of it."""
+
+import os
+import shutil
+import tempfile
+import uuid
+from collections.abc import Sequence
+from pathlib import Path
+
+import psutil
+
+from supervisor.demo.script import Rule
+from tests.support import processes
+from tests.support.home import Home
+from tests.support.model import Model
+from tests.support.server import PROGRAM, Server
+
+TROUBLE = ("Traceback (most recent call last)", "Task exception was never retrieved", "was never awaited")
+"""What must not stand in a log."""
+
+
+class Stage:
+    """One test's surroundings. `strike` them at the end: it fails where anything is left."""
+
+    def __init__(self, path: Path) -> None:
+        self.home = Home(path / "home")
+        self.workspace = path / "workspace"
+        self.log = path / "stderr"
+        self.home.path.mkdir()
+        self.workspace.mkdir()
+        self.log.touch()
+        self.runtime = Path(tempfile.mkdtemp(prefix="gr-", dir="/tmp"))  # short: addresses of sockets are
+        self.run = uuid.uuid4().hex
+        self.model: Model
+        self.servers: list[Server] = []
+        self.trouble_expected = False
+        self._models: list[Model] = []
+
+    @property
+    def cwd(self) -> str:
+        return str(self.workspace)
+
+    def play(self, *rules: Rule, top: str = "", more: str = "") -> Model:
+        """Start a model that follows these rules, and configure the home for it."""
+        self.model = Model(*rules)
+        self._models.append(self.model)
+        self.home.configure(self.model.base_url, top=top, more=more)
+        return self.model
+
+    def environment(self, **more: str) -> dict[str, str]:
+        """Return a server's environment: ours without what could lead it to an account or another home."""
+        foreign = ("CODEX_", "OPENAI_", "GREENROOM_", "PYTHON", "XDG_")
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
+        ours = {
+            "CODEX_HOME": str(self.home.path),
+            "XDG_RUNTIME_DIR": str(self.runtime),
+            processes.MARKER: self.run,
+        }
+        return {**kept, **ours, **more}
+
+    def start(self, *arguments: str, program: Sequence[str] = PROGRAM, **environment: str) -> Server:
+        """Start a server with these arguments and further variables."""
+        server = Server((*program, *arguments), self.environment(**environment), self.log)
+        self.servers.append(server)
+        return server
+
+    def serve(self, engine: str, *arguments: str, **environment: str) -> Server:
+        """Start a server and do the handshake."""
+        server = self.start("--engine", engine, *arguments, **environment)
+        server.client.initialize()
+        return server
+
+    def sockets(self) -> list[str]:
+        """Return what lies in the runtime directory of this stage."""
+        return sorted(str(path.relative_to(self.runtime)) for path in self.runtime.rglob("*") if path.is_socket())
+
+    def left_over(self, within: float = 2.0) -> list[psutil.Process]:
+        """Return the processes of this stage that are not gone after so many seconds, and end them."""
+        left = processes.remaining(list(processes.marked(self.run)), within)
+        for process in left:
+            process.kill()
+        return left
+
+    def strike(self) -> None:
+        """Make the servers leave, and check that nothing of them is left."""
+        try:
+            self._strike()
+        finally:
+            for server in self.servers:
+                server.kill()
+            for process in processes.marked(self.run):
+                process.kill()
+            for model in self._models:
+                model.close()
+            shutil.rmtree(self.runtime, ignore_errors=True)
+
+    def _strike(self) -> None:
+        for server in self.servers:
+            if server.process.poll() is None:
+                server.client.hang_up()
+                server.client.discard()
+                assert server.wait() == 0, self.told()
+        left = self.left_over()
+        assert not left, f"{[(process.pid, processes.name_of(process)) for process in left]} were left behind"
+        assert not self.sockets() or any(server.process.returncode == -9 for server in self.servers)
+        if not self.trouble_expected:
+            assert not any(words in self.told() for words in TROUBLE), self.told()
+
+    def told(self) -> str:
+        """Return what the servers have written to standard error."""
+        return self.log.read_text(errors="replace")

@@ -1,0 +1,191 @@
+"""Promises of the decision tables."""
+
+from itertools import product
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from config.sandbox import DangerFullAccess, ReadOnly, SandboxPolicy, WorkspaceWrite
+from protocol.arguments import ApprovalPolicy, SandboxMode
+from protocol.toolset import APPROVAL_POLICIES, SANDBOX_MODES
+from workers.approval import decision
+from workers.approval.decision import (
+    Ask,
+    Decision,
+    Refuse,
+    Run,
+    RunSandboxed,
+    Situation,
+    decide,
+    decide_patch,
+    decide_retry,
+    looks_denied,
+    sandbox_failure,
+)
+from workers.sandbox.policy import Surroundings, confine
+
+SITUATIONS = st.builds(
+    Situation,
+    policy=st.sampled_from(APPROVAL_POLICIES),
+    mode=st.sampled_from(SANDBOX_MODES),
+    command=st.sampled_from(["harmless", "unknown", "dangerous"]),
+    escalated=st.booleans(),
+    remembered=st.booleans(),
+)
+HERE = Surroundings(cwd="/home/ada/shop", codex_home="/home/ada/.codex", runtime_directory="/run/greenroom")
+SANDBOXES: dict[SandboxMode, SandboxPolicy] = {
+    "read-only": ReadOnly(),
+    "workspace-write": WorkspaceWrite(),
+    "danger-full-access": DangerFullAccess(),
+}
+CONFINED = [mode for mode in SANDBOX_MODES if mode != "danger-full-access"]
+
+
+def verdict(decided: Decision) -> str:
+    return {Run: "run", RunSandboxed: "sandboxed", Ask: "ask", Refuse: "refuse"}[type(decided)]
+
+
+def test_tables_are_complete() -> None:
+    combinations = set(product(APPROVAL_POLICIES, SANDBOX_MODES))
+    assert set(decision.COMMANDS) == set(decision.PATCHES) == combinations
+    assert set(decision.RETRIES) == set(APPROVAL_POLICIES)
+
+
+@given(SITUATIONS)
+def test_every_situation_is_decided(situation: Situation) -> None:
+    assert verdict(decide(situation))
+
+
+@given(SITUATIONS)
+def test_only_the_user_lifts_the_sandbox(situation: Situation) -> None:
+    if situation.mode != "danger-full-access" and not situation.remembered:
+        assert decide(situation) != Run()
+
+
+@given(SITUATIONS)
+def test_never_means_that_nobody_is_asked(situation: Situation) -> None:
+    if situation.policy == "never":
+        assert not isinstance(decide(situation), Ask)
+
+
+@given(SITUATIONS)
+def test_what_is_remembered_runs_as_it_was_approved(situation: Situation) -> None:
+    if situation.remembered:
+        assert decide(situation) == Run()
+
+
+@pytest.mark.parametrize(
+    ("policy", "unknown", "escalated"),
+    [
+        ("untrusted", "ask", "ask"),
+        ("on-failure", "sandboxed", "sandboxed"),
+        ("on-request", "sandboxed", "ask"),
+        ("never", "sandboxed", "refuse"),
+    ],
+)
+@pytest.mark.parametrize("mode", CONFINED)
+def test_confined_commands(policy: ApprovalPolicy, mode: SandboxMode, unknown: str, escalated: str) -> None:
+    assert verdict(decide(Situation(policy, mode, "unknown"))) == unknown
+    assert verdict(decide(Situation(policy, mode, "dangerous"))) == unknown
+    assert verdict(decide(Situation(policy, mode, "unknown", escalated=True))) == escalated
+    assert verdict(decide(Situation(policy, mode, "harmless", escalated=True))) == escalated
+    assert verdict(decide(Situation(policy, mode, "harmless"))) == "sandboxed"
+
+
+@pytest.mark.parametrize(
+    ("policy", "unknown", "dangerous"),
+    [("untrusted", "ask", "ask"), ("on-failure", "run", "ask"), ("on-request", "run", "ask"), ("never", "run", "run")],
+)
+@pytest.mark.parametrize("escalated", [True, False])
+def test_commands_with_full_access(policy: ApprovalPolicy, escalated: bool, unknown: str, dangerous: str) -> None:
+    mode: SandboxMode = "danger-full-access"
+    assert verdict(decide(Situation(policy, mode, "unknown", escalated))) == unknown
+    assert verdict(decide(Situation(policy, mode, "dangerous", escalated))) == dangerous
+    assert verdict(decide(Situation(policy, mode, "harmless", escalated))) == "run"
+
+
+def test_question_carries_the_words_of_the_model() -> None:
+    asked = decide(Situation("on-request", "read-only", "unknown", escalated=True), "needs the network")
+    assert asked == Ask("needs the network", Run(), "exec command rejected by user")
+    assert decide(Situation("untrusted", "read-only", "unknown")) == Ask(None, Run(), "exec command rejected by user")
+
+
+def test_refusal_tells_the_model_what_to_do() -> None:
+    refused = decide(Situation("never", "read-only", "unknown", escalated=True))
+    assert isinstance(refused, Refuse)
+    assert "never" in refused.text
+    assert "without asking for escalated permissions" in refused.text
+
+
+@pytest.mark.parametrize(
+    ("policy", "full", "read_only", "inside", "outside"),
+    [
+        ("untrusted", "ask", "ask", "ask", "ask"),
+        ("on-failure", "run", "sandboxed", "sandboxed", "sandboxed"),
+        ("on-request", "run", "ask", "sandboxed", "ask"),
+        ("never", "run", "refuse", "sandboxed", "refuse"),
+    ],
+)
+def test_patches(policy: ApprovalPolicy, full: str, read_only: str, inside: str, outside: str) -> None:
+    def decided(mode: SandboxMode, *paths: str) -> str:
+        return verdict(decide_patch(policy, mode, paths, confine(SANDBOXES[mode], HERE)))
+
+    assert decided("danger-full-access", "/etc/passwd") == full
+    assert decided("read-only", "/home/ada/shop/app.js") == read_only
+    assert decided("workspace-write", "/home/ada/shop/app.js", "/tmp/x") == inside
+    assert decided("workspace-write", "/home/ada/shop/app.js", "/home/ada/other") == outside
+    assert decided("workspace-write", "/home/ada/shop/.git/config") == outside
+    assert decided("workspace-write", "/home/ada/shop/../other") == outside
+
+
+def test_refused_patches_say_why() -> None:
+    confinement = confine(SANDBOXES["read-only"], HERE)
+    assert decide_patch("never", "read-only", ["/x"], confinement) == Refuse(
+        "patch rejected: writing outside of the project; rejected by user approval settings"
+    )
+    for policy in APPROVAL_POLICIES:
+        assert decide_patch(policy, "read-only", [], confinement) == Refuse("patch rejected: empty patch")
+
+
+@pytest.mark.parametrize("policy", APPROVAL_POLICIES)
+def test_retry_is_offered_where_failures_are_the_users(policy: ApprovalPolicy) -> None:
+    for failure in ("denied", "signal"):
+        asked = decide_retry(policy, failure)
+        if policy in ("untrusted", "on-failure"):
+            assert asked == Ask("command failed; retry without sandbox?", Run(), "exec command rejected by user")
+        else:
+            assert asked is None
+    assert decide_retry(policy, "timeout") is None
+
+
+@pytest.mark.parametrize(
+    ("exit_code", "timed_out", "failure"),
+    [
+        (0, False, None),
+        (127, False, None),
+        (1, False, "denied"),
+        (2, False, "denied"),
+        (None, False, "signal"),
+        (None, True, "timeout"),
+        (0, True, "timeout"),
+    ],
+)
+def test_ends_in_the_sandbox_are_classified(exit_code: int | None, timed_out: bool, failure: str | None) -> None:
+    assert sandbox_failure(exit_code, timed_out=timed_out) == failure
+
+
+@pytest.mark.parametrize(
+    ("exit_code", "output", "denied"),
+    [
+        (1, "touch: cannot touch 'x': Permission denied", True),
+        (1, "Read-only file system", True),
+        (128, "fatal: Operation not permitted", True),
+        (159, "", True),
+        (1, "1 test failed", False),
+        (0, "permission denied", False),
+        (127, "sandbox: not found", False),
+    ],
+)
+def test_output_tells_whether_the_sandbox_was_in_the_way(exit_code: int, output: str, denied: bool) -> None:
+    assert looks_denied(exit_code, output) is denied

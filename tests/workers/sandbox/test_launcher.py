@@ -1,0 +1,374 @@
+"""Promises of the launcher: how commands begin and end, whatever happens to anybody."""
+
+import asyncio
+import errno
+import os
+import pty
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import replace
+
+import psutil
+import pytest
+
+from runtime.child import reap
+from runtime.spawn import spawn
+from tests.workers.sandbox.cell import SYSTEM_PATH, adopting, wait_for_end
+from workers.sandbox import features, zygote
+from workers.sandbox.confinement import Confinement
+from workers.sandbox.features import SandboxUnavailableError
+from workers.sandbox.launcher import Child, Launcher, LauncherLostError, LauncherStatistics
+from workers.sandbox.zygote import CHANNEL
+
+ENVIRONMENT = {"PATH": SYSTEM_PATH}
+LOOKS_ONLY = Confinement(writable=(), protected=(), hidden=(), network=False)
+EITHER = pytest.mark.parametrize("confinement", [None, LOOKS_ONLY], ids=["free", "confined"])
+
+
+@asynccontextmanager
+async def launcher() -> AsyncIterator[Launcher]:
+    started = Launcher.fork()
+    try:
+        yield started
+    finally:
+        await asyncio.wait_for(started.close(), 10)
+
+
+@contextmanager
+def pipe() -> Iterator[tuple[int, int]]:
+    reader, writer = os.pipe()
+    try:
+        yield reader, writer
+    finally:
+        os.close(reader)
+        os.close(writer)
+
+
+def all_of_terminal(ours: int) -> bytes:
+    """Read a terminal whose other end nobody holds any more."""
+    output = b""
+    while True:
+        try:
+            output += os.read(ours, 1000)
+        except OSError:
+            return output
+
+
+def zygote_of(launcher: Launcher) -> int:
+    assert launcher._pid is not None
+    return launcher._pid
+
+
+def run(test: Callable[[Launcher, int, int], Awaitable[None]]) -> None:
+    """Run a test with a launcher and a pipe for output."""
+
+    async def whole() -> None:
+        async with launcher() as started:
+            with pipe() as (reader, writer):
+                await asyncio.wait_for(test(started, reader, writer), 20)
+
+    asyncio.run(whole())
+
+
+@EITHER
+def test_status_and_output_of_a_command_are_told(confinement: Confinement | None) -> None:
+    async def test(launcher: Launcher, reader: int, writer: int) -> None:
+        child = await launcher.spawn(
+            ["sh", "-c", "echo out; echo $WORD >&2; exit 7"],
+            "/",
+            {**ENVIRONMENT, "WORD": "err"},
+            stdout=writer,
+            stderr=writer,
+            confinement=confinement,
+        )
+        ending = await child.wait()
+        assert (ending.pid, ending.returncode) == (child.pid, 7)
+        assert ending.max_rss > 100_000
+        assert os.read(reader, 100) == b"out\nerr\n"
+        await child.wait_gone()
+        assert child.is_gone
+        assert launcher.statistics() == LauncherStatistics(running=0, left_behind=0, started=1)
+
+    run(test)
+
+
+@EITHER
+@pytest.mark.parametrize(
+    ("argv", "cwd", "number", "filename"),
+    [
+        (["no-such-program-here"], "/", errno.ENOENT, "no-such-program-here"),
+        (["/no/such/program"], "/", errno.ENOENT, "/no/such/program"),
+        (["/etc/passwd"], "/", errno.EACCES, "/etc/passwd"),
+        (["true"], "/no/such/directory", errno.ENOENT, "/no/such/directory"),
+        (["true"], "/etc/passwd", errno.ENOTDIR, "/etc/passwd"),
+    ],
+)
+def test_reason_for_not_starting_is_told(
+    confinement: Confinement | None, argv: list[str], cwd: str, number: int, filename: str
+) -> None:
+    async def test(launcher: Launcher, reader: int, writer: int) -> None:
+        with pytest.raises(OSError) as raised:  # noqa: PT011 # what matters is the number
+            await launcher.spawn(argv, cwd, ENVIRONMENT, stdout=writer, stderr=writer, confinement=confinement)
+        assert (raised.value.errno, raised.value.filename) == (number, filename)
+
+    run(test)
+
+
+def test_program_is_looked_up_in_the_path_of_the_command(tmp_path: os.PathLike[str]) -> None:
+    program = os.path.join(tmp_path, "greet")
+    with open(program, "w") as file:
+        file.write("#!/bin/sh\necho hello\n")
+    os.chmod(program, 0o755)
+
+    async def test(launcher: Launcher, reader: int, writer: int) -> None:
+        child = await launcher.spawn(["greet"], "/", {"PATH": str(tmp_path)}, stdout=writer, stderr=writer)
+        await child.wait()
+        assert os.read(reader, 100) == b"hello\n"
+
+    run(test)
+
+
+def test_long_arguments_and_odd_bytes_arrive_whole() -> None:
+    word = "x" * 100_000
+    odd = b"\xff\xfe".decode(errors="surrogateescape")
+
+    async def test(launcher: Launcher, reader: int, writer: int) -> None:
+        environment = {**ENVIRONMENT, **{f"V{number}": word for number in range(8)}, "ODD": odd}
+        script = 'test "$V7" = "$1" && printf "$ODD"'
+        child = await launcher.spawn(["sh", "-c", script, "-", word], "/", environment, stdout=writer, stderr=writer)
+        assert (await child.wait()).returncode == 0
+        assert os.read(reader, 100) == b"\xff\xfe"
+
+    run(test)
+
+
+def test_signal_reaches_the_group_and_kill_everything() -> None:
+    async def test(launcher: Launcher, reader: int, writer: int) -> None:
+        child = await launcher.spawn(["sleep", "60"], "/", ENVIRONMENT, stdout=writer, stderr=writer)
+        child.send(signal.SIGINT)
+        assert (await child.wait()).returncode == -signal.SIGINT
+        child = await launcher.spawn(
+            ["sh", "-c", "trap '' TERM; setsid sleep 60 & echo ready; wait"],
+            "/",
+            ENVIRONMENT,
+            stdout=writer,
+            stderr=writer,
+        )
+        await asyncio.to_thread(os.read, reader, 10)
+        child.send(signal.SIGTERM)
+        child.kill()
+        assert (await child.wait()).returncode == -signal.SIGKILL
+        await child.wait_gone()
+        child.send(signal.SIGTERM)
+        child.kill()
+
+    run(test)
+
+
+def test_what_a_command_leaves_running_is_known_and_ends_with_the_launcher() -> None:
+    pids: list[int] = []
+
+    async def test(launcher: Launcher, reader: int, writer: int) -> None:
+        child = await launcher.spawn(
+            ["sh", "-c", "setsid sleep 60 & echo $!"], "/", ENVIRONMENT, stdout=writer, stderr=writer
+        )
+        assert (await child.wait()).returncode == 0
+        pids.append(int(os.read(reader, 10)))
+        assert launcher.statistics() == LauncherStatistics(running=0, left_behind=1, started=1)
+        os.kill(pids[0], 0)
+
+    run(test)
+    with pytest.raises(ProcessLookupError):
+        os.kill(pids[0], 0)
+
+
+def test_many_commands_run_at_once() -> None:
+    async def test(launcher: Launcher, reader: int, writer: int) -> None:
+        async def one(number: int) -> int:
+            argv = ["sh", "-c", f"exit {number}"]
+            child = await launcher.spawn(argv, "/", ENVIRONMENT, stdout=writer, stderr=writer, confinement=LOOKS_ONLY)
+            return (await child.wait()).returncode
+
+        assert await asyncio.gather(*map(one, range(60))) == list(range(60))
+
+    run(test)
+
+
+def test_commands_are_prepared_for_while_they_are_expected() -> None:
+    async def test(launcher: Launcher, reader: int, writer: int) -> None:
+        launcher.warm()
+        for number in range(5):
+            child = await launcher.spawn(
+                ["sh", "-c", f"exit {number}"], "/", ENVIRONMENT, stdout=writer, stderr=writer, confinement=LOOKS_ONLY
+            )
+            assert (await child.wait()).returncode == number
+
+    run(test)
+
+
+def test_one_zygote_serves_many_workers_until_the_last_is_gone() -> None:
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    statement = "from workers.sandbox.zygote import main; main()"
+    pid = spawn(statement, ENVIRONMENT, {CHANNEL: theirs.fileno()})
+    theirs.close()
+
+    async def whole() -> None:
+        workers = [Launcher.attach(os.dup(ours.fileno())) for _ in range(5)]
+        ours.close()
+        with pipe() as (_, writer):
+
+            async def start(worker: Launcher, *argv: str) -> Child:
+                return await worker.spawn(argv, "/", ENVIRONMENT, stdout=writer, stderr=writer, confinement=LOOKS_ONLY)
+
+            left = [await start(worker, "sleep", "60") for worker in workers]
+            await workers[0].close()
+            assert left[0].is_gone
+            assert not any(child.has_ended for child in left[1:])
+            child = await start(workers[1], "sh", "-c", "exit 3")
+            assert (await child.wait()).returncode == 3
+            for worker in workers[1:]:
+                await worker.close()
+
+    asyncio.run(whole())
+    assert reap(pid).returncode == 0
+
+
+def test_zygote_of_many_stays_small() -> None:
+    heavy = ("asyncio", "pydantic", "config", "zmq", "tree_sitter")
+    statement = f"import sys, workers.sandbox.zygote; sys.exit(any(name in sys.modules for name in {heavy}))"
+    assert subprocess.run([sys.executable, "-I", "-c", statement], check=False).returncode == 0
+
+
+def test_nothing_is_kept_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(zygote, "IDLE_SECONDS", 0.01)
+
+    async def test(launcher: Launcher, reader: int, writer: int) -> None:
+        child = await launcher.spawn(["true"], "/", ENVIRONMENT, stdout=writer, stderr=writer)
+        await child.wait_gone()
+        kept = psutil.Process(zygote_of(launcher)).children(recursive=True)
+        _, alive = await asyncio.to_thread(psutil.wait_procs, kept, timeout=10)
+        assert alive == []
+
+    run(test)
+
+
+def test_commands_wait_while_the_zygote_is_busy() -> None:
+    async def test(launcher: Launcher, reader: int, writer: int) -> None:
+        launcher._channel.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1)
+
+        async def one() -> int:
+            child = await launcher.spawn(["true"], "/", ENVIRONMENT, stdout=writer, stderr=writer)
+            return (await child.wait()).returncode
+
+        os.kill(zygote_of(launcher), signal.SIGSTOP)
+        try:
+            starts = [asyncio.create_task(one()) for _ in range(40)]
+            for _ in range(10):
+                await asyncio.sleep(0)
+            assert launcher._sending.locked()
+        finally:
+            os.kill(zygote_of(launcher), signal.SIGCONT)
+        assert await asyncio.gather(*starts) == [0] * 40
+
+    run(test)
+
+
+def test_cancelled_start_leaves_nothing() -> None:
+    async def whole() -> None:
+        async with launcher() as started:
+            reader, writer = os.pipe()
+            for passes in range(8):
+                start = asyncio.create_task(
+                    started.spawn(["sleep", "60"], "/", ENVIRONMENT, stdout=writer, stderr=writer)
+                )
+                for _ in range(passes):
+                    await asyncio.sleep(0)
+                start.cancel()
+                with pytest.raises(asyncio.CancelledError):
+                    await start
+            os.close(writer)
+            end_of_file = await asyncio.wait_for(asyncio.to_thread(os.read, reader, 1), 10)
+            assert end_of_file == b""  # nobody holds the other end any more
+            os.close(reader)
+
+    asyncio.run(whole())
+
+
+def test_terminal_controls_its_command() -> None:
+    async def test(launcher: Launcher, reader: int, writer: int) -> None:
+        ours, theirs = pty.openpty()
+        script = "test -t 0 && echo yes > /dev/tty && ps -o tty= -p $$ | grep -c pts && read word && echo got $word"
+        child = await launcher.spawn(
+            ["sh", "-c", script],
+            "/",
+            ENVIRONMENT,
+            stdin=theirs,
+            stdout=theirs,
+            stderr=theirs,
+            terminal=True,
+            confinement=LOOKS_ONLY,
+        )
+        os.close(theirs)
+        os.write(ours, b"word\n")
+        ending = await child.wait()
+        assert b"got word" in all_of_terminal(ours)
+        assert ending.returncode == 0
+        os.close(ours)
+
+    run(test)
+
+
+def test_without_its_zygote_a_launcher_says_so() -> None:
+    async def test(launcher: Launcher, reader: int, writer: int) -> None:
+        running = await launcher.spawn(["sleep", "60"], "/", ENVIRONMENT, stdout=writer, stderr=writer)
+        pidfd = os.pidfd_open(zygote_of(launcher))
+        os.kill(zygote_of(launcher), signal.SIGKILL)
+        await asyncio.to_thread(wait_for_end, pidfd)
+        os.close(pidfd)
+        with pytest.raises(LauncherLostError):
+            await launcher.spawn(["true"], "/", ENVIRONMENT, stdout=writer, stderr=writer)
+        running.kill()
+        assert (await running.wait()).returncode == -signal.SIGKILL
+        await running.wait_gone()
+
+    with adopting():
+        run(test)
+
+
+def test_command_ends_with_its_guardian() -> None:
+    async def test(launcher: Launcher, reader: int, writer: int) -> None:
+        child = await launcher.spawn(["sleep", "60"], "/", ENVIRONMENT, stdout=writer, stderr=writer)
+        guardian = psutil.Process(child.pid).ppid()
+        command = os.pidfd_open(child.pid)
+        os.kill(guardian, signal.SIGKILL)
+        assert (await child.wait()).returncode == -signal.SIGKILL
+        await child.wait_gone()
+        await asyncio.to_thread(wait_for_end, command)
+        os.close(command)
+
+    run(test)
+
+
+def test_without_landlock_nothing_runs_confined(monkeypatch: pytest.MonkeyPatch) -> None:
+    without = replace(features.probe(), landlock_abi=0)
+    monkeypatch.setattr(features, "probe", lambda: without)
+
+    async def test(launcher: Launcher, reader: int, writer: int) -> None:
+        with pytest.raises(SandboxUnavailableError, match=r"missing Landlock 3 \(Linux 6.2; this kernel offers none\)"):
+            await launcher.spawn(["true"], "/", ENVIRONMENT, stdout=writer, stderr=writer, confinement=LOOKS_ONLY)
+        child = await launcher.spawn(["true"], "/", ENVIRONMENT, stdout=writer, stderr=writer)
+        assert (await child.wait()).returncode == 0
+
+    run(test)
+
+
+def test_empty_command_is_refused() -> None:
+    async def test(launcher: Launcher, reader: int, writer: int) -> None:
+        with pytest.raises(ValueError, match="command args are empty"):
+            await launcher.spawn([], "/", ENVIRONMENT, stdout=writer, stderr=writer)
+
+    run(test)

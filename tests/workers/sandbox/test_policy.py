@@ -1,0 +1,162 @@
+"""Promises of the sandbox policy: what a command may touch follows from policy and conversation, by the text alone."""
+
+import os
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from config.sandbox import DangerFullAccess, ReadOnly, WorkspaceWrite
+from workers.sandbox.confinement import Confinement, Hidden, is_within
+from workers.sandbox.policy import Surroundings, confine
+
+HERE = Surroundings(cwd="/home/ada/shop", codex_home="/home/ada/.codex", runtime_directory="/run/user/1/greenroom")
+NAMES = st.text("ab.*", min_size=1, max_size=3).filter(lambda name: name not in {".", ".."})
+PATHS = st.lists(NAMES, max_size=4).map(lambda names: "/" + "/".join(names))
+
+
+def workspace(surroundings: Surroundings = HERE, **settings: object) -> Confinement:
+    confinement = confine(WorkspaceWrite.model_validate(settings), surroundings)
+    assert confinement is not None
+    return confinement
+
+
+def test_full_access_is_not_confined() -> None:
+    assert confine(DangerFullAccess(), HERE) is None
+
+
+def test_read_only_writes_nothing_and_is_offline() -> None:
+    confinement = confine(ReadOnly(), HERE)
+    assert confinement is not None
+    assert (confinement.writable, confinement.network) == ((), False)
+    assert not confinement.may_write("/home/ada/shop/file")
+
+
+@pytest.mark.parametrize(
+    ("settings", "tmpdir", "roots"),
+    [
+        ({}, "", ("/home/ada/shop", "/tmp")),
+        ({}, "/scratch/", ("/home/ada/shop", "/tmp", "/scratch")),
+        ({"exclude_slash_tmp": True}, "/scratch", ("/home/ada/shop", "/scratch")),
+        ({"exclude_tmpdir_env_var": True}, "/scratch", ("/home/ada/shop", "/tmp")),
+        ({"writable_roots": ["/data", "../x"]}, "", ("/data", "/home/ada/x", "/home/ada/shop", "/tmp")),
+        ({"writable_roots": ["/tmp", "/home/ada/shop"]}, "/tmp", ("/tmp", "/home/ada/shop")),
+    ],
+)
+def test_roots_are_those_of_the_policy_in_order(
+    settings: dict[str, object], tmpdir: str, roots: tuple[str, ...]
+) -> None:
+    surroundings = Surroundings(HERE.cwd, HERE.codex_home, HERE.runtime_directory, tmpdir)
+    assert workspace(surroundings, **settings).writable == roots
+
+
+@pytest.mark.parametrize("network", [True, False])
+def test_network_is_as_configured(network: bool) -> None:
+    assert workspace(network_access=network).network is network
+
+
+@pytest.mark.parametrize(
+    ("path", "writable"),
+    [
+        ("/home/ada/shop", True),
+        ("/home/ada/shop/app.js", True),
+        ("/home/ada/shop/../shop/./app.js", True),
+        ("/home/ada/shop/sub/.git/config", True),
+        ("/home/ada/shop/.gitignore", True),
+        ("/home/ada/shopping", False),
+        ("//home/ada/shop//app.js", True),
+        ("//home/ada/shop/.git/x", False),
+        ("/home/ada/shop/../other", False),
+        ("/home/ada/shop/.git", False),
+        ("/home/ada/shop/.git/hooks/pre-commit", False),
+        ("/home/ada/shop/sub/../.git/config", False),
+        ("/home/ada/shop/.codex/config.toml", False),
+        ("/home/ada/shop/.agents/skill", False),
+        ("/home/ada/.codex/auth.json", False),
+        ("/tmp/x", True),
+        ("/tmp/.git/x", False),
+        ("/etc/passwd", False),
+        ("app.js", False),
+    ],
+)
+def test_writable_is_what_lies_below_a_root_and_is_not_protected(path: str, writable: bool) -> None:
+    assert workspace().may_write(path) is writable
+
+
+def test_only_secrets_and_sockets_cannot_be_read() -> None:
+    for confinement in (workspace(), confine(ReadOnly(), HERE)):
+        assert confinement is not None
+        assert all(map(confinement.may_read, ("/etc/passwd", "/home/ada/.codex/config.toml", "/home/ada/auth.json")))
+        secrets = ("/home/ada/.codex/auth.json", "/home/ada/x/../.codex/.env", "/run/user/1/greenroom/7/broker")
+        assert not any(map(confinement.may_read, secrets))
+
+
+@pytest.mark.parametrize("cwd", ["/home/ada", "/home/ada/.codex", "/"])
+def test_control_files_and_credentials_are_safe_whatever_the_directory(cwd: str) -> None:
+    confinement = workspace(
+        Surroundings(cwd, HERE.codex_home, HERE.runtime_directory), writable_roots=["/home/ada/.codex"]
+    )
+    for name in ("auth.json", "auth.json.17.x.tmp", ".auth.store.lock", ".env", ".credentials.json", "sessions/2025/a"):
+        assert not confinement.may_write(f"/home/ada/.codex/{name}")
+    assert not confinement.may_write("/run/user/1/greenroom/7/broker")
+
+
+def test_what_the_configuration_lists_below_a_protected_place_is_writable() -> None:
+    confinement = workspace(writable_roots=["/home/ada/shop/.git", "/home/ada/.codex/worktrees"])
+    assert confinement.may_write("/home/ada/shop/.git/index")
+    assert confinement.may_write("/home/ada/.codex/worktrees/a/file")
+    assert not confinement.may_write("/home/ada/.codex/config.toml")
+
+
+@pytest.mark.parametrize(
+    "root", ["/home/ada/.codex/sessions", "/home/ada/.codex/sessions/2025", "/run/user/1/greenroom/7"]
+)
+def test_sessions_and_sockets_are_never_writable(root: str) -> None:
+    assert not workspace(writable_roots=[root]).may_write(f"{root}/file")
+
+
+@given(PATHS, PATHS, st.lists(PATHS, max_size=3))
+def test_nothing_outside_all_roots_is_writable(path: str, cwd: str, roots: list[str]) -> None:
+    confinement = workspace(Surroundings(cwd, "/h", "/r"), writable_roots=roots)
+    if confinement.may_write(path):
+        assert any(is_within(path, os.path.normpath(root)) for root in [cwd, "/tmp", *roots])
+        assert not any(hidden.holds(path) for hidden in confinement.hidden)
+
+
+@given(PATHS, PATHS, PATHS)
+def test_directory_of_git_is_never_writable_unless_it_is_a_root(cwd: str, rest: str, tmpdir: str) -> None:
+    confinement = workspace(Surroundings(cwd, "/h", "/r", tmpdir))
+    inside = os.path.normpath(f"{cwd}/.git/{rest}")
+    if not any(is_within(root, os.path.normpath(f"{cwd}/.git")) for root in confinement.writable):
+        assert not confinement.may_write(inside)
+
+
+def test_names_with_a_star_are_beginnings() -> None:
+    hidden = Hidden("/h", ("auth.json*", ".env"))
+    assert [hidden.covers(name) for name in ("auth.json", "auth.json.1", "auth", ".env", ".env.local")] == [
+        True,
+        True,
+        False,
+        True,
+        False,
+    ]
+    assert hidden.holds("/h/auth.json/deeper")
+    assert not hidden.holds("/h")
+    assert not hidden.holds("/hat/auth.json")
+
+
+def test_links_are_followed_once(tmp_path: os.PathLike[str]) -> None:
+    base = os.path.realpath(tmp_path)
+    for name in ("real/git", "home", "elsewhere", "tree"):
+        os.makedirs(f"{base}/{name}")
+    os.symlink(f"{base}/real", f"{base}/work")
+    os.symlink("git", f"{base}/real/.git")
+    os.symlink(f"{base}/elsewhere/token", f"{base}/home/auth.json")
+    with open(f"{base}/tree/.git", "w") as file:
+        file.write(f"gitdir: {base}/elsewhere/git\n")
+    surroundings = Surroundings(f"{base}/work", f"{base}/home", f"{base}/run")
+    resolved = workspace(surroundings, writable_roots=[f"{base}/tree"]).resolved()
+    assert f"{base}/real" in resolved.writable
+    assert {f"{base}/real/.git", f"{base}/real/git", f"{base}/elsewhere/git"} <= set(resolved.protected)
+    assert Hidden(f"{base}/elsewhere", ("token*",)) in resolved.hidden
+    assert resolved.resolved() == resolved

@@ -1,0 +1,241 @@
+"""The tools of a conversation run where its policies say, in the real sandbox, and leave nothing behind."""
+
+import asyncio
+import sys
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import msgspec
+import psutil
+import pytest
+
+from config.sandbox import DangerFullAccess, ReadOnly, SandboxPolicy, WorkspaceWrite
+from protocol.arguments import ApprovalPolicy
+from protocol.elicitation import Decision
+from protocol.ids import TurnId
+from tests.support import processes
+from workers.model.items import JsonObject
+from workers.sandbox.policy import Surroundings
+from workers.toolbox import Toolbox
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the sandbox tried here is that of Linux")
+
+INSIDE = WorkspaceWrite(exclude_slash_tmp=True, exclude_tmpdir_env_var=True)
+SECRET = "sk-never-to-be-shown"
+PATCH = "*** Begin Patch\n*** Add File: {path}\n+hello\n*** End Patch"
+FIRST, SECOND = TurnId("turn_1"), TurnId("turn_2")
+
+
+@dataclass
+class Place:
+    """Where a conversation works, and what is around it."""
+
+    root: Path
+    events: list[JsonObject] = field(default_factory=list)
+    questions: int = 0
+
+    def __post_init__(self) -> None:
+        self.cwd, self.home, self.outside = (self.root / name for name in ("work", "home", "outside"))
+        for directory in (self.cwd, self.home, self.outside):
+            directory.mkdir()
+        (self.home / "auth.json").write_text(SECRET)
+        self.output = asyncio.Event()
+
+    def take(self, event: JsonObject) -> None:
+        self.events.append(event)
+        if event["type"] == "exec_command_output_delta":
+            self.output.set()
+
+    def toolbox(
+        self, policy: ApprovalPolicy = "never", sandbox: SandboxPolicy = INSIDE, answers: Sequence[Decision] = ()
+    ) -> Toolbox:
+        prepared = list(answers)
+
+        async def ask(question: bytes) -> Decision:
+            self.questions += 1
+            return prepared.pop(0)
+
+        surroundings = Surroundings(str(self.cwd), str(self.home), str(self.root / "run"))
+        environment = {"PATH": "/usr/bin:/bin", "CODEX_HOME": str(self.home)}
+        return Toolbox(policy, sandbox, surroundings, environment, 10_000, ask, self.take)
+
+    def kinds(self) -> list[object]:
+        return [event["type"] for event in self.events]
+
+    def play(self, toolbox: Toolbox, scene: Callable[[Toolbox], Awaitable[None]]) -> None:
+        """Play a scene and close the toolbox, after which no process of it is left."""
+
+        async def run() -> None:
+            try:
+                await scene(toolbox)
+            finally:
+                await toolbox.close()
+
+        asyncio.run(run())
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Iterator[Place]:
+    before = set(psutil.Process().children(recursive=True))
+    yield Place(tmp_path)
+    left = [child for child in psutil.Process().children(recursive=True) if child not in before]
+    assert processes.remaining(left, 2.0) == []
+
+
+def function(name: str, **arguments: object) -> JsonObject:
+    encoded = msgspec.json.encode(arguments).decode()
+    return {"type": "function_call", "name": name, "call_id": "call_1", "arguments": encoded}
+
+
+def shell(script: str, **more: object) -> JsonObject:
+    return function("shell", command=["sh", "-c", script], **more)
+
+
+def custom(name: str, text: str) -> JsonObject:
+    return {"type": "custom_tool_call", "name": name, "call_id": "call_1", "input": text}
+
+
+def output(told: str) -> str:
+    return str(msgspec.json.decode(told)["output"])
+
+
+ATTEMPTS = """\
+touch {cwd}/inside && echo wrote inside
+touch {outside}/file 2>/dev/null || echo kept in
+cat {home}/auth.json 2>/dev/null || echo kept out
+"""
+
+
+def test_a_confined_command_writes_where_it_may_and_reads_no_login(place: Place) -> None:
+    async def scene(toolbox: Toolbox) -> None:
+        script = ATTEMPTS.format(cwd=place.cwd, outside=place.outside, home=place.home)
+        assert output(await toolbox.call(FIRST, shell(script))) == "wrote inside\nkept in\nkept out\n"
+
+    place.play(place.toolbox(), scene)
+    assert (place.cwd / "inside").exists()
+    assert list(place.outside.iterdir()) == []
+
+
+def test_full_access_is_full_access(place: Place) -> None:
+    async def scene(toolbox: Toolbox) -> None:
+        script = ATTEMPTS.format(cwd=place.cwd, outside=place.outside, home=place.home)
+        assert output(await toolbox.call(FIRST, shell(script))) == f"wrote inside\n{SECRET}"
+
+    place.play(place.toolbox(sandbox=DangerFullAccess()), scene)
+
+
+def test_the_directory_of_a_call_widens_nothing(place: Place) -> None:
+    async def scene(toolbox: Toolbox) -> None:
+        told = await toolbox.call(FIRST, shell("touch file 2>/dev/null || echo kept in", workdir=str(place.outside)))
+        assert output(told) == "kept in\n"
+
+    place.play(place.toolbox(), scene)
+    assert list(place.outside.iterdir()) == []
+
+
+def test_consent_lifts_the_sandbox_for_that_command_only(place: Place) -> None:
+    async def scene(toolbox: Toolbox) -> None:
+        script = f"touch {place.outside}/$0 2>/dev/null && echo free || echo confined"
+        asked = shell(script, with_escalated_permissions=True)
+        assert output(await toolbox.call(FIRST, asked)) == "free\n"
+        assert output(await toolbox.call(FIRST, shell(script))) == "confined\n"
+
+    place.play(place.toolbox("on-request", INSIDE, [Decision(verdict="approved")]), scene)
+    assert place.questions == 1
+
+
+def test_what_fails_inside_is_tried_outside_with_consent(place: Place) -> None:
+    async def scene(toolbox: Toolbox) -> None:
+        told = await toolbox.call(FIRST, shell(f"touch {place.outside}/file && echo done"))
+        assert output(told) == "done\n"
+
+    place.play(place.toolbox("on-failure", ReadOnly(), [Decision(verdict="approved")]), scene)
+    assert (place.outside / "file").exists()
+    assert place.kinds().count("exec_command_begin") == place.kinds().count("exec_command_end") == 2
+
+
+def test_consent_for_the_session_outlives_the_turn(place: Place) -> None:
+    async def scene(toolbox: Toolbox) -> None:
+        for turn in (FIRST, SECOND):
+            assert output(await toolbox.call(turn, shell("x=1; echo ran"))) == "ran\n"
+
+    place.play(place.toolbox("untrusted", INSIDE, [Decision(verdict="approved_for_session")]), scene)
+    assert place.questions == 1
+
+
+@pytest.mark.parametrize(
+    "make",
+    [lambda text: function("apply_patch", input=text), lambda text: custom("apply_patch", text)],
+    ids=["function", "custom"],
+)
+def test_patches_come_in_both_kinds_of_calls(place: Place, make: Callable[[str], JsonObject]) -> None:
+    async def scene(toolbox: Toolbox) -> None:
+        told = await toolbox.call(FIRST, make(PATCH.format(path="new.txt")))
+        assert told == "Success. Updated the following files:\nA new.txt\n"
+        refused = await toolbox.call(FIRST, make(PATCH.format(path=f"{place.outside}/new.txt")))
+        assert refused.startswith("patch rejected: writing outside of the project")
+
+    place.play(place.toolbox(), scene)
+    assert (place.cwd / "new.txt").read_text() == "hello\n"
+    assert list(place.outside.iterdir()) == []
+
+
+def test_the_diff_begins_anew_with_each_turn(place: Place) -> None:
+    async def scene(toolbox: Toolbox) -> None:
+        for turn, path in ((FIRST, "a.txt"), (FIRST, "b.txt"), (SECOND, "c.txt")):
+            await toolbox.call(turn, function("apply_patch", input=PATCH.format(path=path)))
+
+    place.play(place.toolbox(), scene)
+    diffs = [str(event["unified_diff"]) for event in place.events if event["type"] == "turn_diff"]
+    named = [[name for name in ("a.txt", "b.txt", "c.txt") if name in diff] for diff in diffs]
+    assert named == [["a.txt"], ["a.txt", "b.txt"], ["c.txt"]]
+    turns = [event["turn_id"] for event in place.events if event["type"] == "patch_apply_begin"]
+    assert turns == [FIRST, FIRST, SECOND]
+
+
+@pytest.mark.parametrize("call", [function("nothing"), custom("shell", "ls")])
+def test_a_call_of_nothing_we_have_is_told(place: Place, call: JsonObject) -> None:
+    async def scene(toolbox: Toolbox) -> None:
+        assert (await toolbox.call(FIRST, call)).startswith("unsupported ")
+
+    place.play(place.toolbox(), scene)
+    assert place.events == []
+
+
+@pytest.mark.parametrize("sandbox", [INSIDE, DangerFullAccess()], ids=lambda policy: policy.type)
+def test_what_a_command_leaves_running_ends_with_the_conversation(place: Place, sandbox: SandboxPolicy) -> None:
+    async def scene(toolbox: Toolbox) -> None:
+        pid = int(output(await toolbox.call(FIRST, shell("sleep 600 >/dev/null 2>&1 & echo $!"))))
+        assert processes.alive(pid)
+        toolbox.kill_all()
+        assert processes.ends(pid, within=2.0)
+
+    place.play(place.toolbox(sandbox=sandbox), scene)
+
+
+def test_a_stopped_turn_kills_the_confined_command(place: Place) -> None:
+    async def scene(toolbox: Toolbox) -> None:
+        task = asyncio.create_task(toolbox.call(FIRST, shell("echo on; exec sleep 600", timeout_ms=600_000)))
+        async with asyncio.timeout(20):
+            await place.output.wait()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert place.kinds()[-1] == "exec_command_end"
+        assert processes.named(psutil.Process().children(recursive=True), "sleep") == []
+        assert output(await toolbox.call(FIRST, shell("echo still there"))) == "still there\n"
+
+    place.play(place.toolbox(), scene)
+
+
+def test_a_toolbox_that_was_never_used_starts_nothing(place: Place) -> None:
+    before = psutil.Process().children()
+
+    async def scene(toolbox: Toolbox) -> None:
+        await toolbox.call(FIRST, function("update_plan", plan=[]))
+        await toolbox.call(FIRST, function("apply_patch", input=PATCH.format(path="new.txt")))
+        toolbox.kill_all()
+        assert psutil.Process().children() == before
+
+    place.play(place.toolbox(), scene)

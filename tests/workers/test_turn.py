@@ -1,0 +1,252 @@
+"""The turn loop asks, runs what is called, and asks again; what it tells and keeps is in the order it happened."""
+
+import asyncio
+import json
+from typing import Any
+
+import pytest
+
+from protocol.errors import ModelError
+from protocol.ids import ConversationId
+from tests.support.loop import on_loop, until
+from tests.workers.stubs import Line, StubMailbox, StubModel, StubRecord, called, delta, done, said
+from workers.history import History
+from workers.model.items import JsonObject
+from workers.model.request import Request, RequestEncoder
+from workers.model.responses import ItemDone, ReasoningContentDelta, ReasoningSummaryDelta, SectionBreak
+from workers.model.retry import Retry
+from workers.tokens import TokenCount
+from workers.turn import TurnLoop
+
+AGAIN = Retry(after_seconds=0.0, text="stream error: x; retrying 1/5 in 0ms…", announce=True)
+REASONING = {"type": "reasoning", "id": "rs_1", "encrypted_content": "g", "summary": [{"type": "summary_text", "text": "Why."}]}
+RAW = {**REASONING, "content": [{"type": "reasoning_text", "text": "Because."}]}
+
+
+class Stage:
+    """A turn loop with everything around it played by stubs, which share one log of what happened."""
+
+    def __init__(self, *responses: list[Line], show_raw_reasoning: bool = False) -> None:
+        self.log: list[str] = []
+        self.model = StubModel(*responses)
+        self.history = History()
+        self.record = StubRecord(self.log)
+        self.mailbox = StubMailbox(self.log)
+        self.calls: list[JsonObject] = []
+        self.gate = asyncio.Event()
+        self.gate.set()
+        self.loop = TurnLoop(
+            self.model,
+            RequestEncoder(_request()),
+            self.history,
+            self.record,
+            self.mailbox,  # type: ignore[arg-type]
+            self._call,
+            TokenCount(1000),
+            show_raw_reasoning,
+        )
+
+    async def _call(self, call: JsonObject) -> str:
+        self.calls.append(call)
+        self.log.append(f"call {call['call_id']}")
+        await self.gate.wait()
+        self.log.append(f"end {call['call_id']}")
+        return f"output of {call['call_id']}"
+
+    def input(self, request: int) -> list[dict[str, Any]]:
+        items = self.model.bodies[request]["input"]
+        assert isinstance(items, list)
+        return items
+
+
+def _request() -> Request:
+    return Request(
+        model="m",
+        conversation_id=ConversationId("c"),
+        instructions="i",
+        tools=[],
+        parallel_tool_calls=False,
+        supports_reasoning=False,
+    )
+
+
+@on_loop
+async def test_a_plain_answer_is_told_kept_and_returned() -> None:
+    stage = Stage([[delta("Good "), delta("day.")], [said("Good day."), done()]])
+    assert await stage.loop.run() == "Good day."
+    assert stage.mailbox.kinds == ["agent_message_delta", "agent_message_delta", "agent_message", "token_count"]
+    assert [event["delta"] for event in stage.mailbox.events[:2]] == ["Good ", "day."]
+    assert [item["type"] for item in stage.record.items] == ["message"]
+    assert [event["type"] for event in stage.record.kept] == ["agent_message", "token_count"], "deltas are not kept"
+
+
+@on_loop
+async def test_deltas_are_passed_on_as_the_server_wrote_them() -> None:
+    from workers.model.responses import TextDelta
+
+    raw = rb'"\u00e9\ud83d\ude00 \/ \n"'
+    stage = Stage([[TextDelta(raw), said("x"), done()]])
+    await stage.loop.run()
+    assert raw in stage.mailbox.raw[0]
+
+
+@on_loop
+async def test_calls_run_one_after_the_other_before_the_next_request() -> None:
+    stage = Stage([[said("First."), called("a"), called("b"), done()]], [[said("Then."), done()]])
+    assert await stage.loop.run() == "Then."
+    order = [entry for entry in stage.log if entry.startswith(("call", "end"))]
+    assert order == ["call a", "end a", "call b", "end b"]
+    first, second = stage.mailbox.kinds.index("token_count"), len(stage.model.bodies)
+    assert stage.log.index("end b") < stage.log.index("token_count"), "the count of a response follows its calls"
+    assert (first, second) == (1, 2)
+    items = stage.input(1)
+    assert [item["type"] for item in items] == [
+        "message",
+        "function_call",
+        "function_call",
+        "function_call_output",
+        "function_call_output",
+    ]
+    assert [item["output"] for item in items[-2:]] == ["output of a", "output of b"]
+
+
+@on_loop
+async def test_what_will_be_run_is_written_down_before_it_runs() -> None:
+    stage = Stage([[called("a"), called("b"), done()]], [[said("x"), done()]])
+    await stage.loop.run()
+    assert stage.log.index("keep function_call") < stage.log.index("write") < stage.log.index("call a")
+    assert "write" in stage.log[stage.log.index("end a") : stage.log.index("call b")]
+
+
+@on_loop
+async def test_nothing_is_run_of_a_response_that_breaks() -> None:
+    stage = Stage(
+        [[called("void"), said("void")], AGAIN, [called("real"), done()]],
+        [[said("x"), done()]],
+    )
+    assert await stage.loop.run() == "x"
+    assert [call["call_id"] for call in stage.calls] == ["real"]
+    assert [item.get("call_id") for item in stage.record.items if item["type"] == "function_call"] == ["real"]
+    (retry,) = [event for event in stage.mailbox.events if event["type"] == "stream_error"]
+    assert retry["message"] == AGAIN.text
+
+
+@on_loop
+async def test_a_failure_goes_to_whoever_runs_the_turn() -> None:
+    stage = Stage([[delta("x")], ModelError("no more")])
+    with pytest.raises(ModelError, match="no more"):
+        await stage.loop.run()
+    assert stage.record.items == []
+
+
+@on_loop
+async def test_reasoning_is_told_in_sections_and_kept() -> None:
+    stage = Stage([[SectionBreak(), ReasoningSummaryDelta(b'"Why."'), ItemDone(dict(REASONING)), said("x"), done()]])
+    await stage.loop.run()
+    assert stage.mailbox.kinds[:3] == ["agent_reasoning_section_break", "agent_reasoning_delta", "agent_reasoning"]
+    assert stage.mailbox.events[2]["text"] == "Why."
+    assert stage.record.items[0]["encrypted_content"] == "g"
+
+
+@pytest.mark.parametrize("show", [False, True])
+def test_raw_reasoning_is_shown_only_to_who_asked_for_it(show: bool) -> None:
+    async def scene() -> None:
+        response: list[Line] = [[ReasoningContentDelta(b'"Because."'), ItemDone(dict(RAW)), said("x"), done()]]
+        stage = Stage(response, show_raw_reasoning=show)
+        await stage.loop.run()
+        raw = [kind for kind in stage.mailbox.kinds if "raw" in kind]
+        assert raw == (["agent_reasoning_raw_content_delta", "agent_reasoning_raw_content"] if show else [])
+
+    asyncio.run(scene())
+
+
+@on_loop
+async def test_a_model_that_is_not_done_is_asked_again() -> None:
+    stage = Stage([[said("Wait."), done(end_turn=False)]], [[said("Now."), done()]])
+    assert await stage.loop.run() == "Now."
+    assert len(stage.model.bodies) == 2
+
+
+@on_loop
+async def test_the_answer_is_the_last_message_of_the_last_response() -> None:
+    stage = Stage([[said("Before."), called("a"), done()]], [[ItemDone(dict(REASONING)), done()]])
+    assert await stage.loop.run() is None
+    stage = Stage([[said("One."), said("Two."), done()]])
+    assert await stage.loop.run() == "Two."
+
+
+@on_loop
+async def test_a_response_without_a_count_is_no_error() -> None:
+    stage = Stage([[said("x"), done(usage=None)]])
+    await stage.loop.run()
+    assert "token_count" not in stage.mailbox.kinds
+
+
+@on_loop
+async def test_a_client_that_does_not_read_holds_up_the_reading() -> None:
+    stage = Stage([[delta("a")], [delta("b")], [said("ab"), done()]])
+    stage.mailbox.pressed = True
+    await stage.loop.run()
+    assert stage.mailbox.drained == 1
+
+
+@on_loop
+async def test_a_turn_that_is_stopped_in_a_call_knows_what_is_open() -> None:
+    stage = Stage([[called("a"), called("b"), done()]])
+    stage.gate.clear()
+    running = asyncio.create_task(stage.loop.run())
+    await until(lambda: stage.calls)
+    assert "shell" in stage.loop.doing
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    assert [call.call_id for call in stage.loop.open_calls] == ["a", "b"]
+    while stage.loop.open_calls:
+        stage.loop.answer_call("aborted by user")
+    assert [item["output"] for item in stage.record.items[-2:]] == ["aborted by user"] * 2
+
+
+@on_loop
+async def test_a_turn_that_is_stopped_while_the_model_thinks_drops_the_answer() -> None:
+    left = asyncio.Event()
+
+    class Silent(StubModel):
+        async def stream(self, body: bytes, on_retry: object) -> Any:  # type: ignore[override]
+            try:
+                yield [delta("hm")]
+                await asyncio.Event().wait()
+            finally:
+                left.set()
+
+    stage = Stage()
+    stage.loop._model = Silent()
+    running = asyncio.create_task(stage.loop.run())
+    await until(lambda: stage.mailbox.raw)
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    assert left.is_set(), "the connection is dropped before the turn is over"
+
+
+@on_loop
+async def test_a_freeform_call_is_answered_in_its_own_form() -> None:
+    item: JsonObject = {"type": "custom_tool_call", "call_id": "p", "name": "apply_patch", "input": "*** Begin Patch"}
+    stage = Stage([[ItemDone(item), done()]], [[said("x"), done()]])
+    await stage.loop.run()
+    assert stage.input(1)[-1] == {"type": "custom_tool_call_output", "call_id": "p", "output": "output of p"}
+
+
+@on_loop
+async def test_a_model_that_uses_a_call_id_twice_gets_both_outputs() -> None:
+    stage = Stage([[called("a"), called("a"), done()]], [[said("x"), done()]])
+    assert await stage.loop.run() == "x"
+    assert [item["type"] for item in stage.input(1)].count("function_call_output") == 2
+
+
+@on_loop
+async def test_each_request_holds_all_that_was_said_before() -> None:
+    stage = Stage([[called("a"), done()]], [[called("b"), done()]], [[said("x"), done()]])
+    await stage.loop.run()
+    first, second, third = (json.dumps(stage.input(number))[:-1] for number in range(3))
+    assert second.startswith(first)
+    assert third.startswith(second)

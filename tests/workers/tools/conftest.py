@@ -1,0 +1,156 @@
+"""A conversation as tools see it: its events, its user, and starters that tell who ran what."""
+
+import asyncio
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Final
+
+import msgspec
+import pytest
+
+from config.sandbox import DangerFullAccess, ReadOnly, SandboxPolicy, WorkspaceWrite
+from protocol.arguments import ApprovalPolicy, SandboxMode
+from protocol.elicitation import Decision
+from protocol.ids import TurnId
+from workers.commands.capture import Budget
+from workers.commands.command import Command
+from workers.commands.groups import LiveGroups
+from workers.commands.starter import GroupStarter, OnEnd, Running, Starter
+from workers.model.items import JsonObject
+from workers.patch.turn_diff import TurnDiff
+from workers.sandbox.policy import Surroundings, confine, read_only
+from workers.tools.context import DEFAULT_BUDGET, ToolContext, ToolOutput
+from workers.tools.gate import Gate
+from workers.tools.registry import call, call_custom
+
+SANDBOXES: Final[Mapping[SandboxMode, SandboxPolicy]] = {
+    "read-only": ReadOnly(),
+    "workspace-write": WorkspaceWrite(exclude_slash_tmp=True, exclude_tmpdir_env_var=True),
+    "danger-full-access": DangerFullAccess(),
+}
+NOWHERE: Final = "/nonexistent"
+
+
+class MarkingStarter:
+    """Starts commands unconfined and remembers them; they see in `$CONFINED` what they would run under."""
+
+    def __init__(self, starter: Starter, confined: str) -> None:
+        self._starter = starter
+        self._confined = confined
+        self.started: list[tuple[str, ...]] = []
+
+    async def start(self, command: Command, stdout: int, stderr: int, on_end: OnEnd) -> Running:
+        self.started.append(command.argv)
+        environment = {**command.environment, "CONFINED": self._confined}
+        return await self._starter.start(replace(command, environment=environment), stdout, stderr, on_end)
+
+
+class Conversation:
+    """A context for calls, the events that they emitted, and a user who gives the answers that were prepared."""
+
+    def __init__(
+        self,
+        cwd: str = "/",
+        policy: ApprovalPolicy = "never",
+        mode: SandboxMode = "danger-full-access",
+        answers: Sequence[Decision] = (),
+        budget: Budget = DEFAULT_BUDGET,
+        home: str = NOWHERE,
+    ) -> None:
+        self.groups = LiveGroups()
+        self.events: list[JsonObject] = []
+        self.questions: list[JsonObject] = []
+        self.order: list[str] = []
+        """Types of events, and `question` where the user was asked."""
+        self.delta = asyncio.Event()
+        self.while_asked: Callable[[], object] = lambda: None
+        """What happens while the user thinks."""
+        self.free = MarkingStarter(GroupStarter(self.groups), "")
+        self.sandboxed = MarkingStarter(GroupStarter(self.groups), "yes")
+        self._answers = list(answers)
+        surroundings = Surroundings(cwd=cwd, codex_home=home, runtime_directory=f"{NOWHERE}/run")
+        confinement = confine(SANDBOXES[mode], surroundings)
+        self.context = ToolContext(
+            emit=self.emit,
+            cwd=cwd,
+            environment={"PATH": "/usr/bin:/bin", "HOME": NOWHERE},
+            turn_id=TurnId("turn_1"),
+            gate=Gate(policy, mode, confinement, self.ask, self.emit),
+            free=self.free,
+            sandboxed=self.sandboxed,
+            may_read=read_only(surroundings).resolved().may_read,
+            may_write=lambda path: confinement is None or confinement.may_write(path),
+            diff=TurnDiff(cwd),
+            budget=budget,
+        )
+
+    def emit(self, event: JsonObject) -> None:
+        self.events.append(event)
+        self.order.append(str(event["type"]))
+        if event["type"] == "exec_command_output_delta":
+            self.delta.set()
+
+    async def ask(self, question: bytes) -> Decision:
+        """Be asked. A user who is asked more often than was prepared for fails the test."""
+        self.questions.append(msgspec.json.decode(question))
+        self.order.append("question")
+        await asyncio.sleep(0)
+        self.while_asked()
+        assert self._answers, "nobody expected to be asked"
+        return self._answers.pop(0)
+
+    def run(self, **arguments: object) -> ToolOutput:
+        return self.call("shell", arguments)
+
+    def call(self, name: str, arguments: Mapping[str, object]) -> ToolOutput:
+        return asyncio.run(call(name, "call_1", msgspec.json.encode(arguments).decode(), self.context))
+
+    def custom(self, name: str, text: str) -> ToolOutput:
+        return asyncio.run(call_custom(name, "call_1", text, self.context))
+
+    @property
+    def ways(self) -> tuple[int, int]:
+        """How many commands were started in the sandbox, and how many without it."""
+        return len(self.sandboxed.started), len(self.free.started)
+
+    def event(self, kind: str) -> JsonObject:
+        """Return the one event of a kind."""
+        (found,) = (event for event in self.events if event["type"] == kind)
+        return found
+
+
+class Conversations:
+    """Makes conversations, and ends what they left running."""
+
+    def __init__(self) -> None:
+        self._made: list[Conversation] = []
+
+    def __call__(
+        self,
+        cwd: object = "/",
+        policy: ApprovalPolicy = "never",
+        mode: SandboxMode = "danger-full-access",
+        answers: Sequence[Decision] = (),
+        budget: Budget = DEFAULT_BUDGET,
+        home: object = NOWHERE,
+    ) -> Conversation:
+        self._made.append(Conversation(str(cwd), policy, mode, answers, budget, str(home)))
+        return self._made[-1]
+
+    def end(self) -> None:
+        for conversation in self._made:
+            conversation.groups.kill_all()
+
+
+@pytest.fixture
+def begin() -> Iterator[Conversations]:
+    """Begin a conversation with a directory, a policy, a sandbox mode and a user's answers."""
+    conversations = Conversations()
+    yield conversations
+    conversations.end()
+
+
+@pytest.fixture
+def conversation(begin: Conversations) -> Conversation:
+    """One that may do everything and asks nobody."""
+    return begin()
