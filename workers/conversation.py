@@ -3,7 +3,7 @@
 import logging
 import os
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -13,7 +13,7 @@ from config.settings import ConversationOverrides, Settings, resolve
 from config.texts import base_instructions
 from protocol.birth import WorkerBirth
 from protocol.elicitation import Decision
-from protocol.errors import ConfigError, ModelError, SessionUnknownError
+from protocol.errors import ConfigError, ModelError, SessionUnknownError, StartError
 from protocol.ids import BEFORE_TURNS, TurnId
 from protocol.mailbox import Ask, Open
 from protocol.version import __version__
@@ -21,6 +21,7 @@ from runtime.spawn import OWN_VARIABLES
 from runtime.user_agent import originator
 from workers import event, prompt
 from workers.bearer import ProviderCredentials
+from workers.commands.capture import Budget
 from workers.context import context_items, network_access
 from workers.credentials import CredentialsChannel
 from workers.history import History
@@ -40,9 +41,10 @@ from workers.session.restored import Restored
 from workers.tokens import TokenCount
 from workers.tools.catalog import definitions
 from workers.transcript import Transcript
-from workers.turn import Outcome, TurnLoop
+from workers.turn import Outcome, ToolResult, TurnLoop
 
 if TYPE_CHECKING:
+    from workers.mcp.servers import McpServers
     from workers.toolbox import Toolbox
 
 log = logging.getLogger(__name__)
@@ -74,6 +76,8 @@ class Conversation:
         self._mailbox = mailbox
         self._open_credentials = open_credentials
         self._toolbox: Toolbox | None = None
+        self._mcp_servers: McpServers | None = None
+        self._mcp_tools: Sequence[JsonObject] = ()
         self._questions = Questions(self._send_question)
         self._turn_id = BEFORE_TURNS
         self._history = History()
@@ -120,6 +124,8 @@ class Conversation:
         if restored is not None:
             self._take_up(restored)
         self._credentials = ProviderCredentials(settings.provider, self._open_credentials)
+        if settings.mcp_servers:
+            self._mcp_servers = self._make_mcp_servers()
         self._encoder = self._request_encoder()
         self._announce()
 
@@ -140,7 +146,7 @@ class Conversation:
             self._loop = loop = await self._turn_loop(turn_id)
             transcript.write_soon()
             last = await loop.run()
-        except ModelError as error:
+        except (ModelError, StartError) as error:
             return self._fail(turn_id, error)
         return self._complete(turn_id, last)
 
@@ -168,11 +174,15 @@ class Conversation:
         """Kill whatever the conversation's commands left running."""
         if self._toolbox is not None:
             self._toolbox.kill_all()
+        if self._mcp_servers is not None:
+            self._mcp_servers.kill_all()
 
     async def close(self) -> None:
         """End every process of the conversation, and save what is not saved yet."""
         if self._toolbox is not None:
             await self._toolbox.close()
+        if self._mcp_servers is not None:
+            await self._mcp_servers.close()
         if self._client is not None:
             await self._client.aclose()
         if self._transcript is not None:
@@ -224,11 +234,14 @@ class Conversation:
                 model=settings.model,
                 conversation_id=self._operation.conversation_id,
                 instructions=self._instructions,
-                tools=definitions(
-                    include_plan=settings.include_plan_tool,
-                    may_escalate=settings.approval_policy == "on-request"
-                    and settings.sandbox_policy.type != "danger-full-access",
-                ),
+                tools=[
+                    *definitions(
+                        include_plan=settings.include_plan_tool,
+                        may_escalate=settings.approval_policy == "on-request"
+                        and settings.sandbox_policy.type != "danger-full-access",
+                    ),
+                    *self._mcp_tools,
+                ],
                 parallel_tool_calls=False,
                 supports_reasoning=settings.model_family.supports_reasoning,
                 effort=settings.reasoning_effort,
@@ -236,6 +249,44 @@ class Conversation:
                 verbosity=settings.verbosity,
             )
         )
+
+    async def _present_encoder(self) -> RequestEncoder:
+        """Return what writes the next request: another one when MCP servers have other tools by now."""
+        if self._mcp_servers is not None:
+            await self._mcp_servers.ready()
+            tools = self._mcp_servers.definitions()
+            if tools is not self._mcp_tools:
+                self._mcp_tools = tools
+                self._encoder = self._request_encoder()
+        return self._encoder
+
+    def _make_mcp_servers(self) -> "McpServers":
+        from workers.mcp.elicitation import Elicitation, Reply, answer_alone, yes_or_no
+        from workers.mcp.servers import McpServers, Setting
+
+        settings = self.settings
+        put = yes_or_no(self._questions.ask)
+
+        async def elicit(question: Elicitation) -> Reply:
+            alone = answer_alone(settings.approval_policy, settings.sandbox_policy, question)
+            return await put(question) if alone is None else alone
+
+        setting = Setting(
+            variables=self._credentials.variables,
+            environment=os.environ,
+            cwd=os.getcwd(),
+            emit=self._emit,
+            elicit=elicit,
+        )
+        return McpServers(settings.mcp_servers, setting)
+
+    async def _call_mcp_tool(self, servers: "McpServers", call: JsonObject) -> ToolResult:
+        budget = Budget.of_tokens(self.settings.tool_output_token_limit)
+        room = Budget(budget.size * 6 // 5, budget.unit)  # as the text travels in JSON (spec/later 2.9)
+        output = await servers.call(
+            str(call["name"]), str(call["call_id"]), str(call["arguments"]), self._emit, _namespace(call)
+        )
+        return output.within(room).output
 
     def _present_toolbox(self) -> "Toolbox":
         if self._toolbox is None:
@@ -310,12 +361,15 @@ class Conversation:
             self._client = await self._model_client()
         self._credentials.begin_turn()
 
-        async def call_tool(call: JsonObject) -> str:
+        async def call_tool(call: JsonObject) -> ToolResult:
+            servers = self._mcp_servers
+            if servers is not None and servers.knows(str(call["name"]), _namespace(call)):
+                return await self._call_mcp_tool(servers, call)
             return await self._present_toolbox().call(turn_id, call)
 
         return TurnLoop(
             self._client,
-            self._encoder,
+            self._present_encoder,
             self._history,
             self._present_transcript(),
             self._mailbox,
@@ -355,9 +409,9 @@ class Conversation:
         self._end(turn_id, last)
         return Outcome("completed", last_message=event.encode(last or ""))
 
-    def _fail(self, turn_id: TurnId, error: ModelError) -> Outcome:
+    def _fail(self, turn_id: TurnId, error: ModelError | StartError) -> Outcome:
         outcome = Outcome("failed", error_kind=error.kind, message=str(error))
-        return self._end_in_error(turn_id, outcome, error_info(error))
+        return self._end_in_error(turn_id, outcome, error_info(error) if isinstance(error, ModelError) else "other")
 
     def _end_in_error(self, turn_id: TurnId, outcome: Outcome, info: object) -> Outcome:
         self._tell({"type": "error", "message": outcome.message, "codex_error_info": info})
@@ -437,3 +491,8 @@ def _usage(totals: dict[str, int] | None) -> Usage | None:
 
 def _plain_text(items: list[JsonObject]) -> str:
     return "\n".join(str(item["text"]) for item in items if item.get("type") == "text" and "text" in item)
+
+
+def _namespace(call: JsonObject) -> str | None:
+    found = call.get("namespace")
+    return found if isinstance(found, str) else None

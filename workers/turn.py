@@ -1,6 +1,5 @@
 """The turn loop: asks the model, runs the tools it calls, and asks again, until it has nothing more to do."""
 
-import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, field
@@ -61,7 +60,9 @@ class Record(Protocol):
         """Hand over to the operating system what was recorded, so that it survives the death of this process."""
 
 
-CallTool: TypeAlias = Callable[[JsonObject], Awaitable[str]]
+ToolResult: TypeAlias = str | list[JsonObject]
+"""The `output` of a call: text, or text and images."""
+CallTool: TypeAlias = Callable[[JsonObject], Awaitable[ToolResult]]
 """Runs one tool call and returns what the model is told."""
 
 OUTPUTS: Final[Mapping[str, str]] = {
@@ -98,7 +99,7 @@ class TurnLoop:
     def __init__(
         self,
         model: Model,
-        encoder: RequestEncoder,
+        encoder: Callable[[], Awaitable[RequestEncoder]],
         history: History,
         record: Record,
         mailbox: Mailbox,
@@ -106,6 +107,7 @@ class TurnLoop:
         tokens: TokenCount,
         show_raw_reasoning: bool,
     ) -> None:
+        """`encoder` returns what writes the next request, with the tools that there are by then."""
         self._model = model
         self._encoder = encoder
         self._history = history
@@ -140,8 +142,9 @@ class TurnLoop:
             self.doing = "waiting to ask the model again"
             self._tell({"type": "stream_error", "message": retry.text})
 
+        self.doing = "preparing the request"
+        body = (await self._encoder()).body(self._history.encoded_input())
         self.doing = "waiting for the model"
-        body = self._encoder.body(self._history.encoded_input())
         async with aclosing(self._model.stream(body, start_over)) as batches:
             async for events in batches:
                 self.doing = "reading the model's answer"
@@ -192,10 +195,10 @@ class TurnLoop:
             self.doing = f"running the tool {call['name']}"
             self.answer_call(await self._call_tool(call))
 
-    def answer_call(self, text: str) -> None:
+    def answer_call(self, output: ToolResult) -> None:
         """Record the output of the first of the open calls."""
         call = self.open_calls.pop(0)
-        self._keep({"type": call.output_type, "call_id": call.call_id, "output": text})
+        self._keep({"type": call.output_type, "call_id": call.call_id, "output": output})
 
     def _keep(self, item: JsonObject) -> None:
         if self._history.append(item):

@@ -77,8 +77,8 @@ def after_request(in_force: InForce) -> list[Notification]:
 
 
 def after_change(before: AuthMode, changed: AuthChanged) -> list[Notification]:
-    """Return what goes out when somebody else changed the credential; `before` is the mode that clients know of."""
-    return status_change(changed.mode) if changed.mode != before else []
+    """Return what goes out when somebody else changed the mode; `before` is the one that clients were told last."""
+    return status_change(changed.mode) if changed.mode_changed and changed.mode != before else []
 
 
 def status_change(mode: AuthMode) -> list[Notification]:

@@ -69,7 +69,9 @@ class Bearers:
             left = deadline - self._clock.monotonic()
             wait = self._standing.retry_in(self._clock.monotonic())
             if not self._standing.credential.refresh_token:
-                return AuthError(code="reauth_required", user_text=TEXTS["other"], reason="other")
+                return self._answer(question, MARGIN) or AuthError(
+                    code="reauth_required", user_text=TEXTS["other"], reason="other"
+                )
             if wait >= left:
                 return AuthError(code="transient", reason="refresh_failed", retry_after_ms=int(wait * 1000))
             if wait <= 0:
@@ -140,8 +142,8 @@ class Bearers:
 
     def _status(self, *, include_token: bool) -> Status:
         credential, snapshot = self._standing.credential, self._standing.snapshot()
-        if snapshot is None or (credential.mode == "chatgpt" and credential.refreshed_at is None):
-            snapshot = None
+        if credential.mode == "chatgpt" and credential.refreshed_at is None:
+            snapshot = None  # as the reference has it (spec/auth 6.1)
         return Status(
             mode="none" if snapshot is None else snapshot.mode,
             state=self._standing.state(self._clock.wall()),

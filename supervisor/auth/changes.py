@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Final
 
 from protocol.credentials import AuthChanged
@@ -10,7 +11,7 @@ from protocol.credentials import AuthChanged
 log = logging.getLogger(__name__)
 
 PATIENCE: Final = 0.5
-"""Seconds that workers have to say that they have seen a change."""
+"""Seconds that workers have to subscribe, and to say that they have seen a change."""
 _OF_THE_SUPERVISOR: Final = frozenset({"login", "logout"})
 """Reasons that the supervisor learns in the answer to what it asked for."""
 
@@ -23,12 +24,22 @@ class Changes:
         self._tell_supervisor = tell_supervisor
         self._seen: dict[str, int] = {}
         self._all_seen = asyncio.Event()
+        self._subscribed = asyncio.Event()
         self._awaited = 0
         self._last: asyncio.Task[None] | None = None
 
     def welcome(self, worker_id: str, generation: int) -> None:
-        """Count on a worker, which knows `generation`."""
+        """Count on a worker, which has subscribed while `generation` was in force."""
         self._seen[worker_id] = generation
+        self._subscribed.set()
+        self._subscribed = asyncio.Event()
+
+    async def listening(self, worker_id: str) -> None:
+        """Wait until a worker has subscribed, for a moment: it is greeted all the same."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(PATIENCE):
+                while worker_id not in self._seen:
+                    await self._subscribed.wait()
 
     def forget(self, worker_id: str) -> None:
         """No longer count on a worker."""

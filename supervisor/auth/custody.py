@@ -16,7 +16,7 @@ from protocol.credentials import AuthChanged, AuthMode, AuthProblem
 from protocol.secrecy import Secret
 from supervisor.auth.clock import Clock
 from supervisor.auth.credential import PreferredMode, resolve
-from supervisor.auth.locks import STORE, STORE_PATIENCE, LockTimeoutError, locked
+from supervisor.auth.locks import STORE, STORE_PATIENCE, locked
 from supervisor.auth.record import AuthRecord, StoreError
 from supervisor.auth.standing import Change, Standing
 from supervisor.auth.store import FileFacts, Store, is_settled
@@ -95,16 +95,17 @@ class Custody:
         between.
         """
         async with self._writing(must=False):
-            if not await self._still_holds(spent, epoch):
+            on_disk = spent if self._unwritten is None else self._unwritten.spent
+            if not await self._still_holds(on_disk, epoch):
                 log.warning("refresh result superseded")
                 await self.reload(always=True)
                 return False
-            self._write_or_keep(_Unwritten(spent, fresh))
+            self._write_or_keep(_Unwritten(on_disk, fresh))
             self._install(fresh, "refresh", forced_at)
         return True
 
     async def log_in(self, make: Callable[[AuthRecord | None], AuthRecord]) -> AuthMode:
-        """Replace the store by what `make` returns of it. Raises `OSError` and `LockTimeoutError`."""
+        """Replace the store by what `make` returns of it. Raises `OSError`."""
         async with self._writing(must=True):
             record = make(self._read_leniently())
             with self._new_epoch():
@@ -113,7 +114,7 @@ class Custody:
         return self.standing.mode
 
     async def log_out(self) -> bool:
-        """Remove the store; return whether there was one. Raises `OSError` and `LockTimeoutError`."""
+        """Remove the store; return whether there was one. Raises `OSError`."""
         async with self._writing(must=True):
             with self._new_epoch():
                 removed = self.store.remove()
@@ -157,27 +158,31 @@ class Custody:
         change = self.standing.adopt(resolve(record, self._environment, self._preferred), forced_at)
         is_first, self._is_first = self._is_first, False
         if change is not None and not is_first:
-            self._tell(change.generation, reason, identity_changed=change.identity_changed)
+            self._tell(change, reason)
         return change
 
     def _lose(self, error: StoreError) -> bool:
-        if not self.standing.lose_store():
+        change = self.standing.lose_store()
+        if change is None:
             return False
         log.error("%s", error)
         self.report("store_malformed", str(error))
-        self._tell(self.standing.generation, "external", identity_changed=False)
+        is_first, self._is_first = self._is_first, False
+        if not is_first:
+            self._tell(change, "external")
         return True
 
-    def _tell(self, generation: int, reason: Reason, *, identity_changed: bool) -> None:
+    def _tell(self, change: Change, reason: Reason) -> None:
         state = self.standing.state(self.clock.wall())
         self.stir()
-        log.info("generation %d in force: %s (%s)", generation, state, reason)
+        log.info("generation %d in force: %s (%s)", change.generation, state, reason)
         self._on_change(
             AuthChanged(
-                generation=generation,
+                generation=change.generation,
                 state=state,
                 mode=self.standing.mode,
-                identity_changed=identity_changed,
+                identity_changed=change.identity_changed,
+                mode_changed=change.mode_changed,
                 reason=reason,
             )
         )
@@ -220,10 +225,10 @@ class Custody:
         async with AsyncExitStack() as stack:
             try:
                 await stack.enter_async_context(locked(self.store.home, STORE, STORE_PATIENCE))
-            except LockTimeoutError:
+            except OSError as error:
                 if must:
                     raise
-                log.warning("the store lock is stuck; going by comparison alone")
+                log.warning("no store lock (%s); going by comparison alone", error)
             yield
 
     @contextmanager

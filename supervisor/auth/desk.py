@@ -28,7 +28,7 @@ SUPERVISOR: Final = "supervisor"
 """The name that the supervisor's key is admitted under."""
 STRIKES: Final = 3
 """Violations after which a key is dropped."""
-REMEMBERED: Final = 4096
+REMEMBERED: Final = 1024
 """Questions whose ids are kept, so that one that is sent twice is answered once."""
 
 UNTOLD: Final = 16
@@ -46,6 +46,7 @@ class Desk:
         self._handlers: dict[bytes, Callable[[str, Any], Reply]] = {}
         self._send = send
         self._revoke = revoke
+        self._known: set[str] = set()
         self._strikes: Counter[str] = Counter()
         self._seen: OrderedDict[tuple[str, bytes], None] = OrderedDict()
         self._supervisor: bytes | None = None
@@ -60,7 +61,7 @@ class Desk:
     def take(self, message: list[zmq.Frame]) -> None:
         """Handle one message."""
         name, route, parts = sender(message[0]), message[0].bytes, [frame.bytes for frame in message[1:]]
-        if self._is_closed or not name or self._strikes[name] >= STRIKES:
+        if self._is_closed or name not in self._known:
             return
         if name == SUPERVISOR and self._supervisor != route:
             self._found_supervisor(route)
@@ -84,12 +85,13 @@ class Desk:
         else:
             self._send([self._supervisor, *broadcast_frames(broadcast)])
 
-    def forget(self, name: str) -> None:
-        """Forget who has been shut out."""
-        self._strikes[name] = STRIKES
-
     def welcome(self, name: str) -> None:
-        """Start afresh with who has been let in."""
+        """Listen to who has been let in."""
+        self._known.add(name)
+
+    def forget(self, name: str) -> None:
+        """Listen no more to who has been shut out, though the connection may stand."""
+        self._known.discard(name)
         del self._strikes[name]
 
     async def close(self) -> None:
@@ -114,7 +116,11 @@ class Desk:
         return False
 
     def _answer(self, name: str, route: bytes, message_id: bytes, question: Question) -> None:
-        answer = self._handlers[question.wire](name, question)
+        try:
+            answer = self._handlers[question.wire](name, question)
+        except Exception:
+            log.exception("a question could not be answered")
+            answer = AuthError(code="transient", reason="internal")
         if answer is None:
             return
         if isinstance(answer, Awaitable):
@@ -139,4 +145,5 @@ class Desk:
         self._send([route, *frames(message_id, error)])
         if self._strikes[name] >= STRIKES:
             log.warning("%s: key dropped", name)
+            self.forget(name)
             self._revoke(name)

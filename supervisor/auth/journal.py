@@ -1,7 +1,8 @@
-"""Redemptions whose fate is unknown, written where whoever takes the refresh lock next will look (spec/auth K25, K28).
+"""What is known of a refresh token, written where whoever takes the refresh lock next will look (spec/auth K25, K28).
 
-A broker that dies after it sent a refresh token leaves an entry behind. So its successor, or another instance, knows
-that the token may be spent and goes slowly. An entry holds the token's digest and times, nothing that is secret.
+A broker that dies after it sent a refresh token leaves an entry behind: so its successor, or another instance, knows
+that the token may be spent and goes slowly. A token that the issuer has called dead is not sent again by anybody. An
+entry holds the token's digest, times and a reason, nothing that is secret.
 """
 
 import os
@@ -15,11 +16,13 @@ _SIZE: Final = 256
 
 
 class Entry(msgspec.Struct, frozen=True):
-    """Attempts to redeem one refresh token that nobody has seen the end of."""
+    """What is known of one refresh token."""
 
     fingerprint: str = ""
     attempts: tuple[float, ...] = ()
-    """Wall-clock times at which the token was sent."""
+    """Wall-clock times at which the token was sent, and nobody has seen what came of it."""
+    verdict: str = ""
+    """The reason for which it will never work again."""
 
 
 class Journal:
@@ -40,6 +43,14 @@ class Journal:
     def attempts(self, fingerprint: str) -> Sequence[float]:
         """Return the attempts on a refresh token that nobody has seen the end of."""
         return self._entry.attempts if self._entry.fingerprint == fingerprint else ()
+
+    def verdict(self, fingerprint: str) -> str:
+        """Return the reason for which a refresh token will never work again; empty where none is known."""
+        return self._entry.verdict if self._entry.fingerprint == fingerprint else ""
+
+    def condemn(self, descriptor: int | None, fingerprint: str, reason: str) -> None:
+        """Note that a refresh token will never work again."""
+        self._write(descriptor, Entry(fingerprint, verdict=reason))
 
     def begin(self, descriptor: int | None, fingerprint: str, now: float) -> None:
         """Note that a refresh token is about to be sent."""

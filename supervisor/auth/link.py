@@ -88,14 +88,14 @@ class BrokerLink:
         on_broadcast: OnBroadcast | None = None,
     ) -> None:
         self._loop = asyncio.get_running_loop()
-        self._port = Port(_dealer(context, keys, address, broker_key), self._take)
+        self._dial: Callable[[], Port] = lambda: Port(_dealer(context, keys, address, broker_key), self._take)
+        self._port: Port | None = self._dial()
         self._on_broadcast = on_broadcast
         self._prefix = os.urandom(4)
         self._numbers = itertools.count()
         self._open: dict[bytes, tuple[Question, asyncio.Future[Answer]]] = {}
         self._logins: set[str] = set()
         self._known: tuple[AuthMode, AuthState] = ("none", "SIGNED_OUT")
-        self._is_there = True
         self._is_given_up = False
         self._introduce()
 
@@ -105,7 +105,8 @@ class BrokerLink:
 
     def detach(self, worker_ids: Iterable[WorkerId]) -> None:
         """Shut these workers out. Nothing waits for it."""
-        self._put(Detach(worker_ids=tuple(worker_ids)))
+        if not self._is_given_up:
+            self._put(Detach(worker_ids=tuple(worker_ids)))
 
     async def status(self, *, include_token: bool = False, refresh: bool = False) -> Status:
         """Ask how things stand. Never fails: where no answer comes in time it is what is known, without a token."""
@@ -146,7 +147,7 @@ class BrokerLink:
 
     def broker_died(self) -> None:
         """Take note that the broker is gone: logins and logouts fail, everything else waits for the next broker."""
-        self._is_there = False
+        self._hang_up()
         self._fail(AuthError(code="transient", user_text=TERMINATED), _NOT_TWICE)
         for login_id in list(self._logins):
             error = f"Login server error: {TERMINATED}"
@@ -154,28 +155,36 @@ class BrokerLink:
 
     def broker_started(self) -> None:
         """Take note that the next broker is started, which was told at its birth of all workers there are."""
-        self._is_there = True
-        self._introduce()
+        self._hang_up()
+        self._port = self._dial()
         for message_id, (question, _) in self._open.items():
             self._port.send(frames(message_id, question))
+        self._introduce()
 
     def broker_given_up(self) -> None:
         """Take note that there will be no other broker: what is asked fails at once."""
         self._is_given_up = True
+        self._hang_up()
         self._fail(AuthError(code="transient", user_text=UNAVAILABLE))
 
     def close(self) -> None:
         """Give up what is open."""
-        self._port.close()
+        self._hang_up()
         for _, future in self._open.values():
             future.cancel()
+
+    def _hang_up(self) -> None:
+        """Leave the line, with what is still in its queue: the next broker must not carry out what has failed."""
+        if self._port is not None:
+            self._port.close()
+            self._port = None
 
     def _introduce(self) -> None:
         """Say something, so that the broker knows where to send what we did not ask for."""
         self._put(Attach(keys={}))
 
     async def _ask(self, question: Question, kind: type[A], patience: float = PATIENCE) -> A:
-        if self._is_given_up or (not self._is_there and isinstance(question, _NOT_TWICE)):
+        if self._is_given_up or (self._port is None and isinstance(question, _NOT_TWICE)):
             raise BrokerError(AuthError(code="transient", user_text=UNAVAILABLE))
         try:
             async with asyncio.timeout(patience):
@@ -193,7 +202,8 @@ class BrokerLink:
         future: asyncio.Future[Answer] = self._loop.create_future()
         self._open[message_id] = (question, future)
         future.add_done_callback(lambda _: self._open.pop(message_id))
-        self._port.send(frames(message_id, question))
+        if self._port is not None:
+            self._port.send(frames(message_id, question))
         return future
 
     def _fail(self, error: AuthError, kinds: tuple[type[Question], ...] | None = None) -> None:
@@ -240,6 +250,7 @@ def _dealer(
     socket.curve_serverkey = broker_key.encode()
     socket.curve_publickey = keys.public.encode()
     socket.curve_secretkey = keys.secret.encode()
+    socket.setsockopt(zmq.LINGER, 0)
     socket.setsockopt(zmq.RECONNECT_IVL, RECONNECT)
     socket.connect(address)
     return socket

@@ -7,6 +7,7 @@ import logging
 import os
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from functools import cache
 from typing import Final
 
 log = logging.getLogger(__name__)
@@ -46,7 +47,7 @@ def _opened(path: str) -> Iterator[int | None]:
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     except OSError as error:
-        log.warning("no lock at %s (%s): going by comparison alone", os.path.basename(path), error.strerror)
+        _warn(f"no lock at {os.path.basename(path)} ({error.strerror}): going by comparison alone")
         yield None
         return
     try:
@@ -63,5 +64,11 @@ def _try(descriptor: int) -> bool:
             return False
         if error.errno not in _WITHOUT_LOCKS:
             raise
-        log.warning("the file system has no locks (%s): going by comparison alone", error.strerror)
+        _warn(f"the file system has no locks ({error.strerror}): going by comparison alone")
     return True
+
+
+@cache
+def _warn(text: str) -> None:
+    """Log a warning, once."""
+    log.warning(text)

@@ -16,7 +16,8 @@ from supervisor.auth.credential import PreferredMode, resolve
 from supervisor.auth.endpoints import Endpoints
 from supervisor.auth.issuer import Issuer, revoke
 from supervisor.auth.locks import STORE, STORE_PATIENCE, locked
-from supervisor.auth.login_flows import BrowserFlow, DeviceFlow, Flow, LoggedIn, record_of
+from supervisor.auth.login_flows import BrowserFlow, DeviceFlow
+from supervisor.auth.logins import Flow, LoggedIn, record_of
 from supervisor.auth.record import AuthRecord, StoreError
 from supervisor.auth.store import Store
 

@@ -2,56 +2,22 @@
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
-from typing import Final, Protocol, Self, TypeAlias
+from collections.abc import Sequence
+from typing import Final, Self
 
-from protocol.errors import GreenroomError
 from protocol.secrecy import Secret
 from supervisor.auth.claims import Claims, TokenFormatError, read_claims
 from supervisor.auth.issuer import DeviceCode, DeviceGrant, Granted, Issuer, IssuerError
-from supervisor.auth.login_page import NOT_COMPLETED, NOT_SAVED, Ended, LoginPage, Request, Response, new_state
+from supervisor.auth.login_page import NOT_SAVED, Ended, LoginPage, Request, Response, new_state
 from supervisor.auth.login_server import PORTS, LoginServer
+from supervisor.auth.logins import NOT_COMPLETED, LoggedIn, LoginFailedError, Save
 from supervisor.auth.pkce import Verifier
-from supervisor.auth.record import AuthRecord, Tokens
 
 BROWSER_PATIENCE: Final = 600.0
 DEVICE_PATIENCE: Final = 900.0
 """Seconds that the user has to finish in a browser, or to enter a code elsewhere."""
 LINGER: Final = 5.0
 """Seconds that the server stays after a success so that the browser can show it."""
-
-
-@dataclass(frozen=True, slots=True)
-class LoggedIn:
-    """What a login brought."""
-
-    granted: Granted
-    claims: Claims
-    api_key: Secret | None = None
-
-
-Save: TypeAlias = Callable[[LoggedIn], Awaitable[object]]
-"""Puts the credentials into the store. Raises `OSError`."""
-
-
-class LoginFailedError(GreenroomError):
-    """The login came to nothing. The text says why."""
-
-
-class Flow(Protocol):
-    """One login. Cancel `run` to give it up: nothing is saved afterwards."""
-
-    url: str
-    user_code: str | None
-    patience: float
-    """Seconds that the user has."""
-
-    async def run(self, save: Save) -> None:
-        """Return once the credentials are saved. Raises `LoginFailedError` and `TimeoutError`."""
-
-    async def close(self) -> None:
-        """Let the browser see the end, and free the port."""
 
 
 class BrowserFlow:
@@ -171,19 +137,6 @@ class DeviceFlow:
             await save(LoggedIn(granted, claims))
         except OSError:
             raise LoginFailedError(NOT_SAVED) from None
-
-
-def record_of(logged_in: LoggedIn, now: float, found: AuthRecord | None) -> AuthRecord:
-    """Return what is stored of a login; of what is there, only members that we do not know are kept."""
-    granted = logged_in.granted
-    tokens = Tokens(
-        id_token=granted.id_token.reveal(),
-        access_token=granted.access_token.reveal(),
-        refresh_token=granted.refresh_token.reveal(),
-        account_id=logged_in.claims.account_id,
-    )
-    api_key = None if logged_in.api_key is None else logged_in.api_key.reveal()
-    return AuthRecord.of_login(tokens, api_key, now, found)
 
 
 def _claims(granted: Granted) -> Claims:

@@ -18,7 +18,6 @@ from supervisor.auth.pkce import Verifier, base64url
 
 SCOPE: Final = "openid profile email offline_access"
 ORIGINATOR: Final = "codex_cli_rs"
-NOT_COMPLETED: Final = "Login was not completed"
 MISSING_CODE: Final = "Missing authorization code. Sign-in could not be completed."
 NOT_SAVED: Final = "Sign-in completed but credentials could not be saved locally."
 CANCELLED: Final = "Login cancelled"

@@ -55,7 +55,10 @@ class LoginServer:
         async def answer(request: web.BaseRequest) -> web.StreamResponse:
             response = await handle(
                 Request(
-                    request.path, dict(request.query), request.headers.get("Host", ""), request.headers.get("Origin")
+                    request.path,
+                    dict(request.query.items()),
+                    request.headers.get("Host", ""),
+                    request.headers.get("Origin"),
                 )
             )
             headers = {**HEADERS, "Content-Type": response.content_type}

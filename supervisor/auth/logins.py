@@ -5,17 +5,55 @@ import logging
 import uuid
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol, TypeAlias
 
 from protocol.credentials import LoginComplete, LoginStart, LoginStarted
-from supervisor.auth.login_flows import Flow, LoginFailedError, Save
-from supervisor.auth.login_page import NOT_COMPLETED
+from protocol.errors import GreenroomError
+from protocol.secrecy import Secret
+from supervisor.auth.claims import Claims
+from supervisor.auth.issuer import Granted
+from supervisor.auth.record import AuthRecord, Tokens
 
 log = logging.getLogger(__name__)
 
+NOT_COMPLETED: Final = "Login was not completed"
 TIMED_OUT: Final = "Login timed out"
 
-Open = Callable[[], Awaitable[Flow]]
+
+@dataclass(frozen=True, slots=True)
+class LoggedIn:
+    """What a login brought."""
+
+    granted: Granted
+    claims: Claims
+    api_key: Secret | None = None
+
+
+Save: TypeAlias = Callable[[LoggedIn], Awaitable[object]]
+"""Puts the credentials into the store. Raises `OSError`."""
+
+
+class LoginFailedError(GreenroomError):
+    """The login came to nothing. The text says why."""
+
+
+class Flow(Protocol):
+    """One login. Cancel `run` to give it up: nothing is saved afterwards."""
+
+    url: str
+    user_code: str | None
+    patience: float
+    """Seconds that the user has."""
+
+    async def run(self, save: Save) -> None:
+        """Return once the credentials are saved. Raises `LoginFailedError` and `TimeoutError`."""
+
+    async def close(self) -> None:
+        """Let the browser see the end, and free the port."""
+
+
+Open: TypeAlias = Callable[[], Awaitable[Flow]]
+"""Begins a login. Raises `GreenroomError`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,10 +109,11 @@ class Logins:
 
     async def _follow(self, login_id: str, flow: Flow, work: asyncio.Task[None]) -> None:
         await asyncio.wait({work}, timeout=flow.patience)
-        error = _error(work)
-        if not work.done():
+        is_late = not work.done()
+        if is_late:
             work.cancel()
             await asyncio.wait({work})
+        error = TIMED_OUT if is_late and work.cancelled() else _error(work)
         closing = asyncio.get_running_loop().create_task(flow.close(), name="login-page")
         self._closing.add(closing)
         closing.add_done_callback(self._closing.discard)
@@ -91,10 +130,21 @@ class Logins:
             await asyncio.wait(self._closing)
 
 
+def record_of(logged_in: LoggedIn, now: float, found: AuthRecord | None) -> AuthRecord:
+    """Return what is stored of a login; of what is there, only members that we do not know are kept."""
+    granted = logged_in.granted
+    tokens = Tokens(
+        id_token=granted.id_token.reveal(),
+        access_token=granted.access_token.reveal(),
+        refresh_token=granted.refresh_token.reveal(),
+        account_id=logged_in.claims.account_id,
+    )
+    api_key = None if logged_in.api_key is None else logged_in.api_key.reveal()
+    return AuthRecord.of_login(tokens, api_key, now, found)
+
+
 def _error(work: asyncio.Task[None]) -> str | None:
-    """Return what is said of a login that has ended, or whose time has."""
-    if not work.done():
-        return TIMED_OUT
+    """Return what is said of a login that has ended; `None` for a success."""
     if work.cancelled():
         return f"Login server error: {NOT_COMPLETED}"
     failure = work.exception()

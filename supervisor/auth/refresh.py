@@ -11,15 +11,26 @@ from enum import Enum
 from typing import Final
 
 from protocol.secrecy import Secret
-from supervisor.auth.claims import TokenFormatError, read_claims
-from supervisor.auth.credential import Identity, fingerprint
+from supervisor.auth.credential import fingerprint
 from supervisor.auth.custody import Custody
-from supervisor.auth.failures import TEXTS, Class, Failure, Judge, Redeemed, Refused, Unanswered, Unreached, failure
+from supervisor.auth.failures import (
+    REASONS,
+    TEXTS,
+    Class,
+    Failure,
+    Judge,
+    Redeemed,
+    Refused,
+    Unanswered,
+    Unreached,
+    failure,
+)
 from supervisor.auth.issuer import Issuer
 from supervisor.auth.journal import Journal
 from supervisor.auth.locks import REFRESH, REFRESH_PATIENCE, LockTimeoutError, locked
+from supervisor.auth.merge import merged
 from supervisor.auth.pacing import STALE_SPREAD, Backoff, Budget, doubt_wait
-from supervisor.auth.record import AuthRecord, Tokens
+from supervisor.auth.record import AuthRecord
 from supervisor.auth.state import WANTS_REFRESH
 
 log = logging.getLogger(__name__)
@@ -60,6 +71,7 @@ class Refresher:
         self._issuer = issuer
         self._flight: asyncio.Task[Landing] | None = None
         self._refused = False
+        self._is_redeeming = False
         self._journal = Journal()
         self._judge = Judge()
         self._backoff = Backoff()
@@ -91,9 +103,12 @@ class Refresher:
             self.join(Trigger.NEED)
 
     async def settle(self) -> None:
-        """Let a transaction under way finish."""
-        if self._flight is not None:
-            await asyncio.wait({self._flight}, timeout=SHUTDOWN_PATIENCE)
+        """Let a redemption under way finish, and give up whatever else a flight is doing (K11)."""
+        if self._flight is None:
+            return
+        if not self._is_redeeming:
+            self._flight.cancel()
+        await asyncio.wait({self._flight}, timeout=SHUTDOWN_PATIENCE)
 
     async def _fly(self, trigger: Trigger) -> Landing:
         try:
@@ -109,7 +124,7 @@ class Refresher:
             log.exception("a refresh broke off")
             landing = None
         finally:
-            self._refused = False
+            self._refused = self._is_redeeming = False
         if landing is None:
             landing = self._hold(self._backoff.failed(), Landing.FAILED)
         log.info("refresh: %s", landing.value)
@@ -125,6 +140,8 @@ class Refresher:
         token, record = self._standing.credential.refresh_token, self._custody.record
         if not token or record is None or record.tokens is None:
             return Landing.GONE
+        if reason := self._journal.verdict(fingerprint(token)):
+            return self._bury(Failure(reason, TEXTS[reason], fingerprint(token)))
         if self._standing.failure is not None:
             return Landing.DEAD
         if trigger is Trigger.NEED and self._standing.state(now) not in WANTS_REFRESH:
@@ -160,6 +177,7 @@ class Refresher:
 
     async def _redeem(self, lock: int | None, token: Secret, record: AuthRecord) -> Landing | None:
         epoch = self._custody.epoch
+        self._is_redeeming = True
         self._journal.begin(lock, fingerprint(token), self._clock.wall())
         answer = await self._issuer.redeem(token)
         if isinstance(answer, Redeemed):
@@ -192,7 +210,10 @@ class Refresher:
         if verdict is Class.PERMANENT and isinstance(answer, Refused):
             if await self._is_replaced(token):
                 return None
-            return self._bury(failure(answer, mark))
+            verdict_on_it = failure(answer, mark)
+            if answer.code in REASONS:  # a bare 401 may be a bad day of the issuer's: a restart may try again
+                self._journal.condemn(lock, mark, verdict_on_it.reason)
+            return self._bury(verdict_on_it)
         retry_after = answer.retry_after if isinstance(answer, Refused) else None
         return self._hold(self._backoff.failed(retry_after), Landing.FAILED)
 
@@ -211,39 +232,3 @@ class Refresher:
         if landing is Landing.FAILED or self._standing.state(self._clock.wall()) in WANTS_REFRESH:
             self._standing.fail_transiently(self._clock.monotonic() + wait)
         return landing
-
-
-def merged(record: AuthRecord, answer: Redeemed, now: float) -> AuthRecord | None:
-    """Return the record after a redemption (K6, step 7); `None` where the answer is about somebody else."""
-    old = record.tokens
-    if old is None:
-        return None
-    changes: dict[str, str] = {}
-    if answer.access_token:
-        changes["access_token"] = answer.access_token.reveal()
-    if answer.refresh_token:
-        changes["refresh_token"] = answer.refresh_token.reveal()
-    if answer.id_token:
-        try:
-            claims = read_claims(answer.id_token.reveal())
-        except TokenFormatError:
-            log.warning("the issuer sent an id token that cannot be read; the old one is kept")
-        else:
-            theirs = Identity("chatgpt", claims.account_id, claims.user_id, claims.email, claims.subject)
-            if not _is_about(old, theirs):
-                return None
-            changes["id_token"] = answer.id_token.reveal()
-            if claims.account_id:
-                changes["account_id"] = claims.account_id
-    return record.refreshed(old.model_copy(update=changes), now)
-
-
-def _is_about(old: Tokens, theirs: Identity) -> bool:
-    """Return whether an id token may be the successor of ours: it must contradict nothing."""
-    claims = old.claims
-    pairs = (
-        (old.account_id or claims.account_id, theirs.account_id),
-        (claims.user_id, theirs.user_id),
-        (claims.subject, theirs.subject),
-    )
-    return all(mine == other for mine, other in pairs if mine and other)

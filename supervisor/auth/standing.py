@@ -104,7 +104,8 @@ class Standing:
         was_bad, self._bad_store = self._bad_store, False
         before = self._held
         if credential == before.credential:
-            return Change(self.generation, identity_changed=False, mode_changed=True) if was_bad else None
+            mode_changed = credential.mode != "none"
+            return Change(self.generation, identity_changed=False, mode_changed=mode_changed) if was_bad else None
         self._held = Held(before.generation + 1, credential)
         identity_changed = not credential.identity.is_same(before.credential.identity)
         if credential.mode == "none" or not credential.bearer:
@@ -115,13 +116,17 @@ class Standing:
         if forced_at is not None:
             self._forced_at = {self.generation: forced_at}
         return Change(
-            self.generation, identity_changed, mode_changed=was_bad or credential.mode != before.credential.mode
+            self.generation,
+            identity_changed,
+            mode_changed=credential.mode != ("none" if was_bad else before.credential.mode),
         )
 
-    def lose_store(self) -> bool:
-        """Note that the store cannot be read; return whether that is news."""
-        news, self._bad_store = not self._bad_store, True
-        return news
+    def lose_store(self) -> Change | None:
+        """Note that the store cannot be read."""
+        if self._bad_store:
+            return None
+        before, self._bad_store = self.mode, True
+        return Change(self.generation, identity_changed=False, mode_changed=before != "none")
 
     def fail_transiently(self, retry_at: float) -> None:
         """Note that a refresh failed and may be tried again at `retry_at` (monotonic)."""

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import subprocess
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -79,34 +80,41 @@ class TokenCommands:
 
 async def _run(command: TokenCommand, home: str, environment: Mapping[str, str]) -> Secret:
     """Run a program and return what it prints. Raises `CommandFailedError`."""
-    cwd = command.cwd or home
+    process = _start(command, command.cwd or home, environment)
     try:
-        process = await asyncio.create_subprocess_exec(
-            _program(command.command, cwd),
-            *command.args,
-            cwd=cwd,
-            env=environment,
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-            start_new_session=True,
-        )
-    except OSError as error:
-        raise CommandFailedError(f"failed to start: {error.strerror}") from None
-    try:
-        async with asyncio.timeout(command.timeout_ms / 1000):
-            output, complaint = await process.communicate()
-    except TimeoutError:
+        output, complaint = await asyncio.to_thread(process.communicate, timeout=command.timeout_ms / 1000)
+    except subprocess.TimeoutExpired:
         raise CommandFailedError(f"timed out after {command.timeout_ms} ms") from None
     finally:
-        if process.returncode is None:
-            with suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            await process.wait()
+        _end(process)
     if process.returncode != 0:
         text = redact(complaint.decode(errors="replace").strip())[:LONGEST_COMPLAINT]
         raise CommandFailedError(f"exited with status {process.returncode}: {text}")
     return _token(output)
+
+
+def _start(command: TokenCommand, cwd: str, environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
+    """Start a program in a group of its own. asyncio's own way cannot be cancelled while it starts (it hangs)."""
+    try:
+        return subprocess.Popen(
+            [_program(command.command, cwd), *command.args],
+            cwd=cwd,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+        )
+    except OSError as error:
+        raise CommandFailedError(f"failed to start: {error.strerror}") from None
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """End a program that still runs, with what it has started."""
+    if process.poll() is None:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
 
 
 def _token(output: bytes) -> Secret:

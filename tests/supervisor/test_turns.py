@@ -6,7 +6,7 @@ import re
 import pytest
 
 from supervisor.demo.script import Call, Command, Quote, Reasoning, Text, rule
-from tests.support.client import Message, RequestId, deltas, kinds, text, thread_id
+from tests.support.client import Message, RequestId, deltas, kind, kinds, text, thread_id
 from tests.support.home import records, stored_events
 from tests.support.model import Gate, inputs, said
 from tests.support.stage import Stage
@@ -37,7 +37,7 @@ AGAIN = rule("and now", [Text("Still here.")])
 
 
 def assert_in_order(events: list[Message]) -> None:
-    assert TURN.fullmatch("".join(f"{kind} " for kind in kinds(events))), kinds(events)
+    assert TURN.fullmatch("".join(f"{name} " for name in kinds(events))), kinds(events)
 
 
 def test_a_turn_is_told_whole_and_in_order(stage: Stage, engine: str) -> None:
@@ -113,14 +113,14 @@ def test_the_session_file_is_complete_when_the_call_is_answered(stage: Stage, en
     thread = thread_id(client.result(call))
     path = stage.home.session(thread)
     written = list(records(path))
-    kind, meta = written[0]
-    assert kind == "session_meta"
+    line, meta = written[0]
+    assert line == "session_meta"
     assert (meta["id"], meta["cwd"]) == (thread, stage.cwd)
     stored = stored_events(path)
     assert stored[0] == "task_started"
     assert stored[-1] == "task_complete"
     assert "user_message" in stored
-    items = [payload["type"] for kind, payload in written if kind == "response_item"]
+    items = [payload["type"] for line, payload in written if line == "response_item"]
     assert items.count("function_call") == items.count("function_call_output") == 2
     assert path.read_bytes().endswith(b"\n")
     assert os.stat(path).st_mode & 0o077 == 0, "a session is its user's alone"
@@ -150,6 +150,20 @@ def test_a_later_run_works_where_the_former_did(stage: Stage) -> None:
     former.leave()
     client = stage.serve("fork").client
     assert text(client.result(client.reply(thread, "where"))) == stage.cwd
+
+
+def test_a_conversation_that_another_server_holds_is_refused_until_that_one_leaves(stage: Stage, engine: str) -> None:
+    stage.play(AGAIN)
+    holder = stage.serve(engine)
+    thread = thread_id(holder.client.result(holder.client.codex("and now?")))
+    other = stage.serve(engine).client
+    refused = other.result(other.reply(thread, "and now?"))
+    assert kind(refused) == "session_busy"
+    assert "is being written by" in text(refused)
+    assert text(holder.client.result(holder.client.reply(thread, "and now?"))) == "Still here."
+    assert holder.leave() == 0
+    assert text(other.result(other.reply(thread, "and now?"))) == "Still here."
+    assert stored_events(stage.home.session(thread)).count("task_complete") == 3
 
 
 def test_two_calls_at_once_do_not_mix(stage: Stage, engine: str) -> None:

@@ -19,7 +19,12 @@ from workers.tokens import TokenCount
 from workers.turn import TurnLoop
 
 AGAIN = Retry(after_seconds=0.0, text="stream error: x; retrying 1/5 in 0ms…", announce=True)
-REASONING = {"type": "reasoning", "id": "rs_1", "encrypted_content": "g", "summary": [{"type": "summary_text", "text": "Why."}]}
+REASONING = {
+    "type": "reasoning",
+    "id": "rs_1",
+    "encrypted_content": "g",
+    "summary": [{"type": "summary_text", "text": "Why."}],
+}
 RAW = {**REASONING, "content": [{"type": "reasoning_text", "text": "Because."}]}
 
 
@@ -37,7 +42,7 @@ class Stage:
         self.gate.set()
         self.loop = TurnLoop(
             self.model,
-            RequestEncoder(_request()),
+            self._encoder,
             self.history,
             self.record,
             self.mailbox,  # type: ignore[arg-type]
@@ -45,6 +50,9 @@ class Stage:
             TokenCount(1000),
             show_raw_reasoning,
         )
+
+    async def _encoder(self) -> RequestEncoder:
+        return RequestEncoder(_request())
 
     async def _call(self, call: JsonObject) -> str:
         self.calls.append(call)

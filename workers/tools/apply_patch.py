@@ -1,7 +1,6 @@
 """The tool `apply_patch`: fits a patch to the files, has it approved where need be, applies all of it or nothing."""
 
 import asyncio
-import os
 
 import msgspec
 

@@ -66,9 +66,7 @@ class Gate:
         )
         return await self._settle(decide(situation, justification), lambda ask: self._ask_command(facts, argv, ask))
 
-    async def admit_retry(
-        self, facts: Mapping[str, object], argv: Sequence[str], failure: Failure, told: str
-    ) -> bool:
+    async def admit_retry(self, facts: Mapping[str, object], argv: Sequence[str], failure: Failure, told: str) -> bool:
         """Tell whether a command that failed in the sandbox is to run again without it. `told` is how it failed."""
         ask = decide_retry(self._policy, failure)
         if ask is None:

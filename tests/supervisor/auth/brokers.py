@@ -15,10 +15,10 @@ import zmq
 from protocol.birth import BrokerBirth, KeyPair, WorkerBirth
 from protocol.ids import WorkerId
 from supervisor.auth import broker
-from supervisor.auth.link import BrokerLink
+from supervisor.auth.link import BrokerLink, OnBroadcast
 
-_FORKSERVER = multiprocessing.get_context("forkserver")
-_FORKSERVER.set_forkserver_preload([__name__])
+FORKSERVER = multiprocessing.get_context("forkserver")
+FORKSERVER.set_forkserver_preload([__name__])
 
 
 def key_pair() -> KeyPair:
@@ -27,8 +27,9 @@ def key_pair() -> KeyPair:
     return KeyPair(public=public.decode(), secret=secret.decode())
 
 
-def _live(birth: BrokerBirth, environment: Mapping[str, str], lifeline: Connection) -> None:
+def _live(birth: BrokerBirth, environment: Mapping[str, str], lifeline: Connection, log: str) -> None:
     os.environ.update(environment)
+    os.dup2(os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), 2)
     broker.main(birth, lifeline.fileno())
 
 
@@ -47,6 +48,15 @@ class House:
     lifeline: Connection | None = None
 
     @property
+    def log_path(self) -> str:
+        return os.path.join(self.directory, "log")
+
+    def log(self) -> str:
+        """Return what all brokers of this house have logged."""
+        with open(self.log_path) as file:
+            return file.read()
+
+    @property
     def address(self) -> str:
         return f"ipc://{self.directory}/broker"
 
@@ -54,9 +64,9 @@ class House:
     def broadcast_address(self) -> str:
         return f"ipc://{self.directory}/changes"
 
-    def start(self, environment: Mapping[str, str] | None = None) -> None:
-        """Start a broker. It need not be ready: whoever connects waits."""
-        birth = BrokerBirth(
+    def birth(self) -> BrokerBirth:
+        """Return what the next broker is told."""
+        return BrokerBirth(
             id=WorkerId("broker"),
             keys=self.broker_keys,
             supervisor_pid=os.getpid(),
@@ -69,8 +79,13 @@ class House:
             secrets=self.secrets,
             **self.birth_fields,  # type: ignore[arg-type]
         )
-        reader, self.lifeline = _FORKSERVER.Pipe(duplex=False)
-        self.process = _FORKSERVER.Process(target=_live, args=(birth, dict(environment or {}), reader))
+
+    def start(self, environment: Mapping[str, str] | None = None) -> None:
+        """Start a broker. It need not be ready: whoever connects waits."""
+        reader, self.lifeline = FORKSERVER.Pipe(duplex=False)
+        self.process = FORKSERVER.Process(
+            target=_live, args=(self.birth(), dict(environment or {}), reader, self.log_path)
+        )
         self.process.start()
         reader.close()
 
@@ -82,6 +97,18 @@ class House:
             os.kill(self.process.pid, signal.SIGKILL)
         self.process.join()
 
+    def join(self) -> int | None:
+        """Wait until the broker is gone and return its exit status."""
+        assert self.process is not None
+        self.process.join()
+        return self.process.exitcode
+
+    def is_gone(self, seconds: float) -> bool:
+        """Return whether the broker ends within some seconds."""
+        assert self.process is not None
+        self.process.join(seconds)
+        return self.process.exitcode is not None
+
     def stop(self) -> int | None:
         """Let go of the broker's lifeline and return its exit status."""
         if self.lifeline is not None:
@@ -90,7 +117,12 @@ class House:
             self.process.join()
         return None if self.process is None else self.process.exitcode
 
-    def worker(self, name: str) -> WorkerBirth:
+    def terminate(self) -> None:
+        """Ask the broker to leave."""
+        assert self.process is not None
+        self.process.terminate()
+
+    def worker(self, name: str, *, listens: bool = False) -> WorkerBirth:
         """Return the birth of a worker; it is admitted by the next broker that starts, or by `attach`."""
         keys = key_pair()
         self.admitted[WorkerId(name)] = keys.public
@@ -103,11 +135,12 @@ class House:
             mailbox_key="",
             broker_address=self.address,
             broker_key=self.broker_keys.public,
+            broadcast_address=self.broadcast_address if listens else "",
         )
 
-    def link(self, context: "zmq.Context[zmq.Socket[bytes]]") -> BrokerLink:
+    def link(self, context: "zmq.Context[zmq.Socket[bytes]]", on_broadcast: OnBroadcast | None = None) -> BrokerLink:
         """Return the supervisor's link. Needs a running loop."""
-        return BrokerLink(context, self.keys, self.address, self.broker_keys.public)
+        return BrokerLink(context, self.keys, self.address, self.broker_keys.public, on_broadcast)
 
 
 @contextlib.contextmanager

@@ -1,0 +1,140 @@
+"""The supervisor's line outlives its brokers (K16, K27)."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from protocol.credentials import AuthChanged, LoginComplete
+from protocol.ids import WorkerId
+from supervisor.auth import link as module
+from supervisor.auth.link import BrokerError
+from tests.supervisor.auth.homes import EXPIRED, write
+from tests.supervisor.auth.issuer import Deed
+from tests.supervisor.auth.stages import Stage, play
+from tests.supervisor.auth.test_logins import free_port
+
+
+def test_a_question_survives_the_broker(tmp_path: Any) -> None:
+    """K27: what may be asked twice is asked again, and workers that were attached are known to the next broker."""
+
+    async def scene(stage: Stage) -> None:
+        await stage.link.status()
+        stage.house.kill()
+        asked = asyncio.create_task(stage.link.status(include_token=True))
+        birth = stage.house.worker("w")
+        attached = asyncio.create_task(stage.link.attach({birth.id: birth.keys.public}))
+        stage.link.detach([WorkerId("somebody")])
+        await asyncio.sleep(0)
+        stage.restart()
+        assert (await asked).token
+        await attached
+
+    play(tmp_path, scene)
+
+
+def test_a_question_under_way_survives_the_broker(tmp_path: Any) -> None:
+    async def scene(stage: Stage) -> None:
+        asked = asyncio.create_task(stage.link.status(refresh=True, include_token=True))
+        await stage.issuer.arrived(1)
+        stage.house.kill()
+        stage.restart()
+        assert (await asked).state == "WAITING", "the next broker knows that the token may be spent"
+        assert stage.issuer.reuses == []
+
+    play(tmp_path, scene, EXPIRED, [Deed(gate=asyncio.Event(), consumes=False)])
+
+
+def test_logins_and_logouts_fail_with_the_broker(tmp_path: Any) -> None:
+    """K27: they are not repeated, because the dead broker may have carried them out."""
+
+    async def scene(stage: Stage) -> None:
+        started = await stage.link.login_start()
+        await stage.link.status()
+        stage.house.kill()
+        asked = asyncio.create_task(stage.link.logout())
+        await asyncio.sleep(0)
+        stage.link.broker_died()
+        with pytest.raises(BrokerError, match="auth broker terminated"):
+            await asked
+        with pytest.raises(BrokerError, match="auth broker unavailable"):
+            await stage.link.login_start()
+        ended = await stage.heard.get()
+        assert ended == LoginComplete(
+            login_id=started.login_id,
+            success=False,
+            error="Login server error: auth broker terminated",
+            mode="chatgpt",
+        )
+        stage.restart()
+        assert (await stage.link.logout()).removed
+        assert stage.heard.empty()
+
+    play(tmp_path, scene, birth_fields={"login_ports": (free_port(),)})
+
+
+def test_a_status_never_fails(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """K27: without a broker it is the mode that was known last, without a token."""
+    monkeypatch.setattr(module, "STATUS_PATIENCE", 0.1)
+
+    async def scene(stage: Stage) -> None:
+        assert (await stage.link.status(include_token=True)).token
+        stage.house.kill()
+        stage.link.broker_died()
+        known = await stage.link.status(include_token=True)
+        assert (known.mode, known.token) == ("chatgpt", None)
+        stage.link.broker_given_up()
+        assert (await stage.link.status()).mode == "chatgpt"
+        with pytest.raises(BrokerError, match="auth broker unavailable"):
+            await stage.link.attach({})
+
+    play(tmp_path, scene)
+
+
+def test_broadcasts_follow_the_link_to_the_next_broker(tmp_path: Any) -> None:
+    async def scene(stage: Stage) -> None:
+        await stage.link.status()
+        stage.house.kill()
+        stage.restart()
+        await stage.link.status()
+        write(stage.home, {"OPENAI_API_KEY": "sk-1"})
+        await stage.link.reload()
+        told = await stage.heard.get()
+        assert isinstance(told, AuthChanged)
+        assert told.mode == "apikey"
+
+    play(tmp_path, scene)
+
+
+def test_a_change_before_the_first_word_is_told_later(tmp_path: Any) -> None:
+    """What happened before the supervisor said anything is not lost."""
+
+    async def scene(stage: Stage) -> None:
+        birth = stage.house.worker("w")
+        stage.house.kill()
+        stage.house.start()
+        from workers.credentials import CredentialsChannel
+
+        channel = CredentialsChannel(stage.context, birth)
+        stage.channels.append(channel)
+        await channel.start()
+        write(stage.home, {"OPENAI_API_KEY": "sk-1"})
+        await channel.get_auth()
+        await stage.link.status()
+        told = await stage.heard.get()
+        assert isinstance(told, AuthChanged)
+
+    play(tmp_path, scene)
+
+
+def test_nothing_is_left_open_when_it_closes(tmp_path: Any) -> None:
+    async def scene(stage: Stage) -> None:
+        await stage.link.status()
+        stage.house.kill()
+        asked = asyncio.create_task(stage.link.reload())
+        await asyncio.sleep(0)
+        stage.link.close()
+        with pytest.raises(asyncio.CancelledError):
+            await asked
+
+    play(tmp_path, scene)

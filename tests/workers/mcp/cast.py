@@ -1,0 +1,117 @@
+"""Servers as tests configure them, and the conversation that they belong to."""
+
+import asyncio
+import os
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+
+from config.servers import McpServer
+from tests.support.processes import ends, tree
+from workers.mcp.elicitation import Elicit, decline
+from workers.mcp.result import Output
+from workers.mcp.servers import McpServers, Setting
+from workers.model.items import JsonObject
+
+HERE = Path(__file__).parent
+T = TypeVar("T")
+
+
+def official(**more: object) -> McpServer:
+    """Return the server of the official SDK."""
+    return McpServer.model_validate({"command": sys.executable, "args": ["-I", str(HERE / "official.py")], **more})
+
+
+def faulty(mode: str, **more: object) -> McpServer:
+    """Return a server that misbehaves."""
+    args = ["-I", "-S", str(HERE / "faulty.py"), mode]
+    return McpServer.model_validate({"command": sys.executable, "args": args, **more})
+
+
+class Events(list[JsonObject]):
+    """What the client was told."""
+
+    def of(self, kind: str) -> list[JsonObject]:
+        """Return the events of a type."""
+        return [event for event in self if event["type"] == kind]
+
+    @property
+    def failures(self) -> dict[str, str]:
+        """Why each server failed that did."""
+        (complete,) = self.of("mcp_startup_complete")
+        failed = msgspec.convert(complete["failed"], list[dict[str, str]])
+        return {entry["server"]: entry["error"] for entry in failed}
+
+
+class Hosted:
+    """The servers of one conversation, and what came of them."""
+
+    def __init__(self, servers: McpServers, events: Events) -> None:
+        self.servers = servers
+        self.events = events
+
+    @property
+    def names(self) -> list[str]:
+        """The tools that are offered, in order."""
+        return [str(definition["name"]) for definition in self.servers.definitions()]
+
+    async def call(self, name: str, arguments: str = "") -> Output:
+        """Call a tool."""
+        return await self.servers.call(name, "call_1", arguments, self.events.append)
+
+    async def answer(self, name: str, arguments: str = "") -> str:
+        """Call a tool of the official server that answers with a text, and return that."""
+        structured = (await self.call(name, arguments)).text.partition("Output:\n")[2]
+        return msgspec.json.decode(structured, type=dict[str, str])["result"]
+
+
+@asynccontextmanager
+async def hosted(
+    servers: Mapping[str, McpServer],
+    *,
+    variables: Mapping[str, str] | None = None,
+    environment: Mapping[str, str] | None = None,
+    elicit: Elicit = decline,
+    patience: float = 50.0,
+) -> AsyncIterator[Hosted]:
+    """Host servers, and see to it that none of their processes is left in the end."""
+
+    async def lookup(names: tuple[str, ...]) -> Mapping[str, str]:
+        return {name: value for name, value in (variables or {}).items() if name in names}
+
+    events = Events()
+    setting = Setting(
+        variables=lookup,
+        environment=os.environ if environment is None else environment,
+        cwd=str(HERE),
+        emit=events.append,
+        elicit=elicit,
+        patience=patience,
+    )
+    hosts = McpServers(servers, setting)
+    before = children()
+    try:
+        yield Hosted(hosts, events)
+    finally:
+        started = children() - before
+        await hosts.close()
+        assert [pid for pid in started if not ends(pid, 0)] == []
+
+
+def children() -> set[int]:
+    """Return every process below this one."""
+    return {process.pid for process in tree(os.getpid())[1:]}
+
+
+def running(test: Callable[[], Awaitable[T]]) -> T:
+    """Run a test that must not take long."""
+
+    async def limited() -> T:
+        async with asyncio.timeout(45):
+            return await test()
+
+    return asyncio.run(limited())

@@ -1,0 +1,226 @@
+"""The actor takes operations in their order, runs one turn at a time, and says how each ended."""
+
+import asyncio
+import json
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, Literal
+
+import pytest
+
+from protocol.ids import ConversationId, Incarnation, TurnId
+from protocol.mailbox import Close, Heartbeat, Interrupt, Open, Opened, OpenFailed, Ready, StartTurn, TurnEnded
+from supervisor.demo.script import Command, Stall, Text, rule, script
+from supervisor.demo.scripted_model import ScriptedModel
+from tests.support.home import Home, stored_events
+from tests.support.loop import on_loop
+from tests.support.post import WORKER, Post
+from workers import actor as actor_module
+from workers.actor import Actor
+
+THREAD = ConversationId("0199f3a0-0000-7000-8000-000000000001")
+FIRST = Incarnation(1)
+RULES = (
+    rule("hello", [Text("Good day.")]),
+    rule("stall", [Text("hm"), Stall()]),
+    rule("sleep", [Command(("sleep", "600"))]),
+)
+
+
+class Life:
+    """An actor that lives in this process, and the supervisor's end of its mailbox."""
+
+    def __init__(self, home: Home, lifeline: int) -> None:
+        self.home = home
+        self.post = Post(home=str(home.path))
+        self.task = asyncio.create_task(Actor(self.post.birth, lifeline).live())
+
+    def open(self, resume: Literal["no", "if-saved", "must"] = "no", **call: Any) -> None:
+        operation = Open(conversation_id=THREAD, incarnation=FIRST, resume=resume, user_agent="promises/1")
+        self.post.send(operation, json.dumps({"cli": [], "call": call}).encode())
+
+    def start(self, turn: str, prompt: str) -> None:
+        operation = StartTurn(conversation_id=THREAD, incarnation=FIRST, turn_id=TurnId(turn))
+        self.post.send(operation, json.dumps([{"type": "text", "text": prompt}]).encode())
+
+    def interrupt(self, turn: str) -> None:
+        self.post.send(Interrupt(conversation_id=THREAD, incarnation=FIRST, turn_id=TurnId(turn)))
+
+    async def ended(self, turn: str) -> tuple[TurnEnded, bytes]:
+        await self.post.until(lambda: any(notice.turn_id == turn for notice, _ in self.post.of(TurnEnded)))
+        (found,) = [one for one in self.post.of(TurnEnded) if one[0].turn_id == turn]
+        return found
+
+    async def saw(self, turn: str, kind: str) -> None:
+        await self.post.until(lambda: kind in self.kinds(turn))
+
+    def kinds(self, turn: str) -> list[str]:
+        return [json.loads(event)["type"] for event in self.post.events(turn)]
+
+
+@asynccontextmanager
+async def life() -> AsyncIterator[Life]:
+    reader, writer = os.pipe()
+    with TemporaryDirectory() as path:
+        async with ScriptedModel(script(*RULES)) as model:
+            home = Home(Path(path))
+            home.configure(model.base_url)
+            lived = Life(home, reader)
+            try:
+                await lived.post.notice(Ready)
+                yield lived
+                if not lived.task.done():
+                    lived.post.send(Close())
+                await lived.task
+            finally:
+                asyncio.get_running_loop().remove_reader(reader)
+                lived.post.close()
+                os.close(reader)
+                os.close(writer)
+
+
+@on_loop
+async def test_a_worker_that_is_up_says_who_it_is() -> None:
+    async with life() as lived:
+        ready, _ = await lived.post.notice(Ready)
+        assert ready == Ready(worker_id=WORKER, pid=os.getpid())
+
+
+@on_loop
+async def test_a_turn_ends_after_its_last_event_with_its_answer() -> None:
+    async with life() as lived:
+        lived.open()
+        lived.start("t-1", "hello")
+        notice, payload = await lived.ended("t-1")
+        assert (notice.outcome, payload) == ("completed", b'"Good day."')
+        assert notice.incarnation == FIRST
+        kinds = [type(notice).__name__ for notice, _ in lived.post.notices]
+        assert kinds[-1] == "TurnEnded"
+        assert kinds.index("Opened") < kinds.index("TurnEnded")
+        assert lived.kinds("") == ["session_configured"]
+        assert lived.kinds("t-1")[0] == "task_started"
+        assert lived.kinds("t-1")[-1] == "task_complete"
+
+
+@on_loop
+async def test_turns_run_one_after_the_other_also_where_they_come_together() -> None:
+    async with life() as lived:
+        lived.open()
+        for turn in ("t-1", "t-2", "t-3"):
+            lived.start(turn, "hello")
+        await lived.ended("t-3")
+        assert [notice.turn_id for notice, _ in lived.post.of(TurnEnded)] == ["t-1", "t-2", "t-3"]
+        for turn in ("t-1", "t-2", "t-3"):
+            assert lived.kinds(turn).count("task_complete") == 1
+
+
+@on_loop
+async def test_a_turn_that_is_interrupted_ends_as_aborted() -> None:
+    async with life() as lived:
+        lived.open()
+        lived.start("t-1", "stall")
+        await lived.saw("t-1", "agent_message_delta")
+        lived.interrupt("another")
+        lived.interrupt("t-1")
+        notice, _ = await lived.ended("t-1")
+        assert (notice.outcome, notice.message) == ("aborted", "interrupted")
+        assert lived.kinds("t-1")[-1] == "turn_aborted"
+        lived.start("t-2", "hello")
+        assert (await lived.ended("t-2"))[1] == b'"Good day."'
+
+
+@on_loop
+async def test_an_interruption_of_another_turn_is_ignored() -> None:
+    async with life() as lived:
+        lived.open()
+        lived.interrupt("t-0")
+        lived.start("t-1", "hello")
+        lived.interrupt("t-0")
+        assert (await lived.ended("t-1"))[0].outcome == "completed"
+
+
+@on_loop
+async def test_a_conversation_that_cannot_be_opened_is_told_why_and_the_worker_leaves() -> None:
+    async with life() as lived:
+        lived.home.config.write_text("model = 5")
+        lived.open()
+        lived.start("t-1", "hello")
+        notice, _ = await lived.post.notice(OpenFailed)
+        assert notice.error_kind == "config"
+        assert "in `model`" in notice.message
+        await lived.task
+        assert lived.post.of(Opened) == []
+
+
+@on_loop
+async def test_an_unknown_conversation_is_told_as_such() -> None:
+    async with life() as lived:
+        lived.open(resume="must")
+        notice, _ = await lived.post.notice(OpenFailed)
+        assert notice.error_kind == "session_unknown"
+        await lived.task
+
+
+@pytest.mark.parametrize("prompt", ["stall", "sleep"])
+def test_a_worker_that_has_to_leave_ends_its_turn_saves_and_says_so(prompt: str) -> None:
+    @on_loop
+    async def scene() -> None:
+        async with life() as lived:
+            lived.open()
+            lived.start("t-1", prompt)
+            await lived.saw("t-1", "agent_message_delta" if prompt == "stall" else "exec_command_begin")
+            lived.post.send(Close())
+            await lived.task
+            notice, _ = await lived.ended("t-1")
+            assert notice.outcome == "aborted"
+            (path,) = lived.home.sessions()
+            assert stored_events(path)[-1] == "turn_aborted"
+
+    scene()
+
+
+@on_loop
+async def test_a_worker_without_a_conversation_leaves_at_once() -> None:
+    async with life() as lived:
+        lived.post.send(Close())
+        async with asyncio.timeout(2):
+            await lived.task
+
+
+@on_loop
+async def test_a_turn_before_its_conversation_is_dropped() -> None:
+    async with life() as lived:
+        lived.start("t-0", "hello")
+        lived.open()
+        lived.start("t-1", "hello")
+        await lived.ended("t-1")
+        assert [notice.turn_id for notice, _ in lived.post.of(TurnEnded)] == ["t-1"]
+
+
+@on_loop
+async def test_a_turn_that_runs_gives_signs_of_life_and_an_idle_worker_none() -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(actor_module, "HEARTBEAT", 0.01)
+        async with life() as lived:
+            lived.open()
+            lived.start("t-1", "stall")
+            beat, _ = await lived.post.notice(Heartbeat)
+            assert beat.turn_id == "t-1"
+            assert beat.doing
+            lived.interrupt("t-1")
+            await lived.ended("t-1")
+            count = len(lived.post.of(Heartbeat))
+            await asyncio.sleep(0.05)
+            assert len(lived.post.of(Heartbeat)) == count
+
+
+@on_loop
+async def test_a_signal_to_leave_is_a_close() -> None:
+    async with life() as lived:
+        lived.open()
+        await lived.post.notice(Opened)
+        os.kill(os.getpid(), 15)
+        await lived.task

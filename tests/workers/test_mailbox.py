@@ -1,0 +1,219 @@
+"""The worker's mailbox keeps the order, batches what is ready, and lets producers feel that nobody takes."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+import zmq
+
+from protocol.ids import ConversationId, Incarnation, TurnId
+from protocol.mailbox import Close, Events, Interrupt, Opened, Ready, ReceivedOperation, TurnEnded
+from tests.support.loop import on_loop, until
+from tests.support.post import WORKER, Post
+from workers.mailbox import BATCH, HIGH_WATER, Mailbox
+
+CONVERSATION = ConversationId("c-1")
+FIRST = Incarnation(1)
+TURN = TurnId("t-1")
+
+
+class Connection:
+    """A mailbox and the supervisor's end of it."""
+
+    def __init__(self, receive_queue: int) -> None:
+        self.post = Post(receive_queue=receive_queue)
+        self.operations: list[ReceivedOperation] = []
+        self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+        self.mailbox = Mailbox(self._context, self.post.birth, self.operations.append)
+
+    async def greet(self) -> None:
+        """Let both ends find each other."""
+        self.mailbox.notify(Ready(worker_id=WORKER, pid=1))
+        await self.post.notice(Ready)
+        self.mailbox.address(CONVERSATION, FIRST, TURN)
+
+    def close(self) -> None:
+        self.mailbox.close(0)
+        self._context.destroy(linger=0)
+        self.post.close()
+
+
+@asynccontextmanager
+async def connection(receive_queue: int = 1000) -> AsyncIterator[Connection]:
+    opened = Connection(receive_queue)
+    try:
+        await opened.greet()
+        yield opened
+    finally:
+        opened.close()
+
+
+def ended(turn_id: TurnId = TURN) -> TurnEnded:
+    return TurnEnded(conversation_id=CONVERSATION, incarnation=FIRST, turn_id=turn_id, outcome="completed")
+
+
+@on_loop
+async def test_what_one_pass_emits_leaves_as_one_message() -> None:
+    async with connection() as ends:
+        for number in range(20):
+            ends.mailbox.emit(b'{"n":%d}' % number)
+        await ends.post.notice(Events)
+        ((notice, payload),) = ends.post.of(Events)
+        assert payload == b"\n".join(b'{"n":%d}' % number for number in range(20))
+        assert notice == Events(conversation_id=CONVERSATION, incarnation=FIRST, turn_id=TURN)
+
+
+@on_loop
+async def test_a_large_batch_does_not_wait_for_the_end_of_the_pass() -> None:
+    async with connection() as ends:
+        event = b"x" * 1_000
+        for _ in range(3 * BATCH // len(event)):
+            ends.mailbox.emit(event)
+        await ends.post.until(lambda: len(ends.post.events()) == 3 * BATCH // len(event))
+        sizes = [len(payload) for _, payload in ends.post.of(Events)]
+        assert len(sizes) >= 3
+        assert max(sizes) <= BATCH + len(event)
+
+
+@on_loop
+async def test_a_notice_comes_after_the_events_before_it() -> None:
+    async with connection() as ends:
+        ends.mailbox.emit(b"1")
+        ends.mailbox.emit(b"2")
+        ends.mailbox.notify(ended(), b'"last"')
+        ends.mailbox.emit(b"3")
+        await ends.post.until(lambda: len(ends.post.events()) == 3)
+        kinds = [(type(notice), payload) for notice, payload in ends.post.notices[1:]]
+        assert kinds == [(Events, b"1\n2"), (TurnEnded, b'"last"'), (Events, b"3")]
+
+
+@on_loop
+async def test_events_keep_the_address_under_which_they_were_emitted() -> None:
+    async with connection() as ends:
+        ends.mailbox.emit(b"old")
+        ends.mailbox.address(CONVERSATION, Incarnation(2), TurnId("t-2"))
+        ends.mailbox.emit(b"new")
+        await ends.post.until(lambda: len(ends.post.events()) == 2)
+        assert ends.post.events("t-1") == [b"old"]
+        assert ends.post.events("t-2") == [b"new"]
+        assert [notice.incarnation for notice, _ in ends.post.of(Events)] == [1, 2]
+
+
+@on_loop
+async def test_thousands_of_events_arrive_complete_and_in_order() -> None:
+    async with connection() as ends:
+        expected = [b'{"n":%d}' % number for number in range(20_000)]
+        for index, event in enumerate(expected):
+            ends.mailbox.emit(event)
+            if index % 100 == 0:
+                await asyncio.sleep(0)
+            if ends.mailbox.pressed:
+                await ends.mailbox.drain()
+        await ends.post.until(lambda: len(ends.post.events()) == len(expected))
+        assert ends.post.events() == expected
+
+
+@on_loop
+async def test_a_supervisor_that_takes_nothing_is_felt_and_nothing_is_lost() -> None:
+    async with connection(receive_queue=2) as ends:
+        ends.post.port.pause()
+        event, count = b"x" * 50_000, 0
+        while ends.mailbox.statistics().waiting_bytes < 2 * HIGH_WATER:
+            ends.mailbox.emit(event)
+            count += 1
+            await asyncio.sleep(0.001)  # for the kernel to take what it will take
+        assert ends.mailbox.pressed
+        draining = asyncio.create_task(ends.mailbox.drain())
+        await asyncio.sleep(0.02)
+        assert not draining.done()
+        assert ends.mailbox.statistics().waiting_bytes >= HIGH_WATER
+        assert ends.mailbox.statistics().waiting_messages > 0
+        ends.post.port.resume()
+        await draining
+        await ends.post.until(lambda: len(ends.post.events()) == count)
+        await until(lambda: ends.mailbox.statistics().waiting_bytes == 0)
+        assert not ends.mailbox.pressed
+
+
+@on_loop
+async def test_notices_that_wait_keep_their_place_among_the_events() -> None:
+    async with connection(receive_queue=2) as ends:
+        ends.post.port.pause()
+        expected = []
+        for number in range(60):
+            ends.mailbox.emit(b"%d" % number + b"x" * 50_000)
+            ends.mailbox.notify(ended(TurnId(str(number))))
+            expected += [b"%d" % number, str(number)]
+        ends.post.port.resume()
+        await ends.post.until(lambda: len(ends.post.of(TurnEnded)) == 60)
+        told = [
+            notice.turn_id if isinstance(notice, TurnEnded) else payload.rstrip(b"x")
+            for notice, payload in ends.post.notices[1:]
+        ]
+        assert told == expected
+
+
+@on_loop
+async def test_little_is_no_pressure_and_draining_returns_at_once() -> None:
+    async with connection() as ends:
+        ends.mailbox.emit(b"x")
+        assert not ends.mailbox.pressed
+        await ends.mailbox.drain()
+
+
+@on_loop
+async def test_the_last_words_are_handed_over_before_the_end() -> None:
+    async with connection(receive_queue=2) as ends:
+        ends.post.port.pause()
+        for _ in range(30):
+            ends.mailbox.emit(b"x" * 60_000)
+        ends.mailbox.notify(ended())
+        sending = asyncio.create_task(ends.mailbox.sent())
+        await asyncio.sleep(0.01)
+        assert not sending.done()
+        ends.post.port.resume()
+        await sending
+        ends.mailbox.close(1000)
+        await ends.post.notice(TurnEnded)
+
+
+@on_loop
+async def test_operations_arrive_in_order_with_their_payload() -> None:
+    async with connection() as ends:
+        for number in range(50):
+            operation = Interrupt(conversation_id=CONVERSATION, incarnation=FIRST, turn_id=TurnId(str(number)))
+            ends.post.send(operation, b"%d" % number)
+        ends.post.send(Close())
+        await until(lambda: len(ends.operations) == 51)
+        assert [payload for _, payload in ends.operations[:50]] == [b"%d" % number for number in range(50)]
+        assert ends.operations[-1].operation == Close()
+
+
+@on_loop
+async def test_what_is_no_operation_is_dropped_and_the_next_one_is_taken(caplog: pytest.LogCaptureFixture) -> None:
+    async with connection() as ends:
+        for frames in ([b"nonsense"], [b"close", b"\xc1", b""], [b"close", b"", b"", b""], [b"", b"", b""]):
+            ends.post.port.send([WORKER.encode(), *frames])
+        ends.post.send(Close())
+        await until(lambda: ends.operations)
+        assert [received.operation for received in ends.operations] == [Close()]
+        assert caplog.text.count("the supervisor sent no operation") == 4
+
+
+@on_loop
+async def test_a_supervisor_that_comes_late_gets_what_waited_for_it() -> None:
+    post = Post()
+    context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+    address = post.birth.mailbox_address.replace("mailbox", "late")
+    mailbox = Mailbox(context, post.birth.model_copy(update={"mailbox_address": address}), lambda _: None)
+    mailbox.address(CONVERSATION, FIRST, TURN)
+    mailbox.notify(Opened(conversation_id=CONVERSATION, incarnation=FIRST, model="m", session_path="p"))
+    mailbox.emit(b"early")
+    await asyncio.sleep(0.02)
+    post.port._socket.bind(address)
+    await post.until(lambda: post.events() == [b"early"])
+    assert isinstance(post.notices[0].notice, Opened)
+    mailbox.close(0)
+    context.destroy(linger=0)
+    post.close()

@@ -1,0 +1,68 @@
+"""One call of a remote tool: its arguments, its events, and what the model is told (spec/agent-core 10.3)."""
+
+import asyncio
+import time
+from typing import Protocol
+
+import msgspec
+
+from workers.mcp.result import Output, read_result, told
+from workers.mcp.tool import RemoteTool
+from workers.model.items import JsonObject
+from workers.tools.context import Emit
+
+ABORTED = "aborted by user"
+
+
+class CallError(Exception):
+    """A call brought no result. The text says why, to the model."""
+
+
+class Remote(Protocol):
+    """Whatever carries calls to a server."""
+
+    async def call(self, tool: str, arguments: JsonObject | None) -> JsonObject:
+        """Return the `CallToolResult`. Raises `CallError`; a cancelled call is cancelled at the server too."""
+        ...
+
+
+async def call_tool(tool: RemoteTool, call_id: str, arguments: str, remote: Remote, emit: Emit) -> Output:
+    """Run one call to its end. Only cancellation is raised."""
+    try:
+        given = _read(arguments)
+    except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
+        return told(f"err: {error}", success=False)
+    facts: JsonObject = {
+        "call_id": call_id,
+        "invocation": {"server": tool.server, "tool": tool.name, "arguments": given},
+    }
+    await _emit(emit, {"type": "mcp_tool_call_begin", **facts})
+    started = time.monotonic()
+    try:
+        result = await remote.call(tool.name, given)
+    except CallError as error:
+        text = f"tool call error: tool call failed for `{tool.server}/{tool.name}`: {error}"
+        await _emit(emit, _end(facts, started, {"Err": text}))
+        return told(text, success=False)
+    except asyncio.CancelledError:
+        await _emit(emit, _end(facts, started, {"Err": f"tool call error: {ABORTED}"}))
+        raise
+    await _emit(emit, _end(facts, started, {"Ok": result}))
+    return read_result(result, time.monotonic() - started)
+
+
+def _read(arguments: str) -> JsonObject | None:
+    if not arguments.strip():
+        return None
+    return msgspec.json.decode(arguments, type=JsonObject | None)
+
+
+def _end(facts: JsonObject, started: float, result: JsonObject) -> JsonObject:
+    seconds, rest = divmod(round((time.monotonic() - started) * 1_000_000_000), 1_000_000_000)
+    return {"type": "mcp_tool_call_end", **facts, "duration": {"secs": seconds, "nanos": rest}, "result": result}
+
+
+async def _emit(emit: Emit, event: JsonObject) -> None:
+    waiting = emit(event)
+    if waiting is not None:
+        await waiting

@@ -1,0 +1,44 @@
+"""What the model is offered of the tools that servers list, and which tool it means by a name."""
+
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final
+
+from config.servers import McpServer
+from workers.mcp.naming import qualify, spellings
+from workers.mcp.schema import UnfitSchemaError, fit
+from workers.mcp.tool import RemoteTool
+from workers.model.items import JsonObject
+
+log = logging.getLogger(__name__)
+
+
+class Catalog:
+    """The tools of all servers at one moment. Never changes."""
+
+    def __init__(self, tools: Iterable[RemoteTool], servers: Mapping[str, McpServer]) -> None:
+        """Tools that their server's table does not offer are left out."""
+        offered = {tool.identity: tool for tool in tools if servers[tool.server].offers(tool.name)}
+        self._tools = {name: offered[identity] for identity, name in qualify(offered).items()}
+        self.definitions: Final[Sequence[JsonObject]] = _definitions(self._tools)
+        """As a request declares them, sorted by name. A tool whose schema does not fit is missing."""
+
+    def find(self, name: str, namespace: str | None = None) -> RemoteTool | None:
+        """Return the tool that the model calls so, also one that was not declared."""
+        for spelling in spellings(name, namespace):
+            if spelling in self._tools:
+                return self._tools[spelling]
+        return None
+
+
+def _definitions(tools: Mapping[str, RemoteTool]) -> list[JsonObject]:
+    definitions: list[JsonObject] = []
+    for name, tool in tools.items():
+        try:
+            parameters = fit(tool.schema)
+        except UnfitSchemaError as error:
+            log.warning("the tool %r of the MCP server %r is not offered: %s", tool.name, tool.server, error)
+            continue
+        declared: JsonObject = {"type": "function", "name": name, "description": tool.description}
+        definitions.append({**declared, "strict": False, "parameters": parameters})
+    return definitions

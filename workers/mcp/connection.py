@@ -1,0 +1,271 @@
+"""One server of one conversation, from its start to its end."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+from typing import Final
+
+import mcp_types as types
+from mcp.client import ClientRequestContext, ClientSession
+from mcp.shared.exceptions import MCPError
+from pydantic import TypeAdapter, ValidationError
+
+from config.servers import McpServer
+from protocol.version import __version__
+from workers.mcp.calls import CallError
+from workers.mcp.dispatcher import TolerantDispatcher
+from workers.mcp.elicitation import Elicit, Elicitation, Reply
+from workers.mcp.launch import StartupError
+from workers.mcp.limits import Limits
+from workers.mcp.tool import RemoteTool, read_tools
+from workers.mcp.transport import Transport
+from workers.model.items import JsonObject
+
+log = logging.getLogger(__name__)
+
+PAGES: Final = 100
+"""Pages of a listing; a server that always has another is not listened to for ever."""
+ROUNDS: Final = 10
+"""How often a server may ask for more input in one call."""
+_STATE_PAUSE: Final = 0.25
+
+_CLIENT: Final = types.Implementation(name="codex-mcp-client", title="Codex", version=__version__)
+_RESULT: Final[TypeAdapter[types.CallToolResult | types.InputRequiredResult]] = TypeAdapter(
+    types.CallToolResult | types.InputRequiredResult
+)
+_OLD_ONLY: Final = frozenset({types.METHOD_NOT_FOUND, types.UNSUPPORTED_PROTOCOL_VERSION})
+"""Answers to `initialize` of servers that know only the later way, without a handshake."""
+
+
+class Connection:
+    """`run` it in a task of its own; everything else may be called from any task meanwhile."""
+
+    def __init__(self, name: str, server: McpServer, transport: Transport, elicit: Elicit) -> None:
+        self._name = name
+        self._server = server
+        self._transport = transport
+        self._elicit = elicit
+        self._limits = Limits()
+        self._session: ClientSession | None = None
+        self._dispatcher: TolerantDispatcher | None = None
+        self._questions: set[asyncio.Task[Reply]] = set()
+        self._stopping = False
+        self._is_stale = False
+        self._wake = asyncio.Event()
+        self._fresh = asyncio.Event()
+        self._fresh.set()
+        self.tools: list[RemoteTool] = []
+        """As listed last."""
+
+    async def run(self, on_tools: Callable[[], Awaitable[None]]) -> None:
+        """Start, then serve until `stop`. `on_tools` is called at first and whenever the tools have changed.
+
+        Raises `StartupError`. Cancelling it ends the server too.
+        """
+        failure: str | None = None
+        async with AsyncExitStack() as stack:
+            try:
+                async with self._limits.limit(self._server.startup_timeout):
+                    failure = await self._start(stack)
+            except TimeoutError:
+                failure = f"request timed out: it was not ready after {self._server.startup_timeout:g} s"
+            if failure is None:
+                await on_tools()
+                try:
+                    await self._serve(on_tools)
+                finally:
+                    self._fresh.set()
+        if failure is not None:
+            raise StartupError(failure)
+
+    def stop(self) -> None:
+        """Have `run` end the server and return."""
+        self._stopping = True
+        self._wake.set()
+
+    async def fresh(self) -> None:
+        """Wait until no change that the server has announced is still to be fetched."""
+        await self._fresh.wait()
+
+    async def call(self, tool: str, arguments: JsonObject | None) -> JsonObject:
+        """Return the `CallToolResult`. Raises `CallError`; a cancelled call is cancelled at the server too."""
+        limit = self._server.tool_timeout_sec
+        try:
+            async with self._limits.limit(limit):
+                return await self._call(tool, arguments)
+        except TimeoutError as error:
+            raise CallError(f"timed out after {limit:g} s") from error
+        except MCPError as error:
+            raise CallError(await self._explained(error)) from error
+        except ValidationError as error:
+            raise CallError("the server's answer is no result of a tool") from error
+        except asyncio.CancelledError:
+            self._withdraw()
+            raise
+
+    # Starting
+
+    async def _start(self, stack: AsyncExitStack) -> str | None:
+        """Connect and list the tools; return why that failed."""
+        for pause in (*self._transport.pauses, None):
+            failure = await self._attempt(stack)
+            if failure is None:
+                return None
+            failure = await self._transport.cause() or failure
+            if pause is None or not self._transport.may_pass:
+                return failure
+            await asyncio.sleep(pause)
+        raise AssertionError("the last attempt has no pause")
+
+    async def _attempt(self, stack: AsyncExitStack) -> str | None:
+        try:
+            async with AsyncExitStack() as attempt:
+                read_stream, write_stream = await attempt.enter_async_context(self._transport.open())
+                self._dispatcher = dispatcher = TolerantDispatcher(read_stream, write_stream)
+                session = ClientSession(
+                    dispatcher=dispatcher,
+                    elicitation_callback=self._ask,
+                    message_handler=self._hear,
+                    client_info=_CLIENT,
+                )
+                self._session = await attempt.enter_async_context(session)
+                failure = await self._greet(session)
+                if failure is None:
+                    stack.push_async_exit(attempt.pop_all())
+                return failure
+        except Exception as error:
+            return _words(error)
+
+    async def _greet(self, session: ClientSession) -> str | None:
+        try:
+            try:
+                await session.initialize()
+            except MCPError as error:
+                if error.code not in _OLD_ONLY:
+                    raise
+                await session.discover()
+            self.tools = await self._listing()
+        except MCPError as error:
+            return await self._explained(error)
+        except (ValidationError, RuntimeError) as error:
+            return _words(error)
+        return None
+
+    # Serving
+
+    async def _serve(self, on_tools: Callable[[], Awaitable[None]]) -> None:
+        while not self._stopping:
+            await self._wake.wait()
+            self._wake.clear()
+            while self._is_stale and not self._stopping:
+                self._is_stale = False
+                await self._refresh()
+                await on_tools()
+            self._fresh.set()
+
+    async def _refresh(self) -> None:
+        try:
+            async with self._limits.limit(self._server.startup_timeout):
+                self.tools = await self._listing()
+        except (MCPError, ValidationError, TimeoutError) as error:
+            log.warning("the MCP server %r has other tools, but did not list them: %s", self._name, _words(error))
+
+    async def _listing(self) -> list[RemoteTool]:
+        assert self._session is not None, "the connection is open"
+        assert self._dispatcher is not None, "the connection is open"
+        entries: list[object] = []
+        cursor: str | None = None
+        for _ in range(PAGES):
+            params = None if cursor is None else types.PaginatedRequestParams(cursor=cursor)
+            page = await self._session.list_tools(params=params)
+            entries += self._dispatcher.page
+            cursor = page.next_cursor
+            if cursor is None:
+                break
+        return read_tools(self._name, entries)
+
+    async def _hear(self, message: object) -> None:
+        if isinstance(message, types.ToolListChangedNotification):
+            self._is_stale = True
+            self._fresh.clear()
+            self._wake.set()
+
+    # Calls
+
+    async def _call(self, tool: str, arguments: JsonObject | None) -> JsonObject:
+        assert self._session is not None, "the connection is open"
+        session = self._session
+        responses: types.InputResponses | None = None
+        state: str | None = None
+        for _ in range(ROUNDS):
+            params = types.CallToolRequestParams(
+                name=tool, arguments=arguments, input_responses=responses, request_state=state
+            )
+            # Not `call_tool`, which would check the result against a schema that may be hostile.
+            result = await session.send_request(types.CallToolRequest(params=params), _RESULT)
+            if isinstance(result, types.CallToolResult):
+                return result.model_dump(by_alias=True, mode="json", exclude_none=True)
+            responses, state = await self._responses(result.input_requests or {}), result.request_state
+        raise CallError(f"the server asked for more input {ROUNDS} times")
+
+    async def _responses(self, requests: types.InputRequests) -> types.InputResponses | None:
+        assert self._session is not None, "the connection is open"
+        if not requests:
+            await asyncio.sleep(_STATE_PAUSE)
+            return None
+        responses: types.InputResponses = {}
+        for key, request in requests.items():
+            context = ClientRequestContext(session=self._session, request_id=key)
+            response = await self._session.dispatch_input_request(context, request)
+            if isinstance(response, types.ErrorData):
+                raise MCPError.from_error_data(response)
+            responses[key] = response
+        return responses
+
+    async def _explained(self, error: MCPError) -> str:
+        if error.code == types.CONNECTION_CLOSED:
+            return await self._transport.cause() or "the connection is closed"
+        return error.message
+
+    # Questions of the server
+
+    async def _ask(
+        self,
+        context: ClientRequestContext,  # noqa: ARG002 - the client passes it by name
+        params: types.ElicitRequestParams,
+    ) -> types.ElicitResult:
+        question = asyncio.create_task(self._put(self._question(params)))
+        self._questions.add(question)
+        try:
+            with self._limits.standing_still():
+                # `wait` tells a question that was withdrawn from a server that does not want to know any longer.
+                await asyncio.wait((question,))
+        finally:
+            question.cancel()
+            self._questions.discard(question)
+        reply = Reply("cancel") if question.cancelled() else question.result()
+        return types.ElicitResult.model_validate({"action": reply.action, "content": reply.content})
+
+    async def _put(self, question: Elicitation) -> Reply:
+        return await self._elicit(question)
+
+    def _question(self, params: types.ElicitRequestParams) -> Elicitation:
+        if isinstance(params, types.ElicitRequestURLParams):
+            return Elicitation(server=self._name, message=params.message, url=params.url, id=params.elicitation_id)
+        schema = params.requested_schema
+        return Elicitation(server=self._name, message=params.message, schema=dict(schema))
+
+    def _withdraw(self) -> None:
+        """Let go of the questions of a call that nobody waits for any longer."""
+        for question in self._questions:
+            question.cancel()
+
+
+def _words(error: BaseException) -> str:
+    """Say in a line what went wrong, of several things the first."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    if isinstance(error, ValidationError):
+        return "it answered with something that is no message of the protocol"
+    return str(error) or type(error).__name__

@@ -1,0 +1,67 @@
+"""Speaks with a server over streamable HTTP (spec/later 8.2)."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Final
+
+import httpx2
+from mcp.client import Transport as Streams
+from mcp.client.streamable_http import streamable_http_client
+
+from runtime.http import tls_context
+from workers.mcp.launch import Address
+from workers.mcp.transport import MESSAGE_LIMIT
+
+if TYPE_CHECKING:
+    from mcp.client._transport import TransportStreams
+
+_PASSING: Final = frozenset({408, 429, 500, 502, 503, 504})
+_CONNECT_SECONDS: Final = 30.0
+
+
+class HttpTransport:
+    """A URL that a server answers under."""
+
+    pauses: tuple[float, ...] = (0.25, 1.0)
+
+    def __init__(self, address: Address) -> None:
+        self._address = address
+        self._status: int | None = None
+        """That of the last answer that was an error."""
+        self._answered = False
+
+    def open(self) -> Streams:
+        return self._open()
+
+    async def cause(self) -> str | None:
+        if not self._answered:
+            return "it cannot be reached"
+        if self._status == httpx2.codes.UNAUTHORIZED:
+            return "it answered 401 Unauthorized; give it a token with `bearer_token_env_var`"
+        return None if self._status is None else f"it answered with HTTP status {self._status}"
+
+    @property
+    def may_pass(self) -> bool:
+        return not self._answered or self._status in _PASSING
+
+    @asynccontextmanager
+    async def _open(self) -> "AsyncIterator[TransportStreams]":
+        self._answered, self._status = False, None
+        client = httpx2.AsyncClient(
+            headers=dict(self._address.headers),
+            # Each request has a limit of its own, and the stream of notifications may be silent for ever.
+            timeout=httpx2.Timeout(_CONNECT_SECONDS, read=None),
+            verify=tls_context(),
+            event_hooks={"response": [self._note]},
+        )
+        async with (
+            client,
+            streamable_http_client(self._address.url, http_client=client, max_sse_event_size=MESSAGE_LIMIT) as streams,
+        ):
+            yield streams
+
+    async def _note(self, response: httpx2.Response) -> None:
+        # What a server says to GET is about its stream of notifications, which it need not have.
+        self._answered = True
+        if response.is_error and response.request.method == "POST":
+            self._status = response.status_code

@@ -1,0 +1,66 @@
+"""What a server's program is started with, or its URL asked with. Values of variables are given, never looked up."""
+
+import os
+from collections.abc import Mapping
+from typing import Final
+
+import msgspec
+
+from config.servers import McpServer
+from protocol.version import __version__
+from runtime.spawn import OWN_VARIABLES
+
+INHERITED: Final = (
+    *("HOME", "LOGNAME", "PATH", "SHELL", "USER", "__CF_USER_TEXT_ENCODING"),
+    *("LANG", "LC_ALL", "TERM", "TMPDIR", "TZ"),
+)
+"""The variables that every program gets (spec/agent-core 10.1)."""
+USER_AGENT: Final = f"codex-mcp-client/{__version__}"
+
+
+class StartupError(Exception):
+    """A server cannot be used. The text says why, to the user."""
+
+
+class Program(msgspec.Struct, frozen=True):
+    """A program to start."""
+
+    argv: tuple[str, ...]
+    cwd: str
+    environment: Mapping[str, str]
+
+
+class Address(msgspec.Struct, frozen=True):
+    """A URL to ask."""
+
+    url: str
+    headers: Mapping[str, str]
+
+
+def variables_of(server: McpServer) -> tuple[str, ...]:
+    """Return the variables whose values a server must be given."""
+    bearer = () if server.bearer_token_env_var is None else (server.bearer_token_env_var,)
+    return tuple(dict.fromkeys((*server.env_vars, *server.env_http_headers.values(), *bearer)))
+
+
+def program(server: McpServer, cwd: str, environment: Mapping[str, str], values: Mapping[str, str]) -> Program:
+    """Return how a server with a `command` is started. `cwd` is where a relative directory begins."""
+    assert server.command is not None, "the server has a command"
+    variables = {name: environment[name] for name in INHERITED if name in environment}
+    variables |= {name: values[name] for name in server.env_vars if name in values and name not in OWN_VARIABLES}
+    directory = os.path.normpath(os.path.join(cwd, server.cwd or ""))
+    return Program((server.command, *server.args), directory, variables | server.env)
+
+
+def address(server: McpServer, values: Mapping[str, str]) -> Address:
+    """Return how a server with a `url` is asked. Raises `StartupError` where its token is missing."""
+    assert server.url is not None, "the server has a URL"
+    headers = {"User-Agent": USER_AGENT, **server.http_headers}
+    for header, name in server.env_http_headers.items():
+        if values.get(name, "").strip():
+            headers[header] = values[name].strip()
+    if (variable := server.bearer_token_env_var) is not None:
+        if not values.get(variable, "").strip():
+            raise StartupError(f"the variable `{variable}`, which should hold its token, is not set")
+        headers["Authorization"] = f"Bearer {values[variable].strip()}"
+    return Address(server.url, headers)

@@ -1,0 +1,84 @@
+"""Gives every tool of every server a name that model servers accept and that no other tool has (spec/agent-core 10.2).
+
+A name depends on nothing but the set of tools: not on the order in which servers become ready, so that requests stay
+the same and their prompts cached.
+"""
+
+import hashlib
+import itertools
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from typing import Final
+
+from workers.mcp.tool import Identity
+
+LIMIT: Final = 64
+"""Bytes of a name."""
+SEPARATOR: Final = "__"
+PREFIX: Final = "mcp__"
+"""What later releases put before a name."""
+
+_KEPT: Final = 24
+"""Bytes that stay of a name that is too long; the rest is a SHA-1 in hexadecimal digits."""
+_FOREIGN: Final = re.compile(r"[^a-zA-Z0-9_-]")
+_SERVER: Final = re.compile(r"[a-zA-Z0-9_-]+")
+
+
+def is_server_name(name: str) -> bool:
+    """Tell whether a server may be called so."""
+    return _SERVER.fullmatch(name) is not None
+
+
+def qualify(identities: Iterable[Identity]) -> dict[Identity, str]:
+    """Return the name of each tool, in the order of the names."""
+    claims: defaultdict[str, list[Identity]] = defaultdict(list)
+    for identity in sorted(set(identities)):
+        claims[_candidate(identity)].append(identity)
+    names: dict[Identity, str] = {}
+    for candidate, claimants in claims.items():
+        owner = _owner(candidate, claimants)
+        for identity in claimants:
+            names[identity] = candidate if identity == owner else _free(candidate, identity, claims.keys(), names)
+    return dict(sorted(names.items(), key=lambda entry: entry[1]))
+
+
+def spellings(name: str, namespace: str | None) -> Iterator[str]:
+    """Yield the names of ours that a model may mean by a name and a namespace of a later release (spec/later 2.8)."""
+    if namespace is not None:
+        name = f"{namespace}{SEPARATOR}{name}"
+    else:
+        yield name
+    yield name.removeprefix(PREFIX)
+
+
+def _plain(identity: Identity) -> str:
+    return SEPARATOR.join(identity)
+
+
+def _candidate(identity: Identity) -> str:
+    plain = _plain(identity)
+    name = _FOREIGN.sub("_", plain)
+    if len(name) <= LIMIT:
+        return name
+    return name[:_KEPT] + hashlib.sha1(plain.encode(errors="replace"), usedforsecurity=False).hexdigest()
+
+
+def _owner(candidate: str, claimants: list[Identity]) -> Identity | None:
+    """Return who keeps a name: the only one who wants it, or the only one whose real name it is."""
+    if len(claimants) == 1:
+        return claimants[0]
+    real = [identity for identity in claimants if _plain(identity) == candidate]
+    return real[0] if len(real) == 1 else None
+
+
+def _free(candidate: str, identity: Identity, claimed: Iterable[str], names: dict[Identity, str]) -> str:
+    taken = {*claimed, *names.values()}
+    raw = "\0".join(identity)
+    for attempt in itertools.count():
+        salted = raw if attempt == 0 else f"{raw}\0{attempt}"
+        digest = hashlib.sha1(salted.encode(errors="replace"), usedforsecurity=False).hexdigest()[:12]
+        name = f"{candidate[: LIMIT - 13]}_{digest}"
+        if name not in taken:
+            return name
+    raise AssertionError("there is always another number")

@@ -1,0 +1,266 @@
+"""The face of the package: all MCP servers of one conversation.
+
+Promises: nothing is started before the first `ready`, and then everything at once; a server that fails costs its own
+tools and nothing else; `close` leaves no process behind.
+"""
+
+import asyncio
+import importlib
+import logging
+import sys
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias
+
+import msgspec
+
+from config.servers import McpServer
+from protocol.errors import StartError
+from workers.commands.groups import LiveGroups
+from workers.mcp.calls import CallError, call_tool
+from workers.mcp.catalog import Catalog
+from workers.mcp.elicitation import Elicit, Elicitation, Reply, decline
+from workers.mcp.launch import StartupError, address, program, variables_of
+from workers.mcp.naming import is_server_name
+from workers.mcp.result import Output, told
+from workers.model.items import JsonObject
+from workers.tools.context import Emit
+
+if TYPE_CHECKING:
+    from workers.mcp.connection import Connection
+    from workers.mcp.tool import RemoteTool
+    from workers.mcp.transport import Transport
+
+log = logging.getLogger(__name__)
+
+PATIENCE: Final = 5.0
+"""Seconds that a request waits for servers that are not required. Later ones join a later request."""
+CLOSE_SECONDS: Final = 1.5
+"""How long servers may take to leave before they are killed."""
+NOT_INSTALLED: Final = "the MCP client is not installed; install `greenroom[mcp]`"
+
+State: TypeAlias = Literal["starting", "ready", "failed", "cancelled"]
+Variables: TypeAlias = Callable[[tuple[str, ...]], Awaitable[Mapping[str, str]]]
+"""Returns those of the variables that are set, also those that this process must not have."""
+
+
+class ServerStatus(msgspec.Struct, frozen=True):
+    """Where one server is."""
+
+    state: State
+    error: str | None = None
+
+
+class Setting(msgspec.Struct, frozen=True, kw_only=True):
+    """What servers need of the conversation."""
+
+    variables: Variables
+    environment: Mapping[str, str]
+    """Ours, of which programs get the few that every program gets."""
+    cwd: str
+    """Where programs run that have no `cwd` of their own."""
+    emit: Emit
+    elicit: Elicit = decline
+    patience: float = PATIENCE
+
+
+class McpServers:
+    """Lives as long as the conversation has a process."""
+
+    def __init__(self, servers: Mapping[str, McpServer], setting: Setting) -> None:
+        self._servers = {name: server for name, server in servers.items() if server.enabled}
+        self._setting = setting
+        self._groups = LiveGroups()
+        self._tasks: list[asyncio.Task[None]] = []
+        self._connections: dict[str, Connection] = {}
+        self._states: dict[str, ServerStatus] = {}
+        self._settled: dict[str, asyncio.Event] = {}
+        self._catalog = Catalog((), {})
+        self._patient_until = 0.0
+        """The loop's time until which requests wait for servers that are not required."""
+        self._closing = False
+
+    @property
+    def states(self) -> Mapping[str, ServerStatus]:
+        """Every server that is started, and where it is."""
+        return self._states
+
+    async def ready(self) -> None:
+        """Start the servers, if that is still to do, and wait for what the next request must know.
+
+        That is: every required server, the others for as long as `patience`, and changes that servers have announced.
+        Raises `StartError` where a required server failed.
+        """
+        if not self._tasks:
+            self._start()
+        required = [name for name, server in self._servers.items() if server.required]
+        for name in required:
+            await self._settled[name].wait()
+        with suppress(TimeoutError):
+            async with asyncio.timeout_at(self._patient_until):
+                for settled in self._settled.values():
+                    await settled.wait()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._setting.patience):
+                for connection in list(self._connections.values()):
+                    await connection.fresh()
+        self._check(required)
+
+    def definitions(self) -> Sequence[JsonObject]:
+        """Return the tools as a request declares them, sorted. While it is the same object nothing has changed."""
+        return self._catalog.definitions
+
+    def knows(self, name: str, namespace: str | None = None) -> bool:
+        """Tell whether a function that the model calls is a tool of a server."""
+        return self._catalog.find(name, namespace) is not None
+
+    async def call(self, name: str, call_id: str, arguments: str, emit: Emit, namespace: str | None = None) -> Output:
+        """Call a tool and return what the model is told, uncut. Only cancellation is raised."""
+        tool = self._catalog.find(name, namespace)
+        if tool is None:
+            return told(f"unsupported call: {name}", success=False)
+        remote = self._connections.get(tool.server, _GONE)
+        return await call_tool(tool, call_id, arguments, remote, emit)
+
+    def kill_all(self) -> None:
+        """Kill every program at once. Does not wait for it."""
+        self._groups.kill_all()
+
+    async def close(self) -> None:
+        """End all servers. None of their processes is left."""
+        self._closing = True
+        for name, task in zip(self._servers, self._tasks, strict=False):
+            connection = self._connections.get(name)
+            if connection is not None and self._states[name].state == "ready":
+                connection.stop()
+            else:
+                task.cancel()
+        if self._tasks:
+            _, late = await asyncio.wait(self._tasks, timeout=CLOSE_SECONDS)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+        self.kill_all()
+
+    def _start(self) -> None:
+        self._patient_until = asyncio.get_running_loop().time() + self._setting.patience
+        self._settled = {name: asyncio.Event() for name in self._servers}
+        self._states = {name: ServerStatus("starting") for name in self._servers}
+        self._tasks = [
+            asyncio.create_task(self._host(name, server), name=f"mcp-{name}") for name, server in self._servers.items()
+        ]
+
+    async def _host(self, name: str, server: McpServer) -> None:
+        """Be one server's life."""
+
+        async def on_tools() -> None:
+            self._catalog = Catalog(self._all_tools(), self._servers)
+            if self._states[name].state == "starting":
+                await self._settle(name, ServerStatus("ready"))
+
+        try:
+            await self._tell({"type": "mcp_startup_update", "server": name, "status": {"state": "starting"}})
+            self._connections[name] = connection = await self._connection(name, server)
+            await connection.run(on_tools)
+        except asyncio.CancelledError:
+            await self._settle(name, ServerStatus("cancelled"))
+            raise
+        except Exception as error:
+            await self._settle(name, ServerStatus("failed", _told(error)))
+        finally:
+            self._connections.pop(name, None)
+
+    async def _connection(self, name: str, server: McpServer) -> "Connection":
+        if not is_server_name(name):
+            raise StartupError(f"invalid server name '{name}': must match pattern ^[a-zA-Z0-9_-]+$")
+        names = variables_of(server)
+        values = await self._setting.variables(names) if names else {}
+        await _load_client()
+        from workers.mcp.connection import Connection
+
+        return Connection(name, server, self._transport(server, values), self._elicit)
+
+    def _transport(self, server: McpServer, values: Mapping[str, str]) -> "Transport":
+        if server.command is not None:
+            from workers.mcp.stdio import StdioTransport
+
+            started = program(server, self._setting.cwd, self._setting.environment, values)
+            return StdioTransport(started, self._groups)
+        from workers.mcp.http import HttpTransport
+
+        return HttpTransport(address(server, values))
+
+    async def _settle(self, name: str, status: ServerStatus) -> None:
+        """Say how a start went, and when it was the last, how all went. What happens later is only logged."""
+        if self._settled[name].is_set():
+            if status.state == "failed":
+                log.warning("the MCP server %r has gone: %s", name, status.error)
+            return
+        self._states[name] = status
+        self._settled[name].set()
+        if self._closing:
+            return
+        told = {"state": status.state} if status.error is None else {"state": status.state, "error": status.error}
+        await self._tell({"type": "mcp_startup_update", "server": name, "status": told})
+        if all(settled.is_set() for settled in self._settled.values()):
+            await self._tell(self._summary())
+
+    def _summary(self) -> JsonObject:
+        by_state: dict[State, list[str]] = {"ready": [], "failed": [], "cancelled": []}
+        for name, status in self._states.items():
+            by_state[status.state].append(name)
+        failed = [{"server": name, "error": self._states[name].error} for name in by_state["failed"]]
+        return {
+            "type": "mcp_startup_complete",
+            "ready": by_state["ready"],
+            "failed": failed,
+            "cancelled": by_state["cancelled"],
+        }
+
+    def _all_tools(self) -> "list[RemoteTool]":
+        return [tool for connection in self._connections.values() for tool in connection.tools]
+
+    def _check(self, required: Sequence[str]) -> None:
+        failed = {name: self._states[name] for name in required if self._states[name].state == "failed"}
+        if failed:
+            reasons = "; ".join(f"{name}: {status.error}" for name, status in failed.items())
+            raise StartError(f"required MCP servers failed to initialize: {reasons}")
+
+    async def _elicit(self, question: Elicitation) -> Reply:
+        reply = await self._setting.elicit(question)
+        if reply.reason is not None:
+            text = f"a question of the MCP server `{question.server}` was not put to you: {reply.reason}"
+            await self._tell({"type": "warning", "message": text})
+        return reply
+
+    async def _tell(self, event: JsonObject) -> None:
+        waiting = self._setting.emit(event)
+        if waiting is not None:
+            await waiting
+
+
+class _Gone:
+    async def call(self, tool: str, arguments: JsonObject | None) -> JsonObject:  # noqa: ARG002
+        raise CallError("the server has ended")
+
+
+_GONE: Final = _Gone()
+
+
+async def _load_client() -> None:
+    """Import what needs the official client, away from the loop. Raises `StartupError` where it is not installed."""
+    wanted = "workers.mcp.connection"
+    if wanted in sys.modules:
+        return
+    try:
+        for module in (wanted, "workers.mcp.stdio", "workers.mcp.http"):
+            await asyncio.to_thread(importlib.import_module, module)
+    except ImportError as error:
+        log.info("the MCP client cannot be imported: %s", error)
+        raise StartupError(NOT_INSTALLED) from error
+
+
+def _told(error: BaseException) -> str:
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return str(error) or type(error).__name__

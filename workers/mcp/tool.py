@@ -1,0 +1,41 @@
+"""A tool as its server lists it."""
+
+from typing import TypeAlias
+
+import msgspec
+
+from workers.model.items import JsonObject
+
+Identity: TypeAlias = tuple[str, str]
+"""Server and tool, as the configuration and the server name them."""
+
+
+class RemoteTool(msgspec.Struct, frozen=True):
+    """One entry of a server's `tools/list`, of which nothing but the name is checked."""
+
+    server: str
+    name: str
+    description: str = ""
+    schema: object = None
+    """The `inputSchema`, as it came."""
+
+    @property
+    def identity(self) -> Identity:
+        """What no other tool has."""
+        return self.server, self.name
+
+
+def read_tools(server: str, listed: list[object]) -> list[RemoteTool]:
+    """Return the tools of a listing. Entries without a name, and further ones of the same name, are passed over."""
+    found: dict[str, RemoteTool] = {}
+    for entry in listed:
+        if isinstance(entry, dict) and (tool := _read(server, entry)) is not None:
+            found.setdefault(tool.name, tool)
+    return list(found.values())
+
+
+def _read(server: str, entry: JsonObject) -> RemoteTool | None:
+    name, description = entry.get("name"), entry.get("description")
+    if not isinstance(name, str) or not name:
+        return None
+    return RemoteTool(server, name, description if isinstance(description, str) else "", entry.get("inputSchema"))

@@ -1,0 +1,29 @@
+"""What a connection needs to know of the way to its server, whatever that way is."""
+
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from mcp.client import Transport as Streams
+
+MESSAGE_LIMIT = 8 * 1024 * 1024
+"""Bytes of one message from a server; a longer one ends the connection or the request."""
+
+
+class Transport(Protocol):
+    """One way to one server."""
+
+    pauses: tuple[float, ...]
+    """Seconds to wait before each further attempt to start, where the first fails for a reason that may pass."""
+
+    def open(self) -> "Streams":
+        """Return the streams of one attempt, to be entered once."""
+        ...
+
+    async def cause(self) -> str | None:
+        """Say what became of the server, where it is known that it failed."""
+        ...
+
+    @property
+    def may_pass(self) -> bool:
+        """Whether another attempt may go better."""
+        ...
