@@ -25,6 +25,12 @@ def _parent(pid: int) -> int | None:
         return None
 
 
+def terminate(pid: int) -> None:
+    """Send SIGTERM to a process, if there still is one."""
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGTERM)
+
+
 def kill_group(pid: int) -> None:
     """Send SIGKILL to a process and to the group that it may lead. Does not wait for it."""
     for send in (os.killpg, os.kill):

@@ -31,6 +31,9 @@ class Engine(Protocol):
     def kill(self, worker_id: WorkerId) -> None:
         """End a process and its whole group at once. Unknown ids are ignored."""
 
+    def terminate(self, worker_id: WorkerId) -> None:
+        """Ask a process to leave. Unknown ids are ignored."""
+
     def pid_of(self, worker_id: WorkerId) -> int | None:
         """Return the process id while the process is alive."""
 

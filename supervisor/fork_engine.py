@@ -17,7 +17,7 @@ from typing import assert_never
 from protocol.birth import AnyBirth, Born, Exited, GiveBirth, NurseryReady, datagram, read_datagram
 from protocol.ids import WorkerId
 from runtime import child
-from runtime.orphans import kill_group, kill_strangers
+from runtime.orphans import kill_group, kill_strangers, terminate
 from supervisor.engine import EngineStatistics, OnExit
 from supervisor.launch import DATAGRAM, Launched
 from supervisor.restart import NURSERY, RestartPolicy
@@ -61,6 +61,11 @@ class ForkEngine:
         pid = self._pids.get(worker_id)
         if pid is not None:
             kill_group(pid)
+
+    def terminate(self, worker_id: WorkerId) -> None:
+        pid = self._pids.get(worker_id)
+        if pid is not None:
+            terminate(pid)
 
     def pid_of(self, worker_id: WorkerId) -> int | None:
         return self._pids.get(worker_id)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from protocol.birth import AnyBirth, GiveBirth, datagram
 from protocol.ids import WorkerId
 from runtime import child
-from runtime.orphans import end_all_children, kill_group
+from runtime.orphans import end_all_children, kill_group, terminate
 from supervisor.engine import EngineStatistics, OnExit
 from supervisor.fork_engine import CLOSING_TIME, bury_strangers, exited_of, stillborn
 from supervisor.launch import Launched
@@ -46,6 +46,11 @@ class SpawnEngine:
         pid = self._alive.get(worker_id)
         if pid is not None:
             kill_group(pid)
+
+    def terminate(self, worker_id: WorkerId) -> None:
+        pid = self._alive.get(worker_id)
+        if pid is not None:
+            terminate(pid)
 
     def pid_of(self, worker_id: WorkerId) -> int | None:
         return self._alive.get(worker_id)

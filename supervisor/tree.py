@@ -1,6 +1,7 @@
 """The supervision tree: the nursery or its substitute, the auth broker, the workers and the conversations they host."""
 
 import asyncio
+import contextlib
 import logging
 import os
 from collections.abc import Callable, Coroutine, Mapping
@@ -33,6 +34,8 @@ BROKER_PATIENCE = 10.0
 """Seconds to wait for the broker to answer us."""
 LEAVE_PATIENCE = 0.8
 """Seconds that workers have for saving and leaving when everything ends."""
+REDEMPTION_TIME = 0.9
+"""Further seconds that the broker has then for a redemption that is under way."""
 
 
 class TreeStatistics(NamedTuple):
@@ -64,6 +67,7 @@ class SupervisionTree:
         self._broker_keys = _key_pair()
         self._workers: dict[WorkerId, KeyPair] = {}
         self._pool = Pool(options.idle_workers)
+        self._broker_left = asyncio.Event()
         self._broker_policy = RestartPolicy(BROKER)
         self._pool_policy = RestartPolicy(POOL)
         self._admission = Admission(self._context)
@@ -122,8 +126,10 @@ class SupervisionTree:
             task.cancel()
         self._mailroom.resume()
         self.conversations.abort_all("the server is shutting down")
+        self._engine.terminate(BROKER_ID)
         self._dismiss_idle()
         await self._wait_until_workers_left()
+        await self._let_broker_leave()
         await self._engine.close()
         self.broker.close()
         self._mailroom.close()
@@ -190,6 +196,7 @@ class SupervisionTree:
             )
 
     def _bear_broker(self) -> None:
+        self._broker_left.clear()
         self._engine.give_birth(
             BrokerBirth(
                 id=BROKER_ID,
@@ -255,7 +262,15 @@ class SupervisionTree:
         else:
             self._replenish()
 
+    async def _let_broker_leave(self) -> None:
+        """Wait for the broker: killed between a redemption and its answer it would lose a refresh token (K11)."""
+        if self._engine.pid_of(BROKER_ID) is not None:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(REDEMPTION_TIME):
+                    await self._broker_left.wait()
+
     def _broker_ended(self, exited: Exited) -> None:
+        self._broker_left.set()
         if self._closing:
             return
         self.obituaries.enter(exited, death.cause(exited), doing="serving credentials")

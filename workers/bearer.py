@@ -1,4 +1,4 @@
-"""Which credential a provider's requests carry: its own variable, its own token, or the login that the broker keeps.
+"""Which credential a provider's requests carry: its own variable, its own token, its program's, or the login.
 
 A login goes only to a provider that asks for it (`requires_openai_auth`), so that no other server ever sees it.
 """
@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable
 
 from config.providers import ModelProvider
-from protocol.credentials import Snapshot
+from protocol.credentials import Snapshot, TokenCommand
 from protocol.errors import UnauthorizedError
 from workers.credentials import CredentialError, CredentialsChannel
 from workers.model.credentials import Bearer, CredentialsDelayedError
@@ -25,6 +25,9 @@ class ProviderCredentials:
         self._channel: CredentialsChannel | None = None
         self._last: Snapshot | None = None
         self._identity: str | None = None
+        self._serial: int | None = None
+        """Of the token that the provider's program gave last."""
+        self._refused: int | None = None
 
     def begin_turn(self) -> None:
         """Let the next attempt decide which account this turn belongs to."""
@@ -41,12 +44,17 @@ class ProviderCredentials:
                 raise UnauthorizedError(_missing(provider.env_key, provider.env_key_instructions))
         if provider.experimental_bearer_token is not None:
             return Bearer(provider.experimental_bearer_token)
+        if provider.auth is not None:
+            return Bearer(await self._token_of(TokenCommand(**provider.auth.model_dump())), renewable=True)
         if provider.requires_openai_auth:
             return await self._login()
         return Bearer(None, mode="none")
 
-    async def rejected(self, bearer: Bearer, status: int) -> bool:  # noqa: ARG002 - the broker knows what it served
-        """Report a refused login, and return whether there is another one to try."""
+    async def rejected(self, bearer: Bearer, status: int) -> bool:  # noqa: ARG002 - it is the last that was served
+        """Report a refused login, and return whether there is another one to try. A program is just run again."""
+        if self._provider.auth is not None:
+            self._refused = self._serial
+            return True
         if self._last is None:
             return False
         try:
@@ -77,6 +85,15 @@ class ProviderCredentials:
             self._channel = channel
         return self._channel
 
+    async def _token_of(self, command: TokenCommand) -> str:
+        try:
+            channel = await self._connected()
+            served = await channel.get_provider_token(command, rejected=self._refused)
+        except CredentialError as error:
+            raise _delayed(error) from error
+        self._serial, self._refused = served.serial, None
+        return served.token
+
     async def _login(self) -> Bearer:
         try:
             channel = await self._connected()
@@ -85,7 +102,12 @@ class ProviderCredentials:
             raise _delayed(error) from error
         self._last = snapshot
         self._identity = snapshot.identity_key
-        return Bearer(snapshot.token, account_id=snapshot.account_id, mode=snapshot.mode)
+        return Bearer(
+            snapshot.token,
+            account_id=snapshot.account_id,
+            mode=snapshot.mode,
+            renewable=snapshot.mode == "chatgpt",
+        )
 
 
 def _delayed(error: CredentialError) -> Exception:

@@ -8,7 +8,6 @@ Rules that it keeps (spec/later 4, spec/agent-core 1.9 with its defects mended):
 * The history changes in one step, once the whole summary is there. Whatever goes wrong before leaves it as it was.
 """
 
-import re
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import aclosing
 from typing import Final, TypeAlias
@@ -20,7 +19,7 @@ from workers.model.outcome import ModelRequestError, error_info
 from workers.model.responses import Completed, ItemDone, ModelEvent, Usage
 from workers.model.retry import Retry
 from workers.model.wire import Encoder
-from workers.prompt import SUMMARY_PREFIX, TURN_ABORTED, message, summary_message
+from workers.prompt import SUMMARY_PREFIX, TURN_ABORTED, message, summary_message, user_message
 from workers.session.format import Record, compacted
 from workers.tokens import TokenCount
 from workers.turn import Model
@@ -45,7 +44,7 @@ WARNING: Final = (
 _PASSING: Final = (SUMMARY_PREFIX.strip(), TURN_ABORTED)
 """Messages under the user's name that do not outlast a compaction."""
 
-_NO_ROOM: Final = re.compile(r"context (?:length|size|window)|exceed_context_size|prompt is too long", re.IGNORECASE)
+_NO_ROOM: Final = ("context length", "context size", "context window", "exceed_context_size", "prompt is too long")
 """How servers say it that have no code for it, or one of their own."""
 
 Tell: TypeAlias = Callable[[JsonObject, bool], None]
@@ -54,17 +53,17 @@ Tell: TypeAlias = Callable[[JsonObject, bool], None]
 
 def lacks_room(error: ModelError) -> bool:
     """Tell whether a request failed because the context is full."""
-    return error_info(error) == "context_window_exceeded" or _NO_ROOM.search(str(error)) is not None
+    text = str(error).lower()
+    return error_info(error) == "context_window_exceeded" or any(words in text for words in _NO_ROOM)
 
 
 def shortened(history: Iterable[Entry], summary: str, budget: int) -> list[JsonObject]:
     """Return the items that stand for `history` from now on. `budget` is that of user messages, in bytes."""
     entries = list(history)
     # Of equal messages the last one counts: it may take back one in between.
-    context = dict.fromkeys(entry.encoded for entry in reversed(entries) if _is_context(entry))
-    kept = {entry.encoded: entry.item for entry in entries if entry.encoded in context}
-    told = [kept[encoded] for encoded in reversed(context)]
-    return [*told, *_latest([entry for entry in entries if entry.is_user], budget), summary_message(summary)]
+    context = {entry.encoded: entry.item for entry in reversed(entries) if _is_context(entry)}
+    said = _latest([entry for entry in entries if entry.is_user], budget)
+    return [*reversed(context.values()), *said, summary_message(summary)]
 
 
 class Compaction:
@@ -140,6 +139,7 @@ class Compaction:
         if self._rescued or not lacks_room(error):
             return False
         self._rescued = True
+        self._tell({"type": "stream_error", "message": f"{error} Making room and asking again…"}, False)
         try:
             await self.run()
         except ModelError:
@@ -170,7 +170,7 @@ class Compaction:
 
     async def _ask(self, draft: History) -> tuple[str, Usage | None]:
         asked = draft.copy()
-        asked.extend([found] if (found := message("user", self._prompt)) else [])
+        asked.append(user_message([{"type": "text", "text": self._prompt}]))
         texts: list[str] = []
         usage: Usage | None = None
         async for model_event in self._events(self._encoder.body(asked.encoded_input()), texts.clear):
@@ -212,14 +212,14 @@ def _is_context(entry: Entry) -> bool:
 
 
 def _latest(said: list[Entry], left: int) -> list[JsonObject]:
-    """Return the newest messages that fit into so many bytes, and the beginning of the one that no longer does."""
+    """Return the newest messages up to so much weight, and the beginning of the one that no longer fits."""
     kept: list[JsonObject] = []
     for entry in reversed(said):
-        if len(entry.encoded) > left:
+        if entry.weight > left:
             kept.extend(_beginning(entry.item, left))
             break
         kept.append(entry.item)
-        left -= len(entry.encoded)
+        left -= entry.weight
     return kept[::-1]
 
 

@@ -4,16 +4,17 @@ import logging
 import os
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from config.environment import shell_environment
 from config.settings import ConversationOverrides, Settings, resolve
-from config.texts import base_instructions
+from config.texts import base_instructions, compaction_prompt
 from protocol.birth import WorkerBirth
 from protocol.elicitation import Decision
-from protocol.errors import ConfigError, ModelError, SessionUnknownError, StartError
+from protocol.errors import ModelError, SessionUnknownError, StartError
 from protocol.ids import BEFORE_TURNS, TurnId
 from protocol.mailbox import Ask, Open
 from protocol.version import __version__
@@ -22,6 +23,7 @@ from runtime.user_agent import originator
 from workers import event, prompt
 from workers.bearer import ProviderCredentials
 from workers.commands.capture import Budget
+from workers.compaction import Compaction
 from workers.context import context_items, network_access
 from workers.credentials import CredentialsChannel
 from workers.history import History
@@ -30,13 +32,14 @@ from workers.model.client import ModelClient
 from workers.model.endpoint import Endpoint
 from workers.model.items import JsonObject
 from workers.model.outcome import error_info
-from workers.model.request import Request, RequestEncoder
+from workers.model.request import Request
 from workers.model.responses import Usage
+from workers.model.wire import Encoder, decoder_factory, make_encoder
 from workers.project_doc import Search, read_project_doc
 from workers.questions import Questions
 from workers.session.file import SessionFile, read
 from workers.session.finder import find
-from workers.session.format import session_meta, turn_context
+from workers.session.format import Record, session_meta, turn_context
 from workers.session.restored import Restored
 from workers.tokens import TokenCount
 from workers.tools.catalog import definitions
@@ -86,6 +89,8 @@ class Conversation:
         self._started_at = 0.0
         self.settings: Settings
         self._client: ModelClient | None = None
+        self._compaction: Compaction | None = None
+        self._window_number = 0
         self._transcript: Transcript | None = None
 
     @property
@@ -111,10 +116,6 @@ class Conversation:
         if restored is not None:
             given = _as_before(given, restored)
         self.settings = settings = resolve(self._home, opening.cli, given, os.getcwd(), os.environ)
-        if settings.provider.wire_api == "chat":
-            raise ConfigError(
-                f'`wire_api = "chat"` of model provider `{settings.provider_id}` is not available yet; use "responses"'
-            )
         self._instructions = settings.base_instructions or base_instructions()
         if restored is not None:
             self._instructions = settings.base_instructions or restored.base_instructions or self._instructions
@@ -126,7 +127,7 @@ class Conversation:
         self._credentials = ProviderCredentials(settings.provider, self._open_credentials)
         if settings.mcp_servers:
             self._mcp_servers = self._make_mcp_servers()
-        self._encoder = self._request_encoder()
+        self._encoder = make_encoder(settings.provider.wire_api, self._request())
         self._announce()
 
     async def run_turn(self, turn_id: TurnId, items: bytes) -> Outcome:
@@ -138,7 +139,7 @@ class Conversation:
             event.task_started(turn_id, round(self._started_at), self.settings.model_family.effective_context_window),
             keep=True,
         )
-        self._tell_context(turn_id)
+        self._tell_context()
         user_items = _decode_items(items)
         self._keep(prompt.user_message(user_items))
         self._tell(event.user_message(_plain_text(user_items)), keep=True)
@@ -221,43 +222,42 @@ class Conversation:
         """Go on where the file stops. What was under way then is over, and the model is told so."""
         self._history.extend(restored.items)
         self._context_told = restored.context is not None
+        self._window_number = restored.window_number
         if not restored.interrupted:
             return
         for output in self._history.outputs_for_unanswered(UNKNOWN_EFFECT):
             self._keep(output)
         self._keep(prompt.turn_aborted_message())
 
-    def _request_encoder(self) -> RequestEncoder:
+    def _request(self) -> Request:
         settings = self.settings
-        return RequestEncoder(
-            Request(
-                model=settings.model,
-                conversation_id=self._operation.conversation_id,
-                instructions=self._instructions,
-                tools=[
-                    *definitions(
-                        include_plan=settings.include_plan_tool,
-                        may_escalate=settings.approval_policy == "on-request"
-                        and settings.sandbox_policy.type != "danger-full-access",
-                    ),
-                    *self._mcp_tools,
-                ],
-                parallel_tool_calls=False,
-                supports_reasoning=settings.model_family.supports_reasoning,
-                effort=settings.reasoning_effort,
-                summary=settings.reasoning_summary,
-                verbosity=settings.verbosity,
-            )
+        return Request(
+            model=settings.model,
+            conversation_id=self._operation.conversation_id,
+            instructions=self._instructions,
+            tools=[
+                *definitions(
+                    include_plan=settings.include_plan_tool,
+                    may_escalate=settings.approval_policy == "on-request"
+                    and settings.sandbox_policy.type != "danger-full-access",
+                ),
+                *self._mcp_tools,
+            ],
+            parallel_tool_calls=False,
+            supports_reasoning=settings.model_family.supports_reasoning,
+            effort=settings.reasoning_effort,
+            summary=settings.reasoning_summary,
+            verbosity=settings.verbosity,
         )
 
-    async def _present_encoder(self) -> RequestEncoder:
+    async def _present_encoder(self) -> Encoder:
         """Return what writes the next request: another one when MCP servers have other tools by now."""
         if self._mcp_servers is not None:
             await self._mcp_servers.ready()
             tools = self._mcp_servers.definitions()
             if tools is not self._mcp_tools:
                 self._mcp_tools = tools
-                self._encoder = self._request_encoder()
+                self._encoder = make_encoder(self.settings.provider.wire_api, self._request())
         return self._encoder
 
     def _make_mcp_servers(self) -> "McpServers":
@@ -329,7 +329,7 @@ class Conversation:
 
     # A turn
 
-    def _tell_context(self, turn_id: TurnId) -> None:
+    def _tell_context(self) -> None:
         """Put the context before the first message of the conversation, and nothing of it before later ones."""
         if self._context_told:
             return
@@ -344,21 +344,25 @@ class Conversation:
             self._warn(note)
         for item in context_items(settings, document):
             self._keep(item)
-        self._present_transcript().add(
-            turn_context(
-                turn_id=turn_id,
-                cwd=settings.cwd,
-                model=settings.model,
-                approval_policy=settings.approval_policy,
-                sandbox_policy=settings.sandbox_policy.model_dump(),
-                effort=settings.reasoning_effort,
-            )
-        )
+        self._present_transcript().add(self._turn_context())
         self._context_told = True
+
+    def _turn_context(self) -> Record:
+        settings = self.settings
+        return turn_context(
+            turn_id=self._turn_id,
+            cwd=settings.cwd,
+            model=settings.model,
+            approval_policy=settings.approval_policy,
+            sandbox_policy=settings.sandbox_policy.model_dump(),
+            effort=settings.reasoning_effort,
+        )
 
     async def _turn_loop(self, turn_id: TurnId) -> TurnLoop:
         if self._client is None:
             self._client = await self._model_client()
+        if self._compaction is None:
+            self._compaction = self._new_compaction(self._client)
         self._credentials.begin_turn()
 
         async def call_tool(call: JsonObject) -> ToolResult:
@@ -375,8 +379,27 @@ class Conversation:
             self._mailbox,
             call_tool,
             self._tokens,
+            self._compaction,
             self.settings.show_raw_agent_reasoning,
         )
+
+    def _new_compaction(self, client: ModelClient) -> Compaction:
+        settings = self.settings
+        return Compaction(
+            client,
+            make_encoder(settings.provider.wire_api, replace(self._request(), tools=())),
+            self._history,
+            self._tokens,
+            self._tell,
+            self._record_compaction,
+            prompt=settings.compact_prompt or compaction_prompt(),
+            limit=settings.model_family.auto_compact_limit,
+            window_number=self._window_number,
+        )
+
+    def _record_compaction(self, record: Record) -> None:
+        """Record a new history, and that it tells the model of the present settings."""
+        self._present_transcript().add(record, self._turn_context())
 
     async def _model_client(self) -> ModelClient:
         provider = self.settings.provider
@@ -394,7 +417,12 @@ class Conversation:
             stream_max_retries=provider.stream_max_retries,
             idle_timeout=provider.stream_idle_timeout_ms / 1000,
         )
-        return ModelClient(endpoint, self._credentials, self._operation.conversation_id)
+        return ModelClient(
+            endpoint,
+            self._credentials,
+            self._operation.conversation_id,
+            new_decoder=decoder_factory(provider.wire_api),
+        )
 
     def _command_environment(self) -> dict[str, str]:
         settings = self.settings

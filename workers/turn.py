@@ -3,15 +3,14 @@
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, field
-from typing import Final, Literal, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Final, Literal, Protocol, TypeAlias
 
-from protocol.errors import ErrorKind
+from protocol.errors import ErrorKind, ModelError
 from workers import event
 from workers.history import History
 from workers.mailbox import Mailbox
 from workers.model.client import OnRetry
 from workers.model.items import JsonObject, as_list
-from workers.model.request import RequestEncoder
 from workers.model.responses import (
     Completed,
     ItemDone,
@@ -20,9 +19,14 @@ from workers.model.responses import (
     ReasoningSummaryDelta,
     SectionBreak,
     TextDelta,
+    Usage,
 )
 from workers.model.retry import Retry
+from workers.model.wire import Encoder
 from workers.tokens import TokenCount
+
+if TYPE_CHECKING:
+    from workers.compaction import Compaction
 
 OutcomeKind: TypeAlias = Literal["completed", "failed", "aborted"]
 
@@ -88,6 +92,11 @@ class _Response:
     completed: Completed | None = None
 
     @property
+    def usage(self) -> Usage | None:
+        """What the response cost, if the server told it."""
+        return None if self.completed is None else self.completed.usage
+
+    @property
     def calls(self) -> list[JsonObject]:
         """The tool calls, in order."""
         return [item for item in self.items if item["type"] in OUTPUTS]
@@ -99,12 +108,13 @@ class TurnLoop:
     def __init__(
         self,
         model: Model,
-        encoder: Callable[[], Awaitable[RequestEncoder]],
+        encoder: Callable[[], Awaitable[Encoder]],
         history: History,
         record: Record,
         mailbox: Mailbox,
         call_tool: CallTool,
         tokens: TokenCount,
+        compaction: "Compaction",
         show_raw_reasoning: bool,
     ) -> None:
         """`encoder` returns what writes the next request, with the tools that there are by then."""
@@ -115,6 +125,7 @@ class TurnLoop:
         self._mailbox = mailbox
         self._call_tool = call_tool
         self._tokens = tokens
+        self._compaction = compaction
         self._show_raw_reasoning = show_raw_reasoning
         self.open_calls: list[OpenCall] = []
         """Calls that wait for their output, in their order."""
@@ -123,15 +134,28 @@ class TurnLoop:
 
     async def run(self) -> str | None:
         """Run to the end and return the agent's last message. Raises `ModelError`; cancelling it stops the turn."""
+        self._compaction.begin_turn()
         while True:
+            response = await self._ask_with_room()
             start = len(self._history)
-            response = await self._ask()
             for item in response.items:
                 self._keep(item)
+            self._compaction.note(response.usage)
             await self._answer_calls(response.calls)
             self._count(response)
             if not response.calls and (response.completed is None or response.completed.end_turn):
                 return self._history.last_agent_message(since=start)
+
+    async def _ask_with_room(self) -> _Response:
+        """Make one request, and shorten the history first where it has become too long, or seems to have been."""
+        while True:
+            self.doing = "making room in the model's context"
+            await self._compaction.when_due()
+            try:
+                return await self._ask()
+            except ModelError as error:
+                if not await self._compaction.rescue(error):
+                    raise
 
     async def _ask(self) -> _Response:
         """Make one request. Tools run only once the response is complete, so a stream that breaks has run none."""
@@ -205,8 +229,8 @@ class TurnLoop:
             self._record.item(item)
 
     def _count(self, response: _Response) -> None:
-        if response.completed is not None and response.completed.usage is not None:
-            self._tell(self._tokens.add(response.completed.usage), keep=True)
+        if response.usage is not None:
+            self._tell(self._tokens.add(response.usage), keep=True)
 
     def _tell(self, told: JsonObject, keep: bool = False) -> None:
         self._mailbox.emit(event.encode(told))

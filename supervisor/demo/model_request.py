@@ -30,17 +30,40 @@ class _Body(msgspec.Struct):
     prompt_cache_key: str | None = None
 
 
+class _Message(msgspec.Struct):
+    role: str
+    content: list[_Content] | str | None = None
+
+
+class _Function(msgspec.Struct, frozen=True):
+    name: str = ""
+
+
+class _ChatTool(msgspec.Struct):
+    type: str = ""
+    function: _Function = _Function()
+
+
+class _ChatBody(msgspec.Struct):
+    messages: list[_Message]
+    tools: list[_ChatTool] | None = None
+
+
 _Text: TypeAlias = list[_Content] | str | None
 _decoder: Final = msgspec.json.Decoder(_Body)
+_chat_decoder: Final = msgspec.json.Decoder(_ChatBody)
 _EXEC_COMMAND_OUTPUT: Final = re.compile(r"\A(?:[^\n]*\n)*?Output:\n(.*)\Z", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
 class ModelRequest:
-    """One request to `POST /responses`."""
+    """One request to `POST /responses` or `POST /chat/completions`."""
 
     conversation: str
-    """What the client uses as its cache key: the conversation's id in every release of the reference."""
+    """What the client uses as its cache key: the conversation's id in every release of the reference.
+
+    Empty for a chat completion, which has none.
+    """
     message: str
     """The text of the last user message."""
     outputs: Sequence[str]
@@ -59,6 +82,19 @@ class ModelRequest:
             message=_text(items[start].content) if items else "",
             outputs=tuple(_text(item.output) for item in items[start:] if item.type.endswith("_output")),
             tools={tool.name or tool.type: tool.type for tool in decoded.tools or ()},
+        )
+
+    @classmethod
+    def decode_chat(cls, body: bytes) -> "ModelRequest":
+        """Read the body of a chat completion. Raises `msgspec.DecodeError` for what is none."""
+        decoded = _chat_decoder.decode(body)
+        messages = decoded.messages
+        start = max((index for index, message in enumerate(messages) if message.role == "user"), default=0)
+        return cls(
+            conversation="",
+            message=_text(messages[start].content) if messages else "",
+            outputs=tuple(_text(message.content) for message in messages[start:] if message.role == "tool"),
+            tools={tool.function.name: tool.type for tool in decoded.tools or ()},
         )
 
     @property

@@ -41,6 +41,11 @@ class RecordedRequest:
         """Whether there was an `Authorization` header."""
         return self.credential is not None
 
+    @property
+    def is_chat(self) -> bool:
+        """Whether it asks for a chat completion."""
+        return self.path.endswith("/chat/completions")
+
     @cached_property
     def json(self) -> dict[str, object]:
         """The body. Raises `msgspec.DecodeError` where it is no JSON object."""
@@ -49,7 +54,7 @@ class RecordedRequest:
     @cached_property
     def request(self) -> ModelRequest:
         """The body as a script sees it. Raises `msgspec.DecodeError` where it is no request to the model."""
-        return ModelRequest.decode(self.body)
+        return ModelRequest.decode_chat(self.body) if self.is_chat else ModelRequest.decode(self.body)
 
 
 class RequestLog:

@@ -97,7 +97,7 @@ def _(action: Text, stream: ResponseStream) -> Iterator[Effect]:
             yield message.delta(piece)
             yield Think(action.pause)
     else:
-        yield from _blocks(message.delta(piece) for piece in action.pieces)
+        yield from in_blocks(message.delta(piece) for piece in action.pieces)
     yield message.closing("".join(action.pieces))
 
 
@@ -105,7 +105,7 @@ def _(action: Text, stream: ResponseStream) -> Iterator[Effect]:
 def _(action: Deltas, stream: ResponseStream) -> Iterator[Effect]:
     message = _Message(stream)
     yield message.opening()
-    yield from _repeated([message.delta(piece) for piece in action.pieces], action.count)
+    yield from repeated([message.delta(piece) for piece in action.pieces], action.count)
     yield message.closing(action.text)
 
 
@@ -146,14 +146,10 @@ def _(action: Call, stream: ResponseStream) -> Iterator[Effect]:
 @_render.register
 def _(action: Command, stream: ResponseStream) -> Iterator[Effect]:
     tools = stream.request.tools
-    if "exec_command" in tools:
-        yield from stream.perform(Call("exec_command", {"cmd": shlex.join(action.argv)}))
-    elif "shell_command" in tools:
-        yield from stream.perform(Call("shell_command", {"command": shlex.join(action.argv)}))
-    elif "local_shell" in tools and "shell" not in tools:
+    if "local_shell" in tools and tools.keys().isdisjoint(("exec_command", "shell_command", "shell")):
         yield from _whole_item(stream, "lsh", _local_shell_call(action.argv))
     else:
-        yield from stream.perform(Call("shell", {"command": list(action.argv)}))
+        yield from stream.perform(command_call(action.argv, tools))
 
 
 @_render.register
@@ -203,6 +199,15 @@ class _Message:
         return {"type": "message", "id": self._id, "role": "assistant", "status": status, "content": content}
 
 
+def command_call(argv: Sequence[str], tools: Mapping[str, str]) -> Call:
+    """Return the function call that runs a command, for whichever of the tools is on offer."""
+    if "exec_command" in tools:
+        return Call("exec_command", {"cmd": shlex.join(argv)})
+    if "shell_command" in tools:
+        return Call("shell_command", {"command": shlex.join(argv)})
+    return Call("shell", {"command": list(argv)})
+
+
 def _part(text: str) -> Item:
     return {"type": "output_text", "text": text, "annotations": []}
 
@@ -233,7 +238,7 @@ def _counts(usage: Usage) -> Item:
     }
 
 
-def _repeated(parts: Sequence[bytes], count: int) -> Iterator[bytes]:
+def repeated(parts: Sequence[bytes], count: int) -> Iterator[bytes]:
     """Return so many parts, from the first to the last and again, in blocks that are joined only once."""
     rounds = max(1, BLOCK // sum(map(len, parts)))
     block = b"".join(parts) * rounds
@@ -243,7 +248,8 @@ def _repeated(parts: Sequence[bytes], count: int) -> Iterator[bytes]:
     yield b"".join(islice(cycle(parts), rest))
 
 
-def _blocks(parts: Iterator[bytes]) -> Iterator[bytes]:
+def in_blocks(parts: Iterator[bytes]) -> Iterator[bytes]:
+    """Return all parts, joined to blocks."""
     for first in parts:
         gathered = [first]
         size = len(first)

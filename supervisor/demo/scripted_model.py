@@ -1,4 +1,4 @@
-"""A server on the loopback interface that speaks the Responses API and answers from a script. It is no model.
+"""A server on the loopback interface that speaks both APIs of model servers and answers from a script. It is no model.
 
 In a loop that runs already: `async with ScriptedModel(script) as server: … server.base_url`. As a process of its own:
 `python -I -m supervisor.demo.scripted_model --script NAME`, which says its address in one line of JSON and ends when
@@ -14,12 +14,13 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from types import TracebackType
-from typing import Final, Self, assert_never
+from typing import Final, Self, TypeAlias, assert_never
 from uuid import uuid4
 
 import msgspec
 from aiohttp import web
 
+from supervisor.demo.chat_stream import ChatStream
 from supervisor.demo.model_request import ModelRequest
 from supervisor.demo.request_log import Attempts, RecordedRequest, RequestLog
 from supervisor.demo.response_stream import MODEL, ResponseStream
@@ -32,8 +33,11 @@ WHAT_IT_IS: Final = (
 )
 HEADERS: Final = {"X-Scripted-Model": "true", "Server": "greenroom-scripted-model"}
 _STREAM_HEADERS: Final = {**HEADERS, "Content-Type": "text/event-stream", "Cache-Control": "no-cache"}
+_PATHS: Final = ("/responses", "/chat/completions")
 _BACKLOG: Final = 1024
 _LONGEST_MESSAGE: Final = 200
+
+Stream: TypeAlias = ResponseStream | ChatStream
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,15 +115,17 @@ class ScriptedModel:
         body = await request.content.read()
         recorded = self.requests.record(arrived, request.method, request.path, request.headers, body)
         self._note_change()
-        if request.method != "POST" or not request.path.endswith("/responses"):
-            return _refusal(404, f"this script answers POST /responses, not {request.method} {request.path}")
+        if request.method != "POST" or not request.path.endswith(_PATHS):
+            answered = " and ".join(f"POST {path}" for path in _PATHS)
+            return _refusal(404, f"this script answers {answered}, not {request.method} {request.path}")
         try:
             asked = recorded.request
         except msgspec.DecodeError as error:
             return _refusal(400, f"this is no request to a model: {error}")
-        return await self._respond(request, asked)
+        stream = ChatStream if recorded.is_chat else ResponseStream
+        return await self._respond(request, asked, stream(asked, uuid4().hex[:12]))
 
-    async def _respond(self, request: web.BaseRequest, asked: ModelRequest) -> web.StreamResponse:
+    async def _respond(self, request: web.BaseRequest, asked: ModelRequest, stream: Stream) -> web.StreamResponse:
         step = _of_attempt(self._script.step(asked), self._attempts.count(asked))
         connection = request.transport
         if connection is None:
@@ -128,7 +134,7 @@ class ScriptedModel:
         try:
             for failure in (action for action in step if isinstance(action, Fail)):
                 return await self._fail(step, failure)
-            return await self._stream(request, step, ResponseStream(asked, uuid4().hex[:12]))
+            return await self._stream(request, step, stream)
         except (asyncio.CancelledError, ConnectionError):
             self._abandoned += 1
             raise
@@ -152,7 +158,7 @@ class ScriptedModel:
         response.headers.update({**HEADERS, **(failure.headers or {})})
         return response
 
-    async def _stream(self, request: web.BaseRequest, step: Step, stream: ResponseStream) -> web.StreamResponse:
+    async def _stream(self, request: web.BaseRequest, step: Step, stream: Stream) -> web.StreamResponse:
         response = web.StreamResponse(headers=_STREAM_HEADERS)
         await response.prepare(request)
         await self._write(response, stream.created())

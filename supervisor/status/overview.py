@@ -32,6 +32,7 @@ TroubleKind: TypeAlias = Literal[
 
 NAMES: Final[dict[str, Role]] = {"gr-nursery": "nursery", "gr-broker": "broker", "gr-worker": "worker"}
 """The names that our processes give themselves."""
+_UNHEARD: Final[dict[Outcome, ReplyKind]] = {"silent": "silent", "shut": "shut"}
 _FORKS: Final = frozenset({"supervisor", "nursery"})
 """Whose children ours are. Further down, a process only calls itself so."""
 
@@ -137,9 +138,6 @@ def _said(heard: Heard) -> tuple[ReplyKind, Report | None, str | None]:
         case Refused(text=text):
             return "refused", None, text
     return _UNHEARD.get(heard.outcome, "unreadable"), None, None
-
-
-_UNHEARD: Final[dict[Outcome, ReplyKind]] = {"silent": "silent", "shut": "shut"}
 
 
 def _processes(root: int, report: Report | None, seen: list[SeenProcess]) -> tuple[ProcessStatus, ...]:

@@ -19,6 +19,9 @@ QUIET_ROWS: Final = 20
 DEATHS: Final = 5
 """Deaths that are shown."""
 
+_UNEXPECTED: Final = frozenset({"stopped", "tracing-stop", "zombie", "dead"})
+"""What the kernel calls processes that are no good to anybody."""
+
 Style: TypeAlias = Literal["plain", "bold", "dim", "bad"]
 
 
@@ -58,7 +61,7 @@ def _instance(status: InstanceStatus, now: float, room: int | None) -> Iterator[
     facts = status.instance
     up = age(now - facts.started_at)
     home = _below_home(clean(facts.codex_home))
-    yield Line(f"greenroom {facts.version}  pid {facts.pid}  up {up}  {facts.engine}  {home}", "bold")
+    yield Line(f"greenroom {clean(facts.version)}  pid {facts.pid}  up {up}  {facts.engine}  {home}", "bold")
     for trouble in status.troubles:
         yield from (Line(text, "bad") for text in wrap(f"! {clean(trouble.text)}", room, "  "))
     if status.report is not None:
@@ -149,9 +152,6 @@ def _state(row: Row) -> str:
     return "gone" if row.seen is None else row.seen.state
 
 
-_UNEXPECTED: Final = frozenset({"stopped", "tracing-stop", "zombie", "dead"})
-
-
 def _doing(row: Row) -> str:
     turn = row.conversation.turn if row.conversation else None
     if turn is None:
@@ -159,11 +159,11 @@ def _doing(row: Row) -> str:
     return f"{'interrupted, ' if turn.interrupted else ''}{turn.doing or ''}"
 
 
-def _of_process(value: Callable[[SeenProcess], str]) -> "Callable[[Row], str]":
+def _of_process(value: Callable[[SeenProcess], str]) -> Callable[[Row], str]:
     return lambda row: "" if row.seen is None else value(row.seen)
 
 
-def _of_conversation(value: Callable[[ConversationEntry], str]) -> "Callable[[Row], str]":
+def _of_conversation(value: Callable[[ConversationEntry], str]) -> Callable[[Row], str]:
     return lambda row: "" if row.conversation is None else value(row.conversation)
 
 
@@ -173,7 +173,7 @@ def _restarts(row: Row) -> str:
     return _some(next((count for count in counts if count), 0))
 
 
-def _private(name: Literal["uss", "pss"]) -> "Callable[[Row], str]":
+def _private(name: Literal["uss", "pss"]) -> Callable[[Row], str]:
     """Return how to find memory that the kernel may not show us, but the process itself may have told."""
 
     def value(row: Row) -> str:

@@ -17,7 +17,7 @@ sandbox_mode = "danger-full-access"
 [model_providers.{provider}]
 name = "A script on this machine"
 base_url = "{base_url}"
-wire_api = "responses"
+wire_api = "{wire_api}"
 request_max_retries = 0
 stream_max_retries = 0
 {more}
@@ -34,9 +34,13 @@ class Home:
     def config(self) -> Path:
         return self.path / "config.toml"
 
-    def configure(self, base_url: str, *, top: str = "", more: str = "", provider: str = "mock") -> None:
+    def configure(
+        self, base_url: str, *, top: str = "", more: str = "", provider: str = "mock", wire_api: str = "responses"
+    ) -> None:
         """Write a configuration. `top`: further settings; `more`: further lines of the provider's table."""
-        self.config.write_text(CONFIG.format(base_url=base_url, top=top, more=more, provider=provider))
+        self.config.write_text(
+            CONFIG.format(base_url=base_url, top=top, more=more, provider=provider, wire_api=wire_api)
+        )
 
     def sessions(self) -> list[Path]:
         """Return the session files, oldest first."""

@@ -40,11 +40,11 @@ class Stage:
     def cwd(self) -> str:
         return str(self.workspace)
 
-    def play(self, *rules: Rule, top: str = "", more: str = "") -> Model:
+    def play(self, *rules: Rule, top: str = "", more: str = "", wire_api: str = "responses") -> Model:
         """Start a model that follows these rules, and configure the home for it."""
         self.model = Model(*rules)
         self._models.append(self.model)
-        self.home.configure(self.model.base_url, top=top, more=more)
+        self.home.configure(self.model.base_url, top=top, more=more, wire_api=wire_api)
         return self.model
 
     def environment(self, **more: str) -> dict[str, str]:

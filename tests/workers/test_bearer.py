@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from config.providers import ModelProvider
-from protocol.credentials import AuthError, Snapshot, UnauthorizedReport
+from protocol.credentials import AuthError, ProviderToken, Snapshot, TokenCommand, UnauthorizedReport
 from protocol.errors import UnauthorizedError
 from tests.support.loop import on_loop
 from workers.bearer import ProviderCredentials
@@ -48,6 +48,10 @@ class StubChannel:
         if isinstance(self.answer, AuthError):
             raise CredentialError(self.answer)
         return {name: self._variables[name] for name in names if name in self._variables}
+
+    async def get_provider_token(self, command: TokenCommand, rejected: int | None = None) -> ProviderToken:
+        self.asked.append((command.command, rejected))
+        return ProviderToken(serial=len(self.asked), token=f"token {len(self.asked)}")
 
     async def report_unauthorized(self, snapshot: Snapshot, status: int) -> UnauthorizedReport:
         self.asked.append(("rejected", status))
@@ -180,3 +184,15 @@ async def test_no_token_is_shown() -> None:
     bearer = await credentials(StubChannel(), requires_openai_auth=True).bearer()
     assert "login-token" not in repr(bearer)
     assert "login-token" not in repr(LOGIN)
+
+
+@on_loop
+async def test_a_program_gives_the_token_and_another_one_after_a_refusal() -> None:
+    channel = StubChannel()
+    held = credentials(channel, auth={"command": "/usr/bin/token"})
+    first = await held.bearer()
+    assert (first.token, first.renewable, first.is_chatgpt) == ("token 1", True, False)
+    assert await held.rejected(first, 401)
+    assert (await held.bearer()).token == "token 2"
+    await held.bearer()
+    assert channel.asked == [("/usr/bin/token", None), ("/usr/bin/token", 1), ("/usr/bin/token", None)]

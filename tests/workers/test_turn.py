@@ -10,6 +10,7 @@ from protocol.errors import ModelError
 from protocol.ids import ConversationId
 from tests.support.loop import on_loop, until
 from tests.workers.stubs import Line, StubMailbox, StubModel, StubRecord, called, delta, done, said
+from workers.compaction import Compaction
 from workers.history import History
 from workers.model.items import JsonObject
 from workers.model.request import Request, RequestEncoder
@@ -40,6 +41,7 @@ class Stage:
         self.calls: list[JsonObject] = []
         self.gate = asyncio.Event()
         self.gate.set()
+        tokens = TokenCount(1000)
         self.loop = TurnLoop(
             self.model,
             self._encoder,
@@ -47,7 +49,17 @@ class Stage:
             self.record,
             self.mailbox,  # type: ignore[arg-type]
             self._call,
-            TokenCount(1000),
+            tokens,
+            Compaction(
+                self.model,
+                RequestEncoder(_request()),
+                self.history,
+                tokens,
+                lambda *_: None,
+                lambda _: None,
+                prompt="Sum up.",
+                limit=10**6,
+            ),
             show_raw_reasoning,
         )
 

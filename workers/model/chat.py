@@ -16,9 +16,18 @@ from uuid import uuid4
 
 import msgspec
 
+from protocol.jsontext import mended
 from workers.model.items import JsonObject
-from workers.model.responses import Completed, Decode, Failed, ItemDone, ModelEvent, ReasoningContentDelta, TextDelta
-from workers.model.responses import Usage, mended
+from workers.model.responses import (
+    Completed,
+    Decode,
+    Failed,
+    ItemDone,
+    ModelEvent,
+    ReasoningContentDelta,
+    TextDelta,
+    Usage,
+)
 
 CLOSED_TEXT: Final = "stream closed before the answer was complete"
 
@@ -95,7 +104,6 @@ _decode_thought: Final[Decode[_Thought]] = msgspec.json.Decoder(_Thought).decode
 _decode_usage: Final[Decode[_Usage]] = msgspec.json.Decoder(_Usage, strict=False).decode
 _decode_text: Final[Decode[str]] = msgspec.json.Decoder(str).decode
 _decode_object: Final[Decode[JsonObject]] = msgspec.json.Decoder(dict[str, object]).decode
-_decode_any: Final[Decode[object]] = msgspec.json.Decoder().decode
 _encode: Final[Callable[[object], bytes]] = msgspec.json.Encoder().encode
 
 
@@ -147,10 +155,12 @@ class ChatDecoder:
         if payload.strip() == b"[DONE]":
             self._finish("stop", events)
             self._complete(events)
-        elif (chunk := _attempt(_decode_chunk, mended(payload))) is not None:
-            self._take(chunk, payload, events)
-        else:
+            return
+        payload = mended(payload)
+        if (chunk := _attempt(_decode_chunk, payload)) is None:
             self.skipped += 1
+        else:
+            self._take(chunk, payload, events)
 
     def _take(self, chunk: _Chunk, payload: bytes, events: list[ModelEvent]) -> None:
         choices = chunk.choices
@@ -326,9 +336,8 @@ def _text(value: object) -> str:
 
 def _arguments(raw: msgspec.Raw) -> bytes:
     """Return a fragment of arguments as a JSON string. Some servers send the object itself."""
-    if bytes(raw[:1]) == b"{":
-        return _encode(bytes(raw).decode("utf-8", "replace"))
-    return _token(raw)
+    text = bytes(raw)
+    return _encode(text.decode("utf-8", "replace")) if text.startswith(b"{") else _token(raw)
 
 
 def _usage(raw: msgspec.Raw) -> Usage | None:

@@ -11,7 +11,6 @@ from contextlib import aclosing, suppress
 from random import random as standard_random
 from typing import Final, TypeAlias
 
-
 from protocol.errors import RemoteProtocolError
 from protocol.ids import ConversationId
 from runtime.http import aiohttp, tls_context
@@ -23,6 +22,7 @@ from workers.model.proxy import Proxy, find_proxy
 from workers.model.responses import Completed, Failed, ModelEvent, ResponsesDecoder
 from workers.model.retry import Fail, Retry, RetryLimits, RetryPolicy
 from workers.model.sse import SseDecoder
+from workers.model.wire import Decoder
 
 READ_BUFFER: Final = 64 * 1024
 """Bytes read ahead, twice over; beyond them a consumer that stops holds up the server."""
@@ -72,15 +72,20 @@ class ModelClient:
         credentials: Credentials,
         conversation_id: ConversationId,
         *,
+        new_decoder: Callable[[], Decoder] = ResponsesDecoder,
         session_factory: SessionFactory = new_session,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         random: Callable[[], float] = standard_random,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """The session is made with the first request. `sleep`, `random` and `clock` are for tests."""
+        """`new_decoder` makes what reads one answer. The session is made with the first request.
+
+        `sleep`, `random` and `clock` are for tests.
+        """
         self._endpoint = endpoint
         self._credentials = credentials
         self._conversation_id = conversation_id
+        self._new_decoder = new_decoder
         self._session_factory = session_factory
         self._sleep = sleep
         self._random = random
@@ -139,7 +144,7 @@ class ModelClient:
     async def _has_new_bearer(self, failure: _AttemptFailedError, policy: RetryPolicy) -> bool:
         bearer = failure.bearer
         refused = isinstance(failure.outcome, HttpRefused) and failure.outcome.status == 401
-        if bearer is None or not bearer.is_chatgpt or not refused or not policy.may_recover():
+        if bearer is None or not bearer.renewable or not refused or not policy.may_recover():
             return False
         return await self._credentials.rejected(bearer, 401)
 
@@ -237,7 +242,7 @@ class ModelClient:
         )
 
     async def _batches(self, response: aiohttp.ClientResponse) -> AsyncGenerator[Batch, None]:
-        sse, decoder = SseDecoder(), ResponsesDecoder()
+        sse, decoder = SseDecoder(), self._new_decoder()
         while not decoder.ended:
             chunk = await self._chunk(response.content)
             try:

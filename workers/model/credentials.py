@@ -15,12 +15,14 @@ class Bearer:
     account_id: str | None = field(default=None, repr=False)
     """The ChatGPT account that pays."""
     mode: AuthMode = "apikey"
+    renewable: bool = False
+    """Whoever gave it may give another one after a 401."""
     base_url_mode: AuthMode | None = None
     """The login that decides which of the default URLs is used; `None` where `mode` does."""
 
     @property
     def is_chatgpt(self) -> bool:
-        """A ChatGPT login is in force, whose token may be renewed after a 401."""
+        """A ChatGPT login is in force."""
         return self.mode == "chatgpt"
 
 
@@ -46,6 +48,6 @@ class Credentials(Protocol):
     async def rejected(self, bearer: Bearer, status: int) -> bool:
         """Hear that the server refused `bearer`, and return whether another one may be tried at once.
 
-        Never called for an API key. Raises `CredentialsDelayedError` where that could not be found out.
+        Called only for one that is `renewable`. Raises `CredentialsDelayedError` where that could not be found out.
         """
         ...

@@ -145,6 +145,8 @@ _CAUSES: Final[Mapping[str, _Rule]] = {
     "usage_not_included": _Rule(NEVER, "usage_limit_exceeded", _NOT_INCLUDED, UsageLimitError),
     "invalid_prompt": _Rule(NEVER, "other", "{message}"),
     "cyber_policy": _Rule(NEVER, "cyber_policy", "{message}"),
+    "content_filter": _Rule(NEVER, "other", "{message}"),
+    "exceed_context_size_error": _Rule(NEVER, "context_window_exceeded", _NO_ROOM),
 }
 """Codes that mean the same in `response.failed` and in the body of a 4xx."""
 

@@ -29,7 +29,7 @@ Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
 ID = ConversationId("01a20312-0577-77d3-9bb9-ad78bbf82560")
 BODY = b'{"model":"m","input":[]}'
 KEY = Bearer("sk-0123456789abcdef")
-LOGIN = Bearer("first-access-token", account_id="acc-1", mode="chatgpt")
+LOGIN = Bearer("first-access-token", account_id="acc-1", mode="chatgpt", renewable=True)
 SECOND_LOGIN = replace(LOGIN, token="second-access-token")
 
 HELLO = b'data: {"type":"response.output_text.delta","delta":"Hello"}\n\n'

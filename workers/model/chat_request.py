@@ -1,0 +1,237 @@
+"""The body of a request to a Chat Completions server, made from the same items as one to the Responses API.
+
+Rules that it keeps (spec/agent-core 2.7, widened), so that any compatible server and chat template accepts it:
+
+* There is one system message and it comes first: instructions, then what the items say as developer or system.
+* The items of one role that follow each other make one message. Calls stand in one message with the text before them,
+  and the output of each follows directly.
+* Arguments are a JSON object, whatever the model wrote; names have only the characters that servers allow.
+* What has no form here is left out: reasoning, encrypted history, tools that a server runs itself.
+"""
+
+import re
+from collections import defaultdict, deque
+from collections.abc import Callable, Iterable, Mapping
+from typing import Final, TypeAlias
+
+import msgspec
+
+from workers.model.items import JsonObject, as_list
+from workers.model.request import Request
+
+NAMELESS: Final = "unnamed"
+"""Stands for a name that the model left empty."""
+
+IMAGE_TEXT: Final = "(See the image in the message that follows.)"
+
+_encode: Final[Callable[[object], bytes]] = msgspec.json.Encoder().encode
+_decode_object: Final = msgspec.json.Decoder(dict[str, object]).decode
+_UNFIT: Final = re.compile(r"[^a-zA-Z0-9_-]")
+_LONGEST_NAME: Final = 64
+
+Raw: TypeAlias = msgspec.Raw
+
+
+class _Part(msgspec.Struct):
+    type: str = ""
+    text: str = ""
+    refusal: str = ""
+    image_url: Raw = Raw()
+    """Never decoded: it may hold megabytes."""
+    detail: str | None = None
+
+
+class _Item(msgspec.Struct):
+    """An item as the history sends it."""
+
+    type: str = ""
+    role: str = ""
+    content: list[_Part] = []
+    id: str | None = None
+    call_id: str | None = None
+    name: str = ""
+    arguments: object = None
+    input: str = ""
+    action: object = None
+    output: str | list[_Part] = ""
+
+
+_decode_items: Final = msgspec.json.Decoder(list[_Item]).decode
+
+
+class ChatRequestEncoder:
+    """Makes the bodies of one turn's requests (`workers.model.wire.Encoder`). Only `messages` differs between them."""
+
+    def __init__(self, request: Request) -> None:
+        self._instructions = request.instructions
+        self._head = _encode({"model": request.model})[:-1] + b',"messages":'
+        self._tail = b"," + _encode(_options(request))[1:]
+
+    def body(self, encoded_input: bytes) -> bytes:
+        """Return the body for the JSON array of items that `History.encoded_input` gives."""
+        messages = _Messages(_decode_items(encoded_input)).all(self._instructions)
+        return b"".join((self._head, _encode(messages), self._tail))
+
+
+def _options(request: Request) -> JsonObject:
+    options: JsonObject = {"stream": True, "stream_options": {"include_usage": True}}
+    if tools := [tool for tool in map(_tool, request.tools) if tool is not None]:
+        # Some servers refuse an empty list.
+        options["tools"] = tools
+    if request.supports_reasoning and request.effort is not None:
+        options["reasoning_effort"] = request.effort
+    if request.verbosity is not None:
+        options["verbosity"] = request.verbosity
+    if request.output_schema is not None:
+        schema = {"name": "codex_output_schema", "strict": True, "schema": request.output_schema}
+        options["response_format"] = {"type": "json_schema", "json_schema": schema}
+    return options
+
+
+def _tool(tool: Mapping[str, object]) -> JsonObject | None:
+    """Return a tool's definition in the form of this API, `None` for one that is no function of ours."""
+    match tool:
+        case {"type": "function"}:
+            members = ("name", "description", "strict", "parameters")
+            return {"type": "function", "function": {name: tool[name] for name in members if name in tool}}
+        case {"type": "custom", "name": name}:
+            text = {"type": "object", "properties": {"input": {"type": "string"}}, "required": ["input"]}
+            description = tool.get("description", "")
+            return {"type": "function", "function": {"name": name, "description": description, "parameters": text}}
+        case _:
+            return None
+
+
+class _Messages:
+    """Turns items into messages, in one pass."""
+
+    def __init__(self, items: list[_Item]) -> None:
+        self._items = items
+        self._outputs: defaultdict[str, deque[_Item]] = defaultdict(deque)
+        self._messages: list[JsonObject] = []
+        self._system: list[str] = []
+        self._said: list[_Part] = []
+        """What the user says in the message that is being put together."""
+        self._answer: list[str] = []
+        """What the assistant says there."""
+        self._calls: list[JsonObject] = []
+
+    def all(self, instructions: str) -> list[JsonObject]:
+        """Return all messages."""
+        for item in self._items:
+            if item.type in _OUTPUTS and item.call_id is not None:
+                self._outputs[item.call_id].append(item)
+        for item in self._items:
+            self._take(item)
+        self._close_assistant()
+        self._close_user()
+        system = "\n\n".join(text for text in (instructions, *self._system) if text)
+        first: list[JsonObject] = [{"role": "system", "content": system}] if system else []
+        return first + self._messages
+
+    def _take(self, item: _Item) -> None:
+        if item.type == "message":
+            self._take_message(item)
+        elif item.type in _OUTPUTS:
+            if self._calls:
+                self._close_assistant()
+        elif (call := _call(item)) is not None:
+            self._close_user()
+            self._calls.append(call)
+
+    def _take_message(self, item: _Item) -> None:
+        texts = _texts(item.content)
+        if item.role == "user" and _user_content(item.content):
+            self._close_assistant()
+            self._said.extend(item.content)
+        elif item.role == "assistant" and texts:
+            self._close_user()
+            self._answer.extend(texts)
+        elif item.role not in ("user", "assistant"):
+            self._system.append("\n".join(texts))
+
+    def _close_user(self) -> None:
+        if content := _user_content(self._said):
+            self._messages.append({"role": "user", "content": content})
+        self._said = []
+
+    def _close_assistant(self) -> None:
+        calls, text = self._calls, "".join(self._answer)
+        if calls:
+            self._messages.append({"role": "assistant", "content": text or None, "tool_calls": calls})
+        elif text:
+            self._messages.append({"role": "assistant", "content": text})
+        self._calls, self._answer = [], []
+        self._add_outputs(calls)
+
+    def _add_outputs(self, calls: Iterable[JsonObject]) -> None:
+        """Let the outputs of calls follow them. Images among them follow as the user's, the only ones that may show."""
+        for call in calls:
+            call_id = str(call["id"])
+            waiting = self._outputs[call_id]
+            output = waiting.popleft().output if waiting else ""
+            content = output if isinstance(output, str) else "\n".join(_texts(output))
+            if not isinstance(output, str) and (images := [part for part in output if part.type == "input_image"]):
+                self._said.extend(images)
+                content = content or IMAGE_TEXT
+            self._messages.append({"role": "tool", "tool_call_id": call_id, "content": content})
+
+
+_OUTPUTS: Final = frozenset({"function_call_output", "custom_tool_call_output"})
+
+
+def _texts(parts: Iterable[_Part]) -> list[str]:
+    return [text for part in parts if (text := part.text or part.refusal)]
+
+
+def _user_content(parts: list[_Part]) -> str | list[JsonObject]:
+    """Return text as such, since not every server knows parts, unless there is an image."""
+    if not any(part.type == "input_image" for part in parts):
+        return "\n\n".join(_texts(parts))
+    return [found for part in parts if (found := _user_part(part)) is not None]
+
+
+def _user_part(part: _Part) -> JsonObject | None:
+    if part.type == "input_image":
+        image: JsonObject = {"url": part.image_url}
+        return {"type": "image_url", "image_url": image if part.detail is None else {**image, "detail": part.detail}}
+    return {"type": "text", "text": part.text} if part.text else None
+
+
+def _call(item: _Item) -> JsonObject | None:
+    """Return a call to one of our tools, `None` for anything else."""
+    match item.type:
+        case "function_call":
+            name, arguments = item.name, _object_text(item.arguments)
+        case "custom_tool_call":
+            name, arguments = item.name, _text({"input": item.input})
+        case "local_shell_call":
+            name, arguments = "shell", _text(_command(item.action))
+        case _:
+            return None
+    name = _UNFIT.sub("_", name)[:_LONGEST_NAME] or NAMELESS
+    call_id = item.call_id or item.id or ""
+    return {"id": call_id, "type": "function", "function": {"name": name, "arguments": arguments}}
+
+
+def _command(action: object) -> JsonObject:
+    members = action if isinstance(action, dict) else {}
+    known = {"timeout_ms": "timeout_ms", "working_directory": "workdir"}
+    optional = {ours: members[theirs] for theirs, ours in known.items() if members.get(theirs) is not None}
+    return {"command": as_list(members.get("command")), **optional}
+
+
+def _object_text(arguments: object) -> str:
+    """Return arguments that every server can read; some refuse the whole conversation for one call without."""
+    text = arguments if isinstance(arguments, str) else ""
+    if not text.strip():
+        return "{}"
+    try:
+        _decode_object(text)
+    except (msgspec.MsgspecError, UnicodeError, RecursionError):
+        return _text({"invalid": text})
+    return text
+
+
+def _text(value: JsonObject) -> str:
+    return _encode(value).decode()
