@@ -23,10 +23,13 @@ from supervisor.demo.script import (
 
 NOTE: Final = "note.txt"
 NOTE_TEXT: Final = "Written by a command that the script asked for."
-FIRST_PROMPT: Final = "Leave a note in this directory, then show me what is there."
+OUTSIDE: Final = "outside.txt"
+"""Below the parent of the working directory, where a confined command may not write."""
+FIRST_PROMPT: Final = "Leave a note in this directory and one outside of it, then show me what is there."
 SECOND_PROMPT: Final = "What does the note say?"
+THIRD_PROMPT: Final = "Is the note still there?"
 
-_STEPS: Final = ("Write the note", "List the directory")
+_STEPS: Final = ("Write the notes", "List the directory")
 
 
 def _plan(*statuses: str) -> Action:
@@ -47,15 +50,21 @@ DEMO: Final = script(
             _plan("in_progress", "pending"),
         ],
         [Think(0.2), Command(("sh", "-c", f'echo "{NOTE_TEXT}" > {NOTE}'))],
+        [Think(0.2), Command(("sh", "-c", f"echo here too > ../{OUTSIDE}"))],
         [_plan("completed", "in_progress")],
         [Think(0.2), Command(("ls", "-l"))],
         [_plan("completed", "completed")],
-        [Think(0.2), _words(f"Done: the directory holds {NOTE}, written by the first of two commands.", 0.05)],
+        [Think(0.2), _words(f"Done: the directory holds {NOTE}, written by the first of three commands.", 0.05)],
     ),
     rule(
         SECOND_PROMPT,
         [Think(0.2), Command(("cat", NOTE))],
         [Think(0.2), Quote("The note says: ")],
+    ),
+    rule(
+        THIRD_PROMPT,
+        [Think(0.2), Command(("ls", NOTE))],
+        [Think(0.2), Quote("It is: ")],
     ),
     name="demo",
 )

@@ -16,11 +16,13 @@ import msgspec
 from supervisor.demo.mcp_client import CallError, McpClient, connect
 from supervisor.demo.narration import Narrator, Terminal, Turn
 from supervisor.demo.places import Places
-from supervisor.demo.process_tree import SeenProcess, all_ended, process_tree
+from supervisor.demo.process_tree import all_ended, process_tree
 from supervisor.demo.scripted_model import ScriptedModel
-from supervisor.demo.scripts import DEMO, FIRST_PROMPT, NOTE, NOTE_TEXT, SECOND_PROMPT
+from supervisor.demo.scripts import DEMO, FIRST_PROMPT, NOTE, NOTE_TEXT, SECOND_PROMPT, THIRD_PROMPT
 
-SERVER: Final = (sys.executable, "-I", "-m", "supervisor.main", "mcp-server")
+PROGRAM: Final = (sys.executable, "-I", "-m", "supervisor.main")
+SERVER: Final = (*PROGRAM, "mcp-server")
+STATUS: Final = (*PROGRAM, "status")
 PROTOCOL_VERSION: Final = "2025-06-18"
 ALL_GONE_WITHIN: Final = 2.0
 """Seconds in which every process has to be gone once the client has closed the server's input."""
@@ -67,7 +69,8 @@ class _Answer(msgspec.Struct):
 class Walkthrough:
     """One walk, which remembers what went wrong on its way."""
 
-    def __init__(self, terminal: Terminal, places: Places) -> None:
+    def __init__(self, terminal: Terminal, places: Places, model: ScriptedModel) -> None:
+        self._model = model
         self._terminal = terminal
         self._places = places
         self._checks = 0
@@ -81,7 +84,11 @@ class Walkthrough:
                 tools = await self._meet(client)
                 first = await self._converse(client, tools)
                 await self._go_on(client, first)
-                await self._part(client, self._show_processes(client))
+                await self._show_status(client, environment)
+                await self._part(client, 5)
+            async with connect(command, environment, self._places.workspace) as client:
+                await self._resume(client, first)
+                await self._part(client, 7)
         except TimeoutError:
             self._check(False, "the server answers in time")
         except (CallError, msgspec.DecodeError) as error:
@@ -90,12 +97,7 @@ class Walkthrough:
 
     async def _meet(self, client: McpClient) -> list[_Tool]:
         self._terminal.heading("1  The server starts")
-        begun = time.monotonic()
-        client_info = {"name": "greenroom-demo", "version": "1"}
-        params = {"protocolVersion": PROTOCOL_VERSION, "capabilities": {}, "clientInfo": client_info}
-        result = msgspec.json.decode(await client.request("initialize", params), type=_Initialized)
-        took = _milliseconds(begun)
-        await client.notify("notifications/initialized")
+        result, took = await self._initialize(client)
         server = result.serverInfo
         self._terminal.line("hello", f"{server.name} {server.version}, MCP {result.protocolVersion}, after {took}")
         tools = msgspec.json.decode(await client.request("tools/list", {}), type=_Tools).tools
@@ -103,6 +105,15 @@ class Walkthrough:
         self._terminal.line("tools", ", ".join(names))
         self._check(names == ["codex", "codex-reply"], "the server offers both tools")
         return tools
+
+    async def _initialize(self, client: McpClient) -> tuple[_Initialized, str]:
+        begun = time.monotonic()
+        client_info = {"name": "greenroom-demo", "version": "1"}
+        params = {"protocolVersion": PROTOCOL_VERSION, "capabilities": {}, "clientInfo": client_info}
+        result = msgspec.json.decode(await client.request("initialize", params), type=_Initialized)
+        took = _milliseconds(begun)
+        await client.notify("notifications/initialized")
+        return result, took
 
     async def _converse(self, client: McpClient, tools: Sequence[_Tool]) -> _Structured:
         self._terminal.heading("2  A conversation begins: codex")
@@ -112,8 +123,10 @@ class Walkthrough:
         turn, answer = await self._call(client, "codex", arguments)
         self._check(bool(turn.conversation), "the conversation said its id before anything else")
         self._check(turn.plans > 0, "the plan was shown")
-        self._check([command.exit_code for command in turn.commands] == [0, 0], "both commands ran and succeeded")
+        codes = [command.exit_code for command in turn.commands]
+        self._check(len(codes) == 3 and codes[0] == codes[2] == 0, "the commands that may do what they do succeeded")
         self._check(self._note() == NOTE_TEXT, f"{NOTE} is on disk with what the command wrote")
+        self._check_sandbox(codes)
         self._check(turn.deltas > 2, f"the text arrived in {turn.deltas} pieces")
         return answer
 
@@ -124,6 +137,25 @@ class Walkthrough:
         self._check(answer.threadId == before.threadId, "it is the same conversation")
         self._check([command.exit_code for command in turn.commands] == [0], "the command ran and succeeded")
         self._check(NOTE_TEXT in answer.content, "the model was told what the command printed, and repeats it")
+
+    def _check_sandbox(self, codes: Sequence[int | None]) -> None:
+        if self._places.missing:
+            self._terminal.line(
+                "note", f"commands ran without a sandbox, which needs {', '.join(self._places.missing)}"
+            )
+            return
+        kept_out = len(codes) == 3 and codes[1] != 0 and not os.path.exists(self._places.outside)
+        self._check(kept_out, "the kernel kept the command that writes outside of the directory from doing so")
+
+    async def _resume(self, client: McpClient, before: _Structured) -> None:
+        self._terminal.heading("6  Another server takes the conversation up: codex-reply")
+        await self._initialize(client)
+        arguments = {"threadId": before.threadId, "prompt": THIRD_PROMPT}
+        turn, answer = await self._call(client, "codex-reply", arguments)
+        self._check(turn.conversation == answer.threadId == before.threadId, "it is the same conversation")
+        asked = self._model.requests[-1].json["input"]
+        remembered = all(prompt in str(asked) for prompt in (FIRST_PROMPT, SECOND_PROMPT, THIRD_PROMPT))
+        self._check(remembered, "the model was sent all that was said before")
 
     async def _call(self, client: McpClient, tool: str, arguments: Mapping[str, object]) -> tuple[Turn, _Structured]:
         narrator = Narrator(self._terminal)
@@ -139,17 +171,19 @@ class Walkthrough:
         self._check(well, "the call was answered with the text that was streamed")
         return turn, answer
 
-    def _show_processes(self, client: McpClient) -> list[SeenProcess]:
-        self._terminal.heading("4  Its processes, between two turns")
-        processes = process_tree(client.pid)
-        self._terminal.line("", "     pid   resident  process", "dim")
-        for process in processes:
-            text = f"{process.pid:>8}  {process.rss / 1e6:6.1f} MB  {'  ' * process.depth}{process.name}"
-            self._terminal.line("", text)
-        return processes
+    async def _show_status(self, client: McpClient, environment: Mapping[str, str]) -> None:
+        self._terminal.heading(f"4  What it does between two turns: greenroom status --instance {client.pid}")
+        status = await asyncio.create_subprocess_exec(
+            *STATUS, "--instance", str(client.pid), env=environment, stdout=asyncio.subprocess.PIPE
+        )
+        page, _ = await status.communicate()
+        for line in page.decode().splitlines():
+            self._terminal.line("", line)
+        self._check(status.returncode == 0 and b"idle" in page, "the conversation waits for its next message")
 
-    async def _part(self, client: McpClient, processes: Sequence[SeenProcess]) -> None:
-        self._terminal.heading("5  The client leaves: standard input is closed")
+    async def _part(self, client: McpClient, number: int) -> None:
+        self._terminal.heading(f"{number}  The client leaves: standard input is closed")
+        processes = process_tree(client.pid)
         begun = time.monotonic()
         code = await client.close()
         gone = await all_ended(processes, ALL_GONE_WITHIN)
@@ -191,7 +225,7 @@ async def walk(command: Sequence[str], terminal: Terminal) -> bool:
     terminal.line("", "All else is real: the server, its processes, the protocol, the commands and their files.")
     with tempfile.TemporaryDirectory(prefix="greenroom-demo-") as root:
         async with ScriptedModel(DEMO) as model:
-            return await Walkthrough(terminal, Places.create(root, model.base_url)).walk(command)
+            return await Walkthrough(terminal, Places.create(root, model.base_url), model).walk(command)
 
 
 def run(command: Sequence[str] = ()) -> int:
