@@ -357,7 +357,10 @@ class Conversations:
         why = reason or death.cause(exited)
         doing = "running a turn" if turn is not None else "idle"
         self._obituaries.enter(exited, why, conversation.id, doing)
-        log.error("conversation %s: its worker %d died (%s) while %s", conversation.id, exited.pid, why, doing)
+        about = {"conversation_id": conversation.id, "worker_id": exited.id}
+        log.error(
+            "conversation %s: its worker %d died (%s) while %s", conversation.id, exited.pid, why, doing, extra=about
+        )
         if turn is not None:
             turn.audience.failed(_crash_failure(exited, turn, why) if had_started else _start_failure(exited, why))
         if conversation.on_death(self._loop.time()):
@@ -408,7 +411,8 @@ class Conversations:
 
     def _kill(self, conversation: Conversation, why: str) -> None:
         if conversation.worker_id is not None and conversation.worker_id not in self._reasons:
-            log.error("conversation %s: killing its worker (%s)", conversation.id, why)
+            about = {"conversation_id": conversation.id, "worker_id": conversation.worker_id}
+            log.error("conversation %s: killing its worker (%s)", conversation.id, why, extra=about)
             self._reasons[conversation.worker_id] = why
             self._workers.kill(conversation.worker_id)
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import os
 import signal
 import threading
 from collections.abc import Callable, Mapping
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from protocol.jsonrpc import Peer
 from runtime import log as logs
+from runtime import logfile
 from supervisor.doorstep import Descriptors, Doorstep
 from supervisor.front import Front
 from supervisor.launch import Launched
@@ -158,6 +160,7 @@ async def _import_in_thread(name: str) -> None:
 def run(options: ServerOptions, provisions: Provisions, front: Front, doorstep: Doorstep) -> None:
     """Serve on a loop of its own."""
     logs.set_up("supervisor", options.log_level)
+    logfile.set_up(options.codex_home, "supervisor", instance=os.getpid())
 
     async def serve() -> None:
         await Server(options, provisions, front, doorstep).serve()

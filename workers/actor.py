@@ -24,7 +24,7 @@ from protocol.mailbox import (
     StartTurn,
     TurnEnded,
 )
-from runtime import orphans
+from runtime import logfile, orphans
 from workers.conversation import Conversation
 from workers.credentials import CredentialsChannel
 from workers.mailbox import Mailbox
@@ -82,6 +82,7 @@ class Actor:
 
     async def _open(self, operation: Open, overrides: bytes) -> bool:
         self._mailbox.address(operation.conversation_id, operation.incarnation)
+        logfile.identify(conversation_id=operation.conversation_id, incarnation=operation.incarnation)
         conversation = Conversation(operation, self._birth, self._mailbox, self._open_credentials)
         try:
             await conversation.open(overrides)
@@ -113,6 +114,7 @@ class Actor:
         if self._concluding is not None:  # the supervisor waits for the end of a turn; this is only for order
             await self._concluding
         self._running = operation
+        logfile.identify(turn_id=operation.turn_id)
         self._mailbox.address(operation.conversation_id, operation.incarnation, operation.turn_id)
         loop = asyncio.get_running_loop()
         self._work = loop.create_task(self._conversation.run_turn(operation.turn_id, items), name="turn")

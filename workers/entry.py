@@ -6,7 +6,7 @@ from config import settings
 from protocol.birth import WorkerBirth
 from protocol.credentials import Hello, Welcome
 from protocol.mailbox import Events, Open, Opened, Ready, StartTurn, TurnEnded
-from runtime import hardening, log
+from runtime import hardening, log, logfile
 from runtime.http import tls_context
 from workers.actor import Actor
 
@@ -28,6 +28,7 @@ def main(birth: WorkerBirth, lifeline: int) -> None:
     hardening.set_name("gr-worker")
     hardening.adopt_orphans()
     log.set_up(f"worker {birth.id[-12:]}", birth.log_level)
+    logfile.set_up(birth.codex_home, "worker", instance=birth.supervisor_pid, worker_id=birth.id)
 
     async def live() -> None:
         await Actor(birth, lifeline).live()

@@ -38,7 +38,7 @@ from protocol.credentials import (
     broadcast_frames,
 )
 from protocol.errors import GreenroomError
-from runtime import hardening
+from runtime import hardening, logfile
 from runtime import log as logs
 from runtime.admission import Admission, guard, sender
 from runtime.port import Port
@@ -70,6 +70,7 @@ def main(birth: BrokerBirth, lifeline: int) -> None:
     hardening.make_undumpable()
     hardening.set_name("gr-broker")
     logs.set_up("broker", birth.log_level)
+    logfile.set_up(birth.codex_home, "broker", instance=birth.supervisor_pid)
     for name in birth.secrets:
         os.environ.pop(name, None)
     asyncio.run(_serve(birth, lifeline))

@@ -1,0 +1,27 @@
+"""What happened to a conversation can be followed through all processes, in one file."""
+
+import json
+import os
+import signal
+from pathlib import Path
+
+from runtime.logfile import log_path
+from supervisor.demo.script import Command, Stall, Text, rule
+from tests.support.client import thread_id
+from tests.support.stage import Stage
+
+STALL = rule("stall", [Command(("sh", "-c", "echo $PPID"))], [Text("hm"), Stall()])
+
+
+def test_a_death_is_in_the_log_with_the_conversation_that_it_ended(stage: Stage, engine: str) -> None:
+    stage.play(STALL)
+    server = stage.serve(engine)
+    call = server.client.codex("stall")
+    server.client.event(call, "agent_message_delta")
+    os.kill(int(server.client.event(call, "exec_command_end")["stdout"]), signal.SIGKILL)
+    told = thread_id(server.client.result(call))
+    lines = [json.loads(line) for line in Path(log_path(str(stage.home.path))).read_text().splitlines()]
+    deaths = [line for line in lines if line.get("conversation_id") == told and line["level"] == "error"]
+    assert [line["process"] for line in deaths] == ["supervisor"]
+    assert deaths[0]["instance"] == server.pid
+    assert "SIGKILL" in deaths[0]["message"]
