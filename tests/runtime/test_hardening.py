@@ -1,7 +1,5 @@
 """A process of ours keeps others of its user out."""
 
-import ctypes
-import os
 import subprocess
 import sys
 
@@ -26,7 +24,6 @@ def test_memory_and_environment_are_closed_and_a_fork_keeps_them_so() -> None:
         f"os.wait(); print(libc.prctl({_PR_GET_DUMPABLE}))"
     )
     assert said_by(statement).split() == ["0", "0"]
-    assert ctypes.CDLL(None).prctl(_PR_GET_DUMPABLE) == 1, "this process has not done it"
 
 
 @LINUX
@@ -46,4 +43,3 @@ def test_orphans_come_to_who_adopts_them() -> None:
         "import psutil; [child] = psutil.Process().children(); print(child.name()); child.kill()"
     )
     assert said_by(statement) == "sleep"
-    assert os.getpid()
