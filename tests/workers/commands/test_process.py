@@ -14,7 +14,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from workers.commands import process
+from workers.commands import process, starter
 from workers.commands.groups import LiveGroups
 from workers.commands.pipes import READ_SIZE
 from workers.commands.process import Command, Finished, OnOutput, run, signal_name
@@ -247,7 +247,7 @@ def test_a_reader_that_stops_holds_up_the_command_and_can_be_cancelled(groups: L
             reached.set()
             await never.wait()
 
-        task = asyncio.create_task(run(command("yes"), hold, groups))
+        task = asyncio.create_task(run(command("yes"), hold, GroupStarter(groups)))
         await reached.wait()
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -270,7 +270,7 @@ def test_a_flood_costs_bounded_memory(groups: LiveGroups) -> None:
 
 def test_a_flood_leaves_the_loop_to_others(groups: LiveGroups) -> None:
     async def count_turns_of_the_loop() -> int:
-        task = asyncio.create_task(run(command("yes", timeout=0.2), ignore, groups))
+        task = asyncio.create_task(run(command("yes", timeout=0.2), ignore, GroupStarter(groups)))
         turns = 0
         while not task.done():
             await asyncio.sleep(0)
@@ -282,7 +282,7 @@ def test_a_flood_leaves_the_loop_to_others(groups: LiveGroups) -> None:
 
 def test_many_at_once_all_end_and_leave_no_descriptor(groups: LiveGroups) -> None:
     async def many() -> list[Finished]:
-        return await asyncio.gather(*(run(sh(f"echo {number}"), ignore, groups) for number in range(50)))
+        return await asyncio.gather(*(run(sh(f"echo {number}"), ignore, GroupStarter(groups)) for number in range(50)))
 
     before = psutil.Process().num_fds()
     assert [text(finished) for finished in asyncio.run(many())] == [f"{number}\n" for number in range(50)]
@@ -296,7 +296,7 @@ def test_a_command_that_cannot_be_watched_is_not_left_running(
     def refuse(pid: int, on_end: object) -> None:
         raise OSError(24, "Too many open files")
 
-    monkeypatch.setattr(process, "watch", refuse)
+    monkeypatch.setattr(starter, "watch", refuse)
     before = psutil.Process().num_fds()
     assert finish(sh(f"sleep {FOREVER}"), groups).spawn_error == "cannot run sh: Too many open files"
     assert psutil.Process().num_fds() == before
@@ -317,7 +317,8 @@ groups, lines = LiveGroups(), []
 environment = {"PATH": "/usr/bin:/bin"}
 
 def sh(script):
-    return run(Command(("sh", "-c", script), "/", environment, 30), lambda name, chunk: lines.append(chunk), groups)
+    what = Command(("sh", "-c", script), "/", environment, 30)
+    return run(what, lambda name, chunk: lines.append(chunk), GroupStarter(groups))
 
 async def main():
     await sh("sleep 1000 & echo $!")
