@@ -1,10 +1,12 @@
 """The nursery and the auth broker may die at any time: what runs runs on, and what comes next works."""
 
+from base64 import b64decode
+
 import psutil
 import pytest
 
 from supervisor.demo.request_log import fingerprint
-from supervisor.demo.script import Stall, Text, rule
+from supervisor.demo.script import Command, Stall, Text, rule
 from tests.support import processes
 from tests.support.client import text, thread_id
 from tests.support.deadline import until
@@ -73,3 +75,21 @@ def test_a_server_leaves_although_its_helpers_are_dead(stage: Stage, name: str) 
     assert server.wait(2.0) == 0
     assert not stage.left_over(2.0)
     stage.trouble_expected = True
+
+
+@pytest.mark.xfail(
+    reason="`ForkEngine.close` kills orphaned workers and does not wait for what these leave behind",
+    strict=False,
+)
+def test_nothing_is_left_of_a_worker_that_outlived_its_nursery_and_hangs(stage: Stage) -> None:
+    stage.play(rule("sleep", [Command(("sh", "-c", "echo $PPID; sleep 600"))]))
+    server = stage.serve("fork")
+    call = server.client.codex("sleep")
+    delta = server.client.event(call, "exec_command_output_delta")
+    worker = psutil.Process(int(b64decode(delta["chunk"])))
+    server.nursery().kill()
+    until(lambda: worker.ppid() == server.pid)
+    worker.suspend()
+    server.client.hang_up()
+    assert server.wait(3.0) == 0
+    assert not stage.left_over(2.0)

@@ -4,7 +4,9 @@ import os
 import signal
 import statistics
 import time
+from functools import partial
 
+import psutil
 import pytest
 
 from supervisor.demo.script import Call, Command, Quote, Stall, Text, rule
@@ -92,7 +94,7 @@ def test_a_death_harms_no_other_conversation(stage: Stage, engine: str) -> None:
     client = stage.serve(engine).client
     others = [client.codex("wait") for _ in range(3)]
     for other in others:
-        client.until(lambda message, other=other: _has_begun(message, other))
+        client.until(partial(_has_begun, other))
     pids = {worker_of(client, other) for other in others}
     call, worker = stalled(client)
     result, _ = killed(client, call, worker)
@@ -105,11 +107,9 @@ def test_a_death_harms_no_other_conversation(stage: Stage, engine: str) -> None:
     assert all(processes.alive(pid) for pid in pids)
 
 
-def _has_begun(message: Message, call: RequestId) -> bool:
-    if message.get("method") != "codex/event":
-        return False
-    params = message["params"]
-    return params["_meta"]["requestId"] == call and params["msg"]["type"] == "agent_message"
+def _has_begun(call: RequestId, message: Message) -> bool:
+    params = message.get("params", {}) if message.get("method") == "codex/event" else {}
+    return bool(params) and (params["_meta"]["requestId"], params["msg"]["type"]) == (call, "agent_message")
 
 
 def test_the_conversation_goes_on_after_the_death_with_what_it_was_told(stage: Stage, engine: str) -> None:
@@ -164,7 +164,7 @@ def test_the_commands_of_a_dead_worker_die_with_it(stage: Stage, engine: str) ->
     assert not left
 
 
-def _sleepers(stage: Stage) -> list[processes.Process]:
+def _sleepers(stage: Stage) -> list[psutil.Process]:
     return processes.named(processes.marked(stage.run), "sleep")
 
 
@@ -213,6 +213,26 @@ def test_a_conversation_begins_although_the_workers_that_waited_for_it_have_just
     assert text(server.client.result(call)) == "Good day."
 
 
+@pytest.mark.xfail(
+    reason="a turn that is put back because its worker died before it had begun has forgotten that it was cancelled",
+    strict=True,
+)
+def test_a_cancelled_call_whose_worker_dies_before_it_began_is_not_begun_again(stage: Stage, engine: str) -> None:
+    stage.play(STALL, HELLO)
+    server = stage.serve(engine)
+    server.settle(workers=2)
+    waiting = server.workers()
+    for worker in waiting:
+        worker.suspend()
+    call = server.client.codex("stall")
+    server.client.cancel(call)
+    server.client.ask("ping")
+    for worker in waiting:
+        worker.kill()
+    assert text(server.client.result(call, within=3.0)) == "Turn aborted: interrupted"
+    assert text(server.client.result(server.client.codex("hello"))) == "Good day."
+
+
 def test_a_cancelled_call_whose_worker_hangs_is_answered_and_the_worker_killed(stage: Stage, engine: str) -> None:
     stage.play(STALL, HELLO)
     server = stage.serve(engine)
@@ -225,6 +245,30 @@ def test_a_cancelled_call_whose_worker_hangs_is_answered_and_the_worker_killed(s
     assert time.monotonic() - started < 2.0
     assert processes.ends(worker, ANSWERED_WITHIN)
     assert text(server.client.result(server.client.reply(thread_id(result), "hello"))) == "Good day."
+
+
+@pytest.mark.xfail(reason="the failure of a start does not ask whether the turn was cancelled", strict=True)
+def test_a_cancelled_call_whose_worker_hangs_before_it_began_is_answered_as_cancelled(stage: Stage) -> None:
+    stage.play(STALL)
+    server = stage.serve("fork")
+    server.settle(workers=2)
+    for worker in server.workers():
+        worker.suspend()
+    call = server.client.codex("stall")
+    server.client.ask("ping")
+    server.client.cancel(call)
+    assert text(server.client.result(call, within=3.0)) == "Turn aborted: interrupted"
+
+
+@pytest.mark.xfail(reason="nobody waits for a worker that was asked to park, so a reply waits for ever", strict=True)
+def test_a_worker_that_hangs_when_it_is_to_leave_is_killed_and_the_reply_answered(stage: Stage) -> None:
+    stage.play(rule("who", [WHO], [Quote()]), HELLO)
+    server = stage.serve("fork", "-c", "greenroom.park_after_s=0.2")
+    result = server.client.result(server.client.codex("who"))
+    processes.process(int(text(result))).suspend()
+    assert server.client.silent(0.5), "it is asked to leave meanwhile"
+    reply = server.client.reply(thread_id(result), "hello")
+    assert text(server.client.result(reply, within=3.0)) == "Good day."
 
 
 def test_a_worker_that_dies_again_and_again_is_given_up_for_a_while(stage: Stage) -> None:

@@ -34,11 +34,9 @@ class Turn:
 
 
 @dataclass(frozen=True)
-class Sample:
-    """One recording."""
+class Wire:
+    """What all recordings of a release have in common."""
 
-    release: Release
-    scenario: Scenario
     meta: frozenset[str]
     """The members of `_meta` of an event."""
     server_info: frozenset[str]
@@ -46,6 +44,15 @@ class Sample:
     """The argument by which `codex-reply` names the conversation."""
     arguments: frozenset[str]
     """The arguments that `codex` lists."""
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One recording."""
+
+    release: Release
+    scenario: Scenario
+    wire: Wire
     turns: tuple[Turn, ...]
 
 
@@ -74,12 +81,12 @@ _OLD_ARGUMENTS = frozenset(
         "sandbox",
     }
 )
-_OLD = {
-    "meta": frozenset({"requestId"}),
-    "server_info": frozenset({"name", "title", "version"}),
-    "reply_id": "sessionId",
-    "arguments": _OLD_ARGUMENTS,
-}
+_OLD = Wire(
+    meta=frozenset({"requestId"}),
+    server_info=frozenset({"name", "title", "version"}),
+    reply_id="sessionId",
+    arguments=_OLD_ARGUMENTS,
+)
 _CONTENT = frozenset({"content"})
 
 _START = (
@@ -124,19 +131,19 @@ _COMMAND = (
     ),
     _RAW_ITEM,
 )
-_NEW = {
-    "meta": frozenset({"requestId", "threadId"}),
-    "server_info": frozenset({"name", "title", "version", "user_agent"}),
-    "reply_id": "threadId",
-    "arguments": (_OLD_ARGUMENTS - {"include-plan-tool", "profile"}) | {"compact-prompt", "developer-instructions"},
-}
+_NEW = Wire(
+    meta=frozenset({"requestId", "threadId"}),
+    server_info=frozenset({"name", "title", "version", "user_agent"}),
+    reply_id="threadId",
+    arguments=(_OLD_ARGUMENTS - {"include-plan-tool", "profile"}) | {"compact-prompt", "developer-instructions"},
+)
 _STRUCTURED = frozenset({"content", "structuredContent"})
 
 SAMPLES: Final = (
     Sample(
         "0.25.0",
         "simple turn and reply",
-        **_OLD,
+        _OLD,
         turns=(
             Turn(
                 "codex",
@@ -159,7 +166,7 @@ SAMPLES: Final = (
     Sample(
         "0.25.0",
         "command",
-        **_OLD,
+        _OLD,
         turns=(
             Turn(
                 "codex",
@@ -174,7 +181,7 @@ SAMPLES: Final = (
     Sample(
         "0.153.4",
         "simple turn and reply",
-        **_NEW,
+        _NEW,
         turns=(
             Turn(
                 "codex",
@@ -197,7 +204,7 @@ SAMPLES: Final = (
     Sample(
         "0.153.4",
         "command",
-        **_NEW,
+        _NEW,
         turns=(
             Turn(
                 "codex",

@@ -5,7 +5,6 @@ from contextlib import asynccontextmanager, suppress
 from typing import Any, TextIO
 
 import anyio
-from anyio.abc import ObjectReceiveStream, ObjectSendStream
 from mcp.client.stdio import StdioServerParameters, stdio_client
 from mcp.shared.message import SessionMessage
 
@@ -33,7 +32,7 @@ class Tap:
             yield for_client, from_client
             tasks.cancel_scope.cancel()
 
-    async def _pass_received(self, read: ObjectReceiveStream[Received], on: ObjectSendStream[Received]) -> None:
+    async def _pass_received(self, read: Any, on: Any) -> None:
         with suppress(*GONE):
             async for item in read:
                 if isinstance(item, Exception):
@@ -43,7 +42,7 @@ class Tap:
                 await on.send(item)
         await on.aclose()
 
-    async def _pass_sent(self, read: ObjectReceiveStream[SessionMessage], on: ObjectSendStream[SessionMessage]) -> None:
+    async def _pass_sent(self, read: Any, on: Any) -> None:
         with suppress(*GONE):
             async for item in read:
                 self.sent.append(_plain(item))

@@ -41,19 +41,19 @@ def play(stage: Stage, sample: Sample) -> Model:
 def replay(stage: Stage, client: Client, sample: Sample) -> list[tuple[Turn, RequestId, Message]]:
     """Say what the client said; return each turn with its call and its result."""
     info = client.result(client.request("initialize", INITIALIZE, 1))["serverInfo"]
-    assert set(info) >= sample.server_info
+    assert set(info) >= sample.wire.server_info
     client.notify("notifications/initialized")
     listed = client.result(client.request("tools/list", {}, 2))["tools"]
-    assert set(listed[0]["inputSchema"]["properties"]) >= sample.arguments
-    assert sample.reply_id in listed[1]["inputSchema"]["properties"]
-    played = []
+    assert set(listed[0]["inputSchema"]["properties"]) >= sample.wire.arguments
+    assert sample.wire.reply_id in listed[1]["inputSchema"]["properties"]
+    played: list[tuple[Turn, RequestId, Message]] = []
     arguments: dict[str, Any] = {"cwd": stage.cwd}
     for number, (prompt, turn) in enumerate(zip(PROMPTS, sample.turns, strict=False), start=3):
         params = {"name": turn.tool, "arguments": {**arguments, "prompt": prompt}}
         result = client.result(client.request("tools/call", params, number))
         played.append((turn, number, result))
         thread = client.event(3, "session_configured")["session_id"]
-        arguments = {sample.reply_id: thread}
+        arguments = {sample.wire.reply_id: thread}
     return played
 
 
@@ -99,7 +99,7 @@ def assert_same_events(sample: Sample, turn: Turn, client: Client, call: Request
                 assert not stale, "a difference that is none any more"
     for message in client.notifications(call):
         params = message["params"]
-        assert set(params["_meta"]) == sample.meta | set(META_ADDED[release])
+        assert set(params["_meta"]) == sample.wire.meta | set(META_ADDED[release])
         if params["msg"]["type"] == "session_configured":
             assert params["id"] == ""
         else:

@@ -22,11 +22,7 @@ def _bounded(annotation: Any, metadata: list[Any]) -> st.SearchStrategy[Any]:
         inner, *more = get_args(annotation)
         return _bounded(inner, [*metadata, *more, *(item for extra in more for item in getattr(extra, "metadata", []))])
     if annotation is int:
-        lower = max([-(2**63), *(item.ge for item in metadata if isinstance(item, Ge))])
-        lower = max([lower, *(item.gt + 1 for item in metadata if isinstance(item, Gt))])
-        upper = min([2**64 - 1, *(item.le for item in metadata if isinstance(item, Le))])
-        upper = min([upper, *(item.lt - 1 for item in metadata if isinstance(item, Lt))])
-        return st.integers(lower, upper)
+        return _integers(metadata)
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return instances(annotation)
     if type(None) in get_args(annotation):
@@ -42,3 +38,18 @@ def _bounded(annotation: Any, metadata: list[Any]) -> st.SearchStrategy[Any]:
         key, value = get_args(annotation)
         return st.dictionaries(_bounded(key, []), _bounded(value, []), max_size=4)
     return st.from_type(annotation)
+
+
+def _integers(metadata: list[Any]) -> st.SearchStrategy[int]:
+    lower, upper = [-(2**63)], [2**64 - 1]
+    for item in metadata:
+        match item:
+            case Ge(bound):
+                lower.append(int(bound))  # type: ignore[call-overload]
+            case Gt(bound):
+                lower.append(int(bound) + 1)  # type: ignore[call-overload]
+            case Le(bound):
+                upper.append(int(bound))  # type: ignore[call-overload]
+            case Lt(bound):
+                upper.append(int(bound) - 1)  # type: ignore[call-overload]
+    return st.integers(max(lower), min(upper))

@@ -8,7 +8,7 @@ from supervisor.demo.script import Call, Stall, Text, rule
 from tests.support import processes
 from tests.support.client import Client, Message, RequestId, kind, kinds, text, thread_id
 from tests.support.home import stored_events
-from tests.support.model import Gate, said
+from tests.support.model import Gate, inputs, said
 from tests.support.stage import Stage
 
 STOPS_WITHIN = 1.0
@@ -45,7 +45,7 @@ def test_a_cancelled_command_is_killed_and_the_conversation_goes_on(stage: Stage
     assert [answer["id"] for answer in client.answers()][-2:] == [call, reply]
     *_, last = stage.model.requests()
     assert "stopped the previous turn" in said(last, "user")[-2], "the model is told"
-    outputs = [item for item in last.json["input"] if item["type"] == "function_call_output"]  # type: ignore[index]
+    outputs = [item for item in inputs(last) if item["type"] == "function_call_output"]
     assert [output["output"] for output in outputs] == ["aborted by user"]
     assert stored_events(stage.home.session(thread_id(result))).count("turn_aborted") == 1
 

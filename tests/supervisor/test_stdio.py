@@ -76,7 +76,7 @@ async def test_what_the_client_says_is_handed_on_until_it_ends() -> None:
         ends.transport.start()
         for piece in (b"one", b"two" * 20_000, b"three"):
             os.write(ends.to_server, piece)
-            await until(lambda piece=piece: ends.got.endswith(piece))
+            await until(lambda piece=piece: ends.got.endswith(piece))  # type: ignore[misc]
         assert ends.ended == 0
         os.close(ends.to_server)
         await until(lambda: ends.ended)

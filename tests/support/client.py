@@ -62,7 +62,7 @@ class Client:
         return self.request("tools/call", {"name": tool, "arguments": named}, request_id)
 
     def codex(self, prompt: str, **arguments: object) -> RequestId:
-        return self.call("codex", prompt=prompt, **arguments)
+        return self.call("codex", None, prompt=prompt, **arguments)
 
     def reply(self, thread_id: str, prompt: str, request_id: RequestId | None = None) -> RequestId:
         return self.call("codex-reply", request_id, threadId=thread_id, prompt=prompt)

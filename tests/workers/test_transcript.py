@@ -9,6 +9,7 @@ import pytest
 from protocol.ids import ConversationId
 from tests.support.home import records
 from tests.support.loop import on_loop, until
+from workers.model.items import JsonObject
 from workers.session import file as session_file
 from workers.session.file import SessionFile
 from workers.session.format import Record
@@ -16,8 +17,8 @@ from workers.transcript import Transcript
 
 CONVERSATION = ConversationId("0199f3a0-0000-7000-8000-000000000001")
 META = Record("session_meta", {"id": CONVERSATION, "cwd": "/"})
-MESSAGE = {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "hi"}]}
-TOLD = {"type": "task_complete", "last_agent_message": None}
+MESSAGE: JsonObject = {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "hi"}]}
+TOLD: JsonObject = {"type": "task_complete", "last_agent_message": None}
 
 
 class Desk:

@@ -231,7 +231,7 @@ async def test_a_turn_that_is_stopped_while_the_model_thinks_drops_the_answer() 
     left = asyncio.Event()
 
     class Silent(StubModel):
-        async def stream(self, body: bytes, on_retry: object) -> Any:  # type: ignore[override]
+        async def stream(self, body: bytes, on_retry: object) -> Any:
             try:
                 yield [delta("hm")]
                 await asyncio.Event().wait()

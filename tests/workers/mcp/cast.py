@@ -53,11 +53,16 @@ class Hosted:
     def __init__(self, servers: McpServers, events: Events) -> None:
         self.servers = servers
         self.events = events
+        self._others = _below()
 
     @property
     def names(self) -> list[str]:
         """The tools that are offered, in order."""
         return [str(definition["name"]) for definition in self.servers.definitions()]
+
+    def children(self) -> set[int]:
+        """Return the processes below this one that came with these servers."""
+        return _below() - self._others
 
     async def call(self, name: str, arguments: str = "") -> Output:
         """Call a tool."""
@@ -93,16 +98,16 @@ async def hosted(
         patience=patience,
     )
     hosts = McpServers(servers, setting)
-    before = children()
+    host = Hosted(hosts, events)
     try:
-        yield Hosted(hosts, events)
+        yield host
     finally:
-        started = children() - before
+        started = host.children()
         await hosts.close()
         assert [pid for pid in started if not ends(pid, 0)] == []
 
 
-def children() -> set[int]:
+def _below() -> set[int]:
     """Return every process below this one."""
     return {process.pid for process in tree(os.getpid())[1:]}
 

@@ -15,7 +15,7 @@ from protocol.errors import StartError
 from runtime.spawn import OWN_VARIABLES
 from tests.support.deadline import until
 from tests.support.processes import ends
-from tests.workers.mcp.cast import HERE, children, faulty, hosted, official, running
+from tests.workers.mcp.cast import HERE, faulty, hosted, official, running
 from workers.mcp import servers as module
 from workers.mcp.elicitation import Elicitation, Reply
 
@@ -285,7 +285,7 @@ def test_a_stubborn_program_and_its_children_are_gone_within_a_second() -> None:
     async def test() -> None:
         async with hosted({"bad": faulty("stubborn")}) as host:
             await host.servers.ready()
-            started = children()
+            started = host.children()
             assert len(started) == 2
             before = asyncio.get_running_loop().time()
             await host.servers.close()
@@ -299,7 +299,7 @@ def test_closing_in_the_middle_of_a_start_or_twice_leaves_nothing() -> None:
     async def test() -> None:
         async with hosted({"silent": faulty("silent"), "bad": faulty("stubborn")}, patience=0.3) as host:
             waiting = asyncio.create_task(host.servers.ready())
-            await asyncio.to_thread(until, lambda: len(children()) >= 2)
+            await asyncio.to_thread(until, lambda: len(host.children()) >= 2)
             await host.servers.close()
             await host.servers.close()
             await waiting
@@ -312,7 +312,7 @@ def test_all_programs_can_be_killed_without_waiting() -> None:
     async def test() -> None:
         async with hosted({"bad": faulty("stubborn")}) as host:
             await host.servers.ready()
-            started = children()
+            started = host.children()
             host.servers.kill_all()
             assert all(ends(pid, 2) for pid in started)
 
@@ -323,7 +323,7 @@ def test_a_program_that_is_killed_between_calls_fails_the_next_one() -> None:
     async def test() -> None:
         async with hosted({"docs": faulty("plain")}) as host:
             await host.servers.ready()
-            (child,) = children()
+            (child,) = host.children()
             os.kill(child, signal.SIGKILL)
             output = await host.call("docs__go")
             assert output.text.endswith("its program was ended by SIGKILL")

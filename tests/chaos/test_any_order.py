@@ -1,0 +1,135 @@
+"""Whatever dies, hangs or is cancelled, in whatever order: every call is answered, once, and the server goes on."""
+
+import os
+import random
+import signal
+from collections import Counter
+from contextlib import suppress
+
+import psutil
+import pytest
+
+from supervisor.demo.script import Command, Quote, Stall, Text, Think, rule
+from tests.support import processes
+from tests.support.client import Client, RequestId, kind, text
+from tests.support.server import Server
+from tests.support.stage import Stage
+
+STEPS = 60
+RULES = (
+    rule("quick", [Text("Good day.")]),
+    rule("slow", [Think(0.05), Text("At "), Think(0.05), Text("last.")]),
+    rule("command", [Command(("sh", "-c", "sleep 0.05; echo done"))], [Quote()]),
+    rule("sleep", [Command(("sleep", "600"))]),
+    rule("stall", [Text("hm"), Stall()]),
+)
+PROMPTS = ("quick", "quick", "slow", "command", "command", "sleep", "stall")
+FAILURES = {"worker_crashed", "turn_aborted", "start_failed", "session_unknown"}
+
+
+class Mischief:
+    """Does one thing after the other, as a seed decides, and keeps account of the calls."""
+
+    def __init__(self, server: Server, seed: int) -> None:
+        self.server = server
+        self.client: Client = server.client
+        self.random = random.Random(seed)
+        self.calls: list[RequestId] = []
+        self.endless: set[RequestId] = set()
+        self.threads: list[str] = []
+        self.deeds = (
+            (self.begin, 6),
+            (self.reply, 6),
+            (self.cancel, 3),
+            (self.look, 4),
+            (self.kill_worker, 3),
+            (self.kill_helper, 1),
+            (self.stop_worker_for_a_moment, 1),
+        )
+
+    def step(self) -> None:
+        deeds, weights = zip(*self.deeds, strict=True)
+        self.random.choices(deeds, weights)[0]()
+
+    def begin(self) -> None:
+        prompt = self.random.choice(PROMPTS)
+        self._note(self.client.codex(prompt), prompt)
+
+    def reply(self) -> None:
+        if self.threads:
+            prompt = self.random.choice(PROMPTS)
+            self._note(self.client.reply(self.random.choice(self.threads), prompt), prompt)
+
+    def cancel(self) -> None:
+        if self.calls:
+            call = self.random.choice(self.calls)
+            self.client.cancel(call)
+            self.endless.discard(call)
+
+    def look(self) -> None:
+        self.client.ask("ping")
+        self.client.silent(self.random.uniform(0.0, 0.05))
+        self.client.ask("ping")
+        for message in self.client.messages:
+            if message.get("method") == "codex/event":
+                thread = message["params"]["_meta"]["threadId"]
+                if thread not in self.threads:
+                    self.threads.append(thread)
+
+    def kill_worker(self) -> None:
+        self._signal("gr-worker", signal.SIGKILL)
+
+    def kill_helper(self) -> None:
+        self._signal(self.random.choice(("gr-broker", "gr-nursery")), signal.SIGKILL)
+
+    def stop_worker_for_a_moment(self) -> None:
+        pid = self._signal("gr-worker", signal.SIGSTOP)
+        self.client.ask("ping")
+        if pid is not None:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGCONT)
+
+    def end_the_endless(self) -> None:
+        for call in self.endless:
+            self.client.cancel(call)
+
+    def _note(self, call: RequestId, prompt: str) -> None:
+        self.calls.append(call)
+        if prompt in ("sleep", "stall"):
+            self.endless.add(call)
+
+    def _signal(self, name: str, number: signal.Signals) -> int | None:
+        found = processes.named(self.server.tree(), name)
+        if not found:
+            return None
+        process = self.random.choice(found)
+        with suppress(psutil.NoSuchProcess):
+            process.send_signal(number)
+        return process.pid
+
+
+CROWDED = ("-c", "greenroom.live_workers=3", "-c", "greenroom.park_after_s=0.05", "-c", "greenroom.idle_workers=1")
+"""Conversations have to leave their places to each other all the time."""
+
+
+@pytest.mark.parametrize("flags", [(), CROWDED], ids=["roomy", "crowded"])
+@pytest.mark.parametrize("seed", [1, 2])
+def test_every_call_is_answered_once_whatever_happens(
+    stage: Stage, engine: str, seed: int, flags: tuple[str, ...]
+) -> None:
+    stage.play(*RULES)
+    server = stage.serve(engine, *flags)
+    mischief = Mischief(server, seed)
+    for _ in range(STEPS):
+        mischief.step()
+    mischief.end_the_endless()
+    for call in mischief.calls:
+        result = server.client.result(call)
+        if result.get("isError") and "structuredContent" in result:
+            assert kind(result) in FAILURES
+    server.client.ask("ping")
+    answers = Counter(answer["id"] for answer in server.client.answers())
+    assert {answers[call] for call in mischief.calls} == {1}
+    assert text(server.client.result(server.client.codex("quick"))) == "Good day."
+    assert server.leave() == 0
+    assert not stage.left_over()
