@@ -22,7 +22,10 @@ class Ending:
 
 
 def watch(pid: int, on_end: Callable[[Ending], None]) -> None:
-    """Call `on_end` on the running loop once our child `pid` has ended and is reaped."""
+    """Call `on_end` on the running loop once our child `pid` has ended and is reaped.
+
+    Raises `ChildProcessError` if it is no child of ours, at least where the kernel lets one look without waiting.
+    """
     loop = asyncio.get_running_loop()
     if hasattr(os, "pidfd_open"):
         _watch_descriptor(loop, pid, on_end)
@@ -42,7 +45,15 @@ _RSS_UNIT = 1 if sys.platform == "darwin" else 1024
 
 
 def _watch_descriptor(loop: asyncio.AbstractEventLoop, pid: int, on_end: Callable[[Ending], None]) -> None:
-    descriptor = os.pidfd_open(pid)
+    try:
+        descriptor = os.pidfd_open(pid)
+    except ProcessLookupError:
+        raise ChildProcessError(f"there is no process {pid}") from None
+    try:
+        os.waitid(os.P_PIDFD, descriptor, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    except ChildProcessError:
+        os.close(descriptor)
+        raise
 
     def ended() -> None:
         loop.remove_reader(descriptor)

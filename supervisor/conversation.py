@@ -75,13 +75,15 @@ class Conversation:
         self.false_starts += 1
         return self.false_starts <= FALSE_STARTS
 
-    def put_back(self) -> None:
-        """Let the turn that was to run be the next one again."""
-        if self.running is not None:
-            if self.queue is None:
-                self.queue = deque()
-            self.queue.appendleft(self.running)
-            self.running = None
+    def put_back(self) -> Turn | None:
+        """Let the turn that was to run be the next one again; return it instead if somebody asked for its end."""
+        turn, self.running = self.running, None
+        if turn is None or turn.interrupted:
+            return turn
+        if self.queue is None:
+            self.queue = deque()
+        self.queue.appendleft(turn)
+        return None
 
     def take_all_turns(self) -> list[Turn]:
         """Take the running turn and those that wait, in order, out of the conversation."""

@@ -44,6 +44,8 @@ UNREACHABLE = "cannot be reached"
 """Why a worker is killed whose mailbox takes nothing: it has died, or as good as that."""
 INTERRUPT_GRACE = 1.0
 """Seconds in which an interrupted turn has to end before its worker is killed."""
+PARKING_GRACE = 2.0
+"""Seconds in which a worker that is to leave has to be gone before it is killed: it has no turn to save."""
 
 
 class Workers(Protocol):
@@ -207,7 +209,8 @@ class Conversations:
         self._release_place(conversation)
         conversation.happen("died")
         if state == "starting" and reason in (None, UNREACHABLE) and conversation.may_start_again():
-            conversation.put_back()
+            if (withdrawn := conversation.put_back()) is not None:
+                withdrawn.audience.failed(aborted("interrupted"))
         elif state != "parking":
             self._mourn(conversation, exited, reason, had_started=state != "starting")
         self._advance(conversation)
@@ -300,6 +303,7 @@ class Conversations:
         conversation.happen("park_asked")
         if conversation.worker_id is not None and not self._mailroom.send(conversation.worker_id, Close()):
             self._workers.kill(conversation.worker_id)
+        self._loop.call_later(PARKING_GRACE, self._insist_on_parking, conversation, conversation.incarnation)
 
     # Turns
 
@@ -362,7 +366,7 @@ class Conversations:
             "conversation %s: its worker %d died (%s) while %s", conversation.id, exited.pid, why, doing, extra=about
         )
         if turn is not None:
-            turn.audience.failed(_crash_failure(exited, turn, why) if had_started else _start_failure(exited, why))
+            turn.audience.failed((_crash_failure if had_started else _start_failure)(exited, turn, why))
         if conversation.on_death(self._loop.time()):
             conversation.happen("died_too_often")
 
@@ -425,6 +429,10 @@ class Conversations:
         else:
             self._kill(conversation, "did not end its turn when asked to")
 
+    def _insist_on_parking(self, conversation: Conversation, incarnation: Incarnation) -> None:
+        if conversation.state == "parking" and conversation.incarnation == incarnation:
+            self._kill(conversation, "did not leave when asked to")
+
     def _send(self, conversation: Conversation, operation: Operation, payload: bytes = b"") -> None:
         worker_id = conversation.worker_id
         if worker_id is not None and not self._mailroom.send(worker_id, operation, payload):
@@ -457,5 +465,7 @@ def _crash_failure(exited: Exited, turn: Turn, why: str) -> Failure:
     return Failure("worker_crashed", message, {**death.facts(exited), "cause": why, "resumable": True})
 
 
-def _start_failure(exited: Exited, why: str) -> Failure:
+def _start_failure(exited: Exited, turn: Turn, why: str) -> Failure:
+    if turn.interrupted:
+        return aborted("interrupted")
     return Failure("start_failed", f"Failed to start Codex session: its process died ({why})", death.facts(exited))

@@ -10,6 +10,8 @@ import select
 from collections.abc import Callable
 from typing import NamedTuple
 
+from protocol.errors import RemoteProtocolError
+
 READ_SIZE = 256 * 1024
 """Bytes taken from the client at once."""
 
@@ -22,8 +24,14 @@ class Descriptors(NamedTuple):
 
 
 def claim() -> Descriptors:
-    """Take over standard input and output. Afterwards 0 reads nothing and 1 writes to standard error."""
-    ends = Descriptors(input=os.dup(0), output=os.dup(1))
+    """Take over standard input and output. Afterwards 0 reads nothing and 1 writes to standard error.
+
+    Raises `RemoteProtocolError` where there is nobody at one of them.
+    """
+    try:
+        ends = Descriptors(input=os.dup(0), output=os.dup(1))
+    except OSError:
+        raise RemoteProtocolError("standard input or output is closed; an MCP client has to be at both") from None
     nothing = os.open(os.devnull, os.O_RDONLY)
     os.dup2(nothing, 0)
     os.close(nothing)

@@ -17,7 +17,7 @@ from typing import assert_never
 from protocol.birth import AnyBirth, Born, Exited, GiveBirth, NurseryReady, datagram, read_datagram
 from protocol.ids import WorkerId
 from runtime import child
-from runtime.orphans import kill_group, kill_strangers, terminate
+from runtime.orphans import end_all_children, kill_group, kill_strangers, terminate
 from supervisor.engine import EngineStatistics, OnExit
 from supervisor.launch import DATAGRAM, Launched
 from supervisor.restart import NURSERY, RestartPolicy
@@ -87,8 +87,7 @@ class ForkEngine:
         if not self._gone.is_set():
             os.kill(self._nursery.pid, signal.SIGKILL)
             await self._gone.wait()
-        for pid in self._pids.values():
-            kill_group(pid)
+        end_all_children()
 
     def _attend(self) -> None:
         self._gone.clear()
@@ -163,19 +162,27 @@ class ForkEngine:
 
     def _adopt(self, ending: child.Ending) -> None:
         """Watch the orphans ourselves, and report as ended what was never born."""
-        for worker_id, pid in self._pids.items():
+        for worker_id, pid in list(self._pids.items()):
             if worker_id in self._adopted:
                 continue
             self._adopted.add(worker_id)
-            child.watch(pid, partial(self._orphan_ended, worker_id))
+            orphan_ended = partial(self._orphan_ended, worker_id)
+            try:
+                child.watch(pid, orphan_ended)
+            except ChildProcessError:  # the nursery had reaped it, and died before it could say so
+                orphan_ended(child.Ending(pid, -signal.SIGKILL, 0))
         told = {birth.id for birth in self._outbox}
         for worker_id in [one for one in self._unborn if one not in told]:
             del self._unborn[worker_id]
             self._report(Exited(id=worker_id, pid=0, returncode=ending.returncode, max_rss=0))
+        self._bury_strangers()  # among them who was born and never announced
 
     def _orphan_ended(self, worker_id: WorkerId, ending: child.Ending) -> None:
         self._adopted.discard(worker_id)
         self._report(exited_of(worker_id, ending))
+        self._bury_strangers()
+
+    def _bury_strangers(self) -> None:
         bury_strangers(lambda: {self._nursery.pid, *self._pids.values()})
 
     def _replace(self) -> None:
@@ -214,5 +221,5 @@ def bury_strangers(ours: Callable[[], set[int]]) -> None:
         bury_strangers(ours)
 
     for pid in kill_strangers(ours()):
-        with contextlib.suppress(ProcessLookupError):
+        with contextlib.suppress(ChildProcessError):
             child.watch(pid, ended)

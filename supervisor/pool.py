@@ -59,8 +59,10 @@ class Pool:
             self._orders.remove(order)
 
     def ready(self, worker_id: WorkerId) -> None:
-        """Note that a worker is ready, and meet the oldest order with it."""
-        self._expected.discard(worker_id)
+        """Note that a worker is ready, and meet the oldest order with it. One that was lost meanwhile is nobody's."""
+        if worker_id not in self._expected:
+            return
+        self._expected.remove(worker_id)
         if self._orders:
             self._orders.popleft()(worker_id)
         else:

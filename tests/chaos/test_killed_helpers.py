@@ -77,10 +77,6 @@ def test_a_server_leaves_although_its_helpers_are_dead(stage: Stage, name: str) 
     stage.trouble_expected = True
 
 
-@pytest.mark.xfail(
-    reason="`ForkEngine.close` kills orphaned workers and does not wait for what these leave behind",
-    strict=False,
-)
 def test_nothing_is_left_of_a_worker_that_outlived_its_nursery_and_hangs(stage: Stage) -> None:
     stage.play(rule("sleep", [Command(("sh", "-c", "echo $PPID; sleep 600"))]))
     server = stage.serve("fork")

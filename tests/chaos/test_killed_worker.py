@@ -213,10 +213,6 @@ def test_a_conversation_begins_although_the_workers_that_waited_for_it_have_just
     assert text(server.client.result(call)) == "Good day."
 
 
-@pytest.mark.xfail(
-    reason="a turn that is put back because its worker died before it had begun has forgotten that it was cancelled",
-    strict=True,
-)
 def test_a_cancelled_call_whose_worker_dies_before_it_began_is_not_begun_again(stage: Stage, engine: str) -> None:
     stage.play(STALL, HELLO)
     server = stage.serve(engine)
@@ -247,7 +243,6 @@ def test_a_cancelled_call_whose_worker_hangs_is_answered_and_the_worker_killed(s
     assert text(server.client.result(server.client.reply(thread_id(result), "hello"))) == "Good day."
 
 
-@pytest.mark.xfail(reason="the failure of a start does not ask whether the turn was cancelled", strict=True)
 def test_a_cancelled_call_whose_worker_hangs_before_it_began_is_answered_as_cancelled(stage: Stage) -> None:
     stage.play(STALL)
     server = stage.serve("fork")
@@ -260,7 +255,6 @@ def test_a_cancelled_call_whose_worker_hangs_before_it_began_is_answered_as_canc
     assert text(server.client.result(call, within=3.0)) == "Turn aborted: interrupted"
 
 
-@pytest.mark.xfail(reason="nobody waits for a worker that was asked to park, so a reply waits for ever", strict=True)
 def test_a_worker_that_hangs_when_it_is_to_leave_is_killed_and_the_reply_answered(stage: Stage) -> None:
     stage.play(rule("who", [WHO], [Quote()]), HELLO)
     server = stage.serve("fork", "-c", "greenroom.park_after_s=0.2")
@@ -268,7 +262,7 @@ def test_a_worker_that_hangs_when_it_is_to_leave_is_killed_and_the_reply_answere
     processes.process(int(text(result))).suspend()
     assert server.client.silent(0.5), "it is asked to leave meanwhile"
     reply = server.client.reply(thread_id(result), "hello")
-    assert text(server.client.result(reply, within=3.0)) == "Good day."
+    assert text(server.client.result(reply, within=6.0)) == "Good day."
 
 
 def test_a_worker_that_dies_again_and_again_is_given_up_for_a_while(stage: Stage) -> None:

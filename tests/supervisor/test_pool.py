@@ -2,7 +2,6 @@
 
 from collections import deque
 
-import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
@@ -82,11 +81,6 @@ def test_a_worker_that_was_given_away_is_no_longer_the_pools() -> None:
     assert not pool.lost(worker)
 
 
-@pytest.mark.xfail(
-    reason="a worker that was told as ended, since its nursery died before it could say that it was born, gets ready "
-    "all the same, and whoever is given it waits for ever",
-    strict=True,
-)
 def test_a_worker_that_was_lost_is_given_to_nobody() -> None:
     pool = Pool(1)
     (worker,) = workers(1)
