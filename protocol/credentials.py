@@ -324,6 +324,18 @@ class AuthChanged(Body):
     reason: Literal["login", "logout", "refresh", "external", "env"]
 
 
+class CredentialStanding(Body):
+    """Tells the supervisor alone how things stand: once at the start of a broker, then after every change."""
+
+    wire: ClassVar[bytes] = b"standing"
+    generation: int
+    mode: AuthMode
+    state: AuthState
+    expires_at: int | None = None
+    """Seconds since the epoch, on the clock of this machine; `None` for a key, and where the token does not tell."""
+    plan_type: str | None = None
+
+
 class LoginComplete(Body):
     """Tells the supervisor that a login has ended, once for each."""
 
@@ -380,7 +392,7 @@ Answer: TypeAlias = (
     | Done
     | AuthError
 )
-Broadcast: TypeAlias = AuthChanged | LoginComplete | AuthProblem | Stopping
+Broadcast: TypeAlias = AuthChanged | CredentialStanding | LoginComplete | AuthProblem | Stopping
 
 WORKER_MAY: Final[frozenset[bytes]] = frozenset(
     kind.wire for kind in (Hello, GetAuth, GetEnvironment, ReportUnauthorized, GetProviderToken, Acknowledge)

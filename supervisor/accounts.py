@@ -9,7 +9,7 @@ from typing import TypeAlias, TypeVar
 
 import msgspec
 
-from protocol.credentials import AuthChanged, AuthMode, AuthProblem, Broadcast, LoginComplete
+from protocol.credentials import AuthChanged, Broadcast, LoginComplete
 from protocol.jsonrpc import INTERNAL_ERROR, INVALID_PARAMS, INVALID_REQUEST, Peer, Request, encode, notification_line
 from supervisor.auth import answers
 from supervisor.auth.link import BrokerError, BrokerLink
@@ -62,7 +62,6 @@ class Accounts:
         self._link = link
         self._preferred = preferred
         self._requires_openai_auth = requires_openai_auth
-        self._known: AuthMode = "none"
         self._tasks: set[asyncio.Task[None]] = set()
         self._methods: Mapping[str, Method] = {
             "getAuthStatus": self._get_auth_status,
@@ -82,11 +81,9 @@ class Accounts:
         match broadcast:
             case LoginComplete():
                 self._notify(answers.after_login(broadcast))
-                self._known = broadcast.mode
             case AuthChanged():
-                self._notify(answers.after_change(self._known, broadcast))
-                self._known = broadcast.mode
-            case AuthProblem() | _:
+                self._notify(answers.after_change(broadcast))
+            case _:
                 pass
 
     async def close(self) -> None:
@@ -122,14 +119,12 @@ class Accounts:
     async def _get_auth_status(self, request: Request) -> Answer:
         params = _decode(request, _StatusParams)
         status = await self._link.status(include_token=bool(params.include_token), refresh=bool(params.refresh_token))
-        self._known = status.mode
         required = await asyncio.to_thread(self._requires_openai_auth)
         return answers.auth_status(status, self._preferred, requires_openai_auth=required), []
 
     async def _account_read(self, request: Request) -> Answer:
         params = _decode(request, _StatusParams)
         status = await self._link.status(refresh=bool(params.refresh_token))
-        self._known = status.mode
         required = await asyncio.to_thread(self._requires_openai_auth)
         return answers.account(status, requires_openai_auth=required is not False), []
 
@@ -141,7 +136,6 @@ class Accounts:
         match params.type:
             case "apiKey" if params.api_key is not None:
                 in_force = await self._link.login_api_key(params.api_key)
-                self._known = in_force.mode
                 return {"type": "apiKey"}, answers.after_request(in_force)
             case "chatgpt":
                 return answers.account_login_started(await self._link.login_start()), []
@@ -159,12 +153,10 @@ class Accounts:
 
     async def _login_api_key(self, request: Request) -> Answer:
         in_force = await self._link.login_api_key(_decode(request, _KeyParams).api_key)
-        self._known = in_force.mode
         return {}, answers.after_request(in_force)
 
     async def _logout(self, _: Request) -> Answer:
         in_force = await self._link.logout()
-        self._known = in_force.mode
         return {}, answers.after_request(in_force)
 
 

@@ -76,9 +76,9 @@ def after_request(in_force: InForce) -> list[Notification]:
     return status_change(in_force.mode)
 
 
-def after_change(before: AuthMode, changed: AuthChanged) -> list[Notification]:
-    """Return what goes out when somebody else changed the mode; `before` is the one that clients were told last."""
-    return status_change(changed.mode) if changed.mode_changed and changed.mode != before else []
+def after_change(changed: AuthChanged) -> list[Notification]:
+    """Return what goes out when somebody else changed the credential: nothing where the mode is the same."""
+    return status_change(changed.mode) if changed.mode_changed else []
 
 
 def status_change(mode: AuthMode) -> list[Notification]:

@@ -15,6 +15,7 @@ from protocol.credentials import (
     Attach,
     AuthError,
     Broadcast,
+    CredentialStanding,
     Detach,
     Done,
     Environment,
@@ -85,10 +86,11 @@ async def _serve(birth: BrokerBirth, lifeline: int) -> None:
     loop.add_reader(lifeline, leaving.set)
     try:
         async with asyncio.TaskGroup() as tasks:
-            upkeep = tasks.create_task(broker.keep_up())
+            chores = [tasks.create_task(chore) for chore in (broker.keep_up(), broker.keep_supervisor_informed())]
             await leaving.wait()
             loop.remove_reader(lifeline)
-            upkeep.cancel()
+            for chore in chores:
+                chore.cancel()
             await broker.close()
     finally:
         context.destroy(linger=0)
@@ -133,6 +135,17 @@ class Broker:
             await self._custody.persist()
             self._refresher.consider()
             await asyncio.sleep(UPKEEP)
+
+    async def keep_supervisor_informed(self) -> None:
+        """Tell the supervisor how things stand, now and whenever that is not what it was told last."""
+        await self._custody.reload()
+        told: CredentialStanding | None = None
+        while True:
+            standing = self._custody.standing.outline(self._clock.wall(), self._clock.ahead)
+            if standing != told:
+                told = standing
+                self._desk.tell_supervisor(standing)
+            await self._custody.stirred(UPKEEP)
 
     async def close(self) -> None:
         """Stop answering, and let a transaction under way finish (K11)."""

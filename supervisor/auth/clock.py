@@ -21,6 +21,11 @@ class Clock:
         """Return the seconds since the epoch, as the issuer counts them."""
         return self._system_time() - self._ahead
 
+    @property
+    def ahead(self) -> float:
+        """Seconds that the system's own clock is ahead of the issuer's."""
+        return self._ahead
+
     def monotonic(self) -> float:
         """Return seconds that only go forward."""
         return time.monotonic()

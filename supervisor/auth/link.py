@@ -21,8 +21,8 @@ from protocol.credentials import (
     AuthChanged,
     AuthError,
     AuthMode,
-    AuthState,
     Broadcast,
+    CredentialStanding,
     Detach,
     Done,
     GetStatus,
@@ -76,7 +76,8 @@ class BrokerLink:
     """One supervisor's questions. Needs a running loop; `close` it before the context ends.
 
     `on_broadcast` is told what nobody asked for: `AuthChanged` once all workers know, except after a login or logout of
-    ours, whose answer says it; exactly one `LoginComplete` for each login that was started; `AuthProblem`.
+    ours, whose answer says it; exactly one `LoginComplete` for each login that was started; `AuthProblem`. A mode that
+    changed while there was no broker is told as an `AuthChanged` of the next one.
     """
 
     def __init__(
@@ -95,9 +96,17 @@ class BrokerLink:
         self._numbers = itertools.count()
         self._open: dict[bytes, tuple[Question, asyncio.Future[Answer]]] = {}
         self._logins: set[str] = set()
-        self._known: tuple[AuthMode, AuthState] = ("none", "SIGNED_OUT")
+        self._standing: CredentialStanding | None = None
+        self._mode: AuthMode = "none"
+        """What is known to be in force: answers say it before the standing does."""
+        self._has_successor = False
         self._is_given_up = False
         self._introduce()
+
+    @property
+    def standing(self) -> CredentialStanding | None:
+        """How things stand as far as is known, also while there is no broker; `None` until the first has told."""
+        return self._standing
 
     async def attach(self, keys: Mapping[WorkerId, str]) -> None:
         """Let these workers in: public key (Z85) by worker. Raises `BrokerError`."""
@@ -116,8 +125,8 @@ class BrokerLink:
             return await self._ask(question, Status, patience)
         except BrokerError as error:
             log.warning("status: %s", error)
-            mode, state = self._known
-            return Status(mode=mode, state=state, generation=0)
+            state = "SIGNED_OUT" if self._standing is None else self._standing.state
+            return Status(mode=self._mode, state=state, generation=0)
 
     async def login_start(self, method: Literal["browser", "device"] = "browser") -> LoginStarted:
         """Begin a login; one under way ends first, with its `LoginComplete`. Raises `BrokerError`."""
@@ -151,11 +160,12 @@ class BrokerLink:
         self._fail(AuthError(code="transient", user_text=TERMINATED), _NOT_TWICE)
         for login_id in list(self._logins):
             error = f"Login server error: {TERMINATED}"
-            self._heard(LoginComplete(login_id=login_id, success=False, error=error, mode=self._known[0]))
+            self._heard(LoginComplete(login_id=login_id, success=False, error=error, mode=self._mode))
 
     def broker_started(self) -> None:
         """Take note that the next broker is started, which was told at its birth of all workers there are."""
         self._hang_up()
+        self._has_successor = True
         self._port = self._dial()
         for message_id, (question, _) in self._open.items():
             self._port.send(frames(message_id, question))
@@ -225,19 +235,40 @@ class BrokerLink:
     def _learn(self, answer: Answer) -> None:
         if isinstance(answer, LoginStarted):
             self._logins.add(answer.login_id)
-        elif isinstance(answer, Status):
-            self._known = (answer.mode, answer.state)
-        elif isinstance(answer, InForce):
-            self._known = (answer.mode, self._known[1])
+        elif isinstance(answer, InForce) or (isinstance(answer, Status) and self._standing is None):
+            self._mode = answer.mode
 
     def _heard(self, broadcast: Broadcast) -> None:
-        if isinstance(broadcast, LoginComplete):
-            if broadcast.login_id not in self._logins:
+        match broadcast:
+            case CredentialStanding():
+                self._note(broadcast)
                 return
-            self._logins.discard(broadcast.login_id)
-            self._known = (broadcast.mode, self._known[1])
-        elif isinstance(broadcast, AuthChanged):
-            self._known = (broadcast.mode, broadcast.state)
+            case LoginComplete(login_id=login_id) if login_id not in self._logins:
+                return
+            case LoginComplete():
+                self._logins.discard(broadcast.login_id)
+                self._mode = broadcast.mode
+            case AuthChanged():
+                self._mode = broadcast.mode
+        self._pass_on(broadcast)
+
+    def _note(self, standing: CredentialStanding) -> None:
+        before, self._mode = self._mode, standing.mode
+        self._standing = standing
+        is_successor, self._has_successor = self._has_successor, False
+        if is_successor and before != standing.mode:
+            self._pass_on(
+                AuthChanged(
+                    generation=standing.generation,
+                    state=standing.state,
+                    mode=standing.mode,
+                    identity_changed=True,
+                    mode_changed=True,
+                    reason="external",
+                )
+            )
+
+    def _pass_on(self, broadcast: Broadcast) -> None:
         if self._on_broadcast is not None:
             # Later, so that who awaits the answer to a question hears that first.
             self._loop.call_soon(self._on_broadcast, broadcast)

@@ -5,7 +5,7 @@
 
 from dataclasses import dataclass
 
-from protocol.credentials import AuthError, AuthMode, AuthState, Snapshot
+from protocol.credentials import AuthError, AuthMode, AuthState, CredentialStanding, Snapshot
 from protocol.secrecy import Secret
 from supervisor.auth.credential import SIGNED_OUT, Credential, fingerprint
 from supervisor.auth.failures import TEXTS, Failure
@@ -170,6 +170,17 @@ class Standing:
     def snapshot(self) -> Snapshot | None:
         """Return the credential in force as workers see it."""
         return self._snapshot(self._held, degraded=False) if self.credential.bearer else None
+
+    def outline(self, now: float, ahead: float = 0.0) -> CredentialStanding:
+        """Return what the supervisor is told; `ahead`: seconds that this machine's clock is ahead of the wall clock."""
+        expires_at = self.credential.expires_at
+        return CredentialStanding(
+            generation=self.generation,
+            mode=self.mode,
+            state=self.state(now),
+            expires_at=None if expires_at is None else int(expires_at + ahead),
+            plan_type=self.credential.plan_type,
+        )
 
     def identity_key(self) -> str:
         """Return what tells the identity in force from others."""

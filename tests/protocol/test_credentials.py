@@ -2,7 +2,7 @@
 
 import msgpack
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
@@ -33,11 +33,13 @@ answers = st.sampled_from(sorted(ANSWERS)).flatmap(lambda wire: instances(ANSWER
 broadcasts = st.sampled_from(sorted(BROADCASTS)).flatmap(lambda wire: instances(BROADCASTS[wire]))
 
 
+@settings(suppress_health_check=[HealthCheck.too_slow])  # the first of a kind is slow: its strategy is built
 @given(st.binary(max_size=12), questions)
 def test_questions_come_out_as_they_went_in(message_id: bytes, question: BaseModel) -> None:
     assert read_question(frames(message_id, question)) == (message_id, question)  # type: ignore[arg-type]
 
 
+@settings(suppress_health_check=[HealthCheck.too_slow])
 @given(st.binary(max_size=12), answers)
 def test_answers_come_out_as_they_went_in(message_id: bytes, answer: BaseModel) -> None:
     assert read_answer(frames(message_id, answer)) == (message_id, answer)  # type: ignore[arg-type]

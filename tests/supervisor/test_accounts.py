@@ -207,6 +207,13 @@ def test_a_logout_elsewhere_is_announced_after_a_login_under_any_name(method: st
     assert asyncio.run(scene()) == STATUS_METHODS
 
 
+def test_a_logout_elsewhere_is_announced_although_nobody_ever_asked() -> None:
+    written: list[bytes] = []
+    accounts = Accounts(Peer(), written.append, cast("BrokerLink", Link()), "chatgpt", lambda: None)
+    accounts.heard(LOGOUT)
+    assert [json.loads(line)["method"] for line in written] == STATUS_METHODS
+
+
 # Refusing
 
 

@@ -1,15 +1,16 @@
 """The supervisor's line outlives its brokers (K16, K27)."""
 
 import asyncio
+import time
 from typing import Any
 
 import pytest
 
-from protocol.credentials import AuthChanged, LoginComplete
+from protocol.credentials import AuthChanged, CredentialStanding, LoginComplete
 from protocol.ids import WorkerId
 from supervisor.auth import link as module
 from supervisor.auth.link import BrokerError
-from tests.supervisor.auth.homes import EXPIRED, write
+from tests.supervisor.auth.homes import EXPIRED, FRESH, tokens, write
 from tests.supervisor.auth.issuer import Deed
 from tests.supervisor.auth.stages import Stage, play
 from tests.supervisor.auth.test_logins import free_port
@@ -136,5 +137,56 @@ def test_nothing_is_left_open_when_it_closes(tmp_path: Any) -> None:
         stage.link.close()
         with pytest.raises(asyncio.CancelledError):
             await asked
+
+    play(tmp_path, scene)
+
+
+async def standing(stage: Stage, **expected: object) -> CredentialStanding:
+    """Wait until the supervisor knows of this."""
+    while True:
+        known = stage.link.standing
+        if known is not None and {name: getattr(known, name) for name in expected} == expected:
+            return known
+        await asyncio.sleep(0.005)
+
+
+def test_the_supervisor_is_told_how_things_stand(tmp_path: Any) -> None:
+    """Unasked: at the start of a broker, after every change, and after a refresh that failed."""
+
+    async def scene(stage: Stage) -> None:
+        assert stage.link.standing is None
+        first = await standing(stage, mode="chatgpt", state="FRESH", plan_type="pro")
+        assert first.expires_at is not None
+        assert abs(first.expires_at - time.time() - FRESH) < 30
+        write(stage.home, {"OPENAI_API_KEY": "sk-1"})
+        assert (await standing(stage, mode="apikey", state="API_KEY")).expires_at is None
+        await stage.link.logout()
+        await standing(stage, mode="none", state="SIGNED_OUT")
+        write(stage.home, tokens("unknown", 60))
+        await stage.link.status(refresh=True)
+        await standing(stage, mode="chatgpt", state="REAUTH_REQUIRED")
+        stage.house.kill()
+        stage.link.broker_died()
+        assert stage.link.standing is not None
+
+    play(tmp_path, scene)
+
+
+def test_a_mode_that_changed_while_there_was_no_broker_is_told(tmp_path: Any) -> None:
+    """K16: by the next one."""
+
+    async def scene(stage: Stage) -> None:
+        await standing(stage, mode="chatgpt")
+        stage.house.kill()
+        write(stage.home, {"OPENAI_API_KEY": "sk-1"})
+        stage.restart()
+        told = await stage.heard.get()
+        assert isinstance(told, AuthChanged)
+        assert (told.mode, told.mode_changed) == ("apikey", True)
+        stage.house.kill()
+        stage.restart()
+        await stage.link.status()
+        await standing(stage, mode="apikey", generation=2)
+        assert stage.heard.empty()
 
     play(tmp_path, scene)
