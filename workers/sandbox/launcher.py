@@ -327,6 +327,6 @@ async def _buried(pid: int) -> None:
     ended = asyncio.Event()
     try:
         watch(pid, lambda _: ended.set())
-    except ProcessLookupError:
+    except ChildProcessError:
         return
     await ended.wait()
