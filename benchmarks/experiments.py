@@ -17,7 +17,7 @@ from supervisor.demo.scripts import TRICKLE, bench_prompt
 CROWD: Final = 100
 _CROWD_PATIENCE: Final = 600.0
 _SETTLING: Final = 2.0
-"""Seconds between the last answer of a crowd and the time that counts as idle."""
+"""Seconds after which a server that was busy, or has just started, counts as idle."""
 _HELLO: Final = bench_prompt("hello")
 _COMMAND: Final = bench_prompt("command")
 _PARENT: Final = bench_prompt("parent")
@@ -130,6 +130,7 @@ def memory(stage: Stage) -> Measured:
     """What workers share with nobody: those that wait, and those that have had a turn."""
     with stage.client() as client:
         client.initialize()
+        time.sleep(_SETTLING)
         used = [_turn_with_command(client) for _ in range(stage.sizes.workers)]
         waiting = [worker.pid for worker in workers(client.pid) if worker.pid not in used]
         return {"memory-idle": _megabytes(used), "memory-waiting": _megabytes(waiting)}

@@ -95,7 +95,7 @@ class Born(BaseModel):
 
 
 class NurseryReady(BaseModel):
-    """Nursery to supervisor: everything is imported."""
+    """Nursery to supervisor: everything is imported; children born from now on share more than those before."""
 
     model_config = ConfigDict(frozen=True, defer_build=True)
 

@@ -22,8 +22,12 @@ class EngineStatistics:
 class Engine(Protocol):
     """Whatever can keep processes. All calls are made on the supervisor's loop and none of them blocks."""
 
-    async def start(self, on_exit: OnExit) -> None:
-        """Get ready; each end of a process is from now on told to `on_exit`, exactly once."""
+    async def start(self, on_exit: OnExit, on_ready: Callable[[], None]) -> None:
+        """Get ready; each end of a process is from now on told to `on_exit`, exactly once.
+
+        Processes can be asked for at once. `on_ready` says that those asked for from then on are cheapest; it may be
+        called again when the engine has recovered from a failure.
+        """
 
     def give_birth(self, birth: AnyBirth) -> None:
         """Start a process. One that cannot be started is told to `on_exit` as one that ended."""

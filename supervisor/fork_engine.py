@@ -44,9 +44,10 @@ class ForkEngine:
         self._closing = False
         self._given_up = False
         self._on_exit: OnExit = lambda _: None
+        self._on_ready: Callable[[], None] = lambda: None
 
-    async def start(self, on_exit: OnExit) -> None:
-        self._on_exit = on_exit
+    async def start(self, on_exit: OnExit, on_ready: Callable[[], None]) -> None:
+        self._on_exit, self._on_ready = on_exit, on_ready
         self._attend()
 
     def give_birth(self, birth: AnyBirth) -> None:
@@ -133,8 +134,10 @@ class ForkEngine:
                 self._born += 1
             case Exited():
                 self._report(message)
-            case NurseryReady() | GiveBirth():
-                log.debug("nursery %d is ready", self._nursery.pid)
+            case NurseryReady():
+                self._on_ready()
+            case GiveBirth():
+                log.error("nursery %d gives orders; ignored", self._nursery.pid)
             case _:
                 assert_never(message)
 

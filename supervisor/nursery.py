@@ -19,8 +19,10 @@ from runtime import child, hardening, log, orphans
 from supervisor.launch import CONTROL, DATAGRAM
 from supervisor.roles import become, complete_worker
 
-QUIET_MS = 500
+QUIET_MS = 50
 """Milliseconds without an order after which there is time for what only later children need."""
+EARLY_BIRTHS = 4
+"""Children that are born without that at most: what a first call needs, and no crowd that each imports it anew."""
 
 
 class Nursery:
@@ -29,21 +31,19 @@ class Nursery:
     def __init__(self, control: socket.socket) -> None:
         self._control = control
         self._children: dict[int, WorkerId] = {}
+        self._births = 0
+        self._complete = False
 
     def serve(self) -> None:
         """Do what the supervisor says until it is gone."""
         wakeup = _signal_pipe()
-        self._tell(NurseryReady(pid=os.getpid()))
         poll = select.poll()
         poll.register(self._control, select.POLLIN)
         poll.register(wakeup, select.POLLIN)
-        quiet: int | None = QUIET_MS
         while True:
-            ready = {descriptor for descriptor, _ in poll.poll(quiet)}
+            ready = {descriptor for descriptor, _ in poll.poll(None if self._complete else QUIET_MS)}
             if not ready:
-                complete_worker()
-                gc.freeze()
-                quiet = None
+                self._import_the_rest()
             if wakeup in ready:
                 os.read(wakeup, 4096)
                 self._reap()
@@ -59,7 +59,16 @@ class Nursery:
             self._fork(message.birth)
         return True
 
+    def _import_the_rest(self) -> None:
+        complete_worker()
+        gc.freeze()
+        self._complete = True
+        self._tell(NurseryReady(pid=os.getpid()))
+
     def _fork(self, birth: AnyBirth) -> None:
+        if self._births == EARLY_BIRTHS and not self._complete:
+            self._import_the_rest()
+        self._births += 1
         try:
             pid = os.fork()
         except OSError:  # no memory, or too many processes: that is told as a death, and may pass

@@ -32,6 +32,10 @@ class Pool:
         self._expected: set[WorkerId] = set()
         self._orders: deque[Order] = deque()
 
+    def resize(self, size: int) -> None:
+        """Keep so many workers waiting from now on."""
+        self._size = size
+
     @property
     def missing(self) -> int:
         """How many workers to ask for, beyond those that are on their way."""

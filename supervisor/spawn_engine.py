@@ -26,8 +26,9 @@ class SpawnEngine:
         self._empty = asyncio.Event()
         self._on_exit: OnExit = lambda _: None
 
-    async def start(self, on_exit: OnExit) -> None:
+    async def start(self, on_exit: OnExit, on_ready: Callable[[], None]) -> None:
         self._on_exit = on_exit
+        asyncio.get_running_loop().call_soon(on_ready)
 
     def give_birth(self, birth: AnyBirth) -> None:
         try:

@@ -30,6 +30,8 @@ from supervisor.restart import BROKER, POOL, RestartPolicy
 log = logging.getLogger(__name__)
 
 BROKER_ID = WorkerId("broker")
+EARLY_WORKERS = 1
+"""Workers that wait while the engine is not ready: what a first call needs. Later ones share more memory."""
 BROKER_PATIENCE = 10.0
 """Seconds to wait for the broker to answer us."""
 LEAVE_PATIENCE = 0.8
@@ -66,7 +68,7 @@ class SupervisionTree:
         self._keys = _key_pair()
         self._broker_keys = _key_pair()
         self._workers: dict[WorkerId, KeyPair] = {}
-        self._pool = Pool(options.idle_workers)
+        self._pool = Pool(min(options.idle_workers, EARLY_WORKERS))
         self._broker_left = asyncio.Event()
         self._broker_policy = RestartPolicy(BROKER)
         self._pool_policy = RestartPolicy(POOL)
@@ -88,7 +90,7 @@ class SupervisionTree:
         """Start the broker and the first workers side by side."""
         hardening.make_undumpable()
         hardening.adopt_orphans()
-        await self._engine.start(self._exited)
+        await self._engine.start(self._exited, self._fill_pool)
         first = self._enrol(self._pool.missing)
         self._bear_broker()
         self._bear_workers(first)
@@ -149,6 +151,10 @@ class SupervisionTree:
     def pid_of(self, worker_id: WorkerId) -> int | None:
         """Return the process id of a worker that lives."""
         return self._engine.pid_of(worker_id)
+
+    def _fill_pool(self) -> None:
+        self._pool.resize(self._options.idle_workers)
+        self._replenish()
 
     def _replenish(self) -> None:
         """Bear the workers that are missing, while the broker is told of them: a worker it refuses tries again."""

@@ -19,7 +19,9 @@ for message in (Open, StartTurn, Ready, Opened, Events, TurnEnded, Hello, Welcom
 def complete() -> None:
     """Import what a conversation needs only later, for the children that are still to be forked."""
     import workers.toolbox  # noqa: F401
+    from workers.approval import script
 
+    script.preload()
     tls_context()
 
 

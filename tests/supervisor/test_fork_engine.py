@@ -86,8 +86,12 @@ class House:
     def __init__(self) -> None:
         self.nurseries = [PlayedNursery()]
         self.ends: list[Exited] = []
+        self.times_ready = 0
         self.children: list[subprocess.Popen[bytes]] = []
         self.engine = ForkEngine(self.nurseries[0].launched, self._launch)
+
+    def note_ready(self) -> None:
+        self.times_ready += 1
 
     def _launch(self) -> Launched:
         self.nurseries.append(PlayedNursery())
@@ -121,7 +125,7 @@ async def house() -> AsyncIterator[House]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("runtime.orphans.children", built.pids)
         try:
-            await built.engine.start(built.ends.append)
+            await built.engine.start(built.ends.append, built.note_ready)
             yield built
         finally:
             for nursery in built.nurseries:
@@ -142,6 +146,7 @@ async def test_what_is_asked_for_is_born_and_its_end_is_told_once() -> None:
         nursery.say(Born(id=WorkerId("a"), pid=worker.pid))
         await until(lambda: built.engine.pid_of(WorkerId("a")) == worker.pid)
         assert built.engine.pid_of(WorkerId("b")) is None
+        assert built.times_ready == 1
         assert built.engine.statistics().alive == 1
         nursery.say(Exited(id=WorkerId("a"), pid=worker.pid, returncode=-9, max_rss=5))
         await until(lambda: built.ends)

@@ -76,6 +76,11 @@ def _has_odd_characters(script: str) -> bool:
     return any(character.isspace() or not character.isprintable() for character in _ODD.findall(script))
 
 
+def preload() -> None:
+    """Import the grammar and build the parser, for whoever forks processes that will need it."""
+    _parser()
+
+
 @functools.cache
 def _parser() -> "Parser":
     import tree_sitter_bash
