@@ -4,7 +4,9 @@ A login goes only to a provider that asks for it (`requires_openai_auth`), so th
 """
 
 import os
+import time
 from collections.abc import Callable
+from typing import Final
 
 from config.providers import ModelProvider
 from protocol.credentials import Snapshot, TokenCommand
@@ -12,7 +14,10 @@ from protocol.errors import UnauthorizedError
 from workers.credentials import CredentialError, CredentialsChannel
 from workers.model.credentials import Bearer, CredentialsDelayedError
 
-RECOVERED = frozenset({"newer", "reloaded", "refreshed"})
+MARGIN: Final = 30.0
+"""Seconds that a snapshot must last to be used once more while the broker is away (K27)."""
+
+RECOVERED: Final = frozenset({"newer", "reloaded", "refreshed"})
 """Outcomes of a refused bearer after which another one may be tried at once (spec/auth 7.9, K20)."""
 
 
@@ -57,13 +62,17 @@ class ProviderCredentials:
             return True
         if self._last is None:
             return False
+        refused, self._last = self._last, None
         try:
             channel = await self._connected()
-            report = await channel.report_unauthorized(self._last, status)
+            report = await channel.report_unauthorized(refused, status)
         except CredentialError as error:
             raise _delayed(error) from error
         if report.outcome == "transient":
-            raise CredentialsDelayedError("the credential was refused and could not be renewed")
+            wait = _seconds(report.retry_after_ms)
+            raise CredentialsDelayedError("the credential was refused and could not be renewed", wait)
+        if report.outcome not in RECOVERED and report.user_text is not None:
+            raise UnauthorizedError(report.user_text)
         return report.outcome in RECOVERED
 
     async def variables(self, names: tuple[str, ...]) -> dict[str, str]:
@@ -95,11 +104,7 @@ class ProviderCredentials:
         return served.token
 
     async def _login(self) -> Bearer:
-        try:
-            channel = await self._connected()
-            snapshot = await channel.get_auth(pin_identity=self._identity)
-        except CredentialError as error:
-            raise _delayed(error) from error
+        snapshot = self._last_of_turn() or await self._current()
         self._last = snapshot
         self._identity = snapshot.identity_key
         return Bearer(
@@ -109,12 +114,27 @@ class ProviderCredentials:
             renewable=snapshot.mode == "chatgpt",
         )
 
+    async def _current(self) -> Snapshot:
+        try:
+            channel = await self._connected()
+            return await channel.get_auth(pin_identity=self._identity)
+        except CredentialError as error:
+            raise _delayed(error) from error
+
+    def _last_of_turn(self) -> Snapshot | None:
+        """Return what the turn's last attempt had, where the broker is away and the server has not refused it (K27)."""
+        last = self._last
+        if self._channel is None or not self._channel.is_lost or last is None or self._identity is None:
+            return None
+        return last if last.expires_at is None or last.expires_at - time.time() > MARGIN else None
+
 
 def _delayed(error: CredentialError) -> Exception:
-    if not error.retryable:
-        return error
-    milliseconds = error.error.retry_after_ms
-    return CredentialsDelayedError(str(error), None if milliseconds is None else milliseconds / 1000)
+    return CredentialsDelayedError(str(error), _seconds(error.error.retry_after_ms)) if error.retryable else error
+
+
+def _seconds(milliseconds: int | None) -> float | None:
+    return None if milliseconds is None else milliseconds / 1000
 
 
 def _missing(name: str, instructions: str | None) -> str:

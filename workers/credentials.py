@@ -107,6 +107,11 @@ class CredentialsChannel:
         self._socket.connect(self._birth.broker_address)
         return await self._ask(self._hello(), Welcome)
 
+    @property
+    def is_lost(self) -> bool:
+        """Whether the broker is away: dead, most likely, and about to be replaced."""
+        return self._is_lost
+
     async def get_auth(self, pin_identity: str | None = None, min_valid_s: int = 30) -> Snapshot:
         """Return the bearer of the next attempt. Raises `CredentialError`.
 

@@ -17,7 +17,7 @@ from protocol.credentials import (
 )
 from supervisor.auth.custody import Custody
 from supervisor.auth.failures import TEXTS
-from supervisor.auth.refresh import Refresher, Trigger
+from supervisor.auth.refresh import Landing, Refresher, Trigger
 from supervisor.auth.state import MARGIN, NOT_LOGGED_IN, Holding, holding
 
 REFUSED_AGAIN: Final = "Your access token was refused right after it was renewed. Please log out and sign in again."
@@ -58,7 +58,7 @@ class Bearers:
         wants_token = question.include_token and self._answer_now(MARGIN) is None
         if (question.refresh or wants_token) and self._standing.credential.refresh_token:
             flight = self._refresher.join(Trigger.WISH if question.refresh else Trigger.NEED)
-            await asyncio.wait({flight}, timeout=question.deadline_ms / 1000)
+            await self._landing(flight, question.deadline_ms)
         return self._status(include_token=question.include_token)
 
     async def _get(self, question: GetAuth) -> Snapshot | AuthError:
@@ -79,6 +79,16 @@ class Bearers:
             await self._custody.stirred(wait if wait > 0 else left)
             answer = self._answer(question, MARGIN)
         return answer
+
+    async def _landing(self, flight: "asyncio.Task[Landing]", deadline_ms: int) -> None:
+        """Wait for a flight, but no longer than for another credential to be in force, and not beyond the deadline."""
+        deadline = self._clock.monotonic() + deadline_ms / 1000
+        before = self._standing.generation
+        while not flight.done() and self._standing.generation == before:
+            left = deadline - self._clock.monotonic()
+            if left <= 0:
+                return
+            await self._custody.stirred(left)
 
     def _answer(self, question: GetAuth, min_valid: float) -> Snapshot | AuthError | None:
         answer = self._standing.answer(self._clock.wall(), min_valid, question.pin_identity)
@@ -124,7 +134,7 @@ class Bearers:
         refused = standing.generation
         standing.reject(refused)
         flight = self._refresher.join(Trigger.REFUSAL)
-        await asyncio.wait({flight}, timeout=question.deadline_ms / 1000)
+        await self._landing(flight, question.deadline_ms)
         if standing.generation > refused:
             return self._overtaken(question, "refreshed")
         return self._unusable(self._answer_now(MARGIN))

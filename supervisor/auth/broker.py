@@ -1,6 +1,7 @@
 """The auth broker's process: its sockets, whom they let in, and its end."""
 
 import asyncio
+import hmac
 import logging
 import os
 import signal
@@ -116,6 +117,7 @@ class Broker:
             self._clock,
             self._changes.announce,
             self._desk.tell_supervisor,
+            _identity_secret(birth),
         )
         endpoints = Endpoints.of(birth.issuer, birth.refresh_url, birth.revoke_url, birth.client_id)
         self._issuer = Issuer(endpoints, self._clock)
@@ -141,7 +143,7 @@ class Broker:
         await self._custody.reload()
         told: CredentialStanding | None = None
         while True:
-            standing = self._custody.standing.outline(self._clock.wall(), self._clock.ahead)
+            standing = self._custody.standing.outline(self._clock.wall(), self._clock.offset)
             if standing != told:
                 told = standing
                 self._desk.tell_supervisor(standing)
@@ -287,6 +289,11 @@ def _admission(birth: BrokerBirth, context: "zmq.Context[zmq.Socket[bytes]]") ->
     for worker_id, key in birth.admitted.items():
         admission.admit(key, worker_id)
     return admission
+
+
+def _identity_secret(birth: BrokerBirth) -> bytes:
+    """Return a secret that the next broker of this supervisor has too: they share their keys (K27)."""
+    return hmac.digest(birth.keys.secret.encode(), b"identity keys", "sha256")
 
 
 def _environment_of_children() -> dict[str, str]:

@@ -22,7 +22,7 @@ class Clock:
         return self._system_time() - self._ahead
 
     @property
-    def ahead(self) -> float:
+    def offset(self) -> float:
         """Seconds that the system's own clock is ahead of the issuer's."""
         return self._ahead
 

@@ -49,10 +49,12 @@ class Custody:
         clock: Clock,
         on_change: Callable[[AuthChanged], None],
         on_problem: Callable[[AuthProblem], None],
+        identity_secret: bytes,
     ) -> None:
+        """`identity_secret` is the same for all brokers of a supervisor: a turn may ask several of them."""
         self.store = store
         self.clock = clock
-        self.standing = Standing(secrets.token_hex(8), secrets.token_bytes(32))
+        self.standing = Standing(secrets.token_hex(8), identity_secret)
         self.record: AuthRecord | None = None
         self.epoch = 0
         """Counts our own logins and logouts; what was begun before one must not be written after it."""

@@ -1,5 +1,6 @@
 """Each provider's requests carry the credential that is meant for it, and no other server sees a login."""
 
+import time
 from collections.abc import Iterable
 from typing import Any
 
@@ -33,6 +34,8 @@ class StubChannel:
         self.outcome: Any = "refreshed"
         self.asked: list[tuple[str, object]] = []
         self.starts = 0
+        self.is_lost = False
+        self.report: dict[str, Any] = {}
 
     async def start(self) -> None:
         self.starts += 1
@@ -55,7 +58,7 @@ class StubChannel:
 
     async def report_unauthorized(self, snapshot: Snapshot, status: int) -> UnauthorizedReport:
         self.asked.append(("rejected", status))
-        return UnauthorizedReport(outcome=self.outcome)
+        return UnauthorizedReport(outcome=self.outcome, **self.report)
 
 
 def credentials(channel: StubChannel, **provider: Any) -> ProviderCredentials:
@@ -148,6 +151,52 @@ def test_a_refused_login_is_reported_and_the_broker_says_whether_to_try_again(ou
     scene()
 
 
+@pytest.mark.parametrize("outcome", ["permanent", "exhausted", "identity_changed"])
+def test_a_login_that_cannot_be_renewed_ends_the_turn_with_the_reason(outcome: str) -> None:
+    """K20."""
+
+    @on_loop
+    async def scene() -> None:
+        channel = StubChannel()
+        channel.outcome, channel.report = outcome, {"user_text": "Please sign in again."}
+        provider = credentials(channel, requires_openai_auth=True)
+        with pytest.raises(UnauthorizedError, match=r"^Please sign in again\.$"):
+            await provider.rejected(await provider.bearer(), 401)
+
+    scene()
+
+
+@on_loop
+async def test_a_turn_goes_on_with_its_last_bearer_while_the_broker_is_away() -> None:
+    """K27: for as long as it lasts, unless the server has refused it, and not for another turn."""
+    channel = StubChannel(answer=LOGIN.model_copy(update={"expires_at": int(time.time()) + 3600}))
+    provider = credentials(channel, requires_openai_auth=True)
+    channel.is_lost = True
+    await provider.bearer()
+    assert len(channel.asked) == 1, "a turn that has had none waits for the broker"
+    assert (await provider.bearer()).token == "login-token"
+    assert len(channel.asked) == 1
+    provider.begin_turn()
+    await provider.bearer()
+    assert len(channel.asked) == 2
+
+
+@on_loop
+async def test_a_refused_or_expiring_bearer_is_not_used_again_while_the_broker_is_away() -> None:
+    """K27."""
+    channel = StubChannel(answer=LOGIN.model_copy(update={"expires_at": int(time.time()) + 20}))
+    provider = credentials(channel, requires_openai_auth=True)
+    bearer = await provider.bearer()
+    channel.is_lost = True
+    await provider.bearer()
+    assert channel.asked == [("auth", None), ("auth", "ada")], "twenty seconds are not enough"
+    channel.answer = LOGIN
+    bearer = await provider.bearer()
+    await provider.rejected(bearer, 401)
+    await provider.bearer()
+    assert channel.asked[-2:] == [("rejected", 401), ("auth", "ada")]
+
+
 @on_loop
 async def test_a_refused_key_is_nobodys_to_renew() -> None:
     channel = StubChannel({"MOCK_KEY": "the-key"})
@@ -161,9 +210,11 @@ async def test_a_renewal_that_will_succeed_later_is_waited_for() -> None:
     channel = StubChannel()
     channel.outcome = "transient"
     provider = credentials(channel, requires_openai_auth=True)
+    channel.report = {"retry_after_ms": 2500}
     bearer = await provider.bearer()
-    with pytest.raises(CredentialsDelayedError):
+    with pytest.raises(CredentialsDelayedError) as caught:
         await provider.rejected(bearer, 401)
+    assert caught.value.retry_after == 2.5
 
 
 @on_loop

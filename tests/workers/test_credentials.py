@@ -101,8 +101,11 @@ def test_a_broker_that_dies_under_running_turns_fails_none(tmp_path: Any) -> Non
         over = asyncio.Event()
 
         async def run(worker: CredentialsChannel) -> None:
+            account = None
             while not over.is_set():
-                answers.put_nowait(await worker.get_auth())
+                told = await worker.get_auth(pin_identity=account)
+                account = told.identity_key
+                answers.put_nowait(told)
                 assert await worker.get_environment(["A"]) == {"A": "1"}
 
         async with asyncio.TaskGroup() as turns:

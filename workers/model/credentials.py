@@ -48,6 +48,7 @@ class Credentials(Protocol):
     async def rejected(self, bearer: Bearer, status: int) -> bool:
         """Hear that the server refused `bearer`, and return whether another one may be tried at once.
 
-        Called only for one that is `renewable`. Raises `CredentialsDelayedError` where that could not be found out.
+        Called only for one that is `renewable`. Raises `CredentialsDelayedError` where that could not be found out, and
+        `UnauthorizedError` where it is known why there is no other.
         """
         ...

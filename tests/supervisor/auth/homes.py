@@ -96,6 +96,7 @@ class Parts:
             self.clock,
             self.changes.append,
             self.problems.append,
+            b"identity",
         )
         self.standing = self.custody.standing
         url = "http://127.0.0.1:9" if self.issuer is None else self.issuer.url

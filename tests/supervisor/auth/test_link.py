@@ -14,6 +14,7 @@ from tests.supervisor.auth.homes import EXPIRED, FRESH, tokens, write
 from tests.supervisor.auth.issuer import Deed
 from tests.supervisor.auth.stages import Stage, play
 from tests.supervisor.auth.test_logins import free_port
+from tests.support.loop import until
 
 
 def test_a_question_survives_the_broker(tmp_path: Any) -> None:
@@ -143,11 +144,9 @@ def test_nothing_is_left_open_when_it_closes(tmp_path: Any) -> None:
 
 async def standing(stage: Stage, **expected: object) -> CredentialStanding:
     """Wait until the supervisor knows of this."""
-    while True:
-        known = stage.link.standing
-        if known is not None and {name: getattr(known, name) for name in expected} == expected:
-            return known
-        await asyncio.sleep(0.005)
+    await until(lambda: {name: getattr(stage.link.standing, name, None) for name in expected} == expected)
+    assert stage.link.standing is not None
+    return stage.link.standing
 
 
 def test_the_supervisor_is_told_how_things_stand(tmp_path: Any) -> None:
