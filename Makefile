@@ -53,5 +53,5 @@ lock: ## Write requirements-dev.txt anew from pyproject.toml. Needs uv.
 	  --group dev pyproject.toml --output-file requirements-dev.txt
 
 clean: ## Remove .venv and every cache.
-	@rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis build dist
+	@rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .cache build dist
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

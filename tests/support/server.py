@@ -15,6 +15,8 @@ from tests.support.client import Client
 from tests.support.deadline import until
 
 PROGRAM = (sys.executable, "-I", "-m", "supervisor.main", "mcp-server")
+SCRIPT = Path(sys.executable).with_name("greenroom")
+"""The program as its installation puts it on the path."""
 PATIENCE = 20.0
 
 _PR_CAPBSET_DROP = 24
