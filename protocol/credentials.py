@@ -104,6 +104,13 @@ class ReportUnauthorized(Body):
     deadline_ms: Deadline = 15_000
 
 
+class ReportClock(Body):
+    """Say how far the clock of this machine is off, as the model's server tells it. It gets no answer."""
+
+    wire: ClassVar[bytes] = b"clock"
+    ahead_s: float = Field(allow_inf_nan=False)
+
+
 class TokenCommand(BaseModel):
     """A program of the user whose output is the bearer of a provider (`model_providers.*.auth`)."""
 
@@ -369,6 +376,7 @@ Question: TypeAlias = (
     | GetEnvironment
     | ReportUnauthorized
     | GetProviderToken
+    | ReportClock
     | Acknowledge
     | Attach
     | Detach
@@ -395,7 +403,8 @@ Answer: TypeAlias = (
 Broadcast: TypeAlias = AuthChanged | CredentialStanding | LoginComplete | AuthProblem | Stopping
 
 WORKER_MAY: Final[frozenset[bytes]] = frozenset(
-    kind.wire for kind in (Hello, GetAuth, GetEnvironment, ReportUnauthorized, GetProviderToken, Acknowledge)
+    kind.wire
+    for kind in (Hello, GetAuth, GetEnvironment, ReportUnauthorized, GetProviderToken, ReportClock, Acknowledge)
 )
 SUPERVISOR_MAY: Final[frozenset[bytes]] = frozenset(
     kind.wire for kind in (Attach, Detach, GetStatus, LoginStart, LoginCancel, LoginApiKey, Logout, Reload)

@@ -11,6 +11,7 @@ from typing import Final
 from config.providers import ModelProvider
 from protocol.credentials import Snapshot, TokenCommand
 from protocol.errors import UnauthorizedError
+from runtime.skew import Skew
 from workers.credentials import CredentialError, CredentialsChannel
 from workers.model.credentials import Bearer, CredentialsDelayedError
 
@@ -33,6 +34,7 @@ class ProviderCredentials:
         self._serial: int | None = None
         """Of the token that the provider's program gave last."""
         self._refused: int | None = None
+        self._skew = Skew()
 
     def begin_turn(self) -> None:
         """Let the next attempt decide which account this turn belongs to."""
@@ -74,6 +76,13 @@ class ProviderCredentials:
         if report.outcome not in RECOVERED and report.user_text is not None:
             raise UnauthorizedError(report.user_text)
         return report.outcome in RECOVERED
+
+    def answered(self, bearer: Bearer, date: str | None) -> None:
+        """Let the broker know where the server that a login goes to says that our clock is wrong (K13)."""
+        if date is None or not bearer.is_chatgpt or self._channel is None:
+            return
+        if self._skew.observe(date, time.time()):
+            self._channel.report_clock(self._skew.ahead)
 
     async def variables(self, names: tuple[str, ...]) -> dict[str, str]:
         """Return variables of the environment that the user started the server with, secret ones included."""
@@ -126,7 +135,10 @@ class ProviderCredentials:
         last = self._last
         if self._channel is None or not self._channel.is_lost or last is None or self._identity is None:
             return None
-        return last if last.expires_at is None or last.expires_at - time.time() > MARGIN else None
+        return last if last.expires_at is None or last.expires_at - self._now() > MARGIN else None
+
+    def _now(self) -> float:
+        return time.time() - self._skew.ahead
 
 
 def _delayed(error: CredentialError) -> Exception:

@@ -28,6 +28,7 @@ from protocol.credentials import (
     Hello,
     ProviderToken,
     Question,
+    ReportClock,
     ReportUnauthorized,
     Snapshot,
     TokenCommand,
@@ -92,6 +93,7 @@ class CredentialsChannel:
         self._numbers = itertools.count()
         self._open: dict[bytes, tuple[Question, asyncio.Future[Answer]]] = {}
         self._timers: dict[str, asyncio.TimerHandle] = {}
+        self._clock_report: ReportClock | None = None
         self._is_lost = False
         self._is_first = True
         self._socket = _curve(context.socket(zmq.DEALER), birth)
@@ -136,6 +138,11 @@ class CredentialsChannel:
             request_id=request_id,
         )
         return await self._ask(question, UnauthorizedReport)
+
+    def report_clock(self, ahead: float) -> None:
+        """Say by how many seconds this machine's clock is ahead of the server's; the next broker is told too."""
+        self._clock_report = ReportClock(ahead_s=ahead)
+        self._port.send(frames(self._next_id(), self._clock_report))
 
     async def get_provider_token(self, command: TokenCommand, rejected: int | None = None) -> ProviderToken:
         """Return what a provider's command prints, run once for all workers. Raises `CredentialError`.
@@ -203,6 +210,8 @@ class CredentialsChannel:
             self._is_first = False
             return
         self._port.send(frames(self._next_id(), self._hello()))
+        if self._clock_report is not None:
+            self._port.send(frames(self._next_id(), self._clock_report))
         for message_id, (question, _) in self._open.items():
             self._port.send(frames(message_id, question))
 

@@ -34,6 +34,7 @@ from protocol.credentials import (
     Logout,
     Reload,
     Reloaded,
+    ReportClock,
     ReportUnauthorized,
     Stopping,
     Welcome,
@@ -169,6 +170,7 @@ class Broker:
         desk.on(ReportUnauthorized, lambda _, question: self._bearers.report_unauthorized(question))
         desk.on(GetEnvironment, self._get_environment)
         desk.on(GetProviderToken, lambda _, question: self._commands.get(question))
+        desk.on(ReportClock, self._learn_clock)
         desk.on(Acknowledge, lambda name, question: self._changes.acknowledge(name, question.generation))
         desk.on(Attach, self._attach)
         desk.on(Detach, self._detach)
@@ -213,6 +215,10 @@ class Broker:
     def _get_environment(self, _: str, question: GetEnvironment) -> Environment:
         secrets = self._birth.secrets
         return Environment(values={name: secrets[name] for name in question.names if name in secrets})
+
+    def _learn_clock(self, _: str, report: ReportClock) -> None:
+        self._clock.learn(report.ahead_s)
+        self._custody.stir()
 
     def _attach(self, _: str, question: Attach) -> Done | AuthError:
         if SUPERVISOR in question.keys:

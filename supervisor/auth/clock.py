@@ -2,29 +2,26 @@
 
 import logging
 import time
-from email.utils import parsedate_to_datetime
-from typing import Final
+
+from runtime.skew import Skew
 
 log = logging.getLogger(__name__)
-
-TOLERANCE: Final = 60.0
-"""Seconds that our clock and a server's `Date` may lie apart before the server's is believed."""
 
 
 class Clock:
     """Tells the time. Tests put another one in its place."""
 
     def __init__(self) -> None:
-        self._ahead = 0.0
+        self._skew = Skew()
 
     def wall(self) -> float:
-        """Return the seconds since the epoch, as the issuer counts them."""
-        return self._system_time() - self._ahead
+        """Return the seconds since the epoch, as servers count them."""
+        return self._system_time() - self._skew.ahead
 
     @property
     def offset(self) -> float:
-        """Seconds that the system's own clock is ahead of the issuer's."""
-        return self._ahead
+        """Seconds that the system's own clock is ahead of the servers'."""
+        return self._skew.ahead
 
     def monotonic(self) -> float:
         """Return seconds that only go forward."""
@@ -32,17 +29,16 @@ class Clock:
 
     def observe(self, date: str | None) -> None:
         """Learn from the `Date` header of an answer that has just arrived."""
-        if date is None:
-            return
-        try:
-            ahead = self._system_time() - parsedate_to_datetime(date).timestamp()
-        except ValueError:
-            return
-        if abs(ahead - self._ahead) > TOLERANCE:
-            log.warning("the system clock is %+.0f s off the issuer's; expiry goes by the issuer's", ahead)
-            self._ahead = ahead
-        elif abs(ahead) <= TOLERANCE:
-            self._ahead = 0.0
+        if date is not None and self._skew.observe(date, self._system_time()):
+            self._tell()
+
+    def learn(self, ahead: float) -> None:
+        """Learn what another process has found: the seconds that the system's clock is ahead of a server's."""
+        if self._skew.learn(ahead):
+            self._tell()
+
+    def _tell(self) -> None:
+        log.warning("the system clock is %+.0f s off that of servers; expiry goes by theirs", self._skew.ahead)
 
     def _system_time(self) -> float:
         return time.time()

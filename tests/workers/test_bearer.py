@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterable
+from email.utils import formatdate
 from typing import Any
 
 import pytest
@@ -36,6 +37,7 @@ class StubChannel:
         self.starts = 0
         self.is_lost = False
         self.report: dict[str, Any] = {}
+        self.clocks: list[float] = []
 
     async def start(self) -> None:
         self.starts += 1
@@ -55,6 +57,9 @@ class StubChannel:
     async def get_provider_token(self, command: TokenCommand, rejected: int | None = None) -> ProviderToken:
         self.asked.append((command.command, rejected))
         return ProviderToken(serial=len(self.asked), token=f"token {len(self.asked)}")
+
+    def report_clock(self, ahead: float) -> None:
+        self.clocks.append(ahead)
 
     async def report_unauthorized(self, snapshot: Snapshot, status: int) -> UnauthorizedReport:
         self.asked.append(("rejected", status))
@@ -195,6 +200,32 @@ async def test_a_refused_or_expiring_bearer_is_not_used_again_while_the_broker_i
     await provider.rejected(bearer, 401)
     await provider.bearer()
     assert channel.asked[-2:] == [("rejected", 401), ("auth", "ada")]
+
+
+@on_loop
+async def test_a_clock_that_is_off_is_told_once_and_counts_here_too() -> None:
+    """K13."""
+    channel = StubChannel(answer=LOGIN.model_copy(update={"expires_at": int(time.time()) - 3000}))
+    provider = credentials(channel, requires_openai_auth=True)
+    bearer = await provider.bearer()
+    for ahead in (0, 30, 3600, 3630):
+        provider.answered(bearer, formatdate(time.time() - ahead, usegmt=True))
+    provider.answered(bearer, None)
+    provider.answered(bearer, "yesterday")
+    (told,) = channel.clocks
+    assert abs(told - 3600) < 30
+    channel.is_lost = True
+    await provider.bearer()
+    assert channel.asked == [("auth", None)], "by the server's clock the bearer is good for ten minutes more"
+
+
+@on_loop
+async def test_only_a_server_that_a_login_goes_to_is_believed() -> None:
+    """K13."""
+    channel = StubChannel({"MOCK_KEY": "the-key"})
+    provider = credentials(channel, env_key="MOCK_KEY")
+    provider.answered(await provider.bearer(), formatdate(0, usegmt=True))
+    assert channel.clocks == []
 
 
 @on_loop

@@ -13,6 +13,7 @@ from protocol.credentials import Snapshot
 from tests.supervisor.auth.homes import EXPIRED, write
 from tests.supervisor.auth.issuer import Deed, refusal
 from tests.supervisor.auth.stages import Stage, play
+from tests.support.loop import until
 from workers import credentials as module
 from workers.credentials import CredentialError, CredentialsChannel
 
@@ -89,6 +90,38 @@ def test_errors_say_whether_to_try_again(tmp_path: Any, deed: Deed, code: str, r
             assert caught.value.error.retry_after_ms is not None
 
     play(tmp_path, scene, EXPIRED, [deed])
+
+
+def test_the_time_that_the_model_server_tells_counts_for_everybody(tmp_path: Any) -> None:
+    """K13: a token that seems to be over is served again, without a request."""
+
+    async def scene(stage: Stage) -> None:
+        first, second = await stage.workers(2)
+        with pytest.raises(CredentialError, match="transient"):
+            await first.get_auth()
+        first.report_clock(7200.0)
+        await first.get_environment([])
+        assert (await second.get_auth()).token
+        assert len(stage.issuer.redemptions) == 1
+
+    play(tmp_path, scene, EXPIRED, [refusal(503, None, Retry_After="60")])
+
+
+def test_the_next_broker_is_told_the_time_as_well(tmp_path: Any) -> None:
+    """K13."""
+
+    async def scene(stage: Stage) -> None:
+        channel = await stage.channel("w")
+        expires_at = (await channel.get_auth()).expires_at
+        assert expires_at is not None
+        channel.report_clock(7200.0)
+        await until(lambda: expiry(stage) == expires_at + 7200)
+        former = stage.link.standing
+        stage.house.kill()
+        stage.restart()
+        await until(lambda: stage.link.standing is not former and expiry(stage) == expires_at + 7200)
+
+    play(tmp_path, scene)
 
 
 def test_a_broker_that_dies_under_running_turns_fails_none(tmp_path: Any) -> None:
@@ -194,6 +227,11 @@ def test_a_bearer_costs_little(tmp_path: Any) -> None:
         assert times[150] < (0.005 if os.environ.get("CI") else 0.003)
 
     play(tmp_path, scene)
+
+
+def expiry(stage: Stage) -> int | None:
+    """Return when the token expires by this machine's clock, as far as the supervisor knows."""
+    return None if stage.link.standing is None else stage.link.standing.expires_at
 
 
 async def change_until_heard(stage: Stage, channel: CredentialsChannel) -> None:

@@ -54,6 +54,9 @@ class Nobody:
     async def bearer(self) -> Bearer:
         return Bearer(None, mode="none")
 
+    def answered(self, bearer: Bearer, date: str | None) -> None:
+        return
+
     async def rejected(self, bearer: Bearer, status: int) -> bool:
         return False
 

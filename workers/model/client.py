@@ -155,6 +155,7 @@ class ModelClient:
         except CredentialsDelayedError as error:
             raise _AttemptFailedError(CredentialDelayed(str(error), error.retry_after)) from None
         response = await self._response(body, bearer)
+        self._credentials.answered(bearer, response.headers.get("date"))
         completed = False
         try:
             if not 200 <= response.status < 300:

@@ -45,6 +45,10 @@ class Credentials(Protocol):
         """
         ...
 
+    def answered(self, bearer: Bearer, date: str | None) -> None:
+        """Hear that the server has answered a request with `bearer`, at the time of its header `Date`."""
+        ...
+
     async def rejected(self, bearer: Bearer, status: int) -> bool:
         """Hear that the server refused `bearer`, and return whether another one may be tried at once.
 

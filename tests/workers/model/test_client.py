@@ -4,9 +4,11 @@ import asyncio
 import json
 import socket
 import ssl
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
+from email.utils import parsedate_to_datetime
 from typing import NoReturn, TypeVar
 
 import aiohttp
@@ -137,12 +139,16 @@ class Login:
     asked: int = 0
     refused: list[Bearer] = field(default_factory=list)
     delays: list[Exception] = field(default_factory=list)
+    dates: list[str | None] = field(default_factory=list)
 
     async def bearer(self) -> Bearer:
         self.asked += 1
         if self.delays:
             raise self.delays.pop(0)
         return self.bearers[0]
+
+    def answered(self, bearer: Bearer, date: str | None) -> None:
+        self.dates.append(date)
 
     async def rejected(self, bearer: Bearer, status: int) -> bool:
         self.refused.append(bearer)
@@ -663,6 +669,21 @@ def test_credentials_that_come_late_are_waited_for() -> None:
             await talk.ask()
             assert talk.naps == [1.5]
             assert talk.retries[0].text == "stream error: auth broker unavailable; retrying 1/5 in 1.5s…"
+
+    run(scenario())
+
+
+def test_the_time_of_every_answer_is_passed_on() -> None:
+    """Of refusals too: a clock that is off may be why a token is refused."""
+
+    async def scenario() -> None:
+        login = Login([LOGIN, replace(LOGIN, token="second-access-token")])
+        async with serving(refuses(401), says(DONE)) as server, talking(server.url, login) as talk:
+            await talk.ask()
+        assert len(login.dates) == 2
+        for date in login.dates:
+            assert date is not None
+            assert abs(time.time() - parsedate_to_datetime(date).timestamp()) < 30
 
     run(scenario())
 
