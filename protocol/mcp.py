@@ -20,6 +20,12 @@ SERVER_NAME: Final = "codex-mcp-server"
 
 EVENT_METHOD: Final = "codex/event"
 
+MODERN_VERSION_KEY: Final = "io.modelcontextprotocol/protocolVersion"
+"""The member of `_meta` that a request has in the era without handshake, and in no other (`protocol.modern`)."""
+
+CAPABILITIES: Final[dict[str, object]] = {"tools": {"listChanged": False}}
+"""What the server can do in every era."""
+
 
 class ClientInfo(msgspec.Struct, frozen=True):
     """Who the client says it is."""
@@ -70,18 +76,18 @@ def negotiate(version: str) -> str:
     return version if version in HANDSHAKE_VERSIONS else NEWEST_HANDSHAKE_VERSION
 
 
+def server_info(version: str) -> dict[str, object]:
+    """Return who we say we are."""
+    return {"name": SERVER_NAME, "title": "Greenroom", "version": version}
+
+
 def initialize_result(version: str, server_version: str, user_agent: str) -> bytes:
     """Return the result of `initialize`."""
     return _encode(
         {
             "protocolVersion": version,
-            "capabilities": {"tools": {"listChanged": False}},
-            "serverInfo": {
-                "name": SERVER_NAME,
-                "title": "Greenroom",
-                "version": server_version,
-                "user_agent": user_agent,
-            },
+            "capabilities": CAPABILITIES,
+            "serverInfo": {**server_info(server_version), "user_agent": user_agent},
         }
     )
 

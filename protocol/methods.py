@@ -1,4 +1,4 @@
-"""The methods that need more than the connection: they wait until the supervision tree is up."""
+"""The methods that need more than the connection, and those that not every era of the protocol has."""
 
 from typing import Final
 
@@ -16,3 +16,12 @@ ACCOUNT_METHODS: Final = (
 """What clients see and change of the credential (spec/wire 4.10 to 4.12, spec/later 11.2)."""
 
 LATER_METHODS: Final = frozenset({"tools/call", *ACCOUNT_METHODS})
+"""What waits until the supervision tree is up."""
+
+HANDSHAKE_METHODS: Final = frozenset(
+    {"initialize", "ping", "logging/setLevel", "resources/subscribe", "resources/unsubscribe"}
+)
+"""What only the eras with a handshake have."""
+
+MODERN_METHODS: Final = frozenset({"server/discover"})
+"""What only the era without a handshake has."""

@@ -5,8 +5,8 @@ from collections.abc import Callable, Mapping
 
 from config.settings import ConversationOverrides, resolve
 from protocol.errors import ConfigError
-from protocol.jsonrpc import Peer
 from protocol.mcp import ClientInfo
+from protocol.mcp_peer import McpPeer
 from protocol.report import ClientEntry
 from supervisor.accounts import Accounts
 from supervisor.elicitor import Elicitor
@@ -40,7 +40,7 @@ def make_tree(
 
 
 def make_reception(
-    peer: Peer,
+    peer: McpPeer,
     write: Callable[[bytes], None],
     tree: SupervisionTree,
     options: ServerOptions,
@@ -52,7 +52,7 @@ def make_reception(
 
 
 def make_accounts(
-    peer: Peer,
+    peer: McpPeer,
     write: Callable[[bytes], None],
     tree: SupervisionTree,
     options: ServerOptions,

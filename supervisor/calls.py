@@ -34,7 +34,7 @@ class ToolCall:
         peer: Peer,
         write: Callable[[bytes], None],
         on_answered: Callable[["ToolCall"], None],
-        elicitor: Elicitor,
+        elicitor: Elicitor | None,
         on_decision: Callable[[Turn, int, Decision], None],
         event_mode: EventMode,
         progress_token: int | str | None,
@@ -78,7 +78,9 @@ class ToolCall:
         if turn is None:
             return
         params = request_params(question, self.request.id, self._event_id, self.conversation_id)
-        asked = self._elicitor.ask(params, lambda decision: self._on_decision(turn, question_id, decision))
+        asked = None
+        if self._elicitor is not None:
+            asked = self._elicitor.ask(params, lambda decision: self._on_decision(turn, question_id, decision))
         if asked is not None:
             self._questions.append(asked)
             return

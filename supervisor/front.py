@@ -1,6 +1,9 @@
 """The front end: what a client may say on the connection, and what each of it is answered with.
 
-It answers the handshake and the lists by itself from the first moment; tool calls wait for the supervision tree.
+It answers the handshake and the lists by itself from the first moment; tool calls wait for the supervision tree. One
+table leads from methods to handlers. Each request is taken in the era in which it comes: with an envelope that says who
+the client is (`protocol.modern`), or as the handshake has left it. So clients of both eras find what they expect on the
+same connection, also one that tries the newer era first.
 """
 
 import logging
@@ -17,15 +20,16 @@ from protocol.jsonrpc import (
     METHOD_NOT_FOUND,
     Malformed,
     Notification,
-    Peer,
     Request,
     Response,
 )
-from protocol.methods import LATER_METHODS
+from protocol.mcp_peer import McpPeer
+from protocol.methods import HANDSHAKE_METHODS, LATER_METHODS, MODERN_METHODS
 from protocol.version import __version__
 from runtime.user_agent import user_agent
 
 if TYPE_CHECKING:
+    from protocol.modern import Envelope
     from supervisor.reception import Reception
 
 log = logging.getLogger(__name__)
@@ -34,20 +38,25 @@ Write: TypeAlias = Callable[[bytes], None]
 Handler: TypeAlias = Callable[[Request], None]
 T = TypeVar("T")
 
+ENVELOPED = mcp.MODERN_VERSION_KEY.encode()
+"""What stands in the params of every request of the era without handshake, and hardly anywhere else."""
+
 
 class Front:
     """One client's connection."""
 
     def __init__(self, write: Write, environment: Mapping[str, str]) -> None:
-        self._peer = Peer()
+        self._peer = McpPeer()
         self._write = write
         self._environment = environment
-        self._client: mcp.InitializeParams | None = None
+        self._handshake: mcp.InitializeParams | None = None
+        self._client_info: mcp.ClientInfo | None = None
         self._reception: Reception | None = None
         self._early: list[Request] = []
         self._methods: dict[str, Handler] = {
             "initialize": self._initialize,
             "ping": self._ping,
+            "server/discover": self._discover,
             "tools/list": self._list_tools,
             **dict.fromkeys(LATER_METHODS, self._early.append),
         }
@@ -55,20 +64,18 @@ class Front:
     @property
     def user_agent(self) -> str:
         """How we are named to the model's servers, with the client's name once it is known."""
-        if self._client is None:
-            return user_agent(__version__, self._environment)
-        info = self._client.client_info
-        return user_agent(__version__, self._environment, (info.name, info.version))
-
-    @property
-    def can_ask(self) -> bool:
-        """Whether the client declared that it can ask its user, or has not introduced itself (spec/wire 3.7)."""
-        return self._client is None or "elicitation" in self._client.capabilities
+        info = self._client_info
+        return user_agent(__version__, self._environment, None if info is None else (info.name, info.version))
 
     @property
     def client(self) -> mcp.ClientInfo | None:
         """Who the client says it is."""
-        return None if self._client is None else self._client.client_info
+        return self._client_info
+
+    @property
+    def can_ask(self) -> bool:
+        """Whether the client said in its handshake that it can ask its user, or did none (spec/wire 3.7)."""
+        return self._handshake is None or "elicitation" in self._handshake.capabilities
 
     def receive(self, data: bytes) -> None:
         """Take bytes of the client."""
@@ -84,7 +91,7 @@ class Front:
         """Send from now on with `write`."""
         self._write = write
 
-    def open_backstage(self, build: "Callable[[Peer, Write], tuple[Reception, Mapping[str, Handler]]]") -> None:
+    def open_backstage(self, build: "Callable[[McpPeer, Write], tuple[Reception, Mapping[str, Handler]]]") -> None:
         """Let through what needs the supervision tree, first what came before.
 
         `build` makes the reception and the handlers of further methods around our peer.
@@ -104,7 +111,7 @@ class Front:
     def _handle(self, message: Request | Notification | Response | Malformed) -> None:
         match message:
             case Request():
-                self._methods.get(message.method, self._unknown)(message)
+                self._take(message)
             case Notification(method="notifications/cancelled"):
                 self._cancel(message)
             case Malformed():
@@ -116,17 +123,44 @@ class Front:
             case Notification():
                 log.debug("notification %s; ignored", message.method)
 
+    def _take(self, request: Request) -> None:
+        """Hand a request to its handler, if the era in which it comes has its method."""
+        foreign = MODERN_METHODS
+        if request.method != "initialize" and ENVELOPED in (request.params or b""):
+            from protocol.modern import EnvelopeError, read_envelope
+
+            try:
+                envelope = read_envelope(request.params)
+            except EnvelopeError as error:
+                self._write(self._peer.fail(request, error.code, str(error), error.data))
+                return
+            if envelope is not None:
+                foreign = HANDSHAKE_METHODS
+                self._enter(request, envelope)
+        handler = self._unknown if request.method in foreign else self._methods.get(request.method, self._unknown)
+        handler(request)
+
+    def _enter(self, request: Request, envelope: "Envelope") -> None:
+        self._peer.enter(request, envelope)
+        if self._client_info is None:
+            self._client_info = envelope.client_info
+
     def _initialize(self, request: Request) -> None:
-        if self._client is not None:
+        if self._handshake is not None:
             self._write(self._peer.fail(request, INVALID_REQUEST, "initialize called more than once"))
             return
         params = self._decode(request, mcp.decode_initialize)
         if params is None:
             return
-        self._client = params
+        self._handshake, self._client_info = params, params.client_info
         version = mcp.negotiate(params.protocol_version)
         self._peer.accept_batches = version in mcp.BATCH_VERSIONS
         self._write(self._peer.respond(request, mcp.initialize_result(version, __version__, self.user_agent)))
+
+    def _discover(self, request: Request) -> None:
+        from protocol.modern import discover_result
+
+        self._write(self._peer.respond(request, discover_result(mcp.CAPABILITIES)))
 
     def _ping(self, request: Request) -> None:
         self._write(self._peer.respond(request, b"{}"))
@@ -150,6 +184,7 @@ class Front:
         except (msgspec.MsgspecError, UnicodeDecodeError):
             log.warning("a cancellation that names no request; ignored")
             return
+        self._peer.give_up(cancelled.request_id)
         if self._reception is not None:
             self._reception.cancel(cancelled.request_id)
             return

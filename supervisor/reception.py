@@ -6,8 +6,9 @@ from typing import TypeAlias
 
 from protocol.arguments import ArgumentError, parse_codex, parse_reply
 from protocol.ids import uuid7
-from protocol.jsonrpc import Peer, Request, RequestId, Response
+from protocol.jsonrpc import Request, RequestId, Response
 from protocol.mcp import CallToolParams, Failure, failure_result
+from protocol.mcp_peer import McpPeer
 from supervisor.calls import ToolCall, items_of, overrides_of, unknown_session
 from supervisor.conversation import Conversation
 from supervisor.conversations import Conversations
@@ -24,7 +25,7 @@ class Reception:
 
     def __init__(
         self,
-        peer: Peer,
+        peer: McpPeer,
         write: Callable[[bytes], None],
         conversations: Conversations,
         elicitor: Elicitor,
@@ -87,6 +88,7 @@ class Reception:
         token: ProgressToken,
         unknown_text: str = "",
     ) -> None:
+        modern = self._peer.envelope_of(request) is not None
         call = ToolCall(
             request,
             conversation.id,
@@ -94,9 +96,9 @@ class Reception:
             self._peer,
             self._write,
             self._answered,
-            self._elicitor,
+            None if modern else self._elicitor,
             self._conversations.decide,
-            self._event_mode,
+            "off" if modern else self._event_mode,
             token,
             unknown_text,
         )

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-from protocol.jsonrpc import Peer
+from protocol.mcp_peer import McpPeer
 from runtime import log as logs
 from runtime import logfile
 from supervisor.doorstep import Descriptors, Doorstep
@@ -104,7 +104,7 @@ class Server:
             await self._control.start()
 
     def _build(
-        self, tree: "SupervisionTree", peer: Peer, write: Callable[[bytes], None]
+        self, tree: "SupervisionTree", peer: McpPeer, write: Callable[[bytes], None]
     ) -> "tuple[Reception, Mapping[str, Handler]]":
         from supervisor import backstage
 

@@ -11,7 +11,7 @@ from mcp.client.extension import ClientExtension, NotificationBinding
 from mcp.client.stdio import StdioServerParameters
 from mcp.shared.exceptions import MCPError
 from mcp_types import CallToolResult, Implementation, TextContent
-from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS
+from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS, LATEST_MODERN_VERSION
 from pydantic import BaseModel, ConfigDict, Field
 
 from supervisor.demo.script import Command, Fail, Quote, Stall, Text, rule
@@ -188,13 +188,24 @@ def test_a_call_that_the_client_gives_up_is_cancelled(stage: Stage) -> None:
     judge(converse(stage, "fork", scene))
 
 
-def test_a_client_that_asks_for_the_newest_era_first_is_served(stage: Stage) -> None:
+@pytest.mark.parametrize("mode", ["auto", LATEST_MODERN_VERSION])
+def test_the_official_client_holds_a_conversation_without_a_handshake(stage: Stage, mode: str) -> None:
     stage.play(*RULES)
 
     async def scene(client: Client, events: Events) -> None:
-        assert text_of(await client.call_tool("codex", {"prompt": "again"})) == "And to you again."
+        assert client.protocol_version == LATEST_MODERN_VERSION
+        assert [tool.name for tool in (await client.list_tools()).tools] == ["codex", "codex-reply"]
+        first = await client.call_tool("codex", {"prompt": "hello", "cwd": stage.cwd})
+        assert text_of(first) == "Good day to you"
+        reply = await client.call_tool("codex-reply", {"threadId": thread_of(first), "prompt": "again"})
+        assert (text_of(reply), thread_of(reply)) == ("And to you again.", thread_of(first))
+        failed = await client.call_tool("codex", {"prompt": "fail"})
+        assert failed.is_error
+        assert events.seen == []
 
-    converse(stage, "fork", scene, mode="auto")
+    oracle = judge(converse(stage, "fork", scene, mode=mode), LATEST_MODERN_VERSION)
+    assert oracle.judged["result of tools/call"] == 3
+    assert oracle.judged.get("result of server/discover", 0) == (mode == "auto")
     assert stage.left_over() == []
 
 

@@ -1,0 +1,127 @@
+"""MCP revision 2026-07-28, which has no handshake: what requests say of their clients, and the form of results.
+
+Loaded when the first request in this form comes: clients of the handshake eras do not wait for it.
+"""
+
+from collections.abc import Mapping
+from typing import Final
+
+import msgspec
+
+from protocol.jsonrpc import INVALID_PARAMS, encode
+from protocol.mcp import MODERN_VERSION_KEY, ClientInfo
+
+VERSIONS: Final = ("2026-07-28",)
+CLIENT_INFO_KEY: Final = "io.modelcontextprotocol/clientInfo"
+CAPABILITIES_KEY: Final = "io.modelcontextprotocol/clientCapabilities"
+SERVER_INFO_KEY: Final = "io.modelcontextprotocol/serverInfo"
+
+MISSING_CLIENT_CAPABILITY: Final = -32021
+UNSUPPORTED_VERSION: Final = -32022
+
+CACHEABLE: Final = frozenset(
+    {
+        "server/discover",
+        "tools/list",
+        "prompts/list",
+        "resources/list",
+        "resources/read",
+        "resources/templates/list",
+    }
+)
+"""The methods whose results say how long a client may keep them."""
+LASTING: Final = frozenset({"server/discover", "tools/list"})
+"""Those of them whose results stay as they are while the server runs."""
+LASTING_MS: Final = 3_600_000
+
+_decode_object: Final = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+_decode_text: Final = msgspec.json.Decoder(str).decode
+_decode_client_info: Final = msgspec.json.Decoder(ClientInfo).decode
+
+
+class _Params(msgspec.Struct, frozen=True):
+    meta: dict[str, msgspec.Raw] | None = msgspec.field(default=None, name="_meta")
+
+
+_decode_params: Final = msgspec.json.Decoder(_Params).decode
+
+
+class EnvelopeError(ValueError):
+    """What a request says of its client is incomplete, or names a version that we do not speak."""
+
+    def __init__(self, code: int, message: str, data: object = None) -> None:
+        super().__init__(message)
+        self.code = code
+        self.data = data
+
+
+class Envelope(msgspec.Struct, frozen=True):
+    """What a request says of its client. It holds for this request alone."""
+
+    version: str
+    client_info: ClientInfo | None
+    capabilities: dict[str, msgspec.Raw]
+
+    @property
+    def can_ask(self) -> bool:
+        """Whether the client can show its user a form; declaring elicitation without a mode means forms."""
+        declared = self._object("elicitation", self.capabilities)
+        return declared is not None and (not declared or "form" in declared)
+
+    def has_extension(self, name: str) -> bool:
+        """Tell whether the client declared an extension."""
+        return name in (self._object("extensions", self.capabilities) or {})
+
+    @staticmethod
+    def _object(name: str, members: dict[str, msgspec.Raw]) -> dict[str, msgspec.Raw] | None:
+        try:
+            return _decode_object(members[name])
+        except (KeyError, msgspec.MsgspecError):
+            return None
+
+
+def read_envelope(params: bytes | None) -> Envelope | None:
+    """Return what a request says of its client, `None` where it names no version: it is then of a handshake era.
+
+    Raises `EnvelopeError`.
+    """
+    try:
+        meta = _decode_params(params or b"null").meta
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return None
+    if meta is None or MODERN_VERSION_KEY not in meta:
+        return None
+    if CAPABILITIES_KEY not in meta:
+        raise EnvelopeError(INVALID_PARAMS, f"params._meta lacks {CAPABILITIES_KEY}")
+    try:
+        version, capabilities = _decode_text(meta[MODERN_VERSION_KEY]), _decode_object(meta[CAPABILITIES_KEY])
+    except msgspec.MsgspecError:
+        text = f"in params._meta {MODERN_VERSION_KEY} is a string and {CAPABILITIES_KEY} an object"
+        raise EnvelopeError(INVALID_PARAMS, text) from None
+    if version not in VERSIONS:
+        facts = {"supported": VERSIONS, "requested": version}
+        raise EnvelopeError(UNSUPPORTED_VERSION, f"Unsupported protocol version: {version}", facts)
+    return Envelope(version, _client_info(meta), capabilities)
+
+
+def _client_info(meta: dict[str, msgspec.Raw]) -> ClientInfo | None:
+    try:
+        return _decode_client_info(meta[CLIENT_INFO_KEY])
+    except (KeyError, msgspec.MsgspecError):  # it need not be there, and nothing depends on it
+        return None
+
+
+def dress(method: str, result: bytes, server: Mapping[str, object]) -> bytes:
+    """Give a result what this revision asks of every result, as far as it has not got it already."""
+    given = _decode_object(result)
+    meta = _decode_object(given.get("_meta", b"{}"))
+    members: dict[str, object] = {"resultType": "complete", **given, "_meta": {SERVER_INFO_KEY: server, **meta}}
+    if method in CACHEABLE:
+        members.setdefault("ttlMs", LASTING_MS if method in LASTING else 0)
+        members.setdefault("cacheScope", "private")
+    return encode(members)
+
+
+def discover_result(capabilities: dict[str, object]) -> bytes:
+    """Return the result of `server/discover`."""
+    return encode({"supportedVersions": VERSIONS, "capabilities": capabilities})
