@@ -14,7 +14,7 @@ import socket
 from typing import NoReturn
 
 from protocol.birth import AnyBirth, Born, Exited, GiveBirth, NurseryReady, datagram, read_datagram
-from protocol.ids import WorkerId
+from protocol.ids import WorkerId, uuid7
 from runtime import child, hardening, log, orphans
 from supervisor.launch import CONTROL, DATAGRAM
 from supervisor.roles import become, complete_worker
@@ -60,7 +60,7 @@ class Nursery:
         return True
 
     def _import_the_rest(self) -> None:
-        complete_worker()
+        self._adopt(WorkerId(f"zygote-{uuid7()}"), complete_worker())
         gc.freeze()
         self._complete = True
         self._tell(NurseryReady(pid=os.getpid()))
@@ -79,8 +79,11 @@ class Nursery:
             os.setsid()
             gc.enable()
             become(birth)
-        self._children[pid] = birth.id
-        self._tell(Born(id=birth.id, pid=pid))
+        self._adopt(birth.id, pid)
+
+    def _adopt(self, name: WorkerId, pid: int) -> None:
+        self._children[pid] = name
+        self._tell(Born(id=name, pid=pid))
 
     def _reap(self) -> None:
         while _has_ended_child():

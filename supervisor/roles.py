@@ -35,4 +35,4 @@ def become(birth: AnyBirth) -> NoReturn:
 
 
 complete_worker = entry.complete
-"""Import the rest of what workers need; for a process that forks them, in a quiet moment."""
+"""Make ready the rest of what workers need, and return the pid of what they share; for a process that forks them."""

@@ -239,7 +239,10 @@ class SupervisionTree:
         if exited.id == BROKER_ID:
             self._broker_ended(exited)
             return
-        self._workers.pop(exited.id, None)
+        if self._workers.pop(exited.id, None) is None:
+            if not self._closing:
+                log.error("process %d, which starts commands, died (%s)", exited.pid, death.cause(exited))
+            return
         self._mailroom.revoke(exited.id)
         in_pool = self._pool.lost(exited.id)
         self.conversations.lost(exited)

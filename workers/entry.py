@@ -16,13 +16,18 @@ for message in (Open, StartTurn, Ready, Opened, Events, TurnEnded, Hello, Welcom
     message.model_rebuild()
 
 
-def complete() -> None:
-    """Import what a conversation needs only later, for the children that are still to be forked."""
+def complete() -> int:
+    """Make ready what a conversation needs only later, for the children that are still to be forked.
+
+    Returns the pid of the process that starts the commands of all of them: a child of ours, to be kept.
+    """
     import workers.toolbox  # noqa: F401
     from workers.approval import script
+    from workers.sandbox import launcher
 
     script.preload()
     tls_context()
+    return launcher.share_zygote()
 
 
 def main(birth: WorkerBirth, lifeline: int) -> None:

@@ -96,7 +96,7 @@ class Toolbox:
 
     def _present_launcher(self) -> Launcher:
         if self._launcher is None:
-            self._launcher = Launcher.fork()
+            self._launcher = Launcher.attach()
         return self._launcher
 
     def _may_write(self, path: str) -> bool:

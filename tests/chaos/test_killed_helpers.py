@@ -1,12 +1,14 @@
 """The nursery and the auth broker may die at any time: what runs runs on, and what comes next works."""
 
+import sys
 from base64 import b64decode
+from pathlib import Path
 
 import psutil
 import pytest
 
 from supervisor.demo.request_log import fingerprint
-from supervisor.demo.script import Command, Stall, Text, rule
+from supervisor.demo.script import Command, Quote, Stall, Text, rule
 from tests.support import processes
 from tests.support.client import text, thread_id
 from tests.support.deadline import until
@@ -14,6 +16,7 @@ from tests.support.model import Gate
 from tests.support.server import Server
 from tests.support.stage import Stage
 
+LINUX = pytest.mark.skipif(sys.platform != "linux", reason="the sandbox tried here is that of Linux")
 HELLO = rule("hello", [Text("Good day.")])
 KEY = {"MOCK_API_KEY": "the-key-of-the-provider"}
 PROVIDER = 'env_key = "MOCK_API_KEY"'
@@ -48,6 +51,36 @@ def test_conversations_that_begin_while_the_nursery_is_dead_begin(stage: Stage) 
     server.nursery().kill()
     calls = [server.client.codex("hello") for _ in range(6)]
     assert [text(server.client.result(call)) for call in calls] == ["Good day."] * 6
+
+
+@LINUX
+def test_the_death_of_what_starts_commands_delays_a_command_at_most(stage: Stage) -> None:
+    stage.play(rule("go", [Command(("echo", "confined"))], [Quote()]))
+    server = stage.serve("fork")
+    server.settle(workers=2)
+    begun = [server.client.result(server.client.codex("go", sandbox="read-only")) for _ in range(3)]
+    former = processes.named(server.nursery().children(), "gr-zygote")
+    assert len(former) == 1, "it serves all conversations"
+    former[0].kill()
+    assert not processes.remaining(former, 1.0)
+    replies = [server.client.reply(thread_id(result), "go") for result in begun]
+    for call in (*replies, server.client.codex("go", sandbox="read-only")):
+        assert "confined" in text(server.client.result(call))
+
+
+@LINUX
+def test_a_confined_command_outlives_the_nursery(stage: Stage) -> None:
+    script = "echo begun; while [ ! -e go ]; do sleep 0.02; done; echo over"
+    stage.play(rule("wait", [Command(("sh", "-c", script))], [Quote()]))
+    server = stage.serve("fork")
+    server.settle(workers=2)
+    call = server.client.codex("wait", sandbox="read-only", cwd=stage.cwd)
+    server.client.event(call, "exec_command_output_delta")
+    nursery = server.nursery()
+    nursery.kill()
+    assert not processes.remaining([nursery], 1.0)
+    (Path(stage.cwd) / "go").touch()
+    assert "over" in text(server.client.result(call))
 
 
 def test_the_death_of_the_broker_delays_a_request_at_most(stage: Stage, engine: str) -> None:

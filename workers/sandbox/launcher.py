@@ -13,6 +13,7 @@ import array
 import asyncio
 import contextlib
 import errno
+import logging
 import os
 import signal
 import socket
@@ -22,10 +23,13 @@ from typing import ClassVar, Final
 
 from protocol.errors import ErrorKind, GreenroomError
 from runtime.child import Ending, watch
+from runtime.spawn import spawn
 from workers.sandbox import words, zygote
 from workers.sandbox.confinement import Confinement
 from workers.sandbox.features import SandboxUnavailableError
 from workers.sandbox.words import Deserted, Ended, Failed, Kill, Order, Request, Send, Started
+
+log = logging.getLogger(__name__)
 
 _NOT_CONFINED: Final = "the command could not be confined"
 PATIENCE: Final = 1.0
@@ -160,18 +164,13 @@ class Launcher:
 
     @classmethod
     def fork(cls) -> "Launcher":
-        """Fork a zygote of this worker's own. To be called while this process is small and has no threads."""
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        pid = os.fork()
-        if pid == 0:
-            zygote.live(theirs)
-        theirs.close()
-        return cls(ours, pid)
+        """Fork a zygote of this worker's own."""
+        return cls(*_fork_zygote())
 
     @classmethod
-    def attach(cls, descriptor: int) -> "Launcher":
-        """Use a zygote that serves many workers; `descriptor` is our end of its channel (`zygote.main`)."""
-        return cls(socket.socket(fileno=descriptor), None)
+    def attach(cls) -> "Launcher":
+        """Use the zygote that was shared before this process was forked, and one of our own where there is none."""
+        return cls.fork() if _shared is None else cls(_shared.dup(), None)
 
     def warm(self) -> None:
         """Have what the next command needs made ready; without it that command takes some milliseconds longer.
@@ -269,9 +268,34 @@ class Launcher:
             except BlockingIOError:
                 await _writable(self._channel)
             except (BrokenPipeError, ConnectionResetError) as error:
-                raise LauncherLostError(
-                    "the process that starts this conversation's commands is gone; resume the conversation"
-                ) from error
+                if self._pid is not None:
+                    raise LauncherLostError(
+                        "the process that starts this conversation's commands is gone; resume the conversation"
+                    ) from error
+                log.warning("the process that starts everybody's commands is gone; going on with one of our own")
+                self._channel.close()
+                self._channel, self._pid = _fork_zygote()
+
+
+def share_zygote() -> int:
+    """Start a zygote for all processes that are forked from this one from now on, and return its pid."""
+    global _shared
+    _shared, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with theirs:
+        return spawn("from workers.sandbox.zygote import main; main()", {}, {zygote.CHANNEL: theirs.fileno()})
+
+
+_shared: socket.socket | None = None
+"""The channel of the zygote that this process was born with."""
+
+
+def _fork_zygote() -> tuple[socket.socket, int]:
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    pid = os.fork()
+    if pid == 0:
+        zygote.live(theirs)
+    theirs.close()
+    return ours, pid
 
 
 def _send_now(channel: socket.socket, kind: bytes, descriptors: list[int]) -> None:

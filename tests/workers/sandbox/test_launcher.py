@@ -16,13 +16,12 @@ import psutil
 import pytest
 
 from runtime.child import reap
-from runtime.spawn import spawn
 from tests.workers.sandbox.cell import SYSTEM_PATH, adopting, wait_for_end
 from workers.sandbox import features, zygote
+from workers.sandbox import launcher as sandbox_launcher
 from workers.sandbox.confinement import Confinement
 from workers.sandbox.features import SandboxUnavailableError
-from workers.sandbox.launcher import Child, Launcher, LauncherLostError, LauncherStatistics
-from workers.sandbox.zygote import CHANNEL
+from workers.sandbox.launcher import Child, Launcher, LauncherLostError, LauncherStatistics, share_zygote
 
 ENVIRONMENT = {"PATH": SYSTEM_PATH}
 LOOKS_ONLY = Confinement(writable=(), protected=(), hidden=(), network=False)
@@ -36,6 +35,17 @@ async def launcher() -> AsyncIterator[Launcher]:
         yield started
     finally:
         await asyncio.wait_for(started.close(), 10)
+
+
+@contextmanager
+def shared_zygote() -> Iterator[int]:
+    """Share a zygote with the launchers that are made inside; it lasts as long as they do."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("workers.sandbox.launcher._shared", None)
+        yield share_zygote()
+        shared = sandbox_launcher._shared
+        assert shared is not None
+        shared.close()
 
 
 @contextmanager
@@ -211,14 +221,10 @@ def test_commands_are_prepared_for_while_they_are_expected() -> None:
 
 
 def test_one_zygote_serves_many_workers_until_the_last_is_gone() -> None:
-    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    statement = "from workers.sandbox.zygote import main; main()"
-    pid = spawn(statement, ENVIRONMENT, {CHANNEL: theirs.fileno()})
-    theirs.close()
+    with shared_zygote() as pid:
+        workers = [Launcher.attach() for _ in range(5)]
 
     async def whole() -> None:
-        workers = [Launcher.attach(os.dup(ours.fileno())) for _ in range(5)]
-        ours.close()
         with pipe() as (_, writer):
 
             async def start(worker: Launcher, *argv: str) -> Child:
@@ -235,6 +241,21 @@ def test_one_zygote_serves_many_workers_until_the_last_is_gone() -> None:
 
     asyncio.run(whole())
     assert reap(pid).returncode == 0
+
+
+def test_without_the_shared_zygote_a_launcher_goes_on_with_one_of_its_own() -> None:
+    async def whole() -> None:
+        with shared_zygote() as pid:
+            launcher = Launcher.attach()
+        os.kill(pid, signal.SIGKILL)
+        assert reap(pid).returncode == -signal.SIGKILL
+        with pipe() as (_, writer):
+            for _ in range(2):
+                child = await launcher.spawn(["true"], "/", ENVIRONMENT, stdout=writer, stderr=writer)
+                assert (await child.wait()).returncode == 0
+        await launcher.close()
+
+    asyncio.run(whole())
 
 
 def test_zygote_of_many_stays_small() -> None:
