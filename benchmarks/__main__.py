@@ -26,7 +26,7 @@ METHOD: Final = (
     "The client reads the pipe in blocks of up to 1 MiB, and only looks for answers and counts deltas, because its time"
     " is taken from the same cores. It reads as fast as it can.",
     "Each program has a home of its own that has seen one start and one turn before anything is measured; there is no"
-    " sandbox and there are no approvals.",
+    " sandbox but where a row names it, and there are no approvals.",
     "New conversations and replies are measured one after the other in a warm server. A request has reached the model"
     " when the model server has read its head, on the clock that all processes share.",
     "CPU is that of the whole process tree of the program, user and system, ended children included; neither the model"

@@ -96,9 +96,10 @@ class Client:
         self._write({"method": "notifications/initialized"})
         return answer
 
-    def begin(self, prompt: str) -> int:
+    def begin(self, prompt: str, **arguments: object) -> int:
         """Send a call that begins a conversation and return its number."""
-        return self.send("tools/call", {"name": "codex", "arguments": {"prompt": prompt, "cwd": self.workspace}})
+        named = {"prompt": prompt, "cwd": self.workspace, **arguments}
+        return self.send("tools/call", {"name": "codex", "arguments": named})
 
     def reply(self, thread: str, prompt: str) -> int:
         """Send a call that goes on with a conversation and return its number."""

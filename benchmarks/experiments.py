@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import signal
 import time
 from collections.abc import Callable, Mapping
@@ -12,7 +13,7 @@ from benchmarks.client import Client, ContestantError
 from benchmarks.contestant import Contestant
 from benchmarks.model_process import ModelProcess
 from benchmarks.processes import cpu_seconds, private_bytes, worker_of_command, workers
-from supervisor.demo.scripts import TRICKLE, bench_prompt
+from supervisor.demo.scripts import COMMANDS, TRICKLE, bench_prompt
 
 CROWD: Final = 100
 _CROWD_PATIENCE: Final = 600.0
@@ -20,6 +21,7 @@ _SETTLING: Final = 2.0
 """Seconds after which a server that was busy, or has just started, counts as idle."""
 _HELLO: Final = bench_prompt("hello")
 _COMMAND: Final = bench_prompt("command")
+_COMMANDS: Final = bench_prompt("commands")
 _PARENT: Final = bench_prompt("parent")
 _PARENT_THEN_STALL: Final = bench_prompt("parent, then stall")
 _PARENT_PID: Final = re.compile(rb"parent=(\d+)")
@@ -126,6 +128,16 @@ def crowd(stage: Stage) -> Measured:
     return {"crowd": [last - begun], "idle-cpu": [idle]}
 
 
+def commands(stage: Stage) -> Measured:
+    """What a step with a command takes, model and all, above starting that program and nothing else."""
+    with stage.client() as client:
+        client.initialize()
+        confined = _time_of_step(client, "read-only")
+        free = _time_of_step(client, "danger-full-access")
+    bare = _time_of_bare_spawn()
+    return {"sandbox": [confined - bare], "no-sandbox": [free - bare]}
+
+
 def memory(stage: Stage) -> Measured:
     """What workers share with nobody: those that wait, and those that have had a turn."""
     with stage.client() as client:
@@ -182,15 +194,33 @@ EXPERIMENTS: Final = (
     Experiment(trickle, ("single-delta-cpu",), rounds=3, quick_rounds=1),
     Experiment(crowd, ("crowd", "idle-cpu"), rounds=3, quick_rounds=1, reference_rounds=1),
     Experiment(memory, ("memory-waiting", "memory-idle"), rounds=2, quick_rounds=1, reference_rounds=0),
+    Experiment(commands, ("sandbox", "no-sandbox"), rounds=5, quick_rounds=1),
     Experiment(kill, ("kill",), rounds=2, quick_rounds=1, reference_rounds=0),
 )
-"""In the order in which they run. `memory-parked` and `sandbox` join with what they measure."""
+"""In the order in which they run. `memory-parked` joins with what it measures."""
 
 
 def _warmed_up(client: Client) -> str:
     """Greet, have one conversation, and return its id."""
     client.initialize()
     return client.succeed(client.begin(_HELLO))[1]
+
+
+def _time_of_step(client: Client, sandbox: str) -> float:
+    """Milliseconds of one step of a turn that runs commands, in a conversation that has run some."""
+    thread = client.succeed(client.begin(_COMMANDS, sandbox=sandbox))[1]
+    begun = time.monotonic()
+    client.succeed(client.reply(thread, _COMMANDS))
+    return (time.monotonic() - begun) / COMMANDS * 1e3
+
+
+def _time_of_bare_spawn() -> float:
+    """Milliseconds for starting `true` and waiting for its end."""
+    program = shutil.which("true") or "true"
+    begun = time.monotonic()
+    for _ in range(COMMANDS):
+        os.waitpid(os.posix_spawn(program, [program], os.environ), 0)
+    return (time.monotonic() - begun) / COMMANDS * 1e3
 
 
 def _relay(client: Client, thread: str, what: str, count: int) -> None:

@@ -76,6 +76,7 @@ FIGURES: Final = (
     Figure("memory-parked", "memory of a parked conversation", "kB", AtMost(20)),
     Figure("idle-cpu", "CPU of 100 idle conversations, of one core", "%", AtMost(0.5)),
     Figure("sandbox", "one step with a sandboxed command (`true`), above its bare spawn", "ms", AtMost(8)),
+    Figure("no-sandbox", "the same without a sandbox", "ms", None),
     Figure("kill", "worker killed → its call answered, p99", "ms", AtMost(50), "p99"),
 )
 KEYS: Final = tuple(figure.key for figure in FIGURES)
