@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
+from types import MappingProxyType
 from typing import Final, Literal, Self, TypeAlias
 
 from pydantic import Field, model_validator
@@ -23,6 +24,19 @@ CORE_NAMES: Final = frozenset(
     {"HOME", "LANG", "LC_ALL", "LC_CTYPE", "LOGNAME", "PATH", "SHELL", "TEMP", "TMP", "TMPDIR", "USER", "USERNAME"}
 )
 """What `inherit = "core"` starts from."""
+
+
+UNATTENDED: Final = MappingProxyType(
+    {
+        **dict.fromkeys(("LANG", "LC_ALL", "LC_CTYPE"), "C.UTF-8"),
+        **dict.fromkeys(("PAGER", "GIT_PAGER", "GH_PAGER"), "cat"),
+        "CODEX_CI": "1",
+        "COLORTERM": "",
+        "NO_COLOR": "1",
+        "TERM": "dumb",
+    }
+)
+"""What keeps programs from drawing, from asking for a key, and from other languages (spec/later 2.1)."""
 
 
 class ShellEnvironmentPolicy(Section):
@@ -68,6 +82,12 @@ def shell_environment(policy: ShellEnvironmentPolicy, environment: Mapping[str, 
     if policy.included:
         variables = {name: value for name, value in variables.items() if matches_any(name, policy.included)}
     return variables
+
+
+def unattended(policy: ShellEnvironmentPolicy, variables: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment of a command as one has it that runs where nobody sees it. What the user sets wins."""
+    chosen = {name: variables[name] for name in policy.set if name in variables}
+    return {**variables, **UNATTENDED, **chosen}
 
 
 def matches_any(name: str, patterns: Iterable[str]) -> bool:

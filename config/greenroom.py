@@ -3,19 +3,17 @@
 from collections.abc import Sequence
 from typing import Annotated, Literal, NamedTuple, TypeAlias
 
-from pydantic import Field, model_validator
-from pydantic_core import PydanticCustomError
+from pydantic import Field
 
-from config.faults import alternatives
 from config.layers import layered
 from config.overrides import parse_assignment
-from config.section import Section, check
+from config.section import OwnSection, Section, check
 
 PreferredAuth: TypeAlias = Literal["chatgpt", "apikey"]
 
 
-class GreenroomTable(Section):
-    """The table itself. Being ours alone, it takes no unknown keys."""
+class GreenroomTable(OwnSection):
+    """The table itself."""
 
     engine: Literal["fork", "spawn"] | None = None
     """How workers are born; `None` = as suits the platform."""
@@ -37,19 +35,8 @@ class GreenroomTable(Section):
     """Seconds that the user has for an approval; no answer is a no."""
     hang_after_s: Annotated[float, Field(ge=1)] = 60.0
     """Seconds without a sign of life after which the worker of a running turn is killed."""
-
-    @model_validator(mode="before")
-    @classmethod
-    def _known_keys(cls, table: object) -> object:
-        unknown = next((key for key in table if key not in cls.model_fields), None) if isinstance(table, dict) else None
-        if unknown is not None:
-            allowed = alternatives(tuple(cls.model_fields))
-            raise PydanticCustomError(
-                "unknown_field",
-                "unknown field `{unknown}`, expected {allowed}",
-                {"unknown": str(unknown), "allowed": allowed},
-            )
-        return table
+    models: dict[str, dict[str, object]] = Field(default_factory=dict)
+    """What the user knows of models: a slug, or how slugs begin, and a `config.models.ModelRow`. Checked at use."""
 
 
 class _Preference(Section):

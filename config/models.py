@@ -1,14 +1,25 @@
-"""What is known about the models: looked up by slug, from the data file `models.toml`."""
+"""What is known about the models: looked up by slug, from the data file `models.toml` and what the user adds to it."""
 
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cache
-from typing import Final, Literal, TypeAlias
+from types import MappingProxyType
+from typing import Annotated, Final, Literal, TypeAlias
+
+from pydantic import Field
+
+from config.section import OwnSection, Size
 
 Effort: TypeAlias = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max", "ultra"]
 Summary: TypeAlias = Literal["auto", "concise", "detailed", "none"]
 Verbosity: TypeAlias = Literal["low", "medium", "high"]
+CommandTool: TypeAlias = Literal["shell", "exec_command"]
+"""By which tool a model runs commands."""
+PatchTool: TypeAlias = Literal["function", "freeform"]
+"""How a model writes a patch: into the argument of a function, or as it is."""
+SearchContent: TypeAlias = Literal["none", "text", "text_and_image"]
+"""What a model's server can find in the web, if anything."""
 
 EFFECTIVE_PERCENT: Final = 95
 """Share of a context window that a conversation may fill."""
@@ -42,6 +53,11 @@ class ModelFamily:
     default_summary: Summary = "none"
     supports_verbosity: bool = False
     default_verbosity: Verbosity | None = None
+    command_tool: CommandTool = "shell"
+    patch_tool: PatchTool = "function"
+    image_input: bool = False
+    """Whether the model is offered to look at images of the workspace."""
+    web_search: SearchContent = "none"
 
     @property
     def effective_context_window(self) -> int:
@@ -62,16 +78,41 @@ class ModelFamily:
         return replace(self, context_window=window, auto_compact_ceiling=auto_compact)
 
 
-def model_family(slug: str) -> ModelFamily:
+class ModelRow(OwnSection):
+    """What the user says of a model: a table of `greenroom.models`. What it leaves out is known as without it."""
+
+    context_window: Size | None = None
+    max_context_window: Size | None = None
+    output_token_limit: Size | None = None
+    supports_reasoning: bool | None = None
+    efforts: Annotated[tuple[Effort, ...], Field(strict=False)] | None = None
+    default_effort: Effort | None = None
+    default_summary: Summary | None = None
+    supports_verbosity: bool | None = None
+    default_verbosity: Verbosity | None = None
+    command_tool: CommandTool | None = None
+    patch_tool: PatchTool | None = None
+    image_input: bool | None = None
+    web_search: SearchContent | None = None
+
+
+def model_family(slug: str, own: Mapping[str, ModelRow] = MappingProxyType({})) -> ModelFamily:
     """Find a model's family: the row of its slug, else of the longest known beginning of it, else the fallback.
+
+    A row of the user's `own` is laid over what is known without it, and wins over a row of ours of the same name.
 
     Of an unknown model nothing is assumed but that it reasons, as the models that are yet to come will; a server that
     serves another kind ignores what it is sent for it, or `model_supports_reasoning_summaries = false` withholds it.
     """
-    known = max(filter(slug.startswith, catalogue()), key=len, default=None)
+    rows = catalogue()
+    known = max(filter(slug.startswith, (*rows, *own)), key=len, default=None)
     if known is None:
         return ModelFamily(name=slug, known=False, default_summary="auto", output_token_limit=2_500)
-    return catalogue()[known]
+    if known not in own:
+        return rows[known]
+    row = own[known]
+    said = {key: getattr(row, key) for key in row.model_fields_set}
+    return replace(model_family(known), **{"max_context_window": None, **said, "name": known, "known": True})
 
 
 @cache

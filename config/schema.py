@@ -86,6 +86,8 @@ class ConfigFile(Profile):
 
     sandbox_workspace_write: WorkspaceWrite = Field(default_factory=WorkspaceWrite)
     shell_environment_policy: ShellEnvironmentPolicy = Field(default_factory=ShellEnvironmentPolicy)
+    allow_login_shell: bool = True
+    background_terminal_max_timeout: Size = 300_000
     notify: Strings = ()
     history: History = Field(default_factory=History)
     tools: Tools = Field(default_factory=Tools)

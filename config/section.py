@@ -2,9 +2,10 @@
 
 from typing import Annotated, TypeAlias, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import PydanticCustomError
 
-from config.faults import explain
+from config.faults import alternatives, explain
 from protocol.errors import ConfigError
 
 S = TypeVar("S", bound=BaseModel)
@@ -14,6 +15,23 @@ class Section(BaseModel):
     """Base of all tables. Validators are built at the first use: the front process needs one table of a dozen."""
 
     model_config = ConfigDict(extra="ignore", frozen=True, strict=True, defer_build=True)
+
+
+class OwnSection(Section):
+    """Base of the tables that are ours alone: they take no unknown keys."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _known_keys(cls, table: object) -> object:
+        unknown = next((key for key in table if key not in cls.model_fields), None) if isinstance(table, dict) else None
+        if unknown is not None:
+            allowed = alternatives(tuple(cls.model_fields))
+            raise PydanticCustomError(
+                "unknown_field",
+                "unknown field `{unknown}`, expected {allowed}",
+                {"unknown": str(unknown), "allowed": allowed},
+            )
+        return table
 
 
 # TOML has arrays where we have tuples, so this one type is not strict; its members are.

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict
 
 from config.environment import ShellEnvironmentPolicy, shell_environment
 from config.layers import layered
-from config.models import Effort, ModelFamily, Summary, Verbosity, model_family
+from config.models import Effort, ModelFamily, ModelRow, Summary, Verbosity, model_family
 from config.overrides import config_assignments, parse_assignment
 from config.providers import ModelProvider, TokenCommand, find_provider
 from config.reason import reason
@@ -70,6 +70,10 @@ class Settings:
     approval_policy: ApprovalPolicy
     sandbox_policy: SandboxPolicy
     shell_environment_policy: ShellEnvironmentPolicy
+    allow_login_shell: bool
+    """Whether shell text may run in a login shell, which reads the user's profile first."""
+    background_terminal_max_timeout: int
+    """Milliseconds that the model may wait for a command that goes on, in one call."""
 
     base_instructions: str | None
     """What replaces the built-in text: the caller's, else that of the configured file."""
@@ -147,6 +151,8 @@ def _settle(
         approval_policy=overrides.approval_policy or file.approval_policy or DEFAULT_APPROVAL_POLICY,
         sandbox_policy=_sandbox_policy(overrides.sandbox_mode or file.sandbox_mode, file.sandbox_workspace_write, cwd),
         shell_environment_policy=file.shell_environment_policy,
+        allow_login_shell=file.allow_login_shell,
+        background_terminal_max_timeout=file.background_terminal_max_timeout,
         base_instructions=_first(overrides.base_instructions, configured_instructions),
         developer_instructions=_first(overrides.developer_instructions, file.developer_instructions) or None,
         compact_prompt=_first(overrides.compact_prompt, file.compact_prompt, _compact_prompt(file, cwd)) or None,
@@ -161,7 +167,8 @@ def _settle(
 
 
 def _family(model: str, file: ConfigFile) -> ModelFamily:
-    family = model_family(model).configured(
+    own = {name: check(ModelRow, row, ("greenroom", "models", name)) for name, row in file.greenroom.models.items()}
+    family = model_family(model, own).configured(
         context_window=file.model_context_window, auto_compact=file.model_auto_compact_token_limit
     )
     if family.known or file.model_supports_reasoning_summaries is None:

@@ -1,13 +1,12 @@
 """What the model is told before the user speaks: what it may do, what the project's files say, where it works."""
 
 import os
-import pwd
 import time
-from collections.abc import Mapping
 from datetime import datetime
 
 from config.settings import Settings
 from workers import prompt
+from workers.commands.user_shell import user_shell
 from workers.model.items import JsonObject
 from workers.project_doc import ProjectDoc
 
@@ -23,7 +22,7 @@ def context_items(settings: Settings, document: ProjectDoc) -> list[JsonObject]:
     )
     environment = prompt.Environment(
         cwd=settings.cwd,
-        shell=_shell(os.environ),
+        shell=user_shell(os.environ),
         current_date=datetime.now().astimezone().strftime("%Y-%m-%d"),
         timezone=_timezone(),
         approval_policy=settings.approval_policy,
@@ -42,11 +41,6 @@ def network_access(settings: Settings) -> bool:
     """Tell whether commands may use the network."""
     policy = settings.sandbox_policy
     return policy.type == "danger-full-access" or (policy.type == "workspace-write" and policy.network_access)
-
-
-def _shell(environment: Mapping[str, str]) -> str:
-    path = environment.get("SHELL") or pwd.getpwuid(os.getuid()).pw_shell or "sh"
-    return os.path.basename(path)
 
 
 def _timezone() -> str:

@@ -3,13 +3,13 @@
 import logging
 import os
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import msgspec
 
-from config.environment import shell_environment
+from config.environment import shell_environment, unattended
 from config.settings import ConversationOverrides, Settings, resolve
 from config.texts import base_instructions, compaction_prompt
 from protocol.birth import WorkerBirth
@@ -35,6 +35,7 @@ from workers.model.outcome import error_info
 from workers.model.request import Request
 from workers.model.responses import Usage
 from workers.model.wire import Encoder, decoder_factory, make_encoder
+from workers.offer import offered_tools
 from workers.project_doc import Search, read_project_doc
 from workers.questions import Questions
 from workers.session.file import SessionFile, read
@@ -42,13 +43,13 @@ from workers.session.finder import find
 from workers.session.format import Record, session_meta, turn_context
 from workers.session.restored import Restored
 from workers.tokens import TokenCount
-from workers.tools.catalog import definitions
 from workers.transcript import Transcript
 from workers.turn import Outcome, ToolResult, TurnLoop
 
 if TYPE_CHECKING:
     from workers.mcp.servers import McpServers
     from workers.toolbox import Toolbox
+    from workers.tools.context import Shell
 
 log = logging.getLogger(__name__)
 
@@ -139,6 +140,8 @@ class Conversation:
             event.task_started(turn_id, round(self._started_at), self.settings.model_family.effective_context_window),
             keep=True,
         )
+        if self._toolbox is not None:
+            await self._toolbox.begin_turn()
         self._tell_context()
         user_items = _decode_items(items)
         self._keep(prompt.user_message(user_items))
@@ -153,6 +156,7 @@ class Conversation:
 
     def abandon_turn(self, turn_id: TurnId) -> Outcome:
         """Close a turn that was cancelled."""
+        self._leave_commands_alone()
         self._close_open_calls("aborted by user")
         self._keep(prompt.turn_aborted_message())
         self._tell(
@@ -235,14 +239,7 @@ class Conversation:
             model=settings.model,
             conversation_id=self._operation.conversation_id,
             instructions=self._instructions,
-            tools=[
-                *definitions(
-                    include_plan=settings.include_plan_tool,
-                    may_escalate=settings.approval_policy == "on-request"
-                    and settings.sandbox_policy.type != "danger-full-access",
-                ),
-                *self._mcp_tools,
-            ],
+            tools=[*offered_tools(settings), *self._mcp_tools],
             parallel_tool_calls=False,
             supports_reasoning=settings.model_family.supports_reasoning,
             effort=settings.reasoning_effort,
@@ -306,11 +303,27 @@ class Conversation:
                 settings.sandbox_policy,
                 surroundings,
                 environment,
+                self._shell(environment),
                 settings.tool_output_token_limit,
                 self._questions.ask,
                 self._emit,
             )
         return self._toolbox
+
+    def _shell(self, environment: Mapping[str, str]) -> "Shell":
+        from workers.commands.user_shell import shell_for_text
+        from workers.tools.context import Shell
+
+        settings = self.settings
+        return Shell(
+            program=shell_for_text(os.environ),
+            environment={
+                **unattended(settings.shell_environment_policy, environment),
+                "CODEX_THREAD_ID": self._operation.conversation_id,
+            },
+            may_login=settings.allow_login_shell,
+            longest_poll_ms=settings.background_terminal_max_timeout,
+        )
 
     def _announce(self) -> None:
         settings = self.settings
@@ -448,12 +461,17 @@ class Conversation:
 
     def _end(self, turn_id: TurnId, last: str | None) -> None:
         """Say that the turn is over, once it is safe on disk."""
+        self._leave_commands_alone()
         duration = time.time() - self._started_at
         told = event.task_complete(turn_id, last, round(self._started_at), duration)
         transcript = self._present_transcript()
         transcript.event(told)
         transcript.save()
         self._tell(told)
+
+    def _leave_commands_alone(self) -> None:
+        if self._toolbox is not None:
+            self._toolbox.end_turn()
 
     def _close_open_calls(self, text: str) -> None:
         if self._loop is None:

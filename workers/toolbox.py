@@ -12,15 +12,16 @@ from protocol.elicitation import Decision
 from protocol.ids import TurnId
 from workers.commands.capture import Budget
 from workers.commands.groups import LiveGroups
-from workers.commands.starter import GroupStarter, Starter
+from workers.commands.starter import Starter
 from workers.model.items import JsonObject
 from workers.patch.turn_diff import TurnDiff
 from workers.sandbox.launcher import Launcher
 from workers.sandbox.policy import Surroundings, confine, read_only
-from workers.sandbox.starter import ConfinedStarter
+from workers.sandbox.starter import FreeStarter, LaunchedStarter
 from workers.tools import registry
-from workers.tools.context import Emit, ToolContext
+from workers.tools.context import Emit, Shell, ToolContext
 from workers.tools.gate import Gate
+from workers.tools.open_commands import OpenCommands
 
 
 class Toolbox:
@@ -32,6 +33,7 @@ class Toolbox:
         sandbox_policy: SandboxPolicy,
         surroundings: Surroundings,
         environment: Mapping[str, str],
+        shell: Shell,
         output_tokens: int,
         ask: Callable[[bytes], Awaitable[Decision]],
         emit: Emit,
@@ -44,11 +46,22 @@ class Toolbox:
         self._cwd = surroundings.cwd
         self._environment = environment
         self._budget = Budget.of_tokens(output_tokens)
+        self._shell = shell
         self._emit = emit
+        self.open_commands = OpenCommands(emit)
+        """Those that go on between calls."""
         self._groups = LiveGroups()
         self._launcher: Launcher | None = None
-        self._free = GroupStarter(self._groups)
+        self._free = FreeStarter(self._groups, self._present_launcher)
         self._context: ToolContext | None = None
+
+    async def begin_turn(self) -> None:
+        """Tell what has ended since the last turn among the commands that go on."""
+        await self.open_commands.attend()
+
+    def end_turn(self) -> None:
+        """Let the commands that go on do so in silence."""
+        self.open_commands.leave_alone()
 
     async def call(self, turn_id: TurnId, call: JsonObject) -> str:
         """Run one call of the model and return what it is told."""
@@ -69,6 +82,7 @@ class Toolbox:
     async def close(self) -> None:
         """Kill whatever commands left running, and end what starts them."""
         self.kill_all()
+        await self.open_commands.close()
         if self._launcher is not None:
             await self._launcher.close()
 
@@ -84,6 +98,8 @@ class Toolbox:
                 sandboxed=self._sandboxed(),
                 may_read=self._may_read,
                 may_write=self._may_write,
+                shell=self._shell,
+                open_commands=self.open_commands,
                 diff=TurnDiff(self._cwd),
                 budget=self._budget,
             )
@@ -92,7 +108,7 @@ class Toolbox:
     def _sandboxed(self) -> Starter:
         if self._confinement is None:
             return self._free
-        return ConfinedStarter(self._present_launcher, self._confinement)
+        return LaunchedStarter(self._present_launcher, self._confinement)
 
     def _present_launcher(self) -> Launcher:
         if self._launcher is None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from config.models import Effort, ModelFamily, Summary, Verbosity, catalogue, model_family
+from config.models import Effort, ModelFamily, ModelRow, Summary, Verbosity, catalogue, model_family
 
 
 @pytest.mark.parametrize("row", catalogue().values(), ids=list(catalogue()))
@@ -76,3 +76,33 @@ def test_every_slug_has_a_family(slug: str) -> None:
     family = model_family(slug)
     assert slug.startswith(family.name)
     assert family.known is (family.name in catalogue())
+
+
+def test_an_unknown_model_gets_the_plain_tools_and_newer_ones_theirs() -> None:
+    plain, newer = model_family("mystery-1"), model_family("gpt-5.5")
+    assert (plain.command_tool, plain.patch_tool, plain.image_input, plain.web_search) == (
+        "shell",
+        "function",
+        False,
+        "none",
+    )
+    assert (newer.command_tool, newer.patch_tool, newer.image_input) == ("exec_command", "freeform", True)
+
+
+def test_a_row_of_the_user_is_laid_over_what_is_known() -> None:
+    own = {
+        "gpt-5.5": ModelRow(command_tool="shell"),
+        "gpt-5.5-mine": ModelRow(context_window=50_000, efforts=("low",)),
+        "llama": ModelRow(context_window=8_192, supports_reasoning=False),
+    }
+    assert (model_family("gpt-5.5", own).command_tool, model_family("gpt-5.5", own).patch_tool) == ("shell", "freeform")
+    mine = model_family("gpt-5.5-mine-2", own)
+    assert (mine.name, mine.context_window, mine.command_tool) == ("gpt-5.5-mine", 50_000, "exec_command")
+    llama = model_family("llama3.2:3b", own)
+    assert (llama.known, llama.context_window, llama.supports_reasoning, llama.command_tool) == (
+        True,
+        8_192,
+        False,
+        "shell",
+    )
+    assert model_family("o3", own) == model_family("o3")

@@ -2,104 +2,21 @@
 
 import asyncio
 import sys
-from collections.abc import Awaitable, Callable, Iterator, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections.abc import Callable
 
-import msgspec
 import psutil
 import pytest
 
-from config.sandbox import DangerFullAccess, ReadOnly, SandboxPolicy, WorkspaceWrite
-from protocol.arguments import ApprovalPolicy
+from config.sandbox import DangerFullAccess, ReadOnly, SandboxPolicy
 from protocol.elicitation import Decision
-from protocol.ids import TurnId
 from tests.support import processes
+from tests.workers.places import FIRST, INSIDE, SECOND, SECRET, Place, custom, function, output, shell
 from workers.model.items import JsonObject
-from workers.sandbox.policy import Surroundings
 from workers.toolbox import Toolbox
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the sandbox tried here is that of Linux")
 
-INSIDE = WorkspaceWrite(exclude_slash_tmp=True, exclude_tmpdir_env_var=True)
-SECRET = "sk-never-to-be-shown"
 PATCH = "*** Begin Patch\n*** Add File: {path}\n+hello\n*** End Patch"
-FIRST, SECOND = TurnId("turn_1"), TurnId("turn_2")
-
-
-@dataclass
-class Place:
-    """Where a conversation works, and what is around it."""
-
-    root: Path
-    events: list[JsonObject] = field(default_factory=list)
-    questions: int = 0
-
-    def __post_init__(self) -> None:
-        self.cwd, self.home, self.outside = (self.root / name for name in ("work", "home", "outside"))
-        for directory in (self.cwd, self.home, self.outside):
-            directory.mkdir()
-        (self.home / "auth.json").write_text(SECRET)
-        self.output = asyncio.Event()
-
-    def take(self, event: JsonObject) -> None:
-        self.events.append(event)
-        if event["type"] == "exec_command_output_delta":
-            self.output.set()
-
-    def toolbox(
-        self, policy: ApprovalPolicy = "never", sandbox: SandboxPolicy = INSIDE, answers: Sequence[Decision] = ()
-    ) -> Toolbox:
-        prepared = list(answers)
-
-        async def ask(question: bytes) -> Decision:
-            self.questions += 1
-            return prepared.pop(0)
-
-        surroundings = Surroundings(str(self.cwd), str(self.home), str(self.root / "run"))
-        environment = {"PATH": "/usr/bin:/bin", "CODEX_HOME": str(self.home)}
-        return Toolbox(policy, sandbox, surroundings, environment, 10_000, ask, self.take)
-
-    def kinds(self) -> list[object]:
-        return [event["type"] for event in self.events]
-
-    def play(self, toolbox: Toolbox, scene: Callable[[Toolbox], Awaitable[None]]) -> None:
-        """Play a scene and close the toolbox, after which no process of it is left."""
-
-        async def run() -> None:
-            try:
-                await scene(toolbox)
-            finally:
-                await toolbox.close()
-
-        asyncio.run(run())
-
-
-@pytest.fixture
-def place(tmp_path: Path) -> Iterator[Place]:
-    before = set(psutil.Process().children(recursive=True))
-    yield Place(tmp_path)
-    left = [child for child in psutil.Process().children(recursive=True) if child not in before]
-    assert processes.remaining(left, 2.0) == []
-
-
-def function(name: str, **arguments: object) -> JsonObject:
-    encoded = msgspec.json.encode(arguments).decode()
-    return {"type": "function_call", "name": name, "call_id": "call_1", "arguments": encoded}
-
-
-def shell(script: str, **more: object) -> JsonObject:
-    return function("shell", command=["sh", "-c", script], **more)
-
-
-def custom(name: str, text: str) -> JsonObject:
-    return {"type": "custom_tool_call", "name": name, "call_id": "call_1", "input": text}
-
-
-def output(told: str) -> str:
-    return str(msgspec.json.decode(told)["output"])
-
-
 ATTEMPTS = """\
 touch {cwd}/inside && echo wrote inside
 touch {outside}/file 2>/dev/null || echo kept in

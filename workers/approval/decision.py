@@ -13,6 +13,7 @@ from workers.approval.safe_commands import CommandClass
 from workers.sandbox.policy import Confinement
 
 EXEC_REJECTED_BY_USER: Final = "exec command rejected by user"
+INPUT_REJECTED_BY_USER: Final = "text for the command rejected by user; it runs on without it"
 PATCH_REJECTED_BY_USER: Final = "patch rejected by user"
 PATCH_OUTSIDE: Final = "patch rejected: writing outside of the project; rejected by user approval settings"
 EMPTY_PATCH: Final = "patch rejected: empty patch"
@@ -199,6 +200,16 @@ def decide_retry(policy: ApprovalPolicy, failure: Failure) -> Ask | None:
     The consent to a retry is for this once, unless it is given for the session.
     """
     return Ask(RETRY_REASON, Run(), EXEC_REJECTED_BY_USER) if RETRIES[policy][failure] == "ask" else None
+
+
+def decide_input(policy: ApprovalPolicy, mode: SandboxMode, *, confined: bool, remembered: bool) -> Decision:
+    """Decide about text for a command that runs on: what it makes of it is as good as another command.
+
+    The sandbox bounds that, where there is one around it. A command that the user has let out of the sandbox, or that
+    runs under a policy that trusts nothing, gets no text that the user has not seen.
+    """
+    free = mode == "danger-full-access" and policy != "untrusted"
+    return Run() if confined or free or remembered else Ask(None, Run(), INPUT_REJECTED_BY_USER)
 
 
 def sandbox_failure(exit_code: int | None, *, timed_out: bool) -> Failure | None:

@@ -48,6 +48,12 @@ is asked for anyway, under `on-failure` the command is tried in the sandbox firs
 that the model knows at once. In `danger-full-access` there is nothing to get out of.
 """
 
+_INPUT: Final = """\
+A command can go on between the calls of the model, which may then write text to it. Text for a command in the sandbox
+is written without a question: the sandbox bounds what comes of it. For a command that runs outside because the user let
+it, and under `untrusted` for every command without a sandbox, the user is asked about each text. Ctrl-C is always sent.
+"""
+
 _PATCHES: Final = """\
 Inside means: every path of the patch, both ends of a move, lies below a writable directory and is not protected there,
 judged by its text from the working directory of the conversation. An empty patch is refused.
@@ -82,6 +88,8 @@ def page() -> str:
         "## Commands\n",
         _command_table(),
         _AFTER_COMMANDS,
+        "## Text for running commands\n",
+        _INPUT,
         "## Patches\n",
         _patch_table(),
         _PATCHES,

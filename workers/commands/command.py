@@ -19,6 +19,8 @@ class Command:
     environment: Mapping[str, str]
     """All of it: nothing is inherited."""
     timeout: float
-    """Seconds."""
+    """Seconds; infinity where it may go on."""
     capture_size: int = CAPTURE_SIZE
     """Bytes kept of each of the three outputs."""
+    terminal: bool = False
+    """Whether its input and output are a terminal, which then controls it; else it reads nothing."""

@@ -38,11 +38,15 @@ class LiveGroups:
         self._left_behind.add(group)
         self._left_behind = {other for other in self._left_behind if _has_members(other)}
 
-    def kill(self, group: int) -> None:
-        """Kill everything in a group that is known. Does not wait for the deaths."""
+    def send(self, group: int, number: signal.Signals) -> None:
+        """Send a signal to everything in a group that is known."""
         if group in self._running or (group in self._left_behind and not _exists(group)):
             with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(group, signal.SIGKILL)
+                os.killpg(group, number)
+
+    def kill(self, group: int) -> None:
+        """Kill everything in a group that is known. Does not wait for the deaths."""
+        self.send(group, signal.SIGKILL)
 
     def kill_all(self) -> None:
         """Kill everything that the commands left alive or that still runs. Does not wait for the deaths."""

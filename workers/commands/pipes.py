@@ -1,6 +1,7 @@
-"""Reads several pipes in the order in which they fill, a bounded piece at a time."""
+"""Reads several pipes, or a terminal, in the order in which they fill, a bounded piece at a time."""
 
 import asyncio
+import errno
 import os
 from collections import deque
 from collections.abc import Mapping
@@ -37,7 +38,7 @@ class Pipes:
         while self._ready:
             descriptor = self._ready.popleft()
             try:
-                chunk = os.read(descriptor, READ_SIZE)
+                chunk = _read(descriptor)
             except BlockingIOError:
                 self._watch(descriptor)
                 continue
@@ -72,3 +73,12 @@ class Pipes:
         self._loop.remove_reader(descriptor)
         self._ready.append(descriptor)
         self._stirred.set()
+
+
+def _read(descriptor: int) -> bytes:
+    try:
+        return os.read(descriptor, READ_SIZE)
+    except OSError as error:
+        if error.errno == errno.EIO:  # so a terminal says that nobody holds its other end any more
+            return b""
+        raise

@@ -1,5 +1,6 @@
 """How a command comes to run: as a plain child of ours here, or confined (`workers.sandbox.starter`)."""
 
+import signal
 import subprocess
 from collections.abc import Callable
 from typing import Protocol, TypeAlias
@@ -14,6 +15,9 @@ OnEnd: TypeAlias = Callable[[Ending], None]
 class Running(Protocol):
     """A command that has been started."""
 
+    def send(self, number: signal.Signals) -> None:
+        """Send a signal to its process group, unless it has ended."""
+
     def kill(self) -> None:
         """Kill it and everything that belongs to it. Does not wait; harmless when it has ended."""
 
@@ -24,13 +28,18 @@ class Starter(Protocol):
     async def start(self, command: Command, stdout: int, stderr: int, on_end: OnEnd) -> Running:
         """Start a command whose output goes to two descriptors of ours, and tell `on_end` once when it has ended.
 
+        Where the command wants a terminal, `stdout` is that.
+
         Raises `OSError` or `ValueError` where it cannot be started; `filename` is then the directory or the program.
         """
         ...
 
 
 class GroupStarter:
-    """Starts commands without a sandbox, each as the leader of a session and group of its own."""
+    """Starts commands without a sandbox, each as the leader of a session and group of its own, and without a terminal.
+
+    A fork that could give a command its terminal would have to run code of ours between fork and exec.
+    """
 
     def __init__(self, groups: LiveGroups) -> None:
         self._groups = groups
@@ -38,6 +47,7 @@ class GroupStarter:
     async def start(self, command: Command, stdout: int, stderr: int, on_end: OnEnd) -> Running:
         if not command.argv:
             raise ValueError("command args are empty")
+        assert not command.terminal, "a plain child has no terminal"
         process = subprocess.Popen(  # noqa: ASYNC220 - a vfork takes less than a millisecond
             command.argv,
             cwd=command.cwd,
@@ -64,8 +74,11 @@ class _Group:
             groups.release(process.pid)
             raise
 
+    def send(self, number: signal.Signals) -> None:
+        self._groups.send(self._process.pid, number)
+
     def kill(self) -> None:
-        self._groups.kill(self._process.pid)
+        self.send(signal.SIGKILL)
 
     def _ended(self, ending: Ending) -> None:
         self._process.returncode = ending.returncode

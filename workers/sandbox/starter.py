@@ -1,18 +1,33 @@
-"""Starts commands in a sandbox, for whoever runs commands (`workers.commands.starter.Starter`)."""
+"""Starts commands through a launcher, for whoever runs commands (`workers.commands.starter.Starter`)."""
 
 import asyncio
+import signal
 from collections.abc import Callable
 
 from workers.commands.command import Command
-from workers.commands.starter import OnEnd, Running
+from workers.commands.groups import LiveGroups
+from workers.commands.starter import GroupStarter, OnEnd, Running
 from workers.sandbox.launcher import Child, Launcher
 from workers.sandbox.policy import Confinement
 
 
-class ConfinedStarter:
-    """Starts commands under one confinement. The launcher comes into being with the first of them."""
+class FreeStarter:
+    """Starts commands without a sandbox: as plain children, or through the launcher where they want a terminal."""
 
-    def __init__(self, launcher: Callable[[], Launcher], confinement: Confinement) -> None:
+    def __init__(self, groups: LiveGroups, launcher: Callable[[], Launcher]) -> None:
+        self._plain = GroupStarter(groups)
+        self._launched = LaunchedStarter(launcher, None)
+
+    async def start(self, command: Command, stdout: int, stderr: int, on_end: OnEnd) -> Running:
+        """Start a command as all starters do."""
+        starter = self._launched if command.terminal else self._plain
+        return await starter.start(command, stdout, stderr, on_end)
+
+
+class LaunchedStarter:
+    """Starts commands under one confinement or none. The launcher comes into being with the first of them."""
+
+    def __init__(self, launcher: Callable[[], Launcher], confinement: Confinement | None) -> None:
         self._launcher = launcher
         self._confinement = confinement
 
@@ -24,16 +39,21 @@ class ConfinedStarter:
             command.environment,
             stdout=stdout,
             stderr=stderr,
+            stdin=stdout if command.terminal else None,
+            terminal=command.terminal,
             confinement=self._confinement,
         )
-        return _Confined(child, on_end)
+        return _Launched(child, on_end)
 
 
-class _Confined:
+class _Launched:
     def __init__(self, child: Child, on_end: OnEnd) -> None:
         self._child = child
         self._on_end = on_end
-        self._waiting = asyncio.get_running_loop().create_task(self._wait(), name="confined command")
+        self._waiting = asyncio.get_running_loop().create_task(self._wait(), name="launched command")
+
+    def send(self, number: signal.Signals) -> None:
+        self._child.send(number)
 
     def kill(self) -> None:
         self._child.kill()

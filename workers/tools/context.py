@@ -12,12 +12,27 @@ from workers.patch.turn_diff import TurnDiff
 
 if TYPE_CHECKING:
     from workers.tools.gate import Gate
+    from workers.tools.open_commands import OpenCommands
 
 Emit: TypeAlias = Callable[[JsonObject], Awaitable[None] | None]
 """Takes the `msg` of an event. An awaitable that it returns is waited for, so that a slow client slows the tool."""
 
 DEFAULT_BUDGET: Final = Budget(10_000)
 """How much of a tool's output the model gets unless its policy or `tool_output_token_limit` says otherwise."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shell:
+    """How shell text runs that the model gives to `exec_command`."""
+
+    program: str
+    """Unless the model names another one."""
+    environment: Mapping[str, str]
+    """What such commands see, complete: told not to expect anybody at the screen."""
+    may_login: bool = True
+    """Whether the profile of the user is read first, as it is unless the model does not want it."""
+    longest_poll_ms: int = 300_000
+    """Milliseconds that the model may wait for more output in one call."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +55,9 @@ class ToolContext:
     """Tells of a path without symlinks whether a patch may repeat what is there: not where it holds credentials."""
     may_write: Callable[[str], bool]
     """Tells whether a patch may touch a path while it is held to the sandbox policy."""
+    shell: Shell
+    open_commands: "OpenCommands"
+    """Those that go on between calls, also from one turn to the next."""
     diff: TurnDiff
     """What the turn's patches have changed so far."""
     budget: Budget = DEFAULT_BUDGET

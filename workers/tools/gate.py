@@ -18,6 +18,7 @@ from workers.approval.decision import (
     RunSandboxed,
     Situation,
     decide,
+    decide_input,
     decide_patch,
     decide_retry,
 )
@@ -73,6 +74,14 @@ class Gate:
             return False
         await self._tell({"type": "background_event", "message": f"Execution failed: {told}"})
         return (await self._ask_command(facts, argv, ask)).verdict.startswith("approved")
+
+    async def admit_input(self, facts: Mapping[str, object], text: str, way: Way) -> None:
+        """Let text through to a command that runs on in a way. Raises `ToolFailure`. `facts` are of this call."""
+        argv = ("write_stdin", text)
+        decision = decide_input(
+            self._policy, self._mode, confined=way == "sandboxed", remembered=self._approved.knows(argv)
+        )
+        await self._settle(decision, lambda ask: self._ask_command(facts, argv, ask))
 
     async def admit_patch(self, call_id: str, turn_id: str, plan: Plan) -> tuple[Way, bool]:
         """Return how a patch is to be applied, and whether the user was asked. Raises `ToolFailure`."""

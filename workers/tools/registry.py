@@ -6,8 +6,10 @@ from typing import Final, TypeAlias
 
 from workers.tools.apply_patch import apply_freeform, apply_patch
 from workers.tools.context import ToolContext, ToolFailure, ToolOutput
+from workers.tools.exec_command import exec_command
 from workers.tools.plan import update_plan
 from workers.tools.shell import shell
+from workers.tools.write_stdin import write_stdin
 
 Handler: TypeAlias = Callable[[str, str, ToolContext], Awaitable[ToolOutput]]
 """Takes the call id, the arguments as JSON text, and the context. May raise `ToolFailure`."""
@@ -16,6 +18,8 @@ HANDLERS: Final[Mapping[str, Handler]] = MappingProxyType(
     {
         "shell": shell,
         "container.exec": shell,
+        "exec_command": exec_command,
+        "write_stdin": write_stdin,
         "apply_patch": apply_patch,
         "update_plan": update_plan,
     }

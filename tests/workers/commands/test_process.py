@@ -14,7 +14,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from workers.commands import process, starter
+from workers.commands import attempt, starter
 from workers.commands.groups import LiveGroups
 from workers.commands.pipes import READ_SIZE
 from workers.commands.process import Command, Finished, OnOutput, run, signal_name
@@ -228,7 +228,7 @@ def test_an_error_in_taking_output_kills_the_group(groups: LiveGroups) -> None:
 def test_a_reader_that_falls_behind_still_gets_all_that_was_written(
     groups: LiveGroups, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(process, "DRAIN_SECONDS", 0)
+    monkeypatch.setattr(attempt, "DRAIN_SECONDS", 0)
     output = Output()
 
     async def take_slowly(name: str, chunk: bytes) -> None:

@@ -19,8 +19,9 @@ from workers.commands.starter import GroupStarter, OnEnd, Running, Starter
 from workers.model.items import JsonObject
 from workers.patch.turn_diff import TurnDiff
 from workers.sandbox.policy import Surroundings, confine, read_only
-from workers.tools.context import DEFAULT_BUDGET, ToolContext, ToolOutput
+from workers.tools.context import DEFAULT_BUDGET, Shell, ToolContext, ToolOutput
 from workers.tools.gate import Gate
+from workers.tools.open_commands import OpenCommands
 from workers.tools.registry import call, call_custom
 
 SANDBOXES: Final[Mapping[SandboxMode, SandboxPolicy]] = {
@@ -29,6 +30,7 @@ SANDBOXES: Final[Mapping[SandboxMode, SandboxPolicy]] = {
     "danger-full-access": DangerFullAccess(),
 }
 NOWHERE: Final = "/nonexistent"
+ENVIRONMENT: Final = {"PATH": "/usr/bin:/bin", "HOME": NOWHERE}
 
 
 class MarkingStarter:
@@ -73,13 +75,15 @@ class Conversation:
         self.context = ToolContext(
             emit=self.emit,
             cwd=cwd,
-            environment={"PATH": "/usr/bin:/bin", "HOME": NOWHERE},
+            environment=ENVIRONMENT,
             turn_id=TurnId("turn_1"),
             gate=Gate(policy, mode, confinement, self.ask, self.emit),
             free=self.free,
             sandboxed=self.sandboxed,
             may_read=read_only(surroundings).resolved().may_read,
             may_write=lambda path: confinement is None or confinement.may_write(path),
+            shell=Shell("bash", ENVIRONMENT),
+            open_commands=OpenCommands(self.emit),
             diff=TurnDiff(cwd),
             budget=budget,
         )

@@ -1,18 +1,49 @@
 """The tools offered are those that can be called, in the shape that requests need."""
 
+from itertools import product
+from typing import get_args
+
 import msgspec
 import pytest
 
+from config.models import CommandTool, PatchTool
 from workers.model.items import JsonObject
 from workers.tools.catalog import definitions
+from workers.tools.exec_command import ExecArguments
 from workers.tools.registry import HANDLERS
 from workers.tools.shell import ShellArguments
+from workers.tools.write_stdin import WriteArguments
 
-EVERY = [*definitions(include_plan=True, may_escalate=True), *definitions(include_plan=False, may_escalate=False)]
+COMMAND_TOOLS: tuple[CommandTool, ...] = get_args(CommandTool)
+BOTH = (True, False)
 
 
-def names(*, include_plan: bool = False, may_escalate: bool = False) -> list[object]:
-    return [tool["name"] for tool in definitions(include_plan=include_plan, may_escalate=may_escalate)]
+def offered(
+    command_tool: CommandTool = "shell",
+    patch_tool: PatchTool = "function",
+    *,
+    include_plan: bool = False,
+    may_escalate: bool = False,
+    may_login: bool = True,
+) -> list[JsonObject]:
+    return definitions(
+        command_tool=command_tool,
+        patch_tool=patch_tool,
+        include_plan=include_plan,
+        may_escalate=may_escalate,
+        may_login=may_login,
+    )
+
+
+FUNCTIONS = [
+    tool
+    for command_tool, escalate in product(COMMAND_TOOLS, BOTH)
+    for tool in offered(command_tool, include_plan=True, may_escalate=escalate)
+]
+
+
+def names(tools: list[JsonObject]) -> list[object]:
+    return [tool["name"] for tool in tools]
 
 
 def properties(tool: JsonObject) -> dict[str, object]:
@@ -21,16 +52,21 @@ def properties(tool: JsonObject) -> dict[str, object]:
 
 
 def test_commands_and_patches_are_always_offered_and_the_plan_on_demand() -> None:
-    assert names() == ["shell", "apply_patch"]
-    assert names(include_plan=True) == ["shell", "update_plan", "apply_patch"]
-    assert names(include_plan=True, may_escalate=True) == ["shell", "update_plan", "apply_patch"]
+    assert names(offered()) == ["shell", "apply_patch"]
+    assert names(offered(include_plan=True)) == ["shell", "update_plan", "apply_patch"]
+    assert names(offered("exec_command", include_plan=True)) == [
+        "exec_command",
+        "write_stdin",
+        "update_plan",
+        "apply_patch",
+    ]
 
 
 def test_every_tool_offered_can_be_called() -> None:
-    assert set(names(include_plan=True)) <= set(HANDLERS)
+    assert set(names(FUNCTIONS)) <= set(HANDLERS)
 
 
-@pytest.mark.parametrize("tool", EVERY, ids=lambda tool: str(tool["name"]))
+@pytest.mark.parametrize("tool", FUNCTIONS, ids=lambda tool: str(tool["name"]))
 def test_definitions_are_closed_functions_with_sorted_properties(tool: JsonObject) -> None:
     parameters = msgspec.convert(tool["parameters"], dict[str, object])
     assert (tool["type"], tool["strict"], parameters["additionalProperties"]) == ("function", False, False)
@@ -39,14 +75,37 @@ def test_definitions_are_closed_functions_with_sorted_properties(tool: JsonObjec
     assert msgspec.json.decode(msgspec.json.encode(tool)) == tool
 
 
-def test_only_who_may_ask_for_more_is_told_how() -> None:
-    plain, *_ = definitions(include_plan=False, may_escalate=False)
-    asking, *_ = definitions(include_plan=False, may_escalate=True)
-    assert set(properties(asking)) - set(properties(plain)) == {"with_escalated_permissions", "justification"}
+def test_a_freeform_patch_comes_with_its_grammar() -> None:
+    *_, patch = offered(patch_tool="freeform")
+    assert (patch["type"], patch["name"]) == ("custom", "apply_patch")
+    form = msgspec.convert(patch["format"], dict[str, str])
+    assert (form["type"], form["syntax"]) == ("grammar", "lark")
+    assert "*** Begin Patch" in form["definition"]
+
+
+@pytest.mark.parametrize(
+    ("tool", "added"),
+    [
+        ("shell", {"with_escalated_permissions", "justification"}),
+        ("exec_command", {"sandbox_permissions", "justification"}),
+    ],
+)
+def test_only_who_may_ask_for_more_is_told_how(tool: CommandTool, added: set[str]) -> None:
+    plain, asking = offered(tool)[0], offered(tool, may_escalate=True)[0]
+    assert set(properties(asking)) - set(properties(plain)) == added
     assert "escalated" not in repr(plain)
+    assert all(f"`{name}`" in str(asking["description"]) for name in added)
 
 
-@pytest.mark.parametrize("may_escalate", [True, False])
-def test_the_shell_takes_what_it_is_said_to_take(may_escalate: bool) -> None:
-    shell, *_ = definitions(include_plan=False, may_escalate=may_escalate)
+def test_a_login_shell_is_offered_only_where_it_may_be_had() -> None:
+    assert "login" in properties(offered("exec_command")[0])
+    assert "login" not in properties(offered("exec_command", may_login=False)[0])
+
+
+@pytest.mark.parametrize("may_escalate", BOTH)
+def test_command_tools_take_what_they_are_said_to_take(may_escalate: bool) -> None:
+    shell, *_ = offered(may_escalate=may_escalate)
+    run, write, *_ = offered("exec_command", may_escalate=may_escalate)
     assert set(properties(shell)) <= set(ShellArguments.__struct_fields__)
+    assert set(properties(run)) <= set(ExecArguments.__struct_fields__)
+    assert set(properties(write)) == set(WriteArguments.__struct_fields__)

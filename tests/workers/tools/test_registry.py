@@ -15,7 +15,7 @@ def output(name: str, arguments: str) -> ToolOutput:
     return asyncio.run(call(name, "call_1", arguments, Conversation().context))
 
 
-@pytest.mark.parametrize("name", ["nothing", "exec_command", ""])
+@pytest.mark.parametrize("name", ["nothing", "shell_command", ""])
 def test_an_unknown_function_is_told_by_name(name: str) -> None:
     assert output(name, "{}") == ToolOutput(f"unsupported call: {name}", success=False)
 

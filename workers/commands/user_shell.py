@@ -1,0 +1,21 @@
+"""Which shell the user has, and which of those runs the text of a model."""
+
+import os
+import pwd
+from collections.abc import Mapping
+from typing import Final
+
+FIT: Final = frozenset({"bash", "sh", "zsh"})
+"""Shells that understand what a model writes, and `-lc`."""
+
+
+def user_shell(environment: Mapping[str, str]) -> str:
+    """Return the name of the user's shell."""
+    path = environment.get("SHELL") or pwd.getpwuid(os.getuid()).pw_shell or "sh"
+    return os.path.basename(path)
+
+
+def shell_for_text(environment: Mapping[str, str]) -> str:
+    """Return the name of the shell to run text in: the user's where it is fit for that."""
+    name = user_shell(environment)
+    return name if name in FIT else "bash"

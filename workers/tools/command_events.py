@@ -1,0 +1,94 @@
+"""What clients are told of one command: that it begins, what it writes, how it ended."""
+
+import base64
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import Final
+
+from protocol.ids import TurnId
+from workers.commands.capture import Budget
+from workers.commands.command import CAPTURE_SIZE
+from workers.commands.pipes import StreamName
+from workers.commands.process import Finished
+from workers.commands.summary import summarize
+from workers.model.items import JsonObject
+
+NO_EXIT_CODE: Final = -1
+"""Stands for the exit code where there is none."""
+_BUDGET: Final = Budget(CAPTURE_SIZE)
+
+
+class CommandEvents:
+    """The events of one command, to be emitted in their order."""
+
+    def __init__(
+        self,
+        call_id: str,
+        turn_id: TurnId,
+        argv: Sequence[str],
+        cwd: str,
+        budget: Budget,
+        extra: Mapping[str, object] = MappingProxyType({}),
+    ) -> None:
+        """`extra` is in the first event and in the last; `budget` bounds what is formatted as for the model."""
+        self._call_id = call_id
+        self.budget = budget
+        self.facts: JsonObject = {"call_id": call_id, "turn_id": turn_id, "command": list(argv), "cwd": cwd}
+        """What a question to the user says of the command too."""
+        self._extra = extra
+        self._told: JsonObject = {**self.facts, "parsed_cmd": summarize(argv), **extra}
+
+    def begin(self) -> JsonObject:
+        """Tell that it starts."""
+        return {"type": "exec_command_begin", **self._told}
+
+    def output(self, name: StreamName, chunk: bytes) -> JsonObject:
+        """Tell what it has just written."""
+        return {
+            "type": "exec_command_output_delta",
+            "call_id": self._call_id,
+            "stream": name,
+            "chunk": base64.b64encode(chunk).decode(),
+        }
+
+    def interaction(self, text: str) -> JsonObject:
+        """Tell that something is written to it, or, where `text` is empty, that the model reads on."""
+        process_id = self._extra.get("process_id")
+        return {"type": "terminal_interaction", "call_id": self._call_id, "process_id": process_id, "stdin": text}
+
+    def end(self, finished: Finished, exit_code: int, formatted_output: str, fault: str | None = None) -> JsonObject:
+        """Tell how it ended. `fault` says why, where it is not by itself."""
+        stderr = finished.stderr.render(_BUDGET)
+        return self._end(
+            exit_code=exit_code,
+            stdout=finished.stdout.render(_BUDGET),
+            stderr=stderr if fault is None else paragraphs(stderr, fault),
+            aggregated_output=finished.aggregated.render(_BUDGET),
+            duration=finished.duration,
+            formatted_output=formatted_output,
+        )
+
+    def failed(self, reason: str) -> JsonObject:
+        """Tell that it was not run, or that the turn was stopped while it ran."""
+        return self._end(NO_EXIT_CODE, "", reason, "", 0, reason)
+
+    def _end(
+        self, exit_code: int, stdout: str, stderr: str, aggregated_output: str, duration: float, formatted_output: str
+    ) -> JsonObject:
+        seconds, rest = divmod(round(duration * 1_000_000_000), 1_000_000_000)
+        return {
+            "type": "exec_command_end",
+            **self._told,
+            "stdout": stdout,
+            "stderr": stderr,
+            "aggregated_output": aggregated_output,
+            "exit_code": exit_code,
+            "duration": {"secs": seconds, "nanos": rest},
+            "formatted_output": formatted_output,
+            "status": "completed" if exit_code == 0 else "failed",
+        }
+
+
+def paragraphs(*texts: str) -> str:
+    """Join the texts that say something."""
+    return "\n".join(text for text in texts if text)

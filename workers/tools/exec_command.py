@@ -1,0 +1,125 @@
+"""The tool `exec_command`: runs shell text and answers when it has ended or some time has passed (spec/later 2.1).
+
+A command that has not ended by then goes on under a number, by which `write_stdin` reads on, writes to it or stops it.
+"""
+
+import asyncio
+import os
+import time
+from typing import Annotated, Final
+
+import msgspec
+
+from workers.approval.decision import sandbox_failure
+from workers.commands.command import CAPTURE_SIZE, Command
+from workers.patch.interception import PatchCall, Refused, recognise
+from workers.tools.apply_patch import apply
+from workers.tools.arguments import parse
+from workers.tools.command_events import CommandEvents
+from workers.tools.context import ToolContext, ToolFailure, ToolOutput, emit
+from workers.tools.gate import Way
+from workers.tools.open_commands import KeptCommand, exit_code
+from workers.tools.terminal_output import told
+
+DEFAULT_YIELD_MS: Final = 10_000
+SHORTEST_YIELD_MS: Final = 250
+LONGEST_YIELD_MS: Final = 30_000
+
+NO_LOGIN: Final = "login shell is disabled by config; omit `login` or set it to false."
+
+_NotNegative = Annotated[float, msgspec.Meta(ge=0)]
+
+
+class ExecArguments(msgspec.Struct, frozen=True):
+    """What the model may give. Unknown members are ignored."""
+
+    cmd: str
+    workdir: str | None = None
+    shell: str | None = None
+    login: bool | None = None
+    tty: bool | None = None
+    yield_time_ms: _NotNegative | None = None
+    max_output_tokens: _NotNegative | None = None
+    sandbox_permissions: str | None = None
+    with_escalated_permissions: bool | None = None
+    justification: str | None = None
+
+    @property
+    def wants_out(self) -> bool:
+        """Whether the model asks to run it outside the sandbox, in the words of either generation."""
+        return bool(self.with_escalated_permissions) or self.sandbox_permissions == "require_escalated"
+
+    @property
+    def patience(self) -> float:
+        """Seconds after which the model gets its answer in any case."""
+        wanted = DEFAULT_YIELD_MS if self.yield_time_ms is None else self.yield_time_ms
+        return min(max(wanted, SHORTEST_YIELD_MS), LONGEST_YIELD_MS) / 1000
+
+    def argv(self, context: ToolContext) -> tuple[str, str, str]:
+        """Return the shell with its flag and the text. Raises `ToolFailure`."""
+        if self.login and not context.shell.may_login:
+            raise ToolFailure(NO_LOGIN)
+        login = context.shell.may_login if self.login is None else self.login
+        return (self.shell or context.shell.program, "-lc" if login else "-c", self.cmd)
+
+
+async def exec_command(call_id: str, arguments: str, context: ToolContext) -> ToolOutput:
+    """Handle one call. Raises `ToolFailure` where nothing was run."""
+    given = parse(arguments, ExecArguments)
+    argv = given.argv(context)
+    base = os.path.normpath(os.path.join(context.cwd, given.workdir or ""))
+    match recognise(argv):
+        case PatchCall() as patch:
+            return await apply(call_id, patch.body, patch.cwd(base), context)
+        case Refused(reason):
+            raise ToolFailure(reason)
+    call = _Call(call_id, given, argv, base, context)
+    facts = call.facts
+    way = await context.gate.admit_command(facts, argv, escalated=given.wants_out, justification=given.justification)
+    kept = await call.run(way)
+    if way == "sandboxed" and kept.finished is not None:
+        failure = sandbox_failure(kept.finished.exit_code, timed_out=False)
+        ending = f"exit code {exit_code(kept.finished)}"
+        if failure is not None and await context.gate.admit_retry(facts, argv, failure, ending):
+            context.open_commands.forget(kept)
+            await emit(context, {"type": "background_event", "message": "retrying command without sandbox"})
+            kept = await call.run("free")
+    return told(kept, call.started, given.max_output_tokens, context)
+
+
+class _Call:
+    """One call on its way."""
+
+    def __init__(
+        self, call_id: str, given: ExecArguments, argv: tuple[str, ...], cwd: str, context: ToolContext
+    ) -> None:
+        self._call_id = call_id
+        self._given = given
+        self._context = context
+        self._command = Command(
+            argv,
+            cwd,
+            context.shell.environment,
+            timeout=float("inf"),
+            capture_size=max(CAPTURE_SIZE, context.budget.size),
+            terminal=bool(given.tty),
+        )
+        self.facts = CommandEvents(call_id, context.turn_id, argv, cwd, context.budget).facts
+        self.started = 0.0
+
+    async def run(self, way: Way) -> KeptCommand:
+        """Start it and wait for its end as long as the model wants to. A turn that is stopped meanwhile ends it."""
+        context = self._context
+        number = context.open_commands.new_number()
+        extra = {"process_id": str(number), "source": "unified_exec_startup"}
+        argv = self._command.argv
+        events = CommandEvents(self._call_id, context.turn_id, argv, self._command.cwd, context.budget, extra)
+        kept = KeptCommand(number, argv, way, events)
+        await context.open_commands.open(kept, self._command, context.free if way == "free" else context.sandboxed)
+        self.started = time.monotonic()
+        try:
+            await kept.wait(self._given.patience)
+        except asyncio.CancelledError:
+            await context.open_commands.end(kept)
+            raise
+        return kept

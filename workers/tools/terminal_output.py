@@ -1,0 +1,33 @@
+"""What the model reads of a command that may go on: how it stands, and what it wrote since the model last looked."""
+
+import secrets
+import time
+
+from workers.commands.capture import BYTES_PER_TOKEN, Budget
+from workers.tools.context import ToolContext, ToolOutput
+from workers.tools.open_commands import KeptCommand, exit_code
+
+
+def told(kept: KeptCommand, started: float, max_tokens: float | None, context: ToolContext) -> ToolOutput:
+    """Take what the command wrote, and give up its number if it is over. `started`: since when the model waits."""
+    output = kept.command.take_output()
+    finished = kept.finished
+    if finished is None:
+        standing = f"Process running with session ID {kept.number}"
+    else:
+        standing = f"Process exited with code {exit_code(finished)}"
+        context.open_commands.forget(kept)
+    lines = (
+        f"Chunk ID: {secrets.token_hex(3)}",
+        f"Wall time: {time.monotonic() - started:.4f} seconds",
+        standing,
+        f"Original token count: {-(-output.length // BYTES_PER_TOKEN)}",
+        "Output:",
+        output.render_for_model(_room(max_tokens, context.budget)),
+    )
+    return ToolOutput("\n".join(lines), success=finished is None or finished.exit_code == 0)
+
+
+def _room(max_tokens: float | None, budget: Budget) -> Budget:
+    size = budget.size if max_tokens is None else min(budget.size, round(max_tokens) * BYTES_PER_TOKEN)
+    return Budget(size, budget.unit)

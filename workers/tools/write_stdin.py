@@ -1,0 +1,79 @@
+"""The tool `write_stdin`: writes to a command that goes on, or only reads on, and answers what it wrote meanwhile."""
+
+import asyncio
+import contextlib
+import time
+from typing import Annotated, Final
+
+import msgspec
+
+from workers.tools.arguments import parse
+from workers.tools.context import ToolContext, ToolFailure, ToolOutput, emit
+from workers.tools.exec_command import LONGEST_YIELD_MS, SHORTEST_YIELD_MS
+from workers.tools.open_commands import KeptCommand
+from workers.tools.terminal_output import told
+
+DEFAULT_YIELD_MS: Final = 250
+SHORTEST_POLL_MS: Final = 5_000
+"""What a call waits at least that writes nothing: to ask more often tells nothing new and costs a request each time."""
+CTRL_C: Final = "\x03"
+CLOSED: Final = (
+    "write_stdin failed: stdin is closed for this session; rerun exec_command with tty=true to keep stdin open"
+)
+
+_NotNegative = Annotated[float, msgspec.Meta(ge=0)]
+
+
+class WriteArguments(msgspec.Struct, frozen=True):
+    """What the model may give. Unknown members are ignored."""
+
+    session_id: int
+    chars: str | None = None
+    yield_time_ms: _NotNegative | None = None
+    max_output_tokens: _NotNegative | None = None
+
+    def patience(self, longest_poll_ms: int) -> float:
+        """Return the seconds after which the model gets its answer in any case."""
+        wanted = DEFAULT_YIELD_MS if self.yield_time_ms is None else self.yield_time_ms
+        shortest, longest = (
+            (SHORTEST_YIELD_MS, LONGEST_YIELD_MS)
+            if self.chars
+            else (SHORTEST_POLL_MS, max(SHORTEST_POLL_MS, longest_poll_ms))
+        )
+        return min(max(wanted, shortest), longest) / 1000
+
+
+async def write_stdin(call_id: str, arguments: str, context: ToolContext) -> ToolOutput:
+    """Handle one call. Raises `ToolFailure` where there is no such command, or nothing can be written to it."""
+    given = parse(arguments, WriteArguments)
+    kept = context.open_commands.find(given.session_id)
+    if kept is None:
+        raise ToolFailure(f"write_stdin failed: Unknown process id {given.session_id}")
+    started = time.monotonic()
+    patience = given.patience(context.shell.longest_poll_ms)
+    if given.chars and not kept.over.is_set():
+        await _admit(call_id, given.chars, kept, context)
+    if given.chars or not kept.over.is_set():
+        await emit(context, kept.events.interaction(given.chars or ""))
+    if given.chars:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(patience):
+                await _write(kept, given.chars)
+    await kept.wait(max(0.0, started + patience - time.monotonic()))
+    return told(kept, started, given.max_output_tokens, context)
+
+
+async def _admit(call_id: str, text: str, kept: KeptCommand, context: ToolContext) -> None:
+    if text == CTRL_C:
+        return
+    if not kept.command.has_terminal:
+        raise ToolFailure(CLOSED)
+    facts = {"call_id": call_id, "turn_id": context.turn_id, "cwd": kept.events.facts["cwd"]}
+    await context.gate.admit_input({**facts, "command": ["write_stdin", text]}, text, kept.way)
+
+
+async def _write(kept: KeptCommand, text: str) -> None:
+    if text == CTRL_C and not kept.command.has_terminal:
+        kept.command.interrupt()
+    else:
+        await kept.command.type(text)
