@@ -100,10 +100,12 @@ def _bench(what: str, *steps: list[Action]) -> Rule:
 COMMANDS: Final = 20
 """Steps of the turn that does nothing but run commands."""
 
+_NOTHING_BUT_COMMANDS: Final[list[list[Action]]] = [[Command(("true",))]] * COMMANDS
+
 BENCH: Final = script(
     _bench("hello", [Text("ok")]),
     _bench("command", [Think(THINKING), Command(("true",))], [Think(THINKING), Text("ok")]),
-    _bench("commands", *([Command(("true",))] for _ in range(COMMANDS)), [Text("ok")]),
+    _bench("commands", *_NOTHING_BUT_COMMANDS, [Text("ok")]),
     _bench("parent", [Command(("sh", "-c", "echo parent=$PPID"))], [Text("ok")]),
     _bench("parent, then stall", [Command(("sh", "-c", "echo parent=$PPID"))], [Text("hm"), Stall()]),
     *(_bench(f"stream {count}", [Deltas(count, PROSE, whole="streamed")]) for count in STREAM_SIZES),
