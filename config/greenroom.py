@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from typing import Annotated, Literal, NamedTuple, TypeAlias
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from config.layers import layered
 from config.overrides import parse_assignment
-from config.section import OwnSection, Section, check
+from config.section import OwnSection, Section, Strings, check
 
 PreferredAuth: TypeAlias = Literal["chatgpt", "apikey"]
 
@@ -39,21 +39,35 @@ class GreenroomTable(OwnSection):
     """What the user knows of models: a slug, or how slugs begin, and a `config.models.ModelRow`. Checked at use."""
 
 
-class _Preference(Section):
+def _as_list(value: object) -> object:
+    return [value] if isinstance(value, str) else value
+
+
+class CredentialSettings(Section):
+    """The top-level keys about the login, which are read once, at the start of the server or of a command."""
+
     preferred_auth_method: PreferredAuth = "chatgpt"
+    forced_login_method: Literal["chatgpt", "api"] | None = None
+    """The one way to log in."""
+    forced_chatgpt_workspace_id: Annotated[Strings, BeforeValidator(_as_list)] = ()
+    """The ChatGPT accounts that may log in, one as a string or several as a list; empty where all may."""
 
 
 class ServerSettings(NamedTuple):
     """What the front process goes by."""
 
     table: GreenroomTable
-    preferred_auth: PreferredAuth
-    """The top-level key `preferred_auth_method`, which is read once, at the start of the server."""
+    credentials: CredentialSettings
 
 
 def server_settings(home: str, cli_overrides: Sequence[str]) -> ServerSettings:
     """Return the front process's settings; the rest of the file is parsed but not checked. Raises `ConfigError`."""
     file = layered(home, map(parse_assignment, cli_overrides))
     return ServerSettings(
-        check(GreenroomTable, file.get("greenroom", {}), ("greenroom",)), check(_Preference, file).preferred_auth_method
+        check(GreenroomTable, file.get("greenroom", {}), ("greenroom",)), check(CredentialSettings, file)
     )
+
+
+def credential_settings(home: str) -> CredentialSettings:
+    """Return what the file says about the login. Raises `ConfigError`."""
+    return check(CredentialSettings, layered(home, ()))

@@ -58,6 +58,10 @@ class BrokerBirth(Birth):
     admitted: dict[WorkerId, str] = {}
     """Workers that may already be on their way: public key by worker."""
     preferred_mode: Literal["chatgpt", "apikey"] = "chatgpt"
+    forced_method: Literal["chatgpt", "api"] | None = None
+    """`forced_login_method`: the one way to log in."""
+    forced_workspaces: tuple[str, ...] = ()
+    """`forced_chatgpt_workspace_id`: the accounts that may log in; empty where all may."""
     secrets: dict[str, str] = Field(default_factory=dict, repr=False)
     """Variables of the supervisor's environment that other processes are born without."""
     issuer: str | None = None

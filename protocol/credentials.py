@@ -31,6 +31,7 @@ AuthErrorCode: TypeAlias = Literal[
     "command_failed",
     "not_found",
     "login_failed",
+    "login_disabled",
     "storage_failed",
     "forbidden",
     "deadline_exceeded",
@@ -108,7 +109,8 @@ class ReportClock(Body):
     """Say how far the clock of this machine is off, as the model's server tells it. It gets no answer."""
 
     wire: ClassVar[bytes] = b"clock"
-    ahead_s: float = Field(allow_inf_nan=False)
+    ahead_s: int = Field(ge=-(2**40), le=2**40)
+    """Seconds; negative where it is behind."""
 
 
 class TokenCommand(BaseModel):

@@ -4,6 +4,7 @@ Each request is a task of its own, so that none of them, whatever the issuer doe
 """
 
 import asyncio
+import uuid
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TypeAlias, TypeVar
 
@@ -35,7 +36,7 @@ class _LoginParams(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class _LoginIdParams(msgspec.Struct, frozen=True, rename="camel"):
-    login_id: str
+    login_id: uuid.UUID
 
 
 class RefusedError(Exception):
@@ -71,7 +72,7 @@ class Accounts:
             "logoutChatGpt": self._logout,
             "account/read": self._account_read,
             "account/login/start": self._account_login_start,
-            "account/login/cancel": self._cancel_login,
+            "account/login/cancel": self._account_login_cancel,
             "account/logout": self._logout,
         }
         self.handlers: Mapping[str, Callable[[Request], None]] = dict.fromkeys(self._methods, self._start)
@@ -103,8 +104,7 @@ class Accounts:
         except RefusedError as refusal:
             self._write(self._peer.fail(request, refusal.code, str(refusal)))
         except BrokerError as error:
-            text = f"{_FAILURES.get(request.method, request.method + ' failed')}: {error}"
-            self._write(self._peer.fail(request, INTERNAL_ERROR, text))
+            self._write(self._peer.fail(request, *_refusal(request.method, error)))
         except asyncio.CancelledError:
             self._write(self._peer.fail(request, INTERNAL_ERROR, "the server is shutting down"))
             raise
@@ -146,10 +146,14 @@ class Accounts:
         )
 
     async def _cancel_login(self, request: Request) -> Answer:
-        login_id = _decode(request, _LoginIdParams).login_id
+        login_id = str(_decode(request, _LoginIdParams).login_id)
         if not await self._link.login_cancel(login_id):
             raise RefusedError(INVALID_REQUEST, f"login id not found: {login_id}")
         return {}, []
+
+    async def _account_login_cancel(self, request: Request) -> Answer:
+        found = await self._link.login_cancel(str(_decode(request, _LoginIdParams).login_id))
+        return {"status": "canceled" if found else "notFound"}, []
 
     async def _login_api_key(self, request: Request) -> Answer:
         in_force = await self._link.login_api_key(_decode(request, _KeyParams).api_key)
@@ -167,6 +171,13 @@ _FAILURES = {
     "logoutChatGpt": "logout failed",
     "account/logout": "logout failed",
 }
+
+
+def _refusal(method: str, error: BrokerError) -> tuple[int, str]:
+    """Return code and text for what the broker would not do, or could not."""
+    if error.error.code == "login_disabled":
+        return INVALID_REQUEST, str(error)
+    return INTERNAL_ERROR, f"{_FAILURES.get(method, method + ' failed')}: {error}"
 
 
 def _decode(request: Request, kind: type[T]) -> T:

@@ -15,7 +15,7 @@ from supervisor.limits import Limits
 from supervisor.options import ENGINES, LOG_LEVELS, EngineName, ServerOptions
 from supervisor.status.commands import add_commands
 
-OUR_WORDS = ("greenroom", "preferred_auth_method")
+OUR_WORDS = ("greenroom", "preferred_auth_method", "forced_")
 FORK_IS_SAFE = sys.platform.startswith("linux")
 
 
@@ -65,16 +65,20 @@ def _add_login(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 
 
 def _login(arguments: argparse.Namespace) -> int:
+    from config.greenroom import credential_settings
     from supervisor.auth import login_command
+    from supervisor.auth.login_rules import LoginRules
 
     environment, home = _environment()
+    settings = credential_settings(home)
+    rules = LoginRules(settings.forced_login_method, settings.forced_chatgpt_workspace_id)
     if arguments.what == "status":
-        return login_command.login_status(home, environment)
+        return login_command.login_status(home, environment, rules, settings.preferred_auth_method)
     if arguments.with_api_key:
-        return login_command.login_with_api_key(home, sys.stdin)
+        return login_command.login_with_api_key(home, sys.stdin, rules)
     if arguments.device_auth:
-        return login_command.login_with_device_code(home, environment)
-    return login_command.login_with_browser(home, environment)
+        return login_command.login_with_device_code(home, environment, rules)
+    return login_command.login_with_browser(home, environment, rules)
 
 
 def _logout(_: argparse.Namespace) -> int:
@@ -131,7 +135,7 @@ def _options(arguments: argparse.Namespace, environment: Mapping[str, str], home
     from config.greenroom import server_settings
 
     try:
-        table, preferred_auth = server_settings(home, overrides)
+        table, credentials = server_settings(home, overrides)
     except ConfigError as error:  # told again, with its own call, to every conversation that needs the file
         sys.stderr.write(f"greenroom: {error}; going on with defaults\n")
         return ServerOptions(home, defaults.engine, overrides, log_level=level)
@@ -141,7 +145,9 @@ def _options(arguments: argparse.Namespace, environment: Mapping[str, str], home
         config_overrides=overrides,
         idle_workers=table.idle_workers,
         events=table.events,
-        preferred_auth=preferred_auth,
+        preferred_auth=credentials.preferred_auth_method,
+        forced_login=credentials.forced_login_method,
+        forced_workspaces=credentials.forced_chatgpt_workspace_id,
         log_level=level,
         limits=Limits(
             park_after=table.park_after_s,

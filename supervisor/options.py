@@ -25,5 +25,9 @@ class ServerOptions(NamedTuple):
     """Which `codex/event` notifications are sent."""
     preferred_auth: PreferredAuth = "chatgpt"
     """Which credential is used where there are two (`preferred_auth_method`)."""
+    forced_login: Literal["chatgpt", "api"] | None = None
+    """The one way to log in (`forced_login_method`)."""
+    forced_workspaces: tuple[str, ...] = ()
+    """The accounts that may log in (`forced_chatgpt_workspace_id`)."""
     log_level: str = "warning"
     limits: Limits = Limits()

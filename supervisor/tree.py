@@ -215,6 +215,8 @@ class SupervisionTree:
                 supervisor_key=self._keys.public,
                 admitted={worker_id: keys.public for worker_id, keys in self._workers.items()},
                 preferred_mode=self._options.preferred_auth,
+                forced_method=self._options.forced_login,
+                forced_workspaces=self._options.forced_workspaces,
                 secrets=self._secrets,
                 issuer=self._environment.get("GREENROOM_ISSUER"),
                 refresh_url=self._environment.get("CODEX_REFRESH_TOKEN_URL_OVERRIDE"),

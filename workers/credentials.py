@@ -141,7 +141,7 @@ class CredentialsChannel:
 
     def report_clock(self, ahead: float) -> None:
         """Say by how many seconds this machine's clock is ahead of the server's; the next broker is told too."""
-        self._clock_report = ReportClock(ahead_s=ahead)
+        self._clock_report = ReportClock(ahead_s=round(ahead))
         self._port.send(frames(self._next_id(), self._clock_report))
 
     async def get_provider_token(self, command: TokenCommand, rejected: int | None = None) -> ProviderToken:

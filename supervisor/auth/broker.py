@@ -52,6 +52,7 @@ from supervisor.auth.custody import Custody
 from supervisor.auth.desk import SUPERVISOR, Desk
 from supervisor.auth.endpoints import VARIABLES, Endpoints
 from supervisor.auth.issuer import Issuer, revoke
+from supervisor.auth.login_rules import LoginRules
 from supervisor.auth.logins import Flow, LoggedIn, Logins, Open, record_of
 from supervisor.auth.record import AuthRecord
 from supervisor.auth.refresh import SHUTDOWN_PATIENCE, Refresher
@@ -111,6 +112,7 @@ class Broker:
         for name in (SUPERVISOR, *birth.admitted):
             self._desk.welcome(name)
         self._changes = Changes(self._publish, self._desk.tell_supervisor)
+        self._rules = LoginRules(birth.forced_method, birth.forced_workspaces)
         self._custody = Custody(
             Store(birth.codex_home),
             birth.secrets,
@@ -119,6 +121,7 @@ class Broker:
             self._changes.announce,
             self._desk.tell_supervisor,
             _identity_secret(birth),
+            self._rules,
         )
         endpoints = Endpoints.of(birth.issuer, birth.refresh_url, birth.revoke_url, birth.client_id)
         self._issuer = Issuer(endpoints, self._clock)
@@ -240,6 +243,8 @@ class Broker:
         return Reloaded(changed=changed, generation=self._custody.standing.generation)
 
     async def _start_login(self, question: LoginStart) -> LoginStarted | AuthError:
+        if objection := self._rules.against_mode("chatgpt"):
+            return AuthError(code="login_disabled", user_text=objection)
         try:
             return await self._logins.start(question)
         except GreenroomError as error:
@@ -248,17 +253,19 @@ class Broker:
     async def _browser_flow(self) -> Flow:
         from supervisor.auth.login_flows import BrowserFlow
 
-        return await BrowserFlow.open(self._issuer, self._birth.login_ports)
+        return await BrowserFlow.open(self._issuer, self._birth.login_ports, self._rules)
 
     async def _device_flow(self) -> Flow:
         from supervisor.auth.login_flows import DeviceFlow
 
-        return await DeviceFlow.open(self._issuer)
+        return await DeviceFlow.open(self._issuer, self._rules)
 
     async def _cancel_login(self, question: LoginCancel) -> Done | AuthError:
         return Done() if await self._logins.cancel(question.login_id) else AuthError(code="not_found")
 
     async def _log_in_with_key(self, question: LoginApiKey) -> InForce | AuthError:
+        if objection := self._rules.against_mode("apikey"):
+            return AuthError(code="login_disabled", user_text=objection)
         await self._logins.cancel()
         try:
             mode = await self._custody.log_in(lambda found: AuthRecord.of_key(question.api_key, found))

@@ -67,8 +67,8 @@ class Credential:
     """Seconds that the access token was made for."""
     refreshed_at: float | None = None
     source: Literal["store", "env"] = "store"
-    unsupported: str | None = None
-    """The store's mode, where it is one that only later releases know how to use."""
+    unusable: str | None = None
+    """Why what the store holds cannot be used, in words."""
 
 
 SIGNED_OUT: Final = Credential()
@@ -79,7 +79,7 @@ def resolve(record: AuthRecord | None, environment: Mapping[str, str], preferred
     if record is None:
         return _of_environment(environment)
     if record.auth_mode not in (None, "apikey", "chatgpt"):
-        return Credential(unsupported=record.auth_mode)
+        return Credential(unusable=f"auth.json holds a login of the kind {record.auth_mode}")
     mode = record.auth_mode or _mode_of(record, preferred)
     return _of_key(record.openai_api_key, "store") if mode == "apikey" else _of_tokens(record)
 

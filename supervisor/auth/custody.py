@@ -17,6 +17,7 @@ from protocol.secrecy import Secret
 from supervisor.auth.clock import Clock
 from supervisor.auth.credential import PreferredMode, resolve
 from supervisor.auth.locks import STORE, STORE_PATIENCE, locked
+from supervisor.auth.login_rules import ANY_LOGIN, LoginRules
 from supervisor.auth.record import AuthRecord, StoreError
 from supervisor.auth.standing import Change, Standing
 from supervisor.auth.store import FileFacts, Store, is_settled
@@ -50,6 +51,7 @@ class Custody:
         on_change: Callable[[AuthChanged], None],
         on_problem: Callable[[AuthProblem], None],
         identity_secret: bytes,
+        rules: LoginRules = ANY_LOGIN,
     ) -> None:
         """`identity_secret` is the same for all brokers of a supervisor: a turn may ask several of them."""
         self.store = store
@@ -60,6 +62,7 @@ class Custody:
         """Counts our own logins and logouts; what was begun before one must not be written after it."""
         self._environment = environment
         self._preferred: PreferredMode = preferred
+        self._rules = rules
         self._on_change = on_change
         self._on_problem = on_problem
         self._facts: object = _UNKNOWN
@@ -157,7 +160,8 @@ class Custody:
 
     def _install(self, record: AuthRecord | None, reason: Reason, forced_at: float | None = None) -> Change | None:
         self.record = record
-        change = self.standing.adopt(resolve(record, self._environment, self._preferred), forced_at)
+        credential = self._rules.applied(resolve(record, self._environment, self._preferred))
+        change = self.standing.adopt(credential, forced_at)
         is_first, self._is_first = self._is_first, False
         if change is not None and not is_first:
             self._tell(change, reason)

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from typing import Final, TextIO
 
+from protocol.credentials import AuthMode
 from protocol.errors import GreenroomError
 from supervisor.auth.clock import Clock
 from supervisor.auth.credential import PreferredMode, resolve
@@ -17,6 +18,7 @@ from supervisor.auth.endpoints import Endpoints
 from supervisor.auth.issuer import Issuer, revoke
 from supervisor.auth.locks import STORE, STORE_PATIENCE, locked
 from supervisor.auth.login_flows import BrowserFlow, DeviceFlow
+from supervisor.auth.login_rules import ANY_LOGIN, LoginRules
 from supervisor.auth.logins import Flow, LoggedIn, record_of
 from supervisor.auth.record import AuthRecord, StoreError
 from supervisor.auth.store import Store
@@ -26,11 +28,15 @@ BROWSER_PATIENCE: Final = 900.0
 _LONGEST_MASKED: Final = 13
 
 
-def login_with_browser(home: str, environment: Mapping[str, str], *, open_browser: bool = True) -> int:
+def login_with_browser(
+    home: str, environment: Mapping[str, str], rules: LoginRules = ANY_LOGIN, *, open_browser: bool = True
+) -> int:
     """Log in with an account, in a browser on this machine."""
+    if _is_refused(rules, "chatgpt"):
+        return 1
 
     async def begin(issuer: Issuer) -> Flow:
-        flow = await BrowserFlow.open(issuer)
+        flow = await BrowserFlow.open(issuer, rules=rules)
         _say(f"Starting local login server on http://localhost:{flow.port}.")
         _say(f"Open this address if no browser opens by itself:\n\n{flow.url}\n")
         if open_browser:
@@ -40,11 +46,13 @@ def login_with_browser(home: str, environment: Mapping[str, str], *, open_browse
     return _run(_login(home, environment, begin, BROWSER_PATIENCE))
 
 
-def login_with_device_code(home: str, environment: Mapping[str, str]) -> int:
+def login_with_device_code(home: str, environment: Mapping[str, str], rules: LoginRules = ANY_LOGIN) -> int:
     """Log in with an account, by a code that is entered on any machine."""
+    if _is_refused(rules, "chatgpt"):
+        return 1
 
     async def begin(issuer: Issuer) -> Flow:
-        flow = await DeviceFlow.open(issuer)
+        flow = await DeviceFlow.open(issuer, rules)
         _say(f"Open {flow.url} and enter this code within 15 minutes:\n\n   {flow.user_code}\n")
         _say("Never give the code to anybody who asks you for it.")
         return flow
@@ -52,8 +60,10 @@ def login_with_device_code(home: str, environment: Mapping[str, str]) -> int:
     return _run(_login(home, environment, begin, DeviceFlow.patience))
 
 
-def login_with_api_key(home: str, source: TextIO) -> int:
+def login_with_api_key(home: str, source: TextIO, rules: LoginRules = ANY_LOGIN) -> int:
     """Log in with the API key that `source`, usually standard input, holds."""
+    if _is_refused(rules, "apikey"):
+        return 1
     key = source.read().strip()
     if not key:
         _say("There is no API key on standard input.")
@@ -61,15 +71,17 @@ def login_with_api_key(home: str, source: TextIO) -> int:
     return _run(_save(home, lambda found: AuthRecord.of_key(key, found)))
 
 
-def login_status(home: str, environment: Mapping[str, str], preferred: PreferredMode = "chatgpt") -> int:
+def login_status(
+    home: str, environment: Mapping[str, str], rules: LoginRules = ANY_LOGIN, preferred: PreferredMode = "chatgpt"
+) -> int:
     """Say how this home is logged in; 0 where it is."""
     try:
-        credential = resolve(Store(home).read_once(), environment, preferred)
+        credential = rules.applied(resolve(Store(home).read_once(), environment, preferred))
     except StoreError as error:
         _say(f"Error checking login status: {error}")
         return 1
     if not credential.bearer:
-        _say("Not logged in")
+        _say("Not logged in" if credential.unusable is None else f"Not logged in: {credential.unusable}")
         return 1
     if credential.mode == "chatgpt":
         _say("Logged in using ChatGPT")
@@ -100,6 +112,13 @@ def logout(home: str, environment: Mapping[str, str], *, with_revocation: bool =
 def masked(key: str) -> str:
     """Return what may be shown of a key."""
     return "***" if len(key.encode()) <= _LONGEST_MASKED else f"{key[:8]}***{key[-5:]}"
+
+
+def _is_refused(rules: LoginRules, mode: AuthMode) -> bool:
+    objection = rules.against_mode(mode)
+    if objection is not None:
+        _say(f"Error logging in: {objection}")
+    return objection is not None
 
 
 async def _login(

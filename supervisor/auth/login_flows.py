@@ -9,6 +9,7 @@ from protocol.secrecy import Secret
 from supervisor.auth.claims import Claims, TokenFormatError, read_claims
 from supervisor.auth.issuer import DeviceCode, DeviceGrant, Granted, Issuer, IssuerError
 from supervisor.auth.login_page import NOT_SAVED, Ended, LoginPage, Request, Response, new_state
+from supervisor.auth.login_rules import ANY_LOGIN, LoginRules
 from supervisor.auth.login_server import PORTS, LoginServer
 from supervisor.auth.logins import NOT_COMPLETED, LoggedIn, LoginFailedError, Save
 from supervisor.auth.pkce import Verifier
@@ -26,10 +27,12 @@ class BrowserFlow:
     user_code: str | None = None
     patience = BROWSER_PATIENCE
 
-    def __init__(self, issuer: Issuer, server: LoginServer) -> None:
+    def __init__(self, issuer: Issuer, server: LoginServer, rules: LoginRules) -> None:
         self._issuer = issuer
         self._server = server
-        self._page = LoginPage(issuer.endpoints, server.port, new_state(os.urandom(32)), Verifier.of(os.urandom(64)))
+        self._rules = rules
+        state, verifier = new_state(os.urandom(32)), Verifier.of(os.urandom(64))
+        self._page = LoginPage(issuer.endpoints, server.port, state, verifier, rules.workspaces)
         self._code: asyncio.Future[Secret] = asyncio.get_running_loop().create_future()
         self._response: asyncio.Future[Response] = asyncio.get_running_loop().create_future()
         self._shown = asyncio.Event()
@@ -37,9 +40,9 @@ class BrowserFlow:
         self.url = self._page.url
 
     @classmethod
-    async def open(cls, issuer: Issuer, ports: Sequence[int] = PORTS) -> Self:
+    async def open(cls, issuer: Issuer, ports: Sequence[int] = PORTS, rules: LoginRules = ANY_LOGIN) -> Self:
         """Bind a port and serve the page. Raises `PortsTakenError`."""
-        flow = cls(issuer, await LoginServer.bind(ports))
+        flow = cls(issuer, await LoginServer.bind(ports), rules)
         await flow._server.serve(flow._handle)
         return flow
 
@@ -49,6 +52,9 @@ class BrowserFlow:
         try:
             granted = await self._issuer.exchange_code(code, self._page.redirect_uri, self._page.verifier)
             claims = _claims(granted)
+            if objection := self._rules.against_account(claims.account_id):
+                self._response.set_result(self._page.refused(objection))
+                raise LoginFailedError(objection)
             api_key = await self._issuer.exchange_api_key(granted.id_token)
         except (IssuerError, TokenFormatError) as error:
             text = f"Token exchange failed: {error}"
@@ -94,16 +100,17 @@ class DeviceFlow:
 
     patience = 2 * DEVICE_PATIENCE  # `run` ends before, with its own text
 
-    def __init__(self, issuer: Issuer, code: DeviceCode) -> None:
+    def __init__(self, issuer: Issuer, code: DeviceCode, rules: LoginRules) -> None:
         self._issuer = issuer
+        self._rules = rules
         self._device = code
         self.url = f"{issuer.endpoints.issuer}/codex/device"
         self.user_code: str | None = code.user_code
 
     @classmethod
-    async def open(cls, issuer: Issuer) -> Self:
+    async def open(cls, issuer: Issuer, rules: LoginRules = ANY_LOGIN) -> Self:
         """Get a code from the issuer. Raises `IssuerError`."""
-        return cls(issuer, await issuer.request_device_code())
+        return cls(issuer, await issuer.request_device_code(), rules)
 
     async def run(self, save: Save) -> None:
         """Wait until the user has entered the code, exchange what that brings and save it."""
@@ -133,6 +140,8 @@ class DeviceFlow:
             claims = _claims(granted)
         except (IssuerError, TokenFormatError) as error:
             raise LoginFailedError(f"device code exchange failed: {error}") from None
+        if objection := self._rules.against_account(claims.account_id):
+            raise LoginFailedError(objection)
         try:
             await save(LoggedIn(granted, claims))
         except OSError:

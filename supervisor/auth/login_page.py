@@ -5,7 +5,7 @@ part of an address or a page of ours.
 """
 
 import hmac
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from html import escape
 from typing import Final, TypeAlias
@@ -80,8 +80,12 @@ Answer: TypeAlias = Response | Exchange | Ended
 class LoginPage:
     """The pages of one login."""
 
-    def __init__(self, endpoints: Endpoints, port: int, state: str, verifier: Verifier) -> None:
+    def __init__(
+        self, endpoints: Endpoints, port: int, state: str, verifier: Verifier, workspaces: Sequence[str] = ()
+    ) -> None:
+        """`workspaces`: the accounts that the issuer is asked to admit; all where there are none."""
         self._endpoints = endpoints
+        self._workspaces = workspaces
         self._port = port
         self._state = state
         self._is_spent = False
@@ -111,6 +115,8 @@ class LoginPage:
             "state": self._state,
             "originator": ORIGINATOR,
         }
+        if self._workspaces:
+            parameters["allowed_workspace_id"] = ",".join(self._workspaces)
         return f"{self._endpoints.issuer}/oauth/authorize?{urlencode(parameters, quote_via=quote, safe='')}"
 
     @property
@@ -129,6 +135,10 @@ class LoginPage:
         """Answer the callback whose credentials are in the store now."""
         self._claims, self._id_token = claims, id_token
         return Response(302, "", location=f"http://localhost:{self._port}/success")
+
+    def refused(self, text: str) -> Response:
+        """Answer the callback of an account that may not log in."""
+        return Response(403, _page("Sign-in failed", text), _HTML)
 
     def failed(self, status_text: str) -> Response:
         """Answer the callback that came to nothing."""

@@ -202,8 +202,8 @@ class Standing:
             return AuthError(code="store_malformed", user_text="auth.json cannot be read; log in again")
         if state == "REAUTH_REQUIRED" and (failure := self.failure):
             return AuthError(code="reauth_required", user_text=failure.user_text, reason=failure.reason)
-        if unsupported := self.credential.unsupported:
-            return AuthError(code="not_supported", user_text=f"auth.json holds a login of the kind {unsupported}")
+        if self.credential.unusable is not None:
+            return AuthError(code="not_supported", user_text=self.credential.unusable)
         return AuthError(code="signed_out", user_text=NOT_LOGGED_IN)
 
     def _trouble(self) -> Trouble:

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from config.greenroom import GreenroomTable, server_settings
+from config.greenroom import CredentialSettings, GreenroomTable, credential_settings, server_settings
 from protocol.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -45,7 +45,18 @@ def test_unknown_key_is_refused(home: "Home") -> None:
 
 def test_preferred_credential_is_read_beside_the_table(home: "Home") -> None:
     home.write('preferred_auth_method = "apikey"\n')
-    assert server_settings(str(home.path), []).preferred_auth == "apikey"
+    assert server_settings(str(home.path), []).credentials.preferred_auth_method == "apikey"
+
+
+def test_what_is_forced_is_read_beside_the_table(home: "Home") -> None:
+    assert credential_settings(str(home.path)) == CredentialSettings()
+    home.write('forced_login_method = "chatgpt"\nforced_chatgpt_workspace_id = "acc-1"\n')
+    assert credential_settings(str(home.path)) == CredentialSettings(
+        forced_login_method="chatgpt", forced_chatgpt_workspace_id=("acc-1",)
+    )
+    home.write('forced_chatgpt_workspace_id = ["acc-1", "acc-2"]\n')
+    assert credential_settings(str(home.path)).forced_chatgpt_workspace_id == ("acc-1", "acc-2")
+    assert "forced_login_method" in _fault(home, 'forced_login_method = "magic"\n')
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import uuid
 from typing import Any, cast
 
 import pytest
@@ -232,6 +233,10 @@ MISFITS: list[tuple[str, object]] = [
     ("getAuthStatus", [KEY]),
     ("cancelLoginChatGpt", {}),
     ("cancelLoginChatGpt", {"loginId": 5}),
+    ("cancelLoginChatGpt", {"loginId": KEY}),
+    ("account/login/cancel", {}),
+    ("account/login/cancel", {"loginId": KEY}),
+    ("account/read", {"refreshToken": KEY}),
 ]
 
 
@@ -247,8 +252,30 @@ def test_params_that_do_not_fit_are_refused_without_repeating_them(stage: Stage)
 
 
 def test_a_login_that_does_not_exist_cannot_be_cancelled(stage: Stage) -> None:
-    answer = serve(stage).ask("cancelLoginChatGpt", {"loginId": "7c1f"})
-    assert answer["error"] == {"code": -32600, "message": "login id not found: 7c1f"}
+    client, nobodys = serve(stage), str(uuid.uuid4())
+    answer = client.ask("cancelLoginChatGpt", {"loginId": nobodys})
+    assert answer["error"] == {"code": -32600, "message": f"login id not found: {nobodys}"}
+    assert client.ask("account/login/cancel", {"loginId": nobodys})["result"] == {"status": "notFound"}
+
+
+@pytest.mark.parametrize(
+    ("setting", "refused"),
+    [
+        ("api", [("loginChatGpt", None), ("account/login/start", {"type": "chatgpt"})]),
+        ("chatgpt", [("loginApiKey", {"apiKey": KEY}), ("account/login/start", {"type": "apiKey", "apiKey": KEY})]),
+    ],
+)
+def test_a_login_that_is_switched_off_is_refused(
+    stage: Stage, setting: str, refused: list[tuple[str, dict[str, str] | None]]
+) -> None:
+    stage.home.configure("http://127.0.0.1:9", top=f'forced_login_method = "{setting}"')
+    client = serve(stage, OPENAI_API_KEY=FROM_ENVIRONMENT)
+    for method, params in refused:
+        error = client.ask(method, params)["error"]
+        assert error["code"] == -32600
+        assert "`forced_login_method`" in error["message"]
+    assert ("authMethod" in status(client)) is (setting == "api"), "nor is what is there already used"
+    assert not (stage.home.path / "auth.json").exists()
 
 
 def test_a_key_that_cannot_be_saved_is_refused_and_not_announced(stage: Stage) -> None:

@@ -13,6 +13,7 @@ from supervisor.auth.credential import PreferredMode
 from supervisor.auth.custody import Custody
 from supervisor.auth.endpoints import Endpoints
 from supervisor.auth.issuer import Issuer
+from supervisor.auth.login_rules import ANY_LOGIN, LoginRules
 from supervisor.auth.refresh import Refresher
 from supervisor.auth.store import Store
 from tests.supervisor.auth.issuer import ACCOUNT, MockIssuer, access_token, id_token
@@ -86,6 +87,7 @@ class Parts:
     preferred: PreferredMode = "chatgpt"
     changes: list[AuthChanged] = field(default_factory=list)
     problems: list[AuthProblem] = field(default_factory=list)
+    rules: LoginRules = ANY_LOGIN
 
     def __post_init__(self) -> None:
         self.clock = FakeClock()
@@ -97,6 +99,7 @@ class Parts:
             self.changes.append,
             self.problems.append,
             b"identity",
+            self.rules,
         )
         self.standing = self.custody.standing
         url = "http://127.0.0.1:9" if self.issuer is None else self.issuer.url

@@ -67,7 +67,7 @@ def test_the_environment_counts_only_without_a_store(environment: dict[str, str]
 
 def test_a_login_of_a_kind_that_is_not_ours_is_named() -> None:
     credential = resolve(record(None, "no tokens", auth_mode="bedrockApiKey"), {}, "chatgpt")
-    assert (credential.mode, credential.unsupported) == ("none", "bedrockApiKey")
+    assert (credential.mode, credential.unusable) == ("none", "auth.json holds a login of the kind bedrockApiKey")
 
 
 def test_an_identity_is_more_than_an_account() -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import io
+import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,6 +13,7 @@ from urllib.request import urlopen
 import pytest
 
 from supervisor.auth import login_command, login_flows, login_server
+from supervisor.auth.login_rules import ANY_LOGIN, LoginRules
 from tests.supervisor.auth.homes import read, tokens, write
 from tests.supervisor.auth.issuer import MockIssuer
 from tests.supervisor.auth.test_logins import free_port
@@ -85,6 +87,17 @@ def test_a_key_comes_from_standard_input(tmp_path: Any, capsys: pytest.CaptureFi
     assert said == "Successfully logged in\nThere is no API key on standard input.\n"
 
 
+def test_a_login_that_is_switched_off(tmp_path: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    home, only_keys, only_accounts = str(tmp_path), LoginRules("api"), LoginRules("chatgpt")
+    assert login_command.login_with_browser(home, {}, only_keys) == 1
+    assert login_command.login_with_device_code(home, {}, only_keys) == 1
+    assert login_command.login_with_api_key(home, io.StringIO("sk-1"), only_accounts) == 1
+    assert capsys.readouterr().err.count("`forced_login_method`") == 3
+    assert os.listdir(home) == []
+    assert login_command.login_status(home, {"OPENAI_API_KEY": "sk-1"}, only_accounts) == 1
+    assert capsys.readouterr().err.startswith("Not logged in: Logging in with an API key is switched off")
+
+
 def test_logout(tmp_path: Any, capsys: pytest.CaptureFixture[str]) -> None:
     write(str(tmp_path), tokens("refresh"))
     assert login_command.logout(str(tmp_path), {}) == 0
@@ -113,7 +126,7 @@ def test_logout_that_fails(tmp_path: Any, capsys: pytest.CaptureFixture[str]) ->
 
 def test_a_browser_login(tmp_path: Any, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     port = free_port()
-    monkeypatch.setattr(login_flows.BrowserFlow.open.__func__, "__defaults__", ((port,),))
+    monkeypatch.setattr(login_flows.BrowserFlow.open.__func__, "__defaults__", ((port,), ANY_LOGIN))
     assert login_server.PORTS == (1455, 1457)
 
     def browse(url: str) -> None:

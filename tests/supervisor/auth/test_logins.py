@@ -1,6 +1,7 @@
 """A login ends exactly once, saves all or nothing, and leaves its port free (spec/auth 4, K32)."""
 
 import asyncio
+import os
 import socket
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -14,10 +15,11 @@ from supervisor.auth import login_flows
 from supervisor.auth.endpoints import Endpoints
 from supervisor.auth.issuer import Issuer, IssuerError
 from supervisor.auth.login_flows import BrowserFlow, DeviceFlow
+from supervisor.auth.login_rules import ANY_LOGIN, LoginRules
 from supervisor.auth.login_server import PortsTakenError
 from supervisor.auth.logins import LoggedIn, Logins, record_of
 from tests.supervisor.auth.homes import Parts, read, write
-from tests.supervisor.auth.issuer import MockIssuer
+from tests.supervisor.auth.issuer import ACCOUNT, MockIssuer
 
 NOT_COMPLETED = "Login server error: Login was not completed"
 
@@ -43,7 +45,7 @@ def is_free(port: int) -> bool:
 class Desk:
     """A home with its logins, and a browser."""
 
-    def __init__(self, home: str, issuer: MockIssuer) -> None:
+    def __init__(self, home: str, issuer: MockIssuer, rules: LoginRules = ANY_LOGIN) -> None:
         self.home = home
         self.issuer = issuer
         self.parts = Parts(home, issuer)
@@ -51,7 +53,10 @@ class Desk:
         self.endings: asyncio.Queue[LoginComplete] = asyncio.Queue()
         ours = Issuer(Endpoints.of(issuer.url), self.parts.clock)
         self.logins = Logins(
-            {"browser": lambda: BrowserFlow.open(ours, self.ports), "device": lambda: DeviceFlow.open(ours)},
+            {
+                "browser": lambda: BrowserFlow.open(ours, self.ports, rules),
+                "device": lambda: DeviceFlow.open(ours, rules),
+            },
             self.save,
             self.endings.put,
         )
@@ -85,10 +90,10 @@ def callback(started: LoginStarted, **query: str) -> str:
     return f"{asked['redirect_uri'][0]}?{urlencode({'state': asked['state'][0], 'code': 'abc'} | query)}"
 
 
-def play(home: Any, scene: Callable[[Desk], Awaitable[None]]) -> None:
+def play(home: Any, scene: Callable[[Desk], Awaitable[None]], rules: LoginRules = ANY_LOGIN) -> None:
     async def run() -> None:
         async with MockIssuer() as issuer:
-            desk = Desk(str(home), issuer)
+            desk = Desk(str(home), issuer, rules)
             try:
                 await scene(desk)
             finally:
@@ -206,6 +211,38 @@ def test_an_issuer_that_says_no(tmp_path: Any) -> None:
         assert not (tmp_path / "auth.json").exists()
 
     play(tmp_path, scene)
+
+
+OTHERS = LoginRules(workspaces=("acc-7", "acc-8"))
+
+
+def test_an_account_of_another_workspace_is_turned_away(tmp_path: Any) -> None:
+    """Scenario 39: and nothing is stored."""
+
+    async def scene(desk: Desk) -> None:
+        started = await desk.start()
+        asked = parse_qs(urlsplit(started.url).query)
+        assert asked["allowed_workspace_id"] == ["acc-7,acc-8"]
+        status, shown = await desk.come_back(started)
+        assert status == 403
+        assert "acc-7, acc-8" in shown
+        ended = await desk.ending()
+        assert not ended.success
+        assert "`forced_chatgpt_workspace_id`" in str(ended.error)
+        await desk.logins.start(LoginStart(method="device"))
+        assert "`forced_chatgpt_workspace_id`" in str((await desk.ending()).error)
+        assert not os.path.exists(os.path.join(desk.home, "auth.json"))
+        assert all(request["grant_type"] == "authorization_code" for request in desk.issuer.requests)
+
+    play(tmp_path, scene, OTHERS)
+
+
+def test_an_account_of_the_workspace_is_let_in(tmp_path: Any) -> None:
+    async def scene(desk: Desk) -> None:
+        await desk.come_back(await desk.start())
+        assert (await desk.ending()).success
+
+    play(tmp_path, scene, LoginRules("chatgpt", ("acc-7", ACCOUNT)))
 
 
 def test_an_exchange_that_fails(tmp_path: Any) -> None:

@@ -100,7 +100,7 @@ def test_every_combination_of_facts_has_a_state_and_every_state_a_meaning() -> N
     ("credential", "code"),
     [
         (SIGNED_OUT, "signed_out"),
-        (Credential(unsupported="headers"), "not_supported"),
+        (Credential(unusable="auth.json holds a login of the kind headers"), "not_supported"),
         (Credential("chatgpt"), "signed_out"),
     ],
 )
