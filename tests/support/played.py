@@ -1,0 +1,258 @@
+"""A whole server in this process, whose workers are played: for tests that need thousands of messages, not processes.
+
+Everything is real down to the mailbox, its sockets included. What is played is the engine, and what workers do: a turn
+does what the first word of its prompt says (`DEEDS`), and any other turn is over at once. The auth broker never comes
+up, so that whatever needs it waits for the end of the server.
+"""
+
+import asyncio
+import logging
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+from unittest.mock import patch
+
+import msgspec
+import zmq
+
+from protocol.birth import AnyBirth, Exited, WorkerBirth
+from protocol.ids import WorkerId
+from protocol.mailbox import (
+    Ask,
+    Close,
+    Decide,
+    Heartbeat,
+    Interrupt,
+    Open,
+    Opened,
+    OpenFailed,
+    Ready,
+    ReceivedOperation,
+    StartTurn,
+    TurnEnded,
+)
+from supervisor import backstage
+from supervisor.doorstep import Descriptors, Doorstep
+from supervisor.engine import EngineStatistics, OnExit
+from supervisor.front import Front
+from supervisor.options import ServerOptions
+from supervisor.server import Provisions, Server
+from workers.mailbox import Mailbox
+
+DEEDS: Final = ("talk", "ask", "fail", "stall", "die", "refuse")
+QUESTION: Final = b'{"message":"May I?","requestedSchema":{"type":"object","properties":{}},"codex_elicitation":"x"}'
+READ_SIZE: Final = 1 << 20
+PATIENCE: Final = 20.0
+"""Seconds that a whole run may take."""
+SETTLE: Final = "settle"
+"""The id of the call with which a client waits until the server is up and has done what was said before."""
+SETTLING: Final = (
+    b'{"id":"%b","method":"tools/call","params":{"name":"codex","arguments":{"prompt":""}}}\n' % SETTLE.encode()
+)
+
+
+class PlayedWorker:
+    """One worker: as quick as its messages."""
+
+    def __init__(self, birth: WorkerBirth, context: "zmq.Context[zmq.Socket[bytes]]", leave: Callable[[int], None]):
+        self._leave = leave
+        self._mailbox = Mailbox(context, birth, self._take)
+        self._mailbox.notify(Ready(worker_id=birth.id, pid=os.getpid()))
+
+    def close(self) -> None:
+        self._mailbox.close(0)
+
+    def _take(self, received: ReceivedOperation) -> None:
+        operation, payload = received
+        match operation:
+            case Open(conversation_id=conversation, incarnation=incarnation):
+                self._mailbox.address(conversation, incarnation)
+                self._address = {"conversation_id": conversation, "incarnation": incarnation}
+                self._must_resume = operation.resume == "must"
+            case StartTurn():
+                self._run(operation, payload)
+            case Interrupt():
+                self._end(operation.turn_id, "aborted", message="interrupted")
+            case Decide():
+                self._end(self._turn_id, "completed")
+            case Close():
+                self._leave(0)
+
+    def _run(self, operation: StartTurn, items: bytes) -> None:
+        self._turn_id = operation.turn_id
+        deed = (msgspec.json.decode(items)[0]["text"].split() or [""])[0]
+        if self._must_resume or deed == "refuse":
+            kind = "session_unknown" if self._must_resume else "config"
+            self._mailbox.notify(OpenFailed(**self._address, error_kind=kind, message="no"))
+            self._leave(0)
+            return
+        self._mailbox.notify(Opened(**self._address, model="played", session_path="/nowhere"))
+        self._mailbox.address(**self._address, turn_id=operation.turn_id)
+        match deed:
+            case "talk":
+                for number in range(5):
+                    self._mailbox.emit(b'{"type":"agent_message_delta","delta":"%d"}' % number)
+                beat = Heartbeat(**self._address, turn_id=operation.turn_id, doing="talking", tokens=0, unsent_bytes=0)
+                self._mailbox.notify(beat)
+                self._end(operation.turn_id, "completed")
+            case "ask":
+                self._mailbox.notify(Ask(**self._address, turn_id=operation.turn_id, question_id=1), QUESTION)
+            case "fail":
+                self._end(operation.turn_id, "failed", error_kind="model_error", message="no model")
+            case "die":
+                self._leave(-9)
+            case "stall":
+                pass
+            case _:
+                self._end(operation.turn_id, "completed")
+
+    def _end(self, turn_id: str, outcome: str, **more: str) -> None:
+        self._mailbox.notify(TurnEnded(**self._address, turn_id=turn_id, outcome=outcome, **more), b'"done"')
+
+
+class PlayedEngine:
+    """Bears played workers (`supervisor.engine.Engine`)."""
+
+    def __init__(self) -> None:
+        self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+        self._alive: dict[WorkerId, PlayedWorker] = {}
+        self._on_exit: OnExit
+        self._born = self._exited = 0
+
+    async def start(self, on_exit: OnExit, on_ready: Callable[[], None]) -> None:
+        self._on_exit = on_exit
+        asyncio.get_running_loop().call_soon(on_ready)
+
+    def give_birth(self, birth: AnyBirth) -> None:
+        if isinstance(birth, WorkerBirth):
+            self._born += 1
+            self._alive[birth.id] = PlayedWorker(birth, self._context, lambda status: self._end(birth.id, status))
+
+    def kill(self, worker_id: WorkerId) -> None:
+        self._end(worker_id, -9)
+
+    def terminate(self, worker_id: WorkerId) -> None:
+        self._end(worker_id, -15)
+
+    def pid_of(self, worker_id: WorkerId) -> int | None:
+        return os.getpid() if worker_id in self._alive else None
+
+    @property
+    def nursery_pid(self) -> int | None:
+        return None
+
+    def statistics(self) -> EngineStatistics:
+        return EngineStatistics(self._born, self._exited, len(self._alive))
+
+    async def close(self) -> None:
+        for worker in self._alive.values():
+            worker.close()
+        self._context.destroy(linger=0)
+
+    def _end(self, worker_id: WorkerId, status: int) -> None:
+        asyncio.get_running_loop().call_later(0.001, self._bury, worker_id, status)  # as a process takes its time
+
+    def _bury(self, worker_id: WorkerId, status: int) -> None:
+        worker = self._alive.pop(worker_id, None)
+        if worker is not None:
+            worker.close()
+            self._exited += 1
+            self._on_exit(Exited(id=worker_id, pid=os.getpid(), returncode=status, max_rss=1))
+
+
+@dataclass
+class Run:
+    """What became of one connection."""
+
+    output: bytes = b""
+    trouble: list[str] = field(default_factory=list)
+    """What nobody caught."""
+
+    @property
+    def messages(self) -> list[dict[str, object]]:
+        """The messages that the client got. Fails where there was anything else."""
+        assert self.output.endswith(b"\n") or not self.output
+        return [msgspec.json.decode(line, type=dict[str, object]) for line in self.output.splitlines()]
+
+
+class _Trouble(logging.Handler):
+    """Hears of exceptions that were logged in place of being handled."""
+
+    def __init__(self, run: Run) -> None:
+        super().__init__(logging.ERROR)
+        self._run = run
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if record.exc_info is not None or record.name == "asyncio":
+            self._run.trouble.append(logging.Formatter().format(record))
+
+
+def serve(chunks: Sequence[bytes], home: Path, environment: Mapping[str, str]) -> Run:
+    """Let a client say these bytes, with a pass of the loop between two chunks, and hang up; return what it heard.
+
+    After a chunk that ends with a call under the id `SETTLE` it waits for the answer.
+    """
+    run = Run()
+    trouble = _Trouble(run)
+    logging.getLogger().addHandler(trouble)
+    try:
+        with (
+            patch.object(backstage, "make_engine", lambda *_: PlayedEngine()),
+            patch("runtime.hardening.make_undumpable"),  # the tests look into their own process
+            patch("runtime.hardening.adopt_orphans"),  # and have no use for orphans
+            patch.dict(os.environ, environment),
+        ):
+            asyncio.run(_serve(run, chunks, ServerOptions(str(home), "spawn"), environment))
+    finally:
+        logging.getLogger().removeHandler(trouble)
+    return run
+
+
+async def _serve(run: Run, chunks: Sequence[bytes], options: ServerOptions, environment: Mapping[str, str]) -> None:
+    server_end, to_server = os.pipe()
+    from_server, server_output = os.pipe()
+    for end in (server_end, server_output, from_server):
+        os.set_blocking(end, False)
+    descriptors = Descriptors(server_end, server_output)
+    doorstep = Doorstep(descriptors)
+    front = Front(doorstep.write, environment)
+    provisions = Provisions(descriptors, environment, {}, None, lambda: None)
+    ear = _Ear(from_server)
+    async with asyncio.timeout(PATIENCE), asyncio.TaskGroup() as tasks:
+        tasks.create_task(Server(options, provisions, front, doorstep).serve())
+        for chunk in chunks:
+            os.write(to_server, chunk)
+            await (ear.settled() if chunk.endswith(SETTLING) else asyncio.sleep(0))
+        os.close(to_server)
+    run.output = ear.close()
+
+
+class _Ear:
+    """Reads what the server says."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self._heard = b""
+        self._answers = 0
+        self._more = asyncio.Event()
+        asyncio.get_running_loop().add_reader(descriptor, self._listen)
+
+    async def settled(self) -> None:
+        """Wait for another answer to the settling call."""
+        while self._heard.count(b'"id":"%b"' % SETTLE.encode()) == self._answers:
+            self._more.clear()
+            await self._more.wait()
+        self._answers += 1
+
+    def close(self) -> bytes:
+        """Return all that was said; the server is gone."""
+        asyncio.get_running_loop().remove_reader(self._descriptor)
+        self._listen()
+        os.close(self._descriptor)
+        return self._heard
+
+    def _listen(self) -> None:
+        self._heard += os.read(self._descriptor, READ_SIZE)
+        self._more.set()
