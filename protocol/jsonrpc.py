@@ -107,8 +107,7 @@ class LineBuffer:
 
     def __init__(self, limit: int = MAX_LINE) -> None:
         self._limit = limit
-        self._chunks: list[bytes] = []
-        self._size = 0
+        self._begun = bytearray()  # one block, which goes back to the system; many small ones would stay with us
         self._skipping = False
 
     def feed(self, data: bytes) -> Iterator[bytes | None]:
@@ -125,17 +124,16 @@ class LineBuffer:
         return self._take() or None
 
     def _keep(self, piece: bytes) -> None:
-        self._size += len(piece)
-        if self._size > self._limit:
+        if self._skipping:
+            return
+        self._begun += piece
+        if len(self._begun) > self._limit:
             self._skipping = True
-            self._chunks.clear()
-        elif piece:
-            self._chunks.append(piece)
+            self._begun.clear()
 
     def _take(self) -> bytes | None:
-        line = None if self._skipping else b"".join(self._chunks)
-        self._chunks.clear()
-        self._size = 0
+        line = None if self._skipping else bytes(self._begun)
+        self._begun.clear()
         self._skipping = False
         return line
 
