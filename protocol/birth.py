@@ -4,11 +4,12 @@ A `Birth` reaches its process through fork or through an inherited socket, never
 command line: it holds the process's secret key.
 """
 
-from typing import ClassVar, Final, Literal, TypeAlias
+from typing import ClassVar, Final, Literal, TypeAlias, get_args
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from protocol.errors import RemoteProtocolError
+from protocol.footprint import Footprint
 from protocol.ids import WorkerId
 from protocol.mailbox import pack, unpack
 
@@ -119,11 +120,30 @@ class Exited(BaseModel):
     """As `subprocess` has it: the exit status, or minus the signal's number."""
     max_rss: int
     """Largest resident memory of its life, in bytes."""
+    stillborn: str | None = None
+    """Why it never came to life, in words; `None` for one that lived."""
 
 
-NurseryMessage: TypeAlias = GiveBirth | Born | NurseryReady | Exited
+class Measure(BaseModel):
+    """Supervisor to nursery: say what you hold."""
 
-_KINDS: Final[dict[bytes, type[NurseryMessage]]] = {kind.wire: kind for kind in (GiveBirth, Born, NurseryReady, Exited)}
+    model_config = ConfigDict(frozen=True, defer_build=True)
+
+    wire: ClassVar[bytes] = b"M"
+
+
+class Measured(BaseModel):
+    """Nursery to supervisor: what it holds."""
+
+    model_config = ConfigDict(frozen=True, defer_build=True)
+
+    wire: ClassVar[bytes] = b"m"
+    footprint: Footprint
+
+
+NurseryMessage: TypeAlias = GiveBirth | Measure | Born | NurseryReady | Exited | Measured
+
+_KINDS: Final[dict[bytes, type[NurseryMessage]]] = {kind.wire: kind for kind in get_args(NurseryMessage)}
 
 
 def datagram(message: NurseryMessage) -> bytes:

@@ -10,6 +10,7 @@ from typing import Annotated, ClassVar, Final, Literal, NamedTuple, TypeAlias, g
 from pydantic import BaseModel, ConfigDict, Field
 
 from protocol.errors import RemoteProtocolError
+from protocol.footprint import Footprint
 from protocol.ids import WorkerId
 from protocol.mailbox import pack, unpack
 
@@ -204,6 +205,12 @@ class Reload(Body):
     wire: ClassVar[bytes] = b"reload"
 
 
+class Measure(Body):
+    """Say what the broker's process holds."""
+
+    wire: ClassVar[bytes] = b"measure"
+
+
 # Answers
 
 
@@ -302,6 +309,13 @@ class Reloaded(Body):
     generation: int
 
 
+class Measured(Body):
+    """Answers `Measure`."""
+
+    wire: ClassVar[bytes] = b"measured"
+    footprint: Footprint
+
+
 class Done(Body):
     """Answers a question that has nothing to tell."""
 
@@ -388,6 +402,7 @@ Question: TypeAlias = (
     | LoginApiKey
     | Logout
     | Reload
+    | Measure
 )
 Answer: TypeAlias = (
     Welcome
@@ -399,6 +414,7 @@ Answer: TypeAlias = (
     | LoginStarted
     | InForce
     | Reloaded
+    | Measured
     | Done
     | AuthError
 )
@@ -409,7 +425,7 @@ WORKER_MAY: Final[frozenset[bytes]] = frozenset(
     for kind in (Hello, GetAuth, GetEnvironment, ReportUnauthorized, GetProviderToken, ReportClock, Acknowledge)
 )
 SUPERVISOR_MAY: Final[frozenset[bytes]] = frozenset(
-    kind.wire for kind in (Attach, Detach, GetStatus, LoginStart, LoginCancel, LoginApiKey, Logout, Reload)
+    kind.wire for kind in (Attach, Detach, GetStatus, LoginStart, LoginCancel, LoginApiKey, Logout, Reload, Measure)
 )
 
 QUESTIONS: Final[Mapping[bytes, type[Question]]] = {kind.wire: kind for kind in get_args(Question)}

@@ -13,10 +13,13 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from protocol.elicitation import Decision
 from protocol.errors import ErrorKind, RemoteProtocolError
+from protocol.footprint import Footprint
 from protocol.ids import ConversationId, Incarnation, TurnId, WorkerId
 
 HEARTBEAT: Final = 2.0
 """Seconds between two signs of life of a worker that runs a turn."""
+FIRST_HEARTBEAT: Final = 0.25
+"""Seconds after the beginning of a turn until the first: whoever looks soon sees more than that it runs."""
 
 MAX_HEADER: Final = 256 * 1024
 """Bytes that a header may have; what is large travels as payload."""
@@ -79,6 +82,12 @@ class Decide(Addressed):
     decision: Decision
 
 
+class Measure(Header):
+    """Say at once what you hold, whatever else you do; answered with `Measured`."""
+
+    wire: ClassVar[bytes] = b"measure"
+
+
 class Close(Header):
     """Abort what runs, end every process of the conversation, save and leave."""
 
@@ -103,7 +112,12 @@ class Opened(Addressed):
     wire: ClassVar[bytes] = b"opened"
 
     model: str
+    cwd: str
     session_path: str
+    title: str | None = None
+    """How the conversation began, in a few words; `None` where nothing has been said yet."""
+    tokens: int = 0
+    """Tokens that it had used before."""
 
 
 class OpenFailed(Addressed):
@@ -156,16 +170,30 @@ class TurnEnded(Addressed):
     error_kind: ErrorKind | None = None
     message: str | None = None
     """The failure in words, or the reason of the abort."""
+    tokens: int = 0
+    """Tokens that the conversation has used so far."""
 
 
-Operation: TypeAlias = Open | StartTurn | Interrupt | Decide | Close
-Notice: TypeAlias = Ready | Opened | OpenFailed | Events | Heartbeat | Ask | TurnEnded
+class Measured(Header):
+    """What the worker holds."""
+
+    wire: ClassVar[bytes] = b"measured"
+
+    footprint: Footprint
+    unsent_bytes: int
+    """Bytes of events that the supervisor has not taken yet."""
+    sandbox_limits: tuple[str, ...] = ()
+    """What the sandbox of its commands does not hold on this system, or holds at a price."""
+
+
+Operation: TypeAlias = Open | StartTurn | Interrupt | Decide | Measure | Close
+Notice: TypeAlias = Ready | Opened | OpenFailed | Events | Heartbeat | Ask | TurnEnded | Measured
 
 OPERATIONS: Final[Mapping[bytes, type[Operation]]] = {
-    kind.wire: kind for kind in (Open, StartTurn, Interrupt, Decide, Close)
+    kind.wire: kind for kind in (Open, StartTurn, Interrupt, Decide, Measure, Close)
 }
 NOTICES: Final[Mapping[bytes, type[Notice]]] = {
-    kind.wire: kind for kind in (Ready, Opened, OpenFailed, Events, Heartbeat, Ask, TurnEnded)
+    kind.wire: kind for kind in (Ready, Opened, OpenFailed, Events, Heartbeat, Ask, TurnEnded, Measured)
 }
 
 

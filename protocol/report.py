@@ -135,6 +135,8 @@ class OwnFigures(Part):
     """Open descriptors."""
     unsent: int | None = None
     """Bytes of events that the supervisor has not taken yet."""
+    sandbox_limits: tuple[Text, ...] = ()
+    """What the sandbox of a worker's commands does not hold on this system, or holds at a price; known once one ran."""
 
 
 class ProcessEntry(Part):
@@ -145,6 +147,7 @@ class ProcessEntry(Part):
     """`None` while it is being born or restarted."""
     state: ProcessState | None = None
     worker_id: WorkerId | None = None
+    """Id of a worker; of others the same as `role`."""
     conversation_id: ConversationId | None = None
     """The conversation that a worker hosts."""
     restarts: int | None = None

@@ -5,13 +5,13 @@ from collections.abc import Callable, Mapping
 
 from config.settings import ConversationOverrides, resolve
 from protocol.errors import ConfigError
-from protocol.mcp import ClientInfo
 from protocol.mcp_peer import McpPeer
 from protocol.report import ClientEntry
 from supervisor.accounts import Accounts
 from supervisor.elicitor import Elicitor
 from supervisor.engine import Engine
 from supervisor.fork_engine import ForkEngine
+from supervisor.front import Front
 from supervisor.inspection import Inspection
 from supervisor.launch import Launched
 from supervisor.options import ServerOptions
@@ -80,16 +80,16 @@ def make_control(
     tree: SupervisionTree,
     reception: Reception,
     stdio: Callable[[], StdioStatistics],
-    client: Callable[[], ClientInfo | None],
+    front: Front,
     stop: Callable[[], None],
 ) -> ControlServer:
     """Return the control socket, not listening yet, and clear away what instances that were killed left behind."""
     remove_stale(parents(environment))
     instance = this_instance(options.codex_home, options.engine)
 
-    def client_entry() -> ClientEntry | None:
-        info = client()
-        return None if info is None else ClientEntry(name=info.name, version=info.version)
+    def client() -> ClientEntry | None:
+        info = front.client
+        return None if info is None else ClientEntry(name=info.name, version=info.version, protocol=front.version)
 
-    inspection = Inspection(instance, options, tree, reception, stdio, client_entry, stop)
+    inspection = Inspection(instance, options, tree, reception, stdio, client, stop)
     return ControlServer(tree.directory, instance, inspection.report, inspection.act)

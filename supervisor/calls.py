@@ -11,6 +11,8 @@ from supervisor.elicitor import CANNOT_ASK, Elicitor, Question
 from supervisor.options import EventMode
 from supervisor.turn import Turn
 
+TITLE = 200
+"""Characters of a title."""
 DELTAS = tuple(
     b'{"type":"%b"' % kind
     for kind in (
@@ -98,7 +100,7 @@ class ToolCall:
             case "config":
                 text = f"Failed to load Codex configuration from overrides: {failure.message}"
                 self._answer(failure_result(Failure(failure.kind, text)))
-            case "start_failed":
+            case "start_failed" if not failure.facts.get("resumable"):  # there is no conversation to go on with
                 self._answer(failure_result(failure))
             case "session_unknown":
                 self._answer(failure_result(Failure(failure.kind, self._unknown_text), self.conversation_id))
@@ -132,6 +134,11 @@ def overrides_of(arguments: CodexArguments) -> bytes:
 def items_of(arguments: CodexArguments | ReplyArguments) -> bytes:
     """Return the input of a turn as the JSON array of its items."""
     return b'[{"type":"text","text":%b}]' % encode(arguments.prompt)
+
+
+def title_of(arguments: CodexArguments) -> str:
+    """Return the first words of a conversation, on one line."""
+    return " ".join(arguments.prompt[:TITLE].split())
 
 
 def unknown_session(arguments: ReplyArguments) -> str:

@@ -1,7 +1,7 @@
 """A conversation as the supervisor keeps it: where it stands, who hosts it, and the turns that wait for it."""
 
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from protocol.ids import ConversationId, Incarnation, WorkerId
@@ -36,6 +36,14 @@ class Conversation:
     """Processes in a row that died before they had opened it."""
     pulse: "Pulse | None" = None
     """Signs of life of the running turn."""
+    tokens: int | None = None
+    """Tokens of all its turns, as its processes have told; `None` before one has."""
+    rested_at: float | None = None
+    """When its last turn ended, by the loop's clock; `None` where none has in this run."""
+    title: str | None = None
+    """How it began, in a few words."""
+    placement: "Placement | None" = None
+    """Where it works and is saved, as its last process has told."""
 
     def happen(self, happening: lifecycle.Happening) -> None:
         """Go to the state that follows. Raises `LocalProtocolError` where the table has none."""
@@ -102,12 +110,23 @@ class Conversation:
         return self.policy is None or self.policy.deaths_in_period(now) == 0
 
 
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """Where a conversation works, with what, and where it is saved."""
+
+    cwd: str
+    model: str
+    session_path: str
+
+
 @dataclass(slots=True)
 class Pulse:
     """What the worker of a running turn has last said of itself. Times are the loop's."""
 
     heard_at: float
     started_at: float
-    doing: str = "starting"
+    doing: str = "running a turn"
+    """In words; until its worker has told, no more than this."""
     unsent_bytes: int = 0
-    tokens: int = 0
+    questions: set[int] = field(default_factory=set)
+    """Questions to the user that wait for an answer."""

@@ -18,6 +18,7 @@ from protocol.mailbox import (
     Events,
     Heartbeat,
     Interrupt,
+    Measured,
     Notice,
     Open,
     Opened,
@@ -30,7 +31,7 @@ from protocol.mailbox import (
 )
 from protocol.mcp import Failure
 from supervisor import death, lifecycle, watch
-from supervisor.conversation import Conversation, Pulse
+from supervisor.conversation import Conversation, Placement, Pulse
 from supervisor.death import Obituaries
 from supervisor.limits import Limits
 from supervisor.mailroom import Mailroom
@@ -110,9 +111,9 @@ class Conversations:
     def __iter__(self) -> Iterator[Conversation]:
         return iter(self._table.values())
 
-    def open(self, overrides: bytes) -> Conversation:
+    def open(self, overrides: bytes, title: str | None = None) -> Conversation:
         """Enter a new conversation. `overrides` is a JSON object (`config.settings.ConversationOverrides`)."""
-        conversation = Conversation(ConversationId(uuid7()), overrides, resume="no")
+        conversation = Conversation(ConversationId(uuid7()), overrides, resume="no", title=title)
         self._table[conversation.id] = conversation
         return conversation
 
@@ -149,6 +150,8 @@ class Conversations:
         """Pass on what became of a question; void once the turn has ended."""
         conversation = self._table.get(turn.conversation_id)
         if conversation is not None and conversation.running is turn:
+            if conversation.pulse is not None:
+                conversation.pulse.questions.discard(question_id)
             self._send(conversation, Decide(**_address(conversation), question_id=question_id, decision=decision))
 
     def abort_all(self, reason: str) -> None:
@@ -165,11 +168,15 @@ class Conversations:
             self._retire(conversation)
 
     def fail_waiting(self, failure: Failure) -> None:
-        """Fail the turns of all conversations that wait for a worker."""
+        """Fail the turns of all conversations that have ordered a worker; the orders are void."""
         for conversation in list(self._table.values()):
             if conversation.state == "starting" and conversation.worker_id is None:
-                for turn in conversation.take_all_turns():
+                turns = conversation.take_all_turns()
+                self._release_place(conversation)
+                conversation.happen("died")
+                for turn in turns:
                     turn.audience.failed(failure)
+        self._fill_places()
 
     def receive(self, worker_id: WorkerId, received: ReceivedNotice) -> None:
         """Take a notice of a worker; one that does not come from the present incarnation is dropped."""
@@ -186,16 +193,15 @@ class Conversations:
             case Heartbeat():
                 self._note(conversation, notice)
             case Ask():
-                if conversation.running is not None and conversation.running.id == notice.turn_id:
-                    conversation.running.audience.asks(notice.question_id, payload)
+                self._pass_question_on(conversation, notice, payload)
             case TurnEnded():
                 self._end_turn(conversation, notice, payload)
             case Opened():
-                self._opened(conversation)
+                self._opened(conversation, notice)
             case OpenFailed():
                 self._refuse(conversation, notice)
-            case Ready():
-                log.debug("worker %s is ready twice", worker_id)
+            case Ready() | Measured():
+                log.debug("worker %s: %s does not belong to its conversation", worker_id, notice.wire.decode())
             case _:
                 assert_never(notice)
 
@@ -205,14 +211,14 @@ class Conversations:
         conversation = self._hosted.pop(exited.id, None)
         if conversation is None:
             return
-        state = conversation.state
+        state, pulse = conversation.state, conversation.pulse
         self._release_place(conversation)
         conversation.happen("died")
         if state == "starting" and reason in (None, UNREACHABLE) and conversation.may_start_again():
             if (withdrawn := conversation.put_back()) is not None:
                 withdrawn.audience.failed(aborted("interrupted"))
         elif state != "parking":
-            self._mourn(conversation, exited, reason, had_started=state != "starting")
+            self._mourn(conversation, exited, reason, pulse, had_started=state != "starting")
         self._advance(conversation)
         self._fill_places()
 
@@ -274,9 +280,12 @@ class Conversations:
             conversation.resume = "if-saved"
         self._start_turn(conversation)  # without waiting for `Opened`: the worker takes both in order
 
-    def _opened(self, conversation: Conversation) -> None:
+    def _opened(self, conversation: Conversation, notice: Opened) -> None:
         conversation.happen("opened")
         conversation.false_starts = 0
+        conversation.placement = Placement(notice.cwd, notice.model, notice.session_path)
+        conversation.title = notice.title or conversation.title
+        conversation.tokens = notice.tokens
         if conversation.running is not None:
             conversation.happen("turn_started")
         else:
@@ -327,10 +336,16 @@ class Conversations:
         if turn is not None and notice.turn_id in (turn.id, BEFORE_TURNS):
             turn.audience.events(notice.turn_id, payload)
 
+    def _pass_question_on(self, conversation: Conversation, notice: Ask, payload: bytes) -> None:
+        turn, pulse = conversation.running, conversation.pulse
+        if turn is not None and pulse is not None and turn.id == notice.turn_id:
+            pulse.questions.add(notice.question_id)
+            turn.audience.asks(notice.question_id, payload)
+
     def _note(self, conversation: Conversation, notice: Heartbeat) -> None:
+        conversation.tokens = notice.tokens
         if conversation.pulse is not None:
             conversation.pulse.doing = notice.doing
-            conversation.pulse.tokens = notice.tokens
             conversation.pulse.unsent_bytes = notice.unsent_bytes
         if conversation.running is not None:
             conversation.running.audience.progress(notice.doing)
@@ -340,6 +355,8 @@ class Conversations:
         if turn is None or notice.turn_id != turn.id:
             return
         conversation.running = conversation.pulse = None
+        conversation.rested_at = self._loop.time()
+        conversation.tokens = notice.tokens
         self._running.discard(conversation)
         conversation.happen("turn_ended")
         if notice.outcome == "completed":
@@ -355,18 +372,21 @@ class Conversations:
 
     # What goes wrong
 
-    def _mourn(self, conversation: Conversation, exited: Exited, reason: str | None, had_started: bool) -> None:
+    def _mourn(
+        self, conversation: Conversation, exited: Exited, reason: str | None, pulse: Pulse | None, had_started: bool
+    ) -> None:
         """Answer the turn that died with its worker; after too many deaths, those that wait too."""
         turn, conversation.running = conversation.running, None
         why = reason or death.cause(exited)
-        doing = "running a turn" if turn is not None else "idle"
-        self._obituaries.enter(exited, why, conversation.id, doing)
+        if turn is not None:
+            conversation.rested_at = self._loop.time()
+            turn.audience.failed((_crash_failure if had_started else _start_failure)(exited, turn, why))
+        doing = "idle" if pulse is None else pulse.doing
         about = {"conversation_id": conversation.id, "worker_id": exited.id}
         log.error(
             "conversation %s: its worker %d died (%s) while %s", conversation.id, exited.pid, why, doing, extra=about
         )
-        if turn is not None:
-            turn.audience.failed((_crash_failure if had_started else _start_failure)(exited, turn, why))
+        self._obituaries.enter(exited, doing, reason, conversation.id, conversation.incarnation)
         if conversation.on_death(self._loop.time()):
             conversation.happen("died_too_often")
 
@@ -468,4 +488,5 @@ def _crash_failure(exited: Exited, turn: Turn, why: str) -> Failure:
 def _start_failure(exited: Exited, turn: Turn, why: str) -> Failure:
     if turn.interrupted:
         return aborted("interrupted")
-    return Failure("start_failed", f"Failed to start Codex session: its process died ({why})", death.facts(exited))
+    message = f"Failed to start Codex session: its process died ({why})"
+    return Failure("start_failed", message, {**death.facts(exited), "cause": why, "resumable": True})

@@ -3,11 +3,11 @@
 import signal
 import time
 from collections import deque
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 
 from protocol.birth import Exited
-from protocol.ids import ConversationId, WorkerId
+from protocol.ids import ConversationId, Incarnation, WorkerId
 
 REMEMBERED = 100
 """Deaths that are kept."""
@@ -25,22 +25,48 @@ class Death:
     """In words."""
     max_rss: int
     """Largest resident memory of its life, in bytes."""
+    signal: int | None = None
+    exit_code: int | None = None
+    """Neither is there for one that was never born."""
     conversation_id: ConversationId | None = None
+    incarnation: Incarnation | None = None
     doing: str | None = None
     """What it was doing, as far as it had said."""
+    log_lines: tuple[str, ...] = ()
+    """The last that it logged."""
 
 
-@dataclass(slots=True)
 class Obituaries:
     """The last deaths that nobody asked for, newest last."""
 
-    _deaths: deque[Death] = field(default_factory=lambda: deque(maxlen=REMEMBERED))
+    def __init__(self, last_words: Callable[[int], Sequence[str]] = lambda _: ()) -> None:
+        """`last_words` returns what the process of a pid has logged last."""
+        self._last_words = last_words
+        self._deaths: deque[Death] = deque(maxlen=REMEMBERED)
 
     def enter(
-        self, exited: Exited, why: str, conversation_id: ConversationId | None = None, doing: str | None = None
+        self,
+        exited: Exited,
+        doing: str,
+        why: str | None = None,
+        conversation_id: ConversationId | None = None,
+        incarnation: Incarnation | None = None,
     ) -> Death:
-        """Remember a death."""
-        death = Death(time.time(), exited.id, exited.pid, why, exited.max_rss, conversation_id, doing)
+        """Remember a death; `why` is there where we know better than the kernel."""
+        number, status = _signal_and_status(exited)
+        death = Death(
+            at=time.time(),
+            process=exited.id,
+            pid=exited.pid,
+            cause=why or cause(exited),
+            max_rss=exited.max_rss,
+            signal=number,
+            exit_code=status,
+            conversation_id=conversation_id,
+            incarnation=incarnation,
+            doing=doing,
+            log_lines=tuple(self._last_words(exited.pid)) if exited.pid else (),
+        )
         self._deaths.append(death)
         return death
 
@@ -54,6 +80,8 @@ class Obituaries:
 
 def cause(exited: Exited) -> str:
     """Say how a process ended, such as `signal 9 (SIGKILL)` or `exit status 1`."""
+    if exited.stillborn is not None:
+        return f"could not be started: {exited.stillborn}"
     if exited.returncode >= 0:
         return f"exit status {exited.returncode}"
     number = -exited.returncode
@@ -65,9 +93,11 @@ def cause(exited: Exited) -> str:
 
 def facts(exited: Exited) -> dict[str, object]:
     """Return the same for programs."""
-    by_signal = exited.returncode < 0
-    return {
-        "signal": -exited.returncode if by_signal else None,
-        "exitCode": None if by_signal else exited.returncode,
-        "pid": exited.pid,
-    }
+    number, status = _signal_and_status(exited)
+    return {"signal": number, "exitCode": status, "pid": exited.pid or None}
+
+
+def _signal_and_status(exited: Exited) -> tuple[int | None, int | None]:
+    if exited.stillborn is not None:
+        return None, None
+    return (-exited.returncode, None) if exited.returncode < 0 else (None, exited.returncode)

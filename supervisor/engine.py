@@ -2,12 +2,28 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol, TypeAlias
+from typing import Final, Literal, Protocol, TypeAlias
 
 from protocol.birth import AnyBirth, Exited
+from protocol.footprint import Footprint
 from protocol.ids import WorkerId
 
 OnExit: TypeAlias = Callable[[Exited], None]
+OnMeasured: TypeAlias = Callable[[Footprint], None]
+
+NURSERY_ID: Final = WorkerId("nursery")
+"""Under which the end of a fork server is told."""
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How a process stands that all conversations need: the fork server or the auth broker."""
+
+    state: Literal["starting", "ready", "restarting", "given_up"]
+    pid: int | None
+    """`None` while there is none."""
+    deaths: int
+    """How many deaths count towards giving it up at the moment."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +39,8 @@ class Engine(Protocol):
     """Whatever can keep processes. All calls are made on the supervisor's loop and none of them blocks."""
 
     async def start(self, on_exit: OnExit, on_ready: Callable[[], None]) -> None:
-        """Get ready; each end of a process is from now on told to `on_exit`, exactly once.
+        """Get ready; each end of a process is from now on told to `on_exit`, exactly once, a fork
+        server's too.
 
         Processes can be asked for at once. `on_ready` says that those asked for from then on are cheapest; it may be
         called again when the engine has recovered from a failure.
@@ -42,8 +59,12 @@ class Engine(Protocol):
         """Return the process id while the process is alive."""
 
     @property
-    def nursery_pid(self) -> int | None:
-        """Process id of the fork server, `None` where the engine has none."""
+    def nursery(self) -> Standing | None:
+        """How the fork server stands, `None` where the engine has none."""
+
+    def measure_nursery(self, on_measured: OnMeasured) -> bool:
+        """Ask the fork server what it holds; return whether there is one to answer."""
+        ...
 
     def statistics(self) -> EngineStatistics:
         """Return the counters."""

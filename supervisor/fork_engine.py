@@ -14,11 +14,21 @@ from collections.abc import Callable
 from functools import partial
 from typing import assert_never
 
-from protocol.birth import AnyBirth, Born, Exited, GiveBirth, NurseryReady, datagram, read_datagram
+from protocol.birth import (
+    AnyBirth,
+    Born,
+    Exited,
+    GiveBirth,
+    Measure,
+    Measured,
+    NurseryReady,
+    datagram,
+    read_datagram,
+)
 from protocol.ids import WorkerId
 from runtime import child
 from runtime.orphans import end_all_children, kill_group, kill_strangers, terminate
-from supervisor.engine import EngineStatistics, OnExit
+from supervisor.engine import NURSERY_ID, EngineStatistics, OnExit, OnMeasured, Standing
 from supervisor.launch import DATAGRAM, Launched
 from supervisor.restart import NURSERY, RestartPolicy
 
@@ -26,6 +36,8 @@ log = logging.getLogger(__name__)
 
 CLOSING_TIME = 1.0
 """Seconds that the nursery has for ending its children before it is killed itself."""
+ORPHANED = "the process that starts others died"
+GIVEN_UP = f"the process that starts others died too often; it is tried again in {NURSERY.period:.0f} s"
 
 
 class ForkEngine:
@@ -42,9 +54,11 @@ class ForkEngine:
         self._gone = asyncio.Event()
         self._adopted: set[WorkerId] = set()
         self._closing = False
+        self._ready = False
         self._given_up = False
         self._on_exit: OnExit = lambda _: None
         self._on_ready: Callable[[], None] = lambda: None
+        self._on_measured: OnMeasured = lambda _: None
 
     async def start(self, on_exit: OnExit, on_ready: Callable[[], None]) -> None:
         self._on_exit, self._on_ready = on_exit, on_ready
@@ -52,7 +66,7 @@ class ForkEngine:
 
     def give_birth(self, birth: AnyBirth) -> None:
         if self._given_up:
-            asyncio.get_running_loop().call_soon(self._report, stillborn(birth))
+            asyncio.get_running_loop().call_soon(self._report, stillborn(birth, GIVEN_UP))
             return
         self._unborn[birth.id] = None
         self._outbox.append(birth)
@@ -72,8 +86,21 @@ class ForkEngine:
         return self._pids.get(worker_id)
 
     @property
-    def nursery_pid(self) -> int | None:
-        return None if self._gone.is_set() else self._nursery.pid
+    def nursery(self) -> Standing:
+        deaths = self._policy.deaths_in_period(asyncio.get_running_loop().time())
+        if self._gone.is_set():
+            return Standing("given_up" if self._given_up else "restarting", None, deaths)
+        return Standing("ready" if self._ready else "starting", self._nursery.pid, deaths)
+
+    def measure_nursery(self, on_measured: OnMeasured) -> bool:
+        if self._gone.is_set() or self._nursery.control.fileno() < 0:
+            return False
+        try:
+            self._nursery.control.send(datagram(Measure()))
+        except OSError:  # its channel is full, or it is about to be found dead
+            return False
+        self._on_measured = on_measured
+        return True
 
     def statistics(self) -> EngineStatistics:
         return EngineStatistics(self._born, self._exited, len(self._pids))
@@ -92,6 +119,7 @@ class ForkEngine:
 
     def _attend(self) -> None:
         self._gone.clear()
+        self._ready = False
         self._nursery.control.setblocking(False)
         asyncio.get_running_loop().add_reader(self._nursery.control, self._listen)
         child.watch(self._nursery.pid, self._nursery_ended)
@@ -135,9 +163,12 @@ class ForkEngine:
             case Exited():
                 self._report(message)
             case NurseryReady():
+                self._ready = True
                 self._on_ready()
-            case GiveBirth():
-                log.error("nursery %d gives orders; ignored", self._nursery.pid)
+            case Measured():
+                self._on_measured(message.footprint)
+            case GiveBirth() | Measure():
+                log.error("the nursery says what only it is told: %r; ignored", message.wire)
             case _:
                 assert_never(message)
 
@@ -160,6 +191,7 @@ class ForkEngine:
         if self._closing:
             return
         log.error("the nursery died (%d); its children live on", ending.returncode)
+        self._on_exit(exited_of(NURSERY_ID, ending))
         self._adopt(ending)
         self._replace()
 
@@ -177,7 +209,7 @@ class ForkEngine:
         told = {birth.id for birth in self._outbox}
         for worker_id in [one for one in self._unborn if one not in told]:
             del self._unborn[worker_id]
-            self._report(Exited(id=worker_id, pid=0, returncode=ending.returncode, max_rss=0))
+            self._report(Exited(id=worker_id, pid=0, returncode=ending.returncode, max_rss=0, stillborn=ORPHANED))
         self._bury_strangers()  # among them who was born and never announced
 
     def _orphan_ended(self, worker_id: WorkerId, ending: child.Ending) -> None:
@@ -195,7 +227,7 @@ class ForkEngine:
             log.critical("the nursery died too often; no conversation can start for %.0f s", NURSERY.period)
             self._given_up = True
             for birth in self._outbox:
-                self._report(stillborn(birth))
+                self._report(stillborn(birth, GIVEN_UP))
             self._outbox.clear()
             delay = NURSERY.period
         loop.call_later(delay, self._succeed)
@@ -212,9 +244,9 @@ def exited_of(worker_id: WorkerId, ending: child.Ending) -> Exited:
     return Exited(id=worker_id, pid=ending.pid, returncode=ending.returncode, max_rss=ending.max_rss)
 
 
-def stillborn(birth: AnyBirth) -> Exited:
+def stillborn(birth: AnyBirth, why: str) -> Exited:
     """Report a process that could not be started as one that ended."""
-    return Exited(id=birth.id, pid=0, returncode=1, max_rss=0)
+    return Exited(id=birth.id, pid=0, returncode=1, max_rss=0, stillborn=why)
 
 
 def bury_strangers(ours: Callable[[], set[int]]) -> None:

@@ -51,6 +51,7 @@ class Front:
         self._environment = environment
         self._handshake: mcp.InitializeParams | None = None
         self._client_info: mcp.ClientInfo | None = None
+        self._version: str | None = None
         self._reception: Reception | None = None
         self._early: list[Request] = []
         self._methods: dict[str, Handler] = {
@@ -76,6 +77,11 @@ class Front:
     def can_ask(self) -> bool:
         """Whether the client said in its handshake that it can ask its user, or did none (spec/wire 3.7)."""
         return self._handshake is None or "elicitation" in self._handshake.capabilities
+
+    @property
+    def version(self) -> str | None:
+        """The MCP revision that was agreed on."""
+        return self._version
 
     def receive(self, data: bytes) -> None:
         """Take bytes of the client."""
@@ -143,7 +149,7 @@ class Front:
     def _enter(self, request: Request, envelope: "Envelope") -> None:
         self._peer.enter(request, envelope)
         if self._client_info is None:
-            self._client_info = envelope.client_info
+            self._client_info, self._version = envelope.client_info, envelope.version
 
     def _initialize(self, request: Request) -> None:
         if self._handshake is not None:
@@ -153,7 +159,7 @@ class Front:
         if params is None:
             return
         self._handshake, self._client_info = params, params.client_info
-        version = mcp.negotiate(params.protocol_version)
+        self._version = version = mcp.negotiate(params.protocol_version)
         self._peer.accept_batches = version in mcp.BATCH_VERSIONS
         self._write(self._peer.respond(request, mcp.initialize_result(version, __version__, self.user_agent)))
 

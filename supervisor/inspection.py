@@ -1,21 +1,27 @@
 """What an operator sees of this instance and may do to it from outside: the two ends of the control socket."""
 
 import asyncio
+import time
 from collections.abc import Callable, Iterator
 
+from protocol.credentials import CredentialStanding
+from protocol.ids import WorkerId
 from protocol.instance import Instance
 from protocol.report import (
     ClientEntry,
     ConversationFigures,
+    CredentialEntry,
     EngineFigures,
     PoolFigures,
     PortFigures,
     ProcessEntry,
     Report,
+    Role,
     Statistics,
     StdioFigures,
 )
 from supervisor.conversation import Conversation
+from supervisor.engine import NURSERY_ID, Standing
 from supervisor.options import ServerOptions
 from supervisor.reception import Reception
 from supervisor.status.census import Tables, report
@@ -25,7 +31,7 @@ from supervisor.tree import BROKER_ID, SupervisionTree
 
 
 class Inspection:
-    """Answers for one server. Runs on its loop and never waits."""
+    """Answers for one server. Runs on its loop."""
 
     def __init__(
         self,
@@ -45,9 +51,10 @@ class Inspection:
         self._client = client
         self._stop = stop
 
-    def report(self) -> Report:
-        """Return how everything stands."""
+    async def report(self) -> Report:
+        """Return how everything stands, after a moment in which each process may tell what it holds."""
         tree = self._tree
+        holdings = await tree.survey()
         tables = Tables(
             instance=self._instance,
             conversations=tree.conversations,
@@ -56,7 +63,9 @@ class Inspection:
             limits=self._options.limits,
             statistics=self._statistics(),
             others=tuple(self._others()),
+            holdings=holdings,
             client=self._client(),
+            credential=_credential(tree.broker.standing),
         )
         return report(tables, asyncio.get_running_loop().time())
 
@@ -100,9 +109,26 @@ class Inspection:
         )
 
     def _others(self) -> Iterator[ProcessEntry]:
-        nursery = self._tree.nursery_pid
+        nursery = self._tree.nursery_standing
         if nursery is not None:
-            yield ProcessEntry(role="nursery", pid=nursery, state="ready")
-        yield ProcessEntry(role="broker", pid=self._tree.pid_of(BROKER_ID))
+            yield _helper("nursery", NURSERY_ID, nursery)
+        yield _helper("broker", BROKER_ID, self._tree.broker_standing)
         for worker_id in self._tree.waiting_workers:
             yield ProcessEntry(role="worker", pid=self._tree.pid_of(worker_id), worker_id=worker_id, state="ready")
+
+
+def _helper(role: Role, worker_id: WorkerId, standing: Standing) -> ProcessEntry:
+    return ProcessEntry(
+        role=role, pid=standing.pid, state=standing.state, worker_id=worker_id, restarts=standing.deaths
+    )
+
+
+def _credential(standing: CredentialStanding | None) -> CredentialEntry | None:
+    if standing is None:
+        return None
+    return CredentialEntry(
+        mode=standing.mode,
+        state=standing.state,
+        time_left=None if standing.expires_at is None else standing.expires_at - time.time(),
+        plan_type=standing.plan_type,
+    )

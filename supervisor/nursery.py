@@ -7,15 +7,16 @@ the supervisor's end of the channel closes it ends all its children and leaves.
 
 import asyncio
 import gc
+import logging
 import os
 import select
 import signal
 import socket
 from typing import NoReturn
 
-from protocol.birth import AnyBirth, Born, Exited, GiveBirth, NurseryReady, datagram, read_datagram
+from protocol.birth import AnyBirth, Born, Exited, GiveBirth, Measure, Measured, NurseryReady, datagram, read_datagram
 from protocol.ids import WorkerId, uuid7
-from runtime import child, hardening, log, orphans
+from runtime import child, footprint, hardening, log, orphans
 from supervisor.launch import CONTROL, DATAGRAM
 from supervisor.roles import become, complete_worker
 
@@ -57,10 +58,15 @@ class Nursery:
         message = read_datagram(data)
         if isinstance(message, GiveBirth):
             self._fork(message.birth)
+        elif isinstance(message, Measure):
+            self._tell(Measured(footprint=footprint.measure()))
         return True
 
     def _import_the_rest(self) -> None:
-        self._adopt(WorkerId(f"zygote-{uuid7()}"), complete_worker())
+        try:
+            self._adopt(WorkerId(f"zygote-{uuid7()}"), complete_worker())
+        except OSError as error:  # it could not be forked: workers then start commands through one of their own
+            logging.getLogger(__name__).warning("no process to start commands can be shared: %s", error)
         gc.freeze()
         self._complete = True
         self._tell(NurseryReady(pid=os.getpid()))
@@ -71,8 +77,9 @@ class Nursery:
         self._births += 1
         try:
             pid = os.fork()
-        except OSError:  # no memory, or too many processes: that is told as a death, and may pass
-            self._tell(Exited(id=birth.id, pid=0, returncode=1, max_rss=0))
+        except OSError as error:  # no memory, or too many processes: that is told as a death, and may pass
+            why = error.strerror or str(error)
+            self._tell(Exited(id=birth.id, pid=0, returncode=1, max_rss=0, stillborn=why))
             return
         if pid == 0:
             self._control.close()
@@ -96,7 +103,7 @@ class Nursery:
                 self._tell(Exited(id=name, pid=pid, returncode=ending.returncode, max_rss=ending.max_rss))
         orphans.kill_strangers(self._children)
 
-    def _tell(self, message: Born | Exited | NurseryReady) -> None:
+    def _tell(self, message: Born | Exited | Measured | NurseryReady) -> None:
         try:
             self._control.send(datagram(message))
         except OSError:  # the supervisor is gone: the next read says so

@@ -57,10 +57,9 @@ class Pool:
         else:
             self._orders.append(order)
 
-    def withdraw(self, order: Order) -> None:
-        """Forget an order that has not been met."""
-        if order in self._orders:
-            self._orders.remove(order)
+    def forget_orders(self) -> None:
+        """Forget the orders that have not been met."""
+        self._orders.clear()
 
     def ready(self, worker_id: WorkerId) -> None:
         """Note that a worker is ready, and meet the oldest order with it. One that was lost meanwhile is nobody's."""

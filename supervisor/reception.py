@@ -9,7 +9,7 @@ from protocol.ids import uuid7
 from protocol.jsonrpc import Request, RequestId, Response
 from protocol.mcp import CallToolParams, Failure, failure_result
 from protocol.mcp_peer import McpPeer
-from supervisor.calls import ToolCall, items_of, overrides_of, unknown_session
+from supervisor.calls import ToolCall, items_of, overrides_of, title_of, unknown_session
 from supervisor.conversation import Conversation
 from supervisor.conversations import Conversations
 from supervisor.elicitor import Elicitor
@@ -71,7 +71,7 @@ class Reception:
 
     def _codex(self, request: Request, raw_arguments: bytes, token: ProgressToken) -> None:
         arguments = parse_codex(raw_arguments)
-        conversation = self._conversations.open(overrides_of(arguments))
+        conversation = self._conversations.open(overrides_of(arguments), title_of(arguments))
         self._submit(request, conversation, items_of(arguments), str(request.id), token)
 
     def _codex_reply(self, request: Request, raw_arguments: bytes, token: ProgressToken) -> None:

@@ -118,7 +118,7 @@ class Server:
             tree,
             reception,
             self._transport.statistics,
-            lambda: self._front.client,
+            self._front,
             self._stop.set,
         )
         return reception, accounts.handlers

@@ -9,7 +9,7 @@ from protocol.birth import AnyBirth, GiveBirth, datagram
 from protocol.ids import WorkerId
 from runtime import child
 from runtime.orphans import end_all_children, kill_group, terminate
-from supervisor.engine import EngineStatistics, OnExit
+from supervisor.engine import EngineStatistics, OnExit, OnMeasured
 from supervisor.fork_engine import CLOSING_TIME, bury_strangers, exited_of, stillborn
 from supervisor.launch import Launched
 
@@ -35,7 +35,7 @@ class SpawnEngine:
             launched = self._launch()
         except OSError as error:
             log.error("a process cannot be started: %s", error)
-            asyncio.get_running_loop().call_soon(self._on_exit, stillborn(birth))
+            asyncio.get_running_loop().call_soon(self._on_exit, stillborn(birth, str(error)))
             return
         with launched.control:
             launched.control.send(datagram(GiveBirth(birth=birth)))
@@ -57,8 +57,11 @@ class SpawnEngine:
         return self._alive.get(worker_id)
 
     @property
-    def nursery_pid(self) -> int | None:
+    def nursery(self) -> None:
         return None
+
+    def measure_nursery(self, _: OnMeasured) -> bool:
+        return False
 
     def statistics(self) -> EngineStatistics:
         return EngineStatistics(self._born, self._exited, len(self._alive))

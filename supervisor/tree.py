@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import logging
 import os
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from typing import NamedTuple
 
 import zmq
@@ -12,28 +12,33 @@ import zmq
 from protocol.birth import BrokerBirth, Exited, KeyPair, WorkerBirth
 from protocol.credentials import AuthProblem, Broadcast
 from protocol.ids import WorkerId, uuid7
-from protocol.mailbox import Ready, ReceivedNotice
+from protocol.mailbox import Measure, Measured, Ready, ReceivedNotice
 from protocol.mcp import Failure
-from runtime import directory, hardening
+from runtime import directory, hardening, logfile
 from runtime.admission import Admission
 from runtime.port import PortStatistics
 from supervisor import death
 from supervisor.auth.link import BrokerError, BrokerLink
 from supervisor.conversations import Conversations
 from supervisor.death import Obituaries
-from supervisor.engine import Engine, EngineStatistics
+from supervisor.engine import NURSERY_ID, Engine, EngineStatistics, Standing
 from supervisor.mailroom import Mailroom
 from supervisor.options import ServerOptions
 from supervisor.pool import Order, Pool, PoolStatistics
 from supervisor.restart import BROKER, POOL, RestartPolicy
+from supervisor.survey import Holdings, Survey
 
 log = logging.getLogger(__name__)
 
 BROKER_ID = WorkerId("broker")
 EARLY_WORKERS = 1
 """Workers that wait while the engine is not ready: what a first call needs. Later ones share more memory."""
+LAST_WORDS = 5
+"""Lines of the log that are remembered of a process that died."""
 BROKER_PATIENCE = 10.0
 """Seconds to wait for the broker to answer us."""
+BIRTH_PAUSE = 5.0
+"""Seconds after which a broker that could not be started is tried again: what stood in the way may pass."""
 LEAVE_PATIENCE = 0.8
 """Seconds that workers have for saving and leaving when everything ends."""
 REDEMPTION_TIME = 0.9
@@ -78,10 +83,11 @@ class SupervisionTree:
         self.broker = BrokerLink(
             self._context, self._keys, self._address("broker"), self._broker_keys.public, self._heard
         )
-        self.obituaries = Obituaries()
+        self.obituaries = Obituaries(self._last_words)
         self.conversations = Conversations(
             self._mailroom, self, self.obituaries, options.limits, options.config_overrides, user_agent
         )
+        self._survey = Survey(self._ask_what_is_held)
         self._errands: set[asyncio.Task[None]] = set()
         self._empty = asyncio.Event()
         self._closing = False
@@ -108,9 +114,20 @@ class SupervisionTree:
         return self._directory
 
     @property
-    def nursery_pid(self) -> int | None:
-        """Process id of the fork server, where there is one."""
-        return self._engine.nursery_pid
+    def nursery_standing(self) -> Standing | None:
+        """How the fork server stands, where there is one."""
+        return self._engine.nursery
+
+    @property
+    def broker_standing(self) -> Standing:
+        """How the auth broker stands."""
+        pid = self._engine.pid_of(BROKER_ID)
+        deaths = self._broker_policy.deaths_in_period(asyncio.get_running_loop().time())
+        if self.broker.is_given_up:
+            return Standing("given_up", None, deaths)
+        if self._broker_left.is_set():
+            return Standing("restarting", None, deaths)
+        return Standing("ready" if self.broker.is_connected else "starting", pid, deaths)
 
     @property
     def waiting_workers(self) -> tuple[WorkerId, ...]:
@@ -120,6 +137,10 @@ class SupervisionTree:
     def statistics(self) -> TreeStatistics:
         """Return the counters of the parts."""
         return TreeStatistics(self._mailroom.statistics(), self._pool.statistics(), self._engine.statistics())
+
+    async def survey(self) -> Holdings:
+        """Return what each process holds, of those that answer within a moment."""
+        return await self._survey.take()
 
     async def close(self) -> None:
         """Answer every call, let workers save and leave, and end what is left. Nothing of the tree survives it."""
@@ -225,19 +246,43 @@ class SupervisionTree:
             )
         )
 
+    def _ask_what_is_held(self) -> Iterator[WorkerId]:
+        """Ask everybody who can answer at the moment: workers that are connected, the nursery and the broker."""
+        if not self._mailroom.statistics().paused:
+            yield from (worker_id for worker_id in self._workers if self._mailroom.send(worker_id, Measure()))
+        if self._engine.measure_nursery(lambda held: self._survey.heard(NURSERY_ID, held)):
+            yield NURSERY_ID
+        if self.broker.is_connected:
+            self._in_background(self._measure_broker())
+            yield BROKER_ID
+
+    async def _measure_broker(self) -> None:
+        with contextlib.suppress(BrokerError):
+            self._survey.heard(BROKER_ID, await self.broker.measure())
+
+    def _last_words(self, pid: int) -> list[str]:
+        return logfile.recent(self._options.codex_home, LAST_WORDS, instance=os.getpid(), pid=pid)
+
     def _heard(self, broadcast: Broadcast) -> None:
         if isinstance(broadcast, AuthProblem):
             log.error("credentials: %s", broadcast.user_text)
         self.on_broadcast(broadcast)
 
     def _receive(self, worker_id: WorkerId, received: ReceivedNotice) -> None:
-        if isinstance(received.notice, Ready):
-            self._pool.ready(worker_id)
-        else:
-            self.conversations.receive(worker_id, received)
+        match received.notice:
+            case Ready():
+                self._pool.ready(worker_id)
+            case Measured(footprint=held, unsent_bytes=unsent, sandbox_limits=limits):
+                self._survey.heard(worker_id, held, unsent, limits)
+            case _:
+                self.conversations.receive(worker_id, received)
 
     def _exited(self, exited: Exited) -> None:
         self._mailroom.catch_up()  # what it still said comes before the news of its death
+        self._survey.excuse(exited.id)
+        if exited.id == NURSERY_ID:
+            self.obituaries.enter(exited, "starting processes")
+            return
         if exited.id == BROKER_ID:
             self._broker_ended(exited)
             return
@@ -259,14 +304,16 @@ class SupervisionTree:
 
     def _waiting_worker_ended(self, exited: Exited) -> None:
         """Replace a worker that died before it had a conversation, unless they all do."""
-        self.obituaries.enter(exited, death.cause(exited), doing="waiting for a conversation")
+        cause = self.obituaries.enter(exited, doing="waiting for a conversation").cause
         loop = asyncio.get_running_loop()
         delay = self._pool_policy.on_death(loop.time())
-        log.error("a waiting worker died (%s)", death.cause(exited))
-        if delay is None:
-            cause = death.cause(exited)
-            text = f"Failed to start Codex session: workers die before they can take a conversation ({cause})"
-            self.conversations.fail_waiting(Failure("start_failed", text, death.facts(exited)))
+        log.error("a waiting worker died (%s)", cause)
+        nursery = self._engine.nursery
+        if delay is None or (nursery is not None and nursery.state == "given_up"):
+            text = f"Failed to start Codex session: there is no process for it ({cause})"
+            self._pool.forget_orders()
+            facts = {**death.facts(exited), "cause": cause, "resumable": True}
+            self.conversations.fail_waiting(Failure("start_failed", text, facts))
             delay = POOL.period
         if delay:
             loop.call_later(delay, self._replenish)
@@ -284,10 +331,10 @@ class SupervisionTree:
         self._broker_left.set()
         if self._closing:
             return
-        self.obituaries.enter(exited, death.cause(exited), doing="serving credentials")
+        self.obituaries.enter(exited, doing="serving credentials")
         self.broker.broker_died()
         loop = asyncio.get_running_loop()
-        delay = self._broker_policy.on_death(loop.time())
+        delay = BIRTH_PAUSE if exited.stillborn is not None else self._broker_policy.on_death(loop.time())
         if delay is None:
             log.critical("the auth broker died too often (%s) and is given up", death.cause(exited))
             self.broker.broker_given_up()

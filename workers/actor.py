@@ -11,11 +11,14 @@ import zmq
 from protocol.birth import WorkerBirth
 from protocol.errors import GreenroomError
 from protocol.mailbox import (
+    FIRST_HEARTBEAT,
     HEARTBEAT,
     Close,
     Decide,
     Heartbeat,
     Interrupt,
+    Measure,
+    Measured,
     Open,
     Opened,
     OpenFailed,
@@ -24,7 +27,7 @@ from protocol.mailbox import (
     StartTurn,
     TurnEnded,
 )
-from runtime import logfile, orphans
+from runtime import footprint, logfile, orphans
 from workers.conversation import Conversation
 from workers.credentials import CredentialsChannel
 from workers.mailbox import Mailbox
@@ -49,7 +52,7 @@ class Actor:
         self._work: asyncio.Task[Outcome] | None = None
         self._concluding: asyncio.Task[None] | None = None
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
-        self._mailbox = Mailbox(self._context, birth, self._operations.put_nowait)
+        self._mailbox = Mailbox(self._context, birth, self._take)
         self._credentials: CredentialsChannel | None = None
         loop = asyncio.get_running_loop()
         loop.add_reader(lifeline, self._abandoned, lifeline)
@@ -62,6 +65,13 @@ class Actor:
             await self._serve()
         finally:
             await self._leave()
+
+    def _take(self, received: ReceivedOperation) -> None:
+        """Put an operation behind those before it, but for one that does not wait for anything."""
+        if isinstance(received.operation, Measure):
+            self._say_what_is_held()
+        else:
+            self._operations.put_nowait(received)
 
     async def _serve(self) -> None:
         while True:
@@ -102,7 +112,10 @@ class Actor:
                 conversation_id=operation.conversation_id,
                 incarnation=operation.incarnation,
                 model=conversation.settings.model,
+                cwd=conversation.settings.cwd,
                 session_path=conversation.session_path,
+                title=conversation.title,
+                tokens=conversation.tokens_used,
             )
         )
         return True
@@ -140,13 +153,16 @@ class Actor:
             outcome=outcome.kind,
             error_kind=outcome.error_kind,
             message=outcome.message,
+            tokens=conversation.tokens_used,
         )
         self._mailbox.notify(notice, outcome.last_message)
 
     async def _beat(self, conversation: Conversation, operation: StartTurn) -> None:
         """Give signs of life while a turn runs, unless the supervisor does not take what we send anyway."""
+        pause = FIRST_HEARTBEAT
         while True:
-            await asyncio.sleep(HEARTBEAT)
+            await asyncio.sleep(pause)
+            pause = HEARTBEAT
             if not self._mailbox.pressed:
                 self._mailbox.notify(
                     Heartbeat(
@@ -158,6 +174,16 @@ class Actor:
                         unsent_bytes=self._mailbox.statistics().waiting_bytes,
                     )
                 )
+
+    def _say_what_is_held(self) -> None:
+        limits = () if self._conversation is None else self._conversation.sandbox_limits
+        self._mailbox.notify(
+            Measured(
+                footprint=footprint.measure(),
+                unsent_bytes=self._mailbox.statistics().waiting_bytes,
+                sandbox_limits=limits,
+            )
+        )
 
     def _interrupt(self, operation: Interrupt) -> None:
         if self._running is not None and self._running.turn_id == operation.turn_id and self._work is not None:

@@ -86,6 +86,7 @@ class Conversation:
         self._turn_id = BEFORE_TURNS
         self._history = History()
         self._context_told = False
+        self._title: str | None = None
         self._loop: TurnLoop | None = None
         self._started_at = 0.0
         self.settings: Settings
@@ -103,6 +104,16 @@ class Conversation:
     def tokens_used(self) -> int:
         """Tokens of all responses so far."""
         return self._tokens.total.total_tokens
+
+    @property
+    def title(self) -> str | None:
+        """How the conversation began, if it is an older one."""
+        return self._title
+
+    @property
+    def sandbox_limits(self) -> tuple[str, ...]:
+        """What the sandbox of its commands does not hold here, or holds at a price, as far as one has run."""
+        return () if self._toolbox is None else self._toolbox.sandbox_limits
 
     @property
     def session_path(self) -> str:
@@ -226,6 +237,7 @@ class Conversation:
         """Go on where the file stops. What was under way then is over, and the model is told so."""
         self._history.extend(restored.items)
         self._context_told = restored.context is not None
+        self._title = restored.title
         self._window_number = restored.window_number
         if not restored.interrupted:
             return

@@ -15,18 +15,16 @@ import msgspec
 from protocol.errors import SessionFileError, SessionUnknownError
 from protocol.ids import ConversationId
 from workers.model.items import JsonObject, as_list
-from workers.prompt import is_context_message, is_user_message
+from workers.prompt import is_context_message
 from workers.session.file import read
 from workers.session.finder import SessionName, list_sessions
-from workers.session.restored import Restored, restore
+from workers.session.restored import restore
 
 HEAD: Final = 256 * 1024
 """Bytes from the beginning of a file that tell how its conversation began."""
 TAIL: Final = 64 * 1024
 """Bytes from its end that tell where it stands."""
 MAX_LINE: Final = 1024 * 1024
-TITLE: Final = 200
-"""Characters of a title."""
 
 Speaker: TypeAlias = Literal["user", "agent", "reasoning", "call", "output"]
 
@@ -102,7 +100,7 @@ def _entry(name: SessionName) -> SessionEntry | None:
     except OSError as error:
         return SessionEntry(*known, fault=error.strerror)
     usage = restored.usage or {}
-    return SessionEntry(*known, restored.cwd, restored.model, _title(restored), usage.get("total_tokens"))
+    return SessionEntry(*known, restored.cwd, restored.model, restored.title, usage.get("total_tokens"))
 
 
 def _ends(path: str) -> Iterator[bytes]:
@@ -115,11 +113,6 @@ def _ends(path: str) -> Iterator[bytes]:
             file.seek(end - TAIL)
             file.readline(MAX_LINE)
             yield from file
-
-
-def _title(restored: Restored) -> str | None:
-    first = next((_texts(item.get("content")) for item in restored.items if is_user_message(item)), None)
-    return None if first is None else " ".join(first.split())[:TITLE]
 
 
 # Showing

@@ -12,7 +12,6 @@ from protocol.elicitation import Decision
 from protocol.ids import TurnId
 from workers.commands.capture import Budget
 from workers.commands.groups import LiveGroups
-from workers.commands.starter import Starter
 from workers.model.items import JsonObject
 from workers.patch.turn_diff import TurnDiff
 from workers.sandbox.launcher import Launcher
@@ -53,7 +52,15 @@ class Toolbox:
         self._groups = LiveGroups()
         self._launcher: Launcher | None = None
         self._free = FreeStarter(self._groups, self._present_launcher)
+        self._confined = (
+            None if self._confinement is None else LaunchedStarter(self._present_launcher, self._confinement)
+        )
         self._context: ToolContext | None = None
+
+    @property
+    def sandbox_limits(self) -> tuple[str, ...]:
+        """What the sandbox does not hold on this system, or holds at a price, as the first command in it has told."""
+        return () if self._confined is None else self._confined.limits
 
     async def begin_turn(self) -> None:
         """Tell what has ended since the last turn among the commands that go on."""
@@ -95,7 +102,7 @@ class Toolbox:
                 turn_id=turn_id,
                 gate=self._gate,
                 free=self._free,
-                sandboxed=self._sandboxed(),
+                sandboxed=self._confined or self._free,
                 may_read=self._may_read,
                 may_write=self._may_write,
                 shell=self._shell,
@@ -104,11 +111,6 @@ class Toolbox:
                 budget=self._budget,
             )
         return self._context
-
-    def _sandboxed(self) -> Starter:
-        if self._confinement is None:
-            return self._free
-        return LaunchedStarter(self._present_launcher, self._confinement)
 
     def _present_launcher(self) -> Launcher:
         if self._launcher is None:

@@ -32,6 +32,8 @@ from protocol.credentials import (
     LoginStart,
     LoginStarted,
     Logout,
+    Measure,
+    Measured,
     Reload,
     Reloaded,
     ReportClock,
@@ -41,7 +43,7 @@ from protocol.credentials import (
     broadcast_frames,
 )
 from protocol.errors import GreenroomError
-from runtime import hardening, logfile
+from runtime import footprint, hardening, logfile
 from runtime import log as logs
 from runtime.admission import Admission, guard, sender
 from runtime.port import Port
@@ -183,6 +185,7 @@ class Broker:
         desk.on(LoginApiKey, lambda _, question: self._log_in_with_key(question))
         desk.on(Logout, lambda _, question: self._log_out(question))
         desk.on(Reload, lambda _, __: self._reload())
+        desk.on(Measure, lambda _, __: Measured(footprint=footprint.measure()))
 
     def _send(self, parts: Sequence[bytes]) -> None:
         self._port.send(parts)

@@ -33,6 +33,8 @@ from protocol.credentials import (
     LoginStart,
     LoginStarted,
     Logout,
+    Measure,
+    Measured,
     Question,
     Reload,
     Reloaded,
@@ -42,6 +44,7 @@ from protocol.credentials import (
     read_broadcast,
 )
 from protocol.errors import GreenroomError, RemoteProtocolError
+from protocol.footprint import Footprint
 from protocol.ids import WorkerId
 from runtime.port import Port
 
@@ -51,6 +54,7 @@ RECONNECT: Final = 20
 """Milliseconds between two attempts to connect while the broker is not there."""
 PATIENCE: Final = 40.0
 """Seconds that a question may take."""
+MEASURE_PATIENCE: Final = 1.0
 STATUS_PATIENCE: Final = 10.0
 REFRESH_PATIENCE: Final = 30.0
 """Seconds after which a status is answered with what is known, without and with a refresh (spec/auth 6.1, K27)."""
@@ -101,12 +105,23 @@ class BrokerLink:
         """What is known to be in force: answers say it before the standing does."""
         self._has_successor = False
         self._is_given_up = False
+        self._is_connected = False
         self._introduce()
 
     @property
     def standing(self) -> CredentialStanding | None:
         """How things stand as far as is known, also while there is no broker; `None` until the first has told."""
         return self._standing
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether the present broker has said anything yet."""
+        return self._is_connected
+
+    @property
+    def is_given_up(self) -> bool:
+        """Whether there will be no other broker."""
+        return self._is_given_up
 
     async def attach(self, keys: Mapping[WorkerId, str]) -> None:
         """Let these workers in: public key (Z85) by worker. Raises `BrokerError`."""
@@ -127,6 +142,10 @@ class BrokerLink:
             log.warning("status: %s", error)
             state = "SIGNED_OUT" if self._standing is None else self._standing.state
             return Status(mode=self._mode, state=state, generation=0)
+
+    async def measure(self) -> Footprint:
+        """Ask what the broker's process holds. Raises `BrokerError`."""
+        return (await self._ask(Measure(), Measured, MEASURE_PATIENCE)).footprint
 
     async def login_start(self, method: Literal["browser", "device"] = "browser") -> LoginStarted:
         """Begin a login; one under way ends first, with its `LoginComplete`. Raises `BrokerError`."""
@@ -185,6 +204,7 @@ class BrokerLink:
 
     def _hang_up(self) -> None:
         """Leave the line, with what is still in its queue: the next broker must not carry out what has failed."""
+        self._is_connected = False
         if self._port is not None:
             self._port.close()
             self._port = None
@@ -222,6 +242,7 @@ class BrokerLink:
                 future.set_result(error)
 
     def _take(self, message: list[zmq.Frame]) -> None:
+        self._is_connected = True
         parts = [frame.bytes for frame in message]
         if parts[0] in BROADCASTS:
             self._heard(read_broadcast(parts))

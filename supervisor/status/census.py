@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from itertools import islice
 from typing import Final
 
@@ -26,6 +26,7 @@ from supervisor.conversation import Conversation
 from supervisor.death import Death
 from supervisor.lifecycle import WITH_PROCESS, State
 from supervisor.limits import Limits
+from supervisor.survey import SUPERVISOR_ID, Holdings
 
 _FIRST: Final[frozenset[State]] = WITH_PROCESS | {"crashed", "failed"}
 """The states in which a conversation is listed before all others."""
@@ -47,8 +48,8 @@ class Tables:
     """Nursery, broker, and the workers that host no conversation."""
     client: ClientEntry | None = None
     credential: CredentialEntry | None = None
-    details: Callable[[Conversation], dict[str, object]] = field(default=lambda _: {})
-    """Further fields of a conversation's entry: `approvals`, `cwd`, `model`, `title`, `session_path`, `idle_for`."""
+    holdings: Holdings = field(default_factory=dict)
+    """What processes have said that they hold."""
 
 
 def report(tables: Tables, now: float) -> Report:
@@ -57,14 +58,14 @@ def report(tables: Tables, now: float) -> Report:
     deaths = [DeathEntry.model_validate(death) for death in reversed(tables.deaths)]
     last = {death.conversation_id: death for death in reversed(deaths)}
     entries = tuple(_conversation(one, tables, last.get(one.id), now) for one in listed)
-    own = ProcessEntry(role="supervisor", pid=tables.instance.pid, state="ready")
+    own = ProcessEntry(role="supervisor", pid=tables.instance.pid, state="ready", worker_id=SUPERVISOR_ID)
     hosts = (_host(one, tables, now) for one in listed if one.worker_id is not None)
     return Report(
         at=time.time(),
         instance=tables.instance,
         client=tables.client,
         statistics=tables.statistics,
-        processes=(own, *tables.others, *hosts),
+        processes=tuple(_holding(entry, tables.holdings) for entry in (own, *tables.others, *hosts)),
         conversations=entries,
         left_out=left_out,
         deaths=tuple(islice(deaths, MAX_DEATHS)),
@@ -92,11 +93,14 @@ def _conversation(one: Conversation, tables: Tables, death: DeathEntry | None, n
         "pid": None if one.worker_id is None else tables.pid_of(one.worker_id),
         "turn": _turn(one, now),
         "queued": one.queued,
-        "tokens": None if one.pulse is None else one.pulse.tokens,
+        "tokens": one.tokens,
+        "approvals": 0 if one.pulse is None else len(one.pulse.questions),
         "restarts": 0 if one.policy is None else one.policy.deaths_in_period(now),
+        "idle_for": None if one.rested_at is None or one.running is not None else now - one.rested_at,
         "last_death": death,
+        "title": one.title,
     }
-    return ConversationEntry.model_validate(known | tables.details(one))
+    return ConversationEntry.model_validate(known | ({} if one.placement is None else asdict(one.placement)))
 
 
 def _turn(one: Conversation, now: float) -> TurnEntry | None:
@@ -104,6 +108,12 @@ def _turn(one: Conversation, now: float) -> TurnEntry | None:
         return None
     turn, pulse = one.running, one.pulse
     return TurnEntry(id=turn.id, age=now - pulse.started_at, doing=pulse.doing, interrupted=turn.interrupted)
+
+
+def _holding(entry: ProcessEntry, holdings: Holdings) -> ProcessEntry:
+    """Return the entry with what the process says of itself, where it does."""
+    own = None if entry.worker_id is None else holdings.get(entry.worker_id)
+    return entry if own is None else entry.model_copy(update={"own": own})
 
 
 def _host(one: Conversation, tables: Tables, now: float) -> ProcessEntry:

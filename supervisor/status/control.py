@@ -1,6 +1,6 @@
 """The control socket: shows the instance to its user and takes a few orders, beside the supervisor's real work.
 
-Nothing here waits. A connection carries one request and one answer, and ends within `PATIENCE` whatever its peer does.
+A connection carries one request and one answer, and ends within `PATIENCE` whatever its peer does.
 """
 
 import asyncio
@@ -8,7 +8,7 @@ import contextlib
 import logging
 import os
 import socket
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Final, TypeAlias, cast
 
 import msgspec
@@ -38,7 +38,7 @@ PATIENCE: Final = 5.0
 BEAT: Final = 5.0
 """Seconds between two signs of life. They tell since when an instance has not been answering."""
 
-ProvideReport: TypeAlias = "Callable[[], Report]"
+ProvideReport: TypeAlias = "Callable[[], Awaitable[Report]]"
 Act: TypeAlias = Callable[[Action], Answer]
 
 
@@ -46,7 +46,7 @@ class ControlServer:
     """Serves the control socket of one instance on the running loop."""
 
     def __init__(self, directory: str, instance: Instance, provide_report: ProvideReport, act: Act) -> None:
-        """Prepare to serve in the runtime directory of `instance`. Both callbacks run on the loop and must not wait."""
+        """Prepare to serve in the runtime directory of `instance`. Both callbacks run on the loop."""
         self._directory = directory
         self._instance = instance
         self._provide_report = provide_report
@@ -80,7 +80,7 @@ class ControlServer:
             with contextlib.suppress(OSError):
                 os.unlink(os.path.join(self._directory, name))
 
-    def answer(self, data: bytes) -> Reply:
+    async def answer(self, data: bytes) -> Reply:
         """Do what a request asks. A fault of ours ends the request and nothing else."""
         self._touch()
         try:
@@ -89,7 +89,7 @@ class ControlServer:
             return Refused("this version knows no such request")
         try:
             if isinstance(request, GiveReport):
-                return Reported(msgspec.Raw(self._provide_report().model_dump_json().encode()))
+                return Reported(msgspec.Raw((await self._provide_report()).model_dump_json().encode()))
             log.info("asked on the control socket: %s", request)
             return self._act(request)
         except Exception as error:
@@ -111,6 +111,7 @@ class _Connection(asyncio.Protocol):
     def __init__(self, server: ControlServer) -> None:
         self._server = server
         self._received = b""
+        self._answering: asyncio.Task[None] | None = None
         self._transport: asyncio.Transport
         self._deadline: asyncio.TimerHandle
 
@@ -123,22 +124,27 @@ class _Connection(asyncio.Protocol):
             self._end(Refused(reason))
 
     def data_received(self, data: bytes) -> None:
-        if self._transport.is_closing():
+        if self._transport.is_closing() or self._answering is not None:
             return
         self._received += data
         request, newline, _ = self._received.partition(b"\n")
         if newline and len(request) < MAX_REQUEST:
-            self._end(self._server.answer(request))
+            self._answering = asyncio.get_running_loop().create_task(self._answer(request), name="status")
         elif len(self._received) >= MAX_REQUEST:
             self._end(Refused(f"a request has at most {MAX_REQUEST} bytes"))
 
     def connection_lost(self, _: Exception | None) -> None:
         self._deadline.cancel()
+        if self._answering is not None:
+            self._answering.cancel()
         self._server.connections.discard(self)
 
     def drop(self) -> None:
         """End the connection, read or not."""
         self._transport.abort()
+
+    async def _answer(self, request: bytes) -> None:
+        self._end(await self._server.answer(request))
 
     def _refusal(self) -> str | None:
         if len(self._server.connections) > MAX_CONNECTIONS:

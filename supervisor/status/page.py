@@ -4,7 +4,7 @@ Free of I/O and clocks.
 """
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 
@@ -70,6 +70,8 @@ def _instance(status: InstanceStatus, now: float, room: int | None) -> Iterator[
     head, *body = lay_out(COLUMNS, [[_value(column, row) for column in COLUMNS] for row in rows], room)
     yield Line(head, "dim")
     yield from map(Line, body)
+    for limit in _sandbox_limits(status.report):
+        yield from (Line(text, "dim") for text in wrap(clean(f"sandbox: {limit}"), room, "  "))
     hidden = quiet + (status.report.left_out if status.report else 0)
     if hidden:
         yield Line(f"and {counted(hidden, 'conversation')} more without a process", "dim")
@@ -98,7 +100,8 @@ def _particulars(report: Report) -> Iterator[str]:
         state = credential.state.lower().replace("_", " ")
         yield f"credential {credential.mode}, {state}{_time_left(credential.time_left)}"
     if report.client is not None:
-        yield f"client {report.client.name} {report.client.version}"
+        spoken = f" (MCP {report.client.protocol})" if report.client.protocol else ""
+        yield f"client {report.client.name} {report.client.version}{spoken}"
     if figures.open_calls is not None:
         yield f"{counted(figures.open_calls, 'call')} open"
     if figures.stdio is not None and figures.stdio.waiting:
@@ -109,6 +112,12 @@ def _particulars(report: Report) -> Iterator[str]:
         yield f"{counted(figures.conversations.waiting_for_place, 'conversation')} waiting for a place"
     if figures.pool is not None and figures.pool.orders:
         yield f"{counted(figures.pool.orders, 'conversation')} waiting for a worker"
+
+
+def _sandbox_limits(report: Report | None) -> Iterable[str]:
+    """Return what sandboxes do not hold on this system, each thing once."""
+    owns = (entry.own for entry in (report.processes if report else ()) if entry.own is not None)
+    return dict.fromkeys(limit for own in owns for limit in own.sandbox_limits)
 
 
 def _time_left(seconds: float | None) -> str:

@@ -39,6 +39,10 @@ _CREDENTIAL: Final[Mapping[AuthState, str]] = {
     "WAITING": "the token has expired and cannot be refreshed at the moment; it is tried again",
     "DEGRADED": "the token cannot be refreshed at the moment; until it expires it is used as it is",
 }
+_REMEDIES: Final[Mapping[Role, str]] = {
+    "nursery": "no process can be started until it is tried again, within a minute",
+    "broker": "it is given up, and no login can be used; restart the server",
+}
 _REPLIES: Final[Mapping[ReplyKind, tuple[TroubleKind, str]]] = {
     "silent": ("silent", "does not answer"),
     "shut": ("shut", "has nobody at its control socket: it is starting, ending, or damaged"),
@@ -91,7 +95,8 @@ def _missing(status: InstanceStatus, now: float) -> Iterator[Trouble]:
 def _given_up(status: InstanceStatus, _: float) -> Iterator[Trouble]:
     for entry in status.report.processes if status.report else ():
         if entry.state == "given_up":
-            yield Trouble(kind="given_up", text=f"the {entry.role} died too often and is given up; restart the server")
+            text = f"the {entry.role} died too often; {_REMEDIES.get(entry.role, 'restart the server')}"
+            yield Trouble(kind="given_up", text=text)
 
 
 def _failed(status: InstanceStatus, _: float) -> Iterator[Trouble]:

@@ -10,7 +10,7 @@ import pytest
 from supervisor.demo.request_log import fingerprint
 from supervisor.demo.script import Command, Quote, Stall, Text, rule
 from tests.support import processes
-from tests.support.client import text, thread_id
+from tests.support.client import kind, text, thread_id
 from tests.support.deadline import until
 from tests.support.model import Gate
 from tests.support.server import Server
@@ -122,3 +122,59 @@ def test_nothing_is_left_of_a_worker_that_outlived_its_nursery_and_hangs(stage: 
     server.client.hang_up()
     assert server.wait(3.0) == 0
     assert not stage.left_over(2.0)
+
+
+IMPATIENT = """
+import supervisor.restart as restart
+restart.NURSERY = restart.Intensity(1, 60.0, (0.0,))
+restart.POOL = restart.Intensity(2, 60.0, (0.0,))
+"""
+"""Gives up after few deaths, so that a test need not wait for many."""
+CANNOT_FORK = """
+import supervisor.launch as launch
+launch.NURSERY = '''
+import errno, os
+def refuse():
+    raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+os.fork = refuse
+''' + launch.NURSERY
+"""
+
+
+def program(patch: str) -> tuple[str, ...]:
+    """Return a server that is started with a patch."""
+    statement = f"{patch}\nimport sys; from supervisor.main import main; sys.exit(main())"
+    return (sys.executable, "-I", "-c", statement, "mcp-server")
+
+
+def test_calls_that_need_a_process_fail_while_the_nursery_is_given_up(stage: Stage) -> None:
+    stage.play(HELLO)
+    few = ("-c", "greenroom.idle_workers=0", "-c", "greenroom.park_after_s=0.1")
+    server = stage.start(*few, program=program(IMPATIENT))
+    server.client.initialize()
+    thread = thread_id(server.client.result(server.client.codex("hello")))
+    server.settle(workers=0)
+    for _ in range(2):
+        nursery = until(lambda: next(iter(nurseries(server)), None))
+        nursery.kill()
+        assert not processes.remaining([nursery], 5.0)
+    until(lambda: "the nursery died too often" in server.log())
+    for call in (server.client.reply(thread, "hello"), server.client.reply(thread, "hello")):
+        refused = server.client.result(call)
+        assert kind(refused) == "start_failed"
+        assert "died too often" in text(refused)
+    assert kind(server.client.result(server.client.reply(thread, "hello"))) == "start_failed", "and so does the next"
+    assert server.leave() == 0
+
+
+def test_calls_fail_while_the_nursery_cannot_fork_and_the_server_lives_on(stage: Stage) -> None:
+    stage.play(HELLO)
+    server = stage.start(program=program(IMPATIENT + CANNOT_FORK))
+    server.client.initialize()
+    for _ in range(2):
+        refused = server.client.result(server.client.codex("hello"))
+        assert kind(refused) == "start_failed"
+        assert "Resource temporarily unavailable" in text(refused)
+    assert len(nurseries(server)) == 1
+    assert server.client.ask("tools/list")["result"]["tools"]
+    assert server.leave() == 0

@@ -33,7 +33,7 @@ def test_a_program_reads_the_signal_or_the_status() -> None:
 def test_the_last_deaths_are_remembered() -> None:
     obituaries = Obituaries()
     for number in range(REMEMBERED + 5):
-        obituaries.enter(exited(-9, f"w-{number}"), "why", ConversationId(f"c-{number % 2}"), "idle")
+        obituaries.enter(exited(-9, f"w-{number}"), "idle", conversation_id=ConversationId(f"c-{number % 2}"))
     deaths = list(obituaries)
     assert len(deaths) == REMEMBERED
     assert deaths[-1].process == f"w-{REMEMBERED + 4}"

@@ -10,10 +10,23 @@ from contextlib import asynccontextmanager, suppress
 
 import pytest
 
-from protocol.birth import Born, Exited, GiveBirth, KeyPair, NurseryReady, WorkerBirth, datagram, read_datagram
+from protocol.birth import (
+    Born,
+    Exited,
+    GiveBirth,
+    KeyPair,
+    Measure,
+    Measured,
+    NurseryReady,
+    WorkerBirth,
+    datagram,
+    read_datagram,
+)
+from protocol.footprint import Footprint
 from protocol.ids import WorkerId
 from runtime.orphans import children as all_children
 from supervisor import restart
+from supervisor.engine import NURSERY_ID, Standing
 from supervisor.fork_engine import ForkEngine
 from supervisor.launch import DATAGRAM, Launched
 from tests.support.loop import on_loop, until
@@ -45,7 +58,7 @@ class PlayedNursery:
         self.channel.setblocking(False)
         self.launched = Launched(self.process.pid, ours)
 
-    def say(self, message: Born | Exited | NurseryReady) -> None:
+    def say(self, message: Born | Exited | Measured | NurseryReady) -> None:
         self.channel.send(datagram(message))
 
     def orders(self) -> list[WorkerId]:
@@ -86,6 +99,8 @@ class House:
     def __init__(self) -> None:
         self.nurseries = [PlayedNursery()]
         self.ends: list[Exited] = []
+        """Of workers; those of nurseries are beside them."""
+        self.nursery_ends: list[Exited] = []
         self.times_ready = 0
         self.children: list[subprocess.Popen[bytes]] = []
         self.engine = ForkEngine(self.nurseries[0].launched, self._launch)
@@ -101,6 +116,9 @@ class House:
         """Start a process that stands for a worker. It is ours, as an orphan of a nursery would be."""
         self.children.append(subprocess.Popen(["sleep", "600"], start_new_session=True))
         return self.children[-1]
+
+    def take_end(self, exited: Exited) -> None:
+        (self.nursery_ends if exited.id == NURSERY_ID else self.ends).append(exited)
 
     def ended(self) -> list[tuple[str, int]]:
         return [(exited.id, exited.returncode) for exited in self.ends]
@@ -125,7 +143,7 @@ async def house() -> AsyncIterator[House]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("runtime.orphans.children", built.pids)
         try:
-            await built.engine.start(built.ends.append, built.note_ready)
+            await built.engine.start(built.take_end, built.note_ready)
             yield built
         finally:
             for nursery in built.nurseries:
@@ -176,6 +194,8 @@ async def test_what_was_ordered_of_a_nursery_that_died_is_told_as_ended_or_order
         first.die()
         await until(lambda: len(built.nurseries) == 2)
         assert built.ended() == [("told", -signal.SIGKILL)]
+        assert built.ends[0].stillborn is not None
+        assert [(one.pid, one.returncode) for one in built.nursery_ends] == [(first.process.pid, -signal.SIGKILL)]
         built.engine.give_birth(birth("next"))
         await built.nurseries[1].ordered("next")
 
@@ -231,10 +251,28 @@ async def test_a_nursery_that_dies_again_and_again_is_given_up_for_a_while() -> 
                 former.die()
                 await until(lambda former=former: built.nurseries[-1] is not former)  # type: ignore[misc]
             built.nurseries[-1].die()
-            await until(lambda: built.engine.nursery_pid is None)
+            await until(lambda: built.engine.nursery == Standing("given_up", None, 3))
             built.engine.give_birth(birth("late"))
             await until(lambda: built.ended() == [("late", 1)])
             assert len(built.nurseries) == 3
+
+
+@on_loop
+async def test_it_says_how_the_nursery_stands_and_what_it_holds() -> None:
+    async with house() as built:
+        (nursery,) = built.nurseries
+        assert built.engine.nursery == Standing("starting", nursery.process.pid, 0)
+        nursery.say(NurseryReady(pid=nursery.process.pid))
+        await until(lambda: built.engine.nursery.state == "ready")
+        heard: list[Footprint] = []
+        assert built.engine.measure_nursery(heard.append)
+        assert isinstance(read_datagram(nursery.channel.recv(DATAGRAM)), Measure)
+        nursery.say(Measured(footprint=Footprint(uss=1, pss=2, descriptors=3)))
+        await until(lambda: heard)
+        assert heard == [Footprint(uss=1, pss=2, descriptors=3)]
+        nursery.die()
+        await until(lambda: len(built.nurseries) == 2)
+        assert built.engine.nursery == Standing("starting", built.nurseries[1].process.pid, 1)
 
 
 @on_loop

@@ -45,13 +45,12 @@ def test_orders_are_met_in_their_order() -> None:
     assert pool.missing == 0
 
 
-def test_an_order_that_is_withdrawn_is_not_met() -> None:
+def test_orders_that_are_forgotten_are_not_met() -> None:
     pool = Pool(0)
     taken: list[WorkerId] = []
-    order = taken.append
-    pool.take(order)
-    pool.withdraw(order)
-    pool.withdraw(order)
+    pool.take(taken.append)
+    pool.forget_orders()
+    assert pool.missing == 0
     (worker,) = workers(1)
     pool.expect(worker)
     pool.ready(worker)

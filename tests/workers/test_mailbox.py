@@ -208,7 +208,7 @@ async def test_a_supervisor_that_comes_late_gets_what_waited_for_it() -> None:
     address = post.birth.mailbox_address.replace("mailbox", "late")
     mailbox = Mailbox(context, post.birth.model_copy(update={"mailbox_address": address}), lambda _: None)
     mailbox.address(CONVERSATION, FIRST, TURN)
-    mailbox.notify(Opened(conversation_id=CONVERSATION, incarnation=FIRST, model="m", session_path="p"))
+    mailbox.notify(Opened(conversation_id=CONVERSATION, incarnation=FIRST, model="m", cwd="/", session_path="p"))
     mailbox.emit(b"early")
     await asyncio.sleep(0.02)
     post.port._socket.bind(address)

@@ -10,7 +10,8 @@ import pytest
 from protocol.errors import SessionFileError, SessionUnknownError
 from protocol.ids import ConversationId
 from workers import session_index
-from workers.session_index import HEAD, TITLE, Passage, SessionEntry, entries, passages, search
+from workers.session.restored import TITLE
+from workers.session_index import HEAD, Passage, SessionEntry, entries, passages, search
 
 DAY = "2026/11/22"
 FIRST = ConversationId("01a20312-0577-77d3-9bb9-ad78bbf82560")

@@ -12,11 +12,23 @@ from protocol.elicitation import Decision
 from tests.support import processes
 from tests.workers.places import FIRST, INSIDE, SECOND, SECRET, Place, custom, function, output, shell
 from workers.model.items import JsonObject
+from workers.sandbox import features
 from workers.toolbox import Toolbox
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the sandbox tried here is that of Linux")
 
 PATCH = "*** Begin Patch\n*** Add File: {path}\n+hello\n*** End Patch"
+
+
+def test_what_the_sandbox_does_not_hold_is_known_once_a_command_has_run_in_it(place: Place) -> None:
+    async def scene(toolbox: Toolbox) -> None:
+        assert toolbox.sandbox_limits == ()
+        await toolbox.call(FIRST, shell("true"))
+        assert toolbox.sandbox_limits == features.probe().limits(writes=True)
+
+    place.play(place.toolbox(), scene)
+
+
 ATTEMPTS = """\
 touch {cwd}/inside && echo wrote inside
 touch {outside}/file 2>/dev/null || echo kept in

@@ -30,6 +30,8 @@ class LaunchedStarter:
     def __init__(self, launcher: Callable[[], Launcher], confinement: Confinement | None) -> None:
         self._launcher = launcher
         self._confinement = confinement
+        self.limits: tuple[str, ...] = ()
+        """What the confinement does not hold on this system, or holds at a price, as the last command has shown."""
 
     async def start(self, command: Command, stdout: int, stderr: int, on_end: OnEnd) -> Running:
         """Start a command. Raises `SandboxUnavailableError` where this system cannot confine it, else as all do."""
@@ -43,6 +45,7 @@ class LaunchedStarter:
             terminal=command.terminal,
             confinement=self._confinement,
         )
+        self.limits = child.limits
         return _Launched(child, on_end)
 
 

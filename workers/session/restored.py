@@ -14,10 +14,13 @@ import msgspec
 
 from protocol.errors import SessionFileError
 from protocol.ids import ConversationId
-from workers.model.items import JsonObject, is_known
+from workers.model.items import JsonObject, as_list, is_known
 from workers.prompt import is_user_message, summary_message
 
 T = TypeVar("T")
+
+TITLE: Final = 200
+"""Characters of a title."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +51,15 @@ class Restored:
     """The last line was written in part only. It is not in `items`."""
     is_2025: bool
     """The file began in the format of August 2025, which current releases of Codex cannot resume."""
+
+    @property
+    def title(self) -> str | None:
+        """The first words of the user, on one line; `None` where none are left in the history."""
+        first = next((item for item in self.items if is_user_message(item)), None)
+        if first is None:
+            return None
+        texts = (part.get("text") for part in as_list(first.get("content")) if isinstance(part, dict))
+        return " ".join(" ".join(text for text in texts if isinstance(text, str)).split())[:TITLE]
 
 
 def restore(lines: Iterable[bytes]) -> Restored:

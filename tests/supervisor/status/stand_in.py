@@ -114,7 +114,7 @@ async def play(part: Part, pids: dict[str, int]) -> None:
     for label, pid in pids.items():
         text = text.replace(f'"${label}"', str(pid))
 
-    def report() -> Report:
+    async def report() -> Report:
         if part.manner == "failing":
             raise ValueError("no report today")
         return Report.model_validate({"at": time.time(), "instance": instance, **msgspec.json.decode(text)})

@@ -4,12 +4,13 @@ import pytest
 
 from protocol.ids import ConversationId, Incarnation, TurnId, WorkerId
 from protocol.mcp import Failure
-from protocol.report import MAX_CONVERSATIONS, MAX_DEATHS, ProcessEntry, Statistics
-from supervisor.conversation import Conversation, Pulse
+from protocol.report import MAX_CONVERSATIONS, MAX_DEATHS, OwnFigures, ProcessEntry, Statistics
+from supervisor.conversation import Conversation, Placement, Pulse
 from supervisor.death import Death
 from supervisor.limits import Limits
 from supervisor.status.census import Tables, report
 from supervisor.status.instances import this_instance
+from supervisor.survey import SUPERVISOR_ID
 from supervisor.turn import Turn
 
 NOW = 1000.0
@@ -46,7 +47,10 @@ def running() -> Conversation:
     """Make a conversation that has run a turn for seven seconds and was heard of two seconds ago."""
     made = conversation(1, state="running", incarnation=Incarnation(2), worker_id=HOST)
     made.running = turn(made)
-    made.pulse = Pulse(heard_at=NOW - 2, started_at=NOW - 7, doing="waiting for the model", unsent_bytes=5, tokens=99)
+    made.pulse = Pulse(
+        heard_at=NOW - 2, started_at=NOW - 7, doing="waiting for the model", unsent_bytes=5, questions={1, 2}
+    )
+    made.tokens = 99
     made.enqueue(turn(made))
     made.on_death(NOW - 30)
     return made
@@ -54,7 +58,7 @@ def running() -> Conversation:
 
 def death(number: int, conversation_id: str | None = None) -> Death:
     of = None if conversation_id is None else ConversationId(conversation_id)
-    return Death(float(number), WorkerId(f"w-{number}"), number, "signal 9 (SIGKILL)", 1024, of)
+    return Death(float(number), WorkerId(f"w-{number}"), number, "signal 9 (SIGKILL)", 1024, conversation_id=of)
 
 
 def tables(*conversations: Conversation, deaths: tuple[Death, ...] = (), **more: object) -> Tables:
@@ -73,7 +77,7 @@ def test_a_running_conversation_is_told_of_with_its_worker() -> None:
     told = report(tables(running()), NOW)
     (entry,) = told.conversations
     assert (entry.state, entry.incarnation, entry.pid, entry.queued) == ("running", 2, 4242, 1)
-    assert (entry.tokens, entry.restarts) == (99, 1)
+    assert (entry.tokens, entry.restarts, entry.approvals, entry.idle_for) == (99, 1, 2, None)
     assert entry.turn is not None
     assert (entry.turn.age, entry.turn.doing) == (7.0, "waiting for the model")
     host = told.processes[-1]
@@ -86,7 +90,7 @@ def test_a_running_conversation_is_told_of_with_its_worker() -> None:
 def test_one_without_a_process_has_none() -> None:
     told = report(tables(conversation(1, state="parked", incarnation=Incarnation(1))), NOW)
     (entry,) = told.conversations
-    assert (entry.state, entry.pid, entry.turn, entry.tokens) == ("parked", None, None, None)
+    assert (entry.state, entry.pid, entry.turn, entry.approvals) == ("parked", None, None, 0)
     assert [one.role for one in told.processes] == ["supervisor"]
 
 
@@ -116,14 +120,31 @@ def test_deaths_have_a_bound() -> None:
 
 def test_what_others_know_is_taken_in() -> None:
     nursery = ProcessEntry(role="nursery", pid=7, state="ready", restarts=1)
-    details = {"cwd": "/srv", "title": "Mend the build", "approvals": 2}
-    told = report(tables(running(), others=(nursery,), details=lambda _: details), NOW)
+    told = report(tables(running(), others=(nursery,)), NOW)
     assert [one.role for one in told.processes] == ["supervisor", "nursery", "worker"]
-    (entry,) = told.conversations
-    assert (entry.cwd, entry.title, entry.approvals) == ("/srv", "Mend the build", 2)
     assert told.statistics.open_calls == 1
     assert told.limits is not None
     assert told.limits.live_workers == Limits().live_workers
+
+
+def test_a_conversation_says_what_it_is_about_and_how_long_nobody_has_spoken_to_it() -> None:
+    made = conversation(1, state="idle", worker_id=HOST, title="Mend the build", tokens=7, rested_at=NOW - 60)
+    made.placement = Placement("/srv", "gpt-5", "/home/s.jsonl")
+    (entry,) = report(tables(made), NOW).conversations
+    assert (entry.title, entry.cwd, entry.model, entry.session_path) == (
+        "Mend the build",
+        "/srv",
+        "gpt-5",
+        "/home/s.jsonl",
+    )
+    assert (entry.idle_for, entry.tokens) == (60.0, 7)
+
+
+def test_each_process_says_what_it_holds() -> None:
+    held = OwnFigures(uss=1, pss=2, descriptors=3, unsent=0)
+    spare = ProcessEntry(role="worker", pid=8, worker_id=WorkerId("w-2"))
+    told = report(tables(running(), others=(spare,), holdings={HOST: held, SUPERVISOR_ID: held}), NOW)
+    assert [one.own for one in told.processes] == [held, None, held]
 
 
 @pytest.mark.parametrize("state", ["parking", "starting"])

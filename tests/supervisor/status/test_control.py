@@ -65,7 +65,7 @@ class Stage:
     async def ask(self, request: Request) -> Reply:
         return read_reply(await self.tell(line(request)))
 
-    def _report(self) -> Report:
+    async def _report(self) -> Report:
         if self.fault is not None:
             raise self.fault
         return Report(at=1.0, instance=INSTANCE)
@@ -263,7 +263,7 @@ def test_an_instance_that_cannot_be_seen_is_served_all_the_same(
 @given(data=st.binary(max_size=200))
 def test_no_bytes_make_it_fail(tmp_path: Path, data: bytes) -> None:
     stage = Stage(str(tmp_path))
-    assert isinstance(stage.server.answer(data), Refused | Done | Reported)
+    assert isinstance(asyncio.run(stage.server.answer(data)), Refused | Done | Reported)
 
 
 @given(st.sampled_from((InterruptConversation, KillConversation)), st.text())

@@ -133,6 +133,13 @@ def test_what_processes_say_of_themselves_stands_where_nothing_can_be_seen() -> 
     assert "FDS" in head
 
 
+def test_what_the_sandbox_does_not_hold_is_said_once() -> None:
+    own = OwnFigures(sandbox_limits=("signals to other programs are not refused",))
+    told = report(processes=[one.model_copy(update={"own": own}) for one in ENTRIES])
+    limits = [line for line in shown(sight(told), room=None) if line.startswith("sandbox:")]
+    assert limits == ["sandbox: signals to other programs are not refused"]
+
+
 def test_only_so_many_quiet_conversations_are_shown() -> None:
     parked = [conversation(id=f"{ID[:-4]}{number:04}", state="parked", turn=None, pid=None) for number in range(50)]
     text = shown(sight(report(conversations=parked, left_out=100)))

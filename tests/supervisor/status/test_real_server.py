@@ -4,15 +4,17 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
 
-from supervisor.demo.script import Call, Stall, Text, rule
+from protocol.report import Report
+from supervisor.demo.script import Call, Stall, Text, Usage, rule
 from supervisor.status import instances
-from supervisor.status.overview import InstanceStatus, Overview
+from supervisor.status.overview import InstanceStatus, Overview, ProcessStatus
 from tests.support import processes
-from tests.support.client import RequestId
+from tests.support.client import VERSION, RequestId, text, thread_id
 from tests.support.deadline import until
 from tests.support.server import PROGRAM, Server, give_up_tracing
 from tests.support.stage import Stage
@@ -21,6 +23,7 @@ GREENROOM = PROGRAM[:-1]
 SLEEP = rule("sleep", [Call("shell", {"command": ["bash", "-c", "sleep 600 & sleep 600"], "timeout_ms": 600_000})])
 STALL = rule("stall", [Text("hm"), Stall()])
 HELLO = rule("hello", [Text("hi there")])
+TOKENS = Usage().input_tokens + Usage().output_tokens
 
 
 def greenroom(stage: Stage, *arguments: str) -> "subprocess.CompletedProcess[str]":
@@ -43,9 +46,10 @@ def look(stage: Stage, server: Server) -> InstanceStatus:
     return status
 
 
-def serve(stage: Stage, engine: str) -> Server:
+def serve(stage: Stage, engine: str, capabilities: Mapping[str, object] | None = None) -> Server:
     stage.play(SLEEP, STALL, HELLO)
-    server = stage.serve(engine)
+    server = stage.start("--engine", engine)
+    server.client.initialize(capabilities=capabilities)
     until(lambda: any(one.instance.pid == server.pid for one in instances.running([f"{stage.runtime}/greenroom"])))
     return server
 
@@ -76,13 +80,77 @@ def test_a_server_at_work_is_seen(stage: Stage, engine: str) -> None:
     assert (entry.id, entry.state, entry.incarnation) == (thread, "running", 1)
     assert entry.turn is not None
     assert report.client is not None
-    assert report.client.name == "promises"
+    assert (report.client.name, report.client.protocol) == ("promises", VERSION)
+    assert report.credential is not None
+    assert (report.credential.mode, report.credential.state) == ("none", "SIGNED_OUT")
     (worker,) = (one for one in status.processes if one.conversation_id == thread)
     assert worker.pid == entry.pid
     assert worker.children >= 2
     assert worker.seen is not None
     assert {"supervisor", "broker", "worker"} <= {one.role for one in status.processes}
     end(server, call)
+
+
+def test_every_process_says_what_it_holds_and_how_it_stands(stage: Stage, engine: str) -> None:
+    server = serve(stage, engine)
+    call, thread = begin(stage, server)
+    server.settle(3)
+    processes = until(lambda: _complete(look(stage, server)))
+    assert {one.role for one in processes} == {"supervisor", "broker", "worker"} | (
+        {"nursery"} if engine == "fork" else set()
+    )
+    for one in processes:
+        entry = one.entry
+        assert entry is not None
+        assert entry.state == ("hosting" if entry.conversation_id == thread else "ready")
+        assert entry.own is not None
+        assert entry.own.uss is not None
+        assert entry.own.pss is not None
+        assert 0 < entry.own.uss <= entry.own.pss
+        assert entry.own.descriptors
+        assert entry.restarts in (0, None)
+    end(server, call)
+
+
+def _complete(status: InstanceStatus) -> tuple[ProcessStatus, ...]:
+    """Return the processes once all of them are up and were quick enough to answer."""
+    entries = [one.entry for one in status.processes]
+    up = all(entry is not None and entry.state != "starting" and entry.own is not None for entry in entries)
+    return status.processes if up else ()
+
+
+def test_a_conversation_is_described(stage: Stage) -> None:
+    server = serve(stage, "fork")
+    thread = thread_id(server.client.result(server.client.codex("hello\n  there", cwd=stage.cwd)))
+    report = look(stage, server).report
+    assert report is not None
+    (entry,) = report.conversations
+    assert (entry.title, entry.cwd, entry.model) == ("hello there", stage.cwd, "scripted")
+    assert entry.session_path == str(stage.home.session(thread))
+    assert entry.tokens == TOKENS
+    assert entry.idle_for is not None
+    assert entry.idle_for >= 0
+    assert server.leave() == 0
+    later = serve(stage, "fork")
+    assert text(later.client.result(later.client.reply(thread, "hello"))) == "hi there"
+    report = look(stage, later).report
+    assert report is not None
+    (entry,) = report.conversations
+    assert (entry.title, entry.cwd, entry.tokens) == ("hello there", stage.cwd, 2 * TOKENS), "told by the session file"
+
+
+def test_an_approval_that_waits_is_counted(stage: Stage) -> None:
+    server = serve(stage, "fork", capabilities={"elicitation": {}})
+    call = server.client.codex("sleep", cwd=stage.cwd, approval_policy="untrusted", sandbox="read-only")
+    question = server.client.until(lambda message: message.get("method") == "elicitation/create")
+    report = look(stage, server).report
+    assert report is not None
+    assert [entry.approvals for entry in report.conversations] == [1]
+    server.client.send({"id": question["id"], "result": {"action": "decline"}})
+    server.client.answer(call)
+    report = look(stage, server).report
+    assert report is not None
+    assert [entry.approvals for entry in report.conversations] == [0]
 
 
 def test_a_server_that_hangs_is_shown_with_its_processes(stage: Stage, engine: str) -> None:
@@ -131,6 +199,8 @@ def test_a_stopped_worker_is_seen_in_each_form(stage: Stage) -> None:
 def test_a_death_is_seen_and_the_conversation_is_not_gone(stage: Stage) -> None:
     server = serve(stage, "fork")
     call, thread = begin(stage, server)
+    doing = "running the tool shell"
+    until(lambda: _doing(look(stage, server)) == doing)
     pid = next(one.pid for one in look(stage, server).processes if one.conversation_id == thread)
     os.kill(pid, signal.SIGKILL)
     server.client.answer(call)
@@ -139,8 +209,36 @@ def test_a_death_is_seen_and_the_conversation_is_not_gone(stage: Stage) -> None:
     (entry,) = report.conversations
     assert entry.state == "crashed"
     assert entry.last_death is not None
-    assert (entry.last_death.pid, entry.last_death.cause) == (pid, "signal 9 (SIGKILL)")
+    last = entry.last_death
+    assert (last.pid, last.cause, last.signal, last.exit_code) == (pid, "signal 9 (SIGKILL)", signal.SIGKILL, None)
+    assert (last.incarnation, last.doing) == (1, doing)
     assert [death.pid for death in report.deaths] == [pid]
+
+
+def _doing(status: InstanceStatus) -> str | None:
+    assert status.report is not None
+    (entry,) = status.report.conversations
+    return entry.turn.doing if entry.turn is not None else None
+
+
+def test_the_death_of_a_helper_is_seen(stage: Stage) -> None:
+    server = serve(stage, "fork")
+    server.settle(2)
+    nursery, broker = server.nursery(), server.broker()
+    for process in (nursery, broker):
+        process.kill()
+    report = until(lambda: _recovered(look(stage, server)))
+    assert {(death.process, death.pid, death.signal) for death in report.deaths} == {
+        ("nursery", nursery.pid, signal.SIGKILL),
+        ("broker", broker.pid, signal.SIGKILL),
+    }
+
+
+def _recovered(status: InstanceStatus) -> Report | None:
+    """Return the report once both helpers work again, each after one death."""
+    assert status.report is not None
+    helpers = [(one.state, one.restarts) for one in status.report.processes if one.role in ("nursery", "broker")]
+    return status.report if helpers == [("ready", 1)] * 2 else None
 
 
 def test_a_turn_is_interrupted_from_outside(stage: Stage) -> None:

@@ -1,0 +1,47 @@
+"""A process reads of itself what others may not read of it."""
+
+import os
+import subprocess
+import sys
+
+import msgspec
+
+from runtime.footprint import measure
+from tests.support.server import give_up_tracing
+
+MEGABYTE = 1 << 20
+
+
+def test_private_memory_and_descriptors_are_counted() -> None:
+    before = measure()
+    ballast = bytearray(os.urandom(MEGABYTE)) * 16
+    descriptors = os.pipe()
+    after = measure()
+    for descriptor in descriptors:
+        os.close(descriptor)
+    assert before.uss is not None
+    assert before.pss is not None
+    assert before.descriptors is not None
+    assert after.uss is not None
+    assert after.uss - before.uss >= len(ballast)
+    assert after.pss is not None
+    assert after.pss >= after.uss
+    assert after.descriptors == before.descriptors + 2
+
+
+def test_a_process_that_nobody_may_look_into_can_still_measure_itself() -> None:
+    program = """
+from runtime import footprint, hardening
+hardening.make_undumpable()
+print(footprint.measure().model_dump_json())
+"""
+    told = subprocess.run(
+        [sys.executable, "-I", "-c", program],
+        stdout=subprocess.PIPE,
+        preexec_fn=give_up_tracing,
+        timeout=30,
+        check=True,
+    )
+    held = msgspec.json.decode(told.stdout, type=dict[str, int])
+    assert held["pss"] >= held["uss"] > MEGABYTE
+    assert held["descriptors"] >= 3

@@ -1,0 +1,100 @@
+"""A fork server that cannot fork says so, lives on, and forks when it can again."""
+
+import os
+from collections.abc import Iterator
+
+import pytest
+
+from protocol.birth import (
+    Born,
+    Exited,
+    GiveBirth,
+    KeyPair,
+    Measure,
+    Measured,
+    NurseryMessage,
+    NurseryReady,
+    WorkerBirth,
+    datagram,
+    read_datagram,
+)
+from protocol.ids import WorkerId
+from supervisor.launch import DATAGRAM, NURSERY, Launched, Lifeline, launch
+
+CANNOT_FORK_ONCE = """
+import errno, os
+fork = os.fork
+def refuse():
+    os.fork = fork
+    raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+os.fork = refuse
+"""
+
+
+def birth(name: str) -> WorkerBirth:
+    """Return the birth of a worker that dies at once: there is no such address."""
+    return WorkerBirth(
+        id=WorkerId(name),
+        keys=KeyPair(public="p", secret="s"),
+        supervisor_pid=os.getpid(),
+        codex_home="/nonexistent",
+        mailbox_address="nowhere",
+        mailbox_key="k",
+        broker_address="nowhere",
+        broker_key="k",
+    )
+
+
+class Nursery:
+    """A real one, and our end of its channel."""
+
+    def __init__(self, launched: Launched) -> None:
+        self.launched = launched
+        launched.control.settimeout(20)
+
+    def tell(self, message: GiveBirth | Measure) -> None:
+        self.launched.control.send(datagram(message))
+
+    def hear(self) -> NurseryMessage:
+        return read_datagram(self.launched.control.recv(DATAGRAM))
+
+    def await_ready(self) -> None:
+        while not isinstance(self.hear(), NurseryReady):
+            pass
+
+
+@pytest.fixture
+def nursery() -> Iterator[Nursery]:
+    lifeline = Lifeline.create()
+    launched = launch(CANNOT_FORK_ONCE + NURSERY, os.environ, lifeline)
+    try:
+        yield Nursery(launched)
+    finally:
+        launched.control.close()
+        assert os.waitpid(launched.pid, 0)[1] == 0, "it leaves when nobody is at the other end"
+        for end in lifeline:
+            os.close(end)
+
+
+def test_a_nursery_that_cannot_fork_says_why_and_forks_when_it_can(nursery: Nursery) -> None:
+    nursery.await_ready()
+    nursery.tell(GiveBirth(birth=birth("first")))
+    assert nursery.hear() == Exited(
+        id=WorkerId("first"), pid=0, returncode=1, max_rss=0, stillborn="Resource temporarily unavailable"
+    )
+    nursery.tell(GiveBirth(birth=birth("second")))
+    born = nursery.hear()
+    assert isinstance(born, Born)
+    assert born.id == "second"
+    ended = nursery.hear()
+    assert isinstance(ended, Exited)
+    assert (ended.id, ended.pid, ended.stillborn) == ("second", born.pid, None)
+
+
+def test_a_nursery_says_what_it_holds(nursery: Nursery) -> None:
+    nursery.await_ready()
+    nursery.tell(Measure())
+    told = nursery.hear()
+    assert isinstance(told, Measured)
+    assert told.footprint.uss
+    assert told.footprint.descriptors

@@ -1,0 +1,80 @@
+"""Every process is asked what it holds, and nobody who hangs keeps the answers of the others."""
+
+import asyncio
+
+import pytest
+
+from protocol.footprint import Footprint
+from protocol.ids import WorkerId
+from protocol.report import OwnFigures
+from supervisor import survey
+from supervisor.survey import SUPERVISOR_ID, Survey
+from tests.support.loop import on_loop
+
+A, B = WorkerId("a"), WorkerId("b")
+HELD = Footprint(uss=1, pss=2, descriptors=3)
+
+
+class Asked:
+    """Counts the rounds, each of which asks A and B."""
+
+    def __init__(self) -> None:
+        self.rounds = 0
+
+    def __call__(self) -> list[WorkerId]:
+        self.rounds += 1
+        return [A, B]
+
+
+@on_loop
+async def test_a_round_ends_when_everybody_has_answered() -> None:
+    made = Survey(Asked())
+    taking = asyncio.ensure_future(made.take())
+    await asyncio.sleep(0)
+    made.heard(A, HELD, 4, ("a gap",))
+    made.heard(B, HELD)
+    holdings = await taking
+    assert holdings[A] == OwnFigures(uss=1, pss=2, descriptors=3, unsent=4, sandbox_limits=("a gap",))
+    assert holdings[B] == OwnFigures(uss=1, pss=2, descriptors=3)
+    assert holdings[SUPERVISOR_ID].descriptors
+
+
+@on_loop
+async def test_a_process_that_dies_is_not_waited_for() -> None:
+    made = Survey(Asked())
+    taking = asyncio.ensure_future(made.take())
+    await asyncio.sleep(0)
+    made.heard(A, HELD)
+    made.excuse(B)
+    assert set(await taking) == {A, SUPERVISOR_ID}
+
+
+@on_loop
+async def test_a_process_that_hangs_is_waited_for_a_moment_at_most() -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(survey, "PATIENCE", 0.01)
+        made = Survey(Asked())
+        taking = asyncio.ensure_future(made.take())
+        await asyncio.sleep(0)
+        made.heard(A, HELD)
+        assert set(await taking) == {A, SUPERVISOR_ID}
+        made.heard(B, HELD)
+        assert set(await made.take()) == {SUPERVISOR_ID}, "what came too late does not count"
+
+
+@on_loop
+async def test_who_asks_while_a_round_is_under_way_shares_it_also_when_the_first_gives_up() -> None:
+    asked = Asked()
+    made = Survey(asked)
+    first, second = (asyncio.ensure_future(made.take()) for _ in range(2))
+    await asyncio.sleep(0)
+    first.cancel()
+    made.heard(A, HELD)
+    made.heard(B, HELD)
+    assert set(await second) == {A, B, SUPERVISOR_ID}
+    assert asked.rounds == 1
+
+
+@on_loop
+async def test_a_server_without_children_is_surveyed_at_once() -> None:
+    assert set(await Survey(list).take()) == {SUPERVISOR_ID}
