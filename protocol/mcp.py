@@ -4,7 +4,7 @@ This module decides how fast `initialize` is answered, so it needs msgspec alone
 `protocol.arguments`.
 """
 
-from typing import Final
+from typing import Final, TypeAlias
 
 import msgspec
 
@@ -43,10 +43,13 @@ class InitializeParams(msgspec.Struct, frozen=True, rename="camel"):
     capabilities: dict[str, msgspec.Raw]
 
 
+ProgressToken: TypeAlias = int | str | None
+
+
 class CallMeta(msgspec.Struct, frozen=True, rename="camel"):
     """The part of `_meta` that we act on."""
 
-    progress_token: int | str | None = None
+    progress_token: ProgressToken = None
 
 
 class CallToolParams(msgspec.Struct, frozen=True):
@@ -55,6 +58,11 @@ class CallToolParams(msgspec.Struct, frozen=True):
     name: str
     arguments: msgspec.Raw = msgspec.Raw(b"null")
     meta: CallMeta | None = msgspec.field(default=None, name="_meta")
+
+    @property
+    def progress_token(self) -> ProgressToken:
+        """What the client wants to hear of progress under, `None` where it wants to hear nothing."""
+        return None if self.meta is None else self.meta.progress_token
 
 
 class CancelledParams(msgspec.Struct, frozen=True, rename="camel"):

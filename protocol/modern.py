@@ -9,7 +9,7 @@ from typing import Final
 import msgspec
 
 from protocol.jsonrpc import INVALID_PARAMS, encode
-from protocol.mcp import MODERN_VERSION_KEY, ClientInfo
+from protocol.mcp import MODERN_VERSION_KEY, CallToolParams, ClientInfo
 
 VERSIONS: Final = ("2026-07-28",)
 CLIENT_INFO_KEY: Final = "io.modelcontextprotocol/clientInfo"
@@ -18,6 +18,8 @@ SERVER_INFO_KEY: Final = "io.modelcontextprotocol/serverInfo"
 
 MISSING_CLIENT_CAPABILITY: Final = -32021
 UNSUPPORTED_VERSION: Final = -32022
+
+ELICIT: Final = "elicitation/create"
 
 CACHEABLE: Final = frozenset(
     {
@@ -120,6 +122,24 @@ def dress(method: str, result: bytes, server: Mapping[str, object]) -> bytes:
         members.setdefault("ttlMs", LASTING_MS if method in LASTING else 0)
         members.setdefault("cacheScope", "private")
     return encode(members)
+
+
+class RoundParams(CallToolParams, frozen=True):
+    """Params of `tools/call`, which may go on with an earlier call of the same."""
+
+    request_state: str | None = msgspec.field(default=None, name="requestState")
+    input_responses: dict[str, msgspec.Raw] | None = msgspec.field(default=None, name="inputResponses")
+
+
+decode_call_tool: Final = msgspec.json.Decoder(RoundParams).decode
+
+
+def input_required_result(requests: Mapping[str, bytes], state: str) -> bytes:
+    """Return the result that puts questions. `requests` are params of `elicitation/create`, as JSON, by their keys."""
+    questions = {
+        key: {"method": "elicitation/create", "params": msgspec.Raw(params)} for key, params in requests.items()
+    }
+    return encode({"resultType": "input_required", "inputRequests": questions, "requestState": state})
 
 
 def discover_result(capabilities: dict[str, object]) -> bytes:

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Mapping
+from functools import cache, partial
 
 from config.settings import ConversationOverrides, resolve
 from protocol.errors import ConfigError
@@ -17,6 +18,7 @@ from supervisor.launch import Launched
 from supervisor.options import ServerOptions
 from supervisor.reception import Reception
 from supervisor.spawn_engine import SpawnEngine
+from supervisor.state_key import state_key
 from supervisor.status.control import ControlServer
 from supervisor.status.instances import parents, remove_stale, this_instance
 from supervisor.stdio import StdioStatistics
@@ -47,8 +49,17 @@ def make_reception(
     can_ask: Callable[[], bool],
 ) -> Reception:
     """Return the reception that takes the client's tool calls to the tree."""
-    elicitor = Elicitor(peer, write, can_ask, options.limits.approval_patience)
-    return Reception(peer, write, tree.conversations, elicitor, options.events, options.limits.open_calls)
+    limits = options.limits
+    return Reception(
+        peer,
+        write,
+        tree.conversations,
+        Elicitor(peer, write, can_ask, limits.approval_patience),
+        options.events,
+        limits.open_calls,
+        limits.approval_patience,
+        cache(partial(state_key, options.codex_home)),
+    )
 
 
 def make_accounts(

@@ -1,4 +1,7 @@
-"""An open `tools/call`: makes of what becomes of its turn lines for the client, the last of which is its answer."""
+"""An open `tools/call` of the handshake eras: makes of what becomes of its turn lines for the client, last its answer.
+
+What both eras make of arguments and of a turn's end is here too; calls of the other era are in `supervisor.rounds`.
+"""
 
 from collections.abc import Callable
 
@@ -6,7 +9,7 @@ from protocol.arguments import CodexArguments, ReplyArguments
 from protocol.elicitation import Decision, request_params
 from protocol.ids import BEFORE_TURNS, ConversationId, TurnId
 from protocol.jsonrpc import Peer, Request, encode, notification_line
-from protocol.mcp import EventFrame, Failure, failure_result, success_result
+from protocol.mcp import EventFrame, Failure, ProgressToken, failure_result, success_result
 from supervisor.elicitor import CANNOT_ASK, Elicitor, Question
 from supervisor.options import EventMode
 from supervisor.turn import Turn
@@ -35,11 +38,11 @@ class ToolCall:
         event_id: str,
         peer: Peer,
         write: Callable[[bytes], None],
-        on_answered: Callable[["ToolCall"], None],
-        elicitor: Elicitor | None,
+        on_answered: Callable[[Request], None],
+        elicitor: Elicitor,
         on_decision: Callable[[Turn, int, Decision], None],
         event_mode: EventMode,
-        progress_token: int | str | None,
+        progress_token: ProgressToken,
         unknown_text: str,
     ) -> None:
         self.request = request
@@ -80,9 +83,7 @@ class ToolCall:
         if turn is None:
             return
         params = request_params(question, self.request.id, self._event_id, self.conversation_id)
-        asked = None
-        if self._elicitor is not None:
-            asked = self._elicitor.ask(params, lambda decision: self._on_decision(turn, question_id, decision))
+        asked = self._elicitor.ask(params, lambda decision: self._on_decision(turn, question_id, decision))
         if asked is not None:
             self._questions.append(asked)
             return
@@ -95,23 +96,31 @@ class ToolCall:
         self._answer(success_result(self.conversation_id, last_message))
 
     def failed(self, failure: Failure) -> None:
-        """Answer with what went wrong, in the words that clients know (spec/wire 3.4)."""
-        match failure.kind:
-            case "config":
-                text = f"Failed to load Codex configuration from overrides: {failure.message}"
-                self._answer(failure_result(Failure(failure.kind, text)))
-            case "start_failed" if not failure.facts.get("resumable"):  # there is no conversation to go on with
-                self._answer(failure_result(failure))
-            case "session_unknown":
-                self._answer(failure_result(Failure(failure.kind, self._unknown_text), self.conversation_id))
-            case _:
-                self._answer(failure_result(failure, self.conversation_id))
+        """Answer with what went wrong."""
+        self._answer(result_of(failure, self.conversation_id, self._unknown_text))
 
     def _answer(self, result: bytes) -> None:
         for question in self._questions:
             question.withdraw("the call has ended")
         self._write(self._peer.respond(self.request, result))
-        self._on_answered(self)
+        self._on_answered(self.request)
+
+
+def result_of(failure: Failure, conversation_id: ConversationId, unknown_text: str) -> bytes:
+    """Return the result of a call whose turn failed, in the words that clients know (spec/wire 3.4).
+
+    `unknown_text` is for a conversation that does not exist.
+    """
+    match failure.kind:
+        case "config":
+            text = f"Failed to load Codex configuration from overrides: {failure.message}"
+            return failure_result(Failure(failure.kind, text))
+        case "start_failed" if not failure.facts.get("resumable"):  # there is no conversation to go on with
+            return failure_result(failure)
+        case "session_unknown":
+            return failure_result(Failure(failure.kind, unknown_text), conversation_id)
+        case _:
+            return failure_result(failure, conversation_id)
 
 
 def overrides_of(arguments: CodexArguments) -> bytes:

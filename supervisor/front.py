@@ -175,7 +175,7 @@ class Front:
         self._write(self._peer.respond(request, toolset.TOOLS_RESULT))
 
     def _call_tool(self, request: Request) -> None:
-        params = self._decode(request, mcp.decode_call_tool)
+        params = self._decode(request, self._call_decoder(request))
         if params is None:
             return
         if params.name not in toolset.TOOL_NAMES:
@@ -183,6 +183,13 @@ class Front:
             self._write(self._peer.respond(request, mcp.failure_result(failure)))
         elif self._reception is not None:
             self._reception.call(request, params)
+
+    def _call_decoder(self, request: Request) -> Callable[[bytes], mcp.CallToolParams]:
+        if self._peer.envelope_of(request) is None:
+            return mcp.decode_call_tool
+        from protocol.modern import decode_call_tool
+
+        return decode_call_tool
 
     def _cancel(self, notification: Notification) -> None:
         try:

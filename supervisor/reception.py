@@ -2,20 +2,19 @@
 
 import logging
 from collections.abc import Callable
-from typing import TypeAlias
 
 from protocol.arguments import ArgumentError, parse_codex, parse_reply
 from protocol.ids import uuid7
 from protocol.jsonrpc import Request, RequestId, Response
 from protocol.mcp import CallToolParams, Failure, failure_result
 from protocol.mcp_peer import McpPeer
+from protocol.modern import RoundParams
 from supervisor.calls import ToolCall, items_of, overrides_of, title_of, unknown_session
 from supervisor.conversation import Conversation
 from supervisor.conversations import Conversations
 from supervisor.elicitor import Elicitor
 from supervisor.options import EventMode
-
-ProgressToken: TypeAlias = int | str | None
+from supervisor.rounds import RoundCall, Rounds
 
 log = logging.getLogger(__name__)
 
@@ -31,30 +30,36 @@ class Reception:
         elicitor: Elicitor,
         event_mode: EventMode,
         most_calls: int,
+        patience: float,
+        state_key: Callable[[], bytes],
     ) -> None:
+        """`patience` is the user's time for an answer, in seconds; `state_key` signs what clients hand back."""
         self._peer = peer
         self._write = write
         self._conversations = conversations
         self._elicitor = elicitor
         self._event_mode = event_mode
         self._most_calls = most_calls
-        self._open: dict[RequestId, ToolCall] = {}
+        self._rounds = Rounds(peer, write, conversations.decide, patience, state_key, self.answered)
+        self._open: dict[RequestId, ToolCall | RoundCall] = {}
         self._tools = {"codex": self._codex, "codex-reply": self._codex_reply}
 
     @property
     def open_calls(self) -> int:
-        """How many calls wait for their answer."""
-        return len(self._open)
+        """How many calls wait for their answer, or for their next round."""
+        return len(self._open) + self._rounds.parted
 
     def call(self, request: Request, params: CallToolParams) -> None:
-        """Start a call of a tool that exists. It is answered exactly once, now or later."""
-        if len(self._open) >= self._most_calls:
-            text = f"Codex runtime error: overloaded: {len(self._open)} calls are open already. Try again later."
+        """Start a call of a tool that exists, or go on with it. It is answered exactly once, now or later."""
+        if isinstance(params, RoundParams) and params.request_state is not None:
+            self._resume(request, params, params.request_state)
+            return
+        if self.open_calls >= self._most_calls:
+            text = f"Codex runtime error: overloaded: {self.open_calls} calls are open already. Try again later."
             self._write(self._peer.respond(request, failure_result(Failure("overloaded", text))))
             return
         try:
-            token = None if params.meta is None else params.meta.progress_token
-            self._tools[params.name](request, bytes(params.arguments), token)
+            self._tools[params.name](request, params)
         except ArgumentError as error:
             result = failure_result(Failure("config", str(error)))
             self._write(self._peer.respond(request, result))
@@ -69,41 +74,51 @@ class Reception:
         """Take the client's answer to a question; return whether there is such a question."""
         return self._elicitor.answer(response)
 
-    def _codex(self, request: Request, raw_arguments: bytes, token: ProgressToken) -> None:
-        arguments = parse_codex(raw_arguments)
-        conversation = self._conversations.open(overrides_of(arguments), title_of(arguments))
-        self._submit(request, conversation, items_of(arguments), str(request.id), token)
+    def answered(self, request: Request) -> None:
+        """Note that a request was answered."""
+        del self._open[request.id]
 
-    def _codex_reply(self, request: Request, raw_arguments: bytes, token: ProgressToken) -> None:
-        arguments = parse_reply(raw_arguments)
+    def _resume(self, request: Request, params: RoundParams, state: str) -> None:
+        call = self._rounds.resume(request, params, state)
+        if call is not None:
+            self._open[request.id] = call
+            call.proceed(params.input_responses or {})
+
+    def _codex(self, request: Request, params: CallToolParams) -> None:
+        arguments = parse_codex(bytes(params.arguments))
+        conversation = self._conversations.open(overrides_of(arguments), title_of(arguments))
+        self._submit(request, params, conversation, items_of(arguments), str(request.id))
+
+    def _codex_reply(self, request: Request, params: CallToolParams) -> None:
+        arguments = parse_reply(bytes(params.arguments))
         conversation = self._conversations.find_or_resume(arguments.conversation_id)
-        self._submit(request, conversation, items_of(arguments), uuid7(), token, unknown_session(arguments))
+        self._submit(request, params, conversation, items_of(arguments), uuid7(), unknown_session(arguments))
 
     def _submit(
         self,
         request: Request,
+        params: CallToolParams,
         conversation: Conversation,
         items: bytes,
         event_id: str,
-        token: ProgressToken,
         unknown_text: str = "",
     ) -> None:
-        modern = self._peer.envelope_of(request) is not None
-        call = ToolCall(
-            request,
-            conversation.id,
-            event_id,
-            self._peer,
-            self._write,
-            self._answered,
-            None if modern else self._elicitor,
-            self._conversations.decide,
-            "off" if modern else self._event_mode,
-            token,
-            unknown_text,
-        )
+        call: ToolCall | RoundCall
+        if isinstance(params, RoundParams):
+            call = self._rounds.begin(request, params, conversation.id, unknown_text)
+        else:
+            call = ToolCall(
+                request,
+                conversation.id,
+                event_id,
+                self._peer,
+                self._write,
+                self.answered,
+                self._elicitor,
+                self._conversations.decide,
+                self._event_mode,
+                params.progress_token,
+                unknown_text,
+            )
         self._open[request.id] = call
         call.turn = self._conversations.submit(conversation, items, call)
-
-    def _answered(self, call: ToolCall) -> None:
-        del self._open[call.request.id]

@@ -8,6 +8,7 @@ import jsonschema
 import pytest
 from mcp import Client
 from mcp.client.extension import ClientExtension, NotificationBinding
+from mcp.client.session import ElicitationFnT
 from mcp.client.stdio import StdioServerParameters
 from mcp.shared.exceptions import MCPError
 from mcp_types import CallToolResult, Implementation, TextContent
@@ -69,7 +70,14 @@ class Events(ClientExtension):
         self._heard.set()
 
 
-def converse(stage: Stage, engine: str, scene: Scene, mode: str = "legacy") -> Tap:
+def converse(
+    stage: Stage,
+    engine: str,
+    scene: Scene,
+    mode: str = "legacy",
+    elicitation: ElicitationFnT | None = None,
+    extensions: Sequence[ClientExtension] = (),
+) -> Tap:
     """Play a scene between the official client and a server; return what was said."""
     parameters = StdioServerParameters(
         command=PROGRAM[0], args=[*PROGRAM[1:], "--engine", engine], env=stage.environment(), cwd=stage.cwd
@@ -80,7 +88,13 @@ def converse(stage: Stage, engine: str, scene: Scene, mode: str = "legacy") -> T
         with stage.log.open("a") as log:
             transport = tap.transport(parameters, log)
             me = Implementation(name="promises", version="1")
-            async with Client(transport, mode=mode, extensions=[events], client_info=me) as client:
+            async with Client(
+                transport,
+                mode=mode,
+                extensions=[events, *extensions],
+                client_info=me,
+                elicitation_callback=elicitation,
+            ) as client:
                 await scene(client, events)
 
     asyncio.run(run())

@@ -38,10 +38,16 @@ class Modern:
             request_id = f"m{self._last}"
         return self.raw.request(method, {**(params or {}), "_meta": {**self._meta, **(meta or {})}}, request_id)
 
-    def call(self, tool: str, more: Mapping[str, object] | None = None, **arguments: object) -> RequestId:
+    def call(
+        self,
+        tool: str,
+        more: Mapping[str, object] | None = None,
+        request_id: RequestId | None = None,
+        **arguments: object,
+    ) -> RequestId:
         """Call a tool and return the request's id. Underscores in names stand for hyphens."""
         named = {name.replace("_", "-"): value for name, value in arguments.items()}
-        return self.request("tools/call", {"name": tool, "arguments": named, **(more or {})})
+        return self.request("tools/call", {"name": tool, "arguments": named, **(more or {})}, None, request_id)
 
     def cancel(self, request_id: RequestId) -> None:
         self.raw.cancel(request_id)

@@ -16,8 +16,8 @@ __all__ = ["Confinement", "Surroundings", "confine"]
 CONTROL_NAMES: Final = (".git", ".codex", ".agents")
 """Entries of a writable root that steer programs outside the sandbox, so that commands may not change them."""
 
-SECRET_NAMES: Final = ("auth.json*", ".auth.*", ".credentials*", ".env")
-"""Entries of the Codex home that hold credentials, their locks and their temporary files."""
+SECRET_NAMES: Final = ("auth.json*", ".auth.*", ".credentials*", ".env", ".request-state.key*")
+"""Entries of the Codex home that hold credentials and keys, their locks and their temporary files."""
 
 SESSION_NAMES: Final = ("sessions", "archived_sessions")
 """Entries of the Codex home that no configuration makes writable."""
