@@ -6,7 +6,7 @@ Listing reads the two ends of a file, however long it is; showing one reads all 
 import os
 import shlex
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Final, Literal, TypeAlias
 
@@ -18,6 +18,7 @@ from workers.model.items import JsonObject, as_list
 from workers.prompt import is_context_message
 from workers.session.file import read
 from workers.session.finder import SessionName, list_sessions
+from workers.session.lock import writers
 from workers.session.restored import restore
 
 HEAD: Final = 256 * 1024
@@ -48,6 +49,8 @@ class SessionEntry:
     """The first words of the user."""
     tokens: int | None = None
     """Tokens of all turns."""
+    writer: int | None = None
+    """Pid of the process that has it open at the moment."""
     fault: str | None = None
     """Why the rest is not known: the file cannot be read."""
 
@@ -62,10 +65,11 @@ class Passage:
 
 def entries(home: str, limit: int | None = None) -> Iterator[SessionEntry]:
     """Yield the conversations of a home, the one that began last first; at most `limit` of them."""
+    open_in = writers(home)
     for name in islice(list_sessions(home), limit):
         entry = _entry(name)
         if entry is not None:
-            yield entry
+            yield replace(entry, writer=open_in.get(name.conversation_id))
 
 
 def search(home: str, wanted: Callable[[ConversationId], bool]) -> list[ConversationId]:

@@ -12,9 +12,11 @@ import msgspec
 
 from config.home import codex_home
 from protocol.errors import ConfigError, SessionFileError, SessionUnknownError
+from supervisor.status import identity
 from supervisor.status.actions import matches
 from supervisor.status.cells import clean, clean_lines
 from supervisor.status.page import Line, Style
+from supervisor.status.status import find
 from supervisor.status.table import Column, lay_out
 from supervisor.status.terminal import Printer
 from supervisor.status.troubles import DEGRADED, NOTHING, WELL
@@ -25,6 +27,7 @@ from workers.session_index import Passage, SessionEntry, Speaker
 _COLUMNS: Final = (
     Column("ID", 0),
     Column("CHANGED", 1, right=True),
+    Column("OPEN IN", 1),
     Column("TOKENS", 4, right=True),
     Column("MODEL", 5, least=8),
     Column("DIRECTORY", 3, least=12),
@@ -73,10 +76,31 @@ def run_show(arguments: Namespace) -> int:
     return WELL
 
 
+class _Holders:
+    """Who has conversations open: running instances, and other programs."""
+
+    def __init__(self) -> None:
+        self._instances = {one.instance.pid for one in find(None)}
+
+    def instance(self, entry: SessionEntry) -> int | None:
+        """Return the pid of the instance of which a process has the conversation open."""
+        above = () if entry.writer is None else identity.ancestors(entry.writer)
+        return next((pid for pid in above if pid in self._instances), None)
+
+    def text(self, entry: SessionEntry) -> str:
+        """Say it in short."""
+        if entry.writer is None:
+            return ""
+        pid = self.instance(entry)
+        return f"process {entry.writer}" if pid is None else f"instance {pid}"
+
+
 def _print_json(found: Iterator[SessionEntry]) -> int:
+    holders = _Holders()
     for entry in found:
         path = entry.path.encode("utf-8", "replace").decode()
-        sys.stdout.write(msgspec.json.encode({"version": 1, **asdict(entry), "path": path}).decode() + "\n")
+        told = {"version": 1, **asdict(entry), "path": path, "instance": holders.instance(entry)}
+        sys.stdout.write(msgspec.json.encode(told).decode() + "\n")
     sys.stdout.flush()
     return WELL
 
@@ -85,16 +109,17 @@ def _print_table(found: list[SessionEntry], home: str) -> int:
     if not found:
         return _refuse(WELL, f"there are no saved conversations in {home}")
     printer = Printer(sys.stdout)
-    now = time.time()
-    head, *body = lay_out(_COLUMNS, [_row(entry, now) for entry in found], printer.columns)
+    now, holders = time.time(), _Holders()
+    head, *body = lay_out(_COLUMNS, [_row(entry, now, holders) for entry in found], printer.columns)
     printer.print([Line(head, "dim"), *map(Line, body)])
     return WELL
 
 
-def _row(entry: SessionEntry, now: float) -> list[str]:
+def _row(entry: SessionEntry, now: float, holders: _Holders) -> list[str]:
     return [
         entry.id,
         f"{age(now - entry.changed_at)} ago",
+        clean(holders.text(entry)),
         "" if entry.tokens is None else amount(entry.tokens),
         clean(entry.model or ""),
         clean(entry.cwd or ""),

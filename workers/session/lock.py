@@ -56,6 +56,29 @@ class WriterLock:
             os.close(self._descriptor)
 
 
+def writers(home: str) -> dict[ConversationId, int]:
+    """Return the processes that have conversations of a home open at the moment, as far as the kernel tells."""
+    folder, holders = os.path.join(home, FOLDER), _holders()
+    try:
+        files = {entry.name: entry.inode() for entry in os.scandir(folder)} if holders else {}
+    except OSError:
+        return {}
+    return {
+        ConversationId(name.removesuffix(".lock")): holders[inode]
+        for name, inode in files.items()
+        if inode in holders and name != COORDINATION
+    }
+
+
+def _name_of(pid: int) -> str:
+    """Return the name of a process, `?` where it cannot be told."""
+    try:
+        with open(f"/proc/{pid}/comm", encoding="utf-8", errors="replace") as name:
+            return name.read().strip()
+    except OSError:
+        return "?"
+
+
 @contextmanager
 def _coordinated(folder: str) -> Iterator[None]:
     descriptor = _open(os.path.join(folder, COORDINATION))
@@ -84,12 +107,15 @@ def _try(descriptor: int) -> bool:
 
 def _holder(descriptor: int) -> str:
     """Name the process that holds the lock, as far as the kernel tells (Linux: proc(5), /proc/locks)."""
-    inode = str(os.fstat(descriptor).st_ino)
+    pid = _holders().get(os.fstat(descriptor).st_ino)
+    return "another process" if pid is None else f"process {pid} ({_name_of(pid)})"
+
+
+def _holders() -> dict[int, int]:
+    """Return the process that holds each lock of the kind `flock`, by inode; nothing where the kernel does not tell."""
     try:
         with open("/proc/locks", encoding="ascii") as locks:
-            fields = (line.split() for line in locks if " FLOCK " in line)
-            pid = next(found[4] for found in fields if found[5].rpartition(":")[2] == inode)
-        with open(f"/proc/{pid}/comm", encoding="utf-8", errors="replace") as name:
-            return f"process {pid} ({name.read().strip()})"
-    except (OSError, StopIteration, IndexError):
-        return "another process"
+            fields = [line.split() for line in locks if " FLOCK " in line and " -> " not in line]
+    except OSError:
+        return {}
+    return {int(found[5].rpartition(":")[2]): int(found[4]) for found in fields if len(found) > 5}

