@@ -3,7 +3,8 @@
 import asyncio
 import json
 import os
-from collections.abc import AsyncIterator
+import re
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -243,6 +244,51 @@ async def test_a_call_that_was_under_way_is_said_to_be_unknown() -> None:
         assert len(outputs) == 1
         assert "not known" in outputs[0]
         assert "stopped the previous turn" in said(last, "user")[-2]
+
+
+def items_of(lines: list[bytes]) -> list[dict[str, Any]]:
+    """Return the items of the history that stand in lines of a session file."""
+    recorded = [json.loads(line) for line in lines]
+    return [record["payload"] for record in recorded if record["type"] == "response_item"]
+
+
+@on_loop
+async def test_a_file_cut_anywhere_in_its_last_turn_is_taken_up_consistently() -> None:
+    async with room() as place:
+        await place.open()
+        await place.turn("hello")
+        await place.turn("run")
+        await place.conversation.close()
+        path = Path(place.conversation.session_path)
+        whole = path.read_bytes()
+        *_, begin = (line.start() for line in re.finditer(rb'^.*"task_started".*$', whole, re.MULTILINE))
+        for end in cuts(whole, begin):
+            path.write_bytes(whole[:end])
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(session_file, "_sync_data", lambda _: None)
+                await place.open(resume="must")
+                await place.conversation.close()
+            survived = whole[:end].splitlines()[: whole[: end + 1].count(b"\n")]
+            assert_consistent(items_of(survived), items_of(path.read_bytes().splitlines()), survived)
+
+
+def cuts(data: bytes, begin: int) -> Iterator[int]:
+    """Yield every place near the end of a line, and many within (each byte: `session.test_file`)."""
+    for place in range(begin, len(data)):
+        if b"\n" in data[place - 3 : place + 3] or place % 17 == 0:
+            yield place
+
+
+def assert_consistent(before: list[dict[str, Any]], after: list[dict[str, Any]], survived: list[bytes]) -> None:
+    """See that nothing that had survived is lost, and that all that was under way is closed, and nothing else."""
+    assert after[: len(before)] == before
+    called = {item["call_id"] for item in before if item["type"] == "function_call"}
+    answered = {item["call_id"] for item in before if item["type"] == "function_call_output"}
+    *outputs, last = after[len(before) :] or [None]
+    began, ended = (sum(b'"%b"' % kind in line for line in survived) for kind in (b"task_started", b"task_complete"))
+    assert (last is not None) == (began > ended), "an interrupted turn, and no other, is said to have been"
+    assert {item["call_id"] for item in outputs if item is not None} == called - answered
+    assert all("not known" in item["output"] for item in outputs if item is not None)
 
 
 @on_loop

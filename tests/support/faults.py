@@ -1,0 +1,79 @@
+"""A server whose workers die where a test wants them to: inside of a write, for instance, where no signal would hit."""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+Place: TypeAlias = Literal["before it is ready", "in a patch", "in a write", "after the last write"]
+
+WORKERS = """
+import os, signal
+from workers import entry
+from workers.patch.transaction import Transaction
+from workers.session.file import SessionFile
+
+def ordered(place):
+    try:
+        os.unlink(os.path.join({orders!r}, place))
+    except FileNotFoundError:
+        return False
+    return True
+
+def die():
+    os.kill(os.getpid(), signal.SIGKILL)
+
+def main(birth, lifeline, live=entry.main):
+    if ordered("before it is ready"):
+        die()
+    live(birth, lifeline)
+
+def put(self, staged, put=Transaction.put):
+    put(self, staged)
+    if ordered("in a patch"):
+        die()
+
+def write(self, write=SessionFile._write):
+    if self._unwritten and ordered("in a write"):
+        os.write(self._descriptor, self._unwritten[: len(self._unwritten) // 2])
+        die()
+    write(self)
+
+def commit(self, commit=SessionFile.commit):
+    commit(self)
+    with open(self.path, "rb") as file:
+        last = file.read().splitlines()[-1]
+    if b'"task_complete"' in last and ordered("after the last write"):
+        die()
+
+entry.main, Transaction.put, SessionFile._write, SessionFile.commit = main, put, write, commit
+"""
+SERVER = """
+import sys
+from supervisor import launch
+launch.NURSERY, launch.SPAWNED = {faults!r} + launch.NURSERY, {faults!r} + launch.SPAWNED
+from supervisor.main import main
+sys.exit(main())
+"""
+
+
+class Faults:
+    """Orders for workers to die, each of which the first that comes to the place carries out."""
+
+    def __init__(self, directory: Path) -> None:
+        self._orders = directory
+        directory.mkdir()
+
+    @property
+    def program(self) -> Sequence[str]:
+        """The server that obeys, for `Stage.start`."""
+        server = SERVER.format(faults=WORKERS.format(orders=str(self._orders)))
+        return (sys.executable, "-I", "-c", server, "mcp-server")
+
+    def order(self, place: Place) -> None:
+        """Let the next worker die that comes to this place."""
+        (self._orders / place).touch()
+
+    def carried_out(self) -> bool:
+        """Tell whether no order is left."""
+        return not any(self._orders.iterdir())
