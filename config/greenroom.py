@@ -47,6 +47,8 @@ class CredentialSettings(Section):
     """The top-level keys about the login, which are read once, at the start of the server or of a command."""
 
     preferred_auth_method: PreferredAuth = "chatgpt"
+    cli_auth_credentials_store: Literal["file", "keyring", "auto", "ephemeral"] = "file"
+    """Where credentials are kept."""
     forced_login_method: Literal["chatgpt", "api"] | None = None
     """The one way to log in."""
     forced_chatgpt_workspace_id: Annotated[Strings, BeforeValidator(_as_list)] = ()

@@ -59,6 +59,8 @@ class BrokerBirth(Birth):
     admitted: dict[WorkerId, str] = {}
     """Workers that may already be on their way: public key by worker."""
     preferred_mode: Literal["chatgpt", "apikey"] = "chatgpt"
+    store: Literal["file", "keyring", "auto", "ephemeral"] = "file"
+    """`cli_auth_credentials_store`: where credentials are kept."""
     forced_method: Literal["chatgpt", "api"] | None = None
     """`forced_login_method`: the one way to log in."""
     forced_workspaces: tuple[str, ...] = ()

@@ -5,6 +5,7 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 from functools import partial
+from typing import TYPE_CHECKING
 
 from protocol.errors import ConfigError, GreenroomError
 from protocol.secrecy import is_secret_name
@@ -15,7 +16,10 @@ from supervisor.limits import Limits
 from supervisor.options import ENGINES, LOG_LEVELS, EngineName, ServerOptions
 from supervisor.status.commands import add_commands
 
-OUR_WORDS = ("greenroom", "preferred_auth_method", "forced_")
+if TYPE_CHECKING:
+    from config.greenroom import CredentialSettings
+
+OUR_WORDS = ("greenroom", "preferred_auth_method", "cli_auth_credentials_store", "forced_")
 FORK_IS_SAFE = sys.platform.startswith("linux")
 
 
@@ -65,27 +69,40 @@ def _add_login(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 
 
 def _login(arguments: argparse.Namespace) -> int:
-    from config.greenroom import credential_settings
     from supervisor.auth import login_command
     from supervisor.auth.login_rules import LoginRules
+    from supervisor.auth.store import open_store
 
     environment, home = _environment()
-    settings = credential_settings(home)
+    settings = _credential_settings(home)
+    store = open_store(home, settings.cli_auth_credentials_store)
     rules = LoginRules(settings.forced_login_method, settings.forced_chatgpt_workspace_id)
     if arguments.what == "status":
-        return login_command.login_status(home, environment, rules, settings.preferred_auth_method)
+        return login_command.login_status(store, environment, rules, settings.preferred_auth_method)
     if arguments.with_api_key:
-        return login_command.login_with_api_key(home, sys.stdin, rules)
+        return login_command.login_with_api_key(store, sys.stdin, rules)
     if arguments.device_auth:
-        return login_command.login_with_device_code(home, environment, rules)
-    return login_command.login_with_browser(home, environment, rules)
+        return login_command.login_with_device_code(store, environment, rules)
+    return login_command.login_with_browser(store, environment, rules)
 
 
 def _logout(_: argparse.Namespace) -> int:
     from supervisor.auth import login_command
+    from supervisor.auth.store import open_store
 
     environment, home = _environment()
-    return login_command.logout(home, environment)
+    store = open_store(home, _credential_settings(home).cli_auth_credentials_store)
+    return login_command.logout(store, environment)
+
+
+def _credential_settings(home: str) -> "CredentialSettings":
+    """Return what a command goes by. Raises `ConfigError`, also where a command could have no effect."""
+    from config.greenroom import credential_settings
+
+    settings = credential_settings(home)
+    if settings.cli_auth_credentials_store == "ephemeral":
+        raise ConfigError("credentials are kept by each server alone (`cli_auth_credentials_store`); log in through it")
+    return settings
 
 
 def _demo(_: argparse.Namespace) -> int:
@@ -146,6 +163,7 @@ def _options(arguments: argparse.Namespace, environment: Mapping[str, str], home
         idle_workers=table.idle_workers,
         events=table.events,
         preferred_auth=credentials.preferred_auth_method,
+        credentials_store=credentials.cli_auth_credentials_store,
         forced_login=credentials.forced_login_method,
         forced_workspaces=credentials.forced_chatgpt_workspace_id,
         log_level=level,

@@ -25,6 +25,8 @@ class ServerOptions(NamedTuple):
     """Which `codex/event` notifications are sent."""
     preferred_auth: PreferredAuth = "chatgpt"
     """Which credential is used where there are two (`preferred_auth_method`)."""
+    credentials_store: Literal["file", "keyring", "auto", "ephemeral"] = "file"
+    """Where credentials are kept (`cli_auth_credentials_store`)."""
     forced_login: Literal["chatgpt", "api"] | None = None
     """The one way to log in (`forced_login_method`)."""
     forced_workspaces: tuple[str, ...] = ()

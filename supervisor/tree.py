@@ -236,6 +236,7 @@ class SupervisionTree:
                 supervisor_key=self._keys.public,
                 admitted={worker_id: keys.public for worker_id, keys in self._workers.items()},
                 preferred_mode=self._options.preferred_auth,
+                store=self._options.credentials_store,
                 forced_method=self._options.forced_login,
                 forced_workspaces=self._options.forced_workspaces,
                 secrets=self._secrets,

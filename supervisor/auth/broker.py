@@ -58,7 +58,7 @@ from supervisor.auth.login_rules import LoginRules
 from supervisor.auth.logins import Flow, LoggedIn, Logins, Open, record_of
 from supervisor.auth.record import AuthRecord
 from supervisor.auth.refresh import SHUTDOWN_PATIENCE, Refresher
-from supervisor.auth.store import Store
+from supervisor.auth.store import open_store
 from supervisor.auth.token_commands import TokenCommands
 
 log = logging.getLogger(__name__)
@@ -116,7 +116,7 @@ class Broker:
         self._changes = Changes(self._publish, self._desk.tell_supervisor)
         self._rules = LoginRules(birth.forced_method, birth.forced_workspaces)
         self._custody = Custody(
-            Store(birth.codex_home),
+            open_store(birth.codex_home, birth.store),
             birth.secrets,
             birth.preferred_mode,
             self._clock,

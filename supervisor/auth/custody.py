@@ -20,7 +20,7 @@ from supervisor.auth.locks import STORE, STORE_PATIENCE, locked
 from supervisor.auth.login_rules import ANY_LOGIN, LoginRules
 from supervisor.auth.record import AuthRecord, StoreError
 from supervisor.auth.standing import Change, Standing
-from supervisor.auth.store import FileFacts, Store, is_settled
+from supervisor.auth.store import Store
 
 log = logging.getLogger(__name__)
 
@@ -87,7 +87,7 @@ class Custody:
             except StoreError as error:
                 self._facts = facts
                 return self._lose(error)
-            self._facts = facts if isinstance(facts, FileFacts | None) and is_settled(facts) else _UNKNOWN
+            self._facts = facts if self.store.is_settled(facts) else _UNKNOWN
             if self._is_what_was_spent(record):
                 return False
             self._unwritten = None
@@ -168,7 +168,7 @@ class Custody:
         return change
 
     def _lose(self, error: StoreError) -> bool:
-        change = self.standing.lose_store()
+        change = self.standing.lose_store(str(error))
         if change is None:
             return False
         log.error("%s", error)
@@ -197,9 +197,9 @@ class Custody:
         try:
             self.store.replace(unwritten.record)
         except OSError as error:
-            log.error("auth.json cannot be written (%s); the new tokens are kept in memory", error.strerror)
+            log.error("the new tokens cannot be stored (%s) and are kept in memory", error.strerror)
             if self._unwritten is None:
-                self.report("store_unwritable", f"auth.json cannot be written: {error.strerror}")
+                self.report("store_unwritable", f"the new tokens cannot be stored: {error.strerror}")
             self._unwritten = unwritten
             self._persist_at = self.clock.monotonic() + PERSIST_PAUSE
         else:

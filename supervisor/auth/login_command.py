@@ -29,7 +29,7 @@ _LONGEST_MASKED: Final = 13
 
 
 def login_with_browser(
-    home: str, environment: Mapping[str, str], rules: LoginRules = ANY_LOGIN, *, open_browser: bool = True
+    store: Store, environment: Mapping[str, str], rules: LoginRules = ANY_LOGIN, *, open_browser: bool = True
 ) -> int:
     """Log in with an account, in a browser on this machine."""
     if _is_refused(rules, "chatgpt"):
@@ -43,10 +43,10 @@ def login_with_browser(
             await asyncio.to_thread(_open_browser, flow.url)
         return flow
 
-    return _run(_login(home, environment, begin, BROWSER_PATIENCE))
+    return _run(_login(store, environment, begin, BROWSER_PATIENCE))
 
 
-def login_with_device_code(home: str, environment: Mapping[str, str], rules: LoginRules = ANY_LOGIN) -> int:
+def login_with_device_code(store: Store, environment: Mapping[str, str], rules: LoginRules = ANY_LOGIN) -> int:
     """Log in with an account, by a code that is entered on any machine."""
     if _is_refused(rules, "chatgpt"):
         return 1
@@ -57,10 +57,10 @@ def login_with_device_code(home: str, environment: Mapping[str, str], rules: Log
         _say("Never give the code to anybody who asks you for it.")
         return flow
 
-    return _run(_login(home, environment, begin, DeviceFlow.patience))
+    return _run(_login(store, environment, begin, DeviceFlow.patience))
 
 
-def login_with_api_key(home: str, source: TextIO, rules: LoginRules = ANY_LOGIN) -> int:
+def login_with_api_key(store: Store, source: TextIO, rules: LoginRules = ANY_LOGIN) -> int:
     """Log in with the API key that `source`, usually standard input, holds."""
     if _is_refused(rules, "apikey"):
         return 1
@@ -68,15 +68,15 @@ def login_with_api_key(home: str, source: TextIO, rules: LoginRules = ANY_LOGIN)
     if not key:
         _say("There is no API key on standard input.")
         return 1
-    return _run(_save(home, lambda found: AuthRecord.of_key(key, found)))
+    return _run(_save(store, lambda found: AuthRecord.of_key(key, found)))
 
 
 def login_status(
-    home: str, environment: Mapping[str, str], rules: LoginRules = ANY_LOGIN, preferred: PreferredMode = "chatgpt"
+    store: Store, environment: Mapping[str, str], rules: LoginRules = ANY_LOGIN, preferred: PreferredMode = "chatgpt"
 ) -> int:
     """Say how this home is logged in; 0 where it is."""
     try:
-        credential = rules.applied(resolve(Store(home).read_once(), environment, preferred))
+        credential = rules.applied(resolve(store.read_once(), environment, preferred))
     except StoreError as error:
         _say(f"Error checking login status: {error}")
         return 1
@@ -93,13 +93,12 @@ def login_status(
     return 0
 
 
-def logout(home: str, environment: Mapping[str, str], *, with_revocation: bool = False) -> int:
+def logout(store: Store, environment: Mapping[str, str], *, with_revocation: bool = False) -> int:
     """Remove the store."""
 
     async def run() -> int:
-        store = Store(home)
         held = resolve(_read(store), {}, "chatgpt")
-        async with locked(home, STORE, STORE_PATIENCE):
+        async with locked(store.home, STORE, STORE_PATIENCE):
             removed = store.remove()
         if removed and with_revocation:
             await revoke(Issuer(Endpoints.from_environment(environment), Clock()), held)
@@ -122,13 +121,13 @@ def _is_refused(rules: LoginRules, mode: AuthMode) -> bool:
 
 
 async def _login(
-    home: str, environment: Mapping[str, str], begin: Callable[[Issuer], Awaitable[Flow]], patience: float
+    store: Store, environment: Mapping[str, str], begin: Callable[[Issuer], Awaitable[Flow]], patience: float
 ) -> int:
     clock = Clock()
     flow = await begin(Issuer(Endpoints.from_environment(environment), clock))
 
     async def save(logged_in: LoggedIn) -> None:
-        await _write(home, lambda found: record_of(logged_in, clock.wall(), found))
+        await _write(store, lambda found: record_of(logged_in, clock.wall(), found))
 
     try:
         async with asyncio.timeout(patience):
@@ -139,16 +138,15 @@ async def _login(
     return 0
 
 
-async def _save(home: str, make: Callable[[AuthRecord | None], AuthRecord]) -> int:
-    await _write(home, make)
+async def _save(store: Store, make: Callable[[AuthRecord | None], AuthRecord]) -> int:
+    await _write(store, make)
     _say("Successfully logged in")
     return 0
 
 
-async def _write(home: str, make: Callable[[AuthRecord | None], AuthRecord]) -> None:
-    store = Store(home)
-    os.makedirs(home, mode=0o700, exist_ok=True)
-    async with locked(home, STORE, STORE_PATIENCE):
+async def _write(store: Store, make: Callable[[AuthRecord | None], AuthRecord]) -> None:
+    os.makedirs(store.home, mode=0o700, exist_ok=True)
+    async with locked(store.home, STORE, STORE_PATIENCE):
         store.replace(make(_read(store)))
 
 

@@ -49,7 +49,8 @@ class Standing:
         self._identity_secret = identity_secret
         self._held = Held(1, SIGNED_OUT)
         self._previous: Held | None = None
-        self._bad_store = False
+        self._bad_store: str | None = None
+        """Why the store cannot be read."""
         self._rejected: set[int] = set()
         self._forced_at: dict[int, float] = {}
         self._failure: Failure | None = None
@@ -68,7 +69,7 @@ class Standing:
     @property
     def mode(self) -> AuthMode:
         """The mode that clients are told."""
-        return "none" if self._bad_store else self.credential.mode
+        return "none" if self._bad_store is not None else self.credential.mode
 
     @property
     def failure(self) -> Failure | None:
@@ -80,7 +81,7 @@ class Standing:
 
     def state(self, now: float) -> AuthState:
         """Return the state at `now` (wall clock)."""
-        held = Holding.BAD_STORE if self._bad_store else holding(self.credential)
+        held = holding(self.credential) if self._bad_store is None else Holding.BAD_STORE
         return state_of(held, self._freshness(self._held, now), self._trouble())
 
     def is_usable(self, now: float) -> bool:
@@ -101,7 +102,7 @@ class Standing:
 
     def adopt(self, credential: Credential, forced_at: float | None = None) -> Change | None:
         """Put a credential in force; `forced_at` (monotonic) where a refusal brought it about."""
-        was_bad, self._bad_store = self._bad_store, False
+        was_bad, self._bad_store = self._bad_store is not None, None
         before = self._held
         if credential == before.credential:
             mode_changed = credential.mode != "none"
@@ -121,11 +122,11 @@ class Standing:
             mode_changed=credential.mode != ("none" if was_bad else before.credential.mode),
         )
 
-    def lose_store(self) -> Change | None:
-        """Note that the store cannot be read."""
-        if self._bad_store:
+    def lose_store(self, reason: str) -> Change | None:
+        """Note that the store cannot be read, and why, in words."""
+        if self._bad_store is not None:
             return None
-        before, self._bad_store = self.mode, True
+        before, self._bad_store = self.mode, reason
         return Change(self.generation, identity_changed=False, mode_changed=before != "none")
 
     def fail_transiently(self, retry_at: float) -> None:
@@ -199,7 +200,7 @@ class Standing:
 
     def _refusal(self, state: AuthState) -> AuthError:
         if state == "STORE_BAD":
-            return AuthError(code="store_malformed", user_text="auth.json cannot be read; log in again")
+            return AuthError(code="store_malformed", user_text=f"{self._bad_store}; log in again")
         if state == "REAUTH_REQUIRED" and (failure := self.failure):
             return AuthError(code="reauth_required", user_text=failure.user_text, reason=failure.reason)
         if self.credential.unusable is not None:

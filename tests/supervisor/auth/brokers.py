@@ -44,6 +44,8 @@ class House:
     keys: KeyPair = field(default_factory=key_pair)
     broker_keys: KeyPair = field(default_factory=key_pair)
     admitted: dict[WorkerId, str] = field(default_factory=dict)
+    environment: dict[str, str] = field(default_factory=dict)
+    """Variables of every broker, above those of the tests."""
     process: ForkServerProcess | None = None
     lifeline: Connection | None = None
 
@@ -84,7 +86,7 @@ class House:
         """Start a broker. It need not be ready: whoever connects waits."""
         reader, self.lifeline = FORKSERVER.Pipe(duplex=False)
         self.process = FORKSERVER.Process(
-            target=_live, args=(self.birth(), dict(environment or {}), reader, self.log_path)
+            target=_live, args=(self.birth(), {**self.environment, **(environment or {})}, reader, self.log_path)
         )
         self.process.start()
         reader.close()

@@ -12,6 +12,7 @@ from supervisor.auth.clock import Clock
 from supervisor.auth.credential import PreferredMode
 from supervisor.auth.custody import Custody
 from supervisor.auth.endpoints import Endpoints
+from supervisor.auth.file_store import FileStore
 from supervisor.auth.issuer import Issuer
 from supervisor.auth.login_rules import ANY_LOGIN, LoginRules
 from supervisor.auth.refresh import Refresher
@@ -88,11 +89,12 @@ class Parts:
     changes: list[AuthChanged] = field(default_factory=list)
     problems: list[AuthProblem] = field(default_factory=list)
     rules: LoginRules = ANY_LOGIN
+    store: Store | None = None
 
     def __post_init__(self) -> None:
         self.clock = FakeClock()
         self.custody = Custody(
-            Store(self.home),
+            self.store or FileStore(self.home),
             self.environment,
             self.preferred,
             self.clock,

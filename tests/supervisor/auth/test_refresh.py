@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from protocol.credentials import AuthError, Snapshot
-from supervisor.auth import locks, store
+from supervisor.auth import file_store, locks
 from supervisor.auth.failures import TEXTS
 from supervisor.auth.refresh import Landing, Trigger
 from tests.supervisor.auth.homes import EXPIRED, Parts, read, stored_refresh_token, tokens, write
@@ -599,7 +599,7 @@ def test_tokens_that_cannot_be_written_are_served_and_written_later(
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
         with monkeypatch.context() as patch:
-            patch.setattr(store, "_replace", full)
+            patch.setattr(file_store, "_replace", full)
             served = await parts.snapshot()
             assert (await parts.snapshot()).token == served.token
             assert stored_refresh_token(parts.home) == spent
@@ -626,7 +626,7 @@ def test_a_full_disk_does_not_lose_the_second_token_either(tmp_path: Any, monkey
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
         with monkeypatch.context() as patch:
-            patch.setattr(store, "_replace", full)
+            patch.setattr(file_store, "_replace", full)
             await parts.snapshot()
             parts.clock.ahead += 3600.0
             served = await parts.snapshot()

@@ -158,10 +158,10 @@ def test_a_bad_store_serves_only_turns_under_way() -> None:
     made = standing(login())
     begun = made.answer(NOW)
     assert isinstance(begun, Snapshot)
-    lost = made.lose_store()
+    lost = made.lose_store("auth.json is not JSON")
     assert lost is not None
     assert lost.mode_changed
-    assert made.lose_store() is None
+    assert made.lose_store("auth.json is not JSON") is None
     assert (made.state(NOW), made.mode) == ("STORE_BAD", "none")
     fresh = made.answer(NOW)
     assert isinstance(fresh, AuthError)
@@ -242,7 +242,7 @@ class StandingMachine(RuleBasedStateMachine):
 
     @rule()
     def lose(self) -> None:
-        self.standing.lose_store()
+        self.standing.lose_store("auth.json is not JSON")
 
     @rule()
     def reject(self) -> None:

@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from supervisor.auth import store as module
+from supervisor.auth import file_store as module
+from supervisor.auth.file_store import FileFacts, FileStore
 from supervisor.auth.record import AuthRecord, StoreError
-from supervisor.auth.store import FileFacts, Store, is_settled
 from tests.supervisor.auth.homes import tokens, write
 
 KEY = AuthRecord.of_key("sk-test-key")
@@ -30,7 +30,7 @@ def failing(code: int) -> Callable[..., None]:
 def test_a_key_login_into_an_empty_home(tmp_path: Any) -> None:
     """Scenarios 1 and 12: the home is created, private; the file too."""
     home = tmp_path / "deep" / "home"
-    store = Store(str(home))
+    store = FileStore(str(home))
     assert store.read_once() is None
     assert store.facts() is None
     store.replace(KEY)
@@ -46,24 +46,24 @@ def test_a_loose_file_becomes_private(tmp_path: Any) -> None:
     """Spec/auth 1.3: the mode was set at creation only."""
     (tmp_path / "auth.json").write_text("{}")
     (tmp_path / "auth.json").chmod(0o644)
-    Store(str(tmp_path)).replace(KEY)
+    FileStore(str(tmp_path)).replace(KEY)
     assert stat.S_IMODE((tmp_path / "auth.json").stat().st_mode) == 0o600
 
 
 def test_removing(tmp_path: Any) -> None:
     """Scenario 8."""
-    store = Store(str(tmp_path))
+    store = FileStore(str(tmp_path))
     store.replace(KEY)
     assert store.remove()
     assert not store.remove()
-    assert not Store(str(tmp_path / "missing")).remove()
+    assert not FileStore(str(tmp_path / "missing")).remove()
 
 
 def test_a_symbolic_link_stays_one(tmp_path: Any) -> None:
     (tmp_path / "home").mkdir()
     (tmp_path / "real.json").write_text("{}")
     (tmp_path / "home" / "auth.json").symlink_to(tmp_path / "real.json")
-    Store(str(tmp_path / "home")).replace(KEY)
+    FileStore(str(tmp_path / "home")).replace(KEY)
     assert (tmp_path / "home" / "auth.json").is_symlink()
     assert json.loads((tmp_path / "real.json").read_text())["OPENAI_API_KEY"] == "sk-test-key"
 
@@ -73,7 +73,7 @@ def test_a_file_that_cannot_be_replaced_is_written_into(
     tmp_path: Any, monkeypatch: pytest.MonkeyPatch, code: int
 ) -> None:
     """K7, scenario 48: single-file bind mounts."""
-    store = Store(str(tmp_path))
+    store = FileStore(str(tmp_path))
     write(str(tmp_path), tokens("refresh-1") | {"padding": "x" * 4000})
     inode = (tmp_path / "auth.json").stat().st_ino
     monkeypatch.setattr(os, "rename", failing(code))
@@ -89,7 +89,7 @@ def test_a_failure_anywhere_leaves_the_old_content(
     tmp_path: Any, monkeypatch: pytest.MonkeyPatch, place: str, code: int
 ) -> None:
     """K7: the old file whole, nothing left beside it."""
-    store = Store(str(tmp_path))
+    store = FileStore(str(tmp_path))
     store.replace(KEY)
     before = (tmp_path / "auth.json").read_bytes()
     with monkeypatch.context() as patch:
@@ -102,7 +102,7 @@ def test_a_failure_anywhere_leaves_the_old_content(
 
 def test_writability_is_tried_not_asked(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """K8."""
-    store = Store(str(tmp_path))
+    store = FileStore(str(tmp_path))
     store.replace(KEY)
     assert store.is_writable()
     with monkeypatch.context() as patch:
@@ -124,16 +124,16 @@ def test_what_dead_writers_left_is_swept(tmp_path: Any) -> None:
     for name, at in (("auth.json.1.aa.tmp", old), ("auth.json.2.bb.tmp", time.time()), ("other.tmp", old)):
         (tmp_path / name).write_text("")
         os.utime(tmp_path / name, (at, at))
-    Store(str(tmp_path)).sweep()
+    FileStore(str(tmp_path)).sweep()
     assert sorted(entry.name for entry in tmp_path.iterdir()) == ["auth.json.2.bb.tmp", "other.tmp"]
-    Store(str(tmp_path / "missing")).sweep()
+    FileStore(str(tmp_path / "missing")).sweep()
 
 
 @pytest.mark.parametrize("content", [b"", b'{"tokens":'])
 def test_a_torn_file_is_read_again(tmp_path: Any, content: bytes) -> None:
     """K9: a foreign writer truncates in place and takes its time."""
     (tmp_path / "auth.json").write_bytes(content)
-    store = Store(str(tmp_path))
+    store = FileStore(str(tmp_path))
 
     async def run() -> AuthRecord | None:
         asyncio.get_running_loop().call_later(0.09, (tmp_path / "auth.json").write_bytes, KEY.encoded())
@@ -148,11 +148,11 @@ def test_a_file_that_stays_torn_is_bad(tmp_path: Any, monkeypatch: pytest.Monkey
     monkeypatch.setattr(module, "READ_PAUSE", 0.001)
     (tmp_path / "auth.json").write_text("{")
     with pytest.raises(StoreError):
-        asyncio.run(Store(str(tmp_path)).read())
+        asyncio.run(FileStore(str(tmp_path)).read())
     (tmp_path / "auth.json").unlink()
     (tmp_path / "auth.json").mkdir()
     with pytest.raises(StoreError, match="Is a directory"):
-        asyncio.run(Store(str(tmp_path)).read())
+        asyncio.run(FileStore(str(tmp_path)).read())
 
 
 def test_a_restless_foreign_writer_never_makes_the_store_bad(tmp_path: Any) -> None:
@@ -169,7 +169,7 @@ def test_a_restless_foreign_writer_never_makes_the_store_bad(tmp_path: Any) -> N
 
     async def run() -> None:
         for _ in range(100):
-            assert await Store(str(tmp_path)).read() is not None
+            assert await FileStore(str(tmp_path)).read() is not None
 
     writer = threading.Thread(target=scribble)
     writer.start()
@@ -181,11 +181,11 @@ def test_a_restless_foreign_writer_never_makes_the_store_bad(tmp_path: Any) -> N
 
 
 def test_facts_tell_contents_apart_once_they_have_settled(tmp_path: Any) -> None:
-    store = Store(str(tmp_path))
+    store = FileStore(str(tmp_path))
     store.replace(KEY)
     facts = store.facts()
-    assert not is_settled(facts)
-    assert is_settled(None)
-    assert is_settled(FileFacts(1, time.time_ns() - 60_000_000, 1))
+    assert not store.is_settled(facts)
+    assert store.is_settled(None)
+    assert store.is_settled(FileFacts(1, time.time_ns() - 60_000_000, 1))
     store.replace(AuthRecord.of_key("sk-test-kez"))
     assert store.facts() != facts

@@ -1,0 +1,78 @@
+"""Keyrings for tests: one that all processes of a test share, and what a keyring can do wrong."""
+
+import json
+import os
+import threading
+
+from keyring.backend import KeyringBackend
+from keyring.errors import KeyringLocked, NoKeyringError
+
+PLACE = "GREENROOM_TEST_KEYRING"
+"""The variable that names the file in which `SharedKeyring` keeps its entries."""
+
+
+class SharedKeyring(KeyringBackend):
+    """Keeps its entries in a file, so that every process sees them."""
+
+    priority = 1  # type: ignore[assignment]
+
+    def get_password(self, service: str, username: str) -> str | None:
+        return self._entries().get(f"{service} {username}")
+
+    def set_password(self, service: str, username: str, password: str) -> None:
+        self._store({**self._entries(), f"{service} {username}": password})
+
+    def delete_password(self, service: str, username: str) -> None:
+        entries = self._entries()
+        del entries[f"{service} {username}"]
+        self._store(entries)
+
+    def _entries(self) -> dict[str, str]:
+        try:
+            with open(os.environ[PLACE]) as file:
+                entries: dict[str, str] = json.load(file)
+        except FileNotFoundError:
+            return {}
+        return entries
+
+    def _store(self, entries: dict[str, str]) -> None:
+        with open(f"{os.environ[PLACE]}.new", "w") as file:
+            json.dump(entries, file)
+        os.rename(f"{os.environ[PLACE]}.new", os.environ[PLACE])
+
+
+class MemoryKeyring(KeyringBackend):
+    """Keeps its entries in memory, and does what a test wants it to do wrong."""
+
+    priority = 1  # type: ignore[assignment]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.entries: dict[tuple[str, str], str] = {}
+        self.failure: Exception | None = None
+        self.forgets = False
+        self.open = threading.Event()
+        """Calls wait for it."""
+        self.open.set()
+
+    def get_password(self, service: str, username: str) -> str | None:
+        self._answer()
+        return self.entries.get((service, username))
+
+    def set_password(self, service: str, username: str, password: str) -> None:
+        self._answer()
+        if not self.forgets:
+            self.entries[service, username] = password
+
+    def delete_password(self, service: str, username: str) -> None:
+        self._answer()
+        del self.entries[service, username]
+
+    def _answer(self) -> None:
+        self.open.wait()
+        if self.failure is not None:
+            raise self.failure
+
+
+LOCKED = KeyringLocked("the password is hunter2")
+ABSENT = NoKeyringError("no backend")
