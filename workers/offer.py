@@ -13,5 +13,6 @@ def offered_tools(settings: Settings) -> list[JsonObject]:
         patch_tool=family.patch_tool if responses else "function",
         include_plan=settings.include_plan_tool,
         may_escalate=settings.approval_policy == "on-request" and settings.sandbox_policy.type != "danger-full-access",
+        view_image=family.image_input,
         may_login=settings.allow_login_shell,
     )

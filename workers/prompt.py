@@ -3,17 +3,15 @@
 The only I/O is the reading of an image that the user names, by a function that can be replaced.
 """
 
-import base64
+import errno
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
 from protocol.arguments import ApprovalPolicy, SandboxMode
+from workers.image import ImageError, checked_url, data_url
 from workers.model.items import JsonObject, as_list
-
-MAX_IMAGE: Final = 20 * 1024 * 1024
-"""Bytes that an image file may have."""
 
 NO_SUMMARY: Final = "(no summary available)"
 
@@ -36,20 +34,6 @@ _CONTEXT_FORMS: Final = (
     (SUMMARY_PREFIX, ""),
 )
 """How texts begin and end that stand in a user's message without being the user's; the third is that of 2025."""
-
-_IMAGE_TYPES: Final[Mapping[str, str]] = {
-    ".avif": "image/avif",
-    ".bmp": "image/bmp",
-    ".gif": "image/gif",
-    ".heic": "image/heic",
-    ".jpeg": "image/jpeg",
-    ".jpg": "image/jpeg",
-    ".png": "image/png",
-    ".svg": "image/svg+xml",
-    ".tif": "image/tiff",
-    ".tiff": "image/tiff",
-    ".webp": "image/webp",
-}
 
 ReadFile: TypeAlias = Callable[[str], bytes]
 """Returns the content of a file, or raises `OSError`."""
@@ -203,7 +187,7 @@ def _input_part(item: Mapping[str, object], read_file: ReadFile) -> JsonObject |
         case {"type": "text", "text": str(text)}:
             return _text_part(text)
         case {"type": "image", "image_url": str(url)}:
-            return _image_part(url)
+            return _inline_image_part(url)
         case {"type": "local_image", "path": str(path)}:
             return _local_image_part(path, read_file)
         case _:
@@ -212,19 +196,28 @@ def _input_part(item: Mapping[str, object], read_file: ReadFile) -> JsonObject |
 
 def _local_image_part(path: str, read_file: ReadFile) -> JsonObject:
     try:
-        data = read_file(path)
+        return _image_part(data_url(read_file(path)))
     except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        return _text_part(f"(The image `{path}` could not be attached: {reason}.)")
-    kind = _IMAGE_TYPES.get(os.path.splitext(path)[1].lower(), "application/octet-stream")
-    return _image_part(f"data:{kind};base64,{base64.b64encode(data).decode('ascii')}")
+        return _missing_image(f"The image `{path}`", getattr(error, "strerror", None) or str(error))
+
+
+def _inline_image_part(url: str) -> JsonObject:
+    try:
+        return _image_part(checked_url(url))
+    except ImageError as error:
+        return _missing_image("An image", str(error))
+
+
+def _missing_image(what: str, reason: str) -> JsonObject:
+    return _text_part(f"({what} could not be attached: {reason}.)")
 
 
 def _read_image(path: str) -> bytes:
-    with open(path, "rb") as file:
-        data = file.read(MAX_IMAGE + 1)
-    if len(data) > MAX_IMAGE:
-        raise ValueError(f"it is larger than {MAX_IMAGE // 1024 // 1024} MiB")
+    from workers.patch.disk import Disk
+
+    data = Disk().read(path)
+    if data is None:
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
     return data
 
 

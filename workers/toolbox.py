@@ -70,7 +70,7 @@ class Toolbox:
         """Let the commands that go on do so in silence."""
         self.open_commands.leave_alone()
 
-    async def call(self, turn_id: TurnId, call: JsonObject) -> str:
+    async def call(self, turn_id: TurnId, call: JsonObject) -> str | list[JsonObject]:
         """Run one call of the model and return what it is told."""
         context = self._context_of(turn_id)
         name, call_id = str(call["name"]), str(call["call_id"])
@@ -78,7 +78,7 @@ class Toolbox:
             output = await registry.call_custom(name, call_id, str(call["input"]), context)
         else:
             output = await registry.call(name, call_id, str(call["arguments"]), context)
-        return output.text
+        return output.told
 
     def kill_all(self) -> None:
         """Kill whatever commands left running. Does not wait for it."""

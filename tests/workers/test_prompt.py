@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.workers.test_image import PNG
+from workers.image import LARGEST
 from workers.model.items import JsonObject, text_parts
 from workers.prompt import (
-    MAX_IMAGE,
     NO_SUMMARY,
     Environment,
     Permissions,
@@ -102,7 +103,7 @@ def test_message_has_a_part_for_each_text() -> None:
 
 def test_user_message_keeps_the_order_of_its_items(tmp_path: Path) -> None:
     picture = tmp_path / "A Picture.PNG"
-    picture.write_bytes(b"\x89PNG")
+    picture.write_bytes(PNG)
     items = [
         {"type": "image", "image_url": "https://a.example/b.png"},
         {"type": "text", "text": "What is this?"},
@@ -116,14 +117,19 @@ def test_user_message_keeps_the_order_of_its_items(tmp_path: Path) -> None:
         "content": [
             {"type": "input_image", "image_url": "https://a.example/b.png"},
             {"type": "input_text", "text": "What is this?"},
-            {"type": "input_image", "image_url": "data:image/png;base64," + base64.b64encode(b"\x89PNG").decode()},
+            {"type": "input_image", "image_url": "data:image/png;base64," + base64.b64encode(PNG).decode()},
         ],
     }
 
 
-def test_image_of_unknown_type_is_sent_as_bytes() -> None:
-    sent = user_message([{"type": "local_image", "path": "/x/y.xyz"}], lambda _: b"?")
-    assert sent["content"] == [{"type": "input_image", "image_url": "data:application/octet-stream;base64,Pw=="}]
+def test_what_is_no_image_is_told() -> None:
+    sent = user_message(
+        [{"type": "local_image", "path": "/x/y.png"}, {"type": "image", "image_url": "x"}], lambda _: b"?"
+    )
+    assert text_parts(sent) == [
+        "(The image `/x/y.png` could not be attached: invalid or unsupported image data.)",
+        "(An image could not be attached: it is given neither as https: nor as data: in base64.)",
+    ]
 
 
 @pytest.mark.parametrize("path", ["missing.png", "", "nul\0.png"])
@@ -137,7 +143,7 @@ def test_unreadable_image_is_told(tmp_path: Path, path: str) -> None:
 def test_image_beyond_the_limit_is_told(tmp_path: Path) -> None:
     picture = tmp_path / "big.png"
     with picture.open("wb") as file:
-        file.truncate(MAX_IMAGE + 1)
+        file.truncate(LARGEST + 1)
     (text,) = text_parts(user_message([{"type": "local_image", "path": str(picture)}]))
     assert "larger than 20 MiB" in text
 

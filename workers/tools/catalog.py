@@ -147,6 +147,16 @@ UPDATE_PLAN: Final = _function(
 )
 
 
+VIEW_IMAGE: Final = _function(
+    "view_image",
+    "Look at an image file of this machine: PNG, JPEG, GIF or WebP.",
+    _object(
+        {"path": {**_TEXT, "description": "Where it is; relative to the working directory of the conversation."}},
+        required=["path"],
+    ),
+)
+
+
 def _exec_command(*, may_escalate: bool, may_login: bool) -> JsonObject:
     properties = _EXEC_PROPERTIES | (_LOGIN if may_login else {}) | (_PERMISSIONS if may_escalate else {})
     text = _EXEC_TEXT + (_PERMISSIONS_TEXT if may_escalate else "")
@@ -168,6 +178,7 @@ def definitions(
     include_plan: bool,
     may_escalate: bool,
     may_login: bool = True,
+    view_image: bool = False,
 ) -> list[JsonObject]:
     """Return the tools to offer, in the order in which they are sent."""
     match command_tool:
@@ -175,4 +186,5 @@ def definitions(
             commands = [SHELL_WITH_ESCALATION if may_escalate else SHELL]
         case "exec_command":
             commands = [_exec_command(may_escalate=may_escalate, may_login=may_login), WRITE_STDIN]
-    return [*commands, *([UPDATE_PLAN] if include_plan else []), _apply_patch(patch_tool)]
+    optional = [tool for tool, wanted in ((VIEW_IMAGE, view_image),) if wanted]
+    return [*commands, *([UPDATE_PLAN] if include_plan else []), _apply_patch(patch_tool), *optional]

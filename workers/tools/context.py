@@ -69,6 +69,13 @@ class ToolOutput:
 
     text: str
     success: bool
+    items: tuple[JsonObject, ...] = ()
+    """What it is told in place of the text, where that is not all text."""
+
+    @property
+    def told(self) -> str | list[JsonObject]:
+        """The `output` of the call."""
+        return list(self.items) or self.text
 
 
 class ToolFailure(Exception):  # noqa: N818 - a refusal that the model reads, not an error of ours

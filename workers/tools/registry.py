@@ -9,6 +9,7 @@ from workers.tools.context import ToolContext, ToolFailure, ToolOutput
 from workers.tools.exec_command import exec_command
 from workers.tools.plan import update_plan
 from workers.tools.shell import shell
+from workers.tools.view_image import view_image
 from workers.tools.write_stdin import write_stdin
 
 Handler: TypeAlias = Callable[[str, str, ToolContext], Awaitable[ToolOutput]]
@@ -22,6 +23,7 @@ HANDLERS: Final[Mapping[str, Handler]] = MappingProxyType(
         "write_stdin": write_stdin,
         "apply_patch": apply_patch,
         "update_plan": update_plan,
+        "view_image": view_image,
     }
 )
 

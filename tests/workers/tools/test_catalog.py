@@ -51,6 +51,13 @@ def properties(tool: JsonObject) -> dict[str, object]:
     return msgspec.convert(parameters["properties"], dict[str, object])
 
 
+def test_images_are_offered_where_the_model_takes_them() -> None:
+    seen = definitions(
+        command_tool="shell", patch_tool="function", include_plan=False, may_escalate=False, view_image=True
+    )
+    assert names(seen) == ["shell", "apply_patch", "view_image"]
+
+
 def test_commands_and_patches_are_always_offered_and_the_plan_on_demand() -> None:
     assert names(offered()) == ["shell", "apply_patch"]
     assert names(offered(include_plan=True)) == ["shell", "update_plan", "apply_patch"]

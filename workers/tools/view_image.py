@@ -1,0 +1,49 @@
+"""The tool `view_image`: shows the model an image of the workspace (spec/later 2.5).
+
+What credentials are read from is hidden from it, as from commands in the sandbox.
+"""
+
+import asyncio
+import errno
+import os
+from typing import Final
+
+import msgspec
+
+from workers.image import ImageError, data_url
+from workers.model.items import JsonObject
+from workers.patch.disk import Disk
+from workers.tools.arguments import parse
+from workers.tools.context import ToolContext, ToolFailure, ToolOutput, emit
+
+_NO_FILE: Final = frozenset({errno.EISDIR, errno.EINVAL})
+
+
+class ViewArguments(msgspec.Struct, frozen=True):
+    """What the model may give. Unknown members are ignored."""
+
+    path: str
+
+
+async def view_image(call_id: str, arguments: str, context: ToolContext) -> ToolOutput:
+    """Handle one call. Raises `ToolFailure` where there is no image."""
+    path = os.path.normpath(os.path.join(context.cwd, parse(arguments, ViewArguments).path))
+    url = await asyncio.to_thread(_read, path, context)
+    await emit(context, {"type": "view_image_tool_call", "call_id": call_id, "path": path})
+    image: JsonObject = {"type": "input_image", "image_url": url}
+    return ToolOutput(f"(the image {path})", success=True, items=(image,))
+
+
+def _read(path: str, context: ToolContext) -> str:
+    try:
+        data = Disk(context.may_read).read(path)
+        if data is None:
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
+        return data_url(data)
+    except ImageError as error:
+        raise ToolFailure(f"unable to process image: {error}") from error
+    except (OSError, ValueError) as error:
+        if isinstance(error, OSError) and error.errno in _NO_FILE:
+            raise ToolFailure(f"image path `{path}` is not a file") from error
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        raise ToolFailure(f"unable to locate image at `{path}`: {reason}") from error
