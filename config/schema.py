@@ -46,9 +46,28 @@ class PlanTool(Section):
     enabled: bool = True
 
 
+class SearchLocation(Section):
+    """The table `tools.web_search.location`: where the user roughly is."""
+
+    country: Name | None = None
+    region: Name | None = None
+    city: Name | None = None
+    timezone: Name | None = None
+
+
+class SearchOptions(Section):
+    """The table `tools.web_search`."""
+
+    allowed_domains: Strings = ()
+    context_size: Literal["low", "medium", "high"] | None = None
+    location: SearchLocation | None = None
+
+
 class Tools(Section):
     """The table `tools`."""
 
+    web_search: bool | SearchOptions = Field(default_factory=SearchOptions)
+    """Options, or in the form of 2025 whether there is a search at all; the key `web_search` wins over that."""
     update_plan: PlanTool = Field(default_factory=PlanTool)
 
 
@@ -98,6 +117,18 @@ class ConfigFile(Profile):
     profile: Name | None = None
     profiles: dict[str, Profile] = Field(default_factory=dict)
     greenroom: GreenroomTable = Field(default_factory=GreenroomTable)
+
+    @property
+    def search_mode(self) -> WebSearch | None:
+        """How the web is to be searched, if the file says so."""
+        if self.web_search is not None or not isinstance(self.tools.web_search, bool):
+            return self.web_search
+        return "live" if self.tools.web_search else "disabled"
+
+    @property
+    def search_options(self) -> SearchOptions:
+        """The details of a search."""
+        return SearchOptions() if isinstance(self.tools.web_search, bool) else self.tools.web_search
 
     def with_profile(self, name: str | None, explicit: frozenset[str]) -> "ConfigFile":
         """Return the file as a profile changes it, where `name` or else the key `profile` chooses one.

@@ -14,7 +14,7 @@ from config.overrides import config_assignments, parse_assignment
 from config.providers import ModelProvider, TokenCommand, find_provider
 from config.reason import reason
 from config.sandbox import DangerFullAccess, ReadOnly, SandboxPolicy, WorkspaceWrite
-from config.schema import ConfigFile, History, WebSearch
+from config.schema import ConfigFile, History, SearchOptions, WebSearch
 from config.section import Name, check
 from config.servers import McpServer
 from config.texts import base_instructions, compaction_prompt
@@ -66,6 +66,8 @@ class Settings:
     show_raw_agent_reasoning: bool
     tool_output_token_limit: int
     web_search: WebSearch | None
+    """`None`: as the provider and the sandbox suggest."""
+    search_options: SearchOptions
 
     approval_policy: ApprovalPolicy
     sandbox_policy: SandboxPolicy
@@ -147,7 +149,8 @@ def _settle(
         verbosity=(file.model_verbosity or family.default_verbosity) if family.supports_verbosity else None,
         show_raw_agent_reasoning=file.show_raw_agent_reasoning,
         tool_output_token_limit=file.tool_output_token_limit or family.output_token_limit,
-        web_search=file.web_search,
+        web_search=file.search_mode,
+        search_options=file.search_options,
         approval_policy=overrides.approval_policy or file.approval_policy or DEFAULT_APPROVAL_POLICY,
         sandbox_policy=_sandbox_policy(overrides.sandbox_mode or file.sandbox_mode, file.sandbox_workspace_write, cwd),
         shell_environment_policy=file.shell_environment_policy,

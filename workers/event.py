@@ -3,7 +3,7 @@
 Deltas are put together from bytes, since they are the hot path; everything else is rare enough for a dictionary.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final
 
 import msgspec
@@ -94,6 +94,31 @@ def user_message(text: str) -> JsonObject:
 def agent_message(text: str, phase: object = None) -> JsonObject:
     """A complete text of the agent."""
     return {"type": "agent_message", "message": text, "phase": phase, "memory_citation": None}
+
+
+def web_search_end(item: JsonObject) -> JsonObject:
+    """The server has searched the web, or looked at a page."""
+    action = item.get("action")
+    return {
+        "type": "web_search_end",
+        "call_id": str(item.get("id") or ""),
+        "query": _sought(action if isinstance(action, dict) else {}),
+        "action": action,
+    }
+
+
+def _sought(action: Mapping[str, object]) -> str:
+    match action:
+        case {"query": str(query)} if query:
+            return query
+        case {"queries": list(queries)}:
+            return ", ".join(map(str, queries))
+        case {"pattern": str(pattern), "url": str(url)}:
+            return f"{pattern} in {url}"
+        case {"url": str(url)}:
+            return url
+        case _:
+            return ""
 
 
 def error(message: str) -> JsonObject:

@@ -17,6 +17,7 @@ from workers.model.responses import (
     ModelEvent,
     ReasoningContentDelta,
     ReasoningSummaryDelta,
+    SearchBegun,
     SectionBreak,
     TextDelta,
     Usage,
@@ -89,6 +90,8 @@ class _Response:
     """What one response of the model has brought so far."""
 
     items: list[JsonObject] = field(default_factory=list)
+    searches: set[str] = field(default_factory=set)
+    """Ids of the searches of the web that clients were told of."""
     completed: Completed | None = None
 
     @property
@@ -190,13 +193,15 @@ class TurnLoop:
                         emit(b'{"type":"agent_reasoning_raw_content_delta","delta":%b}' % raw)
                 case SectionBreak():
                     emit(b'{"type":"agent_reasoning_section_break"}')
+                case SearchBegun(call_id):
+                    self._begin_search(call_id, response)
                 case ItemDone(item):
                     response.items.append(item)
-                    self._show(item)
+                    self._show(item, response)
                 case Completed():
                     response.completed = model_event
 
-    def _show(self, item: JsonObject) -> None:
+    def _show(self, item: JsonObject, response: _Response) -> None:
         """Tell clients of an item that is complete."""
         match item.get("type"):
             case "message":
@@ -208,6 +213,17 @@ class TurnLoop:
                 if self._show_raw_reasoning:
                     for text in _texts(item.get("content"), "reasoning_text", "text"):
                         self._tell({"type": "agent_reasoning_raw_content", "text": text}, keep=True)
+
+            case "web_search_call":
+                self._begin_search(str(item.get("id") or ""), response)
+                self._tell(event.web_search_end(item), keep=True)
+
+    def _begin_search(self, call_id: str, response: _Response) -> None:
+        """Tell of a search once. Not every server says when it begins."""
+        if call_id not in response.searches:
+            response.searches.add(call_id)
+            self.doing = "searching the web"
+            self._tell({"type": "web_search_begin", "call_id": call_id, "query": ""})
 
     async def _answer_calls(self, calls: list[JsonObject]) -> None:
         """Run the calls of a response in their order, each to its end before the next."""

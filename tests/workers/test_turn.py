@@ -14,7 +14,7 @@ from workers.compaction import Compaction
 from workers.history import History
 from workers.model.items import JsonObject
 from workers.model.request import Request, RequestEncoder
-from workers.model.responses import ItemDone, ReasoningContentDelta, ReasoningSummaryDelta, SectionBreak
+from workers.model.responses import ItemDone, ReasoningContentDelta, ReasoningSummaryDelta, SearchBegun, SectionBreak
 from workers.model.retry import Retry
 from workers.tokens import TokenCount
 from workers.turn import TurnLoop
@@ -166,6 +166,27 @@ async def test_reasoning_is_told_in_sections_and_kept() -> None:
     assert stage.mailbox.kinds[:3] == ["agent_reasoning_section_break", "agent_reasoning_delta", "agent_reasoning"]
     assert stage.mailbox.events[2]["text"] == "Why."
     assert stage.record.items[0]["encrypted_content"] == "g"
+
+
+@on_loop
+async def test_a_search_of_the_web_is_told_once_and_kept() -> None:
+    searched = {"type": "web_search_call", "id": "ws_1", "action": {"type": "search", "query": "tides"}}
+    opened = {"type": "web_search_call", "id": "ws_2", "action": {"type": "open_page", "url": "https://a.example"}}
+    unsaid = {"type": "web_search_call"}
+    items = [ItemDone(dict(item)) for item in (searched, opened, unsaid)]
+    stage = Stage([[SearchBegun("ws_1"), *items, said("High."), done()]])
+    await stage.loop.run()
+    told = [(event["type"], event["call_id"], event["query"]) for event in stage.mailbox.events if "call_id" in event]
+    assert told == [
+        ("web_search_begin", "ws_1", ""),
+        ("web_search_end", "ws_1", "tides"),
+        ("web_search_begin", "ws_2", ""),
+        ("web_search_end", "ws_2", "https://a.example"),
+        ("web_search_begin", "", ""),
+        ("web_search_end", "", ""),
+    ]
+    assert [event["type"] for event in stage.record.kept if "search" in str(event["type"])] == ["web_search_end"] * 3
+    assert [item["type"] for item in stage.record.items] == ["web_search_call"] * 3 + ["message"]
 
 
 @pytest.mark.parametrize("show", [False, True])

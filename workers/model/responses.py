@@ -45,6 +45,12 @@ class SectionBreak(msgspec.Struct, frozen=True, gc=False):
     """A new section of the reasoning summary begins."""
 
 
+class SearchBegun(msgspec.Struct, frozen=True):
+    """The server has begun to search the web. What it searches for is told by the item, when that is complete."""
+
+    call_id: str
+
+
 class ItemDone(msgspec.Struct, frozen=True):
     """An item is complete, for instance a message or a tool call."""
 
@@ -82,7 +88,14 @@ class Failed(msgspec.Struct, frozen=True):
 
 
 ModelEvent: TypeAlias = (
-    TextDelta | ReasoningSummaryDelta | ReasoningContentDelta | SectionBreak | ItemDone | Completed | Failed
+    TextDelta
+    | ReasoningSummaryDelta
+    | ReasoningContentDelta
+    | SectionBreak
+    | SearchBegun
+    | ItemDone
+    | Completed
+    | Failed
 )
 
 
@@ -206,6 +219,14 @@ def _read_section_break(_: _Wire) -> SectionBreak:
     return SectionBreak()
 
 
+def _read_begun(wire: _Wire) -> SearchBegun | None:
+    match _attempt(_decode_object, wire.item):
+        case {"type": "web_search_call", "id": str(call_id)}:
+            return SearchBegun(call_id)
+        case _:
+            return None
+
+
 def _read_item(wire: _Wire) -> ItemDone | None:
     item = _attempt(_decode_object, wire.item)
     if item is None:
@@ -264,6 +285,7 @@ _READERS: Final[Mapping[str, Reader]] = {
     "response.reasoning_summary_text.delta": _delta_reader(ReasoningSummaryDelta),
     "response.reasoning_text.delta": _delta_reader(ReasoningContentDelta),
     "response.reasoning_summary_part.added": _read_section_break,
+    "response.output_item.added": _read_begun,
     "response.output_item.done": _read_item,
 }
 _ENDS: Final[Mapping[str, Callable[[_WireResponse], Completed | Failed]]] = {

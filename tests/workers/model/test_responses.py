@@ -19,6 +19,7 @@ from workers.model.responses import (
     ReasoningContentDelta,
     ReasoningSummaryDelta,
     ResponsesDecoder,
+    SearchBegun,
     SectionBreak,
     TextDelta,
     Usage,
@@ -61,6 +62,13 @@ def test_deltas_keep_the_bytes_that_the_server_wrote() -> None:
 )
 def test_each_kind_of_delta_is_told_apart(kind: str, event: ModelEvent) -> None:
     assert decode(payload(kind, delta="x")) == [event]
+
+
+def test_only_a_search_of_the_web_is_told_when_it_begins() -> None:
+    added = "response.output_item.added"
+    search = {"type": "web_search_call", "id": "ws_1", "status": "in_progress"}
+    others: list[object] = [{"type": "message", "id": "msg_1"}, {"type": "web_search_call"}, None, 5]
+    assert decode(payload(added, item=search), *(payload(added, item=item) for item in others)) == [SearchBegun("ws_1")]
 
 
 @pytest.mark.parametrize("raw", [b"1", b"null", b"{}", b'["x"]', b"x", b'"x', b'"a\nb"'])
