@@ -39,6 +39,11 @@ class History(Section):
     persistence: Literal["save-all", "none"] = "save-all"
     max_bytes: Count | None = None
 
+    @property
+    def wanted(self) -> bool:
+        """Whether the user has asked for it: what programs send is no history of the user's unless they say so."""
+        return self.persistence == "save-all" and "persistence" in self.model_fields_set
+
 
 class PlanTool(Section):
     """The table `tools.update_plan`."""

@@ -48,6 +48,8 @@ from workers.turn import Outcome, ToolResult, TurnLoop
 
 if TYPE_CHECKING:
     from workers.mcp.servers import McpServers
+    from workers.message_history import MessageHistory
+    from workers.notifier import Notifier
     from workers.toolbox import Toolbox
     from workers.tools.context import Shell
 
@@ -94,6 +96,10 @@ class Conversation:
         self._compaction: Compaction | None = None
         self._window_number = 0
         self._transcript: Transcript | None = None
+        self._notifier: Notifier | None = None
+        self._message_history: MessageHistory | None = None
+        self._said = ""
+        """What the user said in the turn that runs or was the last."""
 
     @property
     def doing(self) -> str:
@@ -140,6 +146,7 @@ class Conversation:
         if settings.mcp_servers:
             self._mcp_servers = self._make_mcp_servers()
         self._encoder = make_encoder(settings.provider.wire_api, self._request())
+        self._open_side_lines()
         self._announce()
 
     async def run_turn(self, turn_id: TurnId, items: bytes) -> Outcome:
@@ -156,7 +163,10 @@ class Conversation:
         self._tell_context()
         user_items = _decode_items(items)
         self._keep(prompt.user_message(user_items))
-        self._tell(event.user_message(_plain_text(user_items)), keep=True)
+        self._said = _plain_text(user_items)
+        self._tell(event.user_message(self._said), keep=True)
+        if self._message_history is not None:
+            await self._message_history.add(self._said)
         try:
             self._loop = loop = await self._turn_loop(turn_id)
             transcript.write_soon()
@@ -199,6 +209,10 @@ class Conversation:
             await self._toolbox.close()
         if self._mcp_servers is not None:
             await self._mcp_servers.close()
+        if self._notifier is not None:
+            await self._notifier.close()
+        if self._message_history is not None:
+            await self._message_history.close()
         if self._client is not None:
             await self._client.aclose()
         if self._transcript is not None:
@@ -244,6 +258,22 @@ class Conversation:
         for output in self._history.outputs_for_unanswered(UNKNOWN_EFFECT):
             self._keep(output)
         self._keep(prompt.turn_aborted_message())
+
+    def _open_side_lines(self) -> None:
+        """Make ready what else is to hear of the turns, if anything."""
+        settings = self.settings
+        if settings.notify:
+            from workers.notifier import Notifier
+
+            own = OWN_VARIABLES.keys()
+            environment = {name: value for name, value in os.environ.items() if name not in own}
+            self._notifier = Notifier(settings.notify, environment)
+        if settings.history.wanted:
+            from workers.message_history import MessageHistory
+
+            self._message_history = MessageHistory(
+                self._home, self._operation.conversation_id, settings.history.max_bytes
+            )
 
     def _request(self) -> Request:
         settings = self.settings
@@ -460,6 +490,8 @@ class Conversation:
 
     def _complete(self, turn_id: TurnId, last: str | None) -> Outcome:
         self._end(turn_id, last)
+        if self._notifier is not None:
+            self._notifier.turn_ended(self._operation.conversation_id, turn_id, self.settings.cwd, [self._said], last)
         return Outcome("completed", last_message=event.encode(last or ""))
 
     def _fail(self, turn_id: TurnId, error: ModelError | StartError) -> Outcome:
