@@ -148,6 +148,14 @@ def memory(stage: Stage) -> Measured:
         return {"memory-idle": _megabytes(used), "memory-waiting": _megabytes(waiting)}
 
 
+def bearers(_: Stage) -> Measured:
+    """What a worker waits for a bearer: the broker alone, with as many workers as the crowd has."""
+    from benchmarks.bearers import measure
+
+    waits = [seconds * 1e3 for seconds in measure(CROWD).seconds]
+    return {"bearer": waits, "bearer-p99": waits}
+
+
 def kill(stage: Stage) -> Measured:
     """Time from killing a worker in the middle of a stream to the answer to its call."""
     took: list[float] = []
@@ -195,6 +203,7 @@ EXPERIMENTS: Final = (
     Experiment(crowd, ("crowd", "idle-cpu"), rounds=3, quick_rounds=1, reference_rounds=1),
     Experiment(memory, ("memory-waiting", "memory-idle"), rounds=2, quick_rounds=1, reference_rounds=0),
     Experiment(commands, ("sandbox", "no-sandbox"), rounds=5, quick_rounds=1),
+    Experiment(bearers, ("bearer", "bearer-p99"), rounds=3, quick_rounds=1, reference_rounds=0),
     Experiment(kill, ("kill",), rounds=2, quick_rounds=1, reference_rounds=0),
 )
 """In the order in which they run. `memory-parked` joins with what it measures."""
