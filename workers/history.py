@@ -24,6 +24,7 @@ ABORTED: Final = "aborted"
 IMAGE_WEIGHT: Final = 4_000
 """What an image in an item counts as, whatever its size in bytes: about as much as it costs the model."""
 
+_ENCRYPTED: Final = "encrypted_content"
 _IMAGES: Final = re.compile(rb'"image_url":"(data:[^"]*)"').findall
 _encode: Final[Callable[[object], bytes]] = msgspec.json.Encoder().encode
 _decode: Final = msgspec.json.Decoder(dict[str, object]).decode
@@ -120,6 +121,13 @@ class History:
         output = next((output for output, call in _matches(self._entries).items() if call == 0), 0)
         self._entries = [entry for position, entry in enumerate(self._entries) if position not in (0, output)]
         return True
+
+    def drop_encrypted_reasoning(self) -> bool:
+        """Forget the reasoning that only the server can read, and return whether there was any."""
+        kept = [entry for entry in self._entries if entry.type != "reasoning" or not entry.item.get(_ENCRYPTED)]
+        dropped = len(kept) < len(self._entries)
+        self._entries = kept
+        return dropped
 
     def roll_back(self, user_turns: int) -> None:
         """Forget the last `user_turns` messages of the user and all that follows the first of them."""

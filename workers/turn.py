@@ -11,6 +11,7 @@ from workers.history import History
 from workers.mailbox import Mailbox
 from workers.model.client import OnRetry
 from workers.model.items import JsonObject, as_list
+from workers.model.outcome import SealedHistoryError
 from workers.model.responses import (
     Completed,
     ItemDone,
@@ -157,8 +158,15 @@ class TurnLoop:
             try:
                 return await self._ask()
             except ModelError as error:
-                if not await self._compaction.rescue(error):
+                if not (self._has_unsealed(error) or await self._compaction.rescue(error)):
                     raise
+
+    def _has_unsealed(self, error: ModelError) -> bool:
+        """Leave out reasoning that another account's requests brought, once the server says that it cannot read it.
+
+        Whose it is nobody else knows: the conversation may come from a session file, or from another server.
+        """
+        return isinstance(error, SealedHistoryError) and self._history.drop_encrypted_reasoning()
 
     async def _ask(self) -> _Response:
         """Make one request. Tools run only once the response is complete, so a stream that breaks has run none."""

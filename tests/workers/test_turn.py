@@ -13,6 +13,7 @@ from tests.workers.stubs import Line, StubMailbox, StubModel, StubRecord, called
 from workers.compaction import Compaction
 from workers.history import History
 from workers.model.items import JsonObject
+from workers.model.outcome import SealedHistoryError
 from workers.model.request import Request, RequestEncoder
 from workers.model.responses import ItemDone, ReasoningContentDelta, ReasoningSummaryDelta, SearchBegun, SectionBreak
 from workers.model.retry import Retry
@@ -98,6 +99,29 @@ async def test_a_plain_answer_is_told_kept_and_returned() -> None:
     assert [event["delta"] for event in stage.mailbox.events[:2]] == ["Good ", "day."]
     assert [item["type"] for item in stage.record.items] == ["message"]
     assert [event["type"] for event in stage.record.kept] == ["agent_message", "token_count"], "deltas are not kept"
+
+
+SEALED = SealedHistoryError("unexpected status 400 Bad Request")
+
+
+@on_loop
+async def test_reasoning_of_another_account_is_left_out_once_the_server_refuses_it() -> None:
+    """After a change of the login in mid-conversation; what can be read stays."""
+    stage = Stage([SEALED], [[said("Good day."), done()]])
+    stage.history.extend([REASONING, {**RAW, "encrypted_content": None}, said("Hm.").item])
+    assert await stage.loop.run() == "Good day."
+    assert [item["type"] for item in stage.input(0)] == ["reasoning", "reasoning", "message"]
+    assert [item["type"] for item in stage.input(1)] == ["reasoning", "message"]
+    assert "encrypted_content" not in stage.input(1)[0]
+
+
+@on_loop
+async def test_a_server_that_goes_on_refusing_is_believed() -> None:
+    stage = Stage([SEALED], [SEALED])
+    stage.history.append(REASONING)
+    with pytest.raises(SealedHistoryError):
+        await stage.loop.run()
+    assert len(stage.model.bodies) == 2
 
 
 @on_loop

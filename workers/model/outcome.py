@@ -5,6 +5,7 @@ server calls wrong, a refused credential, an exhausted account. A server that ca
 other, not for ever.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import tzinfo
@@ -28,6 +29,10 @@ class ModelRequestError(ModelError):
     def __init__(self, text: str, info: ErrorInfo = "other") -> None:
         super().__init__(text)
         self.info = info
+
+
+class SealedHistoryError(ModelRequestError):
+    """The server cannot open the encrypted reasoning in the history: it was made for another account."""
 
 
 def error_info(error: ModelError) -> ErrorInfo:
@@ -164,6 +169,10 @@ _BUSY_CAUSES: Final[Mapping[str, _Rule]] = {
 }
 """Codes in the body of a 503."""
 
+_SEALED_CODE: Final = "invalid_encrypted_content"
+_SEALED_WORDS: Final = re.compile(r"encrypted content .*could not be verified", re.IGNORECASE | re.DOTALL)
+"""How a 400 tells of encrypted reasoning that the server cannot open; not every server gives the code."""
+
 _STATUSES: Final[Mapping[int, Levels]] = {408: BOTH, 425: BOTH}
 """Statuses other than 5xx and 429 after which the same request may succeed."""
 
@@ -200,6 +209,8 @@ def _judge_refusal(refused: HttpRefused, now: float, zone: tzinfo | None) -> Ver
         return Verdict(NEVER if delay is None else STREAM, _too_many(refused, said), delay)
     if refused.status == 401:
         return Verdict(NEVER, UnauthorizedError(_unexpected(refused, said)))
+    if refused.status == 400 and (said.code == _SEALED_CODE or _SEALED_WORDS.search(said.message)):
+        return Verdict(NEVER, SealedHistoryError(_unexpected(refused, said)))
     if refused.status == 500:
         return Verdict(BOTH, ModelRequestError(_HIGH_DEMAND, "internal_server_error"), delay)
     levels = BOTH if refused.status > 500 else _STATUSES.get(refused.status, NEVER)

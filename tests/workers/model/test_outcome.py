@@ -15,6 +15,7 @@ from workers.model.outcome import (
     HttpRefused,
     Levels,
     ModelRequestError,
+    SealedHistoryError,
     StreamBroken,
     Unreachable,
     error_info,
@@ -158,3 +159,17 @@ def test_no_error_shows_a_credential(outcome: HttpRefused | Unreachable | Stream
 
 def test_error_of_another_part_has_plain_info() -> None:
     assert error_info(ModelError("x")) == "other"
+
+
+@pytest.mark.parametrize(
+    ("outcome", "sealed"),
+    [
+        (refused(400, code="invalid_encrypted_content", message="no"), True),
+        (refused(400, message="The encrypted content gAAA... could not be verified."), True),
+        (refused(400, message="bad"), False),
+        (refused(404, code="invalid_encrypted_content"), False),
+    ],
+)
+def test_reasoning_that_the_server_cannot_open_is_told_apart(outcome: HttpRefused, sealed: bool) -> None:
+    verdict = judge(outcome, NOW)
+    assert (verdict.levels, isinstance(verdict.error, SealedHistoryError)) == (NEVER, sealed)
