@@ -15,6 +15,9 @@ WireApi: TypeAlias = Literal["responses", "chat"]
 OPENAI_URL: Final = "https://api.openai.com/v1"
 CHATGPT_URL: Final = "https://chatgpt.com/backend-api/codex"
 
+LOCAL_PROVIDERS: Final = frozenset({"oss", "ollama", "lmstudio"})
+"""Built-in providers that are servers of this machine."""
+
 _PATHS: Final[Mapping[WireApi, str]] = {"responses": "/responses", "chat": "/chat/completions"}
 _RIVALS: Final = ("env_key", "experimental_bearer_token", "requires_openai_auth")
 """Further sources of a credential, which exclude a command."""
@@ -119,4 +122,6 @@ def _built_in(environment: Mapping[str, str], openai_base_url: str | None) -> di
             env_http_headers={"OpenAI-Organization": "OPENAI_ORGANIZATION", "OpenAI-Project": "OPENAI_PROJECT"},
         ),
         "oss": ModelProvider(name="gpt-oss", base_url=oss_url, wire_api="chat"),
+        "ollama": ModelProvider(name="Ollama", base_url="http://localhost:11434/v1", wire_api="chat"),
+        "lmstudio": ModelProvider(name="LM Studio", base_url="http://localhost:1234/v1", wire_api="chat"),
     }

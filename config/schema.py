@@ -117,6 +117,8 @@ class ConfigFile(Profile):
     tools: Tools = Field(default_factory=Tools)
     mcp_servers: dict[str, McpServer] = Field(default_factory=dict)
     openai_base_url: Name | None = None
+    oss_provider: Literal["ollama", "lmstudio"] | None = None
+    """Which server of this machine the provider `oss` is; `None`: whichever listens where Ollama does."""
     model_providers: dict[str, ModelProvider] = Field(default_factory=dict)
 
     profile: Name | None = None

@@ -22,6 +22,12 @@ from protocol.arguments import ApprovalPolicy, SandboxMode
 from protocol.errors import ConfigError
 
 DEFAULT_MODEL: Final = "gpt-5"
+LOCAL_MODELS: Final[Mapping[str, str]] = {
+    "oss": "gpt-oss:20b",
+    "ollama": "gpt-oss:20b",
+    "lmstudio": "openai/gpt-oss-20b",
+}
+"""Default models of the built-in providers that run on this machine."""
 DEFAULT_PROVIDER: Final = "openai"
 DEFAULT_APPROVAL_POLICY: Final[ApprovalPolicy] = "on-request"
 DEFAULT_SANDBOX_MODE: Final[SandboxMode] = "read-only"
@@ -132,9 +138,9 @@ def preload() -> None:
 def _settle(
     file: ConfigFile, overrides: ConversationOverrides, home: str, cwd: str, environment: Mapping[str, str]
 ) -> Settings:
-    model = overrides.model or file.model or DEFAULT_MODEL
+    provider_id = _provider_id(file)
+    model = _model(overrides.model or file.model, provider_id)
     family = _family(model, file)
-    provider_id = file.model_provider or DEFAULT_PROVIDER
     configured_instructions = _instructions(file, cwd)
     planning = overrides.include_plan_tool
     return Settings(
@@ -167,6 +173,18 @@ def _settle(
         history=file.history,
         mcp_servers=file.mcp_servers,
     )
+
+
+def _model(slug: str | None, provider_id: str) -> str:
+    """Return the model, the usual one of this machine under the name that its server has for it."""
+    default = LOCAL_MODELS.get(provider_id, DEFAULT_MODEL)
+    return default if slug is None or (provider_id in LOCAL_MODELS and slug in LOCAL_MODELS.values()) else slug
+
+
+def _provider_id(file: ConfigFile) -> str:
+    """Return the provider. What `oss` stands for can be chosen apart."""
+    provider_id = file.model_provider or DEFAULT_PROVIDER
+    return file.oss_provider or provider_id if provider_id == "oss" else provider_id
 
 
 def _family(model: str, file: ConfigFile) -> ModelFamily:

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from config.greenroom import CredentialSettings
 
 OUR_WORDS = ("greenroom", "preferred_auth_method", "cli_auth_credentials_store", "forced_")
+OSS = ("model_provider=oss", "model=gpt-oss:20b")
+"""The settings that `--oss` stands for. A `-c` wins over them."""
 FORK_IS_SAFE = sys.platform.startswith("linux")
 
 
@@ -44,6 +46,7 @@ def _parser() -> argparse.ArgumentParser:
     server.add_argument(
         "-c", "--config", action="append", default=[], metavar="KEY=VALUE", help="a setting that wins over config.toml"
     )
+    server.add_argument("--oss", action="store_true", help="use a model server of this machine, such as Ollama")
     server.add_argument("--engine", choices=ENGINES, help="how processes are started (default: fork on Linux)")
     server.add_argument(
         "--log-level", choices=LOG_LEVELS, help="what goes to standard error (default: $GREENROOM_LOG or warning)"
@@ -144,7 +147,7 @@ def _environment() -> tuple[Mapping[str, str], str]:
 
 
 def _options(arguments: argparse.Namespace, environment: Mapping[str, str], home: str) -> ServerOptions:
-    overrides = tuple(as_text(override) for override in arguments.config)
+    overrides = (*(OSS if arguments.oss else ()), *(as_text(override) for override in arguments.config))
     defaults = ServerOptions(codex_home=home, engine=arguments.engine or _default_engine(), config_overrides=overrides)
     level = arguments.log_level or _level(environment)
     if not _concerns_us(home, overrides):

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from config.environment import shell_environment, unattended
+from config.providers import LOCAL_PROVIDERS
 from config.settings import ConversationOverrides, Settings, resolve
 from config.texts import base_instructions, compaction_prompt
 from protocol.birth import WorkerBirth
@@ -458,6 +459,10 @@ class Conversation:
 
     async def _model_client(self) -> ModelClient:
         provider = self.settings.provider
+        if self.settings.provider_id in LOCAL_PROVIDERS:
+            from workers import local_server
+
+            await local_server.require(provider.base(chatgpt=False), self.settings.provider_id)
         values = await self._credentials.variables(tuple(provider.env_http_headers.values()))
         from_variables = {
             header: values[name] for header, name in provider.env_http_headers.items() if values.get(name, "").strip()

@@ -67,7 +67,9 @@ def test_provider_without_a_name_is_called_by_its_id() -> None:
 
 
 def test_unknown_provider_is_answered_with_the_known_ones() -> None:
-    with pytest.raises(ConfigError, match=r"^Model provider `nope` not found; there are `openai`, `oss`, `mine`$"):
+    with pytest.raises(
+        ConfigError, match=r"^Model provider `nope` not found; there are `openai`, `oss`, `ollama`, `lmstudio`, `mine`$"
+    ):
         _find("nope", mine={}, oss={})
 
 

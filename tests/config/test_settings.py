@@ -328,3 +328,26 @@ def test_preload_leaves_nothing_to_load_for_a_fork() -> None:
     )
     done = subprocess.run([sys.executable, "-c", watch], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[] False False"
+
+
+@pytest.mark.parametrize(
+    ("text", "provider", "model", "url"),
+    [
+        ("", "oss", "gpt-oss:20b", "http://localhost:11434/v1"),
+        ('oss_provider = "ollama"', "ollama", "gpt-oss:20b", "http://localhost:11434/v1"),
+        ('oss_provider = "lmstudio"', "lmstudio", "openai/gpt-oss-20b", "http://localhost:1234/v1"),
+        (
+            'oss_provider = "lmstudio"\nmodel = "gpt-oss:20b"',
+            "lmstudio",
+            "openai/gpt-oss-20b",
+            "http://localhost:1234/v1",
+        ),
+        ('oss_provider = "lmstudio"\nmodel = "qwen3"', "lmstudio", "qwen3", "http://localhost:1234/v1"),
+    ],
+)
+def test_oss_is_whichever_server_of_this_machine_is_chosen(
+    home: "Home", text: str, provider: str, model: str, url: str
+) -> None:
+    settings = home.resolve(f'model_provider = "oss"\n{text}\n')
+    assert (settings.provider_id, settings.model, settings.provider.base(chatgpt=False)) == (provider, model, url)
+    assert settings.provider.wire_api == "chat"
