@@ -28,9 +28,9 @@ async def require(base_url: str, provider: str) -> None:
             _, writer = await asyncio.open_connection(address.hostname, port)
     except (OSError, ValueError) as error:
         raise ModelError(
-            f"no local model server answers at {visible_url(base_url)}, where the provider `{provider}` expects one. Start it "
-            "(`ollama serve`, LM Studio's local server, or `llama-server`), or say where it is: CODEX_OSS_PORT, "
-            f"CODEX_OSS_BASE_URL, or `base_url` in `[model_providers.{provider}]`"
+            f"no local model server answers at {visible_url(base_url)}, where the provider `{provider}` expects one. "
+            "Start it (`ollama serve`, LM Studio's local server, or `llama-server`), or say where it is: "
+            f"CODEX_OSS_PORT, CODEX_OSS_BASE_URL, or `base_url` in `[model_providers.{provider}]`"
         ) from error
     writer.close()
     with contextlib.suppress(OSError):
