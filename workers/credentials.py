@@ -52,6 +52,7 @@ RECONNECT: Final = 20
 RECONNECT_LONGEST: Final = 1000
 """Milliseconds to which that grows."""
 UNAVAILABLE: Final = "auth broker unavailable"
+_AWAY: Final = AuthError(code="deadline_exceeded", user_text=UNAVAILABLE)
 
 _HANDSHAKE_DONE: Final = 0x1000
 _HANDSHAKE_REFUSED: Final = 0x4000
@@ -95,6 +96,9 @@ class CredentialsChannel:
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self._clock_report: ReportClock | None = None
         self._is_lost = False
+        self._is_absent = False
+        """The broker has been away for longer than a restart takes: nobody waits for it any more."""
+        self._is_connecting = False
         self._is_first = True
         self._socket = _curve(context.socket(zmq.DEALER), birth)
         monitor = self._socket.get_monitor_socket(_HANDSHAKE_DONE | _HANDSHAKE_REFUSED | _DISCONNECTED)
@@ -105,8 +109,10 @@ class CredentialsChannel:
         self._must_subscribe = True
 
     async def start(self) -> Welcome:
-        """Connect and greet; return once the broker has let us in. Raises `CredentialError`."""
-        self._socket.connect(self._birth.broker_address)
+        """Connect and greet; return once the broker has let us in. Raises `CredentialError`; may be tried again."""
+        if not self._is_connecting:
+            self._is_connecting = True
+            self._socket.connect(self._birth.broker_address)
         return await self._ask(self._hello(), Welcome)
 
     @property
@@ -167,6 +173,8 @@ class CredentialsChannel:
             future.cancel()
 
     async def _ask(self, question: Question, kind: type[A], patience: float = PATIENCE) -> A:
+        if self._is_absent:
+            raise CredentialError(_AWAY)
         message_id = self._next_id()
         future: asyncio.Future[Answer] = self._loop.create_future()
         self._open[message_id] = (question, future)
@@ -175,7 +183,8 @@ class CredentialsChannel:
             async with asyncio.timeout(ABSENCE if self._is_lost else patience):
                 answer = await future
         except TimeoutError:
-            answer = AuthError(code="deadline_exceeded", user_text=UNAVAILABLE)
+            self._is_absent = self._is_first
+            answer = _AWAY
         finally:
             del self._open[message_id]
         if isinstance(answer, AuthError):
@@ -203,7 +212,7 @@ class CredentialsChannel:
 
     def _admitted(self) -> None:
         """Greet a broker that has taken another's place, and ask it what that one left unanswered."""
-        self._is_lost = False
+        self._is_lost = self._is_absent = False
         self._cancel("absence")
         self._subscribe()
         if self._is_first:
@@ -237,10 +246,10 @@ class CredentialsChannel:
         self._timers["absence"] = self._loop.call_later(ABSENCE, self._give_up_waiting)
 
     def _give_up_waiting(self) -> None:
-        error = AuthError(code="deadline_exceeded", user_text=UNAVAILABLE)
+        self._is_absent = True
         for _, future in self._open.values():
             if not future.done():
-                future.set_result(error)
+                future.set_result(_AWAY)
 
     def _connect_again(self) -> None:
         self._socket.disconnect(self._birth.broker_address)

@@ -197,11 +197,38 @@ def test_a_broker_that_stays_away_is_an_error_in_time(tmp_path: Any, monkeypatch
             with pytest.raises(CredentialError, match="auth broker unavailable") as caught:
                 await asked
             assert caught.value.retryable
+        begun = time.monotonic()
+        with pytest.raises(CredentialError, match="auth broker unavailable"):
+            await channel.get_auth()
+        assert time.monotonic() - begun < 0.1, "it has had its time"
         monkeypatch.undo()
         stage.restart()
+        await until(lambda: not channel.is_lost)
         assert (await channel.get_auth()).token
 
     play(tmp_path, scene, EXPIRED, [Deed(gate=asyncio.Event(), consumes=False)])
+
+
+def test_a_broker_that_never_comes_is_waited_for_once(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """K27: one that was given up before a worker was born must not cost every attempt its full time."""
+    monkeypatch.setattr(module, "PATIENCE", 0.2)
+
+    async def scene(stage: Stage) -> None:
+        stage.house.kill()
+        channel = CredentialsChannel(stage.context, stage.house.worker("w"))
+        stage.channels.append(channel)
+        with pytest.raises(CredentialError, match="auth broker unavailable"):
+            await channel.start()
+        monkeypatch.setattr(module, "PATIENCE", 20.0)
+        begun = time.monotonic()
+        with pytest.raises(CredentialError, match="auth broker unavailable"):
+            await channel.start()
+        assert time.monotonic() - begun < 1.0
+        stage.restart()
+        await until(lambda: not channel._is_absent)
+        assert (await channel.get_auth()).token
+
+    play(tmp_path, scene)
 
 
 def test_closing_ends_what_is_open(tmp_path: Any) -> None:

@@ -1,0 +1,90 @@
+"""What the supervision tree does about an auth broker that dies again and again."""
+
+import asyncio
+from collections.abc import Callable
+
+import pytest
+
+from protocol.birth import AnyBirth, BrokerBirth, Exited
+from protocol.ids import WorkerId
+from supervisor import tree as module
+from supervisor.auth.link import BrokerError
+from supervisor.engine import EngineStatistics, OnExit, OnMeasured, Standing
+from supervisor.options import ServerOptions
+from supervisor.restart import BROKER, Intensity
+from supervisor.tree import BROKER_ID, SupervisionTree
+from tests.support.loop import on_loop
+
+
+class StubEngine:
+    """Starts nothing, and remembers what it was asked to."""
+
+    def __init__(self) -> None:
+        self.births: list[AnyBirth] = []
+        self.brokers: asyncio.Queue[BrokerBirth] = asyncio.Queue()
+        self._exits = 0
+
+    async def start(self, on_exit: OnExit, on_ready: Callable[[], None]) -> None:
+        self.on_exit = on_exit
+
+    def give_birth(self, birth: AnyBirth) -> None:
+        self.births.append(birth)
+        if isinstance(birth, BrokerBirth):
+            self.brokers.put_nowait(birth)
+
+    def end_broker(self) -> None:
+        self.on_exit(Exited(id=BROKER_ID, pid=4711, returncode=-9, max_rss=0))
+
+    def kill(self, worker_id: WorkerId) -> None:
+        pass
+
+    def terminate(self, worker_id: WorkerId) -> None:
+        pass
+
+    def pid_of(self, worker_id: WorkerId) -> int | None:
+        return None
+
+    @property
+    def nursery(self) -> Standing | None:
+        return None
+
+    def measure_nursery(self, on_measured: OnMeasured) -> bool:
+        return False
+
+    def statistics(self) -> EngineStatistics:
+        return EngineStatistics(len(self.births), 0, 0)
+
+    async def close(self) -> None:
+        pass
+
+
+@on_loop
+async def test_a_broker_that_dies_too_often_is_given_up_and_everybody_is_told_so() -> None:
+    """K27: with the same keys and addresses for each, and a clear error once there will be no other."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "BROKER", Intensity(BROKER.deaths, BROKER.period, delays=(0.0,)))
+        engine = StubEngine()
+        tree = SupervisionTree(ServerOptions("/nowhere", "fork", idle_workers=0), engine, {}, {}, lambda: "me")
+    try:
+        await tree.start()
+        first = await engine.brokers.get()
+        for _ in range(BROKER.deaths):
+            engine.end_broker()
+            following = await engine.brokers.get()
+            assert (following.keys, following.address, following.supervisor_key) == (
+                first.keys,
+                first.address,
+                first.supervisor_key,
+            )
+        asked = asyncio.create_task(tree.broker.logout())
+        await asyncio.sleep(0)
+        engine.end_broker()
+        assert tree.broker_standing.state == "given_up"
+        with pytest.raises(BrokerError, match="auth broker"):
+            await asked
+        with pytest.raises(BrokerError, match="auth broker unavailable"):
+            await tree.broker.login_start()
+        assert (await tree.broker.status(include_token=True, refresh=True)).token is None
+        assert engine.brokers.empty()
+    finally:
+        await tree.close()
