@@ -9,12 +9,21 @@ from config.section import Name, Section, Strings
 
 Duration: TypeAlias = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
+ApprovalMode: TypeAlias = Literal["auto", "prompt", "writes", "approve"]
+"""Which calls need the user's approval (`workers.approval.remote_tools`)."""
+
 STARTUP_TIMEOUT: Final = 30.0
 TOOL_TIMEOUT: Final = 300.0
 
 
 def _variable(entry: object) -> object:
     return entry.get("name") if isinstance(entry, dict) else entry
+
+
+class ToolTable(Section):
+    """One table of `mcp_servers.{name}.tools`."""
+
+    approval_mode: ApprovalMode | None = None
 
 
 class McpServer(Section):
@@ -44,7 +53,9 @@ class McpServer(Section):
     """The only tools to offer; `None` = all."""
     disabled_tools: Strings = ()
     """Tools not to offer, whatever `enabled_tools` says."""
-    default_tools_approval_mode: Literal["auto", "prompt", "writes", "approve"] = "auto"
+    default_tools_approval_mode: ApprovalMode = "auto"
+    tools: dict[str, ToolTable] = Field(default_factory=dict)
+    """Settings of single tools, named as the server names them."""
 
     @model_validator(mode="before")
     @classmethod
@@ -69,6 +80,11 @@ class McpServer(Section):
         if self.startup_timeout_sec is not None:
             return self.startup_timeout_sec
         return STARTUP_TIMEOUT if self.startup_timeout_ms is None else self.startup_timeout_ms / 1000
+
+    def approval_mode(self, tool: str) -> ApprovalMode:
+        """Return by what mode calls of a tool are approved, named as the server names it."""
+        table = self.tools.get(tool)
+        return (table and table.approval_mode) or self.default_tools_approval_mode
 
     def offers(self, tool: str) -> bool:
         """Tell whether a tool, named as the server names it, is to be offered to the model."""

@@ -4,7 +4,7 @@ This module decides how fast `initialize` is answered, so it needs msgspec alone
 `protocol.arguments`.
 """
 
-from typing import Final, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 import msgspec
 
@@ -25,6 +25,10 @@ MODERN_VERSION_KEY: Final = "io.modelcontextprotocol/protocolVersion"
 
 CAPABILITIES: Final[dict[str, object]] = {"tools": {"listChanged": False}}
 """What the server can do in every era."""
+
+
+ElicitationMode: TypeAlias = Literal["form", "url"]
+"""What a question shows the user: a form to fill in, or an address to go to."""
 
 
 class ClientInfo(msgspec.Struct, frozen=True):
@@ -150,3 +154,8 @@ class EventFrame:
     def splice(self, events: bytes) -> bytes:
         """Return one line for each event. `events` are JSON objects with a newline between two of them."""
         return self._head + events.replace(b"\n", self._between) + self._tail
+
+
+def takes_elicitation(capability: object, mode: ElicitationMode) -> bool:
+    """Tell whether a client takes questions of a mode. `capability` is its `elicitation`; without a mode: forms."""
+    return isinstance(capability, dict) and (mode in capability or (mode == "form" and not capability))

@@ -9,7 +9,7 @@ from typing import Final
 import msgspec
 
 from protocol.jsonrpc import INVALID_PARAMS, encode
-from protocol.mcp import MODERN_VERSION_KEY, CallToolParams, ClientInfo
+from protocol.mcp import MODERN_VERSION_KEY, CallToolParams, ClientInfo, ElicitationMode, takes_elicitation
 
 VERSIONS: Final = ("2026-07-28",)
 CLIENT_INFO_KEY: Final = "io.modelcontextprotocol/clientInfo"
@@ -64,11 +64,9 @@ class Envelope(msgspec.Struct, frozen=True):
     client_info: ClientInfo | None
     capabilities: dict[str, msgspec.Raw]
 
-    @property
-    def can_ask(self) -> bool:
-        """Whether the client can show its user a form; declaring elicitation without a mode means forms."""
-        declared = self._object("elicitation", self.capabilities)
-        return declared is not None and (not declared or "form" in declared)
+    def can_ask(self, mode: ElicitationMode = "form") -> bool:
+        """Tell whether the client can put a question of this mode to its user."""
+        return takes_elicitation(self._object("elicitation", self.capabilities), mode)
 
     def has_extension(self, name: str) -> bool:
         """Tell whether the client declared an extension."""

@@ -6,6 +6,7 @@ from functools import cache, partial
 
 from config.settings import ConversationOverrides, resolve
 from protocol.errors import ConfigError
+from protocol.mcp import ElicitationMode
 from protocol.mcp_peer import McpPeer
 from protocol.report import ClientEntry
 from supervisor.accounts import Accounts
@@ -46,7 +47,7 @@ def make_reception(
     write: Callable[[bytes], None],
     tree: SupervisionTree,
     options: ServerOptions,
-    can_ask: Callable[[], bool],
+    can_ask: Callable[[ElicitationMode], bool],
 ) -> Reception:
     """Return the reception that takes the client's tool calls to the tree."""
     limits = options.limits

@@ -5,8 +5,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from protocol.elicitation import METHOD, Decision, read_answer
+from protocol.elicitation import METHOD, Decision, mode_of, read_answer
 from protocol.jsonrpc import Peer, RequestId, Response, notification_line
+from protocol.mcp import ElicitationMode
 
 OnDecision: TypeAlias = Callable[[Decision], None]
 
@@ -34,7 +35,7 @@ class Elicitor:
     """The open questions of one connection."""
 
     def __init__(
-        self, peer: Peer, write: Callable[[bytes], None], can_ask: Callable[[], bool], patience: float
+        self, peer: Peer, write: Callable[[bytes], None], can_ask: Callable[[ElicitationMode], bool], patience: float
     ) -> None:
         self._peer = peer
         self._write = write
@@ -49,7 +50,7 @@ class Elicitor:
 
     def ask(self, params: bytes, on_decision: OnDecision) -> Question | None:
         """Ask, and tell `on_decision` once what became of it; `None` where the client cannot be asked."""
-        if not self._can_ask():
+        if not self._can_ask(mode_of(params)):
             return None
         request_id, line = self._peer.request(METHOD, params)
         question = Question(request_id, on_decision, self)

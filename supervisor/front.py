@@ -73,10 +73,18 @@ class Front:
         """Who the client says it is."""
         return self._client_info
 
-    @property
-    def can_ask(self) -> bool:
-        """Whether the client said in its handshake that it can ask its user, or did none (spec/wire 3.7)."""
-        return self._handshake is None or "elicitation" in self._handshake.capabilities
+    def can_ask(self, mode: mcp.ElicitationMode) -> bool:
+        """Tell whether the client said in its handshake that it takes questions of a mode (spec/wire 3.7).
+
+        One that did no handshake, or declared something else than an object, is taken to show forms.
+        """
+        if self._handshake is None:
+            return mode == "form"
+        declared = self._handshake.capabilities.get("elicitation")
+        if declared is None:
+            return False
+        capability = msgspec.json.decode(declared)
+        return mcp.takes_elicitation(capability, mode) if isinstance(capability, dict) else mode == "form"
 
     @property
     def version(self) -> str | None:

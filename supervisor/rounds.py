@@ -16,10 +16,10 @@ from typing import NamedTuple
 
 import msgspec
 
-from protocol.elicitation import Decision, read_answer, request_params
+from protocol.elicitation import Decision, mode_of, read_answer, request_params
 from protocol.ids import ConversationId, TurnId, uuid7
 from protocol.jsonrpc import INVALID_PARAMS, Request, notification_line
-from protocol.mcp import Failure, ProgressToken, failure_result, success_result
+from protocol.mcp import ElicitationMode, Failure, ProgressToken, failure_result, success_result
 from protocol.mcp_peer import McpPeer
 from protocol.modern import RoundParams, input_required_result
 from protocol.request_state import CallState, StateError, fingerprint, seal, unseal
@@ -123,16 +123,21 @@ class RoundCall:
         request = self._request
         if request is None or not (self.result is not None or self._questions):
             return
-        if self.result is None and not self._rounds.can_ask(request):
-            for key, question in list(self._questions.items()):
-                self._close(key)
-                question.decide(CANNOT_ASK)
+        if self.result is None and not self._drop_unaskable(request):
             return
         self._request = None
         if self.result is not None:
             self._rounds.answer(request, self.result)
         else:
             self._rounds.part(self, request, {key: question.params for key, question in self._questions.items()})
+
+    def _drop_unaskable(self, request: Request) -> bool:
+        """Answer with no what the client cannot put to its user, and tell whether a question is left."""
+        for key, question in list(self._questions.items()):
+            if not self._rounds.can_ask(request, mode_of(question.params)):
+                self._close(key)
+                question.decide(CANNOT_ASK)
+        return bool(self._questions)
 
     def _expire(self, key: str) -> None:
         self._close(key).decide(TOO_LATE)
@@ -196,10 +201,10 @@ class Rounds:
             self.write(self._peer.respond(request, _of_another_run(state)))
         return call
 
-    def can_ask(self, request: Request) -> bool:
-        """Tell whether the client of a request can ask its user."""
+    def can_ask(self, request: Request, mode: ElicitationMode) -> bool:
+        """Tell whether the client of a request can put a question of a mode to its user."""
         envelope = self._peer.envelope_of(request)
-        return envelope is not None and envelope.can_ask
+        return envelope is not None and envelope.can_ask(mode)
 
     def part(self, call: RoundCall, request: Request, questions: Mapping[str, bytes]) -> None:
         """Answer a request with questions; its call waits for the next round."""

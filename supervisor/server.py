@@ -111,7 +111,7 @@ class Server:
         self._accounts = accounts = backstage.make_accounts(
             peer, write, tree, self._options, self._provisions.environment
         )
-        reception = backstage.make_reception(peer, write, tree, self._options, lambda: self._front.can_ask)
+        reception = backstage.make_reception(peer, write, tree, self._options, self._front.can_ask)
         self._control = backstage.make_control(
             self._options,
             self._provisions.environment,

@@ -301,11 +301,14 @@ class Conversation:
         return self._encoder
 
     def _make_mcp_servers(self) -> "McpServers":
-        from workers.mcp.elicitation import Elicitation, Reply, answer_alone, yes_or_no
+        from workers.mcp.approval import ToolApproval
+        from workers.mcp.elicitation import Elicitation, Reply, answer_alone, pass_on
+        from workers.mcp.questions import Questions as ServerQuestions
         from workers.mcp.servers import McpServers, Setting
 
         settings = self.settings
-        put = yes_or_no(self._questions.ask)
+        questions = ServerQuestions(self._questions.ask, self._emit, lambda: self._turn_id)
+        put = pass_on(questions)
 
         async def elicit(question: Elicitation) -> Reply:
             alone = answer_alone(settings.approval_policy, settings.sandbox_policy, question)
@@ -317,6 +320,7 @@ class Conversation:
             cwd=os.getcwd(),
             emit=self._emit,
             elicit=elicit,
+            approval=ToolApproval(settings.approval_policy, settings.sandbox_policy.type, questions),
         )
         return McpServers(settings.mcp_servers, setting)
 

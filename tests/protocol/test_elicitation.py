@@ -8,7 +8,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from protocol.elicitation import DENIED, Decision, exec_params, patch_params, read_answer, request_params
+from protocol.elicitation import (
+    DENIED,
+    MAX_CONTENT,
+    Decision,
+    exec_params,
+    mode_of,
+    patch_params,
+    read_answer,
+    request_params,
+    tool_params,
+)
 
 EMPTY_SCHEMA = {"type": "object", "properties": {}}
 CHANGES: dict[str, object] = {
@@ -62,6 +72,24 @@ def test_the_reason_of_a_patch_comes_first() -> None:
     question = patch_params(changes=CHANGES, call_id="call_a01", reason="it needs more room")
     assert question["message"] == "it needs more room\nAllow Codex to apply proposed code changes?"
     assert question["codex_reason"] == "it needs more room"
+
+
+def test_a_tool_of_a_users_server_is_asked_for_in_the_shape_of_later_releases() -> None:
+    question = tool_params(server="docs", tool="find", description="Look.", arguments={"q": 1}, call_id="call_1")
+    assert question["_meta"] == {
+        "codex_approval_kind": "mcp_tool_call",
+        "persist": ["session"],
+        "tool_description": "Look.",
+        "tool_params": {"q": 1},
+    }
+    assert question["requestedSchema"] == EMPTY_SCHEMA
+    assert completed(question)["threadId"] == "0199"
+
+
+def test_a_question_shows_a_form_unless_it_says_otherwise() -> None:
+    assert mode_of(msgspec.json.encode(EXEC)) == "form"
+    assert mode_of(b'{"message":"\\"mode\\":\\"url\\"","requestedSchema":{"mode":"url"}}') == "form"
+    assert mode_of(b'{"mode":"url","url":"https://docs.test"}') == "url"
 
 
 @pytest.mark.parametrize(("call", "event"), [(3, "3"), ("abc", "0199-7"), (0, "0"), ('a"b', "x")])
@@ -134,7 +162,44 @@ ACTIONS = {"accept", "decline", "cancel"}
 
 @pytest.mark.parametrize(("answer", "decision"), TABLE, ids=lambda value: json.dumps(value, default=str))
 def test_answers_mean_what_the_rule_says(answer: object, decision: Decision) -> None:
-    assert read_answer(json.dumps(answer).encode()) == decision
+    read = read_answer(json.dumps(answer).encode())
+    assert (read.verdict, read.reason) == (decision.verdict, decision.reason)
+
+
+@pytest.mark.parametrize(
+    ("answer", "action", "content"),
+    [
+        (
+            {"action": "accept", "content": {"name": "Ada", "decision": "denied"}},
+            "accept",
+            b'{"name":"Ada","decision":"denied"}',
+        ),
+        ({"action": "accept"}, "accept", b"{}"),
+        ({"action": "accept", "content": "Ada"}, "accept", b"{}"),
+        ({"action": "decline", "content": {"name": "Ada"}}, "decline", None),
+        ({"action": "cancel"}, "cancel", None),
+        ({"action": "maybe", "content": {"name": "Ada"}}, None, None),
+        ({"decision": "approved"}, None, None),
+    ],
+)
+def test_the_standard_answer_is_handed_on_beside_its_meaning(
+    answer: object, action: str | None, content: bytes | None
+) -> None:
+    read = read_answer(json.dumps(answer).encode())
+    assert (read.action, read.content) == (action, content)
+
+
+def test_a_consent_may_be_given_for_longer_than_the_call() -> None:
+    assert read_answer(b'{"action":"accept","_meta":{"persist":"session"}}').verdict == "approved_for_session"
+    assert read_answer(b'{"action":"accept","_meta":{"persist":"soon"}}').verdict == "approved"
+    assert read_answer(b'{"action":"decline","_meta":{"persist":"session"}}').verdict == "denied"
+
+
+def test_a_form_that_is_filled_in_without_end_is_a_no() -> None:
+    answer = {"action": "accept", "content": {"name": "x" * MAX_CONTENT}}
+    assert read_answer(json.dumps(answer).encode()) == Decision(
+        verdict="denied", reason=f"the answer has more than {MAX_CONTENT} bytes"
+    )
 
 
 def test_an_error_is_a_no_with_a_reason() -> None:

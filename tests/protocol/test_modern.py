@@ -49,7 +49,7 @@ def test_an_envelope_says_who_the_client_is_and_what_it_can() -> None:
     assert found.version == "2026-07-28"
     assert found.client_info is not None
     assert (found.client_info.name, found.client_info.version) == ("tester", "1")
-    assert found.can_ask
+    assert found.can_ask()
 
 
 @pytest.mark.parametrize("text", [None, b"null", b"{}", b"[1]", b'{"_meta":null}', b'{"_meta":{"progressToken":1}}'])
@@ -102,7 +102,12 @@ def test_nothing_depends_on_the_clients_name(client: object) -> None:
     ],
 )
 def test_only_a_client_that_shows_forms_can_be_asked(capabilities: object, can_ask: bool) -> None:
-    assert envelope(capabilities).can_ask is can_ask
+    assert envelope(capabilities).can_ask() is can_ask
+
+
+def test_only_a_client_that_says_so_is_sent_addresses() -> None:
+    assert envelope({"elicitation": {"url": {}}}).can_ask("url")
+    assert not envelope({"elicitation": {}}).can_ask("url")
 
 
 @pytest.mark.parametrize(

@@ -30,7 +30,7 @@ class Connection:
         self.peer = Peer()
         self.written: list[Any] = []
         self.can_ask = can_ask
-        self.elicitor = Elicitor(self.peer, self.write, lambda: self.can_ask, patience)
+        self.elicitor = Elicitor(self.peer, self.write, lambda mode: self.can_ask and mode == "form", patience)
         self.decisions: list[tuple[str, Decision]] = []
         self.decided = asyncio.Event()
 
@@ -103,7 +103,8 @@ def test_an_answer_ends_the_question(result: bytes | None, error: bytes | None, 
         connection = Connection()
         question = connection.asked()
         assert connection.answer(question.id, result, error)
-        assert connection.decisions == [("it", decision)]
+        ((_, told),) = connection.decisions
+        assert (told.verdict, told.reason) == (decision.verdict, decision.reason)
         assert connection.elicitor.open_questions == 0
 
     on_loop(scene)
@@ -136,7 +137,7 @@ def test_the_first_answer_counts() -> None:
     def scene() -> None:
         connection = Connection()
         question = connection.asked()
-        assert connection.answer(question.id, b'{"action":"decline"}')
+        assert connection.answer(question.id, b'{"decision":"denied"}')
         assert not connection.answer(question.id)
         question.withdraw("too late for that")
         assert connection.decisions == [("it", DENIED)]
@@ -207,6 +208,15 @@ def test_a_client_that_cannot_ask_is_sent_nothing() -> None:
         assert connection.ask() is None
         assert (connection.written, connection.decisions) == ([], [])
         assert connection.elicitor.open_questions == 0
+
+    on_loop(scene)
+
+
+def test_an_address_is_only_sent_to_a_client_that_takes_them() -> None:
+    def scene() -> None:
+        connection = Connection()
+        assert connection.ask(params=b'{"message":"?","mode":"url","url":"https://docs.test"}') is None
+        assert connection.written == []
 
     on_loop(scene)
 

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from supervisor.demo.script import Call, Text, rule
-from tests.support.client import kinds, text
+from supervisor.demo.script import Call, Quote, Text, rule
+from supervisor.elicitor import CANNOT_ASK
+from tests.support.client import Client, Message, kinds, text, thread_id
 from tests.support.stage import Stage
 
 OFFICIAL = Path(__file__).parent.parent / "workers" / "mcp" / "official.py"
@@ -17,6 +18,8 @@ command = "{program}"
 args = {args}
 required = {required}
 """
+ASKING = '\n[mcp_servers.shelf.tools.echo]\napproval_mode = "prompt"\n'
+ON_REQUEST = {"approval_policy": "on-request", "sandbox": "workspace-write"}
 
 ECHO = rule("ask the shelf", [Call("shelf__echo", {"text": "sesame", "times": 2})], [Text("Thanks.")])
 
@@ -49,3 +52,56 @@ def test_a_server_that_cannot_start_costs_its_tools_or_where_it_is_required_the_
     result = client.result(client.codex("hello", cwd=stage.cwd))
     assert result.get("isError", False) is required
     assert ("shelf" in text(result)) is required
+
+
+def question(client: Client) -> Message:
+    """Return the next question to the user."""
+    return client.until(lambda message: message.get("method") == "elicitation/create")
+
+
+def test_a_call_waits_for_the_user_and_is_made_once_they_agree(stage: Stage, engine: str) -> None:
+    stage.play(rule("ask the shelf", [Call("shelf__echo", {"text": "sesame"})], [Quote()]), more=configured() + ASKING)
+    client = stage.start("--engine", engine).client
+    client.initialize(capabilities={"elicitation": {}})
+    call = client.codex("ask the shelf", cwd=stage.cwd, **ON_REQUEST)
+    asked = question(client)
+    assert asked["params"]["message"] == "Allow Codex to call the tool `echo` of the MCP server `shelf`?"
+    assert asked["params"]["_meta"]["tool_params"] == {"text": "sesame"}
+    assert "mcp_tool_call_begin" not in kinds(client.events(call))
+    client.send({"id": asked["id"], "result": {"action": "accept", "content": {}, "_meta": {"persist": "session"}}})
+    result = client.result(call)
+    assert "sesame" in text(result)
+    assert kinds(client.events(call)).count("elicitation_request") == 1
+    again = client.reply(thread_id(result), "ask the shelf")
+    assert "sesame" in text(client.result(again))
+    assert "elicitation_request" not in kinds(client.events(again))
+
+
+@pytest.mark.parametrize(
+    ("policy", "told"),
+    [("on-request", CANNOT_ASK.reason), ("never", "the approval policy is `never`")],
+)
+def test_a_call_that_nobody_can_approve_is_not_made(stage: Stage, policy: str, told: str) -> None:
+    stage.play(rule("ask the shelf", [Call("shelf__echo", {"text": "sesame"})], [Quote()]), more=configured() + ASKING)
+    client = stage.serve("fork").client
+    call = client.codex("ask the shelf", cwd=stage.cwd, **{**ON_REQUEST, "approval_policy": policy})
+    result = text(client.result(call))
+    assert told in result
+    assert "default_tools_approval_mode" in result
+    (end,) = (event for event in client.events(call) if event["type"] == "mcp_tool_call_end")
+    assert "Err" in end["result"]
+
+
+def test_a_form_of_a_server_is_filled_in_by_our_client(stage: Stage, engine: str) -> None:
+    stage.play(
+        rule("who am I", [Call("shelf__ask_name", {})], [Quote()]),
+        more=configured() + '\n[mcp_servers.shelf.tools.ask_name]\napproval_mode = "approve"\n',
+    )
+    client = stage.start("--engine", engine).client
+    client.initialize(capabilities={"elicitation": {}})
+    call = client.codex("who am I", cwd=stage.cwd, **ON_REQUEST)
+    asked = question(client)
+    assert asked["params"]["message"] == "shelf: Who are you?"
+    assert list(asked["params"]["requestedSchema"]["properties"]) == ["name"]
+    client.send({"id": asked["id"], "result": {"action": "accept", "content": {"name": "Ada"}}})
+    assert "accept Ada" in text(client.result(call))

@@ -4,9 +4,11 @@ import sys
 from collections.abc import Iterable, Sequence
 from typing import Final, get_args
 
+from config.servers import ApprovalMode
 from protocol.toolset import APPROVAL_POLICIES, SANDBOX_MODES
 from workers.approval import decision
 from workers.approval.decision import Case, Failure, Reach, Verdict
+from workers.approval.remote_tools import CALLS, ToolClass
 from workers.approval.safe_commands import ALWAYS_HARMLESS, RESTRICTED, SCRIPT_FLAGS, SHELLS
 
 _VERDICTS: Final[dict[Verdict | None, str]] = {
@@ -25,6 +27,13 @@ _CASES: Final[dict[Case, str]] = {
 _REACHES: Final[dict[Reach, str]] = {
     "inside": "inside what may be written",
     "outside": "outside of it",
+}
+
+_TOOL_CLASSES: Final[dict[ToolClass, str]] = {
+    "reading": "reads only",
+    "bounded": "destroys nothing, closed world",
+    "unknown": "nothing, or other",
+    "destructive": "destroys",
 }
 
 _INTRODUCTION: Final = """\
@@ -65,6 +74,17 @@ for this once, unless it is given for the session. A command was denied, for thi
 other than 0 and 127.
 """
 
+_CALLS: Final = """\
+A call of a tool of an MCP server of the user's goes by what the server says of the tool in its annotations
+(`readOnlyHint`, `destructiveHint`, `openWorldHint`), and by a mode: `mcp_servers.{server}.tools.{tool}.approval_mode`,
+else `mcp_servers.{server}.default_tools_approval_mode`, else `auto`. A tool that is said to destroy counts as such even
+where it is also said to only read, except in the mode `writes`. What is approved for the session is the tool, whatever
+its arguments.
+
+Under the policy `never` nobody is asked: with `danger-full-access` the tool is called, else the call is refused. The
+sandbox does not bound what a server does.
+"""
+
 _HARMLESS: Final = """\
 A command is harmless when it is one of these, by its name or in `/bin` or `/usr/bin`. So is a script of a shell
 ({shells}, with {flags}) that consists of nothing but harmless commands joined by `&&`, `||`, `;`, `|` and newlines.
@@ -96,6 +116,9 @@ def page() -> str:
         "## Retries\n",
         _retry_table(),
         _RETRIES,
+        "## Tools of MCP servers\n",
+        _call_table(),
+        _CALLS,
         "## Harmless commands\n",
         _HARMLESS.format(flags=flags, shells=shells),
         _harmless_table(),
@@ -131,6 +154,13 @@ def _retry_table() -> str:
         for policy in APPROVAL_POLICIES
     )
     return _table(["approval policy", *failures], rows)
+
+
+def _call_table() -> str:
+    modes: tuple[ApprovalMode, ...] = get_args(ApprovalMode)
+    words = {"call": "call", "ask": "**ask**"}
+    rows = ([f"`{mode}`", *(words[CALLS[mode][tool_class]] for tool_class in _TOOL_CLASSES)] for mode in modes)
+    return _table(["mode", *_TOOL_CLASSES.values()], rows)
 
 
 def _harmless_table() -> str:

@@ -18,6 +18,14 @@ class CallError(Exception):
     """A call brought no result. The text says why, to the model."""
 
 
+class Approval(Protocol):
+    """Whatever says whether a call may be made."""
+
+    async def __call__(self, tool: RemoteTool, call_id: str, arguments: JsonObject | None) -> None:
+        """Let a call through. Raises `CallError` where it must not be made."""
+        ...
+
+
 class Remote(Protocol):
     """Whatever carries calls to a server."""
 
@@ -26,7 +34,9 @@ class Remote(Protocol):
         ...
 
 
-async def call_tool(tool: RemoteTool, call_id: str, arguments: str, remote: Remote, emit: Emit) -> Output:
+async def call_tool(
+    tool: RemoteTool, call_id: str, arguments: str, admit: Approval, remote: Remote, emit: Emit
+) -> Output:
     """Run one call to its end. Only cancellation is raised."""
     try:
         given = _read(arguments)
@@ -36,9 +46,12 @@ async def call_tool(tool: RemoteTool, call_id: str, arguments: str, remote: Remo
         "call_id": call_id,
         "invocation": {"server": tool.server, "tool": tool.name, "arguments": given},
     }
+    refusal = await _refusal(admit, tool, call_id, given)
     await _emit(emit, {"type": "mcp_tool_call_begin", **facts})
     started = time.monotonic()
     try:
+        if refusal is not None:
+            raise refusal
         result = await remote.call(tool.name, given)
     except CallError as error:
         text = f"tool call error: tool call failed for `{tool.server}/{tool.name}`: {error}"
@@ -49,6 +62,14 @@ async def call_tool(tool: RemoteTool, call_id: str, arguments: str, remote: Remo
         raise
     await _emit(emit, _end(facts, started, {"Ok": result}))
     return read_result(result, time.monotonic() - started)
+
+
+async def _refusal(admit: Approval, tool: RemoteTool, call_id: str, arguments: JsonObject | None) -> CallError | None:
+    try:
+        await admit(tool, call_id, arguments)
+    except CallError as error:
+        return error
+    return None
 
 
 def _read(arguments: str) -> JsonObject | None:

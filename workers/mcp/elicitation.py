@@ -1,5 +1,6 @@
 """What a server asks the user in the middle of its work, and how that reaches the user of our client."""
 
+import itertools
 from collections.abc import Awaitable, Callable
 from typing import Final, Literal, TypeAlias
 
@@ -8,6 +9,7 @@ import msgspec
 from config.sandbox import SandboxPolicy
 from protocol.arguments import ApprovalPolicy
 from protocol.elicitation import Decision
+from workers.mcp.questions import Questions
 from workers.model.items import JsonObject
 
 Action: TypeAlias = Literal["accept", "decline", "cancel"]
@@ -30,14 +32,14 @@ class Elicitation(msgspec.Struct, frozen=True, kw_only=True):
         return self.schema is not None and not self.schema.get("properties")
 
     @property
-    def params(self) -> bytes:
-        """The parameters of the `elicitation/create` that asks our client, as a JSON object."""
+    def params(self) -> JsonObject:
+        """The parameters of the `elicitation/create` that asks our client."""
         params: JsonObject = {"message": f"{self.server}: {self.message}"}
         if self.schema is not None:
             params["requestedSchema"] = self.schema
         else:
             params |= {"mode": "url", "url": self.url, "elicitationId": self.id}
-        return msgspec.json.encode(params | {"codex_elicitation": "mcp-elicitation", "codex_mcp_server": self.server})
+        return params | {"codex_elicitation": "mcp-elicitation", "codex_mcp_server": self.server}
 
 
 class Reply(msgspec.Struct, frozen=True):
@@ -51,10 +53,8 @@ class Reply(msgspec.Struct, frozen=True):
 
 
 ACCEPTED: Final = Reply("accept", {})
-DECLINED: Final = Reply("decline")
 
 Elicit: TypeAlias = Callable[[Elicitation], Awaitable[Reply]]
-Ask: TypeAlias = Callable[[bytes], Awaitable[Decision]]
 
 
 def answer_alone(policy: ApprovalPolicy, sandbox: SandboxPolicy, question: Elicitation) -> Reply | None:
@@ -71,33 +71,34 @@ async def decline(_question: Elicitation) -> Reply:
     return Reply("decline", reason="questions of MCP servers are not passed on")
 
 
-def yes_or_no(ask: Ask) -> Elicit:
-    """Return an `Elicit` over the way that approvals take, which brings back a verdict and no content."""
+def pass_on(questions: Questions) -> Elicit:
+    """Return an `Elicit` that asks our client."""
+    numbers = itertools.count()
 
     async def elicit(question: Elicitation) -> Reply:
-        if not question.wants_no_answers:
-            return Reply("decline", reason="only questions without fields can be passed on")
-        decision = await ask(question.params)
-        if decision.verdict.startswith("approved"):
-            return ACCEPTED
-        return Reply("cancel" if decision.verdict == "abort" else "decline", reason=decision.reason)
+        number = question.id or f"mcp_elicitation_{next(numbers)}"
+        return read_reply(await questions.put(question.server, number, question.params), question)
 
     return elicit
 
 
-def read_reply(result: bytes | None) -> Reply:
-    """Say what our client's answer to `params` means; `result` is `None` for an error response."""
-    if result is None:
-        return Reply("decline", reason="the client could not ask the user")
+def read_reply(decision: Decision, question: Elicitation) -> Reply:
+    """Say what our client's answer means to a server. The reference's own answer says yes, but fills in nothing."""
+    if decision.action == "accept":
+        return _filled_in(decision.content or b"{}") if question.schema is not None else Reply("accept")
+    if decision.action is not None:
+        return Reply(decision.action)
+    if question.wants_no_answers and decision.verdict.startswith("approved"):
+        return ACCEPTED
+    return Reply("cancel" if decision.verdict == "abort" else "decline", reason=decision.reason)
+
+
+def _filled_in(content: bytes) -> Reply:
     try:
-        answer = msgspec.json.decode(result, type=_Answer)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        return DECLINED
-    if answer.action == "accept":
-        return Reply("accept", answer.content or {})
-    return Reply(answer.action)
+        return Reply("accept", dict(_decode_content(content)))
+    except msgspec.ValidationError:
+        return Reply("decline", reason="the client's answer is no filled-in form")
 
 
-class _Answer(msgspec.Struct, frozen=True):
-    action: Action
-    content: JsonObject | None = None
+_Field: TypeAlias = str | int | float | bool | list[str] | None
+_decode_content: Final = msgspec.json.Decoder(dict[str, _Field]).decode

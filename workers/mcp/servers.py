@@ -17,6 +17,7 @@ import msgspec
 from config.servers import McpServer
 from protocol.errors import StartError
 from workers.commands.groups import LiveGroups
+from workers.mcp.approval import ToolApproval
 from workers.mcp.calls import CallError, call_tool
 from workers.mcp.catalog import Catalog
 from workers.mcp.elicitation import Elicit, Elicitation, Reply, decline
@@ -61,6 +62,8 @@ class Setting(msgspec.Struct, frozen=True, kw_only=True):
     """Where programs run that have no `cwd` of their own."""
     emit: Emit
     elicit: Elicit = decline
+    approval: ToolApproval | None = None
+    """Who lets calls through; all of them pass where there is nobody."""
     patience: float = PATIENCE
 
 
@@ -120,7 +123,7 @@ class McpServers:
         if tool is None:
             return told(f"unsupported call: {name}", success=False)
         remote = self._connections.get(tool.server, _GONE)
-        return await call_tool(tool, call_id, arguments, remote, emit)
+        return await call_tool(tool, call_id, arguments, self._admit, remote, emit)
 
     def kill_all(self) -> None:
         """Kill every program at once. Does not wait for it."""
@@ -225,6 +228,10 @@ class McpServers:
         if failed:
             reasons = "; ".join(f"{name}: {status.error}" for name, status in failed.items())
             raise StartError(f"required MCP servers failed to initialize: {reasons}")
+
+    async def _admit(self, tool: "RemoteTool", call_id: str, arguments: JsonObject | None) -> None:
+        if self._setting.approval is not None:
+            await self._setting.approval.admit(tool, self._servers[tool.server], call_id, arguments)
 
     async def _elicit(self, question: Elicitation) -> Reply:
         reply = await self._setting.elicit(question)

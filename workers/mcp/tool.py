@@ -4,6 +4,7 @@ from typing import TypeAlias
 
 import msgspec
 
+from workers.approval.remote_tools import Hints
 from workers.model.items import JsonObject
 
 Identity: TypeAlias = tuple[str, str]
@@ -18,6 +19,7 @@ class RemoteTool(msgspec.Struct, frozen=True):
     description: str = ""
     schema: object = None
     """The `inputSchema`, as it came."""
+    hints: Hints = Hints()
 
     @property
     def identity(self) -> Identity:
@@ -38,4 +40,16 @@ def _read(server: str, entry: JsonObject) -> RemoteTool | None:
     name, description = entry.get("name"), entry.get("description")
     if not isinstance(name, str) or not name:
         return None
-    return RemoteTool(server, name, description if isinstance(description, str) else "", entry.get("inputSchema"))
+    return RemoteTool(
+        server,
+        name,
+        description if isinstance(description, str) else "",
+        entry.get("inputSchema"),
+        _hints(entry.get("annotations")),
+    )
+
+
+def _hints(annotations: object) -> Hints:
+    given = annotations if isinstance(annotations, dict) else {}
+    said = (given.get(name) for name in ("readOnlyHint", "destructiveHint", "openWorldHint"))
+    return Hints(*(hint if isinstance(hint, bool) else None for hint in said))

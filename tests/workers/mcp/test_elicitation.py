@@ -7,8 +7,11 @@ import pytest
 
 from config.sandbox import DangerFullAccess, ReadOnly, SandboxPolicy
 from protocol.arguments import ApprovalPolicy
-from protocol.elicitation import Decision, Verdict
-from workers.mcp.elicitation import ACCEPTED, DECLINED, Elicitation, Reply, answer_alone, decline, read_reply, yes_or_no
+from protocol.elicitation import Decision, read_answer
+from protocol.ids import TurnId
+from workers.mcp.elicitation import ACCEPTED, Elicitation, Reply, answer_alone, decline, pass_on
+from workers.mcp.questions import Questions
+from workers.model.items import JsonObject
 
 YES_OR_NO = Elicitation(server="docs", message="Sure?", schema={"type": "object", "properties": {}})
 FORM = Elicitation(server="docs", message="Who?", schema={"type": "object", "properties": {"name": {}}})
@@ -35,13 +38,13 @@ def test_only_under_never_is_the_user_not_asked(
 
 
 def test_our_client_is_asked_what_the_server_asks() -> None:
-    assert msgspec.json.decode(FORM.params) == {
+    assert FORM.params == {
         "message": "docs: Who?",
         "requestedSchema": FORM.schema,
         "codex_elicitation": "mcp-elicitation",
         "codex_mcp_server": "docs",
     }
-    assert msgspec.json.decode(URL.params) == {
+    assert URL.params == {
         "message": "docs: Log in",
         "mode": "url",
         "url": "https://docs.test/login",
@@ -51,26 +54,57 @@ def test_our_client_is_asked_what_the_server_asks() -> None:
     }
 
 
-@pytest.mark.parametrize(
-    ("verdict", "action"),
-    [("approved", "accept"), ("approved_for_session", "accept"), ("denied", "decline"), ("abort", "cancel")],
-)
-def test_a_yes_or_no_takes_the_way_of_approvals(verdict: Verdict, action: str) -> None:
-    asked: list[bytes] = []
+class Desk:
+    """A user who gives the same answer to everything, and what they were asked and told."""
 
-    async def ask(params: bytes) -> Decision:
-        asked.append(params)
-        return Decision(verdict=verdict)
+    def __init__(self, decision: Decision) -> None:
+        self._decision = decision
+        self.asked: list[JsonObject] = []
+        self.events: list[JsonObject] = []
+        self.questions = Questions(self._ask, self.events.append, lambda: TurnId("t1"))
 
-    assert asyncio.run(_answer(ask, YES_OR_NO)).action == action
-    assert asked == [YES_OR_NO.params]
-    refused = asyncio.run(_answer(ask, FORM))
-    assert (refused.action, refused.reason) == ("decline", "only questions without fields can be passed on")
-    assert len(asked) == 1
+    async def _ask(self, params: bytes) -> Decision:
+        self.asked.append(msgspec.json.decode(params))
+        return self._decision
 
 
-async def _answer(ask: object, question: Elicitation) -> Reply:
-    return await yes_or_no(ask)(question)  # type: ignore[arg-type]
+def answered(result: bytes | None, question: Elicitation = FORM) -> Reply:
+    desk = Desk(read_answer(result))
+
+    async def elicit() -> Reply:
+        return await pass_on(desk.questions)(question)
+
+    reply = asyncio.run(elicit())
+    assert desk.asked == [question.params]
+    return reply
+
+
+def test_a_question_is_told_as_an_event_too() -> None:
+    desk = Desk(Decision(verdict="denied"))
+
+    async def elicit() -> None:
+        put = pass_on(desk.questions)
+        await put(FORM)
+        await put(URL)
+        await put(FORM)
+
+    asyncio.run(elicit())
+    first, address, second = desk.events
+    assert first == {
+        "type": "elicitation_request",
+        "turn_id": "t1",
+        "server_name": "docs",
+        "id": "mcp_elicitation_0",
+        "request": {"mode": "form", "message": "docs: Who?", "requested_schema": FORM.schema},
+    }
+    assert address["id"] == "e1"
+    assert address["request"] == {
+        "mode": "url",
+        "message": "docs: Log in",
+        "url": "https://docs.test/login",
+        "elicitation_id": "e1",
+    }
+    assert second["id"] == "mcp_elicitation_1"
 
 
 def test_asking_nobody_says_so() -> None:
@@ -84,16 +118,40 @@ async def _refusal() -> Reply:
 @pytest.mark.parametrize(
     ("result", "reply"),
     [
-        (b'{"action":"accept","content":{"name":"Ada"}}', Reply("accept", {"name": "Ada"})),
+        (b'{"action":"accept","content":{"name":"Ada","tags":["a"]}}', Reply("accept", {"name": "Ada", "tags": ["a"]})),
+        (b'{"action":"accept","content":{"decision":"abort"}}', Reply("accept", {"decision": "abort"})),
         (b'{"action":"accept"}', ACCEPTED),
-        (b'{"action":"decline","content":{"name":"Ada"}}', DECLINED),
+        (
+            b'{"action":"accept","content":{"name":{"first":"Ada"}}}',
+            Reply("decline", reason="the client's answer is no filled-in form"),
+        ),
+        (b'{"action":"decline","content":{"name":"Ada"}}', Reply("decline")),
         (b'{"action":"cancel"}', Reply("cancel")),
-        (b'{"action":"maybe"}', DECLINED),
-        (b'{"decision":"approved"}', DECLINED),
-        (b"[]", DECLINED),
-        (b"\xff", DECLINED),
+        (b'{"action":"maybe"}', Reply("decline")),
+        (b'{"decision":"approved"}', Reply("decline")),
+        (b'{"decision":"abort"}', Reply("cancel")),
+        (b"[]", Reply("decline")),
+        (b"\xff", Reply("decline")),
         (None, Reply("decline", reason="the client could not ask the user")),
     ],
 )
-def test_only_a_clear_answer_is_one(result: bytes | None, reply: Reply) -> None:
-    assert read_reply(result) == reply
+def test_only_a_standard_answer_fills_in_a_form(result: bytes | None, reply: Reply) -> None:
+    assert answered(result) == reply
+
+
+@pytest.mark.parametrize(
+    ("result", "action"),
+    [
+        (b'{"decision":"approved"}', "accept"),
+        (b'{"decision":"approved_for_session"}', "accept"),
+        (b'{"action":"accept","content":{}}', "accept"),
+        (b'{"decision":"denied"}', "decline"),
+        (b'{"decision":"abort"}', "cancel"),
+    ],
+)
+def test_a_question_without_fields_takes_the_answers_of_approvals_too(result: bytes, action: str) -> None:
+    assert answered(result, YES_OR_NO).action == action
+
+
+def test_going_to_an_address_brings_back_no_content() -> None:
+    assert answered(b'{"action":"accept","content":{"a":"b"}}', URL) == Reply("accept")

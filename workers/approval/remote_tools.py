@@ -1,0 +1,56 @@
+"""Decides by table whether a tool of a user's MCP server is called, asked for or refused (spec/later 2.8).
+
+Free of I/O. What a server says of its tools is believed here: the user has chosen the server. The sandbox does not
+bound what it does.
+"""
+
+from dataclasses import dataclass
+from typing import Final, Literal, TypeAlias
+
+from config.servers import ApprovalMode
+from protocol.arguments import ApprovalPolicy, SandboxMode
+
+REJECTED_BY_USER: Final = "the call was rejected by the user"
+NOBODY_TO_ASK: Final = "the call needs the user's approval, and the approval policy is `never`"
+
+ToolClass: TypeAlias = Literal["destructive", "reading", "bounded", "unknown"]
+"""What a server says of a tool; `bounded`: it destroys nothing, and reaches nothing but what the server holds."""
+Verdict: TypeAlias = Literal["call", "ask", "refuse"]
+
+
+@dataclass(frozen=True, slots=True)
+class Hints:
+    """The annotations of a tool that say what a call may do; `None` where the server says nothing."""
+
+    read_only: bool | None = None
+    destructive: bool | None = None
+    open_world: bool | None = None
+
+    @property
+    def tool_class(self) -> ToolClass:
+        """The column of the table."""
+        if self.destructive:
+            return "destructive"
+        if self.read_only:
+            return "reading"
+        return "bounded" if self.destructive is False and self.open_world is False else "unknown"
+
+
+CALLS: Final[dict[ApprovalMode, dict[ToolClass, Literal["call", "ask"]]]] = {
+    "auto": {"reading": "call", "bounded": "call", "unknown": "ask", "destructive": "ask"},
+    "writes": {"reading": "call", "bounded": "ask", "unknown": "ask", "destructive": "ask"},
+    "prompt": {"reading": "ask", "bounded": "ask", "unknown": "ask", "destructive": "ask"},
+    "approve": {"reading": "call", "bounded": "call", "unknown": "call", "destructive": "call"},
+}
+
+
+def decide_call(
+    policy: ApprovalPolicy, sandbox: SandboxMode, mode: ApprovalMode, hints: Hints, *, remembered: bool
+) -> Verdict:
+    """Decide about one call. `remembered`: the user has approved this very tool for the session."""
+    tool_class: ToolClass = "reading" if mode == "writes" and hints.read_only else hints.tool_class
+    if remembered or CALLS[mode][tool_class] == "call":
+        return "call"
+    if policy != "never":
+        return "ask"
+    return "call" if sandbox == "danger-full-access" else "refuse"

@@ -1,0 +1,53 @@
+"""Lets a call of a remote tool through, or does not: the decision, the user's answer, and what is remembered of it."""
+
+import asyncio
+
+from config.servers import McpServer
+from protocol.arguments import ApprovalPolicy, SandboxMode
+from protocol.elicitation import tool_params
+from workers.approval.remote_tools import NOBODY_TO_ASK, REJECTED_BY_USER, decide_call
+from workers.mcp.calls import CallError
+from workers.mcp.questions import Questions
+from workers.mcp.tool import Identity, RemoteTool
+from workers.model.items import JsonObject
+
+
+class ToolApproval:
+    """One conversation's rules for remote tools, and what its user has said so far."""
+
+    def __init__(self, policy: ApprovalPolicy, sandbox: SandboxMode, questions: Questions) -> None:
+        self._policy: ApprovalPolicy = policy
+        self._sandbox: SandboxMode = sandbox
+        self._questions = questions
+        self._approved: set[Identity] = set()
+
+    async def admit(self, tool: RemoteTool, server: McpServer, call_id: str, arguments: JsonObject | None) -> None:
+        """Let a call through. Raises `CallError` where it must not be made."""
+        verdict = decide_call(
+            self._policy,
+            self._sandbox,
+            server.approval_mode(tool.name),
+            tool.hints,
+            remembered=tool.identity in self._approved,
+        )
+        if verdict == "refuse":
+            raise CallError(f"{NOBODY_TO_ASK}; {_advice(tool)}")
+        if verdict == "ask":
+            await self._put(tool, call_id, arguments)
+
+    async def _put(self, tool: RemoteTool, call_id: str, arguments: JsonObject | None) -> None:
+        """Ask the user. An answer that aborts stops the whole turn."""
+        question = tool_params(
+            server=tool.server, tool=tool.name, description=tool.description, arguments=arguments, call_id=call_id
+        )
+        answer = await self._questions.put(tool.server, f"mcp_tool_call_approval_{call_id}", question)
+        if answer.verdict == "abort":
+            raise asyncio.CancelledError("the user stopped the turn")
+        if answer.verdict == "denied":
+            raise CallError(REJECTED_BY_USER if answer.reason is None else f"{answer.reason}; {_advice(tool)}")
+        if answer.verdict == "approved_for_session":
+            self._approved.add(tool.identity)
+
+
+def _advice(tool: RemoteTool) -> str:
+    return f"`mcp_servers.{tool.server}.default_tools_approval_mode` says which calls need approval"

@@ -1,0 +1,44 @@
+"""Puts questions about the user's MCP servers, and of theirs, to the client: as an event, and as a request."""
+
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+import msgspec
+
+from protocol.elicitation import Decision
+from protocol.ids import TurnId
+from workers.model.items import JsonObject
+from workers.tools.context import Emit
+
+_MEMBERS: Final = {
+    "_meta": "_meta",
+    "message": "message",
+    "requestedSchema": "requested_schema",
+    "url": "url",
+    "elicitationId": "elicitation_id",
+}
+"""What the event repeats of the request, and how it is called there (spec/later 8.4)."""
+
+
+class Questions:
+    """The way from one conversation's servers to its user."""
+
+    def __init__(self, ask: Callable[[bytes], Awaitable[Decision]], emit: Emit, turn_id: Callable[[], TurnId]) -> None:
+        self._ask = ask
+        self._emit = emit
+        self._turn_id = turn_id
+
+    async def put(self, server: str, question_id: str, params: JsonObject) -> Decision:
+        """Ask, and wait for what becomes of it. `params` are those of `elicitation/create`."""
+        request = {name: params[member] for member, name in _MEMBERS.items() if member in params}
+        event: JsonObject = {
+            "type": "elicitation_request",
+            "turn_id": self._turn_id(),
+            "server_name": server,
+            "id": question_id,
+            "request": {"mode": params.get("mode", "form"), **request},
+        }
+        waiting = self._emit(event)
+        if waiting is not None:
+            await waiting
+        return await self._ask(msgspec.json.encode(params))
