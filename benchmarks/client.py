@@ -17,6 +17,7 @@ PATIENCE: Final = 60.0
 _BLOCK: Final = 1 << 20
 _ANSWER: Final = re.compile(rb'"id":(\d+)[,}]')
 _DELTAS: Final = (b'"type":"agent_message_delta"', b'"type":"agent_message_content_delta"')
+"""How a piece of text is told: under its earlier name, under its later one, or under both."""
 _LOG_TAIL: Final = 2000
 
 
@@ -52,7 +53,7 @@ class Client:
     def __init__(self, contestant: Contestant, home: str, workspace: str) -> None:
         self.contestant = contestant
         self.workspace = workspace
-        self.deltas = 0
+        self._deltas = dict.fromkeys(_DELTAS, 0)
         self.last_delta = 0.0
         self._log = os.path.join(home, "stderr.log")
         self._last_id = 0
@@ -139,9 +140,14 @@ class Client:
         self._seeking = None
         return found[1]
 
+    @property
+    def deltas(self) -> int:
+        """Pieces of text that have come, each counted once."""
+        return max(self._deltas.values())
+
     def forget_deltas(self) -> None:
         """Count the deltas from here."""
-        self.deltas = 0
+        self._deltas = dict.fromkeys(_DELTAS, 0)
 
     def _start(self, variables: dict[str, str]) -> subprocess.Popen[bytes]:
         pipe = subprocess.PIPE
@@ -180,9 +186,10 @@ class Client:
         self._take(lines, now)
 
     def _take(self, lines: bytes, now: float) -> None:
-        deltas = sum(lines.count(kind) for kind in _DELTAS)
-        if deltas:
-            self.deltas += deltas
+        before = self.deltas
+        for kind in _DELTAS:
+            self._deltas[kind] += lines.count(kind)
+        if self.deltas > before:
             self.last_delta = now
         if self._seeking is not None:
             self._seen += lines

@@ -21,6 +21,8 @@ class GreenroomTable(OwnSection):
     """Workers that wait, ready, for the next conversation."""
     events: Literal["full", "progress", "off"] = "full"
     """What clients are told while a turn runs."""
+    event_form: Literal["current", "baseline"] = "current"
+    """Which form events have that releases write differently; `baseline` is that of August 2025."""
     park_after_s: Annotated[float, Field(gt=0)] = 300.0
     """Seconds that a conversation may be idle before its process saves and leaves."""
     live_workers: Annotated[int, Field(ge=1, le=100_000)] = 200

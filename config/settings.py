@@ -3,7 +3,7 @@
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Final
+from typing import Final, Literal
 
 from pydantic import BaseModel, ConfigDict
 
@@ -98,6 +98,8 @@ class Settings:
     """Program and arguments; empty where none is to be run."""
     history: History
     mcp_servers: Mapping[str, McpServer] = field(repr=False)
+    event_form: Literal["current", "baseline"]
+    """In which form clients are told what releases write differently."""
 
 
 def resolve(
@@ -172,6 +174,7 @@ def _settle(
         notify=file.notify,
         history=file.history,
         mcp_servers=file.mcp_servers,
+        event_form=file.greenroom.event_form,
     )
 
 

@@ -23,6 +23,10 @@ DELTAS = tuple(
         b"agent_reasoning_delta",
         b"agent_reasoning_raw_content_delta",
         b"exec_command_output_delta",
+        b"agent_message_content_delta",
+        b"reasoning_content_delta",
+        b"reasoning_raw_content_delta",
+        b"raw_response_item",
     )
 )
 """How events begin that clients do not get who asked for `progress` alone; workers write the type first."""

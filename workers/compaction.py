@@ -13,6 +13,7 @@ from contextlib import aclosing
 from typing import Final, TypeAlias
 
 from protocol.errors import ModelError
+from workers import event
 from workers.history import Entry, History
 from workers.model.items import JsonObject, text_parts
 from workers.model.outcome import ModelRequestError, error_info
@@ -139,7 +140,7 @@ class Compaction:
         if self._rescued or not lacks_room(error):
             return False
         self._rescued = True
-        self._tell({"type": "stream_error", "message": f"{error} Making room and asking again…"}, False)
+        self._tell(event.stream_error(f"{error} Making room and asking again…"), False)
         try:
             await self.run()
         except ModelError:
@@ -186,7 +187,7 @@ class Compaction:
     async def _events(self, body: bytes, forget: Callable[[], None]) -> AsyncIterator[ModelEvent]:
         def start_over(retry: Retry) -> None:
             forget()
-            self._tell({"type": "stream_error", "message": retry.text}, False)
+            self._tell(event.stream_error(retry.text), False)
 
         async with aclosing(self._model.stream(body, start_over)) as batches:
             async for events in batches:

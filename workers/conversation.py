@@ -3,7 +3,7 @@
 import logging
 import os
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -22,6 +22,7 @@ from protocol.version import __version__
 from runtime.spawn import OWN_VARIABLES
 from runtime.user_agent import originator
 from workers import event, prompt
+from workers.announcer import Announcer
 from workers.bearer import ProviderCredentials
 from workers.commands.capture import Budget
 from workers.compaction import Compaction
@@ -138,6 +139,7 @@ class Conversation:
         self._instructions = settings.base_instructions or base_instructions()
         if restored is not None:
             self._instructions = settings.base_instructions or restored.base_instructions or self._instructions
+        self._announcer = Announcer(self._mailbox, self._operation.conversation_id, settings.event_form)
         self._transcript = Transcript(self._session_file(path), self._warn)
         usage = restored.usage if restored is not None else None
         self._tokens = TokenCount(settings.model_family.effective_context_window, _usage(usage))
@@ -155,6 +157,8 @@ class Conversation:
         transcript = self._present_transcript()
         self._started_at = time.time()
         self._turn_id = turn_id
+        self._loop = None
+        self._announcer.begin_turn(turn_id)
         self._tell(
             event.task_started(turn_id, round(self._started_at), self.settings.model_family.effective_context_window),
             keep=True,
@@ -318,7 +322,7 @@ class Conversation:
             variables=self._credentials.variables,
             environment=os.environ,
             cwd=os.getcwd(),
-            emit=self._emit,
+            emit=self._announcer.emit,
             elicit=elicit,
             approval=ToolApproval(settings.approval_policy, settings.sandbox_policy.type, questions),
         )
@@ -328,7 +332,7 @@ class Conversation:
         budget = Budget.of_tokens(self.settings.tool_output_token_limit)
         room = Budget(budget.size * 6 // 5, budget.unit)  # as the text travels in JSON (spec/later 2.9)
         output = await servers.call(
-            str(call["name"]), str(call["call_id"]), str(call["arguments"]), self._emit, _namespace(call)
+            str(call["name"]), str(call["call_id"]), str(call["arguments"]), self._announcer.emit, _namespace(call)
         )
         return output.within(room).output
 
@@ -353,7 +357,7 @@ class Conversation:
                 self._shell(environment),
                 settings.tool_output_token_limit,
                 self._questions.ask,
-                self._emit,
+                self._announcer.emit,
             )
         return self._toolbox
 
@@ -386,6 +390,8 @@ class Conversation:
                 self.session_path,
             )
         )
+        if not settings.mcp_servers:
+            self._tell(event.no_mcp_servers())
 
     # A turn
 
@@ -437,6 +443,7 @@ class Conversation:
             self._history,
             self._present_transcript(),
             self._mailbox,
+            self._announcer,
             call_tool,
             self._tokens,
             self._compaction,
@@ -508,15 +515,18 @@ class Conversation:
         return self._end_in_error(turn_id, outcome, error_info(error) if isinstance(error, ModelError) else "other")
 
     def _end_in_error(self, turn_id: TurnId, outcome: Outcome, info: object) -> Outcome:
-        self._tell({"type": "error", "message": outcome.message, "codex_error_info": info})
-        self._end(turn_id, None)
+        failure = event.error(outcome.message, info)
+        self._tell(failure)
+        self._end(turn_id, None, failure)
         return outcome
 
-    def _end(self, turn_id: TurnId, last: str | None) -> None:
+    def _end(self, turn_id: TurnId, last: str | None, failure: JsonObject | None = None) -> None:
         """Say that the turn is over, once it is safe on disk."""
         self._leave_commands_alone()
         duration = time.time() - self._started_at
-        told = event.task_complete(turn_id, last, round(self._started_at), duration)
+        heard_at = None if self._loop is None else self._loop.heard_at
+        first_token_after = None if heard_at is None else heard_at - self._started_at
+        told = event.task_complete(turn_id, last, round(self._started_at), duration, first_token_after, failure)
         transcript = self._present_transcript()
         transcript.event(told)
         transcript.save()
@@ -537,16 +547,12 @@ class Conversation:
     def _keep(self, item: JsonObject) -> None:
         if self._history.append(item):
             self._present_transcript().item(item)
+            self._announcer.raw_item(item)
 
     def _tell(self, told: JsonObject, keep: bool = False) -> None:
-        self._mailbox.emit(event.encode(told))
+        self._announcer.tell(told)
         if keep:
             self._present_transcript().event(told)
-
-    def _emit(self, told: JsonObject) -> Awaitable[None] | None:
-        """Tell clients of a tool's progress, and let the tool wait while they do not read."""
-        self._mailbox.emit(event.encode(told))
-        return self._mailbox.drain() if self._mailbox.pressed else None
 
     def _send_question(self, question_id: int, question: bytes) -> None:
         operation = self._operation
@@ -557,7 +563,7 @@ class Conversation:
                 turn_id=self._turn_id,
                 question_id=question_id,
             ),
-            question,
+            self._announcer.formed(question),
         )
 
     def _warn(self, text: str) -> None:

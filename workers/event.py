@@ -13,9 +13,6 @@ from workers.model.items import JsonObject
 
 encode: Final[Callable[[object], bytes]] = msgspec.json.Encoder().encode
 
-TEXT_DELTA: Final = (b'{"type":"agent_message_delta","delta":', b"}")
-REASONING_DELTA: Final = (b'{"type":"agent_reasoning_delta","delta":', b"}")
-RAW_REASONING_DELTA: Final = (b'{"type":"agent_reasoning_raw_content_delta","delta":', b"}")
 SECTION_BREAK: Final = b'{"type":"agent_reasoning_section_break"}'
 
 
@@ -37,6 +34,7 @@ def session_configured(
         "model": model,
         "model_provider_id": provider_id,
         "approval_policy": approval_policy,
+        "approvals_reviewer": "user",
         "sandbox_policy": sandbox_policy,
         "cwd": cwd,
         "history_log_id": 0,
@@ -46,6 +44,11 @@ def session_configured(
     return event if effort is None else {**event, "reasoning_effort": effort}
 
 
+def no_mcp_servers() -> JsonObject:
+    """No MCP server is configured, so that nobody need wait for one."""
+    return {"type": "mcp_startup_complete", "ready": [], "failed": [], "cancelled": []}
+
+
 def task_started(turn_id: TurnId, started_at: int, context_window: int | None) -> JsonObject:
     """A turn begins. `started_at` is in seconds since the epoch."""
     return {
@@ -53,12 +56,20 @@ def task_started(turn_id: TurnId, started_at: int, context_window: int | None) -
         "turn_id": turn_id,
         "started_at": started_at,
         "model_context_window": context_window,
+        "collaboration_mode_kind": "default",
     }
 
 
-def task_complete(turn_id: TurnId, last_message: str | None, started_at: int, duration: float) -> JsonObject:
-    """A turn ends by itself, well or not. `duration` is in seconds."""
-    return {
+def task_complete(
+    turn_id: TurnId,
+    last_message: str | None,
+    started_at: int,
+    duration: float,
+    first_token_after: float | None,
+    failure: JsonObject | None = None,
+) -> JsonObject:
+    """A turn ends by itself, well or not. Times are in seconds; `failure` is the event that told of it."""
+    event: JsonObject = {
         "type": "task_complete",
         "turn_id": turn_id,
         "last_agent_message": last_message,
@@ -66,6 +77,11 @@ def task_complete(turn_id: TurnId, last_message: str | None, started_at: int, du
         "completed_at": round(started_at + duration),
         "duration_ms": round(duration * 1000),
     }
+    if first_token_after is not None:
+        event["time_to_first_token_ms"] = round(first_token_after * 1000)
+    if failure is not None:
+        event["error"] = {name: value for name, value in failure.items() if name != "type"}
+    return event
 
 
 def turn_aborted(turn_id: TurnId, reason: str, started_at: int, duration: float) -> JsonObject:
@@ -85,8 +101,11 @@ def user_message(text: str) -> JsonObject:
     return {
         "type": "user_message",
         "message": text,
+        "kind": "plain",
         "images": [],
         "local_images": [],
+        "audio": [],
+        "local_audio": [],
         "text_elements": [],
     }
 
@@ -121,6 +140,11 @@ def _sought(action: Mapping[str, object]) -> str:
             return ""
 
 
-def error(message: str) -> JsonObject:
-    """The turn failed."""
-    return {"type": "error", "message": message, "codex_error_info": "other"}
+def error(message: str | None, info: object) -> JsonObject:
+    """The turn failed. `info` is what programs go by (`workers.model.outcome.error_info`)."""
+    return {"type": "error", "message": message, "codex_error_info": info}
+
+
+def stream_error(message: str) -> JsonObject:
+    """The model's answer broke off, and the model is asked again."""
+    return {"type": "stream_error", "message": message, "codex_error_info": "other", "additional_details": None}

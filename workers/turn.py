@@ -1,5 +1,6 @@
 """The turn loop: asks the model, runs the tools it calls, and asks again, until it has nothing more to do."""
 
+import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, field
@@ -7,6 +8,7 @@ from typing import TYPE_CHECKING, Final, Literal, Protocol, TypeAlias
 
 from protocol.errors import ErrorKind, ModelError
 from workers import event
+from workers.announcer import Announcer
 from workers.history import History
 from workers.mailbox import Mailbox
 from workers.model.client import OnRetry
@@ -116,6 +118,7 @@ class TurnLoop:
         history: History,
         record: Record,
         mailbox: Mailbox,
+        announcer: Announcer,
         call_tool: CallTool,
         tokens: TokenCount,
         compaction: "Compaction",
@@ -127,6 +130,7 @@ class TurnLoop:
         self._history = history
         self._record = record
         self._mailbox = mailbox
+        self._announcer = announcer
         self._call_tool = call_tool
         self._tokens = tokens
         self._compaction = compaction
@@ -135,6 +139,8 @@ class TurnLoop:
         """Calls that wait for their output, in their order."""
         self.doing = "preparing the request"
         """In words, for whoever looks in."""
+        self.heard_at: float | None = None
+        """When the model first said something, in seconds since the epoch."""
 
     async def run(self) -> str | None:
         """Run to the end and return the agent's last message. Raises `ModelError`; cancelling it stops the turn."""
@@ -174,8 +180,9 @@ class TurnLoop:
 
         def start_over(retry: Retry) -> None:
             response.items.clear()
+            self._announcer.forget_pieces()
             self.doing = "waiting to ask the model again"
-            self._tell({"type": "stream_error", "message": retry.text})
+            self._tell(event.stream_error(retry.text))
 
         self.doing = "preparing the request"
         body = (await self._encoder()).body(self._history.encoded_input())
@@ -189,39 +196,46 @@ class TurnLoop:
         return response
 
     def _take(self, events: list[ModelEvent], response: _Response) -> None:
-        emit = self._mailbox.emit
+        announcer = self._announcer
+        if self.heard_at is None:
+            self.heard_at = time.time()
         for model_event in events:
             match model_event:
                 case TextDelta(raw):
-                    emit(b'{"type":"agent_message_delta","delta":%b}' % raw)
+                    announcer.text_delta(raw)
                 case ReasoningSummaryDelta(raw):
-                    emit(b'{"type":"agent_reasoning_delta","delta":%b}' % raw)
+                    announcer.reasoning_delta(raw)
                 case ReasoningContentDelta(raw):
                     if self._show_raw_reasoning:
-                        emit(b'{"type":"agent_reasoning_raw_content_delta","delta":%b}' % raw)
+                        announcer.raw_reasoning_delta(raw)
                 case SectionBreak():
-                    emit(b'{"type":"agent_reasoning_section_break"}')
+                    announcer.section_break()
                 case SearchBegun(call_id):
                     self._begin_search(call_id, response)
                 case ItemDone(item):
                     response.items.append(item)
                     self._show(item, response)
+                    announcer.raw_item(item)
                 case Completed():
                     response.completed = model_event
+                    announcer.response_completed(model_event)
 
     def _show(self, item: JsonObject, response: _Response) -> None:
         """Tell clients of an item that is complete."""
         match item.get("type"):
             case "message":
-                for text in _texts(item.get("content"), "output_text"):
-                    self._tell(event.agent_message(text, item.get("phase")), keep=True)
+                texts, phase = _texts(item.get("content"), "output_text"), item.get("phase")
+                self._announcer.complete_message(texts, phase)
+                for text in texts:
+                    self._tell(event.agent_message(text, phase), keep=True)
             case "reasoning":
-                for text in _texts(item.get("summary"), "summary_text"):
+                summary = _texts(item.get("summary"), "summary_text")
+                raw = _texts(item.get("content"), "reasoning_text", "text") if self._show_raw_reasoning else []
+                self._announcer.complete_reasoning(summary, raw)
+                for text in summary:
                     self._tell({"type": "agent_reasoning", "text": text}, keep=True)
-                if self._show_raw_reasoning:
-                    for text in _texts(item.get("content"), "reasoning_text", "text"):
-                        self._tell({"type": "agent_reasoning_raw_content", "text": text}, keep=True)
-
+                for text in raw:
+                    self._tell({"type": "agent_reasoning_raw_content", "text": text}, keep=True)
             case "web_search_call":
                 self._begin_search(str(item.get("id") or ""), response)
                 self._tell(event.web_search_end(item), keep=True)
@@ -246,7 +260,9 @@ class TurnLoop:
     def answer_call(self, output: ToolResult) -> None:
         """Record the output of the first of the open calls."""
         call = self.open_calls.pop(0)
-        self._keep({"type": call.output_type, "call_id": call.call_id, "output": output})
+        item: JsonObject = {"type": call.output_type, "call_id": call.call_id, "output": output}
+        self._keep(item)
+        self._announcer.raw_item(item)
 
     def _keep(self, item: JsonObject) -> None:
         if self._history.append(item):
@@ -257,7 +273,7 @@ class TurnLoop:
             self._tell(self._tokens.add(response.usage), keep=True)
 
     def _tell(self, told: JsonObject, keep: bool = False) -> None:
-        self._mailbox.emit(event.encode(told))
+        self._announcer.tell(told)
         if keep:
             self._record.event(told)
 

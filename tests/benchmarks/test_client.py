@@ -12,6 +12,8 @@ LINES = (
     '{"jsonrpc":"2.0","method":"codex/event","params":{"_meta":{"requestId":1},"id":"1","msg":'
     '{"type":"agent_message_delta","delta":"a"}}}',
     '{"jsonrpc":"2.0","method":"codex/event","params":{"_meta":{"requestId":1},"id":"1","msg":'
+    '{"type":"agent_message_content_delta","thread_id":"t","delta":"a"}}}',
+    '{"jsonrpc":"2.0","method":"codex/event","params":{"_meta":{"requestId":1},"id":"1","msg":'
     '{"type":"agent_message_content_delta","thread_id":"t","delta":"b"}}}',
     '{"jsonrpc":"2.0","id":1,"method":"elicitation/create","params":{"result":1}}',
     '{"jsonrpc":"2.0","id":1,"result":{"content":[],"structuredContent":{"threadId":"t1","content":"ab"}}}',

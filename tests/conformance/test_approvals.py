@@ -317,7 +317,7 @@ def test_a_patch_is_asked_for_with_its_changes(stage: Stage) -> None:
     client = serve(stage)
     call = client.codex("patch", approval_policy="untrusted", sandbox="workspace-write", cwd=stage.cwd)
     params = next_question(client)["params"]
-    changes = {f"{stage.cwd}/new.txt": {"add": {"content": "hello\n"}}}
+    changes = {f"{stage.cwd}/new.txt": {"type": "add", "content": "hello\n"}}
     assert (params["codex_elicitation"], params["codex_changes"]) == ("patch-approval", changes)
     assert params["message"] == "Allow Codex to apply proposed code changes?"
     assert client.event(call, "apply_patch_approval_request")["changes"] == changes

@@ -69,9 +69,9 @@ def test_events_carry_the_ids_of_their_call(stage: Stage, request_id: RequestId)
     metas = [message["params"]["_meta"] for message in notifications]
     assert metas == [{"requestId": request_id, "threadId": thread}] * len(notifications)
     assert all(type(meta["requestId"]) is type(request_id) for meta in metas)
-    first, *later = [message["params"]["id"] for message in notifications]
-    assert first == ""
-    assert set(later) == {str(request_id)}
+    before, turn = ([m["params"]["id"] for m in part] for part in (notifications[:2], notifications[2:]))
+    assert before == ["", ""], "of the start: who it is, and that no server has to be waited for"
+    assert set(turn) == {str(request_id)}
 
 
 def test_a_reply_goes_on_with_the_whole_history(stage: Stage, engine: str) -> None:

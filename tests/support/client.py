@@ -17,6 +17,20 @@ PATIENCE = 20.0
 VERSION = "2025-06-18"
 ME = {"name": "promises", "version": "1"}
 
+LATER = frozenset(
+    {
+        "item_started",
+        "item_completed",
+        "agent_message_content_delta",
+        "reasoning_content_delta",
+        "reasoning_raw_content_delta",
+        "raw_response_item",
+        "raw_response_completed",
+        "mcp_startup_complete",
+    }
+)
+"""What later releases say beside the events that all releases know."""
+
 _decode = msgspec.json.Decoder(dict[str, Any]).decode
 
 
@@ -131,7 +145,11 @@ class Client:
         return told
 
     def events(self, request_id: RequestId) -> list[Message]:
-        """Return the events of a call that have been read so far."""
+        """Return the flat events of a call that have been read so far, which tell of everything once."""
+        return [event for event in self.all_events(request_id) if event["type"] not in LATER]
+
+    def all_events(self, request_id: RequestId) -> list[Message]:
+        """Return the events of a call that have been read so far, in all forms."""
         return [message["params"]["msg"] for message in self.notifications(request_id)]
 
     def notifications(self, request_id: RequestId) -> list[Message]:

@@ -100,7 +100,7 @@ async def test_a_turn_ends_after_its_last_event_with_its_answer() -> None:
         kinds = [type(notice).__name__ for notice, _ in lived.post.notices]
         assert kinds[-1] == "TurnEnded"
         assert kinds.index("Opened") < kinds.index("TurnEnded")
-        assert lived.kinds("") == ["session_configured"]
+        assert lived.kinds("") == ["session_configured", "mcp_startup_complete"]
         assert lived.kinds("t-1")[0] == "task_started"
         assert lived.kinds("t-1")[-1] == "task_complete"
 

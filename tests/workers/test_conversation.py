@@ -96,8 +96,9 @@ async def room(top: str = "", more: str = "") -> AsyncIterator[Room]:
 async def test_opening_announces_who_and_where() -> None:
     async with room() as place:
         await place.open(cwd="/home/ada/shop", model="other")
-        (event,) = place.mailbox.events
+        event, nobody_to_wait_for = place.mailbox.events
         assert event["type"] == "session_configured"
+        assert nobody_to_wait_for == {"type": "mcp_startup_complete", "ready": [], "failed": [], "cancelled": []}
         assert event["session_id"] == event["thread_id"] == THREAD
         assert (event["cwd"], event["model"]) == ("/home/ada/shop", "other")
         assert event["rollout_path"] == place.conversation.session_path

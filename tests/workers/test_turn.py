@@ -10,6 +10,7 @@ from protocol.errors import ModelError
 from protocol.ids import ConversationId
 from tests.support.loop import on_loop, until
 from tests.workers.stubs import Line, StubMailbox, StubModel, StubRecord, called, delta, done, said
+from workers.announcer import Announcer
 from workers.compaction import Compaction
 from workers.history import History
 from workers.model.items import JsonObject
@@ -49,6 +50,7 @@ class Stage:
             self.history,
             self.record,
             self.mailbox,  # type: ignore[arg-type]
+            Announcer(self.mailbox, ConversationId("c"), "baseline"),  # type: ignore[arg-type]
             self._call,
             tokens,
             Compaction(

@@ -24,6 +24,7 @@ from supervisor.demo.script import (
     script,
 )
 from supervisor.demo.scripted_model import ScriptedModel
+from workers.announcer import Announcer
 from workers.compaction import Compaction
 from workers.history import History
 from workers.mailbox import Mailbox
@@ -109,6 +110,7 @@ async def turn(wire_api: WireApi, played: Script, history: History) -> tuple[str
             history,
             ears,
             cast("Mailbox", ears),
+            Announcer(cast("Mailbox", ears), ID, "baseline"),
             call_tool,
             tokens,
             compaction,

@@ -1,12 +1,8 @@
 """What a patch does to one file, as clients are told it (spec/wire 6.6)."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final, Literal, TypeAlias
-
-WireForm: TypeAlias = Literal["baseline", "keyed", "tagged"]
-"""How releases wrote a change: up to 0.29, from 0.30, from November 2025."""
-WireChange: TypeAlias = str | dict[str, object]
+from typing import TypeAlias
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,37 +29,16 @@ class Update:
 FileChange: TypeAlias = Add | Delete | Update
 
 
-def on_wire(changes: Mapping[str, FileChange], form: WireForm = "keyed") -> dict[str, WireChange]:
-    """Return the map from absolute path to change that events and requests carry."""
-    return {path: _FORMS[form](change) for path, change in changes.items()}
+def on_wire(changes: Mapping[str, FileChange]) -> dict[str, object]:
+    """Return the map from absolute path to change that events and requests carry, as written since November 2025."""
+    return {path: _described(change) for path, change in changes.items()}
 
 
-def _keyed(change: FileChange) -> WireChange:
-    kind, members = _described(change)
-    return {kind: members}
-
-
-def _baseline(change: FileChange) -> WireChange:
-    return "delete" if isinstance(change, Delete) else _keyed(change)
-
-
-def _tagged(change: FileChange) -> WireChange:
-    kind, members = _described(change)
-    return {"type": kind, **members}
-
-
-_FORMS: Final[Mapping[WireForm, Callable[[FileChange], WireChange]]] = {
-    "baseline": _baseline,
-    "keyed": _keyed,
-    "tagged": _tagged,
-}
-
-
-def _described(change: FileChange) -> tuple[str, dict[str, object]]:
+def _described(change: FileChange) -> dict[str, object]:
     match change:
         case Add(content):
-            return "add", {"content": content}
+            return {"type": "add", "content": content}
         case Delete(content):
-            return "delete", {"content": content}
+            return {"type": "delete", "content": content}
         case Update(unified_diff, move_path):
-            return "update", {"unified_diff": unified_diff, "move_path": move_path}
+            return {"type": "update", "unified_diff": unified_diff, "move_path": move_path}

@@ -41,7 +41,7 @@ async def apply(call_id: str, text: str, cwd: str, context: ToolContext) -> Tool
     way, was_asked = await context.gate.admit_patch(call_id, context.turn_id, plan)
     allowed = context.may_write if way == "sandboxed" else None
     facts: JsonObject = {"call_id": call_id, "turn_id": context.turn_id}
-    changes: JsonObject = dict(on_wire(plan.changes))
+    changes = on_wire(plan.changes)
     await emit(context, {"type": "patch_apply_begin", **facts, "auto_approved": not was_asked, "changes": changes})
     output, stderr = await asyncio.to_thread(_carry_out, plan, disk, allowed, context)
     ended: JsonObject = {"type": "patch_apply_end", **facts, "changes": changes, "success": not stderr}

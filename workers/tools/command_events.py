@@ -36,7 +36,7 @@ class CommandEvents:
         self.facts: JsonObject = {"call_id": call_id, "turn_id": turn_id, "command": list(argv), "cwd": cwd}
         """What a question to the user says of the command too."""
         self._extra = extra
-        self._told: JsonObject = {**self.facts, "parsed_cmd": summarize(argv), **extra}
+        self._told: JsonObject = {**self.facts, "parsed_cmd": summarize(argv), "source": "agent", **extra}
 
     def begin(self) -> JsonObject:
         """Tell that it starts."""

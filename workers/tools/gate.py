@@ -119,7 +119,7 @@ class Gate:
         return answer
 
     async def _ask_patch(self, call_id: str, turn_id: str, plan: Plan, ask: Ask) -> Answer:
-        changes: dict[str, object] = dict(on_wire(plan.changes))
+        changes = on_wire(plan.changes)
         event: JsonObject = {
             "type": "apply_patch_approval_request",
             "call_id": call_id,

@@ -70,8 +70,12 @@ def test_client_and_model_learn_what_a_patch_did(begin: Conversations, shop: Pat
     begun, ended, diff = conversation.events
     facts = {"call_id": "call_1", "turn_id": "turn_1"}
     changes = {
-        f"{shop}/app.js": {"update": {"unified_diff": "@@ -1,3 +1,3 @@\n a\n-b\n+B\n c\n", "move_path": None}},
-        f"{shop}/new.txt": {"add": {"content": "hello\n"}},
+        f"{shop}/app.js": {
+            "type": "update",
+            "unified_diff": "@@ -1,3 +1,3 @@\n a\n-b\n+B\n c\n",
+            "move_path": None,
+        },
+        f"{shop}/new.txt": {"type": "add", "content": "hello\n"},
     }
     assert begun == {"type": "patch_apply_begin", **facts, "auto_approved": True, "changes": changes}
     assert ended == {
@@ -292,7 +296,8 @@ def test_the_question_shows_the_changes(begin: Conversations, shop: Path) -> Non
     conversation = begin(shop, "untrusted", "workspace-write", [YES])
     assert apply(conversation, update("app.js", "b", "B")).success
     assert conversation.order == ["apply_patch_approval_request", "question", *APPLIED]
-    changes = {f"{shop}/app.js": {"update": {"unified_diff": "@@ -1,3 +1,3 @@\n a\n-b\n+B\n c\n", "move_path": None}}}
+    diff = "@@ -1,3 +1,3 @@\n a\n-b\n+B\n c\n"
+    changes = {f"{shop}/app.js": {"type": "update", "unified_diff": diff, "move_path": None}}
     facts = {"call_id": "call_1", "turn_id": "turn_1", "changes": changes}
     assert conversation.events[0] == {"type": "apply_patch_approval_request", **facts}
     assert conversation.event("patch_apply_begin")["auto_approved"] is False

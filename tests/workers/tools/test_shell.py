@@ -37,6 +37,7 @@ def test_the_client_sees_begin_output_and_end(conversation: Conversation) -> Non
         "command": ["echo", "hi"],
         "cwd": "/",
         "parsed_cmd": [{"type": "unknown", "cmd": "echo hi"}],
+        "source": "agent",
     }
     assert begin == {"type": "exec_command_begin", **facts}
     assert delta == {
