@@ -6,14 +6,14 @@ import shutil
 import signal
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, TypeAlias
 
 from benchmarks.client import Client, ContestantError
 from benchmarks.contestant import Contestant
 from benchmarks.model_process import ModelProcess
 from benchmarks.processes import cpu_seconds, private_bytes, worker_of_command, workers
-from supervisor.demo.scripts import COMMANDS, TRICKLE, bench_prompt
+from supervisor.demo.scripts import COMMANDS, LOGIN_COMMANDS, TRICKLE, bench_prompt
 
 CROWD: Final = 100
 _CROWD_PATIENCE: Final = 600.0
@@ -22,6 +22,8 @@ _SETTLING: Final = 2.0
 _HELLO: Final = bench_prompt("hello")
 _COMMAND: Final = bench_prompt("command")
 _COMMANDS: Final = bench_prompt("commands")
+_LOGIN_COMMANDS: Final = bench_prompt("login commands")
+_PROFILE_SECONDS: Final = 0.3
 _PARENT: Final = bench_prompt("parent")
 _PARENT_THEN_STALL: Final = bench_prompt("parent, then stall")
 _PARENT_PID: Final = re.compile(rb"parent=(\d+)")
@@ -148,6 +150,21 @@ def memory(stage: Stage) -> Measured:
         return {"memory-idle": _megabytes(used), "memory-waiting": _megabytes(waiting)}
 
 
+def login_shells(stage: Stage) -> Measured:
+    """What a step costs whose command asks for a login shell, in a home where that takes long."""
+    home = os.path.join(stage.home, "slow-profile")
+    os.makedirs(home, exist_ok=True)
+    with open(os.path.join(home, ".bash_profile"), "w", encoding="utf-8") as profile:
+        profile.write(f"sleep {_PROFILE_SECONDS}\n")
+    contestant = replace(stage.contestant, environment={**stage.contestant.environment, "HOME": home})
+    with replace(stage, contestant=contestant).client() as client:
+        thread = _warmed_up(client)
+        client.succeed(client.reply(thread, _LOGIN_COMMANDS))
+        begun = time.monotonic()
+        client.succeed(client.reply(thread, _LOGIN_COMMANDS))
+        return {"login-shell": [(time.monotonic() - begun) / LOGIN_COMMANDS * 1e3]}
+
+
 def bearers(_: Stage) -> Measured:
     """What a worker waits for a bearer: the broker alone, with as many workers as the crowd has."""
     from benchmarks.bearers import measure
@@ -203,6 +220,7 @@ EXPERIMENTS: Final = (
     Experiment(crowd, ("crowd", "idle-cpu"), rounds=3, quick_rounds=1, reference_rounds=1),
     Experiment(memory, ("memory-waiting", "memory-idle"), rounds=2, quick_rounds=1, reference_rounds=0),
     Experiment(commands, ("sandbox", "no-sandbox"), rounds=5, quick_rounds=1),
+    Experiment(login_shells, ("login-shell",), rounds=3, quick_rounds=1),
     Experiment(bearers, ("bearer", "bearer-p99"), rounds=3, quick_rounds=1, reference_rounds=0),
     Experiment(kill, ("kill",), rounds=2, quick_rounds=1, reference_rounds=0),
 )

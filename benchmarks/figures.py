@@ -77,6 +77,7 @@ FIGURES: Final = (
     Figure("idle-cpu", "CPU of 100 idle conversations, of one core", "%", AtMost(0.5)),
     Figure("sandbox", "one step with a sandboxed command (`true`), above its bare spawn", "ms", AtMost(8)),
     Figure("no-sandbox", "the same without a sandbox", "ms", None),
+    Figure("login-shell", "one step with `bash -lc true` where the profile takes 0.3 s", "ms", RatioAtMost(0.6)),
     Figure("bearer", "a worker's bearer from the auth broker, with 100 workers asking", "ms", None),
     Figure("bearer-p99", "the same, p99", "ms", None, "p99"),
     Figure("kill", "worker killed → its call answered, p99", "ms", AtMost(50), "p99"),

@@ -72,9 +72,7 @@ class ShellEnvironmentPolicy(Section):
 
 def shell_environment(policy: ShellEnvironmentPolicy, environment: Mapping[str, str]) -> dict[str, str]:
     """Return the whole environment of a command (spec/agent-core 6.4)."""
-    dropped = [*WITHHELD_PATTERNS, *policy.excluded]
-    if not policy.ignore_default_excludes:
-        dropped += SECRET_PATTERNS
+    dropped = _dropped(policy)
     variables = {
         name: value for name, value in _inherited(policy.inherit, environment) if not matches_any(name, dropped)
     }
@@ -82,6 +80,12 @@ def shell_environment(policy: ShellEnvironmentPolicy, environment: Mapping[str, 
     if policy.included:
         variables = {name: value for name, value in variables.items() if matches_any(name, policy.included)}
     return variables
+
+
+def may_be_seen(policy: ShellEnvironmentPolicy, name: str) -> bool:
+    """Tell whether a command may have a variable of this name, wherever its value comes from."""
+    included = policy.included
+    return not matches_any(name, _dropped(policy)) and (not included or matches_any(name, included))
 
 
 def unattended(policy: ShellEnvironmentPolicy, variables: Mapping[str, str]) -> dict[str, str]:
@@ -93,6 +97,11 @@ def unattended(policy: ShellEnvironmentPolicy, variables: Mapping[str, str]) -> 
 def matches_any(name: str, patterns: Iterable[str]) -> bool:
     """Tell whether the whole name matches a pattern. Only ASCII letters match in either case."""
     return any(_compiled(pattern).fullmatch(name) for pattern in patterns)
+
+
+def _dropped(policy: ShellEnvironmentPolicy) -> tuple[str, ...]:
+    secrets = () if policy.ignore_default_excludes else SECRET_PATTERNS
+    return (*WITHHELD_PATTERNS, *policy.excluded, *secrets)
 
 
 def _inherited(inherit: Inherit, environment: Mapping[str, str]) -> Iterable[tuple[str, str]]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from config.environment import shell_environment, unattended
+from config.environment import UNATTENDED, may_be_seen, shell_environment, unattended
 from config.providers import LOCAL_PROVIDERS
 from config.settings import ConversationOverrides, Settings, resolve
 from config.texts import base_instructions, compaction_prompt
@@ -49,6 +49,7 @@ from workers.transcript import Transcript
 from workers.turn import Outcome, ToolResult, TurnLoop
 
 if TYPE_CHECKING:
+    from workers.commands.login_shells import LoginShells
     from workers.mcp.servers import McpServers
     from workers.message_history import MessageHistory
     from workers.notifier import Notifier
@@ -355,6 +356,7 @@ class Conversation:
                 surroundings,
                 environment,
                 self._shell(environment),
+                self._login_shells(),
                 settings.tool_output_token_limit,
                 self._questions.ask,
                 self._announcer.emit,
@@ -373,8 +375,15 @@ class Conversation:
                 "CODEX_THREAD_ID": self._operation.conversation_id,
             },
             may_login=settings.allow_login_shell,
+            fixed=frozenset({*UNATTENDED, "CODEX_THREAD_ID"}),
             longest_poll_ms=settings.background_terminal_max_timeout,
         )
+
+    def _login_shells(self) -> "LoginShells":
+        from workers.commands.login_shells import LoginShells
+
+        policy, withheld = self.settings.shell_environment_policy, self._withheld_variables()
+        return LoginShells(lambda name: name not in withheld and may_be_seen(policy, name), policy.set.keys())
 
     def _announce(self) -> None:
         settings = self.settings
@@ -495,10 +504,14 @@ class Conversation:
             new_decoder=decoder_factory(provider.wire_api),
         )
 
+    def _withheld_variables(self) -> frozenset[str]:
+        """Return names that no policy hands on to commands."""
+        return self.settings.provider.credential_variables | OWN_VARIABLES.keys()
+
     def _command_environment(self) -> dict[str, str]:
         settings = self.settings
         environment = shell_environment(settings.shell_environment_policy, os.environ)
-        for name in settings.provider.credential_variables | OWN_VARIABLES.keys():
+        for name in self._withheld_variables():
             environment.pop(name, None)
         if not network_access(settings):
             environment["CODEX_SANDBOX_NETWORK_DISABLED"] = "1"

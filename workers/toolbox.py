@@ -12,6 +12,7 @@ from protocol.elicitation import Decision
 from protocol.ids import TurnId
 from workers.commands.capture import Budget
 from workers.commands.groups import LiveGroups
+from workers.commands.login_shells import LoginShells
 from workers.model.items import JsonObject
 from workers.patch.turn_diff import TurnDiff
 from workers.sandbox.launcher import Launcher
@@ -33,6 +34,7 @@ class Toolbox:
         surroundings: Surroundings,
         environment: Mapping[str, str],
         shell: Shell,
+        logins: LoginShells,
         output_tokens: int,
         ask: Callable[[bytes], Awaitable[Decision]],
         emit: Emit,
@@ -46,6 +48,7 @@ class Toolbox:
         self._environment = environment
         self._budget = Budget.of_tokens(output_tokens)
         self._shell = shell
+        self._logins = logins
         self._emit = emit
         self.open_commands = OpenCommands(emit)
         """Those that go on between calls."""
@@ -106,6 +109,7 @@ class Toolbox:
                 may_read=self._may_read,
                 may_write=self._may_write,
                 shell=self._shell,
+                logins=self._logins,
                 open_commands=self.open_commands,
                 diff=TurnDiff(self._cwd),
                 budget=self._budget,

@@ -202,7 +202,8 @@ class _Message:
 def command_call(argv: Sequence[str], tools: Mapping[str, str]) -> Call:
     """Return the function call that runs a command, for whichever of the tools is on offer."""
     if "exec_command" in tools:
-        return Call("exec_command", {"cmd": shlex.join(argv)})
+        login = argv[:2] == ("bash", "-lc") and len(argv) == 3
+        return Call("exec_command", {"cmd": argv[2] if login else shlex.join(argv)})
     if "shell_command" in tools:
         return Call("shell_command", {"command": shlex.join(argv)})
     return Call("shell", {"command": list(argv)})

@@ -100,12 +100,17 @@ def _bench(what: str, *steps: list[Action]) -> Rule:
 COMMANDS: Final = 20
 """Steps of the turn that does nothing but run commands."""
 
+LOGIN_COMMANDS: Final = 5
+"""Steps of the turn that does nothing but run commands in a login shell."""
+
+_LOGIN_COMMANDS: Final[list[list[Action]]] = [[Command(("bash", "-lc", "true"))]] * LOGIN_COMMANDS
 _NOTHING_BUT_COMMANDS: Final[list[list[Action]]] = [[Command(("true",))]] * COMMANDS
 
 BENCH: Final = script(
     _bench("hello", [Text("ok")]),
     _bench("command", [Think(THINKING), Command(("true",))], [Think(THINKING), Text("ok")]),
     _bench("commands", *_NOTHING_BUT_COMMANDS, [Text("ok")]),
+    _bench("login commands", *_LOGIN_COMMANDS, [Text("ok")]),
     _bench("parent", [Command(("sh", "-c", "echo parent=$PPID"))], [Text("ok")]),
     _bench("parent, then stall", [Command(("sh", "-c", "echo parent=$PPID"))], [Text("hm"), Stall()]),
     *(_bench(f"stream {count}", [Deltas(count, PROSE, whole="streamed")]) for count in STREAM_SIZES),

@@ -11,6 +11,7 @@ from config.sandbox import SandboxPolicy, WorkspaceWrite
 from protocol.arguments import ApprovalPolicy
 from protocol.elicitation import Decision
 from protocol.ids import TurnId
+from workers.commands.login_shells import LoginShells
 from workers.model.items import JsonObject
 from workers.sandbox.policy import Surroundings
 from workers.toolbox import Toolbox
@@ -53,7 +54,9 @@ class Place:
         surroundings = Surroundings(str(self.cwd), str(self.home), str(self.root / "run"))
         environment = {"PATH": "/usr/bin:/bin", "HOME": str(self.root), "CODEX_HOME": str(self.home)}
         shell = Shell("bash", environment)
-        return Toolbox(policy, sandbox, surroundings, environment, shell, 10_000, ask, self.take)
+        return Toolbox(
+            policy, sandbox, surroundings, environment, shell, LoginShells(lambda _: True), 10_000, ask, self.take
+        )
 
     def kinds(self) -> list[object]:
         return [event["type"] for event in self.events]

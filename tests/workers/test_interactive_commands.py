@@ -241,8 +241,10 @@ def test_what_cannot_be_started_is_told(place: Place) -> None:
 
 @pytest.mark.parametrize("login", [True, False])
 def test_the_flag_of_the_shell_follows_the_model(place: Place, login: bool) -> None:
+    (place.root / ".profile").write_text("export SEEN=yes")
+
     async def scene(toolbox: Toolbox) -> None:
-        assert (await run(toolbox, "shopt -q login_shell; echo $?", login=login)).output == f"{int(not login)}\n"
+        assert (await run(toolbox, "echo ${SEEN-no}", login=login)).output == f"{'yes' if login else 'no'}\n"
 
     place.play(place.toolbox(), scene)
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 
 from protocol.ids import TurnId
 from workers.commands.capture import Budget
+from workers.commands.login_shells import LoginShells
 from workers.commands.starter import Starter
 from workers.model.items import JsonObject
 from workers.patch.turn_diff import TurnDiff
@@ -31,6 +32,8 @@ class Shell:
     """What such commands see, complete: told not to expect anybody at the screen."""
     may_login: bool = True
     """Whether the profile of the user is read first, as it is unless the model does not want it."""
+    fixed: frozenset[str] = frozenset()
+    """Variables that the user's profile does not change."""
     longest_poll_ms: int = 300_000
     """Milliseconds that the model may wait for more output in one call."""
 
@@ -56,6 +59,8 @@ class ToolContext:
     may_write: Callable[[str], bool]
     """Tells whether a patch may touch a path while it is held to the sandbox policy."""
     shell: Shell
+    logins: LoginShells
+    """What is known of the user's profile."""
     open_commands: "OpenCommands"
     """Those that go on between calls, also from one turn to the next."""
     diff: TurnDiff

@@ -115,7 +115,9 @@ class _Call:
         argv = self._command.argv
         events = CommandEvents(self._call_id, context.turn_id, argv, self._command.cwd, context.budget, extra)
         kept = KeptCommand(number, argv, way, events)
-        await context.open_commands.open(kept, self._command, context.free if way == "free" else context.sandboxed)
+        starter = context.free if way == "free" else context.sandboxed
+        command = await context.logins.spare(self._command, starter, context.shell.fixed)
+        await context.open_commands.open(kept, command, starter)
         self.started = time.monotonic()
         try:
             await kept.wait(self._given.patience)

@@ -98,7 +98,8 @@ class _Call:
         starter = self._context.free if way == "free" else self._context.sandboxed
         await emit(self._context, self.events.begin())
         try:
-            finished = await run(self.command, self._relay, starter)
+            command = await self._context.logins.spare(self.command, starter)
+            finished = await run(command, self._relay, starter)
         except SandboxUnavailableError as error:
             await emit(self._context, self.events.failed(str(error)))
             raise ToolFailure(f"exec command rejected: {error}; it was not run") from error

@@ -15,6 +15,7 @@ from protocol.ids import TurnId
 from workers.commands.capture import Budget
 from workers.commands.command import Command
 from workers.commands.groups import LiveGroups
+from workers.commands.login_shells import LoginShells
 from workers.commands.starter import GroupStarter, OnEnd, Running, Starter
 from workers.model.items import JsonObject
 from workers.patch.turn_diff import TurnDiff
@@ -83,6 +84,7 @@ class Conversation:
             may_read=read_only(surroundings).resolved().may_read,
             may_write=lambda path: confinement is None or confinement.may_write(path),
             shell=Shell("bash", ENVIRONMENT),
+            logins=LoginShells(lambda _: True),
             open_commands=OpenCommands(self.emit),
             diff=TurnDiff(cwd),
             budget=budget,

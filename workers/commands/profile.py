@@ -1,0 +1,63 @@
+"""What the profile of the user does to a command's environment, read from what a login shell says of itself (pure).
+
+A login shell reads the profile before each command, which can take longer than the command. What it leaves behind is
+nearly always an environment and some functions, both of which can be handed to a plain shell instead. Where it leaves
+more, such as another directory, mask or option, nothing stands for it but a login shell.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+MARKER: Final = b"\n-- what follows is the shell's --\n"
+"""Stands between what a profile prints and what we ask for."""
+_STATE: Final = "pwd; umask; ulimit -a; set +o; shopt -p; trap"
+PLAIN_SCRIPT: Final = _STATE
+"""Prints the state of a shell that has read no profile."""
+LOGIN_SCRIPT: Final = (
+    "export -f $(compgen -A function) 2>/dev/null; "
+    f"printf '\\n-- what follows is the shell'\\''s --\\n'; {_STATE}; printf '\\0'; exec env -0"
+)
+"""Prints the state of a shell that has, and its environment. Functions become part of that, as bash passes them on."""
+LARGEST_ENVIRONMENT: Final = 256 * 1024
+"""Bytes. A larger one would slow down every program that the command starts, or keep it from starting."""
+
+_ITS_OWN: Final = frozenset({"_", "OLDPWD", "PWD", "SHLVL"})
+"""Variables that each shell sets for itself."""
+_LOGIN_OPTION: Final = b" login_shell"
+
+
+@dataclass(frozen=True, slots=True)
+class ProfileEffect:
+    """What a profile makes of an environment."""
+
+    changed: Mapping[str, str]
+    """Added, or given another value."""
+    removed: frozenset[str]
+
+    def on(self, environment: Mapping[str, str], fixed: Callable[[str], bool]) -> dict[str, str]:
+        """Return the environment as it is after the profile, but for names that are not to be touched."""
+        kept = {name: value for name, value in environment.items() if name not in self.removed or fixed(name)}
+        return kept | {name: value for name, value in self.changed.items() if not fixed(name)}
+
+
+def effect(before: Mapping[str, str], plain: bytes, login: bytes) -> ProfileEffect | None:
+    """Compare what the two scripts have printed; `None` where an environment cannot stand for the profile."""
+    _, marker, told = login.rpartition(MARKER)
+    state, end, variables = told.partition(b"\0")
+    if not marker or not end or _without_login(state) != _without_login(plain):
+        return None
+    if not variables.endswith(b"\0") or len(variables) > LARGEST_ENVIRONMENT:
+        return None
+    after = dict(_variable(line) for line in variables[:-1].split(b"\0"))
+    changed = {name: value for name, value in after.items() if name not in _ITS_OWN and before.get(name) != value}
+    return ProfileEffect(changed, frozenset(before.keys() - after.keys() - _ITS_OWN))
+
+
+def _variable(line: bytes) -> tuple[str, str]:
+    name, _, value = line.partition(b"=")
+    return name.decode(errors="surrogateescape"), value.decode(errors="surrogateescape")
+
+
+def _without_login(state: bytes) -> list[bytes]:
+    return [line for line in state.splitlines() if not line.endswith(_LOGIN_OPTION)]
