@@ -1,11 +1,13 @@
 """The public face of this package: live as a worker."""
 
 import asyncio
+from typing import get_args
 
 from config import settings
+from config.texts import patch_language
 from protocol.birth import WorkerBirth
-from protocol.credentials import Hello, Welcome
-from protocol.mailbox import Events, Open, Opened, Ready, StartTurn, TurnEnded
+from protocol.credentials import Answer, Hello, Question, Welcome
+from protocol.mailbox import Events, Notice, Open, Opened, Operation, Ready, StartTurn, TurnEnded
 from runtime import hardening, log, logfile
 from runtime.http import tls_context
 from workers.actor import Actor
@@ -25,7 +27,10 @@ def complete() -> int:
     from workers.approval import script
     from workers.sandbox import launcher
 
+    for message in (*get_args(Operation), *get_args(Notice), *get_args(Question), *get_args(Answer)):
+        message.model_rebuild()
     script.preload()
+    patch_language()
     tls_context()
     return launcher.share_zygote()
 
