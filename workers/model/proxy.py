@@ -25,10 +25,10 @@ class Proxy:
 
 def find_proxy(url: str) -> Proxy | None:
     """Return the proxy for a URL, `None` where the environment names none or only one that is not HTTP."""
-    target = urlsplit(url)
-    if target.hostname is None or proxy_bypass(target.hostname):
-        return None
     proxies = getproxies()
+    target = urlsplit(url)
+    if not proxies or target.hostname is None or proxy_bypass(target.hostname):
+        return None
     address = urlsplit(proxies.get(target.scheme) or proxies.get("all") or "")
     if address.scheme not in _SCHEMES:
         return None
