@@ -9,7 +9,7 @@ READY := .venv/.ready
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint bench docs lock clean
+.PHONY: help setup demo test lint bench soak docs lock clean
 
 help: ## Show this list.
 	@echo 'Usage: make TARGET [PYTHON=python3.12] [ARGS="…"]'
@@ -42,6 +42,9 @@ lint: setup ## Check style, format, types and who imports whom.
 
 bench: setup ## Measure the budgets, beside the reference where it can be had. ARGS goes to the benchmark.
 	@$(BIN)/python -m benchmarks $(ARGS)
+
+soak: setup ## Play very many conversations, kill what they run in, and look for what is left. Takes half an hour.
+	@$(BIN)/python -m benchmarks.soak --output docs/soak.md $(ARGS)
 
 docs: setup ## Bring the generated parts of the documentation up to date.
 	@$(BIN)/python docs/lifecycle.py

@@ -112,6 +112,17 @@ class Client:
         self._write({"id": self._last_id, "method": method, "params": params})
         return self._last_id
 
+    def cancel(self, number: int) -> None:
+        """Ask for the end of a call, which is then answered."""
+        self._write({"method": "notifications/cancelled", "params": {"requestId": number}})
+
+    def answers(self, within: float) -> dict[int, Answer]:
+        """Return the answers that nobody has fetched; where there are none, wait for some so many seconds."""
+        if not self._answers and self._readable.poll(within * 1000):
+            self._read(time.monotonic() + within)
+        found, self._answers = self._answers, {}
+        return found
+
     def wait(self, number: int, patience: float = PATIENCE) -> Answer:
         """Wait for the answer to a request."""
         deadline = time.monotonic() + patience

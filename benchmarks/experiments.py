@@ -19,6 +19,10 @@ CROWD: Final = 100
 _CROWD_PATIENCE: Final = 600.0
 _SETTLING: Final = 2.0
 """Seconds after which a server that was busy, or has just started, counts as idle."""
+_SETTLED: Final = 50
+"""Conversations after which a supervisor has what it needs however many follow."""
+_SPARE: Final = 2
+"""Workers that wait for a conversation unless it is set otherwise."""
 _HELLO: Final = bench_prompt("hello")
 _COMMAND: Final = bench_prompt("command")
 _COMMANDS: Final = bench_prompt("commands")
@@ -41,10 +45,11 @@ class Sizes:
     idle_seconds: float
     kills: int
     workers: int
+    parked: int
 
 
-FULL: Final = Sizes(turns=20, deltas=20_000, idle_seconds=10.0, kills=50, workers=5)
-QUICK: Final = Sizes(turns=5, deltas=5_000, idle_seconds=3.0, kills=10, workers=2)
+FULL: Final = Sizes(turns=20, deltas=20_000, idle_seconds=10.0, kills=100, workers=5, parked=500)
+QUICK: Final = Sizes(turns=5, deltas=5_000, idle_seconds=3.0, kills=10, workers=2, parked=100)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,9 +62,11 @@ class Stage:
     workspace: str
     sizes: Sizes
 
-    def client(self) -> Client:
-        """Start the contestant."""
-        return Client(self.contestant, self.home, self.workspace)
+    def client(self, *flags: str) -> Client:
+        """Start the contestant, with further settings."""
+        more = [word for flag in flags for word in ("-c", flag)]
+        contestant = replace(self.contestant, command=(*self.contestant.command, *more))
+        return Client(contestant, self.home, self.workspace)
 
 
 def start(stage: Stage) -> Measured:
@@ -173,6 +180,16 @@ def bearers(_: Stage) -> Measured:
     return {"bearer": waits, "bearer-p99": waits}
 
 
+def parked(stage: Stage) -> Measured:
+    """By what the supervisor grows for a conversation that has had a turn and needs no process any more."""
+    with stage.client("greenroom.live_workers=8", "greenroom.park_after_s=0.1") as client:
+        client.initialize()
+        before = _supervisor_with_parked(client, _SETTLED)
+        after = _supervisor_with_parked(client, stage.sizes.parked)
+    grown = [] if before is None or after is None else [(after - before) / stage.sizes.parked / 1e3]
+    return {"memory-parked": grown}
+
+
 def kill(stage: Stage) -> Measured:
     """Time from killing a worker in the middle of a stream to the answer to its call."""
     took: list[float] = []
@@ -222,9 +239,10 @@ EXPERIMENTS: Final = (
     Experiment(commands, ("sandbox", "no-sandbox"), rounds=5, quick_rounds=1),
     Experiment(login_shells, ("login-shell",), rounds=3, quick_rounds=1),
     Experiment(bearers, ("bearer", "bearer-p99"), rounds=3, quick_rounds=1, reference_rounds=0),
+    Experiment(parked, ("memory-parked",), rounds=1, quick_rounds=1, reference_rounds=0),
     Experiment(kill, ("kill",), rounds=2, quick_rounds=1, reference_rounds=0),
 )
-"""In the order in which they run. `memory-parked` joins with what it measures."""
+"""In the order in which they run."""
 
 
 def _warmed_up(client: Client) -> str:
@@ -256,6 +274,15 @@ def _relay(client: Client, thread: str, what: str, count: int) -> None:
     client.succeed(client.reply(thread, bench_prompt(what)))
     if client.deltas != count:
         raise ContestantError(f"{client.contestant.name} relayed {client.deltas} of {count} deltas")
+
+
+def _supervisor_with_parked(client: Client, count: int) -> int | None:
+    """Have so many conversations more, wait until all are parked, and return what the supervisor holds alone."""
+    for _ in range(count):
+        client.succeed(client.begin(_HELLO))
+    while len(workers(client.pid)) > _SPARE:
+        time.sleep(0.05)
+    return private_bytes(client.pid)
 
 
 def _turn_with_command(client: Client) -> int:

@@ -44,13 +44,8 @@ def private_bytes(pid: int) -> int | None:
 
 def workers(pid: int) -> list[psutil.Process]:
     """Return Greenroom's workers: what the nursery has forked, but for the broker and orphaned commands."""
-    nurseries = [process for process in tree(pid) if process.name() == NURSERY]
-    return [
-        process
-        for nursery in nurseries
-        for process in nursery.children()
-        if BROKER not in process.name() and _is_fork(process)
-    ]
+    nurseries = [process for process in psutil.Process(pid).children() if _name(process) == NURSERY]
+    return [process for nursery in nurseries for process in nursery.children() if _is_fork(process)]
 
 
 def worker_of_command(pid: int, server: int) -> psutil.Process:
@@ -80,7 +75,18 @@ def _unique_bytes(pid: int) -> int | None:
         return None
 
 
+def _name(process: psutil.Process) -> str:
+    """Return the name of a process, nothing where it has ended."""
+    try:
+        return str(process.name())
+    except psutil.NoSuchProcess:
+        return ""
+
+
 def _is_fork(process: psutil.Process) -> bool:
     """Tell workers from orphaned commands, which come to the nursery too: a fork keeps the nursery's command line."""
-    parent = process.parent()
-    return parent is not None and process.cmdline() == parent.cmdline()
+    try:
+        parent = process.parent()
+        return parent is not None and BROKER not in _name(process) and process.cmdline() == parent.cmdline()
+    except psutil.NoSuchProcess:
+        return False

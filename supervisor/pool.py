@@ -61,15 +61,21 @@ class Pool:
         """Forget the orders that have not been met."""
         self._orders.clear()
 
-    def ready(self, worker_id: WorkerId) -> None:
-        """Note that a worker is ready, and meet the oldest order with it. One that was lost meanwhile is nobody's."""
+    def ready(self, worker_id: WorkerId) -> bool:
+        """Note that a worker is ready, and meet the oldest order with it. One that was lost meanwhile is nobody's.
+
+        Return whether it is needed: one whose order was forgotten may be one too many, and no longer belongs here.
+        """
         if worker_id not in self._expected:
-            return
+            return True
         self._expected.remove(worker_id)
         if self._orders:
             self._orders.popleft()(worker_id)
+        elif len(self._waiting) >= self._size:
+            return False
         else:
             self._waiting.append(worker_id)
+        return True
 
     def lost(self, worker_id: WorkerId) -> bool:
         """Note that a worker ended. Return whether it belonged to the pool."""

@@ -272,7 +272,8 @@ class SupervisionTree:
     def _receive(self, worker_id: WorkerId, received: ReceivedNotice) -> None:
         match received.notice:
             case Ready():
-                self._pool.ready(worker_id)
+                if not self._pool.ready(worker_id):
+                    self._engine.kill(worker_id)
             case Measured(footprint=held, unsent_bytes=unsent, sandbox_limits=limits):
                 self._survey.heard(worker_id, held, unsent, limits)
             case _:
@@ -305,11 +306,14 @@ class SupervisionTree:
 
     def _waiting_worker_ended(self, exited: Exited) -> None:
         """Replace a worker that died before it had a conversation, unless they all do."""
+        nursery = self._engine.nursery
+        if exited.stillborn is not None and nursery is not None and nursery.state == "restarting":
+            self._replenish()  # it went down with its nursery, and the next one bears it
+            return
         cause = self.obituaries.enter(exited, doing="waiting for a conversation").cause
         loop = asyncio.get_running_loop()
         delay = self._pool_policy.on_death(loop.time())
         log.error("a waiting worker died (%s)", cause)
-        nursery = self._engine.nursery
         if delay is None or (nursery is not None and nursery.state == "given_up"):
             text = f"Failed to start Codex session: there is no process for it ({cause})"
             self._pool.forget_orders()

@@ -46,14 +46,28 @@ class WriterLock:
             )
 
     def release(self) -> None:
-        """Give the lock up and remove its file."""
+        """Give the lock up and remove its file, and those that were left by writers who were killed."""
         try:
             with _coordinated(self._folder):
                 os.unlink(self._path)
+                _sweep(self._folder)
         except (OSError, SessionBusyError):
             pass  # a lock file that nobody holds does no harm
         finally:
             os.close(self._descriptor)
+
+
+def _sweep(folder: str) -> None:
+    """Remove the files of locks that nobody holds. Nobody can be about to take one while we coordinate."""
+    for name in os.listdir(folder):
+        if name.endswith(".lock") and name != COORDINATION:
+            path = os.path.join(folder, name)
+            descriptor = _open(path)
+            try:
+                if _try(descriptor):
+                    os.unlink(path)
+            finally:
+                os.close(descriptor)
 
 
 def writers(home: str) -> dict[ConversationId, int]:

@@ -28,6 +28,16 @@ def test_a_lock_is_a_file_as_long_as_it_is_held(tmp_path: Path) -> None:
     assert names(tmp_path) == {COORDINATION}
 
 
+def test_what_killed_writers_have_left_is_removed_and_what_others_hold_is_not(tmp_path: Path) -> None:
+    held, leaving = WriterLock(str(tmp_path), ID), WriterLock(str(tmp_path), OTHER)
+    (tmp_path / FOLDER / "8f9619ff-8b86-4d01-b42d-00c04fc964ff.lock").touch()
+    leaving.release()
+    assert names(tmp_path) == {COORDINATION, f"{ID}.lock"}
+    with pytest.raises(SessionBusyError):
+        WriterLock(str(tmp_path), ID)
+    held.release()
+
+
 def test_the_second_writer_is_refused_until_the_first_has_gone(tmp_path: Path) -> None:
     first = WriterLock(str(tmp_path), ID)
     with pytest.raises(SessionBusyError, match=str(ID)):

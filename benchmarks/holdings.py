@@ -1,0 +1,126 @@
+"""What a server holds when nobody speaks to it: processes, threads, descriptors, memory and files."""
+
+import os
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+import psutil
+
+from protocol.report import Report, Role
+from supervisor.status import instances
+from supervisor.status.question import ask
+from supervisor.status.request import GiveReport, Reported
+
+PATIENCE: Final = 30.0
+"""Seconds that a server has for coming to rest."""
+_PAUSE: Final = 0.2
+_OURS: Final = ("gr-nursery", "gr-broker", "gr-worker", "gr-zygote")
+_KEPT: Final = ("sessions", "log")
+"""Directories of a home whose files are meant to stay."""
+
+
+class UnsettledError(Exception):
+    """The server did not come to rest."""
+
+
+@dataclass(frozen=True, slots=True)
+class Holdings:
+    """One look at a server at rest."""
+
+    conversations: int
+    processes: Mapping[str, int]
+    """How many there are of each name; the supervisor is called that."""
+    threads: Mapping[str, int]
+    descriptors: Mapping[str, int]
+    """Of each role the largest number that one process holds."""
+    memory: Mapping[str, int]
+    """Of each role the largest private memory of a process, in bytes."""
+    files: int
+    """In the home, but for sessions and the log; in the runtime directory; and in the workspace."""
+
+
+def at_rest(pid: int, environment: Mapping[str, str], places: tuple[str, ...], idle_workers: int) -> Holdings:
+    """Wait until no conversation has a process, and look. `places` are directories besides the runtime directory.
+
+    Raises `UnsettledError`.
+    """
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline:
+        report = _report(pid, environment)
+        if report is not None and _is_at_rest(report, idle_workers):
+            return _look(pid, report, (*places, *_runtime_directories(pid, environment)))
+        time.sleep(_PAUSE)
+    raise UnsettledError(f"server {pid} has not come to rest within {PATIENCE:.0f} s")
+
+
+def victims(pid: int, environment: Mapping[str, str], role: Role) -> list[int]:
+    """Return the processes of a role; of workers those that host a conversation."""
+    report = _report(pid, environment)
+    entries = report.processes if report is not None else ()
+    return [
+        entry.pid
+        for entry in entries
+        if entry.role == role and entry.pid is not None and (role != "worker" or entry.conversation_id is not None)
+    ]
+
+
+def _report(pid: int, environment: Mapping[str, str]) -> Report | None:
+    for found in instances.running(instances.parents(environment)):
+        if found.instance.pid == pid:
+            reply = ask([found.control], GiveReport())[found.control].reply
+            return Report.model_validate_json(bytes(reply.report)) if isinstance(reply, Reported) else None
+    return None
+
+
+def _runtime_directories(pid: int, environment: Mapping[str, str]) -> list[str]:
+    running = instances.running(instances.parents(environment))
+    return [found.directory for found in running if found.instance.pid == pid]
+
+
+def _is_at_rest(report: Report, idle_workers: int) -> bool:
+    table, pool = report.statistics.conversations, report.statistics.pool
+    helpers = [entry for entry in report.processes if entry.role != "worker"]
+    return (
+        table is not None
+        and pool is not None
+        and table.with_process == table.turns_waiting == 0
+        and (pool.waiting, pool.expected, pool.orders) == (idle_workers, 0, 0)
+        and all(entry.state == "ready" for entry in helpers)
+        and all(entry.own is not None for entry in report.processes)
+    )
+
+
+def _look(pid: int, report: Report, places: tuple[str, ...]) -> Holdings:
+    table = report.statistics.conversations
+    processes, threads = _count(pid)
+    descriptors: dict[str, int] = {}
+    memory: dict[str, int] = {}
+    for entry in report.processes:
+        if entry.own is not None:
+            descriptors[entry.role] = max(descriptors.get(entry.role, 0), entry.own.descriptors or 0)
+            memory[entry.role] = max(memory.get(entry.role, 0), entry.own.uss or 0)
+    files = sum(1 for place in places for _ in _files(place))
+    return Holdings(table.known if table else 0, processes, threads, descriptors, memory, files)
+
+
+def _count(pid: int) -> tuple[Counter[str], Counter[str]]:
+    """Return how many processes and threads there are of each name; what is not ours counts as a stranger."""
+    processes: Counter[str] = Counter()
+    threads: Counter[str] = Counter()
+    root = psutil.Process(pid)
+    for process in (root, *root.children(recursive=True)):
+        name = "supervisor" if process == root else process.name()
+        known = name if name in ("supervisor", *_OURS) else "stranger"
+        processes[known] += 1
+        threads[known] += process.num_threads()
+    return processes, threads
+
+
+def _files(place: str) -> Iterator[str]:
+    for directory, directories, names in os.walk(place):
+        if directory == place:
+            directories[:] = [name for name in directories if name not in _KEPT]
+        yield from (os.path.join(directory, name) for name in names)
