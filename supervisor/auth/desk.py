@@ -26,6 +26,8 @@ log = logging.getLogger(__name__)
 
 SUPERVISOR: Final = "supervisor"
 """The name that the supervisor's key is admitted under."""
+LARGEST_QUESTION: Final = 256 * 1024
+"""Bytes of all frames of a question (K3)."""
 STRIKES: Final = 3
 """Violations after which a key is dropped."""
 REMEMBERED: Final = 1024
@@ -70,6 +72,8 @@ class Desk:
             self._refuse(name, route, message_id, AuthError(code="forbidden"))
             return
         try:
+            if sum(map(len, parts)) > LARGEST_QUESTION:
+                raise RemoteProtocolError("a question that is too large")
             received = read_question(parts)
         except RemoteProtocolError as error:
             log.warning("%s: %s", name, error)

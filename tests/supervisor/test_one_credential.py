@@ -72,6 +72,35 @@ def test_every_change_is_used_by_the_next_request_of_every_conversation(stage: S
     assert credentials_of_replies(stage, server, threads) == {third}, "a login by another program"
 
 
+@pytest.mark.parametrize(
+    ("preferred", "more", "environment", "bearer", "account"),
+    [
+        ("chatgpt", LOGIN, {}, "access", "acc-123"),
+        ("apikey", LOGIN, {}, FIRST_KEY, None),
+        ("chatgpt", 'env_key = "MOCK_API_KEY"', {"MOCK_API_KEY": SECOND_KEY}, SECOND_KEY, None),
+        ("chatgpt", f'{LOGIN}\nenv_key = "MOCK_API_KEY"', {}, "access", "acc-123"),
+    ],
+)
+def test_a_request_carries_what_the_login_calls_for(
+    stage: Stage, preferred: str, more: str, environment: dict[str, str], bearer: str, account: str | None
+) -> None:
+    """Scenarios 18 to 23: a store with a key and the tokens of a personal plan."""
+    content = tokens("refresh-1") | {"OPENAI_API_KEY": FIRST_KEY}
+    write(str(stage.home.path), content)
+    held = content["tokens"]
+    assert isinstance(held, dict)
+    further = f'{more}\nhttp_headers = {{ "X-Team" = "blue" }}'
+    stage.play(HELLO, top=f'preferred_auth_method = "{preferred}"', more=further)
+    client = stage.serve("fork", CODEX_INTERNAL_ORIGINATOR_OVERRIDE="my_program", **environment).client
+    thread = thread_id(client.result(client.codex("hello")))
+    (asked,) = stage.model.requests()
+    assert asked.credential == fingerprint(held["access_token"] if bearer == "access" else bearer)
+    assert asked.headers.get("chatgpt-account-id") == account
+    assert (asked.headers["session_id"], asked.headers["originator"]) == (thread, "my_program")
+    assert asked.headers["x-team"] == "blue"
+    assert (asked.json["store"], asked.json["stream"]) == (False, True)
+
+
 def test_a_killed_broker_fails_none_of_twenty_running_turns(stage: Stage, engine: str) -> None:
     """Half of them ask for a bearer while it is away, and all of them ask the next one."""
     gates = (Gate(), Gate())

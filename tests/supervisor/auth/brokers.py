@@ -18,7 +18,7 @@ from supervisor.auth import broker
 from supervisor.auth.link import BrokerLink, OnBroadcast
 
 FORKSERVER = multiprocessing.get_context("forkserver")
-FORKSERVER.set_forkserver_preload([__name__])
+FORKSERVER.set_forkserver_preload([__name__, "tests.supervisor.auth.deaths"])
 
 
 def key_pair() -> KeyPair:

@@ -90,6 +90,8 @@ class Parts:
     problems: list[AuthProblem] = field(default_factory=list)
     rules: LoginRules = ANY_LOGIN
     store: Store | None = None
+    issuer_url: str = "http://127.0.0.1:9"
+    """Where the issuer is that is not in this process."""
 
     def __post_init__(self) -> None:
         self.clock = FakeClock()
@@ -104,7 +106,7 @@ class Parts:
             self.rules,
         )
         self.standing = self.custody.standing
-        url = "http://127.0.0.1:9" if self.issuer is None else self.issuer.url
+        url = self.issuer_url if self.issuer is None else self.issuer.url
         self.refresher = Refresher(self.custody, Issuer(Endpoints.of(url), self.clock))
         self.bearers = Bearers(self.custody, self.refresher)
 

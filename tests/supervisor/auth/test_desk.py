@@ -62,6 +62,17 @@ def test_a_handler_that_fails_is_an_answer_too() -> None:
     asyncio.run(run())
 
 
+def test_a_question_without_bounds_is_a_violation() -> None:
+    """K3: though it would fit its form; the third one costs the key."""
+    sent = Sent()
+    sent.desk.on(GetEnvironment, lambda *_: Done())
+    names = tuple(f"NAME_{number}" for number in range(40_000))
+    for number in range(4):
+        sent.take("w", frames(bytes([number]), GetEnvironment(names=names)))
+    assert sent.answers == [AuthError(code="protocol")] * 3
+    assert sent.revoked == ["w"]
+
+
 def test_a_question_that_comes_twice_is_answered_once() -> None:
     """K27: what was resent to a broker that had it already; another worker's ids are its own."""
     sent = Sent()

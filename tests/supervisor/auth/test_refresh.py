@@ -11,6 +11,7 @@ import pytest
 from protocol.credentials import AuthError, Snapshot
 from supervisor.auth import file_store, locks
 from supervisor.auth.failures import TEXTS
+from supervisor.auth.record import AuthRecord
 from supervisor.auth.refresh import Landing, Trigger
 from tests.supervisor.auth.homes import EXPIRED, Parts, read, stored_refresh_token, tokens, write
 from tests.supervisor.auth.issuer import Deed, MockIssuer, id_token, refusal
@@ -355,6 +356,34 @@ def test_an_issuer_that_is_not_there_is_transient(tmp_path: Any) -> None:
     play(tmp_path, scene)
 
 
+def test_a_redirect_is_not_followed(tmp_path: Any) -> None:
+    """K6 step 5: nobody but the issuer is sent a refresh token, and nobody twice."""
+
+    async def scene(issuer: MockIssuer, parts: Parts) -> None:
+        issuer.deeds.append(Deed(307, headers={"Location": f"{issuer.url}/oauth/token"}, consumes=False))
+        assert await parts.refresher.join(Trigger.NEED) is Landing.FAILED
+        assert (len(issuer.redemptions), issuer.reuses) == (1, [])
+        assert parts.state == "WAITING"
+
+    play(tmp_path, scene)
+
+
+def test_logins_and_readers_do_not_wait_for_a_redemption(tmp_path: Any) -> None:
+    """K5, K9: neither takes the lock that another instance may hold for a minute."""
+
+    async def scene(issuer: MockIssuer, parts: Parts) -> None:
+        async with locks.locked(parts.home, locks.REFRESH, 1.0):
+            flight = parts.refresher.join(Trigger.NEED)
+            assert await parts.custody.log_in(lambda found: AuthRecord.of_key("sk-1", found)) == "apikey"
+            assert (await parts.snapshot()).token == "sk-1"
+            assert await parts.custody.log_out()
+            assert not flight.done()
+        assert await flight is Landing.GONE
+        assert issuer.redemptions == []
+
+    play(tmp_path, scene)
+
+
 def test_an_answer_that_never_changes_is_believed(tmp_path: Any) -> None:
     """K23: other 4xx are transient twice; the third identical one is permanent."""
 
@@ -474,8 +503,6 @@ def test_a_login_wins_over_a_late_refresh(tmp_path: Any, foreign: bool) -> None:
         if foreign:
             write(parts.home, theirs)
         else:
-            from supervisor.auth.record import AuthRecord
-
             await parts.custody.log_in(lambda _: AuthRecord.model_validate(theirs))
         after = read(parts.home)
         gate.set()
