@@ -312,7 +312,7 @@ class Conversation:
         from workers.mcp.servers import McpServers, Setting
 
         settings = self.settings
-        questions = ServerQuestions(self._questions.ask, self._emit, lambda: self._turn_id)
+        questions = ServerQuestions(self._questions.ask, self._announcer.emit, lambda: self._turn_id)
         put = pass_on(questions)
 
         async def elicit(question: Elicitation) -> Reply:
