@@ -68,14 +68,17 @@ def _add_login(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     login.add_argument("what", nargs="?", choices=("status",), help="tell who is logged in instead")
     login.set_defaults(run=_login)
     logout = commands.add_parser("logout", help="forget the login")
+    logout.add_argument("--revoke", action="store_true", help="tell the issuer too, which ends the browser's session")
     logout.set_defaults(run=_logout)
 
 
 def _login(arguments: argparse.Namespace) -> int:
+    from runtime import hardening
     from supervisor.auth import login_command
     from supervisor.auth.login_rules import LoginRules
     from supervisor.auth.store import open_store
 
+    hardening.make_undumpable()
     environment, home = _environment()
     settings = _credential_settings(home)
     store = open_store(home, settings.cli_auth_credentials_store)
@@ -89,13 +92,15 @@ def _login(arguments: argparse.Namespace) -> int:
     return login_command.login_with_browser(store, environment, rules)
 
 
-def _logout(_: argparse.Namespace) -> int:
+def _logout(arguments: argparse.Namespace) -> int:
+    from runtime import hardening
     from supervisor.auth import login_command
     from supervisor.auth.store import open_store
 
+    hardening.make_undumpable()
     environment, home = _environment()
     store = open_store(home, _credential_settings(home).cli_auth_credentials_store)
-    return login_command.logout(store, environment)
+    return login_command.logout(store, environment, with_revocation=arguments.revoke)
 
 
 def _credential_settings(home: str) -> "CredentialSettings":
