@@ -54,7 +54,7 @@ class Announcer:
         """Tell of something, and first of what it means for its item."""
         kind = str(told["type"])
         if kind in STAMPS:
-            told = {**told, **self._stamps(STAMPS[kind])}
+            told = {**self._stamps(STAMPS[kind]), **told}  # a command can end in a later turn than its own
         aspect = thread_items.ASPECTS.get(kind)
         if aspect is not None and not self._is_baseline:
             item = aspect.describe(told)

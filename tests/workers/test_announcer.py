@@ -183,3 +183,11 @@ def test_every_item_that_begins_has_an_event_that_ends_it() -> None:
     begun = {kind.removesuffix("_begin") for kind, aspect in ASPECTS.items() if aspect.phase == "started"}
     ended = {kind.removesuffix("_end") for kind, aspect in ASPECTS.items() if aspect.phase == "completed"}
     assert begun == ended
+
+
+def test_a_command_that_ends_in_a_later_turn_keeps_its_own() -> None:
+    ears = Ears()
+    ears.announcer.tell({"type": "exec_command_begin", **COMMAND, "turn_id": "t"})
+    ears.announcer.begin_turn(TurnId("later"))
+    ears.announcer.tell({"type": "exec_command_end", **COMMAND, "turn_id": "t", "status": "completed", "exit_code": 0})
+    assert [told["turn_id"] for told in ears.events if told["type"] == "exec_command_end"] == ["t"]
