@@ -35,6 +35,8 @@ class GreenroomTable(OwnSection):
     """Mebibytes of resident memory beyond which a worker is killed."""
     approval_timeout_s: Annotated[float, Field(gt=0)] = 600.0
     """Seconds that the user has for an approval; no answer is a no."""
+    task_after_s: Annotated[float, Field(ge=0)] = 10.0
+    """Seconds after which a call of a client that knows tasks goes on as one."""
     hang_after_s: Annotated[float, Field(ge=1)] = 60.0
     """Seconds without a sign of life after which the worker of a running turn is killed."""
     models: dict[str, dict[str, object]] = Field(default_factory=dict)

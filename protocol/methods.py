@@ -15,7 +15,10 @@ ACCOUNT_METHODS: Final = (
 )
 """What clients see and change of the credential (spec/wire 4.10 to 4.12, spec/later 11.2)."""
 
-LATER_METHODS: Final = frozenset({"tools/call", *ACCOUNT_METHODS})
+TASK_METHODS: Final = ("tasks/get", "tasks/update", "tasks/cancel")
+"""What clients ask about a call that goes on as a task, and do with it."""
+
+LATER_METHODS: Final = frozenset({"tools/call", "subscriptions/listen", *TASK_METHODS, *ACCOUNT_METHODS})
 """What waits until the supervision tree is up."""
 
 HANDSHAKE_METHODS: Final = frozenset(
@@ -23,5 +26,5 @@ HANDSHAKE_METHODS: Final = frozenset(
 )
 """What only the eras with a handshake have."""
 
-MODERN_METHODS: Final = frozenset({"server/discover"})
+MODERN_METHODS: Final = frozenset({"server/discover", "subscriptions/listen", *TASK_METHODS})
 """What only the era without a handshake has."""

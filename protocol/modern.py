@@ -8,6 +8,7 @@ from typing import Final
 
 import msgspec
 
+from protocol import mcp
 from protocol.jsonrpc import INVALID_PARAMS, encode
 from protocol.mcp import MODERN_VERSION_KEY, CallToolParams, ClientInfo, ElicitationMode, takes_elicitation
 
@@ -20,6 +21,10 @@ MISSING_CLIENT_CAPABILITY: Final = -32021
 UNSUPPORTED_VERSION: Final = -32022
 
 ELICIT: Final = "elicitation/create"
+TASKS: Final = "io.modelcontextprotocol/tasks"
+"""The extension by which calls that take long go on as tasks."""
+CAPABILITIES: Final[dict[str, object]] = {**mcp.CAPABILITIES, "extensions": {TASKS: {}}}
+"""What the server can do in this era."""
 
 CACHEABLE: Final = frozenset(
     {
@@ -140,6 +145,6 @@ def input_required_result(requests: Mapping[str, bytes], state: str) -> bytes:
     return encode({"resultType": "input_required", "inputRequests": questions, "requestState": state})
 
 
-def discover_result(capabilities: dict[str, object]) -> bytes:
+def discover_result() -> bytes:
     """Return the result of `server/discover`."""
-    return encode({"supportedVersions": VERSIONS, "capabilities": capabilities})
+    return encode({"supportedVersions": VERSIONS, "capabilities": CAPABILITIES})

@@ -23,6 +23,9 @@ from supervisor.state_key import state_key
 from supervisor.status.control import ControlServer
 from supervisor.status.instances import parents, remove_stale, this_instance
 from supervisor.stdio import StdioStatistics
+from supervisor.subscriptions import Subscriptions
+from supervisor.task_store import TaskStore
+from supervisor.tasks import Tasks
 from supervisor.tree import SupervisionTree
 
 
@@ -48,6 +51,7 @@ def make_reception(
     tree: SupervisionTree,
     options: ServerOptions,
     can_ask: Callable[[ElicitationMode], bool],
+    tasks: Tasks,
 ) -> Reception:
     """Return the reception that takes the client's tool calls to the tree."""
     limits = options.limits
@@ -60,7 +64,25 @@ def make_reception(
         limits.open_calls,
         limits.approval_patience,
         cache(partial(state_key, options.codex_home)),
+        tasks,
     )
+
+
+def make_subscriptions(peer: McpPeer, write: Callable[[bytes], None]) -> Subscriptions:
+    """Return the streams by which clients without a handshake hear of changes."""
+    return Subscriptions(peer, write)
+
+
+def make_tasks(
+    peer: McpPeer,
+    write: Callable[[bytes], None],
+    tree: SupervisionTree,
+    options: ServerOptions,
+    subscriptions: Subscriptions,
+) -> Tasks:
+    """Return the calls that go on as tasks."""
+    store = TaskStore(options.codex_home)
+    return Tasks(peer, write, store, subscriptions, tree.conversations.interrupt, options.limits.task_after)
 
 
 def make_accounts(

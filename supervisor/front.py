@@ -8,7 +8,7 @@ same connection, also one that tries the newer era first.
 
 import logging
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias, TypeVar
 
 import msgspec
 
@@ -21,6 +21,7 @@ from protocol.jsonrpc import (
     Malformed,
     Notification,
     Request,
+    RequestId,
     Response,
 )
 from protocol.mcp_peer import McpPeer
@@ -36,10 +37,21 @@ log = logging.getLogger(__name__)
 
 Write: TypeAlias = Callable[[bytes], None]
 Handler: TypeAlias = Callable[[Request], None]
+Canceller: TypeAlias = Callable[[RequestId], None]
 T = TypeVar("T")
 
 ENVELOPED = mcp.MODERN_VERSION_KEY.encode()
 """What stands in the params of every request of the era without handshake, and hardly anywhere else."""
+
+
+class Backstage(NamedTuple):
+    """What needs the supervision tree."""
+
+    reception: "Reception"
+    handlers: Mapping[str, Handler]
+    """Further methods."""
+    cancellers: tuple[Canceller, ...]
+    """Told the id of each request that the client gives up; ids that they do not know mean nothing to them."""
 
 
 class Front:
@@ -53,6 +65,7 @@ class Front:
         self._client_info: mcp.ClientInfo | None = None
         self._version: str | None = None
         self._reception: Reception | None = None
+        self._cancellers: tuple[Canceller, ...] = ()
         self._early: list[Request] = []
         self._methods: dict[str, Handler] = {
             "initialize": self._initialize,
@@ -105,12 +118,9 @@ class Front:
         """Send from now on with `write`."""
         self._write = write
 
-    def open_backstage(self, build: "Callable[[McpPeer, Write], tuple[Reception, Mapping[str, Handler]]]") -> None:
-        """Let through what needs the supervision tree, first what came before.
-
-        `build` makes the reception and the handlers of further methods around our peer.
-        """
-        self._reception, handlers = build(self._peer, self._write)
+    def open_backstage(self, build: "Callable[[McpPeer, Write], Backstage]") -> None:
+        """Let through what needs the supervision tree, first what came before. `build` makes it around our peer."""
+        self._reception, handlers, self._cancellers = build(self._peer, self._write)
         self._methods |= {**handlers, "tools/call": self._call_tool}
         for request in self._early:
             self._methods[request.method](request)
@@ -174,7 +184,7 @@ class Front:
     def _discover(self, request: Request) -> None:
         from protocol.modern import discover_result
 
-        self._write(self._peer.respond(request, discover_result(mcp.CAPABILITIES)))
+        self._write(self._peer.respond(request, discover_result()))
 
     def _ping(self, request: Request) -> None:
         self._write(self._peer.respond(request, b"{}"))
@@ -207,7 +217,8 @@ class Front:
             return
         self._peer.give_up(cancelled.request_id)
         if self._reception is not None:
-            self._reception.cancel(cancelled.request_id)
+            for cancel in self._cancellers:
+                cancel(cancelled.request_id)
             return
         for request in [request for request in self._early if request.id == cancelled.request_id]:
             self._early.remove(request)

@@ -18,5 +18,7 @@ class Limits(NamedTuple):
     """Bytes of resident memory beyond which a worker is killed."""
     approval_patience: float = 600.0
     """Seconds that the user has for an approval; no answer is a no."""
+    task_after: float = 10.0
+    """Seconds after which a call of a client that knows tasks goes on as one."""
     hang_after: float = 60.0
     """Seconds without a sign of life after which the worker of a running turn is killed."""

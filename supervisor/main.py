@@ -182,6 +182,7 @@ def _options(arguments: argparse.Namespace, environment: Mapping[str, str], home
             queued_turns=table.queued_turns,
             worker_memory=table.worker_memory_mb * 1024 * 1024,
             approval_patience=table.approval_timeout_s,
+            task_after=table.task_after_s,
             hang_after=table.hang_after_s,
         ),
     )

@@ -14,7 +14,9 @@ from supervisor.conversation import Conversation
 from supervisor.conversations import Conversations
 from supervisor.elicitor import Elicitor
 from supervisor.options import EventMode
-from supervisor.rounds import RoundCall, Rounds
+from supervisor.round_call import RoundCall
+from supervisor.rounds import Rounds
+from supervisor.tasks import Tasks
 
 log = logging.getLogger(__name__)
 
@@ -32,6 +34,7 @@ class Reception:
         most_calls: int,
         patience: float,
         state_key: Callable[[], bytes],
+        tasks: Tasks,
     ) -> None:
         """`patience` is the user's time for an answer, in seconds; `state_key` signs what clients hand back."""
         self._peer = peer
@@ -40,14 +43,15 @@ class Reception:
         self._elicitor = elicitor
         self._event_mode = event_mode
         self._most_calls = most_calls
-        self._rounds = Rounds(peer, write, conversations.decide, patience, state_key, self.answered)
+        self._rounds = Rounds(peer, write, conversations.decide, patience, state_key, self.answered, tasks.watch)
+        self._tasks = tasks
         self._open: dict[RequestId, ToolCall | RoundCall] = {}
         self._tools = {"codex": self._codex, "codex-reply": self._codex_reply}
 
     @property
     def open_calls(self) -> int:
-        """How many calls wait for their answer, or for their next round."""
-        return len(self._open) + self._rounds.parted
+        """How many calls wait for their answer or their next round, or go on as tasks."""
+        return len(self._open) + self._rounds.parted + self._tasks.live
 
     def call(self, request: Request, params: CallToolParams) -> None:
         """Start a call of a tool that exists, or go on with it. It is answered exactly once, now or later."""
@@ -79,7 +83,8 @@ class Reception:
         del self._open[request.id]
 
     def _resume(self, request: Request, params: RoundParams, state: str) -> None:
-        call = self._rounds.resume(request, params, state)
+        envelope = self._peer.envelope_of(request)
+        call = None if envelope is None else self._rounds.resume(request, envelope, params, state)
         if call is not None:
             self._open[request.id] = call
             call.proceed(params.input_responses or {})
@@ -104,8 +109,9 @@ class Reception:
         unknown_text: str = "",
     ) -> None:
         call: ToolCall | RoundCall
-        if isinstance(params, RoundParams):
-            call = self._rounds.begin(request, params, conversation.id, unknown_text)
+        envelope = self._peer.envelope_of(request)
+        if envelope is not None and isinstance(params, RoundParams):
+            call = self._rounds.begin(request, envelope, params, conversation.id, unknown_text)
         else:
             call = ToolCall(
                 request,

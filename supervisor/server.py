@@ -14,16 +14,16 @@ from protocol.mcp_peer import McpPeer
 from runtime import log as logs
 from runtime import logfile
 from supervisor.doorstep import Descriptors, Doorstep
-from supervisor.front import Front
+from supervisor.front import Backstage, Front
 from supervisor.launch import Launched
 from supervisor.options import ServerOptions
 from supervisor.stdio import StdioTransport
 
 if TYPE_CHECKING:
     from supervisor.accounts import Accounts
-    from supervisor.front import Handler
-    from supervisor.reception import Reception
     from supervisor.status.control import ControlServer
+    from supervisor.subscriptions import Subscriptions
+    from supervisor.tasks import Tasks
     from supervisor.tree import SupervisionTree
 
 log = logging.getLogger(__name__)
@@ -58,6 +58,8 @@ class Server:
         self._pressed = False
         self._tree: SupervisionTree | None = None
         self._accounts: Accounts | None = None
+        self._subscriptions: Subscriptions | None = None
+        self._tasks: Tasks | None = None
         self._control: ControlServer | None = None
         self._front = front
         self._transport = StdioTransport(provisions.descriptors, front.receive, self._input_ended, self._feel_pressure)
@@ -82,6 +84,10 @@ class Server:
                 await self._accounts.close()
             if self._tree is not None:
                 await self._tree.close()
+            if self._tasks is not None:
+                await self._tasks.close()
+            if self._subscriptions is not None:
+                self._subscriptions.close()
             await self._flush()
             self._transport.close()
 
@@ -103,15 +109,15 @@ class Server:
         if self._control is not None:
             await self._control.start()
 
-    def _build(
-        self, tree: "SupervisionTree", peer: McpPeer, write: Callable[[bytes], None]
-    ) -> "tuple[Reception, Mapping[str, Handler]]":
+    def _build(self, tree: "SupervisionTree", peer: McpPeer, write: Callable[[bytes], None]) -> Backstage:
         from supervisor import backstage
 
         self._accounts = accounts = backstage.make_accounts(
             peer, write, tree, self._options, self._provisions.environment
         )
-        reception = backstage.make_reception(peer, write, tree, self._options, self._front.can_ask)
+        self._subscriptions = subscriptions = backstage.make_subscriptions(peer, write)
+        self._tasks = tasks = backstage.make_tasks(peer, write, tree, self._options, subscriptions)
+        reception = backstage.make_reception(peer, write, tree, self._options, self._front.can_ask, tasks)
         self._control = backstage.make_control(
             self._options,
             self._provisions.environment,
@@ -121,7 +127,8 @@ class Server:
             self._front,
             self._stop.set,
         )
-        return reception, accounts.handlers
+        handlers = {**accounts.handlers, **subscriptions.handlers, **tasks.handlers}
+        return Backstage(reception, handlers, (reception.cancel, subscriptions.cancel))
 
     def _input_ended(self) -> None:
         self._front.receive_end()

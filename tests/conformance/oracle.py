@@ -7,6 +7,7 @@ from mcp_types import jsonrpc_message_adapter
 from mcp_types.methods import SERVER_NOTIFICATIONS, parse_server_notification, parse_server_request, parse_server_result
 
 from protocol.mcp import EVENT_METHOD
+from tests.conformance import task_types
 
 OWN_NOTIFICATIONS = frozenset({EVENT_METHOD})
 """What the server sends beside the protocol's notifications, as the reference does."""
@@ -38,7 +39,7 @@ class Oracle:
                 self._count(method)
             case {"result": result}:
                 method = self._methods[message["id"]]
-                parse_server_result(method, self._version, result)
+                self._judge_result(method, result)
                 self._count(f"result of {method}")
             case _:
                 self._count("error")
@@ -48,8 +49,19 @@ class Oracle:
         for message in messages:
             self.judge(message)
 
+    def _judge_result(self, method: str, result: Mapping[str, Any]) -> None:
+        if self._version == task_types.VERSION and method in task_types.TASK_METHODS:
+            task_types.judge_result(method, result)
+        elif self._version == task_types.VERSION and result.get("resultType") == "task":
+            task_types.judge_handle(result)
+        else:
+            parse_server_result(method, self._version, result)
+
     def _judge_notification(self, method: str, params: Mapping[str, Any] | None) -> None:
-        if method in OWN_NOTIFICATIONS:
+        if self._version == task_types.VERSION and method == task_types.NOTIFICATION:
+            assert params is not None
+            task_types.judge_notification(params)
+        elif method in OWN_NOTIFICATIONS:
             assert (method, self._version) not in SERVER_NOTIFICATIONS
             assert params is not None
             assert set(params) == {"_meta", "id", "msg"}

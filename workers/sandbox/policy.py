@@ -19,7 +19,7 @@ CONTROL_NAMES: Final = (".git", ".codex", ".agents")
 SECRET_NAMES: Final = ("auth.json*", ".auth.*", ".credentials*", ".env", ".request-state.key*")
 """Entries of the Codex home that hold credentials and keys, their locks and their temporary files."""
 
-SESSION_NAMES: Final = ("sessions", "archived_sessions")
+SESSION_NAMES: Final = ("sessions", "archived_sessions", "tasks")
 """Entries of the Codex home that no configuration makes writable."""
 
 SLASH_TMP: Final = "/tmp"
