@@ -197,11 +197,11 @@ def test_a_broker_that_stays_away_is_an_error_in_time(tmp_path: Any, monkeypatch
             with pytest.raises(CredentialError, match="auth broker unavailable") as caught:
                 await asked
             assert caught.value.retryable
+        monkeypatch.undo()
         begun = time.monotonic()
         with pytest.raises(CredentialError, match="auth broker unavailable"):
             await channel.get_auth()
-        assert time.monotonic() - begun < 0.1, "it has had its time"
-        monkeypatch.undo()
+        assert time.monotonic() - begun < module.ABSENCE / 2, "it has had its time"
         stage.restart()
         await until(lambda: not channel.is_lost)
         assert (await channel.get_auth()).token
