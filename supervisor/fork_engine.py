@@ -36,6 +36,10 @@ log = logging.getLogger(__name__)
 
 CLOSING_TIME = 1.0
 """Seconds that the nursery has for ending its children before it is killed itself."""
+BIRTH_PATIENCE = 20.0
+"""Seconds in which a nursery that has orders has to say something before it counts as hung."""
+START_PATIENCE = 60.0
+"""The same for its first word, which follows its imports."""
 ORPHANED = "the process that starts others died"
 GIVEN_UP = f"the process that starts others died too often; it is tried again in {NURSERY.period:.0f} s"
 
@@ -53,8 +57,9 @@ class ForkEngine:
         self._born = self._exited = 0
         self._gone = asyncio.Event()
         self._adopted: set[WorkerId] = set()
+        self._overdue: asyncio.TimerHandle | None = None
         self._closing = False
-        self._ready = False
+        self._ready = self._has_spoken = False
         self._given_up = False
         self._on_exit: OnExit = lambda _: None
         self._on_ready: Callable[[], None] = lambda: None
@@ -71,6 +76,8 @@ class ForkEngine:
         self._unborn[birth.id] = None
         self._outbox.append(birth)
         self._say()
+        if self._overdue is None:
+            self._expect_a_word()
 
     def kill(self, worker_id: WorkerId) -> None:
         pid = self._pids.get(worker_id)
@@ -119,11 +126,27 @@ class ForkEngine:
 
     def _attend(self) -> None:
         self._gone.clear()
-        self._ready = False
+        self._ready = self._has_spoken = False
         self._nursery.control.setblocking(False)
         asyncio.get_running_loop().add_reader(self._nursery.control, self._listen)
         child.watch(self._nursery.pid, self._nursery_ended)
         self._say()
+        self._expect_a_word()
+
+    def _expect_a_word(self) -> None:
+        """Give the nursery its time anew, as long as it has orders to carry out."""
+        if self._overdue is not None:
+            self._overdue.cancel()
+        waiting = bool(self._unborn) and not self._gone.is_set() and not self._closing
+        patience = BIRTH_PATIENCE if self._has_spoken else START_PATIENCE
+        loop = asyncio.get_running_loop()
+        self._overdue = loop.call_later(patience, self._end_hung, patience) if waiting else None
+
+    def _end_hung(self, patience: float) -> None:
+        self._overdue = None
+        if not self._gone.is_set():
+            log.error("the nursery hangs: no word for %.0f s while births are due; killing it", patience)
+            kill_group(self._nursery.pid)
 
     def _say(self) -> None:
         if self._nursery.control.fileno() < 0:
@@ -155,6 +178,7 @@ class ForkEngine:
 
     def _hear(self, data: bytes) -> None:
         message = read_datagram(data)
+        self._has_spoken = True
         match message:
             case Born():
                 self._unborn.pop(message.id, None)
@@ -171,8 +195,10 @@ class ForkEngine:
                 log.error("the nursery says what only it is told: %r; ignored", message.wire)
             case _:
                 assert_never(message)
+        self._expect_a_word()
 
     def _report(self, exited: Exited) -> None:
+        self._unborn.pop(exited.id, None)
         if self._pids.pop(exited.id, None) is not None:
             self._exited += 1
         self._on_exit(exited)
@@ -188,6 +214,7 @@ class ForkEngine:
         self._listen()
         self._hang_up()
         self._gone.set()
+        self._expect_a_word()
         if self._closing:
             return
         log.error("the nursery died (%d); its children live on", ending.returncode)

@@ -56,6 +56,7 @@ class Server:
         self._provisions = provisions
         self._stop = asyncio.Event()
         self._pressed = False
+        self._signals = 0
         self._tree: SupervisionTree | None = None
         self._accounts: Accounts | None = None
         self._subscriptions: Subscriptions | None = None
@@ -70,7 +71,7 @@ class Server:
         """Run until the end, and leave nothing behind."""
         loop = asyncio.get_running_loop()
         for number in STOP_SIGNALS:
-            loop.add_signal_handler(number, self._stop.set)
+            loop.add_signal_handler(number, self._signalled)
         self._transport.start()
         await _import_in_thread("supervisor.backstage")
         try:
@@ -129,6 +130,13 @@ class Server:
         )
         handlers = {**accounts.handlers, **subscriptions.handlers, **tasks.handlers}
         return Backstage(reception, handlers, (reception.cancel, subscriptions.cancel))
+
+    def _signalled(self) -> None:
+        """Leave; when told so again, without waiting for workers that have something to save."""
+        if self._signals and self._tree is not None:
+            self._tree.hasten()
+        self._signals += 1
+        self._stop.set()
 
     def _input_ended(self) -> None:
         self._front.receive_end()

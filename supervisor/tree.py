@@ -36,7 +36,9 @@ EARLY_WORKERS = 1
 LAST_WORDS = 5
 """Lines of the log that are remembered of a process that died."""
 BROKER_PATIENCE = 10.0
-"""Seconds to wait for the broker to answer us."""
+"""Seconds that the broker has for letting workers in before it counts as hung."""
+BROKER_START = 30.0
+"""Seconds that it has for its start before that."""
 BIRTH_PAUSE = 5.0
 """Seconds after which a broker that could not be started is tried again: what stood in the way may pass."""
 LEAVE_PATIENCE = 0.8
@@ -76,6 +78,7 @@ class SupervisionTree:
         self._pool = Pool(min(options.idle_workers, EARLY_WORKERS))
         self._broker_left = asyncio.Event()
         self._broker_policy = RestartPolicy(BROKER)
+        self._broker_born_at = 0.0
         self._pool_policy = RestartPolicy(POOL)
         self._admission = Admission(self._context)
         self._mailroom = Mailroom(self._context, self._admission, self._keys, self._address("mailbox"), self._receive)
@@ -160,6 +163,10 @@ class SupervisionTree:
         self._context.destroy(linger=0)
         directory.remove(self._directory)
 
+    def hasten(self) -> None:
+        """Wait no longer for workers to leave by themselves."""
+        self._empty.set()
+
     def take(self, order: Order) -> None:
         """Give a worker to `order`: one that waits, or the next one that gets ready."""
         self._pool.take(order)
@@ -202,8 +209,13 @@ class SupervisionTree:
         try:
             async with asyncio.timeout(BROKER_PATIENCE):
                 await self.broker.attach({worker_id: keys.public for worker_id, keys in newcomers.items()})
-        except (TimeoutError, BrokerError) as error:  # a broker that is being restarted gets all keys at its birth
-            log.warning("the auth broker has not let %d workers in (%s)", len(newcomers), error or "no answer")
+        except TimeoutError:
+            age = asyncio.get_running_loop().time() - self._broker_born_at
+            if self.broker.is_connected or age > BROKER_START:
+                log.error("the auth broker hangs: no answer for %.0f s; killing it", BROKER_PATIENCE)
+                self._engine.kill(BROKER_ID)
+        except BrokerError as error:  # a broker that is being restarted gets all keys at its birth
+            log.warning("the auth broker has not let %d workers in (%s)", len(newcomers), error)
 
     def _bear_workers(self, newcomers: Mapping[WorkerId, KeyPair]) -> None:
         for worker_id, keys in newcomers.items():
@@ -224,6 +236,7 @@ class SupervisionTree:
 
     def _bear_broker(self) -> None:
         self._broker_left.clear()
+        self._broker_born_at = asyncio.get_running_loop().time()
         self._engine.give_birth(
             BrokerBirth(
                 id=BROKER_ID,
@@ -368,6 +381,8 @@ class SupervisionTree:
             async with asyncio.timeout(LEAVE_PATIENCE):
                 await self._empty.wait()
         except TimeoutError:
+            pass
+        if self._workers:
             log.warning("%d workers did not leave in time and are killed", len(self._workers))
 
     def _address(self, name: str) -> str:

@@ -147,6 +147,27 @@ def program(patch: str) -> tuple[str, ...]:
     return (sys.executable, "-I", "-c", statement, "mcp-server")
 
 
+HASTY = """
+import supervisor.fork_engine, supervisor.tree
+supervisor.fork_engine.BIRTH_PATIENCE = 2.0
+supervisor.tree.BROKER_PATIENCE = 2.0
+"""
+
+
+@pytest.mark.parametrize("name", ["gr-nursery", "gr-broker"])
+def test_a_helper_that_hangs_is_replaced_and_the_call_answered(stage: Stage, name: str) -> None:
+    stage.play(HELLO, more=PROVIDER)
+    server = stage.start("-c", "greenroom.idle_workers=1", program=program(HASTY), **KEY)
+    server.client.initialize()
+    assert text(server.client.result(server.client.codex("hello"))) == "Good day."
+    server.settle(workers=2)
+    (helper,) = nurseries(server) if name == "gr-nursery" else [server.broker()]
+    helper.suspend()
+    calls = [server.client.codex("hello") for _ in range(3)]
+    assert [text(server.client.result(call)) for call in calls] == ["Good day."] * 3
+    assert not processes.remaining([helper], 2.0)
+
+
 def test_calls_that_need_a_process_fail_while_the_nursery_is_given_up(stage: Stage) -> None:
     stage.play(HELLO)
     few = ("-c", "greenroom.idle_workers=0", "-c", "greenroom.park_after_s=0.1")

@@ -276,6 +276,36 @@ async def test_it_says_how_the_nursery_stands_and_what_it_holds() -> None:
 
 
 @on_loop
+async def test_what_could_not_be_born_is_told_once_also_when_the_nursery_dies_later() -> None:
+    async with house() as built:
+        nursery = built.nurseries[0]
+        built.engine.give_birth(birth("a"))
+        await nursery.ordered("a")
+        nursery.say(Exited(id=WorkerId("a"), pid=0, returncode=1, max_rss=0, stillborn="no memory"))
+        await until(lambda: built.ends)
+        nursery.die()
+        await until(lambda: len(built.nurseries) == 2)
+        assert built.ended() == [("a", 1)]
+
+
+@on_loop
+async def test_a_nursery_that_hangs_with_orders_is_ended_and_one_without_is_left_alone() -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("supervisor.fork_engine.BIRTH_PATIENCE", 0.05)
+        async with house() as built:
+            first, worker = built.nurseries[0], built.child()
+            built.engine.give_birth(birth("a"))
+            first.say(Born(id=WorkerId("a"), pid=worker.pid))
+            await until(lambda: built.engine.pid_of(WorkerId("a")))
+            await asyncio.sleep(0.1)
+            assert not built.nursery_ends, "it owes us nothing"
+            built.engine.give_birth(birth("b"))
+            await until(lambda: len(built.nurseries) == 2)
+            assert built.nursery_ends[0].returncode == -signal.SIGKILL
+            assert built.ended() == [("b", -signal.SIGKILL)]
+
+
+@on_loop
 async def test_closing_hangs_up_and_waits_for_the_nursery() -> None:
     async with house() as built:
         (nursery,) = built.nurseries

@@ -3,6 +3,7 @@
 import re
 import signal
 import subprocess
+import sys
 import time
 
 import pytest
@@ -59,6 +60,23 @@ def test_nothing_is_left_of_a_server_that_is_told_to_leave(stage: Stage, engine:
     assert list(stage.runtime.rglob("*-*")) == [], "the directory of this instance is gone"
     server.client.read_to_end()
     assert kind(server.client.result(call)) == "turn_aborted"
+
+
+def test_a_second_signal_ends_the_wait_for_workers_that_do_not_leave(stage: Stage, engine: str) -> None:
+    stage.play(STALL)
+    patient = "import sys, supervisor.tree; supervisor.tree.LEAVE_PATIENCE = 600.0"
+    statement = f"{patient}; from supervisor.main import main; sys.exit(main())"
+    server = stage.start("--engine", engine, program=(sys.executable, "-I", "-c", statement, "mcp-server"))
+    server.client.initialize()
+    call = server.client.codex("stall")
+    server.client.event(call, "agent_message_delta")
+    for worker in server.workers():
+        worker.suspend()
+    server.signal(signal.SIGTERM)
+    assert kind(server.client.result(call)) == "turn_aborted"
+    server.signal(signal.SIGTERM)
+    assert server.wait(5.0) == 0
+    assert not stage.left_over(LEAVE_WITHIN)
 
 
 @pytest.mark.parametrize("how", ["end of input", "SIGTERM", "SIGKILL"])

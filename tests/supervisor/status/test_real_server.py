@@ -4,7 +4,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pytest
@@ -44,6 +44,27 @@ def look(stage: Stage, server: Server) -> InstanceStatus:
     told = greenroom(stage, "status", "--instance", str(server.pid), "--json")
     (status,) = Overview.model_validate_json(told.stdout).instances
     return status
+
+
+def watch(stage: Stage, server: Server, until: str, status: int = 2) -> Iterator[str]:
+    """Yield what `--watch` prints up to the end of the first page that has something; then end it."""
+    with subprocess.Popen(
+        (*GREENROOM, "status", "--instance", str(server.pid), "--watch", "0.1"),
+        env=stage.environment(),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        found = False
+        for line in process.stdout:
+            found = found or until in line
+            yield line
+            if found and not line.strip():
+                break
+        process.terminate()
+        process.stdout.read()
+        assert process.wait(20) == status
 
 
 def serve(stage: Stage, engine: str, capabilities: Mapping[str, object] | None = None) -> Server:
@@ -170,8 +191,13 @@ def test_a_server_that_hangs_is_shown_with_its_processes(stage: Stage, engine: s
     server.signal(signal.SIGSTOP)
     try:
         told = greenroom(stage, "status", "--instance", str(server.pid))
+        status = look(stage, server)
+        watched = list(watch(stage, server, until="! does not answer"))
     finally:
         server.signal(signal.SIGCONT)
+    assert (status.reply, status.report) == ("silent", None)
+    assert {one.kind for one in status.troubles} == {"silent", "process_stopped"}
+    assert any(f"the supervisor (pid {server.pid}) is stopped" in line for line in watched)
     assert told.returncode == 2, told.stderr
     assert "! does not answer; its last sign of life was" in told.stdout
     roles = [line.split()[0] for line in told.stdout.splitlines()]
@@ -190,18 +216,7 @@ def test_a_stopped_worker_is_seen_in_each_form(stage: Stage) -> None:
         assert told.returncode == 3
         assert f"(pid {pid}) is stopped" in told.stdout
         assert [one.kind for one in look(stage, server).troubles] == ["process_stopped"]
-        with subprocess.Popen(
-            (*GREENROOM, "status", "--instance", str(server.pid), "--watch", "0.1"),
-            env=stage.environment(),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            text=True,
-        ) as watch:
-            assert watch.stdout is not None
-            assert any(f"(pid {pid}) is stopped" in line for line in watch.stdout)
-            watch.terminate()
-            watch.stdout.read()
-            assert watch.wait(20) == 3
+        assert list(watch(stage, server, until=f"(pid {pid}) is stopped", status=3))
     finally:
         os.kill(pid, signal.SIGCONT)
     end(server, call)
