@@ -19,7 +19,8 @@ from tests.supervisor.auth.issuer import MockIssuer
 from tests.supervisor.auth.stages import Stage, stage
 from workers.credentials import CredentialError, CredentialsChannel
 
-RUNS = 200 if os.environ.get("GREENROOM_SOAK") else 24
+SOAKS = bool(os.environ.get("GREENROOM_SOAK"))
+RUNS = 200 if SOAKS else 24
 AT_ONCE = 4
 
 
@@ -114,6 +115,7 @@ class Run:
         made.restart()
 
 
+@pytest.mark.timeout(900 if SOAKS else 60)
 def test_kills_at_random(capsys: pytest.CaptureFixture[str]) -> None:
     """Spec/auth 8.7, scenarios 43 and 44."""
 
