@@ -140,6 +140,32 @@ def test_ctrl_c_stops_what_has_no_terminal_and_nothing_else_can_be_written(
     place.play(place.toolbox(sandbox=sandbox), scene)
 
 
+def test_what_has_ended_meanwhile_takes_no_text_and_tells_its_end(place: Place) -> None:
+    async def scene(toolbox: Toolbox) -> None:
+        number = await go_on(toolbox, "while [ ! -e stop ]; do sleep 0.02; done; echo over", tty=True)
+        (kept,) = toolbox.open_commands
+        (place.cwd / "stop").touch()
+        async with asyncio.timeout(20):
+            await kept.over.wait()
+        assert await write(toolbox, number, "too late\n") == Result("over\r\n", code=0, number=None, tokens=2)
+
+    place.play(place.toolbox(), scene)
+
+
+def test_more_text_than_a_terminal_holds_waits_no_longer_than_the_model(place: Place) -> None:
+    async def scene(toolbox: Toolbox) -> None:
+        number = await go_on(toolbox, "stty raw -echo; exec sleep 600", tty=True)
+        assert (await write(toolbox, number, "x" * 100_000, yield_time_ms=500)).number == number
+        (kept,) = toolbox.open_commands
+        typing = asyncio.create_task(kept.command.type("x" * 100_000))
+        await asyncio.sleep(0)
+        kept.command.interrupt()
+        async with asyncio.timeout(20):
+            await typing
+
+    place.play(place.toolbox(), scene)
+
+
 def test_ctrl_c_in_a_terminal_reaches_what_runs_there(place: Place) -> None:
     async def scene(toolbox: Toolbox) -> None:
         number = await go_on(toolbox, "echo begun; sleep 600; echo woken", tty=True)

@@ -43,6 +43,7 @@ class Attempt:
         self._relayable = False
         self._keyboard: int | None = None
         """The terminal's other end once more, for writing: reading closes its own when it finds nobody there."""
+        self._writable = asyncio.Event()
 
     async def start(self, starter: Starter) -> None:
         """Start it. Raises `OSError` or `ValueError` where that cannot be done."""
@@ -50,6 +51,7 @@ class Attempt:
             names, (out_end, err_end) = _streams(self._command.terminal, ours, theirs)
             if self._command.terminal:
                 self._keyboard = os.dup(next(iter(names)))
+                os.set_blocking(self._keyboard, False)
                 ours.callback(os.close, self._keyboard)
             self._running = await starter.start(self._command, out_end, err_end, self._ended)
             ours.pop_all()
@@ -81,9 +83,7 @@ class Attempt:
 
     async def type(self, data: bytes) -> None:
         """Write to the command's terminal, waiting while it is full. What an ended command would have read is lost."""
-        assert self._keyboard is not None, "the command has no terminal"
-        os.set_blocking(self._keyboard, False)
-        while data and not self.over.is_set():
+        while data and self._keyboard is not None:
             try:
                 data = data[os.write(self._keyboard, data) :]
             except BlockingIOError:
@@ -114,14 +114,17 @@ class Attempt:
             self._loop.remove_writer(self._keyboard)
             os.close(self._keyboard)
             self._keyboard = None
+            self._writable.set()
 
-    async def _until_writable(self, descriptor: int) -> None:
-        writable = asyncio.Event()
-        self._loop.add_writer(descriptor, writable.set)
+    async def _until_writable(self, keyboard: int) -> None:
+        """Return when the terminal takes more, or is given up."""
+        self._writable.clear()
+        self._loop.add_writer(keyboard, self._writable.set)
         try:
-            await writable.wait()
+            await self._writable.wait()
         finally:
-            self._loop.remove_writer(descriptor)
+            if keyboard == self._keyboard:
+                self._loop.remove_writer(keyboard)
 
     def _expire(self) -> None:
         if not self.over.is_set():
