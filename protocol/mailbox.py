@@ -172,6 +172,14 @@ class TurnEnded(Addressed):
     """The failure in words, or the reason of the abort."""
     tokens: int = 0
     """Tokens that the conversation has used so far."""
+    open_commands: int = 0
+    """Commands of the conversation that go on."""
+
+
+class CommandsEnded(Addressed):
+    """Between two turns: the last of the commands that went on has ended."""
+
+    wire: ClassVar[bytes] = b"commands-ended"
 
 
 class Measured(Header):
@@ -187,13 +195,13 @@ class Measured(Header):
 
 
 Operation: TypeAlias = Open | StartTurn | Interrupt | Decide | Measure | Close
-Notice: TypeAlias = Ready | Opened | OpenFailed | Events | Heartbeat | Ask | TurnEnded | Measured
+Notice: TypeAlias = Ready | Opened | OpenFailed | Events | Heartbeat | Ask | TurnEnded | CommandsEnded | Measured
 
 OPERATIONS: Final[Mapping[bytes, type[Operation]]] = {
     kind.wire: kind for kind in (Open, StartTurn, Interrupt, Decide, Measure, Close)
 }
 NOTICES: Final[Mapping[bytes, type[Notice]]] = {
-    kind.wire: kind for kind in (Ready, Opened, OpenFailed, Events, Heartbeat, Ask, TurnEnded, Measured)
+    kind.wire: kind for kind in (Ready, Opened, OpenFailed, Events, Heartbeat, Ask, TurnEnded, CommandsEnded, Measured)
 }
 
 

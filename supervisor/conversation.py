@@ -36,6 +36,8 @@ class Conversation:
     """Processes in a row that died before they had opened it."""
     pulse: "Pulse | None" = None
     """Signs of life of the running turn."""
+    open_commands: int = 0
+    """Commands that go on between its turns: it is not parked for its idleness alone then."""
     tokens: int | None = None
     """Tokens of all its turns, as its processes have told; `None` before one has."""
     rested_at: float | None = None

@@ -14,6 +14,7 @@ from protocol.mailbox import (
     Addressed,
     Ask,
     Close,
+    CommandsEnded,
     Decide,
     Events,
     Heartbeat,
@@ -196,6 +197,8 @@ class Conversations:
                 self._pass_question_on(conversation, notice, payload)
             case TurnEnded():
                 self._end_turn(conversation, notice, payload)
+            case CommandsEnded():
+                conversation.open_commands = 0
             case Opened():
                 self._opened(conversation, notice)
             case OpenFailed():
@@ -267,6 +270,7 @@ class Conversations:
         self._roster.rouse(conversation)
         self._running.discard(conversation)
         conversation.worker_id = conversation.pulse = None
+        conversation.open_commands = 0
 
     def _host(self, conversation: Conversation, worker_id: WorkerId) -> None:
         if conversation.state != "starting":  # closed while it waited for a worker
@@ -303,8 +307,12 @@ class Conversations:
 
     def _park_overdue(self) -> None:
         self._parking = None
-        for conversation in self._roster.idle_since(self._loop.time() - self._limits.park_after):
-            self._park(conversation)
+        now = self._loop.time()
+        for conversation in self._roster.idle_since(now - self._limits.park_after):
+            if conversation.open_commands:
+                self._roster.rest(conversation, now)
+            else:
+                self._park(conversation)
         self._park_later()
 
     def _park(self, conversation: Conversation) -> None:
@@ -359,6 +367,7 @@ class Conversations:
         conversation.tokens = notice.tokens
         self._running.discard(conversation)
         conversation.happen("turn_ended")
+        conversation.open_commands = notice.open_commands
         if notice.outcome == "completed":
             turn.audience.succeeded(payload)
         elif notice.outcome == "aborted":

@@ -154,6 +154,7 @@ class Actor:
             error_kind=outcome.error_kind,
             message=outcome.message,
             tokens=conversation.tokens_used,
+            open_commands=conversation.open_commands,
         )
         self._mailbox.notify(notice, outcome.last_message)
 

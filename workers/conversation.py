@@ -17,7 +17,7 @@ from protocol.birth import WorkerBirth
 from protocol.elicitation import Decision
 from protocol.errors import ModelError, SessionUnknownError, StartError
 from protocol.ids import BEFORE_TURNS, TurnId
-from protocol.mailbox import Ask, Open
+from protocol.mailbox import Ask, CommandsEnded, Open
 from protocol.version import __version__
 from runtime.spawn import OWN_VARIABLES
 from runtime.user_agent import originator
@@ -123,6 +123,11 @@ class Conversation:
     def sandbox_limits(self) -> tuple[str, ...]:
         """What the sandbox of its commands does not hold here, or holds at a price, as far as one has run."""
         return () if self._toolbox is None else self._toolbox.sandbox_limits
+
+    @property
+    def open_commands(self) -> int:
+        """How many commands go on."""
+        return 0 if self._toolbox is None else self._toolbox.open_commands.statistics().running
 
     @property
     def session_path(self) -> str:
@@ -360,6 +365,7 @@ class Conversation:
                 settings.tool_output_token_limit,
                 self._questions.ask,
                 self._announcer.emit,
+                self._commands_ended,
             )
         return self._toolbox
 
@@ -577,6 +583,12 @@ class Conversation:
                 question_id=question_id,
             ),
             self._announcer.formed(question),
+        )
+
+    def _commands_ended(self) -> None:
+        operation = self._operation
+        self._mailbox.notify(
+            CommandsEnded(conversation_id=operation.conversation_id, incarnation=operation.incarnation)
         )
 
     def _warn(self, text: str) -> None:

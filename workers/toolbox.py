@@ -38,8 +38,12 @@ class Toolbox:
         output_tokens: int,
         ask: Callable[[bytes], Awaitable[Decision]],
         emit: Emit,
+        on_commands_ended: Callable[[], None],
     ) -> None:
-        """`environment` is that of commands, complete; `output_tokens` bounds what the model gets of one output."""
+        """`environment` is that of commands, complete; `output_tokens` bounds what the model gets of one output.
+
+        `on_commands_ended` is called when between two turns the last command ends that went on.
+        """
         confinement = confine(sandbox_policy, surroundings)
         self._confinement = None if confinement is None else confinement.resolved()
         self._may_read = (self._confinement or read_only(surroundings).resolved()).may_read
@@ -50,7 +54,7 @@ class Toolbox:
         self._shell = shell
         self._logins = logins
         self._emit = emit
-        self.open_commands = OpenCommands(emit)
+        self.open_commands = OpenCommands(emit, on_commands_ended)
         """Those that go on between calls."""
         self._groups = LiveGroups()
         self._launcher: Launcher | None = None

@@ -2,7 +2,8 @@
 
 import psutil
 
-from supervisor.demo.script import Command, Quote, Stall, Text, rule
+from supervisor.demo.script import Call, Command, Quote, Stall, Text, rule
+from tests.support import processes
 from tests.support.client import kind, text, thread_id
 from tests.support.deadline import until
 from tests.support.model import said
@@ -10,6 +11,16 @@ from tests.support.stage import Stage
 
 HELLO = rule("hello", [Text("Good day.")])
 RUN = rule("run", [Command(("bash", "-c", "sleep 600 >/dev/null 2>&1 & echo $!"))], [Quote()])
+GO_ON = rule(
+    "go on",
+    [
+        Call(
+            "exec_command",
+            {"cmd": "echo pid=$$; while [ ! -e stop ]; do sleep 0.02; done", "yield_time_ms": 1_000, "login": False},
+        )
+    ],
+    [Quote()],
+)
 STALL = rule("stall", [Text("hm"), Stall()])
 
 
@@ -28,6 +39,18 @@ def test_what_a_parked_conversation_left_running_ends_with_its_process(stage: St
     pid = int(text(server.client.result(server.client.codex("run"))).split()[-1])
     server.settle(workers=0)
     until(lambda: not psutil.pid_exists(pid))
+
+
+def test_a_conversation_whose_commands_go_on_is_not_parked_before_they_end(stage: Stage, engine: str) -> None:
+    stage.play(GO_ON, HELLO)
+    server = stage.serve(engine, "-c", "greenroom.park_after_s=0.2", "-c", "greenroom.idle_workers=0")
+    call = server.client.codex("go on", cwd=stage.cwd, model="gpt-5.5")
+    pid = int(text(server.client.result(call)).split("pid=")[1])
+    server.client.result(server.client.codex("hello"))
+    server.settle(workers=1)
+    assert processes.alive(pid)
+    (stage.workspace / "stop").touch()
+    server.settle(workers=0)
 
 
 def test_conversations_beyond_the_limit_take_the_place_of_the_longest_idle(stage: Stage) -> None:

@@ -36,11 +36,16 @@ class Place:
             directory.mkdir()
         (self.home / "auth.json").write_text(SECRET)
         self.output = asyncio.Event()
+        self.all_ended = 0
+        """How often the last of the commands has ended between two turns."""
 
     def take(self, event: JsonObject) -> None:
         self.events.append(event)
         if event["type"] == "exec_command_output_delta":
             self.output.set()
+
+    def note_end(self) -> None:
+        self.all_ended += 1
 
     def toolbox(
         self, policy: ApprovalPolicy = "never", sandbox: SandboxPolicy = INSIDE, answers: Sequence[Decision] = ()
@@ -55,7 +60,16 @@ class Place:
         environment = {"PATH": "/usr/bin:/bin", "HOME": str(self.root), "CODEX_HOME": str(self.home)}
         shell = Shell("bash", environment)
         return Toolbox(
-            policy, sandbox, surroundings, environment, shell, LoginShells(lambda _: True), 10_000, ask, self.take
+            policy,
+            sandbox,
+            surroundings,
+            environment,
+            shell,
+            LoginShells(lambda _: True),
+            10_000,
+            ask,
+            self.take,
+            self.note_end,
         )
 
     def kinds(self) -> list[object]:

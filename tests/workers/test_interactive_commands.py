@@ -212,6 +212,7 @@ def test_an_end_between_two_turns_is_told_in_the_next(place: Place) -> None:
         async with asyncio.timeout(20):
             await kept.over.wait()
         assert place.events[told:] == []
+        assert place.all_ended == 1
         await toolbox.begin_turn()
         (end,) = place.events[told:]
         assert (end["type"], end["exit_code"], end["aggregated_output"]) == ("exec_command_end", 7, "done\n")

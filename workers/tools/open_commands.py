@@ -7,7 +7,7 @@ since only then somebody listens: an end that comes between two turns is told at
 import asyncio
 import contextlib
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -68,8 +68,10 @@ class OpenCommandsStatistics:
 class OpenCommands:
     """Belongs to one conversation and its loop."""
 
-    def __init__(self, emit: Emit) -> None:
+    def __init__(self, emit: Emit, on_all_ended: Callable[[], None]) -> None:
+        """`on_all_ended` is called when between two turns the last of them ends that ran."""
         self._emit = emit
+        self._on_all_ended = on_all_ended
         self._kept: dict[int, KeptCommand] = {}
         """In the order of their last use."""
         self._watching: dict[KeptCommand, asyncio.Task[None]] = {}
@@ -162,6 +164,8 @@ class OpenCommands:
             self._untold.append(event)
         kept.finished = finished
         kept.over.set()
+        if not self._attended and not self.statistics().running:
+            self._on_all_ended()
 
     async def _relay(self, kept: KeptCommand, name: StreamName, chunk: bytes) -> None:
         if not self._attended:

@@ -85,7 +85,7 @@ class Conversation:
             may_write=lambda path: confinement is None or confinement.may_write(path),
             shell=Shell("bash", ENVIRONMENT),
             logins=LoginShells(lambda _: True),
-            open_commands=OpenCommands(self.emit),
+            open_commands=OpenCommands(self.emit, lambda: None),
             diff=TurnDiff(cwd),
             budget=budget,
         )
