@@ -196,7 +196,9 @@ class Front:
         params = self._decode(request, self._call_decoder(request))
         if params is None:
             return
-        if params.name not in toolset.TOOL_NAMES:
+        if params.name not in toolset.TOOL_NAMES and self._peer.envelope_of(request) is not None:
+            self._write(self._peer.fail(request, INVALID_PARAMS, f"Unknown tool: {params.name}"))
+        elif params.name not in toolset.TOOL_NAMES:
             failure = mcp.Failure("internal", f"Unknown tool '{params.name}'")
             self._write(self._peer.respond(request, mcp.failure_result(failure)))
         elif self._reception is not None:

@@ -74,6 +74,12 @@ def test_what_only_the_newest_era_has_is_unknown_in_the_others(client: Client) -
     assert client.ask("server/discover")["error"]["code"] == -32601
 
 
+def test_an_unknown_tool_is_an_error_of_the_protocol(client: Client) -> None:
+    modern = Modern(client)
+    assert modern.answer(modern.call("no such tool"))["error"]["code"] == -32602
+    assert client.result(client.call("no such tool"))["isError"] is True
+
+
 def test_a_handshake_with_an_envelope_is_a_handshake(client: Client) -> None:
     params: dict[str, Any] = {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": ME, "_meta": META}
     assert client.ask("initialize", params)["result"]["protocolVersion"] == "2025-11-25"
