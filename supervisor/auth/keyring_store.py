@@ -1,7 +1,8 @@
 """Keeps the credentials in the system's keyring, and no file beside it (spec/auth 1.6).
 
 A keyring tells nobody that it has changed. Instances of ours show each other a change by the time of the store lock's
-file; what other programs write is seen when the entry is read again, after `REREAD` seconds.
+file; what other programs write is seen when the entry is read again, after `REREAD` seconds. A keyring that is locked
+meanwhile, or does not answer, takes nothing back: what it gave before goes on to count.
 """
 
 import asyncio
@@ -49,6 +50,9 @@ class KeyringStore:
         self._file = FileStore(home)
         self._reads_file = reads_file
         self._mark = os.path.join(home, STORE)
+        self._known: AuthRecord | None = None
+        self._has_answered = False
+        self._is_silent = False
 
     def facts(self) -> KeyringFacts:
         """Return what an unchanged content has in common. Raises `OSError`."""
@@ -67,16 +71,20 @@ class KeyringStore:
             text = self._vault.read()
         except VaultError as error:
             raise StoreError(f"failed to load CLI auth from keyring: {error}") from None
-        if text is None:
-            return self._file.read_once() if self._reads_file else None
-        try:
-            return AuthRecord.read(text.encode("utf-8", "replace"))
-        except StoreError as error:
-            raise StoreError(f"failed to deserialize CLI auth from keyring: {error}") from None
+        return self._record(text)
 
     async def read(self) -> AuthRecord | None:
-        """Return what is there, while others go on. Raises `StoreError`."""
-        return await asyncio.to_thread(self.read_once)
+        """Return what is there, or was when the keyring last answered, while others go on. Raises `StoreError`."""
+        try:
+            text = await asyncio.to_thread(self._vault.read)
+        except VaultError as error:
+            if not self._has_answered:
+                raise StoreError(f"failed to load CLI auth from keyring: {error}") from None
+            self._complain(error)
+            return self._known
+        self._is_silent = False
+        self._know(self._record(text))
+        return self._known
 
     def replace(self, record: AuthRecord) -> None:
         """Put a record in the place of what there is, and remove the file. Raises `OSError`."""
@@ -86,6 +94,7 @@ class KeyringStore:
             raise OSError(errno.EIO, f"failed to write OAuth tokens to keyring: {error}") from None
         finally:
             self._show_change()
+        self._know(record)
         self._remove_file()
 
     def remove(self) -> bool:
@@ -96,6 +105,7 @@ class KeyringStore:
             raise OSError(errno.EIO, f"failed to delete auth from keyring: {error}") from None
         finally:
             self._show_change()
+        self._know(None)
         return self._file.remove() or had_entry
 
     def is_writable(self) -> bool:
@@ -105,6 +115,22 @@ class KeyringStore:
     def sweep(self) -> None:
         """Clear away what writers of the file left behind."""
         self._file.sweep()
+
+    def _record(self, text: str | None) -> AuthRecord | None:
+        if text is None:
+            return self._file.read_once() if self._reads_file else None
+        try:
+            return AuthRecord.read(text.encode("utf-8", "replace"))
+        except StoreError as error:
+            raise StoreError(f"failed to deserialize CLI auth from keyring: {error}") from None
+
+    def _know(self, record: AuthRecord | None) -> None:
+        self._known, self._has_answered = record, True
+
+    def _complain(self, error: VaultError) -> None:
+        if not self._is_silent:
+            self._is_silent = True
+            log.warning("going on with what the keyring gave before: %s", error)
 
     def _remove_file(self) -> None:
         try:

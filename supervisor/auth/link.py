@@ -275,8 +275,8 @@ class BrokerLink:
 
     def _note(self, standing: CredentialStanding) -> None:
         before, self._mode = self._mode, standing.mode
+        is_successor, self._has_successor = self._has_successor and self._standing is not None, False
         self._standing = standing
-        is_successor, self._has_successor = self._has_successor, False
         if is_successor and before != standing.mode:
             self._pass_on(
                 AuthChanged(

@@ -198,6 +198,33 @@ def test_changes_are_seen_by_the_next_question_or_a_little_later(
     scene()
 
 
+def test_a_keyring_that_is_locked_later_takes_nothing_back(
+    tmp_path: Any, backend: MemoryKeyring, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A screen that is locked ends no turn; a keyring that was never open gives nothing."""
+    monkeypatch.setattr(keyring_store, "REREAD", 1e-9)
+
+    @on_loop
+    async def scene() -> None:
+        store(tmp_path).replace(KEY)
+        parts = Parts(str(tmp_path), store=store(tmp_path))
+        await parts.snapshot()
+        backend.failure = LOCKED
+        for _ in range(3):
+            assert (await parts.snapshot()).token == "sk-1"
+        assert caplog.text.count("going on with what the keyring gave before") == 1
+        refused = await Parts(str(tmp_path), store=store(tmp_path)).get()
+        assert isinstance(refused, AuthError)
+        assert refused.code == "store_malformed"
+        assert str(refused.user_text).startswith("failed to load CLI auth from keyring")
+        backend.failure = None
+        (entry,) = backend.entries
+        backend.entries[entry] = AuthRecord.of_key("sk-2").encoded().decode()
+        assert (await parts.snapshot()).token == "sk-2"
+
+    scene()
+
+
 def test_tokens_are_redeemed_out_of_the_keyring(tmp_path: Any, backend: MemoryKeyring) -> None:
     @on_loop
     async def scene() -> None:

@@ -77,10 +77,10 @@ def test_logins_and_logouts_fail_with_the_broker(tmp_path: Any) -> None:
 
 def test_a_status_never_fails(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """K27: without a broker it is the mode that was known last, without a token."""
-    monkeypatch.setattr(module, "STATUS_PATIENCE", 0.1)
 
     async def scene(stage: Stage) -> None:
         assert (await stage.link.status(include_token=True)).token
+        monkeypatch.setattr(module, "STATUS_PATIENCE", 0.1)
         stage.house.kill()
         stage.link.broker_died()
         known = await stage.link.status(include_token=True)
