@@ -32,6 +32,12 @@ DRIFT: Final = 4_000_000
 """Bytes by which the private memory of a process may differ besides: the interpreter takes it by the megabyte."""
 WATCHED: Final = 5
 """Descriptors that a supervisor may need more: for its log, and for each process that has outlived its nursery."""
+INTRODUCTION: Final = (
+    "Written by `make soak`: what a server holds after very many conversations. A conversation has up to four turns:"
+    " greetings, commands, and turns in which the model falls silent until the call is cancelled; twenty run at a time."
+    " Every call has to have one answer, a death may cost one call, and at rest there have to be as many processes,"
+    " threads and files as before."
+)
 _FLAGS: Final = (
     "greenroom.live_workers=40",
     "greenroom.park_after_s=0.5",
@@ -45,6 +51,8 @@ class Stretch:
 
     title: str
     conversations: int
+    newcomers: int
+    """Those that the server did not know before."""
     seconds: float
     account: Account
     before: Holdings
@@ -53,8 +61,7 @@ class Stretch:
     @property
     def per_conversation(self) -> float:
         """Bytes by which the supervisor grew for each conversation that is new to it."""
-        newcomers = self.after.conversations - self.before.conversations
-        return self.growth / newcomers if newcomers else 0.0
+        return self.growth / self.newcomers if self.newcomers else 0.0
 
     @property
     def growth(self) -> int:
@@ -75,12 +82,11 @@ class Stretch:
         for role, count in self.after.descriptors.items():
             if count - (was := self.before.descriptors.get(role, count)) > WATCHED:
                 yield f"descriptors of the {role}: {was} before, {count} after"
-        newcomers = self.after.conversations - self.before.conversations
         for role, size in self.after.memory.items():
             was = self.before.memory.get(role, size)
             if self.account.killed["nursery"] and role != "supervisor":
                 continue
-            if size - was > DRIFT + (newcomers * PER_CONVERSATION if role == "supervisor" else 0):
+            if size - was > DRIFT + (self.newcomers * PER_CONVERSATION if role == "supervisor" else 0):
                 yield f"private memory of the {role}: {was:,} bytes before, {size:,} after"
 
 
@@ -103,11 +109,12 @@ class Bath:
     def play(self, title: str, cast: Sequence[Conversation], kill_every: float | None = None) -> Stretch:
         """Play conversations, and kill something every so many seconds."""
         killer = None if kill_every is None else self._killer(HELPER_DEATHS)
+        newcomers = sum(1 for one in cast if one.thread is None)
         before, begun = self.look(), time.monotonic()
         account = Crowd(self._client, cast, self._seed).play(killer, kill_every or 0.0)
         seconds = time.monotonic() - begun
         Crowd(self._client, conversations(1, self._seed, longest=1), self._seed).play()  # whoever leaves last tidies up
-        return Stretch(title, len(cast), seconds, account, before, self.look())
+        return Stretch(title, len(cast), newcomers, seconds, account, before, self.look())
 
     def _killer(self, helpers: int, workers: int = sys.maxsize) -> Killer:
         find = partial(victims, self._client.pid, self._variables)
@@ -165,7 +172,7 @@ def describe(stretch: Stretch) -> list[str]:
         f"descriptors: {_counts(after.descriptors)}; files beside sessions and the log: {after.files}",
         f"private memory at rest: {memory}",
         f"growth of the supervisor for each of its new conversations: {stretch.per_conversation / 1e3:.2f} kB"
-        if after.conversations > stretch.before.conversations
+        if stretch.newcomers
         else f"growth of the supervisor: {stretch.growth / 1e6:.2f} MB",
         *(f"FAULT: {fault}" for fault in stretch.faults()),
     ]
@@ -173,7 +180,7 @@ def describe(stretch: Stretch) -> list[str]:
 
 def page(stretches: Sequence[Stretch], machine: Sequence[str]) -> str:
     """Return the page that a soak leaves behind."""
-    parts = ["# Soak", "Written by `make soak`: what a server holds after very many conversations."]
+    parts = ["# Soak", INTRODUCTION]
     for stretch in stretches:
         title, *items = describe(stretch)
         parts += [title, "\n".join(f"* {item}" for item in items)]

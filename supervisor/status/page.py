@@ -162,10 +162,12 @@ def _state(row: Row) -> str:
 
 
 def _doing(row: Row) -> str:
-    turn = row.conversation.turn if row.conversation else None
-    if turn is None:
+    conversation = row.conversation
+    if conversation is None or conversation.turn is None:
         return ""
-    return f"{'interrupted, ' if turn.interrupted else ''}{turn.doing or ''}"
+    turn = conversation.turn
+    doing = "waiting for the user" if conversation.approvals else turn.doing or ""
+    return f"{'interrupted, ' if turn.interrupted else ''}{doing}"
 
 
 def _of_process(value: Callable[[SeenProcess], str]) -> Callable[[Row], str]:

@@ -64,7 +64,7 @@ supervisor      ready           100   0.3  31M
 nursery         ready           101   0.3  31M
 broker          ready           102   0.3  31M
 (spare worker)  ready           104   0.3  31M
-ad78bbf82560    running  1m12s  103   0.3  31M     1     2  running the tool sh…
+ad78bbf82560    running  1m12s  103   0.3  31M     1     2  waiting for the user
 ad78bbf87777    parked
 and 9 conversations more without a process
 

@@ -1,0 +1,62 @@
+"""A soak says what was left, what grew, and which calls were not answered as they should have been."""
+
+from collections import Counter
+
+from benchmarks.crowd import Account
+from benchmarks.holdings import Holdings
+from benchmarks.soak import DRIFT, PER_CONVERSATION, Stretch, page
+
+MEMORY = {"supervisor": 30_000_000, "nursery": 6_000_000}
+
+
+def holdings(**facts: object) -> Holdings:
+    known = {
+        "conversations": 1,
+        "processes": {"supervisor": 1, "gr-worker": 2},
+        "threads": {"supervisor": 3, "gr-worker": 6},
+        "descriptors": {"supervisor": 26},
+        "memory": MEMORY,
+        "files": 8,
+    }
+    return Holdings(**(known | facts))  # type: ignore[arg-type]
+
+
+def stretch(after: Holdings, account: Account | None = None) -> Stretch:
+    return Stretch("a stretch", 100, 100, 1.0, account or Account(), holdings(), after)
+
+
+def test_a_server_that_holds_what_it_held_is_well() -> None:
+    grown = MEMORY["supervisor"] + 100 * PER_CONVERSATION
+    assert stretch(holdings(conversations=101, memory=MEMORY | {"supervisor": grown})).faults() == []
+
+
+def test_what_is_left_or_grows_is_told() -> None:
+    left = holdings(processes={"supervisor": 1, "gr-worker": 2, "stranger": 1}, files=9, descriptors={"supervisor": 60})
+    assert {fault.split(":")[0] for fault in stretch(left).faults()} == {
+        "processes",
+        "files",
+        "descriptors of the supervisor",
+    }
+    grown = holdings(memory={name: size + DRIFT + 1 for name, size in MEMORY.items()})
+    assert [fault.split(":")[0] for fault in stretch(grown).faults()] == ["private memory of the nursery"]
+
+
+def test_memory_of_what_outlived_its_nursery_is_not_compared() -> None:
+    grown = holdings(memory=MEMORY | {"nursery": 60_000_000})
+    assert stretch(grown, Account(killed=Counter(nursery=1))).faults() == []
+
+
+def test_a_death_may_cost_one_call() -> None:
+    account = Account(fates=Counter(crashed=2, succeeded=5), killed=Counter(worker=2))
+    account.judge()
+    assert account.violations == []
+    account.fates["crashed"] += 1
+    account.judge()
+    assert stretch(holdings(), account).faults() == ["3 calls crashed, though only 2 workers were killed"]
+
+
+def test_the_page_tells_of_all_stretches_and_the_machine() -> None:
+    told = page([stretch(holdings(conversations=101))], ["a processor"])
+    assert "**a stretch**: 100 conversations in 1 s" in told
+    assert "growth of the supervisor for each of its new conversations: 0.00 kB" in told
+    assert told.endswith("* a processor\n")
