@@ -21,6 +21,8 @@ LOGIN_SCRIPT: Final = (
 """Prints the state of a shell that has, and its environment. Functions become part of that, as bash passes them on."""
 LARGEST_ENVIRONMENT: Final = 256 * 1024
 """Bytes. A larger one would slow down every program that the command starts, or keep it from starting."""
+LARGEST_VARIABLE: Final = 100 * 1024
+"""Bytes. The kernel takes 128 KiB at most, and then nothing could be started (execve(2))."""
 
 _ITS_OWN: Final = frozenset({"_", "OLDPWD", "PWD", "SHLVL"})
 """Variables that each shell sets for itself."""
@@ -49,7 +51,10 @@ def effect(before: Mapping[str, str], plain: bytes, login: bytes) -> ProfileEffe
         return None
     if not variables.endswith(b"\0") or len(variables) > LARGEST_ENVIRONMENT:
         return None
-    after = dict(_variable(line) for line in variables[:-1].split(b"\0"))
+    lines = variables[:-1].split(b"\0")
+    if len(max(lines, key=len)) > LARGEST_VARIABLE:
+        return None
+    after = dict(map(_variable, lines))
     changed = {name: value for name, value in after.items() if name not in _ITS_OWN and before.get(name) != value}
     return ProfileEffect(changed, frozenset(before.keys() - after.keys() - _ITS_OWN))
 

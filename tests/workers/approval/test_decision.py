@@ -18,6 +18,7 @@ from workers.approval.decision import (
     RunSandboxed,
     Situation,
     decide,
+    decide_input,
     decide_patch,
     decide_retry,
     looks_denied,
@@ -157,6 +158,16 @@ def test_retry_is_offered_where_failures_are_the_users(policy: ApprovalPolicy) -
         else:
             assert asked is None
     assert decide_retry(policy, "timeout") is None
+
+
+@given(policy=st.sampled_from(APPROVAL_POLICIES), mode=st.sampled_from(SANDBOX_MODES))
+def test_text_for_a_running_command_is_asked_for_where_nothing_else_bounds_it(
+    policy: ApprovalPolicy, mode: SandboxMode
+) -> None:
+    chosen = mode == "danger-full-access" and policy != "untrusted"
+    assert isinstance(decide_input(policy, mode, confined=True, remembered=False), Run)
+    assert isinstance(decide_input(policy, mode, confined=False, remembered=True), Run)
+    assert isinstance(decide_input(policy, mode, confined=False, remembered=False), Run if chosen else Ask)
 
 
 @pytest.mark.parametrize(

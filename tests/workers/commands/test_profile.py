@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workers.commands.profile import LARGEST_ENVIRONMENT, MARKER, ProfileEffect, effect
+from workers.commands.profile import LARGEST_ENVIRONMENT, LARGEST_VARIABLE, MARKER, ProfileEffect, effect
 
 STATE = b"/work\n0022\nset +o errexit\nshopt -u dotglob\n"
 NAMES = st.text("ABCXYZ_", min_size=1, max_size=4).filter(lambda name: name != "_")
@@ -50,3 +50,4 @@ def test_what_was_cut_or_never_came_is_no_effect() -> None:
     assert effect({}, plain(), whole[:-1]) is None
     assert effect({}, plain(), whole.replace(MARKER, b"")) is None
     assert effect({}, plain(), login({"A": "1" * LARGEST_ENVIRONMENT})) is None
+    assert effect({}, plain(), login({"A": "1" * LARGEST_VARIABLE})) is None
