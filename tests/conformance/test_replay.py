@@ -25,6 +25,11 @@ USAGE = Usage(10, 4, 5, 2)
 PROMPTS = (FIRST_PROMPT, SECOND_PROMPT)
 CLIENT = {"name": "harness", "version": "1"}
 INITIALIZE = {"protocolVersion": "2025-06-18", "capabilities": {"elicitation": {}}, "clientInfo": CLIENT}
+LATER_OUTPUT = re.compile(
+    r"Chunk ID: [0-9a-f]{6}\nWall time: \d\.\d{4} seconds\nProcess exited with code 0\n"
+    r"Original token count: 1\nOutput:\nhi\n"
+)
+"""What the reference tells the model of a command."""
 UUID7 = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}")
 
 
@@ -144,3 +149,18 @@ def test_output_is_told_in_base64_and_the_directory_as_a_path(stage: Stage) -> N
     assert begin["command"] == ["echo", "hi"]
     end = client.event(3, "exec_command_end")
     assert (end["stdout"], end["aggregated_output"], end["exit_code"]) == ("hi\n", "hi\n", 0)
+
+
+def test_a_model_of_2026_gets_the_later_command_tool_and_its_events(stage: Stage) -> None:
+    (sample,) = [sample for sample in SAMPLES if (sample.release, sample.scenario) == ("0.153.4", "command")]
+    model = play(stage, sample)
+    client = stage.start("-c", 'model="gpt-5.5"', HOME=stage.cwd).client
+    replay(stage, client, sample)
+    recorded = dict(sample.turns[0].events)
+    begin, end = (client.event(3, kind) for kind in ("exec_command_begin", "exec_command_end"))
+    assert set(begin) >= recorded["exec_command_begin"]
+    assert set(end) >= recorded["exec_command_end"]
+    assert begin["command"] == ["bash", "-lc", "echo hi"]
+    assert begin["process_id"] == end["process_id"]
+    (output,) = [item["output"] for item in inputs(model.requests()[1]) if item["type"] == "function_call_output"]
+    assert LATER_OUTPUT.fullmatch(output)
