@@ -40,8 +40,8 @@ Handler: TypeAlias = Callable[[Request], None]
 Canceller: TypeAlias = Callable[[RequestId], None]
 T = TypeVar("T")
 
-ENVELOPED = mcp.MODERN_VERSION_KEY.encode()
-"""What stands in the params of every request of the era without handshake, and hardly anywhere else."""
+ENVELOPED = mcp.MODERN_VERSION_KEY.partition("/")[0].encode()
+"""What stands in the params of every request of the era without handshake, however slashes are written there."""
 
 
 class Backstage(NamedTuple):
@@ -149,7 +149,6 @@ class Front:
 
     def _take(self, request: Request) -> None:
         """Hand a request to its handler, if the era in which it comes has its method."""
-        foreign = MODERN_METHODS
         if request.method != "initialize" and ENVELOPED in (request.params or b""):
             from protocol.modern import EnvelopeError, read_envelope
 
@@ -159,12 +158,13 @@ class Front:
                 self._write(self._peer.fail(request, error.code, str(error), error.data))
                 return
             if envelope is not None:
-                foreign = HANDSHAKE_METHODS
                 self._enter(request, envelope)
+        foreign = MODERN_METHODS if self._peer.envelope_of(request) is None else HANDSHAKE_METHODS
         handler = self._unknown if request.method in foreign else self._methods.get(request.method, self._unknown)
         handler(request)
 
     def _enter(self, request: Request, envelope: "Envelope") -> None:
+        """Serve a request in the era without handshake."""
         self._peer.enter(request, envelope)
         if self._client_info is None:
             self._client_info, self._version = envelope.client_info, envelope.version

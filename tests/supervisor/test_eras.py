@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import msgspec
 import pytest
 
 from supervisor.demo.script import Stall, Text, rule
@@ -72,6 +73,12 @@ def test_what_only_the_handshake_eras_have_is_unknown_without_one(client: Client
 def test_what_only_the_newest_era_has_is_unknown_in_the_others(client: Client) -> None:
     client.initialize()
     assert client.ask("server/discover")["error"]["code"] == -32601
+
+
+def test_an_envelope_is_seen_however_its_slashes_are_written(client: Client) -> None:
+    line = msgspec.json.encode({"jsonrpc": "2.0", "id": 1, "method": "server/discover", "params": {"_meta": META}})
+    client.send_bytes(line.replace(b"/", rb"\/") + b"\n")
+    assert client.result(1)["supportedVersions"] == ["2026-07-28"]
 
 
 def test_an_unknown_tool_is_an_error_of_the_protocol(client: Client) -> None:
