@@ -32,7 +32,11 @@ class Subscriptions:
             self._close(stream[0])
 
     def close(self) -> None:
-        """End all streams, and say so."""
+        """End all streams, and say so.
+
+        The revision asks for `notifications/cancelled` in one place and for the empty result in another. The official
+        client takes the former for a loss and the latter for a proper end, so the result alone is sent.
+        """
         for request, _ in self._streams.values():
             self._close(request)
         self._streams.clear()

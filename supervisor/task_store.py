@@ -46,7 +46,7 @@ class TaskStore:
         for path in list(self._untouched(time.time() - KEPT_FOR)):
             record = _read(path)
             if record is not None and is_over(record):
-                with contextlib.suppress(FileNotFoundError):
+                with contextlib.suppress(OSError):
                     os.unlink(path)
 
     def _untouched(self, since: float) -> Iterator[str]:

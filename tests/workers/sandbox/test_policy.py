@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from config.sandbox import DangerFullAccess, ReadOnly, WorkspaceWrite
+from supervisor import state_key, task_store
 from workers.sandbox.confinement import Confinement, Hidden, is_within
 from workers.sandbox.policy import Surroundings, confine
 
@@ -89,6 +90,7 @@ def test_only_secrets_and_sockets_cannot_be_read() -> None:
         assert all(map(confinement.may_read, ("/etc/passwd", "/home/ada/.codex/config.toml", "/home/ada/auth.json")))
         secrets = ("/home/ada/.codex/auth.json", "/home/ada/x/../.codex/.env", "/run/user/1/greenroom/7/broker")
         assert not any(map(confinement.may_read, secrets))
+        assert not confinement.may_read(f"/home/ada/.codex/{state_key.NAME}")
 
 
 @pytest.mark.parametrize("cwd", ["/home/ada", "/home/ada/.codex", "/"])
@@ -96,7 +98,8 @@ def test_control_files_and_credentials_are_safe_whatever_the_directory(cwd: str)
     confinement = workspace(
         Surroundings(cwd, HERE.codex_home, HERE.runtime_directory), writable_roots=["/home/ada/.codex"]
     )
-    for name in ("auth.json", "auth.json.17.x.tmp", ".auth.store.lock", ".env", ".credentials.json", "sessions/2025/a"):
+    secrets = ("auth.json", "auth.json.17.x.tmp", ".auth.store.lock", ".env", ".credentials.json", state_key.NAME)
+    for name in (*secrets, "sessions/2025/a", f"{task_store.DIRECTORY}/a.json"):
         assert not confinement.may_write(f"/home/ada/.codex/{name}")
     assert not confinement.may_write("/run/user/1/greenroom/7/broker")
 
