@@ -297,6 +297,7 @@ class InForce(Body):
 
     wire: ClassVar[bytes] = b"in-force"
     mode: AuthMode
+    plan_type: str | None = None
     removed: bool = False
     """Whether a logout found a store to remove."""
 
@@ -342,6 +343,7 @@ class AuthChanged(Body):
     generation: int
     state: AuthState
     mode: AuthMode
+    plan_type: str | None = None
     identity_changed: bool
     mode_changed: bool = False
     reason: Literal["login", "logout", "refresh", "external", "env"]
@@ -368,6 +370,7 @@ class LoginComplete(Body):
     error: str | None = None
     mode: AuthMode = "none"
     """What is in force now."""
+    plan_type: str | None = None
 
 
 class AuthProblem(Body):

@@ -68,22 +68,22 @@ def after_login(ending: LoginComplete) -> list[Notification]:
     if ending.error is not None:
         params["error"] = ending.error
     completed = [Notification(method, params) for method in (*LOGIN_COMPLETE, ACCOUNT_LOGIN_COMPLETED)]
-    return completed + (status_change(ending.mode) if ending.success else [])
+    return completed + (status_change(ending) if ending.success else [])
 
 
 def after_request(in_force: InForce) -> list[Notification]:
     """Return what goes out after the response to `logoutChatGpt` or `loginApiKey`."""
-    return status_change(in_force.mode)
+    return status_change(in_force)
 
 
 def after_change(changed: AuthChanged) -> list[Notification]:
     """Return what goes out when somebody else changed the credential: nothing where the mode is the same."""
-    return status_change(changed.mode) if changed.mode_changed else []
+    return status_change(changed) if changed.mode_changed else []
 
 
-def status_change(mode: AuthMode) -> list[Notification]:
-    """Return the notifications that say which mode is in force."""
-    method = None if mode == "none" else mode
+def status_change(told: AuthChanged | InForce | LoginComplete) -> list[Notification]:
+    """Return the notifications that say which mode is in force, and the later one which plan."""
+    method = None if told.mode == "none" else told.mode
     params: Json = {} if method is None else {"authMethod": method}
-    updated = Notification(ACCOUNT_UPDATED, {"authMode": method, "planType": None})
+    updated = Notification(ACCOUNT_UPDATED, {"authMode": method, "planType": told.plan_type})
     return [*(Notification(name, params) for name in STATUS_CHANGE), updated]

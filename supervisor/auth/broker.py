@@ -271,11 +271,11 @@ class Broker:
             return AuthError(code="login_disabled", user_text=objection)
         await self._logins.cancel()
         try:
-            mode = await self._custody.log_in(lambda found: AuthRecord.of_key(question.api_key, found))
+            await self._custody.log_in(lambda found: AuthRecord.of_key(question.api_key, found))
         except OSError as error:
             return AuthError(code="storage_failed", user_text=error.strerror or str(error))
         await self._changes.settle()
-        return InForce(mode=mode)
+        return self._in_force()
 
     async def _log_out(self, question: Logout) -> InForce | AuthError:
         await self._logins.cancel()
@@ -287,7 +287,11 @@ class Broker:
         await self._changes.settle()
         if question.revoke:
             await revoke(self._issuer, held)
-        return InForce(mode=self._custody.standing.mode, removed=removed)
+        return self._in_force(removed=removed)
+
+    def _in_force(self, *, removed: bool = False) -> InForce:
+        standing = self._custody.standing
+        return InForce(mode=standing.mode, plan_type=standing.credential.plan_type, removed=removed)
 
     async def _save(self, logged_in: LoggedIn) -> None:
         await self._custody.log_in(lambda found: record_of(logged_in, self._clock.wall(), found))
@@ -295,8 +299,9 @@ class Broker:
     async def _login_ended(self, ending: LoginComplete) -> None:
         """Tell the supervisor, after the workers (K15)."""
         await self._changes.settle()
-        mode = self._custody.standing.mode
-        self._desk.tell_supervisor(ending.model_copy(update={"mode": mode}))
+        in_force = self._in_force()
+        known = {"mode": in_force.mode, "plan_type": in_force.plan_type}
+        self._desk.tell_supervisor(ending.model_copy(update=known))
 
 
 def _admission(birth: BrokerBirth, context: "zmq.Context[zmq.Socket[bytes]]") -> Admission:

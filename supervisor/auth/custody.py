@@ -12,7 +12,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 
-from protocol.credentials import AuthChanged, AuthMode, AuthProblem
+from protocol.credentials import AuthChanged, AuthProblem
 from protocol.secrecy import Secret
 from supervisor.auth.clock import Clock
 from supervisor.auth.credential import PreferredMode, resolve
@@ -109,14 +109,13 @@ class Custody:
             self._install(fresh, "refresh", forced_at)
         return True
 
-    async def log_in(self, make: Callable[[AuthRecord | None], AuthRecord]) -> AuthMode:
+    async def log_in(self, make: Callable[[AuthRecord | None], AuthRecord]) -> None:
         """Replace the store by what `make` returns of it. Raises `OSError`."""
         async with self._writing(must=True):
             record = make(self._read_leniently())
             with self._new_epoch():
                 self.store.replace(record)
             self._install(record, "login")
-        return self.standing.mode
 
     async def log_out(self) -> bool:
         """Remove the store; return whether there was one. Raises `OSError`."""
@@ -187,6 +186,7 @@ class Custody:
                 generation=change.generation,
                 state=state,
                 mode=self.standing.mode,
+                plan_type=self.standing.credential.plan_type,
                 identity_changed=change.identity_changed,
                 mode_changed=change.mode_changed,
                 reason=reason,

@@ -283,6 +283,7 @@ class BrokerLink:
                     generation=standing.generation,
                     state=standing.state,
                     mode=standing.mode,
+                    plan_type=standing.plan_type,
                     identity_changed=True,
                     mode_changed=True,
                     reason="external",

@@ -89,6 +89,7 @@ def test_a_login_in_the_browser(tmp_path: Any) -> None:
         assert await client.notified(6) == [*COMPLETED, *CHANGED]
         assert client.told(COMPLETED[0]) == [{"loginId": started["loginId"], "success": True}]
         assert client.told(CHANGED[0]) == [{"authMethod": "chatgpt"}]
+        assert client.told(CHANGED[2]) == [{"authMode": "chatgpt", "planType": "pro"}]
         assert (await client.ask("getAuthStatus"))["result"]["authMethod"] == "chatgpt"
         account = (await client.ask("account/read"))["result"]["account"]
         assert account == {"type": "chatgpt", "email": "user-1@example.com", "planType": "pro"}

@@ -211,7 +211,7 @@ def test_a_broker_that_stays_away_is_an_error_in_time(tmp_path: Any, monkeypatch
 
 def test_a_broker_that_never_comes_is_waited_for_once(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """K27: one that was given up before a worker was born must not cost every attempt its full time."""
-    monkeypatch.setattr(module, "PATIENCE", 0.2)
+    monkeypatch.setattr(CredentialsChannel._ask, "__defaults__", (0.2,))
 
     async def scene(stage: Stage) -> None:
         stage.house.kill()
@@ -219,11 +219,11 @@ def test_a_broker_that_never_comes_is_waited_for_once(tmp_path: Any, monkeypatch
         stage.channels.append(channel)
         with pytest.raises(CredentialError, match="auth broker unavailable"):
             await channel.start()
-        monkeypatch.setattr(module, "PATIENCE", 20.0)
+        monkeypatch.undo()
         begun = time.monotonic()
         with pytest.raises(CredentialError, match="auth broker unavailable"):
             await channel.start()
-        assert time.monotonic() - begun < 1.0
+        assert time.monotonic() - begun < module.PATIENCE / 2
         stage.restart()
         await until(lambda: not channel._is_absent)
         assert (await channel.get_auth()).token

@@ -314,7 +314,7 @@ def test_a_login_of_the_client_s(tmp_path: Any) -> None:
         async with aiohttp.ClientSession() as browser, browser.get(back) as page:
             assert page.status == 200
         ending = await stage.heard.get()
-        assert ending == LoginComplete(login_id=started.login_id, success=True, mode="chatgpt")
+        assert ending == LoginComplete(login_id=started.login_id, success=True, mode="chatgpt", plan_type="pro")
         assert (await worker.get_auth()).account_id == "acc-123"
         assert (await stage.changes.get()).reason == "login"
 
