@@ -5,8 +5,9 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from protocol.ids import ConversationId, Incarnation, WorkerId
+from runtime.restart import RestartPolicy
 from supervisor import lifecycle
-from supervisor.restart import CONVERSATION, RestartPolicy
+from supervisor.restart import CONVERSATION
 from supervisor.turn import Turn
 
 FALSE_STARTS = 2

@@ -28,9 +28,10 @@ from protocol.birth import (
 from protocol.ids import WorkerId
 from runtime import child
 from runtime.orphans import end_all_children, kill_group, kill_strangers, terminate
+from runtime.restart import RestartPolicy
 from supervisor.engine import NURSERY_ID, EngineStatistics, OnExit, OnMeasured, Standing
 from supervisor.launch import DATAGRAM, Launched
-from supervisor.restart import NURSERY, RestartPolicy
+from supervisor.restart import NURSERY
 
 log = logging.getLogger(__name__)
 

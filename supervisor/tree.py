@@ -17,6 +17,7 @@ from protocol.mcp import Failure
 from runtime import directory, hardening, logfile
 from runtime.admission import Admission
 from runtime.port import PortStatistics
+from runtime.restart import RestartPolicy
 from supervisor import death
 from supervisor.auth.link import BrokerError, BrokerLink
 from supervisor.conversations import Conversations
@@ -25,7 +26,7 @@ from supervisor.engine import NURSERY_ID, Engine, EngineStatistics, Standing
 from supervisor.mailroom import Mailroom
 from supervisor.options import ServerOptions
 from supervisor.pool import Order, Pool, PoolStatistics
-from supervisor.restart import BROKER, POOL, RestartPolicy
+from supervisor.restart import BROKER, POOL
 from supervisor.survey import Holdings, Survey
 
 log = logging.getLogger(__name__)

@@ -7,11 +7,12 @@ import pytest
 
 from protocol.birth import AnyBirth, BrokerBirth, Exited
 from protocol.ids import WorkerId
+from runtime.restart import Intensity
 from supervisor import tree as module
 from supervisor.auth.link import BrokerError
 from supervisor.engine import EngineStatistics, OnExit, OnMeasured, Standing
 from supervisor.options import ServerOptions
-from supervisor.restart import BROKER, Intensity
+from supervisor.restart import BROKER
 from supervisor.tree import BROKER_ID, SupervisionTree
 from tests.support.loop import on_loop
 

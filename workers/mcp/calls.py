@@ -18,6 +18,10 @@ class CallError(Exception):
     """A call brought no result. The text says why, to the model."""
 
 
+class UnheardError(CallError):
+    """A call did not reach the server, which is no longer there under that name: it may be made again."""
+
+
 class Approval(Protocol):
     """Whatever says whether a call may be made."""
 

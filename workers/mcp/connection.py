@@ -13,9 +13,10 @@ from pydantic import TypeAdapter, ValidationError
 
 from config.servers import McpServer
 from protocol.version import __version__
-from workers.mcp.calls import CallError
+from workers.mcp.calls import CallError, UnheardError
 from workers.mcp.dispatcher import TolerantDispatcher
 from workers.mcp.elicitation import Elicit, Elicitation, Reply
+from workers.mcp.fault import words
 from workers.mcp.launch import StartupError
 from workers.mcp.limits import Limits
 from workers.mcp.tool import RemoteTool, read_tools
@@ -51,6 +52,10 @@ class Connection:
         self._dispatcher: TolerantDispatcher | None = None
         self._questions: set[asyncio.Task[Reply]] = set()
         self._stopping = False
+        self._is_gone = False
+        self.has_started = False
+        self.is_up = False
+        """Whether the server has started, and is there as far as is known."""
         self._is_stale = False
         self._wake = asyncio.Event()
         self._fresh = asyncio.Event()
@@ -59,9 +64,10 @@ class Connection:
         """As listed last."""
 
     async def run(self, on_tools: Callable[[], Awaitable[None]]) -> None:
-        """Start, then serve until `stop`. `on_tools` is called at first and whenever the tools have changed.
+        """Start, then serve until `stop`, or until the server has gone.
 
-        Raises `StartupError`. Cancelling it ends the server too.
+        `on_tools` is called at first and whenever the tools have changed. Raises `StartupError`. Cancelling it ends the
+        server too.
         """
         failure: str | None = None
         async with AsyncExitStack() as stack:
@@ -71,11 +77,16 @@ class Connection:
             except TimeoutError:
                 failure = f"request timed out: it was not ready after {self._server.startup_timeout:g} s"
             if failure is None:
+                self.has_started = self.is_up = True
                 await on_tools()
+                watching = asyncio.create_task(self._watch(), name=f"mcp-{self._name}-watch")
                 try:
                     await self._serve(on_tools)
                 finally:
+                    self.is_up = False
                     self._fresh.set()
+                    watching.cancel()
+                    await asyncio.gather(watching, return_exceptions=True)
         if failure is not None:
             raise StartupError(failure)
 
@@ -97,6 +108,9 @@ class Connection:
         except TimeoutError as error:
             raise CallError(f"timed out after {limit:g} s") from error
         except MCPError as error:
+            if self._transport.expired:
+                self._give_up()
+                raise UnheardError("the server has ended the session") from error
             raise CallError(await self._explained(error)) from error
         except ValidationError as error:
             raise CallError("the server's answer is no result of a tool") from error
@@ -135,7 +149,7 @@ class Connection:
                     stack.push_async_exit(attempt.pop_all())
                 return failure
         except Exception as error:
-            return _words(error)
+            return words(error)
 
     async def _greet(self, session: ClientSession) -> str | None:
         try:
@@ -149,27 +163,39 @@ class Connection:
         except MCPError as error:
             return await self._explained(error)
         except (ValidationError, RuntimeError) as error:
-            return _words(error)
+            return words(error)
         return None
 
     # Serving
 
     async def _serve(self, on_tools: Callable[[], Awaitable[None]]) -> None:
-        while not self._stopping:
+        while not (self._stopping or self._is_gone):
             await self._wake.wait()
             self._wake.clear()
-            while self._is_stale and not self._stopping:
+            while self._is_stale and not (self._stopping or self._is_gone):
                 self._is_stale = False
                 await self._refresh()
                 await on_tools()
             self._fresh.set()
+
+    async def _watch(self) -> None:
+        await self._transport.gone()
+        self._give_up()
+
+    def _give_up(self) -> None:
+        """Have `run` return, since the server has gone."""
+        self.is_up = False
+        self._is_gone = True
+        self._wake.set()
 
     async def _refresh(self) -> None:
         try:
             async with self._limits.limit(self._server.startup_timeout):
                 self.tools = await self._listing()
         except (MCPError, ValidationError, TimeoutError) as error:
-            log.warning("the MCP server %r has other tools, but did not list them: %s", self._name, _words(error))
+            log.warning("the MCP server %r has other tools, but did not list them: %s", self._name, words(error))
+            if self._transport.expired:
+                self._give_up()
 
     async def _listing(self) -> list[RemoteTool]:
         assert self._session is not None, "the connection is open"
@@ -260,12 +286,3 @@ class Connection:
         """Let go of the questions of a call that nobody waits for any longer."""
         for question in self._questions:
             question.cancel()
-
-
-def _words(error: BaseException) -> str:
-    """Say in a line what went wrong, of several things the first."""
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    if isinstance(error, ValidationError):
-        return "it answered with something that is no message of the protocol"
-    return str(error) or type(error).__name__

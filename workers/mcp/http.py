@@ -1,12 +1,13 @@
 """Speaks with a server over streamable HTTP (spec/later 8.2)."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Final
 
 import httpx2
 from mcp.client import Transport as Streams
-from mcp.client.streamable_http import streamable_http_client
+from mcp.client.streamable_http import MCP_SESSION_ID, streamable_http_client
 
 from runtime.http import tls_context
 from workers.mcp.launch import Address
@@ -29,6 +30,7 @@ class HttpTransport:
         self._status: int | None = None
         """That of the last answer that was an error."""
         self._answered = False
+        self._expired = False
 
     def open(self) -> Streams:
         return self._open()
@@ -39,6 +41,13 @@ class HttpTransport:
         if self._status == httpx2.codes.UNAUTHORIZED:
             return "it answered 401 Unauthorized; give it a token with `bearer_token_env_var`"
         return None if self._status is None else f"it answered with HTTP status {self._status}"
+
+    async def gone(self) -> None:
+        await asyncio.get_running_loop().create_future()  # whether a URL is answered shows when it is asked
+
+    @property
+    def expired(self) -> bool:
+        return self._expired
 
     @property
     def may_pass(self) -> bool:
@@ -65,3 +74,5 @@ class HttpTransport:
         self._answered = True
         if response.is_error and response.request.method == "POST":
             self._status = response.status_code
+            if response.status_code == httpx2.codes.NOT_FOUND and MCP_SESSION_ID in response.request.headers:
+                self._expired = True

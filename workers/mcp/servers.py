@@ -10,6 +10,7 @@ import logging
 import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 import msgspec
@@ -21,6 +22,8 @@ from workers.mcp.approval import ToolApproval
 from workers.mcp.calls import CallError, call_tool
 from workers.mcp.catalog import Catalog
 from workers.mcp.elicitation import Elicit, Elicitation, Reply, decline
+from workers.mcp.fault import words
+from workers.mcp.host import ServerHost
 from workers.mcp.launch import StartupError, address, program, variables_of
 from workers.mcp.naming import is_server_name
 from workers.mcp.result import Output, told
@@ -75,7 +78,7 @@ class McpServers:
         self._setting = setting
         self._groups = LiveGroups()
         self._tasks: list[asyncio.Task[None]] = []
-        self._connections: dict[str, Connection] = {}
+        self._hosts: dict[str, ServerHost] = {}
         self._states: dict[str, ServerStatus] = {}
         self._settled: dict[str, asyncio.Event] = {}
         self._catalog = Catalog((), {})
@@ -105,8 +108,8 @@ class McpServers:
                     await settled.wait()
         with suppress(TimeoutError):
             async with asyncio.timeout(self._setting.patience):
-                for connection in list(self._connections.values()):
-                    await connection.fresh()
+                for host in list(self._hosts.values()):
+                    await host.fresh()
         self._check(required)
 
     def definitions(self) -> Sequence[JsonObject]:
@@ -122,7 +125,7 @@ class McpServers:
         tool = self._catalog.find(name, namespace)
         if tool is None:
             return told(f"unsupported call: {name}", success=False)
-        remote = self._connections.get(tool.server, _GONE)
+        remote = self._hosts.get(tool.server, _GONE)
         return await call_tool(tool, call_id, arguments, self._admit, remote, emit)
 
     def kill_all(self) -> None:
@@ -133,9 +136,9 @@ class McpServers:
         """End all servers. None of their processes is left."""
         self._closing = True
         for name, task in zip(self._servers, self._tasks, strict=False):
-            connection = self._connections.get(name)
-            if connection is not None and self._states[name].state == "ready":
-                connection.stop()
+            host = self._hosts.get(name)
+            if host is not None and self._states[name].state == "ready":
+                host.stop()
             else:
                 task.cancel()
         if self._tasks:
@@ -163,15 +166,15 @@ class McpServers:
 
         try:
             await self._tell({"type": "mcp_startup_update", "server": name, "status": {"state": "starting"}})
-            self._connections[name] = connection = await self._connection(name, server)
-            await connection.run(on_tools)
+            self._hosts[name] = host = ServerHost(name, partial(self._connection, name, server), on_tools)
+            await host.run()
         except asyncio.CancelledError:
             await self._settle(name, ServerStatus("cancelled"))
             raise
         except Exception as error:
-            await self._settle(name, ServerStatus("failed", _told(error)))
+            await self._settle(name, ServerStatus("failed", words(error)))
         finally:
-            self._connections.pop(name, None)
+            self._hosts.pop(name, None)
 
     async def _connection(self, name: str, server: McpServer) -> "Connection":
         if not is_server_name(name):
@@ -221,7 +224,7 @@ class McpServers:
         }
 
     def _all_tools(self) -> "list[RemoteTool]":
-        return [tool for connection in self._connections.values() for tool in connection.tools]
+        return [tool for host in self._hosts.values() for tool in host.tools]
 
     def _check(self, required: Sequence[str]) -> None:
         failed = {name: self._states[name] for name in required if self._states[name].state == "failed"}
@@ -265,9 +268,3 @@ async def _load_client() -> None:
     except ImportError as error:
         log.info("the MCP client cannot be imported: %s", error)
         raise StartupError(NOT_INSTALLED) from error
-
-
-def _told(error: BaseException) -> str:
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return str(error) or type(error).__name__

@@ -47,12 +47,17 @@ class StdioTransport:
 
     pauses: tuple[float, ...] = ()
     may_pass = False
+    expired = False
 
     def __init__(self, program: Program, groups: LiveGroups) -> None:
         """`groups` can kill what runs when there is no time to leave properly."""
         self._program = program
         self._groups = groups
         self._child: _Child | None = None
+
+    async def gone(self) -> None:
+        if self._child is not None:
+            await self._child.gone()
 
     def open(self) -> Streams:
         return self._open()
@@ -90,6 +95,8 @@ class _Child:
         self._groups = groups
         self._process = process = _start(program)
         self.ended = asyncio.Event()
+        self._deaf = asyncio.Event()
+        """Set once it says nothing more, or takes nothing more."""
         self._stopping = False
         self._left_alone: int | None = None
         """How it ended, if that was before we wanted it."""
@@ -117,7 +124,7 @@ class _Child:
         assert process.stderr is not None
         self._writer = writer = await self._write_pipe(process.stdin)
         reader, errors = await self._read_pipe(process.stdout), await self._read_pipe(process.stderr)
-        self._run(_write(outgoing, writer, incoming), self._read(reader, incoming), self._listen(errors))
+        self._run(self._write(outgoing, writer, incoming), self._read(reader, incoming), self._listen(errors))
 
     async def cause(self) -> str | None:
         """Say what the program did wrong. A death that is under way is given a moment to be known."""
@@ -130,6 +137,11 @@ class _Child:
         how = f"ended with exit code {code}" if code >= 0 else f"was ended by {signal_name(-code)}"
         lines = self._last_words.decode(errors="replace").strip().splitlines()
         return f"its program {how}" + (f": {redact(lines[-1].strip())[:_SHOWN]}" if lines else "")
+
+    async def gone(self) -> None:
+        """Wait until nothing can be expected any longer; how it ended is known then, if it did."""
+        await self._deaf.wait()
+        await self._ends_within(DEATH_SECONDS)
 
     async def stop(self) -> None:
         self._stopping = True
@@ -171,6 +183,7 @@ class _Child:
         self._left_alone = None if self._stopping else ending.returncode
         self._groups.release(ending.pid)
         self.ended.set()
+        self._deaf.set()
 
     def _run(self, *works: Awaitable[None]) -> None:
         self._tasks += [asyncio.ensure_future(work) for work in works]
@@ -208,6 +221,17 @@ class _Child:
             self._fault = f"its program cannot be read from: {error}"
         finally:
             incoming.close()
+            self._deaf.set()
+
+    async def _write(self, outgoing: _ToServer, writer: asyncio.StreamWriter, incoming: _ToClient) -> None:
+        """Send messages until there are none any more. A program that reads no longer is as good as gone."""
+        try:
+            async for message in outgoing:
+                writer.write(message.message.model_dump_json(by_alias=True, exclude_unset=True).encode() + b"\n")
+                await writer.drain()
+        except (OSError, anyio.ClosedResourceError):
+            incoming.close()
+            self._deaf.set()
 
     async def _listen(self, errors: asyncio.StreamReader) -> None:
         while chunk := await errors.read(_LAST_WORDS):
@@ -230,16 +254,6 @@ def _start(program: Program) -> "subprocess.Popen[bytes]":
         if isinstance(error, OSError) and error.filename == program.cwd:
             raise StartupError(f"cannot enter the directory {program.cwd}: {reason}") from error
         raise StartupError(f"cannot run {program.argv[0]}: {reason}") from error
-
-
-async def _write(outgoing: _ToServer, writer: asyncio.StreamWriter, incoming: _ToClient) -> None:
-    """Send messages until there are none any more. A program that reads no longer is as good as gone."""
-    try:
-        async for message in outgoing:
-            writer.write(message.message.model_dump_json(by_alias=True, exclude_unset=True).encode() + b"\n")
-            await writer.drain()
-    except (OSError, anyio.ClosedResourceError):
-        incoming.close()
 
 
 def _message(line: bytes) -> SessionMessage | None:

@@ -23,6 +23,15 @@ class Transport(Protocol):
         """Say what became of the server, where it is known that it failed."""
         ...
 
+    async def gone(self) -> None:
+        """Return once the server has gone, for whatever reason."""
+        ...
+
+    @property
+    def expired(self) -> bool:
+        """Whether the server has said that it no longer knows this connection: what was asked has not been done."""
+        ...
+
     @property
     def may_pass(self) -> bool:
         """Whether another attempt may go better."""

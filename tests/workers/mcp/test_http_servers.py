@@ -4,7 +4,7 @@ import asyncio
 import socket
 import sys
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing, contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from subprocess import Popen
 from threading import Thread
@@ -29,13 +29,20 @@ def listens(port: int) -> bool:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
-@pytest.fixture(scope="module")
-def url() -> Iterator[str]:
-    port = free_port()
+@contextmanager
+def serving(port: int) -> Iterator[str]:
     with Popen([sys.executable, "-I", str(HERE / "official.py"), str(port)], stderr=-3, stdout=-3) as process:
         until(lambda: listens(port), within=20)
-        yield f"http://127.0.0.1:{port}/mcp"
-        process.kill()
+        try:
+            yield f"http://127.0.0.1:{port}/mcp"
+        finally:
+            process.kill()
+
+
+@pytest.fixture(scope="module")
+def url() -> Iterator[str]:
+    with serving(free_port()) as url:
+        yield url
 
 
 class Doorman(BaseHTTPRequestHandler):
@@ -71,6 +78,22 @@ def test_tools_are_listed_and_called(url: str) -> None:
             await host.servers.ready()
             assert host.events.failures == {}
             assert await host.answer("web__echo", '{"text":"ho","times":2}') == "hoho"
+
+    running(test)
+
+
+def test_a_call_in_a_session_that_is_over_is_made_in_a_new_one() -> None:
+    async def test() -> None:
+        port = free_port()
+        with ExitStack() as first:
+            url = first.enter_context(serving(port))
+            async with hosted({"web": McpServer(url=url)}) as host:
+                await host.servers.ready()
+                first.close()
+                assert not (await host.call("web__echo", '{"text":"ho"}')).success
+                with serving(port):
+                    assert await host.answer("web__echo", '{"text":"ho"}') == "ho"
+                    assert len(host.events.of("mcp_startup_update")) == 2
 
     running(test)
 

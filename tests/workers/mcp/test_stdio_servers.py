@@ -18,6 +18,7 @@ from tests.support.processes import ends
 from tests.workers.mcp.cast import HERE, faulty, hosted, official, running
 from workers.mcp import servers as module
 from workers.mcp.elicitation import Elicitation, Reply
+from workers.mcp.host import SERVER
 
 
 def test_nothing_of_the_client_is_imported_before_it_is_needed() -> None:
@@ -327,6 +328,49 @@ def test_a_program_that_is_killed_between_calls_fails_the_next_one() -> None:
             os.kill(child, signal.SIGKILL)
             output = await host.call("docs__go")
             assert output.text.endswith("its program was ended by SIGKILL")
+
+    running(test)
+
+
+def test_a_program_that_has_ended_is_started_again_by_the_next_call() -> None:
+    async def test() -> None:
+        async with hosted({"docs": faulty("plain")}) as host:
+            await host.servers.ready()
+            (child,) = host.children()
+            os.kill(child, signal.SIGKILL)
+            assert not (await host.call("docs__go")).success
+            assert host.names == ["docs__go"]
+            assert (await host.call("docs__go")).success
+            (other,) = host.children()
+            assert other != child
+            assert len(host.events.of("mcp_startup_update")) == 2
+
+    running(test)
+
+
+def test_a_program_that_ends_again_and_again_is_left_alone() -> None:
+    async def test() -> None:
+        async with hosted({"docs": faulty("dies-in-call")}) as host:
+            await host.servers.ready()
+            told = [(await host.call("docs__go")).text for _ in range(SERVER.deaths + 3)]
+            assert all("its program was ended by SIGKILL: the shelf fell" in text for text in told[:-2])
+            assert all("the server has ended too often in a short time" in text for text in told[-2:])
+
+    running(test)
+
+
+def test_a_program_that_cannot_be_started_again_fails_the_call_and_not_the_conversation(tmp_path: Path) -> None:
+    program = tmp_path / "server"
+    program.symlink_to(sys.executable)
+
+    async def test() -> None:
+        async with hosted({"docs": faulty("dies-in-call", command=str(program))}) as host:
+            await host.servers.ready()
+            program.unlink()
+            assert "ended by SIGKILL" in (await host.call("docs__go")).text
+            assert "cannot run" in (await host.call("docs__go")).text
+            program.symlink_to(sys.executable)
+            assert "ended by SIGKILL" in (await host.call("docs__go")).text
 
     running(test)
 
