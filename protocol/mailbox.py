@@ -65,6 +65,14 @@ class StartTurn(Addressed):
     turn_id: TurnId
 
 
+class Compact(Addressed):
+    """Put a summary in the place of what was said so far, in a turn without input that ends as every turn does."""
+
+    wire: ClassVar[bytes] = b"compact"
+
+    turn_id: TurnId
+
+
 class Interrupt(Addressed):
     """Abort the turn if it is the one that runs; it ends with `TurnEnded` as every turn does."""
 
@@ -194,11 +202,11 @@ class Measured(Header):
     """What the sandbox of its commands does not hold on this system, or holds at a price."""
 
 
-Operation: TypeAlias = Open | StartTurn | Interrupt | Decide | Measure | Close
+Operation: TypeAlias = Open | StartTurn | Compact | Interrupt | Decide | Measure | Close
 Notice: TypeAlias = Ready | Opened | OpenFailed | Events | Heartbeat | Ask | TurnEnded | CommandsEnded | Measured
 
 OPERATIONS: Final[Mapping[bytes, type[Operation]]] = {
-    kind.wire: kind for kind in (Open, StartTurn, Interrupt, Decide, Measure, Close)
+    kind.wire: kind for kind in (Open, StartTurn, Compact, Interrupt, Decide, Measure, Close)
 }
 NOTICES: Final[Mapping[bytes, type[Notice]]] = {
     kind.wire: kind for kind in (Ready, Opened, OpenFailed, Events, Heartbeat, Ask, TurnEnded, CommandsEnded, Measured)

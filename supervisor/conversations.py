@@ -15,6 +15,7 @@ from protocol.mailbox import (
     Ask,
     Close,
     CommandsEnded,
+    Compact,
     Decide,
     Events,
     Heartbeat,
@@ -127,9 +128,15 @@ class Conversations:
 
     def submit(self, conversation: Conversation, items: bytes, audience: Audience) -> Turn:
         """Queue a turn; it runs after those that were submitted before it, or fails at once as `overloaded`."""
-        turn = Turn(TurnId(uuid7()), conversation.id, items, audience)
+        return self._queue(conversation, Turn(TurnId(uuid7()), conversation.id, items, audience))
+
+    def compact(self, conversation: Conversation, audience: Audience) -> Turn:
+        """Queue a turn that puts a summary in the place of what was said so far; its last message is empty."""
+        return self._queue(conversation, Turn(TurnId(uuid7()), conversation.id, b"", audience, compacts=True))
+
+    def _queue(self, conversation: Conversation, turn: Turn) -> Turn:
         if conversation.queued >= self._limits.queued_turns and conversation.running is not None:
-            audience.failed(_overloaded(f"{conversation.queued} turns wait in this conversation already"))
+            turn.audience.failed(_overloaded(f"{conversation.queued} turns wait in this conversation already"))
             return turn
         conversation.enqueue(turn)
         self._advance(conversation)
@@ -335,7 +342,8 @@ class Conversations:
         now = self._loop.time()
         conversation.pulse = Pulse(heard_at=now, started_at=now)
         self._running.add(conversation)
-        self._send(conversation, StartTurn(**_address(conversation), turn_id=turn.id), turn.items)
+        operation = Compact if turn.compacts else StartTurn
+        self._send(conversation, operation(**_address(conversation), turn_id=turn.id), turn.items)
         if self._watching is None:
             self._watching = self._loop.call_later(watch.INTERVAL, self._look)
 

@@ -33,8 +33,10 @@ class Turn:
     id: TurnId
     conversation_id: ConversationId
     items: bytes
-    """The user's input as a JSON array of input items."""
+    """The user's input as a JSON array of input items; nothing where it compacts."""
     audience: Audience
+    compacts: bool = False
+    """Whether it shortens the history, in place of going on with it."""
     interrupted: bool = False
     """Whether somebody asked for its end."""
 

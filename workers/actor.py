@@ -14,6 +14,7 @@ from protocol.mailbox import (
     FIRST_HEARTBEAT,
     HEARTBEAT,
     Close,
+    Compact,
     Decide,
     Heartbeat,
     Interrupt,
@@ -48,7 +49,7 @@ class Actor:
         self._birth = birth
         self._operations: asyncio.Queue[ReceivedOperation] = asyncio.Queue()
         self._conversation: Conversation | None = None
-        self._running: StartTurn | None = None
+        self._running: StartTurn | Compact | None = None
         self._work: asyncio.Task[Outcome] | None = None
         self._concluding: asyncio.Task[None] | None = None
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
@@ -80,7 +81,7 @@ class Actor:
                 case Open():
                     if not await self._open(operation, payload):
                         return
-                case StartTurn():
+                case StartTurn() | Compact():
                     await self._start_turn(operation, payload)
                 case Interrupt():
                     self._interrupt(operation)
@@ -120,7 +121,7 @@ class Actor:
         )
         return True
 
-    async def _start_turn(self, operation: StartTurn, items: bytes) -> None:
+    async def _start_turn(self, operation: StartTurn | Compact, items: bytes) -> None:
         if self._conversation is None:
             log.error("a turn before its conversation; dropped")
             return
@@ -130,10 +131,15 @@ class Actor:
         logfile.identify(turn_id=operation.turn_id)
         self._mailbox.address(operation.conversation_id, operation.incarnation, operation.turn_id)
         loop = asyncio.get_running_loop()
-        self._work = loop.create_task(self._conversation.run_turn(operation.turn_id, items), name="turn")
+        conversation, turn_id = self._conversation, operation.turn_id
+        is_compaction = isinstance(operation, Compact)
+        work = conversation.compact(turn_id) if is_compaction else conversation.run_turn(turn_id, items)
+        self._work = loop.create_task(work, name="turn")
         self._concluding = loop.create_task(self._conclude(self._conversation, operation, self._work), name="conclude")
 
-    async def _conclude(self, conversation: Conversation, operation: StartTurn, work: "asyncio.Task[Outcome]") -> None:
+    async def _conclude(
+        self, conversation: Conversation, operation: StartTurn | Compact, work: "asyncio.Task[Outcome]"
+    ) -> None:
         """Say how a turn ended, whichever way it did."""
         beating = asyncio.get_running_loop().create_task(self._beat(conversation, operation), name="heartbeat")
         await asyncio.wait((work,))
@@ -158,7 +164,7 @@ class Actor:
         )
         self._mailbox.notify(notice, outcome.last_message)
 
-    async def _beat(self, conversation: Conversation, operation: StartTurn) -> None:
+    async def _beat(self, conversation: Conversation, operation: StartTurn | Compact) -> None:
         """Give signs of life while a turn runs, unless the supervisor does not take what we send anyway."""
         pause = FIRST_HEARTBEAT
         while True:

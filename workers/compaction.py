@@ -157,6 +157,7 @@ class Compaction:
         if usage is not None:
             self._tell(self._tokens.add(usage), True)
         self._record(compacted(summary, items, self._window_number))
+        self._tell(self._tokens.estimated(self.used), True)
         self._tell({"type": "context_compacted"}, True)
         self._tell({"type": "warning", "message": WARNING}, False)
 

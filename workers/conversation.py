@@ -46,7 +46,7 @@ from workers.session.format import Record, session_meta, turn_context
 from workers.session.restored import Restored
 from workers.tokens import TokenCount
 from workers.transcript import Transcript
-from workers.turn import Outcome, ToolResult, TurnLoop
+from workers.turn import MAKING_ROOM, Outcome, ToolResult, TurnLoop
 
 if TYPE_CHECKING:
     from workers.commands.login_shells import LoginShells
@@ -97,6 +97,8 @@ class Conversation:
         self.settings: Settings
         self._client: ModelClient | None = None
         self._compaction: Compaction | None = None
+        self._is_compacting = False
+        """Whether the turn that runs, or was the last, does nothing else."""
         self._window_number = 0
         self._transcript: Transcript | None = None
         self._notifier: Notifier | None = None
@@ -107,6 +109,8 @@ class Conversation:
     @property
     def doing(self) -> str:
         """What the running turn does at the moment, in words."""
+        if self._is_compacting:
+            return MAKING_ROOM
         return "starting" if self._loop is None else self._loop.doing
 
     @property
@@ -161,14 +165,7 @@ class Conversation:
     async def run_turn(self, turn_id: TurnId, items: bytes) -> Outcome:
         """Run one turn to its end. Cancel it to stop it, and then call `abandon_turn`."""
         transcript = self._present_transcript()
-        self._started_at = time.time()
-        self._turn_id = turn_id
-        self._loop = None
-        self._announcer.begin_turn(turn_id)
-        self._tell(
-            event.task_started(turn_id, round(self._started_at), self.settings.model_family.effective_context_window),
-            keep=True,
-        )
+        self._begin(turn_id, compacts=False)
         if self._toolbox is not None:
             await self._toolbox.begin_turn()
         self._tell_context()
@@ -186,11 +183,25 @@ class Conversation:
             return self._fail(turn_id, error)
         return self._complete(turn_id, last)
 
+    async def compact(self, turn_id: TurnId) -> Outcome:
+        """Put a summary in the place of what was said so far. Cancel it to stop it, as a turn; nothing changes then."""
+        self._begin(turn_id, compacts=True)
+        try:
+            compaction = await self._present_compaction()
+            self._credentials.begin_turn()
+            if len(self._history):
+                await compaction.run()
+        except ModelError as error:
+            return self._fail(turn_id, error)
+        self._end(turn_id, None)
+        return Outcome("completed")
+
     def abandon_turn(self, turn_id: TurnId) -> Outcome:
         """Close a turn that was cancelled."""
         self._leave_commands_alone()
         self._close_open_calls("aborted by user")
-        self._keep(prompt.turn_aborted_message())
+        if not self._is_compacting:
+            self._keep(prompt.turn_aborted_message())
         self._tell(
             event.turn_aborted(turn_id, INTERRUPTED, round(self._started_at), time.time() - self._started_at), keep=True
         )
@@ -410,6 +421,17 @@ class Conversation:
 
     # A turn
 
+    def _begin(self, turn_id: TurnId, *, compacts: bool) -> None:
+        self._started_at = time.time()
+        self._turn_id = turn_id
+        self._loop = None
+        self._is_compacting = compacts
+        self._announcer.begin_turn(turn_id)
+        self._tell(
+            event.task_started(turn_id, round(self._started_at), self.settings.model_family.effective_context_window),
+            keep=True,
+        )
+
     def _tell_context(self) -> None:
         """Put the context before the first message of the conversation, and nothing of it before later ones."""
         if self._context_told:
@@ -440,10 +462,7 @@ class Conversation:
         )
 
     async def _turn_loop(self, turn_id: TurnId) -> TurnLoop:
-        if self._client is None:
-            self._client = await self._model_client()
-        if self._compaction is None:
-            self._compaction = self._new_compaction(self._client)
+        compaction = await self._present_compaction()
         self._credentials.begin_turn()
 
         async def call_tool(call: JsonObject) -> ToolResult:
@@ -453,7 +472,7 @@ class Conversation:
             return await self._present_toolbox().call(turn_id, call)
 
         return TurnLoop(
-            self._client,
+            await self._present_client(),
             self._present_encoder,
             self._history,
             self._present_transcript(),
@@ -461,9 +480,19 @@ class Conversation:
             self._announcer,
             call_tool,
             self._tokens,
-            self._compaction,
+            compaction,
             self.settings.show_raw_agent_reasoning,
         )
+
+    async def _present_client(self) -> ModelClient:
+        if self._client is None:
+            self._client = await self._model_client()
+        return self._client
+
+    async def _present_compaction(self) -> Compaction:
+        if self._compaction is None:
+            self._compaction = self._new_compaction(await self._present_client())
+        return self._compaction
 
     def _new_compaction(self, client: ModelClient) -> Compaction:
         settings = self.settings
@@ -497,6 +526,7 @@ class Conversation:
             url=provider.url(chatgpt=False),
             chatgpt_url=provider.url(chatgpt=True),
             headers={**provider.http_headers, **from_variables},
+            wire_api=provider.wire_api,
             originator=originator(os.environ),
             user_agent=self._operation.user_agent,
             request_max_retries=provider.request_max_retries,

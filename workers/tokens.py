@@ -17,7 +17,14 @@ class TokenCount:
     def add(self, usage: Usage) -> JsonObject:
         """Count a response and return the event that tells of it: the last response flat, and all in `info`."""
         self.total = _sum(self.total, usage)
-        flat = structs.asdict(usage)
+        return self._event(usage)
+
+    def estimated(self, tokens: int) -> JsonObject:
+        """Return the event that tells how many tokens the context has by an estimate. Nothing is counted for it."""
+        return self._event(Usage(total_tokens=tokens))
+
+    def _event(self, last: Usage) -> JsonObject:
+        flat = structs.asdict(last)
         return {
             "type": "token_count",
             **flat,

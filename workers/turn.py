@@ -32,6 +32,9 @@ from workers.tokens import TokenCount
 if TYPE_CHECKING:
     from workers.compaction import Compaction
 
+MAKING_ROOM: Final = "making room in the model's context"
+"""What is done while a summary is made, in words."""
+
 OutcomeKind: TypeAlias = Literal["completed", "failed", "aborted"]
 
 
@@ -159,7 +162,7 @@ class TurnLoop:
     async def _ask_with_room(self) -> _Response:
         """Make one request, and shorten the history first where it has become too long, or seems to have been."""
         while True:
-            self.doing = "making room in the model's context"
+            self.doing = MAKING_ROOM
             await self._compaction.when_due()
             try:
                 return await self._ask()

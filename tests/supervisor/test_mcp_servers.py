@@ -24,7 +24,7 @@ ON_REQUEST = {"approval_policy": "on-request", "sandbox": "workspace-write"}
 ECHO = rule("ask the shelf", [Call("shelf__echo", {"text": "sesame", "times": 2})], [Text("Thanks.")])
 
 
-def configured(program: str = sys.executable, required: bool = False) -> str:
+def configured(program: str = sys.executable, required: bool = True) -> str:
     return SERVERS.format(program=program, args=json.dumps(["-I", str(OFFICIAL)]), required=str(required).lower())
 
 

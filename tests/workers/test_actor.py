@@ -12,7 +12,7 @@ from typing import Any, Literal
 import pytest
 
 from protocol.ids import ConversationId, Incarnation, TurnId
-from protocol.mailbox import Close, Heartbeat, Interrupt, Open, Opened, OpenFailed, Ready, StartTurn, TurnEnded
+from protocol.mailbox import Close, Compact, Heartbeat, Interrupt, Open, Opened, OpenFailed, Ready, StartTurn, TurnEnded
 from supervisor.demo.script import Command, Stall, Text, rule, script
 from supervisor.demo.scripted_model import ScriptedModel
 from tests.support.home import Home, stored_events
@@ -33,8 +33,9 @@ RULES = (
 class Life:
     """An actor that lives in this process, and the supervisor's end of its mailbox."""
 
-    def __init__(self, home: Home, lifeline: int) -> None:
+    def __init__(self, home: Home, lifeline: int, model: ScriptedModel) -> None:
         self.home = home
+        self.model = model
         self.post = Post(home=str(home.path))
         self.task = asyncio.create_task(Actor(self.post.birth, lifeline).live())
 
@@ -45,6 +46,9 @@ class Life:
     def start(self, turn: str, prompt: str) -> None:
         operation = StartTurn(conversation_id=THREAD, incarnation=FIRST, turn_id=TurnId(turn))
         self.post.send(operation, json.dumps([{"type": "text", "text": prompt}]).encode())
+
+    def compact(self, turn: str) -> None:
+        self.post.send(Compact(conversation_id=THREAD, incarnation=FIRST, turn_id=TurnId(turn)))
 
     def interrupt(self, turn: str) -> None:
         self.post.send(Interrupt(conversation_id=THREAD, incarnation=FIRST, turn_id=TurnId(turn)))
@@ -68,7 +72,7 @@ async def life() -> AsyncIterator[Life]:
         async with ScriptedModel(script(*RULES)) as model:
             home = Home(Path(path))
             home.configure(model.base_url)
-            lived = Life(home, reader)
+            lived = Life(home, reader, model)
             try:
                 await lived.post.notice(Ready)
                 yield lived
@@ -130,6 +134,40 @@ async def test_a_turn_that_is_interrupted_ends_as_aborted() -> None:
         assert lived.kinds("t-1")[-1] == "turn_aborted"
         lived.start("t-2", "hello")
         assert (await lived.ended("t-2"))[1] == b'"Good day."'
+
+
+@on_loop
+async def test_a_compaction_on_request_is_a_turn_of_its_own() -> None:
+    async with life() as lived:
+        lived.open(compact_prompt="hello")
+        lived.compact("t-1")
+        assert (await lived.ended("t-1"))[0].outcome == "completed"
+        assert lived.kinds("t-1") == ["task_started", "task_complete"]
+        lived.start("t-2", "hello")
+        lived.compact("t-3")
+        notice, message = await lived.ended("t-3")
+        assert (notice.outcome, message) == ("completed", b'""')
+        kinds = lived.kinds("t-3")
+        assert (kinds[0], kinds[-1]) == ("task_started", "task_complete")
+        assert kinds.count("context_compacted") == 1
+        assert "user_message" not in kinds
+        lived.start("t-4", "hello")
+        assert (await lived.ended("t-4"))[1] == b'"Good day."'
+
+
+@on_loop
+async def test_a_compaction_that_is_interrupted_or_fails_leaves_the_conversation_as_it_was() -> None:
+    async with life() as lived:
+        lived.open(compact_prompt="stall")
+        lived.start("t-1", "hello")
+        lived.compact("t-2")
+        await lived.saw("t-2", "task_started")
+        await lived.model.until(lambda now: now.requests == 2)
+        lived.interrupt("t-2")
+        assert (await lived.ended("t-2"))[0].outcome == "aborted"
+        assert "context_compacted" not in lived.kinds("t-2")
+        lived.start("t-3", "hello")
+        assert (await lived.ended("t-3"))[1] == b'"Good day."'
 
 
 @on_loop

@@ -8,6 +8,7 @@ from typing import cast
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from protocol.errors import ModelError
 from protocol.ids import ConversationId
@@ -232,7 +233,10 @@ def test_a_run_asks_for_a_summary_and_puts_it_in_the_place_of_the_history() -> N
     assert model.bodies[0]["tools"] == []
     expected = [PERMISSIONS, PLACE, said("user", "Build it."), summary_message("All is built.")]
     assert room.items == expected
-    assert room.kinds == ["token_count", "context_compacted", "warning"]
+    assert room.kinds == ["token_count", "token_count", "context_compacted", "warning"]
+    estimate = cast("JsonObject", room.events[1]["info"])
+    assert cast("JsonObject", estimate["last_token_usage"])["total_tokens"] == room.compaction.used
+    assert estimate["total_token_usage"] == structs.asdict(USAGE)
     assert room.events[-1]["message"] == WARNING
     assert room.tokens.total == USAGE
     (record,) = room.records
@@ -245,7 +249,7 @@ def test_a_run_asks_for_a_summary_and_puts_it_in_the_place_of_the_history() -> N
 def test_a_server_without_usage_can_be_asked_as_well() -> None:
     room = Room(ScriptedAnswers(answer("S", usage=None)), TALK)
     room.run()
-    assert room.kinds == ["context_compacted", "warning"]
+    assert room.kinds == ["token_count", "context_compacted", "warning"]
 
 
 def test_only_the_last_text_is_the_summary() -> None:

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from urllib.parse import parse_qsl, urlsplit
 
+from config.providers import WireApi
 from protocol.ids import ConversationId
 from workers.model.credentials import Bearer
 
@@ -18,6 +19,7 @@ class Endpoint:
     """Where requests go instead under a ChatGPT login; `None` where that makes no difference."""
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     """The provider's own; they win over ours."""
+    wire_api: WireApi = "responses"
     originator: str
     user_agent: str
     request_max_retries: int = 4
@@ -38,13 +40,16 @@ class Endpoint:
             "accept": "text/event-stream",
             # A compressed stream would arrive in lumps.
             "accept-encoding": "identity",
-            "openai-beta": "responses=experimental",
             "originator": self.originator,
             "user-agent": self.user_agent,
-            "session_id": conversation_id,
-            "session-id": conversation_id,
-            "thread-id": conversation_id,
         }
+        if self.wire_api == "responses":
+            headers |= {
+                "openai-beta": "responses=experimental",
+                "session_id": conversation_id,
+                "session-id": conversation_id,
+                "thread-id": conversation_id,
+            }
         headers |= {name.lower(): value for name, value in self.headers.items()}
         if bearer.token is not None:
             headers["authorization"] = f"Bearer {bearer.token}"

@@ -29,6 +29,17 @@ def test_headers_of_a_request() -> None:
     }
 
 
+def test_servers_of_chat_completions_are_not_told_what_is_of_the_other_api() -> None:
+    assert replace(ENDPOINT, wire_api="chat").headers_for(KEY, ID) == {
+        "authorization": "Bearer sk-very-secret-key",
+        "content-type": "application/json",
+        "accept": "text/event-stream",
+        "accept-encoding": "identity",
+        "originator": "codex_cli_rs",
+        "user-agent": "codex/1",
+    }
+
+
 def test_account_is_named_only_under_a_login() -> None:
     assert ENDPOINT.headers_for(LOGIN, ID)["chatgpt-account-id"] == "acc-1"
     assert "chatgpt-account-id" not in ENDPOINT.headers_for(Bearer("key", account_id="acc-1"), ID)
