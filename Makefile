@@ -48,6 +48,7 @@ soak: setup ## Play very many conversations, kill what they run in, and look for
 
 docs: setup ## Bring the generated parts of the documentation up to date.
 	@$(BIN)/python docs/lifecycle.py
+	@$(BIN)/python docs/wire.py
 
 lock: ## Write requirements-dev.txt anew from pyproject.toml. Needs uv.
 	@command -v $(UV) >/dev/null || { \

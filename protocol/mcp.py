@@ -56,11 +56,15 @@ class CallMeta(msgspec.Struct, frozen=True, rename="camel"):
     progress_token: ProgressToken = None
 
 
+def _no_arguments() -> msgspec.Raw:
+    return msgspec.Raw(b"null")
+
+
 class CallToolParams(msgspec.Struct, frozen=True):
     """Params of `tools/call`. The arguments stay undecoded until the tool is known."""
 
     name: str
-    arguments: msgspec.Raw = msgspec.Raw(b"null")
+    arguments: msgspec.Raw = msgspec.field(default_factory=_no_arguments)
     meta: CallMeta | None = msgspec.field(default=None, name="_meta")
 
     @property

@@ -4,12 +4,12 @@ Each request is a task of its own, so that none of them, whatever the issuer doe
 """
 
 import asyncio
-import uuid
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TypeAlias, TypeVar
 
 import msgspec
 
+from protocol.accounts import KeyParams, LoginIdParams, LoginParams, StatusParams
 from protocol.credentials import AuthChanged, Broadcast, LoginComplete
 from protocol.jsonrpc import INTERNAL_ERROR, INVALID_PARAMS, INVALID_REQUEST, Peer, Request, encode, notification_line
 from supervisor.auth import answers
@@ -19,24 +19,6 @@ Answer: TypeAlias = tuple[answers.Json, list[answers.Notification]]
 """A result, and what goes out after it."""
 Method: TypeAlias = Callable[[Request], Awaitable[Answer]]
 T = TypeVar("T")
-
-
-class _StatusParams(msgspec.Struct, frozen=True, rename="camel"):
-    include_token: bool | None = None
-    refresh_token: bool | None = None
-
-
-class _KeyParams(msgspec.Struct, frozen=True, rename="camel"):
-    api_key: str
-
-
-class _LoginParams(msgspec.Struct, frozen=True, rename="camel"):
-    type: str
-    api_key: str | None = None
-
-
-class _LoginIdParams(msgspec.Struct, frozen=True, rename="camel"):
-    login_id: uuid.UUID
 
 
 class RefusedError(Exception):
@@ -117,13 +99,13 @@ class Accounts:
             self._write(notification_line(notification.method, notification.params))
 
     async def _get_auth_status(self, request: Request) -> Answer:
-        params = _decode(request, _StatusParams)
+        params = _decode(request, StatusParams)
         status = await self._link.status(include_token=bool(params.include_token), refresh=bool(params.refresh_token))
         required = await asyncio.to_thread(self._requires_openai_auth)
         return answers.auth_status(status, self._preferred, requires_openai_auth=required), []
 
     async def _account_read(self, request: Request) -> Answer:
-        params = _decode(request, _StatusParams)
+        params = _decode(request, StatusParams)
         status = await self._link.status(refresh=bool(params.refresh_token))
         required = await asyncio.to_thread(self._requires_openai_auth)
         return answers.account(status, requires_openai_auth=required is not False), []
@@ -132,7 +114,7 @@ class Accounts:
         return answers.login_started(await self._link.login_start()), []
 
     async def _account_login_start(self, request: Request) -> Answer:
-        params = _decode(request, _LoginParams)
+        params = _decode(request, LoginParams)
         match params.type:
             case "apiKey" if params.api_key is not None:
                 in_force = await self._link.login_api_key(params.api_key)
@@ -146,17 +128,17 @@ class Accounts:
         )
 
     async def _cancel_login(self, request: Request) -> Answer:
-        login_id = str(_decode(request, _LoginIdParams).login_id)
+        login_id = str(_decode(request, LoginIdParams).login_id)
         if not await self._link.login_cancel(login_id):
             raise RefusedError(INVALID_REQUEST, f"login id not found: {login_id}")
         return {}, []
 
     async def _account_login_cancel(self, request: Request) -> Answer:
-        found = await self._link.login_cancel(str(_decode(request, _LoginIdParams).login_id))
+        found = await self._link.login_cancel(str(_decode(request, LoginIdParams).login_id))
         return {"status": "canceled" if found else "notFound"}, []
 
     async def _login_api_key(self, request: Request) -> Answer:
-        in_force = await self._link.login_api_key(_decode(request, _KeyParams).api_key)
+        in_force = await self._link.login_api_key(_decode(request, KeyParams).api_key)
         return {}, answers.after_request(in_force)
 
     async def _logout(self, _: Request) -> Answer:

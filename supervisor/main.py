@@ -56,6 +56,8 @@ def _parser() -> argparse.ArgumentParser:
         "demo", help="show a whole conversation against a scripted model, without key or network"
     )
     demo.set_defaults(run=_demo)
+    schema = commands.add_parser("schema", help="print JSON Schemas of all that clients and server say to each other")
+    schema.set_defaults(run=_schema)
     _add_login(commands)
     add_commands(commands)
     return parser
@@ -115,6 +117,12 @@ def _credential_settings(home: str) -> "CredentialSettings":
 
 def _demo(_: argparse.Namespace) -> int:
     from supervisor.demo.walkthrough import run
+
+    return run()
+
+
+def _schema(_: argparse.Namespace) -> int:
+    from supervisor.schema import run
 
     return run()
 

@@ -25,6 +25,13 @@ def test_the_states_in_the_architecture_page_are_those_of_the_code() -> None:
     assert checked.returncode == 0, checked.stderr
 
 
+def test_the_tables_of_the_wire_are_those_of_the_code() -> None:
+    """`make docs` brings the page up to date."""
+    command = (sys.executable, DOCS / "wire.py", "--check")
+    checked = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=30, check=False)
+    assert checked.returncode == 0, checked.stderr
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_every_link_to_a_file_leads_somewhere(page: Path) -> None:
     targets = [target for target in _LINK.findall(page.read_text("utf-8")) if "://" not in target]

@@ -9,6 +9,8 @@ from typing import Any, TypeAlias
 
 import msgspec
 
+from tests.support import wire
+
 Message: TypeAlias = dict[str, Any]
 RequestId: TypeAlias = int | str
 
@@ -46,6 +48,8 @@ class Client:
         self._rest: list[bytes] = []
         self._lines: deque[bytes] = deque()
         self._last_id = 0
+        self.expects_current_form = True
+        """Whether what comes is as docs/wire.md describes it, and not in the form of August 2025."""
         self.messages: list[Message] = []
         self.lines: list[bytes] = []
 
@@ -104,6 +108,8 @@ class Client:
         self.lines.append(line)
         message: Message = _decode(line)
         self.messages.append(message)
+        if self.expects_current_form and "method" in message:
+            wire.check(message)
         return message
 
     def until(self, wanted: Callable[[Message], bool], within: float = PATIENCE) -> Message:

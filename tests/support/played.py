@@ -88,7 +88,7 @@ class PlayedWorker:
             self._mailbox.notify(OpenFailed(**self._address, error_kind=kind, message="no"))
             self._leave(0)
             return
-        self._mailbox.notify(Opened(**self._address, model="played", session_path="/nowhere"))
+        self._mailbox.notify(Opened(**self._address, model="played", cwd="/", session_path="/nowhere"))
         self._mailbox.address(**self._address, turn_id=operation.turn_id)
         match deed:
             case "talk":
@@ -167,6 +167,8 @@ class Run:
     """What became of one connection."""
 
     output: bytes = b""
+    methods: frozenset[str] = frozenset()
+    """The requests that the server answered otherwise than as unknown, at the end."""
     trouble: list[str] = field(default_factory=list)
     """What nobody caught."""
 
@@ -227,6 +229,7 @@ async def _serve(run: Run, chunks: Sequence[bytes], options: ServerOptions, envi
             await (ear.settled() if chunk.endswith(SETTLING) else asyncio.sleep(0))
         os.close(to_server)
     run.output = ear.close()
+    run.methods = frozenset(front._methods)
 
 
 class _Ear:
