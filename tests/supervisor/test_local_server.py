@@ -30,7 +30,7 @@ def test_where_none_runs_the_call_says_what_to_start(stage: Stage, engine: str) 
     stage.play(HELLO)
     port = closed_port()
     client = stage.serve(engine, "--oss", CODEX_OSS_BASE_URL=f"http://127.0.0.1:{port}/v1").client
-    result = client.result(client.codex("hello"), within=10.0)
+    result = client.result(client.codex("hello"))
     assert kind(result) == "model_error"
     assert text(result).startswith(f"no local model server answers at http://127.0.0.1:{port}/v1, where ")
     assert "ollama serve" in text(result)

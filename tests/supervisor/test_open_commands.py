@@ -8,14 +8,12 @@ import pytest
 from supervisor.demo.script import Call, Quote, Stall, Text, rule
 from tests.support import processes
 from tests.support.client import Client, kind, kinds, text, thread_id
+from tests.support.deadline import until
 from tests.support.stage import Stage
 
 MODEL = ("-c", 'model="gpt-5.5"')
-START = rule(
-    "start",
-    [Call("exec_command", {"cmd": "echo pid=$$; exec sleep 600", "tty": True, "yield_time_ms": 1_000})],
-    [Quote()],
-)
+SLEEPER = "echo $$ > pid.new && mv pid.new pid; exec sleep 600"
+START = rule("start", [Call("exec_command", {"cmd": SLEEPER, "tty": True, "yield_time_ms": 250})], [Quote()])
 HELLO = rule("hello", [Text("Good day.")])
 STALL = rule("stall", [Call("exec_command", {"cmd": "echo pid=$PPID"})], [Text("hm"), Stall()])
 NOBODY = rule("nobody", [Call("write_stdin", {"session_id": 7})], [Quote()])
@@ -27,13 +25,15 @@ def quick_profile(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", stage.cwd)
 
 
-def start(client: Client) -> tuple[str, int]:
+def start(stage: Stage, client: Client) -> tuple[str, int]:
     """Have a command left running; return the conversation and the command's pid."""
-    call = client.codex("start")
+    call = client.codex("start", cwd=stage.cwd)
     result = client.result(call)
     assert kinds(client.events(call)).count("exec_command_begin") == 1
     assert "exec_command_end" not in kinds(client.events(call))
-    return thread_id(result), int(text(result).split("pid=")[1])
+    pid = stage.workspace / "pid"
+    until(pid.exists)
+    return thread_id(result), int(pid.read_text())
 
 
 def test_the_tools_offered_go_by_the_model(stage: Stage) -> None:
@@ -51,7 +51,7 @@ def test_the_tools_offered_go_by_the_model(stage: Stage) -> None:
 def test_a_command_outlives_its_turn_and_ends_with_the_server(stage: Stage, engine: str) -> None:
     stage.play(START, HELLO)
     server = stage.serve(engine, *MODEL)
-    conversation, pid = start(server.client)
+    conversation, pid = start(stage, server.client)
     server.client.result(server.client.reply(conversation, "hello"))
     assert processes.alive(pid)
     server.leave()
@@ -61,7 +61,7 @@ def test_a_command_outlives_its_turn_and_ends_with_the_server(stage: Stage, engi
 def test_a_command_ends_with_a_worker_that_is_killed(stage: Stage, engine: str) -> None:
     stage.play(START, STALL)
     client = stage.serve(engine, *MODEL).client
-    conversation, pid = start(client)
+    conversation, pid = start(stage, client)
     call = client.reply(conversation, "stall")
     client.event(call, "agent_message_delta")
     os.kill(int(client.event(call, "exec_command_end")["stdout"].split("pid=")[1]), signal.SIGKILL)

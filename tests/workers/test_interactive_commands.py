@@ -12,6 +12,7 @@ import pytest
 from config.sandbox import DangerFullAccess, ReadOnly, SandboxPolicy
 from protocol.elicitation import Decision
 from tests.support import processes
+from tests.support.deadline import until
 from tests.workers.places import FIRST, INSIDE, SECOND, Place, function
 from workers.model.items import JsonObject
 from workers.toolbox import Toolbox
@@ -70,6 +71,11 @@ async def write_until(toolbox: Toolbox, number: int, chars: str, expected: str) 
     return seen
 
 
+def sleepers() -> int:
+    """How many of our commands have come as far as to sleep."""
+    return len(processes.named(psutil.Process().children(recursive=True), "sleep"))
+
+
 @pytest.fixture(autouse=True)
 def short_polls(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(write_stdin, "SHORTEST_POLL_MS", 250)
@@ -116,12 +122,13 @@ def test_output_is_told_once(place: Place) -> None:
     async def scene(toolbox: Toolbox) -> None:
         (place.cwd / "more").touch()
         script = "echo first; tail -f more --pid $$ & while [ ! -e stop ]; do sleep 0.02; done; echo last"
-        number = await go_on(toolbox, script)
-        told = [await write(toolbox, number)]
+        told = [await run(toolbox, script, yield_time_ms=250)]
+        assert told[0].number is not None
+        told.append(await write(toolbox, told[0].number))
         (place.cwd / "stop").touch()
-        told.append(await write(toolbox, number, yield_time_ms=20_000))
-        assert [result.output for result in told] == ["", "last\n"]
-        assert told[1].code == 0
+        told.append(await write(toolbox, told[0].number, yield_time_ms=20_000))
+        assert "".join(result.output for result in told) == "first\nlast\n"
+        assert (told[-1].output.endswith("last\n"), told[-1].code) == (True, 0)
 
     place.play(place.toolbox(), scene)
 
@@ -196,7 +203,7 @@ def test_a_stopped_turn_ends_the_command_that_it_waited_for_and_no_other(place: 
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-        assert len(processes.named(psutil.Process().children(recursive=True), "sleep")) == 1
+        until(lambda: sleepers() == 1)
         assert (await write(toolbox, number)).number == number
 
     place.play(place.toolbox(), scene)
@@ -234,7 +241,7 @@ def test_there_are_never_more_than_the_limit(place: Place, monkeypatch: pytest.M
         assert kept == {first, third, fourth, fifth}, "the one that was not used for longest is gone"
         gone = await toolbox.call(FIRST, function("write_stdin", session_id=second))
         assert gone == f"write_stdin failed: Unknown process id {second}"
-        assert len(processes.named(psutil.Process().children(recursive=True), "sleep")) == 4
+        until(lambda: sleepers() == 4)
 
     place.play(place.toolbox(), scene)
 
