@@ -10,7 +10,7 @@ import sys
 import tempfile
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -71,11 +71,18 @@ class Stretch:
     def faults(self) -> list[str]:
         """Return what must not be, in words."""
         found = [*self.account.violations, *self._growth()]
-        for what in ("processes", "threads", "files"):
-            was, is_now = getattr(self.before, what), getattr(self.after, what)
+        if self.after.files > self.before.files:
+            found.append(f"files: {self.before.files} before, {self.after.files} after")
+        for what in ("processes", "threads"):
+            was, is_now = (self._comparable(getattr(look, what)) for look in (self.before, self.after))
             if was != is_now:
                 found.append(f"{what}: {was} before, {is_now} after")
         return found
+
+    def _comparable(self, counts: Mapping[str, int]) -> dict[str, int]:
+        """Leave out what stays of a nursery that was killed as long as a worker is left that it had forked."""
+        left_out = {"gr-zygote"} if self.account.killed["nursery"] else set()
+        return {name: count for name, count in counts.items() if name not in left_out}
 
     def _growth(self) -> Iterator[str]:
         """What outlives its nursery has the memory to itself that it shared with it, so it is not looked at then."""
