@@ -19,6 +19,7 @@ from workers.sandbox.launcher import Launcher
 from workers.sandbox.policy import Surroundings, confine, read_only
 from workers.sandbox.starter import FreeStarter, LaunchedStarter
 from workers.tools import registry
+from workers.tools.apply_patch import tell_diff
 from workers.tools.context import Emit, Shell, ToolContext
 from workers.tools.gate import Gate
 from workers.tools.open_commands import OpenCommands
@@ -85,6 +86,8 @@ class Toolbox:
             output = await registry.call_custom(name, call_id, str(call["input"]), context)
         else:
             output = await registry.call(name, call_id, str(call["arguments"]), context)
+        if context.diff.follows:
+            await tell_diff(context, only_news=True)  # a command may have changed, or undone, what a patch did
         return output.told
 
     def kill_all(self) -> None:

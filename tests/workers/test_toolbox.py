@@ -110,6 +110,17 @@ def test_patches_come_in_both_kinds_of_calls(place: Place, make: Callable[[str],
     assert list(place.outside.iterdir()) == []
 
 
+def test_a_command_that_undoes_a_patch_takes_its_diff_back(place: Place) -> None:
+    async def scene(toolbox: Toolbox) -> None:
+        await toolbox.call(FIRST, function("apply_patch", input=PATCH.format(path="a.txt")))
+        await toolbox.call(FIRST, function("shell", command=["true"]))
+        await toolbox.call(FIRST, function("shell", command=["rm", "a.txt"]))
+
+    place.play(place.toolbox(), scene)
+    diffs = [bool(event["unified_diff"]) for event in place.events if event["type"] == "turn_diff"]
+    assert diffs == [True, False]
+
+
 def test_the_diff_begins_anew_with_each_turn(place: Place) -> None:
     async def scene(toolbox: Toolbox) -> None:
         for turn, path in ((FIRST, "a.txt"), (FIRST, "b.txt"), (SECOND, "c.txt")):

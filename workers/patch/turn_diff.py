@@ -29,6 +29,13 @@ class TurnDiff:
         self._before: dict[str, Snapshot | None] = {}
         self._moved_from: dict[str, str] = {}
         self._rendered: dict[_Change, str] = {}
+        self.last: str | None = None
+        """What `render` returned last."""
+
+    @property
+    def follows(self) -> bool:
+        """Whether there are files to look at."""
+        return bool(self._before)
 
     def begin(self, plan: Plan) -> None:
         """Remember the files that a patch is about to touch. Call it before every `apply`."""
@@ -45,7 +52,8 @@ class TurnDiff:
         """Return the diff from then to now, `None` where there is none."""
         changes = sorted(self._changes(), key=lambda change: change.new_name)
         self._rendered = {change: self._render(change) for change in changes}
-        return "".join(self._rendered[change] for change in changes) or None
+        self.last = "".join(self._rendered[change] for change in changes) or None
+        return self.last
 
     def _render(self, change: _Change) -> str:
         known = self._rendered.get(change)

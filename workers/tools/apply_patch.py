@@ -49,9 +49,16 @@ async def apply(call_id: str, text: str, cwd: str, context: ToolContext) -> Tool
         context,
         {**ended, "stdout": output, "stderr": stderr, "status": "failed" if stderr else "completed"},
     )
-    if (diff := await asyncio.to_thread(context.diff.render)) is not None:
-        await emit(context, {"type": "turn_diff", "unified_diff": diff})
+    await tell_diff(context)
     return ToolOutput(stderr or output, success=not stderr)
+
+
+async def tell_diff(context: ToolContext, *, only_news: bool = False) -> None:
+    """Tell what the patches of the turn have come to; an empty diff takes back what was told before."""
+    before = context.diff.last
+    diff = await asyncio.to_thread(context.diff.render)
+    if diff != before or (diff is not None and not only_news):
+        await emit(context, {"type": "turn_diff", "unified_diff": diff or ""})
 
 
 def _carry_out(plan: Plan, disk: Disk, allowed: Allowed | None, context: ToolContext) -> tuple[str, str]:

@@ -91,6 +91,14 @@ def test_client_and_model_learn_what_a_patch_did(begin: Conversations, shop: Pat
     assert str(diff["unified_diff"]).count("diff --git ") == 2
 
 
+def test_a_patch_that_is_undone_takes_its_diff_back(begin: Conversations, shop: Path) -> None:
+    conversation = begin(shop)
+    for old, new in (("b", "B"), ("B", "b")):
+        assert apply(conversation, update("app.js", old, new)).success
+    assert conversation.order == APPLIED * 2
+    assert conversation.events[-1] == {"type": "turn_diff", "unified_diff": ""}
+
+
 def test_the_diff_is_that_of_the_whole_turn(begin: Conversations, shop: Path) -> None:
     conversation = begin(shop)
     for section in (update("app.js", "a", "A"), update("app.js", "c", "C"), add("new.txt")):
