@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import logging
 import os
-from collections.abc import Callable, Coroutine, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import zmq
@@ -42,6 +42,8 @@ BROKER_START = 30.0
 """Seconds that it has for its start before that."""
 BIRTH_PAUSE = 5.0
 """Seconds after which a broker that could not be started is tried again: what stood in the way may pass."""
+READY_PATIENCE = 60.0
+"""Seconds that a worker has for getting ready before it counts as hung."""
 LEAVE_PATIENCE = 0.8
 """Seconds that workers have for saving and leaving when everything ends."""
 REDEMPTION_TIME = 0.9
@@ -219,6 +221,8 @@ class SupervisionTree:
             log.warning("the auth broker has not let %d workers in (%s)", len(newcomers), error)
 
     def _bear_workers(self, newcomers: Mapping[WorkerId, KeyPair]) -> None:
+        """Start workers, and see to it that each gets ready or ends; births that do not happen are the engine's."""
+        asyncio.get_running_loop().call_later(READY_PATIENCE, self._end_unready, tuple(newcomers))
         for worker_id, keys in newcomers.items():
             self._engine.give_birth(
                 WorkerBirth(
@@ -234,6 +238,17 @@ class SupervisionTree:
                     broadcast_address=self._address("changes"),
                 )
             )
+
+    def _end_unready(self, worker_ids: Sequence[WorkerId]) -> None:
+        """End those who are late, unless they may have said that they are ready and it is we who do not listen."""
+        late = [worker_id for worker_id in worker_ids if self._pool.is_expected(worker_id)]
+        listening = not self._mailroom.statistics().paused
+        for worker_id in late:
+            if listening and self._engine.pid_of(worker_id) is not None:
+                log.error("worker %s hangs: not ready after %.0f s; killing it", worker_id, READY_PATIENCE)
+                self._engine.kill(worker_id)
+        if late and not self._closing:
+            asyncio.get_running_loop().call_later(READY_PATIENCE, self._end_unready, late)
 
     def _bear_broker(self) -> None:
         self._broker_left.clear()

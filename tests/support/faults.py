@@ -1,11 +1,13 @@
-"""A server whose workers die where a test wants them to: inside of a write, for instance, where no signal would hit."""
+"""A server whose workers die or stop where a test wants it: inside of a write, say, where no signal would hit."""
 
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal, TypeAlias
 
-Place: TypeAlias = Literal["before it is ready", "in a patch", "in a write", "after the last write"]
+Place: TypeAlias = Literal[
+    "hung before it is ready", "before it is ready", "in a patch", "in a write", "after the last write"
+]
 
 WORKERS = """
 import os, signal
@@ -26,6 +28,8 @@ def die():
 def main(birth, lifeline, live=entry.main):
     if ordered("before it is ready"):
         die()
+    if ordered("hung before it is ready"):
+        os.kill(os.getpid(), signal.SIGSTOP)
     live(birth, lifeline)
 
 def put(self, staged, put=Transaction.put):
@@ -50,6 +54,7 @@ entry.main, Transaction.put, SessionFile._write, SessionFile.commit = main, put,
 """
 SERVER = """
 import sys
+{patch}
 from supervisor import launch
 launch.NURSERY, launch.SPAWNED = {faults!r} + launch.NURSERY, {faults!r} + launch.SPAWNED
 from supervisor.main import main
@@ -58,20 +63,22 @@ sys.exit(main())
 
 
 class Faults:
-    """Orders for workers to die, each of which the first that comes to the place carries out."""
+    """Orders for workers to die or to stop, each of which the first that comes to the place carries out."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, patch: str = "") -> None:
+        """`patch` is a statement with which the server begins."""
         self._orders = directory
+        self._patch = patch
         directory.mkdir()
 
     @property
     def program(self) -> Sequence[str]:
         """The server that obeys, for `Stage.start`."""
-        server = SERVER.format(faults=WORKERS.format(orders=str(self._orders)))
+        server = SERVER.format(patch=self._patch, faults=WORKERS.format(orders=str(self._orders)))
         return (sys.executable, "-I", "-c", server, "mcp-server")
 
     def order(self, place: Place) -> None:
-        """Let the next worker die that comes to this place."""
+        """Let it happen to the next worker that comes to this place."""
         (self._orders / place).touch()
 
     def carried_out(self) -> bool:
