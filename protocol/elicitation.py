@@ -6,7 +6,7 @@ of the user's MCP servers, go by the standard answer alone.
 """
 
 from collections.abc import Mapping
-from typing import ClassVar, Final, Literal, TypeAlias, TypedDict
+from typing import ClassVar, Final, Literal, TypeAlias, TypedDict, get_args
 
 import msgspec
 from pydantic import BaseModel, ConfigDict
@@ -19,6 +19,7 @@ MAX_CONTENT: Final = 64 * 1024
 """Bytes of JSON that a form may be filled in with."""
 
 Verdict: TypeAlias = Literal["approved", "approved_for_session", "denied", "abort"]
+VERDICTS: Final[tuple[Verdict, ...]] = get_args(Verdict)
 Action: TypeAlias = Literal["accept", "decline", "cancel"]
 
 

@@ -299,9 +299,11 @@ class ExecApprovalRequest(Event, tag="exec_approval_request"):
     call_id: str
     turn_id: str
     started_at_ms: Milliseconds
+    kind: str
     command: list[str]
     cwd: str
     parsed_cmd: list[Object]
+    available_decisions: list[str]
     reason: str | UnsetType = UNSET
 
 

@@ -30,6 +30,9 @@ MISSING_FIELDS: Final[Mapping[Release, Mapping[tuple[str, str], str]]] = {
     "0.25.0": {},
     "0.153.4": {
         ("session_configured", "permission_profile"): "told as sandbox_policy, as before",
+        ("exec_approval_request", "environmentId"): "there is one environment",
+        ("exec_approval_request", "proposed_execpolicy_amendment"): "there is no such policy to amend",
+        ("exec_approval_request", "reason"): "the model gives none in this script",
         ("exec_command_begin", "process_id"): "the tool `shell` keeps no commands that could be addressed",
         ("exec_command_end", "process_id"): "the tool `shell` keeps no commands that could be addressed",
     },

@@ -1,10 +1,10 @@
-"""Facts of two scenarios as two releases of the reference played them: what came in which order, and in what shape."""
+"""Facts of scenarios as two releases of the reference played them: what came in which order, and in what shape."""
 
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 
 Release: TypeAlias = Literal["0.25.0", "0.153.4"]
-Scenario: TypeAlias = Literal["simple turn and reply", "command"]
+Scenario: TypeAlias = Literal["simple turn and reply", "command", "command approved", "plan"]
 IdForm: TypeAlias = Literal["request", "counter", "uuid7"]
 Shape: TypeAlias = tuple[str, frozenset[str]]
 """The type of an event and the names of its fields."""
@@ -68,6 +68,12 @@ _OLD_COMMAND = (
     shape("exec_command_output_delta", "call_id stream chunk"),
     shape("exec_command_end", "call_id stdout stderr aggregated_output exit_code duration formatted_output"),
 )
+_OLD_APPROVED = (
+    shape("exec_approval_request", "call_id command cwd"),
+    _OLD_COMMAND[0],
+    _OLD_COMMAND[2],
+)
+_OLD_PLAN = shape("plan_update", "explanation plan")
 _OLD_ARGUMENTS = frozenset(
     {
         "approval-policy",
@@ -130,6 +136,11 @@ _COMMAND = (
         "exit_code duration formatted_output status",
     ),
     _RAW_ITEM,
+)
+_ASKED = shape(
+    "exec_approval_request",
+    "kind call_id turn_id environmentId started_at_ms command cwd reason proposed_execpolicy_amendment "
+    "available_decisions parsed_cmd",
 )
 _NEW = Wire(
     meta=frozenset({"requestId", "threadId"}),
@@ -217,6 +228,64 @@ SAMPLES: Final = (
                     *(_RAW_ITEM,) * 3,
                     *_SAID,
                     *_COMMAND,
+                    _USAGE_EVENT,
+                    *_TEXT,
+                    _USAGE_EVENT,
+                    _END,
+                ),
+                _STRUCTURED,
+                ("developer", "user", "user", "function_call", "function_call_output"),
+            ),
+        ),
+    ),
+    Sample(
+        "0.25.0",
+        "command approved",
+        _OLD,
+        turns=(
+            Turn(
+                "codex",
+                "done",
+                "request",
+                (_OLD_START, _OLD_TURN, *_OLD_APPROVED, _OLD_USAGE, *_OLD_TEXT, _OLD_USAGE, _OLD_END),
+                _CONTENT,
+                ("user", "user", "function_call", "function_call_output"),
+            ),
+        ),
+    ),
+    Sample(
+        "0.25.0",
+        "plan",
+        _OLD,
+        turns=(
+            Turn(
+                "codex",
+                "done",
+                "request",
+                (_OLD_START, _OLD_TURN, _OLD_PLAN, _OLD_USAGE, *_OLD_TEXT, _OLD_USAGE, _OLD_END),
+                _CONTENT,
+                ("user", "user", "function_call", "function_call_output"),
+            ),
+        ),
+    ),
+    Sample(
+        "0.153.4",
+        "command approved",
+        _NEW,
+        turns=(
+            Turn(
+                "codex",
+                "done",
+                "uuid7",
+                (
+                    *_START,
+                    _WARNING,
+                    _TURN,
+                    *(_RAW_ITEM,) * 3,
+                    *_SAID,
+                    *_COMMAND[:2],
+                    _ASKED,
+                    *_COMMAND[2:],
                     _USAGE_EVENT,
                     *_TEXT,
                     _USAGE_EVENT,

@@ -1,11 +1,12 @@
 """What clients of the reference said, said to Greenroom: the same comes back, but for what is listed as different."""
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
 
-from supervisor.demo.script import Action, Command, Text, Usage, rule
+from supervisor.demo.script import Action, Call, Command, Text, Usage, rule
 from tests.conformance.differences import (
     ADDED_EVENTS,
     EVENT_IDS,
@@ -16,13 +17,24 @@ from tests.conformance.differences import (
     RESULT_ADDED,
 )
 from tests.conformance.oracle import Oracle
-from tests.conformance.samples import FIRST_PROMPT, SAMPLES, SECOND_PROMPT, IdForm, Sample, Turn
+from tests.conformance.samples import FIRST_PROMPT, SAMPLES, SECOND_PROMPT, IdForm, Sample, Scenario, Turn
 from tests.support.client import Client, Message, RequestId, text
 from tests.support.model import Model, inputs
 from tests.support.stage import Stage
 
 USAGE = Usage(10, 4, 5, 2)
 PROMPTS = (FIRST_PROMPT, SECOND_PROMPT)
+PLAN = [{"step": "read", "status": "completed"}, {"step": "write", "status": "in_progress"}]
+FIRST_ACTIONS: Mapping[Scenario, Action] = {
+    "command": Command(("echo", "hi")),
+    "command approved": Command(("touch", "new.txt")),
+    "plan": Call("update_plan", {"explanation": "start", "plan": PLAN}),
+}
+"""What the model did before it answered."""
+ARGUMENTS: Mapping[Scenario, Mapping[str, object]] = {
+    "command approved": {"approval-policy": "untrusted"},  # as the file of the recorded home had it
+    "plan": {"include-plan-tool": True},
+}
 CLIENT = {"name": "harness", "version": "1"}
 INITIALIZE = {"protocolVersion": "2025-06-18", "capabilities": {"elicitation": {}}, "clientInfo": CLIENT}
 LATER_OUTPUT = re.compile(
@@ -38,8 +50,8 @@ def play(stage: Stage, sample: Sample) -> Model:
     steps: dict[str, list[list[Action]]] = {
         prompt: [[USAGE, Text(turn.answer)]] for prompt, turn in zip(PROMPTS, sample.turns, strict=False)
     }
-    if sample.scenario == "command":
-        steps[FIRST_PROMPT].insert(0, [USAGE, Command(("echo", "hi"))])
+    if (action := FIRST_ACTIONS.get(sample.scenario)) is not None:
+        steps[FIRST_PROMPT].insert(0, [USAGE, action])
     return stage.play(*(rule(prompt, *steps[prompt]) for prompt in reversed(steps)))
 
 
@@ -52,10 +64,14 @@ def replay(stage: Stage, client: Client, sample: Sample) -> list[tuple[Turn, Req
     assert set(listed[0]["inputSchema"]["properties"]) >= sample.wire.arguments
     assert sample.wire.reply_id in listed[1]["inputSchema"]["properties"]
     played: list[tuple[Turn, RequestId, Message]] = []
-    arguments: dict[str, Any] = {"cwd": stage.cwd}
+    arguments: dict[str, Any] = {"cwd": stage.cwd, **ARGUMENTS.get(sample.scenario, {})}
     for number, (prompt, turn) in enumerate(zip(PROMPTS, sample.turns, strict=False), start=3):
         params = {"name": turn.tool, "arguments": {**arguments, "prompt": prompt}}
-        result = client.result(client.request("tools/call", params, number))
+        client.request("tools/call", params, number)
+        if sample.scenario == "command approved":
+            question = client.until(lambda message: message.get("method") == "elicitation/create")
+            client.send({"id": question["id"], "result": {"decision": "approved"}})
+        result = client.result(number)
         played.append((turn, number, result))
         thread = client.event(3, "session_configured")["session_id"]
         arguments = {sample.wire.reply_id: thread}

@@ -7,8 +7,8 @@ from typing import Literal, TypeAlias
 import msgspec
 
 from protocol.arguments import ApprovalPolicy, SandboxMode
+from protocol.elicitation import VERDICTS, exec_params, patch_params
 from protocol.elicitation import Decision as Answer
-from protocol.elicitation import exec_params, patch_params
 from workers.approval.decision import (
     Ask,
     Decision,
@@ -105,7 +105,13 @@ class Gate:
 
     async def _ask_command(self, facts: Mapping[str, object], argv: Sequence[str], ask: Ask) -> Answer:
         summary = summarize(argv)
-        event: JsonObject = {"type": "exec_approval_request", **facts, "parsed_cmd": summary}
+        event: JsonObject = {
+            "type": "exec_approval_request",
+            "kind": "command",
+            **facts,
+            "parsed_cmd": summary,
+            "available_decisions": list(VERDICTS),
+        }
         question = exec_params(
             quoted_command=join(argv),
             command=list(argv),

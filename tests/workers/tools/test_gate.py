@@ -85,7 +85,9 @@ def test_the_question_and_its_event_say_what_would_run_and_where(begin: Conversa
     facts = {"call_id": "call_1", "turn_id": "turn_1", "command": ["printf", "it's"], "cwd": "/"}
     parsed = [{"type": "unknown", "cmd": 'printf "it\'s"'}]
     asked = conversation.event("exec_approval_request")
-    assert asked == {"type": "exec_approval_request", **facts, "parsed_cmd": parsed, "reason": "it has to"}
+    assert asked.pop("available_decisions") == ["approved", "approved_for_session", "denied", "abort"]
+    told = {"type": "exec_approval_request", "kind": "command", **facts, "parsed_cmd": parsed, "reason": "it has to"}
+    assert asked == told
     (question,) = conversation.questions
     assert question == {
         "message": 'Allow Codex to run `printf "it\'s"` in `/`?',
