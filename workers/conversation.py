@@ -3,13 +3,12 @@
 import logging
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import msgspec
 
-from config.environment import UNATTENDED, may_be_seen, shell_environment, unattended
 from config.providers import LOCAL_PROVIDERS
 from config.settings import ConversationOverrides, Settings, resolve
 from config.texts import base_instructions, compaction_prompt
@@ -26,7 +25,7 @@ from workers.announcer import Announcer
 from workers.bearer import ProviderCredentials
 from workers.commands.capture import Budget
 from workers.compaction import Compaction
-from workers.context import context_items, network_access
+from workers.context import context_items
 from workers.credentials import CredentialsChannel
 from workers.history import History
 from workers.mailbox import Mailbox
@@ -49,12 +48,10 @@ from workers.transcript import Transcript
 from workers.turn import MAKING_ROOM, Outcome, ToolResult, TurnLoop
 
 if TYPE_CHECKING:
-    from workers.commands.login_shells import LoginShells
     from workers.mcp.servers import McpServers
     from workers.message_history import MessageHistory
     from workers.notifier import Notifier
     from workers.toolbox import Toolbox
-    from workers.tools.context import Shell
 
 log = logging.getLogger(__name__)
 
@@ -355,52 +352,17 @@ class Conversation:
 
     def _present_toolbox(self) -> "Toolbox":
         if self._toolbox is None:
-            from workers.sandbox.policy import Surroundings
-            from workers.toolbox import Toolbox
+            from workers.outfit import fit_out
 
-            settings = self.settings
-            environment = self._command_environment()
-            surroundings = Surroundings(
-                cwd=settings.cwd,
-                codex_home=settings.home,
-                runtime_directory=self._runtime_directory,
-                tmpdir=environment.get("TMPDIR", ""),
-            )
-            self._toolbox = Toolbox(
-                settings.approval_policy,
-                settings.sandbox_policy,
-                surroundings,
-                environment,
-                self._shell(environment),
-                self._login_shells(),
-                settings.tool_output_token_limit,
+            self._toolbox = fit_out(
+                self.settings,
+                self._operation.conversation_id,
+                self._runtime_directory,
                 self._questions.ask,
                 self._announcer.emit,
                 self._commands_ended,
             )
         return self._toolbox
-
-    def _shell(self, environment: Mapping[str, str]) -> "Shell":
-        from workers.commands.user_shell import shell_for_text
-        from workers.tools.context import Shell
-
-        settings = self.settings
-        return Shell(
-            program=shell_for_text(os.environ),
-            environment={
-                **unattended(settings.shell_environment_policy, environment),
-                "CODEX_THREAD_ID": self._operation.conversation_id,
-            },
-            may_login=settings.allow_login_shell,
-            fixed=frozenset({*UNATTENDED, "CODEX_THREAD_ID"}),
-            longest_poll_ms=settings.background_terminal_max_timeout,
-        )
-
-    def _login_shells(self) -> "LoginShells":
-        from workers.commands.login_shells import LoginShells
-
-        policy, withheld = self.settings.shell_environment_policy, self._withheld_variables()
-        return LoginShells(lambda name: name not in withheld and may_be_seen(policy, name), policy.set.keys())
 
     def _announce(self) -> None:
         settings = self.settings
@@ -539,19 +501,6 @@ class Conversation:
             self._operation.conversation_id,
             new_decoder=decoder_factory(provider.wire_api),
         )
-
-    def _withheld_variables(self) -> frozenset[str]:
-        """Return names that no policy hands on to commands."""
-        return self.settings.provider.credential_variables | OWN_VARIABLES.keys()
-
-    def _command_environment(self) -> dict[str, str]:
-        settings = self.settings
-        environment = shell_environment(settings.shell_environment_policy, os.environ)
-        for name in self._withheld_variables():
-            environment.pop(name, None)
-        if not network_access(settings):
-            environment["CODEX_SANDBOX_NETWORK_DISABLED"] = "1"
-        return environment
 
     def _complete(self, turn_id: TurnId, last: str | None) -> Outcome:
         self._end(turn_id, last)

@@ -23,7 +23,7 @@ def complete() -> int:
 
     Returns the pid of the process that starts the commands of all of them: a child of ours, to be kept.
     """
-    import workers.toolbox  # noqa: F401
+    import workers.outfit  # noqa: F401
     from workers.approval import script
     from workers.sandbox import launcher
 
