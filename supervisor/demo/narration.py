@@ -136,7 +136,6 @@ class Narrator:
             "session_configured": self._configured,
             "plan_update": self._plan,
             "agent_message_delta": self._delta,
-            "agent_message_content_delta": self._delta,
             "agent_message": self._message_ended,
             "exec_command_begin": self._command_begins,
             "exec_command_output_delta": self._command_prints,
