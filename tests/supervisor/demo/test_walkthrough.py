@@ -19,10 +19,17 @@ def told(*events: Mapping[str, object]) -> tuple[Narrator, str]:
     return narrator, out.getvalue()
 
 
-def test_text_is_told_as_it_arrives_under_either_name() -> None:
+def test_text_is_told_as_it_arrives_and_once_although_it_has_two_names() -> None:
+    pieces = ("Hel", "lo")
     narrator, text = told(
-        {"type": "agent_message_delta", "delta": "Hel"},
-        {"type": "agent_message_content_delta", "delta": "lo", "item_id": "msg_1"},
+        *(
+            event
+            for piece in pieces
+            for event in (
+                {"type": "agent_message_delta", "delta": piece},
+                {"type": "agent_message_content_delta", "delta": piece, "item_id": "msg_1"},
+            )
+        ),
         {"type": "agent_message", "message": "Hello"},
     )
     assert text == "  model   Hello\n"
