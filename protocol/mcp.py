@@ -23,7 +23,17 @@ EVENT_METHOD: Final = "codex/event"
 MODERN_VERSION_KEY: Final = "io.modelcontextprotocol/protocolVersion"
 """The member of `_meta` that a request has in the era without handshake, and in no other (`protocol.modern`)."""
 
-CAPABILITIES: Final[dict[str, object]] = {"tools": {"listChanged": False}}
+ANNOTATIONS_SINCE: Final = "2025-03-26"
+"""The revision that brought annotations of tools, and the capability of completions."""
+TITLES_SINCE: Final = "2025-06-18"
+"""The revision that brought titles beside names, and structured results of tools with their schemas."""
+
+CAPABILITIES: Final[dict[str, object]] = {
+    "tools": {"listChanged": False},
+    "resources": {"subscribe": True, "listChanged": True},
+    "prompts": {"listChanged": True},
+    "completions": {},
+}
 """What the server can do in every era."""
 
 
@@ -92,6 +102,24 @@ def negotiate(version: str) -> str:
     return version if version in HANDSHAKE_VERSIONS else NEWEST_HANDSHAKE_VERSION
 
 
+def knows_annotations(version: str | None) -> bool:
+    """Tell whether a revision has annotations of tools, and completions. `None`: the client has named none."""
+    return version is None or version >= ANNOTATIONS_SINCE
+
+
+def knows_titles(version: str | None) -> bool:
+    """Tell whether a revision has titles, and schemas of results. `None`: the client has named none."""
+    return version is None or version >= TITLES_SINCE
+
+
+def handshake_capabilities(version: str) -> dict[str, object]:
+    """Return what the server can do in a revision that begins with a handshake."""
+    capabilities = {**CAPABILITIES, "logging": {}}
+    if not knows_annotations(version):
+        del capabilities["completions"]
+    return capabilities
+
+
 def server_info(version: str) -> dict[str, object]:
     """Return who we say we are."""
     return {"name": SERVER_NAME, "title": "Greenroom", "version": version}
@@ -99,13 +127,10 @@ def server_info(version: str) -> dict[str, object]:
 
 def initialize_result(version: str, server_version: str, user_agent: str) -> bytes:
     """Return the result of `initialize`."""
-    return _encode(
-        {
-            "protocolVersion": version,
-            "capabilities": CAPABILITIES,
-            "serverInfo": {**server_info(server_version), "user_agent": user_agent},
-        }
-    )
+    server = {**server_info(server_version), "user_agent": user_agent}
+    if not knows_titles(version):
+        del server["title"]
+    return _encode({"protocolVersion": version, "capabilities": handshake_capabilities(version), "serverInfo": server})
 
 
 class Failure(msgspec.Struct, frozen=True):

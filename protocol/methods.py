@@ -18,7 +18,22 @@ ACCOUNT_METHODS: Final = (
 TASK_METHODS: Final = ("tasks/get", "tasks/update", "tasks/cancel")
 """What clients ask about a call that goes on as a task, and do with it."""
 
-LATER_METHODS: Final = frozenset({"tools/call", "subscriptions/listen", *TASK_METHODS, *ACCOUNT_METHODS})
+FEATURE_METHODS: Final = (
+    "resources/list",
+    "resources/templates/list",
+    "resources/read",
+    "resources/subscribe",
+    "resources/unsubscribe",
+    "prompts/list",
+    "prompts/get",
+    "completion/complete",
+    "logging/setLevel",
+)
+"""What clients find beside the tools."""
+
+LATER_METHODS: Final = frozenset(
+    {"tools/call", "subscriptions/listen", *FEATURE_METHODS, *TASK_METHODS, *ACCOUNT_METHODS}
+)
 """What waits until the supervision tree is up."""
 
 HANDSHAKE_METHODS: Final = frozenset(

@@ -1,8 +1,10 @@
 """The two tools as `tools/list` shows them: one superset schema for clients of every version (spec/wire 3.6)."""
 
+from functools import cache
 from typing import Final
 
-import msgspec
+from protocol.jsonrpc import encode
+from protocol.mcp import knows_annotations, knows_titles
 
 APPROVAL_POLICIES: Final = ("untrusted", "on-failure", "on-request", "never")
 SANDBOX_MODES: Final = ("read-only", "workspace-write", "danger-full-access")
@@ -89,5 +91,13 @@ TOOLS: Final = (
 
 TOOL_NAMES: Final = tuple(str(tool["name"]) for tool in TOOLS)
 
-TOOLS_RESULT: Final = msgspec.json.encode({"tools": TOOLS})
-"""The result of `tools/list`, encoded once."""
+
+@cache
+def tools_result(version: str | None) -> bytes:
+    """Return the result of `tools/list` with what a revision knows of tools; `None`: the client has named none."""
+    left_out = set()
+    if not knows_annotations(version):
+        left_out.add("annotations")
+    if not knows_titles(version):
+        left_out |= {"title", "outputSchema"}
+    return encode({"tools": [{name: tool[name] for name in tool if name not in left_out} for tool in TOOLS]})

@@ -1,7 +1,7 @@
 """What `greenroom mcp-server` needs only after the handshake; imported while the client reads the first answer."""
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from functools import cache, partial
 
 from config.settings import ConversationOverrides, resolve
@@ -12,6 +12,7 @@ from protocol.report import ClientEntry
 from supervisor.accounts import Accounts
 from supervisor.elicitor import Elicitor
 from supervisor.engine import Engine
+from supervisor.features.features import Features
 from supervisor.fork_engine import ForkEngine
 from supervisor.front import Front
 from supervisor.inspection import Inspection
@@ -83,6 +84,19 @@ def make_tasks(
     """Return the calls that go on as tasks."""
     store = TaskStore(options.codex_home)
     return Tasks(peer, write, store, subscriptions, tree.conversations.interrupt, options.limits.task_after)
+
+
+def make_features(
+    peer: McpPeer,
+    write: Callable[[bytes], None],
+    drained: Callable[[], Coroutine[None, None, None]],
+    tree: SupervisionTree,
+    options: ServerOptions,
+    front: Front,
+    subscriptions: Subscriptions,
+) -> Features:
+    """Return what the client finds beside the two tools."""
+    return Features(peer, write, drained, tree.conversations, options, lambda: front.version, subscriptions)
 
 
 def make_accounts(

@@ -53,6 +53,11 @@ class Conversation:
         self.state = lifecycle.after(self.state, happening)
 
     @property
+    def is_unsaved(self) -> bool:
+        """Whether it began in this run and no turn of it has ended, so that there may be no session file of it yet."""
+        return self.rested_at is None and self.resume != "must"
+
+    @property
     def queued(self) -> int:
         """How many turns wait."""
         return 0 if self.queue is None else len(self.queue)

@@ -109,6 +109,8 @@ class Conversations:
         self._parking: asyncio.TimerHandle | None = None
         self._loop = asyncio.get_running_loop()
         self.leaving: frozenset[WorkerId] = frozenset()
+        self.on_turn_end: Callable[[Conversation, bool], None] = lambda _, __: None
+        """Told of each turn that has run, after its audience; `is_first` where its conversation began with it."""
 
     def __iter__(self) -> Iterator[Conversation]:
         return iter(self._table.values())
@@ -370,6 +372,7 @@ class Conversations:
         turn = conversation.running
         if turn is None or notice.turn_id != turn.id:
             return
+        is_first = conversation.is_unsaved
         conversation.running = conversation.pulse = None
         conversation.rested_at = self._loop.time()
         conversation.tokens = notice.tokens
@@ -382,6 +385,7 @@ class Conversations:
             turn.audience.failed(aborted(notice.message or "interrupted"))
         else:
             turn.audience.failed(Failure(notice.error_kind or "internal", notice.message or "the turn failed"))
+        self.on_turn_end(conversation, is_first)
         if conversation.queued:
             self._advance(conversation)
         else:
@@ -396,8 +400,10 @@ class Conversations:
         turn, conversation.running = conversation.running, None
         why = reason or death.cause(exited)
         if turn is not None:
+            is_first = conversation.is_unsaved
             conversation.rested_at = self._loop.time()
             turn.audience.failed((_crash_failure if had_started else _start_failure)(exited, turn, why))
+            self.on_turn_end(conversation, is_first)
         doing = "idle" if pulse is None else pulse.doing
         about = {"conversation_id": conversation.id, "worker_id": exited.id}
         log.error(

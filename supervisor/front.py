@@ -190,7 +190,8 @@ class Front:
         self._write(self._peer.respond(request, b"{}"))
 
     def _list_tools(self, request: Request) -> None:
-        self._write(self._peer.respond(request, toolset.TOOLS_RESULT))
+        version = self._version if self._peer.envelope_of(request) is None else None
+        self._write(self._peer.respond(request, toolset.tools_result(version)))
 
     def _call_tool(self, request: Request) -> None:
         params = self._decode(request, self._call_decoder(request))

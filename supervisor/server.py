@@ -21,6 +21,7 @@ from supervisor.stdio import StdioTransport
 
 if TYPE_CHECKING:
     from supervisor.accounts import Accounts
+    from supervisor.features.features import Features
     from supervisor.status.control import ControlServer
     from supervisor.subscriptions import Subscriptions
     from supervisor.tasks import Tasks
@@ -61,6 +62,7 @@ class Server:
         self._accounts: Accounts | None = None
         self._subscriptions: Subscriptions | None = None
         self._tasks: Tasks | None = None
+        self._features: Features | None = None
         self._control: ControlServer | None = None
         self._front = front
         self._transport = StdioTransport(provisions.descriptors, front.receive, self._input_ended, self._feel_pressure)
@@ -81,6 +83,8 @@ class Server:
             self._front.refuse_early("the server is shutting down")
             if self._control is not None:
                 self._control.close()
+            if self._features is not None:
+                await self._features.close()
             if self._accounts is not None:
                 await self._accounts.close()
             if self._tree is not None:
@@ -118,6 +122,9 @@ class Server:
         )
         self._subscriptions = subscriptions = backstage.make_subscriptions(peer, write)
         self._tasks = tasks = backstage.make_tasks(peer, write, tree, self._options, subscriptions)
+        self._features = features = backstage.make_features(
+            peer, write, self._transport.drain, tree, self._options, self._front, subscriptions
+        )
         reception = backstage.make_reception(peer, write, tree, self._options, self._front.can_ask, tasks)
         self._control = backstage.make_control(
             self._options,
@@ -128,7 +135,7 @@ class Server:
             self._front,
             self._stop.set,
         )
-        handlers = {**accounts.handlers, **subscriptions.handlers, **tasks.handlers}
+        handlers = {**accounts.handlers, **features.handlers, **subscriptions.handlers, **tasks.handlers}
         return Backstage(reception, handlers, (reception.cancel, subscriptions.cancel))
 
     def _signalled(self) -> None:

@@ -3,7 +3,7 @@
 import logging
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -346,7 +346,7 @@ class Conversation:
         budget = Budget.of_tokens(self.settings.tool_output_token_limit)
         room = Budget(budget.size * 6 // 5, budget.unit)  # as the text travels in JSON (spec/later 2.9)
         output = await servers.call(
-            str(call["name"]), str(call["call_id"]), str(call["arguments"]), self._announcer.emit, _namespace(call)
+            str(call["name"]), str(call["call_id"]), str(call["arguments"]), self._emit, _namespace(call)
         )
         return output.within(room).output
 
@@ -359,7 +359,7 @@ class Conversation:
                 self._operation.conversation_id,
                 self._runtime_directory,
                 self._questions.ask,
-                self._announcer.emit,
+                self._emit,
                 self._commands_ended,
             )
         return self._toolbox
@@ -551,6 +551,11 @@ class Conversation:
         self._announcer.tell(told)
         if keep:
             self._present_transcript().event(told)
+
+    def _emit(self, told: JsonObject) -> Awaitable[None] | None:
+        """Tell what a tool does, and keep of it what files keep."""
+        self._present_transcript().event(told)
+        return self._announcer.emit(told)
 
     def _send_question(self, question_id: int, question: bytes) -> None:
         operation = self._operation

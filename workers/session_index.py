@@ -15,9 +15,13 @@ import msgspec
 from protocol.errors import SessionFileError, SessionUnknownError
 from protocol.ids import ConversationId
 from workers.model.items import JsonObject, as_list
+from workers.patch.stored import as_diff
 from workers.prompt import is_context_message
+from workers.session.chronicle import Chronicle, chronicle
 from workers.session.file import read
-from workers.session.finder import SessionName, list_sessions
+from workers.session.finder import SessionName, find, list_sessions
+from workers.session.fork import Fork
+from workers.session.fork import fork as copy
 from workers.session.lock import writers
 from workers.session.restored import restore
 
@@ -63,6 +67,17 @@ class Passage:
     text: str
 
 
+@dataclass(frozen=True, slots=True)
+class Story:
+    """All that a file tells of its conversation, also what the model no longer sees."""
+
+    entry: SessionEntry
+    told: list[tuple[int, Passage]]
+    """What was said and done, each with the number of its turn, which count from 1."""
+    turns: int
+    """How many turns have ended."""
+
+
 def entries(home: str, limit: int | None = None) -> Iterator[SessionEntry]:
     """Yield the conversations of a home, the one that began last first; at most `limit` of them."""
     open_in = writers(home)
@@ -70,6 +85,60 @@ def entries(home: str, limit: int | None = None) -> Iterator[SessionEntry]:
         entry = _entry(name)
         if entry is not None:
             yield replace(entry, writer=open_in.get(name.conversation_id))
+
+
+def page(home: str, limit: int, after: str = "") -> tuple[list[SessionEntry], str | None]:
+    """Return conversations of a home, the one that began last first, and where to go on, `None` at the end.
+
+    `after` is where an earlier page has said to go on. Raises `ValueError` where it cannot be that.
+    """
+    names = sorted(list_sessions(home), key=_place, reverse=True)
+    if after:
+        started, _, conversation_id = after.partition(" ")
+        if not (started and conversation_id):
+            raise ValueError("this is not where a page has ended")
+        names = [name for name in names if _place(name) < (started, conversation_id)]
+    open_in = writers(home)
+    found = [entry for name in names[:limit] if (entry := _entry(name)) is not None]
+    listed = [replace(entry, writer=open_in.get(entry.id)) for entry in found]
+    return listed, " ".join(_place(names[limit - 1])) if len(names) > limit else None
+
+
+def story(home: str, conversation_id: ConversationId) -> Story:
+    """Return all that was said in a conversation. Raises `SessionUnknownError` or `SessionFileError`."""
+    name = _named(home, conversation_id)
+    read_whole = _chronicle(name.path)
+    entry = _entry(name)
+    if entry is None:
+        raise _unknown(home, conversation_id)
+    told = [(turn, passage) for turn, item in read_whole.told if (passage := _passage(item)) is not None]
+    return Story(replace(entry, writer=writers(home).get(conversation_id)), told, len(read_whole.ends))
+
+
+def diff(home: str, conversation_id: ConversationId) -> str:
+    """Return every patch that was applied in a conversation. Raises `SessionUnknownError` or `SessionFileError`."""
+    name = _named(home, conversation_id)
+    entry = _entry(name)
+    return as_diff(_chronicle(name.path).changes, None if entry is None else entry.cwd)
+
+
+def exists(home: str, conversation_id: ConversationId) -> bool:
+    """Tell whether a conversation is saved."""
+    return find(home, conversation_id) is not None
+
+
+def fork(home: str, conversation_id: ConversationId, turns: int | None) -> Fork:
+    """Make a new conversation of the first turns of another one, or of all that have ended.
+
+    Raises `SessionUnknownError` or `SessionFileError`.
+    """
+    path = _named(home, conversation_id).path
+    try:
+        return copy(home, path, turns)
+    except OSError as error:
+        raise SessionFileError(f"Conversation {conversation_id} cannot be forked: {error.strerror}") from error
+    except SessionFileError as error:
+        raise SessionFileError(f"Conversation {conversation_id} cannot be forked: {error}") from error
 
 
 def search(home: str, wanted: Callable[[ConversationId], bool]) -> list[ConversationId]:
@@ -86,6 +155,30 @@ def passages(home: str, conversation_id: ConversationId) -> list[Passage]:
     if path is None:
         raise SessionUnknownError(f"There is no saved conversation {conversation_id} in {home}.")
     return [passage for item in read(path).items if (passage := _passage(item)) is not None]
+
+
+def _named(home: str, conversation_id: ConversationId) -> SessionName:
+    path = find(home, conversation_id)
+    if path is None:
+        raise _unknown(home, conversation_id)
+    started = os.path.basename(path).removeprefix("rollout-")[: len("YYYY-MM-DDThh-mm-ss")]
+    return SessionName(path, started, conversation_id)
+
+
+def _unknown(home: str, conversation_id: ConversationId) -> SessionUnknownError:
+    return SessionUnknownError(f"There is no saved conversation {conversation_id} in {home}.")
+
+
+def _chronicle(path: str) -> Chronicle:
+    try:
+        with open(path, "rb") as file:
+            return chronicle(file)
+    except OSError as error:
+        raise SessionFileError(f"Session file {path} cannot be read: {error.strerror}") from error
+
+
+def _place(name: SessionName) -> tuple[str, str]:
+    return name.started, name.conversation_id
 
 
 # Listing

@@ -9,7 +9,7 @@ import pytest
 from protocol.arguments import ApprovalPolicy, CodexArguments, ReplyArguments, SandboxMode
 from protocol.ids import ConversationId
 from protocol.mcp import Failure, failure_result, success_result
-from protocol.toolset import OUTPUT_SCHEMA, TOOL_NAMES, TOOLS, TOOLS_RESULT
+from protocol.toolset import OUTPUT_SCHEMA, TOOL_NAMES, TOOLS, tools_result
 
 CODEX, REPLY = TOOLS
 TYPES = {str: "string", bool: "boolean", dict: "object"}
@@ -60,7 +60,14 @@ def test_every_result_fits_the_schema_that_is_promised() -> None:
         jsonschema.validate(json.loads(result)["structuredContent"], OUTPUT_SCHEMA)
 
 
-def test_the_list_names_both_tools_in_order() -> None:
-    assert TOOL_NAMES == ("codex", "codex-reply")
-    assert [tool["name"] for tool in json.loads(TOOLS_RESULT)["tools"]] == list(TOOL_NAMES)
-    assert json.loads(TOOLS_RESULT) == {"tools": [dict(tool) for tool in json.loads(json.dumps(TOOLS))]}
+@pytest.mark.parametrize("version", [None, "2025-06-18", "2025-11-25"])
+def test_revisions_with_titles_get_the_tools_whole(version: str | None) -> None:
+    assert json.loads(tools_result(version)) == {"tools": json.loads(json.dumps(TOOLS))}
+
+
+def test_older_revisions_get_what_they_know() -> None:
+    plain = {"name", "description", "inputSchema"}
+    for version, known in (("2024-11-05", plain), ("2025-03-26", plain | {"annotations"})):
+        tools = json.loads(tools_result(version))["tools"]
+        assert [tool["name"] for tool in tools] == list(TOOL_NAMES)
+        assert all(set(tool) == known for tool in tools)

@@ -177,3 +177,92 @@ def test_what_is_not_there_or_not_readable_is_said(tmp_path: Path) -> None:
     save(tmp_path).write_text("garbage\n")
     with pytest.raises(SessionFileError):
         passages(str(tmp_path), FIRST)
+
+
+# What is read whole
+
+
+def ended(text: str, answer: str = "yes") -> list[str]:
+    return [
+        line("event_msg", type="task_started"),
+        context("gpt-5"),
+        said("user", text),
+        said("assistant", answer),
+        line("event_msg", type="task_complete"),
+    ]
+
+
+def test_a_story_tells_all_turns(tmp_path: Path) -> None:
+    save(tmp_path, meta(), *ended("one"), line("compacted", message="x", replacement_history=[]), *ended("two"))
+    told = session_index.story(str(tmp_path), FIRST)
+    assert told.turns == 2
+    assert told.told == [
+        (1, Passage("user", "one")),
+        (1, Passage("agent", "yes")),
+        (2, Passage("user", "two")),
+        (2, Passage("agent", "yes")),
+    ]
+    assert (told.entry.id, told.entry.cwd, told.entry.model) == (FIRST, "/home/ada/shop", "gpt-5")
+
+
+def test_pages_follow_one_another_and_each_conversation_is_on_one(tmp_path: Path) -> None:
+    ids = [ConversationId(f"01a20312-0577-77d3-9bb9-0000000000{number:02}") for number in range(5)]
+    for number, conversation_id in enumerate(ids):
+        save(tmp_path, meta(conversation_id), conversation_id=conversation_id, second=number // 2)
+    found: list[ConversationId] = []
+    after = ""
+    for size in (2, 2, 1):
+        listed, more = session_index.page(str(tmp_path), 2, after)
+        assert len(listed) == size
+        found += [entry.id for entry in listed]
+        after = more or ""
+    assert found == ids[::-1]
+    assert after == ""
+
+
+@pytest.mark.parametrize("after", ["x", " ", "x ", " x"])
+def test_a_place_that_no_page_has_named_is_refused(tmp_path: Path, after: str) -> None:
+    with pytest.raises(ValueError, match="not where a page has ended"):
+        session_index.page(str(tmp_path), 2, after)
+
+
+@pytest.mark.parametrize(("turns", "texts"), [(None, ["one", "two"]), (1, ["one"]), (2, ["one", "two"])])
+def test_a_fork_has_the_turns_that_were_asked_for(tmp_path: Path, turns: int | None, texts: list[str]) -> None:
+    before = save(tmp_path, meta(), *ended("one"), *ended("two"), *ended("three")[:-1]).read_bytes()
+    made = session_index.fork(str(tmp_path), FIRST, turns)
+    assert made.turns == len(texts)
+    told = session_index.story(str(tmp_path), made.conversation_id)
+    assert [passage.text for _, passage in told.told if passage.speaker == "user"] == texts
+    assert (told.entry.id, told.turns, told.entry.cwd) == (made.conversation_id, len(texts), "/home/ada/shop")
+    path = next(entry.path for entry in entries(str(tmp_path)) if entry.id == made.conversation_id)
+    assert json.loads(Path(path).read_bytes().splitlines()[0])["payload"]["forked_from_id"] == FIRST
+    assert Path(path).stat().st_mode & 0o777 == 0o600
+    assert session_index.story(str(tmp_path), FIRST).turns == 2
+    assert next(entry.path for entry in entries(str(tmp_path)) if entry.id == FIRST) != path
+    assert before == next(Path(entry.path).read_bytes() for entry in entries(str(tmp_path)) if entry.id == FIRST)
+
+
+@pytest.mark.parametrize("turns", [0, -1, 3])
+def test_there_is_no_fork_after_a_turn_that_has_not_been(tmp_path: Path, turns: int) -> None:
+    save(tmp_path, meta(), *ended("one"), *ended("two"))
+    with pytest.raises(SessionFileError, match=f"cannot be forked: 2 of its turns have ended, .* no turn {turns} "):
+        session_index.fork(str(tmp_path), FIRST, turns)
+
+
+def test_what_is_not_saved_cannot_be_read_or_forked(tmp_path: Path) -> None:
+    assert not session_index.exists(str(tmp_path), FIRST)
+    for ask in (session_index.story, session_index.diff, lambda home, one: session_index.fork(home, one, None)):
+        with pytest.raises(SessionUnknownError):
+            ask(str(tmp_path), FIRST)
+    save(tmp_path, '{"id":"x","timestamp":"y"}')
+    assert session_index.exists(str(tmp_path), FIRST)
+    with pytest.raises(SessionFileError, match="in a format that can be read, but not forked"):
+        session_index.fork(str(tmp_path), FIRST, None)
+
+
+def test_the_diff_has_every_patch_that_was_applied(tmp_path: Path) -> None:
+    changes = {"/home/ada/shop/a.txt": {"add": {"content": "hello\n"}}}
+    save(tmp_path, meta(), *ended("one"), line("event_msg", type="patch_apply_end", success=True, changes=changes))
+    assert session_index.diff(str(tmp_path), FIRST) == (
+        "diff --git a/a.txt b/a.txt\nnew file mode 100644\n--- /dev/null\n+++ b/a.txt\n@@ -0,0 +1 @@\n+hello\n"
+    )

@@ -1,0 +1,1 @@
+"""What a client finds beside the tools: resources, prompts, completions, the log; and tools for conversations."""

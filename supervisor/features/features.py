@@ -1,0 +1,60 @@
+"""All that a client finds beside the two tools, put together for one connection."""
+
+from collections.abc import Callable, Coroutine, Mapping
+
+from protocol.jsonrpc import Request
+from protocol.mcp_peer import McpPeer
+from supervisor.conversation import Conversation
+from supervisor.conversations import Conversations
+from supervisor.features.answering import Answering
+from supervisor.features.bulletin import Bulletin
+from supervisor.features.client_log import ClientLog
+from supervisor.features.completions import Completions
+from supervisor.features.era import Era
+from supervisor.features.library import Library
+from supervisor.features.prompts import Prompts
+from supervisor.features.resources import Resources
+from supervisor.options import ServerOptions
+from supervisor.subscriptions import Subscriptions
+
+
+class Features:
+    """What one connection is served. `close` it."""
+
+    def __init__(
+        self,
+        peer: McpPeer,
+        write: Callable[[bytes], None],
+        drained: Callable[[], Coroutine[None, None, None]],
+        conversations: Conversations,
+        options: ServerOptions,
+        agreed_version: Callable[[], str | None],
+        subscriptions: Subscriptions,
+    ) -> None:
+        home, era = options.codex_home, Era(peer, agreed_version)
+        self._answering = Answering(peer, write, drained)
+        self._bulletin = Bulletin(write, subscriptions)
+        library = Library(home, conversations)
+        self._resources = Resources(self._answering, library, self._bulletin, era)
+        self._prompts = Prompts(home, self._answering, self._bulletin, era, self._prompts_changed)
+        self._log = ClientLog(self._answering, write)
+        completions = Completions(home, options.config_overrides, self._answering, library)
+        self.handlers: Mapping[str, Callable[[Request], None]] = {
+            **self._resources.handlers,
+            **self._prompts.handlers,
+            **self._log.handlers,
+            **completions.handlers,
+        }
+        conversations.on_turn_end = self._turn_ended
+
+    async def close(self) -> None:
+        """Answer what is open, and tell nothing more."""
+        self._prompts.close()
+        self._log.close()
+        await self._answering.close()
+
+    def _prompts_changed(self) -> None:
+        self._bulletin.changed("prompts")
+
+    def _turn_ended(self, conversation: Conversation, is_first: bool) -> None:
+        self._resources.turn_ended(conversation, is_first)

@@ -1,0 +1,54 @@
+"""Patches of session files are shown as git reads them, whichever release has written them."""
+
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from workers.patch.change import Add, Delete, FileChange, Update, on_wire
+from workers.patch.stored import as_diff
+
+UPDATE = "@@ -1,2 +1,2 @@\n one\n-two\n+three\n"
+
+
+def keyed(changes: dict[str, FileChange]) -> dict[str, object]:
+    """Return the form of releases before November 2025."""
+    told = {path: dict(change) for path, change in on_wire(changes).items()}  # type: ignore[call-overload]
+    return {path: {change.pop("type"): change} for path, change in told.items()}
+
+
+@pytest.mark.parametrize("form", [keyed, on_wire])
+def test_git_applies_what_is_shown(tmp_path: Path, form: Callable[[dict[str, FileChange]], dict[str, object]]) -> None:
+    (tmp_path / "kept").write_text("one\ntwo\n")
+    (tmp_path / "gone").write_text("bye\n")
+    (tmp_path / "old name").write_text("same\n")
+    first: dict[str, FileChange] = {
+        f"{tmp_path}/kept": Update(UPDATE, None),
+        f"{tmp_path}/gone": Delete("bye\n"),
+        f"{tmp_path}/sub/new": Add("no newline"),
+    }
+    second: dict[str, FileChange] = {f"{tmp_path}/old name": Update("", f"{tmp_path}/new name")}
+    diff = as_diff([form(first), form(second)], str(tmp_path))
+    subprocess.run(("git", "apply", "--unidiff-zero", "-"), input=diff, cwd=tmp_path, text=True, check=True)
+    files = {str(path.relative_to(tmp_path)): path.read_text() for path in tmp_path.rglob("*") if path.is_file()}
+    assert files == {"kept": "one\nthree\n", "sub/new": "no newline", "new name": "same\n"}
+
+
+def test_files_elsewhere_are_named_whole() -> None:
+    changes = on_wire({"/else/where": Update(UPDATE, "/x/here")})
+    assert as_diff([changes], "/x").splitlines()[:5] == [
+        "diff --git a/else/where b/here",
+        "rename from else/where",
+        "rename to here",
+        "--- a/else/where",
+        "+++ b/here",
+    ]
+    assert as_diff([changes], None).startswith("diff --git a/else/where b/x/here\n")
+
+
+def test_changes_of_no_form_are_left_out() -> None:
+    assert as_diff([{"/a": 5, "/b": {"fly": {}}, "/c": "delete"}], None) == (
+        "diff --git a/c b/c\ndeleted file mode 100644\n"
+    )
+    assert as_diff([], "/x") == ""
