@@ -19,7 +19,7 @@ class GreenroomTable(OwnSection):
     """How workers are born; `None` = as suits the platform."""
     idle_workers: Annotated[int, Field(ge=0, le=64)] = 2
     """Workers that wait, ready, for the next conversation."""
-    events: Literal["full", "progress", "off"] = "full"
+    events: Literal["auto", "full", "progress", "off"] = "auto"
     """What clients are told while a turn runs."""
     event_form: Literal["current", "baseline"] = "current"
     """Which form events have that releases write differently; `baseline` is that of August 2025."""

@@ -97,6 +97,20 @@ decode_cancelled: Final = msgspec.json.Decoder(CancelledParams).decode
 _encode: Final = msgspec.json.Encoder().encode
 
 
+ANONYMOUS: Final = ("mcp", "0.1.0")
+"""How the official Python client calls itself where its application does not say better."""
+
+
+def drops_events(client: InitializeParams) -> bool:
+    """Tell whether a client drops notifications that MCP does not have, in its generation 1.x with a warning for each.
+
+    It is known by its name alone. Generation 2.x has the same one, and an application that wants such notifications
+    declares an extension there (docs/decisions/0010-events-for-whom.md).
+    """
+    info = client.client_info
+    return (info.name, info.version) == ANONYMOUS and not {"extensions", "experimental"} & client.capabilities.keys()
+
+
 def negotiate(version: str) -> str:
     """Return the protocol version to answer with: the client's own where we know it, else the newest."""
     return version if version in HANDSHAKE_VERSIONS else NEWEST_HANDSHAKE_VERSION

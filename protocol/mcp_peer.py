@@ -22,6 +22,8 @@ class McpPeer(Peer):
         super().__init__(max_line)
         self._envelopes: dict[RequestId, Envelope] = {}
         self._given_up: set[RequestId] = set()
+        self.drops_events = False
+        """Whether `codex/event` is nothing but noise to the client (`protocol.mcp.drops_events`)."""
         self._server: Mapping[str, object] = server_info(__version__)
 
     def enter(self, request: Request, envelope: "Envelope") -> None:

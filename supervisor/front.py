@@ -179,6 +179,7 @@ class Front:
         self._handshake, self._client_info = params, params.client_info
         self._version = version = mcp.negotiate(params.protocol_version)
         self._peer.accept_batches = version in mcp.BATCH_VERSIONS
+        self._peer.drops_events = mcp.drops_events(params)
         self._write(self._peer.respond(request, mcp.initialize_result(version, __version__, self.user_agent)))
 
     def _discover(self, request: Request) -> None:

@@ -7,6 +7,7 @@ from supervisor.limits import Limits
 EngineName: TypeAlias = Literal["fork", "spawn"]
 PreferredAuth: TypeAlias = Literal["chatgpt", "apikey"]
 EventMode: TypeAlias = Literal["full", "progress", "off"]
+EventSetting: TypeAlias = Literal["auto", "full", "progress", "off"]
 
 ENGINES: tuple[str, ...] = get_args(EngineName)
 LOG_LEVELS = ("debug", "info", "warning", "error", "critical")
@@ -21,8 +22,8 @@ class ServerOptions(NamedTuple):
     """`-c key=value`, as given."""
     idle_workers: int = 2
     """Workers kept waiting in advance."""
-    events: EventMode = "full"
-    """Which `codex/event` notifications are sent."""
+    events: EventSetting = "auto"
+    """Which `codex/event` notifications are sent; `auto`: all, but none to a client that cannot take them."""
     preferred_auth: PreferredAuth = "chatgpt"
     """Which credential is used where there are two (`preferred_auth_method`)."""
     credentials_store: Literal["file", "keyring", "auto", "ephemeral"] = "file"

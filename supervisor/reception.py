@@ -13,7 +13,7 @@ from supervisor.calls import ToolCall, items_of, overrides_of, title_of, unknown
 from supervisor.conversation import Conversation
 from supervisor.conversations import Conversations
 from supervisor.elicitor import Elicitor
-from supervisor.options import EventMode
+from supervisor.options import EventMode, EventSetting
 from supervisor.round_call import RoundCall
 from supervisor.rounds import Rounds
 from supervisor.tasks import Tasks
@@ -30,7 +30,7 @@ class Reception:
         write: Callable[[bytes], None],
         conversations: Conversations,
         elicitor: Elicitor,
-        event_mode: EventMode,
+        events: EventSetting,
         most_calls: int,
         patience: float,
         state_key: Callable[[], bytes],
@@ -41,7 +41,7 @@ class Reception:
         self._write = write
         self._conversations = conversations
         self._elicitor = elicitor
-        self._event_mode = event_mode
+        self._events = events
         self._most_calls = most_calls
         self._rounds = Rounds(peer, write, conversations.decide, patience, state_key, self.answered, tasks.watch)
         self._tasks = tasks
@@ -98,6 +98,12 @@ class Reception:
         arguments = parse_reply(bytes(params.arguments))
         conversation = self._conversations.find_or_resume(arguments.conversation_id)
         self._submit(request, params, conversation, items_of(arguments), uuid7(), unknown_session(arguments))
+
+    @property
+    def _event_mode(self) -> EventMode:
+        if self._events == "auto":
+            return "off" if self._peer.drops_events else "full"
+        return self._events
 
     def _submit(
         self,

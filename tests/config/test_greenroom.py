@@ -19,7 +19,7 @@ def _fault(home: "Home", text: str) -> str:
 
 
 def test_without_a_file_the_defaults_hold(home: "Home") -> None:
-    assert server_settings(str(home.path), []).table == GreenroomTable(engine=None, idle_workers=2, events="full")
+    assert server_settings(str(home.path), []).table == GreenroomTable(engine=None, idle_workers=2, events="auto")
 
 
 def test_table_is_read(home: "Home") -> None:
