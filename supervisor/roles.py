@@ -19,6 +19,7 @@ def become(birth: AnyBirth) -> NoReturn:
     status = 1
     try:
         if isinstance(birth, BrokerBirth):
+            entry.discard()
             from supervisor.auth import broker  # in the broker alone: a first call waits for the nursery's imports
 
             broker.main(birth, LIFELINE)

@@ -1,6 +1,7 @@
 """The public face of this package: live as a worker."""
 
 import asyncio
+import sys
 from typing import get_args
 
 from config import settings
@@ -33,6 +34,14 @@ def complete() -> int:
     patch_language()
     tls_context()
     return launcher.share_zygote()
+
+
+def discard() -> None:
+    """Give up what `complete` has made for workers, in a child that is none: it ends when the last of them has."""
+    if "workers.sandbox.launcher" in sys.modules:
+        from workers.sandbox import launcher
+
+        launcher.leave_zygote()
 
 
 def main(birth: WorkerBirth, lifeline: int) -> None:

@@ -150,6 +150,22 @@ def program(patch: str) -> tuple[str, ...]:
     return (sys.executable, "-I", "-c", statement, "mcp-server")
 
 
+def test_what_starts_commands_ends_with_the_last_worker_of_its_nursery(stage: Stage) -> None:
+    stage.play(HELLO)
+    server = stage.serve("fork", "-c", "greenroom.idle_workers=1")
+    server.settle(workers=1)
+    (zygote,) = until(lambda: processes.named(server.tree(), "gr-zygote"))
+    broker, nursery = server.broker(), server.nursery()
+    broker.kill()
+    assert not processes.remaining([broker], 2.0)
+    until(lambda: set(processes.named(server.tree(), "gr-broker")) - {broker})  # born of the nursery that is to die
+    nursery.kill()
+    assert not processes.remaining([nursery], 2.0)
+    for worker in server.workers():
+        worker.kill()
+    assert not processes.remaining([zygote], 5.0)
+
+
 HASTY = """
 import supervisor.fork_engine, supervisor.tree
 supervisor.fork_engine.BIRTH_PATIENCE = 2.0

@@ -285,6 +285,14 @@ def share_zygote() -> int:
         return spawn("from workers.sandbox.zygote import main; main()", {}, {zygote.CHANNEL: theirs.fileno()})
 
 
+def leave_zygote() -> None:
+    """Give up the zygote that this process was born with."""
+    global _shared  # noqa: PLW0603 - this process has one
+    if _shared is not None:
+        _shared.close()
+        _shared = None
+
+
 _shared: socket.socket | None = None
 """The channel of the zygote that this process was born with."""
 
