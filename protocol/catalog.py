@@ -44,8 +44,6 @@ MEANINGS: Final[Mapping[str, str]] = {
     "tasks/get": "How a task stands, and its result once it has one.",
     "tasks/update": "Gives a task what it asked for.",
     "tasks/cancel": "Stops a task.",
-    "tasks/result": "The result of a task.",
-    "tasks/list": "The tasks.",
     "getAuthStatus": "Which credential is in force, and on demand the token.",
     "loginChatGpt": "Begins a login in the browser; returns `loginId` and `authUrl`.",
     "cancelLoginChatGpt": "Ends a login that was begun.",
@@ -72,7 +70,7 @@ MEANINGS: Final[Mapping[str, str]] = {
     "fuzzyFileSearch": "Finds files by parts of their names.",
     "gitDiffToRemote": "The changes of a working tree since the nearest commit that a remote has.",
 }
-"""What each method is for. One that is not served, or not yet, does no harm."""
+"""What each method is for."""
 
 
 class Told(NamedTuple):

@@ -19,13 +19,13 @@ ListName: TypeAlias = Literal["prompts", "resources"]
 
 
 class PageParams(msgspec.Struct, frozen=True):
-    """Params of every list."""
+    """Params of `resources/list`, `resources/templates/list` and `prompts/list`."""
 
     cursor: str | None = None
 
 
 class UriParams(msgspec.Struct, frozen=True):
-    """Params of what concerns one resource."""
+    """Params of `resources/read`, `resources/subscribe` and `resources/unsubscribe`."""
 
     uri: str
 
