@@ -19,6 +19,8 @@ class GreenroomTable(OwnSection):
     """How workers are born; `None` = as suits the platform."""
     idle_workers: Annotated[int, Field(ge=0, le=64)] = 2
     """Workers that wait, ready, for the next conversation."""
+    session_tools: bool = True
+    """Whether there are tools about conversations beside the two that hold them."""
     events: Literal["auto", "full", "progress", "off"] = "auto"
     """What clients are told while a turn runs."""
     event_form: Literal["current", "baseline"] = "current"

@@ -5,6 +5,7 @@ from typing import Final
 
 from protocol.jsonrpc import encode
 from protocol.mcp import knows_annotations, knows_titles
+from protocol.session_tools import SESSION_TOOLS
 
 APPROVAL_POLICIES: Final = ("untrusted", "on-failure", "on-request", "never")
 SANDBOX_MODES: Final = ("read-only", "workspace-write", "danger-full-access")
@@ -90,14 +91,19 @@ TOOLS: Final = (
 )
 
 TOOL_NAMES: Final = tuple(str(tool["name"]) for tool in TOOLS)
+"""The tools that hold conversations."""
 
 
 @cache
-def tools_result(version: str | None) -> bytes:
-    """Return the result of `tools/list` with what a revision knows of tools; `None`: the client has named none."""
+def tools_result(version: str | None, session_tools: bool) -> bytes:
+    """Return the result of `tools/list` with what a revision knows of tools; `None`: the client has named none.
+
+    `session_tools` tells whether the tools about conversations are offered.
+    """
+    tools = (*TOOLS, *SESSION_TOOLS) if session_tools else TOOLS
     left_out = set()
     if not knows_annotations(version):
         left_out.add("annotations")
     if not knows_titles(version):
         left_out |= {"title", "outputSchema"}
-    return encode({"tools": [{name: tool[name] for name in tool if name not in left_out} for tool in TOOLS]})
+    return encode({"tools": [{name: tool[name] for name in tool if name not in left_out} for tool in tools]})

@@ -45,6 +45,8 @@ class Conversation:
     """When its last turn ended, by the loop's clock; `None` where none has in this run."""
     title: str | None = None
     """How it began, in a few words."""
+    is_leaving: bool = False
+    """Whether it is to be parked as soon as it is idle."""
     placement: "Placement | None" = None
     """Where it works and is saved, as its last process has told."""
 

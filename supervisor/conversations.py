@@ -140,6 +140,7 @@ class Conversations:
         if conversation.queued >= self._limits.queued_turns and conversation.running is not None:
             turn.audience.failed(_overloaded(f"{conversation.queued} turns wait in this conversation already"))
             return turn
+        conversation.is_leaving = False
         conversation.enqueue(turn)
         self._advance(conversation)
         return turn
@@ -155,6 +156,24 @@ class Conversations:
         elif turn is conversation.running and conversation.worker_id is not None:
             self._send(conversation, Interrupt(**_address(conversation), turn_id=turn.id))
             self._loop.call_later(INTERRUPT_GRACE, self._insist, conversation, conversation.incarnation, turn)
+
+    def interrupt_all(self, conversation: Conversation) -> int:
+        """End the turn that runs and those that wait; return how many there were."""
+        turns = [turn for turn in (*(conversation.queue or ()), conversation.running) if turn is not None]
+        for turn in turns:
+            self.interrupt(turn)
+        return len(turns)
+
+    def release(self, conversation: Conversation) -> int:
+        """End all turns, and the process once they have ended; return how many turns there were.
+
+        The conversation's next turn brings it back.
+        """
+        count = self.interrupt_all(conversation)
+        conversation.is_leaving = True
+        if conversation.state == "idle":
+            self._park(conversation)
+        return count
 
     def decide(self, turn: Turn, question_id: int, decision: Decision) -> None:
         """Pass on what became of a question; void once the turn has ended."""
@@ -306,6 +325,8 @@ class Conversations:
 
     def _rest(self, conversation: Conversation) -> None:
         self._roster.rest(conversation, self._loop.time())
+        if conversation.is_leaving:
+            self._park(conversation)
         self._park_later()
         self._fill_places()
 

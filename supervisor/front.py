@@ -8,6 +8,7 @@ same connection, also one that tries the newer era first.
 
 import logging
 from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias, TypeVar
 
 import msgspec
@@ -52,12 +53,17 @@ class Backstage(NamedTuple):
     """Further methods."""
     cancellers: tuple[Canceller, ...]
     """Told the id of each request that the client gives up; ids that they do not know mean nothing to them."""
+    session_tools: Mapping[str, Callable[[Request, mcp.CallToolParams], None]] = MappingProxyType({})
+    """The tools about conversations; none where they are switched off."""
 
 
 class Front:
     """One client's connection."""
 
-    def __init__(self, write: Write, environment: Mapping[str, str]) -> None:
+    def __init__(self, write: Write, environment: Mapping[str, str], session_tools: bool = True) -> None:
+        """`session_tools` tells whether the tools about conversations are offered."""
+        self._offers_session_tools = session_tools
+        self._session_tools: Mapping[str, Callable[[Request, mcp.CallToolParams], None]] = {}
         self._peer = McpPeer()
         self._write = write
         self._environment = environment
@@ -120,7 +126,7 @@ class Front:
 
     def open_backstage(self, build: "Callable[[McpPeer, Write], Backstage]") -> None:
         """Let through what needs the supervision tree, first what came before. `build` makes it around our peer."""
-        self._reception, handlers, self._cancellers = build(self._peer, self._write)
+        self._reception, handlers, self._cancellers, self._session_tools = build(self._peer, self._write)
         self._methods |= {**handlers, "tools/call": self._call_tool}
         for request in self._early:
             self._methods[request.method](request)
@@ -192,13 +198,15 @@ class Front:
 
     def _list_tools(self, request: Request) -> None:
         version = self._version if self._peer.envelope_of(request) is None else None
-        self._write(self._peer.respond(request, toolset.tools_result(version)))
+        self._write(self._peer.respond(request, toolset.tools_result(version, self._offers_session_tools)))
 
     def _call_tool(self, request: Request) -> None:
         params = self._decode(request, self._call_decoder(request))
         if params is None:
             return
-        if params.name not in toolset.TOOL_NAMES and self._peer.envelope_of(request) is not None:
+        if (session_tool := self._session_tools.get(params.name)) is not None:
+            session_tool(request, params)
+        elif params.name not in toolset.TOOL_NAMES and self._peer.envelope_of(request) is not None:
             self._write(self._peer.fail(request, INVALID_PARAMS, f"Unknown tool: {params.name}"))
         elif params.name not in toolset.TOOL_NAMES:
             failure = mcp.Failure("internal", f"Unknown tool '{params.name}'")

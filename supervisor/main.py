@@ -141,7 +141,7 @@ def _serve(arguments: argparse.Namespace) -> int:
     from supervisor.front import Front
 
     doorstep = Doorstep(descriptors)
-    front = Front(doorstep.write, environment)
+    front = Front(doorstep.write, environment, options.session_tools)
     doorstep.answer_waiting(front.receive)
 
     from supervisor import server
@@ -177,6 +177,7 @@ def _options(arguments: argparse.Namespace, environment: Mapping[str, str], home
         engine=arguments.engine or table.engine or _default_engine(),
         config_overrides=overrides,
         idle_workers=table.idle_workers,
+        session_tools=table.session_tools,
         events=table.events,
         preferred_auth=credentials.preferred_auth_method,
         credentials_store=credentials.cli_auth_credentials_store,

@@ -22,6 +22,8 @@ class ServerOptions(NamedTuple):
     """`-c key=value`, as given."""
     idle_workers: int = 2
     """Workers kept waiting in advance."""
+    session_tools: bool = True
+    """Whether there are tools about conversations beside the two that hold them."""
     events: EventSetting = "auto"
     """Which `codex/event` notifications are sent; `auto`: all, but none to a client that cannot take them."""
     preferred_auth: PreferredAuth = "chatgpt"

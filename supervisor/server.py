@@ -136,7 +136,7 @@ class Server:
             self._stop.set,
         )
         handlers = {**accounts.handlers, **features.handlers, **subscriptions.handlers, **tasks.handlers}
-        return Backstage(reception, handlers, (reception.cancel, subscriptions.cancel))
+        return Backstage(reception, handlers, (reception.cancel, subscriptions.cancel), features.tools)
 
     def _signalled(self) -> None:
         """Leave; when told so again, without waiting for workers that have something to save."""

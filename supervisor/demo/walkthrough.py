@@ -103,7 +103,7 @@ class Walkthrough:
         tools = msgspec.json.decode(await client.request("tools/list", {}), type=_Tools).tools
         names = [tool.name for tool in tools]
         self._terminal.line("tools", ", ".join(names))
-        self._check(names == ["codex", "codex-reply"], "the server offers both tools")
+        self._check(names[:2] == ["codex", "codex-reply"], "the server offers both tools")
         return tools
 
     async def _initialize(self, client: McpClient) -> tuple[_Initialized, str]:

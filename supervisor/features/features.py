@@ -14,6 +14,7 @@ from supervisor.features.era import Era
 from supervisor.features.library import Library
 from supervisor.features.prompts import Prompts
 from supervisor.features.resources import Resources
+from supervisor.features.session_tools import SessionTools
 from supervisor.options import ServerOptions
 from supervisor.subscriptions import Subscriptions
 
@@ -45,6 +46,7 @@ class Features:
             **self._log.handlers,
             **completions.handlers,
         }
+        self.tools = SessionTools(self._answering, library, conversations).tools if options.session_tools else {}
         conversations.on_turn_end = self._turn_ended
 
     async def close(self) -> None:

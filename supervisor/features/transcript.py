@@ -22,9 +22,9 @@ def markdown(story: "Story") -> str:
     return _head(story.entry) + body(story.told[kept:], left_out=kept)
 
 
-def body(told: "Iterable[tuple[int, Passage]]", left_out: int) -> str:
-    """Return what was said. `left_out` passages before it are only counted."""
-    return "".join(_parts(told, left_out))
+def body(told: "Iterable[tuple[int, Passage]]", left_out: int, most: int = MAX_TEXT) -> str:
+    """Return what was said, `most` characters of each passage. `left_out` passages before it are only counted."""
+    return "".join(_parts(told, left_out, most))
 
 
 def _head(entry: "SessionEntry") -> str:
@@ -33,7 +33,7 @@ def _head(entry: "SessionEntry") -> str:
     return f"# {entry.title or 'Conversation'}\n\n{lines}"
 
 
-def _parts(told: "Iterable[tuple[int, Passage]]", left_out: int) -> Iterator[str]:
+def _parts(told: "Iterable[tuple[int, Passage]]", left_out: int, most: int) -> Iterator[str]:
     if left_out:
         yield f"\n*{left_out} earlier passages are left out.*\n"
     last = None
@@ -41,11 +41,12 @@ def _parts(told: "Iterable[tuple[int, Passage]]", left_out: int) -> Iterator[str
         if turn != last:
             yield f"\n## Turn {turn}\n"
             last = turn
-        yield f"\n### {_HEADINGS[passage.speaker]}\n\n{_text(passage)}\n"
+        yield f"\n### {_HEADINGS[passage.speaker]}\n\n{_text(passage, most)}\n"
 
 
-def _text(passage: "Passage") -> str:
-    text = passage.text.strip("\n")[-MAX_TEXT:]
+def _text(passage: "Passage", most: int) -> str:
+    text = passage.text.strip("\n")
+    text = text if len(text) <= most else f"{text[:most]}…"
     if passage.speaker not in ("call", "output"):
         return text
     longest = max((len(match[1]) for match in _FENCE.finditer(text)), default=2)

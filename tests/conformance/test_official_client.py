@@ -128,7 +128,7 @@ def test_the_official_client_holds_a_conversation(stage: Stage, engine: str) -> 
 
     async def scene(client: Client, events: Events) -> None:
         listed = (await client.list_tools()).tools
-        assert [tool.name for tool in listed] == ["codex", "codex-reply"]
+        assert [tool.name for tool in listed][:2] == ["codex", "codex-reply"]
         for tool in listed:
             jsonschema.Draft202012Validator.check_schema(tool.input_schema)
             assert tool.output_schema is not None
@@ -194,7 +194,7 @@ def test_the_official_client_holds_a_conversation_without_a_handshake(stage: Sta
 
     async def scene(client: Client, events: Events) -> None:
         assert client.protocol_version == LATEST_MODERN_VERSION
-        assert [tool.name for tool in (await client.list_tools()).tools] == ["codex", "codex-reply"]
+        assert [tool.name for tool in (await client.list_tools()).tools][:2] == ["codex", "codex-reply"]
         first = await client.call_tool("codex", {"prompt": "hello", "cwd": stage.cwd})
         assert text_of(first) == "Good day to you"
         reply = await client.call_tool("codex-reply", {"threadId": thread_of(first), "prompt": "again"})

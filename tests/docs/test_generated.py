@@ -55,6 +55,8 @@ def test_every_test_that_the_promises_name_exists() -> None:
 
 
 def _toml(value: object) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
     return f'"{value}"' if isinstance(value, str) else f"{value:g}"
 
 

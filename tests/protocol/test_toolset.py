@@ -1,7 +1,7 @@
 """The tools as listed are the tools as decoded."""
 
 import json
-from typing import get_args
+from typing import Any, get_args
 
 import jsonschema
 import pytest
@@ -9,6 +9,7 @@ import pytest
 from protocol.arguments import ApprovalPolicy, CodexArguments, ReplyArguments, SandboxMode
 from protocol.ids import ConversationId
 from protocol.mcp import Failure, failure_result, success_result
+from protocol.session_tools import SESSION_TOOLS
 from protocol.toolset import OUTPUT_SCHEMA, TOOL_NAMES, TOOLS, tools_result
 
 CODEX, REPLY = TOOLS
@@ -62,12 +63,21 @@ def test_every_result_fits_the_schema_that_is_promised() -> None:
 
 @pytest.mark.parametrize("version", [None, "2025-06-18", "2025-11-25"])
 def test_revisions_with_titles_get_the_tools_whole(version: str | None) -> None:
-    assert json.loads(tools_result(version)) == {"tools": json.loads(json.dumps(TOOLS))}
+    assert json.loads(tools_result(version, session_tools=False)) == {"tools": json.loads(json.dumps(TOOLS))}
+    both = json.loads(tools_result(version, session_tools=True))["tools"]
+    assert both == json.loads(json.dumps([*TOOLS, *SESSION_TOOLS]))
+
+
+@pytest.mark.parametrize("tool", SESSION_TOOLS, ids=lambda tool: str(tool["name"]))
+def test_the_schemas_of_session_tools_are_schemas(tool: dict[str, Any]) -> None:
+    for name in ("inputSchema", "outputSchema"):
+        jsonschema.Draft202012Validator.check_schema(json.loads(json.dumps(tool[name])))
+        assert set(tool[name]["required"]) <= set(tool[name]["properties"])
 
 
 def test_older_revisions_get_what_they_know() -> None:
     plain = {"name", "description", "inputSchema"}
     for version, known in (("2024-11-05", plain), ("2025-03-26", plain | {"annotations"})):
-        tools = json.loads(tools_result(version))["tools"]
+        tools = json.loads(tools_result(version, session_tools=False))["tools"]
         assert [tool["name"] for tool in tools] == list(TOOL_NAMES)
         assert all(set(tool) == known for tool in tools)
