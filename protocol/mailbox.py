@@ -11,6 +11,7 @@ from typing import ClassVar, Final, Literal, NamedTuple, TypeAlias, TypeVar
 import msgpack  # type: ignore[import-untyped]
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from protocol.arguments import ApprovalPolicy, SandboxMode
 from protocol.elicitation import Decision
 from protocol.errors import ErrorKind, RemoteProtocolError
 from protocol.footprint import Footprint
@@ -53,8 +54,38 @@ class Open(Addressed):
 
     resume: Literal["no", "if-saved", "must"] = "no"
     """Whether to go on from a session file; `if-saved` for a conversation that may have died before it was saved."""
+    path: str | None = None
+    """The session file, where the caller named it; it is looked for by the conversation's id otherwise."""
+    keep: bool = False
+    """Whether the session file is to be there as soon as the conversation is, and not only once there is a turn."""
     user_agent: str
     """How the model's servers are told who we are and for whom."""
+
+
+class TurnSandbox(BaseModel):
+    """The sandbox of one turn, with the members of all policies (`config.sandbox`)."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
+
+    type: SandboxMode
+    writable_roots: tuple[str, ...] = ()
+    network_access: bool = False
+    exclude_tmpdir_env_var: bool = False
+    exclude_slash_tmp: bool = False
+
+
+class TurnSettings(BaseModel):
+    """What one turn goes by instead of what its conversation does."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
+
+    cwd: str
+    approval_policy: ApprovalPolicy
+    sandbox_policy: TurnSandbox
+    model: str
+    effort: str | None = None
+    """`None`: that of the conversation."""
+    summary: str
 
 
 class StartTurn(Addressed):
@@ -63,6 +94,17 @@ class StartTurn(Addressed):
     wire: ClassVar[bytes] = b"turn"
 
     turn_id: TurnId
+    settings: TurnSettings | None = None
+
+
+class Steer(Addressed):
+    """Put further input into the turn, if it is the one that runs. Payload: the items, as those of `StartTurn`."""
+
+    wire: ClassVar[bytes] = b"steer"
+
+    turn_id: TurnId
+    input_id: TurnId
+    """Names this input in `Steered`."""
 
 
 class Compact(Addressed):
@@ -96,6 +138,32 @@ class Measure(Header):
     wire: ClassVar[bytes] = b"measure"
 
 
+ErrandName: TypeAlias = Literal[
+    "archive-session",
+    "diff-to-remote",
+    "list-sessions",
+    "read-session",
+    "run-command",
+    "saved-config",
+    "search-files",
+    "set-default-model",
+]
+
+
+class RunErrand(Header):
+    """Do one thing outside all conversations, and leave. Payload: what exactly, as a JSON object."""
+
+    wire: ClassVar[bytes] = b"errand"
+
+    name: ErrandName
+
+
+class StopErrand(Header):
+    """Come to an end with what there is so far."""
+
+    wire: ClassVar[bytes] = b"stop-errand"
+
+
 class Close(Header):
     """Abort what runs, end every process of the conversation, save and leave."""
 
@@ -115,7 +183,7 @@ class Ready(Header):
 
 
 class Opened(Addressed):
-    """The worker has become the conversation."""
+    """The worker has become the conversation. Payload: its `session_configured` event."""
 
     wire: ClassVar[bytes] = b"opened"
 
@@ -168,6 +236,24 @@ class Ask(Addressed):
     question_id: int
 
 
+class Steered(Addressed):
+    """The running turn has taken further input in. What was not before it ended waits for a turn of its own."""
+
+    wire: ClassVar[bytes] = b"steered"
+
+    input_id: TurnId
+
+
+class ErrandDone(Header):
+    """The errand is over. Payload: its result as a JSON object; nothing where it failed."""
+
+    wire: ClassVar[bytes] = b"errand-done"
+
+    failure: str | None = None
+    """Why it failed, in words."""
+    error_kind: ErrorKind | None = None
+
+
 class TurnEnded(Addressed):
     """The one end of a turn, after its last event. Payload: the last agent message as a JSON string (`""` for none)."""
 
@@ -202,14 +288,32 @@ class Measured(Header):
     """What the sandbox of its commands does not hold on this system, or holds at a price."""
 
 
-Operation: TypeAlias = Open | StartTurn | Compact | Interrupt | Decide | Measure | Close
-Notice: TypeAlias = Ready | Opened | OpenFailed | Events | Heartbeat | Ask | TurnEnded | CommandsEnded | Measured
+Operation: TypeAlias = (
+    Open | StartTurn | Steer | Compact | Interrupt | Decide | RunErrand | StopErrand | Measure | Close
+)
+Notice: TypeAlias = (
+    Ready | Opened | OpenFailed | Events | Heartbeat | Ask | Steered | TurnEnded | CommandsEnded | ErrandDone | Measured
+)
 
 OPERATIONS: Final[Mapping[bytes, type[Operation]]] = {
-    kind.wire: kind for kind in (Open, StartTurn, Compact, Interrupt, Decide, Measure, Close)
+    kind.wire: kind
+    for kind in (Open, StartTurn, Steer, Compact, Interrupt, Decide, RunErrand, StopErrand, Measure, Close)
 }
 NOTICES: Final[Mapping[bytes, type[Notice]]] = {
-    kind.wire: kind for kind in (Ready, Opened, OpenFailed, Events, Heartbeat, Ask, TurnEnded, CommandsEnded, Measured)
+    kind.wire: kind
+    for kind in (
+        Ready,
+        Opened,
+        OpenFailed,
+        Events,
+        Heartbeat,
+        Ask,
+        Steered,
+        TurnEnded,
+        CommandsEnded,
+        ErrandDone,
+        Measured,
+    )
 }
 
 

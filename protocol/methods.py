@@ -31,8 +31,28 @@ FEATURE_METHODS: Final = (
 )
 """What clients find beside the tools."""
 
+API_METHODS: Final = (
+    "newConversation",
+    "sendUserMessage",
+    "sendUserTurn",
+    "interruptConversation",
+    "addConversationListener",
+    "removeConversationListener",
+    "listConversations",
+    "resumeConversation",
+    "archiveConversation",
+    "getUserSavedConfig",
+    "setDefaultModel",
+    "getUserAgent",
+    "userInfo",
+    "execOneOffCommand",
+    "fuzzyFileSearch",
+    "gitDiffToRemote",
+)
+"""The conversation API, but for the credential (spec/wire 4)."""
+
 LATER_METHODS: Final = frozenset(
-    {"tools/call", "subscriptions/listen", *FEATURE_METHODS, *TASK_METHODS, *ACCOUNT_METHODS}
+    {"tools/call", "subscriptions/listen", *FEATURE_METHODS, *TASK_METHODS, *ACCOUNT_METHODS, *API_METHODS}
 )
 """What waits until the supervision tree is up."""
 

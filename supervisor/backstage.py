@@ -10,6 +10,10 @@ from protocol.mcp import ElicitationMode
 from protocol.mcp_peer import McpPeer
 from protocol.report import ClientEntry
 from supervisor.accounts import Accounts
+from supervisor.api.answering import Answering
+from supervisor.api.chores import Chores
+from supervisor.api.stored import Stored
+from supervisor.api.talk import Talk
 from supervisor.elicitor import Elicitor
 from supervisor.engine import Engine
 from supervisor.features.features import Features
@@ -120,6 +124,21 @@ def make_accounts(
     accounts = Accounts(peer, write, tree.broker, options.preferred_auth, requires_openai_auth)
     tree.on_broadcast = accounts.heard
     return accounts
+
+
+def make_api(
+    peer: McpPeer,
+    write: Callable[[bytes], None],
+    tree: SupervisionTree,
+    reception: Reception,
+    options: ServerOptions,
+    user_agent: Callable[[], str],
+) -> Answering:
+    """Return the conversation API."""
+    talk = Talk(tree.conversations, reception.elicitor, write)
+    stored = Stored(options.codex_home, tree.conversations, tree.errands, talk, write)
+    chores = Chores(tree.errands, tree.broker, options.config_overrides, user_agent)
+    return Answering(peer, write, {**talk.methods, **stored.methods, **chores.methods})
 
 
 def make_control(

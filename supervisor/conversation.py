@@ -1,6 +1,7 @@
 """A conversation as the supervisor keeps it: where it stands, who hosts it, and the turns that wait for it."""
 
 from collections import deque
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -8,7 +9,7 @@ from protocol.ids import ConversationId, Incarnation, WorkerId
 from runtime.restart import RestartPolicy
 from supervisor import lifecycle
 from supervisor.restart import CONVERSATION
-from supervisor.turn import Turn
+from supervisor.turn import Observer, Turn
 
 FALSE_STARTS = 2
 """How often a conversation is given another process because one died before it had begun."""
@@ -25,10 +26,19 @@ class Conversation:
     """What the opening call set, as a JSON object."""
     resume: Literal["no", "if-saved", "must"]
     """Whether its next process goes on from a session file (`protocol.mailbox.Open`)."""
+    path: str | None = None
+    """The session file, where the client named it."""
+    keep: bool = False
+    """Whether its session file is made as soon as it is opened."""
     state: lifecycle.State = "new"
     incarnation: Incarnation = NOT_YET
     worker_id: WorkerId | None = None
     running: Turn | None = None
+    configured: bytes = b""
+    """The event by which its process announced it; empty while it has none."""
+    observers: tuple[Observer, ...] = ()
+    steering: tuple[Turn, ...] = ()
+    """Input that was sent into the running turn and not taken in yet; else it becomes a turn of its own."""
     queue: deque[Turn] | None = None
     """`None` while nothing waits, which is nearly always: thousands of these are kept."""
     policy: RestartPolicy | None = None
@@ -58,6 +68,12 @@ class Conversation:
     def is_unsaved(self) -> bool:
         """Whether it began in this run and no turn of it has ended, so that there may be no session file of it yet."""
         return self.rested_at is None and self.resume != "must"
+
+    @property
+    def foremost(self) -> Turn | None:
+        """The turn that runs or, where none does, that will run next."""
+        turns = (self.running, *(self.queue or ()))
+        return next((turn for turn in turns if turn is not None and turn.items is not None), None)
 
     @property
     def queued(self) -> int:
@@ -105,9 +121,20 @@ class Conversation:
 
     def take_all_turns(self) -> list[Turn]:
         """Take the running turn and those that wait, in order, out of the conversation."""
-        turns = [turn for turn in (self.running, *(self.queue or ())) if turn is not None]
+        turns = [turn for turn in (self.running, *self.steering, *(self.queue or ())) if turn is not None]
         self.running = self.queue = None
+        self.steering = ()
         return turns
+
+    def take_steering(self) -> tuple[Turn, ...]:
+        """Take out the input that the turn which was running has not taken in."""
+        left, self.steering = self.steering, ()
+        return left
+
+    def put_in_front(self, turns: Iterable[Turn]) -> None:
+        """Let turns run before those that wait already, in their order."""
+        waiting = [*turns, *(self.queue or ())]
+        self.queue = deque(waiting) if waiting else None
 
     def on_death(self, now: float) -> bool:
         """Count a death of its process at `now`, and return whether it was one too many."""

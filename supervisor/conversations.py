@@ -17,6 +17,7 @@ from protocol.mailbox import (
     CommandsEnded,
     Compact,
     Decide,
+    ErrandDone,
     Events,
     Heartbeat,
     Interrupt,
@@ -29,7 +30,10 @@ from protocol.mailbox import (
     Ready,
     ReceivedNotice,
     StartTurn,
+    Steer,
+    Steered,
     TurnEnded,
+    TurnSettings,
 )
 from protocol.mcp import Failure
 from supervisor import death, lifecycle, watch
@@ -39,7 +43,7 @@ from supervisor.limits import Limits
 from supervisor.mailroom import Mailroom
 from supervisor.pool import Order
 from supervisor.roster import Roster
-from supervisor.turn import Audience, Turn, aborted
+from supervisor.turn import Audience, Observer, Turn, aborted
 
 log = logging.getLogger(__name__)
 
@@ -105,6 +109,7 @@ class Conversations:
         self._roster = Roster(limits.live_workers)
         self._running: set[Conversation] = set()
         self._reasons: dict[WorkerId, str] = {}
+        self._departing: dict[WorkerId, Callable[[], None]] = {}
         self._watching: asyncio.TimerHandle | None = None
         self._parking: asyncio.TimerHandle | None = None
         self._loop = asyncio.get_running_loop()
@@ -115,11 +120,56 @@ class Conversations:
     def __iter__(self) -> Iterator[Conversation]:
         return iter(self._table.values())
 
-    def open(self, overrides: bytes, title: str | None = None) -> Conversation:
-        """Enter a new conversation. `overrides` is a JSON object (`config.settings.ConversationOverrides`)."""
-        conversation = Conversation(ConversationId(uuid7()), overrides, resume="no", title=title)
+    def open(self, overrides: bytes, title: str | None = None, *, keep: bool = False) -> Conversation:
+        """Enter a new conversation. `overrides` is a JSON object (`config.settings.ConversationOverrides`).
+
+        Its session file is there with its first turn, or from the beginning where it is to be kept.
+        """
+        conversation = Conversation(ConversationId(uuid7()), overrides, resume="no", keep=keep, title=title)
         self._table[conversation.id] = conversation
         return conversation
+
+    def find(self, conversation_id: ConversationId) -> Conversation | None:
+        """Return a conversation of this run."""
+        return self._table.get(conversation_id)
+
+    def take_up(self, conversation_id: ConversationId, path: str, overrides: bytes) -> Conversation:
+        """Enter a conversation that goes on from a file. One that has a process already stays as it is."""
+        known = self._table.get(conversation_id)
+        if known is None:
+            known = self._table[conversation_id] = Conversation(conversation_id, overrides, resume="must", path=path)
+        elif known.state not in lifecycle.WITH_PROCESS and overrides != b"{}":
+            known.overrides = overrides
+        return known
+
+    def bring_up(self, conversation: Conversation, audience: Audience) -> None:
+        """See to it that the conversation has a process; the audience then gets its `session_configured` event."""
+        if conversation.configured:
+            audience.succeeded(conversation.configured)
+        else:
+            conversation.put_in_front([Turn(TurnId(uuid7()), conversation.id, None, audience)])
+            self._advance(conversation)
+
+    def observe(self, conversation: Conversation, observer: Observer) -> None:
+        """Tell `observer` from now on what happens in a conversation."""
+        conversation.observers += (observer,)
+
+    def dismiss(self, conversation: Conversation, on_gone: Callable[[], None]) -> None:
+        """End a conversation and forget it; `on_gone` is called once its process has saved and left."""
+        worker_id = conversation.worker_id
+        turns = conversation.take_all_turns()
+        self._retire(conversation)
+        del self._table[conversation.id]
+        for turn in turns:
+            _fail(conversation, turn, aborted("the conversation was closed"))
+        if worker_id is None:
+            on_gone()
+        else:
+            self._departing[worker_id] = on_gone
+            if not self._mailroom.send(worker_id, Close()):
+                self._workers.kill(worker_id)
+            self._loop.call_later(PARKING_GRACE, self._insist_on_leaving, worker_id)
+        self._fill_places()
 
     def find_or_resume(self, conversation_id: ConversationId) -> Conversation:
         """Return a conversation of this run, else enter one that goes on from its session file if there is one."""
@@ -128,9 +178,11 @@ class Conversations:
             known = self._table[conversation_id] = Conversation(conversation_id, b"{}", resume="must")
         return known
 
-    def submit(self, conversation: Conversation, items: bytes, audience: Audience) -> Turn:
+    def submit(
+        self, conversation: Conversation, items: bytes, audience: Audience, settings: TurnSettings | None = None
+    ) -> Turn:
         """Queue a turn; it runs after those that were submitted before it, or fails at once as `overloaded`."""
-        return self._queue(conversation, Turn(TurnId(uuid7()), conversation.id, items, audience))
+        return self._queue(conversation, Turn(TurnId(uuid7()), conversation.id, items, audience, settings))
 
     def compact(self, conversation: Conversation, audience: Audience) -> Turn:
         """Queue a turn that puts a summary in the place of what was said so far; its last message is empty."""
@@ -145,6 +197,24 @@ class Conversations:
         self._advance(conversation)
         return turn
 
+    def steer(
+        self, conversation: Conversation, items: bytes, audience: Audience, settings: TurnSettings | None = None
+    ) -> Turn:
+        """Put input into the running turn, which goes on with it; where none takes it in, it is a turn of its own.
+
+        The settings are for that case. What was not taken in when somebody stops the running turn is void with it.
+        """
+        running = conversation.running
+        if running is None or running.items is None or running.interrupted or conversation.queued:
+            return self.submit(conversation, items, audience, settings)
+        turn = Turn(TurnId(uuid7()), conversation.id, items, audience, settings)
+        if len(conversation.steering) >= self._limits.queued_turns:
+            audience.failed(_overloaded(f"{len(conversation.steering)} inputs wait in this conversation already"))
+            return turn
+        conversation.steering += (turn,)
+        self._send(conversation, Steer(**_address(conversation), turn_id=running.id, input_id=turn.id), items)
+        return turn
+
     def interrupt(self, turn: Turn, reason: str = "interrupted") -> None:
         """End a turn: at once if it waits, through its worker if it runs. Ended turns are left alone."""
         conversation = self._table.get(turn.conversation_id)
@@ -152,7 +222,7 @@ class Conversations:
             return
         turn.interrupted = True
         if conversation.withdraw(turn):
-            turn.audience.failed(aborted(reason))
+            _fail(conversation, turn, aborted(reason))
         elif turn is conversation.running and conversation.worker_id is not None:
             self._send(conversation, Interrupt(**_address(conversation), turn_id=turn.id))
             self._loop.call_later(INTERRUPT_GRACE, self._insist, conversation, conversation.incarnation, turn)
@@ -191,7 +261,7 @@ class Conversations:
                 timer.cancel()
         for conversation in list(self._table.values()):
             for turn in conversation.take_all_turns():
-                turn.audience.failed(aborted(reason))
+                _fail(conversation, turn, aborted(reason))
             if conversation.worker_id is not None:
                 self._mailroom.send(conversation.worker_id, Close())
             self._retire(conversation)
@@ -204,7 +274,7 @@ class Conversations:
                 self._release_place(conversation)
                 conversation.happen("died")
                 for turn in turns:
-                    turn.audience.failed(failure)
+                    _fail(conversation, turn, failure)
         self._fill_places()
 
     def receive(self, worker_id: WorkerId, received: ReceivedNotice) -> None:
@@ -223,15 +293,17 @@ class Conversations:
                 self._note(conversation, notice)
             case Ask():
                 self._pass_question_on(conversation, notice, payload)
+            case Steered():
+                self._steered(conversation, notice)
             case TurnEnded():
                 self._end_turn(conversation, notice, payload)
             case CommandsEnded():
                 conversation.open_commands = 0
             case Opened():
-                self._opened(conversation, notice)
+                self._opened(conversation, notice, payload)
             case OpenFailed():
                 self._refuse(conversation, notice)
-            case Ready() | Measured():
+            case Ready() | Measured() | ErrandDone():
                 log.debug("worker %s: %s does not belong to its conversation", worker_id, notice.wire.decode())
             case _:
                 assert_never(notice)
@@ -241,13 +313,16 @@ class Conversations:
         reason = self._reasons.pop(exited.id, None)
         conversation = self._hosted.pop(exited.id, None)
         if conversation is None:
+            if (on_gone := self._departing.pop(exited.id, None)) is not None:
+                on_gone()
             return
         state, pulse = conversation.state, conversation.pulse
         self._release_place(conversation)
         conversation.happen("died")
+        conversation.put_in_front(conversation.take_steering())
         if state == "starting" and reason in (None, UNREACHABLE) and conversation.may_start_again():
             if (withdrawn := conversation.put_back()) is not None:
-                withdrawn.audience.failed(aborted("interrupted"))
+                _fail(conversation, withdrawn, aborted("interrupted"))
         elif state != "parking":
             self._mourn(conversation, exited, reason, pulse, had_started=state != "starting")
         self._advance(conversation)
@@ -299,6 +374,7 @@ class Conversations:
         self._running.discard(conversation)
         conversation.worker_id = conversation.pulse = None
         conversation.open_commands = 0
+        conversation.configured = b""
 
     def _host(self, conversation: Conversation, worker_id: WorkerId) -> None:
         if conversation.state != "starting":  # closed while it waited for a worker
@@ -306,20 +382,38 @@ class Conversations:
             return
         conversation.worker_id = worker_id
         self._hosted[worker_id] = conversation
-        operation = Open(**_address(conversation), resume=conversation.resume, user_agent=self._user_agent())
+        operation = Open(
+            **_address(conversation),
+            resume=conversation.resume,
+            path=conversation.path,
+            keep=conversation.keep,
+            user_agent=self._user_agent(),
+        )
         self._send(conversation, operation, b'{"cli":%b,"call":%b}' % (self._cli_overrides, conversation.overrides))
         if conversation.resume == "no":
             conversation.resume = "if-saved"
         self._start_turn(conversation)  # without waiting for `Opened`: the worker takes both in order
 
-    def _opened(self, conversation: Conversation, notice: Opened) -> None:
+    def _opened(self, conversation: Conversation, notice: Opened, configured: bytes) -> None:
         conversation.happen("opened")
         conversation.false_starts = 0
+        conversation.configured = configured
         conversation.placement = Placement(notice.cwd, notice.model, notice.session_path)
         conversation.title = notice.title or conversation.title
         conversation.tokens = notice.tokens
-        if conversation.running is not None:
+        opening = conversation.running
+        if opening is not None and opening.items is not None:
             conversation.happen("turn_started")
+            return
+        conversation.running = conversation.pulse = None
+        self._running.discard(conversation)
+        if opening is not None:
+            opening.audience.succeeded(configured)
+        self._go_on(conversation)
+
+    def _go_on(self, conversation: Conversation) -> None:
+        if conversation.queued:
+            self._advance(conversation)
         else:
             self._rest(conversation)
 
@@ -360,13 +454,21 @@ class Conversations:
             return
         conversation.running = turn
         self._roster.rouse(conversation)
+        if turn.items is None and conversation.configured:
+            conversation.running = None
+            turn.audience.succeeded(conversation.configured)
+            self._go_on(conversation)
+            return
         if conversation.state == "idle":
             conversation.happen("turn_started")
         now = self._loop.time()
         conversation.pulse = Pulse(heard_at=now, started_at=now)
         self._running.add(conversation)
-        operation = Compact if turn.compacts else StartTurn
-        self._send(conversation, operation(**_address(conversation), turn_id=turn.id), turn.items)
+        if turn.compacts:
+            self._send(conversation, Compact(**_address(conversation), turn_id=turn.id))
+        elif turn.items is not None:
+            start = StartTurn(**_address(conversation), turn_id=turn.id, settings=turn.settings)
+            self._send(conversation, start, turn.items)
         if self._watching is None:
             self._watching = self._loop.call_later(watch.INTERVAL, self._look)
 
@@ -374,6 +476,8 @@ class Conversations:
         turn = conversation.running
         if turn is not None and notice.turn_id in (turn.id, BEFORE_TURNS):
             turn.audience.events(notice.turn_id, payload)
+        for observer in conversation.observers:
+            observer.events(notice.turn_id, payload)
 
     def _pass_question_on(self, conversation: Conversation, notice: Ask, payload: bytes) -> None:
         turn, pulse = conversation.running, conversation.pulse
@@ -406,11 +510,21 @@ class Conversations:
             turn.audience.failed(aborted(notice.message or "interrupted"))
         else:
             turn.audience.failed(Failure(notice.error_kind or "internal", notice.message or "the turn failed"))
+        _tell_end(conversation, turn)
         self.on_turn_end(conversation, is_first)
-        if conversation.queued:
-            self._advance(conversation)
+        left = conversation.take_steering()
+        if turn.interrupted:
+            for unread in left:
+                _fail(conversation, unread, aborted("interrupted"))
         else:
-            self._rest(conversation)
+            conversation.put_in_front(left)
+        self._go_on(conversation)
+
+    def _steered(self, conversation: Conversation, notice: Steered) -> None:
+        for turn in conversation.steering:
+            if turn.id == notice.input_id:
+                conversation.steering = tuple(other for other in conversation.steering if other is not turn)
+                turn.audience.succeeded(b"")
 
     # What goes wrong
 
@@ -423,7 +537,7 @@ class Conversations:
         if turn is not None:
             is_first = conversation.is_unsaved
             conversation.rested_at = self._loop.time()
-            turn.audience.failed((_crash_failure if had_started else _start_failure)(exited, turn, why))
+            _fail(conversation, turn, (_crash_failure if had_started else _start_failure)(exited, turn, why))
             self.on_turn_end(conversation, is_first)
         doing = "idle" if pulse is None else pulse.doing
         about = {"conversation_id": conversation.id, "worker_id": exited.id}
@@ -441,14 +555,14 @@ class Conversations:
             f"{'' if last is None else f', the last time by {last.cause}'}. Try again in a minute."
         )
         for turn in conversation.take_all_turns():
-            turn.audience.failed(Failure("worker_crashed", message, {"resumable": True, "failed": True}))
+            _fail(conversation, turn, Failure("worker_crashed", message, {"resumable": True, "failed": True}))
 
     def _refuse(self, conversation: Conversation, notice: OpenFailed) -> None:
         turns = conversation.take_all_turns()
         self._retire(conversation)
         del self._table[conversation.id]
         for turn in turns:
-            turn.audience.failed(Failure(notice.error_kind, notice.message))
+            _fail(conversation, turn, Failure(notice.error_kind, notice.message))
         self._fill_places()
 
     def _retire(self, conversation: Conversation) -> None:
@@ -493,6 +607,11 @@ class Conversations:
         else:
             self._kill(conversation, "did not end its turn when asked to")
 
+    def _insist_on_leaving(self, worker_id: WorkerId) -> None:
+        if worker_id in self._departing:
+            log.error("worker %s did not leave when asked to; killing it", worker_id)
+            self._workers.kill(worker_id)
+
     def _insist_on_parking(self, conversation: Conversation, incarnation: Incarnation) -> None:
         if conversation.state == "parking" and conversation.incarnation == incarnation:
             self._kill(conversation, "did not leave when asked to")
@@ -513,6 +632,16 @@ def _is_current(conversation: Conversation, notice: Notice) -> bool:
         and notice.conversation_id == conversation.id
         and notice.incarnation == conversation.incarnation
     )
+
+
+def _fail(conversation: Conversation, turn: Turn, failure: Failure) -> None:
+    turn.audience.failed(failure)
+    _tell_end(conversation, turn)
+
+
+def _tell_end(conversation: Conversation, turn: Turn) -> None:
+    for observer in conversation.observers:
+        observer.turn_ended(turn.id)
 
 
 def _overloaded(why: str) -> Failure:

@@ -50,9 +50,11 @@ class Elicitor:
 
     def ask(self, params: bytes, on_decision: OnDecision) -> Question | None:
         """Ask, and tell `on_decision` once what became of it; `None` where the client cannot be asked."""
-        if not self._can_ask(mode_of(params)):
-            return None
-        request_id, line = self._peer.request(METHOD, params)
+        return self.put(METHOD, params, on_decision) if self._can_ask(mode_of(params)) else None
+
+    def put(self, method: str, params: bytes, on_decision: OnDecision) -> Question:
+        """Ask with a request that the client is known to take, and tell `on_decision` what became of it."""
+        request_id, line = self._peer.request(method, params)
         question = Question(request_id, on_decision, self)
         self._open[request_id] = question
         question.deadline = asyncio.get_running_loop().call_later(self._patience, self._expire, question)

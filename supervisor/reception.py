@@ -49,6 +49,11 @@ class Reception:
         self._tools = {"codex": self._codex, "codex-reply": self._codex_reply}
 
     @property
+    def elicitor(self) -> Elicitor:
+        """Who asks the client's user."""
+        return self._elicitor
+
+    @property
     def open_calls(self) -> int:
         """How many calls wait for their answer or their next round, or go on as tasks."""
         return len(self._open) + self._rounds.parted + self._tasks.live

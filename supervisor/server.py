@@ -21,6 +21,7 @@ from supervisor.stdio import StdioTransport
 
 if TYPE_CHECKING:
     from supervisor.accounts import Accounts
+    from supervisor.api.answering import Answering
     from supervisor.features.features import Features
     from supervisor.status.control import ControlServer
     from supervisor.subscriptions import Subscriptions
@@ -60,6 +61,7 @@ class Server:
         self._signals = 0
         self._tree: SupervisionTree | None = None
         self._accounts: Accounts | None = None
+        self._api: Answering | None = None
         self._subscriptions: Subscriptions | None = None
         self._tasks: Tasks | None = None
         self._features: Features | None = None
@@ -87,6 +89,8 @@ class Server:
                 await self._features.close()
             if self._accounts is not None:
                 await self._accounts.close()
+            if self._api is not None:
+                await self._api.close()
             if self._tree is not None:
                 await self._tree.close()
             if self._tasks is not None:
@@ -126,6 +130,9 @@ class Server:
             peer, write, self._transport.drain, tree, self._options, self._front, subscriptions
         )
         reception = backstage.make_reception(peer, write, tree, self._options, self._front.can_ask, tasks)
+        self._api = api = backstage.make_api(
+            peer, write, tree, reception, self._options, lambda: self._front.user_agent
+        )
         self._control = backstage.make_control(
             self._options,
             self._provisions.environment,
@@ -135,7 +142,13 @@ class Server:
             self._front,
             self._stop.set,
         )
-        handlers = {**accounts.handlers, **features.handlers, **subscriptions.handlers, **tasks.handlers}
+        handlers = {
+            **accounts.handlers,
+            **features.handlers,
+            **subscriptions.handlers,
+            **tasks.handlers,
+            **api.handlers,
+        }
         return Backstage(reception, handlers, (reception.cancel, subscriptions.cancel), features.tools)
 
     def _signalled(self) -> None:

@@ -12,7 +12,7 @@ import zmq
 from protocol.birth import BrokerBirth, Exited, KeyPair, WorkerBirth
 from protocol.credentials import AuthProblem, Broadcast
 from protocol.ids import WorkerId, uuid7
-from protocol.mailbox import Measure, Measured, Ready, ReceivedNotice
+from protocol.mailbox import ErrandDone, Measure, Measured, Ready, ReceivedNotice
 from protocol.mcp import Failure
 from runtime import directory, hardening, logfile
 from runtime.admission import Admission
@@ -23,6 +23,7 @@ from supervisor.auth.link import BrokerError, BrokerLink
 from supervisor.conversations import Conversations
 from supervisor.death import Obituaries
 from supervisor.engine import NURSERY_ID, Engine, EngineStatistics, Standing
+from supervisor.errands import Errands
 from supervisor.mailroom import Mailroom
 from supervisor.options import ServerOptions
 from supervisor.pool import Order, Pool, PoolStatistics
@@ -94,7 +95,8 @@ class SupervisionTree:
             self._mailroom, self, self.obituaries, options.limits, options.config_overrides, user_agent
         )
         self._survey = Survey(self._ask_what_is_held)
-        self._errands: set[asyncio.Task[None]] = set()
+        self.errands = Errands(self._mailroom, self)
+        self._background: set[asyncio.Task[None]] = set()
         self._empty = asyncio.Event()
         self._closing = False
 
@@ -151,7 +153,7 @@ class SupervisionTree:
     async def close(self) -> None:
         """Answer every call, let workers save and leave, and end what is left. Nothing of the tree survives it."""
         self._closing = True
-        for task in self._errands:
+        for task in self._background:
             task.cancel()
         self._mailroom.resume()
         self.conversations.abort_all("the server is shutting down")
@@ -196,8 +198,8 @@ class SupervisionTree:
 
     def _in_background(self, work: Coroutine[None, None, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)
-        self._errands.add(task)
-        task.add_done_callback(self._errands.discard)
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)
 
     def _enrol(self, count: int) -> dict[WorkerId, KeyPair]:
         """Give names and keys to workers that are to be born, and let them into the mailroom."""
@@ -305,6 +307,8 @@ class SupervisionTree:
                     self._engine.kill(worker_id)
             case Measured(footprint=held, unsent_bytes=unsent, sandbox_limits=limits):
                 self._survey.heard(worker_id, held, unsent, limits)
+            case ErrandDone() as done:
+                self.errands.receive(worker_id, done, received.payload)
             case _:
                 self.conversations.receive(worker_id, received)
 
@@ -323,7 +327,8 @@ class SupervisionTree:
             return
         self._mailroom.revoke(exited.id)
         in_pool = self._pool.lost(exited.id)
-        self.conversations.lost(exited)
+        if not self.errands.lost(exited):
+            self.conversations.lost(exited)
         if not self._closing:
             self.broker.detach((exited.id,))
             if in_pool:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from protocol.ids import ConversationId, TurnId
+from protocol.mailbox import TurnSettings
 from protocol.mcp import Failure
 
 
@@ -20,10 +21,24 @@ class Audience(Protocol):
         """Take a question for the user, to be answered with `Conversations.decide`; void once the turn has ended."""
 
     def succeeded(self, last_message: bytes) -> None:
-        """Take the agent's last message, as a JSON string."""
+        """Take the agent's last message, as a JSON string.
+
+        Where the conversation was only to be opened it is its `session_configured` event, and where the turn was
+        further input for a running one that has taken it in, it is empty.
+        """
 
     def failed(self, failure: Failure) -> None:
         """Take why there is no answer."""
+
+
+class Observer(Protocol):
+    """Whoever is told of everything in a conversation, whoever asked for its turns."""
+
+    def events(self, turn_id: TurnId, events: bytes) -> None:
+        """Take events, as `Audience.events` does and after it."""
+
+    def turn_ended(self, turn_id: TurnId) -> None:
+        """Take the end of a turn, begun or not, after its audience was told."""
 
 
 @dataclass(slots=True, eq=False)
@@ -32,9 +47,11 @@ class Turn:
 
     id: TurnId
     conversation_id: ConversationId
-    items: bytes
-    """The user's input as a JSON array of input items; nothing where it compacts."""
+    items: bytes | None
+    """The user's input as a JSON array of input items; nothing where it compacts, `None` where it only opens."""
     audience: Audience
+    settings: TurnSettings | None = None
+    """What it goes by instead of what the conversation does."""
     compacts: bool = False
     """Whether it shortens the history, in place of going on with it."""
     interrupted: bool = False

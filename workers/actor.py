@@ -16,6 +16,7 @@ from protocol.mailbox import (
     Close,
     Compact,
     Decide,
+    ErrandDone,
     Heartbeat,
     Interrupt,
     Measure,
@@ -25,12 +26,16 @@ from protocol.mailbox import (
     OpenFailed,
     Ready,
     ReceivedOperation,
+    RunErrand,
     StartTurn,
+    Steer,
+    StopErrand,
     TurnEnded,
 )
 from runtime import footprint, logfile, orphans
 from workers.conversation import Conversation
 from workers.credentials import CredentialsChannel
+from workers.errand import Errand
 from workers.mailbox import Mailbox
 from workers.turn import Outcome
 
@@ -55,6 +60,7 @@ class Actor:
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self._mailbox = Mailbox(self._context, birth, self._take)
         self._credentials: CredentialsChannel | None = None
+        self._errand: Errand | None = None
         loop = asyncio.get_running_loop()
         loop.add_reader(lifeline, self._abandoned, lifeline)
         loop.add_signal_handler(signal.SIGTERM, self._ask_to_leave)
@@ -85,9 +91,10 @@ class Actor:
                     await self._start_turn(operation, payload)
                 case Interrupt():
                     self._interrupt(operation)
-                case Decide():
-                    if self._conversation is not None:
-                        self._conversation.settle(operation.question_id, operation.decision)
+                case Decide() | Steer():
+                    self._pass_in(operation, payload)
+                case RunErrand() | StopErrand():
+                    self._run_errand(operation, payload)
                 case Close():
                     return
 
@@ -117,7 +124,8 @@ class Actor:
                 session_path=conversation.session_path,
                 title=conversation.title,
                 tokens=conversation.tokens_used,
-            )
+            ),
+            conversation.configured,
         )
         return True
 
@@ -132,8 +140,10 @@ class Actor:
         self._mailbox.address(operation.conversation_id, operation.incarnation, operation.turn_id)
         loop = asyncio.get_running_loop()
         conversation, turn_id = self._conversation, operation.turn_id
-        is_compaction = isinstance(operation, Compact)
-        work = conversation.compact(turn_id) if is_compaction else conversation.run_turn(turn_id, items)
+        if isinstance(operation, Compact):
+            work = conversation.compact(turn_id)
+        else:
+            work = conversation.run_turn(turn_id, items, operation.settings)
         self._work = loop.create_task(work, name="turn")
         self._concluding = loop.create_task(self._conclude(self._conversation, operation, self._work), name="conclude")
 
@@ -196,6 +206,25 @@ class Actor:
         if self._running is not None and self._running.turn_id == operation.turn_id and self._work is not None:
             self._work.cancel()
 
+    def _pass_in(self, operation: Decide | Steer, payload: bytes) -> None:
+        if self._conversation is None:
+            return
+        if isinstance(operation, Steer):
+            self._conversation.steer(operation, payload)
+        else:
+            self._conversation.settle(operation.question_id, operation.decision)
+
+    def _run_errand(self, operation: RunErrand | StopErrand, params: bytes) -> None:
+        if isinstance(operation, RunErrand):
+            self._errand = Errand(operation, params, self._birth)
+            self._errand.start(self._errand_done)
+        elif self._errand is not None:
+            self._errand.stop()
+
+    def _errand_done(self, done: ErrandDone, result: bytes) -> None:
+        self._mailbox.notify(done, result)
+        self._ask_to_leave()
+
     def _open_credentials(self) -> CredentialsChannel:
         """Open the line to the auth broker when it is first needed: many conversations never need it."""
         if self._credentials is None:
@@ -217,6 +246,8 @@ class Actor:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(LEAVE_PATIENCE):
                     await self._concluding
+        if self._errand is not None:
+            await self._errand.close()
         if self._conversation is not None:
             await self._conversation.close()
         with contextlib.suppress(TimeoutError):

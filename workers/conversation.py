@@ -3,6 +3,7 @@
 import logging
 import os
 import time
+from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -14,9 +15,9 @@ from config.settings import ConversationOverrides, Settings, resolve
 from config.texts import base_instructions, compaction_prompt
 from protocol.birth import WorkerBirth
 from protocol.elicitation import Decision
-from protocol.errors import ModelError, SessionUnknownError, StartError
+from protocol.errors import ConfigError, ModelError, SessionUnknownError, StartError
 from protocol.ids import BEFORE_TURNS, TurnId
-from protocol.mailbox import Ask, CommandsEnded, Open
+from protocol.mailbox import Ask, CommandsEnded, Open, Steer, Steered, TurnSettings
 from protocol.version import __version__
 from runtime.spawn import OWN_VARIABLES
 from runtime.user_agent import originator
@@ -46,6 +47,7 @@ from workers.session.restored import Restored
 from workers.tokens import TokenCount
 from workers.transcript import Transcript
 from workers.turn import MAKING_ROOM, Outcome, ToolResult, TurnLoop
+from workers.turn_settings import for_turn
 
 if TYPE_CHECKING:
     from workers.mcp.servers import McpServers
@@ -92,6 +94,12 @@ class Conversation:
         self._loop: TurnLoop | None = None
         self._started_at = 0.0
         self.settings: Settings
+        self._now: Settings
+        """What the running turn goes by."""
+        self._encoder_for: tuple[Settings, Sequence[JsonObject]]
+        self._input: deque[tuple[Steer, bytes]] = deque()
+        self.configured = b""
+        """The event that announced the conversation."""
         self._client: ModelClient | None = None
         self._compaction: Compaction | None = None
         self._is_compacting = False
@@ -100,7 +108,7 @@ class Conversation:
         self._transcript: Transcript | None = None
         self._notifier: Notifier | None = None
         self._message_history: MessageHistory | None = None
-        self._said = ""
+        self._said: list[str] = []
         """What the user said in the turn that runs or was the last."""
 
     @property
@@ -142,7 +150,8 @@ class Conversation:
         restored, path = self._restore()
         if restored is not None:
             given = _as_before(given, restored)
-        self.settings = settings = resolve(self._home, opening.cli, given, os.getcwd(), os.environ)
+        self._given = opening.cli, given
+        self.settings = self._now = settings = resolve(self._home, opening.cli, given, os.getcwd(), os.environ)
         self._instructions = settings.base_instructions or base_instructions()
         if restored is not None:
             self._instructions = settings.base_instructions or restored.base_instructions or self._instructions
@@ -155,23 +164,24 @@ class Conversation:
         self._credentials = ProviderCredentials(settings.provider, self._open_credentials)
         if settings.mcp_servers:
             self._mcp_servers = self._make_mcp_servers()
-        self._encoder = make_encoder(settings.provider.wire_api, self._request())
+        self._renew_encoder()
         self._open_side_lines()
+        if self._operation.keep:
+            self._transcript.begin()
         self._announce()
 
-    async def run_turn(self, turn_id: TurnId, items: bytes) -> Outcome:
+    async def run_turn(self, turn_id: TurnId, items: bytes, wanted: TurnSettings | None = None) -> Outcome:
         """Run one turn to its end. Cancel it to stop it, and then call `abandon_turn`."""
         transcript = self._present_transcript()
+        fault = self._go_by(wanted)
         self._begin(turn_id, compacts=False)
+        if fault is not None:
+            return self._end_in_error(turn_id, Outcome("failed", error_kind=fault.kind, message=str(fault)), "other")
         if self._toolbox is not None:
             await self._toolbox.begin_turn()
         self._tell_context()
-        user_items = _decode_items(items)
-        self._keep(prompt.user_message(user_items))
-        self._said = _plain_text(user_items)
-        self._tell(event.user_message(self._said), keep=True)
-        if self._message_history is not None:
-            await self._message_history.add(self._said)
+        self._said.clear()
+        await self._take_message(items)
         try:
             self._loop = loop = await self._turn_loop(turn_id)
             transcript.write_soon()
@@ -180,8 +190,13 @@ class Conversation:
             return self._fail(turn_id, error)
         return self._complete(turn_id, last)
 
+    def steer(self, operation: Steer, items: bytes) -> None:
+        """Take further input for the running turn; it reads it before its next request."""
+        self._input.append((operation, items))
+
     async def compact(self, turn_id: TurnId) -> Outcome:
         """Put a summary in the place of what was said so far. Cancel it to stop it, as a turn; nothing changes then."""
+        self._go_by(None)
         self._begin(turn_id, compacts=True)
         try:
             compaction = await self._present_compaction()
@@ -242,7 +257,7 @@ class Conversation:
     def _restore(self) -> tuple[Restored, str] | tuple[None, None]:
         if self._operation.resume == "no":
             return None, None
-        path = find(self._home, self._operation.conversation_id)
+        path = self._operation.path or find(self._home, self._operation.conversation_id)
         if path is not None:
             return read(path), path
         if self._operation.resume == "must":
@@ -295,7 +310,7 @@ class Conversation:
             )
 
     def _request(self) -> Request:
-        settings = self.settings
+        settings = self._now
         return Request(
             model=settings.model,
             conversation_id=self._operation.conversation_id,
@@ -312,11 +327,15 @@ class Conversation:
         """Return what writes the next request: another one when MCP servers have other tools by now."""
         if self._mcp_servers is not None:
             await self._mcp_servers.ready()
-            tools = self._mcp_servers.definitions()
-            if tools is not self._mcp_tools:
-                self._mcp_tools = tools
-                self._encoder = make_encoder(self.settings.provider.wire_api, self._request())
+            self._mcp_tools = self._mcp_servers.definitions()
+        settings, tools = self._encoder_for
+        if settings is not self._now or tools is not self._mcp_tools:
+            self._renew_encoder()
         return self._encoder
+
+    def _renew_encoder(self) -> None:
+        self._encoder_for = self._now, self._mcp_tools
+        self._encoder = make_encoder(self.settings.provider.wire_api, self._request())
 
     def _make_mcp_servers(self) -> "McpServers":
         from workers.mcp.approval import ToolApproval
@@ -329,7 +348,7 @@ class Conversation:
         put = pass_on(questions)
 
         async def elicit(question: Elicitation) -> Reply:
-            alone = answer_alone(settings.approval_policy, settings.sandbox_policy, question)
+            alone = answer_alone(self._now.approval_policy, self._now.sandbox_policy, question)
             return await put(question) if alone is None else alone
 
         setting = Setting(
@@ -343,7 +362,7 @@ class Conversation:
         return McpServers(settings.mcp_servers, setting)
 
     async def _call_mcp_tool(self, servers: "McpServers", call: JsonObject) -> ToolResult:
-        budget = Budget.of_tokens(self.settings.tool_output_token_limit)
+        budget = Budget.of_tokens(self._now.tool_output_token_limit)
         room = Budget(budget.size * 6 // 5, budget.unit)  # as the text travels in JSON (spec/later 2.9)
         output = await servers.call(
             str(call["name"]), str(call["call_id"]), str(call["arguments"]), self._emit, _namespace(call)
@@ -355,7 +374,7 @@ class Conversation:
             from workers.outfit import fit_out
 
             self._toolbox = fit_out(
-                self.settings,
+                self._now,
                 self._operation.conversation_id,
                 self._runtime_directory,
                 self._questions.ask,
@@ -366,18 +385,18 @@ class Conversation:
 
     def _announce(self) -> None:
         settings = self.settings
-        self._tell(
-            event.session_configured(
-                self._operation.conversation_id,
-                settings.model,
-                settings.provider_id,
-                settings.approval_policy,
-                settings.sandbox_policy.model_dump(),
-                settings.cwd,
-                settings.reasoning_effort,
-                self.session_path,
-            )
+        told = event.session_configured(
+            self._operation.conversation_id,
+            settings.model,
+            settings.provider_id,
+            settings.approval_policy,
+            settings.sandbox_policy.model_dump(),
+            settings.cwd,
+            settings.reasoning_effort,
+            self.session_path,
         )
+        self.configured = event.encode(told)
+        self._tell(told)
         if not settings.mcp_servers:
             self._tell(event.no_mcp_servers())
 
@@ -390,15 +409,59 @@ class Conversation:
         self._is_compacting = compacts
         self._announcer.begin_turn(turn_id)
         self._tell(
-            event.task_started(turn_id, round(self._started_at), self.settings.model_family.effective_context_window),
+            event.task_started(turn_id, round(self._started_at), self._now.model_family.effective_context_window),
             keep=True,
         )
+
+    def _go_by(self, wanted: TurnSettings | None) -> ConfigError | None:
+        """Take the settings of a turn as the present ones, or return what is wrong with them."""
+        try:
+            present = self.settings if wanted is None else for_turn(self.settings, wanted, self._with_model)
+        except ConfigError as error:
+            return error
+        if present != self._now:
+            self._now = present
+            if self._toolbox is not None:
+                from workers.outfit import workplace
+
+                self._toolbox.move(workplace(present, self._operation.conversation_id, self._runtime_directory))
+        return None
+
+    def _with_model(self, model: str) -> Settings:
+        cli, given = self._given
+        return resolve(self._home, cli, given.model_copy(update={"model": model}), os.getcwd(), os.environ)
+
+    async def _take_message(self, items: bytes) -> None:
+        user_items = _decode_items(items)
+        self._keep(prompt.user_message(user_items))
+        text = _plain_text(user_items)
+        self._said.append(text)
+        self._tell(event.user_message(text), keep=True)
+        if self._message_history is not None:
+            await self._message_history.add(text)
+
+    async def _take_input(self) -> bool:
+        """Take what the user has said to the running turn. What came for an earlier one is no longer for us."""
+        taken = False
+        while self._input:
+            operation, items = self._input.popleft()
+            if operation.turn_id == self._turn_id:
+                taken = True
+                await self._take_message(items)
+                self._mailbox.notify(
+                    Steered(
+                        conversation_id=operation.conversation_id,
+                        incarnation=operation.incarnation,
+                        input_id=operation.input_id,
+                    )
+                )
+        return taken
 
     def _tell_context(self) -> None:
         """Put the context before the first message of the conversation, and nothing of it before later ones."""
         if self._context_told:
             return
-        settings = self.settings
+        settings = self._now
         search = Search(
             max_bytes=settings.project_doc_max_bytes,
             fallback_names=settings.project_doc_fallback_filenames,
@@ -413,7 +476,7 @@ class Conversation:
         self._context_told = True
 
     def _turn_context(self) -> Record:
-        settings = self.settings
+        settings = self._now
         return turn_context(
             turn_id=self._turn_id,
             cwd=settings.cwd,
@@ -444,6 +507,7 @@ class Conversation:
             self._tokens,
             compaction,
             self.settings.show_raw_agent_reasoning,
+            self._take_input,
         )
 
     async def _present_client(self) -> ModelClient:
@@ -505,7 +569,7 @@ class Conversation:
     def _complete(self, turn_id: TurnId, last: str | None) -> Outcome:
         self._end(turn_id, last)
         if self._notifier is not None:
-            self._notifier.turn_ended(self._operation.conversation_id, turn_id, self.settings.cwd, [self._said], last)
+            self._notifier.turn_ended(self._operation.conversation_id, turn_id, self._now.cwd, self._said, last)
         return Outcome("completed", last_message=event.encode(last or ""))
 
     def _fail(self, turn_id: TurnId, error: ModelError | StartError) -> Outcome:

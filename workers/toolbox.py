@@ -5,11 +5,13 @@ fresh server need not wait for it.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
 
 from config.sandbox import SandboxPolicy
 from protocol.arguments import ApprovalPolicy
 from protocol.elicitation import Decision
 from protocol.ids import TurnId
+from workers.approval.memory import ApprovedCommands
 from workers.commands.capture import Budget
 from workers.commands.groups import LiveGroups
 from workers.commands.login_shells import LoginShells
@@ -25,41 +27,56 @@ from workers.tools.gate import Gate
 from workers.tools.open_commands import OpenCommands
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Workplace:
+    """Where the tools work, and by which rules."""
+
+    approval_policy: ApprovalPolicy
+    sandbox_policy: SandboxPolicy
+    surroundings: Surroundings
+    environment: Mapping[str, str]
+    """That of commands, complete."""
+    shell: Shell
+    output_tokens: int
+    """Bounds what the model gets of one output."""
+
+
 class Toolbox:
     """Lives as long as the conversation has a process."""
 
     def __init__(
         self,
-        approval_policy: ApprovalPolicy,
-        sandbox_policy: SandboxPolicy,
-        surroundings: Surroundings,
-        environment: Mapping[str, str],
-        shell: Shell,
+        workplace: Workplace,
         logins: LoginShells,
-        output_tokens: int,
         ask: Callable[[bytes], Awaitable[Decision]],
         emit: Emit,
         on_commands_ended: Callable[[], None],
     ) -> None:
-        """`environment` is that of commands, complete; `output_tokens` bounds what the model gets of one output.
-
-        `on_commands_ended` is called when between two turns the last command ends that went on.
-        """
-        confinement = confine(sandbox_policy, surroundings)
-        self._confinement = None if confinement is None else confinement.resolved()
-        self._may_read = (self._confinement or read_only(surroundings).resolved()).may_read
-        self._gate = Gate(approval_policy, sandbox_policy.type, self._confinement, ask, emit)
-        self._cwd = surroundings.cwd
-        self._environment = environment
-        self._budget = Budget.of_tokens(output_tokens)
-        self._shell = shell
+        """`on_commands_ended` is called when between two turns the last command ends that went on."""
         self._logins = logins
+        self._ask = ask
         self._emit = emit
+        self._approved = ApprovedCommands()
+        self.move(workplace)
         self.open_commands = OpenCommands(emit, on_commands_ended)
         """Those that go on between calls."""
         self._groups = LiveGroups()
         self._launcher: Launcher | None = None
         self._free = FreeStarter(self._groups, self._present_launcher)
+
+    def move(self, workplace: Workplace) -> None:
+        """Work elsewhere, or by other rules, from the next call on. What the user has approved stays approved."""
+        policy, surroundings = workplace.sandbox_policy, workplace.surroundings
+        confinement = confine(policy, surroundings)
+        self._confinement = None if confinement is None else confinement.resolved()
+        self._may_read = (self._confinement or read_only(surroundings).resolved()).may_read
+        self._gate = Gate(
+            workplace.approval_policy, policy.type, self._confinement, self._ask, self._emit, self._approved
+        )
+        self._cwd = surroundings.cwd
+        self._environment = workplace.environment
+        self._budget = Budget.of_tokens(workplace.output_tokens)
+        self._shell = workplace.shell
         self._confined = (
             None if self._confinement is None else LaunchedStarter(self._present_launcher, self._confinement)
         )

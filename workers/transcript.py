@@ -43,6 +43,10 @@ class Transcript:
         if record is not None:
             self._file.append((record,))
 
+    def begin(self) -> None:
+        """Make the file, with what it begins with, before there is anything else to keep."""
+        self._attempt(self._file.begin)
+
     def write_soon(self) -> None:
         """Write a moment from now, so that a request to the model that is about to leave need not wait for it."""
         if self._soon is None:

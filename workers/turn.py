@@ -126,8 +126,12 @@ class TurnLoop:
         tokens: TokenCount,
         compaction: "Compaction",
         show_raw_reasoning: bool,
+        take_input: Callable[[], Awaitable[bool]],
     ) -> None:
-        """`encoder` returns what writes the next request, with the tools that there are by then."""
+        """`encoder` returns what writes the next request, with the tools that there are by then.
+
+        `take_input` puts into the history what the user has said meanwhile, and returns whether that was anything.
+        """
         self._model = model
         self._encoder = encoder
         self._history = history
@@ -138,6 +142,7 @@ class TurnLoop:
         self._tokens = tokens
         self._compaction = compaction
         self._show_raw_reasoning = show_raw_reasoning
+        self._take_input = take_input
         self.open_calls: list[OpenCall] = []
         """Calls that wait for their output, in their order."""
         self.doing = "preparing the request"
@@ -156,6 +161,8 @@ class TurnLoop:
             self._compaction.note(response.usage)
             await self._answer_calls(response.calls)
             self._count(response)
+            if await self._take_input():
+                continue
             if not response.calls and (response.completed is None or response.completed.end_turn):
                 return self._history.last_agent_message(since=start)
 

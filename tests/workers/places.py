@@ -14,7 +14,7 @@ from protocol.ids import TurnId
 from workers.commands.login_shells import LoginShells
 from workers.model.items import JsonObject
 from workers.sandbox.policy import Surroundings
-from workers.toolbox import Toolbox
+from workers.toolbox import Toolbox, Workplace
 from workers.tools.context import Shell
 
 SECRET = "sk-never-to-be-shown"
@@ -59,18 +59,15 @@ class Place:
         surroundings = Surroundings(str(self.cwd), str(self.home), str(self.root / "run"))
         environment = {"PATH": "/usr/bin:/bin", "HOME": str(self.root), "CODEX_HOME": str(self.home)}
         shell = Shell("bash", environment)
-        return Toolbox(
-            policy,
-            sandbox,
-            surroundings,
-            environment,
-            shell,
-            LoginShells(lambda _: True),
-            10_000,
-            ask,
-            self.take,
-            self.note_end,
+        workplace = Workplace(
+            approval_policy=policy,
+            sandbox_policy=sandbox,
+            surroundings=surroundings,
+            environment=environment,
+            shell=shell,
+            output_tokens=10_000,
         )
+        return Toolbox(workplace, LoginShells(lambda _: True), ask, self.take, self.note_end)
 
     def kinds(self) -> list[object]:
         return [event["type"] for event in self.events]

@@ -41,6 +41,7 @@ class Stage:
         self.record = StubRecord(self.log)
         self.mailbox = StubMailbox(self.log)
         self.calls: list[JsonObject] = []
+        self.meanwhile: list[str] = []
         self.gate = asyncio.Event()
         self.gate.set()
         tokens = TokenCount(1000)
@@ -64,7 +65,14 @@ class Stage:
                 limit=10**6,
             ),
             show_raw_reasoning,
+            self._take_input,
         )
+
+    async def _take_input(self) -> bool:
+        taken, self.meanwhile = self.meanwhile, []
+        for text in taken:
+            self.history.append({"type": "message", "role": "user", "content": [{"type": "input_text", "text": text}]})
+        return bool(taken)
 
     async def _encoder(self) -> RequestEncoder:
         return RequestEncoder(_request())
@@ -317,3 +325,12 @@ async def test_each_request_holds_all_that_was_said_before() -> None:
     first, second, third = (json.dumps(stage.input(number))[:-1] for number in range(3))
     assert second.startswith(first)
     assert third.startswith(second)
+
+
+@on_loop
+async def test_what_is_said_meanwhile_is_read_before_the_next_request_and_the_turn_goes_on() -> None:
+    stage = Stage([[said("One."), done()]], [[said("Both."), done()]])
+    stage.meanwhile.append("and this")
+    assert await stage.loop.run() == "Both."
+    (last,) = [item for item in stage.input(1) if item.get("role") == "user"]
+    assert last["content"] == [{"type": "input_text", "text": "and this"}]

@@ -104,6 +104,9 @@ async def turn(wire_api: WireApi, played: Script, history: History) -> tuple[str
             client, written, history, tokens, lambda *_: None, lambda _: None, prompt="Sum up.", limit=10**6
         )
 
+        async def no_input() -> bool:
+            return False
+
         loop = TurnLoop(
             client,
             encoder,
@@ -115,6 +118,7 @@ async def turn(wire_api: WireApi, played: Script, history: History) -> tuple[str
             tokens,
             compaction,
             show_raw_reasoning=True,
+            take_input=no_input,
         )
         try:
             last = await loop.run()

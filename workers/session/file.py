@@ -101,6 +101,11 @@ class SessionFile:
         with self._appending:
             self._appended += lines
 
+    def begin(self) -> None:
+        """Make the file of a new conversation now. Raises as `commit` does."""
+        self._begun = True
+        self.flush()
+
     def commit(self) -> None:
         """Write what was appended and wait until it is safe on disk.
 

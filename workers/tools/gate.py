@@ -46,13 +46,15 @@ class Gate:
         confinement: Confinement | None,
         ask: Callable[[bytes], Awaitable[Answer]],
         emit: Emit,
+        approved: ApprovedCommands | None = None,
     ) -> None:
+        """`approved` is what the user has approved so far: nothing, where it is `None`."""
         self._policy: ApprovalPolicy = policy
         self._mode: SandboxMode = mode
         self._confinement = confinement
         self._ask = ask
         self._emit = emit
-        self._approved = ApprovedCommands()
+        self._approved = ApprovedCommands() if approved is None else approved
 
     async def admit_command(
         self, facts: Mapping[str, object], argv: Sequence[str], *, escalated: bool, justification: str | None

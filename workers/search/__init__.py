@@ -1,0 +1,1 @@
+"""Finds files by a few letters of their paths."""
