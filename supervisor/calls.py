@@ -12,6 +12,7 @@ from protocol.jsonrpc import Peer, Request, encode, notification_line
 from protocol.mcp import EventFrame, Failure, ProgressToken, failure_result, success_result
 from supervisor.elicitor import CANNOT_ASK, Elicitor, Question
 from supervisor.options import EventMode
+from supervisor.progress import Progress
 from supervisor.turn import Turn
 
 TITLE = 200
@@ -61,7 +62,7 @@ class ToolCall:
         self._event_id = event_id
         self._event_mode = event_mode
         self._progress_token = progress_token
-        self._signs = 0
+        self._progress = None if progress_token is None else Progress(self._tell)
         self._unknown_text = unknown_text
         self._start_frame = EventFrame(request.raw_id, conversation_id, BEFORE_TURNS)
         self._turn_frame = EventFrame(request.raw_id, conversation_id, event_id)
@@ -76,10 +77,8 @@ class ToolCall:
 
     def progress(self, doing: str) -> None:
         """Tell a client that asked for it that the call goes on, and what is being done."""
-        if self._progress_token is not None:
-            self._signs += 1
-            params = {"progressToken": self._progress_token, "progress": self._signs, "message": doing}
-            self._write(notification_line("notifications/progress", params))
+        if self._progress is not None:
+            self._progress.note(doing)
 
     def asks(self, question_id: int, question: bytes) -> None:
         """Ask the client's user, or decide at once where the client cannot ask."""
@@ -103,7 +102,13 @@ class ToolCall:
         """Answer with what went wrong."""
         self._answer(result_of(failure, self.conversation_id, self._unknown_text))
 
+    def _tell(self, signs: int, doing: str) -> None:
+        params = {"progressToken": self._progress_token, "progress": signs, "message": doing}
+        self._write(notification_line("notifications/progress", params))
+
     def _answer(self, result: bytes) -> None:
+        if self._progress is not None:
+            self._progress.stop()
         for question in self._questions:
             question.withdraw("the call has ended")
         self._write(self._peer.respond(self.request, result))

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import NamedTuple, Protocol
 
 import msgspec
@@ -13,6 +14,7 @@ from protocol.mcp import Failure, ProgressToken, success_result
 from protocol.modern import TASKS, Envelope
 from supervisor.calls import result_of
 from supervisor.elicitor import CANNOT_ASK, TOO_LATE
+from supervisor.progress import Progress
 from supervisor.turn import Turn
 
 
@@ -79,8 +81,7 @@ class RoundCall:
         self._unknown_text = unknown_text
         self._request: Request | None = None
         self._envelope: Envelope | None = None
-        self._progress_token: ProgressToken = None
-        self._signs = 0
+        self._progress: Progress | None = None
         self._questions: dict[str, _Question] = {}
         self._task: Task | None = None
         self._alarm: asyncio.TimerHandle | None = None
@@ -94,7 +95,7 @@ class RoundCall:
     def take_up(self, request: Request, envelope: Envelope, progress_token: ProgressToken) -> None:
         """Let a request wait for the turn."""
         self._request, self._envelope = request, envelope
-        self._progress_token, self._signs = progress_token, 0
+        self._progress = None if progress_token is None else Progress(partial(self._host.tell, progress_token))
         self._alarm = self._host.watch(self) if envelope.has_extension(TASKS) else None
 
     def proceed(self, answers: Mapping[str, msgspec.Raw]) -> None:
@@ -127,9 +128,8 @@ class RoundCall:
         """Tell whoever asked for it that the call goes on, and what is being done."""
         if self._task is not None:
             self._task.doing(doing)
-        elif self._request is not None and self._progress_token is not None:
-            self._signs += 1
-            self._host.tell(self._progress_token, self._signs, doing)
+        elif self._progress is not None:
+            self._progress.note(doing)
 
     def asks(self, question_id: int, question: bytes) -> None:
         """Put a question to the client's user with the result of this round, or the next one."""
@@ -184,6 +184,9 @@ class RoundCall:
     def _let_go(self) -> None:
         """Take leave of the request that waits."""
         self._request = None
+        if self._progress is not None:
+            self._progress.stop()
+            self._progress = None
         if self._alarm is not None:
             self._alarm.cancel()
 

@@ -1,0 +1,41 @@
+"""The signs of life of one call: as often as there is something new, and often enough that nobody gives it up.
+
+Clients reset their idle timers at each of them. Workers tell every two seconds what they do while a turn runs, and
+nothing while it waits for its place; so what has not changed is told more rarely, and waiting is told too.
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import Final
+
+HEARTBEAT: Final = 10.0
+"""Seconds without news after which a sign of life goes out all the same; clients are promised one every 15."""
+WAITING: Final = "waiting for its turn"
+
+
+class Progress:
+    """Made when a call begins, on the running loop; `stop` it when the call has its answer."""
+
+    def __init__(self, send: Callable[[int, str], None]) -> None:
+        """`send` takes the number of the sign, from 1, and what is being done."""
+        self._send = send
+        self._signs = 0
+        self._doing = WAITING
+        self._loop = asyncio.get_running_loop()
+        self._timer = self._loop.call_later(HEARTBEAT, self._tell)
+
+    def note(self, doing: str) -> None:
+        """Take what is being done; tell it if it is news."""
+        if doing != self._doing:
+            self._doing = doing
+            self._tell()
+
+    def stop(self) -> None:
+        """Tell nothing more."""
+        self._timer.cancel()
+
+    def _tell(self) -> None:
+        self._timer.cancel()
+        self._timer = self._loop.call_later(HEARTBEAT, self._tell)
+        self._signs += 1
+        self._send(self._signs, self._doing)
