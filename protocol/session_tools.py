@@ -34,6 +34,12 @@ class ReadArguments(ThreadArguments, frozen=True):
     last: int = PASSAGES
 
 
+class SteerArguments(ThreadArguments, frozen=True):
+    """Arguments of `codex-steer`."""
+
+    prompt: str
+
+
 class ForkArguments(ThreadArguments, frozen=True):
     """Arguments of `codex-fork`."""
 
@@ -145,6 +151,25 @@ SESSION_TOOLS: Final = (
             "interrupted": {"type": "integer", "description": "How many turns were stopped."},
         },
         _STOPS,
+    ),
+    _tool(
+        "codex-steer",
+        "Steer Conversation",
+        "Give the turn that a conversation runs something more to go by, without stopping it. Returns once the agent "
+        "has taken it in; what the turn comes to is the result of its own call.",
+        {**_THREAD, "prompt": _text("What the agent should know or do from now on.")},
+        ("threadId", "prompt"),
+        {"threadId": _text("The conversation.")},
+        _MAKES,
+    ),
+    _tool(
+        "codex-compact",
+        "Compact Conversation",
+        "Let a conversation replace its history by a summary, to make room. Waits for the turns before it.",
+        _THREAD,
+        ("threadId",),
+        {"threadId": _text("The conversation.")},
+        _MAKES,
     ),
     _tool(
         "codex-fork",

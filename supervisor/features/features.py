@@ -46,7 +46,9 @@ class Features:
             **self._log.handlers,
             **completions.handlers,
         }
-        self.tools = SessionTools(self._answering, library, conversations).tools if options.session_tools else {}
+        self.tools = (
+            SessionTools(peer, write, self._answering, library, conversations).tools if options.session_tools else {}
+        )
         conversations.on_turn_end = self._turn_ended
 
     async def close(self) -> None:

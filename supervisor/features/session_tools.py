@@ -1,4 +1,4 @@
-"""The tools about conversations: list, read, interrupt, close and fork (`protocol.session_tools`)."""
+"""The tools about conversations (`protocol.session_tools`)."""
 
 import time
 from collections.abc import Awaitable, Callable, Mapping
@@ -10,7 +10,7 @@ import msgspec
 from protocol.arguments import PARSE_PREFIX
 from protocol.errors import ConfigError, GreenroomError, SessionBusyError
 from protocol.ids import ConversationId
-from protocol.jsonrpc import Request, encode
+from protocol.jsonrpc import Peer, Request, encode
 from protocol.mcp import CallToolParams, Failure, failure_result
 from protocol.session_tools import (
     MOST_LISTED,
@@ -18,12 +18,14 @@ from protocol.session_tools import (
     ForkArguments,
     ListArguments,
     ReadArguments,
+    SteerArguments,
     ThreadArguments,
 )
 from supervisor.conversation import Conversation
 from supervisor.conversations import Conversations
 from supervisor.features.answering import Answering
 from supervisor.features.library import Library, read_id
+from supervisor.features.side_call import SideCall
 from supervisor.features.transcript import body
 
 if TYPE_CHECKING:
@@ -40,7 +42,16 @@ Outcome = tuple[str, dict[str, object]]
 class SessionTools:
     """These tools on one connection."""
 
-    def __init__(self, answering: Answering, library: Library, conversations: Conversations) -> None:
+    def __init__(
+        self,
+        peer: Peer,
+        write: Callable[[bytes], None],
+        answering: Answering,
+        library: Library,
+        conversations: Conversations,
+    ) -> None:
+        self._peer = peer
+        self._write = write
         self._answering = answering
         self._library = library
         self._conversations = conversations
@@ -49,6 +60,8 @@ class SessionTools:
             "codex-read": partial(self._start, self._read, ReadArguments),
             "codex-interrupt": partial(self._start, self._interrupt, ThreadArguments),
             "codex-close": partial(self._start, self._close, ThreadArguments),
+            "codex-steer": self._steer,
+            "codex-compact": self._compact,
             "codex-fork": partial(self._start, self._fork, ForkArguments),
         }
 
@@ -100,6 +113,32 @@ class SessionTools:
         made = await self._library.fork(origin, arguments.turn)
         text = f"Conversation {made.conversation_id} begins with {made.turns} turns of {origin}."
         return text, {"threadId": made.conversation_id, "forkedFrom": origin, "turns": made.turns}
+
+    def _steer(self, request: Request, params: CallToolParams) -> None:
+        try:
+            arguments = _decode(params, SteerArguments)
+            conversation = self._library.here(read_id(arguments.thread_id))
+            if conversation is None or conversation.running is None or conversation.queued:
+                text = "No turn can be steered in this conversation: none runs, or others wait. Use codex-reply."
+                raise SessionBusyError(text)
+        except GreenroomError as error:
+            self._write(self._peer.respond(request, failure_result(Failure(error.kind, str(error)))))
+            return
+        call = self._side_call(request, conversation.id, "The agent has taken it in.")
+        items = encode([{"type": "text", "text": arguments.prompt}])
+        call.turn = self._conversations.steer(conversation, items, call)
+
+    def _compact(self, request: Request, params: CallToolParams) -> None:
+        try:
+            conversation_id = read_id(_decode(params, ThreadArguments).thread_id)
+        except GreenroomError as error:
+            self._write(self._peer.respond(request, failure_result(Failure(error.kind, str(error)))))
+            return
+        call = self._side_call(request, conversation_id, "The history has been compacted.")
+        call.turn = self._conversations.compact(self._conversations.find_or_resume(conversation_id), call)
+
+    def _side_call(self, request: Request, conversation_id: ConversationId, done: str) -> SideCall:
+        return SideCall(request, conversation_id, done, self._peer, self._write, self._conversations.decide)
 
     async def _here(self, conversation_id: ConversationId) -> Conversation | None:
         """Return a conversation of this run, `None` for one that is only saved.

@@ -9,7 +9,7 @@ import pytest
 from protocol.session_tools import SESSION_TOOLS
 from supervisor.demo.script import Stall, Text, rule
 from tests.support.client import Client, kind, text, thread_id
-from tests.support.model import said
+from tests.support.model import Gate, said
 from tests.support.stage import Stage
 
 RULES = (
@@ -131,3 +131,30 @@ def test_who_wants_the_two_tools_alone_gets_them_alone(stage: Stage) -> None:
     client = stage.serve("fork", "-c", "greenroom.session_tools=false").client
     assert [tool["name"] for tool in client.ask("tools/list")["result"]["tools"]] == ["codex", "codex-reply"]
     assert refusal(client, "codex-list") == "Unknown tool 'codex-list'"
+
+
+def test_a_running_turn_takes_in_what_it_is_steered_with(stage: Stage, engine: str) -> None:
+    gate = Gate()
+    stage.play(rule("long", [Text("hm"), gate.wait, Text("so")]), rule("rather", [Text("Rather this.")]))
+    client = stage.serve(engine).client
+    call = client.codex("long")
+    client.event(call, "agent_message_delta")
+    thread = client.event(call, "session_configured")["session_id"]
+    steering = client.call("codex-steer", threadId=thread, prompt="rather")
+    client.ask("ping")
+    stage.model.open(gate)
+    assert client.result(steering)["structuredContent"] == {"threadId": thread}
+    assert not client.result(call).get("isError"), "whether it came in time to change the answer or not"
+    assert said(stage.model.requests()[-1], "user")[-2:] == ["long", "rather"]
+    assert "Use codex-reply" in refusal(client, "codex-steer", threadId=thread, prompt="rather")
+    assert "is no id" in refusal(client, "codex-steer", threadId="x", prompt="rather")
+
+
+def test_a_conversation_is_compacted_on_request(stage: Stage, engine: str) -> None:
+    stage.play(RULES[0], rule("zebra", [Text("Zebras.")]), rule("", [Text("A summary.")]))
+    client = stage.serve(engine).client
+    thread = thread_id(client.result(client.codex("hello")))
+    assert use(client, "codex-compact", threadId=thread) == {"threadId": thread}
+    assert text(client.result(client.reply(thread, "zebra"))) == "Zebras."
+    assert "A summary." in "".join(said(stage.model.requests()[-1], "user"))
+    assert refusal(client, "codex-compact", threadId="x").endswith("`codex-list` tells them.")
