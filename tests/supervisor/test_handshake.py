@@ -14,7 +14,7 @@ UNKNOWN = [
     "roots/list",
     "sampling/createMessage",
     "elicitation/create",
-    "newConversation",
+    "getConfigToml",
     "what ever",
     "",
 ]

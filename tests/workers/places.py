@@ -6,11 +6,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import msgspec
+import psutil
 
 from config.sandbox import SandboxPolicy, WorkspaceWrite
 from protocol.arguments import ApprovalPolicy
 from protocol.elicitation import Decision
 from protocol.ids import TurnId
+from tests.support import processes
 from workers.commands.login_shells import LoginShells
 from workers.model.items import JsonObject
 from workers.sandbox.policy import Surroundings
@@ -68,6 +70,17 @@ class Place:
             output_tokens=10_000,
         )
         return Toolbox(workplace, LoginShells(lambda _: True), ask, self.take, self.note_end)
+
+    def sleepers(self) -> list[psutil.Process]:
+        """Return those of our commands that have come as far as to sleep."""
+        found = processes.named(psutil.Process().children(recursive=True), "sleep")
+        return [process for process in found if self._is_here(process)]
+
+    def _is_here(self, process: psutil.Process) -> bool:
+        try:
+            return process.cwd() == str(self.cwd)
+        except psutil.NoSuchProcess:  # or dead and not buried
+            return False
 
     def kinds(self) -> list[object]:
         return [event["type"] for event in self.events]

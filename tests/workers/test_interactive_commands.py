@@ -6,12 +6,10 @@ import re
 import sys
 from dataclasses import dataclass
 
-import psutil
 import pytest
 
 from config.sandbox import DangerFullAccess, ReadOnly, SandboxPolicy
 from protocol.elicitation import Decision
-from tests.support import processes
 from tests.support.deadline import until
 from tests.workers.places import FIRST, INSIDE, SECOND, Place, function
 from workers.model.items import JsonObject
@@ -69,11 +67,6 @@ async def write_until(toolbox: Toolbox, number: int, chars: str, expected: str) 
         while expected not in seen:
             seen += (await write(toolbox, number, "\n")).output
     return seen
-
-
-def sleepers() -> int:
-    """How many of our commands have come as far as to sleep."""
-    return len(processes.named(psutil.Process().children(recursive=True), "sleep"))
 
 
 @pytest.fixture(autouse=True)
@@ -203,7 +196,7 @@ def test_a_stopped_turn_ends_the_command_that_it_waited_for_and_no_other(place: 
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-        until(lambda: sleepers() == 1)
+        until(lambda: len(place.sleepers()) == 1)
         assert (await write(toolbox, number)).number == number
 
     place.play(place.toolbox(), scene)
@@ -241,7 +234,7 @@ def test_there_are_never_more_than_the_limit(place: Place, monkeypatch: pytest.M
         assert kept == {first, third, fourth, fifth}, "the one that was not used for longest is gone"
         gone = await toolbox.call(FIRST, function("write_stdin", session_id=second))
         assert gone == f"write_stdin failed: Unknown process id {second}"
-        until(lambda: sleepers() == 4)
+        until(lambda: len(place.sleepers()) == 4)
 
     place.play(place.toolbox(), scene)
 

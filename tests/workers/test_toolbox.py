@@ -163,7 +163,7 @@ def test_a_stopped_turn_kills_the_confined_command(place: Place) -> None:
         with pytest.raises(asyncio.CancelledError):
             await task
         assert place.kinds()[-1] == "exec_command_end"
-        assert processes.named(psutil.Process().children(recursive=True), "sleep") == []
+        assert place.sleepers() == []
         assert output(await toolbox.call(FIRST, shell("echo still there"))) == "still there\n"
 
     place.play(place.toolbox(), scene)
