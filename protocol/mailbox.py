@@ -151,7 +151,7 @@ ErrandName: TypeAlias = Literal[
 
 
 class RunErrand(Header):
-    """Do one thing outside all conversations, and leave. Payload: what exactly, as a JSON object."""
+    """Do one thing outside all conversations, and say when it is done. Payload: what exactly, as a JSON object."""
 
     wire: ClassVar[bytes] = b"errand"
 
@@ -197,7 +197,7 @@ class Opened(Addressed):
 
 
 class OpenFailed(Addressed):
-    """The conversation could not be opened. The worker leaves."""
+    """The conversation could not be opened. The worker is told to leave once this has been read."""
 
     wire: ClassVar[bytes] = b"open-failed"
 
@@ -245,7 +245,7 @@ class Steered(Addressed):
 
 
 class ErrandDone(Header):
-    """The errand is over. Payload: its result as a JSON object; nothing where it failed."""
+    """The errand is over, and the worker is told to leave. Payload: its result as JSON; nothing where it failed."""
 
     wire: ClassVar[bytes] = b"errand-done"
 

@@ -165,10 +165,7 @@ class Conversations:
         if worker_id is None:
             on_gone()
         else:
-            self._departing[worker_id] = on_gone
-            if not self._mailroom.send(worker_id, Close()):
-                self._workers.kill(worker_id)
-            self._loop.call_later(PARKING_GRACE, self._insist_on_leaving, worker_id)
+            self._see_off(worker_id, on_gone)
         self._fill_places()
 
     def find_or_resume(self, conversation_id: ConversationId) -> Conversation:
@@ -558,11 +555,14 @@ class Conversations:
             _fail(conversation, turn, Failure("worker_crashed", message, {"resumable": True, "failed": True}))
 
     def _refuse(self, conversation: Conversation, notice: OpenFailed) -> None:
+        worker_id = conversation.worker_id
         turns = conversation.take_all_turns()
         self._retire(conversation)
         del self._table[conversation.id]
         for turn in turns:
             _fail(conversation, turn, Failure(notice.error_kind, notice.message))
+        if worker_id is not None:
+            self._see_off(worker_id)
         self._fill_places()
 
     def _retire(self, conversation: Conversation) -> None:
@@ -606,6 +606,13 @@ class Conversations:
             self._loop.call_later(INTERRUPT_GRACE, self._insist, conversation, incarnation, turn)
         else:
             self._kill(conversation, "did not end its turn when asked to")
+
+    def _see_off(self, worker_id: WorkerId, on_gone: Callable[[], None] = lambda: None) -> None:
+        """Have a worker leave that hosts nothing any more; `on_gone` is called once it has."""
+        self._departing[worker_id] = on_gone
+        if not self._mailroom.send(worker_id, Close()):
+            self._workers.kill(worker_id)
+        self._loop.call_later(PARKING_GRACE, self._insist_on_leaving, worker_id)
 
     def _insist_on_leaving(self, worker_id: WorkerId) -> None:
         if worker_id in self._departing:

@@ -9,7 +9,7 @@ from typing import Final, Protocol
 
 from protocol.birth import Exited
 from protocol.ids import WorkerId
-from protocol.mailbox import ErrandDone, ErrandName, RunErrand, StopErrand
+from protocol.mailbox import Close, ErrandDone, ErrandName, RunErrand, StopErrand
 from supervisor import death
 from supervisor.mailroom import Mailroom
 from supervisor.pool import Order
@@ -97,6 +97,7 @@ class Errands:
             errand.result.set_result(result)
         else:
             errand.result.set_exception(ErrandFailedError(done.failure, done.error_kind or "internal"))
+        self._mailroom.send(worker_id, Close())
         self._loop.call_later(LEAVE_PATIENCE, self._insist, worker_id)
 
     def lost(self, exited: Exited) -> bool:

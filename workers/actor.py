@@ -16,7 +16,6 @@ from protocol.mailbox import (
     Close,
     Compact,
     Decide,
-    ErrandDone,
     Heartbeat,
     Interrupt,
     Measure,
@@ -85,8 +84,7 @@ class Actor:
             operation, payload = await self._operations.get()
             match operation:
                 case Open():
-                    if not await self._open(operation, payload):
-                        return
+                    await self._open(operation, payload)
                 case StartTurn() | Compact():
                     await self._start_turn(operation, payload)
                 case Interrupt():
@@ -98,7 +96,7 @@ class Actor:
                 case Close():
                     return
 
-    async def _open(self, operation: Open, overrides: bytes) -> bool:
+    async def _open(self, operation: Open, overrides: bytes) -> None:
         self._mailbox.address(operation.conversation_id, operation.incarnation)
         logfile.identify(conversation_id=operation.conversation_id, incarnation=operation.incarnation)
         conversation = Conversation(operation, self._birth, self._mailbox, self._open_credentials)
@@ -113,7 +111,7 @@ class Actor:
                 message=str(error),
             )
             self._mailbox.notify(refusal)
-            return False
+            return
         self._conversation = conversation
         self._mailbox.notify(
             Opened(
@@ -127,12 +125,10 @@ class Actor:
             ),
             conversation.configured,
         )
-        return True
 
     async def _start_turn(self, operation: StartTurn | Compact, items: bytes) -> None:
         if self._conversation is None:
-            log.error("a turn before its conversation; dropped")
-            return
+            return  # it came behind an `Open` that failed, with which the supervisor ends it
         if self._concluding is not None:  # the supervisor waits for the end of a turn; this is only for order
             await self._concluding
         self._running = operation
@@ -217,13 +213,9 @@ class Actor:
     def _run_errand(self, operation: RunErrand | StopErrand, params: bytes) -> None:
         if isinstance(operation, RunErrand):
             self._errand = Errand(operation, params, self._birth)
-            self._errand.start(self._errand_done)
+            self._errand.start(self._mailbox.notify)
         elif self._errand is not None:
             self._errand.stop()
-
-    def _errand_done(self, done: ErrandDone, result: bytes) -> None:
-        self._mailbox.notify(done, result)
-        self._ask_to_leave()
 
     def _open_credentials(self) -> CredentialsChannel:
         """Open the line to the auth broker when it is first needed: many conversations never need it."""

@@ -86,7 +86,6 @@ class PlayedWorker:
         if self._must_resume or deed == "refuse":
             kind = "session_unknown" if self._must_resume else "config"
             self._mailbox.notify(OpenFailed(**self._address, error_kind=kind, message="no"))
-            self._leave(0)
             return
         self._mailbox.notify(Opened(**self._address, model="played", cwd="/", session_path="/nowhere"))
         self._mailbox.address(**self._address, turn_id=operation.turn_id)

@@ -12,7 +12,20 @@ from typing import Any, Literal
 import pytest
 
 from protocol.ids import ConversationId, Incarnation, TurnId
-from protocol.mailbox import Close, Compact, Heartbeat, Interrupt, Open, Opened, OpenFailed, Ready, StartTurn, TurnEnded
+from protocol.mailbox import (
+    Close,
+    Compact,
+    ErrandDone,
+    Heartbeat,
+    Interrupt,
+    Open,
+    Opened,
+    OpenFailed,
+    Ready,
+    RunErrand,
+    StartTurn,
+    TurnEnded,
+)
 from supervisor.demo.script import Command, Stall, Text, rule, script
 from supervisor.demo.scripted_model import ScriptedModel
 from tests.support.home import Home, stored_events
@@ -181,7 +194,7 @@ async def test_an_interruption_of_another_turn_is_ignored() -> None:
 
 
 @on_loop
-async def test_a_conversation_that_cannot_be_opened_is_told_why_and_the_worker_leaves() -> None:
+async def test_a_conversation_that_cannot_be_opened_is_told_why_and_the_worker_waits_until_that_is_read() -> None:
     async with life() as lived:
         lived.home.config.write_text("model = 5")
         lived.open()
@@ -189,6 +202,8 @@ async def test_a_conversation_that_cannot_be_opened_is_told_why_and_the_worker_l
         notice, _ = await lived.post.notice(OpenFailed)
         assert notice.error_kind == "config"
         assert "in `model`" in notice.message
+        assert not lived.task.done()
+        lived.post.send(Close())
         await lived.task
         assert lived.post.of(Opened) == []
 
@@ -199,6 +214,18 @@ async def test_an_unknown_conversation_is_told_as_such() -> None:
         lived.open(resume="must")
         notice, _ = await lived.post.notice(OpenFailed)
         assert notice.error_kind == "session_unknown"
+        lived.post.send(Close())
+        await lived.task
+
+
+@on_loop
+async def test_a_worker_whose_errand_is_done_waits_until_that_is_read() -> None:
+    async with life() as lived:
+        lived.post.send(RunErrand(name="saved-config"))
+        done, result = await lived.post.notice(ErrandDone)
+        assert (done.failure, result[:1]) == (None, b"{")
+        assert not lived.task.done()
+        lived.post.send(Close())
         await lived.task
 
 
