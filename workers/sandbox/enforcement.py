@@ -1,15 +1,51 @@
 """Puts the calling process under a confinement, for good. For use between fork and exec."""
 
+import os
 import resource
+from dataclasses import dataclass
 from typing import Final
 
 from workers.sandbox import capabilities, kernel, landlock, mounts, seccomp, syscalls
+from workers.sandbox.census import Census
 from workers.sandbox.confinement import Confinement
 from workers.sandbox.features import Features, probe
-from workers.sandbox.grants import grants, list_directory
+from workers.sandbox.grants import grants
 
 PROCESSES: Final = 4096
 """Processes and threads that a command may have at once, where they can be told from the user's others."""
+
+
+@dataclass(frozen=True, slots=True)
+class Foresight:
+    """The rules of a confinement, made before a command that may need them is known."""
+
+    confinement: Confinement
+    ruleset: int
+    census: Census
+
+    def fits(self, confinement: Confinement) -> bool:
+        """Say whether these are the rules that a confinement would get now."""
+        return confinement == self.confinement and self.census.holds()
+
+
+def foresee_again(known: Foresight | None, confinement: Confinement | None) -> Foresight | None:
+    """Return the rules for another command like the latest: those that are known where they still hold.
+
+    `None` where there are none, where they can only be made in the view that belongs to the confinement, and where
+    something stands in the way, which is told when it matters.
+    """
+    if known is not None and confinement is not None and known.fits(confinement):
+        return known
+    if known is not None:
+        os.close(known.ruleset)
+    features = probe()
+    if confinement is None or features.missing() or _wants_view(confinement, features):
+        return None
+    census = Census()
+    try:
+        return Foresight(confinement, _rules(confinement, features, census), census)
+    except OSError:
+        return None
 
 
 def separate(confinement: Confinement, features: Features) -> None:
@@ -23,15 +59,19 @@ def separate(confinement: Confinement, features: Features) -> None:
         resource.setrlimit(resource.RLIMIT_NPROC, (most, most))
 
 
-def restrict(confinement: Confinement, features: Features) -> None:
-    """Give up all that a confined command may not do. Raises `OSError`; then the process must not go on."""
+def restrict(confinement: Confinement, features: Features, foresight: Foresight | None) -> None:
+    """Give up all that a confined command may not do. Raises `OSError`; then the process must not go on.
+
+    What it opens stays open until the exec.
+    """
     architecture = syscalls.this_machine()
     assert architecture is not None
-    own_view = _wants_view(confinement, features)
     capabilities.reduce(architecture)
     kernel.prctl(kernel.PR_SET_NO_NEW_PRIVS, 1)
-    allowed = grants(confinement, list_directory, separate=own_view)
-    landlock.enforce(features.landlock_abi, allowed, network=confinement.network)
+    if foresight is not None and foresight.fits(confinement):
+        landlock.enforce(foresight.ruleset)
+    else:
+        landlock.enforce(_rules(confinement, features, Census()))
     seccomp.load(architecture, _filter(architecture, network=confinement.network, writes=bool(confinement.writable)))
 
 
@@ -42,6 +82,11 @@ def prepare() -> None:
         return
     for network, writes in ((False, False), (False, True), (True, True)):
         _filter(architecture, network=network, writes=writes)
+
+
+def _rules(confinement: Confinement, features: Features, census: Census) -> int:
+    allowed = grants(confinement, census.list, separate=_wants_view(confinement, features))
+    return landlock.make_rules(features.landlock_abi, allowed, network=confinement.network)
 
 
 def _filter(architecture: syscalls.Architecture, *, network: bool, writes: bool) -> bytes:

@@ -72,15 +72,6 @@ def _first_name(path: str, above: str) -> str:
     return path[len(above.rstrip(os.sep)) + 1 :].partition(os.sep)[0]
 
 
-def list_directory(path: str) -> list[str]:
-    """Look at the disk for `grants`."""
-    try:
-        with os.scandir(path) as entries:
-            return [entry.name for entry in entries if not entry.is_symlink()]
-    except OSError:
-        return []
-
-
 def _is_writable(hidden: Hidden, confinement: Confinement) -> bool:
     return any(is_within(hidden.directory, root) for root in confinement.writable)
 

@@ -1,8 +1,8 @@
-"""Watches over one command: starts it, tells how it ends, and lets nothing that it started escape.
+"""Watches over a command: starts it, tells how it ends, and lets nothing that it started escape.
 
-A process of its own for every command. What loses its parent comes to the guardian (PR_SET_CHILD_SUBREAPER), whatever
-session or group it has moved to. When the launcher asks for it, or is gone, everything is killed; the guardian leaves
-when nothing is left.
+A process of its own for every command that runs, which takes another once nothing is left of the one before. What
+loses its parent comes to the guardian (PR_SET_CHILD_SUBREAPER), whatever session or group it has moved to. When the
+launcher asks for it, or is gone, everything is killed.
 """
 
 import contextlib
@@ -14,35 +14,55 @@ from collections.abc import Callable
 from typing import Final, NoReturn, TypeAlias
 
 from runtime import hardening
-from workers.sandbox import features, words
+from workers.sandbox import enforcement, features, words
+from workers.sandbox.confinement import Confinement
+from workers.sandbox.enforcement import Foresight
 from workers.sandbox.program import Embryo
 from workers.sandbox.words import Deserted, Ended, Kill, Report, Send, Started
 
-DESCRIPTORS: Final = 5
-"""What a guardian is handed: its end of the channel to the launcher, the request, and the three streams."""
+DESCRIPTORS: Final = 2
+"""What a guardian is handed: its end of the channel to the launcher, and the request."""
 
 _Note: TypeAlias = Callable[[int, int, int], None]
 """Is told of a death: pid, status, largest resident memory in the kernel's unit."""
 
 
-def guard(zygote: socket.socket) -> NoReturn:
-    """Live as the guardian of the command that the zygote will hand over, if ever. Never returns."""
+def guard(zygote: socket.socket, orders: socket.socket) -> NoReturn:
+    """Live as the guardian of the commands that the zygote hands over, one after the other, if any. Never returns.
+
+    A command comes to the embryo itself: the first over `orders`, each later one over a channel whose other end goes to
+    the zygote when its command can come. The zygote hangs up to tell that there will be none.
+    """
     hardening.set_name("gr-guardian")
     hardening.adopt_orphans()
-    deserted = False
+    deserted = True
+    foresight: Foresight | None = None
     try:
         wakeup = _signal_pipe()
-        embryo = Embryo.fork()
-        with zygote:
+        while deserted:
+            embryo = Embryo.fork(orders, foresight)
             _, descriptors, _, _ = socket.recv_fds(zygote, 1, DESCRIPTORS)
-        if len(descriptors) == DESCRIPTORS:
-            control, request, stdin, stdout, stderr = descriptors
-            guardian = _Guardian(socket.socket(fileno=control), embryo, wakeup)
-            deserted = guardian.start(request, (stdin, stdout, stderr)) and guardian.watch()
+            if len(descriptors) < DESCRIPTORS:
+                break
+            control, request = descriptors
+            confinement = words.read_request(words.content(request)).confinement
+            os.close(request)
+            with socket.socket(fileno=control) as launcher:
+                guardian = _Guardian(launcher, embryo, wakeup)
+                deserted = guardian.start(confinement) and guardian.watch()
+            if deserted:
+                foresight = enforcement.foresee_again(foresight, confinement)
+                orders = _ask_for_another(zygote)
     finally:
-        if not deserted:
-            end_descendants()
+        end_descendants()
         os._exit(0)
+
+
+def _ask_for_another(zygote: socket.socket) -> socket.socket:
+    theirs, ours = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with theirs:
+        socket.send_fds(zygote, [b"."], [theirs.fileno()])
+    return ours
 
 
 class _Guardian:
@@ -53,13 +73,9 @@ class _Guardian:
         self._pid = 0
         """The command while it lives, else 0."""
 
-    def start(self, request_file: int, streams: tuple[int, int, int]) -> bool:
-        """Have the command run, and say whether it does."""
-        self._embryo.become(request_file, streams)
-        confinement = words.read_request(words.content(request_file)).confinement
+    def start(self, confinement: Confinement | None) -> bool:
+        """Wait until the command runs, and say whether it does."""
         limits = features.probe().limits(writes=bool(confinement.writable)) if confinement is not None else ()
-        for descriptor in (request_file, *streams):
-            os.close(descriptor)
         failed = self._embryo.failure()
         if failed is not None:
             self._tell(failed)

@@ -131,8 +131,8 @@ def abi() -> int:
         return 0
 
 
-def enforce(version: int, grants: Iterable[Grant], *, network: bool) -> None:
-    """Put this process and its descendants under the rules, for good. Needs `no_new_privs`. Raises `OSError`.
+def make_rules(version: int, grants: Iterable[Grant], *, network: bool) -> int:
+    """Return a descriptor of a set of rules, which the caller closes. Raises `OSError`.
 
     Places that are missing, or that have become links, are left out. With `network`, TCP is not restricted.
     """
@@ -143,9 +143,15 @@ def enforce(version: int, grants: Iterable[Grant], *, network: bool) -> None:
     try:
         for grant in grants:
             _allow(ruleset, grant, handled.files)
-        kernel.syscall("landlock_restrict_self", COMMON["landlock_restrict_self"], ruleset, 0)
-    finally:
+    except BaseException:
         os.close(ruleset)
+        raise
+    return ruleset
+
+
+def enforce(ruleset: int) -> None:
+    """Put this process and its descendants under rules, for good. Needs `no_new_privs`. Raises `OSError`."""
+    kernel.syscall("landlock_restrict_self", COMMON["landlock_restrict_self"], ruleset, 0)
 
 
 def _create(handled: Handled) -> int:

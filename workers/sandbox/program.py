@@ -6,16 +6,23 @@ import pickle
 import signal
 import socket
 import termios
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Literal, NoReturn, TypeAlias
 
 from workers.sandbox import enforcement, features, kernel, words
+from workers.sandbox.descriptors import close_all_but
+from workers.sandbox.enforcement import Foresight
 from workers.sandbox.words import Failed, Request
 
 _Obstacle: TypeAlias = Literal["sandbox", "directory", "program"]
 
+DESCRIPTORS: Final = 4
+"""What an embryo is handed: the request, and the three streams."""
+
 _ANSWER: Final = 3
 """The descriptor on which a program that cannot be run says so. An exec closes it."""
+_RULES: Final = 4
+"""The descriptor of the rules that were made in advance, where there are any. An exec closes it too."""
 _NOT_STARTED: Final = 127
 _CHANGED_SIGNALS: Final = (signal.SIGCHLD, signal.SIGPIPE, signal.SIGXFSZ, signal.SIGINT, signal.SIGTERM)
 """Those that Python, the zygote or the guardian handle or ignore; the zygote has reset all others."""
@@ -26,28 +33,25 @@ class Embryo:
     """A child of this process that waits to become a program."""
 
     pid: int
-    _channel: socket.socket
+    _answer: socket.socket
 
     @classmethod
-    def fork(cls) -> "Embryo":
-        """Fork one."""
+    def fork(cls, orders: socket.socket, foresight: Foresight | None) -> "Embryo":
+        """Fork one. It becomes what comes over `orders`, which it takes over; `foresight` may be of use to it."""
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         parent = os.getpid()
         pid = os.fork()
         if pid == 0:
             ours.close()
-            _wait_and_become(theirs, parent)
+            _wait_and_become(orders, foresight, theirs, parent)
+        orders.close()
         theirs.close()
         return cls(pid, ours)
 
-    def become(self, request_file: int, streams: tuple[int, int, int]) -> None:
-        """Have it become what the request says."""
-        socket.send_fds(self._channel, [b"."], [request_file, *streams])
-
     def failure(self) -> Failed | None:
         """Wait until it has become that; return why it cannot, if so."""
-        with self._channel:
-            failure = self._channel.recv(words.LONGEST)
+        with self._answer:
+            failure = self._answer.recv(words.LONGEST)
         if not failure:
             return None
         failed = pickle.loads(failure)
@@ -55,19 +59,22 @@ class Embryo:
         return failed
 
 
-def _wait_and_become(channel: socket.socket, parent: int) -> NoReturn:
+def _wait_and_become(
+    orders: socket.socket, foresight: Foresight | None, answer: socket.socket, parent: int
+) -> NoReturn:
     try:
-        _, descriptors, _, _ = socket.recv_fds(channel, 1, 4)
-        if descriptors:
+        close_all_but(orders.fileno(), answer.fileno(), *(() if foresight is None else (foresight.ruleset,)))
+        _, descriptors, _, _ = socket.recv_fds(orders, 1, DESCRIPTORS)
+        if len(descriptors) == DESCRIPTORS:
             request_file, stdin, stdout, stderr = descriptors
             request = words.read_request(words.content(request_file))
-            answer = _arrange((stdin, stdout, stderr), channel.fileno())
-            os.write(answer, pickle.dumps(_become(request, parent)))
+            foresight = _arrange((stdin, stdout, stderr), answer.fileno(), foresight)
+            os.write(_ANSWER, pickle.dumps(_become(request, parent, foresight)))
     finally:
         os._exit(_NOT_STARTED)
 
 
-def _become(request: Request, parent: int) -> Failed:
+def _become(request: Request, parent: int, foresight: Foresight | None) -> Failed:
     """Turn into the program. Returns only if that cannot be done."""
     obstacle: _Obstacle = "program"
     try:
@@ -83,7 +90,7 @@ def _become(request: Request, parent: int) -> Failed:
         os.chdir(request.cwd)
         if request.confinement is not None:
             obstacle = "sandbox"
-            enforcement.restrict(request.confinement, features.probe())
+            enforcement.restrict(request.confinement, features.probe(), foresight)
         obstacle = "program"
         _die_with(parent)
         os.execvpe(request.argv[0], request.argv, request.environment)
@@ -103,13 +110,14 @@ def _reset_signals() -> None:
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
 
 
-def _arrange(streams: tuple[int, int, int], answer: int) -> int:
-    """Leave open the three streams, and the descriptor for an answer under its new number."""
-    apart = [fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, _ANSWER + 1) for descriptor in (*streams, answer)]
+def _arrange(streams: tuple[int, int, int], answer: int, foresight: Foresight | None) -> Foresight | None:
+    """Leave open the three streams, and the descriptors for an answer and for the rules under their new numbers."""
+    kept = [*streams, answer, *(() if foresight is None else (foresight.ruleset,))]
+    apart = [fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, len(kept)) for descriptor in kept]
     for wanted, descriptor in enumerate(apart):
-        os.dup2(descriptor, wanted, inheritable=wanted != _ANSWER)
-    os.closerange(_ANSWER + 1, os.sysconf("SC_OPEN_MAX"))
-    return _ANSWER
+        os.dup2(descriptor, wanted, inheritable=wanted < _ANSWER)
+    close_all_but(*range(_ANSWER, len(kept)))
+    return None if foresight is None else replace(foresight, ruleset=_RULES)
 
 
 def _die_with(parent: int) -> None:

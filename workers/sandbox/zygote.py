@@ -2,28 +2,37 @@
 
 A worker that has threads of ZeroMQ cannot fork safely, and the larger it has grown the longer a fork takes. One zygote
 can serve any number of workers: a fresh interpreter that imports nothing but what it needs (`main`). A worker can also
-fork one of its own (`live`). While commands are to be expected one guardian with its embryo is kept forked in advance:
-a command is seldom alone.
+fork one of its own (`live`). While commands are to be expected a guardian with its embryo waits for the next: one that
+has watched over another command before, or one that was forked in advance. A command is seldom alone.
 """
 
+import contextlib
 import gc
 import os
 import select
 import signal
 import socket
+from dataclasses import dataclass
 from typing import Final, NoReturn
 
 from runtime import hardening
 from workers.sandbox import enforcement
-from workers.sandbox.guardian import DESCRIPTORS, end_descendants, guard
+from workers.sandbox.descriptors import close_all_but
+from workers.sandbox.guardian import end_descendants, guard
 
 CONFINED: Final = b"c"
 FREE: Final = b"f"
-"""A command is to be run, in the sandbox or not; the guardian's descriptors come with it."""
+"""A command is to be run, in the sandbox or not. With it come `DESCRIPTORS` descriptors.
+
+They are the guardian's end of the channel to the launcher, the request, and the three streams.
+"""
+DESCRIPTORS: Final = 5
 EXPECT: Final = b"e"
 """A command is to be expected."""
 CHANNEL: Final = 3
 """The descriptor of the channel, where the zygote is a fresh interpreter."""
+SOON_MS: Final = 20.0
+"""Milliseconds after which another guardian is forked where none has come back: a command may be a long one."""
 IDLE_SECONDS: Final = 30.0
 """How long after a command, or the word of one, another is expected."""
 
@@ -48,48 +57,107 @@ def live(channel: socket.socket) -> NoReturn:
         os._exit(0)
 
 
+@dataclass(frozen=True, slots=True)
+class _Pair:
+    """A guardian and its embryo that wait for a command."""
+
+    guardian: socket.socket
+    embryo: socket.socket
+
+    def hand_over(self, control: int, request: int, streams: list[int]) -> None:
+        """Give them the command. Raises `OSError` where the guardian is gone; then nothing has begun."""
+        socket.send_fds(self.guardian, [b"."], [control, request])
+        with self.embryo, contextlib.suppress(OSError):  # a dead embryo is a dead command: its guardian tells
+            socket.send_fds(self.embryo, [b"."], [request, *streams])
+
+
 class _Zygote:
     def __init__(self, channel: socket.socket) -> None:
         self._channel = channel
         self._poll = select.poll()
         self._poll.register(channel, select.POLLIN)
-        self._spare: socket.socket | None = None
+        self._guardians: dict[int, socket.socket] = {}
+        """All that live, by descriptor: those that watch over commands and the spare one."""
+        self._spare: _Pair | None = None
+        self._expecting = False
 
     def serve(self) -> bool:
         """Do what the launcher wants next; `False` when it is gone."""
-        if not self._poll.poll(None if self._spare is None else IDLE_SECONDS * 1000):
-            self._drop_spare()
-            return True
+        ready = [descriptor for descriptor, _ in self._poll.poll(self._patience())]
+        if not ready and self._spare is None:
+            self._spare = self._fork()
+        elif not ready:
+            self._rest()
+        for descriptor in ready:
+            if descriptor in self._guardians:
+                self._hear(self._guardians[descriptor])
+        return self._channel.fileno() not in ready or self._obey()
+
+    def _patience(self) -> float | None:
+        """Milliseconds until there is something to do without being asked."""
+        if self._spare is not None:
+            return IDLE_SECONDS * 1000
+        return SOON_MS if self._expecting else None
+
+    def _obey(self) -> bool:
         kind, descriptors, _, _ = socket.recv_fds(self._channel, 1, DESCRIPTORS)
+        self._expecting = True
         if kind in (EXPECT, CONFINED):
             enforcement.prepare()  # what is found out here is known to all guardians
-        if kind in (CONFINED, FREE):
+        if kind in (CONFINED, FREE) and len(descriptors) == DESCRIPTORS:
             self._hand_over(descriptors)
-        if kind and self._spare is None:
+        elif kind == EXPECT and self._spare is None:
             self._spare = self._fork()
         return bool(kind)
 
     def _hand_over(self, descriptors: list[int]) -> None:
-        guardian, self._spare = self._spare or self._fork(), None
-        with guardian:
-            socket.send_fds(guardian, [b"."], descriptors)
+        control, request, *streams = descriptors
+        pair, self._spare = self._spare or self._fork(), None
+        try:
+            pair.hand_over(control, request, streams)
+        except OSError:  # somebody has killed the spare guardian
+            self._fork().hand_over(control, request, streams)
         for descriptor in descriptors:
             os.close(descriptor)
 
-    def _drop_spare(self) -> None:
-        if self._spare is not None:
-            self._spare.close()
-            self._spare = None
+    def _hear(self, guardian: socket.socket) -> None:
+        """Take back a guardian whose command is over as the spare one, or let it go."""
+        try:
+            _, descriptors, _, _ = socket.recv_fds(guardian, 1, 1)
+        except OSError:
+            descriptors = []
+        embryos = [socket.socket(fileno=descriptor) for descriptor in descriptors]
+        if embryos and self._spare is None:
+            self._spare = _Pair(guardian, embryos[0])
+        else:
+            self._let_go(guardian, *embryos)
 
-    def _fork(self) -> socket.socket:
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    def _let_go(self, guardian: socket.socket, *embryos: socket.socket) -> None:
+        self._poll.unregister(guardian)
+        del self._guardians[guardian.fileno()]
+        if self._spare is not None and self._spare.guardian is guardian:
+            self._spare.embryo.close()
+            self._spare = None
+        for end in (guardian, *embryos):
+            end.close()
+
+    def _rest(self) -> None:
+        self._expecting = False
+        if self._spare is not None:
+            self._let_go(self._spare.guardian)
+
+    def _fork(self) -> _Pair:
+        guardian, guardians_end = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        embryo, embryos_end = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         if os.fork() == 0:
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-            for end in (self._channel, ours):
-                end.close()
-            guard(theirs)
-        theirs.close()
-        return ours
+            close_all_but(guardians_end.fileno(), embryos_end.fileno())  # such as the streams of a command
+            guard(guardians_end, embryos_end)
+        guardians_end.close()
+        embryos_end.close()
+        self._guardians[guardian.fileno()] = guardian
+        self._poll.register(guardian, select.POLLIN)
+        return _Pair(guardian, embryo)
 
 
 def _settle(channel: socket.socket) -> None:
@@ -98,7 +166,8 @@ def _settle(channel: socket.socket) -> None:
     hardening.set_name("gr-zygote")
     hardening.adopt_orphans()  # of a guardian that is killed
     _settle_signals()
-    _close_all_but(channel.fileno())
+    _take_null_streams()
+    close_all_but(channel.fileno())
     gc.freeze()
     gc.disable()
 
@@ -113,10 +182,7 @@ def _settle_signals() -> None:
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # so that dead guardians need no burial
 
 
-def _close_all_but(kept: int) -> None:
-    """Give up every descriptor that the worker had; 0, 1 and 2 stay taken."""
+def _take_null_streams() -> None:
     null = os.open(os.devnull, os.O_RDWR)
     for descriptor in (0, 1):
         os.dup2(null, descriptor)
-    os.closerange(3, kept)
-    os.closerange(kept + 1, os.sysconf("SC_OPEN_MAX"))

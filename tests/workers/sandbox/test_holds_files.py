@@ -3,9 +3,11 @@
 import os
 import threading
 
+import psutil
 import pytest
 
 from config.sandbox import WorkspaceWrite
+from tests.support.deadline import until
 from tests.workers.sandbox.cell import Cell, Mode, cell
 
 CONFINED: list[Mode] = ["read-only", "workspace-write", "online"]
@@ -303,6 +305,28 @@ def test_credentials_written_while_a_command_runs_cannot_be_read(
     os.unlink(f"{place.home}/auth.json.1.tmp")
     assert "go" in outputs[0]
     assert place.secret not in outputs[0]
+
+
+def test_rules_made_for_the_command_before_are_no_way_to_what_has_changed_since(inside: Cell) -> None:
+    place = inside.place
+    first, second = f"{place.home}/first", f"{place.home}/second"
+    place.write(first, place.secret)
+    os.chown(first, place.user, place.user)
+    assert place.secret in inside.shell(f"cat {first}", "read-only").output
+    until(lambda: _guardian_with_embryo(inside.pid))
+    os.rename(first, place.auth)
+    place.write(second, "new")
+    os.chmod(second, 0o644)
+    result = inside.shell(f"cat {second} {place.auth} {first}", "read-only")
+    os.unlink(second)
+    assert "new" in result.output
+    assert place.secret not in result.output
+
+
+def _guardian_with_embryo(pid: int) -> bool:
+    """Whether some command could be started at once, with what is known from the one before."""
+    zygotes = psutil.Process(pid).children()
+    return any(guardian.children() for zygote in zygotes for guardian in zygote.children())
 
 
 def test_linked_credentials_cannot_be_read_at_the_goal_of_the_link(inside: Cell) -> None:

@@ -16,6 +16,7 @@ import psutil
 import pytest
 
 from runtime.child import reap
+from tests.support.deadline import until
 from tests.workers.sandbox.cell import SYSTEM_PATH, adopting, wait_for_end
 from workers.sandbox import features, zygote
 from workers.sandbox import launcher as sandbox_launcher
@@ -216,6 +217,43 @@ def test_commands_are_prepared_for_while_they_are_expected() -> None:
                 ["sh", "-c", f"exit {number}"], "/", ENVIRONMENT, stdout=writer, stderr=writer, confinement=LOOKS_ONLY
             )
             assert (await child.wait()).returncode == number
+
+    run(test)
+
+
+def test_guardian_takes_one_command_after_the_other_and_is_replaced_when_it_dies(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(zygote, "SOON_MS", 60_000)
+
+    async def test(launcher: Launcher, reader: int, writer: int) -> None:
+        async def guardian_of_command() -> int:
+            argv = ["sh", "-c", "echo $PPID"]
+            child = await launcher.spawn(argv, "/", ENVIRONMENT, stdout=writer, stderr=writer, confinement=LOOKS_ONLY)
+            await child.wait_gone()
+            return int(os.read(reader, 100))
+
+        first = await guardian_of_command()
+        await asyncio.to_thread(until, psutil.Process(first).children)
+        assert await guardian_of_command() == first
+        await asyncio.to_thread(until, psutil.Process(first).children)
+        guardian = os.pidfd_open(first)
+        os.kill(first, signal.SIGKILL)
+        await asyncio.to_thread(wait_for_end, guardian)
+        os.close(guardian)
+        assert await guardian_of_command() != first
+
+    run(test)
+
+
+def test_guardian_that_comes_back_does_not_hold_what_its_command_wrote_to() -> None:
+    async def test(launcher: Launcher, reader: int, writer: int) -> None:
+        theirs, ours = os.pipe()
+        child = await launcher.spawn(["true"], "/", ENVIRONMENT, stdout=ours, stderr=writer, confinement=LOOKS_ONLY)
+        os.close(ours)
+        await child.wait_gone()
+        assert await asyncio.to_thread(os.read, theirs, 1) == b""
+        os.close(theirs)
 
     run(test)
 

@@ -1,0 +1,27 @@
+"""What directories held when they were listed, and whether they still do."""
+
+import os
+
+
+class Census:
+    """The entries of the directories that were listed through it, links left out."""
+
+    def __init__(self) -> None:
+        self._found: dict[str, dict[str, int]] = {}
+
+    def list(self, path: str) -> list[str]:
+        """Return the names in a directory that are not symbolic links; none where it cannot be listed."""
+        found = self._found[path] = _entries(path)
+        return list(found)
+
+    def holds(self) -> bool:
+        """Say whether all those directories have the same entries now, each the same file."""
+        return all(_entries(path) == found for path, found in self._found.items())
+
+
+def _entries(path: str) -> dict[str, int]:
+    try:
+        with os.scandir(path) as entries:
+            return {entry.name: entry.inode() for entry in entries if not entry.is_symlink()}
+    except OSError:
+        return {}

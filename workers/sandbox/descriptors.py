@@ -1,0 +1,13 @@
+"""Gives up the descriptors that a process was forked with."""
+
+import os
+
+
+def close_all_but(*kept: int) -> None:
+    """Close every descriptor from 3 on but these."""
+    start = 3
+    for descriptor in sorted(kept):
+        if descriptor > start:  # where there is nothing between, `closerange` would close all from there on
+            os.closerange(start, descriptor)
+        start = descriptor + 1
+    os.closerange(start, os.sysconf("SC_OPEN_MAX"))
