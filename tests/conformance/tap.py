@@ -1,6 +1,6 @@
 """The official client's transport with an ear on it."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import Any, TextIO
 
@@ -13,6 +13,10 @@ GONE = (anyio.BrokenResourceError, anyio.ClosedResourceError)
 """What sending raises once the other side has left, as it does in the middle of a last message."""
 
 
+PATIENCE = 20.0
+"""Seconds to wait for a message."""
+
+
 class Tap:
     """Hears every message of one connection in both directions, before either side does anything with it."""
 
@@ -20,6 +24,13 @@ class Tap:
         self.sent: list[dict[str, Any]] = []
         self.received: list[dict[str, Any]] = []
         self.unreadable: list[Exception] = []
+        self._heard = anyio.Event()
+
+    async def until(self, wanted: Callable[[dict[str, Any]], bool]) -> None:
+        """Wait until such a message has been received: an application is not told of what comes after it gave up."""
+        with anyio.fail_after(PATIENCE):
+            while not any(map(wanted, self.received)):
+                await self._heard.wait()
 
     @asynccontextmanager
     async def transport(self, server: StdioServerParameters, log: TextIO) -> AsyncIterator[tuple[Any, Any]]:
@@ -39,6 +50,8 @@ class Tap:
                     self.unreadable.append(item)
                 else:
                     self.received.append(_plain(item))
+                    self._heard.set()
+                    self._heard = anyio.Event()
                 await on.send(item)
         await on.aclose()
 

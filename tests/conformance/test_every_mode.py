@@ -1,6 +1,7 @@
 """The official client gets the same out of the server in each of its modes, with a handshake and without."""
 
 import asyncio
+from collections.abc import Mapping
 
 import pytest
 from mcp import Client
@@ -10,6 +11,7 @@ from mcp_types.version import LATEST_MODERN_VERSION
 
 from supervisor.demo.script import Command, Quote, Stall, Text, rule
 from tests.conformance.test_official_client import NEWEST, Events, converse, judge, text_of, thread_of
+from tests.conformance.tap import Tap
 from tests.support.model import Gate
 from tests.support.stage import Stage
 
@@ -36,6 +38,10 @@ class User:
 
 def version_of(mode: str) -> str:
     return NEWEST if mode == "legacy" else LATEST_MODERN_VERSION
+
+
+def is_cancellation(message: Mapping[str, object]) -> bool:
+    return message.get("method") == "notifications/cancelled"
 
 
 async def touch(client: Client, stage: Stage) -> CallToolResult:
@@ -92,6 +98,7 @@ def test_a_client_is_told_of_progress(stage: Stage, mode: str) -> None:
 @pytest.mark.parametrize("mode", MODES)
 def test_a_call_that_the_client_gives_up_ends_its_turn(stage: Stage, mode: str) -> None:
     stage.play(*RULES)
+    tap = Tap()
 
     async def scene(client: Client, events: Events) -> None:
         call = asyncio.create_task(client.call_tool("codex", {"prompt": "stall"}))
@@ -100,6 +107,9 @@ def test_a_call_that_the_client_gives_up_ends_its_turn(stage: Stage, mode: str) 
         await asyncio.gather(call, return_exceptions=True)
         await asyncio.to_thread(stage.model.until, lambda now: now.abandoned == 1)
         assert text_of(await client.call_tool("codex", {"prompt": "hello"})) == "Good day."
+        if mode == "legacy":
+            (given_up,) = [message["params"]["requestId"] for message in tap.sent if is_cancellation(message)]
+            await tap.until(lambda message: message.get("id") == given_up)
 
-    oracle = judge(converse(stage, "fork", scene, mode), version_of(mode))
+    oracle = judge(converse(stage, "fork", scene, mode, tap=tap), version_of(mode))
     assert oracle.judged["result of tools/call"] == (2 if mode == "legacy" else 1)

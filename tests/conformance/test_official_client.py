@@ -76,12 +76,16 @@ def converse(
     mode: str = "legacy",
     elicitation: ElicitationFnT | None = None,
     extensions: Sequence[ClientExtension] = (),
+    tap: Tap | None = None,
 ) -> Tap:
-    """Play a scene between the official client and a server; return what was said."""
+    """Play a scene between the official client and a server; return what was said.
+
+    A scene that waits for messages which its client passes over brings a tap of its own.
+    """
     parameters = StdioServerParameters(
         command=PROGRAM[0], args=[*PROGRAM[1:], "--engine", engine], env=stage.environment(), cwd=stage.cwd
     )
-    tap, events = Tap(), Events()
+    tap, events = tap or Tap(), Events()
 
     async def run() -> None:
         with stage.log.open("a") as log:
