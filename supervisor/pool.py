@@ -42,6 +42,11 @@ class Pool:
         return max(0, self._size + len(self._orders) - len(self._waiting) - len(self._expected))
 
     @property
+    def has_orders(self) -> bool:
+        """Whether somebody waits for a worker."""
+        return bool(self._orders)
+
+    @property
     def waiting(self) -> tuple[WorkerId, ...]:
         """The workers that are ready, longest first."""
         return tuple(self._waiting)

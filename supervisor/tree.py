@@ -33,6 +33,8 @@ from supervisor.survey import Holdings, Survey
 log = logging.getLogger(__name__)
 
 BROKER_ID = WorkerId("broker")
+BREATH = 0.015
+"""Seconds between taking a waiting worker and bearing another: who has just got one needs the cores to begin."""
 EARLY_WORKERS = 1
 """Workers that wait while the engine is not ready: what a first call needs. Later ones share more memory."""
 LAST_WORDS = 5
@@ -175,7 +177,10 @@ class SupervisionTree:
     def take(self, order: Order) -> None:
         """Give a worker to `order`: one that waits, or the next one that gets ready."""
         self._pool.take(order)
-        self._replenish()
+        if self._pool.has_orders:
+            self._replenish()
+        else:
+            asyncio.get_running_loop().call_later(BREATH, self._replenish)
 
     def kill(self, worker_id: WorkerId) -> None:
         """End a worker, and everything it started, at once."""
