@@ -28,6 +28,7 @@ def test_as_many_are_asked_for_as_are_missing() -> None:
     pool.take(taken.append)
     assert taken == [one]
     assert pool.missing == 1
+    assert not pool.has_orders
 
 
 def test_orders_are_met_in_their_order() -> None:
@@ -36,6 +37,7 @@ def test_orders_are_met_in_their_order() -> None:
     pool.take(lambda worker: taken.append(("first", worker)))
     pool.take(lambda worker: taken.append(("second", worker)))
     assert pool.missing == 2
+    assert pool.has_orders
     one, two = workers(2)
     for worker in (one, two):
         pool.expect(worker)

@@ -1,11 +1,11 @@
-"""What the supervision tree does about an auth broker that dies again and again."""
+"""What the supervision tree bears, when, and what it does about an auth broker that dies again and again."""
 
 import asyncio
 from collections.abc import Callable
 
 import pytest
 
-from protocol.birth import AnyBirth, BrokerBirth, Exited
+from protocol.birth import AnyBirth, BrokerBirth, Exited, WorkerBirth
 from protocol.ids import WorkerId
 from runtime.restart import Intensity
 from supervisor import tree as module
@@ -23,6 +23,7 @@ class StubEngine:
     def __init__(self) -> None:
         self.births: list[AnyBirth] = []
         self.brokers: asyncio.Queue[BrokerBirth] = asyncio.Queue()
+        self.workers: asyncio.Queue[WorkerBirth] = asyncio.Queue()
         self._exits = 0
 
     async def start(self, on_exit: OnExit, on_ready: Callable[[], None]) -> None:
@@ -32,6 +33,8 @@ class StubEngine:
         self.births.append(birth)
         if isinstance(birth, BrokerBirth):
             self.brokers.put_nowait(birth)
+        else:
+            self.workers.put_nowait(birth)
 
     def end_broker(self) -> None:
         self.on_exit(Exited(id=BROKER_ID, pid=4711, returncode=-9, max_rss=0))
@@ -89,3 +92,31 @@ async def test_a_broker_that_dies_too_often_is_given_up_and_everybody_is_told_so
         assert engine.brokers.empty()
     finally:
         await tree.close()
+
+
+@on_loop
+async def test_the_next_worker_is_born_a_breath_after_one_was_taken_and_at_once_for_who_waits() -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "BREATH", 60.0)
+        engine = StubEngine()
+        tree = SupervisionTree(ServerOptions("/nowhere", "fork", idle_workers=1), engine, {}, {}, lambda: "me")
+        taken: list[WorkerId] = []
+        try:
+            await tree.start()
+            first = await engine.workers.get()
+            tree._pool.ready(first.id)
+            tree.take(taken.append)
+            assert taken == [first.id]
+            assert engine.workers.empty()
+            tree.take(taken.append)
+            assert engine.workers.qsize() == 2, "one for who waits, and one to wait itself"
+            patch.setattr(module, "BREATH", 0.0)
+            second = await engine.workers.get()
+            tree._pool.ready(second.id)
+            third = await engine.workers.get()
+            tree._pool.ready(third.id)
+            tree.take(taken.append)
+            assert taken == [first.id, second.id, third.id]
+            await engine.workers.get()
+        finally:
+            await tree.close()
