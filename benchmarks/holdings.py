@@ -49,17 +49,17 @@ def at_rest(pid: int, environment: Mapping[str, str], places: tuple[str, ...], i
     """
     deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline:
-        report = _report(pid, environment)
-        if report is not None and _is_at_rest(report, idle_workers):
-            return _look(pid, report, (*places, *_runtime_directories(pid, environment)))
+        told = report(pid, environment)
+        if told is not None and _is_at_rest(told, idle_workers):
+            return _look(pid, told, (*places, *_runtime_directories(pid, environment)))
         time.sleep(_PAUSE)
     raise UnsettledError(f"server {pid} has not come to rest within {PATIENCE:.0f} s")
 
 
 def victims(pid: int, environment: Mapping[str, str], role: Role) -> list[int]:
     """Return the processes of a role; of workers those that host a conversation."""
-    report = _report(pid, environment)
-    entries = report.processes if report is not None else ()
+    told = report(pid, environment)
+    entries = told.processes if told is not None else ()
     return [
         entry.pid
         for entry in entries
@@ -67,7 +67,8 @@ def victims(pid: int, environment: Mapping[str, str], role: Role) -> list[int]:
     ]
 
 
-def _report(pid: int, environment: Mapping[str, str]) -> Report | None:
+def report(pid: int, environment: Mapping[str, str]) -> Report | None:
+    """Return what a server tells of itself, `None` where it does not answer."""
     for found in instances.running(instances.parents(environment)):
         if found.instance.pid == pid:
             reply = ask([found.control], GiveReport())[found.control].reply

@@ -29,6 +29,8 @@ class GreenroomTable(OwnSection):
     """Seconds that a conversation may be idle before its process saves and leaves."""
     live_workers: Annotated[int, Field(ge=1, le=100_000)] = 200
     """Conversations that have a process at a time."""
+    known_at_rest: Annotated[int, Field(ge=0)] = 10_000
+    """Conversations without a process that the front process remembers beside their session files."""
     open_calls: Annotated[int, Field(ge=1)] = 2000
     """Tool calls that wait for their answer at a time."""
     queued_turns: Annotated[int, Field(ge=0)] = 32

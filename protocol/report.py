@@ -107,6 +107,8 @@ class ConversationFigures(Part):
     """Conversations that wait until another one is parked."""
     turns_running: int
     turns_waiting: int
+    forgotten: int = 0
+    """How often a conversation at rest was forgotten since the start: only its session file tells of it then."""
 
 
 class Statistics(Part):
@@ -246,6 +248,7 @@ class LimitFigures(Part):
 
     park_after: float | None = None
     live_workers: int | None = None
+    known_at_rest: int | None = None
     open_calls: int | None = None
     queued_turns: int | None = None
     worker_memory: int | None = None

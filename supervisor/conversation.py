@@ -1,11 +1,13 @@
 """A conversation as the supervisor keeps it: where it stands, who hosts it, and the turns that wait for it."""
 
+import os
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Literal
 
 from protocol.ids import ConversationId, Incarnation, WorkerId
+from protocol.mcp import Failure
 from runtime.restart import RestartPolicy
 from supervisor import lifecycle
 from supervisor.restart import CONVERSATION
@@ -76,9 +78,25 @@ class Conversation:
         return next((turn for turn in turns if turn is not None and turn.items is not None), None)
 
     @property
+    def takes_steering(self) -> bool:
+        """Whether a turn runs that may take in further input: none waits that was to be asked before that."""
+        turn = self.running
+        return turn is not None and turn.items is not None and not turn.interrupted and not self.queued
+
+    @property
     def queued(self) -> int:
         """How many turns wait."""
         return 0 if self.queue is None else len(self.queue)
+
+    @property
+    def has_file(self) -> bool:
+        """Whether its session file is there, as far as its processes have told where that is."""
+        return self.placement is not None and os.path.exists(self.placement.session_path)
+
+    @property
+    def is_needed(self) -> bool:
+        """Whether somebody waits for it or listens, or only we know where its session file is."""
+        return bool(self.observers or self.queued or self.path is not None)
 
     def enqueue(self, turn: Turn) -> None:
         """Let a turn wait for those before it."""
@@ -103,6 +121,27 @@ class Conversation:
         if not self.queue:
             self.queue = None
         return True
+
+    def fail(self, turn: Turn, failure: Failure) -> None:
+        """Tell everybody that a turn of it has come to nothing."""
+        turn.audience.failed(failure)
+        self.tell_end(turn)
+
+    def fail_all(self, failure: Failure) -> None:
+        """Fail the running turn and those that wait."""
+        for turn in self.take_all_turns():
+            self.fail(turn, failure)
+
+    def tell_end(self, turn: Turn) -> None:
+        """Tell those who listen that a turn has ended, after its audience."""
+        for observer in self.observers:
+            observer.turn_ended(turn.id)
+
+    def lose_process(self) -> None:
+        """Forget what only concerns the process that it had."""
+        self.worker_id = self.pulse = None
+        self.open_commands = 0
+        self.configured = b""
 
     def may_start_again(self) -> bool:
         """Count a process that died before anything had begun, and tell whether another one may try unasked."""

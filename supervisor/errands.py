@@ -100,13 +100,13 @@ class Errands:
         self._mailroom.send(worker_id, Close())
         self._loop.call_later(LEAVE_PATIENCE, self._insist, worker_id)
 
-    def lost(self, exited: Exited) -> bool:
-        """Take notice that a process ended; return whether it had an errand."""
+    def lost(self, exited: Exited, reason: str | None) -> bool:
+        """Take notice that a process ended, and why if we know it; return whether it had an errand."""
         errand = self._running.pop(exited.id, None)
         if errand is None:
             return False
         if not errand.result.done():
-            why = death.cause(exited)
+            why = reason or death.cause(exited)
             log.error("errand %s: its worker %d died (%s)", errand.name, exited.pid, why)
             errand.result.set_exception(ErrandFailedError(f"{GONE} ({why})", "worker_crashed"))
         self._release(errand)

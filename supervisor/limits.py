@@ -10,12 +10,14 @@ class Limits(NamedTuple):
     """Seconds that a conversation may be idle before its process saves and leaves."""
     live_workers: int = 200
     """Conversations that have a process at a time; beyond it the longest idle ones are parked and newcomers wait."""
+    known_at_rest: int = 10_000
+    """Conversations without a process that are remembered; older ones come back from their session files alone."""
     open_calls: int = 2000
     """Tool calls that wait for their answer at a time; further ones are refused as `overloaded`."""
     queued_turns: int = 32
     """Turns that wait in one conversation; further ones are refused as `overloaded`."""
     worker_memory: int = 2048 * 1024 * 1024
-    """Bytes of resident memory beyond which a worker is killed."""
+    """Bytes of resident memory beyond which a worker is killed, whatever it does."""
     approval_patience: float = 600.0
     """Seconds that the user has for an approval; no answer is a no."""
     task_after: float = 10.0

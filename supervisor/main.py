@@ -187,6 +187,7 @@ def _options(arguments: argparse.Namespace, environment: Mapping[str, str], home
         limits=Limits(
             park_after=table.park_after_s,
             live_workers=table.live_workers,
+            known_at_rest=table.known_at_rest,
             open_calls=table.open_calls,
             queued_turns=table.queued_turns,
             worker_memory=table.worker_memory_mb * 1024 * 1024,

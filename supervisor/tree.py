@@ -18,7 +18,7 @@ from runtime import directory, hardening, logfile
 from runtime.admission import Admission
 from runtime.port import PortStatistics
 from runtime.restart import RestartPolicy
-from supervisor import death
+from supervisor import death, weight
 from supervisor.auth.link import BrokerError, BrokerLink
 from supervisor.conversations import Conversations
 from supervisor.death import Obituaries
@@ -81,6 +81,8 @@ class SupervisionTree:
         self._keys = _key_pair()
         self._broker_keys = _key_pair()
         self._workers: dict[WorkerId, KeyPair] = {}
+        self._reasons: dict[WorkerId, str] = {}
+        self._rounds = weight.Rounds(self._workers, engine.pid_of, options.limits, self._kill_heavy)
         self._pool = Pool(min(options.idle_workers, EARLY_WORKERS))
         self._broker_left = asyncio.Event()
         self._broker_policy = RestartPolicy(BROKER)
@@ -155,6 +157,7 @@ class SupervisionTree:
     async def close(self) -> None:
         """Answer every call, let workers save and leave, and end what is left. Nothing of the tree survives it."""
         self._closing = True
+        self._rounds.close()
         for task in self._background:
             task.cancel()
         self._mailroom.resume()
@@ -182,8 +185,10 @@ class SupervisionTree:
         else:
             asyncio.get_running_loop().call_later(BREATH, self._replenish)
 
-    def kill(self, worker_id: WorkerId) -> None:
-        """End a worker, and everything it started, at once."""
+    def kill(self, worker_id: WorkerId, why: str | None = None) -> None:
+        """End a worker, and everything it started, at once; `why` is then said to be the cause of its death."""
+        if why is not None and worker_id in self._workers:
+            self._reasons.setdefault(worker_id, why)
         self._engine.kill(worker_id)
 
     def pid_of(self, worker_id: WorkerId) -> int | None:
@@ -209,6 +214,8 @@ class SupervisionTree:
     def _enrol(self, count: int) -> dict[WorkerId, KeyPair]:
         """Give names and keys to workers that are to be born, and let them into the mailroom."""
         newcomers = {WorkerId(f"w-{uuid7()}"): _key_pair() for _ in range(count)}
+        if newcomers:
+            self._rounds.begin()
         for worker_id, keys in newcomers.items():
             self._workers[worker_id] = keys
             self._mailroom.admit(worker_id, keys.public)
@@ -256,6 +263,12 @@ class SupervisionTree:
                 self._engine.kill(worker_id)
         if late and not self._closing:
             asyncio.get_running_loop().call_later(READY_PATIENCE, self._end_unready, late)
+
+    def _kill_heavy(self, worker_id: WorkerId, why: str) -> None:
+        """Kill a worker that holds too much memory, whatever it does."""
+        if not self.conversations.kill(worker_id, why):
+            log.error("worker %s is killed (%s)", worker_id, why)
+            self.kill(worker_id, why)
 
     def _bear_broker(self) -> None:
         self._broker_left.clear()
@@ -331,25 +344,26 @@ class SupervisionTree:
                 log.error("process %d, which starts commands, died (%s)", exited.pid, death.cause(exited))
             return
         self._mailroom.revoke(exited.id)
+        why = self._reasons.pop(exited.id, None)
         in_pool = self._pool.lost(exited.id)
-        if not self.errands.lost(exited):
-            self.conversations.lost(exited)
+        if not self.errands.lost(exited, why):
+            self.conversations.lost(exited, why)
         if not self._closing:
             self.broker.detach((exited.id,))
             if in_pool:
-                self._waiting_worker_ended(exited)
+                self._waiting_worker_ended(exited, why)
             else:
                 self._replenish()
         elif not self._workers:
             self._empty.set()
 
-    def _waiting_worker_ended(self, exited: Exited) -> None:
+    def _waiting_worker_ended(self, exited: Exited, why: str | None) -> None:
         """Replace a worker that died before it had a conversation, unless they all do."""
         nursery = self._engine.nursery
         if exited.stillborn is not None and nursery is not None and nursery.state == "restarting":
             self._replenish()  # it went down with its nursery, and the next one bears it
             return
-        cause = self.obituaries.enter(exited, doing="waiting for a conversation").cause
+        cause = self.obituaries.enter(exited, "waiting for a conversation", why).cause
         loop = asyncio.get_running_loop()
         delay = self._pool_policy.on_death(loop.time())
         log.error("a waiting worker died (%s)", cause)

@@ -1,15 +1,58 @@
-"""Looks after the workers of running turns: are they alive, and do they stay within their memory."""
+"""Looks after the workers of running turns, and kills what hangs or holds too much."""
 
-import os
-from collections.abc import Iterable, Iterator
+import asyncio
+from collections.abc import Collection, Iterable, Iterator
 
+from supervisor import weight
 from supervisor.conversation import Conversation
+from supervisor.hosts import Hosts
 from supervisor.limits import Limits
 
 INTERVAL = 1.0
 """Seconds between two looks. Nobody looks while no turn runs."""
 
-_PAGE = os.sysconf("SC_PAGE_SIZE")
+
+class Watch:
+    """Looks at the workers of `running` as long as there are any; `begin` when there is one."""
+
+    def __init__(self, hosts: Hosts, running: Collection[Conversation], limits: Limits) -> None:
+        self._hosts = hosts
+        self._running = running
+        self._limits = limits
+        self._timer: asyncio.TimerHandle | None = None
+        self._loop = asyncio.get_running_loop()
+
+    def begin(self) -> None:
+        """Look from now on, unless that is done already."""
+        if self._timer is None:
+            self._timer = self._loop.call_later(INTERVAL, self._look)
+
+    def weigh(self, conversation: Conversation) -> None:
+        """Kill the worker of a conversation that holds too much."""
+        pid = self._hosts.pid_of(conversation)
+        burden = None if pid is None else weight.excess(pid, self._limits)
+        if burden is not None:
+            self._hosts.kill(conversation, burden)
+
+    def close(self) -> None:
+        """Look no more."""
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _look(self) -> None:
+        """Silence counts for nothing while it is we who do not listen."""
+        self._timer = None
+        now = self._loop.time()
+        if not self._hosts.are_heard:
+            for conversation in self._running:
+                if conversation.pulse is not None:
+                    conversation.pulse.heard_at = now
+        for conversation, why in list(overdue(self._running, self._limits, now)):
+            self._hosts.kill(conversation, why)
+        for conversation in list(self._running):
+            self.weigh(conversation)
+        if self._running:
+            self.begin()
 
 
 def overdue(conversations: Iterable[Conversation], limits: Limits, now: float) -> Iterator[tuple[Conversation, str]]:
@@ -18,34 +61,3 @@ def overdue(conversations: Iterable[Conversation], limits: Limits, now: float) -
         pulse = conversation.pulse
         if pulse is not None and now - pulse.heard_at > limits.hang_after:
             yield conversation, f"hung: no sign of life for {now - pulse.heard_at:.0f} s while {pulse.doing}"
-
-
-def overweight(memory: int, limits: Limits) -> str | None:
-    """Say in words that a worker holds too much, `None` where it does not."""
-    if memory <= limits.worker_memory:
-        return None
-    return f"over its memory limit: {memory >> 20} MiB of {limits.worker_memory >> 20} MiB"
-
-
-def resident_memory(pid: int) -> int:
-    """Return the resident memory of a process in bytes, 0 where it cannot be told.
-
-    Read from procfs, which shows this much of undumpable processes too; elsewhere through psutil.
-    """
-    try:
-        with open(f"/proc/{pid}/statm", "rb") as file:
-            return int(file.read().split()[1]) * _PAGE
-    except FileNotFoundError:
-        return 0 if os.path.isdir("/proc/self") else _resident_memory_elsewhere(pid)
-    except OSError:
-        return 0
-
-
-def _resident_memory_elsewhere(pid: int) -> int:
-    import psutil
-
-    try:
-        memory: int = psutil.Process(pid).memory_info().rss
-    except psutil.Error:
-        return 0
-    return memory

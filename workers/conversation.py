@@ -372,6 +372,7 @@ class Conversation:
     def _present_toolbox(self) -> "Toolbox":
         if self._toolbox is None:
             from workers.outfit import fit_out
+            from workers.patch.leftovers import Leftovers
 
             self._toolbox = fit_out(
                 self._now,
@@ -380,6 +381,7 @@ class Conversation:
                 self._questions.ask,
                 self._emit,
                 self._commands_ended,
+                Leftovers(lambda: self._present_transcript().lock),
             )
         return self._toolbox
 

@@ -11,6 +11,7 @@ from protocol.ids import ConversationId
 from workers.command_environment import command_environment, withheld_variables
 from workers.commands.login_shells import LoginShells
 from workers.commands.user_shell import shell_for_text
+from workers.patch.leftovers import Leftovers
 from workers.sandbox.policy import Surroundings
 from workers.toolbox import Toolbox, Workplace
 from workers.tools.context import Emit, Shell
@@ -25,10 +26,11 @@ def fit_out(
     ask: Callable[[bytes], Awaitable[Decision]],
     emit: Emit,
     on_commands_ended: Callable[[], None],
+    leftovers: Leftovers,
 ) -> Toolbox:
     """Return the toolbox of a conversation. `runtime_directory` holds our sockets; the rest is as in `Toolbox`."""
     where = workplace(settings, conversation_id, runtime_directory)
-    return Toolbox(where, _login_shells(settings), ask, emit, on_commands_ended)
+    return Toolbox(where, _login_shells(settings), ask, emit, on_commands_ended, leftovers)
 
 
 def workplace(settings: Settings, conversation_id: ConversationId, runtime_directory: str) -> Workplace:

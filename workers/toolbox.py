@@ -16,6 +16,7 @@ from workers.commands.capture import Budget
 from workers.commands.groups import LiveGroups
 from workers.commands.login_shells import LoginShells
 from workers.model.items import JsonObject
+from workers.patch.leftovers import Leftovers
 from workers.patch.turn_diff import TurnDiff
 from workers.sandbox.launcher import Launcher
 from workers.sandbox.policy import Surroundings, confine, read_only
@@ -51,8 +52,10 @@ class Toolbox:
         ask: Callable[[bytes], Awaitable[Decision]],
         emit: Emit,
         on_commands_ended: Callable[[], None],
+        leftovers: Leftovers | None = None,
     ) -> None:
         """`on_commands_ended` is called when between two turns the last command ends that went on."""
+        self._leftovers = leftovers
         self._logins = logins
         self._ask = ask
         self._emit = emit
@@ -137,6 +140,7 @@ class Toolbox:
                 open_commands=self.open_commands,
                 diff=TurnDiff(self._cwd),
                 budget=self._budget,
+                leftovers=self._leftovers,
             )
         return self._context
 

@@ -8,6 +8,7 @@ from protocol.errors import SessionBusyError
 from workers.model.items import JsonObject
 from workers.session.file import SessionFile
 from workers.session.format import Record, response_item, stored_event
+from workers.session.lock import WriterLock
 
 log = logging.getLogger(__name__)
 
@@ -28,6 +29,11 @@ class Transcript:
     def path(self) -> str:
         """Where the file is, or will be once there is something to write."""
         return self._file.path
+
+    @property
+    def lock(self) -> WriterLock | None:
+        """The lock of the file, once there is one."""
+        return self._file.lock
 
     def add(self, *records: Record) -> None:
         """Record lines of any kind."""

@@ -2,9 +2,14 @@
 
 from pathlib import Path
 
+from benchmarks import holdings
+from protocol.report import Report
 from supervisor.demo.script import Command, Stall, Text, rule
 from tests.support.client import kind, text, thread_id
+from tests.support.deadline import until
 from tests.support.faults import Faults
+from tests.support.model import Gate, said
+from tests.support.server import Server
 from tests.support.stage import Stage
 
 HELLO = rule("hello", [Text("Good day.")])
@@ -44,6 +49,55 @@ def test_a_worker_over_its_memory_limit_is_killed_and_the_call_says_so(stage: St
     assert kind(result) == "worker_crashed"
     assert "memory limit" in result["structuredContent"]["error"]["cause"]
     assert text(server.client.result(server.client.codex("hello"))) == "Good day."
+
+
+LIGHT = ("-c", "greenroom.worker_memory_mb=128", "-c", "greenroom.idle_workers=0")
+
+
+def assert_found_and_back(stage: Stage, server: Server, thread: str) -> None:
+    """See the one worker killed for its weight, the death remembered, and the conversation going on."""
+    report = until(lambda: (told := look(server, stage)) is not None and told.deaths and told)
+    (death,) = report.deaths
+    assert (death.conversation_id, death.doing) == (thread, "idle")
+    assert death.cause.startswith("over its memory limit: ")
+    assert text(server.client.result(server.client.reply(thread, "hello"))) == "Good day."
+    *_, last = stage.model.requests()
+    assert said(last, "assistant") == ["Good day."], "it goes on with its history"
+
+
+def look(server: Server, stage: Stage) -> Report | None:
+    return holdings.report(server.pid, {"XDG_RUNTIME_DIR": str(stage.runtime)})
+
+
+def test_an_idle_worker_over_its_memory_limit_is_found_and_killed(stage: Stage, engine: str, tmp_path: Path) -> None:
+    stage.play(HELLO)
+    faults = Faults(tmp_path / "faults", "import supervisor.weight; supervisor.weight.INTERVAL = 0.2")
+    server = stage.start("--engine", engine, *LIGHT, program=faults.program)
+    server.client.initialize()
+    faults.order("swollen after a turn")
+    result = server.client.result(server.client.codex("hello"))
+    assert text(result) == "Good day."
+    assert_found_and_back(stage, server, thread_id(result))
+
+
+def test_a_worker_is_weighed_when_its_turn_ends_and_the_next_turn_runs_in_another(
+    stage: Stage, engine: str, tmp_path: Path
+) -> None:
+    gate = Gate()
+    stage.play(HELLO, rule("wait", [gate.wait, Text("At last.")]))
+    faults = Faults(tmp_path / "faults", "import supervisor.weight; supervisor.weight.INTERVAL = 1e6")
+    server = stage.start("--engine", engine, *LIGHT, program=faults.program)
+    server.client.initialize()
+    call = server.client.codex("wait")
+    thread = str(server.client.event(call, "session_configured")["session_id"])
+    queued = server.client.reply(thread, "hello")
+    faults.order("swollen at the end of a turn")
+    server.client.ask("ping")
+    stage.model.open(gate)
+    assert text(server.client.result(call)) == "At last."
+    assert text(server.client.result(queued)) == "Good day."
+    report = until(lambda: look(server, stage))
+    assert [death.cause.split(":")[0] for death in report.deaths] == ["over its memory limit"]
 
 
 def test_a_quiet_turn_that_lives_is_left_alone(stage: Stage) -> None:

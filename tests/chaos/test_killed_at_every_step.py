@@ -158,8 +158,8 @@ def test_a_death_at_any_step_costs_one_turn_at_most(stage: Stage, engine: str, s
 
 
 def patched(stage: Stage) -> list[str]:
-    """Return the files of the workspace, but for what a patch was preparing beside them."""
-    return sorted(path.name for path in stage.workspace.iterdir() if not path.name.startswith(".greenroom-"))
+    """Return the files of the workspace."""
+    return sorted(path.name for path in stage.workspace.iterdir())
 
 
 def stored_whole(path: Path) -> bool:
@@ -179,8 +179,9 @@ def test_a_turn_that_was_saved_is_not_called_interrupted(stage: Stage) -> None:
 def test_a_patch_whose_outcome_is_unknown_is_said_to_be_so(stage: Stage) -> None:
     scene = Scene(stage, "fork")
     scene.client.result(in_a_patch(scene))
-    assert patched(stage) == ["one.txt"], "it died in between"
+    assert patched(stage)[-1] == "one.txt", "it died in between"
     scene.client.result(scene.reply("hello"))
+    assert patched(stage) == ["one.txt"], "what it was preparing is gone"
     *_, last = stage.model.requests()
     outputs: list[Message] = [item for item in inputs(last) if item["type"].endswith("_output")]
     assert ["not known" in output["output"] for output in outputs] == [True]

@@ -2,6 +2,7 @@
 
 import psutil
 
+from benchmarks import holdings
 from supervisor.demo.script import Call, Command, Quote, Stall, Text, rule
 from tests.support.client import kind, text, thread_id
 from tests.support.deadline import until
@@ -61,6 +62,40 @@ def test_conversations_beyond_the_limit_take_the_place_of_the_longest_idle(stage
     for conversation in conversations:
         assert text(server.client.result(server.client.reply(conversation, "hello"))) == "Good day."
     server.settle(workers=2)
+
+
+def test_a_conversation_that_was_forgotten_comes_back_as_it_was(stage: Stage) -> None:
+    """Its id is all that anybody still has."""
+    stage.play(HELLO, rule("write", [Command(("touch", "made"))], [Quote()]))
+    flags = ("known_at_rest=1", "park_after_s=0.1", "idle_workers=0")
+    server = stage.serve("fork", *(word for flag in flags for word in ("-c", f"greenroom.{flag}")))
+    elsewhere = stage.workspace / "elsewhere"
+    elsewhere.mkdir()
+    asked = {"cwd": str(elsewhere), "model": "another", "sandbox": "read-only", "approval-policy": "on-failure"}
+    asked["base-instructions"] = "Be brief."
+    first = thread_id(server.client.result(server.client.codex("hello", **asked)))
+    for _ in range(2):
+        server.client.result(server.client.codex("hello"))
+    environment = {"XDG_RUNTIME_DIR": str(stage.runtime)}
+    report = until(
+        lambda: (
+            (told := holdings.report(server.pid, environment)) is not None
+            and told.statistics.conversations is not None
+            and told.statistics.conversations.forgotten == 2
+            and told
+        )
+    )
+    assert [one.id == first for one in report.conversations] == [False]
+    call = server.client.reply(first, "write")
+    server.client.result(call)
+    configured = server.client.event(call, "session_configured")
+    told = {name: configured[name] for name in ("session_id", "model", "cwd", "approval_policy")}
+    assert told == {"session_id": first, "model": "another", "cwd": str(elsewhere), "approval_policy": "on-failure"}
+    assert configured["sandbox_policy"]["type"] == "read-only"
+    *_, last = stage.model.requests()
+    assert said(last, "assistant") == ["Good day."]
+    assert str(last.json["instructions"]).startswith("Be brief.")
+    assert not (elsewhere / "made").exists()
 
 
 def test_a_newcomer_waits_while_every_place_is_busy(stage: Stage) -> None:

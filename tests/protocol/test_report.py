@@ -148,7 +148,7 @@ def test_states_are_those_of_the_lifecycle() -> None:
         (PortFigures, PortStatistics(1, 2, 3, True)),
         (PoolFigures, PoolStatistics(1, 2, 3)),
         (EngineFigures, EngineStatistics(1, 2, 3)),
-        (ConversationFigures, ConversationsStatistics(1, 2, 3, 4, 5)),
+        (ConversationFigures, ConversationsStatistics(1, 2, 3, 4, 5, 6)),
         (LimitFigures, Limits()),
         (DeathEntry, Death(1.0, WorkerId("w-1"), 2, "signal 9 (SIGKILL)", 3)),
     ],

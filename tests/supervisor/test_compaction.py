@@ -27,7 +27,7 @@ class Workplace:
     def take(self, order: Order) -> None:
         order(WORKER)
 
-    def kill(self, worker_id: WorkerId) -> None:
+    def kill(self, worker_id: WorkerId, why: str | None = None) -> None:
         raise AssertionError("nobody is killed")
 
     def pid_of(self, worker_id: WorkerId) -> int | None:

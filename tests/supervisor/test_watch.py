@@ -1,11 +1,9 @@
-"""What hangs and what holds too much is found, and nothing else."""
-
-import os
+"""What hangs is found, and nothing else."""
 
 from protocol.ids import ConversationId
 from supervisor.conversation import Conversation, Pulse
 from supervisor.limits import Limits
-from supervisor.watch import overdue, overweight, resident_memory
+from supervisor.watch import overdue
 
 
 def _running(heard_at: float) -> Conversation:
@@ -25,14 +23,3 @@ def test_silence_beyond_the_limit_is_told_with_what_was_done() -> None:
 def test_a_conversation_without_a_turn_is_never_overdue() -> None:
     idle = Conversation(ConversationId("c"), b"{}", resume="no")
     assert list(overdue([idle], Limits(), now=1e9)) == []
-
-
-def test_memory_is_judged_by_the_limit() -> None:
-    limits = Limits(worker_memory=100 << 20)
-    assert overweight(100 << 20, limits) is None
-    assert overweight(150 << 20, limits) == "over its memory limit: 150 MiB of 100 MiB"
-
-
-def test_memory_of_a_process_is_seen_from_outside() -> None:
-    assert resident_memory(os.getpid()) > 1 << 20
-    assert resident_memory(2**22 + 1) == 0

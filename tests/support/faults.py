@@ -1,4 +1,4 @@
-"""A server whose workers die or stop where a test wants it: inside of a write, say, where no signal would hit."""
+"""A server whose workers die, stop or swell where a test wants it: in a write, say, where no signal would hit."""
 
 import sys
 from collections.abc import Sequence
@@ -6,11 +6,17 @@ from pathlib import Path
 from typing import Literal, TypeAlias
 
 Place: TypeAlias = Literal[
-    "hung before it is ready", "before it is ready", "in a patch", "in a write", "after the last write"
+    "hung before it is ready",
+    "before it is ready",
+    "in a patch",
+    "in a write",
+    "after the last write",
+    "swollen at the end of a turn",
+    "swollen after a turn",
 ]
 
 WORKERS = """
-import os, signal
+import asyncio, os, signal
 from workers import entry
 from workers.patch.transaction import Transaction
 from workers.session.file import SessionFile
@@ -24,6 +30,9 @@ def ordered(place):
 
 def die():
     os.kill(os.getpid(), signal.SIGKILL)
+
+def swell(held=[]):
+    held.append(b"x" * 200_000_000)
 
 def main(birth, lifeline, live=entry.main):
     if ordered("before it is ready"):
@@ -47,8 +56,14 @@ def commit(self, commit=SessionFile.commit):
     commit(self)
     with open(self.path, "rb") as file:
         last = file.read().splitlines()[-1]
-    if b'"task_complete"' in last and ordered("after the last write"):
+    if b'"task_complete"' not in last:
+        return
+    if ordered("after the last write"):
         die()
+    if ordered("swollen at the end of a turn"):
+        swell()
+    if ordered("swollen after a turn"):
+        asyncio.get_running_loop().call_later(0.3, swell)
 
 entry.main, Transaction.put, SessionFile._write, SessionFile.commit = main, put, write, commit
 """
@@ -63,7 +78,7 @@ sys.exit(main())
 
 
 class Faults:
-    """Orders for workers to die or to stop, each of which the first that comes to the place carries out."""
+    """Orders for workers to die, to stop or to take 200 MB. The first that comes to the place carries one out."""
 
     def __init__(self, directory: Path, patch: str = "") -> None:
         """`patch` is a statement with which the server begins."""

@@ -10,22 +10,23 @@ from dataclasses import dataclass
 
 from workers.patch.disk import Allowed, Disk
 from workers.patch.errors import PatchWriteError
+from workers.patch.leftovers import Leftovers
 from workers.patch.plan import Effect, Plan
 from workers.patch.transaction import Staged, Transaction
 
 
-def apply(plan: Plan, disk: Disk, allowed: Allowed | None = None) -> str:
+def apply(plan: Plan, disk: Disk, allowed: Allowed | None = None, leftovers: Leftovers | None = None) -> str:
     """Make the changes and return what the model is told. Blocks. Raises `PatchWriteError`.
 
     `allowed` is asked about every file that is written or removed. A file that is no longer as it was when the plan was
-    made is an error too, so nothing that happened since is lost.
+    made is an error too, so nothing that happened since is lost. In `leftovers` is noted what a kill would leave.
     """
     if plan.is_empty:
         raise PatchWriteError("No files were modified.")
     tasks = _tasks(plan)
     for task in tasks:
         _check(task, disk, allowed)
-    with Transaction() as transaction:
+    with Transaction(leftovers or Leftovers()) as transaction:
         _carry_out(tasks, transaction)
     return plan.summary
 

@@ -1,12 +1,12 @@
 """Writes and removes files so that all of it can be taken back until it is done.
 
 New contents are written beside their targets; to put one in place is a rename, and what it replaces is kept under
-another name until the end. No file is ever half-written. Only a kill between two renames can leave some of them done.
+another name until the end. No file is ever half-written. Only a kill between two renames can leave some of them done;
+what it leaves besides is noted (`workers.patch.leftovers`).
 """
 
 import contextlib
 import os
-import secrets
 import stat
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -16,6 +16,7 @@ from typing import Final, Self, TypeAlias
 
 from workers.patch.directory import enter
 from workers.patch.errors import PatchRollbackError, PatchWriteError
+from workers.patch.leftovers import Leftovers, beside
 
 _NEW: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _EXISTING: Final = os.O_WRONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
@@ -31,10 +32,16 @@ class _Place:
     """A name in an open directory."""
 
     directory: int
+    folder: str
+    """The path of the directory."""
     name: str
 
+    @property
+    def path(self) -> str:
+        return os.path.join(self.folder, self.name)
+
     def beside(self) -> "_Place":
-        return _Place(self.directory, f".greenroom-{secrets.token_hex(8)}")
+        return _Place(self.directory, self.folder, beside())
 
     def open(self, flags: int) -> int:
         return os.open(self.name, flags, 0o666, dir_fd=self.directory)
@@ -67,7 +74,8 @@ class Transaction:
     method was `doing`.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, leftovers: Leftovers) -> None:
+        self._leftovers = leftovers
         self._undo: list[tuple[str, _Action]] = []
         self._completion: list[_Action] = []
         self._directories: dict[str, int] = {}
@@ -82,6 +90,7 @@ class Transaction:
         with _telling(doing), contextlib.ExitStack() as files:
             old = _open_existing(place, files)
             new = place.beside()
+            self._leftovers.note(new.path)
             descriptor = new.open(_NEW)
             self._undo.append((new.name, new.remove))
             file = files.enter_context(open(descriptor, "wb"))
@@ -106,15 +115,18 @@ class Transaction:
         with _telling(doing):
             place = self._place(target, make=False)
             kept = place.beside()
+            self._leftovers.note(kept.path, place.name)
             place.rename(kept)
             self._undo.append((target, partial(kept.rename, place)))
             self._completion.append(kept.remove)
 
     def _keep(self, place: _Place) -> None:
         kept = place.beside()
+        self._leftovers.note(kept.path)
         try:
             place.link(kept)
         except OSError:  # no hard links here, or not for us
+            self._leftovers.note(kept.path, place.name)
             place.rename(kept)
         self._undo.append((place.name, partial(_restore, kept, place)))
         self._completion.append(kept.remove)
@@ -123,7 +135,7 @@ class Transaction:
         parent, name = os.path.split(target)
         if parent not in self._directories:
             self._directories[parent] = enter(parent, self._made if make else None)
-        return _Place(self._directories[parent], name)
+        return _Place(self._directories[parent], parent, name)
 
     def _made(self, directory: str) -> None:
         self._undo.append((directory, partial(os.rmdir, directory)))
@@ -140,10 +152,12 @@ class Transaction:
             else:
                 self._take_back(error)
         finally:
+            self._leftovers.clear()
             for directory in self._directories.values():
                 os.close(directory)
 
     def _complete(self) -> None:
+        self._leftovers.settle()
         for action in self._completion:
             with contextlib.suppress(OSError):  # what is left over is a hidden file; the changes stand
                 action()

@@ -90,6 +90,11 @@ class SessionFile:
             raise
         return file
 
+    @property
+    def lock(self) -> WriterLock | None:
+        """The lock that keeps others from writing, once the file is there."""
+        return self._lock
+
     def pending(self) -> bool:
         """Whether anything has been appended that is not safely on disk."""
         return bool(self._appended or (self._begun and self._unwritten) or self._unsynced or self._unsynced_directories)

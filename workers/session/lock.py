@@ -2,10 +2,14 @@
 
 The lock is an exclusive `flock` on a file of the conversation's own, taken and given up while another one coordinates
 the folder. So no one ever holds a lock on a file that is no longer there. The kernel frees it when its holder dies.
+
+The file holds nothing but, at times, the holder's notes on what is to be cleared away after its death
+(`workers.patch.leftovers`). Whoever takes the lock next does so, or removes the file.
 """
 
 import fcntl
 import os
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +17,7 @@ from typing import Final
 
 from protocol.errors import SessionBusyError
 from protocol.ids import ConversationId
+from workers.patch import leftovers
 from workers.session.directory import make_private
 
 FOLDER: Final = "thread-writer-locks"
@@ -30,6 +35,7 @@ class WriterLock:
         self._folder = os.path.join(home, FOLDER)
         self._path = os.path.join(self._folder, f"{conversation_id}.lock")
         make_private(self._folder)
+        self._noting = threading.Lock()
         with _coordinated(self._folder):
             self._descriptor = _open(self._path)
             try:
@@ -37,6 +43,7 @@ class WriterLock:
             except BaseException:
                 os.close(self._descriptor)
                 raise
+        _clear_away(self._descriptor)
 
     def _take(self, conversation_id: ConversationId) -> None:
         if not _try(self._descriptor):
@@ -45,8 +52,22 @@ class WriterLock:
                 f"Conversation {conversation_id} is being written by {holder}. End it there, then try again."
             )
 
+    def append(self, note: bytes) -> None:
+        """Note in the file what is to be cleared away after our death; void once the lock is given up."""
+        with self._noting:
+            if self._descriptor >= 0:
+                os.write(self._descriptor, note)
+
+    def clear(self) -> None:
+        """Take all notes back."""
+        with self._noting:
+            if self._descriptor >= 0:
+                _empty(self._descriptor)
+
     def release(self) -> None:
         """Give the lock up and remove its file, and those that were left by writers who were killed."""
+        with self._noting:
+            descriptor, self._descriptor = self._descriptor, -1
         try:
             with _coordinated(self._folder):
                 os.unlink(self._path)
@@ -54,7 +75,7 @@ class WriterLock:
         except (OSError, SessionBusyError):
             pass  # a lock file that nobody holds does no harm
         finally:
-            os.close(self._descriptor)
+            os.close(descriptor)
 
 
 def _sweep(folder: str) -> None:
@@ -65,9 +86,23 @@ def _sweep(folder: str) -> None:
             descriptor = _open(path)
             try:
                 if _try(descriptor):
+                    _clear_away(descriptor)
                     os.unlink(path)
             finally:
                 os.close(descriptor)
+
+
+def _clear_away(descriptor: int) -> None:
+    """Clear away what the last holder has left behind."""
+    size = os.fstat(descriptor).st_size
+    if size:
+        leftovers.clear_away(os.pread(descriptor, size, 0))
+        _empty(descriptor)
+
+
+def _empty(descriptor: int) -> None:
+    os.ftruncate(descriptor, 0)
+    os.lseek(descriptor, 0, os.SEEK_SET)
 
 
 def writers(home: str) -> dict[ConversationId, int]:

@@ -65,6 +65,6 @@ def _carry_out(plan: Plan, disk: Disk, allowed: Allowed | None, context: ToolCon
     """Return what is said on success and what on failure; one of them is empty."""
     context.diff.begin(plan)
     try:
-        return application.apply(plan, disk, allowed), ""
+        return application.apply(plan, disk, allowed, context.leftovers), ""
     except PatchError as error:
         return "", error.printed

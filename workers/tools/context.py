@@ -9,6 +9,7 @@ from workers.commands.capture import Budget
 from workers.commands.login_shells import LoginShells
 from workers.commands.starter import Starter
 from workers.model.items import JsonObject
+from workers.patch.leftovers import Leftovers
 from workers.patch.turn_diff import TurnDiff
 
 if TYPE_CHECKING:
@@ -66,6 +67,8 @@ class ToolContext:
     diff: TurnDiff
     """What the turn's patches have changed so far."""
     budget: Budget = DEFAULT_BUDGET
+    leftovers: Leftovers | None = None
+    """Where a patch notes what it would leave behind if we were killed."""
 
 
 @dataclass(frozen=True, slots=True)
