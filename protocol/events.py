@@ -401,7 +401,7 @@ class PatchApplyEnd(Event, tag="patch_apply_end"):
 
 
 class TurnDiff(Event, tag="turn_diff"):
-    """What all patches of the turn have changed so far."""
+    """What all patches of the turn have changed so far, after each of them and each later response of the turn."""
 
     unified_diff: str
 

@@ -211,7 +211,7 @@ class Conversation:
     def abandon_turn(self, turn_id: TurnId) -> Outcome:
         """Close a turn that was cancelled."""
         self._leave_commands_alone()
-        self._close_open_calls("aborted by user")
+        self._close_loop("aborted by user")
         if not self._is_compacting:
             self._keep(prompt.turn_aborted_message())
         self._tell(
@@ -222,7 +222,7 @@ class Conversation:
 
     def break_turn(self, turn_id: TurnId, error: BaseException) -> Outcome:
         """Close a turn that a fault of ours ended."""
-        self._close_open_calls(UNKNOWN_EFFECT)
+        self._close_loop(UNKNOWN_EFFECT)
         text = f"Codex runtime error: internal error ({type(error).__name__}); the log on standard error has more"
         return self._end_in_error(turn_id, Outcome("failed", error_kind="internal", message=text), "other")
 
@@ -498,6 +498,10 @@ class Conversation:
                 return await self._call_mcp_tool(servers, call)
             return await self._present_toolbox().call(turn_id, call)
 
+        async def tell_diff() -> None:
+            if self._toolbox is not None:
+                await self._toolbox.tell_diff(turn_id)
+
         return TurnLoop(
             await self._present_client(),
             self._present_encoder,
@@ -510,6 +514,7 @@ class Conversation:
             compaction,
             self.settings.show_raw_agent_reasoning,
             self._take_input,
+            tell_diff,
         )
 
     async def _present_client(self) -> ModelClient:
@@ -600,11 +605,9 @@ class Conversation:
         if self._toolbox is not None:
             self._toolbox.end_turn()
 
-    def _close_open_calls(self, text: str) -> None:
-        if self._loop is None:
-            return
-        while self._loop.open_calls:
-            self._loop.answer_call(text)
+    def _close_loop(self, output: str) -> None:
+        if self._loop is not None:
+            self._loop.close(output)
 
     # Small services
 

@@ -110,6 +110,12 @@ class Toolbox:
             await tell_diff(context, only_news=True)  # a command may have changed, or undone, what a patch did
         return output.told
 
+    async def tell_diff(self, turn_id: TurnId) -> None:
+        """Tell what the patches of a turn have come to, if there were any."""
+        context = self._context
+        if context is not None and context.turn_id == turn_id and context.diff.follows:
+            await tell_diff(context)
+
     def kill_all(self) -> None:
         """Kill whatever commands left running. Does not wait for it."""
         self._groups.kill_all()

@@ -127,10 +127,12 @@ class TurnLoop:
         compaction: "Compaction",
         show_raw_reasoning: bool,
         take_input: Callable[[], Awaitable[bool]],
+        tell_diff: Callable[[], Awaitable[None]],
     ) -> None:
         """`encoder` returns what writes the next request, with the tools that there are by then.
 
         `take_input` puts into the history what the user has said meanwhile, and returns whether that was anything.
+        `tell_diff` tells clients what the patches of the turn have come to, if there were any.
         """
         self._model = model
         self._encoder = encoder
@@ -143,8 +145,11 @@ class TurnLoop:
         self._compaction = compaction
         self._show_raw_reasoning = show_raw_reasoning
         self._take_input = take_input
-        self.open_calls: list[OpenCall] = []
+        self._tell_diff = tell_diff
+        self._open_calls: list[OpenCall] = []
         """Calls that wait for their output, in their order."""
+        self._uncounted: Usage | None = None
+        """What the present response cost, as long as nobody has been told."""
         self.doing = "preparing the request"
         """In words, for whoever looks in."""
         self.heard_at: float | None = None
@@ -159,8 +164,10 @@ class TurnLoop:
             for item in response.items:
                 self._keep(item)
             self._compaction.note(response.usage)
+            self._uncounted = response.usage
             await self._answer_calls(response.calls)
-            self._count(response)
+            self._count()
+            await self._tell_diff()
             if await self._take_input():
                 continue
             if not response.calls and (response.completed is None or response.completed.end_turn):
@@ -261,15 +268,21 @@ class TurnLoop:
         """Run the calls of a response in their order, each to its end before the next."""
         if not calls:
             return
-        self.open_calls = [OpenCall(str(call["call_id"]), OUTPUTS[str(call["type"])]) for call in calls]
+        self._open_calls = [OpenCall(str(call["call_id"]), OUTPUTS[str(call["type"])]) for call in calls]
         for call in calls:
             self._record.write()
             self.doing = f"running the tool {call['name']}"
-            self.answer_call(await self._call_tool(call))
+            self._answer_call(await self._call_tool(call))
 
-    def answer_call(self, output: ToolResult) -> None:
+    def close(self, output: str) -> None:
+        """Give this output to the calls that the turn did not live to answer, and count the response that made them."""
+        while self._open_calls:
+            self._answer_call(output)
+        self._count()
+
+    def _answer_call(self, output: ToolResult) -> None:
         """Record the output of the first of the open calls."""
-        call = self.open_calls.pop(0)
+        call = self._open_calls.pop(0)
         item: JsonObject = {"type": call.output_type, "call_id": call.call_id, "output": output}
         self._keep(item)
         self._announcer.raw_item(item)
@@ -278,9 +291,10 @@ class TurnLoop:
         if self._history.append(item):
             self._record.item(item)
 
-    def _count(self, response: _Response) -> None:
-        if response.usage is not None:
-            self._tell(self._tokens.add(response.usage), keep=True)
+    def _count(self) -> None:
+        usage, self._uncounted = self._uncounted, None
+        if usage is not None:
+            self._tell(self._tokens.add(usage), keep=True)
 
     def _tell(self, told: JsonObject, keep: bool = False) -> None:
         self._announcer.tell(told)

@@ -1,10 +1,21 @@
 """Facts of scenarios as two releases of the reference played them: what came in which order, and in what shape."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 
 Release: TypeAlias = Literal["0.25.0", "0.153.4"]
-Scenario: TypeAlias = Literal["simple turn and reply", "command", "command approved", "plan"]
+Scenario: TypeAlias = Literal[
+    "simple turn and reply",
+    "command",
+    "command approved",
+    "command denied",
+    "patch approved",
+    "patch automatic",
+    "plan",
+    "cancelled",
+    "model error",
+]
 IdForm: TypeAlias = Literal["request", "counter", "uuid7"]
 Shape: TypeAlias = tuple[str, frozenset[str]]
 """The type of an event and the names of its fields."""
@@ -22,15 +33,18 @@ def shape(kind: str, fields: str = "") -> Shape:
 class Turn:
     """One `tools/call` and what came of it."""
 
-    tool: str
     answer: str
-    event_id: IdForm
-    """What the `id` of the turn's events is."""
+    """The text of the answer; empty where there was none."""
     events: tuple[Shape, ...]
     result: frozenset[str]
-    """The members of the result."""
+    """The members of the result; none where the call was not answered."""
     inputs: tuple[str, ...]
     """The items of the last request to the model: the role of a message, the type of another."""
+    event_id: IdForm
+    """What the `id` of the turn's events is."""
+    tool: str = "codex"
+    question: frozenset[str] = frozenset()
+    """The members of the params of the question to the user; none where there was none."""
 
 
 @dataclass(frozen=True)
@@ -68,11 +82,13 @@ _OLD_COMMAND = (
     shape("exec_command_output_delta", "call_id stream chunk"),
     shape("exec_command_end", "call_id stdout stderr aggregated_output exit_code duration formatted_output"),
 )
-_OLD_APPROVED = (
-    shape("exec_approval_request", "call_id command cwd"),
-    _OLD_COMMAND[0],
-    _OLD_COMMAND[2],
+_OLD_ASKED = shape("exec_approval_request", "call_id command cwd")
+_OLD_PATCH = (
+    shape("patch_apply_begin", "call_id auto_approved changes"),
+    shape("patch_apply_end", "call_id stdout stderr success"),
 )
+_DIFF = shape("turn_diff", "unified_diff")
+_OLD_PATCH_ASKED = shape("apply_patch_approval_request", "call_id changes")
 _OLD_PLAN = shape("plan_update", "explanation plan")
 _OLD_ARGUMENTS = frozenset(
     {
@@ -123,6 +139,7 @@ _TEXT = (
     _RAW_ITEM,
     _RAW_END,
 )
+_FIRST = (*_START, _WARNING, _TURN, *(_RAW_ITEM,) * 3, *_SAID)
 _USAGE_EVENT = shape("token_count", "info rate_limits")
 _COMMAND = (
     _RAW_ITEM,
@@ -150,150 +167,152 @@ _NEW = Wire(
 )
 _STRUCTURED = frozenset({"content", "structuredContent"})
 
-SAMPLES: Final = (
-    Sample(
-        "0.25.0",
-        "simple turn and reply",
-        _OLD,
-        turns=(
-            Turn(
-                "codex",
-                "The tests pass.",
-                "request",
-                (_OLD_START, _OLD_TURN, *_OLD_TEXT, _OLD_USAGE, _OLD_END),
-                _CONTENT,
-                ("user", "user"),
-            ),
-            Turn(
-                "codex-reply",
-                "Again.",
-                "counter",
-                (_OLD_TURN, *_OLD_TEXT, _OLD_USAGE, _OLD_END),
-                _CONTENT,
-                ("user", "user", "assistant", "user"),
-            ),
+_QUESTION = "message requestedSchema codex_elicitation codex_mcp_tool_call_id codex_event_id codex_call_id"
+_COMMAND_QUESTION = frozenset(f"{_QUESTION} codex_command codex_cwd".split())
+_PATCH_QUESTION = frozenset(f"{_QUESTION} codex_changes".split())
+_NEW_COMMAND_QUESTION = _COMMAND_QUESTION | {"threadId", "codex_parsed_cmd"}
+_CALLED = ("user", "user", "function_call", "function_call_output")
+_PATCHED = (*_CALLED[:2], "custom_tool_call", "custom_tool_call_output")
+_REFUSED = '{"error": {"message": "bad request", "type": "invalid_request_error"}}'
+
+
+def _old_turn(answer: str, *first: Shape, question: frozenset[str] = frozenset()) -> Turn:
+    """A first turn in which the model called a tool and then answered."""
+    events = (_OLD_START, _OLD_TURN, *first, _OLD_USAGE, *_OLD_TEXT, _OLD_USAGE, _OLD_END)
+    return Turn(answer, events, _CONTENT, _CALLED, "request", question=question)
+
+
+def _new_turn(
+    answer: str, *first: Shape, inputs: tuple[str, ...] = _CALLED, question: frozenset[str] = frozenset()
+) -> Turn:
+    """A first turn in which the model called a tool and then answered."""
+    events = (*_FIRST, *first, _USAGE_EVENT, *_TEXT, _USAGE_EVENT, _END)
+    return Turn(answer, events, _STRUCTURED, ("developer", *inputs), "uuid7", question=question)
+
+
+_OLD_TURNS: Final[Mapping[Scenario, tuple[Turn, ...]]] = {
+    "simple turn and reply": (
+        Turn(
+            "The tests pass.",
+            (_OLD_START, _OLD_TURN, *_OLD_TEXT, _OLD_USAGE, _OLD_END),
+            _CONTENT,
+            ("user", "user"),
+            "request",
+        ),
+        Turn(
+            "Again.",
+            (_OLD_TURN, *_OLD_TEXT, _OLD_USAGE, _OLD_END),
+            _CONTENT,
+            ("user", "user", "assistant", "user"),
+            "counter",
+            "codex-reply",
         ),
     ),
-    Sample(
-        "0.25.0",
-        "command",
-        _OLD,
-        turns=(
-            Turn(
-                "codex",
-                "It printed hi.",
-                "request",
-                (_OLD_START, _OLD_TURN, *_OLD_COMMAND, _OLD_USAGE, *_OLD_TEXT, _OLD_USAGE, _OLD_END),
-                _CONTENT,
-                ("user", "user", "function_call", "function_call_output"),
+    "command": (_old_turn("It printed hi.", *_OLD_COMMAND),),
+    "command approved": (_old_turn("done", _OLD_ASKED, _OLD_COMMAND[0], _OLD_COMMAND[2], question=_COMMAND_QUESTION),),
+    "command denied": (_old_turn("done", _OLD_ASKED, question=_COMMAND_QUESTION),),
+    "patch approved": (
+        Turn(
+            "patched",
+            (
+                _OLD_START,
+                _OLD_TURN,
+                _OLD_PATCH_ASKED,
+                *_OLD_PATCH,
+                _DIFF,
+                _OLD_USAGE,
+                _DIFF,
+                *_OLD_TEXT,
+                _OLD_USAGE,
+                _DIFF,
+                _OLD_END,
             ),
+            _CONTENT,
+            _CALLED,
+            "request",
+            question=_PATCH_QUESTION,
         ),
     ),
-    Sample(
-        "0.153.4",
-        "simple turn and reply",
-        _NEW,
-        turns=(
-            Turn(
-                "codex",
-                "The tests pass.",
-                "uuid7",
-                (*_START, _WARNING, _TURN, *(_RAW_ITEM,) * 3, *_SAID, *_TEXT, _USAGE_EVENT, _END),
-                _STRUCTURED,
-                ("developer", "user", "user"),
-            ),
-            Turn(
-                "codex-reply",
-                "Again.",
-                "uuid7",
-                (_WARNING, _TURN, _RAW_ITEM, *_SAID, *_TEXT, _USAGE_EVENT, _END),
-                _STRUCTURED,
-                ("developer", "user", "user", "assistant", "user"),
-            ),
+    "patch automatic": (_old_turn("patched", *_OLD_PATCH),),
+    "plan": (_old_turn("planned", _OLD_PLAN),),
+    "cancelled": (
+        Turn(
+            "",
+            (_OLD_START, _OLD_TURN, _OLD_COMMAND[0], shape("turn_aborted", "reason")),
+            frozenset(),
+            ("user", "user"),
+            "request",
         ),
     ),
-    Sample(
-        "0.153.4",
-        "command",
-        _NEW,
-        turns=(
-            Turn(
-                "codex",
-                "It printed hi.",
-                "uuid7",
-                (
-                    *_START,
-                    _WARNING,
-                    _TURN,
-                    *(_RAW_ITEM,) * 3,
-                    *_SAID,
-                    *_COMMAND,
-                    _USAGE_EVENT,
-                    *_TEXT,
-                    _USAGE_EVENT,
-                    _END,
-                ),
-                _STRUCTURED,
-                ("developer", "user", "user", "function_call", "function_call_output"),
-            ),
+    "model error": (
+        Turn(
+            f"unexpected status 400 Bad Request: {_REFUSED}",
+            (_OLD_START, _OLD_TURN, shape("error", "message")),
+            frozenset({"error"}),
+            ("user", "user"),
+            "request",
         ),
     ),
-    Sample(
-        "0.25.0",
-        "command approved",
-        _OLD,
-        turns=(
-            Turn(
-                "codex",
-                "done",
-                "request",
-                (_OLD_START, _OLD_TURN, *_OLD_APPROVED, _OLD_USAGE, *_OLD_TEXT, _OLD_USAGE, _OLD_END),
-                _CONTENT,
-                ("user", "user", "function_call", "function_call_output"),
-            ),
+}
+_NEW_TURNS: Final[Mapping[Scenario, tuple[Turn, ...]]] = {
+    "simple turn and reply": (
+        Turn(
+            "The tests pass.",
+            (*_FIRST, *_TEXT, _USAGE_EVENT, _END),
+            _STRUCTURED,
+            ("developer", "user", "user"),
+            "uuid7",
+        ),
+        Turn(
+            "Again.",
+            (_WARNING, _TURN, _RAW_ITEM, *_SAID, *_TEXT, _USAGE_EVENT, _END),
+            _STRUCTURED,
+            ("developer", "user", "user", "assistant", "user"),
+            "uuid7",
+            "codex-reply",
         ),
     ),
-    Sample(
-        "0.25.0",
-        "plan",
-        _OLD,
-        turns=(
-            Turn(
-                "codex",
-                "done",
-                "request",
-                (_OLD_START, _OLD_TURN, _OLD_PLAN, _OLD_USAGE, *_OLD_TEXT, _OLD_USAGE, _OLD_END),
-                _CONTENT,
-                ("user", "user", "function_call", "function_call_output"),
+    "command": (_new_turn("It printed hi.", *_COMMAND),),
+    "command approved": (_new_turn("done", *_COMMAND[:2], _ASKED, *_COMMAND[2:], question=_NEW_COMMAND_QUESTION),),
+    "command denied": (_new_turn("done", *_COMMAND[:2], _ASKED, _RAW_ITEM, question=_NEW_COMMAND_QUESTION),),
+    "patch approved": (_new_turn("patched", _RAW_ITEM, _RAW_END, _RAW_ITEM, inputs=_PATCHED),),
+    "patch automatic": (_new_turn("patched", _RAW_ITEM, _RAW_END, _RAW_ITEM, inputs=_PATCHED),),
+    "plan": (_new_turn("planned", _RAW_ITEM, _RAW_END, _RAW_ITEM),),
+    "cancelled": (
+        Turn(
+            "",
+            (
+                *_FIRST,
+                *_COMMAND[:4],
+                _RAW_ITEM,
+                _USAGE_EVENT,
+                _RAW_ITEM,
+                shape("turn_aborted", "turn_id reason started_at completed_at duration_ms"),
             ),
+            frozenset(),
+            ("developer", "user", "user"),
+            "uuid7",
         ),
     ),
-    Sample(
-        "0.153.4",
-        "command approved",
-        _NEW,
-        turns=(
-            Turn(
-                "codex",
-                "done",
-                "uuid7",
-                (
-                    *_START,
-                    _WARNING,
-                    _TURN,
-                    *(_RAW_ITEM,) * 3,
-                    *_SAID,
-                    *_COMMAND[:2],
-                    _ASKED,
-                    *_COMMAND[2:],
-                    _USAGE_EVENT,
-                    *_TEXT,
-                    _USAGE_EVENT,
-                    _END,
-                ),
-                _STRUCTURED,
-                ("developer", "user", "user", "function_call", "function_call_output"),
-            ),
+    "model error": (
+        Turn(
+            _REFUSED,
+            (*_FIRST, shape("error", "message codex_error_info")),
+            _STRUCTURED | {"isError"},
+            ("developer", "user", "user"),
+            "uuid7",
         ),
     ),
+}
+SAMPLES: Final = tuple(
+    Sample(release, scenario, wire, played)
+    for release, wire, recorded in (("0.25.0", _OLD, _OLD_TURNS), ("0.153.4", _NEW, _NEW_TURNS))
+    for scenario, played in recorded.items()
 )
+"""All of them, in both releases."""
+
+
+def recording(release: Release, scenario: Scenario) -> Sample:
+    """Return one recording."""
+    (found,) = (one for one in SAMPLES if (one.release, one.scenario) == (release, scenario))
+    return found

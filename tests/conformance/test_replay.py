@@ -1,23 +1,38 @@
 """What clients of the reference said, said to Greenroom: the same comes back, but for what is listed as different."""
 
 import re
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import pytest
 
-from supervisor.demo.script import Action, Call, Command, Text, Usage, rule
+from supervisor.demo.script import Action, Call, Command, Fail, Patch, Text, Usage, rule
 from tests.conformance.differences import (
-    ADDED_EVENTS,
+    ADDED_IN,
+    ANSWERS,
     EVENT_IDS,
     INPUTS_BEFORE,
     META_ADDED,
     MISSING_EVENTS,
     MISSING_FIELDS,
-    RESULT_ADDED,
+    QUESTION_ADDED,
+    QUESTION_OF_ITS_OWN,
+    added_events,
+    added_to_result,
 )
 from tests.conformance.oracle import Oracle
-from tests.conformance.samples import FIRST_PROMPT, SAMPLES, SECOND_PROMPT, IdForm, Sample, Scenario, Turn
+from tests.conformance.samples import (
+    FIRST_PROMPT,
+    SAMPLES,
+    SECOND_PROMPT,
+    IdForm,
+    Release,
+    Sample,
+    Scenario,
+    Turn,
+    recording,
+)
 from tests.support.client import Client, Message, RequestId, text
 from tests.support.model import Model, inputs
 from tests.support.stage import Stage
@@ -25,15 +40,44 @@ from tests.support.stage import Stage
 USAGE = Usage(10, 4, 5, 2)
 PROMPTS = (FIRST_PROMPT, SECOND_PROMPT)
 PLAN = [{"step": "read", "status": "completed"}, {"step": "write", "status": "in_progress"}]
-FIRST_ACTIONS: Mapping[Scenario, Action] = {
-    "command": Command(("echo", "hi")),
-    "command approved": Command(("touch", "new.txt")),
-    "plan": Call("update_plan", {"explanation": "start", "plan": PLAN}),
+PATCH = "*** Begin Patch\n*** Update File: greeting.txt\n@@\n-hello\n+hello world\n*** End Patch\n"
+ESCALATED = {"cmd": "touch new.txt", "sandbox_permissions": "require_escalated", "justification": "needs to write"}
+PLANNED = Call("update_plan", {"explanation": "start", "plan": PLAN})
+REFUSED = Fail(400, '{"error": {"message": "bad request", "type": "invalid_request_error"}}')
+FIRST_ACTIONS: Mapping[Release, Mapping[Scenario, Action]] = {
+    "0.25.0": {
+        "command": Command(("echo", "hi")),
+        "command approved": Command(("touch", "new.txt")),
+        "command denied": Command(("touch", "new.txt")),
+        "patch approved": Command(("apply_patch", PATCH)),
+        "patch automatic": Command(("apply_patch", PATCH)),
+        "plan": PLANNED,
+        "cancelled": Command(("sleep", "20")),
+        "model error": REFUSED,
+    },
+    "0.153.4": {
+        "command": Call("exec_command", {"cmd": "echo hi"}),
+        "command approved": Call("exec_command", ESCALATED),
+        "command denied": Call("exec_command", ESCALATED),
+        "patch approved": Patch(PATCH),
+        "patch automatic": Patch(PATCH),
+        "plan": PLANNED,
+        "cancelled": Call("exec_command", {"cmd": "sleep 20"}),
+        "model error": REFUSED,
+    },
 }
 """What the model did before it answered."""
-ARGUMENTS: Mapping[Scenario, Mapping[str, object]] = {
-    "command approved": {"approval-policy": "untrusted"},  # as the file of the recorded home had it
-    "plan": {"include-plan-tool": True},
+MODELS: Mapping[Release, str] = {"0.25.0": "scripted", "0.153.4": "gpt-5.5"}
+"""Models that are offered the tools of the recording: `shell`, or `exec_command` and the tool for patches as text."""
+ASKING: Mapping[Release, Mapping[str, str]] = {
+    "0.25.0": {"approval-policy": "untrusted", "sandbox": "workspace-write"},
+    "0.153.4": {"approval-policy": "on-request", "sandbox": "read-only"},
+}
+"""What the file of the recorded home said where the user is asked."""
+DECISIONS: Mapping[Scenario, str] = {
+    "command approved": "approved",
+    "command denied": "denied",
+    "patch approved": "approved",
 }
 CLIENT = {"name": "harness", "version": "1"}
 INITIALIZE = {"protocolVersion": "2025-06-18", "capabilities": {"elicitation": {}}, "clientInfo": CLIENT}
@@ -42,21 +86,34 @@ LATER_OUTPUT = re.compile(
     r"Original token count: 1\nOutput:\nhi\n"
 )
 """What the reference tells the model of a command."""
+STALE = "a difference that is none any more"
 UUID7 = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}")
 
 
-def play(stage: Stage, sample: Sample) -> Model:
-    """Make the model say what it said in the recording."""
+def arguments_of(sample: Sample, cwd: str) -> dict[str, Any]:
+    asking = ASKING[sample.release] if sample.scenario in DECISIONS else {}
+    planning = {"include-plan-tool": True} if (sample.release, sample.scenario) == ("0.25.0", "plan") else {}
+    return {"cwd": cwd, **asking, **planning}
+
+
+def play(stage: Stage, sample: Sample, *more: str) -> Client:
+    """Make the model say what it said in the recording, and start a server with further arguments."""
     steps: dict[str, list[list[Action]]] = {
         prompt: [[USAGE, Text(turn.answer)]] for prompt, turn in zip(PROMPTS, sample.turns, strict=False)
     }
-    if (action := FIRST_ACTIONS.get(sample.scenario)) is not None:
-        steps[FIRST_PROMPT].insert(0, [USAGE, action])
-    return stage.play(*(rule(prompt, *steps[prompt]) for prompt in reversed(steps)))
+    match FIRST_ACTIONS[sample.release].get(sample.scenario):
+        case Fail() as refusal:
+            steps[FIRST_PROMPT] = [[refusal]]
+        case action if action is not None:
+            steps[FIRST_PROMPT].insert(0, [USAGE, action])
+    stage.play(*(rule(prompt, *steps[prompt]) for prompt in reversed(steps)))
+    (stage.workspace / "greeting.txt").write_text("hello\n")
+    home = {"HOME": stage.cwd}  # whose profile a login shell reads
+    return stage.start(*more, "-c", f'model="{MODELS[sample.release]}"', **home).client
 
 
 def replay(stage: Stage, client: Client, sample: Sample) -> list[tuple[Turn, RequestId, Message]]:
-    """Say what the client said; return each turn with its call and its result."""
+    """Say what the client said; return each turn with its call and the result."""
     info = client.result(client.request("initialize", INITIALIZE, 1))["serverInfo"]
     assert set(info) >= sample.wire.server_info
     client.notify("notifications/initialized")
@@ -64,13 +121,16 @@ def replay(stage: Stage, client: Client, sample: Sample) -> list[tuple[Turn, Req
     assert set(listed[0]["inputSchema"]["properties"]) >= sample.wire.arguments
     assert sample.wire.reply_id in listed[1]["inputSchema"]["properties"]
     played: list[tuple[Turn, RequestId, Message]] = []
-    arguments: dict[str, Any] = {"cwd": stage.cwd, **ARGUMENTS.get(sample.scenario, {})}
+    arguments = arguments_of(sample, stage.cwd)
     for number, (prompt, turn) in enumerate(zip(PROMPTS, sample.turns, strict=False), start=3):
         params = {"name": turn.tool, "arguments": {**arguments, "prompt": prompt}}
         client.request("tools/call", params, number)
-        if sample.scenario == "command approved":
+        if sample.scenario == "cancelled":
+            client.event(number, "exec_command_begin")
+            client.cancel(number)
+        if sample.scenario in DECISIONS:
             question = client.until(lambda message: message.get("method") == "elicitation/create")
-            client.send({"id": question["id"], "result": {"decision": "approved"}})
+            client.send({"id": question["id"], "result": {"decision": DECISIONS[sample.scenario]}})
         result = client.result(number)
         played.append((turn, number, result))
         thread = client.event(3, "session_configured")["session_id"]
@@ -84,40 +144,66 @@ def form_of(event_id: str, call: RequestId) -> IdForm:
     return "uuid7" if UUID7.fullmatch(event_id) else "counter"
 
 
-def without(names: list[str], left_out: object) -> list[str]:
-    assert hasattr(left_out, "__contains__")
-    return [name for name in names if name not in left_out]
+def is_in_order(wanted: Iterable[object], found: Iterable[object]) -> bool:
+    """Tell whether all that is wanted is found in this order, with or without something between."""
+    rest = iter(found)
+    return all(one in rest for one in wanted)
 
 
 @pytest.mark.parametrize("sample", SAMPLES, ids=lambda sample: f"{sample.release}-{sample.scenario}".replace(" ", "-"))
 def test_a_recorded_client_gets_what_it_got(stage: Stage, engine: str, sample: Sample) -> None:
-    model = play(stage, sample)
-    client = stage.start("--engine", engine).client
+    client = play(stage, sample, "--engine", engine)
     oracle = Oracle("2025-06-18")
     for turn, call, result in replay(stage, client, sample):
-        assert text(result) == turn.answer
         assert_same_events(sample, turn, client, call)
-        assert set(result) == turn.result | set(RESULT_ADDED[sample.release])
+        assert_same_result(sample, turn, result)
+        assert_same_question(sample, turn, client)
         oracle.sent({"method": "tools/call", "id": call})
     oracle.sent({"method": "initialize", "id": 1})
     oracle.sent({"method": "tools/list", "id": 2})
     oracle.judge_all(client.messages)
-    assert_same_inputs(sample, model)
+    assert_same_inputs(sample, stage.model)
+
+
+def assert_same_result(sample: Sample, turn: Turn, result: Message) -> None:
+    if (different := ANSWERS.get(sample.scenario)) is None:
+        assert text(result) == turn.answer
+    else:
+        assert text(result) != turn.answer, STALE
+        assert text(result).startswith(different[0])
+    added = added_to_result(sample)
+    assert not added & turn.result, STALE
+    assert set(result) == turn.result | added
+
+
+def assert_same_question(sample: Sample, turn: Turn, client: Client) -> None:
+    asked = [message["params"] for message in client.messages if message.get("method") == "elicitation/create"]
+    if (sample.release, sample.scenario) in QUESTION_OF_ITS_OWN:
+        assert not turn.question
+        assert asked
+    elif turn.question:
+        (params,) = asked
+        assert set(params) == turn.question | set(QUESTION_ADDED.get((sample.release, sample.scenario), ()))
+    else:
+        assert not asked
 
 
 def assert_same_events(sample: Sample, turn: Turn, client: Client, call: RequestId) -> None:
     release = sample.release
     told = [event["type"] for event in client.all_events(call)]
-    recorded = [kind for kind, _ in turn.events]
-    assert without(told, ADDED_EVENTS[release]) == without(recorded, MISSING_EVENTS[release])
-    assert not set(MISSING_EVENTS[release]) & set(told), "a difference that is none any more"
+    wanted = [kind for kind, _ in turn.events if kind not in MISSING_EVENTS[release]]
+    assert is_in_order(wanted, told)
+    added = set(Counter(told) - Counter(wanted))
+    assert added <= added_events(sample)
+    assert added >= set(ADDED_IN.get((release, sample.scenario), ())), STALE
+    assert not set(MISSING_EVENTS[release]) & set(told), STALE
     for kind, fields in turn.events:
         expected = {field for field in fields if (kind, field) not in MISSING_FIELDS[release]}
         for event in client.all_events(call):
             if event["type"] == kind:
                 assert set(event) >= expected
                 stale = {field for field in fields - expected if field in event}
-                assert not stale, "a difference that is none any more"
+                assert not stale, STALE
     for message in client.notifications(call):
         params = message["params"]
         assert set(params["_meta"]) == sample.wire.meta | set(META_ADDED[release])
@@ -136,9 +222,9 @@ def assert_same_inputs(sample: Sample, model: Model) -> None:
 
 
 def test_the_numbers_of_tokens_are_those_of_both_forms(stage: Stage) -> None:
-    play(stage, SAMPLES[0])
-    client = stage.start().client
-    replay(stage, client, SAMPLES[0])
+    sample = recording("0.25.0", "simple turn and reply")
+    client = play(stage, sample)
+    replay(stage, client, sample)
     first, second = (client.event(call, "token_count") for call in (3, 4))
     flat = {
         "input_tokens": 10,
@@ -155,9 +241,8 @@ def test_the_numbers_of_tokens_are_those_of_both_forms(stage: Stage) -> None:
 
 
 def test_output_is_told_in_base64_and_the_directory_as_a_path(stage: Stage) -> None:
-    (sample,) = [sample for sample in SAMPLES if (sample.release, sample.scenario) == ("0.25.0", "command")]
-    play(stage, sample)
-    client = stage.start().client
+    sample = recording("0.25.0", "command")
+    client = play(stage, sample)
     replay(stage, client, sample)
     assert client.event(3, "exec_command_output_delta")["chunk"] == "aGkK"
     begin = client.event(3, "exec_command_begin")
@@ -168,9 +253,8 @@ def test_output_is_told_in_base64_and_the_directory_as_a_path(stage: Stage) -> N
 
 
 def test_a_model_of_2026_gets_the_later_command_tool_and_its_events(stage: Stage) -> None:
-    (sample,) = [sample for sample in SAMPLES if (sample.release, sample.scenario) == ("0.153.4", "command")]
-    model = play(stage, sample)
-    client = stage.start("-c", 'model="gpt-5.5"', HOME=stage.cwd).client
+    sample = recording("0.153.4", "command")
+    client = play(stage, sample)
     replay(stage, client, sample)
     recorded = dict(sample.turns[0].events)
     begin, end = (client.event(3, kind) for kind in ("exec_command_begin", "exec_command_end"))
@@ -178,5 +262,5 @@ def test_a_model_of_2026_gets_the_later_command_tool_and_its_events(stage: Stage
     assert set(end) >= recorded["exec_command_end"]
     assert begin["command"] == ["bash", "-lc", "echo hi"]
     assert begin["process_id"] == end["process_id"]
-    (output,) = [item["output"] for item in inputs(model.requests()[1]) if item["type"] == "function_call_output"]
+    (output,) = [item["output"] for item in inputs(stage.model.requests()[1]) if item["type"] == "function_call_output"]
     assert LATER_OUTPUT.fullmatch(output)

@@ -66,7 +66,11 @@ class Stage:
             ),
             show_raw_reasoning,
             self._take_input,
+            self._tell_diff,
         )
+
+    async def _tell_diff(self) -> None:
+        self.log.append("diff")
 
     async def _take_input(self) -> bool:
         taken, self.meanwhile = self.meanwhile, []
@@ -152,6 +156,7 @@ async def test_calls_run_one_after_the_other_before_the_next_request() -> None:
     assert order == ["call a", "end a", "call b", "end b"]
     first, second = stage.mailbox.kinds.index("token_count"), len(stage.model.bodies)
     assert stage.log.index("end b") < stage.log.index("token_count"), "the count of a response follows its calls"
+    assert stage.log[stage.log.index("token_count") + 1] == "diff", "what patches came to follows the count"
     assert (first, second) == (1, 2)
     items = stage.input(1)
     assert [item["type"] for item in items] == [
@@ -266,7 +271,7 @@ async def test_a_client_that_does_not_read_holds_up_the_reading() -> None:
 
 
 @on_loop
-async def test_a_turn_that_is_stopped_in_a_call_knows_what_is_open() -> None:
+async def test_a_turn_that_is_stopped_in_a_call_closes_its_calls_and_counts_what_they_cost() -> None:
     stage = Stage([[called("a"), called("b"), done()]])
     stage.gate.clear()
     running = asyncio.create_task(stage.loop.run())
@@ -275,10 +280,12 @@ async def test_a_turn_that_is_stopped_in_a_call_knows_what_is_open() -> None:
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
         await running
-    assert [call.call_id for call in stage.loop.open_calls] == ["a", "b"]
-    while stage.loop.open_calls:
-        stage.loop.answer_call("aborted by user")
-    assert [item["output"] for item in stage.record.items[-2:]] == ["aborted by user"] * 2
+    stage.loop.close("aborted by user")
+    outputs = [(item["call_id"], item["output"]) for item in stage.record.items[-2:]]
+    assert outputs == [("a", "aborted by user"), ("b", "aborted by user")]
+    assert stage.mailbox.kinds[-1] == "token_count"
+    stage.loop.close("aborted by user")
+    assert stage.mailbox.kinds.count("token_count") == 1, "nothing is counted twice"
 
 
 @on_loop

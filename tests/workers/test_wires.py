@@ -107,6 +107,8 @@ async def turn(wire_api: WireApi, played: Script, history: History) -> tuple[str
         async def no_input() -> bool:
             return False
 
+        async def no_diff() -> None: ...
+
         loop = TurnLoop(
             client,
             encoder,
@@ -119,6 +121,7 @@ async def turn(wire_api: WireApi, played: Script, history: History) -> tuple[str
             compaction,
             show_raw_reasoning=True,
             take_input=no_input,
+            tell_diff=no_diff,
         )
         try:
             last = await loop.run()
