@@ -3,7 +3,51 @@
 import contextlib
 import os
 import signal
+import time
 from collections.abc import Container
+
+_PAUSE = 0.01
+"""Seconds between two looks at whether heirs have ended."""
+
+
+class Heirs:
+    """The processes that finish something for a child of ours which has died: those of its session.
+
+    Nobody can join a session (setsid(2)), so nothing that a command starts can pass for one of them.
+    """
+
+    def __init__(self) -> None:
+        self._testators: set[int] = set()
+        self._met: set[int] = set()
+
+    def expect(self, testator: int) -> None:
+        """Spare what a child, which leads a session, will leave there."""
+        self._testators.add(testator)
+
+    def newcomers(self) -> list[int]:
+        """Return the heirs that have become children of ours since the last time."""
+        present = {pid for pid in children() if pid in self}
+        new, self._met = present - self._met, present
+        return list(new)
+
+    def prune(self) -> None:
+        """Forget those who have died and left nothing to us: their numbers may be given to others."""
+        dead = {pid for pid in self._testators if _session(pid) != pid}
+        if dead:
+            self._testators -= dead - {_session(pid) for pid in children()}
+
+    def __contains__(self, pid: object) -> bool:
+        if not isinstance(pid, int):
+            return False
+        session = _session(pid)
+        return session != pid and session in self._testators
+
+
+def _session(pid: int) -> int | None:
+    try:
+        return os.getsid(pid)
+    except ProcessLookupError:
+        return None
 
 
 def children() -> list[int]:
@@ -38,17 +82,37 @@ def kill_group(pid: int) -> None:
             send(pid, signal.SIGKILL)
 
 
-def kill_strangers(ours: Container[int]) -> list[int]:
-    """Kill every child but `ours` and return which. Their own children come to us as they die."""
-    strangers = [pid for pid in children() if pid not in ours]
+def kill_strangers(ours: Container[int], heirs: Container[int] = ()) -> list[int]:
+    """Kill every child but `ours` and `heirs` and return which. Their own children come to us as they die."""
+    strangers = [pid for pid in children() if pid not in ours and pid not in heirs]
     for pid in strangers:
         kill_group(pid)
     return strangers
 
 
-def end_all_children() -> None:
-    """Kill every child, wait for it, and go on with those that come to us thereby, until there are none."""
-    while pids := kill_strangers(()):
+def end_all_children(heirs: Heirs | None = None, patience: float = 0.0) -> None:
+    """Kill every child, wait for it, and go on with those that come to us thereby, until there are none.
+
+    `heirs` are asked to end and have `patience` seconds for it, while this waits.
+    """
+    if heirs is not None:
+        _end_all_but(heirs)
+        for pid in children():
+            terminate(pid)
+        _await_children(patience)
+    _end_all_but(())
+
+
+def _end_all_but(heirs: Container[int]) -> None:
+    while pids := kill_strangers((), heirs):
         for pid in pids:
             with contextlib.suppress(ChildProcessError):
                 os.waitpid(pid, 0)
+
+
+def _await_children(patience: float) -> None:
+    deadline = time.monotonic() + patience
+    with contextlib.suppress(ChildProcessError):
+        while time.monotonic() < deadline:
+            if os.waitpid(-1, os.WNOHANG) == (0, 0):
+                time.sleep(_PAUSE)

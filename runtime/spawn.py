@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 OWN_VARIABLES = {"PYDANTIC_DISABLE_PLUGINS": "__all__"}
 """What the environment of our programs has besides the user's, and no other program's may have.
@@ -11,16 +11,31 @@ Looking for pydantic plugins takes longer than building all our models.
 """
 
 
-def spawn(statement: str, environment: Mapping[str, str], inherited: Mapping[int, int]) -> int:
+def spawn(
+    statement: str, environment: Mapping[str, str], inherited: Mapping[int, int], *, in_our_session: bool = False
+) -> int:
     """Start an isolated interpreter on one statement and return its pid.
 
     `inherited` maps descriptors of the child to ours. Standard input is empty, standard output goes where standard
-    error goes, and the child leads a session of its own so that a terminal's signals reach only us.
+    error goes, and the child leads a session of its own so that a terminal's signals reach only us; with
+    `in_our_session` it leads only a group of its own.
     """
     actions: list[tuple[int, ...] | tuple[int, int, str, int, int]] = [
         (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
         (os.POSIX_SPAWN_DUP2, 2, 1),
-        *((os.POSIX_SPAWN_DUP2, ours, theirs) for theirs, ours in inherited.items()),
+        *_handed_over(inherited),
     ]
-    argv = [sys.executable, "-I", "-c", statement]
-    return os.posix_spawn(sys.executable, argv, dict(environment), file_actions=actions, setsid=True)
+    argv, environ = [sys.executable, "-I", "-c", statement], dict(environment)
+    if in_our_session:
+        return os.posix_spawn(sys.executable, argv, environ, file_actions=actions, setpgroup=0)
+    return os.posix_spawn(sys.executable, argv, environ, file_actions=actions, setsid=True)
+
+
+def _handed_over(inherited: Mapping[int, int]) -> Iterator[tuple[int, ...]]:
+    """Yield what gives a child our descriptors under its numbers, by way of numbers that are neither's."""
+    spare = 1 + max((*inherited, *inherited.values()), default=2)
+    for number, ours in enumerate(inherited.values(), spare):
+        yield os.POSIX_SPAWN_DUP2, ours, number
+    for number, theirs in enumerate(inherited, spare):
+        yield os.POSIX_SPAWN_DUP2, number, theirs
+        yield os.POSIX_SPAWN_CLOSE, number

@@ -17,6 +17,7 @@ from typing import assert_never
 from protocol.birth import (
     AnyBirth,
     Born,
+    BrokerBirth,
     Exited,
     GiveBirth,
     Measure,
@@ -27,7 +28,7 @@ from protocol.birth import (
 )
 from protocol.ids import WorkerId
 from runtime import child
-from runtime.orphans import end_all_children, kill_group, kill_strangers, terminate
+from runtime.orphans import Heirs, end_all_children, kill_group, kill_strangers, terminate
 from runtime.restart import RestartPolicy
 from supervisor.engine import NURSERY_ID, EngineStatistics, OnExit, OnMeasured, Standing
 from supervisor.launch import DATAGRAM, Launched
@@ -53,6 +54,8 @@ class ForkEngine:
         self._launch = launch
         self._policy = RestartPolicy(NURSERY)
         self._pids: dict[WorkerId, int] = {}
+        self._testators: set[WorkerId] = set()
+        self._heirs = Heirs()
         self._outbox: deque[AnyBirth] = deque()
         self._unborn: dict[WorkerId, None] = {}
         self._born = self._exited = 0
@@ -74,6 +77,8 @@ class ForkEngine:
         if self._given_up:
             asyncio.get_running_loop().call_soon(self._report, stillborn(birth, GIVEN_UP))
             return
+        if isinstance(birth, BrokerBirth):
+            self._testators.add(birth.id)
         self._unborn[birth.id] = None
         self._outbox.append(birth)
         self._say()
@@ -184,6 +189,8 @@ class ForkEngine:
             case Born():
                 self._unborn.pop(message.id, None)
                 self._pids[message.id] = message.pid
+                if message.id in self._testators:
+                    self._heirs.expect(message.pid)
                 self._born += 1
             case Exited():
                 self._report(message)
@@ -246,7 +253,7 @@ class ForkEngine:
         self._bury_strangers()
 
     def _bury_strangers(self) -> None:
-        bury_strangers(lambda: {self._nursery.pid, *self._pids.values()})
+        bury_strangers(lambda: {self._nursery.pid, *self._pids.values()}, self._heirs)
 
     def _replace(self) -> None:
         loop = asyncio.get_running_loop()
@@ -277,12 +284,13 @@ def stillborn(birth: AnyBirth, why: str) -> Exited:
     return Exited(id=birth.id, pid=0, returncode=1, max_rss=0, stillborn=why)
 
 
-def bury_strangers(ours: Callable[[], set[int]]) -> None:
-    """Kill and reap what a dead worker has left to us, and what comes to us as that dies."""
+def bury_strangers(ours: Callable[[], set[int]], heirs: Heirs) -> None:
+    """Kill what a dead process has left to us, but for heirs, and reap it, and what comes to us as that dies."""
 
     def ended(_: child.Ending) -> None:
-        bury_strangers(ours)
+        bury_strangers(ours, heirs)
 
-    for pid in kill_strangers(ours()):
+    heirs.prune()
+    for pid in (*kill_strangers(ours(), heirs), *heirs.newcomers()):
         with contextlib.suppress(ChildProcessError):
             child.watch(pid, ended)

@@ -17,6 +17,8 @@ CONTROL = 3
 """Descriptor of a child's channel to the supervisor."""
 LIFELINE = 4
 """Descriptor of a pipe that nobody writes to: its end of file means that the supervisor is gone."""
+LAST_PATIENCE = 1.5
+"""Seconds that a redemption under way has when the server ends, or is killed."""
 
 _UNCOLLECTED = "import gc; gc.disable(); "
 """Imports make no garbage worth looking for. Whoever stays turns the collector on again."""

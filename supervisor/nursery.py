@@ -1,8 +1,9 @@
 """The fork server: imports once what every child needs, forks one on demand, and reports each end at once.
 
 It stays single-threaded and opens neither a ZeroMQ context nor an event loop, because neither survives a fork. Orphans
-of its children come to it (it is a subreaper) and are ended, so that nothing a worker started outlives the worker. When
-the supervisor's end of the channel closes it ends all its children and leaves.
+of its children come to it (it is a subreaper) and are ended, so that nothing a worker started outlives the worker. Only
+the redemption that a broker has left finishes first. When the supervisor's end of the channel closes it ends all its
+children and leaves.
 """
 
 import asyncio
@@ -14,10 +15,21 @@ import signal
 import socket
 from typing import NoReturn
 
-from protocol.birth import AnyBirth, Born, Exited, GiveBirth, Measure, Measured, NurseryReady, datagram, read_datagram
+from protocol.birth import (
+    AnyBirth,
+    Born,
+    BrokerBirth,
+    Exited,
+    GiveBirth,
+    Measure,
+    Measured,
+    NurseryReady,
+    datagram,
+    read_datagram,
+)
 from protocol.ids import WorkerId, uuid7
 from runtime import child, footprint, hardening, log, orphans
-from supervisor.launch import CONTROL, DATAGRAM
+from supervisor.launch import CONTROL, DATAGRAM, LAST_PATIENCE
 from supervisor.roles import become, complete_worker
 
 QUIET_MS = 50
@@ -32,6 +44,7 @@ class Nursery:
     def __init__(self, control: socket.socket) -> None:
         self._control = control
         self._children: dict[int, WorkerId] = {}
+        self._heirs = orphans.Heirs()
         self._births = 0
         self._complete = False
 
@@ -86,6 +99,8 @@ class Nursery:
             os.setsid()
             gc.enable()
             become(birth)
+        if isinstance(birth, BrokerBirth):
+            self._heirs.expect(pid)
         self._adopt(birth.id, pid)
 
     def _adopt(self, name: WorkerId, pid: int) -> None:
@@ -101,7 +116,12 @@ class Nursery:
             if name is not None:
                 ending = child.Ending(pid, os.waitstatus_to_exitcode(status), usage.ru_maxrss * 1024)
                 self._tell(Exited(id=name, pid=pid, returncode=ending.returncode, max_rss=ending.max_rss))
-        orphans.kill_strangers(self._children)
+        orphans.kill_strangers(self._children, self._heirs)
+        self._heirs.prune()
+
+    def end(self) -> None:
+        """End all children, and what they have left; a redemption under way has a moment."""
+        orphans.end_all_children(self._heirs, LAST_PATIENCE)
 
     def _tell(self, message: Born | Exited | Measured | NurseryReady) -> None:
         try:
@@ -149,5 +169,5 @@ def main() -> NoReturn:
     try:
         nursery.serve()
     finally:
-        orphans.end_all_children()
+        nursery.end()
         os._exit(0)

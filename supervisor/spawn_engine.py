@@ -5,10 +5,10 @@ import contextlib
 import logging
 from collections.abc import Callable
 
-from protocol.birth import AnyBirth, GiveBirth, datagram
+from protocol.birth import AnyBirth, BrokerBirth, GiveBirth, datagram
 from protocol.ids import WorkerId
 from runtime import child
-from runtime.orphans import end_all_children, kill_group, terminate
+from runtime.orphans import Heirs, end_all_children, kill_group, terminate
 from supervisor.engine import EngineStatistics, OnExit, OnMeasured
 from supervisor.fork_engine import CLOSING_TIME, bury_strangers, exited_of, stillborn
 from supervisor.launch import Launched
@@ -22,6 +22,7 @@ class SpawnEngine:
     def __init__(self, launch: Callable[[], Launched]) -> None:
         self._launch = launch
         self._alive: dict[WorkerId, int] = {}
+        self._heirs = Heirs()
         self._born = self._exited = 0
         self._empty = asyncio.Event()
         self._on_exit: OnExit = lambda _: None
@@ -40,6 +41,8 @@ class SpawnEngine:
         with launched.control:
             launched.control.send(datagram(GiveBirth(birth=birth)))
         self._alive[birth.id] = launched.pid
+        if isinstance(birth, BrokerBirth):
+            self._heirs.expect(launched.pid)
         self._born += 1
         child.watch(launched.pid, lambda ending: self._ended(birth.id, ending))
 
@@ -74,12 +77,12 @@ class SpawnEngine:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(CLOSING_TIME):
                     await self._empty.wait()
-        end_all_children()
+        end_all_children(self._heirs, CLOSING_TIME)
 
     def _ended(self, worker_id: WorkerId, ending: child.Ending) -> None:
         del self._alive[worker_id]
         self._exited += 1
         self._on_exit(exited_of(worker_id, ending))
-        bury_strangers(lambda: set(self._alive.values()))
+        bury_strangers(lambda: set(self._alive.values()), self._heirs)
         if not self._alive:
             self._empty.set()

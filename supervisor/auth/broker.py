@@ -51,14 +51,16 @@ from supervisor.auth.bearers import Bearers
 from supervisor.auth.changes import Changes
 from supervisor.auth.clock import Clock
 from supervisor.auth.custody import Custody
+from supervisor.auth.delegation import Delegation
 from supervisor.auth.desk import SUPERVISOR, Desk
 from supervisor.auth.endpoints import VARIABLES, Endpoints
 from supervisor.auth.issuer import Issuer, revoke
 from supervisor.auth.login_rules import LoginRules
 from supervisor.auth.logins import Flow, LoggedIn, Logins, Open, record_of
 from supervisor.auth.record import AuthRecord
+from supervisor.auth.redemption import InProcess, Performer
 from supervisor.auth.refresh import SHUTDOWN_PATIENCE, Refresher
-from supervisor.auth.store import open_store
+from supervisor.auth.store import Store, open_store
 from supervisor.auth.token_commands import TokenCommands
 
 log = logging.getLogger(__name__)
@@ -84,7 +86,7 @@ def main(birth: BrokerBirth, lifeline: int) -> None:
 
 async def _serve(birth: BrokerBirth, lifeline: int) -> None:
     context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
-    broker = Broker(birth, context)
+    broker = Broker(birth, context, lifeline)
     leaving = asyncio.Event()
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGTERM, leaving.set)
@@ -104,7 +106,7 @@ async def _serve(birth: BrokerBirth, lifeline: int) -> None:
 class Broker:
     """Everything of one broker that ends with its loop."""
 
-    def __init__(self, birth: BrokerBirth, context: "zmq.Context[zmq.Socket[bytes]]") -> None:
+    def __init__(self, birth: BrokerBirth, context: "zmq.Context[zmq.Socket[bytes]]", lifeline: int) -> None:
         self._birth = birth
         self._context = context
         self._clock = Clock()
@@ -115,8 +117,9 @@ class Broker:
             self._desk.welcome(name)
         self._changes = Changes(self._publish, self._desk.tell_supervisor)
         self._rules = LoginRules(birth.forced_method, birth.forced_workspaces)
+        store = open_store(birth.codex_home, birth.store)
         self._custody = Custody(
-            open_store(birth.codex_home, birth.store),
+            store,
             birth.secrets,
             birth.preferred_mode,
             self._clock,
@@ -127,7 +130,7 @@ class Broker:
         )
         endpoints = Endpoints.of(birth.issuer, birth.refresh_url, birth.revoke_url, birth.client_id)
         self._issuer = Issuer(endpoints, self._clock)
-        self._refresher = Refresher(self._custody, self._issuer)
+        self._refresher = Refresher(self._custody, self._performer(store, endpoints, lifeline))
         self._bearers = Bearers(self._custody, self._refresher)
         self._commands = TokenCommands(birth.codex_home, _environment_of_children(), self._clock)
         flows: dict[str, Open] = {"browser": self._browser_flow, "device": self._device_flow}
@@ -167,6 +170,12 @@ class Broker:
         self._port.close(linger_ms=LINGER)
         self._broadcasts.close(linger_ms=LINGER)
         self._admission.close()
+
+    def _performer(self, store: Store, endpoints: Endpoints, lifeline: int) -> Performer:
+        if store.kind == "ephemeral":
+            return InProcess(store, self._issuer, self._clock)
+        birth = self._birth
+        return Delegation(store, endpoints, self._clock, lifeline, birth.supervisor_pid, birth.log_level)
 
     def _register(self) -> None:
         desk = self._desk

@@ -7,8 +7,8 @@ back (spec/auth K5 to K7, K10, K14).
 import asyncio
 import logging
 import secrets
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 
@@ -16,11 +16,12 @@ from protocol.credentials import AuthChanged, AuthProblem
 from protocol.secrecy import Secret
 from supervisor.auth.clock import Clock
 from supervisor.auth.credential import PreferredMode, resolve
-from supervisor.auth.locks import STORE, STORE_PATIENCE, locked
+from supervisor.auth.locks import writing
 from supervisor.auth.login_rules import ANY_LOGIN, LoginRules
 from supervisor.auth.record import AuthRecord, StoreError
+from supervisor.auth.redemption import Fate, Order
 from supervisor.auth.standing import Change, Standing
-from supervisor.auth.store import Store
+from supervisor.auth.store import Store, holds
 
 log = logging.getLogger(__name__)
 
@@ -93,25 +94,32 @@ class Custody:
             self._unwritten = None
             return self._install(record, "external") is not None
 
-    async def commit(self, spent: Secret, fresh: AuthRecord, epoch: int, forced_at: float | None) -> bool:
-        """Write what the redemption of `spent` brought, and put it in force.
+    def order(self, spent: Secret, record: AuthRecord) -> Order:
+        """Say what is to be redeemed, and what its successor belongs in the place of."""
+        return Order(record, spent if self._unwritten is None else self._unwritten.spent)
 
-        Returns `False`, and adopts what is there, where the store no longer holds `spent` or a login or logout came in
-        between.
+    async def commit(self, order: Order, fresh: AuthRecord, epoch: int, forced_at: float | None, fate: Fate) -> bool:
+        """Put in force what a redemption brought, and keep what could not be written.
+
+        Returns `False`, and adopts what is there, where something else has come into the store, or a login or logout
+        in between.
         """
-        async with self._writing(must=False):
-            on_disk = spent if self._unwritten is None else self._unwritten.spent
-            if not await self._still_holds(on_disk, epoch):
+        async with writing(self.store.home, must=False):
+            expected = _refresh_token(fresh) if fate == "stored" else order.stored
+            if fate == "superseded" or epoch != self.epoch or not await holds(self.store, expected):
                 log.warning("refresh result superseded")
                 await self.reload(always=True)
                 return False
-            self._write_or_keep(_Unwritten(on_disk, fresh))
+            if fate == "stored":
+                self._unwritten = None
+            else:
+                self._write_or_keep(_Unwritten(order.stored, fresh))
             self._install(fresh, "refresh", forced_at)
         return True
 
     async def log_in(self, make: Callable[[AuthRecord | None], AuthRecord]) -> None:
         """Replace the store by what `make` returns of it. Raises `OSError`."""
-        async with self._writing(must=True):
+        async with writing(self.store.home, must=True):
             record = make(self._read_leniently())
             with self._new_epoch():
                 self.store.replace(record)
@@ -119,7 +127,7 @@ class Custody:
 
     async def log_out(self) -> bool:
         """Remove the store; return whether there was one. Raises `OSError`."""
-        async with self._writing(must=True):
+        async with writing(self.store.home, must=True):
             with self._new_epoch():
                 removed = self.store.remove()
             self._install(None, "logout")
@@ -129,9 +137,9 @@ class Custody:
         """Try again to write what could not be written, once its time has come."""
         if self._unwritten is None or (not now and self.clock.monotonic() < self._persist_at):
             return
-        async with self._writing(must=False):
+        async with writing(self.store.home, must=False):
             unwritten = self._unwritten
-            if unwritten is not None and await self._still_holds(unwritten.spent, self.epoch):
+            if unwritten is not None and await holds(self.store, unwritten.spent):
                 self._write_or_keep(unwritten)
 
     def stir(self) -> None:
@@ -205,15 +213,6 @@ class Custody:
         else:
             self._unwritten = None
 
-    async def _still_holds(self, spent: Secret, epoch: int) -> bool:
-        if epoch != self.epoch:
-            return False
-        try:
-            record = await self.store.read()
-        except StoreError:
-            return True  # a file that cannot be read holds nothing that could be lost
-        return record is not None and record.tokens is not None and Secret(record.tokens.refresh_token) == spent
-
     def _is_what_was_spent(self, record: AuthRecord | None) -> bool:
         if self._unwritten is None or record is None or record.tokens is None:
             return False
@@ -224,18 +223,6 @@ class Custody:
             return self.store.read_once()
         except StoreError:
             return None
-
-    @asynccontextmanager
-    async def _writing(self, *, must: bool) -> AsyncIterator[None]:
-        """Hold the store lock. Without `must`, go on where another holds it: tokens that are not written are lost."""
-        async with AsyncExitStack() as stack:
-            try:
-                await stack.enter_async_context(locked(self.store.home, STORE, STORE_PATIENCE))
-            except OSError as error:
-                if must:
-                    raise
-                log.warning("no store lock (%s); going by comparison alone", error)
-            yield
 
     @contextmanager
     def _new_epoch(self) -> Iterator[None]:
@@ -253,3 +240,7 @@ class Custody:
             return self.store.facts()
         except OSError as error:
             return error.errno
+
+
+def _refresh_token(record: AuthRecord) -> Secret:
+    return Secret("" if record.tokens is None else record.tokens.refresh_token)

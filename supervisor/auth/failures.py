@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final, TypeAlias
 
+import msgspec
+
 from protocol.secrecy import Secret
 
 
@@ -22,8 +24,7 @@ class Failure:
     """Of the refresh token that was refused."""
 
 
-@dataclass(frozen=True, slots=True)
-class Redeemed:
+class Redeemed(msgspec.Struct, frozen=True, tag=True):
     """The issuer gave new tokens. What it left out stays as it was."""
 
     access_token: Secret | None
@@ -31,8 +32,7 @@ class Redeemed:
     id_token: Secret | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Refused:
+class Refused(msgspec.Struct, frozen=True, tag=True):
     """The issuer answered with an error."""
 
     status: int
@@ -45,15 +45,13 @@ class Refused:
     request_id: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Unreached:
+class Unreached(msgspec.Struct, frozen=True, tag=True):
     """The request was never sent."""
 
     cause: str
 
 
-@dataclass(frozen=True, slots=True)
-class Unanswered:
+class Unanswered(msgspec.Struct, frozen=True, tag=True):
     """The request was sent, and no answer that can be read came back."""
 
     cause: str

@@ -48,6 +48,8 @@ class FileFacts:
 class FileStore:
     """The credential file of one home (`supervisor.auth.store.Store`)."""
 
+    kind: Final = "file"
+
     def __init__(self, codex_home: str) -> None:
         self.home = codex_home
         self.path = os.path.join(codex_home, "auth.json")

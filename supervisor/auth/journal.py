@@ -25,11 +25,14 @@ class Entry(msgspec.Struct, frozen=True):
     """The reason for which it will never work again."""
 
 
+_NOTHING: Final = Entry()
+
+
 class Journal:
     """The entry in one open lock file; kept in memory where there is none, or where it cannot be written."""
 
-    def __init__(self) -> None:
-        self._entry = Entry()
+    def __init__(self, entry: Entry = _NOTHING) -> None:
+        self._entry = entry
 
     def open(self, descriptor: int | None) -> None:
         """Read what the last holder of the lock left."""
@@ -38,7 +41,16 @@ class Journal:
         try:
             self._entry = msgspec.json.decode(os.pread(descriptor, _SIZE, 0), type=Entry)
         except (OSError, msgspec.MsgspecError):
-            self._entry = Entry()
+            self._entry = _NOTHING
+
+    @property
+    def entry(self) -> Entry:
+        """What is known of the token that the lock's holders have had to do with last."""
+        return self._entry
+
+    def adopt(self, entry: Entry) -> None:
+        """Take over what has been written for us."""
+        self._entry = entry
 
     def attempts(self, fingerprint: str) -> Sequence[float]:
         """Return the attempts on a refresh token that nobody has seen the end of."""
@@ -63,7 +75,7 @@ class Journal:
 
     def settle(self, descriptor: int | None) -> None:
         """Note that its fate is known."""
-        self._write(descriptor, Entry())
+        self._write(descriptor, _NOTHING)
 
     def _write(self, descriptor: int | None, entry: Entry) -> None:
         self._entry = entry

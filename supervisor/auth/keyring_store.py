@@ -11,7 +11,7 @@ import logging
 import os
 import time
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal
 
 import msgspec
 
@@ -46,6 +46,7 @@ class KeyringStore:
 
     def __init__(self, home: str, vault: Vault, *, reads_file: bool = False) -> None:
         self.home = home
+        self.kind: Final[Literal["auto", "keyring"]] = "auto" if reads_file else "keyring"
         self._vault = vault
         self._file = FileStore(home)
         self._reads_file = reads_file

@@ -6,7 +6,7 @@ import fcntl
 import logging
 import os
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from functools import cache
 from typing import Final
 
@@ -40,6 +40,22 @@ async def locked(directory: str, name: str, patience: float) -> AsyncIterator[in
                 raise LockTimeoutError(f"{name} has been held by another instance for {patience:.0f} s")
             await asyncio.sleep(PAUSE)
         yield descriptor
+
+
+@asynccontextmanager
+async def writing(directory: str, *, must: bool) -> AsyncIterator[None]:
+    """Hold the store lock. Without `must`, go on where another holds it: tokens that are not written are lost.
+
+    With `must` this raises `LockTimeoutError`.
+    """
+    async with AsyncExitStack() as stack:
+        try:
+            await stack.enter_async_context(locked(directory, STORE, STORE_PATIENCE))
+        except OSError as error:
+            if must:
+                raise
+            log.warning("no store lock (%s); going by comparison alone", error)
+        yield
 
 
 @contextmanager

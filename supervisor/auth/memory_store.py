@@ -1,10 +1,14 @@
 """Keeps the credentials in memory alone (`cli_auth_credentials_store` = `ephemeral`); they end with the process."""
 
+from typing import Final
+
 from supervisor.auth.record import AuthRecord
 
 
 class MemoryStore:
     """The store of one process (`supervisor.auth.store.Store`)."""
+
+    kind: Final = "ephemeral"
 
     def __init__(self, home: str) -> None:
         self.home = home

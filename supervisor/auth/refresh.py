@@ -1,7 +1,8 @@
 """Redeems refresh tokens: once for all who need it, here and in other instances on the same home (spec/auth 7.6).
 
-The transaction, under the refresh lock: read the store again, adopt what another has brought, else redeem, then write
-only over what was redeemed. It runs in a task of its own, which no caller's deadline or end touches (K4).
+The transaction, under the refresh lock: read the store again, adopt what another has brought, else have the token
+redeemed (`redemption`), and put in force what that has stored. It runs in a task of its own, which no caller's deadline
+or end touches (K4).
 """
 
 import asyncio
@@ -14,7 +15,6 @@ from protocol.secrecy import Secret
 from supervisor.auth.credential import fingerprint
 from supervisor.auth.custody import Custody
 from supervisor.auth.failures import (
-    REASONS,
     TEXTS,
     Class,
     Failure,
@@ -25,17 +25,17 @@ from supervisor.auth.failures import (
     Unreached,
     failure,
 )
-from supervisor.auth.issuer import Issuer
 from supervisor.auth.journal import Journal
 from supervisor.auth.locks import REFRESH, REFRESH_PATIENCE, LockTimeoutError, locked
-from supervisor.auth.merge import merged
 from supervisor.auth.pacing import STALE_SPREAD, Backoff, Budget, doubt_wait
 from supervisor.auth.record import AuthRecord
+from supervisor.auth.redemption import Order, Outcome, Performer
 from supervisor.auth.state import WANTS_REFRESH
+from supervisor.launch import LAST_PATIENCE
 
 log = logging.getLogger(__name__)
 
-SHUTDOWN_PATIENCE: Final = 35.0
+SHUTDOWN_PATIENCE: Final = LAST_PATIENCE + 0.2
 """Seconds that a transaction under way has when the broker leaves (K11)."""
 UNWRITABLE_PAUSE: Final = 60.0
 """Seconds before another look at a store that could not have taken new tokens (K8)."""
@@ -64,11 +64,11 @@ class Trigger(Enum):
 class Refresher:
     """The one flight of a broker."""
 
-    def __init__(self, custody: Custody, issuer: Issuer) -> None:
+    def __init__(self, custody: Custody, performer: Performer) -> None:
         self._custody = custody
         self._standing = custody.standing
         self._clock = custody.clock
-        self._issuer = issuer
+        self._performer = performer
         self._flight: asyncio.Task[Landing] | None = None
         self._refused = False
         self._is_redeeming = False
@@ -106,7 +106,9 @@ class Refresher:
         """Let a redemption under way finish, and give up whatever else a flight is doing (K11)."""
         if self._flight is None:
             return
-        if not self._is_redeeming:
+        if self._is_redeeming:
+            self._performer.hurry()
+        else:
             self._flight.cancel()
         await asyncio.wait({self._flight}, timeout=SHUTDOWN_PATIENCE)
 
@@ -179,41 +181,36 @@ class Refresher:
         epoch = self._custody.epoch
         self._is_redeeming = True
         self._journal.begin(lock, fingerprint(token), self._clock.wall())
-        answer = await self._issuer.redeem(token)
-        if isinstance(answer, Redeemed):
-            return await self._keep(lock, token, record, answer, epoch)
-        return await self._fail(lock, token, answer)
+        order = self._custody.order(token, record)
+        outcome = await self._performer.perform(order, self._journal, lock)
+        if isinstance(outcome.answer, Redeemed):
+            return await self._keep(lock, order, outcome, epoch)
+        return await self._fail(token, outcome.answer)
 
-    async def _keep(self, lock: int | None, token: Secret, record: AuthRecord, answer: Redeemed, epoch: int) -> Landing:
+    async def _keep(self, lock: int | None, order: Order, outcome: Outcome, epoch: int) -> Landing:
         self._backoff.succeeded()
         self._budget.spend(self._standing.identity_key(), self._clock.monotonic())
-        fresh = merged(record, answer, self._clock.wall())
-        if fresh is None:
-            self._journal.settle(lock)
-            return self._bury(Failure("account_changed", TEXTS["account_changed"], fingerprint(token)))
+        if outcome.fresh is None:
+            return self._bury(Failure("account_changed", TEXTS["account_changed"], fingerprint(order.token)))
         forced_at = self._clock.monotonic() if self._refused else None
-        kept = await self._custody.commit(token, fresh, epoch, forced_at)
+        kept = await self._custody.commit(order, outcome.fresh, epoch, forced_at, outcome.fate)
         if self._custody.is_written:
             self._journal.settle(lock)
         if not kept:
             return Landing.ADOPTED
-        return Landing.REDEEMED if answer.access_token else self._hold(self._backoff.failed())
+        return Landing.REDEEMED if outcome.has_bearer else self._hold(self._backoff.failed())
 
-    async def _fail(self, lock: int | None, token: Secret, answer: Refused | Unreached | Unanswered) -> Landing | None:
+    async def _fail(self, token: Secret, answer: Refused | Unreached | Unanswered) -> Landing | None:
         mark = fingerprint(token)
         verdict = self._judge.verdict(answer, mark)
         log.warning("refresh token not redeemed (%s): %s", verdict.name.lower(), answer)
         if verdict is Class.AMBIGUOUS:
             self._budget.spend(self._standing.identity_key(), self._clock.monotonic())
+            if await self._is_replaced(token):  # it had stored what it could not tell us any more
+                return Landing.ADOPTED
             return self._hold(self._wait(token), Landing.FAILED)
-        self._journal.withdraw(lock)
         if verdict is Class.PERMANENT and isinstance(answer, Refused):
-            if await self._is_replaced(token):
-                return None
-            verdict_on_it = failure(answer, mark)
-            if answer.code in REASONS:  # a bare 401 may be a bad day of the issuer's: a restart may try again
-                self._journal.condemn(lock, mark, verdict_on_it.reason)
-            return self._bury(verdict_on_it)
+            return None if await self._is_replaced(token) else self._bury(failure(answer, mark))
         retry_after = answer.retry_after if isinstance(answer, Refused) else None
         return self._hold(self._backoff.failed(retry_after), Landing.FAILED)
 

@@ -105,6 +105,7 @@ class Standing:
         was_bad, self._bad_store = self._bad_store is not None, None
         before = self._held
         if credential == before.credential:
+            self._note_forced(forced_at)
             mode_changed = credential.mode != "none"
             return Change(self.generation, identity_changed=False, mode_changed=mode_changed) if was_bad else None
         self._held = Held(before.generation + 1, credential)
@@ -114,8 +115,7 @@ class Standing:
         elif identity_changed:
             self._previous = before
         self._failure = self._retry_at = None
-        if forced_at is not None:
-            self._forced_at = {self.generation: forced_at}
+        self._note_forced(forced_at)
         return Change(
             self.generation,
             identity_changed,
@@ -206,6 +206,10 @@ class Standing:
         if self.credential.unusable is not None:
             return AuthError(code="not_supported", user_text=self.credential.unusable)
         return AuthError(code="signed_out", user_text=NOT_LOGGED_IN)
+
+    def _note_forced(self, forced_at: float | None) -> None:
+        if forced_at is not None:
+            self._forced_at = {self.generation: forced_at}
 
     def _trouble(self) -> Trouble:
         if self.failure is not None:

@@ -3,8 +3,9 @@
 import logging
 from typing import Literal, Protocol, TypeAlias
 
+from protocol.secrecy import Secret
 from supervisor.auth.file_store import FileStore
-from supervisor.auth.record import AuthRecord
+from supervisor.auth.record import AuthRecord, StoreError
 
 log = logging.getLogger(__name__)
 
@@ -16,6 +17,11 @@ class Store(Protocol):
     """One place. Who writes holds the store lock; writing is synchronous, reading need not be."""
 
     home: str
+
+    @property
+    def kind(self) -> StoreKind:
+        """What it is kept in, as `reopen` takes it."""
+        ...
 
     def facts(self) -> object:
         """Return what tells one content from another without reading it. Costs microseconds. Raises `OSError`."""
@@ -50,6 +56,15 @@ class Store(Protocol):
         ...
 
 
+async def holds(store: Store, token: Secret) -> bool:
+    """Return whether a store has this refresh token, or nothing at all that could be lost."""
+    try:
+        record = await store.read()
+    except StoreError:
+        return True
+    return record is not None and record.tokens is not None and Secret(record.tokens.refresh_token) == token
+
+
 def open_store(home: str, kind: StoreKind) -> Store:
     """Return the store of a kind. It stays the same one for its life, whatever becomes of the keyring."""
     if kind == "file":
@@ -58,15 +73,22 @@ def open_store(home: str, kind: StoreKind) -> Store:
         from supervisor.auth.memory_store import MemoryStore
 
         return MemoryStore(home)
-    from supervisor.auth.keyring_store import KeyringStore
     from supervisor.auth.vault import Vault, VaultError
 
-    vault = Vault(home)
-    if kind == "keyring":
-        return KeyringStore(home, vault)
-    try:
-        vault.read()
-    except VaultError as error:
-        log.warning("credentials are kept in auth.json: %s", error)
+    if kind == "auto":
+        try:
+            Vault(home).read()
+        except VaultError as error:
+            log.warning("credentials are kept in auth.json: %s", error)
+            return FileStore(home)
+    return reopen(home, kind)
+
+
+def reopen(home: str, kind: StoreKind) -> Store:
+    """Return another way to the store of another process, whose `kind` this is; there is none to one in memory."""
+    if kind == "file":
         return FileStore(home)
-    return KeyringStore(home, vault, reads_file=True)
+    from supervisor.auth.keyring_store import KeyringStore
+    from supervisor.auth.vault import Vault
+
+    return KeyringStore(home, Vault(home), reads_file=kind == "auto")

@@ -47,7 +47,8 @@ class House:
     environment: dict[str, str] = field(default_factory=dict)
     """Variables of every broker, above those of the tests."""
     process: ForkServerProcess | None = None
-    lifeline: Connection | None = None
+    lifeline: tuple[Connection, Connection] | None = None
+    """The reader that every broker is given, and the writer that is ours alone."""
 
     @property
     def log_path(self) -> str:
@@ -84,12 +85,13 @@ class House:
 
     def start(self, environment: Mapping[str, str] | None = None) -> None:
         """Start a broker. It need not be ready: whoever connects waits."""
-        reader, self.lifeline = FORKSERVER.Pipe(duplex=False)
+        if self.lifeline is None:
+            self.lifeline = FORKSERVER.Pipe(duplex=False)
+        reader, _ = self.lifeline
         self.process = FORKSERVER.Process(
             target=_live, args=(self.birth(), {**self.environment, **(environment or {})}, reader, self.log_path)
         )
         self.process.start()
-        reader.close()
 
     def kill(self) -> None:
         """Kill the broker as a crash would, and wait until it is gone."""
@@ -114,7 +116,9 @@ class House:
     def stop(self) -> int | None:
         """Let go of the broker's lifeline and return its exit status."""
         if self.lifeline is not None:
-            self.lifeline.close()
+            for end in self.lifeline:
+                end.close()
+            self.lifeline = None
         if self.process is not None:
             self.process.join()
         return None if self.process is None else self.process.exitcode

@@ -15,6 +15,7 @@ from supervisor.auth.endpoints import Endpoints
 from supervisor.auth.file_store import FileStore
 from supervisor.auth.issuer import Issuer
 from supervisor.auth.login_rules import ANY_LOGIN, LoginRules
+from supervisor.auth.redemption import InProcess
 from supervisor.auth.refresh import Refresher
 from supervisor.auth.store import Store
 from tests.supervisor.auth.issuer import ACCOUNT, MockIssuer, access_token, id_token
@@ -107,7 +108,8 @@ class Parts:
         )
         self.standing = self.custody.standing
         url = self.issuer_url if self.issuer is None else self.issuer.url
-        self.refresher = Refresher(self.custody, Issuer(Endpoints.of(url), self.clock))
+        issuer = Issuer(Endpoints.of(url), self.clock)
+        self.refresher = Refresher(self.custody, InProcess(self.custody.store, issuer, self.clock))
         self.bearers = Bearers(self.custody, self.refresher)
 
     @property

@@ -70,7 +70,6 @@ class MockIssuer:
         self.live: set[str] = set()
         self.reuses: list[str] = []
         """Refresh tokens that came although they were spent."""
-        self.on_reuse: Callable[[str], None] | None = None
         self.on_spent: Callable[[str], Awaitable[None]] | None = None
         self.date_offset: float | None = None
         self.revoked: list[dict[str, object]] = []
@@ -142,8 +141,6 @@ class MockIssuer:
         deed = self.deeds.popleft() if self.deeds else Deed()
         if token in self.spent:
             self.reuses.append(token)
-            if self.on_reuse is not None:
-                self.on_reuse(token)
             return web.json_response({"error": {"code": "refresh_token_reused", "message": "used"}}, status=401)
         if token not in self.live:
             return web.json_response({"error": {"code": "invalid_refresh_token", "message": "?"}}, status=401)
