@@ -1,6 +1,7 @@
 """Talks to the issuer of tokens (spec/auth 3.1, 4.4, 4.10). Every call is one request: no redirects, no second try.
 
-The HTTP library is imported with the first request. No error of ours holds a body, a token or a URL.
+The HTTP library is imported with the first request; by whom else it was imported does not matter, because the
+certificates to trust are named here. No error of ours holds a body, a token or a URL.
 """
 
 from collections.abc import AsyncIterator, Coroutine, Mapping
@@ -15,7 +16,6 @@ from protocol.errors import GreenroomError
 from protocol.secrecy import Secret
 from protocol.version import __version__
 from supervisor.auth.clock import Clock
-from supervisor.auth.credential import Credential
 from supervisor.auth.endpoints import Endpoints
 from supervisor.auth.failures import Answer, Unanswered, Unreached
 from supervisor.auth.pkce import Verifier
@@ -23,6 +23,8 @@ from supervisor.auth.replies import Reply, redeemed, refused, status_text, text_
 
 if TYPE_CHECKING:
     import aiohttp
+
+    from supervisor.auth.credential import Credential
 
 TOTAL: Final = 30.0
 CONNECT: Final = 10.0
@@ -98,7 +100,7 @@ class Issuer:
 
     async def redeem(self, refresh_token: Secret) -> Answer:
         """Exchange a refresh token, once. Every outcome is a value."""
-        import aiohttp
+        from runtime.http import aiohttp
 
         body = {
             "client_id": self.endpoints.client_id,
@@ -189,7 +191,7 @@ class Issuer:
         )
 
     async def _trouble_told(self, posting: Coroutine[None, None, Reply]) -> Reply:
-        import aiohttp
+        from runtime.http import aiohttp
 
         try:
             return await posting
@@ -204,7 +206,7 @@ class Issuer:
         data = form if json is None else msgspec.json.encode(json)
         headers = {**_HEADERS, "Content-Type": _FORM if json is None else "application/json"}
         async with (
-            _session(total) as session,
+            _session(url, total) as session,
             session.post(url, data=data, headers=headers, allow_redirects=False) as response,
         ):
             self._clock.observe(response.headers.get("Date"))
@@ -214,7 +216,7 @@ class Issuer:
             return Reply(response.status, response.reason or "", body, response.headers)
 
 
-async def revoke(issuer: Issuer, credential: Credential) -> bool:
+async def revoke(issuer: Issuer, credential: "Credential") -> bool:
     """Ask the issuer to forget a login, as far as it listens."""
     if credential.refresh_token:
         return await issuer.revoke(credential.refresh_token, "refresh_token")
@@ -224,11 +226,11 @@ async def revoke(issuer: Issuer, credential: Credential) -> bool:
 
 
 @asynccontextmanager
-async def _session(total: float) -> "AsyncIterator[aiohttp.ClientSession]":
-    import aiohttp
+async def _session(url: str, total: float) -> "AsyncIterator[aiohttp.ClientSession]":
+    from runtime.http import aiohttp, tls_context
 
     timeout = aiohttp.ClientTimeout(total=total, connect=CONNECT)
-    connector = aiohttp.TCPConnector(force_close=True)
+    connector = aiohttp.TCPConnector(force_close=True, ssl=tls_context() if url.startswith("https:") else True)
     async with aiohttp.ClientSession(
         timeout=timeout, connector=connector, trust_env=True, cookie_jar=aiohttp.DummyCookieJar()
     ) as session:

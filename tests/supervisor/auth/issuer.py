@@ -4,16 +4,21 @@ import asyncio
 import base64
 import itertools
 import json
+import ssl
+import threading
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from aiohttp import web
 
 ACCOUNT = "acc-123"
+CERTIFICATE = str(Path(__file__).with_name("issuer.pem"))
+"""With its key; nobody trusts it who is not told to."""
 AUTH = "https://api.openai.com/auth"
 
 
@@ -61,9 +66,10 @@ def refusal(status: int, code: str | None = None, **headers: str) -> Deed:
 class MockIssuer:
     """The issuer. It serves between entering and leaving."""
 
-    def __init__(self, lifetime: float = 3600.0, account: str = ACCOUNT) -> None:
+    def __init__(self, lifetime: float = 3600.0, account: str = ACCOUNT, *, tls: bool = False) -> None:
         self.lifetime = lifetime
         self.account = account
+        self.tls = tls
         self.deeds: deque[Deed] = deque()
         self.requests: list[dict[str, object]] = []
         self.spent: dict[str, float] = {}
@@ -88,9 +94,9 @@ class MockIssuer:
     async def __aenter__(self) -> Self:
         self._runner = web.ServerRunner(web.Server(self._answer, access_log=None), shutdown_timeout=0.1)
         await self._runner.setup()
-        site = web.TCPSite(self._runner, "127.0.0.1", 0)
+        site = web.TCPSite(self._runner, "127.0.0.1", 0, ssl_context=_tls() if self.tls else None)
         await site.start()
-        self.url = f"http://127.0.0.1:{self._runner.addresses[0][1]}"
+        self.url = f"{'https' if self.tls else 'http'}://127.0.0.1:{self._runner.addresses[0][1]}"
         return self
 
     async def __aexit__(
@@ -206,5 +212,45 @@ class MockIssuer:
         )
 
 
+def _tls() -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(CERTIFICATE)
+    return context
+
+
 def _base64url(data: bytes) -> str:
     return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+
+
+class IssuerThread:
+    """An issuer on a loop of its own, for tests that have none."""
+
+    def __init__(self, *deeds: Deed) -> None:
+        self.issuer = MockIssuer()
+        self.issuer.deeds.extend(deeds)
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        self._do(self.issuer.__aenter__())
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._do(self.issuer.__aexit__(kind, error, trace))
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+    def arrived(self, count: int) -> None:
+        """Wait until that many redemptions have come."""
+        self._do(self.issuer.arrived(count))
+
+    def open(self, gate: asyncio.Event) -> None:
+        """Let what waits at a gate through."""
+        self._loop.call_soon_threadsafe(gate.set)
+
+    def _do(self, work: Coroutine[Any, Any, object]) -> None:
+        asyncio.run_coroutine_threadsafe(work, self._loop).result(20.0)
