@@ -59,7 +59,8 @@ class LogFile(logging.Handler):
         except OSError as error:
             self._close()
             if not self._failing:
-                sys.stderr.write(f"{self._process} cannot write {self._path}: {error}; such lines are lost\n")
+                with contextlib.suppress(OSError):  # it may be a file on the same disk
+                    sys.stderr.write(f"{self._process} cannot write {self._path}: {error}; such lines are lost\n")
             self._failing = True
         except Exception:
             self.handleError(record)

@@ -17,7 +17,7 @@ CONTROL = 3
 """Descriptor of a child's channel to the supervisor."""
 LIFELINE = 4
 """Descriptor of a pipe that nobody writes to: its end of file means that the supervisor is gone."""
-LAST_PATIENCE = 1.5
+LAST_PATIENCE = 1.3
 """Seconds that a redemption under way has when the server ends, or is killed."""
 
 _UNCOLLECTED = "import gc; gc.disable(); "

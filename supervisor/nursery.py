@@ -120,7 +120,7 @@ class Nursery:
         self._heirs.prune()
 
     def end(self) -> None:
-        """End all children, and what they have left; a redemption under way has a moment."""
+        """End all children, and what they have left; only a redemption under way has a moment for its end."""
         orphans.end_all_children(self._heirs, LAST_PATIENCE)
 
     def _tell(self, message: Born | Exited | Measured | NurseryReady) -> None:

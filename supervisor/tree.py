@@ -379,7 +379,7 @@ class SupervisionTree:
             self._replenish()
 
     async def _let_broker_leave(self) -> None:
-        """Wait for the broker: killed between a redemption and its answer it would lose a refresh token (K11)."""
+        """Wait for the broker, and so for a redemption under way, which has its own bound (K11)."""
         if self._engine.pid_of(BROKER_ID) is not None:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(REDEMPTION_TIME):

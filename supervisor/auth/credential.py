@@ -1,6 +1,5 @@
 """What is in force: a store's record or the environment's key, resolved to one mode and bearer (spec/auth 1.4, 1.5)."""
 
-import hashlib
 import hmac
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -82,11 +81,6 @@ def resolve(record: AuthRecord | None, environment: Mapping[str, str], preferred
         return Credential(unusable=f"auth.json holds a login of the kind {record.auth_mode}")
     mode = record.auth_mode or _mode_of(record, preferred)
     return _of_key(record.openai_api_key, "store") if mode == "apikey" else _of_tokens(record)
-
-
-def fingerprint(token: Secret) -> str:
-    """Return what a refresh token is remembered by: it cannot be turned back into the token."""
-    return hashlib.sha256(token.reveal().encode()).hexdigest()[:32]
 
 
 def _mode_of(record: AuthRecord, preferred: PreferredMode) -> PreferredMode:

@@ -12,9 +12,8 @@ from runtime import child
 from runtime.orphans import terminate
 from runtime.spawn import OWN_VARIABLES, spawn
 from supervisor.auth.clock import Clock
-from supervisor.auth.credential import fingerprint
 from supervisor.auth.endpoints import Endpoints
-from supervisor.auth.failures import Unanswered, Unreached
+from supervisor.auth.failures import Unanswered, Unreached, fingerprint
 from supervisor.auth.journal import Journal
 from supervisor.auth.redeemer import LOCK, SENDING, STATEMENT, Report, Task, packed, unpacked
 from supervisor.auth.redemption import Order, Outcome, note

@@ -4,6 +4,7 @@ Free of I/O and clocks. Three things can be wrong: the token is dead, it may wor
 it has been spent.
 """
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
@@ -12,6 +13,11 @@ from typing import Final, TypeAlias
 import msgspec
 
 from protocol.secrecy import Secret
+
+
+def fingerprint(token: Secret) -> str:
+    """Return what a refresh token is remembered by: it cannot be turned back into the token."""
+    return hashlib.sha256(token.reveal().encode()).hexdigest()[:32]
 
 
 @dataclass(frozen=True, slots=True)

@@ -104,10 +104,11 @@ async def _serve(channel: socket.socket) -> None:
     except Exception:
         log.exception("a redemption broke off")
         return
+    log.info("a redemption has ended: %s, %s", type(outcome.answer).__name__.lower(), outcome.fate)
     try:
         channel.sendall(packed(Report(outcome, journal.entry, clock.offset)))
     except OSError:
-        log.info("the broker has died during a redemption: %s", outcome.fate)
+        log.info("the broker has died during the redemption")
 
 
 def _everything(channel: socket.socket) -> bytes:

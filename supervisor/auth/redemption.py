@@ -11,8 +11,17 @@ import msgspec
 
 from protocol.secrecy import Secret
 from supervisor.auth.clock import Clock
-from supervisor.auth.credential import fingerprint
-from supervisor.auth.failures import REASONS, Answer, Class, Redeemed, Refused, Unanswered, Unreached, classify
+from supervisor.auth.failures import (
+    REASONS,
+    Answer,
+    Class,
+    Redeemed,
+    Refused,
+    Unanswered,
+    Unreached,
+    classify,
+    fingerprint,
+)
 from supervisor.auth.issuer import Issuer
 from supervisor.auth.journal import Journal
 from supervisor.auth.locks import writing

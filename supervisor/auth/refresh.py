@@ -12,7 +12,6 @@ from enum import Enum
 from typing import Final
 
 from protocol.secrecy import Secret
-from supervisor.auth.credential import fingerprint
 from supervisor.auth.custody import Custody
 from supervisor.auth.failures import (
     TEXTS,
@@ -24,6 +23,7 @@ from supervisor.auth.failures import (
     Unanswered,
     Unreached,
     failure,
+    fingerprint,
 )
 from supervisor.auth.journal import Journal
 from supervisor.auth.locks import REFRESH, REFRESH_PATIENCE, LockTimeoutError, locked

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from protocol.credentials import AuthError, AuthMode, AuthState, CredentialStanding, Snapshot
 from protocol.secrecy import Secret
-from supervisor.auth.credential import SIGNED_OUT, Credential, fingerprint
-from supervisor.auth.failures import TEXTS, Failure
+from supervisor.auth.credential import SIGNED_OUT, Credential
+from supervisor.auth.failures import TEXTS, Failure, fingerprint
 from supervisor.auth.state import (
     MARGIN,
     NOT_LOGGED_IN,

@@ -3,10 +3,12 @@
 import asyncio
 import os
 import signal
+import socket
 from collections.abc import Callable
+from multiprocessing.connection import Connection
 from typing import Any
 
-from supervisor.auth import file_store
+from supervisor.auth import delegation, file_store, redemption
 from supervisor.auth.custody import Custody
 from supervisor.auth.issuer import Issuer
 from supervisor.auth.journal import Journal
@@ -44,31 +46,53 @@ async def _answered(issuer: Issuer, *given: Any, **named: Any) -> None:
     _die()
 
 
-_REDEEM = Issuer.redeem
+async def _told(channel: socket.socket, order: bytes) -> None:
+    channel.sendall(order)
+    channel.shutdown(socket.SHUT_WR)
+    _die()
 
-STEPS: dict[str, Callable[[], None]] = {
+
+async def _heard(channel: socket.socket, order: bytes) -> None:
+    await _CONVERSE(channel, order)
+    _die()
+
+
+_REDEEM = Issuer.redeem
+_CONVERSE = delegation._converse
+
+TOGETHER: dict[str, Callable[[], None]] = {
     "the store is read again": lambda: _before(Journal, "open"),
     "nothing is sent yet": lambda: _after(Journal, "begin"),
     "the answer is there": lambda: setattr(Issuer, "redeem", _answered),
-    "the answer is about to be written": lambda: _before(Custody, "commit"),
+    "the answer is about to be written": lambda: _before(redemption, "_put"),
     "the new file is half written": lambda: setattr(file_store, "_write", _half_written),
     "the new file is written": lambda: _before(os, "rename"),
     "the new file is in place": lambda: _after(os, "rename"),
     "the directory is about to be synced": lambda: _before(file_store, "_sync_directory"),
     "the journal is about to be settled": lambda: _before(Journal, "settle"),
-    "the new tokens come into force": lambda: _before(Standing, "outline"),
+    "the new tokens come into force": lambda: _before(Custody, "commit"),
 }
-"""In their order."""
-LOST = list(STEPS)[2:6]
+"""Deaths of all at once, as when the machine goes down, in their order."""
+LOST = list(TOGETHER)[2:6]
 """Those at which the new tokens exist nowhere but in the process."""
 
+ALONE: dict[str, Callable[[], None]] = {
+    "the journal says that a token will be sent": lambda: _after(Journal, "begin"),
+    "a process is started": lambda: _after(delegation, "spawn"),
+    "it is told everything": lambda: setattr(delegation, "_converse", _told),
+    "its report is there": lambda: setattr(delegation, "_converse", _heard),
+    "the new tokens are about to come into force": lambda: _before(Custody, "commit"),
+    "the new tokens are in force": lambda: _before(Standing, "outline"),
+}
+"""Deaths of the broker, in their order."""
 
-def redeem_until(step: str, home: str, url: str) -> None:
-    """Begin a redemption as a broker would, and die on the way."""
+
+def redeem_until(step: str, home: str, url: str, lifeline: Connection | None = None) -> None:
+    """Begin a redemption as a broker would, and die on the way: alone where there is a lifeline."""
 
     async def run() -> None:
-        parts = Parts(home, issuer_url=url)
-        STEPS[step]()
+        parts = Parts(home, issuer_url=url, lifeline=None if lifeline is None else lifeline.fileno())
+        (TOGETHER if lifeline is None else ALONE)[step]()
         await parts.get()
         parts.standing.outline(0.0)
 

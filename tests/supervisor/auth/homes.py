@@ -11,11 +11,12 @@ from supervisor.auth.bearers import Bearers
 from supervisor.auth.clock import Clock
 from supervisor.auth.credential import PreferredMode
 from supervisor.auth.custody import Custody
+from supervisor.auth.delegation import Delegation
 from supervisor.auth.endpoints import Endpoints
 from supervisor.auth.file_store import FileStore
 from supervisor.auth.issuer import Issuer
 from supervisor.auth.login_rules import ANY_LOGIN, LoginRules
-from supervisor.auth.redemption import InProcess
+from supervisor.auth.redemption import InProcess, Performer
 from supervisor.auth.refresh import Refresher
 from supervisor.auth.store import Store
 from tests.supervisor.auth.issuer import ACCOUNT, MockIssuer, access_token, id_token
@@ -93,6 +94,8 @@ class Parts:
     store: Store | None = None
     issuer_url: str = "http://127.0.0.1:9"
     """Where the issuer is that is not in this process."""
+    lifeline: int | None = None
+    """A descriptor of which the processes learn that carry out redemptions; without one that is done here."""
 
     def __post_init__(self) -> None:
         self.clock = FakeClock()
@@ -108,9 +111,14 @@ class Parts:
         )
         self.standing = self.custody.standing
         url = self.issuer_url if self.issuer is None else self.issuer.url
-        issuer = Issuer(Endpoints.of(url), self.clock)
-        self.refresher = Refresher(self.custody, InProcess(self.custody.store, issuer, self.clock))
+        self.refresher = Refresher(self.custody, self._performer(Endpoints.of(url)))
         self.bearers = Bearers(self.custody, self.refresher)
+
+    def _performer(self, endpoints: Endpoints) -> Performer:
+        store, clock = self.custody.store, self.clock
+        if self.lifeline is None:
+            return InProcess(store, Issuer(endpoints, clock), clock)
+        return Delegation(store, endpoints, clock, self.lifeline, os.getpid(), "debug")
 
     @property
     def state(self) -> str:

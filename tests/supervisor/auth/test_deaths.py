@@ -1,6 +1,7 @@
-"""A broker that is killed at any step of a redemption leaves a store that can be read, and the newest pair in it (K28).
+"""A death at any step of a redemption leaves a store that can be read, and the newest pair in it (K28).
 
-The one loss that nobody can prevent is that of a token whose redemption was answered and not yet written.
+The death of the broker alone costs nothing at all. Where everything dies at once, the one loss that nobody can prevent
+is that of a token whose redemption was answered and not yet written.
 """
 
 import asyncio
@@ -12,13 +13,13 @@ import pytest
 from protocol.credentials import AuthError, Snapshot
 from supervisor.auth.record import AuthRecord
 from tests.supervisor.auth.brokers import FORKSERVER
-from tests.supervisor.auth.deaths import LOST, STEPS, redeem_until
+from tests.supervisor.auth.deaths import ALONE, LOST, TOGETHER, redeem_until
 from tests.supervisor.auth.homes import EXPIRED, Parts, stored_refresh_token, tokens, write
 from tests.supervisor.auth.issuer import MockIssuer
 
 
-@pytest.mark.parametrize("step", STEPS)
-def test_a_death_at_any_step(tmp_path: Any, step: str) -> None:
+@pytest.mark.parametrize("step", TOGETHER)
+def test_a_death_of_all_at_any_step(tmp_path: Any, step: str) -> None:
     """Scenario 44: and the successor goes on with what is there, without a token that is spent where it can."""
     home = str(tmp_path)
 
@@ -46,5 +47,30 @@ def test_a_death_at_any_step(tmp_path: Any, step: str) -> None:
                 assert isinstance(answer, Snapshot)
                 assert stored_refresh_token(home) in issuer.live
             assert len(issuer.redemptions) == (2 if step in LOST else 1)
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("step", ALONE)
+def test_a_death_of_the_broker_at_any_step_costs_nothing(tmp_path: Any, step: str) -> None:
+    """Scenario 44: the token is redeemed once, and the next broker has what it brought."""
+    home = str(tmp_path)
+
+    async def run() -> None:
+        reader, writer = FORKSERVER.Pipe(duplex=False)
+        async with MockIssuer() as issuer:
+            write(home, tokens(issuer.grant(), EXPIRED))
+            process = FORKSERVER.Process(target=redeem_until, args=(step, home, issuer.url, reader))
+            process.start()
+            await asyncio.to_thread(process.join)
+            assert process.exitcode == -signal.SIGKILL
+            successor = Parts(home, issuer)
+            await successor.custody.reload()
+            successor.clock.ahead += 3.0  # the journal of one that died before it could send anything
+            assert isinstance(await successor.get(deadline=20.0), Snapshot)
+            assert len(issuer.redemptions) == 1
+            assert issuer.live == {stored_refresh_token(home)}
+        for end in (reader, writer):
+            end.close()
 
     asyncio.run(run())

@@ -9,8 +9,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from protocol.credentials import AuthError, AuthState, Snapshot
 from protocol.secrecy import Secret
-from supervisor.auth.credential import SIGNED_OUT, Credential, Identity, fingerprint
-from supervisor.auth.failures import Failure
+from supervisor.auth.credential import SIGNED_OUT, Credential, Identity
+from supervisor.auth.failures import Failure, fingerprint
 from supervisor.auth.standing import Standing
 from supervisor.auth.state import MARGIN, SERVING, Freshness, Holding, Trouble, freshness, state_of
 

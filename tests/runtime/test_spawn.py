@@ -1,0 +1,35 @@
+"""A program of ours gets what it is to inherit, under the numbers that it goes by."""
+
+import os
+
+import pytest
+
+from runtime.child import reap
+from runtime.spawn import spawn
+
+TELL = "import os, sys; [os.write(number, str(number).encode()) for number in (%d, %d)]"
+
+
+@pytest.mark.parametrize("clash", ["none", "crossed", "same"])
+def test_descriptors_arrive_whatever_clashes(clash: str) -> None:
+    first, second = os.pipe(), os.pipe()
+    ours = (first[1], second[1])
+    theirs = {"none": (max(ours) + 1, max(ours) + 2), "crossed": ours[::-1], "same": ours}[clash]
+    pid = spawn(TELL % theirs, {}, dict(zip(theirs, ours, strict=True)))
+    for descriptor in ours:
+        os.close(descriptor)
+    assert reap(pid).returncode == 0
+    for reader, number in zip((first[0], second[0]), theirs, strict=True):
+        assert os.read(reader, 100) == str(number).encode()
+        os.close(reader)
+
+
+def test_a_child_leads_a_session_or_only_a_group() -> None:
+    reader, writer = os.pipe()
+    statement = "import os; os.write(3, repr((os.getpid(), os.getsid(0), os.getpgid(0))).encode())"
+    for in_our_session in (False, True):
+        pid = spawn(statement, {}, {3: writer}, in_our_session=in_our_session)
+        reap(pid)
+        assert os.read(reader, 100).decode() == repr((pid, os.getsid(0) if in_our_session else pid, pid))
+    os.close(reader)
+    os.close(writer)
