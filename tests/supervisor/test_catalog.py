@@ -30,7 +30,7 @@ def home() -> Iterator[Path]:
 
 
 def test_every_method_that_is_served_is_listed(home: Path) -> None:
-    served = serve([SETTLING], home, {"XDG_RUNTIME_DIR": str(home), "CODEX_HOME": str(home)}).methods
+    served = serve(lambda _: [SETTLING], home, {"XDG_RUNTIME_DIR": str(home), "CODEX_HOME": str(home)}).methods
     listed = {method.name for method in catalog.methods()}
     assert served == listed, "name the method in protocol/methods.py; docs/wire.md is made from there by `make docs`"
 

@@ -8,10 +8,10 @@ up, so that whatever needs it waits for the end of the server.
 import asyncio
 import logging
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeAlias
 from unittest.mock import patch
 
 import msgspec
@@ -37,12 +37,15 @@ from supervisor import backstage
 from supervisor.doorstep import Descriptors, Doorstep
 from supervisor.engine import EngineStatistics, OnExit
 from supervisor.front import Front
+from supervisor.limits import Limits
 from supervisor.options import ServerOptions
 from supervisor.server import Provisions, Server
 from workers.mailbox import Mailbox
 
 DEEDS: Final = ("talk", "ask", "fail", "stall", "die", "refuse")
 QUESTION: Final = b'{"message":"May I?","requestedSchema":{"type":"object","properties":{}},"codex_elicitation":"x"}'
+LIMITS: Final = Limits(task_after=0.0)
+"""A call becomes a task at once where its client takes tasks."""
 READ_SIZE: Final = 1 << 20
 PATIENCE: Final = 20.0
 """Seconds that a whole run may take."""
@@ -51,6 +54,12 @@ SETTLE: Final = "settle"
 SETTLING: Final = (
     b'{"id":"%b","method":"tools/call","params":{"name":"codex","arguments":{"prompt":""}}}\n' % SETTLE.encode()
 )
+
+
+WAIT: Final = b""
+"""A chunk that says nothing: the client waits until it hears something."""
+Say: TypeAlias = Callable[[Callable[[], bytes]], Iterable[bytes]]
+"""Yields what the client says, in chunks; it may ask what the client has heard by then."""
 
 
 class PlayedWorker:
@@ -190,8 +199,8 @@ class _Trouble(logging.Handler):
             self._run.trouble.append(logging.Formatter().format(record))
 
 
-def serve(chunks: Sequence[bytes], home: Path, environment: Mapping[str, str]) -> Run:
-    """Let a client say these bytes, with a pass of the loop between two chunks, and hang up; return what it heard.
+def serve(say: Say, home: Path, environment: Mapping[str, str]) -> Run:
+    """Let a client say something, with a pass of the loop between two chunks, and hang up; return what it heard.
 
     After a chunk that ends with a call under the id `SETTLE` it waits for the answer.
     """
@@ -205,13 +214,13 @@ def serve(chunks: Sequence[bytes], home: Path, environment: Mapping[str, str]) -
             patch("runtime.hardening.adopt_orphans"),  # and have no use for orphans
             patch.dict(os.environ, environment),
         ):
-            asyncio.run(_serve(run, chunks, ServerOptions(str(home), "spawn"), environment))
+            asyncio.run(_serve(run, say, ServerOptions(str(home), "spawn", limits=LIMITS), environment))
     finally:
         logging.getLogger().removeHandler(trouble)
     return run
 
 
-async def _serve(run: Run, chunks: Sequence[bytes], options: ServerOptions, environment: Mapping[str, str]) -> None:
+async def _serve(run: Run, say: Say, options: ServerOptions, environment: Mapping[str, str]) -> None:
     server_end, to_server = os.pipe()
     from_server, server_output = os.pipe()
     for end in (server_end, server_output, from_server):
@@ -223,7 +232,10 @@ async def _serve(run: Run, chunks: Sequence[bytes], options: ServerOptions, envi
     ear = _Ear(from_server)
     async with asyncio.timeout(PATIENCE), asyncio.TaskGroup() as tasks:
         tasks.create_task(Server(options, provisions, front, doorstep).serve())
-        for chunk in chunks:
+        for chunk in say(lambda: ear.heard):
+            if chunk == WAIT:
+                await ear.more()
+                continue
             os.write(to_server, chunk)
             await (ear.settled() if chunk.endswith(SETTLING) else asyncio.sleep(0))
         os.close(to_server)
@@ -236,25 +248,30 @@ class _Ear:
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
-        self._heard = b""
+        self.heard = b""
+        """All of it so far."""
         self._answers = 0
         self._more = asyncio.Event()
         asyncio.get_running_loop().add_reader(descriptor, self._listen)
 
     async def settled(self) -> None:
         """Wait for another answer to the settling call."""
-        while self._heard.count(b'"id":"%b"' % SETTLE.encode()) == self._answers:
-            self._more.clear()
-            await self._more.wait()
+        while self.heard.count(b'"id":"%b"' % SETTLE.encode()) == self._answers:
+            await self.more()
         self._answers += 1
+
+    async def more(self) -> None:
+        """Wait until the server says something more."""
+        self._more.clear()
+        await self._more.wait()
 
     def close(self) -> bytes:
         """Return all that was said; the server is gone."""
         asyncio.get_running_loop().remove_reader(self._descriptor)
         self._listen()
         os.close(self._descriptor)
-        return self._heard
+        return self.heard
 
     def _listen(self) -> None:
-        self._heard += os.read(self._descriptor, READ_SIZE)
+        self.heard += os.read(self._descriptor, READ_SIZE)
         self._more.set()
