@@ -210,6 +210,13 @@ class ExecCommand(Struct, frozen=True):
     """`-c`, as the server was given them."""
 
 
+class SavedConfig(Struct, frozen=True):
+    """The errand `saved-config`."""
+
+    form: Literal["current", "early"] = "current"
+    """Whether the result is that of `getUserSavedConfig`, or of `getConfigToml` before it."""
+
+
 class StoredSession(Struct, frozen=True):
     """Result of the errand `read-session`."""
 

@@ -63,6 +63,7 @@ MEANINGS: Final[Mapping[str, str]] = {
     "resumeConversation": "Takes up a saved conversation.",
     "archiveConversation": "Puts a saved conversation away.",
     "getUserSavedConfig": "What config.toml says.",
+    "getConfigToml": "Earlier form of `getUserSavedConfig`, with fewer members.",
     "setDefaultModel": "Writes the model and the reasoning effort into config.toml.",
     "getUserAgent": "How the server names itself to model servers.",
     "userInfo": "The e-mail address of the login.",

@@ -42,6 +42,7 @@ API_METHODS: Final = (
     "resumeConversation",
     "archiveConversation",
     "getUserSavedConfig",
+    "getConfigToml",
     "setDefaultModel",
     "getUserAgent",
     "userInfo",

@@ -23,6 +23,7 @@ class Chores:
         self._searches: dict[str, Errand] = {}
         self.methods: Mapping[str, Method] = {
             "getUserSavedConfig": self._saved_config,
+            "getConfigToml": self._config_toml,
             "setDefaultModel": self._set_default_model,
             "getUserAgent": self._get_user_agent,
             "userInfo": self._user_info,
@@ -39,8 +40,14 @@ class Chores:
         return Answer(encode({"allegedUserEmail": status.email}))
 
     async def _saved_config(self, _: Request) -> Answer:
+        return await self._read_config(api.SavedConfig())
+
+    async def _config_toml(self, _: Request) -> Answer:
+        return await self._read_config(api.SavedConfig(form="early"))
+
+    async def _read_config(self, params: api.SavedConfig) -> Answer:
         try:
-            return Answer(await self._errands.run("saved-config", b"{}"))
+            return Answer(await self._errands.run("saved-config", encode(params)))
         except ErrandFailedError as error:
             raise RefusedError(INTERNAL_ERROR, str(error)) from None
 

@@ -9,6 +9,7 @@ from config.document import Table, read_document
 from config.layers import CONFIG_FILE
 from config.schema import ConfigFile
 from config.section import check
+from protocol.api import SavedConfig
 from protocol.errors import ConfigError
 from workers.errands.setting import ErrandError, Setting
 
@@ -38,9 +39,13 @@ _PROFILE: Final = {
 }
 
 
+_EARLY_TOP: Final[tuple[str, ...]] = ("approvalPolicy", "sandboxMode", "modelReasoningEffort", "profile")
+_EARLY_PROFILE: Final[tuple[str, ...]] = ("model", "approvalPolicy", "modelReasoningEffort")
+
+
 async def run(params: bytes, setting: Setting) -> bytes:
-    """Return the result of `getUserSavedConfig`. Raises `ErrandError`."""
-    del params
+    """Return the result of `getUserSavedConfig`, or of `getConfigToml`. Raises `ErrandError`."""
+    form = msgspec.json.decode(params, type=SavedConfig).form
     try:
         table = read_document(os.path.join(setting.home, CONFIG_FILE))
     except ConfigError as error:
@@ -49,7 +54,7 @@ async def run(params: bytes, setting: Setting) -> bytes:
         file = check(ConfigFile, table)
     except ConfigError as error:
         raise ErrandError(f"failed to parse config.toml: {error}") from error
-    return msgspec.json.encode({"config": saved(table, file)})
+    return msgspec.json.encode(early(table, file) if form == "early" else {"config": saved(table, file)})
 
 
 def saved(table: Table, file: ConfigFile) -> dict[str, object]:
@@ -61,8 +66,21 @@ def saved(table: Table, file: ConfigFile) -> dict[str, object]:
         found["sandboxSettings"] = {new: workspace[old] for old, new in _SANDBOX.items()}
     if tools := _tools(_table(table.get("tools"))):
         found["tools"] = tools
-    profiles = {name: _renamed(_table(profile)) for name, profile in _table(table.get("profiles")).items()}
-    return {**found, "profiles": profiles}
+    return {**found, "profiles": _profiles(table)}
+
+
+def early(table: Table, file: ConfigFile) -> dict[str, object]:
+    """Return of what the file sets that which was told before there was `getUserSavedConfig`."""
+    found = saved(table, file)
+    top = {member: found[member] for member in _EARLY_TOP if member in found}
+    profiles = {
+        name: {member: profile[member] for member in _EARLY_PROFILE} for name, profile in _profiles(table).items()
+    }
+    return {**top, "profiles": profiles} if profiles else top
+
+
+def _profiles(table: Table) -> dict[str, dict[str, object]]:
+    return {name: _renamed(_table(profile)) for name, profile in _table(table.get("profiles")).items()}
 
 
 def _renamed(profile: Table) -> dict[str, object]:

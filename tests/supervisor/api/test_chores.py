@@ -27,6 +27,8 @@ def test_the_default_model_is_written_and_counts_for_the_next_conversation(stage
     client = stage.serve(engine).client
     saved = client.result(client.request("getUserSavedConfig"))["config"]
     assert (saved["model"], saved["modelReasoningEffort"], saved["profiles"]) == ("scripted", "high", {})
+    early = client.result(client.request("getConfigToml"))
+    assert early == {name: saved[name] for name in ("approvalPolicy", "sandboxMode", "modelReasoningEffort")}
     assert client.result(client.request("setDefaultModel", {"model": "newer"})) == {}
     text = stage.home.config.read_text()
     assert 'model = "newer"' in text
@@ -39,8 +41,9 @@ def test_a_broken_file_is_told_and_left_alone(stage: Stage) -> None:
     stage.play(HELLO)
     client = stage.serve("fork").client
     stage.home.config.write_text("model = [")
-    code, text = refused(client, "getUserSavedConfig")
-    assert (code, text[:28]) == (-32603, "failed to load config.toml: ")
+    for method in ("getUserSavedConfig", "getConfigToml"):
+        code, text = refused(client, method)
+        assert (code, text[:28]) == (-32603, "failed to load config.toml: ")
     stage.home.config.write_text('sandbox_mode = "none"')
     code, text = refused(client, "getUserSavedConfig")
     assert (code, text[:29]) == (-32603, "failed to parse config.toml: ")

@@ -72,6 +72,23 @@ async def test_everything_is_told_under_the_names_of_clients(tmp_path: Path) -> 
 
 
 @on_loop
+async def test_the_early_form_has_fewer_members(tmp_path: Path) -> None:
+    """And none for profiles where there are none."""
+    (tmp_path / "config.toml").write_text(FILE)
+    early = b'{"form":"early"}'
+    profile = {"model": "gpt-5", "approvalPolicy": "never", "modelReasoningEffort": None}
+    assert msgspec.json.decode(await run(early, Setting(str(tmp_path), ""))) == {
+        "approvalPolicy": "on-request",
+        "sandboxMode": "workspace-write",
+        "modelReasoningEffort": "high",
+        "profile": "work",
+        "profiles": {"work": profile},
+    }
+    (tmp_path / "config.toml").write_text("")
+    assert await run(early, Setting(str(tmp_path), "")) == b"{}"
+
+
+@on_loop
 async def test_without_a_file_there_is_nothing_but_no_profiles(tmp_path: Path) -> None:
     assert await told(tmp_path) == {"config": {"profiles": {}}}
 
