@@ -6,7 +6,7 @@ import signal
 import sys
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final, Literal, TypeAlias
@@ -18,7 +18,9 @@ from protocol.report import Role
 from supervisor.demo.scripts import bench_prompt
 
 WIDTH: Final = 20
-"""Conversations that are under way at a time."""
+"""Calls that are open at a time."""
+BEGUN: Final = 60
+"""Conversations that have begun and still have turns before them, at a time."""
 PATIENCE: Final = 60.0
 """Seconds that an answer may take."""
 HELPERS: Final = 0.1
@@ -26,7 +28,7 @@ HELPERS: Final = 0.1
 _LOOK: Final = 0.02
 """Seconds between two looks at what is due."""
 
-Turn: TypeAlias = Literal["hello", "command", "stall"]
+Turn: TypeAlias = Literal["hello", "command", "patch", "stall"]
 """`stall`: the model falls silent after a command, so that the call has to be cancelled."""
 Victims: TypeAlias = Callable[[Role], list[int]]
 """Finds the pids of a role."""
@@ -35,6 +37,7 @@ Fate: TypeAlias = Literal["succeeded", "aborted", "crashed", "failed"]
 _PROMPTS: Final[dict[Turn, str]] = {
     "hello": bench_prompt("hello"),
     "command": bench_prompt("parent"),
+    "patch": bench_prompt("patch"),
     "stall": bench_prompt("parent, then stall"),
 }
 _FATES: Final[dict[str | None, Fate]] = {None: "succeeded", "turn_aborted": "aborted", "worker_crashed": "crashed"}
@@ -87,6 +90,15 @@ class Account:
     violations: list[str] = field(default_factory=list)
     """What must not be, in words."""
 
+    def __add__(self, other: "Account") -> "Account":
+        """Return the account of what was played one after the other."""
+        return Account(
+            self.fates + other.fates,
+            self.killed + other.killed,
+            max(self.slowest, other.slowest),
+            [*self.violations, *other.violations],
+        )
+
     def judge(self) -> None:
         """Note what only the sums show: a process that is killed costs one call at most."""
         hit, killed = self.fates["crashed"], self.killed["worker"]
@@ -97,19 +109,18 @@ class Account:
 class Crowd:
     """Plays conversations on one client until all have had their turns."""
 
-    def __init__(self, client: Client, conversations: Sequence[Conversation], seed: int) -> None:
+    def __init__(self, client: Client, cast: Iterable[Conversation], seed: int) -> None:
         self._client = client
         self._random = random.Random(seed)
-        self._waiting = deque(conversations)
+        self._cast = iter(cast)
+        self._begun: deque[Conversation] = deque()
         self._open: dict[int, Call] = {}
         self.account = Account()
 
     def play(self, killer: "Killer | None" = None, every: float = 0.0) -> Account:
         """Play to the end, while the killer strikes every so many seconds."""
         next_death = time.monotonic() + every
-        while self._waiting or self._open:
-            while self._waiting and len(self._open) < WIDTH:
-                self._go_on(self._waiting.popleft())
+        while self._go_on():
             if killer is not None and time.monotonic() >= next_death:
                 if (role := killer()) is not None:
                     self.account.killed[role] += 1
@@ -120,9 +131,18 @@ class Crowd:
         self.account.judge()
         return self.account
 
-    def _go_on(self, conversation: Conversation) -> None:
-        if not conversation.turns:
-            return
+    def _go_on(self) -> bool:
+        """Begin as many calls as there may be; return whether any is open."""
+        while len(self._open) < WIDTH and (conversation := self._next()) is not None:
+            self._call(conversation)
+        return bool(self._open)
+
+    def _next(self) -> Conversation | None:
+        """Return a newcomer where there is room for one, else who has waited longest for its next turn."""
+        newcomer = next(self._cast, None) if len(self._begun) + len(self._open) < BEGUN else None
+        return newcomer or (self._begun.popleft() if self._begun else None)
+
+    def _call(self, conversation: Conversation) -> None:
         turn, now = conversation.turns.popleft(), time.monotonic()
         prompt, thread = _PROMPTS[turn], conversation.thread
         number = self._client.begin(prompt) if thread is None else self._client.reply(thread, prompt)
@@ -140,7 +160,8 @@ class Crowd:
             self.account.slowest = max(self.account.slowest, answer.at - call.begun)
         if fate == "failed" or (fate == "aborted" and not call.cancelled):
             self.account.violations.append(f"call {number} ended as {kind}: {answer.line[:300].decode()}")
-        self._waiting.append(call.conversation)
+        if call.conversation.turns:
+            self._begun.append(call.conversation)
 
     def _learn(self, call: Call, answer: Answer) -> tuple[Fate, str | None]:
         result = msgspec.json.decode(answer.line, type=_Line).result
@@ -163,11 +184,12 @@ class Crowd:
                 del self._open[number]
 
 
-def conversations(count: int, seed: int, longest: int = 4) -> list[Conversation]:
-    """Return conversations of one to `longest` turns, as the seed decides; the last turn of each is a greeting."""
+def conversations(seed: int, longest: int = 4) -> Iterator[Conversation]:
+    """Yield conversations of one to `longest` turns, as the seed decides; the last turn of each is a greeting."""
     chance = random.Random(seed)
-    kinds: tuple[Turn, ...] = ("hello", "command", "command", "stall")
-    return [Conversation(deque([*chance.choices(kinds, k=chance.randrange(longest)), "hello"])) for _ in range(count)]
+    kinds: tuple[Turn, ...] = ("hello", "command", "patch", "stall")
+    while True:
+        yield Conversation(deque([*chance.choices(kinds, k=chance.randrange(longest)), "hello"]))
 
 
 class Killer:

@@ -55,10 +55,6 @@ class Pool:
         """Note that a worker was asked for."""
         self._expected.add(worker_id)
 
-    def is_expected(self, worker_id: WorkerId) -> bool:
-        """Tell whether a worker is still on its way."""
-        return worker_id in self._expected
-
     def take(self, order: Order) -> None:
         """Give a waiting worker to `order` at once, or the next one that gets ready."""
         if self._waiting:

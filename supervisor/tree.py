@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import logging
 import os
-from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from typing import NamedTuple
 
 import zmq
@@ -81,6 +81,8 @@ class SupervisionTree:
         self._keys = _key_pair()
         self._broker_keys = _key_pair()
         self._workers: dict[WorkerId, KeyPair] = {}
+        self._deadlines: dict[WorkerId, asyncio.TimerHandle] = {}
+        """When workers have to be ready that are on their way."""
         self._reasons: dict[WorkerId, str] = {}
         self._rounds = weight.Rounds(self._workers, engine.pid_of, options.limits, self._kill_heavy)
         self._pool = Pool(min(options.idle_workers, EARLY_WORKERS))
@@ -158,6 +160,8 @@ class SupervisionTree:
         """Answer every call, let workers save and leave, and end what is left. Nothing of the tree survives it."""
         self._closing = True
         self._rounds.close()
+        for deadline in self._deadlines.values():
+            deadline.cancel()
         for task in self._background:
             task.cancel()
         self._mailroom.resume()
@@ -236,8 +240,9 @@ class SupervisionTree:
 
     def _bear_workers(self, newcomers: Mapping[WorkerId, KeyPair]) -> None:
         """Start workers, and see to it that each gets ready or ends; births that do not happen are the engine's."""
-        asyncio.get_running_loop().call_later(READY_PATIENCE, self._end_unready, tuple(newcomers))
+        loop = asyncio.get_running_loop()
         for worker_id, keys in newcomers.items():
+            self._deadlines[worker_id] = loop.call_later(READY_PATIENCE, self._end_unready, worker_id)
             self._engine.give_birth(
                 WorkerBirth(
                     id=worker_id,
@@ -253,16 +258,18 @@ class SupervisionTree:
                 )
             )
 
-    def _end_unready(self, worker_ids: Sequence[WorkerId]) -> None:
-        """End those who are late, unless they may have said that they are ready and it is we who do not listen."""
-        late = [worker_id for worker_id in worker_ids if self._pool.is_expected(worker_id)]
-        listening = not self._mailroom.statistics().paused
-        for worker_id in late:
-            if listening and self._engine.pid_of(worker_id) is not None:
-                log.error("worker %s hangs: not ready after %.0f s; killing it", worker_id, READY_PATIENCE)
-                self._engine.kill(worker_id)
-        if late and not self._closing:
-            asyncio.get_running_loop().call_later(READY_PATIENCE, self._end_unready, late)
+    def _end_unready(self, worker_id: WorkerId) -> None:
+        """End one who is late, unless it may have said that it is ready and it is we who do not listen."""
+        if not self._mailroom.statistics().paused and self._engine.pid_of(worker_id) is not None:
+            log.error("worker %s hangs: not ready after %.0f s; killing it", worker_id, READY_PATIENCE)
+            self._engine.kill(worker_id)
+        loop = asyncio.get_running_loop()
+        self._deadlines[worker_id] = loop.call_later(READY_PATIENCE, self._end_unready, worker_id)
+
+    def _is_no_longer_due(self, worker_id: WorkerId) -> None:
+        """Note that a worker is ready, or gone."""
+        if (deadline := self._deadlines.pop(worker_id, None)) is not None:
+            deadline.cancel()
 
     def _kill_heavy(self, worker_id: WorkerId, why: str) -> None:
         """Kill a worker that holds too much memory, whatever it does."""
@@ -321,6 +328,7 @@ class SupervisionTree:
     def _receive(self, worker_id: WorkerId, received: ReceivedNotice) -> None:
         match received.notice:
             case Ready():
+                self._is_no_longer_due(worker_id)
                 if not self._pool.ready(worker_id):
                     self._engine.kill(worker_id)
             case Measured(footprint=held, unsent_bytes=unsent, sandbox_limits=limits):
@@ -344,6 +352,7 @@ class SupervisionTree:
                 log.error("process %d, which starts commands, died (%s)", exited.pid, death.cause(exited))
             return
         self._mailroom.revoke(exited.id)
+        self._is_no_longer_due(exited.id)
         why = self._reasons.pop(exited.id, None)
         in_pool = self._pool.lost(exited.id)
         if not self.errands.lost(exited, why):

@@ -10,6 +10,7 @@ from supervisor.demo.script import (
     Call,
     Command,
     Deltas,
+    Patch,
     Quote,
     Reasoning,
     Rule,
@@ -104,6 +105,15 @@ LOGIN_COMMANDS: Final = 5
 """Steps of the turn that does nothing but run commands in a login shell."""
 
 _LOGIN_COMMANDS: Final[list[list[Action]]] = [[Command(("bash", "-lc", "true"))]] * LOGIN_COMMANDS
+PATCHED: Final = 20
+"""Files that a patch makes, and the next one takes away."""
+
+
+def _patch(operation: str, body: str = "") -> Action:
+    sections = (f"*** {operation}: patched/{number}.txt\n{body}" for number in range(PATCHED))
+    return Patch(f"*** Begin Patch\n{''.join(sections)}*** End Patch")
+
+
 _NOTHING_BUT_COMMANDS: Final[list[list[Action]]] = [[Command(("true",))]] * COMMANDS
 
 BENCH: Final = script(
@@ -113,6 +123,7 @@ BENCH: Final = script(
     _bench("login commands", *_LOGIN_COMMANDS, [Text("ok")]),
     _bench("parent", [Command(("sh", "-c", "echo parent=$PPID"))], [Text("ok")]),
     _bench("parent, then stall", [Command(("sh", "-c", "echo parent=$PPID"))], [Text("hm"), Stall()]),
+    _bench("patch", [_patch("Add File", "+Made by a patch.\n")], [_patch("Delete File")], [Text("ok")]),
     *(_bench(f"stream {count}", [Deltas(count, PROSE, whole="streamed")]) for count in STREAM_SIZES),
     _bench("trickle", [Text([PROSE[number % len(PROSE)] for number in range(TRICKLE)], TRICKLE_PAUSE)]),
     name="bench",

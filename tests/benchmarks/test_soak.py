@@ -4,7 +4,8 @@ from collections import Counter
 
 from benchmarks.crowd import Account
 from benchmarks.holdings import Holdings
-from benchmarks.soak import DRIFT, PER_CONVERSATION, Stretch, page
+from benchmarks.soak import page
+from benchmarks.stretch import DRIFT, PER_CONVERSATION, TREND, Stretch
 
 MEMORY = {"supervisor": 30_000_000, "nursery": 6_000_000}
 
@@ -39,6 +40,22 @@ def test_what_is_left_or_grows_is_told() -> None:
     }
     grown = holdings(memory={name: size + DRIFT + 1 for name, size in MEMORY.items()})
     assert [fault.split(":")[0] for fault in stretch(grown).faults()] == ["private memory of the nursery"]
+
+
+def watched(*sizes: int) -> Stretch:
+    """A stretch in which the broker was seen to hold so much."""
+    looks = [holdings(memory=MEMORY | {"broker": size}) for size in sizes]
+    return Stretch("a stretch", 100, 0, 1.0, Account(), looks[0], looks[-1], tuple(looks))
+
+
+def test_memory_that_keeps_growing_is_told_and_one_large_look_is_not() -> None:
+    step = TREND // 4
+    assert watched(*range(10**7, 10**7 + 8 * step, step)).faults() == [
+        f"private memory of the broker grows: by {6 * step:,} bytes while it was watched"
+    ]
+    calm = [10**7] * 12
+    assert watched(*calm[:-1], 10**7 + 3 * step).faults() == []
+    assert watched(*calm).trends == {"supervisor": 0, "nursery": 0, "broker": 0}
 
 
 def test_memory_of_what_outlived_its_nursery_is_not_compared() -> None:

@@ -1,6 +1,10 @@
-"""Twenty conversations run while workers, nursery and broker are killed at random (`make soak` does it for minutes)."""
+"""Twenty conversations run while workers, nursery and broker are killed at random.
+
+With `GREENROOM_SOAK=1` in the environment it goes on for a minute with each engine; `make soak` does more.
+"""
 
 import argparse
+import os
 import uuid
 
 import pytest
@@ -14,8 +18,9 @@ def test_random_deaths_cost_a_call_each_at_most_and_leave_nothing(
 ) -> None:
     run = uuid.uuid4().hex
     monkeypatch.setenv(processes.MARKER, run)
-    count = 40 if engine == "fork" else 4
-    options = argparse.Namespace(warm_up=2, conversations=count, kill_every=0.2, parked=0, engine=engine, seed=1)
+    seconds, count = (60.0, 20) if os.environ.get("GREENROOM_SOAK") == "1" else (0.0, 40 if engine == "fork" else 4)
+    play = {"deaths": count, "seconds": seconds, "conversations": 0, "parked": 0, "warm_up": 2}
+    options = argparse.Namespace(**play, kill_every=0.2, engine=engine, seed=1)
     (stretch,) = soak(str(tmp_path_factory.mktemp("s")), options)
     assert stretch.faults() == []
     assert stretch.account.fates["succeeded"] >= count

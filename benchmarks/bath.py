@@ -1,0 +1,82 @@
+"""A server that is soaked: conversations are played on it, and it is looked at in between, always at rest."""
+
+import sys
+import time
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
+from itertools import islice
+from typing import Final
+
+from benchmarks.client import Client
+from benchmarks.contestant import Contestant, environment
+from benchmarks.crowd import Account, Conversation, Crowd, Killer, conversations
+from benchmarks.holdings import Holdings, at_rest, victims
+from benchmarks.stretch import Stretch
+
+IDLE_WORKERS: Final = 2
+"""Workers that such a server keeps waiting."""
+LOOKS: Final = 12
+"""How often a server is looked at whose memory is watched, after the beginning."""
+
+
+class Bath:
+    """A server that is soaked."""
+
+    def __init__(self, client: Client, contestant: Contestant, home: str, warm_up: int, seed: int) -> None:
+        self._client = client
+        self._variables = environment(contestant, home)
+        self._places = (home, client.workspace)
+        self._seed = seed
+        client.initialize()
+        Crowd(client, self._some(warm_up), seed).play(self._killer(helpers=0, workers=3), every=0.2)
+        self.look()  # which takes memory the first time
+
+    def warm_up(self, count: int) -> None:
+        """Play so many conversations before anything is looked at."""
+        Crowd(self._client, self._some(count), self._seed).play()
+
+    def look(self) -> Holdings:
+        """Let the server come to rest, and look at what it holds."""
+        Crowd(self._client, [Conversation(deque(["patch"]))], self._seed).play()  # whoever leaves last tidies up
+        return at_rest(self._client.pid, self._variables, self._places, IDLE_WORKERS)
+
+    def play(self, title: str, cast: Iterable[Conversation], kill_every: float, helpers: int) -> Stretch:
+        """Play conversations, and kill something every so many seconds, `helpers` nurseries and brokers at most."""
+        seen: list[Conversation] = []
+        before, begun = self.look(), time.monotonic()
+        crowd = Crowd(self._client, _noted(cast, seen), self._seed)
+        account = crowd.play(self._killer(helpers), kill_every)
+        return Stretch(title, len(seen), 0, time.monotonic() - begun, account, before, self.look())
+
+    def watch(self, title: str, count: int, kill_every: float) -> Stretch:
+        """Play conversations, kill workers every so many seconds, and look at the server again and again."""
+        cast, account, killer = self._some(count), Account(), self._killer(helpers=0)
+        looks, begun = [self.look()], time.monotonic()
+        for _ in range(LOOKS):
+            account += Crowd(self._client, islice(cast, count // LOOKS), self._seed).play(killer, kill_every)
+            looks.append(self.look())
+        seconds = time.monotonic() - begun
+        return Stretch(title, count // LOOKS * LOOKS, 0, seconds, account, looks[0], looks[-1], tuple(looks[1:]))
+
+    def greet(self, title: str, cast: Sequence[Conversation]) -> Stretch:
+        """Say hello in every conversation, in those that are new and in those that are parked."""
+        newcomers = sum(1 for one in cast if one.thread is None)
+        for conversation in cast:
+            conversation.turns.append("hello")
+        before, begun = self.look(), time.monotonic()
+        account = Crowd(self._client, cast, self._seed).play()
+        return Stretch(title, len(cast), newcomers, time.monotonic() - begun, account, before, self.look())
+
+    def _some(self, count: int) -> Iterator[Conversation]:
+        return islice(conversations(self._seed), count)
+
+    def _killer(self, helpers: int, workers: int = sys.maxsize) -> Killer:
+        find = partial(victims, self._client.pid, self._variables)
+        return Killer(find, self._seed, helpers, workers)
+
+
+def _noted(cast: Iterable[Conversation], seen: list[Conversation]) -> Iterator[Conversation]:
+    for conversation in cast:
+        seen.append(conversation)
+        yield conversation
