@@ -43,7 +43,7 @@ lint: setup ## Check style, format, types and who imports whom.
 bench: setup ## Measure the budgets, beside the reference where it can be had. ARGS goes to the benchmark.
 	@$(BIN)/python -m benchmarks $(ARGS)
 
-soak: setup ## Play very many conversations, kill what they run in, and look for what is left. Takes half an hour.
+soak: setup ## Play very many conversations, kill what they run in, and look for what is left. Takes some ten minutes.
 	@$(BIN)/python -m benchmarks.soak --output docs/soak.md $(ARGS)
 
 docs: setup ## Bring the generated parts of the documentation up to date.

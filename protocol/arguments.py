@@ -14,6 +14,10 @@ PARSE_PREFIX = "Failed to parse configuration for Codex tool: "
 NO_REPLY_ID = "Failed to parse thread_id: either threadId or conversationId must be provided"
 
 
+_FORM = ConfigDict(extra="ignore", frozen=True, strict=True, cache_strings="keys")
+"""Ids and prompts, none of which comes again, are not kept in pydantic's cache of strings."""
+
+
 class ArgumentError(ValueError):
     """The arguments of a tool call do not fit. The text is the one that clients of the reference know."""
 
@@ -21,7 +25,7 @@ class ArgumentError(ValueError):
 class CodexArguments(BaseModel):
     """Arguments of `codex`. Unknown ones are ignored."""
 
-    model_config = ConfigDict(extra="ignore", frozen=True, strict=True)
+    model_config = _FORM
 
     prompt: str
     cwd: str | None = None
@@ -39,7 +43,7 @@ class CodexArguments(BaseModel):
 class ReplyArguments(BaseModel):
     """Arguments of `codex-reply`. The conversation has three names, of which the newest given wins."""
 
-    model_config = ConfigDict(extra="ignore", frozen=True, strict=True)
+    model_config = _FORM
 
     prompt: str
     thread_id: str | None = Field(None, alias="threadId")

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from protocol.birth import Exited
 from protocol.ids import ConversationId, Incarnation, WorkerId
 
+OUT_OF_MEMORY = "out of memory: killed by the kernel (signal 9, SIGKILL)"
 REMEMBERED = 100
 """Deaths that are kept."""
 

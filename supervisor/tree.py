@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import logging
 import os
+import signal
 from collections.abc import Callable, Coroutine, Iterator, Mapping
 from typing import NamedTuple
 
@@ -14,8 +15,9 @@ from protocol.credentials import AuthProblem, Broadcast
 from protocol.ids import WorkerId, uuid7
 from protocol.mailbox import ErrandDone, Measure, Measured, Ready, ReceivedNotice
 from protocol.mcp import Failure
-from runtime import directory, hardening, logfile
+from runtime import directory, hardening, heap, logfile
 from runtime.admission import Admission
+from runtime.oom import OomKills
 from runtime.port import PortStatistics
 from runtime.restart import RestartPolicy
 from supervisor import death, weight
@@ -84,7 +86,8 @@ class SupervisionTree:
         self._deadlines: dict[WorkerId, asyncio.TimerHandle] = {}
         """When workers have to be ready that are on their way."""
         self._reasons: dict[WorkerId, str] = {}
-        self._rounds = weight.Rounds(self._workers, engine.pid_of, options.limits, self._kill_heavy)
+        self._oom_kills = OomKills()
+        self._rounds = weight.Rounds(self._workers, engine.pid_of, options.limits, self._kill_heavy, self._tidy_up)
         self._pool = Pool(min(options.idle_workers, EARLY_WORKERS))
         self._broker_left = asyncio.Event()
         self._broker_policy = RestartPolicy(BROKER)
@@ -271,6 +274,11 @@ class SupervisionTree:
         if (deadline := self._deadlines.pop(worker_id, None)) is not None:
             deadline.cancel()
 
+    def _tidy_up(self) -> None:
+        """Forget which deaths for want of memory are old by now, and hold no more memory than is used."""
+        self._oom_kills.happened()
+        heap.give_back()
+
     def _kill_heavy(self, worker_id: WorkerId, why: str) -> None:
         """Kill a worker that holds too much memory, whatever it does."""
         if not self.conversations.kill(worker_id, why):
@@ -342,7 +350,7 @@ class SupervisionTree:
         self._mailroom.catch_up()  # what it still said comes before the news of its death
         self._survey.excuse(exited.id)
         if exited.id == NURSERY_ID:
-            self.obituaries.enter(exited, "starting processes")
+            self.obituaries.enter(exited, "starting processes", self._why(exited))
             return
         if exited.id == BROKER_ID:
             self._broker_ended(exited)
@@ -353,7 +361,7 @@ class SupervisionTree:
             return
         self._mailroom.revoke(exited.id)
         self._is_no_longer_due(exited.id)
-        why = self._reasons.pop(exited.id, None)
+        why = self._why(exited)
         in_pool = self._pool.lost(exited.id)
         if not self.errands.lost(exited, why):
             self.conversations.lost(exited, why)
@@ -365,6 +373,13 @@ class SupervisionTree:
                 self._replenish()
         elif not self._workers:
             self._empty.set()
+
+    def _why(self, exited: Exited) -> str | None:
+        """Return the cause of a death where it is another than the kernel tells: we have killed it, or it has."""
+        why = self._reasons.pop(exited.id, None)
+        if why is None and exited.returncode == -signal.SIGKILL and self._oom_kills.happened():
+            return death.OUT_OF_MEMORY
+        return why
 
     def _waiting_worker_ended(self, exited: Exited, why: str | None) -> None:
         """Replace a worker that died before it had a conversation, unless they all do."""
@@ -398,7 +413,7 @@ class SupervisionTree:
         self._broker_left.set()
         if self._closing:
             return
-        self.obituaries.enter(exited, doing="serving credentials")
+        self.obituaries.enter(exited, "serving credentials", self._why(exited))
         self.broker.broker_died()
         loop = asyncio.get_running_loop()
         delay = BIRTH_PAUSE if exited.stillborn is not None else self._broker_policy.on_death(loop.time())

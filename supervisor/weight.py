@@ -25,8 +25,10 @@ class Rounds:
         pid_of: Callable[[WorkerId], int | None],
         limits: Limits,
         on_excess: Callable[[WorkerId, str], None],
+        on_round: Callable[[], object] = lambda: None,
     ) -> None:
-        """`on_excess` is told of each worker that holds too much, and why that is so."""
+        """`on_excess` is told of each worker that holds too much, and why; `on_round` that a round begins."""
+        self._on_round = on_round
         self._workers = workers
         self._pid_of = pid_of
         self._limits = limits
@@ -49,6 +51,7 @@ class Rounds:
             self._timer.cancel()
 
     def _go(self) -> None:
+        self._on_round()
         self._look_at(iter(list(self._workers)))
 
     def _look_at(self, rest: Iterator[WorkerId]) -> None:

@@ -2,11 +2,13 @@
 
 import asyncio
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 from protocol.birth import AnyBirth, BrokerBirth, Exited, WorkerBirth
 from protocol.ids import WorkerId
+from runtime.oom import OomKills
 from runtime.restart import Intensity
 from supervisor import tree as module
 from supervisor.auth.link import BrokerError
@@ -120,3 +122,27 @@ async def test_the_next_worker_is_born_a_breath_after_one_was_taken_and_at_once_
             await engine.workers.get()
         finally:
             await tree.close()
+
+
+@on_loop
+async def test_a_death_for_want_of_memory_is_told_from_another_by_the_same_signal(tmp_path: Path) -> None:
+    counter = tmp_path / "memory.events"
+    counter.write_text("oom_kill 0\n")
+    engine = StubEngine()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "BROKER", Intensity(BROKER.deaths, BROKER.period, delays=(0.0,)))
+        patch.setattr(module, "OomKills", lambda: OomKills(str(counter)))
+        tree = SupervisionTree(ServerOptions("/nowhere", "fork", idle_workers=0), engine, {}, {}, lambda: "me")
+    try:
+        await tree.start()
+        for count in (0, 1, 1):
+            await engine.brokers.get()
+            counter.write_text(f"oom_kill {count}\n")
+            engine.end_broker()
+        assert [death.cause for death in tree.obituaries] == [
+            "signal 9 (SIGKILL)",
+            "out of memory: killed by the kernel (signal 9, SIGKILL)",
+            "signal 9 (SIGKILL)",
+        ]
+    finally:
+        await tree.close()

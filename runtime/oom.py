@@ -1,0 +1,39 @@
+"""Whether the kernel has killed for want of memory: such a death looks like any other by SIGKILL."""
+
+import os
+from typing import Final
+
+_CGROUP: Final = "/proc/self/cgroup"
+_CGROUPS: Final = "/sys/fs/cgroup"
+_SYSTEM: Final = "/proc/vmstat"
+
+
+class OomKills:
+    """Looks at the counter of our control group (cgroup v2), else at that of the system. Elsewhere it sees nothing."""
+
+    def __init__(self, counter: str | None = None) -> None:
+        """`counter` is a file of lines of a name and a number, one of them `oom_kill`."""
+        self._counter = _counter_of_our_group() if counter is None else counter
+        self._seen = self._count()
+
+    def happened(self) -> bool:
+        """Tell whether there was one since this was last asked."""
+        before, self._seen = self._seen, self._count()
+        return self._seen > before
+
+    def _count(self) -> int:
+        try:
+            with open(self._counter, "rb") as lines:
+                return next((int(line.split()[1]) for line in lines if line.startswith(b"oom_kill ")), 0)
+        except (OSError, ValueError, IndexError):
+            return 0
+
+
+def _counter_of_our_group() -> str:
+    try:
+        with open(_CGROUP, encoding="utf-8") as groups:
+            group = next((line[3:].strip() for line in groups if line.startswith("0::")), "")
+    except (OSError, UnicodeDecodeError):
+        group = ""
+    counter = f"{_CGROUPS}{group.rstrip('/')}/memory.events"
+    return counter if group and os.path.exists(counter) else _SYSTEM

@@ -1,0 +1,89 @@
+"""The table of conversations with one worker who is played by the test, and a listener for its turns."""
+
+from typing import cast
+
+from protocol.birth import Exited
+from protocol.ids import Incarnation, TurnId, WorkerId
+from protocol.mailbox import Compact, Events, Open, Opened, Operation, ReceivedNotice, StartTurn, TurnEnded
+from protocol.mcp import Failure
+from supervisor.conversations import Conversations
+from supervisor.death import Obituaries
+from supervisor.limits import Limits
+from supervisor.mailroom import Mailroom
+from supervisor.pool import Order
+
+WORKER = WorkerId("w-1")
+
+
+class Workplace:
+    """One worker who gets whatever is asked for, and does nothing by itself."""
+
+    def __init__(self) -> None:
+        self.sent: list[Operation] = []
+        self.conversations = Conversations(
+            cast("Mailroom", self), self, Obituaries(), Limits(), (), lambda: "promises/1"
+        )
+
+    def take(self, order: Order) -> None:
+        order(WORKER)
+
+    def kill(self, worker_id: WorkerId, why: str | None = None) -> None:
+        raise AssertionError("nobody is killed")
+
+    def pid_of(self, worker_id: WorkerId) -> int | None:
+        return None
+
+    def send(self, worker_id: WorkerId, operation: Operation, payload: bytes = b"") -> bool:
+        self.sent.append(operation)
+        return True
+
+    def open(self) -> None:
+        """Let the worker become its conversation, as it was told last."""
+        order = next(sent for sent in reversed(self.sent) if isinstance(sent, Open))
+        address = {"conversation_id": order.conversation_id, "incarnation": order.incarnation}
+        opened = Opened.model_validate({**address, "model": "m", "cwd": "/", "session_path": "/nowhere"})
+        self.conversations.receive(WORKER, ReceivedNotice(opened, b""))
+
+    def end(self, turn_id: TurnId, incarnation: Incarnation | None = None) -> None:
+        """Let the worker end a turn, or say so in the name of another incarnation."""
+        ended = TurnEnded.model_validate({**self._address(turn_id, incarnation), "outcome": "completed"})
+        self.conversations.receive(WORKER, ReceivedNotice(ended, b'""'))
+
+    def tell(self, turn_id: TurnId, incarnation: Incarnation | None = None) -> None:
+        """Let the worker tell an event of a turn."""
+        events = Events.model_validate(self._address(turn_id, incarnation))
+        self.conversations.receive(WORKER, ReceivedNotice(events, b"{}"))
+
+    def die(self) -> None:
+        """Let the worker die."""
+        self.conversations.lost(Exited(id=WORKER, pid=1, returncode=-9, max_rss=0), None)
+
+    def _address(self, turn_id: TurnId, incarnation: Incarnation | None) -> dict[str, object]:
+        begun = next(sent for sent in self.sent if isinstance(sent, StartTurn | Compact) and sent.turn_id == turn_id)
+        number = incarnation or begun.incarnation
+        return {"conversation_id": begun.conversation_id, "incarnation": number, "turn_id": turn_id}
+
+
+class Listener:
+    """Waits for the end of one turn."""
+
+    def __init__(self) -> None:
+        self.last_message: bytes | None = None
+        self.failure: Failure | None = None
+        self.heard = 0
+        """Batches of events."""
+
+    def events(self, turn_id: TurnId, events: bytes) -> None:
+        self.heard += 1
+
+    def progress(self, doing: str) -> None:
+        """There is none."""
+
+    def asks(self, question_id: int, question: bytes) -> None:
+        """There are no questions."""
+
+    def succeeded(self, last_message: bytes) -> None:
+        self.last_message = last_message
+
+    def failed(self, failure: Failure) -> None:
+        self.failure = failure
