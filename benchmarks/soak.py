@@ -36,9 +36,9 @@ INTRODUCTION: Final = (
     " at a time. Every call has to have one answer, a death may cost one call, and at rest there have to be as many"
     " processes, threads and files as before. In the first two parts the server is told to remember no more than"
     f" {KNOWN_AT_REST} parked conversations. In the second one no process is replaced but workers, and the server is"
-    f" looked at {LOOKS} times: the private memory of supervisor, nursery and broker has to be what it was at the"
-    f" beginning, to {TREND >> 20} MiB (medians of the first and the last quarter of the looks; CPython takes it from"
-    " the system by the MiB). In the other parts the server remembers every conversation, which has its price."
+    f" looked at {LOOKS} times: the least private memory of supervisor, nursery and broker in the second half of these"
+    f" looks may exceed that in the first half by {TREND >> 10} KiB, which is less than 1 kB for each conversation in"
+    " between. In the other parts the server remembers every conversation, which has its price."
 )
 _FLAGS: Final = ("greenroom.live_workers=40", "greenroom.park_after_s=0.5", f"greenroom.idle_workers={IDLE_WORKERS}")
 _FORGETFUL: Final = f"greenroom.known_at_rest={KNOWN_AT_REST}"

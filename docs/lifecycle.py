@@ -1,35 +1,36 @@
-"""Makes the part of docs/architecture.md about states from the tables in `supervisor.lifecycle`.
+"""Makes the parts of docs/architecture.md about states from `supervisor.lifecycle` and `supervisor.helper`.
 
-`make docs` puts it in its place. `python docs/lifecycle.py --check` only tells whether it is there, by its exit status.
+`make docs` puts them in their places. `python docs/lifecycle.py --check` only tells whether they are there, by its exit
+status.
 """
 
 import sys
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-from supervisor.lifecycle import MEANINGS, TRANSITIONS, State
+from supervisor import helper, lifecycle
 
 PAGE: Final = Path(__file__).with_name("architecture.md")
-BEGIN: Final = "<!-- states: made by docs/lifecycle.py -->\n"
+BEGIN: Final = "<!-- states{}: made by docs/lifecycle.py -->\n"
 END: Final = "<!-- end of states -->\n"
 
 
-def diagram() -> str:
+def diagram(transitions: Mapping[tuple[str, str], str], first: str) -> str:
     """Return the transitions in the language of Mermaid, and in words those that lead the same way from every state."""
-    states = sorted({state for state, _ in TRANSITIONS})
+    states = sorted({state for state, _ in transitions})
     everywhere = {
         happening: following
-        for (_, happening), following in TRANSITIONS.items()
-        if all(TRANSITIONS.get((state, happening)) == following for state in states)
+        for (_, happening), following in transitions.items()
+        if all(transitions.get((state, happening)) == following for state in states)
     }
-    arrows: defaultdict[tuple[State, State], list[str]] = defaultdict(list)
-    for (state, happening), following in TRANSITIONS.items():
+    arrows: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
+    for (state, happening), following in transitions.items():
         if happening not in everywhere:
             arrows[state, following].append(happening)
     lines = [
-        "[*] --> new",
+        f"[*] --> {first}",
         *(f"{state} --> {following}: {', '.join(happenings)}" for (state, following), happenings in arrows.items()),
         *(f"{following} --> [*]" for following in everywhere.values()),
     ]
@@ -39,19 +40,25 @@ def diagram() -> str:
     )
 
 
-def meanings() -> str:
+def meanings(states: Mapping[str, str], whose: str) -> str:
     """Return a table of the states and what they mean."""
-    rows = [f"| `{state}` | {meaning} |\n" for state, meaning in MEANINGS.items()]
-    return "| State | The conversation |\n|---|---|\n" + "".join(rows)
+    rows = [f"| `{state}` | {meaning} |\n" for state, meaning in states.items()]
+    return f"| State | {whose} |\n|---|---|\n" + "".join(rows)
 
 
 def with_states(page: str) -> str:
-    """Return the page with its generated part as it should be. Raises `ValueError` where it has no place for it."""
-    before, begin, rest = page.partition(BEGIN)
+    """Return the page with its generated parts as they should be. Raises `ValueError` where one has no place."""
+    conversation = f"{diagram(lifecycle.TRANSITIONS, 'new')}\n{meanings(lifecycle.MEANINGS, 'The conversation')}"
+    helpers = f"{diagram(helper.TRANSITIONS, 'starting')}\n{meanings(helper.MEANINGS, 'The nursery or the broker')}"
+    return _replaced(_replaced(page, BEGIN.format(""), conversation), BEGIN.format(" of helpers"), helpers)
+
+
+def _replaced(page: str, begin: str, part: str) -> str:
+    before, found, rest = page.partition(begin)
     _, end, after = rest.partition(END)
-    if not (begin and end):
-        raise ValueError(f"{PAGE.name} has no lines {BEGIN.strip()} and {END.strip()}")
-    return before + begin + diagram() + "\n" + meanings() + end + after
+    if not (found and end):
+        raise ValueError(f"{PAGE.name} has no lines {begin.strip()} and {END.strip()}")
+    return before + begin + part + end + after
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -61,7 +68,7 @@ def main(arguments: Sequence[str]) -> int:
     if "--check" not in arguments:
         PAGE.write_text(wanted, "utf-8")
     elif page != wanted:
-        sys.stderr.write(f"The states in docs/{PAGE.name} are not those of supervisor/lifecycle.py; run: make docs\n")
+        sys.stderr.write(f"The states in docs/{PAGE.name} are not those of the code; run: make docs\n")
         return 1
     return 0
 

@@ -2,28 +2,18 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final, Literal, Protocol, TypeAlias
+from typing import Final, Protocol, TypeAlias
 
 from protocol.birth import AnyBirth, Exited
 from protocol.footprint import Footprint
 from protocol.ids import WorkerId
+from supervisor.helper import Standing
 
 OnExit: TypeAlias = Callable[[Exited], None]
 OnMeasured: TypeAlias = Callable[[Footprint], None]
 
 NURSERY_ID: Final = WorkerId("nursery")
 """Under which the end of a fork server is told."""
-
-
-@dataclass(frozen=True, slots=True)
-class Standing:
-    """How a process stands that all conversations need: the fork server or the auth broker."""
-
-    state: Literal["starting", "ready", "restarting", "given_up"]
-    pid: int | None
-    """`None` while there is none."""
-    deaths: int
-    """How many deaths count towards giving it up at the moment."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,8 +29,8 @@ from protocol.birth import (
 from protocol.ids import WorkerId
 from runtime import child
 from runtime.orphans import Heirs, end_all_children, kill_group, kill_strangers, terminate
-from runtime.restart import RestartPolicy
-from supervisor.engine import NURSERY_ID, EngineStatistics, OnExit, OnMeasured, Standing
+from supervisor.engine import NURSERY_ID, EngineStatistics, OnExit, OnMeasured
+from supervisor.helper import Helper, Standing
 from supervisor.launch import DATAGRAM, Launched
 from supervisor.restart import NURSERY
 
@@ -52,7 +52,7 @@ class ForkEngine:
     def __init__(self, first: Launched, launch: Callable[[], Launched]) -> None:
         self._nursery = first
         self._launch = launch
-        self._policy = RestartPolicy(NURSERY)
+        self._life = Helper(NURSERY)
         self._pids: dict[WorkerId, int] = {}
         self._testators: set[WorkerId] = set()
         self._heirs = Heirs()
@@ -63,8 +63,7 @@ class ForkEngine:
         self._adopted: set[WorkerId] = set()
         self._overdue: asyncio.TimerHandle | None = None
         self._closing = False
-        self._ready = self._has_spoken = False
-        self._given_up = False
+        self._has_spoken = False
         self._on_exit: OnExit = lambda _: None
         self._on_ready: Callable[[], None] = lambda: None
         self._on_measured: OnMeasured = lambda _: None
@@ -74,7 +73,7 @@ class ForkEngine:
         self._attend()
 
     def give_birth(self, birth: AnyBirth) -> None:
-        if self._given_up:
+        if self._life.state == "given_up":
             asyncio.get_running_loop().call_soon(self._report, stillborn(birth, GIVEN_UP))
             return
         if isinstance(birth, BrokerBirth):
@@ -100,10 +99,7 @@ class ForkEngine:
 
     @property
     def nursery(self) -> Standing:
-        deaths = self._policy.deaths_in_period(asyncio.get_running_loop().time())
-        if self._gone.is_set():
-            return Standing("given_up" if self._given_up else "restarting", None, deaths)
-        return Standing("ready" if self._ready else "starting", self._nursery.pid, deaths)
+        return self._life.standing(self._nursery.pid, asyncio.get_running_loop().time())
 
     def measure_nursery(self, on_measured: OnMeasured) -> bool:
         if self._gone.is_set() or self._nursery.control.fileno() < 0:
@@ -132,7 +128,7 @@ class ForkEngine:
 
     def _attend(self) -> None:
         self._gone.clear()
-        self._ready = self._has_spoken = False
+        self._has_spoken = False
         self._nursery.control.setblocking(False)
         asyncio.get_running_loop().add_reader(self._nursery.control, self._listen)
         child.watch(self._nursery.pid, self._nursery_ended)
@@ -195,7 +191,7 @@ class ForkEngine:
             case Exited():
                 self._report(message)
             case NurseryReady():
-                self._ready = True
+                self._life.came_up()
                 self._on_ready()
             case Measured():
                 self._on_measured(message.footprint)
@@ -222,6 +218,7 @@ class ForkEngine:
         self._listen()
         self._hang_up()
         self._gone.set()
+        self._life.died()
         self._expect_a_word()
         if self._closing:
             return
@@ -257,10 +254,9 @@ class ForkEngine:
 
     def _replace(self) -> None:
         loop = asyncio.get_running_loop()
-        delay = self._policy.on_death(loop.time())
+        delay = self._life.delay(loop.time())
         if delay is None:
             log.critical("the nursery died too often; no conversation can start for %.0f s", NURSERY.period)
-            self._given_up = True
             for birth in self._outbox:
                 self._report(stillborn(birth, GIVEN_UP))
             self._outbox.clear()
@@ -269,8 +265,8 @@ class ForkEngine:
 
     def _succeed(self) -> None:
         if not self._closing:
-            self._given_up = False
             self._nursery = self._launch()
+            self._life.started()
             self._attend()
 
 

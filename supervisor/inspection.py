@@ -21,7 +21,8 @@ from protocol.report import (
     StdioFigures,
 )
 from supervisor.conversation import Conversation
-from supervisor.engine import NURSERY_ID, Standing
+from supervisor.engine import NURSERY_ID
+from supervisor.helper import Standing
 from supervisor.options import ServerOptions
 from supervisor.reception import Reception
 from supervisor.status.census import Tables, report

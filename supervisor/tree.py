@@ -24,8 +24,9 @@ from supervisor import death, weight
 from supervisor.auth.link import BrokerError, BrokerLink
 from supervisor.conversations import Conversations
 from supervisor.death import Obituaries
-from supervisor.engine import NURSERY_ID, Engine, EngineStatistics, Standing
+from supervisor.engine import NURSERY_ID, Engine, EngineStatistics
 from supervisor.errands import Errands
+from supervisor.helper import Helper, Standing
 from supervisor.mailroom import Mailroom
 from supervisor.options import ServerOptions
 from supervisor.pool import Order, Pool, PoolStatistics
@@ -90,7 +91,7 @@ class SupervisionTree:
         self._rounds = weight.Rounds(self._workers, engine.pid_of, options.limits, self._kill_heavy, self._tidy_up)
         self._pool = Pool(min(options.idle_workers, EARLY_WORKERS))
         self._broker_left = asyncio.Event()
-        self._broker_policy = RestartPolicy(BROKER)
+        self._broker_life = Helper(BROKER)
         self._broker_born_at = 0.0
         self._pool_policy = RestartPolicy(POOL)
         self._admission = Admission(self._context)
@@ -138,13 +139,9 @@ class SupervisionTree:
     @property
     def broker_standing(self) -> Standing:
         """How the auth broker stands."""
-        pid = self._engine.pid_of(BROKER_ID)
-        deaths = self._broker_policy.deaths_in_period(asyncio.get_running_loop().time())
-        if self.broker.is_given_up:
-            return Standing("given_up", None, deaths)
-        if self._broker_left.is_set():
-            return Standing("restarting", None, deaths)
-        return Standing("ready" if self.broker.is_connected else "starting", pid, deaths)
+        if self.broker.is_connected:
+            self._broker_life.came_up()
+        return self._broker_life.standing(self._engine.pid_of(BROKER_ID), asyncio.get_running_loop().time())
 
     @property
     def waiting_workers(self) -> tuple[WorkerId, ...]:
@@ -416,7 +413,8 @@ class SupervisionTree:
         self.obituaries.enter(exited, "serving credentials", self._why(exited))
         self.broker.broker_died()
         loop = asyncio.get_running_loop()
-        delay = BIRTH_PAUSE if exited.stillborn is not None else self._broker_policy.on_death(loop.time())
+        self._broker_life.died()
+        delay = BIRTH_PAUSE if exited.stillborn is not None else self._broker_life.delay(loop.time())
         if delay is None:
             log.critical("the auth broker died too often (%s) and is given up", death.cause(exited))
             self.broker.broker_given_up()
@@ -427,6 +425,7 @@ class SupervisionTree:
     def _bear_broker_again(self) -> None:
         if not self._closing:
             self._bear_broker()
+            self._broker_life.started()
             self.broker.broker_started()
 
     def _dismiss_idle(self) -> None:

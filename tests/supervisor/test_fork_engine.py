@@ -26,8 +26,9 @@ from protocol.footprint import Footprint
 from protocol.ids import WorkerId
 from runtime.orphans import children as all_children
 from supervisor import restart
-from supervisor.engine import NURSERY_ID, Standing
+from supervisor.engine import NURSERY_ID
 from supervisor.fork_engine import ForkEngine
+from supervisor.helper import Standing
 from supervisor.launch import DATAGRAM, Launched
 from tests.support.loop import on_loop, until
 

@@ -12,7 +12,8 @@ from runtime.oom import OomKills
 from runtime.restart import Intensity
 from supervisor import tree as module
 from supervisor.auth.link import BrokerError
-from supervisor.engine import EngineStatistics, OnExit, OnMeasured, Standing
+from supervisor.engine import EngineStatistics, OnExit, OnMeasured
+from supervisor.helper import Standing
 from supervisor.options import ServerOptions
 from supervisor.restart import BROKER
 from supervisor.tree import BROKER_ID, SupervisionTree
