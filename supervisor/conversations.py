@@ -1,6 +1,5 @@
-"""The table of conversations: gives each its worker, its turns in order, and each turn its one end."""
+"""All conversations: what can be asked of them, and what their workers say."""
 
-import asyncio
 import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -9,7 +8,6 @@ from typing import assert_never
 from protocol.birth import Exited
 from protocol.elicitation import Decision
 from protocol.ids import ConversationId, TurnId, WorkerId, uuid7
-from protocol.jsonrpc import encode
 from protocol.mailbox import (
     Addressed,
     Ask,
@@ -19,7 +17,6 @@ from protocol.mailbox import (
     Heartbeat,
     Measured,
     Notice,
-    Open,
     Opened,
     OpenFailed,
     Ready,
@@ -31,16 +28,12 @@ from protocol.mailbox import (
 from protocol.mcp import Failure
 from supervisor import lifecycle
 from supervisor.conversation import Conversation
+from supervisor.course import Course
 from supervisor.death import Obituaries
-from supervisor.hosts import Hosts, Workers
+from supervisor.hosts import Workers
 from supervisor.limits import Limits
-from supervisor.losses import Losses
 from supervisor.mailroom import Mailroom
-from supervisor.places import Places
-from supervisor.table import Table
 from supervisor.turn import Audience, Observer, Turn, aborted
-from supervisor.turns import Turns, address
-from supervisor.watch import Watch
 
 log = logging.getLogger(__name__)
 
@@ -71,15 +64,9 @@ class Conversations:
         user_agent: Callable[[], str],
     ) -> None:
         self._limits = limits
-        self._cli_overrides = encode(cli_overrides)
-        self._user_agent = user_agent
-        self._table = Table(limits.known_at_rest)
-        self._hosts = Hosts(mailroom, workers)
-        self._turns = Turns(self._hosts, self._turn_ended, self._go_on)
-        self._places = Places(self._hosts, workers, limits, self._begin)
-        self._losses = Losses(obituaries, self._turn_ended)
-        self._watch = Watch(self._hosts, self._turns.running, limits)
-        self._loop = asyncio.get_running_loop()
+        self._course = Course(mailroom, workers, obituaries, limits, cli_overrides, user_agent, self._turn_ended)
+        self._table, self._hosts = self._course.table, self._course.hosts
+        self._turns, self._places = self._course.turns, self._course.places
         self.leaving: frozenset[WorkerId] = frozenset()
         self.on_turn_end: Callable[[Conversation, bool], None] = lambda _, __: None
         """Told of each turn that has run, after its audience; `is_first` where its conversation began with it."""
@@ -120,7 +107,7 @@ class Conversations:
         else:
             self._table.rouse(conversation)
             conversation.put_in_front([Turn(TurnId(uuid7()), conversation.id, None, audience)])
-            self._advance(conversation)
+            self._course.advance(conversation)
 
     def observe(self, conversation: Conversation, observer: Observer) -> None:
         """Tell `observer` from now on what happens in a conversation."""
@@ -129,7 +116,7 @@ class Conversations:
 
     def dismiss(self, conversation: Conversation, on_gone: Callable[[], None]) -> None:
         """End a conversation and forget it; `on_gone` is called once its process has saved and left."""
-        self._close(conversation, aborted("the conversation was closed"), on_gone)
+        self._course.close(conversation, aborted("the conversation was closed"), on_gone)
 
     # Turns
 
@@ -167,7 +154,7 @@ class Conversations:
         turn.interrupted = True
         if conversation.withdraw(turn):
             conversation.fail(turn, aborted(reason))
-            self._let_rest(conversation)
+            self._course.let_rest(conversation)
         elif turn is conversation.running and conversation.worker_id is not None:
             self._turns.interrupt(conversation, turn)
 
@@ -200,33 +187,23 @@ class Conversations:
     def abort_all(self, reason: str) -> None:
         """Answer every turn, and ask every worker to save and leave; `leaving` then says which."""
         self.leaving = self._hosts.ids
-        self._watch.close()
-        self._places.close()
+        self._course.stop()
         self._hosts.dismiss_all()
         for conversation in list(self._table):
             conversation.fail_all(aborted(reason))
-            self._retire(conversation)
+            self._course.retire(conversation)
 
     def fail_waiting(self, failure: Failure) -> None:
         """Fail the turns of all conversations that have ordered a worker; the orders are void."""
         for conversation in list(self._table):
             if conversation.state == "starting" and conversation.worker_id is None:
                 turns = conversation.take_all_turns()
-                self._vacate(conversation)
+                self._course.vacate(conversation)
                 conversation.happen("died")
                 for turn in turns:
                     conversation.fail(turn, failure)
-                self._let_rest(conversation)
+                self._course.let_rest(conversation)
         self._places.fill()
-
-    def kill(self, worker_id: WorkerId, why: str) -> bool:
-        """Kill a worker that has a conversation, and return whether it has; its end is reported as every other one."""
-        conversation = self._hosts.conversation_of(worker_id)
-        if conversation is None:
-            return False
-        self._places.rouse(conversation)
-        self._hosts.kill(conversation, why)
-        return True
 
     def receive(self, worker_id: WorkerId, received: ReceivedNotice) -> None:
         """Take a notice of a worker; one that does not come from the present incarnation is dropped."""
@@ -252,22 +229,19 @@ class Conversations:
             case Opened():
                 self._turns.opened(conversation, notice, payload)
             case OpenFailed():
-                self._close(conversation, Failure(notice.error_kind, notice.message))
+                self._course.close(conversation, Failure(notice.error_kind, notice.message))
             case Ready() | Measured() | ErrandDone():
                 log.debug("worker %s: %s does not belong to its conversation", worker_id, notice.wire.decode())
             case _:
                 assert_never(notice)
 
+    def kill(self, worker_id: WorkerId, why: str) -> bool:
+        """Kill a worker that has a conversation, and return whether it has; its end is reported as every other one."""
+        return self._course.kill(worker_id, why)
+
     def lost(self, exited: Exited, reason: str | None) -> None:
         """Take notice that a process ended, and why if we know it; the turn that it ran ends with it."""
-        conversation = self._hosts.lost(exited.id)
-        if conversation is None:
-            return
-        state, pulse = conversation.state, conversation.pulse
-        self._vacate(conversation)
-        self._losses.take(conversation, exited, reason, state, pulse)
-        self._advance(conversation)
-        self._places.fill()
+        self._course.lost(exited, reason)
 
     def statistics(self) -> ConversationsStatistics:
         """Return how the table stands."""
@@ -280,8 +254,6 @@ class Conversations:
             forgotten=self._table.forgotten,
         )
 
-    # The way from one to the next
-
     def _queue(self, conversation: Conversation, turn: Turn) -> Turn:
         if conversation.queued >= self._limits.queued_turns and conversation.running is not None:
             turn.audience.failed(_overloaded(f"{conversation.queued} turns wait in this conversation already"))
@@ -289,81 +261,11 @@ class Conversations:
         self._table.rouse(conversation)
         conversation.is_leaving = False
         conversation.enqueue(turn)
-        self._advance(conversation)
+        self._course.advance(conversation)
         return turn
-
-    def _advance(self, conversation: Conversation) -> None:
-        """Run the next turn if nothing runs; find a process for the conversation first where it has none."""
-        if conversation.running is not None:
-            return
-        if not conversation.queued:
-            self._let_rest(conversation)
-        elif conversation.state in lifecycle.WAITING_FOR_PLACE:
-            if conversation.state == "failed" and not conversation.has_recovered(self._loop.time()):
-                self._losses.give_up(conversation)
-                self._let_rest(conversation)
-            else:
-                self._places.seek(conversation)
-        elif conversation.state == "idle" and not self._hosts.is_doomed(conversation):
-            self._start_turn(conversation)
-
-    def _let_rest(self, conversation: Conversation) -> None:
-        if conversation.state in lifecycle.WAITING_FOR_PLACE:
-            self._table.rest(conversation, self._loop.time(), conversation.has_file)
-
-    def _begin(self, conversation: Conversation) -> None:
-        """Have the worker that a conversation was given become it."""
-        operation = Open(
-            **address(conversation),
-            resume=conversation.resume,
-            path=conversation.path,
-            keep=conversation.keep,
-            user_agent=self._user_agent(),
-        )
-        settings = b'{"cli":%b,"call":%b}' % (self._cli_overrides, conversation.overrides)
-        self._hosts.send(conversation, operation, settings)
-        if conversation.resume == "no":
-            conversation.resume = "if-saved"
-        self._start_turn(conversation)  # without waiting for `Opened`: the worker takes both in order
-
-    def _start_turn(self, conversation: Conversation) -> None:
-        self._places.rouse(conversation)
-        self._turns.start_next(conversation)
-        self._watch.begin()
 
     def _turn_ended(self, conversation: Conversation, is_first: bool) -> None:
         self.on_turn_end(conversation, is_first)
-
-    def _go_on(self, conversation: Conversation) -> None:
-        self._watch.weigh(conversation)
-        if conversation.queued:
-            self._advance(conversation)
-        elif not self._hosts.is_doomed(conversation):
-            self._places.rest(conversation)
-
-    def _close(self, conversation: Conversation, failure: Failure, on_gone: Callable[[], None] = lambda: None) -> None:
-        """End a conversation for good: its turns fail, its worker leaves, and `on_gone` is called once it has."""
-        worker_id = conversation.worker_id
-        turns = conversation.take_all_turns()
-        self._retire(conversation)
-        self._table.remove(conversation)
-        for turn in turns:
-            conversation.fail(turn, failure)
-        if worker_id is None:
-            on_gone()
-        else:
-            self._hosts.ask_to_leave(worker_id, on_gone)
-        self._places.fill()
-
-    def _retire(self, conversation: Conversation) -> None:
-        if conversation.state in lifecycle.WITH_PROCESS:
-            self._vacate(conversation)
-        if conversation.state != "closed":
-            conversation.happen("closed")
-
-    def _vacate(self, conversation: Conversation) -> None:
-        self._turns.drop(conversation)
-        self._places.vacate(conversation)
 
 
 def _is_current(conversation: Conversation, notice: Notice) -> bool:

@@ -66,8 +66,8 @@ class Library:
         return await asyncio.to_thread(session_index.search, self._home, lambda name: name.startswith(wanted))
 
     def here(self, conversation_id: ConversationId) -> Conversation | None:
-        """Return a conversation that was touched in this run."""
-        return next((one for one in self._conversations if one.id == conversation_id), None)
+        """Return a conversation of this run, unless it has rested for long."""
+        return self._conversations.find(conversation_id)
 
     def unsaved(self) -> list[Conversation]:
         """Return those that may have no file yet."""

@@ -137,9 +137,7 @@ def test_a_call_whose_outcome_is_unknown_is_said_to_be_so(stage: Stage, engine: 
     worker = worker_of(server.client, call)
     until(lambda: any(processes.name_of(process) == "sleep" for process in processes.marked(stage.run)))
     result, _ = killed(server.client, call, worker)
-    for process in processes.marked(stage.run):
-        if processes.name_of(process) == "sleep":
-            process.kill()
+    assert not processes.remaining(_sleepers(stage), ANSWERED_WITHIN)
     assert text(server.client.result(server.client.reply(thread_id(result), "hello"))) == "Good day."
     *_, last = stage.model.requests()
     outputs = [item["output"] for item in inputs(last) if item["type"] == "function_call_output"]
