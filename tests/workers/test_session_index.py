@@ -10,7 +10,7 @@ import pytest
 from protocol.errors import SessionFileError, SessionUnknownError
 from protocol.ids import ConversationId
 from workers import session_index
-from workers.session.restored import TITLE
+from workers.session.restored import TITLE, restore
 from workers.session_index import HEAD, Passage, SessionEntry, entries, passages, search
 
 DAY = "2026/11/22"
@@ -242,6 +242,33 @@ def test_a_fork_has_the_turns_that_were_asked_for(tmp_path: Path, turns: int | N
     assert before == next(Path(entry.path).read_bytes() for entry in entries(str(tmp_path)) if entry.id == FIRST)
 
 
+FORMER = json.dumps({"id": FIRST, "timestamp": "2025-08-19T14:03:07.412Z", "instructions": None})
+FORMER_STATE = '{"record_type":"state"}'
+
+
+def bare(role: str, text: str) -> str:
+    return json.dumps(json.loads(said(role, text))["payload"])
+
+
+def former(text: str, answer: str = "yes") -> list[str]:
+    return [bare("user", text), FORMER_STATE, bare("assistant", answer), FORMER_STATE]
+
+
+@pytest.mark.parametrize(("turns", "texts"), [(None, ["one", "two"]), (1, ["one"]), (2, ["one", "two"])])
+def test_a_fork_of_a_file_of_august_2025_is_one_too(tmp_path: Path, turns: int | None, texts: list[str]) -> None:
+    save(tmp_path, FORMER, *former("one"), *former("two"), bare("user", "three"))
+    made = session_index.fork(str(tmp_path), FIRST, turns)
+    assert made.turns == len(texts)
+    told = session_index.story(str(tmp_path), made.conversation_id)
+    assert [passage.text for _, passage in told.told if passage.speaker == "user"] == texts
+    path = next(entry.path for entry in entries(str(tmp_path)) if entry.id == made.conversation_id)
+    with open(path, "rb") as file:
+        restored = restore(file)
+    assert (restored.conversation_id, restored.is_2025, restored.torn) == (made.conversation_id, True, False)
+    assert [item["role"] for item in restored.items] == ["user", "assistant"] * len(texts)
+    assert json.loads(Path(path).read_bytes().splitlines()[0])["forked_from_id"] == FIRST
+
+
 @pytest.mark.parametrize("turns", [0, -1, 3])
 def test_there_is_no_fork_after_a_turn_that_has_not_been(tmp_path: Path, turns: int) -> None:
     save(tmp_path, meta(), *ended("one"), *ended("two"))
@@ -256,7 +283,7 @@ def test_what_is_not_saved_cannot_be_read_or_forked(tmp_path: Path) -> None:
             ask(str(tmp_path), FIRST)
     save(tmp_path, '{"id":"x","timestamp":"y"}')
     assert session_index.exists(str(tmp_path), FIRST)
-    with pytest.raises(SessionFileError, match="in a format that can be read, but not forked"):
+    with pytest.raises(SessionFileError, match="does not begin with the metadata of a session"):
         session_index.fork(str(tmp_path), FIRST, None)
 
 

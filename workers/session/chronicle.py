@@ -38,6 +38,7 @@ def chronicle(lines: Iterable[bytes]) -> Chronicle:
     reading = _Reading()
     for line in lines:
         reading.take(line)
+    reading.close()
     return Chronicle(reading.told, reading.changes, reading.ends)
 
 
@@ -84,6 +85,11 @@ class _Reading:
             self._has_events = True
             if taker := _TAKERS.get(event.type):
                 taker(self, event)
+
+    def close(self) -> None:
+        """Take the end of the file. Where no events tell of ends, a turn has ended with the agent's answer."""
+        if self._is_open and not self._has_events and self.told[-1].item.get("role") == "assistant":
+            self._end(self._after)
 
     def begin(self, _: _Event) -> None:
         if self._is_open:  # the turn before has no end of its own: its process died

@@ -1,4 +1,7 @@
-"""Makes a new conversation of the beginning of another one: a session file of its own, with a copy of the turns."""
+"""Makes a new conversation of the beginning of another one: a session file of its own, with a copy of the turns.
+
+The copy is in the format of the file: one of August 2025 stays one, as it does when its conversation goes on.
+"""
 
 import os
 import time
@@ -28,7 +31,7 @@ class Fork(NamedTuple):
 
 class _Line(msgspec.Struct, frozen=True):
     type: str = ""
-    payload: dict[str, object] = {}
+    payload: dict[str, object] | None = None
 
 
 def fork(home: str, path: str, turns: int | None = None, clock: Clock = time.time) -> Fork:
@@ -37,36 +40,49 @@ def fork(home: str, path: str, turns: int | None = None, clock: Clock = time.tim
     Raises `SessionFileError` where there are no such turns, and `OSError`.
     """
     with open(path, "rb") as file:
-        meta = _meta(file.readline())
+        first = file.readline()
+        meta, is_2025 = _meta(first)
         file.seek(0)
         ends = chronicle(file).ends
         count = len(ends) if turns is None else turns
         if not 0 < count <= len(ends):
             raise SessionFileError(f"{len(ends)} of its turns have ended, so there is no turn {count} to fork after")
-        file.seek(0)
-        return Fork(_write(home, meta, file.read(ends[count - 1]), clock()), count)
+        conversation_id, now = ConversationId(uuid7()), clock()
+        head = _former_head if is_2025 else _head
+        file.seek(len(first) if is_2025 else 0)  # only the current format has a place for the metadata of the origin
+        copied = file.read(ends[count - 1] - file.tell())
+        _write(home, conversation_id, head(meta, conversation_id, now) + copied, now)
+        return Fork(conversation_id, count)
 
 
-def _meta(line: bytes) -> dict[str, object]:
+def _meta(line: bytes) -> tuple[dict[str, object], bool]:
+    """Return what a file says of its conversation, and whether it does so in the format of August 2025."""
     try:
         first = msgspec.json.decode(line, type=_Line)
-        UUID(str(first.payload.get("id")))
+        is_2025 = not first.type and first.payload is None
+        meta = msgspec.json.decode(line, type=dict[str, object]) if is_2025 else first.payload or {}
+        UUID(str(meta.get("id")))
     except (msgspec.MsgspecError, UnicodeError, ValueError):
-        raise SessionFileError("it is in a format that can be read, but not forked") from None
-    if first.type != "session_meta":
+        raise SessionFileError("it does not begin with the metadata of a session") from None
+    if not is_2025 and first.type != "session_meta":
         raise SessionFileError("it does not begin with the metadata of a session")
-    return first.payload
+    return meta, is_2025
 
 
-def _write(home: str, meta: dict[str, object], turns: bytes, now: float) -> ConversationId:
-    conversation_id = ConversationId(uuid7())
-    payload = {
-        **meta,
-        "session_id": conversation_id,
-        "id": conversation_id,
-        "forked_from_id": meta["id"],
-        "timestamp": timestamp(now),
-    }
+def _head(meta: dict[str, object], conversation_id: ConversationId, now: float) -> bytes:
+    payload = {**_renewed(meta, conversation_id, now), "session_id": conversation_id}
+    return encode(Record("session_meta", payload), now)
+
+
+def _former_head(meta: dict[str, object], conversation_id: ConversationId, now: float) -> bytes:
+    return msgspec.json.encode(_renewed(meta, conversation_id, now)) + b"\n"
+
+
+def _renewed(meta: dict[str, object], conversation_id: ConversationId, now: float) -> dict[str, object]:
+    return {**meta, "id": conversation_id, "forked_from_id": meta["id"], "timestamp": timestamp(now)}
+
+
+def _write(home: str, conversation_id: ConversationId, content: bytes, now: float) -> None:
     path = session_path(home, conversation_id, now)
     directory = os.path.dirname(path)
     changed = make_private(directory)
@@ -74,8 +90,7 @@ def _write(home: str, meta: dict[str, object], turns: bytes, now: float) -> Conv
     descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:
         with os.fdopen(descriptor, "wb") as file:
-            file.write(encode(Record("session_meta", payload), now))
-            file.write(turns)
+            file.write(content)
             file.flush()
             os.fsync(file.fileno())
         os.rename(unfinished, path)
@@ -84,4 +99,3 @@ def _write(home: str, meta: dict[str, object], turns: bytes, now: float) -> Conv
         raise
     for folder in (*changed, directory):
         sync(folder)
-    return conversation_id
