@@ -8,7 +8,6 @@ import asyncio
 import os
 import random
 import tempfile
-from contextlib import suppress
 
 import pytest
 
@@ -23,6 +22,8 @@ from workers.credentials import CredentialError, CredentialsChannel
 SOAKS = bool(os.environ.get("GREENROOM_SOAK"))
 RUNS = 200 if SOAKS else 24
 AT_ONCE = 4
+LONGEST_ANSWER = 0.2
+"""Seconds that the issuer takes once it has spent a token."""
 LONGEST_PAUSE = 0.4
 """Seconds before a kill: a broker starts, starts a redemption and has its answer in less."""
 
@@ -37,6 +38,7 @@ class Run:
         self.kills_amid = 0
         """Those that fell while the issuer had spent a token and not answered yet."""
         self.answering = 0
+        self.all_ask = asyncio.Event()
         self.home = ""
 
     async def play(self) -> None:
@@ -51,7 +53,8 @@ class Run:
     async def _dawdle(self, _: str) -> None:
         """Let the kill fall before, into or after the answer."""
         self.answering += 1
-        await asyncio.sleep(self.random.choice([0.0, 0.005, 0.03, 0.1]))
+        await self.all_ask.wait()
+        await asyncio.sleep(self.random.uniform(0.0, LONGEST_ANSWER))
         self.answering -= 1
 
     async def _scene(self, stages: list[Stage]) -> None:
@@ -59,24 +62,19 @@ class Run:
         async with asyncio.TaskGroup() as tasks:
             asking = [tasks.create_task(self._ask(worker)) for worker in workers]
             watcher = tasks.create_task(self._watch())
-            for _ in range(self.random.randrange(1, 4)):
-                await self._moment()
+            await self.issuer.arrived(1)
+            self.all_ask.set()
+            await asyncio.sleep(self.random.uniform(0.0, LONGEST_ANSWER))
+            for made in stages:  # whoever redeems
+                self._kill(made)
+            for _ in range(self.random.randrange(3)):
+                await asyncio.sleep(self.random.uniform(0.0, LONGEST_PAUSE))
                 self._kill(self.random.choice(stages))
             await asyncio.wait(asking)
             async with locked(self.home, REFRESH, REFRESH_PATIENCE):  # nobody redeems any more
                 assert self.issuer.reuses == []
                 assert self.issuer.live == {stored_refresh_token(self.home)}
             watcher.cancel()
-
-    async def _moment(self) -> None:
-        """Wait for any time, or for one at which the issuer has just been asked."""
-        if self.random.random() < 0.5:
-            await asyncio.sleep(self.random.uniform(0.0, LONGEST_PAUSE))
-            return
-        with suppress(TimeoutError):
-            async with asyncio.timeout(LONGEST_PAUSE):
-                await self.issuer.arrived(len(self.issuer.redemptions) + 1)
-                await asyncio.sleep(self.random.uniform(0.0, 0.05))
 
     async def _ask(self, worker: CredentialsChannel) -> None:
         """Run a turn that is refused once."""
