@@ -137,7 +137,7 @@ class Compaction:
 
         The limit may be wrong: of a model that the catalogue does not know, and of a local server's, nobody told us.
         """
-        if self._rescued or not lacks_room(error):
+        if self._rescued or not lacks_room(error) or not self._can_shorten():
             return False
         self._rescued = True
         self._tell(event.stream_error(f"{error} Making room and asking again…"), False)
@@ -150,7 +150,7 @@ class Compaction:
     async def run(self) -> None:
         """Compact. Raises `ModelError`; then, and when it is cancelled, the history is as it was."""
         summary, usage = await self._summary()
-        items = shortened(self._history, summary, min(USER_BUDGET, self._limit // USER_SHARE) * BYTES_PER_TOKEN)
+        items = self._shortened(summary)
         self._history.replace(items)
         self._counted = None
         self._window_number += 1
@@ -160,6 +160,14 @@ class Compaction:
         self._tell(self._tokens.estimated(self.used), True)
         self._tell({"type": "context_compacted"}, True)
         self._tell({"type": "warning", "message": WARNING}, False)
+
+    def _shortened(self, summary: str) -> list[JsonObject]:
+        return shortened(self._history, summary, min(USER_BUDGET, self._limit // USER_SHARE) * BYTES_PER_TOKEN)
+
+    def _can_shorten(self) -> bool:
+        """Tell whether the history holds more than would stay beside a summary."""
+        *staying, _ = self._shortened("")
+        return staying != [entry.item for entry in self._history]
 
     async def _summary(self) -> tuple[str, Usage | None]:
         draft = self._history.copy()

@@ -357,6 +357,22 @@ def test_a_request_that_did_not_fit_is_worth_repeating_after_a_compaction() -> N
     assert rescue(room, NO_ROOM)
 
 
+@pytest.mark.parametrize("items", [[PERMISSIONS, PLACE, said("user", "Build it.")], []])
+def test_nothing_is_summed_up_where_a_summary_would_take_the_place_of_nothing(items: list[JsonObject]) -> None:
+    model = ScriptedAnswers(answer("S"))
+    room = Room(model, items)
+    assert not rescue(room, NO_ROOM)
+    assert not model.bodies
+    assert not room.events
+    assert room.items == items
+
+
+def test_a_single_message_that_does_not_fit_is_cut() -> None:
+    room = Room(ScriptedAnswers(answer("S")), [said("user", "long " * LIMIT)])
+    assert rescue(room, NO_ROOM)
+    assert len(json.dumps(room.items)) < LIMIT * 4
+
+
 @pytest.mark.parametrize("change", [Compaction.begin_turn, lambda compaction: compaction.note(None)])
 def test_failed_rescue_leaves_the_error_to_the_turn(change: Callable[[Compaction], None]) -> None:
     room = Room(ScriptedAnswers(NO_ROOM), TALK)

@@ -5,6 +5,7 @@ Rules that it enforces (spec/agent-core 2.8, with its defects mended):
 * An answer is complete once the server has given a reason to finish and then usage, `[DONE]` or the end of the body.
   `[DONE]` alone will do; the end of the body alone will not, so that an answer that was cut off is never taken for one.
 * Items come out when the answer is finished: the reasoning, one message, then the calls in the order they began in.
+* A server's last words before the end of the body are told even where they are no JSON.
 * Fragments of calls go by their index. Servers that give none, or the same one to every call, are understood by id and
   name; ids that are missing or given twice are made up.
 * Text is passed on as the JSON string that the server wrote, under the same promise as in `responses`.
@@ -17,6 +18,7 @@ from uuid import uuid4
 import msgspec
 
 from protocol.jsontext import mended
+from workers.model.complaint import DETAIL
 from workers.model.items import JsonObject
 from workers.model.responses import (
     Completed,
@@ -32,8 +34,8 @@ from workers.model.responses import (
 CLOSED_TEXT: Final = "stream closed before the answer was complete"
 
 CUT_SHORT: Final[Mapping[str, Failed]] = {
-    # No limit is sent with a request, so what cuts an answer short is the end of the context.
-    "length": Failed("the answer was cut off because it became too long", "context_length_exceeded"),
+    # No limit is sent with a request: it is the end of the context, or a limit that the server has for each answer.
+    "length": Failed("the answer was cut off because it became too long", "length"),
     "model_length": Failed("the answer was cut off because it became too long", "context_length_exceeded"),
     "content_filter": Failed("the server's content filter stopped the answer", "content_filter"),
     "error": Failed("the server stopped with an error"),
@@ -122,6 +124,8 @@ class ChatDecoder:
         self._usage: Usage | None = None
         self._finished = False
         self._ended = False
+        self._unread = b""
+        """The last payload, if it was no readable JSON."""
         self.skipped = 0
         """Payloads that were passed over because they were no readable JSON."""
 
@@ -147,7 +151,8 @@ class ChatDecoder:
     def end(self) -> Completed | Failed:
         """Return what it means that the stream ends here."""
         if not self._finished or self._ended:
-            return Failed(CLOSED_TEXT)
+            last_words = self._unread.decode("utf-8", "replace").strip()[:DETAIL]
+            return Failed(f"{CLOSED_TEXT}: {last_words}" if last_words else CLOSED_TEXT)
         self._ended = True
         return self._completed()
 
@@ -158,11 +163,13 @@ class ChatDecoder:
             return
         payload = mended(payload)
         if (chunk := _attempt(_decode_chunk, payload)) is None:
+            self._unread = payload
             self.skipped += 1
         else:
             self._take(chunk, payload, events)
 
     def _take(self, chunk: _Chunk, payload: bytes, events: list[ModelEvent]) -> None:
+        self._unread = b""
         choices = chunk.choices
         if (chunk.error or not choices) and (complaint := _complaint(payload)) is not None:
             self._fail(complaint, events)

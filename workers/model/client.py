@@ -5,6 +5,7 @@ early, a cancelled turn above all, drops the connection at once; after a complet
 """
 
 import asyncio
+import os
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing, suppress
@@ -311,6 +312,8 @@ def _cause(error: BaseException) -> str:
             return "the server closed the connection without an answer"
         case aiohttp.ClientResponseError():
             return f"the answer is not valid HTTP, or a proxy refused with status {error.status}"
+        case aiohttp.ClientOSError():
+            return type(error).__name__ if error.errno is None else os.strerror(error.errno)
         case OSError():
             return _reason(error)
         case _:

@@ -127,6 +127,10 @@ _QUOTA: Final = "Quota exceeded. Check your plan and billing details."
 _NO_ROOM: Final = (
     "Codex ran out of room in the model's context window. Start a new thread or clear earlier history before retrying."
 )
+_CUT_OFF: Final = (
+    "The server cut the model's answer off at a limit of tokens. Either the model's context is full: then start a new "
+    "thread. Or the server has a limit for each answer: then raise it there, or ask for less at a time."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +161,7 @@ _CAUSES: Final[Mapping[str, _Rule]] = {
 
 _STREAM_CAUSES: Final[Mapping[str, _Rule]] = {
     **_CAUSES,
+    "length": _Rule(NEVER, "context_window_exceeded", _CUT_OFF),
     "server_is_overloaded": _Rule(NEVER, "server_overloaded", _AT_CAPACITY),
     "slow_down": _Rule(NEVER, "server_overloaded", _AT_CAPACITY),
     "rate_limit_exceeded": _Rule(STREAM, "rate_limit_exceeded", "rate limit exceeded: {message}"),

@@ -3,6 +3,7 @@
 import itertools
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TypeAlias, cast
 
 import msgspec
@@ -453,6 +454,9 @@ data: {"id":"chatcmpl-7","choices":[],"usage":{"prompt_tokens":80,"completion_to
 data: [DONE]
 
 """
+SAMPLES = Path(__file__).parent / "samples"
+"""Recorded from `transformers serve` 5.23 with a model of two layers."""
+
 STREAMS = {"OpenAI": OPENAI, "llama.cpp": LLAMA_CPP, "vLLM": VLLM, "Ollama": OLLAMA}
 
 
@@ -479,3 +483,29 @@ def test_where_a_stream_is_cut_makes_no_difference(server: str, data: st.DataObj
     stream = STREAMS[server].encode()
     cuts = sorted(data.draw(st.lists(st.integers(0, len(stream)), max_size=12)))
     assert read(stream, cuts) == read(stream, [])
+
+
+@pytest.mark.parametrize("size", [1, 7, 10_000])
+def test_recorded_answer_of_a_server_that_sends_neither_usage_of_its_own_nor_done_is_complete(size: int) -> None:
+    stream = (SAMPLES / "transformers-call.sse").read_bytes()
+    *_, thought, text, called, last = read(stream, list(range(size, len(stream), size)))
+    assert [event.item for event in (thought, text, called) if isinstance(event, ItemDone)] == [
+        reasoning("\nFiles?\n"),
+        message("\n\nI look."),
+        call("shell", json.dumps({"command": ["echo", "grün 🌱"]}), "69492512-490f-4027-b452-845fe4fa8185_tool_call_0"),
+    ]
+    assert last == completed(Usage(input_tokens=11, output_tokens=71, total_tokens=82))
+
+
+def test_error_that_a_server_writes_as_no_json_is_told_when_the_stream_ends() -> None:
+    some = decoder()
+    events = some.decode(SseDecoder().feed((SAMPLES / "transformers-unreadable-error.sse").read_bytes()))
+    assert all(isinstance(event, TextDelta) for event in events)
+    said = '{"error": "json parser could not parse region as JSON.'
+    assert some.end() == Failed(f"{CLOSED_TEXT}: {said}")
+
+
+def test_unreadable_payload_that_others_follow_is_no_reason_for_the_end() -> None:
+    some = decoder()
+    some.decode([b"junk", chunk({"content": "x"})])
+    assert some.end() == Failed(CLOSED_TEXT)

@@ -1,6 +1,7 @@
 """The HTTP client against a real server on loopback: whole answers, broken ones, refusals, cancelled turns."""
 
 import asyncio
+import errno
 import json
 import socket
 import ssl
@@ -500,6 +501,24 @@ def test_request_that_cannot_be_made_fails_at_once_without_showing_values(url: s
                 await talk.ask()
             assert "secret" not in str(failure.value)
             assert talk.naps == []
+
+    run(scenario())
+
+
+def test_body_that_cannot_be_written_is_a_failed_connection_that_shows_no_address(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    url = "http://a.example/?key=secret"
+
+    async def post(*_: object, **__: object) -> NoReturn:
+        raise aiohttp.ClientOSError(errno.EPIPE, f"Can not write request body for {url}")
+
+    monkeypatch.setattr(aiohttp.ClientSession, "post", post)
+
+    async def scenario() -> None:
+        async with talking(url, request_max_retries=0, stream_max_retries=0) as talk:
+            with pytest.raises(ModelError, match=r"^Connection failed: Broken pipe$"):
+                await talk.ask()
 
     run(scenario())
 

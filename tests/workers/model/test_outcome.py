@@ -30,6 +30,10 @@ QUOTA = "Quota exceeded. Check your plan and billing details."
 NO_ROOM = (
     "Codex ran out of room in the model's context window. Start a new thread or clear earlier history before retrying."
 )
+CUT_OFF = (
+    "The server cut the model's answer off at a limit of tokens. Either the model's context is full: then start a new "
+    "thread. Or the server has a limit for each answer: then raise it there, or ask for less at a time."
+)
 NOT_INCLUDED = "To use Codex with your ChatGPT plan, upgrade to Plus: https://chatgpt.com/explore/plus."
 
 
@@ -94,6 +98,7 @@ def refused(status: int, headers: dict[str, str] | None = None, **error: object)
         (StreamBroken("cut"), STREAM, "stream disconnected before completion: cut", "other"),
         (StreamBroken("", "novel"), STREAM, "stream disconnected before completion: no reason was given", "other"),
         (StreamBroken("x", "context_length_exceeded"), NEVER, NO_ROOM, "context_window_exceeded"),
+        (StreamBroken("x", "length"), NEVER, CUT_OFF, "context_window_exceeded"),
         (StreamBroken("x", "insufficient_quota"), NEVER, QUOTA, "usage_limit_exceeded"),
         (StreamBroken("bad words", "invalid_prompt"), NEVER, "bad words", "other"),
         (StreamBroken("x", "server_is_overloaded"), NEVER, AT_CAPACITY, "server_overloaded"),
