@@ -32,6 +32,8 @@ class Birth(BaseModel):
     keys: KeyPair
     supervisor_pid: int
     codex_home: str
+    runtime_directory: str
+    """Where the sockets of the instance are."""
     log_level: str = "warning"
 
 

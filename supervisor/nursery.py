@@ -33,7 +33,7 @@ from supervisor.launch import CONTROL, DATAGRAM, LAST_PATIENCE
 from supervisor.roles import become, complete_worker
 
 QUIET_MS = 50
-"""Milliseconds without an order after which there is time for what only later children need."""
+"""Milliseconds without an order, after the first, until there is time for what only later children need."""
 EARLY_BIRTHS = 4
 """Children that are born without that at most: what a first call needs, and no crowd that each imports it anew."""
 
@@ -46,6 +46,8 @@ class Nursery:
         self._children: dict[int, WorkerId] = {}
         self._heirs = orphans.Heirs()
         self._births = 0
+        self._directory = ""
+        """Where the sockets of the instance are, once a birth has told."""
         self._complete = False
 
     def serve(self) -> None:
@@ -55,7 +57,7 @@ class Nursery:
         poll.register(self._control, select.POLLIN)
         poll.register(wakeup, select.POLLIN)
         while True:
-            ready = {descriptor for descriptor, _ in poll.poll(None if self._complete else QUIET_MS)}
+            ready = {descriptor for descriptor, _ in poll.poll(self._patience())}
             if not ready:
                 self._import_the_rest()
             if wakeup in ready:
@@ -63,6 +65,10 @@ class Nursery:
                 self._reap()
             if self._control.fileno() in ready and not self._obey():
                 return
+
+    def _patience(self) -> int | None:
+        """Milliseconds after which there is time for what only later children need."""
+        return None if self._complete or not self._births else QUIET_MS
 
     def _obey(self) -> bool:
         data = self._control.recv(DATAGRAM)
@@ -77,7 +83,7 @@ class Nursery:
 
     def _import_the_rest(self) -> None:
         try:
-            self._adopt(WorkerId(f"zygote-{uuid7()}"), complete_worker())
+            self._adopt(WorkerId(f"zygote-{uuid7()}"), complete_worker(self._directory))
         except OSError as error:  # it could not be forked: workers then start commands through one of their own
             logging.getLogger(__name__).warning("no process to start commands can be shared: %s", error)
         gc.freeze()
@@ -85,6 +91,7 @@ class Nursery:
         self._tell(NurseryReady(pid=os.getpid()))
 
     def _fork(self, birth: AnyBirth) -> None:
+        self._directory = birth.runtime_directory
         if self._births == EARLY_BIRTHS and not self._complete:
             self._import_the_rest()
         self._births += 1

@@ -13,9 +13,9 @@ from msgspec import structs
 from protocol.ids import BEFORE_TURNS, ConversationId, TurnId, uuid7
 from workers import event, thread_items
 from workers.event_form import baseline_event, baseline_question
-from workers.mailbox import Mailbox
 from workers.model.items import JsonObject
 from workers.model.responses import Completed
+from workers.outlet import Outlet
 
 EventForm: TypeAlias = Literal["current", "baseline"]
 
@@ -33,7 +33,7 @@ STAMPS: Final[Mapping[str, tuple[str, ...]]] = {
 class Announcer:
     """One conversation's events on their way to the mailbox."""
 
-    def __init__(self, mailbox: Mailbox, conversation_id: ConversationId, form: EventForm) -> None:
+    def __init__(self, mailbox: Outlet, conversation_id: ConversationId, form: EventForm) -> None:
         self._mailbox = mailbox
         self._conversation_id = conversation_id
         self._turn_id = BEFORE_TURNS

@@ -29,8 +29,7 @@ from workers.compaction import Compaction
 from workers.context import context_items
 from workers.credentials import CredentialsChannel
 from workers.history import History
-from workers.mailbox import Mailbox
-from workers.model.client import ModelClient
+from workers.model.client import ModelClient, SessionFactory, new_session
 from workers.model.endpoint import Endpoint
 from workers.model.items import JsonObject
 from workers.model.outcome import error_info
@@ -38,6 +37,7 @@ from workers.model.request import Request
 from workers.model.responses import Usage
 from workers.model.wire import Encoder, decoder_factory, make_encoder
 from workers.offer import offered_tools
+from workers.outlet import Outlet
 from workers.project_doc import Search, read_project_doc
 from workers.questions import Questions
 from workers.session.file import SessionFile, read
@@ -76,13 +76,19 @@ class Conversation:
     """Belongs to one worker. `open` it first; run one turn at a time; `close` it at the end."""
 
     def __init__(
-        self, operation: Open, birth: WorkerBirth, mailbox: Mailbox, open_credentials: Callable[[], CredentialsChannel]
+        self,
+        operation: Open,
+        birth: WorkerBirth,
+        mailbox: Outlet,
+        open_credentials: Callable[[], CredentialsChannel],
+        session_factory: SessionFactory = new_session,
     ) -> None:
         self._operation = operation
         self._home = birth.codex_home
-        self._runtime_directory = os.path.dirname(birth.mailbox_address.removeprefix("ipc://"))
+        self._runtime_directory = birth.runtime_directory
         self._mailbox = mailbox
         self._open_credentials = open_credentials
+        self._session_factory = session_factory
         self._toolbox: Toolbox | None = None
         self._mcp_servers: McpServers | None = None
         self._mcp_tools: Sequence[JsonObject] = ()
@@ -571,6 +577,7 @@ class Conversation:
             self._credentials,
             self._operation.conversation_id,
             new_decoder=decoder_factory(provider.wire_api),
+            session_factory=self._session_factory,
         )
 
     def _complete(self, turn_id: TurnId, last: str | None) -> Outcome:

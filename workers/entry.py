@@ -1,6 +1,7 @@
 """The public face of this package: live as a worker."""
 
 import asyncio
+import logging
 import sys
 from typing import get_args
 
@@ -19,12 +20,14 @@ for message in (Open, StartTurn, Ready, Opened, Events, TurnEnded, Hello, Welcom
     message.model_rebuild()
 
 
-def complete() -> int:
+def complete(directory: str) -> int:
     """Make ready what a conversation needs only later, for the children that are still to be forked.
 
-    Returns the pid of the process that starts the commands of all of them: a child of ours, to be kept.
+    `directory` belongs to the instance. Returns the pid of the process that starts the commands of all of them: a child
+    of ours, to be kept.
     """
     import workers.outfit  # noqa: F401
+    from workers import rehearsal
     from workers.approval import script
     from workers.sandbox import launcher
 
@@ -33,6 +36,10 @@ def complete() -> int:
     script.preload()
     patch_language()
     tls_context()
+    try:
+        rehearsal.rehearse(directory)
+    except Exception as error:  # workers then take their time at first
+        logging.getLogger(__name__).warning("no rehearsal: %s: %s", type(error).__name__, error)
     return launcher.share_zygote()
 
 

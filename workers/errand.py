@@ -3,7 +3,6 @@
 import asyncio
 import importlib
 import logging
-import os
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Final, TypeAlias, cast
 
@@ -36,7 +35,7 @@ class Errand:
     def __init__(self, operation: RunErrand, params: bytes, birth: WorkerBirth) -> None:
         self._name: ErrandName = operation.name
         self._params = params
-        self._setting = Setting(birth.codex_home, os.path.dirname(birth.mailbox_address.removeprefix("ipc://")))
+        self._setting = Setting(birth.codex_home, birth.runtime_directory)
         self._work: asyncio.Task[None] | None = None
 
     def start(self, on_done: OnDone) -> None:

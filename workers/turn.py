@@ -10,7 +10,6 @@ from protocol.errors import ErrorKind, ModelError
 from workers import event
 from workers.announcer import Announcer
 from workers.history import History
-from workers.mailbox import Mailbox
 from workers.model.client import OnRetry
 from workers.model.items import JsonObject, as_list
 from workers.model.outcome import SealedHistoryError
@@ -27,6 +26,7 @@ from workers.model.responses import (
 )
 from workers.model.retry import Retry
 from workers.model.wire import Encoder
+from workers.outlet import Outlet
 from workers.tokens import TokenCount
 
 if TYPE_CHECKING:
@@ -120,7 +120,7 @@ class TurnLoop:
         encoder: Callable[[], Awaitable[Encoder]],
         history: History,
         record: Record,
-        mailbox: Mailbox,
+        mailbox: Outlet,
         announcer: Announcer,
         call_tool: CallTool,
         tokens: TokenCount,

@@ -19,6 +19,7 @@ BROKER = BrokerBirth(
     keys=KEYS,
     supervisor_pid=1,
     codex_home="/home/ada/.codex",
+    runtime_directory="/run/ada",
     address="a",
     broadcast_address="b",
     supervisor_key="k",

@@ -43,6 +43,7 @@ def birth(name: str) -> WorkerBirth:
         keys=KEYS,
         supervisor_pid=os.getpid(),
         codex_home="/",
+        runtime_directory="/",
         mailbox_address="a",
         mailbox_key="k",
         broker_address="b",

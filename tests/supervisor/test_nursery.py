@@ -1,7 +1,8 @@
-"""A fork server that cannot fork says so, lives on, and forks when it can again."""
+"""What a fork server does besides forking: it says what it cannot do and what it holds, and rehearses."""
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -31,13 +32,14 @@ os.fork = refuse
 """
 
 
-def birth(name: str) -> WorkerBirth:
+def birth(name: str, directory: str = "/nonexistent") -> WorkerBirth:
     """Return the birth of a worker that dies at once: there is no such address."""
     return WorkerBirth(
         id=WorkerId(name),
         keys=KeyPair(public="p", secret="s"),
         supervisor_pid=os.getpid(),
         codex_home="/nonexistent",
+        runtime_directory=directory,
         mailbox_address="nowhere",
         mailbox_key="k",
         broker_address="nowhere",
@@ -58,9 +60,11 @@ class Nursery:
     def hear(self) -> NurseryMessage:
         return read_datagram(self.launched.control.recv(DATAGRAM))
 
-    def await_ready(self) -> None:
-        while not isinstance(self.hear(), NurseryReady):
+    def await_ready(self) -> NurseryReady:
+        """Wait until it has made ready what later children need, which it does after its first birth."""
+        while not isinstance(told := self.hear(), NurseryReady):
             pass
+        return told
 
 
 @pytest.fixture
@@ -77,11 +81,11 @@ def nursery() -> Iterator[Nursery]:
 
 
 def test_a_nursery_that_cannot_fork_says_why_and_forks_when_it_can(nursery: Nursery) -> None:
-    nursery.await_ready()
     nursery.tell(GiveBirth(birth=birth("first")))
     assert nursery.hear() == Exited(
         id=WorkerId("first"), pid=0, returncode=1, max_rss=0, stillborn="Resource temporarily unavailable"
     )
+    nursery.await_ready()
     nursery.tell(GiveBirth(birth=birth("second")))
     born = nursery.hear()
     assert isinstance(born, Born)
@@ -92,9 +96,15 @@ def test_a_nursery_that_cannot_fork_says_why_and_forks_when_it_can(nursery: Nurs
 
 
 def test_a_nursery_says_what_it_holds(nursery: Nursery) -> None:
-    nursery.await_ready()
     nursery.tell(Measure())
     told = nursery.hear()
     assert isinstance(told, Measured)
     assert told.footprint.uss
     assert told.footprint.descriptors
+
+
+def test_a_nursery_rehearses_after_its_first_birth_and_stays_alone(nursery: Nursery, tmp_path: Path) -> None:
+    nursery.tell(GiveBirth(birth=birth("first", str(tmp_path))))
+    pid = nursery.await_ready().pid
+    assert list(tmp_path.iterdir()) == []
+    assert os.listdir(f"/proc/{pid}/task") == [str(pid)], "a thread would not survive a fork"

@@ -45,6 +45,7 @@ class Post:
             keys=key_pair(),
             supervisor_pid=os.getpid(),
             codex_home=home,
+            runtime_directory=self.directory,
             mailbox_address=f"ipc://{self.directory}/mailbox",
             mailbox_key=keys.public,
             broker_address=f"ipc://{self.directory}/broker",
