@@ -4,8 +4,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from tests.support.stage import Stage
+
+settings.register_profile("patient", deadline=None)  # how long an example takes is up to whoever shares the machine
+settings.load_profile("patient")
 
 
 @pytest.fixture(params=["fork", "spawn"])
