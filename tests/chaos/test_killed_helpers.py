@@ -180,6 +180,7 @@ def test_a_helper_that_hangs_is_replaced_and_the_call_answered(stage: Stage, nam
     server.client.initialize()
     assert text(server.client.result(server.client.codex("hello"))) == "Good day."
     server.settle(workers=2)
+    server.client.result(server.client.request("getAuthStatus", {}))  # so the supervisor has heard of the broker, too
     (helper,) = nurseries(server) if name == "gr-nursery" else [server.broker()]
     helper.suspend()
     calls = [server.client.codex("hello") for _ in range(3)]

@@ -30,3 +30,13 @@ def test_a_client_is_told_what_it_can_take(
     call = client.codex("hello")
     assert text(client.result(call)) == "Good day."
     assert bool(client.notifications(call)) is told
+
+
+def test_progress_leaves_out_the_deltas_alone(stage: Stage) -> None:
+    stage.play(rule("hello", [Text(("Good ", "day."))]))
+    server = stage.serve("fork", "-c", "greenroom.events=progress")
+    call = server.client.codex("hello")
+    assert text(server.client.result(call)) == "Good day."
+    kinds = {event["type"] for event in server.client.events(call)}
+    assert {"session_configured", "task_started", "agent_message", "task_complete"} <= kinds
+    assert not [kind for kind in kinds if kind.endswith("delta")]

@@ -14,7 +14,6 @@ UNKNOWN = [
     "roots/list",
     "sampling/createMessage",
     "elicitation/create",
-    "getConfigToml",
     "what ever",
     "",
 ]

@@ -221,7 +221,7 @@ async def test_an_unknown_conversation_is_told_as_such() -> None:
 @on_loop
 async def test_a_worker_whose_errand_is_done_waits_until_that_is_read() -> None:
     async with life() as lived:
-        lived.post.send(RunErrand(name="saved-config"))
+        lived.post.send(RunErrand(name="saved-config"), b"{}")
         done, result = await lived.post.notice(ErrandDone)
         assert (done.failure, result[:1]) == (None, b"{")
         assert not lived.task.done()

@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from workers.errands import search_files
 from workers.errands.search_files import ENOUGH, best
-from workers.search.fuzzy import match, promising
+from workers.search.fuzzy import Match, match, promising
 
 LETTERS = "abAB1/_."
 PATHS = st.lists(st.text(LETTERS, min_size=1, max_size=12), max_size=400, unique=True)
@@ -65,3 +66,26 @@ def test_a_search_that_is_stopped_has_what_it_found() -> None:
     stopped.set()
     names = [b"a%d" % number for number in range(5000)]
     assert 0 < len(asyncio.run(best("a", names, stopped))) <= ENOUGH
+
+
+def test_a_hundred_thousand_files_are_searched_without_weighing_each(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    names = [
+        f"src/package_{package}/module_{module}_part_{part}.py".encode()
+        for package in range(100)
+        for module in range(100)
+        for part in range(10)
+    ]
+    weighed = 0
+
+    def counted(words: list[str], path: str) -> Match | None:
+        nonlocal weighed
+        weighed += 1
+        return match(words, path)
+
+    monkeypatch.setattr(search_files, "match", counted)
+    found = asyncio.run(best("module_77_part_3", names, asyncio.Event()))
+    assert len(found) == ENOUGH
+    assert found[0].path.startswith("src/package_0/module_77_part_3.py")
+    assert weighed <= len(names) / 10
