@@ -13,6 +13,7 @@ from benchmarks.soak import soak
 from tests.support import processes
 
 
+@pytest.mark.timeout(180 if os.environ.get("GREENROOM_SOAK") == "1" else 60)
 def test_random_deaths_cost_a_call_each_at_most_and_leave_nothing(
     engine: str, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
