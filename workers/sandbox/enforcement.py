@@ -31,15 +31,15 @@ class Foresight:
 def foresee_again(known: Foresight | None, confinement: Confinement | None) -> Foresight | None:
     """Return the rules for another command like the latest: those that are known where they still hold.
 
-    `None` where there are none, where they can only be made in the view that belongs to the confinement, and where
-    something stands in the way, which is told when it matters.
+    `None` where there are none, where something is writable (a place that is given as a whole is in no listing, so that
+    nobody would notice its replacement), and where something stands in the way, which is told when it matters.
     """
     if known is not None and confinement is not None and known.fits(confinement):
         return known
     if known is not None:
         os.close(known.ruleset)
     features = probe()
-    if confinement is None or features.missing() or _wants_view(confinement, features):
+    if confinement is None or confinement.writable or features.missing():
         return None
     census = Census()
     try:
