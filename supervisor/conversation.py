@@ -91,7 +91,21 @@ class Conversation:
     @property
     def has_file(self) -> bool:
         """Whether its session file is there, as far as its processes have told where that is."""
-        return self.placement is not None and os.path.exists(self.placement.session_path)
+        return self.saved_bytes is not None
+
+    @property
+    def saved_bytes(self) -> int | None:
+        """Size of its session file; `None` where there is none, or nobody has told us where."""
+        try:
+            return None if self.placement is None else os.stat(self.placement.session_path).st_size
+        except OSError:
+            return None
+
+    @property
+    def has_left_no_trace(self) -> bool:
+        """Whether nothing is heard of the running turn and nothing of it is saved: no command of it has run."""
+        pulse = self.pulse
+        return pulse is not None and pulse.is_silent and pulse.saved_bytes == self.saved_bytes
 
     @property
     def is_needed(self) -> bool:
@@ -204,5 +218,12 @@ class Pulse:
     doing: str = "running a turn"
     """In words; until its worker has told, no more than this."""
     unsent_bytes: int = 0
+    saved_bytes: int | None = None
+    """Size of the session file when the turn was sent to the worker (`Conversation.saved_bytes`)."""
     questions: set[int] = field(default_factory=set)
     """Questions to the user that wait for an answer."""
+
+    @property
+    def is_silent(self) -> bool:
+        """Whether its worker has said nothing since the turn was sent to it."""
+        return self.heard_at == self.started_at

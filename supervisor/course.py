@@ -13,7 +13,7 @@ from supervisor.conversation import Conversation
 from supervisor.death import Obituaries
 from supervisor.hosts import Hosts, Workers
 from supervisor.limits import Limits
-from supervisor.losses import Losses
+from supervisor.losses import LastMoment, Losses
 from supervisor.mailroom import Mailroom
 from supervisor.places import Places
 from supervisor.table import Table
@@ -78,9 +78,9 @@ class Course:
         conversation = self.hosts.lost(exited.id)
         if conversation is None:
             return
-        state, pulse = conversation.state, conversation.pulse
+        moment = LastMoment.of(conversation)
         self.vacate(conversation)
-        self._losses.take(conversation, exited, reason, state, pulse)
+        self._losses.take(conversation, exited, reason, moment)
         self.advance(conversation)
         self.places.fill()
 

@@ -250,7 +250,8 @@ class ForkEngine:
         self._bury_strangers()
 
     def _bury_strangers(self) -> None:
-        bury_strangers(lambda: {self._nursery.pid, *self._pids.values()}, self._heirs)
+        if not self._closing:  # else all children are ended together, and nothing is to be ended after that
+            bury_strangers({self._nursery.pid, *self._pids.values()}, self._heirs, self._bury_strangers)
 
     def _replace(self) -> None:
         loop = asyncio.get_running_loop()
@@ -280,13 +281,12 @@ def stillborn(birth: AnyBirth, why: str) -> Exited:
     return Exited(id=birth.id, pid=0, returncode=1, max_rss=0, stillborn=why)
 
 
-def bury_strangers(ours: Callable[[], set[int]], heirs: Heirs) -> None:
-    """Kill what a dead process has left to us, but for heirs, and reap it, and what comes to us as that dies."""
+def bury_strangers(ours: set[int], heirs: Heirs, on_end: Callable[[], None]) -> None:
+    """Kill what a dead process has left to us, but for heirs, and reap it.
 
-    def ended(_: child.Ending) -> None:
-        bury_strangers(ours, heirs)
-
+    `on_end` is called as each of them ends, heirs included: what they leave comes to us in turn.
+    """
     heirs.prune()
-    for pid in (*kill_strangers(ours(), heirs), *heirs.newcomers()):
+    for pid in (*kill_strangers(ours, heirs), *heirs.newcomers()):
         with contextlib.suppress(ChildProcessError):
-            child.watch(pid, ended)
+            child.watch(pid, lambda _: on_end())

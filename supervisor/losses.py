@@ -2,11 +2,12 @@
 
 import asyncio
 import logging
+from dataclasses import dataclass
 
 from protocol.birth import Exited
 from protocol.mcp import Failure
 from supervisor import death
-from supervisor.conversation import Conversation, Pulse
+from supervisor.conversation import Conversation
 from supervisor.death import Obituaries
 from supervisor.hosts import UNREACHABLE
 from supervisor.lifecycle import State
@@ -14,6 +15,24 @@ from supervisor.turn import Turn, aborted
 from supervisor.turns import OnTurnEnd
 
 log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class LastMoment:
+    """How a conversation stood when its worker died."""
+
+    state: State
+    doing: str
+    """In words."""
+    was_beginning: bool
+    """Whether a turn was about to begin and had no effect: its worker had neither said nor saved anything of it."""
+
+    @classmethod
+    def of(cls, conversation: Conversation) -> "LastMoment":
+        """Return how a conversation stands."""
+        state = conversation.state
+        doing = "idle" if conversation.pulse is None else conversation.pulse.doing
+        return cls(state, doing, state == "starting" or (state == "running" and conversation.has_left_no_trace))
 
 
 class Losses:
@@ -24,17 +43,17 @@ class Losses:
         self._on_turn_end = on_turn_end
         self._loop = asyncio.get_running_loop()
 
-    def take(
-        self, conversation: Conversation, exited: Exited, reason: str | None, state: State, pulse: Pulse | None
-    ) -> None:
-        """Take a death in. `state` and `pulse` are those before it, `reason` why we killed the worker if we did."""
+    def take(self, conversation: Conversation, exited: Exited, reason: str | None, moment: LastMoment) -> None:
+        """Take a death in. `reason` says why we killed the worker, if we did."""
         conversation.happen("died")
         conversation.put_in_front(conversation.take_steering())
-        if state == "starting" and reason in (None, UNREACHABLE) and conversation.may_start_again():
-            if (withdrawn := conversation.put_back()) is not None:
-                conversation.fail(withdrawn, aborted("interrupted"))
-        elif state != "parking":
-            self._mourn(conversation, exited, reason, state, pulse)
+        if moment.state == "parking":
+            return
+        begins_again = moment.was_beginning and reason in (None, UNREACHABLE) and conversation.may_start_again()
+        if begins_again and (withdrawn := conversation.put_back()) is not None:
+            conversation.fail(withdrawn, aborted("interrupted"))
+        if not begins_again or moment.state == "running":
+            self._mourn(conversation, exited, reason, moment)
 
     def give_up(self, conversation: Conversation) -> None:
         """Fail all turns of a conversation whose processes have died too often."""
@@ -45,22 +64,26 @@ class Losses:
         )
         conversation.fail_all(Failure("worker_crashed", message, {"resumable": True, "failed": True}))
 
-    def _mourn(
-        self, conversation: Conversation, exited: Exited, reason: str | None, state: State, pulse: Pulse | None
-    ) -> None:
+    def _mourn(self, conversation: Conversation, exited: Exited, reason: str | None, moment: LastMoment) -> None:
         turn, conversation.running = conversation.running, None
         why = reason or death.cause(exited)
         if turn is not None:
             is_first = conversation.is_unsaved
             conversation.rested_at = self._loop.time()
-            conversation.fail(turn, (_start_failure if state == "starting" else _crash_failure)(exited, turn, why))
+            conversation.fail(
+                turn, (_start_failure if moment.state == "starting" else _crash_failure)(exited, turn, why)
+            )
             self._on_turn_end(conversation, is_first)
-        doing = "idle" if pulse is None else pulse.doing
         about = {"conversation_id": conversation.id, "worker_id": exited.id}
         log.error(
-            "conversation %s: its worker %d died (%s) while %s", conversation.id, exited.pid, why, doing, extra=about
+            "conversation %s: its worker %d died (%s) while %s",
+            conversation.id,
+            exited.pid,
+            why,
+            moment.doing,
+            extra=about,
         )
-        self._obituaries.enter(exited, doing, reason, conversation.id, conversation.incarnation)
+        self._obituaries.enter(exited, moment.doing, reason, conversation.id, conversation.incarnation)
         if conversation.on_death(self._loop.time()):
             conversation.happen("died_too_often")
 

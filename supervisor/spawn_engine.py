@@ -83,6 +83,9 @@ class SpawnEngine:
         del self._alive[worker_id]
         self._exited += 1
         self._on_exit(exited_of(worker_id, ending))
-        bury_strangers(lambda: set(self._alive.values()), self._heirs)
+        self._bury_strangers()
         if not self._alive:
             self._empty.set()
+
+    def _bury_strangers(self) -> None:
+        bury_strangers(set(self._alive.values()), self._heirs, self._bury_strangers)

@@ -67,7 +67,7 @@ class Turns:
         if conversation.state == "idle":
             conversation.happen("turn_started")
         now = self._loop.time()
-        conversation.pulse = Pulse(heard_at=now, started_at=now)
+        conversation.pulse = Pulse(heard_at=now, started_at=now, saved_bytes=conversation.saved_bytes)
         self._running.add(conversation)
         if turn.compacts:
             self._hosts.send(conversation, Compact(**address(conversation), turn_id=turn.id))
@@ -108,7 +108,6 @@ class Turns:
     def opened(self, conversation: Conversation, notice: Opened, configured: bytes) -> None:
         """Take notice that a worker has become its conversation; the turn that made it do so begins."""
         conversation.happen("opened")
-        conversation.false_starts = 0
         conversation.configured = configured
         conversation.placement = Placement(notice.cwd, notice.model, notice.session_path)
         conversation.title = notice.title or conversation.title
@@ -182,6 +181,7 @@ class Turns:
 
     def _stop_running(self, conversation: Conversation) -> None:
         conversation.running = conversation.pulse = None
+        conversation.false_starts = 0
         self._running.discard(conversation)
 
     def _insist(self, conversation: Conversation, incarnation: Incarnation, turn: Turn) -> None:

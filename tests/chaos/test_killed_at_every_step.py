@@ -66,6 +66,7 @@ def before_it_is_ready(scene: Scene) -> RequestId:
 def in_the_request(scene: Scene) -> RequestId:
     call = scene.reply("wait")
     scene.stage.model.until(lambda statistics: statistics.requests == 2)
+    scene.client.event(call, "task_started")  # else it may never have begun, as far as the supervisor can tell
     scene.kill()
     return call
 

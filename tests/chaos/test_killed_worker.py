@@ -211,6 +211,20 @@ def test_a_conversation_begins_although_the_workers_that_waited_for_it_have_just
     assert text(server.client.result(call)) == "Good day."
 
 
+def test_a_reply_whose_idle_worker_is_dying_is_answered(stage: Stage, engine: str) -> None:
+    stage.play(HELLO)
+    server = stage.serve(engine, "-c", "greenroom.idle_workers=0")
+    client = server.client
+    thread = thread_id(client.result(client.codex("hello")))
+    (worker,) = server.workers()
+    worker.suspend()
+    call = client.reply(thread, "hello")
+    client.ask("ping")  # the reply has gone to the worker by now, who will never read it
+    worker.kill()
+    assert text(client.result(call)) == "Good day."
+    assert [answer["id"] for answer in client.answers()].count(call) == 1
+
+
 def test_a_cancelled_call_whose_worker_dies_before_it_began_is_not_begun_again(stage: Stage, engine: str) -> None:
     stage.play(STALL, HELLO)
     server = stage.serve(engine)

@@ -320,6 +320,23 @@ async def test_closing_hangs_up_and_waits_for_the_nursery() -> None:
 
 
 @on_loop
+async def test_nobody_is_killed_after_the_end() -> None:
+    """What an orphan leaves when it ends with all the others is told late, and the process may be anybody's by then."""
+    async with house() as built:
+        worker = built.child()
+        built.engine.give_birth(birth("a"))
+        built.nurseries[0].say(Born(id=WorkerId("a"), pid=worker.pid))
+        await until(lambda: built.engine.pid_of(WorkerId("a")))
+        built.nurseries[0].process.kill()
+        await until(lambda: built.nursery_ends)
+        built.nurseries[-1].die()
+        await built.engine.close()
+        bystander = built.child()
+        await until(lambda: built.ended() == [("a", -signal.SIGKILL)])
+        assert bystander.poll() is None
+
+
+@on_loop
 async def test_a_nursery_that_does_not_leave_is_killed() -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("supervisor.fork_engine.CLOSING_TIME", 0.05)

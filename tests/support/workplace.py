@@ -18,10 +18,12 @@ WORKER = WorkerId("w-1")
 class Workplace:
     """One worker who gets whatever is asked for, and does nothing by itself."""
 
-    def __init__(self) -> None:
+    def __init__(self, session_path: str = "/nowhere") -> None:
         self.sent: list[Operation] = []
+        self.session_path = session_path
+        self.obituaries = Obituaries()
         self.conversations = Conversations(
-            cast("Mailroom", self), self, Obituaries(), Limits(), (), lambda: "promises/1"
+            cast("Mailroom", self), self, self.obituaries, Limits(), (), lambda: "promises/1"
         )
 
     def take(self, order: Order) -> None:
@@ -41,7 +43,7 @@ class Workplace:
         """Let the worker become its conversation, as it was told last."""
         order = next(sent for sent in reversed(self.sent) if isinstance(sent, Open))
         address = {"conversation_id": order.conversation_id, "incarnation": order.incarnation}
-        opened = Opened.model_validate({**address, "model": "m", "cwd": "/", "session_path": "/nowhere"})
+        opened = Opened.model_validate({**address, "model": "m", "cwd": "/", "session_path": self.session_path})
         self.conversations.receive(WORKER, ReceivedNotice(opened, b""))
 
     def end(self, turn_id: TurnId, incarnation: Incarnation | None = None) -> None:
