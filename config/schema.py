@@ -15,8 +15,8 @@ from config.providers import ModelProvider
 from config.sandbox import WorkspaceWrite
 from config.section import Count, Name, Section, Size, Strings
 from config.servers import McpServer
-from protocol.arguments import ApprovalPolicy, SandboxMode
 from protocol.errors import ConfigError
+from protocol.policy import ApprovalPolicy, SandboxMode
 
 WebSearch: TypeAlias = Literal["disabled", "cached", "indexed", "live"]
 

@@ -18,8 +18,8 @@ from config.schema import ConfigFile, History, SearchOptions, WebSearch
 from config.section import Name, check
 from config.servers import McpServer
 from config.texts import base_instructions, compaction_prompt
-from protocol.arguments import ApprovalPolicy, SandboxMode
 from protocol.errors import ConfigError
+from protocol.policy import ApprovalPolicy, SandboxMode
 
 DEFAULT_MODEL: Final = "gpt-5"
 LOCAL_MODELS: Final[Mapping[str, str]] = {

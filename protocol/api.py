@@ -9,9 +9,9 @@ from uuid import UUID
 import msgspec
 from msgspec import Meta, Struct, field
 
-from protocol.arguments import ApprovalPolicy, SandboxMode
 from protocol.ids import ConversationId
 from protocol.mailbox import TurnSandbox, TurnSettings
+from protocol.policy import ApprovalPolicy, SandboxMode
 
 Effort: TypeAlias = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max", "ultra"]
 Summary: TypeAlias = Literal["auto", "concise", "detailed", "none"]

@@ -1,14 +1,11 @@
 """Arguments of the tools `codex` and `codex-reply`, of all versions of the reference (spec/wire 3.1 to 3.4)."""
 
-from typing import Literal, TypeAlias
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from protocol.ids import ConversationId
-
-ApprovalPolicy: TypeAlias = Literal["untrusted", "on-failure", "on-request", "never"]
-SandboxMode: TypeAlias = Literal["read-only", "workspace-write", "danger-full-access"]
+from protocol.policy import ApprovalPolicy, SandboxMode
 
 PARSE_PREFIX = "Failed to parse configuration for Codex tool: "
 NO_REPLY_ID = "Failed to parse thread_id: either threadId or conversationId must be provided"

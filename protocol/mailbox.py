@@ -11,11 +11,11 @@ from typing import ClassVar, Final, Literal, NamedTuple, TypeAlias, TypeVar
 import msgpack  # type: ignore[import-untyped]
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from protocol.arguments import ApprovalPolicy, SandboxMode
 from protocol.elicitation import Decision
 from protocol.errors import ErrorKind, RemoteProtocolError
 from protocol.footprint import Footprint
 from protocol.ids import ConversationId, Incarnation, TurnId, WorkerId
+from protocol.policy import ApprovalPolicy, SandboxMode
 
 HEARTBEAT: Final = 2.0
 """Seconds between two signs of life of a worker that runs a turn."""

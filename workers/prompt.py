@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
-from protocol.arguments import ApprovalPolicy, SandboxMode
+from protocol.policy import ApprovalPolicy, SandboxMode
 from workers.image import ImageError, checked_url, data_url
 from workers.model.items import JsonObject, as_list
 

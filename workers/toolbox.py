@@ -8,9 +8,9 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
 from config.sandbox import SandboxPolicy
-from protocol.arguments import ApprovalPolicy
 from protocol.elicitation import Decision
 from protocol.ids import TurnId
+from protocol.policy import ApprovalPolicy
 from workers.approval.memory import ApprovedCommands
 from workers.commands.capture import Budget
 from workers.commands.groups import LiveGroups

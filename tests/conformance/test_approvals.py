@@ -9,7 +9,7 @@ from mcp.client.session import ClientRequestContext, ElicitationFnT
 from mcp.client.stdio import StdioServerParameters
 from mcp_types import CallToolResult, ElicitRequestParams, ElicitResult, ErrorData, Implementation, TextContent
 
-from protocol.arguments import ApprovalPolicy, SandboxMode
+from protocol.policy import ApprovalPolicy, SandboxMode
 from supervisor.demo.script import Call, Patch, Quote, Rule, Text, rule
 from supervisor.elicitor import CANNOT_ASK, TOO_LATE
 from tests.conformance.tap import Tap

@@ -7,7 +7,7 @@ import pytest
 
 from config import models, sandbox
 from protocol import api
-from protocol.arguments import ApprovalPolicy, SandboxMode
+from protocol.policy import ApprovalPolicy, SandboxMode
 
 
 def test_closed_sets_are_those_of_the_configuration() -> None:

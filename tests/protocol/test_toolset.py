@@ -6,9 +6,10 @@ from typing import Any, get_args
 import jsonschema
 import pytest
 
-from protocol.arguments import ApprovalPolicy, CodexArguments, ReplyArguments, SandboxMode
+from protocol.arguments import CodexArguments, ReplyArguments
 from protocol.ids import ConversationId
 from protocol.mcp import Failure, failure_result, success_result
+from protocol.policy import ApprovalPolicy, SandboxMode
 from protocol.session_tools import SESSION_TOOLS
 from protocol.toolset import OUTPUT_SCHEMA, TOOL_NAMES, TOOLS, tools_result
 

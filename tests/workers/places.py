@@ -9,9 +9,9 @@ import msgspec
 import psutil
 
 from config.sandbox import SandboxPolicy, WorkspaceWrite
-from protocol.arguments import ApprovalPolicy
 from protocol.elicitation import Decision
 from protocol.ids import TurnId
+from protocol.policy import ApprovalPolicy
 from tests.support import processes
 from workers.commands.login_shells import LoginShells
 from workers.model.items import JsonObject

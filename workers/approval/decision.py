@@ -8,7 +8,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 
-from protocol.arguments import ApprovalPolicy, SandboxMode
+from protocol.policy import ApprovalPolicy, SandboxMode
 from workers.approval.safe_commands import CommandClass
 from workers.sandbox.policy import Confinement
 

@@ -3,8 +3,8 @@
 import asyncio
 
 from config.servers import McpServer
-from protocol.arguments import ApprovalPolicy, SandboxMode
 from protocol.elicitation import tool_params
+from protocol.policy import ApprovalPolicy, SandboxMode
 from workers.approval.remote_tools import NOBODY_TO_ASK, REJECTED_BY_USER, decide_call
 from workers.mcp.calls import CallError
 from workers.mcp.questions import Questions

@@ -7,8 +7,8 @@ from typing import Final, Literal, TypeAlias
 import msgspec
 
 from config.sandbox import SandboxPolicy
-from protocol.arguments import ApprovalPolicy
 from protocol.elicitation import Decision
+from protocol.policy import ApprovalPolicy
 from workers.mcp.questions import Questions
 from workers.model.items import JsonObject
 

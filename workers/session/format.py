@@ -10,8 +10,8 @@ from typing import Final, Literal, TypeAlias
 
 import msgspec
 
-from protocol.arguments import ApprovalPolicy
 from protocol.ids import ConversationId, TurnId
+from protocol.policy import ApprovalPolicy
 from workers.model.items import JsonObject
 
 RecordKind: TypeAlias = Literal["session_meta", "response_item", "event_msg", "turn_context", "compacted"]

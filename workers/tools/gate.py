@@ -6,9 +6,9 @@ from typing import Literal, TypeAlias
 
 import msgspec
 
-from protocol.arguments import ApprovalPolicy, SandboxMode
 from protocol.elicitation import VERDICTS, exec_params, patch_params
 from protocol.elicitation import Decision as Answer
+from protocol.policy import ApprovalPolicy, SandboxMode
 from workers.approval.decision import (
     Ask,
     Decision,

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from config.sandbox import DangerFullAccess, ReadOnly, SandboxPolicy, WorkspaceWrite
-from protocol.arguments import ApprovalPolicy, SandboxMode
+from protocol.policy import ApprovalPolicy, SandboxMode
 from protocol.toolset import APPROVAL_POLICIES, SANDBOX_MODES
 from workers.approval import decision
 from workers.approval.decision import (

@@ -6,9 +6,9 @@ import msgspec
 import pytest
 
 from config.sandbox import DangerFullAccess, ReadOnly, SandboxPolicy
-from protocol.arguments import ApprovalPolicy
 from protocol.elicitation import Decision, read_answer
 from protocol.ids import TurnId
+from protocol.policy import ApprovalPolicy
 from workers.mcp.elicitation import ACCEPTED, Elicitation, Reply, answer_alone, decline, pass_on
 from workers.mcp.questions import Questions
 from workers.model.items import JsonObject

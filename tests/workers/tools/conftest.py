@@ -9,9 +9,9 @@ import msgspec
 import pytest
 
 from config.sandbox import DangerFullAccess, ReadOnly, SandboxPolicy, WorkspaceWrite
-from protocol.arguments import ApprovalPolicy, SandboxMode
 from protocol.elicitation import Decision
 from protocol.ids import TurnId
+from protocol.policy import ApprovalPolicy, SandboxMode
 from workers.commands.capture import Budget
 from workers.commands.command import Command
 from workers.commands.groups import LiveGroups

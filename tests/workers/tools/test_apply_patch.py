@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from protocol.arguments import ApprovalPolicy
 from protocol.elicitation import DENIED, Decision
+from protocol.policy import ApprovalPolicy
 from protocol.toolset import APPROVAL_POLICIES
 from tests.workers.tools.conftest import Conversation, Conversations
 from workers.tools.context import ToolOutput

@@ -7,8 +7,8 @@ from itertools import product
 import msgspec
 import pytest
 
-from protocol.arguments import ApprovalPolicy, SandboxMode
 from protocol.elicitation import DENIED, Decision
+from protocol.policy import ApprovalPolicy, SandboxMode
 from protocol.toolset import APPROVAL_POLICIES, SANDBOX_MODES
 from supervisor.elicitor import CANNOT_ASK, TOO_LATE
 from tests.workers.tools.conftest import Conversations
