@@ -6,9 +6,11 @@ status.
 
 import sys
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
+
+from generated import GeneratedPage
 
 from supervisor import helper, lifecycle
 
@@ -46,32 +48,12 @@ def meanings(states: Mapping[str, str], whose: str) -> str:
     return f"| State | {whose} |\n|---|---|\n" + "".join(rows)
 
 
-def with_states(page: str) -> str:
-    """Return the page with its generated parts as they should be. Raises `ValueError` where one has no place."""
+def parts() -> dict[str, str]:
+    """Return the generated parts of the page, each by the line before it."""
     conversation = f"{diagram(lifecycle.TRANSITIONS, 'new')}\n{meanings(lifecycle.MEANINGS, 'The conversation')}"
     helpers = f"{diagram(helper.TRANSITIONS, 'starting')}\n{meanings(helper.MEANINGS, 'The nursery or the broker')}"
-    return _replaced(_replaced(page, BEGIN.format(""), conversation), BEGIN.format(" of helpers"), helpers)
-
-
-def _replaced(page: str, begin: str, part: str) -> str:
-    before, found, rest = page.partition(begin)
-    _, end, after = rest.partition(END)
-    if not (found and end):
-        raise ValueError(f"{PAGE.name} has no lines {begin.strip()} and {END.strip()}")
-    return before + begin + part + end + after
-
-
-def main(arguments: Sequence[str]) -> int:
-    """Write the page, or with `--check` return 1 where it is out of date."""
-    page = PAGE.read_text("utf-8")
-    wanted = with_states(page)
-    if "--check" not in arguments:
-        PAGE.write_text(wanted, "utf-8")
-    elif page != wanted:
-        sys.stderr.write(f"The states in docs/{PAGE.name} are not those of the code; run: make docs\n")
-        return 1
-    return 0
+    return {BEGIN.format(""): conversation, BEGIN.format(" of helpers"): helpers}
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(GeneratedPage(PAGE, END, parts()).bring_up_to_date(sys.argv[1:]))

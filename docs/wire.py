@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final, get_type_hints
 
 import msgspec
+from generated import GeneratedPage
 from msgspec import UNSET
 
 from protocol import catalog
@@ -89,12 +90,8 @@ def _first_line(model: type[Event]) -> str:
     return (model.__doc__ or "").partition("\n")[0]
 
 
-def with_tables(page: str) -> str:
-    """Return the page with its generated part as it should be. Raises `ValueError` where it has no place for it."""
-    before, begin, rest = page.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not (begin and end):
-        raise ValueError(f"{PAGE.name} has no lines {BEGIN.strip()} and {END.strip()}")
+def tables() -> str:
+    """Return the generated part of the page."""
     parts = (
         methods(),
         tools(),
@@ -103,20 +100,8 @@ def with_tables(page: str) -> str:
         events(),
         errors(),
     )
-    return before + begin + "\n" + "\n".join(parts) + "\n" + end + after
-
-
-def main(arguments: Sequence[str]) -> int:
-    """Write the page, or with `--check` return 1 where it is out of date."""
-    page = PAGE.read_text("utf-8")
-    wanted = with_tables(page)
-    if "--check" not in arguments:
-        PAGE.write_text(wanted, "utf-8")
-    elif page != wanted:
-        sys.stderr.write(f"The tables in docs/{PAGE.name} are not those of the code; run: make docs\n")
-        return 1
-    return 0
+    return "\n" + "\n".join(parts) + "\n"
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(GeneratedPage(PAGE, END, {BEGIN: tables()}).bring_up_to_date(sys.argv[1:]))
