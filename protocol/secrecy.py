@@ -37,9 +37,11 @@ class Secret:
 
 SECRET_WORDS = ("KEY", "SECRET", "TOKEN")
 """What the names of variables hold that are taken for secrets; the reference goes by the same three."""
+_NO_SECRETS = frozenset({"PYTHON_KEYRING_BACKEND"})
+"""Variables with such a word whose values are known to be none: this one names a class, and the broker goes by it."""
 
 
 def is_secret_name(name: str) -> bool:
     """Tell whether an environment variable of this name is taken for a secret."""
     upper = name.upper()
-    return any(word in upper for word in SECRET_WORDS)
+    return upper not in _NO_SECRETS and any(word in upper for word in SECRET_WORDS)

@@ -56,6 +56,8 @@ def test_secrets_are_compared_by_value() -> None:
         ("PATH", False),
         ("HOME", False),
         ("CODEX_HOME", False),
+        ("PYTHON_KEYRING_BACKEND", False),
+        ("KEYRING_PROPERTY_KEYRING_KEY", True),
     ],
 )
 def test_names_tell_secrets(name: str, secret: bool) -> None:

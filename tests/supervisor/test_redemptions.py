@@ -1,6 +1,7 @@
 """A redemption of a refresh token outlives the broker that asked for it, and nothing outlives the server by much."""
 
 import asyncio
+import json
 import signal
 import time
 from collections.abc import Iterator
@@ -8,9 +9,11 @@ from collections.abc import Iterator
 import psutil
 import pytest
 
+from supervisor.auth.vault import SERVICE, Vault
 from supervisor.demo.script import Text, rule
 from tests.supervisor.auth.homes import EXPIRED, stored_refresh_token, tokens, write
 from tests.supervisor.auth.issuer import Deed, IssuerThread
+from tests.supervisor.auth.keyrings import PLACE, SHARED, SharedKeyring
 from tests.support import processes
 from tests.support.client import text
 from tests.support.deadline import until
@@ -108,3 +111,27 @@ def test_nothing_waits_for_an_issuer_when_the_server_ends(
     server.signal(signal.SIGKILL if how == "killed" else signal.SIGTERM)
     server.wait()
     assert not stage.left_over(LEAVE_WITHIN - (time.monotonic() - begun))
+
+
+def test_a_login_in_the_keyring_is_redeemed_there(
+    stage: Stage, engine: str, issuer: IssuerThread, gate: asyncio.Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Broker and redeemer, processes of their own, go by the keyring that the server's environment names."""
+    issuer.open(gate)
+    kept = {"PYTHON_KEYRING_BACKEND": SHARED, PLACE: str(stage.workspace.parent / "vault")}
+    for name, value in kept.items():
+        monkeypatch.setenv(name, value)
+    keyring = SharedKeyring()
+    account = Vault(str(stage.home.path)).account
+    keyring.set_password(SERVICE, account, json.dumps(tokens(issuer.issuer.grant(), EXPIRED)))
+    stage.play(
+        rule("hello", [Text("Good day.")]),
+        top='cli_auth_credentials_store = "keyring"',
+        more="requires_openai_auth = true",
+    )
+    server = stage.serve(engine, GREENROOM_ISSUER=issuer.issuer.url, **kept)
+    assert text(server.client.result(server.client.codex("hello"))) == "Good day."
+    entry = json.loads(keyring.get_password(SERVICE, account) or "")
+    assert issuer.issuer.live == {entry["tokens"]["refresh_token"]}
+    assert len(issuer.issuer.redemptions) == 1
+    assert not (stage.home.path / "auth.json").exists()

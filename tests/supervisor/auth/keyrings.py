@@ -7,7 +7,7 @@ import threading
 from keyring.backend import KeyringBackend
 from keyring.errors import KeyringLocked, NoKeyringError
 
-PLACE = "GREENROOM_TEST_KEYRING"
+PLACE = "GREENROOM_TEST_VAULT"
 """The variable that names the file in which `SharedKeyring` keeps its entries."""
 
 
@@ -39,6 +39,10 @@ class SharedKeyring(KeyringBackend):
         with open(f"{os.environ[PLACE]}.new", "w") as file:
             json.dump(entries, file)
         os.rename(f"{os.environ[PLACE]}.new", os.environ[PLACE])
+
+
+SHARED = f"{SharedKeyring.__module__}.{SharedKeyring.__qualname__}"
+"""How `PYTHON_KEYRING_BACKEND` names it."""
 
 
 class MemoryKeyring(KeyringBackend):

@@ -22,12 +22,11 @@ from supervisor.auth.store import open_store
 from supervisor.auth.vault import SERVICE, Vault
 from tests.supervisor.auth.homes import EXPIRED, Parts, read, tokens, write
 from tests.supervisor.auth.issuer import MockIssuer
-from tests.supervisor.auth.keyrings import ABSENT, LOCKED, PLACE, MemoryKeyring, SharedKeyring
+from tests.supervisor.auth.keyrings import ABSENT, LOCKED, PLACE, SHARED, MemoryKeyring
 from tests.supervisor.auth.stages import Stage, play
 from tests.support.loop import on_loop
 
 KEY = AuthRecord.of_key("sk-1")
-SHARED = f"{SharedKeyring.__module__}.{SharedKeyring.__qualname__}"
 
 
 @pytest.fixture
