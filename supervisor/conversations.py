@@ -243,6 +243,11 @@ class Conversations:
         """Take notice that a process ended, and why if we know it; the turn that it ran ends with it."""
         self._course.lost(exited, reason)
 
+    @property
+    def are_at_rest(self) -> bool:
+        """Whether none of them has a process."""
+        return self._places.taken == 0
+
     def statistics(self) -> ConversationsStatistics:
         """Return how the table stands."""
         return ConversationsStatistics(

@@ -364,6 +364,8 @@ class SupervisionTree:
         in_pool = self._pool.lost(exited.id)
         if not self.errands.lost(exited, why):
             self.conversations.lost(exited, why)
+        if self.conversations.are_at_rest:  # who looks at an idle server sees what it holds
+            heap.give_back()
         if not self._closing:
             self.broker.detach((exited.id,))
             if in_pool:

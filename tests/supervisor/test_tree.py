@@ -18,6 +18,7 @@ from supervisor.options import ServerOptions
 from supervisor.restart import BROKER
 from supervisor.tree import BROKER_ID, SupervisionTree
 from tests.support.loop import on_loop
+from tests.support.workplace import Listener
 
 
 class StubEngine:
@@ -121,6 +122,29 @@ async def test_the_next_worker_is_born_a_breath_after_one_was_taken_and_at_once_
             tree.take(taken.append)
             assert taken == [first.id, second.id, third.id]
             await engine.workers.get()
+        finally:
+            await tree.close()
+
+
+@on_loop
+async def test_memory_is_given_back_when_the_last_conversation_has_left_its_process() -> None:
+    given_back: list[int] = []
+    with pytest.MonkeyPatch.context() as patch:
+        engine = StubEngine()
+        tree = SupervisionTree(ServerOptions("/nowhere", "fork", idle_workers=0), engine, {}, {}, lambda: "me")
+        patch.setattr("runtime.heap.give_back", lambda: given_back.append(len(engine.births)))
+        try:
+            await tree.start()
+            for _ in range(2):
+                tree.conversations.submit(tree.conversations.open(b"{}"), b"[]", Listener())
+            hosts = [await engine.workers.get() for _ in range(2)]
+            for host in hosts:
+                tree._pool.ready(host.id)
+            engine.on_exit(Exited(id=hosts[0].id, pid=4711, returncode=0, max_rss=0))
+            assert given_back == []
+            tree.conversations.abort_all("it is over")
+            engine.on_exit(Exited(id=hosts[1].id, pid=4712, returncode=0, max_rss=0))
+            assert len(given_back) == 1
         finally:
             await tree.close()
 
