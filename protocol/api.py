@@ -136,7 +136,7 @@ class SendUserTurn(Addressee, frozen=True, rename="camel"):
         return TurnSettings(
             cwd=self.cwd,
             approval_policy=self.approval_policy,
-            sandbox_policy=TurnSandbox.model_validate(self.sandbox_policy.for_worker()),
+            sandbox_policy=msgspec.convert(self.sandbox_policy.for_worker(), TurnSandbox),
             model=self.model,
             effort=self.effort,
             summary=self.summary,

@@ -6,27 +6,25 @@ command line: it holds the process's secret key.
 
 from typing import ClassVar, Final, Literal, TypeAlias, get_args
 
-from pydantic import BaseModel, ConfigDict, Field
+import msgspec
 
 from protocol.errors import RemoteProtocolError
 from protocol.footprint import Footprint
 from protocol.ids import WorkerId
-from protocol.mailbox import pack, unpack
+from protocol.message import Message, pack, unpack
 
 
-class KeyPair(BaseModel):
+class KeyPair(Message):
     """A CURVE key pair, both halves in Z85."""
 
-    model_config = ConfigDict(frozen=True, defer_build=True)
+    hidden: ClassVar[frozenset[str]] = frozenset({"secret"})
 
     public: str
-    secret: str = Field(repr=False)
+    secret: str
 
 
-class Birth(BaseModel):
+class Birth(Message):
     """Base of what every child is told."""
-
-    model_config = ConfigDict(frozen=True, defer_build=True)
 
     id: WorkerId
     keys: KeyPair
@@ -34,13 +32,12 @@ class Birth(BaseModel):
     codex_home: str
     runtime_directory: str
     """Where the sockets of the instance are."""
-    log_level: str = "warning"
+    log_level: str
 
 
-class WorkerBirth(Birth):
+class WorkerBirth(Birth, tag_field="role", tag="worker"):
     """What a worker is told. Its conversation comes later, as a message."""
 
-    role: Literal["worker"] = "worker"
     mailbox_address: str
     mailbox_key: str
     """Public key of the supervisor's mailbox socket."""
@@ -50,15 +47,16 @@ class WorkerBirth(Birth):
     """Where the broker tells of changes; nobody listens where it is empty."""
 
 
-class BrokerBirth(Birth):
+class BrokerBirth(Birth, tag_field="role", tag="broker"):
     """What the auth broker is told: whom to admit, and the secrets that no other process is given."""
 
-    role: Literal["broker"] = "broker"
+    hidden: ClassVar[frozenset[str]] = frozenset({"secrets"})
+
     address: str
     broadcast_address: str
     supervisor_key: str
     """Public key under which the supervisor's questions come."""
-    admitted: dict[WorkerId, str] = {}
+    admitted: dict[WorkerId, str] = msgspec.field(default_factory=dict)
     """Workers that may already be on their way: public key by worker."""
     preferred_mode: Literal["chatgpt", "apikey"] = "chatgpt"
     store: Literal["file", "keyring", "auto", "ephemeral"] = "file"
@@ -67,7 +65,7 @@ class BrokerBirth(Birth):
     """`forced_login_method`: the one way to log in."""
     forced_workspaces: tuple[str, ...] = ()
     """`forced_chatgpt_workspace_id`: the accounts that may log in; empty where all may."""
-    secrets: dict[str, str] = Field(default_factory=dict, repr=False)
+    secrets: dict[str, str] = msgspec.field(default_factory=dict)
     """Variables of the supervisor's environment that other processes are born without."""
     issuer: str | None = None
     """`GREENROOM_ISSUER`: base address of the issuer of tokens."""
@@ -84,38 +82,30 @@ class BrokerBirth(Birth):
 AnyBirth: TypeAlias = WorkerBirth | BrokerBirth
 
 
-class GiveBirth(BaseModel):
+class GiveBirth(Message):
     """Supervisor to nursery: fork a child."""
 
-    model_config = ConfigDict(frozen=True, defer_build=True)
-
     wire: ClassVar[bytes] = b"B"
-    birth: WorkerBirth | BrokerBirth = Field(discriminator="role")
+    birth: WorkerBirth | BrokerBirth
 
 
-class Born(BaseModel):
+class Born(Message):
     """Nursery to supervisor: the child runs."""
-
-    model_config = ConfigDict(frozen=True, defer_build=True)
 
     wire: ClassVar[bytes] = b"b"
     id: WorkerId
     pid: int
 
 
-class NurseryReady(BaseModel):
+class NurseryReady(Message):
     """Nursery to supervisor: everything is imported; children born from now on share more than those before."""
-
-    model_config = ConfigDict(frozen=True, defer_build=True)
 
     wire: ClassVar[bytes] = b"r"
     pid: int
 
 
-class Exited(BaseModel):
+class Exited(Message):
     """Nursery to supervisor: the child is gone and reaped."""
-
-    model_config = ConfigDict(frozen=True, defer_build=True)
 
     wire: ClassVar[bytes] = b"x"
     id: WorkerId
@@ -128,18 +118,14 @@ class Exited(BaseModel):
     """Why it never came to life, in words; `None` for one that lived."""
 
 
-class Measure(BaseModel):
+class Measure(Message):
     """Supervisor to nursery: say what you hold."""
-
-    model_config = ConfigDict(frozen=True, defer_build=True)
 
     wire: ClassVar[bytes] = b"M"
 
 
-class Measured(BaseModel):
+class Measured(Message):
     """Nursery to supervisor: what it holds."""
-
-    model_config = ConfigDict(frozen=True, defer_build=True)
 
     wire: ClassVar[bytes] = b"m"
     footprint: Footprint

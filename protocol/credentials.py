@@ -7,12 +7,12 @@ kind. Every question carries an id that its answer repeats; answers may come in 
 from collections.abc import Mapping, Sequence
 from typing import Annotated, ClassVar, Final, Literal, NamedTuple, TypeAlias, get_args
 
-from pydantic import BaseModel, ConfigDict, Field
+from msgspec import Meta
 
 from protocol.errors import RemoteProtocolError
 from protocol.footprint import Footprint
 from protocol.ids import WorkerId
-from protocol.mailbox import pack, unpack
+from protocol.message import Message, pack, unpack
 
 AuthMode: TypeAlias = Literal["apikey", "chatgpt", "none"]
 
@@ -51,14 +51,12 @@ UnauthorizedOutcome: TypeAlias = Literal[
     "exhausted",
 ]
 
-Deadline: TypeAlias = Annotated[int, Field(gt=0, le=60_000)]
+Deadline: TypeAlias = Annotated[int, Meta(gt=0, le=60_000)]
 """Milliseconds that the asker is willing to wait."""
 
 
-class Body(BaseModel):
+class Body(Message):
     """Base of all message bodies."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     wire: ClassVar[bytes]
 
@@ -70,8 +68,8 @@ class Hello(Body):
     """The first message on a channel."""
 
     wire: ClassVar[bytes] = b"hello"
-    version: Literal[1] = 1
     worker_id: WorkerId
+    version: Literal[1] = 1
     listens: bool = False
     """Whether broadcasts are received; the answer then waits until the subscription is there."""
 
@@ -110,21 +108,19 @@ class ReportClock(Body):
     """Say how far the clock of this machine is off, as the model's server tells it. It gets no answer."""
 
     wire: ClassVar[bytes] = b"clock"
-    ahead_s: int = Field(ge=-(2**40), le=2**40)
+    ahead_s: Annotated[int, Meta(ge=-(2**40), le=2**40)]
     """Seconds; negative where it is behind."""
 
 
-class TokenCommand(BaseModel):
+class TokenCommand(Message):
     """A program of the user whose output is the bearer of a provider (`model_providers.*.auth`)."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     command: str
     args: tuple[str, ...] = ()
     cwd: str | None = None
     """Where it runs; the Codex home where nothing is said."""
-    timeout_ms: int = Field(5_000, gt=0)
-    refresh_interval_ms: int = Field(300_000, ge=0)
+    timeout_ms: Annotated[int, Meta(gt=0)] = 5_000
+    refresh_interval_ms: Annotated[int, Meta(ge=0)] = 300_000
     """How long a token is kept; 0 = until the server refuses it."""
 
 
@@ -189,7 +185,8 @@ class LoginApiKey(Body):
     """Log in with an API key."""
 
     wire: ClassVar[bytes] = b"login-api-key"
-    api_key: str = Field(repr=False)
+    hidden: ClassVar[frozenset[str]] = frozenset({"api_key"})
+    api_key: str
 
 
 class Logout(Body):
@@ -218,10 +215,10 @@ class Welcome(Body):
     """Answers `Hello`."""
 
     wire: ClassVar[bytes] = b"welcome"
-    version: Literal[1] = 1
     broker_epoch: str
     generation: int
     state: AuthState
+    version: Literal[1] = 1
 
 
 class Snapshot(Body):
@@ -231,16 +228,17 @@ class Snapshot(Body):
     """
 
     wire: ClassVar[bytes] = b"snapshot"
+    hidden: ClassVar[frozenset[str]] = frozenset({"token"})
     generation: int
     broker_epoch: str
     mode: AuthMode
-    token: str = Field(repr=False)
+    token: str
+    identity_key: str
+    source: Literal["store", "env"]
     account_id: str | None = None
     plan_type: str | None = None
     expires_at: int | None = None
     """Seconds since the epoch; `None` for a key."""
-    identity_key: str
-    source: Literal["store", "env"]
     degraded: bool = False
 
 
@@ -248,7 +246,8 @@ class Environment(Body):
     """Answers `GetEnvironment` with those of the variables that are set."""
 
     wire: ClassVar[bytes] = b"environment"
-    values: dict[str, str] = Field(repr=False)
+    hidden: ClassVar[frozenset[str]] = frozenset({"values"})
+    values: dict[str, str]
 
 
 class UnauthorizedReport(Body):
@@ -265,18 +264,20 @@ class ProviderToken(Body):
     """Answers `GetProviderToken`."""
 
     wire: ClassVar[bytes] = b"provider-token"
+    hidden: ClassVar[frozenset[str]] = frozenset({"token"})
     serial: int
-    token: str = Field(repr=False)
+    token: str
 
 
 class Status(Body):
     """Answers `GetStatus`. `mode` is `none` as well where there is a login but no token to be had from it."""
 
     wire: ClassVar[bytes] = b"status-report"
+    hidden: ClassVar[frozenset[str]] = frozenset({"token"})
     mode: AuthMode
     state: AuthState
     generation: int
-    token: str | None = Field(None, repr=False)
+    token: str | None = None
     email: str | None = None
     plan_type: str | None = None
 
@@ -285,8 +286,9 @@ class LoginStarted(Body):
     """Answers `LoginStart`. `LoginComplete` follows, once."""
 
     wire: ClassVar[bytes] = b"login-started"
+    hidden: ClassVar[frozenset[str]] = frozenset({"url"})
     login_id: str
-    url: str = Field(repr=False)
+    url: str
     """What the user opens in a browser."""
     user_code: str | None = None
     """What the user enters there, for a login of the method `device`."""
@@ -343,10 +345,10 @@ class AuthChanged(Body):
     generation: int
     state: AuthState
     mode: AuthMode
-    plan_type: str | None = None
     identity_changed: bool
-    mode_changed: bool = False
     reason: Literal["login", "logout", "refresh", "external", "env"]
+    mode_changed: bool = False
+    plan_type: str | None = None
 
 
 class CredentialStanding(Body):

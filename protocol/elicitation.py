@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from typing import ClassVar, Final, Literal, TypeAlias, TypedDict, get_args
 
 import msgspec
-from pydantic import BaseModel, ConfigDict
 
 from protocol.mcp import ElicitationMode
+from protocol.message import Message
 
 METHOD: Final = "elicitation/create"
 
@@ -23,10 +23,8 @@ VERDICTS: Final[tuple[Verdict, ...]] = get_args(Verdict)
 Action: TypeAlias = Literal["accept", "decline", "cancel"]
 
 
-class Decision(BaseModel):
+class Decision(Message):
     """What became of a question."""
-
-    model_config = ConfigDict(frozen=True, defer_build=True)
 
     wire: ClassVar[bytes] = b"decision"
 
@@ -144,7 +142,7 @@ def read_answer(result: bytes | None) -> Decision:
     for given in (answer.get("decision"), content.get("decision") if isinstance(content, dict) else None):
         decision = _from_decision(given)
         if decision is not None:
-            return decision.model_copy(update=standard)
+            return msgspec.structs.replace(decision, **standard)
     verdict: Verdict = _BY_ACTION.get(standard.get("action", "decline"), "denied")
     if verdict == "approved" and _lasts(answer):
         verdict = "approved_for_session"

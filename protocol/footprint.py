@@ -1,12 +1,10 @@
 """What only a process itself can read of itself, because none of ours lets others look into it."""
 
-from pydantic import BaseModel, ConfigDict
+from protocol.message import Message
 
 
-class Footprint(BaseModel):
+class Footprint(Message):
     """What a process holds. `None` is what its platform does not tell."""
-
-    model_config = ConfigDict(frozen=True, defer_build=True)
 
     uss: int | None = None
     """Bytes of memory that no other process shares."""

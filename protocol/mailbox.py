@@ -1,20 +1,18 @@
 """Messages between the supervisor and a worker: a kind, a msgpack header and, where there is one, a payload of JSON.
 
-An operation goes to the worker, a notice comes from it. Each header is a frozen pydantic model that is validated once,
-where it arrives; payloads pass through unread. Everything that concerns a conversation carries its id and incarnation,
+An operation goes to the worker, a notice comes from it. Each header is a struct that is checked once, where it
+arrives; payloads pass through unread. Everything that concerns a conversation carries its id and incarnation,
 so that what an older process of it still says can be told apart.
 """
 
 from collections.abc import Mapping, Sequence
 from typing import ClassVar, Final, Literal, NamedTuple, TypeAlias, TypeVar
 
-import msgpack  # type: ignore[import-untyped]
-from pydantic import BaseModel, ConfigDict, ValidationError
-
 from protocol.elicitation import Decision
 from protocol.errors import ErrorKind, RemoteProtocolError
 from protocol.footprint import Footprint
 from protocol.ids import ConversationId, Incarnation, TurnId, WorkerId
+from protocol.message import Message, pack, unpack
 from protocol.policy import ApprovalPolicy, SandboxMode
 
 HEARTBEAT: Final = 2.0
@@ -22,17 +20,11 @@ HEARTBEAT: Final = 2.0
 FIRST_HEARTBEAT: Final = 0.25
 """Seconds after the beginning of a turn until the first: whoever looks soon sees more than that it runs."""
 
-MAX_HEADER: Final = 256 * 1024
-"""Bytes that a header may have; what is large travels as payload."""
+H = TypeVar("H", bound="Header")
 
 
-H = TypeVar("H", bound=BaseModel)
-
-
-class Header(BaseModel):
+class Header(Message):
     """Base of all headers. `wire` is the kind frame that announces it."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     wire: ClassVar[bytes]
 
@@ -52,20 +44,18 @@ class Open(Addressed):
 
     wire: ClassVar[bytes] = b"open"
 
+    user_agent: str
+    """How the model's servers are told who we are and for whom."""
     resume: Literal["no", "if-saved", "must"] = "no"
     """Whether to go on from a session file; `if-saved` for a conversation that may have died before it was saved."""
     path: str | None = None
     """The session file, where the caller named it; it is looked for by the conversation's id otherwise."""
     keep: bool = False
     """Whether the session file is to be there as soon as the conversation is, and not only once there is a turn."""
-    user_agent: str
-    """How the model's servers are told who we are and for whom."""
 
 
-class TurnSandbox(BaseModel):
+class TurnSandbox(Message):
     """The sandbox of one turn, with the members of all policies (`config.sandbox`)."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     type: SandboxMode
     writable_roots: tuple[str, ...] = ()
@@ -74,18 +64,16 @@ class TurnSandbox(BaseModel):
     exclude_slash_tmp: bool = False
 
 
-class TurnSettings(BaseModel):
+class TurnSettings(Message):
     """What one turn goes by instead of what its conversation does."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     cwd: str
     approval_policy: ApprovalPolicy
     sandbox_policy: TurnSandbox
     model: str
+    summary: str
     effort: str | None = None
     """`None`: that of the conversation."""
-    summary: str
 
 
 class StartTurn(Addressed):
@@ -346,29 +334,6 @@ def read_notice(parts: Sequence[bytes]) -> ReceivedNotice:
     """Decode what a worker sent. Raises `RemoteProtocolError`."""
     wire, header, payload = _three(parts)
     return ReceivedNotice(unpack(_known(NOTICES, wire), header), payload)
-
-
-def pack(header: BaseModel) -> bytes:
-    """Encode a header as msgpack."""
-    packed: bytes = msgpack.packb(header.model_dump())
-    return packed
-
-
-def unpack(kind: type[H], data: bytes) -> H:
-    """Decode and validate a header. Raises `RemoteProtocolError`, whose text does not repeat the data."""
-    if len(data) > MAX_HEADER:
-        raise RemoteProtocolError(f"header of {len(data)} bytes")
-    try:
-        return kind.model_validate(msgpack.unpackb(data))
-    except ValidationError as error:
-        faults = error.errors(include_input=False)
-        places = ", ".join(
-            "a member that is not known" if fault["type"] == "extra_forbidden" else ".".join(map(str, fault["loc"]))
-            for fault in faults
-        )
-        raise RemoteProtocolError(f"header of {kind.__name__} does not fit at {places}") from None
-    except (ValueError, msgpack.UnpackException) as error:
-        raise RemoteProtocolError(f"header of {kind.__name__} is no msgpack: {type(error).__name__}") from None
 
 
 def _three(parts: Sequence[bytes]) -> tuple[bytes, bytes, bytes]:

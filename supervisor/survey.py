@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import Callable, Iterable, Mapping
 from typing import Final, TypeAlias
 
+import msgspec
+
 from protocol.footprint import Footprint
 from protocol.ids import WorkerId
 from protocol.report import OwnFigures
@@ -36,7 +38,7 @@ class Survey:
     ) -> None:
         """Take an answer; one that comes after its round is dropped."""
         if who in self._missing:
-            self._heard[who] = OwnFigures(**held.model_dump(), unsent=unsent, sandbox_limits=sandbox_limits)
+            self._heard[who] = OwnFigures(**msgspec.structs.asdict(held), unsent=unsent, sandbox_limits=sandbox_limits)
             self.excuse(who)
 
     def excuse(self, who: WorkerId) -> None:
@@ -49,7 +51,7 @@ class Survey:
         loop = asyncio.get_running_loop()
         begun = self._round = loop.create_future()
         self._deadline = loop.call_later(PATIENCE, self._end)
-        self._heard = {SUPERVISOR_ID: OwnFigures(**footprint.measure().model_dump())}
+        self._heard = {SUPERVISOR_ID: OwnFigures(**msgspec.structs.asdict(footprint.measure()))}
         self._missing = set(self._ask())
         if not self._missing:
             self._end()

@@ -3,21 +3,16 @@
 import asyncio
 import logging
 import sys
-from typing import get_args
 
 from config import settings
 from config.texts import patch_language
 from protocol.birth import WorkerBirth
-from protocol.credentials import Answer, Hello, Question, Welcome
-from protocol.mailbox import Events, Notice, Open, Opened, Operation, Ready, StartTurn, TurnEnded
 from runtime import hardening, log, logfile
 from runtime.http import tls_context
 from workers.actor import Actor
 
 # Whoever forks workers has imported this, so that all of them share the result.
 settings.preload()
-for message in (Open, StartTurn, Ready, Opened, Events, TurnEnded, Hello, Welcome, WorkerBirth):
-    message.model_rebuild()
 
 
 def complete(directory: str) -> int:
@@ -31,8 +26,6 @@ def complete(directory: str) -> int:
     from workers.approval import script
     from workers.sandbox import launcher
 
-    for message in (*get_args(Operation), *get_args(Notice), *get_args(Question), *get_args(Answer)):
-        message.model_rebuild()
     script.preload()
     patch_language()
     tls_context()

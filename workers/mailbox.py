@@ -16,7 +16,8 @@ import zmq
 from protocol.birth import WorkerBirth
 from protocol.errors import RemoteProtocolError
 from protocol.ids import BEFORE_TURNS, ConversationId, Incarnation, TurnId
-from protocol.mailbox import Events, Notice, ReceivedOperation, frames, pack, read_operation
+from protocol.mailbox import Events, Notice, ReceivedOperation, frames, read_operation
+from protocol.message import pack
 from runtime.port import Port
 
 log = logging.getLogger(__name__)

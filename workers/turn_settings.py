@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import get_args
 
+import msgspec
 from pydantic import TypeAdapter
 
 from config.models import Effort, Summary
@@ -41,7 +42,7 @@ def for_turn(settings: Settings, wanted: TurnSettings, with_model: Callable[[str
 
 
 def _policy(given: TurnSandbox, cwd: str) -> SandboxPolicy:
-    policy: SandboxPolicy = TypeAdapter(SandboxPolicy).validate_python(given.model_dump())
+    policy: SandboxPolicy = TypeAdapter(SandboxPolicy).validate_python(msgspec.structs.asdict(given))
     if not isinstance(policy, WorkspaceWrite):
         return policy
     roots = tuple(os.path.normpath(os.path.join(cwd, root)) for root in policy.writable_roots)

@@ -8,6 +8,7 @@ import signal
 from collections.abc import Sequence
 from typing import Final
 
+import msgspec
 import zmq
 
 from protocol.birth import BrokerBirth
@@ -310,7 +311,7 @@ class Broker:
         await self._changes.settle()
         in_force = self._in_force()
         known = {"mode": in_force.mode, "plan_type": in_force.plan_type}
-        self._desk.tell_supervisor(ending.model_copy(update=known))
+        self._desk.tell_supervisor(msgspec.structs.replace(ending, **known))
 
 
 def _admission(birth: BrokerBirth, context: "zmq.Context[zmq.Socket[bytes]]") -> Admission:

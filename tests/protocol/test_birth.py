@@ -4,12 +4,12 @@ import msgpack
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import BaseModel
 
 from protocol.birth import Born, BrokerBirth, Exited, GiveBirth, KeyPair, NurseryReady, WorkerBirth, datagram
 from protocol.birth import read_datagram as read
 from protocol.errors import RemoteProtocolError
 from protocol.ids import WorkerId
+from protocol.message import Message
 from tests.protocol.headers import instances
 
 SECRET = "do-not-repeat-me"
@@ -20,6 +20,7 @@ BROKER = BrokerBirth(
     supervisor_pid=1,
     codex_home="/home/ada/.codex",
     runtime_directory="/run/ada",
+    log_level="warning",
     address="a",
     broadcast_address="b",
     supervisor_key="k",
@@ -65,10 +66,10 @@ def test_a_violation_does_not_repeat_the_data() -> None:
 
 
 def test_a_birth_cannot_be_changed() -> None:
-    with pytest.raises(ValueError, match="frozen"):
+    with pytest.raises(AttributeError):
         BROKER.codex_home = "/elsewhere"  # type: ignore[misc]
 
 
 @pytest.mark.parametrize("kind", [Born, Exited, NurseryReady, GiveBirth])
-def test_kinds_are_announced_by_one_byte(kind: type[BaseModel]) -> None:
+def test_kinds_are_announced_by_one_byte(kind: type[Message]) -> None:
     assert len(kind.wire) == 1  # type: ignore[attr-defined]

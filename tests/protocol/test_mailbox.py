@@ -4,12 +4,10 @@ import msgpack
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import BaseModel, ValidationError
 
 from protocol.errors import RemoteProtocolError
 from protocol.ids import ConversationId, Incarnation, TurnId
 from protocol.mailbox import (
-    MAX_HEADER,
     NOTICES,
     OPERATIONS,
     Addressed,
@@ -17,10 +15,10 @@ from protocol.mailbox import (
     Events,
     Interrupt,
     frames,
-    pack,
     read_notice,
     read_operation,
 )
+from protocol.message import MAX_HEADER, Message, pack
 from tests.protocol.headers import instances
 
 SECRET = "do-not-repeat-me"
@@ -35,17 +33,17 @@ objects = st.recursive(
 
 
 @given(operations, st.binary(max_size=100))
-def test_operations_come_out_as_they_went_in(operation: BaseModel, payload: bytes) -> None:
+def test_operations_come_out_as_they_went_in(operation: Message, payload: bytes) -> None:
     assert read_operation(frames(operation, payload)) == (operation, payload)  # type: ignore[arg-type]
 
 
 @given(notices, st.binary(max_size=100))
-def test_notices_come_out_as_they_went_in(notice: BaseModel, payload: bytes) -> None:
+def test_notices_come_out_as_they_went_in(notice: Message, payload: bytes) -> None:
     assert read_notice(frames(notice, payload)) == (notice, payload)  # type: ignore[arg-type]
 
 
 @given(operations)
-def test_an_operation_is_no_notice(operation: BaseModel) -> None:
+def test_an_operation_is_no_notice(operation: Message) -> None:
     with pytest.raises(RemoteProtocolError):
         read_notice(frames(operation))  # type: ignore[arg-type]
 
@@ -107,7 +105,7 @@ def test_a_header_has_a_limit_and_a_payload_has_none() -> None:
 
 def test_headers_are_fixed_and_complete() -> None:
     address = Addressed(conversation_id=ConversationId("c"), incarnation=Incarnation(1))
-    with pytest.raises(ValidationError):
+    with pytest.raises(AttributeError):
         address.incarnation = Incarnation(2)  # type: ignore[misc]
     with pytest.raises(RemoteProtocolError, match="incarnation"):
         read_operation([Interrupt.wire, msgpack.packb({"conversation_id": "c", "turn_id": "t"}), b""])

@@ -44,6 +44,7 @@ def birth(name: str) -> WorkerBirth:
         supervisor_pid=os.getpid(),
         codex_home="/",
         runtime_directory="/",
+        log_level="warning",
         mailbox_address="a",
         mailbox_key="k",
         broker_address="b",

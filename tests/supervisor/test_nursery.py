@@ -40,6 +40,7 @@ def birth(name: str, directory: str = "/nonexistent") -> WorkerBirth:
         supervisor_pid=os.getpid(),
         codex_home="/nonexistent",
         runtime_directory=directory,
+        log_level="warning",
         mailbox_address="nowhere",
         mailbox_key="k",
         broker_address="nowhere",

@@ -46,6 +46,7 @@ class Post:
             supervisor_pid=os.getpid(),
             codex_home=home,
             runtime_directory=self.directory,
+            log_level="warning",
             mailbox_address=f"ipc://{self.directory}/mailbox",
             mailbox_key=keys.public,
             broker_address=f"ipc://{self.directory}/broker",

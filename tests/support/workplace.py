@@ -2,6 +2,8 @@
 
 from typing import cast
 
+import msgspec
+
 from protocol.birth import Exited
 from protocol.ids import Incarnation, TurnId, WorkerId
 from protocol.mailbox import Compact, Events, Open, Opened, Operation, ReceivedNotice, StartTurn, TurnEnded
@@ -43,17 +45,17 @@ class Workplace:
         """Let the worker become its conversation, as it was told last."""
         order = next(sent for sent in reversed(self.sent) if isinstance(sent, Open))
         address = {"conversation_id": order.conversation_id, "incarnation": order.incarnation}
-        opened = Opened.model_validate({**address, "model": "m", "cwd": "/", "session_path": self.session_path})
+        opened = msgspec.convert({**address, "model": "m", "cwd": "/", "session_path": self.session_path}, Opened)
         self.conversations.receive(WORKER, ReceivedNotice(opened, b""))
 
     def end(self, turn_id: TurnId, incarnation: Incarnation | None = None) -> None:
         """Let the worker end a turn, or say so in the name of another incarnation."""
-        ended = TurnEnded.model_validate({**self._address(turn_id, incarnation), "outcome": "completed"})
+        ended = msgspec.convert({**self._address(turn_id, incarnation), "outcome": "completed"}, TurnEnded)
         self.conversations.receive(WORKER, ReceivedNotice(ended, b'""'))
 
     def tell(self, turn_id: TurnId, incarnation: Incarnation | None = None) -> None:
         """Let the worker tell an event of a turn."""
-        events = Events.model_validate(self._address(turn_id, incarnation))
+        events = msgspec.convert(self._address(turn_id, incarnation), Events)
         self.conversations.receive(WORKER, ReceivedNotice(events, b"{}"))
 
     def die(self) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from email.utils import formatdate
 from typing import Any
 
+import msgspec
 import pytest
 
 from config.providers import ModelProvider
@@ -174,7 +175,7 @@ def test_a_login_that_cannot_be_renewed_ends_the_turn_with_the_reason(outcome: s
 @on_loop
 async def test_a_turn_goes_on_with_its_last_bearer_while_the_broker_is_away() -> None:
     """K27: for as long as it lasts, unless the server has refused it, and not for another turn."""
-    channel = StubChannel(answer=LOGIN.model_copy(update={"expires_at": int(time.time()) + 3600}))
+    channel = StubChannel(answer=msgspec.structs.replace(LOGIN, expires_at=int(time.time()) + 3600))
     provider = credentials(channel, requires_openai_auth=True)
     channel.is_lost = True
     await provider.bearer()
@@ -189,7 +190,7 @@ async def test_a_turn_goes_on_with_its_last_bearer_while_the_broker_is_away() ->
 @on_loop
 async def test_a_refused_or_expiring_bearer_is_not_used_again_while_the_broker_is_away() -> None:
     """K27."""
-    channel = StubChannel(answer=LOGIN.model_copy(update={"expires_at": int(time.time()) + 20}))
+    channel = StubChannel(answer=msgspec.structs.replace(LOGIN, expires_at=int(time.time()) + 20))
     provider = credentials(channel, requires_openai_auth=True)
     bearer = await provider.bearer()
     channel.is_lost = True
@@ -205,7 +206,7 @@ async def test_a_refused_or_expiring_bearer_is_not_used_again_while_the_broker_i
 @on_loop
 async def test_a_clock_that_is_off_is_told_once_and_counts_here_too() -> None:
     """K13."""
-    channel = StubChannel(answer=LOGIN.model_copy(update={"expires_at": int(time.time()) - 3000}))
+    channel = StubChannel(answer=msgspec.structs.replace(LOGIN, expires_at=int(time.time()) - 3000))
     provider = credentials(channel, requires_openai_auth=True)
     bearer = await provider.bearer()
     for ahead in (0, 30, 3600, 3630):

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import msgspec
 import pytest
 import zmq
 
@@ -206,7 +207,7 @@ async def test_a_supervisor_that_comes_late_gets_what_waited_for_it() -> None:
     post = Post()
     context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
     address = post.birth.mailbox_address.replace("mailbox", "late")
-    mailbox = Mailbox(context, post.birth.model_copy(update={"mailbox_address": address}), lambda _: None)
+    mailbox = Mailbox(context, msgspec.structs.replace(post.birth, mailbox_address=address), lambda _: None)
     mailbox.address(CONVERSATION, FIRST, TURN)
     mailbox.notify(Opened(conversation_id=CONVERSATION, incarnation=FIRST, model="m", cwd="/", session_path="p"))
     mailbox.emit(b"early")

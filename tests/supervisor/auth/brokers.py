@@ -139,6 +139,7 @@ class House:
             supervisor_pid=os.getpid(),
             codex_home=self.home,
             runtime_directory=self.directory,
+            log_level="warning",
             mailbox_address="",
             mailbox_key="",
             broker_address=self.address,

@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import aiohttp
+import msgspec
 import pytest
 import zmq
 import zmq.asyncio
@@ -109,7 +110,7 @@ def test_a_worker_cannot_pass_for_another(tmp_path: Any) -> None:
     async def scene(stage: Stage) -> None:
         birth = stage.house.worker("mallory")
         await stage.link.attach({birth.id: birth.keys.public})
-        liar = CredentialsChannel(stage.context, birth.model_copy(update={"id": WorkerId("alice")}))
+        liar = CredentialsChannel(stage.context, msgspec.structs.replace(birth, id=WorkerId("alice")))
         stage.channels.append(liar)
         with pytest.raises(CredentialError) as caught:
             await liar.start()
