@@ -1,4 +1,4 @@
-"""What `greenroom mcp-server` needs only after the handshake; imported while the client reads the first answer."""
+"""What `greenroom mcp-server` needs to take calls; imported while its processes begin (`supervisor.processes`)."""
 
 import os
 from collections.abc import Callable, Coroutine, Mapping
@@ -15,15 +15,11 @@ from supervisor.api.chores import Chores
 from supervisor.api.stored import Stored
 from supervisor.api.talk import Talk
 from supervisor.elicitor import Elicitor
-from supervisor.engine import Engine
 from supervisor.features.features import Features
-from supervisor.fork_engine import ForkEngine
 from supervisor.front import Front
 from supervisor.inspection import Inspection
-from supervisor.launch import Launched
 from supervisor.options import ServerOptions
 from supervisor.reception import Reception
-from supervisor.spawn_engine import SpawnEngine
 from supervisor.state_key import state_key
 from supervisor.status.control import ControlServer
 from supervisor.status.instances import parents, remove_stale, this_instance
@@ -32,22 +28,6 @@ from supervisor.subscriptions import Subscriptions
 from supervisor.task_store import TaskStore
 from supervisor.tasks import Tasks
 from supervisor.tree import SupervisionTree
-
-
-def make_engine(nursery: Launched | None, launch: Callable[[], Launched]) -> Engine:
-    """Return the engine: over the nursery that was launched, or spawning where there is none."""
-    return SpawnEngine(launch) if nursery is None else ForkEngine(nursery, launch)
-
-
-def make_tree(
-    options: ServerOptions,
-    engine: Engine,
-    environment: Mapping[str, str],
-    secrets: Mapping[str, str],
-    user_agent: Callable[[], str],
-) -> SupervisionTree:
-    """Return the supervision tree, not started yet."""
-    return SupervisionTree(options, engine, environment, secrets, user_agent)
 
 
 def make_reception(
@@ -122,7 +102,7 @@ def make_accounts(
         return settings.provider.requires_openai_auth
 
     accounts = Accounts(peer, write, tree.broker, options.preferred_auth, requires_openai_auth)
-    tree.on_broadcast = accounts.heard
+    tree.tell_broadcasts(accounts.heard)
     return accounts
 
 

@@ -77,9 +77,11 @@ class Server:
         for number in STOP_SIGNALS:
             loop.add_signal_handler(number, self._signalled)
         self._transport.start()
-        await _import_in_thread("supervisor.backstage")
         try:
-            await self._raise_tree()
+            await _import_in_thread("supervisor.processes")
+            tree = await self._raise_tree()
+            await _import_in_thread("supervisor.backstage")
+            await self._open(tree)
             await self._stop.wait()
         finally:
             self._front.refuse_early("the server is shutting down")
@@ -100,11 +102,11 @@ class Server:
             await self._flush()
             self._transport.close()
 
-    async def _raise_tree(self) -> None:
-        from supervisor import backstage
+    async def _raise_tree(self) -> "SupervisionTree":
+        from supervisor import processes
 
-        engine = backstage.make_engine(self._provisions.nursery, self._provisions.launch)
-        tree = backstage.make_tree(
+        engine = processes.make_engine(self._provisions.nursery, self._provisions.launch)
+        tree = processes.make_tree(
             self._options,
             engine,
             self._provisions.environment,
@@ -114,6 +116,10 @@ class Server:
         self._tree = tree
         await tree.start()
         tree.press(self._pressed)
+        return tree
+
+    async def _open(self, tree: "SupervisionTree") -> None:
+        """Let the client's calls through to the tree."""
         self._front.open_backstage(partial(self._build, tree))
         if self._control is not None:
             await self._control.start()

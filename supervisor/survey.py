@@ -2,20 +2,30 @@
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from typing import Final, TypeAlias
-
-import msgspec
 
 from protocol.footprint import Footprint
 from protocol.ids import WorkerId
-from protocol.report import OwnFigures
 from runtime import footprint
 
 PATIENCE: Final = 0.25
 """Seconds that a process has for its answer; who hangs is shown without one."""
 SUPERVISOR_ID: Final = WorkerId("supervisor")
 
-Holdings: TypeAlias = Mapping[WorkerId, OwnFigures]
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What a process holds, as it has told."""
+
+    footprint: Footprint
+    unsent: int | None = None
+    """Bytes of events that we have not taken yet."""
+    sandbox_limits: tuple[str, ...] = ()
+    """What the sandbox of its commands does not hold here, or holds at a price."""
+
+
+Holdings: TypeAlias = Mapping[WorkerId, Held]
 
 
 class Survey:
@@ -25,7 +35,7 @@ class Survey:
         """`ask` puts the question to everybody but us and returns to whom; the answers come through `heard`."""
         self._ask = ask
         self._missing: set[WorkerId] = set()
-        self._heard: dict[WorkerId, OwnFigures] = {}
+        self._heard: dict[WorkerId, Held] = {}
         self._round: asyncio.Future[Holdings] | None = None
         self._deadline: asyncio.TimerHandle | None = None
 
@@ -33,12 +43,10 @@ class Survey:
         """Ask, and return what came back in time."""
         return await asyncio.shield(self._round or self._begin())
 
-    def heard(
-        self, who: WorkerId, held: Footprint, unsent: int | None = None, sandbox_limits: tuple[str, ...] = ()
-    ) -> None:
+    def heard(self, who: WorkerId, held: Held) -> None:
         """Take an answer; one that comes after its round is dropped."""
         if who in self._missing:
-            self._heard[who] = OwnFigures(**msgspec.structs.asdict(held), unsent=unsent, sandbox_limits=sandbox_limits)
+            self._heard[who] = held
             self.excuse(who)
 
     def excuse(self, who: WorkerId) -> None:
@@ -51,7 +59,7 @@ class Survey:
         loop = asyncio.get_running_loop()
         begun = self._round = loop.create_future()
         self._deadline = loop.call_later(PATIENCE, self._end)
-        self._heard = {SUPERVISOR_ID: OwnFigures(**msgspec.structs.asdict(footprint.measure()))}
+        self._heard = {SUPERVISOR_ID: Held(footprint.measure())}
         self._missing = set(self._ask())
         if not self._missing:
             self._end()

@@ -31,7 +31,7 @@ from supervisor.mailroom import Mailroom
 from supervisor.options import ServerOptions
 from supervisor.pool import Order, Pool, PoolStatistics
 from supervisor.restart import BROKER, POOL
-from supervisor.survey import Holdings, Survey
+from supervisor.survey import Held, Holdings, Survey
 
 log = logging.getLogger(__name__)
 
@@ -96,7 +96,8 @@ class SupervisionTree:
         self._pool_policy = RestartPolicy(POOL)
         self._admission = Admission(self._context)
         self._mailroom = Mailroom(self._context, self._admission, self._keys, self._address("mailbox"), self._receive)
-        self.on_broadcast: Callable[[Broadcast], None] = lambda _: None
+        self._broadcasts: list[Broadcast] = []
+        self._on_broadcast: Callable[[Broadcast], object] = self._broadcasts.append
         self.broker = BrokerLink(
             self._context, self._keys, self._address("broker"), self._broker_keys.public, self._heard
         )
@@ -118,6 +119,13 @@ class SupervisionTree:
         first = self._enrol(self._pool.missing)
         self._bear_broker()
         self._bear_workers(first)
+
+    def tell_broadcasts(self, on_broadcast: Callable[[Broadcast], object]) -> None:
+        """Pass on from now on what the auth broker tells by itself, first what it has told already."""
+        self._on_broadcast = on_broadcast
+        for broadcast in self._broadcasts:
+            on_broadcast(broadcast)
+        self._broadcasts.clear()
 
     def press(self, pressed: bool) -> None:
         """Pass on that the client does not read, or reads again."""
@@ -314,7 +322,7 @@ class SupervisionTree:
         """Ask everybody who can answer at the moment: workers that are connected, the nursery and the broker."""
         if not self._mailroom.statistics().paused:
             yield from (worker_id for worker_id in self._workers if self._mailroom.send(worker_id, Measure()))
-        if self._engine.measure_nursery(lambda held: self._survey.heard(NURSERY_ID, held)):
+        if self._engine.measure_nursery(lambda held: self._survey.heard(NURSERY_ID, Held(held))):
             yield NURSERY_ID
         if self.broker.is_connected:
             self._in_background(self._measure_broker())
@@ -322,7 +330,7 @@ class SupervisionTree:
 
     async def _measure_broker(self) -> None:
         with contextlib.suppress(BrokerError):
-            self._survey.heard(BROKER_ID, await self.broker.measure())
+            self._survey.heard(BROKER_ID, Held(await self.broker.measure()))
 
     def _last_words(self, pid: int) -> list[str]:
         return logfile.recent(self._options.codex_home, LAST_WORDS, instance=os.getpid(), pid=pid)
@@ -330,7 +338,7 @@ class SupervisionTree:
     def _heard(self, broadcast: Broadcast) -> None:
         if isinstance(broadcast, AuthProblem):
             log.error("credentials: %s", broadcast.user_text)
-        self.on_broadcast(broadcast)
+        self._on_broadcast(broadcast)
 
     def _receive(self, worker_id: WorkerId, received: ReceivedNotice) -> None:
         match received.notice:
@@ -339,7 +347,7 @@ class SupervisionTree:
                 if not self._pool.ready(worker_id):
                     self._engine.kill(worker_id)
             case Measured(footprint=held, unsent_bytes=unsent, sandbox_limits=limits):
-                self._survey.heard(worker_id, held, unsent, limits)
+                self._survey.heard(worker_id, Held(held, unsent, limits))
             case ErrandDone() as done:
                 self.errands.receive(worker_id, done, received.payload)
             case _:

@@ -6,6 +6,8 @@ from dataclasses import asdict, dataclass, field
 from itertools import islice
 from typing import Final
 
+import msgspec
+
 from protocol.ids import ConversationId, WorkerId
 from protocol.instance import Instance
 from protocol.report import (
@@ -112,8 +114,11 @@ def _turn(one: Conversation, now: float) -> TurnEntry | None:
 
 def _holding(entry: ProcessEntry, holdings: Holdings) -> ProcessEntry:
     """Return the entry with what the process says of itself, where it does."""
-    own = None if entry.worker_id is None else holdings.get(entry.worker_id)
-    return entry if own is None else entry.model_copy(update={"own": own})
+    held = None if entry.worker_id is None else holdings.get(entry.worker_id)
+    if held is None:
+        return entry
+    own = OwnFigures(**msgspec.structs.asdict(held.footprint), unsent=held.unsent, sandbox_limits=held.sandbox_limits)
+    return entry.model_copy(update={"own": own})
 
 
 def _host(one: Conversation, tables: Tables, now: float) -> ProcessEntry:

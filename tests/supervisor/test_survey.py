@@ -6,9 +6,8 @@ import pytest
 
 from protocol.footprint import Footprint
 from protocol.ids import WorkerId
-from protocol.report import OwnFigures
 from supervisor import survey
-from supervisor.survey import SUPERVISOR_ID, Survey
+from supervisor.survey import SUPERVISOR_ID, Held, Survey
 from tests.support.loop import on_loop
 
 A, B = WorkerId("a"), WorkerId("b")
@@ -31,12 +30,12 @@ async def test_a_round_ends_when_everybody_has_answered() -> None:
     made = Survey(Asked())
     taking = asyncio.ensure_future(made.take())
     await asyncio.sleep(0)
-    made.heard(A, HELD, 4, ("a gap",))
-    made.heard(B, HELD)
+    made.heard(A, Held(HELD, 4, ("a gap",)))
+    made.heard(B, Held(HELD))
     holdings = await taking
-    assert holdings[A] == OwnFigures(uss=1, pss=2, descriptors=3, unsent=4, sandbox_limits=("a gap",))
-    assert holdings[B] == OwnFigures(uss=1, pss=2, descriptors=3)
-    assert holdings[SUPERVISOR_ID].descriptors
+    assert holdings[A] == Held(HELD, 4, ("a gap",))
+    assert holdings[B] == Held(HELD)
+    assert holdings[SUPERVISOR_ID].footprint.descriptors
 
 
 @on_loop
@@ -44,7 +43,7 @@ async def test_a_process_that_dies_is_not_waited_for() -> None:
     made = Survey(Asked())
     taking = asyncio.ensure_future(made.take())
     await asyncio.sleep(0)
-    made.heard(A, HELD)
+    made.heard(A, Held(HELD))
     made.excuse(B)
     assert set(await taking) == {A, SUPERVISOR_ID}
 
@@ -56,9 +55,9 @@ async def test_a_process_that_hangs_is_waited_for_a_moment_at_most() -> None:
         made = Survey(Asked())
         taking = asyncio.ensure_future(made.take())
         await asyncio.sleep(0)
-        made.heard(A, HELD)
+        made.heard(A, Held(HELD))
         assert set(await taking) == {A, SUPERVISOR_ID}
-        made.heard(B, HELD)
+        made.heard(B, Held(HELD))
         assert set(await made.take()) == {SUPERVISOR_ID}, "what came too late does not count"
 
 
@@ -69,8 +68,8 @@ async def test_who_asks_while_a_round_is_under_way_shares_it_also_when_the_first
     first, second = (asyncio.ensure_future(made.take()) for _ in range(2))
     await asyncio.sleep(0)
     first.cancel()
-    made.heard(A, HELD)
-    made.heard(B, HELD)
+    made.heard(A, Held(HELD))
+    made.heard(B, Held(HELD))
     assert set(await second) == {A, B, SUPERVISOR_ID}
     assert asked.rounds == 1
 

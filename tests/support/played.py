@@ -33,7 +33,7 @@ from protocol.mailbox import (
     StartTurn,
     TurnEnded,
 )
-from supervisor import backstage
+from supervisor import processes
 from supervisor.doorstep import Descriptors, Doorstep
 from supervisor.engine import EngineStatistics, OnExit
 from supervisor.front import Front
@@ -209,7 +209,7 @@ def serve(say: Say, home: Path, environment: Mapping[str, str]) -> Run:
     logging.getLogger().addHandler(trouble)
     try:
         with (
-            patch.object(backstage, "make_engine", lambda *_: PlayedEngine()),
+            patch.object(processes, "make_engine", lambda *_: PlayedEngine()),
             patch("runtime.hardening.make_undumpable"),  # the tests look into their own process
             patch("runtime.hardening.adopt_orphans"),  # and have no use for orphans
             patch.dict(os.environ, environment),

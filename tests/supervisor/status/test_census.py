@@ -2,6 +2,7 @@
 
 import pytest
 
+from protocol.footprint import Footprint
 from protocol.ids import ConversationId, Incarnation, TurnId, WorkerId
 from protocol.mcp import Failure
 from protocol.report import MAX_CONVERSATIONS, MAX_DEATHS, OwnFigures, ProcessEntry, Statistics
@@ -10,7 +11,7 @@ from supervisor.death import Death
 from supervisor.limits import Limits
 from supervisor.status.census import Tables, report
 from supervisor.status.instances import this_instance
-from supervisor.survey import SUPERVISOR_ID
+from supervisor.survey import SUPERVISOR_ID, Held
 from supervisor.turn import Turn
 
 NOW = 1000.0
@@ -141,10 +142,11 @@ def test_a_conversation_says_what_it_is_about_and_how_long_nobody_has_spoken_to_
 
 
 def test_each_process_says_what_it_holds() -> None:
-    held = OwnFigures(uss=1, pss=2, descriptors=3, unsent=0)
+    held = Held(Footprint(uss=1, pss=2, descriptors=3), unsent=0)
     spare = ProcessEntry(role="worker", pid=8, worker_id=WorkerId("w-2"))
     told = report(tables(running(), others=(spare,), holdings={HOST: held, SUPERVISOR_ID: held}), NOW)
-    assert [one.own for one in told.processes] == [held, None, held]
+    shown = OwnFigures(uss=1, pss=2, descriptors=3, unsent=0)
+    assert [one.own for one in told.processes] == [shown, None, shown]
 
 
 @pytest.mark.parametrize("state", ["parking", "starting"])
