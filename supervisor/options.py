@@ -9,6 +9,8 @@ PreferredAuth: TypeAlias = Literal["chatgpt", "apikey"]
 EventMode: TypeAlias = Literal["full", "progress", "off"]
 EventSetting: TypeAlias = Literal["auto", "full", "progress", "off"]
 
+SERVER = "mcp-server"
+"""The command that starts a server."""
 ENGINES: tuple[str, ...] = get_args(EngineName)
 LOG_LEVELS = ("debug", "info", "warning", "error", "critical")
 
