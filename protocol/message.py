@@ -53,7 +53,9 @@ def unpack(kind: type[M], data: bytes) -> M:
     try:
         message: M = _decoder(kind).decode(data)
     except msgspec.ValidationError as error:
-        raise RemoteProtocolError(f"header of {kind.__name__} does not fit at {_place(str(error))}") from None
+        raise RemoteProtocolError(
+            f"header of {kind.__name__} does not fit at {place_of(error) or 'its form'}"
+        ) from None
     except (msgspec.DecodeError, ValueError, RecursionError) as error:
         raise RemoteProtocolError(f"header of {kind.__name__} is no msgpack: {type(error).__name__}") from None
     return message
@@ -64,10 +66,11 @@ def _decoder(kind: type[M]) -> "msgspec.msgpack.Decoder[M]":
     return msgspec.msgpack.Decoder(kind)
 
 
-def _place(fault: str) -> str:
-    """Name the member that a fault is about, unless its name is not one of ours."""
+def place_of(error: msgspec.ValidationError) -> str:
+    """Name the member that a fault is about, in words where its name is not ours; empty for the whole."""
+    fault = str(error)
     if fault.startswith("Object contains unknown field"):
         return "a member that is not known"
     found, missing = _PLACE.search(fault), _MISSING.match(fault)
     steps = [*([found[1]] if found else []), *([missing[1]] if missing else [])]
-    return ".".join(steps) or "its form"
+    return ".".join(steps)

@@ -2,6 +2,8 @@
 
 import logging
 
+import msgspec
+
 from supervisor.auth.claims import Claims, TokenFormatError, read_claims
 from supervisor.auth.failures import Redeemed
 from supervisor.auth.record import AuthRecord, Tokens
@@ -30,7 +32,7 @@ def merged(record: AuthRecord, answer: Redeemed, now: float) -> AuthRecord | Non
             changes["id_token"] = answer.id_token.reveal()
             if claims.account_id:
                 changes["account_id"] = claims.account_id
-    return record.refreshed(old.model_copy(update=changes), now)
+    return record.refreshed(msgspec.structs.replace(old, **changes), now)
 
 
 def _is_about(old: Tokens, new: Claims) -> bool:

@@ -4,11 +4,11 @@ Spec/auth 1.2. No input is ever repeated in an error: the file is made of secret
 """
 
 from datetime import UTC, datetime
-from typing import Annotated, Final, Literal, Self, TypeAlias
+from typing import Any, Final, Literal, Self, TypeAlias, TypeVar
 
 import msgspec
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
+from protocol.message import place_of
 from supervisor.auth.claims import Claims, read_claims
 
 StoredMode: TypeAlias = Literal[
@@ -16,18 +16,11 @@ StoredMode: TypeAlias = Literal[
 ]
 
 
+S = TypeVar("S", bound="_Stored")
+
+
 class StoreError(ValueError):
     """The file is no credential record. The text names the place and never the value."""
-
-
-def _jwt(token: str) -> str:
-    read_claims(token)
-    return token
-
-
-def _timestamp(text: str) -> str:
-    _parsed(text)
-    return text
 
 
 def _parsed(text: str) -> datetime:
@@ -37,22 +30,30 @@ def _parsed(text: str) -> datetime:
     return moment.astimezone(UTC)
 
 
-class _Stored(BaseModel):
-    model_config = ConfigDict(extra="allow", strict=True, frozen=True, hide_input_in_errors=True)
+class _Stored(msgspec.Struct, frozen=True, kw_only=True):
+    """Members of the file, those that we know under their names and all others in `unknown`."""
+
+    unknown: dict[str, object] = msgspec.field(default_factory=dict)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} redacted>"
 
-    __str__ = __repr__
+    @classmethod
+    def known(cls) -> dict[str, str]:
+        """Return the members that are known, as they are called in the file, each with our name for it."""
+        return {field.encode_name: field.name for field in msgspec.structs.fields(cls) if field.name != "unknown"}
 
 
-class Tokens(_Stored):
-    """The member `tokens`."""
+class Tokens(_Stored, frozen=True, kw_only=True):
+    """The member `tokens`. Making one raises `TokenFormatError` where the id token is none."""
 
-    id_token: Annotated[str, AfterValidator(_jwt)]
+    id_token: str
     access_token: str
     refresh_token: str
     account_id: str | None = None
+
+    def __post_init__(self) -> None:
+        read_claims(self.id_token)
 
     @property
     def claims(self) -> Claims:
@@ -60,43 +61,63 @@ class Tokens(_Stored):
         return read_claims(self.id_token)
 
 
-class AuthRecord(_Stored):
+class AuthRecord(_Stored, frozen=True, kw_only=True):
     """One content of the file. Its members stand in the order in which they are written."""
 
     auth_mode: StoredMode | None = None
-    openai_api_key: str | None = Field(None, alias="OPENAI_API_KEY")
+    openai_api_key: str | None = msgspec.field(default=None, name="OPENAI_API_KEY")
     tokens: Tokens | None = None
-    last_refresh: Annotated[str, AfterValidator(_timestamp)] | None = None
+    last_refresh: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.last_refresh is not None:
+            _parsed(self.last_refresh)
 
     @classmethod
     def read(cls, data: bytes) -> Self:
         """Decode the file. Raises `StoreError`."""
         try:
-            return cls.model_validate(msgspec.json.decode(data))
-        except ValidationError as error:
-            places = ", ".join(".".join(map(str, fault["loc"])) or "top level" for fault in error.errors())
-            raise StoreError(f"auth.json does not fit at {places}") from None
+            content = msgspec.json.decode(data)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             raise StoreError("auth.json is not JSON") from None
+        return cls.of(content)
 
     @classmethod
-    def of_key(cls, api_key: str, unknown: "AuthRecord | None" = None) -> Self:
-        """Return the record of a login with an API key."""
-        return cls.model_validate({"auth_mode": "apikey", "OPENAI_API_KEY": api_key, **_unknown(unknown)})
+    def of(cls, content: object) -> Self:
+        """Take what the file holds as JSON. Raises `StoreError`."""
+        if not isinstance(content, dict):
+            raise _misfit("top level")
+        tokens = content.get("tokens")
+        record = _taken(cls, {**content, "tokens": None}, "last_refresh")
+        if tokens is None:
+            return record
+        if not isinstance(tokens, dict):
+            raise _misfit("tokens")
+        return msgspec.structs.replace(record, tokens=_taken(Tokens, tokens, "id_token", "tokens."))
 
     @classmethod
-    def of_login(cls, tokens: Tokens, api_key: str | None, now: float, unknown: "AuthRecord | None" = None) -> Self:
-        """Return the record of a ChatGPT login: everything known is new, unknown members stay."""
-        members = {"auth_mode": "chatgpt", "OPENAI_API_KEY": api_key, "tokens": tokens, "last_refresh": stamp(now)}
-        return cls.model_validate(members | _unknown(unknown))
+    def of_key(cls, api_key: str, found: "AuthRecord | None" = None) -> Self:
+        """Return the record of a login with an API key; members of `found` that nobody here knows stay."""
+        return cls(auth_mode="apikey", openai_api_key=api_key, unknown=_unknown(found))
+
+    @classmethod
+    def of_login(cls, tokens: Tokens, api_key: str | None, now: float, found: "AuthRecord | None" = None) -> Self:
+        """Return the record of a ChatGPT login: everything known is new, unknown members of `found` stay."""
+        return cls(
+            auth_mode="chatgpt",
+            openai_api_key=api_key,
+            tokens=tokens,
+            last_refresh=stamp(now),
+            unknown=_unknown(found),
+        )
 
     def refreshed(self, tokens: Tokens, now: float) -> "AuthRecord":
         """Return the record after a redemption."""
-        return self.model_copy(update={"tokens": tokens, "last_refresh": stamp(now)})
+        return msgspec.structs.replace(self, tokens=tokens, last_refresh=stamp(now))
 
     def encoded(self) -> bytes:
         """Return the file's new content: two-space indentation, no newline at the end."""
-        members = self.model_dump(by_alias=True)
+        members = _members(self)
         absent = [name for name in _OMITTED if members[name] is None]
         kept = {name: value for name, value in members.items() if name not in absent}
         return msgspec.json.format(msgspec.json.encode(kept), indent=2)
@@ -117,4 +138,27 @@ def stamp(now: float) -> str:
 
 
 def _unknown(record: AuthRecord | None) -> dict[str, object]:
-    return {} if record is None else dict(record.model_extra or {})
+    return {} if record is None else record.unknown
+
+
+def _taken(kind: type[S], content: dict[str, Any], checked: str, within: str = "") -> S:
+    """Return what the file holds as a struct. `checked` is the member that `kind` itself looks at."""
+    known = kind.known()
+    try:
+        taken = msgspec.convert({name: value for name, value in content.items() if name in known}, kind)
+    except msgspec.ValidationError as error:
+        raise _misfit(within + (place_of(error) or checked)) from None
+    return msgspec.structs.replace(taken, unknown={name: value for name, value in content.items() if name not in known})
+
+
+def _members(stored: _Stored) -> dict[str, object]:
+    """Return all members as they are called in the file."""
+    members = {name: getattr(stored, ours) for name, ours in stored.known().items()}
+    return {
+        name: _members(value) if isinstance(value, _Stored) else value
+        for name, value in (members | stored.unknown).items()
+    }
+
+
+def _misfit(place: str) -> StoreError:
+    return StoreError(f"auth.json does not fit at {place}")

@@ -23,7 +23,6 @@ from supervisor.auth.endpoints import Endpoints
 from supervisor.auth.issuer import TOTAL, Issuer
 from supervisor.auth.journal import Entry, Journal
 from supervisor.auth.locks import STORE_PATIENCE
-from supervisor.auth.record import AuthRecord
 from supervisor.auth.redemption import InProcess, Order, Outcome
 from supervisor.auth.store import StoreKind, reopen
 from supervisor.launch import CONTROL, LAST_PATIENCE, LIFELINE
@@ -134,11 +133,9 @@ def _hasten_at_the_end(loop: asyncio.AbstractEventLoop) -> None:
 def _bare(value: object) -> object:
     if isinstance(value, Secret):
         return value.reveal()
-    if isinstance(value, AuthRecord):
-        return value.encoded()
     raise NotImplementedError(type(value))
 
 
 def _dressed(kind: type, value: object) -> object:
-    makers: dict[type, Callable[..., object]] = {Secret: Secret, AuthRecord: AuthRecord.read}
+    makers: dict[type, Callable[..., object]] = {Secret: Secret}
     return makers[kind](value)

@@ -204,7 +204,7 @@ def test_what_comes_in_between_wins_although_the_broker_is_dead(tmp_path: Any, l
             assert await successor.custody.log_out()
         else:
             theirs = tokens(issuer.grant(), account="acc-B", user="user-B")
-            await successor.custody.log_in(lambda _: AuthRecord.model_validate(theirs))
+            await successor.custody.log_in(lambda _: AuthRecord.of(theirs))
         after = read(parts.home) if event == "login" else None
         gate.set()
         await nobody_redeems(parts.home)

@@ -39,7 +39,7 @@ def test_what_is_absent_stays_and_what_is_foreign_is_refused(
     assert new.refresh_token == (refresh.reveal() if refresh else old.refresh_token)
     assert new.account_id == "acc-123"
     assert new.claims.user_id in ("user-1", "", None)
-    assert result.model_extra == RECORD.model_extra
+    assert result.unknown == RECORD.unknown
     assert AuthRecord.read(result.encoded()) == result
 
 

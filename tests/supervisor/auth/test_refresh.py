@@ -503,7 +503,7 @@ def test_a_login_wins_over_a_late_refresh(tmp_path: Any, foreign: bool) -> None:
         if foreign:
             write(parts.home, theirs)
         else:
-            await parts.custody.log_in(lambda _: AuthRecord.model_validate(theirs))
+            await parts.custody.log_in(lambda _: AuthRecord.of(theirs))
         after = read(parts.home)
         gate.set()
         assert await flight is Landing.ADOPTED
