@@ -4,10 +4,9 @@ import re
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from types import MappingProxyType
-from typing import Final, Literal, Self, TypeAlias
+from typing import ClassVar, Final, Literal, TypeAlias
 
-from pydantic import Field, model_validator
-from pydantic_core import PydanticCustomError
+from msgspec import field
 
 from config.section import Section, Strings
 from protocol.secrecy import SECRET_WORDS
@@ -39,25 +38,25 @@ UNATTENDED: Final = MappingProxyType(
 """What keeps programs from drawing, from asking for a key, and from other languages (spec/later 2.1)."""
 
 
-class ShellEnvironmentPolicy(Section):
+class ShellEnvironmentPolicy(Section, frozen=True):
     """The table `shell_environment_policy`. Patterns have `*` for any run of characters and `?` for one."""
+
+    withheld: ClassVar[frozenset[str]] = frozenset({"set"})
 
     inherit: Inherit = "all"
     ignore_default_excludes: bool = False
     """Whether names that look like secrets are kept. Later releases of the reference keep them unless told otherwise;
     here, as in the first, they are dropped."""
     exclude: Strings = ()
-    set: dict[str, str] = Field(default_factory=dict, repr=False)
+    set: dict[str, str] = field(default_factory=dict)
     """Variables that are added whatever their names, then subject to `include_only` alone."""
     include_only: Strings = ()
-    filters: dict[str, Literal["include", "exclude"]] = Field(default_factory=dict)
+    filters: dict[str, Literal["include", "exclude"]] = field(default_factory=dict)
     """The later form of `exclude` and `include_only`: pattern → what to do with it."""
 
-    @model_validator(mode="after")
-    def _one_form(self) -> Self:
+    def __post_init__(self) -> None:
         if self.filters and (self.exclude or self.include_only):
-            raise PydanticCustomError("conflict", "`filters` cannot be combined with `exclude` or `include_only`")
-        return self
+            raise ValueError("`filters` cannot be combined with `exclude` or `include_only`")
 
     @property
     def excluded(self) -> tuple[str, ...]:

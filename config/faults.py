@@ -1,30 +1,24 @@
 """Says in people's words what is wrong with a setting: what was found, what is allowed, and under which key."""
 
 import re
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Final
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Final, Literal, get_args, get_origin
 
-from pydantic import ValidationError
+from msgspec import Meta, Struct
 
-if TYPE_CHECKING:
-    from pydantic_core import ErrorDetails
+from config.misfit import Form, Misfit, find_misfit
 
 SHOWN: Final = 80
 """Characters of a value that a text repeats."""
 
-_EXPECTED: Final[Mapping[str, str]] = {
-    "string_type": "a string",
-    "int_type": "an integer",
-    "float_type": "a number",
-    "bool_type": "a boolean",
-    "tuple_type": "an array",
-    "dict_type": "a table",
-    "model_type": "a table",
-}
-_BOUNDS: Final[Mapping[str, tuple[str, str]]] = {
-    "greater_than_equal": ("at least", "ge"),
-    "less_than_equal": ("at most", "le"),
-    "string_too_short": ("a string of at least", "min_length"),
+_EXPECTED: Final[Mapping[object, str]] = {
+    str: "a string",
+    int: "an integer",
+    float: "a number",
+    bool: "a boolean",
+    tuple: "an array",
+    dict: "a table",
 }
 _KINDS: Final[Mapping[type, str]] = {
     bool: "boolean",
@@ -42,16 +36,16 @@ _SECRET_TABLES: Final = frozenset({"env", "query_params", "set"})
 _BARE_KEY: Final = re.compile(r"[A-Za-z0-9_-]+")
 
 
-def explain(error: ValidationError, within: tuple[str, ...] = ()) -> str:
-    """Describe the first fault. `within` is the key under which the validated value stands.
+def explain(value: object, kind: type[Struct], within: tuple[str, ...] = ()) -> str:
+    """Describe the first fault of a value that does not convert. `within` is the key under which it stands.
 
     Long values are shortened; those that may be secrets are left out, as their key tells.
     """
-    fault = error.errors(include_url=False)[0]
-    where: tuple[int | str, ...] = (*within, *fault["loc"])
-    what = _describe(fault, shown=not _may_be_secret(where))
-    place = where[:-1] if fault["type"] == "missing" else where
-    return f"{what}\nin `{dotted(place)}`" if place else what
+    misfit = find_misfit(value, kind)
+    assert misfit is not None, "the value is as its type has it"
+    where = (*within, *misfit.path)
+    what = _describe(misfit, shown=not _may_be_secret(where))
+    return f"{what}\nin `{dotted(where)}`" if where else what
 
 
 def dotted(path: Sequence[int | str]) -> str:
@@ -71,26 +65,52 @@ def _may_be_secret(where: Sequence[int | str]) -> bool:
     return any(isinstance(part, str) and (part in _SECRET_TABLES or _SECRET_WORDS.search(part)) for part in where)
 
 
-def _describe(fault: "ErrorDetails", *, shown: bool) -> str:
-    kind, given, context = fault["type"], fault["input"], fault.get("ctx", {})
-    if kind == "missing":
-        return f"missing field `{fault['loc'][-1]}`"
-    if kind == "literal_error":
-        return _describe_variant(given, re.findall("'([^']*)'", context["expected"]), shown=shown)
-    if kind in _EXPECTED:
-        return f"invalid type: {_value(given, shown=shown)}, expected {_EXPECTED[kind]}"
-    if kind in _BOUNDS:
-        relation, bound = _BOUNDS[kind]
-        unit = " character" if bound == "min_length" else ""
-        return f"invalid value: {_value(given, shown=shown)}, expected {relation} {context[bound]}{unit}"
-    return fault["msg"]
+def _describe(misfit: Misfit, *, shown: bool) -> str:
+    match misfit.about:
+        case "unknown key":
+            return f"unknown field `{misfit.detail}`, expected {alternatives(misfit.known)}"
+        case "missing key":
+            return f"missing field `{misfit.detail}`"
+        case "conflict":
+            return misfit.detail
+        case "value":
+            return _describe_value(misfit.given, misfit.forms, shown=shown)
 
 
-def _describe_variant(given: object, allowed: Sequence[str], *, shown: bool) -> str:
-    if not isinstance(given, str):
-        return f"invalid type: {_value(given, shown=shown)}, expected {alternatives(allowed)}"
-    found = f"unknown variant `{_shorten(given)}`" if shown else "unknown variant"
-    return f"{found}, expected {alternatives(allowed)}"
+def _describe_value(given: object, forms: Sequence[Form], *, shown: bool) -> str:
+    bound = next((bound for form in forms if _is_of(given, form.kind) for bound in _broken(given, form.bounds)), None)
+    if bound is not None:
+        return f"invalid value: {_value(given, shown=shown)}, expected {bound}"
+    expected = " or ".join(_expected(form.kind) for form in forms)
+    if isinstance(given, str) and any(get_origin(form.kind) is Literal for form in forms):
+        found = f"unknown variant `{_shorten(given)}`" if shown else "unknown variant"
+        return f"{found}, expected {expected}"
+    return f"invalid type: {_value(given, shown=shown)}, expected {expected}"
+
+
+def _expected(kind: object) -> str:
+    if get_origin(kind) is Literal:
+        return alternatives(get_args(kind))
+    return _EXPECTED.get(get_origin(kind) or kind, "a table")
+
+
+def _is_of(given: object, kind: object) -> bool:
+    return type(given) is kind or (kind is float and type(given) is int)
+
+
+def _broken(given: object, bounds: Sequence[Meta]) -> Iterator[str]:
+    """Yield which bounds a value does not keep; what is not a number keeps none."""
+    for bound in bounds:
+        if isinstance(given, str):
+            if bound.min_length is not None and len(given) < bound.min_length:
+                yield f"a string of at least {bound.min_length} character"
+        elif isinstance(given, int | float):
+            if bound.ge is not None and not given >= bound.ge:
+                yield f"at least {bound.ge}"
+            if bound.gt is not None and not given > bound.gt:
+                yield f"more than {bound.gt}"
+            if bound.le is not None and not given <= bound.le:
+                yield "a finite number" if bound.le == sys.float_info.max else f"at most {bound.le}"
 
 
 def alternatives(names: Sequence[str]) -> str:

@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 from typing import Annotated, Literal, NamedTuple, TypeAlias
 
-from pydantic import BeforeValidator, Field
+from msgspec import Meta, field
 
+from config.document import Table
 from config.layers import layered
 from config.overrides import parse_assignment
 from config.section import OwnSection, Section, Strings, check
@@ -12,12 +13,12 @@ from config.section import OwnSection, Section, Strings, check
 PreferredAuth: TypeAlias = Literal["chatgpt", "apikey"]
 
 
-class GreenroomTable(OwnSection):
+class GreenroomTable(OwnSection, frozen=True):
     """The table itself."""
 
     engine: Literal["fork", "spawn"] | None = None
     """How workers are born; `None` = as suits the platform."""
-    idle_workers: Annotated[int, Field(ge=0, le=64)] = 2
+    idle_workers: Annotated[int, Meta(ge=0, le=64)] = 2
     """Workers that wait, ready, for the next conversation."""
     session_tools: bool = True
     """Whether there are tools about conversations beside the two that hold them."""
@@ -25,33 +26,29 @@ class GreenroomTable(OwnSection):
     """What clients are told while a turn runs."""
     event_form: Literal["current", "baseline"] = "current"
     """Which form events have that releases write differently; `baseline` is that of August 2025."""
-    park_after_s: Annotated[float, Field(gt=0)] = 300.0
+    park_after_s: Annotated[float, Meta(gt=0.0)] = 300.0
     """Seconds that a conversation may be idle before its process saves and leaves."""
-    live_workers: Annotated[int, Field(ge=1, le=100_000)] = 200
+    live_workers: Annotated[int, Meta(ge=1, le=100_000)] = 200
     """Conversations that have a process at a time."""
-    known_at_rest: Annotated[int, Field(ge=0)] = 10_000
+    known_at_rest: Annotated[int, Meta(ge=0)] = 10_000
     """Conversations without a process that the front process remembers beside their session files."""
-    open_calls: Annotated[int, Field(ge=1)] = 2000
+    open_calls: Annotated[int, Meta(ge=1)] = 2000
     """Tool calls that wait for their answer at a time."""
-    queued_turns: Annotated[int, Field(ge=0)] = 32
+    queued_turns: Annotated[int, Meta(ge=0)] = 32
     """Turns that wait in one conversation."""
-    worker_memory_mb: Annotated[int, Field(ge=128)] = 2048
+    worker_memory_mb: Annotated[int, Meta(ge=128)] = 2048
     """Mebibytes of resident memory beyond which a worker is killed."""
-    approval_timeout_s: Annotated[float, Field(gt=0)] = 600.0
+    approval_timeout_s: Annotated[float, Meta(gt=0.0)] = 600.0
     """Seconds that the user has for an approval; no answer is a no."""
-    task_after_s: Annotated[float, Field(ge=0)] = 10.0
+    task_after_s: Annotated[float, Meta(ge=0.0)] = 10.0
     """Seconds after which a call of a client that knows tasks goes on as one."""
-    hang_after_s: Annotated[float, Field(ge=1)] = 60.0
+    hang_after_s: Annotated[float, Meta(ge=1.0)] = 60.0
     """Seconds without a sign of life after which the worker of a running turn is killed."""
-    models: dict[str, dict[str, object]] = Field(default_factory=dict)
+    models: dict[str, dict[str, object]] = field(default_factory=dict)
     """What the user knows of models: a slug, or how slugs begin, and a `config.models.ModelRow`. Checked at use."""
 
 
-def _as_list(value: object) -> object:
-    return [value] if isinstance(value, str) else value
-
-
-class CredentialSettings(Section):
+class CredentialSettings(Section, frozen=True):
     """The top-level keys about the login, which are read once, at the start of the server or of a command."""
 
     preferred_auth_method: PreferredAuth = "chatgpt"
@@ -59,8 +56,13 @@ class CredentialSettings(Section):
     """Where credentials are kept."""
     forced_login_method: Literal["chatgpt", "api"] | None = None
     """The one way to log in."""
-    forced_chatgpt_workspace_id: Annotated[Strings, BeforeValidator(_as_list)] = ()
+    forced_chatgpt_workspace_id: Strings = ()
     """The ChatGPT accounts that may log in, one as a string or several as a list; empty where all may."""
+
+    @classmethod
+    def plain(cls, table: Table) -> Table:
+        key = "forced_chatgpt_workspace_id"
+        return {**table, key: [table[key]]} if isinstance(table.get(key), str) else table
 
 
 class ServerSettings(NamedTuple):

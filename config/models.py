@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 from types import MappingProxyType
-from typing import Annotated, Final, Literal, TypeAlias
+from typing import Final, Literal, TypeAlias
 
-from pydantic import Field
+from msgspec.structs import asdict
 
 from config.section import OwnSection, Size
 
@@ -78,14 +78,14 @@ class ModelFamily:
         return replace(self, context_window=window, auto_compact_ceiling=auto_compact)
 
 
-class ModelRow(OwnSection):
+class ModelRow(OwnSection, frozen=True):
     """What the user says of a model: a table of `greenroom.models`. What it leaves out is known as without it."""
 
     context_window: Size | None = None
     max_context_window: Size | None = None
     output_token_limit: Size | None = None
     supports_reasoning: bool | None = None
-    efforts: Annotated[tuple[Effort, ...], Field(strict=False)] | None = None
+    efforts: tuple[Effort, ...] | None = None
     default_effort: Effort | None = None
     default_summary: Summary | None = None
     supports_verbosity: bool | None = None
@@ -110,8 +110,7 @@ def model_family(slug: str, own: Mapping[str, ModelRow] = MappingProxyType({})) 
         return ModelFamily(name=slug, known=False, default_summary="auto", output_token_limit=2_500)
     if known not in own:
         return rows[known]
-    row = own[known]
-    said = {key: getattr(row, key) for key in row.model_fields_set}
+    said = {key: value for key, value in asdict(own[known]).items() if value is not None}
     return replace(model_family(known), **{"max_context_window": None, **said, "name": known, "known": True})
 
 

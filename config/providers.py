@@ -1,13 +1,13 @@
 """Servers that offer models: the built-in ones, those of `model_providers`, and how their URLs are made."""
 
 from collections.abc import Mapping
-from typing import Final, Literal, Self, TypeAlias
+from typing import ClassVar, Final, Literal, TypeAlias
 from urllib.parse import quote, urlencode
 
-from pydantic import Field, model_validator
-from pydantic_core import PydanticCustomError
+from msgspec import field
 
-from config.section import Count, Retries, Section, Size, Strings, check
+from config.document import Table
+from config.section import Count, Section, Size, Strings, check
 from protocol.errors import ConfigError
 
 WireApi: TypeAlias = Literal["responses", "chat"]
@@ -18,12 +18,16 @@ CHATGPT_URL: Final = "https://chatgpt.com/backend-api/codex"
 LOCAL_PROVIDERS: Final = frozenset({"oss", "ollama", "lmstudio"})
 """Built-in providers that are servers of this machine."""
 
+MAX_RETRIES: Final = 100
+"""What a greater number of retries is taken as."""
+
 _PATHS: Final[Mapping[WireApi, str]] = {"responses": "/responses", "chat": "/chat/completions"}
+_RETRIES: Final = ("request_max_retries", "stream_max_retries")
 _RIVALS: Final = ("env_key", "experimental_bearer_token", "requires_openai_auth")
 """Further sources of a credential, which exclude a command."""
 
 
-class TokenCommand(Section):
+class TokenCommand(Section, frozen=True):
     """The table `auth` of a provider: a program whose output is the bearer token."""
 
     command: str
@@ -35,12 +39,14 @@ class TokenCommand(Section):
     """How long a token is kept; 0 = until the server refuses it."""
 
 
-class ModelProvider(Section):
+class ModelProvider(Section, frozen=True):
     """One table of `model_providers`.
 
     `wire_api` defaults to `responses`, the only one that later releases of the reference have. Releases of August 2025
     defaulted to `chat`: a table written for them that means Chat Completions has to say `wire_api = "chat"`.
     """
+
+    withheld: ClassVar[frozenset[str]] = frozenset({"experimental_bearer_token", "http_headers", "query_params"})
 
     name: str = ""
     base_url: str | None = None
@@ -48,27 +54,28 @@ class ModelProvider(Section):
     """The variable that holds the API key."""
     env_key_instructions: str | None = None
     """Said to the user where that variable is missing."""
-    experimental_bearer_token: str | None = Field(None, repr=False)
+    experimental_bearer_token: str | None = None
     auth: TokenCommand | None = None
     requires_openai_auth: bool = False
     """Whether requests carry the credential of the OpenAI login."""
     wire_api: WireApi = "responses"
-    query_params: dict[str, str] = Field(default_factory=dict, repr=False)
-    http_headers: dict[str, str] = Field(default_factory=dict, repr=False)
-    env_http_headers: dict[str, str] = Field(default_factory=dict)
+    query_params: dict[str, str] = field(default_factory=dict)
+    http_headers: dict[str, str] = field(default_factory=dict)
+    env_http_headers: dict[str, str] = field(default_factory=dict)
     """Header → variable that holds its value."""
-    request_max_retries: Retries = 4
-    stream_max_retries: Retries = 5
+    request_max_retries: Count = 4
+    stream_max_retries: Count = 5
     stream_idle_timeout_ms: Size = 300_000
 
-    @model_validator(mode="after")
-    def _one_credential(self) -> Self:
+    @classmethod
+    def plain(cls, table: Table) -> Table:
+        given = {key: value for key in _RETRIES if isinstance(value := table.get(key), int)}
+        return {**table, **{key: min(value, MAX_RETRIES) for key, value in given.items()}}
+
+    def __post_init__(self) -> None:
         rival = next((key for key in _RIVALS if getattr(self, key)), None)
         if self.auth is not None and rival is not None:
-            raise PydanticCustomError(
-                "conflict", "provider auth cannot be combined with {rival}", {"rival": f"`{rival}`"}
-            )
-        return self
+            raise ValueError(f"provider auth cannot be combined with `{rival}`")
 
     @property
     def credential_variables(self) -> frozenset[str]:
@@ -90,11 +97,11 @@ class ModelProvider(Section):
 
 def find_provider(
     provider_id: str,
-    tables: Mapping[str, ModelProvider],
+    tables: Mapping[str, Table],
     environment: Mapping[str, str],
     openai_base_url: str | None = None,
 ) -> ModelProvider:
-    """Return the provider of an id.
+    """Return the provider of an id. `tables` are those of `model_providers`, as they stand in the file.
 
     A table under a built-in id is merged over the built-in provider, key by key; the reference ignores or refuses it.
     `openai_base_url` is the top-level key of that name. Raises `ConfigError`.
@@ -103,25 +110,22 @@ def find_provider(
     if provider_id not in built_in and provider_id not in tables:
         known = ", ".join(f"`{name}`" for name in (*built_in, *(name for name in tables if name not in built_in)))
         raise ConfigError(f"Model provider `{provider_id}` not found; there are {known}")
-    layers = [layer for layer in (built_in.get(provider_id), tables.get(provider_id)) if layer is not None]
-    merged: dict[str, object] = {"name": provider_id}
-    for layer in layers:
-        merged |= {key: getattr(layer, key) for key in layer.model_fields_set}
+    merged = {"name": provider_id, **built_in.get(provider_id, {}), **tables.get(provider_id, {})}
     return check(ModelProvider, merged, ("model_providers", provider_id))
 
 
-def _built_in(environment: Mapping[str, str], openai_base_url: str | None) -> dict[str, ModelProvider]:
+def _built_in(environment: Mapping[str, str], openai_base_url: str | None) -> dict[str, Table]:
     port = environment.get("CODEX_OSS_PORT", "").strip() or "11434"
     oss_url = environment.get("CODEX_OSS_BASE_URL", "").strip() or f"http://localhost:{port}/v1"
     openai_url = openai_base_url or environment.get("OPENAI_BASE_URL", "").strip() or None
     return {
-        "openai": ModelProvider(
-            name="OpenAI",
-            base_url=openai_url,
-            requires_openai_auth=True,
-            env_http_headers={"OpenAI-Organization": "OPENAI_ORGANIZATION", "OpenAI-Project": "OPENAI_PROJECT"},
-        ),
-        "oss": ModelProvider(name="gpt-oss", base_url=oss_url, wire_api="chat"),
-        "ollama": ModelProvider(name="Ollama", base_url="http://localhost:11434/v1", wire_api="chat"),
-        "lmstudio": ModelProvider(name="LM Studio", base_url="http://localhost:1234/v1", wire_api="chat"),
+        "openai": {
+            "name": "OpenAI",
+            "base_url": openai_url,
+            "requires_openai_auth": True,
+            "env_http_headers": {"OpenAI-Organization": "OPENAI_ORGANIZATION", "OpenAI-Project": "OPENAI_PROJECT"},
+        },
+        "oss": {"name": "gpt-oss", "base_url": oss_url, "wire_api": "chat"},
+        "ollama": {"name": "Ollama", "base_url": "http://localhost:11434/v1", "wire_api": "chat"},
+        "lmstudio": {"name": "LM Studio", "base_url": "http://localhost:1234/v1", "wire_api": "chat"},
     }

@@ -1,22 +1,20 @@
 """What commands may do to the machine: the three policies, told apart by `type`."""
 
-from typing import Annotated, Literal, TypeAlias
-
-from pydantic import Field
+from typing import ClassVar, Literal, TypeAlias
 
 from config.section import Section, Strings
 
 
-class ReadOnly(Section):
+class ReadOnly(Section, frozen=True, tag_field="type", tag="read-only"):
     """Everything may be read, nothing written, and there is no network."""
 
-    type: Literal["read-only"] = "read-only"
+    type: ClassVar[Literal["read-only"]] = "read-only"
 
 
-class WorkspaceWrite(Section):
+class WorkspaceWrite(Section, frozen=True, tag_field="type", tag="workspace-write"):
     """As read-only, but the working directory and a few others may be written. Also `sandbox_workspace_write`."""
 
-    type: Literal["workspace-write"] = "workspace-write"
+    type: ClassVar[Literal["workspace-write"]] = "workspace-write"
     writable_roots: Strings = ()
     """Further directories; absolute once the settings are resolved."""
     network_access: bool = False
@@ -26,10 +24,10 @@ class WorkspaceWrite(Section):
     """Whether `/tmp` is not writable."""
 
 
-class DangerFullAccess(Section):
+class DangerFullAccess(Section, frozen=True, tag_field="type", tag="danger-full-access"):
     """No sandbox at all."""
 
-    type: Literal["danger-full-access"] = "danger-full-access"
+    type: ClassVar[Literal["danger-full-access"]] = "danger-full-access"
 
 
-SandboxPolicy: TypeAlias = Annotated[ReadOnly | WorkspaceWrite | DangerFullAccess, Field(discriminator="type")]
+SandboxPolicy: TypeAlias = ReadOnly | WorkspaceWrite | DangerFullAccess

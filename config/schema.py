@@ -4,16 +4,18 @@ Keys of August 2025 and of later releases stand side by side. Unknown keys are i
 may hold concerns other programs; only `[greenroom]` is ours and takes none.
 """
 
-from typing import Annotated, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
-from pydantic import BaseModel, BeforeValidator, Field
+from msgspec import field
+from msgspec.structs import asdict, replace
 
+from config.document import Table
 from config.environment import ShellEnvironmentPolicy
 from config.greenroom import GreenroomTable
 from config.models import Effort, Summary, Verbosity
 from config.providers import ModelProvider
 from config.sandbox import WorkspaceWrite
-from config.section import Count, Name, Section, Size, Strings
+from config.section import Count, Name, Section, Size, Strings, plain_tables
 from config.servers import McpServer
 from protocol.errors import ConfigError
 from protocol.policy import ApprovalPolicy, SandboxMode
@@ -30,28 +32,26 @@ def _plain_policy(value: object) -> object:
             return value
 
 
-ConfiguredPolicy: TypeAlias = Annotated[ApprovalPolicy, BeforeValidator(_plain_policy)]
-
-
-class History(Section):
+class History(Section, frozen=True):
     """The table `history`."""
 
-    persistence: Literal["save-all", "none"] = "save-all"
+    persistence: Literal["save-all", "none"] | None = None
+    """`None`: nothing is said, which the reference takes as `save-all`."""
     max_bytes: Count | None = None
 
     @property
     def wanted(self) -> bool:
         """Whether the user has asked for it: what programs send is no history of the user's unless they say so."""
-        return self.persistence == "save-all" and "persistence" in self.model_fields_set
+        return self.persistence == "save-all"
 
 
-class PlanTool(Section):
+class PlanTool(Section, frozen=True):
     """The table `tools.update_plan`."""
 
     enabled: bool = True
 
 
-class SearchLocation(Section):
+class SearchLocation(Section, frozen=True):
     """The table `tools.web_search.location`: where the user roughly is."""
 
     country: Name | None = None
@@ -60,7 +60,7 @@ class SearchLocation(Section):
     timezone: Name | None = None
 
 
-class SearchOptions(Section):
+class SearchOptions(Section, frozen=True):
     """The table `tools.web_search`."""
 
     allowed_domains: Strings = ()
@@ -68,15 +68,15 @@ class SearchOptions(Section):
     location: SearchLocation | None = None
 
 
-class Tools(Section):
+class Tools(Section, frozen=True):
     """The table `tools`."""
 
-    web_search: bool | SearchOptions = Field(default_factory=SearchOptions)
+    web_search: bool | SearchOptions = SearchOptions()
     """Options, or in the form of 2025 whether there is a search at all; the key `web_search` wins over that."""
-    update_plan: PlanTool = Field(default_factory=PlanTool)
+    update_plan: PlanTool = PlanTool()
 
 
-class Profile(Section):
+class Profile(Section, frozen=True):
     """One table of `profiles`: the keys that a profile can set."""
 
     model: Name | None = None
@@ -87,11 +87,16 @@ class Profile(Section):
     model_instructions_file: Name | None = None
     experimental_instructions_file: Name | None = None
     """The former name of `model_instructions_file`."""
-    approval_policy: ConfiguredPolicy | None = None
+    approval_policy: ApprovalPolicy | None = None
     sandbox_mode: SandboxMode | None = None
 
+    @classmethod
+    def plain(cls, table: Table) -> Table:
+        policy = table.get("approval_policy")
+        return table if policy is None else {**table, "approval_policy": _plain_policy(policy)}
 
-class ConfigFile(Profile):
+
+class ConfigFile(Profile, frozen=True):
     """The whole file."""
 
     model_context_window: Size | None = None
@@ -108,22 +113,27 @@ class ConfigFile(Profile):
     project_doc_fallback_filenames: Strings = ()
     project_root_markers: Strings = (".git",)
 
-    sandbox_workspace_write: WorkspaceWrite = Field(default_factory=WorkspaceWrite)
-    shell_environment_policy: ShellEnvironmentPolicy = Field(default_factory=ShellEnvironmentPolicy)
+    sandbox_workspace_write: WorkspaceWrite = WorkspaceWrite()
+    shell_environment_policy: ShellEnvironmentPolicy = ShellEnvironmentPolicy()
     allow_login_shell: bool = True
     background_terminal_max_timeout: Size = 300_000
     notify: Strings = ()
-    history: History = Field(default_factory=History)
-    tools: Tools = Field(default_factory=Tools)
-    mcp_servers: dict[str, McpServer] = Field(default_factory=dict)
+    history: History = History()
+    tools: Tools = Tools()
+    mcp_servers: dict[str, McpServer] = field(default_factory=dict)
     openai_base_url: Name | None = None
     oss_provider: Literal["ollama", "lmstudio"] | None = None
     """Which server of this machine the provider `oss` is; `None`: whichever listens where Ollama does."""
-    model_providers: dict[str, ModelProvider] = Field(default_factory=dict)
+    model_providers: dict[str, ModelProvider] = field(default_factory=dict)
 
     profile: Name | None = None
-    profiles: dict[str, Profile] = Field(default_factory=dict)
-    greenroom: GreenroomTable = Field(default_factory=GreenroomTable)
+    profiles: dict[str, Profile] = field(default_factory=dict)
+    greenroom: GreenroomTable = GreenroomTable()
+
+    @classmethod
+    def plain(cls, table: Table) -> Table:
+        own = super().plain(table)
+        return plain_tables(own, mcp_servers=McpServer, model_providers=ModelProvider, profiles=Profile)
 
     @property
     def search_mode(self) -> WebSearch | None:
@@ -149,9 +159,5 @@ class ConfigFile(Profile):
         if name not in self.profiles:
             known = ", ".join(f"`{known}`" for known in self.profiles) or "none"
             raise ConfigError(f"config profile `{name}` not found; there are {known}")
-        chosen = _given(self.profiles[name])
-        return self.model_copy(update={key: value for key, value in chosen.items() if key not in explicit})
-
-
-def _given(table: BaseModel) -> dict[str, object]:
-    return {key: getattr(table, key) for key in table.model_fields_set}
+        given = {key: value for key, value in asdict(self.profiles[name]).items() if value is not None}
+        return replace(self, **{key: value for key, value in given.items() if key not in explicit})

@@ -1,52 +1,61 @@
 """One table of `config.toml`: strictly typed, immutable, deaf to keys that it does not know."""
 
-from typing import Annotated, TypeAlias, TypeVar
+from typing import Annotated, ClassVar, TypeAlias, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
-from pydantic_core import PydanticCustomError
+from msgspec import Meta, Struct, ValidationError, convert
 
-from config.faults import alternatives, explain
+from config.document import Table
 from protocol.errors import ConfigError
 
-S = TypeVar("S", bound=BaseModel)
+S = TypeVar("S", bound="Section")
 
 
-class Section(BaseModel):
-    """Base of all tables. Validators are built at the first use: the front process needs one table of a dozen."""
+class Section(Struct, frozen=True):
+    """Base of all tables. What fits, but not together, is refused with a `ValueError` in `__post_init__`."""
 
-    model_config = ConfigDict(extra="ignore", frozen=True, strict=True, defer_build=True)
+    withheld: ClassVar[frozenset[str]] = frozenset()
+    """Fields whose values may be secrets, and which `repr` leaves out."""
 
-
-class OwnSection(Section):
-    """Base of the tables that are ours alone: they take no unknown keys."""
-
-    @model_validator(mode="before")
     @classmethod
-    def _known_keys(cls, table: object) -> object:
-        unknown = next((key for key in table if key not in cls.model_fields), None) if isinstance(table, dict) else None
-        if unknown is not None:
-            allowed = alternatives(tuple(cls.model_fields))
-            raise PydanticCustomError(
-                "unknown_field",
-                "unknown field `{unknown}`, expected {allowed}",
-                {"unknown": str(unknown), "allowed": allowed},
-            )
+    def plain(cls, table: Table) -> Table:
+        """Return the table with every value that can be written in several ways in the one that its field has."""
         return table
 
+    def __repr__(self) -> str:
+        names = (name for name in self.__struct_fields__ if name not in self.withheld)
+        return f"{type(self).__name__}({', '.join(f'{name}={getattr(self, name)!r}' for name in names)})"
 
-# TOML has arrays where we have tuples, so this one type is not strict; its members are.
-Strings: TypeAlias = Annotated[tuple[str, ...], Field(strict=False)]
-Name: TypeAlias = Annotated[str, Field(min_length=1)]
-Count: TypeAlias = Annotated[int, Field(ge=0)]
-Size: TypeAlias = Annotated[int, Field(ge=1)]
-Retries: TypeAlias = Annotated[Count, AfterValidator(lambda value: min(value, 100))]
-"""More than 100 are taken as 100."""
+
+class OwnSection(Section, frozen=True, forbid_unknown_fields=True):
+    """Base of the tables that are ours alone: they take no unknown keys."""
+
+
+Strings: TypeAlias = tuple[str, ...]
+Name: TypeAlias = Annotated[str, Meta(min_length=1)]
+Count: TypeAlias = Annotated[int, Meta(ge=0)]
+Size: TypeAlias = Annotated[int, Meta(ge=1)]
 
 
 def check(kind: type[S], value: object, within: tuple[str, ...] = ()) -> S:
-    """Validate one table; `within` is the key under which it stands, one part per level. Raises `ConfigError`."""
+    """Return the table as its type has it. `within` is the key under which it stands, one part per level.
+
+    Integers do for numbers; no other value is taken for one of another type. Raises `ConfigError`.
+    """
+    plain = kind.plain(value) if isinstance(value, dict) else value
     try:
-        return kind.model_validate(value)
-    except ValidationError as error:
-        # `from None`: the chained error would print the values that `explain` withholds.
-        raise ConfigError(explain(error, within)) from None
+        return convert(plain, kind)
+    except ValidationError:
+        from config.faults import explain
+
+        # `from None`: the chained error could print a value that `explain` withholds.
+        raise ConfigError(explain(plain, kind, within)) from None
+
+
+def plain_tables(table: Table, **kinds: type[Section]) -> Table:
+    """Return the table with the tables that stand by name under these keys in their plain form."""
+    found = {
+        key: {name: kind.plain(inner) if isinstance(inner, dict) else inner for name, inner in tables.items()}
+        for key, kind in kinds.items()
+        if isinstance(tables := table.get(key), dict)
+    }
+    return {**table, **found}

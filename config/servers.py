@@ -1,13 +1,15 @@
 """MCP servers whose tools a conversation may use: the tables of `mcp_servers`."""
 
-from typing import Annotated, Final, Literal, Self, TypeAlias
+import sys
+from typing import Annotated, ClassVar, Final, Literal, TypeAlias
 
-from pydantic import BeforeValidator, Field, model_validator
-from pydantic_core import PydanticCustomError
+from msgspec import Meta, field
 
+from config.document import Table
 from config.section import Name, Section, Strings
 
-Duration: TypeAlias = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Duration: TypeAlias = Annotated[float, Meta(ge=0.0, le=sys.float_info.max)]
+"""Seconds or milliseconds, not infinitely many."""
 
 ApprovalMode: TypeAlias = Literal["auto", "prompt", "writes", "approve"]
 """Which calls need the user's approval (`workers.approval.remote_tools`)."""
@@ -20,27 +22,31 @@ def _variable(entry: object) -> object:
     return entry.get("name") if isinstance(entry, dict) else entry
 
 
-class ToolTable(Section):
+class ToolTable(Section, frozen=True):
     """One table of `mcp_servers.{name}.tools`."""
 
     approval_mode: ApprovalMode | None = None
 
 
-class McpServer(Section):
+class McpServer(Section, frozen=True):
     """One table of `mcp_servers`: a program to speak with over its pipes, or the URL of a streamable HTTP server."""
+
+    withheld: ClassVar[frozenset[str]] = frozenset({"bearer_token", "env", "http_headers"})
 
     command: Name | None = None
     args: Strings = ()
-    env: dict[str, str] = Field(default_factory=dict, repr=False)
-    env_vars: Annotated[tuple[Annotated[str, BeforeValidator(_variable)], ...], Field(strict=False)] = ()
+    env: dict[str, str] = field(default_factory=dict)
+    env_vars: Strings = ()
     """Variables of our environment that the program is given, beyond the usual few."""
     cwd: str | None = None
 
     url: Name | None = None
+    bearer_token: object = None
+    """Refused: a token does not stand in the file."""
     bearer_token_env_var: str | None = None
     """The variable that holds the token for the URL."""
-    http_headers: dict[str, str] = Field(default_factory=dict, repr=False)
-    env_http_headers: dict[str, str] = Field(default_factory=dict)
+    http_headers: dict[str, str] = field(default_factory=dict)
+    env_http_headers: dict[str, str] = field(default_factory=dict)
     """Header → variable that holds its value."""
 
     enabled: bool = True
@@ -54,25 +60,21 @@ class McpServer(Section):
     disabled_tools: Strings = ()
     """Tools not to offer, whatever `enabled_tools` says."""
     default_tools_approval_mode: ApprovalMode = "auto"
-    tools: dict[str, ToolTable] = Field(default_factory=dict)
+    tools: dict[str, ToolTable] = field(default_factory=dict)
     """Settings of single tools, named as the server names them."""
 
-    @model_validator(mode="before")
     @classmethod
-    def _no_literal_token(cls, table: object) -> object:
-        if isinstance(table, dict) and "bearer_token" in table:
-            raise PydanticCustomError(
-                "conflict", "bearer_token is not supported for streamable_http; use `bearer_token_env_var`"
-            )
-        return table
+    def plain(cls, table: Table) -> Table:
+        entries = table.get("env_vars")
+        return {**table, "env_vars": [_variable(entry) for entry in entries]} if isinstance(entries, list) else table
 
-    @model_validator(mode="after")
-    def _one_transport(self) -> Self:
+    def __post_init__(self) -> None:
+        if self.bearer_token is not None:
+            raise ValueError("bearer_token is not supported for streamable_http; use `bearer_token_env_var`")
         if self.command is None and self.url is None:
-            raise PydanticCustomError("missing_transport", "missing field `command` or `url`")
+            raise ValueError("missing field `command` or `url`")
         if self.command is not None and self.url is not None:
-            raise PydanticCustomError("conflict", "url is not supported for stdio; keep either `command` or `url`")
-        return self
+            raise ValueError("url is not supported for stdio; keep either `command` or `url`")
 
     @property
     def startup_timeout(self) -> float:

@@ -5,17 +5,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final, Literal
 
-from pydantic import BaseModel, ConfigDict
+import msgspec
 
+from config.document import Table
 from config.environment import ShellEnvironmentPolicy, shell_environment
 from config.layers import layered
 from config.models import Effort, ModelFamily, ModelRow, Summary, Verbosity, model_family
 from config.overrides import config_assignments, parse_assignment
-from config.providers import ModelProvider, TokenCommand, find_provider
+from config.providers import ModelProvider, find_provider
 from config.reason import reason
 from config.sandbox import DangerFullAccess, ReadOnly, SandboxPolicy, WorkspaceWrite
 from config.schema import ConfigFile, History, SearchOptions, WebSearch
-from config.section import Name, check
+from config.section import Name, OwnSection, check
 from config.servers import McpServer
 from config.texts import base_instructions, compaction_prompt
 from protocol.errors import ConfigError
@@ -33,10 +34,8 @@ DEFAULT_APPROVAL_POLICY: Final[ApprovalPolicy] = "on-request"
 DEFAULT_SANDBOX_MODE: Final[SandboxMode] = "read-only"
 
 
-class ConversationOverrides(BaseModel):
+class ConversationOverrides(OwnSection, frozen=True):
     """What a caller asks for when it starts a conversation. Travels between processes as JSON."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     model: Name | None = None
     profile: str | None = None
@@ -50,6 +49,15 @@ class ConversationOverrides(BaseModel):
     developer_instructions: str | None = None
     compact_prompt: str | None = None
     include_plan_tool: bool | None = None
+
+    @classmethod
+    def from_json(cls, data: bytes) -> "ConversationOverrides":
+        """Read what came from another process. Raises `ConfigError`."""
+        try:
+            table = msgspec.json.decode(data)
+        except (msgspec.DecodeError, RecursionError) as error:
+            raise ConfigError(f"the conversation's arguments cannot be read: {error}") from None
+        return check(cls, table)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,32 +123,37 @@ def resolve(
     `config` argument, the arguments with a name of their own.
     """
     assignments = [*map(parse_assignment, cli_overrides), *config_assignments(overrides.config or {})]
-    file = check(ConfigFile, layered(home, assignments))
+    table = layered(home, assignments)
+    file = check(ConfigFile, table)
     explicit = frozenset(assignment.path[0] for assignment in assignments)
     if overrides.cwd is not None and "\0" in overrides.cwd:
         raise ConfigError("invalid value: no directory has a NUL in its name\nin `cwd`")
     cwd = os.path.normpath(os.path.join(process_cwd, overrides.cwd or ""))
-    return _settle(file.with_profile(overrides.profile, explicit), overrides, home, cwd, environment)
+    return _settle(file.with_profile(overrides.profile, explicit), table, overrides, home, cwd, environment)
 
 
 def preload() -> None:
-    """Do what only the first resolution in a process does: read the data files, build the validators.
+    """Do what only the first resolution in a process does: read the data files, look through the types.
 
     A process that forks others calls it once, so that they share the result.
     """
-    overrides = ConversationOverrides.model_validate_json("{}")
-    _settle(check(ConfigFile, {}), overrides, home=os.sep, cwd=os.sep, environment={})
-    for kind in (ReadOnly, WorkspaceWrite, DangerFullAccess, TokenCommand):
-        kind.model_rebuild()
+    overrides = ConversationOverrides.from_json(b"{}")
+    _settle(check(ConfigFile, {}), {}, overrides, home=os.sep, cwd=os.sep, environment={})
     shell_environment(ShellEnvironmentPolicy(), {"": ""})
     base_instructions()
     compaction_prompt()
 
 
 def _settle(
-    file: ConfigFile, overrides: ConversationOverrides, home: str, cwd: str, environment: Mapping[str, str]
+    file: ConfigFile,
+    table: Table,
+    overrides: ConversationOverrides,
+    home: str,
+    cwd: str,
+    environment: Mapping[str, str],
 ) -> Settings:
     provider_id = _provider_id(file)
+    providers = msgspec.convert(table.get("model_providers", {}), dict[str, Table])
     model = _model(overrides.model or file.model, provider_id)
     family = _family(model, file)
     configured_instructions = _instructions(file, cwd)
@@ -151,7 +164,7 @@ def _settle(
         model=model,
         model_family=family,
         provider_id=provider_id,
-        provider=find_provider(provider_id, file.model_providers, environment, file.openai_base_url),
+        provider=find_provider(provider_id, providers, environment, file.openai_base_url),
         reasoning_effort=file.model_reasoning_effort or family.default_effort,
         reasoning_summary=file.model_reasoning_summary or family.default_summary,
         verbosity=(file.model_verbosity or family.default_verbosity) if family.supports_verbosity else None,
@@ -206,7 +219,7 @@ def _sandbox_policy(mode: SandboxMode | None, workspace: WorkspaceWrite, cwd: st
             return ReadOnly()
         case "workspace-write":
             roots = tuple(os.path.normpath(os.path.join(cwd, root)) for root in workspace.writable_roots)
-            return workspace.model_copy(update={"writable_roots": roots})
+            return msgspec.structs.replace(workspace, writable_roots=roots)
         case "danger-full-access":
             return DangerFullAccess()
 

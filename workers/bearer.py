@@ -8,6 +8,8 @@ import time
 from collections.abc import Callable
 from typing import Final
 
+from msgspec.structs import asdict
+
 from config.providers import ModelProvider
 from protocol.credentials import Snapshot, TokenCommand
 from protocol.errors import UnauthorizedError
@@ -52,7 +54,7 @@ class ProviderCredentials:
         if provider.experimental_bearer_token is not None:
             return Bearer(provider.experimental_bearer_token)
         if provider.auth is not None:
-            return Bearer(await self._token_of(TokenCommand(**provider.auth.model_dump())), renewable=True)
+            return Bearer(await self._token_of(TokenCommand(**asdict(provider.auth))), renewable=True)
         if provider.requires_openai_auth:
             return await self._login()
         return Bearer(None, mode="none")

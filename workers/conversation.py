@@ -152,7 +152,7 @@ class Conversation:
     async def open(self, overrides: bytes) -> None:
         """Resolve the settings, find the session file, and announce the conversation. Raises `GreenroomError`."""
         opening = _decode_opening(overrides)
-        given = ConversationOverrides.model_validate_json(bytes(opening.call))
+        given = ConversationOverrides.from_json(bytes(opening.call))
         restored, path = self._restore()
         if restored is not None:
             given = _as_before(given, restored)
@@ -398,7 +398,7 @@ class Conversation:
             settings.model,
             settings.provider_id,
             settings.approval_policy,
-            settings.sandbox_policy.model_dump(),
+            msgspec.to_builtins(settings.sandbox_policy),
             settings.cwd,
             settings.reasoning_effort,
             self.session_path,
@@ -437,7 +437,7 @@ class Conversation:
 
     def _with_model(self, model: str) -> Settings:
         cli, given = self._given
-        return resolve(self._home, cli, given.model_copy(update={"model": model}), os.getcwd(), os.environ)
+        return resolve(self._home, cli, msgspec.structs.replace(given, model=model), os.getcwd(), os.environ)
 
     async def _take_message(self, items: bytes) -> None:
         user_items = _decode_items(items)
@@ -490,7 +490,7 @@ class Conversation:
             cwd=settings.cwd,
             model=settings.model,
             approval_policy=settings.approval_policy,
-            sandbox_policy=settings.sandbox_policy.model_dump(),
+            sandbox_policy=msgspec.to_builtins(settings.sandbox_policy),
             effort=settings.reasoning_effort,
         )
 
@@ -670,7 +670,7 @@ def _as_before(given: ConversationOverrides, restored: Restored) -> Conversation
         "sandbox_mode": policy.get("type") if isinstance(policy, dict) else None,
     }
     missing = {name: value for name, value in before.items() if value is not None and getattr(given, name) is None}
-    return given.model_copy(update=missing)
+    return msgspec.structs.replace(given, **missing)
 
 
 def _usage(totals: dict[str, int] | None) -> Usage | None:

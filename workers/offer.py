@@ -1,5 +1,7 @@
 """Which tools a conversation offers to its model, by its settings and by what is known of the model."""
 
+from msgspec.structs import asdict
+
 from config.models import SearchContent
 from config.schema import SearchOptions, WebSearch
 from config.settings import Settings
@@ -45,8 +47,11 @@ def _web_search(mode: WebSearch, content: SearchContent, options: SearchOptions)
         "indexed_web_access": True if mode == "indexed" else None,
         "search_content_types": ["text", "image"] if content == "text_and_image" else None,
         "filters": {"allowed_domains": list(options.allowed_domains)} if options.allowed_domains else None,
-        "user_location": location and {"type": "approximate", **location.model_dump(exclude_none=True)},
+        "user_location": location and {"type": "approximate", **_given(asdict(location))},
         "search_context_size": options.context_size,
     }
-    given = {name: value for name, value in further.items() if value is not None}
-    return {"type": "web_search", "external_web_access": mode != "cached", **given}
+    return {"type": "web_search", "external_web_access": mode != "cached", **_given(further)}
+
+
+def _given(values: JsonObject) -> JsonObject:
+    return {name: value for name, value in values.items() if value is not None}

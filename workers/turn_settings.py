@@ -6,7 +6,6 @@ from dataclasses import replace
 from typing import get_args
 
 import msgspec
-from pydantic import TypeAdapter
 
 from config.models import Effort, Summary
 from config.sandbox import SandboxPolicy, WorkspaceWrite
@@ -42,11 +41,11 @@ def for_turn(settings: Settings, wanted: TurnSettings, with_model: Callable[[str
 
 
 def _policy(given: TurnSandbox, cwd: str) -> SandboxPolicy:
-    policy: SandboxPolicy = TypeAdapter(SandboxPolicy).validate_python(msgspec.structs.asdict(given))
+    policy: SandboxPolicy = msgspec.convert(msgspec.structs.asdict(given), SandboxPolicy)
     if not isinstance(policy, WorkspaceWrite):
         return policy
     roots = tuple(os.path.normpath(os.path.join(cwd, root)) for root in policy.writable_roots)
-    return policy.model_copy(update={"writable_roots": roots})
+    return msgspec.structs.replace(policy, writable_roots=roots)
 
 
 def _effort(given: str) -> Effort:

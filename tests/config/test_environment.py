@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from config.environment import ShellEnvironmentPolicy, matches_any, shell_environment
+from config.section import check
 from protocol.secrecy import is_secret_name
 
 ENVIRONMENT = {
@@ -21,7 +22,7 @@ ENVIRONMENT = {
 
 
 def _names(**policy: object) -> set[str]:
-    return set(shell_environment(ShellEnvironmentPolicy.model_validate(policy), ENVIRONMENT))
+    return set(shell_environment(check(ShellEnvironmentPolicy, policy), ENVIRONMENT))
 
 
 def test_by_default_everything_is_handed_on_but_what_looks_secret() -> None:
@@ -55,7 +56,7 @@ def test_excluded_patterns_are_dropped() -> None:
 
 
 def test_set_overwrites_and_passes_the_excludes() -> None:
-    policy = ShellEnvironmentPolicy.model_validate({"set": {"EDITOR": "ed", "CI_TOKEN": "x"}, "exclude": ["EDITOR"]})
+    policy = check(ShellEnvironmentPolicy, {"set": {"EDITOR": "ed", "CI_TOKEN": "x"}, "exclude": ["EDITOR"]})
     made = shell_environment(policy, ENVIRONMENT)
     assert (made["EDITOR"], made["CI_TOKEN"]) == ("ed", "x")
 
@@ -141,7 +142,7 @@ def test_matching_many_stars_is_not_exponential() -> None:
 
 @given(st.dictionaries(st.text(min_size=1), st.text()), st.lists(st.text("aA_*?", max_size=4), max_size=3))
 def test_nothing_excluded_gets_through(environment: dict[str, str], patterns: list[str]) -> None:
-    policy = ShellEnvironmentPolicy.model_validate({"exclude": patterns})
+    policy = check(ShellEnvironmentPolicy, {"exclude": patterns})
     made = shell_environment(policy, environment)
     assert made.items() <= environment.items()
     assert not any(matches_any(name, patterns) or is_secret_name(name) for name in made)

@@ -39,7 +39,7 @@ def test_other_faults_of_the_file_do_not_stop_the_server(home: "Home") -> None:
 
 def test_unknown_key_is_refused(home: "Home") -> None:
     fault = _fault(home, "[greenroom]\nidle_worker = 3\n")
-    allowed = ", ".join(f"`{name}`" for name in GreenroomTable.model_fields)
+    allowed = ", ".join(f"`{name}`" for name in GreenroomTable.__struct_fields__)
     assert fault == f"unknown field `idle_worker`, expected one of {allowed}\nin `greenroom`"
 
 

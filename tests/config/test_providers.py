@@ -7,14 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from config.document import Table
 from config.providers import ModelProvider, find_provider
 from config.section import check
 from protocol.errors import ConfigError
 
 
-def _find(provider_id: str, environment: Mapping[str, str] | None = None, **tables: object) -> ModelProvider:
-    parsed = {name: check(ModelProvider, table) for name, table in tables.items()}
-    return find_provider(provider_id, parsed, environment or {})
+def _find(provider_id: str, environment: Mapping[str, str] | None = None, **tables: Table) -> ModelProvider:
+    return find_provider(provider_id, tables, environment or {})
 
 
 def test_openai_url_depends_on_the_login() -> None:

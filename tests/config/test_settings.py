@@ -4,10 +4,11 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING
 
+import msgspec
 import pytest
 
 from config.environment import ShellEnvironmentPolicy
-from config.sandbox import DangerFullAccess, ReadOnly, WorkspaceWrite
+from config.sandbox import DangerFullAccess, ReadOnly, SandboxPolicy, WorkspaceWrite
 from config.settings import ConversationOverrides, preload
 from protocol.errors import ConfigError
 
@@ -43,7 +44,7 @@ def test_empty_home_gives_the_defaults(home: "Home") -> None:
     assert (settings.approval_policy, settings.sandbox_policy) == ("on-request", ReadOnly())
     assert (settings.reasoning_effort, settings.reasoning_summary, settings.verbosity) == ("medium", "auto", None)
     assert (settings.base_instructions, settings.developer_instructions, settings.compact_prompt) == (None, None, None)
-    assert (settings.include_plan_tool, settings.notify, settings.history.persistence) == (True, (), "save-all")
+    assert (settings.include_plan_tool, settings.notify, settings.history.wanted) == (True, (), False)
     assert (settings.project_doc_max_bytes, settings.project_root_markers) == (32_768, (".git",))
     assert settings.shell_environment_policy == ShellEnvironmentPolicy()
 
@@ -142,7 +143,21 @@ def test_config_reaches_into_tables(home: "Home") -> None:
 
 def test_overrides_travel_as_json() -> None:
     overrides = ConversationOverrides(model="m", sandbox_mode="read-only", config={"a": [1, {"b": None}], "c": 0.5})
-    assert ConversationOverrides.model_validate_json(overrides.model_dump_json()) == overrides
+    assert ConversationOverrides.from_json(msgspec.json.encode(overrides)) == overrides
+
+
+def test_overrides_that_do_not_fit_are_refused_in_words() -> None:
+    with pytest.raises(ConfigError) as caught:
+        ConversationOverrides.from_json(b'{"model": ""}')
+    assert str(caught.value) == 'invalid value: string "", expected a string of at least 1 character\nin `model`'
+    with pytest.raises(ConfigError, match="unknown field `mode`"):
+        ConversationOverrides.from_json(b'{"mode": "x"}')
+
+
+@pytest.mark.parametrize("value", [b"1e400", b'"\\ud800"', b"[" * 100_000 + b"]" * 100_000])
+def test_overrides_that_cannot_be_read_are_refused(value: bytes) -> None:
+    with pytest.raises(ConfigError, match=r"^the conversation's arguments cannot be read: "):
+        ConversationOverrides.from_json(b'{"config": {"a": %b}}' % value)
 
 
 # Directories
@@ -165,9 +180,14 @@ def test_workspace_table_matters_only_in_its_mode(home: "Home") -> None:
     assert home.resolve("sandbox_workspace_write.network_access = true").sandbox_policy == ReadOnly()
 
 
+@pytest.mark.parametrize("policy", [ReadOnly(), WorkspaceWrite(writable_roots=("/data",)), DangerFullAccess()])
+def test_sandbox_policy_comes_back_from_what_is_told_of_it(policy: SandboxPolicy) -> None:
+    assert msgspec.convert(msgspec.to_builtins(policy), SandboxPolicy) == policy
+
+
 def test_sandbox_policy_says_its_type() -> None:
-    assert ReadOnly().model_dump() == {"type": "read-only"}
-    assert WorkspaceWrite().model_dump(mode="json") == {
+    assert msgspec.to_builtins(ReadOnly()) == {"type": "read-only"}
+    assert msgspec.json.decode(msgspec.json.encode(WorkspaceWrite())) == {
         "type": "workspace-write",
         "writable_roots": [],
         "network_access": False,
@@ -328,6 +348,18 @@ def test_preload_leaves_nothing_to_load_for_a_fork() -> None:
     )
     done = subprocess.run([sys.executable, "-c", watch], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[] False False"
+
+
+def test_neither_the_settings_nor_how_they_come_about_import_pydantic() -> None:
+    watch = (
+        "import sys, pkgutil, importlib, config;"
+        "[importlib.import_module(f'config.{module.name}') for module in pkgutil.iter_modules(config.__path__)];"
+        "s = sys.modules['config.settings'];"
+        "s.resolve('/nonexistent', ['model=o3'], s.ConversationOverrides(), '/', {});"
+        "print('pydantic' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", watch], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
 
 
 @pytest.mark.parametrize(

@@ -13,9 +13,7 @@ from protocol.policy import ApprovalPolicy, SandboxMode
 def test_closed_sets_are_those_of_the_configuration() -> None:
     assert get_args(api.Effort) == get_args(models.Effort)
     assert get_args(api.Summary) == get_args(models.Summary)
-    assert {kind.model_fields["type"].default for kind in get_args(get_args(sandbox.SandboxPolicy)[0])} == set(
-        get_args(SandboxMode)
-    )
+    assert {kind.type for kind in get_args(sandbox.SandboxPolicy)} == set(get_args(SandboxMode))
     assert "never" in get_args(ApprovalPolicy)
 
 

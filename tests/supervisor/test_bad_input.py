@@ -178,6 +178,13 @@ def test_overrides_that_do_not_fit_are_told_on_their_call(
     assert_goes_on(client)
 
 
+def test_a_model_without_a_name_is_told_on_its_call(client: Client) -> None:
+    told = failed(client.result(client.codex("hello", model="")))
+    assert told.startswith(f'{LOAD}invalid value: string ""')
+    assert told.endswith("in `model`")
+    assert_goes_on(client)
+
+
 def test_an_unknown_profile_is_told_on_its_call(client: Client) -> None:
     told = failed(client.result(client.codex("hello", profile="nope")))
     assert told.startswith(f"{LOAD}config profile `nope` not found")

@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 from config.providers import ModelProvider
+from config.section import check
 from protocol.credentials import AuthError, ProviderToken, Snapshot, TokenCommand, UnauthorizedReport
 from protocol.errors import UnauthorizedError
 from tests.support.loop import on_loop
@@ -68,7 +69,7 @@ class StubChannel:
 
 
 def credentials(channel: StubChannel, **provider: Any) -> ProviderCredentials:
-    return ProviderCredentials(ModelProvider(**provider), lambda: channel)  # type: ignore[arg-type, return-value]
+    return ProviderCredentials(check(ModelProvider, provider), lambda: channel)  # type: ignore[arg-type, return-value]
 
 
 @on_loop

@@ -5,7 +5,6 @@ from dataclasses import replace
 from typing import Final
 
 import msgspec
-from pydantic import TypeAdapter
 
 from config.sandbox import SandboxPolicy
 from config.settings import ConversationOverrides, Settings, resolve
@@ -59,7 +58,7 @@ def _settings(given: ExecCommand, setting: Setting) -> Settings:
     )
     if given.sandbox_policy is None:
         return settings
-    policy: SandboxPolicy = TypeAdapter(SandboxPolicy).validate_python(given.sandbox_policy)
+    policy: SandboxPolicy = msgspec.convert(given.sandbox_policy, SandboxPolicy)
     return replace(settings, sandbox_policy=policy)
 
 

@@ -59,11 +59,10 @@ async def run(params: bytes, setting: Setting) -> bytes:
 
 def saved(table: Table, file: ConfigFile) -> dict[str, object]:
     """Return what the file sets; members that it does not set are left out, but for those of profiles."""
-    plain = file.model_dump(mode="json", include=set(_TOP))
-    found = {new: plain[old] for old, new in _TOP.items() if old in table}
+    found = {new: getattr(file, old) for old, new in _TOP.items() if old in table}
     if "sandbox_workspace_write" in table:
-        workspace = file.sandbox_workspace_write.model_dump(mode="json")
-        found["sandboxSettings"] = {new: workspace[old] for old, new in _SANDBOX.items()}
+        workspace = file.sandbox_workspace_write
+        found["sandboxSettings"] = {new: getattr(workspace, old) for old, new in _SANDBOX.items()}
     if tools := _tools(_table(table.get("tools"))):
         found["tools"] = tools
     return {**found, "profiles": _profiles(table)}

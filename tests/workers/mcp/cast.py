@@ -10,6 +10,7 @@ from typing import TypeVar
 
 import msgspec
 
+from config.section import check
 from config.servers import McpServer
 from tests.support.processes import ends, tree
 from workers.mcp.elicitation import Elicit, decline
@@ -23,13 +24,13 @@ T = TypeVar("T")
 
 def official(**more: object) -> McpServer:
     """Return the server of the official SDK."""
-    return McpServer.model_validate({"command": sys.executable, "args": ["-I", str(HERE / "official.py")], **more})
+    return check(McpServer, {"command": sys.executable, "args": ["-I", str(HERE / "official.py")], **more})
 
 
 def faulty(mode: str, **more: object) -> McpServer:
     """Return a server that misbehaves."""
     args = ["-I", "-S", str(HERE / "faulty.py"), mode]
-    return McpServer.model_validate({"command": sys.executable, "args": args, **more})
+    return check(McpServer, {"command": sys.executable, "args": args, **more})
 
 
 class Events(list[JsonObject]):

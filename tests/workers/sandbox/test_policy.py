@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from config.sandbox import DangerFullAccess, ReadOnly, WorkspaceWrite
+from config.section import check
 from supervisor import state_key, task_store
 from workers.sandbox.confinement import Confinement, Hidden, is_within
 from workers.sandbox.policy import Surroundings, confine
@@ -17,7 +18,7 @@ PATHS = st.lists(NAMES, max_size=4).map(lambda names: "/" + "/".join(names))
 
 
 def workspace(surroundings: Surroundings = HERE, **settings: object) -> Confinement:
-    confinement = confine(WorkspaceWrite.model_validate(settings), surroundings)
+    confinement = confine(check(WorkspaceWrite, settings), surroundings)
     assert confinement is not None
     return confinement
 
