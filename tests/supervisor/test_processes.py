@@ -1,6 +1,8 @@
 """One process for each conversation, beside a few that wait."""
 
 import os
+import subprocess
+import sys
 
 import psutil
 import pytest
@@ -18,6 +20,15 @@ WHO = rule("who", [Command(("sh", "-c", "echo $PPID"))], [Quote()])
 def host(client: Client, prompt: str = "who") -> int:
     """Return the pid of the process that hosts a new conversation."""
     return int(text(client.result(client.codex(prompt))))
+
+
+@pytest.mark.parametrize(
+    "first", ["supervisor.processes", "supervisor.nursery", "workers.outfit", "supervisor.auth.broker"]
+)
+def test_what_a_first_call_waits_for_needs_no_pydantic(first: str) -> None:
+    """Its import alone takes a quarter of the time (docs/decisions/0015-internal-messages-are-structs.md)."""
+    program = f"import sys, {first}; sys.exit('pydantic' in sys.modules)"
+    assert subprocess.run([sys.executable, "-I", "-c", program], check=False, timeout=30).returncode == 0
 
 
 def test_each_conversation_has_a_process_of_its_own(stage: Stage, engine: str) -> None:
