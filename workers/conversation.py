@@ -4,13 +4,11 @@ import logging
 import os
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import replace
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
 import msgspec
 
-from config.providers import LOCAL_PROVIDERS
 from config.settings import ConversationOverrides, Settings, resolve
 from config.texts import base_instructions, compaction_prompt
 from protocol.birth import WorkerBirth
@@ -24,22 +22,19 @@ from runtime.user_agent import originator
 from workers import event, prompt
 from workers.announcer import Announcer
 from workers.bearer import ProviderCredentials
-from workers.commands.capture import Budget
 from workers.compaction import Compaction
 from workers.context import context_items
 from workers.credentials import CredentialsChannel
 from workers.history import History
 from workers.model.client import ModelClient, SessionFactory, new_session
-from workers.model.endpoint import Endpoint
 from workers.model.items import JsonObject
 from workers.model.outcome import error_info
-from workers.model.request import Request
 from workers.model.responses import Usage
-from workers.model.wire import Encoder, decoder_factory, make_encoder
-from workers.offer import offered_tools
+from workers.model_access import model_client
 from workers.outlet import Outlet
 from workers.project_doc import Search, read_project_doc
 from workers.questions import Questions
+from workers.request_form import RequestForm
 from workers.session.file import SessionFile, read
 from workers.session.finder import find
 from workers.session.format import Record, session_meta, turn_context
@@ -50,7 +45,7 @@ from workers.turn import MAKING_ROOM, Outcome, ToolResult, TurnLoop
 from workers.turn_settings import for_turn
 
 if TYPE_CHECKING:
-    from workers.mcp.servers import McpServers
+    from workers.mcp.toolset import McpToolset
     from workers.message_history import MessageHistory
     from workers.notifier import Notifier
     from workers.toolbox import Toolbox
@@ -90,8 +85,7 @@ class Conversation:
         self._open_credentials = open_credentials
         self._session_factory = session_factory
         self._toolbox: Toolbox | None = None
-        self._mcp_servers: McpServers | None = None
-        self._mcp_tools: Sequence[JsonObject] = ()
+        self._mcp_toolset: McpToolset | None = None
         self._questions = Questions(self._send_question)
         self._turn_id = BEFORE_TURNS
         self._history = History()
@@ -102,7 +96,7 @@ class Conversation:
         self.settings: Settings
         self._now: Settings
         """What the running turn goes by."""
-        self._encoder_for: tuple[Settings, Sequence[JsonObject]]
+        self._form: RequestForm
         self._input: deque[tuple[Steer, bytes]] = deque()
         self.configured = b""
         """The event that announced the conversation."""
@@ -169,8 +163,14 @@ class Conversation:
             self._take_up(restored)
         self._credentials = ProviderCredentials(settings.provider, self._open_credentials)
         if settings.mcp_servers:
-            self._mcp_servers = self._make_mcp_servers()
-        self._renew_encoder()
+            self._mcp_toolset = self._make_mcp_toolset()
+        self._form = RequestForm(
+            settings.provider.wire_api,
+            self._operation.conversation_id,
+            self._instructions,
+            lambda: self._now,
+            self._mcp_toolset,
+        )
         self._open_side_lines()
         if self._operation.keep:
             self._transcript.begin()
@@ -240,15 +240,15 @@ class Conversation:
         """Kill whatever the conversation's commands left running."""
         if self._toolbox is not None:
             self._toolbox.kill_all()
-        if self._mcp_servers is not None:
-            self._mcp_servers.kill_all()
+        if self._mcp_toolset is not None:
+            self._mcp_toolset.kill_all()
 
     async def close(self) -> None:
         """End every process of the conversation, and save what is not saved yet."""
         if self._toolbox is not None:
             await self._toolbox.close()
-        if self._mcp_servers is not None:
-            await self._mcp_servers.close()
+        if self._mcp_toolset is not None:
+            await self._mcp_toolset.close()
         if self._notifier is not None:
             await self._notifier.close()
         if self._message_history is not None:
@@ -315,65 +315,17 @@ class Conversation:
                 self._home, self._operation.conversation_id, settings.history.max_bytes
             )
 
-    def _request(self) -> Request:
-        settings = self._now
-        return Request(
-            model=settings.model,
-            conversation_id=self._operation.conversation_id,
-            instructions=self._instructions,
-            tools=[*offered_tools(settings), *self._mcp_tools],
-            parallel_tool_calls=False,
-            supports_reasoning=settings.model_family.supports_reasoning,
-            effort=settings.reasoning_effort,
-            summary=settings.reasoning_summary,
-            verbosity=settings.verbosity,
+    def _make_mcp_toolset(self) -> "McpToolset":
+        from workers.mcp.toolset import McpToolset
+
+        return McpToolset(
+            self.settings,
+            lambda: self._now,
+            self._credentials.variables,
+            self._questions.ask,
+            self._announcer.emit,
+            lambda: self._turn_id,
         )
-
-    async def _present_encoder(self) -> Encoder:
-        """Return what writes the next request: another one when MCP servers have other tools by now."""
-        if self._mcp_servers is not None:
-            await self._mcp_servers.ready()
-            self._mcp_tools = self._mcp_servers.definitions()
-        settings, tools = self._encoder_for
-        if settings is not self._now or tools is not self._mcp_tools:
-            self._renew_encoder()
-        return self._encoder
-
-    def _renew_encoder(self) -> None:
-        self._encoder_for = self._now, self._mcp_tools
-        self._encoder = make_encoder(self.settings.provider.wire_api, self._request())
-
-    def _make_mcp_servers(self) -> "McpServers":
-        from workers.mcp.approval import ToolApproval
-        from workers.mcp.elicitation import Elicitation, Reply, answer_alone, pass_on
-        from workers.mcp.questions import Questions as ServerQuestions
-        from workers.mcp.servers import McpServers, Setting
-
-        settings = self.settings
-        questions = ServerQuestions(self._questions.ask, self._announcer.emit, lambda: self._turn_id)
-        put = pass_on(questions)
-
-        async def elicit(question: Elicitation) -> Reply:
-            alone = answer_alone(self._now.approval_policy, self._now.sandbox_policy, question)
-            return await put(question) if alone is None else alone
-
-        setting = Setting(
-            variables=self._credentials.variables,
-            environment=os.environ,
-            cwd=os.getcwd(),
-            emit=self._announcer.emit,
-            elicit=elicit,
-            approval=ToolApproval(settings.approval_policy, settings.sandbox_policy.type, questions),
-        )
-        return McpServers(settings.mcp_servers, setting)
-
-    async def _call_mcp_tool(self, servers: "McpServers", call: JsonObject) -> ToolResult:
-        budget = Budget.of_tokens(self._now.tool_output_token_limit)
-        room = Budget(budget.size * 6 // 5, budget.unit)  # as the text travels in JSON (spec/later 2.9)
-        output = await servers.call(
-            str(call["name"]), str(call["call_id"]), str(call["arguments"]), self._emit, _namespace(call)
-        )
-        return output.within(room).output
 
     def _present_toolbox(self) -> "Toolbox":
         if self._toolbox is None:
@@ -499,9 +451,8 @@ class Conversation:
         self._credentials.begin_turn()
 
         async def call_tool(call: JsonObject) -> ToolResult:
-            servers = self._mcp_servers
-            if servers is not None and servers.knows(str(call["name"]), _namespace(call)):
-                return await self._call_mcp_tool(servers, call)
+            if self._mcp_toolset is not None and self._mcp_toolset.has(call):
+                return await self._mcp_toolset.call(call, self._emit)
             return await self._present_toolbox().call(turn_id, call)
 
         async def tell_diff() -> None:
@@ -510,7 +461,7 @@ class Conversation:
 
         return TurnLoop(
             await self._present_client(),
-            self._present_encoder,
+            self._form.encoder,
             self._history,
             self._present_transcript(),
             self._mailbox,
@@ -525,7 +476,13 @@ class Conversation:
 
     async def _present_client(self) -> ModelClient:
         if self._client is None:
-            self._client = await self._model_client()
+            self._client = await model_client(
+                self.settings,
+                self._operation.conversation_id,
+                self._operation.user_agent,
+                self._credentials,
+                self._session_factory,
+            )
         return self._client
 
     async def _present_compaction(self) -> Compaction:
@@ -537,7 +494,7 @@ class Conversation:
         settings = self.settings
         return Compaction(
             client,
-            make_encoder(settings.provider.wire_api, replace(self._request(), tools=())),
+            self._form.encoder_without_tools(),
             self._history,
             self._tokens,
             self._tell,
@@ -550,35 +507,6 @@ class Conversation:
     def _record_compaction(self, record: Record) -> None:
         """Record a new history, and that it tells the model of the present settings."""
         self._present_transcript().add(record, self._turn_context())
-
-    async def _model_client(self) -> ModelClient:
-        provider = self.settings.provider
-        if self.settings.provider_id in LOCAL_PROVIDERS:
-            from workers import local_server
-
-            await local_server.require(provider.base(chatgpt=False), self.settings.provider_id)
-        values = await self._credentials.variables(tuple(provider.env_http_headers.values()))
-        from_variables = {
-            header: values[name] for header, name in provider.env_http_headers.items() if values.get(name, "").strip()
-        }
-        endpoint = Endpoint(
-            url=provider.url(chatgpt=False),
-            chatgpt_url=provider.url(chatgpt=True),
-            headers={**provider.http_headers, **from_variables},
-            wire_api=provider.wire_api,
-            originator=originator(os.environ),
-            user_agent=self._operation.user_agent,
-            request_max_retries=provider.request_max_retries,
-            stream_max_retries=provider.stream_max_retries,
-            idle_timeout=provider.stream_idle_timeout_ms / 1000,
-        )
-        return ModelClient(
-            endpoint,
-            self._credentials,
-            self._operation.conversation_id,
-            new_decoder=decoder_factory(provider.wire_api),
-            session_factory=self._session_factory,
-        )
 
     def _complete(self, turn_id: TurnId, last: str | None) -> Outcome:
         self._end(turn_id, last)
@@ -681,8 +609,3 @@ def _usage(totals: dict[str, int] | None) -> Usage | None:
 
 def _plain_text(items: list[JsonObject]) -> str:
     return "\n".join(str(item["text"]) for item in items if item.get("type") == "text" and "text" in item)
-
-
-def _namespace(call: JsonObject) -> str | None:
-    found = call.get("namespace")
-    return found if isinstance(found, str) else None

@@ -1,0 +1,86 @@
+"""The tools of the user's MCP servers, as one conversation offers and calls them."""
+
+import os
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Final
+
+from config.settings import Settings
+from protocol.elicitation import Decision
+from protocol.ids import TurnId
+from workers.commands.capture import Budget
+from workers.mcp.approval import ToolApproval
+from workers.mcp.elicitation import Elicitation, Reply, answer_alone, pass_on
+from workers.mcp.questions import Questions
+from workers.mcp.servers import McpServers, Setting, Variables
+from workers.model.items import JsonObject
+from workers.tools.context import Emit
+from workers.turn import ToolResult
+
+_AS_JSON: Final = 6, 5
+"""By what share the output may be longer than its text, because it travels in JSON (spec/later 2.9)."""
+
+
+class McpToolset:
+    """Belongs to one conversation with servers in its settings. Nothing is started before the first `ready`."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        present: Callable[[], Settings],
+        variables: Variables,
+        ask: Callable[[bytes], Awaitable[Decision]],
+        emit: Emit,
+        turn_id: Callable[[], TurnId],
+    ) -> None:
+        """`settings` are the conversation's, `present` gives those of the running turn."""
+        self._present = present
+        questions = Questions(ask, emit, turn_id)
+        self._put = pass_on(questions)
+        setting = Setting(
+            variables=variables,
+            environment=os.environ,
+            cwd=os.getcwd(),
+            emit=emit,
+            elicit=self._elicit,
+            approval=ToolApproval(settings.approval_policy, settings.sandbox_policy.type, questions),
+        )
+        self._servers = McpServers(settings.mcp_servers, setting)
+
+    async def ready(self) -> None:
+        """Wait until the servers are there that a request waits for. Raises `StartError`."""
+        await self._servers.ready()
+
+    def definitions(self) -> Sequence[JsonObject]:
+        """Return what the model is told; the same object until something has changed."""
+        return self._servers.definitions()
+
+    def has(self, call: JsonObject) -> bool:
+        """Tell whether a call of the model is for one of these tools."""
+        return self._servers.knows(str(call["name"]), _namespace(call))
+
+    async def call(self, call: JsonObject, emit: Emit) -> ToolResult:
+        """Call a tool, and return what the model reads of its output."""
+        budget = Budget.of_tokens(self._present().tool_output_token_limit)
+        more, of = _AS_JSON
+        output = await self._servers.call(
+            str(call["name"]), str(call["call_id"]), str(call["arguments"]), emit, _namespace(call)
+        )
+        return output.within(Budget(budget.size * more // of, budget.unit)).output
+
+    def kill_all(self) -> None:
+        """Kill every program of the servers. Does not wait."""
+        self._servers.kill_all()
+
+    async def close(self) -> None:
+        """Let the servers leave; no process is left behind."""
+        await self._servers.close()
+
+    async def _elicit(self, question: Elicitation) -> Reply:
+        now = self._present()
+        alone = answer_alone(now.approval_policy, now.sandbox_policy, question)
+        return await self._put(question) if alone is None else alone
+
+
+def _namespace(call: JsonObject) -> str | None:
+    found = call.get("namespace")
+    return found if isinstance(found, str) else None
