@@ -10,7 +10,8 @@ from dataclasses import dataclass, replace
 from typing import Final, TypeAlias
 
 from benchmarks.client import Client, ContestantError
-from benchmarks.contestant import Contestant
+from benchmarks.contestant import Contestant, environment
+from benchmarks.holdings import at_rest
 from benchmarks.model_process import ModelProcess
 from benchmarks.processes import cpu_seconds, private_bytes, worker_of_command, workers
 from supervisor.demo.scripts import COMMANDS, LOGIN_COMMANDS, TRICKLE, bench_prompt
@@ -99,6 +100,20 @@ def turns(stage: Stage) -> Measured:
             answer, _ = client.succeed(client.reply(thread, _HELLO))
             replied.append((answer.at - begun) * 1e3)
     return {"new-conversation": reached, "reply": replied}
+
+
+def returns(stage: Stage) -> Measured:
+    """Replies in conversations that are parked, one after the other; a worker waits for each, as for a new one."""
+    reached: list[float] = []
+    with stage.client("greenroom.park_after_s=0.1") as client:
+        thread = _warmed_up(client)
+        for _ in range(stage.sizes.turns):
+            at_rest(client.pid, environment(stage.contestant, stage.home), (), _SPARE)
+            before = stage.model.total()
+            begun = time.monotonic()
+            client.succeed(client.reply(thread, _HELLO))
+            reached.append((stage.model.arrivals(before)[0].arrived - begun) * 1e3)
+    return {"return": reached}
 
 
 def stream(stage: Stage) -> Measured:
@@ -232,6 +247,7 @@ EXPERIMENTS: Final = (
     Experiment(start, ("start",), rounds=15, quick_rounds=3),
     Experiment(first_turn, ("first-turn",), rounds=15, quick_rounds=3),
     Experiment(turns, ("new-conversation", "reply"), rounds=3, quick_rounds=1),
+    Experiment(returns, ("return",), rounds=3, quick_rounds=1, reference_rounds=0),
     Experiment(stream, ("deltas", "delta-cpu"), rounds=5, quick_rounds=2),
     Experiment(trickle, ("single-delta-cpu",), rounds=3, quick_rounds=1),
     Experiment(crowd, ("crowd", "idle-cpu"), rounds=3, quick_rounds=1, reference_rounds=1),

@@ -66,6 +66,7 @@ FIGURES: Final = (
     Figure("start", "start → `initialize` answered", "ms", RatioAtMost(0.6)),
     Figure("first-turn", "start → first turn answered", "ms", RatioAtMost(1.0, aim=0.6)),
     Figure("new-conversation", "new conversation: call → request at the model", "ms", AtMost(8)),
+    Figure("return", "parked conversation: call → request at the model", "ms", None),
     Figure("reply", "trivial reply turn, whole", "ms", AtMost(8)),
     Figure("deltas", "text deltas relayed to the client", "/s", AtLeast(50_000)),
     Figure("delta-cpu", "CPU for one delta, all processes", "µs", AtMost(30)),

@@ -9,6 +9,7 @@ from typing import Final
 
 import psutil
 
+from benchmarks.client import ContestantError
 from protocol.report import Report, Role
 from supervisor.status import instances
 from supervisor.status.question import ask
@@ -22,7 +23,7 @@ _KEPT: Final = ("sessions", "log")
 """Directories of a home whose files are meant to stay."""
 
 
-class UnsettledError(Exception):
+class UnsettledError(ContestantError):
     """The server did not come to rest."""
 
 

@@ -53,6 +53,7 @@ class ToolCall:
         self.request = request
         self.conversation_id = conversation_id
         self.turn: Turn | None = None
+        """Until the call is answered: two that hold each other would wait for the collector with all that they hold."""
         self._peer = peer
         self._write = write
         self._on_answered = on_answered
@@ -109,8 +110,11 @@ class ToolCall:
     def _answer(self, result: bytes) -> None:
         if self._progress is not None:
             self._progress.stop()
+            self._progress = None
         for question in self._questions:
             question.withdraw("the call has ended")
+        self._questions.clear()
+        self.turn = None
         self._write(self._peer.respond(self.request, result))
         self._on_answered(self.request)
 

@@ -138,4 +138,6 @@ class Reception:
                 unknown_text,
             )
         self._open[request.id] = call
-        call.turn = self._conversations.submit(conversation, items, call)
+        turn = self._conversations.submit(conversation, items, call)
+        if request.id in self._open:  # else it was refused, and answered
+            call.turn = turn

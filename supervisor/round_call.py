@@ -73,6 +73,7 @@ class RoundCall:
         self.conversation_id = conversation_id
         self.fingerprint = fingerprint
         self.turn: Turn | None = None
+        """Until it has ended, as in `supervisor.calls.ToolCall`."""
         self.result: bytes | None = None
         """What came of the turn, once it has ended."""
         self.was_aborted = False
@@ -158,6 +159,7 @@ class RoundCall:
     def _end(self, result: bytes) -> None:
         for key in list(self._questions):
             self._close(key)
+        self.turn = None
         self.result = result
         if self._request is None and self._task is None:
             self._host.keep(self)
@@ -189,6 +191,7 @@ class RoundCall:
             self._progress = None
         if self._alarm is not None:
             self._alarm.cancel()
+            self._alarm = None
 
     def _drop_unaskable(self, envelope: Envelope) -> None:
         """Answer with no what the client cannot put to its user."""

@@ -7,7 +7,7 @@ from typing import Final, TypeAlias
 
 from protocol.footprint import Footprint
 from protocol.ids import WorkerId
-from runtime import footprint
+from runtime import footprint, heap
 
 PATIENCE: Final = 0.25
 """Seconds that a process has for its answer; who hangs is shown without one."""
@@ -59,6 +59,7 @@ class Survey:
         loop = asyncio.get_running_loop()
         begun = self._round = loop.create_future()
         self._deadline = loop.call_later(PATIENCE, self._end)
+        heap.give_back()  # what is free is not held, however long ago it was given back last
         self._heard = {SUPERVISOR_ID: Held(footprint.measure())}
         self._missing = set(self._ask())
         if not self._missing:

@@ -32,8 +32,8 @@ class ApiTurn:
 
     def attach(self, turn: Turn) -> None:
         """Take notice of which turn it is."""
-        self._turn = turn
         if not self._ended:
+            self._turn = turn
             self._hearing.expect(turn.id, self._number)
 
     def events(self, turn_id: TurnId, events: bytes) -> None:
@@ -80,8 +80,10 @@ class ApiTurn:
         self._ended = True
         for question in self._questions:
             question.withdraw("the turn has ended")
+        self._questions.clear()
         if self._turn is not None:
             self._hearing.forget(self._turn.id)
+            self._turn = None  # whose audience this is
 
 
 class Opening:

@@ -24,6 +24,7 @@ class SideCall:
     ) -> None:
         """`done` says in words what has happened once it has."""
         self.turn: Turn | None = None
+        """Until it has ended, as in `supervisor.calls.ToolCall`."""
         self._request = request
         self._conversation_id = conversation_id
         self._done = done
@@ -46,8 +47,12 @@ class SideCall:
         """Say that it is done."""
         content = [{"type": "text", "text": self._done}]
         result = {"content": content, "structuredContent": {"threadId": self._conversation_id}}
-        self._write(self._peer.respond(self._request, encode(result)))
+        self._answer(encode(result))
 
     def failed(self, failure: Failure) -> None:
         """Say why it is not done."""
-        self._write(self._peer.respond(self._request, failure_result(failure)))
+        self._answer(failure_result(failure))
+
+    def _answer(self, result: bytes) -> None:
+        self.turn = None
+        self._write(self._peer.respond(self._request, result))

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 from protocol.elicitation import DENIED, Decision
 from protocol.ids import ConversationId, TurnId
 from protocol.jsonrpc import Peer, Request, Response
-from protocol.mcp import Failure
+from protocol.mcp import Failure, ProgressToken
 from supervisor.calls import ToolCall
 from supervisor.elicitor import CANNOT_ASK, TOO_LATE, Elicitor, Question
 from supervisor.options import EventMode
@@ -229,7 +230,9 @@ REQUEST = Request(7, b"7", "tools/call", None)
 class OpenCall:
     """A tool call whose turn asks, and the decisions that reach the turn."""
 
-    def __init__(self, *, can_ask: bool = True, events: EventMode = "full") -> None:
+    def __init__(
+        self, *, can_ask: bool = True, events: EventMode = "full", progress_token: ProgressToken = None
+    ) -> None:
         self.connection = connection = Connection(can_ask=can_ask)
         self.decisions: list[tuple[object, int, Decision]] = []
         list(connection.peer.receive(b'{"jsonrpc":"2.0","id":7,"method":"tools/call"}\n'))
@@ -243,7 +246,7 @@ class OpenCall:
             connection.elicitor,
             lambda turn, question_id, decision: self.decisions.append((turn, question_id, decision)),
             event_mode=events,
-            progress_token=None,
+            progress_token=progress_token,
             unknown_text="",
         )
         self.turn = Turn(TurnId("turn_1"), ConversationId("0199"), b"[]", self.call)
@@ -290,6 +293,20 @@ def test_a_call_without_events_is_decided_without_a_word() -> None:
         open_call.call.asks(5, b'{"message":"?"}')
         assert open_call.decisions == [(open_call.turn, 5, CANNOT_ASK)]
         assert open_call.written == []
+
+    on_loop(scene)
+
+
+def test_an_answered_call_waits_for_no_collector() -> None:
+    """Calls would else lie about by the hundred, each with its prompt."""
+
+    def scene() -> None:
+        open_call = OpenCall(progress_token=1)
+        open_call.call.asks(5, b'{"message":"?"}')
+        open_call.call.succeeded(b'"done"')
+        call = weakref.ref(open_call.call)
+        del open_call.call, open_call.turn
+        assert call() is None
 
     on_loop(scene)
 

@@ -142,6 +142,7 @@ def test_each_request_has_one_answer_and_each_question_one_end(story: list[Any],
         board.make_again(asks=True, answered=[])
         assert board.open is None, "no request is left waiting"
         assert board.call.questions == {}
+        assert board.call.turn is None, "call and turn do not hold each other"
         assert len(set(board.decided)) == len(board.decided)
         assert board.told_end >= 1, "somebody has heard what came of it"
 
