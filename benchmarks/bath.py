@@ -32,9 +32,9 @@ class Bath:
         Crowd(client, self._some(warm_up), seed).play(self._killer(helpers=0, workers=3), every=0.2)
         self.look()  # which takes memory the first time
 
-    def warm_up(self, count: int) -> None:
-        """Play so many conversations before anything is looked at."""
-        Crowd(self._client, self._some(count), self._seed).play()
+    def warm_up(self, count: int, kill_every: float) -> None:
+        """Play so many conversations before anything is looked at, while workers die."""
+        Crowd(self._client, self._some(count), self._seed).play(self._killer(helpers=0), kill_every)
 
     def look(self) -> Holdings:
         """Let the server come to rest, and look at what it holds."""

@@ -28,8 +28,10 @@ HELPER_DEATHS: Final = 4
 """Deaths of the nursery, and of the broker: one more within a minute and a server gives them up."""
 KNOWN_AT_REST: Final = 100
 """Parked conversations that a server remembers whose memory is watched."""
-WARM_UP: Final = 250
+WARM_UP: Final = 400
 """Conversations before its memory is watched: it then knows as many as it will, and has had its largest buffers."""
+WARM_UP_KILLS: Final = 0.1
+"""Seconds between two deaths meanwhile: it then remembers as many as it will (`supervisor.death.REMEMBERED`)."""
 INTRODUCTION: Final = (
     "Written by `make soak`: what a server holds after very many conversations. A conversation has up to four turns:"
     " greetings, commands, patches, and turns in which the model falls silent until the call is cancelled; twenty run"
@@ -66,7 +68,7 @@ def _amid_deaths(bath: Bath, options: argparse.Namespace) -> Iterator[Stretch]:
         title = "commands, patches, cancellations and deaths of every process"
         yield bath.play(title, cast, options.kill_every, HELPER_DEATHS)
     if options.conversations:
-        bath.warm_up(WARM_UP)
+        bath.warm_up(WARM_UP, WARM_UP_KILLS)
         title = "commands, patches, cancellations and deaths of workers, while memory is watched"
         yield bath.watch(title, options.conversations, options.kill_every)
 
