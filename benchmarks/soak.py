@@ -37,9 +37,10 @@ INTRODUCTION: Final = (
     " greetings, commands, patches, and turns in which the model falls silent until the call is cancelled; twenty run"
     " at a time. Every call has to have one answer, a death may cost one call, and at rest there have to be as many"
     " processes, threads and files as before. In the first two parts the server is told to remember no more than"
-    f" {KNOWN_AT_REST} parked conversations. In the second one no process is replaced but workers, and the server is"
-    f" looked at {LOOKS} times: the least private memory of supervisor, nursery and broker in the second half of these"
-    f" looks may exceed that in the first half by {TREND >> 10} KiB, which is less than 1 kB for each conversation in"
+    f" {KNOWN_AT_REST} parked conversations. In the second one no process is replaced but workers. Before it, {WARM_UP}"
+    " conversations are played amid so many deaths that the server remembers as much as it ever will. Then it is looked"
+    f" at {LOOKS} times: the least private memory of supervisor, nursery and broker in the second half of these looks"
+    f" may exceed that in the first half by {TREND >> 10} KiB, which is less than 1 kB for each conversation in"
     " between. In the other parts the server remembers every conversation, which has its price."
 )
 _FLAGS: Final = ("greenroom.live_workers=40", "greenroom.park_after_s=0.5", f"greenroom.idle_workers={IDLE_WORKERS}")

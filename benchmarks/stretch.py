@@ -10,9 +10,8 @@ from benchmarks.holdings import Holdings
 TREND: Final = 512 * 1024
 """Bytes by which the least memory of the second half of the looks may exceed that of the first half.
 
-The least, because what is free is given back now and then (`runtime.heap`), and what is held in between says nothing.
-Of 1,600 conversations half lie between the two. If each left 1 kB behind, as its record in the supervisor takes, these
-came to 800 kB.
+The least, because what is free is given back as whole pages only: which of them are in use differs from look to look.
+Of 1,600 conversations half lie between the two. If each left 1 kB behind, these came to 800 kB.
 """
 PER_CONVERSATION: Final = 20_000
 """Bytes by which the supervisor may grow for each conversation that it is to know."""
