@@ -28,7 +28,7 @@ HELPER_DEATHS: Final = 4
 """Deaths of the nursery, and of the broker: one more within a minute and a server gives them up."""
 KNOWN_AT_REST: Final = 100
 """Parked conversations that a server remembers whose memory is watched."""
-WARM_UP: Final = 400
+WARM_UP: Final = 800
 """Conversations before its memory is watched: it then knows as many as it will, and has had its largest buffers."""
 WARM_UP_KILLS: Final = 0.1
 """Seconds between two deaths meanwhile: it then remembers as many as it will (`supervisor.death.REMEMBERED`)."""
