@@ -45,7 +45,7 @@ class Vanguard(NamedTuple):
 
         What is wrong with the surroundings is told when the command line has been read.
         """
-        if words[:1] != [SERVER] or not FORK_IS_SAFE or any(OTHERWISE in word for word in words):
+        if words[:1] != [SERVER] or not FORK_IS_SAFE or any(OTHERWISE in word for word in words) or not _has_client():
             return None
         try:
             mustered = cls.muster()
@@ -81,6 +81,16 @@ def without_secrets(environment: Mapping[str, str]) -> dict[str, str]:
 def as_text(value: str) -> str:
     """Return what the operating system gave us with the replacement character for bytes that are no UTF-8."""
     return os.fsencode(value).decode("utf-8", "replace")
+
+
+def _has_client() -> bool:
+    """Tell whether somebody is at standard input and output: else the next descriptor opened would take their place."""
+    try:
+        for descriptor in range(3):
+            os.fstat(descriptor)
+    except OSError:
+        return False
+    return True
 
 
 def _text_of_file(home: str) -> str:

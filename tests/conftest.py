@@ -6,10 +6,19 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from tests.support import processes
 from tests.support.stage import Stage
 
 settings.register_profile("patient", deadline=None)  # how long an example takes is up to whoever shares the machine
 settings.load_profile("patient")
+
+
+@pytest.fixture(autouse=True)
+def _own_process() -> Iterator[None]:
+    """No test changes what the process of the tests is to the kernel: it would matter to those that follow."""
+    before = processes.own_traits()
+    yield
+    assert processes.own_traits() == before
 
 
 @pytest.fixture(params=["fork", "spawn"])

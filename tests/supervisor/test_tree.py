@@ -21,6 +21,13 @@ from tests.support.loop import on_loop
 from tests.support.workplace import Listener
 
 
+@pytest.fixture(autouse=True)
+def _as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the process of the tests neither hide nor adopt orphans, as that of a server does."""
+    for name in ("make_undumpable", "adopt_orphans"):
+        monkeypatch.setattr(f"runtime.hardening.{name}", lambda: None)
+
+
 class StubEngine:
     """Starts nothing, and remembers what it was asked to."""
 
