@@ -45,7 +45,8 @@ class Vanguard(NamedTuple):
 
         What is wrong with the surroundings is told when the command line has been read.
         """
-        if words[:1] != [SERVER] or not FORK_IS_SAFE or any(OTHERWISE in word for word in words) or not _has_client():
+        command, *settings = (*words, "")
+        if command != SERVER or not FORK_IS_SAFE or any(OTHERWISE in word for word in settings) or not _has_client():
             return None
         try:
             mustered = cls.muster()
