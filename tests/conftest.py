@@ -9,16 +9,17 @@ from hypothesis import settings
 from tests.support import processes
 from tests.support.stage import Stage
 
-settings.register_profile("patient", deadline=None)  # how long an example takes is up to whoever shares the machine
-settings.load_profile("patient")
+# How long an example takes is up to whoever shares the machine.
+settings.register_profile("same", deadline=None, derandomize=True)
+settings.register_profile("explore", deadline=None, max_examples=1000)
+settings.load_profile("same")
 
 
 @pytest.fixture(autouse=True)
-def _own_process() -> Iterator[None]:
-    """No test changes what the process of the tests is to the kernel: it would matter to those that follow."""
-    before = processes.own_traits()
+def _no_orphans() -> Iterator[None]:
+    """No test leaves the process of the tests as one to which the orphans of all that follow come."""
     yield
-    assert processes.own_traits() == before
+    assert not processes.adopts_orphans()
 
 
 @pytest.fixture(params=["fork", "spawn"])

@@ -87,6 +87,6 @@ def doubt_wait(attempts: Sequence[float], now: float, usable_for: float) -> floa
     if not recent:
         return 0.0
     if len(recent) >= DOUBT_ATTEMPTS:
-        return recent[-DOUBT_ATTEMPTS] + DOUBT_WINDOW - now
+        return DOUBT_WINDOW - (now - recent[-DOUBT_ATTEMPTS])
     since = now - recent[-1]
     return earliest(max(0.0, DOUBT_USABLE - since), max(0.0, DOUBT_UNUSABLE - since), usable_for)

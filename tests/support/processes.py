@@ -14,18 +14,16 @@ from psutil import Process
 MARKER = "GREENROOM_TEST_RUN"
 """A variable that every process of a test inherits, by which it is found wherever it went."""
 
-_PR_GET_DUMPABLE = 3
 _PR_GET_CHILD_SUBREAPER = 37
 _KERNEL = ctypes.CDLL(None)
 
 
-def own_traits() -> tuple[int, int]:
-    """Return whether others may look into this process, and whether orphans come to it (prctl(2))."""
-    if not sys.platform.startswith("linux"):
-        return 1, 0
+def adopts_orphans() -> bool:
+    """Tell whether the orphans of its descendants come to this process (prctl(2))."""
     adopts = ctypes.c_int()
-    _KERNEL.prctl(_PR_GET_CHILD_SUBREAPER, ctypes.byref(adopts))
-    return _KERNEL.prctl(_PR_GET_DUMPABLE), adopts.value
+    if sys.platform.startswith("linux"):
+        _KERNEL.prctl(_PR_GET_CHILD_SUBREAPER, ctypes.byref(adopts))
+    return bool(adopts.value)
 
 
 def process(pid: int) -> Process:

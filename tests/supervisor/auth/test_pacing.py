@@ -3,7 +3,7 @@
 import itertools
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from supervisor.auth.pacing import HOUR, PER_HOUR, SPACING, Backoff, Budget, doubt_wait
@@ -81,6 +81,7 @@ def test_waits_in_doubt(attempts: tuple[float, ...], usable_for: float, wait: fl
 
 
 @given(st.lists(times, max_size=2), times, times)
+@example([64937.0, 64937.0], 64936.53540217887, 0.0)
 def test_at_most_two_in_ten_minutes(attempts: list[float], now: float, usable_for: float) -> None:
     wait = doubt_wait(attempts, now, usable_for)
     assert 0.0 <= wait <= 600.0
