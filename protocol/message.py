@@ -61,6 +61,12 @@ def unpack(kind: type[M], data: bytes) -> M:
     return message
 
 
+def prepare(*kinds: type[msgspec.Struct]) -> None:
+    """Do what `unpack` does only for the first message of a kind: a process that forks others does it for all."""
+    for kind in kinds:
+        _decoder(kind)
+
+
 @cache
 def _decoder(kind: type[M]) -> "msgspec.msgpack.Decoder[M]":
     return msgspec.msgpack.Decoder(kind)

@@ -6,13 +6,17 @@ import sys
 
 from config import settings
 from config.texts import patch_language
+from protocol import message
 from protocol.birth import WorkerBirth
+from protocol.credentials import Welcome
+from protocol.mailbox import Open, StartTurn
 from runtime import hardening, log, logfile
 from runtime.http import tls_context
 from workers.actor import Actor
 
 # Whoever forks workers has imported this, so that all of them share the result.
 settings.preload()
+message.prepare(Open, StartTurn, Welcome)
 
 
 def complete(directory: str) -> int:
