@@ -1,8 +1,10 @@
 """One session file on disk, with one writer: what `commit` has returned for survives a crash of the machine.
 
-A torn last line, which only such a crash can leave, is cut off when the file is opened for writing again.
+A torn last line, which a crash or a kill in the middle of a write can leave, is cut off when the file is opened for
+writing again. The first lines cannot be torn: a file gets its name once they are written.
 """
 
+import errno
 import os
 import sys
 import threading
@@ -57,6 +59,8 @@ class SessionFile:
         self._appended: list[bytes] = []
         self._committing = threading.Lock()
         self._unwritten = b""
+        self._is_new = False
+        """Whether the file has its name still before it."""
         self._begun = False
         """Whether there is anything to keep besides the metadata."""
         self._unsynced = False
@@ -71,6 +75,7 @@ class SessionFile:
         """Begin the file of a new conversation. It is made by the first `commit` of anything besides `meta`."""
         file = cls(home, session_path(home, conversation_id, started), conversation_id, clock)
         file._unwritten = encode(meta, started)
+        file._is_new = True
         return file
 
     @classmethod
@@ -158,14 +163,23 @@ class SessionFile:
             self._lock = WriterLock(self._home, self._conversation_id)
         directory = os.path.dirname(self.path)
         self._unsynced_directories += [*make_private(directory), directory]
-        flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-        self._descriptor = os.open(self.path, flags, 0o600)
+        if os.path.lexists(self.path):
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), self.path)
+        flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC  # the lock is ours, and so is this
+        self._descriptor = os.open(self._nameless(), flags, 0o600)
+
+    def _nameless(self) -> str:
+        """Return where a new file is until it has its first lines; no reader looks there."""
+        return os.path.join(os.path.dirname(self.path), f".{self._conversation_id}.new")
 
     def _write(self) -> None:
         while self._unwritten:
             self._unsynced = True
             written = os.write(self._descriptor, self._unwritten)
             self._unwritten = self._unwritten[written:]
+        if self._is_new:
+            os.rename(self._nameless(), self.path)
+            self._is_new = False
 
     def _sync(self) -> None:
         if self._unsynced:

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import signal
 import stat
 import subprocess
 import sys
@@ -220,6 +221,35 @@ os.kill(os.getpid(), signal.SIGKILL)
     with_lock_left = SessionFile.resume(home, path, conversation_id)
     with_lock_left.close()
     assert lock_files(home) == [".coordination.lock"]
+
+
+def test_a_writer_that_is_killed_in_its_first_write_has_made_no_file(
+    home: str, conversation_id: ConversationId
+) -> None:
+    """A conversation without its metadata could not be taken up again, and nothing of it was promised."""
+    program = f"""
+import os, signal
+from protocol.ids import ConversationId
+from workers.session.file import SessionFile
+from workers.session.format import Record
+
+def write(descriptor, data, real=os.write):
+    real(descriptor, data[:20])
+    os.kill(os.getpid(), signal.SIGKILL)
+
+file = SessionFile.create({home!r}, ConversationId({conversation_id!r}), Record("session_meta", {{"id": "x"}}), 0.0)
+os.write = write
+file.begin()
+"""
+    killed = subprocess.run([sys.executable, "-c", program], timeout=30, check=False)
+    assert killed.returncode == -signal.SIGKILL
+    path = Path(session_path(home, conversation_id, 0.0))
+    assert [entry.suffix for entry in path.parent.iterdir()] == [".new"]
+    following = SessionFile.create(home, conversation_id, meta(conversation_id), 0.0)
+    following.append([user("a")])
+    following.close()
+    assert list(path.parent.iterdir()) == [path]
+    assert read(str(path)).items == [said("a")]
 
 
 # Resuming
