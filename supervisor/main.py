@@ -16,7 +16,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return command_line.run(words, vanguard)
     except SystemExit:  # it made no sense, or asked for help
         if vanguard is not None:
-            vanguard.dismissed()
+            vanguard.dismiss()
         raise
 
 

@@ -29,11 +29,11 @@ def start(arguments: argparse.Namespace, vanguard: Vanguard | None) -> None:
     environment = vanguard.environment
     secrets = {name: value for name, value in environment.items() if is_secret_name(name) and as_text(value) == value}
     options = _options(arguments, environment, vanguard.home)
-    statement = NURSERY if options.engine == "fork" else SPAWNED
-    more = partial(launch, statement, without_secrets(environment), vanguard.lifeline)
-    nursery = vanguard.nursery if options.engine == "fork" else vanguard.dismissed()
-    if options.engine == "fork" and nursery is None:
-        nursery = more()
+    forks = options.engine == "fork"
+    more = partial(launch, NURSERY if forks else SPAWNED, without_secrets(environment), vanguard.lifeline)
+    if not forks:
+        vanguard.dismiss()
+    nursery = (vanguard.nursery or more()) if forks else None
 
     from supervisor.front import Front
 

@@ -56,7 +56,7 @@ class Vanguard(NamedTuple):
             return mustered
         return mustered._replace(nursery=launch(NURSERY, without_secrets(mustered.environment), mustered.lifeline))
 
-    def dismissed(self) -> None:
+    def dismiss(self) -> None:
         """End the nursery, which is not needed."""
         if self.nursery is not None:
             self.nursery.control.close()

@@ -33,7 +33,7 @@ def sent(*words: str) -> bool:
         os.close(descriptor)
     if vanguard.nursery is None:
         return False
-    vanguard.dismissed()
+    vanguard.dismiss()
     assert not psutil.pid_exists(vanguard.nursery.pid)
     return True
 
