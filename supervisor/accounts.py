@@ -5,6 +5,7 @@ Each request is a task of its own, so that none of them, whatever the issuer doe
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from typing import TypeAlias, TypeVar
 
 import msgspec
@@ -12,21 +13,13 @@ import msgspec
 from protocol.accounts import KeyParams, LoginIdParams, LoginParams, StatusParams
 from protocol.credentials import AuthChanged, Broadcast, LoginComplete
 from protocol.jsonrpc import INTERNAL_ERROR, INVALID_PARAMS, INVALID_REQUEST, Peer, Request, encode, notification_line
+from supervisor.answering import Answer, Answering, Method, RefusedError
 from supervisor.auth import answers
 from supervisor.auth.link import BrokerError, BrokerLink
 
-Answer: TypeAlias = tuple[answers.Json, list[answers.Notification]]
+Told: TypeAlias = tuple[answers.Json, list[answers.Notification]]
 """A result, and what goes out after it."""
-Method: TypeAlias = Callable[[Request], Awaitable[Answer]]
 T = TypeVar("T")
-
-
-class RefusedError(Exception):
-    """The request is answered with an error."""
-
-    def __init__(self, code: int, message: str) -> None:
-        super().__init__(message)
-        self.code = code
 
 
 class Accounts:
@@ -40,13 +33,11 @@ class Accounts:
         preferred: str,
         requires_openai_auth: Callable[[], bool | None],
     ) -> None:
-        self._peer = peer
         self._write = write
         self._link = link
         self._preferred = preferred
         self._requires_openai_auth = requires_openai_auth
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._methods: Mapping[str, Method] = {
+        methods: Mapping[str, Callable[[Request], Awaitable[Told]]] = {
             "getAuthStatus": self._get_auth_status,
             "loginChatGpt": self._login_chatgpt,
             "cancelLoginChatGpt": self._cancel_login,
@@ -57,7 +48,9 @@ class Accounts:
             "account/login/cancel": self._account_login_cancel,
             "account/logout": self._logout,
         }
-        self.handlers: Mapping[str, Callable[[Request], None]] = dict.fromkeys(self._methods, self._start)
+        served = {name: self._served(method) for name, method in methods.items()}
+        self._answering = Answering(peer, write, served)
+        self.handlers = self._answering.handlers
 
     def heard(self, broadcast: Broadcast) -> None:
         """Tell the client of what happened without its asking."""
@@ -71,49 +64,38 @@ class Accounts:
 
     async def close(self) -> None:
         """Answer what is open."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._answering.close()
 
-    def _start(self, request: Request) -> None:
-        task = asyncio.get_running_loop().create_task(self._answer(request), name=request.method)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+    def _served(self, method: Callable[[Request], Awaitable[Told]]) -> Method:
+        async def answer(request: Request) -> Answer:
+            try:
+                result, notifications = await method(request)
+            except BrokerError as error:
+                raise RefusedError(*_refusal(request.method, error)) from None
+            return Answer(encode(result), partial(self._notify, notifications))
 
-    async def _answer(self, request: Request) -> None:
-        try:
-            result, notifications = await self._methods[request.method](request)
-        except RefusedError as refusal:
-            self._write(self._peer.fail(request, refusal.code, str(refusal)))
-        except BrokerError as error:
-            self._write(self._peer.fail(request, *_refusal(request.method, error)))
-        except asyncio.CancelledError:
-            self._write(self._peer.fail(request, INTERNAL_ERROR, "the server is shutting down"))
-            raise
-        else:
-            self._write(self._peer.respond(request, encode(result)))
-            self._notify(notifications)
+        return answer
 
     def _notify(self, notifications: list[answers.Notification]) -> None:
         for notification in notifications:
             self._write(notification_line(notification.method, notification.params))
 
-    async def _get_auth_status(self, request: Request) -> Answer:
+    async def _get_auth_status(self, request: Request) -> Told:
         params = _decode(request, StatusParams)
         status = await self._link.status(include_token=bool(params.include_token), refresh=bool(params.refresh_token))
         required = await asyncio.to_thread(self._requires_openai_auth)
         return answers.auth_status(status, self._preferred, requires_openai_auth=required), []
 
-    async def _account_read(self, request: Request) -> Answer:
+    async def _account_read(self, request: Request) -> Told:
         params = _decode(request, StatusParams)
         status = await self._link.status(refresh=bool(params.refresh_token))
         required = await asyncio.to_thread(self._requires_openai_auth)
         return answers.account(status, requires_openai_auth=required is not False), []
 
-    async def _login_chatgpt(self, _: Request) -> Answer:
+    async def _login_chatgpt(self, _: Request) -> Told:
         return answers.login_started(await self._link.login_start()), []
 
-    async def _account_login_start(self, request: Request) -> Answer:
+    async def _account_login_start(self, request: Request) -> Told:
         params = _decode(request, LoginParams)
         match params.type:
             case "apiKey" if params.api_key is not None:
@@ -127,21 +109,21 @@ class Accounts:
             INVALID_PARAMS, "invalid params: `type` is one of `apiKey` (with `apiKey`), `chatgpt`, `chatgptDeviceCode`"
         )
 
-    async def _cancel_login(self, request: Request) -> Answer:
+    async def _cancel_login(self, request: Request) -> Told:
         login_id = str(_decode(request, LoginIdParams).login_id)
         if not await self._link.login_cancel(login_id):
             raise RefusedError(INVALID_REQUEST, f"login id not found: {login_id}")
         return {}, []
 
-    async def _account_login_cancel(self, request: Request) -> Answer:
+    async def _account_login_cancel(self, request: Request) -> Told:
         found = await self._link.login_cancel(str(_decode(request, LoginIdParams).login_id))
         return {"status": "canceled" if found else "notFound"}, []
 
-    async def _login_api_key(self, request: Request) -> Answer:
+    async def _login_api_key(self, request: Request) -> Told:
         in_force = await self._link.login_api_key(_decode(request, KeyParams).api_key)
         return {}, answers.after_request(in_force)
 
-    async def _logout(self, _: Request) -> Answer:
+    async def _logout(self, _: Request) -> Told:
         in_force = await self._link.logout()
         return {}, answers.after_request(in_force)
 

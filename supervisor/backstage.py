@@ -10,7 +10,7 @@ from protocol.mcp import ElicitationMode
 from protocol.mcp_peer import McpPeer
 from protocol.report import ClientEntry
 from supervisor.accounts import Accounts
-from supervisor.api.answering import Answering
+from supervisor.answering import Answering
 from supervisor.api.chores import Chores
 from supervisor.api.stored import Stored
 from supervisor.api.talk import Talk

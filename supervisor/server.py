@@ -21,7 +21,7 @@ from supervisor.stdio import StdioTransport
 
 if TYPE_CHECKING:
     from supervisor.accounts import Accounts
-    from supervisor.api.answering import Answering
+    from supervisor.answering import Answering
     from supervisor.features.features import Features
     from supervisor.status.control import ControlServer
     from supervisor.subscriptions import Subscriptions

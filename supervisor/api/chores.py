@@ -4,8 +4,7 @@ from collections.abc import Callable, Mapping
 
 from protocol import api
 from protocol.jsonrpc import INTERNAL_ERROR, INVALID_REQUEST, Request, encode
-from supervisor.accounts import RefusedError
-from supervisor.api.answering import Answer, Method, decode
+from supervisor.answering import Answer, Method, RefusedError, decode
 from supervisor.auth.link import BrokerLink
 from supervisor.errands import Errand, ErrandFailedError, Errands
 

@@ -9,8 +9,7 @@ import msgspec
 from protocol import api
 from protocol.ids import ConversationId
 from protocol.jsonrpc import INTERNAL_ERROR, INVALID_REQUEST, Request, encode
-from supervisor.accounts import RefusedError
-from supervisor.api.answering import Answer, Method, decode
+from supervisor.answering import Answer, Method, RefusedError, decode
 from supervisor.api.talk import Configured, Talk
 from supervisor.conversations import Conversations
 from supervisor.errands import ErrandFailedError, Errands

@@ -11,8 +11,7 @@ from protocol.ids import ConversationId, uuid7
 from protocol.jsonrpc import INTERNAL_ERROR, INVALID_REQUEST, Request, encode
 from protocol.mailbox import TurnSettings
 from protocol.mcp import Failure
-from supervisor.accounts import RefusedError
-from supervisor.api.answering import Answer, Method, decode
+from supervisor.answering import Answer, Method, RefusedError, decode
 from supervisor.api.hearing import Hearing
 from supervisor.api.turn import ApiTurn, Opening
 from supervisor.conversation import Conversation

@@ -9,7 +9,7 @@ from urllib.parse import parse_qs, urlsplit
 import aiohttp
 
 from protocol.credentials import Logout
-from protocol.jsonrpc import Peer, Request
+from protocol.jsonrpc import INTERNAL_ERROR, Peer, Request
 from supervisor.accounts import Accounts
 from tests.supervisor.auth.homes import read
 from tests.supervisor.auth.stages import Stage, play
@@ -141,6 +141,21 @@ def test_a_login_with_a_device_code(tmp_path: Any) -> None:
         assert started["userCode"] == "ABCD-1234"
         assert await client.notified(6) == [*COMPLETED, *CHANGED]
         assert client.told(COMPLETED[2]) == [{"loginId": started["loginId"], "success": True}]
+
+    converse(tmp_path, scene)
+
+
+def test_a_request_that_breaks_is_answered(tmp_path: Any) -> None:
+    """P1, whatever is wrong with us; the text does not repeat what the request holds."""
+
+    async def scene(_: Stage, connection: Connection) -> None:
+        async def broken(api_key: str) -> None:
+            raise RuntimeError(api_key)
+
+        connection.accounts._link.login_api_key = broken  # type: ignore[assignment]
+        answer = await connection.ask("loginApiKey", apiKey="sk-never-shown")
+        assert answer["error"]["code"] == INTERNAL_ERROR
+        assert "sk-never-shown" not in json.dumps(answer)
 
     converse(tmp_path, scene)
 

@@ -200,7 +200,7 @@ def test_a_logout_elsewhere_is_announced_after_a_login_under_any_name(method: st
         (request,) = peer.receive(line.encode() + b"\n")
         assert isinstance(request, Request)
         accounts.handlers[method](request)
-        await asyncio.gather(*accounts._tasks)
+        await asyncio.gather(*accounts._answering._tasks)
         written.clear()
         accounts.heard(LOGOUT)
         return [json.loads(line)["method"] for line in written]

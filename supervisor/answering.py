@@ -8,11 +8,18 @@ from typing import NamedTuple, TypeAlias, TypeVar
 import msgspec
 
 from protocol.jsonrpc import INTERNAL_ERROR, INVALID_PARAMS, Peer, Request
-from supervisor.accounts import RefusedError
 
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
+
+
+class RefusedError(Exception):
+    """The request is answered with an error."""
+
+    def __init__(self, code: int, message: str) -> None:
+        super().__init__(message)
+        self.code = code
 
 
 class Answer(NamedTuple):
