@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from protocol.birth import AnyBirth, BrokerBirth, Exited, WorkerBirth
+from protocol.credentials import Broadcast, LoginComplete
 from protocol.ids import WorkerId
 from runtime.oom import OomKills
 from runtime.restart import Intensity
@@ -154,6 +155,22 @@ async def test_memory_is_given_back_when_the_last_conversation_has_left_its_proc
             assert len(given_back) == 1
         finally:
             await tree.close()
+
+
+@on_loop
+async def test_what_the_broker_tells_before_anybody_listens_is_kept() -> None:
+    tree = SupervisionTree(ServerOptions("/nowhere", "fork", idle_workers=0), StubEngine(), {}, {}, lambda: "me")
+    first, second = (LoginComplete(login_id=name, success=True) for name in ("first", "second"))
+    heard: list[Broadcast] = []
+    try:
+        await tree.start()
+        tree._heard(first)
+        tree.tell_broadcasts(heard.append)
+        assert heard == [first]
+        tree._heard(second)
+        assert heard == [first, second]
+    finally:
+        await tree.close()
 
 
 @on_loop

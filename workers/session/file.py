@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from typing import Final
 
 from protocol.errors import SessionFileError
@@ -165,7 +166,9 @@ class SessionFile:
         self._unsynced_directories += [*make_private(directory), directory]
         if os.path.lexists(self.path):
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), self.path)
-        flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC  # the lock is ours, and so is this
+        with suppress(FileNotFoundError):
+            os.unlink(self._nameless())  # what a writer left that was killed: the lock is ours now
+        flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
         self._descriptor = os.open(self._nameless(), flags, 0o600)
 
     def _nameless(self) -> str:
