@@ -28,7 +28,7 @@ from protocol.birth import (
     read_datagram,
 )
 from protocol.ids import WorkerId, uuid7
-from runtime import child, footprint, hardening, log, orphans
+from runtime import child, footprint, hardening, log, orphans, rush
 from supervisor.launch import CONTROL, DATAGRAM, LAST_PATIENCE
 from supervisor.roles import become, complete_worker
 
@@ -95,6 +95,7 @@ class Nursery:
         if self._births == EARLY_BIRTHS and not self._complete:
             self._import_the_rest()
         self._births += 1
+        rush.note_birth()
         try:
             pid = os.fork()
         except OSError as error:  # no memory, or too many processes: that is told as a death, and may pass

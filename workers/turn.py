@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final, Literal, Protocol, TypeAlias
 from protocol.errors import ErrorKind, ModelError
 from workers import event
 from workers.announcer import Announcer
+from workers.courtesy import let_others_begin
 from workers.history import History
 from workers.model.client import OnRetry
 from workers.model.items import JsonObject, as_list
@@ -269,6 +270,8 @@ class TurnLoop:
         if not calls:
             return
         self._open_calls = [OpenCall(str(call["call_id"]), OUTPUTS[str(call["type"])]) for call in calls]
+        self.doing = "letting others begin"
+        await let_others_begin()
         for call in calls:
             self._record.write()
             self.doing = f"running the tool {call['name']}"

@@ -1,6 +1,8 @@
 """What a fork server does besides forking: it says what it cannot do and what it holds, and rehearses."""
 
+import contextlib
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -30,6 +32,19 @@ def refuse():
     raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))
 os.fork = refuse
 """
+
+TELLS_OF_A_RUSH = """
+import os
+os.sched_getaffinity = lambda _: {0}
+from runtime import rush
+rush.WINDOW = rush.LASTING = 60.0
+fork = os.fork
+def look_and_fork():
+    os.write(2, b"rush" if rush.is_on() else b"calm")
+    return fork()
+os.fork = look_and_fork
+"""
+"""On one core."""
 
 
 def birth(name: str, directory: str = "/nonexistent") -> WorkerBirth:
@@ -68,10 +83,11 @@ class Nursery:
         return told
 
 
-@pytest.fixture
-def nursery() -> Iterator[Nursery]:
+@contextlib.contextmanager
+def started(statement: str) -> Iterator[Nursery]:
+    """Start a nursery with something before its own statement."""
     lifeline = Lifeline.create()
-    launched = launch(CANNOT_FORK_ONCE + NURSERY, os.environ, lifeline)
+    launched = launch(statement + NURSERY, os.environ, lifeline)
     try:
         yield Nursery(launched)
     finally:
@@ -79,6 +95,12 @@ def nursery() -> Iterator[Nursery]:
         assert os.waitpid(launched.pid, 0)[1] == 0, "it leaves when nobody is at the other end"
         for end in lifeline:
             os.close(end)
+
+
+@pytest.fixture
+def nursery() -> Iterator[Nursery]:
+    with started(CANNOT_FORK_ONCE) as nursery:
+        yield nursery
 
 
 def test_a_nursery_that_cannot_fork_says_why_and_forks_when_it_can(nursery: Nursery) -> None:
@@ -109,3 +131,12 @@ def test_a_nursery_rehearses_after_its_first_birth_and_stays_alone(nursery: Nurs
     pid = nursery.await_ready().pid
     assert list(tmp_path.iterdir()) == []
     assert os.listdir(f"/proc/{pid}/task") == [str(pid)], "a thread would not survive a fork"
+
+
+def test_a_nursery_notes_when_more_is_born_than_there_are_cores(capfd: pytest.CaptureFixture[str]) -> None:
+    with started(TELLS_OF_A_RUSH) as nursery:
+        for name in ("first", "second", "third"):
+            nursery.tell(GiveBirth(birth=birth(name)))
+        while not isinstance(told := nursery.hear(), Exited) or told.id != "third":
+            pass
+    assert re.findall("calm|rush", capfd.readouterr().err)[:3] == ["calm", "rush", "rush"]
