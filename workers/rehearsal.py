@@ -2,7 +2,7 @@
 
 The interpreter notes in code what it learns by running it (PEP 659): whoever is forked afterwards runs it faster from
 the beginning, and keeps more memory in common with the others. The model is a socket in a directory of the stage's own,
-which is also the home. Nothing is kept, and nobody hears of it.
+which is also the home; it has one command run, `true`. Nothing is kept, and nobody hears of it.
 """
 
 import asyncio
@@ -25,6 +25,8 @@ TIMES: Final = 8
 _CONFIG: Final = """
 model = "rehearsal"
 model_provider = "rehearsal"
+approval_policy = "never"
+sandbox_mode = "danger-full-access"
 [model_providers.rehearsal]
 name = "rehearsal"
 base_url = "http://localhost/v1"
@@ -43,11 +45,26 @@ _EVENTS: Final = (
     {"type": "response.output_item.done", "output_index": 0, "item": _ITEM},
     {"type": "response.completed", "response": {"id": "r", "usage": _USAGE}},
 )
+_CALL: Final = {
+    "type": "function_call",
+    "id": "f",
+    "call_id": "c",
+    "name": "shell",
+    "arguments": '{"command": ["true"]}',
+}
+_CALLING: Final = (
+    {"type": "response.created", "response": {"id": "r"}},
+    {"type": "response.output_item.done", "output_index": 0, "item": _CALL},
+    {"type": "response.completed", "response": {"id": "r", "usage": _USAGE}},
+)
 _HEAD: Final = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nContent-Length: %d\r\n\r\n"
 
 
 def rehearse(directory: str) -> None:
-    """Play, on a stage below an existing directory. Leaves neither files, threads nor garbage. Raises `OSError`."""
+    """Play, on a stage below an existing directory. Leaves neither files, processes, threads nor garbage.
+
+    Raises `OSError`.
+    """
     stage = os.path.join(directory, "rehearsal")
     gc.freeze()  # so that the collection looks at nothing but what this leaves
     try:
@@ -62,7 +79,7 @@ def rehearse(directory: str) -> None:
 
 
 async def _play(stage: str) -> None:
-    """Open a conversation and have two turns in it."""
+    """Open a conversation and have two turns in it, the first with a command."""
     model = os.path.join(stage, "model")
 
     def session() -> aiohttp.ClientSession:
@@ -83,11 +100,12 @@ async def _play(stage: str) -> None:
 
 async def _answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     """Be the model on one connection."""
-    body = b"".join(b"data: %b\n\n" % encode(event) for event in _EVENTS)
+    called, said = (b"".join(b"data: %b\n\n" % encode(event) for event in events) for events in (_CALLING, _EVENTS))
     with contextlib.suppress(asyncio.IncompleteReadError), contextlib.closing(writer):
         while True:
             head = (await reader.readuntil(b"\r\n\r\n")).lower()
-            await reader.readexactly(int(head.partition(b"content-length:")[2].partition(b"\r\n")[0]))
+            asked = await reader.readexactly(int(head.partition(b"content-length:")[2].partition(b"\r\n")[0]))
+            body = said if b"function_call_output" in asked else called
             writer.write(_HEAD % len(body) + body)
 
 

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from workers import rehearsal
@@ -27,6 +28,9 @@ def test_it_is_played_to_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert len(ends) == 2 * TIMES
     assert all(b'"last_agent_message":"Hello."' in end for end in ends)
     assert not any(b'"error"' in event.partition(b",")[0] for event in told)
+    runs = [event for event in told if b'"exec_command_end"' in event]
+    assert len(runs) == TIMES
+    assert all(b'"exit_code":0' in run for run in runs)
 
 
 def test_it_leaves_nothing(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
@@ -36,6 +40,7 @@ def test_it_leaves_nothing(tmp_path: Path, capfd: pytest.CaptureFixture[str]) ->
     assert set(os.listdir("/proc/self/fd")) == before
     assert list(tmp_path.iterdir()) == []
     assert threading.enumerate() == [threading.main_thread()]
+    assert psutil.Process().children() == []
     assert capfd.readouterr() == ("", "")
 
 
