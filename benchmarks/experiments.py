@@ -141,6 +141,7 @@ def crowd(stage: Stage) -> Measured:
     """Many calls at once, and what the conversations cost that are left of them."""
     with stage.client() as client:
         _warmed_up(client)
+        time.sleep(_SETTLING)
         begun = time.monotonic()
         calls = [client.begin(_COMMAND) for _ in range(CROWD)]
         last = max(client.succeed(call, _CROWD_PATIENCE)[0].at for call in calls)
