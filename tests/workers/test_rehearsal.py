@@ -35,12 +35,12 @@ def test_it_is_played_to_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 def test_it_leaves_nothing(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     rehearse(str(tmp_path))
-    before = set(os.listdir("/proc/self/fd"))
+    before, children = set(os.listdir("/proc/self/fd")), set(psutil.Process().children())
     rehearse(str(tmp_path))
     assert set(os.listdir("/proc/self/fd")) == before
     assert list(tmp_path.iterdir()) == []
     assert threading.enumerate() == [threading.main_thread()]
-    assert psutil.Process().children() == []
+    assert set(psutil.Process().children()) <= children, "others may have some"
     assert capfd.readouterr() == ("", "")
 
 
