@@ -47,8 +47,9 @@ soak: setup ## Play very many conversations, kill what they run in, and look for
 	@$(BIN)/python -m benchmarks.soak --output docs/soak.md $(ARGS)
 
 docs: setup ## Bring the generated parts of the documentation up to date.
-	@$(BIN)/python docs/lifecycle.py
-	@$(BIN)/python docs/wire.py
+	@$(BIN)/python tools/docs/approvals.py
+	@$(BIN)/python tools/docs/lifecycle.py
+	@$(BIN)/python tools/docs/wire.py
 
 lock: ## Write requirements-dev.txt anew from pyproject.toml. Needs uv.
 	@command -v $(UV) >/dev/null || { \

@@ -14,10 +14,10 @@ from typing import Final
 import psutil
 import zmq
 
-from protocol.birth import WorkerBirth
-from tests.supervisor.auth.brokers import FORKSERVER, house
-from tests.supervisor.auth.homes import FRESH, tokens, write
-from workers.credentials import CredentialsChannel
+from greenroom.protocol.internal.process import WorkerBirth
+from greenroom.workers.model.credentials_channel import CredentialsChannel
+from tests.broker.brokers import FORKSERVER, house
+from tests.broker.homes import FRESH, tokens, write
 
 WORKERS: Final = 100
 PROCESSES: Final = 4

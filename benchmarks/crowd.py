@@ -14,8 +14,8 @@ from typing import Final, Literal, TypeAlias
 import msgspec
 
 from benchmarks.client import Answer, Client
-from protocol.report import Role
-from supervisor.demo.scripts import bench_prompt
+from greenroom.demo.scripts import bench_prompt
+from greenroom.protocol.report import Role
 
 WIDTH: Final = 20
 """Calls that are open at a time."""

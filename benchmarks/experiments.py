@@ -14,7 +14,7 @@ from benchmarks.contestant import Contestant, environment
 from benchmarks.holdings import at_rest
 from benchmarks.model_process import ModelProcess
 from benchmarks.processes import cpu_seconds, private_bytes, worker_of_command, workers
-from supervisor.demo.scripts import COMMANDS, LOGIN_COMMANDS, TRICKLE, bench_prompt
+from greenroom.demo.scripts import COMMANDS, LOGIN_COMMANDS, TRICKLE, bench_prompt
 
 CROWD: Final = 100
 _CROWD_PATIENCE: Final = 600.0

@@ -10,10 +10,10 @@ from typing import Final
 import psutil
 
 from benchmarks.client import ContestantError
-from protocol.report import Report, Role
-from supervisor.status import instances
-from supervisor.status.question import ask
-from supervisor.status.request import GiveReport, Reported
+from greenroom.protocol.report import Report, Role
+from greenroom.supervisor.cli.status.control_client import ask
+from greenroom.supervisor.control import instances
+from greenroom.supervisor.control.control_messages import GiveReport, Reported
 
 PATIENCE: Final = 30.0
 """Seconds that a server has for coming to rest."""

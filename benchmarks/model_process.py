@@ -9,7 +9,7 @@ from urllib.request import urlopen
 
 import msgspec
 
-_COMMAND: Final = (sys.executable, "-I", "-m", "supervisor.demo.scripted_model", "--script", "bench")
+_COMMAND: Final = (sys.executable, "-I", "-m", "greenroom.demo.scripted_model", "--script", "bench")
 _WAIT: Final = 60.0
 
 

@@ -31,7 +31,8 @@ KNOWN_AT_REST: Final = 100
 WARM_UP: Final = 800
 """Conversations before its memory is watched: it then knows as many as it will, and has had its largest buffers."""
 WARM_UP_KILLS: Final = 0.1
-"""Seconds between two deaths meanwhile: it then remembers as many as it will (`supervisor.death.REMEMBERED`)."""
+"""Seconds between two deaths meanwhile: it then remembers as many as it will
+(`greenroom.supervisor.processes.exits.REMEMBERED`)."""
 INTRODUCTION: Final = (
     "Written by `make soak`: what a server holds after very many conversations. A conversation has up to four turns:"
     " greetings, commands, patches, and turns in which the model falls silent until the call is cancelled; twenty run"

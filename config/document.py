@@ -4,8 +4,8 @@ import re
 import tomllib
 from typing import Final, TypeAlias
 
-from config.reason import reason
-from protocol.errors import ConfigError
+from greenroom.config.reason import reason
+from greenroom.protocol.errors import ConfigError
 
 Table: TypeAlias = dict[str, object]
 """What TOML parses to: strings, numbers, booleans, dates, lists and further tables by key."""

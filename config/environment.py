@@ -8,8 +8,8 @@ from typing import ClassVar, Final, Literal, TypeAlias
 
 from msgspec import field
 
-from config.section import Section, Strings
-from protocol.secrecy import SECRET_WORDS
+from greenroom.config.section import Section, Strings
+from greenroom.protocol.secrecy import SECRET_WORDS
 
 Inherit: TypeAlias = Literal["all", "core", "none"]
 

@@ -5,10 +5,10 @@ from typing import Annotated, Literal, NamedTuple, TypeAlias
 
 from msgspec import Meta, field
 
-from config.document import Table
-from config.layers import layered
-from config.overrides import parse_assignment
-from config.section import OwnSection, Section, Strings, check
+from greenroom.config.document import Table
+from greenroom.config.layers import layered
+from greenroom.config.overrides import parse_assignment
+from greenroom.config.section import OwnSection, Section, Strings, check
 
 PreferredAuth: TypeAlias = Literal["chatgpt", "apikey"]
 
@@ -45,7 +45,8 @@ class GreenroomTable(OwnSection, frozen=True):
     hang_after_s: Annotated[float, Meta(ge=1.0)] = 60.0
     """Seconds without a sign of life after which the worker of a running turn is killed."""
     models: dict[str, dict[str, object]] = field(default_factory=dict)
-    """What the user knows of models: a slug, or how slugs begin, and a `config.models.ModelRow`. Checked at use."""
+    """What the user knows of models: a slug, or how slugs begin, and a `greenroom.config.models.ModelRow`. Checked
+    at use."""
 
 
 class CredentialSettings(Section, frozen=True):

@@ -4,8 +4,8 @@ import os
 from collections.abc import Mapping
 from typing import Final
 
-from config.reason import reason
-from protocol.errors import ConfigError
+from greenroom.config.reason import reason
+from greenroom.protocol.errors import ConfigError
 
 PROTECTED_PREFIX: Final = "CODEX_"
 """Variables of this prefix steer the program itself, so that a file may not set them."""

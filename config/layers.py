@@ -4,8 +4,8 @@ import os
 from collections.abc import Iterable
 from typing import Final
 
-from config.document import Table, read_document
-from config.overrides import Assignment, assign
+from greenroom.config.document import Table, read_document
+from greenroom.config.overrides import Assignment, assign
 
 CONFIG_FILE: Final = "config.toml"
 

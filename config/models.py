@@ -9,7 +9,7 @@ from typing import Final, Literal, TypeAlias
 
 from msgspec.structs import asdict
 
-from config.section import OwnSection, Size
+from greenroom.config.section import OwnSection, Size
 
 Effort: TypeAlias = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max", "ultra"]
 Summary: TypeAlias = Literal["auto", "concise", "detailed", "none"]
@@ -119,5 +119,5 @@ def catalogue() -> Mapping[str, ModelFamily]:
     """Return all rows of the data file, read once in a process."""
     from importlib.resources import files
 
-    rows = tomllib.loads(files("config").joinpath("models.toml").read_text("utf-8"))
+    rows = tomllib.loads(files("greenroom.config").joinpath("models.toml").read_text("utf-8"))
     return {name: ModelFamily(name=name, **(row | {"efforts": tuple(row["efforts"])})) for name, row in rows.items()}

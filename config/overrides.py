@@ -5,8 +5,8 @@ import tomllib
 from collections.abc import Iterator, Mapping
 from typing import Final, NamedTuple
 
-from config.document import Table
-from protocol.errors import ConfigError
+from greenroom.config.document import Table
+from greenroom.protocol.errors import ConfigError
 
 _INTEGERS: Final = range(-(2**63), 2**63)
 """What TOML calls an integer."""

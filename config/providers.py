@@ -6,9 +6,9 @@ from urllib.parse import quote, urlencode
 
 from msgspec import field
 
-from config.document import Table
-from config.section import Count, Section, Size, Strings, check
-from protocol.errors import ConfigError
+from greenroom.config.document import Table
+from greenroom.config.section import Count, Section, Size, Strings, check
+from greenroom.protocol.errors import ConfigError
 
 WireApi: TypeAlias = Literal["responses", "chat"]
 

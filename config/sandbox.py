@@ -2,7 +2,7 @@
 
 from typing import ClassVar, Literal, TypeAlias
 
-from config.section import Section, Strings
+from greenroom.config.section import Section, Strings
 
 
 class ReadOnly(Section, frozen=True, tag_field="type", tag="read-only"):

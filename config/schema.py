@@ -9,16 +9,16 @@ from typing import Literal, TypeAlias
 from msgspec import field
 from msgspec.structs import asdict, replace
 
-from config.document import Table
-from config.environment import ShellEnvironmentPolicy
-from config.greenroom import GreenroomTable
-from config.models import Effort, Summary, Verbosity
-from config.providers import ModelProvider
-from config.sandbox import WorkspaceWrite
-from config.section import Count, Name, Section, Size, Strings, plain_tables
-from config.servers import McpServer
-from protocol.errors import ConfigError
-from protocol.policy import ApprovalPolicy, SandboxMode
+from greenroom.config.document import Table
+from greenroom.config.environment import ShellEnvironmentPolicy
+from greenroom.config.greenroom import GreenroomTable
+from greenroom.config.models import Effort, Summary, Verbosity
+from greenroom.config.providers import ModelProvider
+from greenroom.config.sandbox import WorkspaceWrite
+from greenroom.config.section import Count, Name, Section, Size, Strings, plain_tables
+from greenroom.config.servers import McpServer
+from greenroom.protocol.errors import ConfigError
+from greenroom.protocol.policy import ApprovalPolicy, SandboxMode
 
 WebSearch: TypeAlias = Literal["disabled", "cached", "indexed", "live"]
 

@@ -4,8 +4,8 @@ from typing import Annotated, ClassVar, TypeAlias, TypeVar
 
 from msgspec import Meta, Struct, ValidationError, convert
 
-from config.document import Table
-from protocol.errors import ConfigError
+from greenroom.config.document import Table
+from greenroom.protocol.errors import ConfigError
 
 S = TypeVar("S", bound="Section")
 
@@ -45,7 +45,7 @@ def check(kind: type[S], value: object, within: tuple[str, ...] = ()) -> S:
     try:
         return convert(plain, kind)
     except ValidationError:
-        from config.faults import explain
+        from greenroom.config.error_text import explain
 
         # `from None`: the chained error could print a value that `explain` withholds.
         raise ConfigError(explain(plain, kind, within)) from None

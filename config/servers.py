@@ -5,14 +5,14 @@ from typing import Annotated, ClassVar, Final, Literal, TypeAlias
 
 from msgspec import Meta, field
 
-from config.document import Table
-from config.section import Name, Section, Strings
+from greenroom.config.document import Table
+from greenroom.config.section import Name, Section, Strings
 
 Duration: TypeAlias = Annotated[float, Meta(ge=0.0, le=sys.float_info.max)]
 """Seconds or milliseconds, not infinitely many."""
 
 ApprovalMode: TypeAlias = Literal["auto", "prompt", "writes", "approve"]
-"""Which calls need the user's approval (`workers.approval.remote_tools`)."""
+"""Which calls need the user's approval (`greenroom.workers.approval.remote_tools`)."""
 
 STARTUP_TIMEOUT: Final = 30.0
 TOOL_TIMEOUT: Final = 300.0

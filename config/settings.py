@@ -7,20 +7,20 @@ from typing import Final, Literal
 
 import msgspec
 
-from config.document import Table
-from config.environment import ShellEnvironmentPolicy, shell_environment
-from config.layers import layered
-from config.models import Effort, ModelFamily, ModelRow, Summary, Verbosity, model_family
-from config.overrides import config_assignments, parse_assignment
-from config.providers import ModelProvider, find_provider
-from config.reason import reason
-from config.sandbox import DangerFullAccess, ReadOnly, SandboxPolicy, WorkspaceWrite
-from config.schema import ConfigFile, History, SearchOptions, WebSearch
-from config.section import Name, OwnSection, check
-from config.servers import McpServer
-from config.texts import base_instructions, compaction_prompt
-from protocol.errors import ConfigError
-from protocol.policy import ApprovalPolicy, SandboxMode
+from greenroom.config.document import Table
+from greenroom.config.environment import ShellEnvironmentPolicy, shell_environment
+from greenroom.config.layers import layered
+from greenroom.config.models import Effort, ModelFamily, ModelRow, Summary, Verbosity, model_family
+from greenroom.config.overrides import config_assignments, parse_assignment
+from greenroom.config.providers import ModelProvider, find_provider
+from greenroom.config.reason import reason
+from greenroom.config.sandbox import DangerFullAccess, ReadOnly, SandboxPolicy, WorkspaceWrite
+from greenroom.config.schema import ConfigFile, History, SearchOptions, WebSearch
+from greenroom.config.section import Name, OwnSection, check
+from greenroom.config.servers import McpServer
+from greenroom.config.texts import base_instructions, compaction_prompt
+from greenroom.protocol.errors import ConfigError
+from greenroom.protocol.policy import ApprovalPolicy, SandboxMode
 
 DEFAULT_MODEL: Final = "gpt-5"
 LOCAL_MODELS: Final[Mapping[str, str]] = {

@@ -22,4 +22,4 @@ def patch_language() -> str:
 def _text(name: str) -> str:
     from importlib.resources import files
 
-    return files("config").joinpath("texts", name).read_text("utf-8").strip()
+    return files("greenroom.config").joinpath("texts", name).read_text("utf-8").strip()

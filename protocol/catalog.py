@@ -1,6 +1,7 @@
 """The whole wire as tables: each method, notification and error, in words and with the models of what it carries.
 
-docs/wire.md and `greenroom schema` are made from here. Which methods there are is said in `protocol.methods` and
+docs/wire.md and `greenroom schema` are made from here. Which methods there are is said in
+`greenroom.protocol.methods` and
 nowhere else; what a request carries is the model in this package whose docstring begins with "Params of `method`". A
 method that has no line in `MEANINGS` fails a test, and so does a message to the client that is not listed here.
 """
@@ -15,9 +16,9 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-import protocol
-from protocol.errors import ErrorKind
-from protocol.methods import HANDSHAKE_METHODS, LATER_METHODS, MODERN_METHODS
+from greenroom import protocol
+from greenroom.protocol.errors import ErrorKind
+from greenroom.protocol.methods import HANDSHAKE_METHODS, LATER_METHODS, MODERN_METHODS
 
 EARLY_METHODS: Final = ("initialize", "server/discover", "ping", "tools/list")
 """What is answered before the supervision tree is up."""
@@ -203,7 +204,7 @@ def served(told: tuple[Told, ...]) -> list[Told]:
 def params_models() -> Mapping[str, list[type[msgspec.Struct]]]:
     """Return the models of params in this package by the methods that their docstrings name."""
     found: defaultdict[str, list[type[msgspec.Struct]]] = defaultdict(list)
-    for module in pkgutil.iter_modules(protocol.__path__, "protocol."):
+    for module in pkgutil.walk_packages(protocol.__path__, "greenroom.protocol."):
         for model in vars(importlib.import_module(module.name)).values():
             if isinstance(model, type) and issubclass(model, msgspec.Struct) and model.__module__ == module.name:
                 named = _PARAMS_OF.match(model.__doc__ or "")

@@ -1,6 +1,6 @@
 """What only a process itself can read of itself, because none of ours lets others look into it."""
 
-from protocol.message import Message
+from greenroom.protocol.internal.message import Message
 
 
 class Footprint(Message):

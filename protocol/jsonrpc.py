@@ -15,8 +15,8 @@ from typing import Final, TypeAlias
 
 import msgspec
 
-from protocol.errors import LocalProtocolError
-from protocol.jsontext import mended
+from greenroom.protocol.errors import LocalProtocolError
+from greenroom.protocol.jsontext import mended
 
 RequestId: TypeAlias = int | str
 

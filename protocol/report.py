@@ -11,9 +11,9 @@ from typing import Annotated, Final, Literal, TypeAlias
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from protocol.credentials import AuthMode, AuthState
-from protocol.ids import ConversationId, Incarnation, TurnId, WorkerId
-from protocol.instance import Instance
+from greenroom.protocol.ids import ConversationId, Incarnation, TurnId, WorkerId
+from greenroom.protocol.instance import Instance
+from greenroom.protocol.internal.broker import AuthMode, AuthState
 
 MAX_CONVERSATIONS: Final = 200
 """Conversations that a report lists. Those that have a process or are in trouble come first, then the latest used."""
@@ -25,7 +25,7 @@ MAX_TEXT: Final = 400
 ConversationState: TypeAlias = Literal[
     "new", "starting", "idle", "running", "parking", "parked", "crashed", "failed", "closed"
 ]
-"""As in `supervisor.lifecycle`."""
+"""As in `greenroom.supervisor.conversations.lifecycle`."""
 
 Role: TypeAlias = Literal["supervisor", "nursery", "broker", "worker"]
 
@@ -56,7 +56,7 @@ class Part(BaseModel):
 
 
 class StdioFigures(Part):
-    """The client's pipe (`supervisor.stdio.StdioStatistics`)."""
+    """The client's pipe (`greenroom.supervisor.frontend.stdio.StdioStatistics`)."""
 
     read: int
     """Bytes read since the start."""
@@ -67,7 +67,7 @@ class StdioFigures(Part):
 
 
 class PortFigures(Part):
-    """The socket that workers are reached through (`runtime.port.PortStatistics`)."""
+    """The socket that workers are reached through (`greenroom.runtime.zmq_stream.PortStatistics`)."""
 
     received: int
     """Messages taken."""
@@ -80,7 +80,7 @@ class PortFigures(Part):
 
 
 class PoolFigures(Part):
-    """Workers without a conversation (`supervisor.pool.PoolStatistics`)."""
+    """Workers without a conversation (`greenroom.supervisor.processes.pool.PoolStatistics`)."""
 
     waiting: int
     """Workers that are ready."""
@@ -91,7 +91,8 @@ class PoolFigures(Part):
 
 
 class EngineFigures(Part):
-    """Processes other than the supervisor and the nursery (`supervisor.engine.EngineStatistics`)."""
+    """Processes other than the supervisor and the nursery
+    (`greenroom.supervisor.processes.engine.EngineStatistics`)."""
 
     born: int
     exited: int
@@ -99,7 +100,7 @@ class EngineFigures(Part):
 
 
 class ConversationFigures(Part):
-    """The table of conversations (`supervisor.conversations.ConversationsStatistics`)."""
+    """The table of conversations (`greenroom.supervisor.conversations.registry.ConversationsStatistics`)."""
 
     known: int
     with_process: int
@@ -160,7 +161,7 @@ class ProcessEntry(Part):
 
 
 class DeathEntry(Part):
-    """How a process of ours died (`supervisor.death.Death`)."""
+    """How a process of ours died (`greenroom.supervisor.processes.exits.Death`)."""
 
     at: float
     process: WorkerId
@@ -244,7 +245,7 @@ class CredentialEntry(Part):
 
 
 class LimitFigures(Part):
-    """The limits in force (`supervisor.limits.Limits`)."""
+    """The limits in force (`greenroom.config.limits.Limits`)."""
 
     park_after: float | None = None
     live_workers: int | None = None

@@ -6,7 +6,7 @@ import stat
 import tempfile
 from collections.abc import Mapping
 
-from protocol.errors import StartError
+from greenroom.protocol.errors import StartError
 
 _LONGEST = 80
 """Bytes that the directory's path may have: a socket's address must fit into 108 with its name."""

@@ -1,9 +1,9 @@
-"""What this process holds of memory and descriptors, as it alone may read (`runtime.hardening`)."""
+"""What this process holds of memory and descriptors, as it alone may read (`greenroom.runtime.hardening`)."""
 
 import os
 from typing import Final
 
-from protocol.footprint import Footprint
+from greenroom.protocol.footprint import Footprint
 
 _ROLLUP: Final = "/proc/self/smaps_rollup"
 _UNIQUE: Final = (b"Private_Clean:", b"Private_Dirty:", b"Private_Hugetlb:")

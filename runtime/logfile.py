@@ -19,7 +19,7 @@ from typing import Final
 
 import msgspec
 
-from runtime.log import redact
+from greenroom.runtime.log import redact
 
 FOLDER: Final = os.path.join("log", "greenroom")
 NAME: Final = "greenroom"

@@ -1,4 +1,5 @@
-"""Ends what descendants have left behind, for a process that adopts them (`runtime.hardening.adopt_orphans`)."""
+"""Ends what descendants have left behind, for a process that adopts them
+(`greenroom.runtime.hardening.adopt_orphans`)."""
 
 import contextlib
 import os

@@ -3,14 +3,14 @@
 import sys
 from collections.abc import Sequence
 
-from supervisor.vanguard import Vanguard
+from greenroom.supervisor.startup.prelaunch import Vanguard
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the program and return its exit status."""
     words = sys.argv[1:] if argv is None else list(argv)
     vanguard = Vanguard.send(words)
-    from supervisor import command_line  # a nursery need not wait for it
+    from greenroom.supervisor.cli import command_line  # a nursery need not wait for it
 
     try:
         return command_line.run(words, vanguard)

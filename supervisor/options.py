@@ -2,7 +2,7 @@
 
 from typing import Literal, NamedTuple, TypeAlias, get_args
 
-from supervisor.limits import Limits
+from greenroom.config.limits import Limits
 
 EngineName: TypeAlias = Literal["fork", "spawn"]
 PreferredAuth: TypeAlias = Literal["chatgpt", "apikey"]

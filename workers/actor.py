@@ -8,9 +8,9 @@ import signal
 
 import zmq
 
-from protocol.birth import WorkerBirth
-from protocol.errors import GreenroomError
-from protocol.mailbox import (
+from greenroom.protocol.errors import GreenroomError
+from greenroom.protocol.internal.process import WorkerBirth
+from greenroom.protocol.internal.worker import (
     FIRST_HEARTBEAT,
     HEARTBEAT,
     Close,
@@ -31,12 +31,12 @@ from protocol.mailbox import (
     StopErrand,
     TurnEnded,
 )
-from runtime import footprint, logfile, orphans
-from workers.conversation import Conversation
-from workers.credentials import CredentialsChannel
-from workers.errand import Errand
-from workers.mailbox import Mailbox
-from workers.turn import Outcome
+from greenroom.runtime import footprint, logfile, orphans
+from greenroom.workers.conversation.conversation import Conversation
+from greenroom.workers.conversation.turn import Outcome
+from greenroom.workers.jobs.job import Errand
+from greenroom.workers.mailbox import Mailbox
+from greenroom.workers.model.credentials_channel import CredentialsChannel
 
 log = logging.getLogger(__name__)
 

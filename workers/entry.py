@@ -4,15 +4,15 @@ import asyncio
 import logging
 import sys
 
-from config import settings
-from config.texts import patch_language
-from protocol import message
-from protocol.birth import WorkerBirth
-from protocol.credentials import Welcome
-from protocol.mailbox import Open, StartTurn
-from runtime import hardening, log, logfile
-from runtime.http import tls_context
-from workers.actor import Actor
+from greenroom.config import settings
+from greenroom.config.texts import patch_language
+from greenroom.protocol.internal import message
+from greenroom.protocol.internal.broker import Welcome
+from greenroom.protocol.internal.process import WorkerBirth
+from greenroom.protocol.internal.worker import Open, StartTurn
+from greenroom.runtime import hardening, log, logfile
+from greenroom.runtime.http import tls_context
+from greenroom.workers.actor import Actor
 
 # Whoever forks workers has imported this, so that all of them share the result.
 settings.preload()
@@ -25,10 +25,10 @@ def complete(directory: str) -> int:
     `directory` belongs to the instance. Returns the pid of the process that starts the commands of all of them: a child
     of ours, to be kept.
     """
-    import workers.outfit  # noqa: F401
-    from workers import rehearsal
-    from workers.approval import script
-    from workers.sandbox import launcher
+    import greenroom.workers.tools.toolbox_factory  # noqa: F401
+    from greenroom.workers import warmup as rehearsal
+    from greenroom.workers.approval import script
+    from greenroom.workers.sandbox import launcher
 
     script.preload()
     patch_language()
@@ -42,8 +42,8 @@ def complete(directory: str) -> int:
 
 def discard() -> None:
     """Give up what `complete` has made for workers, in a child that is none: it ends when the last of them has."""
-    if "workers.sandbox.launcher" in sys.modules:
-        from workers.sandbox import launcher
+    if "greenroom.workers.sandbox.launcher" in sys.modules:
+        from greenroom.workers.sandbox import launcher
 
         launcher.leave_zygote()
 

@@ -13,12 +13,12 @@ from typing import TypeAlias
 
 import zmq
 
-from protocol.birth import WorkerBirth
-from protocol.errors import RemoteProtocolError
-from protocol.ids import BEFORE_TURNS, ConversationId, Incarnation, TurnId
-from protocol.mailbox import Events, Notice, ReceivedOperation, frames, read_operation
-from protocol.message import pack
-from runtime.port import Port
+from greenroom.protocol.errors import RemoteProtocolError
+from greenroom.protocol.ids import BEFORE_TURNS, ConversationId, Incarnation, TurnId
+from greenroom.protocol.internal.message import pack
+from greenroom.protocol.internal.process import WorkerBirth
+from greenroom.protocol.internal.worker import Events, Notice, ReceivedOperation, frames, read_operation
+from greenroom.runtime.zmq_stream import Port
 
 log = logging.getLogger(__name__)
 

@@ -9,7 +9,7 @@ from contextlib import suppress
 import psutil
 import pytest
 
-from supervisor.demo.script import Command, Quote, Stall, Text, Think, rule
+from greenroom.demo.script import Command, Quote, Stall, Text, Think, rule
 from tests.support import processes
 from tests.support.client import Client, RequestId, kind, text
 from tests.support.server import Server

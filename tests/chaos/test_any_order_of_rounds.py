@@ -9,7 +9,7 @@ from typing import Any
 import psutil
 import pytest
 
-from supervisor.demo.script import Command, Quote, Stall, Text, rule
+from greenroom.demo.script import Command, Quote, Stall, Text, rule
 from tests.support import processes
 from tests.support.client import Message, RequestId, text
 from tests.support.modern import Modern

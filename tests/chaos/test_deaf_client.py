@@ -3,7 +3,7 @@
 import threading
 import time
 
-from supervisor.demo.script import Call, Deltas, Text, rule
+from greenroom.demo.script import Call, Deltas, Text, rule
 from tests.support import processes
 from tests.support.client import deltas, kinds, text, thread_id
 from tests.support.server import Server

@@ -3,7 +3,7 @@
 import threading
 from collections import Counter
 
-from supervisor.demo.script import Text, rule
+from greenroom.demo.script import Text, rule
 from tests.support import processes
 from tests.support.client import Client, Message, RequestId, text, thread_id
 from tests.support.deadline import until

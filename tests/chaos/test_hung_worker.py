@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from benchmarks import holdings
-from protocol.report import Report
-from supervisor.demo.script import Command, Stall, Text, rule
+from greenroom.demo.script import Command, Stall, Text, rule
+from greenroom.protocol.report import Report
 from tests.support.client import kind, text, thread_id
 from tests.support.deadline import until
 from tests.support.faults import Faults
@@ -34,7 +34,10 @@ def test_a_stopped_worker_is_found_killed_and_answered(stage: Stage, engine: str
 
 def test_a_worker_that_hangs_before_it_is_ready_is_replaced(stage: Stage, tmp_path: Path) -> None:
     stage.play(HELLO)
-    faults = Faults(tmp_path / "faults", "import supervisor.tree; supervisor.tree.READY_PATIENCE = 3.0")
+    faults = Faults(
+        tmp_path / "faults",
+        "import greenroom.supervisor.processes.tree; greenroom.supervisor.processes.tree.READY_PATIENCE = 3.0",
+    )
     server = stage.start("-c", "greenroom.idle_workers=0", program=faults.program)
     server.client.initialize()
     faults.order("hung before it is ready")
@@ -71,7 +74,10 @@ def look(server: Server, stage: Stage) -> Report | None:
 
 def test_an_idle_worker_over_its_memory_limit_is_found_and_killed(stage: Stage, engine: str, tmp_path: Path) -> None:
     stage.play(HELLO)
-    faults = Faults(tmp_path / "faults", "import supervisor.weight; supervisor.weight.INTERVAL = 0.2")
+    faults = Faults(
+        tmp_path / "faults",
+        "from greenroom.supervisor.processes import memory_limit; memory_limit.INTERVAL = 0.2",
+    )
     server = stage.start("--engine", engine, *LIGHT, program=faults.program)
     server.client.initialize()
     faults.order("swollen after a turn")
@@ -85,7 +91,10 @@ def test_a_worker_is_weighed_when_its_turn_ends_and_the_next_turn_runs_in_anothe
 ) -> None:
     gate = Gate()
     stage.play(HELLO, rule("wait", [gate.wait, Text("At last.")]))
-    faults = Faults(tmp_path / "faults", "import supervisor.weight; supervisor.weight.INTERVAL = 1e6")
+    faults = Faults(
+        tmp_path / "faults",
+        "from greenroom.supervisor.processes import memory_limit; memory_limit.INTERVAL = 1e6",
+    )
     server = stage.start("--engine", engine, *LIGHT, program=faults.program)
     server.client.initialize()
     call = server.client.codex("wait")

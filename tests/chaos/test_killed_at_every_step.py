@@ -7,8 +7,8 @@ from typing import TypeAlias
 
 import pytest
 
-from supervisor.demo.request_log import RecordedRequest
-from supervisor.demo.script import Command, Patch, Stall, Text, rule
+from greenroom.demo.request_log import RecordedRequest
+from greenroom.demo.script import Command, Patch, Stall, Text, rule
 from tests.support import processes
 from tests.support.client import Message, RequestId, kind, text, thread_id
 from tests.support.deadline import until

@@ -10,8 +10,8 @@ import psutil
 import pytest
 
 from benchmarks.holdings import victims
-from supervisor.demo.request_log import fingerprint
-from supervisor.demo.script import Command, Quote, Stall, Text, rule
+from greenroom.demo.request_log import fingerprint
+from greenroom.demo.script import Command, Quote, Stall, Text, rule
 from tests.support import processes
 from tests.support.client import kind, text, thread_id
 from tests.support.deadline import until
@@ -128,13 +128,13 @@ def test_nothing_is_left_of_a_worker_that_outlived_its_nursery_and_hangs(stage: 
 
 
 IMPATIENT = """
-import supervisor.restart as restart
+import greenroom.supervisor.processes.restart as restart
 restart.NURSERY = restart.Intensity(1, 60.0, (0.0,))
 restart.POOL = restart.Intensity(2, 60.0, (0.0,))
 """
 """Gives up after few deaths, so that a test need not wait for many."""
 CANNOT_FORK = """
-import supervisor.launch as launch
+import greenroom.runtime.launch as launch
 launch.NURSERY = '''
 import errno, os
 def refuse():
@@ -146,7 +146,7 @@ os.fork = refuse
 
 def program(patch: str) -> tuple[str, ...]:
     """Return a server that is started with a patch."""
-    statement = f"{patch}\nimport sys; from supervisor.main import main; sys.exit(main())"
+    statement = f"{patch}\nimport sys; from greenroom.supervisor.main import main; sys.exit(main())"
     return (sys.executable, "-I", "-c", statement, "mcp-server")
 
 
@@ -167,9 +167,9 @@ def test_what_starts_commands_ends_with_the_last_worker_of_its_nursery(stage: St
 
 
 HASTY = """
-import supervisor.fork_engine, supervisor.tree
-supervisor.fork_engine.BIRTH_PATIENCE = 2.0
-supervisor.tree.BROKER_PATIENCE = 2.0
+import greenroom.supervisor.processes.fork_engine, greenroom.supervisor.processes.tree
+greenroom.supervisor.processes.fork_engine.BIRTH_PATIENCE = 2.0
+greenroom.supervisor.processes.tree.BROKER_PATIENCE = 2.0
 """
 
 

@@ -9,7 +9,7 @@ from functools import partial
 import psutil
 import pytest
 
-from supervisor.demo.script import Call, Command, Quote, Stall, Text, rule
+from greenroom.demo.script import Call, Command, Quote, Stall, Text, rule
 from tests.support import processes
 from tests.support.client import Client, Message, RequestId, kind, text, thread_id
 from tests.support.deadline import until

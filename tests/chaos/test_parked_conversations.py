@@ -3,7 +3,7 @@
 import psutil
 
 from benchmarks import holdings
-from supervisor.demo.script import Call, Command, Quote, Stall, Text, rule
+from greenroom.demo.script import Call, Command, Quote, Stall, Text, rule
 from tests.support.client import kind, text, thread_id
 from tests.support.deadline import until
 from tests.support.model import said

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import psutil
 import pytest
 
-from supervisor.demo.script import Action, Call, Command, Patch, Text, rule
+from greenroom.demo.script import Action, Call, Command, Patch, Text, rule
 from tests.support import processes
 from tests.support.client import text
 from tests.support.stage import Stage

@@ -7,7 +7,7 @@ from textwrap import dedent
 
 import pytest
 
-from config.settings import ConversationOverrides, Settings, resolve
+from greenroom.config.settings import ConversationOverrides, Settings, resolve
 
 
 @dataclass(frozen=True)

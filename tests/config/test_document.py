@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from config.document import read_document
-from protocol.errors import ConfigError
+from greenroom.config.document import read_document
+from greenroom.protocol.errors import ConfigError
 
 
 def _fault(path: Path, content: bytes) -> str:

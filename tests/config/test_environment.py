@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from config.environment import ShellEnvironmentPolicy, matches_any, shell_environment
-from config.section import check
-from protocol.secrecy import is_secret_name
+from greenroom.config.environment import ShellEnvironmentPolicy, matches_any, shell_environment
+from greenroom.config.section import check
+from greenroom.protocol.secrecy import is_secret_name
 
 ENVIRONMENT = {
     "PATH": "/bin",

@@ -4,8 +4,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from config.greenroom import CredentialSettings, GreenroomTable, credential_settings, server_settings
-from protocol.errors import ConfigError
+from greenroom.config.greenroom import CredentialSettings, GreenroomTable, credential_settings, server_settings
+from greenroom.protocol.errors import ConfigError
 
 if TYPE_CHECKING:
     from conftest import Home

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from config.home import codex_home, load_dotenv
-from protocol.errors import ConfigError
+from greenroom.config.home import codex_home, load_dotenv
+from greenroom.protocol.errors import ConfigError
 
 
 def test_home_is_dot_codex_unless_chosen() -> None:

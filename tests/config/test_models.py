@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from config.models import Effort, ModelFamily, ModelRow, Summary, Verbosity, catalogue, model_family
+from greenroom.config.models import Effort, ModelFamily, ModelRow, Summary, Verbosity, catalogue, model_family
 
 
 @pytest.mark.parametrize("row", catalogue().values(), ids=list(catalogue()))

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from config.document import Table
-from config.overrides import Assignment, assign, config_assignments, from_json, parse_assignment
-from protocol.errors import ConfigError
+from greenroom.config.document import Table
+from greenroom.config.overrides import Assignment, assign, config_assignments, from_json, parse_assignment
+from greenroom.protocol.errors import ConfigError
 
 KEYS = st.text(st.characters(exclude_characters="=.", exclude_categories=["Z", "Cc", "Cs"]), min_size=1, max_size=8)
 PATHS = st.lists(KEYS, min_size=1, max_size=4).map(tuple)

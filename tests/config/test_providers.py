@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from config.document import Table
-from config.providers import ModelProvider, find_provider
-from config.section import check
-from protocol.errors import ConfigError
+from greenroom.config.document import Table
+from greenroom.config.providers import ModelProvider, find_provider
+from greenroom.config.section import check
+from greenroom.protocol.errors import ConfigError
 
 
 def _find(provider_id: str, environment: Mapping[str, str] | None = None, **tables: Table) -> ModelProvider:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from config.saved_prompts import (
+from greenroom.config.saved_prompts import (
     MAX_BYTES,
     Argument,
     PromptArgumentError,

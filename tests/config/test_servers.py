@@ -2,9 +2,9 @@
 
 import pytest
 
-from config.section import check
-from config.servers import McpServer
-from protocol.errors import ConfigError
+from greenroom.config.section import check
+from greenroom.config.servers import McpServer
+from greenroom.protocol.errors import ConfigError
 
 
 def _server(**table: object) -> McpServer:

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 import msgspec
 import pytest
 
-from config.environment import ShellEnvironmentPolicy
-from config.sandbox import DangerFullAccess, ReadOnly, SandboxPolicy, WorkspaceWrite
-from config.settings import ConversationOverrides, preload
-from protocol.errors import ConfigError
+from greenroom.config.environment import ShellEnvironmentPolicy
+from greenroom.config.sandbox import DangerFullAccess, ReadOnly, SandboxPolicy, WorkspaceWrite
+from greenroom.config.settings import ConversationOverrides, preload
+from greenroom.protocol.errors import ConfigError
 
 if TYPE_CHECKING:
     from conftest import Home
@@ -342,7 +342,7 @@ def test_plan_tool_is_decided_by_the_argument_then_by_the_file(
 def test_preload_leaves_nothing_to_load_for_a_fork() -> None:
     preload()
     watch = (
-        "import sys, config.settings as s; s.preload(); before = set(sys.modules);"
+        "import sys, greenroom.config.settings as s; s.preload(); before = set(sys.modules);"
         "s.resolve('/nonexistent', ['model=o3'], s.ConversationOverrides(), '/', {});"
         "print(sorted(set(sys.modules) - before), 'asyncio' in sys.modules, 'dotenv' in sys.modules)"
     )
@@ -352,9 +352,10 @@ def test_preload_leaves_nothing_to_load_for_a_fork() -> None:
 
 def test_neither_the_settings_nor_how_they_come_about_import_pydantic() -> None:
     watch = (
-        "import sys, pkgutil, importlib, config;"
-        "[importlib.import_module(f'config.{module.name}') for module in pkgutil.iter_modules(config.__path__)];"
-        "s = sys.modules['config.settings'];"
+        "import sys, pkgutil, importlib, greenroom.config;"
+        "modules = pkgutil.iter_modules(greenroom.config.__path__, 'greenroom.config.');"
+        "[importlib.import_module(module.name) for module in modules];"
+        "s = sys.modules['greenroom.config.settings'];"
         "s.resolve('/nonexistent', ['model=o3'], s.ConversationOverrides(), '/', {});"
         "print('pydantic' in sys.modules)"
     )

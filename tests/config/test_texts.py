@@ -2,7 +2,7 @@
 
 import re
 
-from config.texts import base_instructions, compaction_prompt
+from greenroom.config.texts import base_instructions, compaction_prompt
 
 
 def test_base_instructions_are_short_enough_for_local_models() -> None:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
-from supervisor.demo.script import Command, Quote, Rule, Stall, Text, rule
+from greenroom.demo.script import Command, Quote, Rule, Stall, Text, rule
 from tests.conformance.packages import Packages, UnavailableError
 from tests.support.server import PROGRAM
 from tests.support.stage import Stage

@@ -6,7 +6,7 @@ from typing import Any
 from mcp_types import jsonrpc_message_adapter
 from mcp_types.methods import SERVER_NOTIFICATIONS, parse_server_notification, parse_server_request, parse_server_result
 
-from protocol.mcp import EVENT_METHOD
+from greenroom.protocol.mcp.handshake import EVENT_METHOD
 from tests.conformance import task_types
 
 OWN_NOTIFICATIONS = frozenset({EVENT_METHOD})

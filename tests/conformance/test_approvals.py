@@ -9,16 +9,16 @@ from mcp.client.session import ClientRequestContext, ElicitationFnT
 from mcp.client.stdio import StdioServerParameters
 from mcp_types import CallToolResult, ElicitRequestParams, ElicitResult, ErrorData, Implementation, TextContent
 
-from protocol.policy import ApprovalPolicy, SandboxMode
-from supervisor.demo.script import Call, Patch, Quote, Rule, Text, rule
-from supervisor.elicitor import CANNOT_ASK, TOO_LATE
+from greenroom.demo.script import Call, Patch, Quote, Rule, Text, rule
+from greenroom.protocol.policy import ApprovalPolicy, SandboxMode
+from greenroom.supervisor.frontend.elicitor import CANNOT_ASK, TOO_LATE
+from greenroom.workers.approval.decision import COMMANDS, ESCALATION_REFUSED, Case
 from tests.conformance.tap import Tap
 from tests.conformance.test_official_client import Events
 from tests.support.client import Client as RawClient
 from tests.support.client import Message, RequestId, kind, kinds, text, thread_id
 from tests.support.server import PROGRAM
 from tests.support.stage import Stage
-from workers.approval.decision import COMMANDS, ESCALATION_REFUSED, Case
 
 REJECTED = "exec command rejected by user"
 COULD_NOT = f"{REJECTED}: the client could not ask the user"

@@ -9,7 +9,7 @@ from mcp.client.session import ClientRequestContext
 from mcp_types import CallToolResult, ElicitRequestParams, ElicitResult
 from mcp_types.version import LATEST_MODERN_VERSION
 
-from supervisor.demo.script import Command, Quote, Stall, Text, rule
+from greenroom.demo.script import Command, Quote, Stall, Text, rule
 from tests.conformance.tap import Tap
 from tests.conformance.test_official_client import NEWEST, Events, converse, judge, text_of, thread_of
 from tests.support.model import Gate

@@ -7,7 +7,7 @@ import pytest
 from mcp import Client
 from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS
 
-from supervisor.demo.script import Text, rule
+from greenroom.demo.script import Text, rule
 from tests.conformance.oracle import Oracle
 from tests.conformance.test_official_client import Events, converse, judge, thread_of
 from tests.support.client import Client as RawClient

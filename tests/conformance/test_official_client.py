@@ -14,7 +14,7 @@ from mcp_types import CallToolResult, Implementation, TextContent
 from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS, LATEST_MODERN_VERSION
 from pydantic import BaseModel, ConfigDict, Field
 
-from supervisor.demo.script import Command, Fail, Quote, Stall, Text, rule
+from greenroom.demo.script import Command, Fail, Quote, Stall, Text, rule
 from tests.conformance.oracle import Oracle
 from tests.conformance.tap import Tap
 from tests.support.model import said

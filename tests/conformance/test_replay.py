@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from supervisor.demo.script import Action, Call, Command, Fail, Patch, Text, Usage, rule
+from greenroom.demo.script import Action, Call, Command, Fail, Patch, Text, Usage, rule
 from tests.conformance.differences import (
     ADDED_IN,
     ANSWERS,

@@ -11,7 +11,7 @@ from mcp_types import CallToolResult, Request, Result
 from mcp_types.version import LATEST_MODERN_VERSION
 from pydantic import BaseModel, ConfigDict, Field
 
-from supervisor.demo.script import Command, Quote, Text, rule
+from greenroom.demo.script import Command, Quote, Text, rule
 from tests.conformance.oracle import Oracle
 from tests.conformance.test_official_client import Events, converse, judge, text_of
 from tests.support.model import Gate

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from protocol import errors
-from protocol.errors import ERROR_KINDS, GreenroomError
+from greenroom.protocol import errors
+from greenroom.protocol.errors import ERROR_KINDS, GreenroomError
 
 
 def family(kind: type[GreenroomError]) -> Iterator[type[GreenroomError]]:

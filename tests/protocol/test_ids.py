@@ -3,7 +3,7 @@
 import time
 from uuid import UUID
 
-from protocol.ids import uuid7
+from greenroom.protocol.ids import uuid7
 
 
 def test_ids_are_uuids_of_version_7_and_all_different() -> None:

@@ -7,10 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError
 
-from protocol.credentials import AuthMode, AuthState
-from protocol.ids import ConversationId, Incarnation, TurnId, WorkerId
-from protocol.instance import Instance
-from protocol.report import (
+from greenroom.config.limits import Limits
+from greenroom.protocol.ids import ConversationId, Incarnation, TurnId, WorkerId
+from greenroom.protocol.instance import Instance
+from greenroom.protocol.internal.broker import AuthMode, AuthState
+from greenroom.protocol.report import (
     MAX_TEXT,
     ClientEntry,
     ConversationEntry,
@@ -30,14 +31,13 @@ from protocol.report import (
     StdioFigures,
     TurnEntry,
 )
-from runtime.port import PortStatistics
-from supervisor.conversations import ConversationsStatistics
-from supervisor.death import Death
-from supervisor.engine import EngineStatistics
-from supervisor.lifecycle import State
-from supervisor.limits import Limits
-from supervisor.pool import PoolStatistics
-from supervisor.stdio import StdioStatistics
+from greenroom.runtime.zmq_stream import PortStatistics
+from greenroom.supervisor.conversations.lifecycle import State
+from greenroom.supervisor.conversations.registry import ConversationsStatistics
+from greenroom.supervisor.frontend.stdio import StdioStatistics
+from greenroom.supervisor.processes.engine import EngineStatistics
+from greenroom.supervisor.processes.exits import Death
+from greenroom.supervisor.processes.pool import PoolStatistics
 
 COUNTS = st.integers(min_value=0, max_value=2**53)
 SECONDS = st.floats(min_value=0, max_value=1e10, allow_nan=False)

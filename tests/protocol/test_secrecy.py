@@ -7,7 +7,7 @@ import traceback
 
 import pytest
 
-from protocol.secrecy import Secret, is_secret_name
+from greenroom.protocol.secrecy import Secret, is_secret_name
 
 VALUE = "sk-do-not-show"
 

@@ -7,8 +7,8 @@ import subprocess
 
 import pytest
 
-from runtime import child
-from runtime.spawn import spawn
+from greenroom.runtime import child
+from greenroom.runtime.spawn import spawn
 from tests.support.loop import on_loop
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from protocol.errors import StartError
-from runtime import directory
+from greenroom.protocol.errors import StartError
+from greenroom.runtime import directory
 
 
 @pytest.fixture

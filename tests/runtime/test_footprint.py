@@ -7,7 +7,7 @@ import sys
 
 import msgspec
 
-from runtime.footprint import measure
+from greenroom.runtime.footprint import measure
 from tests.support.server import give_up_tracing
 
 MEGABYTE = 1 << 20
@@ -34,7 +34,7 @@ def test_private_memory_and_descriptors_are_counted() -> None:
 def test_a_process_that_nobody_may_look_into_can_still_measure_itself() -> None:
     program = """
 import msgspec
-from runtime import footprint, hardening
+from greenroom.runtime import footprint, hardening
 hardening.make_undumpable()
 print(msgspec.json.encode(footprint.measure()).decode())
 """

@@ -19,7 +19,8 @@ def said_by(statement: str) -> str:
 @LINUX
 def test_memory_and_environment_are_closed_and_a_fork_keeps_them_so() -> None:
     statement = (
-        "import ctypes, os; from runtime import hardening; hardening.make_undumpable(); libc = ctypes.CDLL(None)\n"
+        "import ctypes, os; from greenroom.runtime import hardening; hardening.make_undumpable()\n"
+        "libc = ctypes.CDLL(None)\n"
         f"if os.fork() == 0: print(libc.prctl({_PR_GET_DUMPABLE}), flush=True); os._exit(0)\n"
         f"os.wait(); print(libc.prctl({_PR_GET_DUMPABLE}))"
     )
@@ -29,7 +30,7 @@ def test_memory_and_environment_are_closed_and_a_fork_keeps_them_so() -> None:
 @LINUX
 def test_a_name_is_shown_as_far_as_the_kernel_keeps_it() -> None:
     statement = (
-        "from runtime import hardening; hardening.set_name('gr-a-name-beyond-the-limit'); "
+        "from greenroom.runtime import hardening; hardening.set_name('gr-a-name-beyond-the-limit'); "
         "print(open('/proc/self/comm').read())"
     )
     assert said_by(statement) == "gr-a-name-beyond-the-limit"[:15]
@@ -38,7 +39,7 @@ def test_a_name_is_shown_as_far_as_the_kernel_keeps_it() -> None:
 @LINUX
 def test_orphans_come_to_who_adopts_them() -> None:
     statement = (
-        "import os, subprocess; from runtime import hardening; hardening.adopt_orphans(); "
+        "import os, subprocess; from greenroom.runtime import hardening; hardening.adopt_orphans(); "
         "subprocess.run(['sh', '-c', 'sleep 600 & echo $!'], stdout=open('/dev/null')); "
         "import psutil; [child] = psutil.Process().children(); print(child.name()); child.kill()"
     )

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from runtime import log
+from greenroom.runtime import log
 
 ALPHABET = string.ascii_letters + string.digits + "_-"
 long_words = st.text(ALPHABET, min_size=20, max_size=60)

@@ -13,9 +13,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from runtime import logfile
-from runtime.log import MASK
-from runtime.logfile import KEPT, LogFile, encode, identify, log_path, recent, set_up
+from greenroom.runtime import logfile
+from greenroom.runtime.log import MASK
+from greenroom.runtime.logfile import KEPT, LogFile, encode, identify, log_path, recent, set_up
 
 TOKEN = "eyJhbGciOi.eyJzdWIi.c2lnbmF0dXJl"
 KEY = "sk-proj-abcdefgh12345678"
@@ -216,7 +216,7 @@ def test_a_file_that_somebody_removed_comes_back(tmp_path: Path) -> None:
 
 WRITER = """
 import logging, sys
-from runtime.logfile import LogFile
+from greenroom.runtime.logfile import LogFile
 handler = LogFile(sys.argv[1], "p", {}, 20_000)
 log = logging.getLogger("writer")
 log.addHandler(handler)

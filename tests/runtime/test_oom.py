@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from runtime.oom import OomKills
+from greenroom.runtime.oom import OomKills
 
 
 def test_each_look_tells_of_what_happened_since_the_last_one(tmp_path: Path) -> None:

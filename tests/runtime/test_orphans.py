@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 
-from runtime.orphans import Heirs, children, kill_strangers
+from greenroom.runtime.orphans import Heirs, children, kill_strangers
 
 FAMILY = "import subprocess, time; subprocess.Popen(['sleep', '600'], {how}); print(flush=True); time.sleep(600)"
 

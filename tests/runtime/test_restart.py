@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runtime.restart import Intensity, RestartPolicy
-from supervisor import restart
+from greenroom.runtime.restart import Intensity, RestartPolicy
+from greenroom.supervisor.processes import restart
 
 THREE = Intensity(deaths=3, period=10.0, delays=(0.0, 1.0))
 KNOWN = [value for value in vars(restart).values() if isinstance(value, Intensity)]

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runtime.skew import TOLERANCE, Skew
+from greenroom.runtime.skew import TOLERANCE, Skew
 
 NOW = 1_800_000_000.0
 

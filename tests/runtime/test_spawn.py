@@ -4,8 +4,8 @@ import os
 
 import pytest
 
-from runtime.child import reap
-from runtime.spawn import spawn
+from greenroom.runtime.child import reap
+from greenroom.runtime.spawn import spawn
 
 TELL = "import os, sys; [os.write(number, str(number).encode()) for number in (%d, %d)]"
 

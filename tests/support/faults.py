@@ -17,9 +17,9 @@ Place: TypeAlias = Literal[
 
 WORKERS = """
 import asyncio, os, signal
-from workers import entry
-from workers.patch.transaction import Transaction
-from workers.session.file import SessionFile
+from greenroom.workers import entry
+from greenroom.workers.patch.transaction import Transaction
+from greenroom.sessions.file import SessionFile
 
 def ordered(place):
     try:
@@ -70,9 +70,9 @@ entry.main, Transaction.put, SessionFile._write, SessionFile.commit = main, put,
 SERVER = """
 import sys
 {patch}
-from supervisor import launch
+from greenroom.runtime import launch
 launch.NURSERY, launch.SPAWNED = {faults!r} + launch.NURSERY, {faults!r} + launch.SPAWNED
-from supervisor.main import main
+from greenroom.supervisor.main import main
 sys.exit(main())
 """
 

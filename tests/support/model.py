@@ -5,9 +5,9 @@ import threading
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
-from supervisor.demo.request_log import RecordedRequest
-from supervisor.demo.script import Rule, Until, script
-from supervisor.demo.scripted_model import ScriptedModel, Statistics
+from greenroom.demo.request_log import RecordedRequest
+from greenroom.demo.script import Rule, Until, script
+from greenroom.demo.scripted_model import ScriptedModel, Statistics
 
 PATIENCE = 20.0
 T = TypeVar("T")

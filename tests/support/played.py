@@ -17,9 +17,10 @@ from unittest.mock import patch
 import msgspec
 import zmq
 
-from protocol.birth import AnyBirth, Exited, WorkerBirth
-from protocol.ids import WorkerId
-from protocol.mailbox import (
+from greenroom.config.limits import Limits
+from greenroom.protocol.ids import WorkerId
+from greenroom.protocol.internal.process import AnyBirth, Exited, WorkerBirth
+from greenroom.protocol.internal.worker import (
     Ask,
     Close,
     Decide,
@@ -33,14 +34,13 @@ from protocol.mailbox import (
     StartTurn,
     TurnEnded,
 )
-from supervisor import processes
-from supervisor.doorstep import Descriptors, Doorstep
-from supervisor.engine import EngineStatistics, OnExit
-from supervisor.front import Front
-from supervisor.limits import Limits
-from supervisor.options import ServerOptions
-from supervisor.server import Provisions, Server
-from workers.mailbox import Mailbox
+from greenroom.supervisor.frontend.mcp.front import Front
+from greenroom.supervisor.options import ServerOptions
+from greenroom.supervisor.processes.engine import EngineStatistics, OnExit
+from greenroom.supervisor.startup import processes
+from greenroom.supervisor.startup.early_handshake import Descriptors, Doorstep
+from greenroom.supervisor.startup.server import Provisions, Server
+from greenroom.workers.mailbox import Mailbox
 
 DEEDS: Final = ("talk", "ask", "fail", "stall", "die", "refuse")
 QUESTION: Final = b'{"message":"May I?","requestedSchema":{"type":"object","properties":{}},"codex_elicitation":"x"}'
@@ -121,7 +121,7 @@ class PlayedWorker:
 
 
 class PlayedEngine:
-    """Bears played workers (`supervisor.engine.Engine`)."""
+    """Bears played workers (`greenroom.supervisor.processes.engine.Engine`)."""
 
     def __init__(self) -> None:
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
@@ -210,8 +210,8 @@ def serve(say: Say, home: Path, environment: Mapping[str, str]) -> Run:
     try:
         with (
             patch.object(processes, "make_engine", lambda *_: PlayedEngine()),
-            patch("runtime.hardening.make_undumpable"),  # the tests look into their own process
-            patch("runtime.hardening.adopt_orphans"),  # and have no use for orphans
+            patch("greenroom.runtime.hardening.make_undumpable"),  # the tests look into their own process
+            patch("greenroom.runtime.hardening.adopt_orphans"),  # and have no use for orphans
             patch.dict(os.environ, environment),
         ):
             asyncio.run(_serve(run, say, ServerOptions(str(home), "spawn", limits=LIMITS), environment))

@@ -9,10 +9,10 @@ from typing import TypeVar
 
 import zmq
 
-from protocol.birth import KeyPair, WorkerBirth
-from protocol.ids import WorkerId
-from protocol.mailbox import Events, Notice, Operation, ReceivedNotice, frames, read_notice
-from runtime.port import Port
+from greenroom.protocol.ids import WorkerId
+from greenroom.protocol.internal.process import KeyPair, WorkerBirth
+from greenroom.protocol.internal.worker import Events, Notice, Operation, ReceivedNotice, frames, read_notice
+from greenroom.runtime.zmq_stream import Port
 
 WORKER = WorkerId("w-test")
 N = TypeVar("N", bound=Notice)

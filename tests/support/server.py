@@ -14,7 +14,7 @@ from tests.support import processes
 from tests.support.client import Client
 from tests.support.deadline import until
 
-PROGRAM = (sys.executable, "-I", "-m", "supervisor.main", "mcp-server")
+PROGRAM = (sys.executable, "-I", "-m", "greenroom.supervisor.main", "mcp-server")
 SCRIPT = Path(sys.executable).with_name("greenroom")
 """The program as its installation puts it on the path."""
 PATIENCE = 20.0

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import psutil
 
-from supervisor.demo.script import Rule
+from greenroom.demo.script import Rule
 from tests.support import processes
 from tests.support.home import Home
 from tests.support.model import Model

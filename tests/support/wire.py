@@ -5,8 +5,8 @@ from typing import Any, Final
 
 import msgspec
 
-from protocol.catalog import NOTIFICATIONS, QUESTIONS
-from protocol.events import EVENTS
+from greenroom.protocol.catalog import NOTIFICATIONS, QUESTIONS
+from greenroom.protocol.events import EVENTS
 
 LISTED: Final = frozenset(message.name for message in (*NOTIFICATIONS, *QUESTIONS))
 EVENT_PREFIX: Final = "codex/event/"

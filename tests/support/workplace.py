@@ -4,15 +4,24 @@ from typing import cast
 
 import msgspec
 
-from protocol.birth import Exited
-from protocol.ids import Incarnation, TurnId, WorkerId
-from protocol.mailbox import Compact, Events, Open, Opened, Operation, ReceivedNotice, StartTurn, TurnEnded
-from protocol.mcp import Failure
-from supervisor.conversations import Conversations
-from supervisor.death import Obituaries
-from supervisor.limits import Limits
-from supervisor.mailroom import Mailroom
-from supervisor.pool import Order
+from greenroom.config.limits import Limits
+from greenroom.protocol.ids import Incarnation, TurnId, WorkerId
+from greenroom.protocol.internal.process import Exited
+from greenroom.protocol.internal.worker import (
+    Compact,
+    Events,
+    Open,
+    Opened,
+    Operation,
+    ReceivedNotice,
+    StartTurn,
+    TurnEnded,
+)
+from greenroom.protocol.mcp.handshake import Failure
+from greenroom.supervisor.conversations.registry import Conversations
+from greenroom.supervisor.processes.exits import Obituaries
+from greenroom.supervisor.processes.pool import Order
+from greenroom.supervisor.processes.worker_router import Mailroom
 
 WORKER = WorkerId("w-1")
 

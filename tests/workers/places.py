@@ -8,16 +8,16 @@ from pathlib import Path
 import msgspec
 import psutil
 
-from config.sandbox import SandboxPolicy, WorkspaceWrite
-from protocol.elicitation import Decision
-from protocol.ids import TurnId
-from protocol.policy import ApprovalPolicy
+from greenroom.config.sandbox import SandboxPolicy, WorkspaceWrite
+from greenroom.protocol.ids import TurnId
+from greenroom.protocol.mcp.elicitation import Decision
+from greenroom.protocol.policy import ApprovalPolicy
+from greenroom.workers.exec.login_shells import LoginShells
+from greenroom.workers.model.items import JsonObject
+from greenroom.workers.sandbox.policy import Surroundings
+from greenroom.workers.tools.context import Shell
+from greenroom.workers.tools.toolbox import Toolbox, Workplace
 from tests.support import processes
-from workers.commands.login_shells import LoginShells
-from workers.model.items import JsonObject
-from workers.sandbox.policy import Surroundings
-from workers.toolbox import Toolbox, Workplace
-from workers.tools.context import Shell
 
 SECRET = "sk-never-to-be-shown"
 INSIDE = WorkspaceWrite(exclude_slash_tmp=True, exclude_tmpdir_env_var=True)

@@ -4,11 +4,11 @@ import json
 from collections.abc import AsyncGenerator, Sequence
 from typing import Any
 
-from protocol.errors import ModelError
-from workers.model.client import OnRetry
-from workers.model.items import JsonObject
-from workers.model.responses import Completed, ItemDone, ModelEvent, TextDelta, Usage
-from workers.model.retry import Retry
+from greenroom.protocol.errors import ModelError
+from greenroom.workers.model.client import OnRetry
+from greenroom.workers.model.items import JsonObject
+from greenroom.workers.model.responses import Completed, ItemDone, ModelEvent, TextDelta, Usage
+from greenroom.workers.model.retry import Retry
 
 USAGE = Usage(input_tokens=10, cached_input_tokens=4, output_tokens=5, reasoning_output_tokens=2, total_tokens=15)
 

@@ -11,8 +11,10 @@ from typing import Any, Literal
 
 import pytest
 
-from protocol.ids import ConversationId, Incarnation, TurnId
-from protocol.mailbox import (
+from greenroom.demo.script import Command, Stall, Text, rule, script
+from greenroom.demo.scripted_model import ScriptedModel
+from greenroom.protocol.ids import ConversationId, Incarnation, TurnId
+from greenroom.protocol.internal.worker import (
     Close,
     Compact,
     ErrandDone,
@@ -26,13 +28,11 @@ from protocol.mailbox import (
     StartTurn,
     TurnEnded,
 )
-from supervisor.demo.script import Command, Stall, Text, rule, script
-from supervisor.demo.scripted_model import ScriptedModel
+from greenroom.workers import actor as actor_module
+from greenroom.workers.actor import Actor
 from tests.support.home import Home, stored_events
 from tests.support.loop import on_loop
 from tests.support.post import WORKER, Post
-from workers import actor as actor_module
-from workers.actor import Actor
 
 THREAD = ConversationId("0199f3a0-0000-7000-8000-000000000001")
 FIRST = Incarnation(1)

@@ -8,11 +8,11 @@ import msgspec
 import pytest
 import zmq
 
-from protocol.ids import ConversationId, Incarnation, TurnId
-from protocol.mailbox import Close, Events, Interrupt, Opened, Ready, ReceivedOperation, TurnEnded
+from greenroom.protocol.ids import ConversationId, Incarnation, TurnId
+from greenroom.protocol.internal.worker import Close, Events, Interrupt, Opened, Ready, ReceivedOperation, TurnEnded
+from greenroom.workers.mailbox import BATCH, HIGH_WATER, Mailbox
 from tests.support.loop import on_loop, until
 from tests.support.post import WORKER, Post
-from workers.mailbox import BATCH, HIGH_WATER, Mailbox
 
 CONVERSATION = ConversationId("c-1")
 FIRST = Incarnation(1)

@@ -8,9 +8,9 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 
-from protocol.policy import ApprovalPolicy, SandboxMode
-from workers.approval.safe_commands import CommandClass
-from workers.sandbox.policy import Confinement
+from greenroom.protocol.policy import ApprovalPolicy, SandboxMode
+from greenroom.workers.approval.safe_commands import CommandClass
+from greenroom.workers.sandbox.policy import Confinement
 
 EXEC_REJECTED_BY_USER: Final = "exec command rejected by user"
 INPUT_REJECTED_BY_USER: Final = "text for the command rejected by user; it runs on without it"

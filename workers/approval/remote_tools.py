@@ -7,8 +7,8 @@ bound what it does.
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 
-from config.servers import ApprovalMode
-from protocol.policy import ApprovalPolicy, SandboxMode
+from greenroom.config.servers import ApprovalMode
+from greenroom.protocol.policy import ApprovalPolicy, SandboxMode
 
 REJECTED_BY_USER: Final = "the call was rejected by the user"
 NOBODY_TO_ASK: Final = "the call needs the user's approval, and the approval policy is `never`"

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from itertools import dropwhile, takewhile
 from typing import Final, Literal, TypeAlias
 
-from workers.approval.script import PlainCommand, Word, plain_commands
+from greenroom.workers.approval.script import PlainCommand, Word, plain_commands
 
 CommandClass: TypeAlias = Literal["harmless", "unknown", "dangerous"]
 

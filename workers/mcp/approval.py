@@ -2,14 +2,14 @@
 
 import asyncio
 
-from config.servers import McpServer
-from protocol.elicitation import tool_params
-from protocol.policy import ApprovalPolicy, SandboxMode
-from workers.approval.remote_tools import NOBODY_TO_ASK, REJECTED_BY_USER, decide_call
-from workers.mcp.calls import CallError
-from workers.mcp.questions import Questions
-from workers.mcp.tool import Identity, RemoteTool
-from workers.model.items import JsonObject
+from greenroom.config.servers import McpServer
+from greenroom.protocol.mcp.elicitation import tool_params
+from greenroom.protocol.policy import ApprovalPolicy, SandboxMode
+from greenroom.workers.approval.remote_tools import NOBODY_TO_ASK, REJECTED_BY_USER, decide_call
+from greenroom.workers.mcp.calls import CallError
+from greenroom.workers.mcp.questions import Questions
+from greenroom.workers.mcp.tool import Identity, RemoteTool
+from greenroom.workers.model.items import JsonObject
 
 
 class ToolApproval:

@@ -4,11 +4,11 @@ import logging
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
-from config.servers import McpServer
-from workers.mcp.naming import qualify, spellings
-from workers.mcp.schema import UnfitSchemaError, fit
-from workers.mcp.tool import RemoteTool
-from workers.model.items import JsonObject
+from greenroom.config.servers import McpServer
+from greenroom.workers.mcp.naming import qualify, spellings
+from greenroom.workers.mcp.schema import UnfitSchemaError, fit
+from greenroom.workers.mcp.tool import RemoteTool
+from greenroom.workers.model.items import JsonObject
 
 log = logging.getLogger(__name__)
 

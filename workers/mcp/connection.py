@@ -11,17 +11,17 @@ from mcp.client import ClientRequestContext, ClientSession
 from mcp.shared.exceptions import MCPError
 from pydantic import TypeAdapter, ValidationError
 
-from config.servers import McpServer
-from protocol.version import __version__
-from workers.mcp.calls import CallError, UnheardError
-from workers.mcp.dispatcher import TolerantDispatcher
-from workers.mcp.elicitation import Elicit, Elicitation, Reply
-from workers.mcp.fault import words
-from workers.mcp.launch import StartupError
-from workers.mcp.limits import Limits
-from workers.mcp.tool import RemoteTool, read_tools
-from workers.mcp.transport import Transport
-from workers.model.items import JsonObject
+from greenroom.config.servers import McpServer
+from greenroom.protocol.version import __version__
+from greenroom.workers.mcp.calls import CallError, UnheardError
+from greenroom.workers.mcp.dispatcher import TolerantDispatcher
+from greenroom.workers.mcp.elicitation import Elicit, Elicitation, Reply
+from greenroom.workers.mcp.fault import words
+from greenroom.workers.mcp.launch import StartupError
+from greenroom.workers.mcp.limits import Limits
+from greenroom.workers.mcp.tool import RemoteTool, read_tools
+from greenroom.workers.mcp.transport import Transport
+from greenroom.workers.model.items import JsonObject
 
 log = logging.getLogger(__name__)
 

@@ -6,11 +6,11 @@ from typing import Final, Literal, TypeAlias
 
 import msgspec
 
-from config.sandbox import SandboxPolicy
-from protocol.elicitation import Decision
-from protocol.policy import ApprovalPolicy
-from workers.mcp.questions import Questions
-from workers.model.items import JsonObject
+from greenroom.config.sandbox import SandboxPolicy
+from greenroom.protocol.mcp.elicitation import Decision
+from greenroom.protocol.policy import ApprovalPolicy
+from greenroom.workers.mcp.questions import Questions
+from greenroom.workers.model.items import JsonObject
 
 Action: TypeAlias = Literal["accept", "decline", "cancel"]
 

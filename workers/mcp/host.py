@@ -10,14 +10,14 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Final
 
-from runtime.restart import Intensity, RestartPolicy
-from workers.mcp.calls import CallError, UnheardError
-from workers.mcp.fault import words
-from workers.model.items import JsonObject
+from greenroom.runtime.restart import Intensity, RestartPolicy
+from greenroom.workers.mcp.calls import CallError, UnheardError
+from greenroom.workers.mcp.fault import words
+from greenroom.workers.model.items import JsonObject
 
 if TYPE_CHECKING:
-    from workers.mcp.connection import Connection
-    from workers.mcp.tool import RemoteTool
+    from greenroom.workers.mcp.connection import Connection
+    from greenroom.workers.mcp.tool import RemoteTool
 
 log = logging.getLogger(__name__)
 

@@ -9,9 +9,9 @@ import httpx2
 from mcp.client import Transport as Streams
 from mcp.client.streamable_http import MCP_SESSION_ID, streamable_http_client
 
-from runtime.http import tls_context
-from workers.mcp.launch import Address
-from workers.mcp.transport import MESSAGE_LIMIT
+from greenroom.runtime.http import tls_context
+from greenroom.workers.mcp.launch import Address
+from greenroom.workers.mcp.transport import MESSAGE_LIMIT
 
 if TYPE_CHECKING:
     from mcp.client._transport import TransportStreams

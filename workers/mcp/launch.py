@@ -6,9 +6,9 @@ from typing import Final
 
 import msgspec
 
-from config.servers import McpServer
-from protocol.version import __version__
-from runtime.spawn import OWN_VARIABLES
+from greenroom.config.servers import McpServer
+from greenroom.protocol.version import __version__
+from greenroom.runtime.spawn import OWN_VARIABLES
 
 INHERITED: Final = (
     *("HOME", "LOGNAME", "PATH", "SHELL", "USER", "__CF_USER_TEXT_ENCODING"),

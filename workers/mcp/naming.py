@@ -11,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from typing import Final
 
-from workers.mcp.tool import Identity
+from greenroom.workers.mcp.tool import Identity
 
 LIMIT: Final = 64
 """Bytes of a name."""

@@ -5,10 +5,10 @@ from typing import Final
 
 import msgspec
 
-from protocol.elicitation import Decision
-from protocol.ids import TurnId
-from workers.model.items import JsonObject
-from workers.tools.context import Emit
+from greenroom.protocol.ids import TurnId
+from greenroom.protocol.mcp.elicitation import Decision
+from greenroom.workers.model.items import JsonObject
+from greenroom.workers.tools.context import Emit
 
 _MEMBERS: Final = {
     "_meta": "_meta",

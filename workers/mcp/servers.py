@@ -15,25 +15,25 @@ from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 import msgspec
 
-from config.servers import McpServer
-from protocol.errors import StartError
-from workers.commands.groups import LiveGroups
-from workers.mcp.approval import ToolApproval
-from workers.mcp.calls import CallError, call_tool
-from workers.mcp.catalog import Catalog
-from workers.mcp.elicitation import Elicit, Elicitation, Reply, decline
-from workers.mcp.fault import words
-from workers.mcp.host import ServerHost
-from workers.mcp.launch import StartupError, address, program, variables_of
-from workers.mcp.naming import is_server_name
-from workers.mcp.result import Output, told
-from workers.model.items import JsonObject
-from workers.tools.context import Emit
+from greenroom.config.servers import McpServer
+from greenroom.protocol.errors import StartError
+from greenroom.workers.exec.process_groups import LiveGroups
+from greenroom.workers.mcp.approval import ToolApproval
+from greenroom.workers.mcp.calls import CallError, call_tool
+from greenroom.workers.mcp.catalog import Catalog
+from greenroom.workers.mcp.elicitation import Elicit, Elicitation, Reply, decline
+from greenroom.workers.mcp.fault import words
+from greenroom.workers.mcp.host import ServerHost
+from greenroom.workers.mcp.launch import StartupError, address, program, variables_of
+from greenroom.workers.mcp.naming import is_server_name
+from greenroom.workers.mcp.result import Output, told
+from greenroom.workers.model.items import JsonObject
+from greenroom.workers.tools.context import Emit
 
 if TYPE_CHECKING:
-    from workers.mcp.connection import Connection
-    from workers.mcp.tool import RemoteTool
-    from workers.mcp.transport import Transport
+    from greenroom.workers.mcp.connection import Connection
+    from greenroom.workers.mcp.tool import RemoteTool
+    from greenroom.workers.mcp.transport import Transport
 
 log = logging.getLogger(__name__)
 
@@ -182,17 +182,17 @@ class McpServers:
         names = variables_of(server)
         values = await self._setting.variables(names) if names else {}
         await _load_client()
-        from workers.mcp.connection import Connection
+        from greenroom.workers.mcp.connection import Connection
 
         return Connection(name, server, self._transport(server, values), self._elicit)
 
     def _transport(self, server: McpServer, values: Mapping[str, str]) -> "Transport":
         if server.command is not None:
-            from workers.mcp.stdio import StdioTransport
+            from greenroom.workers.mcp.stdio import StdioTransport
 
             started = program(server, self._setting.cwd, self._setting.environment, values)
             return StdioTransport(started, self._groups)
-        from workers.mcp.http import HttpTransport
+        from greenroom.workers.mcp.http import HttpTransport
 
         return HttpTransport(address(server, values))
 
@@ -259,11 +259,11 @@ _GONE: Final = _Gone()
 
 async def _load_client() -> None:
     """Import what needs the official client, away from the loop. Raises `StartupError` where it is not installed."""
-    wanted = "workers.mcp.connection"
+    wanted = "greenroom.workers.mcp.connection"
     if wanted in sys.modules:
         return
     try:
-        for module in (wanted, "workers.mcp.stdio", "workers.mcp.http"):
+        for module in (wanted, "greenroom.workers.mcp.stdio", "greenroom.workers.mcp.http"):
             await asyncio.to_thread(importlib.import_module, module)
     except ImportError as error:
         log.info("the MCP client cannot be imported: %s", error)

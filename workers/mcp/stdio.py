@@ -20,12 +20,12 @@ from mcp.client import Transport as Streams
 from mcp.shared.message import SessionMessage
 from mcp_types import jsonrpc_message_adapter
 
-from runtime.child import Ending, watch
-from runtime.log import redact
-from workers.commands.groups import LiveGroups
-from workers.commands.process import signal_name
-from workers.mcp.launch import Program, StartupError
-from workers.mcp.transport import MESSAGE_LIMIT
+from greenroom.runtime.child import Ending, watch
+from greenroom.runtime.log import redact
+from greenroom.workers.exec.process import signal_name
+from greenroom.workers.exec.process_groups import LiveGroups
+from greenroom.workers.mcp.launch import Program, StartupError
+from greenroom.workers.mcp.transport import MESSAGE_LIMIT
 
 log = logging.getLogger(__name__)
 

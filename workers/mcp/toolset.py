@@ -4,17 +4,17 @@ import os
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
-from config.settings import Settings
-from protocol.elicitation import Decision
-from protocol.ids import TurnId
-from workers.commands.capture import Budget
-from workers.mcp.approval import ToolApproval
-from workers.mcp.elicitation import Elicitation, Reply, answer_alone, pass_on
-from workers.mcp.questions import Questions
-from workers.mcp.servers import McpServers, Setting, Variables
-from workers.model.items import JsonObject
-from workers.tools.context import Emit
-from workers.turn import ToolResult
+from greenroom.config.settings import Settings
+from greenroom.protocol.ids import TurnId
+from greenroom.protocol.mcp.elicitation import Decision
+from greenroom.workers.conversation.turn import ToolResult
+from greenroom.workers.exec.capture import Budget
+from greenroom.workers.mcp.approval import ToolApproval
+from greenroom.workers.mcp.elicitation import Elicitation, Reply, answer_alone, pass_on
+from greenroom.workers.mcp.questions import Questions
+from greenroom.workers.mcp.servers import McpServers, Setting, Variables
+from greenroom.workers.model.items import JsonObject
+from greenroom.workers.tools.context import Emit
 
 _AS_JSON: Final = 6, 5
 """By what share the output may be longer than its text, because it travels in JSON (spec/later 2.9)."""

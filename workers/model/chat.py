@@ -17,10 +17,10 @@ from uuid import uuid4
 
 import msgspec
 
-from protocol.jsontext import mended
-from workers.model.complaint import DETAIL
-from workers.model.items import JsonObject
-from workers.model.responses import (
+from greenroom.protocol.jsontext import mended
+from greenroom.workers.model.error_body import DETAIL
+from greenroom.workers.model.items import JsonObject
+from greenroom.workers.model.responses import (
     Completed,
     Decode,
     Failed,
@@ -115,7 +115,7 @@ def new_call_id() -> str:
 
 
 class ChatDecoder:
-    """Reads one answer (`workers.model.wire.Decoder`)."""
+    """Reads one answer (`greenroom.workers.model.codec.Decoder`)."""
 
     def __init__(self, new_id: Callable[[], str] = new_call_id) -> None:
         self._texts: list[bytes] = []

@@ -16,8 +16,8 @@ from typing import Final, TypeAlias
 
 import msgspec
 
-from workers.model.items import JsonObject, as_list
-from workers.model.request import Request
+from greenroom.workers.model.items import JsonObject, as_list
+from greenroom.workers.model.request import Request
 
 NAMELESS: Final = "unnamed"
 """Stands for a name that the model left empty."""
@@ -60,7 +60,8 @@ _decode_items: Final = msgspec.json.Decoder(list[_Item]).decode
 
 
 class ChatRequestEncoder:
-    """Makes the bodies of one turn's requests (`workers.model.wire.Encoder`). Only `messages` differs between them."""
+    """Makes the bodies of one turn's requests (`greenroom.workers.model.codec.Encoder`). Only `messages` differs
+    between them."""
 
     def __init__(self, request: Request) -> None:
         self._instructions = request.instructions

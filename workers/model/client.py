@@ -12,18 +12,25 @@ from contextlib import aclosing, suppress
 from random import random as standard_random
 from typing import Final, TypeAlias
 
-from protocol.errors import RemoteProtocolError
-from protocol.ids import ConversationId
-from runtime.http import aiohttp, tls_context
-from workers.model.complaint import without
-from workers.model.credentials import Bearer, Credentials, CredentialsDelayedError
-from workers.model.endpoint import Endpoint, visible_url
-from workers.model.outcome import IDLE_TEXT, CredentialDelayed, HttpRefused, Outcome, StreamBroken, Unreachable
-from workers.model.proxy import Proxy, find_proxy
-from workers.model.responses import Completed, Failed, ModelEvent, ResponsesDecoder
-from workers.model.retry import Fail, Retry, RetryLimits, RetryPolicy
-from workers.model.sse import SseDecoder
-from workers.model.wire import Decoder
+from greenroom.protocol.errors import RemoteProtocolError
+from greenroom.protocol.ids import ConversationId
+from greenroom.runtime.http import aiohttp, tls_context
+from greenroom.workers.model.codec import Decoder
+from greenroom.workers.model.credentials import Bearer, Credentials, CredentialsDelayedError
+from greenroom.workers.model.endpoint import Endpoint, visible_url
+from greenroom.workers.model.error_body import without
+from greenroom.workers.model.outcome import (
+    IDLE_TEXT,
+    CredentialDelayed,
+    HttpRefused,
+    Outcome,
+    StreamBroken,
+    Unreachable,
+)
+from greenroom.workers.model.proxy import Proxy, find_proxy
+from greenroom.workers.model.responses import Completed, Failed, ModelEvent, ResponsesDecoder
+from greenroom.workers.model.retry import Fail, Retry, RetryLimits, RetryPolicy
+from greenroom.workers.model.sse import SseDecoder
 
 READ_BUFFER: Final = 64 * 1024
 """Bytes read ahead, twice over; beyond them a consumer that stops holds up the server."""

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from protocol.credentials import AuthMode
+from greenroom.protocol.internal.broker import AuthMode
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,9 +4,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from urllib.parse import parse_qsl, urlsplit
 
-from config.providers import WireApi
-from protocol.ids import ConversationId
-from workers.model.credentials import Bearer
+from greenroom.config.providers import WireApi
+from greenroom.protocol.ids import ConversationId
+from greenroom.workers.model.credentials import Bearer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

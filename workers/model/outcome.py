@@ -13,9 +13,9 @@ from enum import Enum
 from http import HTTPStatus
 from typing import Final, TypeAlias
 
-from protocol.errors import ModelError, UnauthorizedError, UsageLimitError
-from workers.model.complaint import Complaint, delay_in_words, read_complaint, redacted, retry_after
-from workers.model.usage_limit import usage_limit_text
+from greenroom.protocol.errors import ModelError, UnauthorizedError, UsageLimitError
+from greenroom.workers.model.error_body import Complaint, delay_in_words, read_complaint, redacted, retry_after
+from greenroom.workers.model.usage_limit import usage_limit_text
 
 IDLE_TEXT: Final = "idle timeout waiting for SSE"
 

@@ -6,8 +6,8 @@ from typing import Final
 
 import msgspec
 
-from protocol.ids import ConversationId
-from workers.model.items import JsonObject
+from greenroom.protocol.ids import ConversationId
+from greenroom.workers.model.items import JsonObject
 
 _encode: Final[Callable[[object], bytes]] = msgspec.json.Encoder().encode
 

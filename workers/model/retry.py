@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from datetime import tzinfo
 from typing import Final, TypeAlias
 
-from protocol.errors import ModelError
-from workers.model.outcome import CredentialDelayed, Level, Outcome, Verdict, judge
+from greenroom.protocol.errors import ModelError
+from greenroom.workers.model.outcome import CredentialDelayed, Level, Outcome, Verdict, judge
 
 LONGEST_WAIT: Final = 300.0
 """Seconds that a request waits at most because the server asks for it."""

@@ -14,7 +14,7 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
-from protocol.errors import RemoteProtocolError
+from greenroom.protocol.errors import RemoteProtocolError
 
 MAX_EVENT: Final = 64 * 1024 * 1024
 """Bytes that one event may have, its field names and line ends included."""

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, tzinfo
 from typing import Final
 
-from workers.model.complaint import Complaint
+from greenroom.workers.model.error_body import Complaint
 
 _PLAN_HINTS: Final[Mapping[str, str]] = {
     "plus": " Upgrade to Pro (https://chatgpt.com/explore/pro), visit https://chatgpt.com/codex/settings/usage to"

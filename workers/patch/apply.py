@@ -8,11 +8,11 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from workers.patch.disk import Allowed, Disk
-from workers.patch.errors import PatchWriteError
-from workers.patch.leftovers import Leftovers
-from workers.patch.plan import Effect, Plan
-from workers.patch.transaction import Staged, Transaction
+from greenroom.workers.patch.cleanup_journal import Leftovers
+from greenroom.workers.patch.disk import Allowed, Disk
+from greenroom.workers.patch.errors import PatchWriteError
+from greenroom.workers.patch.plan import Effect, Plan
+from greenroom.workers.patch.transaction import Staged, Transaction
 
 
 def apply(plan: Plan, disk: Disk, allowed: Allowed | None = None, leftovers: Leftovers | None = None) -> str:

@@ -6,8 +6,8 @@ Lines end with `\n` alone; a missing newline at the end of a text is marked, a c
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from workers.patch.alignment import Span, spans
-from workers.patch.lines import raw_lines
+from greenroom.workers.patch.alignment import Span, spans
+from greenroom.workers.patch.lines import raw_lines
 
 NO_NEWLINE: Final = "\\ No newline at end of file\n"
 

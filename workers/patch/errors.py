@@ -1,6 +1,6 @@
 """Why a patch was not applied, in words for the model. No such error leaves the worker."""
 
-from protocol.errors import GreenroomError
+from greenroom.protocol.errors import GreenroomError
 
 
 class PatchError(GreenroomError):

@@ -4,8 +4,8 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
-from workers.patch.diff import unified
-from workers.patch.snapshot import NO_BLOB, Snapshot
+from greenroom.workers.patch.diff import unified
+from greenroom.workers.patch.snapshot import NO_BLOB, Snapshot
 
 _CONTEXT: Final = 3
 _ABSENT: Final = "/dev/null"

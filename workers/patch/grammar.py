@@ -1,6 +1,6 @@
 """The patch language as a Lark grammar, for models whose `apply_patch` is a freeform tool (spec/later 2.3).
 
-It holds the model to what needs no leniency; `workers.patch.language` reads more.
+It holds the model to what needs no leniency; `greenroom.workers.patch.language` reads more.
 """
 
 from typing import Final

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 
-from workers.patch.errors import PatchSyntaxError
+from greenroom.workers.patch.errors import PatchSyntaxError
 
 BEGIN: Final = "*** Begin Patch"
 END: Final = "*** End Patch"

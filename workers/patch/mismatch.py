@@ -4,9 +4,9 @@ import re
 from collections.abc import Sequence
 from typing import Final
 
-from workers.patch.errors import PatchMismatchError
-from workers.patch.language import Chunk
-from workers.patch.matching import Searched
+from greenroom.workers.patch.errors import PatchMismatchError
+from greenroom.workers.patch.language import Chunk
+from greenroom.workers.patch.matching import Searched
 
 _RANGES: Final = re.compile(r"-\d+(,\d+)? \+\d+(,\d+)?( @@.*)?")
 _SHOWN: Final = 200

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Final, Protocol
 
-from workers.patch.change import Add, Delete, FileChange, Update
-from workers.patch.diff import unified
-from workers.patch.errors import PatchMismatchError
-from workers.patch.language import AddFile, DeleteFile, Patch, Section, UpdateFile
-from workers.patch.revision import revise
+from greenroom.workers.patch.change import Add, Delete, FileChange, Update
+from greenroom.workers.patch.diff import unified
+from greenroom.workers.patch.errors import PatchMismatchError
+from greenroom.workers.patch.language import AddFile, DeleteFile, Patch, Section, UpdateFile
+from greenroom.workers.patch.revision import revise
 
 _CONTEXT: Final = 1
 """Unchanged lines around a change, in the diff of one patch."""
@@ -22,7 +22,7 @@ _READING: Final = "Failed to read file to update"
 
 
 class Files(Protocol):
-    """What a plan asks of the files; `workers.patch.disk.Disk` answers for those of this machine."""
+    """What a plan asks of the files; `greenroom.workers.patch.disk.Disk` answers for those of this machine."""
 
     def is_directory(self, path: str) -> bool: ...
 

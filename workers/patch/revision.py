@@ -9,10 +9,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
-from workers.patch.language import Chunk, MarkedLine
-from workers.patch.lines import bare, ending, raw_lines
-from workers.patch.matching import Searched
-from workers.patch.mismatch import header_not_found, lines_not_found
+from greenroom.workers.patch.language import Chunk, MarkedLine
+from greenroom.workers.patch.lines import bare, ending, raw_lines
+from greenroom.workers.patch.matching import Searched
+from greenroom.workers.patch.mismatch import header_not_found, lines_not_found
 
 _BYTE_ORDER_MARK: Final = "\ufeff"
 

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Iterable, Iterator, Mapping
 
-from workers.patch.diff import unified
+from greenroom.workers.patch.diff import unified
 
 CONTEXT = 3
 """Unchanged lines around a change."""

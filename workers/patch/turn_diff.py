@@ -7,9 +7,9 @@ the new files of the old ones with it, but for those that are no text.
 import os
 from dataclasses import dataclass
 
-from workers.patch.git_diff import file_diff
-from workers.patch.plan import Plan
-from workers.patch.snapshot import Snapshot, take
+from greenroom.workers.patch.git_diff import file_diff
+from greenroom.workers.patch.plan import Plan
+from greenroom.workers.patch.snapshot import Snapshot, take
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,8 +4,8 @@ import os
 import struct
 from typing import Final
 
-from workers.sandbox import kernel
-from workers.sandbox.syscalls import Architecture
+from greenroom.workers.sandbox import kernel
+from greenroom.workers.sandbox.syscalls import Architecture
 
 KEPT: Final = {
     "chown": 0,

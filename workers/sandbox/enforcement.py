@@ -5,11 +5,11 @@ import resource
 from dataclasses import dataclass
 from typing import Final
 
-from workers.sandbox import capabilities, kernel, landlock, mounts, seccomp, syscalls
-from workers.sandbox.census import Census
-from workers.sandbox.confinement import Confinement
-from workers.sandbox.features import Features, probe
-from workers.sandbox.grants import grants
+from greenroom.workers.sandbox import capabilities, kernel, landlock, mounts, seccomp, syscalls
+from greenroom.workers.sandbox.confinement import Confinement
+from greenroom.workers.sandbox.directory_fingerprint import Census
+from greenroom.workers.sandbox.features import Features, probe
+from greenroom.workers.sandbox.grants import grants
 
 PROCESSES: Final = 4096
 """Processes and threads that a command may have at once, where they can be told from the user's others."""

@@ -7,9 +7,9 @@ import signal
 from dataclasses import dataclass
 from typing import ClassVar, Final
 
-from protocol.errors import ErrorKind, GreenroomError
-from workers.sandbox import landlock, mounts, seccomp, syscalls
-from workers.sandbox.confinement import Confinement
+from greenroom.protocol.errors import ErrorKind, GreenroomError
+from greenroom.workers.sandbox import landlock, mounts, seccomp, syscalls
+from greenroom.workers.sandbox.confinement import Confinement
 
 NEEDED_ABI: Final = 3
 """Before this one Landlock lets files be cut to nothing that may not be written."""

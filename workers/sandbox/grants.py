@@ -8,8 +8,8 @@ import os
 from collections.abc import Callable, Sequence
 from typing import Final, TypeAlias
 
-from workers.sandbox.confinement import Confinement, Hidden, is_within
-from workers.sandbox.landlock import DEVICE, READ, WRITE, FileRight, Grant
+from greenroom.workers.sandbox.confinement import Confinement, Hidden, is_within
+from greenroom.workers.sandbox.landlock import DEVICE, READ, WRITE, FileRight, Grant
 
 ListDirectory: TypeAlias = Callable[[str], list[str]]
 """Returns the names in a directory that are not symbolic links; none where it cannot be listed."""

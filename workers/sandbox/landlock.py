@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from enum import IntFlag
 from typing import Final
 
-from workers.sandbox import kernel
-from workers.sandbox.syscalls import COMMON
+from greenroom.workers.sandbox import kernel
+from greenroom.workers.sandbox.syscalls import COMMON
 
 _VERSION_FLAG: Final = 1
 _PATH_BENEATH: Final = 1

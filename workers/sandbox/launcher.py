@@ -21,13 +21,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Final
 
-from protocol.errors import ErrorKind, GreenroomError
-from runtime.child import Ending, watch
-from runtime.spawn import spawn
-from workers.sandbox import words, zygote
-from workers.sandbox.confinement import Confinement
-from workers.sandbox.features import SandboxUnavailableError
-from workers.sandbox.words import Deserted, Ended, Failed, Kill, Order, Request, Send, Started
+from greenroom.protocol.errors import ErrorKind, GreenroomError
+from greenroom.runtime.child import Ending, watch
+from greenroom.runtime.spawn import spawn
+from greenroom.workers.sandbox import messages as words
+from greenroom.workers.sandbox import zygote
+from greenroom.workers.sandbox.confinement import Confinement
+from greenroom.workers.sandbox.features import SandboxUnavailableError
+from greenroom.workers.sandbox.messages import Deserted, Ended, Failed, Kill, Order, Request, Send, Started
 
 log = logging.getLogger(__name__)
 
@@ -282,7 +283,7 @@ def share_zygote() -> int:
     global _shared
     _shared, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with theirs:
-        return spawn("from workers.sandbox.zygote import main; main()", {}, {zygote.CHANNEL: theirs.fileno()})
+        return spawn("from greenroom.workers.sandbox.zygote import main; main()", {}, {zygote.CHANNEL: theirs.fileno()})
 
 
 def leave_zygote() -> None:

@@ -15,10 +15,10 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Final
 
-from workers.sandbox import kernel
-from workers.sandbox.confinement import Confinement, Hidden, is_within
-from workers.sandbox.grants import SHARED_MEMORY
-from workers.sandbox.syscalls import COMMON
+from greenroom.workers.sandbox import kernel
+from greenroom.workers.sandbox.confinement import Confinement, Hidden, is_within
+from greenroom.workers.sandbox.grants import SHARED_MEMORY
+from greenroom.workers.sandbox.syscalls import COMMON
 
 _NEW_USERS: Final = 0x10000000
 _NEW_MOUNTS: Final = 0x00020000

@@ -8,8 +8,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from config.sandbox import DangerFullAccess, ReadOnly, SandboxPolicy, WorkspaceWrite
-from workers.sandbox.confinement import Confinement, Hidden, is_within, normal, unique
+from greenroom.config.sandbox import DangerFullAccess, ReadOnly, SandboxPolicy, WorkspaceWrite
+from greenroom.workers.sandbox.confinement import Confinement, Hidden, is_within, normal, unique
 
 __all__ = ["Confinement", "Surroundings", "confine"]
 

@@ -9,10 +9,11 @@ import termios
 from dataclasses import dataclass, replace
 from typing import Final, Literal, NoReturn, TypeAlias
 
-from workers.sandbox import enforcement, features, kernel, words
-from workers.sandbox.descriptors import close_all_but
-from workers.sandbox.enforcement import Foresight
-from workers.sandbox.words import Failed, Request
+from greenroom.workers.sandbox import enforcement, features, kernel
+from greenroom.workers.sandbox import messages as words
+from greenroom.workers.sandbox.descriptors import close_all_but
+from greenroom.workers.sandbox.enforcement import Foresight
+from greenroom.workers.sandbox.messages import Failed, Request
 
 _Obstacle: TypeAlias = Literal["sandbox", "directory", "program"]
 

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from workers.sandbox.confinement import Confinement, Hidden, is_within
+from greenroom.workers.sandbox.confinement import Confinement, Hidden, is_within
 
 SANDBOX_EXEC: Final = "/usr/bin/sandbox-exec"
 

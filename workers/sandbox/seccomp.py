@@ -13,8 +13,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
-from workers.sandbox import kernel
-from workers.sandbox.syscalls import Architecture
+from greenroom.workers.sandbox import kernel
+from greenroom.workers.sandbox.syscalls import Architecture
 
 ALLOW: Final = 0x7FFF0000
 KILL_PROCESS: Final = 0x80000000

@@ -1,14 +1,14 @@
-"""Starts commands through a launcher, for whoever runs commands (`workers.commands.starter.Starter`)."""
+"""Starts commands through a launcher, for whoever runs commands (`greenroom.workers.exec.starter.Starter`)."""
 
 import asyncio
 import signal
 from collections.abc import Callable
 
-from workers.commands.command import Command
-from workers.commands.groups import LiveGroups
-from workers.commands.starter import GroupStarter, OnEnd, Running
-from workers.sandbox.launcher import Child, Launcher
-from workers.sandbox.policy import Confinement
+from greenroom.workers.exec.command import Command
+from greenroom.workers.exec.process_groups import LiveGroups
+from greenroom.workers.exec.starter import GroupStarter, OnEnd, Running
+from greenroom.workers.sandbox.launcher import Child, Launcher
+from greenroom.workers.sandbox.policy import Confinement
 
 
 class FreeStarter:

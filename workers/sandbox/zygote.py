@@ -15,10 +15,10 @@ import socket
 from dataclasses import dataclass
 from typing import Final, NoReturn
 
-from runtime import hardening
-from workers.sandbox import enforcement
-from workers.sandbox.descriptors import close_all_but
-from workers.sandbox.guardian import end_descendants, guard
+from greenroom.runtime import hardening
+from greenroom.workers.sandbox import enforcement
+from greenroom.workers.sandbox.descriptors import close_all_but
+from greenroom.workers.sandbox.monitor import end_descendants, guard
 
 CONFINED: Final = b"c"
 FREE: Final = b"f"

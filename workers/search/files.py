@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Iterator
 from typing import Final
 
-from workers.errands.git import GitError, git
+from greenroom.workers.jobs.git import GitError, git
 
 PATIENCE: Final = 30.0
 """Seconds that git has for one directory."""

@@ -4,15 +4,15 @@ import asyncio
 
 import msgspec
 
-from workers.model.items import JsonObject
-from workers.patch import apply as application
-from workers.patch.change import on_wire
-from workers.patch.disk import Allowed, Disk
-from workers.patch.errors import PatchError
-from workers.patch.language import parse as parse_patch
-from workers.patch.plan import Plan, plan_patch
-from workers.tools.arguments import parse
-from workers.tools.context import ToolContext, ToolFailure, ToolOutput, emit
+from greenroom.workers.model.items import JsonObject
+from greenroom.workers.patch import apply as application
+from greenroom.workers.patch.change import on_wire
+from greenroom.workers.patch.disk import Allowed, Disk
+from greenroom.workers.patch.errors import PatchError
+from greenroom.workers.patch.language import parse as parse_patch
+from greenroom.workers.patch.plan import Plan, plan_patch
+from greenroom.workers.tools.arguments import parse
+from greenroom.workers.tools.context import ToolContext, ToolFailure, ToolOutput, emit
 
 
 class PatchArguments(msgspec.Struct, frozen=True):

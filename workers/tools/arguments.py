@@ -4,7 +4,7 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 
-from workers.tools.context import ToolFailure
+from greenroom.workers.tools.context import ToolFailure
 
 T = TypeVar("T")
 

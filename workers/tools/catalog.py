@@ -2,10 +2,10 @@
 
 from typing import Final, Literal, TypeAlias, get_args
 
-from config.models import CommandTool, PatchTool
-from config.texts import patch_language
-from workers.model.items import JsonObject
-from workers.patch.grammar import LARK
+from greenroom.config.models import CommandTool, PatchTool
+from greenroom.config.texts import patch_language
+from greenroom.workers.model.items import JsonObject
+from greenroom.workers.patch.grammar import LARK
 
 Status: TypeAlias = Literal["pending", "in_progress", "completed"]
 """How far a step of a plan is."""

@@ -5,13 +5,13 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Final
 
-from protocol.ids import TurnId
-from workers.commands.capture import Budget
-from workers.commands.command import CAPTURE_SIZE
-from workers.commands.pipes import StreamName
-from workers.commands.process import Finished
-from workers.commands.summary import summarize
-from workers.model.items import JsonObject
+from greenroom.protocol.ids import TurnId
+from greenroom.workers.exec.capture import Budget
+from greenroom.workers.exec.command import CAPTURE_SIZE
+from greenroom.workers.exec.pipes import StreamName
+from greenroom.workers.exec.process import Finished
+from greenroom.workers.exec.summary import summarize
+from greenroom.workers.model.items import JsonObject
 
 NO_EXIT_CODE: Final = -1
 """Stands for the exit code where there is none."""

@@ -4,17 +4,17 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypeAlias
 
-from protocol.ids import TurnId
-from workers.commands.capture import Budget
-from workers.commands.login_shells import LoginShells
-from workers.commands.starter import Starter
-from workers.model.items import JsonObject
-from workers.patch.leftovers import Leftovers
-from workers.patch.turn_diff import TurnDiff
+from greenroom.protocol.ids import TurnId
+from greenroom.workers.exec.capture import Budget
+from greenroom.workers.exec.login_shells import LoginShells
+from greenroom.workers.exec.starter import Starter
+from greenroom.workers.model.items import JsonObject
+from greenroom.workers.patch.cleanup_journal import Leftovers
+from greenroom.workers.patch.turn_diff import TurnDiff
 
 if TYPE_CHECKING:
-    from workers.tools.gate import Gate
-    from workers.tools.open_commands import OpenCommands
+    from greenroom.workers.tools.approval_gate import Gate
+    from greenroom.workers.tools.background_commands import OpenCommands
 
 Emit: TypeAlias = Callable[[JsonObject], Awaitable[None] | None]
 """Takes the `msg` of an event. An awaitable that it returns is waited for, so that a slow client slows the tool."""

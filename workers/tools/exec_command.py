@@ -10,16 +10,16 @@ from typing import Annotated, Final
 
 import msgspec
 
-from workers.approval.decision import sandbox_failure
-from workers.commands.command import CAPTURE_SIZE, Command
-from workers.patch.interception import PatchCall, Refused, recognise
-from workers.tools.apply_patch import apply
-from workers.tools.arguments import parse
-from workers.tools.command_events import CommandEvents
-from workers.tools.context import ToolContext, ToolFailure, ToolOutput, emit
-from workers.tools.gate import Way
-from workers.tools.open_commands import KeptCommand, exit_code
-from workers.tools.terminal_output import told
+from greenroom.workers.approval.decision import sandbox_failure
+from greenroom.workers.exec.command import CAPTURE_SIZE, Command
+from greenroom.workers.patch.interception import PatchCall, Refused, recognise
+from greenroom.workers.tools.apply_patch import apply
+from greenroom.workers.tools.approval_gate import Way
+from greenroom.workers.tools.arguments import parse
+from greenroom.workers.tools.background_commands import KeptCommand, exit_code
+from greenroom.workers.tools.command_events import CommandEvents
+from greenroom.workers.tools.context import ToolContext, ToolFailure, ToolOutput, emit
+from greenroom.workers.tools.terminal_output import told
 
 DEFAULT_YIELD_MS: Final = 10_000
 SHORTEST_YIELD_MS: Final = 250

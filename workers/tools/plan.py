@@ -4,10 +4,10 @@ from typing import Final
 
 import msgspec
 
-from workers.model.items import JsonObject
-from workers.tools.arguments import parse
-from workers.tools.catalog import Status
-from workers.tools.context import ToolContext, ToolOutput, emit
+from greenroom.workers.model.items import JsonObject
+from greenroom.workers.tools.arguments import parse
+from greenroom.workers.tools.catalog import Status
+from greenroom.workers.tools.context import ToolContext, ToolOutput, emit
 
 UPDATED: Final = "Plan updated"
 

@@ -4,13 +4,13 @@ from collections.abc import Awaitable, Callable, Mapping
 from types import MappingProxyType
 from typing import Final, TypeAlias
 
-from workers.tools.apply_patch import apply_freeform, apply_patch
-from workers.tools.context import ToolContext, ToolFailure, ToolOutput
-from workers.tools.exec_command import exec_command
-from workers.tools.plan import update_plan
-from workers.tools.shell import shell
-from workers.tools.view_image import view_image
-from workers.tools.write_stdin import write_stdin
+from greenroom.workers.tools.apply_patch import apply_freeform, apply_patch
+from greenroom.workers.tools.context import ToolContext, ToolFailure, ToolOutput
+from greenroom.workers.tools.exec_command import exec_command
+from greenroom.workers.tools.plan import update_plan
+from greenroom.workers.tools.shell import shell
+from greenroom.workers.tools.view_image import view_image
+from greenroom.workers.tools.write_stdin import write_stdin
 
 Handler: TypeAlias = Callable[[str, str, ToolContext], Awaitable[ToolOutput]]
 """Takes the call id, the arguments as JSON text, and the context. May raise `ToolFailure`."""

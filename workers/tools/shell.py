@@ -10,18 +10,18 @@ from typing import Annotated, Final
 
 import msgspec
 
-from workers.approval.decision import sandbox_failure
-from workers.commands.capture import cut
-from workers.commands.command import CAPTURE_SIZE, Command
-from workers.commands.pipes import StreamName
-from workers.commands.process import Finished, run, signal_name
-from workers.patch.interception import PatchCall, Refused, recognise
-from workers.sandbox.features import SandboxUnavailableError
-from workers.tools.apply_patch import apply
-from workers.tools.arguments import parse
-from workers.tools.command_events import NO_EXIT_CODE, CommandEvents, paragraphs
-from workers.tools.context import ToolContext, ToolFailure, ToolOutput, emit
-from workers.tools.gate import Way
+from greenroom.workers.approval.decision import sandbox_failure
+from greenroom.workers.exec.capture import cut
+from greenroom.workers.exec.command import CAPTURE_SIZE, Command
+from greenroom.workers.exec.pipes import StreamName
+from greenroom.workers.exec.process import Finished, run, signal_name
+from greenroom.workers.patch.interception import PatchCall, Refused, recognise
+from greenroom.workers.sandbox.features import SandboxUnavailableError
+from greenroom.workers.tools.apply_patch import apply
+from greenroom.workers.tools.approval_gate import Way
+from greenroom.workers.tools.arguments import parse
+from greenroom.workers.tools.command_events import NO_EXIT_CODE, CommandEvents, paragraphs
+from greenroom.workers.tools.context import ToolContext, ToolFailure, ToolOutput, emit
 
 DEFAULT_TIMEOUT_MS: Final = 10_000
 

@@ -3,9 +3,9 @@
 import secrets
 import time
 
-from workers.commands.capture import BYTES_PER_TOKEN, Budget
-from workers.tools.context import ToolContext, ToolOutput
-from workers.tools.open_commands import KeptCommand, exit_code
+from greenroom.workers.exec.capture import BYTES_PER_TOKEN, Budget
+from greenroom.workers.tools.background_commands import KeptCommand, exit_code
+from greenroom.workers.tools.context import ToolContext, ToolOutput
 
 
 def told(kept: KeptCommand, started: float, max_tokens: float | None, context: ToolContext) -> ToolOutput:

@@ -10,11 +10,11 @@ from typing import Final
 
 import msgspec
 
-from workers.image import ImageError, data_url
-from workers.model.items import JsonObject
-from workers.patch.disk import Disk
-from workers.tools.arguments import parse
-from workers.tools.context import ToolContext, ToolFailure, ToolOutput, emit
+from greenroom.workers.model.image import ImageError, data_url
+from greenroom.workers.model.items import JsonObject
+from greenroom.workers.patch.disk import Disk
+from greenroom.workers.tools.arguments import parse
+from greenroom.workers.tools.context import ToolContext, ToolFailure, ToolOutput, emit
 
 _NO_FILE: Final = frozenset({errno.EISDIR, errno.EINVAL})
 

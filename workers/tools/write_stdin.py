@@ -7,11 +7,11 @@ from typing import Annotated, Final
 
 import msgspec
 
-from workers.tools.arguments import parse
-from workers.tools.context import ToolContext, ToolFailure, ToolOutput, emit
-from workers.tools.exec_command import LONGEST_YIELD_MS, SHORTEST_YIELD_MS
-from workers.tools.open_commands import KeptCommand
-from workers.tools.terminal_output import told
+from greenroom.workers.tools.arguments import parse
+from greenroom.workers.tools.background_commands import KeptCommand
+from greenroom.workers.tools.context import ToolContext, ToolFailure, ToolOutput, emit
+from greenroom.workers.tools.exec_command import LONGEST_YIELD_MS, SHORTEST_YIELD_MS
+from greenroom.workers.tools.terminal_output import told
 
 DEFAULT_YIELD_MS: Final = 250
 SHORTEST_POLL_MS: Final = 5_000

@@ -6,13 +6,13 @@ from typing import Any
 
 import msgspec
 
-from protocol.instance import Instance
-from protocol.report import ConversationEntry, ProcessEntry, Report
-from supervisor.status.instances import Found
-from supervisor.status.overview import InstanceStatus, Overview, SeenProcess, instance_status
-from supervisor.status.question import Heard
-from supervisor.status.request import Reported
-from supervisor.status.troubles import exit_code, troubles
+from greenroom.protocol.instance import Instance
+from greenroom.protocol.report import ConversationEntry, ProcessEntry, Report
+from greenroom.supervisor.cli.status.control_client import Heard
+from greenroom.supervisor.cli.status.diagnostics import exit_code, troubles
+from greenroom.supervisor.cli.status.overview import InstanceStatus, Overview, SeenProcess, instance_status
+from greenroom.supervisor.control.control_messages import Reported
+from greenroom.supervisor.control.instances import Found
 
 NOW = time.mktime((2026, 11, 22, 14, 2, 11, 0, 0, -1))
 SUPERVISOR, NURSERY, BROKER, WORKER, SPARE, COMMAND = 100, 101, 102, 103, 104, 105

@@ -13,11 +13,11 @@ from typing import Literal, NoReturn
 
 import msgspec
 
-from protocol.report import Report
-from runtime import directory, hardening
-from supervisor.status import instances
-from supervisor.status.control import ControlServer
-from supervisor.status.request import Action, Answer, Done, Refused, StopInstance
+from greenroom.protocol.report import Report
+from greenroom.runtime import directory, hardening
+from greenroom.supervisor.control import instances
+from greenroom.supervisor.control.control import ControlServer
+from greenroom.supervisor.control.control_messages import Action, Answer, Done, Refused, StopInstance
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from tests.support.server import give_up_tracing
 SCRIPT = str(Path(__file__).with_name("stand_in.py"))
 COMMAND = """
 import argparse, sys
-from supervisor.status.commands import add_commands
+from greenroom.supervisor.cli.status.commands import add_commands
 parser = argparse.ArgumentParser(prog="greenroom")
 add_commands(parser.add_subparsers(required=True, metavar="COMMAND"))
 arguments = parser.parse_args()

@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import pytest
 
-from supervisor.status import actions
-from supervisor.status.instances import parents, running
+from greenroom.supervisor.cli.status import actions
+from greenroom.supervisor.control.instances import parents, running
 from tests.supervisor.status.stand_in import Part
 from tests.supervisor.status.stand_ins import House, StandIn
 from tests.support import processes

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from supervisor.status.cells import clean, clean_lines, clip, fill, width, wrap
+from greenroom.supervisor.cli.status.cells import clean, clean_lines, clip, fill, width, wrap
 
 TEXTS = st.text(st.characters() | st.sampled_from("漢字한글ﾊé́\u200d👩‍👧😀\u202e\x1b\x9b\n\t\r\x00")).map(clean)
 

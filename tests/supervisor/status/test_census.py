@@ -2,17 +2,17 @@
 
 import pytest
 
-from protocol.footprint import Footprint
-from protocol.ids import ConversationId, Incarnation, TurnId, WorkerId
-from protocol.mcp import Failure
-from protocol.report import MAX_CONVERSATIONS, MAX_DEATHS, OwnFigures, ProcessEntry, Statistics
-from supervisor.conversation import Conversation, Placement, Pulse
-from supervisor.death import Death
-from supervisor.limits import Limits
-from supervisor.status.census import Tables, report
-from supervisor.status.instances import this_instance
-from supervisor.survey import SUPERVISOR_ID, Held
-from supervisor.turn import Turn
+from greenroom.config.limits import Limits
+from greenroom.protocol.footprint import Footprint
+from greenroom.protocol.ids import ConversationId, Incarnation, TurnId, WorkerId
+from greenroom.protocol.mcp.handshake import Failure
+from greenroom.protocol.report import MAX_CONVERSATIONS, MAX_DEATHS, OwnFigures, ProcessEntry, Statistics
+from greenroom.supervisor.control.build_report import Tables, report
+from greenroom.supervisor.control.instances import this_instance
+from greenroom.supervisor.conversations.conversation import Conversation, Placement, Pulse
+from greenroom.supervisor.conversations.turn import Turn
+from greenroom.supervisor.processes.exits import Death
+from greenroom.supervisor.processes.memory_report import SUPERVISOR_ID, Held
 
 NOW = 1000.0
 INSTANCE = this_instance("/home", "fork")

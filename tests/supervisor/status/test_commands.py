@@ -6,9 +6,9 @@ import sys
 
 import pytest
 
-from supervisor.status.commands import add_commands
+from greenroom.supervisor.cli.status.commands import add_commands
 
-HEAVY = ("asyncio", "msgspec", "psutil", "pydantic", "socket", "workers", "zmq")
+HEAVY = ("asyncio", "msgspec", "psutil", "pydantic", "socket", "greenroom.workers", "zmq")
 
 
 def parse(*words: str) -> argparse.Namespace:
@@ -18,7 +18,10 @@ def parse(*words: str) -> argparse.Namespace:
 
 
 def test_nothing_heavy_is_imported_until_a_command_runs() -> None:
-    code = f"import sys, supervisor.status.commands; print([name for name in {HEAVY!r} if name in sys.modules])"
+    code = (
+        "import sys, greenroom.supervisor.cli.status.commands;"
+        f"print([name for name in {HEAVY!r} if name in sys.modules])"
+    )
     told = subprocess.run([sys.executable, "-I", "-c", code], capture_output=True, text=True, check=True)
     assert told.stdout.strip() == "[]"
 

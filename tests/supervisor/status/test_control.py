@@ -12,12 +12,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from protocol.ids import ConversationId
-from protocol.report import Report
-from supervisor.status import control, instances, peer
-from supervisor.status.control import ControlServer
-from supervisor.status.peer import OUTSIDE, Peer
-from supervisor.status.request import (
+from greenroom.protocol.ids import ConversationId
+from greenroom.protocol.report import Report
+from greenroom.supervisor.control import control, instances, peer
+from greenroom.supervisor.control.control import ControlServer
+from greenroom.supervisor.control.control_messages import (
     MAX_REQUEST,
     Action,
     Answer,
@@ -34,6 +33,7 @@ from supervisor.status.request import (
     read_reply,
     read_request,
 )
+from greenroom.supervisor.control.peer import OUTSIDE, Peer
 
 ID = ConversationId("01a20312-0577-77d3-9bb9-ad78bbf82560")
 INSTANCE = instances.this_instance("/home", "fork")
@@ -276,8 +276,8 @@ def test_requests_come_back_as_they_were(kind: type[InterruptConversation | Kill
 
 CHILD = """
 import sys
-from supervisor.status.question import ask
-from supervisor.status.request import GiveReport, line
+from greenroom.supervisor.cli.status.control_client import ask
+from greenroom.supervisor.control.control_messages import GiveReport, line
 print(line(ask([sys.argv[1]], GiveReport(), 10)[sys.argv[1]].reply).decode())
 """
 

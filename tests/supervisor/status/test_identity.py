@@ -4,7 +4,7 @@ import os
 import subprocess
 import sys
 
-from supervisor.status import identity
+from greenroom.runtime import identity
 from tests.support import processes
 
 

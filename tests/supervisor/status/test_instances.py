@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from protocol.instance import Instance
-from supervisor.status import instances
-from supervisor.status.instances import INFANCY, remove_stale, running, this_instance, write
+from greenroom.protocol.instance import Instance
+from greenroom.supervisor.control import instances
+from greenroom.supervisor.control.instances import INFANCY, remove_stale, running, this_instance, write
 from tests.supervisor.status.stand_ins import House
 
 LONG_AGO = time.time() - 2 * INFANCY

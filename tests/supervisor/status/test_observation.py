@@ -8,7 +8,7 @@ import time
 import psutil
 import pytest
 
-from supervisor.status.observation import Observer
+from greenroom.supervisor.cli.status.process_sampler import Observer
 from tests.supervisor.status.stand_in import Part
 from tests.supervisor.status.stand_ins import House
 

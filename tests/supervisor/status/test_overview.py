@@ -2,8 +2,8 @@
 
 import msgspec
 
-from supervisor.status.question import Heard
-from supervisor.status.request import Done, Refused, Reported
+from greenroom.supervisor.cli.status.control_client import Heard
+from greenroom.supervisor.control.control_messages import Done, Refused, Reported
 from tests.supervisor.status.sights import BROKER, COMMAND, ID, NURSERY, SPARE, SUPERVISOR, TREE, WORKER, report, sight
 from tests.supervisor.status.sights import process as seen
 

@@ -4,10 +4,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from protocol.report import OwnFigures
-from supervisor.status.cells import width
-from supervisor.status.page import QUIET_ROWS, page
-from supervisor.status.question import Heard
+from greenroom.protocol.report import OwnFigures
+from greenroom.supervisor.cli.status.cells import width
+from greenroom.supervisor.cli.status.control_client import Heard
+from greenroom.supervisor.cli.status.page import QUIET_ROWS, page
 from tests.protocol.test_report import REPORTS
 from tests.supervisor.status.sights import (
     BROKER,

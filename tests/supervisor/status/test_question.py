@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from supervisor.status.question import ask
-from supervisor.status.request import Done, GiveReport, StopInstance, line
+from greenroom.supervisor.cli.status.control_client import ask
+from greenroom.supervisor.control.control_messages import Done, GiveReport, StopInstance, line
 from tests.supervisor.status.stand_in import Part
 from tests.supervisor.status.stand_ins import House
 

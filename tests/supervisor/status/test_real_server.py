@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from protocol.report import Report
-from supervisor.demo.script import Call, Stall, Text, Usage, rule
-from supervisor.status import instances
-from supervisor.status.overview import InstanceStatus, Overview, ProcessStatus
+from greenroom.demo.script import Call, Stall, Text, Usage, rule
+from greenroom.protocol.report import Report
+from greenroom.supervisor.cli.status.overview import InstanceStatus, Overview, ProcessStatus
+from greenroom.supervisor.control import instances
 from tests.support import processes
 from tests.support.client import VERSION, RequestId, text, thread_id
 from tests.support.deadline import until
@@ -315,7 +315,7 @@ def test_what_a_killed_server_leaves_is_not_taken_for_a_running_one(stage: Stage
 
 def test_a_command_of_the_model_is_told_nothing_and_stops_nobody(stage: Stage) -> None:
     """P5: it runs without a sandbox, under the same user, below the server."""
-    words = [sys.executable, "-I", "-m", "supervisor.main"]
+    words = [sys.executable, "-I", "-m", "greenroom.supervisor.main"]
     script = f"{' '.join(words)} status --instance $PPID_OF_SERVER; {' '.join(words)} stop --instance $PPID_OF_SERVER"
     stage.play(
         rule(

@@ -6,10 +6,10 @@ import sys
 
 import pytest
 
-from supervisor.status.cells import width
+from greenroom.sessions.lock import WriterLock
+from greenroom.supervisor.cli.status.cells import width
+from tests.sessions.test_index import FIRST, SECOND, context, meta, said, save, used
 from tests.supervisor.status.stand_ins import House
-from tests.workers.test_session_index import FIRST, SECOND, context, meta, said, save, used
-from workers.session.lock import WriterLock
 
 
 @pytest.fixture

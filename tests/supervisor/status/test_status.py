@@ -13,9 +13,9 @@ import jsonschema
 import psutil
 import pytest
 
-from supervisor.status import instances
-from supervisor.status.cells import width
-from supervisor.status.overview import Overview
+from greenroom.supervisor.cli.status.cells import width
+from greenroom.supervisor.cli.status.overview import Overview
+from greenroom.supervisor.control import instances
 from tests.supervisor.status.screen import on_a_terminal
 from tests.supervisor.status.stand_in import Part
 from tests.supervisor.status.stand_ins import COMMAND, House, StandIn

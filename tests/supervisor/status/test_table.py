@@ -3,8 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from supervisor.status.cells import clean, width
-from supervisor.status.table import Column, lay_out
+from greenroom.supervisor.cli.status.cells import clean, width
+from greenroom.supervisor.cli.status.table import Column, lay_out
 
 COLUMNS = (
     Column("NAME", 0),

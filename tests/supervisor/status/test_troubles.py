@@ -5,11 +5,11 @@ from typing import get_args
 
 import pytest
 
-from protocol.report import CredentialEntry, DeathEntry, ProcessEntry
-from supervisor.status.overview import InstanceStatus, TroubleKind
-from supervisor.status.question import Heard
-from supervisor.status.request import Refused
-from supervisor.status.troubles import CODES, DEGRADED, SILENT, WELL, exit_code
+from greenroom.protocol.report import CredentialEntry, DeathEntry, ProcessEntry
+from greenroom.supervisor.cli.status.control_client import Heard
+from greenroom.supervisor.cli.status.diagnostics import CODES, DEGRADED, SILENT, WELL, exit_code
+from greenroom.supervisor.cli.status.overview import InstanceStatus, TroubleKind
+from greenroom.supervisor.control.control_messages import Refused
 from tests.supervisor.status.sights import (
     BROKER,
     ENTRIES,

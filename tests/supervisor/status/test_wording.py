@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from supervisor.status.wording import age, amount, counted, short_id, size
+from greenroom.supervisor.cli.status.formatting import age, amount, counted, short_id, size
 
 
 @pytest.mark.parametrize(

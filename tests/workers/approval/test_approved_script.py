@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from workers.approval.script import plain_commands
+from greenroom.workers.approval.script import plain_commands
 
 ACCEPTED = [
     ("ls -1 && pwd; echo 'x y' | wc -l", [["ls", "-1"], ["pwd"], ["echo", "x y"], ["wc", "-l"]]),

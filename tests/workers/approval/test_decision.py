@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from config.sandbox import DangerFullAccess, ReadOnly, SandboxPolicy, WorkspaceWrite
-from protocol.policy import ApprovalPolicy, SandboxMode
-from protocol.toolset import APPROVAL_POLICIES, SANDBOX_MODES
-from workers.approval import decision
-from workers.approval.decision import (
+from greenroom.config.sandbox import DangerFullAccess, ReadOnly, SandboxPolicy, WorkspaceWrite
+from greenroom.protocol.mcp.toolset import APPROVAL_POLICIES, SANDBOX_MODES
+from greenroom.protocol.policy import ApprovalPolicy, SandboxMode
+from greenroom.workers.approval import decision
+from greenroom.workers.approval.decision import (
     Ask,
     Decision,
     Refuse,
@@ -24,7 +24,7 @@ from workers.approval.decision import (
     looks_denied,
     sandbox_failure,
 )
-from workers.sandbox.policy import Surroundings, confine
+from greenroom.workers.sandbox.policy import Surroundings, confine
 
 SITUATIONS = st.builds(
     Situation,

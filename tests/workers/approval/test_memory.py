@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workers.approval.memory import ApprovedCommands
+from greenroom.workers.approval.memory import ApprovedCommands
 
 ARGVS = st.lists(st.text(max_size=3), max_size=3)
 

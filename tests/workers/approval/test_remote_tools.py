@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from config.servers import ApprovalMode
-from protocol.toolset import APPROVAL_POLICIES, SANDBOX_MODES
-from workers.approval.remote_tools import CALLS, Hints, ToolClass, decide_call
+from greenroom.config.servers import ApprovalMode
+from greenroom.protocol.mcp.toolset import APPROVAL_POLICIES, SANDBOX_MODES
+from greenroom.workers.approval.remote_tools import CALLS, Hints, ToolClass, decide_call
 
 SAID = st.none() | st.booleans()
 HINTS = st.builds(Hints, SAID, SAID, SAID)

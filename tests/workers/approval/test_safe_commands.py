@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workers.approval.safe_commands import ALWAYS_HARMLESS, RESTRICTED, classify
+from greenroom.workers.approval.safe_commands import ALWAYS_HARMLESS, RESTRICTED, classify
 
 WORDS = st.text(max_size=12)
 

@@ -10,13 +10,13 @@ from typing import TypeVar
 
 import msgspec
 
-from config.section import check
-from config.servers import McpServer
+from greenroom.config.section import check
+from greenroom.config.servers import McpServer
+from greenroom.workers.mcp.elicitation import Elicit, decline
+from greenroom.workers.mcp.result import Output
+from greenroom.workers.mcp.servers import McpServers, Setting
+from greenroom.workers.model.items import JsonObject
 from tests.support.processes import ends, tree
-from workers.mcp.elicitation import Elicit, decline
-from workers.mcp.result import Output
-from workers.mcp.servers import McpServers, Setting
-from workers.model.items import JsonObject
 
 HERE = Path(__file__).parent
 T = TypeVar("T")

@@ -5,13 +5,13 @@ import asyncio
 import msgspec
 import pytest
 
-from config.sandbox import DangerFullAccess, ReadOnly, SandboxPolicy
-from protocol.elicitation import Decision, read_answer
-from protocol.ids import TurnId
-from protocol.policy import ApprovalPolicy
-from workers.mcp.elicitation import ACCEPTED, Elicitation, Reply, answer_alone, decline, pass_on
-from workers.mcp.questions import Questions
-from workers.model.items import JsonObject
+from greenroom.config.sandbox import DangerFullAccess, ReadOnly, SandboxPolicy
+from greenroom.protocol.ids import TurnId
+from greenroom.protocol.mcp.elicitation import Decision, read_answer
+from greenroom.protocol.policy import ApprovalPolicy
+from greenroom.workers.mcp.elicitation import ACCEPTED, Elicitation, Reply, answer_alone, decline, pass_on
+from greenroom.workers.mcp.questions import Questions
+from greenroom.workers.model.items import JsonObject
 
 YES_OR_NO = Elicitation(server="docs", message="Sure?", schema={"type": "object", "properties": {}})
 FORM = Elicitation(server="docs", message="Who?", schema={"type": "object", "properties": {"name": {}}})

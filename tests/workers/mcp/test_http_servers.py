@@ -11,7 +11,7 @@ from threading import Thread
 
 import pytest
 
-from config.servers import McpServer
+from greenroom.config.servers import McpServer
 from tests.support.deadline import until
 from tests.workers.mcp.cast import HERE, hosted, running
 

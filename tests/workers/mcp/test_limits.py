@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from workers.mcp.limits import Limits
+from greenroom.workers.mcp.limits import Limits
 
 
 def test_a_limit_ends_what_takes_too_long() -> None:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workers.mcp.naming import LIMIT, is_server_name, qualify, spellings
+from greenroom.workers.mcp.naming import LIMIT, is_server_name, qualify, spellings
 
 servers = st.one_of(st.sampled_from(["a", "a__b", "a_"]), st.from_regex(r"[a-zA-Z0-9_-]{1,70}", fullmatch=True))
 tools = st.one_of(st.sampled_from(["b__c", "c", "_c", "c d", "c.d", "c_d"]), st.text(min_size=1, max_size=90))

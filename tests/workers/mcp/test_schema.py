@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workers.mcp.schema import DEPTH, UnfitSchemaError, fit
+from greenroom.workers.mcp.schema import DEPTH, UnfitSchemaError, fit
 
 TEXT = {"type": "string"}
 

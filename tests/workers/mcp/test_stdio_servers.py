@@ -10,20 +10,20 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from config.servers import McpServer
-from protocol.errors import StartError
-from runtime.spawn import OWN_VARIABLES
+from greenroom.config.servers import McpServer
+from greenroom.protocol.errors import StartError
+from greenroom.runtime.spawn import OWN_VARIABLES
+from greenroom.workers.mcp import servers as module
+from greenroom.workers.mcp.elicitation import Elicitation, Reply
+from greenroom.workers.mcp.host import SERVER
 from tests.support.deadline import until
 from tests.support.processes import ends
 from tests.workers.mcp.cast import HERE, faulty, hosted, official, running
-from workers.mcp import servers as module
-from workers.mcp.elicitation import Elicitation, Reply
-from workers.mcp.host import SERVER
 
 
 def test_nothing_of_the_client_is_imported_before_it_is_needed() -> None:
     statement = (
-        "import sys, workers.mcp.servers, workers.mcp.calls, workers.mcp.catalog;"
+        "import sys, greenroom.workers.mcp.servers, greenroom.workers.mcp.calls, greenroom.workers.mcp.catalog;"
         "sys.exit(bool({'mcp', 'mcp_types', 'anyio', 'httpx2'} & sys.modules.keys()))"
     )
     assert subprocess.run([sys.executable, "-c", statement], cwd=HERE.parents[2], check=False).returncode == 0
@@ -164,7 +164,7 @@ def test_a_required_server_that_fails_is_an_error() -> None:
 def test_without_the_official_client_each_server_fails_and_says_what_to_install(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    for name in [name for name in sys.modules if name.startswith("workers.mcp.")]:
+    for name in [name for name in sys.modules if name.startswith("greenroom.workers.mcp.")]:
         if name.rpartition(".")[2] in {"connection", "stdio", "http", "dispatcher"}:
             monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "mcp_types", None)

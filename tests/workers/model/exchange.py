@@ -10,12 +10,12 @@ from typing import TypeVar
 import aiohttp
 from aiohttp import web
 
-from protocol.ids import ConversationId
-from workers.model.client import ModelClient, new_session
-from workers.model.credentials import Bearer
-from workers.model.endpoint import Endpoint
-from workers.model.responses import Completed, ModelEvent, TextDelta
-from workers.model.retry import Retry
+from greenroom.protocol.ids import ConversationId
+from greenroom.workers.model.client import ModelClient, new_session
+from greenroom.workers.model.credentials import Bearer
+from greenroom.workers.model.endpoint import Endpoint
+from greenroom.workers.model.responses import Completed, ModelEvent, TextDelta
+from greenroom.workers.model.retry import Retry
 
 T = TypeVar("T")
 Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]

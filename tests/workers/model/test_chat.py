@@ -11,10 +11,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workers.model.chat import CLOSED_TEXT, CUT_SHORT, ChatDecoder
-from workers.model.items import JsonObject, is_known
-from workers.model.responses import Completed, Failed, ItemDone, ModelEvent, ReasoningContentDelta, TextDelta, Usage
-from workers.model.sse import SseDecoder
+from greenroom.workers.model.chat import CLOSED_TEXT, CUT_SHORT, ChatDecoder
+from greenroom.workers.model.items import JsonObject, is_known
+from greenroom.workers.model.responses import (
+    Completed,
+    Failed,
+    ItemDone,
+    ModelEvent,
+    ReasoningContentDelta,
+    TextDelta,
+    Usage,
+)
+from greenroom.workers.model.sse import SseDecoder
 
 Json: TypeAlias = dict[str, object]
 DONE = b"[DONE]"

@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from protocol.ids import ConversationId
-from workers.history import ABORTED, History
-from workers.model.chat_request import IMAGE_TEXT, NAMELESS, ChatRequestEncoder
-from workers.model.items import JsonObject
-from workers.model.request import Request
+from greenroom.protocol.ids import ConversationId
+from greenroom.workers.conversation.history import ABORTED, History
+from greenroom.workers.model.chat_request import IMAGE_TEXT, NAMELESS, ChatRequestEncoder
+from greenroom.workers.model.items import JsonObject
+from greenroom.workers.model.request import Request
 
 ID = ConversationId("01a20312-0577-77d3-9bb9-ad78bbf82560")
 ORDINARY = Request(model="m", conversation_id=ID, instructions="Be good.")

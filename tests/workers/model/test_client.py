@@ -7,9 +7,9 @@ import aiohttp
 import pytest
 from aiohttp import web
 
+from greenroom.workers.model.client import LARGE_BODY, new_session
+from greenroom.workers.model.responses import Completed
 from tests.workers.model.exchange import BODY, DONE, HELLO, ID, WHOLE, holds, run, says, serving, talking
-from workers.model.client import LARGE_BODY, new_session
-from workers.model.responses import Completed
 
 
 def test_answer_is_streamed_and_the_request_is_complete() -> None:

@@ -11,7 +11,7 @@ import aiohttp
 import pytest
 from aiohttp.client_reqrep import ConnectionKey
 
-from protocol.errors import ModelError
+from greenroom.protocol.errors import ModelError
 from tests.workers.model.exchange import (
     BODY,
     DONE,
@@ -107,7 +107,7 @@ def test_slow_consumer_is_no_silent_server() -> None:
 
 
 def test_event_that_is_too_large_is_a_broken_stream(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("workers.model.sse.SseDecoder.__init__.__defaults__", (64,))
+    monkeypatch.setattr("greenroom.workers.model.sse.SseDecoder.__init__.__defaults__", (64,))
 
     async def scenario() -> None:
         async with serving(holds(b"data: " + b"x" * 100)) as server, talking(server.url, stream_max_retries=0) as talk:

@@ -9,6 +9,8 @@ import aiohttp
 import pytest
 from aiohttp.abc import AbstractResolver, ResolveResult
 
+from greenroom.workers.model.client import LARGE_BODY
+from greenroom.workers.model.credentials import Bearer
 from tests.workers.model.exchange import (
     BODY,
     DONE,
@@ -25,8 +27,6 @@ from tests.workers.model.exchange import (
     silent,
     talking,
 )
-from workers.model.client import LARGE_BODY
-from workers.model.credentials import Bearer
 
 
 async def abort(talk: Talk, moment: Awaitable[object], body: bytes = BODY) -> None:

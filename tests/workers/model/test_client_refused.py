@@ -7,7 +7,8 @@ from email.utils import parsedate_to_datetime
 import pytest
 from aiohttp import web
 
-from protocol.errors import ModelError, UnauthorizedError, UsageLimitError
+from greenroom.protocol.errors import ModelError, UnauthorizedError, UsageLimitError
+from greenroom.workers.model.credentials import Bearer, CredentialsDelayedError
 from tests.workers.model.exchange import (
     DONE,
     HELLO,
@@ -22,7 +23,6 @@ from tests.workers.model.exchange import (
     serving,
     talking,
 )
-from workers.model.credentials import Bearer, CredentialsDelayedError
 
 
 def test_permanent_refusal_is_not_repeated() -> None:

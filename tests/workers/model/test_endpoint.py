@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from protocol.ids import ConversationId
-from workers.model.credentials import Bearer
-from workers.model.endpoint import Endpoint, visible_url
+from greenroom.protocol.ids import ConversationId
+from greenroom.workers.model.credentials import Bearer
+from greenroom.workers.model.endpoint import Endpoint, visible_url
 
 ID = ConversationId("01a20312-0577-77d3-9bb9-ad78bbf82560")
 ENDPOINT = Endpoint(url="https://a.example/v1/responses?api-version=7", originator="codex_cli_rs", user_agent="codex/1")

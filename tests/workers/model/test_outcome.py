@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from protocol.errors import ModelError, UnauthorizedError, UsageLimitError
-from workers.model.outcome import (
+from greenroom.protocol.errors import ModelError, UnauthorizedError, UsageLimitError
+from greenroom.workers.model.outcome import (
     BOTH,
     NEVER,
     REQUEST,

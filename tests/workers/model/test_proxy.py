@@ -2,7 +2,7 @@
 
 import pytest
 
-from workers.model.proxy import Proxy, find_proxy
+from greenroom.workers.model.proxy import Proxy, find_proxy
 
 NAMES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
 

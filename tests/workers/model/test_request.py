@@ -5,9 +5,9 @@ from dataclasses import replace
 
 import pytest
 
-from protocol.ids import ConversationId
-from workers.model.items import JsonObject
-from workers.model.request import Request, RequestEncoder
+from greenroom.protocol.ids import ConversationId
+from greenroom.workers.model.items import JsonObject
+from greenroom.workers.model.request import Request, RequestEncoder
 
 ID = ConversationId("01a20312-0577-77d3-9bb9-ad78bbf82560")
 ORDINARY = Request(model="gpt-5.5", conversation_id=ID, instructions='Say "hi".')

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workers.model.items import JsonObject
-from workers.model.responses import (
+from greenroom.workers.model.items import JsonObject
+from greenroom.workers.model.responses import (
     CLOSED_TEXT,
     FAILED_TEXT,
     Completed,

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workers.model.outcome import CredentialDelayed, HttpRefused, Outcome, StreamBroken, Unreachable
-from workers.model.retry import (
+from greenroom.workers.model.outcome import CredentialDelayed, HttpRefused, Outcome, StreamBroken, Unreachable
+from greenroom.workers.model.retry import (
     BACKOFF_CAP_MS,
     LONGEST_WAIT,
     Decision,

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from protocol.errors import RemoteProtocolError
-from workers.model.sse import MAX_EVENT, SseDecoder
+from greenroom.protocol.errors import RemoteProtocolError
+from greenroom.workers.model.sse import MAX_EVENT, SseDecoder
 
 LINE_ENDS = ("\n", "\r\n", "\r")
 LINES = st.one_of(

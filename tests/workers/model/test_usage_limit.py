@@ -4,8 +4,8 @@ from datetime import UTC, timedelta, timezone
 
 import pytest
 
-from workers.model.complaint import Complaint
-from workers.model.usage_limit import usage_limit_text
+from greenroom.workers.model.error_body import Complaint
+from greenroom.workers.model.usage_limit import usage_limit_text
 
 NOON = 1_795_348_800.0  # 2026-11-22T12:00:00Z
 HOUR = 3600.0

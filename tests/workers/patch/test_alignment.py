@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workers.patch import alignment
-from workers.patch.alignment import Span, spans
+from greenroom.workers.patch import alignment
+from greenroom.workers.patch.alignment import Span, spans
 
 
 def rebuilt(old: list[str], new: list[str]) -> list[str]:

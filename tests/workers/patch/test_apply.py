@@ -13,12 +13,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from workers.patch import directory, disk, transaction
-from workers.patch.apply import apply
-from workers.patch.disk import Disk
-from workers.patch.errors import PatchError, PatchMismatchError, PatchRollbackError, PatchWriteError
-from workers.patch.language import parse
-from workers.patch.plan import Plan, plan_patch
+from greenroom.workers.patch import directory, disk, transaction
+from greenroom.workers.patch.apply import apply
+from greenroom.workers.patch.disk import Disk
+from greenroom.workers.patch.errors import PatchError, PatchMismatchError, PatchRollbackError, PatchWriteError
+from greenroom.workers.patch.language import parse
+from greenroom.workers.patch.plan import Plan, plan_patch
 
 
 def planned(root: Path, *lines: str, files: Disk | None = None) -> Plan:
@@ -211,11 +211,11 @@ def test_a_name_that_the_system_does_not_take_is_an_error(tmp_path: Path) -> Non
 
 PATCH_AS_NOBODY = """
 import os, sys
-from workers.patch.apply import apply
-from workers.patch.disk import Disk
-from workers.patch.errors import PatchError
-from workers.patch.language import parse
-from workers.patch.plan import plan_patch
+from greenroom.workers.patch.apply import apply
+from greenroom.workers.patch.disk import Disk
+from greenroom.workers.patch.errors import PatchError
+from greenroom.workers.patch.language import parse
+from greenroom.workers.patch.plan import plan_patch
 if os.geteuid() == 0:
     os.setgroups([]), os.setgid(65534), os.setuid(65534)
 try:

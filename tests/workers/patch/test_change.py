@@ -1,6 +1,6 @@
 """How clients are told what happens to a file."""
 
-from workers.patch.change import Add, Delete, FileChange, Update, on_wire
+from greenroom.workers.patch.change import Add, Delete, FileChange, Update, on_wire
 
 CHANGES: dict[str, FileChange] = {
     "/a": Add("one\n"),

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workers.patch.diff import NO_NEWLINE, unified
+from greenroom.workers.patch.diff import NO_NEWLINE, unified
 
 SIX = "foo\nbar\nbaz\nqux\nquux\ncorge\n"
 

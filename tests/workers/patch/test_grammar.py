@@ -2,8 +2,8 @@
 
 import pytest
 
-from workers.patch import language
-from workers.patch.grammar import LARK
+from greenroom.workers.patch import language
+from greenroom.workers.patch.grammar import LARK
 
 
 @pytest.mark.parametrize("name", ["BEGIN", "END", "ADD", "DELETE", "UPDATE", "MOVE", "END_OF_FILE", "HEADER"])

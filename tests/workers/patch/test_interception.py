@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workers.patch.interception import PatchCall, Refused, recognise, recognise_script
+from greenroom.workers.patch.interception import PatchCall, Refused, recognise, recognise_script
 
 BASH = shutil.which("bash")
 BODY = "*** Begin Patch\n*** Add File: a\n+it's $HOME `x` \\n\n*** End Patch"

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workers.patch.errors import PatchError, PatchSyntaxError
-from workers.patch.language import AddFile, Chunk, DeleteFile, Patch, Section, UpdateFile, parse
+from greenroom.workers.patch.errors import PatchError, PatchSyntaxError
+from greenroom.workers.patch.language import AddFile, Chunk, DeleteFile, Patch, Section, UpdateFile, parse
 
 HEADERS = "'*** Add File: {path}', '*** Delete File: {path}', '*** Update File: {path}'"
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workers.patch.matching import Searched
+from greenroom.workers.patch.matching import Searched
 
 
 @pytest.mark.parametrize(

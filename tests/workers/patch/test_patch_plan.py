@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workers.patch.change import Add, Delete, Update
-from workers.patch.errors import PatchError, PatchMismatchError
-from workers.patch.language import parse
-from workers.patch.plan import Plan, plan_patch
+from greenroom.workers.patch.change import Add, Delete, Update
+from greenroom.workers.patch.errors import PatchError, PatchMismatchError
+from greenroom.workers.patch.language import parse
+from greenroom.workers.patch.plan import Plan, plan_patch
 
 
 class Files:

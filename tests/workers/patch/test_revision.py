@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workers.patch.errors import PatchError, PatchMismatchError
-from workers.patch.language import UpdateFile, parse
-from workers.patch.revision import revise
+from greenroom.workers.patch.errors import PatchError, PatchMismatchError
+from greenroom.workers.patch.language import UpdateFile, parse
+from greenroom.workers.patch.revision import revise
 
 
 def revised(text: str, *lines: str) -> str:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from workers.patch.change import Add, Delete, FileChange, Update, on_wire
-from workers.patch.stored import as_diff
+from greenroom.workers.patch.change import Add, Delete, FileChange, Update, on_wire
+from greenroom.workers.patch.stored import as_diff
 
 UPDATE = "@@ -1,2 +1,2 @@\n one\n-two\n+three\n"
 

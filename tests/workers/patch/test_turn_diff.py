@@ -11,14 +11,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from workers.patch import snapshot
-from workers.patch.apply import apply
-from workers.patch.disk import Disk
-from workers.patch.errors import PatchError
-from workers.patch.git_diff import quoted
-from workers.patch.language import parse
-from workers.patch.plan import plan_patch
-from workers.patch.turn_diff import TurnDiff
+from greenroom.workers.patch import snapshot
+from greenroom.workers.patch.apply import apply
+from greenroom.workers.patch.disk import Disk
+from greenroom.workers.patch.errors import PatchError
+from greenroom.workers.patch.git_diff import quoted
+from greenroom.workers.patch.language import parse
+from greenroom.workers.patch.plan import plan_patch
+from greenroom.workers.patch.turn_diff import TurnDiff
 
 GIT = shutil.which("git")
 needs_git = pytest.mark.skipif(GIT is None, reason="needs git")

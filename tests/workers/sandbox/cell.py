@@ -18,12 +18,12 @@ from typing import Literal, TypeAlias
 
 import psutil
 
-from config.sandbox import DangerFullAccess, ReadOnly, SandboxPolicy, WorkspaceWrite
-from runtime import hardening
-from workers.sandbox import features, kernel
-from workers.sandbox.confinement import Confinement
-from workers.sandbox.launcher import Launcher
-from workers.sandbox.policy import Surroundings, confine
+from greenroom.config.sandbox import DangerFullAccess, ReadOnly, SandboxPolicy, WorkspaceWrite
+from greenroom.runtime import hardening
+from greenroom.workers.sandbox import features, kernel
+from greenroom.workers.sandbox.confinement import Confinement
+from greenroom.workers.sandbox.launcher import Launcher
+from greenroom.workers.sandbox.policy import Surroundings, confine
 
 NOBODY = 65534
 SYSTEM_PATH = "/usr/local/bin:/usr/bin:/bin"

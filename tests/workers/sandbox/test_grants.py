@@ -5,9 +5,9 @@ import os
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workers.sandbox.confinement import Confinement, Hidden, is_within
-from workers.sandbox.grants import except_for, grants
-from workers.sandbox.landlock import READ, WRITE, Grant
+from greenroom.workers.sandbox.confinement import Confinement, Hidden, is_within
+from greenroom.workers.sandbox.grants import except_for, grants
+from greenroom.workers.sandbox.landlock import READ, WRITE, Grant
 
 NAMES = st.sampled_from(["a", "b", "ab", ".git"])
 PLACES = st.lists(NAMES, max_size=4).map(lambda names: "/" + "/".join(names))

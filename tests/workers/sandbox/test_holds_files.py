@@ -6,7 +6,7 @@ import threading
 import psutil
 import pytest
 
-from config.sandbox import WorkspaceWrite
+from greenroom.config.sandbox import WorkspaceWrite
 from tests.support.deadline import until
 from tests.workers.sandbox.cell import Cell, Mode, cell
 

@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from workers.sandbox import landlock
-from workers.sandbox.features import Features, SandboxUnavailableError, probe
-from workers.sandbox.landlock import FileRight, Handled, NetRight, Scope
+from greenroom.workers.sandbox import landlock
+from greenroom.workers.sandbox.features import Features, SandboxUnavailableError, probe
+from greenroom.workers.sandbox.landlock import FileRight, Handled, NetRight, Scope
 
 GOOD = Features(landlock_abi=7, seccomp=True, architecture="x86_64", namespaces_refused=None)
 

@@ -15,14 +15,14 @@ from dataclasses import replace
 import psutil
 import pytest
 
-from runtime.child import reap
+from greenroom.runtime.child import reap
+from greenroom.workers.sandbox import features, zygote
+from greenroom.workers.sandbox import launcher as sandbox_launcher
+from greenroom.workers.sandbox.confinement import Confinement
+from greenroom.workers.sandbox.features import SandboxUnavailableError
+from greenroom.workers.sandbox.launcher import Child, Launcher, LauncherLostError, LauncherStatistics, share_zygote
 from tests.support.deadline import until
 from tests.workers.sandbox.cell import SYSTEM_PATH, adopting, wait_for_end
-from workers.sandbox import features, zygote
-from workers.sandbox import launcher as sandbox_launcher
-from workers.sandbox.confinement import Confinement
-from workers.sandbox.features import SandboxUnavailableError
-from workers.sandbox.launcher import Child, Launcher, LauncherLostError, LauncherStatistics, share_zygote
 
 ENVIRONMENT = {"PATH": SYSTEM_PATH}
 LOOKS_ONLY = Confinement(writable=(), protected=(), hidden=(), network=False)
@@ -42,7 +42,7 @@ async def launcher() -> AsyncIterator[Launcher]:
 def shared_zygote() -> Iterator[int]:
     """Share a zygote with the launchers that are made inside; it lasts as long as they do."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("workers.sandbox.launcher._shared", None)
+        patch.setattr("greenroom.workers.sandbox.launcher._shared", None)
         yield share_zygote()
         shared = sandbox_launcher._shared
         assert shared is not None
@@ -298,7 +298,7 @@ def test_without_the_shared_zygote_a_launcher_goes_on_with_one_of_its_own() -> N
 
 def test_zygote_of_many_stays_small() -> None:
     heavy = ("asyncio", "pydantic", "config", "zmq", "tree_sitter")
-    statement = f"import sys, workers.sandbox.zygote; sys.exit(any(name in sys.modules for name in {heavy}))"
+    statement = f"import sys, greenroom.workers.sandbox.zygote; sys.exit(any(name in sys.modules for name in {heavy}))"
     assert subprocess.run([sys.executable, "-I", "-c", statement], check=False).returncode == 0
 
 

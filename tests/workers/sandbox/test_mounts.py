@@ -5,8 +5,8 @@ import os
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workers.sandbox.confinement import Confinement, Hidden, is_within
-from workers.sandbox.mounts import Step, Treatment, plan
+from greenroom.workers.sandbox.confinement import Confinement, Hidden, is_within
+from greenroom.workers.sandbox.mounts import Step, Treatment, plan
 
 NAMES = st.sampled_from(["a", "b", "c"])
 PLACES = st.lists(NAMES, max_size=4).map(lambda names: "/" + "/".join(names))

@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from config.sandbox import DangerFullAccess, ReadOnly, WorkspaceWrite
-from config.section import check
-from supervisor import state_key, task_store
-from workers.sandbox.confinement import Confinement, Hidden, is_within
-from workers.sandbox.policy import Surroundings, confine
+from greenroom.config.sandbox import DangerFullAccess, ReadOnly, WorkspaceWrite
+from greenroom.config.section import check
+from greenroom.supervisor.frontend.mcp import state_key, task_store
+from greenroom.workers.sandbox.confinement import Confinement, Hidden, is_within
+from greenroom.workers.sandbox.policy import Surroundings, confine
 
 HERE = Surroundings(cwd="/home/ada/shop", codex_home="/home/ada/.codex", runtime_directory="/run/user/1/greenroom")
 NAMES = st.text("ab.*", min_size=1, max_size=3).filter(lambda name: name not in {".", ".."})

@@ -5,8 +5,8 @@ import re
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workers.sandbox.confinement import Confinement, Hidden
-from workers.sandbox.seatbelt import command, profile
+from greenroom.workers.sandbox.confinement import Confinement, Hidden
+from greenroom.workers.sandbox.seatbelt import command, profile
 
 USUAL = Confinement(
     writable=("/Users/ada/shop", "/private/tmp"),

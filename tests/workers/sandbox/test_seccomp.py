@@ -8,8 +8,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workers.sandbox.seccomp import ALLOW, KILL_PROCESS, NAMESPACES, Instruction, Rule, assemble, packed_program, rules
-from workers.sandbox.syscalls import ARCHITECTURES, COMMON, DIFFERENT, Architecture
+from greenroom.workers.sandbox.seccomp import (
+    ALLOW,
+    KILL_PROCESS,
+    NAMESPACES,
+    Instruction,
+    Rule,
+    assemble,
+    packed_program,
+    rules,
+)
+from greenroom.workers.sandbox.syscalls import ARCHITECTURES, COMMON, DIFFERENT, Architecture
 
 WORDS = st.integers(0, 2**64 - 1) | st.integers(0, 64)
 ARGUMENTS = st.lists(WORDS, min_size=6, max_size=6)

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workers.errands import search_files
-from workers.errands.search_files import ENOUGH, best
-from workers.search.fuzzy import Match, match, promising
+from greenroom.workers.jobs import search_files
+from greenroom.workers.jobs.search_files import ENOUGH, best
+from greenroom.workers.search.fuzzy import Match, match, promising
 
 LETTERS = "abAB1/_."
 PATHS = st.lists(st.text(LETTERS, min_size=1, max_size=12), max_size=400, unique=True)

@@ -8,22 +8,22 @@ from typing import Final
 import msgspec
 import pytest
 
-from config.sandbox import DangerFullAccess, ReadOnly, SandboxPolicy, WorkspaceWrite
-from protocol.elicitation import Decision
-from protocol.ids import TurnId
-from protocol.policy import ApprovalPolicy, SandboxMode
-from workers.commands.capture import Budget
-from workers.commands.command import Command
-from workers.commands.groups import LiveGroups
-from workers.commands.login_shells import LoginShells
-from workers.commands.starter import GroupStarter, OnEnd, Running, Starter
-from workers.model.items import JsonObject
-from workers.patch.turn_diff import TurnDiff
-from workers.sandbox.policy import Surroundings, confine, read_only
-from workers.tools.context import DEFAULT_BUDGET, Shell, ToolContext, ToolOutput
-from workers.tools.gate import Gate
-from workers.tools.open_commands import OpenCommands
-from workers.tools.registry import call, call_custom
+from greenroom.config.sandbox import DangerFullAccess, ReadOnly, SandboxPolicy, WorkspaceWrite
+from greenroom.protocol.ids import TurnId
+from greenroom.protocol.mcp.elicitation import Decision
+from greenroom.protocol.policy import ApprovalPolicy, SandboxMode
+from greenroom.workers.exec.capture import Budget
+from greenroom.workers.exec.command import Command
+from greenroom.workers.exec.login_shells import LoginShells
+from greenroom.workers.exec.process_groups import LiveGroups
+from greenroom.workers.exec.starter import GroupStarter, OnEnd, Running, Starter
+from greenroom.workers.model.items import JsonObject
+from greenroom.workers.patch.turn_diff import TurnDiff
+from greenroom.workers.sandbox.policy import Surroundings, confine, read_only
+from greenroom.workers.tools.approval_gate import Gate
+from greenroom.workers.tools.background_commands import OpenCommands
+from greenroom.workers.tools.context import DEFAULT_BUDGET, Shell, ToolContext, ToolOutput
+from greenroom.workers.tools.registry import call, call_custom
 
 SANDBOXES: Final[Mapping[SandboxMode, SandboxPolicy]] = {
     "read-only": ReadOnly(),

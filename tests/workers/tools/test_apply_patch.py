@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from protocol.elicitation import DENIED, Decision
-from protocol.policy import ApprovalPolicy
-from protocol.toolset import APPROVAL_POLICIES
+from greenroom.protocol.mcp.elicitation import DENIED, Decision
+from greenroom.protocol.mcp.toolset import APPROVAL_POLICIES
+from greenroom.protocol.policy import ApprovalPolicy
+from greenroom.workers.tools.context import ToolOutput
 from tests.workers.tools.conftest import Conversation, Conversations
-from workers.tools.context import ToolOutput
 
 YES = Decision(verdict="approved")
 OUTSIDE = "patch rejected: writing outside of the project; rejected by user approval settings"

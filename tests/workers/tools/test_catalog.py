@@ -6,13 +6,13 @@ from typing import get_args
 import msgspec
 import pytest
 
-from config.models import CommandTool, PatchTool
-from workers.model.items import JsonObject
-from workers.tools.catalog import definitions
-from workers.tools.exec_command import ExecArguments
-from workers.tools.registry import HANDLERS
-from workers.tools.shell import ShellArguments
-from workers.tools.write_stdin import WriteArguments
+from greenroom.config.models import CommandTool, PatchTool
+from greenroom.workers.model.items import JsonObject
+from greenroom.workers.tools.catalog import definitions
+from greenroom.workers.tools.exec_command import ExecArguments
+from greenroom.workers.tools.registry import HANDLERS
+from greenroom.workers.tools.shell import ShellArguments
+from greenroom.workers.tools.write_stdin import WriteArguments
 
 COMMAND_TOOLS: tuple[CommandTool, ...] = get_args(CommandTool)
 BOTH = (True, False)

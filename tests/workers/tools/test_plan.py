@@ -4,10 +4,10 @@ import asyncio
 
 import pytest
 
+from greenroom.workers.model.items import JsonObject
+from greenroom.workers.tools.context import ToolOutput
+from greenroom.workers.tools.registry import call
 from tests.workers.tools.conftest import Conversation
-from workers.model.items import JsonObject
-from workers.tools.context import ToolOutput
-from workers.tools.registry import call
 
 
 def update(arguments: str) -> tuple[ToolOutput, list[JsonObject]]:

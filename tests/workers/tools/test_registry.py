@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from greenroom.workers.tools.context import ToolOutput
+from greenroom.workers.tools.registry import HANDLERS, call, call_custom
 from tests.workers.tools.conftest import Conversation
-from workers.tools.context import ToolOutput
-from workers.tools.registry import HANDLERS, call, call_custom
 
 
 def output(name: str, arguments: str) -> ToolOutput:

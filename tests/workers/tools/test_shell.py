@@ -9,11 +9,11 @@ import msgspec
 import psutil
 import pytest
 
+from greenroom.workers.exec.capture import Budget
+from greenroom.workers.model.items import JsonObject
+from greenroom.workers.tools.context import ToolOutput
+from greenroom.workers.tools.registry import call
 from tests.workers.tools.conftest import Conversation, Conversations
-from workers.commands.capture import Budget
-from workers.model.items import JsonObject
-from workers.tools.context import ToolOutput
-from workers.tools.registry import call
 
 
 def output(told: ToolOutput) -> tuple[str, object]:

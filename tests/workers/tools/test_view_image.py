@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.workers.test_image import PNG
+from tests.workers.model.test_image import PNG
 from tests.workers.tools.conftest import Conversations
 
 SHOWN = [{"type": "input_image", "image_url": f"data:image/png;base64,{base64.b64encode(PNG).decode()}"}]

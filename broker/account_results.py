@@ -1,0 +1,89 @@
+"""What clients are told about credentials, in the shapes of both method families (spec/wire 4.8 to 4.12, later 11.2).
+
+Pure functions from the broker's messages to JSON values. A notification goes out under every name it has had, the
+oldest first; clients ignore names that they do not know.
+"""
+
+from typing import Final, NamedTuple, TypeAlias
+
+from greenroom.protocol.internal.broker import AuthChanged, AuthMode, InForce, LoginComplete, LoginStarted, Status
+
+Json: TypeAlias = dict[str, object]
+
+LOGIN_COMPLETE: Final = ("codex/event/login_chat_gpt_complete", "loginChatGptComplete")
+STATUS_CHANGE: Final = ("codex/event/auth_status_change", "authStatusChange")
+ACCOUNT_LOGIN_COMPLETED: Final = "account/login/completed"
+ACCOUNT_UPDATED: Final = "account/updated"
+
+
+class Notification(NamedTuple):
+    """A JSON-RPC notification."""
+
+    method: str
+    params: Json
+
+
+def auth_status(status: Status, preferred: str, *, requires_openai_auth: bool | None = None) -> Json:
+    """Return the result of `getAuthStatus`."""
+    result: Json = {"preferredAuthMethod": preferred}
+    if status.mode != "none":
+        result["authMethod"] = status.mode
+        if status.token:
+            result["authToken"] = status.token
+    if requires_openai_auth is not None:
+        result["requiresOpenaiAuth"] = requires_openai_auth
+    return result
+
+
+def login_started(started: LoginStarted) -> Json:
+    """Return the result of `loginChatGpt`."""
+    return {"loginId": started.login_id, "authUrl": started.url}
+
+
+def account_login_started(started: LoginStarted) -> Json:
+    """Return the result of `account/login/start`."""
+    if started.user_code is None:
+        return {"type": "chatgpt", "loginId": started.login_id, "authUrl": started.url}
+    return {
+        "type": "chatgptDeviceCode",
+        "loginId": started.login_id,
+        "verificationUrl": started.url,
+        "userCode": started.user_code,
+    }
+
+
+def account(status: Status, *, requires_openai_auth: bool) -> Json:
+    """Return the result of `account/read`."""
+    accounts: dict[AuthMode, Json | None] = {
+        "none": None,
+        "apikey": {"type": "apiKey"},
+        "chatgpt": {"type": "chatgpt", "email": status.email, "planType": status.plan_type},
+    }
+    return {"account": accounts[status.mode], "requiresOpenaiAuth": requires_openai_auth}
+
+
+def after_login(ending: LoginComplete) -> list[Notification]:
+    """Return what goes out when a login has ended: its completion and, after a success, the status."""
+    params: Json = {"loginId": ending.login_id, "success": ending.success}
+    if ending.error is not None:
+        params["error"] = ending.error
+    completed = [Notification(method, params) for method in (*LOGIN_COMPLETE, ACCOUNT_LOGIN_COMPLETED)]
+    return completed + (status_change(ending) if ending.success else [])
+
+
+def after_request(in_force: InForce) -> list[Notification]:
+    """Return what goes out after the response to `logoutChatGpt` or `loginApiKey`."""
+    return status_change(in_force)
+
+
+def after_change(changed: AuthChanged) -> list[Notification]:
+    """Return what goes out when somebody else changed the credential: nothing where the mode is the same."""
+    return status_change(changed) if changed.mode_changed else []
+
+
+def status_change(told: AuthChanged | InForce | LoginComplete) -> list[Notification]:
+    """Return the notifications that say which mode is in force, and the later one which plan."""
+    method = None if told.mode == "none" else told.mode
+    params: Json = {} if method is None else {"authMethod": method}
+    updated = Notification(ACCOUNT_UPDATED, {"authMode": method, "planType": told.plan_type})
+    return [*(Notification(name, params) for name in STATUS_CHANGE), updated]

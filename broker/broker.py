@@ -1,0 +1,331 @@
+"""The auth broker's process: its sockets, whom they let in, and its end."""
+
+import asyncio
+import hmac
+import logging
+import os
+import signal
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+import zmq
+
+from greenroom.broker.change_fanout import Changes
+from greenroom.broker.clock import Clock
+from greenroom.broker.credential.manager import Custody
+from greenroom.broker.credential.record import AuthRecord
+from greenroom.broker.credential.rules import LoginRules
+from greenroom.broker.endpoint import SUPERVISOR, Desk
+from greenroom.broker.login.endpoints import VARIABLES, Endpoints
+from greenroom.broker.login.issuer import Issuer, revoke
+from greenroom.broker.login.logins import Flow, LoggedIn, Logins, Open, record_of
+from greenroom.broker.refresh.exchange import InProcess, Performer
+from greenroom.broker.refresh.refresher import SHUTDOWN_PATIENCE, Refresher
+from greenroom.broker.refresh.subprocess import Delegation
+from greenroom.broker.storage.store import Store, open_store
+from greenroom.broker.token_commands import TokenCommands
+from greenroom.broker.token_service import Bearers
+from greenroom.protocol.errors import GreenroomError
+from greenroom.protocol.internal.broker import (
+    Acknowledge,
+    Attach,
+    AuthError,
+    Broadcast,
+    CredentialStanding,
+    Detach,
+    Done,
+    Environment,
+    GetAuth,
+    GetEnvironment,
+    GetProviderToken,
+    GetStatus,
+    Hello,
+    InForce,
+    LoginApiKey,
+    LoginCancel,
+    LoginComplete,
+    LoginStart,
+    LoginStarted,
+    Logout,
+    Measure,
+    Measured,
+    Reload,
+    Reloaded,
+    ReportClock,
+    ReportUnauthorized,
+    Stopping,
+    Welcome,
+    broadcast_frames,
+)
+from greenroom.protocol.internal.process import BrokerBirth
+from greenroom.runtime import footprint, hardening, logfile
+from greenroom.runtime import log as logs
+from greenroom.runtime.zap import Admission, guard, sender
+from greenroom.runtime.zmq_stream import Port
+
+log = logging.getLogger(__name__)
+
+LARGEST_MESSAGE: Final = 512 * 1024
+"""Bytes; the sender of a larger one is disconnected before it is in memory."""
+LINGER: Final = 100
+"""Milliseconds that the last messages have to leave."""
+UPKEEP: Final = 2.0
+"""Seconds between two looks at the store and the clock; each costs microseconds (K12, K14)."""
+
+
+def main(birth: BrokerBirth, lifeline: int) -> None:
+    """Be the auth broker until the end of file of `lifeline` tells that the supervisor is gone, or a SIGTERM comes."""
+    hardening.make_undumpable()
+    hardening.set_name("gr-broker")
+    logs.set_up("broker", birth.log_level)
+    logfile.set_up(birth.codex_home, "broker", instance=birth.supervisor_pid)
+    for name in birth.secrets:
+        os.environ.pop(name, None)
+    asyncio.run(_serve(birth, lifeline))
+
+
+async def _serve(birth: BrokerBirth, lifeline: int) -> None:
+    context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+    broker = Broker(birth, context, lifeline)
+    leaving = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGTERM, leaving.set)
+    loop.add_reader(lifeline, leaving.set)
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            chores = [tasks.create_task(chore) for chore in (broker.keep_up(), broker.keep_supervisor_informed())]
+            await leaving.wait()
+            loop.remove_reader(lifeline)
+            for chore in chores:
+                chore.cancel()
+            await broker.close()
+    finally:
+        context.destroy(linger=0)
+
+
+class Broker:
+    """Everything of one broker that ends with its loop."""
+
+    def __init__(self, birth: BrokerBirth, context: "zmq.Context[zmq.Socket[bytes]]", lifeline: int) -> None:
+        self._birth = birth
+        self._context = context
+        self._clock = Clock()
+        self._admission = _admission(birth, context)
+        self._broadcasts = Port(self._bound(zmq.XPUB, birth.broadcast_address), self._subscribed)
+        self._desk = Desk(self._send, self._admission.revoke)
+        for name in (SUPERVISOR, *birth.admitted):
+            self._desk.welcome(name)
+        self._changes = Changes(self._publish, self._desk.tell_supervisor)
+        self._rules = LoginRules(birth.forced_method, birth.forced_workspaces)
+        store = open_store(birth.codex_home, birth.store)
+        self._custody = Custody(
+            store,
+            birth.secrets,
+            birth.preferred_mode,
+            self._clock,
+            self._changes.announce,
+            self._desk.tell_supervisor,
+            _identity_secret(birth),
+            self._rules,
+        )
+        endpoints = Endpoints.of(birth.issuer, birth.refresh_url, birth.revoke_url, birth.client_id)
+        self._issuer = Issuer(endpoints, self._clock)
+        self._refresher = Refresher(self._custody, self._performer(store, endpoints, lifeline))
+        self._bearers = Bearers(self._custody, self._refresher)
+        self._commands = TokenCommands(birth.codex_home, _environment_of_children(), self._clock)
+        flows: dict[str, Open] = {"browser": self._browser_flow, "device": self._device_flow}
+        self._logins = Logins(flows, self._save, self._login_ended)
+        self._register()
+        self._port = Port(self._bound(zmq.ROUTER, birth.address), self._desk.take)
+
+    async def keep_up(self) -> None:
+        """Look after the store and the token, also while nobody asks."""
+        self._custody.store.sweep()
+        while True:
+            await self._custody.reload()
+            await self._custody.persist()
+            self._refresher.consider()
+            await asyncio.sleep(UPKEEP)
+
+    async def keep_supervisor_informed(self) -> None:
+        """Tell the supervisor how things stand, now and whenever that is not what it was told last."""
+        await self._custody.reload()
+        told: CredentialStanding | None = None
+        while True:
+            standing = self._custody.standing.outline(self._clock.wall(), self._clock.offset)
+            if standing != told:
+                told = standing
+                self._desk.tell_supervisor(standing)
+            await self._custody.stirred(UPKEEP)
+
+    async def close(self) -> None:
+        """Stop answering, and let a transaction under way finish (K11)."""
+        self._publish(Stopping(grace_ms=int(SHUTDOWN_PATIENCE * 1000)))
+        await self._desk.close()
+        await self._logins.close()
+        await self._commands.close()
+        await self._refresher.settle()
+        await self._custody.persist(now=True)
+        await self._changes.settle()
+        self._port.close(linger_ms=LINGER)
+        self._broadcasts.close(linger_ms=LINGER)
+        self._admission.close()
+
+    def _performer(self, store: Store, endpoints: Endpoints, lifeline: int) -> Performer:
+        if store.kind == "ephemeral":
+            return InProcess(store, self._issuer, self._clock)
+        birth = self._birth
+        return Delegation(store, endpoints, self._clock, lifeline, birth.supervisor_pid, birth.log_level)
+
+    def _register(self) -> None:
+        desk = self._desk
+        desk.on(Hello, self._hello)
+        desk.on(GetAuth, lambda _, question: self._bearers.get_auth(question))
+        desk.on(ReportUnauthorized, lambda _, question: self._bearers.report_unauthorized(question))
+        desk.on(GetEnvironment, self._get_environment)
+        desk.on(GetProviderToken, lambda _, question: self._commands.get(question))
+        desk.on(ReportClock, self._learn_clock)
+        desk.on(Acknowledge, lambda name, question: self._changes.acknowledge(name, question.generation))
+        desk.on(Attach, self._attach)
+        desk.on(Detach, self._detach)
+        desk.on(GetStatus, lambda _, question: self._bearers.status(question))
+        desk.on(LoginStart, lambda _, question: self._start_login(question))
+        desk.on(LoginCancel, lambda _, question: self._cancel_login(question))
+        desk.on(LoginApiKey, lambda _, question: self._log_in_with_key(question))
+        desk.on(Logout, lambda _, question: self._log_out(question))
+        desk.on(Reload, lambda _, __: self._reload())
+        desk.on(Measure, lambda _, __: Measured(footprint=footprint.measure()))
+
+    def _send(self, parts: Sequence[bytes]) -> None:
+        self._port.send(parts)
+
+    def _publish(self, broadcast: Broadcast) -> None:
+        self._broadcasts.send(broadcast_frames(broadcast))
+
+    def _subscribed(self, message: list[zmq.Frame]) -> None:
+        name = sender(message[0])
+        if name and message[0].bytes[:1] == b"\x01":
+            self._changes.welcome(name, self._custody.standing.generation)
+
+    def _bound(self, kind: int, address: str) -> "zmq.Socket[bytes]":
+        socket = self._context.socket(kind)
+        guard(socket, self._birth.keys.public, self._birth.keys.secret)
+        socket.setsockopt(zmq.MAXMSGSIZE, LARGEST_MESSAGE)
+        if kind == zmq.XPUB:
+            socket.setsockopt(zmq.XPUB_VERBOSE, 1)  # every worker's subscription, not only the first
+        socket.bind(address)
+        return socket
+
+    async def _hello(self, name: str, question: Hello) -> Welcome | AuthError:
+        if question.worker_id != name:
+            return AuthError(code="forbidden")
+        await self._custody.reload()
+        standing = self._custody.standing
+        if question.listens:
+            await self._changes.listening(name)
+        return Welcome(
+            broker_epoch=standing.epoch, generation=standing.generation, state=standing.state(self._clock.wall())
+        )
+
+    def _get_environment(self, _: str, question: GetEnvironment) -> Environment:
+        secrets = self._birth.secrets
+        return Environment(values={name: secrets[name] for name in question.names if name in secrets})
+
+    def _learn_clock(self, _: str, report: ReportClock) -> None:
+        self._clock.learn(report.ahead_s)
+        self._custody.stir()
+
+    def _attach(self, _: str, question: Attach) -> Done | AuthError:
+        if SUPERVISOR in question.keys:
+            return AuthError(code="forbidden")
+        for worker_id, key in question.keys.items():
+            self._admission.admit(key, worker_id)
+            self._desk.welcome(worker_id)
+        return Done()
+
+    def _detach(self, _: str, question: Detach) -> Done:
+        for worker_id in question.worker_ids:
+            self._admission.revoke(worker_id)
+            self._desk.forget(worker_id)
+            self._changes.forget(worker_id)
+        return Done()
+
+    async def _reload(self) -> Reloaded:
+        changed = await self._custody.reload(always=True)
+        return Reloaded(changed=changed, generation=self._custody.standing.generation)
+
+    async def _start_login(self, question: LoginStart) -> LoginStarted | AuthError:
+        if objection := self._rules.against_mode("chatgpt"):
+            return AuthError(code="login_disabled", user_text=objection)
+        try:
+            return await self._logins.start(question)
+        except GreenroomError as error:
+            return AuthError(code="login_failed", user_text=str(error))
+
+    async def _browser_flow(self) -> Flow:
+        from greenroom.broker.login.flows import BrowserFlow
+
+        return await BrowserFlow.open(self._issuer, self._birth.login_ports, self._rules)
+
+    async def _device_flow(self) -> Flow:
+        from greenroom.broker.login.flows import DeviceFlow
+
+        return await DeviceFlow.open(self._issuer, self._rules)
+
+    async def _cancel_login(self, question: LoginCancel) -> Done | AuthError:
+        return Done() if await self._logins.cancel(question.login_id) else AuthError(code="not_found")
+
+    async def _log_in_with_key(self, question: LoginApiKey) -> InForce | AuthError:
+        if objection := self._rules.against_mode("apikey"):
+            return AuthError(code="login_disabled", user_text=objection)
+        await self._logins.cancel()
+        try:
+            await self._custody.log_in(lambda found: AuthRecord.of_key(question.api_key, found))
+        except OSError as error:
+            return AuthError(code="storage_failed", user_text=error.strerror or str(error))
+        await self._changes.settle()
+        return self._in_force()
+
+    async def _log_out(self, question: Logout) -> InForce | AuthError:
+        await self._logins.cancel()
+        held = self._custody.standing.credential
+        try:
+            removed = await self._custody.log_out()
+        except OSError as error:
+            return AuthError(code="storage_failed", user_text=error.strerror or str(error))
+        await self._changes.settle()
+        if question.revoke:
+            await revoke(self._issuer, held)
+        return self._in_force(removed=removed)
+
+    def _in_force(self, *, removed: bool = False) -> InForce:
+        standing = self._custody.standing
+        return InForce(mode=standing.mode, plan_type=standing.credential.plan_type, removed=removed)
+
+    async def _save(self, logged_in: LoggedIn) -> None:
+        await self._custody.log_in(lambda found: record_of(logged_in, self._clock.wall(), found))
+
+    async def _login_ended(self, ending: LoginComplete) -> None:
+        """Tell the supervisor, after the workers (K15)."""
+        await self._changes.settle()
+        in_force = self._in_force()
+        known = {"mode": in_force.mode, "plan_type": in_force.plan_type}
+        self._desk.tell_supervisor(msgspec.structs.replace(ending, **known))
+
+
+def _admission(birth: BrokerBirth, context: "zmq.Context[zmq.Socket[bytes]]") -> Admission:
+    admission = Admission(context)
+    admission.admit(birth.supervisor_key, SUPERVISOR)
+    for worker_id, key in birth.admitted.items():
+        admission.admit(key, worker_id)
+    return admission
+
+
+def _identity_secret(birth: BrokerBirth) -> bytes:
+    """Return a secret that the next broker of this supervisor has too: they share their keys (K27)."""
+    return hmac.digest(birth.keys.secret.encode(), b"identity keys", "sha256")
+
+
+def _environment_of_children() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if name not in VARIABLES}

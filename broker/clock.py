@@ -1,0 +1,44 @@
+"""The broker's one clock: wall time for expiry, corrected by what servers say (K13), and monotonic for intervals."""
+
+import logging
+import time
+
+from greenroom.runtime.skew import Skew
+
+log = logging.getLogger(__name__)
+
+
+class Clock:
+    """Tells the time. Tests put another one in its place."""
+
+    def __init__(self) -> None:
+        self._skew = Skew()
+
+    def wall(self) -> float:
+        """Return the seconds since the epoch, as servers count them."""
+        return self._system_time() - self._skew.ahead
+
+    @property
+    def offset(self) -> float:
+        """Seconds that the system's own clock is ahead of the servers'."""
+        return self._skew.ahead
+
+    def monotonic(self) -> float:
+        """Return seconds that only go forward."""
+        return time.monotonic()
+
+    def observe(self, date: str | None) -> None:
+        """Learn from the `Date` header of an answer that has just arrived."""
+        if date is not None and self._skew.observe(date, self._system_time()):
+            self._tell()
+
+    def learn(self, ahead: float) -> None:
+        """Learn what another process has found: the seconds that the system's clock is ahead of a server's."""
+        if self._skew.learn(ahead):
+            self._tell()
+
+    def _tell(self) -> None:
+        log.warning("the system clock is %+.0f s off that of servers; expiry goes by theirs", self._skew.ahead)
+
+    def _system_time(self) -> float:
+        return time.time()

@@ -1,0 +1,1 @@
+"""The credential in force and what is known of it."""

@@ -1,0 +1,126 @@
+"""What is in force: a store's record or the environment's key, resolved to one mode and bearer (spec/auth 1.4, 1.5)."""
+
+import hmac
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final, Literal, TypeAlias
+
+from greenroom.broker.credential.claims import claims_or_none
+from greenroom.broker.credential.record import AuthRecord
+from greenroom.protocol.internal.broker import AuthMode
+from greenroom.protocol.secrecy import Secret
+
+PreferredMode: TypeAlias = Literal["chatgpt", "apikey"]
+
+ENVIRONMENT_KEYS: Final = ("CODEX_API_KEY", "OPENAI_API_KEY")
+"""Variables whose key is used where there is no store; the first that is not blank wins."""
+
+_PERSONAL_PLANS: Final = frozenset({"free", "plus", "pro", "team"})
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Whose credential it is."""
+
+    mode: AuthMode = "none"
+    account_id: str | None = None
+    user_id: str | None = None
+    email: str | None = None
+    subject: str | None = None
+
+    def is_same(self, other: "Identity") -> bool:
+        """Compare account, then user, e-mail and subject by the first that both know (K14)."""
+        if self.mode != other.mode:
+            return False
+        if self.mode != "chatgpt":
+            return True
+        if self.account_id and other.account_id and self.account_id != other.account_id:
+            return False
+        for mine, theirs in (
+            (self.user_id, other.user_id),
+            (_normal(self.email), _normal(other.email)),
+            (self.subject, other.subject),
+        ):
+            if mine and theirs:
+                return mine == theirs
+        return bool(self.account_id and other.account_id)
+
+    def key(self, secret: bytes) -> str:
+        """Return the identity key of snapshots: tells identities apart and nothing about them."""
+        parts = (self.mode, self.account_id, self.user_id or self.subject, _normal(self.email))
+        return hmac.digest(secret, "\0".join(part or "" for part in parts).encode(), "sha256").hex()[:32]
+
+
+@dataclass(frozen=True, slots=True)
+class Credential:
+    """One credential value. `mode` is what clients are told; there may be no bearer to it."""
+
+    mode: AuthMode = "none"
+    bearer: Secret | None = None
+    refresh_token: Secret | None = None
+    identity: Identity = Identity()
+    plan_type: str | None = None
+    expires_at: float | None = None
+    """Seconds since the epoch, from the access token; `None` where it does not say."""
+    lifetime: float | None = None
+    """Seconds that the access token was made for."""
+    refreshed_at: float | None = None
+    source: Literal["store", "env"] = "store"
+    unusable: str | None = None
+    """Why what the store holds cannot be used, in words."""
+
+
+SIGNED_OUT: Final = Credential()
+
+
+def resolve(record: AuthRecord | None, environment: Mapping[str, str], preferred: PreferredMode) -> Credential:
+    """Return what is in force. `None` for a record means that there is no store."""
+    if record is None:
+        return _of_environment(environment)
+    if record.auth_mode not in (None, "apikey", "chatgpt"):
+        return Credential(unusable=f"auth.json holds a login of the kind {record.auth_mode}")
+    mode = record.auth_mode or _mode_of(record, preferred)
+    return _of_key(record.openai_api_key, "store") if mode == "apikey" else _of_tokens(record)
+
+
+def _mode_of(record: AuthRecord, preferred: PreferredMode) -> PreferredMode:
+    if record.openai_api_key is None:
+        return "chatgpt"
+    if record.tokens is None or preferred == "apikey":
+        return "apikey"
+    claims = record.tokens.claims
+    is_staff = (_normal(claims.email) or "").endswith("@openai.com")
+    return "chatgpt" if is_staff or claims.plan_type in _PERSONAL_PLANS else "apikey"
+
+
+def _of_environment(environment: Mapping[str, str]) -> Credential:
+    for name in ENVIRONMENT_KEYS:
+        if key := environment.get(name, "").strip():
+            return _of_key(key, "env")
+    return SIGNED_OUT
+
+
+def _of_key(key: str | None, source: Literal["store", "env"]) -> Credential:
+    return Credential("apikey", Secret(key) if key else None, identity=Identity("apikey"), source=source)
+
+
+def _of_tokens(record: AuthRecord) -> Credential:
+    tokens = record.tokens
+    if tokens is None:
+        return Credential("chatgpt", identity=Identity("chatgpt"))
+    identified, access = tokens.claims, claims_or_none(tokens.access_token)
+    begun = access.issued_at if access.issued_at is not None else record.refreshed_at
+    return Credential(
+        mode="chatgpt",
+        bearer=Secret(tokens.access_token) if tokens.access_token else None,
+        refresh_token=Secret(tokens.refresh_token) if tokens.refresh_token else None,
+        identity=Identity("chatgpt", tokens.account_id, identified.user_id, identified.email, identified.subject),
+        plan_type=identified.plan_type,
+        expires_at=access.expires_at,
+        lifetime=None if access.expires_at is None or begun is None else access.expires_at - begun,
+        refreshed_at=record.refreshed_at,
+    )
+
+
+def _normal(email: str | None) -> str | None:
+    return email.strip().lower() if email else None

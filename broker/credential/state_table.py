@@ -1,0 +1,115 @@
+"""The states that a credential can be in, and what each of them means, as tables (spec/auth 7.4).
+
+A state is never stored. It follows from three facts: what is held, how fresh it is, and how the last refresh ended.
+"""
+
+from collections.abc import Mapping
+from enum import Enum
+from typing import Final
+
+from greenroom.broker.credential.credential import Credential
+from greenroom.protocol.internal.broker import AuthState
+
+
+class Holding(Enum):
+    """What is held."""
+
+    NOTHING = "nothing that a request could carry"
+    BAD_STORE = "a store that cannot be read"
+    KEY = "an API key"
+    TOKENS = "the tokens of a ChatGPT login"
+
+
+class Freshness(Enum):
+    """How long the access token lasts."""
+
+    FRESH = "longer than a refresh is early"
+    STALE = "long enough to be used, too short to be left alone"
+    UNUSABLE = "not long enough for a request, or refused by the model's server"
+
+
+class Trouble(Enum):
+    """How the last refresh of this very credential ended."""
+
+    NONE = "well, or there was none"
+    TRANSIENT = "it may work another time"
+    PERMANENT = "it will never work again"
+
+
+class Serving(Enum):
+    """What a question for a bearer gets."""
+
+    AT_ONCE = "the token"
+    DEGRADED = "the token, marked as the last of its kind"
+    AFTER_REFRESH = "what the refresh brings that runs or is started"
+    REFUSAL = "an error"
+
+
+_TOKEN_STATES: Final[Mapping[Trouble, Mapping[Freshness, AuthState]]] = {
+    Trouble.NONE: {Freshness.FRESH: "FRESH", Freshness.STALE: "STALE", Freshness.UNUSABLE: "BLOCKED"},
+    Trouble.TRANSIENT: {Freshness.FRESH: "DEGRADED", Freshness.STALE: "DEGRADED", Freshness.UNUSABLE: "WAITING"},
+    Trouble.PERMANENT: dict.fromkeys(Freshness, "REAUTH_REQUIRED"),
+}
+
+_OTHER_STATES: Final[Mapping[Holding, AuthState]] = {
+    Holding.NOTHING: "SIGNED_OUT",
+    Holding.BAD_STORE: "STORE_BAD",
+    Holding.KEY: "API_KEY",
+}
+
+SERVING: Final[Mapping[AuthState, Serving]] = {
+    "SIGNED_OUT": Serving.REFUSAL,
+    "API_KEY": Serving.AT_ONCE,
+    "FRESH": Serving.AT_ONCE,
+    "STALE": Serving.AT_ONCE,
+    "BLOCKED": Serving.AFTER_REFRESH,
+    "DEGRADED": Serving.DEGRADED,
+    "WAITING": Serving.AFTER_REFRESH,
+    "REAUTH_REQUIRED": Serving.REFUSAL,
+    "STORE_BAD": Serving.REFUSAL,
+}
+
+WANTS_REFRESH: Final[frozenset[AuthState]] = frozenset({"STALE", "BLOCKED", "DEGRADED", "WAITING"})
+"""States out of which a refresh leads, now or when the last failure lets it be tried again."""
+
+MARGIN: Final = 30.0
+"""Seconds that a token must last to be used (K12)."""
+EARLY: Final = 300.0
+"""Seconds before its end that a token is refreshed in the background (K12)."""
+SHORT_LIFE: Final = 1200.0
+"""Tokens made for less than these seconds are refreshed when a quarter of their life is left (K12)."""
+OLD_AGE: Final = 8 * 86_400.0
+"""Seconds after the last refresh when a token that does not tell its end is refreshed (K12)."""
+REPEATED: Final = 60.0
+"""Seconds in which the refusal of a token that a refusal brought about says that tokens do not help (K21)."""
+
+NOT_LOGGED_IN: Final = "Not logged in"
+
+
+def state_of(held: Holding, fresh: Freshness, trouble: Trouble) -> AuthState:
+    """Return the state that three facts amount to."""
+    return _TOKEN_STATES[trouble][fresh] if held is Holding.TOKENS else _OTHER_STATES[held]
+
+
+def holding(credential: Credential) -> Holding:
+    """Return what a credential amounts to."""
+    if not credential.bearer:
+        return Holding.NOTHING
+    return Holding.KEY if credential.mode == "apikey" else Holding.TOKENS
+
+
+def freshness(credential: Credential, now: float) -> Freshness:
+    """Return how long a credential lasts at `now` (wall clock)."""
+    if credential.expires_at is None:
+        age = None if credential.refreshed_at is None else now - credential.refreshed_at
+        aged = credential.refresh_token and age is not None and age > OLD_AGE
+        return Freshness.STALE if aged else Freshness.FRESH
+    left = credential.expires_at - now
+    if left <= MARGIN:
+        return Freshness.UNUSABLE
+    return Freshness.STALE if left <= _early(credential) else Freshness.FRESH
+
+
+def _early(credential: Credential) -> float:
+    lifetime = credential.lifetime
+    return EARLY if lifetime is None or lifetime >= SHORT_LIFE else min(EARLY, max(lifetime, 0.0) / 4)

@@ -1,0 +1,1 @@
+"""Logins in a browser and with a device code."""

@@ -1,0 +1,156 @@
+"""The one login that may be under way, and how it ends: always with exactly one `LoginComplete` (spec/auth 4.8)."""
+
+import asyncio
+import logging
+import uuid
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Final, Protocol, TypeAlias
+
+from greenroom.broker.credential.claims import Claims
+from greenroom.broker.credential.record import AuthRecord, Tokens
+from greenroom.broker.login.issuer import Granted
+from greenroom.protocol.errors import GreenroomError
+from greenroom.protocol.internal.broker import LoginComplete, LoginStart, LoginStarted
+from greenroom.protocol.secrecy import Secret
+
+log = logging.getLogger(__name__)
+
+NOT_COMPLETED: Final = "Login was not completed"
+TIMED_OUT: Final = "Login timed out"
+
+
+@dataclass(frozen=True, slots=True)
+class LoggedIn:
+    """What a login brought."""
+
+    granted: Granted
+    claims: Claims
+    api_key: Secret | None = None
+
+
+Save: TypeAlias = Callable[[LoggedIn], Awaitable[object]]
+"""Puts the credentials into the store. Raises `OSError`."""
+
+
+class LoginFailedError(GreenroomError):
+    """The login came to nothing. The text says why."""
+
+
+class Flow(Protocol):
+    """One login. Cancel `run` to give it up: nothing is saved afterwards."""
+
+    url: str
+    user_code: str | None
+    patience: float
+    """Seconds that the user has."""
+
+    async def run(self, save: Save) -> None:
+        """Return once the credentials are saved. Raises `LoginFailedError` and `TimeoutError`."""
+
+    async def close(self) -> None:
+        """Let the browser see the end, and free the port."""
+
+
+Open: TypeAlias = Callable[[], Awaitable[Flow]]
+"""Begins a login. Raises `GreenroomError`."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Login:
+    id: str
+    work: asyncio.Task[None]
+    """What waits for the user. Cancelling it is how the login is given up."""
+    life: asyncio.Task[None]
+    """What follows it to its end."""
+
+
+class Logins:
+    """At most one login."""
+
+    def __init__(
+        self, flows: Mapping[str, Open], save: Save, ended: Callable[[LoginComplete], Awaitable[None]]
+    ) -> None:
+        self._flows = flows
+        self._save = save
+        self._ended = ended
+        self._active: _Login | None = None
+        self._starting = asyncio.Lock()
+        self._closing: set[asyncio.Task[None]] = set()
+
+    async def start(self, question: LoginStart) -> LoginStarted:
+        """Begin a login; one that is under way ends first. Raises `GreenroomError`."""
+        async with self._starting:
+            await self.cancel()
+            flow = await self._flows[question.method]()
+            login_id = str(uuid.uuid4())
+            loop = asyncio.get_running_loop()
+            work = loop.create_task(flow.run(self._save), name="login")
+            self._active = _Login(login_id, work, loop.create_task(self._follow(login_id, flow, work)))
+        return LoginStarted(login_id=login_id, url=flow.url, user_code=flow.user_code)
+
+    async def cancel(self, login_id: str | None = None) -> bool:
+        """End the login of an id, or whatever login there is; return whether there was one.
+
+        Its port is free on return.
+        """
+        active = self._active
+        found = active is not None and login_id in (None, active.id)
+        if found and active is not None:
+            active.work.cancel()
+            await asyncio.wait({active.life})
+        if login_id is None:
+            await self._free_ports()
+        return found
+
+    async def close(self) -> None:
+        """End what there is."""
+        await self.cancel()
+
+    async def _follow(self, login_id: str, flow: Flow, work: asyncio.Task[None]) -> None:
+        await asyncio.wait({work}, timeout=flow.patience)
+        is_late = not work.done()
+        if is_late:
+            work.cancel()
+            await asyncio.wait({work})
+        error = TIMED_OUT if is_late and work.cancelled() else _error(work)
+        closing = asyncio.get_running_loop().create_task(flow.close(), name="login-page")
+        self._closing.add(closing)
+        closing.add_done_callback(self._closing.discard)
+        if error is not None:
+            await asyncio.wait({closing})
+        self._active = None
+        await self._ended(LoginComplete(login_id=login_id, success=error is None, error=error))
+
+    async def _free_ports(self) -> None:
+        """Do not let the page of a login that is over keep its port."""
+        for task in list(self._closing):
+            task.cancel()
+        if self._closing:
+            await asyncio.wait(self._closing)
+
+
+def record_of(logged_in: LoggedIn, now: float, found: AuthRecord | None) -> AuthRecord:
+    """Return what is stored of a login; of what is there, only members that we do not know are kept."""
+    granted = logged_in.granted
+    tokens = Tokens(
+        id_token=granted.id_token.reveal(),
+        access_token=granted.access_token.reveal(),
+        refresh_token=granted.refresh_token.reveal(),
+        account_id=logged_in.claims.account_id,
+    )
+    api_key = None if logged_in.api_key is None else logged_in.api_key.reveal()
+    return AuthRecord.of_login(tokens, api_key, now, found)
+
+
+def _error(work: asyncio.Task[None]) -> str | None:
+    """Return what is said of a login that has ended; `None` for a success."""
+    if work.cancelled():
+        return f"Login server error: {NOT_COMPLETED}"
+    failure = work.exception()
+    if failure is None:
+        return None
+    if not isinstance(failure, LoginFailedError):
+        log.error("a login broke off", exc_info=failure)
+        return f"Login server error: {NOT_COMPLETED}"
+    return f"Login server error: {failure}"

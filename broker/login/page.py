@@ -1,0 +1,212 @@
+"""What the local page of a browser login answers, request by request (spec/auth 4.3 and K32). Free of I/O.
+
+A page trusts nobody: not the host name it is called by, not a query, and a right `state` counts once. No token is ever
+part of an address or a page of ours.
+"""
+
+import hmac
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from html import escape
+from typing import Final, TypeAlias
+from urllib.parse import quote, urlencode
+
+from greenroom.broker.credential.claims import Claims
+from greenroom.broker.login.endpoints import DEFAULT_ISSUER, Endpoints
+from greenroom.broker.login.pkce import Verifier, base64url
+from greenroom.protocol.secrecy import Secret
+
+SCOPE: Final = "openid profile email offline_access"
+ORIGINATOR: Final = "codex_cli_rs"
+MISSING_CODE: Final = "Missing authorization code. Sign-in could not be completed."
+NOT_SAVED: Final = "Sign-in completed but credentials could not be saved locally."
+CANCELLED: Final = "Login cancelled"
+NO_ENTITLEMENT: Final = "Codex is not enabled for this workspace; ask its administrator for access."
+
+_PLATFORMS: Final[Mapping[bool, str]] = {
+    True: "https://platform.openai.com",
+    False: "https://platform.api.openai.org",
+}
+"""Where an organisation is set up: of the default issuer, of any other."""
+_HTML: Final = "text/html; charset=utf-8"
+_TEXT: Final = "text/plain; charset=utf-8"
+HEADERS: Final[Mapping[str, str]] = {
+    "Cache-Control": "no-store",
+    "Referrer-Policy": "no-referrer",
+    "Connection": "close",
+    "X-Content-Type-Options": "nosniff",
+    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What matters of a request."""
+
+    path: str
+    query: Mapping[str, str] = field(default_factory=dict, repr=False)
+    host: str = ""
+    origin: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """What is answered."""
+
+    status: int
+    body: str
+    content_type: str = _TEXT
+    location: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """The code is here: exchange it, then ask `LoginPage.saved` or `LoginPage.failed` for the response."""
+
+    code: Secret
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """The login is over without credentials."""
+
+    response: Response
+    error: str
+
+
+Answer: TypeAlias = Response | Exchange | Ended
+
+
+class LoginPage:
+    """The pages of one login."""
+
+    def __init__(
+        self, endpoints: Endpoints, port: int, state: str, verifier: Verifier, workspaces: Sequence[str] = ()
+    ) -> None:
+        """`workspaces`: the accounts that the issuer is asked to admit; all where there are none."""
+        self._endpoints = endpoints
+        self._workspaces = workspaces
+        self._port = port
+        self._state = state
+        self._is_spent = False
+        self._claims: Claims | None = None
+        self._id_token: Secret | None = None
+        self.verifier = verifier
+        self.is_served = False
+        """Whether the browser has seen the end of it."""
+
+    @property
+    def redirect_uri(self) -> str:
+        """Where the issuer sends the browser back to."""
+        return f"http://localhost:{self._port}/auth/callback"
+
+    @property
+    def url(self) -> str:
+        """Where the login begins (spec/auth 4.2)."""
+        parameters = {
+            "response_type": "code",
+            "client_id": self._endpoints.client_id,
+            "redirect_uri": self.redirect_uri,
+            "scope": SCOPE,
+            "code_challenge": self.verifier.challenge,
+            "code_challenge_method": "S256",
+            "id_token_add_organizations": "true",
+            "codex_cli_simplified_flow": "true",
+            "state": self._state,
+            "originator": ORIGINATOR,
+        }
+        if self._workspaces:
+            parameters["allowed_workspace_id"] = ",".join(self._workspaces)
+        return f"{self._endpoints.issuer}/oauth/authorize?{urlencode(parameters, quote_via=quote, safe='')}"
+
+    @property
+    def is_saved(self) -> bool:
+        """Whether the credentials are in the store."""
+        return self._claims is not None
+
+    def receive(self, request: Request) -> Answer:
+        """Answer one request."""
+        if request.host not in (f"localhost:{self._port}", f"127.0.0.1:{self._port}", f"[::1]:{self._port}"):
+            return Response(400, "Bad Request")
+        handle = _ROUTES.get(request.path)
+        return Response(404, "Not Found") if handle is None else handle(self, request)
+
+    def saved(self, id_token: Secret, claims: Claims) -> Response:
+        """Answer the callback whose credentials are in the store now."""
+        self._claims, self._id_token = claims, id_token
+        return Response(302, "", location=f"http://localhost:{self._port}/success")
+
+    def refused(self, text: str) -> Response:
+        """Answer the callback of an account that may not log in."""
+        return Response(403, _page("Sign-in failed", text), _HTML)
+
+    def failed(self, status_text: str) -> Response:
+        """Answer the callback that came to nothing."""
+        return Response(500, status_text)
+
+    def _callback(self, request: Request) -> Answer:
+        state = request.query.get("state", "")
+        if self._is_spent or not hmac.compare_digest(state.encode(), self._state.encode()):
+            return Response(400, "State mismatch")
+        self._is_spent = True
+        if error := request.query.get("error"):
+            text = _sign_in_error(error, request.query.get("error_description", ""))
+            return Ended(Response(400, _page("Sign-in failed", text), _HTML), text)
+        code = request.query.get("code")
+        return Exchange(Secret(code)) if code else Ended(Response(400, "Missing authorization code"), MISSING_CODE)
+
+    def _success(self, _: Request) -> Answer:
+        if self._claims is None:
+            return Response(404, "Not Found")
+        if self._claims.needs_setup:
+            text = "Your organisation is not set up yet."
+            return Response(200, _page("Signed in", text, link=("/setup", "Finish the setup")), _HTML)
+        self.is_served = True
+        return Response(200, _page("Signed in", "You may close this page."), _HTML)
+
+    def _setup(self, _: Request) -> Answer:
+        """Send the browser to the platform. The address is made of what we hold, never of what a query says."""
+        if self._claims is None or self._id_token is None or not self._claims.needs_setup:
+            return Response(404, "Not Found")
+        self.is_served = True
+        parameters = {
+            "p": self._claims.plan_type or "",
+            "t": self._id_token.reveal(),
+            "with_org": self._claims.organization_id,
+            "project_id": self._claims.project_id,
+        }
+        platform = _PLATFORMS[self._endpoints.issuer == DEFAULT_ISSUER]
+        return Response(302, "", location=f"{platform}/org-setup?{urlencode(parameters, quote_via=quote, safe='')}")
+
+    def _cancel(self, request: Request) -> Answer:
+        if request.origin is not None:
+            return Response(403, "Forbidden")
+        return Ended(Response(200, CANCELLED), CANCELLED)
+
+
+_ROUTES: Final[Mapping[str, Callable[[LoginPage, Request], Answer]]] = {
+    "/auth/callback": LoginPage._callback,  # noqa: SLF001 - the table of this very class
+    "/success": LoginPage._success,  # noqa: SLF001
+    "/setup": LoginPage._setup,  # noqa: SLF001
+    "/cancel": LoginPage._cancel,  # noqa: SLF001
+}
+
+
+def new_state(randomness: bytes) -> str:
+    """Make a `state` of 32 random bytes."""
+    return base64url(randomness)
+
+
+def _sign_in_error(error: str, description: str) -> str:
+    if error == "access_denied" and "missing_codex_entitlement" in description:
+        return NO_ENTITLEMENT
+    return f"Sign-in failed: {(description or error)[:240]}"
+
+
+def _page(title: str, text: str, link: tuple[str, str] | None = None) -> str:
+    anchor = "" if link is None else f'<p><a href="{escape(link[0])}">{escape(link[1])}</a></p>'
+    return (
+        '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Sign into Codex CLI</title></head>'
+        f'<body style="font-family:sans-serif;margin:4em"><h1>{escape(title)}</h1><p>{escape(text)}</p>{anchor}'
+        "</body></html>"
+    )

@@ -1,0 +1,30 @@
+"""Proof that who exchanges a code is who asked for it: PKCE with SHA-256 (RFC 7636)."""
+
+import base64
+import hashlib
+from dataclasses import dataclass
+from typing import Self
+
+from greenroom.protocol.secrecy import Secret
+
+
+@dataclass(frozen=True, slots=True)
+class Verifier:
+    """The secret half of PKCE (RFC 7636)."""
+
+    secret: Secret
+
+    @classmethod
+    def of(cls, randomness: bytes) -> Self:
+        """Make one of 64 random bytes."""
+        return cls(Secret(base64url(randomness)))
+
+    @property
+    def challenge(self) -> str:
+        """What the issuer is shown first."""
+        return base64url(hashlib.sha256(self.secret.reveal().encode()).digest())
+
+
+def base64url(data: bytes) -> str:
+    """Encode without padding."""
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()

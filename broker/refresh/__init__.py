@@ -1,0 +1,1 @@
+"""Refreshes access tokens: when, by whom, and what each answer of the issuer means."""

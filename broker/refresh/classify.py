@@ -1,0 +1,155 @@
+"""What an answer of the token endpoint means for a refresh token: a table of classes (spec/auth 7.10, K23 and K25).
+
+Free of I/O and clocks. Three things can be wrong: the token is dead, it may work another time, or nobody knows whether
+it has been spent.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+from typing import Final, TypeAlias
+
+import msgspec
+
+from greenroom.protocol.secrecy import Secret
+
+
+def fingerprint(token: Secret) -> str:
+    """Return what a refresh token is remembered by: it cannot be turned back into the token."""
+    return hashlib.sha256(token.reveal().encode()).hexdigest()[:32]
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why a refresh token will never work again (K23)."""
+
+    reason: str
+    user_text: str
+    fingerprint: str
+    """Of the refresh token that was refused."""
+
+
+class Redeemed(msgspec.Struct, frozen=True, tag=True):
+    """The issuer gave new tokens. What it left out stays as it was."""
+
+    access_token: Secret | None
+    refresh_token: Secret | None = None
+    id_token: Secret | None = None
+
+
+class Refused(msgspec.Struct, frozen=True, tag=True):
+    """The issuer answered with an error."""
+
+    status: int
+    code: str | None = None
+    """Lower-case `error.code`, `error` or `code` of the body."""
+    message: str | None = None
+    """What the body says to people, cut to a length that can be logged."""
+    retry_after: float | None = None
+    """Seconds."""
+    request_id: str | None = None
+
+
+class Unreached(msgspec.Struct, frozen=True, tag=True):
+    """The request was never sent."""
+
+    cause: str
+
+
+class Unanswered(msgspec.Struct, frozen=True, tag=True):
+    """The request was sent, and no answer that can be read came back."""
+
+    cause: str
+
+
+Answer: TypeAlias = Redeemed | Refused | Unreached | Unanswered
+
+
+class Class(Enum):
+    """What to do about an error."""
+
+    PERMANENT = "the refresh token is dead"
+    TRANSIENT = "try again later"
+    STRIKE = "transient, until the same answer has come three times"
+    AMBIGUOUS = "the token may be spent; one more try decides"
+
+
+Reason: TypeAlias = str
+
+REASONS: Final[Mapping[str, Reason]] = {
+    "refresh_token_expired": "expired",
+    "refresh_token_reused": "exhausted",
+    "refresh_token_invalidated": "revoked",
+    "invalid_refresh_token": "other",
+    "app_session_terminated": "other",
+    "app_session_expired": "other",
+    "token_expired": "other",
+    "invalid_grant": "other",
+    "invalid_client": "other",
+    "unauthorized_client": "other",
+    "access_denied": "other",
+}
+"""Codes that are permanent with any 4xx, and the reason they amount to."""
+
+TEXTS: Final[Mapping[Reason, str]] = {
+    "expired": (
+        "Your access token could not be refreshed because your refresh token has expired."
+        " Please log out and sign in again."
+    ),
+    "exhausted": (
+        "Your access token could not be refreshed because your refresh token was already used."
+        " Please log out and sign in again."
+    ),
+    "revoked": (
+        "Your access token could not be refreshed because your refresh token was revoked."
+        " Please log out and sign in again."
+    ),
+    "other": "Your access token could not be refreshed. Please log out and sign in again.",
+    "account_changed": (
+        "Your access token could not be refreshed because you have since logged out or signed in to another account."
+        " Please sign in again."
+    ),
+}
+
+STRIKES: Final = 3
+"""Identical answers of the class `STRIKE` that make a verdict."""
+
+_TRANSIENT_STATUSES: Final = frozenset({408, 425, 429})
+
+
+def classify(answer: Refused | Unreached | Unanswered) -> Class:
+    """Return the class of an error."""
+    if isinstance(answer, Unreached):
+        return Class.TRANSIENT
+    if isinstance(answer, Unanswered):
+        return Class.AMBIGUOUS
+    if not 400 <= answer.status < 500 or answer.status in _TRANSIENT_STATUSES:
+        return Class.TRANSIENT
+    if answer.code in REASONS or answer.status == 401:
+        return Class.PERMANENT
+    return Class.STRIKE
+
+
+def failure(answer: Refused, fingerprint: str) -> Failure:
+    """Return what is remembered of a refresh token that is dead."""
+    reason = REASONS.get(answer.code or "", "other")
+    return Failure(reason, TEXTS[reason], fingerprint)
+
+
+class Judge:
+    """Remembers strikes, so that an answer that never changes is believed at last."""
+
+    def __init__(self) -> None:
+        self._last: tuple[str, int, str | None] | None = None
+        self._count = 0
+
+    def verdict(self, answer: Refused | Unreached | Unanswered, fingerprint: str) -> Class:
+        """Return the class of an error for one refresh token, never `STRIKE`."""
+        found = classify(answer)
+        if found is not Class.STRIKE or not isinstance(answer, Refused):
+            return found
+        key = (fingerprint, answer.status, answer.code)
+        self._count = self._count + 1 if key == self._last else 1
+        self._last = key
+        return Class.PERMANENT if self._count >= STRIKES else Class.TRANSIENT

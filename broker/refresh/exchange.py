@@ -1,0 +1,125 @@
+"""One redemption of a refresh token, from the request to the disk (spec/auth 7.6, K6 steps 5 to 8).
+
+It needs nobody: once it has begun, what the issuer gives is stored whatever becomes of who asked for it. Who carries it
+out holds the refresh lock.
+"""
+
+import logging
+from typing import Literal, Protocol, TypeAlias
+
+import msgspec
+
+from greenroom.broker.clock import Clock
+from greenroom.broker.credential.record import AuthRecord
+from greenroom.broker.login.issuer import Issuer
+from greenroom.broker.refresh.classify import (
+    REASONS,
+    Answer,
+    Class,
+    Redeemed,
+    Refused,
+    Unanswered,
+    Unreached,
+    classify,
+    fingerprint,
+)
+from greenroom.broker.refresh.journal import Journal
+from greenroom.broker.refresh.merge import merged
+from greenroom.broker.storage.locks import writing
+from greenroom.broker.storage.store import Store, holds
+from greenroom.protocol.secrecy import Secret
+
+Fate: TypeAlias = Literal["nothing", "stored", "superseded", "unwritable"]
+"""What has become of the new tokens: there are none for us; they are in the store; something else has come into the
+store meanwhile; the store cannot be written."""
+
+log = logging.getLogger(__name__)
+
+
+class Order(msgspec.Struct, frozen=True):
+    """What is to be redeemed."""
+
+    record: AuthRecord
+    """Holds the refresh token, and what its successor is put into."""
+    stored: Secret
+    """The refresh token in the store: another one where an earlier redemption could not be written."""
+
+    @property
+    def token(self) -> Secret:
+        """The refresh token to redeem."""
+        return Secret("" if self.record.tokens is None else self.record.tokens.refresh_token)
+
+
+class Outcome(msgspec.Struct, frozen=True):
+    """What came of it."""
+
+    answer: Answer
+    fate: Fate = "nothing"
+    fresh: AuthRecord | None = None
+    """The record with the new tokens; `None` where there are none, or where they are somebody else's."""
+
+    @property
+    def has_bearer(self) -> bool:
+        """Whether there is a new access token."""
+        return isinstance(self.answer, Redeemed) and bool(self.answer.access_token)
+
+
+class Performer(Protocol):
+    """Whoever carries out redemptions."""
+
+    async def perform(self, order: Order, journal: Journal, lock: int | None) -> Outcome:
+        """Redeem once. Every outcome is a value. What the journal says of it, it says when this returns."""
+        ...
+
+    def hurry(self) -> None:
+        """Let a redemption under way come to its end soon: everything ends."""
+
+
+class InProcess:
+    """Carries out redemptions in this process: the redeemer, or a broker whose store ends with it."""
+
+    def __init__(self, store: Store, issuer: Issuer, clock: Clock) -> None:
+        self._store = store
+        self._issuer = issuer
+        self._clock = clock
+
+    async def perform(self, order: Order, journal: Journal, lock: int | None) -> Outcome:
+        """Redeem once."""
+        answer = await self._issuer.redeem(order.token)
+        if not isinstance(answer, Redeemed):
+            note(journal, lock, fingerprint(order.token), answer)
+            return Outcome(answer)
+        fresh = merged(order.record, answer, self._clock.wall())
+        fate: Fate = "nothing" if fresh is None else await _put(self._store, order.stored, fresh)
+        if fate != "unwritable":
+            journal.settle(lock)
+        return Outcome(answer, fate, fresh)
+
+    def hurry(self) -> None:
+        """Do nothing: who waits for it goes by the clock."""
+
+
+async def _put(store: Store, stored: Secret, fresh: AuthRecord) -> Fate:
+    """Write over what the new tokens belong in the place of, and over nothing else (K7, K10)."""
+    async with writing(store.home, must=False):
+        if not await holds(store, stored):
+            log.warning("refresh result superseded")
+            return "superseded"
+        try:
+            store.replace(fresh)
+        except OSError as error:
+            log.error("the new tokens cannot be stored: %s", error.strerror)
+            return "unwritable"
+    return "stored"
+
+
+def note(journal: Journal, lock: int | None, mark: str, answer: Refused | Unreached | Unanswered) -> None:
+    """Tell who takes the lock next what the answer says about the token."""
+    reason = REASONS.get(answer.code or "") if isinstance(answer, Refused) else None
+    match classify(answer):
+        case Class.AMBIGUOUS:
+            return
+        case Class.PERMANENT if reason is not None:
+            journal.condemn(lock, mark, reason)
+        case _:  # a bare 401 may be a bad day of the issuer's: a restart may try again
+            journal.withdraw(lock)

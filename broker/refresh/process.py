@@ -1,0 +1,141 @@
+"""The process that carries out one redemption: nothing that happens to the broker can lose what it brings.
+
+It is told everything over a socket, holds the refresh lock by a descriptor that it shares with the broker, and ends
+with its answer. Its life has a bound, which the kernel keeps; so it has when the server ends.
+"""
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import socket
+from collections.abc import Callable
+from typing import Final, NoReturn, TypeVar
+
+import msgspec
+
+from greenroom.broker.clock import Clock
+from greenroom.broker.login.endpoints import Endpoints
+from greenroom.broker.login.issuer import TOTAL, Issuer
+from greenroom.broker.refresh.exchange import InProcess, Order, Outcome
+from greenroom.broker.refresh.journal import Entry, Journal
+from greenroom.broker.storage.locks import STORE_PATIENCE
+from greenroom.broker.storage.store import StoreKind, reopen
+from greenroom.protocol.secrecy import Secret
+from greenroom.runtime import hardening, logfile
+from greenroom.runtime import log as logs
+from greenroom.runtime.launch import CONTROL, LAST_PATIENCE, LIFELINE
+
+log = logging.getLogger(__name__)
+
+STATEMENT: Final = "from greenroom.broker.refresh.process import main; main()"
+LOCK: Final = 5
+"""Descriptor of the refresh lock, where there is one."""
+SENDING: Final = b"s"
+"""What it says before anything leaves for the issuer; the report follows, up to the end."""
+LIFETIME: Final = TOTAL + 2 * STORE_PATIENCE
+"""Seconds after which it is gone, whatever happens."""
+
+T = TypeVar("T")
+
+
+class Task(msgspec.Struct, frozen=True):
+    """What it is told."""
+
+    order: Order
+    endpoints: Endpoints
+    home: str
+    store: StoreKind
+    has_lock: bool
+    entry: Entry
+    """Of the journal."""
+    ahead: float
+    """Seconds that the machine's clock is known to be ahead."""
+    instance: int
+    log_level: str
+
+
+class Report(msgspec.Struct, frozen=True):
+    """What it answers."""
+
+    outcome: Outcome
+    entry: Entry
+    """Of the journal, after it."""
+    ahead: float
+
+
+def packed(message: Task | Report) -> bytes:
+    """Encode a message, secrets included: for the socket alone."""
+    return msgspec.msgpack.encode(message, enc_hook=_bare)
+
+
+def unpacked(data: bytes, kind: type[T]) -> T:
+    """Decode a message. Raises `msgspec.MsgspecError`."""
+    return msgspec.msgpack.decode(data, type=kind, dec_hook=_dressed)
+
+
+def main() -> NoReturn:
+    """Redeem once, as descriptor 3 says, and leave."""
+    hardening.make_undumpable()
+    hardening.set_name("gr-redeemer")
+    signal.setitimer(signal.ITIMER_REAL, LIFETIME)
+    with socket.socket(fileno=CONTROL) as channel:
+        asyncio.run(_serve(channel))
+    os._exit(0)
+
+
+async def _serve(channel: socket.socket) -> None:
+    try:
+        task = unpacked(_everything(channel), Task)
+    except msgspec.MsgspecError:  # the broker died before it had said everything
+        return
+    logs.set_up("redeemer", task.log_level)
+    logfile.set_up(task.home, "redeemer", instance=task.instance)
+    _hasten_at_the_end(asyncio.get_running_loop())
+    clock, journal = Clock(), Journal(task.entry)
+    clock.learn(task.ahead)
+    performer = InProcess(reopen(task.home, task.store), Issuer(task.endpoints, clock), clock)
+    with contextlib.suppress(OSError):  # the broker is gone: then this is the only one who can
+        channel.sendall(SENDING)
+    try:
+        outcome = await performer.perform(task.order, journal, LOCK if task.has_lock else None)
+    except Exception:
+        log.exception("a redemption broke off")
+        return
+    log.info("a redemption has ended: %s, %s", type(outcome.answer).__name__.lower(), outcome.fate)
+    try:
+        channel.sendall(packed(Report(outcome, journal.entry, clock.offset)))
+    except OSError:
+        log.info("the broker has died during the redemption")
+
+
+def _everything(channel: socket.socket) -> bytes:
+    data = b""
+    while part := channel.recv(65536):
+        data += part
+    return data
+
+
+def _hasten_at_the_end(loop: asyncio.AbstractEventLoop) -> None:
+    """Let the kernel end us a moment after the supervisor has gone, or somebody has told us to leave."""
+
+    def hasten() -> None:
+        loop.remove_reader(LIFELINE)
+        loop.remove_signal_handler(signal.SIGTERM)
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        signal.setitimer(signal.ITIMER_REAL, LAST_PATIENCE)
+
+    loop.add_reader(LIFELINE, hasten)
+    loop.add_signal_handler(signal.SIGTERM, hasten)
+
+
+def _bare(value: object) -> object:
+    if isinstance(value, Secret):
+        return value.reveal()
+    raise NotImplementedError(type(value))
+
+
+def _dressed(kind: type, value: object) -> object:
+    makers: dict[type, Callable[..., object]] = {Secret: Secret}
+    return makers[kind](value)

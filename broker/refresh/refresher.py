@@ -1,0 +1,231 @@
+"""Redeems refresh tokens: once for all who need it, here and in other instances on the same home (spec/auth 7.6).
+
+The transaction, under the refresh lock: read the store again, adopt what another has brought, else have the token
+redeemed (`redemption`), and put in force what that has stored. It runs in a task of its own, which no caller's deadline
+or end touches (K4).
+"""
+
+import asyncio
+import logging
+import random
+from enum import Enum
+from typing import Final
+
+from greenroom.broker.credential.manager import Custody
+from greenroom.broker.credential.record import AuthRecord
+from greenroom.broker.credential.state_table import WANTS_REFRESH
+from greenroom.broker.refresh.classify import (
+    TEXTS,
+    Class,
+    Failure,
+    Judge,
+    Redeemed,
+    Refused,
+    Unanswered,
+    Unreached,
+    failure,
+    fingerprint,
+)
+from greenroom.broker.refresh.exchange import Order, Outcome, Performer
+from greenroom.broker.refresh.journal import Journal
+from greenroom.broker.refresh.rate_limit import STALE_SPREAD, Backoff, Budget, doubt_wait
+from greenroom.broker.storage.locks import REFRESH, REFRESH_PATIENCE, LockTimeoutError, locked
+from greenroom.protocol.secrecy import Secret
+from greenroom.runtime.launch import LAST_PATIENCE
+
+log = logging.getLogger(__name__)
+
+SHUTDOWN_PATIENCE: Final = LAST_PATIENCE + 0.2
+"""Seconds that a transaction under way has when the broker leaves (K11)."""
+UNWRITABLE_PAUSE: Final = 60.0
+"""Seconds before another look at a store that could not have taken new tokens (K8)."""
+
+
+class Landing(Enum):
+    """How a flight ended."""
+
+    FRESH = "nothing needed refreshing"
+    ADOPTED = "another had put something else into the store"
+    REDEEMED = "new tokens are in force"
+    GONE = "there is no refresh token"
+    HELD = "it is too early for another try"
+    FAILED = "it did not work and may work later"
+    DEAD = "the refresh token will never work again"
+
+
+class Trigger(Enum):
+    """Why a refresh is wanted."""
+
+    NEED = "the token runs out"
+    WISH = "the client asked for it"
+    REFUSAL = "the model's server refused the token"
+
+
+class Refresher:
+    """The one flight of a broker."""
+
+    def __init__(self, custody: Custody, performer: Performer) -> None:
+        self._custody = custody
+        self._standing = custody.standing
+        self._clock = custody.clock
+        self._performer = performer
+        self._flight: asyncio.Task[Landing] | None = None
+        self._refused = False
+        self._is_redeeming = False
+        self._journal = Journal()
+        self._judge = Judge()
+        self._backoff = Backoff()
+        self._budget = Budget()
+        self._stale_since: tuple[int, float] = (0, 0.0)
+
+    def join(self, trigger: Trigger) -> asyncio.Task[Landing]:
+        """Return the flight under way, or a new one. Await it with `asyncio.wait`, which does not cancel it."""
+        if trigger is Trigger.REFUSAL:
+            self._refused = True
+        if self._flight is None or self._flight.done():
+            self._flight = asyncio.get_running_loop().create_task(self._fly(trigger), name="refresh")
+        return self._flight
+
+    def consider(self) -> None:
+        """Start a flight where the token in force wants one and nothing speaks against it."""
+        now = self._clock.monotonic()
+        state = self._standing.state(self._clock.wall())
+        if (
+            state not in WANTS_REFRESH
+            or self._standing.retry_in(now) > 0
+            or not self._standing.credential.refresh_token
+        ):
+            return
+        if self._stale_since[0] != self._standing.generation:
+            spread = random.uniform(0, STALE_SPREAD) if state == "STALE" else 0.0
+            self._stale_since = (self._standing.generation, now + spread)
+        if state != "STALE" or now >= self._stale_since[1]:
+            self.join(Trigger.NEED)
+
+    async def settle(self) -> None:
+        """Let a redemption under way finish, and give up whatever else a flight is doing (K11)."""
+        if self._flight is None:
+            return
+        if self._is_redeeming:
+            self._performer.hurry()
+        else:
+            self._flight.cancel()
+        await asyncio.wait({self._flight}, timeout=SHUTDOWN_PATIENCE)
+
+    async def _fly(self, trigger: Trigger) -> Landing:
+        try:
+            async with locked(self._custody.store.home, REFRESH, REFRESH_PATIENCE) as lock:
+                self._journal.open(lock)
+                landing = await self._attempt(lock, trigger)
+                if landing is None:
+                    landing = await self._attempt(lock, Trigger.NEED)
+        except LockTimeoutError as error:
+            log.warning("%s", error)
+            landing = None
+        except Exception:
+            log.exception("a refresh broke off")
+            landing = None
+        finally:
+            self._refused = self._is_redeeming = False
+        if landing is None:
+            landing = self._hold(self._backoff.failed(), Landing.FAILED)
+        log.info("refresh: %s", landing.value)
+        self._custody.stir()
+        return landing
+
+    async def _attempt(self, lock: int | None, trigger: Trigger) -> Landing | None:
+        """Run the transaction once; `None` where it failed while the store got another refresh token (K24)."""
+        landing = await self._adopt()
+        if landing is not None:
+            return landing
+        now = self._clock.wall()
+        token, record = self._standing.credential.refresh_token, self._custody.record
+        if not token or record is None or record.tokens is None:
+            return Landing.GONE
+        if reason := self._journal.verdict(fingerprint(token)):
+            return self._bury(Failure(reason, TEXTS[reason], fingerprint(token)))
+        if self._standing.failure is not None:
+            return Landing.DEAD
+        if trigger is Trigger.NEED and self._standing.state(now) not in WANTS_REFRESH:
+            return Landing.FRESH
+        wait = self._wait(token)
+        if wait > 0:
+            return self._hold(wait)
+        if self._standing.is_usable(now) and not self._custody.store.is_writable():
+            self._custody.report("store_unwritable", "auth.json cannot be written; the tokens are not refreshed")
+            return self._hold(min(UNWRITABLE_PAUSE, self._standing.usable_for(now)))
+        return await self._redeem(lock, token, record)
+
+    async def _adopt(self) -> Landing | None:
+        """Look at the store again; return how the flight ends where that is all it took."""
+        before = self._standing.credential
+        changed = await self._custody.reload(always=True)
+        credential = self._standing.credential
+        if self._standing.state(self._clock.wall()) == "STORE_BAD":
+            return Landing.GONE
+        if not changed:
+            return None
+        if not credential.bearer or not credential.identity.is_same(before.identity):
+            return Landing.ADOPTED
+        return Landing.ADOPTED if self._standing.is_usable(self._clock.wall()) else None
+
+    def _wait(self, token: Secret) -> float:
+        now = self._clock.wall()
+        usable_for = self._standing.usable_for(now)
+        return max(
+            self._budget.wait(self._standing.identity_key(), self._clock.monotonic(), usable_for),
+            doubt_wait(self._journal.attempts(fingerprint(token)), now, usable_for),
+        )
+
+    async def _redeem(self, lock: int | None, token: Secret, record: AuthRecord) -> Landing | None:
+        epoch = self._custody.epoch
+        self._is_redeeming = True
+        self._journal.begin(lock, fingerprint(token), self._clock.wall())
+        order = self._custody.order(token, record)
+        outcome = await self._performer.perform(order, self._journal, lock)
+        if isinstance(outcome.answer, Redeemed):
+            return await self._keep(lock, order, outcome, epoch)
+        return await self._fail(token, outcome.answer)
+
+    async def _keep(self, lock: int | None, order: Order, outcome: Outcome, epoch: int) -> Landing:
+        self._backoff.succeeded()
+        self._budget.spend(self._standing.identity_key(), self._clock.monotonic())
+        if outcome.fresh is None:
+            return self._bury(Failure("account_changed", TEXTS["account_changed"], fingerprint(order.token)))
+        forced_at = self._clock.monotonic() if self._refused else None
+        kept = await self._custody.commit(order, outcome.fresh, epoch, forced_at, outcome.fate)
+        if self._custody.is_written:
+            self._journal.settle(lock)
+        if not kept:
+            return Landing.ADOPTED
+        return Landing.REDEEMED if outcome.has_bearer else self._hold(self._backoff.failed())
+
+    async def _fail(self, token: Secret, answer: Refused | Unreached | Unanswered) -> Landing | None:
+        mark = fingerprint(token)
+        verdict = self._judge.verdict(answer, mark)
+        log.warning("refresh token not redeemed (%s): %s", verdict.name.lower(), answer)
+        if verdict is Class.AMBIGUOUS:
+            self._budget.spend(self._standing.identity_key(), self._clock.monotonic())
+            if await self._is_replaced(token):  # it had stored what it could not tell us any more
+                return Landing.ADOPTED
+            return self._hold(self._wait(token), Landing.FAILED)
+        if verdict is Class.PERMANENT and isinstance(answer, Refused):
+            return None if await self._is_replaced(token) else self._bury(failure(answer, mark))
+        retry_after = answer.retry_after if isinstance(answer, Refused) else None
+        return self._hold(self._backoff.failed(retry_after), Landing.FAILED)
+
+    async def _is_replaced(self, token: Secret) -> bool:
+        """Return whether the store has another refresh token by now."""
+        await self._custody.reload(always=True)
+        return self._standing.credential.refresh_token != token
+
+    def _bury(self, verdict: Failure) -> Landing:
+        if self._standing.fail_permanently(verdict):
+            self._custody.report(verdict.reason, verdict.user_text)
+        return Landing.DEAD
+
+    def _hold(self, wait: float, landing: Landing = Landing.HELD) -> Landing:
+        """Put off the next try, unless there was no need for this one."""
+        if landing is Landing.FAILED or self._standing.state(self._clock.wall()) in WANTS_REFRESH:
+            self._standing.fail_transiently(self._clock.monotonic() + wait)
+        return landing

@@ -1,0 +1,110 @@
+"""Has redemptions carried out by a process of their own, which outlives the broker
+(`greenroom.broker.refresh.process`)."""
+
+import asyncio
+import logging
+import os
+import socket
+from contextlib import suppress
+
+import msgspec
+
+from greenroom.broker.clock import Clock
+from greenroom.broker.login.endpoints import Endpoints
+from greenroom.broker.refresh.classify import Unanswered, Unreached, fingerprint
+from greenroom.broker.refresh.exchange import Order, Outcome, note
+from greenroom.broker.refresh.journal import Journal
+from greenroom.broker.refresh.process import LOCK, SENDING, STATEMENT, Report, Task, packed, unpacked
+from greenroom.broker.storage.store import Store
+from greenroom.runtime import child
+from greenroom.runtime.launch import CONTROL, LIFELINE
+from greenroom.runtime.orphans import terminate
+from greenroom.runtime.spawn import OWN_VARIABLES, spawn
+
+log = logging.getLogger(__name__)
+
+_DIED = "the process that redeems has died"
+
+
+class Delegation:
+    """Starts the processes of one broker (`greenroom.broker.refresh.exchange.Performer`)."""
+
+    def __init__(
+        self, store: Store, endpoints: Endpoints, clock: Clock, lifeline: int, instance: int, log_level: str
+    ) -> None:
+        """`lifeline`: the descriptor whose end of file means that the supervisor is gone; `instance`: its pid."""
+        self._store = store
+        self._endpoints = endpoints
+        self._clock = clock
+        self._lifeline = lifeline
+        self._instance = instance
+        self._log_level = log_level
+        self._pid: int | None = None
+
+    async def perform(self, order: Order, journal: Journal, lock: int | None) -> Outcome:
+        """Redeem once. A process that dies on the way leaves a doubt if it may have sent anything."""
+        said = await self._delegate(self._task(order, journal, lock), lock)
+        if said is None:
+            return self._lost(order, journal, lock, Unreached("no process could be started for it"))
+        if not said.startswith(SENDING):
+            return self._lost(order, journal, lock, Unreached(_DIED))
+        try:
+            report = unpacked(said.removeprefix(SENDING), Report)
+        except msgspec.MsgspecError:
+            return self._lost(order, journal, lock, Unanswered(_DIED))
+        journal.adopt(report.entry)
+        self._clock.learn(report.ahead)
+        return report.outcome
+
+    def hurry(self) -> None:
+        """Tell the process that everything ends."""
+        if self._pid is not None:
+            terminate(self._pid)
+
+    def _task(self, order: Order, journal: Journal, lock: int | None) -> Task:
+        return Task(
+            order=order,
+            endpoints=self._endpoints,
+            home=self._store.home,
+            store=self._store.kind,
+            has_lock=lock is not None,
+            entry=journal.entry,
+            ahead=self._clock.offset,
+            instance=self._instance,
+            log_level=self._log_level,
+        )
+
+    async def _delegate(self, task: Task, lock: int | None) -> bytes | None:
+        """Return what a process has said up to its end; `None` where none could be started."""
+        channel, theirs = socket.socketpair()
+        with channel, theirs:
+            inherited = {CONTROL: theirs.fileno(), LIFELINE: self._lifeline} | ({} if lock is None else {LOCK: lock})
+            try:
+                self._pid = spawn(STATEMENT, {**os.environ, **OWN_VARIABLES}, inherited, in_our_session=True)
+            except OSError as error:
+                log.error("no process can be started for a redemption: %s", error.strerror)
+                return None
+            theirs.close()
+            child.watch(self._pid, self._ended)
+            return await _converse(channel, packed(task))
+
+    def _ended(self, ending: child.Ending) -> None:
+        if self._pid == ending.pid:
+            self._pid = None
+        if ending.returncode != 0:
+            log.error("the process of a redemption died (%d)", ending.returncode)
+
+    def _lost(self, order: Order, journal: Journal, lock: int | None, answer: Unreached | Unanswered) -> Outcome:
+        note(journal, lock, fingerprint(order.token), answer)
+        return Outcome(answer)
+
+
+async def _converse(channel: socket.socket, order: bytes) -> bytes:
+    loop, said = asyncio.get_running_loop(), b""
+    channel.setblocking(False)
+    with suppress(OSError):  # it died: what it had said by then counts
+        await loop.sock_sendall(channel, order)
+        channel.shutdown(socket.SHUT_WR)
+        while part := await loop.sock_recv(channel, 65536):
+            said += part
+    return said

@@ -1,0 +1,1 @@
+"""Where credentials are stored: a file, the keyring, or memory."""

@@ -1,0 +1,50 @@
+"""Keeps the credentials in memory alone (`cli_auth_credentials_store` = `ephemeral`); they end with the process."""
+
+from typing import Final
+
+from greenroom.broker.credential.record import AuthRecord
+
+
+class MemoryStore:
+    """The store of one process (`greenroom.broker.storage.store.Store`)."""
+
+    kind: Final = "ephemeral"
+
+    def __init__(self, home: str) -> None:
+        self.home = home
+        self._record: AuthRecord | None = None
+        self._changes = 0
+
+    def facts(self) -> int:
+        """Return how often it has changed."""
+        return self._changes
+
+    def is_settled(self, _: object) -> bool:
+        """Return that every change shows."""
+        return True
+
+    def read_once(self) -> AuthRecord | None:
+        """Return what was put there."""
+        return self._record
+
+    async def read(self) -> AuthRecord | None:
+        """Return what was put there."""
+        return self._record
+
+    def replace(self, record: AuthRecord) -> None:
+        """Keep a record in the place of the last one."""
+        self._record = record
+        self._changes += 1
+
+    def remove(self) -> bool:
+        """Forget the record; return whether there was one."""
+        was_there, self._record = self._record is not None, None
+        self._changes += 1
+        return was_there
+
+    def is_writable(self) -> bool:
+        """Return that it is."""
+        return True
+
+    def sweep(self) -> None:
+        """Do nothing: nothing is left behind."""

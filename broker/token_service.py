@@ -1,0 +1,164 @@
+"""Answers who asks for a bearer, or says that one was refused (spec/auth 7.4, K17 to K22)."""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Awaitable
+from typing import Final
+
+from greenroom.broker.credential.manager import Custody
+from greenroom.broker.credential.state_table import MARGIN, NOT_LOGGED_IN, Holding, holding
+from greenroom.broker.refresh.classify import TEXTS
+from greenroom.broker.refresh.refresher import Landing, Refresher, Trigger
+from greenroom.protocol.internal.broker import (
+    AuthError,
+    GetAuth,
+    GetStatus,
+    ReportUnauthorized,
+    Snapshot,
+    Status,
+    UnauthorizedOutcome,
+    UnauthorizedReport,
+)
+
+REFUSED_AGAIN: Final = "Your access token was refused right after it was renewed. Please log out and sign in again."
+REMEMBERED: Final = 64
+"""Generations whose identity is known when a refusal of theirs comes in."""
+
+
+class Bearers:
+    """The questions of workers, and the supervisor's about the same credential."""
+
+    def __init__(self, custody: Custody, refresher: Refresher) -> None:
+        self._custody = custody
+        self._standing = custody.standing
+        self._clock = custody.clock
+        self._refresher = refresher
+        self._identities: OrderedDict[int, str] = OrderedDict()
+
+    def get_auth(self, question: GetAuth) -> Snapshot | AuthError | Awaitable[Snapshot | AuthError]:
+        """Return the bearer of the next attempt: at once, unless the store has changed or a refresh is due."""
+        if self._custody.is_stale():
+            return self._get(question)
+        return self._answer(question, question.min_valid_s) or self._get(question)
+
+    async def report_unauthorized(self, question: ReportUnauthorized) -> UnauthorizedReport:
+        """Return what a worker should do whose bearer was refused (K21)."""
+        if question.http_status != 401:
+            return UnauthorizedReport(outcome="not_refreshable")
+        if question.broker_epoch != self._standing.epoch or question.generation < self._standing.generation:
+            return self._overtaken(question, "newer")
+        await self._custody.reload()
+        if question.generation < self._standing.generation and self._standing.is_usable(self._clock.wall()):
+            return self._overtaken(question, "reloaded")
+        return await self._renewed(question)
+
+    async def status(self, question: GetStatus) -> Status:
+        """Return how things stand, after trying for a fresh token where that was asked for."""
+        await self._custody.reload()
+        wants_token = question.include_token and self._answer_now(MARGIN) is None
+        if (question.refresh or wants_token) and self._standing.credential.refresh_token:
+            flight = self._refresher.join(Trigger.WISH if question.refresh else Trigger.NEED)
+            await self._landing(flight, question.deadline_ms)
+        return self._status(include_token=question.include_token)
+
+    async def _get(self, question: GetAuth) -> Snapshot | AuthError:
+        deadline = self._clock.monotonic() + question.deadline_ms / 1000
+        await self._custody.reload()
+        answer = self._answer(question, question.min_valid_s)
+        while answer is None:
+            left = deadline - self._clock.monotonic()
+            wait = self._standing.retry_in(self._clock.monotonic())
+            if not self._standing.credential.refresh_token:
+                return self._answer(question, MARGIN) or AuthError(
+                    code="reauth_required", user_text=TEXTS["other"], reason="other"
+                )
+            if wait >= left:
+                return AuthError(code="transient", reason="refresh_failed", retry_after_ms=int(wait * 1000))
+            if wait <= 0:
+                self._refresher.join(Trigger.NEED)
+            await self._custody.stirred(wait if wait > 0 else left)
+            answer = self._answer(question, MARGIN)
+        return answer
+
+    async def _landing(self, flight: "asyncio.Task[Landing]", deadline_ms: int) -> None:
+        """Wait for a flight, but no longer than for another credential to be in force, and not beyond the deadline."""
+        deadline = self._clock.monotonic() + deadline_ms / 1000
+        before = self._standing.generation
+        while not flight.done() and self._standing.generation == before:
+            left = deadline - self._clock.monotonic()
+            if left <= 0:
+                return
+            await self._custody.stirred(left)
+
+    def _answer(self, question: GetAuth, min_valid: float) -> Snapshot | AuthError | None:
+        answer = self._standing.answer(self._clock.wall(), min_valid, question.pin_identity)
+        if isinstance(answer, Snapshot):
+            self._remember(answer.generation, answer.identity_key)
+        return answer
+
+    def _answer_now(self, min_valid: float) -> Snapshot | AuthError | None:
+        return self._standing.answer(self._clock.wall(), min_valid)
+
+    def _remember(self, generation: int, identity: str) -> None:
+        if generation not in self._identities:
+            self._identities[generation] = identity
+            if len(self._identities) > REMEMBERED:
+                self._identities.popitem(last=False)
+
+    def _overtaken(self, question: ReportUnauthorized, outcome: UnauthorizedOutcome) -> UnauthorizedReport:
+        """Answer a refusal of what is not in force any more."""
+        if holding(self._standing.credential) is Holding.NOTHING:
+            return UnauthorizedReport(outcome="signed_out", user_text=NOT_LOGGED_IN)
+        if question.broker_epoch == self._standing.epoch:
+            self._standing.reject(question.generation)
+            if (
+                self._identities.get(question.generation, self._standing.identity_key())
+                != self._standing.identity_key()
+            ):
+                return self._about_another()
+        answer = self._answer_now(MARGIN)
+        if isinstance(answer, Snapshot):
+            return UnauthorizedReport(outcome=outcome, snapshot=answer)
+        return self._unusable(answer)
+
+    async def _renewed(self, question: ReportUnauthorized) -> UnauthorizedReport:
+        """Answer a refusal of what is in force: redeem, unless that has just been done (K21)."""
+        standing = self._standing
+        held = holding(standing.credential)
+        if held is Holding.NOTHING:
+            return UnauthorizedReport(outcome="signed_out", user_text=NOT_LOGGED_IN)
+        if held is Holding.KEY or not standing.credential.refresh_token:
+            return UnauthorizedReport(outcome="not_refreshable")
+        if standing.was_forced_lately(self._clock.monotonic()):
+            return UnauthorizedReport(outcome="exhausted", user_text=REFUSED_AGAIN)
+        refused = standing.generation
+        standing.reject(refused)
+        flight = self._refresher.join(Trigger.REFUSAL)
+        await self._landing(flight, question.deadline_ms)
+        if standing.generation > refused:
+            return self._overtaken(question, "refreshed")
+        return self._unusable(self._answer_now(MARGIN))
+
+    def _about_another(self) -> UnauthorizedReport:
+        return UnauthorizedReport(outcome="identity_changed", user_text=TEXTS["account_changed"])
+
+    def _unusable(self, answer: Snapshot | AuthError | None) -> UnauthorizedReport:
+        if isinstance(answer, AuthError) and answer.code == "reauth_required":
+            return UnauthorizedReport(outcome="permanent", user_text=answer.user_text)
+        if isinstance(answer, AuthError) and answer.code == "signed_out":
+            return UnauthorizedReport(outcome="signed_out", user_text=answer.user_text)
+        wait = self._standing.retry_in(self._clock.monotonic())
+        return UnauthorizedReport(outcome="transient", retry_after_ms=int(wait * 1000))
+
+    def _status(self, *, include_token: bool) -> Status:
+        credential, snapshot = self._standing.credential, self._standing.snapshot()
+        if credential.mode == "chatgpt" and credential.refreshed_at is None:
+            snapshot = None  # as the reference has it (spec/auth 6.1)
+        return Status(
+            mode="none" if snapshot is None else snapshot.mode,
+            state=self._standing.state(self._clock.wall()),
+            generation=self._standing.generation,
+            token=snapshot.token if snapshot is not None and include_token else None,
+            email=credential.identity.email,
+            plan_type=credential.plan_type,
+        )

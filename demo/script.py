@@ -1,0 +1,232 @@
+"""What a scripted model says: rules that match a message, each with the steps that its turn takes.
+
+Nothing here remembers anything. Which step is due follows from the request alone, so that any number of conversations
+can follow one script at the same time.
+"""
+
+import asyncio
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, TypeAlias
+
+from greenroom.demo.model_request import ModelRequest
+
+
+@dataclass(frozen=True, slots=True)
+class Think:
+    """Say nothing for a while."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Until:
+    """Say nothing until the event is set: lets a test in the same loop decide when the model goes on."""
+
+    event: asyncio.Event
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """One assistant message, streamed in the given pieces."""
+
+    chunks: str | Sequence[str]
+    pause: float = 0.0
+    """Seconds between two pieces."""
+
+    @property
+    def pieces(self) -> Sequence[str]:
+        return (self.chunks,) if isinstance(self.chunks, str) else self.chunks
+
+
+@dataclass(frozen=True, slots=True)
+class Deltas:
+    """One assistant message of very many pieces, rendered in blocks and written as fast as the client reads."""
+
+    count: int
+    chunks: str | Sequence[str] = "word "
+    """The pieces, over and over."""
+    whole: str | None = None
+    """The text of the finished message; `None` stands for what the pieces add up to."""
+
+    @property
+    def pieces(self) -> Sequence[str]:
+        return (self.chunks,) if isinstance(self.chunks, str) else self.chunks
+
+    @property
+    def text(self) -> str:
+        """The text of the finished message."""
+        if self.whole is not None:
+            return self.whole
+        rounds, rest = divmod(self.count, len(self.pieces))
+        return "".join(self.pieces) * rounds + "".join(self.pieces[:rest])
+
+
+@dataclass(frozen=True, slots=True)
+class Quote:
+    """One assistant message that repeats what the last tool call of this turn returned."""
+
+    before: str = ""
+    after: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Reasoning:
+    """One reasoning item with a streamed summary."""
+
+    summary: str | Sequence[str]
+    encrypted: str | None = None
+
+    @property
+    def pieces(self) -> Sequence[str]:
+        return (self.summary,) if isinstance(self.summary, str) else self.summary
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A function call."""
+
+    name: str
+    arguments: Mapping[str, object] | str
+    """A string is sent as it stands, also where it is not JSON."""
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A call that runs a command, in the form that the tools of the request allow."""
+
+    argv: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Patch:
+    """A call that applies a patch, in the form that the tools of the request allow."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """The token counts with which the response completes."""
+
+    input_tokens: int = 100
+    cached_tokens: int = 0
+    output_tokens: int = 10
+    reasoning_tokens: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Fail:
+    """Answer the request with an HTTP status in place of a stream. Only pauses may come before it."""
+
+    status: int
+    body: Mapping[str, object] | str = ""
+    headers: Mapping[str, str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FailedEvent:
+    """End the stream with `response.failed`."""
+
+    code: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Disconnect:
+    """End the stream before its time."""
+
+    orderly: bool = False
+    """Whether the HTTP body is ended properly, so that only `response.completed` is missing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stall:
+    """Send nothing more and keep the connection until the client leaves."""
+
+
+@dataclass(frozen=True, slots=True)
+class Malformed:
+    """Send these bytes as they are in the middle of the stream."""
+
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class First:
+    """Do something only for the first so many requests that a conversation sends for one step: tests of retrying."""
+
+    times: int
+    action: "Action"
+
+
+Action: TypeAlias = (
+    Think
+    | Until
+    | Text
+    | Deltas
+    | Quote
+    | Reasoning
+    | Call
+    | Command
+    | Patch
+    | Usage
+    | Fail
+    | FailedEvent
+    | Disconnect
+    | Stall
+    | Malformed
+    | First
+)
+Step: TypeAlias = tuple[Action, ...]
+
+NO_RULE: Final[Step] = (Text("This model is a script, and it has no answer to that message."),)
+NO_STEP: Final[Step] = (Text("The script of this model has no further step for that message."),)
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """The steps of a turn whose user message matches."""
+
+    says: str | re.Pattern[str]
+    """Part of the message, or what `re.search` is to find in it. The empty string matches every message."""
+    steps: tuple[Step, ...]
+
+    def matches(self, message: str) -> bool:
+        if isinstance(self.says, str):
+            return self.says in message
+        return self.says.search(message) is not None
+
+    def step(self, outputs: int) -> Step:
+        """Return the step that is due after so many tool outputs of the turn."""
+        for step in self.steps:
+            if outputs <= 0:
+                return step
+            outputs -= max(1, sum(isinstance(action, Call | Command | Patch) for action in step))
+        return NO_STEP
+
+
+def rule(says: str | re.Pattern[str], *steps: Sequence[Action]) -> Rule:
+    """Return a rule with one step for each list of actions."""
+    return Rule(says, tuple(tuple(step) for step in steps))
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """Rules in the order in which they are tried."""
+
+    name: str
+    rules: tuple[Rule, ...]
+
+    def step(self, request: ModelRequest) -> Step:
+        """Return what the model does in answer to this request."""
+        for candidate in self.rules:
+            if candidate.matches(request.message):
+                return candidate.step(len(request.outputs))
+        return NO_RULE
+
+
+def script(*rules: Rule, name: str = "script") -> Script:
+    """Return a script of these rules."""
+    return Script(name, rules)

@@ -1,0 +1,224 @@
+"""The conversation API: what its requests carry (spec/wire 4), and what of them goes on to a worker.
+
+Members that are not known are ignored. Params that do not fit raise `msgspec.ValidationError`, whose text says where.
+"""
+
+from typing import Annotated, Final, Literal, TypeAlias
+from uuid import UUID
+
+import msgspec
+from msgspec import Meta, Struct, field
+
+from greenroom.protocol.ids import ConversationId
+from greenroom.protocol.internal.worker import TurnSandbox, TurnSettings
+from greenroom.protocol.policy import ApprovalPolicy, SandboxMode
+
+Effort: TypeAlias = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max", "ultra"]
+Summary: TypeAlias = Literal["auto", "concise", "detailed", "none"]
+Milliseconds: TypeAlias = Annotated[int, Meta(ge=0)]
+
+EXEC_APPROVAL: Final = "execCommandApproval"
+PATCH_APPROVAL: Final = "applyPatchApproval"
+
+_encode: Final = msgspec.json.Encoder().encode
+
+
+class NewConversation(Struct, frozen=True, rename="camel"):
+    """Params of `newConversation`, and the overrides of `resumeConversation`."""
+
+    model: str | None = None
+    profile: str | None = None
+    cwd: str | None = None
+    approval_policy: ApprovalPolicy | None = None
+    sandbox: SandboxMode | None = None
+    config: dict[str, msgspec.Raw] | None = None
+    base_instructions: str | None = None
+    include_plan_tool: bool | None = None
+
+    def overrides(self) -> bytes:
+        """Return them as the JSON of `greenroom.config.settings.ConversationOverrides`."""
+        given = msgspec.structs.asdict(self)
+        given["sandbox_mode"] = given.pop("sandbox")
+        return _encode({name: value for name, value in given.items() if value is not None})
+
+
+class _TextData(Struct, frozen=True):
+    text: str
+
+
+class _ImageData(Struct, frozen=True):
+    image_url: str
+
+
+class _LocalImageData(Struct, frozen=True):
+    path: str
+
+
+class TextItem(Struct, frozen=True, tag="text", tag_field="type"):
+    """What the user says."""
+
+    data: _TextData
+
+
+class ImageItem(Struct, frozen=True, tag="image", tag_field="type"):
+    """An image by its address, which may hold the image itself."""
+
+    data: _ImageData
+
+
+class LocalImageItem(Struct, frozen=True, tag="localImage", tag_field="type"):
+    """An image in a file."""
+
+    data: _LocalImageData
+
+
+InputItem: TypeAlias = TextItem | ImageItem | LocalImageItem
+_WORKER_TYPES: Final[dict[type[InputItem], str]] = {TextItem: "text", ImageItem: "image", LocalImageItem: "local_image"}
+
+
+def input_items(items: tuple[InputItem, ...]) -> bytes:
+    """Return input as workers take it: a JSON array of flat items."""
+    return _encode([{"type": _WORKER_TYPES[type(item)], **msgspec.structs.asdict(item.data)} for item in items])
+
+
+class Addressee(Struct, frozen=True, rename="camel"):
+    """Params of `interruptConversation` and `addConversationListener`, and what those of others begin with."""
+
+    conversation_id: UUID
+
+    @property
+    def id(self) -> ConversationId:
+        """The id in canonical form."""
+        return ConversationId(str(self.conversation_id))
+
+
+class SendUserMessage(Addressee, frozen=True, rename="camel"):
+    """Params of `sendUserMessage`."""
+
+    items: tuple[InputItem, ...]
+
+
+class SandboxPolicy(Struct, frozen=True):
+    """A sandbox policy, tagged by `mode` as in 2025 or by `type` as since then (spec/wire 6.3)."""
+
+    mode: SandboxMode | None = None
+    type: SandboxMode | None = None
+    writable_roots: tuple[str, ...] = ()
+    network_access: bool = False
+    exclude_tmpdir_env_var: bool = False
+    exclude_slash_tmp: bool = False
+
+    def __post_init__(self) -> None:
+        """Raise where there is no tag."""
+        if self.mode is None and self.type is None:
+            raise ValueError("a sandbox policy has a `mode`")
+
+    def for_worker(self) -> dict[str, object]:
+        """Return it tagged by `type`, with the members that this type has."""
+        given = msgspec.structs.asdict(self)
+        kind = given.pop("mode") or self.type
+        return {**given, "type": kind} if kind == "workspace-write" else {"type": kind}
+
+
+class SendUserTurn(Addressee, frozen=True, rename="camel"):
+    """Params of `sendUserTurn`."""
+
+    items: tuple[InputItem, ...]
+    cwd: str
+    approval_policy: ApprovalPolicy
+    sandbox_policy: SandboxPolicy
+    model: str
+    summary: Summary
+    effort: Effort | None = None
+
+    def settings(self) -> TurnSettings:
+        """Return what the turn goes by."""
+        return TurnSettings(
+            cwd=self.cwd,
+            approval_policy=self.approval_policy,
+            sandbox_policy=msgspec.convert(self.sandbox_policy.for_worker(), TurnSandbox),
+            model=self.model,
+            effort=self.effort,
+            summary=self.summary,
+        )
+
+
+class RemoveListener(Struct, frozen=True, rename="camel"):
+    """Params of `removeConversationListener`."""
+
+    subscription_id: UUID
+
+
+class ListConversations(Struct, frozen=True, rename="camel"):
+    """Params of `listConversations`."""
+
+    page_size: Annotated[int, Meta(ge=0)] | None = None
+    cursor: str | None = None
+
+
+class ResumeConversation(Struct, frozen=True):
+    """Params of `resumeConversation`."""
+
+    path: str
+    overrides: NewConversation | None = None
+
+
+class ArchiveConversation(Addressee, frozen=True, rename="camel"):
+    """Params of `archiveConversation`."""
+
+    rollout_path: str
+
+
+class SetDefaultModel(Struct, frozen=True, rename="camel"):
+    """Params of `setDefaultModel`. What is absent is removed from the file."""
+
+    model: str | None = None
+    reasoning_effort: Effort | None = None
+
+
+class ExecOneOffCommand(Struct, frozen=True, rename="camel"):
+    """Params of `execOneOffCommand`."""
+
+    command: tuple[str, ...]
+    timeout_ms: Milliseconds | None = None
+    cwd: str | None = None
+    sandbox_policy: SandboxPolicy | None = None
+
+
+class FuzzyFileSearch(Struct, frozen=True, rename="camel"):
+    """Params of `fuzzyFileSearch`."""
+
+    query: str
+    roots: tuple[str, ...]
+    cancellation_token: str | None = None
+
+
+class GitDiffToRemote(Struct, frozen=True):
+    """Params of `gitDiffToRemote`."""
+
+    cwd: str
+
+
+class ExecCommand(Struct, frozen=True):
+    """The errand `run-command`."""
+
+    command: tuple[str, ...]
+    timeout_ms: Milliseconds | None
+    cwd: str | None
+    sandbox_policy: dict[str, object] | None
+    config_overrides: tuple[str, ...]
+    """`-c`, as the server was given them."""
+
+
+class SavedConfig(Struct, frozen=True):
+    """The errand `saved-config`."""
+
+    form: Literal["current", "early"] = "current"
+    """Whether the result is that of `getUserSavedConfig`, or of `getConfigToml` before it."""
+
+
+class StoredSession(Struct, frozen=True):
+    """Result of the errand `read-session`."""
+
+    conversation_id: str
+    initial_messages: list[msgspec.Raw] = field(default_factory=list)

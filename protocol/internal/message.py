@@ -1,0 +1,82 @@
+"""What our own processes say to each other: fixed structs that travel as msgpack and are checked where they arrive.
+
+Structs rather than pydantic models: every process of ours knows all of them, and importing pydantic alone takes longer
+than the first call may (docs/decisions/0015-internal-messages-are-structs.md).
+"""
+
+import re
+from functools import cache
+from typing import Any, ClassVar, Final, TypeVar, dataclass_transform
+
+import msgspec
+
+from greenroom.protocol.errors import RemoteProtocolError
+
+MAX_HEADER: Final = 256 * 1024
+"""Bytes that a message may have; what is large travels beside it, as payload."""
+
+M = TypeVar("M", bound=msgspec.Struct)
+
+_PLACE: Final = re.compile(r" - at `\$\.?(.*)`$")
+_MISSING: Final = re.compile(r"Object missing required field `(\w+)`")
+
+
+@dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(msgspec.field,))
+class _Fixed(msgspec.StructMeta):
+    """Says for each of them what holds for all."""
+
+    def __new__(mcs, name: str, bases: tuple[type, ...], namespace: dict[str, Any], **config: Any) -> "_Fixed":
+        return super().__new__(
+            mcs, name, bases, namespace, frozen=True, kw_only=True, forbid_unknown_fields=True, **config
+        )
+
+
+class Message(msgspec.Struct, metaclass=_Fixed):
+    """Base of all messages and of their parts: its members have names only, and no others are taken."""
+
+    hidden: ClassVar[frozenset[str]] = frozenset()
+    """Members that its `repr` leaves out."""
+
+    def __repr__(self) -> str:
+        shown = (name for name in self.__struct_fields__ if name not in self.hidden)
+        return f"{type(self).__name__}({', '.join(f'{name}={getattr(self, name)!r}' for name in shown)})"
+
+
+pack: Final = msgspec.msgpack.Encoder().encode
+"""Encode a message as a msgpack map."""
+
+
+def unpack(kind: type[M], data: bytes) -> M:
+    """Decode and check a message. Raises `RemoteProtocolError`, whose text does not repeat the data."""
+    if len(data) > MAX_HEADER:
+        raise RemoteProtocolError(f"header of {len(data)} bytes")
+    try:
+        message: M = _decoder(kind).decode(data)
+    except msgspec.ValidationError as error:
+        raise RemoteProtocolError(
+            f"header of {kind.__name__} does not fit at {place_of(error) or 'its form'}"
+        ) from None
+    except (msgspec.DecodeError, ValueError, RecursionError) as error:
+        raise RemoteProtocolError(f"header of {kind.__name__} is no msgpack: {type(error).__name__}") from None
+    return message
+
+
+def prepare(*kinds: type[msgspec.Struct]) -> None:
+    """Do what `unpack` does only for the first message of a kind: a process that forks others does it for all."""
+    for kind in kinds:
+        _decoder(kind)
+
+
+@cache
+def _decoder(kind: type[M]) -> "msgspec.msgpack.Decoder[M]":
+    return msgspec.msgpack.Decoder(kind)
+
+
+def place_of(error: msgspec.ValidationError) -> str:
+    """Name the member that a fault is about, in words where its name is not ours; empty for the whole."""
+    fault = str(error)
+    if fault.startswith("Object contains unknown field"):
+        return "a member that is not known"
+    found, missing = _PLACE.search(fault), _MISSING.match(fault)
+    steps = [*([found[1]] if found else []), *([missing[1]] if missing else [])]
+    return ".".join(steps)

@@ -1,0 +1,350 @@
+"""Messages between the supervisor and a worker: a kind, a msgpack header and, where there is one, a payload of JSON.
+
+An operation goes to the worker, a notice comes from it. Each header is a struct that is checked once, where it
+arrives; payloads pass through unread. Everything that concerns a conversation carries its id and incarnation,
+so that what an older process of it still says can be told apart.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import ClassVar, Final, Literal, NamedTuple, TypeAlias, TypeVar
+
+from greenroom.protocol.errors import ErrorKind, RemoteProtocolError
+from greenroom.protocol.footprint import Footprint
+from greenroom.protocol.ids import ConversationId, Incarnation, TurnId, WorkerId
+from greenroom.protocol.internal.message import Message, pack, unpack
+from greenroom.protocol.mcp.elicitation import Decision
+from greenroom.protocol.policy import ApprovalPolicy, SandboxMode
+
+HEARTBEAT: Final = 2.0
+"""Seconds between two signs of life of a worker that runs a turn."""
+FIRST_HEARTBEAT: Final = 0.25
+"""Seconds after the beginning of a turn until the first: whoever looks soon sees more than that it runs."""
+
+H = TypeVar("H", bound="Header")
+
+
+class Header(Message):
+    """Base of all headers. `wire` is the kind frame that announces it."""
+
+    wire: ClassVar[bytes]
+
+
+class Addressed(Header):
+    """A header that belongs to one incarnation of one conversation."""
+
+    conversation_id: ConversationId
+    incarnation: Incarnation
+
+
+# Operations: supervisor to worker
+
+
+class Open(Addressed):
+    """Become this conversation. Payload: `{"cli": [...], "call": {...}}`, what the server and the call were given."""
+
+    wire: ClassVar[bytes] = b"open"
+
+    user_agent: str
+    """How the model's servers are told who we are and for whom."""
+    resume: Literal["no", "if-saved", "must"] = "no"
+    """Whether to go on from a session file; `if-saved` for a conversation that may have died before it was saved."""
+    path: str | None = None
+    """The session file, where the caller named it; it is looked for by the conversation's id otherwise."""
+    keep: bool = False
+    """Whether the session file is to be there as soon as the conversation is, and not only once there is a turn."""
+
+
+class TurnSandbox(Message):
+    """The sandbox of one turn, with the members of all policies (`greenroom.config.sandbox`)."""
+
+    type: SandboxMode
+    writable_roots: tuple[str, ...] = ()
+    network_access: bool = False
+    exclude_tmpdir_env_var: bool = False
+    exclude_slash_tmp: bool = False
+
+
+class TurnSettings(Message):
+    """What one turn goes by instead of what its conversation does."""
+
+    cwd: str
+    approval_policy: ApprovalPolicy
+    sandbox_policy: TurnSandbox
+    model: str
+    summary: str
+    effort: str | None = None
+    """`None`: that of the conversation."""
+
+
+class StartTurn(Addressed):
+    """Run a turn. Payload: the input items as a JSON array."""
+
+    wire: ClassVar[bytes] = b"turn"
+
+    turn_id: TurnId
+    settings: TurnSettings | None = None
+
+
+class Steer(Addressed):
+    """Put further input into the turn, if it is the one that runs. Payload: the items, as those of `StartTurn`."""
+
+    wire: ClassVar[bytes] = b"steer"
+
+    turn_id: TurnId
+    input_id: TurnId
+    """Names this input in `Steered`."""
+
+
+class Compact(Addressed):
+    """Put a summary in the place of what was said so far, in a turn without input that ends as every turn does."""
+
+    wire: ClassVar[bytes] = b"compact"
+
+    turn_id: TurnId
+
+
+class Interrupt(Addressed):
+    """Abort the turn if it is the one that runs; it ends with `TurnEnded` as every turn does."""
+
+    wire: ClassVar[bytes] = b"interrupt"
+
+    turn_id: TurnId
+
+
+class Decide(Addressed):
+    """Say what became of a question. Answers to questions that are no longer open are ignored."""
+
+    wire: ClassVar[bytes] = b"decide"
+
+    question_id: int
+    decision: Decision
+
+
+class Measure(Header):
+    """Say at once what you hold, whatever else you do; answered with `Measured`."""
+
+    wire: ClassVar[bytes] = b"measure"
+
+
+ErrandName: TypeAlias = Literal[
+    "archive-session",
+    "diff-to-remote",
+    "list-sessions",
+    "read-session",
+    "run-command",
+    "saved-config",
+    "search-files",
+    "set-default-model",
+]
+
+
+class RunErrand(Header):
+    """Do one thing outside all conversations, and say when it is done. Payload: what exactly, as a JSON object."""
+
+    wire: ClassVar[bytes] = b"errand"
+
+    name: ErrandName
+
+
+class StopErrand(Header):
+    """Come to an end with what there is so far."""
+
+    wire: ClassVar[bytes] = b"stop-errand"
+
+
+class Close(Header):
+    """Abort what runs, end every process of the conversation, save and leave."""
+
+    wire: ClassVar[bytes] = b"close"
+
+
+# Notices: worker to supervisor
+
+
+class Ready(Header):
+    """The worker is up and has its credentials channel; it waits for a conversation."""
+
+    wire: ClassVar[bytes] = b"ready"
+
+    worker_id: WorkerId
+    pid: int
+
+
+class Opened(Addressed):
+    """The worker has become the conversation. Payload: its `session_configured` event."""
+
+    wire: ClassVar[bytes] = b"opened"
+
+    model: str
+    cwd: str
+    session_path: str
+    title: str | None = None
+    """How the conversation began, in a few words; `None` where nothing has been said yet."""
+    tokens: int = 0
+    """Tokens that it had used before."""
+
+
+class OpenFailed(Addressed):
+    """The conversation could not be opened. The worker is told to leave once this has been read."""
+
+    wire: ClassVar[bytes] = b"open-failed"
+
+    error_kind: ErrorKind
+    message: str
+
+
+class Events(Addressed):
+    """Events of one turn, in order. Payload: their JSON, a newline between two of them."""
+
+    wire: ClassVar[bytes] = b"events"
+
+    turn_id: TurnId
+
+
+class Heartbeat(Addressed):
+    """A sign of life, and what it shows; sent every `HEARTBEAT` seconds while a turn runs."""
+
+    wire: ClassVar[bytes] = b"heartbeat"
+
+    turn_id: TurnId
+    doing: str
+    """In words, such as `waiting for the model`."""
+    tokens: int
+    """Tokens that the conversation has used so far."""
+    unsent_bytes: int
+    """Bytes of events that the supervisor has not taken yet."""
+
+
+class Ask(Addressed):
+    """Ask the client's user. Payload: the question (`greenroom.protocol.mcp.elicitation`). It is withdrawn when its
+    turn ends."""
+
+    wire: ClassVar[bytes] = b"ask"
+
+    turn_id: TurnId
+    question_id: int
+
+
+class Steered(Addressed):
+    """The running turn has taken further input in. What was not before it ended waits for a turn of its own."""
+
+    wire: ClassVar[bytes] = b"steered"
+
+    input_id: TurnId
+
+
+class ErrandDone(Header):
+    """The errand is over, and the worker is told to leave. Payload: its result as JSON; nothing where it failed."""
+
+    wire: ClassVar[bytes] = b"errand-done"
+
+    failure: str | None = None
+    """Why it failed, in words."""
+    error_kind: ErrorKind | None = None
+
+
+class TurnEnded(Addressed):
+    """The one end of a turn, after its last event. Payload: the last agent message as a JSON string (`""` for none)."""
+
+    wire: ClassVar[bytes] = b"turn-ended"
+
+    turn_id: TurnId
+    outcome: Literal["completed", "failed", "aborted"]
+    error_kind: ErrorKind | None = None
+    message: str | None = None
+    """The failure in words, or the reason of the abort."""
+    tokens: int = 0
+    """Tokens that the conversation has used so far."""
+    open_commands: int = 0
+    """Commands of the conversation that go on."""
+
+
+class CommandsEnded(Addressed):
+    """Between two turns: the last of the commands that went on has ended."""
+
+    wire: ClassVar[bytes] = b"commands-ended"
+
+
+class Measured(Header):
+    """What the worker holds."""
+
+    wire: ClassVar[bytes] = b"measured"
+
+    footprint: Footprint
+    unsent_bytes: int
+    """Bytes of events that the supervisor has not taken yet."""
+    sandbox_limits: tuple[str, ...] = ()
+    """What the sandbox of its commands does not hold on this system, or holds at a price."""
+
+
+Operation: TypeAlias = (
+    Open | StartTurn | Steer | Compact | Interrupt | Decide | RunErrand | StopErrand | Measure | Close
+)
+Notice: TypeAlias = (
+    Ready | Opened | OpenFailed | Events | Heartbeat | Ask | Steered | TurnEnded | CommandsEnded | ErrandDone | Measured
+)
+
+OPERATIONS: Final[Mapping[bytes, type[Operation]]] = {
+    kind.wire: kind
+    for kind in (Open, StartTurn, Steer, Compact, Interrupt, Decide, RunErrand, StopErrand, Measure, Close)
+}
+NOTICES: Final[Mapping[bytes, type[Notice]]] = {
+    kind.wire: kind
+    for kind in (
+        Ready,
+        Opened,
+        OpenFailed,
+        Events,
+        Heartbeat,
+        Ask,
+        Steered,
+        TurnEnded,
+        CommandsEnded,
+        ErrandDone,
+        Measured,
+    )
+}
+
+
+class ReceivedOperation(NamedTuple):
+    """An operation as it arrived."""
+
+    operation: Operation
+    payload: bytes
+
+
+class ReceivedNotice(NamedTuple):
+    """A notice as it arrived."""
+
+    notice: Notice
+    payload: bytes
+
+
+def frames(message: Operation | Notice, payload: bytes = b"") -> list[bytes]:
+    """Return the frames of a message."""
+    return [message.wire, pack(message), payload]
+
+
+def read_operation(parts: Sequence[bytes]) -> ReceivedOperation:
+    """Decode what the supervisor sent. Raises `RemoteProtocolError`."""
+    wire, header, payload = _three(parts)
+    return ReceivedOperation(unpack(_known(OPERATIONS, wire), header), payload)
+
+
+def read_notice(parts: Sequence[bytes]) -> ReceivedNotice:
+    """Decode what a worker sent. Raises `RemoteProtocolError`."""
+    wire, header, payload = _three(parts)
+    return ReceivedNotice(unpack(_known(NOTICES, wire), header), payload)
+
+
+def _three(parts: Sequence[bytes]) -> tuple[bytes, bytes, bytes]:
+    if len(parts) != 3:
+        raise RemoteProtocolError(f"{len(parts)} frames in place of 3")
+    return parts[0], parts[1], parts[2]
+
+
+def _known(kinds: Mapping[bytes, type[H]], wire: bytes) -> type[H]:
+    try:
+        return kinds[wire]
+    except KeyError:
+        raise RemoteProtocolError(f"unknown kind {wire[:32]!r}") from None

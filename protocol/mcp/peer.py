@@ -1,0 +1,62 @@
+"""A JSON-RPC peer that knows in which era of MCP each request came, and answers it in that era's form.
+
+In the eras with a handshake a cancelled request is answered like any other: clients that gave up ignore it, and those
+that wait are released. In the era without one nothing may be sent for it any more.
+"""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from greenroom.protocol.jsonrpc import MAX_LINE, Peer, Request, RequestId
+from greenroom.protocol.mcp.handshake import server_info
+from greenroom.protocol.version import __version__
+
+if TYPE_CHECKING:
+    from greenroom.protocol.mcp.stateless import Envelope
+
+
+class McpPeer(Peer):
+    """Our end of one client's connection."""
+
+    def __init__(self, max_line: int = MAX_LINE) -> None:
+        super().__init__(max_line)
+        self._envelopes: dict[RequestId, Envelope] = {}
+        self._given_up: set[RequestId] = set()
+        self.drops_events = False
+        """Whether `codex/event` is nothing but noise to the client
+        (`greenroom.protocol.mcp.handshake.drops_events`)."""
+        self._server: Mapping[str, object] = server_info(__version__)
+
+    def enter(self, request: Request, envelope: "Envelope") -> None:
+        """Note that a request came without a handshake, and what it said of its client."""
+        self._envelopes[request.id] = envelope
+
+    def envelope_of(self, request: Request) -> "Envelope | None":
+        """Return what an open request said of its client, `None` where the handshake said it."""
+        return self._envelopes.get(request.id)
+
+    def give_up(self, request_id: RequestId) -> None:
+        """Note that the client wants no answer to a request any more, where its era takes that literally."""
+        if request_id in self._envelopes:
+            self._given_up.add(request_id)
+
+    def respond(self, request: Request, result: bytes) -> bytes:
+        """Return the line that answers `request`, or nothing. Raises `LocalProtocolError` if it was answered before."""
+        if request.id in self._envelopes:
+            from greenroom.protocol.mcp.stateless import dress
+
+            result = dress(request.method, result, self._server)
+        line = super().respond(request, result)
+        return self._unless_given_up(request, line)
+
+    def fail(self, request: Request, code: int, message: str, data: object = None) -> bytes:
+        """Return the line that refuses `request`, or nothing. Raises `LocalProtocolError` if it was answered before."""
+        line = super().fail(request, code, message, data)
+        return self._unless_given_up(request, line)
+
+    def _unless_given_up(self, request: Request, line: bytes) -> bytes:
+        self._envelopes.pop(request.id, None)
+        if request.id in self._given_up:
+            self._given_up.remove(request.id)
+            return b""
+        return line

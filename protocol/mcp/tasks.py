@@ -1,0 +1,131 @@
+"""The extension `io.modelcontextprotocol/tasks` of MCP 2026-07-28: a call that takes long goes on as a task.
+
+A task is asked about, told the user's answers and stopped under its own id, also by a later run of the server. Its
+record lies beside the sessions; this module says what is in it and what clients see of it.
+"""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Final, Literal, NamedTuple, TypeAlias
+
+import msgspec
+
+from greenroom.protocol.ids import ConversationId
+from greenroom.protocol.jsonrpc import encode
+from greenroom.protocol.mcp.stateless import ELICIT, TASKS
+
+POLL_MS: Final = 1000
+"""How often a client may ask how a task stands, in milliseconds."""
+KEPT_FOR: Final = 24 * 3600.0
+"""Seconds for which a task that has ended can be asked about."""
+
+Status: TypeAlias = Literal["working", "input_required", "completed", "cancelled"]
+"""How a task stands. There is no `failed` with us: it is for errors of the protocol, and ours are results of tools."""
+
+
+class Missing(NamedTuple):
+    """The error for a client that uses tasks without having declared them."""
+
+    text: str
+    facts: Mapping[str, object]
+
+
+MISSING: Final = Missing("Missing required client capability", {"requiredCapabilities": {"extensions": {TASKS: {}}}})
+
+
+class TaskRecord(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A task, as it lies on the disk. Times are in seconds since the epoch."""
+
+    id: str
+    conversation_id: ConversationId
+    run: str
+    """The run of the server in which it works."""
+    created_at: float
+    updated_at: float
+    status: Status = "working"
+    message: str = ""
+    """What is going on, or what has happened, for people."""
+    questions: dict[str, msgspec.Raw] = {}
+    """Params of `elicitation/create` by their keys, while it waits for answers."""
+    result: msgspec.Raw = msgspec.Raw(b"")
+    """What `tools/call` would have returned, once it is completed."""
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether nothing changes any more."""
+        return self.status in ("completed", "cancelled")
+
+    @property
+    def time_to_live(self) -> float | None:
+        """Seconds from its creation after which it is forgotten, `None` while it works."""
+        return self.updated_at - self.created_at + KEPT_FOR if self.has_ended else None
+
+    def is_forgotten(self, now: float) -> bool:
+        """Tell whether its time is over."""
+        return self.time_to_live is not None and now > self.created_at + self.time_to_live
+
+
+decode_record: Final = msgspec.json.Decoder(TaskRecord).decode
+
+
+class TaskParams(msgspec.Struct, frozen=True, rename="camel"):
+    """Params of `tasks/get`, `tasks/update` and `tasks/cancel`."""
+
+    task_id: str
+    input_responses: dict[str, msgspec.Raw] = {}
+
+
+decode_params: Final = msgspec.json.Decoder(TaskParams).decode
+
+
+def completed(record: TaskRecord, result: bytes, now: float) -> TaskRecord:
+    """Return a task that has ended with what the call would have returned."""
+    return msgspec.structs.replace(
+        record, status="completed", message="", questions={}, result=msgspec.Raw(result), updated_at=now
+    )
+
+
+def cancelled(record: TaskRecord, now: float) -> TaskRecord:
+    """Return a task that was stopped. It has no result, so the message names the conversation."""
+    text = f"Turn aborted: interrupted. codex-reply goes on with conversation {record.conversation_id}."
+    return msgspec.structs.replace(record, status="cancelled", message=text, questions={}, updated_at=now)
+
+
+def waiting(record: TaskRecord, questions: Mapping[str, bytes], now: float) -> TaskRecord:
+    """Return a task with the questions that are open now, if there are any."""
+    raw = {key: msgspec.Raw(params) for key, params in questions.items()}
+    return msgspec.structs.replace(
+        record, status="input_required" if raw else "working", message="", questions=raw, updated_at=now
+    )
+
+
+def described(record: TaskRecord) -> dict[str, object]:
+    """Return a task as clients see it."""
+    lasting = record.time_to_live
+    seen: dict[str, object] = {
+        "taskId": record.id,
+        "status": record.status,
+        "createdAt": _timestamp(record.created_at),
+        "lastUpdatedAt": _timestamp(record.updated_at),
+        "ttlMs": None if lasting is None else int(lasting * 1000),
+    }
+    if not record.has_ended:
+        seen["pollIntervalMs"] = POLL_MS
+    if record.message:
+        seen["statusMessage"] = record.message
+    if record.status == "input_required":
+        seen["inputRequests"] = {key: {"method": ELICIT, "params": params} for key, params in record.questions.items()}
+    if record.status == "completed":
+        seen["result"] = record.result
+    return seen
+
+
+def creation_result(record: TaskRecord) -> bytes:
+    """Return the result of a call that goes on as a task."""
+    seen = described(record)
+    handle = {name: seen[name] for name in seen if name not in ("inputRequests", "result")}
+    return encode({"resultType": "task", **handle})
+
+
+def _timestamp(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -1,0 +1,69 @@
+"""Who may connect: answers ZeroMQ's authentication requests (ZAP, RFC 27) from a table of CURVE public keys.
+
+A client whose key is not in the table does not get past the handshake. One whose key is there carries the name from the
+table in the `User-Id` of each of its messages, which is what authority is decided by.
+"""
+
+import zmq
+import zmq.utils.z85
+
+from greenroom.runtime.zmq_stream import Port
+
+_ZAP_ADDRESS = "inproc://zeromq.zap.01"
+_VERSION = b"1.0"
+_DOMAIN = b"greenroom"
+
+
+class Admission:
+    """The table of one ZeroMQ context. Must exist before the first server socket of that context is bound."""
+
+    def __init__(self, context: "zmq.Context[zmq.Socket[bytes]]") -> None:
+        self._names: dict[bytes, str] = {}
+        self._keys: dict[str, bytes] = {}
+        socket = context.socket(zmq.REP)
+        socket.bind(_ZAP_ADDRESS)
+        self._port = Port(socket, self._answer)
+
+    def admit(self, public_key: str, name: str) -> None:
+        """Let in whoever proves to hold the secret half of `public_key` (Z85), under `name`."""
+        key = zmq.utils.z85.decode(public_key)
+        self._names[key] = name
+        self._keys[name] = key
+
+    def revoke(self, name: str) -> None:
+        """Let nobody in under `name` any more. Connections that stand are the caller's to drop."""
+        key = self._keys.pop(name, None)
+        if key is not None:
+            del self._names[key]
+
+    def close(self) -> None:
+        """Stop answering; handshakes then fail."""
+        self._port.close()
+
+    def _answer(self, frames: list[zmq.Frame]) -> None:
+        parts = [frame.bytes for frame in frames]
+        request_id = parts[1] if len(parts) > 1 else b""
+        name = self._names.get(parts[6]) if len(parts) == 7 and parts[5] == b"CURVE" else None
+        status, text = (b"400", b"unknown key") if name is None else (b"200", b"OK")
+        self._port.send([_VERSION, request_id, status, text, (name or "").encode(), b""])
+
+
+def guard(socket: "zmq.Socket[bytes]", public_key: str, secret_key: str) -> None:
+    """Have a socket, before it is bound, let in only whom the admission of its context admits (keys in Z85).
+
+    ZeroMQ would let everybody in as soon as nobody answers for the context; that the domain is enforced forbids it.
+    """
+    socket.setsockopt(zmq.CURVE_SERVER, 1)
+    socket.setsockopt(zmq.CURVE_PUBLICKEY, public_key.encode())
+    socket.setsockopt(zmq.CURVE_SECRETKEY, secret_key.encode())
+    socket.setsockopt(zmq.ZAP_DOMAIN, _DOMAIN)
+    socket.setsockopt(zmq.ZAP_ENFORCE_DOMAIN, 1)
+
+
+def sender(frame: zmq.Frame) -> str:
+    """Return the name under which the sender of a message was admitted; empty where nobody vouches for it."""
+    try:
+        name = frame.get("User-Id")
+    except zmq.ZMQError:
+        return ""
+    return name if isinstance(name, str) else ""

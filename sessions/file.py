@@ -1,0 +1,222 @@
+"""One session file on disk, with one writer: what `commit` has returned for survives a crash of the machine.
+
+A torn last line, which a crash or a kill in the middle of a write can leave, is cut off when the file is opened for
+writing again. The first lines cannot be torn: a file gets its name once they are written.
+"""
+
+import errno
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from typing import Final
+
+from greenroom.protocol.errors import SessionFileError
+from greenroom.protocol.ids import ConversationId
+from greenroom.sessions.directory import make_private, sync
+from greenroom.sessions.format import Record, encode
+from greenroom.sessions.lock import WriterLock
+from greenroom.sessions.restored import Restored, is_json, restore
+
+Clock = Callable[[], float]
+
+_BLOCK: Final = 64 * 1024
+_sync_data: Final[Callable[[int], None]] = os.fsync if sys.platform == "darwin" else os.fdatasync
+
+
+def read(path: str) -> Restored:
+    """Rebuild the conversation of a file. Raises `SessionFileError`."""
+    try:
+        with open(path, "rb") as file:
+            return restore(file)
+    except OSError as error:
+        raise SessionFileError(f"Session file {path} cannot be read: {error.strerror}") from error
+    except SessionFileError as error:
+        raise SessionFileError(f"Session file {path} cannot be read: {error}") from error
+
+
+def session_path(home: str, conversation_id: ConversationId, started: float) -> str:
+    """Return where the file of a new conversation belongs: by its start, in local time (spec/later 1.7)."""
+    local = time.localtime(started)
+    day, second = time.strftime("%Y/%m/%d", local), time.strftime("%Y-%m-%dT%H-%M-%S", local)
+    return os.path.join(home, "sessions", *day.split("/"), f"rollout-{second}-{conversation_id}.jsonl")
+
+
+class SessionFile:
+    """The writing end of a session file.
+
+    `append` is cheap and `commit` is not: it waits for the disk. Both may be called from different threads.
+    """
+
+    def __init__(self, home: str, path: str, conversation_id: ConversationId, clock: Clock = time.time) -> None:
+        """Prepare to write; use `create` or `resume`."""
+        self.path: Final = path
+        self._home = home
+        self._conversation_id = conversation_id
+        self._clock = clock
+        self._appending = threading.Lock()
+        self._appended: list[bytes] = []
+        self._committing = threading.Lock()
+        self._unwritten = b""
+        self._is_new = False
+        """Whether the file has its name still before it."""
+        self._begun = False
+        """Whether there is anything to keep besides the metadata."""
+        self._unsynced = False
+        self._unsynced_directories: list[str] = []
+        self._lock: WriterLock | None = None
+        self._descriptor = -1
+
+    @classmethod
+    def create(
+        cls, home: str, conversation_id: ConversationId, meta: Record, started: float, clock: Clock = time.time
+    ) -> "SessionFile":
+        """Begin the file of a new conversation. It is made by the first `commit` of anything besides `meta`."""
+        file = cls(home, session_path(home, conversation_id, started), conversation_id, clock)
+        file._unwritten = encode(meta, started)
+        file._is_new = True
+        return file
+
+    @classmethod
+    def resume(cls, home: str, path: str, conversation_id: ConversationId, clock: Clock = time.time) -> "SessionFile":
+        """Take a file up again. Raises `SessionBusyError` or `SessionFileError`."""
+        file = cls(home, path, conversation_id, clock)
+        file._begun = True
+        try:
+            file._lock = WriterLock(home, conversation_id)
+            file._descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CLOEXEC)
+            file._repair()
+        except OSError as error:
+            file._release()
+            raise SessionFileError(f"Session file {path} cannot be written: {error.strerror}") from error
+        except BaseException:
+            file._release()
+            raise
+        return file
+
+    @property
+    def lock(self) -> WriterLock | None:
+        """The lock that keeps others from writing, once the file is there."""
+        return self._lock
+
+    def pending(self) -> bool:
+        """Whether anything has been appended that is not safely on disk."""
+        return bool(self._appended or (self._begun and self._unwritten) or self._unsynced or self._unsynced_directories)
+
+    def append(self, records: Iterable[Record]) -> None:
+        """Add records that the next `commit` writes. They get the time of this call."""
+        now = self._clock()
+        lines = [encode(record, now) for record in records]
+        with self._appending:
+            self._appended += lines
+
+    def begin(self) -> None:
+        """Make the file of a new conversation now. Raises as `commit` does."""
+        self._begun = True
+        self.flush()
+
+    def commit(self) -> None:
+        """Write what was appended and wait until it is safe on disk.
+
+        Raises `OSError` where that fails, and the first time `SessionBusyError`. What is not written then is kept for
+        the next commit, which goes on at the very byte.
+        """
+        with self._committing:
+            if self._write_out():
+                self._sync()
+
+    def flush(self) -> None:
+        """Hand what was appended to the operating system: it then survives our death, though not the machine's.
+
+        Raises as `commit` does.
+        """
+        with self._committing:
+            self._write_out()
+
+    def close(self) -> None:
+        """Commit, then give the file up to other writers. It is given up also where the commit raises."""
+        try:
+            self.commit()
+        finally:
+            with self._committing:
+                self._release()
+
+    def _write_out(self) -> bool:
+        """Write everything; return false where there is no file yet and nothing to begin one with."""
+        self._collect()
+        if self._descriptor < 0:
+            if not (self._begun and self._unwritten):
+                return False
+            self._make()
+        self._write()
+        return True
+
+    def _collect(self) -> None:
+        with self._appending:
+            self._begun = self._begun or bool(self._appended)
+            self._unwritten += b"".join(self._appended)
+            self._appended.clear()
+
+    def _make(self) -> None:
+        if self._lock is None:
+            self._lock = WriterLock(self._home, self._conversation_id)
+        directory = os.path.dirname(self.path)
+        self._unsynced_directories += [*make_private(directory), directory]
+        if os.path.lexists(self.path):
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), self.path)
+        with suppress(FileNotFoundError):
+            os.unlink(self._nameless())  # what a writer left that was killed: the lock is ours now
+        flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+        self._descriptor = os.open(self._nameless(), flags, 0o600)
+
+    def _nameless(self) -> str:
+        """Return where a new file is until it has its first lines; no reader looks there."""
+        return os.path.join(os.path.dirname(self.path), f".{self._conversation_id}.new")
+
+    def _write(self) -> None:
+        while self._unwritten:
+            self._unsynced = True
+            written = os.write(self._descriptor, self._unwritten)
+            self._unwritten = self._unwritten[written:]
+        if self._is_new:
+            os.rename(self._nameless(), self.path)
+            self._is_new = False
+
+    def _sync(self) -> None:
+        if self._unsynced:
+            _sync_data(self._descriptor)
+            self._unsynced = False
+        while self._unsynced_directories:
+            sync(self._unsynced_directories[-1])
+            self._unsynced_directories.pop()
+
+    def _repair(self) -> None:
+        size = os.fstat(self._descriptor).st_size
+        last = _last_line(self._descriptor, size)
+        if is_json(last):
+            self._unwritten = b"\n"
+        elif last:
+            if len(last) == size:
+                raise SessionFileError(f"Session file {self.path} cannot be written: it holds no whole line.")
+            os.ftruncate(self._descriptor, size - len(last))
+            self._unsynced = True
+
+    def _release(self) -> None:
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+        if self._lock is not None:
+            self._lock.release()
+            self._lock = None
+
+
+def _last_line(descriptor: int, size: int) -> bytes:
+    """Return what follows the last newline."""
+    last, position = b"", size
+    while position and b"\n" not in last:
+        start = max(0, position - _BLOCK)
+        last = os.pread(descriptor, position - start, start) + last
+        position = start
+    return last.rpartition(b"\n")[2]

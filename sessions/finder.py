@@ -1,0 +1,80 @@
+"""Finds session files by their names alone, newest first, wherever they lie below `sessions`."""
+
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Final
+from uuid import UUID
+
+from greenroom.protocol.ids import ConversationId
+
+FOLDER: Final = "sessions"
+MAX_DEPTH: Final = 6
+"""Levels of folders that are searched: twice what a tree of days has, and an end to links that go round."""
+_NAME: Final = re.compile(
+    r"rollout-(\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d)-([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\.jsonl", re.IGNORECASE
+)
+
+
+@dataclass(frozen=True, slots=True)
+class SessionName:
+    """A session file, as far as its name tells."""
+
+    path: str
+    started: str
+    """Local time, `YYYY-MM-DDThh-mm-ss`; sorts as it reads."""
+    conversation_id: ConversationId
+
+
+def find(home: str, conversation_id: ConversationId) -> str | None:
+    """Return the path of a conversation's file, `None` where there is none; of several, the newest."""
+    sessions = os.path.join(home, FOLDER)
+    for day in _likely_days(conversation_id):
+        if found := _find_in(_names(os.path.join(sessions, day)), conversation_id):
+            return found
+    return _find_in(list_sessions(home), conversation_id)
+
+
+def list_sessions(home: str) -> Iterator[SessionName]:
+    """Yield the session files of a home: day by day from the newest, then what lies outside the days' folders."""
+    return _walk(os.path.join(home, FOLDER))
+
+
+def _find_in(names: Iterator[SessionName], conversation_id: ConversationId) -> str | None:
+    return next((name.path for name in names if name.conversation_id == conversation_id), None)
+
+
+def _likely_days(conversation_id: ConversationId) -> Iterator[str]:
+    """Yield the folders of the days on which an id that tells its time may have been made, in any time zone."""
+    value = UUID(conversation_id)
+    if value.version == 7:
+        made = datetime.fromtimestamp((value.int >> 80) / 1000, UTC)
+        for days in (0, -1, 1):
+            yield (made + timedelta(days=days)).strftime("%Y/%m/%d")
+
+
+def _walk(directory: str, depth: int = MAX_DEPTH) -> Iterator[SessionName]:
+    for folder in _folders(directory) if depth else ():
+        yield from _walk(os.path.join(directory, folder), depth - 1)
+    yield from _names(directory)
+
+
+def _folders(directory: str) -> list[str]:
+    try:
+        with os.scandir(directory) as entries:
+            folders = [entry.name for entry in entries if entry.is_dir()]
+    except OSError:
+        return []
+    return sorted(folders, key=lambda name: (name.isdigit(), name), reverse=True)
+
+
+def _names(directory: str) -> Iterator[SessionName]:
+    try:
+        entries = os.listdir(directory)
+    except OSError:
+        return
+    for entry in sorted(entries, reverse=True):
+        if name := _NAME.fullmatch(entry):
+            yield SessionName(os.path.join(directory, entry), name[1], ConversationId(name[2].lower()))

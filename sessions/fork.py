@@ -1,0 +1,101 @@
+"""Makes a new conversation of the beginning of another one: a session file of its own, with a copy of the turns.
+
+The copy is in the format of the file: one of August 2025 stays one, as it does when its conversation goes on.
+"""
+
+import os
+import time
+from collections.abc import Callable
+from typing import NamedTuple
+from uuid import UUID
+
+import msgspec
+
+from greenroom.protocol.errors import SessionFileError
+from greenroom.protocol.ids import ConversationId, uuid7
+from greenroom.sessions.chronicle import chronicle
+from greenroom.sessions.directory import make_private, sync
+from greenroom.sessions.file import session_path
+from greenroom.sessions.format import Record, encode, timestamp
+
+Clock = Callable[[], float]
+
+
+class Fork(NamedTuple):
+    """A conversation that was made."""
+
+    conversation_id: ConversationId
+    turns: int
+    """How many turns it begins with."""
+
+
+class _Line(msgspec.Struct, frozen=True):
+    type: str = ""
+    payload: dict[str, object] | None = None
+
+
+def fork(home: str, path: str, turns: int | None = None, clock: Clock = time.time) -> Fork:
+    """Copy the first turns of a file, all that have ended where no number is given. The copy is safe on disk then.
+
+    Raises `SessionFileError` where there are no such turns, and `OSError`.
+    """
+    with open(path, "rb") as file:
+        first = file.readline()
+        meta, is_2025 = _meta(first)
+        file.seek(0)
+        ends = chronicle(file).ends
+        count = len(ends) if turns is None else turns
+        if not 0 < count <= len(ends):
+            raise SessionFileError(f"{len(ends)} of its turns have ended, so there is no turn {count} to fork after")
+        conversation_id, now = ConversationId(uuid7()), clock()
+        head = _former_head if is_2025 else _head
+        file.seek(len(first) if is_2025 else 0)  # only the current format has a place for the metadata of the origin
+        copied = file.read(ends[count - 1] - file.tell())
+        _write(home, conversation_id, head(meta, conversation_id, now) + copied, now)
+        return Fork(conversation_id, count)
+
+
+def _meta(line: bytes) -> tuple[dict[str, object], bool]:
+    """Return what a file says of its conversation, and whether it does so in the format of August 2025."""
+    try:
+        first = msgspec.json.decode(line, type=_Line)
+        is_2025 = not first.type and first.payload is None
+        meta = msgspec.json.decode(line, type=dict[str, object]) if is_2025 else first.payload or {}
+        UUID(str(meta.get("id")))
+    except (msgspec.MsgspecError, UnicodeError, ValueError):
+        raise SessionFileError("it does not begin with the metadata of a session") from None
+    if not is_2025 and first.type != "session_meta":
+        raise SessionFileError("it does not begin with the metadata of a session")
+    return meta, is_2025
+
+
+def _head(meta: dict[str, object], conversation_id: ConversationId, now: float) -> bytes:
+    payload = {**_renewed(meta, conversation_id, now), "session_id": conversation_id}
+    return encode(Record("session_meta", payload), now)
+
+
+def _former_head(meta: dict[str, object], conversation_id: ConversationId, now: float) -> bytes:
+    return msgspec.json.encode(_renewed(meta, conversation_id, now)) + b"\n"
+
+
+def _renewed(meta: dict[str, object], conversation_id: ConversationId, now: float) -> dict[str, object]:
+    return {**meta, "id": conversation_id, "forked_from_id": meta["id"], "timestamp": timestamp(now)}
+
+
+def _write(home: str, conversation_id: ConversationId, content: bytes, now: float) -> None:
+    path = session_path(home, conversation_id, now)
+    directory = os.path.dirname(path)
+    changed = make_private(directory)
+    unfinished = f"{path}.part"
+    descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.rename(unfinished, path)
+    except BaseException:
+        os.unlink(unfinished)
+        raise
+    for folder in (*changed, directory):
+        sync(folder)

@@ -1,0 +1,136 @@
+"""The lines of a session file, free of I/O: which records there are, and how each is written (spec/later 1).
+
+A file begins with `session_meta`. Files are of the `legacy` kind, whose flat events every release can read.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final, Literal, TypeAlias
+
+import msgspec
+
+from greenroom.protocol.ids import ConversationId, TurnId
+from greenroom.protocol.policy import ApprovalPolicy
+from greenroom.workers.model.items import JsonObject
+
+RecordKind: TypeAlias = Literal["session_meta", "response_item", "event_msg", "turn_context", "compacted"]
+
+STORED_EVENTS: Final = frozenset(
+    {
+        "agent_message",
+        "agent_reasoning",
+        "agent_reasoning_raw_content",
+        "context_compacted",
+        "entered_review_mode",
+        "exited_review_mode",
+        "image_generation_end",
+        "mcp_tool_call_end",
+        "patch_apply_end",
+        "sub_agent_activity",
+        "task_complete",
+        "task_started",
+        "thread_goal_updated",
+        "thread_rolled_back",
+        "thread_settings_applied",
+        "token_count",
+        "turn_aborted",
+        "user_message",
+        "web_search_end",
+    }
+)
+"""Types of events that a file keeps. Nobody would read the others back (spec/later 1.6)."""
+
+_encode: Final[Callable[[object], bytes]] = msgspec.json.Encoder().encode
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One line to be, without its time."""
+
+    kind: RecordKind
+    payload: Mapping[str, object] | msgspec.Raw
+
+
+def encode(record: Record, at: float) -> bytes:
+    """Return the line of a record, newline included. `at` is in seconds since the epoch."""
+    return _encode({"timestamp": timestamp(at), "type": record.kind, "payload": record.payload}) + b"\n"
+
+
+def timestamp(at: float) -> str:
+    """Write a time as session files do: UTC, in milliseconds."""
+    return datetime.fromtimestamp(at, UTC).replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"
+
+
+def session_meta(
+    *,
+    conversation_id: ConversationId,
+    started: float,
+    cwd: str,
+    originator: str,
+    cli_version: str,
+    model_provider: str,
+    base_instructions: str,
+    model: str | None = None,
+    git: Mapping[str, str] | None = None,
+) -> Record:
+    """Return the first record of a file. `model` is the one whose own instructions these are, `None` for others."""
+    provenance: JsonObject = {"type": "custom"} if model is None else {"type": "model", "model": model}
+    payload: JsonObject = {
+        "session_id": conversation_id,
+        "id": conversation_id,
+        "timestamp": timestamp(started),
+        "cwd": cwd,
+        "originator": originator,
+        "cli_version": cli_version,
+        "source": "mcp",
+        "model_provider": model_provider,
+        "base_instructions": {"text": base_instructions, "provenance": provenance},
+        "history_mode": "legacy",
+    }
+    return Record("session_meta", payload if git is None else {**payload, "git": git})
+
+
+def response_item(item: Mapping[str, object]) -> Record:
+    """Return the record of one item of the history."""
+    return Record("response_item", item)
+
+
+def stored_event(event: Mapping[str, object]) -> Record | None:
+    """Return the record of an event's `msg`, `None` for an event that is not kept."""
+    return Record("event_msg", event) if event.get("type") in STORED_EVENTS else None
+
+
+def user_message(text: str, images: Sequence[str] = ()) -> Record:
+    """Return the event by which others find and list the conversation. It follows the item of the same message."""
+    attachments = {"images": list(images), "local_images": [], "audio": [], "local_audio": []}
+    return Record("event_msg", {"type": "user_message", "message": text, **attachments, "text_elements": []})
+
+
+def turn_context(
+    *,
+    turn_id: TurnId,
+    cwd: str,
+    model: str,
+    approval_policy: ApprovalPolicy,
+    sandbox_policy: Mapping[str, object],
+    effort: str | None = None,
+    more: Mapping[str, object] | None = None,
+) -> Record:
+    """Return the settings that the model was told for a turn. `sandbox_policy` is tagged by `type`."""
+    payload: JsonObject = {
+        "turn_id": turn_id,
+        "cwd": cwd,
+        "approval_policy": approval_policy,
+        "sandbox_policy": sandbox_policy,
+        "model": model,
+        "summary": "auto",
+        **({} if effort is None else {"effort": effort}),
+        **(more or {}),
+    }
+    return Record("turn_context", payload)
+
+
+def compacted(summary: str, history: Sequence[Mapping[str, object]], window_number: int) -> Record:
+    """Return the record that puts a new history in the place of all items before it."""
+    return Record("compacted", {"message": summary, "replacement_history": history, "window_number": window_number})

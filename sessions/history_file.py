@@ -1,0 +1,87 @@
+"""The file `history.jsonl` of a home: what the user said, in all conversations, one line each (spec/agent-core 8.5).
+
+Other programs write to it too, so every change is made under its lock, and in place.
+"""
+
+import asyncio
+import fcntl
+import logging
+import os
+import time
+from typing import Final
+
+import msgspec
+
+from greenroom.protocol.ids import ConversationId
+
+log = logging.getLogger(__name__)
+
+NAME: Final = "history.jsonl"
+TRIES: Final = 10
+PAUSE: Final = 0.1
+"""Seconds between two tries for the lock."""
+KEPT_PERCENT: Final = 80
+"""How much of its largest size a file has at most after it was shortened."""
+
+
+class MessageHistory:
+    """The file as one conversation writes to it, without waiting for that. Belongs to the running loop."""
+
+    def __init__(self, home: str, conversation_id: ConversationId, max_bytes: int | None) -> None:
+        self._home = home
+        self._conversation_id = conversation_id
+        self._max_bytes = max_bytes
+        self._writing: asyncio.Task[None] | None = None
+
+    async def add(self, text: str) -> None:
+        """Have a message written, after the one before it."""
+        await self.close()
+        self._writing = asyncio.get_running_loop().create_task(self._add(text, time.time()), name="message history")
+
+    async def close(self) -> None:
+        """Wait until all is written."""
+        if self._writing is not None:
+            await self._writing
+
+    async def _add(self, text: str, at: float) -> None:
+        try:
+            await asyncio.to_thread(remember, self._home, self._conversation_id, text, at, self._max_bytes)
+        except OSError as error:
+            log.warning("%s was not written to: %s", NAME, error)
+
+
+def remember(home: str, conversation_id: ConversationId, text: str, at: float, max_bytes: int | None) -> None:
+    """Append a line, and drop the oldest ones where the file has grown beyond `max_bytes`.
+
+    `at` is in seconds since the epoch. The newest line always stays. Blocks; raises `OSError`, and of that kind
+    `TimeoutError` where others hold the lock.
+    """
+    line = msgspec.json.encode({"session_id": conversation_id, "ts": int(at), "text": text}) + b"\n"
+    flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
+    descriptor = os.open(os.path.join(home, NAME), flags, 0o600)
+    with open(descriptor, "r+b", buffering=0) as file:
+        _lock(descriptor)
+        os.fchmod(descriptor, 0o600)
+        file.write(line)
+        size = os.fstat(descriptor).st_size
+        if max_bytes is not None and size > max_bytes:
+            newest = _newest_lines(descriptor, size, max_bytes * KEPT_PERCENT // 100) or line
+            file.truncate(0)
+            file.write(newest)
+
+
+def _lock(descriptor: int) -> None:
+    for tries_left in reversed(range(TRIES)):
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        except BlockingIOError as error:
+            if not tries_left:
+                raise TimeoutError("another program holds its lock") from error
+        time.sleep(PAUSE)
+
+
+def _newest_lines(descriptor: int, size: int, room: int) -> bytes:
+    """Return as many whole lines from the end as have room, which may be none."""
+    _, _, lines = os.pread(descriptor, room + 1, max(0, size - room - 1)).partition(b"\n")
+    return lines

@@ -1,0 +1,299 @@
+"""The saved conversations of a home, for whoever lists or reads them without being a worker: the face of session files.
+
+Listing reads the two ends of a file, however long it is; showing one reads all of it.
+"""
+
+import os
+import shlex
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from itertools import islice
+from typing import Final, Literal, TypeAlias
+
+import msgspec
+
+from greenroom.protocol.errors import SessionFileError, SessionUnknownError
+from greenroom.protocol.ids import ConversationId
+from greenroom.sessions.chronicle import Chronicle, chronicle
+from greenroom.sessions.file import read
+from greenroom.sessions.finder import SessionName, find, list_sessions
+from greenroom.sessions.fork import Fork
+from greenroom.sessions.fork import fork as copy
+from greenroom.sessions.lock import writers
+from greenroom.sessions.restored import restore
+from greenroom.workers.conversation.prompt import is_context_message
+from greenroom.workers.model.items import JsonObject, as_list
+from greenroom.workers.patch.stored import as_diff
+
+HEAD: Final = 256 * 1024
+"""Bytes from the beginning of a file that tell how its conversation began."""
+TAIL: Final = 64 * 1024
+"""Bytes from its end that tell where it stands."""
+MAX_LINE: Final = 1024 * 1024
+
+Speaker: TypeAlias = Literal["user", "agent", "reasoning", "call", "output"]
+
+
+@dataclass(frozen=True, slots=True)
+class SessionEntry:
+    """One saved conversation, as far as a look at its file tells."""
+
+    id: ConversationId
+    path: str
+    started: str
+    """Local time, `YYYY-MM-DDThh-mm-ss`."""
+    changed_at: float
+    """When it was last written, in seconds since the epoch."""
+    size: int
+    """Bytes of the file."""
+    cwd: str | None = None
+    model: str | None = None
+    """The model of the last turn."""
+    title: str | None = None
+    """The first words of the user."""
+    tokens: int | None = None
+    """Tokens of all turns."""
+    writer: int | None = None
+    """Pid of the process that has it open at the moment."""
+    fault: str | None = None
+    """Why the rest is not known: the file cannot be read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """Something that was said or done in a conversation."""
+
+    speaker: Speaker
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Story:
+    """All that a file tells of its conversation, also what the model no longer sees."""
+
+    entry: SessionEntry
+    told: list[tuple[int, Passage]]
+    """What was said and done, each with the number of its turn, which count from 1."""
+    turns: int
+    """How many turns have ended."""
+
+
+def entries(home: str, limit: int | None = None) -> Iterator[SessionEntry]:
+    """Yield the conversations of a home, the one that began last first; at most `limit` of them."""
+    open_in = writers(home)
+    for name in islice(list_sessions(home), limit):
+        entry = _entry(name)
+        if entry is not None:
+            yield replace(entry, writer=open_in.get(name.conversation_id))
+
+
+def page(home: str, limit: int, after: str = "") -> tuple[list[SessionEntry], str | None]:
+    """Return conversations of a home, the one that began last first, and where to go on, `None` at the end.
+
+    `after` is where an earlier page has said to go on. Raises `ValueError` where it cannot be that.
+    """
+    names = sorted(list_sessions(home), key=_place, reverse=True)
+    if after:
+        started, _, conversation_id = after.partition(" ")
+        if not (started and conversation_id):
+            raise ValueError("this is not where a page has ended")
+        names = [name for name in names if _place(name) < (started, conversation_id)]
+    open_in = writers(home)
+    found = [entry for name in names[:limit] if (entry := _entry(name)) is not None]
+    listed = [replace(entry, writer=open_in.get(entry.id)) for entry in found]
+    return listed, " ".join(_place(names[limit - 1])) if len(names) > limit else None
+
+
+def story(home: str, conversation_id: ConversationId) -> Story:
+    """Return all that was said in a conversation. Raises `SessionUnknownError` or `SessionFileError`."""
+    name = _named(home, conversation_id)
+    read_whole = _chronicle(name.path)
+    entry = _entry(name)
+    if entry is None:
+        raise _unknown(home, conversation_id)
+    told = [(turn, passage) for turn, item in read_whole.told if (passage := _passage(item)) is not None]
+    return Story(replace(entry, writer=writers(home).get(conversation_id)), told, len(read_whole.ends))
+
+
+def diff(home: str, conversation_id: ConversationId) -> str:
+    """Return every patch that was applied in a conversation. Raises `SessionUnknownError` or `SessionFileError`."""
+    name = _named(home, conversation_id)
+    entry = _entry(name)
+    return as_diff(_chronicle(name.path).changes, None if entry is None else entry.cwd)
+
+
+def exists(home: str, conversation_id: ConversationId) -> bool:
+    """Tell whether a conversation is saved."""
+    return find(home, conversation_id) is not None
+
+
+def fork(home: str, conversation_id: ConversationId, turns: int | None) -> Fork:
+    """Make a new conversation of the first turns of another one, or of all that have ended.
+
+    Raises `SessionUnknownError` or `SessionFileError`.
+    """
+    path = _named(home, conversation_id).path
+    try:
+        return copy(home, path, turns)
+    except OSError as error:
+        raise SessionFileError(f"Conversation {conversation_id} cannot be forked: {error.strerror}") from error
+    except SessionFileError as error:
+        raise SessionFileError(f"Conversation {conversation_id} cannot be forked: {error}") from error
+
+
+def search(home: str, wanted: Callable[[ConversationId], bool]) -> list[ConversationId]:
+    """Return the ids that are wanted, looking at the names of the files alone."""
+    return list(dict.fromkeys(name.conversation_id for name in list_sessions(home) if wanted(name.conversation_id)))
+
+
+def passages(home: str, conversation_id: ConversationId) -> list[Passage]:
+    """Return what was said in a conversation and is still before the model.
+
+    Raises `SessionUnknownError` or `SessionFileError`.
+    """
+    path = next((name.path for name in list_sessions(home) if name.conversation_id == conversation_id), None)
+    if path is None:
+        raise SessionUnknownError(f"There is no saved conversation {conversation_id} in {home}.")
+    return [passage for item in read(path).items if (passage := _passage(item)) is not None]
+
+
+def _named(home: str, conversation_id: ConversationId) -> SessionName:
+    path = find(home, conversation_id)
+    if path is None:
+        raise _unknown(home, conversation_id)
+    started = os.path.basename(path).removeprefix("rollout-")[: len("YYYY-MM-DDThh-mm-ss")]
+    return SessionName(path, started, conversation_id)
+
+
+def _unknown(home: str, conversation_id: ConversationId) -> SessionUnknownError:
+    return SessionUnknownError(f"There is no saved conversation {conversation_id} in {home}.")
+
+
+def _chronicle(path: str) -> Chronicle:
+    try:
+        with open(path, "rb") as file:
+            return chronicle(file)
+    except OSError as error:
+        raise SessionFileError(f"Session file {path} cannot be read: {error.strerror}") from error
+
+
+def _place(name: SessionName) -> tuple[str, str]:
+    return name.started, name.conversation_id
+
+
+# Listing
+
+
+def _entry(name: SessionName) -> SessionEntry | None:
+    try:
+        facts = os.stat(name.path)
+    except OSError:  # it has just been removed
+        return None
+    known = (name.conversation_id, name.path, name.started, facts.st_mtime, facts.st_size)
+    try:
+        restored = restore(_ends(name.path))
+    except SessionFileError as error:
+        return SessionEntry(*known, fault=str(error))
+    except OSError as error:
+        return SessionEntry(*known, fault=error.strerror)
+    usage = restored.usage or {}
+    return SessionEntry(*known, restored.cwd, restored.model, restored.title, usage.get("total_tokens"))
+
+
+def _ends(path: str) -> Iterator[bytes]:
+    """Yield the first and the last lines of a file."""
+    with open(path, "rb") as file:
+        while file.tell() < HEAD and (line := file.readline(MAX_LINE)):
+            yield line
+        end = file.seek(0, os.SEEK_END)
+        if end > HEAD + TAIL:
+            file.seek(end - TAIL)
+            file.readline(MAX_LINE)
+            yield from file
+
+
+# Showing
+
+
+def _passage(item: JsonObject) -> Passage | None:
+    teller = _TELLERS.get(str(item["type"]))
+    passage = teller(item) if teller else None
+    return passage if passage is not None and passage.text.strip() else None
+
+
+def _message(item: JsonObject) -> Passage | None:
+    if item["role"] == "assistant":
+        return Passage("agent", _texts(item["content"]))
+    if item["role"] != "user" or is_context_message(item):
+        return None
+    return Passage("user", _texts(item["content"]))
+
+
+def _reasoning(item: JsonObject) -> Passage:
+    return Passage("reasoning", _texts(item.get("summary")))
+
+
+def _function_call(item: JsonObject) -> Passage:
+    name, arguments = str(item["name"]), _json(str(item["arguments"]))
+    match arguments:
+        case {"command": list(words)} | {"cmd": list(words)}:
+            return Passage("call", _command(words))
+        case {"command": str(text)} | {"cmd": str(text)}:
+            return Passage("call", f"$ {text}")
+    return Passage("call", f"{name} {item['arguments']}")
+
+
+def _shell_call(item: JsonObject) -> Passage:
+    action = item["action"]
+    return Passage("call", _command(as_list(action.get("command"))) if isinstance(action, dict) else "")
+
+
+def _custom_call(item: JsonObject) -> Passage:
+    return Passage("call", f"{item['name']}\n{item['input']}")
+
+
+def _output(item: JsonObject) -> Passage:
+    output = item["output"]
+    if not isinstance(output, str):
+        return Passage("output", _texts(output))
+    match _json(output):
+        case {"output": str(text), "metadata": dict()}:
+            return Passage("output", text)
+    return Passage("output", output)
+
+
+_TELLERS: Final[Mapping[str, Callable[[JsonObject], Passage | None]]] = {
+    "message": _message,
+    "reasoning": _reasoning,
+    "function_call": _function_call,
+    "local_shell_call": _shell_call,
+    "custom_tool_call": _custom_call,
+    "function_call_output": _output,
+    "custom_tool_call_output": _output,
+}
+
+
+def _command(words: list[object]) -> str:
+    match words:
+        case [_, "-c" | "-lc", str(script)]:
+            return f"$ {script}"
+    return "$ " + shlex.join(map(str, words))
+
+
+def _texts(parts: object) -> str:
+    found = [_part(part) for part in as_list(parts) if isinstance(part, dict)]
+    return "\n".join(text for text in found if text)
+
+
+def _part(part: Mapping[str, object]) -> str:
+    text = part.get("text") or part.get("refusal")
+    if isinstance(text, str):
+        return text
+    return "(an image)" if part.get("type") == "input_image" else ""
+
+
+def _json(text: str) -> object:
+    try:
+        return msgspec.json.decode(text)
+    except (msgspec.MsgspecError, UnicodeError):
+        return None

@@ -1,0 +1,170 @@
+"""One writer for each session file, across processes and across programs (spec/later 1.7).
+
+The lock is an exclusive `flock` on a file of the conversation's own, taken and given up while another one coordinates
+the folder. So no one ever holds a lock on a file that is no longer there. The kernel frees it when its holder dies.
+
+The file holds nothing but, at times, the holder's notes on what is to be cleared away after its death
+(`greenroom.workers.patch.cleanup_journal`). Whoever takes the lock next does so, or removes the file.
+"""
+
+import fcntl
+import os
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+from greenroom.protocol.errors import SessionBusyError
+from greenroom.protocol.ids import ConversationId
+from greenroom.sessions.directory import make_private
+from greenroom.workers.patch import cleanup_journal as leftovers
+
+FOLDER: Final = "thread-writer-locks"
+COORDINATION: Final = ".coordination.lock"
+PATIENCE_SECONDS: Final = 1.0
+"""How long others may coordinate. They need microseconds, unless one of them was stopped in between."""
+_PAUSE_SECONDS: Final = 0.001
+
+
+class WriterLock:
+    """The right to write one conversation's file, from construction until `release`."""
+
+    def __init__(self, home: str, conversation_id: ConversationId) -> None:
+        """Take the lock. Raises `SessionBusyError` where another process has it, `OSError` where there can be none."""
+        self._folder = os.path.join(home, FOLDER)
+        self._path = os.path.join(self._folder, f"{conversation_id}.lock")
+        make_private(self._folder)
+        self._noting = threading.Lock()
+        with _coordinated(self._folder):
+            self._descriptor = _open(self._path)
+            try:
+                self._take(conversation_id)
+            except BaseException:
+                os.close(self._descriptor)
+                raise
+        _clear_away(self._descriptor)
+
+    def _take(self, conversation_id: ConversationId) -> None:
+        if not _try(self._descriptor):
+            holder = _holder(self._descriptor)
+            raise SessionBusyError(
+                f"Conversation {conversation_id} is being written by {holder}. End it there, then try again."
+            )
+
+    def append(self, note: bytes) -> None:
+        """Note in the file what is to be cleared away after our death; void once the lock is given up."""
+        with self._noting:
+            if self._descriptor >= 0:
+                os.write(self._descriptor, note)
+
+    def clear(self) -> None:
+        """Take all notes back."""
+        with self._noting:
+            if self._descriptor >= 0:
+                _empty(self._descriptor)
+
+    def release(self) -> None:
+        """Give the lock up and remove its file, and those that were left by writers who were killed."""
+        with self._noting:
+            descriptor, self._descriptor = self._descriptor, -1
+        try:
+            with _coordinated(self._folder):
+                os.unlink(self._path)
+                _sweep(self._folder)
+        except (OSError, SessionBusyError):
+            pass  # a lock file that nobody holds does no harm
+        finally:
+            os.close(descriptor)
+
+
+def _sweep(folder: str) -> None:
+    """Remove the files of locks that nobody holds. Nobody can be about to take one while we coordinate."""
+    for name in os.listdir(folder):
+        if name.endswith(".lock") and name != COORDINATION:
+            path = os.path.join(folder, name)
+            descriptor = _open(path)
+            try:
+                if _try(descriptor):
+                    _clear_away(descriptor)
+                    os.unlink(path)
+            finally:
+                os.close(descriptor)
+
+
+def _clear_away(descriptor: int) -> None:
+    """Clear away what the last holder has left behind."""
+    size = os.fstat(descriptor).st_size
+    if size:
+        leftovers.clear_away(os.pread(descriptor, size, 0))
+        _empty(descriptor)
+
+
+def _empty(descriptor: int) -> None:
+    os.ftruncate(descriptor, 0)
+    os.lseek(descriptor, 0, os.SEEK_SET)
+
+
+def writers(home: str) -> dict[ConversationId, int]:
+    """Return the processes that have conversations of a home open at the moment, as far as the kernel tells."""
+    folder, holders = os.path.join(home, FOLDER), _holders()
+    try:
+        files = {entry.name: entry.inode() for entry in os.scandir(folder)} if holders else {}
+    except OSError:
+        return {}
+    return {
+        ConversationId(name.removesuffix(".lock")): holders[inode]
+        for name, inode in files.items()
+        if inode in holders and name != COORDINATION
+    }
+
+
+def _name_of(pid: int) -> str:
+    """Return the name of a process, `?` where it cannot be told."""
+    try:
+        with open(f"/proc/{pid}/comm", encoding="utf-8", errors="replace") as name:
+            return name.read().strip()
+    except OSError:
+        return "?"
+
+
+@contextmanager
+def _coordinated(folder: str) -> Iterator[None]:
+    descriptor = _open(os.path.join(folder, COORDINATION))
+    try:
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while not _try(descriptor):
+            if time.monotonic() >= deadline:
+                raise SessionBusyError(f"The locks in {folder} are kept from everyone by {_holder(descriptor)}.")
+            time.sleep(_PAUSE_SECONDS)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _open(path: str) -> int:
+    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+
+
+def _try(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _holder(descriptor: int) -> str:
+    """Name the process that holds the lock, as far as the kernel tells (Linux: proc(5), /proc/locks)."""
+    pid = _holders().get(os.fstat(descriptor).st_ino)
+    return "another process" if pid is None else f"process {pid} ({_name_of(pid)})"
+
+
+def _holders() -> dict[int, int]:
+    """Return the process that holds each lock of the kind `flock`, by inode; nothing where the kernel does not tell."""
+    try:
+        with open("/proc/locks", encoding="ascii") as locks:
+            fields = [line.split() for line in locks if " FLOCK " in line and " -> " not in line]
+    except OSError:
+        return {}
+    return {int(found[5].rpartition(":")[2]): int(found[4]) for found in fields if len(found) > 5}

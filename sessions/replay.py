@@ -1,0 +1,78 @@
+"""What was said in a saved conversation, as the events that told it then, for a client that takes it up."""
+
+from collections.abc import Iterable, Iterator
+from typing import Final
+
+import msgspec
+
+from greenroom.workers.conversation.prompt import is_user_message
+from greenroom.workers.model.items import JsonObject, as_list
+
+TOLD: Final = frozenset(
+    {
+        "agent_message",
+        "agent_reasoning",
+        "agent_reasoning_raw_content",
+        "entered_review_mode",
+        "exited_review_mode",
+        "token_count",
+        "turn_aborted",
+        "user_message",
+    }
+)
+"""Types of events that are told again."""
+
+
+class _Line(msgspec.Struct, frozen=True):
+    type: str = ""
+    payload: JsonObject | None = None
+
+
+_decode_line: Final = msgspec.json.Decoder(_Line).decode
+_decode_item: Final = msgspec.json.Decoder(JsonObject).decode
+
+
+def initial_messages(path: str) -> list[JsonObject]:
+    """Return the events of a session file that show what was said; none where it cannot be read."""
+    try:
+        with open(path, "rb") as file:
+            return list(retold(file))
+    except OSError:
+        return []
+
+
+def retold(lines: Iterable[bytes]) -> Iterator[JsonObject]:
+    """Yield the events of the lines of a file. The format of August 2025 has none: its items are put into words."""
+    for line in lines:
+        try:
+            record = _decode_line(line)
+            if record.payload is None:
+                yield from _of_item(_decode_item(line))
+                continue
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            continue
+        if record.type == "event_msg" and record.payload.get("type") in TOLD:
+            yield _plain(record.payload)
+
+
+def _plain(event: JsonObject) -> JsonObject:
+    return {"kind": "plain", **event} if event["type"] == "user_message" else event
+
+
+def _of_item(item: JsonObject) -> Iterator[JsonObject]:
+    match item.get("type"), item.get("role"):
+        case "message", "user" if is_user_message(item):
+            text = "\n".join(texts(item.get("content"), "input_text"))
+            yield {"type": "user_message", "message": text, "kind": "plain"}
+        case "message", "assistant":
+            for text in texts(item.get("content"), "output_text"):
+                yield {"type": "agent_message", "message": text}
+        case "reasoning", _:
+            for text in texts(item.get("summary"), "summary_text"):
+                yield {"type": "agent_reasoning", "text": text}
+
+
+def texts(parts: object, kind: str) -> list[str]:
+    """Return the texts among the parts of a message that are of one kind."""
+    found = [part.get("text") for part in as_list(parts) if isinstance(part, dict) and part.get("type") == kind]
+    return [text for text in found if isinstance(text, str)]

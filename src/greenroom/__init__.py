@@ -1,0 +1,1 @@
+"""A crash-isolated host for Codex conversations."""

@@ -1,0 +1,1 @@
+"""The command line: what people run, in processes of their own."""

@@ -1,0 +1,127 @@
+"""The command line: what `greenroom` does is chosen here, and done elsewhere."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from greenroom.protocol.errors import ConfigError, GreenroomError
+from greenroom.protocol.version import __version__
+from greenroom.supervisor.cli.status.commands import add_commands
+from greenroom.supervisor.options import ENGINES, LOG_LEVELS, SERVER
+from greenroom.supervisor.startup.prelaunch import Vanguard, environment_and_home
+
+if TYPE_CHECKING:
+    from greenroom.config.greenroom import CredentialSettings
+
+
+def run(words: Sequence[str], vanguard: Vanguard | None = None) -> int:
+    """Do what the words of the command line say, and return the exit status.
+
+    `vanguard` is the nursery of a server that was started before they were read. Raises `SystemExit` where they say
+    nothing that can be done.
+    """
+    arguments = _parser().parse_args(words)
+    arguments.vanguard = vanguard
+    try:
+        status: int = arguments.run(arguments)
+    except GreenroomError as error:
+        sys.stderr.write(f"greenroom: {error}\n")
+        return 1
+    return status
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="greenroom", description="A crash-isolated host for Codex conversations.")
+    parser.add_argument("--version", action="version", version=f"greenroom {__version__}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    server = commands.add_parser(SERVER, help="serve the tools codex and codex-reply on standard input and output")
+    server.add_argument(
+        "-c", "--config", action="append", default=[], metavar="KEY=VALUE", help="a setting that wins over config.toml"
+    )
+    server.add_argument("--oss", action="store_true", help="use a model server of this machine, such as Ollama")
+    server.add_argument("--engine", choices=ENGINES, help="how processes are started (default: fork on Linux)")
+    server.add_argument(
+        "--log-level", choices=LOG_LEVELS, help="what goes to standard error (default: $GREENROOM_LOG or warning)"
+    )
+    server.set_defaults(run=_serve)
+    demo = commands.add_parser(
+        "demo", help="show a whole conversation against a scripted model, without key or network"
+    )
+    demo.set_defaults(run=_demo)
+    schema = commands.add_parser("schema", help="print JSON Schemas of all that clients and server say to each other")
+    schema.set_defaults(run=_schema)
+    _add_login(commands)
+    add_commands(commands)
+    return parser
+
+
+def _add_login(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    login = commands.add_parser("login", help="log in, for all instances on this home")
+    login.add_argument("--device-auth", action="store_true", help="with a code that is entered on any machine")
+    login.add_argument("--with-api-key", action="store_true", help="with an API key that is read from standard input")
+    login.add_argument("what", nargs="?", choices=("status",), help="tell who is logged in instead")
+    login.set_defaults(run=_login)
+    logout = commands.add_parser("logout", help="forget the login")
+    logout.add_argument("--revoke", action="store_true", help="tell the issuer too, which ends the browser's session")
+    logout.set_defaults(run=_logout)
+
+
+def _login(arguments: argparse.Namespace) -> int:
+    from greenroom.broker.credential.rules import LoginRules
+    from greenroom.broker.storage.store import open_store
+    from greenroom.runtime import hardening
+    from greenroom.supervisor.cli import login as login_command
+
+    hardening.make_undumpable()
+    environment, home = environment_and_home()
+    settings = _credential_settings(home)
+    store = open_store(home, settings.cli_auth_credentials_store)
+    rules = LoginRules(settings.forced_login_method, settings.forced_chatgpt_workspace_id)
+    if arguments.what == "status":
+        return login_command.login_status(store, environment, rules, settings.preferred_auth_method)
+    if arguments.with_api_key:
+        return login_command.login_with_api_key(store, sys.stdin, rules)
+    if arguments.device_auth:
+        return login_command.login_with_device_code(store, environment, rules)
+    return login_command.login_with_browser(store, environment, rules)
+
+
+def _logout(arguments: argparse.Namespace) -> int:
+    from greenroom.broker.storage.store import open_store
+    from greenroom.runtime import hardening
+    from greenroom.supervisor.cli import login as login_command
+
+    hardening.make_undumpable()
+    environment, home = environment_and_home()
+    store = open_store(home, _credential_settings(home).cli_auth_credentials_store)
+    return login_command.logout(store, environment, with_revocation=arguments.revoke)
+
+
+def _credential_settings(home: str) -> "CredentialSettings":
+    """Return what a command goes by. Raises `ConfigError`, also where a command could have no effect."""
+    from greenroom.config.greenroom import credential_settings
+
+    settings = credential_settings(home)
+    if settings.cli_auth_credentials_store == "ephemeral":
+        raise ConfigError("credentials are kept by each server alone (`cli_auth_credentials_store`); log in through it")
+    return settings
+
+
+def _demo(_: argparse.Namespace) -> int:
+    from greenroom.demo.walkthrough import run
+
+    return run()
+
+
+def _schema(_: argparse.Namespace) -> int:
+    from greenroom.supervisor.cli.schema import run
+
+    return run()
+
+
+def _serve(arguments: argparse.Namespace) -> int:
+    from greenroom.supervisor.startup.start import start
+
+    start(arguments, arguments.vanguard)
+    return 0

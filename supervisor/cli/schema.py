@@ -1,0 +1,47 @@
+"""`greenroom schema`: JSON Schemas of all that crosses a client's connection, for programs in any language."""
+
+import sys
+from typing import Final
+
+import msgspec
+
+from greenroom.protocol import catalog
+from greenroom.protocol.events import EVENTS
+from greenroom.protocol.mcp.toolset import TOOLS
+from greenroom.protocol.version import __version__
+
+DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
+_TEMPLATE: Final = "#/$defs/{name}"
+
+
+def document() -> dict[str, object]:
+    """Return one schema with a definition for each method's params, each event and each tool."""
+    methods = list(catalog.methods())
+    models = [*(model for method in methods for model in method.params), *EVENTS.values()]
+    references, definitions = msgspec.json.schema_components(models, ref_template=_TEMPLATE)
+    schemas = dict(zip(models, references, strict=True))
+    return {
+        "$schema": DIALECT,
+        "title": f"What clients and Greenroom {__version__} say to each other",
+        "methods": {
+            method.name: {"description": method.meaning, "params": [schemas[model] for model in method.params]}
+            for method in methods
+        },
+        "tools": {str(tool["name"]): tool for tool in TOOLS},
+        "events": {name: schemas[model] for name, model in EVENTS.items()},
+        "notifications": _told(catalog.NOTIFICATIONS),
+        "requests": _told(catalog.QUESTIONS),
+        "errors": {code.name: {"code": code.number, "description": code.cause} for code in catalog.CODES},
+        "kinds": catalog.KINDS,
+        "$defs": definitions,
+    }
+
+
+def _told(messages: tuple[catalog.Told, ...]) -> dict[str, object]:
+    return {message.name: {"description": message.meaning} for message in catalog.served(messages)}
+
+
+def run() -> int:
+    """Print the document."""
+    sys.stdout.write(msgspec.json.format(msgspec.json.encode(document())).decode() + "\n")
+    return 0

@@ -1,0 +1,150 @@
+"""`greenroom stop`, `interrupt` and `kill`: orders to a running instance, with an answer in words and an exit code."""
+
+import contextlib
+import os
+import select
+import signal
+import sys
+import time
+from argparse import Namespace
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from pydantic import ValidationError
+
+from greenroom.protocol.ids import ConversationId
+from greenroom.protocol.report import Report
+from greenroom.runtime import identity
+from greenroom.supervisor.cli.status.control_client import Heard, ask
+from greenroom.supervisor.cli.status.diagnostics import DEGRADED, NOTHING, SILENT, WELL
+from greenroom.supervisor.cli.status.status import find, nothing_found
+from greenroom.supervisor.control.control_messages import (
+    Done,
+    GiveReport,
+    InterruptConversation,
+    KillConversation,
+    Refused,
+    Reported,
+    StopInstance,
+)
+from greenroom.supervisor.control.instances import Found
+
+END_PATIENCE: Final = 10.0
+"""Seconds that an instance has for ending."""
+
+
+def run_stop(arguments: Namespace) -> int:
+    """End an instance as if its client had left; with `--force` also one that does not answer."""
+    found = find(arguments.instance)
+    if not found:
+        return _tell(NOTHING, nothing_found(arguments.instance))
+    if len(found) > 1:
+        running = ", ".join(str(one.instance.pid) for one in found)
+        return _tell(NOTHING, f"several instances are running ({running}); choose one with --instance PID")
+    (one,) = found
+    status, text = _understood(one, ask([one.control], StopInstance())[one.control])
+    if status == SILENT and arguments.force:
+        _kill(one)
+        status, text = WELL, "killed"
+    if status != WELL:
+        hint = "; --force kills it" if status == SILENT else ""
+        return _tell(status, text + hint)
+    if not _has_ended(one):
+        return _tell(SILENT, f"instance {one.instance.pid} has not ended within {END_PATIENCE:g} s; --force kills it")
+    return _tell(WELL, f"instance {one.instance.pid} has ended")
+
+
+def run_interrupt(arguments: Namespace) -> int:
+    """End the turn that a conversation runs."""
+    return _order(arguments.conversation, InterruptConversation)
+
+
+def run_kill(arguments: Namespace) -> int:
+    """Kill the worker of a conversation."""
+    return _order(arguments.conversation, KillConversation)
+
+
+def matches(conversation_id: str, given: str) -> bool:
+    """Tell whether an id is meant by what was given: the whole of it, its beginning, or its end as tables show it."""
+    return conversation_id.startswith(given) or conversation_id.endswith(given)
+
+
+def _order(given: str, kind: type[InterruptConversation] | type[KillConversation]) -> int:
+    found = find(None)
+    if not found:
+        return _tell(NOTHING, nothing_found(None))
+    heard = ask([one.control for one in found], GiveReport())
+    silent = [one.instance.pid for one in found if heard[one.control].outcome != "answered"]
+    hits = list(_hits(found, heard, given))
+    if len(hits) == 1:
+        one, conversation_id = hits[0]
+        return _tell(*_understood(one, ask([one.control], kind(conversation_id))[one.control]))
+    if hits:
+        ids = ", ".join(conversation_id for _, conversation_id in hits)
+        return _tell(NOTHING, f"{given} is not enough to tell which is meant: {ids}")
+    if silent:
+        pids = ", ".join(map(str, silent))
+        return _tell(SILENT, f"no conversation {given} is known to those that answer; these do not: {pids}")
+    return _tell(NOTHING, f"no running instance has a conversation {given}")
+
+
+def _hits(found: Sequence[Found], heard: dict[str, Heard], given: str) -> Iterator[tuple[Found, ConversationId]]:
+    for one in found:
+        reply = heard[one.control].reply
+        if isinstance(reply, Reported):
+            try:
+                report = Report.model_validate_json(bytes(reply.report))
+            except ValidationError:
+                continue
+            yield from ((one, entry.id) for entry in report.conversations if matches(entry.id, given))
+
+
+def _understood(one: Found, heard: Heard) -> tuple[int, str]:
+    """Return the exit code and the text for an answer."""
+    match heard.reply:
+        case Done(text=text):
+            return WELL, text
+        case Refused(text=text):
+            return DEGRADED, text
+    return SILENT, f"instance {one.instance.pid} does not answer"
+
+
+def _has_ended(one: Found) -> bool:
+    """Wait for the end of an instance, which is nobody's child of ours (pidfd_open(2))."""
+    deadline = time.monotonic() + END_PATIENCE
+    if hasattr(os, "pidfd_open"):
+        try:
+            descriptor = os.pidfd_open(one.instance.pid)
+        except ProcessLookupError:
+            return True
+        try:
+            if not _is_alive(one):
+                return True
+            select.select([descriptor], [], [], END_PATIENCE)
+        finally:
+            os.close(descriptor)
+        return not _is_alive(one)
+    while _is_alive(one) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return not _is_alive(one)
+
+
+def _is_alive(one: Found) -> bool:
+    return identity.created(one.instance.pid) == one.instance.created
+
+
+def _kill(one: Found) -> None:
+    """Kill a supervisor and all processes of its tree, each only if it still is the one that was looked at."""
+    import psutil
+
+    with contextlib.suppress(psutil.NoSuchProcess):
+        root = psutil.Process(one.instance.pid)
+        tree = (root, *root.children(recursive=True)) if _is_alive(one) else ()
+        for process in tree:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.send_signal(signal.SIGKILL)
+
+
+def _tell(status: int, text: str) -> int:
+    (sys.stdout if status == WELL else sys.stderr).write(text + "\n" if status == WELL else f"greenroom: {text}\n")
+    return status

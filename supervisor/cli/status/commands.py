@@ -1,0 +1,149 @@
+"""The commands that look at running instances and at saved conversations, as the command line knows them.
+
+Every start of a server reads this, so it imports nothing of what the commands do.
+"""
+
+import argparse
+import sys
+from collections.abc import Callable
+from typing import Any, NoReturn, Protocol
+
+EVERY = 2.0
+"""Seconds between two pages of `--watch`."""
+LISTED = 20
+"""Conversations that `sessions list` shows."""
+LEAST_ID = 4
+"""Characters of an id that have to be given."""
+
+
+class Commands(Protocol):
+    """What `ArgumentParser.add_subparsers` returns."""
+
+    def add_parser(self, name: str, *, help: str, description: str, **options: Any) -> argparse.ArgumentParser:  # noqa: A002
+        """Add a command."""
+        ...
+
+
+class _Command(argparse.ArgumentParser):
+    """Ends with 1 where the command line is wrong, because 2 says that an instance does not answer."""
+
+    def error(self, message: str) -> NoReturn:
+        self.print_usage(sys.stderr)
+        self.exit(1, f"{self.prog}: {message}\n")
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Refuse what is left over, before the program's own parser does."""
+        known, left_over = super().parse_known_args(args, namespace)
+        if left_over:
+            self.error(f"unrecognized arguments: {' '.join(left_over)}")
+        return known, left_over
+
+
+def add_commands(commands: Commands) -> None:
+    """Add `status`, `stop`, `interrupt`, `kill` and `sessions`."""
+    status = _command(commands, "status", "show what every process and conversation is doing", _status)
+    _add_instance(status)
+    status.add_argument("--json", action="store_true", help="print it for programs (schema version 1)")
+    every = f"again and again, every {EVERY:g} s unless said otherwise"
+    status.add_argument("--watch", nargs="?", const=EVERY, type=_interval, metavar="SECONDS", help=every)
+    stop = _command(commands, "stop", "end an instance as if its client had left", _stop)
+    _add_instance(stop)
+    stop.add_argument("--force", action="store_true", help="kill it if it does not answer")
+    for name, text, run in (
+        ("interrupt", "end the turn that a conversation runs", _interrupt),
+        ("kill", "kill the process of a conversation, which its next message brings back", _kill),
+    ):
+        _add_conversation(_command(commands, name, text, run))
+    _add_sessions(commands)
+
+
+def _add_sessions(commands: Commands) -> None:
+    sessions = _command(commands, "sessions", "list saved conversations, or show one", _list_sessions)
+    sessions.set_defaults(limit=LISTED, json=False)
+    actions = sessions.add_subparsers(metavar="ACTION")
+    listing = _command(actions, "list", "list the latest conversations (the default)", _list_sessions)
+    listing.add_argument(
+        "-n", "--limit", type=_count, default=LISTED, metavar="COUNT", help=f"how many (default: {LISTED}; 0: all)"
+    )
+    listing.add_argument("--json", action="store_true", help="print them for programs, one a line")
+    _add_conversation(_command(actions, "show", "print a conversation", _show_session))
+
+
+def _command(
+    commands: Commands, name: str, text: str, run: Callable[[argparse.Namespace], int]
+) -> argparse.ArgumentParser:
+    parser = commands.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.")
+    parser.__class__ = _Command
+    parser.set_defaults(run=run)
+    return parser
+
+
+def _add_instance(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--instance", type=int, metavar="PID", help="the one whose supervisor has this process id")
+
+
+def _add_conversation(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "conversation",
+        type=_part_of_id,
+        metavar="ID",
+        help=f"its id, or {LEAST_ID} characters or more of its beginning or end",
+    )
+
+
+def _interval(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 0.1 <= seconds <= 3600:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds from 0.1 to 3600")
+    return seconds
+
+
+def _part_of_id(text: str) -> str:
+    if len(text) < LEAST_ID:
+        raise argparse.ArgumentTypeError(f"{text!r} is too short; give {LEAST_ID} characters or more")
+    return text.lower()
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number, 0 or more")
+    return int(text)
+
+
+def _status(arguments: argparse.Namespace) -> int:
+    from greenroom.supervisor.cli.status.status import run_status
+
+    return run_status(arguments)
+
+
+def _stop(arguments: argparse.Namespace) -> int:
+    from greenroom.supervisor.cli.status.actions import run_stop
+
+    return run_stop(arguments)
+
+
+def _interrupt(arguments: argparse.Namespace) -> int:
+    from greenroom.supervisor.cli.status.actions import run_interrupt
+
+    return run_interrupt(arguments)
+
+
+def _kill(arguments: argparse.Namespace) -> int:
+    from greenroom.supervisor.cli.status.actions import run_kill
+
+    return run_kill(arguments)
+
+
+def _list_sessions(arguments: argparse.Namespace) -> int:
+    from greenroom.supervisor.cli.status.sessions import run_list
+
+    return run_list(arguments)
+
+
+def _show_session(arguments: argparse.Namespace) -> int:
+    from greenroom.supervisor.cli.status.sessions import run_show
+
+    return run_show(arguments)

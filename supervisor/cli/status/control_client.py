@@ -1,0 +1,97 @@
+"""Asks running instances on their control sockets, all at once, and waits for none of them longer than it was told."""
+
+import contextlib
+import selectors
+import socket
+import time
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from typing import Final, Literal, TypeAlias
+
+from greenroom.supervisor.control.control_messages import Reply, Request, line, read_reply
+
+PATIENCE: Final = 1.0
+"""Seconds after which an instance is one that does not answer."""
+MAX_REPLY: Final = 64 * 1024 * 1024
+_READ: Final = 256 * 1024
+
+Outcome: TypeAlias = Literal["answered", "silent", "shut", "garbled"]
+"""`silent`: nothing came in time. `shut`: nobody listens. `garbled`: what came is no reply that this version knows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What became of one question."""
+
+    outcome: Outcome
+    reply: Reply | None = None
+    """Only of those that were answered."""
+    seconds: float = 0.0
+    """How long it took."""
+
+
+@dataclass(slots=True, eq=False)
+class _Line:
+    """One open connection."""
+
+    path: str
+    socket: socket.socket
+    received: bytearray = field(default_factory=bytearray)
+
+
+def ask(paths: Collection[str], request: Request, patience: float = PATIENCE) -> dict[str, Heard]:
+    """Put a request to the sockets at these paths, and return what was heard on each."""
+    begun = time.monotonic()
+    heard: dict[str, Heard] = {}
+    with selectors.DefaultSelector() as selector:
+        try:
+            for path in dict.fromkeys(paths):
+                _open(path, line(request), selector, heard)
+            while selector.get_map() and (left := begun + patience - time.monotonic()) > 0:
+                for key, _ in selector.select(left):
+                    _read(key.data, selector, heard, begun)
+        finally:
+            for key in list(selector.get_map().values()):
+                key.data.socket.close()
+    seconds = time.monotonic() - begun
+    return {path: heard.get(path, Heard("silent", seconds=seconds)) for path in paths}
+
+
+def _open(path: str, request: bytes, selector: selectors.BaseSelector, heard: dict[str, Heard]) -> None:
+    connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    connection.setblocking(False)
+    try:
+        connection.connect(path)
+    except BlockingIOError:  # its queue is full of others who wait for an answer
+        connection.close()
+    except OSError:
+        connection.close()
+        heard[path] = Heard("shut")
+    else:
+        with contextlib.suppress(BrokenPipeError):  # it has refused us already, and what it said can be read
+            connection.send(request)
+        selector.register(connection, selectors.EVENT_READ, _Line(path, connection))
+
+
+def _read(one: _Line, selector: selectors.BaseSelector, heard: dict[str, Heard], begun: float) -> None:
+    try:
+        data = one.socket.recv(_READ)
+    except BlockingIOError:
+        return
+    except OSError:
+        data = b""
+    one.received += data
+    if data and len(one.received) <= MAX_REPLY:
+        return
+    selector.unregister(one.socket)
+    one.socket.close()
+    heard[one.path] = _understood(bytes(one.received), time.monotonic() - begun)
+
+
+def _understood(data: bytes, seconds: float) -> Heard:
+    if not data:  # it hung up: it is about to end
+        return Heard("shut", seconds=seconds)
+    try:
+        return Heard("answered", read_reply(data), seconds)
+    except ValueError:
+        return Heard("garbled", seconds=seconds)

@@ -1,0 +1,185 @@
+"""What `greenroom status --json` prints: for each instance what is seen from outside beside what it says itself.
+
+Its version moves as that of a report does (`greenroom.protocol.report`), which is part of it.
+"""
+
+from typing import Final, Literal, TypeAlias
+
+from pydantic import ValidationError
+
+from greenroom.protocol.ids import ConversationId, WorkerId
+from greenroom.protocol.instance import Instance
+from greenroom.protocol.report import Part, ProcessEntry, Report, Role
+from greenroom.supervisor.cli.status.control_client import Heard, Outcome
+from greenroom.supervisor.control.control_messages import Refused, Reported
+from greenroom.supervisor.control.instances import Found
+
+ReplyKind: TypeAlias = Literal["report", "silent", "shut", "refused", "unreadable"]
+"""`silent`: it does not answer in time. `shut`: nobody listens on its control socket: it is starting, or ending.
+`refused`: it does not answer us. `unreadable`: it is of another version, whose answer this one cannot read."""
+
+TroubleKind: TypeAlias = Literal[
+    "silent",
+    "shut",
+    "refused",
+    "unreadable",
+    "process_stopped",
+    "process_missing",
+    "given_up",
+    "conversation_failed",
+    "credential",
+]
+
+NAMES: Final[dict[str, Role]] = {"gr-nursery": "nursery", "gr-broker": "broker", "gr-worker": "worker"}
+"""The names that our processes give themselves."""
+_UNHEARD: Final[dict[Outcome, ReplyKind]] = {"silent": "silent", "shut": "shut"}
+_FORKS: Final = frozenset({"supervisor", "nursery"})
+"""Whose children ours are. Further down, a process only calls itself so."""
+
+
+class SeenProcess(Part):
+    """A process as the kernel shows it to its user."""
+
+    pid: int
+    parent: int
+    name: str
+    state: str
+    """In psutil's words: `running`, `sleeping`, `disk-sleep`, `stopped`, `zombie` and so on."""
+    created_at: float
+    rss: int
+    """Resident memory; pages that several processes share count in each."""
+    uss: int | None
+    """Memory that no other process shares; `None` where it may not be read."""
+    pss: int | None
+    """Memory, what is shared divided among those who share it; `None` where it may not be read."""
+    cpu_seconds: float
+    """Processor time so far."""
+    cpu_percent: float | None
+    """Share of one processor since the last look; `None` on the first."""
+    threads: int
+    descriptors: int | None
+    """`None` where they may not be read."""
+
+
+class ProcessStatus(Part):
+    """A process of ours from both sides. Where they differ, it has just come or gone."""
+
+    role: Role
+    pid: int
+    worker_id: WorkerId | None = None
+    conversation_id: ConversationId | None = None
+    children: int = 0
+    """Processes below it that are not ours, such as commands of the model."""
+    seen: SeenProcess | None = None
+    """`None` where there is no such process any more."""
+    entry: ProcessEntry | None = None
+    """What the supervisor says of it; `None` where it says nothing."""
+
+
+class Trouble(Part):
+    """Something that a person should see to."""
+
+    kind: TroubleKind
+    text: str
+
+
+class InstanceStatus(Part):
+    """One instance."""
+
+    instance: Instance
+    directory: str
+    """Its runtime directory."""
+    reply: ReplyKind
+    reply_seconds: float
+    """How long it took to answer."""
+    refusal: str | None = None
+    """Its own words where it refused."""
+    seen_at: float
+    """Its last sign of life. It gives one every 5 s, so it cannot have been silent for much longer than since then."""
+    processes: tuple[ProcessStatus, ...]
+    """The supervisor first, then in the order of their births."""
+    report: Report | None = None
+    troubles: tuple[Trouble, ...] = ()
+
+
+class Overview(Part):
+    """All instances that were asked for, oldest first."""
+
+    version: Literal[1] = 1
+    at: float
+    """When it was made, in seconds since the epoch."""
+    exit_code: int
+    """What the command ends with (`greenroom.supervisor.cli.status.diagnostics`)."""
+    instances: tuple[InstanceStatus, ...]
+
+
+def instance_status(found: Found, heard: Heard, seen: list[SeenProcess]) -> InstanceStatus:
+    """Put together what is known of one instance. What is wrong with it is judged afterwards."""
+    kind, report, refusal = _said(heard)
+    return InstanceStatus(
+        instance=found.instance,
+        directory=found.directory,
+        reply=kind,
+        reply_seconds=round(heard.seconds, 6),
+        refusal=refusal,
+        seen_at=found.seen_at,
+        processes=_processes(found.instance.pid, report, seen),
+        report=report,
+    )
+
+
+def _said(heard: Heard) -> tuple[ReplyKind, Report | None, str | None]:
+    match heard.reply:
+        case Reported(report=raw):
+            try:
+                return "report", Report.model_validate_json(bytes(raw)), None
+            except ValidationError:
+                return "unreadable", None, None
+        case Refused(text=text):
+            return "refused", None, text
+    return _UNHEARD.get(heard.outcome, "unreadable"), None, None
+
+
+def _processes(root: int, report: Report | None, seen: list[SeenProcess]) -> tuple[ProcessStatus, ...]:
+    entries = {entry.pid: entry for entry in (report.processes if report else ()) if entry.pid is not None}
+    roles = _roles(root, seen, entries)
+    children = _children(seen, roles)
+    by_pid = {one.pid: one for one in seen}
+    return tuple(
+        ProcessStatus(
+            role=role,
+            pid=pid,
+            worker_id=entry.worker_id if (entry := entries.get(pid)) else None,
+            conversation_id=entry.conversation_id if entry else None,
+            children=children.get(pid, 0),
+            seen=by_pid.get(pid),
+            entry=entry,
+        )
+        for pid, role in roles.items()
+    )
+
+
+def _roles(root: int, seen: list[SeenProcess], entries: dict[int, ProcessEntry]) -> dict[int, Role]:
+    """Return which processes are ours, and as what: those that the supervisor names, and those with names of ours."""
+    roles: dict[int, Role] = {}
+    for one in seen:
+        if one.pid == root:
+            roles[one.pid] = "supervisor"
+        elif one.pid in entries:
+            roles[one.pid] = entries[one.pid].role
+        elif one.name in NAMES and roles.get(one.parent) in _FORKS:
+            roles[one.pid] = NAMES[one.name]
+    return roles | {pid: entry.role for pid, entry in entries.items() if pid not in roles}
+
+
+def _children(seen: list[SeenProcess], roles: dict[int, Role]) -> dict[int, int]:
+    """Count what is below each of ours and is not ours itself."""
+    belongs: dict[int, int] = {}
+    counts: dict[int, int] = {}
+    for one in seen:
+        if one.pid in roles:
+            belongs[one.pid] = one.pid
+        elif (owner := belongs.get(one.parent)) is not None:
+            belongs[one.pid] = owner
+            counts[owner] = counts.get(owner, 0) + 1
+    return counts

@@ -1,0 +1,273 @@
+"""What is known of all instances as lines of text: for each what it is, what is wrong, who is in it and how they died.
+
+Free of I/O and clocks.
+"""
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Final, Literal, TypeAlias
+
+from greenroom.protocol.report import ConversationEntry, DeathEntry, Report
+from greenroom.supervisor.cli.status.cells import clean, clip, wrap
+from greenroom.supervisor.cli.status.formatting import age, amount, counted, short_id, size
+from greenroom.supervisor.cli.status.overview import InstanceStatus, Overview, ProcessStatus, SeenProcess
+from greenroom.supervisor.cli.status.table import Column, lay_out
+
+QUIET_ROWS: Final = 20
+"""Conversations without a process that are shown; `--json` has more."""
+DEATHS: Final = 5
+"""Deaths that are shown."""
+
+_UNEXPECTED: Final = frozenset({"stopped", "tracing-stop", "zombie", "dead"})
+"""What the kernel calls processes that are no good to anybody."""
+
+Style: TypeAlias = Literal["plain", "bold", "dim", "bad"]
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line of a page."""
+
+    text: str
+    style: Style = "plain"
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One row of the table: a process, a conversation, or both."""
+
+    name: str
+    process: ProcessStatus | None = None
+    conversation: ConversationEntry | None = None
+
+    @property
+    def seen(self) -> SeenProcess | None:
+        """The process as the kernel shows it."""
+        return None if self.process is None else self.process.seen
+
+
+def page(overview: Overview, room: int | None) -> list[Line]:
+    """Return the page; `room`: cells of a line, `None` for as many as it takes."""
+    lines: list[Line] = []
+    for status in overview.instances:
+        if lines:
+            lines.append(Line(""))
+        lines += _instance(status, overview.at, room)
+    return [line if room is None else Line(clip(line.text, room), line.style) for line in lines]
+
+
+def _instance(status: InstanceStatus, now: float, room: int | None) -> Iterator[Line]:
+    facts = status.instance
+    up = age(now - facts.started_at)
+    home = _below_home(clean(facts.codex_home))
+    yield Line(f"greenroom {clean(facts.version)}  pid {facts.pid}  up {up}  {facts.engine}  {home}", "bold")
+    for trouble in status.troubles:
+        yield from (Line(text, "bad") for text in wrap(f"! {clean(trouble.text)}", room, "  "))
+    if status.report is not None:
+        yield from (Line(text) for told in _summary(status.report) for text in wrap(clean(told), room, "  "))
+    rows, quiet = _rows(status)
+    head, *body = lay_out(COLUMNS, [[_value(column, row) for column in COLUMNS] for row in rows], room)
+    yield Line(head, "dim")
+    yield from map(Line, body)
+    for limit in _sandbox_limits(status.report):
+        yield from (Line(text, "dim") for text in wrap(clean(f"sandbox: {limit}"), room, "  "))
+    hidden = quiet + (status.report.left_out if status.report else 0)
+    if hidden:
+        yield Line(f"and {counted(hidden, 'conversation')} more without a process", "dim")
+    yield from _deaths(status.report, room)
+
+
+# What holds for all of it
+
+
+def _summary(report: Report) -> Iterator[str]:
+    figures = report.statistics
+    table = figures.conversations
+    if table is not None:
+        yield (
+            f"{counted(table.known, 'conversation')}, {table.with_process} with a process · "
+            f"{counted(table.turns_running, 'turn')} running, {table.turns_waiting} waiting"
+        )
+    particulars = " · ".join(_particulars(report))
+    if particulars:
+        yield particulars
+
+
+def _particulars(report: Report) -> Iterator[str]:
+    figures, credential = report.statistics, report.credential
+    if credential is not None:
+        state = credential.state.lower().replace("_", " ")
+        yield f"credential {credential.mode}, {state}{_time_left(credential.time_left)}"
+    if report.client is not None:
+        spoken = f" (MCP {report.client.protocol})" if report.client.protocol else ""
+        yield f"client {report.client.name} {report.client.version}{spoken}"
+    if figures.open_calls is not None:
+        yield f"{counted(figures.open_calls, 'call')} open"
+    if figures.stdio is not None and figures.stdio.waiting:
+        yield f"{size(figures.stdio.waiting)} unread by the client"
+    if figures.mailroom is not None and figures.mailroom.paused:
+        yield "workers wait for the client to read"
+    if figures.conversations is not None and figures.conversations.waiting_for_place:
+        yield f"{counted(figures.conversations.waiting_for_place, 'conversation')} waiting for a place"
+    if figures.pool is not None and figures.pool.orders:
+        yield f"{counted(figures.pool.orders, 'conversation')} waiting for a worker"
+
+
+def _sandbox_limits(report: Report | None) -> Iterable[str]:
+    """Return what sandboxes do not hold on this system, each thing once."""
+    owns = (entry.own for entry in (report.processes if report else ()) if entry.own is not None)
+    return dict.fromkeys(limit for own in owns for limit in own.sandbox_limits)
+
+
+def _time_left(seconds: float | None) -> str:
+    if seconds is None:
+        return ""
+    return f", {age(seconds)} left" if seconds > 0 else f", expired {age(-seconds)} ago"
+
+
+def _below_home(path: str) -> str:
+    home = os.path.expanduser("~")
+    return "~" + path[len(home) :] if path == home or path.startswith(home + os.sep) else path
+
+
+# The table
+
+
+def _rows(status: InstanceStatus) -> tuple[list[Row], int]:
+    """Return the rows, and how many conversations got none."""
+    conversations = status.report.conversations if status.report else ()
+    hosts = {process.conversation_id: process for process in status.processes if process.conversation_id is not None}
+    ours = [Row(_process_name(one), one) for one in status.processes if one.conversation_id is None]
+    live = [Row(short_id(one.id), hosts.get(one.id), one) for one in conversations if one.id in hosts]
+    others = [Row(short_id(one.id), None, one) for one in conversations if one.id not in hosts]
+    shown = others[:QUIET_ROWS]
+    return [*ours, *live, *shown], len(others) - len(shown)
+
+
+def _process_name(process: ProcessStatus) -> str:
+    spare = process.role == "worker" and process.entry is not None
+    return "(spare worker)" if spare else process.role
+
+
+def _state(row: Row) -> str:
+    """Return what the supervisor says it is, unless the kernel says something that nobody expects."""
+    if row.seen is not None and row.seen.state in _UNEXPECTED:
+        return row.seen.state
+    entry = row.process.entry if row.process else None
+    told = row.conversation or entry
+    if told is not None and told.state is not None:
+        return told.state.replace("_", " ")
+    return "gone" if row.seen is None else row.seen.state
+
+
+def _doing(row: Row) -> str:
+    conversation = row.conversation
+    if conversation is None or conversation.turn is None:
+        return ""
+    turn = conversation.turn
+    doing = "waiting for the user" if conversation.approvals else turn.doing or ""
+    return f"{'interrupted, ' if turn.interrupted else ''}{doing}"
+
+
+def _of_process(value: Callable[[SeenProcess], str]) -> Callable[[Row], str]:
+    return lambda row: "" if row.seen is None else value(row.seen)
+
+
+def _of_conversation(value: Callable[[ConversationEntry], str]) -> Callable[[Row], str]:
+    return lambda row: "" if row.conversation is None else value(row.conversation)
+
+
+def _restarts(row: Row) -> str:
+    entry = row.process.entry if row.process else None
+    counts = (row.conversation.restarts if row.conversation else None, entry.restarts if entry else None)
+    return _some(next((count for count in counts if count), 0))
+
+
+def _private(name: Literal["uss", "pss"]) -> Callable[[Row], str]:
+    """Return how to find memory that the kernel may not show us, but the process itself may have told."""
+
+    def value(row: Row) -> str:
+        own = row.process.entry.own if row.process and row.process.entry else None
+        found = [getattr(source, name) for source in (row.seen, own) if source is not None]
+        return next((size(count) for count in found if count is not None), "")
+
+    return value
+
+
+def _descriptors(row: Row) -> str:
+    own = row.process.entry.own if row.process and row.process.entry else None
+    found = [source.descriptors for source in (row.seen, own) if source is not None]
+    return next((str(count) for count in found if count is not None), "")
+
+
+def _some(count: int | None) -> str:
+    return amount(count) if count else ""
+
+
+def _optional_age(seconds: float | None) -> str:
+    return "" if seconds is None else age(seconds)
+
+
+_VALUES: Final[Mapping[Column, Callable[[Row], str]]] = {
+    Column("WHO", 0): lambda row: row.name,
+    Column("STATE", 0): _state,
+    Column("TURN", 1, right=True): _of_conversation(lambda one: age(one.turn.age) if one.turn else ""),
+    Column("IDLE", 9, right=True): _of_conversation(lambda one: _optional_age(one.idle_for)),
+    Column("PID", 1, right=True): lambda row: "" if row.process is None else str(row.process.pid),
+    Column("CPU%", 2, right=True): _of_process(lambda one: "" if one.cpu_percent is None else f"{one.cpu_percent:.1f}"),
+    Column("RSS", 2, right=True): _of_process(lambda one: size(one.rss)),
+    Column("USS", 7, right=True): _private("uss"),
+    Column("PSS", 12, right=True): _private("pss"),
+    Column("THR", 13, right=True): _of_process(lambda one: str(one.threads)),
+    Column("FDS", 14, right=True): _descriptors,
+    Column("CHILD", 5, right=True): lambda row: _some(row.process.children if row.process else 0),
+    Column("INC", 10, right=True): _of_conversation(lambda one: str(one.incarnation)),
+    Column("DEATHS", 4, right=True): _restarts,
+    Column("ASKS", 2, right=True): _of_conversation(lambda one: _some(one.approvals)),
+    Column("WAIT", 2, right=True): _of_conversation(lambda one: _some(one.queued)),
+    Column("TOKENS", 6, right=True): _of_conversation(lambda one: _some(one.tokens)),
+    Column("DOING", 3, least=14): _doing,
+    Column("MODEL", 16, least=8): _of_conversation(lambda one: one.model or ""),
+    Column("TITLE", 8, least=12): _of_conversation(lambda one: one.title or ""),
+    Column("DIRECTORY", 11, least=12): _of_conversation(lambda one: _below_home(one.cwd or "")),
+}
+
+COLUMNS: Final = tuple(_VALUES)
+
+
+def _value(column: Column, row: Row) -> str:
+    return clean(_VALUES[column](row))
+
+
+# The dead
+
+
+def _deaths(report: Report | None, room: int | None) -> Iterator[Line]:
+    deaths = report.deaths[:DEATHS] if report else ()
+    if report is None or not deaths:
+        return
+    yield Line("")
+    head, *body = lay_out(_DEATH_COLUMNS, [_death(death, report.at) for death in deaths], room)
+    yield Line(head, "dim")
+    yield from map(Line, body)
+
+
+def _death(death: DeathEntry, now: float) -> list[str]:
+    who = short_id(death.conversation_id) if death.conversation_id else _whose(death.process)
+    when, memory = f"{age(now - death.at)} ago", size(death.max_rss) if death.max_rss else ""
+    return [when, who, str(death.pid or ""), clean(death.cause), memory, clean(death.doing or "")]
+
+
+def _whose(process: str) -> str:
+    return "(spare worker)" if process.startswith("w-") else clean(process)
+
+
+_DEATH_COLUMNS: Final = (
+    Column("WHEN", 0, right=True),
+    Column("WHO", 0),
+    Column("PID", 2, right=True),
+    Column("CAUSE", 0, least=16),
+    Column("RSS", 3, right=True),
+    Column("DOING", 1, least=12),
+)

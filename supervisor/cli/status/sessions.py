@@ -1,0 +1,148 @@
+"""`greenroom sessions`: the saved conversations of the Codex home, as a list or one of them as text."""
+
+import os
+import sys
+import time
+from argparse import Namespace
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
+from typing import Final
+
+import msgspec
+
+from greenroom.config.home import codex_home
+from greenroom.protocol.errors import ConfigError, SessionFileError, SessionUnknownError
+from greenroom.runtime import identity
+from greenroom.sessions import index as session_index
+from greenroom.sessions.index import Passage, SessionEntry, Speaker
+from greenroom.supervisor.cli.status.actions import matches
+from greenroom.supervisor.cli.status.cells import clean, clean_lines
+from greenroom.supervisor.cli.status.diagnostics import DEGRADED, NOTHING, WELL
+from greenroom.supervisor.cli.status.formatting import age, amount
+from greenroom.supervisor.cli.status.page import Line, Style
+from greenroom.supervisor.cli.status.status import find
+from greenroom.supervisor.cli.status.table import Column, lay_out
+from greenroom.supervisor.cli.status.terminal import Printer
+
+_COLUMNS: Final = (
+    Column("ID", 0),
+    Column("CHANGED", 1, right=True),
+    Column("OPEN IN", 1),
+    Column("TOKENS", 4, right=True),
+    Column("MODEL", 5, least=8),
+    Column("DIRECTORY", 3, least=12),
+    Column("TITLE", 2, least=16),
+)
+_FORMS: Final[Mapping[Speaker, tuple[str, Style]]] = {
+    "user": ("you    ", "bold"),
+    "agent": ("agent  ", "plain"),
+    "reasoning": ("thinks ", "dim"),
+    "call": ("calls  ", "dim"),
+    "output": ("       ", "dim"),
+}
+"""Margin and style of what each says."""
+
+
+def run_list(arguments: Namespace) -> int:
+    """List saved conversations, the one that began last first."""
+    home = _home()
+    if home is None:
+        return NOTHING
+    found = session_index.entries(home, arguments.limit or None)
+    try:
+        return _print_json(found) if arguments.json else _print_table(list(found), home)
+    except BrokenPipeError:  # whoever read it has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return WELL
+
+
+def run_show(arguments: Namespace) -> int:
+    """Print one conversation."""
+    home = _home()
+    if home is None:
+        return NOTHING
+    ids = session_index.search(home, lambda conversation_id: matches(conversation_id, arguments.conversation))
+    if len(ids) != 1:
+        text = f"several are meant: {', '.join(ids)}" if ids else f"there is none in {home}"
+        return _refuse(NOTHING, f"no conversation {arguments.conversation}; {text}")
+    try:
+        told = session_index.passages(home, ids[0])
+    except (SessionFileError, SessionUnknownError) as error:
+        return _refuse(DEGRADED, str(error))
+    try:
+        Printer(sys.stdout).print([line for passage in told for line in _lines(passage)])
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return WELL
+
+
+class _Holders:
+    """Who has conversations open: running instances, and other programs."""
+
+    def __init__(self) -> None:
+        self._instances = {one.instance.pid for one in find(None)}
+
+    def instance(self, entry: SessionEntry) -> int | None:
+        """Return the pid of the instance of which a process has the conversation open."""
+        above = () if entry.writer is None else identity.ancestors(entry.writer)
+        return next((pid for pid in above if pid in self._instances), None)
+
+    def text(self, entry: SessionEntry) -> str:
+        """Say it in short."""
+        if entry.writer is None:
+            return ""
+        pid = self.instance(entry)
+        return f"process {entry.writer}" if pid is None else f"instance {pid}"
+
+
+def _print_json(found: Iterator[SessionEntry]) -> int:
+    holders = _Holders()
+    for entry in found:
+        path = entry.path.encode("utf-8", "replace").decode()
+        told = {"version": 1, **asdict(entry), "path": path, "instance": holders.instance(entry)}
+        sys.stdout.write(msgspec.json.encode(told).decode() + "\n")
+    sys.stdout.flush()
+    return WELL
+
+
+def _print_table(found: list[SessionEntry], home: str) -> int:
+    if not found:
+        return _refuse(WELL, f"there are no saved conversations in {home}")
+    printer = Printer(sys.stdout)
+    now, holders = time.time(), _Holders()
+    head, *body = lay_out(_COLUMNS, [_row(entry, now, holders) for entry in found], printer.columns)
+    printer.print([Line(head, "dim"), *map(Line, body)])
+    return WELL
+
+
+def _row(entry: SessionEntry, now: float, holders: _Holders) -> list[str]:
+    return [
+        entry.id,
+        f"{age(now - entry.changed_at)} ago",
+        clean(holders.text(entry)),
+        "" if entry.tokens is None else amount(entry.tokens),
+        clean(entry.model or ""),
+        clean(entry.cwd or ""),
+        clean(entry.title or (f"(unreadable: {entry.fault})" if entry.fault else "")),
+    ]
+
+
+def _lines(passage: Passage) -> Iterator[Line]:
+    margin, style = _FORMS[passage.speaker]
+    for number, text in enumerate(clean_lines(passage.text.strip("\n"))):
+        yield Line(f"{margin if number == 0 else ' ' * len(margin)}{text}".rstrip(), style)
+    if passage.speaker in ("agent", "output"):
+        yield Line("")
+
+
+def _home() -> str | None:
+    try:
+        return codex_home(os.environ)
+    except ConfigError as error:
+        _refuse(NOTHING, str(error))
+        return None
+
+
+def _refuse(status: int, text: str) -> int:
+    sys.stderr.write(f"greenroom: {text}\n")
+    return status

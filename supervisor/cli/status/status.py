@@ -1,0 +1,118 @@
+"""`greenroom status`: looks at the instances of this user from outside, asks each, and shows both, once or again."""
+
+import os
+import sys
+import time
+from argparse import Namespace
+from collections.abc import Sequence
+from typing import Final
+
+from greenroom.supervisor.cli.status.cells import clip
+from greenroom.supervisor.cli.status.control_client import ask
+from greenroom.supervisor.cli.status.diagnostics import NOTHING, exit_code, troubles
+from greenroom.supervisor.cli.status.formatting import counted
+from greenroom.supervisor.cli.status.overview import InstanceStatus, Overview, instance_status
+from greenroom.supervisor.cli.status.page import Line, page
+from greenroom.supervisor.cli.status.process_sampler import Observer
+from greenroom.supervisor.cli.status.terminal import Bell, Printer, Screen
+from greenroom.supervisor.control import instances
+from greenroom.supervisor.control.control_messages import GiveReport
+from greenroom.supervisor.control.instances import Found
+
+MEASURED: Final = 0.2
+"""Seconds over which a single look measures how busy processes are."""
+
+
+def run_status(arguments: Namespace) -> int:
+    """Show how things stand, and return the exit code that says it in short
+    (`greenroom.supervisor.cli.status.diagnostics`)."""
+    try:
+        if arguments.watch is None:
+            return _once(arguments.instance, arguments.json)
+        return _watch(arguments.instance, arguments.json, arguments.watch)
+    except BrokenPipeError:  # whoever read it has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def find(pid: int | None) -> list[Found]:
+    """Return the running instances of this user, or the one whose supervisor has this pid."""
+    found = instances.running(instances.parents(os.environ))
+    return found if pid is None else [one for one in found if one.instance.pid == pid]
+
+
+def nothing_found(pid: int | None) -> str:
+    """Say that there is no instance."""
+    return "no instance is running" if pid is None else f"no instance is running with pid {pid}"
+
+
+def overview(found: Sequence[Found], observer: Observer, measured: float = 0.0) -> Overview:
+    """Look at these instances and ask them; at least `measured` seconds lie between the first look and the last."""
+    begun = time.monotonic()
+    roots = [one.instance.pid for one in found]
+    if measured:
+        observer.look(roots)
+    heard = ask([one.control for one in found], GiveReport())
+    time.sleep(max(0.0, begun + measured - time.monotonic()))
+    seen = observer.look(roots)
+    statuses = [instance_status(one, heard[one.control], seen[one.instance.pid]) for one in found]
+    judged = tuple(_judged(status) for status in statuses)
+    code = exit_code(judged) if judged else NOTHING
+    return Overview(at=time.time(), exit_code=code, instances=judged)
+
+
+def _judged(status: InstanceStatus) -> InstanceStatus:
+    return status.model_copy(update={"troubles": troubles(status)})
+
+
+def _once(pid: int | None, as_json: bool) -> int:
+    found = find(pid)
+    printer = Printer(sys.stdout)
+    view = overview(found, Observer(), MEASURED if found else 0.0)
+    if as_json:
+        sys.stdout.write(view.model_dump_json(indent=2) + "\n")
+        sys.stdout.flush()
+    elif found:
+        printer.print(page(view, printer.columns))
+    if not found:
+        sys.stderr.write(f"greenroom: {nothing_found(pid)}\n")
+    return view.exit_code
+
+
+def _watch(pid: int | None, as_json: bool, interval: float) -> int:
+    """Show one page after the other until told to stop. The exit code is that of the last."""
+    in_place = sys.stdout.isatty() and not as_json
+    printer: Printer = Screen(sys.stdout) if in_place else Printer(sys.stdout)
+    bell, observer = Bell(), Observer()
+    with bell.heard():
+        if not isinstance(printer, Screen):
+            return _look_on(pid, as_json, interval, printer, bell, observer)
+        with printer.shown():
+            return _look_on(pid, as_json, interval, printer, bell, observer)
+
+
+def _look_on(pid: int | None, as_json: bool, interval: float, printer: Printer, bell: Bell, observer: Observer) -> int:
+    measured = MEASURED
+    while True:
+        found = find(pid)
+        view = overview(found, observer, measured)
+        measured = 0.0
+        if as_json:
+            printer.print([Line(view.model_dump_json())])
+        else:
+            printer.print(_watched(view, pid, interval, printer))
+        bell.wait(interval)
+        if bell.stopped:
+            return view.exit_code
+        if bell.take_suspension():
+            printer.suspend()
+
+
+def _watched(view: Overview, pid: int | None, interval: float, printer: Printer) -> list[Line]:
+    clock = time.strftime("%H:%M:%S", time.localtime(view.at))
+    hint = "  q: quit" if isinstance(printer, Screen) else ""
+    room = printer.columns
+    text = f"{clock}  {counted(len(view.instances), 'instance')}  every {interval:g} s{hint}"
+    head = Line(text if room is None else clip(text, room), "dim")
+    body = page(view, room) if view.instances else [Line(nothing_found(pid))]
+    return [head, *body] if isinstance(printer, Screen) else [head, *body, Line("")]

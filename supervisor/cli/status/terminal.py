@@ -1,0 +1,175 @@
+"""Where pages are shown: a stream of lines, or a terminal in which one page is redrawn in place, with plain ANSI."""
+
+import contextlib
+import os
+import select
+import signal
+import sys
+import termios
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from types import FrameType
+from typing import Final, TextIO, TypeAlias
+
+from greenroom.supervisor.cli.status.page import Line, Style
+
+_STYLES: Final[Mapping[Style, str]] = {"bold": "1", "dim": "2", "bad": "31"}
+_ENTER: Final = "\033[?1049h\033[?25l\033[?7l"
+"""The other screen, without a cursor. Lines are not wrapped: one that was made for a wider window does no harm."""
+_LEAVE: Final = "\033[?7h\033[?25h\033[?1049l"
+_END_OF_LINE: Final = "\033[K"
+_END_OF_SCREEN: Final = "\033[J"
+_LOCAL_MODES: Final = 3
+"""Place of the local modes among a terminal's attributes (termios(3))."""
+_STOPS: Final = frozenset({signal.SIGINT, signal.SIGTERM, signal.SIGHUP})
+_QUIT: Final = b"qQ"
+
+_Modes: TypeAlias = list[int | list[bytes | int]]
+"""A terminal's attributes, as `termios` has them."""
+
+
+class Printer:
+    """Writes lines one below the other. Colours only where a person looks at them."""
+
+    def __init__(self, out: TextIO) -> None:
+        self.out = out
+        if hasattr(out, "reconfigure"):
+            out.reconfigure(errors="replace")
+        self._colour = out.isatty() and "NO_COLOR" not in os.environ
+
+    @property
+    def columns(self) -> int | None:
+        """Cells of a line; `None` where lines may be as long as they like."""
+        given = os.environ.get("COLUMNS", "")
+        if given.isdigit() and int(given):
+            return int(given)
+        return os.get_terminal_size(self.out.fileno()).columns or None if self.out.isatty() else None
+
+    def print(self, lines: Sequence[Line]) -> None:
+        """Write a page."""
+        self.out.write("".join(f"{self.styled(line)}\n" for line in lines))
+        self.out.flush()
+
+    def suspend(self) -> None:
+        """Stop until somebody lets us go on."""
+        os.kill(os.getpid(), signal.SIGSTOP)
+
+    def styled(self, line: Line) -> str:
+        """Return the text of a line with its style."""
+        code = _STYLES.get(line.style) if self._colour else None
+        return f"\033[{code}m{line.text}\033[0m" if code else line.text
+
+
+class Screen(Printer):
+    """A whole terminal. Enter it with `shown`; what was there before comes back afterwards."""
+
+    def __init__(self, out: TextIO) -> None:
+        super().__init__(out)
+        self._modes: _Modes | None = None
+
+    @property
+    def columns(self) -> int:
+        """Cells of a line."""
+        return os.get_terminal_size(self.out.fileno()).columns or 80
+
+    @contextmanager
+    def shown(self) -> Iterator[None]:
+        """Take the terminal, and give it back whatever happens."""
+        self._enter()
+        try:
+            yield
+        finally:
+            with contextlib.suppress(OSError):  # it may be gone
+                self._leave()
+
+    def print(self, lines: Sequence[Line]) -> None:
+        """Put a page in the place of the one before, as far as it fits."""
+        height = os.get_terminal_size(self.out.fileno()).lines or 24
+        shown = list(lines)
+        if len(shown) > height:
+            hidden = len(shown) - height + 1
+            shown = [*shown[: height - 1], Line(f"… {hidden} more lines", "dim")]
+        rows = (f"\033[{row};1H{self.styled(line)}{_END_OF_LINE}" for row, line in enumerate(shown, 1))
+        self.out.write("".join(rows) + _END_OF_SCREEN)
+        self.out.flush()
+
+    def suspend(self) -> None:
+        """Give the terminal back for as long as we are stopped."""
+        self._leave()
+        os.kill(os.getpid(), signal.SIGSTOP)
+        self._enter()
+
+    def _enter(self) -> None:
+        self._modes = _take_keys()
+        self.out.write(_ENTER)
+        self.out.flush()
+
+    def _leave(self) -> None:
+        if self._modes is not None:
+            termios.tcsetattr(sys.stdin.fileno(), termios.TCSADRAIN, self._modes)
+        self.out.write(_LEAVE)
+        self.out.flush()
+
+
+class Bell:
+    """Wakes whoever waits for the next look: when a signal comes, or a key is pressed. Enter it with `heard`."""
+
+    def __init__(self) -> None:
+        self.stopped = False
+        """Whether somebody has asked for the end."""
+        self._suspended = False
+        self._reader = -1
+
+    @contextmanager
+    def heard(self) -> Iterator[None]:
+        """Listen to signals, and put everything back at the end."""
+        self._reader, writer = os.pipe()
+        for end in (self._reader, writer):
+            os.set_blocking(end, False)
+        wakeup = signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+        before = {number: signal.signal(number, self._take) for number in (*_STOPS, signal.SIGTSTP, signal.SIGWINCH)}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+            signal.set_wakeup_fd(wakeup)
+            os.close(self._reader)
+            os.close(writer)
+
+    def wait(self, seconds: float) -> None:
+        """Wait so long, or until something happens that cannot wait: a new size of the terminal, a wish to end."""
+        keys = [sys.stdin.fileno()] if _is_terminal() else []
+        ready = select.select([self._reader, *keys], [], [], seconds)[0]
+        if self._reader in ready:
+            with contextlib.suppress(BlockingIOError):
+                os.read(self._reader, 64)
+        if keys and keys[0] in ready:
+            pressed = os.read(keys[0], 64)
+            self.stopped = self.stopped or not pressed or any(key in _QUIT for key in pressed)
+
+    def take_suspension(self) -> bool:
+        """Return whether we are to stop until somebody lets us go on; it is then the caller's to do."""
+        suspended, self._suspended = self._suspended, False
+        return suspended
+
+    def _take(self, number: int, _: FrameType | None) -> None:
+        self.stopped = self.stopped or number in _STOPS
+        self._suspended = self._suspended or number == signal.SIGTSTP
+
+
+def _take_keys() -> _Modes | None:
+    """Have keys come one by one and unseen while a page is on the screen; return what was set before."""
+    if not _is_terminal():
+        return None
+    descriptor = sys.stdin.fileno()
+    before: _Modes = termios.tcgetattr(descriptor)
+    quiet = [*before]
+    local = before[_LOCAL_MODES]
+    quiet[_LOCAL_MODES] = local & ~(termios.ECHO | termios.ICANON) if isinstance(local, int) else local
+    termios.tcsetattr(descriptor, termios.TCSADRAIN, quiet)
+    return before
+
+
+def _is_terminal() -> bool:
+    return sys.stdin is not None and not sys.stdin.closed and sys.stdin.isatty()

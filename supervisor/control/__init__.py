@@ -1,0 +1,1 @@
+"""The server side of `greenroom status`: the control socket and what it reports."""

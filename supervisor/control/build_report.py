@@ -1,0 +1,134 @@
+"""The report of a supervisor, made from its tables as they stand. It only looks, and never longer than a moment."""
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass, field
+from itertools import islice
+from typing import Final
+
+import msgspec
+
+from greenroom.config.limits import Limits
+from greenroom.protocol.ids import ConversationId, WorkerId
+from greenroom.protocol.instance import Instance
+from greenroom.protocol.report import (
+    MAX_CONVERSATIONS,
+    MAX_DEATHS,
+    ClientEntry,
+    ConversationEntry,
+    CredentialEntry,
+    DeathEntry,
+    LimitFigures,
+    OwnFigures,
+    ProcessEntry,
+    Report,
+    Statistics,
+    TurnEntry,
+)
+from greenroom.supervisor.conversations.conversation import Conversation
+from greenroom.supervisor.conversations.lifecycle import WITH_PROCESS, State
+from greenroom.supervisor.processes.exits import Death
+from greenroom.supervisor.processes.memory_report import SUPERVISOR_ID, Holdings
+
+_FIRST: Final[frozenset[State]] = WITH_PROCESS | {"crashed", "failed"}
+"""The states in which a conversation is listed before all others."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tables:
+    """What a report is made from."""
+
+    instance: Instance
+    conversations: Iterable[Conversation]
+    """In the order in which they were entered."""
+    deaths: Sequence[Death]
+    """Oldest first."""
+    pid_of: Callable[[WorkerId], int | None]
+    limits: Limits
+    statistics: Statistics
+    others: tuple[ProcessEntry, ...] = ()
+    """Nursery, broker, and the workers that host no conversation."""
+    client: ClientEntry | None = None
+    credential: CredentialEntry | None = None
+    holdings: Holdings = field(default_factory=dict)
+    """What processes have said that they hold."""
+
+
+def report(tables: Tables, now: float) -> Report:
+    """Return the report. `now` is the loop's time."""
+    listed, left_out = _choose(tables.conversations)
+    deaths = [DeathEntry.model_validate(death) for death in reversed(tables.deaths)]
+    last = {death.conversation_id: death for death in reversed(deaths)}
+    entries = tuple(_conversation(one, tables, last.get(one.id), now) for one in listed)
+    own = ProcessEntry(role="supervisor", pid=tables.instance.pid, state="ready", worker_id=SUPERVISOR_ID)
+    hosts = (_host(one, tables, now) for one in listed if one.worker_id is not None)
+    return Report(
+        at=time.time(),
+        instance=tables.instance,
+        client=tables.client,
+        statistics=tables.statistics,
+        processes=tuple(_holding(entry, tables.holdings) for entry in (own, *tables.others, *hosts)),
+        conversations=entries,
+        left_out=left_out,
+        deaths=tuple(islice(deaths, MAX_DEATHS)),
+        credential=tables.credential,
+        limits=LimitFigures.model_validate(tables.limits),
+    )
+
+
+def _choose(conversations: Iterable[Conversation]) -> tuple[list[Conversation], int]:
+    """Return those to be listed, and how many are not."""
+    first: list[Conversation] = []
+    others: list[Conversation] = []
+    for one in conversations:
+        (first if one.state in _FIRST else others).append(one)
+    listed = [*first, *reversed(others)][:MAX_CONVERSATIONS]
+    return listed, len(first) + len(others) - len(listed)
+
+
+def _conversation(one: Conversation, tables: Tables, death: DeathEntry | None, now: float) -> ConversationEntry:
+    known = {
+        "id": ConversationId(one.id),
+        "state": one.state,
+        "incarnation": one.incarnation,
+        "worker_id": one.worker_id,
+        "pid": None if one.worker_id is None else tables.pid_of(one.worker_id),
+        "turn": _turn(one, now),
+        "queued": one.queued,
+        "tokens": one.tokens,
+        "approvals": 0 if one.pulse is None else len(one.pulse.questions),
+        "restarts": 0 if one.policy is None else one.policy.deaths_in_period(now),
+        "idle_for": None if one.rested_at is None or one.running is not None else now - one.rested_at,
+        "last_death": death,
+        "title": one.title,
+    }
+    return ConversationEntry.model_validate(known | ({} if one.placement is None else asdict(one.placement)))
+
+
+def _turn(one: Conversation, now: float) -> TurnEntry | None:
+    if one.running is None or one.pulse is None:
+        return None
+    turn, pulse = one.running, one.pulse
+    return TurnEntry(id=turn.id, age=now - pulse.started_at, doing=pulse.doing, interrupted=turn.interrupted)
+
+
+def _holding(entry: ProcessEntry, holdings: Holdings) -> ProcessEntry:
+    """Return the entry with what the process says of itself, where it does."""
+    held = None if entry.worker_id is None else holdings.get(entry.worker_id)
+    if held is None:
+        return entry
+    own = OwnFigures(**msgspec.structs.asdict(held.footprint), unsent=held.unsent, sandbox_limits=held.sandbox_limits)
+    return entry.model_copy(update={"own": own})
+
+
+def _host(one: Conversation, tables: Tables, now: float) -> ProcessEntry:
+    pulse, worker_id = one.pulse, one.worker_id
+    return ProcessEntry(
+        role="worker",
+        pid=None if worker_id is None else tables.pid_of(worker_id),
+        state="leaving" if one.state == "parking" else "hosting",
+        worker_id=worker_id,
+        conversation_id=one.id,
+        heard_ago=None if pulse is None else now - pulse.heard_at,
+        own=None if pulse is None else OwnFigures(unsent=pulse.unsent_bytes),
+    )

@@ -1,0 +1,170 @@
+"""The control socket: shows the instance to its user and takes a few orders, beside the supervisor's real work.
+
+A connection carries one request and one answer, and ends within `PATIENCE` whatever its peer does.
+"""
+
+import asyncio
+import contextlib
+import logging
+import os
+import socket
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Final, TypeAlias, cast
+
+import msgspec
+
+from greenroom.protocol.instance import Instance
+from greenroom.supervisor.control import instances, peer
+from greenroom.supervisor.control.control_messages import (
+    MAX_REQUEST,
+    Action,
+    Answer,
+    GiveReport,
+    Refused,
+    Reply,
+    Reported,
+    line,
+    read_request,
+)
+
+if TYPE_CHECKING:
+    from greenroom.protocol.report import Report
+
+log = logging.getLogger(__name__)
+
+MAX_CONNECTIONS: Final = 16
+PATIENCE: Final = 5.0
+"""Seconds that a peer has for asking and for reading the answer."""
+BEAT: Final = 5.0
+"""Seconds between two signs of life. They tell since when an instance has not been answering."""
+
+ProvideReport: TypeAlias = "Callable[[], Awaitable[Report]]"
+Act: TypeAlias = Callable[[Action], Answer]
+
+
+class ControlServer:
+    """Serves the control socket of one instance on the running loop."""
+
+    def __init__(self, directory: str, instance: Instance, provide_report: ProvideReport, act: Act) -> None:
+        """Prepare to serve in the runtime directory of `instance`. Both callbacks run on the loop."""
+        self._directory = directory
+        self._instance = instance
+        self._provide_report = provide_report
+        self._act = act
+        self._server: asyncio.Server | None = None
+        self._beat: asyncio.TimerHandle | None = None
+        self.connections: set[_Connection] = set()
+        """Those that are open."""
+
+    async def start(self) -> None:
+        """Listen, and only then let the instance be found. An instance that cannot is served all the same, unseen."""
+        loop = asyncio.get_running_loop()
+        try:
+            listener = _listener(os.path.join(self._directory, instances.CONTROL))
+            self._server = await loop.create_unix_server(lambda: _Connection(self), sock=listener)
+            instances.write(self._directory, self._instance)
+        except OSError as error:
+            log.error("greenroom status will not find this instance: %s", error)
+            return
+        self._beat = loop.call_later(BEAT, self._give_signs_of_life)
+
+    def close(self) -> None:
+        """Stop listening, drop who is connected, and take the facts away."""
+        if self._beat is not None:
+            self._beat.cancel()
+        if self._server is not None:
+            self._server.close()
+        for connection in tuple(self.connections):
+            connection.drop()
+        for name in (instances.FACTS, instances.CONTROL):
+            with contextlib.suppress(OSError):
+                os.unlink(os.path.join(self._directory, name))
+
+    async def answer(self, data: bytes) -> Reply:
+        """Do what a request asks. A fault of ours ends the request and nothing else."""
+        self._touch()
+        try:
+            request = read_request(data)
+        except ValueError:
+            return Refused("this version knows no such request")
+        try:
+            if isinstance(request, GiveReport):
+                return Reported(msgspec.Raw((await self._provide_report()).model_dump_json().encode()))
+            log.info("asked on the control socket: %s", request)
+            return self._act(request)
+        except Exception as error:
+            log.exception("a request on the control socket failed")
+            return Refused(f"the instance failed to answer ({type(error).__name__}); its log has more")
+
+    def _give_signs_of_life(self) -> None:
+        self._touch()
+        self._beat = asyncio.get_running_loop().call_later(BEAT, self._give_signs_of_life)
+
+    def _touch(self) -> None:
+        with contextlib.suppress(OSError):  # somebody has tidied up: we are not found any more, and do our work
+            os.utime(os.path.join(self._directory, instances.FACTS))
+
+
+class _Connection(asyncio.Protocol):
+    """One peer, its request and its answer."""
+
+    def __init__(self, server: ControlServer) -> None:
+        self._server = server
+        self._received = b""
+        self._answering: asyncio.Task[None] | None = None
+        self._transport: asyncio.Transport
+        self._deadline: asyncio.TimerHandle
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)
+        self._deadline = asyncio.get_running_loop().call_later(PATIENCE, self.drop)
+        self._server.connections.add(self)
+        reason = self._refusal()
+        if reason is not None:
+            self._end(Refused(reason))
+
+    def data_received(self, data: bytes) -> None:
+        if self._transport.is_closing() or self._answering is not None:
+            return
+        self._received += data
+        request, newline, _ = self._received.partition(b"\n")
+        if newline and len(request) < MAX_REQUEST:
+            self._answering = asyncio.get_running_loop().create_task(self._answer(request), name="status")
+        elif len(self._received) >= MAX_REQUEST:
+            self._end(Refused(f"a request has at most {MAX_REQUEST} bytes"))
+
+    def connection_lost(self, _: Exception | None) -> None:
+        self._deadline.cancel()
+        if self._answering is not None:
+            self._answering.cancel()
+        self._server.connections.discard(self)
+
+    def drop(self) -> None:
+        """End the connection, read or not."""
+        self._transport.abort()
+
+    async def _answer(self, request: bytes) -> None:
+        self._end(await self._server.answer(request))
+
+    def _refusal(self) -> str | None:
+        if len(self._server.connections) > MAX_CONNECTIONS:
+            return "too many ask at once; try again"
+        try:
+            return peer.refusal(peer.peer_of(self._transport.get_extra_info("socket")))
+        except OSError as error:
+            return f"it cannot be told who asks ({error})"
+
+    def _end(self, reply: Reply) -> None:
+        self._transport.write(line(reply))
+        self._transport.close()
+
+
+def _listener(path: str) -> socket.socket:
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        listener.bind(path)
+        os.chmod(path, 0o600)
+    except OSError:
+        listener.close()
+        raise
+    return listener

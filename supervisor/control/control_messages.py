@@ -1,0 +1,82 @@
+"""What may be asked on the control socket, and how it is answered: one line of JSON each way, then the connection ends.
+
+Tagged structs rather than pydantic models: a supervisor knows these from its start, and nobody asks most of them.
+"""
+
+from typing import Final, TypeAlias
+
+import msgspec
+
+from greenroom.protocol.ids import ConversationId
+
+MAX_REQUEST: Final = 4096
+"""Bytes of a request, newline included."""
+
+
+class GiveReport(msgspec.Struct, frozen=True, tag_field="do", tag="status", forbid_unknown_fields=True):
+    """Tell how things stand (`greenroom.protocol.report`)."""
+
+
+class StopInstance(msgspec.Struct, frozen=True, tag_field="do", tag="stop", forbid_unknown_fields=True):
+    """End as if the client had left."""
+
+
+class InterruptConversation(msgspec.Struct, frozen=True, tag_field="do", tag="interrupt", forbid_unknown_fields=True):
+    """End the turn that runs; those that wait for it then run."""
+
+    conversation_id: ConversationId
+
+
+class KillConversation(msgspec.Struct, frozen=True, tag_field="do", tag="kill", forbid_unknown_fields=True):
+    """Kill the worker of a conversation. Its running turn fails as `worker_crashed`; the next turn brings it back."""
+
+    conversation_id: ConversationId
+
+
+Action: TypeAlias = StopInstance | InterruptConversation | KillConversation
+Request: TypeAlias = GiveReport | Action
+
+
+class Reported(msgspec.Struct, frozen=True, tag_field="answer", tag="report"):
+    """Answers `GiveReport`."""
+
+    report: msgspec.Raw
+    """A `greenroom.protocol.report.Report`."""
+
+
+class Done(msgspec.Struct, frozen=True, tag_field="answer", tag="done"):
+    """An action has been begun or is done already."""
+
+    text: str
+
+
+class Refused(msgspec.Struct, frozen=True, tag_field="answer", tag="refused"):
+    """Nothing was done."""
+
+    text: str
+    """Why, and what else to do."""
+
+
+Answer: TypeAlias = Done | Refused
+Reply: TypeAlias = Reported | Answer
+
+_encode: Final = msgspec.json.Encoder().encode
+_decode_request: Final = msgspec.json.Decoder(Request).decode
+_decode_reply: Final = msgspec.json.Decoder(Reply).decode
+
+
+def line(message: Request | Reply) -> bytes:
+    """Return the line of a message."""
+    return _encode(message) + b"\n"
+
+
+def read_request(data: bytes) -> Request:
+    """Decode a request. Raises `ValueError`."""
+    request: Request = _decode_request(data)
+    return request
+
+
+def read_reply(data: bytes) -> Reply:
+    """Decode a reply. Raises `ValueError`."""
+    reply: Reply = _decode_reply(data)
+    return reply

@@ -1,0 +1,142 @@
+"""What an operator sees of this instance and may do to it from outside: the two ends of the control socket."""
+
+import asyncio
+import time
+from collections.abc import Callable, Iterator
+
+from greenroom.protocol.ids import WorkerId
+from greenroom.protocol.instance import Instance
+from greenroom.protocol.internal.broker import CredentialStanding
+from greenroom.protocol.report import (
+    ClientEntry,
+    ConversationFigures,
+    CredentialEntry,
+    EngineFigures,
+    PoolFigures,
+    PortFigures,
+    ProcessEntry,
+    Report,
+    Role,
+    Statistics,
+    StdioFigures,
+)
+from greenroom.supervisor.control.build_report import Tables, report
+from greenroom.supervisor.control.control_messages import (
+    Action,
+    Answer,
+    Done,
+    InterruptConversation,
+    KillConversation,
+    Refused,
+)
+from greenroom.supervisor.conversations.conversation import Conversation
+from greenroom.supervisor.frontend.mcp.tool_calls import Reception
+from greenroom.supervisor.frontend.stdio import StdioStatistics
+from greenroom.supervisor.options import ServerOptions
+from greenroom.supervisor.processes.engine import NURSERY_ID
+from greenroom.supervisor.processes.service_state import Standing
+from greenroom.supervisor.processes.tree import BROKER_ID, SupervisionTree
+
+
+class Inspection:
+    """Answers for one server. Runs on its loop."""
+
+    def __init__(
+        self,
+        instance: Instance,
+        options: ServerOptions,
+        tree: SupervisionTree,
+        reception: Reception,
+        stdio: Callable[[], StdioStatistics],
+        client: Callable[[], ClientEntry | None],
+        stop: Callable[[], None],
+    ) -> None:
+        self._instance = instance
+        self._options = options
+        self._tree = tree
+        self._reception = reception
+        self._stdio = stdio
+        self._client = client
+        self._stop = stop
+
+    async def report(self) -> Report:
+        """Return how everything stands, after a moment in which each process may tell what it holds."""
+        tree = self._tree
+        holdings = await tree.survey()
+        tables = Tables(
+            instance=self._instance,
+            conversations=tree.conversations,
+            deaths=list(tree.obituaries),
+            pid_of=tree.pid_of,
+            limits=self._options.limits,
+            statistics=self._statistics(),
+            others=tuple(self._others()),
+            holdings=holdings,
+            client=self._client(),
+            credential=_credential(tree.broker.standing),
+        )
+        return report(tables, asyncio.get_running_loop().time())
+
+    def act(self, action: Action) -> Answer:
+        """Do what an operator asks."""
+        match action:
+            case InterruptConversation(conversation_id):
+                return self._interrupt(conversation_id)
+            case KillConversation(conversation_id):
+                return self._kill(conversation_id)
+            case _:
+                self._stop()
+                return Done("the instance is leaving")
+
+    def _interrupt(self, conversation_id: str) -> Answer:
+        conversation = self._find(conversation_id)
+        if conversation is None or conversation.running is None:
+            return Refused(f"no turn runs in conversation {conversation_id}")
+        self._tree.conversations.interrupt(conversation.running)
+        return Done(f"the turn of conversation {conversation_id} is being stopped")
+
+    def _kill(self, conversation_id: str) -> Answer:
+        conversation = self._find(conversation_id)
+        if conversation is None or conversation.worker_id is None:
+            return Refused(f"conversation {conversation_id} has no process")
+        self._tree.kill(conversation.worker_id)
+        return Done(f"the process of conversation {conversation_id} is being killed")
+
+    def _find(self, conversation_id: str) -> Conversation | None:
+        return next((one for one in self._tree.conversations if one.id == conversation_id), None)
+
+    def _statistics(self) -> Statistics:
+        figures = self._tree.statistics()
+        return Statistics(
+            stdio=StdioFigures.model_validate(self._stdio()),
+            mailroom=PortFigures.model_validate(figures.mailroom),
+            pool=PoolFigures.model_validate(figures.pool),
+            engine=EngineFigures.model_validate(figures.engine),
+            conversations=ConversationFigures.model_validate(self._tree.conversations.statistics()),
+            open_calls=self._reception.open_calls,
+        )
+
+    def _others(self) -> Iterator[ProcessEntry]:
+        nursery = self._tree.nursery_standing
+        if nursery is not None:
+            yield _helper("nursery", NURSERY_ID, nursery)
+        yield _helper("broker", BROKER_ID, self._tree.broker_standing)
+        for worker_id in self._tree.waiting_workers:
+            yield ProcessEntry(role="worker", pid=self._tree.pid_of(worker_id), worker_id=worker_id, state="ready")
+
+
+def _helper(role: Role, worker_id: WorkerId, standing: Standing) -> ProcessEntry:
+    return ProcessEntry(
+        role=role, pid=standing.pid, state=standing.state, worker_id=worker_id, restarts=standing.deaths
+    )
+
+
+def _credential(standing: CredentialStanding | None) -> CredentialEntry | None:
+    if standing is None:
+        return None
+    return CredentialEntry(
+        mode=standing.mode,
+        state=standing.state,
+        time_left=None if standing.expires_at is None else standing.expires_at - time.time(),
+        plan_type=standing.plan_type,
+    )

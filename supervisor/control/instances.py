@@ -1,0 +1,149 @@
+"""The instances of this user, found by the facts that each leaves beside its sockets; and what dead ones left behind.
+
+A directory belongs to a living instance where the process that its facts name exists, created when they say. Facts are
+written when the control socket listens already, so a socket that somebody listens on is a sign of life too: the process
+may live in another pid namespace, as in a container that shares the directory.
+"""
+
+import contextlib
+import os
+import re
+import shutil
+import socket
+import stat
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Final, Literal, TypeAlias
+
+import msgspec
+
+from greenroom.protocol.instance import Instance
+from greenroom.protocol.version import __version__
+from greenroom.runtime import identity
+
+FACTS: Final = "instance.json"
+CONTROL: Final = "control"
+"""The socket that a supervisor answers on."""
+MAX_FACTS: Final = 64 * 1024
+INFANCY: Final = 60.0
+"""Seconds that an instance has for writing its facts before its directory, if nobody has its pid, counts as stale."""
+
+_NAME: Final = re.compile(r"(\d+)-\w+")
+
+EngineName: TypeAlias = Literal["fork", "spawn"]
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A running instance."""
+
+    directory: str
+    instance: Instance
+    seen_at: float
+    """When it gave its last sign of life, in seconds since the epoch (`greenroom.supervisor.control.control.BEAT`)."""
+
+    @property
+    def control(self) -> str:
+        """Path of its control socket."""
+        return os.path.join(self.directory, CONTROL)
+
+
+def this_instance(codex_home: str, engine: EngineName) -> Instance:
+    """Return the facts of the instance whose supervisor this process is."""
+    pid = os.getpid()
+    home = codex_home.encode("utf-8", "replace").decode()
+    return Instance(pid, identity.created(pid) or "", __version__, home, engine, time.time())
+
+
+def parents(environment: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the directories in which instances of this user have theirs (`greenroom.runtime.directory`)."""
+    user = os.getuid()
+    bases = (environment.get("XDG_RUNTIME_DIR", ""), f"/run/user/{user}")
+    found = [os.path.join(base, "greenroom") for base in dict.fromkeys(bases) if base]
+    return (*found, f"/tmp/greenroom-{user}")
+
+
+def write(directory: str, instance: Instance) -> None:
+    """Leave the facts in a directory, whole or not at all."""
+    path = os.path.join(directory, FACTS)
+    fresh = f"{path}.new"
+    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    with open(descriptor, "wb") as file:
+        file.write(msgspec.json.encode(instance))
+    os.replace(fresh, path)
+
+
+def running(where: Iterable[str]) -> list[Found]:
+    """Return the instances that run, oldest first."""
+    found = (_found(directory) for directory in _directories(where))
+    living = [one for one in found if one is not None and _lives(one.directory, one.instance)]
+    return sorted(living, key=lambda one: one.instance.started_at)
+
+
+def remove_stale(where: Iterable[str]) -> list[str]:
+    """Remove the directories that dead instances left behind, and return their paths."""
+    stale = [directory for directory in _directories(where) if _is_stale(directory)]
+    for directory in stale:
+        shutil.rmtree(directory, ignore_errors=True)
+    return stale
+
+
+def _directories(where: Iterable[str]) -> Iterator[str]:
+    """Yield what may be directories of instances: of our user alone, and no links."""
+    for parent in dict.fromkeys(map(os.path.realpath, where)):
+        if not _is_private(parent):
+            continue
+        with contextlib.suppress(OSError):
+            for name in sorted(os.listdir(parent)):
+                directory = os.path.join(parent, name)
+                if _NAME.fullmatch(name) and _is_private(directory):
+                    yield directory
+
+
+def _is_private(path: str) -> bool:
+    try:
+        facts = os.lstat(path)
+    except OSError:
+        return False
+    return stat.S_ISDIR(facts.st_mode) and facts.st_uid == os.getuid() and not facts.st_mode & 0o077
+
+
+def _found(directory: str) -> Found | None:
+    try:
+        with open(os.path.join(directory, FACTS), "rb") as file:
+            data, seen_at = file.read(MAX_FACTS), os.fstat(file.fileno()).st_mtime
+        return Found(directory, msgspec.json.decode(data, type=Instance), seen_at)
+    except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
+        return None
+
+
+def _lives(directory: str, instance: Instance) -> bool:
+    return identity.created(instance.pid) == instance.created or _listens(os.path.join(directory, CONTROL))
+
+
+def _is_stale(directory: str) -> bool:
+    found = _found(directory)
+    if found is not None:
+        return not _lives(directory, found.instance)
+    named = _NAME.fullmatch(os.path.basename(directory))
+    return named is not None and identity.created(int(named[1])) is None and _age(directory) > INFANCY
+
+
+def _listens(path: str) -> bool:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.setblocking(False)
+        try:
+            probe.connect(path)
+        except BlockingIOError:  # there is somebody, with a full queue
+            return True
+        except OSError:
+            return False
+        return True
+
+
+def _age(directory: str) -> float:
+    try:
+        return time.time() - os.lstat(directory).st_mtime
+    except OSError:
+        return 0.0

@@ -1,0 +1,105 @@
+"""What the death of a worker means for its conversation: the turn is answered, the death remembered, others go on."""
+
+import asyncio
+import logging
+from dataclasses import dataclass
+
+from greenroom.protocol.internal.process import Exited
+from greenroom.protocol.mcp.handshake import Failure
+from greenroom.supervisor.conversations.assignments import UNREACHABLE
+from greenroom.supervisor.conversations.conversation import Conversation
+from greenroom.supervisor.conversations.lifecycle import State
+from greenroom.supervisor.conversations.turn import Turn, aborted
+from greenroom.supervisor.conversations.turns import OnTurnEnd
+from greenroom.supervisor.processes import exits as death
+from greenroom.supervisor.processes.exits import Obituaries
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class LastMoment:
+    """How a conversation stood when its worker died."""
+
+    state: State
+    doing: str
+    """In words."""
+    was_beginning: bool
+    """Whether a turn was about to begin and had no effect: its worker had neither said nor saved anything of it."""
+
+    @classmethod
+    def of(cls, conversation: Conversation) -> "LastMoment":
+        """Return how a conversation stands."""
+        state = conversation.state
+        doing = "idle" if conversation.pulse is None else conversation.pulse.doing
+        return cls(state, doing, state == "starting" or (state == "running" and conversation.has_left_no_trace))
+
+
+class Losses:
+    """Takes each death to its conversation, once that has been taken from its dead worker."""
+
+    def __init__(self, obituaries: Obituaries, on_turn_end: OnTurnEnd) -> None:
+        self._obituaries = obituaries
+        self._on_turn_end = on_turn_end
+        self._loop = asyncio.get_running_loop()
+
+    def take(self, conversation: Conversation, exited: Exited, reason: str | None, moment: LastMoment) -> None:
+        """Take a death in. `reason` says why we killed the worker, if we did."""
+        conversation.happen("died")
+        conversation.put_in_front(conversation.take_steering())
+        if moment.state == "parking":
+            return
+        begins_again = moment.was_beginning and reason in (None, UNREACHABLE) and conversation.may_start_again()
+        if begins_again and (withdrawn := conversation.put_back()) is not None:
+            conversation.fail(withdrawn, aborted("interrupted"))
+        if not begins_again or moment.state == "running":
+            self._mourn(conversation, exited, reason, moment)
+
+    def give_up(self, conversation: Conversation) -> None:
+        """Fail all turns of a conversation whose processes have died too often."""
+        last = self._obituaries.of(conversation.id)
+        message = (
+            f"Codex runtime error: the process of conversation {conversation.id} died too often in a short time"
+            f"{'' if last is None else f', the last time by {last.cause}'}. Try again in a minute."
+        )
+        conversation.fail_all(Failure("worker_crashed", message, {"resumable": True, "failed": True}))
+
+    def _mourn(self, conversation: Conversation, exited: Exited, reason: str | None, moment: LastMoment) -> None:
+        turn, conversation.running = conversation.running, None
+        why = reason or death.cause(exited)
+        if turn is not None:
+            is_first = conversation.is_unsaved
+            conversation.rested_at = self._loop.time()
+            conversation.fail(
+                turn, (_start_failure if moment.state == "starting" else _crash_failure)(exited, turn, why)
+            )
+            self._on_turn_end(conversation, is_first)
+        about = {"conversation_id": conversation.id, "worker_id": exited.id}
+        log.error(
+            "conversation %s: its worker %d died (%s) while %s",
+            conversation.id,
+            exited.pid,
+            why,
+            moment.doing,
+            extra=about,
+        )
+        self._obituaries.enter(exited, moment.doing, reason, conversation.id, conversation.incarnation)
+        if conversation.on_death(self._loop.time()):
+            conversation.happen("died_too_often")
+
+
+def _crash_failure(exited: Exited, turn: Turn, why: str) -> Failure:
+    if turn.interrupted:
+        return aborted("interrupted")
+    message = (
+        f"Codex runtime error: the process of conversation {turn.conversation_id} died ({why}). What it was doing may "
+        "or may not have taken effect; codex-reply with this id goes on from where it was saved."
+    )
+    return Failure("worker_crashed", message, {**death.facts(exited), "cause": why, "resumable": True})
+
+
+def _start_failure(exited: Exited, turn: Turn, why: str) -> Failure:
+    if turn.interrupted:
+        return aborted("interrupted")
+    message = f"Failed to start Codex session: its process died ({why})"
+    return Failure("start_failed", message, {**death.facts(exited), "cause": why, "resumable": True})

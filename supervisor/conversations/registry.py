@@ -1,0 +1,285 @@
+"""All conversations: what can be asked of them, and what their workers say."""
+
+import logging
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import assert_never
+
+from greenroom.config.limits import Limits
+from greenroom.protocol.ids import ConversationId, TurnId, WorkerId, uuid7
+from greenroom.protocol.internal.process import Exited
+from greenroom.protocol.internal.worker import (
+    Addressed,
+    Ask,
+    CommandsEnded,
+    ErrandDone,
+    Events,
+    Heartbeat,
+    Measured,
+    Notice,
+    Opened,
+    OpenFailed,
+    Ready,
+    ReceivedNotice,
+    Steered,
+    TurnEnded,
+    TurnSettings,
+)
+from greenroom.protocol.mcp.elicitation import Decision
+from greenroom.protocol.mcp.handshake import Failure
+from greenroom.supervisor.conversations import lifecycle
+from greenroom.supervisor.conversations.assignments import Workers
+from greenroom.supervisor.conversations.conversation import Conversation
+from greenroom.supervisor.conversations.scheduler import Course
+from greenroom.supervisor.conversations.turn import Audience, Observer, Turn, aborted
+from greenroom.supervisor.processes.exits import Obituaries
+from greenroom.supervisor.processes.worker_router import Mailroom
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class ConversationsStatistics:
+    """How the table stands."""
+
+    known: int
+    with_process: int
+    waiting_for_place: int
+    turns_running: int
+    turns_waiting: int
+    forgotten: int
+    """Conversations that were at rest and are only known to their session file any more."""
+
+
+class Conversations:
+    """All conversations of this run. Runs on the supervisor's loop."""
+
+    def __init__(
+        self,
+        mailroom: Mailroom,
+        workers: Workers,
+        obituaries: Obituaries,
+        limits: Limits,
+        cli_overrides: tuple[str, ...],
+        user_agent: Callable[[], str],
+    ) -> None:
+        self._limits = limits
+        self._course = Course(mailroom, workers, obituaries, limits, cli_overrides, user_agent, self._turn_ended)
+        self._table, self._hosts = self._course.table, self._course.hosts
+        self._turns, self._places = self._course.turns, self._course.places
+        self.leaving: frozenset[WorkerId] = frozenset()
+        self.on_turn_end: Callable[[Conversation, bool], None] = lambda _, __: None
+        """Told of each turn that has run, after its audience; `is_first` where its conversation began with it."""
+
+    def __iter__(self) -> Iterator[Conversation]:
+        return iter(self._table)
+
+    def open(self, overrides: bytes, title: str | None = None, *, keep: bool = False) -> Conversation:
+        """Enter a new conversation. `overrides` is a JSON object (`greenroom.config.settings.ConversationOverrides`).
+
+        Its session file is there with its first turn, or from the beginning where it is to be kept.
+        """
+        new = Conversation(ConversationId(uuid7()), overrides, resume="no", keep=keep, title=title)
+        return self._table.enter(new)
+
+    def find(self, conversation_id: ConversationId) -> Conversation | None:
+        """Return a conversation that is known: of this run, unless it has rested for long."""
+        return self._table.find(conversation_id)
+
+    def find_or_resume(self, conversation_id: ConversationId) -> Conversation:
+        """Return a conversation that is known, else enter one that goes on from its session file if there is one."""
+        known = self._table.find(conversation_id)
+        return known or self._table.enter(Conversation(conversation_id, b"{}", resume="must"))
+
+    def take_up(self, conversation_id: ConversationId, path: str, overrides: bytes) -> Conversation:
+        """Enter a conversation that goes on from a file. One that has a process already stays as it is."""
+        known = self._table.find(conversation_id)
+        if known is None:
+            return self._table.enter(Conversation(conversation_id, overrides, resume="must", path=path))
+        if known.state not in lifecycle.WITH_PROCESS and overrides != b"{}":
+            known.overrides = overrides
+        return known
+
+    def bring_up(self, conversation: Conversation, audience: Audience) -> None:
+        """See to it that the conversation has a process; the audience then gets its `session_configured` event."""
+        if conversation.configured:
+            audience.succeeded(conversation.configured)
+        else:
+            self._table.rouse(conversation)
+            conversation.put_in_front([Turn(TurnId(uuid7()), conversation.id, None, audience)])
+            self._course.advance(conversation)
+
+    def observe(self, conversation: Conversation, observer: Observer) -> None:
+        """Tell `observer` from now on what happens in a conversation."""
+        self._table.rouse(conversation)
+        conversation.observers += (observer,)
+
+    def dismiss(self, conversation: Conversation, on_gone: Callable[[], None]) -> None:
+        """End a conversation and forget it; `on_gone` is called once its process has saved and left."""
+        self._course.close(conversation, aborted("the conversation was closed"), on_gone)
+
+    # Turns
+
+    def submit(
+        self, conversation: Conversation, items: bytes, audience: Audience, settings: TurnSettings | None = None
+    ) -> Turn:
+        """Queue a turn; it runs after those that were submitted before it, or fails at once as `overloaded`."""
+        return self._queue(conversation, Turn(TurnId(uuid7()), conversation.id, items, audience, settings))
+
+    def compact(self, conversation: Conversation, audience: Audience) -> Turn:
+        """Queue a turn that puts a summary in the place of what was said so far; its last message is empty."""
+        return self._queue(conversation, Turn(TurnId(uuid7()), conversation.id, b"", audience, compacts=True))
+
+    def steer(
+        self, conversation: Conversation, items: bytes, audience: Audience, settings: TurnSettings | None = None
+    ) -> Turn:
+        """Put input into the running turn, which goes on with it; where none takes it in, it is a turn of its own.
+
+        The settings are for that case. What was not taken in when somebody stops the running turn is void with it.
+        """
+        if not conversation.takes_steering:
+            return self.submit(conversation, items, audience, settings)
+        turn = Turn(TurnId(uuid7()), conversation.id, items, audience, settings)
+        if len(conversation.steering) >= self._limits.queued_turns:
+            audience.failed(_overloaded(f"{len(conversation.steering)} inputs wait in this conversation already"))
+        else:
+            self._turns.steer(conversation, turn, items)
+        return turn
+
+    def interrupt(self, turn: Turn, reason: str = "interrupted") -> None:
+        """End a turn: at once if it waits, through its worker if it runs. Ended turns are left alone."""
+        conversation = self._table.find(turn.conversation_id)
+        if conversation is None or turn.interrupted:
+            return
+        turn.interrupted = True
+        if conversation.withdraw(turn):
+            conversation.fail(turn, aborted(reason))
+            self._course.let_rest(conversation)
+        elif turn is conversation.running and conversation.worker_id is not None:
+            self._turns.interrupt(conversation, turn)
+
+    def interrupt_all(self, conversation: Conversation) -> int:
+        """End the turn that runs and those that wait; return how many there were."""
+        turns = [turn for turn in (*(conversation.queue or ()), conversation.running) if turn is not None]
+        for turn in turns:
+            self.interrupt(turn)
+        return len(turns)
+
+    def release(self, conversation: Conversation) -> int:
+        """End all turns, and the process once they have ended; return how many turns there were.
+
+        The conversation's next turn brings it back.
+        """
+        count = self.interrupt_all(conversation)
+        conversation.is_leaving = True
+        if conversation.state == "idle" and not self._hosts.is_doomed(conversation):
+            self._places.park(conversation)
+        return count
+
+    def decide(self, turn: Turn, question_id: int, decision: Decision) -> None:
+        """Pass on what became of a question; void once the turn has ended."""
+        conversation = self._table.find(turn.conversation_id)
+        if conversation is not None and conversation.running is turn:
+            self._turns.decide(conversation, question_id, decision)
+
+    # What happens to all of them, or to their workers
+
+    def abort_all(self, reason: str) -> None:
+        """Answer every turn, and ask every worker to save and leave; `leaving` then says which."""
+        self.leaving = self._hosts.ids
+        self._course.stop()
+        self._hosts.dismiss_all()
+        for conversation in list(self._table):
+            conversation.fail_all(aborted(reason))
+            self._course.retire(conversation)
+
+    def fail_waiting(self, failure: Failure) -> None:
+        """Fail the turns of all conversations that have ordered a worker; the orders are void."""
+        for conversation in list(self._table):
+            if conversation.state == "starting" and conversation.worker_id is None:
+                turns = conversation.take_all_turns()
+                self._course.vacate(conversation)
+                conversation.happen("died")
+                for turn in turns:
+                    conversation.fail(turn, failure)
+                self._course.let_rest(conversation)
+        self._places.fill()
+
+    def receive(self, worker_id: WorkerId, received: ReceivedNotice) -> None:
+        """Take a notice of a worker; one that does not come from the present incarnation is dropped."""
+        notice, payload = received
+        conversation = self._hosts.conversation_of(worker_id)
+        if conversation is None or not _is_current(conversation, notice):
+            log.debug("worker %s: %s from the past; dropped", worker_id, notice.wire.decode())
+            return
+        self._turns.hear(conversation)
+        match notice:
+            case Events():
+                self._turns.pass_on(conversation, notice, payload)
+            case Heartbeat():
+                self._turns.note(conversation, notice)
+            case Ask():
+                self._turns.pass_question_on(conversation, notice, payload)
+            case Steered():
+                self._turns.steered(conversation, notice)
+            case TurnEnded():
+                self._turns.end(conversation, notice, payload)
+            case CommandsEnded():
+                conversation.open_commands = 0
+            case Opened():
+                self._turns.opened(conversation, notice, payload)
+            case OpenFailed():
+                self._course.close(conversation, Failure(notice.error_kind, notice.message))
+            case Ready() | Measured() | ErrandDone():
+                log.debug("worker %s: %s does not belong to its conversation", worker_id, notice.wire.decode())
+            case _:
+                assert_never(notice)
+
+    def kill(self, worker_id: WorkerId, why: str) -> bool:
+        """Kill a worker that has a conversation, and return whether it has; its end is reported as every other one."""
+        return self._course.kill(worker_id, why)
+
+    def lost(self, exited: Exited, reason: str | None) -> None:
+        """Take notice that a process ended, and why if we know it; the turn that it ran ends with it."""
+        self._course.lost(exited, reason)
+
+    @property
+    def are_at_rest(self) -> bool:
+        """Whether none of them has a process."""
+        return self._places.taken == 0
+
+    def statistics(self) -> ConversationsStatistics:
+        """Return how the table stands."""
+        return ConversationsStatistics(
+            known=len(self._table),
+            with_process=self._places.taken,
+            waiting_for_place=self._places.waited_for,
+            turns_running=len(self._turns.running),
+            turns_waiting=sum(conversation.queued for conversation in self._table),
+            forgotten=self._table.forgotten,
+        )
+
+    def _queue(self, conversation: Conversation, turn: Turn) -> Turn:
+        if conversation.queued >= self._limits.queued_turns and conversation.running is not None:
+            turn.audience.failed(_overloaded(f"{conversation.queued} turns wait in this conversation already"))
+            return turn
+        self._table.rouse(conversation)
+        conversation.is_leaving = False
+        conversation.enqueue(turn)
+        self._course.advance(conversation)
+        return turn
+
+    def _turn_ended(self, conversation: Conversation, is_first: bool) -> None:
+        self.on_turn_end(conversation, is_first)
+
+
+def _is_current(conversation: Conversation, notice: Notice) -> bool:
+    return (
+        isinstance(notice, Addressed)
+        and notice.conversation_id == conversation.id
+        and notice.incarnation == conversation.incarnation
+    )
+
+
+def _overloaded(why: str) -> Failure:
+    return Failure("overloaded", f"Codex runtime error: overloaded: {why}. Try again later.")

@@ -1,0 +1,143 @@
+"""The way of a conversation from one thing to the next: a place, a process, its turns one by one, rest, and its end."""
+
+import asyncio
+from collections.abc import Callable
+
+from greenroom.config.limits import Limits
+from greenroom.protocol.ids import WorkerId
+from greenroom.protocol.internal.process import Exited
+from greenroom.protocol.internal.worker import Open
+from greenroom.protocol.jsonrpc import encode
+from greenroom.protocol.mcp.handshake import Failure
+from greenroom.supervisor.conversations import lifecycle
+from greenroom.supervisor.conversations.assignments import Hosts, Workers
+from greenroom.supervisor.conversations.conversation import Conversation
+from greenroom.supervisor.conversations.crash_policy import LastMoment, Losses
+from greenroom.supervisor.conversations.known_conversations import Table
+from greenroom.supervisor.conversations.slots import Places
+from greenroom.supervisor.conversations.turns import OnTurnEnd, Turns, address
+from greenroom.supervisor.conversations.watchdog import Watch
+from greenroom.supervisor.processes.exits import Obituaries
+from greenroom.supervisor.processes.worker_router import Mailroom
+
+
+class Course:
+    """Puts together what each knows only its own part of, and lets a conversation go on when one of them is done."""
+
+    def __init__(
+        self,
+        mailroom: Mailroom,
+        workers: Workers,
+        obituaries: Obituaries,
+        limits: Limits,
+        cli_overrides: tuple[str, ...],
+        user_agent: Callable[[], str],
+        on_turn_end: OnTurnEnd,
+    ) -> None:
+        self._cli_overrides = encode(cli_overrides)
+        self._user_agent = user_agent
+        self.table = Table(limits.known_at_rest)
+        self.hosts = Hosts(mailroom, workers)
+        self.turns = Turns(self.hosts, on_turn_end, self._go_on)
+        self.places = Places(self.hosts, workers, limits, self._begin)
+        self._losses = Losses(obituaries, on_turn_end)
+        self._watch = Watch(self.hosts, self.turns.running, limits)
+        self._loop = asyncio.get_running_loop()
+
+    def advance(self, conversation: Conversation) -> None:
+        """Run the next turn if nothing runs; find a process for the conversation first where it has none."""
+        if conversation.running is not None:
+            return
+        if not conversation.queued:
+            self.let_rest(conversation)
+        elif conversation.state in lifecycle.WAITING_FOR_PLACE:
+            if conversation.state == "failed" and not conversation.has_recovered(self._loop.time()):
+                self._losses.give_up(conversation)
+                self.let_rest(conversation)
+            else:
+                self.places.seek(conversation)
+        elif conversation.state == "idle" and not self.hosts.is_doomed(conversation):
+            self._start_turn(conversation)
+
+    def let_rest(self, conversation: Conversation) -> None:
+        """Note that a conversation needs nothing for now, if it has no process either."""
+        if conversation.state in lifecycle.WAITING_FOR_PLACE:
+            self.table.rest(conversation, self._loop.time(), conversation.has_file)
+
+    def kill(self, worker_id: WorkerId, why: str) -> bool:
+        """Kill a worker that has a conversation, and return whether it has; its end is reported as every other one."""
+        conversation = self.hosts.conversation_of(worker_id)
+        if conversation is None:
+            return False
+        self.places.rouse(conversation)
+        self.hosts.kill(conversation, why)
+        return True
+
+    def lost(self, exited: Exited, reason: str | None) -> None:
+        """Take notice that a process ended, and why if we know it; the turn that it ran ends with it."""
+        conversation = self.hosts.lost(exited.id)
+        if conversation is None:
+            return
+        moment = LastMoment.of(conversation)
+        self.vacate(conversation)
+        self._losses.take(conversation, exited, reason, moment)
+        self.advance(conversation)
+        self.places.fill()
+
+    def close(self, conversation: Conversation, failure: Failure, on_gone: Callable[[], None] = lambda: None) -> None:
+        """End a conversation for good: its turns fail, its worker leaves, and `on_gone` is called once it has."""
+        worker_id = conversation.worker_id
+        turns = conversation.take_all_turns()
+        self.retire(conversation)
+        self.table.remove(conversation)
+        for turn in turns:
+            conversation.fail(turn, failure)
+        if worker_id is None:
+            on_gone()
+        else:
+            self.hosts.ask_to_leave(worker_id, on_gone)
+        self.places.fill()
+
+    def retire(self, conversation: Conversation) -> None:
+        """Take a conversation from its worker for good; its turns are up to the caller."""
+        if conversation.state in lifecycle.WITH_PROCESS:
+            self.vacate(conversation)
+        if conversation.state != "closed":
+            conversation.happen("closed")
+
+    def vacate(self, conversation: Conversation) -> None:
+        """Take a conversation from its place and its worker, whom it has lost or does not get."""
+        self.turns.drop(conversation)
+        self.places.vacate(conversation)
+
+    def stop(self) -> None:
+        """Watch and park nobody any more."""
+        self._watch.close()
+        self.places.close()
+
+    def _begin(self, conversation: Conversation) -> None:
+        """Have the worker that a conversation was given become it."""
+        operation = Open(
+            **address(conversation),
+            resume=conversation.resume,
+            path=conversation.path,
+            keep=conversation.keep,
+            user_agent=self._user_agent(),
+        )
+        settings = b'{"cli":%b,"call":%b}' % (self._cli_overrides, conversation.overrides)
+        self.hosts.send(conversation, operation, settings)
+        if conversation.resume == "no":
+            conversation.resume = "if-saved"
+        self._start_turn(conversation)  # without waiting for `Opened`: the worker takes both in order
+
+    def _start_turn(self, conversation: Conversation) -> None:
+        self.places.rouse(conversation)
+        self.turns.start_next(conversation)
+        self._watch.begin()
+
+    def _go_on(self, conversation: Conversation) -> None:
+        self._watch.weigh(conversation)
+        if conversation.queued:
+            self.advance(conversation)
+        elif not self.hosts.is_doomed(conversation):
+            self.places.rest(conversation)

@@ -1,0 +1,58 @@
+"""Who is idle, longest first, and who waits for a place. Free of I/O and clocks."""
+
+from collections import OrderedDict, deque
+
+from greenroom.supervisor.conversations.conversation import Conversation
+
+
+class Roster:
+    """Decides which conversation is parked for which, within `places` conversations that may have a process."""
+
+    def __init__(self, places: int) -> None:
+        self._places = places
+        self._idle: OrderedDict[Conversation, float] = OrderedDict()
+        self._waiting: deque[Conversation] = deque()
+
+    def rest(self, conversation: Conversation, now: float) -> None:
+        """Note that a conversation has become idle."""
+        self._idle[conversation] = now
+        self._idle.move_to_end(conversation)
+
+    def rouse(self, conversation: Conversation) -> None:
+        """Note that a conversation is idle no longer."""
+        self._idle.pop(conversation, None)
+
+    def has_place(self, taken: int) -> bool:
+        """Tell whether another conversation may have a process beside the `taken` ones that have."""
+        return taken < self._places
+
+    def wait(self, conversation: Conversation) -> None:
+        """Let a conversation wait for a place."""
+        if conversation not in self._waiting:
+            self._waiting.append(conversation)
+
+    def next_waiting(self) -> Conversation | None:
+        """Return the conversation that has waited longest and take it out of the line."""
+        return self._waiting.popleft() if self._waiting else None
+
+    @property
+    def waiting(self) -> int:
+        """How many conversations wait for a place."""
+        return len(self._waiting)
+
+    def longest_idle(self) -> Conversation | None:
+        """Return the conversation to park if a place is needed."""
+        return next(iter(self._idle), None)
+
+    def idle_since(self, before: float) -> list[Conversation]:
+        """Return the conversations that have been idle since `before` or longer, longest first."""
+        found: list[Conversation] = []
+        for conversation, since in self._idle.items():
+            if since > before:
+                break
+            found.append(conversation)
+        return found
+
+    def next_deadline(self, patience: float) -> float | None:
+        """Return when the next conversation will have been idle for `patience` seconds."""
+        return next((since + patience for since in self._idle.values()), None)

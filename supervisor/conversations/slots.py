@@ -1,0 +1,109 @@
+"""The places that conversations may have a process in: who gets one, who gives one up, and when."""
+
+import asyncio
+from collections.abc import Callable
+
+from greenroom.config.limits import Limits
+from greenroom.protocol.ids import Incarnation, WorkerId
+from greenroom.supervisor.conversations.assignments import Hosts, Workers
+from greenroom.supervisor.conversations.conversation import Conversation
+from greenroom.supervisor.conversations.slot_queue import Roster
+
+OnHosted = Callable[[Conversation], None]
+
+
+class Places:
+    """Parks conversations that are idle for too long, or longest while another one needs a place."""
+
+    def __init__(self, hosts: Hosts, workers: Workers, limits: Limits, on_hosted: OnHosted) -> None:
+        """`on_hosted` is told of each conversation that has been given a worker, which knows nothing of it yet."""
+        self._hosts = hosts
+        self._workers = workers
+        self._park_after = limits.park_after
+        self._on_hosted = on_hosted
+        self._roster = Roster(limits.live_workers)
+        self._taken = 0
+        self._parking: asyncio.TimerHandle | None = None
+        self._loop = asyncio.get_running_loop()
+
+    @property
+    def taken(self) -> int:
+        """How many conversations have a process, or wait for it to be born."""
+        return self._taken
+
+    @property
+    def waited_for(self) -> int:
+        """How many conversations wait for a place."""
+        return self._roster.waiting
+
+    def seek(self, conversation: Conversation) -> None:
+        """Give a conversation a place and a worker as soon as there is one."""
+        self._roster.wait(conversation)
+        self.fill()
+
+    def fill(self) -> None:
+        """Give places to those that wait, parking the longest idle where there is none."""
+        while self._roster.waiting and self._roster.has_place(self._taken):
+            conversation = self._roster.next_waiting()
+            if conversation is not None and conversation.queued:
+                self._place(conversation)
+        if self._roster.waiting and (idle := self._roster.longest_idle()) is not None:
+            self.park(idle)
+
+    def vacate(self, conversation: Conversation) -> None:
+        """Take the place of a conversation back; `fill` gives it to somebody else."""
+        self._taken -= 1
+        self._roster.rouse(conversation)
+        self._hosts.part(conversation)
+
+    def rest(self, conversation: Conversation) -> None:
+        """Note that a conversation has become idle."""
+        self._roster.rest(conversation, self._loop.time())
+        if conversation.is_leaving:
+            self.park(conversation)
+        self._park_later()
+        self.fill()
+
+    def rouse(self, conversation: Conversation) -> None:
+        """Note that a conversation is idle no longer."""
+        self._roster.rouse(conversation)
+
+    def park(self, conversation: Conversation) -> None:
+        """Have an idle conversation save and leave its place."""
+        self._roster.rouse(conversation)
+        conversation.happen("park_asked")
+        if conversation.worker_id is not None:
+            self._hosts.ask_to_leave(conversation.worker_id)
+
+    def close(self) -> None:
+        """Park nobody any more."""
+        if self._parking is not None:
+            self._parking.cancel()
+
+    def _place(self, conversation: Conversation) -> None:
+        self._taken += 1
+        conversation.happen("placed")
+        conversation.incarnation = Incarnation(conversation.incarnation + 1)
+        self._workers.take(lambda worker_id: self._host(conversation, worker_id))
+
+    def _host(self, conversation: Conversation, worker_id: WorkerId) -> None:
+        if conversation.state != "starting":  # closed while it waited for a worker
+            self._workers.kill(worker_id)
+            return
+        self._hosts.enter(conversation, worker_id)
+        self._on_hosted(conversation)
+
+    def _park_later(self) -> None:
+        deadline = self._roster.next_deadline(self._park_after)
+        if self._parking is None and deadline is not None:
+            self._parking = self._loop.call_at(deadline, self._park_overdue)
+
+    def _park_overdue(self) -> None:
+        self._parking = None
+        now = self._loop.time()
+        for conversation in self._roster.idle_since(now - self._park_after):
+            if conversation.open_commands:
+                self._roster.rest(conversation, now)
+            else:
+                self.park(conversation)
+        self._park_later()

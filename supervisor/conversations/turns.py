@@ -1,0 +1,199 @@
+"""The turns that run: begins each in its worker, passes on what is heard of it, and brings it to its one end."""
+
+import asyncio
+from collections.abc import Callable
+from typing import TypeAlias, TypedDict
+
+from greenroom.protocol.ids import BEFORE_TURNS, ConversationId, Incarnation
+from greenroom.protocol.internal.worker import (
+    Ask,
+    Compact,
+    Decide,
+    Events,
+    Heartbeat,
+    Interrupt,
+    Opened,
+    StartTurn,
+    Steer,
+    Steered,
+    TurnEnded,
+)
+from greenroom.protocol.mcp.elicitation import Decision
+from greenroom.protocol.mcp.handshake import Failure
+from greenroom.supervisor.conversations.assignments import Hosts
+from greenroom.supervisor.conversations.conversation import Conversation, Placement, Pulse
+from greenroom.supervisor.conversations.turn import Turn, aborted
+
+INTERRUPT_GRACE = 1.0
+"""Seconds in which an interrupted turn has to end before its worker is killed."""
+
+OnTurnEnd: TypeAlias = Callable[[Conversation, bool], None]
+"""Told of a turn that has run, after its audience, and whether its conversation began with it."""
+
+
+class Address(TypedDict):
+    """What every message to a conversation carries."""
+
+    conversation_id: ConversationId
+    incarnation: Incarnation
+
+
+class Turns:
+    """One turn at a time in each conversation."""
+
+    def __init__(self, hosts: Hosts, on_end: OnTurnEnd, on_free: Callable[[Conversation], None]) -> None:
+        """`on_free` is told of each conversation that has a worker and in which no turn runs any more."""
+        self._hosts = hosts
+        self._on_end = on_end
+        self._on_free = on_free
+        self._running: set[Conversation] = set()
+        self._loop = asyncio.get_running_loop()
+
+    @property
+    def running(self) -> "set[Conversation]":
+        """The conversations in which a turn runs. Not to be changed."""
+        return self._running
+
+    def start_next(self, conversation: Conversation) -> None:
+        """Run the turn that has waited longest."""
+        turn = conversation.next_turn()
+        if turn is None:
+            return
+        if turn.items is None and conversation.configured:
+            turn.audience.succeeded(conversation.configured)
+            self._on_free(conversation)
+            return
+        conversation.running = turn
+        if conversation.state == "idle":
+            conversation.happen("turn_started")
+        now = self._loop.time()
+        conversation.pulse = Pulse(heard_at=now, started_at=now, saved_bytes=conversation.saved_bytes)
+        self._running.add(conversation)
+        if turn.compacts:
+            self._hosts.send(conversation, Compact(**address(conversation), turn_id=turn.id))
+        elif turn.items is not None:
+            start = StartTurn(**address(conversation), turn_id=turn.id, settings=turn.settings)
+            self._hosts.send(conversation, start, turn.items)
+
+    def steer(self, conversation: Conversation, turn: Turn, items: bytes) -> None:
+        """Put the input of a turn into the running one, which ends the new one once it has taken that in."""
+        running = conversation.running
+        if running is None:
+            return
+        conversation.steering += (turn,)
+        self._hosts.send(conversation, Steer(**address(conversation), turn_id=running.id, input_id=turn.id), items)
+
+    def interrupt(self, conversation: Conversation, turn: Turn) -> None:
+        """Have the worker of a running turn end it."""
+        self._hosts.send(conversation, Interrupt(**address(conversation), turn_id=turn.id))
+        self._loop.call_later(INTERRUPT_GRACE, self._insist, conversation, conversation.incarnation, turn)
+
+    def decide(self, conversation: Conversation, question_id: int, decision: Decision) -> None:
+        """Pass on what became of a question of the running turn."""
+        if conversation.pulse is not None:
+            conversation.pulse.questions.discard(question_id)
+        self._hosts.send(conversation, Decide(**address(conversation), question_id=question_id, decision=decision))
+
+    def drop(self, conversation: Conversation) -> None:
+        """Forget that a turn runs in a conversation: its worker is gone, or is to go."""
+        self._running.discard(conversation)
+
+    def hear(self, conversation: Conversation) -> None:
+        """Note a sign of life of its worker."""
+        if conversation.pulse is not None:
+            conversation.pulse.heard_at = self._loop.time()
+
+    # What workers tell
+
+    def opened(self, conversation: Conversation, notice: Opened, configured: bytes) -> None:
+        """Take notice that a worker has become its conversation; the turn that made it do so begins."""
+        conversation.happen("opened")
+        conversation.configured = configured
+        conversation.placement = Placement(notice.cwd, notice.model, notice.session_path)
+        conversation.title = notice.title or conversation.title
+        conversation.tokens = notice.tokens
+        opening = conversation.running
+        if opening is not None and opening.items is not None:
+            conversation.happen("turn_started")
+            return
+        self._stop_running(conversation)
+        if opening is not None:
+            opening.audience.succeeded(configured)
+        self._on_free(conversation)
+
+    def pass_on(self, conversation: Conversation, notice: Events, payload: bytes) -> None:
+        """Pass events on."""
+        turn = conversation.running
+        if turn is not None and notice.turn_id in (turn.id, BEFORE_TURNS):
+            turn.audience.events(notice.turn_id, payload)
+        for observer in conversation.observers:
+            observer.events(notice.turn_id, payload)
+
+    def pass_question_on(self, conversation: Conversation, notice: Ask, payload: bytes) -> None:
+        """Pass a question on."""
+        turn, pulse = conversation.running, conversation.pulse
+        if turn is not None and pulse is not None and turn.id == notice.turn_id:
+            pulse.questions.add(notice.question_id)
+            turn.audience.asks(notice.question_id, payload)
+
+    def note(self, conversation: Conversation, notice: Heartbeat) -> None:
+        """Take what a worker says that it does."""
+        conversation.tokens = notice.tokens
+        if conversation.pulse is not None:
+            conversation.pulse.doing = notice.doing
+            conversation.pulse.unsent_bytes = notice.unsent_bytes
+        if conversation.running is not None:
+            conversation.running.audience.progress(notice.doing)
+
+    def steered(self, conversation: Conversation, notice: Steered) -> None:
+        """Take notice that further input has been taken in."""
+        for turn in conversation.steering:
+            if turn.id == notice.input_id:
+                conversation.steering = tuple(other for other in conversation.steering if other is not turn)
+                turn.audience.succeeded(b"")
+
+    def end(self, conversation: Conversation, notice: TurnEnded, payload: bytes) -> None:
+        """End the running turn as its worker says; what it has not taken in becomes turns of their own."""
+        turn = conversation.running
+        if turn is None or notice.turn_id != turn.id:
+            return
+        is_first = conversation.is_unsaved
+        self._stop_running(conversation)
+        conversation.rested_at = self._loop.time()
+        conversation.tokens = notice.tokens
+        conversation.happen("turn_ended")
+        conversation.open_commands = notice.open_commands
+        if notice.outcome == "completed":
+            turn.audience.succeeded(payload)
+        elif notice.outcome == "aborted":
+            turn.audience.failed(aborted(notice.message or "interrupted"))
+        else:
+            turn.audience.failed(Failure(notice.error_kind or "internal", notice.message or "the turn failed"))
+        conversation.tell_end(turn)
+        self._on_end(conversation, is_first)
+        left = conversation.take_steering()
+        if turn.interrupted:
+            for unread in left:
+                conversation.fail(unread, aborted("interrupted"))
+        else:
+            conversation.put_in_front(left)
+        self._on_free(conversation)
+
+    def _stop_running(self, conversation: Conversation) -> None:
+        conversation.running = conversation.pulse = None
+        conversation.false_starts = 0
+        self._running.discard(conversation)
+
+    def _insist(self, conversation: Conversation, incarnation: Incarnation, turn: Turn) -> None:
+        """Kill the worker of a turn that should have ended, unless its end may only be waiting to be read."""
+        if conversation.running is not turn or conversation.incarnation != incarnation:
+            return
+        if self._hosts.are_heard:
+            self._hosts.kill(conversation, "did not end its turn when asked to")
+        else:
+            self._loop.call_later(INTERRUPT_GRACE, self._insist, conversation, incarnation, turn)
+
+
+def address(conversation: Conversation) -> Address:
+    """Return what a message to the present process of a conversation carries."""
+    return {"conversation_id": conversation.id, "incarnation": conversation.incarnation}

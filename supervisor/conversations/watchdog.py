@@ -1,0 +1,63 @@
+"""Looks after the workers of running turns, and kills what hangs or holds too much."""
+
+import asyncio
+from collections.abc import Collection, Iterable, Iterator
+
+from greenroom.config.limits import Limits
+from greenroom.supervisor.conversations.assignments import Hosts
+from greenroom.supervisor.conversations.conversation import Conversation
+from greenroom.supervisor.processes import memory_limit as weight
+
+INTERVAL = 1.0
+"""Seconds between two looks. Nobody looks while no turn runs."""
+
+
+class Watch:
+    """Looks at the workers of `running` as long as there are any; `begin` when there is one."""
+
+    def __init__(self, hosts: Hosts, running: Collection[Conversation], limits: Limits) -> None:
+        self._hosts = hosts
+        self._running = running
+        self._limits = limits
+        self._timer: asyncio.TimerHandle | None = None
+        self._loop = asyncio.get_running_loop()
+
+    def begin(self) -> None:
+        """Look from now on, unless that is done already."""
+        if self._timer is None:
+            self._timer = self._loop.call_later(INTERVAL, self._look)
+
+    def weigh(self, conversation: Conversation) -> None:
+        """Kill the worker of a conversation that holds too much."""
+        pid = self._hosts.pid_of(conversation)
+        burden = None if pid is None else weight.excess(pid, self._limits)
+        if burden is not None:
+            self._hosts.kill(conversation, burden)
+
+    def close(self) -> None:
+        """Look no more."""
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _look(self) -> None:
+        """Silence counts for nothing while it is we who do not listen."""
+        self._timer = None
+        now = self._loop.time()
+        if not self._hosts.are_heard:
+            for conversation in self._running:
+                if conversation.pulse is not None:
+                    conversation.pulse.heard_at = now
+        for conversation, why in list(overdue(self._running, self._limits, now)):
+            self._hosts.kill(conversation, why)
+        for conversation in list(self._running):
+            self.weigh(conversation)
+        if self._running:
+            self.begin()
+
+
+def overdue(conversations: Iterable[Conversation], limits: Limits, now: float) -> Iterator[tuple[Conversation, str]]:
+    """Yield the conversations whose worker has not been heard of for too long, and say so in words."""
+    for conversation in conversations:
+        pulse = conversation.pulse
+        if pulse is not None and now - pulse.heard_at > limits.hang_after:
+            yield conversation, f"hung: no sign of life for {now - pulse.heard_at:.0f} s while {pulse.doing}"

@@ -1,0 +1,149 @@
+"""The methods that concern live conversations: begin one, talk to it, listen, interrupt (spec/wire 4.1 to 4.6)."""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from functools import partial
+
+import msgspec
+
+from greenroom.protocol import conversation_api as api
+from greenroom.protocol.ids import ConversationId, uuid7
+from greenroom.protocol.internal.worker import TurnSettings
+from greenroom.protocol.jsonrpc import INTERNAL_ERROR, INVALID_REQUEST, Request, encode
+from greenroom.protocol.mcp.handshake import Failure
+from greenroom.supervisor.conversations.conversation import Conversation
+from greenroom.supervisor.conversations.registry import Conversations
+from greenroom.supervisor.frontend.conversation_api.listener_buffer import Hearing
+from greenroom.supervisor.frontend.conversation_api.turn_audience import ApiTurn, Opening
+from greenroom.supervisor.frontend.elicitor import Elicitor
+from greenroom.supervisor.frontend.request_queue import Answer, Method, RefusedError, decode
+
+
+class Configured(msgspec.Struct, frozen=True):
+    """What clients are told of a conversation that has started: members of its `session_configured` event."""
+
+    session_id: str
+    model: str
+    rollout_path: str
+    reasoning_effort: str | None = None
+
+    def result(self) -> dict[str, object]:
+        """Return it as the result of the method that has started the conversation."""
+        result: dict[str, object] = {
+            "conversationId": self.session_id,
+            "model": self.model,
+            "rolloutPath": self.rollout_path,
+        }
+        return result if self.reasoning_effort is None else {**result, "reasoningEffort": self.reasoning_effort}
+
+
+class Talk:
+    """The conversations that one client talks to."""
+
+    def __init__(self, conversations: Conversations, elicitor: Elicitor, write: Callable[[bytes], None]) -> None:
+        self._conversations = conversations
+        self._elicitor = elicitor
+        self._write = write
+        self._hearings: dict[ConversationId, Hearing] = {}
+        self._subscriptions: dict[str, Hearing] = {}
+        self.methods: Mapping[str, Method] = {
+            "newConversation": self._new,
+            "sendUserMessage": self._send_message,
+            "sendUserTurn": self._send_turn,
+            "interruptConversation": self._interrupt,
+            "addConversationListener": self._add_listener,
+            "removeConversationListener": self._remove_listener,
+        }
+
+    async def bring_up(self, conversation: Conversation, failed: str) -> bytes:
+        """Start a conversation and return its `session_configured` event. Raises `RefusedError`.
+
+        `failed` says in the error what has failed, unless it is the configuration.
+        """
+        self._hearing(conversation)
+        outcome: asyncio.Future[bytes | Failure] = asyncio.get_running_loop().create_future()
+
+        def settle(what: bytes | Failure) -> None:
+            if not outcome.done():
+                outcome.set_result(what)
+
+        self._conversations.bring_up(conversation, Opening(settle, settle))
+        result = await outcome
+        if isinstance(result, bytes):
+            return result
+        if self._conversations.find(conversation.id) is None:
+            self.forget(conversation.id)
+        if result.kind == "config":
+            raise RefusedError(INVALID_REQUEST, f"error deriving config: {result.message}")
+        raise RefusedError(INTERNAL_ERROR, f"{failed}: {result.message}")
+
+    def forget(self, conversation_id: ConversationId) -> None:
+        """Forget a conversation that is no more, and its listeners."""
+        hearing = self._hearings.pop(conversation_id, None)
+        self._subscriptions = {name: heard for name, heard in self._subscriptions.items() if heard is not hearing}
+
+    async def _new(self, request: Request) -> Answer:
+        params = decode(request, api.NewConversation)
+        conversation = self._conversations.open(params.overrides(), keep=True)
+        configured = await self.bring_up(conversation, "error creating conversation")
+        return Answer(encode(msgspec.json.decode(configured, type=Configured).result()))
+
+    async def _send_message(self, request: Request) -> Answer:
+        params = decode(request, api.SendUserMessage)
+        return self._send(params.id, params.items, None)
+
+    async def _send_turn(self, request: Request) -> Answer:
+        params = decode(request, api.SendUserTurn)
+        return self._send(params.id, params.items, params.settings())
+
+    async def _interrupt(self, request: Request) -> Answer:
+        conversation = self._find(decode(request, api.Addressee).id)
+        hearing = self._hearing(conversation)
+        turn = conversation.foremost
+        hearing.count_submission()
+        if turn is not None:
+            ended = asyncio.Event()
+            hearing.on_end(turn.id, ended.set)
+            self._conversations.interrupt(turn)
+            await ended.wait()
+        return Answer(encode({"abortReason": "interrupted"}))
+
+    async def _add_listener(self, request: Request) -> Answer:
+        hearing = self._hearing(self._find(decode(request, api.Addressee).id))
+        subscription = uuid7()
+        self._subscriptions[subscription] = hearing
+        return Answer(encode({"subscriptionId": subscription}), hearing.subscribe)
+
+    async def _remove_listener(self, request: Request) -> Answer:
+        subscription = str(decode(request, api.RemoveListener).subscription_id)
+        hearing = self._subscriptions.pop(subscription, None)
+        if hearing is None:
+            raise RefusedError(INVALID_REQUEST, f"subscription not found: {subscription}")
+        hearing.unsubscribe()
+        return Answer()
+
+    def _send(
+        self, conversation_id: ConversationId, items: tuple[api.InputItem, ...], settings: TurnSettings | None
+    ) -> Answer:
+        conversation = self._find(conversation_id)
+        if not items:
+            return Answer()
+        return Answer(then=partial(self._submit, conversation, api.input_items(items), settings))
+
+    def _submit(self, conversation: Conversation, items: bytes, settings: TurnSettings | None) -> None:
+        turn = ApiTurn(conversation.id, self._hearing(conversation), self._elicitor, self._conversations.decide)
+        turn.attach(self._conversations.steer(conversation, items, turn, settings))
+
+    def _find(self, conversation_id: ConversationId) -> Conversation:
+        conversation = self._conversations.find(conversation_id)
+        if conversation is None:
+            raise RefusedError(INVALID_REQUEST, f"conversation not found: {conversation_id}")
+        return conversation
+
+    def _hearing(self, conversation: Conversation) -> Hearing:
+        hearing = self._hearings.get(conversation.id)
+        if hearing is None:
+            hearing = self._hearings[conversation.id] = Hearing(conversation.id, self._write)
+        if hearing not in conversation.observers:
+            self._conversations.observe(conversation, hearing)
+        return hearing

@@ -1,0 +1,113 @@
+"""What becomes of a client's message: the audience of its turn, and of a conversation's start."""
+
+from collections.abc import Callable
+
+from greenroom.protocol.ids import ConversationId, TurnId
+from greenroom.protocol.mcp.elicitation import Decision, request_params
+from greenroom.protocol.mcp.handshake import Failure
+from greenroom.supervisor.conversations.turn import Turn
+from greenroom.supervisor.frontend.conversation_api.approval import client_request
+from greenroom.supervisor.frontend.conversation_api.listener_buffer import Hearing
+from greenroom.supervisor.frontend.elicitor import CANNOT_ASK, Elicitor, Question
+
+
+class ApiTurn:
+    """The audience of one turn (`greenroom.supervisor.conversations.turn.Audience`). Events go to the hearing
+    without it."""
+
+    def __init__(
+        self,
+        conversation_id: ConversationId,
+        hearing: Hearing,
+        elicitor: Elicitor,
+        on_decision: Callable[[Turn, int, Decision], None],
+    ) -> None:
+        self._conversation_id = conversation_id
+        self._hearing = hearing
+        self._elicitor = elicitor
+        self._on_decision = on_decision
+        self._number = hearing.count_submission()
+        self._turn: Turn | None = None
+        self._ended = False
+        self._questions: list[Question] = []
+
+    def attach(self, turn: Turn) -> None:
+        """Take notice of which turn it is."""
+        if not self._ended:
+            self._turn = turn
+            self._hearing.expect(turn.id, self._number)
+
+    def events(self, turn_id: TurnId, events: bytes) -> None:
+        """Take events; the hearing has them already."""
+
+    def progress(self, doing: str) -> None:
+        """Take a sign of life, which nobody is told."""
+
+    def asks(self, question_id: int, question: bytes) -> None:
+        """Ask the client as soon as somebody there listens."""
+        self._hearing.ask(lambda: self._put(question_id, question))
+
+    def succeeded(self, last_message: bytes) -> None:
+        """Take the end of the turn."""
+        del last_message
+        self._end()
+
+    def failed(self, failure: Failure) -> None:
+        """Take why the turn came to nothing, and tell it where no worker has."""
+        self._hearing.fail(self._number, None if self._turn is None else self._turn.id, failure)
+        self._end()
+
+    def _put(self, question_id: int, question: bytes) -> None:
+        turn = self._turn
+        if turn is None or self._ended:
+            return
+
+        def decided(decision: Decision) -> None:
+            self._hearing.count_submission()
+            self._on_decision(turn, question_id, decision)
+
+        request = client_request(question, self._conversation_id, self._hearing.asked)
+        if request is not None:
+            asked: Question | None = self._elicitor.put(*request, decided)
+        else:
+            params = request_params(question, self._number, self._number, self._conversation_id)
+            asked = self._elicitor.ask(params, decided)
+        if asked is None:
+            self._on_decision(turn, question_id, CANNOT_ASK)
+        else:
+            self._questions.append(asked)
+
+    def _end(self) -> None:
+        self._ended = True
+        for question in self._questions:
+            question.withdraw("the turn has ended")
+        self._questions.clear()
+        if self._turn is not None:
+            self._hearing.forget(self._turn.id)
+            self._turn = None  # whose audience this is
+
+
+class Opening:
+    """The audience of a conversation's start: calls one of two functions with what came of it."""
+
+    def __init__(self, on_opened: Callable[[bytes], None], on_failed: Callable[[Failure], None]) -> None:
+        self._on_opened = on_opened
+        self._on_failed = on_failed
+
+    def events(self, turn_id: TurnId, events: bytes) -> None:
+        """Take events; the hearing has them already."""
+        del turn_id, events
+
+    def progress(self, doing: str) -> None:
+        """Take a sign of life, which nobody is told."""
+
+    def asks(self, question_id: int, question: bytes) -> None:
+        """Take a question, of which there is none before the first turn."""
+
+    def succeeded(self, last_message: bytes) -> None:
+        """Take the event by which the conversation announced itself."""
+        self._on_opened(last_message)
+
+    def failed(self, failure: Failure) -> None:
+        """Take why it did not start."""
+        self._on_failed(failure)

@@ -1,0 +1,102 @@
+"""The methods that concern no conversation: configuration, identity, commands, files (spec/wire 4.9, 4.13, 4.14)."""
+
+from collections.abc import Callable, Mapping
+
+from greenroom.protocol import conversation_api as api
+from greenroom.protocol.jsonrpc import INTERNAL_ERROR, INVALID_REQUEST, Request, encode
+from greenroom.supervisor.conversations.jobs import Errand, ErrandFailedError, Errands
+from greenroom.supervisor.frontend.request_queue import Answer, Method, RefusedError, decode
+from greenroom.supervisor.processes.broker_client import BrokerLink
+
+
+class Chores:
+    """The methods of one connection."""
+
+    def __init__(
+        self, errands: Errands, broker: BrokerLink, config_overrides: tuple[str, ...], user_agent: Callable[[], str]
+    ) -> None:
+        self._errands = errands
+        self._broker = broker
+        self._config_overrides = config_overrides
+        self._user_agent = user_agent
+        self._searches: dict[str, Errand] = {}
+        self.methods: Mapping[str, Method] = {
+            "getUserSavedConfig": self._saved_config,
+            "getConfigToml": self._config_toml,
+            "setDefaultModel": self._set_default_model,
+            "getUserAgent": self._get_user_agent,
+            "userInfo": self._user_info,
+            "execOneOffCommand": self._exec,
+            "fuzzyFileSearch": self._search,
+            "gitDiffToRemote": self._git_diff,
+        }
+
+    async def _get_user_agent(self, _: Request) -> Answer:
+        return Answer(encode({"userAgent": self._user_agent()}))
+
+    async def _user_info(self, _: Request) -> Answer:
+        status = await self._broker.status()
+        return Answer(encode({"allegedUserEmail": status.email}))
+
+    async def _saved_config(self, _: Request) -> Answer:
+        return await self._read_config(api.SavedConfig())
+
+    async def _config_toml(self, _: Request) -> Answer:
+        return await self._read_config(api.SavedConfig(form="early"))
+
+    async def _read_config(self, params: api.SavedConfig) -> Answer:
+        try:
+            return Answer(await self._errands.run("saved-config", encode(params)))
+        except ErrandFailedError as error:
+            raise RefusedError(INTERNAL_ERROR, str(error)) from None
+
+    async def _set_default_model(self, request: Request) -> Answer:
+        params = decode(request, api.SetDefaultModel)
+        try:
+            return Answer(await self._errands.run("set-default-model", encode(params)))
+        except ErrandFailedError as error:
+            raise RefusedError(INTERNAL_ERROR, f"failed to persist overrides: {error}") from None
+
+    async def _exec(self, request: Request) -> Answer:
+        params = decode(request, api.ExecOneOffCommand)
+        if not params.command:
+            raise RefusedError(INVALID_REQUEST, "command must not be empty")
+        policy = params.sandbox_policy
+        command = api.ExecCommand(
+            command=params.command,
+            timeout_ms=params.timeout_ms,
+            cwd=params.cwd,
+            sandbox_policy=None if policy is None else policy.for_worker(),
+            config_overrides=self._config_overrides,
+        )
+        try:
+            return Answer(await self._errands.run("run-command", encode(command)))
+        except ErrandFailedError as error:
+            raise RefusedError(INTERNAL_ERROR, f"exec failed: {error}") from None
+
+    async def _git_diff(self, request: Request) -> Answer:
+        params = decode(request, api.GitDiffToRemote)
+        try:
+            return Answer(await self._errands.run("diff-to-remote", encode(params)))
+        except ErrandFailedError:
+            quoted = encode(params.cwd).decode()
+            text = f"failed to compute git diff to remote for cwd: {quoted}"
+            raise RefusedError(INVALID_REQUEST, text) from None
+
+    async def _search(self, request: Request) -> Answer:
+        params = decode(request, api.FuzzyFileSearch)
+        if not params.query or not params.roots:
+            return Answer(b'{"files":[]}')
+        token = params.cancellation_token
+        if token is not None and (former := self._searches.get(token)) is not None:
+            self._errands.stop(former)
+        search = self._errands.begin("search-files", encode(params))
+        if token is not None:
+            self._searches[token] = search
+        try:
+            return Answer(await self._errands.wait(search))
+        except ErrandFailedError as error:
+            raise RefusedError(INTERNAL_ERROR, f"fuzzy file search failed: {error}") from None
+        finally:
+            if token is not None and self._searches.get(token) is search:
+                del self._searches[token]

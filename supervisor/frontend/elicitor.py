@@ -1,0 +1,85 @@
+"""Asks the client's user, and sees to it that every question has an end: an answer, a deadline or a withdrawal."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from greenroom.protocol.jsonrpc import Peer, RequestId, Response, notification_line
+from greenroom.protocol.mcp.elicitation import METHOD, Decision, mode_of, read_answer
+from greenroom.protocol.mcp.handshake import ElicitationMode
+
+OnDecision: TypeAlias = Callable[[Decision], None]
+
+CANNOT_ASK = Decision(
+    verdict="denied", reason="approval is not available: the client cannot ask its user (it declared no elicitation)"
+)
+TOO_LATE = Decision(verdict="denied", reason="nobody answered the request for approval in time")
+
+
+@dataclass(slots=True, eq=False)
+class Question:
+    """One question under way."""
+
+    id: RequestId
+    on_decision: OnDecision
+    elicitor: "Elicitor"
+    deadline: asyncio.TimerHandle | None = field(default=None)
+
+    def withdraw(self, reason: str) -> None:
+        """Tell the client that the question is void, if it is still open. Nobody is told a decision."""
+        self.elicitor.withdraw(self, reason)
+
+
+class Elicitor:
+    """The open questions of one connection."""
+
+    def __init__(
+        self, peer: Peer, write: Callable[[bytes], None], can_ask: Callable[[ElicitationMode], bool], patience: float
+    ) -> None:
+        self._peer = peer
+        self._write = write
+        self._can_ask = can_ask
+        self._patience = patience
+        self._open: dict[RequestId, Question] = {}
+
+    @property
+    def open_questions(self) -> int:
+        """How many questions wait for an answer."""
+        return len(self._open)
+
+    def ask(self, params: bytes, on_decision: OnDecision) -> Question | None:
+        """Ask, and tell `on_decision` once what became of it; `None` where the client cannot be asked."""
+        return self.put(METHOD, params, on_decision) if self._can_ask(mode_of(params)) else None
+
+    def put(self, method: str, params: bytes, on_decision: OnDecision) -> Question:
+        """Ask with a request that the client is known to take, and tell `on_decision` what became of it."""
+        request_id, line = self._peer.request(method, params)
+        question = Question(request_id, on_decision, self)
+        self._open[request_id] = question
+        question.deadline = asyncio.get_running_loop().call_later(self._patience, self._expire, question)
+        self._write(line)
+        return question
+
+    def answer(self, response: Response) -> bool:
+        """Take an answer; return whether it belongs to an open question."""
+        question = self._close(response.id)
+        if question is not None:
+            question.on_decision(read_answer(None if response.error is not None else response.result))
+        return question is not None
+
+    def withdraw(self, question: Question, reason: str) -> None:
+        """Make a question void."""
+        if self._close(question.id) is not None:
+            self._write(notification_line("notifications/cancelled", {"requestId": question.id, "reason": reason}))
+
+    def _expire(self, question: Question) -> None:
+        if question.id in self._open:
+            self.withdraw(question, "no answer in time")
+            question.on_decision(TOO_LATE)
+
+    def _close(self, request_id: RequestId) -> Question | None:
+        question = self._open.pop(request_id, None)
+        if question is not None and question.deadline is not None:
+            question.deadline.cancel()
+        return question

@@ -1,0 +1,54 @@
+"""Tells a client of the handshake eras what has changed since it looked.
+
+A list is told to have changed to a client that has read it since it was last told: who has never read it knows nothing
+that could be out of date, and who was told and has not read again knows already. So no client is told more than once
+for each look that it takes, however many conversations begin. Streams of the era without a handshake get every change.
+"""
+
+from collections.abc import Callable
+from typing import Final
+
+from greenroom.protocol.jsonrpc import notification_line
+from greenroom.protocol.mcp.resources import ListName
+from greenroom.supervisor.frontend.mcp.subscriptions import Subscriptions
+
+MOST_SUBSCRIPTIONS: Final = 10_000
+"""Resources that one client may have subscribed to at a time."""
+
+
+class Bulletin:
+    """What one client wants to hear of."""
+
+    def __init__(self, write: Callable[[bytes], None], subscriptions: Subscriptions) -> None:
+        self._write = write
+        self._streams = subscriptions
+        self._read: set[ListName] = set()
+        self._subscribed: set[str] = set()
+
+    def note_reading(self, name: ListName) -> None:
+        """Note that the client has read a list."""
+        self._read.add(name)
+
+    def subscribe(self, uri: str) -> bool:
+        """Note that the client wants to hear of a resource; return whether there is room for that."""
+        if len(self._subscribed) >= MOST_SUBSCRIPTIONS:
+            return uri in self._subscribed
+        self._subscribed.add(uri)
+        return True
+
+    def unsubscribe(self, uri: str) -> None:
+        """Note that the client does not want to hear of a resource any more."""
+        self._subscribed.discard(uri)
+
+    def changed(self, name: ListName) -> None:
+        """Tell that a list has changed."""
+        self._streams.changed(name)
+        if name in self._read:
+            self._read.remove(name)
+            self._write(b'{"jsonrpc":"2.0","method":"notifications/%b/list_changed"}\n' % name.encode())
+
+    def updated(self, uri: str) -> None:
+        """Tell that a resource has changed."""
+        self._streams.updated(uri)
+        if uri in self._subscribed:
+            self._write(notification_line("notifications/resources/updated", {"uri": uri}))

@@ -1,0 +1,98 @@
+"""What the server logs, for a client that asks for it: from the level on that it names, and never faster than it helps.
+
+The records are those of the log file (`greenroom.runtime.logfile`), as far as they arise in this process, with the
+same masking
+of secrets. Who asks for nothing is told nothing.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping
+from typing import Final
+
+import msgspec
+
+from greenroom.protocol.jsonrpc import Request, notification_line
+from greenroom.protocol.mcp.resources import LevelParams, LogLevel
+from greenroom.runtime.log import redact
+from greenroom.runtime.logfile import ID_NAMES
+from greenroom.supervisor.frontend.mcp.feature_requests import Answering, read_params
+
+BURST: Final = 50
+"""Messages that may go out at once."""
+RATE: Final = 10.0
+"""Messages a second that may go out in the long run; others are counted, and the next message says how many."""
+MAX_TEXT: Final = 4096
+"""Characters of a message."""
+
+LEVELS: Final[Mapping[LogLevel, int]] = {
+    "debug": logging.DEBUG,
+    "info": logging.INFO,
+    "notice": logging.INFO + 1,
+    "warning": logging.WARNING,
+    "error": logging.ERROR,
+    "critical": logging.CRITICAL,
+    "alert": logging.CRITICAL + 1,
+    "emergency": logging.CRITICAL + 2,
+}
+_decode: Final = msgspec.json.Decoder(LevelParams).decode
+
+
+class ClientLog(logging.Handler):
+    """Sends records to the client. Must be made on the running loop; records may come from any thread."""
+
+    def __init__(self, answering: Answering, write: Callable[[bytes], None]) -> None:
+        super().__init__(logging.CRITICAL + 3)
+        self._write = write
+        self._loop = asyncio.get_running_loop()
+        self._allowance = float(BURST)
+        self._counted_at = self._loop.time()
+        self._left_out = 0
+        self.handlers: Mapping[str, Callable[[Request], None]] = {
+            "logging/setLevel": lambda request: answering.start(request, self._set_level)
+        }
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Send a record."""
+        try:
+            self._loop.call_soon_threadsafe(self._send, _level(record.levelno), record.name, _data(record))
+        except Exception:
+            self.handleError(record)
+
+    def close(self) -> None:
+        """Send no more."""
+        logging.getLogger().removeHandler(self)
+        super().close()
+
+    async def _set_level(self, request: Request) -> bytes:
+        self.setLevel(LEVELS[read_params(request, _decode).level])
+        root = logging.getLogger()
+        root.addHandler(self)
+        root.setLevel(
+            min(root.level, self.level)
+        )  # other handlers have levels of their own (`greenroom.runtime.logfile`)
+        return b"{}"
+
+    def _send(self, level: LogLevel, logger: str, data: Mapping[str, object]) -> None:
+        now = self._loop.time()
+        self._allowance = min(float(BURST), self._allowance + (now - self._counted_at) * RATE)
+        self._counted_at = now
+        if self._allowance < 1:
+            self._left_out += 1
+            return
+        self._allowance -= 1
+        if self._left_out:
+            data = {**data, "left_out": self._left_out}
+            self._left_out = 0
+        self._write(notification_line("notifications/message", {"level": level, "logger": logger, "data": data}))
+
+
+def _data(record: logging.LogRecord) -> dict[str, object]:
+    text = redact(record.getMessage())
+    about = {name: value for name in ID_NAMES if (value := getattr(record, name, None)) is not None}
+    return {"message": text if len(text) <= MAX_TEXT else f"{text[:MAX_TEXT]}…", **about}
+
+
+def _level(number: int) -> LogLevel:
+    reached = [name for name, level in LEVELS.items() if level <= number]
+    return reached[-1] if reached else "debug"

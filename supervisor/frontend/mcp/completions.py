@@ -1,0 +1,77 @@
+"""Completions of what a user types into an argument of a prompt, or into the variable of a template of resources."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Final
+
+import msgspec
+
+from greenroom.config.layers import layered
+from greenroom.config.models import catalogue
+from greenroom.config.overrides import parse_assignment
+from greenroom.config.saved_prompts import saved_prompt
+from greenroom.protocol.errors import ConfigError
+from greenroom.protocol.jsonrpc import INVALID_PARAMS, Request
+from greenroom.protocol.mcp.resources import CompleteParams, PromptReference, TemplateReference, completion_result
+from greenroom.supervisor.frontend.mcp.feature_requests import Answering, RefusedError, read_params
+from greenroom.supervisor.frontend.mcp.resources import TEMPLATES
+from greenroom.supervisor.frontend.mcp.saved_conversations import Library
+
+_decode: Final = msgspec.json.Decoder(CompleteParams).decode
+
+
+class Completions:
+    """What one connection is offered."""
+
+    def __init__(self, home: str, overrides: tuple[str, ...], answering: Answering, library: Library) -> None:
+        """`overrides` are the assignments of the command line."""
+        self._home = home
+        self._overrides = overrides
+        self._library = library
+        self._sources: Mapping[str, Callable[[str], Awaitable[list[str]]]] = {
+            "threadid": self._conversations,
+            "conversationid": self._conversations,
+            "sessionid": self._conversations,
+            "model": self._models,
+            "profile": self._profiles,
+        }
+        self.handlers: Mapping[str, Callable[[Request], None]] = {
+            "completion/complete": lambda request: answering.start(request, self._complete)
+        }
+
+    async def _complete(self, request: Request) -> bytes:
+        params = read_params(request, _decode)
+        await self._check(params.ref)
+        name = params.argument.name.replace("_", "").replace("-", "").lower()
+        source = self._sources.get(name)
+        return completion_result([] if source is None else await source(params.argument.value))
+
+    async def _check(self, reference: PromptReference | TemplateReference) -> None:
+        match reference:
+            case PromptReference(name) if await asyncio.to_thread(saved_prompt, self._home, name) is None:
+                raise RefusedError(INVALID_PARAMS, f"Unknown prompt: {name}")
+            case TemplateReference(uri) if uri not in TEMPLATES.values():
+                raise RefusedError(INVALID_PARAMS, f"Unknown resource template: {uri}")
+
+    async def _conversations(self, begun: str) -> list[str]:
+        here = [one.id for one in self._library.unsaved() if one.id.startswith(begun.lower())]
+        return list(dict.fromkeys([*here, *await self._library.beginning_with(begun)]))
+
+    async def _models(self, begun: str) -> list[str]:
+        table = await self._table()
+        own = table.get("greenroom", {})
+        named = own.get("models", {}) if isinstance(own, dict) else {}
+        configured = [model for model in (table.get("model"),) if isinstance(model, str)]
+        names = [*configured, *(named if isinstance(named, dict) else ()), *catalogue()]
+        return [name for name in dict.fromkeys(names) if name.startswith(begun)]
+
+    async def _profiles(self, begun: str) -> list[str]:
+        profiles = (await self._table()).get("profiles", {})
+        return sorted(name for name in profiles if name.startswith(begun)) if isinstance(profiles, dict) else []
+
+    async def _table(self) -> Mapping[str, object]:
+        """Return the configuration as it stands; one that cannot be read offers nothing."""
+        try:
+            return await asyncio.to_thread(layered, self._home, map(parse_assignment, self._overrides))
+        except ConfigError:
+            return {}

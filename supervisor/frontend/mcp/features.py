@@ -1,0 +1,64 @@
+"""All that a client finds beside the two tools, put together for one connection."""
+
+from collections.abc import Callable, Coroutine, Mapping
+
+from greenroom.protocol.jsonrpc import Request
+from greenroom.protocol.mcp.peer import McpPeer
+from greenroom.supervisor.conversations.conversation import Conversation
+from greenroom.supervisor.conversations.registry import Conversations
+from greenroom.supervisor.frontend.mcp.change_notifier import Bulletin
+from greenroom.supervisor.frontend.mcp.client_log import ClientLog
+from greenroom.supervisor.frontend.mcp.completions import Completions
+from greenroom.supervisor.frontend.mcp.feature_requests import Answering
+from greenroom.supervisor.frontend.mcp.prompts import Prompts
+from greenroom.supervisor.frontend.mcp.protocol_version import Era
+from greenroom.supervisor.frontend.mcp.resources import Resources
+from greenroom.supervisor.frontend.mcp.saved_conversations import Library
+from greenroom.supervisor.frontend.mcp.session_tools import SessionTools
+from greenroom.supervisor.frontend.mcp.subscriptions import Subscriptions
+from greenroom.supervisor.options import ServerOptions
+
+
+class Features:
+    """What one connection is served. `close` it."""
+
+    def __init__(
+        self,
+        peer: McpPeer,
+        write: Callable[[bytes], None],
+        drained: Callable[[], Coroutine[None, None, None]],
+        conversations: Conversations,
+        options: ServerOptions,
+        agreed_version: Callable[[], str | None],
+        subscriptions: Subscriptions,
+    ) -> None:
+        home, era = options.codex_home, Era(peer, agreed_version)
+        self._answering = Answering(peer, write, drained)
+        self._bulletin = Bulletin(write, subscriptions)
+        library = Library(home, conversations)
+        self._resources = Resources(self._answering, library, self._bulletin, era)
+        self._prompts = Prompts(home, self._answering, self._bulletin, era, self._prompts_changed)
+        self._log = ClientLog(self._answering, write)
+        completions = Completions(home, options.config_overrides, self._answering, library)
+        self.handlers: Mapping[str, Callable[[Request], None]] = {
+            **self._resources.handlers,
+            **self._prompts.handlers,
+            **self._log.handlers,
+            **completions.handlers,
+        }
+        self.tools = (
+            SessionTools(peer, write, self._answering, library, conversations).tools if options.session_tools else {}
+        )
+        conversations.on_turn_end = self._turn_ended
+
+    async def close(self) -> None:
+        """Answer what is open, and tell nothing more."""
+        self._prompts.close()
+        self._log.close()
+        await self._answering.close()
+
+    def _prompts_changed(self) -> None:
+        self._bulletin.changed("prompts")
+
+    def _turn_ended(self, conversation: Conversation, is_first: bool) -> None:
+        self._resources.turn_ended(conversation, is_first)

@@ -1,0 +1,170 @@
+"""An open `tools/call` of the handshake eras: makes of what becomes of its turn lines for the client, last its answer.
+
+What both eras make of arguments and of a turn's end is here too; calls of the other era are in
+`greenroom.supervisor.frontend.mcp.multi_round_calls`.
+"""
+
+from collections.abc import Callable
+
+from greenroom.protocol.ids import BEFORE_TURNS, ConversationId, TurnId
+from greenroom.protocol.jsonrpc import Peer, Request, encode, notification_line
+from greenroom.protocol.mcp.arguments import CodexArguments, ReplyArguments
+from greenroom.protocol.mcp.elicitation import Decision, request_params
+from greenroom.protocol.mcp.handshake import EventFrame, Failure, ProgressToken, failure_result, success_result
+from greenroom.supervisor.conversations.turn import Turn
+from greenroom.supervisor.frontend.elicitor import CANNOT_ASK, Elicitor, Question
+from greenroom.supervisor.frontend.progress import Progress
+from greenroom.supervisor.options import EventMode
+
+TITLE = 200
+"""Characters of a title."""
+DELTAS = tuple(
+    b'{"type":"%b"' % kind
+    for kind in (
+        b"agent_message_delta",
+        b"agent_reasoning_delta",
+        b"agent_reasoning_raw_content_delta",
+        b"exec_command_output_delta",
+        b"agent_message_content_delta",
+        b"reasoning_content_delta",
+        b"reasoning_raw_content_delta",
+        b"raw_response_item",
+    )
+)
+"""How events begin that clients do not get who asked for `progress` alone; workers write the type first."""
+
+
+class ToolCall:
+    """The audience of one turn (`greenroom.supervisor.conversations.turn.Audience`)."""
+
+    def __init__(
+        self,
+        request: Request,
+        conversation_id: ConversationId,
+        event_id: str,
+        peer: Peer,
+        write: Callable[[bytes], None],
+        on_answered: Callable[[Request], None],
+        elicitor: Elicitor,
+        on_decision: Callable[[Turn, int, Decision], None],
+        event_mode: EventMode,
+        progress_token: ProgressToken,
+        unknown_text: str,
+    ) -> None:
+        self.request = request
+        self.conversation_id = conversation_id
+        self.turn: Turn | None = None
+        """Until the call is answered: two that hold each other would wait for the collector with all that they hold."""
+        self._peer = peer
+        self._write = write
+        self._on_answered = on_answered
+        self._elicitor = elicitor
+        self._on_decision = on_decision
+        self._questions: list[Question] = []
+        self._event_id = event_id
+        self._event_mode = event_mode
+        self._progress_token = progress_token
+        self._progress = None if progress_token is None else Progress(self._tell)
+        self._unknown_text = unknown_text
+        self._start_frame = EventFrame(request.raw_id, conversation_id, BEFORE_TURNS)
+        self._turn_frame = EventFrame(request.raw_id, conversation_id, event_id)
+
+    def events(self, turn_id: TurnId, events: bytes) -> None:
+        """Send the events of a batch as notifications."""
+        if self._event_mode == "progress":
+            events = b"\n".join(event for event in events.split(b"\n") if not event.startswith(DELTAS))
+        if self._event_mode != "off" and events:
+            frame = self._start_frame if turn_id == BEFORE_TURNS else self._turn_frame
+            self._write(frame.splice(events))
+
+    def progress(self, doing: str) -> None:
+        """Tell a client that asked for it that the call goes on, and what is being done."""
+        if self._progress is not None:
+            self._progress.note(doing)
+
+    def asks(self, question_id: int, question: bytes) -> None:
+        """Ask the client's user, or decide at once where the client cannot ask."""
+        turn = self.turn
+        if turn is None:
+            return
+        params = request_params(question, self.request.id, self._event_id, self.conversation_id)
+        asked = self._elicitor.ask(params, lambda decision: self._on_decision(turn, question_id, decision))
+        if asked is not None:
+            self._questions.append(asked)
+            return
+        text = "Approval was needed, but this client cannot ask its user; the answer is no."
+        self.events(turn.id, encode({"type": "background_event", "message": text}))
+        self._on_decision(turn, question_id, CANNOT_ASK)
+
+    def succeeded(self, last_message: bytes) -> None:
+        """Answer with the agent's last message."""
+        self._answer(success_result(self.conversation_id, last_message))
+
+    def failed(self, failure: Failure) -> None:
+        """Answer with what went wrong."""
+        self._answer(result_of(failure, self.conversation_id, self._unknown_text))
+
+    def _tell(self, signs: int, doing: str) -> None:
+        params = {"progressToken": self._progress_token, "progress": signs, "message": doing}
+        self._write(notification_line("notifications/progress", params))
+
+    def _answer(self, result: bytes) -> None:
+        if self._progress is not None:
+            self._progress.stop()
+            self._progress = None
+        for question in self._questions:
+            question.withdraw("the call has ended")
+        self._questions.clear()
+        self.turn = None
+        self._write(self._peer.respond(self.request, result))
+        self._on_answered(self.request)
+
+
+def result_of(failure: Failure, conversation_id: ConversationId, unknown_text: str) -> bytes:
+    """Return the result of a call whose turn failed, in the words that clients know (spec/wire 3.4).
+
+    `unknown_text` is for a conversation that does not exist.
+    """
+    match failure.kind:
+        case "config":
+            text = f"Failed to load Codex configuration from overrides: {failure.message}"
+            return failure_result(Failure(failure.kind, text))
+        case "start_failed" if not failure.facts.get("resumable"):  # there is no conversation to go on with
+            return failure_result(failure)
+        case "session_unknown":
+            return failure_result(Failure(failure.kind, unknown_text), conversation_id)
+        case _:
+            return failure_result(failure, conversation_id)
+
+
+def overrides_of(arguments: CodexArguments) -> bytes:
+    """Return what a call sets for its conversation, as the JSON of
+    `greenroom.config.settings.ConversationOverrides`."""
+    values = {
+        "model": arguments.model,
+        "profile": arguments.profile,
+        "cwd": arguments.cwd,
+        "approval_policy": arguments.approval_policy,
+        "sandbox_mode": arguments.sandbox,
+        "config": arguments.config,
+        "base_instructions": arguments.base_instructions,
+        "developer_instructions": arguments.developer_instructions,
+        "compact_prompt": arguments.compact_prompt,
+        "include_plan_tool": arguments.include_plan_tool,
+    }
+    return encode({name: value for name, value in values.items() if value is not None})
+
+
+def items_of(arguments: CodexArguments | ReplyArguments) -> bytes:
+    """Return the input of a turn as the JSON array of its items."""
+    return b'[{"type":"text","text":%b}]' % encode(arguments.prompt)
+
+
+def title_of(arguments: CodexArguments) -> str:
+    """Return the first words of a conversation, on one line."""
+    return " ".join(arguments.prompt[:TITLE].split())
+
+
+def unknown_session(arguments: ReplyArguments) -> str:
+    """Return the text for a conversation that does not exist, naming the argument that the caller used."""
+    return f"Session not found for {arguments.id_name}: {arguments.conversation_id}"

@@ -1,0 +1,210 @@
+"""One tool call without a handshake, over all its rounds: what becomes of its turn, and who is to hear of it."""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import NamedTuple, Protocol
+
+import msgspec
+
+from greenroom.protocol.ids import ConversationId, TurnId, uuid7
+from greenroom.protocol.jsonrpc import Request
+from greenroom.protocol.mcp.elicitation import Decision, mode_of, read_answer, request_params
+from greenroom.protocol.mcp.handshake import Failure, ProgressToken, success_result
+from greenroom.protocol.mcp.stateless import TASKS, Envelope
+from greenroom.supervisor.conversations.turn import Turn
+from greenroom.supervisor.frontend.elicitor import CANNOT_ASK, TOO_LATE
+from greenroom.supervisor.frontend.mcp.handshake_call import result_of
+from greenroom.supervisor.frontend.progress import Progress
+
+
+class Task(Protocol):
+    """What a call has become that takes long (`greenroom.supervisor.frontend.mcp.tasks`)."""
+
+    def creation(self) -> bytes:
+        """Return the result that tells the client of it."""
+
+    def doing(self, what: str) -> None:
+        """Take a sign of life."""
+
+    def changed(self) -> None:
+        """Take notice that the call's questions have changed, or that it has ended."""
+
+
+class Host(Protocol):
+    """The connection that a call belongs to (`greenroom.supervisor.frontend.mcp.multi_round_calls`)."""
+
+    patience: float
+    """Seconds that the user has for an answer."""
+
+    def tell(self, token: ProgressToken, signs: int, doing: str) -> None:
+        """Send a sign of life."""
+
+    def decide(self, turn: Turn, question_id: int, decision: Decision) -> None:
+        """Pass on what became of a question."""
+
+    def answer(self, request: Request, result: bytes) -> None:
+        """Answer a request."""
+
+    def part(self, call: "RoundCall", request: Request) -> None:
+        """Answer a request with the questions of its call, which waits for the next round."""
+
+    def keep(self, call: "RoundCall") -> None:
+        """Keep what came of a turn that nobody waits for."""
+
+    def watch(self, call: "RoundCall") -> asyncio.TimerHandle | None:
+        """Let a call become a task if it takes long."""
+
+
+class _Question(NamedTuple):
+    """A question that is open."""
+
+    params: bytes
+    """What `elicitation/create` says, as JSON."""
+    decide: Callable[[Decision], None]
+    deadline: asyncio.TimerHandle
+
+
+class RoundCall:
+    """The audience of one turn (`greenroom.supervisor.conversations.turn.Audience`)."""
+
+    def __init__(self, host: Host, conversation_id: ConversationId, fingerprint: str, unknown_text: str) -> None:
+        self.id = uuid7()
+        self.conversation_id = conversation_id
+        self.fingerprint = fingerprint
+        self.turn: Turn | None = None
+        """Until it has ended, as in `greenroom.supervisor.frontend.mcp.handshake_call.ToolCall`."""
+        self.result: bytes | None = None
+        """What came of the turn, once it has ended."""
+        self.was_aborted = False
+        """Whether it ended because somebody stopped it."""
+        self._host = host
+        self._unknown_text = unknown_text
+        self._request: Request | None = None
+        self._envelope: Envelope | None = None
+        self._progress: Progress | None = None
+        self._questions: dict[str, _Question] = {}
+        self._task: Task | None = None
+        self._alarm: asyncio.TimerHandle | None = None
+        self._changing = False
+
+    @property
+    def questions(self) -> dict[str, bytes]:
+        """The questions that are open: params of `elicitation/create`, by their keys."""
+        return {key: question.params for key, question in self._questions.items()}
+
+    def take_up(self, request: Request, envelope: Envelope, progress_token: ProgressToken) -> None:
+        """Let a request wait for the turn."""
+        self._request, self._envelope = request, envelope
+        self._progress = None if progress_token is None else Progress(partial(self._host.tell, progress_token))
+        self._alarm = self._host.watch(self) if envelope.has_extension(TASKS) else None
+
+    def proceed(self, answers: Mapping[str, msgspec.Raw]) -> None:
+        """Take the user's answers; those to questions that are not open mean nothing."""
+        for key, question in list(self._questions.items()):
+            if key in answers:
+                self._close(key)
+                question.decide(read_answer(bytes(answers[key])))
+        self._speak()
+
+    def hold(self) -> bool:
+        """Say nothing until it is a task, or stays what it is; return whether anybody waits at all."""
+        self._changing = self._request is not None
+        return self._changing
+
+    def become(self, task: Task) -> None:
+        """Go on as a task."""
+        self._task = task
+        self.stay()
+
+    def stay(self) -> None:
+        """Say what there was to say meanwhile."""
+        self._changing = False
+        self._speak()
+
+    def events(self, turn_id: TurnId, events: bytes) -> None:
+        """Take events; in this era there is no notification for them."""
+
+    def progress(self, doing: str) -> None:
+        """Tell whoever asked for it that the call goes on, and what is being done."""
+        if self._task is not None:
+            self._task.doing(doing)
+        elif self._progress is not None:
+            self._progress.note(doing)
+
+    def asks(self, question_id: int, question: bytes) -> None:
+        """Put a question to the client's user with the result of this round, or the next one."""
+        turn = self.turn
+        if turn is None:
+            return
+
+        def decide(decision: Decision) -> None:
+            self._host.decide(turn, question_id, decision)
+
+        key = f"approval-{question_id}"
+        params = request_params(question, self.id, turn.id, self.conversation_id)
+        timer = asyncio.get_running_loop().call_later(self._host.patience, self._expire, key)
+        self._questions[key] = _Question(params, decide, timer)
+        self._speak()
+
+    def succeeded(self, last_message: bytes) -> None:
+        """Take the agent's last message."""
+        self._end(success_result(self.conversation_id, last_message))
+
+    def failed(self, failure: Failure) -> None:
+        """Take what went wrong."""
+        self.was_aborted = failure.kind == "turn_aborted"
+        self._end(result_of(failure, self.conversation_id, self._unknown_text))
+
+    def _end(self, result: bytes) -> None:
+        for key in list(self._questions):
+            self._close(key)
+        self.turn = None
+        self.result = result
+        if self._request is None and self._task is None:
+            self._host.keep(self)
+        self._speak()
+
+    def _speak(self) -> None:
+        """Say what there is to say to whoever waits: what came of the turn, or its questions."""
+        if self._changing:
+            return
+        if self._envelope is not None and (self._request is not None or self._task is not None):
+            self._drop_unaskable(self._envelope)
+        request = self._request
+        if request is not None and (self._task is not None or self.result is not None or self._questions):
+            self._let_go()
+            if self._task is not None:
+                self._host.answer(request, self._task.creation())
+            elif self.result is not None:
+                self._host.answer(request, self.result)
+            else:
+                self._host.part(self, request)
+        if self._task is not None:
+            self._task.changed()
+
+    def _let_go(self) -> None:
+        """Take leave of the request that waits."""
+        self._request = None
+        if self._progress is not None:
+            self._progress.stop()
+            self._progress = None
+        if self._alarm is not None:
+            self._alarm.cancel()
+            self._alarm = None
+
+    def _drop_unaskable(self, envelope: Envelope) -> None:
+        """Answer with no what the client cannot put to its user."""
+        for key, question in list(self._questions.items()):
+            if not envelope.can_ask(mode_of(question.params)):
+                self._close(key).decide(CANNOT_ASK)
+
+    def _expire(self, key: str) -> None:
+        self._close(key).decide(TOO_LATE)
+        if self._task is not None:
+            self._speak()
+
+    def _close(self, key: str) -> _Question:
+        question = self._questions.pop(key)
+        question.deadline.cancel()
+        return question

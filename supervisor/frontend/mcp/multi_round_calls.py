@@ -1,0 +1,129 @@
+"""Tool calls without a handshake (MCP 2026-07-28), which may take several rounds: a question to the user is a result.
+
+The request that is answered with a question has ended, but its turn waits in its worker. The client makes the call
+again with the user's answers and the state that came with the question; that request then waits for the end of the
+turn, or for its next question. A question that nobody answers in time is answered with no, as in the other eras, and
+the turn goes on unheard; whoever asks for it later still gets what came of it, for a while.
+"""
+
+import asyncio
+import logging
+import time
+from collections import deque
+from collections.abc import Callable
+
+import msgspec
+
+from greenroom.protocol.ids import ConversationId
+from greenroom.protocol.jsonrpc import INVALID_PARAMS, Request, notification_line
+from greenroom.protocol.mcp.elicitation import Decision
+from greenroom.protocol.mcp.handshake import Failure, ProgressToken, failure_result
+from greenroom.protocol.mcp.peer import McpPeer
+from greenroom.protocol.mcp.request_state import CallState, StateError, fingerprint, seal, unseal
+from greenroom.protocol.mcp.stateless import Envelope, RoundParams, input_required_result
+from greenroom.supervisor.conversations.turn import Turn
+from greenroom.supervisor.frontend import server_run as runs
+from greenroom.supervisor.frontend.mcp.multi_round_call import RoundCall
+
+log = logging.getLogger(__name__)
+
+KEPT_RESULTS = 100
+"""Results that nobody waited for and that are kept at a time."""
+
+
+class Rounds:
+    """The calls of one connection that came without a handshake."""
+
+    def __init__(
+        self,
+        peer: McpPeer,
+        write: Callable[[bytes], None],
+        decide: Callable[[Turn, int, Decision], None],
+        patience: float,
+        state_key: Callable[[], bytes],
+        on_answered: Callable[[Request], None],
+        watch: Callable[[RoundCall], asyncio.TimerHandle | None],
+    ) -> None:
+        """`on_answered` is told of each request that was answered; `watch` lets a call become a task."""
+        self.patience = patience
+        self.decide = decide
+        self.watch = watch
+        self._peer = peer
+        self._write = write
+        self._state_key = state_key
+        self._on_answered = on_answered
+        self._parted: dict[str, RoundCall] = {}
+        self._unheard: deque[str] = deque()
+
+    @property
+    def parted(self) -> int:
+        """How many calls wait for their next round."""
+        return sum(call.result is None for call in self._parted.values())
+
+    def begin(
+        self, request: Request, envelope: Envelope, params: RoundParams, conversation: ConversationId, unknown_text: str
+    ) -> RoundCall:
+        """Return a call in its first round. `unknown_text` is for a conversation that does not exist."""
+        call = RoundCall(self, conversation, fingerprint(params.name, bytes(params.arguments)), unknown_text)
+        call.take_up(request, envelope, params.progress_token)
+        return call
+
+    def resume(self, request: Request, envelope: Envelope, params: RoundParams, text: str) -> RoundCall | None:
+        """Return the call that goes on with a request; where there is none any more, the request is answered."""
+        try:
+            state = self._unseal(params, text)
+        except StateError as error:
+            log.warning("a request state is refused: %s", error)
+            self._refuse(request)
+            return None
+        call = self._parted.pop(state.call, None)
+        if call is not None:
+            call.take_up(request, envelope, params.progress_token)
+        elif state.run == runs.THIS:
+            self._refuse(request)
+        else:
+            self._write(self._peer.respond(request, _of_another_run(state)))
+        return call
+
+    def tell(self, token: ProgressToken, signs: int, doing: str) -> None:
+        """Send a sign of life."""
+        params = {"progressToken": token, "progress": signs, "message": doing}
+        self._write(notification_line("notifications/progress", params))
+
+    def part(self, call: RoundCall, request: Request) -> None:
+        """Answer a request with the questions of its call, which waits for the next round."""
+        expires = time.time() + 2 * self.patience
+        state = CallState(call.id, call.conversation_id, call.fingerprint, runs.THIS, expires)
+        self._parted[call.id] = call
+        self.answer(request, input_required_result(call.questions, seal(state, self._state_key())))
+
+    def answer(self, request: Request, result: bytes) -> None:
+        """Answer a request."""
+        self._write(self._peer.respond(request, result))
+        self._on_answered(request)
+
+    def keep(self, call: RoundCall) -> None:
+        """Keep what came of a turn that nobody waits for, until somebody asks or it has become too old or too many."""
+        self._unheard.append(call.id)
+        if len(self._unheard) > KEPT_RESULTS:
+            self._parted.pop(self._unheard.popleft(), None)
+        asyncio.get_running_loop().call_later(self.patience, self._parted.pop, call.id, None)
+
+    def _unseal(self, params: RoundParams, state: str) -> CallState:
+        try:
+            request = fingerprint(params.name, bytes(params.arguments))
+        except (msgspec.MsgspecError, RecursionError):
+            raise StateError("its arguments are no JSON") from None
+        return unseal(state, request, self._state_key(), time.time())
+
+    def _refuse(self, request: Request) -> None:
+        facts = {"reason": "invalid_request_state"}
+        self._write(self._peer.fail(request, INVALID_PARAMS, "Invalid or expired requestState", facts))
+
+
+def _of_another_run(state: CallState) -> bytes:
+    """Return the honest result of a call that waits, or waited, in another run of the server."""
+    if runs.lasts(state.run):
+        text = f"Codex runtime error: the call waits in another process of the server ({runs.name(state.run)})."
+        return failure_result(Failure("session_busy", text), state.conversation_id)
+    return failure_result(runs.interrupted("while the call waited for its user"), state.conversation_id)

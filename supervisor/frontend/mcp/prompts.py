@@ -1,0 +1,93 @@
+"""The prompts: the user's saved ones, read afresh each time (`greenroom.config.saved_prompts`)."""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from typing import Final
+
+import msgspec
+
+from greenroom.config.saved_prompts import PromptArgumentError, SavedPrompt, fingerprint, saved_prompt, saved_prompts
+from greenroom.protocol.jsonrpc import INVALID_PARAMS, Request
+from greenroom.protocol.mcp.resources import PageParams, PromptParams, list_result, prompt_result
+from greenroom.supervisor.frontend.mcp.change_notifier import Bulletin
+from greenroom.supervisor.frontend.mcp.feature_requests import Answering, RefusedError, read_params
+from greenroom.supervisor.frontend.mcp.protocol_version import Era
+
+PAGE: Final = 100
+"""Prompts on one page."""
+INTERVAL: Final = 2.0
+"""Seconds between two looks at the folder, once a client has read the list."""
+
+_decode_page: Final = msgspec.json.Decoder(PageParams).decode
+_decode_prompt: Final = msgspec.json.Decoder(PromptParams).decode
+
+
+class Prompts:
+    """The saved prompts as one connection sees them."""
+
+    def __init__(
+        self, home: str, answering: Answering, bulletin: Bulletin, era: Era, on_change: Callable[[], None]
+    ) -> None:
+        """`on_change` is told when prompts have changed after a client has read them."""
+        self._home = home
+        self._bulletin = bulletin
+        self._era = era
+        self._on_change = on_change
+        self._seen: frozenset[tuple[str, int, int]] = frozenset()
+        self._looking: asyncio.TimerHandle | None = None
+        self.handlers: Mapping[str, Callable[[Request], None]] = {
+            "prompts/list": lambda request: answering.start(request, self._list),
+            "prompts/get": lambda request: answering.start(request, self._get),
+        }
+
+    def close(self) -> None:
+        """Look no more."""
+        if self._looking is not None:
+            self._looking.cancel()
+
+    async def _list(self, request: Request) -> bytes:
+        cursor = read_params(request, _decode_page).cursor or ""
+        seen, prompts = await asyncio.to_thread(lambda: (fingerprint(self._home), saved_prompts(self._home)))
+        self._watch(seen)
+        if self._era.is_handshake(request):
+            self._bulletin.note_reading("prompts")
+        left = [prompt for prompt in prompts if prompt.name > cursor]
+        has_titles = self._era.has_titles(request)
+        more = left[PAGE - 1].name if len(left) > PAGE else None
+        return list_result("prompts", [_entry(prompt, has_titles) for prompt in left[:PAGE]], more)
+
+    async def _get(self, request: Request) -> bytes:
+        params = read_params(request, _decode_prompt)
+        prompt = await asyncio.to_thread(saved_prompt, self._home, params.name)
+        if prompt is None:
+            raise RefusedError(INVALID_PARAMS, f"Unknown prompt: {params.name}")
+        try:
+            return prompt_result(prompt.description, prompt.render(params.arguments or {}))
+        except PromptArgumentError as error:
+            raise RefusedError(INVALID_PARAMS, str(error)) from error
+
+    def _watch(self, seen: frozenset[tuple[str, int, int]]) -> None:
+        self._seen = seen
+        if self._looking is None:
+            self._looking = asyncio.get_running_loop().call_later(INTERVAL, self._look)
+
+    def _look(self) -> None:
+        self._looking = None
+        found = fingerprint(self._home)
+        if found != self._seen:
+            self._on_change()
+        self._watch(found)
+
+
+def _entry(prompt: SavedPrompt, has_titles: bool) -> dict[str, object]:
+    entry: dict[str, object] = {"name": prompt.name}
+    if has_titles:
+        entry["title"] = prompt.name.replace("-", " ").replace("_", " ")
+    if prompt.description is not None:
+        entry["description"] = prompt.description
+    if prompt.arguments:
+        hint = {} if prompt.argument_hint is None else {"description": prompt.argument_hint}
+        entry["arguments"] = [
+            {"name": argument.name, **hint, "required": argument.required} for argument in prompt.arguments
+        ]
+    return entry

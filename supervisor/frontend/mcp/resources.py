@@ -1,0 +1,159 @@
+"""The resources: of each saved conversation its transcript and its diff.
+
+`codex://conversations/{threadId}/transcript` is Markdown, `codex://conversations/{threadId}/diff` every patch that was
+applied, in order, as git writes them. Both change when a turn ends, and are found again by every later server.
+"""
+
+import re
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from functools import partial
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple, cast
+
+import msgspec
+
+from greenroom.protocol.errors import SessionFileError, SessionUnknownError
+from greenroom.protocol.ids import ConversationId
+from greenroom.protocol.jsonrpc import INTERNAL_ERROR, INVALID_PARAMS, INVALID_REQUEST, Request
+from greenroom.protocol.mcp.resources import PageParams, UriParams, contents_result, list_result
+from greenroom.supervisor.conversations.conversation import Conversation
+from greenroom.supervisor.frontend.mcp.change_notifier import MOST_SUBSCRIPTIONS, Bulletin
+from greenroom.supervisor.frontend.mcp.feature_requests import Answering, RefusedError, Work, read_params
+from greenroom.supervisor.frontend.mcp.protocol_version import Era
+from greenroom.supervisor.frontend.mcp.saved_conversations import Library, read_id
+from greenroom.supervisor.frontend.mcp.transcript import markdown
+
+if TYPE_CHECKING:
+    from greenroom.sessions.index import SessionEntry
+
+PAGE: Final = 50
+"""Conversations on one page."""
+NOT_FOUND: Final = -32002
+"""In the handshake eras; later a resource that is not there is a wrong parameter."""
+
+Aspect = Literal["transcript", "diff"]
+
+_ADDRESS: Final = re.compile(r"codex://conversations/([^/]+)/(transcript|diff)")
+_decode_page: Final = msgspec.json.Decoder(PageParams).decode
+_decode_uri: Final = msgspec.json.Decoder(UriParams).decode
+
+
+class _Kind(NamedTuple):
+    title: str
+    description: str
+    mime_type: str
+
+
+KINDS: Final[Mapping[Aspect, _Kind]] = {
+    "transcript": _Kind("Transcript", "What was said and done in a conversation, from its beginning.", "text/markdown"),
+    "diff": _Kind("Diff", "Every patch that was applied in a conversation, in order.", "text/x-diff"),
+}
+TEMPLATES: Final[Mapping[Aspect, str]] = {aspect: f"codex://conversations/{{threadId}}/{aspect}" for aspect in KINDS}
+
+
+def address(conversation_id: ConversationId, aspect: Aspect) -> str:
+    """Return the URI of a resource."""
+    return TEMPLATES[aspect].replace("{threadId}", conversation_id)
+
+
+class Resources:
+    """The resources as one connection sees them."""
+
+    def __init__(self, answering: Answering, library: Library, bulletin: Bulletin, era: Era) -> None:
+        self._library = library
+        self._bulletin = bulletin
+        self._era = era
+        self._readers: Mapping[Aspect, Callable[[ConversationId], Awaitable[str]]] = {
+            "transcript": self._transcript,
+            "diff": library.diff,
+        }
+        methods: Mapping[str, Work] = {
+            "resources/list": self._list,
+            "resources/templates/list": self._list_templates,
+            "resources/read": self._read,
+            "resources/subscribe": self._subscribe,
+            "resources/unsubscribe": self._unsubscribe,
+        }
+        self.handlers: Mapping[str, Callable[[Request], None]] = {
+            method: partial(answering.start, work=work) for method, work in methods.items()
+        }
+
+    def turn_ended(self, conversation: Conversation, is_first: bool) -> None:
+        """Tell who wants to know that a conversation has more in it, or has got its file with its first turn."""
+        if is_first:
+            self._bulletin.changed("resources")
+        for aspect in KINDS:
+            self._bulletin.updated(address(conversation.id, aspect))
+
+    async def _list(self, request: Request) -> bytes:
+        cursor = read_params(request, _decode_page).cursor
+        try:
+            found, more = await self._library.page(PAGE, cursor or "")
+        except ValueError:
+            raise RefusedError(INVALID_PARAMS, f"unknown cursor {cursor!r}") from None
+        if self._era.is_handshake(request):
+            self._bulletin.note_reading("resources")
+        has_titles = self._era.has_titles(request)
+        entries = [one for entry in found if entry.fault is None for one in _entries(entry, has_titles)]
+        return list_result("resources", entries, more)
+
+    async def _list_templates(self, request: Request) -> bytes:
+        read_params(request, _decode_page)
+        has_titles = self._era.has_titles(request)
+        templates = [
+            {"uriTemplate": template, **_described(f"codex-{aspect}", KINDS[aspect].title, KINDS[aspect], has_titles)}
+            for aspect, template in TEMPLATES.items()
+        ]
+        return list_result("resourceTemplates", templates, None)
+
+    async def _read(self, request: Request) -> bytes:
+        uri = read_params(request, _decode_uri).uri
+        conversation_id, aspect = self._parsed(request, uri)
+        try:
+            text = await self._readers[aspect](conversation_id)
+        except SessionUnknownError:
+            raise self._unknown(request, uri) from None
+        except SessionFileError as error:
+            raise RefusedError(INTERNAL_ERROR, str(error), {"uri": uri}) from error
+        return contents_result(uri, KINDS[aspect].mime_type, text)
+
+    async def _subscribe(self, request: Request) -> bytes:
+        uri = read_params(request, _decode_uri).uri
+        conversation_id, aspect = self._parsed(request, uri)
+        if self._library.here(conversation_id) is None and not await self._library.is_saved(conversation_id):
+            raise self._unknown(request, uri)
+        if not self._bulletin.subscribe(address(conversation_id, aspect)):
+            raise RefusedError(INVALID_REQUEST, f"{MOST_SUBSCRIPTIONS} resources are subscribed to already")
+        return b"{}"
+
+    async def _unsubscribe(self, request: Request) -> bytes:
+        uri = read_params(request, _decode_uri).uri
+        self._bulletin.unsubscribe(address(*self._parsed(request, uri)))
+        return b"{}"
+
+    async def _transcript(self, conversation_id: ConversationId) -> str:
+        return markdown(await self._library.story(conversation_id))
+
+    def _parsed(self, request: Request, uri: str) -> tuple[ConversationId, Aspect]:
+        match = _ADDRESS.fullmatch(uri)
+        try:
+            if match is not None:
+                return read_id(match[1]), cast("Aspect", match[2])
+        except SessionUnknownError:
+            pass
+        raise self._unknown(request, uri)
+
+    def _unknown(self, request: Request, uri: str) -> RefusedError:
+        code = NOT_FOUND if self._era.is_handshake(request) else INVALID_PARAMS
+        return RefusedError(code, f"Resource not found: {uri}", {"uri": uri})
+
+
+def _entries(entry: "SessionEntry", has_titles: bool) -> Iterator[dict[str, object]]:
+    for aspect, kind in KINDS.items():
+        title = f"{kind.title}: {entry.title or entry.id}"
+        yield {"uri": address(entry.id, aspect), **_described(f"{entry.id}-{aspect}", title, kind, has_titles)}
+
+
+def _described(name: str, title: str, kind: _Kind, has_titles: bool) -> dict[str, object]:
+    """Return the members that resources and templates share. Where there are no titles, the name is what people see."""
+    named = {"name": name, "title": title} if has_titles else {"name": title}
+    return {**named, "description": kind.description, "mimeType": kind.mime_type}

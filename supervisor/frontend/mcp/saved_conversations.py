@@ -1,0 +1,89 @@
+"""The conversations of a home for whoever lists or reads them: what their files tell, and how they stand in this run.
+
+Files are read on threads, so that a long one holds nobody up.
+"""
+
+import asyncio
+from typing import TYPE_CHECKING, Literal, TypeAlias
+from uuid import UUID
+
+from greenroom.protocol.errors import SessionUnknownError
+from greenroom.protocol.ids import ConversationId
+from greenroom.supervisor.conversations import lifecycle
+from greenroom.supervisor.conversations.conversation import Conversation
+from greenroom.supervisor.conversations.registry import Conversations
+
+if TYPE_CHECKING:
+    from greenroom.sessions.fork import Fork
+    from greenroom.sessions.index import SessionEntry, Story
+
+Standing: TypeAlias = lifecycle.State | Literal["saved", "elsewhere"]
+"""How a conversation stands; `saved` has not been touched in this run, `elsewhere` is open in another process."""
+
+
+class Library:
+    """The conversations of one home."""
+
+    def __init__(self, home: str, conversations: Conversations) -> None:
+        self._home = home
+        self._conversations = conversations
+
+    async def page(self, limit: int, after: str = "") -> "tuple[list[SessionEntry], str | None]":
+        """Return saved conversations (`greenroom.sessions.index.page`). Raises `ValueError`."""
+        from greenroom.sessions import index as session_index
+
+        return await asyncio.to_thread(session_index.page, self._home, limit, after)
+
+    async def story(self, conversation_id: ConversationId) -> "Story":
+        """Return all that was said in a conversation. Raises `SessionUnknownError` or `SessionFileError`."""
+        from greenroom.sessions import index as session_index
+
+        return await asyncio.to_thread(session_index.story, self._home, conversation_id)
+
+    async def diff(self, conversation_id: ConversationId) -> str:
+        """Return every patch that was applied. Raises `SessionUnknownError` or `SessionFileError`."""
+        from greenroom.sessions import index as session_index
+
+        return await asyncio.to_thread(session_index.diff, self._home, conversation_id)
+
+    async def fork(self, conversation_id: ConversationId, turns: int | None) -> "Fork":
+        """Make a conversation of the beginning of another one. Raises `SessionUnknownError` or `SessionFileError`."""
+        from greenroom.sessions import index as session_index
+
+        return await asyncio.to_thread(session_index.fork, self._home, conversation_id, turns)
+
+    async def is_saved(self, conversation_id: ConversationId) -> bool:
+        """Tell whether a conversation has a file."""
+        from greenroom.sessions import index as session_index
+
+        return await asyncio.to_thread(session_index.exists, self._home, conversation_id)
+
+    async def beginning_with(self, text: str) -> list[ConversationId]:
+        """Return the ids of saved conversations that begin so, that which began last first."""
+        from greenroom.sessions import index as session_index
+
+        wanted = text.lower()
+        return await asyncio.to_thread(session_index.search, self._home, lambda name: name.startswith(wanted))
+
+    def here(self, conversation_id: ConversationId) -> Conversation | None:
+        """Return a conversation of this run, unless it has rested for long."""
+        return self._conversations.find(conversation_id)
+
+    def unsaved(self) -> list[Conversation]:
+        """Return those that may have no file yet."""
+        return [one for one in self._conversations if one.is_unsaved]
+
+    def standing(self, entry: "SessionEntry") -> Standing:
+        """Tell how a saved conversation stands."""
+        live = self.here(entry.id)
+        if live is not None and live.state != "closed":
+            return live.state
+        return "saved" if entry.writer is None else "elsewhere"
+
+
+def read_id(text: str) -> ConversationId:
+    """Return an id in canonical form. Raises `SessionUnknownError` where it is none, which no conversation has."""
+    try:
+        return ConversationId(str(UUID(text)))
+    except ValueError:
+        raise SessionUnknownError(f"{text[:100]!r} is no id of a conversation; `codex-list` tells them.") from None

@@ -1,0 +1,48 @@
+"""The key of a home that signs what clients hand back: made once, the same for every run, hidden from commands."""
+
+import logging
+import os
+from secrets import token_bytes
+from typing import Final
+
+from greenroom.protocol.ids import uuid7
+from greenroom.protocol.mcp.request_state import KEY_SIZE
+
+NAME: Final = ".request-state.key"
+
+log = logging.getLogger(__name__)
+
+
+def state_key(home: str) -> bytes:
+    """Return the key, made where there is none. Where it can be neither read nor kept, it serves this run alone."""
+    path = os.path.join(home, NAME)
+    try:
+        return _read(path) or _make(path)
+    except OSError as error:
+        log.warning("no key for request states can be kept (%s); approvals end with this run", error)
+        return token_bytes(KEY_SIZE)
+
+
+def _read(path: str) -> bytes | None:
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return None
+    with open(descriptor, "rb") as file:
+        key = file.read(KEY_SIZE)
+    return key if len(key) == KEY_SIZE else None
+
+
+def _make(path: str) -> bytes:
+    """Write a key under a name of its own first: of several runs that start at once, one decides, and never half."""
+    key, fresh = token_bytes(KEY_SIZE), f"{path}.{uuid7()}"
+    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    try:
+        with open(descriptor, "wb") as file:
+            file.write(key)
+        os.link(fresh, path)
+    except FileExistsError:
+        return _read(path) or key
+    finally:
+        os.unlink(fresh)
+    return key

@@ -1,0 +1,88 @@
+"""The streams by which a client without a handshake hears of changes; a stream is a request that stays open.
+
+Whoever knows of a change says so here, once; those who want to hear of it are told.
+"""
+
+from collections.abc import Callable, Mapping
+
+import msgspec
+
+from greenroom.protocol.jsonrpc import INTERNAL_ERROR, INVALID_PARAMS, Request, RequestId
+from greenroom.protocol.mcp.peer import McpPeer
+from greenroom.protocol.mcp.stateless import CAPABILITIES, MISSING_CLIENT_CAPABILITY, TASKS
+from greenroom.protocol.mcp.subscriptions import (
+    Filter,
+    List,
+    acknowledgement,
+    closing_result,
+    decode_listen,
+    honored,
+    stream_line,
+)
+from greenroom.protocol.mcp.tasks import MISSING
+
+MOST_STREAMS = 100
+"""Streams that one client may have open at a time."""
+
+
+class Subscriptions:
+    """The open streams of one connection."""
+
+    def __init__(self, peer: McpPeer, write: Callable[[bytes], None]) -> None:
+        self._peer = peer
+        self._write = write
+        self._streams: dict[RequestId, tuple[Request, Filter]] = {}
+        self.handlers = {"subscriptions/listen": self._listen}
+
+    def cancel(self, request_id: RequestId) -> None:
+        """End a stream that its client wants no more; in its era the request is then not answered."""
+        if (stream := self._streams.pop(request_id, None)) is not None:
+            self._close(stream[0])
+
+    def close(self) -> None:
+        """End all streams, and say so.
+
+        The revision asks for `notifications/cancelled` in one place and for the empty result in another. The official
+        client takes the former for a loss and the latter for a proper end, so the result alone is sent.
+        """
+        for request, _ in self._streams.values():
+            self._close(request)
+        self._streams.clear()
+
+    def changed(self, name: List) -> None:
+        """Tell who wants to know that a list has changed."""
+        for request, agreed in self._streams.values():
+            if agreed.wants(name):
+                self._write(stream_line(request, f"notifications/{name}/list_changed", {}))
+
+    def updated(self, uri: str) -> None:
+        """Tell who wants to know that a resource has changed."""
+        for request, agreed in self._streams.values():
+            if uri in (agreed.resource_subscriptions or ()):
+                self._write(stream_line(request, "notifications/resources/updated", {"uri": uri}))
+
+    def task_changed(self, task_id: str, task: Mapping[str, object]) -> None:
+        """Tell who wants to know how a task stands."""
+        for request, agreed in self._streams.values():
+            if task_id in (agreed.task_ids or ()):
+                self._write(stream_line(request, "notifications/tasks", task))
+
+    def _listen(self, request: Request) -> None:
+        envelope = self._peer.envelope_of(request)
+        try:
+            wanted = decode_listen(request.params or b"null").notifications
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+            self._write(self._peer.fail(request, INVALID_PARAMS, f"invalid params for {request.method}: {error}"))
+            return
+        if wanted.task_ids is not None and (envelope is None or not envelope.has_extension(TASKS)):
+            self._write(self._peer.fail(request, MISSING_CLIENT_CAPABILITY, MISSING.text, MISSING.facts))
+        elif len(self._streams) >= MOST_STREAMS:
+            text = f"{len(self._streams)} streams are open already; end one of them first"
+            self._write(self._peer.fail(request, INTERNAL_ERROR, text))
+        else:
+            agreed = honored(wanted, CAPABILITIES)
+            self._streams[request.id] = (request, agreed)
+            self._write(acknowledgement(request, agreed))
+
+    def _close(self, request: Request) -> None:
+        self._write(self._peer.respond(request, closing_result(request)))

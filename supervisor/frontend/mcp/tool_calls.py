@@ -1,0 +1,143 @@
+"""Takes tool calls in: checks their arguments, finds their conversation, and keeps those that are open."""
+
+import logging
+from collections.abc import Callable
+
+from greenroom.protocol.ids import uuid7
+from greenroom.protocol.jsonrpc import Request, RequestId, Response
+from greenroom.protocol.mcp.arguments import ArgumentError, parse_codex, parse_reply
+from greenroom.protocol.mcp.handshake import CallToolParams, Failure, failure_result
+from greenroom.protocol.mcp.peer import McpPeer
+from greenroom.protocol.mcp.stateless import RoundParams
+from greenroom.supervisor.conversations.conversation import Conversation
+from greenroom.supervisor.conversations.registry import Conversations
+from greenroom.supervisor.frontend.elicitor import Elicitor
+from greenroom.supervisor.frontend.mcp.handshake_call import ToolCall, items_of, overrides_of, title_of, unknown_session
+from greenroom.supervisor.frontend.mcp.multi_round_call import RoundCall
+from greenroom.supervisor.frontend.mcp.multi_round_calls import Rounds
+from greenroom.supervisor.frontend.mcp.tasks import Tasks
+from greenroom.supervisor.options import EventMode, EventSetting
+
+log = logging.getLogger(__name__)
+
+
+class Reception:
+    """The open tool calls of one connection."""
+
+    def __init__(
+        self,
+        peer: McpPeer,
+        write: Callable[[bytes], None],
+        conversations: Conversations,
+        elicitor: Elicitor,
+        events: EventSetting,
+        most_calls: int,
+        patience: float,
+        state_key: Callable[[], bytes],
+        tasks: Tasks,
+    ) -> None:
+        """`patience` is the user's time for an answer, in seconds; `state_key` signs what clients hand back."""
+        self._peer = peer
+        self._write = write
+        self._conversations = conversations
+        self._elicitor = elicitor
+        self._events = events
+        self._most_calls = most_calls
+        self._rounds = Rounds(peer, write, conversations.decide, patience, state_key, self.answered, tasks.watch)
+        self._tasks = tasks
+        self._open: dict[RequestId, ToolCall | RoundCall] = {}
+        self._tools = {"codex": self._codex, "codex-reply": self._codex_reply}
+
+    @property
+    def elicitor(self) -> Elicitor:
+        """Who asks the client's user."""
+        return self._elicitor
+
+    @property
+    def open_calls(self) -> int:
+        """How many calls wait for their answer or their next round, or go on as tasks."""
+        return len(self._open) + self._rounds.parted + self._tasks.live
+
+    def call(self, request: Request, params: CallToolParams) -> None:
+        """Start a call of a tool that exists, or go on with it. It is answered exactly once, now or later."""
+        if isinstance(params, RoundParams) and params.request_state is not None:
+            self._resume(request, params, params.request_state)
+            return
+        if self.open_calls >= self._most_calls:
+            text = f"Codex runtime error: overloaded: {self.open_calls} calls are open already. Try again later."
+            self._write(self._peer.respond(request, failure_result(Failure("overloaded", text))))
+            return
+        try:
+            self._tools[params.name](request, params)
+        except ArgumentError as error:
+            result = failure_result(Failure("config", str(error)))
+            self._write(self._peer.respond(request, result))
+
+    def cancel(self, request_id: RequestId) -> None:
+        """End the call with this id, if it is open; it is then answered as one that was aborted."""
+        call = self._open.get(request_id)
+        if call is not None and call.turn is not None:
+            self._conversations.interrupt(call.turn)
+
+    def answer(self, response: Response) -> bool:
+        """Take the client's answer to a question; return whether there is such a question."""
+        return self._elicitor.answer(response)
+
+    def answered(self, request: Request) -> None:
+        """Note that a request was answered."""
+        del self._open[request.id]
+
+    def _resume(self, request: Request, params: RoundParams, state: str) -> None:
+        envelope = self._peer.envelope_of(request)
+        call = None if envelope is None else self._rounds.resume(request, envelope, params, state)
+        if call is not None:
+            self._open[request.id] = call
+            call.proceed(params.input_responses or {})
+
+    def _codex(self, request: Request, params: CallToolParams) -> None:
+        arguments = parse_codex(bytes(params.arguments))
+        conversation = self._conversations.open(overrides_of(arguments), title_of(arguments))
+        self._submit(request, params, conversation, items_of(arguments), str(request.id))
+
+    def _codex_reply(self, request: Request, params: CallToolParams) -> None:
+        arguments = parse_reply(bytes(params.arguments))
+        conversation = self._conversations.find_or_resume(arguments.conversation_id)
+        self._submit(request, params, conversation, items_of(arguments), uuid7(), unknown_session(arguments))
+
+    @property
+    def _event_mode(self) -> EventMode:
+        if self._events == "auto":
+            return "off" if self._peer.drops_events else "full"
+        return self._events
+
+    def _submit(
+        self,
+        request: Request,
+        params: CallToolParams,
+        conversation: Conversation,
+        items: bytes,
+        event_id: str,
+        unknown_text: str = "",
+    ) -> None:
+        call: ToolCall | RoundCall
+        envelope = self._peer.envelope_of(request)
+        if envelope is not None and isinstance(params, RoundParams):
+            call = self._rounds.begin(request, envelope, params, conversation.id, unknown_text)
+        else:
+            call = ToolCall(
+                request,
+                conversation.id,
+                event_id,
+                self._peer,
+                self._write,
+                self.answered,
+                self._elicitor,
+                self._conversations.decide,
+                self._event_mode,
+                params.progress_token,
+                unknown_text,
+            )
+        self._open[request.id] = call
+        turn = self._conversations.submit(conversation, items, call)
+        if request.id in self._open:  # else it was refused, and answered
+            call.turn = turn

@@ -1,0 +1,54 @@
+"""A conversation as Markdown, for people and for models that take it up."""
+
+import re
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from greenroom.sessions.index import Passage, SessionEntry, Story
+
+MAX_TEXT: Final = 1024 * 1024
+"""Characters of a transcript; of a longer one the end is told."""
+_HEADINGS: Final = {"user": "User", "agent": "Agent", "reasoning": "Reasoning", "call": "Call", "output": "Output"}
+_FENCE: Final = re.compile(r"^ {0,3}(`{3,})", re.MULTILINE)
+
+
+def markdown(story: "Story") -> str:
+    """Return a whole conversation."""
+    kept, size = len(story.told), 0
+    while kept and size < MAX_TEXT:
+        kept -= 1
+        size += len(story.told[kept][1].text)
+    return _head(story.entry) + body(story.told[kept:], left_out=kept)
+
+
+def body(told: "Iterable[tuple[int, Passage]]", left_out: int, most: int = MAX_TEXT) -> str:
+    """Return what was said, `most` characters of each passage. `left_out` passages before it are only counted."""
+    return "".join(_parts(told, left_out, most))
+
+
+def _head(entry: "SessionEntry") -> str:
+    facts = {"Conversation": entry.id, "Directory": entry.cwd, "Model": entry.model, "Began": entry.started}
+    lines = "".join(f"- {name}: {fact}\n" for name, fact in facts.items() if fact)
+    return f"# {entry.title or 'Conversation'}\n\n{lines}"
+
+
+def _parts(told: "Iterable[tuple[int, Passage]]", left_out: int, most: int) -> Iterator[str]:
+    if left_out:
+        yield f"\n*{left_out} earlier passages are left out.*\n"
+    last = None
+    for turn, passage in told:
+        if turn != last:
+            yield f"\n## Turn {turn}\n"
+            last = turn
+        yield f"\n### {_HEADINGS[passage.speaker]}\n\n{_text(passage, most)}\n"
+
+
+def _text(passage: "Passage", most: int) -> str:
+    text = passage.text.strip("\n")
+    text = text if len(text) <= most else f"{text[:most]}…"
+    if passage.speaker not in ("call", "output"):
+        return text
+    longest = max((len(match[1]) for match in _FENCE.finditer(text)), default=2)
+    fence = "`" * (longest + 1)
+    return f"{fence}\n{text}\n{fence}"

@@ -1,0 +1,1 @@
+"""The processes of a host: how they are started, watched, replaced and ended."""

@@ -1,0 +1,309 @@
+"""The supervisor's line to the auth broker: lets workers in and out, and asks on behalf of the client.
+
+It outlives brokers. The supervisor says when one has died and when the next is started; questions that may be asked
+twice are then asked again, logins and logouts fail (spec/auth 7.10, K27).
+"""
+
+import asyncio
+import itertools
+import logging
+import os
+from collections.abc import Callable, Iterable, Mapping
+from typing import Final, Literal, TypeAlias, TypeVar
+
+import zmq
+
+from greenroom.protocol.errors import GreenroomError, RemoteProtocolError
+from greenroom.protocol.footprint import Footprint
+from greenroom.protocol.ids import WorkerId
+from greenroom.protocol.internal.broker import (
+    BROADCASTS,
+    Answer,
+    Attach,
+    AuthChanged,
+    AuthError,
+    AuthMode,
+    Broadcast,
+    CredentialStanding,
+    Detach,
+    Done,
+    GetStatus,
+    InForce,
+    LoginApiKey,
+    LoginCancel,
+    LoginComplete,
+    LoginStart,
+    LoginStarted,
+    Logout,
+    Measure,
+    Measured,
+    Question,
+    Reload,
+    Reloaded,
+    Status,
+    frames,
+    read_answer,
+    read_broadcast,
+)
+from greenroom.protocol.internal.process import KeyPair
+from greenroom.runtime.zmq_stream import Port
+
+log = logging.getLogger(__name__)
+
+RECONNECT: Final = 20
+"""Milliseconds between two attempts to connect while the broker is not there."""
+PATIENCE: Final = 40.0
+"""Seconds that a question may take."""
+MEASURE_PATIENCE: Final = 1.0
+STATUS_PATIENCE: Final = 10.0
+REFRESH_PATIENCE: Final = 30.0
+"""Seconds after which a status is answered with what is known, without and with a refresh (spec/auth 6.1, K27)."""
+TERMINATED: Final = "auth broker terminated"
+UNAVAILABLE: Final = "auth broker unavailable"
+
+A = TypeVar("A", bound=Answer)
+OnBroadcast: TypeAlias = Callable[[Broadcast], None]
+
+_NOT_TWICE: Final = (LoginStart, LoginCancel, LoginApiKey, Logout)
+"""Questions that a dead broker may have carried out."""
+
+
+class BrokerError(GreenroomError):
+    """The broker answered with an error, or it is gone."""
+
+    def __init__(self, error: AuthError) -> None:
+        super().__init__(error.user_text or f"the auth broker answered {error.code}")
+        self.error = error
+
+
+class BrokerLink:
+    """One supervisor's questions. Needs a running loop; `close` it before the context ends.
+
+    `on_broadcast` is told what nobody asked for: `AuthChanged` once all workers know, except after a login or logout of
+    ours, whose answer says it; exactly one `LoginComplete` for each login that was started; `AuthProblem`. A mode that
+    changed while there was no broker is told as an `AuthChanged` of the next one.
+    """
+
+    def __init__(
+        self,
+        context: "zmq.Context[zmq.Socket[bytes]]",
+        keys: KeyPair,
+        address: str,
+        broker_key: str,
+        on_broadcast: OnBroadcast | None = None,
+    ) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._dial: Callable[[], Port] = lambda: Port(_dealer(context, keys, address, broker_key), self._take)
+        self._port: Port | None = self._dial()
+        self._on_broadcast = on_broadcast
+        self._prefix = os.urandom(4)
+        self._numbers = itertools.count()
+        self._open: dict[bytes, tuple[Question, asyncio.Future[Answer]]] = {}
+        self._logins: set[str] = set()
+        self._standing: CredentialStanding | None = None
+        self._mode: AuthMode = "none"
+        """What is known to be in force: answers say it before the standing does."""
+        self._has_successor = False
+        self._is_given_up = False
+        self._is_connected = False
+        self._introduce()
+
+    @property
+    def standing(self) -> CredentialStanding | None:
+        """How things stand as far as is known, also while there is no broker; `None` until the first has told."""
+        return self._standing
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether the present broker has said anything yet."""
+        return self._is_connected
+
+    @property
+    def is_given_up(self) -> bool:
+        """Whether there will be no other broker."""
+        return self._is_given_up
+
+    async def attach(self, keys: Mapping[WorkerId, str]) -> None:
+        """Let these workers in: public key (Z85) by worker. Raises `BrokerError`."""
+        await self._ask(Attach(keys=dict(keys)), Done)
+
+    def detach(self, worker_ids: Iterable[WorkerId]) -> None:
+        """Shut these workers out. Nothing waits for it."""
+        if not self._is_given_up:
+            self._put(Detach(worker_ids=tuple(worker_ids)))
+
+    async def status(self, *, include_token: bool = False, refresh: bool = False) -> Status:
+        """Ask how things stand. Never fails: where no answer comes in time it is what is known, without a token."""
+        patience = REFRESH_PATIENCE if refresh else STATUS_PATIENCE
+        question = GetStatus(include_token=include_token, refresh=refresh, deadline_ms=int(patience * 900))
+        try:
+            return await self._ask(question, Status, patience)
+        except BrokerError as error:
+            log.warning("status: %s", error)
+            state = "SIGNED_OUT" if self._standing is None else self._standing.state
+            return Status(mode=self._mode, state=state, generation=0)
+
+    async def measure(self) -> Footprint:
+        """Ask what the broker's process holds. Raises `BrokerError`."""
+        return (await self._ask(Measure(), Measured, MEASURE_PATIENCE)).footprint
+
+    async def login_start(self, method: Literal["browser", "device"] = "browser") -> LoginStarted:
+        """Begin a login; one under way ends first, with its `LoginComplete`. Raises `BrokerError`."""
+        return await self._ask(LoginStart(method=method), LoginStarted)
+
+    async def login_cancel(self, login_id: str) -> bool:
+        """End a login; return whether it was under way. Raises `BrokerError`."""
+        try:
+            await self._ask(LoginCancel(login_id=login_id), Done)
+        except BrokerError as error:
+            if error.error.code != "not_found":
+                raise
+            return False
+        return True
+
+    async def login_api_key(self, api_key: str) -> InForce:
+        """Log in with a key; every worker knows when this returns. Raises `BrokerError`."""
+        return await self._ask(LoginApiKey(api_key=api_key), InForce)
+
+    async def logout(self, *, revoke: bool = False) -> InForce:
+        """Log out; every worker knows when this returns. Raises `BrokerError`."""
+        return await self._ask(Logout(revoke=revoke), InForce)
+
+    async def reload(self) -> Reloaded:
+        """Have the store looked at now. Raises `BrokerError`."""
+        return await self._ask(Reload(), Reloaded)
+
+    def broker_died(self) -> None:
+        """Take note that the broker is gone: logins and logouts fail, everything else waits for the next broker."""
+        self._hang_up()
+        self._fail(AuthError(code="transient", user_text=TERMINATED), _NOT_TWICE)
+        for login_id in list(self._logins):
+            error = f"Login server error: {TERMINATED}"
+            self._heard(LoginComplete(login_id=login_id, success=False, error=error, mode=self._mode))
+
+    def broker_started(self) -> None:
+        """Take note that the next broker is started, which was told at its birth of all workers there are."""
+        self._hang_up()
+        self._has_successor = True
+        self._port = self._dial()
+        for message_id, (question, _) in self._open.items():
+            self._port.send(frames(message_id, question))
+        self._introduce()
+
+    def broker_given_up(self) -> None:
+        """Take note that there will be no other broker: what is asked fails at once."""
+        self._is_given_up = True
+        self._hang_up()
+        self._fail(AuthError(code="transient", user_text=UNAVAILABLE))
+
+    def close(self) -> None:
+        """Give up what is open."""
+        self._hang_up()
+        for _, future in self._open.values():
+            future.cancel()
+
+    def _hang_up(self) -> None:
+        """Leave the line, with what is still in its queue: the next broker must not carry out what has failed."""
+        self._is_connected = False
+        if self._port is not None:
+            self._port.close()
+            self._port = None
+
+    def _introduce(self) -> None:
+        """Say something, so that the broker knows where to send what we did not ask for."""
+        self._put(Attach(keys={}))
+
+    async def _ask(self, question: Question, kind: type[A], patience: float = PATIENCE) -> A:
+        if self._is_given_up or (self._port is None and isinstance(question, _NOT_TWICE)):
+            raise BrokerError(AuthError(code="transient", user_text=UNAVAILABLE))
+        try:
+            async with asyncio.timeout(patience):
+                answer = await self._put(question)
+        except TimeoutError:
+            raise BrokerError(AuthError(code="deadline_exceeded", user_text=UNAVAILABLE)) from None
+        if isinstance(answer, AuthError):
+            raise BrokerError(answer)
+        if not isinstance(answer, kind):
+            raise RemoteProtocolError(f"the auth broker answered {answer.wire!r}")
+        return answer
+
+    def _put(self, question: Question) -> "asyncio.Future[Answer]":
+        message_id = self._prefix + next(self._numbers).to_bytes(4)
+        future: asyncio.Future[Answer] = self._loop.create_future()
+        self._open[message_id] = (question, future)
+        future.add_done_callback(lambda _: self._open.pop(message_id))
+        if self._port is not None:
+            self._port.send(frames(message_id, question))
+        return future
+
+    def _fail(self, error: AuthError, kinds: tuple[type[Question], ...] | None = None) -> None:
+        for question, future in list(self._open.values()):
+            if not future.done() and (kinds is None or isinstance(question, kinds)):
+                future.set_result(error)
+
+    def _take(self, message: list[zmq.Frame]) -> None:
+        self._is_connected = True
+        parts = [frame.bytes for frame in message]
+        if parts[0] in BROADCASTS:
+            self._heard(read_broadcast(parts))
+            return
+        received = read_answer(parts)
+        _, future = self._open.get(received.id, (None, None))
+        if future is not None and not future.done():
+            self._learn(received.answer)
+            future.set_result(received.answer)
+
+    def _learn(self, answer: Answer) -> None:
+        if isinstance(answer, LoginStarted):
+            self._logins.add(answer.login_id)
+        elif isinstance(answer, InForce) or (isinstance(answer, Status) and self._standing is None):
+            self._mode = answer.mode
+
+    def _heard(self, broadcast: Broadcast) -> None:
+        match broadcast:
+            case CredentialStanding():
+                self._note(broadcast)
+                return
+            case LoginComplete(login_id=login_id) if login_id not in self._logins:
+                return
+            case LoginComplete():
+                self._logins.discard(broadcast.login_id)
+                self._mode = broadcast.mode
+            case AuthChanged():
+                self._mode = broadcast.mode
+        self._pass_on(broadcast)
+
+    def _note(self, standing: CredentialStanding) -> None:
+        before, self._mode = self._mode, standing.mode
+        is_successor, self._has_successor = self._has_successor and self._standing is not None, False
+        self._standing = standing
+        if is_successor and before != standing.mode:
+            self._pass_on(
+                AuthChanged(
+                    generation=standing.generation,
+                    state=standing.state,
+                    mode=standing.mode,
+                    plan_type=standing.plan_type,
+                    identity_changed=True,
+                    mode_changed=True,
+                    reason="external",
+                )
+            )
+
+    def _pass_on(self, broadcast: Broadcast) -> None:
+        if self._on_broadcast is not None:
+            # Later, so that who awaits the answer to a question hears that first.
+            self._loop.call_soon(self._on_broadcast, broadcast)
+
+
+def _dealer(
+    context: "zmq.Context[zmq.Socket[bytes]]", keys: KeyPair, address: str, broker_key: str
+) -> "zmq.Socket[bytes]":
+    socket = context.socket(zmq.DEALER)
+    socket.curve_serverkey = broker_key.encode()
+    socket.curve_publickey = keys.public.encode()
+    socket.curve_secretkey = keys.secret.encode()
+    socket.setsockopt(zmq.LINGER, 0)
+    socket.setsockopt(zmq.RECONNECT_IVL, RECONNECT)
+    socket.connect(address)
+    return socket

@@ -1,0 +1,63 @@
+"""The seam at which processes come into being: start one, watch it, end it. What lies behind may be another host."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final, Protocol, TypeAlias
+
+from greenroom.protocol.footprint import Footprint
+from greenroom.protocol.ids import WorkerId
+from greenroom.protocol.internal.process import AnyBirth, Exited
+from greenroom.supervisor.processes.service_state import Standing
+
+OnExit: TypeAlias = Callable[[Exited], None]
+OnMeasured: TypeAlias = Callable[[Footprint], None]
+
+NURSERY_ID: Final = WorkerId("nursery")
+"""Under which the end of a fork server is told."""
+
+
+@dataclass(frozen=True, slots=True)
+class EngineStatistics:
+    """Counters of an engine since its start."""
+
+    born: int
+    exited: int
+    alive: int
+
+
+class Engine(Protocol):
+    """Whatever can keep processes. All calls are made on the supervisor's loop and none of them blocks."""
+
+    async def start(self, on_exit: OnExit, on_ready: Callable[[], None]) -> None:
+        """Get ready; each end of a process is from now on told to `on_exit`, exactly once, a fork
+        server's too.
+
+        Processes can be asked for at once. `on_ready` says that those asked for from then on are cheapest; it may be
+        called again when the engine has recovered from a failure.
+        """
+
+    def give_birth(self, birth: AnyBirth) -> None:
+        """Start a process. One that cannot be started is told to `on_exit` as one that ended."""
+
+    def kill(self, worker_id: WorkerId) -> None:
+        """End a process and its whole group at once. Unknown ids are ignored."""
+
+    def terminate(self, worker_id: WorkerId) -> None:
+        """Ask a process to leave. Unknown ids are ignored."""
+
+    def pid_of(self, worker_id: WorkerId) -> int | None:
+        """Return the process id while the process is alive."""
+
+    @property
+    def nursery(self) -> Standing | None:
+        """How the fork server stands, `None` where the engine has none."""
+
+    def measure_nursery(self, on_measured: OnMeasured) -> bool:
+        """Ask the fork server what it holds; return whether there is one to answer."""
+        ...
+
+    def statistics(self) -> EngineStatistics:
+        """Return the counters."""
+
+    async def close(self) -> None:
+        """End every process, and return when none is left."""

@@ -1,0 +1,104 @@
+"""How processes of ours died: what is remembered of it, and how it is put into words."""
+
+import signal
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from greenroom.protocol.ids import ConversationId, Incarnation, WorkerId
+from greenroom.protocol.internal.process import Exited
+
+OUT_OF_MEMORY = "out of memory: killed by the kernel (signal 9, SIGKILL)"
+REMEMBERED = 100
+"""Deaths that are kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class Death:
+    """One death."""
+
+    at: float
+    """Seconds since the epoch."""
+    process: WorkerId
+    pid: int
+    cause: str
+    """In words."""
+    max_rss: int
+    """Largest resident memory of its life, in bytes."""
+    signal: int | None = None
+    exit_code: int | None = None
+    """Neither is there for one that was never born."""
+    conversation_id: ConversationId | None = None
+    incarnation: Incarnation | None = None
+    doing: str | None = None
+    """What it was doing, as far as it had said."""
+    log_lines: tuple[str, ...] = ()
+    """The last that it logged."""
+
+
+class Obituaries:
+    """The last deaths that nobody asked for, newest last."""
+
+    def __init__(self, last_words: Callable[[int], Sequence[str]] = lambda _: ()) -> None:
+        """`last_words` returns what the process of a pid has logged last."""
+        self._last_words = last_words
+        self._deaths: deque[Death] = deque(maxlen=REMEMBERED)
+
+    def enter(
+        self,
+        exited: Exited,
+        doing: str,
+        why: str | None = None,
+        conversation_id: ConversationId | None = None,
+        incarnation: Incarnation | None = None,
+    ) -> Death:
+        """Remember a death; `why` is there where we know better than the kernel."""
+        number, status = _signal_and_status(exited)
+        death = Death(
+            at=time.time(),
+            process=exited.id,
+            pid=exited.pid,
+            cause=why or cause(exited),
+            max_rss=exited.max_rss,
+            signal=number,
+            exit_code=status,
+            conversation_id=conversation_id,
+            incarnation=incarnation,
+            doing=doing,
+            log_lines=tuple(self._last_words(exited.pid)) if exited.pid else (),
+        )
+        self._deaths.append(death)
+        return death
+
+    def __iter__(self) -> Iterator[Death]:
+        return iter(self._deaths)
+
+    def of(self, conversation_id: ConversationId) -> Death | None:
+        """Return the last death in one conversation."""
+        return next((death for death in reversed(self._deaths) if death.conversation_id == conversation_id), None)
+
+
+def cause(exited: Exited) -> str:
+    """Say how a process ended, such as `signal 9 (SIGKILL)` or `exit status 1`."""
+    if exited.stillborn is not None:
+        return f"could not be started: {exited.stillborn}"
+    if exited.returncode >= 0:
+        return f"exit status {exited.returncode}"
+    number = -exited.returncode
+    try:
+        return f"signal {number} ({signal.Signals(number).name})"
+    except ValueError:
+        return f"signal {number}"
+
+
+def facts(exited: Exited) -> dict[str, object]:
+    """Return the same for programs."""
+    number, status = _signal_and_status(exited)
+    return {"signal": number, "exitCode": status, "pid": exited.pid or None}
+
+
+def _signal_and_status(exited: Exited) -> tuple[int | None, int | None]:
+    if exited.stillborn is not None:
+        return None, None
+    return (-exited.returncode, None) if exited.returncode < 0 else (None, exited.returncode)

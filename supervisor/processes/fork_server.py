@@ -1,0 +1,182 @@
+"""The fork server: imports once what every child needs, forks one on demand, and reports each end at once.
+
+It stays single-threaded and opens neither a ZeroMQ context nor an event loop, because neither survives a fork. Orphans
+of its children come to it (it is a subreaper) and are ended, so that nothing a worker started outlives the worker. Only
+the redemption that a broker has left finishes first. When the supervisor's end of the channel closes it ends all its
+children and leaves.
+"""
+
+import asyncio
+import gc
+import logging
+import os
+import select
+import signal
+import socket
+from typing import NoReturn
+
+from greenroom.protocol.ids import WorkerId, uuid7
+from greenroom.protocol.internal.process import (
+    AnyBirth,
+    Born,
+    BrokerBirth,
+    Exited,
+    GiveBirth,
+    Measure,
+    Measured,
+    NurseryReady,
+    datagram,
+    read_datagram,
+)
+from greenroom.runtime import child, footprint, hardening, log, orphans
+from greenroom.runtime import startup_load as rush
+from greenroom.runtime.launch import CONTROL, DATAGRAM, LAST_PATIENCE
+from greenroom.supervisor.processes.roles import become, complete_worker
+
+QUIET_MS = 50
+"""Milliseconds without an order, after the first, until there is time for what only later children need."""
+EARLY_BIRTHS = 4
+"""Children that are born without that at most: what a first call needs, and no crowd that each imports it anew."""
+
+
+class Nursery:
+    """The children of one fork server, and its channel to the supervisor."""
+
+    def __init__(self, control: socket.socket) -> None:
+        self._control = control
+        self._children: dict[int, WorkerId] = {}
+        self._heirs = orphans.Heirs()
+        self._births = 0
+        self._directory = ""
+        """Where the sockets of the instance are, once a birth has told."""
+        self._complete = False
+
+    def serve(self) -> None:
+        """Do what the supervisor says until it is gone."""
+        wakeup = _signal_pipe()
+        poll = select.poll()
+        poll.register(self._control, select.POLLIN)
+        poll.register(wakeup, select.POLLIN)
+        while True:
+            ready = {descriptor for descriptor, _ in poll.poll(self._patience())}
+            if not ready:
+                self._import_the_rest()
+            if wakeup in ready:
+                os.read(wakeup, 4096)
+                self._reap()
+            if self._control.fileno() in ready and not self._obey():
+                return
+
+    def _patience(self) -> int | None:
+        """Milliseconds after which there is time for what only later children need."""
+        return None if self._complete or not self._births else QUIET_MS
+
+    def _obey(self) -> bool:
+        data = self._control.recv(DATAGRAM)
+        if not data:
+            return False
+        message = read_datagram(data)
+        if isinstance(message, GiveBirth):
+            self._fork(message.birth)
+        elif isinstance(message, Measure):
+            self._tell(Measured(footprint=footprint.measure()))
+        return True
+
+    def _import_the_rest(self) -> None:
+        try:
+            self._adopt(WorkerId(f"zygote-{uuid7()}"), complete_worker(self._directory))
+        except OSError as error:  # it could not be forked: workers then start commands through one of their own
+            logging.getLogger(__name__).warning("no process to start commands can be shared: %s", error)
+        gc.freeze()
+        self._complete = True
+        self._tell(NurseryReady(pid=os.getpid()))
+
+    def _fork(self, birth: AnyBirth) -> None:
+        self._directory = birth.runtime_directory
+        if self._births == EARLY_BIRTHS and not self._complete:
+            self._import_the_rest()
+        self._births += 1
+        rush.note_birth()
+        try:
+            pid = os.fork()
+        except OSError as error:  # no memory, or too many processes: that is told as a death, and may pass
+            why = error.strerror or str(error)
+            self._tell(Exited(id=birth.id, pid=0, returncode=1, max_rss=0, stillborn=why))
+            return
+        if pid == 0:
+            self._control.close()
+            os.setsid()
+            gc.enable()
+            become(birth)
+        if isinstance(birth, BrokerBirth):
+            self._heirs.expect(pid)
+        self._adopt(birth.id, pid)
+
+    def _adopt(self, name: WorkerId, pid: int) -> None:
+        self._children[pid] = name
+        self._tell(Born(id=name, pid=pid))
+
+    def _reap(self) -> None:
+        while _has_ended_child():
+            pid, status, usage = os.wait3(os.WNOHANG)
+            if pid == 0:
+                break
+            name = self._children.pop(pid, None)
+            if name is not None:
+                ending = child.Ending(pid, os.waitstatus_to_exitcode(status), usage.ru_maxrss * 1024)
+                self._tell(Exited(id=name, pid=pid, returncode=ending.returncode, max_rss=ending.max_rss))
+        orphans.kill_strangers(self._children, self._heirs)
+        self._heirs.prune()
+
+    def end(self) -> None:
+        """End all children, and what they have left; only a redemption under way has a moment for its end."""
+        orphans.end_all_children(self._heirs, LAST_PATIENCE)
+
+    def _tell(self, message: Born | Exited | Measured | NurseryReady) -> None:
+        try:
+            self._control.send(datagram(message))
+        except OSError:  # the supervisor is gone: the next read says so
+            return
+
+
+def _has_ended_child() -> bool:
+    try:
+        return os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+    except ChildProcessError:
+        return False
+
+
+def _signal_pipe() -> int:
+    """Return a descriptor that becomes readable when a child ends."""
+    reader, writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+    signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+    signal.signal(signal.SIGCHLD, lambda *_: None)
+    return reader
+
+
+def warm_up() -> None:
+    """Run a loop once, and close it: what the interpreter notes on first use is then noted before the fork, once."""
+
+    async def nothing() -> None:
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGTERM, bool)
+        await asyncio.wait_for(asyncio.create_task(asyncio.sleep(0)), 1)
+
+    asyncio.run(nothing())
+
+
+def main() -> NoReturn:
+    """Run as the fork server; the channel to the supervisor is descriptor 3, the lifeline descriptor 4."""
+    hardening.make_undumpable()
+    hardening.set_name("gr-nursery")
+    hardening.adopt_orphans()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    log.set_up("nursery", "warning")
+    nursery = Nursery(socket.socket(fileno=CONTROL))
+    warm_up()
+    gc.freeze()  # and no collection in this process: it would write to every object and unshare its page
+    try:
+        nursery.serve()
+    finally:
+        nursery.end()
+        os._exit(0)

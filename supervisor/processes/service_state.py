@@ -1,0 +1,88 @@
+"""The life of a process that all conversations need, the nursery or the auth broker: its states as data, and its end.
+
+Free of I/O and clocks.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final, Literal, TypeAlias
+
+from greenroom.protocol.errors import LocalProtocolError
+from greenroom.runtime.restart import Intensity, RestartPolicy
+
+State: TypeAlias = Literal["starting", "ready", "restarting", "given_up"]
+
+MEANINGS: Final[Mapping[State, str]] = {
+    "starting": "was started, and has said nothing yet",
+    "ready": "serves",
+    "restarting": "died, and another one will take its place",
+    "given_up": "died too often in a short time; the auth broker stays away, the nursery until that time is over",
+}
+
+Happening: TypeAlias = Literal["came_up", "died", "died_too_often", "started"]
+
+TRANSITIONS: Final[Mapping[tuple[State, Happening], State]] = {
+    ("starting", "came_up"): "ready",
+    ("starting", "died"): "restarting",
+    ("ready", "died"): "restarting",
+    ("restarting", "died_too_often"): "given_up",
+    ("restarting", "started"): "starting",
+    ("given_up", "started"): "starting",
+}
+
+
+def after(state: State, happening: Happening) -> State:
+    """Return the state that follows. Raises `LocalProtocolError` where nothing of the kind can happen in `state`."""
+    try:
+        return TRANSITIONS[state, happening]
+    except KeyError:
+        raise LocalProtocolError(f"a helper that is {state} cannot have {happening}") from None
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How a helper stands."""
+
+    state: State
+    pid: int | None
+    """`None` while there is none."""
+    deaths: int
+    """How many deaths count towards giving it up at the moment."""
+
+
+class Helper:
+    """One after the other, the processes of one role. Times are seconds of any clock that only goes forward."""
+
+    def __init__(self, intensity: Intensity) -> None:
+        self._policy = RestartPolicy(intensity)
+        self._state: State = "starting"
+
+    @property
+    def state(self) -> State:
+        """How it stands."""
+        return self._state
+
+    def came_up(self) -> None:
+        """Note that it serves; once is enough."""
+        if self._state != "ready":
+            self._state = after(self._state, "came_up")
+
+    def died(self) -> None:
+        """Note its death, or that it could not be started."""
+        self._state = after(self._state, "died")
+
+    def delay(self, now: float) -> float | None:
+        """Hold the death against it; return the seconds to wait before the next start, `None` if it is given up."""
+        delay = self._policy.on_death(now)
+        if delay is None:
+            self._state = after(self._state, "died_too_often")
+        return delay
+
+    def started(self) -> None:
+        """Note that the next one was started."""
+        self._state = after(self._state, "started")
+
+    def standing(self, pid: int | None, now: float) -> Standing:
+        """Return how it stands; `pid` is that of its process, if there is one."""
+        is_there = self._state in ("starting", "ready")
+        return Standing(self._state, pid if is_there else None, self._policy.deaths_in_period(now))

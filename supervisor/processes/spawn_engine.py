@@ -1,0 +1,91 @@
+"""The engine of a machine where fork is not safe: each process is a fresh interpreter."""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable
+
+from greenroom.protocol.ids import WorkerId
+from greenroom.protocol.internal.process import AnyBirth, BrokerBirth, GiveBirth, datagram
+from greenroom.runtime import child
+from greenroom.runtime.launch import Launched
+from greenroom.runtime.orphans import Heirs, end_all_children, kill_group, terminate
+from greenroom.supervisor.processes.engine import EngineStatistics, OnExit, OnMeasured
+from greenroom.supervisor.processes.fork_engine import CLOSING_TIME, bury_strangers, exited_of, stillborn
+
+log = logging.getLogger(__name__)
+
+
+class SpawnEngine:
+    """Starts each process itself, so that it needs no nursery."""
+
+    def __init__(self, launch: Callable[[], Launched]) -> None:
+        self._launch = launch
+        self._alive: dict[WorkerId, int] = {}
+        self._heirs = Heirs()
+        self._born = self._exited = 0
+        self._empty = asyncio.Event()
+        self._on_exit: OnExit = lambda _: None
+
+    async def start(self, on_exit: OnExit, on_ready: Callable[[], None]) -> None:
+        self._on_exit = on_exit
+        asyncio.get_running_loop().call_soon(on_ready)
+
+    def give_birth(self, birth: AnyBirth) -> None:
+        try:
+            launched = self._launch()
+        except OSError as error:
+            log.error("a process cannot be started: %s", error)
+            asyncio.get_running_loop().call_soon(self._on_exit, stillborn(birth, str(error)))
+            return
+        with launched.control:
+            launched.control.send(datagram(GiveBirth(birth=birth)))
+        self._alive[birth.id] = launched.pid
+        if isinstance(birth, BrokerBirth):
+            self._heirs.expect(launched.pid)
+        self._born += 1
+        child.watch(launched.pid, lambda ending: self._ended(birth.id, ending))
+
+    def kill(self, worker_id: WorkerId) -> None:
+        pid = self._alive.get(worker_id)
+        if pid is not None:
+            kill_group(pid)
+
+    def terminate(self, worker_id: WorkerId) -> None:
+        pid = self._alive.get(worker_id)
+        if pid is not None:
+            terminate(pid)
+
+    def pid_of(self, worker_id: WorkerId) -> int | None:
+        return self._alive.get(worker_id)
+
+    @property
+    def nursery(self) -> None:
+        return None
+
+    def measure_nursery(self, _: OnMeasured) -> bool:
+        return False
+
+    def statistics(self) -> EngineStatistics:
+        return EngineStatistics(self._born, self._exited, len(self._alive))
+
+    async def close(self) -> None:
+        for pid in self._alive.values():
+            kill_group(pid)
+        self._empty.clear()
+        if self._alive:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(CLOSING_TIME):
+                    await self._empty.wait()
+        end_all_children(self._heirs, CLOSING_TIME)
+
+    def _ended(self, worker_id: WorkerId, ending: child.Ending) -> None:
+        del self._alive[worker_id]
+        self._exited += 1
+        self._on_exit(exited_of(worker_id, ending))
+        self._bury_strangers()
+        if not self._alive:
+            self._empty.set()
+
+    def _bury_strangers(self) -> None:
+        bury_strangers(set(self._alive.values()), self._heirs, self._bury_strangers)

@@ -1,0 +1,24 @@
+"""The other way to be born: a fresh interpreter that is told its birth on a socket."""
+
+import gc
+import os
+import socket
+from typing import NoReturn
+
+from greenroom.protocol.errors import RemoteProtocolError
+from greenroom.protocol.internal.process import GiveBirth, read_datagram
+from greenroom.runtime import hardening
+from greenroom.runtime.launch import CONTROL, DATAGRAM
+from greenroom.supervisor.processes.roles import become
+
+
+def main() -> NoReturn:
+    """Read one birth from descriptor 3 and become it."""
+    hardening.make_undumpable()
+    hardening.adopt_orphans()
+    with socket.socket(fileno=os.dup(CONTROL)) as control:
+        message = read_datagram(control.recv(DATAGRAM))
+    if not isinstance(message, GiveBirth):
+        raise RemoteProtocolError("a spawned process was told something else than its birth")
+    gc.enable()
+    become(message.birth)

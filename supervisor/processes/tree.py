@@ -1,0 +1,471 @@
+"""The supervision tree: the nursery or its substitute, the auth broker, the workers and the conversations they host."""
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+from collections.abc import Callable, Coroutine, Iterator, Mapping
+from typing import NamedTuple
+
+import zmq
+
+from greenroom.protocol.ids import WorkerId, uuid7
+from greenroom.protocol.internal.broker import AuthProblem, Broadcast
+from greenroom.protocol.internal.process import BrokerBirth, Exited, KeyPair, WorkerBirth
+from greenroom.protocol.internal.worker import ErrandDone, Measure, Measured, Ready, ReceivedNotice
+from greenroom.protocol.mcp.handshake import Failure
+from greenroom.runtime import directory, hardening, logfile
+from greenroom.runtime import malloc as heap
+from greenroom.runtime.oom import OomKills
+from greenroom.runtime.restart import RestartPolicy
+from greenroom.runtime.zap import Admission
+from greenroom.runtime.zmq_stream import PortStatistics
+from greenroom.supervisor.conversations.jobs import Errands
+from greenroom.supervisor.conversations.registry import Conversations
+from greenroom.supervisor.options import ServerOptions
+from greenroom.supervisor.processes import exits as death
+from greenroom.supervisor.processes import memory_limit as weight
+from greenroom.supervisor.processes.broker_client import BrokerError, BrokerLink
+from greenroom.supervisor.processes.engine import NURSERY_ID, Engine, EngineStatistics
+from greenroom.supervisor.processes.exits import Obituaries
+from greenroom.supervisor.processes.memory_report import Held, Holdings, Survey
+from greenroom.supervisor.processes.pool import Order, Pool, PoolStatistics
+from greenroom.supervisor.processes.restart import BROKER, POOL
+from greenroom.supervisor.processes.service_state import Helper, Standing
+from greenroom.supervisor.processes.worker_router import Mailroom
+
+log = logging.getLogger(__name__)
+
+BROKER_ID = WorkerId("broker")
+BREATH = 0.015
+"""Seconds between taking a waiting worker and bearing another: who has just got one needs the cores to begin."""
+EARLY_WORKERS = 1
+"""Workers that wait while the engine is not ready: what a first call needs. Later ones share more memory."""
+LAST_WORDS = 5
+"""Lines of the log that are remembered of a process that died."""
+BROKER_PATIENCE = 10.0
+"""Seconds that the broker has for letting workers in before it counts as hung."""
+BROKER_START = 30.0
+"""Seconds that it has for its start before that."""
+BIRTH_PAUSE = 5.0
+"""Seconds after which a broker that could not be started is tried again: what stood in the way may pass."""
+READY_PATIENCE = 60.0
+"""Seconds that a worker has for getting ready before it counts as hung."""
+LEAVE_PATIENCE = 0.8
+"""Seconds that workers have for saving and leaving when everything ends."""
+REDEMPTION_TIME = 0.9
+"""Further seconds that the broker has then for a redemption that is under way."""
+
+
+class TreeStatistics(NamedTuple):
+    """Counters of the parts of the tree."""
+
+    mailroom: PortStatistics
+    pool: PoolStatistics
+    engine: EngineStatistics
+
+
+class SupervisionTree:
+    """Owns every process below the supervisor. Starts in the order nursery, broker, workers; ends in reverse."""
+
+    def __init__(
+        self,
+        options: ServerOptions,
+        engine: Engine,
+        environment: Mapping[str, str],
+        secrets: Mapping[str, str],
+        user_agent: Callable[[], str],
+    ) -> None:
+        self._options = options
+        self._engine = engine
+        self._environment = environment
+        self._secrets = dict(secrets)
+        self._directory = directory.create(os.environ)
+        self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+        self._keys = _key_pair()
+        self._broker_keys = _key_pair()
+        self._workers: dict[WorkerId, KeyPair] = {}
+        self._deadlines: dict[WorkerId, asyncio.TimerHandle] = {}
+        """When workers have to be ready that are on their way."""
+        self._reasons: dict[WorkerId, str] = {}
+        self._oom_kills = OomKills()
+        self._rounds = weight.Rounds(self._workers, engine.pid_of, options.limits, self._kill_heavy, self._tidy_up)
+        self._pool = Pool(min(options.idle_workers, EARLY_WORKERS))
+        self._broker_left = asyncio.Event()
+        self._broker_life = Helper(BROKER)
+        self._broker_born_at = 0.0
+        self._pool_policy = RestartPolicy(POOL)
+        self._admission = Admission(self._context)
+        self._mailroom = Mailroom(self._context, self._admission, self._keys, self._address("mailbox"), self._receive)
+        self._broadcasts: list[Broadcast] = []
+        self._on_broadcast: Callable[[Broadcast], object] = self._broadcasts.append
+        self.broker = BrokerLink(
+            self._context, self._keys, self._address("broker"), self._broker_keys.public, self._heard
+        )
+        self.obituaries = Obituaries(self._last_words)
+        self.conversations = Conversations(
+            self._mailroom, self, self.obituaries, options.limits, options.config_overrides, user_agent
+        )
+        self._survey = Survey(self._ask_what_is_held)
+        self.errands = Errands(self._mailroom, self)
+        self._background: set[asyncio.Task[None]] = set()
+        self._empty = asyncio.Event()
+        self._closing = False
+
+    async def start(self) -> None:
+        """Start the broker and the first workers side by side."""
+        hardening.make_undumpable()
+        hardening.adopt_orphans()
+        await self._engine.start(self._exited, self._fill_pool)
+        first = self._enrol(self._pool.missing)
+        self._bear_broker()
+        self._bear_workers(first)
+
+    def tell_broadcasts(self, on_broadcast: Callable[[Broadcast], object]) -> None:
+        """Pass on from now on what the auth broker tells by itself, first what it has told already."""
+        self._on_broadcast = on_broadcast
+        for broadcast in self._broadcasts:
+            on_broadcast(broadcast)
+        self._broadcasts.clear()
+
+    def press(self, pressed: bool) -> None:
+        """Pass on that the client does not read, or reads again."""
+        if pressed:
+            self._mailroom.pause()
+        else:
+            self._mailroom.resume()
+
+    @property
+    def directory(self) -> str:
+        """Where the sockets of this instance are."""
+        return self._directory
+
+    @property
+    def nursery_standing(self) -> Standing | None:
+        """How the fork server stands, where there is one."""
+        return self._engine.nursery
+
+    @property
+    def broker_standing(self) -> Standing:
+        """How the auth broker stands."""
+        if self.broker.is_connected:
+            self._broker_life.came_up()
+        return self._broker_life.standing(self._engine.pid_of(BROKER_ID), asyncio.get_running_loop().time())
+
+    @property
+    def waiting_workers(self) -> tuple[WorkerId, ...]:
+        """The workers that are ready for a conversation."""
+        return self._pool.waiting
+
+    def statistics(self) -> TreeStatistics:
+        """Return the counters of the parts."""
+        return TreeStatistics(self._mailroom.statistics(), self._pool.statistics(), self._engine.statistics())
+
+    async def survey(self) -> Holdings:
+        """Return what each process holds, of those that answer within a moment."""
+        return await self._survey.take()
+
+    async def close(self) -> None:
+        """Answer every call, let workers save and leave, and end what is left. Nothing of the tree survives it."""
+        self._closing = True
+        self._rounds.close()
+        for deadline in self._deadlines.values():
+            deadline.cancel()
+        for task in self._background:
+            task.cancel()
+        self._mailroom.resume()
+        self.conversations.abort_all("the server is shutting down")
+        self._engine.terminate(BROKER_ID)
+        self._dismiss_idle()
+        await self._wait_until_workers_left()
+        await self._let_broker_leave()
+        await self._engine.close()
+        self.broker.close()
+        self._mailroom.close()
+        self._admission.close()
+        self._context.destroy(linger=0)
+        directory.remove(self._directory)
+
+    def hasten(self) -> None:
+        """Wait no longer for workers to leave by themselves."""
+        self._empty.set()
+
+    def take(self, order: Order) -> None:
+        """Give a worker to `order`: one that waits, or the next one that gets ready."""
+        self._pool.take(order)
+        if self._pool.has_orders:
+            self._replenish()
+        else:
+            asyncio.get_running_loop().call_later(BREATH, self._replenish)
+
+    def kill(self, worker_id: WorkerId, why: str | None = None) -> None:
+        """End a worker, and everything it started, at once; `why` is then said to be the cause of its death."""
+        if why is not None and worker_id in self._workers:
+            self._reasons.setdefault(worker_id, why)
+        self._engine.kill(worker_id)
+
+    def pid_of(self, worker_id: WorkerId) -> int | None:
+        """Return the process id of a worker that lives."""
+        return self._engine.pid_of(worker_id)
+
+    def _fill_pool(self) -> None:
+        self._pool.resize(self._options.idle_workers)
+        self._replenish()
+
+    def _replenish(self) -> None:
+        """Bear the workers that are missing, while the broker is told of them: a worker it refuses tries again."""
+        if self._pool.missing and not self._closing:
+            newcomers = self._enrol(self._pool.missing)
+            self._in_background(self._attach(newcomers))
+            self._bear_workers(newcomers)
+
+    def _in_background(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)
+
+    def _enrol(self, count: int) -> dict[WorkerId, KeyPair]:
+        """Give names and keys to workers that are to be born, and let them into the mailroom."""
+        newcomers = {WorkerId(f"w-{uuid7()}"): _key_pair() for _ in range(count)}
+        if newcomers:
+            self._rounds.begin()
+        for worker_id, keys in newcomers.items():
+            self._workers[worker_id] = keys
+            self._mailroom.admit(worker_id, keys.public)
+            self._pool.expect(worker_id)
+        return newcomers
+
+    async def _attach(self, newcomers: Mapping[WorkerId, KeyPair]) -> None:
+        try:
+            async with asyncio.timeout(BROKER_PATIENCE):
+                await self.broker.attach({worker_id: keys.public for worker_id, keys in newcomers.items()})
+        except TimeoutError:
+            age = asyncio.get_running_loop().time() - self._broker_born_at
+            if self.broker.is_connected or age > BROKER_START:
+                log.error("the auth broker hangs: no answer for %.0f s; killing it", BROKER_PATIENCE)
+                self._engine.kill(BROKER_ID)
+        except BrokerError as error:  # a broker that is being restarted gets all keys at its birth
+            log.warning("the auth broker has not let %d workers in (%s)", len(newcomers), error)
+
+    def _bear_workers(self, newcomers: Mapping[WorkerId, KeyPair]) -> None:
+        """Start workers, and see to it that each gets ready or ends; births that do not happen are the engine's."""
+        loop = asyncio.get_running_loop()
+        for worker_id, keys in newcomers.items():
+            self._deadlines[worker_id] = loop.call_later(READY_PATIENCE, self._end_unready, worker_id)
+            self._engine.give_birth(
+                WorkerBirth(
+                    id=worker_id,
+                    keys=keys,
+                    supervisor_pid=os.getpid(),
+                    codex_home=self._options.codex_home,
+                    runtime_directory=self._directory,
+                    log_level=self._options.log_level,
+                    mailbox_address=self._address("mailbox"),
+                    mailbox_key=self._keys.public,
+                    broker_address=self._address("broker"),
+                    broker_key=self._broker_keys.public,
+                    broadcast_address=self._address("changes"),
+                )
+            )
+
+    def _end_unready(self, worker_id: WorkerId) -> None:
+        """End one who is late, unless it may have said that it is ready and it is we who do not listen."""
+        if not self._mailroom.statistics().paused and self._engine.pid_of(worker_id) is not None:
+            log.error("worker %s hangs: not ready after %.0f s; killing it", worker_id, READY_PATIENCE)
+            self._engine.kill(worker_id)
+        loop = asyncio.get_running_loop()
+        self._deadlines[worker_id] = loop.call_later(READY_PATIENCE, self._end_unready, worker_id)
+
+    def _is_no_longer_due(self, worker_id: WorkerId) -> None:
+        """Note that a worker is ready, or gone."""
+        if (deadline := self._deadlines.pop(worker_id, None)) is not None:
+            deadline.cancel()
+
+    def _tidy_up(self) -> None:
+        """Forget which deaths for want of memory are old by now, and hold no more memory than is used."""
+        self._oom_kills.happened()
+        heap.give_back()
+
+    def _kill_heavy(self, worker_id: WorkerId, why: str) -> None:
+        """Kill a worker that holds too much memory, whatever it does."""
+        if not self.conversations.kill(worker_id, why):
+            log.error("worker %s is killed (%s)", worker_id, why)
+            self.kill(worker_id, why)
+
+    def _bear_broker(self) -> None:
+        self._broker_left.clear()
+        self._broker_born_at = asyncio.get_running_loop().time()
+        self._engine.give_birth(
+            BrokerBirth(
+                id=BROKER_ID,
+                keys=self._broker_keys,
+                supervisor_pid=os.getpid(),
+                codex_home=self._options.codex_home,
+                runtime_directory=self._directory,
+                log_level=self._options.log_level,
+                address=self._address("broker"),
+                broadcast_address=self._address("changes"),
+                supervisor_key=self._keys.public,
+                admitted={worker_id: keys.public for worker_id, keys in self._workers.items()},
+                preferred_mode=self._options.preferred_auth,
+                store=self._options.credentials_store,
+                forced_method=self._options.forced_login,
+                forced_workspaces=self._options.forced_workspaces,
+                secrets=self._secrets,
+                issuer=self._environment.get("GREENROOM_ISSUER"),
+                refresh_url=self._environment.get("CODEX_REFRESH_TOKEN_URL_OVERRIDE"),
+                revoke_url=self._environment.get("CODEX_REVOKE_TOKEN_URL_OVERRIDE"),
+                client_id=self._environment.get("CODEX_APP_SERVER_LOGIN_CLIENT_ID"),
+            )
+        )
+
+    def _ask_what_is_held(self) -> Iterator[WorkerId]:
+        """Ask everybody who can answer at the moment: workers that are connected, the nursery and the broker."""
+        if not self._mailroom.statistics().paused:
+            yield from (worker_id for worker_id in self._workers if self._mailroom.send(worker_id, Measure()))
+        if self._engine.measure_nursery(lambda held: self._survey.heard(NURSERY_ID, Held(held))):
+            yield NURSERY_ID
+        if self.broker.is_connected:
+            self._in_background(self._measure_broker())
+            yield BROKER_ID
+
+    async def _measure_broker(self) -> None:
+        with contextlib.suppress(BrokerError):
+            self._survey.heard(BROKER_ID, Held(await self.broker.measure()))
+
+    def _last_words(self, pid: int) -> list[str]:
+        return logfile.recent(self._options.codex_home, LAST_WORDS, instance=os.getpid(), pid=pid)
+
+    def _heard(self, broadcast: Broadcast) -> None:
+        if isinstance(broadcast, AuthProblem):
+            log.error("credentials: %s", broadcast.user_text)
+        self._on_broadcast(broadcast)
+
+    def _receive(self, worker_id: WorkerId, received: ReceivedNotice) -> None:
+        match received.notice:
+            case Ready():
+                self._is_no_longer_due(worker_id)
+                if not self._pool.ready(worker_id):
+                    self._engine.kill(worker_id)
+            case Measured(footprint=held, unsent_bytes=unsent, sandbox_limits=limits):
+                self._survey.heard(worker_id, Held(held, unsent, limits))
+            case ErrandDone() as done:
+                self.errands.receive(worker_id, done, received.payload)
+            case _:
+                self.conversations.receive(worker_id, received)
+
+    def _exited(self, exited: Exited) -> None:
+        self._mailroom.catch_up()  # what it still said comes before the news of its death
+        self._survey.excuse(exited.id)
+        if exited.id == NURSERY_ID:
+            self.obituaries.enter(exited, "starting processes", self._why(exited))
+            return
+        if exited.id == BROKER_ID:
+            self._broker_ended(exited)
+            return
+        if self._workers.pop(exited.id, None) is None:
+            if not self._closing:
+                log.error("process %d, which starts commands, died (%s)", exited.pid, death.cause(exited))
+            return
+        self._mailroom.revoke(exited.id)
+        self._is_no_longer_due(exited.id)
+        why = self._why(exited)
+        in_pool = self._pool.lost(exited.id)
+        if not self.errands.lost(exited, why):
+            self.conversations.lost(exited, why)
+        if self.conversations.are_at_rest:  # who looks at an idle server sees what it holds
+            heap.give_back()
+        if not self._closing:
+            self.broker.detach((exited.id,))
+            if in_pool:
+                self._waiting_worker_ended(exited, why)
+            else:
+                self._replenish()
+        elif not self._workers:
+            self._empty.set()
+
+    def _why(self, exited: Exited) -> str | None:
+        """Return the cause of a death where it is another than the kernel tells: we have killed it, or it has."""
+        why = self._reasons.pop(exited.id, None)
+        if why is None and exited.returncode == -signal.SIGKILL and self._oom_kills.happened():
+            return death.OUT_OF_MEMORY
+        return why
+
+    def _waiting_worker_ended(self, exited: Exited, why: str | None) -> None:
+        """Replace a worker that died before it had a conversation, unless they all do."""
+        nursery = self._engine.nursery
+        if exited.stillborn is not None and nursery is not None and nursery.state == "restarting":
+            self._replenish()  # it went down with its nursery, and the next one bears it
+            return
+        cause = self.obituaries.enter(exited, "waiting for a conversation", why).cause
+        loop = asyncio.get_running_loop()
+        delay = self._pool_policy.on_death(loop.time())
+        log.error("a waiting worker died (%s)", cause)
+        if delay is None or (nursery is not None and nursery.state == "given_up"):
+            text = f"Failed to start Codex session: there is no process for it ({cause})"
+            self._pool.forget_orders()
+            facts = {**death.facts(exited), "cause": cause, "resumable": True}
+            self.conversations.fail_waiting(Failure("start_failed", text, facts))
+            delay = POOL.period
+        if delay:
+            loop.call_later(delay, self._replenish)
+        else:
+            self._replenish()
+
+    async def _let_broker_leave(self) -> None:
+        """Wait for the broker, and so for a redemption under way, which has its own bound (K11)."""
+        if self._engine.pid_of(BROKER_ID) is not None:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(REDEMPTION_TIME):
+                    await self._broker_left.wait()
+
+    def _broker_ended(self, exited: Exited) -> None:
+        self._broker_left.set()
+        if self._closing:
+            return
+        self.obituaries.enter(exited, "serving credentials", self._why(exited))
+        self.broker.broker_died()
+        loop = asyncio.get_running_loop()
+        self._broker_life.died()
+        delay = BIRTH_PAUSE if exited.stillborn is not None else self._broker_life.delay(loop.time())
+        if delay is None:
+            log.critical("the auth broker died too often (%s) and is given up", death.cause(exited))
+            self.broker.broker_given_up()
+            return
+        log.error("the auth broker died (%s); restarting it in %.1f s", death.cause(exited), delay)
+        loop.call_later(delay, self._bear_broker_again)
+
+    def _bear_broker_again(self) -> None:
+        if not self._closing:
+            self._bear_broker()
+            self._broker_life.started()
+            self.broker.broker_started()
+
+    def _dismiss_idle(self) -> None:
+        """End the workers that host no conversation: they have nothing to save."""
+        hosting = self.conversations.leaving
+        for worker_id in list(self._workers):
+            if self._engine.pid_of(worker_id) is None:  # on its way: the engine ends it when it closes
+                del self._workers[worker_id]
+            elif worker_id not in hosting:
+                self._engine.kill(worker_id)
+
+    async def _wait_until_workers_left(self) -> None:
+        if not self._workers:
+            return
+        try:
+            async with asyncio.timeout(LEAVE_PATIENCE):
+                await self._empty.wait()
+        except TimeoutError:
+            pass
+        if self._workers:
+            log.warning("%d workers did not leave in time and are killed", len(self._workers))
+
+    def _address(self, name: str) -> str:
+        return f"ipc://{self._directory}/{name}"
+
+
+def _key_pair() -> KeyPair:
+    public, secret = zmq.curve_keypair()
+    return KeyPair(public=public.decode(), secret=secret.decode())

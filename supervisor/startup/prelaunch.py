@@ -1,0 +1,102 @@
+"""What goes ahead of a server: its environment, its lifeline, and a nursery that begins its imports.
+
+The nursery's imports are what a first call waits for, so that it is started before the command line is read, which
+takes a while to be able to. That is right wherever processes are forked, which nearly everywhere is so; where it turns
+out to be wrong, the nursery is sent away again.
+"""
+
+import os
+import signal
+import sys
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from typing import NamedTuple
+
+from greenroom.config.home import codex_home, load_dotenv
+from greenroom.protocol.errors import ConfigError, GreenroomError
+from greenroom.protocol.secrecy import is_secret_name
+from greenroom.runtime.launch import NURSERY, Launched, Lifeline, launch
+from greenroom.supervisor.options import SERVER
+
+FORK_IS_SAFE = sys.platform.startswith("linux")
+OTHERWISE = "spawn"
+"""The word without which nobody asks for another engine, on the command line or in the file."""
+
+
+class Vanguard(NamedTuple):
+    """Mustered once, at the start."""
+
+    home: str
+    environment: Mapping[str, str]
+    """Ours, with the home's `.env` in it."""
+    lifeline: Lifeline
+    nursery: Launched | None = None
+    """`None` where it has not been started yet."""
+
+    @classmethod
+    def muster(cls) -> "Vanguard":
+        """Look round, and start nothing. Raises `ConfigError`."""
+        environment, home = environment_and_home()
+        return cls(home, environment, Lifeline.create())
+
+    @classmethod
+    def send(cls, words: Sequence[str]) -> "Vanguard | None":
+        """Start the nursery for the command that serves, unless it or the file may want another engine.
+
+        What is wrong with the surroundings is told when the command line has been read.
+        """
+        command, *settings = (*words, "")
+        if command != SERVER or not FORK_IS_SAFE or any(OTHERWISE in word for word in settings) or not _has_client():
+            return None
+        try:
+            mustered = cls.muster()
+        except GreenroomError:
+            return None
+        if OTHERWISE in _text_of_file(mustered.home):
+            return mustered
+        return mustered._replace(nursery=launch(NURSERY, without_secrets(mustered.environment), mustered.lifeline))
+
+    def dismiss(self) -> None:
+        """End the nursery, which is not needed."""
+        if self.nursery is not None:
+            self.nursery.control.close()
+            with suppress(ProcessLookupError):
+                os.kill(self.nursery.pid, signal.SIGKILL)
+            with suppress(ChildProcessError):
+                os.waitpid(self.nursery.pid, 0)
+
+
+def environment_and_home() -> tuple[Mapping[str, str], str]:
+    """Return our environment with the home's `.env` in it, and the home. Raises `ConfigError`."""
+    home = codex_home(os.environ)
+    if as_text(home) != home:
+        raise ConfigError(f"CODEX_HOME is not valid UTF-8: {as_text(home)}")
+    return load_dotenv(home, os.environ), home
+
+
+def without_secrets(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables that every process of ours may have."""
+    return {name: value for name, value in environment.items() if not is_secret_name(name)}
+
+
+def as_text(value: str) -> str:
+    """Return what the operating system gave us with the replacement character for bytes that are no UTF-8."""
+    return os.fsencode(value).decode("utf-8", "replace")
+
+
+def _has_client() -> bool:
+    """Tell whether somebody is at standard input and output: else the next descriptor opened would take their place."""
+    try:
+        for descriptor in range(3):
+            os.fstat(descriptor)
+    except OSError:
+        return False
+    return True
+
+
+def _text_of_file(home: str) -> str:
+    try:
+        with open(os.path.join(home, "config.toml"), encoding="utf-8", errors="replace") as file:
+            return file.read()
+    except OSError:
+        return ""

@@ -1,0 +1,26 @@
+"""What a server needs for its processes to be on their way; all else is imported while they begin."""
+
+from collections.abc import Callable, Mapping
+
+from greenroom.runtime.launch import Launched
+from greenroom.supervisor.options import ServerOptions
+from greenroom.supervisor.processes.engine import Engine
+from greenroom.supervisor.processes.fork_engine import ForkEngine
+from greenroom.supervisor.processes.spawn_engine import SpawnEngine
+from greenroom.supervisor.processes.tree import SupervisionTree
+
+
+def make_engine(nursery: Launched | None, launch: Callable[[], Launched]) -> Engine:
+    """Return the engine: over the nursery that was launched, or spawning where there is none."""
+    return SpawnEngine(launch) if nursery is None else ForkEngine(nursery, launch)
+
+
+def make_tree(
+    options: ServerOptions,
+    engine: Engine,
+    environment: Mapping[str, str],
+    secrets: Mapping[str, str],
+    user_agent: Callable[[], str],
+) -> SupervisionTree:
+    """Return the supervision tree, not started yet."""
+    return SupervisionTree(options, engine, environment, secrets, user_agent)

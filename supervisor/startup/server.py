@@ -1,0 +1,209 @@
+"""`greenroom mcp-server`: the connection, the supervision tree behind it, and their end."""
+
+import asyncio
+import logging
+import os
+import signal
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+from greenroom.protocol.mcp.peer import McpPeer
+from greenroom.runtime import log as logs
+from greenroom.runtime import logfile
+from greenroom.runtime.launch import Launched
+from greenroom.supervisor.frontend.mcp.front import Backstage, Front
+from greenroom.supervisor.frontend.stdio import StdioTransport
+from greenroom.supervisor.options import ServerOptions
+from greenroom.supervisor.startup.early_handshake import Descriptors, Doorstep
+
+if TYPE_CHECKING:
+    from greenroom.supervisor.control.control import ControlServer
+    from greenroom.supervisor.frontend.conversation_api.account_methods import Accounts
+    from greenroom.supervisor.frontend.mcp.features import Features
+    from greenroom.supervisor.frontend.mcp.subscriptions import Subscriptions
+    from greenroom.supervisor.frontend.mcp.tasks import Tasks
+    from greenroom.supervisor.frontend.request_queue import Answering
+    from greenroom.supervisor.processes.tree import SupervisionTree
+
+log = logging.getLogger(__name__)
+
+FLUSH_PATIENCE = 0.3
+"""Seconds that the client has for reading the last answers."""
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+
+
+@dataclass(frozen=True, slots=True)
+class Provisions:
+    """What the process took over or started before its loop ran."""
+
+    descriptors: Descriptors
+    environment: Mapping[str, str]
+    """Ours, with the home's `.env` in it."""
+    secrets: Mapping[str, str]
+    """The part of the environment that children are born without."""
+    nursery: Launched | None
+    """The fork server, already importing; `None` for the spawn engine."""
+    launch: Callable[[], Launched]
+    """Starts another process of the engine."""
+
+
+class Server:
+    """Serves one client until its input ends or a signal comes."""
+
+    def __init__(self, options: ServerOptions, provisions: Provisions, front: Front, doorstep: Doorstep) -> None:
+        self._options = options
+        self._provisions = provisions
+        self._stop = asyncio.Event()
+        self._pressed = False
+        self._signals = 0
+        self._tree: SupervisionTree | None = None
+        self._accounts: Accounts | None = None
+        self._api: Answering | None = None
+        self._subscriptions: Subscriptions | None = None
+        self._tasks: Tasks | None = None
+        self._features: Features | None = None
+        self._control: ControlServer | None = None
+        self._front = front
+        self._transport = StdioTransport(provisions.descriptors, front.receive, self._input_ended, self._feel_pressure)
+        front.write_to(self._transport.write)
+        self._transport.write(doorstep.take_unsent())
+
+    async def serve(self) -> None:
+        """Run until the end, and leave nothing behind."""
+        loop = asyncio.get_running_loop()
+        for number in STOP_SIGNALS:
+            loop.add_signal_handler(number, self._signalled)
+        self._transport.start()
+        try:
+            await _import_in_thread("greenroom.supervisor.startup.processes")
+            tree = await self._raise_tree()
+            await _import_in_thread("greenroom.supervisor.startup.wiring")
+            await self._open(tree)
+            await self._stop.wait()
+        finally:
+            self._front.refuse_early("the server is shutting down")
+            if self._control is not None:
+                self._control.close()
+            if self._features is not None:
+                await self._features.close()
+            if self._accounts is not None:
+                await self._accounts.close()
+            if self._api is not None:
+                await self._api.close()
+            if self._tree is not None:
+                await self._tree.close()
+            if self._tasks is not None:
+                await self._tasks.close()
+            if self._subscriptions is not None:
+                self._subscriptions.close()
+            await self._flush()
+            self._transport.close()
+
+    async def _raise_tree(self) -> "SupervisionTree":
+        from greenroom.supervisor.startup import processes
+
+        engine = processes.make_engine(self._provisions.nursery, self._provisions.launch)
+        tree = processes.make_tree(
+            self._options,
+            engine,
+            self._provisions.environment,
+            self._provisions.secrets,
+            lambda: self._front.user_agent,
+        )
+        self._tree = tree
+        await tree.start()
+        tree.press(self._pressed)
+        return tree
+
+    async def _open(self, tree: "SupervisionTree") -> None:
+        """Let the client's calls through to the tree."""
+        self._front.open_backstage(partial(self._build, tree))
+        if self._control is not None:
+            await self._control.start()
+
+    def _build(self, tree: "SupervisionTree", peer: McpPeer, write: Callable[[bytes], None]) -> Backstage:
+        from greenroom.supervisor.startup import wiring as backstage
+
+        self._accounts = accounts = backstage.make_accounts(
+            peer, write, tree, self._options, self._provisions.environment
+        )
+        self._subscriptions = subscriptions = backstage.make_subscriptions(peer, write)
+        self._tasks = tasks = backstage.make_tasks(peer, write, tree, self._options, subscriptions)
+        self._features = features = backstage.make_features(
+            peer, write, self._transport.drain, tree, self._options, self._front, subscriptions
+        )
+        reception = backstage.make_reception(peer, write, tree, self._options, self._front.can_ask, tasks)
+        self._api = api = backstage.make_api(
+            peer, write, tree, reception, self._options, lambda: self._front.user_agent
+        )
+        self._control = backstage.make_control(
+            self._options,
+            self._provisions.environment,
+            tree,
+            reception,
+            self._transport.statistics,
+            self._front,
+            self._stop.set,
+        )
+        handlers = {
+            **accounts.handlers,
+            **features.handlers,
+            **subscriptions.handlers,
+            **tasks.handlers,
+            **api.handlers,
+        }
+        return Backstage(reception, handlers, (reception.cancel, subscriptions.cancel), features.tools)
+
+    def _signalled(self) -> None:
+        """Leave; when told so again, without waiting for workers that have something to save."""
+        if self._signals and self._tree is not None:
+            self._tree.hasten()
+        self._signals += 1
+        self._stop.set()
+
+    def _input_ended(self) -> None:
+        self._front.receive_end()
+        self._stop.set()
+
+    def _feel_pressure(self, pressed: bool) -> None:
+        self._pressed = pressed
+        if self._tree is not None:
+            self._tree.press(pressed)
+
+    async def _flush(self) -> None:
+        try:
+            async with asyncio.timeout(FLUSH_PATIENCE):
+                await self._transport.drain()
+        except TimeoutError:
+            log.warning("the client did not read its last answers")
+
+
+async def _import_in_thread(name: str) -> None:
+    """Import a module while the loop goes on answering."""
+    loop = asyncio.get_running_loop()
+    done: asyncio.Future[None] = loop.create_future()
+
+    def work() -> None:
+        try:
+            __import__(name)
+        except BaseException as error:  # whatever it is, it is for whoever waits
+            loop.call_soon_threadsafe(done.set_exception, error)
+        else:
+            loop.call_soon_threadsafe(done.set_result, None)
+
+    threading.Thread(target=work, name=f"import {name}", daemon=True).start()
+    await done
+
+
+def run(options: ServerOptions, provisions: Provisions, front: Front, doorstep: Doorstep) -> None:
+    """Serve on a loop of its own."""
+    logs.set_up("supervisor", options.log_level)
+    logfile.set_up(options.codex_home, "supervisor", instance=os.getpid())
+
+    async def serve() -> None:
+        await Server(options, provisions, front, doorstep).serve()
+
+    asyncio.run(serve())

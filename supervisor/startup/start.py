@@ -1,0 +1,106 @@
+"""The start of a server, up to its loop: the nursery first, then the handshake, and only then all that takes time."""
+
+import argparse
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from functools import partial
+
+from greenroom.config.limits import Limits
+from greenroom.protocol.errors import ConfigError
+from greenroom.protocol.secrecy import is_secret_name
+from greenroom.runtime.launch import NURSERY, SPAWNED, launch
+from greenroom.supervisor.options import LOG_LEVELS, EngineName, ServerOptions
+from greenroom.supervisor.startup.early_handshake import Doorstep, claim
+from greenroom.supervisor.startup.prelaunch import FORK_IS_SAFE, Vanguard, as_text, without_secrets
+
+OUR_WORDS = ("greenroom", "preferred_auth_method", "cli_auth_credentials_store", "forced_")
+OSS = ("model_provider=oss", "model=gpt-oss:20b")
+"""The settings that `--oss` stands for. A `-c` wins over them."""
+
+
+def start(arguments: argparse.Namespace, vanguard: Vanguard | None) -> None:
+    """Serve, as the command line says, with what went ahead of it if anything did. Returns when it is over.
+
+    What the client has said already is answered before what the rest needs is imported. Raises `GreenroomError`.
+    """
+    descriptors = claim()
+    vanguard = vanguard or Vanguard.muster()
+    environment = vanguard.environment
+    secrets = {name: value for name, value in environment.items() if is_secret_name(name) and as_text(value) == value}
+    options = _options(arguments, environment, vanguard.home)
+    forks = options.engine == "fork"
+    more = partial(launch, NURSERY if forks else SPAWNED, without_secrets(environment), vanguard.lifeline)
+    if not forks:
+        vanguard.dismiss()
+    nursery = (vanguard.nursery or more()) if forks else None
+
+    from greenroom.supervisor.frontend.mcp.front import Front
+
+    doorstep = Doorstep(descriptors)
+    front = Front(doorstep.write, environment, options.session_tools)
+    doorstep.answer_waiting(front.receive)
+
+    from greenroom.supervisor.startup import server
+
+    server.run(options, server.Provisions(descriptors, environment, secrets, nursery, more), front, doorstep)
+
+
+def _options(arguments: argparse.Namespace, environment: Mapping[str, str], home: str) -> ServerOptions:
+    overrides = (*(OSS if arguments.oss else ()), *(as_text(override) for override in arguments.config))
+    defaults = ServerOptions(codex_home=home, engine=arguments.engine or _default_engine(), config_overrides=overrides)
+    level = arguments.log_level or _level(environment)
+    if not _concerns_us(home, overrides):
+        return ServerOptions(home, defaults.engine, overrides, log_level=level)
+    from greenroom.config.greenroom import server_settings
+
+    try:
+        table, credentials = server_settings(home, overrides)
+    except ConfigError as error:  # told again, with its own call, to every conversation that needs the file
+        sys.stderr.write(f"greenroom: {error}; going on with defaults\n")
+        return ServerOptions(home, defaults.engine, overrides, log_level=level)
+    return ServerOptions(
+        home,
+        engine=arguments.engine or table.engine or _default_engine(),
+        config_overrides=overrides,
+        idle_workers=table.idle_workers,
+        session_tools=table.session_tools,
+        events=table.events,
+        preferred_auth=credentials.preferred_auth_method,
+        credentials_store=credentials.cli_auth_credentials_store,
+        forced_login=credentials.forced_login_method,
+        forced_workspaces=credentials.forced_chatgpt_workspace_id,
+        log_level=level,
+        limits=Limits(
+            park_after=table.park_after_s,
+            live_workers=table.live_workers,
+            known_at_rest=table.known_at_rest,
+            open_calls=table.open_calls,
+            queued_turns=table.queued_turns,
+            worker_memory=table.worker_memory_mb * 1024 * 1024,
+            approval_patience=table.approval_timeout_s,
+            task_after=table.task_after_s,
+            hang_after=table.hang_after_s,
+        ),
+    )
+
+
+def _default_engine() -> EngineName:
+    return "fork" if FORK_IS_SAFE else "spawn"
+
+
+def _level(environment: Mapping[str, str]) -> str:
+    level = environment.get("GREENROOM_LOG", "").lower()
+    return level if level in LOG_LEVELS else "warning"
+
+
+def _concerns_us(home: str, overrides: Sequence[str]) -> bool:
+    """Tell whether a setting of ours can be there at all: reading them properly takes longer than the handshake."""
+    if any(word in override for override in overrides for word in OUR_WORDS):
+        return True
+    try:
+        with open(os.path.join(home, "config.toml"), encoding="utf-8", errors="replace") as file:
+            text = file.read()
+    except OSError:
+        return False
+    return any(word in text for word in OUR_WORDS)

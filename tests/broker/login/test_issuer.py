@@ -1,0 +1,37 @@
+"""The issuer is talked to over TLS, and only one that the machine trusts."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from greenroom.broker.clock import Clock
+from greenroom.broker.login.endpoints import Endpoints
+from greenroom.broker.login.issuer import Issuer
+from greenroom.broker.refresh.classify import Redeemed, Unreached
+from greenroom.protocol.secrecy import Secret
+from greenroom.runtime.http import tls_context
+from tests.broker.issuer import CERTIFICATE, MockIssuer
+from tests.support.loop import on_loop
+
+
+@pytest.fixture(autouse=True)
+def _fresh_certificates() -> Iterator[None]:
+    """Let the certificates be read anew, and forget them afterwards."""
+    tls_context.cache_clear()
+    yield
+    tls_context.cache_clear()
+
+
+@on_loop
+@pytest.mark.parametrize("trusted", [True, False])
+async def test_the_issuer_is_verified(monkeypatch: pytest.MonkeyPatch, trusted: bool) -> None:
+    """Also where the HTTP library was imported without certificates, as whoever forks our processes does."""
+    if trusted:
+        monkeypatch.setenv("SSL_CERT_FILE", CERTIFICATE)
+    async with MockIssuer(tls=True) as issuer:
+        answer = await Issuer(Endpoints.of(issuer.url), Clock()).redeem(Secret(issuer.grant()))
+        if trusted:
+            assert isinstance(answer, Redeemed)
+        else:
+            assert answer == Unreached("ClientConnectorCertificateError")
+        assert len(issuer.redemptions) == int(trusted)

@@ -1,0 +1,79 @@
+"""An answer of the issuer is read whatever it is made of, and nothing of it that is secret gets out."""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from greenroom.broker.refresh.classify import Redeemed, Unanswered
+from greenroom.broker.refresh.token_responses import LONGEST_MESSAGE, Reply, redeemed, refused, status_text
+
+
+def reply(body: object, status: int = 400, **headers: str) -> Reply:
+    data = body if isinstance(body, bytes) else json.dumps(body).encode()
+    return Reply(status, "Bad Request", data, {name.replace("_", "-"): value for name, value in headers.items()})
+
+
+@pytest.mark.parametrize(
+    ("body", "code"),
+    [
+        ({"error": {"code": "Refresh_Token_Reused", "message": "used"}}, "refresh_token_reused"),
+        ({"error": "invalid_grant", "error_description": "no"}, "invalid_grant"),
+        ({"code": "token_expired"}, "token_expired"),
+        ({"error": {"code": None}, "code": "outer"}, "outer"),
+        ({"error": 5}, None),
+        ([], None),
+        (b"<html>", None),
+        (b"", None),
+    ],
+)
+def test_where_the_code_is(body: object, code: str | None) -> None:
+    """Spec/auth 3.7."""
+    assert refused(reply(body)).code == code
+
+
+def test_a_message_is_cut_and_masked() -> None:
+    """Spec/auth 7.12."""
+    text = refused(reply({"error": {"code": "x", "message": "token eyJhbGciOi.eyJzdWIi.c2ln " + "y" * 500}})).message
+    assert text is not None
+    assert len(text) == LONGEST_MESSAGE
+    assert "eyJ" not in text
+
+
+@pytest.mark.parametrize(("header", "seconds"), [("7", 7.0), ("0", 0.0), ("soon", None), ("-1", None), ("²", None)])
+def test_retry_after(header: str, seconds: float | None) -> None:
+    assert refused(reply({}, 429, Retry_After=header)).retry_after == seconds
+
+
+@pytest.mark.parametrize("lost", ["id_token", "refresh_token"])
+@pytest.mark.parametrize("value", [None, 5, "", {}])
+def test_one_bad_member_does_not_lose_the_others(lost: str, value: object) -> None:
+    members = {"access_token": "a", "refresh_token": "r", "id_token": "i", "expires_in": 3600} | {lost: value}
+    answer = redeemed(reply(members, 200))
+    assert isinstance(answer, Redeemed)
+    assert getattr(answer, lost) is None
+    assert answer.access_token is not None
+    assert answer.access_token.reveal() == "a"
+
+
+def test_a_status_in_words() -> None:
+    assert status_text("token endpoint returned status", reply(b"")) == "token endpoint returned status 400 Bad Request"
+    said = status_text("it said", reply({"error": {"message": "go away"}}))
+    assert said == "it said 400 Bad Request: go away"
+
+
+@given(
+    st.binary()
+    | st.dictionaries(st.sampled_from(["error", "code", "access_token"]), st.none() | st.text() | st.integers()).map(
+        lambda body: json.dumps(body).encode()
+    )
+)
+def test_any_bytes_have_an_outcome(body: bytes) -> None:
+    assert isinstance(redeemed(reply(body, 200)), Redeemed | Unanswered)
+    assert refused(reply(body)).status == 400
+
+
+def test_an_answer_does_not_show_itself() -> None:
+    answer = reply({"access_token": "secret"}, 200)
+    assert "secret" not in f"{answer!r} {redeemed(answer)!r}"

@@ -1,0 +1,84 @@
+"""What a process is told at its birth comes out as it went in, and shows no secret."""
+
+import msgpack
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from greenroom.protocol.errors import RemoteProtocolError
+from greenroom.protocol.ids import WorkerId
+from greenroom.protocol.internal.message import Message
+from greenroom.protocol.internal.process import (
+    Born,
+    BrokerBirth,
+    Exited,
+    GiveBirth,
+    KeyPair,
+    NurseryReady,
+    WorkerBirth,
+    datagram,
+)
+from greenroom.protocol.internal.process import read_datagram as read
+from tests.protocol.headers import instances
+
+SECRET = "do-not-repeat-me"
+KEYS = KeyPair(public="p", secret=SECRET)
+BROKER = BrokerBirth(
+    id=WorkerId("broker"),
+    keys=KEYS,
+    supervisor_pid=1,
+    codex_home="/home/ada/.codex",
+    runtime_directory="/run/ada",
+    log_level="warning",
+    address="a",
+    broadcast_address="b",
+    supervisor_key="k",
+    secrets={"OPENAI_API_KEY": SECRET},
+)
+
+births = instances(WorkerBirth) | instances(BrokerBirth)
+messages = births.map(lambda birth: GiveBirth(birth=birth)) | st.one_of(
+    instances(Born), instances(Exited), instances(NurseryReady)
+)
+
+
+@given(messages)
+def test_messages_come_out_as_they_went_in(message: GiveBirth | Born | Exited | NurseryReady) -> None:
+    assert read(datagram(message)) == message
+
+
+@given(births)
+def test_the_role_decides_what_is_born(birth: WorkerBirth | BrokerBirth) -> None:
+    message = read(datagram(GiveBirth(birth=birth)))
+    assert isinstance(message, GiveBirth)
+    assert type(message.birth) is type(birth)
+
+
+@given(st.binary(max_size=60))
+def test_any_bytes_are_a_message_or_a_violation(data: bytes) -> None:
+    with pytest.raises(RemoteProtocolError):
+        read(data)
+
+
+def test_secrets_are_not_in_the_text_of_a_birth() -> None:
+    for message in (KEYS, BROKER, GiveBirth(birth=BROKER)):
+        assert SECRET not in repr(message)
+        assert SECRET not in str(message)
+
+
+def test_a_violation_does_not_repeat_the_data() -> None:
+    for header in ({"birth": {"role": "broker", "id": [SECRET]}}, {"birth": {"role": SECRET}}, SECRET):
+        with pytest.raises(RemoteProtocolError) as caught:
+            read(GiveBirth.wire + msgpack.packb(header))
+        assert SECRET not in repr(caught.value)
+        assert caught.value.__cause__ is None
+
+
+def test_a_birth_cannot_be_changed() -> None:
+    with pytest.raises(AttributeError):
+        BROKER.codex_home = "/elsewhere"  # type: ignore[misc]
+
+
+@pytest.mark.parametrize("kind", [Born, Exited, NurseryReady, GiveBirth])
+def test_kinds_are_announced_by_one_byte(kind: type[Message]) -> None:
+    assert len(kind.wire) == 1  # type: ignore[attr-defined]

@@ -1,0 +1,118 @@
+"""Messages between supervisor and worker come out as they went in, and what is none is refused without an echo."""
+
+import msgpack
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from greenroom.protocol.errors import RemoteProtocolError
+from greenroom.protocol.ids import ConversationId, Incarnation, TurnId
+from greenroom.protocol.internal.message import MAX_HEADER, Message, pack
+from greenroom.protocol.internal.worker import (
+    NOTICES,
+    OPERATIONS,
+    Addressed,
+    Close,
+    Events,
+    Interrupt,
+    frames,
+    read_notice,
+    read_operation,
+)
+from tests.protocol.headers import instances
+
+SECRET = "do-not-repeat-me"
+
+operations = st.sampled_from(sorted(OPERATIONS)).flatmap(lambda wire: instances(OPERATIONS[wire]))
+notices = st.sampled_from(sorted(NOTICES)).flatmap(lambda wire: instances(NOTICES[wire]))
+objects = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | st.text(max_size=5) | st.binary(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=12), inner, max_size=4),
+    max_leaves=8,
+)
+
+
+@given(operations, st.binary(max_size=100))
+def test_operations_come_out_as_they_went_in(operation: Message, payload: bytes) -> None:
+    assert read_operation(frames(operation, payload)) == (operation, payload)  # type: ignore[arg-type]
+
+
+@given(notices, st.binary(max_size=100))
+def test_notices_come_out_as_they_went_in(notice: Message, payload: bytes) -> None:
+    assert read_notice(frames(notice, payload)) == (notice, payload)  # type: ignore[arg-type]
+
+
+@given(operations)
+def test_an_operation_is_no_notice(operation: Message) -> None:
+    with pytest.raises(RemoteProtocolError):
+        read_notice(frames(operation))  # type: ignore[arg-type]
+
+
+def test_kinds_are_announced_under_names_of_their_own() -> None:
+    assert not set(OPERATIONS) & set(NOTICES)
+    assert all(kind.wire == wire for kinds in (OPERATIONS, NOTICES) for wire, kind in kinds.items())
+
+
+@given(st.lists(st.binary(max_size=40), max_size=5))
+def test_any_frames_are_a_message_or_a_violation(parts: list[bytes]) -> None:
+    for read in (read_operation, read_notice):
+        with pytest.raises(RemoteProtocolError):
+            read(parts)
+
+
+@given(st.sampled_from(sorted({**OPERATIONS, **NOTICES})), objects)
+def test_any_header_is_a_message_or_a_violation(wire: bytes, header: object) -> None:
+    read = read_operation if wire in OPERATIONS else read_notice
+    try:
+        found, _ = read([wire, msgpack.packb(header), b""])
+    except RemoteProtocolError:
+        return
+    assert found.wire == wire
+
+
+def violation(parts: list[bytes]) -> RemoteProtocolError:
+    with pytest.raises(RemoteProtocolError) as caught:
+        read_operation(parts)
+    assert caught.value.__cause__ is None, "the cause would print the data"
+    assert caught.value.__suppress_context__ or caught.value.__context__ is None
+    return caught.value
+
+
+def test_a_violation_does_not_repeat_the_data() -> None:
+    header = {"conversation_id": [SECRET], "incarnation": SECRET, "turn_id": {SECRET: 1}}
+    for parts in (
+        [Interrupt.wire, msgpack.packb(header), SECRET.encode()],
+        [Interrupt.wire, SECRET.encode(), b""],
+        [Interrupt.wire, msgpack.packb(SECRET), b""],
+        [SECRET.encode()] * 5,
+    ):
+        assert SECRET not in repr(violation(parts))
+
+
+def test_a_violation_does_not_repeat_the_names_of_what_it_does_not_know() -> None:
+    parts = [Close.wire, msgpack.packb({SECRET: 1}), b""]
+    assert SECRET not in repr(violation(parts))
+
+
+def test_a_header_has_a_limit_and_a_payload_has_none() -> None:
+    event = Events(conversation_id=ConversationId("c"), incarnation=Incarnation(1), turn_id=TurnId("t"))
+    payload = b"x" * (4 * MAX_HEADER)
+    assert read_notice(frames(event, payload)).payload == payload
+    long = Events(conversation_id=ConversationId("c"), incarnation=Incarnation(1), turn_id=TurnId("x" * MAX_HEADER))
+    with pytest.raises(RemoteProtocolError, match=r"header of \d+ bytes"):
+        read_notice(frames(long))
+
+
+def test_headers_are_fixed_and_complete() -> None:
+    address = Addressed(conversation_id=ConversationId("c"), incarnation=Incarnation(1))
+    with pytest.raises(AttributeError):
+        address.incarnation = Incarnation(2)  # type: ignore[misc]
+    with pytest.raises(RemoteProtocolError, match="incarnation"):
+        read_operation([Interrupt.wire, msgpack.packb({"conversation_id": "c", "turn_id": "t"}), b""])
+    with pytest.raises(RemoteProtocolError):
+        read_operation([Close.wire, msgpack.packb({"surplus": 1}), b""])
+
+
+def test_a_header_is_plain_msgpack() -> None:
+    address = Addressed(conversation_id=ConversationId("c"), incarnation=Incarnation(3))
+    assert msgpack.unpackb(pack(address)) == {"conversation_id": "c", "incarnation": 3}

@@ -1,0 +1,136 @@
+"""The revision without handshake: what requests say of their clients, and the form of results."""
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from mcp_types import methods, version
+
+from greenroom.protocol.jsonrpc import INVALID_PARAMS, encode
+from greenroom.protocol.mcp import stateless as modern
+
+INFO = {"name": "tester", "version": "1"}
+SERVER = {"name": "us", "version": "2"}
+
+
+def params(meta: object) -> bytes:
+    return encode({"name": "x", "_meta": meta})
+
+
+def meta(capabilities: object = None, client: object = INFO, spoken: object = modern.VERSIONS[0]) -> dict[str, object]:
+    return {
+        modern.MODERN_VERSION_KEY: spoken,
+        modern.CAPABILITIES_KEY: capabilities or {},
+        modern.CLIENT_INFO_KEY: client,
+        "progressToken": 1,
+    }
+
+
+def envelope(capabilities: object) -> modern.Envelope:
+    found = modern.read_envelope(params(meta(capabilities)))
+    assert found is not None
+    return found
+
+
+def dressed(method: str, result: object) -> Any:
+    return json.loads(modern.dress(method, encode(result), SERVER))
+
+
+def test_the_versions_are_those_of_the_official_types() -> None:
+    assert modern.VERSIONS == version.MODERN_PROTOCOL_VERSIONS
+    assert modern.CACHEABLE >= methods.CACHEABLE_METHODS
+
+
+def test_an_envelope_says_who_the_client_is_and_what_it_can() -> None:
+    found = modern.read_envelope(params(meta({"elicitation": {}})))
+    assert found is not None
+    assert found.version == "2026-07-28"
+    assert found.client_info is not None
+    assert (found.client_info.name, found.client_info.version) == ("tester", "1")
+    assert found.can_ask()
+
+
+@pytest.mark.parametrize("text", [None, b"null", b"{}", b"[1]", b'{"_meta":null}', b'{"_meta":{"progressToken":1}}'])
+def test_a_request_that_names_no_version_is_of_another_era(text: bytes | None) -> None:
+    assert modern.read_envelope(text) is None
+
+
+def test_the_name_of_the_version_elsewhere_means_nothing() -> None:
+    assert modern.read_envelope(encode({"arguments": {"prompt": modern.MODERN_VERSION_KEY}})) is None
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        {modern.MODERN_VERSION_KEY: "2026-07-28"},
+        {modern.MODERN_VERSION_KEY: 7, modern.CAPABILITIES_KEY: {}},
+        {modern.MODERN_VERSION_KEY: "2026-07-28", modern.CAPABILITIES_KEY: None},
+        {modern.MODERN_VERSION_KEY: None, modern.CAPABILITIES_KEY: {}},
+    ],
+)
+def test_half_an_envelope_is_refused(broken: object) -> None:
+    with pytest.raises(modern.EnvelopeError) as refused:
+        modern.read_envelope(params(broken))
+    assert refused.value.code == INVALID_PARAMS
+
+
+def test_an_unknown_version_is_refused_with_the_known_ones() -> None:
+    with pytest.raises(modern.EnvelopeError) as refused:
+        modern.read_envelope(params(meta(spoken="2031-01-01")))
+    assert refused.value.code == modern.UNSUPPORTED_VERSION == -32022
+    assert refused.value.data == {"supported": ("2026-07-28",), "requested": "2031-01-01"}
+
+
+@pytest.mark.parametrize("client", [None, "me", {}, {"name": "x"}])
+def test_nothing_depends_on_the_clients_name(client: object) -> None:
+    found = modern.read_envelope(params(meta(client=client)))
+    assert found is not None
+    assert found.client_info is None
+
+
+@pytest.mark.parametrize(
+    ("capabilities", "can_ask"),
+    [
+        ({}, False),
+        ({"elicitation": None}, False),
+        ({"elicitation": {}}, True),
+        ({"elicitation": {"form": {}}}, True),
+        ({"elicitation": {"url": {}, "form": {}}}, True),
+        ({"elicitation": {"url": {}}}, False),
+    ],
+)
+def test_only_a_client_that_shows_forms_can_be_asked(capabilities: object, can_ask: bool) -> None:
+    assert envelope(capabilities).can_ask() is can_ask
+
+
+def test_only_a_client_that_says_so_is_sent_addresses() -> None:
+    assert envelope({"elicitation": {"url": {}}}).can_ask("url")
+    assert not envelope({"elicitation": {}}).can_ask("url")
+
+
+@pytest.mark.parametrize(
+    ("capabilities", "has"), [({}, False), ({"extensions": {"a/b": {}}}, True), ({"extensions": 7}, False)]
+)
+def test_extensions_are_declared_by_name(capabilities: object, has: bool) -> None:
+    assert envelope(capabilities).has_extension("a/b") is has
+
+
+@pytest.mark.parametrize("method", sorted(modern.CACHEABLE))
+def test_lists_say_how_long_they_hold(method: str) -> None:
+    result = dressed(method, {"items": [1]})
+    assert result["items"] == [1]
+    assert result["resultType"] == "complete"
+    assert result["cacheScope"] == "private"
+    assert result["ttlMs"] == (modern.LASTING_MS if method in modern.LASTING else 0)
+    assert result["_meta"] == {modern.SERVER_INFO_KEY: SERVER}
+
+
+@given(st.dictionaries(st.sampled_from(["resultType", "_meta", "ttlMs", "cacheScope", "content"]), st.just({"x": 1})))
+def test_what_a_result_says_itself_stays(result: dict[str, object]) -> None:
+    kept = dressed("tools/list", result)
+    assert {name: kept[name] for name in result if name != "_meta"} == {
+        name: value for name, value in result.items() if name != "_meta"
+    }
+    assert ("x" in kept["_meta"]) is ("_meta" in result)

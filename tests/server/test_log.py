@@ -1,0 +1,34 @@
+"""What happened to a conversation can be followed through all processes, in one file."""
+
+import json
+import os
+import signal
+from pathlib import Path
+
+from greenroom.demo.script import Command, Stall, Text, rule
+from greenroom.runtime.logfile import log_path
+from tests.support.client import thread_id
+from tests.support.deadline import until
+from tests.support.stage import Stage
+
+STALL = rule("stall", [Command(("sh", "-c", "echo $PPID"))], [Text("hm"), Stall()])
+
+
+def test_a_death_is_in_the_log_with_the_conversation_that_it_ended(stage: Stage, engine: str) -> None:
+    stage.play(STALL)
+    server = stage.serve(engine)
+    call = server.client.codex("stall")
+    server.client.event(call, "agent_message_delta")
+    os.kill(int(server.client.event(call, "exec_command_end")["stdout"]), signal.SIGKILL)
+    told = thread_id(server.client.result(call))
+    log = Path(log_path(str(stage.home.path)))
+
+    def deaths_told() -> list[dict[str, object]]:
+        lines = [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
+        return [line for line in lines if line.get("conversation_id") == told and line["level"] == "error"]
+
+    until(deaths_told)  # the call is answered first
+    deaths = deaths_told()
+    assert [line["process"] for line in deaths] == ["supervisor"]
+    assert deaths[0]["instance"] == server.pid
+    assert "SIGKILL" in str(deaths[0]["message"])

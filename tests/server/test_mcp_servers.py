@@ -1,0 +1,107 @@
+"""The user's own MCP servers: their tools reach the model, their answers too, and nothing of them stays behind."""
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from greenroom.demo.script import Call, Quote, Text, rule
+from greenroom.supervisor.frontend.elicitor import CANNOT_ASK
+from tests.support.client import Client, Message, kinds, text, thread_id
+from tests.support.stage import Stage
+
+OFFICIAL = Path(__file__).parent.parent / "workers" / "mcp" / "official.py"
+SERVERS = """
+[mcp_servers.shelf]
+command = "{program}"
+args = {args}
+required = {required}
+"""
+ASKING = '\n[mcp_servers.shelf.tools.echo]\napproval_mode = "prompt"\n'
+ON_REQUEST = {"approval_policy": "on-request", "sandbox": "workspace-write"}
+
+ECHO = rule("ask the shelf", [Call("shelf__echo", {"text": "sesame", "times": 2})], [Text("Thanks.")])
+
+
+def configured(program: str = sys.executable, required: bool = True) -> str:
+    return SERVERS.format(program=program, args=json.dumps(["-I", str(OFFICIAL)]), required=str(required).lower())
+
+
+def test_a_tool_of_the_users_server_is_offered_called_and_answered(stage: Stage, engine: str) -> None:
+    model = stage.play(ECHO, more=configured())
+    server = stage.serve(engine)
+    call = server.client.codex("ask the shelf", cwd=stage.cwd)
+    assert text(server.client.result(call)) == "Thanks."
+    answers = [item for item in model.requests()[1].json["input"] if item["type"] == "function_call_output"]
+    assert ["sesamesesame" in answer["output"] for answer in answers] == [True]
+    events = server.client.events(call)
+    assert kinds(events).count("mcp_tool_call_begin") == kinds(events).count("mcp_tool_call_end") == 1
+    offered = [tool["name"] for tool in model.requests()[0].json["tools"]]
+    assert "shelf__echo" in offered
+    assert server.leave() == 0
+    assert stage.left_over() == []
+
+
+@pytest.mark.parametrize("required", [False, True])
+def test_a_server_that_cannot_start_costs_its_tools_or_where_it_is_required_the_turn(
+    stage: Stage, engine: str, required: bool
+) -> None:
+    stage.play(rule("hello", [Text("Hello.")]), more=configured("/nonexistent/program", required))
+    client = stage.serve(engine).client
+    result = client.result(client.codex("hello", cwd=stage.cwd))
+    assert result.get("isError", False) is required
+    assert ("shelf" in text(result)) is required
+
+
+def question(client: Client) -> Message:
+    """Return the next question to the user."""
+    return client.until(lambda message: message.get("method") == "elicitation/create")
+
+
+def test_a_call_waits_for_the_user_and_is_made_once_they_agree(stage: Stage, engine: str) -> None:
+    stage.play(rule("ask the shelf", [Call("shelf__echo", {"text": "sesame"})], [Quote()]), more=configured() + ASKING)
+    client = stage.start("--engine", engine).client
+    client.initialize(capabilities={"elicitation": {}})
+    call = client.codex("ask the shelf", cwd=stage.cwd, **ON_REQUEST)
+    asked = question(client)
+    assert asked["params"]["message"] == "Allow Codex to call the tool `echo` of the MCP server `shelf`?"
+    assert asked["params"]["_meta"]["tool_params"] == {"text": "sesame"}
+    assert "mcp_tool_call_begin" not in kinds(client.events(call))
+    client.send({"id": asked["id"], "result": {"action": "accept", "content": {}, "_meta": {"persist": "session"}}})
+    result = client.result(call)
+    assert "sesame" in text(result)
+    assert kinds(client.events(call)).count("elicitation_request") == 1
+    again = client.reply(thread_id(result), "ask the shelf")
+    assert "sesame" in text(client.result(again))
+    assert "elicitation_request" not in kinds(client.events(again))
+
+
+@pytest.mark.parametrize(
+    ("policy", "told"),
+    [("on-request", CANNOT_ASK.reason), ("never", "the approval policy is `never`")],
+)
+def test_a_call_that_nobody_can_approve_is_not_made(stage: Stage, policy: str, told: str) -> None:
+    stage.play(rule("ask the shelf", [Call("shelf__echo", {"text": "sesame"})], [Quote()]), more=configured() + ASKING)
+    client = stage.serve("fork").client
+    call = client.codex("ask the shelf", cwd=stage.cwd, **{**ON_REQUEST, "approval_policy": policy})
+    result = text(client.result(call))
+    assert told in result
+    assert "default_tools_approval_mode" in result
+    (end,) = (event for event in client.events(call) if event["type"] == "mcp_tool_call_end")
+    assert "Err" in end["result"]
+
+
+def test_a_form_of_a_server_is_filled_in_by_our_client(stage: Stage, engine: str) -> None:
+    stage.play(
+        rule("who am I", [Call("shelf__ask_name", {})], [Quote()]),
+        more=configured() + '\n[mcp_servers.shelf.tools.ask_name]\napproval_mode = "approve"\n',
+    )
+    client = stage.start("--engine", engine).client
+    client.initialize(capabilities={"elicitation": {}})
+    call = client.codex("who am I", cwd=stage.cwd, **ON_REQUEST)
+    asked = question(client)
+    assert asked["params"]["message"] == "shelf: Who are you?"
+    assert list(asked["params"]["requestedSchema"]["properties"]) == ["name"]
+    client.send({"id": asked["id"], "result": {"action": "accept", "content": {"name": "Ada"}}})
+    assert "accept Ada" in text(client.result(call))

@@ -1,0 +1,121 @@
+"""Of the conversations at rest only so many are known, the last to rest; whoever is needed is known in any case."""
+
+from collections.abc import Callable
+
+import pytest
+
+from greenroom.protocol.ids import ConversationId, TurnId
+from greenroom.protocol.mcp.handshake import Failure
+from greenroom.runtime.restart import RestartPolicy
+from greenroom.supervisor.conversations.conversation import Conversation
+from greenroom.supervisor.conversations.known_conversations import Table
+from greenroom.supervisor.conversations.turn import Turn
+from greenroom.supervisor.processes.restart import CONVERSATION
+
+ROOM = 2
+
+
+class Listener:
+    """Somebody who is told of a conversation, and for whom its turns run."""
+
+    def events(self, turn_id: TurnId, events: bytes) -> None:
+        """There are none."""
+
+    def turn_ended(self, turn_id: TurnId) -> None:
+        """None ends."""
+
+    def progress(self, doing: str) -> None:
+        """There is none."""
+
+    def asks(self, question_id: int, question: bytes) -> None:
+        """There are no questions."""
+
+    def succeeded(self, last_message: bytes) -> None:
+        """It does not end."""
+
+    def failed(self, failure: Failure) -> None:
+        """It does not end."""
+
+
+def entered(table: Table, count: int) -> list[Conversation]:
+    return [
+        table.enter(Conversation(ConversationId(str(number)), b"{}", resume="must", state="parked"))
+        for number in range(count)
+    ]
+
+
+def rest(table: Table, *conversations: Conversation, now: float = 1e6) -> None:
+    for conversation in conversations:
+        table.rest(conversation, now, is_saved=True)
+
+
+def test_whoever_has_rested_longest_is_forgotten() -> None:
+    table = Table(ROOM)
+    first, second, third, busy = entered(table, 4)
+    rest(table, first, second)
+    table.rouse(first)
+    rest(table, first, third)
+    assert list(table) == [first, third, busy]
+    assert table.find(second.id) is None
+    assert table.forgotten == 1
+
+
+def test_without_room_nobody_who_rests_is_known() -> None:
+    table = Table(0)
+    conversation, busy = entered(table, 2)
+    rest(table, conversation)
+    assert list(table) == [busy]
+
+
+def test_whoever_has_no_file_gives_way_to_his_like_alone() -> None:
+    table = Table(1)
+    first, second, saved = entered(table, 3)
+    table.rest(first, 1e6, is_saved=False)
+    rest(table, saved)
+    assert list(table) == [first, second, saved]
+    table.rest(second, 1e6, is_saved=False)
+    assert list(table) == [second, saved]
+
+
+def listened_to(conversation: Conversation) -> None:
+    conversation.observers = (Listener(),)
+
+
+def waited_for(conversation: Conversation) -> None:
+    conversation.enqueue(Turn(TurnId("t"), conversation.id, b"[]", Listener()))
+
+
+def found_by_us_alone(conversation: Conversation) -> None:
+    conversation.path = "/elsewhere/rollout.jsonl"
+
+
+def just_dead(conversation: Conversation) -> None:
+    conversation.policy = RestartPolicy(CONVERSATION)
+    conversation.policy.on_death(1e6)
+
+
+@pytest.mark.parametrize("needed", [listened_to, waited_for, found_by_us_alone, just_dead])
+def test_whoever_is_needed_is_not_forgotten(needed: Callable[[Conversation], None]) -> None:
+    table = Table(0)
+    (conversation,) = entered(table, 1)
+    needed(conversation)
+    rest(table, conversation)
+    assert table.find(conversation.id) is conversation
+
+
+def test_whose_deaths_count_no_longer_is_forgotten_in_turn() -> None:
+    table = Table(0)
+    dead, other = entered(table, 2)
+    just_dead(dead)
+    rest(table, dead)
+    rest(table, other, now=1e6 + CONVERSATION.period + 1)
+    rest(table, dead, now=1e6 + CONVERSATION.period + 1)
+    assert list(table) == []
+
+
+def test_what_is_over_is_not_known_again_when_it_comes_to_rest() -> None:
+    table = Table(ROOM)
+    (conversation,) = entered(table, 1)
+    table.remove(conversation)
+    rest(table, conversation)
+    assert list(table) == []

@@ -1,0 +1,47 @@
+"""The roster never lets in more than there are places, and parks whoever has been idle longest."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from greenroom.protocol.ids import ConversationId
+from greenroom.supervisor.conversations.conversation import Conversation
+from greenroom.supervisor.conversations.slot_queue import Roster
+
+
+def _conversations(count: int) -> list[Conversation]:
+    return [Conversation(ConversationId(str(number)), b"{}", resume="no") for number in range(count)]
+
+
+def test_the_longest_idle_comes_first() -> None:
+    first, second = _conversations(2)
+    roster = Roster(places=2)
+    roster.rest(first, now=1.0)
+    roster.rest(second, now=2.0)
+    assert roster.longest_idle() is first
+    roster.rest(first, now=3.0)
+    assert roster.longest_idle() is second
+    assert roster.idle_since(2.0) == [second]
+    assert roster.next_deadline(10.0) == 12.0
+
+
+def test_whoever_is_busy_is_not_parked() -> None:
+    (conversation,) = _conversations(1)
+    roster = Roster(places=1)
+    roster.rest(conversation, now=1.0)
+    roster.rouse(conversation)
+    assert roster.longest_idle() is None
+    assert roster.next_deadline(10.0) is None
+
+
+def test_who_waits_for_a_place_is_served_in_order_and_once() -> None:
+    first, second = _conversations(2)
+    roster = Roster(places=1)
+    for conversation in (first, second, first):
+        roster.wait(conversation)
+    assert roster.waiting == 2
+    assert [roster.next_waiting(), roster.next_waiting(), roster.next_waiting()] == [first, second, None]
+
+
+@given(st.integers(1, 20), st.integers(0, 40))
+def test_there_are_no_more_places_than_there_are(places: int, taken: int) -> None:
+    assert Roster(places).has_place(taken) == (taken < places)

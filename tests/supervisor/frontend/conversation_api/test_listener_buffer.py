@@ -1,0 +1,86 @@
+"""Each event is heard once, under the number of its message, and what nobody hears is kept within bounds."""
+
+import json
+from typing import Any
+
+from greenroom.protocol.ids import BEFORE_TURNS, ConversationId, TurnId
+from greenroom.protocol.mcp.handshake import Failure
+from greenroom.supervisor.frontend.conversation_api.listener_buffer import KEPT, Hearing
+
+ID = ConversationId("0199f3a0-0000-7000-8000-000000000001")
+TURN = TurnId("t-1")
+STARTED = b'{"type":"task_started"}'
+DELTA = b'{"type":"agent_message_delta","delta":"\\n"}'
+
+
+class Ear:
+    """A hearing, and what it says to the client."""
+
+    def __init__(self) -> None:
+        self.lines: list[dict[str, Any]] = []
+        self.hearing = Hearing(ID, lambda line: self.lines.append(json.loads(line)))
+
+    def told(self) -> list[tuple[str, str]]:
+        return [(line["method"], line["params"]["id"]) for line in self.lines]
+
+
+def test_events_carry_type_and_number_and_the_first_of_all_is_left_out() -> None:
+    ear = Ear()
+    ear.hearing.subscribe()
+    ear.hearing.expect(TURN, ear.hearing.count_submission())
+    ear.hearing.events(BEFORE_TURNS, b'{"type":"session_configured"}\n{"type":"warning","message":"w"}')
+    ear.hearing.events(TURN, STARTED + b"\n" + DELTA)
+    ear.hearing.events(TurnId("of-a-tool-call"), b'{"delta":"","type":"agent_message_delta"}')
+    assert ear.told() == [
+        ("codex/event/warning", ""),
+        ("codex/event/task_started", "0"),
+        ("codex/event/agent_message_delta", "0"),
+        ("codex/event/agent_message_delta", "of-a-tool-call"),
+    ]
+    assert ear.lines[2]["params"] == {"id": "0", "msg": json.loads(DELTA), "conversationId": ID}
+
+
+def test_what_is_kept_is_bounded_and_told_in_order() -> None:
+    ear = Ear()
+    for number in range(3000):
+        ear.hearing.events(TURN, b'{"type":"agent_message_delta","delta":"%s %d"}' % (b"x" * 1000, number))
+    assert ear.hearing.kept_bytes <= KEPT
+    ear.hearing.subscribe()
+    numbers = [int(line["params"]["msg"]["delta"].split()[1]) for line in ear.lines]
+    assert numbers == list(range(3000 - len(numbers), 3000))
+    assert len(numbers) > 800
+    assert ear.hearing.kept_bytes == 0
+
+
+def test_the_end_that_a_worker_has_told_is_not_told_again() -> None:
+    ear = Ear()
+    ear.hearing.subscribe()
+    ear.hearing.events(TURN, STARTED + b'\n{"type":"error"}\n{"type":"task_complete"}')
+    ear.hearing.fail("0", TURN, Failure("model_error", "no"))
+    assert [method for method, _ in ear.told()].count("codex/event/task_complete") == 1
+
+
+def test_the_end_of_a_turn_that_died_is_told_in_its_place() -> None:
+    ear = Ear()
+    ear.hearing.subscribe()
+    ear.hearing.events(TURN, STARTED)
+    ear.hearing.fail("0", TURN, Failure("turn_aborted", "Turn aborted: interrupted"))
+    ear.hearing.fail("1", None, Failure("overloaded", "too much"))
+    ear.hearing.fail("2", TurnId("never-begun"), Failure("turn_aborted", "Turn aborted: interrupted"))
+    assert ear.told()[1:] == [
+        ("codex/event/turn_aborted", "0"),
+        ("codex/event/error", "1"),
+        ("codex/event/task_complete", "1"),
+    ]
+
+
+def test_questions_wait_for_a_listener_and_ends_for_their_own_turn() -> None:
+    ear = Ear()
+    said: list[str] = []
+    ear.hearing.ask(lambda: said.append("asked"))
+    ear.hearing.on_end(TURN, lambda: said.append("ended"))
+    ear.hearing.turn_ended(TurnId("another"))
+    assert said == []
+    ear.hearing.subscribe()
+    ear.hearing.turn_ended(TURN)
+    assert said == ["asked", "ended"]

@@ -1,0 +1,60 @@
+"""Records of tasks are found by their id alone, last as long as was said, and never half."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from greenroom.protocol.ids import ConversationId, uuid7
+from greenroom.protocol.mcp import tasks
+from greenroom.protocol.mcp.tasks import KEPT_FOR, TaskRecord
+from greenroom.supervisor.frontend.mcp.task_store import DIRECTORY, TaskStore
+
+
+def record(created_at: float) -> TaskRecord:
+    return TaskRecord(uuid7(), ConversationId("0199"), "1:2", created_at, created_at)
+
+
+def aged(store: TaskStore, path: Path, one: TaskRecord) -> TaskRecord:
+    """Write a record whose file nobody has touched since."""
+    store.write(one)
+    os.utime(path / DIRECTORY / f"{one.id}.json", (one.updated_at, one.updated_at))
+    return one
+
+
+def test_a_record_is_found_again(tmp_path: Path) -> None:
+    one = record(4e9)
+    TaskStore(str(tmp_path)).write(one)
+    assert TaskStore(str(tmp_path)).read(one.id) == one
+
+
+@pytest.mark.parametrize("task_id", ["", ".", "../secret", uuid7().upper(), uuid7(), "0" * 32])
+def test_nothing_else_is_found(tmp_path: Path, task_id: str) -> None:
+    store = TaskStore(str(tmp_path))
+    store.write(record(4e9))
+    (tmp_path / "secret.json").write_text('{"id":"x"}')
+    assert store.read(task_id) is None
+
+
+def test_a_broken_record_is_none(tmp_path: Path) -> None:
+    store, one = TaskStore(str(tmp_path)), record(4e9)
+    store.write(one)
+    (tmp_path / DIRECTORY / f"{one.id}.json").write_text("{")
+    assert store.read(one.id) is None
+
+
+def test_a_record_whose_time_is_over_is_gone(tmp_path: Path) -> None:
+    store = TaskStore(str(tmp_path))
+    old = aged(store, tmp_path, tasks.completed(record(0.0), b"{}", 1.0))
+    assert store.read(old.id) is None
+
+
+def test_only_what_is_old_and_over_is_removed(tmp_path: Path) -> None:
+    store = TaskStore(str(tmp_path))
+    over, kept = (aged(store, tmp_path, record(1.0)) for _ in range(2))
+    fresh = record(4e9)
+    store.write(fresh)
+    store.remove_old(lambda one: one.id in (over.id, fresh.id))
+    assert store.read(over.id) is None
+    assert (store.read(kept.id), store.read(fresh.id)) == (kept, fresh)
+    assert KEPT_FOR > 0

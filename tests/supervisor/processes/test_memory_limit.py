@@ -1,0 +1,68 @@
+"""Workers that hold too much are found on rounds, which nobody makes while there is no worker."""
+
+import asyncio
+import os
+from collections.abc import Callable
+
+import pytest
+
+from greenroom.config.limits import Limits
+from greenroom.protocol.ids import WorkerId
+from greenroom.supervisor.processes import memory_limit as weight
+from greenroom.supervisor.processes.memory_limit import Rounds, excess, resident_memory
+from tests.support.loop import on_loop
+
+OURS = resident_memory(os.getpid())
+HEAVY, LIGHT, BEING_BORN = WorkerId("heavy"), WorkerId("light"), WorkerId("being born")
+NOBODY = 2**22 + 1
+
+
+@pytest.fixture(autouse=True)
+def haste(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(weight, "INTERVAL", 0.0)
+    monkeypatch.setattr(weight, "BATCH", 1)
+
+
+def rounds(workers: dict[WorkerId, int | None], on_excess: Callable[[WorkerId, str], None], limit: int) -> Rounds:
+    return Rounds(workers, lambda worker_id: workers[worker_id], Limits(worker_memory=limit), on_excess)
+
+
+def test_memory_is_judged_by_the_limit() -> None:
+    assert excess(os.getpid(), Limits(worker_memory=1 << 40)) is None
+    told = excess(os.getpid(), Limits(worker_memory=1 << 20))
+    assert told is not None
+    assert told.startswith("over its memory limit: ")
+    assert told.endswith(" MiB of 1 MiB")
+
+
+def test_memory_of_a_process_is_seen_from_outside() -> None:
+    assert OURS > 1 << 20
+    assert resident_memory(NOBODY) == 0
+
+
+@on_loop
+async def test_only_who_holds_too_much_is_told_of_and_on_every_round() -> None:
+    told: asyncio.Queue[WorkerId] = asyncio.Queue()
+    workers: dict[WorkerId, int | None] = {LIGHT: NOBODY, HEAVY: os.getpid(), BEING_BORN: None}
+    going = rounds(workers, lambda worker_id, _: told.put_nowait(worker_id), OURS // 2)
+    going.begin()
+    assert [await told.get() for _ in range(2)] == [HEAVY, HEAVY]
+    going.close()
+
+
+@on_loop
+async def test_rounds_end_with_the_last_worker_and_begin_again_with_the_next() -> None:
+    told: asyncio.Queue[WorkerId] = asyncio.Queue()
+    workers: dict[WorkerId, int | None] = {HEAVY: os.getpid()}
+
+    def end(worker_id: WorkerId, _: str) -> None:
+        told.put_nowait(worker_id)
+        del workers[worker_id]
+
+    going = rounds(workers, end, OURS // 2)
+    for _ in range(2):
+        workers[HEAVY] = os.getpid()
+        going.begin()
+        assert await told.get() == HEAVY
+        while going.are_made:
+            await asyncio.sleep(0)

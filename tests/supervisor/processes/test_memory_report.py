@@ -1,0 +1,79 @@
+"""Every process is asked what it holds, and nobody who hangs keeps the answers of the others."""
+
+import asyncio
+
+import pytest
+
+from greenroom.protocol.footprint import Footprint
+from greenroom.protocol.ids import WorkerId
+from greenroom.supervisor.processes import memory_report as survey
+from greenroom.supervisor.processes.memory_report import SUPERVISOR_ID, Held, Survey
+from tests.support.loop import on_loop
+
+A, B = WorkerId("a"), WorkerId("b")
+HELD = Footprint(uss=1, pss=2, descriptors=3)
+
+
+class Asked:
+    """Counts the rounds, each of which asks A and B."""
+
+    def __init__(self) -> None:
+        self.rounds = 0
+
+    def __call__(self) -> list[WorkerId]:
+        self.rounds += 1
+        return [A, B]
+
+
+@on_loop
+async def test_a_round_ends_when_everybody_has_answered() -> None:
+    made = Survey(Asked())
+    taking = asyncio.ensure_future(made.take())
+    await asyncio.sleep(0)
+    made.heard(A, Held(HELD, 4, ("a gap",)))
+    made.heard(B, Held(HELD))
+    holdings = await taking
+    assert holdings[A] == Held(HELD, 4, ("a gap",))
+    assert holdings[B] == Held(HELD)
+    assert holdings[SUPERVISOR_ID].footprint.descriptors
+
+
+@on_loop
+async def test_a_process_that_dies_is_not_waited_for() -> None:
+    made = Survey(Asked())
+    taking = asyncio.ensure_future(made.take())
+    await asyncio.sleep(0)
+    made.heard(A, Held(HELD))
+    made.excuse(B)
+    assert set(await taking) == {A, SUPERVISOR_ID}
+
+
+@on_loop
+async def test_a_process_that_hangs_is_waited_for_a_moment_at_most() -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(survey, "PATIENCE", 0.01)
+        made = Survey(Asked())
+        taking = asyncio.ensure_future(made.take())
+        await asyncio.sleep(0)
+        made.heard(A, Held(HELD))
+        assert set(await taking) == {A, SUPERVISOR_ID}
+        made.heard(B, Held(HELD))
+        assert set(await made.take()) == {SUPERVISOR_ID}, "what came too late does not count"
+
+
+@on_loop
+async def test_who_asks_while_a_round_is_under_way_shares_it_also_when_the_first_gives_up() -> None:
+    asked = Asked()
+    made = Survey(asked)
+    first, second = (asyncio.ensure_future(made.take()) for _ in range(2))
+    await asyncio.sleep(0)
+    first.cancel()
+    made.heard(A, Held(HELD))
+    made.heard(B, Held(HELD))
+    assert set(await second) == {A, B, SUPERVISOR_ID}
+    assert asked.rounds == 1
+
+
+@on_loop
+async def test_a_server_without_children_is_surveyed_at_once() -> None:
+    assert set(await Survey(list).take()) == {SUPERVISOR_ID}

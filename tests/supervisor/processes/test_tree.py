@@ -1,0 +1,197 @@
+"""What the supervision tree bears, when, and what it does about an auth broker that dies again and again."""
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from greenroom.protocol.ids import WorkerId
+from greenroom.protocol.internal.broker import Broadcast, LoginComplete
+from greenroom.protocol.internal.process import AnyBirth, BrokerBirth, Exited, WorkerBirth
+from greenroom.runtime.oom import OomKills
+from greenroom.runtime.restart import Intensity
+from greenroom.supervisor.options import ServerOptions
+from greenroom.supervisor.processes import tree as module
+from greenroom.supervisor.processes.broker_client import BrokerError
+from greenroom.supervisor.processes.engine import EngineStatistics, OnExit, OnMeasured
+from greenroom.supervisor.processes.restart import BROKER
+from greenroom.supervisor.processes.service_state import Standing
+from greenroom.supervisor.processes.tree import BROKER_ID, SupervisionTree
+from tests.support.loop import on_loop
+from tests.support.workplace import Listener
+
+
+@pytest.fixture(autouse=True)
+def _as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the process of the tests neither hide nor adopt orphans, as that of a server does."""
+    for name in ("make_undumpable", "adopt_orphans"):
+        monkeypatch.setattr(f"greenroom.runtime.hardening.{name}", lambda: None)
+
+
+class StubEngine:
+    """Starts nothing, and remembers what it was asked to."""
+
+    def __init__(self) -> None:
+        self.births: list[AnyBirth] = []
+        self.brokers: asyncio.Queue[BrokerBirth] = asyncio.Queue()
+        self.workers: asyncio.Queue[WorkerBirth] = asyncio.Queue()
+        self._exits = 0
+
+    async def start(self, on_exit: OnExit, on_ready: Callable[[], None]) -> None:
+        self.on_exit = on_exit
+
+    def give_birth(self, birth: AnyBirth) -> None:
+        self.births.append(birth)
+        if isinstance(birth, BrokerBirth):
+            self.brokers.put_nowait(birth)
+        else:
+            self.workers.put_nowait(birth)
+
+    def end_broker(self) -> None:
+        self.on_exit(Exited(id=BROKER_ID, pid=4711, returncode=-9, max_rss=0))
+
+    def kill(self, worker_id: WorkerId) -> None:
+        pass
+
+    def terminate(self, worker_id: WorkerId) -> None:
+        pass
+
+    def pid_of(self, worker_id: WorkerId) -> int | None:
+        return None
+
+    @property
+    def nursery(self) -> Standing | None:
+        return None
+
+    def measure_nursery(self, on_measured: OnMeasured) -> bool:
+        return False
+
+    def statistics(self) -> EngineStatistics:
+        return EngineStatistics(len(self.births), 0, 0)
+
+    async def close(self) -> None:
+        pass
+
+
+@on_loop
+async def test_a_broker_that_dies_too_often_is_given_up_and_everybody_is_told_so() -> None:
+    """K27: with the same keys and addresses for each, and a clear error once there will be no other."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "BROKER", Intensity(BROKER.deaths, BROKER.period, delays=(0.0,)))
+        engine = StubEngine()
+        tree = SupervisionTree(ServerOptions("/nowhere", "fork", idle_workers=0), engine, {}, {}, lambda: "me")
+    try:
+        await tree.start()
+        first = await engine.brokers.get()
+        for _ in range(BROKER.deaths):
+            engine.end_broker()
+            following = await engine.brokers.get()
+            assert (following.keys, following.address, following.supervisor_key) == (
+                first.keys,
+                first.address,
+                first.supervisor_key,
+            )
+        asked = asyncio.create_task(tree.broker.logout())
+        await asyncio.sleep(0)
+        engine.end_broker()
+        assert tree.broker_standing.state == "given_up"
+        with pytest.raises(BrokerError, match="auth broker"):
+            await asked
+        with pytest.raises(BrokerError, match="auth broker unavailable"):
+            await tree.broker.login_start()
+        assert (await tree.broker.status(include_token=True, refresh=True)).token is None
+        assert engine.brokers.empty()
+    finally:
+        await tree.close()
+
+
+@on_loop
+async def test_the_next_worker_is_born_a_breath_after_one_was_taken_and_at_once_for_who_waits() -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "BREATH", 60.0)
+        engine = StubEngine()
+        tree = SupervisionTree(ServerOptions("/nowhere", "fork", idle_workers=1), engine, {}, {}, lambda: "me")
+        taken: list[WorkerId] = []
+        try:
+            await tree.start()
+            first = await engine.workers.get()
+            tree._pool.ready(first.id)
+            tree.take(taken.append)
+            assert taken == [first.id]
+            assert engine.workers.empty()
+            tree.take(taken.append)
+            assert engine.workers.qsize() == 2, "one for who waits, and one to wait itself"
+            patch.setattr(module, "BREATH", 0.0)
+            second = await engine.workers.get()
+            tree._pool.ready(second.id)
+            third = await engine.workers.get()
+            tree._pool.ready(third.id)
+            tree.take(taken.append)
+            assert taken == [first.id, second.id, third.id]
+            await engine.workers.get()
+        finally:
+            await tree.close()
+
+
+@on_loop
+async def test_memory_is_given_back_when_the_last_conversation_has_left_its_process() -> None:
+    given_back: list[int] = []
+    with pytest.MonkeyPatch.context() as patch:
+        engine = StubEngine()
+        tree = SupervisionTree(ServerOptions("/nowhere", "fork", idle_workers=0), engine, {}, {}, lambda: "me")
+        patch.setattr("greenroom.runtime.malloc.give_back", lambda: given_back.append(len(engine.births)))
+        try:
+            await tree.start()
+            for _ in range(2):
+                tree.conversations.submit(tree.conversations.open(b"{}"), b"[]", Listener())
+            hosts = [await engine.workers.get() for _ in range(2)]
+            for host in hosts:
+                tree._pool.ready(host.id)
+            engine.on_exit(Exited(id=hosts[0].id, pid=4711, returncode=0, max_rss=0))
+            assert given_back == []
+            tree.conversations.abort_all("it is over")
+            engine.on_exit(Exited(id=hosts[1].id, pid=4712, returncode=0, max_rss=0))
+            assert len(given_back) == 1
+        finally:
+            await tree.close()
+
+
+@on_loop
+async def test_what_the_broker_tells_before_anybody_listens_is_kept() -> None:
+    tree = SupervisionTree(ServerOptions("/nowhere", "fork", idle_workers=0), StubEngine(), {}, {}, lambda: "me")
+    first, second = (LoginComplete(login_id=name, success=True) for name in ("first", "second"))
+    heard: list[Broadcast] = []
+    try:
+        await tree.start()
+        tree._heard(first)
+        tree.tell_broadcasts(heard.append)
+        assert heard == [first]
+        tree._heard(second)
+        assert heard == [first, second]
+    finally:
+        await tree.close()
+
+
+@on_loop
+async def test_a_death_for_want_of_memory_is_told_from_another_by_the_same_signal(tmp_path: Path) -> None:
+    counter = tmp_path / "memory.events"
+    counter.write_text("oom_kill 0\n")
+    engine = StubEngine()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "BROKER", Intensity(BROKER.deaths, BROKER.period, delays=(0.0,)))
+        patch.setattr(module, "OomKills", lambda: OomKills(str(counter)))
+        tree = SupervisionTree(ServerOptions("/nowhere", "fork", idle_workers=0), engine, {}, {}, lambda: "me")
+    try:
+        await tree.start()
+        for count in (0, 1, 1):
+            await engine.brokers.get()
+            counter.write_text(f"oom_kill {count}\n")
+            engine.end_broker()
+        assert [death.cause for death in tree.obituaries] == [
+            "signal 9 (SIGKILL)",
+            "out of memory: killed by the kernel (signal 9, SIGKILL)",
+            "signal 9 (SIGKILL)",
+        ]
+    finally:
+        await tree.close()

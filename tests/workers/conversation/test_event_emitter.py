@@ -1,0 +1,193 @@
+"""Clients of every release are told in the form that they know, in the order in which things happen."""
+
+import base64
+import json
+from typing import Any
+
+import pytest
+
+from greenroom.protocol.ids import ConversationId, TurnId
+from greenroom.workers.conversation import event
+from greenroom.workers.conversation.event_emitter import Announcer, EventForm
+from greenroom.workers.conversation.event_form import LATER_EVENTS, baseline_question
+from greenroom.workers.conversation.thread_items import ASPECTS
+from greenroom.workers.conversation.tokens import TokenCount
+from greenroom.workers.model.items import JsonObject
+from greenroom.workers.model.responses import Completed
+from tests.workers.stubs import USAGE, StubMailbox
+
+PLACE = {"thread_id": "c", "turn_id": "t"}
+COMMAND: JsonObject = {
+    "call_id": "call_1",
+    "command": ["echo", "hi"],
+    "cwd": "/home/ada/my shop",
+    "parsed_cmd": [{"type": "unknown", "cmd": "echo hi"}],
+    "source": "agent",
+}
+CHANGES: JsonObject = {
+    "/a": {"type": "add", "content": "x"},
+    "/d": {"type": "delete", "content": "old"},
+    "/u": {"type": "update", "unified_diff": "@@", "move_path": None},
+}
+
+
+class Ears(StubMailbox):
+    """What is heard of one turn."""
+
+    def __init__(self, form: EventForm = "current") -> None:
+        super().__init__()
+        self.announcer = Announcer(self, ConversationId("c"), form)  # type: ignore[arg-type]
+        self.announcer.begin_turn(TurnId("t"))
+
+    def items(self, kind: str) -> list[dict[str, Any]]:
+        return [told["item"] for told in self.events if told["type"] == kind]
+
+
+def test_a_command_is_an_item_that_begins_and_ends_around_its_own_events() -> None:
+    ears = Ears()
+    ears.announcer.tell({"type": "exec_command_begin", **COMMAND})
+    ended = {"status": "failed", "exit_code": 2, "stdout": "", "stderr": "no", "duration": {"secs": 0, "nanos": 1}}
+    ears.announcer.tell({"type": "exec_command_end", **COMMAND, **ended})
+    assert ears.kinds == ["item_started", "exec_command_begin", "item_completed", "exec_command_end"]
+    started, begin, completed, end = ears.events
+    assert {**PLACE, "item": started["item"]}.items() <= started.items()
+    assert started["item"] == {
+        "type": "CommandExecution",
+        "id": "call_1",
+        "command": ["echo", "hi"],
+        "cwd": "file:///home/ada/my%20shop",
+        "parsed_cmd": COMMAND["parsed_cmd"],
+        "source": "agent",
+        "status": "in_progress",
+    }
+    assert completed["item"] == {**started["item"], **ended}
+    assert completed["started_at_ms"] == started["started_at_ms"] <= completed["completed_at_ms"]
+    assert begin["cwd"] == "/home/ada/my shop", "the flat event keeps the plain path"
+    assert begin["turn_id"] == end["turn_id"] == "t"
+    assert begin["started_at_ms"] <= end["completed_at_ms"]
+
+
+def test_a_streamed_text_is_one_item_under_both_names() -> None:
+    ears = Ears()
+    for piece in (b'"Good "', rb'"\u00e9"'):
+        ears.announcer.text_delta(piece)
+    ears.announcer.complete_message(["Good \u00e9"], "final_answer")
+    assert ears.kinds == ["item_started", *["agent_message_delta", "agent_message_content_delta"] * 2, "item_completed"]
+    (item_id,) = {told["item_id"] for told in ears.events if told["type"] == "agent_message_content_delta"}
+    (started,), (completed,) = ears.items("item_started"), ears.items("item_completed")
+    assert started["id"] == completed["id"] == item_id
+    assert completed["content"] == [{"type": "Text", "text": "Good \u00e9"}]
+    assert ears.events[2] == {"type": "agent_message_content_delta", **PLACE, "item_id": item_id, "delta": "Good "}
+
+
+def test_reasoning_tells_in_which_section_a_piece_is() -> None:
+    ears = Ears()
+    for piece in (b'"a"', b'"b"'):
+        ears.announcer.section_break()
+        ears.announcer.reasoning_delta(piece)
+    ears.announcer.raw_reasoning_delta(b'"c"')
+    ears.announcer.complete_reasoning(["a", "b"], ["c"])
+    pieces = [
+        (told["delta"], told["summary_index"]) for told in ears.events if told["type"] == "reasoning_content_delta"
+    ]
+    assert pieces == [("a", 0), ("b", 1)]
+    assert ears.events[-2]["content_index"] == 0
+    (whole,) = ears.items("item_completed")
+    assert (whole["summary_text"], whole["raw_content"]) == (["a", "b"], ["c"])
+
+
+def test_what_was_not_streamed_begins_and_ends_at_once() -> None:
+    ears = Ears()
+    ears.announcer.tell(event.user_message("hello"))
+    ears.announcer.complete_message(["hi"], None)
+    ears.announcer.complete_reasoning(["why"], [])
+    ears.announcer.tell({"type": "context_compacted"})
+    assert [item["type"] for item in ears.items("item_completed")] == [
+        "UserMessage",
+        "AgentMessage",
+        "Reasoning",
+        "ContextCompaction",
+    ]
+    assert [item["id"] for item in ears.items("item_started")] == [item["id"] for item in ears.items("item_completed")]
+
+
+def test_a_text_that_is_begun_again_is_another_item() -> None:
+    ears = Ears()
+    ears.announcer.text_delta(b'"lost"')
+    ears.announcer.forget_pieces()
+    ears.announcer.text_delta(b'"kept"')
+    first, second = ears.items("item_started")
+    assert first["id"] != second["id"]
+
+
+@pytest.mark.parametrize(
+    ("result", "outcome"),
+    [
+        ({"Ok": {"content": []}}, {"status": "completed", "result": {"content": []}}),
+        ({"Err": "no"}, {"status": "failed", "error": {"message": "no"}}),
+    ],
+)
+def test_a_call_of_a_server_is_an_item_with_its_outcome(result: JsonObject, outcome: JsonObject) -> None:
+    ears = Ears()
+    facts = {"call_id": "m", "invocation": {"server": "docs", "tool": "find", "arguments": {"q": 1}}}
+    ears.announcer.tell({"type": "mcp_tool_call_begin", **facts})
+    ears.announcer.tell({"type": "mcp_tool_call_end", **facts, "result": result})
+    (completed,) = ears.items("item_completed")
+    expected = {"type": "McpToolCall", "id": "m", "server": "docs", "tool": "find", "arguments": {"q": 1}, **outcome}
+    assert completed == expected
+    assert ears.events[1]["turn_id"] == "t"
+
+
+def test_the_items_of_the_history_and_the_end_of_a_response_are_told_as_they_are() -> None:
+    ears = Ears()
+    item: JsonObject = {"type": "function_call", "call_id": "1", "name": "shell", "arguments": "{}"}
+    ears.announcer.raw_item(item)
+    ears.announcer.response_completed(Completed("resp_1", USAGE, end_turn=True))
+    raw, completed = ears.events
+    assert raw == {"type": "raw_response_item", "item": item}
+    assert (completed["response_id"], completed["token_usage"]["total_tokens"]) == ("resp_1", 15)
+
+
+def test_a_client_of_august_2025_is_told_only_what_it_knows() -> None:
+    ears = Ears("baseline")
+    ears.announcer.tell({"type": "exec_command_begin", **COMMAND})
+    chunk = base64.b64encode(b"hi\n").decode()
+    ears.announcer.tell({"type": "exec_command_output_delta", "call_id": "1", "stream": "stdout", "chunk": chunk})
+    ears.announcer.tell({"type": "patch_apply_begin", "call_id": "2", "auto_approved": True, "changes": CHANGES})
+    ears.announcer.tell(TokenCount(1000).add(USAGE))
+    ears.announcer.text_delta(b'"x"')
+    ears.announcer.complete_message(["x"], None)
+    ears.announcer.raw_item({"type": "message"})
+    assert not LATER_EVENTS & set(ears.kinds)
+    _, output, patch, count, delta = ears.events
+    assert output["chunk"] == [104, 105, 10]
+    assert patch["changes"] == {
+        "/a": {"add": {"content": "x"}},
+        "/d": "delete",
+        "/u": {"update": {"unified_diff": "@@", "move_path": None}},
+    }
+    counters = ("input_tokens", "cached_input_tokens", "output_tokens", "reasoning_output_tokens", "total_tokens")
+    assert set(count) == {"type", *counters}
+    assert delta == {"type": "agent_message_delta", "delta": "x"}
+
+
+def test_a_question_about_a_patch_has_the_form_of_its_event() -> None:
+    asked = json.dumps({"message": "?", "codex_changes": CHANGES}).encode()
+    assert Ears().announcer.formed(asked) == asked
+    assert json.loads(Ears("baseline").announcer.formed(asked))["codex_changes"]["/d"] == "delete"
+    about_a_command = b'{"message":"?","codex_command":["ls"]}'
+    assert baseline_question(about_a_command) == about_a_command
+
+
+def test_every_item_that_begins_has_an_event_that_ends_it() -> None:
+    begun = {kind.removesuffix("_begin") for kind, aspect in ASPECTS.items() if aspect.phase == "started"}
+    ended = {kind.removesuffix("_end") for kind, aspect in ASPECTS.items() if aspect.phase == "completed"}
+    assert begun == ended
+
+
+def test_a_command_that_ends_in_a_later_turn_keeps_its_own() -> None:
+    ears = Ears()
+    ears.announcer.tell({"type": "exec_command_begin", **COMMAND, "turn_id": "t"})
+    ears.announcer.begin_turn(TurnId("later"))
+    ears.announcer.tell({"type": "exec_command_end", **COMMAND, "turn_id": "t", "status": "completed", "exit_code": 0})
+    assert [told["turn_id"] for told in ears.events if told["type"] == "exec_command_end"] == ["t"]

@@ -1,0 +1,186 @@
+"""A turn with a tool call goes the same way over both APIs: request, stream, tool, second request, answer."""
+
+import asyncio
+import json
+from collections.abc import Iterator
+from typing import Any, cast
+
+import pytest
+
+from greenroom.config.providers import WireApi
+from greenroom.demo.script import (
+    Action,
+    Call,
+    Disconnect,
+    FailedEvent,
+    First,
+    Malformed,
+    Quote,
+    Reasoning,
+    Script,
+    Text,
+    rule,
+    script,
+)
+from greenroom.demo.scripted_model import ScriptedModel
+from greenroom.protocol.ids import ConversationId
+from greenroom.workers.conversation.compaction import Compaction
+from greenroom.workers.conversation.event_emitter import Announcer
+from greenroom.workers.conversation.history import History
+from greenroom.workers.conversation.prompt import user_message
+from greenroom.workers.conversation.tokens import TokenCount
+from greenroom.workers.conversation.turn import TurnLoop
+from greenroom.workers.mailbox import Mailbox
+from greenroom.workers.model.client import ModelClient
+from greenroom.workers.model.codec import Encoder, decoder_factory, make_encoder
+from greenroom.workers.model.credentials import Bearer
+from greenroom.workers.model.endpoint import Endpoint
+from greenroom.workers.model.items import JsonObject
+from greenroom.workers.model.request import Request
+
+PATHS: dict[WireApi, str] = {"responses": "/responses", "chat": "/chat/completions"}
+ID = ConversationId("01a20312-0577-77d3-9bb9-ad78bbf82560")
+LOOK = script(
+    rule(
+        "look",
+        [Reasoning("Where am I?"), Text(("I will ", "look.")), Call("shell", {"n": 1}), Call("shell", {"n": 2})],
+        [Quote("It said ")],
+    )
+)
+
+
+class Nobody:
+    """Credentials of a server that asks for none."""
+
+    async def bearer(self) -> Bearer:
+        return Bearer(None, mode="none")
+
+    def answered(self, bearer: Bearer, date: str | None) -> None:
+        return
+
+    async def rejected(self, bearer: Bearer, status: int) -> bool:
+        return False
+
+
+class Ears:
+    """The mailbox and the record: they hear everything."""
+
+    def __init__(self) -> None:
+        self.events: list[JsonObject] = []
+        self.pressed = False
+
+    def emit(self, event: bytes) -> None:
+        self.events.append(json.loads(event))
+
+    def item(self, item: JsonObject) -> None:
+        pass
+
+    def event(self, event: JsonObject) -> None:
+        pass
+
+    def write(self) -> None:
+        pass
+
+
+async def turn(wire_api: WireApi, played: Script, history: History) -> tuple[str | None, Ears, list[JsonObject]]:
+    """Run a turn and return its last message, its events and the bodies of its requests."""
+    ears = Ears()
+    outputs: Iterator[str] = iter(("first", "second"))
+
+    async def call_tool(call: JsonObject) -> str:
+        return next(outputs)
+
+    tool: JsonObject = {"type": "function", "name": "shell", "description": "", "strict": False, "parameters": {}}
+    async with ScriptedModel(played) as server:
+        request = Request(model="m", conversation_id=ID, instructions="Be good.", tools=[tool])
+        endpoint = Endpoint(url=server.base_url + PATHS[wire_api], originator="test", user_agent="test/1")
+        client = ModelClient(endpoint, Nobody(), ID, new_decoder=decoder_factory(wire_api))
+        written, tokens = make_encoder(wire_api, request), TokenCount(None)
+
+        async def encoder() -> Encoder:
+            return written
+
+        compaction = Compaction(
+            client, written, history, tokens, lambda *_: None, lambda _: None, prompt="Sum up.", limit=10**6
+        )
+
+        async def no_input() -> bool:
+            return False
+
+        async def no_diff() -> None: ...
+
+        loop = TurnLoop(
+            client,
+            encoder,
+            history,
+            ears,
+            cast("Mailbox", ears),
+            Announcer(cast("Mailbox", ears), ID, "baseline"),
+            call_tool,
+            tokens,
+            compaction,
+            show_raw_reasoning=True,
+            take_input=no_input,
+            tell_diff=no_diff,
+        )
+        try:
+            last = await loop.run()
+        finally:
+            await client.aclose()
+        return last, ears, [recorded.json for recorded in server.requests]
+
+
+@pytest.mark.parametrize("wire_api", PATHS)
+def test_turn_with_tool_calls_comes_to_its_end(wire_api: WireApi) -> None:
+    history = History([user_message([{"type": "text", "text": "look"}])])
+    last, ears, bodies = asyncio.run(turn(wire_api, LOOK, history))
+    assert last == "It said second"
+    assert len(bodies) == 2
+    assert [entry.type for entry in history] == [
+        "message",
+        "reasoning",
+        "message",
+        "function_call",
+        "function_call",
+        "function_call_output",
+        "function_call_output",
+        "message",
+    ]
+    kinds = [event["type"] for event in ears.events]
+    assert kinds.count("agent_message") == kinds.count("token_count") == 2
+    deltas = "".join(str(event["delta"]) for event in ears.events if event["type"] == "agent_message_delta")
+    assert deltas == "I will look.It said second"
+
+
+def test_second_chat_request_carries_the_calls_with_their_outputs() -> None:
+    history = History([user_message([{"type": "text", "text": "look"}])])
+    _, ears, (_, second) = asyncio.run(turn("chat", LOOK, history))
+    messages = cast("list[dict[str, Any]]", second["messages"])
+    assert [message["role"] for message in messages] == ["system", "user", "assistant", "tool", "tool"]
+    assistant = messages[2]
+    assert assistant["content"] == "I will look."
+    assert [call["function"]["arguments"] for call in assistant["tool_calls"]] == ['{"n":1}', '{"n":2}']
+    assert [message["tool_call_id"] for message in messages[3:]] == [call["id"] for call in assistant["tool_calls"]]
+    assert {"type": "agent_reasoning_raw_content", "text": "Where am I?"} in ears.events
+
+
+@pytest.mark.parametrize("wire_api", PATHS)
+@pytest.mark.parametrize("trouble", [Disconnect(), Disconnect(orderly=True), FailedEvent("server_error", "no")])
+def test_answer_that_breaks_off_in_the_middle_starts_over(wire_api: WireApi, trouble: Action) -> None:
+    played = script(rule("look", [First(1, Text("half")), First(1, trouble), Text("whole")]))
+    history = History([user_message([{"type": "text", "text": "look"}])])
+    last, ears, bodies = asyncio.run(turn(wire_api, played, history))
+    assert last == "whole"
+    assert len(bodies) == 2
+    assert [event["type"] for event in ears.events].count("stream_error") == 1
+    assert len(history) == 2
+
+
+@pytest.mark.parametrize("cut", [b"", b"data: [DONE]\n\n"])
+def test_chat_that_ends_without_usage_is_complete(cut: bytes) -> None:
+    finish = b'data: {"choices":[{"delta":{},"finish_reason":"stop"}]}\n\n'
+    played = script(rule("look", [Text("whole"), Malformed(finish + cut), Disconnect()]))
+    history = History([user_message([{"type": "text", "text": "look"}])])
+    last, ears, _ = asyncio.run(turn("chat", played, history))
+    assert last == "whole"
+    assert "token_count" not in [event["type"] for event in ears.events]

@@ -1,0 +1,1 @@
+"""One conversation: its history, its turns, and what it tells its clients."""

@@ -1,0 +1,150 @@
+"""The events of a turn, each a JSON object tagged by `type`, in the superset of fields that spec/wire 5.6 recommends.
+
+Deltas are put together from bytes, since they are the hot path; everything else is rare enough for a dictionary.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Final
+
+import msgspec
+
+from greenroom.protocol.ids import ConversationId, TurnId
+from greenroom.workers.model.items import JsonObject
+
+encode: Final[Callable[[object], bytes]] = msgspec.json.Encoder().encode
+
+SECTION_BREAK: Final = b'{"type":"agent_reasoning_section_break"}'
+
+
+def session_configured(
+    conversation_id: ConversationId,
+    model: str,
+    provider_id: str,
+    approval_policy: str,
+    sandbox_policy: JsonObject,
+    cwd: str,
+    effort: str | None,
+    session_path: str,
+) -> JsonObject:
+    """The first event of every conversation."""
+    event: JsonObject = {
+        "type": "session_configured",
+        "session_id": conversation_id,
+        "thread_id": conversation_id,
+        "model": model,
+        "model_provider_id": provider_id,
+        "approval_policy": approval_policy,
+        "approvals_reviewer": "user",
+        "sandbox_policy": sandbox_policy,
+        "cwd": cwd,
+        "history_log_id": 0,
+        "history_entry_count": 0,
+        "rollout_path": session_path,
+    }
+    return event if effort is None else {**event, "reasoning_effort": effort}
+
+
+def no_mcp_servers() -> JsonObject:
+    """No MCP server is configured, so that nobody need wait for one."""
+    return {"type": "mcp_startup_complete", "ready": [], "failed": [], "cancelled": []}
+
+
+def task_started(turn_id: TurnId, started_at: int, context_window: int | None) -> JsonObject:
+    """A turn begins. `started_at` is in seconds since the epoch."""
+    return {
+        "type": "task_started",
+        "turn_id": turn_id,
+        "started_at": started_at,
+        "model_context_window": context_window,
+        "collaboration_mode_kind": "default",
+    }
+
+
+def task_complete(
+    turn_id: TurnId,
+    last_message: str | None,
+    started_at: int,
+    duration: float,
+    first_token_after: float | None,
+    failure: JsonObject | None = None,
+) -> JsonObject:
+    """A turn ends by itself, well or not. Times are in seconds; `failure` is the event that told of it."""
+    event: JsonObject = {
+        "type": "task_complete",
+        "turn_id": turn_id,
+        "last_agent_message": last_message,
+        "started_at": started_at,
+        "completed_at": round(started_at + duration),
+        "duration_ms": round(duration * 1000),
+    }
+    if first_token_after is not None:
+        event["time_to_first_token_ms"] = round(first_token_after * 1000)
+    if failure is not None:
+        event["error"] = {name: value for name, value in failure.items() if name != "type"}
+    return event
+
+
+def turn_aborted(turn_id: TurnId, reason: str, started_at: int, duration: float) -> JsonObject:
+    """A turn is stopped. `reason` is one of those of spec/wire 6.10."""
+    return {
+        "type": "turn_aborted",
+        "turn_id": turn_id,
+        "reason": reason,
+        "started_at": started_at,
+        "completed_at": round(started_at + duration),
+        "duration_ms": round(duration * 1000),
+    }
+
+
+def user_message(text: str) -> JsonObject:
+    """What the user said, as session files list it."""
+    return {
+        "type": "user_message",
+        "message": text,
+        "kind": "plain",
+        "images": [],
+        "local_images": [],
+        "audio": [],
+        "local_audio": [],
+        "text_elements": [],
+    }
+
+
+def agent_message(text: str, phase: object = None) -> JsonObject:
+    """A complete text of the agent."""
+    return {"type": "agent_message", "message": text, "phase": phase, "memory_citation": None}
+
+
+def web_search_end(item: JsonObject) -> JsonObject:
+    """The server has searched the web, or looked at a page."""
+    action = item.get("action")
+    return {
+        "type": "web_search_end",
+        "call_id": str(item.get("id") or ""),
+        "query": _sought(action if isinstance(action, dict) else {}),
+        "action": action,
+    }
+
+
+def _sought(action: Mapping[str, object]) -> str:
+    match action:
+        case {"query": str(query)} if query:
+            return query
+        case {"queries": list(queries)}:
+            return ", ".join(map(str, queries))
+        case {"pattern": str(pattern), "url": str(url)}:
+            return f"{pattern} in {url}"
+        case {"url": str(url)}:
+            return url
+        case _:
+            return ""
+
+
+def error(message: str | None, info: object) -> JsonObject:
+    """The turn failed. `info` is what programs go by (`greenroom.workers.model.outcome.error_info`)."""
+    return {"type": "error", "message": message, "codex_error_info": info}
+
+
+def stream_error(message: str) -> JsonObject:
+    """The model's answer broke off, and the model is asked again."""
+    return {"type": "stream_error", "message": message, "codex_error_info": "other", "additional_details": None}

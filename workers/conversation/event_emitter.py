@@ -1,0 +1,180 @@
+"""Tells clients what happens in a conversation, so that those of every release find what they know.
+
+Where a flat event of August 2025 is about an item of later releases, what these say of it comes first. A piece of text
+goes out under both its names, put together from bytes: it is the hot path.
+"""
+
+import time
+from collections.abc import Awaitable, Mapping
+from typing import Final, Literal, TypeAlias
+
+from msgspec import structs
+
+from greenroom.protocol.ids import BEFORE_TURNS, ConversationId, TurnId, uuid7
+from greenroom.workers.conversation import event, thread_items
+from greenroom.workers.conversation.event_form import baseline_event, baseline_question
+from greenroom.workers.event_sink import Outlet
+from greenroom.workers.model.items import JsonObject
+from greenroom.workers.model.responses import Completed
+
+EventForm: TypeAlias = Literal["current", "baseline"]
+
+STAMPS: Final[Mapping[str, tuple[str, ...]]] = {
+    "exec_approval_request": ("turn_id", "started_at_ms"),
+    "apply_patch_approval_request": ("turn_id", "started_at_ms"),
+    "exec_command_begin": ("turn_id", "started_at_ms"),
+    "exec_command_end": ("turn_id", "completed_at_ms"),
+    "mcp_tool_call_begin": ("turn_id",),
+    "mcp_tool_call_end": ("turn_id",),
+}
+"""What later releases add to events, and whoever makes them does not know."""
+
+
+class Announcer:
+    """One conversation's events on their way to the mailbox."""
+
+    def __init__(self, mailbox: Outlet, conversation_id: ConversationId, form: EventForm) -> None:
+        self._mailbox = mailbox
+        self._conversation_id = conversation_id
+        self._turn_id = BEFORE_TURNS
+        self._is_baseline = form == "baseline"
+        self._begun: dict[str, int] = {}
+        """When items began that have not ended, in milliseconds since the epoch."""
+        self._message = self._reasoning = ""
+        """Ids of the items whose text is coming in; empty where none is."""
+        self._heads: dict[str, bytes] = {}
+        """How the later events begin that carry pieces of them, by type."""
+        self._section = 0
+
+    def begin_turn(self, turn_id: TurnId) -> None:
+        """Let what follows belong to a turn."""
+        self._turn_id = turn_id
+
+    def tell(self, told: JsonObject) -> None:
+        """Tell of something, and first of what it means for its item."""
+        kind = str(told["type"])
+        if kind in STAMPS:
+            told = {**self._stamps(STAMPS[kind]), **told}  # a command can end in a later turn than its own
+        aspect = thread_items.ASPECTS.get(kind)
+        if aspect is not None and not self._is_baseline:
+            item = aspect.describe(told)
+            if aspect.phase != "completed":
+                self._start(item)
+            if aspect.phase != "started":
+                self.complete(item)
+        self._send(told)
+
+    def emit(self, told: JsonObject) -> Awaitable[None] | None:
+        """Tell of something; whoever tells much waits for what is returned, while clients do not read."""
+        self.tell(told)
+        return self._mailbox.drain() if self._mailbox.pressed else None
+
+    def formed(self, question: bytes) -> bytes:
+        """Return a question for the user in the form that its client knows."""
+        return baseline_question(question) if self._is_baseline else question
+
+    # Items
+
+    def complete(self, item: JsonObject) -> None:
+        """Tell that an item is complete, and first that it began, where that was not told."""
+        if self._is_baseline:
+            return
+        item_id = str(item["id"])
+        if item_id not in self._begun:
+            self._start(item)
+        times = {"started_at_ms": self._begun.pop(item_id), "completed_at_ms": _now()}
+        self._send({"type": "item_completed", **self._place, "item": item, **times})
+
+    def complete_message(self, texts: list[str], phase: object) -> None:
+        """Tell that a text of the agent is complete."""
+        self.complete(thread_items.agent_message(self._message or _fresh("msg"), texts, phase))
+        self._message = ""
+
+    def complete_reasoning(self, summary: list[str], raw: list[str]) -> None:
+        """Tell that a piece of the model's reasoning is complete."""
+        self.complete(thread_items.reasoning(self._reasoning or _fresh("rs"), summary, raw))
+        self._reasoning, self._section = "", 0
+
+    def raw_item(self, item: JsonObject) -> None:
+        """Tell of an item of the history as the model sees it."""
+        self._send({"type": "raw_response_item", "item": item})
+
+    def response_completed(self, completed: Completed) -> None:
+        """Tell that a response of the model is complete."""
+        usage = None if completed.usage is None else structs.asdict(completed.usage)
+        facts = {"response_id": completed.response_id, "token_usage": usage, "usage_metadata": None}
+        self._send({"type": "raw_response_completed", **facts})
+
+    # Pieces of text, as JSON strings
+
+    def text_delta(self, raw: bytes) -> None:
+        """Tell a piece of the agent's text."""
+        if not self._message:
+            self._message = _fresh("msg")
+            self._begin_stream(thread_items.agent_message(self._message, [""]), "agent_message_content_delta")
+        self._mailbox.emit(b'{"type":"agent_message_delta","delta":%b}' % raw)
+        self._emit_piece("agent_message_content_delta", raw, b"}")
+
+    def reasoning_delta(self, raw: bytes) -> None:
+        """Tell a piece of the summary of the model's reasoning."""
+        self._begin_reasoning()
+        self._mailbox.emit(b'{"type":"agent_reasoning_delta","delta":%b}' % raw)
+        self._emit_piece("reasoning_content_delta", raw, b',"summary_index":%d}' % max(self._section - 1, 0))
+
+    def raw_reasoning_delta(self, raw: bytes) -> None:
+        """Tell a piece of the model's reasoning itself."""
+        self._begin_reasoning()
+        self._mailbox.emit(b'{"type":"agent_reasoning_raw_content_delta","delta":%b}' % raw)
+        self._emit_piece("reasoning_raw_content_delta", raw, b',"content_index":0}')
+
+    def section_break(self) -> None:
+        """Tell that another section of the summary begins."""
+        self._section += 1
+        self._mailbox.emit(event.SECTION_BREAK)
+
+    def forget_pieces(self) -> None:
+        """What came of the present response is void: the model is asked again."""
+        self._message = self._reasoning = ""
+        self._section = 0
+
+    def _begin_reasoning(self) -> None:
+        if not self._reasoning:
+            self._reasoning = _fresh("rs")
+            item = thread_items.reasoning(self._reasoning, [], [])
+            self._begin_stream(item, "reasoning_content_delta", "reasoning_raw_content_delta")
+
+    def _begin_stream(self, item: JsonObject, *kinds: str) -> None:
+        if self._is_baseline:
+            return
+        self._start(item)
+        for kind in kinds:
+            head = event.encode({"type": kind, **self._place, "item_id": item["id"]})
+            self._heads[kind] = head[:-1] + b',"delta":'
+
+    def _emit_piece(self, kind: str, raw: bytes, end: bytes) -> None:
+        if not self._is_baseline:
+            self._mailbox.emit(b"%b%b%b" % (self._heads[kind], raw, end))
+
+    @property
+    def _place(self) -> JsonObject:
+        return {"thread_id": self._conversation_id, "turn_id": self._turn_id}
+
+    def _start(self, item: JsonObject) -> None:
+        started = self._begun[str(item["id"])] = _now()
+        self._send({"type": "item_started", **self._place, "item": item, "started_at_ms": started})
+
+    def _send(self, told: JsonObject) -> None:
+        formed = baseline_event(told) if self._is_baseline else told
+        if formed is not None:
+            self._mailbox.emit(event.encode(formed))
+
+    def _stamps(self, names: tuple[str, ...]) -> JsonObject:
+        return {name: self._turn_id if name == "turn_id" else _now() for name in names}
+
+
+def _fresh(kind: str) -> str:
+    return f"{kind}_{uuid7()}"
+
+
+def _now() -> int:
+    return round(time.time() * 1000)

@@ -1,0 +1,49 @@
+"""The forms of August 2025 of what later releases write otherwise (spec/wire 5.4, 6.6). Free of I/O.
+
+Everything is made in the later form. A client that knows only the older one is served by a setting, and what later
+releases added beside the older events is then left out.
+"""
+
+import base64
+from collections.abc import Mapping
+from typing import Final
+
+import msgspec
+
+from greenroom.workers.model.items import JsonObject
+
+LATER_EVENTS: Final = frozenset({"item_started", "item_completed", "raw_response_item", "raw_response_completed"})
+"""What is told in events of other types too."""
+
+LATER_COUNTS: Final = frozenset({"info", "rate_limits", "cache_write_input_tokens"})
+"""What later releases have in `token_count` beside the five counters of the last response."""
+
+
+def baseline_event(event: JsonObject) -> JsonObject | None:
+    """Return an event in its older form, `None` where there was none."""
+    if event["type"] in LATER_EVENTS:
+        return None
+    if event["type"] == "exec_command_output_delta":
+        return {**event, "chunk": list(base64.b64decode(str(event["chunk"])))}
+    if event["type"] == "token_count":
+        return {name: value for name, value in event.items() if name not in LATER_COUNTS}
+    changes = event.get("changes")
+    return event if changes is None else {**event, "changes": _baseline_changes(changes)}
+
+
+def baseline_question(question: bytes) -> bytes:
+    """Return a question for the user with its changes in the older form."""
+    asked = msgspec.json.decode(question, type=dict[str, object])
+    changes = asked.get("codex_changes")
+    return question if changes is None else msgspec.json.encode({**asked, "codex_changes": _baseline_changes(changes)})
+
+
+def _baseline_changes(changes: object) -> dict[str, object]:
+    assert isinstance(changes, Mapping)
+    return {path: _baseline_change(change) for path, change in changes.items()}
+
+
+def _baseline_change(change: Mapping[str, object]) -> object:
+    if change["type"] == "delete":
+        return "delete"
+    return {change["type"]: {name: value for name, value in change.items() if name != "type"}}

@@ -1,0 +1,91 @@
+"""Runs the user's `notify` program at the end of each turn, and lets no such program outlive its conversation.
+
+The program gets one more argument, a JSON object (spec/agent-core 9.10). Nobody waits for it; that it cannot be started
+is only logged.
+"""
+
+import asyncio
+import contextlib
+import logging
+import os
+import subprocess
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+import msgspec
+
+from greenroom.protocol.ids import ConversationId, TurnId
+from greenroom.runtime.child import Ending, watch
+from greenroom.workers.exec.capture import Budget, cut
+from greenroom.workers.exec.process_groups import LiveGroups
+
+log = logging.getLogger(__name__)
+
+TIME_LIMIT: Final = 60.0
+"""Seconds after which a program is killed."""
+GRACE: Final = 0.3
+"""Seconds that programs have for ending once the conversation does."""
+MOST_MESSAGES: Final = 8
+TEXT_LIMIT: Final = Budget(8 * 1024)
+"""How much of one message is told: the system bounds the length of an argument."""
+
+
+class Notifier:
+    """Belongs to one conversation and its loop."""
+
+    def __init__(self, command: Sequence[str], environment: Mapping[str, str]) -> None:
+        """`command` is never empty; `environment` is all that the program sees."""
+        self._command = command
+        self._environment = environment
+        self._groups = LiveGroups()
+        self._running: dict[int, asyncio.TimerHandle] = {}
+        self._idle = asyncio.Event()
+        self._idle.set()
+
+    def turn_ended(
+        self, conversation_id: ConversationId, turn_id: TurnId, cwd: str, inputs: Sequence[str], last: str | None
+    ) -> None:
+        """Start the program. `inputs` is what the user said in this turn, `last` the agent's last message."""
+        event = {
+            "type": "agent-turn-complete",
+            "thread-id": conversation_id,
+            "turn-id": turn_id,
+            "cwd": cwd,
+            "input-messages": [cut(text, TEXT_LIMIT) for text in inputs[:MOST_MESSAGES]],
+            "last-assistant-message": None if last is None else cut(last, TEXT_LIMIT),
+        }
+        try:
+            self._start([*self._command, msgspec.json.encode(event).decode()], cwd)
+        except (OSError, ValueError) as error:
+            log.warning("the program of `notify` cannot be started: %s: %s", self._command[0], error)
+
+    async def close(self) -> None:
+        """Give the programs a moment, then kill what still runs."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(GRACE):
+                await self._idle.wait()
+        self._groups.kill_all()
+        await self._idle.wait()
+
+    def _start(self, argv: Sequence[str], cwd: str) -> None:
+        process = subprocess.Popen(
+            argv,
+            cwd=cwd if os.path.isdir(cwd) else None,
+            env=self._environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        self._groups.add(process.pid)
+        loop = asyncio.get_running_loop()
+        self._running[process.pid] = loop.call_later(TIME_LIMIT, self._groups.kill, process.pid)
+        self._idle.clear()
+        watch(process.pid, lambda ending: self._ended(process, ending))
+
+    def _ended(self, process: "subprocess.Popen[bytes]", ending: Ending) -> None:
+        process.returncode = ending.returncode
+        self._groups.release(process.pid)
+        self._running.pop(process.pid).cancel()
+        if not self._running:
+            self._idle.set()

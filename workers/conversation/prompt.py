@@ -1,0 +1,229 @@
+"""What the model is told besides what the user says, as pure functions, and how the two are told apart afterwards.
+
+The only I/O is the reading of an image that the user names, by a function that can be replaced.
+"""
+
+import errno
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, TypeAlias
+
+from greenroom.protocol.policy import ApprovalPolicy, SandboxMode
+from greenroom.workers.model.image import ImageError, checked_url, data_url
+from greenroom.workers.model.items import JsonObject, as_list
+
+NO_SUMMARY: Final = "(no summary available)"
+
+SUMMARY_PREFIX: Final = (
+    "The conversation up to here was summarised to make room. Another model did the work that the summary tells of; go "
+    "on from where it stopped, and trust the summary rather than doing things twice.\n"
+)
+"""Begins the message that stands for a compacted history."""
+
+TURN_ABORTED: Final = (
+    "<turn_aborted>\nThe user stopped the previous turn. What it had started may be done in part only: look before you "
+    "rely on it.\n</turn_aborted>"
+)
+
+_CONTEXT_FORMS: Final = (
+    ("<environment_context>", "</environment_context>"),
+    ("# AGENTS.md instructions for ", "</INSTRUCTIONS>"),
+    ("<user_instructions>", "</user_instructions>"),
+    ("<turn_aborted>", "</turn_aborted>"),
+    (SUMMARY_PREFIX, ""),
+)
+"""How texts begin and end that stand in a user's message without being the user's; the third is that of 2025."""
+
+ReadFile: TypeAlias = Callable[[str], bytes]
+"""Returns the content of a file, or raises `OSError`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Environment:
+    """Where the agent works. What is `None` is not mentioned, so that a change can be told on its own."""
+
+    cwd: str | None = None
+    shell: str | None = None
+    current_date: str | None = None
+    """`YYYY-MM-DD`, in the time zone below."""
+    timezone: str | None = None
+    """IANA name."""
+    approval_policy: ApprovalPolicy | None = None
+    sandbox_mode: SandboxMode | None = None
+    network_access: bool | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Permissions:
+    """What commands may do, and who is asked."""
+
+    approval_policy: ApprovalPolicy
+    sandbox_mode: SandboxMode
+    network_access: bool = False
+    writable_roots: tuple[str, ...] = ()
+    """Every directory that `workspace-write` lets commands write to."""
+    approved_prefixes: tuple[tuple[str, ...], ...] = ()
+    """Beginnings of commands that need no further consent."""
+
+
+_SANDBOX_TEXTS: Final[Mapping[SandboxMode, str]] = {
+    "read-only": "Commands run in a sandbox in which they may read files but change none.",
+    "workspace-write": "Commands run in a sandbox in which they may read all files, and write in the writable roots.",
+    "danger-full-access": "Commands run without a sandbox and may do whatever the user may do.",
+}
+_APPROVAL_TEXTS: Final[Mapping[ApprovalPolicy, str]] = {
+    "never": "Nobody can be asked for consent. Never request escalation: the request would be refused. Work within the "
+    "limits, and where that is impossible say so in your answer.",
+    "on-request": "You may ask the user for consent to run one command without the sandbox: use the command tool's "
+    "parameters for escalation and justify it in one sentence. Ask only where the task needs it.",
+    "on-failure": "Commands run in the sandbox first. The user is asked for consent to repeat one without it when it "
+    "fails there; you need not ask.",
+    "untrusted": "The user is asked for consent to every command that is not known to be harmless. You need not ask.",
+}
+
+
+def instructions_text(base: str, patch_guide: str | None = None) -> str:
+    """Return `instructions` of a request. `patch_guide` tells of the patch language where no tool does."""
+    return base if patch_guide is None else f"{base}\n{patch_guide}"
+
+
+def permissions_text(permissions: Permissions) -> str:
+    """Tell the model what its commands may do, whom it may ask and what it need not ask for."""
+    lines = [
+        f"Sandbox mode: `{permissions.sandbox_mode}`. {_SANDBOX_TEXTS[permissions.sandbox_mode]}",
+        f"Network access: {_network(permissions.network_access)}.",
+        f"Approval policy: `{permissions.approval_policy}`. {_APPROVAL_TEXTS[permissions.approval_policy]}",
+    ]
+    if permissions.sandbox_mode == "workspace-write" and permissions.writable_roots:
+        lines.insert(1, "Writable roots: " + ", ".join(f"`{root}`" for root in permissions.writable_roots) + ".")
+    if permissions.approved_prefixes:
+        prefixes = ", ".join(f"`{' '.join(prefix)}`" for prefix in permissions.approved_prefixes)
+        lines.append(f"Commands that begin like one of these are approved already: {prefixes}.")
+    return "\n".join(("<permissions instructions>", *lines, "</permissions instructions>"))
+
+
+def user_instructions_text(text: str, cwd: str) -> str:
+    """Wrap what AGENTS.md files say."""
+    return f"# AGENTS.md instructions for {cwd}\n\n<INSTRUCTIONS>\n{text}\n</INSTRUCTIONS>"
+
+
+def environment_text(environment: Environment) -> str:
+    """Tell the model where it works, one line for each thing that is known."""
+    network = environment.network_access
+    lines = {
+        "cwd": environment.cwd,
+        "shell": environment.shell,
+        "current_date": environment.current_date,
+        "timezone": environment.timezone,
+        "approval_policy": environment.approval_policy,
+        "sandbox_mode": environment.sandbox_mode,
+        "network_access": None if network is None else _network(network),
+    }
+    elements = [f"  <{name}>{_escaped(text)}</{name}>" for name, text in lines.items() if text is not None]
+    return "\n".join(("<environment_context>", *elements, "</environment_context>"))
+
+
+def message(role: str, *texts: str | None) -> JsonObject | None:
+    """Return a message with one part for each text that is neither `None` nor blank; `None` if there is none."""
+    parts = [_text_part(text) for text in texts if text is not None and text.strip()]
+    return {"type": "message", "role": role, "content": parts} if parts else None
+
+
+def summary_message(summary: str) -> JsonObject:
+    """Return the message that stands for a history that was compacted."""
+    return _user([_text_part(SUMMARY_PREFIX + (summary.strip() or NO_SUMMARY))])
+
+
+def turn_aborted_message() -> JsonObject:
+    """Return the message that tells the model of a turn that the user stopped."""
+    return _user([_text_part(TURN_ABORTED)])
+
+
+def user_message(items: Sequence[Mapping[str, object]], read_file: ReadFile | None = None) -> JsonObject:
+    """Return the message of input items (spec/agent-core 1.2), in their order; items of an unknown kind are left out.
+
+    Where an image cannot be read its place is taken by a text that says so.
+    """
+    parts = [_input_part(item, read_file or _read_image) for item in items]
+    return _user([part for part in parts if part is not None])
+
+
+def is_context_message(item: Mapping[str, object]) -> bool:
+    """Tell whether a message under the user's name holds nothing but context that was put there for the model."""
+    if item.get("type") != "message" or item.get("role") != "user":
+        return False
+    parts = as_list(item.get("content"))
+    return bool(parts) and all(_is_context(part) for part in parts)
+
+
+def is_user_message(item: Mapping[str, object]) -> bool:
+    """Tell whether an item is what the user said."""
+    return item.get("type") == "message" and item.get("role") == "user" and not is_context_message(item)
+
+
+def _is_context(part: object) -> bool:
+    text = part.get("text") if isinstance(part, dict) else None
+    if not isinstance(text, str):
+        return False
+    text = text.strip()
+    return any(text.startswith(start.strip()) and text.endswith(end) for start, end in _CONTEXT_FORMS)
+
+
+def _user(parts: list[JsonObject]) -> JsonObject:
+    return {"type": "message", "role": "user", "content": parts}
+
+
+def _text_part(text: str) -> JsonObject:
+    return {"type": "input_text", "text": text}
+
+
+def _image_part(url: str) -> JsonObject:
+    return {"type": "input_image", "image_url": url}
+
+
+def _input_part(item: Mapping[str, object], read_file: ReadFile) -> JsonObject | None:
+    match item:
+        case {"type": "text", "text": str(text)}:
+            return _text_part(text)
+        case {"type": "image", "image_url": str(url)}:
+            return _inline_image_part(url)
+        case {"type": "local_image", "path": str(path)}:
+            return _local_image_part(path, read_file)
+        case _:
+            return None
+
+
+def _local_image_part(path: str, read_file: ReadFile) -> JsonObject:
+    try:
+        return _image_part(data_url(read_file(path)))
+    except (OSError, ValueError) as error:
+        return _missing_image(f"The image `{path}`", getattr(error, "strerror", None) or str(error))
+
+
+def _inline_image_part(url: str) -> JsonObject:
+    try:
+        return _image_part(checked_url(url))
+    except ImageError as error:
+        return _missing_image("An image", str(error))
+
+
+def _missing_image(what: str, reason: str) -> JsonObject:
+    return _text_part(f"({what} could not be attached: {reason}.)")
+
+
+def _read_image(path: str) -> bytes:
+    from greenroom.workers.patch.disk import Disk
+
+    data = Disk().read(path)
+    if data is None:
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
+    return data
+
+
+def _network(enabled: bool) -> str:
+    return "enabled" if enabled else "restricted"
+
+
+def _escaped(text: str) -> str:
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

@@ -1,0 +1,175 @@
+"""One command on its way from its start to its end: its process, its pipes or its terminal, and its deadlines."""
+
+import asyncio
+import contextlib
+import math
+import os
+import signal
+import termios
+from collections.abc import Awaitable, Callable
+from typing import Final, TypeAlias
+
+from greenroom.runtime.child import Ending
+from greenroom.workers.exec.command import Command
+from greenroom.workers.exec.pipes import Pipes, StreamName
+from greenroom.workers.exec.starter import Running, Starter
+
+Take: TypeAlias = Callable[[StreamName, bytes], Awaitable[None]]
+"""Takes one read of output; while it does, nothing more is read."""
+
+DRAIN_SECONDS: Final = 0.1
+"""How long the pipes may stay open after the command has ended, or was killed."""
+DEATH_SECONDS: Final = 1.0
+"""How long a killed command may take to die before the call no longer waits for it."""
+TERMINAL_SIZE: Final = (24, 80)
+"""Rows and columns."""
+_PIPE_CAPACITY: Final = 64 * 1024
+
+
+class Attempt:
+    """To be started once, relayed, and closed. Belongs to the running loop."""
+
+    def __init__(self, command: Command) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._command = command
+        self.returncode: int | None = None
+        self.timed_out = False
+        self.over = asyncio.Event()
+        """Set when the command is reaped, or was killed and cannot be waited for any longer."""
+        self._stop_at = math.inf
+        self._timers: list[asyncio.TimerHandle] = []
+        self._running: Running
+        self._pipes: Pipes
+        self._relayable = False
+        self._keyboard: int | None = None
+        """The terminal's other end once more, for writing: reading closes its own when it finds nobody there."""
+        self._writable = asyncio.Event()
+
+    async def start(self, starter: Starter) -> None:
+        """Start it. Raises `OSError` or `ValueError` where that cannot be done."""
+        with contextlib.ExitStack() as ours, contextlib.ExitStack() as theirs:
+            names, (out_end, err_end) = _streams(self._command.terminal, ours, theirs)
+            if self._command.terminal:
+                self._keyboard = os.dup(next(iter(names)))
+                os.set_blocking(self._keyboard, False)
+                ours.callback(os.close, self._keyboard)
+            self._running = await starter.start(self._command, out_end, err_end, self._ended)
+            ours.pop_all()
+        self._pipes = Pipes(names)
+        self._relayable = True
+        if math.isfinite(self._command.timeout):
+            self._after(self._command.timeout, self._expire)
+        if self.over.is_set():
+            self._stop_soon()
+
+    async def relay(self, take: Take) -> None:
+        """Hand on all output until the pipes end, or a moment after the command has.
+
+        What was in the pipes when the command ended is read however long that takes; what descendants go on writing
+        is not.
+        """
+        late = 0
+        while late <= 2 * _PIPE_CAPACITY:
+            piece = self._pipes.read()
+            too_late = self._loop.time() >= self._stop_at
+            if piece is not None:
+                late += len(piece[1]) if too_late else 0
+                await take(*piece)
+                await asyncio.sleep(0)  # a command that never stops writing must not keep the loop to itself
+            elif too_late or not self._pipes.open:
+                return
+            else:
+                await self._pipes.wait()
+
+    async def type(self, data: bytes) -> None:
+        """Write to the command's terminal, waiting while it is full. What an ended command would have read is lost."""
+        while data and self._keyboard is not None:
+            try:
+                data = data[os.write(self._keyboard, data) :]
+            except BlockingIOError:
+                await self._until_writable(self._keyboard)
+            except OSError:  # nobody is left at the other end
+                return
+
+    def send(self, number: signal.Signals) -> None:
+        """Send a signal to the command's process group. Harmless when the command has ended."""
+        if not self.over.is_set():
+            self._running.send(number)
+
+    async def close(self) -> None:
+        """Leave nothing behind: kill the group where the command still runs, and give up the pipes."""
+        try:
+            if not self.over.is_set():
+                self._running.kill()
+                self._after(DEATH_SECONDS, self.over.set)
+                await self.over.wait()
+        finally:
+            self._give_up()
+
+    def _give_up(self) -> None:
+        for timer in self._timers:
+            timer.cancel()
+        self._pipes.close()
+        if self._keyboard is not None:
+            self._loop.remove_writer(self._keyboard)
+            os.close(self._keyboard)
+            self._keyboard = None
+            self._writable.set()
+
+    async def _until_writable(self, keyboard: int) -> None:
+        """Return when the terminal takes more, or is given up."""
+        self._writable.clear()
+        self._loop.add_writer(keyboard, self._writable.set)
+        try:
+            await self._writable.wait()
+        finally:
+            if keyboard == self._keyboard:
+                self._loop.remove_writer(keyboard)
+
+    def _expire(self) -> None:
+        if not self.over.is_set():
+            self.timed_out = True
+            self._running.kill()
+            self._stop_soon()
+            self._after(DEATH_SECONDS, self.over.set)
+
+    def _ended(self, ending: Ending) -> None:
+        self.returncode = ending.returncode
+        self.over.set()
+        if self._relayable:
+            self._stop_soon()
+
+    def _stop_soon(self) -> None:
+        self._stop_at = min(self._stop_at, self._loop.time() + DRAIN_SECONDS)
+        self._after(DRAIN_SECONDS, self._pipes.stir)
+
+    def _after(self, seconds: float, call: Callable[[], None]) -> None:
+        self._timers.append(self._loop.call_later(seconds, call))
+
+
+def explain(command: Command, error: OSError | ValueError) -> str:
+    """Say why a command could not be started."""
+    if not isinstance(error, OSError):
+        return str(error)
+    reason = error.strerror or str(error)
+    if error.filename == command.cwd:
+        return f"cannot enter the directory {command.cwd}: {reason}"
+    return f"cannot run {command.argv[0]}: {reason}"
+
+
+def _streams(
+    terminal: bool, ours: contextlib.ExitStack, theirs: contextlib.ExitStack
+) -> tuple[dict[int, StreamName], tuple[int, int]]:
+    """Open what we read from, and what the command writes to as its output and its errors."""
+    if terminal:
+        screen, end = _owned(os.openpty(), ours, theirs)
+        termios.tcsetwinsize(end, TERMINAL_SIZE)
+        return {screen: "stdout"}, (end, end)
+    (out, out_end), (err, err_end) = (_owned(os.pipe(), ours, theirs) for _ in range(2))
+    return {out: "stdout", err: "stderr"}, (out_end, err_end)
+
+
+def _owned(pair: tuple[int, int], ours: contextlib.ExitStack, theirs: contextlib.ExitStack) -> tuple[int, int]:
+    ours.callback(os.close, pair[0])
+    theirs.callback(os.close, pair[1])
+    return pair

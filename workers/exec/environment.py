@@ -1,0 +1,23 @@
+"""The environment of commands: what the user lets them see of ours, and nothing that is a secret of ours."""
+
+import os
+
+from greenroom.config.environment import shell_environment
+from greenroom.config.settings import Settings
+from greenroom.runtime.spawn import OWN_VARIABLES
+from greenroom.workers.conversation.context import network_access
+
+
+def command_environment(settings: Settings) -> dict[str, str]:
+    """Return the whole environment of a command under these settings."""
+    environment = shell_environment(settings.shell_environment_policy, os.environ)
+    for name in withheld_variables(settings):
+        environment.pop(name, None)
+    if not network_access(settings):
+        environment["CODEX_SANDBOX_NETWORK_DISABLED"] = "1"
+    return environment
+
+
+def withheld_variables(settings: Settings) -> frozenset[str]:
+    """Return names that no policy hands on to commands."""
+    return settings.provider.credential_variables | OWN_VARIABLES.keys()

@@ -1,0 +1,120 @@
+"""Spares commands the reading of the user's profile, once it is known what that does (spec/later 10.4).
+
+The first command in a login shell is preceded by a look at what the profile does to the very environment that it gets;
+later ones get the result and a plain shell. Nothing of it is stored. What a policy keeps from commands is not brought
+back by a profile. Wherever a profile does what an environment cannot stand for, takes too long, or fails, commands run
+in a login shell as they are.
+"""
+
+import os
+from collections import OrderedDict
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, replace
+from typing import Final, TypeAlias
+
+from greenroom.workers.exec.command import Command
+from greenroom.workers.exec.process import Finished, run
+from greenroom.workers.exec.profile import LARGEST_ENVIRONMENT, LOGIN_SCRIPT, PLAIN_SCRIPT, ProfileEffect, effect
+from greenroom.workers.exec.starter import Starter
+from greenroom.workers.sandbox.features import SandboxUnavailableError
+
+PATIENCE: Final = 10.0
+"""Seconds that a profile may take."""
+MOST: Final = 16
+"""Places, shells and environments of which the effect is remembered."""
+
+_SYSTEM_FILES: Final = ("/etc/profile", "/etc/profile.d", "/etc/bash.bashrc")
+_USER_FILES: Final = (".bash_profile", ".bash_login", ".profile", ".bashrc")
+_READ_ANYWAY: Final = "BASH_ENV"
+"""Names a file that plain shells read and login shells do not."""
+
+_Stamp: TypeAlias = tuple[tuple[str, int, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    stamp: _Stamp
+    effect: ProfileEffect | None
+
+
+class LoginShells:
+    """What is known of the profiles of one conversation."""
+
+    def __init__(self, may_see: Callable[[str], bool], fixed: Collection[str] = ()) -> None:
+        """`may_see` tells which variables commands may have at all; those in `fixed` no profile changes."""
+        self._may_see = may_see
+        self._fixed = frozenset(fixed)
+        self._known: OrderedDict[object, _Known] = OrderedDict()
+
+    async def spare(self, command: Command, starter: Starter, fixed: Collection[str] = ()) -> Command:
+        """Return what does the same without a login shell, or the command itself. Variables in `fixed` stay too.
+
+        The starter is that of the command: in a sandbox a profile is read in the sandbox.
+        """
+        if not _is_login(command):
+            return command
+        key = (starter, command.argv[0], command.cwd, frozenset(command.environment.items()))
+        stamp = _stamp(command.environment.get("HOME", ""))
+        known = self._known.get(key)
+        if known is None or known.stamp != stamp:
+            known = self._known[key] = _Known(stamp, await self._look(command, starter))
+        self._known.move_to_end(key)
+        while len(self._known) > MOST:
+            self._known.popitem(last=False)
+        if known.effect is None:
+            return command
+        environment = known.effect.on(
+            command.environment, lambda name: name in fixed or name in self._fixed or not self._may_see(name)
+        )
+        return replace(command, argv=(command.argv[0], "-c", command.argv[2]), environment=environment)
+
+    async def _look(self, command: Command, starter: Starter) -> ProfileEffect | None:
+        plain = await _printed(command, "-c", PLAIN_SCRIPT, starter)
+        login = None if plain is None else await _printed(command, "-lc", LOGIN_SCRIPT, starter)
+        if plain is None or login is None:
+            return None
+        found = effect(command.environment, plain, login)
+        return None if found is None or _READ_ANYWAY in found.changed else found
+
+
+def _is_login(command: Command) -> bool:
+    match command.argv:
+        case (shell, "-lc", _):
+            return os.path.basename(shell) == "bash" and _READ_ANYWAY not in command.environment
+        case _:
+            return False
+
+
+async def _printed(command: Command, flag: str, script: str, starter: Starter) -> bytes | None:
+    """Return what a script writes to its output in the surroundings of a command; `None` where it fails."""
+    asked = replace(
+        command,
+        argv=(command.argv[0], flag, script),
+        timeout=min(PATIENCE, command.timeout),
+        capture_size=4 * LARGEST_ENVIRONMENT,
+        terminal=False,
+    )
+    try:
+        finished = await run(asked, lambda *_: None, starter)
+    except SandboxUnavailableError:
+        return None
+    return _whole_output(finished)
+
+
+def _whole_output(finished: Finished) -> bytes | None:
+    output = finished.stdout
+    return output.head + output.tail if finished.exit_code == 0 and not output.dropped else None
+
+
+def _stamp(home: str) -> _Stamp:
+    """Return by what a change of the files is noticed that a profile consists of."""
+    files = [*_SYSTEM_FILES, *(os.path.join(home, name) for name in _USER_FILES)]
+    return tuple(_facts(path) for path in files)
+
+
+def _facts(path: str) -> tuple[str, int, int]:
+    try:
+        facts = os.stat(path)
+    except OSError:
+        return path, 0, 0
+    return path, facts.st_mtime_ns, facts.st_size

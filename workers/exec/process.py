@@ -1,0 +1,104 @@
+"""Runs one command of the model from spawn to end. What goes wrong is told in the result, never raised.
+
+Promises: the command leads a session and process group of its own, and a timeout or a cancellation kills that whole
+group. The call returns within a fraction of a second after the command itself has ended, whatever its descendants hold
+on to. Memory stays bounded whatever it writes.
+
+A death signal for the parent's death (`PR_SET_PDEATHSIG`) is not asked for: it would need code in the forked child,
+which costs the child its cheap start (vfork), and would reach the leader only. Whoever watches over this process kills
+what it leaves, see `LiveGroups` and `greenroom.runtime.hardening.adopt_orphans`.
+"""
+
+import signal
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from greenroom.workers.exec.capture import Captured, HeadTail
+from greenroom.workers.exec.command import Command
+from greenroom.workers.exec.command_run import Attempt, explain
+from greenroom.workers.exec.pipes import StreamName
+from greenroom.workers.exec.starter import Starter
+
+OnOutput: TypeAlias = Callable[[StreamName, bytes], Awaitable[None] | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """How a command ended, and what it wrote."""
+
+    stdout: Captured
+    stderr: Captured
+    aggregated: Captured
+    """Both streams in the order in which they were read."""
+    duration: float
+    """Seconds."""
+    exit_code: int | None = None
+    """`None` where there is none: killed, timed out, not started."""
+    signal: int | None = None
+    """The signal that ended it."""
+    timed_out: bool = False
+    spawn_error: str | None = None
+    """Why it was not started; then nothing ran."""
+
+
+async def run(command: Command, on_output: OnOutput, starter: Starter) -> Finished:
+    """Run a command and report each read of its output once, in the order read.
+
+    An `on_output` that returns an awaitable holds up the reading until that is done, and so the command. When this call
+    is cancelled, or `on_output` raises, the command is killed before the exception goes on.
+    """
+    recording = Recording(command.capture_size, on_output)
+    attempt = Attempt(command)
+    try:
+        await attempt.start(starter)
+    except (OSError, ValueError) as error:
+        return recording.finished(spawn_error=explain(command, error))
+    try:
+        await attempt.relay(recording.take)
+        await attempt.over.wait()
+    finally:
+        await attempt.close()
+    return recording.finished(returncode=attempt.returncode, timed_out=attempt.timed_out)
+
+
+class Recording:
+    """Reports output as it comes and keeps the two ends of each stream and of both together."""
+
+    def __init__(self, capture_size: int, on_output: OnOutput) -> None:
+        self._on_output = on_output
+        self._streams: dict[StreamName, HeadTail] = {"stdout": HeadTail(capture_size), "stderr": HeadTail(capture_size)}
+        self._both = HeadTail(capture_size)
+        self._started = time.monotonic()
+
+    async def take(self, name: StreamName, chunk: bytes) -> None:
+        """Take the next read, and wait while whoever is told of it wants that."""
+        self._streams[name].feed(chunk)
+        self._both.feed(chunk)
+        reported = self._on_output(name, chunk)
+        if reported is not None:
+            await reported
+
+    def finished(
+        self, returncode: int | None = None, timed_out: bool = False, spawn_error: str | None = None
+    ) -> Finished:
+        """Return what there is of the output, under what has become of the command."""
+        return Finished(
+            stdout=self._streams["stdout"].captured(),
+            stderr=self._streams["stderr"].captured(),
+            aggregated=self._both.captured(),
+            duration=time.monotonic() - self._started,
+            exit_code=returncode if returncode is not None and returncode >= 0 and not timed_out else None,
+            signal=-returncode if returncode is not None and returncode < 0 else None,
+            timed_out=timed_out,
+            spawn_error=spawn_error,
+        )
+
+
+def signal_name(number: int) -> str:
+    """Return the name of a signal, such as `SIGKILL`."""
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"

@@ -1,0 +1,86 @@
+"""How a command comes to run: as a plain child of ours here, or confined (`greenroom.workers.sandbox.starter`)."""
+
+import signal
+import subprocess
+from collections.abc import Callable
+from typing import Protocol, TypeAlias
+
+from greenroom.runtime.child import Ending, watch
+from greenroom.workers.exec.command import Command
+from greenroom.workers.exec.process_groups import LiveGroups
+
+OnEnd: TypeAlias = Callable[[Ending], None]
+
+
+class Running(Protocol):
+    """A command that has been started."""
+
+    def send(self, number: signal.Signals) -> None:
+        """Send a signal to its process group, unless it has ended."""
+
+    def kill(self) -> None:
+        """Kill it and everything that belongs to it. Does not wait; harmless when it has ended."""
+
+
+class Starter(Protocol):
+    """Whatever can start commands."""
+
+    async def start(self, command: Command, stdout: int, stderr: int, on_end: OnEnd) -> Running:
+        """Start a command whose output goes to two descriptors of ours, and tell `on_end` once when it has ended.
+
+        Where the command wants a terminal, `stdout` is that.
+
+        Raises `OSError` or `ValueError` where it cannot be started; `filename` is then the directory or the program.
+        """
+        ...
+
+
+class GroupStarter:
+    """Starts commands without a sandbox, each as the leader of a session and group of its own, and without a terminal.
+
+    A fork that could give a command its terminal would have to run code of ours between fork and exec.
+    """
+
+    def __init__(self, groups: LiveGroups) -> None:
+        self._groups = groups
+
+    async def start(self, command: Command, stdout: int, stderr: int, on_end: OnEnd) -> Running:
+        if not command.argv:
+            raise ValueError("command args are empty")
+        assert not command.terminal, "a plain child has no terminal"
+        process = subprocess.Popen(  # noqa: ASYNC220 - a vfork takes less than a millisecond
+            command.argv,
+            cwd=command.cwd,
+            env=command.environment,
+            stdin=subprocess.DEVNULL,
+            stdout=stdout,
+            stderr=stderr,
+            start_new_session=True,
+        )
+        return _Group(process, self._groups, on_end)
+
+
+class _Group:
+    def __init__(self, process: "subprocess.Popen[bytes]", groups: LiveGroups, on_end: OnEnd) -> None:
+        self._process = process
+        self._groups = groups
+        self._on_end = on_end
+        groups.add(process.pid)
+        try:
+            watch(process.pid, self._ended)
+        except OSError:
+            self.kill()
+            process.wait()
+            groups.release(process.pid)
+            raise
+
+    def send(self, number: signal.Signals) -> None:
+        self._groups.send(self._process.pid, number)
+
+    def kill(self) -> None:
+        self.send(signal.SIGKILL)
+
+    def _ended(self, ending: Ending) -> None:
+        self._process.returncode = ending.returncode
+        self._groups.release(self._process.pid)
+        self._on_end(ending)

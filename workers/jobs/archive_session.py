@@ -1,0 +1,41 @@
+"""Moves a session file out of the way of those that list conversations."""
+
+import os
+
+import msgspec
+
+from greenroom.protocol.conversation_api import ArchiveConversation
+from greenroom.protocol.errors import SessionBusyError
+from greenroom.sessions.directory import make_private, sync
+from greenroom.sessions.finder import FOLDER
+from greenroom.sessions.lock import WriterLock
+from greenroom.workers.jobs.context import ErrandError, Setting
+
+ARCHIVE = "archived_sessions"
+
+
+async def run(params: bytes, setting: Setting) -> bytes:
+    """Move the file. Raises `ErrandError` where it is not one of the home's, or cannot be moved."""
+    given = msgspec.json.decode(params, type=ArchiveConversation)
+    path = given.rollout_path
+    sessions = os.path.realpath(os.path.join(setting.home, FOLDER))
+    if os.path.commonpath((sessions, os.path.realpath(path))) != sessions:
+        raise ErrandError(f"{path} leads out of the sessions directory")
+    try:
+        lock = WriterLock(setting.home, given.id)
+    except (SessionBusyError, OSError) as error:
+        raise ErrandError(str(error)) from error
+    try:
+        _move(path, os.path.join(setting.home, ARCHIVE))
+    except OSError as error:
+        raise ErrandError(f"{path}: {error.strerror}") from error
+    finally:
+        lock.release()
+    return b"{}"
+
+
+def _move(path: str, folder: str) -> None:
+    parents = make_private(folder)
+    os.rename(path, os.path.join(folder, os.path.basename(path)))
+    for changed in (folder, os.path.dirname(path), *parents):
+        sync(changed)

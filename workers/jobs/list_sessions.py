@@ -1,0 +1,85 @@
+"""Lists saved conversations page by page, the one that began last first."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+from typing import Final
+
+import msgspec
+
+from greenroom.protocol.conversation_api import ListConversations
+from greenroom.protocol.errors import SessionFileError
+from greenroom.sessions.finder import SessionName, list_sessions
+from greenroom.sessions.replay import texts
+from greenroom.sessions.restored import restore
+from greenroom.workers.conversation.prompt import is_user_message
+from greenroom.workers.jobs.context import Setting
+
+PAGE: Final = 25
+MOST: Final = 500
+"""Conversations of one page, whatever the client asks for."""
+HEAD: Final = 256 * 1024
+"""Bytes from the beginning of a file in which the user has to have said something."""
+REQUEST_MARK: Final = "## My request for Codex:"
+"""What editors put before the user's own words, behind what they tell of the open files."""
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """How a saved conversation began."""
+
+    text: str
+    """What the user said first."""
+    timestamp: str | None
+    """When the conversation began, as its file says."""
+
+
+class _FirstLine(msgspec.Struct, frozen=True):
+    timestamp: str | None = None
+
+
+async def run(params: bytes, setting: Setting) -> bytes:
+    """Return the result of `listConversations`."""
+    given = msgspec.json.decode(params, type=ListConversations)
+    size = min(MOST, max(1, PAGE if given.page_size is None else given.page_size))
+    page = list(islice(_told(setting.home, _position(given.cursor)), size))
+    result: dict[str, object] = {"items": [_item(name, seen) for name, seen in page]}
+    if page:
+        last, _ = page[-1]
+        result["nextCursor"] = f"{last.started}|{last.conversation_id}"
+    return msgspec.json.encode(result)
+
+
+def preview(path: str) -> Preview | None:
+    """Look at the beginning of a file; `None` where the user has said nothing there, or it cannot be read."""
+    try:
+        with open(path, "rb") as file:
+            head = file.read(HEAD).splitlines(keepends=True)
+        said = next(filter(is_user_message, restore(head).items), None)
+        first = msgspec.json.decode(head[0], type=_FirstLine)
+    except (OSError, SessionFileError, msgspec.MsgspecError):
+        return None
+    return None if said is None else Preview("\n".join(texts(said.get("content"), "input_text")), first.timestamp)
+
+
+def _told(home: str, before: tuple[str, str] | None) -> Iterator[tuple[SessionName, Preview]]:
+    """Yield the conversations in which the user has said something."""
+    for name in list_sessions(home):
+        if before is not None and (name.started, name.conversation_id) >= before:
+            continue
+        seen = preview(name.path)
+        if seen is not None:
+            yield name, seen
+
+
+def _position(cursor: str | None) -> tuple[str, str] | None:
+    """Return where the previous page ended; a cursor that is none of ours counts for nothing."""
+    started, mark, conversation_id = (cursor or "").partition("|")
+    return (started, conversation_id) if mark else None
+
+
+def _item(name: SessionName, seen: Preview) -> dict[str, object]:
+    _, mark, request = seen.text.partition(REQUEST_MARK)
+    text = request.strip() if mark else seen.text
+    item: dict[str, object] = {"conversationId": name.conversation_id, "path": name.path, "preview": text}
+    return item if seen.timestamp is None else {**item, "timestamp": seen.timestamp}

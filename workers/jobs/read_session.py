@@ -1,0 +1,18 @@
+"""Reads a session file that a client wants to take up: whose it is, and what was said."""
+
+import msgspec
+
+from greenroom.protocol.conversation_api import ResumeConversation
+from greenroom.sessions.file import read
+from greenroom.sessions.replay import initial_messages
+from greenroom.workers.jobs.context import Setting
+
+
+async def run(params: bytes, setting: Setting) -> bytes:
+    """Return a `greenroom.protocol.conversation_api.StoredSession`. Raises `SessionFileError`."""
+    del setting
+    path = msgspec.json.decode(params, type=ResumeConversation).path
+    restored = read(path)
+    return msgspec.json.encode(
+        {"conversation_id": restored.conversation_id, "initial_messages": initial_messages(path)}
+    )

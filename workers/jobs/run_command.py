@@ -1,0 +1,84 @@
+"""Runs a client's command outside all conversations, in the sandbox (spec/wire 4.14)."""
+
+import os
+from dataclasses import replace
+from typing import Final
+
+import msgspec
+
+from greenroom.config.sandbox import SandboxPolicy
+from greenroom.config.settings import ConversationOverrides, Settings, resolve
+from greenroom.protocol.conversation_api import ExecCommand
+from greenroom.workers.approval.decision import looks_denied
+from greenroom.workers.exec.capture import Budget, Captured
+from greenroom.workers.exec.command import Command
+from greenroom.workers.exec.environment import command_environment
+from greenroom.workers.exec.process import Finished, signal_name
+from greenroom.workers.exec.process import run as run_to_end
+from greenroom.workers.exec.process_groups import LiveGroups
+from greenroom.workers.exec.starter import GroupStarter, Starter
+from greenroom.workers.jobs.context import ErrandError, Setting
+from greenroom.workers.sandbox.launcher import Launcher
+from greenroom.workers.sandbox.policy import Surroundings, confine
+from greenroom.workers.sandbox.starter import LaunchedStarter
+
+DEFAULT_TIMEOUT_MS: Final = 10_000
+OUTPUT_SIZE: Final = 1024 * 1024
+"""Bytes kept of each stream; of more than that it is both ends."""
+
+
+async def run(params: bytes, setting: Setting) -> bytes:
+    """Return the result of `execOneOffCommand`. Raises `ErrandError`, `ConfigError` or `SandboxUnavailableError`."""
+    given = msgspec.json.decode(params, type=ExecCommand)
+    settings = _settings(given, setting)
+    environment = command_environment(settings)
+    command = Command(
+        given.command,
+        settings.cwd,
+        environment,
+        timeout=(DEFAULT_TIMEOUT_MS if given.timeout_ms is None else given.timeout_ms) / 1000,
+        capture_size=OUTPUT_SIZE,
+    )
+    surroundings = Surroundings(settings.cwd, setting.home, setting.runtime_directory, environment.get("TMPDIR", ""))
+    confinement = confine(settings.sandbox_policy, surroundings)
+    if confinement is None:
+        return _told(await _run(command, GroupStarter(LiveGroups())), confined=False)
+    launcher = Launcher.attach()
+    try:
+        finished = await _run(command, LaunchedStarter(lambda: launcher, confinement.resolved()))
+    finally:
+        launcher.kill_all()
+        await launcher.close()
+    return _told(finished, confined=True)
+
+
+def _settings(given: ExecCommand, setting: Setting) -> Settings:
+    settings = resolve(
+        setting.home, given.config_overrides, ConversationOverrides(cwd=given.cwd), os.getcwd(), os.environ
+    )
+    if given.sandbox_policy is None:
+        return settings
+    policy: SandboxPolicy = msgspec.convert(given.sandbox_policy, SandboxPolicy)
+    return replace(settings, sandbox_policy=policy)
+
+
+async def _run(command: Command, starter: Starter) -> Finished:
+    return await run_to_end(command, lambda _, __: None, starter)
+
+
+def _told(finished: Finished, *, confined: bool) -> bytes:
+    stdout, stderr = _text(finished.stdout), _text(finished.stderr)
+    if finished.spawn_error is not None:
+        raise ErrandError(finished.spawn_error)
+    if finished.timed_out:
+        raise ErrandError("sandbox error: command timed out")
+    if finished.signal is not None:
+        raise ErrandError(f"sandbox error: command was killed by {signal_name(finished.signal)}")
+    code = finished.exit_code or 0
+    if confined and looks_denied(code, stderr):
+        raise ErrandError(f"sandbox error: command was denied, exit code {code}, stdout: {stdout}, stderr: {stderr}")
+    return msgspec.json.encode({"exitCode": code, "stdout": stdout, "stderr": stderr})
+
+
+def _text(captured: Captured) -> str:
+    return captured.render(Budget(OUTPUT_SIZE))

@@ -1,0 +1,109 @@
+"""Finds the files whose paths fit a query best (spec/wire 4.14)."""
+
+import asyncio
+import heapq
+import os
+import re
+import sys
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from itertools import islice
+from typing import Final
+
+import msgspec
+
+from greenroom.protocol.conversation_api import FuzzyFileSearch
+from greenroom.workers.jobs.context import Setting
+from greenroom.workers.search.files import list_files
+from greenroom.workers.search.fuzzy import Match, match, promising
+
+MOST: Final = 50
+"""Files that are told of one root."""
+ENOUGH: Final = 2 * MOST
+"""Files that are looked for: some that git knows may be gone."""
+AT_ONCE: Final = 500
+"""Paths that are looked at before it is asked whether the search was stopped."""
+_EVERYTHING: Final = re.compile("")
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A path that fits."""
+
+    path: str
+    match: Match
+
+    def rank(self) -> tuple[int, str]:
+        """Sort the best first."""
+        return -self.match.score, self.path
+
+
+async def run(params: bytes, setting: Setting) -> bytes:
+    """Return the result of `fuzzyFileSearch`: all of it, or what was found until the errand was stopped."""
+    given = msgspec.json.decode(params, type=FuzzyFileSearch)
+    files: list[dict[str, object]] = []
+    for root in given.roots:
+        try:
+            names = await list_files(os.path.abspath(root))
+        except (OSError, ValueError):
+            continue
+        found = await best(given.query, names, setting.stopped)
+        files += [_told(root, one) for one in _present(root, found)]
+        if setting.stopped.is_set():
+            break
+    files.sort(key=lambda file: (-int(str(file["score"])), str(file["path"])))
+    return msgspec.json.encode({"files": files})
+
+
+async def best(query: str, names: Iterable[bytes], stopped: asyncio.Event) -> list[Found]:
+    """Return the best of the paths, with as many to spare as are told, the best first.
+
+    The promising paths come first, and the search ends where nothing better can come.
+    """
+    words = query.lower().split()
+    fits = _fitting(words)
+    rest = [path for name in names if fits(path := name.decode(errors="replace"))] if words else []
+    found: list[Found] = []
+    limit = sys.maxsize
+    for pattern, bound in [*(promising(words[0]) if len(words) == 1 else ()), (_EVERYTHING, 0)]:
+        tier = sorted(path for path in rest if pattern.search(path))
+        rest = [path for path in rest if not pattern.search(path)]
+        found += await _matched(words, tier, limit, stopped)
+        found = heapq.nsmallest(ENOUGH, found, key=Found.rank)
+        if stopped.is_set() or (len(found) == ENOUGH and found[-1].match.score > bound):
+            break
+        limit = bound
+    return found
+
+
+async def _matched(words: list[str], paths: list[str], limit: int, stopped: asyncio.Event) -> list[Found]:
+    """Match paths, which are sorted, until so many are worth the most that any of them can be that it is enough."""
+    found: list[Found] = []
+    unsurpassed = 0
+    for start in range(0, len(paths), AT_ONCE):
+        matches = [(path, match(words, path)) for path in paths[start : start + AT_ONCE]]
+        new = [Found(path, fit) for path, fit in matches if fit is not None]
+        found += new
+        unsurpassed += sum(one.match.score >= limit for one in new)
+        await asyncio.sleep(0)  # so that a request to stop is heard
+        if stopped.is_set() or unsurpassed >= ENOUGH:
+            break
+    return found
+
+
+def _fitting(words: list[str]) -> Callable[[str], bool]:
+    """Return what tells quickly whether a path can fit: the letters of each word in their order."""
+    patterns = [re.compile(".*?".join(map(re.escape, word)), re.IGNORECASE | re.DOTALL) for word in words]
+    if len(patterns) == 1:
+        return lambda path, search=patterns[0].search: search(path) is not None  # type: ignore[misc]
+    return lambda path: all(pattern.search(path) for pattern in patterns)
+
+
+def _present(root: str, found: list[Found]) -> list[Found]:
+    """Leave out what git knows and is no longer there, and what is no file."""
+    there = (one for one in found if os.path.isfile(os.path.join(root, one.path)))
+    return list(islice(there, MOST))
+
+
+def _told(root: str, found: Found) -> dict[str, object]:
+    return {"root": root, "path": found.path, "score": found.match.score, "indices": found.match.indices}

@@ -1,0 +1,73 @@
+"""Writes the model that new conversations use into `config.toml`, and leaves everything else there as it is."""
+
+import os
+import tempfile
+from collections.abc import MutableMapping
+
+import msgspec
+import tomlkit
+from tomlkit.exceptions import TOMLKitError
+
+from greenroom.config.layers import CONFIG_FILE
+from greenroom.protocol.conversation_api import SetDefaultModel
+from greenroom.sessions.directory import make_private, sync
+from greenroom.workers.jobs.context import ErrandError, Setting
+
+
+async def run(params: bytes, setting: Setting) -> bytes:
+    """Change the file. Raises `ErrandError`; the file is then as it was."""
+    wanted = msgspec.json.decode(params, type=SetDefaultModel)
+    path = os.path.realpath(os.path.join(setting.home, CONFIG_FILE))
+    try:
+        make_private(os.path.dirname(path))
+        _replace(path, changed(_read(path), wanted))
+    except OSError as error:
+        raise ErrandError(f"{path}: {error.strerror}") from error
+    except (TOMLKitError, ValueError) as error:  # its text tells the place, and may tell what stands there
+        raise ErrandError(f"{path} is no TOML ({type(error).__name__})") from None
+    return b"{}"
+
+
+def changed(text: str, wanted: SetDefaultModel) -> str:
+    """Return the file's text with the model and its effort where they count: in the active profile, if there is one.
+
+    Raises `TOMLKitError` for a text that is no TOML.
+    """
+    document = tomlkit.parse(text)
+    table: MutableMapping[str, object] = document
+    profile = document.get("profile")
+    if isinstance(profile, str):
+        profiles = document.setdefault("profiles", tomlkit.table(is_super_table=True))
+        table = profiles.setdefault(profile, tomlkit.table())
+    for key, value in (("model", wanted.model), ("model_reasoning_effort", wanted.reasoning_effort)):
+        if value is not None:
+            table[key] = value
+        else:
+            table.pop(key, None)
+    return tomlkit.dumps(document)
+
+
+def _read(path: str) -> str:
+    try:
+        with open(path, encoding="utf-8", newline="") as file:
+            return file.read()
+    except FileNotFoundError:
+        return ""
+
+
+def _replace(path: str, text: str) -> None:
+    """Put a new file in the place of the old one, with its permissions; whoever reads sees one or the other."""
+    folder = os.path.dirname(path)
+    descriptor, temporary = tempfile.mkstemp(prefix=".config.toml.", dir=folder)
+    try:
+        with open(descriptor, "w", encoding="utf-8", newline="") as file:
+            if os.path.exists(path):
+                os.fchmod(descriptor, os.stat(path).st_mode & 0o777)
+            file.write(text)
+            file.flush()
+            os.fsync(descriptor)
+        os.replace(temporary, path)
+    except BaseException:
+        os.unlink(temporary)
+        raise
+    sync(folder)

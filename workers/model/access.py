@@ -1,0 +1,52 @@
+"""The way of one conversation to the server of its model."""
+
+import os
+
+from greenroom.config.providers import LOCAL_PROVIDERS
+from greenroom.config.settings import Settings
+from greenroom.protocol.ids import ConversationId
+from greenroom.runtime.user_agent import originator
+from greenroom.workers.model.bearer import ProviderCredentials
+from greenroom.workers.model.client import ModelClient, SessionFactory
+from greenroom.workers.model.codec import decoder_factory
+from greenroom.workers.model.endpoint import Endpoint
+
+
+async def model_client(
+    settings: Settings,
+    conversation_id: ConversationId,
+    user_agent: str,
+    credentials: ProviderCredentials,
+    session_factory: SessionFactory,
+) -> ModelClient:
+    """Return the client, once it is known that there is a server where one of this machine is meant.
+
+    Headers that the provider takes from variables are those of the moment. Raises `StartError`.
+    """
+    provider = settings.provider
+    if settings.provider_id in LOCAL_PROVIDERS:
+        from greenroom.workers.model import local_server
+
+        await local_server.require(provider.base(chatgpt=False), settings.provider_id)
+    values = await credentials.variables(tuple(provider.env_http_headers.values()))
+    from_variables = {
+        header: values[name] for header, name in provider.env_http_headers.items() if values.get(name, "").strip()
+    }
+    endpoint = Endpoint(
+        url=provider.url(chatgpt=False),
+        chatgpt_url=provider.url(chatgpt=True),
+        headers={**provider.http_headers, **from_variables},
+        wire_api=provider.wire_api,
+        originator=originator(os.environ),
+        user_agent=user_agent,
+        request_max_retries=provider.request_max_retries,
+        stream_max_retries=provider.stream_max_retries,
+        idle_timeout=provider.stream_idle_timeout_ms / 1000,
+    )
+    return ModelClient(
+        endpoint,
+        credentials,
+        conversation_id,
+        new_decoder=decoder_factory(provider.wire_api),
+        session_factory=session_factory,
+    )

@@ -1,0 +1,156 @@
+"""Which credential a provider's requests carry: its own variable, its own token, its program's, or the login.
+
+A login goes only to a provider that asks for it (`requires_openai_auth`), so that no other server ever sees it.
+"""
+
+import os
+import time
+from collections.abc import Callable
+from typing import Final
+
+from msgspec.structs import asdict
+
+from greenroom.config.providers import ModelProvider
+from greenroom.protocol.errors import UnauthorizedError
+from greenroom.protocol.internal.broker import Snapshot, TokenCommand
+from greenroom.runtime.skew import Skew
+from greenroom.workers.model.credentials import Bearer, CredentialsDelayedError
+from greenroom.workers.model.credentials_channel import CredentialError, CredentialsChannel
+
+MARGIN: Final = 30.0
+"""Seconds that a snapshot must last to be used once more while the broker is away (K27)."""
+
+RECOVERED: Final = frozenset({"newer", "reloaded", "refreshed"})
+"""Outcomes of a refused bearer after which another one may be tried at once (spec/auth 7.9, K20)."""
+
+
+class ProviderCredentials:
+    """Asks for the bearer of every attempt (`greenroom.workers.model.credentials.Credentials`)."""
+
+    def __init__(self, provider: ModelProvider, open_channel: Callable[[], CredentialsChannel]) -> None:
+        self._provider = provider
+        self._open_channel = open_channel
+        self._channel: CredentialsChannel | None = None
+        self._last: Snapshot | None = None
+        self._identity: str | None = None
+        self._serial: int | None = None
+        """Of the token that the provider's program gave last."""
+        self._refused: int | None = None
+        self._skew = Skew()
+
+    def begin_turn(self) -> None:
+        """Let the next attempt decide which account this turn belongs to."""
+        self._identity = None
+
+    async def bearer(self) -> Bearer:
+        """Return the bearer of the next attempt. Raises `UnauthorizedError` or `CredentialsDelayedError`."""
+        provider = self._provider
+        if provider.env_key is not None:
+            key = (await self.variables((provider.env_key,))).get(provider.env_key, "").strip()
+            if key:
+                return Bearer(key)
+            if not provider.requires_openai_auth:
+                raise UnauthorizedError(_missing(provider.env_key, provider.env_key_instructions))
+        if provider.experimental_bearer_token is not None:
+            return Bearer(provider.experimental_bearer_token)
+        if provider.auth is not None:
+            return Bearer(await self._token_of(TokenCommand(**asdict(provider.auth))), renewable=True)
+        if provider.requires_openai_auth:
+            return await self._login()
+        return Bearer(None, mode="none")
+
+    async def rejected(self, bearer: Bearer, status: int) -> bool:  # noqa: ARG002 - it is the last that was served
+        """Report a refused login, and return whether there is another one to try. A program is just run again."""
+        if self._provider.auth is not None:
+            self._refused = self._serial
+            return True
+        if self._last is None:
+            return False
+        refused, self._last = self._last, None
+        try:
+            channel = await self._connected()
+            report = await channel.report_unauthorized(refused, status)
+        except CredentialError as error:
+            raise _delayed(error) from error
+        if report.outcome == "transient":
+            wait = _seconds(report.retry_after_ms)
+            raise CredentialsDelayedError("the credential was refused and could not be renewed", wait)
+        if report.outcome not in RECOVERED and report.user_text is not None:
+            raise UnauthorizedError(report.user_text)
+        return report.outcome in RECOVERED
+
+    def answered(self, bearer: Bearer, date: str | None) -> None:
+        """Let the broker know where the server that a login goes to says that our clock is wrong (K13)."""
+        if date is None or not bearer.is_chatgpt or self._channel is None:
+            return
+        if self._skew.observe(date, time.time()):
+            self._channel.report_clock(self._skew.ahead)
+
+    async def variables(self, names: tuple[str, ...]) -> dict[str, str]:
+        """Return variables of the environment that the user started the server with, secret ones included."""
+        own = {name: os.environ[name] for name in names if name in os.environ}
+        withheld = [name for name in names if name not in own]
+        if not withheld:
+            return own
+        try:
+            channel = await self._connected()
+            return own | await channel.get_environment(withheld)
+        except CredentialError as error:
+            raise _delayed(error) from error
+
+    async def _connected(self) -> CredentialsChannel:
+        if self._channel is None:
+            channel = self._open_channel()
+            await channel.start()
+            self._channel = channel
+        return self._channel
+
+    async def _token_of(self, command: TokenCommand) -> str:
+        try:
+            channel = await self._connected()
+            served = await channel.get_provider_token(command, rejected=self._refused)
+        except CredentialError as error:
+            raise _delayed(error) from error
+        self._serial, self._refused = served.serial, None
+        return served.token
+
+    async def _login(self) -> Bearer:
+        snapshot = self._last_of_turn() or await self._current()
+        self._last = snapshot
+        self._identity = snapshot.identity_key
+        return Bearer(
+            snapshot.token,
+            account_id=snapshot.account_id,
+            mode=snapshot.mode,
+            renewable=snapshot.mode == "chatgpt",
+        )
+
+    async def _current(self) -> Snapshot:
+        try:
+            channel = await self._connected()
+            return await channel.get_auth(pin_identity=self._identity)
+        except CredentialError as error:
+            raise _delayed(error) from error
+
+    def _last_of_turn(self) -> Snapshot | None:
+        """Return what the turn's last attempt had, where the broker is away and the server has not refused it (K27)."""
+        last = self._last
+        if self._channel is None or not self._channel.is_lost or last is None or self._identity is None:
+            return None
+        return last if last.expires_at is None or last.expires_at - self._now() > MARGIN else None
+
+    def _now(self) -> float:
+        return time.time() - self._skew.ahead
+
+
+def _delayed(error: CredentialError) -> Exception:
+    return CredentialsDelayedError(str(error), _seconds(error.error.retry_after_ms)) if error.retryable else error
+
+
+def _seconds(milliseconds: int | None) -> float | None:
+    return None if milliseconds is None else milliseconds / 1000
+
+
+def _missing(name: str, instructions: str | None) -> str:
+    text = f"Missing environment variable: `{name}`."
+    return f"{text} {instructions}" if instructions else text

@@ -1,0 +1,54 @@
+"""Which of the two APIs a provider speaks: what writes its requests, and what reads its answers."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Protocol
+
+from greenroom.workers.model.request import Request, RequestEncoder
+from greenroom.workers.model.responses import Completed, Failed, ModelEvent, ResponsesDecoder
+
+if TYPE_CHECKING:
+    from greenroom.config.providers import WireApi
+
+
+class Encoder(Protocol):
+    """Makes the bodies of one turn's requests."""
+
+    def body(self, encoded_input: bytes) -> bytes:
+        """Return the body for the JSON array of items that `History.encoded_input` gives."""
+        ...
+
+
+class Decoder(Protocol):
+    """Reads one streamed answer."""
+
+    @property
+    def ended(self) -> bool:
+        """The last event has been decoded: `Completed` or `Failed`."""
+        ...
+
+    def decode(self, payloads: list[bytes]) -> list[ModelEvent]:
+        """Return the events of some payloads, in order. `Completed` or `Failed` comes last, and nothing after it."""
+        ...
+
+    def end(self) -> Completed | Failed:
+        """Return what it means that the stream ends here, before `ended`."""
+        ...
+
+
+def make_encoder(wire_api: "WireApi", request: Request) -> Encoder:
+    """Return what writes the requests of a turn."""
+    if wire_api == "chat":
+        # Imported where it is used: most conversations never need it.
+        from greenroom.workers.model.chat_request import ChatRequestEncoder
+
+        return ChatRequestEncoder(request)
+    return RequestEncoder(request)
+
+
+def decoder_factory(wire_api: "WireApi") -> Callable[[], Decoder]:
+    """Return what makes the reader of each answer."""
+    if wire_api == "chat":
+        from greenroom.workers.model.chat import ChatDecoder
+
+        return ChatDecoder
+    return ResponsesDecoder

@@ -1,0 +1,191 @@
+"""Watches over a command: starts it, tells how it ends, and lets nothing that it started escape.
+
+A process of its own for every command that runs, which takes another once nothing is left of the one before. What
+loses its parent comes to the guardian (PR_SET_CHILD_SUBREAPER), whatever session or group it has moved to. When the
+launcher asks for it, or is gone, everything is killed.
+"""
+
+import contextlib
+import os
+import select
+import signal
+import socket
+from collections.abc import Callable
+from typing import Final, NoReturn, TypeAlias
+
+from greenroom.runtime import hardening
+from greenroom.workers.sandbox import enforcement, features
+from greenroom.workers.sandbox import messages as words
+from greenroom.workers.sandbox.confinement import Confinement
+from greenroom.workers.sandbox.enforcement import Foresight
+from greenroom.workers.sandbox.messages import Deserted, Ended, Kill, Report, Send, Started
+from greenroom.workers.sandbox.program import Embryo
+
+DESCRIPTORS: Final = 2
+"""What a guardian is handed: its end of the channel to the launcher, and the request."""
+
+_Note: TypeAlias = Callable[[int, int, int], None]
+"""Is told of a death: pid, status, largest resident memory in the kernel's unit."""
+
+
+def guard(zygote: socket.socket, orders: socket.socket) -> NoReturn:
+    """Live as the guardian of the commands that the zygote hands over, one after the other, if any. Never returns.
+
+    A command comes to the embryo itself: the first over `orders`, each later one over a channel whose other end goes to
+    the zygote when its command can come. The zygote hangs up to tell that there will be none.
+    """
+    hardening.set_name("gr-guardian")
+    hardening.adopt_orphans()
+    deserted = True
+    foresight: Foresight | None = None
+    try:
+        wakeup = _signal_pipe()
+        while deserted:
+            embryo = Embryo.fork(orders, foresight)
+            _, descriptors, _, _ = socket.recv_fds(zygote, 1, DESCRIPTORS)
+            if len(descriptors) < DESCRIPTORS:
+                break
+            control, request = descriptors
+            confinement = words.read_request(words.content(request)).confinement
+            os.close(request)
+            with socket.socket(fileno=control) as launcher:
+                guardian = _Guardian(launcher, embryo, wakeup)
+                deserted = guardian.start(confinement) and guardian.watch()
+            if deserted:
+                foresight = enforcement.foresee_again(foresight, confinement)
+                orders = _ask_for_another(zygote)
+    finally:
+        end_descendants()
+        os._exit(0)
+
+
+def _ask_for_another(zygote: socket.socket) -> socket.socket:
+    theirs, ours = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with theirs:
+        socket.send_fds(zygote, [b"."], [theirs.fileno()])
+    return ours
+
+
+class _Guardian:
+    def __init__(self, control: socket.socket, embryo: Embryo, wakeup: int) -> None:
+        self._control = control
+        self._wakeup = wakeup
+        self._embryo = embryo
+        self._pid = 0
+        """The command while it lives, else 0."""
+
+    def start(self, confinement: Confinement | None) -> bool:
+        """Wait until the command runs, and say whether it does."""
+        limits = features.probe().limits(writes=bool(confinement.writable)) if confinement is not None else ()
+        failed = self._embryo.failure()
+        if failed is not None:
+            self._tell(failed)
+            return False
+        self._pid = self._embryo.pid
+        self._tell(Started(self._pid, limits))
+        return True
+
+    def watch(self) -> bool:
+        """Obey and report until nothing is left to watch over, or, returning `False`, nobody to report to."""
+        poll = select.poll()
+        poll.register(self._control, select.POLLIN)
+        poll.register(self._wakeup, select.POLLIN)
+        while self._reap():
+            ready = {descriptor for descriptor, _ in poll.poll()}
+            if self._wakeup in ready:
+                os.read(self._wakeup, 4096)
+            if self._control.fileno() in ready and not self._obey():
+                return False
+        self._tell(Deserted())
+        return True
+
+    def _obey(self) -> bool:
+        data = self._control.recv(words.LONGEST)
+        if not data:
+            return False
+        match words.read_order(data):
+            case Send(number):
+                if self._pid:
+                    _send(number, self._pid)
+            case Kill():
+                end_descendants(self._note)
+        return True
+
+    def _reap(self) -> bool:
+        """Bury the dead; say whether anything lives."""
+        while True:
+            try:
+                pid, status, usage = os.wait4(-1, os.WNOHANG)
+            except ChildProcessError:
+                return False
+            if pid == 0:
+                return True
+            self._note(pid, status, usage.ru_maxrss)
+
+    def _note(self, pid: int, status: int, max_rss: int) -> None:
+        if pid == self._pid:
+            self._pid = 0
+            self._tell(Ended(pid, os.waitstatus_to_exitcode(status), max_rss * 1024))
+
+    def _tell(self, report: Report) -> None:
+        with contextlib.suppress(OSError):  # nobody listens any more: the next look at the control says so
+            self._control.send(words.encode(report))
+
+
+def end_descendants(note: _Note = lambda *_: None) -> None:
+    """Kill everything that comes from here, and wait until it is gone.
+
+    What is born while we look has a parent that we kill, and with that death comes to us, where the next look finds it.
+    """
+    with contextlib.suppress(ChildProcessError):
+        while True:
+            killed = _kill_descendants()
+            while True:
+                pid, status, usage = os.wait4(-1, 0)
+                note(pid, status, usage.ru_maxrss)
+                killed.discard(pid)
+                if not killed:
+                    break
+
+
+def _kill_descendants() -> set[int]:
+    """Kill all living descendants; return those that only we can bury."""
+    families: dict[int, list[int]] = {}
+    for name in os.listdir("/proc"):
+        if name.isdigit() and (parent := _parent_of_living(name)) is not None:
+            families.setdefault(parent, []).append(int(name))
+    ours = families.get(os.getpid(), [])
+    found = list(ours)
+    for pid in found:
+        found += families.get(pid, ())
+    return {pid for pid in found if _kill(pid)} & set(ours)
+
+
+def _kill(pid: int) -> bool:
+    try:
+        os.kill(pid, signal.SIGKILL)
+    except (ProcessLookupError, PermissionError):
+        return False
+    return True
+
+
+def _parent_of_living(pid: str) -> int | None:
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            fields = file.read().rpartition(b")")[2].split()
+    except OSError:
+        return None
+    return None if fields[0] in (b"Z", b"X") else int(fields[1])
+
+
+def _send(number: int, group: int) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(group, number)
+
+
+def _signal_pipe() -> int:
+    """Return a descriptor that becomes readable when a child ends."""
+    reader, writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+    signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+    signal.signal(signal.SIGCHLD, lambda *_: None)
+    return reader

@@ -1,0 +1,150 @@
+"""Lets a command or a patch through, or does not: the pure decision, the user's answer, and what is remembered."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Literal, TypeAlias
+
+import msgspec
+
+from greenroom.protocol.mcp.elicitation import VERDICTS, exec_params, patch_params
+from greenroom.protocol.mcp.elicitation import Decision as Answer
+from greenroom.protocol.policy import ApprovalPolicy, SandboxMode
+from greenroom.workers.approval.decision import (
+    Ask,
+    Decision,
+    Failure,
+    Refuse,
+    Run,
+    RunSandboxed,
+    Situation,
+    decide,
+    decide_input,
+    decide_patch,
+    decide_retry,
+)
+from greenroom.workers.approval.memory import ApprovedCommands
+from greenroom.workers.approval.safe_commands import classify
+from greenroom.workers.exec.quoting import join
+from greenroom.workers.exec.summary import summarize
+from greenroom.workers.model.items import JsonObject
+from greenroom.workers.patch.change import on_wire
+from greenroom.workers.patch.plan import Plan
+from greenroom.workers.sandbox.policy import Confinement
+from greenroom.workers.tools.context import Emit, ToolFailure
+
+Way: TypeAlias = Literal["free", "sandboxed"]
+"""How something that may be done is done."""
+
+
+class Gate:
+    """One conversation's rules and what its user has said so far."""
+
+    def __init__(
+        self,
+        policy: ApprovalPolicy,
+        mode: SandboxMode,
+        confinement: Confinement | None,
+        ask: Callable[[bytes], Awaitable[Answer]],
+        emit: Emit,
+        approved: ApprovedCommands | None = None,
+    ) -> None:
+        """`approved` is what the user has approved so far: nothing, where it is `None`."""
+        self._policy: ApprovalPolicy = policy
+        self._mode: SandboxMode = mode
+        self._confinement = confinement
+        self._ask = ask
+        self._emit = emit
+        self._approved = ApprovedCommands() if approved is None else approved
+
+    async def admit_command(
+        self, facts: Mapping[str, object], argv: Sequence[str], *, escalated: bool, justification: str | None
+    ) -> Way:
+        """Return how a command is to run. Raises `ToolFailure` where it is not to. `facts` begin its events."""
+        situation = Situation(
+            policy=self._policy,
+            mode=self._mode,
+            command=classify(argv),
+            escalated=escalated,
+            remembered=self._approved.knows(argv),
+        )
+        return await self._settle(decide(situation, justification), lambda ask: self._ask_command(facts, argv, ask))
+
+    async def admit_retry(self, facts: Mapping[str, object], argv: Sequence[str], failure: Failure, told: str) -> bool:
+        """Tell whether a command that failed in the sandbox is to run again without it. `told` is how it failed."""
+        ask = decide_retry(self._policy, failure)
+        if ask is None:
+            return False
+        await self._tell({"type": "background_event", "message": f"Execution failed: {told}"})
+        return (await self._ask_command(facts, argv, ask)).verdict.startswith("approved")
+
+    async def admit_input(self, facts: Mapping[str, object], text: str, way: Way) -> None:
+        """Let text through to a command that runs on in a way. Raises `ToolFailure`. `facts` are of this call."""
+        argv = ("write_stdin", text)
+        decision = decide_input(
+            self._policy, self._mode, confined=way == "sandboxed", remembered=self._approved.knows(argv)
+        )
+        await self._settle(decision, lambda ask: self._ask_command(facts, argv, ask))
+
+    async def admit_patch(self, call_id: str, turn_id: str, plan: Plan) -> tuple[Way, bool]:
+        """Return how a patch is to be applied, and whether the user was asked. Raises `ToolFailure`."""
+        decision = decide_patch(self._policy, self._mode, plan.targets, self._confinement)
+        way = await self._settle(decision, lambda ask: self._ask_patch(call_id, turn_id, plan, ask))
+        return way, isinstance(decision, Ask)
+
+    async def _settle(self, decision: Decision, ask: Callable[[Ask], Awaitable[Answer]]) -> Way:
+        match decision:
+            case Run():
+                return "free"
+            case RunSandboxed():
+                return "sandboxed"
+            case Refuse(text):
+                raise ToolFailure(text)
+            case Ask():
+                answer = await ask(decision)
+                if answer.verdict.startswith("approved"):
+                    return "free" if isinstance(decision.approved, Run) else "sandboxed"
+                raise ToolFailure(decision.denied if answer.reason is None else f"{decision.denied}: {answer.reason}")
+
+    async def _ask_command(self, facts: Mapping[str, object], argv: Sequence[str], ask: Ask) -> Answer:
+        summary = summarize(argv)
+        event: JsonObject = {
+            "type": "exec_approval_request",
+            "kind": "command",
+            **facts,
+            "parsed_cmd": summary,
+            "available_decisions": list(VERDICTS),
+        }
+        question = exec_params(
+            quoted_command=join(argv),
+            command=list(argv),
+            cwd=str(facts["cwd"]),
+            call_id=str(facts["call_id"]),
+            parsed_command=summary,
+        )
+        answer = await self._put(event, ask, question)
+        if answer.verdict == "approved_for_session":
+            self._approved.remember(argv)
+        return answer
+
+    async def _ask_patch(self, call_id: str, turn_id: str, plan: Plan, ask: Ask) -> Answer:
+        changes = on_wire(plan.changes)
+        event: JsonObject = {
+            "type": "apply_patch_approval_request",
+            "call_id": call_id,
+            "turn_id": turn_id,
+            "changes": changes,
+        }
+        return await self._put(event, ask, patch_params(changes=changes, call_id=call_id, reason=ask.reason))
+
+    async def _put(self, event: JsonObject, ask: Ask, question: JsonObject) -> Answer:
+        """Ask the user. An answer that aborts stops the whole turn."""
+        await self._tell(event if ask.reason is None else {**event, "reason": ask.reason})
+        answer = await self._ask(msgspec.json.encode(question))
+        if answer.verdict == "abort":
+            raise asyncio.CancelledError("the user stopped the turn")
+        return answer
+
+    async def _tell(self, event: JsonObject) -> None:
+        waiting = self._emit(event)
+        if waiting is not None:
+            await waiting

@@ -1,0 +1,57 @@
+"""Which tools a conversation offers to its model, by its settings and by what is known of the model."""
+
+from msgspec.structs import asdict
+
+from greenroom.config.models import SearchContent
+from greenroom.config.schema import SearchOptions, WebSearch
+from greenroom.config.settings import Settings
+from greenroom.workers.model.items import JsonObject
+from greenroom.workers.tools.catalog import definitions
+
+
+def offered_tools(settings: Settings) -> list[JsonObject]:
+    """Return the definitions of our own tools, as the Responses API has them, and of those that the server runs."""
+    family, responses = settings.model_family, settings.provider.wire_api == "responses"
+    tools = definitions(
+        command_tool=family.command_tool,
+        patch_tool=family.patch_tool if responses else "function",
+        include_plan=settings.include_plan_tool,
+        may_escalate=settings.approval_policy == "on-request" and settings.sandbox_policy.type != "danger-full-access",
+        view_image=family.image_input,
+        may_login=settings.allow_login_shell,
+    )
+    mode, content = _search_mode(settings), _search_content(settings)
+    if responses and mode != "disabled" and content != "none":
+        tools.append(_web_search(mode, content, settings.search_options))
+    return tools
+
+
+def _search_mode(settings: Settings) -> WebSearch:
+    """Return what is configured, else whether and how OpenAI searches: no other server is known to have a search."""
+    if settings.web_search is not None:
+        return settings.web_search
+    if not settings.provider.requires_openai_auth:
+        return "disabled"
+    return "live" if settings.sandbox_policy.type == "danger-full-access" else "cached"
+
+
+def _search_content(settings: Settings) -> SearchContent:
+    """Return what the model can take of a search. Who configures one for a model that nobody knows gets text."""
+    family = settings.model_family
+    return "text" if not family.known and settings.web_search is not None else family.web_search
+
+
+def _web_search(mode: WebSearch, content: SearchContent, options: SearchOptions) -> JsonObject:
+    location = options.location
+    further: JsonObject = {
+        "indexed_web_access": True if mode == "indexed" else None,
+        "search_content_types": ["text", "image"] if content == "text_and_image" else None,
+        "filters": {"allowed_domains": list(options.allowed_domains)} if options.allowed_domains else None,
+        "user_location": location and {"type": "approximate", **_given(asdict(location))},
+        "search_context_size": options.context_size,
+    }
+    return {"type": "web_search", "external_web_access": mode != "cached", **_given(further)}
+
+
+def _given(values: JsonObject) -> JsonObject:
+    return {name: value for name, value in values.items() if value is not None}

@@ -1,0 +1,159 @@
+"""The tools of one conversation: what they may do, where they run, and what they leave running.
+
+It is imported when the first tool is called, unless whoever forked this process has done so: the first answer of a
+fresh server need not wait for it.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+
+from greenroom.config.sandbox import SandboxPolicy
+from greenroom.protocol.ids import TurnId
+from greenroom.protocol.mcp.elicitation import Decision
+from greenroom.protocol.policy import ApprovalPolicy
+from greenroom.workers.approval.memory import ApprovedCommands
+from greenroom.workers.exec.capture import Budget
+from greenroom.workers.exec.login_shells import LoginShells
+from greenroom.workers.exec.process_groups import LiveGroups
+from greenroom.workers.model.items import JsonObject
+from greenroom.workers.patch.cleanup_journal import Leftovers
+from greenroom.workers.patch.turn_diff import TurnDiff
+from greenroom.workers.sandbox.launcher import Launcher
+from greenroom.workers.sandbox.policy import Surroundings, confine, read_only
+from greenroom.workers.sandbox.starter import FreeStarter, LaunchedStarter
+from greenroom.workers.tools import registry
+from greenroom.workers.tools.apply_patch import tell_diff
+from greenroom.workers.tools.approval_gate import Gate
+from greenroom.workers.tools.background_commands import OpenCommands
+from greenroom.workers.tools.context import Emit, Shell, ToolContext
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Workplace:
+    """Where the tools work, and by which rules."""
+
+    approval_policy: ApprovalPolicy
+    sandbox_policy: SandboxPolicy
+    surroundings: Surroundings
+    environment: Mapping[str, str]
+    """That of commands, complete."""
+    shell: Shell
+    output_tokens: int
+    """Bounds what the model gets of one output."""
+
+
+class Toolbox:
+    """Lives as long as the conversation has a process."""
+
+    def __init__(
+        self,
+        workplace: Workplace,
+        logins: LoginShells,
+        ask: Callable[[bytes], Awaitable[Decision]],
+        emit: Emit,
+        on_commands_ended: Callable[[], None],
+        leftovers: Leftovers | None = None,
+    ) -> None:
+        """`on_commands_ended` is called when between two turns the last command ends that went on."""
+        self._leftovers = leftovers
+        self._logins = logins
+        self._ask = ask
+        self._emit = emit
+        self._approved = ApprovedCommands()
+        self.move(workplace)
+        self.open_commands = OpenCommands(emit, on_commands_ended)
+        """Those that go on between calls."""
+        self._groups = LiveGroups()
+        self._launcher: Launcher | None = None
+        self._free = FreeStarter(self._groups, self._present_launcher)
+
+    def move(self, workplace: Workplace) -> None:
+        """Work elsewhere, or by other rules, from the next call on. What the user has approved stays approved."""
+        policy, surroundings = workplace.sandbox_policy, workplace.surroundings
+        confinement = confine(policy, surroundings)
+        self._confinement = None if confinement is None else confinement.resolved()
+        self._may_read = (self._confinement or read_only(surroundings).resolved()).may_read
+        self._gate = Gate(
+            workplace.approval_policy, policy.type, self._confinement, self._ask, self._emit, self._approved
+        )
+        self._cwd = surroundings.cwd
+        self._environment = workplace.environment
+        self._budget = Budget.of_tokens(workplace.output_tokens)
+        self._shell = workplace.shell
+        self._confined = (
+            None if self._confinement is None else LaunchedStarter(self._present_launcher, self._confinement)
+        )
+        self._context: ToolContext | None = None
+
+    @property
+    def sandbox_limits(self) -> tuple[str, ...]:
+        """What the sandbox does not hold on this system, or holds at a price, as the first command in it has told."""
+        return () if self._confined is None else self._confined.limits
+
+    async def begin_turn(self) -> None:
+        """Tell what has ended since the last turn among the commands that go on."""
+        await self.open_commands.attend()
+
+    def end_turn(self) -> None:
+        """Let the commands that go on do so in silence."""
+        self.open_commands.leave_alone()
+
+    async def call(self, turn_id: TurnId, call: JsonObject) -> str | list[JsonObject]:
+        """Run one call of the model and return what it is told."""
+        context = self._context_of(turn_id)
+        name, call_id = str(call["name"]), str(call["call_id"])
+        if call["type"] == "custom_tool_call":
+            output = await registry.call_custom(name, call_id, str(call["input"]), context)
+        else:
+            output = await registry.call(name, call_id, str(call["arguments"]), context)
+        if context.diff.follows:
+            await tell_diff(context, only_news=True)  # a command may have changed, or undone, what a patch did
+        return output.told
+
+    async def tell_diff(self, turn_id: TurnId) -> None:
+        """Tell what the patches of a turn have come to, if there were any."""
+        context = self._context
+        if context is not None and context.turn_id == turn_id and context.diff.follows:
+            await tell_diff(context)
+
+    def kill_all(self) -> None:
+        """Kill whatever commands left running. Does not wait for it."""
+        self._groups.kill_all()
+        if self._launcher is not None:
+            self._launcher.kill_all()
+
+    async def close(self) -> None:
+        """Kill whatever commands left running, and end what starts them."""
+        self.kill_all()
+        await self.open_commands.close()
+        if self._launcher is not None:
+            await self._launcher.close()
+
+    def _context_of(self, turn_id: TurnId) -> ToolContext:
+        if self._context is None or self._context.turn_id != turn_id:
+            self._context = ToolContext(
+                emit=self._emit,
+                cwd=self._cwd,
+                environment=self._environment,
+                turn_id=turn_id,
+                gate=self._gate,
+                free=self._free,
+                sandboxed=self._confined or self._free,
+                may_read=self._may_read,
+                may_write=self._may_write,
+                shell=self._shell,
+                logins=self._logins,
+                open_commands=self.open_commands,
+                diff=TurnDiff(self._cwd),
+                budget=self._budget,
+                leftovers=self._leftovers,
+            )
+        return self._context
+
+    def _present_launcher(self) -> Launcher:
+        if self._launcher is None:
+            self._launcher = Launcher.attach()
+        return self._launcher
+
+    def _may_write(self, path: str) -> bool:
+        return self._confinement is None or self._confinement.may_write(path)

@@ -1,0 +1,66 @@
+"""What commands of a conversation get by its settings: environment, shell and sandbox; and the tools around them."""
+
+import os
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Final
+
+from greenroom.config.environment import UNATTENDED, may_be_seen, unattended
+from greenroom.config.settings import Settings
+from greenroom.protocol.ids import ConversationId
+from greenroom.protocol.mcp.elicitation import Decision
+from greenroom.workers.exec.environment import command_environment, withheld_variables
+from greenroom.workers.exec.login_shells import LoginShells
+from greenroom.workers.exec.user_shell import shell_for_text
+from greenroom.workers.patch.cleanup_journal import Leftovers
+from greenroom.workers.sandbox.policy import Surroundings
+from greenroom.workers.tools.context import Emit, Shell
+from greenroom.workers.tools.toolbox import Toolbox, Workplace
+
+_THREAD_ID: Final = "CODEX_THREAD_ID"
+
+
+def fit_out(
+    settings: Settings,
+    conversation_id: ConversationId,
+    runtime_directory: str,
+    ask: Callable[[bytes], Awaitable[Decision]],
+    emit: Emit,
+    on_commands_ended: Callable[[], None],
+    leftovers: Leftovers,
+) -> Toolbox:
+    """Return the toolbox of a conversation. `runtime_directory` holds our sockets; the rest is as in `Toolbox`."""
+    where = workplace(settings, conversation_id, runtime_directory)
+    return Toolbox(where, _login_shells(settings), ask, emit, on_commands_ended, leftovers)
+
+
+def workplace(settings: Settings, conversation_id: ConversationId, runtime_directory: str) -> Workplace:
+    """Return where the tools work by these settings."""
+    environment = command_environment(settings)
+    return Workplace(
+        approval_policy=settings.approval_policy,
+        sandbox_policy=settings.sandbox_policy,
+        surroundings=Surroundings(
+            cwd=settings.cwd,
+            codex_home=settings.home,
+            runtime_directory=runtime_directory,
+            tmpdir=environment.get("TMPDIR", ""),
+        ),
+        environment=environment,
+        shell=_shell(settings, conversation_id, environment),
+        output_tokens=settings.tool_output_token_limit,
+    )
+
+
+def _shell(settings: Settings, conversation_id: ConversationId, environment: Mapping[str, str]) -> Shell:
+    return Shell(
+        program=shell_for_text(os.environ),
+        environment={**unattended(settings.shell_environment_policy, environment), _THREAD_ID: conversation_id},
+        may_login=settings.allow_login_shell,
+        fixed=frozenset({*UNATTENDED, _THREAD_ID}),
+        longest_poll_ms=settings.background_terminal_max_timeout,
+    )
+
+
+def _login_shells(settings: Settings) -> LoginShells:
+    policy, withheld = settings.shell_environment_policy, withheld_variables(settings)
+    return LoginShells(lambda name: name not in withheld and may_be_seen(policy, name), policy.set.keys())

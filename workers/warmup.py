@@ -1,0 +1,145 @@
+"""Plays a conversation in the process that forks workers, before it does.
+
+The interpreter notes in code what it learns by running it (PEP 659): whoever is forked afterwards runs it faster from
+the beginning, and keeps more memory in common with the others. The model is a socket in a directory of the stage's own,
+which is also the home; it has one command run, `true`. Nothing is kept, and nobody hears of it.
+"""
+
+import asyncio
+import contextlib
+import gc
+import os
+import shutil
+from typing import Final
+
+from greenroom.protocol.ids import ConversationId, Incarnation, TurnId, WorkerId, uuid7
+from greenroom.protocol.internal.process import KeyPair, WorkerBirth
+from greenroom.protocol.internal.worker import Notice, Open, frames
+from greenroom.protocol.jsonrpc import encode
+from greenroom.runtime.http import aiohttp
+from greenroom.workers.conversation.conversation import Conversation
+from greenroom.workers.model.credentials_channel import CredentialsChannel
+
+TIMES: Final = 8
+"""How often it is played: the interpreter takes notes from the eighth time on that it runs a function."""
+_CONFIG: Final = """
+model = "rehearsal"
+model_provider = "rehearsal"
+approval_policy = "never"
+sandbox_mode = "danger-full-access"
+[model_providers.rehearsal]
+name = "rehearsal"
+base_url = "http://localhost/v1"
+"""
+_ITEM: Final = {
+    "type": "message",
+    "id": "m",
+    "role": "assistant",
+    "content": [{"type": "output_text", "text": "Hello."}],
+}
+_USAGE: Final = {"input_tokens": 1, "output_tokens": 1, "total_tokens": 2}
+_EVENTS: Final = (
+    {"type": "response.created", "response": {"id": "r"}},
+    {"type": "response.output_item.added", "output_index": 0, "item": {**_ITEM, "content": []}},
+    {"type": "response.output_text.delta", "item_id": "m", "output_index": 0, "content_index": 0, "delta": "Hello."},
+    {"type": "response.output_item.done", "output_index": 0, "item": _ITEM},
+    {"type": "response.completed", "response": {"id": "r", "usage": _USAGE}},
+)
+_CALL: Final = {
+    "type": "function_call",
+    "id": "f",
+    "call_id": "c",
+    "name": "shell",
+    "arguments": '{"command": ["true"]}',
+}
+_CALLING: Final = (
+    {"type": "response.created", "response": {"id": "r"}},
+    {"type": "response.output_item.done", "output_index": 0, "item": _CALL},
+    {"type": "response.completed", "response": {"id": "r", "usage": _USAGE}},
+)
+_HEAD: Final = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nContent-Length: %d\r\n\r\n"
+
+
+def rehearse(directory: str) -> None:
+    """Play, on a stage below an existing directory. Leaves neither files, processes, threads nor garbage.
+
+    Raises `OSError`.
+    """
+    stage = os.path.join(directory, "rehearsal")
+    gc.freeze()  # so that the collection looks at nothing but what this leaves
+    try:
+        os.mkdir(stage, 0o700)
+        with open(os.path.join(stage, "config.toml"), "w", encoding="utf-8") as config:
+            config.write(_CONFIG)
+        for _ in range(TIMES):
+            asyncio.run(_play(stage))
+    finally:
+        shutil.rmtree(stage, ignore_errors=True)
+    gc.collect()
+
+
+async def _play(stage: str) -> None:
+    """Open a conversation and have two turns in it, the first with a command."""
+    model = os.path.join(stage, "model")
+
+    def session() -> aiohttp.ClientSession:
+        return aiohttp.ClientSession(connector=aiohttp.UnixConnector(model), cookie_jar=aiohttp.DummyCookieJar())
+
+    operation = Open(
+        conversation_id=ConversationId(uuid7()), incarnation=Incarnation(1), resume="no", user_agent="rehearsal"
+    )
+    async with await asyncio.start_unix_server(_answer, model):
+        conversation = Conversation(operation, _birth(stage), _Silence(), _no_channel, session)
+        try:
+            await conversation.open(encode({"cli": (), "call": {"cwd": stage}}))
+            for _ in range(2):
+                await conversation.run_turn(TurnId(uuid7()), encode([{"type": "text", "text": "Hello."}]))
+        finally:
+            await conversation.close()
+
+
+async def _answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Be the model on one connection."""
+    called, said = (b"".join(b"data: %b\n\n" % encode(event) for event in events) for events in (_CALLING, _EVENTS))
+    with contextlib.suppress(asyncio.IncompleteReadError), contextlib.closing(writer):
+        while True:
+            head = (await reader.readuntil(b"\r\n\r\n")).lower()
+            asked = await reader.readexactly(int(head.partition(b"content-length:")[2].partition(b"\r\n")[0]))
+            body = said if b"function_call_output" in asked else called
+            writer.write(_HEAD % len(body) + body)
+
+
+def _birth(stage: str) -> WorkerBirth:
+    nobody = KeyPair(public="", secret="")
+    return WorkerBirth(
+        id=WorkerId("w-rehearsal"),
+        keys=nobody,
+        supervisor_pid=os.getpid(),
+        codex_home=stage,
+        runtime_directory=stage,
+        log_level="warning",
+        mailbox_address="",
+        mailbox_key="",
+        broker_address="",
+        broker_key="",
+        broadcast_address="",
+    )
+
+
+def _no_channel() -> CredentialsChannel:
+    raise RuntimeError("a rehearsal has no credentials")
+
+
+class _Silence:
+    """An outlet (`greenroom.workers.event_sink.Outlet`) that leads nowhere."""
+
+    pressed = False
+
+    def emit(self, event: bytes) -> None:
+        pass
+
+    def notify(self, notice: Notice, payload: bytes = b"") -> None:
+        frames(notice, payload)
+
+    async def drain(self) -> None:
+        pass
