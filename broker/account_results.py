@@ -16,7 +16,7 @@ ACCOUNT_LOGIN_COMPLETED: Final = "account/login/completed"
 ACCOUNT_UPDATED: Final = "account/updated"
 
 
-class Notification(NamedTuple):
+class AccountNotification(NamedTuple):
     """A JSON-RPC notification."""
 
     method: str
@@ -62,28 +62,28 @@ def account(status: Status, *, requires_openai_auth: bool) -> Json:
     return {"account": accounts[status.mode], "requiresOpenaiAuth": requires_openai_auth}
 
 
-def after_login(ending: LoginComplete) -> list[Notification]:
+def after_login(ending: LoginComplete) -> list[AccountNotification]:
     """Return what goes out when a login has ended: its completion and, after a success, the status."""
     params: Json = {"loginId": ending.login_id, "success": ending.success}
     if ending.error is not None:
         params["error"] = ending.error
-    completed = [Notification(method, params) for method in (*LOGIN_COMPLETE, ACCOUNT_LOGIN_COMPLETED)]
+    completed = [AccountNotification(method, params) for method in (*LOGIN_COMPLETE, ACCOUNT_LOGIN_COMPLETED)]
     return completed + (status_change(ending) if ending.success else [])
 
 
-def after_request(in_force: InForce) -> list[Notification]:
+def after_request(in_force: InForce) -> list[AccountNotification]:
     """Return what goes out after the response to `logoutChatGpt` or `loginApiKey`."""
     return status_change(in_force)
 
 
-def after_change(changed: AuthChanged) -> list[Notification]:
+def after_change(changed: AuthChanged) -> list[AccountNotification]:
     """Return what goes out when somebody else changed the credential: nothing where the mode is the same."""
     return status_change(changed) if changed.mode_changed else []
 
 
-def status_change(told: AuthChanged | InForce | LoginComplete) -> list[Notification]:
+def status_change(told: AuthChanged | InForce | LoginComplete) -> list[AccountNotification]:
     """Return the notifications that say which mode is in force, and the later one which plan."""
     method = None if told.mode == "none" else told.mode
     params: Json = {} if method is None else {"authMethod": method}
-    updated = Notification(ACCOUNT_UPDATED, {"authMode": method, "planType": told.plan_type})
-    return [*(Notification(name, params) for name in STATUS_CHANGE), updated]
+    updated = AccountNotification(ACCOUNT_UPDATED, {"authMode": method, "planType": told.plan_type})
+    return [*(AccountNotification(name, params) for name in STATUS_CHANGE), updated]

@@ -11,31 +11,32 @@ from typing import Final
 import msgspec
 import zmq
 
-from greenroom.broker.change_fanout import Changes
+from greenroom.broker.change_fanout import ChangeFanout
 from greenroom.broker.clock import Clock
-from greenroom.broker.credential.manager import Custody
+from greenroom.broker.credential.manager import CredentialManager
 from greenroom.broker.credential.record import AuthRecord
 from greenroom.broker.credential.rules import LoginRules
-from greenroom.broker.endpoint import SUPERVISOR, Desk
+from greenroom.broker.endpoint import SUPERVISOR, BrokerEndpoint
 from greenroom.broker.login.endpoints import VARIABLES, Endpoints
 from greenroom.broker.login.issuer import Issuer, revoke
 from greenroom.broker.login.logins import Flow, LoggedIn, Logins, Open, record_of
-from greenroom.broker.refresh.exchange import InProcess, Performer
+from greenroom.broker.refresh.exchange import InProcessExecutor, RefreshExecutor
 from greenroom.broker.refresh.refresher import SHUTDOWN_PATIENCE, Refresher
-from greenroom.broker.refresh.subprocess import Delegation
+from greenroom.broker.refresh.subprocess import SubprocessExecutor
 from greenroom.broker.storage.store import Store, open_store
 from greenroom.broker.token_commands import TokenCommands
-from greenroom.broker.token_service import Bearers
+from greenroom.broker.token_service import TokenService
 from greenroom.protocol.errors import GreenroomError
 from greenroom.protocol.internal.broker import (
     Acknowledge,
     Attach,
     AuthError,
     Broadcast,
+    BrokerMeasured,
+    Completed,
     CredentialStanding,
     Detach,
-    Done,
-    Environment,
+    EnvironmentValues,
     GetAuth,
     GetEnvironment,
     GetProviderToken,
@@ -48,8 +49,7 @@ from greenroom.protocol.internal.broker import (
     LoginStart,
     LoginStarted,
     Logout,
-    Measure,
-    Measured,
+    MeasureBroker,
     Reload,
     Reloaded,
     ReportClock,
@@ -61,8 +61,8 @@ from greenroom.protocol.internal.broker import (
 from greenroom.protocol.internal.process import BrokerBirth
 from greenroom.runtime import footprint, hardening, logfile
 from greenroom.runtime import log as logs
-from greenroom.runtime.zap import Admission, guard, sender
-from greenroom.runtime.zmq_stream import Port
+from greenroom.runtime.zap import ZapAuthenticator, guard, sender
+from greenroom.runtime.zmq_stream import ZmqStream
 
 log = logging.getLogger(__name__)
 
@@ -112,14 +112,14 @@ class Broker:
         self._context = context
         self._clock = Clock()
         self._admission = _admission(birth, context)
-        self._broadcasts = Port(self._bound(zmq.XPUB, birth.broadcast_address), self._subscribed)
-        self._desk = Desk(self._send, self._admission.revoke)
+        self._broadcasts = ZmqStream(self._bound(zmq.XPUB, birth.broadcast_address), self._subscribed)
+        self._desk = BrokerEndpoint(self._send, self._admission.revoke)
         for name in (SUPERVISOR, *birth.admitted):
             self._desk.welcome(name)
-        self._changes = Changes(self._publish, self._desk.tell_supervisor)
+        self._changes = ChangeFanout(self._publish, self._desk.tell_supervisor)
         self._rules = LoginRules(birth.forced_method, birth.forced_workspaces)
         store = open_store(birth.codex_home, birth.store)
-        self._custody = Custody(
+        self._custody = CredentialManager(
             store,
             birth.secrets,
             birth.preferred_mode,
@@ -132,12 +132,12 @@ class Broker:
         endpoints = Endpoints.of(birth.issuer, birth.refresh_url, birth.revoke_url, birth.client_id)
         self._issuer = Issuer(endpoints, self._clock)
         self._refresher = Refresher(self._custody, self._performer(store, endpoints, lifeline))
-        self._bearers = Bearers(self._custody, self._refresher)
+        self._bearers = TokenService(self._custody, self._refresher)
         self._commands = TokenCommands(birth.codex_home, _environment_of_children(), self._clock)
         flows: dict[str, Open] = {"browser": self._browser_flow, "device": self._device_flow}
         self._logins = Logins(flows, self._save, self._login_ended)
         self._register()
-        self._port = Port(self._bound(zmq.ROUTER, birth.address), self._desk.take)
+        self._port = ZmqStream(self._bound(zmq.ROUTER, birth.address), self._desk.take)
 
     async def keep_up(self) -> None:
         """Look after the store and the token, also while nobody asks."""
@@ -172,11 +172,11 @@ class Broker:
         self._broadcasts.close(linger_ms=LINGER)
         self._admission.close()
 
-    def _performer(self, store: Store, endpoints: Endpoints, lifeline: int) -> Performer:
+    def _performer(self, store: Store, endpoints: Endpoints, lifeline: int) -> RefreshExecutor:
         if store.kind == "ephemeral":
-            return InProcess(store, self._issuer, self._clock)
+            return InProcessExecutor(store, self._issuer, self._clock)
         birth = self._birth
-        return Delegation(store, endpoints, self._clock, lifeline, birth.supervisor_pid, birth.log_level)
+        return SubprocessExecutor(store, endpoints, self._clock, lifeline, birth.supervisor_pid, birth.log_level)
 
     def _register(self) -> None:
         desk = self._desk
@@ -195,7 +195,7 @@ class Broker:
         desk.on(LoginApiKey, lambda _, question: self._log_in_with_key(question))
         desk.on(Logout, lambda _, question: self._log_out(question))
         desk.on(Reload, lambda _, __: self._reload())
-        desk.on(Measure, lambda _, __: Measured(footprint=footprint.measure()))
+        desk.on(MeasureBroker, lambda _, __: BrokerMeasured(footprint=footprint.measure()))
 
     def _send(self, parts: Sequence[bytes]) -> None:
         self._port.send(parts)
@@ -228,28 +228,28 @@ class Broker:
             broker_epoch=standing.epoch, generation=standing.generation, state=standing.state(self._clock.wall())
         )
 
-    def _get_environment(self, _: str, question: GetEnvironment) -> Environment:
+    def _get_environment(self, _: str, question: GetEnvironment) -> EnvironmentValues:
         secrets = self._birth.secrets
-        return Environment(values={name: secrets[name] for name in question.names if name in secrets})
+        return EnvironmentValues(values={name: secrets[name] for name in question.names if name in secrets})
 
     def _learn_clock(self, _: str, report: ReportClock) -> None:
         self._clock.learn(report.ahead_s)
         self._custody.stir()
 
-    def _attach(self, _: str, question: Attach) -> Done | AuthError:
+    def _attach(self, _: str, question: Attach) -> Completed | AuthError:
         if SUPERVISOR in question.keys:
             return AuthError(code="forbidden")
         for worker_id, key in question.keys.items():
             self._admission.admit(key, worker_id)
             self._desk.welcome(worker_id)
-        return Done()
+        return Completed()
 
-    def _detach(self, _: str, question: Detach) -> Done:
+    def _detach(self, _: str, question: Detach) -> Completed:
         for worker_id in question.worker_ids:
             self._admission.revoke(worker_id)
             self._desk.forget(worker_id)
             self._changes.forget(worker_id)
-        return Done()
+        return Completed()
 
     async def _reload(self) -> Reloaded:
         changed = await self._custody.reload(always=True)
@@ -273,8 +273,8 @@ class Broker:
 
         return await DeviceFlow.open(self._issuer, self._rules)
 
-    async def _cancel_login(self, question: LoginCancel) -> Done | AuthError:
-        return Done() if await self._logins.cancel(question.login_id) else AuthError(code="not_found")
+    async def _cancel_login(self, question: LoginCancel) -> Completed | AuthError:
+        return Completed() if await self._logins.cancel(question.login_id) else AuthError(code="not_found")
 
     async def _log_in_with_key(self, question: LoginApiKey) -> InForce | AuthError:
         if objection := self._rules.against_mode("apikey"):
@@ -314,8 +314,8 @@ class Broker:
         self._desk.tell_supervisor(msgspec.structs.replace(ending, **known))
 
 
-def _admission(birth: BrokerBirth, context: "zmq.Context[zmq.Socket[bytes]]") -> Admission:
-    admission = Admission(context)
+def _admission(birth: BrokerBirth, context: "zmq.Context[zmq.Socket[bytes]]") -> ZapAuthenticator:
+    admission = ZapAuthenticator(context)
     admission.admit(birth.supervisor_key, SUPERVISOR)
     for worker_id, key in birth.admitted.items():
         admission.admit(key, worker_id)

@@ -16,7 +16,7 @@ _OF_THE_SUPERVISOR: Final = frozenset({"login", "logout"})
 """Reasons that the supervisor learns in the answer to what it asked for."""
 
 
-class Changes:
+class ChangeFanout:
     """The broadcasts of one broker, in order."""
 
     def __init__(self, publish: Callable[[AuthChanged], None], tell_supervisor: Callable[[AuthChanged], None]) -> None:

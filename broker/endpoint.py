@@ -36,16 +36,16 @@ REMEMBERED: Final = 1024
 UNTOLD: Final = 16
 """Broadcasts that are kept for a supervisor that has not spoken yet."""
 
-Reply: TypeAlias = Answer | Awaitable[Answer | None] | None
+EndpointReply: TypeAlias = Answer | Awaitable[Answer | None] | None
 Q = TypeVar("Q", bound=Question)
 Send: TypeAlias = Callable[[Sequence[bytes]], object]
 
 
-class Desk:
+class BrokerEndpoint:
     """Takes questions off the broker's socket. Must be entered: its tasks end with it."""
 
     def __init__(self, send: Send, revoke: Callable[[str], None]) -> None:
-        self._handlers: dict[bytes, Callable[[str, Any], Reply]] = {}
+        self._handlers: dict[bytes, Callable[[str, Any], EndpointReply]] = {}
         self._send = send
         self._revoke = revoke
         self._known: set[str] = set()
@@ -56,7 +56,7 @@ class Desk:
         self._is_closed = False
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def on(self, kind: type[Q], handler: Callable[[str, Q], Reply]) -> None:
+    def on(self, kind: type[Q], handler: Callable[[str, Q], EndpointReply]) -> None:
         """Let `handler` answer the questions of a kind; it is told the name of who asks."""
         self._handlers[kind.wire] = handler
 

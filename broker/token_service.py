@@ -5,16 +5,16 @@ from collections import OrderedDict
 from collections.abc import Awaitable
 from typing import Final
 
-from greenroom.broker.credential.manager import Custody
+from greenroom.broker.credential.manager import CredentialManager
 from greenroom.broker.credential.state_table import MARGIN, NOT_LOGGED_IN, Holding, holding
 from greenroom.broker.refresh.classify import TEXTS
-from greenroom.broker.refresh.refresher import Landing, Refresher, Trigger
+from greenroom.broker.refresh.refresher import Refresher, RefreshResult, Trigger
 from greenroom.protocol.internal.broker import (
     AuthError,
+    BearerSnapshot,
     GetAuth,
     GetStatus,
     ReportUnauthorized,
-    Snapshot,
     Status,
     UnauthorizedOutcome,
     UnauthorizedReport,
@@ -25,17 +25,17 @@ REMEMBERED: Final = 64
 """Generations whose identity is known when a refusal of theirs comes in."""
 
 
-class Bearers:
+class TokenService:
     """The questions of workers, and the supervisor's about the same credential."""
 
-    def __init__(self, custody: Custody, refresher: Refresher) -> None:
+    def __init__(self, custody: CredentialManager, refresher: Refresher) -> None:
         self._custody = custody
         self._standing = custody.standing
         self._clock = custody.clock
         self._refresher = refresher
         self._identities: OrderedDict[int, str] = OrderedDict()
 
-    def get_auth(self, question: GetAuth) -> Snapshot | AuthError | Awaitable[Snapshot | AuthError]:
+    def get_auth(self, question: GetAuth) -> BearerSnapshot | AuthError | Awaitable[BearerSnapshot | AuthError]:
         """Return the bearer of the next attempt: at once, unless the store has changed or a refresh is due."""
         if self._custody.is_stale():
             return self._get(question)
@@ -61,7 +61,7 @@ class Bearers:
             await self._landing(flight, question.deadline_ms)
         return self._status(include_token=question.include_token)
 
-    async def _get(self, question: GetAuth) -> Snapshot | AuthError:
+    async def _get(self, question: GetAuth) -> BearerSnapshot | AuthError:
         deadline = self._clock.monotonic() + question.deadline_ms / 1000
         await self._custody.reload()
         answer = self._answer(question, question.min_valid_s)
@@ -80,7 +80,7 @@ class Bearers:
             answer = self._answer(question, MARGIN)
         return answer
 
-    async def _landing(self, flight: "asyncio.Task[Landing]", deadline_ms: int) -> None:
+    async def _landing(self, flight: "asyncio.Task[RefreshResult]", deadline_ms: int) -> None:
         """Wait for a flight, but no longer than for another credential to be in force, and not beyond the deadline."""
         deadline = self._clock.monotonic() + deadline_ms / 1000
         before = self._standing.generation
@@ -90,13 +90,13 @@ class Bearers:
                 return
             await self._custody.stirred(left)
 
-    def _answer(self, question: GetAuth, min_valid: float) -> Snapshot | AuthError | None:
+    def _answer(self, question: GetAuth, min_valid: float) -> BearerSnapshot | AuthError | None:
         answer = self._standing.answer(self._clock.wall(), min_valid, question.pin_identity)
-        if isinstance(answer, Snapshot):
+        if isinstance(answer, BearerSnapshot):
             self._remember(answer.generation, answer.identity_key)
         return answer
 
-    def _answer_now(self, min_valid: float) -> Snapshot | AuthError | None:
+    def _answer_now(self, min_valid: float) -> BearerSnapshot | AuthError | None:
         return self._standing.answer(self._clock.wall(), min_valid)
 
     def _remember(self, generation: int, identity: str) -> None:
@@ -117,7 +117,7 @@ class Bearers:
             ):
                 return self._about_another()
         answer = self._answer_now(MARGIN)
-        if isinstance(answer, Snapshot):
+        if isinstance(answer, BearerSnapshot):
             return UnauthorizedReport(outcome=outcome, snapshot=answer)
         return self._unusable(answer)
 
@@ -142,7 +142,7 @@ class Bearers:
     def _about_another(self) -> UnauthorizedReport:
         return UnauthorizedReport(outcome="identity_changed", user_text=TEXTS["account_changed"])
 
-    def _unusable(self, answer: Snapshot | AuthError | None) -> UnauthorizedReport:
+    def _unusable(self, answer: BearerSnapshot | AuthError | None) -> UnauthorizedReport:
         if isinstance(answer, AuthError) and answer.code == "reauth_required":
             return UnauthorizedReport(outcome="permanent", user_text=answer.user_text)
         if isinstance(answer, AuthError) and answer.code == "signed_out":

@@ -27,7 +27,7 @@ _RIVALS: Final = ("env_key", "experimental_bearer_token", "requires_openai_auth"
 """Further sources of a credential, which exclude a command."""
 
 
-class TokenCommand(Section, frozen=True):
+class ProviderTokenCommand(Section, frozen=True):
     """The table `auth` of a provider: a program whose output is the bearer token."""
 
     command: str
@@ -55,7 +55,7 @@ class ModelProvider(Section, frozen=True):
     env_key_instructions: str | None = None
     """Said to the user where that variable is missing."""
     experimental_bearer_token: str | None = None
-    auth: TokenCommand | None = None
+    auth: ProviderTokenCommand | None = None
     requires_openai_auth: bool = False
     """Whether requests carry the credential of the OpenAI login."""
     wire_api: WireApi = "responses"

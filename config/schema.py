@@ -32,7 +32,7 @@ def _plain_policy(value: object) -> object:
             return value
 
 
-class History(Section, frozen=True):
+class HistorySettings(Section, frozen=True):
     """The table `history`."""
 
     persistence: Literal["save-all", "none"] | None = None
@@ -118,7 +118,7 @@ class ConfigFile(Profile, frozen=True):
     allow_login_shell: bool = True
     background_terminal_max_timeout: Size = 300_000
     notify: Strings = ()
-    history: History = History()
+    history: HistorySettings = HistorySettings()
     tools: Tools = Tools()
     mcp_servers: dict[str, McpServer] = field(default_factory=dict)
     openai_base_url: Name | None = None

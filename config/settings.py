@@ -15,7 +15,7 @@ from greenroom.config.overrides import config_assignments, parse_assignment
 from greenroom.config.providers import ModelProvider, find_provider
 from greenroom.config.reason import reason
 from greenroom.config.sandbox import DangerFullAccess, ReadOnly, SandboxPolicy, WorkspaceWrite
-from greenroom.config.schema import ConfigFile, History, SearchOptions, WebSearch
+from greenroom.config.schema import ConfigFile, HistorySettings, SearchOptions, WebSearch
 from greenroom.config.section import Name, OwnSection, check
 from greenroom.config.servers import McpServer
 from greenroom.config.texts import base_instructions, compaction_prompt
@@ -104,7 +104,7 @@ class Settings:
 
     notify: tuple[str, ...]
     """Program and arguments; empty where none is to be run."""
-    history: History
+    history: HistorySettings
     mcp_servers: Mapping[str, McpServer] = field(repr=False)
     event_form: Literal["current", "baseline"]
     """In which form clients are told what releases write differently."""

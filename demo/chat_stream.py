@@ -11,19 +11,19 @@ from greenroom.demo.response_stream import MODEL, Effect, command_call, in_block
 from greenroom.demo.script import (
     Action,
     Call,
-    Command,
+    CommandStep,
     Deltas,
     Disconnect,
     FailedEvent,
-    Malformed,
-    Patch,
+    MalformedStep,
+    PatchStep,
     Quote,
     Reasoning,
+    ScriptedUsage,
     Stall,
     Text,
     Think,
     Until,
-    Usage,
 )
 
 _DONE: Final = b"data: [DONE]\n\n"
@@ -37,7 +37,7 @@ class ChatStream:
         self.failed = False
         self._id = response_id
         self._calls = 0
-        self._usage = Usage()
+        self._usage = ScriptedUsage()
 
     def created(self) -> bytes:
         """Return the chunk with which every answer begins."""
@@ -52,7 +52,7 @@ class ChatStream:
         """Return what an action does, in order."""
         if isinstance(action, Think | Until | Stall | Disconnect):
             yield action
-        elif isinstance(action, Usage):
+        elif isinstance(action, ScriptedUsage):
             self._usage = action
         else:
             yield from _render(action, self)
@@ -119,16 +119,16 @@ def _(action: Call, stream: ChatStream) -> Iterator[Effect]:
 
 
 @_render.register
-def _(action: Command, stream: ChatStream) -> Iterator[Effect]:
+def _(action: CommandStep, stream: ChatStream) -> Iterator[Effect]:
     yield from stream.perform(command_call(action.argv, stream.request.tools))
 
 
 @_render.register
-def _(action: Patch, stream: ChatStream) -> Iterator[Effect]:
+def _(action: PatchStep, stream: ChatStream) -> Iterator[Effect]:
     if "apply_patch" in stream.request.tools:
         yield from stream.perform(Call("apply_patch", {"input": action.text}))
     else:
-        yield from stream.perform(Command(("apply_patch", action.text)))
+        yield from stream.perform(CommandStep(("apply_patch", action.text)))
 
 
 @_render.register
@@ -137,7 +137,7 @@ def _(action: FailedEvent, stream: ChatStream) -> Iterator[Effect]:
 
 
 @_render.register
-def _(action: Malformed, _stream: ChatStream) -> Iterator[Effect]:
+def _(action: MalformedStep, _stream: ChatStream) -> Iterator[Effect]:
     yield action.data
 
 
@@ -145,7 +145,7 @@ def _data(content: dict[str, object]) -> bytes:
     return b"data: %b\n\n" % msgspec.json.encode(content)
 
 
-def _counts(usage: Usage) -> dict[str, object]:
+def _counts(usage: ScriptedUsage) -> dict[str, object]:
     return {
         "prompt_tokens": usage.input_tokens,
         "prompt_tokens_details": {"cached_tokens": usage.cached_tokens},

@@ -12,7 +12,7 @@ _METHOD_NOT_FOUND: Final = -32601
 _ABSENT: Final = msgspec.Raw(b"")
 
 
-class Envelope(msgspec.Struct):
+class IncomingMessage(msgspec.Struct):
     """One line from the server."""
 
     id: int | str | None = None
@@ -22,7 +22,7 @@ class Envelope(msgspec.Struct):
     error: msgspec.Raw = _ABSENT
 
 
-class CallError(Exception):
+class DemoCallError(Exception):
     """The server answered with a JSON-RPC error, or ended without an answer."""
 
 
@@ -47,7 +47,7 @@ class McpClient:
     ) -> bytes:
         """Send a request and return its result as JSON; `notified` gets each notification that comes before it.
 
-        Raises `CallError`, and `TimeoutError` when the answer takes longer than the client's patience.
+        Raises `DemoCallError`, and `TimeoutError` when the answer takes longer than the client's patience.
         """
         self._last_id += 1
         await self._send({"id": self._last_id, "method": method, "params": params})
@@ -79,12 +79,12 @@ class McpClient:
         with suppress(ConnectionError):  # a server that is gone is noticed where its answer is missing
             await self._process.stdin.drain()
 
-    async def _next(self) -> Envelope:
+    async def _next(self) -> IncomingMessage:
         assert self._process.stdout is not None
         line = await self._process.stdout.readline()
         if not line.endswith(b"\n"):
-            raise CallError("the server closed its standard output")
-        return msgspec.json.decode(line, type=Envelope)
+            raise DemoCallError("the server closed its standard output")
+        return msgspec.json.decode(line, type=IncomingMessage)
 
 
 @asynccontextmanager
@@ -93,7 +93,7 @@ async def connect(
 ) -> AsyncIterator[McpClient]:
     """Start a server and return a client of it; whatever happens, the server has ended afterwards.
 
-    Raises `CallError` where it cannot be started.
+    Raises `DemoCallError` where it cannot be started.
     """
     pipe = asyncio.subprocess.PIPE
     try:
@@ -101,7 +101,7 @@ async def connect(
             *command, stdin=pipe, stdout=pipe, env=dict(environment), cwd=cwd, limit=LONGEST_LINE
         )
     except OSError as error:
-        raise CallError(f"the server cannot be started: {error}") from error
+        raise DemoCallError(f"the server cannot be started: {error}") from error
     try:
         yield McpClient(process, patience)
     finally:
@@ -110,7 +110,7 @@ async def connect(
             await process.wait()
 
 
-def _result(method: str, envelope: Envelope) -> bytes:
+def _result(method: str, envelope: IncomingMessage) -> bytes:
     if not bytes(envelope.result):
-        raise CallError(f"{method} was refused: {bytes(envelope.error).decode()}")
+        raise DemoCallError(f"{method} was refused: {bytes(envelope.error).decode()}")
     return bytes(envelope.result)

@@ -53,7 +53,7 @@ class Terminal:
 
 
 @dataclass(slots=True)
-class Turn:
+class ShownTurn:
     """What was seen of one call."""
 
     conversation: str = ""
@@ -61,13 +61,13 @@ class Turn:
     deltas: int = 0
     text: str = ""
     """The pieces of all messages, joined."""
-    commands: list["Command"] = field(default_factory=list)
+    commands: list["ShownCommand"] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
     completed: bool = False
 
 
 @dataclass(slots=True)
-class Command:
+class ShownCommand:
     """One command that was run."""
 
     line: str
@@ -129,9 +129,9 @@ class Narrator:
     """Tells one call's events as they arrive. `heard` is what an MCP client calls for each notification."""
 
     def __init__(self, terminal: Terminal) -> None:
-        self.turn = Turn()
+        self.turn = ShownTurn()
         self._terminal = terminal
-        self._running: dict[str, Command] = {}
+        self._running: dict[str, ShownCommand] = {}
         self._told_by: Mapping[str, Callable[[msgspec.Raw], None]] = {
             "session_configured": self._configured,
             "plan_update": self._plan,
@@ -175,7 +175,7 @@ class Narrator:
 
     def _command_begins(self, message: msgspec.Raw) -> None:
         begin = msgspec.json.decode(message, type=_Begin)
-        command = Command(_command_line(begin.command))
+        command = ShownCommand(_command_line(begin.command))
         self.turn.commands.append(command)
         self._running[begin.call_id] = command
         self._terminal.line("runs", f"$ {command.line}", "bold")
@@ -197,7 +197,7 @@ class Narrator:
         if end.exit_code:
             self._terminal.line("", f"exit code {end.exit_code}", "bad")
 
-    def _show_output(self, command: Command, text: str) -> None:
+    def _show_output(self, command: ShownCommand, text: str) -> None:
         command.output += text
         for line in text.splitlines():
             self._terminal.line("", line, "dim")

@@ -29,7 +29,7 @@ stream_max_retries = 0
 
 
 @dataclass(frozen=True, slots=True)
-class Places:
+class DemoPlaces:
     """Where the walk takes place; all of it is removed afterwards."""
 
     home: str
@@ -38,7 +38,7 @@ class Places:
     """What this system lacks for a sandbox. Where that is anything, commands run without one, and the walk says so."""
 
     @classmethod
-    def create(cls, root: str, base_url: str) -> "Places":
+    def create(cls, root: str, base_url: str) -> "DemoPlaces":
         """Make both directories below `root`, with a configuration that knows only the scripted model."""
         places = cls(os.path.join(root, "home"), os.path.join(root, "workspace"), probe().missing())
         os.mkdir(places.home)

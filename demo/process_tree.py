@@ -8,7 +8,7 @@ import psutil
 
 
 @dataclass(frozen=True, slots=True)
-class SeenProcess:
+class RunningProcess:
     """One process when it was looked at."""
 
     pid: int
@@ -28,12 +28,12 @@ class SeenProcess:
             return True
 
 
-def process_tree(pid: int) -> list[SeenProcess]:
+def process_tree(pid: int) -> list[RunningProcess]:
     """Return a process and all below it, parents before their children. One that ends meanwhile is left out."""
     return list(_below(psutil.Process(pid), 0))
 
 
-async def all_ended(processes: Sequence[SeenProcess], within: float) -> bool:
+async def all_ended(processes: Sequence[RunningProcess], within: float) -> bool:
     """Wait until every one of these processes has ended, and return whether they did in that many seconds."""
     try:
         async with asyncio.timeout(within):
@@ -45,11 +45,11 @@ async def all_ended(processes: Sequence[SeenProcess], within: float) -> bool:
     return True
 
 
-def _below(process: psutil.Process, depth: int) -> Iterator[SeenProcess]:
+def _below(process: psutil.Process, depth: int) -> Iterator[RunningProcess]:
     try:
         children = process.children()
         with process.oneshot():
-            yield SeenProcess(process.pid, depth, process.name(), process.memory_info().rss, process)
+            yield RunningProcess(process.pid, depth, process.name(), process.memory_info().rss, process)
     except psutil.NoSuchProcess:
         return
     for child in children:

@@ -15,7 +15,7 @@ _CONVERSATIONS: Final = 10_000
 """Steps whose attempts are counted before the oldest is forgotten."""
 
 
-def fingerprint(credential: str) -> str:
+def credential_digest(credential: str) -> str:
     """Return what stands for a credential in the log, so that a test can tell one from another."""
     return hashlib.sha256(credential.encode()).hexdigest()[:16]
 
@@ -33,7 +33,7 @@ class RecordedRequest:
     headers: Mapping[str, str]
     """By lower-case name, without `authorization`."""
     credential: str | None
-    """The `fingerprint` of what followed the scheme in `Authorization`, `None` where there was no such header."""
+    """The `credential_digest` of what followed the scheme in `Authorization`, `None` where there was no such header."""
     body: bytes = field(repr=False)
 
     @property
@@ -78,7 +78,9 @@ class RequestLog:
         """Keep one request."""
         open_headers = {name.lower(): value for name, value in headers.items()}
         authorization = open_headers.pop("authorization", None)
-        credential = None if authorization is None else fingerprint(authorization.partition(" ")[2] or authorization)
+        credential = (
+            None if authorization is None else credential_digest(authorization.partition(" ")[2] or authorization)
+        )
         self._total += 1
         recorded = RecordedRequest(self._total, arrived, method, path, open_headers, credential, body)
         self._kept.append(recorded)

@@ -12,19 +12,19 @@ from greenroom.demo.model_request import ModelRequest
 from greenroom.demo.script import (
     Action,
     Call,
-    Command,
+    CommandStep,
     Deltas,
     Disconnect,
     FailedEvent,
-    Malformed,
-    Patch,
+    MalformedStep,
+    PatchStep,
     Quote,
     Reasoning,
+    ScriptedUsage,
     Stall,
     Text,
     Think,
     Until,
-    Usage,
 )
 
 MODEL: Final = "scripted"
@@ -44,7 +44,7 @@ class ResponseStream:
         self.failed = False
         self._id = response_id
         self._items = 0
-        self._usage = Usage()
+        self._usage = ScriptedUsage()
 
     def created(self) -> bytes:
         """Return the event with which every response begins."""
@@ -58,7 +58,7 @@ class ResponseStream:
         """Return what an action does, in order."""
         if isinstance(action, Think | Until | Stall | Disconnect):
             yield action
-        elif isinstance(action, Usage):
+        elif isinstance(action, ScriptedUsage):
             self._usage = action
         else:
             yield from _render(action, self)
@@ -144,7 +144,7 @@ def _(action: Call, stream: ResponseStream) -> Iterator[Effect]:
 
 
 @_render.register
-def _(action: Command, stream: ResponseStream) -> Iterator[Effect]:
+def _(action: CommandStep, stream: ResponseStream) -> Iterator[Effect]:
     tools = stream.request.tools
     if "local_shell" in tools and tools.keys().isdisjoint(("exec_command", "shell_command", "shell")):
         yield from _whole_item(stream, "lsh", _local_shell_call(action.argv))
@@ -153,14 +153,14 @@ def _(action: Command, stream: ResponseStream) -> Iterator[Effect]:
 
 
 @_render.register
-def _(action: Patch, stream: ResponseStream) -> Iterator[Effect]:
+def _(action: PatchStep, stream: ResponseStream) -> Iterator[Effect]:
     offered = stream.request.tools.get("apply_patch")
     if offered == "custom":
         yield from _whole_item(stream, "ctc", {"type": "custom_tool_call", "name": "apply_patch", "input": action.text})
     elif offered == "function":
         yield from stream.perform(Call("apply_patch", {"input": action.text}))
     else:
-        yield from stream.perform(Command(("apply_patch", action.text)))
+        yield from stream.perform(CommandStep(("apply_patch", action.text)))
 
 
 @_render.register
@@ -169,7 +169,7 @@ def _(action: FailedEvent, stream: ResponseStream) -> Iterator[Effect]:
 
 
 @_render.register
-def _(action: Malformed, _stream: ResponseStream) -> Iterator[Effect]:
+def _(action: MalformedStep, _stream: ResponseStream) -> Iterator[Effect]:
     yield action.data
 
 
@@ -229,7 +229,7 @@ def _call_ids(item_id: str) -> Item:
     return {"id": item_id, "call_id": f"call_{item_id}"}
 
 
-def _counts(usage: Usage) -> Item:
+def _counts(usage: ScriptedUsage) -> Item:
     return {
         "input_tokens": usage.input_tokens,
         "input_tokens_details": {"cached_tokens": usage.cached_tokens},

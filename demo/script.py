@@ -93,21 +93,21 @@ class Call:
 
 
 @dataclass(frozen=True, slots=True)
-class Command:
+class CommandStep:
     """A call that runs a command, in the form that the tools of the request allow."""
 
     argv: Sequence[str]
 
 
 @dataclass(frozen=True, slots=True)
-class Patch:
+class PatchStep:
     """A call that applies a patch, in the form that the tools of the request allow."""
 
     text: str
 
 
 @dataclass(frozen=True, slots=True)
-class Usage:
+class ScriptedUsage:
     """The token counts with which the response completes."""
 
     input_tokens: int = 100
@@ -117,7 +117,7 @@ class Usage:
 
 
 @dataclass(frozen=True, slots=True)
-class Fail:
+class FailStep:
     """Answer the request with an HTTP status in place of a stream. Only pauses may come before it."""
 
     status: int
@@ -147,7 +147,7 @@ class Stall:
 
 
 @dataclass(frozen=True, slots=True)
-class Malformed:
+class MalformedStep:
     """Send these bytes as they are in the middle of the stream."""
 
     data: bytes
@@ -169,14 +169,14 @@ Action: TypeAlias = (
     | Quote
     | Reasoning
     | Call
-    | Command
-    | Patch
-    | Usage
-    | Fail
+    | CommandStep
+    | PatchStep
+    | ScriptedUsage
+    | FailStep
     | FailedEvent
     | Disconnect
     | Stall
-    | Malformed
+    | MalformedStep
     | First
 )
 Step: TypeAlias = tuple[Action, ...]
@@ -186,7 +186,7 @@ NO_STEP: Final[Step] = (Text("The script of this model has no further step for t
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
+class ScriptRule:
     """The steps of a turn whose user message matches."""
 
     says: str | re.Pattern[str]
@@ -203,13 +203,13 @@ class Rule:
         for step in self.steps:
             if outputs <= 0:
                 return step
-            outputs -= max(1, sum(isinstance(action, Call | Command | Patch) for action in step))
+            outputs -= max(1, sum(isinstance(action, Call | CommandStep | PatchStep) for action in step))
         return NO_STEP
 
 
-def rule(says: str | re.Pattern[str], *steps: Sequence[Action]) -> Rule:
+def rule(says: str | re.Pattern[str], *steps: Sequence[Action]) -> ScriptRule:
     """Return a rule with one step for each list of actions."""
-    return Rule(says, tuple(tuple(step) for step in steps))
+    return ScriptRule(says, tuple(tuple(step) for step in steps))
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,7 +217,7 @@ class Script:
     """Rules in the order in which they are tried."""
 
     name: str
-    rules: tuple[Rule, ...]
+    rules: tuple[ScriptRule, ...]
 
     def step(self, request: ModelRequest) -> Step:
         """Return what the model does in answer to this request."""
@@ -227,6 +227,6 @@ class Script:
         return NO_RULE
 
 
-def script(*rules: Rule, name: str = "script") -> Script:
+def script(*rules: ScriptRule, name: str = "script") -> Script:
     """Return a script of these rules."""
     return Script(name, rules)

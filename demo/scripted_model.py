@@ -24,7 +24,7 @@ from greenroom.demo.chat_stream import ChatStream
 from greenroom.demo.model_request import ModelRequest
 from greenroom.demo.request_log import Attempts, RecordedRequest, RequestLog
 from greenroom.demo.response_stream import MODEL, ResponseStream
-from greenroom.demo.script import Disconnect, Fail, First, Script, Stall, Step, Think, Until
+from greenroom.demo.script import Disconnect, FailStep, First, Script, Stall, Step, Think, Until
 from greenroom.demo.scripts import SCRIPTS
 
 HOST: Final = "127.0.0.1"
@@ -41,7 +41,7 @@ Stream: TypeAlias = ResponseStream | ChatStream
 
 
 @dataclass(frozen=True, slots=True)
-class Statistics:
+class ModelStatistics:
     """What a server has done so far."""
 
     requests: int
@@ -92,11 +92,11 @@ class ScriptedModel:
         """What belongs into `base_url` of a model provider."""
         return f"http://{HOST}:{self._port}/v1"
 
-    def statistics(self) -> Statistics:
+    def statistics(self) -> ModelStatistics:
         """Return what the server has done so far."""
-        return Statistics(self.requests.total, len(self._streaming), self._abandoned, self._bytes_written)
+        return ModelStatistics(self.requests.total, len(self._streaming), self._abandoned, self._bytes_written)
 
-    async def until(self, condition: Callable[[Statistics], bool]) -> Statistics:
+    async def until(self, condition: Callable[[ModelStatistics], bool]) -> ModelStatistics:
         """Wait until the statistics are as wanted, and return them."""
         while not condition(now := self.statistics()):
             await self._changed.wait()
@@ -132,7 +132,7 @@ class ScriptedModel:
             raise ConnectionResetError("the client left before its answer began")
         self._streaming.add(connection)
         try:
-            for failure in (action for action in step if isinstance(action, Fail)):
+            for failure in (action for action in step if isinstance(action, FailStep)):
                 return await self._fail(step, failure)
             return await self._stream(request, step, stream)
         except (asyncio.CancelledError, ConnectionError):
@@ -142,13 +142,13 @@ class ScriptedModel:
             self._streaming.discard(connection)
             self._note_change()
 
-    async def _fail(self, step: Step, failure: Fail) -> web.Response:
+    async def _fail(self, step: Step, failure: FailStep) -> web.Response:
         for action in step[: step.index(failure)]:
             match action:
                 case Think() | Until():
                     await _pause(action)
                 case _:
-                    raise TypeError(f"{type(action).__name__} cannot come before Fail")
+                    raise TypeError(f"{type(action).__name__} cannot come before FailStep")
         if isinstance(failure.body, str):
             response = web.Response(status=failure.status, text=failure.body)
         else:

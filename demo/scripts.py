@@ -8,13 +8,13 @@ from typing import Final
 from greenroom.demo.script import (
     Action,
     Call,
-    Command,
+    CommandStep,
     Deltas,
-    Patch,
+    PatchStep,
     Quote,
     Reasoning,
-    Rule,
     Script,
+    ScriptRule,
     Stall,
     Text,
     Think,
@@ -50,21 +50,21 @@ DEMO: Final = script(
             _words("I will write a note and then list the directory. ", 0.03),
             _plan("in_progress", "pending"),
         ],
-        [Think(0.2), Command(("sh", "-c", f'echo "{NOTE_TEXT}" > {NOTE}'))],
-        [Think(0.2), Command(("sh", "-c", f"echo here too > ../{OUTSIDE}"))],
+        [Think(0.2), CommandStep(("sh", "-c", f'echo "{NOTE_TEXT}" > {NOTE}'))],
+        [Think(0.2), CommandStep(("sh", "-c", f"echo here too > ../{OUTSIDE}"))],
         [_plan("completed", "in_progress")],
-        [Think(0.2), Command(("ls", "-l"))],
+        [Think(0.2), CommandStep(("ls", "-l"))],
         [_plan("completed", "completed")],
         [Think(0.2), _words(f"Done: the directory holds {NOTE}, written by the first of three commands.", 0.05)],
     ),
     rule(
         SECOND_PROMPT,
-        [Think(0.2), Command(("cat", NOTE))],
+        [Think(0.2), CommandStep(("cat", NOTE))],
         [Think(0.2), Quote("The note says: ")],
     ),
     rule(
         THIRD_PROMPT,
-        [Think(0.2), Command(("ls", NOTE))],
+        [Think(0.2), CommandStep(("ls", NOTE))],
         [Think(0.2), Quote("It is: ")],
     ),
     name="demo",
@@ -94,7 +94,7 @@ def bench_prompt(what: str) -> str:
     return f"bench:{what};"
 
 
-def _bench(what: str, *steps: list[Action]) -> Rule:
+def _bench(what: str, *steps: list[Action]) -> ScriptRule:
     return rule(bench_prompt(what), *steps)
 
 
@@ -104,25 +104,25 @@ COMMANDS: Final = 20
 LOGIN_COMMANDS: Final = 5
 """Steps of the turn that does nothing but run commands in a login shell."""
 
-_LOGIN_COMMANDS: Final[list[list[Action]]] = [[Command(("bash", "-lc", "true"))]] * LOGIN_COMMANDS
+_LOGIN_COMMANDS: Final[list[list[Action]]] = [[CommandStep(("bash", "-lc", "true"))]] * LOGIN_COMMANDS
 PATCHED: Final = 20
 """Files that a patch makes, and the next one takes away."""
 
 
 def _patch(operation: str, body: str = "") -> Action:
     sections = (f"*** {operation}: patched/{number}.txt\n{body}" for number in range(PATCHED))
-    return Patch(f"*** Begin Patch\n{''.join(sections)}*** End Patch")
+    return PatchStep(f"*** Begin PatchStep\n{''.join(sections)}*** End PatchStep")
 
 
-_NOTHING_BUT_COMMANDS: Final[list[list[Action]]] = [[Command(("true",))]] * COMMANDS
+_NOTHING_BUT_COMMANDS: Final[list[list[Action]]] = [[CommandStep(("true",))]] * COMMANDS
 
 BENCH: Final = script(
     _bench("hello", [Text("ok")]),
-    _bench("command", [Think(THINKING), Command(("true",))], [Think(THINKING), Text("ok")]),
+    _bench("command", [Think(THINKING), CommandStep(("true",))], [Think(THINKING), Text("ok")]),
     _bench("commands", *_NOTHING_BUT_COMMANDS, [Text("ok")]),
     _bench("login commands", *_LOGIN_COMMANDS, [Text("ok")]),
-    _bench("parent", [Command(("sh", "-c", "echo parent=$PPID"))], [Text("ok")]),
-    _bench("parent, then stall", [Command(("sh", "-c", "echo parent=$PPID"))], [Text("hm"), Stall()]),
+    _bench("parent", [CommandStep(("sh", "-c", "echo parent=$PPID"))], [Text("ok")]),
+    _bench("parent, then stall", [CommandStep(("sh", "-c", "echo parent=$PPID"))], [Text("hm"), Stall()]),
     _bench("patch", [_patch("Add File", "+Made by a patch.\n")], [_patch("Delete File")], [Text("ok")]),
     *(_bench(f"stream {count}", [Deltas(count, PROSE, whole="streamed")]) for count in STREAM_SIZES),
     _bench("trickle", [Text([PROSE[number % len(PROSE)] for number in range(TRICKLE)], TRICKLE_PAUSE)]),

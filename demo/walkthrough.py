@@ -13,9 +13,9 @@ from typing import Final
 
 import msgspec
 
-from greenroom.demo.mcp_client import CallError, McpClient, connect
-from greenroom.demo.narration import Narrator, Terminal, Turn
-from greenroom.demo.places import Places
+from greenroom.demo.mcp_client import DemoCallError, McpClient, connect
+from greenroom.demo.narration import Narrator, ShownTurn, Terminal
+from greenroom.demo.places import DemoPlaces
 from greenroom.demo.process_tree import all_ended, process_tree
 from greenroom.demo.scripted_model import ScriptedModel
 from greenroom.demo.scripts import DEMO, FIRST_PROMPT, NOTE, NOTE_TEXT, SECOND_PROMPT, THIRD_PROMPT
@@ -69,7 +69,7 @@ class _Answer(msgspec.Struct):
 class Walkthrough:
     """One walk, which remembers what went wrong on its way."""
 
-    def __init__(self, terminal: Terminal, places: Places, model: ScriptedModel) -> None:
+    def __init__(self, terminal: Terminal, places: DemoPlaces, model: ScriptedModel) -> None:
         self._model = model
         self._terminal = terminal
         self._places = places
@@ -91,7 +91,7 @@ class Walkthrough:
                 await self._part(client, 7)
         except TimeoutError:
             self._check(False, "the server answers in time")
-        except (CallError, msgspec.DecodeError) as error:
+        except (DemoCallError, msgspec.DecodeError) as error:
             self._check(False, str(error))
         return self._summary()
 
@@ -157,7 +157,9 @@ class Walkthrough:
         remembered = all(prompt in str(asked) for prompt in (FIRST_PROMPT, SECOND_PROMPT, THIRD_PROMPT))
         self._check(remembered, "the model was sent all that was said before")
 
-    async def _call(self, client: McpClient, tool: str, arguments: Mapping[str, object]) -> tuple[Turn, _Structured]:
+    async def _call(
+        self, client: McpClient, tool: str, arguments: Mapping[str, object]
+    ) -> tuple[ShownTurn, _Structured]:
         narrator = Narrator(self._terminal)
         self._terminal.line("you", str(arguments["prompt"]))
         begun = time.monotonic()
@@ -165,7 +167,7 @@ class Walkthrough:
         result = msgspec.json.decode(await client.request("tools/call", params, narrator.heard), type=_Answer)
         turn, answer = narrator.turn, result.structuredContent
         if result.isError or answer is None:
-            raise CallError(f"{tool} was answered with: {' '.join(block.text for block in result.content)}")
+            raise DemoCallError(f"{tool} was answered with: {' '.join(block.text for block in result.content)}")
         self._terminal.line("answer", f"after {_milliseconds(begun)}: {answer.content}", "bold")
         well = turn.completed and not turn.problems and turn.text.endswith(answer.content)
         self._check(well, "the call was answered with the text that was streamed")
@@ -225,7 +227,7 @@ async def walk(command: Sequence[str], terminal: Terminal) -> bool:
     terminal.line("", "All else is real: the server, its processes, the protocol, the commands and their files.")
     with tempfile.TemporaryDirectory(prefix="greenroom-demo-") as root:
         async with ScriptedModel(DEMO) as model:
-            return await Walkthrough(terminal, Places.create(root, model.base_url), model).walk(command)
+            return await Walkthrough(terminal, DemoPlaces.create(root, model.base_url), model).walk(command)
 
 
 def run(command: Sequence[str] = ()) -> int:

@@ -75,7 +75,7 @@ MEANINGS: Final[Mapping[str, str]] = {
 """What each method is for."""
 
 
-class Told(NamedTuple):
+class SentMessage(NamedTuple):
     """A message that the server sends of its own accord."""
 
     name: str
@@ -89,50 +89,54 @@ class Told(NamedTuple):
 LOGIN_ENDED: Final = "`loginId`, `success`, `error`"
 LOG, SUBSCRIBE, LISTEN = "logging/setLevel", "resources/subscribe", "subscriptions/listen"
 NOTIFICATIONS: Final = (
-    Told(
+    SentMessage(
         "codex/event",
         "What happens in a conversation while a call runs.",
         "`_meta` (`requestId` of the call, `threadId`), `id` of the turn, `msg`: an event",
     ),
-    Told("notifications/progress", "A call with a `progressToken` goes on.", "`progressToken`, `progress`, `message`"),
-    Told("notifications/cancelled", "A question to the user is void.", "`requestId`, `reason`"),
-    Told("codex/event/login_chat_gpt_complete", "A login has ended.", LOGIN_ENDED),
-    Told("loginChatGptComplete", "The same under its later name.", LOGIN_ENDED),
-    Told("account/login/completed", "The same in the form of the app server.", LOGIN_ENDED),
-    Told("codex/event/auth_status_change", "Another credential is in force.", "`authMethod`"),
-    Told("authStatusChange", "The same under its later name.", "`authMethod`"),
-    Told("account/updated", "The same in the form of the app server.", "`authMode`, `planType`"),
-    Told(
+    SentMessage(
+        "notifications/progress", "A call with a `progressToken` goes on.", "`progressToken`, `progress`, `message`"
+    ),
+    SentMessage("notifications/cancelled", "A question to the user is void.", "`requestId`, `reason`"),
+    SentMessage("codex/event/login_chat_gpt_complete", "A login has ended.", LOGIN_ENDED),
+    SentMessage("loginChatGptComplete", "The same under its later name.", LOGIN_ENDED),
+    SentMessage("account/login/completed", "The same in the form of the app server.", LOGIN_ENDED),
+    SentMessage("codex/event/auth_status_change", "Another credential is in force.", "`authMethod`"),
+    SentMessage("authStatusChange", "The same under its later name.", "`authMethod`"),
+    SentMessage("account/updated", "The same in the form of the app server.", "`authMode`, `planType`"),
+    SentMessage(
         "codex/event/<type>",
         "What happens in a conversation that the client listens to.",
         "`conversationId`, `id` of the turn, `msg`: an event",
         beside="addConversationListener",
     ),
-    Told("notifications/message", "Something that is worth a line in a log.", "`level`, `logger`, `data`", LOG),
-    Told("notifications/resources/updated", "A resource that is subscribed to has changed.", "`uri`", SUBSCRIBE),
-    Told("notifications/resources/list_changed", "There are other conversations.", "none", "resources/list"),
-    Told("notifications/prompts/list_changed", "There are other prompts.", "none", "prompts/list"),
-    Told("notifications/tools/list_changed", "There are other tools.", "none", LISTEN),
-    Told("notifications/subscriptions/acknowledged", "A stream is open.", "`notifications`: what it carries", LISTEN),
-    Told("notifications/tasks", "A task stands otherwise.", "as `tasks/get` returns it", "tasks/get"),
+    SentMessage("notifications/message", "Something that is worth a line in a log.", "`level`, `logger`, `data`", LOG),
+    SentMessage("notifications/resources/updated", "A resource that is subscribed to has changed.", "`uri`", SUBSCRIBE),
+    SentMessage("notifications/resources/list_changed", "There are other conversations.", "none", "resources/list"),
+    SentMessage("notifications/prompts/list_changed", "There are other prompts.", "none", "prompts/list"),
+    SentMessage("notifications/tools/list_changed", "There are other tools.", "none", LISTEN),
+    SentMessage(
+        "notifications/subscriptions/acknowledged", "A stream is open.", "`notifications`: what it carries", LISTEN
+    ),
+    SentMessage("notifications/tasks", "A task stands otherwise.", "as `tasks/get` returns it", "tasks/get"),
 )
 """What is told without being asked, as far as what leads to it is served."""
 
 QUESTIONS: Final = (
-    Told(
+    SentMessage(
         "elicitation/create",
         "A command or a patch needs the user's consent, or an MCP server an answer.",
         "`message`, `requestedSchema`, `threadId`, `codex_elicitation` (`exec-approval` or `patch-approval`), "
         "`codex_mcp_tool_call_id`, `codex_event_id`, `codex_call_id`; of a command `codex_command`, `codex_cwd`, "
         "`codex_parsed_cmd`; of a patch `codex_changes`, `codex_reason`",
     ),
-    Told(
+    SentMessage(
         "execCommandApproval",
         "A command of a conversation that the client listens to needs the user's consent.",
         "`conversation_id`, `call_id`, `command`, `cwd`, `reason`",
         beside="addConversationListener",
     ),
-    Told(
+    SentMessage(
         "applyPatchApproval",
         "A patch of such a conversation needs it.",
         "`conversation_id`, `call_id`, `file_changes`, `reason`",
@@ -194,7 +198,7 @@ def methods() -> Iterator[Method]:
         yield Method(name, eras, tuple(found.get(name, ())), MEANINGS.get(name))
 
 
-def served(told: tuple[Told, ...]) -> list[Told]:
+def served(told: tuple[SentMessage, ...]) -> list[SentMessage]:
     """Return the messages to clients that something leads to."""
     names = {*EARLY_METHODS, *LATER_METHODS}
     return [message for message in told if message.beside in names]

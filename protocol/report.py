@@ -67,7 +67,7 @@ class StdioFigures(Part):
 
 
 class PortFigures(Part):
-    """The socket that workers are reached through (`greenroom.runtime.zmq_stream.PortStatistics`)."""
+    """The socket that workers are reached through (`greenroom.runtime.zmq_stream.ZmqStreamStatistics`)."""
 
     received: int
     """Messages taken."""
@@ -161,7 +161,7 @@ class ProcessEntry(Part):
 
 
 class DeathEntry(Part):
-    """How a process of ours died (`greenroom.supervisor.processes.exits.Death`)."""
+    """How a process of ours died (`greenroom.supervisor.processes.exits.ExitRecord`)."""
 
     at: float
     process: WorkerId

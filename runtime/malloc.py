@@ -8,7 +8,7 @@ import ctypes
 from functools import cache
 
 
-def give_back() -> None:
+def trim() -> None:
     """Return whole pages that are free to the system. Takes some 100 µs; does nothing without glibc."""
     if (trim := _malloc_trim()) is not None:
         trim(0)

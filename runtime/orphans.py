@@ -11,7 +11,7 @@ _PAUSE = 0.01
 """Seconds between two looks at whether heirs have ended."""
 
 
-class Heirs:
+class OrphanTracker:
     """The processes that finish something for a child of ours which has died: those of its session.
 
     Nobody can join a session (setsid(2)), so nothing that a command starts can pass for one of them.
@@ -83,7 +83,7 @@ def kill_group(pid: int) -> None:
             send(pid, signal.SIGKILL)
 
 
-def kill_strangers(ours: Container[int], heirs: Container[int] = ()) -> list[int]:
+def kill_orphans(ours: Container[int], heirs: Container[int] = ()) -> list[int]:
     """Kill every child but `ours` and `heirs` and return which. Their own children come to us as they die."""
     strangers = [pid for pid in children() if pid not in ours and pid not in heirs]
     for pid in strangers:
@@ -91,7 +91,7 @@ def kill_strangers(ours: Container[int], heirs: Container[int] = ()) -> list[int
     return strangers
 
 
-def end_all_children(heirs: Heirs | None = None, patience: float = 0.0) -> None:
+def end_all_children(heirs: OrphanTracker | None = None, patience: float = 0.0) -> None:
     """Kill every child, wait for it, and go on with those that come to us thereby, until there are none.
 
     `heirs` are asked to end and have `patience` seconds for it, while this waits.
@@ -105,7 +105,7 @@ def end_all_children(heirs: Heirs | None = None, patience: float = 0.0) -> None:
 
 
 def _end_all_but(heirs: Container[int]) -> None:
-    while pids := kill_strangers((), heirs):
+    while pids := kill_orphans((), heirs):
         for pid in pids:
             with contextlib.suppress(ChildProcessError):
                 os.waitpid(pid, 0)

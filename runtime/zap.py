@@ -7,14 +7,14 @@ table in the `User-Id` of each of its messages, which is what authority is decid
 import zmq
 import zmq.utils.z85
 
-from greenroom.runtime.zmq_stream import Port
+from greenroom.runtime.zmq_stream import ZmqStream
 
 _ZAP_ADDRESS = "inproc://zeromq.zap.01"
 _VERSION = b"1.0"
 _DOMAIN = b"greenroom"
 
 
-class Admission:
+class ZapAuthenticator:
     """The table of one ZeroMQ context. Must exist before the first server socket of that context is bound."""
 
     def __init__(self, context: "zmq.Context[zmq.Socket[bytes]]") -> None:
@@ -22,7 +22,7 @@ class Admission:
         self._keys: dict[str, bytes] = {}
         socket = context.socket(zmq.REP)
         socket.bind(_ZAP_ADDRESS)
-        self._port = Port(socket, self._answer)
+        self._port = ZmqStream(socket, self._answer)
 
     def admit(self, public_key: str, name: str) -> None:
         """Let in whoever proves to hold the secret half of `public_key` (Z85), under `name`."""

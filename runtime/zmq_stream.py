@@ -24,7 +24,7 @@ OnMessage: TypeAlias = Callable[[list[zmq.Frame]], None]
 
 
 @dataclass(frozen=True, slots=True)
-class PortStatistics:
+class ZmqStreamStatistics:
     """Counters of a port since its start."""
 
     received: int
@@ -37,7 +37,7 @@ class PortStatistics:
     """Whether messages are left in the socket's queue on purpose."""
 
 
-class Port:
+class ZmqStream:
     """One socket, owned by one loop. Not to be shared between threads."""
 
     def __init__(self, socket: "zmq.Socket[bytes]", on_message: OnMessage) -> None:
@@ -92,9 +92,9 @@ class Port:
         if not (self._closed or self._paused):
             self._take_burst()
 
-    def statistics(self) -> PortStatistics:
+    def statistics(self) -> ZmqStreamStatistics:
         """Return the counters."""
-        return PortStatistics(self._received, self._sent, self._refused, self._paused)
+        return ZmqStreamStatistics(self._received, self._sent, self._refused, self._paused)
 
     def close(self, linger_ms: int = 0) -> None:
         """Close the socket; what is queued has `linger_ms` milliseconds to leave."""

@@ -16,7 +16,7 @@ from greenroom.workers.model.items import JsonObject, is_known
 T = TypeVar("T")
 
 
-class Told(NamedTuple):
+class TurnItem(NamedTuple):
     """An item of the history, and the turn to which it belongs; turns count from 1."""
 
     turn: int
@@ -26,7 +26,7 @@ class Told(NamedTuple):
 class Chronicle(NamedTuple):
     """All of a conversation that its file holds."""
 
-    told: list[Told]
+    told: list[TurnItem]
     changes: list[JsonObject]
     """What patches that were applied have done, each as a map from path to change, in their order."""
     ends: list[int]
@@ -63,7 +63,7 @@ def _decode(data: bytes | msgspec.Raw, form: type[T]) -> T | None:
 
 class _Reading:
     def __init__(self) -> None:
-        self.told: list[Told] = []
+        self.told: list[TurnItem] = []
         self.changes: list[JsonObject] = []
         self.ends: list[int] = []
         self._turn = 0
@@ -124,7 +124,7 @@ class _Reading:
                 self._end(self._before)
             self._turn += 1
             self._is_open = True
-        self.told.append(Told(self._turn, item))
+        self.told.append(TurnItem(self._turn, item))
 
     def _is_next_without_events(self) -> bool:
         return not self._has_events and not is_user_message(self.told[-1].item)

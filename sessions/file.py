@@ -16,7 +16,7 @@ from typing import Final
 from greenroom.protocol.errors import SessionFileError
 from greenroom.protocol.ids import ConversationId
 from greenroom.sessions.directory import make_private, sync
-from greenroom.sessions.format import Record, encode
+from greenroom.sessions.format import SessionRecord, encode
 from greenroom.sessions.lock import WriterLock
 from greenroom.sessions.restored import Restored, is_json, restore
 
@@ -71,7 +71,7 @@ class SessionFile:
 
     @classmethod
     def create(
-        cls, home: str, conversation_id: ConversationId, meta: Record, started: float, clock: Clock = time.time
+        cls, home: str, conversation_id: ConversationId, meta: SessionRecord, started: float, clock: Clock = time.time
     ) -> "SessionFile":
         """Begin the file of a new conversation. It is made by the first `commit` of anything besides `meta`."""
         file = cls(home, session_path(home, conversation_id, started), conversation_id, clock)
@@ -105,7 +105,7 @@ class SessionFile:
         """Whether anything has been appended that is not safely on disk."""
         return bool(self._appended or (self._begun and self._unwritten) or self._unsynced or self._unsynced_directories)
 
-    def append(self, records: Iterable[Record]) -> None:
+    def append(self, records: Iterable[SessionRecord]) -> None:
         """Add records that the next `commit` writes. They get the time of this call."""
         now = self._clock()
         lines = [encode(record, now) for record in records]

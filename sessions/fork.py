@@ -16,7 +16,7 @@ from greenroom.protocol.ids import ConversationId, uuid7
 from greenroom.sessions.chronicle import chronicle
 from greenroom.sessions.directory import make_private, sync
 from greenroom.sessions.file import session_path
-from greenroom.sessions.format import Record, encode, timestamp
+from greenroom.sessions.format import SessionRecord, encode, timestamp
 
 Clock = Callable[[], float]
 
@@ -71,7 +71,7 @@ def _meta(line: bytes) -> tuple[dict[str, object], bool]:
 
 def _head(meta: dict[str, object], conversation_id: ConversationId, now: float) -> bytes:
     payload = {**_renewed(meta, conversation_id, now), "session_id": conversation_id}
-    return encode(Record("session_meta", payload), now)
+    return encode(SessionRecord("session_meta", payload), now)
 
 
 def _former_head(meta: dict[str, object], conversation_id: ConversationId, now: float) -> bytes:

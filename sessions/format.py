@@ -45,14 +45,14 @@ _encode: Final[Callable[[object], bytes]] = msgspec.json.Encoder().encode
 
 
 @dataclass(frozen=True, slots=True)
-class Record:
+class SessionRecord:
     """One line to be, without its time."""
 
     kind: RecordKind
     payload: Mapping[str, object] | msgspec.Raw
 
 
-def encode(record: Record, at: float) -> bytes:
+def encode(record: SessionRecord, at: float) -> bytes:
     """Return the line of a record, newline included. `at` is in seconds since the epoch."""
     return _encode({"timestamp": timestamp(at), "type": record.kind, "payload": record.payload}) + b"\n"
 
@@ -73,7 +73,7 @@ def session_meta(
     base_instructions: str,
     model: str | None = None,
     git: Mapping[str, str] | None = None,
-) -> Record:
+) -> SessionRecord:
     """Return the first record of a file. `model` is the one whose own instructions these are, `None` for others."""
     provenance: JsonObject = {"type": "custom"} if model is None else {"type": "model", "model": model}
     payload: JsonObject = {
@@ -88,23 +88,23 @@ def session_meta(
         "base_instructions": {"text": base_instructions, "provenance": provenance},
         "history_mode": "legacy",
     }
-    return Record("session_meta", payload if git is None else {**payload, "git": git})
+    return SessionRecord("session_meta", payload if git is None else {**payload, "git": git})
 
 
-def response_item(item: Mapping[str, object]) -> Record:
+def response_item(item: Mapping[str, object]) -> SessionRecord:
     """Return the record of one item of the history."""
-    return Record("response_item", item)
+    return SessionRecord("response_item", item)
 
 
-def stored_event(event: Mapping[str, object]) -> Record | None:
+def stored_event(event: Mapping[str, object]) -> SessionRecord | None:
     """Return the record of an event's `msg`, `None` for an event that is not kept."""
-    return Record("event_msg", event) if event.get("type") in STORED_EVENTS else None
+    return SessionRecord("event_msg", event) if event.get("type") in STORED_EVENTS else None
 
 
-def user_message(text: str, images: Sequence[str] = ()) -> Record:
+def user_message(text: str, images: Sequence[str] = ()) -> SessionRecord:
     """Return the event by which others find and list the conversation. It follows the item of the same message."""
     attachments = {"images": list(images), "local_images": [], "audio": [], "local_audio": []}
-    return Record("event_msg", {"type": "user_message", "message": text, **attachments, "text_elements": []})
+    return SessionRecord("event_msg", {"type": "user_message", "message": text, **attachments, "text_elements": []})
 
 
 def turn_context(
@@ -116,7 +116,7 @@ def turn_context(
     sandbox_policy: Mapping[str, object],
     effort: str | None = None,
     more: Mapping[str, object] | None = None,
-) -> Record:
+) -> SessionRecord:
     """Return the settings that the model was told for a turn. `sandbox_policy` is tagged by `type`."""
     payload: JsonObject = {
         "turn_id": turn_id,
@@ -128,9 +128,11 @@ def turn_context(
         **({} if effort is None else {"effort": effort}),
         **(more or {}),
     }
-    return Record("turn_context", payload)
+    return SessionRecord("turn_context", payload)
 
 
-def compacted(summary: str, history: Sequence[Mapping[str, object]], window_number: int) -> Record:
+def compacted(summary: str, history: Sequence[Mapping[str, object]], window_number: int) -> SessionRecord:
     """Return the record that puts a new history in the place of all items before it."""
-    return Record("compacted", {"message": summary, "replacement_history": history, "window_number": window_number})
+    return SessionRecord(
+        "compacted", {"message": summary, "replacement_history": history, "window_number": window_number}
+    )

@@ -3,13 +3,13 @@
 import sys
 from collections.abc import Sequence
 
-from greenroom.supervisor.startup.prelaunch import Vanguard
+from greenroom.supervisor.startup.prelaunch import Prelaunch
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the program and return its exit status."""
     words = sys.argv[1:] if argv is None else list(argv)
-    vanguard = Vanguard.send(words)
+    vanguard = Prelaunch.send(words)
     from greenroom.supervisor.cli import command_line  # a nursery need not wait for it
 
     try:

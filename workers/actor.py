@@ -18,8 +18,7 @@ from greenroom.protocol.internal.worker import (
     Decide,
     Heartbeat,
     Interrupt,
-    Measure,
-    Measured,
+    MeasureWorker,
     Open,
     Opened,
     OpenFailed,
@@ -30,10 +29,11 @@ from greenroom.protocol.internal.worker import (
     Steer,
     StopErrand,
     TurnEnded,
+    WorkerMeasured,
 )
 from greenroom.runtime import footprint, logfile, orphans
 from greenroom.workers.conversation.conversation import Conversation
-from greenroom.workers.conversation.turn import Outcome
+from greenroom.workers.conversation.turn import TurnOutcome
 from greenroom.workers.jobs.job import Errand
 from greenroom.workers.mailbox import Mailbox
 from greenroom.workers.model.credentials_channel import CredentialsChannel
@@ -54,7 +54,7 @@ class Actor:
         self._operations: asyncio.Queue[ReceivedOperation] = asyncio.Queue()
         self._conversation: Conversation | None = None
         self._running: StartTurn | Compact | None = None
-        self._work: asyncio.Task[Outcome] | None = None
+        self._work: asyncio.Task[TurnOutcome] | None = None
         self._concluding: asyncio.Task[None] | None = None
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self._mailbox = Mailbox(self._context, birth, self._take)
@@ -74,7 +74,7 @@ class Actor:
 
     def _take(self, received: ReceivedOperation) -> None:
         """Put an operation behind those before it, but for one that does not wait for anything."""
-        if isinstance(received.operation, Measure):
+        if isinstance(received.operation, MeasureWorker):
             self._say_what_is_held()
         else:
             self._operations.put_nowait(received)
@@ -144,7 +144,7 @@ class Actor:
         self._concluding = loop.create_task(self._conclude(self._conversation, operation, self._work), name="conclude")
 
     async def _conclude(
-        self, conversation: Conversation, operation: StartTurn | Compact, work: "asyncio.Task[Outcome]"
+        self, conversation: Conversation, operation: StartTurn | Compact, work: "asyncio.Task[TurnOutcome]"
     ) -> None:
         """Say how a turn ended, whichever way it did."""
         beating = asyncio.get_running_loop().create_task(self._beat(conversation, operation), name="heartbeat")
@@ -191,7 +191,7 @@ class Actor:
     def _say_what_is_held(self) -> None:
         limits = () if self._conversation is None else self._conversation.sandbox_limits
         self._mailbox.notify(
-            Measured(
+            WorkerMeasured(
                 footprint=footprint.measure(),
                 unsent_bytes=self._mailbox.statistics().waiting_bytes,
                 sandbox_limits=limits,

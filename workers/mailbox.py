@@ -18,7 +18,7 @@ from greenroom.protocol.ids import BEFORE_TURNS, ConversationId, Incarnation, Tu
 from greenroom.protocol.internal.message import pack
 from greenroom.protocol.internal.process import WorkerBirth
 from greenroom.protocol.internal.worker import Events, Notice, ReceivedOperation, frames, read_operation
-from greenroom.runtime.zmq_stream import Port
+from greenroom.runtime.zmq_stream import ZmqStream
 
 log = logging.getLogger(__name__)
 
@@ -50,7 +50,7 @@ class Mailbox:
     ) -> None:
         self._on_operation = on_operation
         self._loop = asyncio.get_running_loop()
-        self._port = Port(_connect(context, birth), self._receive)
+        self._port = ZmqStream(_connect(context, birth), self._receive)
         self._events_header = b""
         self._batch: list[bytes] = []
         self._batch_bytes = 0

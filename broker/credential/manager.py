@@ -16,8 +16,8 @@ from greenroom.broker.clock import Clock
 from greenroom.broker.credential.credential import PreferredMode, resolve
 from greenroom.broker.credential.record import AuthRecord, StoreError
 from greenroom.broker.credential.rules import ANY_LOGIN, LoginRules
-from greenroom.broker.credential.state import Change, Standing
-from greenroom.broker.refresh.exchange import Fate, Order
+from greenroom.broker.credential.state import Change, CredentialState
+from greenroom.broker.refresh.exchange import Fate, RefreshRequest
 from greenroom.broker.storage.locks import writing
 from greenroom.broker.storage.store import Store, holds
 from greenroom.protocol.internal.broker import AuthChanged, AuthProblem
@@ -40,7 +40,7 @@ class _Unwritten:
     record: AuthRecord
 
 
-class Custody:
+class CredentialManager:
     """The credential of one home."""
 
     def __init__(
@@ -57,7 +57,7 @@ class Custody:
         """`identity_secret` is the same for all brokers of a supervisor: a turn may ask several of them."""
         self.store = store
         self.clock = clock
-        self.standing = Standing(secrets.token_hex(8), identity_secret)
+        self.standing = CredentialState(secrets.token_hex(8), identity_secret)
         self.record: AuthRecord | None = None
         self.epoch = 0
         """Counts our own logins and logouts; what was begun before one must not be written after it."""
@@ -94,11 +94,13 @@ class Custody:
             self._unwritten = None
             return self._install(record, "external") is not None
 
-    def order(self, spent: Secret, record: AuthRecord) -> Order:
+    def order(self, spent: Secret, record: AuthRecord) -> RefreshRequest:
         """Say what is to be redeemed, and what its successor belongs in the place of."""
-        return Order(record, spent if self._unwritten is None else self._unwritten.spent)
+        return RefreshRequest(record, spent if self._unwritten is None else self._unwritten.spent)
 
-    async def commit(self, order: Order, fresh: AuthRecord, epoch: int, forced_at: float | None, fate: Fate) -> bool:
+    async def commit(
+        self, order: RefreshRequest, fresh: AuthRecord, epoch: int, forced_at: float | None, fate: Fate
+    ) -> bool:
         """Put in force what a redemption brought, and keep what could not be written.
 
         Returns `False`, and adopts what is there, where something else has come into the store, or a login or logout

@@ -1,6 +1,6 @@
 """The credential in force, its generation, and what is known against it. Free of I/O and clocks.
 
-`Standing` is told what happened and what time it is; what it answers follows from the tables of `state`.
+`CredentialState` is told what happened and what time it is; what it answers follows from the tables of `state`.
 """
 
 from dataclasses import dataclass
@@ -11,21 +11,21 @@ from greenroom.broker.credential.state_table import (
     NOT_LOGGED_IN,
     REPEATED,
     SERVING,
+    CredentialFault,
     Freshness,
     Holding,
     Serving,
-    Trouble,
     freshness,
     holding,
     state_of,
 )
-from greenroom.broker.refresh.classify import TEXTS, Failure, fingerprint
-from greenroom.protocol.internal.broker import AuthError, AuthMode, AuthState, CredentialStanding, Snapshot
+from greenroom.broker.refresh.classify import TEXTS, RefreshFailure, token_fingerprint
+from greenroom.protocol.internal.broker import AuthError, AuthMode, AuthState, BearerSnapshot, CredentialStanding
 from greenroom.protocol.secrecy import Secret
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class HeldCredential:
     """A credential and the generation under which it is known."""
 
     generation: int
@@ -41,19 +41,19 @@ class Change:
     mode_changed: bool
 
 
-class Standing:
+class CredentialState:
     """The credential in force, its generation, and what is known against it."""
 
     def __init__(self, epoch: str, identity_secret: bytes) -> None:
         self.epoch = epoch
         self._identity_secret = identity_secret
-        self._held = Held(1, SIGNED_OUT)
-        self._previous: Held | None = None
+        self._held = HeldCredential(1, SIGNED_OUT)
+        self._previous: HeldCredential | None = None
         self._bad_store: str | None = None
         """Why the store cannot be read."""
         self._rejected: set[int] = set()
         self._forced_at: dict[int, float] = {}
-        self._failure: Failure | None = None
+        self._failure: RefreshFailure | None = None
         self._retry_at: float | None = None
 
     @property
@@ -72,10 +72,10 @@ class Standing:
         return "none" if self._bad_store is not None else self.credential.mode
 
     @property
-    def failure(self) -> Failure | None:
+    def failure(self) -> RefreshFailure | None:
         """Why the refresh token in force will never work again, where that is known."""
         token = self.credential.refresh_token
-        if self._failure is None or token is None or fingerprint(token) != self._failure.fingerprint:
+        if self._failure is None or token is None or token_fingerprint(token) != self._failure.token_fingerprint:
             return None
         return self._failure
 
@@ -108,7 +108,7 @@ class Standing:
             self._note_forced(forced_at)
             mode_changed = credential.mode != "none"
             return Change(self.generation, identity_changed=False, mode_changed=mode_changed) if was_bad else None
-        self._held = Held(before.generation + 1, credential)
+        self._held = HeldCredential(before.generation + 1, credential)
         identity_changed = not credential.identity.is_same(before.credential.identity)
         if credential.mode == "none" or not credential.bearer:
             self._previous = None
@@ -133,7 +133,7 @@ class Standing:
         """Note that a refresh failed and may be tried again at `retry_at` (monotonic)."""
         self._retry_at = retry_at
 
-    def fail_permanently(self, failure: Failure) -> bool:
+    def fail_permanently(self, failure: RefreshFailure) -> bool:
         """Note that a refresh token will never work again; return whether that is news."""
         news, self._failure = self._failure != failure, failure
         self._retry_at = None
@@ -152,7 +152,9 @@ class Standing:
 
     # What follows
 
-    def answer(self, now: float, min_valid: float = MARGIN, pin: str | None = None) -> Snapshot | AuthError | None:
+    def answer(
+        self, now: float, min_valid: float = MARGIN, pin: str | None = None
+    ) -> BearerSnapshot | AuthError | None:
         """Return what a question for a bearer gets; `None` where it has to wait for a refresh."""
         state = self.state(now)
         if pin is not None and state != "SIGNED_OUT" and pin != self.identity_key():
@@ -168,7 +170,7 @@ class Standing:
             return None
         return self._snapshot(self._held, degraded=serving is Serving.DEGRADED)
 
-    def snapshot(self) -> Snapshot | None:
+    def snapshot(self) -> BearerSnapshot | None:
         """Return the credential in force as workers see it."""
         return self._snapshot(self._held, degraded=False) if self.credential.bearer else None
 
@@ -187,7 +189,7 @@ class Standing:
         """Return what tells the identity in force from others."""
         return self.credential.identity.key(self._identity_secret)
 
-    def _answer_of_previous(self, now: float, pin: str) -> Snapshot | AuthError:
+    def _answer_of_previous(self, now: float, pin: str) -> BearerSnapshot | AuthError:
         """Let a turn finish under the account that it began with, as long as its token lasts (K18)."""
         held = self._previous
         if (
@@ -211,21 +213,21 @@ class Standing:
         if forced_at is not None:
             self._forced_at = {self.generation: forced_at}
 
-    def _trouble(self) -> Trouble:
+    def _trouble(self) -> CredentialFault:
         if self.failure is not None:
-            return Trouble.PERMANENT
-        return Trouble.NONE if self._retry_at is None else Trouble.TRANSIENT
+            return CredentialFault.PERMANENT
+        return CredentialFault.NONE if self._retry_at is None else CredentialFault.TRANSIENT
 
-    def _freshness(self, held: Held, now: float) -> Freshness:
+    def _freshness(self, held: HeldCredential, now: float) -> Freshness:
         return Freshness.UNUSABLE if held.generation in self._rejected else freshness(held.credential, now)
 
     def _left(self, now: float) -> float:
         expires_at = self.credential.expires_at
         return float("inf") if expires_at is None else expires_at - now
 
-    def _snapshot(self, held: Held, *, degraded: bool) -> Snapshot:
+    def _snapshot(self, held: HeldCredential, *, degraded: bool) -> BearerSnapshot:
         credential = held.credential
-        return Snapshot(
+        return BearerSnapshot(
             generation=held.generation,
             broker_epoch=self.epoch,
             mode=credential.mode,

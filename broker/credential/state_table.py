@@ -28,7 +28,7 @@ class Freshness(Enum):
     UNUSABLE = "not long enough for a request, or refused by the model's server"
 
 
-class Trouble(Enum):
+class CredentialFault(Enum):
     """How the last refresh of this very credential ended."""
 
     NONE = "well, or there was none"
@@ -45,10 +45,14 @@ class Serving(Enum):
     REFUSAL = "an error"
 
 
-_TOKEN_STATES: Final[Mapping[Trouble, Mapping[Freshness, AuthState]]] = {
-    Trouble.NONE: {Freshness.FRESH: "FRESH", Freshness.STALE: "STALE", Freshness.UNUSABLE: "BLOCKED"},
-    Trouble.TRANSIENT: {Freshness.FRESH: "DEGRADED", Freshness.STALE: "DEGRADED", Freshness.UNUSABLE: "WAITING"},
-    Trouble.PERMANENT: dict.fromkeys(Freshness, "REAUTH_REQUIRED"),
+_TOKEN_STATES: Final[Mapping[CredentialFault, Mapping[Freshness, AuthState]]] = {
+    CredentialFault.NONE: {Freshness.FRESH: "FRESH", Freshness.STALE: "STALE", Freshness.UNUSABLE: "BLOCKED"},
+    CredentialFault.TRANSIENT: {
+        Freshness.FRESH: "DEGRADED",
+        Freshness.STALE: "DEGRADED",
+        Freshness.UNUSABLE: "WAITING",
+    },
+    CredentialFault.PERMANENT: dict.fromkeys(Freshness, "REAUTH_REQUIRED"),
 }
 
 _OTHER_STATES: Final[Mapping[Holding, AuthState]] = {
@@ -86,7 +90,7 @@ REPEATED: Final = 60.0
 NOT_LOGGED_IN: Final = "Not logged in"
 
 
-def state_of(held: Holding, fresh: Freshness, trouble: Trouble) -> AuthState:
+def state_of(held: Holding, fresh: Freshness, trouble: CredentialFault) -> AuthState:
     """Return the state that three facts amount to."""
     return _TOKEN_STATES[trouble][fresh] if held is Holding.TOKENS else _OTHER_STATES[held]
 

@@ -9,7 +9,7 @@ from greenroom.broker.credential.claims import Claims, TokenFormatError, read_cl
 from greenroom.broker.credential.rules import ANY_LOGIN, LoginRules
 from greenroom.broker.login.issuer import DeviceCode, DeviceGrant, Granted, Issuer, IssuerError
 from greenroom.broker.login.logins import NOT_COMPLETED, LoggedIn, LoginFailedError, Save
-from greenroom.broker.login.page import NOT_SAVED, Ended, LoginPage, Request, Response, new_state
+from greenroom.broker.login.page import NOT_SAVED, LoginEnded, LoginPage, PageRequest, PageResponse, new_state
 from greenroom.broker.login.pkce import Verifier
 from greenroom.broker.login.server import PORTS, LoginServer
 from greenroom.protocol.secrecy import Secret
@@ -34,7 +34,7 @@ class BrowserFlow:
         state, verifier = new_state(os.urandom(32)), Verifier.of(os.urandom(64))
         self._page = LoginPage(issuer.endpoints, server.port, state, verifier, rules.workspaces)
         self._code: asyncio.Future[Secret] = asyncio.get_running_loop().create_future()
-        self._response: asyncio.Future[Response] = asyncio.get_running_loop().create_future()
+        self._response: asyncio.Future[PageResponse] = asyncio.get_running_loop().create_future()
         self._shown = asyncio.Event()
         self.port = server.port
         self.url = self._page.url
@@ -80,15 +80,15 @@ class BrowserFlow:
         finally:
             await self._server.close()
 
-    async def _handle(self, request: Request) -> Response:
+    async def _handle(self, request: PageRequest) -> PageResponse:
         answer = self._page.receive(request)
         if self._page.is_served:
             self._shown.set()
-        if isinstance(answer, Response):
+        if isinstance(answer, PageResponse):
             return answer
         if self._code.done():
             return self._page.failed(NOT_COMPLETED)
-        if isinstance(answer, Ended):
+        if isinstance(answer, LoginEnded):
             self._code.set_exception(LoginFailedError(answer.error))
             return answer.response
         self._code.set_result(answer.code)

@@ -15,8 +15,8 @@ import msgspec
 from greenroom.broker.clock import Clock
 from greenroom.broker.login.endpoints import Endpoints
 from greenroom.broker.login.pkce import Verifier
-from greenroom.broker.refresh.classify import Answer, Unanswered, Unreached
-from greenroom.broker.refresh.token_responses import Reply, redeemed, refused, status_text, text_members
+from greenroom.broker.refresh.classify import RefreshAnswer, Unanswered, Unreached
+from greenroom.broker.refresh.token_responses import TokenReply, redeemed, refused, status_text, text_members
 from greenroom.protocol.errors import GreenroomError
 from greenroom.protocol.secrecy import Secret
 from greenroom.protocol.version import __version__
@@ -98,7 +98,7 @@ class Issuer:
         self.endpoints = endpoints
         self._clock = clock
 
-    async def redeem(self, refresh_token: Secret) -> Answer:
+    async def redeem(self, refresh_token: Secret) -> RefreshAnswer:
         """Exchange a refresh token, once. Every outcome is a value."""
         from greenroom.runtime.http import aiohttp
 
@@ -181,16 +181,16 @@ class Issuer:
             return False
         return 200 <= reply.status < 300
 
-    async def _form(self, fields: Mapping[str, str]) -> Reply:
+    async def _form(self, fields: Mapping[str, str]) -> TokenReply:
         data = urlencode(fields, quote_via=quote, safe="").encode()
         return await self._trouble_told(self._post(f"{self.endpoints.issuer}/oauth/token", form=data))
 
-    async def _login_post(self, name: str, body: Mapping[str, str]) -> Reply:
+    async def _login_post(self, name: str, body: Mapping[str, str]) -> TokenReply:
         return await self._trouble_told(
             self._post(f"{self.endpoints.issuer}/api/accounts/deviceauth/{name}", json=body)
         )
 
-    async def _trouble_told(self, posting: Coroutine[None, None, Reply]) -> Reply:
+    async def _trouble_told(self, posting: Coroutine[None, None, TokenReply]) -> TokenReply:
         from greenroom.runtime.http import aiohttp
 
         try:
@@ -202,7 +202,7 @@ class Issuer:
 
     async def _post(
         self, url: str, *, json: Mapping[str, str] | None = None, form: bytes = b"", total: float = TOTAL
-    ) -> Reply:
+    ) -> TokenReply:
         data = form if json is None else msgspec.json.encode(json)
         headers = {**_HEADERS, "Content-Type": _FORM if json is None else "application/json"}
         async with (
@@ -213,7 +213,7 @@ class Issuer:
             body = await response.content.read(LARGEST_BODY)
             while not response.content.at_eof() and len(body) < LARGEST_BODY:
                 body += await response.content.read(LARGEST_BODY - len(body))
-            return Reply(response.status, response.reason or "", body, response.headers)
+            return TokenReply(response.status, response.reason or "", body, response.headers)
 
 
 async def revoke(issuer: Issuer, credential: "Credential") -> bool:

@@ -40,7 +40,7 @@ HEADERS: Final[Mapping[str, str]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class PageRequest:
     """What matters of a request."""
 
     path: str
@@ -50,7 +50,7 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True)
-class Response:
+class PageResponse:
     """What is answered."""
 
     status: int
@@ -67,14 +67,14 @@ class Exchange:
 
 
 @dataclass(frozen=True, slots=True)
-class Ended:
+class LoginEnded:
     """The login is over without credentials."""
 
-    response: Response
+    response: PageResponse
     error: str
 
 
-Answer: TypeAlias = Response | Exchange | Ended
+PageAnswer: TypeAlias = PageResponse | Exchange | LoginEnded
 
 
 class LoginPage:
@@ -124,50 +124,54 @@ class LoginPage:
         """Whether the credentials are in the store."""
         return self._claims is not None
 
-    def receive(self, request: Request) -> Answer:
-        """Answer one request."""
+    def receive(self, request: PageRequest) -> PageAnswer:
+        """PageAnswer one request."""
         if request.host not in (f"localhost:{self._port}", f"127.0.0.1:{self._port}", f"[::1]:{self._port}"):
-            return Response(400, "Bad Request")
+            return PageResponse(400, "Bad PageRequest")
         handle = _ROUTES.get(request.path)
-        return Response(404, "Not Found") if handle is None else handle(self, request)
+        return PageResponse(404, "Not Found") if handle is None else handle(self, request)
 
-    def saved(self, id_token: Secret, claims: Claims) -> Response:
-        """Answer the callback whose credentials are in the store now."""
+    def saved(self, id_token: Secret, claims: Claims) -> PageResponse:
+        """PageAnswer the callback whose credentials are in the store now."""
         self._claims, self._id_token = claims, id_token
-        return Response(302, "", location=f"http://localhost:{self._port}/success")
+        return PageResponse(302, "", location=f"http://localhost:{self._port}/success")
 
-    def refused(self, text: str) -> Response:
-        """Answer the callback of an account that may not log in."""
-        return Response(403, _page("Sign-in failed", text), _HTML)
+    def refused(self, text: str) -> PageResponse:
+        """PageAnswer the callback of an account that may not log in."""
+        return PageResponse(403, _page("Sign-in failed", text), _HTML)
 
-    def failed(self, status_text: str) -> Response:
-        """Answer the callback that came to nothing."""
-        return Response(500, status_text)
+    def failed(self, status_text: str) -> PageResponse:
+        """PageAnswer the callback that came to nothing."""
+        return PageResponse(500, status_text)
 
-    def _callback(self, request: Request) -> Answer:
+    def _callback(self, request: PageRequest) -> PageAnswer:
         state = request.query.get("state", "")
         if self._is_spent or not hmac.compare_digest(state.encode(), self._state.encode()):
-            return Response(400, "State mismatch")
+            return PageResponse(400, "State mismatch")
         self._is_spent = True
         if error := request.query.get("error"):
             text = _sign_in_error(error, request.query.get("error_description", ""))
-            return Ended(Response(400, _page("Sign-in failed", text), _HTML), text)
+            return LoginEnded(PageResponse(400, _page("Sign-in failed", text), _HTML), text)
         code = request.query.get("code")
-        return Exchange(Secret(code)) if code else Ended(Response(400, "Missing authorization code"), MISSING_CODE)
+        return (
+            Exchange(Secret(code))
+            if code
+            else LoginEnded(PageResponse(400, "Missing authorization code"), MISSING_CODE)
+        )
 
-    def _success(self, _: Request) -> Answer:
+    def _success(self, _: PageRequest) -> PageAnswer:
         if self._claims is None:
-            return Response(404, "Not Found")
+            return PageResponse(404, "Not Found")
         if self._claims.needs_setup:
             text = "Your organisation is not set up yet."
-            return Response(200, _page("Signed in", text, link=("/setup", "Finish the setup")), _HTML)
+            return PageResponse(200, _page("Signed in", text, link=("/setup", "Finish the setup")), _HTML)
         self.is_served = True
-        return Response(200, _page("Signed in", "You may close this page."), _HTML)
+        return PageResponse(200, _page("Signed in", "You may close this page."), _HTML)
 
-    def _setup(self, _: Request) -> Answer:
+    def _setup(self, _: PageRequest) -> PageAnswer:
         """Send the browser to the platform. The address is made of what we hold, never of what a query says."""
         if self._claims is None or self._id_token is None or not self._claims.needs_setup:
-            return Response(404, "Not Found")
+            return PageResponse(404, "Not Found")
         self.is_served = True
         parameters = {
             "p": self._claims.plan_type or "",
@@ -176,15 +180,15 @@ class LoginPage:
             "project_id": self._claims.project_id,
         }
         platform = _PLATFORMS[self._endpoints.issuer == DEFAULT_ISSUER]
-        return Response(302, "", location=f"{platform}/org-setup?{urlencode(parameters, quote_via=quote, safe='')}")
+        return PageResponse(302, "", location=f"{platform}/org-setup?{urlencode(parameters, quote_via=quote, safe='')}")
 
-    def _cancel(self, request: Request) -> Answer:
+    def _cancel(self, request: PageRequest) -> PageAnswer:
         if request.origin is not None:
-            return Response(403, "Forbidden")
-        return Ended(Response(200, CANCELLED), CANCELLED)
+            return PageResponse(403, "Forbidden")
+        return LoginEnded(PageResponse(200, CANCELLED), CANCELLED)
 
 
-_ROUTES: Final[Mapping[str, Callable[[LoginPage, Request], Answer]]] = {
+_ROUTES: Final[Mapping[str, Callable[[LoginPage, PageRequest], PageAnswer]]] = {
     "/auth/callback": LoginPage._callback,  # noqa: SLF001 - the table of this very class
     "/success": LoginPage._success,  # noqa: SLF001
     "/setup": LoginPage._setup,  # noqa: SLF001

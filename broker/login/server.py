@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final, Self
 
-from greenroom.broker.login.page import HEADERS, Request, Response
+from greenroom.broker.login.page import HEADERS, PageRequest, PageResponse
 from greenroom.protocol.errors import GreenroomError
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ PAUSE: Final = 0.2
 CANCEL_PATIENCE: Final = 2.0
 HOST: Final = "127.0.0.1"
 
-Handle = Callable[[Request], Awaitable[Response]]
+Handle = Callable[[PageRequest], Awaitable[PageResponse]]
 
 
 class PortsTakenError(GreenroomError):
@@ -54,7 +54,7 @@ class LoginServer:
 
         async def answer(request: web.BaseRequest) -> web.StreamResponse:
             response = await handle(
-                Request(
+                PageRequest(
                     request.path,
                     dict(request.query.items()),
                     request.headers.get("Host", ""),

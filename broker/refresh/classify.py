@@ -15,22 +15,22 @@ import msgspec
 from greenroom.protocol.secrecy import Secret
 
 
-def fingerprint(token: Secret) -> str:
+def token_fingerprint(token: Secret) -> str:
     """Return what a refresh token is remembered by: it cannot be turned back into the token."""
     return hashlib.sha256(token.reveal().encode()).hexdigest()[:32]
 
 
 @dataclass(frozen=True, slots=True)
-class Failure:
+class RefreshFailure:
     """Why a refresh token will never work again (K23)."""
 
     reason: str
     user_text: str
-    fingerprint: str
+    token_fingerprint: str
     """Of the refresh token that was refused."""
 
 
-class Redeemed(msgspec.Struct, frozen=True, tag=True):
+class RefreshAnswered(msgspec.Struct, frozen=True, tag=True):
     """The issuer gave new tokens. What it left out stays as it was."""
 
     access_token: Secret | None
@@ -38,7 +38,7 @@ class Redeemed(msgspec.Struct, frozen=True, tag=True):
     id_token: Secret | None = None
 
 
-class Refused(msgspec.Struct, frozen=True, tag=True):
+class RefreshRefused(msgspec.Struct, frozen=True, tag=True):
     """The issuer answered with an error."""
 
     status: int
@@ -63,10 +63,10 @@ class Unanswered(msgspec.Struct, frozen=True, tag=True):
     cause: str
 
 
-Answer: TypeAlias = Redeemed | Refused | Unreached | Unanswered
+RefreshAnswer: TypeAlias = RefreshAnswered | RefreshRefused | Unreached | Unanswered
 
 
-class Class(Enum):
+class AnswerClass(Enum):
     """What to do about an error."""
 
     PERMANENT = "the refresh token is dead"
@@ -118,38 +118,38 @@ STRIKES: Final = 3
 _TRANSIENT_STATUSES: Final = frozenset({408, 425, 429})
 
 
-def classify(answer: Refused | Unreached | Unanswered) -> Class:
+def classify_answer(answer: RefreshRefused | Unreached | Unanswered) -> AnswerClass:
     """Return the class of an error."""
     if isinstance(answer, Unreached):
-        return Class.TRANSIENT
+        return AnswerClass.TRANSIENT
     if isinstance(answer, Unanswered):
-        return Class.AMBIGUOUS
+        return AnswerClass.AMBIGUOUS
     if not 400 <= answer.status < 500 or answer.status in _TRANSIENT_STATUSES:
-        return Class.TRANSIENT
+        return AnswerClass.TRANSIENT
     if answer.code in REASONS or answer.status == 401:
-        return Class.PERMANENT
-    return Class.STRIKE
+        return AnswerClass.PERMANENT
+    return AnswerClass.STRIKE
 
 
-def failure(answer: Refused, fingerprint: str) -> Failure:
+def failure(answer: RefreshRefused, token_fingerprint: str) -> RefreshFailure:
     """Return what is remembered of a refresh token that is dead."""
     reason = REASONS.get(answer.code or "", "other")
-    return Failure(reason, TEXTS[reason], fingerprint)
+    return RefreshFailure(reason, TEXTS[reason], token_fingerprint)
 
 
-class Judge:
+class ResponseClassifier:
     """Remembers strikes, so that an answer that never changes is believed at last."""
 
     def __init__(self) -> None:
         self._last: tuple[str, int, str | None] | None = None
         self._count = 0
 
-    def verdict(self, answer: Refused | Unreached | Unanswered, fingerprint: str) -> Class:
+    def verdict(self, answer: RefreshRefused | Unreached | Unanswered, token_fingerprint: str) -> AnswerClass:
         """Return the class of an error for one refresh token, never `STRIKE`."""
-        found = classify(answer)
-        if found is not Class.STRIKE or not isinstance(answer, Refused):
+        found = classify_answer(answer)
+        if found is not AnswerClass.STRIKE or not isinstance(answer, RefreshRefused):
             return found
-        key = (fingerprint, answer.status, answer.code)
+        key = (token_fingerprint, answer.status, answer.code)
         self._count = self._count + 1 if key == self._last else 1
         self._last = key
-        return Class.PERMANENT if self._count >= STRIKES else Class.TRANSIENT
+        return AnswerClass.PERMANENT if self._count >= STRIKES else AnswerClass.TRANSIENT

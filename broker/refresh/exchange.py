@@ -14,14 +14,14 @@ from greenroom.broker.credential.record import AuthRecord
 from greenroom.broker.login.issuer import Issuer
 from greenroom.broker.refresh.classify import (
     REASONS,
-    Answer,
-    Class,
-    Redeemed,
-    Refused,
+    AnswerClass,
+    RefreshAnswer,
+    RefreshAnswered,
+    RefreshRefused,
     Unanswered,
     Unreached,
-    classify,
-    fingerprint,
+    classify_answer,
+    token_fingerprint,
 )
 from greenroom.broker.refresh.journal import Journal
 from greenroom.broker.refresh.merge import merged
@@ -36,7 +36,7 @@ store meanwhile; the store cannot be written."""
 log = logging.getLogger(__name__)
 
 
-class Order(msgspec.Struct, frozen=True):
+class RefreshRequest(msgspec.Struct, frozen=True):
     """What is to be redeemed."""
 
     record: AuthRecord
@@ -50,10 +50,10 @@ class Order(msgspec.Struct, frozen=True):
         return Secret("" if self.record.tokens is None else self.record.tokens.refresh_token)
 
 
-class Outcome(msgspec.Struct, frozen=True):
+class RefreshOutcome(msgspec.Struct, frozen=True):
     """What came of it."""
 
-    answer: Answer
+    answer: RefreshAnswer
     fate: Fate = "nothing"
     fresh: AuthRecord | None = None
     """The record with the new tokens; `None` where there are none, or where they are somebody else's."""
@@ -61,13 +61,13 @@ class Outcome(msgspec.Struct, frozen=True):
     @property
     def has_bearer(self) -> bool:
         """Whether there is a new access token."""
-        return isinstance(self.answer, Redeemed) and bool(self.answer.access_token)
+        return isinstance(self.answer, RefreshAnswered) and bool(self.answer.access_token)
 
 
-class Performer(Protocol):
+class RefreshExecutor(Protocol):
     """Whoever carries out redemptions."""
 
-    async def perform(self, order: Order, journal: Journal, lock: int | None) -> Outcome:
+    async def perform(self, order: RefreshRequest, journal: Journal, lock: int | None) -> RefreshOutcome:
         """Redeem once. Every outcome is a value. What the journal says of it, it says when this returns."""
         ...
 
@@ -75,7 +75,7 @@ class Performer(Protocol):
         """Let a redemption under way come to its end soon: everything ends."""
 
 
-class InProcess:
+class InProcessExecutor:
     """Carries out redemptions in this process: the redeemer, or a broker whose store ends with it."""
 
     def __init__(self, store: Store, issuer: Issuer, clock: Clock) -> None:
@@ -83,17 +83,17 @@ class InProcess:
         self._issuer = issuer
         self._clock = clock
 
-    async def perform(self, order: Order, journal: Journal, lock: int | None) -> Outcome:
+    async def perform(self, order: RefreshRequest, journal: Journal, lock: int | None) -> RefreshOutcome:
         """Redeem once."""
         answer = await self._issuer.redeem(order.token)
-        if not isinstance(answer, Redeemed):
-            note(journal, lock, fingerprint(order.token), answer)
-            return Outcome(answer)
+        if not isinstance(answer, RefreshAnswered):
+            note(journal, lock, token_fingerprint(order.token), answer)
+            return RefreshOutcome(answer)
         fresh = merged(order.record, answer, self._clock.wall())
         fate: Fate = "nothing" if fresh is None else await _put(self._store, order.stored, fresh)
         if fate != "unwritable":
             journal.settle(lock)
-        return Outcome(answer, fate, fresh)
+        return RefreshOutcome(answer, fate, fresh)
 
     def hurry(self) -> None:
         """Do nothing: who waits for it goes by the clock."""
@@ -113,13 +113,13 @@ async def _put(store: Store, stored: Secret, fresh: AuthRecord) -> Fate:
     return "stored"
 
 
-def note(journal: Journal, lock: int | None, mark: str, answer: Refused | Unreached | Unanswered) -> None:
+def note(journal: Journal, lock: int | None, mark: str, answer: RefreshRefused | Unreached | Unanswered) -> None:
     """Tell who takes the lock next what the answer says about the token."""
-    reason = REASONS.get(answer.code or "") if isinstance(answer, Refused) else None
-    match classify(answer):
-        case Class.AMBIGUOUS:
+    reason = REASONS.get(answer.code or "") if isinstance(answer, RefreshRefused) else None
+    match classify_answer(answer):
+        case AnswerClass.AMBIGUOUS:
             return
-        case Class.PERMANENT if reason is not None:
+        case AnswerClass.PERMANENT if reason is not None:
             journal.condemn(lock, mark, reason)
         case _:  # a bare 401 may be a bad day of the issuer's: a restart may try again
             journal.withdraw(lock)

@@ -15,7 +15,7 @@ _SIZE: Final = 256
 """Bytes of an entry, padded so that one write replaces another as a whole."""
 
 
-class Entry(msgspec.Struct, frozen=True):
+class JournalEntry(msgspec.Struct, frozen=True):
     """What is known of one refresh token."""
 
     fingerprint: str = ""
@@ -25,13 +25,13 @@ class Entry(msgspec.Struct, frozen=True):
     """The reason for which it will never work again."""
 
 
-_NOTHING: Final = Entry()
+_NOTHING: Final = JournalEntry()
 
 
 class Journal:
     """The entry in one open lock file; kept in memory where there is none, or where it cannot be written."""
 
-    def __init__(self, entry: Entry = _NOTHING) -> None:
+    def __init__(self, entry: JournalEntry = _NOTHING) -> None:
         self._entry = entry
 
     def open(self, descriptor: int | None) -> None:
@@ -39,16 +39,16 @@ class Journal:
         if descriptor is None:
             return
         try:
-            self._entry = msgspec.json.decode(os.pread(descriptor, _SIZE, 0), type=Entry)
+            self._entry = msgspec.json.decode(os.pread(descriptor, _SIZE, 0), type=JournalEntry)
         except (OSError, msgspec.MsgspecError):
             self._entry = _NOTHING
 
     @property
-    def entry(self) -> Entry:
+    def entry(self) -> JournalEntry:
         """What is known of the token that the lock's holders have had to do with last."""
         return self._entry
 
-    def adopt(self, entry: Entry) -> None:
+    def adopt(self, entry: JournalEntry) -> None:
         """Take over what has been written for us."""
         self._entry = entry
 
@@ -62,22 +62,22 @@ class Journal:
 
     def condemn(self, descriptor: int | None, fingerprint: str, reason: str) -> None:
         """Note that a refresh token will never work again."""
-        self._write(descriptor, Entry(fingerprint, verdict=reason))
+        self._write(descriptor, JournalEntry(fingerprint, verdict=reason))
 
     def begin(self, descriptor: int | None, fingerprint: str, now: float) -> None:
         """Note that a refresh token is about to be sent."""
-        self._write(descriptor, Entry(fingerprint, (*self.attempts(fingerprint)[-1:], now)))
+        self._write(descriptor, JournalEntry(fingerprint, (*self.attempts(fingerprint)[-1:], now)))
 
     def withdraw(self, descriptor: int | None) -> None:
         """Note that the latest attempt changed nothing; doubts about an earlier one remain."""
         entry = self._entry
-        self._write(descriptor, Entry(entry.fingerprint, entry.attempts[:-1]))
+        self._write(descriptor, JournalEntry(entry.fingerprint, entry.attempts[:-1]))
 
     def settle(self, descriptor: int | None) -> None:
         """Note that its fate is known."""
         self._write(descriptor, _NOTHING)
 
-    def _write(self, descriptor: int | None, entry: Entry) -> None:
+    def _write(self, descriptor: int | None, entry: JournalEntry) -> None:
         self._entry = entry
         if descriptor is None:
             return

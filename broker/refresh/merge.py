@@ -6,12 +6,12 @@ import msgspec
 
 from greenroom.broker.credential.claims import Claims, TokenFormatError, read_claims
 from greenroom.broker.credential.record import AuthRecord, Tokens
-from greenroom.broker.refresh.classify import Redeemed
+from greenroom.broker.refresh.classify import RefreshAnswered
 
 log = logging.getLogger(__name__)
 
 
-def merged(record: AuthRecord, answer: Redeemed, now: float) -> AuthRecord | None:
+def merged(record: AuthRecord, answer: RefreshAnswered, now: float) -> AuthRecord | None:
     """Return the record with what the answer has; what it lacks stays. `None` where it is about somebody else."""
     old = record.tokens
     if old is None:

@@ -18,8 +18,8 @@ import msgspec
 from greenroom.broker.clock import Clock
 from greenroom.broker.login.endpoints import Endpoints
 from greenroom.broker.login.issuer import TOTAL, Issuer
-from greenroom.broker.refresh.exchange import InProcess, Order, Outcome
-from greenroom.broker.refresh.journal import Entry, Journal
+from greenroom.broker.refresh.exchange import InProcessExecutor, RefreshOutcome, RefreshRequest
+from greenroom.broker.refresh.journal import Journal, JournalEntry
 from greenroom.broker.storage.locks import STORE_PATIENCE
 from greenroom.broker.storage.store import StoreKind, reopen
 from greenroom.protocol.secrecy import Secret
@@ -40,15 +40,15 @@ LIFETIME: Final = TOTAL + 2 * STORE_PATIENCE
 T = TypeVar("T")
 
 
-class Task(msgspec.Struct, frozen=True):
+class RefreshTask(msgspec.Struct, frozen=True):
     """What it is told."""
 
-    order: Order
+    order: RefreshRequest
     endpoints: Endpoints
     home: str
     store: StoreKind
     has_lock: bool
-    entry: Entry
+    entry: JournalEntry
     """Of the journal."""
     ahead: float
     """Seconds that the machine's clock is known to be ahead."""
@@ -56,16 +56,16 @@ class Task(msgspec.Struct, frozen=True):
     log_level: str
 
 
-class Report(msgspec.Struct, frozen=True):
+class RefreshReport(msgspec.Struct, frozen=True):
     """What it answers."""
 
-    outcome: Outcome
-    entry: Entry
+    outcome: RefreshOutcome
+    entry: JournalEntry
     """Of the journal, after it."""
     ahead: float
 
 
-def packed(message: Task | Report) -> bytes:
+def packed(message: RefreshTask | RefreshReport) -> bytes:
     """Encode a message, secrets included: for the socket alone."""
     return msgspec.msgpack.encode(message, enc_hook=_bare)
 
@@ -87,7 +87,7 @@ def main() -> NoReturn:
 
 async def _serve(channel: socket.socket) -> None:
     try:
-        task = unpacked(_everything(channel), Task)
+        task = unpacked(_everything(channel), RefreshTask)
     except msgspec.MsgspecError:  # the broker died before it had said everything
         return
     logs.set_up("redeemer", task.log_level)
@@ -95,7 +95,7 @@ async def _serve(channel: socket.socket) -> None:
     _hasten_at_the_end(asyncio.get_running_loop())
     clock, journal = Clock(), Journal(task.entry)
     clock.learn(task.ahead)
-    performer = InProcess(reopen(task.home, task.store), Issuer(task.endpoints, clock), clock)
+    performer = InProcessExecutor(reopen(task.home, task.store), Issuer(task.endpoints, clock), clock)
     with contextlib.suppress(OSError):  # the broker is gone: then this is the only one who can
         channel.sendall(SENDING)
     try:
@@ -105,7 +105,7 @@ async def _serve(channel: socket.socket) -> None:
         return
     log.info("a redemption has ended: %s, %s", type(outcome.answer).__name__.lower(), outcome.fate)
     try:
-        channel.sendall(packed(Report(outcome, journal.entry, clock.offset)))
+        channel.sendall(packed(RefreshReport(outcome, journal.entry, clock.offset)))
     except OSError:
         log.info("the broker has died during the redemption")
 

@@ -58,7 +58,7 @@ def earliest(while_usable: float, once_unusable: float, usable_for: float) -> fl
 
 
 @dataclass(slots=True)
-class Budget:
+class RefreshBudget:
     """How many redemptions an identity still has."""
 
     _redeemed: dict[str, deque[float]] = field(default_factory=dict)

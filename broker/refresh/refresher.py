@@ -11,24 +11,24 @@ import random
 from enum import Enum
 from typing import Final
 
-from greenroom.broker.credential.manager import Custody
+from greenroom.broker.credential.manager import CredentialManager
 from greenroom.broker.credential.record import AuthRecord
 from greenroom.broker.credential.state_table import WANTS_REFRESH
 from greenroom.broker.refresh.classify import (
     TEXTS,
-    Class,
-    Failure,
-    Judge,
-    Redeemed,
-    Refused,
+    AnswerClass,
+    RefreshAnswered,
+    RefreshFailure,
+    RefreshRefused,
+    ResponseClassifier,
     Unanswered,
     Unreached,
     failure,
-    fingerprint,
+    token_fingerprint,
 )
-from greenroom.broker.refresh.exchange import Order, Outcome, Performer
+from greenroom.broker.refresh.exchange import RefreshExecutor, RefreshOutcome, RefreshRequest
 from greenroom.broker.refresh.journal import Journal
-from greenroom.broker.refresh.rate_limit import STALE_SPREAD, Backoff, Budget, doubt_wait
+from greenroom.broker.refresh.rate_limit import STALE_SPREAD, Backoff, RefreshBudget, doubt_wait
 from greenroom.broker.storage.locks import REFRESH, REFRESH_PATIENCE, LockTimeoutError, locked
 from greenroom.protocol.secrecy import Secret
 from greenroom.runtime.launch import LAST_PATIENCE
@@ -41,7 +41,7 @@ UNWRITABLE_PAUSE: Final = 60.0
 """Seconds before another look at a store that could not have taken new tokens (K8)."""
 
 
-class Landing(Enum):
+class RefreshResult(Enum):
     """How a flight ended."""
 
     FRESH = "nothing needed refreshing"
@@ -64,21 +64,21 @@ class Trigger(Enum):
 class Refresher:
     """The one flight of a broker."""
 
-    def __init__(self, custody: Custody, performer: Performer) -> None:
+    def __init__(self, custody: CredentialManager, performer: RefreshExecutor) -> None:
         self._custody = custody
         self._standing = custody.standing
         self._clock = custody.clock
         self._performer = performer
-        self._flight: asyncio.Task[Landing] | None = None
+        self._flight: asyncio.Task[RefreshResult] | None = None
         self._refused = False
         self._is_redeeming = False
         self._journal = Journal()
-        self._judge = Judge()
+        self._judge = ResponseClassifier()
         self._backoff = Backoff()
-        self._budget = Budget()
+        self._budget = RefreshBudget()
         self._stale_since: tuple[int, float] = (0, 0.0)
 
-    def join(self, trigger: Trigger) -> asyncio.Task[Landing]:
+    def join(self, trigger: Trigger) -> asyncio.Task[RefreshResult]:
         """Return the flight under way, or a new one. Await it with `asyncio.wait`, which does not cancel it."""
         if trigger is Trigger.REFUSAL:
             self._refused = True
@@ -112,7 +112,7 @@ class Refresher:
             self._flight.cancel()
         await asyncio.wait({self._flight}, timeout=SHUTDOWN_PATIENCE)
 
-    async def _fly(self, trigger: Trigger) -> Landing:
+    async def _fly(self, trigger: Trigger) -> RefreshResult:
         try:
             async with locked(self._custody.store.home, REFRESH, REFRESH_PATIENCE) as lock:
                 self._journal.open(lock)
@@ -128,12 +128,12 @@ class Refresher:
         finally:
             self._refused = self._is_redeeming = False
         if landing is None:
-            landing = self._hold(self._backoff.failed(), Landing.FAILED)
+            landing = self._hold(self._backoff.failed(), RefreshResult.FAILED)
         log.info("refresh: %s", landing.value)
         self._custody.stir()
         return landing
 
-    async def _attempt(self, lock: int | None, trigger: Trigger) -> Landing | None:
+    async def _attempt(self, lock: int | None, trigger: Trigger) -> RefreshResult | None:
         """Run the transaction once; `None` where it failed while the store got another refresh token (K24)."""
         landing = await self._adopt()
         if landing is not None:
@@ -141,13 +141,13 @@ class Refresher:
         now = self._clock.wall()
         token, record = self._standing.credential.refresh_token, self._custody.record
         if not token or record is None or record.tokens is None:
-            return Landing.GONE
-        if reason := self._journal.verdict(fingerprint(token)):
-            return self._bury(Failure(reason, TEXTS[reason], fingerprint(token)))
+            return RefreshResult.GONE
+        if reason := self._journal.verdict(token_fingerprint(token)):
+            return self._bury(RefreshFailure(reason, TEXTS[reason], token_fingerprint(token)))
         if self._standing.failure is not None:
-            return Landing.DEAD
+            return RefreshResult.DEAD
         if trigger is Trigger.NEED and self._standing.state(now) not in WANTS_REFRESH:
-            return Landing.FRESH
+            return RefreshResult.FRESH
         wait = self._wait(token)
         if wait > 0:
             return self._hold(wait)
@@ -156,76 +156,80 @@ class Refresher:
             return self._hold(min(UNWRITABLE_PAUSE, self._standing.usable_for(now)))
         return await self._redeem(lock, token, record)
 
-    async def _adopt(self) -> Landing | None:
+    async def _adopt(self) -> RefreshResult | None:
         """Look at the store again; return how the flight ends where that is all it took."""
         before = self._standing.credential
         changed = await self._custody.reload(always=True)
         credential = self._standing.credential
         if self._standing.state(self._clock.wall()) == "STORE_BAD":
-            return Landing.GONE
+            return RefreshResult.GONE
         if not changed:
             return None
         if not credential.bearer or not credential.identity.is_same(before.identity):
-            return Landing.ADOPTED
-        return Landing.ADOPTED if self._standing.is_usable(self._clock.wall()) else None
+            return RefreshResult.ADOPTED
+        return RefreshResult.ADOPTED if self._standing.is_usable(self._clock.wall()) else None
 
     def _wait(self, token: Secret) -> float:
         now = self._clock.wall()
         usable_for = self._standing.usable_for(now)
         return max(
             self._budget.wait(self._standing.identity_key(), self._clock.monotonic(), usable_for),
-            doubt_wait(self._journal.attempts(fingerprint(token)), now, usable_for),
+            doubt_wait(self._journal.attempts(token_fingerprint(token)), now, usable_for),
         )
 
-    async def _redeem(self, lock: int | None, token: Secret, record: AuthRecord) -> Landing | None:
+    async def _redeem(self, lock: int | None, token: Secret, record: AuthRecord) -> RefreshResult | None:
         epoch = self._custody.epoch
         self._is_redeeming = True
-        self._journal.begin(lock, fingerprint(token), self._clock.wall())
+        self._journal.begin(lock, token_fingerprint(token), self._clock.wall())
         order = self._custody.order(token, record)
         outcome = await self._performer.perform(order, self._journal, lock)
-        if isinstance(outcome.answer, Redeemed):
+        if isinstance(outcome.answer, RefreshAnswered):
             return await self._keep(lock, order, outcome, epoch)
         return await self._fail(token, outcome.answer)
 
-    async def _keep(self, lock: int | None, order: Order, outcome: Outcome, epoch: int) -> Landing:
+    async def _keep(
+        self, lock: int | None, order: RefreshRequest, outcome: RefreshOutcome, epoch: int
+    ) -> RefreshResult:
         self._backoff.succeeded()
         self._budget.spend(self._standing.identity_key(), self._clock.monotonic())
         if outcome.fresh is None:
-            return self._bury(Failure("account_changed", TEXTS["account_changed"], fingerprint(order.token)))
+            return self._bury(
+                RefreshFailure("account_changed", TEXTS["account_changed"], token_fingerprint(order.token))
+            )
         forced_at = self._clock.monotonic() if self._refused else None
         kept = await self._custody.commit(order, outcome.fresh, epoch, forced_at, outcome.fate)
         if self._custody.is_written:
             self._journal.settle(lock)
         if not kept:
-            return Landing.ADOPTED
-        return Landing.REDEEMED if outcome.has_bearer else self._hold(self._backoff.failed())
+            return RefreshResult.ADOPTED
+        return RefreshResult.REDEEMED if outcome.has_bearer else self._hold(self._backoff.failed())
 
-    async def _fail(self, token: Secret, answer: Refused | Unreached | Unanswered) -> Landing | None:
-        mark = fingerprint(token)
+    async def _fail(self, token: Secret, answer: RefreshRefused | Unreached | Unanswered) -> RefreshResult | None:
+        mark = token_fingerprint(token)
         verdict = self._judge.verdict(answer, mark)
         log.warning("refresh token not redeemed (%s): %s", verdict.name.lower(), answer)
-        if verdict is Class.AMBIGUOUS:
+        if verdict is AnswerClass.AMBIGUOUS:
             self._budget.spend(self._standing.identity_key(), self._clock.monotonic())
             if await self._is_replaced(token):  # it had stored what it could not tell us any more
-                return Landing.ADOPTED
-            return self._hold(self._wait(token), Landing.FAILED)
-        if verdict is Class.PERMANENT and isinstance(answer, Refused):
+                return RefreshResult.ADOPTED
+            return self._hold(self._wait(token), RefreshResult.FAILED)
+        if verdict is AnswerClass.PERMANENT and isinstance(answer, RefreshRefused):
             return None if await self._is_replaced(token) else self._bury(failure(answer, mark))
-        retry_after = answer.retry_after if isinstance(answer, Refused) else None
-        return self._hold(self._backoff.failed(retry_after), Landing.FAILED)
+        retry_after = answer.retry_after if isinstance(answer, RefreshRefused) else None
+        return self._hold(self._backoff.failed(retry_after), RefreshResult.FAILED)
 
     async def _is_replaced(self, token: Secret) -> bool:
         """Return whether the store has another refresh token by now."""
         await self._custody.reload(always=True)
         return self._standing.credential.refresh_token != token
 
-    def _bury(self, verdict: Failure) -> Landing:
+    def _bury(self, verdict: RefreshFailure) -> RefreshResult:
         if self._standing.fail_permanently(verdict):
             self._custody.report(verdict.reason, verdict.user_text)
-        return Landing.DEAD
+        return RefreshResult.DEAD
 
-    def _hold(self, wait: float, landing: Landing = Landing.HELD) -> Landing:
+    def _hold(self, wait: float, landing: RefreshResult = RefreshResult.HELD) -> RefreshResult:
         """Put off the next try, unless there was no need for this one."""
-        if landing is Landing.FAILED or self._standing.state(self._clock.wall()) in WANTS_REFRESH:
+        if landing is RefreshResult.FAILED or self._standing.state(self._clock.wall()) in WANTS_REFRESH:
             self._standing.fail_transiently(self._clock.monotonic() + wait)
         return landing

@@ -11,10 +11,10 @@ import msgspec
 
 from greenroom.broker.clock import Clock
 from greenroom.broker.login.endpoints import Endpoints
-from greenroom.broker.refresh.classify import Unanswered, Unreached, fingerprint
-from greenroom.broker.refresh.exchange import Order, Outcome, note
+from greenroom.broker.refresh.classify import Unanswered, Unreached, token_fingerprint
+from greenroom.broker.refresh.exchange import RefreshOutcome, RefreshRequest, note
 from greenroom.broker.refresh.journal import Journal
-from greenroom.broker.refresh.process import LOCK, SENDING, STATEMENT, Report, Task, packed, unpacked
+from greenroom.broker.refresh.process import LOCK, SENDING, STATEMENT, RefreshReport, RefreshTask, packed, unpacked
 from greenroom.broker.storage.store import Store
 from greenroom.runtime import child
 from greenroom.runtime.launch import CONTROL, LIFELINE
@@ -26,8 +26,8 @@ log = logging.getLogger(__name__)
 _DIED = "the process that redeems has died"
 
 
-class Delegation:
-    """Starts the processes of one broker (`greenroom.broker.refresh.exchange.Performer`)."""
+class SubprocessExecutor:
+    """Starts the processes of one broker (`greenroom.broker.refresh.exchange.RefreshExecutor`)."""
 
     def __init__(
         self, store: Store, endpoints: Endpoints, clock: Clock, lifeline: int, instance: int, log_level: str
@@ -41,7 +41,7 @@ class Delegation:
         self._log_level = log_level
         self._pid: int | None = None
 
-    async def perform(self, order: Order, journal: Journal, lock: int | None) -> Outcome:
+    async def perform(self, order: RefreshRequest, journal: Journal, lock: int | None) -> RefreshOutcome:
         """Redeem once. A process that dies on the way leaves a doubt if it may have sent anything."""
         said = await self._delegate(self._task(order, journal, lock), lock)
         if said is None:
@@ -49,7 +49,7 @@ class Delegation:
         if not said.startswith(SENDING):
             return self._lost(order, journal, lock, Unreached(_DIED))
         try:
-            report = unpacked(said.removeprefix(SENDING), Report)
+            report = unpacked(said.removeprefix(SENDING), RefreshReport)
         except msgspec.MsgspecError:
             return self._lost(order, journal, lock, Unanswered(_DIED))
         journal.adopt(report.entry)
@@ -61,8 +61,8 @@ class Delegation:
         if self._pid is not None:
             terminate(self._pid)
 
-    def _task(self, order: Order, journal: Journal, lock: int | None) -> Task:
-        return Task(
+    def _task(self, order: RefreshRequest, journal: Journal, lock: int | None) -> RefreshTask:
+        return RefreshTask(
             order=order,
             endpoints=self._endpoints,
             home=self._store.home,
@@ -74,7 +74,7 @@ class Delegation:
             log_level=self._log_level,
         )
 
-    async def _delegate(self, task: Task, lock: int | None) -> bytes | None:
+    async def _delegate(self, task: RefreshTask, lock: int | None) -> bytes | None:
         """Return what a process has said up to its end; `None` where none could be started."""
         channel, theirs = socket.socketpair()
         with channel, theirs:
@@ -94,9 +94,11 @@ class Delegation:
         if ending.returncode != 0:
             log.error("the process of a redemption died (%d)", ending.returncode)
 
-    def _lost(self, order: Order, journal: Journal, lock: int | None, answer: Unreached | Unanswered) -> Outcome:
-        note(journal, lock, fingerprint(order.token), answer)
-        return Outcome(answer)
+    def _lost(
+        self, order: RefreshRequest, journal: Journal, lock: int | None, answer: Unreached | Unanswered
+    ) -> RefreshOutcome:
+        note(journal, lock, token_fingerprint(order.token), answer)
+        return RefreshOutcome(answer)
 
 
 async def _converse(channel: socket.socket, order: bytes) -> bytes:

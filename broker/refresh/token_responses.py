@@ -6,7 +6,7 @@ from typing import Final
 
 import msgspec
 
-from greenroom.broker.refresh.classify import Redeemed, Refused, Unanswered
+from greenroom.broker.refresh.classify import RefreshAnswered, RefreshRefused, Unanswered
 from greenroom.protocol.secrecy import Secret
 from greenroom.runtime.log import redact
 
@@ -15,7 +15,7 @@ LONGEST_MESSAGE: Final = 240
 
 
 @dataclass(frozen=True, slots=True)
-class Reply:
+class TokenReply:
     """One answer, read to its end."""
 
     status: int
@@ -24,7 +24,7 @@ class Reply:
     headers: Mapping[str, str] = field(repr=False)
 
 
-def redeemed(reply: Reply) -> Redeemed | Unanswered:
+def redeemed(reply: TokenReply) -> RefreshAnswered | Unanswered:
     """Read a 2xx answer to a redemption. What is not a string counts as left out, so that the rest is not lost."""
     members = text_members(reply.body)
     access, refresh, identity = (
@@ -32,14 +32,14 @@ def redeemed(reply: Reply) -> Redeemed | Unanswered:
     )
     if access is None and refresh is None:
         return Unanswered("answer without tokens")
-    return Redeemed(access, refresh, identity)
+    return RefreshAnswered(access, refresh, identity)
 
 
-def refused(reply: Reply) -> Refused:
+def refused(reply: TokenReply) -> RefreshRefused:
     """Read any other answer to a redemption."""
     code, message = _error(reply.body)
     retry_after = reply.headers.get("Retry-After", "").strip()
-    return Refused(
+    return RefreshRefused(
         status=reply.status,
         code=code,
         message=message,
@@ -48,7 +48,7 @@ def refused(reply: Reply) -> Refused:
     )
 
 
-def status_text(what: str, reply: Reply) -> str:
+def status_text(what: str, reply: TokenReply) -> str:
     """Say what went wrong in words, with no more of the body than its message."""
     _, message = _error(reply.body)
     text = f"{what} {reply.status} {reply.reason}".rstrip()

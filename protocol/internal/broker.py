@@ -202,7 +202,7 @@ class Reload(Body):
     wire: ClassVar[bytes] = b"reload"
 
 
-class Measure(Body):
+class MeasureBroker(Body):
     """Say what the broker's process holds."""
 
     wire: ClassVar[bytes] = b"measure"
@@ -221,7 +221,7 @@ class Welcome(Body):
     version: Literal[1] = 1
 
 
-class Snapshot(Body):
+class BearerSnapshot(Body):
     """The credential as it stands. Answers `GetAuth`.
 
     `(broker_epoch, generation)` identifies one credential value. Refresh and id tokens are never in it.
@@ -242,7 +242,7 @@ class Snapshot(Body):
     degraded: bool = False
 
 
-class Environment(Body):
+class EnvironmentValues(Body):
     """Answers `GetEnvironment` with those of the variables that are set."""
 
     wire: ClassVar[bytes] = b"environment"
@@ -255,7 +255,7 @@ class UnauthorizedReport(Body):
 
     wire: ClassVar[bytes] = b"unauthorized-report"
     outcome: UnauthorizedOutcome
-    snapshot: Snapshot | None = None
+    snapshot: BearerSnapshot | None = None
     user_text: str | None = None
     retry_after_ms: int | None = None
 
@@ -312,14 +312,14 @@ class Reloaded(Body):
     generation: int
 
 
-class Measured(Body):
-    """Answers `Measure`."""
+class BrokerMeasured(Body):
+    """Answers `MeasureBroker`."""
 
     wire: ClassVar[bytes] = b"measured"
     footprint: Footprint
 
 
-class Done(Body):
+class Completed(Body):
     """Answers a question that has nothing to tell."""
 
     wire: ClassVar[bytes] = b"done"
@@ -407,20 +407,20 @@ Question: TypeAlias = (
     | LoginApiKey
     | Logout
     | Reload
-    | Measure
+    | MeasureBroker
 )
 Answer: TypeAlias = (
     Welcome
-    | Snapshot
-    | Environment
+    | BearerSnapshot
+    | EnvironmentValues
     | UnauthorizedReport
     | ProviderToken
     | Status
     | LoginStarted
     | InForce
     | Reloaded
-    | Measured
-    | Done
+    | BrokerMeasured
+    | Completed
     | AuthError
 )
 Broadcast: TypeAlias = AuthChanged | CredentialStanding | LoginComplete | AuthProblem | Stopping
@@ -430,7 +430,8 @@ WORKER_MAY: Final[frozenset[bytes]] = frozenset(
     for kind in (Hello, GetAuth, GetEnvironment, ReportUnauthorized, GetProviderToken, ReportClock, Acknowledge)
 )
 SUPERVISOR_MAY: Final[frozenset[bytes]] = frozenset(
-    kind.wire for kind in (Attach, Detach, GetStatus, LoginStart, LoginCancel, LoginApiKey, Logout, Reload, Measure)
+    kind.wire
+    for kind in (Attach, Detach, GetStatus, LoginStart, LoginCancel, LoginApiKey, Logout, Reload, MeasureBroker)
 )
 
 QUESTIONS: Final[Mapping[bytes, type[Question]]] = {kind.wire: kind for kind in get_args(Question)}

@@ -118,20 +118,20 @@ class Exited(Message):
     """Why it never came to life, in words; `None` for one that lived."""
 
 
-class Measure(Message):
+class MeasureForkServer(Message):
     """Supervisor to nursery: say what you hold."""
 
     wire: ClassVar[bytes] = b"M"
 
 
-class Measured(Message):
+class ForkServerMeasured(Message):
     """Nursery to supervisor: what it holds."""
 
     wire: ClassVar[bytes] = b"m"
     footprint: Footprint
 
 
-NurseryMessage: TypeAlias = GiveBirth | Measure | Born | NurseryReady | Exited | Measured
+NurseryMessage: TypeAlias = GiveBirth | MeasureForkServer | Born | NurseryReady | Exited | ForkServerMeasured
 
 _KINDS: Final[dict[bytes, type[NurseryMessage]]] = {kind.wire: kind for kind in get_args(NurseryMessage)}
 

@@ -120,8 +120,8 @@ class Decide(Addressed):
     decision: Decision
 
 
-class Measure(Header):
-    """Say at once what you hold, whatever else you do; answered with `Measured`."""
+class MeasureWorker(Header):
+    """Say at once what you hold, whatever else you do; answered with `WorkerMeasured`."""
 
     wire: ClassVar[bytes] = b"measure"
 
@@ -215,8 +215,8 @@ class Heartbeat(Addressed):
     """Bytes of events that the supervisor has not taken yet."""
 
 
-class Ask(Addressed):
-    """Ask the client's user. Payload: the question (`greenroom.protocol.mcp.elicitation`). It is withdrawn when its
+class AskUser(Addressed):
+    """AskUser the client's user. Payload: the question (`greenroom.protocol.mcp.elicitation`). It is withdrawn when its
     turn ends."""
 
     wire: ClassVar[bytes] = b"ask"
@@ -265,7 +265,7 @@ class CommandsEnded(Addressed):
     wire: ClassVar[bytes] = b"commands-ended"
 
 
-class Measured(Header):
+class WorkerMeasured(Header):
     """What the worker holds."""
 
     wire: ClassVar[bytes] = b"measured"
@@ -278,15 +278,25 @@ class Measured(Header):
 
 
 Operation: TypeAlias = (
-    Open | StartTurn | Steer | Compact | Interrupt | Decide | RunErrand | StopErrand | Measure | Close
+    Open | StartTurn | Steer | Compact | Interrupt | Decide | RunErrand | StopErrand | MeasureWorker | Close
 )
 Notice: TypeAlias = (
-    Ready | Opened | OpenFailed | Events | Heartbeat | Ask | Steered | TurnEnded | CommandsEnded | ErrandDone | Measured
+    Ready
+    | Opened
+    | OpenFailed
+    | Events
+    | Heartbeat
+    | AskUser
+    | Steered
+    | TurnEnded
+    | CommandsEnded
+    | ErrandDone
+    | WorkerMeasured
 )
 
 OPERATIONS: Final[Mapping[bytes, type[Operation]]] = {
     kind.wire: kind
-    for kind in (Open, StartTurn, Steer, Compact, Interrupt, Decide, RunErrand, StopErrand, Measure, Close)
+    for kind in (Open, StartTurn, Steer, Compact, Interrupt, Decide, RunErrand, StopErrand, MeasureWorker, Close)
 }
 NOTICES: Final[Mapping[bytes, type[Notice]]] = {
     kind.wire: kind
@@ -296,12 +306,12 @@ NOTICES: Final[Mapping[bytes, type[Notice]]] = {
         OpenFailed,
         Events,
         Heartbeat,
-        Ask,
+        AskUser,
         Steered,
         TurnEnded,
         CommandsEnded,
         ErrandDone,
-        Measured,
+        WorkerMeasured,
     )
 }
 

@@ -12,7 +12,7 @@ from greenroom.protocol.mcp.handshake import server_info
 from greenroom.protocol.version import __version__
 
 if TYPE_CHECKING:
-    from greenroom.protocol.mcp.stateless import Envelope
+    from greenroom.protocol.mcp.stateless import RequestEnvelope
 
 
 class McpPeer(Peer):
@@ -20,18 +20,18 @@ class McpPeer(Peer):
 
     def __init__(self, max_line: int = MAX_LINE) -> None:
         super().__init__(max_line)
-        self._envelopes: dict[RequestId, Envelope] = {}
+        self._envelopes: dict[RequestId, RequestEnvelope] = {}
         self._given_up: set[RequestId] = set()
         self.drops_events = False
         """Whether `codex/event` is nothing but noise to the client
         (`greenroom.protocol.mcp.handshake.drops_events`)."""
         self._server: Mapping[str, object] = server_info(__version__)
 
-    def enter(self, request: Request, envelope: "Envelope") -> None:
+    def enter(self, request: Request, envelope: "RequestEnvelope") -> None:
         """Note that a request came without a handshake, and what it said of its client."""
         self._envelopes[request.id] = envelope
 
-    def envelope_of(self, request: Request) -> "Envelope | None":
+    def envelope_of(self, request: Request) -> "RequestEnvelope | None":
         """Return what an open request said of its client, `None` where the handshake said it."""
         return self._envelopes.get(request.id)
 

@@ -68,7 +68,7 @@ class EnvelopeError(ValueError):
         self.data = data
 
 
-class Envelope(msgspec.Struct, frozen=True):
+class RequestEnvelope(msgspec.Struct, frozen=True):
     """What a request says of its client. It holds for this request alone."""
 
     version: str
@@ -91,7 +91,7 @@ class Envelope(msgspec.Struct, frozen=True):
             return None
 
 
-def read_envelope(params: bytes | None) -> Envelope | None:
+def read_envelope(params: bytes | None) -> RequestEnvelope | None:
     """Return what a request says of its client, `None` where it names no version: it is then of a handshake era.
 
     Raises `EnvelopeError`.
@@ -112,7 +112,7 @@ def read_envelope(params: bytes | None) -> Envelope | None:
     if version not in VERSIONS:
         facts = {"supported": VERSIONS, "requested": version}
         raise EnvelopeError(UNSUPPORTED_VERSION, f"Unsupported protocol version: {version}", facts)
-    return Envelope(version, _client_info(meta), capabilities)
+    return RequestEnvelope(version, _client_info(meta), capabilities)
 
 
 def _client_info(meta: dict[str, msgspec.Raw]) -> ClientInfo | None:

@@ -9,13 +9,13 @@ from greenroom.protocol.errors import ConfigError, GreenroomError
 from greenroom.protocol.version import __version__
 from greenroom.supervisor.cli.status.commands import add_commands
 from greenroom.supervisor.options import ENGINES, LOG_LEVELS, SERVER
-from greenroom.supervisor.startup.prelaunch import Vanguard, environment_and_home
+from greenroom.supervisor.startup.prelaunch import Prelaunch, environment_and_home
 
 if TYPE_CHECKING:
     from greenroom.config.greenroom import CredentialSettings
 
 
-def run(words: Sequence[str], vanguard: Vanguard | None = None) -> int:
+def run(words: Sequence[str], vanguard: Prelaunch | None = None) -> int:
     """Do what the words of the command line say, and return the exit status.
 
     `vanguard` is the nursery of a server that was started before they were read. Raises `SystemExit` where they say

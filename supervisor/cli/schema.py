@@ -37,7 +37,7 @@ def document() -> dict[str, object]:
     }
 
 
-def _told(messages: tuple[catalog.Told, ...]) -> dict[str, object]:
+def _told(messages: tuple[catalog.SentMessage, ...]) -> dict[str, object]:
     return {message.name: {"description": message.meaning} for message in catalog.served(messages)}
 
 

@@ -27,8 +27,8 @@ from greenroom.protocol.report import (
 )
 from greenroom.supervisor.conversations.conversation import Conversation
 from greenroom.supervisor.conversations.lifecycle import WITH_PROCESS, State
-from greenroom.supervisor.processes.exits import Death
-from greenroom.supervisor.processes.memory_report import SUPERVISOR_ID, Holdings
+from greenroom.supervisor.processes.exits import ExitRecord
+from greenroom.supervisor.processes.memory_report import SUPERVISOR_ID, ProcessFootprints
 
 _FIRST: Final[frozenset[State]] = WITH_PROCESS | {"crashed", "failed"}
 """The states in which a conversation is listed before all others."""
@@ -41,7 +41,7 @@ class Tables:
     instance: Instance
     conversations: Iterable[Conversation]
     """In the order in which they were entered."""
-    deaths: Sequence[Death]
+    deaths: Sequence[ExitRecord]
     """Oldest first."""
     pid_of: Callable[[WorkerId], int | None]
     limits: Limits
@@ -50,7 +50,7 @@ class Tables:
     """Nursery, broker, and the workers that host no conversation."""
     client: ClientEntry | None = None
     credential: CredentialEntry | None = None
-    holdings: Holdings = field(default_factory=dict)
+    holdings: ProcessFootprints = field(default_factory=dict)
     """What processes have said that they hold."""
 
 
@@ -112,7 +112,7 @@ def _turn(one: Conversation, now: float) -> TurnEntry | None:
     return TurnEntry(id=turn.id, age=now - pulse.started_at, doing=pulse.doing, interrupted=turn.interrupted)
 
 
-def _holding(entry: ProcessEntry, holdings: Holdings) -> ProcessEntry:
+def _holding(entry: ProcessEntry, holdings: ProcessFootprints) -> ProcessEntry:
     """Return the entry with what the process says of itself, where it does."""
     held = None if entry.worker_id is None else holdings.get(entry.worker_id)
     if held is None:

@@ -18,13 +18,13 @@ from greenroom.supervisor.control import instances, peer
 from greenroom.supervisor.control.control_messages import (
     MAX_REQUEST,
     Action,
-    Answer,
+    ActionRefused,
+    ControlAnswer,
+    ControlReply,
     GiveReport,
-    Refused,
-    Reply,
     Reported,
     line,
-    read_request,
+    read_control_request,
 )
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ BEAT: Final = 5.0
 """Seconds between two signs of life. They tell since when an instance has not been answering."""
 
 ProvideReport: TypeAlias = "Callable[[], Awaitable[Report]]"
-Act: TypeAlias = Callable[[Action], Answer]
+Act: TypeAlias = Callable[[Action], ControlAnswer]
 
 
 class ControlServer:
@@ -80,13 +80,13 @@ class ControlServer:
             with contextlib.suppress(OSError):
                 os.unlink(os.path.join(self._directory, name))
 
-    async def answer(self, data: bytes) -> Reply:
+    async def answer(self, data: bytes) -> ControlReply:
         """Do what a request asks. A fault of ours ends the request and nothing else."""
         self._touch()
         try:
-            request = read_request(data)
+            request = read_control_request(data)
         except ValueError:
-            return Refused("this version knows no such request")
+            return ActionRefused("this version knows no such request")
         try:
             if isinstance(request, GiveReport):
                 return Reported(msgspec.Raw((await self._provide_report()).model_dump_json().encode()))
@@ -94,7 +94,7 @@ class ControlServer:
             return self._act(request)
         except Exception as error:
             log.exception("a request on the control socket failed")
-            return Refused(f"the instance failed to answer ({type(error).__name__}); its log has more")
+            return ActionRefused(f"the instance failed to answer ({type(error).__name__}); its log has more")
 
     def _give_signs_of_life(self) -> None:
         self._touch()
@@ -121,7 +121,7 @@ class _Connection(asyncio.Protocol):
         self._server.connections.add(self)
         reason = self._refusal()
         if reason is not None:
-            self._end(Refused(reason))
+            self._end(ActionRefused(reason))
 
     def data_received(self, data: bytes) -> None:
         if self._transport.is_closing() or self._answering is not None:
@@ -131,7 +131,7 @@ class _Connection(asyncio.Protocol):
         if newline and len(request) < MAX_REQUEST:
             self._answering = asyncio.get_running_loop().create_task(self._answer(request), name="status")
         elif len(self._received) >= MAX_REQUEST:
-            self._end(Refused(f"a request has at most {MAX_REQUEST} bytes"))
+            self._end(ActionRefused(f"a request has at most {MAX_REQUEST} bytes"))
 
     def connection_lost(self, _: Exception | None) -> None:
         self._deadline.cancel()
@@ -154,7 +154,7 @@ class _Connection(asyncio.Protocol):
         except OSError as error:
             return f"it cannot be told who asks ({error})"
 
-    def _end(self, reply: Reply) -> None:
+    def _end(self, reply: ControlReply) -> None:
         self._transport.write(line(reply))
         self._transport.close()
 

@@ -34,7 +34,7 @@ class KillConversation(msgspec.Struct, frozen=True, tag_field="do", tag="kill", 
 
 
 Action: TypeAlias = StopInstance | InterruptConversation | KillConversation
-Request: TypeAlias = GiveReport | Action
+ControlRequest: TypeAlias = GiveReport | Action
 
 
 class Reported(msgspec.Struct, frozen=True, tag_field="answer", tag="report"):
@@ -44,39 +44,39 @@ class Reported(msgspec.Struct, frozen=True, tag_field="answer", tag="report"):
     """A `greenroom.protocol.report.Report`."""
 
 
-class Done(msgspec.Struct, frozen=True, tag_field="answer", tag="done"):
+class ActionDone(msgspec.Struct, frozen=True, tag_field="answer", tag="done"):
     """An action has been begun or is done already."""
 
     text: str
 
 
-class Refused(msgspec.Struct, frozen=True, tag_field="answer", tag="refused"):
+class ActionRefused(msgspec.Struct, frozen=True, tag_field="answer", tag="refused"):
     """Nothing was done."""
 
     text: str
     """Why, and what else to do."""
 
 
-Answer: TypeAlias = Done | Refused
-Reply: TypeAlias = Reported | Answer
+ControlAnswer: TypeAlias = ActionDone | ActionRefused
+ControlReply: TypeAlias = Reported | ControlAnswer
 
 _encode: Final = msgspec.json.Encoder().encode
-_decode_request: Final = msgspec.json.Decoder(Request).decode
-_decode_reply: Final = msgspec.json.Decoder(Reply).decode
+_decode_request: Final = msgspec.json.Decoder(ControlRequest).decode
+_decode_reply: Final = msgspec.json.Decoder(ControlReply).decode
 
 
-def line(message: Request | Reply) -> bytes:
+def line(message: ControlRequest | ControlReply) -> bytes:
     """Return the line of a message."""
     return _encode(message) + b"\n"
 
 
-def read_request(data: bytes) -> Request:
+def read_control_request(data: bytes) -> ControlRequest:
     """Decode a request. Raises `ValueError`."""
-    request: Request = _decode_request(data)
+    request: ControlRequest = _decode_request(data)
     return request
 
 
-def read_reply(data: bytes) -> Reply:
+def read_control_reply(data: bytes) -> ControlReply:
     """Decode a reply. Raises `ValueError`."""
-    reply: Reply = _decode_reply(data)
+    reply: ControlReply = _decode_reply(data)
     return reply

@@ -23,18 +23,18 @@ from greenroom.protocol.report import (
 from greenroom.supervisor.control.build_report import Tables, report
 from greenroom.supervisor.control.control_messages import (
     Action,
-    Answer,
-    Done,
+    ActionDone,
+    ActionRefused,
+    ControlAnswer,
     InterruptConversation,
     KillConversation,
-    Refused,
 )
 from greenroom.supervisor.conversations.conversation import Conversation
-from greenroom.supervisor.frontend.mcp.tool_calls import Reception
+from greenroom.supervisor.frontend.mcp.tool_calls import ToolCallHandler
 from greenroom.supervisor.frontend.stdio import StdioStatistics
 from greenroom.supervisor.options import ServerOptions
 from greenroom.supervisor.processes.engine import NURSERY_ID
-from greenroom.supervisor.processes.service_state import Standing
+from greenroom.supervisor.processes.service_state import ServiceStatus
 from greenroom.supervisor.processes.tree import BROKER_ID, SupervisionTree
 
 
@@ -46,7 +46,7 @@ class Inspection:
         instance: Instance,
         options: ServerOptions,
         tree: SupervisionTree,
-        reception: Reception,
+        reception: ToolCallHandler,
         stdio: Callable[[], StdioStatistics],
         client: Callable[[], ClientEntry | None],
         stop: Callable[[], None],
@@ -77,7 +77,7 @@ class Inspection:
         )
         return report(tables, asyncio.get_running_loop().time())
 
-    def act(self, action: Action) -> Answer:
+    def act(self, action: Action) -> ControlAnswer:
         """Do what an operator asks."""
         match action:
             case InterruptConversation(conversation_id):
@@ -86,21 +86,21 @@ class Inspection:
                 return self._kill(conversation_id)
             case _:
                 self._stop()
-                return Done("the instance is leaving")
+                return ActionDone("the instance is leaving")
 
-    def _interrupt(self, conversation_id: str) -> Answer:
+    def _interrupt(self, conversation_id: str) -> ControlAnswer:
         conversation = self._find(conversation_id)
         if conversation is None or conversation.running is None:
-            return Refused(f"no turn runs in conversation {conversation_id}")
+            return ActionRefused(f"no turn runs in conversation {conversation_id}")
         self._tree.conversations.interrupt(conversation.running)
-        return Done(f"the turn of conversation {conversation_id} is being stopped")
+        return ActionDone(f"the turn of conversation {conversation_id} is being stopped")
 
-    def _kill(self, conversation_id: str) -> Answer:
+    def _kill(self, conversation_id: str) -> ControlAnswer:
         conversation = self._find(conversation_id)
         if conversation is None or conversation.worker_id is None:
-            return Refused(f"conversation {conversation_id} has no process")
+            return ActionRefused(f"conversation {conversation_id} has no process")
         self._tree.kill(conversation.worker_id)
-        return Done(f"the process of conversation {conversation_id} is being killed")
+        return ActionDone(f"the process of conversation {conversation_id} is being killed")
 
     def _find(self, conversation_id: str) -> Conversation | None:
         return next((one for one in self._tree.conversations if one.id == conversation_id), None)
@@ -117,15 +117,15 @@ class Inspection:
         )
 
     def _others(self) -> Iterator[ProcessEntry]:
-        nursery = self._tree.nursery_standing
+        nursery = self._tree.fork_server_status
         if nursery is not None:
             yield _helper("nursery", NURSERY_ID, nursery)
-        yield _helper("broker", BROKER_ID, self._tree.broker_standing)
+        yield _helper("broker", BROKER_ID, self._tree.broker_status)
         for worker_id in self._tree.waiting_workers:
             yield ProcessEntry(role="worker", pid=self._tree.pid_of(worker_id), worker_id=worker_id, state="ready")
 
 
-def _helper(role: Role, worker_id: WorkerId, standing: Standing) -> ProcessEntry:
+def _helper(role: Role, worker_id: WorkerId, standing: ServiceStatus) -> ProcessEntry:
     return ProcessEntry(
         role=role, pid=standing.pid, state=standing.state, worker_id=worker_id, restarts=standing.deaths
     )

@@ -35,7 +35,7 @@ EngineName: TypeAlias = Literal["fork", "spawn"]
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class RunningInstance:
     """A running instance."""
 
     directory: str
@@ -74,7 +74,7 @@ def write(directory: str, instance: Instance) -> None:
     os.replace(fresh, path)
 
 
-def running(where: Iterable[str]) -> list[Found]:
+def running(where: Iterable[str]) -> list[RunningInstance]:
     """Return the instances that run, oldest first."""
     found = (_found(directory) for directory in _directories(where))
     living = [one for one in found if one is not None and _lives(one.directory, one.instance)]
@@ -109,11 +109,11 @@ def _is_private(path: str) -> bool:
     return stat.S_ISDIR(facts.st_mode) and facts.st_uid == os.getuid() and not facts.st_mode & 0o077
 
 
-def _found(directory: str) -> Found | None:
+def _found(directory: str) -> RunningInstance | None:
     try:
         with open(os.path.join(directory, FACTS), "rb") as file:
             data, seen_at = file.read(MAX_FACTS), os.fstat(file.fileno()).st_mtime
-        return Found(directory, msgspec.json.decode(data, type=Instance), seen_at)
+        return RunningInstance(directory, msgspec.json.decode(data, type=Instance), seen_at)
     except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
         return None
 

@@ -22,24 +22,24 @@ OUTSIDE: Final = 0
 """What the kernel says in place of a pid of a process that lives outside our pid namespace."""
 
 
-class Peer(NamedTuple):
+class PeerCredentials(NamedTuple):
     """The process that opened a connection."""
 
     pid: int
     uid: int
 
 
-def peer_of(connection: socket.socket) -> Peer:
+def peer_of(connection: socket.socket) -> PeerCredentials:
     """Return who connected, as the kernel noted it then. Raises `OSError`."""
     if sys.platform == "darwin":
         xucred = connection.getsockopt(_SOL_LOCAL, _LOCAL_PEERCRED, 128)
         _, uid = struct.unpack_from(_XUCRED_FORM, xucred)
-        return Peer(connection.getsockopt(_SOL_LOCAL, _LOCAL_PEERPID), uid)
+        return PeerCredentials(connection.getsockopt(_SOL_LOCAL, _LOCAL_PEERPID), uid)
     pid, uid, _ = struct.unpack(_LINUX_FORM, connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
-    return Peer(pid, uid)
+    return PeerCredentials(pid, uid)
 
 
-def refusal(peer: Peer) -> str | None:
+def refusal(peer: PeerCredentials) -> str | None:
     """Say why a peer is not let in, `None` where it is."""
     if peer.uid != os.getuid():
         return "this instance belongs to another user"

@@ -8,8 +8,8 @@ from typing import Protocol
 from greenroom.protocol.ids import WorkerId
 from greenroom.protocol.internal.worker import Close, Operation
 from greenroom.supervisor.conversations.conversation import Conversation
-from greenroom.supervisor.processes.pool import Order
-from greenroom.supervisor.processes.worker_router import Mailroom
+from greenroom.supervisor.processes.pool import WorkerRequest
+from greenroom.supervisor.processes.worker_router import WorkerRouter
 
 log = logging.getLogger(__name__)
 
@@ -22,7 +22,7 @@ LEAVE_GRACE = 2.0
 class Workers(Protocol):
     """Where workers come from."""
 
-    def take(self, order: Order) -> None:
+    def take(self, order: WorkerRequest) -> None:
         """Give a worker to `order`, now or later."""
 
     def kill(self, worker_id: WorkerId, why: str | None = None) -> None:
@@ -33,10 +33,10 @@ class Workers(Protocol):
         ...
 
 
-class Hosts:
+class WorkerAssignments:
     """The workers that have a conversation."""
 
-    def __init__(self, mailroom: Mailroom, workers: Workers) -> None:
+    def __init__(self, mailroom: WorkerRouter, workers: Workers) -> None:
         self._mailroom = mailroom
         self._workers = workers
         self._hosted: dict[WorkerId, Conversation] = {}

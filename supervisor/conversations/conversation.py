@@ -10,7 +10,7 @@ from greenroom.protocol.ids import ConversationId, Incarnation, WorkerId
 from greenroom.protocol.mcp.handshake import Failure
 from greenroom.runtime.restart import RestartPolicy
 from greenroom.supervisor.conversations import lifecycle
-from greenroom.supervisor.conversations.turn import Observer, Turn
+from greenroom.supervisor.conversations.turn import Turn, TurnObserver
 from greenroom.supervisor.processes.restart import CONVERSATION
 
 FALSE_STARTS = 2
@@ -39,7 +39,7 @@ class Conversation:
     running: Turn | None = None
     configured: bytes = b""
     """The event by which its process announced it; empty while it has none."""
-    observers: tuple[Observer, ...] = ()
+    observers: tuple[TurnObserver, ...] = ()
     steering: tuple[Turn, ...] = ()
     """Input that was sent into the running turn and not taken in yet; else it becomes a turn of its own."""
     queue: deque[Turn] | None = None
@@ -63,7 +63,7 @@ class Conversation:
     placement: "Placement | None" = None
     """Where it works and is saved, as its last process has told."""
 
-    def happen(self, happening: lifecycle.Happening) -> None:
+    def happen(self, happening: lifecycle.LifecycleEvent) -> None:
         """Go to the state that follows. Raises `LocalProtocolError` where the table has none."""
         self.state = lifecycle.after(self.state, happening)
 

@@ -12,13 +12,13 @@ from greenroom.supervisor.conversations.lifecycle import State
 from greenroom.supervisor.conversations.turn import Turn, aborted
 from greenroom.supervisor.conversations.turns import OnTurnEnd
 from greenroom.supervisor.processes import exits as death
-from greenroom.supervisor.processes.exits import Obituaries
+from greenroom.supervisor.processes.exits import ExitHistory
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class LastMoment:
+class StateAtExit:
     """How a conversation stood when its worker died."""
 
     state: State
@@ -28,22 +28,22 @@ class LastMoment:
     """Whether a turn was about to begin and had no effect: its worker had neither said nor saved anything of it."""
 
     @classmethod
-    def of(cls, conversation: Conversation) -> "LastMoment":
+    def of(cls, conversation: Conversation) -> "StateAtExit":
         """Return how a conversation stands."""
         state = conversation.state
         doing = "idle" if conversation.pulse is None else conversation.pulse.doing
         return cls(state, doing, state == "starting" or (state == "running" and conversation.has_left_no_trace))
 
 
-class Losses:
+class CrashHandler:
     """Takes each death to its conversation, once that has been taken from its dead worker."""
 
-    def __init__(self, obituaries: Obituaries, on_turn_end: OnTurnEnd) -> None:
+    def __init__(self, obituaries: ExitHistory, on_turn_end: OnTurnEnd) -> None:
         self._obituaries = obituaries
         self._on_turn_end = on_turn_end
         self._loop = asyncio.get_running_loop()
 
-    def take(self, conversation: Conversation, exited: Exited, reason: str | None, moment: LastMoment) -> None:
+    def take(self, conversation: Conversation, exited: Exited, reason: str | None, moment: StateAtExit) -> None:
         """Take a death in. `reason` says why we killed the worker, if we did."""
         conversation.happen("died")
         conversation.put_in_front(conversation.take_steering())
@@ -64,7 +64,7 @@ class Losses:
         )
         conversation.fail_all(Failure("worker_crashed", message, {"resumable": True, "failed": True}))
 
-    def _mourn(self, conversation: Conversation, exited: Exited, reason: str | None, moment: LastMoment) -> None:
+    def _mourn(self, conversation: Conversation, exited: Exited, reason: str | None, moment: StateAtExit) -> None:
         turn, conversation.running = conversation.running, None
         why = reason or death.cause(exited)
         if turn is not None:

@@ -11,8 +11,8 @@ from greenroom.protocol.ids import WorkerId
 from greenroom.protocol.internal.process import Exited
 from greenroom.protocol.internal.worker import Close, ErrandDone, ErrandName, RunErrand, StopErrand
 from greenroom.supervisor.processes import exits as death
-from greenroom.supervisor.processes.pool import Order
-from greenroom.supervisor.processes.worker_router import Mailroom
+from greenroom.supervisor.processes.pool import WorkerRequest
+from greenroom.supervisor.processes.worker_router import WorkerRouter
 
 log = logging.getLogger(__name__)
 
@@ -34,7 +34,7 @@ class ErrandFailedError(Exception):
 class Workers(Protocol):
     """Where workers come from."""
 
-    def take(self, order: Order) -> None:
+    def take(self, order: WorkerRequest) -> None:
         """Give a worker to `order`, now or later."""
 
     def kill(self, worker_id: WorkerId) -> None:
@@ -55,7 +55,7 @@ class Errand:
 class Errands:
     """The errands of one instance. Runs on the supervisor's loop."""
 
-    def __init__(self, mailroom: Mailroom, workers: Workers) -> None:
+    def __init__(self, mailroom: WorkerRouter, workers: Workers) -> None:
         self._mailroom = mailroom
         self._workers = workers
         self._waiting: deque[Errand] = deque()

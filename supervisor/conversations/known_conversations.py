@@ -12,7 +12,7 @@ from greenroom.protocol.ids import ConversationId
 from greenroom.supervisor.conversations.conversation import Conversation
 
 
-class Table:
+class ConversationTable:
     """By id, in the order in which they were entered."""
 
     def __init__(self, most_at_rest: int) -> None:

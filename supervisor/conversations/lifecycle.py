@@ -19,11 +19,11 @@ MEANINGS: Final[Mapping[State, str]] = {
     "closed": "over",
 }
 
-Happening: TypeAlias = Literal[
+LifecycleEvent: TypeAlias = Literal[
     "placed", "opened", "open_failed", "turn_started", "turn_ended", "park_asked", "died", "died_too_often", "closed"
 ]
 
-TRANSITIONS: Final[Mapping[tuple[State, Happening], State]] = {
+TRANSITIONS: Final[Mapping[tuple[State, LifecycleEvent], State]] = {
     ("new", "placed"): "starting",
     ("starting", "opened"): "idle",
     ("starting", "open_failed"): "closed",
@@ -55,7 +55,7 @@ WAITING_FOR_PLACE: Final[frozenset[State]] = frozenset({"new", "parked", "crashe
 """The states from which a turn brings the conversation a process."""
 
 
-def after(state: State, happening: Happening) -> State:
+def after(state: State, happening: LifecycleEvent) -> State:
     """Return the state that follows. Raises `LocalProtocolError` where nothing of the kind can happen in `state`."""
     try:
         return TRANSITIONS[state, happening]

@@ -10,12 +10,11 @@ from greenroom.protocol.ids import ConversationId, TurnId, WorkerId, uuid7
 from greenroom.protocol.internal.process import Exited
 from greenroom.protocol.internal.worker import (
     Addressed,
-    Ask,
+    AskUser,
     CommandsEnded,
     ErrandDone,
     Events,
     Heartbeat,
-    Measured,
     Notice,
     Opened,
     OpenFailed,
@@ -24,16 +23,17 @@ from greenroom.protocol.internal.worker import (
     Steered,
     TurnEnded,
     TurnSettings,
+    WorkerMeasured,
 )
 from greenroom.protocol.mcp.elicitation import Decision
 from greenroom.protocol.mcp.handshake import Failure
 from greenroom.supervisor.conversations import lifecycle
 from greenroom.supervisor.conversations.assignments import Workers
 from greenroom.supervisor.conversations.conversation import Conversation
-from greenroom.supervisor.conversations.scheduler import Course
-from greenroom.supervisor.conversations.turn import Audience, Observer, Turn, aborted
-from greenroom.supervisor.processes.exits import Obituaries
-from greenroom.supervisor.processes.worker_router import Mailroom
+from greenroom.supervisor.conversations.scheduler import ConversationScheduler
+from greenroom.supervisor.conversations.turn import Audience, Turn, TurnObserver, aborted
+from greenroom.supervisor.processes.exits import ExitHistory
+from greenroom.supervisor.processes.worker_router import WorkerRouter
 
 log = logging.getLogger(__name__)
 
@@ -56,15 +56,17 @@ class Conversations:
 
     def __init__(
         self,
-        mailroom: Mailroom,
+        mailroom: WorkerRouter,
         workers: Workers,
-        obituaries: Obituaries,
+        obituaries: ExitHistory,
         limits: Limits,
         cli_overrides: tuple[str, ...],
         user_agent: Callable[[], str],
     ) -> None:
         self._limits = limits
-        self._course = Course(mailroom, workers, obituaries, limits, cli_overrides, user_agent, self._turn_ended)
+        self._course = ConversationScheduler(
+            mailroom, workers, obituaries, limits, cli_overrides, user_agent, self._turn_ended
+        )
         self._table, self._hosts = self._course.table, self._course.hosts
         self._turns, self._places = self._course.turns, self._course.places
         self.leaving: frozenset[WorkerId] = frozenset()
@@ -109,7 +111,7 @@ class Conversations:
             conversation.put_in_front([Turn(TurnId(uuid7()), conversation.id, None, audience)])
             self._course.advance(conversation)
 
-    def observe(self, conversation: Conversation, observer: Observer) -> None:
+    def observe(self, conversation: Conversation, observer: TurnObserver) -> None:
         """Tell `observer` from now on what happens in a conversation."""
         self._table.rouse(conversation)
         conversation.observers += (observer,)
@@ -218,7 +220,7 @@ class Conversations:
                 self._turns.pass_on(conversation, notice, payload)
             case Heartbeat():
                 self._turns.note(conversation, notice)
-            case Ask():
+            case AskUser():
                 self._turns.pass_question_on(conversation, notice, payload)
             case Steered():
                 self._turns.steered(conversation, notice)
@@ -230,7 +232,7 @@ class Conversations:
                 self._turns.opened(conversation, notice, payload)
             case OpenFailed():
                 self._course.close(conversation, Failure(notice.error_kind, notice.message))
-            case Ready() | Measured() | ErrandDone():
+            case Ready() | WorkerMeasured() | ErrandDone():
                 log.debug("worker %s: %s does not belong to its conversation", worker_id, notice.wire.decode())
             case _:
                 assert_never(notice)

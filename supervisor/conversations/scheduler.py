@@ -10,25 +10,25 @@ from greenroom.protocol.internal.worker import Open
 from greenroom.protocol.jsonrpc import encode
 from greenroom.protocol.mcp.handshake import Failure
 from greenroom.supervisor.conversations import lifecycle
-from greenroom.supervisor.conversations.assignments import Hosts, Workers
+from greenroom.supervisor.conversations.assignments import WorkerAssignments, Workers
 from greenroom.supervisor.conversations.conversation import Conversation
-from greenroom.supervisor.conversations.crash_policy import LastMoment, Losses
-from greenroom.supervisor.conversations.known_conversations import Table
-from greenroom.supervisor.conversations.slots import Places
+from greenroom.supervisor.conversations.crash_policy import CrashHandler, StateAtExit
+from greenroom.supervisor.conversations.known_conversations import ConversationTable
+from greenroom.supervisor.conversations.slots import Slots
 from greenroom.supervisor.conversations.turns import OnTurnEnd, Turns, address
-from greenroom.supervisor.conversations.watchdog import Watch
-from greenroom.supervisor.processes.exits import Obituaries
-from greenroom.supervisor.processes.worker_router import Mailroom
+from greenroom.supervisor.conversations.watchdog import HangWatchdog
+from greenroom.supervisor.processes.exits import ExitHistory
+from greenroom.supervisor.processes.worker_router import WorkerRouter
 
 
-class Course:
+class ConversationScheduler:
     """Puts together what each knows only its own part of, and lets a conversation go on when one of them is done."""
 
     def __init__(
         self,
-        mailroom: Mailroom,
+        mailroom: WorkerRouter,
         workers: Workers,
-        obituaries: Obituaries,
+        obituaries: ExitHistory,
         limits: Limits,
         cli_overrides: tuple[str, ...],
         user_agent: Callable[[], str],
@@ -36,12 +36,12 @@ class Course:
     ) -> None:
         self._cli_overrides = encode(cli_overrides)
         self._user_agent = user_agent
-        self.table = Table(limits.known_at_rest)
-        self.hosts = Hosts(mailroom, workers)
+        self.table = ConversationTable(limits.known_at_rest)
+        self.hosts = WorkerAssignments(mailroom, workers)
         self.turns = Turns(self.hosts, on_turn_end, self._go_on)
-        self.places = Places(self.hosts, workers, limits, self._begin)
-        self._losses = Losses(obituaries, on_turn_end)
-        self._watch = Watch(self.hosts, self.turns.running, limits)
+        self.places = Slots(self.hosts, workers, limits, self._begin)
+        self._losses = CrashHandler(obituaries, on_turn_end)
+        self._watch = HangWatchdog(self.hosts, self.turns.running, limits)
         self._loop = asyncio.get_running_loop()
 
     def advance(self, conversation: Conversation) -> None:
@@ -78,7 +78,7 @@ class Course:
         conversation = self.hosts.lost(exited.id)
         if conversation is None:
             return
-        moment = LastMoment.of(conversation)
+        moment = StateAtExit.of(conversation)
         self.vacate(conversation)
         self._losses.take(conversation, exited, reason, moment)
         self.advance(conversation)
@@ -111,7 +111,7 @@ class Course:
         self.places.vacate(conversation)
 
     def stop(self) -> None:
-        """Watch and park nobody any more."""
+        """HangWatchdog and park nobody any more."""
         self._watch.close()
         self.places.close()
 

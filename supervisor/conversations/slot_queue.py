@@ -5,7 +5,7 @@ from collections import OrderedDict, deque
 from greenroom.supervisor.conversations.conversation import Conversation
 
 
-class Roster:
+class SlotQueue:
     """Decides which conversation is parked for which, within `places` conversations that may have a process."""
 
     def __init__(self, places: int) -> None:

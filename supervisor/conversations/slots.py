@@ -5,23 +5,23 @@ from collections.abc import Callable
 
 from greenroom.config.limits import Limits
 from greenroom.protocol.ids import Incarnation, WorkerId
-from greenroom.supervisor.conversations.assignments import Hosts, Workers
+from greenroom.supervisor.conversations.assignments import WorkerAssignments, Workers
 from greenroom.supervisor.conversations.conversation import Conversation
-from greenroom.supervisor.conversations.slot_queue import Roster
+from greenroom.supervisor.conversations.slot_queue import SlotQueue
 
 OnHosted = Callable[[Conversation], None]
 
 
-class Places:
+class Slots:
     """Parks conversations that are idle for too long, or longest while another one needs a place."""
 
-    def __init__(self, hosts: Hosts, workers: Workers, limits: Limits, on_hosted: OnHosted) -> None:
+    def __init__(self, hosts: WorkerAssignments, workers: Workers, limits: Limits, on_hosted: OnHosted) -> None:
         """`on_hosted` is told of each conversation that has been given a worker, which knows nothing of it yet."""
         self._hosts = hosts
         self._workers = workers
         self._park_after = limits.park_after
         self._on_hosted = on_hosted
-        self._roster = Roster(limits.live_workers)
+        self._roster = SlotQueue(limits.live_workers)
         self._taken = 0
         self._parking: asyncio.TimerHandle | None = None
         self._loop = asyncio.get_running_loop()

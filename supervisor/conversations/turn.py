@@ -31,7 +31,7 @@ class Audience(Protocol):
         """Take why there is no answer."""
 
 
-class Observer(Protocol):
+class TurnObserver(Protocol):
     """Whoever is told of everything in a conversation, whoever asked for its turns."""
 
     def events(self, turn_id: TurnId, events: bytes) -> None:

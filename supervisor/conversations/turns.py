@@ -6,7 +6,7 @@ from typing import TypeAlias, TypedDict
 
 from greenroom.protocol.ids import BEFORE_TURNS, ConversationId, Incarnation
 from greenroom.protocol.internal.worker import (
-    Ask,
+    AskUser,
     Compact,
     Decide,
     Events,
@@ -20,7 +20,7 @@ from greenroom.protocol.internal.worker import (
 )
 from greenroom.protocol.mcp.elicitation import Decision
 from greenroom.protocol.mcp.handshake import Failure
-from greenroom.supervisor.conversations.assignments import Hosts
+from greenroom.supervisor.conversations.assignments import WorkerAssignments
 from greenroom.supervisor.conversations.conversation import Conversation, Placement, Pulse
 from greenroom.supervisor.conversations.turn import Turn, aborted
 
@@ -31,7 +31,7 @@ OnTurnEnd: TypeAlias = Callable[[Conversation, bool], None]
 """Told of a turn that has run, after its audience, and whether its conversation began with it."""
 
 
-class Address(TypedDict):
+class TurnAddress(TypedDict):
     """What every message to a conversation carries."""
 
     conversation_id: ConversationId
@@ -41,7 +41,7 @@ class Address(TypedDict):
 class Turns:
     """One turn at a time in each conversation."""
 
-    def __init__(self, hosts: Hosts, on_end: OnTurnEnd, on_free: Callable[[Conversation], None]) -> None:
+    def __init__(self, hosts: WorkerAssignments, on_end: OnTurnEnd, on_free: Callable[[Conversation], None]) -> None:
         """`on_free` is told of each conversation that has a worker and in which no turn runs any more."""
         self._hosts = hosts
         self._on_end = on_end
@@ -129,7 +129,7 @@ class Turns:
         for observer in conversation.observers:
             observer.events(notice.turn_id, payload)
 
-    def pass_question_on(self, conversation: Conversation, notice: Ask, payload: bytes) -> None:
+    def pass_question_on(self, conversation: Conversation, notice: AskUser, payload: bytes) -> None:
         """Pass a question on."""
         turn, pulse = conversation.running, conversation.pulse
         if turn is not None and pulse is not None and turn.id == notice.turn_id:
@@ -194,6 +194,6 @@ class Turns:
             self._loop.call_later(INTERRUPT_GRACE, self._insist, conversation, incarnation, turn)
 
 
-def address(conversation: Conversation) -> Address:
+def address(conversation: Conversation) -> TurnAddress:
     """Return what a message to the present process of a conversation carries."""
     return {"conversation_id": conversation.id, "incarnation": conversation.incarnation}

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Collection, Iterable, Iterator
 
 from greenroom.config.limits import Limits
-from greenroom.supervisor.conversations.assignments import Hosts
+from greenroom.supervisor.conversations.assignments import WorkerAssignments
 from greenroom.supervisor.conversations.conversation import Conversation
 from greenroom.supervisor.processes import memory_limit as weight
 
@@ -12,10 +12,10 @@ INTERVAL = 1.0
 """Seconds between two looks. Nobody looks while no turn runs."""
 
 
-class Watch:
+class HangWatchdog:
     """Looks at the workers of `running` as long as there are any; `begin` when there is one."""
 
-    def __init__(self, hosts: Hosts, running: Collection[Conversation], limits: Limits) -> None:
+    def __init__(self, hosts: WorkerAssignments, running: Collection[Conversation], limits: Limits) -> None:
         self._hosts = hosts
         self._running = running
         self._limits = limits

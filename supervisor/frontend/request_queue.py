@@ -32,7 +32,7 @@ class Answer(NamedTuple):
 Method: TypeAlias = Callable[[Request], Awaitable[Answer]]
 
 
-class Answering:
+class RequestQueue:
     """The open requests of one connection to a table of methods."""
 
     def __init__(self, peer: Peer, write: Callable[[bytes], None], methods: Mapping[str, Method]) -> None:

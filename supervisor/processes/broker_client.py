@@ -24,9 +24,10 @@ from greenroom.protocol.internal.broker import (
     AuthError,
     AuthMode,
     Broadcast,
+    BrokerMeasured,
+    Completed,
     CredentialStanding,
     Detach,
-    Done,
     GetStatus,
     InForce,
     LoginApiKey,
@@ -35,8 +36,7 @@ from greenroom.protocol.internal.broker import (
     LoginStart,
     LoginStarted,
     Logout,
-    Measure,
-    Measured,
+    MeasureBroker,
     Question,
     Reload,
     Reloaded,
@@ -46,7 +46,7 @@ from greenroom.protocol.internal.broker import (
     read_broadcast,
 )
 from greenroom.protocol.internal.process import KeyPair
-from greenroom.runtime.zmq_stream import Port
+from greenroom.runtime.zmq_stream import ZmqStream
 
 log = logging.getLogger(__name__)
 
@@ -76,7 +76,7 @@ class BrokerError(GreenroomError):
         self.error = error
 
 
-class BrokerLink:
+class BrokerClient:
     """One supervisor's questions. Needs a running loop; `close` it before the context ends.
 
     `on_broadcast` is told what nobody asked for: `AuthChanged` once all workers know, except after a login or logout of
@@ -93,8 +93,8 @@ class BrokerLink:
         on_broadcast: OnBroadcast | None = None,
     ) -> None:
         self._loop = asyncio.get_running_loop()
-        self._dial: Callable[[], Port] = lambda: Port(_dealer(context, keys, address, broker_key), self._take)
-        self._port: Port | None = self._dial()
+        self._dial: Callable[[], ZmqStream] = lambda: ZmqStream(_dealer(context, keys, address, broker_key), self._take)
+        self._port: ZmqStream | None = self._dial()
         self._on_broadcast = on_broadcast
         self._prefix = os.urandom(4)
         self._numbers = itertools.count()
@@ -125,7 +125,7 @@ class BrokerLink:
 
     async def attach(self, keys: Mapping[WorkerId, str]) -> None:
         """Let these workers in: public key (Z85) by worker. Raises `BrokerError`."""
-        await self._ask(Attach(keys=dict(keys)), Done)
+        await self._ask(Attach(keys=dict(keys)), Completed)
 
     def detach(self, worker_ids: Iterable[WorkerId]) -> None:
         """Shut these workers out. Nothing waits for it."""
@@ -145,7 +145,7 @@ class BrokerLink:
 
     async def measure(self) -> Footprint:
         """Ask what the broker's process holds. Raises `BrokerError`."""
-        return (await self._ask(Measure(), Measured, MEASURE_PATIENCE)).footprint
+        return (await self._ask(MeasureBroker(), BrokerMeasured, MEASURE_PATIENCE)).footprint
 
     async def login_start(self, method: Literal["browser", "device"] = "browser") -> LoginStarted:
         """Begin a login; one under way ends first, with its `LoginComplete`. Raises `BrokerError`."""
@@ -154,7 +154,7 @@ class BrokerLink:
     async def login_cancel(self, login_id: str) -> bool:
         """End a login; return whether it was under way. Raises `BrokerError`."""
         try:
-            await self._ask(LoginCancel(login_id=login_id), Done)
+            await self._ask(LoginCancel(login_id=login_id), Completed)
         except BrokerError as error:
             if error.error.code != "not_found":
                 raise

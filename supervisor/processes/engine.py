@@ -7,7 +7,7 @@ from typing import Final, Protocol, TypeAlias
 from greenroom.protocol.footprint import Footprint
 from greenroom.protocol.ids import WorkerId
 from greenroom.protocol.internal.process import AnyBirth, Exited
-from greenroom.supervisor.processes.service_state import Standing
+from greenroom.supervisor.processes.service_state import ServiceStatus
 
 OnExit: TypeAlias = Callable[[Exited], None]
 OnMeasured: TypeAlias = Callable[[Footprint], None]
@@ -49,7 +49,7 @@ class Engine(Protocol):
         """Return the process id while the process is alive."""
 
     @property
-    def nursery(self) -> Standing | None:
+    def nursery(self) -> ServiceStatus | None:
         """How the fork server stands, `None` where the engine has none."""
 
     def measure_nursery(self, on_measured: OnMeasured) -> bool:

@@ -15,7 +15,7 @@ REMEMBERED = 100
 
 
 @dataclass(frozen=True, slots=True)
-class Death:
+class ExitRecord:
     """One death."""
 
     at: float
@@ -37,13 +37,13 @@ class Death:
     """The last that it logged."""
 
 
-class Obituaries:
+class ExitHistory:
     """The last deaths that nobody asked for, newest last."""
 
     def __init__(self, last_words: Callable[[int], Sequence[str]] = lambda _: ()) -> None:
         """`last_words` returns what the process of a pid has logged last."""
         self._last_words = last_words
-        self._deaths: deque[Death] = deque(maxlen=REMEMBERED)
+        self._deaths: deque[ExitRecord] = deque(maxlen=REMEMBERED)
 
     def enter(
         self,
@@ -52,10 +52,10 @@ class Obituaries:
         why: str | None = None,
         conversation_id: ConversationId | None = None,
         incarnation: Incarnation | None = None,
-    ) -> Death:
+    ) -> ExitRecord:
         """Remember a death; `why` is there where we know better than the kernel."""
         number, status = _signal_and_status(exited)
-        death = Death(
+        death = ExitRecord(
             at=time.time(),
             process=exited.id,
             pid=exited.pid,
@@ -71,10 +71,10 @@ class Obituaries:
         self._deaths.append(death)
         return death
 
-    def __iter__(self) -> Iterator[Death]:
+    def __iter__(self) -> Iterator[ExitRecord]:
         return iter(self._deaths)
 
-    def of(self, conversation_id: ConversationId) -> Death | None:
+    def of(self, conversation_id: ConversationId) -> ExitRecord | None:
         """Return the last death in one conversation."""
         return next((death for death in reversed(self._deaths) if death.conversation_id == conversation_id), None)
 

@@ -20,19 +20,19 @@ from greenroom.protocol.internal.process import (
     Born,
     BrokerBirth,
     Exited,
+    ForkServerMeasured,
     GiveBirth,
-    Measure,
-    Measured,
+    MeasureForkServer,
     NurseryReady,
     datagram,
     read_datagram,
 )
 from greenroom.runtime import child
 from greenroom.runtime.launch import DATAGRAM, Launched
-from greenroom.runtime.orphans import Heirs, end_all_children, kill_group, kill_strangers, terminate
+from greenroom.runtime.orphans import OrphanTracker, end_all_children, kill_group, kill_orphans, terminate
 from greenroom.supervisor.processes.engine import NURSERY_ID, EngineStatistics, OnExit, OnMeasured
 from greenroom.supervisor.processes.restart import NURSERY
-from greenroom.supervisor.processes.service_state import Helper, Standing
+from greenroom.supervisor.processes.service_state import ServiceState, ServiceStatus
 
 log = logging.getLogger(__name__)
 
@@ -52,10 +52,10 @@ class ForkEngine:
     def __init__(self, first: Launched, launch: Callable[[], Launched]) -> None:
         self._nursery = first
         self._launch = launch
-        self._life = Helper(NURSERY)
+        self._life = ServiceState(NURSERY)
         self._pids: dict[WorkerId, int] = {}
         self._testators: set[WorkerId] = set()
-        self._heirs = Heirs()
+        self._heirs = OrphanTracker()
         self._outbox: deque[AnyBirth] = deque()
         self._unborn: dict[WorkerId, None] = {}
         self._born = self._exited = 0
@@ -98,14 +98,14 @@ class ForkEngine:
         return self._pids.get(worker_id)
 
     @property
-    def nursery(self) -> Standing:
+    def nursery(self) -> ServiceStatus:
         return self._life.standing(self._nursery.pid, asyncio.get_running_loop().time())
 
     def measure_nursery(self, on_measured: OnMeasured) -> bool:
         if self._gone.is_set() or self._nursery.control.fileno() < 0:
             return False
         try:
-            self._nursery.control.send(datagram(Measure()))
+            self._nursery.control.send(datagram(MeasureForkServer()))
         except OSError:  # its channel is full, or it is about to be found dead
             return False
         self._on_measured = on_measured
@@ -193,9 +193,9 @@ class ForkEngine:
             case NurseryReady():
                 self._life.came_up()
                 self._on_ready()
-            case Measured():
+            case ForkServerMeasured():
                 self._on_measured(message.footprint)
-            case GiveBirth() | Measure():
+            case GiveBirth() | MeasureForkServer():
                 log.error("the nursery says what only it is told: %r; ignored", message.wire)
             case _:
                 assert_never(message)
@@ -251,7 +251,7 @@ class ForkEngine:
 
     def _bury_strangers(self) -> None:
         if not self._closing:  # else all children are ended together, and nothing is to be ended after that
-            bury_strangers({self._nursery.pid, *self._pids.values()}, self._heirs, self._bury_strangers)
+            reap_orphans({self._nursery.pid, *self._pids.values()}, self._heirs, self._bury_strangers)
 
     def _replace(self) -> None:
         loop = asyncio.get_running_loop()
@@ -281,12 +281,12 @@ def stillborn(birth: AnyBirth, why: str) -> Exited:
     return Exited(id=birth.id, pid=0, returncode=1, max_rss=0, stillborn=why)
 
 
-def bury_strangers(ours: set[int], heirs: Heirs, on_end: Callable[[], None]) -> None:
+def reap_orphans(ours: set[int], heirs: OrphanTracker, on_end: Callable[[], None]) -> None:
     """Kill what a dead process has left to us, but for heirs, and reap it.
 
     `on_end` is called as each of them ends, heirs included: what they leave comes to us in turn.
     """
     heirs.prune()
-    for pid in (*kill_strangers(ours, heirs), *heirs.newcomers()):
+    for pid in (*kill_orphans(ours, heirs), *heirs.newcomers()):
         with contextlib.suppress(ChildProcessError):
             child.watch(pid, lambda _: on_end())

@@ -21,9 +21,9 @@ from greenroom.protocol.internal.process import (
     Born,
     BrokerBirth,
     Exited,
+    ForkServerMeasured,
     GiveBirth,
-    Measure,
-    Measured,
+    MeasureForkServer,
     NurseryReady,
     datagram,
     read_datagram,
@@ -45,7 +45,7 @@ class Nursery:
     def __init__(self, control: socket.socket) -> None:
         self._control = control
         self._children: dict[int, WorkerId] = {}
-        self._heirs = orphans.Heirs()
+        self._heirs = orphans.OrphanTracker()
         self._births = 0
         self._directory = ""
         """Where the sockets of the instance are, once a birth has told."""
@@ -78,8 +78,8 @@ class Nursery:
         message = read_datagram(data)
         if isinstance(message, GiveBirth):
             self._fork(message.birth)
-        elif isinstance(message, Measure):
-            self._tell(Measured(footprint=footprint.measure()))
+        elif isinstance(message, MeasureForkServer):
+            self._tell(ForkServerMeasured(footprint=footprint.measure()))
         return True
 
     def _import_the_rest(self) -> None:
@@ -125,14 +125,14 @@ class Nursery:
             if name is not None:
                 ending = child.Ending(pid, os.waitstatus_to_exitcode(status), usage.ru_maxrss * 1024)
                 self._tell(Exited(id=name, pid=pid, returncode=ending.returncode, max_rss=ending.max_rss))
-        orphans.kill_strangers(self._children, self._heirs)
+        orphans.kill_orphans(self._children, self._heirs)
         self._heirs.prune()
 
     def end(self) -> None:
         """End all children, and what they have left; only a redemption under way has a moment for its end."""
         orphans.end_all_children(self._heirs, LAST_PATIENCE)
 
-    def _tell(self, message: Born | Exited | Measured | NurseryReady) -> None:
+    def _tell(self, message: Born | Exited | ForkServerMeasured | NurseryReady) -> None:
         try:
             self._control.send(datagram(message))
         except OSError:  # the supervisor is gone: the next read says so

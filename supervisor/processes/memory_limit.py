@@ -16,7 +16,7 @@ BATCH = 64
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
-class Rounds:
+class MemoryWatchdog:
     """Goes round all workers, whatever they do, as long as there are any; `begin` when there is one."""
 
     def __init__(

@@ -16,7 +16,7 @@ SUPERVISOR_ID: Final = WorkerId("supervisor")
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class ProcessFootprint:
     """What a process holds, as it has told."""
 
     footprint: Footprint
@@ -26,25 +26,25 @@ class Held:
     """What the sandbox of its commands does not hold here, or holds at a price."""
 
 
-Holdings: TypeAlias = Mapping[WorkerId, Held]
+ProcessFootprints: TypeAlias = Mapping[WorkerId, ProcessFootprint]
 
 
-class Survey:
+class FootprintCollector:
     """One round after the other. Whoever asks while a round is under way gets what that one brings."""
 
     def __init__(self, ask: Callable[[], Iterable[WorkerId]]) -> None:
         """`ask` puts the question to everybody but us and returns to whom; the answers come through `heard`."""
         self._ask = ask
         self._missing: set[WorkerId] = set()
-        self._heard: dict[WorkerId, Held] = {}
-        self._round: asyncio.Future[Holdings] | None = None
+        self._heard: dict[WorkerId, ProcessFootprint] = {}
+        self._round: asyncio.Future[ProcessFootprints] | None = None
         self._deadline: asyncio.TimerHandle | None = None
 
-    async def take(self) -> Holdings:
+    async def take(self) -> ProcessFootprints:
         """Ask, and return what came back in time."""
         return await asyncio.shield(self._round or self._begin())
 
-    def heard(self, who: WorkerId, held: Held) -> None:
+    def heard(self, who: WorkerId, held: ProcessFootprint) -> None:
         """Take an answer; one that comes after its round is dropped."""
         if who in self._missing:
             self._heard[who] = held
@@ -56,12 +56,12 @@ class Survey:
         if not self._missing:
             self._end()
 
-    def _begin(self) -> "asyncio.Future[Holdings]":
+    def _begin(self) -> "asyncio.Future[ProcessFootprints]":
         loop = asyncio.get_running_loop()
         begun = self._round = loop.create_future()
         self._deadline = loop.call_later(PATIENCE, self._end)
-        heap.give_back()  # what is free is not held, however long ago it was given back last
-        self._heard = {SUPERVISOR_ID: Held(footprint.measure())}
+        heap.trim()  # what is free is not held, however long ago it was given back last
+        self._heard = {SUPERVISOR_ID: ProcessFootprint(footprint.measure())}
         self._missing = set(self._ask())
         if not self._missing:
             self._end()

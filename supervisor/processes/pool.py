@@ -7,7 +7,7 @@ from typing import TypeAlias
 
 from greenroom.protocol.ids import WorkerId
 
-Order: TypeAlias = Callable[[WorkerId], None]
+WorkerRequest: TypeAlias = Callable[[WorkerId], None]
 """Called once with the worker that was ordered."""
 
 
@@ -30,7 +30,7 @@ class Pool:
         self._size = size
         self._waiting: deque[WorkerId] = deque()
         self._expected: set[WorkerId] = set()
-        self._orders: deque[Order] = deque()
+        self._orders: deque[WorkerRequest] = deque()
 
     def resize(self, size: int) -> None:
         """Keep so many workers waiting from now on."""
@@ -55,7 +55,7 @@ class Pool:
         """Note that a worker was asked for."""
         self._expected.add(worker_id)
 
-    def take(self, order: Order) -> None:
+    def take(self, order: WorkerRequest) -> None:
         """Give a waiting worker to `order` at once, or the next one that gets ready."""
         if self._waiting:
             order(self._waiting.popleft())

@@ -19,9 +19,9 @@ MEANINGS: Final[Mapping[State, str]] = {
     "given_up": "died too often in a short time; the auth broker stays away, the nursery until that time is over",
 }
 
-Happening: TypeAlias = Literal["came_up", "died", "died_too_often", "started"]
+ServiceEvent: TypeAlias = Literal["came_up", "died", "died_too_often", "started"]
 
-TRANSITIONS: Final[Mapping[tuple[State, Happening], State]] = {
+TRANSITIONS: Final[Mapping[tuple[State, ServiceEvent], State]] = {
     ("starting", "came_up"): "ready",
     ("starting", "died"): "restarting",
     ("ready", "died"): "restarting",
@@ -31,7 +31,7 @@ TRANSITIONS: Final[Mapping[tuple[State, Happening], State]] = {
 }
 
 
-def after(state: State, happening: Happening) -> State:
+def after(state: State, happening: ServiceEvent) -> State:
     """Return the state that follows. Raises `LocalProtocolError` where nothing of the kind can happen in `state`."""
     try:
         return TRANSITIONS[state, happening]
@@ -40,7 +40,7 @@ def after(state: State, happening: Happening) -> State:
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class ServiceStatus:
     """How a helper stands."""
 
     state: State
@@ -50,7 +50,7 @@ class Standing:
     """How many deaths count towards giving it up at the moment."""
 
 
-class Helper:
+class ServiceState:
     """One after the other, the processes of one role. Times are seconds of any clock that only goes forward."""
 
     def __init__(self, intensity: Intensity) -> None:
@@ -82,7 +82,7 @@ class Helper:
         """Note that the next one was started."""
         self._state = after(self._state, "started")
 
-    def standing(self, pid: int | None, now: float) -> Standing:
+    def standing(self, pid: int | None, now: float) -> ServiceStatus:
         """Return how it stands; `pid` is that of its process, if there is one."""
         is_there = self._state in ("starting", "ready")
-        return Standing(self._state, pid if is_there else None, self._policy.deaths_in_period(now))
+        return ServiceStatus(self._state, pid if is_there else None, self._policy.deaths_in_period(now))

@@ -9,9 +9,9 @@ from greenroom.protocol.ids import WorkerId
 from greenroom.protocol.internal.process import AnyBirth, BrokerBirth, GiveBirth, datagram
 from greenroom.runtime import child
 from greenroom.runtime.launch import Launched
-from greenroom.runtime.orphans import Heirs, end_all_children, kill_group, terminate
+from greenroom.runtime.orphans import OrphanTracker, end_all_children, kill_group, terminate
 from greenroom.supervisor.processes.engine import EngineStatistics, OnExit, OnMeasured
-from greenroom.supervisor.processes.fork_engine import CLOSING_TIME, bury_strangers, exited_of, stillborn
+from greenroom.supervisor.processes.fork_engine import CLOSING_TIME, exited_of, reap_orphans, stillborn
 
 log = logging.getLogger(__name__)
 
@@ -22,7 +22,7 @@ class SpawnEngine:
     def __init__(self, launch: Callable[[], Launched]) -> None:
         self._launch = launch
         self._alive: dict[WorkerId, int] = {}
-        self._heirs = Heirs()
+        self._heirs = OrphanTracker()
         self._born = self._exited = 0
         self._empty = asyncio.Event()
         self._on_exit: OnExit = lambda _: None
@@ -88,4 +88,4 @@ class SpawnEngine:
             self._empty.set()
 
     def _bury_strangers(self) -> None:
-        bury_strangers(set(self._alive.values()), self._heirs, self._bury_strangers)
+        reap_orphans(set(self._alive.values()), self._heirs, self._bury_strangers)

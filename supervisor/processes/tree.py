@@ -13,27 +13,27 @@ import zmq
 from greenroom.protocol.ids import WorkerId, uuid7
 from greenroom.protocol.internal.broker import AuthProblem, Broadcast
 from greenroom.protocol.internal.process import BrokerBirth, Exited, KeyPair, WorkerBirth
-from greenroom.protocol.internal.worker import ErrandDone, Measure, Measured, Ready, ReceivedNotice
+from greenroom.protocol.internal.worker import ErrandDone, MeasureWorker, Ready, ReceivedNotice, WorkerMeasured
 from greenroom.protocol.mcp.handshake import Failure
 from greenroom.runtime import directory, hardening, logfile
 from greenroom.runtime import malloc as heap
 from greenroom.runtime.oom import OomKills
 from greenroom.runtime.restart import RestartPolicy
-from greenroom.runtime.zap import Admission
-from greenroom.runtime.zmq_stream import PortStatistics
+from greenroom.runtime.zap import ZapAuthenticator
+from greenroom.runtime.zmq_stream import ZmqStreamStatistics
 from greenroom.supervisor.conversations.jobs import Errands
 from greenroom.supervisor.conversations.registry import Conversations
 from greenroom.supervisor.options import ServerOptions
 from greenroom.supervisor.processes import exits as death
 from greenroom.supervisor.processes import memory_limit as weight
-from greenroom.supervisor.processes.broker_client import BrokerError, BrokerLink
+from greenroom.supervisor.processes.broker_client import BrokerClient, BrokerError
 from greenroom.supervisor.processes.engine import NURSERY_ID, Engine, EngineStatistics
-from greenroom.supervisor.processes.exits import Obituaries
-from greenroom.supervisor.processes.memory_report import Held, Holdings, Survey
-from greenroom.supervisor.processes.pool import Order, Pool, PoolStatistics
+from greenroom.supervisor.processes.exits import ExitHistory
+from greenroom.supervisor.processes.memory_report import FootprintCollector, ProcessFootprint, ProcessFootprints
+from greenroom.supervisor.processes.pool import Pool, PoolStatistics, WorkerRequest
 from greenroom.supervisor.processes.restart import BROKER, POOL
-from greenroom.supervisor.processes.service_state import Helper, Standing
-from greenroom.supervisor.processes.worker_router import Mailroom
+from greenroom.supervisor.processes.service_state import ServiceState, ServiceStatus
+from greenroom.supervisor.processes.worker_router import WorkerRouter
 
 log = logging.getLogger(__name__)
 
@@ -61,7 +61,7 @@ REDEMPTION_TIME = 0.9
 class TreeStatistics(NamedTuple):
     """Counters of the parts of the tree."""
 
-    mailroom: PortStatistics
+    mailroom: ZmqStreamStatistics
     pool: PoolStatistics
     engine: EngineStatistics
 
@@ -90,24 +90,28 @@ class SupervisionTree:
         """When workers have to be ready that are on their way."""
         self._reasons: dict[WorkerId, str] = {}
         self._oom_kills = OomKills()
-        self._rounds = weight.Rounds(self._workers, engine.pid_of, options.limits, self._kill_heavy, self._tidy_up)
+        self._rounds = weight.MemoryWatchdog(
+            self._workers, engine.pid_of, options.limits, self._kill_heavy, self._tidy_up
+        )
         self._pool = Pool(min(options.idle_workers, EARLY_WORKERS))
         self._broker_left = asyncio.Event()
-        self._broker_life = Helper(BROKER)
+        self._broker_life = ServiceState(BROKER)
         self._broker_born_at = 0.0
         self._pool_policy = RestartPolicy(POOL)
-        self._admission = Admission(self._context)
-        self._mailroom = Mailroom(self._context, self._admission, self._keys, self._address("mailbox"), self._receive)
+        self._admission = ZapAuthenticator(self._context)
+        self._mailroom = WorkerRouter(
+            self._context, self._admission, self._keys, self._address("mailbox"), self._receive
+        )
         self._broadcasts: list[Broadcast] = []
         self._on_broadcast: Callable[[Broadcast], object] = self._broadcasts.append
-        self.broker = BrokerLink(
+        self.broker = BrokerClient(
             self._context, self._keys, self._address("broker"), self._broker_keys.public, self._heard
         )
-        self.obituaries = Obituaries(self._last_words)
+        self.obituaries = ExitHistory(self._last_words)
         self.conversations = Conversations(
             self._mailroom, self, self.obituaries, options.limits, options.config_overrides, user_agent
         )
-        self._survey = Survey(self._ask_what_is_held)
+        self._survey = FootprintCollector(self._ask_what_is_held)
         self.errands = Errands(self._mailroom, self)
         self._background: set[asyncio.Task[None]] = set()
         self._empty = asyncio.Event()
@@ -142,12 +146,12 @@ class SupervisionTree:
         return self._directory
 
     @property
-    def nursery_standing(self) -> Standing | None:
+    def fork_server_status(self) -> ServiceStatus | None:
         """How the fork server stands, where there is one."""
         return self._engine.nursery
 
     @property
-    def broker_standing(self) -> Standing:
+    def broker_status(self) -> ServiceStatus:
         """How the auth broker stands."""
         if self.broker.is_connected:
             self._broker_life.came_up()
@@ -162,7 +166,7 @@ class SupervisionTree:
         """Return the counters of the parts."""
         return TreeStatistics(self._mailroom.statistics(), self._pool.statistics(), self._engine.statistics())
 
-    async def survey(self) -> Holdings:
+    async def survey(self) -> ProcessFootprints:
         """Return what each process holds, of those that answer within a moment."""
         return await self._survey.take()
 
@@ -191,7 +195,7 @@ class SupervisionTree:
         """Wait no longer for workers to leave by themselves."""
         self._empty.set()
 
-    def take(self, order: Order) -> None:
+    def take(self, order: WorkerRequest) -> None:
         """Give a worker to `order`: one that waits, or the next one that gets ready."""
         self._pool.take(order)
         if self._pool.has_orders:
@@ -285,7 +289,7 @@ class SupervisionTree:
     def _tidy_up(self) -> None:
         """Forget which deaths for want of memory are old by now, and hold no more memory than is used."""
         self._oom_kills.happened()
-        heap.give_back()
+        heap.trim()
 
     def _kill_heavy(self, worker_id: WorkerId, why: str) -> None:
         """Kill a worker that holds too much memory, whatever it does."""
@@ -323,8 +327,8 @@ class SupervisionTree:
     def _ask_what_is_held(self) -> Iterator[WorkerId]:
         """Ask everybody who can answer at the moment: workers that are connected, the nursery and the broker."""
         if not self._mailroom.statistics().paused:
-            yield from (worker_id for worker_id in self._workers if self._mailroom.send(worker_id, Measure()))
-        if self._engine.measure_nursery(lambda held: self._survey.heard(NURSERY_ID, Held(held))):
+            yield from (worker_id for worker_id in self._workers if self._mailroom.send(worker_id, MeasureWorker()))
+        if self._engine.measure_nursery(lambda held: self._survey.heard(NURSERY_ID, ProcessFootprint(held))):
             yield NURSERY_ID
         if self.broker.is_connected:
             self._in_background(self._measure_broker())
@@ -332,7 +336,7 @@ class SupervisionTree:
 
     async def _measure_broker(self) -> None:
         with contextlib.suppress(BrokerError):
-            self._survey.heard(BROKER_ID, Held(await self.broker.measure()))
+            self._survey.heard(BROKER_ID, ProcessFootprint(await self.broker.measure()))
 
     def _last_words(self, pid: int) -> list[str]:
         return logfile.recent(self._options.codex_home, LAST_WORDS, instance=os.getpid(), pid=pid)
@@ -348,8 +352,8 @@ class SupervisionTree:
                 self._is_no_longer_due(worker_id)
                 if not self._pool.ready(worker_id):
                     self._engine.kill(worker_id)
-            case Measured(footprint=held, unsent_bytes=unsent, sandbox_limits=limits):
-                self._survey.heard(worker_id, Held(held, unsent, limits))
+            case WorkerMeasured(footprint=held, unsent_bytes=unsent, sandbox_limits=limits):
+                self._survey.heard(worker_id, ProcessFootprint(held, unsent, limits))
             case ErrandDone() as done:
                 self.errands.receive(worker_id, done, received.payload)
             case _:
@@ -375,7 +379,7 @@ class SupervisionTree:
         if not self.errands.lost(exited, why):
             self.conversations.lost(exited, why)
         if self.conversations.are_at_rest:  # who looks at an idle server sees what it holds
-            heap.give_back()
+            heap.trim()
         if not self._closing:
             self.broker.detach((exited.id,))
             if in_pool:

@@ -10,8 +10,8 @@ from greenroom.protocol.errors import RemoteProtocolError
 from greenroom.protocol.ids import WorkerId
 from greenroom.protocol.internal.process import KeyPair
 from greenroom.protocol.internal.worker import Operation, ReceivedNotice, frames, read_notice
-from greenroom.runtime.zap import Admission, guard, sender
-from greenroom.runtime.zmq_stream import Port, PortStatistics
+from greenroom.runtime.zap import ZapAuthenticator, guard, sender
+from greenroom.runtime.zmq_stream import ZmqStream, ZmqStreamStatistics
 
 log = logging.getLogger(__name__)
 
@@ -21,13 +21,13 @@ RECEIVE_QUEUE = 8
 OnNotice: TypeAlias = Callable[[WorkerId, ReceivedNotice], None]
 
 
-class Mailroom:
+class WorkerRouter:
     """Sends operations to workers and hands their notices to one callback."""
 
     def __init__(
         self,
         context: "zmq.Context[zmq.Socket[bytes]]",
-        admission: Admission,
+        admission: ZapAuthenticator,
         keys: KeyPair,
         address: str,
         on_notice: OnNotice,
@@ -40,7 +40,7 @@ class Mailroom:
         socket.setsockopt(zmq.RCVHWM, RECEIVE_QUEUE)
         guard(socket, keys.public, keys.secret)
         socket.bind(address)
-        self._port = Port(socket, self._receive)
+        self._port = ZmqStream(socket, self._receive)
 
     def admit(self, worker_id: WorkerId, public_key: str) -> None:
         """Let a worker in."""
@@ -66,7 +66,7 @@ class Mailroom:
         """Take what has arrived already, unless we are paused."""
         self._port.catch_up()
 
-    def statistics(self) -> PortStatistics:
+    def statistics(self) -> ZmqStreamStatistics:
         """Return the counters of the socket."""
         return self._port.statistics()
 

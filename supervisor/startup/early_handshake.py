@@ -1,6 +1,7 @@
 """The first moments with a client, before there is an event loop.
 
-`claim` moves the real standard input and output away before anything else can use them, so that a library that prints,
+`take_over_stdio` moves the real standard input and output away before anything else can use them, so that a library
+that prints,
 or a child that inherits descriptor 1, reaches standard error and never the client. `answer_waiting` then answers what
 the client has said already, which nearly always is `initialize`: importing asyncio takes longer than that.
 """
@@ -23,7 +24,7 @@ class Descriptors(NamedTuple):
     output: int
 
 
-def claim() -> Descriptors:
+def take_over_stdio() -> Descriptors:
     """Take over standard input and output. Afterwards 0 reads nothing and 1 writes to standard error.
 
     Raises `RemoteProtocolError` where there is nobody at one of them.
@@ -41,7 +42,7 @@ def claim() -> Descriptors:
     return ends
 
 
-class Doorstep:
+class HandshakeBuffer:
     """Collects answers until there is a transport."""
 
     def __init__(self, descriptors: Descriptors) -> None:

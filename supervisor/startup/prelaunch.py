@@ -23,7 +23,7 @@ OTHERWISE = "spawn"
 """The word without which nobody asks for another engine, on the command line or in the file."""
 
 
-class Vanguard(NamedTuple):
+class Prelaunch(NamedTuple):
     """Mustered once, at the start."""
 
     home: str
@@ -34,13 +34,13 @@ class Vanguard(NamedTuple):
     """`None` where it has not been started yet."""
 
     @classmethod
-    def muster(cls) -> "Vanguard":
+    def muster(cls) -> "Prelaunch":
         """Look round, and start nothing. Raises `ConfigError`."""
         environment, home = environment_and_home()
         return cls(home, environment, Lifeline.create())
 
     @classmethod
-    def send(cls, words: Sequence[str]) -> "Vanguard | None":
+    def send(cls, words: Sequence[str]) -> "Prelaunch | None":
         """Start the nursery for the command that serves, unless it or the file may want another engine.
 
         What is wrong with the surroundings is told when the command line has been read.

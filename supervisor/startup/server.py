@@ -14,18 +14,18 @@ from greenroom.protocol.mcp.peer import McpPeer
 from greenroom.runtime import log as logs
 from greenroom.runtime import logfile
 from greenroom.runtime.launch import Launched
-from greenroom.supervisor.frontend.mcp.front import Backstage, Front
+from greenroom.supervisor.frontend.mcp.front import Front, Services
 from greenroom.supervisor.frontend.stdio import StdioTransport
 from greenroom.supervisor.options import ServerOptions
-from greenroom.supervisor.startup.early_handshake import Descriptors, Doorstep
+from greenroom.supervisor.startup.early_handshake import Descriptors, HandshakeBuffer
 
 if TYPE_CHECKING:
     from greenroom.supervisor.control.control import ControlServer
-    from greenroom.supervisor.frontend.conversation_api.account_methods import Accounts
-    from greenroom.supervisor.frontend.mcp.features import Features
+    from greenroom.supervisor.frontend.conversation_api.account_methods import AccountMethods
+    from greenroom.supervisor.frontend.mcp.features import ClientFeatures
     from greenroom.supervisor.frontend.mcp.subscriptions import Subscriptions
     from greenroom.supervisor.frontend.mcp.tasks import Tasks
-    from greenroom.supervisor.frontend.request_queue import Answering
+    from greenroom.supervisor.frontend.request_queue import RequestQueue
     from greenroom.supervisor.processes.tree import SupervisionTree
 
 log = logging.getLogger(__name__)
@@ -53,18 +53,18 @@ class Provisions:
 class Server:
     """Serves one client until its input ends or a signal comes."""
 
-    def __init__(self, options: ServerOptions, provisions: Provisions, front: Front, doorstep: Doorstep) -> None:
+    def __init__(self, options: ServerOptions, provisions: Provisions, front: Front, doorstep: HandshakeBuffer) -> None:
         self._options = options
         self._provisions = provisions
         self._stop = asyncio.Event()
         self._pressed = False
         self._signals = 0
         self._tree: SupervisionTree | None = None
-        self._accounts: Accounts | None = None
-        self._api: Answering | None = None
+        self._accounts: AccountMethods | None = None
+        self._api: RequestQueue | None = None
         self._subscriptions: Subscriptions | None = None
         self._tasks: Tasks | None = None
-        self._features: Features | None = None
+        self._features: ClientFeatures | None = None
         self._control: ControlServer | None = None
         self._front = front
         self._transport = StdioTransport(provisions.descriptors, front.receive, self._input_ended, self._feel_pressure)
@@ -120,11 +120,11 @@ class Server:
 
     async def _open(self, tree: "SupervisionTree") -> None:
         """Let the client's calls through to the tree."""
-        self._front.open_backstage(partial(self._build, tree))
+        self._front.attach_services(partial(self._build, tree))
         if self._control is not None:
             await self._control.start()
 
-    def _build(self, tree: "SupervisionTree", peer: McpPeer, write: Callable[[bytes], None]) -> Backstage:
+    def _build(self, tree: "SupervisionTree", peer: McpPeer, write: Callable[[bytes], None]) -> Services:
         from greenroom.supervisor.startup import wiring as backstage
 
         self._accounts = accounts = backstage.make_accounts(
@@ -135,7 +135,7 @@ class Server:
         self._features = features = backstage.make_features(
             peer, write, self._transport.drain, tree, self._options, self._front, subscriptions
         )
-        reception = backstage.make_reception(peer, write, tree, self._options, self._front.can_ask, tasks)
+        reception = backstage.make_tool_calls(peer, write, tree, self._options, self._front.can_ask, tasks)
         self._api = api = backstage.make_api(
             peer, write, tree, reception, self._options, lambda: self._front.user_agent
         )
@@ -155,7 +155,7 @@ class Server:
             **tasks.handlers,
             **api.handlers,
         }
-        return Backstage(reception, handlers, (reception.cancel, subscriptions.cancel), features.tools)
+        return Services(reception, handlers, (reception.cancel, subscriptions.cancel), features.tools)
 
     def _signalled(self) -> None:
         """Leave; when told so again, without waiting for workers that have something to save."""
@@ -198,7 +198,7 @@ async def _import_in_thread(name: str) -> None:
     await done
 
 
-def run(options: ServerOptions, provisions: Provisions, front: Front, doorstep: Doorstep) -> None:
+def run(options: ServerOptions, provisions: Provisions, front: Front, doorstep: HandshakeBuffer) -> None:
     """Serve on a loop of its own."""
     logs.set_up("supervisor", options.log_level)
     logfile.set_up(options.codex_home, "supervisor", instance=os.getpid())

@@ -11,21 +11,21 @@ from greenroom.protocol.errors import ConfigError
 from greenroom.protocol.secrecy import is_secret_name
 from greenroom.runtime.launch import NURSERY, SPAWNED, launch
 from greenroom.supervisor.options import LOG_LEVELS, EngineName, ServerOptions
-from greenroom.supervisor.startup.early_handshake import Doorstep, claim
-from greenroom.supervisor.startup.prelaunch import FORK_IS_SAFE, Vanguard, as_text, without_secrets
+from greenroom.supervisor.startup.early_handshake import HandshakeBuffer, take_over_stdio
+from greenroom.supervisor.startup.prelaunch import FORK_IS_SAFE, Prelaunch, as_text, without_secrets
 
 OUR_WORDS = ("greenroom", "preferred_auth_method", "cli_auth_credentials_store", "forced_")
 OSS = ("model_provider=oss", "model=gpt-oss:20b")
 """The settings that `--oss` stands for. A `-c` wins over them."""
 
 
-def start(arguments: argparse.Namespace, vanguard: Vanguard | None) -> None:
+def start(arguments: argparse.Namespace, vanguard: Prelaunch | None) -> None:
     """Serve, as the command line says, with what went ahead of it if anything did. Returns when it is over.
 
     What the client has said already is answered before what the rest needs is imported. Raises `GreenroomError`.
     """
-    descriptors = claim()
-    vanguard = vanguard or Vanguard.muster()
+    descriptors = take_over_stdio()
+    vanguard = vanguard or Prelaunch.muster()
     environment = vanguard.environment
     secrets = {name: value for name, value in environment.items() if is_secret_name(name) and as_text(value) == value}
     options = _options(arguments, environment, vanguard.home)
@@ -37,7 +37,7 @@ def start(arguments: argparse.Namespace, vanguard: Vanguard | None) -> None:
 
     from greenroom.supervisor.frontend.mcp.front import Front
 
-    doorstep = Doorstep(descriptors)
+    doorstep = HandshakeBuffer(descriptors)
     front = Front(doorstep.write, environment, options.session_tools)
     doorstep.answer_waiting(front.receive)
 

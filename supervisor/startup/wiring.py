@@ -13,35 +13,35 @@ from greenroom.protocol.report import ClientEntry
 from greenroom.supervisor.control.control import ControlServer
 from greenroom.supervisor.control.inspection import Inspection
 from greenroom.supervisor.control.instances import parents, remove_stale, this_instance
-from greenroom.supervisor.frontend.conversation_api.account_methods import Accounts
-from greenroom.supervisor.frontend.conversation_api.conversation_methods import Talk
-from greenroom.supervisor.frontend.conversation_api.saved_methods import Stored
-from greenroom.supervisor.frontend.conversation_api.utility_methods import Chores
+from greenroom.supervisor.frontend.conversation_api.account_methods import AccountMethods
+from greenroom.supervisor.frontend.conversation_api.conversation_methods import ConversationMethods
+from greenroom.supervisor.frontend.conversation_api.saved_methods import SavedMethods
+from greenroom.supervisor.frontend.conversation_api.utility_methods import UtilityMethods
 from greenroom.supervisor.frontend.elicitor import Elicitor
-from greenroom.supervisor.frontend.mcp.features import Features
+from greenroom.supervisor.frontend.mcp.features import ClientFeatures
 from greenroom.supervisor.frontend.mcp.front import Front
 from greenroom.supervisor.frontend.mcp.state_key import state_key
 from greenroom.supervisor.frontend.mcp.subscriptions import Subscriptions
 from greenroom.supervisor.frontend.mcp.task_store import TaskStore
 from greenroom.supervisor.frontend.mcp.tasks import Tasks
-from greenroom.supervisor.frontend.mcp.tool_calls import Reception
-from greenroom.supervisor.frontend.request_queue import Answering
+from greenroom.supervisor.frontend.mcp.tool_calls import ToolCallHandler
+from greenroom.supervisor.frontend.request_queue import RequestQueue
 from greenroom.supervisor.frontend.stdio import StdioStatistics
 from greenroom.supervisor.options import ServerOptions
 from greenroom.supervisor.processes.tree import SupervisionTree
 
 
-def make_reception(
+def make_tool_calls(
     peer: McpPeer,
     write: Callable[[bytes], None],
     tree: SupervisionTree,
     options: ServerOptions,
     can_ask: Callable[[ElicitationMode], bool],
     tasks: Tasks,
-) -> Reception:
+) -> ToolCallHandler:
     """Return the reception that takes the client's tool calls to the tree."""
     limits = options.limits
-    return Reception(
+    return ToolCallHandler(
         peer,
         write,
         tree.conversations,
@@ -79,9 +79,9 @@ def make_features(
     options: ServerOptions,
     front: Front,
     subscriptions: Subscriptions,
-) -> Features:
+) -> ClientFeatures:
     """Return what the client finds beside the two tools."""
-    return Features(peer, write, drained, tree.conversations, options, lambda: front.version, subscriptions)
+    return ClientFeatures(peer, write, drained, tree.conversations, options, lambda: front.version, subscriptions)
 
 
 def make_accounts(
@@ -90,7 +90,7 @@ def make_accounts(
     tree: SupervisionTree,
     options: ServerOptions,
     environment: Mapping[str, str],
-) -> Accounts:
+) -> AccountMethods:
     """Return the credential's methods, and let them hear what the broker has to say."""
 
     def requires_openai_auth() -> bool | None:
@@ -102,7 +102,7 @@ def make_accounts(
             return None
         return settings.provider.requires_openai_auth
 
-    accounts = Accounts(peer, write, tree.broker, options.preferred_auth, requires_openai_auth)
+    accounts = AccountMethods(peer, write, tree.broker, options.preferred_auth, requires_openai_auth)
     tree.tell_broadcasts(accounts.heard)
     return accounts
 
@@ -111,22 +111,22 @@ def make_api(
     peer: McpPeer,
     write: Callable[[bytes], None],
     tree: SupervisionTree,
-    reception: Reception,
+    reception: ToolCallHandler,
     options: ServerOptions,
     user_agent: Callable[[], str],
-) -> Answering:
+) -> RequestQueue:
     """Return the conversation API."""
-    talk = Talk(tree.conversations, reception.elicitor, write)
-    stored = Stored(options.codex_home, tree.conversations, tree.errands, talk, write)
-    chores = Chores(tree.errands, tree.broker, options.config_overrides, user_agent)
-    return Answering(peer, write, {**talk.methods, **stored.methods, **chores.methods})
+    talk = ConversationMethods(tree.conversations, reception.elicitor, write)
+    stored = SavedMethods(options.codex_home, tree.conversations, tree.errands, talk, write)
+    chores = UtilityMethods(tree.errands, tree.broker, options.config_overrides, user_agent)
+    return RequestQueue(peer, write, {**talk.methods, **stored.methods, **chores.methods})
 
 
 def make_control(
     options: ServerOptions,
     environment: Mapping[str, str],
     tree: SupervisionTree,
-    reception: Reception,
+    reception: ToolCallHandler,
     stdio: Callable[[], StdioStatistics],
     front: Front,
     stop: Callable[[], None],

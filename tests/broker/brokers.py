@@ -15,7 +15,7 @@ import zmq
 from greenroom.broker import broker
 from greenroom.protocol.ids import WorkerId
 from greenroom.protocol.internal.process import BrokerBirth, KeyPair, WorkerBirth
-from greenroom.supervisor.processes.broker_client import BrokerLink, OnBroadcast
+from greenroom.supervisor.processes.broker_client import BrokerClient, OnBroadcast
 
 FORKSERVER = multiprocessing.get_context("forkserver")
 FORKSERVER.set_forkserver_preload([__name__, "tests.broker.deaths"])
@@ -147,9 +147,9 @@ class House:
             broadcast_address=self.broadcast_address if listens else "",
         )
 
-    def link(self, context: "zmq.Context[zmq.Socket[bytes]]", on_broadcast: OnBroadcast | None = None) -> BrokerLink:
+    def link(self, context: "zmq.Context[zmq.Socket[bytes]]", on_broadcast: OnBroadcast | None = None) -> BrokerClient:
         """Return the supervisor's link. Needs a running loop."""
-        return BrokerLink(context, self.keys, self.address, self.broker_keys.public, on_broadcast)
+        return BrokerClient(context, self.keys, self.address, self.broker_keys.public, on_broadcast)
 
 
 @contextlib.contextmanager

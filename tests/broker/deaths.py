@@ -8,8 +8,8 @@ from collections.abc import Callable
 from multiprocessing.connection import Connection
 from typing import Any
 
-from greenroom.broker.credential.manager import Custody
-from greenroom.broker.credential.state import Standing
+from greenroom.broker.credential.manager import CredentialManager
+from greenroom.broker.credential.state import CredentialState
 from greenroom.broker.login.issuer import Issuer
 from greenroom.broker.refresh import exchange as redemption
 from greenroom.broker.refresh import subprocess as delegation
@@ -72,7 +72,7 @@ TOGETHER: dict[str, Callable[[], None]] = {
     "the new file is in place": lambda: _after(os, "rename"),
     "the directory is about to be synced": lambda: _before(file_store, "_sync_directory"),
     "the journal is about to be settled": lambda: _before(Journal, "settle"),
-    "the new tokens come into force": lambda: _before(Custody, "commit"),
+    "the new tokens come into force": lambda: _before(CredentialManager, "commit"),
 }
 """Deaths of all at once, as when the machine goes down, in their order."""
 LOST = list(TOGETHER)[2:6]
@@ -83,8 +83,8 @@ ALONE: dict[str, Callable[[], None]] = {
     "a process is started": lambda: _after(delegation, "spawn"),
     "it is told everything": lambda: setattr(delegation, "_converse", _told),
     "its report is there": lambda: setattr(delegation, "_converse", _heard),
-    "the new tokens are about to come into force": lambda: _before(Custody, "commit"),
-    "the new tokens are in force": lambda: _before(Standing, "outline"),
+    "the new tokens are about to come into force": lambda: _before(CredentialManager, "commit"),
+    "the new tokens are in force": lambda: _before(CredentialState, "outline"),
 }
 """Deaths of the broker, in their order."""
 

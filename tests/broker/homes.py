@@ -8,17 +8,17 @@ from datetime import UTC, datetime
 
 from greenroom.broker.clock import Clock
 from greenroom.broker.credential.credential import PreferredMode
-from greenroom.broker.credential.manager import Custody
+from greenroom.broker.credential.manager import CredentialManager
 from greenroom.broker.credential.rules import ANY_LOGIN, LoginRules
 from greenroom.broker.login.endpoints import Endpoints
 from greenroom.broker.login.issuer import Issuer
-from greenroom.broker.refresh.exchange import InProcess, Performer
+from greenroom.broker.refresh.exchange import InProcessExecutor, RefreshExecutor
 from greenroom.broker.refresh.refresher import Refresher
-from greenroom.broker.refresh.subprocess import Delegation
+from greenroom.broker.refresh.subprocess import SubprocessExecutor
 from greenroom.broker.storage.file import FileStore
 from greenroom.broker.storage.store import Store
-from greenroom.broker.token_service import Bearers
-from greenroom.protocol.internal.broker import AuthChanged, AuthProblem, GetAuth, ReportUnauthorized, Snapshot
+from greenroom.broker.token_service import TokenService
+from greenroom.protocol.internal.broker import AuthChanged, AuthProblem, BearerSnapshot, GetAuth, ReportUnauthorized
 from tests.broker.issuer import ACCOUNT, MockIssuer, access_token, id_token
 
 EXPIRED = -3600.0
@@ -99,7 +99,7 @@ class Parts:
 
     def __post_init__(self) -> None:
         self.clock = FakeClock()
-        self.custody = Custody(
+        self.custody = CredentialManager(
             self.store or FileStore(self.home),
             self.environment,
             self.preferred,
@@ -112,13 +112,13 @@ class Parts:
         self.standing = self.custody.standing
         url = self.issuer_url if self.issuer is None else self.issuer.url
         self.refresher = Refresher(self.custody, self._performer(Endpoints.of(url)))
-        self.bearers = Bearers(self.custody, self.refresher)
+        self.bearers = TokenService(self.custody, self.refresher)
 
-    def _performer(self, endpoints: Endpoints) -> Performer:
+    def _performer(self, endpoints: Endpoints) -> RefreshExecutor:
         store, clock = self.custody.store, self.clock
         if self.lifeline is None:
-            return InProcess(store, Issuer(endpoints, clock), clock)
-        return Delegation(store, endpoints, clock, self.lifeline, os.getpid(), "debug")
+            return InProcessExecutor(store, Issuer(endpoints, clock), clock)
+        return SubprocessExecutor(store, endpoints, clock, self.lifeline, os.getpid(), "debug")
 
     @property
     def state(self) -> str:
@@ -133,15 +133,15 @@ class Parts:
         """Ask for a bearer and return the snapshot or the error."""
         question = GetAuth(pin_identity=pin, min_valid_s=min_valid, deadline_ms=int(deadline * 1000))
         answer = self.bearers.get_auth(question)
-        return answer if isinstance(answer, Snapshot) or not hasattr(answer, "__await__") else await answer
+        return answer if isinstance(answer, BearerSnapshot) or not hasattr(answer, "__await__") else await answer
 
-    async def snapshot(self, **asked: object) -> Snapshot:
+    async def snapshot(self, **asked: object) -> BearerSnapshot:
         """Ask for a bearer that there must be."""
         answer = await self.get(**asked)  # type: ignore[arg-type]
-        assert isinstance(answer, Snapshot), answer
+        assert isinstance(answer, BearerSnapshot), answer
         return answer
 
-    async def refused(self, snapshot: Snapshot, status: int = 401) -> object:
+    async def refused(self, snapshot: BearerSnapshot, status: int = 401) -> object:
         """Report that a bearer was refused, and return the outcome."""
         report = await self.bearers.report_unauthorized(
             ReportUnauthorized(broker_epoch=snapshot.broker_epoch, generation=snapshot.generation, http_status=status)

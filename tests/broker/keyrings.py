@@ -2,7 +2,9 @@
 
 import json
 import os
+import sys
 import threading
+from pathlib import Path
 
 from keyring.backend import KeyringBackend
 from keyring.errors import KeyringLocked, NoKeyringError
@@ -43,6 +45,25 @@ class SharedKeyring(KeyringBackend):
 
 SHARED = f"{SharedKeyring.__module__}.{SharedKeyring.__qualname__}"
 """How `PYTHON_KEYRING_BACKEND` names it."""
+
+_FIND = f"import sys; sys.path.append({str(Path(__file__).parents[2])!r})\n"
+_IN_CHILDREN = f"""{_FIND}
+from greenroom.broker.refresh import subprocess
+subprocess.STATEMENT = {_FIND!r} + subprocess.STATEMENT
+"""
+PROGRAM = (
+    sys.executable,
+    "-I",
+    "-c",
+    f"""{_FIND}
+from greenroom.runtime import launch
+launch.NURSERY, launch.SPAWNED = {_IN_CHILDREN!r} + launch.NURSERY, {_IN_CHILDREN!r} + launch.SPAWNED
+from greenroom.supervisor.main import main
+sys.exit(main())
+""",
+    "mcp-server",
+)
+"""A server whose processes find the backends of this module; they are isolated from the current directory."""
 
 
 class MemoryKeyring(KeyringBackend):

@@ -9,7 +9,7 @@ import zmq
 
 from greenroom.protocol.ids import WorkerId
 from greenroom.protocol.internal.broker import AuthChanged, Broadcast
-from greenroom.supervisor.processes.broker_client import BrokerLink
+from greenroom.supervisor.processes.broker_client import BrokerClient
 from greenroom.workers.model.credentials_channel import CredentialsChannel
 from tests.broker.brokers import House, house
 from tests.broker.homes import FRESH, tokens, write
@@ -27,10 +27,10 @@ class Stage:
         self.heard: asyncio.Queue[Broadcast] = asyncio.Queue()
         self.changes: asyncio.Queue[AuthChanged] = asyncio.Queue()
         self.channels: list[CredentialsChannel] = []
-        self._link: BrokerLink | None = None
+        self._link: BrokerClient | None = None
 
     @property
-    def link(self) -> BrokerLink:
+    def link(self) -> BrokerClient:
         """The supervisor's link."""
         if self._link is None:
             self._link = self.house.link(self.context, self.heard.put_nowait)

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from greenroom.broker import change_fanout as module
-from greenroom.broker.change_fanout import Changes
+from greenroom.broker.change_fanout import ChangeFanout
 from greenroom.protocol.internal.broker import AuthChanged
 
 
@@ -25,7 +25,7 @@ class Hearing:
 
     def __init__(self) -> None:
         self.said: list[tuple[str, int]] = []
-        self.changes = Changes(
+        self.changes = ChangeFanout(
             lambda change: self.said.append(("workers", change.generation)),
             lambda change: self.said.append(("supervisor", change.generation)),
         )

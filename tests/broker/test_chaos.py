@@ -13,7 +13,7 @@ import pytest
 
 from greenroom.broker.credential.record import AuthRecord
 from greenroom.broker.storage.locks import REFRESH, REFRESH_PATIENCE, locked
-from greenroom.protocol.internal.broker import Snapshot
+from greenroom.protocol.internal.broker import BearerSnapshot
 from greenroom.workers.model.credentials_channel import CredentialError, CredentialsChannel
 from tests.broker.homes import EXPIRED, stored_refresh_token, tokens, write
 from tests.broker.issuer import MockIssuer
@@ -83,7 +83,7 @@ class Run:
             await worker.report_unauthorized(told, 401)
         await self._bearer(worker)
 
-    async def _bearer(self, worker: CredentialsChannel) -> Snapshot:
+    async def _bearer(self, worker: CredentialsChannel) -> BearerSnapshot:
         for _ in range(20):
             try:
                 return await worker.get_auth()

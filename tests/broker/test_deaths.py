@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from greenroom.broker.credential.record import AuthRecord
-from greenroom.protocol.internal.broker import AuthError, Snapshot
+from greenroom.protocol.internal.broker import AuthError, BearerSnapshot
 from tests.broker.brokers import FORKSERVER
 from tests.broker.deaths import ALONE, LOST, TOGETHER, redeem_until
 from tests.broker.homes import EXPIRED, Parts, stored_refresh_token, tokens, write
@@ -44,7 +44,7 @@ def test_a_death_of_all_at_any_step(tmp_path: Any, step: str) -> None:
                 assert isinstance(answer, AuthError)
                 assert answer.code == "reauth_required"
             else:
-                assert isinstance(answer, Snapshot)
+                assert isinstance(answer, BearerSnapshot)
                 assert stored_refresh_token(home) in issuer.live
             assert len(issuer.redemptions) == (2 if step in LOST else 1)
 
@@ -67,7 +67,7 @@ def test_a_death_of_the_broker_at_any_step_costs_nothing(tmp_path: Any, step: st
             successor = Parts(home, issuer)
             await successor.custody.reload()
             successor.clock.ahead += 3.0  # the journal of one that died before it could send anything
-            assert isinstance(await successor.get(deadline=20.0), Snapshot)
+            assert isinstance(await successor.get(deadline=20.0), BearerSnapshot)
             assert len(issuer.redemptions) == 1
             assert issuer.live == {stored_refresh_token(home)}
         for end in (reader, writer):

@@ -4,12 +4,12 @@ import asyncio
 from collections.abc import Awaitable
 from typing import Any
 
-from greenroom.broker.endpoint import REMEMBERED, SUPERVISOR, Desk
+from greenroom.broker.endpoint import REMEMBERED, SUPERVISOR, BrokerEndpoint
 from greenroom.protocol.ids import WorkerId
 from greenroom.protocol.internal.broker import (
     AuthChanged,
     AuthError,
-    Done,
+    Completed,
     GetEnvironment,
     Hello,
     Reload,
@@ -35,7 +35,7 @@ class Sent:
     def __init__(self) -> None:
         self.parts: list[list[bytes]] = []
         self.revoked: list[str] = []
-        self.desk = Desk(lambda parts: self.parts.append(list(parts)), self.revoked.append)
+        self.desk = BrokerEndpoint(lambda parts: self.parts.append(list(parts)), self.revoked.append)
         self.desk.welcome("w")
         self.desk.welcome(SUPERVISOR)
 
@@ -52,10 +52,10 @@ HELLO = Hello(worker_id=WorkerId("w"))
 
 
 def test_a_handler_that_fails_is_an_answer_too() -> None:
-    def fail(*_: object) -> Done:
+    def fail(*_: object) -> Completed:
         raise RuntimeError("a bug")
 
-    async def fail_later(*_: object) -> Done:
+    async def fail_later(*_: object) -> Completed:
         raise RuntimeError("a bug")
 
     async def run() -> None:
@@ -74,7 +74,7 @@ def test_a_handler_that_fails_is_an_answer_too() -> None:
 def test_a_question_without_bounds_is_a_violation() -> None:
     """K3: though it would fit its form; the third one costs the key."""
     sent = Sent()
-    sent.desk.on(GetEnvironment, lambda *_: Done())
+    sent.desk.on(GetEnvironment, lambda *_: Completed())
     names = tuple(f"NAME_{number}" for number in range(40_000))
     for number in range(4):
         sent.take("w", frames(bytes([number]), GetEnvironment(names=names)))
@@ -86,7 +86,7 @@ def test_a_question_that_comes_twice_is_answered_once() -> None:
     """K27: what was resent to a broker that had it already; another worker's ids are its own."""
     sent = Sent()
     sent.desk.welcome("v")
-    sent.desk.on(Hello, lambda *_: Done())
+    sent.desk.on(Hello, lambda *_: Completed())
     for name in ("w", "w", "v"):
         sent.take(name, frames(b"1", HELLO))
     assert len(sent.answers) == 2
@@ -100,7 +100,7 @@ def test_a_closed_desk_is_silent() -> None:
         sent = Sent()
         asked = asyncio.Event()
 
-        def wait(*_: object) -> Awaitable[Done]:
+        def wait(*_: object) -> Awaitable[Completed]:
             asked.set()
             return asyncio.get_running_loop().create_future()
 
@@ -117,7 +117,7 @@ def test_a_closed_desk_is_silent() -> None:
 def test_nobody_else_is_heard() -> None:
     """K2: no name, a name that was shut out, and a name whose key was dropped."""
     sent = Sent()
-    sent.desk.on(Hello, lambda *_: Done())
+    sent.desk.on(Hello, lambda *_: Completed())
     sent.take("", frames(b"1", HELLO))
     sent.take("stranger", frames(b"1", HELLO))
     assert sent.parts == []
@@ -127,13 +127,13 @@ def test_nobody_else_is_heard() -> None:
     assert sent.revoked == ["w"]
     sent.desk.welcome("w")
     sent.take("w", frames(b"9", HELLO))
-    assert sent.answers[-1] == Done()
+    assert sent.answers[-1] == Completed()
 
 
 def test_the_supervisor_hears_what_it_missed() -> None:
     sent = Sent()
     change = AuthChanged(generation=2, state="API_KEY", mode="apikey", identity_changed=True, reason="external")
-    sent.desk.on(Reload, lambda *_: Done())
+    sent.desk.on(Reload, lambda *_: Completed())
     sent.desk.tell_supervisor(change)
     assert sent.parts == []
     sent.take(SUPERVISOR, frames(b"1", Reload()))

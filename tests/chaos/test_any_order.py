@@ -9,7 +9,7 @@ from contextlib import suppress
 import psutil
 import pytest
 
-from greenroom.demo.script import Command, Quote, Stall, Text, Think, rule
+from greenroom.demo.script import CommandStep, Quote, Stall, Text, Think, rule
 from tests.support import processes
 from tests.support.client import Client, RequestId, kind, text
 from tests.support.server import Server
@@ -19,8 +19,8 @@ STEPS = 60
 RULES = (
     rule("quick", [Text("Good day.")]),
     rule("slow", [Think(0.05), Text("At "), Think(0.05), Text("last.")]),
-    rule("command", [Command(("sh", "-c", "sleep 0.05; echo done"))], [Quote()]),
-    rule("sleep", [Command(("sleep", "600"))]),
+    rule("command", [CommandStep(("sh", "-c", "sleep 0.05; echo done"))], [Quote()]),
+    rule("sleep", [CommandStep(("sleep", "600"))]),
     rule("stall", [Text("hm"), Stall()]),
 )
 PROMPTS = ("quick", "quick", "slow", "command", "command", "sleep", "stall")

@@ -9,7 +9,7 @@ from typing import Any
 import psutil
 import pytest
 
-from greenroom.demo.script import Command, Quote, Stall, Text, rule
+from greenroom.demo.script import CommandStep, Quote, Stall, Text, rule
 from tests.support import processes
 from tests.support.client import Message, RequestId, text
 from tests.support.modern import Modern
@@ -19,9 +19,9 @@ from tests.support.stage import Stage
 STEPS = 50
 RULES = (
     rule("quick", [Text("Good day.")]),
-    rule("once", [Command(("touch", "it"))], [Quote()]),
-    rule("twice", [Command(("touch", "it"))], [Command(("touch", "that"))], [Quote()]),
-    rule("stall", [Command(("touch", "it"))], [Text("hm"), Stall()]),
+    rule("once", [CommandStep(("touch", "it"))], [Quote()]),
+    rule("twice", [CommandStep(("touch", "it"))], [CommandStep(("touch", "that"))], [Quote()]),
+    rule("stall", [CommandStep(("touch", "it"))], [Text("hm"), Stall()]),
 )
 PROMPTS = ("quick", "once", "once", "twice", "twice", "stall")
 ANSWERS: tuple[object, ...] = ({"action": "accept", "content": {}}, {"action": "decline"}, None)

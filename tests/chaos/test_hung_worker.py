@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from benchmarks import holdings
-from greenroom.demo.script import Command, Stall, Text, rule
+from greenroom.demo.script import CommandStep, Stall, Text, rule
 from greenroom.protocol.report import Report
 from tests.support.client import kind, text, thread_id
 from tests.support.deadline import until
@@ -14,7 +14,7 @@ from tests.support.stage import Stage
 
 HELLO = rule("hello", [Text("Good day.")])
 STALL = rule("stall", [Text("hm"), Stall()])
-SLEEP = rule("sleep", [Command(("bash", "-c", "sleep 3600"))], [Text("never")])
+SLEEP = rule("sleep", [CommandStep(("bash", "-c", "sleep 3600"))], [Text("never")])
 
 
 def test_a_stopped_worker_is_found_killed_and_answered(stage: Stage, engine: str) -> None:

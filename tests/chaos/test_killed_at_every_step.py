@@ -8,7 +8,7 @@ from typing import TypeAlias
 import pytest
 
 from greenroom.demo.request_log import RecordedRequest
-from greenroom.demo.script import Command, Patch, Stall, Text, rule
+from greenroom.demo.script import CommandStep, PatchStep, Stall, Text, rule
 from tests.support import processes
 from tests.support.client import Message, RequestId, kind, text, thread_id
 from tests.support.deadline import until
@@ -18,7 +18,7 @@ from tests.support.model import Gate, inputs, said
 from tests.support.stage import Stage
 
 FILES = ("one.txt", "two.txt")
-PATCH = "*** Begin Patch\n" + "".join(f"*** Add File: {name}\n+hello\n" for name in FILES) + "*** End Patch"
+PATCH = "*** Begin PatchStep\n" + "".join(f"*** Add File: {name}\n+hello\n" for name in FILES) + "*** End PatchStep"
 ALONE = ("-c", "greenroom.idle_workers=0")
 """The one worker there is, is that of the conversation."""
 
@@ -34,9 +34,9 @@ class Scene:
             rule("hello", [Text("Good day.")]),
             rule("wait", [self.gate.wait, Text("never")]),
             rule("stream", [Text("hm"), Stall()]),
-            rule("sleep", [Command(("sleep", "600"))]),
-            rule("patch", [Patch(PATCH)], [Stall()]),
-            rule("ask", [Command(("touch", "asked.txt"))], [Text("never")]),
+            rule("sleep", [CommandStep(("sleep", "600"))]),
+            rule("patch", [PatchStep(PATCH)], [Stall()]),
+            rule("ask", [CommandStep(("touch", "asked.txt"))], [Text("never")]),
         )
         self.server = stage.start("--engine", engine, *ALONE, program=self.faults.program)
         self.client = self.server.client

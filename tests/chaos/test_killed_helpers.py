@@ -10,8 +10,8 @@ import psutil
 import pytest
 
 from benchmarks.holdings import victims
-from greenroom.demo.request_log import fingerprint
-from greenroom.demo.script import Command, Quote, Stall, Text, rule
+from greenroom.demo.request_log import credential_digest
+from greenroom.demo.script import CommandStep, Quote, Stall, Text, rule
 from tests.support import processes
 from tests.support.client import kind, text, thread_id
 from tests.support.deadline import until
@@ -58,7 +58,7 @@ def test_conversations_that_begin_while_the_nursery_is_dead_begin(stage: Stage) 
 
 @LINUX
 def test_the_death_of_what_starts_commands_delays_a_command_at_most(stage: Stage) -> None:
-    stage.play(rule("go", [Command(("echo", "confined"))], [Quote()]))
+    stage.play(rule("go", [CommandStep(("echo", "confined"))], [Quote()]))
     server = stage.serve("fork")
     server.settle(workers=2)
     begun = [server.client.result(server.client.codex("go", sandbox="read-only")) for _ in range(3)]
@@ -74,7 +74,7 @@ def test_the_death_of_what_starts_commands_delays_a_command_at_most(stage: Stage
 @LINUX
 def test_a_confined_command_outlives_the_nursery(stage: Stage) -> None:
     script = "echo begun; while [ ! -e go ]; do sleep 0.02; done; echo over"
-    stage.play(rule("wait", [Command(("sh", "-c", script))], [Quote()]))
+    stage.play(rule("wait", [CommandStep(("sh", "-c", script))], [Quote()]))
     server = stage.serve("fork")
     server.settle(workers=2)
     call = server.client.codex("wait", sandbox="read-only", cwd=stage.cwd)
@@ -95,7 +95,7 @@ def test_the_death_of_the_broker_delays_a_request_at_most(stage: Stage, engine: 
     assert not processes.remaining([former], 1.0)
     assert text(server.client.result(server.client.reply(thread, "hello"))) == "Good day."
     assert text(server.client.result(server.client.codex("hello"))) == "Good day."
-    assert {request.credential for request in stage.model.requests()} == {fingerprint(KEY["MOCK_API_KEY"])}
+    assert {request.credential for request in stage.model.requests()} == {credential_digest(KEY["MOCK_API_KEY"])}
 
 
 @pytest.mark.parametrize("name", ["gr-nursery", "gr-broker", "gr-worker"])
@@ -114,7 +114,7 @@ def test_a_server_leaves_although_its_helpers_are_dead(stage: Stage, name: str) 
 
 
 def test_nothing_is_left_of_a_worker_that_outlived_its_nursery_and_hangs(stage: Stage) -> None:
-    stage.play(rule("sleep", [Command(("sh", "-c", "echo $PPID; sleep 600"))]))
+    stage.play(rule("sleep", [CommandStep(("sh", "-c", "echo $PPID; sleep 600"))]))
     server = stage.serve("fork")
     call = server.client.codex("sleep")
     delta = server.client.event(call, "exec_command_output_delta")

@@ -9,7 +9,7 @@ from functools import partial
 import psutil
 import pytest
 
-from greenroom.demo.script import Call, Command, Quote, Stall, Text, rule
+from greenroom.demo.script import Call, CommandStep, Quote, Stall, Text, rule
 from tests.support import processes
 from tests.support.client import Client, Message, RequestId, kind, text, thread_id
 from tests.support.deadline import until
@@ -19,7 +19,7 @@ from tests.support.server import Server
 from tests.support.stage import Stage
 
 ANSWERED_WITHIN = 1.0
-WHO = Command(("sh", "-c", "echo $PPID"))
+WHO = CommandStep(("sh", "-c", "echo $PPID"))
 STALL = rule("stall", [WHO], [Text("hm"), Stall()])
 HELLO = rule("hello", [Text("Good day.")])
 SLEEP = rule(
@@ -131,7 +131,7 @@ def test_the_conversation_goes_on_after_the_death_with_what_it_was_told(stage: S
 
 
 def test_a_call_whose_outcome_is_unknown_is_said_to_be_so(stage: Stage, engine: str) -> None:
-    stage.play(rule("sleep", [WHO], [Command(("sleep", "600"))]), HELLO)
+    stage.play(rule("sleep", [WHO], [CommandStep(("sleep", "600"))]), HELLO)
     server = stage.serve(engine)
     call = server.client.codex("sleep")
     worker = worker_of(server.client, call)

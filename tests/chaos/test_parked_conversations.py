@@ -3,14 +3,14 @@
 import psutil
 
 from benchmarks import holdings
-from greenroom.demo.script import Call, Command, Quote, Stall, Text, rule
+from greenroom.demo.script import Call, CommandStep, Quote, Stall, Text, rule
 from tests.support.client import kind, text, thread_id
 from tests.support.deadline import until
 from tests.support.model import said
 from tests.support.stage import Stage
 
 HELLO = rule("hello", [Text("Good day.")])
-RUN = rule("run", [Command(("bash", "-c", "sleep 600 >/dev/null 2>&1 & echo $!"))], [Quote()])
+RUN = rule("run", [CommandStep(("bash", "-c", "sleep 600 >/dev/null 2>&1 & echo $!"))], [Quote()])
 GO_ON = rule(
     "go on",
     [
@@ -66,7 +66,7 @@ def test_conversations_beyond_the_limit_take_the_place_of_the_longest_idle(stage
 
 def test_a_conversation_that_was_forgotten_comes_back_as_it_was(stage: Stage) -> None:
     """Its id is all that anybody still has."""
-    stage.play(HELLO, rule("write", [Command(("touch", "made"))], [Quote()]))
+    stage.play(HELLO, rule("write", [CommandStep(("touch", "made"))], [Quote()]))
     flags = ("known_at_rest=1", "park_after_s=0.1", "idle_workers=0")
     server = stage.serve("fork", *(word for flag in flags for word in ("-c", f"greenroom.{flag}")))
     elsewhere = stage.workspace / "elsewhere"

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import psutil
 import pytest
 
-from greenroom.demo.script import Action, Call, Command, Patch, Text, rule
+from greenroom.demo.script import Action, Call, CommandStep, PatchStep, Text, rule
 from tests.support import processes
 from tests.support.client import text
 from tests.support.stage import Stage
@@ -14,7 +14,7 @@ MEMORY = 160 * 1024 * 1024
 """Bytes that no process of the server ever holds, whatever a command writes."""
 FLOOD = "head -c 100000000 /dev/zero | tr '\\0' x"
 SWARM = "for i in $(seq 1000); do sleep 600 & done; echo swarm"
-MISFIT = "*** Begin Patch\n*** Update File: a.txt\n@@\n-never there\n+x\n*** End Patch"
+MISFIT = "*** Begin PatchStep\n*** Update File: a.txt\n@@\n-never there\n+x\n*** End PatchStep"
 
 SHELL: Sequence[tuple[Action, str]] = [
     (Call("rm_rf", {}), "unsupported call: rm_rf"),
@@ -22,11 +22,11 @@ SHELL: Sequence[tuple[Action, str]] = [
     (Call("shell", {"command": 5}), "failed to parse function arguments: "),
     (Call("shell", {"command": []}), "execution error: "),
     (Call("shell", {"command": ["no-such-program"]}), "execution error: cannot run no-such-program"),
-    (Patch(MISFIT), "apply_patch verification failed: "),
+    (PatchStep(MISFIT), "apply_patch verification failed: "),
     (Call("shell", {"command": ["sh", "-c", FLOOD], "timeout_ms": 60_000}), "Warning: truncated output"),
     (Call("shell", {"command": ["sh", "-c", SWARM], "timeout_ms": 30_000}), "swarm"),
     (Call("shell", {"command": ["sleep", "600"], "timeout_ms": 300}), "command timed out after 300 milliseconds"),
-    (Command(("echo", "sane again")), "sane again"),
+    (CommandStep(("echo", "sane again")), "sane again"),
 ]
 EXEC: Sequence[tuple[Action, str]] = [
     (Call("rm_rf", {}), "unsupported call: rm_rf"),
@@ -34,11 +34,11 @@ EXEC: Sequence[tuple[Action, str]] = [
     (Call("exec_command", {"cmd": 5}), "failed to parse function arguments: "),
     (Call("write_stdin", {"session_id": 1, "chars": "x"}), "write_stdin failed: Unknown process id 1"),
     (Call("exec_command", {"cmd": "true", "shell": "no-such-shell"}), "exec_command failed: "),
-    (Patch(MISFIT), "apply_patch verification failed: "),
+    (PatchStep(MISFIT), "apply_patch verification failed: "),
     (Call("exec_command", {"cmd": FLOOD, "yield_time_ms": 30_000}), "Warning: truncated output"),
     (Call("exec_command", {"cmd": SWARM, "yield_time_ms": 30_000}), "swarm"),
     (Call("exec_command", {"cmd": "exec sleep 600", "yield_time_ms": 250}), "Process running with session ID"),
-    (Command(("echo", "sane again")), "sane again"),
+    (CommandStep(("echo", "sane again")), "sane again"),
 ]
 
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
-from greenroom.demo.script import Command, Quote, Rule, Stall, Text, rule
+from greenroom.demo.script import CommandStep, Quote, ScriptRule, Stall, Text, rule
 from tests.conformance.packages import Packages, UnavailableError
 from tests.support.server import PROGRAM
 from tests.support.stage import Stage
@@ -27,8 +27,8 @@ PATIENCE: Final = 40.0
 OLDEST_NODE: Final = 20
 
 FIRST, REPLY, GIVEN_UP = "start", "go on", "stall"
-RULES: Final[tuple[Rule, ...]] = (
-    rule(FIRST, [Text(("Good ", "day.")), Command(("sh", "-c", "x=to; echo $x you"))], [Quote("Good day ")]),
+RULES: Final[tuple[ScriptRule, ...]] = (
+    rule(FIRST, [Text(("Good ", "day.")), CommandStep(("sh", "-c", "x=to; echo $x you"))], [Quote("Good day ")]),
     rule(REPLY, [Text("And to you again.")]),
     rule(GIVEN_UP, [Text("hm"), Stall()]),
 )

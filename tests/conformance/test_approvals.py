@@ -9,7 +9,7 @@ from mcp.client.session import ClientRequestContext, ElicitationFnT
 from mcp.client.stdio import StdioServerParameters
 from mcp_types import CallToolResult, ElicitRequestParams, ElicitResult, ErrorData, Implementation, TextContent
 
-from greenroom.demo.script import Call, Patch, Quote, Rule, Text, rule
+from greenroom.demo.script import Call, PatchStep, Quote, ScriptRule, Text, rule
 from greenroom.protocol.policy import ApprovalPolicy, SandboxMode
 from greenroom.supervisor.frontend.elicitor import CANNOT_ASK, TOO_LATE
 from greenroom.workers.approval.decision import COMMANDS, ESCALATION_REFUSED, Case
@@ -25,7 +25,7 @@ COULD_NOT = f"{REJECTED}: the client could not ask the user"
 CASES: list[Case] = ["harmless", "unknown", "escalated"]
 COMBINATIONS = [(policy, mode, case) for policy, mode in COMMANDS for case in CASES]
 ROOTS = "\n[sandbox_workspace_write]\nexclude_slash_tmp = true\nexclude_tmpdir_env_var = true\n"
-PATCH = "*** Begin Patch\n*** Add File: new.txt\n+hello\n*** End Patch"
+PATCH = "*** Begin PatchStep\n*** Add File: new.txt\n+hello\n*** End PatchStep"
 FREE, CONFINED = "free", "confined"
 
 Answer: TypeAlias = ElicitResult | ErrorData
@@ -33,7 +33,7 @@ Combination: TypeAlias = tuple[ApprovalPolicy, SandboxMode, Case]
 Scene = Callable[[Client, Events], Awaitable[None]]
 
 
-def rules(stage: Stage) -> list[Rule]:
+def rules(stage: Stage) -> list[ScriptRule]:
     """Return turns that run commands which say whether they are confined: nothing confined reads `auth.json*`."""
     probe = stage.home.path / "auth.json.probe"
     probe.write_text(FREE)
@@ -44,7 +44,7 @@ def rules(stage: Stage) -> list[Rule]:
         rule("unknown", [Call("shell", {"command": unknown})], [Quote()]),
         rule("escalated", [Call("shell", {"command": unknown, **out})], [Quote()]),
         rule("fail inside", [Call("shell", {"command": ["cat", str(probe)]})], [Quote()]),
-        rule("patch", [Patch(PATCH)], [Quote()]),
+        rule("patch", [PatchStep(PATCH)], [Quote()]),
         rule("hello", [Text("Good day.")]),
     ]
 

@@ -9,14 +9,14 @@ from mcp.client.session import ClientRequestContext
 from mcp_types import CallToolResult, ElicitRequestParams, ElicitResult
 from mcp_types.version import LATEST_MODERN_VERSION
 
-from greenroom.demo.script import Command, Quote, Stall, Text, rule
+from greenroom.demo.script import CommandStep, Quote, Stall, Text, rule
 from tests.conformance.tap import Tap
 from tests.conformance.test_official_client import NEWEST, Events, converse, judge, text_of, thread_of
 from tests.support.model import Gate
 from tests.support.stage import Stage
 
 MODES = ["legacy", "auto", LATEST_MODERN_VERSION]
-TOUCH = Command(("touch", "it"))
+TOUCH = CommandStep(("touch", "it"))
 RULES = (
     rule("touch", [TOUCH], [Quote("Done: ")]),
     rule("stall", [Text("hm"), Stall()]),

@@ -14,7 +14,7 @@ from mcp_types import CallToolResult, Implementation, TextContent
 from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS, LATEST_MODERN_VERSION
 from pydantic import BaseModel, ConfigDict, Field
 
-from greenroom.demo.script import Command, Fail, Quote, Stall, Text, rule
+from greenroom.demo.script import CommandStep, FailStep, Quote, Stall, Text, rule
 from tests.conformance.oracle import Oracle
 from tests.conformance.tap import Tap
 from tests.support.model import said
@@ -23,9 +23,9 @@ from tests.support.stage import Stage
 
 NEWEST = HANDSHAKE_PROTOCOL_VERSIONS[-1]
 RULES = (
-    rule("hello", [Text(("Good ", "day.")), Command(("echo", "to you"))], [Quote("Good day ")]),
+    rule("hello", [Text(("Good ", "day.")), CommandStep(("echo", "to you"))], [Quote("Good day ")]),
     rule("again", [Text("And to you again.")]),
-    rule("fail", [Fail(400, {"error": {"message": "no"}})]),
+    rule("fail", [FailStep(400, {"error": {"message": "no"}})]),
     rule("stall", [Text("hm"), Stall()]),
 )
 Scene = Callable[[Client, "Events"], Awaitable[None]]

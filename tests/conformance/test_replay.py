@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from greenroom.demo.script import Action, Call, Command, Fail, Patch, Text, Usage, rule
+from greenroom.demo.script import Action, Call, CommandStep, FailStep, PatchStep, ScriptedUsage, Text, rule
 from tests.conformance.differences import (
     ADDED_IN,
     ANSWERS,
@@ -37,30 +37,30 @@ from tests.support.client import Client, Message, RequestId, text
 from tests.support.model import Model, inputs
 from tests.support.stage import Stage
 
-USAGE = Usage(10, 4, 5, 2)
+USAGE = ScriptedUsage(10, 4, 5, 2)
 PROMPTS = (FIRST_PROMPT, SECOND_PROMPT)
 PLAN = [{"step": "read", "status": "completed"}, {"step": "write", "status": "in_progress"}]
-PATCH = "*** Begin Patch\n*** Update File: greeting.txt\n@@\n-hello\n+hello world\n*** End Patch\n"
+PATCH = "*** Begin PatchStep\n*** Update File: greeting.txt\n@@\n-hello\n+hello world\n*** End PatchStep\n"
 ESCALATED = {"cmd": "touch new.txt", "sandbox_permissions": "require_escalated", "justification": "needs to write"}
 PLANNED = Call("update_plan", {"explanation": "start", "plan": PLAN})
-REFUSED = Fail(400, '{"error": {"message": "bad request", "type": "invalid_request_error"}}')
+REFUSED = FailStep(400, '{"error": {"message": "bad request", "type": "invalid_request_error"}}')
 FIRST_ACTIONS: Mapping[Release, Mapping[Scenario, Action]] = {
     "0.25.0": {
-        "command": Command(("echo", "hi")),
-        "command approved": Command(("touch", "new.txt")),
-        "command denied": Command(("touch", "new.txt")),
-        "patch approved": Command(("apply_patch", PATCH)),
-        "patch automatic": Command(("apply_patch", PATCH)),
+        "command": CommandStep(("echo", "hi")),
+        "command approved": CommandStep(("touch", "new.txt")),
+        "command denied": CommandStep(("touch", "new.txt")),
+        "patch approved": CommandStep(("apply_patch", PATCH)),
+        "patch automatic": CommandStep(("apply_patch", PATCH)),
         "plan": PLANNED,
-        "cancelled": Command(("sleep", "20")),
+        "cancelled": CommandStep(("sleep", "20")),
         "model error": REFUSED,
     },
     "0.153.4": {
         "command": Call("exec_command", {"cmd": "echo hi"}),
         "command approved": Call("exec_command", ESCALATED),
         "command denied": Call("exec_command", ESCALATED),
-        "patch approved": Patch(PATCH),
-        "patch automatic": Patch(PATCH),
+        "patch approved": PatchStep(PATCH),
+        "patch automatic": PatchStep(PATCH),
         "plan": PLANNED,
         "cancelled": Call("exec_command", {"cmd": "sleep 20"}),
         "model error": REFUSED,
@@ -102,7 +102,7 @@ def play(stage: Stage, sample: Sample, *more: str) -> Client:
         prompt: [[USAGE, Text(turn.answer)]] for prompt, turn in zip(PROMPTS, sample.turns, strict=False)
     }
     match FIRST_ACTIONS[sample.release].get(sample.scenario):
-        case Fail() as refusal:
+        case FailStep() as refusal:
             steps[FIRST_PROMPT] = [[refusal]]
         case action if action is not None:
             steps[FIRST_PROMPT].insert(0, [USAGE, action])

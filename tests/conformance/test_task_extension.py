@@ -11,7 +11,7 @@ from mcp_types import CallToolResult, Request, Result
 from mcp_types.version import LATEST_MODERN_VERSION
 from pydantic import BaseModel, ConfigDict, Field
 
-from greenroom.demo.script import Command, Quote, Text, rule
+from greenroom.demo.script import CommandStep, Quote, Text, rule
 from tests.conformance.oracle import Oracle
 from tests.conformance.test_official_client import Events, converse, judge, text_of
 from tests.support.model import Gate
@@ -74,7 +74,7 @@ class Tasks(ClientExtension):
 
 @pytest.mark.parametrize("mode", ["auto", LATEST_MODERN_VERSION])
 def test_an_application_gets_its_result_by_a_task(stage: Stage, engine: str, mode: str) -> None:
-    stage.play(rule("touch", [Command(("touch", "it"))], [Quote("Done: ")]), more=AT_ONCE)
+    stage.play(rule("touch", [CommandStep(("touch", "it"))], [Quote("Done: ")]), more=AT_ONCE)
     tasks = Tasks()
 
     async def never(context: object, params: object) -> Any:

@@ -10,15 +10,15 @@ import pytest
 from greenroom.demo.script import (
     Action,
     Call,
-    Command,
+    CommandStep,
     Deltas,
     FailedEvent,
-    Patch,
+    PatchStep,
     Quote,
     Reasoning,
     Script,
+    ScriptedUsage,
     Text,
-    Usage,
     rule,
     script,
 )
@@ -70,7 +70,7 @@ def calls_of(chunks: Chunks) -> list[tuple[str, str]]:
 
 
 def test_text_ends_with_a_reason_usage_and_done() -> None:
-    chunks, last = ask(always(Text(("Hel", "lo")), Usage(7, 3, 2, 1)), body())
+    chunks, last = ask(always(Text(("Hel", "lo")), ScriptedUsage(7, 3, 2, 1)), body())
     assert text_of(chunks) == "Hello"
     assert [choice["finish_reason"] for choice in choices(chunks)] == [None, None, None, "stop"]
     assert chunks[-1]["usage"] == {
@@ -102,11 +102,11 @@ def test_calls_come_in_fragments_each_under_its_index() -> None:
 @pytest.mark.parametrize(
     ("action", "tools", "expected"),
     [
-        (Command(("ls", "a b")), ("shell",), ("shell", '{"command":["ls","a b"]}')),
-        (Command(("ls", "a b")), ("shell_command",), ("shell_command", '{"command":"ls \'a b\'"}')),
-        (Command(("ls",)), ("exec_command", "shell"), ("exec_command", '{"cmd":"ls"}')),
-        (Patch("***"), ("shell", "apply_patch"), ("apply_patch", '{"input":"***"}')),
-        (Patch("***"), ("shell",), ("shell", '{"command":["apply_patch","***"]}')),
+        (CommandStep(("ls", "a b")), ("shell",), ("shell", '{"command":["ls","a b"]}')),
+        (CommandStep(("ls", "a b")), ("shell_command",), ("shell_command", '{"command":"ls \'a b\'"}')),
+        (CommandStep(("ls",)), ("exec_command", "shell"), ("exec_command", '{"cmd":"ls"}')),
+        (PatchStep("***"), ("shell", "apply_patch"), ("apply_patch", '{"input":"***"}')),
+        (PatchStep("***"), ("shell",), ("shell", '{"command":["apply_patch","***"]}')),
     ],
 )
 def test_commands_and_patches_take_the_form_on_offer(
@@ -116,7 +116,7 @@ def test_commands_and_patches_take_the_form_on_offer(
 
 
 def test_the_step_follows_from_the_outputs_after_the_last_message() -> None:
-    played = script(rule("look", [Command(("ls",))], [Quote("It says ")]))
+    played = script(rule("look", [CommandStep(("ls",))], [Quote("It says ")]))
     call = {"id": "a", "type": "function", "function": {"name": "shell", "arguments": "{}"}}
     messages: list[dict[str, Any]] = [
         {"role": "system", "content": "Be good."},

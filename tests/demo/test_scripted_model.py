@@ -16,26 +16,26 @@ import aiohttp
 import pytest
 
 from greenroom.demo.model_request import printed
-from greenroom.demo.request_log import RequestLog, fingerprint
+from greenroom.demo.request_log import RequestLog, credential_digest
 from greenroom.demo.script import (
     Action,
     Call,
-    Command,
+    CommandStep,
     Deltas,
     Disconnect,
-    Fail,
     FailedEvent,
+    FailStep,
     First,
-    Malformed,
-    Patch,
+    MalformedStep,
+    PatchStep,
     Quote,
     Reasoning,
     Script,
+    ScriptedUsage,
     Stall,
     Text,
     Think,
     Until,
-    Usage,
     rule,
     script,
 )
@@ -129,11 +129,11 @@ def test_a_message_is_streamed_whole_and_under_one_id() -> None:
             "total_tokens": 9,
         }
 
-    play(always(Text(("Hel", "lo")), Usage(7, 3, 2, 1)), scene)
+    play(always(Text(("Hel", "lo")), ScriptedUsage(7, 3, 2, 1)), scene)
 
 
 def test_the_step_follows_from_the_outputs_after_the_last_message() -> None:
-    played = script(rule("first", [Command(("true",))], [Text("one")]), rule("second", [Text("two")]))
+    played = script(rule("first", [CommandStep(("true",))], [Text("one")]), rule("second", [Text("two")]))
 
     async def scene(server: ScriptedModel, session: aiohttp.ClientSession) -> None:
         begun = [said("the first"), {"type": "function_call", "call_id": "call_1", "name": "shell", "arguments": "{}"}]
@@ -145,7 +145,7 @@ def test_the_step_follows_from_the_outputs_after_the_last_message() -> None:
 
 
 def test_a_step_with_two_calls_is_over_when_both_have_returned() -> None:
-    played = script(rule("", [Command(("a",)), Command(("b",))], [Command(("c",))], [Text("end")]))
+    played = script(rule("", [CommandStep(("a",)), CommandStep(("b",))], [CommandStep(("c",))], [Text("end")]))
 
     async def scene(server: ScriptedModel, session: aiohttp.ClientSession) -> None:
         calls = done_items(await ask(server, session, body(said("go"))))
@@ -160,7 +160,7 @@ def test_a_step_with_two_calls_is_over_when_both_have_returned() -> None:
 
 def test_a_hundred_conversations_do_not_mix() -> None:
     played = script(
-        *(rule(f"<{number}>", [Command((f"{number}",))], [Text(f"done {number}")]) for number in range(100))
+        *(rule(f"<{number}>", [CommandStep((f"{number}",))], [Text(f"done {number}")]) for number in range(100))
     )
 
     async def converse(server: ScriptedModel, session: aiohttp.ClientSession, number: int) -> str:
@@ -192,7 +192,7 @@ def test_a_command_is_called_as_the_tools_on_offer_allow(
         assert (call["type"], call["name"]) == ("function_call", kind)
         assert json.loads(call["arguments"]) == arguments
 
-    play(always(Command(("echo", "a b"))), scene)
+    play(always(CommandStep(("echo", "a b"))), scene)
 
 
 def test_a_command_can_be_a_local_shell_call() -> None:
@@ -201,7 +201,7 @@ def test_a_command_can_be_a_local_shell_call() -> None:
         assert call["type"] == "local_shell_call"
         assert call["action"]["command"] == ["true"]
 
-    play(always(Command(("true",))), scene)
+    play(always(CommandStep(("true",))), scene)
 
 
 @pytest.mark.parametrize(
@@ -216,9 +216,9 @@ def test_a_patch_is_applied_as_the_tools_on_offer_allow(tools: list[Mapping[str,
     async def scene(server: ScriptedModel, session: aiohttp.ClientSession) -> None:
         (call,) = done_items(await ask(server, session, body(said("go"), tools=tools)))
         assert call["type"] == kind
-        assert "*** Begin Patch" in call[member]
+        assert "*** Begin PatchStep" in call[member]
 
-    play(always(Patch("*** Begin Patch\n*** End Patch\n")), scene)
+    play(always(PatchStep("*** Begin PatchStep\n*** End PatchStep\n")), scene)
 
 
 def test_arguments_given_as_a_string_are_sent_as_they_stand() -> None:
@@ -243,7 +243,7 @@ def test_what_a_command_printed_is_found_in_every_form(told: str) -> None:
     async def scene(server: ScriptedModel, session: aiohttp.ClientSession) -> None:
         assert text_of(await ask(server, session, body(said("go"), output(told)))) == "It says: a\nb."
 
-    play(script(rule("", [Command(("cat",))], [Quote("It says: ", ".")])), scene)
+    play(script(rule("", [CommandStep(("cat",))], [Quote("It says: ", ".")])), scene)
 
 
 def test_reasoning_comes_with_its_summary() -> None:
@@ -377,7 +377,7 @@ def test_pauses_lie_between_the_pieces() -> None:
 
 
 def test_a_failure_has_its_status_body_and_headers() -> None:
-    played = always(Think(0), Fail(429, {"error": {"type": "usage_limit_reached"}}, {"Retry-After": "7"}))
+    played = always(Think(0), FailStep(429, {"error": {"type": "usage_limit_reached"}}, {"Retry-After": "7"}))
 
     async def scene(server: ScriptedModel, session: aiohttp.ClientSession) -> None:
         async with session.post(f"{server.base_url}/responses", json=body(said("go"))) as response:
@@ -399,7 +399,7 @@ def test_a_step_can_fail_only_at_first_and_for_each_conversation_alone() -> None
             *(503, 503, 503, 200, 503, 200)
         ]
 
-    play(always(First(2, Fail(503)), Text("ok")), scene)
+    play(always(First(2, FailStep(503)), Text("ok")), scene)
 
 
 def test_a_failed_response_does_not_complete() -> None:
@@ -418,7 +418,7 @@ def test_malformed_bytes_are_sent_as_they_are() -> None:
         assert b"data: {broken\n\n\xff" in received
         assert b"response.completed" in received
 
-    play(always(Malformed(b"data: {broken\n\n\xff")), scene)
+    play(always(MalformedStep(b"data: {broken\n\n\xff")), scene)
 
 
 def test_a_rule_can_be_a_pattern_and_a_message_without_a_rule_is_answered() -> None:
@@ -451,7 +451,7 @@ def test_recorded_requests_never_hold_the_bearer() -> None:
         await ask(server, session, body(said("hi")))
         with_bearer, without = server.requests
         assert with_bearer.authorized
-        assert with_bearer.credential == fingerprint("hunter2")
+        assert with_bearer.credential == credential_digest("hunter2")
         assert with_bearer.headers["session_id"] == "s1"
         assert "authorization" not in with_bearer.headers
         assert "hunter2" not in repr(with_bearer) + repr(vars(with_bearer))

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from greenroom.demo import walkthrough
-from greenroom.demo.narration import Command, Narrator, Terminal
+from greenroom.demo.narration import Narrator, ShownCommand, Terminal
 
 
 def told(*events: Mapping[str, object]) -> tuple[Narrator, str]:
@@ -43,7 +43,7 @@ def test_a_command_is_told_with_its_output_in_either_form(chunk: str | list[int]
         {"type": "exec_command_output_delta", "call_id": "c", "stream": "stdout", "chunk": chunk},
         {"type": "exec_command_end", "call_id": "c", "exit_code": 0, "stdout": "hi\n", "stderr": ""},
     )
-    assert narrator.turn.commands == [Command("echo hi", 0, "hi\n")]
+    assert narrator.turn.commands == [ShownCommand("echo hi", 0, "hi\n")]
     assert text.splitlines() == ["  runs    $ echo hi", "          hi"]
 
 
@@ -52,7 +52,7 @@ def test_output_that_was_not_streamed_is_told_at_the_end() -> None:
         {"type": "exec_command_begin", "call_id": "c", "command": ["false"], "cwd": "."},
         {"type": "exec_command_end", "call_id": "c", "exit_code": 1, "stdout": "", "stderr": "no\n"},
     )
-    assert narrator.turn.commands == [Command("false", 1, "no\n")]
+    assert narrator.turn.commands == [ShownCommand("false", 1, "no\n")]
     assert text.splitlines() == ["  runs    $ false", "          no", "          exit code 1"]
 
 

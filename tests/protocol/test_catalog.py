@@ -11,7 +11,7 @@ from typing import Any
 import jsonschema
 import pytest
 
-from greenroom.demo.script import Command, Patch, Quote, Text, rule
+from greenroom.demo.script import CommandStep, PatchStep, Quote, Text, rule
 from greenroom.protocol import catalog
 from greenroom.protocol.errors import ERROR_KINDS
 from greenroom.protocol.events import EVENTS
@@ -69,7 +69,7 @@ def references(node: Any) -> Iterator[str]:
 def test_what_is_sent_fits_the_schemas_that_the_program_prints(stage: Stage) -> None:
     printed = subprocess.run((SCRIPT, "schema"), capture_output=True, timeout=30, check=True).stdout
     schema = json.loads(printed)
-    stage.play(rule("go", [Text("Now."), Command(("echo", "hi"))], [Quote("It said ")]))
+    stage.play(rule("go", [Text("Now."), CommandStep(("echo", "hi"))], [Quote("It said ")]))
     client = stage.serve("fork").client
     call = client.codex("go", cwd=stage.cwd)
     client.result(call)
@@ -79,8 +79,8 @@ def test_what_is_sent_fits_the_schemas_that_the_program_prints(stage: Stage) -> 
 
 
 def test_a_client_of_august_2025_gets_the_forms_of_its_time(stage: Stage) -> None:
-    patch = "*** Begin Patch\n*** Add File: new.txt\n+hello\n*** End Patch\n"
-    stage.play(rule("go", [Command(("echo", "hi"))], [Patch(patch)], [Text("Done.")]))
+    patch = "*** Begin PatchStep\n*** Add File: new.txt\n+hello\n*** End PatchStep\n"
+    stage.play(rule("go", [CommandStep(("echo", "hi"))], [PatchStep(patch)], [Text("Done.")]))
     client = stage.serve("fork", "-c", "greenroom.event_form=baseline").client
     client.expects_current_form = False
     call = client.codex("go", cwd=stage.cwd)

@@ -31,12 +31,12 @@ from greenroom.protocol.report import (
     StdioFigures,
     TurnEntry,
 )
-from greenroom.runtime.zmq_stream import PortStatistics
+from greenroom.runtime.zmq_stream import ZmqStreamStatistics
 from greenroom.supervisor.conversations.lifecycle import State
 from greenroom.supervisor.conversations.registry import ConversationsStatistics
 from greenroom.supervisor.frontend.stdio import StdioStatistics
 from greenroom.supervisor.processes.engine import EngineStatistics
-from greenroom.supervisor.processes.exits import Death
+from greenroom.supervisor.processes.exits import ExitRecord
 from greenroom.supervisor.processes.pool import PoolStatistics
 
 COUNTS = st.integers(min_value=0, max_value=2**53)
@@ -145,12 +145,12 @@ def test_states_are_those_of_the_lifecycle() -> None:
     ("kind", "statistics"),
     [
         (StdioFigures, StdioStatistics(1, 2, 3)),
-        (PortFigures, PortStatistics(1, 2, 3, True)),
+        (PortFigures, ZmqStreamStatistics(1, 2, 3, True)),
         (PoolFigures, PoolStatistics(1, 2, 3)),
         (EngineFigures, EngineStatistics(1, 2, 3)),
         (ConversationFigures, ConversationsStatistics(1, 2, 3, 4, 5, 6)),
         (LimitFigures, Limits()),
-        (DeathEntry, Death(1.0, WorkerId("w-1"), 2, "signal 9 (SIGKILL)", 3)),
+        (DeathEntry, ExitRecord(1.0, WorkerId("w-1"), 2, "signal 9 (SIGKILL)", 3)),
     ],
 )
 def test_statistics_are_taken_over_as_they_are(kind: type[BaseModel], statistics: object) -> None:

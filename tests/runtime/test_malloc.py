@@ -8,7 +8,7 @@ import pytest
 
 HOLES = """
 import os
-from greenroom.runtime.malloc import give_back
+from greenroom.runtime.malloc import trim
 
 def resident():
     with open("/proc/self/statm", "rb") as sizes:
@@ -17,7 +17,7 @@ def resident():
 pieces = [bytes(100_000) for _ in range(1_000)]
 del pieces[:-1]  # the last one lies at the end of the heap
 full = resident()
-give_back()
+trim()
 print(full - resident())
 """
 

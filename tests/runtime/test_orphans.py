@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 
-from greenroom.runtime.orphans import Heirs, children, kill_strangers
+from greenroom.runtime.orphans import OrphanTracker, children, kill_orphans
 
 FAMILY = "import subprocess, time; subprocess.Popen(['sleep', '600'], {how}); print(flush=True); time.sleep(600)"
 
@@ -25,7 +25,7 @@ def child_of(pid: int) -> int:
 
 
 def test_only_what_stays_in_the_session_is_an_heir() -> None:
-    heirs = Heirs()
+    heirs = OrphanTracker()
     staying, leaving = family("process_group=0"), family("start_new_session=True")
     pids = [child_of(leader.pid) for leader in (staying, leaving)]
     try:
@@ -43,7 +43,7 @@ def test_only_what_stays_in_the_session_is_an_heir() -> None:
 
 def test_who_has_died_is_forgotten() -> None:
     """Its number may be given to another."""
-    heirs = Heirs()
+    heirs = OrphanTracker()
     leader = family("process_group=0")
     heirs.expect(leader.pid)
     heir = child_of(leader.pid)
@@ -59,6 +59,6 @@ def test_who_has_died_is_forgotten() -> None:
 def test_strangers_are_killed_and_heirs_are_not() -> None:
     program = subprocess.Popen(["sleep", "600"])
     spared = {pid for pid in children() if pid != program.pid}
-    assert kill_strangers(spared, {program.pid}) == []
-    assert kill_strangers(spared) == [program.pid]
+    assert kill_orphans(spared, {program.pid}) == []
+    assert kill_orphans(spared) == [program.pid]
     assert program.wait() == -signal.SIGKILL

@@ -8,8 +8,8 @@ import pytest
 import zmq
 import zmq.utils.z85
 
-from greenroom.runtime.zap import Admission, guard, sender
-from greenroom.runtime.zmq_stream import Port
+from greenroom.runtime.zap import ZapAuthenticator, guard, sender
+from greenroom.runtime.zmq_stream import ZmqStream
 from tests.support.loop import on_loop, until
 
 SHORT = 0.2
@@ -23,12 +23,12 @@ class Door:
         self.context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self.address = f"ipc://{directory}/door"
         self.public, secret = zmq.curve_keypair()
-        self.admission = Admission(self.context)
+        self.admission = ZapAuthenticator(self.context)
         self.heard: list[tuple[str, bytes]] = []
         socket = self.context.socket(zmq.ROUTER)
         guard(socket, self.public.decode(), secret.decode())
         socket.bind(self.address)
-        self.port = Port(socket, lambda frames: self.heard.append((sender(frames[-1]), frames[-1].bytes)))
+        self.port = ZmqStream(socket, lambda frames: self.heard.append((sender(frames[-1]), frames[-1].bytes)))
         self._clients: list[zmq.Socket[bytes]] = []
 
     def knock(self, keys: tuple[bytes, bytes], said: bytes, server_key: bytes | None = None) -> "zmq.Socket[bytes]":

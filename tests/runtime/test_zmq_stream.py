@@ -7,7 +7,7 @@ from contextlib import contextmanager
 import pytest
 import zmq
 
-from greenroom.runtime.zmq_stream import BURST, Port
+from greenroom.runtime.zmq_stream import BURST, ZmqStream
 from tests.support.loop import on_loop, until
 
 ADDRESS = "inproc://port"
@@ -25,8 +25,8 @@ class Pair:
         client.connect(ADDRESS)
         self.got: list[list[bytes]] = []
         self.back: list[list[bytes]] = []
-        self.server = Port(server, lambda frames: self.got.append([frame.bytes for frame in frames]))
-        self.client = Port(client, lambda frames: self.back.append([frame.bytes for frame in frames]))
+        self.server = ZmqStream(server, lambda frames: self.got.append([frame.bytes for frame in frames]))
+        self.client = ZmqStream(client, lambda frames: self.back.append([frame.bytes for frame in frames]))
 
     def fill(self) -> int:
         """Send until the queue is full, and return how many it took."""
@@ -69,7 +69,7 @@ async def test_what_came_before_anybody_looked_is_handed_on() -> None:
     client.connect(ADDRESS)
     client.send(b"early")
     got: list[bytes] = []
-    port = Port(server, lambda frames: got.append(frames[0].bytes))
+    port = ZmqStream(server, lambda frames: got.append(frames[0].bytes))
     await until(lambda: got == [b"early"])
     port.close()
     client.close()
@@ -177,7 +177,7 @@ async def test_a_peer_that_is_not_there_is_no_error() -> None:
     router = context.socket(zmq.ROUTER)
     router.setsockopt(zmq.ROUTER_MANDATORY, 1)
     router.bind(ADDRESS)
-    port = Port(router, lambda _: None)
+    port = ZmqStream(router, lambda _: None)
     assert port.send([b"nobody", b"x"]) is False
     assert port.statistics().refused == 1
     port.close()

@@ -10,7 +10,7 @@ import aiohttp
 
 from greenroom.protocol.internal.broker import Logout
 from greenroom.protocol.jsonrpc import INTERNAL_ERROR, Peer, Request
-from greenroom.supervisor.frontend.conversation_api.account_methods import Accounts
+from greenroom.supervisor.frontend.conversation_api.account_methods import AccountMethods
 from tests.broker.homes import read
 from tests.broker.login.test_logins import free_port
 from tests.broker.stages import Stage, play
@@ -27,7 +27,7 @@ class Connection:
     def __init__(self, stage: Stage) -> None:
         self.said: list[dict[str, Any]] = []
         self._peer = Peer()
-        self.accounts = Accounts(self._peer, self._hear, stage.link, "chatgpt", lambda: None)
+        self.accounts = AccountMethods(self._peer, self._hear, stage.link, "chatgpt", lambda: None)
         stage.link._on_broadcast = self.accounts.heard
         self._last_id = 0
 

@@ -20,7 +20,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from greenroom.demo.script import Command, Fail, Quote, Stall, Text, rule
+from greenroom.demo.script import CommandStep, FailStep, Quote, Stall, Text, rule
 from greenroom.protocol.mcp.handshake import MODERN_VERSION_KEY
 from greenroom.protocol.mcp.stateless import CAPABILITIES_KEY, CLIENT_INFO_KEY, SERVER_INFO_KEY, TASKS
 from greenroom.protocol.mcp.stateless import VERSIONS as MODERN_VERSIONS
@@ -425,8 +425,8 @@ def test_who_is_played_comes_to_rounds_and_tasks(home: Path) -> None:
 
 RULES: Final = (
     rule("talk", [Text(["1", "2", "3"])]),
-    rule("ask", [Command(("echo", "may I"))], [Quote()]),
-    rule("fail", [Fail(400, "no")]),
+    rule("ask", [CommandStep(("echo", "may I"))], [Quote()]),
+    rule("fail", [FailStep(400, "no")]),
     rule("stall", [Stall()]),
     rule("", [Text("done")]),
 )

@@ -6,7 +6,7 @@ from uuid import uuid4
 
 import pytest
 
-from greenroom.demo.script import Disconnect, Fail, FailedEvent, First, Malformed, Text, rule
+from greenroom.demo.script import Disconnect, FailedEvent, FailStep, First, MalformedStep, Text, rule
 from tests.support.client import Client, Message, kind, kinds, text, thread_id
 from tests.support.stage import Stage
 
@@ -241,13 +241,17 @@ def test_nobody_logged_in_is_told(stage: Stage, engine: str) -> None:
 @pytest.mark.parametrize(
     ("failure", "error_kind", "words"),
     [
-        (Fail(400, {"error": {"message": "bad news"}}), "model_error", "unexpected status 400 Bad Request: bad news"),
-        (Fail(401, "who?"), "unauthorized", "unexpected status 401 Unauthorized"),
-        (Fail(404, "where?"), "model_error", "unexpected status 404 Not Found"),
-        (Fail(429, "slow"), "model_error", "exceeded retry limit, last status: 429"),
-        (Fail(429, {"error": {"type": "usage_limit_reached"}}), "usage_limit", "You've hit your usage limit."),
-        (Fail(500, "oh"), "model_error", "We're currently experiencing high demand"),
-        (Fail(503, "oh"), "model_error", "unexpected status 503 Service Unavailable"),
+        (
+            FailStep(400, {"error": {"message": "bad news"}}),
+            "model_error",
+            "unexpected status 400 Bad Request: bad news",
+        ),
+        (FailStep(401, "who?"), "unauthorized", "unexpected status 401 Unauthorized"),
+        (FailStep(404, "where?"), "model_error", "unexpected status 404 Not Found"),
+        (FailStep(429, "slow"), "model_error", "exceeded retry limit, last status: 429"),
+        (FailStep(429, {"error": {"type": "usage_limit_reached"}}), "usage_limit", "You've hit your usage limit."),
+        (FailStep(500, "oh"), "model_error", "We're currently experiencing high demand"),
+        (FailStep(503, "oh"), "model_error", "unexpected status 503 Service Unavailable"),
         (Disconnect(), "model_error", "stream disconnected before completion: "),
         (Disconnect(orderly=True), "model_error", "stream closed before response.completed"),
         (FailedEvent("invalid_prompt", "no such prompt"), "model_error", "no such prompt"),
@@ -255,7 +259,7 @@ def test_nobody_logged_in_is_told(stage: Stage, engine: str) -> None:
     ],
 )
 def test_a_failure_of_the_model_is_told_once_and_the_conversation_goes_on(
-    stage: Stage, failure: Fail | Disconnect | FailedEvent, error_kind: str, words: str
+    stage: Stage, failure: FailStep | Disconnect | FailedEvent, error_kind: str, words: str
 ) -> None:
     stage.play(rule("fail", [failure]), HELLO)
     client = stage.serve("fork").client
@@ -286,7 +290,7 @@ def test_a_stream_that_breaks_is_tried_again_and_its_tools_run_once(stage: Stage
 
 def test_noise_in_the_models_stream_is_passed_over(stage: Stage) -> None:
     noise = b'event: x\ndata: not json\n\n: comment\n\ndata: {"type":"response.new_thing"}\n\ndata: \xff\n\n'
-    stage.play(rule("noise", [Malformed(noise), Text("clear"), Malformed(noise)]))
+    stage.play(rule("noise", [MalformedStep(noise), Text("clear"), MalformedStep(noise)]))
     client = stage.serve("fork").client
     assert text(client.result(client.codex("noise"))) == "clear"
 

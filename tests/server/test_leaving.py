@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from greenroom.demo.script import Call, Command, Rule, Stall, Text, rule
+from greenroom.demo.script import Call, CommandStep, ScriptRule, Stall, Text, rule
 from tests.support import processes
 from tests.support.client import RequestId, kind, text
 from tests.support.deadline import until
@@ -24,7 +24,7 @@ RUNAWAYS = "setsid sleep 600 & (setsid sleep 600 >/dev/null 2>&1 &) ; echo start
 STALL = rule("stall", [Text("hm"), Stall()])
 
 
-def running(script: str) -> Rule:
+def running(script: str) -> ScriptRule:
     return rule("run", [Call("shell", {"command": ["bash", "-c", script], "timeout_ms": 600_000})], [Text("ran")])
 
 
@@ -92,7 +92,7 @@ def test_nothing_escapes_by_starting_a_session_of_its_own(stage: Stage, engine: 
 
 
 def test_a_command_of_a_former_turn_does_not_outlive_the_server(stage: Stage, engine: str) -> None:
-    stage.play(rule("run", [Command(("bash", "-c", "sleep 600 >/dev/null 2>&1 & echo ok"))], [Text("gone")]))
+    stage.play(rule("run", [CommandStep(("bash", "-c", "sleep 600 >/dev/null 2>&1 & echo ok"))], [Text("gone")]))
     server = stage.serve(engine)
     assert text(server.client.result(server.client.codex("run"))) == "gone"
     assert sleepers(stage) == 1

@@ -5,13 +5,13 @@ import os
 import signal
 from pathlib import Path
 
-from greenroom.demo.script import Command, Stall, Text, rule
+from greenroom.demo.script import CommandStep, Stall, Text, rule
 from greenroom.runtime.logfile import log_path
 from tests.support.client import thread_id
 from tests.support.deadline import until
 from tests.support.stage import Stage
 
-STALL = rule("stall", [Command(("sh", "-c", "echo $PPID"))], [Text("hm"), Stall()])
+STALL = rule("stall", [CommandStep(("sh", "-c", "echo $PPID"))], [Text("hm"), Stall()])
 
 
 def test_a_death_is_in_the_log_with_the_conversation_that_it_ended(stage: Stage, engine: str) -> None:

@@ -7,13 +7,13 @@ from typing import Any
 import msgspec
 import psutil
 
-from greenroom.demo.script import Fail, Text, rule
+from greenroom.demo.script import FailStep, Text, rule
 from tests.support.client import thread_id
 from tests.support.deadline import until
 from tests.support.stage import Stage
 
 HELLO = rule("hello", [Text("Good day.")])
-BROKEN = rule("break", [Fail(400, "no")])
+BROKEN = rule("break", [FailStep(400, "no")])
 
 
 def program(stage: Stage, body: str) -> str:

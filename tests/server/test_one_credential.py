@@ -5,8 +5,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from greenroom.demo.request_log import fingerprint
-from greenroom.demo.script import Command, Text, rule
+from greenroom.demo.request_log import credential_digest
+from greenroom.demo.script import CommandStep, Text, rule
 from tests.broker.homes import EXPIRED, FRESH, tokens, write
 from tests.support import processes
 from tests.support.client import kind, text, thread_id
@@ -35,7 +35,7 @@ def log_in(stage: Stage, lasts: float = FRESH, serial: int = 0) -> str:
     write(str(stage.home.path), content)
     held = content["tokens"]
     assert isinstance(held, dict)
-    return fingerprint(str(held["access_token"]))
+    return credential_digest(str(held["access_token"]))
 
 
 def credentials_of_replies(stage: Stage, server: Server, threads: list[str]) -> set[str | None]:
@@ -59,9 +59,9 @@ def test_every_change_is_used_by_the_next_request_of_every_conversation(stage: S
     second = log_in(stage, serial=1)
     assert credentials_of_replies(stage, server, threads) == {second}, "another program has written the file"
     client.result(client.request("loginApiKey", {"apiKey": FIRST_KEY}))
-    assert credentials_of_replies(stage, server, threads) == {fingerprint(FIRST_KEY)}, "a login with a key"
+    assert credentials_of_replies(stage, server, threads) == {credential_digest(FIRST_KEY)}, "a login with a key"
     client.result(client.request("loginApiKey", {"apiKey": SECOND_KEY}))
-    assert credentials_of_replies(stage, server, threads) == {fingerprint(SECOND_KEY)}, "another key"
+    assert credentials_of_replies(stage, server, threads) == {credential_digest(SECOND_KEY)}, "another key"
     client.result(client.request("logoutChatGpt"))
     before = len(stage.model.requests())
     for call in [client.reply(thread, "hello") for thread in threads]:
@@ -94,7 +94,7 @@ def test_a_request_carries_what_the_login_calls_for(
     client = stage.serve("fork", CODEX_INTERNAL_ORIGINATOR_OVERRIDE="my_program", **environment).client
     thread = thread_id(client.result(client.codex("hello")))
     (asked,) = stage.model.requests()
-    assert asked.credential == fingerprint(held["access_token"] if bearer == "access" else bearer)
+    assert asked.credential == credential_digest(held["access_token"] if bearer == "access" else bearer)
     assert asked.headers.get("chatgpt-account-id") == account
     assert (asked.headers["session_id"], asked.headers["originator"]) == (thread, "my_program")
     assert asked.headers["x-team"] == "blue"
@@ -106,7 +106,7 @@ def test_a_killed_broker_fails_none_of_twenty_running_turns(stage: Stage, engine
     gates = (Gate(), Gate())
     model = stage.play(
         *(
-            rule(name, [Text("waiting "), gate.wait, Command(("true",))], [Text("done")])
+            rule(name, [Text("waiting "), gate.wait, CommandStep(("true",))], [Text("done")])
             for name, gate in zip(("early", "late"), gates, strict=True)
         ),
         more=LOGIN,

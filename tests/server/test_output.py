@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from greenroom.demo.script import Command, Text, rule
+from greenroom.demo.script import CommandStep, Text, rule
 from tests.support.client import text
 from tests.support.server import PROGRAM
 from tests.support.stage import Stage
@@ -45,7 +45,7 @@ sys.exit(greenroom.supervisor.main.main(sys.argv[1:]))
 def test_a_library_that_prints_does_not_reach_the_client(stage: Stage, tmp_path: Path) -> None:
     program = tmp_path / "noisy.py"
     program.write_text(NOISE)
-    stage.play(rule("hello", [Command(("echo", "from the command")), Text("x")], [Text("Good day.")]))
+    stage.play(rule("hello", [CommandStep(("echo", "from the command")), Text("x")], [Text("Good day.")]))
     server = stage.start(program=(sys.executable, str(program), "mcp-server"), PYTHONWARNINGS="always")
     server.client.initialize()
     assert text(server.client.result(server.client.codex("hello"))) == "Good day."

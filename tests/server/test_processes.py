@@ -7,14 +7,14 @@ import sys
 import psutil
 import pytest
 
-from greenroom.demo.script import Call, Command, Quote, Text, rule
+from greenroom.demo.script import Call, CommandStep, Quote, Text, rule
 from tests.support import processes
 from tests.support.client import Client, text, thread_id
 from tests.support.model import inputs
 from tests.support.stage import Stage
 
 HELLO = rule("hello", [Text("Good day.")])
-WHO = rule("who", [Command(("sh", "-c", "echo $PPID"))], [Quote()])
+WHO = rule("who", [CommandStep(("sh", "-c", "echo $PPID"))], [Quote()])
 
 
 def host(client: Client, prompt: str = "who") -> int:
@@ -102,7 +102,7 @@ def test_idle_processes_cost_no_time(stage: Stage, engine: str) -> None:
 
 
 def test_a_command_that_must_not_write_writes_nothing_and_the_turn_goes_on(stage: Stage, engine: str) -> None:
-    stage.play(rule("touch", [Command(("touch", "made"))], [Text("I could not.")]))
+    stage.play(rule("touch", [CommandStep(("touch", "made"))], [Text("I could not.")]))
     client = stage.serve(engine).client
     call = client.codex("touch", cwd=stage.cwd, sandbox="read-only")
     assert text(client.result(call)) == "I could not."

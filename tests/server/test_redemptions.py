@@ -13,7 +13,7 @@ from greenroom.broker.storage.keyring_entry import SERVICE, Vault
 from greenroom.demo.script import Text, rule
 from tests.broker.homes import EXPIRED, stored_refresh_token, tokens, write
 from tests.broker.issuer import Deed, IssuerThread
-from tests.broker.keyrings import PLACE, SHARED, SharedKeyring
+from tests.broker.keyrings import PLACE, PROGRAM, SHARED, SharedKeyring
 from tests.support import processes
 from tests.support.client import text
 from tests.support.deadline import until
@@ -129,7 +129,8 @@ def test_a_login_in_the_keyring_is_redeemed_there(
         top='cli_auth_credentials_store = "keyring"',
         more="requires_openai_auth = true",
     )
-    server = stage.serve(engine, GREENROOM_ISSUER=issuer.issuer.url, **kept)
+    server = stage.start("--engine", engine, program=PROGRAM, GREENROOM_ISSUER=issuer.issuer.url, **kept)
+    server.client.initialize()
     assert text(server.client.result(server.client.codex("hello"))) == "Good day."
     entry = json.loads(keyring.get_password(SERVICE, account) or "")
     assert issuer.issuer.live == {entry["tokens"]["refresh_token"]}

@@ -5,8 +5,8 @@ import os
 import psutil
 import pytest
 
-from greenroom.demo.request_log import fingerprint
-from greenroom.demo.script import Command, Fail, Quote, Text, rule
+from greenroom.demo.request_log import credential_digest
+from greenroom.demo.script import CommandStep, FailStep, Quote, Text, rule
 from tests.support.client import kind, text, thread_id
 from tests.support.home import records
 from tests.support.stage import Stage
@@ -17,7 +17,7 @@ HEADER = "another-value-without-a-shape"
 SECRETS = {"OPENAI_API_KEY": OPENAI_KEY, "MOCK_API_KEY": PROVIDER_KEY, "MOCK_HEADER_TOKEN": HEADER}
 VALUES = tuple(SECRETS.values())
 PROVIDER = 'env_key = "MOCK_API_KEY"\nenv_http_headers = { "X-Team" = "MOCK_HEADER_TOKEN" }'
-PRINT = rule("print", [Command(("env",))], [Quote("The environment: ")])
+PRINT = rule("print", [CommandStep(("env",))], [Quote("The environment: ")])
 HELLO = rule("hello", [Text("Good day.")])
 
 ANCESTORS = """\
@@ -54,7 +54,7 @@ def test_commands_do_not_see_keys_and_the_model_server_does(stage: Stage, engine
     for line in server.client.lines:
         assert_none(line)
     for request in stage.model.requests():
-        assert request.credential == fingerprint(PROVIDER_KEY)
+        assert request.credential == credential_digest(PROVIDER_KEY)
         assert request.headers["x-team"] == HEADER
         assert_none(request.body)
     assert_none(stage.home.session(thread_id(result)).read_bytes())
@@ -68,7 +68,7 @@ def test_the_login_key_goes_only_to_providers_that_ask_for_the_login(stage: Stag
     stage.home.configure(stage.model.base_url)
     server.client.result(server.client.codex("hello"))
     with_login, without = stage.model.requests()
-    assert with_login.credential == fingerprint(OPENAI_KEY)
+    assert with_login.credential == credential_digest(OPENAI_KEY)
     assert without.credential is None
     assert_none(stage.told())
 
@@ -81,7 +81,7 @@ def test_a_stored_key_is_used(stage: Stage, engine: str) -> None:
     client = stage.serve(engine).client
     assert text(client.result(client.codex("hello"))) == "Good day."
     (request,) = stage.model.requests()
-    assert request.credential == fingerprint("sk-stored-0123456789abcdefghijklmnop")
+    assert request.credential == credential_digest("sk-stored-0123456789abcdefghijklmnop")
 
 
 def test_keys_of_the_homes_env_file_count_and_stay_hidden(stage: Stage) -> None:
@@ -90,7 +90,7 @@ def test_keys_of_the_homes_env_file_count_and_stay_hidden(stage: Stage) -> None:
     client = stage.serve("fork").client
     result = client.result(client.codex("print"))
     assert_none(text(result))
-    assert {request.credential for request in stage.model.requests()} == {fingerprint(PROVIDER_KEY)}
+    assert {request.credential for request in stage.model.requests()} == {credential_digest(PROVIDER_KEY)}
 
 
 def test_no_process_but_the_first_is_born_with_secrets(stage: Stage, engine: str) -> None:
@@ -108,7 +108,7 @@ def test_no_process_but_the_first_is_born_with_secrets(stage: Stage, engine: str
 
 
 def test_a_command_finds_no_secret_in_any_process_of_its_user(stage: Stage, engine: str) -> None:
-    stage.play(rule("look", [Command(("bash", "-c", ANCESTORS))], [Quote()]), more=PROVIDER)
+    stage.play(rule("look", [CommandStep(("bash", "-c", ANCESTORS))], [Quote()]), more=PROVIDER)
     client = stage.serve(engine, **SECRETS).client
     call = client.codex("look")
     result = client.result(call)
@@ -118,7 +118,7 @@ def test_a_command_finds_no_secret_in_any_process_of_its_user(stage: Stage, engi
 
 def test_a_refused_key_is_not_repeated(stage: Stage) -> None:
     refusal = {"error": {"message": f"Incorrect API key provided: {OPENAI_KEY}"}}
-    stage.play(rule("hello", [Fail(401, refusal)]), more="requires_openai_auth = true")
+    stage.play(rule("hello", [FailStep(401, refusal)]), more="requires_openai_auth = true")
     client = stage.serve("fork", "--log-level", "debug", **SECRETS).client
     result = client.result(client.codex("hello"))
     assert kind(result) == "unauthorized"

@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from greenroom.demo.script import Call, Command, Quote, Reasoning, Text, rule
+from greenroom.demo.script import Call, CommandStep, Quote, Reasoning, Text, rule
 from tests.support.client import Message, RequestId, deltas, kind, kinds, text, thread_id
 from tests.support.home import records, stored_events
 from tests.support.model import Gate, inputs, said
@@ -29,7 +29,7 @@ LOOK_AROUND = rule(
         Reasoning("Where am I?", encrypted="gAAAA"),
         Text(("I will ", "look.")),
         Call("update_plan", PLAN),
-        Command(("sh", "-c", "echo here; echo there >&2")),
+        CommandStep(("sh", "-c", "echo here; echo there >&2")),
     ],
     [Quote("It said "), Text(("Here, ", "there."))],
 )
@@ -144,7 +144,7 @@ def test_a_later_run_of_the_server_goes_on(stage: Stage, engine: str) -> None:
 
 
 def test_a_later_run_works_where_the_former_did(stage: Stage) -> None:
-    stage.play(rule("where", [Command(("pwd",))], [Quote()]))
+    stage.play(rule("where", [CommandStep(("pwd",))], [Quote()]))
     former = stage.serve("fork")
     thread = thread_id(former.client.result(former.client.codex("where", cwd=stage.cwd)))
     former.leave()

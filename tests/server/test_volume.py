@@ -2,7 +2,7 @@
 
 import itertools
 
-from greenroom.demo.script import Command, Deltas, Quote, Text, rule
+from greenroom.demo.script import CommandStep, Deltas, Quote, Text, rule
 from tests.support.client import deltas, kinds, text, thread_id
 from tests.support.model import said
 from tests.support.stage import Stage
@@ -28,7 +28,7 @@ def test_a_hundred_conversations_at_once_do_not_mix(stage: Stage) -> None:
     markers = [f"marker-{number:03d}" for number in range(CONVERSATIONS)]
     stage.play(
         *(
-            rule(f"{marker};", [Text(("I am ", marker)), Command(("sh", "-c", f"echo {marker} $PPID"))], [Quote()])
+            rule(f"{marker};", [Text(("I am ", marker)), CommandStep(("sh", "-c", f"echo {marker} $PPID"))], [Quote()])
             for marker in markers
         )
     )

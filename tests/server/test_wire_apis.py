@@ -2,7 +2,7 @@
 
 import pytest
 
-from greenroom.demo.script import Call, Command, Quote, Reasoning, Text, Usage, rule
+from greenroom.demo.script import Call, CommandStep, Quote, Reasoning, ScriptedUsage, Text, rule
 from tests.support.client import kinds, text, thread_id
 from tests.support.home import records
 from tests.support.stage import Stage
@@ -11,7 +11,7 @@ WIRE_APIS = ("responses", "chat")
 PLAN = {"plan": [{"step": "look", "status": "in_progress"}]}
 LOOK = rule(
     "look around",
-    [Reasoning("Where am I?"), Text(("I will ", "look.")), Call("update_plan", PLAN), Command(("echo", "here"))],
+    [Reasoning("Where am I?"), Text(("I will ", "look.")), Call("update_plan", PLAN), CommandStep(("echo", "here"))],
     [Quote("It said ")],
 )
 AGAIN = rule("and now", [Text("Still here.")])
@@ -35,7 +35,7 @@ def test_tools_are_called_and_the_next_message_goes_on(stage: Stage, wire_api: s
 
 @pytest.mark.parametrize("wire_api", WIRE_APIS)
 def test_history_is_compacted_in_the_middle_of_a_turn_and_a_later_run_goes_on(stage: Stage, wire_api: str) -> None:
-    full = rule("work", [Command(("true",)), Usage(60_000, 0, 10, 0)])
+    full = rule("work", [CommandStep(("true",)), ScriptedUsage(60_000, 0, 10, 0)])
     stage.play(AGAIN, SUM_UP, AFTER, full, top=LIMITED, wire_api=wire_api)
     server = stage.serve("fork")
     call = server.client.codex("work", cwd=stage.cwd)
@@ -56,7 +56,7 @@ def test_history_is_compacted_in_the_middle_of_a_turn_and_a_later_run_goes_on(st
 
 
 def test_conversation_outlives_a_compaction_that_fails(stage: Stage) -> None:
-    full = rule("work", [Command(("true",)), Usage(60_000, 0, 10, 0)], [Text("Done.")])
+    full = rule("work", [CommandStep(("true",)), ScriptedUsage(60_000, 0, 10, 0)], [Text("Done.")])
     stage.play(rule("Sum up!", [Text("")]), full, top=LIMITED)
     client = stage.serve("fork").client
     call = client.codex("work", cwd=stage.cwd)

@@ -17,7 +17,7 @@ from greenroom.protocol.errors import SessionBusyError, SessionFileError
 from greenroom.protocol.ids import ConversationId, uuid7
 from greenroom.sessions import file as session_file
 from greenroom.sessions.file import SessionFile, read, session_path
-from greenroom.sessions.format import Record, encode, response_item, session_meta, stored_event
+from greenroom.sessions.format import SessionRecord, encode, response_item, session_meta, stored_event
 from greenroom.sessions.lock import FOLDER
 from greenroom.workers.model.items import JsonObject
 
@@ -29,11 +29,11 @@ def said(text: str) -> JsonObject:
     return {"type": "message", "role": "user", "content": [{"type": "input_text", "text": text}]}
 
 
-def user(text: str) -> Record:
+def user(text: str) -> SessionRecord:
     return response_item(said(text))
 
 
-def meta(conversation_id: ConversationId) -> Record:
+def meta(conversation_id: ConversationId) -> SessionRecord:
     return session_meta(
         conversation_id=conversation_id,
         started=STARTED,
@@ -205,9 +205,9 @@ def test_a_writer_that_is_killed_has_lost_nothing_that_it_committed(home: str, c
 import os, signal
 from greenroom.protocol.ids import ConversationId
 from greenroom.sessions.file import SessionFile
-from greenroom.sessions.format import Record, response_item
+from greenroom.sessions.format import SessionRecord, response_item
 item = {{"type": "message", "role": "user", "content": []}}
-meta = Record("session_meta", {{"id": {conversation_id!r}}})
+meta = SessionRecord("session_meta", {{"id": {conversation_id!r}}})
 file = SessionFile.create({home!r}, ConversationId({conversation_id!r}), meta, 0.0)
 file.append([response_item(item)])
 file.commit()
@@ -231,13 +231,14 @@ def test_a_writer_that_is_killed_in_its_first_write_has_made_no_file(
 import os, signal
 from greenroom.protocol.ids import ConversationId
 from greenroom.sessions.file import SessionFile
-from greenroom.sessions.format import Record
+from greenroom.sessions.format import SessionRecord
 
 def write(descriptor, data, real=os.write):
     real(descriptor, data[:20])
     os.kill(os.getpid(), signal.SIGKILL)
 
-file = SessionFile.create({home!r}, ConversationId({conversation_id!r}), Record("session_meta", {{"id": "x"}}), 0.0)
+first = SessionRecord("session_meta", {{"id": "x"}})
+file = SessionFile.create({home!r}, ConversationId({conversation_id!r}), first, 0.0)
 os.write = write
 file.begin()
 """

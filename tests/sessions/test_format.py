@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from greenroom.protocol.ids import ConversationId, TurnId
 from greenroom.sessions import format as session_format
-from greenroom.sessions.format import Record, encode, response_item, stored_event, timestamp
+from greenroom.sessions.format import SessionRecord, encode, response_item, stored_event, timestamp
 from greenroom.workers.model.items import JsonObject
 
 ID = ConversationId("0b9c3f5e-1111-4222-8333-444455556666")
@@ -20,7 +20,7 @@ JSON = st.recursive(
 )
 
 
-def decoded(record: Record, at: float = 0) -> JsonObject:
+def decoded(record: SessionRecord, at: float = 0) -> JsonObject:
     line = encode(record, at)
     assert line.endswith(b"}\n")
     assert line.count(b"\n") == 1
@@ -38,7 +38,7 @@ def test_a_record_is_one_line_whatever_is_in_it(item: JsonObject) -> None:
 
 
 def test_what_is_encoded_already_is_written_as_it_is() -> None:
-    line = encode(Record("event_msg", msgspec.Raw(b'{"type":"task_started","x":1.50}')), 0)
+    line = encode(SessionRecord("event_msg", msgspec.Raw(b'{"type":"task_started","x":1.50}')), 0)
     assert (
         line
         == b'{"timestamp":"1970-01-01T00:00:00.000Z","type":"event_msg","payload":{"type":"task_started","x":1.50}}\n'
@@ -136,4 +136,4 @@ def test_the_users_words_are_kept_as_an_event_too() -> None:
 )
 def test_only_events_that_are_read_back_are_kept(kind: str, kept: bool) -> None:
     event = {"type": kind, "message": "x"}
-    assert stored_event(event) == (Record("event_msg", event) if kept else None)
+    assert stored_event(event) == (SessionRecord("event_msg", event) if kept else None)

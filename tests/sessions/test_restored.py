@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from greenroom.protocol.errors import SessionFileError
 from greenroom.protocol.ids import ConversationId, TurnId
 from greenroom.sessions import format as session_format
-from greenroom.sessions.format import Record, encode, response_item
+from greenroom.sessions.format import SessionRecord, encode, response_item
 from greenroom.sessions.restored import Restored, restore
 from greenroom.workers.conversation.prompt import summary_message
 from greenroom.workers.model.items import JsonObject
@@ -30,19 +30,19 @@ def said(role: str, text: str) -> JsonObject:
     return {"type": "message", "role": role, "content": [{"type": kind, "text": text}]}
 
 
-def user(text: str) -> Record:
+def user(text: str) -> SessionRecord:
     return response_item(said("user", text))
 
 
-def assistant(text: str) -> Record:
+def assistant(text: str) -> SessionRecord:
     return response_item(said("assistant", text))
 
 
-def event(kind: str, **members: object) -> Record:
-    return Record("event_msg", {"type": kind, **members})
+def event(kind: str, **members: object) -> SessionRecord:
+    return SessionRecord("event_msg", {"type": kind, **members})
 
 
-def context(model: str = "gpt-5", cwd: str = "/home/ada/shop") -> Record:
+def context(model: str = "gpt-5", cwd: str = "/home/ada/shop") -> SessionRecord:
     return session_format.turn_context(
         turn_id=TurnId("t"),
         cwd=cwd,
@@ -52,7 +52,7 @@ def context(model: str = "gpt-5", cwd: str = "/home/ada/shop") -> Record:
     )
 
 
-def restored(*records: Record, first: bytes = MINIMAL) -> Restored:
+def restored(*records: SessionRecord, first: bytes = MINIMAL) -> Restored:
     return restore([first, *(encode(record, 0) for record in records)])
 
 
@@ -139,7 +139,7 @@ def test_lines_that_nobody_needs_are_passed_over(line: bytes) -> None:
         (event("token_count", total_tokens=7), None),
     ],
 )
-def test_the_tokens_used_so_far_are_known(usage: Record, total: dict[str, int] | None) -> None:
+def test_the_tokens_used_so_far_are_known(usage: SessionRecord, total: dict[str, int] | None) -> None:
     assert restored(usage).usage == total
 
 
@@ -167,7 +167,9 @@ def test_a_turn_without_an_end_was_interrupted(kinds: list[str], interrupted: bo
         ([user("a"), response_item({"type": "function_call", "name": "f", "arguments": "", "call_id": "c"})], True),
     ],
 )
-def test_without_events_a_turn_without_an_answer_was_interrupted(records: list[Record], interrupted: bool) -> None:
+def test_without_events_a_turn_without_an_answer_was_interrupted(
+    records: list[SessionRecord], interrupted: bool
+) -> None:
     assert restored(*records).interrupted == interrupted
 
 
@@ -186,7 +188,7 @@ def test_a_compaction_replaces_everything_before_it() -> None:
 
 
 def test_an_old_compaction_leaves_what_the_user_said_and_the_summary() -> None:
-    result = restored(user("a"), assistant("b"), Record("compacted", {"message": "sum"}), user("c"))
+    result = restored(user("a"), assistant("b"), SessionRecord("compacted", {"message": "sum"}), user("c"))
     assert result.items == [said("user", "a"), summary_message("sum"), said("user", "c")]
     assert result.window_number == 1
 

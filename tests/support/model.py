@@ -6,8 +6,8 @@ from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
 from greenroom.demo.request_log import RecordedRequest
-from greenroom.demo.script import Rule, Until, script
-from greenroom.demo.scripted_model import ScriptedModel, Statistics
+from greenroom.demo.script import ScriptRule, Until, script
+from greenroom.demo.scripted_model import ModelStatistics, ScriptedModel
 
 PATIENCE = 20.0
 T = TypeVar("T")
@@ -16,7 +16,7 @@ T = TypeVar("T")
 class Model:
     """One scripted model. `close` it."""
 
-    def __init__(self, *rules: Rule) -> None:
+    def __init__(self, *rules: ScriptRule) -> None:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="model", daemon=True)
         self._thread.start()
@@ -32,16 +32,16 @@ class Model:
 
         return self._run(copy())
 
-    def statistics(self) -> Statistics:
-        async def read() -> Statistics:
+    def statistics(self) -> ModelStatistics:
+        async def read() -> ModelStatistics:
             return self._server.statistics()
 
         return self._run(read())
 
-    def until(self, condition: Callable[[Statistics], bool], within: float = PATIENCE) -> Statistics:
+    def until(self, condition: Callable[[ModelStatistics], bool], within: float = PATIENCE) -> ModelStatistics:
         """Wait until the statistics are as wanted."""
 
-        async def wait() -> Statistics:
+        async def wait() -> ModelStatistics:
             async with asyncio.timeout(within):
                 return await self._server.until(condition)
 

@@ -21,7 +21,7 @@ from greenroom.config.limits import Limits
 from greenroom.protocol.ids import WorkerId
 from greenroom.protocol.internal.process import AnyBirth, Exited, WorkerBirth
 from greenroom.protocol.internal.worker import (
-    Ask,
+    AskUser,
     Close,
     Decide,
     Heartbeat,
@@ -38,7 +38,7 @@ from greenroom.supervisor.frontend.mcp.front import Front
 from greenroom.supervisor.options import ServerOptions
 from greenroom.supervisor.processes.engine import EngineStatistics, OnExit
 from greenroom.supervisor.startup import processes
-from greenroom.supervisor.startup.early_handshake import Descriptors, Doorstep
+from greenroom.supervisor.startup.early_handshake import Descriptors, HandshakeBuffer
 from greenroom.supervisor.startup.server import Provisions, Server
 from greenroom.workers.mailbox import Mailbox
 
@@ -106,7 +106,7 @@ class PlayedWorker:
                 self._mailbox.notify(beat)
                 self._end(operation.turn_id, "completed")
             case "ask":
-                self._mailbox.notify(Ask(**self._address, turn_id=operation.turn_id, question_id=1), QUESTION)
+                self._mailbox.notify(AskUser(**self._address, turn_id=operation.turn_id, question_id=1), QUESTION)
             case "fail":
                 self._end(operation.turn_id, "failed", error_kind="model_error", message="no model")
             case "die":
@@ -226,7 +226,7 @@ async def _serve(run: Run, say: Say, options: ServerOptions, environment: Mappin
     for end in (server_end, server_output, from_server):
         os.set_blocking(end, False)
     descriptors = Descriptors(server_end, server_output)
-    doorstep = Doorstep(descriptors)
+    doorstep = HandshakeBuffer(descriptors)
     front = Front(doorstep.write, environment)
     provisions = Provisions(descriptors, environment, {}, None, lambda: None)
     ear = _Ear(from_server)

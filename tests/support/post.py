@@ -12,7 +12,7 @@ import zmq
 from greenroom.protocol.ids import WorkerId
 from greenroom.protocol.internal.process import KeyPair, WorkerBirth
 from greenroom.protocol.internal.worker import Events, Notice, Operation, ReceivedNotice, frames, read_notice
-from greenroom.runtime.zmq_stream import Port
+from greenroom.runtime.zmq_stream import ZmqStream
 
 WORKER = WorkerId("w-test")
 N = TypeVar("N", bound=Notice)
@@ -39,7 +39,7 @@ class Post:
         socket.bind(f"ipc://{self.directory}/mailbox")
         self.notices: list[ReceivedNotice] = []
         self._arrived = asyncio.Event()
-        self.port = Port(socket, self._take)
+        self.port = ZmqStream(socket, self._take)
         self.birth = WorkerBirth(
             id=WORKER,
             keys=key_pair(),

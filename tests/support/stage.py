@@ -9,7 +9,7 @@ from pathlib import Path
 
 import psutil
 
-from greenroom.demo.script import Rule
+from greenroom.demo.script import ScriptRule
 from tests.support import processes
 from tests.support.home import Home
 from tests.support.model import Model
@@ -41,7 +41,7 @@ class Stage:
     def cwd(self) -> str:
         return str(self.workspace)
 
-    def play(self, *rules: Rule, top: str = "", more: str = "", wire_api: str = "responses") -> Model:
+    def play(self, *rules: ScriptRule, top: str = "", more: str = "", wire_api: str = "responses") -> Model:
         """Start a model that follows these rules, and configure the home for it."""
         self.model = Model(*rules)
         self._models.append(self.model)

@@ -19,9 +19,9 @@ from greenroom.protocol.internal.worker import (
 )
 from greenroom.protocol.mcp.handshake import Failure
 from greenroom.supervisor.conversations.registry import Conversations
-from greenroom.supervisor.processes.exits import Obituaries
-from greenroom.supervisor.processes.pool import Order
-from greenroom.supervisor.processes.worker_router import Mailroom
+from greenroom.supervisor.processes.exits import ExitHistory
+from greenroom.supervisor.processes.pool import WorkerRequest
+from greenroom.supervisor.processes.worker_router import WorkerRouter
 
 WORKER = WorkerId("w-1")
 
@@ -32,12 +32,12 @@ class Workplace:
     def __init__(self, session_path: str = "/nowhere") -> None:
         self.sent: list[Operation] = []
         self.session_path = session_path
-        self.obituaries = Obituaries()
+        self.obituaries = ExitHistory()
         self.conversations = Conversations(
-            cast("Mailroom", self), self, self.obituaries, Limits(), (), lambda: "promises/1"
+            cast("WorkerRouter", self), self, self.obituaries, Limits(), (), lambda: "promises/1"
         )
 
-    def take(self, order: Order) -> None:
+    def take(self, order: WorkerRequest) -> None:
         order(WORKER)
 
     def kill(self, worker_id: WorkerId, why: str | None = None) -> None:

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 import pytest
 
-from greenroom.demo.script import Command, Stall, Text, rule, script
+from greenroom.demo.script import CommandStep, Stall, Text, rule, script
 from greenroom.demo.scripted_model import ScriptedModel
 from greenroom.protocol.ids import ConversationId, Incarnation, TurnId
 from greenroom.protocol.internal.worker import (
@@ -39,7 +39,7 @@ FIRST = Incarnation(1)
 RULES = (
     rule("hello", [Text("Good day.")]),
     rule("stall", [Text("hm"), Stall()]),
-    rule("sleep", [Command(("sleep", "600"))]),
+    rule("sleep", [CommandStep(("sleep", "600"))]),
 )
 
 

@@ -14,7 +14,7 @@ from generated import GeneratedPage
 from greenroom.config.servers import ApprovalMode
 from greenroom.protocol.mcp.toolset import APPROVAL_POLICIES, SANDBOX_MODES
 from greenroom.workers.approval import decision
-from greenroom.workers.approval.decision import Case, Failure, Reach, Verdict
+from greenroom.workers.approval.decision import Case, CommandFailure, Reach, Verdict
 from greenroom.workers.approval.remote_tools import CALLS, ToolClass
 from greenroom.workers.approval.safe_commands import ALWAYS_HARMLESS, RESTRICTED, SCRIPT_FLAGS, SHELLS
 
@@ -156,7 +156,7 @@ def _patch_table() -> str:
 
 
 def _retry_table() -> str:
-    failures: tuple[Failure, ...] = get_args(Failure)
+    failures: tuple[CommandFailure, ...] = get_args(CommandFailure)
     words = {"tell": "the model is told", "ask": "**ask**"}
     rows = (
         [f"`{policy}`", *(words[decision.RETRIES[policy][failure]] for failure in failures)]

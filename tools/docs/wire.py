@@ -15,7 +15,7 @@ from generated import GeneratedPage
 from msgspec import UNSET
 
 from greenroom.protocol import catalog
-from greenroom.protocol.catalog import Told
+from greenroom.protocol.catalog import SentMessage
 from greenroom.protocol.events import EVENTS, Event
 from greenroom.protocol.mcp.toolset import TOOLS
 
@@ -57,7 +57,7 @@ def tools() -> str:
     return "## Tools\n\n" + table(("Tool", "Arguments", "What it does"), rows)
 
 
-def messages(title: str, told: tuple[Told, ...]) -> str:
+def messages(title: str, told: tuple[SentMessage, ...]) -> str:
     """Return messages that the server sends of its own accord."""
     rows = [(f"`{message.name}`", message.params, message.meaning) for message in catalog.served(told)]
     return f"## {title}\n\n" + table(("Method", "Params", "When it is sent"), rows)

@@ -29,7 +29,7 @@ Case: TypeAlias = Literal["harmless", "unknown", "dangerous", "escalated"]
 """What the command table asks of a command: its class, or that the model wants it outside the sandbox."""
 Reach: TypeAlias = Literal["inside", "outside"]
 """Whether a patch stays where the sandbox policy lets commands write."""
-Failure: TypeAlias = Literal["timeout", "denied", "signal"]
+CommandFailure: TypeAlias = Literal["timeout", "denied", "signal"]
 """How a command failed in the sandbox."""
 
 
@@ -44,8 +44,8 @@ class RunSandboxed:
 
 
 @dataclass(frozen=True, slots=True)
-class Ask:
-    """Ask the user."""
+class AskFirst:
+    """AskFirst the user."""
 
     reason: str | None
     """What the user is told beside the command."""
@@ -63,7 +63,7 @@ class Refuse:
     """What the model is told."""
 
 
-Decision: TypeAlias = Run | RunSandboxed | Ask | Refuse
+Decision: TypeAlias = Run | RunSandboxed | AskFirst | Refuse
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +149,7 @@ PATCHES: Final[dict[tuple[ApprovalPolicy, SandboxMode], dict[Reach, Verdict]]] =
     ("never", "workspace-write"): {"inside": "sandboxed", "outside": "refuse"},
 }
 
-RETRIES: Final[dict[ApprovalPolicy, dict[Failure, Literal["tell", "ask"]]]] = {
+RETRIES: Final[dict[ApprovalPolicy, dict[CommandFailure, Literal["tell", "ask"]]]] = {
     "untrusted": {"timeout": "tell", "denied": "ask", "signal": "ask"},
     "on-failure": {"timeout": "tell", "denied": "ask", "signal": "ask"},
     "on-request": {"timeout": "tell", "denied": "tell", "signal": "tell"},
@@ -170,7 +170,7 @@ def decide(situation: Situation, justification: str | None = None) -> Decision:
             return Refuse(ESCALATION_REFUSED)
         case "ask":
             unsolicited = _DELETES if situation.case == "dangerous" and situation.policy != "untrusted" else None
-            return Ask(justification or unsolicited, Run(), EXEC_REJECTED_BY_USER)
+            return AskFirst(justification or unsolicited, Run(), EXEC_REJECTED_BY_USER)
 
 
 def decide_patch(
@@ -191,15 +191,15 @@ def decide_patch(
         case "refuse":
             return Refuse(PATCH_OUTSIDE)
         case "ask":
-            return Ask(None, Run(), PATCH_REJECTED_BY_USER)
+            return AskFirst(None, Run(), PATCH_REJECTED_BY_USER)
 
 
-def decide_retry(policy: ApprovalPolicy, failure: Failure) -> Ask | None:
+def decide_retry(policy: ApprovalPolicy, failure: CommandFailure) -> AskFirst | None:
     """Decide what follows when a command has failed in the sandbox; `None`: the model is told.
 
     The consent to a retry is for this once, unless it is given for the session.
     """
-    return Ask(RETRY_REASON, Run(), EXEC_REJECTED_BY_USER) if RETRIES[policy][failure] == "ask" else None
+    return AskFirst(RETRY_REASON, Run(), EXEC_REJECTED_BY_USER) if RETRIES[policy][failure] == "ask" else None
 
 
 def decide_input(policy: ApprovalPolicy, mode: SandboxMode, *, confined: bool, remembered: bool) -> Decision:
@@ -209,10 +209,10 @@ def decide_input(policy: ApprovalPolicy, mode: SandboxMode, *, confined: bool, r
     runs under a policy that trusts nothing, gets no text that the user has not seen.
     """
     free = mode == "danger-full-access" and policy != "untrusted"
-    return Run() if confined or free or remembered else Ask(None, Run(), INPUT_REJECTED_BY_USER)
+    return Run() if confined or free or remembered else AskFirst(None, Run(), INPUT_REJECTED_BY_USER)
 
 
-def sandbox_failure(exit_code: int | None, *, timed_out: bool) -> Failure | None:
+def sandbox_failure(exit_code: int | None, *, timed_out: bool) -> CommandFailure | None:
     """Classify how a command ended in the sandbox; `None` where it ended normally.
 
     127 means that a shell did not find a program, which no sandbox brings about. `exit_code` is `None` where a signal

@@ -13,11 +13,11 @@ from contextlib import aclosing
 from typing import Final, TypeAlias
 
 from greenroom.protocol.errors import ModelError
-from greenroom.sessions.format import Record, compacted
+from greenroom.sessions.format import SessionRecord, compacted
 from greenroom.workers.conversation import event
-from greenroom.workers.conversation.history import Entry, History
+from greenroom.workers.conversation.history import History, HistoryEntry
 from greenroom.workers.conversation.prompt import SUMMARY_PREFIX, TURN_ABORTED, message, summary_message, user_message
-from greenroom.workers.conversation.tokens import TokenCount
+from greenroom.workers.conversation.tokens import TokenCounter
 from greenroom.workers.conversation.turn import Model
 from greenroom.workers.model.codec import Encoder
 from greenroom.workers.model.items import JsonObject, text_parts
@@ -58,7 +58,7 @@ def lacks_room(error: ModelError) -> bool:
     return error_info(error) == "context_window_exceeded" or any(words in text for words in _NO_ROOM)
 
 
-def shortened(history: Iterable[Entry], summary: str, budget: int) -> list[JsonObject]:
+def shortened(history: Iterable[HistoryEntry], summary: str, budget: int) -> list[JsonObject]:
     """Return the items that stand for `history` from now on. `budget` is that of user messages, in bytes."""
     entries = list(history)
     # Of equal messages the last one counts: it may take back one in between.
@@ -75,9 +75,9 @@ class Compaction:
         model: Model,
         encoder: Encoder,
         history: History,
-        tokens: TokenCount,
+        tokens: TokenCounter,
         tell: Tell,
-        record: Callable[[Record], None],
+        record: Callable[[SessionRecord], None],
         *,
         prompt: str,
         limit: int,
@@ -213,7 +213,7 @@ def _drop(draft: History) -> bool:
     return len(draft) > 0
 
 
-def _is_context(entry: Entry) -> bool:
+def _is_context(entry: HistoryEntry) -> bool:
     if entry.role == "developer":
         return True
     if entry.role != "user" or entry.is_user:
@@ -221,7 +221,7 @@ def _is_context(entry: Entry) -> bool:
     return not any(text.strip().startswith(_PASSING) for text in text_parts(entry.item))
 
 
-def _latest(said: list[Entry], left: int) -> list[JsonObject]:
+def _latest(said: list[HistoryEntry], left: int) -> list[JsonObject]:
     """Return the newest messages up to so much weight, and the beginning of the one that no longer fits."""
     kept: list[JsonObject] = []
     for entry in reversed(said):

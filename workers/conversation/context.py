@@ -20,7 +20,7 @@ def context_items(settings: Settings, document: ProjectDoc) -> list[JsonObject]:
         network_access=network_access(settings),
         writable_roots=(settings.cwd, *policy.writable_roots) if policy.type == "workspace-write" else (),
     )
-    environment = prompt.Environment(
+    environment = prompt.EnvironmentContext(
         cwd=settings.cwd,
         shell=user_shell(os.environ),
         current_date=datetime.now().astimezone().strftime("%Y-%m-%d"),

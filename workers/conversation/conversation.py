@@ -14,26 +14,26 @@ from greenroom.config.texts import base_instructions, compaction_prompt
 from greenroom.protocol.errors import ConfigError, ModelError, SessionUnknownError, StartError
 from greenroom.protocol.ids import BEFORE_TURNS, TurnId
 from greenroom.protocol.internal.process import WorkerBirth
-from greenroom.protocol.internal.worker import Ask, CommandsEnded, Open, Steer, Steered, TurnSettings
+from greenroom.protocol.internal.worker import AskUser, CommandsEnded, Open, Steer, Steered, TurnSettings
 from greenroom.protocol.mcp.elicitation import Decision
 from greenroom.protocol.version import __version__
 from greenroom.runtime.spawn import OWN_VARIABLES
 from greenroom.runtime.user_agent import originator
 from greenroom.sessions.file import SessionFile, read
 from greenroom.sessions.finder import find
-from greenroom.sessions.format import Record, session_meta, turn_context
+from greenroom.sessions.format import SessionRecord, session_meta, turn_context
 from greenroom.sessions.restored import Restored
 from greenroom.workers.conversation import event, prompt
 from greenroom.workers.conversation.compaction import Compaction
 from greenroom.workers.conversation.context import context_items
-from greenroom.workers.conversation.event_emitter import Announcer
+from greenroom.workers.conversation.event_emitter import EventEmitter
 from greenroom.workers.conversation.history import History
-from greenroom.workers.conversation.pending_approvals import Questions
+from greenroom.workers.conversation.pending_approvals import PendingApprovals
 from greenroom.workers.conversation.project_doc import Search, read_project_doc
-from greenroom.workers.conversation.request_builder import RequestForm
-from greenroom.workers.conversation.session_recorder import Transcript
-from greenroom.workers.conversation.tokens import TokenCount
-from greenroom.workers.conversation.turn import MAKING_ROOM, Outcome, ToolResult, TurnLoop
+from greenroom.workers.conversation.request_builder import RequestBuilder
+from greenroom.workers.conversation.session_recorder import SessionRecorder
+from greenroom.workers.conversation.tokens import TokenCounter
+from greenroom.workers.conversation.turn import MAKING_ROOM, ToolResult, TurnLoop, TurnOutcome
 from greenroom.workers.conversation.turn_settings import for_turn
 from greenroom.workers.event_sink import Outlet
 from greenroom.workers.model.access import model_client
@@ -86,7 +86,7 @@ class Conversation:
         self._session_factory = session_factory
         self._toolbox: Toolbox | None = None
         self._mcp_toolset: McpToolset | None = None
-        self._questions = Questions(self._send_question)
+        self._questions = PendingApprovals(self._send_question)
         self._turn_id = BEFORE_TURNS
         self._history = History()
         self._context_told = False
@@ -96,7 +96,7 @@ class Conversation:
         self.settings: Settings
         self._now: Settings
         """What the running turn goes by."""
-        self._form: RequestForm
+        self._form: RequestBuilder
         self._input: deque[tuple[Steer, bytes]] = deque()
         self.configured = b""
         """The event that announced the conversation."""
@@ -105,7 +105,7 @@ class Conversation:
         self._is_compacting = False
         """Whether the turn that runs, or was the last, does nothing else."""
         self._window_number = 0
-        self._transcript: Transcript | None = None
+        self._transcript: SessionRecorder | None = None
         self._notifier: Notifier | None = None
         self._message_history: MessageHistory | None = None
         self._said: list[str] = []
@@ -155,16 +155,16 @@ class Conversation:
         self._instructions = settings.base_instructions or base_instructions()
         if restored is not None:
             self._instructions = settings.base_instructions or restored.base_instructions or self._instructions
-        self._announcer = Announcer(self._mailbox, self._operation.conversation_id, settings.event_form)
-        self._transcript = Transcript(self._session_file(path), self._warn)
+        self._announcer = EventEmitter(self._mailbox, self._operation.conversation_id, settings.event_form)
+        self._transcript = SessionRecorder(self._session_file(path), self._warn)
         usage = restored.usage if restored is not None else None
-        self._tokens = TokenCount(settings.model_family.effective_context_window, _usage(usage))
+        self._tokens = TokenCounter(settings.model_family.effective_context_window, _usage(usage))
         if restored is not None:
             self._take_up(restored)
         self._credentials = ProviderCredentials(settings.provider, self._open_credentials)
         if settings.mcp_servers:
             self._mcp_toolset = self._make_mcp_toolset()
-        self._form = RequestForm(
+        self._form = RequestBuilder(
             settings.provider.wire_api,
             self._operation.conversation_id,
             self._instructions,
@@ -176,13 +176,15 @@ class Conversation:
             self._transcript.begin()
         self._announce()
 
-    async def run_turn(self, turn_id: TurnId, items: bytes, wanted: TurnSettings | None = None) -> Outcome:
+    async def run_turn(self, turn_id: TurnId, items: bytes, wanted: TurnSettings | None = None) -> TurnOutcome:
         """Run one turn to its end. Cancel it to stop it, and then call `abandon_turn`."""
         transcript = self._present_transcript()
         fault = self._go_by(wanted)
         self._begin(turn_id, compacts=False)
         if fault is not None:
-            return self._end_in_error(turn_id, Outcome("failed", error_kind=fault.kind, message=str(fault)), "other")
+            return self._end_in_error(
+                turn_id, TurnOutcome("failed", error_kind=fault.kind, message=str(fault)), "other"
+            )
         if self._toolbox is not None:
             await self._toolbox.begin_turn()
         self._tell_context()
@@ -200,7 +202,7 @@ class Conversation:
         """Take further input for the running turn; it reads it before its next request."""
         self._input.append((operation, items))
 
-    async def compact(self, turn_id: TurnId) -> Outcome:
+    async def compact(self, turn_id: TurnId) -> TurnOutcome:
         """Put a summary in the place of what was said so far. Cancel it to stop it, as a turn; nothing changes then."""
         self._go_by(None)
         self._begin(turn_id, compacts=True)
@@ -212,9 +214,9 @@ class Conversation:
         except ModelError as error:
             return self._fail(turn_id, error)
         self._end(turn_id, None)
-        return Outcome("completed")
+        return TurnOutcome("completed")
 
-    def abandon_turn(self, turn_id: TurnId) -> Outcome:
+    def abandon_turn(self, turn_id: TurnId) -> TurnOutcome:
         """Close a turn that was cancelled."""
         self._leave_commands_alone()
         self._close_loop("aborted by user")
@@ -224,13 +226,13 @@ class Conversation:
             event.turn_aborted(turn_id, INTERRUPTED, round(self._started_at), time.time() - self._started_at), keep=True
         )
         self._present_transcript().save()
-        return Outcome("aborted", message=INTERRUPTED)
+        return TurnOutcome("aborted", message=INTERRUPTED)
 
-    def break_turn(self, turn_id: TurnId, error: BaseException) -> Outcome:
+    def break_turn(self, turn_id: TurnId, error: BaseException) -> TurnOutcome:
         """Close a turn that a fault of ours ended."""
         self._close_loop(UNKNOWN_EFFECT)
         text = f"Codex runtime error: internal error ({type(error).__name__}); the log on standard error has more"
-        return self._end_in_error(turn_id, Outcome("failed", error_kind="internal", message=text), "other")
+        return self._end_in_error(turn_id, TurnOutcome("failed", error_kind="internal", message=text), "other")
 
     def settle(self, question_id: int, decision: Decision) -> None:
         """Take the user's decision on a question."""
@@ -329,17 +331,17 @@ class Conversation:
 
     def _present_toolbox(self) -> "Toolbox":
         if self._toolbox is None:
-            from greenroom.workers.patch.cleanup_journal import Leftovers
-            from greenroom.workers.tools.toolbox_factory import fit_out
+            from greenroom.workers.patch.cleanup_journal import CleanupJournal
+            from greenroom.workers.tools.toolbox_factory import build_toolbox
 
-            self._toolbox = fit_out(
+            self._toolbox = build_toolbox(
                 self._now,
                 self._operation.conversation_id,
                 self._runtime_directory,
                 self._questions.ask,
                 self._emit,
                 self._commands_ended,
-                Leftovers(lambda: self._present_transcript().lock),
+                CleanupJournal(lambda: self._present_transcript().lock),
             )
         return self._toolbox
 
@@ -435,7 +437,7 @@ class Conversation:
         self._present_transcript().add(self._turn_context())
         self._context_told = True
 
-    def _turn_context(self) -> Record:
+    def _turn_context(self) -> SessionRecord:
         settings = self._now
         return turn_context(
             turn_id=self._turn_id,
@@ -504,21 +506,21 @@ class Conversation:
             window_number=self._window_number,
         )
 
-    def _record_compaction(self, record: Record) -> None:
-        """Record a new history, and that it tells the model of the present settings."""
+    def _record_compaction(self, record: SessionRecord) -> None:
+        """SessionRecord a new history, and that it tells the model of the present settings."""
         self._present_transcript().add(record, self._turn_context())
 
-    def _complete(self, turn_id: TurnId, last: str | None) -> Outcome:
+    def _complete(self, turn_id: TurnId, last: str | None) -> TurnOutcome:
         self._end(turn_id, last)
         if self._notifier is not None:
             self._notifier.turn_ended(self._operation.conversation_id, turn_id, self._now.cwd, self._said, last)
-        return Outcome("completed", last_message=event.encode(last or ""))
+        return TurnOutcome("completed", last_message=event.encode(last or ""))
 
-    def _fail(self, turn_id: TurnId, error: ModelError | StartError) -> Outcome:
-        outcome = Outcome("failed", error_kind=error.kind, message=str(error))
+    def _fail(self, turn_id: TurnId, error: ModelError | StartError) -> TurnOutcome:
+        outcome = TurnOutcome("failed", error_kind=error.kind, message=str(error))
         return self._end_in_error(turn_id, outcome, error_info(error) if isinstance(error, ModelError) else "other")
 
-    def _end_in_error(self, turn_id: TurnId, outcome: Outcome, info: object) -> Outcome:
+    def _end_in_error(self, turn_id: TurnId, outcome: TurnOutcome, info: object) -> TurnOutcome:
         failure = event.error(outcome.message, info)
         self._tell(failure)
         self._end(turn_id, None, failure)
@@ -564,7 +566,7 @@ class Conversation:
     def _send_question(self, question_id: int, question: bytes) -> None:
         operation = self._operation
         self._mailbox.notify(
-            Ask(
+            AskUser(
                 conversation_id=operation.conversation_id,
                 incarnation=operation.incarnation,
                 turn_id=self._turn_id,
@@ -582,7 +584,7 @@ class Conversation:
     def _warn(self, text: str) -> None:
         self._tell({"type": "warning", "message": text})
 
-    def _present_transcript(self) -> Transcript:
+    def _present_transcript(self) -> SessionRecorder:
         assert self._transcript is not None, "the conversation is not open"
         return self._transcript
 

@@ -30,7 +30,7 @@ STAMPS: Final[Mapping[str, tuple[str, ...]]] = {
 """What later releases add to events, and whoever makes them does not know."""
 
 
-class Announcer:
+class EventEmitter:
     """One conversation's events on their way to the mailbox."""
 
     def __init__(self, mailbox: Outlet, conversation_id: ConversationId, form: EventForm) -> None:

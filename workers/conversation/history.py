@@ -30,7 +30,7 @@ _encode: Final[Callable[[object], bytes]] = msgspec.json.Encoder().encode
 _decode: Final = msgspec.json.Decoder(dict[str, object]).decode
 
 
-class Entry(msgspec.Struct, frozen=True):
+class HistoryEntry(msgspec.Struct, frozen=True):
     """One recorded item: the bytes that requests carry, and the facts by which it is found."""
 
     type: str
@@ -85,7 +85,7 @@ class History:
     def __len__(self) -> int:
         return len(self._entries)
 
-    def __iter__(self) -> Iterator[Entry]:
+    def __iter__(self) -> Iterator[HistoryEntry]:
         return iter(self._entries)
 
     @property
@@ -167,7 +167,7 @@ class History:
                 yield _encode(_aborted_output(entry))
 
 
-def _matches(entries: list[Entry]) -> dict[int, int]:
+def _matches(entries: list[HistoryEntry]) -> dict[int, int]:
     """Return for the position of each output the position of its call: the oldest before it that is still open."""
     open_calls: defaultdict[tuple[str, str | None], deque[int]] = defaultdict(deque)
     matches: dict[int, int] = {}
@@ -179,11 +179,11 @@ def _matches(entries: list[Entry]) -> dict[int, int]:
     return matches
 
 
-def _recorded(items: Iterable[JsonObject]) -> list[Entry]:
+def _recorded(items: Iterable[JsonObject]) -> list[HistoryEntry]:
     return [entry for entry in map(_entry, items) if entry is not None]
 
 
-def _entry(item: JsonObject) -> Entry | None:
+def _entry(item: JsonObject) -> HistoryEntry | None:
     if not is_known(item) or item.get("role") == "system":
         return None
     sent = sent_form(item)
@@ -191,7 +191,7 @@ def _entry(item: JsonObject) -> Entry | None:
     if item["type"] == "local_shell_call":
         call_id = call_id or item.get("id")
     encoded = b"" if sent is None else _encoded(sent)
-    return Entry(
+    return HistoryEntry(
         type=str(item["type"]),
         role=role if isinstance(role, str) else None,
         call_id=call_id if isinstance(call_id, str) else None,
@@ -226,7 +226,7 @@ def _without_surrogates(value: object) -> object:
             return value
 
 
-def _aborted_output(call: Entry) -> JsonObject:
+def _aborted_output(call: HistoryEntry) -> JsonObject:
     """Make the output of a call that has none. Its id follows from the call's and so is the same in every request."""
     pairing = _PAIRINGS[call.type]
     output: JsonObject = {"type": pairing.output}

@@ -16,8 +16,8 @@ import msgspec
 
 from greenroom.protocol.ids import ConversationId, TurnId
 from greenroom.runtime.child import Ending, watch
-from greenroom.workers.exec.capture import Budget, cut
-from greenroom.workers.exec.process_groups import LiveGroups
+from greenroom.workers.exec.capture import OutputBudget, cut
+from greenroom.workers.exec.process_groups import ProcessGroups
 
 log = logging.getLogger(__name__)
 
@@ -26,7 +26,7 @@ TIME_LIMIT: Final = 60.0
 GRACE: Final = 0.3
 """Seconds that programs have for ending once the conversation does."""
 MOST_MESSAGES: Final = 8
-TEXT_LIMIT: Final = Budget(8 * 1024)
+TEXT_LIMIT: Final = OutputBudget(8 * 1024)
 """How much of one message is told: the system bounds the length of an argument."""
 
 
@@ -37,7 +37,7 @@ class Notifier:
         """`command` is never empty; `environment` is all that the program sees."""
         self._command = command
         self._environment = environment
-        self._groups = LiveGroups()
+        self._groups = ProcessGroups()
         self._running: dict[int, asyncio.TimerHandle] = {}
         self._idle = asyncio.Event()
         self._idle.set()

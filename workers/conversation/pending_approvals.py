@@ -6,7 +6,7 @@ from collections.abc import Callable
 from greenroom.protocol.mcp.elicitation import DENIED, Decision
 
 
-class Questions:
+class PendingApprovals:
     """Each question gets one decision; where nobody can give one any more it is a refusal."""
 
     def __init__(self, send: Callable[[int, bytes], None]) -> None:

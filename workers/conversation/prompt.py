@@ -40,7 +40,7 @@ ReadFile: TypeAlias = Callable[[str], bytes]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Environment:
+class EnvironmentContext:
     """Where the agent works. What is `None` is not mentioned, so that a change can be told on its own."""
 
     cwd: str | None = None
@@ -108,7 +108,7 @@ def user_instructions_text(text: str, cwd: str) -> str:
     return f"# AGENTS.md instructions for {cwd}\n\n<INSTRUCTIONS>\n{text}\n</INSTRUCTIONS>"
 
 
-def environment_text(environment: Environment) -> str:
+def environment_text(environment: EnvironmentContext) -> str:
     """Tell the model where it works, one line for each thing that is known."""
     network = environment.network_access
     lines = {

@@ -9,14 +9,14 @@ from greenroom.config.settings import Settings
 from greenroom.protocol.ids import ConversationId
 from greenroom.workers.model.codec import Encoder, make_encoder
 from greenroom.workers.model.items import JsonObject
-from greenroom.workers.model.request import Request
+from greenroom.workers.model.request import ModelRequest
 from greenroom.workers.tools.tool_selection import offered_tools
 
 if TYPE_CHECKING:
     from greenroom.workers.mcp.toolset import McpToolset
 
 
-class RequestForm:
+class RequestBuilder:
     """Makes the encoder of requests anew when the settings of a turn, or the tools of MCP servers, are others."""
 
     def __init__(
@@ -54,9 +54,9 @@ class RequestForm:
         self._encoder_for = self._present(), self._tools
         self._encoder = make_encoder(self._wire_api, self._request())
 
-    def _request(self) -> Request:
+    def _request(self) -> ModelRequest:
         settings = self._present()
-        return Request(
+        return ModelRequest(
             model=settings.model,
             conversation_id=self._conversation_id,
             instructions=self._instructions,

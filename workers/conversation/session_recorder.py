@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from greenroom.protocol.errors import SessionBusyError
 from greenroom.sessions.file import SessionFile
-from greenroom.sessions.format import Record, response_item, stored_event
+from greenroom.sessions.format import SessionRecord, response_item, stored_event
 from greenroom.sessions.lock import WriterLock
 from greenroom.workers.model.items import JsonObject
 
@@ -16,8 +16,9 @@ MOMENT = 0.01
 """Seconds."""
 
 
-class Transcript:
-    """The session file as a turn sees it (`greenroom.workers.conversation.turn.Record`). A disk that fails is told,
+class SessionRecorder:
+    """The session file as a turn sees it (`greenroom.workers.conversation.turn.TurnRecorder`). A disk that fails is
+    told,
     and ends no turn."""
 
     def __init__(self, file: SessionFile, warn: Callable[[str], None]) -> None:
@@ -36,16 +37,16 @@ class Transcript:
         """The lock of the file, once there is one."""
         return self._file.lock
 
-    def add(self, *records: Record) -> None:
-        """Record lines of any kind."""
+    def add(self, *records: SessionRecord) -> None:
+        """SessionRecord lines of any kind."""
         self._file.append(records)
 
     def item(self, item: JsonObject) -> None:
-        """Record an item of the history."""
+        """SessionRecord an item of the history."""
         self._file.append((response_item(item),))
 
     def event(self, event: JsonObject) -> None:
-        """Record an event, if it is one that is kept."""
+        """SessionRecord an event, if it is one that is kept."""
         record = stored_event(event)
         if record is not None:
             self._file.append((record,))

@@ -6,7 +6,7 @@ from greenroom.workers.model.items import JsonObject
 from greenroom.workers.model.responses import Usage
 
 
-class TokenCount:
+class TokenCounter:
     """Usage of the last response and of all responses so far."""
 
     def __init__(self, context_window: int | None, total: Usage | None = None) -> None:

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Final, Literal, Protocol, TypeAlias
 
 from greenroom.protocol.errors import ErrorKind, ModelError
 from greenroom.workers.conversation import event
-from greenroom.workers.conversation.event_emitter import Announcer
+from greenroom.workers.conversation.event_emitter import EventEmitter
 from greenroom.workers.conversation.history import History
-from greenroom.workers.conversation.tokens import TokenCount
+from greenroom.workers.conversation.tokens import TokenCounter
 from greenroom.workers.event_sink import Outlet
 from greenroom.workers.model.client import OnRetry
 from greenroom.workers.model.codec import Encoder
@@ -20,7 +20,7 @@ from greenroom.workers.model.responses import (
     Completed,
     ItemDone,
     ModelEvent,
-    ReasoningContentDelta,
+    ReasoningDelta,
     ReasoningSummaryDelta,
     SearchBegun,
     SectionBreak,
@@ -40,7 +40,7 @@ OutcomeKind: TypeAlias = Literal["completed", "failed", "aborted"]
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class TurnOutcome:
     """How a turn ended."""
 
     kind: OutcomeKind
@@ -59,14 +59,14 @@ class Model(Protocol):
         ...
 
 
-class Record(Protocol):
+class TurnRecorder(Protocol):
     """Where a turn leaves what the next one, or the next process, must know."""
 
     def item(self, item: JsonObject) -> None:
-        """Record an item of the history."""
+        """TurnRecorder an item of the history."""
 
     def event(self, event: JsonObject) -> None:
-        """Record an event."""
+        """TurnRecorder an event."""
 
     def write(self) -> None:
         """Hand over to the operating system what was recorded, so that it survives the death of this process."""
@@ -120,11 +120,11 @@ class TurnLoop:
         model: Model,
         encoder: Callable[[], Awaitable[Encoder]],
         history: History,
-        record: Record,
+        record: TurnRecorder,
         mailbox: Outlet,
-        announcer: Announcer,
+        announcer: EventEmitter,
         call_tool: CallTool,
-        tokens: TokenCount,
+        tokens: TokenCounter,
         compaction: "Compaction",
         show_raw_reasoning: bool,
         take_input: Callable[[], Awaitable[bool]],
@@ -223,7 +223,7 @@ class TurnLoop:
                     announcer.text_delta(raw)
                 case ReasoningSummaryDelta(raw):
                     announcer.reasoning_delta(raw)
-                case ReasoningContentDelta(raw):
+                case ReasoningDelta(raw):
                     if self._show_raw_reasoning:
                         announcer.raw_reasoning_delta(raw)
                 case SectionBreak():
@@ -284,7 +284,7 @@ class TurnLoop:
         self._count()
 
     def _answer_call(self, output: ToolResult) -> None:
-        """Record the output of the first of the open calls."""
+        """TurnRecorder the output of the first of the open calls."""
         call = self._open_calls.pop(0)
         item: JsonObject = {"type": call.output_type, "call_id": call.call_id, "output": output}
         self._keep(item)

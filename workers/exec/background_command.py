@@ -8,8 +8,8 @@ import signal
 from typing import Final
 
 from greenroom.workers.exec.capture import Captured, HeadTail
-from greenroom.workers.exec.command import Command
-from greenroom.workers.exec.command_run import Attempt
+from greenroom.workers.exec.command import CommandSpec
+from greenroom.workers.exec.command_run import CommandRun
 from greenroom.workers.exec.pipes import StreamName
 from greenroom.workers.exec.process import Finished, OnOutput, Recording
 from greenroom.workers.exec.starter import Starter
@@ -18,13 +18,13 @@ UNREAD_SIZE: Final = 1024 * 1024
 """Bytes kept of what nobody has looked at yet."""
 
 
-class OpenCommand:
+class BackgroundCommand:
     """To be started once and closed at the end. Belongs to the running loop."""
 
-    def __init__(self, command: Command, on_output: OnOutput) -> None:
+    def __init__(self, command: CommandSpec, on_output: OnOutput) -> None:
         """`on_output` is told of each read; an awaitable that it returns holds up the reading, and so the command."""
         self.has_terminal = command.terminal
-        self._attempt = Attempt(command)
+        self._attempt = CommandRun(command)
         self._recording = Recording(command.capture_size, on_output)
         self._unread = HeadTail(UNREAD_SIZE)
         self._reading: asyncio.Task[None]

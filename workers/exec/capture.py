@@ -8,7 +8,7 @@ _CONTINUATION: Final = bytes(range(0x80, 0xC0))
 
 
 @dataclass(frozen=True, slots=True)
-class Budget:
+class OutputBudget:
     """How much of a text is kept, and the unit in which the marker counts what was left out."""
 
     size: int
@@ -16,7 +16,7 @@ class Budget:
     unit: Literal["chars", "tokens"] = "chars"
 
     @classmethod
-    def of_tokens(cls, tokens: int) -> "Budget":
+    def of_tokens(cls, tokens: int) -> "OutputBudget":
         """Four bytes for each token, and a marker that counts tokens."""
         return cls(tokens * BYTES_PER_TOKEN, "tokens")
 
@@ -49,7 +49,7 @@ class Captured:
         """Bytes of the whole output."""
         return len(self.head) + self.dropped + len(self.tail)
 
-    def render(self, budget: Budget) -> str:
+    def render(self, budget: OutputBudget) -> str:
         """Return the text, cut in the middle where it is over the budget (spec/later 2.9)."""
         if not self.dropped:
             return cut(_decode(self.head + self.tail), budget)
@@ -58,7 +58,7 @@ class Captured:
         chars = self.dropped_chars + _chars(self.head) + _chars(self.tail) - _chars(first) - _chars(last)
         return _joined(first, last, self.length, chars, budget)
 
-    def render_for_model(self, budget: Budget) -> str:
+    def render_for_model(self, budget: OutputBudget) -> str:
         """Return the text as `render` does, under a heading with its real size where it was cut."""
         text = self.render(budget)
         if not self.dropped and text == _decode(self.head + self.tail):
@@ -71,7 +71,7 @@ class HeadTail:
     """Takes an output chunk by chunk and keeps at most `budget` bytes of it: all, or its two ends."""
 
     def __init__(self, budget: int) -> None:
-        self._room = Budget(budget)
+        self._room = OutputBudget(budget)
         self._head = bytearray()
         self._tail = bytearray()
         self._dropped = 0
@@ -102,7 +102,7 @@ class HeadTail:
         return Captured(bytes(self._head), bytes(self._tail), self._dropped, self._dropped_chars, lines)
 
 
-def cut(text: str, budget: Budget) -> str:
+def cut(text: str, budget: OutputBudget) -> str:
     """Leave a text that fits alone; of a longer one keep both ends around a marker that says how much is missing."""
     data = text.encode(errors="replace")
     if len(data) <= budget.size:
@@ -111,7 +111,7 @@ def cut(text: str, budget: Budget) -> str:
     return _joined(first, last, len(data), _chars(data) - _chars(first) - _chars(last), budget)
 
 
-def _joined(first: bytes, last: bytes, length: int, chars: int, budget: Budget) -> str:
+def _joined(first: bytes, last: bytes, length: int, chars: int, budget: OutputBudget) -> str:
     missing = {"chars": chars, "tokens": _tokens(max(0, length - budget.size))}[budget.unit]
     return f"{first.decode()}…{missing} {budget.unit} truncated…{last.decode()}"
 

@@ -9,7 +9,7 @@ CAPTURE_SIZE: Final = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)
-class Command:
+class CommandSpec:
     """What to run, and where."""
 
     argv: tuple[str, ...]

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from typing import Final, TypeAlias
 
 from greenroom.runtime.child import Ending
-from greenroom.workers.exec.command import Command
+from greenroom.workers.exec.command import CommandSpec
 from greenroom.workers.exec.pipes import Pipes, StreamName
 from greenroom.workers.exec.starter import Running, Starter
 
@@ -26,10 +26,10 @@ TERMINAL_SIZE: Final = (24, 80)
 _PIPE_CAPACITY: Final = 64 * 1024
 
 
-class Attempt:
+class CommandRun:
     """To be started once, relayed, and closed. Belongs to the running loop."""
 
-    def __init__(self, command: Command) -> None:
+    def __init__(self, command: CommandSpec) -> None:
         self._loop = asyncio.get_running_loop()
         self._command = command
         self.returncode: int | None = None
@@ -147,7 +147,7 @@ class Attempt:
         self._timers.append(self._loop.call_later(seconds, call))
 
 
-def explain(command: Command, error: OSError | ValueError) -> str:
+def explain(command: CommandSpec, error: OSError | ValueError) -> str:
     """Say why a command could not be started."""
     if not isinstance(error, OSError):
         return str(error)

@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from typing import Final, TypeAlias
 
-from greenroom.workers.exec.command import Command
+from greenroom.workers.exec.command import CommandSpec
 from greenroom.workers.exec.process import Finished, run
 from greenroom.workers.exec.profile import LARGEST_ENVIRONMENT, LOGIN_SCRIPT, PLAIN_SCRIPT, ProfileEffect, effect
 from greenroom.workers.exec.starter import Starter
@@ -46,7 +46,7 @@ class LoginShells:
         self._fixed = frozenset(fixed)
         self._known: OrderedDict[object, _Known] = OrderedDict()
 
-    async def spare(self, command: Command, starter: Starter, fixed: Collection[str] = ()) -> Command:
+    async def spare(self, command: CommandSpec, starter: Starter, fixed: Collection[str] = ()) -> CommandSpec:
         """Return what does the same without a login shell, or the command itself. Variables in `fixed` stay too.
 
         The starter is that of the command: in a sandbox a profile is read in the sandbox.
@@ -68,7 +68,7 @@ class LoginShells:
         )
         return replace(command, argv=(command.argv[0], "-c", command.argv[2]), environment=environment)
 
-    async def _look(self, command: Command, starter: Starter) -> ProfileEffect | None:
+    async def _look(self, command: CommandSpec, starter: Starter) -> ProfileEffect | None:
         plain = await _printed(command, "-c", PLAIN_SCRIPT, starter)
         login = None if plain is None else await _printed(command, "-lc", LOGIN_SCRIPT, starter)
         if plain is None or login is None:
@@ -77,7 +77,7 @@ class LoginShells:
         return None if found is None or _READ_ANYWAY in found.changed else found
 
 
-def _is_login(command: Command) -> bool:
+def _is_login(command: CommandSpec) -> bool:
     match command.argv:
         case (shell, "-lc", _):
             return os.path.basename(shell) == "bash" and _READ_ANYWAY not in command.environment
@@ -85,7 +85,7 @@ def _is_login(command: Command) -> bool:
             return False
 
 
-async def _printed(command: Command, flag: str, script: str, starter: Starter) -> bytes | None:
+async def _printed(command: CommandSpec, flag: str, script: str, starter: Starter) -> bytes | None:
     """Return what a script writes to its output in the surroundings of a command; `None` where it fails."""
     asked = replace(
         command,

@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from greenroom.workers.exec.capture import Captured, HeadTail
-from greenroom.workers.exec.command import Command
-from greenroom.workers.exec.command_run import Attempt, explain
+from greenroom.workers.exec.command import CommandSpec
+from greenroom.workers.exec.command_run import CommandRun, explain
 from greenroom.workers.exec.pipes import StreamName
 from greenroom.workers.exec.starter import Starter
 
@@ -43,14 +43,14 @@ class Finished:
     """Why it was not started; then nothing ran."""
 
 
-async def run(command: Command, on_output: OnOutput, starter: Starter) -> Finished:
+async def run(command: CommandSpec, on_output: OnOutput, starter: Starter) -> Finished:
     """Run a command and report each read of its output once, in the order read.
 
     An `on_output` that returns an awaitable holds up the reading until that is done, and so the command. When this call
     is cancelled, or `on_output` raises, the command is killed before the exception goes on.
     """
     recording = Recording(command.capture_size, on_output)
-    attempt = Attempt(command)
+    attempt = CommandRun(command)
     try:
         await attempt.start(starter)
     except (OSError, ValueError) as error:

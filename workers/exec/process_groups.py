@@ -20,7 +20,7 @@ class GroupStatistics:
     """Groups whose leader has ended while others of the group have not."""
 
 
-class LiveGroups:
+class ProcessGroups:
     """The process groups of one conversation."""
 
     def __init__(self) -> None:

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from typing import Protocol, TypeAlias
 
 from greenroom.runtime.child import Ending, watch
-from greenroom.workers.exec.command import Command
-from greenroom.workers.exec.process_groups import LiveGroups
+from greenroom.workers.exec.command import CommandSpec
+from greenroom.workers.exec.process_groups import ProcessGroups
 
 OnEnd: TypeAlias = Callable[[Ending], None]
 
@@ -25,7 +25,7 @@ class Running(Protocol):
 class Starter(Protocol):
     """Whatever can start commands."""
 
-    async def start(self, command: Command, stdout: int, stderr: int, on_end: OnEnd) -> Running:
+    async def start(self, command: CommandSpec, stdout: int, stderr: int, on_end: OnEnd) -> Running:
         """Start a command whose output goes to two descriptors of ours, and tell `on_end` once when it has ended.
 
         Where the command wants a terminal, `stdout` is that.
@@ -41,10 +41,10 @@ class GroupStarter:
     A fork that could give a command its terminal would have to run code of ours between fork and exec.
     """
 
-    def __init__(self, groups: LiveGroups) -> None:
+    def __init__(self, groups: ProcessGroups) -> None:
         self._groups = groups
 
-    async def start(self, command: Command, stdout: int, stderr: int, on_end: OnEnd) -> Running:
+    async def start(self, command: CommandSpec, stdout: int, stderr: int, on_end: OnEnd) -> Running:
         if not command.argv:
             raise ValueError("command args are empty")
         assert not command.terminal, "a plain child has no terminal"
@@ -61,7 +61,7 @@ class GroupStarter:
 
 
 class _Group:
-    def __init__(self, process: "subprocess.Popen[bytes]", groups: LiveGroups, on_end: OnEnd) -> None:
+    def __init__(self, process: "subprocess.Popen[bytes]", groups: ProcessGroups, on_end: OnEnd) -> None:
         self._process = process
         self._groups = groups
         self._on_end = on_end

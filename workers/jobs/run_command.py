@@ -10,12 +10,12 @@ from greenroom.config.sandbox import SandboxPolicy
 from greenroom.config.settings import ConversationOverrides, Settings, resolve
 from greenroom.protocol.conversation_api import ExecCommand
 from greenroom.workers.approval.decision import looks_denied
-from greenroom.workers.exec.capture import Budget, Captured
-from greenroom.workers.exec.command import Command
+from greenroom.workers.exec.capture import Captured, OutputBudget
+from greenroom.workers.exec.command import CommandSpec
 from greenroom.workers.exec.environment import command_environment
 from greenroom.workers.exec.process import Finished, signal_name
 from greenroom.workers.exec.process import run as run_to_end
-from greenroom.workers.exec.process_groups import LiveGroups
+from greenroom.workers.exec.process_groups import ProcessGroups
 from greenroom.workers.exec.starter import GroupStarter, Starter
 from greenroom.workers.jobs.context import ErrandError, Setting
 from greenroom.workers.sandbox.launcher import Launcher
@@ -32,7 +32,7 @@ async def run(params: bytes, setting: Setting) -> bytes:
     given = msgspec.json.decode(params, type=ExecCommand)
     settings = _settings(given, setting)
     environment = command_environment(settings)
-    command = Command(
+    command = CommandSpec(
         given.command,
         settings.cwd,
         environment,
@@ -42,7 +42,7 @@ async def run(params: bytes, setting: Setting) -> bytes:
     surroundings = Surroundings(settings.cwd, setting.home, setting.runtime_directory, environment.get("TMPDIR", ""))
     confinement = confine(settings.sandbox_policy, surroundings)
     if confinement is None:
-        return _told(await _run(command, GroupStarter(LiveGroups())), confined=False)
+        return _told(await _run(command, GroupStarter(ProcessGroups())), confined=False)
     launcher = Launcher.attach()
     try:
         finished = await _run(command, LaunchedStarter(lambda: launcher, confinement.resolved()))
@@ -62,7 +62,7 @@ def _settings(given: ExecCommand, setting: Setting) -> Settings:
     return replace(settings, sandbox_policy=policy)
 
 
-async def _run(command: Command, starter: Starter) -> Finished:
+async def _run(command: CommandSpec, starter: Starter) -> Finished:
     return await run_to_end(command, lambda _, __: None, starter)
 
 
@@ -81,4 +81,4 @@ def _told(finished: Finished, *, confined: bool) -> bytes:
 
 
 def _text(captured: Captured) -> str:
-    return captured.render(Budget(OUTPUT_SIZE))
+    return captured.render(OutputBudget(OUTPUT_SIZE))

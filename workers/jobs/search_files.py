@@ -27,7 +27,7 @@ _EVERYTHING: Final = re.compile("")
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class FileMatch:
     """A path that fits."""
 
     path: str
@@ -55,7 +55,7 @@ async def run(params: bytes, setting: Setting) -> bytes:
     return msgspec.json.encode({"files": files})
 
 
-async def best(query: str, names: Iterable[bytes], stopped: asyncio.Event) -> list[Found]:
+async def best(query: str, names: Iterable[bytes], stopped: asyncio.Event) -> list[FileMatch]:
     """Return the best of the paths, with as many to spare as are told, the best first.
 
     The promising paths come first, and the search ends where nothing better can come.
@@ -63,26 +63,26 @@ async def best(query: str, names: Iterable[bytes], stopped: asyncio.Event) -> li
     words = query.lower().split()
     fits = _fitting(words)
     rest = [path for name in names if fits(path := name.decode(errors="replace"))] if words else []
-    found: list[Found] = []
+    found: list[FileMatch] = []
     limit = sys.maxsize
     for pattern, bound in [*(promising(words[0]) if len(words) == 1 else ()), (_EVERYTHING, 0)]:
         tier = sorted(path for path in rest if pattern.search(path))
         rest = [path for path in rest if not pattern.search(path)]
         found += await _matched(words, tier, limit, stopped)
-        found = heapq.nsmallest(ENOUGH, found, key=Found.rank)
+        found = heapq.nsmallest(ENOUGH, found, key=FileMatch.rank)
         if stopped.is_set() or (len(found) == ENOUGH and found[-1].match.score > bound):
             break
         limit = bound
     return found
 
 
-async def _matched(words: list[str], paths: list[str], limit: int, stopped: asyncio.Event) -> list[Found]:
+async def _matched(words: list[str], paths: list[str], limit: int, stopped: asyncio.Event) -> list[FileMatch]:
     """Match paths, which are sorted, until so many are worth the most that any of them can be that it is enough."""
-    found: list[Found] = []
+    found: list[FileMatch] = []
     unsurpassed = 0
     for start in range(0, len(paths), AT_ONCE):
         matches = [(path, match(words, path)) for path in paths[start : start + AT_ONCE]]
-        new = [Found(path, fit) for path, fit in matches if fit is not None]
+        new = [FileMatch(path, fit) for path, fit in matches if fit is not None]
         found += new
         unsurpassed += sum(one.match.score >= limit for one in new)
         await asyncio.sleep(0)  # so that a request to stop is heard
@@ -99,11 +99,11 @@ def _fitting(words: list[str]) -> Callable[[str], bool]:
     return lambda path: all(pattern.search(path) for pattern in patterns)
 
 
-def _present(root: str, found: list[Found]) -> list[Found]:
+def _present(root: str, found: list[FileMatch]) -> list[FileMatch]:
     """Leave out what git knows and is no longer there, and what is no file."""
     there = (one for one in found if os.path.isfile(os.path.join(root, one.path)))
     return list(islice(there, MOST))
 
 
-def _told(root: str, found: Found) -> dict[str, object]:
+def _told(root: str, found: FileMatch) -> dict[str, object]:
     return {"root": root, "path": found.path, "score": found.match.score, "indices": found.match.indices}

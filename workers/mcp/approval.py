@@ -6,8 +6,8 @@ from greenroom.config.servers import McpServer
 from greenroom.protocol.mcp.elicitation import tool_params
 from greenroom.protocol.policy import ApprovalPolicy, SandboxMode
 from greenroom.workers.approval.remote_tools import NOBODY_TO_ASK, REJECTED_BY_USER, decide_call
-from greenroom.workers.mcp.calls import CallError
-from greenroom.workers.mcp.questions import Questions
+from greenroom.workers.mcp.calls import RemoteCallError
+from greenroom.workers.mcp.questions import ServerQuestions
 from greenroom.workers.mcp.tool import Identity, RemoteTool
 from greenroom.workers.model.items import JsonObject
 
@@ -15,14 +15,14 @@ from greenroom.workers.model.items import JsonObject
 class ToolApproval:
     """One conversation's rules for remote tools, and what its user has said so far."""
 
-    def __init__(self, policy: ApprovalPolicy, sandbox: SandboxMode, questions: Questions) -> None:
+    def __init__(self, policy: ApprovalPolicy, sandbox: SandboxMode, questions: ServerQuestions) -> None:
         self._policy: ApprovalPolicy = policy
         self._sandbox: SandboxMode = sandbox
         self._questions = questions
         self._approved: set[Identity] = set()
 
     async def admit(self, tool: RemoteTool, server: McpServer, call_id: str, arguments: JsonObject | None) -> None:
-        """Let a call through. Raises `CallError` where it must not be made."""
+        """Let a call through. Raises `RemoteCallError` where it must not be made."""
         verdict = decide_call(
             self._policy,
             self._sandbox,
@@ -31,7 +31,7 @@ class ToolApproval:
             remembered=tool.identity in self._approved,
         )
         if verdict == "refuse":
-            raise CallError(f"{NOBODY_TO_ASK}; {_advice(tool)}")
+            raise RemoteCallError(f"{NOBODY_TO_ASK}; {_advice(tool)}")
         if verdict == "ask":
             await self._put(tool, call_id, arguments)
 
@@ -44,7 +44,7 @@ class ToolApproval:
         if answer.verdict == "abort":
             raise asyncio.CancelledError("the user stopped the turn")
         if answer.verdict == "denied":
-            raise CallError(REJECTED_BY_USER if answer.reason is None else f"{answer.reason}; {_advice(tool)}")
+            raise RemoteCallError(REJECTED_BY_USER if answer.reason is None else f"{answer.reason}; {_advice(tool)}")
         if answer.verdict == "approved_for_session":
             self._approved.add(tool.identity)
 

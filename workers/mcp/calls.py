@@ -14,11 +14,11 @@ from greenroom.workers.tools.context import Emit
 ABORTED = "aborted by user"
 
 
-class CallError(Exception):
+class RemoteCallError(Exception):
     """A call brought no result. The text says why, to the model."""
 
 
-class UnheardError(CallError):
+class UnheardError(RemoteCallError):
     """A call did not reach the server, which is no longer there under that name: it may be made again."""
 
 
@@ -26,7 +26,7 @@ class Approval(Protocol):
     """Whatever says whether a call may be made."""
 
     async def __call__(self, tool: RemoteTool, call_id: str, arguments: JsonObject | None) -> None:
-        """Let a call through. Raises `CallError` where it must not be made."""
+        """Let a call through. Raises `RemoteCallError` where it must not be made."""
         ...
 
 
@@ -34,7 +34,7 @@ class Remote(Protocol):
     """Whatever carries calls to a server."""
 
     async def call(self, tool: str, arguments: JsonObject | None) -> JsonObject:
-        """Return the `CallToolResult`. Raises `CallError`; a cancelled call is cancelled at the server too."""
+        """Return the `CallToolResult`. Raises `RemoteCallError`; a cancelled call is cancelled at the server too."""
         ...
 
 
@@ -57,7 +57,7 @@ async def call_tool(
         if refusal is not None:
             raise refusal
         result = await remote.call(tool.name, given)
-    except CallError as error:
+    except RemoteCallError as error:
         text = f"tool call error: tool call failed for `{tool.server}/{tool.name}`: {error}"
         await _emit(emit, _end(facts, started, {"Err": text}))
         return told(text, success=False)
@@ -68,10 +68,12 @@ async def call_tool(
     return read_result(result, time.monotonic() - started)
 
 
-async def _refusal(admit: Approval, tool: RemoteTool, call_id: str, arguments: JsonObject | None) -> CallError | None:
+async def _refusal(
+    admit: Approval, tool: RemoteTool, call_id: str, arguments: JsonObject | None
+) -> RemoteCallError | None:
     try:
         await admit(tool, call_id, arguments)
-    except CallError as error:
+    except RemoteCallError as error:
         return error
     return None
 

@@ -13,12 +13,12 @@ from pydantic import TypeAdapter, ValidationError
 
 from greenroom.config.servers import McpServer
 from greenroom.protocol.version import __version__
-from greenroom.workers.mcp.calls import CallError, UnheardError
+from greenroom.workers.mcp.calls import RemoteCallError, UnheardError
 from greenroom.workers.mcp.dispatcher import TolerantDispatcher
-from greenroom.workers.mcp.elicitation import Elicit, Elicitation, Reply
+from greenroom.workers.mcp.elicitation import Elicit, Elicitation, ElicitationReply
 from greenroom.workers.mcp.fault import words
 from greenroom.workers.mcp.launch import StartupError
-from greenroom.workers.mcp.limits import Limits
+from greenroom.workers.mcp.limits import RequestDeadlines
 from greenroom.workers.mcp.tool import RemoteTool, read_tools
 from greenroom.workers.mcp.transport import Transport
 from greenroom.workers.model.items import JsonObject
@@ -47,10 +47,10 @@ class Connection:
         self._server = server
         self._transport = transport
         self._elicit = elicit
-        self._limits = Limits()
+        self._limits = RequestDeadlines()
         self._session: ClientSession | None = None
         self._dispatcher: TolerantDispatcher | None = None
-        self._questions: set[asyncio.Task[Reply]] = set()
+        self._questions: set[asyncio.Task[ElicitationReply]] = set()
         self._stopping = False
         self._is_gone = False
         self.has_started = False
@@ -100,20 +100,20 @@ class Connection:
         await self._fresh.wait()
 
     async def call(self, tool: str, arguments: JsonObject | None) -> JsonObject:
-        """Return the `CallToolResult`. Raises `CallError`; a cancelled call is cancelled at the server too."""
+        """Return the `CallToolResult`. Raises `RemoteCallError`; a cancelled call is cancelled at the server too."""
         limit = self._server.tool_timeout_sec
         try:
             async with self._limits.limit(limit):
                 return await self._call(tool, arguments)
         except TimeoutError as error:
-            raise CallError(f"timed out after {limit:g} s") from error
+            raise RemoteCallError(f"timed out after {limit:g} s") from error
         except MCPError as error:
             if self._transport.expired:
                 self._give_up()
                 raise UnheardError("the server has ended the session") from error
-            raise CallError(await self._explained(error)) from error
+            raise RemoteCallError(await self._explained(error)) from error
         except ValidationError as error:
-            raise CallError("the server's answer is no result of a tool") from error
+            raise RemoteCallError("the server's answer is no result of a tool") from error
         except asyncio.CancelledError:
             self._withdraw()
             raise
@@ -233,7 +233,7 @@ class Connection:
             if isinstance(result, types.CallToolResult):
                 return result.model_dump(by_alias=True, mode="json", exclude_none=True)
             responses, state = await self._responses(result.input_requests or {}), result.request_state
-        raise CallError(f"the server asked for more input {ROUNDS} times")
+        raise RemoteCallError(f"the server asked for more input {ROUNDS} times")
 
     async def _responses(self, requests: types.InputRequests) -> types.InputResponses | None:
         assert self._session is not None, "the connection is open"
@@ -270,10 +270,10 @@ class Connection:
         finally:
             question.cancel()
             self._questions.discard(question)
-        reply = Reply("cancel") if question.cancelled() else question.result()
+        reply = ElicitationReply("cancel") if question.cancelled() else question.result()
         return types.ElicitResult.model_validate({"action": reply.action, "content": reply.content})
 
-    async def _put(self, question: Elicitation) -> Reply:
+    async def _put(self, question: Elicitation) -> ElicitationReply:
         return await self._elicit(question)
 
     def _question(self, params: types.ElicitRequestParams) -> Elicitation:

@@ -9,7 +9,7 @@ import msgspec
 from greenroom.config.sandbox import SandboxPolicy
 from greenroom.protocol.mcp.elicitation import Decision
 from greenroom.protocol.policy import ApprovalPolicy
-from greenroom.workers.mcp.questions import Questions
+from greenroom.workers.mcp.questions import ServerQuestions
 from greenroom.workers.model.items import JsonObject
 
 Action: TypeAlias = Literal["accept", "decline", "cancel"]
@@ -42,7 +42,7 @@ class Elicitation(msgspec.Struct, frozen=True, kw_only=True):
         return params | {"codex_elicitation": "mcp-elicitation", "codex_mcp_server": self.server}
 
 
-class Reply(msgspec.Struct, frozen=True):
+class ElicitationReply(msgspec.Struct, frozen=True):
     """What the server is answered."""
 
     action: Action
@@ -52,52 +52,52 @@ class Reply(msgspec.Struct, frozen=True):
     """Why the user was not asked; the server is not told, the user is."""
 
 
-ACCEPTED: Final = Reply("accept", {})
+ACCEPTED: Final = ElicitationReply("accept", {})
 
-Elicit: TypeAlias = Callable[[Elicitation], Awaitable[Reply]]
+Elicit: TypeAlias = Callable[[Elicitation], Awaitable[ElicitationReply]]
 
 
-def answer_alone(policy: ApprovalPolicy, sandbox: SandboxPolicy, question: Elicitation) -> Reply | None:
+def answer_alone(policy: ApprovalPolicy, sandbox: SandboxPolicy, question: Elicitation) -> ElicitationReply | None:
     """Return the answer that the policies give in the user's place, `None` where the user decides (spec/later 8.4)."""
     if policy != "never":
         return None
     if sandbox.type == "danger-full-access" and question.wants_no_answers:
         return ACCEPTED
-    return Reply("decline", reason="the approval policy is never")
+    return ElicitationReply("decline", reason="the approval policy is never")
 
 
-async def decline(_question: Elicitation) -> Reply:
+async def decline(_question: Elicitation) -> ElicitationReply:
     """Ask nobody."""
-    return Reply("decline", reason="questions of MCP servers are not passed on")
+    return ElicitationReply("decline", reason="questions of MCP servers are not passed on")
 
 
-def pass_on(questions: Questions) -> Elicit:
+def pass_on(questions: ServerQuestions) -> Elicit:
     """Return an `Elicit` that asks our client."""
     numbers = itertools.count()
 
-    async def elicit(question: Elicitation) -> Reply:
+    async def elicit(question: Elicitation) -> ElicitationReply:
         number = question.id or f"mcp_elicitation_{next(numbers)}"
-        return read_reply(await questions.put(question.server, number, question.params), question)
+        return read_elicitation_reply(await questions.put(question.server, number, question.params), question)
 
     return elicit
 
 
-def read_reply(decision: Decision, question: Elicitation) -> Reply:
+def read_elicitation_reply(decision: Decision, question: Elicitation) -> ElicitationReply:
     """Say what our client's answer means to a server. The reference's own answer says yes, but fills in nothing."""
     if decision.action == "accept":
-        return _filled_in(decision.content or b"{}") if question.schema is not None else Reply("accept")
+        return _filled_in(decision.content or b"{}") if question.schema is not None else ElicitationReply("accept")
     if decision.action is not None:
-        return Reply(decision.action)
+        return ElicitationReply(decision.action)
     if question.wants_no_answers and decision.verdict.startswith("approved"):
         return ACCEPTED
-    return Reply("cancel" if decision.verdict == "abort" else "decline", reason=decision.reason)
+    return ElicitationReply("cancel" if decision.verdict == "abort" else "decline", reason=decision.reason)
 
 
-def _filled_in(content: bytes) -> Reply:
+def _filled_in(content: bytes) -> ElicitationReply:
     try:
-        return Reply("accept", dict(_decode_content(content)))
+        return ElicitationReply("accept", dict(_decode_content(content)))
     except msgspec.ValidationError:
-        return Reply("decline", reason="the client's answer is no filled-in form")
+        return ElicitationReply("decline", reason="the client's answer is no filled-in form")
 
 
 _Field: TypeAlias = str | int | float | bool | list[str] | None

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Final
 
 from greenroom.runtime.restart import Intensity, RestartPolicy
-from greenroom.workers.mcp.calls import CallError, UnheardError
+from greenroom.workers.mcp.calls import RemoteCallError, UnheardError
 from greenroom.workers.mcp.fault import words
 from greenroom.workers.model.items import JsonObject
 
@@ -73,7 +73,7 @@ class ServerHost:
             await self._connection.fresh()
 
     async def call(self, tool: str, arguments: JsonObject | None) -> JsonObject:
-        """Return the `CallToolResult`. Raises `CallError`; a cancelled call is cancelled at the server too."""
+        """Return the `CallToolResult`. Raises `RemoteCallError`; a cancelled call is cancelled at the server too."""
         try:
             return await (await self._present()).call(tool, arguments)
         except UnheardError:
@@ -112,11 +112,11 @@ class ServerHost:
         if self._life is None:
             loop = asyncio.get_running_loop()
             if self._policy.on_death(loop.time()) is None:
-                raise CallError("the server has ended too often in a short time; it is left alone for a minute")
+                raise RemoteCallError("the server has ended too often in a short time; it is left alone for a minute")
             self._life = loop.create_future()
             self._wanted.set()
         fault = await asyncio.shield(self._life)
         if fault is not None:
-            raise CallError(fault)
+            raise RemoteCallError(fault)
         assert self._connection is not None, "a life that has begun has a connection"
         return self._connection

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 
 
-class Limits:
+class RequestDeadlines:
     """The limits of one server that run at the moment."""
 
     def __init__(self) -> None:

@@ -20,7 +20,7 @@ _MEMBERS: Final = {
 """What the event repeats of the request, and how it is called there (spec/later 8.4)."""
 
 
-class Questions:
+class ServerQuestions:
     """The way from one conversation's servers to its user."""
 
     def __init__(self, ask: Callable[[bytes], Awaitable[Decision]], emit: Emit, turn_id: Callable[[], TurnId]) -> None:

@@ -5,7 +5,7 @@ from typing import Final
 
 import msgspec
 
-from greenroom.workers.exec.capture import Budget, cut
+from greenroom.workers.exec.capture import OutputBudget, cut
 from greenroom.workers.model.items import JsonObject, as_list
 
 _IMAGE: Final = re.compile(r"image/[a-zA-Z0-9.+-]{1,64}")
@@ -29,7 +29,7 @@ class Output(msgspec.Struct, frozen=True):
         """All that is text."""
         return "\n".join(str(part["text"]) for part in self.parts if part["type"] == "input_text")
 
-    def within(self, budget: Budget) -> "Output":
+    def within(self, budget: OutputBudget) -> "Output":
         """Return what fits: texts use the budget up in order; the first that does not fit is cut, later ones go."""
         kept: list[JsonObject] = []
         room, omitted = budget.size, 0
@@ -40,7 +40,7 @@ class Output(msgspec.Struct, frozen=True):
             elif room <= 0:
                 omitted += 1
             else:
-                kept.append(_text(cut(text, Budget(room, budget.unit))))
+                kept.append(_text(cut(text, OutputBudget(room, budget.unit))))
                 room -= len(text.encode(errors="replace"))
         if omitted:
             kept.append(_text(f"[omitted {omitted} text items ...]"))

@@ -17,11 +17,11 @@ import msgspec
 
 from greenroom.config.servers import McpServer
 from greenroom.protocol.errors import StartError
-from greenroom.workers.exec.process_groups import LiveGroups
+from greenroom.workers.exec.process_groups import ProcessGroups
 from greenroom.workers.mcp.approval import ToolApproval
-from greenroom.workers.mcp.calls import CallError, call_tool
+from greenroom.workers.mcp.calls import RemoteCallError, call_tool
 from greenroom.workers.mcp.catalog import Catalog
-from greenroom.workers.mcp.elicitation import Elicit, Elicitation, Reply, decline
+from greenroom.workers.mcp.elicitation import Elicit, Elicitation, ElicitationReply, decline
 from greenroom.workers.mcp.fault import words
 from greenroom.workers.mcp.host import ServerHost
 from greenroom.workers.mcp.launch import StartupError, address, program, variables_of
@@ -55,7 +55,7 @@ class ServerStatus(msgspec.Struct, frozen=True):
     error: str | None = None
 
 
-class Setting(msgspec.Struct, frozen=True, kw_only=True):
+class ServerContext(msgspec.Struct, frozen=True, kw_only=True):
     """What servers need of the conversation."""
 
     variables: Variables
@@ -73,10 +73,10 @@ class Setting(msgspec.Struct, frozen=True, kw_only=True):
 class McpServers:
     """Lives as long as the conversation has a process."""
 
-    def __init__(self, servers: Mapping[str, McpServer], setting: Setting) -> None:
+    def __init__(self, servers: Mapping[str, McpServer], setting: ServerContext) -> None:
         self._servers = {name: server for name, server in servers.items() if server.enabled}
         self._setting = setting
-        self._groups = LiveGroups()
+        self._groups = ProcessGroups()
         self._tasks: list[asyncio.Task[None]] = []
         self._hosts: dict[str, ServerHost] = {}
         self._states: dict[str, ServerStatus] = {}
@@ -188,10 +188,10 @@ class McpServers:
 
     def _transport(self, server: McpServer, values: Mapping[str, str]) -> "Transport":
         if server.command is not None:
-            from greenroom.workers.mcp.stdio import StdioTransport
+            from greenroom.workers.mcp.stdio import ServerProcessTransport
 
             started = program(server, self._setting.cwd, self._setting.environment, values)
-            return StdioTransport(started, self._groups)
+            return ServerProcessTransport(started, self._groups)
         from greenroom.workers.mcp.http import HttpTransport
 
         return HttpTransport(address(server, values))
@@ -236,7 +236,7 @@ class McpServers:
         if self._setting.approval is not None:
             await self._setting.approval.admit(tool, self._servers[tool.server], call_id, arguments)
 
-    async def _elicit(self, question: Elicitation) -> Reply:
+    async def _elicit(self, question: Elicitation) -> ElicitationReply:
         reply = await self._setting.elicit(question)
         if reply.reason is not None:
             text = f"a question of the MCP server `{question.server}` was not put to you: {reply.reason}"
@@ -251,7 +251,7 @@ class McpServers:
 
 class _Gone:
     async def call(self, tool: str, arguments: JsonObject | None) -> JsonObject:  # noqa: ARG002
-        raise CallError("the server has ended")
+        raise RemoteCallError("the server has ended")
 
 
 _GONE: Final = _Gone()

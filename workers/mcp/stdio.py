@@ -23,7 +23,7 @@ from mcp_types import jsonrpc_message_adapter
 from greenroom.runtime.child import Ending, watch
 from greenroom.runtime.log import redact
 from greenroom.workers.exec.process import signal_name
-from greenroom.workers.exec.process_groups import LiveGroups
+from greenroom.workers.exec.process_groups import ProcessGroups
 from greenroom.workers.mcp.launch import Program, StartupError
 from greenroom.workers.mcp.transport import MESSAGE_LIMIT
 
@@ -42,14 +42,14 @@ _ToServer: TypeAlias = MemoryObjectReceiveStream[SessionMessage]
 _ToClient: TypeAlias = MemoryObjectSendStream[SessionMessage | Exception]
 
 
-class StdioTransport:
+class ServerProcessTransport:
     """A program that speaks on its standard input and output."""
 
     pauses: tuple[float, ...] = ()
     may_pass = False
     expired = False
 
-    def __init__(self, program: Program, groups: LiveGroups) -> None:
+    def __init__(self, program: Program, groups: ProcessGroups) -> None:
         """`groups` can kill what runs when there is no time to leave properly."""
         self._program = program
         self._groups = groups
@@ -91,7 +91,7 @@ class StdioTransport:
 class _Child:
     """The program while it runs."""
 
-    def __init__(self, program: Program, groups: LiveGroups) -> None:
+    def __init__(self, program: Program, groups: ProcessGroups) -> None:
         self._groups = groups
         self._process = process = _start(program)
         self.ended = asyncio.Event()

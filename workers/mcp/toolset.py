@@ -8,11 +8,11 @@ from greenroom.config.settings import Settings
 from greenroom.protocol.ids import TurnId
 from greenroom.protocol.mcp.elicitation import Decision
 from greenroom.workers.conversation.turn import ToolResult
-from greenroom.workers.exec.capture import Budget
+from greenroom.workers.exec.capture import OutputBudget
 from greenroom.workers.mcp.approval import ToolApproval
-from greenroom.workers.mcp.elicitation import Elicitation, Reply, answer_alone, pass_on
-from greenroom.workers.mcp.questions import Questions
-from greenroom.workers.mcp.servers import McpServers, Setting, Variables
+from greenroom.workers.mcp.elicitation import Elicitation, ElicitationReply, answer_alone, pass_on
+from greenroom.workers.mcp.questions import ServerQuestions
+from greenroom.workers.mcp.servers import McpServers, ServerContext, Variables
 from greenroom.workers.model.items import JsonObject
 from greenroom.workers.tools.context import Emit
 
@@ -34,9 +34,9 @@ class McpToolset:
     ) -> None:
         """`settings` are the conversation's, `present` gives those of the running turn."""
         self._present = present
-        questions = Questions(ask, emit, turn_id)
+        questions = ServerQuestions(ask, emit, turn_id)
         self._put = pass_on(questions)
-        setting = Setting(
+        setting = ServerContext(
             variables=variables,
             environment=os.environ,
             cwd=os.getcwd(),
@@ -60,12 +60,12 @@ class McpToolset:
 
     async def call(self, call: JsonObject, emit: Emit) -> ToolResult:
         """Call a tool, and return what the model reads of its output."""
-        budget = Budget.of_tokens(self._present().tool_output_token_limit)
+        budget = OutputBudget.of_tokens(self._present().tool_output_token_limit)
         more, of = _AS_JSON
         output = await self._servers.call(
             str(call["name"]), str(call["call_id"]), str(call["arguments"]), emit, _namespace(call)
         )
-        return output.within(Budget(budget.size * more // of, budget.unit)).output
+        return output.within(OutputBudget(budget.size * more // of, budget.unit)).output
 
     def kill_all(self) -> None:
         """Kill every program of the servers. Does not wait."""
@@ -75,7 +75,7 @@ class McpToolset:
         """Let the servers leave; no process is left behind."""
         await self._servers.close()
 
-    async def _elicit(self, question: Elicitation) -> Reply:
+    async def _elicit(self, question: Elicitation) -> ElicitationReply:
         now = self._present()
         alone = answer_alone(now.approval_policy, now.sandbox_policy, question)
         return await self._put(question) if alone is None else alone

@@ -12,7 +12,7 @@ from msgspec.structs import asdict
 
 from greenroom.config.providers import ModelProvider
 from greenroom.protocol.errors import UnauthorizedError
-from greenroom.protocol.internal.broker import Snapshot, TokenCommand
+from greenroom.protocol.internal.broker import BearerSnapshot, TokenCommand
 from greenroom.runtime.skew import Skew
 from greenroom.workers.model.credentials import Bearer, CredentialsDelayedError
 from greenroom.workers.model.credentials_channel import CredentialError, CredentialsChannel
@@ -31,7 +31,7 @@ class ProviderCredentials:
         self._provider = provider
         self._open_channel = open_channel
         self._channel: CredentialsChannel | None = None
-        self._last: Snapshot | None = None
+        self._last: BearerSnapshot | None = None
         self._identity: str | None = None
         self._serial: int | None = None
         """Of the token that the provider's program gave last."""
@@ -125,14 +125,14 @@ class ProviderCredentials:
             renewable=snapshot.mode == "chatgpt",
         )
 
-    async def _current(self) -> Snapshot:
+    async def _current(self) -> BearerSnapshot:
         try:
             channel = await self._connected()
             return await channel.get_auth(pin_identity=self._identity)
         except CredentialError as error:
             raise _delayed(error) from error
 
-    def _last_of_turn(self) -> Snapshot | None:
+    def _last_of_turn(self) -> BearerSnapshot | None:
         """Return what the turn's last attempt had, where the broker is away and the server has not refused it (K27)."""
         last = self._last
         if self._channel is None or not self._channel.is_lost or last is None or self._identity is None:

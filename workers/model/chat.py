@@ -23,22 +23,22 @@ from greenroom.workers.model.items import JsonObject
 from greenroom.workers.model.responses import (
     Completed,
     Decode,
-    Failed,
     ItemDone,
     ModelEvent,
-    ReasoningContentDelta,
+    ReasoningDelta,
+    ResponseFailed,
     TextDelta,
     Usage,
 )
 
 CLOSED_TEXT: Final = "stream closed before the answer was complete"
 
-CUT_SHORT: Final[Mapping[str, Failed]] = {
+CUT_SHORT: Final[Mapping[str, ResponseFailed]] = {
     # No limit is sent with a request: it is the end of the context, or a limit that the server has for each answer.
-    "length": Failed("the answer was cut off because it became too long", "length"),
-    "model_length": Failed("the answer was cut off because it became too long", "context_length_exceeded"),
-    "content_filter": Failed("the server's content filter stopped the answer", "content_filter"),
-    "error": Failed("the server stopped with an error"),
+    "length": ResponseFailed("the answer was cut off because it became too long", "length"),
+    "model_length": ResponseFailed("the answer was cut off because it became too long", "context_length_exceeded"),
+    "content_filter": ResponseFailed("the server's content filter stopped the answer", "content_filter"),
+    "error": ResponseFailed("the server stopped with an error"),
 }
 """Reasons to finish that leave the answer incomplete; any other one is a good end."""
 
@@ -131,11 +131,12 @@ class ChatDecoder:
 
     @property
     def ended(self) -> bool:
-        """The last event has been decoded: `Completed` or `Failed`."""
+        """The last event has been decoded: `Completed` or `ResponseFailed`."""
         return self._ended
 
     def decode(self, payloads: list[bytes]) -> list[ModelEvent]:
-        """Return the events of some payloads, in order. `Completed` or `Failed` comes last, and nothing after it."""
+        """Return the events of some payloads, in order. `Completed` or `ResponseFailed` comes last, and nothing
+        after it."""
         events: list[ModelEvent] = []
         for payload in payloads:
             if self._ended:
@@ -148,11 +149,11 @@ class ChatDecoder:
                 self._take(chunk, payload, events)
         return events
 
-    def end(self) -> Completed | Failed:
+    def end(self) -> Completed | ResponseFailed:
         """Return what it means that the stream ends here."""
         if not self._finished or self._ended:
             last_words = self._unread.decode("utf-8", "replace").strip()[:DETAIL]
-            return Failed(f"{CLOSED_TEXT}: {last_words}" if last_words else CLOSED_TEXT)
+            return ResponseFailed(f"{CLOSED_TEXT}: {last_words}" if last_words else CLOSED_TEXT)
         self._ended = True
         return self._completed()
 
@@ -191,7 +192,7 @@ class ChatDecoder:
             thought = _token(delta.reasoning_content) or _token(delta.reasoning) or _inner_token(delta.reasoning)
             if thought:
                 self._thoughts.append(thought)
-                events.append(ReasoningContentDelta(thought))
+                events.append(ReasoningDelta(thought))
         if text := _token(delta.content):
             self._texts.append(text)
             events.append(TextDelta(text))
@@ -219,7 +220,7 @@ class ChatDecoder:
         else:
             events.extend(map(ItemDone, self._items()))
 
-    def _fail(self, failed: Failed, events: list[ModelEvent]) -> None:
+    def _fail(self, failed: ResponseFailed, events: list[ModelEvent]) -> None:
         self._ended = True
         events.append(failed)
 
@@ -362,13 +363,13 @@ def _usage(raw: msgspec.Raw) -> Usage | None:
     )
 
 
-def _complaint(payload: bytes) -> Failed | None:
+def _complaint(payload: bytes) -> ResponseFailed | None:
     """Return the error that a payload without an answer tells of, in the forms that servers use."""
     chunk = _attempt(_decode_object, payload) or {}
     error = chunk.get("error") or (chunk if chunk.get("object") == "error" else None)
     if isinstance(error, str):
-        return Failed(error)
+        return ResponseFailed(error)
     if not isinstance(error, dict):
         return None
     code = next((name for name in (error.get("code"), error.get("type")) if isinstance(name, str)), None)
-    return Failed(_text(error.get("message")), code)
+    return ResponseFailed(_text(error.get("message")), code)

@@ -17,7 +17,7 @@ from typing import Final, TypeAlias
 import msgspec
 
 from greenroom.workers.model.items import JsonObject, as_list
-from greenroom.workers.model.request import Request
+from greenroom.workers.model.request import ModelRequest
 
 NAMELESS: Final = "unnamed"
 """Stands for a name that the model left empty."""
@@ -63,7 +63,7 @@ class ChatRequestEncoder:
     """Makes the bodies of one turn's requests (`greenroom.workers.model.codec.Encoder`). Only `messages` differs
     between them."""
 
-    def __init__(self, request: Request) -> None:
+    def __init__(self, request: ModelRequest) -> None:
         self._instructions = request.instructions
         self._head = _encode({"model": request.model})[:-1] + b',"messages":'
         self._tail = b"," + _encode(_options(request))[1:]
@@ -74,7 +74,7 @@ class ChatRequestEncoder:
         return b"".join((self._head, _encode(messages), self._tail))
 
 
-def _options(request: Request) -> JsonObject:
+def _options(request: ModelRequest) -> JsonObject:
     options: JsonObject = {"stream": True, "stream_options": {"include_usage": True}}
     if tools := [tool for tool in map(_tool, request.tools) if tool is not None]:
         # Some servers refuse an empty list.

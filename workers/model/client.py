@@ -28,8 +28,8 @@ from greenroom.workers.model.outcome import (
     Unreachable,
 )
 from greenroom.workers.model.proxy import Proxy, find_proxy
-from greenroom.workers.model.responses import Completed, Failed, ModelEvent, ResponsesDecoder
-from greenroom.workers.model.retry import Fail, Retry, RetryLimits, RetryPolicy
+from greenroom.workers.model.responses import Completed, ModelEvent, ResponseFailed, ResponsesDecoder
+from greenroom.workers.model.retry import GiveUp, Retry, RetryLimits, RetryPolicy
 from greenroom.workers.model.sse import SseDecoder
 
 READ_BUFFER: Final = 64 * 1024
@@ -112,7 +112,7 @@ class ModelClient:
             await self._session.close()
 
     async def stream(self, body: bytes, on_retry: OnRetry) -> AsyncGenerator[Batch, None]:
-        """Send a request and yield its events in batches, `Completed` last; `Failed` is never yielded.
+        """Send a request and yield its events in batches, `Completed` last; `ResponseFailed` is never yielded.
 
         When the stream has to start over, `on_retry` is called first: what was yielded until then is void. Wrap the
         generator in `contextlib.aclosing`, so that leaving it early drops the connection. Raises `ModelError`.
@@ -145,7 +145,7 @@ class ModelClient:
         except CredentialsDelayedError as error:
             outcome = CredentialDelayed(str(error), error.retry_after, after_rejection=True)
         decision = policy.decide(outcome)
-        if isinstance(decision, Fail):
+        if isinstance(decision, GiveUp):
             raise decision.error from None
         return decision
 
@@ -258,7 +258,7 @@ class ModelClient:
                 batch: Batch = decoder.decode(sse.feed(chunk)) if chunk else [decoder.end()]
             except RemoteProtocolError as error:
                 raise _AttemptFailedError(StreamBroken(str(error))) from error
-            if batch and isinstance(failed := batch[-1], Failed):
+            if batch and isinstance(failed := batch[-1], ResponseFailed):
                 if batch[:-1]:
                     yield batch[:-1]
                 raise _AttemptFailedError(StreamBroken(failed.message, failed.code))

@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
-from greenroom.workers.model.request import Request, RequestEncoder
-from greenroom.workers.model.responses import Completed, Failed, ModelEvent, ResponsesDecoder
+from greenroom.workers.model.request import ModelRequest, RequestEncoder
+from greenroom.workers.model.responses import Completed, ModelEvent, ResponseFailed, ResponsesDecoder
 
 if TYPE_CHECKING:
     from greenroom.config.providers import WireApi
@@ -23,19 +23,20 @@ class Decoder(Protocol):
 
     @property
     def ended(self) -> bool:
-        """The last event has been decoded: `Completed` or `Failed`."""
+        """The last event has been decoded: `Completed` or `ResponseFailed`."""
         ...
 
     def decode(self, payloads: list[bytes]) -> list[ModelEvent]:
-        """Return the events of some payloads, in order. `Completed` or `Failed` comes last, and nothing after it."""
+        """Return the events of some payloads, in order. `Completed` or `ResponseFailed` comes last, and nothing
+        after it."""
         ...
 
-    def end(self) -> Completed | Failed:
+    def end(self) -> Completed | ResponseFailed:
         """Return what it means that the stream ends here, before `ended`."""
         ...
 
 
-def make_encoder(wire_api: "WireApi", request: Request) -> Encoder:
+def make_encoder(wire_api: "WireApi", request: ModelRequest) -> Encoder:
     """Return what writes the requests of a turn."""
     if wire_api == "chat":
         # Imported where it is used: most conversations never need it.

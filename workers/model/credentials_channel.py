@@ -21,7 +21,8 @@ from greenroom.protocol.internal.broker import (
     AuthChanged,
     AuthError,
     AuthErrorCode,
-    Environment,
+    BearerSnapshot,
+    EnvironmentValues,
     GetAuth,
     GetEnvironment,
     GetProviderToken,
@@ -30,7 +31,6 @@ from greenroom.protocol.internal.broker import (
     Question,
     ReportClock,
     ReportUnauthorized,
-    Snapshot,
     TokenCommand,
     UnauthorizedReport,
     Welcome,
@@ -39,7 +39,7 @@ from greenroom.protocol.internal.broker import (
     read_broadcast,
 )
 from greenroom.protocol.internal.process import WorkerBirth
-from greenroom.runtime.zmq_stream import Port
+from greenroom.runtime.zmq_stream import ZmqStream
 
 log = logging.getLogger(__name__)
 
@@ -102,10 +102,10 @@ class CredentialsChannel:
         self._is_first = True
         self._socket = _curve(context.socket(zmq.DEALER), birth)
         monitor = self._socket.get_monitor_socket(_HANDSHAKE_DONE | _HANDSHAKE_REFUSED | _DISCONNECTED)
-        self._monitor = Port(monitor, self._observe)
-        self._port = Port(self._socket, self._take)
+        self._monitor = ZmqStream(monitor, self._observe)
+        self._port = ZmqStream(self._socket, self._take)
         self._subscriber = _curve(context.socket(zmq.SUB), birth) if birth.broadcast_address else None
-        self._broadcasts = None if self._subscriber is None else Port(self._subscriber, self._hear)
+        self._broadcasts = None if self._subscriber is None else ZmqStream(self._subscriber, self._hear)
         self._must_subscribe = True
 
     async def start(self) -> Welcome:
@@ -120,20 +120,20 @@ class CredentialsChannel:
         """Whether the broker is away: dead, most likely, and about to be replaced."""
         return self._is_lost
 
-    async def get_auth(self, pin_identity: str | None = None, min_valid_s: int = 30) -> Snapshot:
+    async def get_auth(self, pin_identity: str | None = None, min_valid_s: int = 30) -> BearerSnapshot:
         """Return the bearer of the next attempt. Raises `CredentialError`.
 
         `pin_identity`: the identity key of the turn's first snapshot; another account is then refused.
         """
-        return await self._ask(GetAuth(pin_identity=pin_identity, min_valid_s=min_valid_s), Snapshot)
+        return await self._ask(GetAuth(pin_identity=pin_identity, min_valid_s=min_valid_s), BearerSnapshot)
 
     async def get_environment(self, names: Iterable[str]) -> dict[str, str]:
         """Return those of the variables that are set among the ones kept from us. Raises `CredentialError`."""
-        answer = await self._ask(GetEnvironment(names=tuple(names)), Environment)
+        answer = await self._ask(GetEnvironment(names=tuple(names)), EnvironmentValues)
         return answer.values
 
     async def report_unauthorized(
-        self, snapshot: Snapshot, status: int, error_code: str | None = None, request_id: str | None = None
+        self, snapshot: BearerSnapshot, status: int, error_code: str | None = None, request_id: str | None = None
     ) -> UnauthorizedReport:
         """Say that the model's server refused a bearer, and return what to do (K20). Raises `CredentialError`."""
         question = ReportUnauthorized(

@@ -16,7 +16,7 @@ _TIERS: Final[Mapping[str, str | None]] = {"fast": "priority", "default": None}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
+class ModelRequest:
     """Everything in a request but the conversation itself. What is `None` is not sent."""
 
     model: str
@@ -39,7 +39,7 @@ class Request:
 class RequestEncoder:
     """Makes the bodies of one turn's requests. Only `input` differs between them."""
 
-    def __init__(self, request: Request) -> None:
+    def __init__(self, request: ModelRequest) -> None:
         head, tail = _members(request)
         self._head = _encode(head)[:-1] + b',"input":'
         self._tail = b"," + _encode(tail)[1:]
@@ -49,7 +49,7 @@ class RequestEncoder:
         return b"".join((self._head, encoded_input, self._tail))
 
 
-def _members(request: Request) -> tuple[JsonObject, JsonObject]:
+def _members(request: ModelRequest) -> tuple[JsonObject, JsonObject]:
     """Return what comes before and after `input`: the order in which servers cache a prompt."""
     head: JsonObject = {"model": request.model, "instructions": request.instructions}
     tail: JsonObject = {
@@ -67,14 +67,14 @@ def _members(request: Request) -> tuple[JsonObject, JsonObject]:
     return head, tail | {name: value for name, value in optional.items() if value}
 
 
-def _reasoning(request: Request) -> JsonObject | None:
+def _reasoning(request: ModelRequest) -> JsonObject | None:
     if not request.supports_reasoning:
         return None
     summary = None if request.summary == "none" else request.summary
     return {name: value for name, value in (("effort", request.effort), ("summary", summary)) if value is not None}
 
 
-def _text(request: Request) -> JsonObject:
+def _text(request: ModelRequest) -> JsonObject:
     text: JsonObject = {}
     if request.verbosity is not None:
         text["verbosity"] = request.verbosity

@@ -34,7 +34,7 @@ class ReasoningSummaryDelta(msgspec.Struct, frozen=True, gc=False):
     """A JSON string, quotes included."""
 
 
-class ReasoningContentDelta(msgspec.Struct, frozen=True, gc=False):
+class ReasoningDelta(msgspec.Struct, frozen=True, gc=False):
     """A piece of the reasoning itself."""
 
     raw: bytes
@@ -79,7 +79,7 @@ class Completed(msgspec.Struct, frozen=True):
     """False: the model wants to be asked again, although it called no tool."""
 
 
-class Failed(msgspec.Struct, frozen=True):
+class ResponseFailed(msgspec.Struct, frozen=True):
     """The response will not be completed."""
 
     message: str
@@ -90,12 +90,12 @@ class Failed(msgspec.Struct, frozen=True):
 ModelEvent: TypeAlias = (
     TextDelta
     | ReasoningSummaryDelta
-    | ReasoningContentDelta
+    | ReasoningDelta
     | SectionBreak
     | SearchBegun
     | ItemDone
     | Completed
-    | Failed
+    | ResponseFailed
 )
 
 
@@ -146,17 +146,18 @@ class ResponsesDecoder:
 
     def __init__(self) -> None:
         self._ended = False
-        self._complaint: Failed | None = None
+        self._complaint: ResponseFailed | None = None
         self.skipped = 0
         """Events that were passed over because they were no readable JSON."""
 
     @property
     def ended(self) -> bool:
-        """The last event has been decoded: `Completed` or `Failed`."""
+        """The last event has been decoded: `Completed` or `ResponseFailed`."""
         return self._ended
 
     def decode(self, payloads: list[bytes]) -> list[ModelEvent]:
-        """Return the events of some payloads, in order. `Completed` or `Failed` comes last, and nothing after it."""
+        """Return the events of some payloads, in order. `Completed` or `ResponseFailed` comes last, and nothing
+        after it."""
         events: list[ModelEvent] = []
         for payload in payloads:
             if self._ended:
@@ -171,9 +172,9 @@ class ResponsesDecoder:
                 events.append(event)
         return events
 
-    def end(self) -> Failed:
+    def end(self) -> ResponseFailed:
         """Return what it means that the stream ends here, before the response did."""
-        return self._complaint or Failed(CLOSED_TEXT)
+        return self._complaint or ResponseFailed(CLOSED_TEXT)
 
     def _mended_wire(self, payload: bytes) -> _Wire:
         wire = _attempt(_decode_wire, mended(payload))
@@ -244,15 +245,15 @@ def _read_completed(response: _WireResponse) -> Completed:
     )
 
 
-def _read_failed(response: _WireResponse) -> Failed:
+def _read_failed(response: _WireResponse) -> ResponseFailed:
     error = response.error
-    return _failed(error) if isinstance(error, dict) else Failed(FAILED_TEXT)
+    return _failed(error) if isinstance(error, dict) else ResponseFailed(FAILED_TEXT)
 
 
-def _read_incomplete(response: _WireResponse) -> Failed:
+def _read_incomplete(response: _WireResponse) -> ResponseFailed:
     details = response.incomplete_details
     reason = details.get("reason") if isinstance(details, dict) else None
-    return Failed(f"Incomplete response returned, reason: {reason or 'unknown'}")
+    return ResponseFailed(f"Incomplete response returned, reason: {reason or 'unknown'}")
 
 
 def _usage(wire: _WireUsage | None) -> Usage | None:
@@ -269,26 +270,26 @@ def _usage(wire: _WireUsage | None) -> Usage | None:
     )
 
 
-def _complaint(payload: bytes) -> Failed | None:
+def _complaint(payload: bytes) -> ResponseFailed | None:
     event = _attempt(_decode_object, payload)
     error = event and event.get("error", event)
     return _failed(error) if isinstance(error, dict) and error.get("message") else None
 
 
-def _failed(error: Mapping[str, object]) -> Failed:
+def _failed(error: Mapping[str, object]) -> ResponseFailed:
     code = error.get("code") or error.get("type")
-    return Failed(str(error.get("message") or ""), code if isinstance(code, str) else None)
+    return ResponseFailed(str(error.get("message") or ""), code if isinstance(code, str) else None)
 
 
 _READERS: Final[Mapping[str, Reader]] = {
     "response.output_text.delta": _delta_reader(TextDelta),
     "response.reasoning_summary_text.delta": _delta_reader(ReasoningSummaryDelta),
-    "response.reasoning_text.delta": _delta_reader(ReasoningContentDelta),
+    "response.reasoning_text.delta": _delta_reader(ReasoningDelta),
     "response.reasoning_summary_part.added": _read_section_break,
     "response.output_item.added": _read_begun,
     "response.output_item.done": _read_item,
 }
-_ENDS: Final[Mapping[str, Callable[[_WireResponse], Completed | Failed]]] = {
+_ENDS: Final[Mapping[str, Callable[[_WireResponse], Completed | ResponseFailed]]] = {
     "response.completed": _read_completed,
     "response.failed": _read_failed,
     "response.incomplete": _read_incomplete,

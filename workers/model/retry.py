@@ -34,13 +34,13 @@ class Retry:
 
 
 @dataclass(frozen=True, slots=True)
-class Fail:
+class GiveUp:
     """Give up."""
 
     error: ModelError
 
 
-Decision: TypeAlias = Retry | Fail
+Decision: TypeAlias = Retry | GiveUp
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,11 +80,11 @@ class RetryPolicy:
         verdict = judge(outcome, self._clock(), self._zone)
         if isinstance(outcome, CredentialDelayed) and outcome.after_rejection:
             if self._waited_after_rejection:
-                return Fail(verdict.error)
+                return GiveUp(verdict.error)
             self._waited_after_rejection = True
         level = next((level for level in verdict.levels if self._used[level] < self._limits[level]), None)
         if level is None or (verdict.told_delay or 0) > LONGEST_WAIT:
-            return Fail(verdict.error)
+            return GiveUp(verdict.error)
         return self._retry(level, verdict)
 
     def _retry(self, level: Level, verdict: Verdict) -> Retry:

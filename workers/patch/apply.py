@@ -8,14 +8,14 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from greenroom.workers.patch.cleanup_journal import Leftovers
+from greenroom.workers.patch.cleanup_journal import CleanupJournal
 from greenroom.workers.patch.disk import Allowed, Disk
 from greenroom.workers.patch.errors import PatchWriteError
-from greenroom.workers.patch.plan import Effect, Plan
+from greenroom.workers.patch.plan import Effect, PatchPlan
 from greenroom.workers.patch.transaction import Staged, Transaction
 
 
-def apply(plan: Plan, disk: Disk, allowed: Allowed | None = None, leftovers: Leftovers | None = None) -> str:
+def apply(plan: PatchPlan, disk: Disk, allowed: Allowed | None = None, leftovers: CleanupJournal | None = None) -> str:
     """Make the changes and return what the model is told. Blocks. Raises `PatchWriteError`.
 
     `allowed` is asked about every file that is written or removed. A file that is no longer as it was when the plan was
@@ -26,7 +26,7 @@ def apply(plan: Plan, disk: Disk, allowed: Allowed | None = None, leftovers: Lef
     tasks = _tasks(plan)
     for task in tasks:
         _check(task, disk, allowed)
-    with Transaction(leftovers or Leftovers()) as transaction:
+    with Transaction(leftovers or CleanupJournal()) as transaction:
         _carry_out(tasks, transaction)
     return plan.summary
 
@@ -39,7 +39,7 @@ class _Task:
     """The mode of the file that it was moved from."""
 
 
-def _tasks(plan: Plan) -> list[_Task]:
+def _tasks(plan: PatchPlan) -> list[_Task]:
     effects = [effect for effect in plan.effects if effect.before != effect.after]
     originals = {effect.moved_from for effect in effects}
     return [_Task(effect, _doing(effect, effect.target in originals), _mode_before(effect)) for effect in effects]

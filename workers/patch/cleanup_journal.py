@@ -22,7 +22,7 @@ _END: Final = b"\0"
 _DONE: Final = _END * 2
 
 
-class Notebook(Protocol):
+class JournalFile(Protocol):
     """A file that others read once we are dead (`greenroom.sessions.lock.WriterLock`)."""
 
     def append(self, note: bytes) -> None:
@@ -32,10 +32,10 @@ class Notebook(Protocol):
         """Remove all notes. Raises `OSError`."""
 
 
-class Leftovers:
+class CleanupJournal:
     """The notes of one process at a time, on one patch at a time. Where there is no notebook there are none."""
 
-    def __init__(self, notebook: Callable[[], Notebook | None] = lambda: None) -> None:
+    def __init__(self, notebook: Callable[[], JournalFile | None] = lambda: None) -> None:
         self._notebook = notebook
 
     def note(self, path: str, stands_for: str = "") -> None:

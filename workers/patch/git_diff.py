@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from greenroom.workers.patch.diff import unified
-from greenroom.workers.patch.snapshot import NO_BLOB, Snapshot
+from greenroom.workers.patch.snapshot import NO_BLOB, FileSnapshot
 
 _CONTEXT: Final = 3
 _ABSENT: Final = "/dev/null"
@@ -13,7 +13,7 @@ _UNQUOTED: Final = re.compile(r'[^\x00-\x1f\x7f"\\\ud800-\udfff]*')
 _ESCAPES: Final = {"\a": "a", "\b": "b", "\t": "t", "\n": "n", "\v": "v", "\f": "f", "\r": "r", '"': '"', "\\": "\\"}
 
 
-def file_diff(old_name: str, new_name: str, before: Snapshot | None, after: Snapshot | None) -> str:
+def file_diff(old_name: str, new_name: str, before: FileSnapshot | None, after: FileSnapshot | None) -> str:
     """Return the diff, with three lines of context; nothing where there is no difference.
 
     Names are relative to where the diff will be applied. They differ for a rename. Of a file that is no text it is only
@@ -26,7 +26,7 @@ def file_diff(old_name: str, new_name: str, before: Snapshot | None, after: Snap
     return "".join(_parts(old_name, new_name, before, after))
 
 
-def _parts(old_name: str, new_name: str, before: Snapshot | None, after: Snapshot | None) -> Iterator[str]:
+def _parts(old_name: str, new_name: str, before: FileSnapshot | None, after: FileSnapshot | None) -> Iterator[str]:
     old, new = quoted(f"a/{old_name}"), quoted(f"b/{new_name}")
     yield f"diff --git {old} {new}\n"
     yield from _modes(before, after)
@@ -39,7 +39,7 @@ def _parts(old_name: str, new_name: str, before: Snapshot | None, after: Snapsho
     yield _content(old if before else _ABSENT, new if after else _ABSENT, before, after)
 
 
-def _modes(before: Snapshot | None, after: Snapshot | None) -> Iterator[str]:
+def _modes(before: FileSnapshot | None, after: FileSnapshot | None) -> Iterator[str]:
     if before is None:
         yield f"new file mode {after.mode}\n" if after else ""
     elif after is None:
@@ -48,11 +48,11 @@ def _modes(before: Snapshot | None, after: Snapshot | None) -> Iterator[str]:
         yield f"old mode {before.mode}\nnew mode {after.mode}\n"
 
 
-def _blob(snapshot: Snapshot | None) -> str:
+def _blob(snapshot: FileSnapshot | None) -> str:
     return snapshot.blob if snapshot else NO_BLOB
 
 
-def _content(old: str, new: str, before: Snapshot | None, after: Snapshot | None) -> str:
+def _content(old: str, new: str, before: FileSnapshot | None, after: FileSnapshot | None) -> str:
     old_text, new_text = (snapshot.text if snapshot else "" for snapshot in (before, after))
     if old_text is None or new_text is None:
         return f"Binary files {old} and {new} differ\n"

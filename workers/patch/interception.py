@@ -45,18 +45,18 @@ class PatchCall:
 
 
 @dataclass(frozen=True, slots=True)
-class Refused:
+class PatchRefused:
     """A command that asks for a patch but not plainly; running it would not apply the patch."""
 
     reason: str
     """What the model is told."""
 
 
-Recognised: TypeAlias = PatchCall | Refused | None
+Recognised: TypeAlias = PatchCall | PatchRefused | None
 """`None` for every command that has nothing to do with patches."""
 
-_ONE_ARGUMENT: Final = Refused("apply_patch was not run: it takes one argument, the whole text of the patch")
-_NOT_PLAIN: Final = Refused(
+_ONE_ARGUMENT: Final = PatchRefused("apply_patch was not run: it takes one argument, the whole text of the patch")
+_NOT_PLAIN: Final = PatchRefused(
     "apply_patch was not run: it has to be the only command of its script, written as\n"
     "apply_patch <<'EOF'\n*** Begin Patch\n…\n*** End Patch\nEOF\n"
     "with nothing behind it and at most `cd DIRECTORY &&` before it. Run other commands in a call of their own."

@@ -54,7 +54,7 @@ class Effect:
 
 
 @dataclass(frozen=True)
-class Plan:
+class PatchPlan:
     """A patch that fits the files."""
 
     effects: tuple[Effect, ...]
@@ -80,7 +80,7 @@ class Plan:
         }
 
 
-def plan_patch(patch: Patch, cwd: str, files: Files) -> Plan:
+def plan_patch(patch: Patch, cwd: str, files: Files) -> PatchPlan:
     """Fit a patch to the files. Paths are relative to `cwd`, which is absolute. Raises `PatchMismatchError`."""
     if not files.is_directory(cwd):
         raise PatchMismatchError(f"The working directory {cwd} does not exist")
@@ -181,9 +181,9 @@ class _Draft:
         except UnicodeDecodeError as error:
             raise PatchMismatchError(f"{_READING} {file.path}: it is no UTF-8 text") from error
 
-    def plan(self) -> Plan:
+    def plan(self) -> PatchPlan:
         exist = ((target, file) for target, file in self._drafted.items() if (file.before, file.now) != (None, None))
-        return Plan(
+        return PatchPlan(
             effects=tuple(self._effect(target, file) for target, file in exist),
             paths=tuple(self._paths),
             summary=self._summary(),

@@ -19,7 +19,7 @@ _PIECE: Final = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
-class Snapshot:
+class FileSnapshot:
     """A file, or a symlink, at one moment."""
 
     mode: str
@@ -34,7 +34,7 @@ class Snapshot:
         return self.mode == "120000"
 
 
-def take(path: str) -> Snapshot | None:
+def take(path: str) -> FileSnapshot | None:
     """Look at an absolute path through no symlink. `None` where there is neither a file nor a symlink."""
     parent, name = os.path.split(path)
     try:
@@ -49,7 +49,7 @@ def take(path: str) -> Snapshot | None:
         os.close(directory)
 
 
-def _take(directory: int, name: str) -> Snapshot | None:
+def _take(directory: int, name: str) -> FileSnapshot | None:
     status = os.stat(name, dir_fd=directory, follow_symlinks=False)
     if stat.S_ISLNK(status.st_mode):
         return _small("120000", os.fsencode(os.readlink(name, dir_fd=directory)))
@@ -59,22 +59,22 @@ def _take(directory: int, name: str) -> Snapshot | None:
     try:
         descriptor = os.open(name, _READING, dir_fd=directory)
     except PermissionError:
-        return Snapshot(mode, NO_BLOB, None)
+        return FileSnapshot(mode, NO_BLOB, None)
     with open(descriptor, "rb", buffering=0) as file:
         size = os.fstat(descriptor).st_size
         return _large(mode, file, size) if size > TEXT_LIMIT else _small(mode, file.read())
 
 
-def _small(mode: str, content: bytes) -> Snapshot:
+def _small(mode: str, content: bytes) -> FileSnapshot:
     blob = hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
-    return Snapshot(mode, blob, _text(content))
+    return FileSnapshot(mode, blob, _text(content))
 
 
-def _large(mode: str, file: io.FileIO, size: int) -> Snapshot:
+def _large(mode: str, file: io.FileIO, size: int) -> FileSnapshot:
     blob = hashlib.sha1(b"blob %d\0" % size, usedforsecurity=False)
     while piece := file.read(_PIECE):
         blob.update(piece)
-    return Snapshot(mode, blob.hexdigest(), None)
+    return FileSnapshot(mode, blob.hexdigest(), None)
 
 
 def _text(content: bytes) -> str | None:

@@ -14,7 +14,7 @@ from functools import partial
 from types import TracebackType
 from typing import Final, Self, TypeAlias
 
-from greenroom.workers.patch.cleanup_journal import Leftovers, beside
+from greenroom.workers.patch.cleanup_journal import CleanupJournal, beside
 from greenroom.workers.patch.directory import enter
 from greenroom.workers.patch.errors import PatchRollbackError, PatchWriteError
 
@@ -74,7 +74,7 @@ class Transaction:
     method was `doing`.
     """
 
-    def __init__(self, leftovers: Leftovers) -> None:
+    def __init__(self, leftovers: CleanupJournal) -> None:
         self._leftovers = leftovers
         self._undo: list[tuple[str, _Action]] = []
         self._completion: list[_Action] = []

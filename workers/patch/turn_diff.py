@@ -8,25 +8,25 @@ import os
 from dataclasses import dataclass
 
 from greenroom.workers.patch.git_diff import file_diff
-from greenroom.workers.patch.plan import Plan
-from greenroom.workers.patch.snapshot import Snapshot, take
+from greenroom.workers.patch.plan import PatchPlan
+from greenroom.workers.patch.snapshot import FileSnapshot, take
 
 
 @dataclass(frozen=True, slots=True)
 class _Change:
     old_name: str
     new_name: str
-    before: Snapshot | None
-    after: Snapshot | None
+    before: FileSnapshot | None
+    after: FileSnapshot | None
 
 
-class TurnDiff:
+class TurnDiffTracker:
     """The tracker of one turn. It blocks while it reads files."""
 
     def __init__(self, cwd: str) -> None:
         """Files outside of any git repository are named relative to `cwd`, if they are below it."""
         self._cwd = os.path.realpath(cwd)
-        self._before: dict[str, Snapshot | None] = {}
+        self._before: dict[str, FileSnapshot | None] = {}
         self._moved_from: dict[str, str] = {}
         self._rendered: dict[_Change, str] = {}
         self.last: str | None = None
@@ -37,7 +37,7 @@ class TurnDiff:
         """Whether there are files to look at."""
         return bool(self._before)
 
-    def begin(self, plan: Plan) -> None:
+    def begin(self, plan: PatchPlan) -> None:
         """Remember the files that a patch is about to touch. Call it before every `apply`."""
         for effect in plan.effects:
             if effect.target not in self._before:
@@ -69,10 +69,10 @@ class TurnDiff:
             if path not in renames
         ]
 
-    def _change(self, source: str, path: str, now: Snapshot | None) -> _Change:
+    def _change(self, source: str, path: str, now: FileSnapshot | None) -> _Change:
         return _Change(self._name(source), self._name(path), self._before[source], now)
 
-    def _renames(self, now: dict[str, Snapshot | None]) -> dict[str, str]:
+    def _renames(self, now: dict[str, FileSnapshot | None]) -> dict[str, str]:
         """Where one file came for another, from old path to new; what is less plain is shown as it became of each."""
         renames: dict[str, str] = {}
         for path, source in self._moved_from.items():

@@ -3,7 +3,7 @@
 import os
 
 
-class Census:
+class DirectoryFingerprint:
     """The entries of the directories that were listed through it, links left out."""
 
     def __init__(self) -> None:

@@ -7,8 +7,8 @@ from typing import Final
 
 from greenroom.workers.sandbox import capabilities, kernel, landlock, mounts, seccomp, syscalls
 from greenroom.workers.sandbox.confinement import Confinement
-from greenroom.workers.sandbox.directory_fingerprint import Census
-from greenroom.workers.sandbox.features import Features, probe
+from greenroom.workers.sandbox.directory_fingerprint import DirectoryFingerprint
+from greenroom.workers.sandbox.features import KernelFeatures, probe
 from greenroom.workers.sandbox.grants import grants
 
 PROCESSES: Final = 4096
@@ -16,19 +16,19 @@ PROCESSES: Final = 4096
 
 
 @dataclass(frozen=True, slots=True)
-class Foresight:
+class RuleCache:
     """The rules of a confinement, made before a command that may need them is known."""
 
     confinement: Confinement
     ruleset: int
-    census: Census
+    census: DirectoryFingerprint
 
     def fits(self, confinement: Confinement) -> bool:
         """Say whether these are the rules that a confinement would get now."""
         return confinement == self.confinement and self.census.holds()
 
 
-def foresee_again(known: Foresight | None, confinement: Confinement | None) -> Foresight | None:
+def refresh(known: RuleCache | None, confinement: Confinement | None) -> RuleCache | None:
     """Return the rules for another command like the latest: those that are known where they still hold.
 
     `None` where there are none, where something is writable (a place that is given as a whole is in no listing, so that
@@ -41,14 +41,14 @@ def foresee_again(known: Foresight | None, confinement: Confinement | None) -> F
     features = probe()
     if confinement is None or confinement.writable or features.missing():
         return None
-    census = Census()
+    census = DirectoryFingerprint()
     try:
-        return Foresight(confinement, _rules(confinement, features, census), census)
+        return RuleCache(confinement, _rules(confinement, features, census), census)
     except OSError:
         return None
 
 
-def separate(confinement: Confinement, features: Features) -> None:
+def separate(confinement: Confinement, features: KernelFeatures) -> None:
     """Enter the view of the file system that the confinement asks for, if it asks for one. Raises `OSError`.
 
     First of two parts: between them the command's directory is entered, so that it is the one of the view.
@@ -59,7 +59,7 @@ def separate(confinement: Confinement, features: Features) -> None:
         resource.setrlimit(resource.RLIMIT_NPROC, (most, most))
 
 
-def restrict(confinement: Confinement, features: Features, foresight: Foresight | None) -> None:
+def restrict(confinement: Confinement, features: KernelFeatures, foresight: RuleCache | None) -> None:
     """Give up all that a confined command may not do. Raises `OSError`; then the process must not go on.
 
     What it opens stays open until the exec.
@@ -71,7 +71,7 @@ def restrict(confinement: Confinement, features: Features, foresight: Foresight 
     if foresight is not None and foresight.fits(confinement):
         landlock.enforce(foresight.ruleset)
     else:
-        landlock.enforce(_rules(confinement, features, Census()))
+        landlock.enforce(_rules(confinement, features, DirectoryFingerprint()))
     seccomp.load(architecture, _filter(architecture, network=confinement.network, writes=bool(confinement.writable)))
 
 
@@ -84,7 +84,7 @@ def prepare() -> None:
         _filter(architecture, network=network, writes=writes)
 
 
-def _rules(confinement: Confinement, features: Features, census: Census) -> int:
+def _rules(confinement: Confinement, features: KernelFeatures, census: DirectoryFingerprint) -> int:
     allowed = grants(confinement, census.list, separate=_wants_view(confinement, features))
     return landlock.make_rules(features.landlock_abi, allowed, network=confinement.network)
 
@@ -93,5 +93,5 @@ def _filter(architecture: syscalls.Architecture, *, network: bool, writes: bool)
     return seccomp.packed_program(architecture, network=network, metadata=writes)
 
 
-def _wants_view(confinement: Confinement, features: Features) -> bool:
+def _wants_view(confinement: Confinement, features: KernelFeatures) -> bool:
     return bool(confinement.writable) and features.separate_views

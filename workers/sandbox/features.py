@@ -33,7 +33,7 @@ class SandboxUnavailableError(GreenroomError):
 
 
 @dataclass(frozen=True, slots=True)
-class Features:
+class KernelFeatures:
     """What the kernel offers."""
 
     landlock_abi: int
@@ -78,11 +78,11 @@ class Features:
 
 
 @functools.cache
-def probe() -> Features:
+def probe() -> KernelFeatures:
     """Find out what this kernel offers to this user. Forks once; whoever is forked later knows the answer."""
     architecture = syscalls.this_machine()
     number = architecture.number("seccomp") if architecture else None
-    return Features(
+    return KernelFeatures(
         landlock_abi=landlock.abi(),
         seccomp=number is not None and seccomp.is_known(number),
         architecture=os.uname().machine,

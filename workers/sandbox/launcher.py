@@ -28,7 +28,16 @@ from greenroom.workers.sandbox import messages as words
 from greenroom.workers.sandbox import zygote
 from greenroom.workers.sandbox.confinement import Confinement
 from greenroom.workers.sandbox.features import SandboxUnavailableError
-from greenroom.workers.sandbox.messages import Deserted, Ended, Failed, Kill, Order, Request, Send, Started
+from greenroom.workers.sandbox.messages import (
+    CommandEnded,
+    Deserted,
+    Kill,
+    Order,
+    SandboxRequest,
+    Send,
+    Started,
+    StartFailed,
+)
 
 log = logging.getLogger(__name__)
 
@@ -62,7 +71,7 @@ class Child:
         self._loop = asyncio.get_running_loop()
         self._control, self.guardian_end = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._control.setblocking(False)
-        self._begun: asyncio.Future[Started | Failed] = self._loop.create_future()
+        self._begun: asyncio.Future[Started | StartFailed] = self._loop.create_future()
         self._ended: asyncio.Future[Ending] = self._loop.create_future()
         self._gone = asyncio.Event()
         self._loop.add_reader(self._control, self._listen)
@@ -107,7 +116,7 @@ class Child:
         """Kill as `kill` does, and listen no more."""
         self._lose()
 
-    async def begin(self) -> Started | Failed:
+    async def begin(self) -> Started | StartFailed:
         """Wait until the program runs, or cannot."""
         return await asyncio.shield(self._begun)
 
@@ -132,9 +141,9 @@ class Child:
             self._lose()
             return
         match words.read_report(data):
-            case Started() | Failed() as outcome:
+            case Started() | StartFailed() as outcome:
                 self._begun.set_result(outcome)
-            case Ended(pid, returncode, max_rss):
+            case CommandEnded(pid, returncode, max_rss):
                 self._ended.set_result(Ending(pid, returncode, max_rss))
             case Deserted():
                 self._lose()
@@ -146,7 +155,7 @@ class Child:
         self._loop.remove_reader(self._control)
         self._control.close()
         if not self._begun.done():
-            self._begun.set_result(Failed("program", errno.ECHILD, "the guardian of the command is gone"))
+            self._begun.set_result(StartFailed("program", errno.ECHILD, "the guardian of the command is gone"))
         if not self._ended.done() and isinstance(started := self._begun.result(), Started):
             self._ended.set_result(Ending(started.pid, -signal.SIGKILL, 0))
         self._gone.set()
@@ -205,7 +214,7 @@ class Launcher:
         """
         if not argv:
             raise ValueError("command args are empty")
-        request = Request(tuple(argv), cwd, dict(environment), confinement, terminal)
+        request = SandboxRequest(tuple(argv), cwd, dict(environment), confinement, terminal)
         child = Child()
         try:
             await self._hand_over(child, request, (stdin, stdout, stderr))
@@ -213,7 +222,7 @@ class Launcher:
         except BaseException:
             child.abandon()
             raise
-        if isinstance(outcome, Failed):
+        if isinstance(outcome, StartFailed):
             child.abandon()
             raise _as_error(outcome, request)
         self._forget_gone()
@@ -254,7 +263,7 @@ class Launcher:
     def _forget_gone(self) -> None:
         self._children = {child for child in self._children if not child.is_gone}
 
-    async def _hand_over(self, child: Child, request: Request, streams: tuple[int | None, int, int]) -> None:
+    async def _hand_over(self, child: Child, request: SandboxRequest, streams: tuple[int | None, int, int]) -> None:
         kind = zygote.FREE if request.confinement is None else zygote.CONFINED
         stdin, stdout, stderr = streams
         with child.guardian_end as control, _memory_file(words.encode(request)) as file, _null_or(stdin) as source:
@@ -313,7 +322,7 @@ def _send_now(channel: socket.socket, kind: bytes, descriptors: list[int]) -> No
     channel.sendmsg([kind], [rights], socket.MSG_DONTWAIT)  # socket.send_fds forgets its flags
 
 
-def _as_error(failed: Failed, request: Request) -> OSError | SandboxUnavailableError:
+def _as_error(failed: StartFailed, request: SandboxRequest) -> OSError | SandboxUnavailableError:
     match failed.obstacle:
         case "sandbox":
             return SandboxUnavailableError(failed.text if failed.number is None else f"{_NOT_CONFINED}: {failed.text}")

@@ -15,7 +15,7 @@ LONGEST: Final = 65536
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class SandboxRequest:
     """What is to be run, and how."""
 
     argv: tuple[str, ...]
@@ -35,7 +35,7 @@ class Started:
 
 
 @dataclass(frozen=True, slots=True)
-class Failed:
+class StartFailed:
     """Nothing runs."""
 
     obstacle: Literal["sandbox", "directory", "program"]
@@ -45,7 +45,7 @@ class Failed:
 
 
 @dataclass(frozen=True, slots=True)
-class Ended:
+class CommandEnded:
     """The command itself has ended."""
 
     pid: int
@@ -72,11 +72,11 @@ class Kill:
     """Launcher to guardian: end the command and everything that it started."""
 
 
-Report: TypeAlias = Started | Failed | Ended | Deserted
+Report: TypeAlias = Started | StartFailed | CommandEnded | Deserted
 Order: TypeAlias = Send | Kill
 
 
-def encode(message: Request | Report | Order) -> bytes:
+def encode(message: SandboxRequest | Report | Order) -> bytes:
     """Make a message's bytes."""
     return pickle.dumps(message, pickle.HIGHEST_PROTOCOL)
 
@@ -86,10 +86,10 @@ def content(file: int) -> bytes:
     return os.pread(file, os.fstat(file).st_size, 0)
 
 
-def read_request(data: bytes) -> Request:
+def read_request(data: bytes) -> SandboxRequest:
     """Read what a launcher asks for."""
     request = pickle.loads(data)
-    assert isinstance(request, Request)
+    assert isinstance(request, SandboxRequest)
     return request
 
 

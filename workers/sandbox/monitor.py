@@ -17,8 +17,8 @@ from greenroom.runtime import hardening
 from greenroom.workers.sandbox import enforcement, features
 from greenroom.workers.sandbox import messages as words
 from greenroom.workers.sandbox.confinement import Confinement
-from greenroom.workers.sandbox.enforcement import Foresight
-from greenroom.workers.sandbox.messages import Deserted, Ended, Kill, Report, Send, Started
+from greenroom.workers.sandbox.enforcement import RuleCache
+from greenroom.workers.sandbox.messages import CommandEnded, Deserted, Kill, Report, Send, Started
 from greenroom.workers.sandbox.program import Embryo
 
 DESCRIPTORS: Final = 2
@@ -37,7 +37,7 @@ def guard(zygote: socket.socket, orders: socket.socket) -> NoReturn:
     hardening.set_name("gr-guardian")
     hardening.adopt_orphans()
     deserted = True
-    foresight: Foresight | None = None
+    foresight: RuleCache | None = None
     try:
         wakeup = _signal_pipe()
         while deserted:
@@ -52,7 +52,7 @@ def guard(zygote: socket.socket, orders: socket.socket) -> NoReturn:
                 guardian = _Guardian(launcher, embryo, wakeup)
                 deserted = guardian.start(confinement) and guardian.watch()
             if deserted:
-                foresight = enforcement.foresee_again(foresight, confinement)
+                foresight = enforcement.refresh(foresight, confinement)
                 orders = _ask_for_another(zygote)
     finally:
         end_descendants()
@@ -125,7 +125,7 @@ class _Guardian:
     def _note(self, pid: int, status: int, max_rss: int) -> None:
         if pid == self._pid:
             self._pid = 0
-            self._tell(Ended(pid, os.waitstatus_to_exitcode(status), max_rss * 1024))
+            self._tell(CommandEnded(pid, os.waitstatus_to_exitcode(status), max_rss * 1024))
 
     def _tell(self, report: Report) -> None:
         with contextlib.suppress(OSError):  # nobody listens any more: the next look at the control says so

@@ -42,7 +42,7 @@ class Treatment(IntEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class MountStep:
     """One change to the view."""
 
     path: str
@@ -51,23 +51,23 @@ class Step:
     """What a cover hides."""
 
 
-def plan(confinement: Confinement) -> list[Step]:
+def plan(confinement: Confinement) -> list[MountStep]:
     """Return the changes to a view in which everything was made read-only. Free of I/O.
 
     A place comes after all places above it, so that the deepest has the last word.
     """
     roots = confinement.writable
     steps = [
-        *(Step(root, Treatment.WRITABLE) for root in roots),
-        *(Step(path, Treatment.READ_ONLY) for path in confinement.protected if _is_below_any(path, roots)),
+        *(MountStep(root, Treatment.WRITABLE) for root in roots),
+        *(MountStep(path, Treatment.READ_ONLY) for path in confinement.protected if _is_below_any(path, roots)),
         *(
-            Step(hidden.directory, Treatment.COVERED, hidden)
+            MountStep(hidden.directory, Treatment.COVERED, hidden)
             for hidden in confinement.hidden
             if _is_below_any(hidden.directory, roots)
         ),
     ]
     pins = {above for step in steps for above in _between(step.path, roots)} - {step.path for step in steps}
-    steps += [Step(path, Treatment.PINNED) for path in pins]
+    steps += [MountStep(path, Treatment.PINNED) for path in pins]
     return sorted(steps, key=lambda step: (step.path.rstrip(os.sep).count(os.sep), step.treatment, step.path))
 
 
@@ -133,7 +133,7 @@ def _write(path: str, text: str) -> None:
         os.close(descriptor)
 
 
-def _copy_of(step: Step) -> int | None:
+def _copy_of(step: MountStep) -> int | None:
     """Copy a writable place before everything is made read-only. A link in its place is none."""
     if step.treatment != Treatment.WRITABLE or step.path == "/":
         return None
@@ -146,7 +146,7 @@ def _copy_of(step: Step) -> int | None:
         os.close(place)
 
 
-def _take(step: Step, copy: int | None) -> None:
+def _take(step: MountStep, copy: int | None) -> None:
     place = _open_or_none(step.path)
     if place is None:
         return

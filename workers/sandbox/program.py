@@ -12,8 +12,8 @@ from typing import Final, Literal, NoReturn, TypeAlias
 from greenroom.workers.sandbox import enforcement, features, kernel
 from greenroom.workers.sandbox import messages as words
 from greenroom.workers.sandbox.descriptors import close_all_but
-from greenroom.workers.sandbox.enforcement import Foresight
-from greenroom.workers.sandbox.messages import Failed, Request
+from greenroom.workers.sandbox.enforcement import RuleCache
+from greenroom.workers.sandbox.messages import SandboxRequest, StartFailed
 
 _Obstacle: TypeAlias = Literal["sandbox", "directory", "program"]
 
@@ -37,7 +37,7 @@ class Embryo:
     _answer: socket.socket
 
     @classmethod
-    def fork(cls, orders: socket.socket, foresight: Foresight | None) -> "Embryo":
+    def fork(cls, orders: socket.socket, foresight: RuleCache | None) -> "Embryo":
         """Fork one. It becomes what comes over `orders`, which it takes over; `foresight` may be of use to it."""
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         parent = os.getpid()
@@ -49,19 +49,19 @@ class Embryo:
         theirs.close()
         return cls(pid, ours)
 
-    def failure(self) -> Failed | None:
+    def failure(self) -> StartFailed | None:
         """Wait until it has become that; return why it cannot, if so."""
         with self._answer:
             failure = self._answer.recv(words.LONGEST)
         if not failure:
             return None
         failed = pickle.loads(failure)
-        assert isinstance(failed, Failed)
+        assert isinstance(failed, StartFailed)
         return failed
 
 
 def _wait_and_become(
-    orders: socket.socket, foresight: Foresight | None, answer: socket.socket, parent: int
+    orders: socket.socket, foresight: RuleCache | None, answer: socket.socket, parent: int
 ) -> NoReturn:
     try:
         close_all_but(orders.fileno(), answer.fileno(), *(() if foresight is None else (foresight.ruleset,)))
@@ -75,7 +75,7 @@ def _wait_and_become(
         os._exit(_NOT_STARTED)
 
 
-def _become(request: Request, parent: int, foresight: Foresight | None) -> Failed:
+def _become(request: SandboxRequest, parent: int, foresight: RuleCache | None) -> StartFailed:
     """Turn into the program. Returns only if that cannot be done."""
     obstacle: _Obstacle = "program"
     try:
@@ -96,11 +96,11 @@ def _become(request: Request, parent: int, foresight: Foresight | None) -> Faile
         _die_with(parent)
         os.execvpe(request.argv[0], request.argv, request.environment)
     except OSError as error:
-        return Failed(obstacle, error.errno, error.strerror or str(error))
+        return StartFailed(obstacle, error.errno, error.strerror or str(error))
     except features.SandboxUnavailableError as error:
-        return Failed(obstacle, None, str(error))
+        return StartFailed(obstacle, None, str(error))
     except BaseException as error:
-        return Failed(obstacle, None, f"{type(error).__name__}: {error}")
+        return StartFailed(obstacle, None, f"{type(error).__name__}: {error}")
 
 
 def _reset_signals() -> None:
@@ -111,7 +111,7 @@ def _reset_signals() -> None:
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
 
 
-def _arrange(streams: tuple[int, int, int], answer: int, foresight: Foresight | None) -> Foresight | None:
+def _arrange(streams: tuple[int, int, int], answer: int, foresight: RuleCache | None) -> RuleCache | None:
     """Leave open the three streams, and the descriptors for an answer and for the rules under their new numbers."""
     kept = [*streams, answer, *(() if foresight is None else (foresight.ruleset,))]
     apart = [fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, len(kept)) for descriptor in kept]

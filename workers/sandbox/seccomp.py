@@ -51,7 +51,7 @@ class When:
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
+class SyscallRule:
     """A call that fails with `error` where all conditions hold."""
 
     call: str
@@ -63,29 +63,29 @@ Instruction: TypeAlias = tuple[int, int, int, int]
 """Code, jump if true, jump if false, value (struct sock_filter)."""
 
 
-def _never(*calls: str) -> tuple[Rule, ...]:
-    return tuple(Rule(call) for call in calls)
+def _never(*calls: str) -> tuple[SyscallRule, ...]:
+    return tuple(SyscallRule(call) for call in calls)
 
 
 ALWAYS: Final = (
     # other processes
     *_never("ptrace", "process_vm_readv", "process_vm_writev", "process_madvise", "pidfd_getfd", "kcmp"),
-    Rule("prlimit64", (When(0, 0, equal=False),)),
+    SyscallRule("prlimit64", (When(0, 0, equal=False),)),
     # the kernel's wider surface
     *_never("bpf", "perf_event_open", "userfaultfd", "io_uring_setup", "io_uring_enter", "io_uring_register"),
     *_never("keyctl", "add_key", "request_key", "open_by_handle_at", "fanotify_init"),
     # another view of the file system, and the namespaces in which one could be made
     *_never("mount", "umount2", "pivot_root", "chroot", "open_tree", "open_tree_attr", "move_mount", "mount_setattr"),
     *_never("fsopen", "fsconfig", "fsmount", "fspick", "setns"),
-    Rule("unshare", (When(0, 0, equal=False, mask=NAMESPACES),)),
-    Rule("clone", (When(0, 0, equal=False, mask=NAMESPACES),)),
-    Rule("clone3", error=errno.ENOSYS),  # its flags lie in memory; the C library falls back to clone
+    SyscallRule("unshare", (When(0, 0, equal=False, mask=NAMESPACES),)),
+    SyscallRule("clone", (When(0, 0, equal=False, mask=NAMESPACES),)),
+    SyscallRule("clone3", error=errno.ENOSYS),  # its flags lie in memory; the C library falls back to clone
     # typing into a terminal for somebody else to run
-    Rule("ioctl", (When(1, _TIOCSTI),)),
-    Rule("ioctl", (When(1, _TIOCLINUX),)),
+    SyscallRule("ioctl", (When(1, _TIOCSTI),)),
+    SyscallRule("ioctl", (When(1, _TIOCLINUX),)),
     # pairs of connected sockets are fine; a datagram socket of a pair could still send to any address
-    Rule("socketpair", (When(0, socket.AF_UNIX, equal=False),)),
-    Rule(
+    SyscallRule("socketpair", (When(0, socket.AF_UNIX, equal=False),)),
+    SyscallRule(
         "socketpair",
         tuple(When(1, kind, equal=False, mask=_SOCKET_TYPE) for kind in (socket.SOCK_STREAM, socket.SOCK_SEQPACKET)),
     ),
@@ -95,8 +95,10 @@ OFFLINE: Final = _never("socket")
 
 # Unix sockets stay shut: behind them wait programs outside the sandbox that run things for whoever asks.
 ONLINE: Final = (
-    Rule("socket", tuple(When(0, family, equal=False) for family in (socket.AF_INET, socket.AF_INET6, _NETLINK))),
-    Rule("socket", (When(0, _NETLINK), When(2, 0, equal=False))),
+    SyscallRule(
+        "socket", tuple(When(0, family, equal=False) for family in (socket.AF_INET, socket.AF_INET6, _NETLINK))
+    ),
+    SyscallRule("socket", (When(0, _NETLINK), When(2, 0, equal=False))),
 )
 
 # Landlock does not see these (landlock(7), "limitations"); where nothing is writable nothing needs them.
@@ -108,12 +110,12 @@ UNALTERED: Final = (
 )
 
 
-def rules(*, network: bool, metadata: bool) -> tuple[Rule, ...]:
+def rules(*, network: bool, metadata: bool) -> tuple[SyscallRule, ...]:
     """Return the rules for a command with or without network, and with or without the right to change metadata."""
     return (*ALWAYS, *(ONLINE if network else OFFLINE), *(() if metadata else UNALTERED))
 
 
-def assemble(architecture: Architecture, chosen: Iterable[Rule]) -> list[Instruction]:
+def assemble(architecture: Architecture, chosen: Iterable[SyscallRule]) -> list[Instruction]:
     """Translate rules into a program. What no rule stops is allowed; a foreign calling convention is fatal."""
     code: list[Instruction] = [
         (_LOAD_WORD, 0, 0, _ARCHITECTURE_AT),
@@ -130,7 +132,7 @@ def assemble(architecture: Architecture, chosen: Iterable[Rule]) -> list[Instruc
     return [*code, (_RETURN, 0, 0, ALLOW)]
 
 
-def _translate(number: int, rule: Rule) -> list[Instruction]:
+def _translate(number: int, rule: SyscallRule) -> list[Instruction]:
     verdict = (_RETURN, 0, 0, _ERRNO | rule.error)
     if not rule.when:
         return [(_JUMP_EQUAL, 0, 1, number), verdict]

@@ -4,8 +4,8 @@ import asyncio
 import signal
 from collections.abc import Callable
 
-from greenroom.workers.exec.command import Command
-from greenroom.workers.exec.process_groups import LiveGroups
+from greenroom.workers.exec.command import CommandSpec
+from greenroom.workers.exec.process_groups import ProcessGroups
 from greenroom.workers.exec.starter import GroupStarter, OnEnd, Running
 from greenroom.workers.sandbox.launcher import Child, Launcher
 from greenroom.workers.sandbox.policy import Confinement
@@ -14,11 +14,11 @@ from greenroom.workers.sandbox.policy import Confinement
 class FreeStarter:
     """Starts commands without a sandbox: as plain children, or through the launcher where they want a terminal."""
 
-    def __init__(self, groups: LiveGroups, launcher: Callable[[], Launcher]) -> None:
+    def __init__(self, groups: ProcessGroups, launcher: Callable[[], Launcher]) -> None:
         self._plain = GroupStarter(groups)
         self._launched = LaunchedStarter(launcher, None)
 
-    async def start(self, command: Command, stdout: int, stderr: int, on_end: OnEnd) -> Running:
+    async def start(self, command: CommandSpec, stdout: int, stderr: int, on_end: OnEnd) -> Running:
         """Start a command as all starters do."""
         starter = self._launched if command.terminal else self._plain
         return await starter.start(command, stdout, stderr, on_end)
@@ -33,7 +33,7 @@ class LaunchedStarter:
         self.limits: tuple[str, ...] = ()
         """What the confinement does not hold on this system, or holds at a price, as the last command has shown."""
 
-    async def start(self, command: Command, stdout: int, stderr: int, on_end: OnEnd) -> Running:
+    async def start(self, command: CommandSpec, stdout: int, stderr: int, on_end: OnEnd) -> Running:
         """Start a command. Raises `SandboxUnavailableError` where this system cannot confine it, else as all do."""
         child = await self._launcher().spawn(
             command.argv,

@@ -10,7 +10,7 @@ from greenroom.workers.patch.change import on_wire
 from greenroom.workers.patch.disk import Allowed, Disk
 from greenroom.workers.patch.errors import PatchError
 from greenroom.workers.patch.language import parse as parse_patch
-from greenroom.workers.patch.plan import Plan, plan_patch
+from greenroom.workers.patch.plan import PatchPlan, plan_patch
 from greenroom.workers.tools.arguments import parse
 from greenroom.workers.tools.context import ToolContext, ToolFailure, ToolOutput, emit
 
@@ -61,7 +61,7 @@ async def tell_diff(context: ToolContext, *, only_news: bool = False) -> None:
         await emit(context, {"type": "turn_diff", "unified_diff": diff or ""})
 
 
-def _carry_out(plan: Plan, disk: Disk, allowed: Allowed | None, context: ToolContext) -> tuple[str, str]:
+def _carry_out(plan: PatchPlan, disk: Disk, allowed: Allowed | None, context: ToolContext) -> tuple[str, str]:
     """Return what is said on success and what on failure; one of them is empty."""
     context.diff.begin(plan)
     try:

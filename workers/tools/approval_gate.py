@@ -10,9 +10,9 @@ from greenroom.protocol.mcp.elicitation import VERDICTS, exec_params, patch_para
 from greenroom.protocol.mcp.elicitation import Decision as Answer
 from greenroom.protocol.policy import ApprovalPolicy, SandboxMode
 from greenroom.workers.approval.decision import (
-    Ask,
+    AskFirst,
+    CommandFailure,
     Decision,
-    Failure,
     Refuse,
     Run,
     RunSandboxed,
@@ -28,15 +28,15 @@ from greenroom.workers.exec.quoting import join
 from greenroom.workers.exec.summary import summarize
 from greenroom.workers.model.items import JsonObject
 from greenroom.workers.patch.change import on_wire
-from greenroom.workers.patch.plan import Plan
+from greenroom.workers.patch.plan import PatchPlan
 from greenroom.workers.sandbox.policy import Confinement
 from greenroom.workers.tools.context import Emit, ToolFailure
 
-Way: TypeAlias = Literal["free", "sandboxed"]
+ExecutionMode: TypeAlias = Literal["free", "sandboxed"]
 """How something that may be done is done."""
 
 
-class Gate:
+class ApprovalGate:
     """One conversation's rules and what its user has said so far."""
 
     def __init__(
@@ -58,7 +58,7 @@ class Gate:
 
     async def admit_command(
         self, facts: Mapping[str, object], argv: Sequence[str], *, escalated: bool, justification: str | None
-    ) -> Way:
+    ) -> ExecutionMode:
         """Return how a command is to run. Raises `ToolFailure` where it is not to. `facts` begin its events."""
         situation = Situation(
             policy=self._policy,
@@ -69,7 +69,9 @@ class Gate:
         )
         return await self._settle(decide(situation, justification), lambda ask: self._ask_command(facts, argv, ask))
 
-    async def admit_retry(self, facts: Mapping[str, object], argv: Sequence[str], failure: Failure, told: str) -> bool:
+    async def admit_retry(
+        self, facts: Mapping[str, object], argv: Sequence[str], failure: CommandFailure, told: str
+    ) -> bool:
         """Tell whether a command that failed in the sandbox is to run again without it. `told` is how it failed."""
         ask = decide_retry(self._policy, failure)
         if ask is None:
@@ -77,7 +79,7 @@ class Gate:
         await self._tell({"type": "background_event", "message": f"Execution failed: {told}"})
         return (await self._ask_command(facts, argv, ask)).verdict.startswith("approved")
 
-    async def admit_input(self, facts: Mapping[str, object], text: str, way: Way) -> None:
+    async def admit_input(self, facts: Mapping[str, object], text: str, way: ExecutionMode) -> None:
         """Let text through to a command that runs on in a way. Raises `ToolFailure`. `facts` are of this call."""
         argv = ("write_stdin", text)
         decision = decide_input(
@@ -85,13 +87,13 @@ class Gate:
         )
         await self._settle(decision, lambda ask: self._ask_command(facts, argv, ask))
 
-    async def admit_patch(self, call_id: str, turn_id: str, plan: Plan) -> tuple[Way, bool]:
+    async def admit_patch(self, call_id: str, turn_id: str, plan: PatchPlan) -> tuple[ExecutionMode, bool]:
         """Return how a patch is to be applied, and whether the user was asked. Raises `ToolFailure`."""
         decision = decide_patch(self._policy, self._mode, plan.targets, self._confinement)
         way = await self._settle(decision, lambda ask: self._ask_patch(call_id, turn_id, plan, ask))
-        return way, isinstance(decision, Ask)
+        return way, isinstance(decision, AskFirst)
 
-    async def _settle(self, decision: Decision, ask: Callable[[Ask], Awaitable[Answer]]) -> Way:
+    async def _settle(self, decision: Decision, ask: Callable[[AskFirst], Awaitable[Answer]]) -> ExecutionMode:
         match decision:
             case Run():
                 return "free"
@@ -99,13 +101,13 @@ class Gate:
                 return "sandboxed"
             case Refuse(text):
                 raise ToolFailure(text)
-            case Ask():
+            case AskFirst():
                 answer = await ask(decision)
                 if answer.verdict.startswith("approved"):
                     return "free" if isinstance(decision.approved, Run) else "sandboxed"
                 raise ToolFailure(decision.denied if answer.reason is None else f"{decision.denied}: {answer.reason}")
 
-    async def _ask_command(self, facts: Mapping[str, object], argv: Sequence[str], ask: Ask) -> Answer:
+    async def _ask_command(self, facts: Mapping[str, object], argv: Sequence[str], ask: AskFirst) -> Answer:
         summary = summarize(argv)
         event: JsonObject = {
             "type": "exec_approval_request",
@@ -126,7 +128,7 @@ class Gate:
             self._approved.remember(argv)
         return answer
 
-    async def _ask_patch(self, call_id: str, turn_id: str, plan: Plan, ask: Ask) -> Answer:
+    async def _ask_patch(self, call_id: str, turn_id: str, plan: PatchPlan, ask: AskFirst) -> Answer:
         changes = on_wire(plan.changes)
         event: JsonObject = {
             "type": "apply_patch_approval_request",
@@ -136,8 +138,8 @@ class Gate:
         }
         return await self._put(event, ask, patch_params(changes=changes, call_id=call_id, reason=ask.reason))
 
-    async def _put(self, event: JsonObject, ask: Ask, question: JsonObject) -> Answer:
-        """Ask the user. An answer that aborts stops the whole turn."""
+    async def _put(self, event: JsonObject, ask: AskFirst, question: JsonObject) -> Answer:
+        """AskFirst the user. An answer that aborts stops the whole turn."""
         await self._tell(event if ask.reason is None else {**event, "reason": ask.reason})
         answer = await self._ask(msgspec.json.encode(question))
         if answer.verdict == "abort":

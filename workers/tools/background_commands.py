@@ -11,15 +11,15 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
-from greenroom.workers.exec.background_command import OpenCommand
-from greenroom.workers.exec.command import Command
+from greenroom.workers.exec.background_command import BackgroundCommand
+from greenroom.workers.exec.command import CommandSpec
 from greenroom.workers.exec.command_run import explain
 from greenroom.workers.exec.pipes import StreamName
 from greenroom.workers.exec.process import Finished
 from greenroom.workers.exec.starter import Starter
 from greenroom.workers.model.items import JsonObject
 from greenroom.workers.sandbox.features import SandboxUnavailableError
-from greenroom.workers.tools.approval_gate import Way
+from greenroom.workers.tools.approval_gate import ExecutionMode
 from greenroom.workers.tools.command_events import CommandEvents
 from greenroom.workers.tools.context import Emit, ToolFailure
 
@@ -35,14 +35,14 @@ UNATTENDED_PAUSE: Final = 0.005
 
 
 @dataclass(slots=True, eq=False)
-class KeptCommand:
+class NumberedCommand:
     """One of them."""
 
     number: int
     argv: tuple[str, ...]
-    way: Way
+    way: ExecutionMode
     events: CommandEvents
-    command: OpenCommand = field(init=False)
+    command: BackgroundCommand = field(init=False)
     finished: Finished | None = None
     """How it ended, once it has and clients were told, or will be."""
     over: asyncio.Event = field(default_factory=asyncio.Event)
@@ -57,7 +57,7 @@ class KeptCommand:
 
 
 @dataclass(frozen=True, slots=True)
-class OpenCommandsStatistics:
+class BackgroundCommandsStatistics:
     """Counts at one moment."""
 
     running: int
@@ -65,26 +65,26 @@ class OpenCommandsStatistics:
     """Commands that have ended while the model has not asked since."""
 
 
-class OpenCommands:
+class BackgroundCommands:
     """Belongs to one conversation and its loop."""
 
     def __init__(self, emit: Emit, on_all_ended: Callable[[], None]) -> None:
         """`on_all_ended` is called when between two turns the last of them ends that ran."""
         self._emit = emit
         self._on_all_ended = on_all_ended
-        self._kept: dict[int, KeptCommand] = {}
+        self._kept: dict[int, NumberedCommand] = {}
         """In the order of their last use."""
-        self._watching: dict[KeptCommand, asyncio.Task[None]] = {}
+        self._watching: dict[NumberedCommand, asyncio.Task[None]] = {}
         self._attended = True
         self._untold: list[JsonObject] = []
 
-    def __iter__(self) -> Iterator[KeptCommand]:
+    def __iter__(self) -> Iterator[NumberedCommand]:
         return iter(self._kept.values())
 
-    def statistics(self) -> OpenCommandsStatistics:
+    def statistics(self) -> BackgroundCommandsStatistics:
         """Return the counts."""
         ended = sum(kept.over.is_set() for kept in self)
-        return OpenCommandsStatistics(len(self._kept) - ended, ended)
+        return BackgroundCommandsStatistics(len(self._kept) - ended, ended)
 
     async def attend(self) -> None:
         """Note that a turn begins, and tell what has ended since the last."""
@@ -100,13 +100,13 @@ class OpenCommands:
         """Return a number that no command has."""
         return next(number for number in iter(lambda: random.choice(NUMBERS), None) if number not in self._kept)
 
-    async def open(self, kept: KeptCommand, command: Command, starter: Starter) -> None:
+    async def open(self, kept: NumberedCommand, command: CommandSpec, starter: Starter) -> None:
         """Start a command and keep it under its number, giving up another where there are too many.
 
         Raises `ToolFailure` where it cannot be started.
         """
         await self._make_room()
-        kept.command = OpenCommand(command, lambda name, chunk: self._relay(kept, name, chunk))
+        kept.command = BackgroundCommand(command, lambda name, chunk: self._relay(kept, name, chunk))
         await self._tell(kept.events.begin())
         try:
             await kept.command.start(starter)
@@ -119,18 +119,18 @@ class OpenCommands:
         self._watching[kept] = watching
         watching.add_done_callback(lambda _: self._watching.pop(kept))
 
-    def find(self, number: int) -> KeptCommand | None:
+    def find(self, number: int) -> NumberedCommand | None:
         """Return the command of this number, which counts as a use of it."""
         kept = self._kept.pop(number, None)
         if kept is not None:
             self._kept[number] = kept
         return kept
 
-    def forget(self, kept: KeptCommand) -> None:
+    def forget(self, kept: NumberedCommand) -> None:
         """Give up the number of a command that is over."""
         self._kept.pop(kept.number, None)
 
-    async def end(self, kept: KeptCommand) -> None:
+    async def end(self, kept: NumberedCommand) -> None:
         """Kill a command if it still runs, and give up its number."""
         await kept.command.close()
         await kept.over.wait()
@@ -149,11 +149,11 @@ class OpenCommands:
             old = list(self)[:-RECENT]
             await self.end(next((kept for kept in old if kept.over.is_set()), old[0]))
 
-    async def _refuse(self, kept: KeptCommand, reason: str) -> None:
+    async def _refuse(self, kept: NumberedCommand, reason: str) -> None:
         await self._tell(kept.events.failed(reason))
         raise ToolFailure(f"exec_command failed: {reason}")
 
-    async def _see_out(self, kept: KeptCommand) -> None:
+    async def _see_out(self, kept: NumberedCommand) -> None:
         """Wait for the end of a command, and tell it now or later."""
         finished = await kept.command.wait()
         text = finished.aggregated.render_for_model(kept.events.budget)
@@ -167,7 +167,7 @@ class OpenCommands:
         if not self._attended and not self.statistics().running:
             self._on_all_ended()
 
-    async def _relay(self, kept: KeptCommand, name: StreamName, chunk: bytes) -> None:
+    async def _relay(self, kept: NumberedCommand, name: StreamName, chunk: bytes) -> None:
         if not self._attended:
             await asyncio.sleep(UNATTENDED_PAUSE)
         elif kept.deltas < MOST_DELTAS:

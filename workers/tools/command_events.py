@@ -6,7 +6,7 @@ from types import MappingProxyType
 from typing import Final
 
 from greenroom.protocol.ids import TurnId
-from greenroom.workers.exec.capture import Budget
+from greenroom.workers.exec.capture import OutputBudget
 from greenroom.workers.exec.command import CAPTURE_SIZE
 from greenroom.workers.exec.pipes import StreamName
 from greenroom.workers.exec.process import Finished
@@ -15,7 +15,7 @@ from greenroom.workers.model.items import JsonObject
 
 NO_EXIT_CODE: Final = -1
 """Stands for the exit code where there is none."""
-_BUDGET: Final = Budget(CAPTURE_SIZE)
+_BUDGET: Final = OutputBudget(CAPTURE_SIZE)
 
 
 class CommandEvents:
@@ -27,7 +27,7 @@ class CommandEvents:
         turn_id: TurnId,
         argv: Sequence[str],
         cwd: str,
-        budget: Budget,
+        budget: OutputBudget,
         extra: Mapping[str, object] = MappingProxyType({}),
     ) -> None:
         """`extra` is in the first event and in the last; `budget` bounds what is formatted as for the model."""

@@ -5,21 +5,21 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from greenroom.protocol.ids import TurnId
-from greenroom.workers.exec.capture import Budget
+from greenroom.workers.exec.capture import OutputBudget
 from greenroom.workers.exec.login_shells import LoginShells
 from greenroom.workers.exec.starter import Starter
 from greenroom.workers.model.items import JsonObject
-from greenroom.workers.patch.cleanup_journal import Leftovers
-from greenroom.workers.patch.turn_diff import TurnDiff
+from greenroom.workers.patch.cleanup_journal import CleanupJournal
+from greenroom.workers.patch.turn_diff import TurnDiffTracker
 
 if TYPE_CHECKING:
-    from greenroom.workers.tools.approval_gate import Gate
-    from greenroom.workers.tools.background_commands import OpenCommands
+    from greenroom.workers.tools.approval_gate import ApprovalGate
+    from greenroom.workers.tools.background_commands import BackgroundCommands
 
 Emit: TypeAlias = Callable[[JsonObject], Awaitable[None] | None]
 """Takes the `msg` of an event. An awaitable that it returns is waited for, so that a slow client slows the tool."""
 
-DEFAULT_BUDGET: Final = Budget(10_000)
+DEFAULT_BUDGET: Final = OutputBudget(10_000)
 """How much of a tool's output the model gets unless its policy or `tool_output_token_limit` says otherwise."""
 
 
@@ -49,7 +49,7 @@ class ToolContext:
     environment: Mapping[str, str]
     """What commands see: nothing else, and no secrets in it."""
     turn_id: TurnId
-    gate: "Gate"
+    gate: "ApprovalGate"
     """What may be done, and how."""
     free: Starter
     """Starts commands without a sandbox."""
@@ -62,12 +62,12 @@ class ToolContext:
     shell: Shell
     logins: LoginShells
     """What is known of the user's profile."""
-    open_commands: "OpenCommands"
+    open_commands: "BackgroundCommands"
     """Those that go on between calls, also from one turn to the next."""
-    diff: TurnDiff
+    diff: TurnDiffTracker
     """What the turn's patches have changed so far."""
-    budget: Budget = DEFAULT_BUDGET
-    leftovers: Leftovers | None = None
+    budget: OutputBudget = DEFAULT_BUDGET
+    leftovers: CleanupJournal | None = None
     """Where a patch notes what it would leave behind if we were killed."""
 
 

@@ -11,12 +11,12 @@ from typing import Annotated, Final
 import msgspec
 
 from greenroom.workers.approval.decision import sandbox_failure
-from greenroom.workers.exec.command import CAPTURE_SIZE, Command
-from greenroom.workers.patch.interception import PatchCall, Refused, recognise
+from greenroom.workers.exec.command import CAPTURE_SIZE, CommandSpec
+from greenroom.workers.patch.interception import PatchCall, PatchRefused, recognise
 from greenroom.workers.tools.apply_patch import apply
-from greenroom.workers.tools.approval_gate import Way
+from greenroom.workers.tools.approval_gate import ExecutionMode
 from greenroom.workers.tools.arguments import parse
-from greenroom.workers.tools.background_commands import KeptCommand, exit_code
+from greenroom.workers.tools.background_commands import NumberedCommand, exit_code
 from greenroom.workers.tools.command_events import CommandEvents
 from greenroom.workers.tools.context import ToolContext, ToolFailure, ToolOutput, emit
 from greenroom.workers.tools.terminal_output import told
@@ -71,7 +71,7 @@ async def exec_command(call_id: str, arguments: str, context: ToolContext) -> To
     match recognise(argv):
         case PatchCall() as patch:
             return await apply(call_id, patch.body, patch.cwd(base), context)
-        case Refused(reason):
+        case PatchRefused(reason):
             raise ToolFailure(reason)
     call = _Call(call_id, given, argv, base, context)
     facts = call.facts
@@ -96,7 +96,7 @@ class _Call:
         self._call_id = call_id
         self._given = given
         self._context = context
-        self._command = Command(
+        self._command = CommandSpec(
             argv,
             cwd,
             context.shell.environment,
@@ -107,14 +107,14 @@ class _Call:
         self.facts = CommandEvents(call_id, context.turn_id, argv, cwd, context.budget).facts
         self.started = 0.0
 
-    async def run(self, way: Way) -> KeptCommand:
+    async def run(self, way: ExecutionMode) -> NumberedCommand:
         """Start it and wait for its end as long as the model wants to. A turn that is stopped meanwhile ends it."""
         context = self._context
         number = context.open_commands.new_number()
         extra = {"process_id": str(number), "source": "unified_exec_startup"}
         argv = self._command.argv
         events = CommandEvents(self._call_id, context.turn_id, argv, self._command.cwd, context.budget, extra)
-        kept = KeptCommand(number, argv, way, events)
+        kept = NumberedCommand(number, argv, way, events)
         starter = context.free if way == "free" else context.sandboxed
         command = await context.logins.spare(self._command, starter, context.shell.fixed)
         await context.open_commands.open(kept, command, starter)

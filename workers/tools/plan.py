@@ -9,20 +9,20 @@ from greenroom.workers.tools.arguments import parse
 from greenroom.workers.tools.catalog import Status
 from greenroom.workers.tools.context import ToolContext, ToolOutput, emit
 
-UPDATED: Final = "Plan updated"
+UPDATED: Final = "PlanArguments updated"
 
 
-class Step(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class PlanStep(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One step of a plan."""
 
     step: str
     status: Status
 
 
-class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class PlanArguments(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """All steps, and why the plan changed."""
 
-    plan: list[Step]
+    plan: list[PlanStep]
     explanation: str | None = None
 
     def event(self) -> JsonObject:
@@ -33,5 +33,5 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 async def update_plan(_call_id: str, arguments: str, context: ToolContext) -> ToolOutput:
     """Handle one call. Raises `ToolFailure` where the arguments do not fit; then the client is told nothing."""
-    await emit(context, parse(arguments, Plan).event())
+    await emit(context, parse(arguments, PlanArguments).event())
     return ToolOutput(UPDATED, success=True)

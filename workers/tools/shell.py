@@ -12,13 +12,13 @@ import msgspec
 
 from greenroom.workers.approval.decision import sandbox_failure
 from greenroom.workers.exec.capture import cut
-from greenroom.workers.exec.command import CAPTURE_SIZE, Command
+from greenroom.workers.exec.command import CAPTURE_SIZE, CommandSpec
 from greenroom.workers.exec.pipes import StreamName
 from greenroom.workers.exec.process import Finished, run, signal_name
-from greenroom.workers.patch.interception import PatchCall, Refused, recognise
+from greenroom.workers.patch.interception import PatchCall, PatchRefused, recognise
 from greenroom.workers.sandbox.features import SandboxUnavailableError
 from greenroom.workers.tools.apply_patch import apply
-from greenroom.workers.tools.approval_gate import Way
+from greenroom.workers.tools.approval_gate import ExecutionMode
 from greenroom.workers.tools.arguments import parse
 from greenroom.workers.tools.command_events import NO_EXIT_CODE, CommandEvents, paragraphs
 from greenroom.workers.tools.context import ToolContext, ToolFailure, ToolOutput, emit
@@ -62,7 +62,7 @@ async def shell(call_id: str, arguments: str, context: ToolContext) -> ToolOutpu
     match recognise(given.argv):
         case PatchCall() as patch:
             return await apply(call_id, patch.body, patch.cwd(base), context)
-        case Refused(reason):
+        case PatchRefused(reason):
             raise ToolFailure(reason)
     call = _Call(call_id, given, base, context)
     way = await context.gate.admit_command(
@@ -84,7 +84,7 @@ class _Call:
     def __init__(self, call_id: str, given: ShellArguments, cwd: str, context: ToolContext) -> None:
         self._context = context
         self._limit_ms = given.limit_ms
-        self.command = Command(
+        self.command = CommandSpec(
             given.argv,
             cwd,
             context.environment,
@@ -93,7 +93,7 @@ class _Call:
         )
         self.events = CommandEvents(call_id, context.turn_id, given.argv, cwd, context.budget)
 
-    async def run(self, way: Way) -> tuple[ToolOutput, Finished]:
+    async def run(self, way: ExecutionMode) -> tuple[ToolOutput, Finished]:
         """Run it once, with its events."""
         starter = self._context.free if way == "free" else self._context.sandboxed
         await emit(self._context, self.events.begin())

@@ -3,12 +3,12 @@
 import secrets
 import time
 
-from greenroom.workers.exec.capture import BYTES_PER_TOKEN, Budget
-from greenroom.workers.tools.background_commands import KeptCommand, exit_code
+from greenroom.workers.exec.capture import BYTES_PER_TOKEN, OutputBudget
+from greenroom.workers.tools.background_commands import NumberedCommand, exit_code
 from greenroom.workers.tools.context import ToolContext, ToolOutput
 
 
-def told(kept: KeptCommand, started: float, max_tokens: float | None, context: ToolContext) -> ToolOutput:
+def told(kept: NumberedCommand, started: float, max_tokens: float | None, context: ToolContext) -> ToolOutput:
     """Take what the command wrote, and give up its number if it is over. `started`: since when the model waits."""
     output = kept.command.take_output()
     finished = kept.finished
@@ -28,6 +28,6 @@ def told(kept: KeptCommand, started: float, max_tokens: float | None, context: T
     return ToolOutput("\n".join(lines), success=finished is None or finished.exit_code == 0)
 
 
-def _room(max_tokens: float | None, budget: Budget) -> Budget:
+def _room(max_tokens: float | None, budget: OutputBudget) -> OutputBudget:
     size = budget.size if max_tokens is None else min(budget.size, round(max_tokens) * BYTES_PER_TOKEN)
-    return Budget(size, budget.unit)
+    return OutputBudget(size, budget.unit)

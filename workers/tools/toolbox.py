@@ -12,19 +12,19 @@ from greenroom.protocol.ids import TurnId
 from greenroom.protocol.mcp.elicitation import Decision
 from greenroom.protocol.policy import ApprovalPolicy
 from greenroom.workers.approval.memory import ApprovedCommands
-from greenroom.workers.exec.capture import Budget
+from greenroom.workers.exec.capture import OutputBudget
 from greenroom.workers.exec.login_shells import LoginShells
-from greenroom.workers.exec.process_groups import LiveGroups
+from greenroom.workers.exec.process_groups import ProcessGroups
 from greenroom.workers.model.items import JsonObject
-from greenroom.workers.patch.cleanup_journal import Leftovers
-from greenroom.workers.patch.turn_diff import TurnDiff
+from greenroom.workers.patch.cleanup_journal import CleanupJournal
+from greenroom.workers.patch.turn_diff import TurnDiffTracker
 from greenroom.workers.sandbox.launcher import Launcher
 from greenroom.workers.sandbox.policy import Surroundings, confine, read_only
 from greenroom.workers.sandbox.starter import FreeStarter, LaunchedStarter
 from greenroom.workers.tools import registry
 from greenroom.workers.tools.apply_patch import tell_diff
-from greenroom.workers.tools.approval_gate import Gate
-from greenroom.workers.tools.background_commands import OpenCommands
+from greenroom.workers.tools.approval_gate import ApprovalGate
+from greenroom.workers.tools.background_commands import BackgroundCommands
 from greenroom.workers.tools.context import Emit, Shell, ToolContext
 
 
@@ -52,7 +52,7 @@ class Toolbox:
         ask: Callable[[bytes], Awaitable[Decision]],
         emit: Emit,
         on_commands_ended: Callable[[], None],
-        leftovers: Leftovers | None = None,
+        leftovers: CleanupJournal | None = None,
     ) -> None:
         """`on_commands_ended` is called when between two turns the last command ends that went on."""
         self._leftovers = leftovers
@@ -61,9 +61,9 @@ class Toolbox:
         self._emit = emit
         self._approved = ApprovedCommands()
         self.move(workplace)
-        self.open_commands = OpenCommands(emit, on_commands_ended)
+        self.open_commands = BackgroundCommands(emit, on_commands_ended)
         """Those that go on between calls."""
-        self._groups = LiveGroups()
+        self._groups = ProcessGroups()
         self._launcher: Launcher | None = None
         self._free = FreeStarter(self._groups, self._present_launcher)
 
@@ -73,12 +73,12 @@ class Toolbox:
         confinement = confine(policy, surroundings)
         self._confinement = None if confinement is None else confinement.resolved()
         self._may_read = (self._confinement or read_only(surroundings).resolved()).may_read
-        self._gate = Gate(
+        self._gate = ApprovalGate(
             workplace.approval_policy, policy.type, self._confinement, self._ask, self._emit, self._approved
         )
         self._cwd = surroundings.cwd
         self._environment = workplace.environment
-        self._budget = Budget.of_tokens(workplace.output_tokens)
+        self._budget = OutputBudget.of_tokens(workplace.output_tokens)
         self._shell = workplace.shell
         self._confined = (
             None if self._confinement is None else LaunchedStarter(self._present_launcher, self._confinement)
@@ -144,7 +144,7 @@ class Toolbox:
                 shell=self._shell,
                 logins=self._logins,
                 open_commands=self.open_commands,
-                diff=TurnDiff(self._cwd),
+                diff=TurnDiffTracker(self._cwd),
                 budget=self._budget,
                 leftovers=self._leftovers,
             )

@@ -11,7 +11,7 @@ from greenroom.protocol.mcp.elicitation import Decision
 from greenroom.workers.exec.environment import command_environment, withheld_variables
 from greenroom.workers.exec.login_shells import LoginShells
 from greenroom.workers.exec.user_shell import shell_for_text
-from greenroom.workers.patch.cleanup_journal import Leftovers
+from greenroom.workers.patch.cleanup_journal import CleanupJournal
 from greenroom.workers.sandbox.policy import Surroundings
 from greenroom.workers.tools.context import Emit, Shell
 from greenroom.workers.tools.toolbox import Toolbox, Workplace
@@ -19,14 +19,14 @@ from greenroom.workers.tools.toolbox import Toolbox, Workplace
 _THREAD_ID: Final = "CODEX_THREAD_ID"
 
 
-def fit_out(
+def build_toolbox(
     settings: Settings,
     conversation_id: ConversationId,
     runtime_directory: str,
     ask: Callable[[bytes], Awaitable[Decision]],
     emit: Emit,
     on_commands_ended: Callable[[], None],
-    leftovers: Leftovers,
+    leftovers: CleanupJournal,
 ) -> Toolbox:
     """Return the toolbox of a conversation. `runtime_directory` holds our sockets; the rest is as in `Toolbox`."""
     where = workplace(settings, conversation_id, runtime_directory)

@@ -8,7 +8,7 @@ from typing import Annotated, Final
 import msgspec
 
 from greenroom.workers.tools.arguments import parse
-from greenroom.workers.tools.background_commands import KeptCommand
+from greenroom.workers.tools.background_commands import NumberedCommand
 from greenroom.workers.tools.context import ToolContext, ToolFailure, ToolOutput, emit
 from greenroom.workers.tools.exec_command import LONGEST_YIELD_MS, SHORTEST_YIELD_MS
 from greenroom.workers.tools.terminal_output import told
@@ -63,7 +63,7 @@ async def write_stdin(call_id: str, arguments: str, context: ToolContext) -> Too
     return told(kept, started, given.max_output_tokens, context)
 
 
-async def _admit(call_id: str, text: str, kept: KeptCommand, context: ToolContext) -> None:
+async def _admit(call_id: str, text: str, kept: NumberedCommand, context: ToolContext) -> None:
     if text == CTRL_C:
         return
     if not kept.command.has_terminal:
@@ -72,7 +72,7 @@ async def _admit(call_id: str, text: str, kept: KeptCommand, context: ToolContex
     await context.gate.admit_input({**facts, "command": ["write_stdin", text]}, text, kept.way)
 
 
-async def _write(kept: KeptCommand, text: str) -> None:
+async def _write(kept: NumberedCommand, text: str) -> None:
     if text == CTRL_C and not kept.command.has_terminal:
         kept.command.interrupt()
     else:

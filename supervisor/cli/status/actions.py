@@ -19,15 +19,15 @@ from greenroom.supervisor.cli.status.control_client import Heard, ask
 from greenroom.supervisor.cli.status.diagnostics import DEGRADED, NOTHING, SILENT, WELL
 from greenroom.supervisor.cli.status.status import find, nothing_found
 from greenroom.supervisor.control.control_messages import (
-    Done,
+    ActionDone,
+    ActionRefused,
     GiveReport,
     InterruptConversation,
     KillConversation,
-    Refused,
     Reported,
     StopInstance,
 )
-from greenroom.supervisor.control.instances import Found
+from greenroom.supervisor.control.instances import RunningInstance
 
 END_PATIENCE: Final = 10.0
 """Seconds that an instance has for ending."""
@@ -88,7 +88,9 @@ def _order(given: str, kind: type[InterruptConversation] | type[KillConversation
     return _tell(NOTHING, f"no running instance has a conversation {given}")
 
 
-def _hits(found: Sequence[Found], heard: dict[str, Heard], given: str) -> Iterator[tuple[Found, ConversationId]]:
+def _hits(
+    found: Sequence[RunningInstance], heard: dict[str, Heard], given: str
+) -> Iterator[tuple[RunningInstance, ConversationId]]:
     for one in found:
         reply = heard[one.control].reply
         if isinstance(reply, Reported):
@@ -99,17 +101,17 @@ def _hits(found: Sequence[Found], heard: dict[str, Heard], given: str) -> Iterat
             yield from ((one, entry.id) for entry in report.conversations if matches(entry.id, given))
 
 
-def _understood(one: Found, heard: Heard) -> tuple[int, str]:
+def _understood(one: RunningInstance, heard: Heard) -> tuple[int, str]:
     """Return the exit code and the text for an answer."""
     match heard.reply:
-        case Done(text=text):
+        case ActionDone(text=text):
             return WELL, text
-        case Refused(text=text):
+        case ActionRefused(text=text):
             return DEGRADED, text
     return SILENT, f"instance {one.instance.pid} does not answer"
 
 
-def _has_ended(one: Found) -> bool:
+def _has_ended(one: RunningInstance) -> bool:
     """Wait for the end of an instance, which is nobody's child of ours (pidfd_open(2))."""
     deadline = time.monotonic() + END_PATIENCE
     if hasattr(os, "pidfd_open"):
@@ -129,11 +131,11 @@ def _has_ended(one: Found) -> bool:
     return not _is_alive(one)
 
 
-def _is_alive(one: Found) -> bool:
+def _is_alive(one: RunningInstance) -> bool:
     return identity.created(one.instance.pid) == one.instance.created
 
 
-def _kill(one: Found) -> None:
+def _kill(one: RunningInstance) -> None:
     """Kill a supervisor and all processes of its tree, each only if it still is the one that was looked at."""
     import psutil
 

@@ -8,7 +8,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Final, Literal, TypeAlias
 
-from greenroom.supervisor.control.control_messages import Reply, Request, line, read_reply
+from greenroom.supervisor.control.control_messages import ControlReply, ControlRequest, line, read_control_reply
 
 PATIENCE: Final = 1.0
 """Seconds after which an instance is one that does not answer."""
@@ -24,7 +24,7 @@ class Heard:
     """What became of one question."""
 
     outcome: Outcome
-    reply: Reply | None = None
+    reply: ControlReply | None = None
     """Only of those that were answered."""
     seconds: float = 0.0
     """How long it took."""
@@ -39,7 +39,7 @@ class _Line:
     received: bytearray = field(default_factory=bytearray)
 
 
-def ask(paths: Collection[str], request: Request, patience: float = PATIENCE) -> dict[str, Heard]:
+def ask(paths: Collection[str], request: ControlRequest, patience: float = PATIENCE) -> dict[str, Heard]:
     """Put a request to the sockets at these paths, and return what was heard on each."""
     begun = time.monotonic()
     heard: dict[str, Heard] = {}
@@ -92,6 +92,6 @@ def _understood(data: bytes, seconds: float) -> Heard:
     if not data:  # it hung up: it is about to end
         return Heard("shut", seconds=seconds)
     try:
-        return Heard("answered", read_reply(data), seconds)
+        return Heard("answered", read_control_reply(data), seconds)
     except ValueError:
         return Heard("garbled", seconds=seconds)

@@ -7,7 +7,7 @@ from typing import Final
 from greenroom.protocol.internal.broker import AuthState
 from greenroom.protocol.report import Role
 from greenroom.supervisor.cli.status.formatting import age, short_id
-from greenroom.supervisor.cli.status.overview import InstanceStatus, ReplyKind, Trouble, TroubleKind
+from greenroom.supervisor.cli.status.overview import Diagnosis, InstanceStatus, ReplyKind, TroubleKind
 
 WELL: Final = 0
 NOTHING: Final = 1
@@ -50,7 +50,7 @@ _REPLIES: Final[Mapping[ReplyKind, tuple[TroubleKind, str]]] = {
 }
 
 
-def troubles(status: InstanceStatus, now: float | None = None) -> tuple[Trouble, ...]:
+def troubles(status: InstanceStatus, now: float | None = None) -> tuple[Diagnosis, ...]:
     """Return what is wrong, the worst first. `now` is in seconds since the epoch."""
     at = time.time() if now is None else now
     found = [trouble for rule in _RULES for trouble in rule(status, at)]
@@ -63,25 +63,25 @@ def exit_code(statuses: Iterable[InstanceStatus]) -> int:
     return SILENT if SILENT in codes else DEGRADED if codes else WELL
 
 
-def _reply(status: InstanceStatus, now: float) -> Iterator[Trouble]:
+def _reply(status: InstanceStatus, now: float) -> Iterator[Diagnosis]:
     if status.reply == "refused":
-        yield Trouble(kind="refused", text=f"does not tell: {status.refusal}")
+        yield Diagnosis(kind="refused", text=f"does not tell: {status.refusal}")
     elif status.reply in _REPLIES:
         kind, text = _REPLIES[status.reply]
         since = time.strftime("%H:%M:%S", time.localtime(status.seen_at))
         silence = f"; its last sign of life was {age(now - status.seen_at)} ago, at {since}"
-        yield Trouble(kind=kind, text=text if kind == "unreadable" else text + silence)
+        yield Diagnosis(kind=kind, text=text if kind == "unreadable" else text + silence)
 
 
-def _stopped(status: InstanceStatus, _: float) -> Iterator[Trouble]:
+def _stopped(status: InstanceStatus, _: float) -> Iterator[Diagnosis]:
     for process in status.processes:
         if process.seen is not None and process.seen.state in _STOPPED:
             whose = f" of {short_id(process.conversation_id)}" if process.conversation_id else ""
             text = f"the {process.role}{whose} (pid {process.pid}) is stopped by a signal or a debugger"
-            yield Trouble(kind="process_stopped", text=f"{text}; kill -CONT {process.pid} lets it go on")
+            yield Diagnosis(kind="process_stopped", text=f"{text}; kill -CONT {process.pid} lets it go on")
 
 
-def _missing(status: InstanceStatus, now: float) -> Iterator[Trouble]:
+def _missing(status: InstanceStatus, now: float) -> Iterator[Diagnosis]:
     if status.report is None or now - status.instance.started_at < STARTING:
         return
     needed: tuple[Role, ...] = ("nursery", "broker") if status.instance.engine == "fork" else ("broker",)
@@ -89,32 +89,32 @@ def _missing(status: InstanceStatus, now: float) -> Iterator[Trouble]:
     there = {process.role for process in status.processes if process.seen is not None}
     for role in needed:
         if role not in there | excused:
-            yield Trouble(kind="process_missing", text=f"there is no {role} at the moment")
+            yield Diagnosis(kind="process_missing", text=f"there is no {role} at the moment")
 
 
-def _given_up(status: InstanceStatus, _: float) -> Iterator[Trouble]:
+def _given_up(status: InstanceStatus, _: float) -> Iterator[Diagnosis]:
     for entry in status.report.processes if status.report else ():
         if entry.state == "given_up":
             text = f"the {entry.role} died too often; {_REMEDIES.get(entry.role, 'restart the server')}"
-            yield Trouble(kind="given_up", text=text)
+            yield Diagnosis(kind="given_up", text=text)
 
 
-def _failed(status: InstanceStatus, _: float) -> Iterator[Trouble]:
+def _failed(status: InstanceStatus, _: float) -> Iterator[Diagnosis]:
     for entry in status.report.conversations if status.report else ():
         if entry.state == "failed":
             death = entry.last_death
             last = f", the last time by {death.cause}" if death else ""
             text = f"conversation {short_id(entry.id)} died too often{last}; it can be tried again in a minute"
-            yield Trouble(kind="conversation_failed", text=text)
+            yield Diagnosis(kind="conversation_failed", text=text)
 
 
-def _credential(status: InstanceStatus, _: float) -> Iterator[Trouble]:
+def _credential(status: InstanceStatus, _: float) -> Iterator[Diagnosis]:
     credential = status.report.credential if status.report else None
     if credential is not None and credential.state in _CREDENTIAL:
-        yield Trouble(kind="credential", text=_CREDENTIAL[credential.state])
+        yield Diagnosis(kind="credential", text=_CREDENTIAL[credential.state])
 
 
-_RULES: Final[tuple[Callable[[InstanceStatus, float], Iterator[Trouble]], ...]] = (
+_RULES: Final[tuple[Callable[[InstanceStatus, float], Iterator[Diagnosis]], ...]] = (
     _reply,
     _stopped,
     _given_up,

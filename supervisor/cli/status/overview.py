@@ -11,8 +11,8 @@ from greenroom.protocol.ids import ConversationId, WorkerId
 from greenroom.protocol.instance import Instance
 from greenroom.protocol.report import Part, ProcessEntry, Report, Role
 from greenroom.supervisor.cli.status.control_client import Heard, Outcome
-from greenroom.supervisor.control.control_messages import Refused, Reported
-from greenroom.supervisor.control.instances import Found
+from greenroom.supervisor.control.control_messages import ActionRefused, Reported
+from greenroom.supervisor.control.instances import RunningInstance
 
 ReplyKind: TypeAlias = Literal["report", "silent", "shut", "refused", "unreadable"]
 """`silent`: it does not answer in time. `shut`: nobody listens on its control socket: it is starting, or ending.
@@ -76,7 +76,7 @@ class ProcessStatus(Part):
     """What the supervisor says of it; `None` where it says nothing."""
 
 
-class Trouble(Part):
+class Diagnosis(Part):
     """Something that a person should see to."""
 
     kind: TroubleKind
@@ -99,7 +99,7 @@ class InstanceStatus(Part):
     processes: tuple[ProcessStatus, ...]
     """The supervisor first, then in the order of their births."""
     report: Report | None = None
-    troubles: tuple[Trouble, ...] = ()
+    troubles: tuple[Diagnosis, ...] = ()
 
 
 class Overview(Part):
@@ -113,7 +113,7 @@ class Overview(Part):
     instances: tuple[InstanceStatus, ...]
 
 
-def instance_status(found: Found, heard: Heard, seen: list[SeenProcess]) -> InstanceStatus:
+def instance_status(found: RunningInstance, heard: Heard, seen: list[SeenProcess]) -> InstanceStatus:
     """Put together what is known of one instance. What is wrong with it is judged afterwards."""
     kind, report, refusal = _said(heard)
     return InstanceStatus(
@@ -135,7 +135,7 @@ def _said(heard: Heard) -> tuple[ReplyKind, Report | None, str | None]:
                 return "report", Report.model_validate_json(bytes(raw)), None
             except ValidationError:
                 return "unreadable", None, None
-        case Refused(text=text):
+        case ActionRefused(text=text):
             return "refused", None, text
     return _UNHEARD.get(heard.outcome, "unreadable"), None, None
 

@@ -25,7 +25,7 @@ class _Sample(NamedTuple):
     """Seconds of processor time so far."""
 
 
-class Observer:
+class ProcessSampler:
     """Looks at processes again and again; from its second look on it knows how busy each is in between."""
 
     SHORTEST: Final = 0.05

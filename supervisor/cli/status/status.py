@@ -13,11 +13,11 @@ from greenroom.supervisor.cli.status.diagnostics import NOTHING, exit_code, trou
 from greenroom.supervisor.cli.status.formatting import counted
 from greenroom.supervisor.cli.status.overview import InstanceStatus, Overview, instance_status
 from greenroom.supervisor.cli.status.page import Line, page
-from greenroom.supervisor.cli.status.process_sampler import Observer
-from greenroom.supervisor.cli.status.terminal import Bell, Printer, Screen
+from greenroom.supervisor.cli.status.process_sampler import ProcessSampler
+from greenroom.supervisor.cli.status.terminal import KeyListener, Printer, Screen
 from greenroom.supervisor.control import instances
 from greenroom.supervisor.control.control_messages import GiveReport
-from greenroom.supervisor.control.instances import Found
+from greenroom.supervisor.control.instances import RunningInstance
 
 MEASURED: Final = 0.2
 """Seconds over which a single look measures how busy processes are."""
@@ -35,7 +35,7 @@ def run_status(arguments: Namespace) -> int:
         return 0
 
 
-def find(pid: int | None) -> list[Found]:
+def find(pid: int | None) -> list[RunningInstance]:
     """Return the running instances of this user, or the one whose supervisor has this pid."""
     found = instances.running(instances.parents(os.environ))
     return found if pid is None else [one for one in found if one.instance.pid == pid]
@@ -46,7 +46,7 @@ def nothing_found(pid: int | None) -> str:
     return "no instance is running" if pid is None else f"no instance is running with pid {pid}"
 
 
-def overview(found: Sequence[Found], observer: Observer, measured: float = 0.0) -> Overview:
+def overview(found: Sequence[RunningInstance], observer: ProcessSampler, measured: float = 0.0) -> Overview:
     """Look at these instances and ask them; at least `measured` seconds lie between the first look and the last."""
     begun = time.monotonic()
     roots = [one.instance.pid for one in found]
@@ -68,7 +68,7 @@ def _judged(status: InstanceStatus) -> InstanceStatus:
 def _once(pid: int | None, as_json: bool) -> int:
     found = find(pid)
     printer = Printer(sys.stdout)
-    view = overview(found, Observer(), MEASURED if found else 0.0)
+    view = overview(found, ProcessSampler(), MEASURED if found else 0.0)
     if as_json:
         sys.stdout.write(view.model_dump_json(indent=2) + "\n")
         sys.stdout.flush()
@@ -83,7 +83,7 @@ def _watch(pid: int | None, as_json: bool, interval: float) -> int:
     """Show one page after the other until told to stop. The exit code is that of the last."""
     in_place = sys.stdout.isatty() and not as_json
     printer: Printer = Screen(sys.stdout) if in_place else Printer(sys.stdout)
-    bell, observer = Bell(), Observer()
+    bell, observer = KeyListener(), ProcessSampler()
     with bell.heard():
         if not isinstance(printer, Screen):
             return _look_on(pid, as_json, interval, printer, bell, observer)
@@ -91,7 +91,9 @@ def _watch(pid: int | None, as_json: bool, interval: float) -> int:
             return _look_on(pid, as_json, interval, printer, bell, observer)
 
 
-def _look_on(pid: int | None, as_json: bool, interval: float, printer: Printer, bell: Bell, observer: Observer) -> int:
+def _look_on(
+    pid: int | None, as_json: bool, interval: float, printer: Printer, bell: KeyListener, observer: ProcessSampler
+) -> int:
     measured = MEASURED
     while True:
         found = find(pid)

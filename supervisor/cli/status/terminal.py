@@ -111,7 +111,7 @@ class Screen(Printer):
         self.out.flush()
 
 
-class Bell:
+class KeyListener:
     """Wakes whoever waits for the next look: when a signal comes, or a key is pressed. Enter it with `heard`."""
 
     def __init__(self) -> None:

@@ -22,22 +22,22 @@ from greenroom.protocol.jsonrpc import (
     encode,
     notification_line,
 )
-from greenroom.supervisor.frontend.request_queue import Answer, Answering, Method, RefusedError
-from greenroom.supervisor.processes.broker_client import BrokerError, BrokerLink
+from greenroom.supervisor.frontend.request_queue import Answer, Method, RefusedError, RequestQueue
+from greenroom.supervisor.processes.broker_client import BrokerClient, BrokerError
 
-Told: TypeAlias = tuple[answers.Json, list[answers.Notification]]
+Told: TypeAlias = tuple[answers.Json, list[answers.AccountNotification]]
 """A result, and what goes out after it."""
 T = TypeVar("T")
 
 
-class Accounts:
+class AccountMethods:
     """The credential's methods on one connection."""
 
     def __init__(
         self,
         peer: Peer,
         write: Callable[[bytes], None],
-        link: BrokerLink,
+        link: BrokerClient,
         preferred: str,
         requires_openai_auth: Callable[[], bool | None],
     ) -> None:
@@ -57,7 +57,7 @@ class Accounts:
             "account/logout": self._logout,
         }
         served = {name: self._served(method) for name, method in methods.items()}
-        self._answering = Answering(peer, write, served)
+        self._answering = RequestQueue(peer, write, served)
         self.handlers = self._answering.handlers
 
     def heard(self, broadcast: Broadcast) -> None:
@@ -84,7 +84,7 @@ class Accounts:
 
         return answer
 
-    def _notify(self, notifications: list[answers.Notification]) -> None:
+    def _notify(self, notifications: list[answers.AccountNotification]) -> None:
         for notification in notifications:
             self._write(notification_line(notification.method, notification.params))
 

@@ -13,8 +13,8 @@ from greenroom.protocol.jsonrpc import INTERNAL_ERROR, INVALID_REQUEST, Request,
 from greenroom.protocol.mcp.handshake import Failure
 from greenroom.supervisor.conversations.conversation import Conversation
 from greenroom.supervisor.conversations.registry import Conversations
-from greenroom.supervisor.frontend.conversation_api.listener_buffer import Hearing
-from greenroom.supervisor.frontend.conversation_api.turn_audience import ApiTurn, Opening
+from greenroom.supervisor.frontend.conversation_api.listener_buffer import ListenerBuffer
+from greenroom.supervisor.frontend.conversation_api.turn_audience import ApiTurn, OpeningAudience
 from greenroom.supervisor.frontend.elicitor import Elicitor
 from greenroom.supervisor.frontend.request_queue import Answer, Method, RefusedError, decode
 
@@ -37,15 +37,15 @@ class Configured(msgspec.Struct, frozen=True):
         return result if self.reasoning_effort is None else {**result, "reasoningEffort": self.reasoning_effort}
 
 
-class Talk:
+class ConversationMethods:
     """The conversations that one client talks to."""
 
     def __init__(self, conversations: Conversations, elicitor: Elicitor, write: Callable[[bytes], None]) -> None:
         self._conversations = conversations
         self._elicitor = elicitor
         self._write = write
-        self._hearings: dict[ConversationId, Hearing] = {}
-        self._subscriptions: dict[str, Hearing] = {}
+        self._hearings: dict[ConversationId, ListenerBuffer] = {}
+        self._subscriptions: dict[str, ListenerBuffer] = {}
         self.methods: Mapping[str, Method] = {
             "newConversation": self._new,
             "sendUserMessage": self._send_message,
@@ -67,7 +67,7 @@ class Talk:
             if not outcome.done():
                 outcome.set_result(what)
 
-        self._conversations.bring_up(conversation, Opening(settle, settle))
+        self._conversations.bring_up(conversation, OpeningAudience(settle, settle))
         result = await outcome
         if isinstance(result, bytes):
             return result
@@ -140,10 +140,10 @@ class Talk:
             raise RefusedError(INVALID_REQUEST, f"conversation not found: {conversation_id}")
         return conversation
 
-    def _hearing(self, conversation: Conversation) -> Hearing:
+    def _hearing(self, conversation: Conversation) -> ListenerBuffer:
         hearing = self._hearings.get(conversation.id)
         if hearing is None:
-            hearing = self._hearings[conversation.id] = Hearing(conversation.id, self._write)
+            hearing = self._hearings[conversation.id] = ListenerBuffer(conversation.id, self._write)
         if hearing not in conversation.observers:
             self._conversations.observe(conversation, hearing)
         return hearing

@@ -29,8 +29,8 @@ class _Typed(msgspec.Struct, frozen=True):
     type: str
 
 
-class Hearing:
-    """One client's ear for one conversation (`greenroom.supervisor.conversations.turn.Observer`)."""
+class ListenerBuffer:
+    """One client's ear for one conversation (`greenroom.supervisor.conversations.turn.TurnObserver`)."""
 
     def __init__(self, conversation_id: ConversationId, write: Callable[[bytes], None]) -> None:
         self._id = encode(conversation_id)

@@ -11,17 +11,22 @@ from greenroom.protocol.ids import ConversationId
 from greenroom.protocol.jsonrpc import INTERNAL_ERROR, INVALID_REQUEST, Request, encode
 from greenroom.supervisor.conversations.jobs import ErrandFailedError, Errands
 from greenroom.supervisor.conversations.registry import Conversations
-from greenroom.supervisor.frontend.conversation_api.conversation_methods import Configured, Talk
+from greenroom.supervisor.frontend.conversation_api.conversation_methods import Configured, ConversationMethods
 from greenroom.supervisor.frontend.request_queue import Answer, Method, RefusedError, decode
 
 SESSIONS = "sessions"
 
 
-class Stored:
+class SavedMethods:
     """The methods of one connection."""
 
     def __init__(
-        self, home: str, conversations: Conversations, errands: Errands, talk: Talk, write: Callable[[bytes], None]
+        self,
+        home: str,
+        conversations: Conversations,
+        errands: Errands,
+        talk: ConversationMethods,
+        write: Callable[[bytes], None],
     ) -> None:
         self._home = home
         self._conversations = conversations

@@ -7,7 +7,7 @@ from greenroom.protocol.mcp.elicitation import Decision, request_params
 from greenroom.protocol.mcp.handshake import Failure
 from greenroom.supervisor.conversations.turn import Turn
 from greenroom.supervisor.frontend.conversation_api.approval import client_request
-from greenroom.supervisor.frontend.conversation_api.listener_buffer import Hearing
+from greenroom.supervisor.frontend.conversation_api.listener_buffer import ListenerBuffer
 from greenroom.supervisor.frontend.elicitor import CANNOT_ASK, Elicitor, Question
 
 
@@ -18,7 +18,7 @@ class ApiTurn:
     def __init__(
         self,
         conversation_id: ConversationId,
-        hearing: Hearing,
+        hearing: ListenerBuffer,
         elicitor: Elicitor,
         on_decision: Callable[[Turn, int, Decision], None],
     ) -> None:
@@ -87,7 +87,7 @@ class ApiTurn:
             self._turn = None  # whose audience this is
 
 
-class Opening:
+class OpeningAudience:
     """The audience of a conversation's start: calls one of two functions with what came of it."""
 
     def __init__(self, on_opened: Callable[[bytes], None], on_failed: Callable[[Failure], None]) -> None:

@@ -6,14 +6,14 @@ from greenroom.protocol import conversation_api as api
 from greenroom.protocol.jsonrpc import INTERNAL_ERROR, INVALID_REQUEST, Request, encode
 from greenroom.supervisor.conversations.jobs import Errand, ErrandFailedError, Errands
 from greenroom.supervisor.frontend.request_queue import Answer, Method, RefusedError, decode
-from greenroom.supervisor.processes.broker_client import BrokerLink
+from greenroom.supervisor.processes.broker_client import BrokerClient
 
 
-class Chores:
+class UtilityMethods:
     """The methods of one connection."""
 
     def __init__(
-        self, errands: Errands, broker: BrokerLink, config_overrides: tuple[str, ...], user_agent: Callable[[], str]
+        self, errands: Errands, broker: BrokerClient, config_overrides: tuple[str, ...], user_agent: Callable[[], str]
     ) -> None:
         self._errands = errands
         self._broker = broker

@@ -16,7 +16,7 @@ MOST_SUBSCRIPTIONS: Final = 10_000
 """Resources that one client may have subscribed to at a time."""
 
 
-class Bulletin:
+class ChangeNotifier:
     """What one client wants to hear of."""
 
     def __init__(self, write: Callable[[bytes], None], subscriptions: Subscriptions) -> None:

@@ -16,7 +16,7 @@ from greenroom.protocol.jsonrpc import Request, notification_line
 from greenroom.protocol.mcp.resources import LevelParams, LogLevel
 from greenroom.runtime.log import redact
 from greenroom.runtime.logfile import ID_NAMES
-from greenroom.supervisor.frontend.mcp.feature_requests import Answering, read_params
+from greenroom.supervisor.frontend.mcp.feature_requests import FeatureRequests, read_params
 
 BURST: Final = 50
 """Messages that may go out at once."""
@@ -41,7 +41,7 @@ _decode: Final = msgspec.json.Decoder(LevelParams).decode
 class ClientLog(logging.Handler):
     """Sends records to the client. Must be made on the running loop; records may come from any thread."""
 
-    def __init__(self, answering: Answering, write: Callable[[bytes], None]) -> None:
+    def __init__(self, answering: FeatureRequests, write: Callable[[bytes], None]) -> None:
         super().__init__(logging.CRITICAL + 3)
         self._write = write
         self._loop = asyncio.get_running_loop()

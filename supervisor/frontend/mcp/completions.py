@@ -13,9 +13,9 @@ from greenroom.config.saved_prompts import saved_prompt
 from greenroom.protocol.errors import ConfigError
 from greenroom.protocol.jsonrpc import INVALID_PARAMS, Request
 from greenroom.protocol.mcp.resources import CompleteParams, PromptReference, TemplateReference, completion_result
-from greenroom.supervisor.frontend.mcp.feature_requests import Answering, RefusedError, read_params
+from greenroom.supervisor.frontend.mcp.feature_requests import FeatureRefusedError, FeatureRequests, read_params
 from greenroom.supervisor.frontend.mcp.resources import TEMPLATES
-from greenroom.supervisor.frontend.mcp.saved_conversations import Library
+from greenroom.supervisor.frontend.mcp.saved_conversations import SavedConversations
 
 _decode: Final = msgspec.json.Decoder(CompleteParams).decode
 
@@ -23,7 +23,9 @@ _decode: Final = msgspec.json.Decoder(CompleteParams).decode
 class Completions:
     """What one connection is offered."""
 
-    def __init__(self, home: str, overrides: tuple[str, ...], answering: Answering, library: Library) -> None:
+    def __init__(
+        self, home: str, overrides: tuple[str, ...], answering: FeatureRequests, library: SavedConversations
+    ) -> None:
         """`overrides` are the assignments of the command line."""
         self._home = home
         self._overrides = overrides
@@ -49,9 +51,9 @@ class Completions:
     async def _check(self, reference: PromptReference | TemplateReference) -> None:
         match reference:
             case PromptReference(name) if await asyncio.to_thread(saved_prompt, self._home, name) is None:
-                raise RefusedError(INVALID_PARAMS, f"Unknown prompt: {name}")
+                raise FeatureRefusedError(INVALID_PARAMS, f"Unknown prompt: {name}")
             case TemplateReference(uri) if uri not in TEMPLATES.values():
-                raise RefusedError(INVALID_PARAMS, f"Unknown resource template: {uri}")
+                raise FeatureRefusedError(INVALID_PARAMS, f"Unknown resource template: {uri}")
 
     async def _conversations(self, begun: str) -> list[str]:
         here = [one.id for one in self._library.unsaved() if one.id.startswith(begun.lower())]

@@ -20,10 +20,10 @@ AT_WORK = 4
 
 T = TypeVar("T")
 Work: TypeAlias = Callable[[Request], Coroutine[None, None, bytes]]
-"""Returns the result. Raises `RefusedError`."""
+"""Returns the result. Raises `FeatureRefusedError`."""
 
 
-class RefusedError(Exception):
+class FeatureRefusedError(Exception):
     """The request is answered with an error."""
 
     def __init__(self, code: int, message: str, data: object = None) -> None:
@@ -32,7 +32,7 @@ class RefusedError(Exception):
         self.data = data
 
 
-class Answering:
+class FeatureRequests:
     """The requests of one connection that are under way. Must be made on the running loop."""
 
     def __init__(
@@ -66,7 +66,7 @@ class Answering:
             async with self._room:
                 await self._drained()
                 line = self._peer.respond(request, await work(request))
-        except RefusedError as refusal:
+        except FeatureRefusedError as refusal:
             line = self._peer.fail(request, refusal.code, str(refusal), refusal.data)
         except Exception as error:
             log.exception("%s broke", request.method)
@@ -76,8 +76,8 @@ class Answering:
 
 
 def read_params(request: Request, decode: Callable[[bytes], T]) -> T:
-    """Decode what a request asks for; absent params are an empty object. Raises `RefusedError`."""
+    """Decode what a request asks for; absent params are an empty object. Raises `FeatureRefusedError`."""
     try:
         return decode(request.params or b"{}")
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise RefusedError(INVALID_PARAMS, f"invalid params for {request.method}: {error}") from None
+        raise FeatureRefusedError(INVALID_PARAMS, f"invalid params for {request.method}: {error}") from None

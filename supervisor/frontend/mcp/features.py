@@ -6,20 +6,20 @@ from greenroom.protocol.jsonrpc import Request
 from greenroom.protocol.mcp.peer import McpPeer
 from greenroom.supervisor.conversations.conversation import Conversation
 from greenroom.supervisor.conversations.registry import Conversations
-from greenroom.supervisor.frontend.mcp.change_notifier import Bulletin
+from greenroom.supervisor.frontend.mcp.change_notifier import ChangeNotifier
 from greenroom.supervisor.frontend.mcp.client_log import ClientLog
 from greenroom.supervisor.frontend.mcp.completions import Completions
-from greenroom.supervisor.frontend.mcp.feature_requests import Answering
+from greenroom.supervisor.frontend.mcp.feature_requests import FeatureRequests
 from greenroom.supervisor.frontend.mcp.prompts import Prompts
-from greenroom.supervisor.frontend.mcp.protocol_version import Era
+from greenroom.supervisor.frontend.mcp.protocol_version import ProtocolVersion
 from greenroom.supervisor.frontend.mcp.resources import Resources
-from greenroom.supervisor.frontend.mcp.saved_conversations import Library
+from greenroom.supervisor.frontend.mcp.saved_conversations import SavedConversations
 from greenroom.supervisor.frontend.mcp.session_tools import SessionTools
 from greenroom.supervisor.frontend.mcp.subscriptions import Subscriptions
 from greenroom.supervisor.options import ServerOptions
 
 
-class Features:
+class ClientFeatures:
     """What one connection is served. `close` it."""
 
     def __init__(
@@ -32,10 +32,10 @@ class Features:
         agreed_version: Callable[[], str | None],
         subscriptions: Subscriptions,
     ) -> None:
-        home, era = options.codex_home, Era(peer, agreed_version)
-        self._answering = Answering(peer, write, drained)
-        self._bulletin = Bulletin(write, subscriptions)
-        library = Library(home, conversations)
+        home, era = options.codex_home, ProtocolVersion(peer, agreed_version)
+        self._answering = FeatureRequests(peer, write, drained)
+        self._bulletin = ChangeNotifier(write, subscriptions)
+        library = SavedConversations(home, conversations)
         self._resources = Resources(self._answering, library, self._bulletin, era)
         self._prompts = Prompts(home, self._answering, self._bulletin, era, self._prompts_changed)
         self._log = ClientLog(self._answering, write)

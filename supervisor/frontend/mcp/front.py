@@ -33,8 +33,8 @@ from greenroom.protocol.version import __version__
 from greenroom.runtime.user_agent import user_agent
 
 if TYPE_CHECKING:
-    from greenroom.protocol.mcp.stateless import Envelope
-    from greenroom.supervisor.frontend.mcp.tool_calls import Reception
+    from greenroom.protocol.mcp.stateless import RequestEnvelope
+    from greenroom.supervisor.frontend.mcp.tool_calls import ToolCallHandler
 
 log = logging.getLogger(__name__)
 
@@ -47,10 +47,10 @@ ENVELOPED = mcp.MODERN_VERSION_KEY.partition("/")[0].encode()
 """What stands in the params of every request of the era without handshake, however slashes are written there."""
 
 
-class Backstage(NamedTuple):
+class Services(NamedTuple):
     """What needs the supervision tree."""
 
-    reception: "Reception"
+    reception: "ToolCallHandler"
     handlers: Mapping[str, Handler]
     """Further methods."""
     cancellers: tuple[Canceller, ...]
@@ -72,7 +72,7 @@ class Front:
         self._handshake: mcp.InitializeParams | None = None
         self._client_info: mcp.ClientInfo | None = None
         self._version: str | None = None
-        self._reception: Reception | None = None
+        self._reception: ToolCallHandler | None = None
         self._cancellers: tuple[Canceller, ...] = ()
         self._early: list[Request] = []
         self._methods: dict[str, Handler] = {
@@ -126,7 +126,7 @@ class Front:
         """Send from now on with `write`."""
         self._write = write
 
-    def open_backstage(self, build: "Callable[[McpPeer, Write], Backstage]") -> None:
+    def attach_services(self, build: "Callable[[McpPeer, Write], Services]") -> None:
         """Let through what needs the supervision tree, first what came before. `build` makes it around our peer."""
         self._reception, handlers, self._cancellers, self._session_tools = build(self._peer, self._write)
         self._methods |= {**handlers, "tools/call": self._call_tool}
@@ -171,7 +171,7 @@ class Front:
         handler = self._unknown if request.method in foreign else self._methods.get(request.method, self._unknown)
         handler(request)
 
-    def _enter(self, request: Request, envelope: "Envelope") -> None:
+    def _enter(self, request: Request, envelope: "RequestEnvelope") -> None:
         """Serve a request in the era without handshake."""
         self._peer.enter(request, envelope)
         if self._client_info is None:

@@ -11,14 +11,14 @@ from greenroom.protocol.ids import ConversationId, TurnId, uuid7
 from greenroom.protocol.jsonrpc import Request
 from greenroom.protocol.mcp.elicitation import Decision, mode_of, read_answer, request_params
 from greenroom.protocol.mcp.handshake import Failure, ProgressToken, success_result
-from greenroom.protocol.mcp.stateless import TASKS, Envelope
+from greenroom.protocol.mcp.stateless import TASKS, RequestEnvelope
 from greenroom.supervisor.conversations.turn import Turn
 from greenroom.supervisor.frontend.elicitor import CANNOT_ASK, TOO_LATE
 from greenroom.supervisor.frontend.mcp.handshake_call import result_of
 from greenroom.supervisor.frontend.progress import Progress
 
 
-class Task(Protocol):
+class TaskHandle(Protocol):
     """What a call has become that takes long (`greenroom.supervisor.frontend.mcp.tasks`)."""
 
     def creation(self) -> bytes:
@@ -46,13 +46,13 @@ class Host(Protocol):
     def answer(self, request: Request, result: bytes) -> None:
         """Answer a request."""
 
-    def part(self, call: "RoundCall", request: Request) -> None:
+    def part(self, call: "MultiRoundCall", request: Request) -> None:
         """Answer a request with the questions of its call, which waits for the next round."""
 
-    def keep(self, call: "RoundCall") -> None:
+    def keep(self, call: "MultiRoundCall") -> None:
         """Keep what came of a turn that nobody waits for."""
 
-    def watch(self, call: "RoundCall") -> asyncio.TimerHandle | None:
+    def watch(self, call: "MultiRoundCall") -> asyncio.TimerHandle | None:
         """Let a call become a task if it takes long."""
 
 
@@ -65,7 +65,7 @@ class _Question(NamedTuple):
     deadline: asyncio.TimerHandle
 
 
-class RoundCall:
+class MultiRoundCall:
     """The audience of one turn (`greenroom.supervisor.conversations.turn.Audience`)."""
 
     def __init__(self, host: Host, conversation_id: ConversationId, fingerprint: str, unknown_text: str) -> None:
@@ -81,10 +81,10 @@ class RoundCall:
         self._host = host
         self._unknown_text = unknown_text
         self._request: Request | None = None
-        self._envelope: Envelope | None = None
+        self._envelope: RequestEnvelope | None = None
         self._progress: Progress | None = None
         self._questions: dict[str, _Question] = {}
-        self._task: Task | None = None
+        self._task: TaskHandle | None = None
         self._alarm: asyncio.TimerHandle | None = None
         self._changing = False
 
@@ -93,7 +93,7 @@ class RoundCall:
         """The questions that are open: params of `elicitation/create`, by their keys."""
         return {key: question.params for key, question in self._questions.items()}
 
-    def take_up(self, request: Request, envelope: Envelope, progress_token: ProgressToken) -> None:
+    def take_up(self, request: Request, envelope: RequestEnvelope, progress_token: ProgressToken) -> None:
         """Let a request wait for the turn."""
         self._request, self._envelope = request, envelope
         self._progress = None if progress_token is None else Progress(partial(self._host.tell, progress_token))
@@ -112,7 +112,7 @@ class RoundCall:
         self._changing = self._request is not None
         return self._changing
 
-    def become(self, task: Task) -> None:
+    def become(self, task: TaskHandle) -> None:
         """Go on as a task."""
         self._task = task
         self.stay()
@@ -193,7 +193,7 @@ class RoundCall:
             self._alarm.cancel()
             self._alarm = None
 
-    def _drop_unaskable(self, envelope: Envelope) -> None:
+    def _drop_unaskable(self, envelope: RequestEnvelope) -> None:
         """Answer with no what the client cannot put to its user."""
         for key, question in list(self._questions.items()):
             if not envelope.can_ask(mode_of(question.params)):

@@ -20,10 +20,10 @@ from greenroom.protocol.mcp.elicitation import Decision
 from greenroom.protocol.mcp.handshake import Failure, ProgressToken, failure_result
 from greenroom.protocol.mcp.peer import McpPeer
 from greenroom.protocol.mcp.request_state import CallState, StateError, fingerprint, seal, unseal
-from greenroom.protocol.mcp.stateless import Envelope, RoundParams, input_required_result
+from greenroom.protocol.mcp.stateless import RequestEnvelope, RoundParams, input_required_result
 from greenroom.supervisor.conversations.turn import Turn
 from greenroom.supervisor.frontend import server_run as runs
-from greenroom.supervisor.frontend.mcp.multi_round_call import RoundCall
+from greenroom.supervisor.frontend.mcp.multi_round_call import MultiRoundCall
 
 log = logging.getLogger(__name__)
 
@@ -31,7 +31,7 @@ KEPT_RESULTS = 100
 """Results that nobody waited for and that are kept at a time."""
 
 
-class Rounds:
+class MultiRoundCalls:
     """The calls of one connection that came without a handshake."""
 
     def __init__(
@@ -42,7 +42,7 @@ class Rounds:
         patience: float,
         state_key: Callable[[], bytes],
         on_answered: Callable[[Request], None],
-        watch: Callable[[RoundCall], asyncio.TimerHandle | None],
+        watch: Callable[[MultiRoundCall], asyncio.TimerHandle | None],
     ) -> None:
         """`on_answered` is told of each request that was answered; `watch` lets a call become a task."""
         self.patience = patience
@@ -52,7 +52,7 @@ class Rounds:
         self._write = write
         self._state_key = state_key
         self._on_answered = on_answered
-        self._parted: dict[str, RoundCall] = {}
+        self._parted: dict[str, MultiRoundCall] = {}
         self._unheard: deque[str] = deque()
 
     @property
@@ -61,14 +61,21 @@ class Rounds:
         return sum(call.result is None for call in self._parted.values())
 
     def begin(
-        self, request: Request, envelope: Envelope, params: RoundParams, conversation: ConversationId, unknown_text: str
-    ) -> RoundCall:
+        self,
+        request: Request,
+        envelope: RequestEnvelope,
+        params: RoundParams,
+        conversation: ConversationId,
+        unknown_text: str,
+    ) -> MultiRoundCall:
         """Return a call in its first round. `unknown_text` is for a conversation that does not exist."""
-        call = RoundCall(self, conversation, fingerprint(params.name, bytes(params.arguments)), unknown_text)
+        call = MultiRoundCall(self, conversation, fingerprint(params.name, bytes(params.arguments)), unknown_text)
         call.take_up(request, envelope, params.progress_token)
         return call
 
-    def resume(self, request: Request, envelope: Envelope, params: RoundParams, text: str) -> RoundCall | None:
+    def resume(
+        self, request: Request, envelope: RequestEnvelope, params: RoundParams, text: str
+    ) -> MultiRoundCall | None:
         """Return the call that goes on with a request; where there is none any more, the request is answered."""
         try:
             state = self._unseal(params, text)
@@ -90,7 +97,7 @@ class Rounds:
         params = {"progressToken": token, "progress": signs, "message": doing}
         self._write(notification_line("notifications/progress", params))
 
-    def part(self, call: RoundCall, request: Request) -> None:
+    def part(self, call: MultiRoundCall, request: Request) -> None:
         """Answer a request with the questions of its call, which waits for the next round."""
         expires = time.time() + 2 * self.patience
         state = CallState(call.id, call.conversation_id, call.fingerprint, runs.THIS, expires)
@@ -102,7 +109,7 @@ class Rounds:
         self._write(self._peer.respond(request, result))
         self._on_answered(request)
 
-    def keep(self, call: RoundCall) -> None:
+    def keep(self, call: MultiRoundCall) -> None:
         """Keep what came of a turn that nobody waits for, until somebody asks or it has become too old or too many."""
         self._unheard.append(call.id)
         if len(self._unheard) > KEPT_RESULTS:

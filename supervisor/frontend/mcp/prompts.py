@@ -9,9 +9,9 @@ import msgspec
 from greenroom.config.saved_prompts import PromptArgumentError, SavedPrompt, fingerprint, saved_prompt, saved_prompts
 from greenroom.protocol.jsonrpc import INVALID_PARAMS, Request
 from greenroom.protocol.mcp.resources import PageParams, PromptParams, list_result, prompt_result
-from greenroom.supervisor.frontend.mcp.change_notifier import Bulletin
-from greenroom.supervisor.frontend.mcp.feature_requests import Answering, RefusedError, read_params
-from greenroom.supervisor.frontend.mcp.protocol_version import Era
+from greenroom.supervisor.frontend.mcp.change_notifier import ChangeNotifier
+from greenroom.supervisor.frontend.mcp.feature_requests import FeatureRefusedError, FeatureRequests, read_params
+from greenroom.supervisor.frontend.mcp.protocol_version import ProtocolVersion
 
 PAGE: Final = 100
 """Prompts on one page."""
@@ -26,7 +26,12 @@ class Prompts:
     """The saved prompts as one connection sees them."""
 
     def __init__(
-        self, home: str, answering: Answering, bulletin: Bulletin, era: Era, on_change: Callable[[], None]
+        self,
+        home: str,
+        answering: FeatureRequests,
+        bulletin: ChangeNotifier,
+        era: ProtocolVersion,
+        on_change: Callable[[], None],
     ) -> None:
         """`on_change` is told when prompts have changed after a client has read them."""
         self._home = home
@@ -60,11 +65,11 @@ class Prompts:
         params = read_params(request, _decode_prompt)
         prompt = await asyncio.to_thread(saved_prompt, self._home, params.name)
         if prompt is None:
-            raise RefusedError(INVALID_PARAMS, f"Unknown prompt: {params.name}")
+            raise FeatureRefusedError(INVALID_PARAMS, f"Unknown prompt: {params.name}")
         try:
             return prompt_result(prompt.description, prompt.render(params.arguments or {}))
         except PromptArgumentError as error:
-            raise RefusedError(INVALID_PARAMS, str(error)) from error
+            raise FeatureRefusedError(INVALID_PARAMS, str(error)) from error
 
     def _watch(self, seen: frozenset[tuple[str, int, int]]) -> None:
         self._seen = seen

@@ -7,7 +7,7 @@ from greenroom.protocol.mcp.handshake import knows_titles
 from greenroom.protocol.mcp.peer import McpPeer
 
 
-class Era:
+class ProtocolVersion:
     """The revisions that one connection speaks."""
 
     def __init__(self, peer: McpPeer, agreed: Callable[[], str | None]) -> None:

@@ -16,10 +16,10 @@ from greenroom.protocol.ids import ConversationId
 from greenroom.protocol.jsonrpc import INTERNAL_ERROR, INVALID_PARAMS, INVALID_REQUEST, Request
 from greenroom.protocol.mcp.resources import PageParams, UriParams, contents_result, list_result
 from greenroom.supervisor.conversations.conversation import Conversation
-from greenroom.supervisor.frontend.mcp.change_notifier import MOST_SUBSCRIPTIONS, Bulletin
-from greenroom.supervisor.frontend.mcp.feature_requests import Answering, RefusedError, Work, read_params
-from greenroom.supervisor.frontend.mcp.protocol_version import Era
-from greenroom.supervisor.frontend.mcp.saved_conversations import Library, read_id
+from greenroom.supervisor.frontend.mcp.change_notifier import MOST_SUBSCRIPTIONS, ChangeNotifier
+from greenroom.supervisor.frontend.mcp.feature_requests import FeatureRefusedError, FeatureRequests, Work, read_params
+from greenroom.supervisor.frontend.mcp.protocol_version import ProtocolVersion
+from greenroom.supervisor.frontend.mcp.saved_conversations import SavedConversations, read_id
 from greenroom.supervisor.frontend.mcp.transcript import markdown
 
 if TYPE_CHECKING:
@@ -58,7 +58,9 @@ def address(conversation_id: ConversationId, aspect: Aspect) -> str:
 class Resources:
     """The resources as one connection sees them."""
 
-    def __init__(self, answering: Answering, library: Library, bulletin: Bulletin, era: Era) -> None:
+    def __init__(
+        self, answering: FeatureRequests, library: SavedConversations, bulletin: ChangeNotifier, era: ProtocolVersion
+    ) -> None:
         self._library = library
         self._bulletin = bulletin
         self._era = era
@@ -89,7 +91,7 @@ class Resources:
         try:
             found, more = await self._library.page(PAGE, cursor or "")
         except ValueError:
-            raise RefusedError(INVALID_PARAMS, f"unknown cursor {cursor!r}") from None
+            raise FeatureRefusedError(INVALID_PARAMS, f"unknown cursor {cursor!r}") from None
         if self._era.is_handshake(request):
             self._bulletin.note_reading("resources")
         has_titles = self._era.has_titles(request)
@@ -113,7 +115,7 @@ class Resources:
         except SessionUnknownError:
             raise self._unknown(request, uri) from None
         except SessionFileError as error:
-            raise RefusedError(INTERNAL_ERROR, str(error), {"uri": uri}) from error
+            raise FeatureRefusedError(INTERNAL_ERROR, str(error), {"uri": uri}) from error
         return contents_result(uri, KINDS[aspect].mime_type, text)
 
     async def _subscribe(self, request: Request) -> bytes:
@@ -122,7 +124,7 @@ class Resources:
         if self._library.here(conversation_id) is None and not await self._library.is_saved(conversation_id):
             raise self._unknown(request, uri)
         if not self._bulletin.subscribe(address(conversation_id, aspect)):
-            raise RefusedError(INVALID_REQUEST, f"{MOST_SUBSCRIPTIONS} resources are subscribed to already")
+            raise FeatureRefusedError(INVALID_REQUEST, f"{MOST_SUBSCRIPTIONS} resources are subscribed to already")
         return b"{}"
 
     async def _unsubscribe(self, request: Request) -> bytes:
@@ -142,9 +144,9 @@ class Resources:
             pass
         raise self._unknown(request, uri)
 
-    def _unknown(self, request: Request, uri: str) -> RefusedError:
+    def _unknown(self, request: Request, uri: str) -> FeatureRefusedError:
         code = NOT_FOUND if self._era.is_handshake(request) else INVALID_PARAMS
-        return RefusedError(code, f"Resource not found: {uri}", {"uri": uri})
+        return FeatureRefusedError(code, f"Resource not found: {uri}", {"uri": uri})
 
 
 def _entries(entry: "SessionEntry", has_titles: bool) -> Iterator[dict[str, object]]:

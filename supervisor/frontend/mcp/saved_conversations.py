@@ -21,7 +21,7 @@ Standing: TypeAlias = lifecycle.State | Literal["saved", "elsewhere"]
 """How a conversation stands; `saved` has not been touched in this run, `elsewhere` is open in another process."""
 
 
-class Library:
+class SavedConversations:
     """The conversations of one home."""
 
     def __init__(self, home: str, conversations: Conversations) -> None:

@@ -23,9 +23,9 @@ from greenroom.protocol.mcp.session_tools import (
 )
 from greenroom.supervisor.conversations.conversation import Conversation
 from greenroom.supervisor.conversations.registry import Conversations
-from greenroom.supervisor.frontend.mcp.feature_requests import Answering
-from greenroom.supervisor.frontend.mcp.saved_conversations import Library, read_id
-from greenroom.supervisor.frontend.mcp.steer_call import SideCall
+from greenroom.supervisor.frontend.mcp.feature_requests import FeatureRequests
+from greenroom.supervisor.frontend.mcp.saved_conversations import SavedConversations, read_id
+from greenroom.supervisor.frontend.mcp.steer_call import SteerCall
 from greenroom.supervisor.frontend.mcp.transcript import body
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ MAX_PASSAGE: Final = 8000
 """Characters of a passage that `codex-read` tells."""
 
 T = TypeVar("T", bound=msgspec.Struct)
-Outcome = tuple[str, dict[str, object]]
+ToolOutcome = tuple[str, dict[str, object]]
 """A result as text, and in its structured form."""
 
 
@@ -46,8 +46,8 @@ class SessionTools:
         self,
         peer: Peer,
         write: Callable[[bytes], None],
-        answering: Answering,
-        library: Library,
+        answering: FeatureRequests,
+        library: SavedConversations,
         conversations: Conversations,
     ) -> None:
         self._peer = peer
@@ -66,7 +66,7 @@ class SessionTools:
         }
 
     def _start(
-        self, work: Callable[[T], Awaitable[Outcome]], form: type[T], request: Request, params: CallToolParams
+        self, work: Callable[[T], Awaitable[ToolOutcome]], form: type[T], request: Request, params: CallToolParams
     ) -> None:
         async def answer(_: Request) -> bytes:
             try:
@@ -77,7 +77,7 @@ class SessionTools:
 
         self._answering.start(request, answer)
 
-    async def _list(self, arguments: ListArguments) -> Outcome:
+    async def _list(self, arguments: ListArguments) -> ToolOutcome:
         try:
             limit = min(max(arguments.limit, 1), MOST_LISTED)
             found, more = await self._library.page(limit, arguments.cursor)
@@ -90,25 +90,25 @@ class SessionTools:
         text = "\n".join(lines) or "There are no conversations yet."
         return text, {"conversations": told, **({} if more is None else {"nextCursor": more})}
 
-    async def _read(self, arguments: ReadArguments) -> Outcome:
+    async def _read(self, arguments: ReadArguments) -> ToolOutcome:
         story = await self._library.story(read_id(arguments.thread_id))
         left_out = max(0, len(story.told) - min(max(arguments.last, 1), MOST_PASSAGES))
         text = body(story.told[left_out:], left_out, MAX_PASSAGE)
         return text, {**self._told(story.entry), "turns": story.turns, "leftOut": left_out}
 
-    async def _interrupt(self, arguments: ThreadArguments) -> Outcome:
+    async def _interrupt(self, arguments: ThreadArguments) -> ToolOutcome:
         conversation_id = read_id(arguments.thread_id)
         conversation = await self._here(conversation_id)
         count = 0 if conversation is None else self._conversations.interrupt_all(conversation)
         return f"{count} turns are being stopped.", {"threadId": conversation_id, "interrupted": count}
 
-    async def _close(self, arguments: ThreadArguments) -> Outcome:
+    async def _close(self, arguments: ThreadArguments) -> ToolOutcome:
         conversation_id = read_id(arguments.thread_id)
         conversation = await self._here(conversation_id)
         count = 0 if conversation is None else self._conversations.release(conversation)
         return "The conversation is being closed.", {"threadId": conversation_id, "interrupted": count}
 
-    async def _fork(self, arguments: ForkArguments) -> Outcome:
+    async def _fork(self, arguments: ForkArguments) -> ToolOutcome:
         origin = read_id(arguments.thread_id)
         made = await self._library.fork(origin, arguments.turn)
         text = f"Conversation {made.conversation_id} begins with {made.turns} turns of {origin}."
@@ -137,8 +137,8 @@ class SessionTools:
         call = self._side_call(request, conversation_id, "The history has been compacted.")
         call.turn = self._conversations.compact(self._conversations.find_or_resume(conversation_id), call)
 
-    def _side_call(self, request: Request, conversation_id: ConversationId, done: str) -> SideCall:
-        return SideCall(request, conversation_id, done, self._peer, self._write, self._conversations.decide)
+    def _side_call(self, request: Request, conversation_id: ConversationId, done: str) -> SteerCall:
+        return SteerCall(request, conversation_id, done, self._peer, self._write, self._conversations.decide)
 
     async def _here(self, conversation_id: ConversationId) -> Conversation | None:
         """Return a conversation of this run, `None` for one that is only saved.

@@ -10,7 +10,7 @@ from greenroom.supervisor.conversations.turn import Turn
 from greenroom.supervisor.frontend.elicitor import CANNOT_ASK
 
 
-class SideCall:
+class SteerCall:
     """The audience of what was put in (`greenroom.supervisor.conversations.turn.Audience`); answers its request
     once."""
 

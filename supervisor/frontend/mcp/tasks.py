@@ -23,7 +23,7 @@ from greenroom.protocol.mcp.stateless import MISSING_CLIENT_CAPABILITY, TASKS
 from greenroom.protocol.mcp.tasks import TaskParams, TaskRecord
 from greenroom.supervisor.conversations.turn import Turn
 from greenroom.supervisor.frontend import server_run as runs
-from greenroom.supervisor.frontend.mcp.multi_round_call import RoundCall
+from greenroom.supervisor.frontend.mcp.multi_round_call import MultiRoundCall
 from greenroom.supervisor.frontend.mcp.subscriptions import Subscriptions
 from greenroom.supervisor.frontend.mcp.task_store import TaskStore
 
@@ -34,7 +34,7 @@ T = TypeVar("T")
 class LiveTask:
     """A task whose turn is ours."""
 
-    def __init__(self, record: TaskRecord, call: RoundCall, on_change: Callable[["LiveTask"], None]) -> None:
+    def __init__(self, record: TaskRecord, call: MultiRoundCall, on_change: Callable[["LiveTask"], None]) -> None:
         self.record = record
         self.call = call
         self.is_to_stop = False
@@ -93,7 +93,7 @@ class Tasks:
         """How many tasks are under way."""
         return len(self._live)
 
-    def watch(self, call: RoundCall) -> asyncio.TimerHandle:
+    def watch(self, call: MultiRoundCall) -> asyncio.TimerHandle:
         """Let a call become a task if it takes long."""
         return asyncio.get_running_loop().call_later(self._patience, self._adopt, call)
 
@@ -103,11 +103,11 @@ class Tasks:
             await asyncio.wait(self._errands)
         self._disk.shutdown()
 
-    def _adopt(self, call: RoundCall) -> None:
+    def _adopt(self, call: MultiRoundCall) -> None:
         if call.hold():
             self._in_background(self._make(call))
 
-    async def _make(self, call: RoundCall) -> None:
+    async def _make(self, call: MultiRoundCall) -> None:
         now = time.time()
         record = TaskRecord(uuid7(), call.conversation_id, runs.THIS, now, now)
         try:

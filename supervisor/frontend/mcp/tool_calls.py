@@ -13,15 +13,15 @@ from greenroom.supervisor.conversations.conversation import Conversation
 from greenroom.supervisor.conversations.registry import Conversations
 from greenroom.supervisor.frontend.elicitor import Elicitor
 from greenroom.supervisor.frontend.mcp.handshake_call import ToolCall, items_of, overrides_of, title_of, unknown_session
-from greenroom.supervisor.frontend.mcp.multi_round_call import RoundCall
-from greenroom.supervisor.frontend.mcp.multi_round_calls import Rounds
+from greenroom.supervisor.frontend.mcp.multi_round_call import MultiRoundCall
+from greenroom.supervisor.frontend.mcp.multi_round_calls import MultiRoundCalls
 from greenroom.supervisor.frontend.mcp.tasks import Tasks
 from greenroom.supervisor.options import EventMode, EventSetting
 
 log = logging.getLogger(__name__)
 
 
-class Reception:
+class ToolCallHandler:
     """The open tool calls of one connection."""
 
     def __init__(
@@ -43,9 +43,11 @@ class Reception:
         self._elicitor = elicitor
         self._events = events
         self._most_calls = most_calls
-        self._rounds = Rounds(peer, write, conversations.decide, patience, state_key, self.answered, tasks.watch)
+        self._rounds = MultiRoundCalls(
+            peer, write, conversations.decide, patience, state_key, self.answered, tasks.watch
+        )
         self._tasks = tasks
-        self._open: dict[RequestId, ToolCall | RoundCall] = {}
+        self._open: dict[RequestId, ToolCall | MultiRoundCall] = {}
         self._tools = {"codex": self._codex, "codex-reply": self._codex_reply}
 
     @property
@@ -119,7 +121,7 @@ class Reception:
         event_id: str,
         unknown_text: str = "",
     ) -> None:
-        call: ToolCall | RoundCall
+        call: ToolCall | MultiRoundCall
         envelope = self._peer.envelope_of(request)
         if envelope is not None and isinstance(params, RoundParams):
             call = self._rounds.begin(request, envelope, params, conversation.id, unknown_text)

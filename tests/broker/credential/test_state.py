@@ -9,10 +9,18 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from greenroom.broker.credential.credential import SIGNED_OUT, Credential, Identity
-from greenroom.broker.credential.state import Standing
-from greenroom.broker.credential.state_table import MARGIN, SERVING, Freshness, Holding, Trouble, freshness, state_of
-from greenroom.broker.refresh.classify import Failure, fingerprint
-from greenroom.protocol.internal.broker import AuthError, AuthState, Snapshot
+from greenroom.broker.credential.state import CredentialState
+from greenroom.broker.credential.state_table import (
+    MARGIN,
+    SERVING,
+    CredentialFault,
+    Freshness,
+    Holding,
+    freshness,
+    state_of,
+)
+from greenroom.broker.refresh.classify import RefreshFailure, token_fingerprint
+from greenroom.protocol.internal.broker import AuthError, AuthState, BearerSnapshot
 from greenroom.protocol.secrecy import Secret
 
 NOW = 1_000_000.0
@@ -33,16 +41,16 @@ def login(expires_in: float | None = 3600.0, account: str = "acc", serial: int =
 KEY = Credential("apikey", Secret("sk-1"), identity=Identity("apikey"))
 
 
-def standing(*credentials: Credential) -> Standing:
-    made = Standing("epoch", b"secret")
+def standing(*credentials: Credential) -> CredentialState:
+    made = CredentialState("epoch", b"secret")
     for credential in credentials:
         made.adopt(credential)
     return made
 
 
-def dead(credential: Credential) -> Failure:
+def dead(credential: Credential) -> RefreshFailure:
     assert credential.refresh_token is not None
-    return Failure("expired", "log in again", fingerprint(credential.refresh_token))
+    return RefreshFailure("expired", "log in again", token_fingerprint(credential.refresh_token))
 
 
 @pytest.mark.parametrize(
@@ -93,7 +101,7 @@ def test_state_after_a_failure(expires_in: float, trouble: str, expected: AuthSt
 
 
 def test_every_combination_of_facts_has_a_state_and_every_state_a_meaning() -> None:
-    states = {state_of(held, fresh, trouble) for held in Holding for fresh in Freshness for trouble in Trouble}
+    states = {state_of(held, fresh, trouble) for held in Holding for fresh in Freshness for trouble in CredentialFault}
     assert states == set(SERVING)
 
 
@@ -127,13 +135,13 @@ def test_a_turn_finishes_under_its_account() -> None:
     """K18: until its token is refused or ends; then the turn is told that the account changed."""
     made = standing(login(600.0))
     begun = made.answer(NOW)
-    assert isinstance(begun, Snapshot)
+    assert isinstance(begun, BearerSnapshot)
     made.adopt(login(account="acc-2"))
     going_on = made.answer(NOW, pin=begun.identity_key)
-    assert isinstance(going_on, Snapshot)
+    assert isinstance(going_on, BearerSnapshot)
     assert (going_on.token, going_on.generation) == (begun.token, begun.generation)
     fresh = made.answer(NOW)
-    assert isinstance(fresh, Snapshot)
+    assert isinstance(fresh, BearerSnapshot)
     assert fresh.identity_key != begun.identity_key
     for ended in (NOW + 600.0, NOW):
         if ended == NOW:
@@ -147,18 +155,18 @@ def test_a_logout_ends_pinned_turns_too() -> None:
     """K17."""
     made = standing(login())
     begun = made.answer(NOW)
-    assert isinstance(begun, Snapshot)
+    assert isinstance(begun, BearerSnapshot)
     for credential in (SIGNED_OUT, KEY):
         made.adopt(credential)
         answer = made.answer(NOW, pin=begun.identity_key)
         assert isinstance(answer, AuthError)
-    assert isinstance(made.answer(NOW), Snapshot)
+    assert isinstance(made.answer(NOW), BearerSnapshot)
 
 
 def test_a_bad_store_serves_only_turns_under_way() -> None:
     made = standing(login())
     begun = made.answer(NOW)
-    assert isinstance(begun, Snapshot)
+    assert isinstance(begun, BearerSnapshot)
     lost = made.lose_store("auth.json is not JSON")
     assert lost is not None
     assert lost.mode_changed
@@ -168,7 +176,7 @@ def test_a_bad_store_serves_only_turns_under_way() -> None:
     assert isinstance(fresh, AuthError)
     assert fresh.code == "store_malformed"
     going_on = made.answer(NOW, pin=begun.identity_key)
-    assert isinstance(going_on, Snapshot)
+    assert isinstance(going_on, BearerSnapshot)
     assert going_on.degraded
     change = made.adopt(login())
     assert change is not None
@@ -265,7 +273,7 @@ class StandingMachine(RuleBasedStateMachine):
     @invariant()
     def one_generation_has_one_value(self) -> None:
         answer = self.standing.answer(self.now)
-        if isinstance(answer, Snapshot):
+        if isinstance(answer, BearerSnapshot):
             assert self.served.setdefault(answer.generation, answer.token) == answer.token
             assert answer.generation == self.standing.generation
             assert self.standing.is_usable(self.now)

@@ -7,7 +7,7 @@ import pytest
 from greenroom.broker.clock import Clock
 from greenroom.broker.login.endpoints import Endpoints
 from greenroom.broker.login.issuer import Issuer
-from greenroom.broker.refresh.classify import Redeemed, Unreached
+from greenroom.broker.refresh.classify import RefreshAnswered, Unreached
 from greenroom.protocol.secrecy import Secret
 from greenroom.runtime.http import tls_context
 from tests.broker.issuer import CERTIFICATE, MockIssuer
@@ -31,7 +31,7 @@ async def test_the_issuer_is_verified(monkeypatch: pytest.MonkeyPatch, trusted: 
     async with MockIssuer(tls=True) as issuer:
         answer = await Issuer(Endpoints.of(issuer.url), Clock()).redeem(Secret(issuer.grant()))
         if trusted:
-            assert isinstance(answer, Redeemed)
+            assert isinstance(answer, RefreshAnswered)
         else:
             assert answer == Unreached("ClientConnectorCertificateError")
         assert len(issuer.redemptions) == int(trusted)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from greenroom.broker.credential.claims import Claims
 from greenroom.broker.login.endpoints import Endpoints
-from greenroom.broker.login.page import Ended, Exchange, LoginPage, Request, Response, new_state
+from greenroom.broker.login.page import Exchange, LoginEnded, LoginPage, PageRequest, PageResponse, new_state
 from greenroom.broker.login.pkce import Verifier
 from greenroom.protocol.secrecy import Secret
 
@@ -21,7 +21,7 @@ def page(issuer: str | None = None) -> LoginPage:
 
 
 def ask(asked: LoginPage, path: str, host: str = HOST, origin: str | None = None, **query: str) -> object:
-    return asked.receive(Request(path, query, host, origin))
+    return asked.receive(PageRequest(path, query, host, origin))
 
 
 def test_the_address_has_its_parameters_in_order() -> None:
@@ -59,7 +59,7 @@ def test_pkce() -> None:
 @pytest.mark.parametrize("path", ["/auth/callback", "/success", "/cancel"])
 def test_another_host_name_is_refused(host: str, path: str) -> None:
     """K32: a name that was made to point here does not get in."""
-    assert ask(page(), path, host, code="c", state=STATE) == Response(400, "Bad Request")
+    assert ask(page(), path, host, code="c", state=STATE) == PageResponse(400, "Bad PageRequest")
 
 
 @pytest.mark.parametrize("host", ["localhost:1455", "127.0.0.1:1455", "[::1]:1455"])
@@ -70,7 +70,7 @@ def test_our_host_names(host: str) -> None:
 @pytest.mark.parametrize("state", ["", "other", "test_state_12", "tést"])
 def test_a_wrong_state_is_refused_and_ends_nothing(state: str) -> None:
     asked = page()
-    assert ask(asked, "/auth/callback", code="c", state=state) == Response(400, "State mismatch")
+    assert ask(asked, "/auth/callback", code="c", state=state) == PageResponse(400, "State mismatch")
     assert isinstance(ask(asked, "/auth/callback", code="c", state=STATE), Exchange)
 
 
@@ -78,7 +78,7 @@ def test_a_right_state_counts_once() -> None:
     """K32."""
     asked = page()
     assert isinstance(ask(asked, "/auth/callback", code="c", state=STATE), Exchange)
-    assert ask(asked, "/auth/callback", code="c", state=STATE) == Response(400, "State mismatch")
+    assert ask(asked, "/auth/callback", code="c", state=STATE) == PageResponse(400, "State mismatch")
 
 
 @pytest.mark.parametrize(
@@ -93,7 +93,7 @@ def test_a_right_state_counts_once() -> None:
 def test_an_error_ends_the_login(query: dict[str, str], text: str) -> None:
     """K32, scenario 39."""
     ended = ask(page(), "/auth/callback", state=STATE, **query)
-    assert isinstance(ended, Ended)
+    assert isinstance(ended, LoginEnded)
     assert ended.error == text
     assert ended.response.status == 400
     assert "<b>" not in ended.response.body
@@ -103,21 +103,21 @@ def test_a_workspace_without_access_is_told_so() -> None:
     ended = ask(
         page(), "/auth/callback", state=STATE, error="access_denied", error_description="missing_codex_entitlement"
     )
-    assert isinstance(ended, Ended)
+    assert isinstance(ended, LoginEnded)
     assert "administrator" in ended.error
 
 
 def test_success_is_shown_only_after_it() -> None:
     """K32, scenario 55: and neither address nor page holds a token."""
     asked = page()
-    assert ask(asked, "/success") == Response(404, "Not Found")
-    assert ask(asked, "/setup") == Response(404, "Not Found")
+    assert ask(asked, "/success") == PageResponse(404, "Not Found")
+    assert ask(asked, "/setup") == PageResponse(404, "Not Found")
     ask(asked, "/auth/callback", code="c", state=STATE)
-    assert ask(asked, "/success") == Response(404, "Not Found")
+    assert ask(asked, "/success") == PageResponse(404, "Not Found")
     moved = asked.saved(Secret("id-token-secret"), Claims())
-    assert moved == Response(302, "", location="http://localhost:1455/success")
+    assert moved == PageResponse(302, "", location="http://localhost:1455/success")
     shown = ask(asked, "/success", needs_setup="true", platform_url="https://evil.example")
-    assert isinstance(shown, Response)
+    assert isinstance(shown, PageResponse)
     assert shown.status == 200
     assert "secret" not in shown.body
     assert "evil" not in shown.body
@@ -135,11 +135,11 @@ def test_a_setup_is_finished_on_the_right_platform(issuer: str | None, platform:
         Secret("the-id-token"), Claims(plan_type="team", organization_id="org", project_id="p", needs_setup=True)
     )
     shown = ask(asked, "/success")
-    assert isinstance(shown, Response)
+    assert isinstance(shown, PageResponse)
     assert "/setup" in shown.body
     assert not asked.is_served
     moved = ask(asked, "/setup", platform_url="https://evil.example")
-    assert isinstance(moved, Response)
+    assert isinstance(moved, PageResponse)
     assert moved.location == f"{platform}/org-setup?p=team&t=the-id-token&with_org=org&project_id=p"
     assert asked.is_served
     assert "the-id-token" not in repr(moved)
@@ -147,15 +147,15 @@ def test_a_setup_is_finished_on_the_right_platform(issuer: str | None, platform:
 
 def test_cancelling_from_a_web_page_is_refused() -> None:
     """K32."""
-    assert ask(page(), "/cancel", origin="https://evil.example") == Response(403, "Forbidden")
+    assert ask(page(), "/cancel", origin="https://evil.example") == PageResponse(403, "Forbidden")
     ended = ask(page(), "/cancel")
-    assert isinstance(ended, Ended)
+    assert isinstance(ended, LoginEnded)
     assert (ended.error, ended.response.status) == ("Login cancelled", 200)
 
 
 @pytest.mark.parametrize("path", ["", "/", "/favicon.ico", "/auth/callback/", "/../success"])
 def test_there_is_nothing_else(path: str) -> None:
-    assert ask(page(), path) == Response(404, "Not Found")
+    assert ask(page(), path) == PageResponse(404, "Not Found")
 
 
 @given(st.text(), st.dictionaries(st.text(), st.text()), st.text(), st.none() | st.text())
@@ -164,6 +164,6 @@ def test_no_request_gets_anywhere_without_the_state(
 ) -> None:
     query.pop("state", None)
     for name in (host, HOST):
-        answer = page().receive(Request(path, query, name, origin))
-        assert isinstance(answer, Response | Ended)
-        assert not isinstance(answer, Ended) or path == "/cancel"
+        answer = page().receive(PageRequest(path, query, name, origin))
+        assert isinstance(answer, PageResponse | LoginEnded)
+        assert not isinstance(answer, LoginEnded) or path == "/cancel"

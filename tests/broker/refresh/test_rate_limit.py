@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from greenroom.broker.refresh.rate_limit import HOUR, PER_HOUR, SPACING, Backoff, Budget, doubt_wait
+from greenroom.broker.refresh.rate_limit import HOUR, PER_HOUR, SPACING, Backoff, RefreshBudget, doubt_wait
 
 FOREVER = float("inf")
 times = st.floats(0, 1e6)
@@ -38,7 +38,7 @@ def test_jitter_is_a_fifth(failures: int) -> None:
 @given(st.lists(times, min_size=1, max_size=40), times, st.sampled_from([0.0, FOREVER]))
 def test_never_more_than_six_in_an_hour(waits: list[float], start: float, usable_for: float) -> None:
     """K12, for any pattern of wishes: wait as told, then redeem."""
-    budget, now, redeemed = Budget(), start, list[float]()
+    budget, now, redeemed = RefreshBudget(), start, list[float]()
     for wish in waits:
         now += wish
         now += budget.wait("me", now, usable_for)
@@ -52,7 +52,7 @@ def test_never_more_than_six_in_an_hour(waits: list[float], start: float, usable
 
 
 def test_an_unusable_token_does_not_wait_for_spacing() -> None:
-    budget = Budget()
+    budget = RefreshBudget()
     budget.spend("me", 100.0)
     assert budget.wait("me", 101.0, 0.0) == 0.0
     assert budget.wait("me", 101.0, 5.0) == 5.0

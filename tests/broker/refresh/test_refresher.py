@@ -10,10 +10,10 @@ import pytest
 
 from greenroom.broker.credential.record import AuthRecord
 from greenroom.broker.refresh.classify import TEXTS
-from greenroom.broker.refresh.refresher import Landing, Trigger
+from greenroom.broker.refresh.refresher import RefreshResult, Trigger
 from greenroom.broker.storage import file as file_store
 from greenroom.broker.storage import locks
-from greenroom.protocol.internal.broker import AuthError, Snapshot
+from greenroom.protocol.internal.broker import AuthError, BearerSnapshot
 from tests.broker.homes import EXPIRED, Parts, read, stored_refresh_token, tokens, write
 from tests.broker.issuer import Deed, MockIssuer, id_token, refusal
 
@@ -101,7 +101,7 @@ def test_newer_tokens_on_disk_are_adopted_without_a_request(tmp_path: Any) -> No
     async def scene(issuer: MockIssuer, parts: Parts) -> None:
         await parts.custody.reload()
         write(parts.home, tokens(issuer.grant(), serial=7))
-        assert await parts.refresher.join(Trigger.NEED) is Landing.ADOPTED
+        assert await parts.refresher.join(Trigger.NEED) is RefreshResult.ADOPTED
         assert parts.state == "FRESH"
         assert issuer.redemptions == []
 
@@ -115,7 +115,7 @@ def test_another_account_on_disk_is_adopted_not_redeemed(tmp_path: Any) -> None:
         await parts.custody.reload()
         theirs = tokens(issuer.grant(), EXPIRED, account="acc-2", user="user-2")
         write(parts.home, theirs)
-        assert await parts.refresher.join(Trigger.NEED) is Landing.ADOPTED
+        assert await parts.refresher.join(Trigger.NEED) is RefreshResult.ADOPTED
         assert parts.changes[-1].identity_changed
         assert issuer.redemptions == []
         assert read(parts.home) == theirs
@@ -242,7 +242,7 @@ def test_a_dead_refresh_token_leaves_the_access_token_in_use(tmp_path: Any) -> N
     async def scene(issuer: MockIssuer, parts: Parts) -> None:
         issuer.deeds.append(refusal(401, "refresh_token_reused"))
         await parts.custody.reload()
-        assert await parts.refresher.join(Trigger.WISH) is Landing.DEAD
+        assert await parts.refresher.join(Trigger.WISH) is RefreshResult.DEAD
         assert (await parts.snapshot()).degraded
         parts.clock.ahead += 3600.0
         assert isinstance(await parts.get(), AuthError)
@@ -295,7 +295,7 @@ def test_a_transient_failure_backs_off_and_logs_nobody_out(tmp_path: Any, status
     async def scene(issuer: MockIssuer, parts: Parts) -> None:
         before = read(parts.home)
         issuer.deeds.append(refusal(status, None, Retry_After="7"))
-        assert await parts.refresher.join(Trigger.WISH) is Landing.FAILED
+        assert await parts.refresher.join(Trigger.WISH) is RefreshResult.FAILED
         assert parts.state == "DEGRADED"
         assert (await parts.snapshot()).degraded
         assert 6.5 < parts.standing.retry_in(parts.clock.monotonic()) <= 7.0
@@ -351,7 +351,7 @@ def test_an_issuer_that_is_not_there_is_transient(tmp_path: Any) -> None:
     async def scene(issuer: MockIssuer, parts: Parts) -> None:
         nobody = Parts(parts.home)
         await nobody.custody.reload()
-        assert await nobody.refresher.join(Trigger.NEED) is Landing.FAILED
+        assert await nobody.refresher.join(Trigger.NEED) is RefreshResult.FAILED
         assert 0 < nobody.standing.retry_in(nobody.clock.monotonic()) <= 1.2
 
     play(tmp_path, scene)
@@ -362,7 +362,7 @@ def test_a_redirect_is_not_followed(tmp_path: Any) -> None:
 
     async def scene(issuer: MockIssuer, parts: Parts) -> None:
         issuer.deeds.append(Deed(307, headers={"Location": f"{issuer.url}/oauth/token"}, consumes=False))
-        assert await parts.refresher.join(Trigger.NEED) is Landing.FAILED
+        assert await parts.refresher.join(Trigger.NEED) is RefreshResult.FAILED
         assert (len(issuer.redemptions), issuer.reuses) == (1, [])
         assert parts.state == "WAITING"
 
@@ -379,7 +379,7 @@ def test_logins_and_readers_do_not_wait_for_a_redemption(tmp_path: Any) -> None:
             assert (await parts.snapshot()).token == "sk-1"
             assert await parts.custody.log_out()
             assert not flight.done()
-        assert await flight is Landing.GONE
+        assert await flight is RefreshResult.GONE
         assert issuer.redemptions == []
 
     play(tmp_path, scene)
@@ -394,7 +394,7 @@ def test_an_answer_that_never_changes_is_believed(tmp_path: Any) -> None:
         for _ in range(3):
             landings.append(await parts.refresher.join(Trigger.NEED))
             parts.clock.ahead += 60.0
-        assert landings == [Landing.FAILED, Landing.FAILED, Landing.DEAD]
+        assert landings == [RefreshResult.FAILED, RefreshResult.FAILED, RefreshResult.DEAD]
 
     play(tmp_path, scene)
 
@@ -404,7 +404,7 @@ def test_a_reset_after_sending_is_tried_once_more(tmp_path: Any) -> None:
 
     async def scene(issuer: MockIssuer, parts: Parts) -> None:
         issuer.deeds.append(Deed(resets=True))
-        assert await parts.refresher.join(Trigger.NEED) is Landing.FAILED
+        assert await parts.refresher.join(Trigger.NEED) is RefreshResult.FAILED
         assert 1.5 < parts.standing.retry_in(parts.clock.monotonic()) <= 2.0
         parts.clock.ahead += 2.0
         answer = await parts.get()
@@ -434,7 +434,7 @@ def test_a_success_that_cannot_be_read_is_in_doubt(tmp_path: Any, body: bytes) -
 
     async def scene(issuer: MockIssuer, parts: Parts) -> None:
         issuer.deeds.append(Deed(body=body))
-        assert await parts.refresher.join(Trigger.NEED) is Landing.FAILED
+        assert await parts.refresher.join(Trigger.NEED) is RefreshResult.FAILED
         assert 1.5 < parts.standing.retry_in(parts.clock.monotonic()) <= 2.0
 
     play(tmp_path, scene)
@@ -467,7 +467,7 @@ def test_a_broker_that_died_in_a_redemption_warns_its_successor(tmp_path: Any) -
         await asyncio.wait({flight})
         successor = Parts(parts.home, issuer)
         await successor.custody.reload()
-        assert await successor.refresher.join(Trigger.NEED) is Landing.HELD
+        assert await successor.refresher.join(Trigger.NEED) is RefreshResult.HELD
         assert 1.0 < successor.standing.retry_in(successor.clock.monotonic()) <= 2.0
         assert len(issuer.redemptions) == 1
 
@@ -484,7 +484,7 @@ def test_a_logout_wins_over_a_late_refresh(tmp_path: Any) -> None:
         await issuer.arrived(1)
         assert await parts.custody.log_out()
         gate.set()
-        assert await flight is Landing.ADOPTED
+        assert await flight is RefreshResult.ADOPTED
         assert not (tmp_path / "auth.json").exists()
         assert parts.state == "SIGNED_OUT"
 
@@ -507,7 +507,7 @@ def test_a_login_wins_over_a_late_refresh(tmp_path: Any, foreign: bool) -> None:
             await parts.custody.log_in(lambda _: AuthRecord.of(theirs))
         after = read(parts.home)
         gate.set()
-        assert await flight is Landing.ADOPTED
+        assert await flight is RefreshResult.ADOPTED
         assert read(parts.home) == after
         assert (await parts.snapshot()).account_id == "acc-B"
 
@@ -559,7 +559,7 @@ def test_a_new_refresh_token_without_an_access_token_is_not_lost(tmp_path: Any) 
 
     async def scene(issuer: MockIssuer, parts: Parts) -> None:
         issuer.deeds.append(Deed(merges={"access_token": None}))
-        assert await parts.refresher.join(Trigger.NEED) is Landing.HELD
+        assert await parts.refresher.join(Trigger.NEED) is RefreshResult.HELD
         parts.clock.ahead += 5.0
         await parts.snapshot()
         assert issuer.reuses == []
@@ -571,14 +571,14 @@ def test_redemptions_are_spaced(tmp_path: Any) -> None:
     """K12: 30 s between two redemptions unless the token is unusable, six in an hour at most."""
 
     async def scene(issuer: MockIssuer, parts: Parts) -> None:
-        assert await parts.refresher.join(Trigger.WISH) is Landing.REDEEMED
-        assert await parts.refresher.join(Trigger.WISH) is Landing.HELD
+        assert await parts.refresher.join(Trigger.WISH) is RefreshResult.REDEEMED
+        assert await parts.refresher.join(Trigger.WISH) is RefreshResult.HELD
         assert parts.state == "FRESH"
         for _ in range(5):
             parts.clock.ahead += 30.0
-            assert await parts.refresher.join(Trigger.WISH) is Landing.REDEEMED
+            assert await parts.refresher.join(Trigger.WISH) is RefreshResult.REDEEMED
         parts.clock.ahead += 30.0
-        assert await parts.refresher.join(Trigger.WISH) is Landing.HELD
+        assert await parts.refresher.join(Trigger.WISH) is RefreshResult.HELD
         assert len(issuer.redemptions) == 6
 
     play(tmp_path, scene)
@@ -605,7 +605,7 @@ def test_a_read_only_store_is_not_burned(tmp_path: Any, monkeypatch: pytest.Monk
 
     async def scene(issuer: MockIssuer, parts: Parts) -> None:
         monkeypatch.setattr(parts.custody.store, "is_writable", lambda: False)
-        assert await parts.refresher.join(Trigger.NEED) is Landing.HELD
+        assert await parts.refresher.join(Trigger.NEED) is RefreshResult.HELD
         assert issuer.redemptions == []
         assert [problem.reason for problem in parts.problems] == ["store_unwritable"]
         parts.clock.ahead += 200.0
@@ -683,7 +683,7 @@ def test_a_broker_that_leaves_waits_for_a_redemption_and_nothing_else(tmp_path: 
         await asyncio.wait({leaving}, timeout=0.05)
         gate.set()
         await leaving
-        assert flight.result() is Landing.REDEEMED
+        assert flight.result() is RefreshResult.REDEEMED
 
     play(tmp_path, scene)
 
@@ -694,7 +694,7 @@ def test_a_lock_that_is_held_too_long_is_transient(tmp_path: Any, monkeypatch: p
     async def scene(issuer: MockIssuer, parts: Parts) -> None:
         monkeypatch.setattr("greenroom.broker.refresh.refresher.REFRESH_PATIENCE", 0.1)
         async with locks.locked(parts.home, locks.REFRESH, 1.0):
-            assert await parts.refresher.join(Trigger.NEED) is Landing.FAILED
+            assert await parts.refresher.join(Trigger.NEED) is RefreshResult.FAILED
         assert issuer.redemptions == []
 
     play(tmp_path, scene)
@@ -705,7 +705,7 @@ def test_min_valid_is_honoured_once(tmp_path: Any) -> None:
 
     async def scene(issuer: MockIssuer, parts: Parts) -> None:
         answer = await parts.snapshot(min_valid=250)
-        assert isinstance(answer, Snapshot)
+        assert isinstance(answer, BearerSnapshot)
         assert len(issuer.redemptions) == 1
 
     play(tmp_path, scene, 200.0, lifetime=200.0)

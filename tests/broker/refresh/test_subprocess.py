@@ -16,7 +16,7 @@ import pytest
 from greenroom.broker.credential.record import AuthRecord
 from greenroom.broker.refresh import subprocess as delegation
 from greenroom.broker.refresh.classify import TEXTS
-from greenroom.broker.refresh.refresher import Landing, Trigger
+from greenroom.broker.refresh.refresher import RefreshResult, Trigger
 from greenroom.broker.storage import file as file_store
 from greenroom.broker.storage.locks import REFRESH, locked
 from greenroom.protocol.internal.broker import AuthError
@@ -59,7 +59,7 @@ def redeemers() -> list[psutil.Process]:
     return [process for process in found if processes.alive(process.pid)]
 
 
-async def begun(issuer: MockIssuer, parts: Parts) -> tuple["asyncio.Task[Landing]", psutil.Process]:
+async def begun(issuer: MockIssuer, parts: Parts) -> tuple["asyncio.Task[RefreshResult]", psutil.Process]:
     """Begin a redemption, and return once the issuer has been asked."""
     flight = parts.refresher.join(Trigger.NEED)
     await issuer.arrived(1)
@@ -92,7 +92,7 @@ def test_it_brings_what_the_broker_needs_to_know(tmp_path: Any, lifeline: int) -
 
     async def scene(issuer: MockIssuer, parts: Parts) -> None:
         issuer.date_offset = -600.0
-        assert await parts.refresher.join(Trigger.NEED) is Landing.REDEEMED
+        assert await parts.refresher.join(Trigger.NEED) is RefreshResult.REDEEMED
         assert (await parts.snapshot()).token == read(parts.home)["tokens"]["access_token"]  # type: ignore[index]
         assert parts.changes[-1].reason in {"refresh", "external"}
         assert parts.clock.offset == pytest.approx(600.0, abs=5.0)
@@ -139,7 +139,7 @@ def test_its_death_leaves_a_doubt(tmp_path: Any, lifeline: int) -> None:
     async def scene(issuer: MockIssuer, parts: Parts) -> None:
         flight, process = await begun(issuer, parts)
         process.kill()
-        assert await flight is Landing.FAILED
+        assert await flight is RefreshResult.FAILED
         assert parts.refresher._journal.entry.attempts
         parts.clock.ahead += 2.0
         answer = await parts.get()
@@ -166,7 +166,7 @@ def test_what_was_surely_not_sent_leaves_no_doubt(
                 patch.setattr(delegation, "spawn", full)
             else:
                 patch.setattr(delegation, "STATEMENT", "raise SystemExit(1)")
-            assert await parts.refresher.join(Trigger.NEED) is Landing.FAILED
+            assert await parts.refresher.join(Trigger.NEED) is RefreshResult.FAILED
         assert 0 < parts.standing.retry_in(parts.clock.monotonic()) <= 1.2
         assert not parts.refresher._journal.entry.attempts
         parts.clock.ahead += 1.2
@@ -184,7 +184,7 @@ def test_a_report_that_was_lost_is_no_loss(tmp_path: Any, lifeline: int, monkeyp
         return delegation.SENDING
 
     async def scene(issuer: MockIssuer, parts: Parts) -> None:
-        assert await parts.refresher.join(Trigger.NEED) is Landing.ADOPTED
+        assert await parts.refresher.join(Trigger.NEED) is RefreshResult.ADOPTED
         assert parts.state == "FRESH"
         assert len(issuer.redemptions) == 1
 
@@ -231,7 +231,7 @@ def test_tokens_that_it_cannot_write_are_the_brokers(
         gate.set()
         with monkeypatch.context() as patch:
             patch.setattr(file_store, "_replace", full)
-            assert await flight is Landing.REDEEMED
+            assert await flight is RefreshResult.REDEEMED
         assert (await parts.snapshot()).token
         assert stored_refresh_token(parts.home) == spent
         await parts.custody.persist(now=True)

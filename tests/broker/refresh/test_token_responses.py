@@ -6,13 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from greenroom.broker.refresh.classify import Redeemed, Unanswered
-from greenroom.broker.refresh.token_responses import LONGEST_MESSAGE, Reply, redeemed, refused, status_text
+from greenroom.broker.refresh.classify import RefreshAnswered, Unanswered
+from greenroom.broker.refresh.token_responses import LONGEST_MESSAGE, TokenReply, redeemed, refused, status_text
 
 
-def reply(body: object, status: int = 400, **headers: str) -> Reply:
+def reply(body: object, status: int = 400, **headers: str) -> TokenReply:
     data = body if isinstance(body, bytes) else json.dumps(body).encode()
-    return Reply(status, "Bad Request", data, {name.replace("_", "-"): value for name, value in headers.items()})
+    return TokenReply(status, "Bad Request", data, {name.replace("_", "-"): value for name, value in headers.items()})
 
 
 @pytest.mark.parametrize(
@@ -51,7 +51,7 @@ def test_retry_after(header: str, seconds: float | None) -> None:
 def test_one_bad_member_does_not_lose_the_others(lost: str, value: object) -> None:
     members = {"access_token": "a", "refresh_token": "r", "id_token": "i", "expires_in": 3600} | {lost: value}
     answer = redeemed(reply(members, 200))
-    assert isinstance(answer, Redeemed)
+    assert isinstance(answer, RefreshAnswered)
     assert getattr(answer, lost) is None
     assert answer.access_token is not None
     assert answer.access_token.reveal() == "a"
@@ -70,7 +70,7 @@ def test_a_status_in_words() -> None:
     )
 )
 def test_any_bytes_have_an_outcome(body: bytes) -> None:
-    assert isinstance(redeemed(reply(body, 200)), Redeemed | Unanswered)
+    assert isinstance(redeemed(reply(body, 200)), RefreshAnswered | Unanswered)
     assert refused(reply(body)).status == 400
 
 

@@ -8,9 +8,9 @@ import pytest
 from greenroom.protocol.errors import LocalProtocolError
 from greenroom.protocol.jsonrpc import Request
 from greenroom.protocol.mcp.peer import McpPeer
-from greenroom.protocol.mcp.stateless import Envelope
+from greenroom.protocol.mcp.stateless import RequestEnvelope
 
-ENVELOPE = Envelope("2026-07-28", None, {})
+ENVELOPE = RequestEnvelope("2026-07-28", None, {})
 
 
 def received(peer: McpPeer, line: bytes = b'{"jsonrpc":"2.0","id":1,"method":"tools/list"}') -> Request:

@@ -28,7 +28,7 @@ def meta(capabilities: object = None, client: object = INFO, spoken: object = mo
     }
 
 
-def envelope(capabilities: object) -> modern.Envelope:
+def envelope(capabilities: object) -> modern.RequestEnvelope:
     found = modern.read_envelope(params(meta(capabilities)))
     assert found is not None
     return found

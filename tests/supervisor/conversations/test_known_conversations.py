@@ -8,7 +8,7 @@ from greenroom.protocol.ids import ConversationId, TurnId
 from greenroom.protocol.mcp.handshake import Failure
 from greenroom.runtime.restart import RestartPolicy
 from greenroom.supervisor.conversations.conversation import Conversation
-from greenroom.supervisor.conversations.known_conversations import Table
+from greenroom.supervisor.conversations.known_conversations import ConversationTable
 from greenroom.supervisor.conversations.turn import Turn
 from greenroom.supervisor.processes.restart import CONVERSATION
 
@@ -37,20 +37,20 @@ class Listener:
         """It does not end."""
 
 
-def entered(table: Table, count: int) -> list[Conversation]:
+def entered(table: ConversationTable, count: int) -> list[Conversation]:
     return [
         table.enter(Conversation(ConversationId(str(number)), b"{}", resume="must", state="parked"))
         for number in range(count)
     ]
 
 
-def rest(table: Table, *conversations: Conversation, now: float = 1e6) -> None:
+def rest(table: ConversationTable, *conversations: Conversation, now: float = 1e6) -> None:
     for conversation in conversations:
         table.rest(conversation, now, is_saved=True)
 
 
 def test_whoever_has_rested_longest_is_forgotten() -> None:
-    table = Table(ROOM)
+    table = ConversationTable(ROOM)
     first, second, third, busy = entered(table, 4)
     rest(table, first, second)
     table.rouse(first)
@@ -61,14 +61,14 @@ def test_whoever_has_rested_longest_is_forgotten() -> None:
 
 
 def test_without_room_nobody_who_rests_is_known() -> None:
-    table = Table(0)
+    table = ConversationTable(0)
     conversation, busy = entered(table, 2)
     rest(table, conversation)
     assert list(table) == [busy]
 
 
 def test_whoever_has_no_file_gives_way_to_his_like_alone() -> None:
-    table = Table(1)
+    table = ConversationTable(1)
     first, second, saved = entered(table, 3)
     table.rest(first, 1e6, is_saved=False)
     rest(table, saved)
@@ -96,7 +96,7 @@ def just_dead(conversation: Conversation) -> None:
 
 @pytest.mark.parametrize("needed", [listened_to, waited_for, found_by_us_alone, just_dead])
 def test_whoever_is_needed_is_not_forgotten(needed: Callable[[Conversation], None]) -> None:
-    table = Table(0)
+    table = ConversationTable(0)
     (conversation,) = entered(table, 1)
     needed(conversation)
     rest(table, conversation)
@@ -104,7 +104,7 @@ def test_whoever_is_needed_is_not_forgotten(needed: Callable[[Conversation], Non
 
 
 def test_whose_deaths_count_no_longer_is_forgotten_in_turn() -> None:
-    table = Table(0)
+    table = ConversationTable(0)
     dead, other = entered(table, 2)
     just_dead(dead)
     rest(table, dead)
@@ -114,7 +114,7 @@ def test_whose_deaths_count_no_longer_is_forgotten_in_turn() -> None:
 
 
 def test_what_is_over_is_not_known_again_when_it_comes_to_rest() -> None:
-    table = Table(ROOM)
+    table = ConversationTable(ROOM)
     (conversation,) = entered(table, 1)
     table.remove(conversation)
     rest(table, conversation)

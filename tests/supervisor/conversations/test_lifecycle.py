@@ -13,13 +13,13 @@ from greenroom.supervisor.conversations.lifecycle import (
     TRANSITIONS,
     WAITING_FOR_PLACE,
     WITH_PROCESS,
-    Happening,
+    LifecycleEvent,
     State,
     after,
 )
 
 STATES: tuple[State, ...] = get_args(State)
-HAPPENINGS: tuple[Happening, ...] = get_args(Happening)
+HAPPENINGS: tuple[LifecycleEvent, ...] = get_args(LifecycleEvent)
 
 
 def reachable(start: State) -> set[State]:
@@ -57,7 +57,7 @@ def test_the_table_speaks_of_known_states_and_happenings_alone() -> None:
 
 
 @pytest.mark.parametrize(("state", "happening"), list(product(STATES, HAPPENINGS)))
-def test_what_the_table_does_not_know_cannot_happen(state: State, happening: Happening) -> None:
+def test_what_the_table_does_not_know_cannot_happen(state: State, happening: LifecycleEvent) -> None:
     if (state, happening) in TRANSITIONS:
         assert after(state, happening) == TRANSITIONS[state, happening]
     else:
@@ -77,7 +77,7 @@ def test_a_turn_brings_a_process_wherever_there_is_none() -> None:
 
 
 @given(st.lists(st.sampled_from(HAPPENINGS), max_size=30))
-def test_a_conversation_that_is_closed_stays_so(happenings: list[Happening]) -> None:
+def test_a_conversation_that_is_closed_stays_so(happenings: list[LifecycleEvent]) -> None:
     state: State = "new"
     for happening in happenings:
         closed = state == "closed"

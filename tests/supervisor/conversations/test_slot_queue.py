@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from greenroom.protocol.ids import ConversationId
 from greenroom.supervisor.conversations.conversation import Conversation
-from greenroom.supervisor.conversations.slot_queue import Roster
+from greenroom.supervisor.conversations.slot_queue import SlotQueue
 
 
 def _conversations(count: int) -> list[Conversation]:
@@ -14,7 +14,7 @@ def _conversations(count: int) -> list[Conversation]:
 
 def test_the_longest_idle_comes_first() -> None:
     first, second = _conversations(2)
-    roster = Roster(places=2)
+    roster = SlotQueue(places=2)
     roster.rest(first, now=1.0)
     roster.rest(second, now=2.0)
     assert roster.longest_idle() is first
@@ -26,7 +26,7 @@ def test_the_longest_idle_comes_first() -> None:
 
 def test_whoever_is_busy_is_not_parked() -> None:
     (conversation,) = _conversations(1)
-    roster = Roster(places=1)
+    roster = SlotQueue(places=1)
     roster.rest(conversation, now=1.0)
     roster.rouse(conversation)
     assert roster.longest_idle() is None
@@ -35,7 +35,7 @@ def test_whoever_is_busy_is_not_parked() -> None:
 
 def test_who_waits_for_a_place_is_served_in_order_and_once() -> None:
     first, second = _conversations(2)
-    roster = Roster(places=1)
+    roster = SlotQueue(places=1)
     for conversation in (first, second, first):
         roster.wait(conversation)
     assert roster.waiting == 2
@@ -44,4 +44,4 @@ def test_who_waits_for_a_place_is_served_in_order_and_once() -> None:
 
 @given(st.integers(1, 20), st.integers(0, 40))
 def test_there_are_no_more_places_than_there_are(places: int, taken: int) -> None:
-    assert Roster(places).has_place(taken) == (taken < places)
+    assert SlotQueue(places).has_place(taken) == (taken < places)

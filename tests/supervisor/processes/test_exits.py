@@ -4,7 +4,7 @@ import pytest
 
 from greenroom.protocol.ids import ConversationId, WorkerId
 from greenroom.protocol.internal.process import Exited
-from greenroom.supervisor.processes.exits import REMEMBERED, Obituaries, cause, facts
+from greenroom.supervisor.processes.exits import REMEMBERED, ExitHistory, cause, facts
 
 
 def exited(returncode: int, name: str = "w") -> Exited:
@@ -31,7 +31,7 @@ def test_a_program_reads_the_signal_or_the_status() -> None:
 
 
 def test_the_last_deaths_are_remembered() -> None:
-    obituaries = Obituaries()
+    obituaries = ExitHistory()
     for number in range(REMEMBERED + 5):
         obituaries.enter(exited(-9, f"w-{number}"), "idle", conversation_id=ConversationId(f"c-{number % 2}"))
     deaths = list(obituaries)

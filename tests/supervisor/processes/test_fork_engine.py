@@ -15,10 +15,10 @@ from greenroom.protocol.ids import WorkerId
 from greenroom.protocol.internal.process import (
     Born,
     Exited,
+    ForkServerMeasured,
     GiveBirth,
     KeyPair,
-    Measure,
-    Measured,
+    MeasureForkServer,
     NurseryReady,
     WorkerBirth,
     datagram,
@@ -29,7 +29,7 @@ from greenroom.runtime.orphans import children as all_children
 from greenroom.supervisor.processes import restart
 from greenroom.supervisor.processes.engine import NURSERY_ID
 from greenroom.supervisor.processes.fork_engine import ForkEngine
-from greenroom.supervisor.processes.service_state import Standing
+from greenroom.supervisor.processes.service_state import ServiceStatus
 from tests.support.loop import on_loop, until
 
 KEYS = KeyPair(public="p", secret="s")
@@ -61,7 +61,7 @@ class PlayedNursery:
         self.channel.setblocking(False)
         self.launched = Launched(self.process.pid, ours)
 
-    def say(self, message: Born | Exited | Measured | NurseryReady) -> None:
+    def say(self, message: Born | Exited | ForkServerMeasured | NurseryReady) -> None:
         self.channel.send(datagram(message))
 
     def orders(self) -> list[WorkerId]:
@@ -254,7 +254,7 @@ async def test_a_nursery_that_dies_again_and_again_is_given_up_for_a_while() -> 
                 former.die()
                 await until(lambda former=former: built.nurseries[-1] is not former)  # type: ignore[misc]
             built.nurseries[-1].die()
-            await until(lambda: built.engine.nursery == Standing("given_up", None, 3))
+            await until(lambda: built.engine.nursery == ServiceStatus("given_up", None, 3))
             built.engine.give_birth(birth("late"))
             await until(lambda: built.ended() == [("late", 1)])
             assert len(built.nurseries) == 3
@@ -264,18 +264,18 @@ async def test_a_nursery_that_dies_again_and_again_is_given_up_for_a_while() -> 
 async def test_it_says_how_the_nursery_stands_and_what_it_holds() -> None:
     async with house() as built:
         (nursery,) = built.nurseries
-        assert built.engine.nursery == Standing("starting", nursery.process.pid, 0)
+        assert built.engine.nursery == ServiceStatus("starting", nursery.process.pid, 0)
         nursery.say(NurseryReady(pid=nursery.process.pid))
         await until(lambda: built.engine.nursery.state == "ready")
         heard: list[Footprint] = []
         assert built.engine.measure_nursery(heard.append)
-        assert isinstance(read_datagram(nursery.channel.recv(DATAGRAM)), Measure)
-        nursery.say(Measured(footprint=Footprint(uss=1, pss=2, descriptors=3)))
+        assert isinstance(read_datagram(nursery.channel.recv(DATAGRAM)), MeasureForkServer)
+        nursery.say(ForkServerMeasured(footprint=Footprint(uss=1, pss=2, descriptors=3)))
         await until(lambda: heard)
         assert heard == [Footprint(uss=1, pss=2, descriptors=3)]
         nursery.die()
         await until(lambda: len(built.nurseries) == 2)
-        assert built.engine.nursery == Standing("starting", built.nurseries[1].process.pid, 1)
+        assert built.engine.nursery == ServiceStatus("starting", built.nurseries[1].process.pid, 1)
 
 
 @on_loop

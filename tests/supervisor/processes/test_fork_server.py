@@ -12,10 +12,10 @@ from greenroom.protocol.ids import WorkerId
 from greenroom.protocol.internal.process import (
     Born,
     Exited,
+    ForkServerMeasured,
     GiveBirth,
     KeyPair,
-    Measure,
-    Measured,
+    MeasureForkServer,
     NurseryMessage,
     NurseryReady,
     WorkerBirth,
@@ -70,7 +70,7 @@ class Nursery:
         self.launched = launched
         launched.control.settimeout(20)
 
-    def tell(self, message: GiveBirth | Measure) -> None:
+    def tell(self, message: GiveBirth | MeasureForkServer) -> None:
         self.launched.control.send(datagram(message))
 
     def hear(self) -> NurseryMessage:
@@ -119,9 +119,9 @@ def test_a_nursery_that_cannot_fork_says_why_and_forks_when_it_can(nursery: Nurs
 
 
 def test_a_nursery_says_what_it_holds(nursery: Nursery) -> None:
-    nursery.tell(Measure())
+    nursery.tell(MeasureForkServer())
     told = nursery.hear()
-    assert isinstance(told, Measured)
+    assert isinstance(told, ForkServerMeasured)
     assert told.footprint.uss
     assert told.footprint.descriptors
 

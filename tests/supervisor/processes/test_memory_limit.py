@@ -9,7 +9,7 @@ import pytest
 from greenroom.config.limits import Limits
 from greenroom.protocol.ids import WorkerId
 from greenroom.supervisor.processes import memory_limit as weight
-from greenroom.supervisor.processes.memory_limit import Rounds, excess, resident_memory
+from greenroom.supervisor.processes.memory_limit import MemoryWatchdog, excess, resident_memory
 from tests.support.loop import on_loop
 
 OURS = resident_memory(os.getpid())
@@ -23,8 +23,10 @@ def haste(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(weight, "BATCH", 1)
 
 
-def rounds(workers: dict[WorkerId, int | None], on_excess: Callable[[WorkerId, str], None], limit: int) -> Rounds:
-    return Rounds(workers, lambda worker_id: workers[worker_id], Limits(worker_memory=limit), on_excess)
+def rounds(
+    workers: dict[WorkerId, int | None], on_excess: Callable[[WorkerId, str], None], limit: int
+) -> MemoryWatchdog:
+    return MemoryWatchdog(workers, lambda worker_id: workers[worker_id], Limits(worker_memory=limit), on_excess)
 
 
 def test_memory_is_judged_by_the_limit() -> None:

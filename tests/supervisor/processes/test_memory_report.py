@@ -7,7 +7,7 @@ import pytest
 from greenroom.protocol.footprint import Footprint
 from greenroom.protocol.ids import WorkerId
 from greenroom.supervisor.processes import memory_report as survey
-from greenroom.supervisor.processes.memory_report import SUPERVISOR_ID, Held, Survey
+from greenroom.supervisor.processes.memory_report import SUPERVISOR_ID, FootprintCollector, ProcessFootprint
 from tests.support.loop import on_loop
 
 A, B = WorkerId("a"), WorkerId("b")
@@ -27,23 +27,23 @@ class Asked:
 
 @on_loop
 async def test_a_round_ends_when_everybody_has_answered() -> None:
-    made = Survey(Asked())
+    made = FootprintCollector(Asked())
     taking = asyncio.ensure_future(made.take())
     await asyncio.sleep(0)
-    made.heard(A, Held(HELD, 4, ("a gap",)))
-    made.heard(B, Held(HELD))
+    made.heard(A, ProcessFootprint(HELD, 4, ("a gap",)))
+    made.heard(B, ProcessFootprint(HELD))
     holdings = await taking
-    assert holdings[A] == Held(HELD, 4, ("a gap",))
-    assert holdings[B] == Held(HELD)
+    assert holdings[A] == ProcessFootprint(HELD, 4, ("a gap",))
+    assert holdings[B] == ProcessFootprint(HELD)
     assert holdings[SUPERVISOR_ID].footprint.descriptors
 
 
 @on_loop
 async def test_a_process_that_dies_is_not_waited_for() -> None:
-    made = Survey(Asked())
+    made = FootprintCollector(Asked())
     taking = asyncio.ensure_future(made.take())
     await asyncio.sleep(0)
-    made.heard(A, Held(HELD))
+    made.heard(A, ProcessFootprint(HELD))
     made.excuse(B)
     assert set(await taking) == {A, SUPERVISOR_ID}
 
@@ -52,28 +52,28 @@ async def test_a_process_that_dies_is_not_waited_for() -> None:
 async def test_a_process_that_hangs_is_waited_for_a_moment_at_most() -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(survey, "PATIENCE", 0.01)
-        made = Survey(Asked())
+        made = FootprintCollector(Asked())
         taking = asyncio.ensure_future(made.take())
         await asyncio.sleep(0)
-        made.heard(A, Held(HELD))
+        made.heard(A, ProcessFootprint(HELD))
         assert set(await taking) == {A, SUPERVISOR_ID}
-        made.heard(B, Held(HELD))
+        made.heard(B, ProcessFootprint(HELD))
         assert set(await made.take()) == {SUPERVISOR_ID}, "what came too late does not count"
 
 
 @on_loop
 async def test_who_asks_while_a_round_is_under_way_shares_it_also_when_the_first_gives_up() -> None:
     asked = Asked()
-    made = Survey(asked)
+    made = FootprintCollector(asked)
     first, second = (asyncio.ensure_future(made.take()) for _ in range(2))
     await asyncio.sleep(0)
     first.cancel()
-    made.heard(A, Held(HELD))
-    made.heard(B, Held(HELD))
+    made.heard(A, ProcessFootprint(HELD))
+    made.heard(B, ProcessFootprint(HELD))
     assert set(await second) == {A, B, SUPERVISOR_ID}
     assert asked.rounds == 1
 
 
 @on_loop
 async def test_a_server_without_children_is_surveyed_at_once() -> None:
-    assert set(await Survey(list).take()) == {SUPERVISOR_ID}
+    assert set(await FootprintCollector(list).take()) == {SUPERVISOR_ID}

@@ -12,14 +12,14 @@ from greenroom.runtime.restart import Intensity
 from greenroom.supervisor.processes.service_state import (
     MEANINGS,
     TRANSITIONS,
-    Happening,
-    Helper,
-    Standing,
+    ServiceEvent,
+    ServiceState,
+    ServiceStatus,
     State,
     after,
 )
 
-STATES, HAPPENINGS = get_args(State), get_args(Happening)
+STATES, HAPPENINGS = get_args(State), get_args(ServiceEvent)
 TWICE = Intensity(deaths=2, period=60.0, delays=(0.0, 1.0))
 
 
@@ -29,32 +29,32 @@ def test_the_table_speaks_of_known_states_and_happenings_and_every_state_is_expl
 
 
 @pytest.mark.parametrize(("state", "happening"), sorted(set(product(STATES, HAPPENINGS)) - set(TRANSITIONS)))
-def test_what_the_table_does_not_know_cannot_happen(state: State, happening: Happening) -> None:
+def test_what_the_table_does_not_know_cannot_happen(state: State, happening: ServiceEvent) -> None:
     with pytest.raises(LocalProtocolError):
         after(state, happening)
 
 
 def test_a_helper_is_given_up_after_too_many_deaths_and_may_be_tried_again() -> None:
-    helper = Helper(TWICE)
+    helper = ServiceState(TWICE)
     helper.came_up()
     for number, delay in enumerate(TWICE.delays, start=1):
         helper.died()
         assert helper.delay(now=0.0) == delay
-        assert helper.standing(pid=1, now=0.0) == Standing("restarting", None, number)
+        assert helper.standing(pid=1, now=0.0) == ServiceStatus("restarting", None, number)
         helper.started()
-    assert helper.standing(pid=1, now=0.0) == Standing("starting", 1, 2)
+    assert helper.standing(pid=1, now=0.0) == ServiceStatus("starting", 1, 2)
     helper.died()
     assert helper.delay(now=0.0) is None
     assert helper.state == "given_up"
     helper.started()
     helper.came_up()
-    assert helper.standing(pid=2, now=61.0) == Standing("ready", 2, 0)
+    assert helper.standing(pid=2, now=61.0) == ServiceStatus("ready", 2, 0)
 
 
 @given(st.integers(1, 30))
 def test_one_that_the_system_cannot_start_is_not_given_up(times: int) -> None:
-    helper = Helper(TWICE)
+    helper = ServiceState(TWICE)
     for _ in range(times):
         helper.died()
         helper.started()
-    assert helper.standing(pid=1, now=0.0) == Standing("starting", 1, 0)
+    assert helper.standing(pid=1, now=0.0) == ServiceStatus("starting", 1, 0)

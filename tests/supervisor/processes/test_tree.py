@@ -16,7 +16,7 @@ from greenroom.supervisor.processes import tree as module
 from greenroom.supervisor.processes.broker_client import BrokerError
 from greenroom.supervisor.processes.engine import EngineStatistics, OnExit, OnMeasured
 from greenroom.supervisor.processes.restart import BROKER
-from greenroom.supervisor.processes.service_state import Standing
+from greenroom.supervisor.processes.service_state import ServiceStatus
 from greenroom.supervisor.processes.tree import BROKER_ID, SupervisionTree
 from tests.support.loop import on_loop
 from tests.support.workplace import Listener
@@ -61,7 +61,7 @@ class StubEngine:
         return None
 
     @property
-    def nursery(self) -> Standing | None:
+    def nursery(self) -> ServiceStatus | None:
         return None
 
     def measure_nursery(self, on_measured: OnMeasured) -> bool:
@@ -95,7 +95,7 @@ async def test_a_broker_that_dies_too_often_is_given_up_and_everybody_is_told_so
         asked = asyncio.create_task(tree.broker.logout())
         await asyncio.sleep(0)
         engine.end_broker()
-        assert tree.broker_standing.state == "given_up"
+        assert tree.broker_status.state == "given_up"
         with pytest.raises(BrokerError, match="auth broker"):
             await asked
         with pytest.raises(BrokerError, match="auth broker unavailable"):
@@ -140,7 +140,7 @@ async def test_memory_is_given_back_when_the_last_conversation_has_left_its_proc
     with pytest.MonkeyPatch.context() as patch:
         engine = StubEngine()
         tree = SupervisionTree(ServerOptions("/nowhere", "fork", idle_workers=0), engine, {}, {}, lambda: "me")
-        patch.setattr("greenroom.runtime.malloc.give_back", lambda: given_back.append(len(engine.births)))
+        patch.setattr("greenroom.runtime.malloc.trim", lambda: given_back.append(len(engine.births)))
         try:
             await tree.start()
             for _ in range(2):

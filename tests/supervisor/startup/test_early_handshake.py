@@ -10,12 +10,12 @@ from contextlib import suppress
 
 import pytest
 
-from greenroom.supervisor.startup.early_handshake import READ_SIZE, Descriptors, Doorstep
+from greenroom.supervisor.startup.early_handshake import READ_SIZE, Descriptors, HandshakeBuffer
 
 CLAIM = """\
 import os, sys, subprocess, json
-from greenroom.supervisor.startup.early_handshake import claim
-ends = claim()
+from greenroom.supervisor.startup.early_handshake import take_over_stdio
+ends = take_over_stdio()
 print("noise of ours")
 os.write(1, b"straight noise\\n")
 subprocess.run(["echo", "noise of a child"])
@@ -31,13 +31,13 @@ os.write(ends.output, json.dumps(facts).encode())
 
 
 @pytest.fixture
-def ends() -> Iterator[tuple[Doorstep, int, int]]:
+def ends() -> Iterator[tuple[HandshakeBuffer, int, int]]:
     """A doorstep, and the client's ends of its pipes."""
     theirs, to_server = os.pipe()
     from_server, ours = os.pipe()
     for descriptor in (theirs, ours, from_server):
         os.set_blocking(descriptor, False)
-    yield Doorstep(Descriptors(theirs, ours)), to_server, from_server
+    yield HandshakeBuffer(Descriptors(theirs, ours)), to_server, from_server
     for descriptor in (theirs, ours, to_server, from_server):
         with suppress(OSError):
             os.close(descriptor)
@@ -56,7 +56,7 @@ def test_standard_output_is_out_of_everybodys_reach() -> None:
     assert all(words in noise for words in ("noise of ours", "straight noise", "noise of a child"))
 
 
-def test_what_waits_in_the_pipe_is_answered(ends: tuple[Doorstep, int, int]) -> None:
+def test_what_waits_in_the_pipe_is_answered(ends: tuple[HandshakeBuffer, int, int]) -> None:
     doorstep, to_server, from_server = ends
     os.write(to_server, b"first words")
     heard: list[bytes] = []
@@ -72,7 +72,7 @@ def test_what_waits_in_the_pipe_is_answered(ends: tuple[Doorstep, int, int]) -> 
     assert doorstep.take_unsent() == b""
 
 
-def test_nobody_is_waited_for(ends: tuple[Doorstep, int, int]) -> None:
+def test_nobody_is_waited_for(ends: tuple[HandshakeBuffer, int, int]) -> None:
     doorstep, _, from_server = ends
     begin = time.monotonic()
     doorstep.answer_waiting(lambda _: pytest.fail("there was nothing to hear"))
@@ -81,13 +81,13 @@ def test_nobody_is_waited_for(ends: tuple[Doorstep, int, int]) -> None:
         os.read(from_server, 1)
 
 
-def test_an_end_of_input_is_left_for_the_transport(ends: tuple[Doorstep, int, int]) -> None:
+def test_an_end_of_input_is_left_for_the_transport(ends: tuple[HandshakeBuffer, int, int]) -> None:
     doorstep, to_server, _ = ends
     os.close(to_server)
     doorstep.answer_waiting(lambda _: pytest.fail("there was nothing to hear"))
 
 
-def test_what_the_client_does_not_take_is_kept(ends: tuple[Doorstep, int, int]) -> None:
+def test_what_the_client_does_not_take_is_kept(ends: tuple[HandshakeBuffer, int, int]) -> None:
     doorstep, to_server, from_server = ends
     os.write(to_server, b"x")
     long = b"a" * 3_000_000
@@ -100,7 +100,7 @@ def test_what_the_client_does_not_take_is_kept(ends: tuple[Doorstep, int, int]) 
     assert bytes(taken) + doorstep.take_unsent() == long
 
 
-def test_a_client_that_has_gone_already_is_no_error(ends: tuple[Doorstep, int, int]) -> None:
+def test_a_client_that_has_gone_already_is_no_error(ends: tuple[HandshakeBuffer, int, int]) -> None:
     doorstep, to_server, from_server = ends
     os.write(to_server, b"x")
     os.close(from_server)
@@ -108,7 +108,7 @@ def test_a_client_that_has_gone_already_is_no_error(ends: tuple[Doorstep, int, i
     assert doorstep.take_unsent() == b"answer\n"
 
 
-def test_a_long_message_is_taken_in_part(ends: tuple[Doorstep, int, int]) -> None:
+def test_a_long_message_is_taken_in_part(ends: tuple[HandshakeBuffer, int, int]) -> None:
     doorstep, to_server, _ = ends
     os.set_blocking(to_server, False)
     written = 0

@@ -10,7 +10,7 @@ import psutil
 import pytest
 
 from greenroom.supervisor.startup import prelaunch as module
-from greenroom.supervisor.startup.prelaunch import Vanguard
+from greenroom.supervisor.startup.prelaunch import Prelaunch
 from tests.support import processes
 from tests.support.stage import Stage
 
@@ -26,7 +26,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def sent(*words: str) -> bool:
     """Tell whether a nursery was on its way; it is gone afterwards."""
-    vanguard = Vanguard.send(words)
+    vanguard = Prelaunch.send(words)
     if vanguard is None:
         return False
     for descriptor in vanguard.lifeline:

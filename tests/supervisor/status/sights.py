@@ -12,13 +12,13 @@ from greenroom.supervisor.cli.status.control_client import Heard
 from greenroom.supervisor.cli.status.diagnostics import exit_code, troubles
 from greenroom.supervisor.cli.status.overview import InstanceStatus, Overview, SeenProcess, instance_status
 from greenroom.supervisor.control.control_messages import Reported
-from greenroom.supervisor.control.instances import Found
+from greenroom.supervisor.control.instances import RunningInstance
 
 NOW = time.mktime((2026, 11, 22, 14, 2, 11, 0, 0, -1))
 SUPERVISOR, NURSERY, BROKER, WORKER, SPARE, COMMAND = 100, 101, 102, 103, 104, 105
 ID = "01a20312-0577-77d3-9bb9-ad78bbf82560"
 INSTANCE = Instance(SUPERVISOR, "boot/1", "0.1.0", "/home/ada/.codex", "fork", NOW - 7500)
-FOUND = Found("/run/user/1000/greenroom/100-abc", INSTANCE, NOW - 3)
+FOUND = RunningInstance("/run/user/1000/greenroom/100-abc", INSTANCE, NOW - 3)
 
 
 def process(pid: int, parent: int, name: str, state: str = "sleeping", **more: Any) -> SeenProcess:
@@ -70,7 +70,7 @@ def sight(
     told: Report | None = None,
     heard: Heard | None = None,
     tree: Sequence[SeenProcess] = TREE,
-    found: Found = FOUND,
+    found: RunningInstance = FOUND,
 ) -> InstanceStatus:
     """Put an instance together as the command does."""
     said = Heard("answered", Reported(msgspec.Raw((told or report()).model_dump_json().encode())), 0.002)

@@ -17,7 +17,7 @@ from greenroom.protocol.report import Report
 from greenroom.runtime import directory, hardening
 from greenroom.supervisor.control import instances
 from greenroom.supervisor.control.control import ControlServer
-from greenroom.supervisor.control.control_messages import Action, Answer, Done, Refused, StopInstance
+from greenroom.supervisor.control.control_messages import Action, ActionDone, ActionRefused, ControlAnswer, StopInstance
 
 
 @dataclass(frozen=True)
@@ -119,13 +119,13 @@ async def play(part: Part, pids: dict[str, int]) -> None:
             raise ValueError("no report today")
         return Report.model_validate({"at": time.time(), "instance": instance, **msgspec.json.decode(text)})
 
-    def act(action: Action) -> Answer:
+    def act(action: Action) -> ControlAnswer:
         say(do=type(action).__name__, conversation_id=getattr(action, "conversation_id", None))
         if part.refusal:
-            return Refused(part.refusal)
+            return ActionRefused(part.refusal)
         if isinstance(action, StopInstance):
             loop.call_soon(over.set)
-        return Done("as you wish")
+        return ActionDone("as you wish")
 
     server = ControlServer(where, instance, report, act)
     try:

@@ -11,8 +11,8 @@ from greenroom.supervisor.control.build_report import Tables, report
 from greenroom.supervisor.control.instances import this_instance
 from greenroom.supervisor.conversations.conversation import Conversation, Placement, Pulse
 from greenroom.supervisor.conversations.turn import Turn
-from greenroom.supervisor.processes.exits import Death
-from greenroom.supervisor.processes.memory_report import SUPERVISOR_ID, Held
+from greenroom.supervisor.processes.exits import ExitRecord
+from greenroom.supervisor.processes.memory_report import SUPERVISOR_ID, ProcessFootprint
 
 NOW = 1000.0
 INSTANCE = this_instance("/home", "fork")
@@ -57,12 +57,12 @@ def running() -> Conversation:
     return made
 
 
-def death(number: int, conversation_id: str | None = None) -> Death:
+def death(number: int, conversation_id: str | None = None) -> ExitRecord:
     of = None if conversation_id is None else ConversationId(conversation_id)
-    return Death(float(number), WorkerId(f"w-{number}"), number, "signal 9 (SIGKILL)", 1024, conversation_id=of)
+    return ExitRecord(float(number), WorkerId(f"w-{number}"), number, "signal 9 (SIGKILL)", 1024, conversation_id=of)
 
 
-def tables(*conversations: Conversation, deaths: tuple[Death, ...] = (), **more: object) -> Tables:
+def tables(*conversations: Conversation, deaths: tuple[ExitRecord, ...] = (), **more: object) -> Tables:
     facts = {
         "instance": INSTANCE,
         "conversations": conversations,
@@ -142,7 +142,7 @@ def test_a_conversation_says_what_it_is_about_and_how_long_nobody_has_spoken_to_
 
 
 def test_each_process_says_what_it_holds() -> None:
-    held = Held(Footprint(uss=1, pss=2, descriptors=3), unsent=0)
+    held = ProcessFootprint(Footprint(uss=1, pss=2, descriptors=3), unsent=0)
     spare = ProcessEntry(role="worker", pid=8, worker_id=WorkerId("w-2"))
     told = report(tables(running(), others=(spare,), holdings={HOST: held, SUPERVISOR_ID: held}), NOW)
     shown = OwnFigures(uss=1, pss=2, descriptors=3, unsent=0)

@@ -19,21 +19,21 @@ from greenroom.supervisor.control.control import ControlServer
 from greenroom.supervisor.control.control_messages import (
     MAX_REQUEST,
     Action,
-    Answer,
-    Done,
+    ActionDone,
+    ActionRefused,
+    ControlAnswer,
+    ControlReply,
+    ControlRequest,
     GiveReport,
     InterruptConversation,
     KillConversation,
-    Refused,
-    Reply,
     Reported,
-    Request,
     StopInstance,
     line,
-    read_reply,
-    read_request,
+    read_control_reply,
+    read_control_request,
 )
-from greenroom.supervisor.control.peer import OUTSIDE, Peer
+from greenroom.supervisor.control.peer import OUTSIDE, PeerCredentials
 
 ID = ConversationId("01a20312-0577-77d3-9bb9-ad78bbf82560")
 INSTANCE = instances.this_instance("/home", "fork")
@@ -62,19 +62,19 @@ class Stage:
         writer.close()
         return answer
 
-    async def ask(self, request: Request) -> Reply:
-        return read_reply(await self.tell(line(request)))
+    async def ask(self, request: ControlRequest) -> ControlReply:
+        return read_control_reply(await self.tell(line(request)))
 
     async def _report(self) -> Report:
         if self.fault is not None:
             raise self.fault
         return Report(at=1.0, instance=INSTANCE)
 
-    def _act(self, action: Action) -> Answer:
+    def _act(self, action: Action) -> ControlAnswer:
         if self.fault is not None:
             raise self.fault
         self.orders.append(action)
-        return Done("so be it")
+        return ActionDone("so be it")
 
 
 async def until(condition: Callable[[], bool]) -> None:
@@ -122,7 +122,7 @@ def test_a_report_is_given(tmp_path: Path) -> None:
 @pytest.mark.parametrize("order", [StopInstance(), InterruptConversation(ID), KillConversation(ID)])
 def test_an_order_is_passed_on_and_answered(tmp_path: Path, order: Action) -> None:
     async def scene(stage: Stage) -> None:
-        assert await stage.ask(order) == Done("so be it")
+        assert await stage.ask(order) == ActionDone("so be it")
 
     assert play(tmp_path, scene).orders == [order]
 
@@ -132,7 +132,7 @@ def test_a_fault_of_ours_ends_one_request(tmp_path: Path, caplog: pytest.LogCapt
         stage.fault = ZeroDivisionError("secret")
         for request in (GiveReport(), StopInstance()):
             reply = await stage.ask(request)
-            assert isinstance(reply, Refused)
+            assert isinstance(reply, ActionRefused)
             assert "ZeroDivisionError" in reply.text
             assert "secret" not in reply.text
         stage.fault = None
@@ -147,7 +147,7 @@ def test_a_fault_of_ours_ends_one_request(tmp_path: Path, caplog: pytest.LogCapt
 )
 def test_what_is_no_request_is_refused(tmp_path: Path, data: bytes) -> None:
     async def scene(stage: Stage) -> None:
-        assert isinstance(read_reply(await stage.tell(data)), Refused)
+        assert isinstance(read_control_reply(await stage.tell(data)), ActionRefused)
 
     assert play(tmp_path, scene).orders == []
 
@@ -157,8 +157,8 @@ def test_a_request_without_end_is_refused(tmp_path: Path, data: bytes) -> None:
     async def scene(stage: Stage) -> None:
         reader, writer = await asyncio.open_unix_connection(stage.path)
         writer.write(data)
-        reply = read_reply(await reader.readline())
-        assert isinstance(reply, Refused)
+        reply = read_control_reply(await reader.readline())
+        assert isinstance(reply, ActionRefused)
         assert str(MAX_REQUEST) in reply.text
         writer.close()
 
@@ -180,7 +180,7 @@ def test_a_request_may_come_in_pieces(tmp_path: Path) -> None:
             writer.write(bytes([byte]))
             await writer.drain()
             await asyncio.sleep(0)
-        assert read_reply(await reader.readline()) == Done("so be it")
+        assert read_control_reply(await reader.readline()) == ActionDone("so be it")
         writer.close()
 
     play(tmp_path, scene)
@@ -198,7 +198,7 @@ def test_who_says_nothing_is_dropped_in_time(tmp_path: Path, monkeypatch: pytest
 
 def test_who_does_not_read_is_dropped_in_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(control, "PATIENCE", 0.05)
-    monkeypatch.setattr(ControlServer, "answer", lambda *_: Done("x" * 4_000_000))
+    monkeypatch.setattr(ControlServer, "answer", lambda *_: ActionDone("x" * 4_000_000))
 
     async def scene(stage: Stage) -> None:
         reader, writer = await asyncio.open_unix_connection(stage.path, limit=1)
@@ -215,8 +215,8 @@ def test_too_many_at_once_are_told_so(tmp_path: Path) -> None:
     async def scene(stage: Stage) -> None:
         open_ones = [await asyncio.open_unix_connection(stage.path) for _ in range(control.MAX_CONNECTIONS)]
         await until(lambda: len(stage.server.connections) == control.MAX_CONNECTIONS)
-        reply = read_reply(await stage.tell(b""))
-        assert isinstance(reply, Refused)
+        reply = read_control_reply(await stage.tell(b""))
+        assert isinstance(reply, ActionRefused)
         assert "too many" in reply.text
         for _, writer in open_ones:
             writer.close()
@@ -263,13 +263,13 @@ def test_an_instance_that_cannot_be_seen_is_served_all_the_same(
 @given(data=st.binary(max_size=200))
 def test_no_bytes_make_it_fail(tmp_path: Path, data: bytes) -> None:
     stage = Stage(str(tmp_path))
-    assert isinstance(asyncio.run(stage.server.answer(data)), Refused | Done | Reported)
+    assert isinstance(asyncio.run(stage.server.answer(data)), ActionRefused | ActionDone | Reported)
 
 
 @given(st.sampled_from((InterruptConversation, KillConversation)), st.text())
 def test_requests_come_back_as_they_were(kind: type[InterruptConversation | KillConversation], text: str) -> None:
     request = kind(ConversationId(text))
-    assert read_request(line(request)) == request
+    assert read_control_request(line(request)) == request
 
 
 # Who may ask
@@ -288,23 +288,23 @@ def test_what_it_has_started_itself_may_not_ask(tmp_path: Path) -> None:
             sys.executable, "-I", "-c", CHILD, stage.path, stdout=subprocess.PIPE
         )
         told, _ = await child.communicate()
-        reply = read_reply(told)
-        assert isinstance(reply, Refused)
+        reply = read_control_reply(told)
+        assert isinstance(reply, ActionRefused)
         assert "started itself" in reply.text
 
     play(tmp_path, scene)
 
 
 def test_another_user_may_not_ask() -> None:
-    assert "another user" in str(peer.refusal(Peer(1, os.getuid() + 1)))
+    assert "another user" in str(peer.refusal(PeerCredentials(1, os.getuid() + 1)))
 
 
 def test_who_has_ended_may_not_ask() -> None:
     child = subprocess.Popen([sys.executable, "-c", "pass"])
     child.wait()
-    assert "has ended" in str(peer.refusal(Peer(child.pid, os.getuid())))
+    assert "has ended" in str(peer.refusal(PeerCredentials(child.pid, os.getuid())))
 
 
 @pytest.mark.parametrize("pid", [os.getpid(), os.getppid(), 1, OUTSIDE])
 def test_this_user_may_ask(pid: int) -> None:
-    assert peer.refusal(Peer(pid, os.getuid())) is None
+    assert peer.refusal(PeerCredentials(pid, os.getuid())) is None

@@ -8,14 +8,14 @@ import time
 import psutil
 import pytest
 
-from greenroom.supervisor.cli.status.process_sampler import Observer
+from greenroom.supervisor.cli.status.process_sampler import ProcessSampler
 from tests.supervisor.status.stand_in import Part
 from tests.supervisor.status.stand_ins import House
 
 
 def test_a_tree_is_seen_from_its_root_down(house: House) -> None:
     stand_in = house.engage(Part(workers=2, commands=3))
-    seen = Observer().look([stand_in.pid])[stand_in.pid]
+    seen = ProcessSampler().look([stand_in.pid])[stand_in.pid]
     assert seen[0].pid == stand_in.pid
     assert [one.name for one in seen[1:]] == ["gr-nursery", "gr-broker", *["gr-worker", "sleep", "sleep", "sleep"] * 2]
     parents = {one.pid for one in seen}
@@ -30,13 +30,13 @@ def test_several_roots_are_seen_in_one_look_and_dead_ones_have_nothing(house: Ho
     first, second = house.engage(), house.engage()
     child = subprocess.Popen([sys.executable, "-c", "pass"])
     child.wait()
-    seen = Observer().look([first.pid, second.pid, child.pid])
+    seen = ProcessSampler().look([first.pid, second.pid, child.pid])
     assert [one[0].pid for one in (seen[first.pid], seen[second.pid])] == [first.pid, second.pid]
     assert seen[child.pid] == []
 
 
 def test_how_busy_a_process_is_shows_at_the_second_look() -> None:
-    observer = Observer()
+    observer = ProcessSampler()
     observer.look([os.getpid()])
     begun = time.monotonic()
     while time.monotonic() - begun < 0.2:
@@ -49,7 +49,7 @@ def test_how_busy_a_process_is_shows_at_the_second_look() -> None:
 def test_a_stopped_process_is_seen_as_such(house: House) -> None:
     stand_in = house.engage()
     stand_in.stop(stand_in.pids["worker0"])
-    states = {one.pid: one.state for one in Observer().look([stand_in.pid])[stand_in.pid]}
+    states = {one.pid: one.state for one in ProcessSampler().look([stand_in.pid])[stand_in.pid]}
     assert states[stand_in.pids["worker0"]] == psutil.STATUS_STOPPED
 
 
@@ -59,6 +59,6 @@ def test_what_may_not_be_read_is_left_out(monkeypatch: pytest.MonkeyPatch) -> No
 
     for name in ("memory_full_info", "num_fds"):
         monkeypatch.setattr(psutil.Process, name, refuse)
-    seen = Observer().look([os.getpid()])[os.getpid()][0]
+    seen = ProcessSampler().look([os.getpid()])[os.getpid()][0]
     assert (seen.uss, seen.pss, seen.descriptors) == (None, None, None)
     assert seen.rss > 0

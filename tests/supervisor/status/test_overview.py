@@ -3,7 +3,7 @@
 import msgspec
 
 from greenroom.supervisor.cli.status.control_client import Heard
-from greenroom.supervisor.control.control_messages import Done, Refused, Reported
+from greenroom.supervisor.control.control_messages import ActionDone, ActionRefused, Reported
 from tests.supervisor.status.sights import BROKER, COMMAND, ID, NURSERY, SPARE, SUPERVISOR, TREE, WORKER, report, sight
 from tests.supervisor.status.sights import process as seen
 
@@ -57,7 +57,7 @@ def test_a_process_that_has_just_ended_is_still_told_of() -> None:
 
 def test_answers_that_are_no_reports_are_told_apart() -> None:
     later = Reported(msgspec.Raw(msgspec.json.encode(report().model_dump(mode="json") | {"version": 2})))
-    replies = (Heard("answered", later), Heard("answered", Done("so be it")), Heard("garbled"), Heard("shut"))
+    replies = (Heard("answered", later), Heard("answered", ActionDone("so be it")), Heard("garbled"), Heard("shut"))
     assert [sight(heard=heard).reply for heard in replies] == ["unreadable", "unreadable", "unreadable", "shut"]
-    refused = sight(heard=Heard("answered", Refused("not you")))
+    refused = sight(heard=Heard("answered", ActionRefused("not you")))
     assert (refused.reply, refused.refusal) == ("refused", "not you")

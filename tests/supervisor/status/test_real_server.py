@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from greenroom.demo.script import Call, Stall, Text, Usage, rule
+from greenroom.demo.script import Call, ScriptedUsage, Stall, Text, rule
 from greenroom.protocol.report import Report
 from greenroom.supervisor.cli.status.overview import InstanceStatus, Overview, ProcessStatus
 from greenroom.supervisor.control import instances
@@ -23,7 +23,7 @@ GREENROOM = PROGRAM[:-1]
 SLEEP = rule("sleep", [Call("shell", {"command": ["bash", "-c", "sleep 600 & sleep 600"], "timeout_ms": 600_000})])
 STALL = rule("stall", [Text("hm"), Stall()])
 HELLO = rule("hello", [Text("hi there")])
-TOKENS = Usage().input_tokens + Usage().output_tokens
+TOKENS = ScriptedUsage().input_tokens + ScriptedUsage().output_tokens
 
 
 def greenroom(stage: Stage, *arguments: str) -> "subprocess.CompletedProcess[str]":

@@ -9,7 +9,7 @@ from greenroom.protocol.report import CredentialEntry, DeathEntry, ProcessEntry
 from greenroom.supervisor.cli.status.control_client import Heard
 from greenroom.supervisor.cli.status.diagnostics import CODES, DEGRADED, SILENT, WELL, exit_code
 from greenroom.supervisor.cli.status.overview import InstanceStatus, TroubleKind
-from greenroom.supervisor.control.control_messages import Refused
+from greenroom.supervisor.control.control_messages import ActionRefused
 from tests.supervisor.status.sights import (
     BROKER,
     ENTRIES,
@@ -42,7 +42,7 @@ BAD: dict[str, tuple[InstanceStatus, list[TroubleKind], str]] = {
     ),
     "shut": (sight(heard=Heard("shut")), ["shut"], "nobody at its control socket"),
     "garbled": (sight(heard=Heard("garbled")), ["unreadable"], "this version cannot read"),
-    "refused": (sight(heard=Heard("answered", Refused("not you"))), ["refused"], "does not tell: not you"),
+    "refused": (sight(heard=Heard("answered", ActionRefused("not you"))), ["refused"], "does not tell: not you"),
     "stopped": (sight(tree=STOPPED), ["process_stopped"], f"worker of ad78bbf82560 (pid {WORKER}) is stopped"),
     "missing": (sight(tree=WITHOUT_BROKER), ["process_missing"], "there is no broker"),
     "given up": (sight(report(processes=GIVEN_UP), tree=WITHOUT_BROKER), ["given_up"], "broker died too often"),

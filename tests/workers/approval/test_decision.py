@@ -11,7 +11,7 @@ from greenroom.protocol.mcp.toolset import APPROVAL_POLICIES, SANDBOX_MODES
 from greenroom.protocol.policy import ApprovalPolicy, SandboxMode
 from greenroom.workers.approval import decision
 from greenroom.workers.approval.decision import (
-    Ask,
+    AskFirst,
     Decision,
     Refuse,
     Run,
@@ -44,7 +44,7 @@ CONFINED = [mode for mode in SANDBOX_MODES if mode != "danger-full-access"]
 
 
 def verdict(decided: Decision) -> str:
-    return {Run: "run", RunSandboxed: "sandboxed", Ask: "ask", Refuse: "refuse"}[type(decided)]
+    return {Run: "run", RunSandboxed: "sandboxed", AskFirst: "ask", Refuse: "refuse"}[type(decided)]
 
 
 def test_tables_are_complete() -> None:
@@ -67,7 +67,7 @@ def test_only_the_user_lifts_the_sandbox(situation: Situation) -> None:
 @given(SITUATIONS)
 def test_never_means_that_nobody_is_asked(situation: Situation) -> None:
     if situation.policy == "never":
-        assert not isinstance(decide(situation), Ask)
+        assert not isinstance(decide(situation), AskFirst)
 
 
 @given(SITUATIONS)
@@ -108,8 +108,10 @@ def test_commands_with_full_access(policy: ApprovalPolicy, escalated: bool, unkn
 
 def test_question_carries_the_words_of_the_model() -> None:
     asked = decide(Situation("on-request", "read-only", "unknown", escalated=True), "needs the network")
-    assert asked == Ask("needs the network", Run(), "exec command rejected by user")
-    assert decide(Situation("untrusted", "read-only", "unknown")) == Ask(None, Run(), "exec command rejected by user")
+    assert asked == AskFirst("needs the network", Run(), "exec command rejected by user")
+    assert decide(Situation("untrusted", "read-only", "unknown")) == AskFirst(
+        None, Run(), "exec command rejected by user"
+    )
 
 
 def test_refusal_tells_the_model_what_to_do() -> None:
@@ -154,7 +156,7 @@ def test_retry_is_offered_where_failures_are_the_users(policy: ApprovalPolicy) -
     for failure in ("denied", "signal"):
         asked = decide_retry(policy, failure)
         if policy in ("untrusted", "on-failure"):
-            assert asked == Ask("command failed; retry without sandbox?", Run(), "exec command rejected by user")
+            assert asked == AskFirst("command failed; retry without sandbox?", Run(), "exec command rejected by user")
         else:
             assert asked is None
     assert decide_retry(policy, "timeout") is None
@@ -167,7 +169,7 @@ def test_text_for_a_running_command_is_asked_for_where_nothing_else_bounds_it(
     chosen = mode == "danger-full-access" and policy != "untrusted"
     assert isinstance(decide_input(policy, mode, confined=True, remembered=False), Run)
     assert isinstance(decide_input(policy, mode, confined=False, remembered=True), Run)
-    assert isinstance(decide_input(policy, mode, confined=False, remembered=False), Run if chosen else Ask)
+    assert isinstance(decide_input(policy, mode, confined=False, remembered=False), Run if chosen else AskFirst)
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from msgspec import structs
 
 from greenroom.protocol.errors import ModelError
 from greenroom.protocol.ids import ConversationId
-from greenroom.sessions.format import Record
+from greenroom.sessions.format import SessionRecord
 from greenroom.workers.conversation.compaction import WARNING, Compaction, lacks_room, shortened
 from greenroom.workers.conversation.history import IMAGE_WEIGHT, History
 from greenroom.workers.conversation.prompt import (
@@ -22,11 +22,11 @@ from greenroom.workers.conversation.prompt import (
     summary_message,
     turn_aborted_message,
 )
-from greenroom.workers.conversation.tokens import TokenCount
+from greenroom.workers.conversation.tokens import TokenCounter
 from greenroom.workers.model.client import OnRetry
 from greenroom.workers.model.items import JsonObject
 from greenroom.workers.model.outcome import ModelRequestError
-from greenroom.workers.model.request import Request, RequestEncoder
+from greenroom.workers.model.request import ModelRequest, RequestEncoder
 from greenroom.workers.model.responses import Completed, ItemDone, ModelEvent, TextDelta, Usage
 from greenroom.workers.model.retry import Retry
 
@@ -92,10 +92,10 @@ class Room:
 
     def __init__(self, model: ScriptedAnswers, items: list[JsonObject], *, limit: int = LIMIT) -> None:
         self.history = History(items)
-        self.tokens = TokenCount(None)
+        self.tokens = TokenCounter(None)
         self.events: list[JsonObject] = []
-        self.records: list[Record] = []
-        encoder = RequestEncoder(Request(model="m", conversation_id=ConversationId("c"), instructions="Be good."))
+        self.records: list[SessionRecord] = []
+        encoder = RequestEncoder(ModelRequest(model="m", conversation_id=ConversationId("c"), instructions="Be good."))
         self.compaction = Compaction(
             model,
             encoder,
@@ -338,7 +338,7 @@ def test_being_cancelled_changes_nothing() -> None:
     ("error", "expected"),
     [
         (NO_ROOM, True),
-        (ModelRequestError("unexpected status 400 Bad Request: maximum context length is 4096 tokens"), True),
+        (ModelRequestError("unexpected status 400 Bad ModelRequest: maximum context length is 4096 tokens"), True),
         (ModelRequestError("the request exceeds the available context size"), True),
         (ModelRequestError("Connection failed: no"), False),
     ],

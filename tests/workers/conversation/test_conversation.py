@@ -12,14 +12,14 @@ from typing import Any, Literal
 
 import pytest
 
-from greenroom.demo.script import Action, Command, Fail, Stall, Text, rule, script
+from greenroom.demo.script import Action, CommandStep, FailStep, Stall, Text, rule, script
 from greenroom.demo.scripted_model import ScriptedModel
 from greenroom.protocol.errors import ConfigError, SessionBusyError, SessionUnknownError
 from greenroom.protocol.ids import ConversationId, Incarnation, TurnId
 from greenroom.protocol.internal.worker import Open
 from greenroom.sessions import file as session_file
 from greenroom.workers.conversation.conversation import Conversation
-from greenroom.workers.conversation.turn import Outcome
+from greenroom.workers.conversation.turn import TurnOutcome
 from tests.support.home import Home, records, stored_events
 from tests.support.loop import on_loop, until
 from tests.support.model import inputs, said
@@ -29,10 +29,10 @@ from tests.workers.stubs import StubMailbox
 THREAD = ConversationId("0199f3a0-0000-7000-8000-000000000001")
 RULES: dict[str, list[list[Action]]] = {
     "hello": [[Text("Good day.")]],
-    "run": [[Command(("sh", "-c", "echo $PWD"))], [Text("Done.")]],
-    "sleep": [[Command(("sleep", "600"))]],
+    "run": [[CommandStep(("sh", "-c", "echo $PWD"))], [Text("Done.")]],
+    "sleep": [[CommandStep(("sleep", "600"))]],
     "stall": [[Text("hm"), Stall()]],
-    "fail": [[Fail(400, {"error": {"message": "no"}})]],
+    "fail": [[FailStep(400, {"error": {"message": "no"}})]],
 }
 
 
@@ -56,16 +56,16 @@ class Room:
         self.conversation = Conversation(operation, self.post.birth, self.mailbox, self._no_channel)
         await self.conversation.open(json.dumps({"cli": cli, "call": call}).encode())
 
-    def start(self, prompt: str) -> "tuple[TurnId, asyncio.Task[Outcome]]":
+    def start(self, prompt: str) -> "tuple[TurnId, asyncio.Task[TurnOutcome]]":
         self._turns += 1
         turn_id = TurnId(f"t-{self._turns}")
         items = json.dumps([{"type": "text", "text": prompt}]).encode()
         return turn_id, asyncio.create_task(self.conversation.run_turn(turn_id, items))
 
-    async def turn(self, prompt: str) -> Outcome:
+    async def turn(self, prompt: str) -> TurnOutcome:
         return await self.start(prompt)[1]
 
-    async def stop(self, turn_id: TurnId, running: "asyncio.Task[Outcome]") -> Outcome:
+    async def stop(self, turn_id: TurnId, running: "asyncio.Task[TurnOutcome]") -> TurnOutcome:
         """Stop a turn as the actor does."""
         running.cancel()
         await asyncio.wait((running,))

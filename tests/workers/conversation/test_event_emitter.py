@@ -8,10 +8,10 @@ import pytest
 
 from greenroom.protocol.ids import ConversationId, TurnId
 from greenroom.workers.conversation import event
-from greenroom.workers.conversation.event_emitter import Announcer, EventForm
+from greenroom.workers.conversation.event_emitter import EventEmitter, EventForm
 from greenroom.workers.conversation.event_form import LATER_EVENTS, baseline_question
 from greenroom.workers.conversation.thread_items import ASPECTS
-from greenroom.workers.conversation.tokens import TokenCount
+from greenroom.workers.conversation.tokens import TokenCounter
 from greenroom.workers.model.items import JsonObject
 from greenroom.workers.model.responses import Completed
 from tests.workers.stubs import USAGE, StubMailbox
@@ -36,7 +36,7 @@ class Ears(StubMailbox):
 
     def __init__(self, form: EventForm = "current") -> None:
         super().__init__()
-        self.announcer = Announcer(self, ConversationId("c"), form)  # type: ignore[arg-type]
+        self.announcer = EventEmitter(self, ConversationId("c"), form)  # type: ignore[arg-type]
         self.announcer.begin_turn(TurnId("t"))
 
     def items(self, kind: str) -> list[dict[str, Any]]:
@@ -154,7 +154,7 @@ def test_a_client_of_august_2025_is_told_only_what_it_knows() -> None:
     chunk = base64.b64encode(b"hi\n").decode()
     ears.announcer.tell({"type": "exec_command_output_delta", "call_id": "1", "stream": "stdout", "chunk": chunk})
     ears.announcer.tell({"type": "patch_apply_begin", "call_id": "2", "auto_approved": True, "changes": CHANGES})
-    ears.announcer.tell(TokenCount(1000).add(USAGE))
+    ears.announcer.tell(TokenCounter(1000).add(USAGE))
     ears.announcer.text_delta(b'"x"')
     ears.announcer.complete_message(["x"], None)
     ears.announcer.raw_item({"type": "message"})

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from greenroom.protocol.mcp.elicitation import DENIED, Decision
-from greenroom.workers.conversation.pending_approvals import Questions
+from greenroom.workers.conversation.pending_approvals import PendingApprovals
 
 YES = Decision(verdict="approved")
 NO = Decision(verdict="denied", reason="no")
@@ -14,11 +14,11 @@ Scene = Callable[["Desk"], Awaitable[None]]
 
 
 class Desk:
-    """Questions, and what was sent of them."""
+    """PendingApprovals, and what was sent of them."""
 
     def __init__(self) -> None:
         self.sent: list[tuple[int, bytes]] = []
-        self.questions = Questions(self._send)
+        self.questions = PendingApprovals(self._send)
         self._arrived = asyncio.Event()
 
     async def ask(self, text: bytes = b"{}") -> "asyncio.Task[Decision]":
@@ -119,7 +119,7 @@ def test_a_question_that_cannot_be_sent_is_not_open() -> None:
     def send(number: int, question: bytes) -> None:
         raise ConnectionError("the mailbox is gone")
 
-    questions = Questions(send)
+    questions = PendingApprovals(send)
     with pytest.raises(ConnectionError):
         asyncio.run(questions.ask(b"{}"))
     assert questions.open == 0

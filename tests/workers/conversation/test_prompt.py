@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from greenroom.workers.conversation.prompt import (
     NO_SUMMARY,
-    Environment,
+    EnvironmentContext,
     Permissions,
     environment_text,
     instructions_text,
@@ -36,7 +36,7 @@ def user(*texts: str) -> JsonObject:
 
 
 def test_environment_is_told_line_by_line() -> None:
-    environment = Environment(
+    environment = EnvironmentContext(
         cwd="/home/ada/shop",
         shell="bash",
         current_date="2026-11-22",
@@ -59,13 +59,13 @@ def test_environment_is_told_line_by_line() -> None:
 
 
 def test_only_what_is_known_is_told() -> None:
-    text = environment_text(Environment(network_access=True))
+    text = environment_text(EnvironmentContext(network_access=True))
     assert text == "<environment_context>\n  <network_access>enabled</network_access>\n</environment_context>"
 
 
 @given(TEXTS)
 def test_no_directory_name_breaks_out_of_its_element(cwd: str) -> None:
-    root = ET.fromstring(environment_text(Environment(cwd=cwd)))
+    root = ET.fromstring(environment_text(EnvironmentContext(cwd=cwd)))
     assert [child.tag for child in root] == ["cwd"]
     assert root.findtext("cwd") == cwd
 
@@ -149,9 +149,9 @@ def test_image_beyond_the_limit_is_told(tmp_path: Path) -> None:
 
 
 CONTEXT = [
-    user(environment_text(Environment(cwd="/x"))),
+    user(environment_text(EnvironmentContext(cwd="/x"))),
     user(user_instructions_text("Use tabs.", "/home/ada/shop")),
-    user(user_instructions_text("Use tabs.", "/home/ada/shop"), environment_text(Environment(cwd="/x"))),
+    user(user_instructions_text("Use tabs.", "/home/ada/shop"), environment_text(EnvironmentContext(cwd="/x"))),
     user("<user_instructions>\n\nUse tabs.\n\n</user_instructions>"),
     user("  <environment_context>\n  <cwd>/x</cwd>\n</environment_context>\n"),
     turn_aborted_message(),
@@ -173,7 +173,7 @@ def test_context_is_recognised(item: JsonObject) -> None:
         user("<environment_context> is a strange name"),
         user("# AGENTS.md instructions for beginners"),
         user("<turn_aborted>"),
-        user(environment_text(Environment(cwd="/x")), "and a question"),
+        user(environment_text(EnvironmentContext(cwd="/x")), "and a question"),
         user(),
         {"type": "message", "role": "user", "content": [{"type": "input_image", "image_url": "data:x"}]},
     ],
@@ -192,7 +192,7 @@ def test_other_items_are_neither(item: JsonObject) -> None:
 @given(TEXTS, TEXTS)
 def test_wrapped_texts_are_always_recognised(text: str, cwd: str) -> None:
     assert is_context_message(user(user_instructions_text(text, cwd)))
-    assert is_context_message(user(environment_text(Environment(cwd=cwd, shell=text))))
+    assert is_context_message(user(environment_text(EnvironmentContext(cwd=cwd, shell=text))))
     assert is_context_message(summary_message(text))
 
 

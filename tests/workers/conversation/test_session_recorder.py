@@ -9,14 +9,14 @@ import pytest
 from greenroom.protocol.ids import ConversationId
 from greenroom.sessions import file as session_file
 from greenroom.sessions.file import SessionFile
-from greenroom.sessions.format import Record
-from greenroom.workers.conversation.session_recorder import Transcript
+from greenroom.sessions.format import SessionRecord
+from greenroom.workers.conversation.session_recorder import SessionRecorder
 from greenroom.workers.model.items import JsonObject
 from tests.support.home import records
 from tests.support.loop import on_loop, until
 
 CONVERSATION = ConversationId("0199f3a0-0000-7000-8000-000000000001")
-META = Record("session_meta", {"id": CONVERSATION, "cwd": "/"})
+META = SessionRecord("session_meta", {"id": CONVERSATION, "cwd": "/"})
 MESSAGE: JsonObject = {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "hi"}]}
 TOLD: JsonObject = {"type": "task_complete", "last_agent_message": None}
 
@@ -28,7 +28,7 @@ class Desk:
         self.home = home
         self.warnings: list[str] = []
         self.file = SessionFile.create(str(home), CONVERSATION, META, 0.0)
-        self.transcript = Transcript(self.file, self.warnings.append)
+        self.transcript = SessionRecorder(self.file, self.warnings.append)
 
     @property
     def kinds(self) -> list[str]:

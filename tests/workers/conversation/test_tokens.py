@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from greenroom.workers.conversation.tokens import TokenCount
+from greenroom.workers.conversation.tokens import TokenCounter
 from greenroom.workers.model.responses import Usage
 
 COUNTS = st.integers(0, 10**9)
@@ -17,7 +17,7 @@ def total_of(usages: list[Usage], name: str) -> int:
 
 @given(st.lists(usages, min_size=1, max_size=6))
 def test_the_last_response_is_told_flat_and_all_are_told_in_info(responses: list[Usage]) -> None:
-    count = TokenCount(1000)
+    count = TokenCounter(1000)
     for response in responses:
         event = count.add(response)
     assert event["type"] == "token_count"
@@ -32,13 +32,13 @@ def test_the_last_response_is_told_flat_and_all_are_told_in_info(responses: list
 
 @given(usages, usages)
 def test_a_resumed_conversation_goes_on_counting(before: Usage, now: Usage) -> None:
-    count = TokenCount(None, before)
+    count = TokenCounter(None, before)
     count.add(now)
     assert count.total.total_tokens == before.total_tokens + now.total_tokens
 
 
 def test_the_window_is_told_where_it_is_known() -> None:
     for window in (None, 258_400):
-        event = TokenCount(window).add(Usage())
+        event = TokenCounter(window).add(Usage())
         assert isinstance(event["info"], dict)
         assert event["info"]["model_context_window"] == window

@@ -10,16 +10,16 @@ from greenroom.protocol.errors import ModelError
 from greenroom.protocol.ids import ConversationId
 from greenroom.runtime import startup_load as rush
 from greenroom.workers.conversation.compaction import Compaction
-from greenroom.workers.conversation.event_emitter import Announcer
+from greenroom.workers.conversation.event_emitter import EventEmitter
 from greenroom.workers.conversation.history import History
-from greenroom.workers.conversation.tokens import TokenCount
+from greenroom.workers.conversation.tokens import TokenCounter
 from greenroom.workers.conversation.turn import TurnLoop
 from greenroom.workers.model.items import JsonObject
 from greenroom.workers.model.outcome import SealedHistoryError
-from greenroom.workers.model.request import Request, RequestEncoder
+from greenroom.workers.model.request import ModelRequest, RequestEncoder
 from greenroom.workers.model.responses import (
     ItemDone,
-    ReasoningContentDelta,
+    ReasoningDelta,
     ReasoningSummaryDelta,
     SearchBegun,
     SectionBreak,
@@ -51,14 +51,14 @@ class Stage:
         self.meanwhile: list[str] = []
         self.gate = asyncio.Event()
         self.gate.set()
-        tokens = TokenCount(1000)
+        tokens = TokenCounter(1000)
         self.loop = TurnLoop(
             self.model,
             self._encoder,
             self.history,
             self.record,
             self.mailbox,  # type: ignore[arg-type]
-            Announcer(self.mailbox, ConversationId("c"), "baseline"),  # type: ignore[arg-type]
+            EventEmitter(self.mailbox, ConversationId("c"), "baseline"),  # type: ignore[arg-type]
             self._call,
             tokens,
             Compaction(
@@ -101,8 +101,8 @@ class Stage:
         return items
 
 
-def _request() -> Request:
-    return Request(
+def _request() -> ModelRequest:
+    return ModelRequest(
         model="m",
         conversation_id=ConversationId("c"),
         instructions="i",
@@ -122,7 +122,7 @@ async def test_a_plain_answer_is_told_kept_and_returned() -> None:
     assert [event["type"] for event in stage.record.kept] == ["agent_message", "token_count"], "deltas are not kept"
 
 
-SEALED = SealedHistoryError("unexpected status 400 Bad Request")
+SEALED = SealedHistoryError("unexpected status 400 Bad ModelRequest")
 
 
 @on_loop
@@ -248,7 +248,7 @@ async def test_a_search_of_the_web_is_told_once_and_kept() -> None:
 @pytest.mark.parametrize("show", [False, True])
 def test_raw_reasoning_is_shown_only_to_who_asked_for_it(show: bool) -> None:
     async def scene() -> None:
-        response: list[Line] = [[ReasoningContentDelta(b'"Because."'), ItemDone(dict(RAW)), said("x"), done()]]
+        response: list[Line] = [[ReasoningDelta(b'"Because."'), ItemDone(dict(RAW)), said("x"), done()]]
         stage = Stage(response, show_raw_reasoning=show)
         await stage.loop.run()
         raw = [kind for kind in stage.mailbox.kinds if "raw" in kind]

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from greenroom.workers.exec import login_shells
-from greenroom.workers.exec.command import Command
+from greenroom.workers.exec.command import CommandSpec
 from greenroom.workers.exec.login_shells import LoginShells
 from greenroom.workers.exec.process import run
-from greenroom.workers.exec.process_groups import LiveGroups
+from greenroom.workers.exec.process_groups import ProcessGroups
 from greenroom.workers.exec.starter import GroupStarter, OnEnd, Running
 
 PROFILE = """
@@ -30,7 +30,7 @@ class Bench:
     ) -> None:
         self.home = home
         self.logins = LoginShells(may_see, fixed)
-        self.starter = GroupStarter(LiveGroups())
+        self.starter = GroupStarter(ProcessGroups())
         self.profile(PROFILE)
 
     def profile(self, text: str) -> None:
@@ -38,17 +38,17 @@ class Bench:
 
     def command(
         self, script: str, *, shell: str = "bash", flag: str = "-lc", timeout: float = 20.0, **more: str
-    ) -> Command:
+    ) -> CommandSpec:
         environment = {"PATH": "/usr/bin:/bin", "HOME": str(self.home), "DROPPED": "x", **more}
-        return Command((shell, flag, script), str(self.home), environment, timeout)
+        return CommandSpec((shell, flag, script), str(self.home), environment, timeout)
 
-    async def spared(self, command: Command) -> Command:
+    async def spared(self, command: CommandSpec) -> CommandSpec:
         return await self.logins.spare(command, self.starter)
 
-    def run(self, command: Command) -> tuple[Command, str]:
+    def run(self, command: CommandSpec) -> tuple[CommandSpec, str]:
         """Return what was run in place of a command, and what it printed."""
 
-        async def scene() -> tuple[Command, str]:
+        async def scene() -> tuple[CommandSpec, str]:
             spared = await self.spared(command)
             finished = await run(spared, lambda *_: None, self.starter)
             return spared, finished.aggregated.head.decode()
@@ -127,7 +127,7 @@ def test_other_commands_are_left_as_they_are(bench: Bench, shell: str, flag: str
 
 def test_where_nothing_can_be_started_the_command_is_left_to_fail_itself(bench: Bench) -> None:
     class Broken:
-        async def start(self, command: Command, stdout: int, stderr: int, on_end: OnEnd) -> Running:
+        async def start(self, command: CommandSpec, stdout: int, stderr: int, on_end: OnEnd) -> Running:
             raise OSError(24, "Too many open files")
 
     command = bench.command("true")

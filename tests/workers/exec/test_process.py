@@ -18,7 +18,7 @@ from greenroom.workers.exec import command_run as attempt
 from greenroom.workers.exec import starter
 from greenroom.workers.exec.pipes import READ_SIZE
 from greenroom.workers.exec.process import Command, Finished, OnOutput, run, signal_name
-from greenroom.workers.exec.process_groups import LiveGroups
+from greenroom.workers.exec.process_groups import ProcessGroups
 from greenroom.workers.exec.starter import GroupStarter
 
 ENVIRONMENT = {"PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8"}
@@ -42,8 +42,8 @@ class Output:
 
 
 @pytest.fixture
-def groups() -> Iterator[LiveGroups]:
-    live = LiveGroups()
+def groups() -> Iterator[ProcessGroups]:
+    live = ProcessGroups()
     yield live
     live.kill_all()
 
@@ -60,7 +60,7 @@ def ignore(name: str, chunk: bytes) -> None:
     """Take output and do nothing with it."""
 
 
-def finish(what: Command, groups: LiveGroups, on_output: OnOutput = ignore) -> Finished:
+def finish(what: Command, groups: ProcessGroups, on_output: OnOutput = ignore) -> Finished:
     return asyncio.run(run(what, on_output, GroupStarter(groups)))
 
 
@@ -88,14 +88,14 @@ def wait_until_dead(*pids: int) -> None:
 # What a command is given, and what it gives
 
 
-def test_output_and_exit_code_come_back(groups: LiveGroups) -> None:
+def test_output_and_exit_code_come_back(groups: ProcessGroups) -> None:
     finished = finish(sh("echo out; echo err >&2; exit 3"), groups)
     assert (finished.stdout.head, finished.stderr.head, finished.exit_code) == (b"out\n", b"err\n", 3)
     assert (finished.signal, finished.timed_out, finished.spawn_error) == (None, False, None)
     assert 0 < finished.duration < 10
 
 
-def test_every_read_is_reported_once_in_order(groups: LiveGroups) -> None:
+def test_every_read_is_reported_once_in_order(groups: ProcessGroups) -> None:
     reported: list[tuple[str, bytes]] = []
     finished = finish(
         sh("head -c 30000 /dev/zero; echo x >&2"), groups, lambda name, chunk: reported.append((name, chunk))
@@ -106,11 +106,11 @@ def test_every_read_is_reported_once_in_order(groups: LiveGroups) -> None:
     assert finished.aggregated.head + finished.aggregated.tail == b"".join(chunk for _, chunk in reported)
 
 
-def test_the_environment_is_the_one_given_and_nothing_more(groups: LiveGroups) -> None:
+def test_the_environment_is_the_one_given_and_nothing_more(groups: ProcessGroups) -> None:
     assert text(finish(command("/usr/bin/env", environment={"A": "b c"}), groups)) == "A=b c\n"
 
 
-def test_the_program_is_looked_up_in_the_path_of_the_command(groups: LiveGroups, tmp_path: Path) -> None:
+def test_the_program_is_looked_up_in_the_path_of_the_command(groups: ProcessGroups, tmp_path: Path) -> None:
     program = tmp_path / "greet"
     program.write_text("#!/bin/sh\necho hello\n")
     program.chmod(0o755)
@@ -118,13 +118,17 @@ def test_the_program_is_looked_up_in_the_path_of_the_command(groups: LiveGroups,
     assert finish(command("greet"), groups).spawn_error == "cannot run greet: No such file or directory"
 
 
-def test_the_command_works_in_its_directory_with_nothing_on_standard_input(groups: LiveGroups, tmp_path: Path) -> None:
+def test_the_command_works_in_its_directory_with_nothing_on_standard_input(
+    groups: ProcessGroups, tmp_path: Path
+) -> None:
     assert text(finish(command("pwd", cwd=str(tmp_path)), groups)) == f"{tmp_path}\n"
     assert text(finish(command("cat"), groups)) == ""
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
-def test_the_command_leads_a_session_of_its_own_and_inherits_no_descriptor(groups: LiveGroups, tmp_path: Path) -> None:
+def test_the_command_leads_a_session_of_its_own_and_inherits_no_descriptor(
+    groups: ProcessGroups, tmp_path: Path
+) -> None:
     with (tmp_path / "secret").open("w") as secret:
         os.set_inheritable(secret.fileno(), True)
         pid, _, _, _, group, session = text(finish(command("cat", "/proc/self/stat"), groups)).split()[:6]
@@ -132,7 +136,7 @@ def test_the_command_leads_a_session_of_its_own_and_inherits_no_descriptor(group
         assert text(finish(sh("ls /proc/$$/fd"), groups)).split() == ["0", "1", "2"]
 
 
-def test_death_by_a_signal_is_told(groups: LiveGroups) -> None:
+def test_death_by_a_signal_is_told(groups: ProcessGroups) -> None:
     finished = finish(sh("kill -TERM $$"), groups)
     assert (finished.exit_code, finished.signal, finished.timed_out) == (None, signal.SIGTERM, False)
     assert signal_name(signal.SIGTERM) == "SIGTERM"
@@ -153,7 +157,7 @@ def test_death_by_a_signal_is_told(groups: LiveGroups) -> None:
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_what_cannot_be_started_is_told_and_not_raised(what: Command, reason: str, groups: LiveGroups) -> None:
+def test_what_cannot_be_started_is_told_and_not_raised(what: Command, reason: str, groups: ProcessGroups) -> None:
     before = psutil.Process().num_fds()
     finished = finish(what, groups)
     assert (finished.spawn_error, finished.exit_code, finished.stdout.length) == (reason, None, 0)
@@ -163,13 +167,13 @@ def test_what_cannot_be_started_is_told_and_not_raised(what: Command, reason: st
 # When it ends
 
 
-def test_a_timeout_kills_the_whole_group(groups: LiveGroups) -> None:
+def test_a_timeout_kills_the_whole_group(groups: ProcessGroups) -> None:
     finished = finish(sh(f"sleep {FOREVER} & echo $$ $!; sleep {FOREVER}", timeout=1), groups)
     assert (finished.timed_out, finished.exit_code, finished.signal) == (True, None, signal.SIGKILL)
     wait_until_dead(*map(int, text(finished).split()))
 
 
-def test_a_timeout_does_not_wait_for_a_descendant_in_another_session(groups: LiveGroups) -> None:
+def test_a_timeout_does_not_wait_for_a_descendant_in_another_session(groups: ProcessGroups) -> None:
     finished = finish(sh(f"setsid sleep {FOREVER} & echo $!; wait", timeout=1), groups)
     escaped = int(text(finished))
     try:
@@ -181,7 +185,7 @@ def test_a_timeout_does_not_wait_for_a_descendant_in_another_session(groups: Liv
         wait_until_dead(escaped)
 
 
-def test_a_command_that_ends_is_not_kept_waiting_by_its_background_processes(groups: LiveGroups) -> None:
+def test_a_command_that_ends_is_not_kept_waiting_by_its_background_processes(groups: ProcessGroups) -> None:
     finished = finish(sh(f"sleep {FOREVER} & echo $!"), groups)
     left = int(text(finished))
     assert finished.exit_code == 0
@@ -192,13 +196,13 @@ def test_a_command_that_ends_is_not_kept_waiting_by_its_background_processes(gro
     wait_until_dead(left)
 
 
-def test_background_processes_that_flood_do_not_keep_the_call_either(groups: LiveGroups) -> None:
+def test_background_processes_that_flood_do_not_keep_the_call_either(groups: ProcessGroups) -> None:
     finished = finish(sh("yes & exit 4"), groups)
     assert finished.exit_code == 4
     assert finished.duration < 5
 
 
-def test_cancellation_kills_the_group(groups: LiveGroups) -> None:
+def test_cancellation_kills_the_group(groups: ProcessGroups) -> None:
     async def cancel_when_it_runs() -> list[int]:
         output = Output()
         task = asyncio.create_task(run(sh(f"sleep {FOREVER} & echo $$ $!; wait"), output, GroupStarter(groups)))
@@ -214,7 +218,7 @@ def test_cancellation_kills_the_group(groups: LiveGroups) -> None:
     assert groups.statistics().running == 0
 
 
-def test_an_error_in_taking_output_kills_the_group(groups: LiveGroups) -> None:
+def test_an_error_in_taking_output_kills_the_group(groups: ProcessGroups) -> None:
     taken: list[bytes] = []
 
     def fail(name: str, chunk: bytes) -> None:
@@ -227,7 +231,7 @@ def test_an_error_in_taking_output_kills_the_group(groups: LiveGroups) -> None:
 
 
 def test_a_reader_that_falls_behind_still_gets_all_that_was_written(
-    groups: LiveGroups, monkeypatch: pytest.MonkeyPatch
+    groups: ProcessGroups, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(attempt, "DRAIN_SECONDS", 0)
     output = Output()
@@ -240,7 +244,7 @@ def test_a_reader_that_falls_behind_still_gets_all_that_was_written(
     assert len(output.text) == 50006
 
 
-def test_a_reader_that_stops_holds_up_the_command_and_can_be_cancelled(groups: LiveGroups) -> None:
+def test_a_reader_that_stops_holds_up_the_command_and_can_be_cancelled(groups: ProcessGroups) -> None:
     async def hold_and_cancel() -> None:
         reached, never = asyncio.Event(), asyncio.Event()
 
@@ -258,7 +262,7 @@ def test_a_reader_that_stops_holds_up_the_command_and_can_be_cancelled(groups: L
     assert groups.statistics().running == 0
 
 
-def test_a_flood_costs_bounded_memory(groups: LiveGroups) -> None:
+def test_a_flood_costs_bounded_memory(groups: ProcessGroups) -> None:
     tracemalloc.start()
     try:
         finished = finish(command("head", "-c", "20000000", "/dev/zero"), groups)
@@ -269,7 +273,7 @@ def test_a_flood_costs_bounded_memory(groups: LiveGroups) -> None:
     assert peak < 2_000_000
 
 
-def test_a_flood_leaves_the_loop_to_others(groups: LiveGroups) -> None:
+def test_a_flood_leaves_the_loop_to_others(groups: ProcessGroups) -> None:
     async def count_turns_of_the_loop() -> int:
         task = asyncio.create_task(run(command("yes", timeout=0.2), ignore, GroupStarter(groups)))
         turns = 0
@@ -281,7 +285,7 @@ def test_a_flood_leaves_the_loop_to_others(groups: LiveGroups) -> None:
     assert asyncio.run(count_turns_of_the_loop()) > 100
 
 
-def test_many_at_once_all_end_and_leave_no_descriptor(groups: LiveGroups) -> None:
+def test_many_at_once_all_end_and_leave_no_descriptor(groups: ProcessGroups) -> None:
     async def many() -> list[Finished]:
         return await asyncio.gather(*(run(sh(f"echo {number}"), ignore, GroupStarter(groups)) for number in range(50)))
 
@@ -292,7 +296,7 @@ def test_many_at_once_all_end_and_leave_no_descriptor(groups: LiveGroups) -> Non
 
 
 def test_a_command_that_cannot_be_watched_is_not_left_running(
-    groups: LiveGroups, monkeypatch: pytest.MonkeyPatch
+    groups: ProcessGroups, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(pid: int, on_end: object) -> None:
         raise OSError(24, "Too many open files")
@@ -309,12 +313,12 @@ def test_a_process_that_adopts_orphans_forgets_the_groups_that_have_died_out() -
     program = """
 import asyncio, os, signal
 from greenroom.runtime.hardening import adopt_orphans
-from greenroom.workers.exec.process_groups import LiveGroups
+from greenroom.workers.exec.process_groups import ProcessGroups
 from greenroom.workers.exec.starter import GroupStarter
 from greenroom.workers.exec.process import Command, run
 
 adopt_orphans()
-groups, lines = LiveGroups(), []
+groups, lines = ProcessGroups(), []
 environment = {"PATH": "/usr/bin:/bin"}
 
 def sh(script):
@@ -335,7 +339,7 @@ asyncio.run(main())
     assert told.stdout == "1 GroupStatistics(running=0, left_behind=0)\n"
 
 
-def test_output_may_be_taken_by_a_coroutine_or_a_function(groups: LiveGroups) -> None:
+def test_output_may_be_taken_by_a_coroutine_or_a_function(groups: ProcessGroups) -> None:
     taken: list[bytes] = []
 
     def sometimes(name: str, chunk: bytes) -> Awaitable[None] | None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from greenroom.workers.exec.process_groups import GroupStatistics, LiveGroups
+from greenroom.workers.exec.process_groups import GroupStatistics, ProcessGroups
 
 
 @pytest.fixture
@@ -18,7 +18,7 @@ def leader() -> Iterator[subprocess.Popen[bytes]]:
 
 
 def test_a_running_group_is_killed(leader: subprocess.Popen[bytes]) -> None:
-    groups = LiveGroups()
+    groups = ProcessGroups()
     groups.add(leader.pid)
     assert groups.statistics() == GroupStatistics(running=1, left_behind=0)
     groups.kill_all()
@@ -26,12 +26,12 @@ def test_a_running_group_is_killed(leader: subprocess.Popen[bytes]) -> None:
 
 
 def test_a_group_that_is_not_known_is_not_killed(leader: subprocess.Popen[bytes]) -> None:
-    LiveGroups().kill(leader.pid)
+    ProcessGroups().kill(leader.pid)
     assert leader.poll() is None
 
 
 def test_a_group_whose_number_a_new_process_carries_is_not_killed(leader: subprocess.Popen[bytes]) -> None:
-    groups = LiveGroups()
+    groups = ProcessGroups()
     groups.add(leader.pid)
     groups.release(leader.pid)
     assert groups.statistics() == GroupStatistics(running=0, left_behind=1)
@@ -41,7 +41,7 @@ def test_a_group_whose_number_a_new_process_carries_is_not_killed(leader: subpro
 
 
 def test_a_group_that_ended_with_its_leader_is_forgotten(leader: subprocess.Popen[bytes]) -> None:
-    groups = LiveGroups()
+    groups = ProcessGroups()
     groups.add(leader.pid)
     os.kill(leader.pid, signal.SIGKILL)
     leader.wait()
@@ -50,7 +50,7 @@ def test_a_group_that_ended_with_its_leader_is_forgotten(leader: subprocess.Pope
 
 
 def test_a_number_that_comes_back_counts_as_the_new_group(leader: subprocess.Popen[bytes]) -> None:
-    groups = LiveGroups()
+    groups = ProcessGroups()
     groups.add(leader.pid)
     groups.release(leader.pid)
     groups.add(leader.pid)

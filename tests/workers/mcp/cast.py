@@ -14,7 +14,7 @@ from greenroom.config.section import check
 from greenroom.config.servers import McpServer
 from greenroom.workers.mcp.elicitation import Elicit, decline
 from greenroom.workers.mcp.result import Output
-from greenroom.workers.mcp.servers import McpServers, Setting
+from greenroom.workers.mcp.servers import McpServers, ServerContext
 from greenroom.workers.model.items import JsonObject
 from tests.support.processes import ends, tree
 
@@ -90,7 +90,7 @@ async def hosted(
         return {name: value for name, value in (variables or {}).items() if name in names}
 
     events = Events()
-    setting = Setting(
+    setting = ServerContext(
         variables=lookup,
         environment=os.environ if environment is None else environment,
         cwd=str(HERE),

@@ -9,8 +9,8 @@ from greenroom.config.sandbox import DangerFullAccess, ReadOnly, SandboxPolicy
 from greenroom.protocol.ids import TurnId
 from greenroom.protocol.mcp.elicitation import Decision, read_answer
 from greenroom.protocol.policy import ApprovalPolicy
-from greenroom.workers.mcp.elicitation import ACCEPTED, Elicitation, Reply, answer_alone, decline, pass_on
-from greenroom.workers.mcp.questions import Questions
+from greenroom.workers.mcp.elicitation import ACCEPTED, Elicitation, ElicitationReply, answer_alone, decline, pass_on
+from greenroom.workers.mcp.questions import ServerQuestions
 from greenroom.workers.model.items import JsonObject
 
 YES_OR_NO = Elicitation(server="docs", message="Sure?", schema={"type": "object", "properties": {}})
@@ -61,17 +61,17 @@ class Desk:
         self._decision = decision
         self.asked: list[JsonObject] = []
         self.events: list[JsonObject] = []
-        self.questions = Questions(self._ask, self.events.append, lambda: TurnId("t1"))
+        self.questions = ServerQuestions(self._ask, self.events.append, lambda: TurnId("t1"))
 
     async def _ask(self, params: bytes) -> Decision:
         self.asked.append(msgspec.json.decode(params))
         return self._decision
 
 
-def answered(result: bytes | None, question: Elicitation = FORM) -> Reply:
+def answered(result: bytes | None, question: Elicitation = FORM) -> ElicitationReply:
     desk = Desk(read_answer(result))
 
-    async def elicit() -> Reply:
+    async def elicit() -> ElicitationReply:
         return await pass_on(desk.questions)(question)
 
     reply = asyncio.run(elicit())
@@ -111,31 +111,34 @@ def test_asking_nobody_says_so() -> None:
     assert asyncio.run(_refusal()).reason == "questions of MCP servers are not passed on"
 
 
-async def _refusal() -> Reply:
+async def _refusal() -> ElicitationReply:
     return await decline(FORM)
 
 
 @pytest.mark.parametrize(
     ("result", "reply"),
     [
-        (b'{"action":"accept","content":{"name":"Ada","tags":["a"]}}', Reply("accept", {"name": "Ada", "tags": ["a"]})),
-        (b'{"action":"accept","content":{"decision":"abort"}}', Reply("accept", {"decision": "abort"})),
+        (
+            b'{"action":"accept","content":{"name":"Ada","tags":["a"]}}',
+            ElicitationReply("accept", {"name": "Ada", "tags": ["a"]}),
+        ),
+        (b'{"action":"accept","content":{"decision":"abort"}}', ElicitationReply("accept", {"decision": "abort"})),
         (b'{"action":"accept"}', ACCEPTED),
         (
             b'{"action":"accept","content":{"name":{"first":"Ada"}}}',
-            Reply("decline", reason="the client's answer is no filled-in form"),
+            ElicitationReply("decline", reason="the client's answer is no filled-in form"),
         ),
-        (b'{"action":"decline","content":{"name":"Ada"}}', Reply("decline")),
-        (b'{"action":"cancel"}', Reply("cancel")),
-        (b'{"action":"maybe"}', Reply("decline")),
-        (b'{"decision":"approved"}', Reply("decline")),
-        (b'{"decision":"abort"}', Reply("cancel")),
-        (b"[]", Reply("decline")),
-        (b"\xff", Reply("decline")),
-        (None, Reply("decline", reason="the client could not ask the user")),
+        (b'{"action":"decline","content":{"name":"Ada"}}', ElicitationReply("decline")),
+        (b'{"action":"cancel"}', ElicitationReply("cancel")),
+        (b'{"action":"maybe"}', ElicitationReply("decline")),
+        (b'{"decision":"approved"}', ElicitationReply("decline")),
+        (b'{"decision":"abort"}', ElicitationReply("cancel")),
+        (b"[]", ElicitationReply("decline")),
+        (b"\xff", ElicitationReply("decline")),
+        (None, ElicitationReply("decline", reason="the client could not ask the user")),
     ],
 )
-def test_only_a_standard_answer_fills_in_a_form(result: bytes | None, reply: Reply) -> None:
+def test_only_a_standard_answer_fills_in_a_form(result: bytes | None, reply: ElicitationReply) -> None:
     assert answered(result) == reply
 
 
@@ -154,4 +157,4 @@ def test_a_question_without_fields_takes_the_answers_of_approvals_too(result: by
 
 
 def test_going_to_an_address_brings_back_no_content() -> None:
-    assert answered(b'{"action":"accept","content":{"a":"b"}}', URL) == Reply("accept")
+    assert answered(b'{"action":"accept","content":{"a":"b"}}', URL) == ElicitationReply("accept")

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from greenroom.workers.exec.capture import Budget
+from greenroom.workers.exec.capture import OutputBudget
 from greenroom.workers.mcp.result import Output, read_result
 from greenroom.workers.model.items import JsonObject
 
@@ -59,7 +59,7 @@ def test_texts_use_up_the_budget_in_order_and_images_stay() -> None:
         {"type": "input_text", "text": "lost"},
         {"type": "input_text", "text": "too"},
     )
-    assert Output(parts, success=True).within(Budget(8)).output == [
+    assert Output(parts, success=True).within(OutputBudget(8)).output == [
         {"type": "input_text", "text": "abcd"},
         {"type": "input_text", "text": "01…6 chars truncated…89"},
         {"type": "input_image", "image_url": "data:"},
@@ -69,6 +69,8 @@ def test_texts_use_up_the_budget_in_order_and_images_stay() -> None:
 
 @given(st.lists(st.text()), st.integers(min_value=0, max_value=60))
 def test_the_budget_holds(texts: list[str], size: int) -> None:
-    output = Output(tuple({"type": "input_text", "text": text} for text in texts), success=True).within(Budget(size))
+    output = Output(tuple({"type": "input_text", "text": text} for text in texts), success=True).within(
+        OutputBudget(size)
+    )
     markers = 80
     assert sum(len(str(part["text"]).encode(errors="replace")) for part in output.parts) <= size + markers

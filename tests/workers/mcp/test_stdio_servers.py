@@ -14,7 +14,7 @@ from greenroom.config.servers import McpServer
 from greenroom.protocol.errors import StartError
 from greenroom.runtime.spawn import OWN_VARIABLES
 from greenroom.workers.mcp import servers as module
-from greenroom.workers.mcp.elicitation import Elicitation, Reply
+from greenroom.workers.mcp.elicitation import Elicitation, ElicitationReply
 from greenroom.workers.mcp.host import SERVER
 from tests.support.deadline import until
 from tests.support.processes import ends
@@ -378,9 +378,9 @@ def test_a_program_that_cannot_be_started_again_fails_the_call_and_not_the_conve
 def test_a_form_reaches_the_user_and_comes_back_filled_in() -> None:
     asked: list[Elicitation] = []
 
-    async def elicit(question: Elicitation) -> Reply:
+    async def elicit(question: Elicitation) -> ElicitationReply:
         asked.append(question)
-        return Reply("accept", {"name": "Ada"})
+        return ElicitationReply("accept", {"name": "Ada"})
 
     async def test() -> None:
         async with hosted({"docs": official()}, elicit=elicit) as host:
@@ -407,9 +407,9 @@ def test_a_question_that_is_not_passed_on_is_declined_and_the_user_told_why() ->
 
 
 def test_a_question_does_not_count_against_the_limit_of_its_call() -> None:
-    async def elicit(_question: Elicitation) -> Reply:
+    async def elicit(_question: Elicitation) -> ElicitationReply:
         await asyncio.sleep(0.5)  # the user thinks longer than the tool may take
-        return Reply("accept", {})
+        return ElicitationReply("accept", {})
 
     async def test() -> None:
         async with hosted({"docs": official(tool_timeout_sec=0.4)}, elicit=elicit) as host:
@@ -423,7 +423,7 @@ def test_a_question_is_withdrawn_with_its_call() -> None:
     async def test() -> None:
         asked, withdrawn = asyncio.Event(), asyncio.Event()
 
-        async def elicit(_question: Elicitation) -> Reply:
+        async def elicit(_question: Elicitation) -> ElicitationReply:
             asked.set()
             try:
                 await asyncio.Event().wait()
@@ -444,8 +444,8 @@ def test_a_question_is_withdrawn_with_its_call() -> None:
 
 
 def test_a_server_without_a_handshake_is_spoken_to_in_its_own_way() -> None:
-    async def elicit(_question: Elicitation) -> Reply:
-        return Reply("accept", {})
+    async def elicit(_question: Elicitation) -> ElicitationReply:
+        return ElicitationReply("accept", {})
 
     async def test() -> None:
         async with hosted({"new": faulty("modern")}, elicit=elicit) as host:

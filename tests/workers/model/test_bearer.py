@@ -11,13 +11,19 @@ import pytest
 from greenroom.config.providers import ModelProvider
 from greenroom.config.section import check
 from greenroom.protocol.errors import UnauthorizedError
-from greenroom.protocol.internal.broker import AuthError, ProviderToken, Snapshot, TokenCommand, UnauthorizedReport
+from greenroom.protocol.internal.broker import (
+    AuthError,
+    BearerSnapshot,
+    ProviderToken,
+    TokenCommand,
+    UnauthorizedReport,
+)
 from greenroom.workers.model.bearer import ProviderCredentials
 from greenroom.workers.model.credentials import CredentialsDelayedError
 from greenroom.workers.model.credentials_channel import CredentialError
 from tests.support.loop import on_loop
 
-LOGIN = Snapshot(
+LOGIN = BearerSnapshot(
     generation=1,
     broker_epoch="e",
     mode="chatgpt",
@@ -31,7 +37,7 @@ LOGIN = Snapshot(
 class StubChannel:
     """Answers as the auth broker would."""
 
-    def __init__(self, variables: dict[str, str] | None = None, answer: Snapshot | AuthError = LOGIN) -> None:
+    def __init__(self, variables: dict[str, str] | None = None, answer: BearerSnapshot | AuthError = LOGIN) -> None:
         self._variables = variables or {}
         self.answer = answer
         self.outcome: Any = "refreshed"
@@ -44,7 +50,7 @@ class StubChannel:
     async def start(self) -> None:
         self.starts += 1
 
-    async def get_auth(self, pin_identity: str | None = None) -> Snapshot:
+    async def get_auth(self, pin_identity: str | None = None) -> BearerSnapshot:
         self.asked.append(("auth", pin_identity))
         if isinstance(self.answer, AuthError):
             raise CredentialError(self.answer)
@@ -63,7 +69,7 @@ class StubChannel:
     def report_clock(self, ahead: float) -> None:
         self.clocks.append(ahead)
 
-    async def report_unauthorized(self, snapshot: Snapshot, status: int) -> UnauthorizedReport:
+    async def report_unauthorized(self, snapshot: BearerSnapshot, status: int) -> UnauthorizedReport:
         self.asked.append(("rejected", status))
         return UnauthorizedReport(outcome=self.outcome, **self.report)
 

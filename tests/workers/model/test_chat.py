@@ -15,10 +15,10 @@ from greenroom.workers.model.chat import CLOSED_TEXT, CUT_SHORT, ChatDecoder
 from greenroom.workers.model.items import JsonObject, is_known
 from greenroom.workers.model.responses import (
     Completed,
-    Failed,
     ItemDone,
     ModelEvent,
-    ReasoningContentDelta,
+    ReasoningDelta,
+    ResponseFailed,
     TextDelta,
     Usage,
 )
@@ -127,7 +127,7 @@ def test_refusal_is_told_as_text() -> None:
 )
 def test_reasoning_has_several_names(delta: Json) -> None:
     assert decode(chunk(delta), chunk({"content": "x"}), DONE) == [
-        ReasoningContentDelta(b'"hm"'),
+        ReasoningDelta(b'"hm"'),
         TextDelta(b'"x"'),
         ItemDone(reasoning("hm")),
         ItemDone(message("x")),
@@ -286,7 +286,7 @@ def test_usage_beside_the_reason_to_finish_completes_the_answer() -> None:
 def test_an_answer_that_is_cut_off_is_a_failure() -> None:
     some = decoder()
     some.decode([chunk({"content": "x"})])
-    assert some.end() == Failed(CLOSED_TEXT)
+    assert some.end() == ResponseFailed(CLOSED_TEXT)
 
 
 @pytest.mark.parametrize("reason", CUT_SHORT)
@@ -299,14 +299,17 @@ def test_an_answer_that_the_server_cut_short_is_a_failure(reason: str) -> None:
 @pytest.mark.parametrize(
     ("payload", "expected"),
     [
-        (b'{"error":{"code":500,"message":"no","type":"server_error"}}', Failed("no", "server_error")),
-        (b'{"error":{"code":"rate_limit_exceeded","message":"slow"}}', Failed("slow", "rate_limit_exceeded")),
-        (b'{"object":"error","message":"no","type":"BadRequestError","code":400}', Failed("no", "BadRequestError")),
-        (b'{"error":"no"}', Failed("no")),
-        (chunk({"content": "x"}, "error", error={"message": "no"}), Failed("no")),
+        (b'{"error":{"code":500,"message":"no","type":"server_error"}}', ResponseFailed("no", "server_error")),
+        (b'{"error":{"code":"rate_limit_exceeded","message":"slow"}}', ResponseFailed("slow", "rate_limit_exceeded")),
+        (
+            b'{"object":"error","message":"no","type":"BadRequestError","code":400}',
+            ResponseFailed("no", "BadRequestError"),
+        ),
+        (b'{"error":"no"}', ResponseFailed("no")),
+        (chunk({"content": "x"}, "error", error={"message": "no"}), ResponseFailed("no")),
     ],
 )
-def test_an_error_in_the_stream_ends_it(payload: bytes, expected: Failed) -> None:
+def test_an_error_in_the_stream_ends_it(payload: bytes, expected: ResponseFailed) -> None:
     some = decoder()
     assert some.decode([payload, chunk({"content": "late"})]) == [expected]
     assert some.ended
@@ -368,7 +371,7 @@ def test_no_content_of_a_chunk_breaks_the_reader(first: object, second: object, 
         ]
     )
     assert some.ended
-    assert isinstance(events[-1], Completed | Failed)
+    assert isinstance(events[-1], Completed | ResponseFailed)
     assert all(is_known(item) for item in items(events))
 
 
@@ -510,10 +513,10 @@ def test_error_that_a_server_writes_as_no_json_is_told_when_the_stream_ends() ->
     events = some.decode(SseDecoder().feed((SAMPLES / "transformers-unreadable-error.sse").read_bytes()))
     assert all(isinstance(event, TextDelta) for event in events)
     said = '{"error": "json parser could not parse region as JSON.'
-    assert some.end() == Failed(f"{CLOSED_TEXT}: {said}")
+    assert some.end() == ResponseFailed(f"{CLOSED_TEXT}: {said}")
 
 
 def test_unreadable_payload_that_others_follow_is_no_reason_for_the_end() -> None:
     some = decoder()
     some.decode([b"junk", chunk({"content": "x"})])
-    assert some.end() == Failed(CLOSED_TEXT)
+    assert some.end() == ResponseFailed(CLOSED_TEXT)

@@ -12,10 +12,10 @@ from greenroom.protocol.ids import ConversationId
 from greenroom.workers.conversation.history import ABORTED, History
 from greenroom.workers.model.chat_request import IMAGE_TEXT, NAMELESS, ChatRequestEncoder
 from greenroom.workers.model.items import JsonObject
-from greenroom.workers.model.request import Request
+from greenroom.workers.model.request import ModelRequest
 
 ID = ConversationId("01a20312-0577-77d3-9bb9-ad78bbf82560")
-ORDINARY = Request(model="m", conversation_id=ID, instructions="Be good.")
+ORDINARY = ModelRequest(model="m", conversation_id=ID, instructions="Be good.")
 SYSTEM: JsonObject = {"role": "system", "content": "Be good."}
 SHELL: JsonObject = {"name": "shell", "description": "Runs.", "strict": False, "parameters": {"type": "object"}}
 PIXEL = "data:image/png;base64,AAAA"
@@ -37,7 +37,7 @@ def output(call_id: str, told: object = "ok") -> JsonObject:
     return {"type": "function_call_output", "call_id": call_id, "output": told}
 
 
-def body(request: Request, *items: JsonObject) -> JsonObject:
+def body(request: ModelRequest, *items: JsonObject) -> JsonObject:
     members: JsonObject = json.loads(ChatRequestEncoder(request).body(History(items).encoded_input()))
     return members
 

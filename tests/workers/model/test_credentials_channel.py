@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from greenroom.protocol.internal.broker import Snapshot
+from greenroom.protocol.internal.broker import BearerSnapshot
 from greenroom.workers.model import credentials_channel as module
 from greenroom.workers.model.credentials_channel import CredentialError, CredentialsChannel
 from tests.broker.homes import EXPIRED, write
@@ -129,8 +129,8 @@ def test_a_broker_that_dies_under_running_turns_fails_none(tmp_path: Any) -> Non
 
     async def scene(stage: Stage) -> None:
         workers = await stage.workers(20)
-        answers: asyncio.Queue[Snapshot] = asyncio.Queue()
-        seen: list[Snapshot] = []
+        answers: asyncio.Queue[BearerSnapshot] = asyncio.Queue()
+        seen: list[BearerSnapshot] = []
         over = asyncio.Event()
 
         async def run(worker: CredentialsChannel) -> None:

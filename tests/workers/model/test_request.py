@@ -1,4 +1,4 @@
-"""Request bodies: the members that servers expect, around items that are never encoded again."""
+"""ModelRequest bodies: the members that servers expect, around items that are never encoded again."""
 
 import json
 from dataclasses import replace
@@ -7,13 +7,13 @@ import pytest
 
 from greenroom.protocol.ids import ConversationId
 from greenroom.workers.model.items import JsonObject
-from greenroom.workers.model.request import Request, RequestEncoder
+from greenroom.workers.model.request import ModelRequest, RequestEncoder
 
 ID = ConversationId("01a20312-0577-77d3-9bb9-ad78bbf82560")
-ORDINARY = Request(model="gpt-5.5", conversation_id=ID, instructions='Say "hi".')
+ORDINARY = ModelRequest(model="gpt-5.5", conversation_id=ID, instructions='Say "hi".')
 
 
-def body(request: Request, encoded_input: bytes = b"[]") -> JsonObject:
+def body(request: ModelRequest, encoded_input: bytes = b"[]") -> JsonObject:
     members: JsonObject = json.loads(RequestEncoder(request).body(encoded_input))
     return members
 

@@ -13,11 +13,11 @@ from greenroom.workers.model.responses import (
     CLOSED_TEXT,
     FAILED_TEXT,
     Completed,
-    Failed,
     ItemDone,
     ModelEvent,
-    ReasoningContentDelta,
+    ReasoningDelta,
     ReasoningSummaryDelta,
+    ResponseFailed,
     ResponsesDecoder,
     SearchBegun,
     SectionBreak,
@@ -56,7 +56,7 @@ def test_deltas_keep_the_bytes_that_the_server_wrote() -> None:
     [
         ("response.output_text.delta", TextDelta(b'"x"')),
         ("response.reasoning_summary_text.delta", ReasoningSummaryDelta(b'"x"')),
-        ("response.reasoning_text.delta", ReasoningContentDelta(b'"x"')),
+        ("response.reasoning_text.delta", ReasoningDelta(b'"x"')),
         ("response.reasoning_summary_part.added", SectionBreak()),
     ],
 )
@@ -123,8 +123,8 @@ def test_no_content_of_an_event_breaks_the_reader(kind: str, response: object, i
     for content in (response, {"error": inner, "usage": inner, "id": inner, "incomplete_details": inner}):
         decoder = ResponsesDecoder()
         events = decoder.decode([payload(kind, response=content, item=content, error=content)])
-        assert decoder.ended == bool(events and isinstance(events[-1], Completed | Failed))
-        assert isinstance(decoder.end(), Failed)
+        assert decoder.ended == bool(events and isinstance(events[-1], Completed | ResponseFailed))
+        assert isinstance(decoder.end(), ResponseFailed)
 
 
 def test_deeply_nested_json_is_passed_over() -> None:
@@ -214,19 +214,19 @@ def test_completion_without_anything_counts() -> None:
     [
         (
             payload("response.failed", response={"error": {"code": "rate_limit_exceeded", "message": "slow"}}),
-            Failed("slow", "rate_limit_exceeded"),
+            ResponseFailed("slow", "rate_limit_exceeded"),
         ),
-        (payload("response.failed", response={"error": {"code": "x"}}), Failed("", "x")),
-        (payload("response.failed", response={"error": None}), Failed(FAILED_TEXT)),
-        (payload("response.failed"), Failed(FAILED_TEXT)),
+        (payload("response.failed", response={"error": {"code": "x"}}), ResponseFailed("", "x")),
+        (payload("response.failed", response={"error": None}), ResponseFailed(FAILED_TEXT)),
+        (payload("response.failed"), ResponseFailed(FAILED_TEXT)),
         (
             payload("response.incomplete", response={"incomplete_details": {"reason": "max_output_tokens"}}),
-            Failed("Incomplete response returned, reason: max_output_tokens"),
+            ResponseFailed("Incomplete response returned, reason: max_output_tokens"),
         ),
-        (payload("response.incomplete"), Failed("Incomplete response returned, reason: unknown")),
+        (payload("response.incomplete"), ResponseFailed("Incomplete response returned, reason: unknown")),
     ],
 )
-def test_failure_ends_the_response(payload_: bytes, expected: Failed) -> None:
+def test_failure_ends_the_response(payload_: bytes, expected: ResponseFailed) -> None:
     decoder = ResponsesDecoder()
     assert decoder.decode([payload_, delta(b'"late"')]) == [expected]
     assert decoder.ended
@@ -235,7 +235,7 @@ def test_failure_ends_the_response(payload_: bytes, expected: Failed) -> None:
 def test_end_of_a_stream_without_completion_is_a_failure() -> None:
     decoder = ResponsesDecoder()
     decoder.decode([delta(b'"x"')])
-    assert decoder.end() == Failed(CLOSED_TEXT)
+    assert decoder.end() == ResponseFailed(CLOSED_TEXT)
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from greenroom.workers.model.retry import (
     BACKOFF_CAP_MS,
     LONGEST_WAIT,
     Decision,
-    Fail,
+    GiveUp,
     Retry,
     RetryLimits,
     RetryPolicy,
@@ -51,7 +51,7 @@ def test_no_mixture_of_outcomes_exceeds_the_limits(outcomes: list[Outcome], requ
     made: list[Decision] = []
     for outcome in outcomes:
         made.append(rules.decide(outcome))
-        if isinstance(made[-1], Fail):
+        if isinstance(made[-1], GiveUp):
             break
     announced = [decision for decision in made if isinstance(decision, Retry) and decision.announce]
     assert len(announced) <= stream
@@ -97,7 +97,7 @@ def test_delay_of_the_server_is_kept_to() -> None:
 
 def test_server_that_asks_for_too_much_is_not_waited_for() -> None:
     assert isinstance(policy().decide(HttpRefused(429, {"Retry-After": str(int(LONGEST_WAIT))})), Retry)
-    assert isinstance(policy().decide(HttpRefused(429, {"Retry-After": str(int(LONGEST_WAIT) + 1)})), Fail)
+    assert isinstance(policy().decide(HttpRefused(429, {"Retry-After": str(int(LONGEST_WAIT) + 1)})), GiveUp)
 
 
 def test_two_recoveries_are_allowed() -> None:
@@ -111,4 +111,4 @@ def test_credentials_are_waited_for_as_streams_are() -> None:
 
 def test_rejected_credentials_are_waited_for_once() -> None:
     made = decisions(CredentialDelayed("busy", 0.5, after_rejection=True), policy())
-    assert [type(decision) for decision in made] == [Retry, Fail]
+    assert [type(decision) for decision in made] == [Retry, GiveUp]

@@ -14,7 +14,7 @@ from greenroom.demo.script import (
     Disconnect,
     FailedEvent,
     First,
-    Malformed,
+    MalformedStep,
     Quote,
     Reasoning,
     Script,
@@ -25,10 +25,10 @@ from greenroom.demo.script import (
 from greenroom.demo.scripted_model import ScriptedModel
 from greenroom.protocol.ids import ConversationId
 from greenroom.workers.conversation.compaction import Compaction
-from greenroom.workers.conversation.event_emitter import Announcer
+from greenroom.workers.conversation.event_emitter import EventEmitter
 from greenroom.workers.conversation.history import History
 from greenroom.workers.conversation.prompt import user_message
-from greenroom.workers.conversation.tokens import TokenCount
+from greenroom.workers.conversation.tokens import TokenCounter
 from greenroom.workers.conversation.turn import TurnLoop
 from greenroom.workers.mailbox import Mailbox
 from greenroom.workers.model.client import ModelClient
@@ -36,7 +36,7 @@ from greenroom.workers.model.codec import Encoder, decoder_factory, make_encoder
 from greenroom.workers.model.credentials import Bearer
 from greenroom.workers.model.endpoint import Endpoint
 from greenroom.workers.model.items import JsonObject
-from greenroom.workers.model.request import Request
+from greenroom.workers.model.request import ModelRequest
 
 PATHS: dict[WireApi, str] = {"responses": "/responses", "chat": "/chat/completions"}
 ID = ConversationId("01a20312-0577-77d3-9bb9-ad78bbf82560")
@@ -92,10 +92,10 @@ async def turn(wire_api: WireApi, played: Script, history: History) -> tuple[str
 
     tool: JsonObject = {"type": "function", "name": "shell", "description": "", "strict": False, "parameters": {}}
     async with ScriptedModel(played) as server:
-        request = Request(model="m", conversation_id=ID, instructions="Be good.", tools=[tool])
+        request = ModelRequest(model="m", conversation_id=ID, instructions="Be good.", tools=[tool])
         endpoint = Endpoint(url=server.base_url + PATHS[wire_api], originator="test", user_agent="test/1")
         client = ModelClient(endpoint, Nobody(), ID, new_decoder=decoder_factory(wire_api))
-        written, tokens = make_encoder(wire_api, request), TokenCount(None)
+        written, tokens = make_encoder(wire_api, request), TokenCounter(None)
 
         async def encoder() -> Encoder:
             return written
@@ -115,7 +115,7 @@ async def turn(wire_api: WireApi, played: Script, history: History) -> tuple[str
             history,
             ears,
             cast("Mailbox", ears),
-            Announcer(cast("Mailbox", ears), ID, "baseline"),
+            EventEmitter(cast("Mailbox", ears), ID, "baseline"),
             call_tool,
             tokens,
             compaction,
@@ -179,7 +179,7 @@ def test_answer_that_breaks_off_in_the_middle_starts_over(wire_api: WireApi, tro
 @pytest.mark.parametrize("cut", [b"", b"data: [DONE]\n\n"])
 def test_chat_that_ends_without_usage_is_complete(cut: bytes) -> None:
     finish = b'data: {"choices":[{"delta":{},"finish_reason":"stop"}]}\n\n'
-    played = script(rule("look", [Text("whole"), Malformed(finish + cut), Disconnect()]))
+    played = script(rule("look", [Text("whole"), MalformedStep(finish + cut), Disconnect()]))
     history = History([user_message([{"type": "text", "text": "look"}])])
     last, ears, _ = asyncio.run(turn("chat", played, history))
     assert last == "whole"

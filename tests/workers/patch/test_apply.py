@@ -18,10 +18,10 @@ from greenroom.workers.patch.apply import apply
 from greenroom.workers.patch.disk import Disk
 from greenroom.workers.patch.errors import PatchError, PatchMismatchError, PatchRollbackError, PatchWriteError
 from greenroom.workers.patch.language import parse
-from greenroom.workers.patch.plan import Plan, plan_patch
+from greenroom.workers.patch.plan import PatchPlan, plan_patch
 
 
-def planned(root: Path, *lines: str, files: Disk | None = None) -> Plan:
+def planned(root: Path, *lines: str, files: Disk | None = None) -> PatchPlan:
     patch = parse("\n".join(["*** Begin Patch", *lines, "*** End Patch"]))
     return plan_patch(patch, str(root), files or Disk())
 
@@ -309,7 +309,7 @@ def _outcome_with_failing_call(number: int, monkeypatch: pytest.MonkeyPatch) -> 
         return "done in spite of it" if system.failed else "done"
 
 
-def _refusal(plan: Plan) -> str | None:
+def _refusal(plan: PatchPlan) -> str | None:
     try:
         apply(plan, Disk())
     except PatchWriteError as error:

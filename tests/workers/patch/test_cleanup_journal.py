@@ -11,11 +11,11 @@ from greenroom.protocol.ids import ConversationId
 from greenroom.sessions.lock import FOLDER, WriterLock
 from greenroom.workers.patch import directory, transaction
 from greenroom.workers.patch.apply import apply
-from greenroom.workers.patch.cleanup_journal import Leftovers, beside, clear_away
+from greenroom.workers.patch.cleanup_journal import CleanupJournal, beside, clear_away
 from greenroom.workers.patch.disk import Disk
 from greenroom.workers.patch.errors import PatchWriteError
 from greenroom.workers.patch.language import parse
-from greenroom.workers.patch.plan import Plan, plan_patch
+from greenroom.workers.patch.plan import PatchPlan, plan_patch
 
 DYING = ConversationId("6f9619ff-8b86-4d01-b42d-00c04fc964ff")
 OTHER = ConversationId("7f9619ff-8b86-4d01-b42d-00c04fc964ff")
@@ -78,19 +78,19 @@ def files(work: Path) -> dict[str, str]:
     return {str(path.relative_to(work)): path.read_text() for path in work.rglob("*") if path.is_file()}
 
 
-def die_in_a_patch(home: Path, plan: Plan, system: DeadlySystem) -> bool:
+def die_in_a_patch(home: Path, plan: PatchPlan, system: DeadlySystem) -> bool:
     """Apply a patch in a process of its own, and return whether it died of it."""
     if pid := os.fork():
         return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 9
     try:
         transaction.os = directory.os = system  # type: ignore[attr-defined,assignment]
         lock = WriterLock(str(home), DYING)
-        apply(plan, Disk(), None, Leftovers(lambda: lock))
+        apply(plan, Disk(), None, CleanupJournal(lambda: lock))
     finally:
         os._exit(0)
 
 
-def plan(work: Path) -> Plan:
+def plan(work: Path) -> PatchPlan:
     return plan_patch(parse(PATCH), str(work), Disk())
 
 
@@ -118,7 +118,7 @@ def test_wherever_a_patch_is_killed_nothing_is_left_of_it(tmp_path: Path, fails:
 def test_a_patch_that_ends_leaves_no_notes(tmp_path: Path) -> None:
     home, work = workspace(tmp_path)
     lock = WriterLock(str(home), DYING)
-    apply(plan(work), Disk(), None, Leftovers(lambda: lock))
+    apply(plan(work), Disk(), None, CleanupJournal(lambda: lock))
     with pytest.raises(PatchWriteError):
         apply(plan_patch(parse(PATCH), str(workspace(tmp_path / "again")[1]), Disk()), Disk(), lambda _: False)
     assert (home / FOLDER / f"{DYING}.lock").read_bytes() == b""
@@ -130,7 +130,7 @@ def test_what_one_process_notes_is_not_cleared_away_while_it_lives(tmp_path: Pat
     lock = WriterLock(str(home), DYING)
     kept = work / beside()
     kept.touch()
-    Leftovers(lambda: lock).note(str(kept))
+    CleanupJournal(lambda: lock).note(str(kept))
     WriterLock(str(home), OTHER).release()
     assert kept.exists()
     lock.release()
@@ -146,7 +146,7 @@ def test_a_patch_goes_on_where_nothing_can_be_noted(tmp_path: Path) -> None:
         def clear(self) -> None:
             raise OSError(28, "No space left on device")
 
-    apply(plan(work), Disk(), None, Leftovers(Full))
+    apply(plan(work), Disk(), None, CleanupJournal(Full))
     assert files(work) == AFTER
 
 

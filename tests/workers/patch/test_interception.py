@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from greenroom.workers.patch.interception import PatchCall, Refused, recognise, recognise_script
+from greenroom.workers.patch.interception import PatchCall, PatchRefused, recognise, recognise_script
 
 BASH = shutil.which("bash")
 BODY = "*** Begin Patch\n*** Add File: a\n+it's $HOME `x` \\n\n*** End Patch"
@@ -100,13 +100,13 @@ HEREDOC = f"apply_patch <<'EOF'\n{BODY}\nEOF\n"
 )
 def test_a_command_that_does_more_than_patch_is_refused(script: str) -> None:
     refused = recognise(["bash", "-lc", script])
-    assert isinstance(refused, Refused)
+    assert isinstance(refused, PatchRefused)
     assert refused.reason.startswith("apply_patch was not run: ")
 
 
 @pytest.mark.parametrize("argv", [["apply_patch"], ["apply_patch", BODY, "x"], ["applypatch", "-h", "x"]])
 def test_a_wrong_number_of_arguments_is_refused(argv: list[str]) -> None:
-    assert isinstance(recognise(argv), Refused)
+    assert isinstance(recognise(argv), PatchRefused)
 
 
 @pytest.mark.parametrize(
@@ -155,7 +155,7 @@ def test_what_is_recognised_is_what_a_shell_does(before: str, tail: str) -> None
     """A real shell enters the same directory and calls the program once, with the same text."""
     script = f"{before}apply_patch{tail}"
     call = recognise_script(script)
-    assert isinstance(call, PatchCall | Refused) or "cd $x" in before
+    assert isinstance(call, PatchCall | PatchRefused) or "cd $x" in before
     if isinstance(call, PatchCall):
         assert _as_a_shell_does(script) == (call.directory, call.body)
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from greenroom.workers.patch.change import Add, Delete, Update
 from greenroom.workers.patch.errors import PatchError, PatchMismatchError
 from greenroom.workers.patch.language import parse
-from greenroom.workers.patch.plan import Plan, plan_patch
+from greenroom.workers.patch.plan import PatchPlan, plan_patch
 
 
 class Files:
@@ -35,11 +35,11 @@ class Files:
         return self._files.get(self._links.get(target, target))
 
 
-def plan(files: Mapping[str, bytes], *lines: str, links: Mapping[str, str] | None = None) -> Plan:
+def plan(files: Mapping[str, bytes], *lines: str, links: Mapping[str, str] | None = None) -> PatchPlan:
     return plan_patch(parse("\n".join(["*** Begin Patch", *lines, "*** End Patch"])), "/w", Files(files, links))
 
 
-def outcome(plan: Plan) -> dict[str, bytes | None]:
+def outcome(plan: PatchPlan) -> dict[str, bytes | None]:
     return {effect.target: effect.after for effect in plan.effects}
 
 

@@ -18,7 +18,7 @@ from greenroom.workers.patch.errors import PatchError
 from greenroom.workers.patch.git_diff import quoted
 from greenroom.workers.patch.language import parse
 from greenroom.workers.patch.plan import plan_patch
-from greenroom.workers.patch.turn_diff import TurnDiff
+from greenroom.workers.patch.turn_diff import TurnDiffTracker
 
 GIT = shutil.which("git")
 needs_git = pytest.mark.skipif(GIT is None, reason="needs git")
@@ -36,7 +36,7 @@ class Turn:
     def begin(self) -> None:
         shutil.rmtree(self.old)
         shutil.copytree(self.root, self.old, symlinks=True)
-        self.tracker = TurnDiff(str(self.root))
+        self.tracker = TurnDiffTracker(str(self.root))
         self.touched: set[str] = set()
 
     def patch(self, *lines: str) -> None:

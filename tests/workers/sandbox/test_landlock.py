@@ -7,10 +7,10 @@ from dataclasses import replace
 import pytest
 
 from greenroom.workers.sandbox import landlock
-from greenroom.workers.sandbox.features import Features, SandboxUnavailableError, probe
+from greenroom.workers.sandbox.features import KernelFeatures, SandboxUnavailableError, probe
 from greenroom.workers.sandbox.landlock import FileRight, Handled, NetRight, Scope
 
-GOOD = Features(landlock_abi=7, seccomp=True, architecture="x86_64", namespaces_refused=None)
+GOOD = KernelFeatures(landlock_abi=7, seccomp=True, architecture="x86_64", namespaces_refused=None)
 
 
 @pytest.mark.parametrize(
@@ -53,7 +53,7 @@ def test_this_kernel_is_probed() -> None:
         (replace(GOOD, architecture="riscv64"), "a table of system calls for riscv64"),
     ],
 )
-def test_what_is_missing_is_an_error_that_names_it(features: Features, named: str) -> None:
+def test_what_is_missing_is_an_error_that_names_it(features: KernelFeatures, named: str) -> None:
     with pytest.raises(SandboxUnavailableError, match=named):
         features.require()
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from greenroom.workers.sandbox.confinement import Confinement, Hidden, is_within
-from greenroom.workers.sandbox.mounts import Step, Treatment, plan
+from greenroom.workers.sandbox.mounts import MountStep, Treatment, plan
 
 NAMES = st.sampled_from(["a", "b", "c"])
 PLACES = st.lists(NAMES, max_size=4).map(lambda names: "/" + "/".join(names))
@@ -19,7 +19,7 @@ CONFINEMENTS = st.builds(
 )
 
 
-def verdict(steps: list[Step], path: str) -> Treatment | None:
+def verdict(steps: list[MountStep], path: str) -> Treatment | None:
     """What the mounts make of a path: the last step at or above it decides."""
     found: Treatment | None = None
     for step in steps:

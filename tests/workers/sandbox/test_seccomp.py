@@ -13,7 +13,7 @@ from greenroom.workers.sandbox.seccomp import (
     KILL_PROCESS,
     NAMESPACES,
     Instruction,
-    Rule,
+    SyscallRule,
     assemble,
     packed_program,
     rules,
@@ -46,7 +46,7 @@ def decide(program: list[Instruction], number: int, audit: int, arguments: list[
             return value
 
 
-def expected(chosen: tuple[Rule, ...], architecture: Architecture, number: int, arguments: list[int]) -> int:
+def expected(chosen: tuple[SyscallRule, ...], architecture: Architecture, number: int, arguments: list[int]) -> int:
     for rule in chosen:
         if architecture.number(rule.call) == number and all(
             ((arguments[when.argument] & when.mask & 0xFFFFFFFF) == when.value) is when.equal for when in rule.when

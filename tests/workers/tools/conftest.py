@@ -12,16 +12,16 @@ from greenroom.config.sandbox import DangerFullAccess, ReadOnly, SandboxPolicy, 
 from greenroom.protocol.ids import TurnId
 from greenroom.protocol.mcp.elicitation import Decision
 from greenroom.protocol.policy import ApprovalPolicy, SandboxMode
-from greenroom.workers.exec.capture import Budget
-from greenroom.workers.exec.command import Command
+from greenroom.workers.exec.capture import OutputBudget
+from greenroom.workers.exec.command import CommandSpec
 from greenroom.workers.exec.login_shells import LoginShells
-from greenroom.workers.exec.process_groups import LiveGroups
+from greenroom.workers.exec.process_groups import ProcessGroups
 from greenroom.workers.exec.starter import GroupStarter, OnEnd, Running, Starter
 from greenroom.workers.model.items import JsonObject
-from greenroom.workers.patch.turn_diff import TurnDiff
+from greenroom.workers.patch.turn_diff import TurnDiffTracker
 from greenroom.workers.sandbox.policy import Surroundings, confine, read_only
-from greenroom.workers.tools.approval_gate import Gate
-from greenroom.workers.tools.background_commands import OpenCommands
+from greenroom.workers.tools.approval_gate import ApprovalGate
+from greenroom.workers.tools.background_commands import BackgroundCommands
 from greenroom.workers.tools.context import DEFAULT_BUDGET, Shell, ToolContext, ToolOutput
 from greenroom.workers.tools.registry import call, call_custom
 
@@ -42,7 +42,7 @@ class MarkingStarter:
         self._confined = confined
         self.started: list[tuple[str, ...]] = []
 
-    async def start(self, command: Command, stdout: int, stderr: int, on_end: OnEnd) -> Running:
+    async def start(self, command: CommandSpec, stdout: int, stderr: int, on_end: OnEnd) -> Running:
         self.started.append(command.argv)
         environment = {**command.environment, "CONFINED": self._confined}
         return await self._starter.start(replace(command, environment=environment), stdout, stderr, on_end)
@@ -57,10 +57,10 @@ class Conversation:
         policy: ApprovalPolicy = "never",
         mode: SandboxMode = "danger-full-access",
         answers: Sequence[Decision] = (),
-        budget: Budget = DEFAULT_BUDGET,
+        budget: OutputBudget = DEFAULT_BUDGET,
         home: str = NOWHERE,
     ) -> None:
-        self.groups = LiveGroups()
+        self.groups = ProcessGroups()
         self.events: list[JsonObject] = []
         self.questions: list[JsonObject] = []
         self.order: list[str] = []
@@ -78,15 +78,15 @@ class Conversation:
             cwd=cwd,
             environment=ENVIRONMENT,
             turn_id=TurnId("turn_1"),
-            gate=Gate(policy, mode, confinement, self.ask, self.emit),
+            gate=ApprovalGate(policy, mode, confinement, self.ask, self.emit),
             free=self.free,
             sandboxed=self.sandboxed,
             may_read=read_only(surroundings).resolved().may_read,
             may_write=lambda path: confinement is None or confinement.may_write(path),
             shell=Shell("bash", ENVIRONMENT),
             logins=LoginShells(lambda _: True),
-            open_commands=OpenCommands(self.emit, lambda: None),
-            diff=TurnDiff(cwd),
+            open_commands=BackgroundCommands(self.emit, lambda: None),
+            diff=TurnDiffTracker(cwd),
             budget=budget,
         )
 
@@ -137,7 +137,7 @@ class Conversations:
         policy: ApprovalPolicy = "never",
         mode: SandboxMode = "danger-full-access",
         answers: Sequence[Decision] = (),
-        budget: Budget = DEFAULT_BUDGET,
+        budget: OutputBudget = DEFAULT_BUDGET,
         home: object = NOWHERE,
     ) -> Conversation:
         self._made.append(Conversation(str(cwd), policy, mode, answers, budget, str(home)))

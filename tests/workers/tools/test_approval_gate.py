@@ -11,9 +11,9 @@ from greenroom.protocol.mcp.elicitation import DENIED, Decision
 from greenroom.protocol.mcp.toolset import APPROVAL_POLICIES, SANDBOX_MODES
 from greenroom.protocol.policy import ApprovalPolicy, SandboxMode
 from greenroom.supervisor.frontend.elicitor import CANNOT_ASK, TOO_LATE
-from greenroom.workers.approval.decision import COMMANDS, ESCALATION_REFUSED, RETRIES, Case, Failure
-from greenroom.workers.conversation.pending_approvals import Questions
-from greenroom.workers.tools.approval_gate import Gate
+from greenroom.workers.approval.decision import COMMANDS, ESCALATION_REFUSED, RETRIES, Case, CommandFailure
+from greenroom.workers.conversation.pending_approvals import PendingApprovals
+from greenroom.workers.tools.approval_gate import ApprovalGate
 from greenroom.workers.tools.context import ToolOutput
 from greenroom.workers.tools.registry import call
 from tests.workers.tools.conftest import Conversations
@@ -32,7 +32,7 @@ CALLS: dict[Case, dict[str, object]] = {
 }
 ROWS = list(product(APPROVAL_POLICIES, SANDBOX_MODES))
 CONFINED: list[SandboxMode] = ["read-only", "workspace-write"]
-FAILURES: dict[Failure, dict[str, object]] = {
+FAILURES: dict[CommandFailure, dict[str, object]] = {
     "denied": {"command": ["sh", "-c", 'test -z "$CONFINED"']},
     "signal": {"command": ["sh", "-c", 'test -z "$CONFINED" || kill -9 $$']},
     "timeout": {"command": ["sh", "-c", 'test -z "$CONFINED" || sleep 600'], "timeout_ms": 100},
@@ -188,8 +188,8 @@ def test_a_turn_that_is_stopped_while_it_asks_runs_nothing_and_leaves_no_questio
 
     async def stop_when_asked() -> int:
         asked = asyncio.Event()
-        questions = Questions(lambda number, question: asked.set())
-        gate = Gate("untrusted", "read-only", None, questions.ask, conversation.emit)
+        questions = PendingApprovals(lambda number, question: asked.set())
+        gate = ApprovalGate("untrusted", "read-only", None, questions.ask, conversation.emit)
         context = replace(conversation.context, gate=gate)
         task = asyncio.create_task(call("shell", "call_1", '{"command":["make"]}', context))
         await asked.wait()
@@ -209,7 +209,7 @@ def test_a_turn_that_is_stopped_while_it_asks_runs_nothing_and_leaves_no_questio
 @pytest.mark.parametrize("failure", FAILURES)
 @pytest.mark.parametrize("policy", [policy for policy in APPROVAL_POLICIES if policy != "untrusted"])
 def test_every_failure_in_the_sandbox_goes_the_way_of_the_table(
-    begin: Conversations, policy: ApprovalPolicy, failure: Failure
+    begin: Conversations, policy: ApprovalPolicy, failure: CommandFailure
 ) -> None:
     asks = RETRIES[policy][failure] == "ask"
     conversation = begin(policy=policy, mode="read-only", answers=[YES] if asks else [])
@@ -222,7 +222,7 @@ def test_every_failure_in_the_sandbox_goes_the_way_of_the_table(
     ("command", "failure"), [(["false"], "denied"), (["tail", "-f", "/dev/null"], "timeout")], ids=["denied", "timeout"]
 )
 def test_a_harmless_command_that_fails_goes_the_way_of_the_table_too(
-    begin: Conversations, command: list[str], failure: Failure
+    begin: Conversations, command: list[str], failure: CommandFailure
 ) -> None:
     asks = RETRIES["untrusted"][failure] == "ask"
     conversation = begin(policy="untrusted", mode="read-only", answers=[NO] if asks else [])

@@ -9,7 +9,7 @@ import msgspec
 import psutil
 import pytest
 
-from greenroom.workers.exec.capture import Budget
+from greenroom.workers.exec.capture import OutputBudget
 from greenroom.workers.model.items import JsonObject
 from greenroom.workers.tools.context import ToolOutput
 from greenroom.workers.tools.registry import call
@@ -128,7 +128,7 @@ def test_arguments_that_nobody_knows_are_ignored(conversation: Conversation) -> 
 
 
 def test_output_over_the_budget_is_cut_in_the_middle(begin: Conversations) -> None:
-    conversation = begin(budget=Budget.of_tokens(10))
+    conversation = begin(budget=OutputBudget.of_tokens(10))
     text, _ = output(conversation.run(command=["seq", "1000"]))
     assert text == (
         "Warning: truncated output (original token count: 974)\nTotal output lines: 1000\n\n"
@@ -140,7 +140,7 @@ def test_output_over_the_budget_is_cut_in_the_middle(begin: Conversations) -> No
 
 
 def test_a_large_budget_is_honoured(begin: Conversations) -> None:
-    text, _ = output(begin(budget=Budget(300_000)).run(command=["head", "-c", "200000", "/dev/zero"]))
+    text, _ = output(begin(budget=OutputBudget(300_000)).run(command=["head", "-c", "200000", "/dev/zero"]))
     assert len(text) == 200_000
 
 

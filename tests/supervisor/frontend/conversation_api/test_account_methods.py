@@ -10,8 +10,8 @@ import pytest
 
 from greenroom.protocol.internal.broker import AuthChanged, InForce
 from greenroom.protocol.jsonrpc import Peer, Request
-from greenroom.supervisor.frontend.conversation_api.account_methods import Accounts
-from greenroom.supervisor.processes.broker_client import BrokerLink
+from greenroom.supervisor.frontend.conversation_api.account_methods import AccountMethods
+from greenroom.supervisor.processes.broker_client import BrokerClient
 from tests.support.client import Client, Message
 from tests.support.stage import Stage
 
@@ -195,7 +195,7 @@ def test_a_logout_elsewhere_is_announced_after_a_login_under_any_name(method: st
     async def scene() -> list[Any]:
         peer = Peer()
         written: list[bytes] = []
-        accounts = Accounts(peer, written.append, cast("BrokerLink", Link()), "chatgpt", lambda: None)
+        accounts = AccountMethods(peer, written.append, cast("BrokerClient", Link()), "chatgpt", lambda: None)
         line = json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": params})
         (request,) = peer.receive(line.encode() + b"\n")
         assert isinstance(request, Request)
@@ -210,7 +210,7 @@ def test_a_logout_elsewhere_is_announced_after_a_login_under_any_name(method: st
 
 def test_a_logout_elsewhere_is_announced_although_nobody_ever_asked() -> None:
     written: list[bytes] = []
-    accounts = Accounts(Peer(), written.append, cast("BrokerLink", Link()), "chatgpt", lambda: None)
+    accounts = AccountMethods(Peer(), written.append, cast("BrokerClient", Link()), "chatgpt", lambda: None)
     accounts.heard(LOGOUT)
     assert [json.loads(line)["method"] for line in written] == STATUS_METHODS
 

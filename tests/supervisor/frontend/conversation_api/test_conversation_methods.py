@@ -4,7 +4,7 @@ import base64
 import uuid
 from pathlib import Path
 
-from greenroom.demo.script import Call, Command, Fail, Patch, Text, rule
+from greenroom.demo.script import Call, CommandStep, FailStep, PatchStep, Text, rule
 from tests.supervisor.frontend.conversation_api.api_client import (
     asked,
     begin,
@@ -22,11 +22,11 @@ from tests.support.model import Gate, inputs, said
 from tests.support.stage import Stage
 
 HELLO = rule("hello", [Text("Good day.")])
-TOUCH = rule("touch", [Command(("touch", "made"))], [Text("Done.")])
+TOUCH = rule("touch", [CommandStep(("touch", "made"))], [Text("Done.")])
 SLEEP = rule("sleep", [Call("shell", {"command": ["bash", "-c", "echo on; sleep 600"], "timeout_ms": 600_000})])
 ASKING = {"approvalPolicy": "untrusted", "sandbox": "workspace-write"}
 DOT = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
-PATCH = "*** Begin Patch\n*** Add File: new.txt\n+hello\n*** End Patch"
+PATCH = "*** Begin PatchStep\n*** Add File: new.txt\n+hello\n*** End PatchStep"
 
 
 def until_saved(stage: Stage, conversation: str, turns: int) -> None:
@@ -171,7 +171,7 @@ def test_a_turn_with_settings_of_its_own_asks_nobody_and_changes_nothing_for_the
 
 
 def test_a_patch_waits_for_a_listener_and_an_error_as_answer_denies_it(stage: Stage) -> None:
-    stage.play(rule("patch", [Patch(PATCH)], [Text("Well.")]))
+    stage.play(rule("patch", [PatchStep(PATCH)], [Text("Well.")]))
     client = stage.serve("fork").client
     conversation = begin(client, cwd=stage.cwd, **ASKING)
     say(client, conversation, "patch")
@@ -250,7 +250,7 @@ def test_images_reach_the_model(stage: Stage) -> None:
 
 
 def test_an_error_of_the_model_is_told_once(stage: Stage) -> None:
-    stage.play(rule("", [Fail(400, {"error": {"message": "no"}})]))
+    stage.play(rule("", [FailStep(400, {"error": {"message": "no"}})]))
     client = stage.serve("fork").client
     conversation = begin(client)
     listen(client, conversation)

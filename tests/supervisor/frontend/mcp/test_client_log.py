@@ -10,18 +10,18 @@ from typing import Any, Self
 import msgspec
 import pytest
 
-from greenroom.demo.script import Command, Stall, Text, rule
+from greenroom.demo.script import CommandStep, Stall, Text, rule
 from greenroom.protocol.jsonrpc import Peer
 from greenroom.protocol.mcp.resources import LogLevel
 from greenroom.runtime.log import MASK
 from greenroom.supervisor.frontend.mcp.client_log import BURST, LEVELS, MAX_TEXT, ClientLog
-from greenroom.supervisor.frontend.mcp.feature_requests import Answering
+from greenroom.supervisor.frontend.mcp.feature_requests import FeatureRequests
 from tests.support.client import kind
 from tests.support.stage import Stage
 
 STANDARD = {name: LEVELS[name] for name in ("debug", "info", "warning", "error", "critical")}
 """The levels that this program logs at."""
-STALL = rule("stall", [Command(("sh", "-c", "echo $PPID"))], [Text("hm"), Stall()])
+STALL = rule("stall", [CommandStep(("sh", "-c", "echo $PPID"))], [Text("hm"), Stall()])
 SET = b'{"jsonrpc":"2.0","id":%d,"method":"logging/setLevel","params":{"level":"%b"}}\n'
 
 
@@ -39,7 +39,7 @@ class Listener:
     def __init__(self, level: str) -> None:
         self.lines: list[dict[str, Any]] = []
         self.peer = Peer()
-        self.answering = Answering(self.peer, self._take, self._drained)
+        self.answering = FeatureRequests(self.peer, self._take, self._drained)
         self.log = ClientLog(self.answering, self._take)
         self.level = level.encode()
 

@@ -11,19 +11,19 @@ from greenroom.protocol.ids import ConversationId, TurnId
 from greenroom.protocol.jsonrpc import Request
 from greenroom.protocol.mcp.elicitation import Decision
 from greenroom.protocol.mcp.handshake import Failure, ProgressToken
-from greenroom.protocol.mcp.stateless import TASKS, Envelope
+from greenroom.protocol.mcp.stateless import TASKS, RequestEnvelope
 from greenroom.supervisor.conversations.turn import Turn
-from greenroom.supervisor.frontend.mcp.multi_round_call import RoundCall
+from greenroom.supervisor.frontend.mcp.multi_round_call import MultiRoundCall
 
 THREAD = ConversationId("0199")
 ACCEPT = msgspec.Raw(b'{"action":"accept","content":{}}')
 QUESTION = b'{"message":"?","requestedSchema":{"type":"object","properties":{}}}'
 
 
-def envelope(*, asks: bool = True, tasks: bool = True) -> Envelope:
+def envelope(*, asks: bool = True, tasks: bool = True) -> RequestEnvelope:
     capabilities = {"elicitation": msgspec.Raw(b"{}")} if asks else {}
     extensions = {"extensions": msgspec.Raw(msgspec.json.encode({TASKS: {}}))} if tasks else {}
-    return Envelope("2026-07-28", None, {**capabilities, **extensions})
+    return RequestEnvelope("2026-07-28", None, {**capabilities, **extensions})
 
 
 class Board:
@@ -38,7 +38,7 @@ class Board:
         self.kept = 0
         self.is_task = self.is_held = False
         self.told_end = 0
-        self.call = RoundCall(self, THREAD, "print", "unknown")
+        self.call = MultiRoundCall(self, THREAD, "print", "unknown")
         self.call.turn = Turn(TurnId("turn"), THREAD, b"[]", self.call)
 
     def tell(self, token: ProgressToken, signs: int, doing: str) -> None:
@@ -53,14 +53,14 @@ class Board:
         self.open = None
         self.told_end += result == self.call.result
 
-    def part(self, call: RoundCall, request: Request) -> None:
+    def part(self, call: MultiRoundCall, request: Request) -> None:
         assert call.questions, "there is something to ask"
         self.answer(request, b"{}")
 
-    def keep(self, call: RoundCall) -> None:
+    def keep(self, call: MultiRoundCall) -> None:
         self.kept += 1
 
-    def watch(self, call: RoundCall) -> None:
+    def watch(self, call: MultiRoundCall) -> None:
         return None
 
     # The task that it may become

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from greenroom.demo.script import Command, Quote, Stall, Text, rule
+from greenroom.demo.script import CommandStep, Quote, Stall, Text, rule
 from greenroom.supervisor.frontend.elicitor import CANNOT_ASK, TOO_LATE
 from tests.support.client import Message, RequestId, kind, text, thread_id
 from tests.support.modern import Modern
@@ -16,10 +16,10 @@ DECLINE = {"action": "decline"}
 INVALID_PARAMS = -32602
 REJECTED = "exec command rejected by user"
 
-TOUCH = Command(("touch", "it"))
+TOUCH = CommandStep(("touch", "it"))
 RULES = (
     rule("touch", [TOUCH], [Quote("")]),
-    rule("both", [TOUCH], [Command(("touch", "that"))], [Quote("")]),
+    rule("both", [TOUCH], [CommandStep(("touch", "that"))], [Quote("")]),
     rule("stall", [TOUCH], [Stall()]),
     rule("again", [Text("Good day.")]),
 )

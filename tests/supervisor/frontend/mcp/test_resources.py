@@ -4,17 +4,17 @@ from typing import Any
 
 import pytest
 
-from greenroom.demo.script import Patch, Text, rule
+from greenroom.demo.script import PatchStep, Text, rule
 from greenroom.supervisor.frontend.mcp.resources import NOT_FOUND, PAGE
 from tests.support.client import Client, Message, thread_id
 from tests.support.modern import Modern
 from tests.support.stage import Stage
 
-PATCH = "*** Begin Patch\n*** Add File: greeting.txt\n+hello\n*** End Patch\n"
+PATCH = "*** Begin PatchStep\n*** Add File: greeting.txt\n+hello\n*** End PatchStep\n"
 RULES = (
     rule("hello", [Text("Good day.")]),
     rule("again", [Text("And again.")]),
-    rule("patch it", [Patch(PATCH)], [Text("Patched.")]),
+    rule("patch it", [PatchStep(PATCH)], [Text("Patched.")]),
 )
 NOBODY = "01a20312-0577-77d3-9bb9-ad78bbf82560"
 

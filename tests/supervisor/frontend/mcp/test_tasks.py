@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from greenroom.demo.script import Command, Quote, Stall, Text, rule
+from greenroom.demo.script import CommandStep, Quote, Stall, Text, rule
 from greenroom.supervisor.frontend.mcp.task_store import DIRECTORY
 from tests.support.client import Message, RequestId, kind, text, thread_id
 from tests.support.deadline import until
@@ -22,7 +22,7 @@ INVALID_PARAMS, MISSING_CAPABILITY = -32602, -32021
 METHODS = ["tasks/get", "tasks/update", "tasks/cancel"]
 
 RULES = (
-    rule("touch", [Command(("touch", "it"))], [Quote("Done: ")]),
+    rule("touch", [CommandStep(("touch", "it"))], [Quote("Done: ")]),
     rule("stall", [Text("hm"), Stall()]),
     rule("hello", [Text("Good day.")]),
 )
