@@ -6,7 +6,7 @@ from typing import Final
 
 import msgspec
 
-from greenroom.demo.model_request import ModelRequest
+from greenroom.demo.model_request import ReceivedRequest
 from greenroom.demo.response_stream import MODEL, Effect, command_call, in_blocks, repeated
 from greenroom.demo.script import (
     Action,
@@ -32,7 +32,7 @@ _DONE: Final = b"data: [DONE]\n\n"
 class ChatStream:
     """Turns actions into chunks: the counterpart of `ResponseStream` in the other API."""
 
-    def __init__(self, request: ModelRequest, response_id: str) -> None:
+    def __init__(self, request: ReceivedRequest, response_id: str) -> None:
         self.request = request
         self.failed = False
         self._id = response_id

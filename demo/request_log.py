@@ -9,7 +9,7 @@ from typing import Final
 
 import msgspec
 
-from greenroom.demo.model_request import ModelRequest
+from greenroom.demo.model_request import ReceivedRequest
 
 _CONVERSATIONS: Final = 10_000
 """Steps whose attempts are counted before the oldest is forgotten."""
@@ -52,9 +52,9 @@ class RecordedRequest:
         return msgspec.json.decode(self.body, type=dict[str, object])
 
     @cached_property
-    def request(self) -> ModelRequest:
+    def request(self) -> ReceivedRequest:
         """The body as a script sees it. Raises `msgspec.DecodeError` where it is no request to the model."""
-        return ModelRequest.decode_chat(self.body) if self.is_chat else ModelRequest.decode(self.body)
+        return ReceivedRequest.decode_chat(self.body) if self.is_chat else ReceivedRequest.decode(self.body)
 
 
 class RequestLog:
@@ -109,7 +109,7 @@ class Attempts:
     def __init__(self) -> None:
         self._counts: OrderedDict[tuple[str, str, int], int] = OrderedDict()
 
-    def count(self, request: ModelRequest) -> int:
+    def count(self, request: ReceivedRequest) -> int:
         """Return which attempt this request is, from 1."""
         key = (request.conversation, request.message, len(request.outputs))
         self._counts[key] = attempt = self._counts.pop(key, 0) + 1

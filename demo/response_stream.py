@@ -8,7 +8,7 @@ from typing import Final, TypeAlias
 
 import msgspec
 
-from greenroom.demo.model_request import ModelRequest
+from greenroom.demo.model_request import ReceivedRequest
 from greenroom.demo.script import (
     Action,
     Call,
@@ -39,7 +39,7 @@ Effect: TypeAlias = bytes | Think | Until | Stall | Disconnect
 class ResponseStream:
     """Turns actions into events, and counts what the events have to count."""
 
-    def __init__(self, request: ModelRequest, response_id: str) -> None:
+    def __init__(self, request: ReceivedRequest, response_id: str) -> None:
         self.request = request
         self.failed = False
         self._id = response_id

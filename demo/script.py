@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
-from greenroom.demo.model_request import ModelRequest
+from greenroom.demo.model_request import ReceivedRequest
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,7 +219,7 @@ class Script:
     name: str
     rules: tuple[ScriptRule, ...]
 
-    def step(self, request: ModelRequest) -> Step:
+    def step(self, request: ReceivedRequest) -> Step:
         """Return what the model does in answer to this request."""
         for candidate in self.rules:
             if candidate.matches(request.message):

@@ -111,7 +111,7 @@ PATCHED: Final = 20
 
 def _patch(operation: str, body: str = "") -> Action:
     sections = (f"*** {operation}: patched/{number}.txt\n{body}" for number in range(PATCHED))
-    return PatchStep(f"*** Begin PatchStep\n{''.join(sections)}*** End PatchStep")
+    return PatchStep(f"*** Begin Patch\n{''.join(sections)}*** End Patch")
 
 
 _NOTHING_BUT_COMMANDS: Final[list[list[Action]]] = [[CommandStep(("true",))]] * COMMANDS

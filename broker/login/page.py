@@ -125,23 +125,23 @@ class LoginPage:
         return self._claims is not None
 
     def receive(self, request: PageRequest) -> PageAnswer:
-        """PageAnswer one request."""
+        """Answer one request."""
         if request.host not in (f"localhost:{self._port}", f"127.0.0.1:{self._port}", f"[::1]:{self._port}"):
-            return PageResponse(400, "Bad PageRequest")
+            return PageResponse(400, "Bad Request")
         handle = _ROUTES.get(request.path)
         return PageResponse(404, "Not Found") if handle is None else handle(self, request)
 
     def saved(self, id_token: Secret, claims: Claims) -> PageResponse:
-        """PageAnswer the callback whose credentials are in the store now."""
+        """Answer the callback whose credentials are in the store now."""
         self._claims, self._id_token = claims, id_token
         return PageResponse(302, "", location=f"http://localhost:{self._port}/success")
 
     def refused(self, text: str) -> PageResponse:
-        """PageAnswer the callback of an account that may not log in."""
+        """Answer the callback of an account that may not log in."""
         return PageResponse(403, _page("Sign-in failed", text), _HTML)
 
     def failed(self, status_text: str) -> PageResponse:
-        """PageAnswer the callback that came to nothing."""
+        """Answer the callback that came to nothing."""
         return PageResponse(500, status_text)
 
     def _callback(self, request: PageRequest) -> PageAnswer:

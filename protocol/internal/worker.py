@@ -216,7 +216,7 @@ class Heartbeat(Addressed):
 
 
 class AskUser(Addressed):
-    """AskUser the client's user. Payload: the question (`greenroom.protocol.mcp.elicitation`). It is withdrawn when its
+    """Ask the client's user. Payload: the question (`greenroom.protocol.mcp.elicitation`). It is withdrawn when its
     turn ends."""
 
     wire: ClassVar[bytes] = b"ask"

@@ -111,7 +111,7 @@ class ConversationScheduler:
         self.places.vacate(conversation)
 
     def stop(self) -> None:
-        """HangWatchdog and park nobody any more."""
+        """Watch and park nobody any more."""
         self._watch.close()
         self.places.close()
 

@@ -18,7 +18,7 @@ from tests.support.model import Gate, inputs, said
 from tests.support.stage import Stage
 
 FILES = ("one.txt", "two.txt")
-PATCH = "*** Begin PatchStep\n" + "".join(f"*** Add File: {name}\n+hello\n" for name in FILES) + "*** End PatchStep"
+PATCH = "*** Begin Patch\n" + "".join(f"*** Add File: {name}\n+hello\n" for name in FILES) + "*** End Patch"
 ALONE = ("-c", "greenroom.idle_workers=0")
 """The one worker there is, is that of the conversation."""
 

@@ -14,7 +14,7 @@ MEMORY = 160 * 1024 * 1024
 """Bytes that no process of the server ever holds, whatever a command writes."""
 FLOOD = "head -c 100000000 /dev/zero | tr '\\0' x"
 SWARM = "for i in $(seq 1000); do sleep 600 & done; echo swarm"
-MISFIT = "*** Begin PatchStep\n*** Update File: a.txt\n@@\n-never there\n+x\n*** End PatchStep"
+MISFIT = "*** Begin Patch\n*** Update File: a.txt\n@@\n-never there\n+x\n*** End Patch"
 
 SHELL: Sequence[tuple[Action, str]] = [
     (Call("rm_rf", {}), "unsupported call: rm_rf"),

@@ -25,7 +25,7 @@ COULD_NOT = f"{REJECTED}: the client could not ask the user"
 CASES: list[Case] = ["harmless", "unknown", "escalated"]
 COMBINATIONS = [(policy, mode, case) for policy, mode in COMMANDS for case in CASES]
 ROOTS = "\n[sandbox_workspace_write]\nexclude_slash_tmp = true\nexclude_tmpdir_env_var = true\n"
-PATCH = "*** Begin PatchStep\n*** Add File: new.txt\n+hello\n*** End PatchStep"
+PATCH = "*** Begin Patch\n*** Add File: new.txt\n+hello\n*** End Patch"
 FREE, CONFINED = "free", "confined"
 
 Answer: TypeAlias = ElicitResult | ErrorData

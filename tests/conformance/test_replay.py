@@ -40,7 +40,7 @@ from tests.support.stage import Stage
 USAGE = ScriptedUsage(10, 4, 5, 2)
 PROMPTS = (FIRST_PROMPT, SECOND_PROMPT)
 PLAN = [{"step": "read", "status": "completed"}, {"step": "write", "status": "in_progress"}]
-PATCH = "*** Begin PatchStep\n*** Update File: greeting.txt\n@@\n-hello\n+hello world\n*** End PatchStep\n"
+PATCH = "*** Begin Patch\n*** Update File: greeting.txt\n@@\n-hello\n+hello world\n*** End Patch\n"
 ESCALATED = {"cmd": "touch new.txt", "sandbox_permissions": "require_escalated", "justification": "needs to write"}
 PLANNED = Call("update_plan", {"explanation": "start", "plan": PLAN})
 REFUSED = FailStep(400, '{"error": {"message": "bad request", "type": "invalid_request_error"}}')

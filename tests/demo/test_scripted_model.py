@@ -216,9 +216,9 @@ def test_a_patch_is_applied_as_the_tools_on_offer_allow(tools: list[Mapping[str,
     async def scene(server: ScriptedModel, session: aiohttp.ClientSession) -> None:
         (call,) = done_items(await ask(server, session, body(said("go"), tools=tools)))
         assert call["type"] == kind
-        assert "*** Begin PatchStep" in call[member]
+        assert "*** Begin Patch" in call[member]
 
-    play(always(PatchStep("*** Begin PatchStep\n*** End PatchStep\n")), scene)
+    play(always(PatchStep("*** Begin Patch\n*** End Patch\n")), scene)
 
 
 def test_arguments_given_as_a_string_are_sent_as_they_stand() -> None:

@@ -79,7 +79,7 @@ def test_what_is_sent_fits_the_schemas_that_the_program_prints(stage: Stage) -> 
 
 
 def test_a_client_of_august_2025_gets_the_forms_of_its_time(stage: Stage) -> None:
-    patch = "*** Begin PatchStep\n*** Add File: new.txt\n+hello\n*** End PatchStep\n"
+    patch = "*** Begin Patch\n*** Add File: new.txt\n+hello\n*** End Patch\n"
     stage.play(rule("go", [CommandStep(("echo", "hi"))], [PatchStep(patch)], [Text("Done.")]))
     client = stage.serve("fork", "-c", "greenroom.event_form=baseline").client
     client.expects_current_form = False

@@ -45,7 +45,7 @@ class RunSandboxed:
 
 @dataclass(frozen=True, slots=True)
 class AskFirst:
-    """AskFirst the user."""
+    """Ask the user."""
 
     reason: str | None
     """What the user is told beside the command."""

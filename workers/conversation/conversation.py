@@ -507,7 +507,7 @@ class Conversation:
         )
 
     def _record_compaction(self, record: SessionRecord) -> None:
-        """SessionRecord a new history, and that it tells the model of the present settings."""
+        """Record a new history, and that it tells the model of the present settings."""
         self._present_transcript().add(record, self._turn_context())
 
     def _complete(self, turn_id: TurnId, last: str | None) -> TurnOutcome:

@@ -38,15 +38,15 @@ class SessionRecorder:
         return self._file.lock
 
     def add(self, *records: SessionRecord) -> None:
-        """SessionRecord lines of any kind."""
+        """Record lines of any kind."""
         self._file.append(records)
 
     def item(self, item: JsonObject) -> None:
-        """SessionRecord an item of the history."""
+        """Record an item of the history."""
         self._file.append((response_item(item),))
 
     def event(self, event: JsonObject) -> None:
-        """SessionRecord an event, if it is one that is kept."""
+        """Record an event, if it is one that is kept."""
         record = stored_event(event)
         if record is not None:
             self._file.append((record,))

@@ -63,10 +63,10 @@ class TurnRecorder(Protocol):
     """Where a turn leaves what the next one, or the next process, must know."""
 
     def item(self, item: JsonObject) -> None:
-        """TurnRecorder an item of the history."""
+        """Record an item of the history."""
 
     def event(self, event: JsonObject) -> None:
-        """TurnRecorder an event."""
+        """Record an event."""
 
     def write(self) -> None:
         """Hand over to the operating system what was recorded, so that it survives the death of this process."""
@@ -284,7 +284,7 @@ class TurnLoop:
         self._count()
 
     def _answer_call(self, output: ToolResult) -> None:
-        """TurnRecorder the output of the first of the open calls."""
+        """Record the output of the first of the open calls."""
         call = self._open_calls.pop(0)
         item: JsonObject = {"type": call.output_type, "call_id": call.call_id, "output": output}
         self._keep(item)

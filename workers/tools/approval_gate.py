@@ -139,7 +139,7 @@ class ApprovalGate:
         return await self._put(event, ask, patch_params(changes=changes, call_id=call_id, reason=ask.reason))
 
     async def _put(self, event: JsonObject, ask: AskFirst, question: JsonObject) -> Answer:
-        """AskFirst the user. An answer that aborts stops the whole turn."""
+        """Ask the user. An answer that aborts stops the whole turn."""
         await self._tell(event if ask.reason is None else {**event, "reason": ask.reason})
         answer = await self._ask(msgspec.json.encode(question))
         if answer.verdict == "abort":

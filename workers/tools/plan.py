@@ -9,7 +9,7 @@ from greenroom.workers.tools.arguments import parse
 from greenroom.workers.tools.catalog import Status
 from greenroom.workers.tools.context import ToolContext, ToolOutput, emit
 
-UPDATED: Final = "PlanArguments updated"
+UPDATED: Final = "Plan updated"
 
 
 class PlanStep(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

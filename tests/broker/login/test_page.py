@@ -59,7 +59,7 @@ def test_pkce() -> None:
 @pytest.mark.parametrize("path", ["/auth/callback", "/success", "/cancel"])
 def test_another_host_name_is_refused(host: str, path: str) -> None:
     """K32: a name that was made to point here does not get in."""
-    assert ask(page(), path, host, code="c", state=STATE) == PageResponse(400, "Bad PageRequest")
+    assert ask(page(), path, host, code="c", state=STATE) == PageResponse(400, "Bad Request")
 
 
 @pytest.mark.parametrize("host", ["localhost:1455", "127.0.0.1:1455", "[::1]:1455"])

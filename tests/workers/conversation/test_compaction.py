@@ -338,7 +338,7 @@ def test_being_cancelled_changes_nothing() -> None:
     ("error", "expected"),
     [
         (NO_ROOM, True),
-        (ModelRequestError("unexpected status 400 Bad ModelRequest: maximum context length is 4096 tokens"), True),
+        (ModelRequestError("unexpected status 400 Bad Request: maximum context length is 4096 tokens"), True),
         (ModelRequestError("the request exceeds the available context size"), True),
         (ModelRequestError("Connection failed: no"), False),
     ],

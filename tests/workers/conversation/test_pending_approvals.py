@@ -14,7 +14,7 @@ Scene = Callable[["Desk"], Awaitable[None]]
 
 
 class Desk:
-    """PendingApprovals, and what was sent of them."""
+    """Questions, and what was sent of them."""
 
     def __init__(self) -> None:
         self.sent: list[tuple[int, bytes]] = []

@@ -122,7 +122,7 @@ async def test_a_plain_answer_is_told_kept_and_returned() -> None:
     assert [event["type"] for event in stage.record.kept] == ["agent_message", "token_count"], "deltas are not kept"
 
 
-SEALED = SealedHistoryError("unexpected status 400 Bad ModelRequest")
+SEALED = SealedHistoryError("unexpected status 400 Bad Request")
 
 
 @on_loop

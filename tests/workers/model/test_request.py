@@ -1,4 +1,4 @@
-"""ModelRequest bodies: the members that servers expect, around items that are never encoded again."""
+"""Request bodies: the members that servers expect, around items that are never encoded again."""
 
 import json
 from dataclasses import replace

@@ -26,7 +26,7 @@ TOUCH = rule("touch", [CommandStep(("touch", "made"))], [Text("Done.")])
 SLEEP = rule("sleep", [Call("shell", {"command": ["bash", "-c", "echo on; sleep 600"], "timeout_ms": 600_000})])
 ASKING = {"approvalPolicy": "untrusted", "sandbox": "workspace-write"}
 DOT = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
-PATCH = "*** Begin PatchStep\n*** Add File: new.txt\n+hello\n*** End PatchStep"
+PATCH = "*** Begin Patch\n*** Add File: new.txt\n+hello\n*** End Patch"
 
 
 def until_saved(stage: Stage, conversation: str, turns: int) -> None:

@@ -10,7 +10,7 @@ from tests.support.client import Client, Message, thread_id
 from tests.support.modern import Modern
 from tests.support.stage import Stage
 
-PATCH = "*** Begin PatchStep\n*** Add File: greeting.txt\n+hello\n*** End PatchStep\n"
+PATCH = "*** Begin Patch\n*** Add File: greeting.txt\n+hello\n*** End Patch\n"
 RULES = (
     rule("hello", [Text("Good day.")]),
     rule("again", [Text("And again.")]),
