@@ -35,7 +35,7 @@ METHOD: Final = (
     " first turn Greenroom still makes ready what later conversations share, and takes some 0.2 s longer over them.",
     "Bearers are asked for with no server around: one broker, and workers in four processes that ask ten times a second"
     " each, a thousand questions a second.",
-    "Private memory is `Private_Clean` + `Private_Dirty` of `smaps_rollup`; all else is shared with the nursery.",
+    "Private memory is `Private_Clean` + `Private_Dirty` of `smaps_rollup`; all else is shared with the fork server.",
 )
 NOTES: Final = (
     "The model server writes deltas in large blocks, as fast as they are read. Where a model sends them one at a time,"

@@ -42,7 +42,7 @@ class Bath:
         return at_rest(self._client.pid, self._variables, self._places, IDLE_WORKERS)
 
     def play(self, title: str, cast: Iterable[Conversation], kill_every: float, helpers: int) -> Stretch:
-        """Play conversations, and kill something every so many seconds, `helpers` nurseries and brokers at most."""
+        """Play conversations, and kill something every so many seconds, `helpers` fork servers and brokers at most."""
         seen: list[Conversation] = []
         before, begun = self.look(), time.monotonic()
         crowd = Crowd(self._client, _noted(cast, seen), self._seed)

@@ -14,7 +14,7 @@ from typing import Final
 import psutil
 import zmq
 
-from greenroom.protocol.internal.process import WorkerBirth
+from greenroom.protocol.internal.process import WorkerSpec
 from greenroom.workers.model.credentials_channel import CredentialsChannel
 from tests.broker.brokers import FORKSERVER, house
 from tests.broker.homes import FRESH, tokens, write
@@ -40,12 +40,12 @@ def measure(workers: int = WORKERS, rounds: int = ROUNDS) -> Measured:
     """Measure once."""
     with tempfile.TemporaryDirectory() as home, house(home) as made:
         write(home, tokens("refresh-1", FRESH))
-        births = [made.worker(f"w{number}") for number in range(workers)]
+        specs = [made.worker(f"w{number}") for number in range(workers)]
         made.start()
         assert made.process is not None
         ends = [FORKSERVER.Pipe() for _ in range(PROCESSES)]
         askers = [
-            FORKSERVER.Process(target=_ask, args=(births[number::PROCESSES], rounds, theirs))
+            FORKSERVER.Process(target=_ask, args=(specs[number::PROCESSES], rounds, theirs))
             for number, (_, theirs) in enumerate(ends)
         ]
         for asker in askers:
@@ -63,13 +63,13 @@ def measure(workers: int = WORKERS, rounds: int = ROUNDS) -> Measured:
     return Measured(seconds, used / len(seconds))
 
 
-def _ask(births: list[WorkerBirth], rounds: int, told: Connection) -> None:
-    asyncio.run(_ask_all(births, rounds, told))
+def _ask(specs: list[WorkerSpec], rounds: int, told: Connection) -> None:
+    asyncio.run(_ask_all(specs, rounds, told))
 
 
-async def _ask_all(births: list[WorkerBirth], rounds: int, told: Connection) -> None:
+async def _ask_all(specs: list[WorkerSpec], rounds: int, told: Connection) -> None:
     context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
-    channels = [CredentialsChannel(context, birth) for birth in births]
+    channels = [CredentialsChannel(context, spec) for spec in specs]
     await asyncio.gather(*(channel.start() for channel in channels))
     told.send("ready")
     await asyncio.to_thread(told.recv)

@@ -13,7 +13,7 @@ import msgspec
 
 from benchmarks.contestant import Contestant, environment
 
-PATIENCE: Final = 60.0
+TIMEOUT: Final = 60.0
 _BLOCK: Final = 1 << 20
 _ANSWER: Final = re.compile(rb'"id":(\d+)[,}]')
 _DELTAS: Final = (b'"type":"agent_message_delta"', b'"type":"agent_message_content_delta"')
@@ -123,16 +123,16 @@ class Client:
         found, self._answers = self._answers, {}
         return found
 
-    def wait(self, number: int, patience: float = PATIENCE) -> Answer:
+    def wait(self, number: int, timeout_s: float = TIMEOUT) -> Answer:
         """Wait for the answer to a request."""
-        deadline = time.monotonic() + patience
+        deadline = time.monotonic() + timeout_s
         while number not in self._answers:
             self._read(deadline)
         return self._answers.pop(number)
 
-    def succeed(self, number: int, patience: float = PATIENCE) -> tuple[Answer, str]:
+    def succeed(self, number: int, timeout_s: float = TIMEOUT) -> tuple[Answer, str]:
         """Wait for the answer to a call, which must be a success, and return it with the conversation's id."""
-        answer = self.wait(number, patience)
+        answer = self.wait(number, timeout_s)
         try:
             result = msgspec.json.decode(answer.line, type=_CallAnswer).result
         except msgspec.DecodeError:
@@ -141,9 +141,9 @@ class Client:
             raise self._failure(f"answered with {answer.line[:500].decode(errors='replace')}")
         return answer, result.structuredContent.threadId
 
-    def seek(self, pattern: re.Pattern[bytes], patience: float = PATIENCE) -> bytes:
+    def seek(self, pattern: re.Pattern[bytes], timeout_s: float = TIMEOUT) -> bytes:
         """Wait until what is read from now on holds the pattern, and return its first group."""
-        deadline = time.monotonic() + patience
+        deadline = time.monotonic() + timeout_s
         self._seeking = pattern
         self._seen = b""
         while (found := pattern.search(self._seen)) is None:

@@ -21,10 +21,10 @@ WIDTH: Final = 20
 """Calls that are open at a time."""
 BEGUN: Final = 60
 """Conversations that have begun and still have turns before them, at a time."""
-PATIENCE: Final = 60.0
+TIMEOUT: Final = 60.0
 """Seconds that an answer may take."""
 HELPERS: Final = 0.1
-"""Share of the deaths that are the nursery's or the broker's, as long as they may die."""
+"""Share of the deaths that are the fork server's or the broker's, as long as they may die."""
 _LOOK: Final = 0.02
 """Seconds between two looks at what is due."""
 
@@ -179,8 +179,8 @@ class Crowd:
             if call.cancel_at is not None and not call.cancelled and now >= call.cancel_at:
                 self._client.cancel(number)
                 call.cancelled = True
-            if now - call.begun > PATIENCE:
-                self.account.violations.append(f"call {number} was not answered within {PATIENCE:.0f} s")
+            if now - call.begun > TIMEOUT:
+                self.account.violations.append(f"call {number} was not answered within {TIMEOUT:.0f} s")
                 del self._open[number]
 
 
@@ -196,14 +196,14 @@ class Killer:
     """Kills processes of a server at random, helpers no more often than their restart intensity allows."""
 
     def __init__(self, victims: Victims, seed: int, helpers: int, workers: int = sys.maxsize) -> None:
-        """`helpers`: how often a nursery, and how often a broker may be killed; `workers`: how often a worker."""
+        """`helpers`: how often a fork server, and how often a broker may be killed; `workers`: how often a worker."""
         self._victims = victims
         self._random = random.Random(seed)
-        self._left: dict[Role, int] = {"nursery": helpers, "broker": helpers, "worker": workers}
+        self._left: dict[Role, int] = {"fork_server": helpers, "broker": helpers, "worker": workers}
 
     def __call__(self) -> Role | None:
         """Kill one process and return its role, `None` where there was none."""
-        helpers: list[Role] = [role for role in ("nursery", "broker") if self._left[role]]
+        helpers: list[Role] = [role for role in ("fork_server", "broker") if self._left[role]]
         others: list[Role] = ["worker"] if self._left["worker"] else helpers
         role = self._random.choice(helpers if helpers and self._random.random() < HELPERS else others or ["worker"])
         found = self._victims(role) if self._left[role] else []

@@ -17,7 +17,7 @@ from benchmarks.processes import cpu_seconds, private_bytes, worker_of_command, 
 from greenroom.demo.scripts import COMMANDS, LOGIN_COMMANDS, TRICKLE, bench_prompt
 
 CROWD: Final = 100
-_CROWD_PATIENCE: Final = 600.0
+_CROWD_TIMEOUT: Final = 600.0
 _SETTLING: Final = 2.0
 """Seconds after which a server that was busy, or has just started, counts as idle."""
 _SETTLED: Final = 50
@@ -144,7 +144,7 @@ def crowd(stage: Stage) -> Measured:
         time.sleep(_SETTLING)
         begun = time.monotonic()
         calls = [client.begin(_COMMAND) for _ in range(CROWD)]
-        last = max(client.succeed(call, _CROWD_PATIENCE)[0].at for call in calls)
+        last = max(client.succeed(call, _CROWD_TIMEOUT)[0].at for call in calls)
         time.sleep(_SETTLING)
         before, since = cpu_seconds(client.pid), time.monotonic()
         time.sleep(stage.sizes.idle_seconds)

@@ -15,10 +15,10 @@ from greenroom.supervisor.cli.status.control_client import ask
 from greenroom.supervisor.control import instances
 from greenroom.supervisor.control.control_messages import GiveReport, Reported
 
-PATIENCE: Final = 30.0
+TIMEOUT: Final = 30.0
 """Seconds that a server has for coming to rest."""
 _PAUSE: Final = 0.2
-_OURS: Final = ("gr-nursery", "gr-broker", "gr-worker", "gr-zygote")
+_OURS: Final = ("gr-forkserver", "gr-broker", "gr-worker", "gr-zygote")
 _KEPT: Final = ("sessions", "log")
 """Directories of a home whose files are meant to stay."""
 
@@ -48,13 +48,13 @@ def at_rest(pid: int, environment: Mapping[str, str], places: tuple[str, ...], i
 
     Raises `UnsettledError`.
     """
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + TIMEOUT
     while time.monotonic() < deadline:
         told = report(pid, environment)
         if told is not None and _is_at_rest(told, idle_workers):
             return _look(pid, told, (*places, *_runtime_directories(pid, environment)))
         time.sleep(_PAUSE)
-    raise UnsettledError(f"server {pid} has not come to rest within {PATIENCE:.0f} s")
+    raise UnsettledError(f"server {pid} has not come to rest within {TIMEOUT:.0f} s")
 
 
 def victims(pid: int, environment: Mapping[str, str], role: Role) -> list[int]:

@@ -6,7 +6,7 @@ from typing import Final
 
 import psutil
 
-NURSERY: Final = "gr-nursery"
+FORK_SERVER: Final = "gr-forkserver"
 BROKER: Final = "broker"
 _CPUCLOCK_SCHED: Final = 2
 """With the inverted pid above it, the number of a process's CPU clock: what clock_getcpuclockid(3) would return."""
@@ -43,9 +43,9 @@ def private_bytes(pid: int) -> int | None:
 
 
 def workers(pid: int) -> list[psutil.Process]:
-    """Return Greenroom's workers: what the nursery has forked, but for the broker and orphaned commands."""
-    nurseries = [process for process in psutil.Process(pid).children() if _name(process) == NURSERY]
-    return [process for nursery in nurseries for process in nursery.children() if _is_fork(process)]
+    """Return Greenroom's workers: what the fork server has forked, but for the broker and orphaned commands."""
+    fork_servers = [process for process in psutil.Process(pid).children() if _name(process) == FORK_SERVER]
+    return [process for fork_server in fork_servers for process in fork_server.children() if _is_fork(process)]
 
 
 def worker_of_command(pid: int, server: int) -> psutil.Process:
@@ -84,7 +84,8 @@ def _name(process: psutil.Process) -> str:
 
 
 def _is_fork(process: psutil.Process) -> bool:
-    """Tell workers from orphaned commands, which come to the nursery too: a fork keeps the nursery's command line."""
+    """Tell workers from orphaned commands, which come to the fork server too: a fork keeps the fork server's command
+    line."""
     try:
         parent = process.parent()
         return parent is not None and BROKER not in _name(process) and process.cmdline() == parent.cmdline()

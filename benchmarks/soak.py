@@ -25,7 +25,7 @@ from benchmarks.model_process import ModelProcess
 from benchmarks.stretch import TREND, Stretch
 
 HELPER_DEATHS: Final = 4
-"""Deaths of the nursery, and of the broker: one more within a minute and a server gives them up."""
+"""Deaths of the fork server, and of the broker: one more within a minute and a server gives them up."""
 KNOWN_AT_REST: Final = 100
 """Parked conversations that a server remembers whose memory is watched."""
 WARM_UP: Final = 800
@@ -40,8 +40,8 @@ INTRODUCTION: Final = (
     " processes, threads and files as before. In the first two parts the server is told to remember no more than"
     f" {KNOWN_AT_REST} parked conversations. In the second one no process is replaced but workers. Before it, {WARM_UP}"
     " conversations are played amid so many deaths that the server remembers as much as it ever will. Then it is looked"
-    f" at {LOOKS} times: the least private memory of supervisor, nursery and broker in the second half of these looks"
-    f" may exceed that in the first half by {TREND >> 10} KiB, which is less than 1 kB for each conversation in"
+    f" at {LOOKS} times: the least private memory of supervisor, fork server and broker in the second half of these"
+    f" looks may exceed that in the first half by {TREND >> 10} KiB, which is less than 1 kB for each conversation in"
     " between. In the other parts the server remembers every conversation, which has its price."
 )
 _FLAGS: Final = ("greenroom.live_workers=40", "greenroom.park_after_s=0.5", f"greenroom.idle_workers={IDLE_WORKERS}")

@@ -18,8 +18,8 @@ PER_CONVERSATION: Final = 20_000
 DRIFT: Final = 4_000_000
 """Bytes by which the private memory of a process may differ besides."""
 WATCHED: Final = 5
-"""Descriptors that a supervisor may need more: for its log, and for each process that has outlived its nursery."""
-_WATCHED_ROLES: Final = ("supervisor", "nursery", "broker")
+"""Descriptors that a supervisor may need more: for its log, and for each process that has outlived its fork server."""
+_WATCHED_ROLES: Final = ("supervisor", "fork_server", "broker")
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,24 +66,25 @@ class Stretch:
         return found
 
     def _comparable(self, counts: Mapping[str, int]) -> dict[str, int]:
-        """Leave out what stays of a nursery that was killed as long as a worker is left that it had forked."""
-        left_out = {"gr-zygote"} if self.account.killed["nursery"] else set()
+        """Leave out what stays of a fork server that was killed as long as a worker is left that it had forked."""
+        left_out = {"gr-zygote"} if self.account.killed["fork_server"] else set()
         return {name: count for name, count in counts.items() if name not in left_out}
 
     def _growth(self) -> Iterator[str]:
-        """What outlives its nursery has the memory to itself that it shared with it, so it is not looked at then."""
+        """What outlives its fork server has the memory to itself that it shared with it, so it is not looked at
+        then."""
         for role, count in self.after.descriptors.items():
             if count - (was := self.before.descriptors.get(role, count)) > WATCHED:
                 yield f"descriptors of the {role}: {was} before, {count} after"
         for role, size in self.after.memory.items():
             was = self.before.memory.get(role, size)
-            if self.account.killed["nursery"] and role != "supervisor":
+            if self.account.killed["fork_server"] and role != "supervisor":
                 continue
             if size - was > DRIFT + (self.newcomers * PER_CONVERSATION if role == "supervisor" else 0):
-                yield f"private memory of the {role}: {was:,} bytes before, {size:,} after"
+                yield f"private memory of the {role.replace('_', ' ')}: {was:,} bytes before, {size:,} after"
         for role, trend in self.trends.items():
             if trend > TREND:
-                yield f"private memory of the {role} grows: by {trend:,} bytes while it was watched"
+                yield f"private memory of the {role.replace('_', ' ')} grows: by {trend:,} bytes while it was watched"
 
 
 def _least(looks: Sequence[Holdings], role: str) -> int:

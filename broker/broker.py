@@ -21,7 +21,7 @@ from greenroom.broker.login.endpoints import VARIABLES, Endpoints
 from greenroom.broker.login.issuer import Issuer, revoke
 from greenroom.broker.login.logins import Flow, LoggedIn, Logins, Open, record_of
 from greenroom.broker.refresh.exchange import InProcessExecutor, RefreshExecutor
-from greenroom.broker.refresh.refresher import SHUTDOWN_PATIENCE, Refresher
+from greenroom.broker.refresh.refresher import SHUTDOWN_TIMEOUT, Refresher
 from greenroom.broker.refresh.subprocess import SubprocessExecutor
 from greenroom.broker.storage.store import Store, open_store
 from greenroom.broker.token_commands import TokenCommands
@@ -58,7 +58,7 @@ from greenroom.protocol.internal.broker import (
     Welcome,
     broadcast_frames,
 )
-from greenroom.protocol.internal.process import BrokerBirth
+from greenroom.protocol.internal.process import BrokerSpec
 from greenroom.runtime import footprint, hardening, logfile
 from greenroom.runtime import log as logs
 from greenroom.runtime.zap import ZapAuthenticator, guard, sender
@@ -74,20 +74,20 @@ UPKEEP: Final = 2.0
 """Seconds between two looks at the store and the clock; each costs microseconds (K12, K14)."""
 
 
-def main(birth: BrokerBirth, lifeline: int) -> None:
+def main(spec: BrokerSpec, lifeline: int) -> None:
     """Be the auth broker until the end of file of `lifeline` tells that the supervisor is gone, or a SIGTERM comes."""
     hardening.make_undumpable()
     hardening.set_name("gr-broker")
-    logs.set_up("broker", birth.log_level)
-    logfile.set_up(birth.codex_home, "broker", instance=birth.supervisor_pid)
-    for name in birth.secrets:
+    logs.set_up("broker", spec.log_level)
+    logfile.set_up(spec.codex_home, "broker", instance=spec.supervisor_pid)
+    for name in spec.secrets:
         os.environ.pop(name, None)
-    asyncio.run(_serve(birth, lifeline))
+    asyncio.run(_serve(spec, lifeline))
 
 
-async def _serve(birth: BrokerBirth, lifeline: int) -> None:
+async def _serve(spec: BrokerSpec, lifeline: int) -> None:
     context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
-    broker = Broker(birth, context, lifeline)
+    broker = Broker(spec, context, lifeline)
     leaving = asyncio.Event()
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGTERM, leaving.set)
@@ -107,37 +107,37 @@ async def _serve(birth: BrokerBirth, lifeline: int) -> None:
 class Broker:
     """Everything of one broker that ends with its loop."""
 
-    def __init__(self, birth: BrokerBirth, context: "zmq.Context[zmq.Socket[bytes]]", lifeline: int) -> None:
-        self._birth = birth
+    def __init__(self, spec: BrokerSpec, context: "zmq.Context[zmq.Socket[bytes]]", lifeline: int) -> None:
+        self._spec = spec
         self._context = context
         self._clock = Clock()
-        self._admission = _admission(birth, context)
-        self._broadcasts = ZmqStream(self._bound(zmq.XPUB, birth.broadcast_address), self._subscribed)
+        self._admission = _admission(spec, context)
+        self._broadcasts = ZmqStream(self._bound(zmq.XPUB, spec.broadcast_address), self._subscribed)
         self._desk = BrokerEndpoint(self._send, self._admission.revoke)
-        for name in (SUPERVISOR, *birth.admitted):
+        for name in (SUPERVISOR, *spec.admitted):
             self._desk.welcome(name)
         self._changes = ChangeFanout(self._publish, self._desk.tell_supervisor)
-        self._rules = LoginRules(birth.forced_method, birth.forced_workspaces)
-        store = open_store(birth.codex_home, birth.store)
+        self._rules = LoginRules(spec.forced_method, spec.forced_workspaces)
+        store = open_store(spec.codex_home, spec.store)
         self._custody = CredentialManager(
             store,
-            birth.secrets,
-            birth.preferred_mode,
+            spec.secrets,
+            spec.preferred_mode,
             self._clock,
             self._changes.announce,
             self._desk.tell_supervisor,
-            _identity_secret(birth),
+            _identity_secret(spec),
             self._rules,
         )
-        endpoints = Endpoints.of(birth.issuer, birth.refresh_url, birth.revoke_url, birth.client_id)
+        endpoints = Endpoints.of(spec.issuer, spec.refresh_url, spec.revoke_url, spec.client_id)
         self._issuer = Issuer(endpoints, self._clock)
         self._refresher = Refresher(self._custody, self._performer(store, endpoints, lifeline))
         self._bearers = TokenService(self._custody, self._refresher)
-        self._commands = TokenCommands(birth.codex_home, _environment_of_children(), self._clock)
+        self._commands = TokenCommands(spec.codex_home, _environment_of_children(), self._clock)
         flows: dict[str, Open] = {"browser": self._browser_flow, "device": self._device_flow}
         self._logins = Logins(flows, self._save, self._login_ended)
         self._register()
-        self._port = ZmqStream(self._bound(zmq.ROUTER, birth.address), self._desk.take)
+        self._port = ZmqStream(self._bound(zmq.ROUTER, spec.address), self._desk.take)
 
     async def keep_up(self) -> None:
         """Look after the store and the token, also while nobody asks."""
@@ -161,7 +161,7 @@ class Broker:
 
     async def close(self) -> None:
         """Stop answering, and let a transaction under way finish (K11)."""
-        self._publish(Stopping(grace_ms=int(SHUTDOWN_PATIENCE * 1000)))
+        self._publish(Stopping(grace_ms=int(SHUTDOWN_TIMEOUT * 1000)))
         await self._desk.close()
         await self._logins.close()
         await self._commands.close()
@@ -175,8 +175,8 @@ class Broker:
     def _performer(self, store: Store, endpoints: Endpoints, lifeline: int) -> RefreshExecutor:
         if store.kind == "ephemeral":
             return InProcessExecutor(store, self._issuer, self._clock)
-        birth = self._birth
-        return SubprocessExecutor(store, endpoints, self._clock, lifeline, birth.supervisor_pid, birth.log_level)
+        spec = self._spec
+        return SubprocessExecutor(store, endpoints, self._clock, lifeline, spec.supervisor_pid, spec.log_level)
 
     def _register(self) -> None:
         desk = self._desk
@@ -210,7 +210,7 @@ class Broker:
 
     def _bound(self, kind: int, address: str) -> "zmq.Socket[bytes]":
         socket = self._context.socket(kind)
-        guard(socket, self._birth.keys.public, self._birth.keys.secret)
+        guard(socket, self._spec.keys.public, self._spec.keys.secret)
         socket.setsockopt(zmq.MAXMSGSIZE, LARGEST_MESSAGE)
         if kind == zmq.XPUB:
             socket.setsockopt(zmq.XPUB_VERBOSE, 1)  # every worker's subscription, not only the first
@@ -229,7 +229,7 @@ class Broker:
         )
 
     def _get_environment(self, _: str, question: GetEnvironment) -> EnvironmentValues:
-        secrets = self._birth.secrets
+        secrets = self._spec.secrets
         return EnvironmentValues(values={name: secrets[name] for name in question.names if name in secrets})
 
     def _learn_clock(self, _: str, report: ReportClock) -> None:
@@ -266,7 +266,7 @@ class Broker:
     async def _browser_flow(self) -> Flow:
         from greenroom.broker.login.flows import BrowserFlow
 
-        return await BrowserFlow.open(self._issuer, self._birth.login_ports, self._rules)
+        return await BrowserFlow.open(self._issuer, self._spec.login_ports, self._rules)
 
     async def _device_flow(self) -> Flow:
         from greenroom.broker.login.flows import DeviceFlow
@@ -314,17 +314,17 @@ class Broker:
         self._desk.tell_supervisor(msgspec.structs.replace(ending, **known))
 
 
-def _admission(birth: BrokerBirth, context: "zmq.Context[zmq.Socket[bytes]]") -> ZapAuthenticator:
+def _admission(spec: BrokerSpec, context: "zmq.Context[zmq.Socket[bytes]]") -> ZapAuthenticator:
     admission = ZapAuthenticator(context)
-    admission.admit(birth.supervisor_key, SUPERVISOR)
-    for worker_id, key in birth.admitted.items():
+    admission.admit(spec.supervisor_key, SUPERVISOR)
+    for worker_id, key in spec.admitted.items():
         admission.admit(key, worker_id)
     return admission
 
 
-def _identity_secret(birth: BrokerBirth) -> bytes:
+def _identity_secret(spec: BrokerSpec) -> bytes:
     """Return a secret that the next broker of this supervisor has too: they share their keys (K27)."""
-    return hmac.digest(birth.keys.secret.encode(), b"identity keys", "sha256")
+    return hmac.digest(spec.keys.secret.encode(), b"identity keys", "sha256")
 
 
 def _environment_of_children() -> dict[str, str]:

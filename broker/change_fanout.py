@@ -10,7 +10,7 @@ from greenroom.protocol.internal.broker import AuthChanged
 
 log = logging.getLogger(__name__)
 
-PATIENCE: Final = 0.5
+TIMEOUT: Final = 0.5
 """Seconds that workers have to subscribe, and to say that they have seen a change."""
 _OF_THE_SUPERVISOR: Final = frozenset({"login", "logout"})
 """Reasons that the supervisor learns in the answer to what it asked for."""
@@ -37,7 +37,7 @@ class ChangeFanout:
     async def listening(self, worker_id: str) -> None:
         """Wait until a worker has subscribed, for a moment: it is greeted all the same."""
         with suppress(TimeoutError):
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(TIMEOUT):
                 while worker_id not in self._seen:
                     await self._subscribed.wait()
 
@@ -69,7 +69,7 @@ class ChangeFanout:
         self._all_seen.clear()
         self._check()
         try:
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(TIMEOUT):
                 await self._all_seen.wait()
         except TimeoutError:
             late = [worker_id for worker_id, seen in self._seen.items() if seen < changed.generation]

@@ -18,7 +18,7 @@ class Limits(NamedTuple):
     """Turns that wait in one conversation; further ones are refused as `overloaded`."""
     worker_memory: int = 2048 * 1024 * 1024
     """Bytes of resident memory beyond which a worker is killed, whatever it does."""
-    approval_patience: float = 600.0
+    approval_timeout: float = 600.0
     """Seconds that the user has for an approval; no answer is a no."""
     task_after: float = 10.0
     """Seconds after which a call of a client that knows tasks goes on as one."""

@@ -29,9 +29,9 @@ class DemoCallError(Exception):
 class McpClient:
     """Speaks to one server. `requests` are answered in the order in which they are made."""
 
-    def __init__(self, process: asyncio.subprocess.Process, patience: float) -> None:
+    def __init__(self, process: asyncio.subprocess.Process, timeout_s: float) -> None:
         self._process = process
-        self._patience = patience
+        self._timeout = timeout_s
         self._last_id = 0
 
     @property
@@ -51,7 +51,7 @@ class McpClient:
         """
         self._last_id += 1
         await self._send({"id": self._last_id, "method": method, "params": params})
-        async with asyncio.timeout(self._patience):
+        async with asyncio.timeout(self._timeout):
             while True:
                 envelope = await self._next()
                 if envelope.method is None and envelope.id == self._last_id:
@@ -70,7 +70,7 @@ class McpClient:
         """Close the server's standard input, wait for its end and return its exit code. Raises `TimeoutError`."""
         assert self._process.stdin is not None
         self._process.stdin.close()
-        async with asyncio.timeout(self._patience):
+        async with asyncio.timeout(self._timeout):
             return await self._process.wait()
 
     async def _send(self, fields: Mapping[str, object]) -> None:
@@ -89,7 +89,7 @@ class McpClient:
 
 @asynccontextmanager
 async def connect(
-    command: Sequence[str], environment: Mapping[str, str], cwd: str, patience: float = 60.0
+    command: Sequence[str], environment: Mapping[str, str], cwd: str, timeout_s: float = 60.0
 ) -> AsyncIterator[McpClient]:
     """Start a server and return a client of it; whatever happens, the server has ended afterwards.
 
@@ -103,7 +103,7 @@ async def connect(
     except OSError as error:
         raise DemoCallError(f"the server cannot be started: {error}") from error
     try:
-        yield McpClient(process, patience)
+        yield McpClient(process, timeout_s)
     finally:
         if process.returncode is None:
             process.kill()

@@ -200,7 +200,7 @@ class GitDiffToRemote(Struct, frozen=True):
 
 
 class ExecCommand(Struct, frozen=True):
-    """The errand `run-command`."""
+    """The job `run-command`."""
 
     command: tuple[str, ...]
     timeout_ms: Milliseconds | None
@@ -211,14 +211,14 @@ class ExecCommand(Struct, frozen=True):
 
 
 class SavedConfig(Struct, frozen=True):
-    """The errand `saved-config`."""
+    """The job `saved-config`."""
 
     form: Literal["current", "early"] = "current"
     """Whether the result is that of `getUserSavedConfig`, or of `getConfigToml` before it."""
 
 
 class StoredSession(Struct, frozen=True):
-    """Result of the errand `read-session`."""
+    """Result of the job `read-session`."""
 
     conversation_id: str
     initial_messages: list[msgspec.Raw] = field(default_factory=list)

@@ -27,7 +27,7 @@ ConversationState: TypeAlias = Literal[
 ]
 """As in `greenroom.supervisor.conversations.lifecycle`."""
 
-Role: TypeAlias = Literal["supervisor", "nursery", "broker", "worker"]
+Role: TypeAlias = Literal["supervisor", "fork_server", "broker", "worker"]
 
 ProcessState: TypeAlias = Literal["starting", "ready", "hosting", "leaving", "restarting", "given_up"]
 """`ready`: it does its work, or as a worker waits for a conversation. `hosting`: a worker that has one. `restarting`:
@@ -91,7 +91,7 @@ class PoolFigures(Part):
 
 
 class EngineFigures(Part):
-    """Processes other than the supervisor and the nursery
+    """Processes other than the supervisor and the fork server
     (`greenroom.supervisor.processes.engine.EngineStatistics`)."""
 
     born: int
@@ -165,7 +165,7 @@ class DeathEntry(Part):
 
     at: float
     process: WorkerId
-    """Which one: the id of a worker, `broker` or `nursery`."""
+    """Which one: the id of a worker, `broker` or `fork_server`."""
     pid: int
     """0 for one that died before it was born."""
     cause: Text

@@ -1,6 +1,7 @@
 """Starts processes of ours with what they need and no more: a channel, a lifeline, an environment without secrets.
 
-It is imported before everything else so that the nursery begins its imports while the supervisor does its own; it must
+It is imported before everything else so that the fork server begins its imports while the supervisor does its own;
+it must
 stay cheap.
 """
 
@@ -17,12 +18,12 @@ CONTROL = 3
 """Descriptor of a child's channel to the supervisor."""
 LIFELINE = 4
 """Descriptor of a pipe that nobody writes to: its end of file means that the supervisor is gone."""
-LAST_PATIENCE = 1.3
+LAST_TIMEOUT = 1.3
 """Seconds that a redemption under way has when the server ends, or is killed."""
 
 _UNCOLLECTED = "import gc; gc.disable(); "
 """Imports make no garbage worth looking for. Whoever stays turns the collector on again."""
-NURSERY = _UNCOLLECTED + "from greenroom.supervisor.processes.fork_server import main; main()"
+FORK_SERVER = _UNCOLLECTED + "from greenroom.supervisor.processes.fork_server import main; main()"
 SPAWNED = _UNCOLLECTED + "from greenroom.supervisor.processes.spawned import main; main()"
 
 

@@ -122,7 +122,7 @@ def set_up(home: str, process: str, level: str = "info", **ids: str | int) -> Lo
     """
     root = logging.getLogger()
     for other in list(root.handlers):
-        if isinstance(other, LogFile):  # the nursery's, in a process that it has forked
+        if isinstance(other, LogFile):  # the fork server's, in a process that it has forked
             root.removeHandler(other)
             other.close()
         else:

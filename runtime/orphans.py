@@ -91,7 +91,7 @@ def kill_orphans(ours: Container[int], heirs: Container[int] = ()) -> list[int]:
     return strangers
 
 
-def end_all_children(heirs: OrphanTracker | None = None, patience: float = 0.0) -> None:
+def end_all_children(heirs: OrphanTracker | None = None, timeout_s: float = 0.0) -> None:
     """Kill every child, wait for it, and go on with those that come to us thereby, until there are none.
 
     `heirs` are asked to end and have `patience` seconds for it, while this waits.
@@ -100,7 +100,7 @@ def end_all_children(heirs: OrphanTracker | None = None, patience: float = 0.0) 
         _end_all_but(heirs)
         for pid in children():
             terminate(pid)
-        _await_children(patience)
+        _await_children(timeout_s)
     _end_all_but(())
 
 
@@ -111,8 +111,8 @@ def _end_all_but(heirs: Container[int]) -> None:
                 os.waitpid(pid, 0)
 
 
-def _await_children(patience: float) -> None:
-    deadline = time.monotonic() + patience
+def _await_children(timeout_s: float) -> None:
+    deadline = time.monotonic() + timeout_s
     with contextlib.suppress(ChildProcessError):
         while time.monotonic() < deadline:
             if os.waitpid(-1, os.WNOHANG) == (0, 0):

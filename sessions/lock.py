@@ -22,7 +22,7 @@ from greenroom.workers.patch import cleanup_journal as leftovers
 
 FOLDER: Final = "thread-writer-locks"
 COORDINATION: Final = ".coordination.lock"
-PATIENCE_SECONDS: Final = 1.0
+TIMEOUT_SECONDS: Final = 1.0
 """How long others may coordinate. They need microseconds, unless one of them was stopped in between."""
 _PAUSE_SECONDS: Final = 0.001
 
@@ -132,7 +132,7 @@ def _name_of(pid: int) -> str:
 def _coordinated(folder: str) -> Iterator[None]:
     descriptor = _open(os.path.join(folder, COORDINATION))
     try:
-        deadline = time.monotonic() + PATIENCE_SECONDS
+        deadline = time.monotonic() + TIMEOUT_SECONDS
         while not _try(descriptor):
             if time.monotonic() >= deadline:
                 raise SessionBusyError(f"The locks in {folder} are kept from everyone by {_holder(descriptor)}.")

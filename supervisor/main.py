@@ -10,7 +10,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the program and return its exit status."""
     words = sys.argv[1:] if argv is None else list(argv)
     vanguard = Prelaunch.send(words)
-    from greenroom.supervisor.cli import command_line  # a nursery need not wait for it
+    from greenroom.supervisor.cli import command_line  # a fork server need not wait for it
 
     try:
         return command_line.run(words, vanguard)

@@ -9,7 +9,7 @@ import signal
 import zmq
 
 from greenroom.protocol.errors import GreenroomError
-from greenroom.protocol.internal.process import WorkerBirth
+from greenroom.protocol.internal.process import WorkerSpec
 from greenroom.protocol.internal.worker import (
     FIRST_HEARTBEAT,
     HEARTBEAT,
@@ -24,23 +24,23 @@ from greenroom.protocol.internal.worker import (
     OpenFailed,
     Ready,
     ReceivedOperation,
-    RunErrand,
+    RunJob,
     StartTurn,
     Steer,
-    StopErrand,
+    StopJob,
     TurnEnded,
     WorkerMeasured,
 )
 from greenroom.runtime import footprint, logfile, orphans
 from greenroom.workers.conversation.conversation import Conversation
 from greenroom.workers.conversation.turn import TurnOutcome
-from greenroom.workers.jobs.job import Errand
+from greenroom.workers.jobs.job import Job
 from greenroom.workers.mailbox import Mailbox
 from greenroom.workers.model.credentials_channel import CredentialsChannel
 
 log = logging.getLogger(__name__)
 
-LEAVE_PATIENCE = 0.5
+LEAVE_TIMEOUT = 0.5
 """Seconds that a turn has for ending when the worker has to leave."""
 LAST_WORDS_MS = 300
 """Milliseconds that the last notices have for reaching the supervisor."""
@@ -49,24 +49,24 @@ LAST_WORDS_MS = 300
 class Actor:
     """One worker process, from its birth to its end. Must be made on the running loop."""
 
-    def __init__(self, birth: WorkerBirth, lifeline: int) -> None:
-        self._birth = birth
+    def __init__(self, spec: WorkerSpec, lifeline: int) -> None:
+        self._spec = spec
         self._operations: asyncio.Queue[ReceivedOperation] = asyncio.Queue()
         self._conversation: Conversation | None = None
         self._running: StartTurn | Compact | None = None
         self._work: asyncio.Task[TurnOutcome] | None = None
         self._concluding: asyncio.Task[None] | None = None
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
-        self._mailbox = Mailbox(self._context, birth, self._take)
+        self._mailbox = Mailbox(self._context, spec, self._take)
         self._credentials: CredentialsChannel | None = None
-        self._errand: Errand | None = None
+        self._job: Job | None = None
         loop = asyncio.get_running_loop()
         loop.add_reader(lifeline, self._abandoned, lifeline)
         loop.add_signal_handler(signal.SIGTERM, self._ask_to_leave)
 
     async def live(self) -> None:
         """Serve until told to leave, or until the supervisor is gone."""
-        self._mailbox.notify(Ready(worker_id=self._birth.id, pid=os.getpid()))
+        self._mailbox.notify(Ready(worker_id=self._spec.id, pid=os.getpid()))
         try:
             await self._serve()
         finally:
@@ -91,15 +91,15 @@ class Actor:
                     self._interrupt(operation)
                 case Decide() | Steer():
                     self._pass_in(operation, payload)
-                case RunErrand() | StopErrand():
-                    self._run_errand(operation, payload)
+                case RunJob() | StopJob():
+                    self._run_job(operation, payload)
                 case Close():
                     return
 
     async def _open(self, operation: Open, overrides: bytes) -> None:
         self._mailbox.address(operation.conversation_id, operation.incarnation)
         logfile.identify(conversation_id=operation.conversation_id, incarnation=operation.incarnation)
-        conversation = Conversation(operation, self._birth, self._mailbox, self._open_credentials)
+        conversation = Conversation(operation, self._spec, self._mailbox, self._open_credentials)
         try:
             await conversation.open(overrides)
         except GreenroomError as error:
@@ -210,17 +210,17 @@ class Actor:
         else:
             self._conversation.settle(operation.question_id, operation.decision)
 
-    def _run_errand(self, operation: RunErrand | StopErrand, params: bytes) -> None:
-        if isinstance(operation, RunErrand):
-            self._errand = Errand(operation, params, self._birth)
-            self._errand.start(self._mailbox.notify)
-        elif self._errand is not None:
-            self._errand.stop()
+    def _run_job(self, operation: RunJob | StopJob, params: bytes) -> None:
+        if isinstance(operation, RunJob):
+            self._job = Job(operation, params, self._spec)
+            self._job.start(self._mailbox.notify)
+        elif self._job is not None:
+            self._job.stop()
 
     def _open_credentials(self) -> CredentialsChannel:
         """Open the line to the auth broker when it is first needed: many conversations never need it."""
         if self._credentials is None:
-            self._credentials = CredentialsChannel(self._context, self._birth)
+            self._credentials = CredentialsChannel(self._context, self._spec)
         return self._credentials
 
     def _ask_to_leave(self) -> None:
@@ -236,10 +236,10 @@ class Actor:
         if self._work is not None and self._concluding is not None:
             self._work.cancel()
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(LEAVE_PATIENCE):
+                async with asyncio.timeout(LEAVE_TIMEOUT):
                     await self._concluding
-        if self._errand is not None:
-            await self._errand.close()
+        if self._job is not None:
+            await self._job.close()
         if self._conversation is not None:
             await self._conversation.close()
         with contextlib.suppress(TimeoutError):

@@ -8,7 +8,7 @@ from greenroom.config import settings
 from greenroom.config.texts import patch_language
 from greenroom.protocol.internal import message
 from greenroom.protocol.internal.broker import Welcome
-from greenroom.protocol.internal.process import WorkerBirth
+from greenroom.protocol.internal.process import WorkerSpec
 from greenroom.protocol.internal.worker import Open, StartTurn
 from greenroom.runtime import hardening, log, logfile
 from greenroom.runtime.http import tls_context
@@ -48,14 +48,14 @@ def discard() -> None:
         launcher.leave_zygote()
 
 
-def main(birth: WorkerBirth, lifeline: int) -> None:
+def main(spec: WorkerSpec, lifeline: int) -> None:
     """Host one conversation until told to leave. `lifeline` is a descriptor that ends when the supervisor does."""
     hardening.set_name("gr-worker")
     hardening.adopt_orphans()
-    log.set_up(f"worker {birth.id[-12:]}", birth.log_level)
-    logfile.set_up(birth.codex_home, "worker", instance=birth.supervisor_pid, worker_id=birth.id)
+    log.set_up(f"worker {spec.id[-12:]}", spec.log_level)
+    logfile.set_up(spec.codex_home, "worker", instance=spec.supervisor_pid, worker_id=spec.id)
 
     async def live() -> None:
-        await Actor(birth, lifeline).live()
+        await Actor(spec, lifeline).live()
 
     asyncio.run(live())

@@ -16,7 +16,7 @@ import zmq
 from greenroom.protocol.errors import RemoteProtocolError
 from greenroom.protocol.ids import BEFORE_TURNS, ConversationId, Incarnation, TurnId
 from greenroom.protocol.internal.message import pack
-from greenroom.protocol.internal.process import WorkerBirth
+from greenroom.protocol.internal.process import WorkerSpec
 from greenroom.protocol.internal.worker import Events, Notice, ReceivedOperation, frames, read_operation
 from greenroom.runtime.zmq_stream import ZmqStream
 
@@ -45,12 +45,10 @@ class MailboxStatistics:
 class Mailbox:
     """One connection to the supervisor, for the whole life of the worker."""
 
-    def __init__(
-        self, context: "zmq.Context[zmq.Socket[bytes]]", birth: WorkerBirth, on_operation: OnOperation
-    ) -> None:
+    def __init__(self, context: "zmq.Context[zmq.Socket[bytes]]", spec: WorkerSpec, on_operation: OnOperation) -> None:
         self._on_operation = on_operation
         self._loop = asyncio.get_running_loop()
-        self._port = ZmqStream(_connect(context, birth), self._receive)
+        self._port = ZmqStream(_connect(context, spec), self._receive)
         self._events_header = b""
         self._batch: list[bytes] = []
         self._batch_bytes = 0
@@ -153,13 +151,13 @@ class Mailbox:
         self._on_operation(received)
 
 
-def _connect(context: "zmq.Context[zmq.Socket[bytes]]", birth: WorkerBirth) -> "zmq.Socket[bytes]":
+def _connect(context: "zmq.Context[zmq.Socket[bytes]]", spec: WorkerSpec) -> "zmq.Socket[bytes]":
     socket = context.socket(zmq.DEALER)
-    socket.setsockopt(zmq.ROUTING_ID, birth.id.encode())
+    socket.setsockopt(zmq.ROUTING_ID, spec.id.encode())
     socket.setsockopt(zmq.SNDHWM, SEND_QUEUE)
     socket.setsockopt(zmq.RECONNECT_IVL, RECONNECT_MS)
-    socket.setsockopt(zmq.CURVE_SERVERKEY, birth.mailbox_key.encode())
-    socket.setsockopt(zmq.CURVE_PUBLICKEY, birth.keys.public.encode())
-    socket.setsockopt(zmq.CURVE_SECRETKEY, birth.keys.secret.encode())
-    socket.connect(birth.mailbox_address)
+    socket.setsockopt(zmq.CURVE_SERVERKEY, spec.mailbox_key.encode())
+    socket.setsockopt(zmq.CURVE_PUBLICKEY, spec.keys.public.encode())
+    socket.setsockopt(zmq.CURVE_SECRETKEY, spec.keys.secret.encode())
+    socket.connect(spec.mailbox_address)
     return socket

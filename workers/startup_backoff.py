@@ -9,7 +9,7 @@ from typing import Final
 
 from greenroom.runtime import startup_load as rush
 
-PATIENCE: Final = 0.5
+TIMEOUT: Final = 0.5
 """Seconds that a conversation gives others at a time, at most."""
 _LOOK: Final = 0.025
 """Seconds between two looks at whether they have begun."""
@@ -17,7 +17,7 @@ _LOOK: Final = 0.025
 
 async def let_others_begin() -> None:
     """Return when no rush is on, or when it has lasted too long to wait for."""
-    left = PATIENCE
+    left = TIMEOUT
     while left > 0 and rush.is_on():
         await asyncio.sleep(_LOOK)
         left -= _LOOK

@@ -13,7 +13,7 @@ import shutil
 from typing import Final
 
 from greenroom.protocol.ids import ConversationId, Incarnation, TurnId, WorkerId, uuid7
-from greenroom.protocol.internal.process import KeyPair, WorkerBirth
+from greenroom.protocol.internal.process import KeyPair, WorkerSpec
 from greenroom.protocol.internal.worker import Notice, Open, frames
 from greenroom.protocol.jsonrpc import encode
 from greenroom.runtime.http import aiohttp
@@ -89,7 +89,7 @@ async def _play(stage: str) -> None:
         conversation_id=ConversationId(uuid7()), incarnation=Incarnation(1), resume="no", user_agent="rehearsal"
     )
     async with await asyncio.start_unix_server(_answer, model):
-        conversation = Conversation(operation, _birth(stage), _Silence(), _no_channel, session)
+        conversation = Conversation(operation, _spec(stage), _Silence(), _no_channel, session)
         try:
             await conversation.open(encode({"cli": (), "call": {"cwd": stage}}))
             for _ in range(2):
@@ -109,9 +109,9 @@ async def _answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) ->
             writer.write(_HEAD % len(body) + body)
 
 
-def _birth(stage: str) -> WorkerBirth:
+def _spec(stage: str) -> WorkerSpec:
     nobody = KeyPair(public="", secret="")
-    return WorkerBirth(
+    return WorkerSpec(
         id=WorkerId("w-rehearsal"),
         keys=nobody,
         supervisor_pid=os.getpid(),

@@ -14,8 +14,8 @@ from greenroom.broker.login.pkce import Verifier
 from greenroom.broker.login.server import PORTS, LoginServer
 from greenroom.protocol.secrecy import Secret
 
-BROWSER_PATIENCE: Final = 600.0
-DEVICE_PATIENCE: Final = 900.0
+BROWSER_TIMEOUT: Final = 600.0
+DEVICE_TIMEOUT: Final = 900.0
 """Seconds that the user has to finish in a browser, or to enter a code elsewhere."""
 LINGER: Final = 5.0
 """Seconds that the server stays after a success so that the browser can show it."""
@@ -25,7 +25,7 @@ class BrowserFlow:
     """A login in a browser on this machine."""
 
     user_code: str | None = None
-    patience = BROWSER_PATIENCE
+    timeout_s = BROWSER_TIMEOUT
 
     def __init__(self, issuer: Issuer, server: LoginServer, rules: LoginRules) -> None:
         self._issuer = issuer
@@ -98,7 +98,7 @@ class BrowserFlow:
 class DeviceFlow:
     """A login with a code that the user enters on another machine."""
 
-    patience = 2 * DEVICE_PATIENCE  # `run` ends before, with its own text
+    timeout_s = 2 * DEVICE_TIMEOUT  # `run` ends before, with its own text
 
     def __init__(self, issuer: Issuer, code: DeviceCode, rules: LoginRules) -> None:
         self._issuer = issuer
@@ -115,7 +115,7 @@ class DeviceFlow:
     async def run(self, save: Save) -> None:
         """Wait until the user has entered the code, exchange what that brings and save it."""
         try:
-            async with asyncio.timeout(DEVICE_PATIENCE):
+            async with asyncio.timeout(DEVICE_TIMEOUT):
                 grant = await self._entered()
         except TimeoutError:
             raise LoginFailedError("device auth timed out after 15 minutes") from None

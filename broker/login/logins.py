@@ -42,7 +42,7 @@ class Flow(Protocol):
 
     url: str
     user_code: str | None
-    patience: float
+    timeout_s: float
     """Seconds that the user has."""
 
     async def run(self, save: Save) -> None:
@@ -108,7 +108,7 @@ class Logins:
         await self.cancel()
 
     async def _follow(self, login_id: str, flow: Flow, work: asyncio.Task[None]) -> None:
-        await asyncio.wait({work}, timeout=flow.patience)
+        await asyncio.wait({work}, timeout=flow.timeout_s)
         is_late = not work.done()
         if is_late:
             work.cancel()

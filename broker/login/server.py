@@ -17,7 +17,7 @@ PORTS: Final = (1455, 1457)
 ATTEMPTS: Final = 10
 PAUSE: Final = 0.2
 """Seconds between two attempts to bind a port whose holder was asked to leave."""
-CANCEL_PATIENCE: Final = 2.0
+CANCEL_TIMEOUT: Final = 2.0
 HOST: Final = "127.0.0.1"
 
 Handle = Callable[[PageRequest], Awaitable[PageResponse]]
@@ -109,7 +109,7 @@ def _listening(family: socket.AddressFamily, address: tuple[str, int]) -> socket
 async def _ask_to_leave(port: int) -> None:
     """Ask a login of another program of this family to end itself."""
     with suppress(OSError, TimeoutError):
-        async with asyncio.timeout(CANCEL_PATIENCE):
+        async with asyncio.timeout(CANCEL_TIMEOUT):
             reader, writer = await asyncio.open_connection(HOST, port)
             try:
                 writer.write(f"GET /cancel HTTP/1.1\r\nHost: {HOST}:{port}\r\nConnection: close\r\n\r\n".encode())

@@ -20,12 +20,12 @@ from greenroom.broker.login.endpoints import Endpoints
 from greenroom.broker.login.issuer import TOTAL, Issuer
 from greenroom.broker.refresh.exchange import InProcessExecutor, RefreshOutcome, RefreshRequest
 from greenroom.broker.refresh.journal import Journal, JournalEntry
-from greenroom.broker.storage.locks import STORE_PATIENCE
+from greenroom.broker.storage.locks import STORE_TIMEOUT
 from greenroom.broker.storage.store import StoreKind, reopen
 from greenroom.protocol.secrecy import Secret
 from greenroom.runtime import hardening, logfile
 from greenroom.runtime import log as logs
-from greenroom.runtime.launch import CONTROL, LAST_PATIENCE, LIFELINE
+from greenroom.runtime.launch import CONTROL, LAST_TIMEOUT, LIFELINE
 
 log = logging.getLogger(__name__)
 
@@ -34,7 +34,7 @@ LOCK: Final = 5
 """Descriptor of the refresh lock, where there is one."""
 SENDING: Final = b"s"
 """What it says before anything leaves for the issuer; the report follows, up to the end."""
-LIFETIME: Final = TOTAL + 2 * STORE_PATIENCE
+LIFETIME: Final = TOTAL + 2 * STORE_TIMEOUT
 """Seconds after which it is gone, whatever happens."""
 
 T = TypeVar("T")
@@ -78,7 +78,7 @@ def unpacked(data: bytes, kind: type[T]) -> T:
 def main() -> NoReturn:
     """Redeem once, as descriptor 3 says, and leave."""
     hardening.make_undumpable()
-    hardening.set_name("gr-redeemer")
+    hardening.set_name("gr-refresh")
     signal.setitimer(signal.ITIMER_REAL, LIFETIME)
     with socket.socket(fileno=CONTROL) as channel:
         asyncio.run(_serve(channel))
@@ -124,7 +124,7 @@ def _hasten_at_the_end(loop: asyncio.AbstractEventLoop) -> None:
         loop.remove_reader(LIFELINE)
         loop.remove_signal_handler(signal.SIGTERM)
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        signal.setitimer(signal.ITIMER_REAL, LAST_PATIENCE)
+        signal.setitimer(signal.ITIMER_REAL, LAST_TIMEOUT)
 
     loop.add_reader(LIFELINE, hasten)
     loop.add_signal_handler(signal.SIGTERM, hasten)

@@ -29,13 +29,13 @@ from greenroom.broker.refresh.classify import (
 from greenroom.broker.refresh.exchange import RefreshExecutor, RefreshOutcome, RefreshRequest
 from greenroom.broker.refresh.journal import Journal
 from greenroom.broker.refresh.rate_limit import STALE_SPREAD, Backoff, RefreshBudget, doubt_wait
-from greenroom.broker.storage.locks import REFRESH, REFRESH_PATIENCE, LockTimeoutError, locked
+from greenroom.broker.storage.locks import REFRESH, REFRESH_TIMEOUT, LockTimeoutError, locked
 from greenroom.protocol.secrecy import Secret
-from greenroom.runtime.launch import LAST_PATIENCE
+from greenroom.runtime.launch import LAST_TIMEOUT
 
 log = logging.getLogger(__name__)
 
-SHUTDOWN_PATIENCE: Final = LAST_PATIENCE + 0.2
+SHUTDOWN_TIMEOUT: Final = LAST_TIMEOUT + 0.2
 """Seconds that a transaction under way has when the broker leaves (K11)."""
 UNWRITABLE_PAUSE: Final = 60.0
 """Seconds before another look at a store that could not have taken new tokens (K8)."""
@@ -110,11 +110,11 @@ class Refresher:
             self._performer.hurry()
         else:
             self._flight.cancel()
-        await asyncio.wait({self._flight}, timeout=SHUTDOWN_PATIENCE)
+        await asyncio.wait({self._flight}, timeout=SHUTDOWN_TIMEOUT)
 
     async def _fly(self, trigger: Trigger) -> RefreshResult:
         try:
-            async with locked(self._custody.store.home, REFRESH, REFRESH_PATIENCE) as lock:
+            async with locked(self._custody.store.home, REFRESH, REFRESH_TIMEOUT) as lock:
                 self._journal.open(lock)
                 landing = await self._attempt(lock, trigger)
                 if landing is None:

@@ -1,7 +1,7 @@
 """The entry of one home in the system's keyring. The library is the extra `keyring`, imported with the first use.
 
 Keyrings may wait for a person who unlocks them, or for a service that never answers. So every call runs in a thread,
-one at a time, and is given up after `PATIENCE` seconds; while it hangs, further calls fail at once, lest an old write
+one at a time, and is given up after `TIMEOUT` seconds; while it hangs, further calls fail at once, lest an old write
 comes after a new one.
 """
 
@@ -16,7 +16,7 @@ from typing import Final, TypeVar
 from greenroom.protocol.errors import GreenroomError
 
 SERVICE: Final = "Codex Auth"
-PATIENCE: Final = 5.0
+TIMEOUT: Final = 5.0
 """Seconds that a keyring has to answer."""
 
 T = TypeVar("T")
@@ -37,19 +37,19 @@ class Vault:
 
     def read(self) -> str | None:
         """Return the entry; `None` where there is none. Raises `VaultError`."""
-        return self._within_patience(lambda: _get(self.account))
+        return self._within_timeout(lambda: _get(self.account))
 
     def write(self, text: str) -> None:
         """Replace the entry, and look whether it is there: some keyrings forget at once. Raises `VaultError`."""
-        self._within_patience(lambda: _set(self.account, text))
+        self._within_timeout(lambda: _set(self.account, text))
 
     def remove(self) -> bool:
         """Remove the entry; return whether there was one. Raises `VaultError`."""
-        return self._within_patience(lambda: _delete(self.account))
+        return self._within_timeout(lambda: _delete(self.account))
 
-    def _within_patience(self, call: Callable[[], T]) -> T:
-        late = VaultError(f"the keyring did not answer within {PATIENCE:g} s")
-        if not self._turn.acquire(timeout=PATIENCE):
+    def _within_timeout(self, call: Callable[[], T]) -> T:
+        late = VaultError(f"the keyring did not answer within {TIMEOUT:g} s")
+        if not self._turn.acquire(timeout=TIMEOUT):
             raise late
         try:
             if self._hung is not None and self._hung.is_alive():
@@ -58,7 +58,7 @@ class Vault:
             thread = threading.Thread(target=_settle, args=(outcome, call), name="keyring", daemon=True)
             thread.start()
             try:
-                return outcome.result(PATIENCE)
+                return outcome.result(TIMEOUT)
             except LateError:
                 self._hung = thread
                 raise late from None

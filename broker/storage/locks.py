@@ -16,8 +16,8 @@ REFRESH: Final = ".auth.refresh.lock"
 """Held from the reading of a refresh token until its successor is on disk."""
 STORE: Final = ".auth.store.lock"
 """Held for one change of the file. Where both are taken, this one is the second."""
-REFRESH_PATIENCE: Final = 60.0
-STORE_PATIENCE: Final = 5.0
+REFRESH_TIMEOUT: Final = 60.0
+STORE_TIMEOUT: Final = 5.0
 PAUSE: Final = 0.05
 """Seconds between two attempts."""
 
@@ -31,13 +31,13 @@ class LockTimeoutError(TimeoutError):
 
 
 @asynccontextmanager
-async def locked(directory: str, name: str, patience: float) -> AsyncIterator[int | None]:
+async def locked(directory: str, name: str, timeout_s: float) -> AsyncIterator[int | None]:
     """Hold a lock file and give its descriptor; `None` on a file system without locks. Raises `LockTimeoutError`."""
-    deadline = asyncio.get_running_loop().time() + patience
+    deadline = asyncio.get_running_loop().time() + timeout_s
     with _opened(os.path.join(directory, name)) as descriptor:
         while descriptor is not None and not _try(descriptor):
             if asyncio.get_running_loop().time() >= deadline:
-                raise LockTimeoutError(f"{name} has been held by another instance for {patience:.0f} s")
+                raise LockTimeoutError(f"{name} has been held by another instance for {timeout_s:.0f} s")
             await asyncio.sleep(PAUSE)
         yield descriptor
 
@@ -50,7 +50,7 @@ async def writing(directory: str, *, must: bool) -> AsyncIterator[None]:
     """
     async with AsyncExitStack() as stack:
         try:
-            await stack.enter_async_context(locked(directory, STORE, STORE_PATIENCE))
+            await stack.enter_async_context(locked(directory, STORE, STORE_TIMEOUT))
         except OSError as error:
             if must:
                 raise

@@ -1,6 +1,7 @@
-"""What a new process is told at its birth, and what the nursery and the supervisor say to each other.
+"""What a new process is told at its birth, and what the fork server and the supervisor say to each other.
 
-A `Birth` reaches its process through fork or through an inherited socket, never through a file, the environment or the
+A `ProcessSpec` reaches its process through fork or through an inherited socket, never through a file, the
+environment or the
 command line: it holds the process's secret key.
 """
 
@@ -23,7 +24,7 @@ class KeyPair(Message):
     secret: str
 
 
-class Birth(Message):
+class ProcessSpec(Message):
     """Base of what every child is told."""
 
     id: WorkerId
@@ -35,7 +36,7 @@ class Birth(Message):
     log_level: str
 
 
-class WorkerBirth(Birth, tag_field="role", tag="worker"):
+class WorkerSpec(ProcessSpec, tag_field="role", tag="worker"):
     """What a worker is told. Its conversation comes later, as a message."""
 
     mailbox_address: str
@@ -47,7 +48,7 @@ class WorkerBirth(Birth, tag_field="role", tag="worker"):
     """Where the broker tells of changes; nobody listens where it is empty."""
 
 
-class BrokerBirth(Birth, tag_field="role", tag="broker"):
+class BrokerSpec(ProcessSpec, tag_field="role", tag="broker"):
     """What the auth broker is told: whom to admit, and the secrets that no other process is given."""
 
     hidden: ClassVar[frozenset[str]] = frozenset({"secrets"})
@@ -79,33 +80,33 @@ class BrokerBirth(Birth, tag_field="role", tag="broker"):
     """`CODEX_APP_SERVER_LOGIN_CLIENT_ID`: the name under which we are known to the issuer."""
 
 
-AnyBirth: TypeAlias = WorkerBirth | BrokerBirth
+AnyProcessSpec: TypeAlias = WorkerSpec | BrokerSpec
 
 
-class GiveBirth(Message):
-    """Supervisor to nursery: fork a child."""
+class Spawn(Message):
+    """Supervisor to fork server: fork a child."""
 
     wire: ClassVar[bytes] = b"B"
-    birth: WorkerBirth | BrokerBirth
+    spec: WorkerSpec | BrokerSpec
 
 
-class Born(Message):
-    """Nursery to supervisor: the child runs."""
+class Spawned(Message):
+    """Fork server to supervisor: the child runs."""
 
     wire: ClassVar[bytes] = b"b"
     id: WorkerId
     pid: int
 
 
-class NurseryReady(Message):
-    """Nursery to supervisor: everything is imported; children born from now on share more than those before."""
+class ForkServerReady(Message):
+    """Fork server to supervisor: everything is imported; children born from now on share more than those before."""
 
     wire: ClassVar[bytes] = b"r"
     pid: int
 
 
 class Exited(Message):
-    """Nursery to supervisor: the child is gone and reaped."""
+    """Fork server to supervisor: the child is gone and reaped."""
 
     wire: ClassVar[bytes] = b"x"
     id: WorkerId
@@ -114,35 +115,35 @@ class Exited(Message):
     """As `subprocess` has it: the exit status, or minus the signal's number."""
     max_rss: int
     """Largest resident memory of its life, in bytes."""
-    stillborn: str | None = None
+    start_error: str | None = None
     """Why it never came to life, in words; `None` for one that lived."""
 
 
 class MeasureForkServer(Message):
-    """Supervisor to nursery: say what you hold."""
+    """Supervisor to fork server: say what you hold."""
 
     wire: ClassVar[bytes] = b"M"
 
 
 class ForkServerMeasured(Message):
-    """Nursery to supervisor: what it holds."""
+    """Fork server to supervisor: what it holds."""
 
     wire: ClassVar[bytes] = b"m"
     footprint: Footprint
 
 
-NurseryMessage: TypeAlias = GiveBirth | MeasureForkServer | Born | NurseryReady | Exited | ForkServerMeasured
+ForkServerMessage: TypeAlias = Spawn | MeasureForkServer | Spawned | ForkServerReady | Exited | ForkServerMeasured
 
-_KINDS: Final[dict[bytes, type[NurseryMessage]]] = {kind.wire: kind for kind in get_args(NurseryMessage)}
+_KINDS: Final[dict[bytes, type[ForkServerMessage]]] = {kind.wire: kind for kind in get_args(ForkServerMessage)}
 
 
-def datagram(message: NurseryMessage) -> bytes:
-    """Encode a message of the nursery channel."""
+def datagram(message: ForkServerMessage) -> bytes:
+    """Encode a message of the fork server channel."""
     return message.wire + pack(message)
 
 
-def read_datagram(data: bytes) -> NurseryMessage:
-    """Decode a message of the nursery channel. Raises `RemoteProtocolError`."""
+def read_datagram(data: bytes) -> ForkServerMessage:
+    """Decode a message of the fork server channel. Raises `RemoteProtocolError`."""
     if data[:1] not in _KINDS:
-        raise RemoteProtocolError(f"unknown kind {data[:1]!r} on the nursery channel")
+        raise RemoteProtocolError(f"unknown kind {data[:1]!r} on the fork server channel")
     return unpack(_KINDS[data[:1]], data[1:])

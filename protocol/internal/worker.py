@@ -126,7 +126,7 @@ class MeasureWorker(Header):
     wire: ClassVar[bytes] = b"measure"
 
 
-ErrandName: TypeAlias = Literal[
+JobName: TypeAlias = Literal[
     "archive-session",
     "diff-to-remote",
     "list-sessions",
@@ -138,18 +138,18 @@ ErrandName: TypeAlias = Literal[
 ]
 
 
-class RunErrand(Header):
+class RunJob(Header):
     """Do one thing outside all conversations, and say when it is done. Payload: what exactly, as a JSON object."""
 
-    wire: ClassVar[bytes] = b"errand"
+    wire: ClassVar[bytes] = b"job"
 
-    name: ErrandName
+    name: JobName
 
 
-class StopErrand(Header):
+class StopJob(Header):
     """Come to an end with what there is so far."""
 
-    wire: ClassVar[bytes] = b"stop-errand"
+    wire: ClassVar[bytes] = b"stop-job"
 
 
 class Close(Header):
@@ -233,10 +233,10 @@ class Steered(Addressed):
     input_id: TurnId
 
 
-class ErrandDone(Header):
-    """The errand is over, and the worker is told to leave. Payload: its result as JSON; nothing where it failed."""
+class JobDone(Header):
+    """The job is over, and the worker is told to leave. Payload: its result as JSON; nothing where it failed."""
 
-    wire: ClassVar[bytes] = b"errand-done"
+    wire: ClassVar[bytes] = b"job-done"
 
     failure: str | None = None
     """Why it failed, in words."""
@@ -278,7 +278,7 @@ class WorkerMeasured(Header):
 
 
 Operation: TypeAlias = (
-    Open | StartTurn | Steer | Compact | Interrupt | Decide | RunErrand | StopErrand | MeasureWorker | Close
+    Open | StartTurn | Steer | Compact | Interrupt | Decide | RunJob | StopJob | MeasureWorker | Close
 )
 Notice: TypeAlias = (
     Ready
@@ -290,13 +290,13 @@ Notice: TypeAlias = (
     | Steered
     | TurnEnded
     | CommandsEnded
-    | ErrandDone
+    | JobDone
     | WorkerMeasured
 )
 
 OPERATIONS: Final[Mapping[bytes, type[Operation]]] = {
     kind.wire: kind
-    for kind in (Open, StartTurn, Steer, Compact, Interrupt, Decide, RunErrand, StopErrand, MeasureWorker, Close)
+    for kind in (Open, StartTurn, Steer, Compact, Interrupt, Decide, RunJob, StopJob, MeasureWorker, Close)
 }
 NOTICES: Final[Mapping[bytes, type[Notice]]] = {
     kind.wire: kind
@@ -310,7 +310,7 @@ NOTICES: Final[Mapping[bytes, type[Notice]]] = {
         Steered,
         TurnEnded,
         CommandsEnded,
-        ErrandDone,
+        JobDone,
         WorkerMeasured,
     )
 }

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def run(words: Sequence[str], vanguard: Prelaunch | None = None) -> int:
     """Do what the words of the command line say, and return the exit status.
 
-    `vanguard` is the nursery of a server that was started before they were read. Raises `SystemExit` where they say
+    `vanguard` is the fork server of a server that was started before they were read. Raises `SystemExit` where they say
     nothing that can be done.
     """
     arguments = _parser().parse_args(words)

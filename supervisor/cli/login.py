@@ -18,12 +18,12 @@ from greenroom.broker.login.endpoints import Endpoints
 from greenroom.broker.login.flows import BrowserFlow, DeviceFlow
 from greenroom.broker.login.issuer import Issuer, revoke
 from greenroom.broker.login.logins import Flow, LoggedIn, record_of
-from greenroom.broker.storage.locks import STORE, STORE_PATIENCE, locked
+from greenroom.broker.storage.locks import STORE, STORE_TIMEOUT, locked
 from greenroom.broker.storage.store import Store
 from greenroom.protocol.errors import GreenroomError
 from greenroom.protocol.internal.broker import AuthMode
 
-BROWSER_PATIENCE: Final = 900.0
+BROWSER_TIMEOUT: Final = 900.0
 """Seconds that the user has to finish a login in the browser."""
 _LONGEST_MASKED: Final = 13
 
@@ -43,7 +43,7 @@ def login_with_browser(
             await asyncio.to_thread(_open_browser, flow.url)
         return flow
 
-    return _run(_login(store, environment, begin, BROWSER_PATIENCE))
+    return _run(_login(store, environment, begin, BROWSER_TIMEOUT))
 
 
 def login_with_device_code(store: Store, environment: Mapping[str, str], rules: LoginRules = ANY_LOGIN) -> int:
@@ -57,7 +57,7 @@ def login_with_device_code(store: Store, environment: Mapping[str, str], rules: 
         _say("Never give the code to anybody who asks you for it.")
         return flow
 
-    return _run(_login(store, environment, begin, DeviceFlow.patience))
+    return _run(_login(store, environment, begin, DeviceFlow.timeout_s))
 
 
 def login_with_api_key(store: Store, source: TextIO, rules: LoginRules = ANY_LOGIN) -> int:
@@ -98,7 +98,7 @@ def logout(store: Store, environment: Mapping[str, str], *, with_revocation: boo
 
     async def run() -> int:
         held = resolve(_read(store), {}, "chatgpt")
-        async with locked(store.home, STORE, STORE_PATIENCE):
+        async with locked(store.home, STORE, STORE_TIMEOUT):
             removed = store.remove()
         if removed and with_revocation:
             await revoke(Issuer(Endpoints.from_environment(environment), Clock()), held)
@@ -121,7 +121,7 @@ def _is_refused(rules: LoginRules, mode: AuthMode) -> bool:
 
 
 async def _login(
-    store: Store, environment: Mapping[str, str], begin: Callable[[Issuer], Awaitable[Flow]], patience: float
+    store: Store, environment: Mapping[str, str], begin: Callable[[Issuer], Awaitable[Flow]], timeout_s: float
 ) -> int:
     clock = Clock()
     flow = await begin(Issuer(Endpoints.from_environment(environment), clock))
@@ -130,7 +130,7 @@ async def _login(
         await _write(store, lambda found: record_of(logged_in, clock.wall(), found))
 
     try:
-        async with asyncio.timeout(patience):
+        async with asyncio.timeout(timeout_s):
             await flow.run(save)
     finally:
         await flow.close()
@@ -146,7 +146,7 @@ async def _save(store: Store, make: Callable[[AuthRecord | None], AuthRecord]) -
 
 async def _write(store: Store, make: Callable[[AuthRecord | None], AuthRecord]) -> None:
     os.makedirs(store.home, mode=0o700, exist_ok=True)
-    async with locked(store.home, STORE, STORE_PATIENCE):
+    async with locked(store.home, STORE, STORE_TIMEOUT):
         store.replace(make(_read(store)))
 
 

@@ -47,7 +47,7 @@ class Tables:
     limits: Limits
     statistics: Statistics
     others: tuple[ProcessEntry, ...] = ()
-    """Nursery, broker, and the workers that host no conversation."""
+    """Fork server, broker, and the workers that host no conversation."""
     client: ClientEntry | None = None
     credential: CredentialEntry | None = None
     holdings: ProcessFootprints = field(default_factory=dict)

@@ -1,6 +1,6 @@
 """The control socket: shows the instance to its user and takes a few orders, beside the supervisor's real work.
 
-A connection carries one request and one answer, and ends within `PATIENCE` whatever its peer does.
+A connection carries one request and one answer, and ends within `TIMEOUT` whatever its peer does.
 """
 
 import asyncio
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 MAX_CONNECTIONS: Final = 16
-PATIENCE: Final = 5.0
+TIMEOUT: Final = 5.0
 """Seconds that a peer has for asking and for reading the answer."""
 BEAT: Final = 5.0
 """Seconds between two signs of life. They tell since when an instance has not been answering."""
@@ -117,7 +117,7 @@ class _Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
-        self._deadline = asyncio.get_running_loop().call_later(PATIENCE, self.drop)
+        self._deadline = asyncio.get_running_loop().call_later(TIMEOUT, self.drop)
         self._server.connections.add(self)
         reason = self._refusal()
         if reason is not None:

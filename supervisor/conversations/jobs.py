@@ -9,7 +9,7 @@ from typing import Final, Protocol
 
 from greenroom.protocol.ids import WorkerId
 from greenroom.protocol.internal.process import Exited
-from greenroom.protocol.internal.worker import Close, ErrandDone, ErrandName, RunErrand, StopErrand
+from greenroom.protocol.internal.worker import Close, JobDone, JobName, RunJob, StopJob
 from greenroom.supervisor.processes import exits as death
 from greenroom.supervisor.processes.pool import WorkerRequest
 from greenroom.supervisor.processes.worker_router import WorkerRouter
@@ -17,14 +17,14 @@ from greenroom.supervisor.processes.worker_router import WorkerRouter
 log = logging.getLogger(__name__)
 
 AT_ONCE: Final = 16
-"""Errands that have a worker at a time; further ones wait."""
-LEAVE_PATIENCE: Final = 2.0
-"""Seconds in which a worker whose errand is over has to be gone before it is killed."""
+"""Jobs that have a worker at a time; further ones wait."""
+LEAVE_TIMEOUT: Final = 2.0
+"""Seconds in which a worker whose job is over has to be gone before it is killed."""
 GONE: Final = "its process died"
 
 
-class ErrandFailedError(Exception):
-    """The errand came to nothing; the text says why."""
+class JobFailedError(Exception):
+    """The job came to nothing; the text says why."""
 
     def __init__(self, text: str, kind: str) -> None:
         super().__init__(text)
@@ -42,101 +42,101 @@ class Workers(Protocol):
 
 
 @dataclass(slots=True, eq=False)
-class Errand:
-    """One thing to do. `result` is its result as JSON, or raises `ErrandFailedError`."""
+class Job:
+    """One thing to do. `result` is its result as JSON, or raises `JobFailedError`."""
 
-    name: ErrandName
+    name: JobName
     params: bytes
     result: asyncio.Future[bytes]
     worker_id: WorkerId | None = None
     stopped: bool = False
 
 
-class Errands:
-    """The errands of one instance. Runs on the supervisor's loop."""
+class Jobs:
+    """The jobs of one instance. Runs on the supervisor's loop."""
 
     def __init__(self, mailroom: WorkerRouter, workers: Workers) -> None:
         self._mailroom = mailroom
         self._workers = workers
-        self._waiting: deque[Errand] = deque()
-        self._placed: set[Errand] = set()
-        self._running: dict[WorkerId, Errand] = {}
+        self._waiting: deque[Job] = deque()
+        self._placed: set[Job] = set()
+        self._running: dict[WorkerId, Job] = {}
         self._loop = asyncio.get_running_loop()
 
-    async def run(self, name: ErrandName, params: bytes) -> bytes:
-        """Have it done and return its result. Raises `ErrandFailedError`; cancelling this ends the errand."""
+    async def run(self, name: JobName, params: bytes) -> bytes:
+        """Have it done and return its result. Raises `JobFailedError`; cancelling this ends the job."""
         return await self.wait(self.begin(name, params))
 
-    def begin(self, name: ErrandName, params: bytes) -> Errand:
+    def begin(self, name: JobName, params: bytes) -> Job:
         """Begin it; `wait` for it afterwards."""
-        errand = Errand(name, params, self._loop.create_future())
-        self._waiting.append(errand)
+        job = Job(name, params, self._loop.create_future())
+        self._waiting.append(job)
         self._place()
-        return errand
+        return job
 
-    async def wait(self, errand: Errand) -> bytes:
-        """Return the result of what was begun. Raises `ErrandFailedError`; cancelling this ends the errand."""
+    async def wait(self, job: Job) -> bytes:
+        """Return the result of what was begun. Raises `JobFailedError`; cancelling this ends the job."""
         try:
-            return await errand.result
+            return await job.result
         finally:
-            if errand.result.cancelled():
-                self._abandon(errand)
+            if job.result.cancelled():
+                self._abandon(job)
 
-    def stop(self, errand: Errand) -> None:
+    def stop(self, job: Job) -> None:
         """Have it end with what it has so far."""
-        errand.stopped = True
-        if errand.worker_id is not None:
-            self._mailroom.send(errand.worker_id, StopErrand())
+        job.stopped = True
+        if job.worker_id is not None:
+            self._mailroom.send(job.worker_id, StopJob())
 
-    def receive(self, worker_id: WorkerId, done: ErrandDone, result: bytes) -> None:
-        """Take the end of an errand."""
-        errand = self._running.get(worker_id)
-        if errand is None or errand.result.done():
+    def receive(self, worker_id: WorkerId, done: JobDone, result: bytes) -> None:
+        """Take the end of a job."""
+        job = self._running.get(worker_id)
+        if job is None or job.result.done():
             return
         if done.failure is None:
-            errand.result.set_result(result)
+            job.result.set_result(result)
         else:
-            errand.result.set_exception(ErrandFailedError(done.failure, done.error_kind or "internal"))
+            job.result.set_exception(JobFailedError(done.failure, done.error_kind or "internal"))
         self._mailroom.send(worker_id, Close())
-        self._loop.call_later(LEAVE_PATIENCE, self._insist, worker_id)
+        self._loop.call_later(LEAVE_TIMEOUT, self._insist, worker_id)
 
     def lost(self, exited: Exited, reason: str | None) -> bool:
-        """Take notice that a process ended, and why if we know it; return whether it had an errand."""
-        errand = self._running.pop(exited.id, None)
-        if errand is None:
+        """Take notice that a process ended, and why if we know it; return whether it had a job."""
+        job = self._running.pop(exited.id, None)
+        if job is None:
             return False
-        if not errand.result.done():
+        if not job.result.done():
             why = reason or death.cause(exited)
-            log.error("errand %s: its worker %d died (%s)", errand.name, exited.pid, why)
-            errand.result.set_exception(ErrandFailedError(f"{GONE} ({why})", "worker_crashed"))
-        self._release(errand)
+            log.error("job %s: its worker %d died (%s)", job.name, exited.pid, why)
+            job.result.set_exception(JobFailedError(f"{GONE} ({why})", "worker_crashed"))
+        self._release(job)
         return True
 
     def _place(self) -> None:
         while self._waiting and len(self._placed) < AT_ONCE:
-            errand = self._waiting.popleft()
-            self._placed.add(errand)
-            self._workers.take(partial(self._assign, errand))
+            job = self._waiting.popleft()
+            self._placed.add(job)
+            self._workers.take(partial(self._assign, job))
 
-    def _assign(self, errand: Errand, worker_id: WorkerId) -> None:
-        errand.worker_id = worker_id
-        self._running[worker_id] = errand
-        if errand.result.done() or not self._mailroom.send(worker_id, RunErrand(name=errand.name), errand.params):
+    def _assign(self, job: Job, worker_id: WorkerId) -> None:
+        job.worker_id = worker_id
+        self._running[worker_id] = job
+        if job.result.done() or not self._mailroom.send(worker_id, RunJob(name=job.name), job.params):
             self._workers.kill(worker_id)
-        elif errand.stopped:
-            self._mailroom.send(worker_id, StopErrand())
+        elif job.stopped:
+            self._mailroom.send(worker_id, StopJob())
 
-    def _abandon(self, errand: Errand) -> None:
-        if errand.worker_id is not None:
-            self._workers.kill(errand.worker_id)
-        elif errand in self._waiting:
-            self._waiting.remove(errand)
+    def _abandon(self, job: Job) -> None:
+        if job.worker_id is not None:
+            self._workers.kill(job.worker_id)
+        elif job in self._waiting:
+            self._waiting.remove(job)
 
-    def _release(self, errand: Errand) -> None:
-        self._placed.discard(errand)
+    def _release(self, job: Job) -> None:
+        self._placed.discard(job)
         self._place()
 
     def _insist(self, worker_id: WorkerId) -> None:
         if worker_id in self._running:
-            log.warning("worker %s did not leave after its errand; killing it", worker_id)
+            log.warning("worker %s did not leave after its job; killing it", worker_id)
             self._workers.kill(worker_id)

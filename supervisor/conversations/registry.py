@@ -12,9 +12,9 @@ from greenroom.protocol.internal.worker import (
     Addressed,
     AskUser,
     CommandsEnded,
-    ErrandDone,
     Events,
     Heartbeat,
+    JobDone,
     Notice,
     Opened,
     OpenFailed,
@@ -232,7 +232,7 @@ class Conversations:
                 self._turns.opened(conversation, notice, payload)
             case OpenFailed():
                 self._course.close(conversation, Failure(notice.error_kind, notice.message))
-            case Ready() | WorkerMeasured() | ErrandDone():
+            case Ready() | WorkerMeasured() | JobDone():
                 log.debug("worker %s: %s does not belong to its conversation", worker_id, notice.wire.decode())
             case _:
                 assert_never(notice)

@@ -53,6 +53,6 @@ class SlotQueue:
             found.append(conversation)
         return found
 
-    def next_deadline(self, patience: float) -> float | None:
+    def next_deadline(self, timeout_s: float) -> float | None:
         """Return when the next conversation will have been idle for `patience` seconds."""
-        return next((since + patience for since in self._idle.values()), None)
+        return next((since + timeout_s for since in self._idle.values()), None)

@@ -35,12 +35,12 @@ class Elicitor:
     """The open questions of one connection."""
 
     def __init__(
-        self, peer: Peer, write: Callable[[bytes], None], can_ask: Callable[[ElicitationMode], bool], patience: float
+        self, peer: Peer, write: Callable[[bytes], None], can_ask: Callable[[ElicitationMode], bool], timeout_s: float
     ) -> None:
         self._peer = peer
         self._write = write
         self._can_ask = can_ask
-        self._patience = patience
+        self._timeout = timeout_s
         self._open: dict[RequestId, Question] = {}
 
     @property
@@ -57,7 +57,7 @@ class Elicitor:
         request_id, line = self._peer.request(method, params)
         question = Question(request_id, on_decision, self)
         self._open[request_id] = question
-        question.deadline = asyncio.get_running_loop().call_later(self._patience, self._expire, question)
+        question.deadline = asyncio.get_running_loop().call_later(self._timeout, self._expire, question)
         self._write(line)
         return question
 

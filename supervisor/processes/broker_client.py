@@ -52,11 +52,11 @@ log = logging.getLogger(__name__)
 
 RECONNECT: Final = 20
 """Milliseconds between two attempts to connect while the broker is not there."""
-PATIENCE: Final = 40.0
+TIMEOUT: Final = 40.0
 """Seconds that a question may take."""
-MEASURE_PATIENCE: Final = 1.0
-STATUS_PATIENCE: Final = 10.0
-REFRESH_PATIENCE: Final = 30.0
+MEASURE_TIMEOUT: Final = 1.0
+STATUS_TIMEOUT: Final = 10.0
+REFRESH_TIMEOUT: Final = 30.0
 """Seconds after which a status is answered with what is known, without and with a refresh (spec/auth 6.1, K27)."""
 TERMINATED: Final = "auth broker terminated"
 UNAVAILABLE: Final = "auth broker unavailable"
@@ -134,10 +134,10 @@ class BrokerClient:
 
     async def status(self, *, include_token: bool = False, refresh: bool = False) -> Status:
         """Ask how things stand. Never fails: where no answer comes in time it is what is known, without a token."""
-        patience = REFRESH_PATIENCE if refresh else STATUS_PATIENCE
-        question = GetStatus(include_token=include_token, refresh=refresh, deadline_ms=int(patience * 900))
+        timeout_s = REFRESH_TIMEOUT if refresh else STATUS_TIMEOUT
+        question = GetStatus(include_token=include_token, refresh=refresh, deadline_ms=int(timeout_s * 900))
         try:
-            return await self._ask(question, Status, patience)
+            return await self._ask(question, Status, timeout_s)
         except BrokerError as error:
             log.warning("status: %s", error)
             state = "SIGNED_OUT" if self._standing is None else self._standing.state
@@ -145,7 +145,7 @@ class BrokerClient:
 
     async def measure(self) -> Footprint:
         """Ask what the broker's process holds. Raises `BrokerError`."""
-        return (await self._ask(MeasureBroker(), BrokerMeasured, MEASURE_PATIENCE)).footprint
+        return (await self._ask(MeasureBroker(), BrokerMeasured, MEASURE_TIMEOUT)).footprint
 
     async def login_start(self, method: Literal["browser", "device"] = "browser") -> LoginStarted:
         """Begin a login; one under way ends first, with its `LoginComplete`. Raises `BrokerError`."""
@@ -213,11 +213,11 @@ class BrokerClient:
         """Say something, so that the broker knows where to send what we did not ask for."""
         self._put(Attach(keys={}))
 
-    async def _ask(self, question: Question, kind: type[A], patience: float = PATIENCE) -> A:
+    async def _ask(self, question: Question, kind: type[A], timeout_s: float = TIMEOUT) -> A:
         if self._is_given_up or (self._port is None and isinstance(question, _NOT_TWICE)):
             raise BrokerError(AuthError(code="transient", user_text=UNAVAILABLE))
         try:
-            async with asyncio.timeout(patience):
+            async with asyncio.timeout(timeout_s):
                 answer = await self._put(question)
         except TimeoutError:
             raise BrokerError(AuthError(code="deadline_exceeded", user_text=UNAVAILABLE)) from None

@@ -6,13 +6,13 @@ from typing import Final, Protocol, TypeAlias
 
 from greenroom.protocol.footprint import Footprint
 from greenroom.protocol.ids import WorkerId
-from greenroom.protocol.internal.process import AnyBirth, Exited
+from greenroom.protocol.internal.process import AnyProcessSpec, Exited
 from greenroom.supervisor.processes.service_state import ServiceStatus
 
 OnExit: TypeAlias = Callable[[Exited], None]
 OnMeasured: TypeAlias = Callable[[Footprint], None]
 
-NURSERY_ID: Final = WorkerId("nursery")
+FORK_SERVER_ID: Final = WorkerId("fork_server")
 """Under which the end of a fork server is told."""
 
 
@@ -36,7 +36,7 @@ class Engine(Protocol):
         called again when the engine has recovered from a failure.
         """
 
-    def give_birth(self, birth: AnyBirth) -> None:
+    def spawn(self, spec: AnyProcessSpec) -> None:
         """Start a process. One that cannot be started is told to `on_exit` as one that ended."""
 
     def kill(self, worker_id: WorkerId) -> None:
@@ -49,10 +49,10 @@ class Engine(Protocol):
         """Return the process id while the process is alive."""
 
     @property
-    def nursery(self) -> ServiceStatus | None:
+    def fork_server(self) -> ServiceStatus | None:
         """How the fork server stands, `None` where the engine has none."""
 
-    def measure_nursery(self, on_measured: OnMeasured) -> bool:
+    def measure_fork_server(self, on_measured: OnMeasured) -> bool:
         """Ask the fork server what it holds; return whether there is one to answer."""
         ...
 

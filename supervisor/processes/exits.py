@@ -81,8 +81,8 @@ class ExitHistory:
 
 def cause(exited: Exited) -> str:
     """Say how a process ended, such as `signal 9 (SIGKILL)` or `exit status 1`."""
-    if exited.stillborn is not None:
-        return f"could not be started: {exited.stillborn}"
+    if exited.start_error is not None:
+        return f"could not be started: {exited.start_error}"
     if exited.returncode >= 0:
         return f"exit status {exited.returncode}"
     number = -exited.returncode
@@ -99,6 +99,6 @@ def facts(exited: Exited) -> dict[str, object]:
 
 
 def _signal_and_status(exited: Exited) -> tuple[int | None, int | None]:
-    if exited.stillborn is not None:
+    if exited.start_error is not None:
         return None, None
     return (-exited.returncode, None) if exited.returncode < 0 else (None, exited.returncode)

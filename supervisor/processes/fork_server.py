@@ -17,36 +17,36 @@ from typing import NoReturn
 
 from greenroom.protocol.ids import WorkerId, uuid7
 from greenroom.protocol.internal.process import (
-    AnyBirth,
-    Born,
-    BrokerBirth,
+    AnyProcessSpec,
+    BrokerSpec,
     Exited,
     ForkServerMeasured,
-    GiveBirth,
+    ForkServerReady,
     MeasureForkServer,
-    NurseryReady,
+    Spawn,
+    Spawned,
     datagram,
     read_datagram,
 )
 from greenroom.runtime import child, footprint, hardening, log, orphans
 from greenroom.runtime import startup_load as rush
-from greenroom.runtime.launch import CONTROL, DATAGRAM, LAST_PATIENCE
+from greenroom.runtime.launch import CONTROL, DATAGRAM, LAST_TIMEOUT
 from greenroom.supervisor.processes.roles import become, complete_worker
 
 QUIET_MS = 50
 """Milliseconds without an order, after the first, until there is time for what only later children need."""
-EARLY_BIRTHS = 4
+EARLY_SPAWNS = 4
 """Children that are born without that at most: what a first call needs, and no crowd that each imports it anew."""
 
 
-class Nursery:
+class ForkServer:
     """The children of one fork server, and its channel to the supervisor."""
 
     def __init__(self, control: socket.socket) -> None:
         self._control = control
         self._children: dict[int, WorkerId] = {}
         self._heirs = orphans.OrphanTracker()
-        self._births = 0
+        self._specs = 0
         self._directory = ""
         """Where the sockets of the instance are, once a birth has told."""
         self._complete = False
@@ -58,7 +58,7 @@ class Nursery:
         poll.register(self._control, select.POLLIN)
         poll.register(wakeup, select.POLLIN)
         while True:
-            ready = {descriptor for descriptor, _ in poll.poll(self._patience())}
+            ready = {descriptor for descriptor, _ in poll.poll(self._timeout())}
             if not ready:
                 self._import_the_rest()
             if wakeup in ready:
@@ -67,17 +67,17 @@ class Nursery:
             if self._control.fileno() in ready and not self._obey():
                 return
 
-    def _patience(self) -> int | None:
+    def _timeout(self) -> int | None:
         """Milliseconds after which there is time for what only later children need."""
-        return None if self._complete or not self._births else QUIET_MS
+        return None if self._complete or not self._specs else QUIET_MS
 
     def _obey(self) -> bool:
         data = self._control.recv(DATAGRAM)
         if not data:
             return False
         message = read_datagram(data)
-        if isinstance(message, GiveBirth):
-            self._fork(message.birth)
+        if isinstance(message, Spawn):
+            self._fork(message.spec)
         elif isinstance(message, MeasureForkServer):
             self._tell(ForkServerMeasured(footprint=footprint.measure()))
         return True
@@ -89,32 +89,32 @@ class Nursery:
             logging.getLogger(__name__).warning("no process to start commands can be shared: %s", error)
         gc.freeze()
         self._complete = True
-        self._tell(NurseryReady(pid=os.getpid()))
+        self._tell(ForkServerReady(pid=os.getpid()))
 
-    def _fork(self, birth: AnyBirth) -> None:
-        self._directory = birth.runtime_directory
-        if self._births == EARLY_BIRTHS and not self._complete:
+    def _fork(self, spec: AnyProcessSpec) -> None:
+        self._directory = spec.runtime_directory
+        if self._specs == EARLY_SPAWNS and not self._complete:
             self._import_the_rest()
-        self._births += 1
+        self._specs += 1
         rush.note_birth()
         try:
             pid = os.fork()
         except OSError as error:  # no memory, or too many processes: that is told as a death, and may pass
             why = error.strerror or str(error)
-            self._tell(Exited(id=birth.id, pid=0, returncode=1, max_rss=0, stillborn=why))
+            self._tell(Exited(id=spec.id, pid=0, returncode=1, max_rss=0, start_error=why))
             return
         if pid == 0:
             self._control.close()
             os.setsid()
             gc.enable()
-            become(birth)
-        if isinstance(birth, BrokerBirth):
+            become(spec)
+        if isinstance(spec, BrokerSpec):
             self._heirs.expect(pid)
-        self._adopt(birth.id, pid)
+        self._adopt(spec.id, pid)
 
     def _adopt(self, name: WorkerId, pid: int) -> None:
         self._children[pid] = name
-        self._tell(Born(id=name, pid=pid))
+        self._tell(Spawned(id=name, pid=pid))
 
     def _reap(self) -> None:
         while _has_ended_child():
@@ -130,9 +130,9 @@ class Nursery:
 
     def end(self) -> None:
         """End all children, and what they have left; only a redemption under way has a moment for its end."""
-        orphans.end_all_children(self._heirs, LAST_PATIENCE)
+        orphans.end_all_children(self._heirs, LAST_TIMEOUT)
 
-    def _tell(self, message: Born | Exited | ForkServerMeasured | NurseryReady) -> None:
+    def _tell(self, message: Spawned | Exited | ForkServerMeasured | ForkServerReady) -> None:
         try:
             self._control.send(datagram(message))
         except OSError:  # the supervisor is gone: the next read says so
@@ -168,15 +168,15 @@ def warm_up() -> None:
 def main() -> NoReturn:
     """Run as the fork server; the channel to the supervisor is descriptor 3, the lifeline descriptor 4."""
     hardening.make_undumpable()
-    hardening.set_name("gr-nursery")
+    hardening.set_name("gr-forkserver")
     hardening.adopt_orphans()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    log.set_up("nursery", "warning")
-    nursery = Nursery(socket.socket(fileno=CONTROL))
+    log.set_up("fork_server", "warning")
+    fork_server = ForkServer(socket.socket(fileno=CONTROL))
     warm_up()
     gc.freeze()  # and no collection in this process: it would write to every object and unshare its page
     try:
-        nursery.serve()
+        fork_server.serve()
     finally:
-        nursery.end()
+        fork_server.end()
         os._exit(0)

@@ -10,7 +10,7 @@ from greenroom.protocol.ids import WorkerId
 from greenroom.runtime import footprint
 from greenroom.runtime import malloc as heap
 
-PATIENCE: Final = 0.25
+TIMEOUT: Final = 0.25
 """Seconds that a process has for its answer; who hangs is shown without one."""
 SUPERVISOR_ID: Final = WorkerId("supervisor")
 
@@ -59,7 +59,7 @@ class FootprintCollector:
     def _begin(self) -> "asyncio.Future[ProcessFootprints]":
         loop = asyncio.get_running_loop()
         begun = self._round = loop.create_future()
-        self._deadline = loop.call_later(PATIENCE, self._end)
+        self._deadline = loop.call_later(TIMEOUT, self._end)
         heap.trim()  # what is free is not held, however long ago it was given back last
         self._heard = {SUPERVISOR_ID: ProcessFootprint(footprint.measure())}
         self._missing = set(self._ask())

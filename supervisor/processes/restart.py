@@ -2,7 +2,7 @@
 
 from greenroom.runtime.restart import Intensity
 
-NURSERY = Intensity(deaths=5, period=60.0, delays=(0.0, 0.1, 0.5, 2.0, 5.0))
+FORK_SERVER = Intensity(deaths=5, period=60.0, delays=(0.0, 0.1, 0.5, 2.0, 5.0))
 BROKER = Intensity(deaths=5, period=60.0, delays=(0.1, 0.5, 2.0, 5.0, 5.0))
 """Spec auth 7.10, K27."""
 CONVERSATION = Intensity(deaths=5, period=60.0, delays=(0.0,))

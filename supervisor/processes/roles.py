@@ -5,12 +5,12 @@ import signal
 import sys
 from typing import NoReturn
 
-from greenroom.protocol.internal.process import AnyBirth, BrokerBirth
+from greenroom.protocol.internal.process import AnyProcessSpec, BrokerSpec
 from greenroom.runtime.launch import LIFELINE
 from greenroom.workers import entry
 
 
-def become(birth: AnyBirth) -> NoReturn:
+def become(spec: AnyProcessSpec) -> NoReturn:
     """Live and end as what `birth` says."""
     signal.set_wakeup_fd(-1)
     for number in (signal.SIGCHLD, signal.SIGTERM):
@@ -18,13 +18,13 @@ def become(birth: AnyBirth) -> NoReturn:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     status = 1
     try:
-        if isinstance(birth, BrokerBirth):
+        if isinstance(spec, BrokerSpec):
             entry.discard()
-            from greenroom.broker import broker  # in the broker alone: a first call waits for the nursery's imports
+            from greenroom.broker import broker  # in the broker alone: a first call waits for the fork server's imports
 
-            broker.main(birth, LIFELINE)
+            broker.main(spec, LIFELINE)
         else:
-            entry.main(birth, LIFELINE)
+            entry.main(spec, LIFELINE)
         status = 0
     except SystemExit as leaving:
         status = leaving.code if isinstance(leaving.code, int) else 1

@@ -1,4 +1,5 @@
-"""The life of a process that all conversations need, the nursery or the auth broker: its states as data, and its end.
+"""The life of a process that all conversations need, the fork server or the auth broker: its states as data, and its
+end.
 
 Free of I/O and clocks.
 """
@@ -16,7 +17,7 @@ MEANINGS: Final[Mapping[State, str]] = {
     "starting": "was started, and has said nothing yet",
     "ready": "serves",
     "restarting": "died, and another one will take its place",
-    "given_up": "died too often in a short time; the auth broker stays away, the nursery until that time is over",
+    "given_up": "died too often in a short time; the auth broker stays away, the fork server until that time is over",
 }
 
 ServiceEvent: TypeAlias = Literal["came_up", "died", "died_too_often", "started"]

@@ -6,18 +6,18 @@ import logging
 from collections.abc import Callable
 
 from greenroom.protocol.ids import WorkerId
-from greenroom.protocol.internal.process import AnyBirth, BrokerBirth, GiveBirth, datagram
+from greenroom.protocol.internal.process import AnyProcessSpec, BrokerSpec, Spawn, datagram
 from greenroom.runtime import child
 from greenroom.runtime.launch import Launched
 from greenroom.runtime.orphans import OrphanTracker, end_all_children, kill_group, terminate
 from greenroom.supervisor.processes.engine import EngineStatistics, OnExit, OnMeasured
-from greenroom.supervisor.processes.fork_engine import CLOSING_TIME, exited_of, reap_orphans, stillborn
+from greenroom.supervisor.processes.fork_engine import CLOSING_TIME, exited_of, reap_orphans, start_error
 
 log = logging.getLogger(__name__)
 
 
 class SpawnEngine:
-    """Starts each process itself, so that it needs no nursery."""
+    """Starts each process itself, so that it needs no fork server."""
 
     def __init__(self, launch: Callable[[], Launched]) -> None:
         self._launch = launch
@@ -31,20 +31,20 @@ class SpawnEngine:
         self._on_exit = on_exit
         asyncio.get_running_loop().call_soon(on_ready)
 
-    def give_birth(self, birth: AnyBirth) -> None:
+    def spawn(self, spec: AnyProcessSpec) -> None:
         try:
             launched = self._launch()
         except OSError as error:
             log.error("a process cannot be started: %s", error)
-            asyncio.get_running_loop().call_soon(self._on_exit, stillborn(birth, str(error)))
+            asyncio.get_running_loop().call_soon(self._on_exit, start_error(spec, str(error)))
             return
         with launched.control:
-            launched.control.send(datagram(GiveBirth(birth=birth)))
-        self._alive[birth.id] = launched.pid
-        if isinstance(birth, BrokerBirth):
+            launched.control.send(datagram(Spawn(spec=spec)))
+        self._alive[spec.id] = launched.pid
+        if isinstance(spec, BrokerSpec):
             self._heirs.expect(launched.pid)
         self._born += 1
-        child.watch(launched.pid, lambda ending: self._ended(birth.id, ending))
+        child.watch(launched.pid, lambda ending: self._ended(spec.id, ending))
 
     def kill(self, worker_id: WorkerId) -> None:
         pid = self._alive.get(worker_id)
@@ -60,10 +60,10 @@ class SpawnEngine:
         return self._alive.get(worker_id)
 
     @property
-    def nursery(self) -> None:
+    def fork_server(self) -> None:
         return None
 
-    def measure_nursery(self, _: OnMeasured) -> bool:
+    def measure_fork_server(self, _: OnMeasured) -> bool:
         return False
 
     def statistics(self) -> EngineStatistics:

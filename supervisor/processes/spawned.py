@@ -6,7 +6,7 @@ import socket
 from typing import NoReturn
 
 from greenroom.protocol.errors import RemoteProtocolError
-from greenroom.protocol.internal.process import GiveBirth, read_datagram
+from greenroom.protocol.internal.process import Spawn, read_datagram
 from greenroom.runtime import hardening
 from greenroom.runtime.launch import CONTROL, DATAGRAM
 from greenroom.supervisor.processes.roles import become
@@ -18,7 +18,7 @@ def main() -> NoReturn:
     hardening.adopt_orphans()
     with socket.socket(fileno=os.dup(CONTROL)) as control:
         message = read_datagram(control.recv(DATAGRAM))
-    if not isinstance(message, GiveBirth):
+    if not isinstance(message, Spawn):
         raise RemoteProtocolError("a spawned process was told something else than its birth")
     gc.enable()
-    become(message.birth)
+    become(message.spec)

@@ -1,4 +1,5 @@
-"""The supervision tree: the nursery or its substitute, the auth broker, the workers and the conversations they host."""
+"""The supervision tree: the fork server or its substitute, the auth broker, the workers and the conversations they
+host."""
 
 import asyncio
 import contextlib
@@ -12,8 +13,8 @@ import zmq
 
 from greenroom.protocol.ids import WorkerId, uuid7
 from greenroom.protocol.internal.broker import AuthProblem, Broadcast
-from greenroom.protocol.internal.process import BrokerBirth, Exited, KeyPair, WorkerBirth
-from greenroom.protocol.internal.worker import ErrandDone, MeasureWorker, Ready, ReceivedNotice, WorkerMeasured
+from greenroom.protocol.internal.process import BrokerSpec, Exited, KeyPair, WorkerSpec
+from greenroom.protocol.internal.worker import JobDone, MeasureWorker, Ready, ReceivedNotice, WorkerMeasured
 from greenroom.protocol.mcp.handshake import Failure
 from greenroom.runtime import directory, hardening, logfile
 from greenroom.runtime import malloc as heap
@@ -21,13 +22,13 @@ from greenroom.runtime.oom import OomKills
 from greenroom.runtime.restart import RestartPolicy
 from greenroom.runtime.zap import ZapAuthenticator
 from greenroom.runtime.zmq_stream import ZmqStreamStatistics
-from greenroom.supervisor.conversations.jobs import Errands
+from greenroom.supervisor.conversations.jobs import Jobs
 from greenroom.supervisor.conversations.registry import Conversations
 from greenroom.supervisor.options import ServerOptions
 from greenroom.supervisor.processes import exits as death
 from greenroom.supervisor.processes import memory_limit as weight
 from greenroom.supervisor.processes.broker_client import BrokerClient, BrokerError
-from greenroom.supervisor.processes.engine import NURSERY_ID, Engine, EngineStatistics
+from greenroom.supervisor.processes.engine import FORK_SERVER_ID, Engine, EngineStatistics
 from greenroom.supervisor.processes.exits import ExitHistory
 from greenroom.supervisor.processes.memory_report import FootprintCollector, ProcessFootprint, ProcessFootprints
 from greenroom.supervisor.processes.pool import Pool, PoolStatistics, WorkerRequest
@@ -38,21 +39,21 @@ from greenroom.supervisor.processes.worker_router import WorkerRouter
 log = logging.getLogger(__name__)
 
 BROKER_ID = WorkerId("broker")
-BREATH = 0.015
+REPLENISH_DELAY = 0.015
 """Seconds between taking a waiting worker and bearing another: who has just got one needs the cores to begin."""
 EARLY_WORKERS = 1
 """Workers that wait while the engine is not ready: what a first call needs. Later ones share more memory."""
 LAST_WORDS = 5
 """Lines of the log that are remembered of a process that died."""
-BROKER_PATIENCE = 10.0
+BROKER_TIMEOUT = 10.0
 """Seconds that the broker has for letting workers in before it counts as hung."""
 BROKER_START = 30.0
 """Seconds that it has for its start before that."""
-BIRTH_PAUSE = 5.0
+RESPAWN_DELAY = 5.0
 """Seconds after which a broker that could not be started is tried again: what stood in the way may pass."""
-READY_PATIENCE = 60.0
+READY_TIMEOUT = 60.0
 """Seconds that a worker has for getting ready before it counts as hung."""
-LEAVE_PATIENCE = 0.8
+LEAVE_TIMEOUT = 0.8
 """Seconds that workers have for saving and leaving when everything ends."""
 REDEMPTION_TIME = 0.9
 """Further seconds that the broker has then for a redemption that is under way."""
@@ -67,7 +68,7 @@ class TreeStatistics(NamedTuple):
 
 
 class SupervisionTree:
-    """Owns every process below the supervisor. Starts in the order nursery, broker, workers; ends in reverse."""
+    """Owns every process below the supervisor. Starts in the order fork server, broker, workers; ends in reverse."""
 
     def __init__(
         self,
@@ -112,7 +113,7 @@ class SupervisionTree:
             self._mailroom, self, self.obituaries, options.limits, options.config_overrides, user_agent
         )
         self._survey = FootprintCollector(self._ask_what_is_held)
-        self.errands = Errands(self._mailroom, self)
+        self.jobs = Jobs(self._mailroom, self)
         self._background: set[asyncio.Task[None]] = set()
         self._empty = asyncio.Event()
         self._closing = False
@@ -123,8 +124,8 @@ class SupervisionTree:
         hardening.adopt_orphans()
         await self._engine.start(self._exited, self._fill_pool)
         first = self._enrol(self._pool.missing)
-        self._bear_broker()
-        self._bear_workers(first)
+        self._spawn_broker()
+        self._spawn_workers(first)
 
     def tell_broadcasts(self, on_broadcast: Callable[[Broadcast], object]) -> None:
         """Pass on from now on what the auth broker tells by itself, first what it has told already."""
@@ -148,7 +149,7 @@ class SupervisionTree:
     @property
     def fork_server_status(self) -> ServiceStatus | None:
         """How the fork server stands, where there is one."""
-        return self._engine.nursery
+        return self._engine.fork_server
 
     @property
     def broker_status(self) -> ServiceStatus:
@@ -201,7 +202,7 @@ class SupervisionTree:
         if self._pool.has_orders:
             self._replenish()
         else:
-            asyncio.get_running_loop().call_later(BREATH, self._replenish)
+            asyncio.get_running_loop().call_later(REPLENISH_DELAY, self._replenish)
 
     def kill(self, worker_id: WorkerId, why: str | None = None) -> None:
         """End a worker, and everything it started, at once; `why` is then said to be the cause of its death."""
@@ -222,7 +223,7 @@ class SupervisionTree:
         if self._pool.missing and not self._closing:
             newcomers = self._enrol(self._pool.missing)
             self._in_background(self._attach(newcomers))
-            self._bear_workers(newcomers)
+            self._spawn_workers(newcomers)
 
     def _in_background(self, work: Coroutine[None, None, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)
@@ -242,23 +243,23 @@ class SupervisionTree:
 
     async def _attach(self, newcomers: Mapping[WorkerId, KeyPair]) -> None:
         try:
-            async with asyncio.timeout(BROKER_PATIENCE):
+            async with asyncio.timeout(BROKER_TIMEOUT):
                 await self.broker.attach({worker_id: keys.public for worker_id, keys in newcomers.items()})
         except TimeoutError:
             age = asyncio.get_running_loop().time() - self._broker_born_at
             if self.broker.is_connected or age > BROKER_START:
-                log.error("the auth broker hangs: no answer for %.0f s; killing it", BROKER_PATIENCE)
+                log.error("the auth broker hangs: no answer for %.0f s; killing it", BROKER_TIMEOUT)
                 self._engine.kill(BROKER_ID)
         except BrokerError as error:  # a broker that is being restarted gets all keys at its birth
             log.warning("the auth broker has not let %d workers in (%s)", len(newcomers), error)
 
-    def _bear_workers(self, newcomers: Mapping[WorkerId, KeyPair]) -> None:
+    def _spawn_workers(self, newcomers: Mapping[WorkerId, KeyPair]) -> None:
         """Start workers, and see to it that each gets ready or ends; births that do not happen are the engine's."""
         loop = asyncio.get_running_loop()
         for worker_id, keys in newcomers.items():
-            self._deadlines[worker_id] = loop.call_later(READY_PATIENCE, self._end_unready, worker_id)
-            self._engine.give_birth(
-                WorkerBirth(
+            self._deadlines[worker_id] = loop.call_later(READY_TIMEOUT, self._end_unready, worker_id)
+            self._engine.spawn(
+                WorkerSpec(
                     id=worker_id,
                     keys=keys,
                     supervisor_pid=os.getpid(),
@@ -276,10 +277,10 @@ class SupervisionTree:
     def _end_unready(self, worker_id: WorkerId) -> None:
         """End one who is late, unless it may have said that it is ready and it is we who do not listen."""
         if not self._mailroom.statistics().paused and self._engine.pid_of(worker_id) is not None:
-            log.error("worker %s hangs: not ready after %.0f s; killing it", worker_id, READY_PATIENCE)
+            log.error("worker %s hangs: not ready after %.0f s; killing it", worker_id, READY_TIMEOUT)
             self._engine.kill(worker_id)
         loop = asyncio.get_running_loop()
-        self._deadlines[worker_id] = loop.call_later(READY_PATIENCE, self._end_unready, worker_id)
+        self._deadlines[worker_id] = loop.call_later(READY_TIMEOUT, self._end_unready, worker_id)
 
     def _is_no_longer_due(self, worker_id: WorkerId) -> None:
         """Note that a worker is ready, or gone."""
@@ -297,11 +298,11 @@ class SupervisionTree:
             log.error("worker %s is killed (%s)", worker_id, why)
             self.kill(worker_id, why)
 
-    def _bear_broker(self) -> None:
+    def _spawn_broker(self) -> None:
         self._broker_left.clear()
         self._broker_born_at = asyncio.get_running_loop().time()
-        self._engine.give_birth(
-            BrokerBirth(
+        self._engine.spawn(
+            BrokerSpec(
                 id=BROKER_ID,
                 keys=self._broker_keys,
                 supervisor_pid=os.getpid(),
@@ -325,11 +326,11 @@ class SupervisionTree:
         )
 
     def _ask_what_is_held(self) -> Iterator[WorkerId]:
-        """Ask everybody who can answer at the moment: workers that are connected, the nursery and the broker."""
+        """Ask everybody who can answer at the moment: workers that are connected, the fork server and the broker."""
         if not self._mailroom.statistics().paused:
             yield from (worker_id for worker_id in self._workers if self._mailroom.send(worker_id, MeasureWorker()))
-        if self._engine.measure_nursery(lambda held: self._survey.heard(NURSERY_ID, ProcessFootprint(held))):
-            yield NURSERY_ID
+        if self._engine.measure_fork_server(lambda held: self._survey.heard(FORK_SERVER_ID, ProcessFootprint(held))):
+            yield FORK_SERVER_ID
         if self.broker.is_connected:
             self._in_background(self._measure_broker())
             yield BROKER_ID
@@ -354,15 +355,15 @@ class SupervisionTree:
                     self._engine.kill(worker_id)
             case WorkerMeasured(footprint=held, unsent_bytes=unsent, sandbox_limits=limits):
                 self._survey.heard(worker_id, ProcessFootprint(held, unsent, limits))
-            case ErrandDone() as done:
-                self.errands.receive(worker_id, done, received.payload)
+            case JobDone() as done:
+                self.jobs.receive(worker_id, done, received.payload)
             case _:
                 self.conversations.receive(worker_id, received)
 
     def _exited(self, exited: Exited) -> None:
         self._mailroom.catch_up()  # what it still said comes before the news of its death
         self._survey.excuse(exited.id)
-        if exited.id == NURSERY_ID:
+        if exited.id == FORK_SERVER_ID:
             self.obituaries.enter(exited, "starting processes", self._why(exited))
             return
         if exited.id == BROKER_ID:
@@ -376,7 +377,7 @@ class SupervisionTree:
         self._is_no_longer_due(exited.id)
         why = self._why(exited)
         in_pool = self._pool.lost(exited.id)
-        if not self.errands.lost(exited, why):
+        if not self.jobs.lost(exited, why):
             self.conversations.lost(exited, why)
         if self.conversations.are_at_rest:  # who looks at an idle server sees what it holds
             heap.trim()
@@ -398,15 +399,15 @@ class SupervisionTree:
 
     def _waiting_worker_ended(self, exited: Exited, why: str | None) -> None:
         """Replace a worker that died before it had a conversation, unless they all do."""
-        nursery = self._engine.nursery
-        if exited.stillborn is not None and nursery is not None and nursery.state == "restarting":
-            self._replenish()  # it went down with its nursery, and the next one bears it
+        fork_server = self._engine.fork_server
+        if exited.start_error is not None and fork_server is not None and fork_server.state == "restarting":
+            self._replenish()  # it went down with its fork server, and the next one bears it
             return
         cause = self.obituaries.enter(exited, "waiting for a conversation", why).cause
         loop = asyncio.get_running_loop()
         delay = self._pool_policy.on_death(loop.time())
         log.error("a waiting worker died (%s)", cause)
-        if delay is None or (nursery is not None and nursery.state == "given_up"):
+        if delay is None or (fork_server is not None and fork_server.state == "given_up"):
             text = f"Failed to start Codex session: there is no process for it ({cause})"
             self._pool.forget_orders()
             facts = {**death.facts(exited), "cause": cause, "resumable": True}
@@ -432,17 +433,17 @@ class SupervisionTree:
         self.broker.broker_died()
         loop = asyncio.get_running_loop()
         self._broker_life.died()
-        delay = BIRTH_PAUSE if exited.stillborn is not None else self._broker_life.delay(loop.time())
+        delay = RESPAWN_DELAY if exited.start_error is not None else self._broker_life.delay(loop.time())
         if delay is None:
             log.critical("the auth broker died too often (%s) and is given up", death.cause(exited))
             self.broker.broker_given_up()
             return
         log.error("the auth broker died (%s); restarting it in %.1f s", death.cause(exited), delay)
-        loop.call_later(delay, self._bear_broker_again)
+        loop.call_later(delay, self._respawn_broker)
 
-    def _bear_broker_again(self) -> None:
+    def _respawn_broker(self) -> None:
         if not self._closing:
-            self._bear_broker()
+            self._spawn_broker()
             self._broker_life.started()
             self.broker.broker_started()
 
@@ -459,7 +460,7 @@ class SupervisionTree:
         if not self._workers:
             return
         try:
-            async with asyncio.timeout(LEAVE_PATIENCE):
+            async with asyncio.timeout(LEAVE_TIMEOUT):
                 await self._empty.wait()
         except TimeoutError:
             pass

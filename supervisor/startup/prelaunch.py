@@ -1,8 +1,8 @@
-"""What goes ahead of a server: its environment, its lifeline, and a nursery that begins its imports.
+"""What goes ahead of a server: its environment, its lifeline, and a fork server that begins its imports.
 
-The nursery's imports are what a first call waits for, so that it is started before the command line is read, which
+The fork server's imports are what a first call waits for, so that it is started before the command line is read, which
 takes a while to be able to. That is right wherever processes are forked, which nearly everywhere is so; where it turns
-out to be wrong, the nursery is sent away again.
+out to be wrong, the fork server is sent away again.
 """
 
 import os
@@ -15,7 +15,7 @@ from typing import NamedTuple
 from greenroom.config.home import codex_home, load_dotenv
 from greenroom.protocol.errors import ConfigError, GreenroomError
 from greenroom.protocol.secrecy import is_secret_name
-from greenroom.runtime.launch import NURSERY, Launched, Lifeline, launch
+from greenroom.runtime.launch import FORK_SERVER, Launched, Lifeline, launch
 from greenroom.supervisor.options import SERVER
 
 FORK_IS_SAFE = sys.platform.startswith("linux")
@@ -30,7 +30,7 @@ class Prelaunch(NamedTuple):
     environment: Mapping[str, str]
     """Ours, with the home's `.env` in it."""
     lifeline: Lifeline
-    nursery: Launched | None = None
+    fork_server: Launched | None = None
     """`None` where it has not been started yet."""
 
     @classmethod
@@ -41,7 +41,7 @@ class Prelaunch(NamedTuple):
 
     @classmethod
     def send(cls, words: Sequence[str]) -> "Prelaunch | None":
-        """Start the nursery for the command that serves, unless it or the file may want another engine.
+        """Start the fork server for the command that serves, unless it or the file may want another engine.
 
         What is wrong with the surroundings is told when the command line has been read.
         """
@@ -54,16 +54,18 @@ class Prelaunch(NamedTuple):
             return None
         if OTHERWISE in _text_of_file(mustered.home):
             return mustered
-        return mustered._replace(nursery=launch(NURSERY, without_secrets(mustered.environment), mustered.lifeline))
+        return mustered._replace(
+            fork_server=launch(FORK_SERVER, without_secrets(mustered.environment), mustered.lifeline)
+        )
 
     def dismiss(self) -> None:
-        """End the nursery, which is not needed."""
-        if self.nursery is not None:
-            self.nursery.control.close()
+        """End the fork server, which is not needed."""
+        if self.fork_server is not None:
+            self.fork_server.control.close()
             with suppress(ProcessLookupError):
-                os.kill(self.nursery.pid, signal.SIGKILL)
+                os.kill(self.fork_server.pid, signal.SIGKILL)
             with suppress(ChildProcessError):
-                os.waitpid(self.nursery.pid, 0)
+                os.waitpid(self.fork_server.pid, 0)
 
 
 def environment_and_home() -> tuple[Mapping[str, str], str]:

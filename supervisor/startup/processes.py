@@ -10,9 +10,9 @@ from greenroom.supervisor.processes.spawn_engine import SpawnEngine
 from greenroom.supervisor.processes.tree import SupervisionTree
 
 
-def make_engine(nursery: Launched | None, launch: Callable[[], Launched]) -> Engine:
-    """Return the engine: over the nursery that was launched, or spawning where there is none."""
-    return SpawnEngine(launch) if nursery is None else ForkEngine(nursery, launch)
+def make_engine(fork_server: Launched | None, launch: Callable[[], Launched]) -> Engine:
+    """Return the engine: over the fork server that was launched, or spawning where there is none."""
+    return SpawnEngine(launch) if fork_server is None else ForkEngine(fork_server, launch)
 
 
 def make_tree(

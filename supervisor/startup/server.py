@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-FLUSH_PATIENCE = 0.3
+FLUSH_TIMEOUT = 0.3
 """Seconds that the client has for reading the last answers."""
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
@@ -44,7 +44,7 @@ class Provisions:
     """Ours, with the home's `.env` in it."""
     secrets: Mapping[str, str]
     """The part of the environment that children are born without."""
-    nursery: Launched | None
+    fork_server: Launched | None
     """The fork server, already importing; `None` for the spawn engine."""
     launch: Callable[[], Launched]
     """Starts another process of the engine."""
@@ -105,7 +105,7 @@ class Server:
     async def _raise_tree(self) -> "SupervisionTree":
         from greenroom.supervisor.startup import processes
 
-        engine = processes.make_engine(self._provisions.nursery, self._provisions.launch)
+        engine = processes.make_engine(self._provisions.fork_server, self._provisions.launch)
         tree = processes.make_tree(
             self._options,
             engine,
@@ -175,7 +175,7 @@ class Server:
 
     async def _flush(self) -> None:
         try:
-            async with asyncio.timeout(FLUSH_PATIENCE):
+            async with asyncio.timeout(FLUSH_TIMEOUT):
                 await self._transport.drain()
         except TimeoutError:
             log.warning("the client did not read its last answers")

@@ -1,4 +1,5 @@
-"""The start of a server, up to its loop: the nursery first, then the handshake, and only then all that takes time."""
+"""The start of a server, up to its loop: the fork server first, then the handshake, and only then all that takes
+time."""
 
 import argparse
 import os
@@ -9,7 +10,7 @@ from functools import partial
 from greenroom.config.limits import Limits
 from greenroom.protocol.errors import ConfigError
 from greenroom.protocol.secrecy import is_secret_name
-from greenroom.runtime.launch import NURSERY, SPAWNED, launch
+from greenroom.runtime.launch import FORK_SERVER, SPAWNED, launch
 from greenroom.supervisor.options import LOG_LEVELS, EngineName, ServerOptions
 from greenroom.supervisor.startup.early_handshake import HandshakeBuffer, take_over_stdio
 from greenroom.supervisor.startup.prelaunch import FORK_IS_SAFE, Prelaunch, as_text, without_secrets
@@ -30,10 +31,10 @@ def start(arguments: argparse.Namespace, vanguard: Prelaunch | None) -> None:
     secrets = {name: value for name, value in environment.items() if is_secret_name(name) and as_text(value) == value}
     options = _options(arguments, environment, vanguard.home)
     forks = options.engine == "fork"
-    more = partial(launch, NURSERY if forks else SPAWNED, without_secrets(environment), vanguard.lifeline)
+    more = partial(launch, FORK_SERVER if forks else SPAWNED, without_secrets(environment), vanguard.lifeline)
     if not forks:
         vanguard.dismiss()
-    nursery = (vanguard.nursery or more()) if forks else None
+    fork_server = (vanguard.fork_server or more()) if forks else None
 
     from greenroom.supervisor.frontend.mcp.front import Front
 
@@ -43,7 +44,7 @@ def start(arguments: argparse.Namespace, vanguard: Prelaunch | None) -> None:
 
     from greenroom.supervisor.startup import server
 
-    server.run(options, server.Provisions(descriptors, environment, secrets, nursery, more), front, doorstep)
+    server.run(options, server.Provisions(descriptors, environment, secrets, fork_server, more), front, doorstep)
 
 
 def _options(arguments: argparse.Namespace, environment: Mapping[str, str], home: str) -> ServerOptions:
@@ -78,7 +79,7 @@ def _options(arguments: argparse.Namespace, environment: Mapping[str, str], home
             open_calls=table.open_calls,
             queued_turns=table.queued_turns,
             worker_memory=table.worker_memory_mb * 1024 * 1024,
-            approval_patience=table.approval_timeout_s,
+            approval_timeout=table.approval_timeout_s,
             task_after=table.task_after_s,
             hang_after=table.hang_after_s,
         ),

@@ -45,10 +45,10 @@ def make_tool_calls(
         peer,
         write,
         tree.conversations,
-        Elicitor(peer, write, can_ask, limits.approval_patience),
+        Elicitor(peer, write, can_ask, limits.approval_timeout),
         options.events,
         limits.open_calls,
-        limits.approval_patience,
+        limits.approval_timeout,
         cache(partial(state_key, options.codex_home)),
         tasks,
     )
@@ -117,8 +117,8 @@ def make_api(
 ) -> RequestQueue:
     """Return the conversation API."""
     talk = ConversationMethods(tree.conversations, reception.elicitor, write)
-    stored = SavedMethods(options.codex_home, tree.conversations, tree.errands, talk, write)
-    chores = UtilityMethods(tree.errands, tree.broker, options.config_overrides, user_agent)
+    stored = SavedMethods(options.codex_home, tree.conversations, tree.jobs, talk, write)
+    chores = UtilityMethods(tree.jobs, tree.broker, options.config_overrides, user_agent)
     return RequestQueue(peer, write, {**talk.methods, **stored.methods, **chores.methods})
 
 

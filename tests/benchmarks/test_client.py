@@ -35,7 +35,7 @@ def client(tmp_path: os.PathLike[str], source: str) -> Client:
 @pytest.mark.parametrize("piece", [1, 7, 100, 100_000])
 def test_an_answer_and_the_deltas_before_it_are_found(tmp_path: os.PathLike[str], piece: int) -> None:
     with client(tmp_path, program("\n".join(LINES) + "\n", piece)) as started:
-        answer, thread = started.succeed(started.begin("hi"), patience=10)
+        answer, thread = started.succeed(started.begin("hi"), timeout_s=10)
         assert thread == "t1"
         assert answer.line.decode() == LINES[-1]
         assert started.deltas == 2
@@ -45,10 +45,10 @@ def test_an_answer_and_the_deltas_before_it_are_found(tmp_path: os.PathLike[str]
 def test_a_program_that_ends_is_reported_with_what_it_said(tmp_path: os.PathLike[str]) -> None:
     source = "import sys; sys.stdin.readline(); sys.exit('out of luck')"
     with client(tmp_path, source) as started, pytest.raises(ContestantError, match="out of luck"):
-        started.wait(started.begin("hi"), patience=10)
+        started.wait(started.begin("hi"), timeout_s=10)
 
 
 def test_an_error_is_no_success(tmp_path: os.PathLike[str]) -> None:
     text = '{"jsonrpc":"2.0","id":1,"result":{"content":[],"isError":true}}\n'
     with client(tmp_path, program(text, 100)) as started, pytest.raises(ContestantError, match="answered with"):
-        started.succeed(started.begin("hi"), patience=10)
+        started.succeed(started.begin("hi"), timeout_s=10)

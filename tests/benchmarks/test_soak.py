@@ -7,7 +7,7 @@ from benchmarks.holdings import Holdings
 from benchmarks.soak import page
 from benchmarks.stretch import DRIFT, PER_CONVERSATION, TREND, Stretch
 
-MEMORY = {"supervisor": 30_000_000, "nursery": 6_000_000}
+MEMORY = {"supervisor": 30_000_000, "fork_server": 6_000_000}
 
 
 def holdings(**facts: object) -> Holdings:
@@ -39,7 +39,7 @@ def test_what_is_left_or_grows_is_told() -> None:
         "descriptors of the supervisor",
     }
     grown = holdings(memory={name: size + DRIFT + 1 for name, size in MEMORY.items()})
-    assert [fault.split(":")[0] for fault in stretch(grown).faults()] == ["private memory of the nursery"]
+    assert [fault.split(":")[0] for fault in stretch(grown).faults()] == ["private memory of the fork server"]
 
 
 def watched(*sizes: int) -> Stretch:
@@ -55,12 +55,12 @@ def test_memory_that_keeps_growing_is_told_and_one_large_look_is_not() -> None:
     ]
     calm = [10**7] * 12
     assert watched(*calm[:-1], 10**7 + 8 * step).faults() == []
-    assert watched(*calm).trends == {"supervisor": 0, "broker": 0, "nursery": 0}
+    assert watched(*calm).trends == {"supervisor": 0, "broker": 0, "fork_server": 0}
 
 
-def test_memory_of_what_outlived_its_nursery_is_not_compared() -> None:
-    grown = holdings(memory=MEMORY | {"nursery": 60_000_000})
-    assert stretch(grown, Account(killed=Counter(nursery=1))).faults() == []
+def test_memory_of_what_outlived_its_fork_server_is_not_compared() -> None:
+    grown = holdings(memory=MEMORY | {"fork_server": 60_000_000})
+    assert stretch(grown, Account(killed=Counter(fork_server=1))).faults() == []
 
 
 def test_a_death_may_cost_one_call() -> None:

@@ -14,7 +14,7 @@ import zmq
 
 from greenroom.broker import broker
 from greenroom.protocol.ids import WorkerId
-from greenroom.protocol.internal.process import BrokerBirth, KeyPair, WorkerBirth
+from greenroom.protocol.internal.process import BrokerSpec, KeyPair, WorkerSpec
 from greenroom.supervisor.processes.broker_client import BrokerClient, OnBroadcast
 
 FORKSERVER = multiprocessing.get_context("forkserver")
@@ -27,10 +27,10 @@ def key_pair() -> KeyPair:
     return KeyPair(public=public.decode(), secret=secret.decode())
 
 
-def _live(birth: BrokerBirth, environment: Mapping[str, str], lifeline: Connection, log: str) -> None:
+def _live(spec: BrokerSpec, environment: Mapping[str, str], lifeline: Connection, log: str) -> None:
     os.environ.update(environment)
     os.dup2(os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), 2)
-    broker.main(birth, lifeline.fileno())
+    broker.main(spec, lifeline.fileno())
 
 
 @dataclass
@@ -40,7 +40,7 @@ class House:
     home: str
     directory: str
     secrets: dict[str, str] = field(default_factory=dict)
-    birth_fields: dict[str, object] = field(default_factory=dict)
+    spec_fields: dict[str, object] = field(default_factory=dict)
     keys: KeyPair = field(default_factory=key_pair)
     broker_keys: KeyPair = field(default_factory=key_pair)
     admitted: dict[WorkerId, str] = field(default_factory=dict)
@@ -67,9 +67,9 @@ class House:
     def broadcast_address(self) -> str:
         return f"ipc://{self.directory}/changes"
 
-    def birth(self) -> BrokerBirth:
+    def spec(self) -> BrokerSpec:
         """Return what the next broker is told."""
-        return BrokerBirth(
+        return BrokerSpec(
             id=WorkerId("broker"),
             keys=self.broker_keys,
             supervisor_pid=os.getpid(),
@@ -81,7 +81,7 @@ class House:
             supervisor_key=self.keys.public,
             admitted=self.admitted,
             secrets=self.secrets,
-            **self.birth_fields,  # type: ignore[arg-type]
+            **self.spec_fields,  # type: ignore[arg-type]
         )
 
     def start(self, environment: Mapping[str, str] | None = None) -> None:
@@ -90,7 +90,7 @@ class House:
             self.lifeline = FORKSERVER.Pipe(duplex=False)
         reader, _ = self.lifeline
         self.process = FORKSERVER.Process(
-            target=_live, args=(self.birth(), {**self.environment, **(environment or {})}, reader, self.log_path)
+            target=_live, args=(self.spec(), {**self.environment, **(environment or {})}, reader, self.log_path)
         )
         self.process.start()
 
@@ -129,11 +129,11 @@ class House:
         assert self.process is not None
         self.process.terminate()
 
-    def worker(self, name: str, *, listens: bool = False) -> WorkerBirth:
+    def worker(self, name: str, *, listens: bool = False) -> WorkerSpec:
         """Return the birth of a worker; it is admitted by the next broker that starts, or by `attach`."""
         keys = key_pair()
         self.admitted[WorkerId(name)] = keys.public
-        return WorkerBirth(
+        return WorkerSpec(
             id=WorkerId(name),
             keys=keys,
             supervisor_pid=os.getpid(),

@@ -57,7 +57,7 @@ PROGRAM = (
     "-c",
     f"""{_FIND}
 from greenroom.runtime import launch
-launch.NURSERY, launch.SPAWNED = {_IN_CHILDREN!r} + launch.NURSERY, {_IN_CHILDREN!r} + launch.SPAWNED
+launch.FORK_SERVER, launch.SPAWNED = {_IN_CHILDREN!r} + launch.FORK_SERVER, {_IN_CHILDREN!r} + launch.SPAWNED
 from greenroom.supervisor.main import main
 sys.exit(main())
 """,

@@ -38,9 +38,9 @@ class Stage:
 
     async def channel(self, name: str, *, listens: bool = False) -> CredentialsChannel:
         """Return the channel of a worker that the broker has been told of."""
-        birth = self.house.worker(name, listens=listens)
-        await self.link.attach({WorkerId(name): birth.keys.public})
-        made = CredentialsChannel(self.context, birth, self.changes.put_nowait)
+        spec = self.house.worker(name, listens=listens)
+        await self.link.attach({WorkerId(name): spec.keys.public})
+        made = CredentialsChannel(self.context, spec, self.changes.put_nowait)
         self.channels.append(made)
         await made.start()
         return made
@@ -66,8 +66,8 @@ class Stage:
 @asynccontextmanager
 async def stage(home: Any, issuer: MockIssuer, **fields: Any) -> AsyncIterator[Stage]:
     """Give a house on a home whose broker talks to `issuer`."""
-    births = {"issuer": issuer.url} | fields.pop("birth_fields", {})
-    with house(str(home), birth_fields=births, **fields) as made:
+    specs = {"issuer": issuer.url} | fields.pop("spec_fields", {})
+    with house(str(home), spec_fields=specs, **fields) as made:
         made.start()
         built = Stage(issuer, made)
         try:

@@ -84,9 +84,9 @@ def test_a_worker_may_not_do_what_the_supervisor_may(tmp_path: Any, question: An
 
     async def scene(stage: Stage) -> None:
         await stage.channel("good")
-        birth = stage.house.worker("bad")
-        await stage.link.attach({birth.id: birth.keys.public})
-        bad = raw(stage, birth.keys.public.encode(), birth.keys.secret.encode())
+        spec = stage.house.worker("bad")
+        await stage.link.attach({spec.id: spec.keys.public})
+        bad = raw(stage, spec.keys.public.encode(), spec.keys.secret.encode())
         parts = [question, b"1", b""] if isinstance(question, bytes) else frames(b"1", question)
         for _ in range(3):
             await bad.send_multipart(parts)
@@ -94,7 +94,7 @@ def test_a_worker_may_not_do_what_the_supervisor_may(tmp_path: Any, question: An
             assert answer is not None
             assert answer[0] == b"error"
             assert b"forbidden" in answer[2]
-        await bad.send_multipart(frames(b"2", Hello(worker_id=birth.id)))
+        await bad.send_multipart(frames(b"2", Hello(worker_id=spec.id)))
         assert await hears(bad, 0.2) is None
         assert (await stage.channels[0].get_auth()).mode == "chatgpt"
         assert "bad: key dropped" in stage.house.log()
@@ -108,15 +108,15 @@ def test_a_worker_cannot_pass_for_another(tmp_path: Any) -> None:
     """K2: not by its greeting, not by its name."""
 
     async def scene(stage: Stage) -> None:
-        birth = stage.house.worker("mallory")
-        await stage.link.attach({birth.id: birth.keys.public})
-        liar = CredentialsChannel(stage.context, msgspec.structs.replace(birth, id=WorkerId("alice")))
+        spec = stage.house.worker("mallory")
+        await stage.link.attach({spec.id: spec.keys.public})
+        liar = CredentialsChannel(stage.context, msgspec.structs.replace(spec, id=WorkerId("alice")))
         stage.channels.append(liar)
         with pytest.raises(CredentialError) as caught:
             await liar.start()
         assert caught.value.error.code == "forbidden"
         with pytest.raises(BrokerError):
-            await stage.link.attach({WorkerId("supervisor"): birth.keys.public})
+            await stage.link.attach({WorkerId("supervisor"): spec.keys.public})
 
     play(tmp_path, scene)
 
@@ -126,9 +126,9 @@ def test_what_is_no_message_is_answered_as_such(tmp_path: Any, body: bytes) -> N
     """K3."""
 
     async def scene(stage: Stage) -> None:
-        birth = stage.house.worker("odd")
-        await stage.link.attach({birth.id: birth.keys.public})
-        odd = raw(stage, birth.keys.public.encode(), birth.keys.secret.encode())
+        spec = stage.house.worker("odd")
+        await stage.link.attach({spec.id: spec.keys.public})
+        odd = raw(stage, spec.keys.public.encode(), spec.keys.secret.encode())
         await odd.send_multipart([b"hello", b"1", body])
         answer = await hears(odd, 5)
         assert answer is not None
@@ -143,9 +143,9 @@ def test_a_message_without_bounds_is_not_read(tmp_path: Any) -> None:
     """K3: its sender is disconnected, the rest goes on."""
 
     async def scene(stage: Stage) -> None:
-        birth = stage.house.worker("flood")
-        await stage.link.attach({birth.id: birth.keys.public})
-        flood = raw(stage, birth.keys.public.encode(), birth.keys.secret.encode())
+        spec = stage.house.worker("flood")
+        await stage.link.attach({spec.id: spec.keys.public})
+        flood = raw(stage, spec.keys.public.encode(), spec.keys.secret.encode())
         await flood.send_multipart([b"hello", b"1", b"x" * 50_000_000])
         assert (await stage.link.status()).mode == "chatgpt"
         assert await hears(flood, 0.1) is None
@@ -174,13 +174,13 @@ def _own_name() -> str:
         return file.read().strip()
 
 
-def _tell_about_yourself(birth: Any, told: Connection) -> None:
+def _tell_about_yourself(spec: Any, told: Connection) -> None:
     async def serve(*_: object) -> None:
         told.send((ctypes.CDLL(None).prctl(3, 0, 0, 0, 0), _own_name(), os.environ.get("OPENAI_API_KEY")))
 
     os.environ["OPENAI_API_KEY"] = "sk-left-behind"
     broker._serve = serve  # type: ignore[assignment]
-    broker.main(birth, 0)
+    broker.main(spec, 0)
 
 
 @pytest.mark.skipif(not os.path.exists("/proc/self/comm"), reason="needs Linux")
@@ -188,7 +188,7 @@ def test_others_cannot_look_into_the_process(tmp_path: Any) -> None:
     """K29: undumpable first thing, and the secrets are gone from its environment."""
     made = House(str(tmp_path), str(tmp_path), secrets={"OPENAI_API_KEY": "sk-left-behind"})
     ours, theirs = FORKSERVER.Pipe()
-    process = FORKSERVER.Process(target=_tell_about_yourself, args=(made.birth(), theirs))
+    process = FORKSERVER.Process(target=_tell_about_yourself, args=(made.spec(), theirs))
     process.start()
     assert ours.recv() == (0, "gr-broker", None)
     process.join()
@@ -338,7 +338,7 @@ def test_a_login_of_the_client_s(tmp_path: Any) -> None:
         assert ending.error == "Login server error: Login was not completed"
         assert stage.heard.empty()
 
-    play(tmp_path, scene, None, birth_fields={"login_ports": (port,)})
+    play(tmp_path, scene, None, spec_fields={"login_ports": (port,)})
 
 
 def test_a_logout_ends_a_login(tmp_path: Any) -> None:
@@ -353,7 +353,7 @@ def test_a_logout_ends_a_login(tmp_path: Any) -> None:
         assert (ending.login_id, ending.success) == (started.login_id, False)
         assert [asked["token"] for asked in stage.issuer.revoked] == [token]
 
-    play(tmp_path, scene, birth_fields={"login_ports": (free_port(),)})
+    play(tmp_path, scene, spec_fields={"login_ports": (free_port(),)})
 
 
 def test_errors_of_a_login_are_told(tmp_path: Any) -> None:
@@ -462,7 +462,7 @@ def test_no_log_line_holds_a_secret(tmp_path: Any) -> None:
         assert "generation" in log
         assert [secret for secret in secrets if secret in log] == []
 
-    play(tmp_path, scene, secrets={"X_KEY": "sk-environment-1"}, birth_fields={"login_ports": (port,)})
+    play(tmp_path, scene, secrets={"X_KEY": "sk-environment-1"}, spec_fields={"login_ports": (port,)})
 
 
 def test_the_runtime_directory_is_all_there_is(tmp_path: Any) -> None:
@@ -489,7 +489,7 @@ def test_a_login_page_that_was_cancelled_is_gone(tmp_path: Any) -> None:
         with pytest.raises(ConnectionRefusedError):
             socket.create_connection(("127.0.0.1", port))
 
-    play(tmp_path, scene, birth_fields={"login_ports": (port,)})
+    play(tmp_path, scene, spec_fields={"login_ports": (port,)})
 
 
 def test_the_issuer_may_stand_still_while_tokens_are_served(tmp_path: Any) -> None:

@@ -67,7 +67,7 @@ def test_a_worker_that_left_is_not_waited_for() -> None:
 
 
 def test_a_silent_worker_costs_half_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "PATIENCE", 0.02)
+    monkeypatch.setattr(module, "TIMEOUT", 0.02)
 
     async def scene(hearing: Hearing) -> None:
         hearing.changes.welcome("a", 1)
@@ -111,7 +111,7 @@ def test_who_greets_is_waited_for_until_it_listens(monkeypatch: pytest.MonkeyPat
         hearing.changes.welcome("a", 1)
         await greeted
         await hearing.changes.listening("a")
-        monkeypatch.setattr(module, "PATIENCE", 0.01)
+        monkeypatch.setattr(module, "TIMEOUT", 0.01)
         await hearing.changes.listening("nobody")
 
     play(scene)

@@ -12,7 +12,7 @@ import tempfile
 import pytest
 
 from greenroom.broker.credential.record import AuthRecord
-from greenroom.broker.storage.locks import REFRESH, REFRESH_PATIENCE, locked
+from greenroom.broker.storage.locks import REFRESH, REFRESH_TIMEOUT, locked
 from greenroom.protocol.internal.broker import BearerSnapshot
 from greenroom.workers.model.credentials_channel import CredentialError, CredentialsChannel
 from tests.broker.homes import EXPIRED, stored_refresh_token, tokens, write
@@ -71,7 +71,7 @@ class Run:
                 await asyncio.sleep(self.random.uniform(0.0, LONGEST_PAUSE))
                 self._kill(self.random.choice(stages))
             await asyncio.wait(asking)
-            async with locked(self.home, REFRESH, REFRESH_PATIENCE):  # nobody redeems any more
+            async with locked(self.home, REFRESH, REFRESH_TIMEOUT):  # nobody redeems any more
                 assert self.issuer.reuses == []
                 assert self.issuer.live == {stored_refresh_token(self.home)}
             watcher.cancel()

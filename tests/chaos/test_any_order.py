@@ -80,7 +80,7 @@ class Mischief:
         self._signal("gr-worker", signal.SIGKILL)
 
     def kill_helper(self) -> None:
-        self._signal(self.random.choice(("gr-broker", "gr-nursery")), signal.SIGKILL)
+        self._signal(self.random.choice(("gr-broker", "gr-forkserver")), signal.SIGKILL)
 
     def stop_worker_for_a_moment(self) -> None:
         pid = self._signal("gr-worker", signal.SIGSTOP)

@@ -1,4 +1,4 @@
-"""The nursery and the auth broker may die at any time: what runs runs on, and what comes next works."""
+"""The fork server and the auth broker may die at any time: what runs runs on, and what comes next works."""
 
 import os
 import signal
@@ -25,18 +25,19 @@ KEY = {"MOCK_API_KEY": "the-key-of-the-provider"}
 PROVIDER = 'env_key = "MOCK_API_KEY"'
 
 
-def nurseries(server: Server) -> list[psutil.Process]:
-    """Return what bears the name of a nursery below the server; an orphaned worker may, until it has set its own."""
-    return processes.named(psutil.Process(server.pid).children(), "gr-nursery")
+def fork_servers(server: Server) -> list[psutil.Process]:
+    """Return what bears the name of a fork server below the server; an orphaned worker may, until it has set its
+    own."""
+    return processes.named(psutil.Process(server.pid).children(), "gr-forkserver")
 
 
-def test_the_death_of_the_nursery_ends_no_conversation(stage: Stage) -> None:
+def test_the_death_of_the_fork_server_ends_no_conversation(stage: Stage) -> None:
     gate = Gate()
     model = stage.play(rule("wait", [Text("waiting "), gate.wait, Text("done")]), HELLO)
     server = stage.serve("fork")
     call = server.client.codex("wait")
     server.client.event(call, "agent_message")
-    former = server.nursery()
+    former = server.fork_server()
     former.kill()
     assert not processes.remaining([former], 1.0)
     assert text(server.client.result(server.client.codex("hello"))) == "Good day."
@@ -44,14 +45,14 @@ def test_the_death_of_the_nursery_ends_no_conversation(stage: Stage) -> None:
     result = server.client.result(call)
     assert text(result) == "done"
     assert text(server.client.result(server.client.reply(thread_id(result), "hello"))) == "Good day."
-    until(lambda: [one.pid for one in nurseries(server)] not in ([], [former.pid]))
+    until(lambda: [one.pid for one in fork_servers(server)] not in ([], [former.pid]))
 
 
-def test_conversations_that_begin_while_the_nursery_is_dead_begin(stage: Stage) -> None:
+def test_conversations_that_begin_while_the_fork_server_is_dead_begin(stage: Stage) -> None:
     stage.play(HELLO)
     server = stage.serve("fork")
     server.settle(workers=2)
-    server.nursery().kill()
+    server.fork_server().kill()
     calls = [server.client.codex("hello") for _ in range(6)]
     assert [text(server.client.result(call)) for call in calls] == ["Good day."] * 6
 
@@ -62,7 +63,7 @@ def test_the_death_of_what_starts_commands_delays_a_command_at_most(stage: Stage
     server = stage.serve("fork")
     server.settle(workers=2)
     begun = [server.client.result(server.client.codex("go", sandbox="read-only")) for _ in range(3)]
-    former = processes.named(server.nursery().children(), "gr-zygote")
+    former = processes.named(server.fork_server().children(), "gr-zygote")
     assert len(former) == 1, "it serves all conversations"
     former[0].kill()
     assert not processes.remaining(former, 1.0)
@@ -72,16 +73,16 @@ def test_the_death_of_what_starts_commands_delays_a_command_at_most(stage: Stage
 
 
 @LINUX
-def test_a_confined_command_outlives_the_nursery(stage: Stage) -> None:
+def test_a_confined_command_outlives_the_fork_server(stage: Stage) -> None:
     script = "echo begun; while [ ! -e go ]; do sleep 0.02; done; echo over"
     stage.play(rule("wait", [CommandStep(("sh", "-c", script))], [Quote()]))
     server = stage.serve("fork")
     server.settle(workers=2)
     call = server.client.codex("wait", sandbox="read-only", cwd=stage.cwd)
     server.client.event(call, "exec_command_output_delta")
-    nursery = server.nursery()
-    nursery.kill()
-    assert not processes.remaining([nursery], 1.0)
+    fork_server = server.fork_server()
+    fork_server.kill()
+    assert not processes.remaining([fork_server], 1.0)
     (Path(stage.cwd) / "go").touch()
     assert "over" in text(server.client.result(call))
 
@@ -98,7 +99,7 @@ def test_the_death_of_the_broker_delays_a_request_at_most(stage: Stage, engine: 
     assert {request.credential for request in stage.model.requests()} == {credential_digest(KEY["MOCK_API_KEY"])}
 
 
-@pytest.mark.parametrize("name", ["gr-nursery", "gr-broker", "gr-worker"])
+@pytest.mark.parametrize("name", ["gr-forkserver", "gr-broker", "gr-worker"])
 def test_a_server_leaves_although_its_helpers_are_dead(stage: Stage, name: str) -> None:
     stage.play(rule("stall", [Text("hm"), Stall()]))
     server = stage.serve("fork")
@@ -113,13 +114,13 @@ def test_a_server_leaves_although_its_helpers_are_dead(stage: Stage, name: str) 
     stage.trouble_expected = True
 
 
-def test_nothing_is_left_of_a_worker_that_outlived_its_nursery_and_hangs(stage: Stage) -> None:
+def test_nothing_is_left_of_a_worker_that_outlived_its_fork_server_and_hangs(stage: Stage) -> None:
     stage.play(rule("sleep", [CommandStep(("sh", "-c", "echo $PPID; sleep 600"))]))
     server = stage.serve("fork")
     call = server.client.codex("sleep")
     delta = server.client.event(call, "exec_command_output_delta")
     worker = psutil.Process(int(b64decode(delta["chunk"])))
-    server.nursery().kill()
+    server.fork_server().kill()
     until(lambda: worker.ppid() == server.pid)
     worker.suspend()
     server.client.hang_up()
@@ -129,18 +130,18 @@ def test_nothing_is_left_of_a_worker_that_outlived_its_nursery_and_hangs(stage: 
 
 IMPATIENT = """
 import greenroom.supervisor.processes.restart as restart
-restart.NURSERY = restart.Intensity(1, 60.0, (0.0,))
+restart.FORK_SERVER = restart.Intensity(1, 60.0, (0.0,))
 restart.POOL = restart.Intensity(2, 60.0, (0.0,))
 """
 """Gives up after few deaths, so that a test need not wait for many."""
 CANNOT_FORK = """
 import greenroom.runtime.launch as launch
-launch.NURSERY = '''
+launch.FORK_SERVER = '''
 import errno, os
 def refuse():
     raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))
 os.fork = refuse
-''' + launch.NURSERY
+''' + launch.FORK_SERVER
 """
 
 
@@ -150,17 +151,17 @@ def program(patch: str) -> tuple[str, ...]:
     return (sys.executable, "-I", "-c", statement, "mcp-server")
 
 
-def test_what_starts_commands_ends_with_the_last_worker_of_its_nursery(stage: Stage) -> None:
+def test_what_starts_commands_ends_with_the_last_worker_of_its_fork_server(stage: Stage) -> None:
     stage.play(HELLO)
     server = stage.serve("fork", "-c", "greenroom.idle_workers=1")
     server.settle(workers=1)
     (zygote,) = until(lambda: processes.named(server.tree(), "gr-zygote"))
-    broker, nursery = server.broker(), server.nursery()
+    broker, fork_server = server.broker(), server.fork_server()
     broker.kill()
     assert not processes.remaining([broker], 2.0)
-    until(lambda: set(processes.named(server.tree(), "gr-broker")) - {broker})  # born of the nursery that is to die
-    nursery.kill()
-    assert not processes.remaining([nursery], 2.0)
+    until(lambda: set(processes.named(server.tree(), "gr-broker")) - {broker})  # born of the fork server that is to die
+    fork_server.kill()
+    assert not processes.remaining([fork_server], 2.0)
     for worker in server.workers():
         worker.kill()
     assert not processes.remaining([zygote], 5.0)
@@ -168,12 +169,12 @@ def test_what_starts_commands_ends_with_the_last_worker_of_its_nursery(stage: St
 
 HASTY = """
 import greenroom.supervisor.processes.fork_engine, greenroom.supervisor.processes.tree
-greenroom.supervisor.processes.fork_engine.BIRTH_PATIENCE = 2.0
-greenroom.supervisor.processes.tree.BROKER_PATIENCE = 2.0
+greenroom.supervisor.processes.fork_engine.SPAWN_TIMEOUT = 2.0
+greenroom.supervisor.processes.tree.BROKER_TIMEOUT = 2.0
 """
 
 
-@pytest.mark.parametrize("name", ["gr-nursery", "gr-broker"])
+@pytest.mark.parametrize("name", ["gr-forkserver", "gr-broker"])
 def test_a_helper_that_hangs_is_replaced_and_the_call_answered(stage: Stage, name: str) -> None:
     stage.play(HELLO, more=PROVIDER)
     server = stage.start("-c", "greenroom.idle_workers=1", program=program(HASTY), **KEY)
@@ -181,14 +182,14 @@ def test_a_helper_that_hangs_is_replaced_and_the_call_answered(stage: Stage, nam
     assert text(server.client.result(server.client.codex("hello"))) == "Good day."
     server.settle(workers=2)
     server.client.result(server.client.request("getAuthStatus", {}))  # so the supervisor has heard of the broker, too
-    (helper,) = nurseries(server) if name == "gr-nursery" else [server.broker()]
+    (helper,) = fork_servers(server) if name == "gr-forkserver" else [server.broker()]
     helper.suspend()
     calls = [server.client.codex("hello") for _ in range(3)]
     assert [text(server.client.result(call)) for call in calls] == ["Good day."] * 3
     assert not processes.remaining([helper], 2.0)
 
 
-def test_calls_that_need_a_process_fail_while_the_nursery_is_given_up(stage: Stage) -> None:
+def test_calls_that_need_a_process_fail_while_the_fork_server_is_given_up(stage: Stage) -> None:
     stage.play(HELLO)
     few = ("-c", "greenroom.idle_workers=0", "-c", "greenroom.park_after_s=0.1")
     server = stage.start(*few, program=program(IMPATIENT))
@@ -197,9 +198,9 @@ def test_calls_that_need_a_process_fail_while_the_nursery_is_given_up(stage: Sta
     server.settle(workers=0)
     environment, former = {"XDG_RUNTIME_DIR": str(stage.runtime)}, 0
     for _ in range(2):
-        (former,) = until(lambda former=former: set(victims(server.pid, environment, "nursery")) - {former})  # type: ignore[misc]
+        (former,) = until(lambda former=former: set(victims(server.pid, environment, "fork_server")) - {former})  # type: ignore[misc]
         os.kill(former, signal.SIGKILL)
-    until(lambda: "the nursery died too often" in server.log())
+    until(lambda: "the fork server died too often" in server.log())
     for call in (server.client.reply(thread, "hello"), server.client.reply(thread, "hello")):
         refused = server.client.result(call)
         assert kind(refused) == "start_failed"
@@ -208,7 +209,7 @@ def test_calls_that_need_a_process_fail_while_the_nursery_is_given_up(stage: Sta
     assert server.leave() == 0
 
 
-def test_calls_fail_while_the_nursery_cannot_fork_and_the_server_lives_on(stage: Stage) -> None:
+def test_calls_fail_while_the_fork_server_cannot_fork_and_the_server_lives_on(stage: Stage) -> None:
     stage.play(HELLO)
     server = stage.start(program=program(IMPATIENT + CANNOT_FORK))
     server.client.initialize()
@@ -216,6 +217,6 @@ def test_calls_fail_while_the_nursery_cannot_fork_and_the_server_lives_on(stage:
         refused = server.client.result(server.client.codex("hello"))
         assert kind(refused) == "start_failed"
         assert "Resource temporarily unavailable" in text(refused)
-    assert len(nurseries(server)) == 1
+    assert len(fork_servers(server)) == 1
     assert server.client.ask("tools/list")["result"]["tools"]
     assert server.leave() == 0

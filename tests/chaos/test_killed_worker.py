@@ -200,14 +200,14 @@ def test_a_conversation_begins_although_the_workers_that_waited_for_it_have_just
     stage.play(HELLO)
     server = stage.serve("fork")
     server.settle(workers=2)
-    nursery, waiting = server.nursery(), server.workers()
-    nursery.suspend()  # so that nobody reports the deaths before the call
+    fork_server, waiting = server.fork_server(), server.workers()
+    fork_server.suspend()  # so that nobody reports the deaths before the call
     for worker in waiting:
         worker.kill()
     assert not processes.remaining(waiting, ANSWERED_WITHIN)
     call = server.client.codex("hello")
     server.client.ask("ping")
-    nursery.resume()
+    fork_server.resume()
     assert text(server.client.result(call)) == "Good day."
 
 

@@ -1,4 +1,4 @@
-"""Twenty conversations run while workers, nursery and broker are killed at random.
+"""Twenty conversations run while workers, fork server and broker are killed at random.
 
 With `GREENROOM_SOAK=1` in the environment it goes on for a minute with each engine; `make soak` does more.
 """

@@ -22,7 +22,7 @@ from tests.support.server import PROGRAM
 from tests.support.stage import Stage
 
 CLIENTS: Final = Path(__file__).with_name("clients")
-PATIENCE: Final = 40.0
+TIMEOUT: Final = 40.0
 """Seconds that a client may take."""
 OLDEST_NODE: Final = 20
 
@@ -72,7 +72,7 @@ class Program:
             env={**os.environ, **self.environment, **environment},
             capture_output=True,
             text=True,
-            timeout=PATIENCE,
+            timeout=TIMEOUT,
             check=False,
         )
 
@@ -101,7 +101,7 @@ def _check_node() -> None:
     for program in ("node", "npm"):
         if shutil.which(program) is None:
             raise UnavailableError(f"{program} is not installed")
-    told = subprocess.run(("node", "--version"), capture_output=True, text=True, timeout=PATIENCE, check=True).stdout
+    told = subprocess.run(("node", "--version"), capture_output=True, text=True, timeout=TIMEOUT, check=True).stdout
     if int(told.strip().lstrip("v").partition(".")[0]) < OLDEST_NODE:
         raise UnavailableError(f"node {told.strip()} is installed, and the SDK needs {OLDEST_NODE}")
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 CACHE: Final = Path(__file__).parents[2] / ".cache" / "clients"
-PATIENCE: Final = 40.0
+TIMEOUT: Final = 40.0
 """Seconds that an installation may take."""
 
 
@@ -51,9 +51,9 @@ class Packages:
         for file in self.files:
             shutil.copy(file, unfinished)
         try:
-            subprocess.run(self.command, cwd=unfinished, capture_output=True, text=True, timeout=PATIENCE, check=True)
+            subprocess.run(self.command, cwd=unfinished, capture_output=True, text=True, timeout=TIMEOUT, check=True)
         except subprocess.TimeoutExpired:
-            self._refuse(f"not in {PATIENCE:.0f} seconds")
+            self._refuse(f"not in {TIMEOUT:.0f} seconds")
         except subprocess.CalledProcessError as error:
             told = (error.stderr + error.stdout).splitlines()
             self._refuse(next((line for line in told if "error" in line.lower()), f"status {error.returncode}"))

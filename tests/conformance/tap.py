@@ -13,7 +13,7 @@ GONE = (anyio.BrokenResourceError, anyio.ClosedResourceError)
 """What sending raises once the other side has left, as it does in the middle of a last message."""
 
 
-PATIENCE = 20.0
+TIMEOUT = 20.0
 """Seconds to wait for a message."""
 
 
@@ -28,7 +28,7 @@ class Tap:
 
     async def until(self, wanted: Callable[[dict[str, Any]], bool]) -> None:
         """Wait until such a message has been received: an application is not told of what comes after it gave up."""
-        with anyio.fail_after(PATIENCE):
+        with anyio.fail_after(TIMEOUT):
             while not any(map(wanted, self.received)):
                 await self._heard.wait()
 

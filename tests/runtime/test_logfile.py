@@ -163,7 +163,7 @@ def test_what_else_is_logged_to_keeps_its_level(tmp_path: Path, root: logging.Lo
 
 
 def test_a_forked_process_that_sets_up_anew_writes_its_own_ids_once(tmp_path: Path) -> None:
-    set_up(str(tmp_path), "nursery")
+    set_up(str(tmp_path), "fork_server")
     log.info("before")
     pid = os.fork()
     if pid == 0:
@@ -173,7 +173,7 @@ def test_a_forked_process_that_sets_up_anew_writes_its_own_ids_once(tmp_path: Pa
     os.waitpid(pid, 0)
     log.info("still here")
     told = [(line["process"], line["pid"] == pid, line["message"]) for line in lines(tmp_path)]
-    assert told == [("nursery", False, "before"), ("worker", True, "after"), ("nursery", False, "still here")]
+    assert told == [("fork_server", False, "before"), ("worker", True, "after"), ("fork_server", False, "still here")]
 
 
 # Rotation

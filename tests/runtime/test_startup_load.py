@@ -25,7 +25,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
     monkeypatch.setattr(rush, "time", clock)
     monkeypatch.setattr(rush, "_CORES", 2)
-    monkeypatch.setattr(rush, "_births", deque(maxlen=3))
+    monkeypatch.setattr(rush, "_specs", deque(maxlen=3))
     monkeypatch.setattr(rush, "_until", bytearray(8))
     return clock
 

@@ -66,7 +66,7 @@ def converse(home: Any, scene: Callable[[Stage, Connection], Awaitable[None]]) -
         finally:
             await connection.accounts.close()
 
-    play(home, run, None, birth_fields={"login_ports": (free_port(),)})
+    play(home, run, None, spec_fields={"login_ports": (free_port(),)})
 
 
 async def come_back(url: str) -> None:

@@ -65,7 +65,7 @@ def test_nothing_is_left_of_a_server_that_is_told_to_leave(stage: Stage, engine:
 def test_a_second_signal_ends_the_wait_for_workers_that_do_not_leave(stage: Stage, engine: str) -> None:
     stage.play(STALL)
     patient = (
-        "import sys, greenroom.supervisor.processes.tree; greenroom.supervisor.processes.tree.LEAVE_PATIENCE = 600.0"
+        "import sys, greenroom.supervisor.processes.tree; greenroom.supervisor.processes.tree.LEAVE_TIMEOUT = 600.0"
     )
     statement = f"{patient}; from greenroom.supervisor.main import main; sys.exit(main())"
     server = stage.start("--engine", engine, program=(sys.executable, "-I", "-c", statement, "mcp-server"))

@@ -44,7 +44,7 @@ def test_each_conversation_has_a_process_of_its_own(stage: Stage, engine: str) -
     assert len(set(hosts)) == 3
     server.settle(workers=5)
     assert set(hosts) <= {worker.pid for worker in server.workers()}
-    parent = server.nursery().pid if engine == "fork" else server.pid
+    parent = server.fork_server().pid if engine == "fork" else server.pid
     assert {worker.ppid() for worker in server.workers()} == {parent}
     assert server.broker().ppid() == parent
     for worker in server.workers():

@@ -47,7 +47,7 @@ def serve(stage: Stage, issuer: IssuerThread, engine: str) -> Server:
 
 
 def redeemer(stage: Stage) -> psutil.Process:
-    (found,) = processes.named(processes.marked(stage.run), "gr-redeemer")
+    (found,) = processes.named(processes.marked(stage.run), "gr-refresh")
     return found
 
 
@@ -67,15 +67,15 @@ def test_a_broker_that_is_killed_under_a_redemption_costs_nothing(
     issuer.open(gate)
     assert text(server.client.result(call)) == "Good day."
     assert_redeemed_once(stage, issuer)
-    until(lambda: not processes.named(processes.marked(stage.run), "gr-redeemer"))
+    until(lambda: not processes.named(processes.marked(stage.run), "gr-refresh"))
 
 
-def test_the_death_of_the_nursery_as_well_costs_nothing(
+def test_the_death_of_the_fork_server_as_well_costs_nothing(
     stage: Stage, issuer: IssuerThread, gate: asyncio.Event
 ) -> None:
     server = serve(stage, issuer, "fork")
     call = server.client.codex("hello")
-    for former in (server.broker(), server.nursery()):
+    for former in (server.broker(), server.fork_server()):
         former.kill()
         assert not processes.remaining([former], 2.0)
     issuer.open(gate)

@@ -73,7 +73,7 @@ def test_no_descriptor_stays_open_after_a_refusal(tmp_path: Path) -> None:
 
 
 def test_a_coordinator_that_never_ends_is_not_waited_for_long(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lock, "PATIENCE_SECONDS", 0.02)
+    monkeypatch.setattr(lock, "TIMEOUT_SECONDS", 0.02)
     held = WriterLock(str(tmp_path), ID)
     with (tmp_path / FOLDER / COORDINATION).open("w") as coordination:
         fcntl.flock(coordination, fcntl.LOCK_EX)

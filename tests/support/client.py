@@ -14,7 +14,7 @@ from tests.support import wire
 Message: TypeAlias = dict[str, Any]
 RequestId: TypeAlias = int | str
 
-PATIENCE = 20.0
+TIMEOUT = 20.0
 """Seconds that an answer may take unless the test has its own idea."""
 VERSION = "2025-06-18"
 ME = {"name": "promises", "version": "1"}
@@ -102,7 +102,7 @@ class Client:
 
     # Hearing
 
-    def read(self, within: float = PATIENCE) -> Message:
+    def read(self, within: float = TIMEOUT) -> Message:
         """Return the next message. Raises `TimeoutError` or `EndOfOutputError`."""
         line = self._line(time.monotonic() + within)
         self.lines.append(line)
@@ -112,7 +112,7 @@ class Client:
             wire.check(message)
         return message
 
-    def until(self, wanted: Callable[[Message], bool], within: float = PATIENCE) -> Message:
+    def until(self, wanted: Callable[[Message], bool], within: float = TIMEOUT) -> Message:
         """Return the first message, of those read already and those to come, that is wanted."""
         deadline = time.monotonic() + within
         for message in self.messages:
@@ -122,29 +122,29 @@ class Client:
             pass
         return message
 
-    def answer(self, request_id: RequestId, within: float = PATIENCE) -> Message:
+    def answer(self, request_id: RequestId, within: float = TIMEOUT) -> Message:
         """Return the response to a request."""
         return self.until(lambda message: "method" not in message and _same(message.get("id"), request_id), within)
 
-    def next_answer(self, within: float = PATIENCE) -> Message:
+    def next_answer(self, within: float = TIMEOUT) -> Message:
         """Read on until a response comes, and return it."""
         deadline = time.monotonic() + within
         while "method" in (message := self.read(deadline - time.monotonic())):
             pass
         return message
 
-    def result(self, request_id: RequestId, within: float = PATIENCE) -> Message:
+    def result(self, request_id: RequestId, within: float = TIMEOUT) -> Message:
         """Return the result of a request that was not refused."""
         answer = self.answer(request_id, within)
         assert "result" in answer, answer
         result: Message = answer["result"]
         return result
 
-    def ask(self, method: str, params: object = None, within: float = PATIENCE) -> Message:
+    def ask(self, method: str, params: object = None, within: float = TIMEOUT) -> Message:
         """Send a request and return the response."""
         return self.answer(self.request(method, params), within)
 
-    def event(self, request_id: RequestId, kind: str, within: float = PATIENCE) -> Message:
+    def event(self, request_id: RequestId, kind: str, within: float = TIMEOUT) -> Message:
         """Return the first event of a kind that belongs to a call."""
         found = self.until(lambda message: _is_event_of(message, request_id, kind), within)
         told: Message = found["params"]["msg"]
@@ -166,7 +166,7 @@ class Client:
         """Return the responses read so far."""
         return [message for message in self.messages if "method" not in message]
 
-    def read_to_end(self, within: float = PATIENCE) -> list[Message]:
+    def read_to_end(self, within: float = TIMEOUT) -> list[Message]:
         """Read until the server closes its output, and return all messages."""
         deadline = time.monotonic() + within
         try:

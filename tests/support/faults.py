@@ -71,7 +71,7 @@ SERVER = """
 import sys
 {patch}
 from greenroom.runtime import launch
-launch.NURSERY, launch.SPAWNED = {faults!r} + launch.NURSERY, {faults!r} + launch.SPAWNED
+launch.FORK_SERVER, launch.SPAWNED = {faults!r} + launch.FORK_SERVER, {faults!r} + launch.SPAWNED
 from greenroom.supervisor.main import main
 sys.exit(main())
 """

@@ -7,7 +7,7 @@ from typing import Any, ParamSpec
 
 P = ParamSpec("P")
 
-PATIENCE = 20.0
+TIMEOUT = 20.0
 
 
 def on_loop(test: Callable[P, Coroutine[Any, Any, None]]) -> Callable[P, None]:
@@ -16,7 +16,7 @@ def on_loop(test: Callable[P, Coroutine[Any, Any, None]]) -> Callable[P, None]:
     @functools.wraps(test)
     def run(*args: P.args, **kwargs: P.kwargs) -> None:
         async def body() -> None:
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(TIMEOUT):
                 await test(*args, **kwargs)
 
         asyncio.run(body(), debug=False)

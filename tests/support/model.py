@@ -9,7 +9,7 @@ from greenroom.demo.request_log import RecordedRequest
 from greenroom.demo.script import ScriptRule, Until, script
 from greenroom.demo.scripted_model import ModelStatistics, ScriptedModel
 
-PATIENCE = 20.0
+TIMEOUT = 20.0
 T = TypeVar("T")
 
 
@@ -38,7 +38,7 @@ class Model:
 
         return self._run(read())
 
-    def until(self, condition: Callable[[ModelStatistics], bool], within: float = PATIENCE) -> ModelStatistics:
+    def until(self, condition: Callable[[ModelStatistics], bool], within: float = TIMEOUT) -> ModelStatistics:
         """Wait until the statistics are as wanted."""
 
         async def wait() -> ModelStatistics:
@@ -59,7 +59,7 @@ class Model:
             self._loop.close()
 
     def _run(self, work: Coroutine[Any, Any, T]) -> T:
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result(PATIENCE * 2)
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(TIMEOUT * 2)
 
 
 class Gate:

@@ -19,7 +19,7 @@ import zmq
 
 from greenroom.config.limits import Limits
 from greenroom.protocol.ids import WorkerId
-from greenroom.protocol.internal.process import AnyBirth, Exited, WorkerBirth
+from greenroom.protocol.internal.process import AnyProcessSpec, Exited, WorkerSpec
 from greenroom.protocol.internal.worker import (
     AskUser,
     Close,
@@ -47,7 +47,7 @@ QUESTION: Final = b'{"message":"May I?","requestedSchema":{"type":"object","prop
 LIMITS: Final = Limits(task_after=0.0)
 """A call becomes a task at once where its client takes tasks."""
 READ_SIZE: Final = 1 << 20
-PATIENCE: Final = 20.0
+TIMEOUT: Final = 20.0
 """Seconds that a whole run may take."""
 SETTLE: Final = "settle"
 """The id of the call with which a client waits until the server is up and has done what was said before."""
@@ -65,10 +65,10 @@ Say: TypeAlias = Callable[[Callable[[], bytes]], Iterable[bytes]]
 class PlayedWorker:
     """One worker: as quick as its messages."""
 
-    def __init__(self, birth: WorkerBirth, context: "zmq.Context[zmq.Socket[bytes]]", leave: Callable[[int], None]):
+    def __init__(self, spec: WorkerSpec, context: "zmq.Context[zmq.Socket[bytes]]", leave: Callable[[int], None]):
         self._leave = leave
-        self._mailbox = Mailbox(context, birth, self._take)
-        self._mailbox.notify(Ready(worker_id=birth.id, pid=os.getpid()))
+        self._mailbox = Mailbox(context, spec, self._take)
+        self._mailbox.notify(Ready(worker_id=spec.id, pid=os.getpid()))
 
     def close(self) -> None:
         self._mailbox.close(0)
@@ -133,10 +133,10 @@ class PlayedEngine:
         self._on_exit = on_exit
         asyncio.get_running_loop().call_soon(on_ready)
 
-    def give_birth(self, birth: AnyBirth) -> None:
-        if isinstance(birth, WorkerBirth):
+    def spawn(self, spec: AnyProcessSpec) -> None:
+        if isinstance(spec, WorkerSpec):
             self._born += 1
-            self._alive[birth.id] = PlayedWorker(birth, self._context, lambda status: self._end(birth.id, status))
+            self._alive[spec.id] = PlayedWorker(spec, self._context, lambda status: self._end(spec.id, status))
 
     def kill(self, worker_id: WorkerId) -> None:
         self._end(worker_id, -9)
@@ -148,7 +148,7 @@ class PlayedEngine:
         return os.getpid() if worker_id in self._alive else None
 
     @property
-    def nursery_pid(self) -> int | None:
+    def fork_server_pid(self) -> int | None:
         return None
 
     def statistics(self) -> EngineStatistics:
@@ -230,7 +230,7 @@ async def _serve(run: Run, say: Say, options: ServerOptions, environment: Mappin
     front = Front(doorstep.write, environment)
     provisions = Provisions(descriptors, environment, {}, None, lambda: None)
     ear = _Ear(from_server)
-    async with asyncio.timeout(PATIENCE), asyncio.TaskGroup() as tasks:
+    async with asyncio.timeout(TIMEOUT), asyncio.TaskGroup() as tasks:
         tasks.create_task(Server(options, provisions, front, doorstep).serve())
         for chunk in say(lambda: ear.heard):
             if chunk == WAIT:

@@ -10,7 +10,7 @@ from typing import TypeVar
 import zmq
 
 from greenroom.protocol.ids import WorkerId
-from greenroom.protocol.internal.process import KeyPair, WorkerBirth
+from greenroom.protocol.internal.process import KeyPair, WorkerSpec
 from greenroom.protocol.internal.worker import Events, Notice, Operation, ReceivedNotice, frames, read_notice
 from greenroom.runtime.zmq_stream import ZmqStream
 
@@ -40,7 +40,7 @@ class Post:
         self.notices: list[ReceivedNotice] = []
         self._arrived = asyncio.Event()
         self.port = ZmqStream(socket, self._take)
-        self.birth = WorkerBirth(
+        self.spec = WorkerSpec(
             id=WORKER,
             keys=key_pair(),
             supervisor_pid=os.getpid(),

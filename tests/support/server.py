@@ -17,7 +17,7 @@ from tests.support.deadline import until
 PROGRAM = (sys.executable, "-I", "-m", "greenroom.supervisor.main", "mcp-server")
 SCRIPT = Path(sys.executable).with_name("greenroom")
 """The program as its installation puts it on the path."""
-PATIENCE = 20.0
+TIMEOUT = 20.0
 
 _PR_CAPBSET_DROP = 24
 _LOOKING_INTO_OTHERS = (19, 21, 38)
@@ -59,19 +59,19 @@ class Server:
         (found,) = processes.named(self.tree(), "gr-broker")
         return found
 
-    def nursery(self) -> psutil.Process:
-        """Return the nursery; a worker bears its name too until it has set its own."""
-        (found,) = processes.named(psutil.Process(self.pid).children(), "gr-nursery")
+    def fork_server(self) -> psutil.Process:
+        """Return the fork server; a worker bears its name too until it has set its own."""
+        (found,) = processes.named(psutil.Process(self.pid).children(), "gr-forkserver")
         return found
 
-    def settle(self, workers: int, within: float = PATIENCE) -> None:
+    def settle(self, workers: int, within: float = TIMEOUT) -> None:
         """Wait until there are exactly so many workers, and a broker: everything that was ordered has been born."""
         until(lambda: len(self.workers()) == workers and processes.named(self.tree(), "gr-broker"), within)
 
     def signal(self, number: signal.Signals) -> None:
         self.process.send_signal(number)
 
-    def wait(self, within: float = PATIENCE) -> int:
+    def wait(self, within: float = TIMEOUT) -> int:
         """Return the exit status."""
         return self.process.wait(within)
 

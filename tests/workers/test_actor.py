@@ -17,14 +17,14 @@ from greenroom.protocol.ids import ConversationId, Incarnation, TurnId
 from greenroom.protocol.internal.worker import (
     Close,
     Compact,
-    ErrandDone,
     Heartbeat,
     Interrupt,
+    JobDone,
     Open,
     Opened,
     OpenFailed,
     Ready,
-    RunErrand,
+    RunJob,
     StartTurn,
     TurnEnded,
 )
@@ -50,7 +50,7 @@ class Life:
         self.home = home
         self.model = model
         self.post = Post(home=str(home.path))
-        self.task = asyncio.create_task(Actor(self.post.birth, lifeline).live())
+        self.task = asyncio.create_task(Actor(self.post.spec, lifeline).live())
 
     def open(self, resume: Literal["no", "if-saved", "must"] = "no", **call: Any) -> None:
         operation = Open(conversation_id=THREAD, incarnation=FIRST, resume=resume, user_agent="promises/1")
@@ -219,10 +219,10 @@ async def test_an_unknown_conversation_is_told_as_such() -> None:
 
 
 @on_loop
-async def test_a_worker_whose_errand_is_done_waits_until_that_is_read() -> None:
+async def test_a_worker_whose_job_is_done_waits_until_that_is_read() -> None:
     async with life() as lived:
-        lived.post.send(RunErrand(name="saved-config"), b"{}")
-        done, result = await lived.post.notice(ErrandDone)
+        lived.post.send(RunJob(name="saved-config"), b"{}")
+        done, result = await lived.post.notice(JobDone)
         assert (done.failure, result[:1]) == (None, b"{")
         assert not lived.task.done()
         lived.post.send(Close())

@@ -26,7 +26,7 @@ class Connection:
         self.post = Post(receive_queue=receive_queue)
         self.operations: list[ReceivedOperation] = []
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
-        self.mailbox = Mailbox(self._context, self.post.birth, self.operations.append)
+        self.mailbox = Mailbox(self._context, self.post.spec, self.operations.append)
 
     async def greet(self) -> None:
         """Let both ends find each other."""
@@ -206,8 +206,8 @@ async def test_what_is_no_operation_is_dropped_and_the_next_one_is_taken(caplog:
 async def test_a_supervisor_that_comes_late_gets_what_waited_for_it() -> None:
     post = Post()
     context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
-    address = post.birth.mailbox_address.replace("mailbox", "late")
-    mailbox = Mailbox(context, msgspec.structs.replace(post.birth, mailbox_address=address), lambda _: None)
+    address = post.spec.mailbox_address.replace("mailbox", "late")
+    mailbox = Mailbox(context, msgspec.structs.replace(post.spec, mailbox_address=address), lambda _: None)
     mailbox.address(CONVERSATION, FIRST, TURN)
     mailbox.notify(Opened(conversation_id=CONVERSATION, incarnation=FIRST, model="m", cwd="/", session_path="p"))
     mailbox.emit(b"early")

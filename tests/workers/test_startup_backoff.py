@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from greenroom.runtime import startup_load as rush
-from greenroom.workers.startup_backoff import PATIENCE, let_others_begin
+from greenroom.workers.startup_backoff import TIMEOUT, let_others_begin
 from tests.support.loop import on_loop
 
 
@@ -36,7 +36,7 @@ def test_it_waits_until_the_rush_is_over(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_a_rush_without_end_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     pauses = rushing(monkeypatch, 1000)
     asyncio.run(let_others_begin())
-    assert sum(pauses) == pytest.approx(PATIENCE)
+    assert sum(pauses) == pytest.approx(TIMEOUT)
 
 
 @on_loop

@@ -13,7 +13,7 @@ from greenroom.config.settings import ConversationOverrides, Settings, resolve
 from greenroom.config.texts import base_instructions, compaction_prompt
 from greenroom.protocol.errors import ConfigError, ModelError, SessionUnknownError, StartError
 from greenroom.protocol.ids import BEFORE_TURNS, TurnId
-from greenroom.protocol.internal.process import WorkerBirth
+from greenroom.protocol.internal.process import WorkerSpec
 from greenroom.protocol.internal.worker import AskUser, CommandsEnded, Open, Steer, Steered, TurnSettings
 from greenroom.protocol.mcp.elicitation import Decision
 from greenroom.protocol.version import __version__
@@ -73,14 +73,14 @@ class Conversation:
     def __init__(
         self,
         operation: Open,
-        birth: WorkerBirth,
+        spec: WorkerSpec,
         mailbox: Outlet,
         open_credentials: Callable[[], CredentialsChannel],
         session_factory: SessionFactory = new_session,
     ) -> None:
         self._operation = operation
-        self._home = birth.codex_home
-        self._runtime_directory = birth.runtime_directory
+        self._home = spec.codex_home
+        self._runtime_directory = spec.runtime_directory
         self._mailbox = mailbox
         self._open_credentials = open_credentials
         self._session_factory = session_factory

@@ -18,7 +18,7 @@ from greenroom.workers.exec.profile import LARGEST_ENVIRONMENT, LOGIN_SCRIPT, PL
 from greenroom.workers.exec.starter import Starter
 from greenroom.workers.sandbox.features import SandboxUnavailableError
 
-PATIENCE: Final = 10.0
+TIMEOUT: Final = 10.0
 """Seconds that a profile may take."""
 MOST: Final = 16
 """Places, shells and environments of which the effect is remembered."""
@@ -90,7 +90,7 @@ async def _printed(command: CommandSpec, flag: str, script: str, starter: Starte
     asked = replace(
         command,
         argv=(command.argv[0], flag, script),
-        timeout=min(PATIENCE, command.timeout),
+        timeout=min(TIMEOUT, command.timeout),
         capture_size=4 * LARGEST_ENVIRONMENT,
         terminal=False,
     )

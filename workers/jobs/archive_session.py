@@ -9,26 +9,26 @@ from greenroom.protocol.errors import SessionBusyError
 from greenroom.sessions.directory import make_private, sync
 from greenroom.sessions.finder import FOLDER
 from greenroom.sessions.lock import WriterLock
-from greenroom.workers.jobs.context import ErrandError, Setting
+from greenroom.workers.jobs.context import JobError, Setting
 
 ARCHIVE = "archived_sessions"
 
 
 async def run(params: bytes, setting: Setting) -> bytes:
-    """Move the file. Raises `ErrandError` where it is not one of the home's, or cannot be moved."""
+    """Move the file. Raises `JobError` where it is not one of the home's, or cannot be moved."""
     given = msgspec.json.decode(params, type=ArchiveConversation)
     path = given.rollout_path
     sessions = os.path.realpath(os.path.join(setting.home, FOLDER))
     if os.path.commonpath((sessions, os.path.realpath(path))) != sessions:
-        raise ErrandError(f"{path} leads out of the sessions directory")
+        raise JobError(f"{path} leads out of the sessions directory")
     try:
         lock = WriterLock(setting.home, given.id)
     except (SessionBusyError, OSError) as error:
-        raise ErrandError(str(error)) from error
+        raise JobError(str(error)) from error
     try:
         _move(path, os.path.join(setting.home, ARCHIVE))
     except OSError as error:
-        raise ErrandError(f"{path}: {error.strerror}") from error
+        raise JobError(f"{path}: {error.strerror}") from error
     finally:
         lock.release()
     return b"{}"

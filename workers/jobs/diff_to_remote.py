@@ -9,7 +9,7 @@ from typing import Final
 import msgspec
 
 from greenroom.protocol.conversation_api import GitDiffToRemote
-from greenroom.workers.jobs.context import ErrandError, Setting
+from greenroom.workers.jobs.context import JobError, Setting
 from greenroom.workers.jobs.git import GitError, git
 
 AT_ONCE: Final = 4
@@ -19,7 +19,7 @@ _MAIN_BRANCHES: Final = ("main", "master")
 
 
 async def run(params: bytes, setting: Setting) -> bytes:
-    """Return the result of `gitDiffToRemote`. Raises `ErrandError`."""
+    """Return the result of `gitDiffToRemote`. Raises `JobError`."""
     del setting
     cwd = msgspec.json.decode(params, type=GitDiffToRemote).cwd
     try:
@@ -27,7 +27,7 @@ async def run(params: bytes, setting: Setting) -> bytes:
         sha = await _nearest(root)
         diff = await _diff(root, sha)
     except GitError as error:
-        raise ErrandError(str(error)) from error
+        raise JobError(str(error)) from error
     return msgspec.json.encode({"sha": sha, "diff": diff})
 
 

@@ -5,7 +5,7 @@ import os
 from collections.abc import Sequence
 from typing import Final
 
-PATIENCE: Final = 5.0
+TIMEOUT: Final = 5.0
 """Seconds for one call."""
 _HARMLESS: Final = ("-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null", "-c", "core.quotePath=false")
 _ALONE: Final = {"GIT_TERMINAL_PROMPT": "0", "GIT_OPTIONAL_LOCKS": "0", "LC_ALL": "C"}
@@ -15,7 +15,7 @@ class GitError(Exception):
     """Git is not there, took too long, or had an answer that was not asked for."""
 
 
-async def git(cwd: str, *arguments: str, allowed: Sequence[int] = (0,), patience: float = PATIENCE) -> bytes:
+async def git(cwd: str, *arguments: str, allowed: Sequence[int] = (0,), timeout_s: float = TIMEOUT) -> bytes:
     """Return what a git command wrote. Raises `GitError` where its exit status is not among those allowed.
 
     `patience` is in seconds.
@@ -34,10 +34,10 @@ async def git(cwd: str, *arguments: str, allowed: Sequence[int] = (0,), patience
     except (OSError, ValueError) as error:
         raise GitError(str(error)) from error
     try:
-        async with asyncio.timeout(patience):
+        async with asyncio.timeout(timeout_s):
             written, _ = await process.communicate()
     except TimeoutError:
-        raise GitError(f"git {arguments[0]} took longer than {patience:g} s") from None
+        raise GitError(f"git {arguments[0]} took longer than {timeout_s:g} s") from None
     finally:
         if process.returncode is None:
             process.kill()

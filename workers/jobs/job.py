@@ -1,4 +1,4 @@
-"""One errand of a worker that has no conversation: started, stopped on demand, and reported exactly once."""
+"""One job of a worker that has no conversation: started, stopped on demand, and reported exactly once."""
 
 import asyncio
 import importlib
@@ -7,16 +7,16 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Final, TypeAlias, cast
 
 from greenroom.protocol.errors import GreenroomError
-from greenroom.protocol.internal.process import WorkerBirth
-from greenroom.protocol.internal.worker import ErrandDone, ErrandName, RunErrand
+from greenroom.protocol.internal.process import WorkerSpec
+from greenroom.protocol.internal.worker import JobDone, JobName, RunJob
 from greenroom.workers.jobs.context import Setting
 
 log = logging.getLogger(__name__)
 
-OnDone: TypeAlias = Callable[[ErrandDone, bytes], None]
+OnDone: TypeAlias = Callable[[JobDone, bytes], None]
 Run: TypeAlias = Callable[[bytes, Setting], Awaitable[bytes]]
 
-MODULES: Final[Mapping[ErrandName, str]] = {
+MODULES: Final[Mapping[JobName, str]] = {
     "archive-session": "greenroom.workers.jobs.archive_session",
     "diff-to-remote": "greenroom.workers.jobs.diff_to_remote",
     "list-sessions": "greenroom.workers.jobs.list_sessions",
@@ -29,17 +29,17 @@ MODULES: Final[Mapping[ErrandName, str]] = {
 """Where the `run` of each is, imported by the worker that runs it and no other."""
 
 
-class Errand:
+class Job:
     """Must be made on the running loop."""
 
-    def __init__(self, operation: RunErrand, params: bytes, birth: WorkerBirth) -> None:
-        self._name: ErrandName = operation.name
+    def __init__(self, operation: RunJob, params: bytes, spec: WorkerSpec) -> None:
+        self._name: JobName = operation.name
         self._params = params
-        self._setting = Setting(birth.codex_home, birth.runtime_directory)
+        self._setting = Setting(spec.codex_home, spec.runtime_directory)
         self._work: asyncio.Task[None] | None = None
 
     def start(self, on_done: OnDone) -> None:
-        """Begin; `on_done` is called once, unless the errand is closed before."""
+        """Begin; `on_done` is called once, unless the job is closed before."""
         self._work = asyncio.get_running_loop().create_task(self._run(on_done), name=self._name)
 
     def stop(self) -> None:
@@ -53,14 +53,14 @@ class Errand:
             await asyncio.wait((self._work,))
 
     async def _run(self, on_done: OnDone) -> None:
-        result, done = b"", ErrandDone()
+        result, done = b"", JobDone()
         try:
             run = cast("Run", importlib.import_module(MODULES[self._name]).run)
             result = await run(self._params, self._setting)
         except GreenroomError as error:
-            done = ErrandDone(failure=str(error), error_kind=error.kind)
+            done = JobDone(failure=str(error), error_kind=error.kind)
         except Exception as error:
-            log.exception("errand %s broke", self._name)
+            log.exception("job %s broke", self._name)
             text = f"internal error ({type(error).__name__}); the log on standard error has more"
-            done = ErrandDone(failure=text, error_kind="internal")
+            done = JobDone(failure=text, error_kind="internal")
         on_done(done, result)

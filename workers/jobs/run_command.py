@@ -17,7 +17,7 @@ from greenroom.workers.exec.process import Finished, signal_name
 from greenroom.workers.exec.process import run as run_to_end
 from greenroom.workers.exec.process_groups import ProcessGroups
 from greenroom.workers.exec.starter import GroupStarter, Starter
-from greenroom.workers.jobs.context import ErrandError, Setting
+from greenroom.workers.jobs.context import JobError, Setting
 from greenroom.workers.sandbox.launcher import Launcher
 from greenroom.workers.sandbox.policy import Surroundings, confine
 from greenroom.workers.sandbox.starter import LaunchedStarter
@@ -28,7 +28,7 @@ OUTPUT_SIZE: Final = 1024 * 1024
 
 
 async def run(params: bytes, setting: Setting) -> bytes:
-    """Return the result of `execOneOffCommand`. Raises `ErrandError`, `ConfigError` or `SandboxUnavailableError`."""
+    """Return the result of `execOneOffCommand`. Raises `JobError`, `ConfigError` or `SandboxUnavailableError`."""
     given = msgspec.json.decode(params, type=ExecCommand)
     settings = _settings(given, setting)
     environment = command_environment(settings)
@@ -69,14 +69,14 @@ async def _run(command: CommandSpec, starter: Starter) -> Finished:
 def _told(finished: Finished, *, confined: bool) -> bytes:
     stdout, stderr = _text(finished.stdout), _text(finished.stderr)
     if finished.spawn_error is not None:
-        raise ErrandError(finished.spawn_error)
+        raise JobError(finished.spawn_error)
     if finished.timed_out:
-        raise ErrandError("sandbox error: command timed out")
+        raise JobError("sandbox error: command timed out")
     if finished.signal is not None:
-        raise ErrandError(f"sandbox error: command was killed by {signal_name(finished.signal)}")
+        raise JobError(f"sandbox error: command was killed by {signal_name(finished.signal)}")
     code = finished.exit_code or 0
     if confined and looks_denied(code, stderr):
-        raise ErrandError(f"sandbox error: command was denied, exit code {code}, stdout: {stdout}, stderr: {stderr}")
+        raise JobError(f"sandbox error: command was denied, exit code {code}, stdout: {stdout}, stderr: {stderr}")
     return msgspec.json.encode({"exitCode": code, "stdout": stdout, "stderr": stderr})
 
 

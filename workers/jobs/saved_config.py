@@ -11,7 +11,7 @@ from greenroom.config.schema import ConfigFile
 from greenroom.config.section import check
 from greenroom.protocol.conversation_api import SavedConfig
 from greenroom.protocol.errors import ConfigError
-from greenroom.workers.jobs.context import ErrandError, Setting
+from greenroom.workers.jobs.context import JobError, Setting
 
 _TOP: Final = {
     "approval_policy": "approvalPolicy",
@@ -44,16 +44,16 @@ _EARLY_PROFILE: Final[tuple[str, ...]] = ("model", "approvalPolicy", "modelReaso
 
 
 async def run(params: bytes, setting: Setting) -> bytes:
-    """Return the result of `getUserSavedConfig`, or of `getConfigToml`. Raises `ErrandError`."""
+    """Return the result of `getUserSavedConfig`, or of `getConfigToml`. Raises `JobError`."""
     form = msgspec.json.decode(params, type=SavedConfig).form
     try:
         table = read_document(os.path.join(setting.home, CONFIG_FILE))
     except ConfigError as error:
-        raise ErrandError(f"failed to load config.toml: {error}") from error
+        raise JobError(f"failed to load config.toml: {error}") from error
     try:
         file = check(ConfigFile, table)
     except ConfigError as error:
-        raise ErrandError(f"failed to parse config.toml: {error}") from error
+        raise JobError(f"failed to parse config.toml: {error}") from error
     return msgspec.json.encode(early(table, file) if form == "early" else {"config": saved(table, file)})
 
 

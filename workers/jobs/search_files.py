@@ -39,7 +39,7 @@ class FileMatch:
 
 
 async def run(params: bytes, setting: Setting) -> bytes:
-    """Return the result of `fuzzyFileSearch`: all of it, or what was found until the errand was stopped."""
+    """Return the result of `fuzzyFileSearch`: all of it, or what was found until the job was stopped."""
     given = msgspec.json.decode(params, type=FuzzyFileSearch)
     files: list[dict[str, object]] = []
     for root in given.roots:

@@ -11,20 +11,20 @@ from tomlkit.exceptions import TOMLKitError
 from greenroom.config.layers import CONFIG_FILE
 from greenroom.protocol.conversation_api import SetDefaultModel
 from greenroom.sessions.directory import make_private, sync
-from greenroom.workers.jobs.context import ErrandError, Setting
+from greenroom.workers.jobs.context import JobError, Setting
 
 
 async def run(params: bytes, setting: Setting) -> bytes:
-    """Change the file. Raises `ErrandError`; the file is then as it was."""
+    """Change the file. Raises `JobError`; the file is then as it was."""
     wanted = msgspec.json.decode(params, type=SetDefaultModel)
     path = os.path.realpath(os.path.join(setting.home, CONFIG_FILE))
     try:
         make_private(os.path.dirname(path))
         _replace(path, changed(_read(path), wanted))
     except OSError as error:
-        raise ErrandError(f"{path}: {error.strerror}") from error
+        raise JobError(f"{path}: {error.strerror}") from error
     except (TOMLKitError, ValueError) as error:  # its text tells the place, and may tell what stands there
-        raise ErrandError(f"{path} is no TOML ({type(error).__name__})") from None
+        raise JobError(f"{path} is no TOML ({type(error).__name__})") from None
     return b"{}"
 
 

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-PATIENCE: Final = 5.0
+TIMEOUT: Final = 5.0
 """Seconds that a request waits for servers that are not required. Later ones join a later request."""
 CLOSE_SECONDS: Final = 1.5
 """How long servers may take to leave before they are killed."""
@@ -67,7 +67,7 @@ class ServerContext(msgspec.Struct, frozen=True, kw_only=True):
     elicit: Elicit = decline
     approval: ToolApproval | None = None
     """Who lets calls through; all of them pass where there is nobody."""
-    patience: float = PATIENCE
+    timeout_s: float = TIMEOUT
 
 
 class McpServers:
@@ -107,7 +107,7 @@ class McpServers:
                 for settled in self._settled.values():
                     await settled.wait()
         with suppress(TimeoutError):
-            async with asyncio.timeout(self._setting.patience):
+            async with asyncio.timeout(self._setting.timeout_s):
                 for host in list(self._hosts.values()):
                     await host.fresh()
         self._check(required)
@@ -149,7 +149,7 @@ class McpServers:
         self.kill_all()
 
     def _start(self) -> None:
-        self._patient_until = asyncio.get_running_loop().time() + self._setting.patience
+        self._patient_until = asyncio.get_running_loop().time() + self._setting.timeout_s
         self._settled = {name: asyncio.Event() for name in self._servers}
         self._states = {name: ServerStatus("starting") for name in self._servers}
         self._tasks = [

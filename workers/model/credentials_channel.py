@@ -38,12 +38,12 @@ from greenroom.protocol.internal.broker import (
     read_answer,
     read_broadcast,
 )
-from greenroom.protocol.internal.process import WorkerBirth
+from greenroom.protocol.internal.process import WorkerSpec
 from greenroom.runtime.zmq_stream import ZmqStream
 
 log = logging.getLogger(__name__)
 
-PATIENCE: Final = 16.0
+TIMEOUT: Final = 16.0
 """Seconds that a question may take: a little more than the broker gives itself."""
 ABSENCE: Final = 10.0
 """Seconds that the broker may be away before questions fail (K27)."""
@@ -85,9 +85,9 @@ class CredentialsChannel:
     """
 
     def __init__(
-        self, context: "zmq.Context[zmq.Socket[bytes]]", birth: WorkerBirth, on_change: OnChange | None = None
+        self, context: "zmq.Context[zmq.Socket[bytes]]", spec: WorkerSpec, on_change: OnChange | None = None
     ) -> None:
-        self._birth = birth
+        self._spec = spec
         self._on_change = on_change
         self._loop = asyncio.get_running_loop()
         self._prefix = os.urandom(4)
@@ -100,11 +100,11 @@ class CredentialsChannel:
         """The broker has been away for longer than a restart takes: nobody waits for it any more."""
         self._is_connecting = False
         self._is_first = True
-        self._socket = _curve(context.socket(zmq.DEALER), birth)
+        self._socket = _curve(context.socket(zmq.DEALER), spec)
         monitor = self._socket.get_monitor_socket(_HANDSHAKE_DONE | _HANDSHAKE_REFUSED | _DISCONNECTED)
         self._monitor = ZmqStream(monitor, self._observe)
         self._port = ZmqStream(self._socket, self._take)
-        self._subscriber = _curve(context.socket(zmq.SUB), birth) if birth.broadcast_address else None
+        self._subscriber = _curve(context.socket(zmq.SUB), spec) if spec.broadcast_address else None
         self._broadcasts = None if self._subscriber is None else ZmqStream(self._subscriber, self._hear)
         self._must_subscribe = True
 
@@ -112,7 +112,7 @@ class CredentialsChannel:
         """Connect and greet; return once the broker has let us in. Raises `CredentialError`; may be tried again."""
         if not self._is_connecting:
             self._is_connecting = True
-            self._socket.connect(self._birth.broker_address)
+            self._socket.connect(self._spec.broker_address)
         return await self._ask(self._hello(), Welcome)
 
     @property
@@ -156,7 +156,7 @@ class CredentialsChannel:
         `rejected`: serial of the token that the provider's server refused; it is not served again.
         """
         question = GetProviderToken(command=command, rejected=rejected)
-        return await self._ask(question, ProviderToken, command.timeout_ms / 1000 + PATIENCE)
+        return await self._ask(question, ProviderToken, command.timeout_ms / 1000 + TIMEOUT)
 
     def close(self) -> None:
         """Disconnect and cancel what is open."""
@@ -172,7 +172,7 @@ class CredentialsChannel:
         for _, future in self._open.values():
             future.cancel()
 
-    async def _ask(self, question: Question, kind: type[A], patience: float = PATIENCE) -> A:
+    async def _ask(self, question: Question, kind: type[A], timeout_s: float = TIMEOUT) -> A:
         if self._is_absent:
             raise CredentialError(_AWAY)
         message_id = self._next_id()
@@ -180,7 +180,7 @@ class CredentialsChannel:
         self._open[message_id] = (question, future)
         self._port.send(frames(message_id, question))
         try:
-            async with asyncio.timeout(ABSENCE if self._is_lost else patience):
+            async with asyncio.timeout(ABSENCE if self._is_lost else timeout_s):
                 answer = await future
         except TimeoutError:
             self._is_absent = self._is_first
@@ -237,8 +237,8 @@ class CredentialsChannel:
             return
         self._must_subscribe = False
         with suppress(zmq.ZMQError):  # there was nothing to disconnect
-            self._subscriber.disconnect(self._birth.broadcast_address)
-        self._subscriber.connect(self._birth.broadcast_address)
+            self._subscriber.disconnect(self._spec.broadcast_address)
+        self._subscriber.connect(self._spec.broadcast_address)
 
     def _lost(self) -> None:
         self._is_lost = True
@@ -252,8 +252,8 @@ class CredentialsChannel:
                 future.set_result(_AWAY)
 
     def _connect_again(self) -> None:
-        self._socket.disconnect(self._birth.broker_address)
-        self._socket.connect(self._birth.broker_address)
+        self._socket.disconnect(self._spec.broker_address)
+        self._socket.connect(self._spec.broker_address)
 
     def _cancel(self, name: str) -> None:
         timer = self._timers.pop(name, None)
@@ -261,7 +261,7 @@ class CredentialsChannel:
             timer.cancel()
 
     def _hello(self) -> Hello:
-        return Hello(worker_id=self._birth.id, listens=self._broadcasts is not None)
+        return Hello(worker_id=self._spec.id, listens=self._broadcasts is not None)
 
     def _next_id(self) -> bytes:
         return self._prefix + next(self._numbers).to_bytes(4)
@@ -274,10 +274,10 @@ _REACTIONS: Final[dict[int, Callable[[CredentialsChannel], None]]] = {
 }
 
 
-def _curve(socket: "zmq.Socket[bytes]", birth: WorkerBirth) -> "zmq.Socket[bytes]":
-    socket.curve_serverkey = birth.broker_key.encode()
-    socket.curve_publickey = birth.keys.public.encode()
-    socket.curve_secretkey = birth.keys.secret.encode()
+def _curve(socket: "zmq.Socket[bytes]", spec: WorkerSpec) -> "zmq.Socket[bytes]":
+    socket.curve_serverkey = spec.broker_key.encode()
+    socket.curve_publickey = spec.keys.public.encode()
+    socket.curve_secretkey = spec.keys.secret.encode()
     socket.setsockopt(zmq.LINGER, 0)  # counts for connections made from here on, also those given up meanwhile
     socket.setsockopt(zmq.RECONNECT_IVL, RECONNECT)
     socket.setsockopt(zmq.RECONNECT_IVL_MAX, RECONNECT_LONGEST)

@@ -9,7 +9,7 @@ from greenroom.protocol.errors import ModelError
 from greenroom.workers.model.endpoint import visible_url
 from greenroom.workers.model.proxy import find_proxy
 
-PATIENCE: Final = 2.0
+TIMEOUT: Final = 2.0
 """Seconds that the server has for taking a connection."""
 _PORTS: Final = {"http": 80, "https": 443}
 
@@ -24,7 +24,7 @@ async def require(base_url: str, provider: str) -> None:
     address = urlsplit(base_url)
     port = address.port or _PORTS.get(address.scheme, 80)
     try:
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(TIMEOUT):
             _, writer = await asyncio.open_connection(address.hostname, port)
     except (OSError, ValueError) as error:
         raise ModelError(

@@ -42,7 +42,7 @@ from greenroom.workers.sandbox.messages import (
 log = logging.getLogger(__name__)
 
 _NOT_CONFINED: Final = "the command could not be confined"
-PATIENCE: Final = 1.0
+TIMEOUT: Final = 1.0
 """Seconds that killed commands have for dying."""
 
 
@@ -241,14 +241,14 @@ class Launcher:
         for child in self._children:
             child.kill()
 
-    async def close(self, patience: float = PATIENCE) -> None:
+    async def close(self, timeout_s: float = TIMEOUT) -> None:
         """Kill everything, wait until it is gone, and end the zygote if it is our own.
 
         What we may not kill, such as a program that has become another user's, is waited for `patience` seconds.
         """
         self.kill_all()
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(patience):
+            async with asyncio.timeout(timeout_s):
                 for child in list(self._children):
                     await child.wait_gone()
         for child in self._children:
@@ -257,7 +257,7 @@ class Launcher:
         self._channel.close()
         if self._pid is not None:
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(patience):
+                async with asyncio.timeout(timeout_s):
                     await _buried(self._pid)
 
     def _forget_gone(self) -> None:

@@ -34,7 +34,7 @@ def guard(zygote: socket.socket, orders: socket.socket) -> NoReturn:
     A command comes to the embryo itself: the first over `orders`, each later one over a channel whose other end goes to
     the zygote when its command can come. The zygote hangs up to tell that there will be none.
     """
-    hardening.set_name("gr-guardian")
+    hardening.set_name("gr-monitor")
     hardening.adopt_orphans()
     deserted = True
     foresight: RuleCache | None = None

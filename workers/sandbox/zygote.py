@@ -83,7 +83,7 @@ class _Zygote:
 
     def serve(self) -> bool:
         """Do what the launcher wants next; `False` when it is gone."""
-        ready = [descriptor for descriptor, _ in self._poll.poll(self._patience())]
+        ready = [descriptor for descriptor, _ in self._poll.poll(self._timeout())]
         if not ready and self._spare is None:
             self._spare = self._fork()
         elif not ready:
@@ -93,7 +93,7 @@ class _Zygote:
                 self._hear(self._guardians[descriptor])
         return self._channel.fileno() not in ready or self._obey()
 
-    def _patience(self) -> float | None:
+    def _timeout(self) -> float | None:
         """Milliseconds until there is something to do without being asked."""
         if self._spare is not None:
             return IDLE_SECONDS * 1000

@@ -11,7 +11,7 @@ from typing import Final
 
 from greenroom.workers.jobs.git import GitError, git
 
-PATIENCE: Final = 30.0
+TIMEOUT: Final = 30.0
 """Seconds that git has for one directory."""
 _UNTRACKED: Final = ("ls-files", "--others", "--exclude-standard", "-z")
 _ALL: Final = ("ls-files", "--cached", "--others", "--exclude-standard", "--deduplicate", "-z")
@@ -32,7 +32,7 @@ async def list_files(root: str) -> list[bytes]:
 
 async def _list(root: str) -> list[bytes]:
     try:
-        found = _split(await git(root, *_ALL, patience=PATIENCE))
+        found = _split(await git(root, *_ALL, timeout_s=TIMEOUT))
     except GitError:
         found = []
     return found or await _list_as_untracked(root)
@@ -43,7 +43,7 @@ async def _list_as_untracked(root: str) -> list[bytes]:
         try:
             await git(scratch, "init", "--quiet", "--bare", scratch)
             where = f"--git-dir={scratch}", f"--work-tree={root}"
-            return _split(await git(root, *where, *_UNTRACKED, patience=PATIENCE))
+            return _split(await git(root, *where, *_UNTRACKED, timeout_s=TIMEOUT))
         except GitError:
             return list(_walk(os.fsencode(root), b""))
 

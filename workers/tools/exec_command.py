@@ -50,7 +50,7 @@ class ExecArguments(msgspec.Struct, frozen=True):
         return bool(self.with_escalated_permissions) or self.sandbox_permissions == "require_escalated"
 
     @property
-    def patience(self) -> float:
+    def timeout_s(self) -> float:
         """Seconds after which the model gets its answer in any case."""
         wanted = DEFAULT_YIELD_MS if self.yield_time_ms is None else self.yield_time_ms
         return min(max(wanted, SHORTEST_YIELD_MS), LONGEST_YIELD_MS) / 1000
@@ -120,7 +120,7 @@ class _Call:
         await context.open_commands.open(kept, command, starter)
         self.started = time.monotonic()
         try:
-            await kept.wait(self._given.patience)
+            await kept.wait(self._given.timeout_s)
         except asyncio.CancelledError:
             await context.open_commands.end(kept)
             raise

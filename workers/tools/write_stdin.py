@@ -32,7 +32,7 @@ class WriteArguments(msgspec.Struct, frozen=True):
     yield_time_ms: _NotNegative | None = None
     max_output_tokens: _NotNegative | None = None
 
-    def patience(self, longest_poll_ms: int) -> float:
+    def timeout_s(self, longest_poll_ms: int) -> float:
         """Return the seconds after which the model gets its answer in any case."""
         wanted = DEFAULT_YIELD_MS if self.yield_time_ms is None else self.yield_time_ms
         shortest, longest = (
@@ -50,16 +50,16 @@ async def write_stdin(call_id: str, arguments: str, context: ToolContext) -> Too
     if kept is None:
         raise ToolFailure(f"write_stdin failed: Unknown process id {given.session_id}")
     started = time.monotonic()
-    patience = given.patience(context.shell.longest_poll_ms)
+    timeout_s = given.timeout_s(context.shell.longest_poll_ms)
     if given.chars and not kept.over.is_set():
         await _admit(call_id, given.chars, kept, context)
     if given.chars or not kept.over.is_set():
         await emit(context, kept.events.interaction(given.chars or ""))
     if given.chars:
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(patience):
+            async with asyncio.timeout(timeout_s):
                 await _write(kept, given.chars)
-    await kept.wait(max(0.0, started + patience - time.monotonic()))
+    await kept.wait(max(0.0, started + timeout_s - time.monotonic()))
     return told(kept, started, given.max_output_tokens, context)
 
 

@@ -29,7 +29,7 @@ from greenroom.supervisor.control.control_messages import (
 )
 from greenroom.supervisor.control.instances import RunningInstance
 
-END_PATIENCE: Final = 10.0
+END_TIMEOUT: Final = 10.0
 """Seconds that an instance has for ending."""
 
 
@@ -50,7 +50,7 @@ def run_stop(arguments: Namespace) -> int:
         hint = "; --force kills it" if status == SILENT else ""
         return _tell(status, text + hint)
     if not _has_ended(one):
-        return _tell(SILENT, f"instance {one.instance.pid} has not ended within {END_PATIENCE:g} s; --force kills it")
+        return _tell(SILENT, f"instance {one.instance.pid} has not ended within {END_TIMEOUT:g} s; --force kills it")
     return _tell(WELL, f"instance {one.instance.pid} has ended")
 
 
@@ -113,7 +113,7 @@ def _understood(one: RunningInstance, heard: Heard) -> tuple[int, str]:
 
 def _has_ended(one: RunningInstance) -> bool:
     """Wait for the end of an instance, which is nobody's child of ours (pidfd_open(2))."""
-    deadline = time.monotonic() + END_PATIENCE
+    deadline = time.monotonic() + END_TIMEOUT
     if hasattr(os, "pidfd_open"):
         try:
             descriptor = os.pidfd_open(one.instance.pid)
@@ -122,7 +122,7 @@ def _has_ended(one: RunningInstance) -> bool:
         try:
             if not _is_alive(one):
                 return True
-            select.select([descriptor], [], [], END_PATIENCE)
+            select.select([descriptor], [], [], END_TIMEOUT)
         finally:
             os.close(descriptor)
         return not _is_alive(one)

@@ -10,7 +10,7 @@ from typing import Final, Literal, TypeAlias
 
 from greenroom.supervisor.control.control_messages import ControlReply, ControlRequest, line, read_control_reply
 
-PATIENCE: Final = 1.0
+TIMEOUT: Final = 1.0
 """Seconds after which an instance is one that does not answer."""
 MAX_REPLY: Final = 64 * 1024 * 1024
 _READ: Final = 256 * 1024
@@ -39,7 +39,7 @@ class _Line:
     received: bytearray = field(default_factory=bytearray)
 
 
-def ask(paths: Collection[str], request: ControlRequest, patience: float = PATIENCE) -> dict[str, Heard]:
+def ask(paths: Collection[str], request: ControlRequest, timeout_s: float = TIMEOUT) -> dict[str, Heard]:
     """Put a request to the sockets at these paths, and return what was heard on each."""
     begun = time.monotonic()
     heard: dict[str, Heard] = {}
@@ -47,7 +47,7 @@ def ask(paths: Collection[str], request: ControlRequest, patience: float = PATIE
         try:
             for path in dict.fromkeys(paths):
                 _open(path, line(request), selector, heard)
-            while selector.get_map() and (left := begun + patience - time.monotonic()) > 0:
+            while selector.get_map() and (left := begun + timeout_s - time.monotonic()) > 0:
                 for key, _ in selector.select(left):
                     _read(key.data, selector, heard, begun)
         finally:

@@ -40,7 +40,7 @@ _CREDENTIAL: Final[Mapping[AuthState, str]] = {
     "DEGRADED": "the token cannot be refreshed at the moment; until it expires it is used as it is",
 }
 _REMEDIES: Final[Mapping[Role, str]] = {
-    "nursery": "no process can be started until it is tried again, within a minute",
+    "fork_server": "no process can be started until it is tried again, within a minute",
     "broker": "it is given up, and no login can be used; restart the server",
 }
 _REPLIES: Final[Mapping[ReplyKind, tuple[TroubleKind, str]]] = {
@@ -84,7 +84,7 @@ def _stopped(status: InstanceStatus, _: float) -> Iterator[Diagnosis]:
 def _missing(status: InstanceStatus, now: float) -> Iterator[Diagnosis]:
     if status.report is None or now - status.instance.started_at < STARTING:
         return
-    needed: tuple[Role, ...] = ("nursery", "broker") if status.instance.engine == "fork" else ("broker",)
+    needed: tuple[Role, ...] = ("fork_server", "broker") if status.instance.engine == "fork" else ("broker",)
     excused = {entry.role for entry in status.report.processes if entry.state == "given_up"}
     there = {process.role for process in status.processes if process.seen is not None}
     for role in needed:

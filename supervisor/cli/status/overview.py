@@ -30,10 +30,10 @@ TroubleKind: TypeAlias = Literal[
     "credential",
 ]
 
-NAMES: Final[dict[str, Role]] = {"gr-nursery": "nursery", "gr-broker": "broker", "gr-worker": "worker"}
+NAMES: Final[dict[str, Role]] = {"gr-forkserver": "fork_server", "gr-broker": "broker", "gr-worker": "worker"}
 """The names that our processes give themselves."""
 _UNHEARD: Final[dict[Outcome, ReplyKind]] = {"silent": "silent", "shut": "shut"}
-_FORKS: Final = frozenset({"supervisor", "nursery"})
+_FORKS: Final = frozenset({"supervisor", "fork_server"})
 """Whose children ours are. Further down, a process only calls itself so."""
 
 

@@ -147,7 +147,7 @@ def _rows(status: InstanceStatus) -> tuple[list[Row], int]:
 
 def _process_name(process: ProcessStatus) -> str:
     spare = process.role == "worker" and process.entry is not None
-    return "(spare worker)" if spare else process.role
+    return "(spare worker)" if spare else process.role.replace("_", "-")
 
 
 def _state(row: Row) -> str:

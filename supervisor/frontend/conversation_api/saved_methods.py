@@ -9,7 +9,7 @@ import msgspec
 from greenroom.protocol import conversation_api as api
 from greenroom.protocol.ids import ConversationId
 from greenroom.protocol.jsonrpc import INTERNAL_ERROR, INVALID_REQUEST, Request, encode
-from greenroom.supervisor.conversations.jobs import ErrandFailedError, Errands
+from greenroom.supervisor.conversations.jobs import JobFailedError, Jobs
 from greenroom.supervisor.conversations.registry import Conversations
 from greenroom.supervisor.frontend.conversation_api.conversation_methods import Configured, ConversationMethods
 from greenroom.supervisor.frontend.request_queue import Answer, Method, RefusedError, decode
@@ -24,13 +24,13 @@ class SavedMethods:
         self,
         home: str,
         conversations: Conversations,
-        errands: Errands,
+        jobs: Jobs,
         talk: ConversationMethods,
         write: Callable[[bytes], None],
     ) -> None:
         self._home = home
         self._conversations = conversations
-        self._errands = errands
+        self._jobs = jobs
         self._talk = talk
         self._write = write
         self.methods: Mapping[str, Method] = {
@@ -42,8 +42,8 @@ class SavedMethods:
     async def _list(self, request: Request) -> Answer:
         params = decode(request, api.ListConversations)
         try:
-            return Answer(await self._errands.run("list-sessions", encode(params)))
-        except ErrandFailedError as error:
+            return Answer(await self._jobs.run("list-sessions", encode(params)))
+        except JobFailedError as error:
             raise RefusedError(INTERNAL_ERROR, f"failed to list conversations: {error}") from None
 
     async def _resume(self, request: Request) -> Answer:
@@ -51,8 +51,8 @@ class SavedMethods:
         path = os.path.abspath(params.path)
         failed = "error resuming conversation"
         try:
-            read = await self._errands.run("read-session", encode({"path": path}))
-        except ErrandFailedError as error:
+            read = await self._jobs.run("read-session", encode({"path": path}))
+        except JobFailedError as error:
             raise RefusedError(INTERNAL_ERROR, f"{failed}: {error}") from None
         stored = msgspec.json.decode(read, type=api.StoredSession)
         overrides = (params.overrides or api.NewConversation()).overrides()
@@ -71,8 +71,8 @@ class SavedMethods:
             raise RefusedError(INVALID_REQUEST, f"rollout path `{params.rollout_path}` {fault}")
         await self._close(params.id)
         try:
-            await self._errands.run("archive-session", encode(params))
-        except ErrandFailedError as error:
+            await self._jobs.run("archive-session", encode(params))
+        except JobFailedError as error:
             raise RefusedError(INTERNAL_ERROR, f"failed to archive conversation: {error}") from None
         return Answer()
 

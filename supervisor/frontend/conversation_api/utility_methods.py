@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 
 from greenroom.protocol import conversation_api as api
 from greenroom.protocol.jsonrpc import INTERNAL_ERROR, INVALID_REQUEST, Request, encode
-from greenroom.supervisor.conversations.jobs import Errand, ErrandFailedError, Errands
+from greenroom.supervisor.conversations.jobs import Job, JobFailedError, Jobs
 from greenroom.supervisor.frontend.request_queue import Answer, Method, RefusedError, decode
 from greenroom.supervisor.processes.broker_client import BrokerClient
 
@@ -13,13 +13,13 @@ class UtilityMethods:
     """The methods of one connection."""
 
     def __init__(
-        self, errands: Errands, broker: BrokerClient, config_overrides: tuple[str, ...], user_agent: Callable[[], str]
+        self, jobs: Jobs, broker: BrokerClient, config_overrides: tuple[str, ...], user_agent: Callable[[], str]
     ) -> None:
-        self._errands = errands
+        self._jobs = jobs
         self._broker = broker
         self._config_overrides = config_overrides
         self._user_agent = user_agent
-        self._searches: dict[str, Errand] = {}
+        self._searches: dict[str, Job] = {}
         self.methods: Mapping[str, Method] = {
             "getUserSavedConfig": self._saved_config,
             "getConfigToml": self._config_toml,
@@ -46,15 +46,15 @@ class UtilityMethods:
 
     async def _read_config(self, params: api.SavedConfig) -> Answer:
         try:
-            return Answer(await self._errands.run("saved-config", encode(params)))
-        except ErrandFailedError as error:
+            return Answer(await self._jobs.run("saved-config", encode(params)))
+        except JobFailedError as error:
             raise RefusedError(INTERNAL_ERROR, str(error)) from None
 
     async def _set_default_model(self, request: Request) -> Answer:
         params = decode(request, api.SetDefaultModel)
         try:
-            return Answer(await self._errands.run("set-default-model", encode(params)))
-        except ErrandFailedError as error:
+            return Answer(await self._jobs.run("set-default-model", encode(params)))
+        except JobFailedError as error:
             raise RefusedError(INTERNAL_ERROR, f"failed to persist overrides: {error}") from None
 
     async def _exec(self, request: Request) -> Answer:
@@ -70,15 +70,15 @@ class UtilityMethods:
             config_overrides=self._config_overrides,
         )
         try:
-            return Answer(await self._errands.run("run-command", encode(command)))
-        except ErrandFailedError as error:
+            return Answer(await self._jobs.run("run-command", encode(command)))
+        except JobFailedError as error:
             raise RefusedError(INTERNAL_ERROR, f"exec failed: {error}") from None
 
     async def _git_diff(self, request: Request) -> Answer:
         params = decode(request, api.GitDiffToRemote)
         try:
-            return Answer(await self._errands.run("diff-to-remote", encode(params)))
-        except ErrandFailedError:
+            return Answer(await self._jobs.run("diff-to-remote", encode(params)))
+        except JobFailedError:
             quoted = encode(params.cwd).decode()
             text = f"failed to compute git diff to remote for cwd: {quoted}"
             raise RefusedError(INVALID_REQUEST, text) from None
@@ -89,13 +89,13 @@ class UtilityMethods:
             return Answer(b'{"files":[]}')
         token = params.cancellation_token
         if token is not None and (former := self._searches.get(token)) is not None:
-            self._errands.stop(former)
-        search = self._errands.begin("search-files", encode(params))
+            self._jobs.stop(former)
+        search = self._jobs.begin("search-files", encode(params))
         if token is not None:
             self._searches[token] = search
         try:
-            return Answer(await self._errands.wait(search))
-        except ErrandFailedError as error:
+            return Answer(await self._jobs.wait(search))
+        except JobFailedError as error:
             raise RefusedError(INTERNAL_ERROR, f"fuzzy file search failed: {error}") from None
         finally:
             if token is not None and self._searches.get(token) is search:

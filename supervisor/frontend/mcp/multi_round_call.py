@@ -34,7 +34,7 @@ class TaskHandle(Protocol):
 class Host(Protocol):
     """The connection that a call belongs to (`greenroom.supervisor.frontend.mcp.multi_round_calls`)."""
 
-    patience: float
+    timeout_s: float
     """Seconds that the user has for an answer."""
 
     def tell(self, token: ProgressToken, signs: int, doing: str) -> None:
@@ -143,7 +143,7 @@ class MultiRoundCall:
 
         key = f"approval-{question_id}"
         params = request_params(question, self.id, turn.id, self.conversation_id)
-        timer = asyncio.get_running_loop().call_later(self._host.patience, self._expire, key)
+        timer = asyncio.get_running_loop().call_later(self._host.timeout_s, self._expire, key)
         self._questions[key] = _Question(params, decide, timer)
         self._speak()
 

@@ -39,13 +39,13 @@ class MultiRoundCalls:
         peer: McpPeer,
         write: Callable[[bytes], None],
         decide: Callable[[Turn, int, Decision], None],
-        patience: float,
+        timeout_s: float,
         state_key: Callable[[], bytes],
         on_answered: Callable[[Request], None],
         watch: Callable[[MultiRoundCall], asyncio.TimerHandle | None],
     ) -> None:
         """`on_answered` is told of each request that was answered; `watch` lets a call become a task."""
-        self.patience = patience
+        self.timeout_s = timeout_s
         self.decide = decide
         self.watch = watch
         self._peer = peer
@@ -99,7 +99,7 @@ class MultiRoundCalls:
 
     def part(self, call: MultiRoundCall, request: Request) -> None:
         """Answer a request with the questions of its call, which waits for the next round."""
-        expires = time.time() + 2 * self.patience
+        expires = time.time() + 2 * self.timeout_s
         state = CallState(call.id, call.conversation_id, call.fingerprint, runs.THIS, expires)
         self._parted[call.id] = call
         self.answer(request, input_required_result(call.questions, seal(state, self._state_key())))
@@ -114,7 +114,7 @@ class MultiRoundCalls:
         self._unheard.append(call.id)
         if len(self._unheard) > KEPT_RESULTS:
             self._parted.pop(self._unheard.popleft(), None)
-        asyncio.get_running_loop().call_later(self.patience, self._parted.pop, call.id, None)
+        asyncio.get_running_loop().call_later(self.timeout_s, self._parted.pop, call.id, None)
 
     def _unseal(self, params: RoundParams, state: str) -> CallState:
         try:

@@ -74,7 +74,7 @@ class Tasks:
         store: TaskStore,
         subscriptions: Subscriptions,
         interrupt: Callable[[Turn], None],
-        patience: float,
+        timeout_s: float,
     ) -> None:
         """A call becomes a task after `patience` seconds."""
         self._peer = peer
@@ -82,10 +82,10 @@ class Tasks:
         self._store = store
         self._subscriptions = subscriptions
         self._interrupt = interrupt
-        self._patience = patience
+        self._timeout = timeout_s
         self._live: dict[str, LiveTask] = {}
         self._disk = ThreadPoolExecutor(1, "tasks")
-        self._errands: set[asyncio.Task[None]] = set()
+        self._jobs: set[asyncio.Task[None]] = set()
         self.handlers = {"tasks/get": self._get, "tasks/update": self._update, "tasks/cancel": self._cancel}
 
     @property
@@ -95,12 +95,12 @@ class Tasks:
 
     def watch(self, call: MultiRoundCall) -> asyncio.TimerHandle:
         """Let a call become a task if it takes long."""
-        return asyncio.get_running_loop().call_later(self._patience, self._adopt, call)
+        return asyncio.get_running_loop().call_later(self._timeout, self._adopt, call)
 
     async def close(self) -> None:
         """Wait until everything is on the disk."""
-        while self._errands:
-            await asyncio.wait(self._errands)
+        while self._jobs:
+            await asyncio.wait(self._jobs)
         self._disk.shutdown()
 
     def _adopt(self, call: MultiRoundCall) -> None:
@@ -215,9 +215,9 @@ class Tasks:
         return await asyncio.get_running_loop().run_in_executor(self._disk, work, *arguments)
 
     def _in_background(self, work: Coroutine[None, None, None]) -> None:
-        errand = asyncio.get_running_loop().create_task(work)
-        self._errands.add(errand)
-        errand.add_done_callback(self._errands.discard)
+        job = asyncio.get_running_loop().create_task(work)
+        self._jobs.add(job)
+        job.add_done_callback(self._jobs.discard)
 
 
 def _is_over(record: TaskRecord) -> bool:

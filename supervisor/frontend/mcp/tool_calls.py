@@ -32,7 +32,7 @@ class ToolCallHandler:
         elicitor: Elicitor,
         events: EventSetting,
         most_calls: int,
-        patience: float,
+        timeout_s: float,
         state_key: Callable[[], bytes],
         tasks: Tasks,
     ) -> None:
@@ -44,7 +44,7 @@ class ToolCallHandler:
         self._events = events
         self._most_calls = most_calls
         self._rounds = MultiRoundCalls(
-            peer, write, conversations.decide, patience, state_key, self.answered, tasks.watch
+            peer, write, conversations.decide, timeout_s, state_key, self.answered, tasks.watch
         )
         self._tasks = tasks
         self._open: dict[RequestId, ToolCall | MultiRoundCall] = {}

@@ -303,7 +303,7 @@ def test_another_login_of_this_family_is_asked_to_leave(tmp_path: Any) -> None:
 def test_foreign_listeners(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Scenario 39: the second port, in the redirect address too; then an error that names the last one."""
     monkeypatch.setattr("greenroom.broker.login.server.PAUSE", 0.001)
-    monkeypatch.setattr("greenroom.broker.login.server.CANCEL_PATIENCE", 0.01)
+    monkeypatch.setattr("greenroom.broker.login.server.CANCEL_TIMEOUT", 0.01)
 
     async def scene(desk: Desk) -> None:
         with socket.create_server(("127.0.0.1", desk.ports[0])):
@@ -366,7 +366,7 @@ def test_a_device_login_that_fails_or_takes_too_long(tmp_path: Any, monkeypatch:
         desk.issuer.code_status = 401
         await desk.logins.start(LoginStart(method="device"))
         assert "device auth failed with status 401" in ((await desk.ending()).error or "")
-        monkeypatch.setattr(login_flows, "DEVICE_PATIENCE", 0.02)
+        monkeypatch.setattr(login_flows, "DEVICE_TIMEOUT", 0.02)
         desk.issuer.device_pending = 10**9
         await desk.logins.start(LoginStart(method="device"))
         assert (await desk.ending()).error == "Login server error: device auth timed out after 15 minutes"

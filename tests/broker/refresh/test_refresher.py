@@ -692,7 +692,7 @@ def test_a_lock_that_is_held_too_long_is_transient(tmp_path: Any, monkeypatch: p
     """K5: nobody waits forever for another instance."""
 
     async def scene(issuer: MockIssuer, parts: Parts) -> None:
-        monkeypatch.setattr("greenroom.broker.refresh.refresher.REFRESH_PATIENCE", 0.1)
+        monkeypatch.setattr("greenroom.broker.refresh.refresher.REFRESH_TIMEOUT", 0.1)
         async with locks.locked(parts.home, locks.REFRESH, 1.0):
             assert await parts.refresher.join(Trigger.NEED) is RefreshResult.FAILED
         assert issuer.redemptions == []

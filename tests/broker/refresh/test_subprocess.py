@@ -55,7 +55,7 @@ def play(home: Any, lifeline: int, scene: Scene, *deeds: Deed) -> None:
 
 
 def redeemers() -> list[psutil.Process]:
-    found = processes.named(psutil.Process().children(), "gr-redeemer")
+    found = processes.named(psutil.Process().children(), "gr-refresh")
     return [process for process in found if processes.alive(process.pid)]
 
 

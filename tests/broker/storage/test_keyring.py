@@ -109,7 +109,7 @@ def test_a_keyring_that_hangs_is_given_up(
     tmp_path: Any, backend: MemoryKeyring, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """And what is asked meanwhile fails at once, so that an old write cannot follow a new one."""
-    monkeypatch.setattr(module, "PATIENCE", 0.05)
+    monkeypatch.setattr(module, "TIMEOUT", 0.05)
     backend.open.clear()
     kept = store(tmp_path)
     with pytest.raises(OSError, match=r"did not answer within 0\.05 s"):
@@ -256,4 +256,4 @@ def test_a_broker_keeps_a_login_in_the_keyring(tmp_path: Any) -> None:
         assert (await stage.link.logout()).removed
         assert json.loads((tmp_path / "keyring").read_text()) == {}
 
-    play(home, scene, None, environment=environment, birth_fields={"store": "keyring"})
+    play(home, scene, None, environment=environment, spec_fields={"store": "keyring"})

@@ -9,13 +9,13 @@ from greenroom.protocol.errors import RemoteProtocolError
 from greenroom.protocol.ids import WorkerId
 from greenroom.protocol.internal.message import Message
 from greenroom.protocol.internal.process import (
-    Born,
-    BrokerBirth,
+    BrokerSpec,
     Exited,
-    GiveBirth,
+    ForkServerReady,
     KeyPair,
-    NurseryReady,
-    WorkerBirth,
+    Spawn,
+    Spawned,
+    WorkerSpec,
     datagram,
 )
 from greenroom.protocol.internal.process import read_datagram as read
@@ -23,7 +23,7 @@ from tests.protocol.headers import instances
 
 SECRET = "do-not-repeat-me"
 KEYS = KeyPair(public="p", secret=SECRET)
-BROKER = BrokerBirth(
+BROKER = BrokerSpec(
     id=WorkerId("broker"),
     keys=KEYS,
     supervisor_pid=1,
@@ -36,22 +36,22 @@ BROKER = BrokerBirth(
     secrets={"OPENAI_API_KEY": SECRET},
 )
 
-births = instances(WorkerBirth) | instances(BrokerBirth)
-messages = births.map(lambda birth: GiveBirth(birth=birth)) | st.one_of(
-    instances(Born), instances(Exited), instances(NurseryReady)
+specs = instances(WorkerSpec) | instances(BrokerSpec)
+messages = specs.map(lambda spec: Spawn(spec=spec)) | st.one_of(
+    instances(Spawned), instances(Exited), instances(ForkServerReady)
 )
 
 
 @given(messages)
-def test_messages_come_out_as_they_went_in(message: GiveBirth | Born | Exited | NurseryReady) -> None:
+def test_messages_come_out_as_they_went_in(message: Spawn | Spawned | Exited | ForkServerReady) -> None:
     assert read(datagram(message)) == message
 
 
-@given(births)
-def test_the_role_decides_what_is_born(birth: WorkerBirth | BrokerBirth) -> None:
-    message = read(datagram(GiveBirth(birth=birth)))
-    assert isinstance(message, GiveBirth)
-    assert type(message.birth) is type(birth)
+@given(specs)
+def test_the_role_decides_what_is_born(spec: WorkerSpec | BrokerSpec) -> None:
+    message = read(datagram(Spawn(spec=spec)))
+    assert isinstance(message, Spawn)
+    assert type(message.spec) is type(spec)
 
 
 @given(st.binary(max_size=60))
@@ -61,7 +61,7 @@ def test_any_bytes_are_a_message_or_a_violation(data: bytes) -> None:
 
 
 def test_secrets_are_not_in_the_text_of_a_birth() -> None:
-    for message in (KEYS, BROKER, GiveBirth(birth=BROKER)):
+    for message in (KEYS, BROKER, Spawn(spec=BROKER)):
         assert SECRET not in repr(message)
         assert SECRET not in str(message)
 
@@ -69,7 +69,7 @@ def test_secrets_are_not_in_the_text_of_a_birth() -> None:
 def test_a_violation_does_not_repeat_the_data() -> None:
     for header in ({"birth": {"role": "broker", "id": [SECRET]}}, {"birth": {"role": SECRET}}, SECRET):
         with pytest.raises(RemoteProtocolError) as caught:
-            read(GiveBirth.wire + msgpack.packb(header))
+            read(Spawn.wire + msgpack.packb(header))
         assert SECRET not in repr(caught.value)
         assert caught.value.__cause__ is None
 
@@ -79,6 +79,6 @@ def test_a_birth_cannot_be_changed() -> None:
         BROKER.codex_home = "/elsewhere"  # type: ignore[misc]
 
 
-@pytest.mark.parametrize("kind", [Born, Exited, NurseryReady, GiveBirth])
+@pytest.mark.parametrize("kind", [Spawned, Exited, ForkServerReady, Spawn])
 def test_kinds_are_announced_by_one_byte(kind: type[Message]) -> None:
     assert len(kind.wire) == 1  # type: ignore[attr-defined]

@@ -27,11 +27,11 @@ LONG = 600.0
 class Connection:
     """An elicitor, what it wrote, and the decisions that it told. To be made on a running loop."""
 
-    def __init__(self, patience: float = LONG, *, can_ask: bool = True) -> None:
+    def __init__(self, timeout_s: float = LONG, *, can_ask: bool = True) -> None:
         self.peer = Peer()
         self.written: list[Any] = []
         self.can_ask = can_ask
-        self.elicitor = Elicitor(self.peer, self.write, lambda mode: self.can_ask and mode == "form", patience)
+        self.elicitor = Elicitor(self.peer, self.write, lambda mode: self.can_ask and mode == "form", timeout_s)
         self.decisions: list[tuple[str, Decision]] = []
         self.decided = asyncio.Event()
 
@@ -191,7 +191,7 @@ def test_a_question_that_has_ended_has_no_deadline(end: str) -> None:
     asyncio.run(scene())
 
 
-def test_each_question_has_the_whole_patience() -> None:
+def test_each_question_has_the_whole_timeout() -> None:
     async def scene() -> None:
         connection = Connection(TINY)
         for name in ("a", "b", "c"):

@@ -24,8 +24,8 @@ def test_a_question_survives_the_broker(tmp_path: Any) -> None:
         await stage.link.status()
         stage.house.kill()
         asked = asyncio.create_task(stage.link.status(include_token=True))
-        birth = stage.house.worker("w")
-        attached = asyncio.create_task(stage.link.attach({birth.id: birth.keys.public}))
+        spec = stage.house.worker("w")
+        attached = asyncio.create_task(stage.link.attach({spec.id: spec.keys.public}))
         stage.link.detach([WorkerId("somebody")])
         await asyncio.sleep(0)
         stage.restart()
@@ -75,7 +75,7 @@ def test_logins_and_logouts_fail_with_the_broker(tmp_path: Any) -> None:
         assert (await stage.link.logout()).removed
         assert stage.heard.empty()
 
-    play(tmp_path, scene, birth_fields={"login_ports": (free_port(),)})
+    play(tmp_path, scene, spec_fields={"login_ports": (free_port(),)})
 
 
 def test_a_status_never_fails(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -83,7 +83,7 @@ def test_a_status_never_fails(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) ->
 
     async def scene(stage: Stage) -> None:
         assert (await stage.link.status(include_token=True)).token
-        monkeypatch.setattr(module, "STATUS_PATIENCE", 0.1)
+        monkeypatch.setattr(module, "STATUS_TIMEOUT", 0.1)
         stage.house.kill()
         stage.link.broker_died()
         known = await stage.link.status(include_token=True)
@@ -115,12 +115,12 @@ def test_a_change_before_the_first_word_is_told_later(tmp_path: Any) -> None:
     """What happened before the supervisor said anything is not lost."""
 
     async def scene(stage: Stage) -> None:
-        birth = stage.house.worker("w")
+        spec = stage.house.worker("w")
         stage.house.kill()
         stage.house.start()
         from greenroom.workers.model.credentials_channel import CredentialsChannel
 
-        channel = CredentialsChannel(stage.context, birth)
+        channel = CredentialsChannel(stage.context, spec)
         stage.channels.append(channel)
         await channel.start()
         write(stage.home, {"OPENAI_API_KEY": "sk-1"})

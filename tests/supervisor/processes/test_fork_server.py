@@ -10,19 +10,19 @@ import pytest
 
 from greenroom.protocol.ids import WorkerId
 from greenroom.protocol.internal.process import (
-    Born,
     Exited,
     ForkServerMeasured,
-    GiveBirth,
+    ForkServerMessage,
+    ForkServerReady,
     KeyPair,
     MeasureForkServer,
-    NurseryMessage,
-    NurseryReady,
-    WorkerBirth,
+    Spawn,
+    Spawned,
+    WorkerSpec,
     datagram,
     read_datagram,
 )
-from greenroom.runtime.launch import DATAGRAM, NURSERY, Launched, Lifeline, launch
+from greenroom.runtime.launch import DATAGRAM, FORK_SERVER, Launched, Lifeline, launch
 
 CANNOT_FORK_ONCE = """
 import errno, os
@@ -47,9 +47,9 @@ os.fork = look_and_fork
 """On one core."""
 
 
-def birth(name: str, directory: str = "/nonexistent") -> WorkerBirth:
+def spec(name: str, directory: str = "/nonexistent") -> WorkerSpec:
     """Return the birth of a worker that dies at once: there is no such address."""
-    return WorkerBirth(
+    return WorkerSpec(
         id=WorkerId(name),
         keys=KeyPair(public="p", secret="s"),
         supervisor_pid=os.getpid(),
@@ -63,33 +63,33 @@ def birth(name: str, directory: str = "/nonexistent") -> WorkerBirth:
     )
 
 
-class Nursery:
+class ForkServer:
     """A real one, and our end of its channel."""
 
     def __init__(self, launched: Launched) -> None:
         self.launched = launched
         launched.control.settimeout(20)
 
-    def tell(self, message: GiveBirth | MeasureForkServer) -> None:
+    def tell(self, message: Spawn | MeasureForkServer) -> None:
         self.launched.control.send(datagram(message))
 
-    def hear(self) -> NurseryMessage:
+    def hear(self) -> ForkServerMessage:
         return read_datagram(self.launched.control.recv(DATAGRAM))
 
-    def await_ready(self) -> NurseryReady:
+    def await_ready(self) -> ForkServerReady:
         """Wait until it has made ready what later children need, which it does after its first birth."""
-        while not isinstance(told := self.hear(), NurseryReady):
+        while not isinstance(told := self.hear(), ForkServerReady):
             pass
         return told
 
 
 @contextlib.contextmanager
-def started(statement: str) -> Iterator[Nursery]:
-    """Start a nursery with something before its own statement."""
+def started(statement: str) -> Iterator[ForkServer]:
+    """Start a fork server with something before its own statement."""
     lifeline = Lifeline.create()
-    launched = launch(statement + NURSERY, os.environ, lifeline)
+    launched = launch(statement + FORK_SERVER, os.environ, lifeline)
     try:
-        yield Nursery(launched)
+        yield ForkServer(launched)
     finally:
         launched.control.close()
         assert os.waitpid(launched.pid, 0)[1] == 0, "it leaves when nobody is at the other end"
@@ -98,45 +98,45 @@ def started(statement: str) -> Iterator[Nursery]:
 
 
 @pytest.fixture
-def nursery() -> Iterator[Nursery]:
-    with started(CANNOT_FORK_ONCE) as nursery:
-        yield nursery
+def fork_server() -> Iterator[ForkServer]:
+    with started(CANNOT_FORK_ONCE) as fork_server:
+        yield fork_server
 
 
-def test_a_nursery_that_cannot_fork_says_why_and_forks_when_it_can(nursery: Nursery) -> None:
-    nursery.tell(GiveBirth(birth=birth("first")))
-    assert nursery.hear() == Exited(
-        id=WorkerId("first"), pid=0, returncode=1, max_rss=0, stillborn="Resource temporarily unavailable"
+def test_a_fork_server_that_cannot_fork_says_why_and_forks_when_it_can(fork_server: ForkServer) -> None:
+    fork_server.tell(Spawn(spec=spec("first")))
+    assert fork_server.hear() == Exited(
+        id=WorkerId("first"), pid=0, returncode=1, max_rss=0, start_error="Resource temporarily unavailable"
     )
-    nursery.await_ready()
-    nursery.tell(GiveBirth(birth=birth("second")))
-    born = nursery.hear()
-    assert isinstance(born, Born)
+    fork_server.await_ready()
+    fork_server.tell(Spawn(spec=spec("second")))
+    born = fork_server.hear()
+    assert isinstance(born, Spawned)
     assert born.id == "second"
-    ended = nursery.hear()
+    ended = fork_server.hear()
     assert isinstance(ended, Exited)
-    assert (ended.id, ended.pid, ended.stillborn) == ("second", born.pid, None)
+    assert (ended.id, ended.pid, ended.start_error) == ("second", born.pid, None)
 
 
-def test_a_nursery_says_what_it_holds(nursery: Nursery) -> None:
-    nursery.tell(MeasureForkServer())
-    told = nursery.hear()
+def test_a_fork_server_says_what_it_holds(fork_server: ForkServer) -> None:
+    fork_server.tell(MeasureForkServer())
+    told = fork_server.hear()
     assert isinstance(told, ForkServerMeasured)
     assert told.footprint.uss
     assert told.footprint.descriptors
 
 
-def test_a_nursery_rehearses_after_its_first_birth_and_stays_alone(nursery: Nursery, tmp_path: Path) -> None:
-    nursery.tell(GiveBirth(birth=birth("first", str(tmp_path))))
-    pid = nursery.await_ready().pid
+def test_a_fork_server_rehearses_after_its_first_birth_and_stays_alone(fork_server: ForkServer, tmp_path: Path) -> None:
+    fork_server.tell(Spawn(spec=spec("first", str(tmp_path))))
+    pid = fork_server.await_ready().pid
     assert list(tmp_path.iterdir()) == []
     assert os.listdir(f"/proc/{pid}/task") == [str(pid)], "a thread would not survive a fork"
 
 
-def test_a_nursery_notes_when_more_is_born_than_there_are_cores(capfd: pytest.CaptureFixture[str]) -> None:
-    with started(TELLS_OF_A_RUSH) as nursery:
+def test_a_fork_server_notes_when_more_is_born_than_there_are_cores(capfd: pytest.CaptureFixture[str]) -> None:
+    with started(TELLS_OF_A_RUSH) as fork_server:
         for name in ("first", "second", "third"):
-            nursery.tell(GiveBirth(birth=birth(name)))
-        while not isinstance(told := nursery.hear(), Exited) or told.id != "third":
+            fork_server.tell(Spawn(spec=spec(name)))
+        while not isinstance(told := fork_server.hear(), Exited) or told.id != "third":
             pass
     assert re.findall("calm|rush", capfd.readouterr().err)[:3] == ["calm", "rush", "rush"]

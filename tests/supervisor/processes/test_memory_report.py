@@ -51,7 +51,7 @@ async def test_a_process_that_dies_is_not_waited_for() -> None:
 @on_loop
 async def test_a_process_that_hangs_is_waited_for_a_moment_at_most() -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(survey, "PATIENCE", 0.01)
+        patch.setattr(survey, "TIMEOUT", 0.01)
         made = FootprintCollector(Asked())
         taking = asyncio.ensure_future(made.take())
         await asyncio.sleep(0)

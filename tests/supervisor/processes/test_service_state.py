@@ -1,4 +1,4 @@
-"""The nursery and the broker live by their table: each death has its next start, until there are too many."""
+"""The fork server and the broker live by their table: each death has its next start, until there are too many."""
 
 from itertools import product
 from typing import get_args

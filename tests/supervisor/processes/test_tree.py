@@ -8,7 +8,7 @@ import pytest
 
 from greenroom.protocol.ids import WorkerId
 from greenroom.protocol.internal.broker import Broadcast, LoginComplete
-from greenroom.protocol.internal.process import AnyBirth, BrokerBirth, Exited, WorkerBirth
+from greenroom.protocol.internal.process import AnyProcessSpec, BrokerSpec, Exited, WorkerSpec
 from greenroom.runtime.oom import OomKills
 from greenroom.runtime.restart import Intensity
 from greenroom.supervisor.options import ServerOptions
@@ -33,20 +33,20 @@ class StubEngine:
     """Starts nothing, and remembers what it was asked to."""
 
     def __init__(self) -> None:
-        self.births: list[AnyBirth] = []
-        self.brokers: asyncio.Queue[BrokerBirth] = asyncio.Queue()
-        self.workers: asyncio.Queue[WorkerBirth] = asyncio.Queue()
+        self.specs: list[AnyProcessSpec] = []
+        self.brokers: asyncio.Queue[BrokerSpec] = asyncio.Queue()
+        self.workers: asyncio.Queue[WorkerSpec] = asyncio.Queue()
         self._exits = 0
 
     async def start(self, on_exit: OnExit, on_ready: Callable[[], None]) -> None:
         self.on_exit = on_exit
 
-    def give_birth(self, birth: AnyBirth) -> None:
-        self.births.append(birth)
-        if isinstance(birth, BrokerBirth):
-            self.brokers.put_nowait(birth)
+    def spawn(self, spec: AnyProcessSpec) -> None:
+        self.specs.append(spec)
+        if isinstance(spec, BrokerSpec):
+            self.brokers.put_nowait(spec)
         else:
-            self.workers.put_nowait(birth)
+            self.workers.put_nowait(spec)
 
     def end_broker(self) -> None:
         self.on_exit(Exited(id=BROKER_ID, pid=4711, returncode=-9, max_rss=0))
@@ -61,14 +61,14 @@ class StubEngine:
         return None
 
     @property
-    def nursery(self) -> ServiceStatus | None:
+    def fork_server(self) -> ServiceStatus | None:
         return None
 
-    def measure_nursery(self, on_measured: OnMeasured) -> bool:
+    def measure_fork_server(self, on_measured: OnMeasured) -> bool:
         return False
 
     def statistics(self) -> EngineStatistics:
-        return EngineStatistics(len(self.births), 0, 0)
+        return EngineStatistics(len(self.specs), 0, 0)
 
     async def close(self) -> None:
         pass
@@ -109,7 +109,7 @@ async def test_a_broker_that_dies_too_often_is_given_up_and_everybody_is_told_so
 @on_loop
 async def test_the_next_worker_is_born_a_breath_after_one_was_taken_and_at_once_for_who_waits() -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "BREATH", 60.0)
+        patch.setattr(module, "REPLENISH_DELAY", 60.0)
         engine = StubEngine()
         tree = SupervisionTree(ServerOptions("/nowhere", "fork", idle_workers=1), engine, {}, {}, lambda: "me")
         taken: list[WorkerId] = []
@@ -122,7 +122,7 @@ async def test_the_next_worker_is_born_a_breath_after_one_was_taken_and_at_once_
             assert engine.workers.empty()
             tree.take(taken.append)
             assert engine.workers.qsize() == 2, "one for who waits, and one to wait itself"
-            patch.setattr(module, "BREATH", 0.0)
+            patch.setattr(module, "REPLENISH_DELAY", 0.0)
             second = await engine.workers.get()
             tree._pool.ready(second.id)
             third = await engine.workers.get()
@@ -140,7 +140,7 @@ async def test_memory_is_given_back_when_the_last_conversation_has_left_its_proc
     with pytest.MonkeyPatch.context() as patch:
         engine = StubEngine()
         tree = SupervisionTree(ServerOptions("/nowhere", "fork", idle_workers=0), engine, {}, {}, lambda: "me")
-        patch.setattr("greenroom.runtime.malloc.trim", lambda: given_back.append(len(engine.births)))
+        patch.setattr("greenroom.runtime.malloc.trim", lambda: given_back.append(len(engine.specs)))
         try:
             await tree.start()
             for _ in range(2):

@@ -1,4 +1,4 @@
-"""A nursery goes ahead of a server whose processes are forked, and of nothing else."""
+"""A fork server goes ahead of a server whose processes are forked, and of nothing else."""
 
 import os
 import subprocess
@@ -25,16 +25,16 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def sent(*words: str) -> bool:
-    """Tell whether a nursery was on its way; it is gone afterwards."""
+    """Tell whether a fork server was on its way; it is gone afterwards."""
     vanguard = Prelaunch.send(words)
     if vanguard is None:
         return False
     for descriptor in vanguard.lifeline:
         os.close(descriptor)
-    if vanguard.nursery is None:
+    if vanguard.fork_server is None:
         return False
     vanguard.dismiss()
-    assert not psutil.pid_exists(vanguard.nursery.pid)
+    assert not psutil.pid_exists(vanguard.fork_server.pid)
     return True
 
 

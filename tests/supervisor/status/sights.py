@@ -15,7 +15,7 @@ from greenroom.supervisor.control.control_messages import Reported
 from greenroom.supervisor.control.instances import RunningInstance
 
 NOW = time.mktime((2026, 11, 22, 14, 2, 11, 0, 0, -1))
-SUPERVISOR, NURSERY, BROKER, WORKER, SPARE, COMMAND = 100, 101, 102, 103, 104, 105
+SUPERVISOR, FORK_SERVER, BROKER, WORKER, SPARE, COMMAND = 100, 101, 102, 103, 104, 105
 ID = "01a20312-0577-77d3-9bb9-ad78bbf82560"
 INSTANCE = Instance(SUPERVISOR, "boot/1", "0.1.0", "/home/ada/.codex", "fork", NOW - 7500)
 FOUND = RunningInstance("/run/user/1000/greenroom/100-abc", INSTANCE, NOW - 3)
@@ -38,15 +38,15 @@ def process(pid: int, parent: int, name: str, state: str = "sleeping", **more: A
 
 TREE = (
     process(SUPERVISOR, 1, "greenroom", threads=3),
-    process(NURSERY, SUPERVISOR, "gr-nursery"),
-    process(BROKER, NURSERY, "gr-broker"),
-    process(WORKER, NURSERY, "gr-worker"),
+    process(FORK_SERVER, SUPERVISOR, "gr-forkserver"),
+    process(BROKER, FORK_SERVER, "gr-broker"),
+    process(WORKER, FORK_SERVER, "gr-worker"),
     process(COMMAND, WORKER, "make"),
-    process(SPARE, NURSERY, "gr-worker"),
+    process(SPARE, FORK_SERVER, "gr-worker"),
 )
 ENTRIES = (
     ProcessEntry(role="supervisor", pid=SUPERVISOR, state="ready"),
-    ProcessEntry(role="nursery", pid=NURSERY, state="ready"),
+    ProcessEntry(role="fork_server", pid=FORK_SERVER, state="ready"),
     ProcessEntry(role="broker", pid=BROKER, state="ready"),
     ProcessEntry.model_validate({"role": "worker", "pid": WORKER, "state": "hosting", "conversation_id": ID}),
     ProcessEntry(role="worker", pid=SPARE, state="ready"),

@@ -74,7 +74,7 @@ def nodes(part: Part) -> tuple[Node, ...]:
         for number in range(part.workers)
     )
     below = (Node("broker", "gr-broker"), *workers)
-    return (Node("nursery", "gr-nursery", below),) if part.engine == "fork" else below
+    return (Node("fork_server", "gr-forkserver", below),) if part.engine == "fork" else below
 
 
 def grow(node: Node, lifeline: Lifeline, undumpable: bool) -> dict[str, int]:

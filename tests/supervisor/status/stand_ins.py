@@ -44,7 +44,7 @@ class StandIn:
         pids = told["pids"]
         assert isinstance(pids, dict)
         self.pids: dict[str, int] = pids
-        """By label, as `nursery`, `broker` and `worker0`."""
+        """By label, as `fork_server`, `broker` and `worker0`."""
         self._all = processes.tree(self.pid)
 
     @property

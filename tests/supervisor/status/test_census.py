@@ -120,9 +120,9 @@ def test_deaths_have_a_bound() -> None:
 
 
 def test_what_others_know_is_taken_in() -> None:
-    nursery = ProcessEntry(role="nursery", pid=7, state="ready", restarts=1)
-    told = report(tables(running(), others=(nursery,)), NOW)
-    assert [one.role for one in told.processes] == ["supervisor", "nursery", "worker"]
+    fork_server = ProcessEntry(role="fork_server", pid=7, state="ready", restarts=1)
+    told = report(tables(running(), others=(fork_server,)), NOW)
+    assert [one.role for one in told.processes] == ["supervisor", "fork_server", "worker"]
     assert told.statistics.open_calls == 1
     assert told.limits is not None
     assert told.limits.live_workers == Limits().live_workers

@@ -187,7 +187,7 @@ def test_a_request_may_come_in_pieces(tmp_path: Path) -> None:
 
 
 def test_who_says_nothing_is_dropped_in_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(control, "PATIENCE", 0.05)
+    monkeypatch.setattr(control, "TIMEOUT", 0.05)
 
     async def scene(stage: Stage) -> None:
         assert await stage.tell(b"") == b""
@@ -197,7 +197,7 @@ def test_who_says_nothing_is_dropped_in_time(tmp_path: Path, monkeypatch: pytest
 
 
 def test_who_does_not_read_is_dropped_in_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(control, "PATIENCE", 0.05)
+    monkeypatch.setattr(control, "TIMEOUT", 0.05)
     monkeypatch.setattr(ControlServer, "answer", lambda *_: ActionDone("x" * 4_000_000))
 
     async def scene(stage: Stage) -> None:

@@ -17,7 +17,11 @@ def test_a_tree_is_seen_from_its_root_down(house: House) -> None:
     stand_in = house.engage(Part(workers=2, commands=3))
     seen = ProcessSampler().look([stand_in.pid])[stand_in.pid]
     assert seen[0].pid == stand_in.pid
-    assert [one.name for one in seen[1:]] == ["gr-nursery", "gr-broker", *["gr-worker", "sleep", "sleep", "sleep"] * 2]
+    assert [one.name for one in seen[1:]] == [
+        "gr-forkserver",
+        "gr-broker",
+        *["gr-worker", "sleep", "sleep", "sleep"] * 2,
+    ]
     parents = {one.pid for one in seen}
     assert all(one.parent in parents for one in seen[1:])
     for one in seen:

@@ -4,7 +4,18 @@ import msgspec
 
 from greenroom.supervisor.cli.status.control_client import Heard
 from greenroom.supervisor.control.control_messages import ActionDone, ActionRefused, Reported
-from tests.supervisor.status.sights import BROKER, COMMAND, ID, NURSERY, SPARE, SUPERVISOR, TREE, WORKER, report, sight
+from tests.supervisor.status.sights import (
+    BROKER,
+    COMMAND,
+    FORK_SERVER,
+    ID,
+    SPARE,
+    SUPERVISOR,
+    TREE,
+    WORKER,
+    report,
+    sight,
+)
 from tests.supervisor.status.sights import process as seen
 
 SILENT = Heard("silent", seconds=1.0)
@@ -14,7 +25,7 @@ def test_each_process_is_known_from_both_sides() -> None:
     status = sight()
     assert [(one.role, one.pid) for one in status.processes] == [
         ("supervisor", SUPERVISOR),
-        ("nursery", NURSERY),
+        ("fork_server", FORK_SERVER),
         ("broker", BROKER),
         ("worker", WORKER),
         ("worker", SPARE),
@@ -32,7 +43,7 @@ def test_a_silent_instance_is_known_by_the_names_of_its_processes() -> None:
     status = sight(heard=SILENT)
     assert status.reply == "silent"
     assert status.report is None
-    assert [one.role for one in status.processes] == ["supervisor", "nursery", "broker", "worker", "worker"]
+    assert [one.role for one in status.processes] == ["supervisor", "fork_server", "broker", "worker", "worker"]
     assert all(one.entry is None for one in status.processes)
 
 
@@ -43,7 +54,7 @@ def test_a_command_that_calls_itself_a_worker_is_a_command() -> None:
     assert {one.pid: one.children for one in status.processes}[WORKER] == 3
 
 
-def test_orphans_of_a_nursery_belong_to_the_supervisor() -> None:
+def test_orphans_of_a_fork_server_belong_to_the_supervisor() -> None:
     tree = [seen(one.pid, SUPERVISOR, one.name) if one.name == "gr-worker" else one for one in TREE]
     assert [one.role for one in sight(heard=SILENT, tree=tree).processes].count("worker") == 2
 

@@ -12,9 +12,9 @@ from tests.protocol.test_report import REPORTS
 from tests.supervisor.status.sights import (
     BROKER,
     ENTRIES,
+    FORK_SERVER,
     ID,
     NOW,
-    NURSERY,
     TREE,
     WORKER,
     conversation,
@@ -61,7 +61,7 @@ credential chatgpt, fresh, 52m00s left · client claude-code 2.1 · 3 calls open
   conversation waiting for a worker
 WHO             STATE     TURN  PID  CPU%  RSS  ASKS  WAIT  DOING
 supervisor      ready           100   0.3  31M
-nursery         ready           101   0.3  31M
+fork-server     ready           101   0.3  31M
 broker          ready           102   0.3  31M
 (spare worker)  ready           104   0.3  31M
 ad78bbf82560    running  1m12s  103   0.3  31M     1     2  waiting for the user
@@ -77,12 +77,12 @@ greenroom 0.1.0  pid 100  up 2h05m  fork  /home/ada/.codex
 ! does not answer; its last sign of life was 3s ago, at 14:02:08
 ! the supervisor (pid 100) is stopped by a signal or a debugger; kill -CONT 100
   lets it go on
-WHO         STATE     PID  CPU%  RSS  THR  CHILD
-supervisor  stopped   100   0.3  31M    1
-nursery     sleeping  101   0.3  31M    1
-broker      sleeping  102   0.3  31M    1
-worker      sleeping  103   0.3  31M    1      1
-worker      sleeping  104   0.3  31M    1
+WHO          STATE     PID  CPU%  RSS  THR  CHILD
+supervisor   stopped   100   0.3  31M    1
+fork-server  sleeping  101   0.3  31M    1
+broker       sleeping  102   0.3  31M    1
+worker       sleeping  103   0.3  31M    1      1
+worker       sleeping  104   0.3  31M    1
 """
 
 
@@ -117,7 +117,7 @@ def test_instances_are_set_apart() -> None:
 
 
 def test_a_stopped_worker_is_seen_in_its_row() -> None:
-    tree = [one if one.pid != WORKER else seen(WORKER, NURSERY, "gr-worker", "stopped") for one in TREE]
+    tree = [one if one.pid != WORKER else seen(WORKER, FORK_SERVER, "gr-worker", "stopped") for one in TREE]
     (row,) = (line for line in shown(sight(tree=tree)) if line.startswith("ad78bbf82560"))
     assert row.split()[1] == "stopped"
 

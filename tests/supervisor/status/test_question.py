@@ -40,7 +40,7 @@ def test_each_is_heard_as_it_is(house: House, tmp_path: Path) -> None:
     silent.stop()
     missing = str(tmp_path / "missing")
     begun = time.monotonic()
-    heard = ask([silent.control, mute.control, deaf.control, well.control, missing], GiveReport(), patience=0.5)
+    heard = ask([silent.control, mute.control, deaf.control, well.control, missing], GiveReport(), timeout_s=0.5)
     assert time.monotonic() - begun == pytest.approx(0.5, abs=0.4)
     outcomes = [heard[one.control].outcome for one in (silent, mute, deaf, well)]
     assert outcomes == ["silent", "silent", "shut", "answered"]

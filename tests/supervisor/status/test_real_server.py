@@ -118,7 +118,7 @@ def test_every_process_says_what_it_holds_and_how_it_stands(stage: Stage, engine
     server.settle(3)
     processes = until(lambda: _complete(look(stage, server)))
     assert {one.role for one in processes} == {"supervisor", "broker", "worker"} | (
-        {"nursery"} if engine == "fork" else set()
+        {"fork_server"} if engine == "fork" else set()
     )
     for one in processes:
         entry = one.entry
@@ -203,7 +203,7 @@ def test_a_server_that_hangs_is_shown_with_its_processes(stage: Stage, engine: s
     roles = [line.split()[0] for line in told.stdout.splitlines()]
     assert roles.count("worker") == 2
     assert roles.count("broker") == 1
-    assert roles.count("nursery") == (engine == "fork")
+    assert roles.count("fork-server") == (engine == "fork")
 
 
 def test_a_stopped_worker_is_seen_in_each_form(stage: Stage) -> None:
@@ -250,12 +250,12 @@ def _doing(status: InstanceStatus) -> str | None:
 def test_the_death_of_a_helper_is_seen(stage: Stage) -> None:
     server = serve(stage, "fork")
     server.settle(2)
-    nursery, broker = server.nursery(), server.broker()
-    for process in (nursery, broker):
+    fork_server, broker = server.fork_server(), server.broker()
+    for process in (fork_server, broker):
         process.kill()
     report = until(lambda: _recovered(look(stage, server)))
     assert {(death.process, death.pid, death.signal) for death in report.deaths} == {
-        ("nursery", nursery.pid, signal.SIGKILL),
+        ("fork_server", fork_server.pid, signal.SIGKILL),
         ("broker", broker.pid, signal.SIGKILL),
     }
 
@@ -263,7 +263,7 @@ def test_the_death_of_a_helper_is_seen(stage: Stage) -> None:
 def _recovered(status: InstanceStatus) -> Report | None:
     """Return the report once both helpers work again, each after one death."""
     assert status.report is not None
-    helpers = [(one.state, one.restarts) for one in status.report.processes if one.role in ("nursery", "broker")]
+    helpers = [(one.state, one.restarts) for one in status.report.processes if one.role in ("fork_server", "broker")]
     return status.report if helpers == [("ready", 1)] * 2 else None
 
 

@@ -23,7 +23,7 @@ from tests.supervisor.status.stand_ins import COMMAND, House, StandIn
 ID = "01a20312-0577-77d3-9bb9-ad78bbf82560"
 REPORT = {
     "processes": [
-        {"role": "nursery", "pid": "$nursery", "state": "ready"},
+        {"role": "fork_server", "pid": "$fork_server", "state": "ready"},
         {"role": "broker", "pid": "$broker", "state": "ready"},
         {"role": "worker", "pid": "$worker0", "state": "hosting", "conversation_id": ID},
     ],
@@ -91,7 +91,7 @@ def test_a_stopped_supervisor_is_code_2_and_what_can_be_seen_is_shown(house: Hou
     rows = [line.split()[:3] for line in told.stdout.splitlines()]
     assert rows[-5:] == [
         ["supervisor", "stopped", str(stand_in.pid)],
-        ["nursery", "sleeping", str(stand_in.pids["nursery"])],
+        ["fork-server", "sleeping", str(stand_in.pids["fork_server"])],
         ["broker", "sleeping", str(stand_in.pids["broker"])],
         ["worker", "sleeping", str(stand_in.pids["worker0"])],
         ["worker", "sleeping", str(stand_in.pids["worker1"])],
@@ -152,7 +152,7 @@ def test_processes_that_nobody_may_look_into_are_shown(house: House) -> None:
     view, code = overview(house, house.engage(replace(WELL, commands=2, undumpable=True)))
     assert code == 0
     (one,) = view.instances
-    assert [process.role for process in one.processes] == ["supervisor", "nursery", "broker", "worker"]
+    assert [process.role for process in one.processes] == ["supervisor", "fork_server", "broker", "worker"]
     worker = one.processes[-1]
     assert worker.children == 2
     assert worker.seen is not None

@@ -13,10 +13,10 @@ from greenroom.supervisor.control.control_messages import ActionRefused
 from tests.supervisor.status.sights import (
     BROKER,
     ENTRIES,
+    FORK_SERVER,
     FOUND,
     INSTANCE,
     NOW,
-    NURSERY,
     TREE,
     WORKER,
     conversation,
@@ -29,7 +29,7 @@ DEATH = DeathEntry.model_validate(
     {"at": NOW - 9, "process": "w-1", "pid": 9, "cause": "signal 9 (SIGKILL)", "max_rss": 1}
 )
 FAILED = conversation(state="failed", turn=None, last_death=DEATH)
-STOPPED = [one if one.pid != WORKER else process(WORKER, NURSERY, "gr-worker", "stopped") for one in TREE]
+STOPPED = [one if one.pid != WORKER else process(WORKER, FORK_SERVER, "gr-worker", "stopped") for one in TREE]
 WITHOUT_BROKER = [one for one in TREE if one.pid != BROKER]
 GIVEN_UP = [one if one.role != "broker" else ProcessEntry(role="broker", state="given_up") for one in ENTRIES]
 YOUNG = replace(FOUND, instance=replace(INSTANCE, started_at=NOW - 1))

@@ -53,7 +53,7 @@ class Room:
         """Open a conversation; `call` is what the tool call sets."""
         operation = Open(conversation_id=THREAD, incarnation=Incarnation(1), resume=resume, user_agent="promises/1")
         self.mailbox = StubMailbox()
-        self.conversation = Conversation(operation, self.post.birth, self.mailbox, self._no_channel)
+        self.conversation = Conversation(operation, self.post.spec, self.mailbox, self._no_channel)
         await self.conversation.open(json.dumps({"cli": cli, "call": call}).encode())
 
     def start(self, prompt: str) -> "tuple[TurnId, asyncio.Task[TurnOutcome]]":

@@ -110,7 +110,7 @@ def test_a_profile_that_does_more_is_left_to_login_shells(bench: Bench, more: st
 
 
 def test_a_profile_that_takes_too_long_is_left_to_login_shells(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(login_shells, "PATIENCE", 0.3)
+    monkeypatch.setattr(login_shells, "TIMEOUT", 0.3)
     bench.profile("exec sleep 600")
     command = bench.command("true")
     assert asyncio.run(bench.spared(command)) is command

@@ -5,7 +5,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from greenroom.workers.jobs.context import ErrandError, Setting
+from greenroom.workers.jobs.context import JobError, Setting
 from greenroom.workers.jobs.saved_config import run
 from tests.support.loop import on_loop
 
@@ -96,8 +96,8 @@ async def test_without_a_file_there_is_nothing_but_no_profiles(tmp_path: Path) -
 @on_loop
 async def test_a_file_that_cannot_be_read_and_one_that_does_not_fit_are_told_apart(tmp_path: Path) -> None:
     (tmp_path / "config.toml").write_text("model = ")
-    with pytest.raises(ErrandError, match=r"^failed to load config\.toml: "):
+    with pytest.raises(JobError, match=r"^failed to load config\.toml: "):
         await told(tmp_path)
     (tmp_path / "config.toml").write_text("model = 7")
-    with pytest.raises(ErrandError, match=r"^failed to parse config\.toml: "):
+    with pytest.raises(JobError, match=r"^failed to parse config\.toml: "):
         await told(tmp_path)

@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from greenroom.protocol.conversation_api import SetDefaultModel
-from greenroom.workers.jobs.context import ErrandError, Setting
+from greenroom.workers.jobs.context import JobError, Setting
 from greenroom.workers.jobs.set_default_model import changed, run
 from tests.support.loop import on_loop
 
@@ -61,7 +61,7 @@ async def test_the_file_keeps_its_permissions_and_its_place_behind_a_link(tmp_pa
 @on_loop
 async def test_a_file_that_is_no_toml_stays_and_its_text_is_not_told(tmp_path: Path) -> None:
     (tmp_path / "config.toml").write_text("token = sk-secret [")
-    with pytest.raises(ErrandError) as told:
+    with pytest.raises(JobError) as told:
         await run(b'{"model":"m"}', Setting(str(tmp_path), ""))
     assert "sk-secret" not in str(told.value)
     assert (tmp_path / "config.toml").read_text() == "token = sk-secret ["

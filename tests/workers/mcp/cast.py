@@ -82,7 +82,7 @@ async def hosted(
     variables: Mapping[str, str] | None = None,
     environment: Mapping[str, str] | None = None,
     elicit: Elicit = decline,
-    patience: float = 50.0,
+    timeout_s: float = 50.0,
 ) -> AsyncIterator[Hosted]:
     """Host servers, and see to it that none of their processes is left in the end."""
 
@@ -96,7 +96,7 @@ async def hosted(
         cwd=str(HERE),
         emit=events.append,
         elicit=elicit,
-        patience=patience,
+        timeout_s=timeout_s,
     )
     hosts = McpServers(servers, setting)
     host = Hosted(hosts, events)

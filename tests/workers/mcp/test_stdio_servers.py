@@ -144,7 +144,7 @@ def test_servers_start_at_the_same_time_and_only_once() -> None:
 
 def test_a_request_does_not_wait_for_ever_for_a_server_that_is_not_required() -> None:
     async def test() -> None:
-        async with hosted({"good": faulty("plain", required=True), "silent": faulty("silent")}, patience=0.05) as host:
+        async with hosted({"good": faulty("plain", required=True), "silent": faulty("silent")}, timeout_s=0.05) as host:
             await host.servers.ready()
             assert host.names == ["good__go"]
             assert host.servers.states["silent"].state == "starting"
@@ -298,7 +298,7 @@ def test_a_stubborn_program_and_its_children_are_gone_within_a_second() -> None:
 
 def test_closing_in_the_middle_of_a_start_or_twice_leaves_nothing() -> None:
     async def test() -> None:
-        async with hosted({"silent": faulty("silent"), "bad": faulty("stubborn")}, patience=0.3) as host:
+        async with hosted({"silent": faulty("silent"), "bad": faulty("stubborn")}, timeout_s=0.3) as host:
             waiting = asyncio.create_task(host.servers.ready())
             await asyncio.to_thread(until, lambda: len(host.children()) >= 2)
             await host.servers.close()

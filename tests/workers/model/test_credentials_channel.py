@@ -20,9 +20,9 @@ from tests.support.loop import until
 
 def test_readiness_is_a_message(tmp_path: Any) -> None:
     async def scene(stage: Stage) -> None:
-        birth = stage.house.worker("w")
-        await stage.link.attach({birth.id: birth.keys.public})
-        channel = CredentialsChannel(stage.context, birth)
+        spec = stage.house.worker("w")
+        await stage.link.attach({spec.id: spec.keys.public})
+        channel = CredentialsChannel(stage.context, spec)
         stage.channels.append(channel)
         welcome = await channel.start()
         assert welcome.state == "FRESH"
@@ -37,13 +37,13 @@ def test_a_worker_that_comes_too_early_is_let_in_later(tmp_path: Any) -> None:
 
     async def scene(stage: Stage) -> None:
         await stage.link.status()
-        birth = stage.house.worker("w", listens=True)
-        channel = CredentialsChannel(stage.context, birth, stage.changes.put_nowait)
+        spec = stage.house.worker("w", listens=True)
+        channel = CredentialsChannel(stage.context, spec, stage.changes.put_nowait)
         stage.channels.append(channel)
         starting = asyncio.create_task(channel.start())
         await asyncio.wait({starting}, timeout=0.1)
         assert not starting.done()
-        await stage.link.attach({birth.id: birth.keys.public})
+        await stage.link.attach({spec.id: spec.keys.public})
         await starting
         write(stage.home, {"OPENAI_API_KEY": "sk-1"})
         assert (await channel.get_auth()).token == "sk-1"
@@ -227,7 +227,7 @@ def test_a_broker_that_never_comes_is_waited_for_once(tmp_path: Any, monkeypatch
         begun = time.monotonic()
         with pytest.raises(CredentialError, match="auth broker unavailable"):
             await channel.start()
-        assert time.monotonic() - begun < module.PATIENCE / 2
+        assert time.monotonic() - begun < module.TIMEOUT / 2
         stage.restart()
         await until(lambda: not channel._is_absent)
         assert (await channel.get_auth()).token

@@ -29,7 +29,7 @@ NOBODY = 65534
 SYSTEM_PATH = "/usr/local/bin:/usr/bin:/bin"
 PYTHON = shutil.which("python3", path=SYSTEM_PATH)
 _PR_SET_CHILD_SUBREAPER = 36
-PATIENCE = 20
+TIMEOUT = 20
 """Seconds after which a test that waits has failed."""
 
 Mode: TypeAlias = Literal["read-only", "workspace-write", "online", "free"]
@@ -164,7 +164,7 @@ class Cell:
         stay: bool = False,
     ) -> Result:
         self.connection.send(Order(argv, mode, cwd or self.place.cwd, policy, stay))
-        assert self.connection.poll(PATIENCE), "no answer"
+        assert self.connection.poll(TIMEOUT), "no answer"
         result = self.connection.recv()
         if isinstance(result, BaseException):
             raise result
@@ -197,7 +197,7 @@ def cell(kind: Kind, base: str = "/var/tmp") -> Iterator[Cell]:
             ours.close()
             _live(kind, place, theirs)
         theirs.close()
-        assert ours.poll(PATIENCE), "the process did not start"
+        assert ours.poll(TIMEOUT), "the process did not start"
         tcp, udp = ours.recv()
         try:
             yield Cell(kind, place, pid, ours, tcp, udp)
@@ -291,13 +291,13 @@ def _all_of(reader: int) -> bytes:
 
 def wait_for_end(pidfd: int) -> None:
     """Wait for the end of a process that is not ours to bury."""
-    ready, _, _ = select.select([pidfd], [], [], PATIENCE)
+    ready, _, _ = select.select([pidfd], [], [], TIMEOUT)
     assert ready, "the process lives on"
 
 
 @contextlib.contextmanager
 def adopting() -> Iterator[None]:
-    """Bury what a killed worker leaves behind, as the nursery does."""
+    """Bury what a killed worker leaves behind, as the fork server does."""
     kernel.prctl(_PR_SET_CHILD_SUBREAPER, 1)
     try:
         yield

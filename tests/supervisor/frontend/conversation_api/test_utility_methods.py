@@ -83,7 +83,7 @@ def test_commands_that_do_not_run_or_end_are_told(stage: Stage) -> None:
     assert refused(client, "execOneOffCommand", {"command": "ls"})[0] == -32602
 
 
-def test_a_killed_worker_fails_its_errand_alone(stage: Stage) -> None:
+def test_a_killed_worker_fails_its_job_alone(stage: Stage) -> None:
     stage.kills_expected = True
     stage.play(HELLO)
     server = stage.serve("fork", "-c", "greenroom.idle_workers=0")
@@ -100,7 +100,7 @@ def test_a_killed_worker_fails_its_errand_alone(stage: Stage) -> None:
     assert begin(client)
 
 
-def test_an_errand_is_answered_when_the_server_leaves(stage: Stage) -> None:
+def test_an_job_is_answered_when_the_server_leaves(stage: Stage) -> None:
     stage.play(HELLO)
     server = stage.serve("fork")
     sleep = server.client.request("execOneOffCommand", {"command": ["sleep", "600"], "timeoutMs": 600_000})

@@ -29,7 +29,7 @@ def envelope(*, asks: bool = True, tasks: bool = True) -> RequestEnvelope:
 class Board:
     """The connection of one call: keeps account of what it says, and breaks off where it says too much."""
 
-    patience = 600.0
+    timeout_s = 600.0
 
     def __init__(self) -> None:
         self.requests = 0
