@@ -10,8 +10,8 @@ from typing import Final, NamedTuple, TypeVar
 
 import msgspec
 
-from greenroom.workers.conversation.prompt import is_user_message
-from greenroom.workers.model.items import JsonObject, is_known
+from greenroom.protocol.items import JsonObject, is_known
+from greenroom.protocol.user_messages import is_user_message
 
 T = TypeVar("T")
 

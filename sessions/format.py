@@ -11,8 +11,8 @@ from typing import Final, Literal, TypeAlias
 import msgspec
 
 from greenroom.protocol.ids import ConversationId, TurnId
+from greenroom.protocol.items import JsonObject
 from greenroom.protocol.policy import ApprovalPolicy
-from greenroom.workers.model.items import JsonObject
 
 RecordKind: TypeAlias = Literal["session_meta", "response_item", "event_msg", "turn_context", "compacted"]
 

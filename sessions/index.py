@@ -14,6 +14,8 @@ import msgspec
 
 from greenroom.protocol.errors import SessionFileError, SessionUnknownError
 from greenroom.protocol.ids import ConversationId
+from greenroom.protocol.items import JsonObject, as_list
+from greenroom.protocol.user_messages import is_context_message
 from greenroom.sessions.chronicle import Chronicle, chronicle
 from greenroom.sessions.file import read
 from greenroom.sessions.finder import SessionName, find, list_sessions
@@ -21,9 +23,6 @@ from greenroom.sessions.fork import Fork
 from greenroom.sessions.fork import fork as copy
 from greenroom.sessions.lock import writers
 from greenroom.sessions.restored import restore
-from greenroom.workers.conversation.prompt import is_context_message
-from greenroom.workers.model.items import JsonObject, as_list
-from greenroom.workers.patch.stored import as_diff
 
 HEAD: Final = 256 * 1024
 """Bytes from the beginning of a file that tell how its conversation began."""
@@ -65,6 +64,16 @@ class Passage:
 
     speaker: Speaker
     text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What the patches of a conversation did to files."""
+
+    patches: list[JsonObject]
+    """Of each patch a map from path to change, in the order in which they were applied."""
+    cwd: str | None
+    """The directory of the conversation, where it is known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,11 +124,11 @@ def story(home: str, conversation_id: ConversationId) -> Story:
     return Story(replace(entry, writer=writers(home).get(conversation_id)), told, len(read_whole.ends))
 
 
-def diff(home: str, conversation_id: ConversationId) -> str:
+def changes(home: str, conversation_id: ConversationId) -> Changes:
     """Return every patch that was applied in a conversation. Raises `SessionUnknownError` or `SessionFileError`."""
     name = _named(home, conversation_id)
     entry = _entry(name)
-    return as_diff(_chronicle(name.path).changes, None if entry is None else entry.cwd)
+    return Changes(_chronicle(name.path).changes, None if entry is None else entry.cwd)
 
 
 def exists(home: str, conversation_id: ConversationId) -> bool:

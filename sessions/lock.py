@@ -4,7 +4,7 @@ The lock is an exclusive `flock` on a file of the conversation's own, taken and 
 the folder. So no one ever holds a lock on a file that is no longer there. The kernel frees it when its holder dies.
 
 The file holds nothing but, at times, the holder's notes on what is to be cleared away after its death
-(`greenroom.workers.patch.cleanup_journal`). Whoever takes the lock next does so, or removes the file.
+(`greenroom.sessions.cleanup_journal`). Whoever takes the lock next does so, or removes the file.
 """
 
 import fcntl
@@ -17,8 +17,8 @@ from typing import Final
 
 from greenroom.protocol.errors import SessionBusyError
 from greenroom.protocol.ids import ConversationId
+from greenroom.sessions import cleanup_journal
 from greenroom.sessions.directory import make_private
-from greenroom.workers.patch import cleanup_journal as leftovers
 
 FOLDER: Final = "thread-writer-locks"
 COORDINATION: Final = ".coordination.lock"
@@ -96,7 +96,7 @@ def _clear_away(descriptor: int) -> None:
     """Clear away what the last holder has left behind."""
     size = os.fstat(descriptor).st_size
     if size:
-        leftovers.clear_away(os.pread(descriptor, size, 0))
+        cleanup_journal.clear_away(os.pread(descriptor, size, 0))
         _empty(descriptor)
 
 

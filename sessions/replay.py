@@ -5,8 +5,8 @@ from typing import Final
 
 import msgspec
 
-from greenroom.workers.conversation.prompt import is_user_message
-from greenroom.workers.model.items import JsonObject, as_list
+from greenroom.protocol.items import JsonObject, as_list
+from greenroom.protocol.user_messages import is_user_message
 
 TOLD: Final = frozenset(
     {

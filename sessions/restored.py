@@ -14,8 +14,8 @@ import msgspec
 
 from greenroom.protocol.errors import SessionFileError
 from greenroom.protocol.ids import ConversationId
-from greenroom.workers.conversation.prompt import is_user_message, summary_message
-from greenroom.workers.model.items import JsonObject, as_list, is_known
+from greenroom.protocol.items import JsonObject, as_list, is_known
+from greenroom.protocol.user_messages import is_user_message, summary_message
 
 T = TypeVar("T")
 

@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from greenroom.supervisor.startup.early_handshake import READ_SIZE, Descriptors
+from greenroom.supervisor.frontend.descriptors import READ_SIZE, Descriptors
 
 HIGH_WATER = 1024 * 1024
 """Bytes waiting for the client from which on workers are left waiting too."""

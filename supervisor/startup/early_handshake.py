@@ -1,45 +1,15 @@
 """The first moments with a client, before there is an event loop.
 
-`take_over_stdio` moves the real standard input and output away before anything else can use them, so that a library
-that prints,
-or a child that inherits descriptor 1, reaches standard error and never the client. `answer_waiting` then answers what
-the client has said already, which nearly always is `initialize`: importing asyncio takes longer than that.
+`HandshakeBuffer.answer_waiting` answers what the client has said already, which nearly always is `initialize`:
+importing
+asyncio takes longer than that.
 """
 
 import os
 import select
 from collections.abc import Callable
-from typing import NamedTuple
 
-from greenroom.protocol.errors import RemoteProtocolError
-
-READ_SIZE = 256 * 1024
-"""Bytes taken from the client at once."""
-
-
-class Descriptors(NamedTuple):
-    """The client's two ends, out of everybody else's reach. Neither of them blocks."""
-
-    input: int
-    output: int
-
-
-def take_over_stdio() -> Descriptors:
-    """Take over standard input and output. Afterwards 0 reads nothing and 1 writes to standard error.
-
-    Raises `RemoteProtocolError` where there is nobody at one of them.
-    """
-    try:
-        ends = Descriptors(input=os.dup(0), output=os.dup(1))
-    except OSError:
-        raise RemoteProtocolError("standard input or output is closed; an MCP client has to be at both") from None
-    nothing = os.open(os.devnull, os.O_RDONLY)
-    os.dup2(nothing, 0)
-    os.close(nothing)
-    os.dup2(2, 1)
-    for end in ends:
-        os.set_blocking(end, False)
-    return ends
+from greenroom.supervisor.frontend.descriptors import READ_SIZE, Descriptors
 
 
 class HandshakeBuffer:

@@ -14,10 +14,11 @@ from greenroom.protocol.mcp.peer import McpPeer
 from greenroom.runtime import log as logs
 from greenroom.runtime import logfile
 from greenroom.runtime.launch import Launched
+from greenroom.supervisor.frontend.descriptors import Descriptors
 from greenroom.supervisor.frontend.mcp.front import Front, Services
 from greenroom.supervisor.frontend.stdio import StdioTransport
 from greenroom.supervisor.options import ServerOptions
-from greenroom.supervisor.startup.early_handshake import Descriptors, HandshakeBuffer
+from greenroom.supervisor.startup.early_handshake import HandshakeBuffer
 
 if TYPE_CHECKING:
     from greenroom.supervisor.control.control import ControlServer

@@ -11,8 +11,9 @@ from greenroom.config.limits import Limits
 from greenroom.protocol.errors import ConfigError
 from greenroom.protocol.secrecy import is_secret_name
 from greenroom.runtime.launch import FORK_SERVER, SPAWNED, launch
+from greenroom.supervisor.frontend.descriptors import take_over_stdio
 from greenroom.supervisor.options import LOG_LEVELS, EngineName, ServerOptions
-from greenroom.supervisor.startup.early_handshake import HandshakeBuffer, take_over_stdio
+from greenroom.supervisor.startup.early_handshake import HandshakeBuffer
 from greenroom.supervisor.startup.prelaunch import FORK_IS_SAFE, Prelaunch, as_text, without_secrets
 
 OUR_WORDS = ("greenroom", "preferred_auth_method", "cli_auth_credentials_store", "forced_")

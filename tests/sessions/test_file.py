@@ -15,11 +15,11 @@ import pytest
 
 from greenroom.protocol.errors import SessionBusyError, SessionFileError
 from greenroom.protocol.ids import ConversationId, uuid7
+from greenroom.protocol.items import JsonObject
 from greenroom.sessions import file as session_file
 from greenroom.sessions.file import SessionFile, read, session_path
 from greenroom.sessions.format import SessionRecord, encode, response_item, session_meta, stored_event
 from greenroom.sessions.lock import FOLDER
-from greenroom.workers.model.items import JsonObject
 
 SAMPLES = Path(__file__).parent / "samples"
 STARTED = 1795347842.472

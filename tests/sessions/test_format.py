@@ -6,9 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from greenroom.protocol.ids import ConversationId, TurnId
+from greenroom.protocol.items import JsonObject
 from greenroom.sessions import format as session_format
 from greenroom.sessions.format import SessionRecord, encode, response_item, stored_event, timestamp
-from greenroom.workers.model.items import JsonObject
 
 ID = ConversationId("0b9c3f5e-1111-4222-8333-444455556666")
 JSON = st.recursive(

@@ -12,6 +12,7 @@ from greenroom.protocol.ids import ConversationId
 from greenroom.sessions import index as session_index
 from greenroom.sessions.index import HEAD, Passage, SessionEntry, entries, passages, search
 from greenroom.sessions.restored import TITLE, restore
+from greenroom.workers.patch.stored import as_diff
 
 DAY = "2026/11/22"
 FIRST = ConversationId("01a20312-0577-77d3-9bb9-ad78bbf82560")
@@ -278,7 +279,7 @@ def test_there_is_no_fork_after_a_turn_that_has_not_been(tmp_path: Path, turns: 
 
 def test_what_is_not_saved_cannot_be_read_or_forked(tmp_path: Path) -> None:
     assert not session_index.exists(str(tmp_path), FIRST)
-    for ask in (session_index.story, session_index.diff, lambda home, one: session_index.fork(home, one, None)):
+    for ask in (session_index.story, session_index.changes, lambda home, one: session_index.fork(home, one, None)):
         with pytest.raises(SessionUnknownError):
             ask(str(tmp_path), FIRST)
     save(tmp_path, '{"id":"x","timestamp":"y"}')
@@ -290,6 +291,7 @@ def test_what_is_not_saved_cannot_be_read_or_forked(tmp_path: Path) -> None:
 def test_the_diff_has_every_patch_that_was_applied(tmp_path: Path) -> None:
     changes = {"/home/ada/shop/a.txt": {"add": {"content": "hello\n"}}}
     save(tmp_path, meta(), *ended("one"), line("event_msg", type="patch_apply_end", success=True, changes=changes))
-    assert session_index.diff(str(tmp_path), FIRST) == (
+    found = session_index.changes(str(tmp_path), FIRST)
+    assert as_diff(found.patches, found.cwd) == (
         "diff --git a/a.txt b/a.txt\nnew file mode 100644\n--- /dev/null\n+++ b/a.txt\n@@ -0,0 +1 @@\n+hello\n"
     )

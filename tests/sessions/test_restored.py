@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 
 from greenroom.protocol.errors import SessionFileError
 from greenroom.protocol.ids import ConversationId, TurnId
+from greenroom.protocol.items import JsonObject
+from greenroom.protocol.user_messages import summary_message
 from greenroom.sessions import format as session_format
 from greenroom.sessions.format import SessionRecord, encode, response_item
 from greenroom.sessions.restored import Restored, restore
-from greenroom.workers.conversation.prompt import summary_message
-from greenroom.workers.model.items import JsonObject
 
 SAMPLES = Path(__file__).parent / "samples"
 ID = ConversationId("6f9619ff-8b86-4d01-b42d-00c04fc964ff")

@@ -34,11 +34,12 @@ from greenroom.protocol.internal.worker import (
     StartTurn,
     TurnEnded,
 )
+from greenroom.supervisor.frontend.descriptors import Descriptors
 from greenroom.supervisor.frontend.mcp.front import Front
 from greenroom.supervisor.options import ServerOptions
 from greenroom.supervisor.processes.engine import EngineStatistics, OnExit
 from greenroom.supervisor.startup import processes
-from greenroom.supervisor.startup.early_handshake import Descriptors, HandshakeBuffer
+from greenroom.supervisor.startup.early_handshake import HandshakeBuffer
 from greenroom.supervisor.startup.server import Provisions, Server
 from greenroom.workers.mailbox import Mailbox
 

@@ -10,10 +10,10 @@ import psutil
 
 from greenroom.config.sandbox import SandboxPolicy, WorkspaceWrite
 from greenroom.protocol.ids import TurnId
+from greenroom.protocol.items import JsonObject
 from greenroom.protocol.mcp.elicitation import Decision
 from greenroom.protocol.policy import ApprovalPolicy
 from greenroom.workers.exec.login_shells import LoginShells
-from greenroom.workers.model.items import JsonObject
 from greenroom.workers.sandbox.policy import Surroundings
 from greenroom.workers.tools.context import Shell
 from greenroom.workers.tools.toolbox import Toolbox, Workplace

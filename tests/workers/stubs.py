@@ -5,8 +5,8 @@ from collections.abc import AsyncGenerator, Sequence
 from typing import Any
 
 from greenroom.protocol.errors import ModelError
+from greenroom.protocol.items import JsonObject
 from greenroom.workers.model.client import OnRetry
-from greenroom.workers.model.items import JsonObject
 from greenroom.workers.model.responses import Completed, ItemDone, ModelEvent, TextDelta, Usage
 from greenroom.workers.model.retry import Retry
 

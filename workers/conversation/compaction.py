@@ -13,14 +13,15 @@ from contextlib import aclosing
 from typing import Final, TypeAlias
 
 from greenroom.protocol.errors import ModelError
+from greenroom.protocol.items import JsonObject, text_parts
+from greenroom.protocol.user_messages import SUMMARY_PREFIX, summary_message
 from greenroom.sessions.format import SessionRecord, compacted
 from greenroom.workers.conversation import event
 from greenroom.workers.conversation.history import History, HistoryEntry
-from greenroom.workers.conversation.prompt import SUMMARY_PREFIX, TURN_ABORTED, message, summary_message, user_message
+from greenroom.workers.conversation.prompt import TURN_ABORTED, message, user_message
 from greenroom.workers.conversation.tokens import TokenCounter
-from greenroom.workers.conversation.turn import Model
+from greenroom.workers.model.client import Model
 from greenroom.workers.model.codec import Encoder
-from greenroom.workers.model.items import JsonObject, text_parts
 from greenroom.workers.model.outcome import ModelRequestError, error_info
 from greenroom.workers.model.responses import Completed, ItemDone, ModelEvent, Usage
 from greenroom.workers.model.retry import Retry

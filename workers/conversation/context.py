@@ -5,10 +5,10 @@ import time
 from datetime import datetime
 
 from greenroom.config.settings import Settings
+from greenroom.protocol.items import JsonObject
 from greenroom.workers.conversation import prompt
 from greenroom.workers.conversation.project_doc import ProjectDoc
 from greenroom.workers.exec.user_shell import user_shell
-from greenroom.workers.model.items import JsonObject
 
 
 def context_items(settings: Settings, document: ProjectDoc) -> list[JsonObject]:

@@ -15,6 +15,7 @@ from greenroom.protocol.errors import ConfigError, ModelError, SessionUnknownErr
 from greenroom.protocol.ids import BEFORE_TURNS, TurnId
 from greenroom.protocol.internal.process import WorkerSpec
 from greenroom.protocol.internal.worker import AskUser, CommandsEnded, Open, Steer, Steered, TurnSettings
+from greenroom.protocol.items import JsonObject
 from greenroom.protocol.mcp.elicitation import Decision
 from greenroom.protocol.version import __version__
 from greenroom.runtime.spawn import OWN_VARIABLES
@@ -40,7 +41,6 @@ from greenroom.workers.model.access import model_client
 from greenroom.workers.model.bearer import ProviderCredentials
 from greenroom.workers.model.client import ModelClient, SessionFactory, new_session
 from greenroom.workers.model.credentials_channel import CredentialsChannel
-from greenroom.workers.model.items import JsonObject
 from greenroom.workers.model.outcome import error_info
 from greenroom.workers.model.responses import Usage
 
@@ -331,7 +331,7 @@ class Conversation:
 
     def _present_toolbox(self) -> "Toolbox":
         if self._toolbox is None:
-            from greenroom.workers.patch.cleanup_journal import CleanupJournal
+            from greenroom.sessions.cleanup_journal import CleanupJournal
             from greenroom.workers.tools.toolbox_factory import build_toolbox
 
             self._toolbox = build_toolbox(

@@ -9,7 +9,7 @@ from typing import Final
 import msgspec
 
 from greenroom.protocol.ids import ConversationId, TurnId
-from greenroom.workers.model.items import JsonObject
+from greenroom.protocol.items import JsonObject
 
 encode: Final[Callable[[object], bytes]] = msgspec.json.Encoder().encode
 

@@ -11,10 +11,10 @@ from typing import Final, Literal, TypeAlias
 from msgspec import structs
 
 from greenroom.protocol.ids import BEFORE_TURNS, ConversationId, TurnId, uuid7
+from greenroom.protocol.items import JsonObject
 from greenroom.workers.conversation import event, thread_items
 from greenroom.workers.conversation.event_form import baseline_event, baseline_question
 from greenroom.workers.event_sink import Outlet
-from greenroom.workers.model.items import JsonObject
 from greenroom.workers.model.responses import Completed
 
 EventForm: TypeAlias = Literal["current", "baseline"]

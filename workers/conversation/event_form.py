@@ -10,7 +10,7 @@ from typing import Final
 
 import msgspec
 
-from greenroom.workers.model.items import JsonObject
+from greenroom.protocol.items import JsonObject
 
 LATER_EVENTS: Final = frozenset({"item_started", "item_completed", "raw_response_item", "raw_response_completed"})
 """What is told in events of other types too."""

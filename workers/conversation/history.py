@@ -15,8 +15,8 @@ from uuid import NAMESPACE_OID, uuid5
 
 import msgspec
 
-from greenroom.workers.conversation.prompt import is_user_message
-from greenroom.workers.model.items import JsonObject, as_list, is_known, sent_form
+from greenroom.protocol.items import JsonObject, as_list, is_known, sent_form
+from greenroom.protocol.user_messages import is_user_message
 
 ABORTED: Final = "aborted"
 """What the model reads as the output of a call that never got one."""

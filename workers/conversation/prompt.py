@@ -9,31 +9,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
+from greenroom.protocol.items import JsonObject
 from greenroom.protocol.policy import ApprovalPolicy, SandboxMode
 from greenroom.workers.model.image import ImageError, checked_url, data_url
-from greenroom.workers.model.items import JsonObject, as_list
-
-NO_SUMMARY: Final = "(no summary available)"
-
-SUMMARY_PREFIX: Final = (
-    "The conversation up to here was summarised to make room. Another model did the work that the summary tells of; go "
-    "on from where it stopped, and trust the summary rather than doing things twice.\n"
-)
-"""Begins the message that stands for a compacted history."""
 
 TURN_ABORTED: Final = (
     "<turn_aborted>\nThe user stopped the previous turn. What it had started may be done in part only: look before you "
     "rely on it.\n</turn_aborted>"
 )
-
-_CONTEXT_FORMS: Final = (
-    ("<environment_context>", "</environment_context>"),
-    ("# AGENTS.md instructions for ", "</INSTRUCTIONS>"),
-    ("<user_instructions>", "</user_instructions>"),
-    ("<turn_aborted>", "</turn_aborted>"),
-    (SUMMARY_PREFIX, ""),
-)
-"""How texts begin and end that stand in a user's message without being the user's; the third is that of 2025."""
 
 ReadFile: TypeAlias = Callable[[str], bytes]
 """Returns the content of a file, or raises `OSError`."""
@@ -130,11 +113,6 @@ def message(role: str, *texts: str | None) -> JsonObject | None:
     return {"type": "message", "role": role, "content": parts} if parts else None
 
 
-def summary_message(summary: str) -> JsonObject:
-    """Return the message that stands for a history that was compacted."""
-    return _user([_text_part(SUMMARY_PREFIX + (summary.strip() or NO_SUMMARY))])
-
-
 def turn_aborted_message() -> JsonObject:
     """Return the message that tells the model of a turn that the user stopped."""
     return _user([_text_part(TURN_ABORTED)])
@@ -147,27 +125,6 @@ def user_message(items: Sequence[Mapping[str, object]], read_file: ReadFile | No
     """
     parts = [_input_part(item, read_file or _read_image) for item in items]
     return _user([part for part in parts if part is not None])
-
-
-def is_context_message(item: Mapping[str, object]) -> bool:
-    """Tell whether a message under the user's name holds nothing but context that was put there for the model."""
-    if item.get("type") != "message" or item.get("role") != "user":
-        return False
-    parts = as_list(item.get("content"))
-    return bool(parts) and all(_is_context(part) for part in parts)
-
-
-def is_user_message(item: Mapping[str, object]) -> bool:
-    """Tell whether an item is what the user said."""
-    return item.get("type") == "message" and item.get("role") == "user" and not is_context_message(item)
-
-
-def _is_context(part: object) -> bool:
-    text = part.get("text") if isinstance(part, dict) else None
-    if not isinstance(text, str):
-        return False
-    text = text.strip()
-    return any(text.startswith(start.strip()) and text.endswith(end) for start, end in _CONTEXT_FORMS)
 
 
 def _user(parts: list[JsonObject]) -> JsonObject:

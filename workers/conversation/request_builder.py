@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from greenroom.config.providers import WireApi
 from greenroom.config.settings import Settings
 from greenroom.protocol.ids import ConversationId
+from greenroom.protocol.items import JsonObject
 from greenroom.workers.model.codec import Encoder, make_encoder
-from greenroom.workers.model.items import JsonObject
 from greenroom.workers.model.request import ModelRequest
 from greenroom.workers.tools.tool_selection import offered_tools
 

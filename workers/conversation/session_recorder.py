@@ -5,10 +5,10 @@ import logging
 from collections.abc import Callable
 
 from greenroom.protocol.errors import SessionBusyError
+from greenroom.protocol.items import JsonObject
 from greenroom.sessions.file import SessionFile
 from greenroom.sessions.format import SessionRecord, response_item, stored_event
 from greenroom.sessions.lock import WriterLock
-from greenroom.workers.model.items import JsonObject
 
 log = logging.getLogger(__name__)
 

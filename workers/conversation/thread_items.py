@@ -8,7 +8,7 @@ from pathlib import PurePosixPath
 from typing import Final, Literal, NamedTuple, TypeAlias
 
 from greenroom.protocol.ids import uuid7
-from greenroom.workers.model.items import JsonObject
+from greenroom.protocol.items import JsonObject
 
 Phase: TypeAlias = Literal["started", "completed", "whole"]
 """Whether an event begins its item, ends it, or is all there is of it."""

@@ -2,7 +2,7 @@
 
 from msgspec import structs
 
-from greenroom.workers.model.items import JsonObject
+from greenroom.protocol.items import JsonObject
 from greenroom.workers.model.responses import Usage
 
 

@@ -1,20 +1,21 @@
 """The turn loop: asks the model, runs the tools it calls, and asks again, until it has nothing more to do."""
 
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, Literal, Protocol, TypeAlias
+from typing import Final, Literal, Protocol, TypeAlias
 
 from greenroom.protocol.errors import ErrorKind, ModelError
+from greenroom.protocol.items import JsonObject, as_list
 from greenroom.workers.conversation import event
+from greenroom.workers.conversation.compaction import Compaction
 from greenroom.workers.conversation.event_emitter import EventEmitter
 from greenroom.workers.conversation.history import History
 from greenroom.workers.conversation.tokens import TokenCounter
 from greenroom.workers.event_sink import Outlet
-from greenroom.workers.model.client import OnRetry
+from greenroom.workers.model.client import Model
 from greenroom.workers.model.codec import Encoder
-from greenroom.workers.model.items import JsonObject, as_list
 from greenroom.workers.model.outcome import SealedHistoryError
 from greenroom.workers.model.responses import (
     Completed,
@@ -29,9 +30,6 @@ from greenroom.workers.model.responses import (
 )
 from greenroom.workers.model.retry import Retry
 from greenroom.workers.startup_backoff import let_others_begin
-
-if TYPE_CHECKING:
-    from greenroom.workers.conversation.compaction import Compaction
 
 MAKING_ROOM: Final = "making room in the model's context"
 """What is done while a summary is made, in words."""
@@ -49,14 +47,6 @@ class TurnOutcome:
     error_kind: ErrorKind | None = None
     message: str | None = None
     """What went wrong, or why it was stopped."""
-
-
-class Model(Protocol):
-    """Whatever answers requests (`greenroom.workers.model.client.ModelClient`)."""
-
-    def stream(self, body: bytes, on_retry: OnRetry) -> AsyncGenerator[list[ModelEvent], None]:
-        """Send one request and yield its events, `Completed` last. After `on_retry` all is void that came before."""
-        ...
 
 
 class TurnRecorder(Protocol):
@@ -125,7 +115,7 @@ class TurnLoop:
         announcer: EventEmitter,
         call_tool: CallTool,
         tokens: TokenCounter,
-        compaction: "Compaction",
+        compaction: Compaction,
         show_raw_reasoning: bool,
         take_input: Callable[[], Awaitable[bool]],
         tell_diff: Callable[[], Awaitable[None]],

@@ -9,9 +9,9 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Final, Literal, TypeAlias
 
+from greenroom.protocol.items import JsonObject
 from greenroom.workers.exec.quoting import join, split
 from greenroom.workers.exec.script import plain_commands
-from greenroom.workers.model.items import JsonObject
 
 _CONNECTORS: Final = frozenset({"&&", "||", "|", ";"})
 _TEXT_FILTERS: Final = frozenset({"awk", "column", "cut", "printf", "sort", "tee", "tr", "uniq", "wc", "xargs", "yes"})

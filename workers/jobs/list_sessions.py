@@ -9,10 +9,10 @@ import msgspec
 
 from greenroom.protocol.conversation_api import ListConversations
 from greenroom.protocol.errors import SessionFileError
+from greenroom.protocol.user_messages import is_user_message
 from greenroom.sessions.finder import SessionName, list_sessions
 from greenroom.sessions.replay import texts
 from greenroom.sessions.restored import restore
-from greenroom.workers.conversation.prompt import is_user_message
 from greenroom.workers.jobs.context import Setting
 
 PAGE: Final = 25

@@ -3,13 +3,13 @@
 import asyncio
 
 from greenroom.config.servers import McpServer
+from greenroom.protocol.items import JsonObject
 from greenroom.protocol.mcp.elicitation import tool_params
 from greenroom.protocol.policy import ApprovalPolicy, SandboxMode
 from greenroom.workers.approval.remote_tools import NOBODY_TO_ASK, REJECTED_BY_USER, decide_call
 from greenroom.workers.mcp.calls import RemoteCallError
 from greenroom.workers.mcp.questions import ServerQuestions
 from greenroom.workers.mcp.tool import Identity, RemoteTool
-from greenroom.workers.model.items import JsonObject
 
 
 class ToolApproval:

@@ -6,10 +6,10 @@ from typing import Protocol
 
 import msgspec
 
+from greenroom.protocol.items import JsonObject
 from greenroom.workers.mcp.result import Output, read_result, told
 from greenroom.workers.mcp.tool import RemoteTool
-from greenroom.workers.model.items import JsonObject
-from greenroom.workers.tools.context import Emit
+from greenroom.workers.tools.types import Emit
 
 ABORTED = "aborted by user"
 

@@ -5,10 +5,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from greenroom.config.servers import McpServer
+from greenroom.protocol.items import JsonObject
 from greenroom.workers.mcp.naming import qualify, spellings
 from greenroom.workers.mcp.schema import UnfitSchemaError, fit
 from greenroom.workers.mcp.tool import RemoteTool
-from greenroom.workers.model.items import JsonObject
 
 log = logging.getLogger(__name__)
 

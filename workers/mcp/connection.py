@@ -12,6 +12,7 @@ from mcp.shared.exceptions import MCPError
 from pydantic import TypeAdapter, ValidationError
 
 from greenroom.config.servers import McpServer
+from greenroom.protocol.items import JsonObject
 from greenroom.protocol.version import __version__
 from greenroom.workers.mcp.calls import RemoteCallError, UnheardError
 from greenroom.workers.mcp.dispatcher import TolerantDispatcher
@@ -21,7 +22,6 @@ from greenroom.workers.mcp.launch import StartupError
 from greenroom.workers.mcp.limits import RequestDeadlines
 from greenroom.workers.mcp.tool import RemoteTool, read_tools
 from greenroom.workers.mcp.transport import Transport
-from greenroom.workers.model.items import JsonObject
 
 log = logging.getLogger(__name__)
 

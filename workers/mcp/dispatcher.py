@@ -11,7 +11,7 @@ from mcp.shared.dispatcher import CallOptions
 from mcp.shared.jsonrpc_dispatcher import JSONRPCDispatcher
 from mcp_types import RequestId
 
-from greenroom.workers.model.items import as_list
+from greenroom.protocol.items import as_list
 
 
 class TolerantDispatcher(JSONRPCDispatcher):

@@ -7,10 +7,10 @@ from typing import Final, Literal, TypeAlias
 import msgspec
 
 from greenroom.config.sandbox import SandboxPolicy
+from greenroom.protocol.items import JsonObject
 from greenroom.protocol.mcp.elicitation import Decision
 from greenroom.protocol.policy import ApprovalPolicy
 from greenroom.workers.mcp.questions import ServerQuestions
-from greenroom.workers.model.items import JsonObject
 
 Action: TypeAlias = Literal["accept", "decline", "cancel"]
 

@@ -10,10 +10,10 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Final
 
+from greenroom.protocol.items import JsonObject
 from greenroom.runtime.restart import Intensity, RestartPolicy
 from greenroom.workers.mcp.calls import RemoteCallError, UnheardError
 from greenroom.workers.mcp.fault import words
-from greenroom.workers.model.items import JsonObject
 
 if TYPE_CHECKING:
     from greenroom.workers.mcp.connection import Connection

@@ -6,9 +6,9 @@ from typing import Final
 import msgspec
 
 from greenroom.protocol.ids import TurnId
+from greenroom.protocol.items import JsonObject
 from greenroom.protocol.mcp.elicitation import Decision
-from greenroom.workers.model.items import JsonObject
-from greenroom.workers.tools.context import Emit
+from greenroom.workers.tools.types import Emit
 
 _MEMBERS: Final = {
     "_meta": "_meta",

@@ -5,8 +5,8 @@ from typing import Final
 
 import msgspec
 
+from greenroom.protocol.items import JsonObject, as_list
 from greenroom.workers.exec.capture import OutputBudget, cut
-from greenroom.workers.model.items import JsonObject, as_list
 
 _IMAGE: Final = re.compile(r"image/[a-zA-Z0-9.+-]{1,64}")
 _BASE64: Final = re.compile(r"[a-zA-Z0-9+/]+={0,2}")

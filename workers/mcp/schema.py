@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Final
 
-from greenroom.workers.model.items import JsonObject, as_list
+from greenroom.protocol.items import JsonObject, as_list
 
 DEPTH: Final = 32
 """Levels of nesting that are looked into; no real tool comes near."""

@@ -17,6 +17,7 @@ import msgspec
 
 from greenroom.config.servers import McpServer
 from greenroom.protocol.errors import StartError
+from greenroom.protocol.items import JsonObject
 from greenroom.workers.exec.process_groups import ProcessGroups
 from greenroom.workers.mcp.approval import ToolApproval
 from greenroom.workers.mcp.calls import RemoteCallError, call_tool
@@ -27,8 +28,7 @@ from greenroom.workers.mcp.host import ServerHost
 from greenroom.workers.mcp.launch import StartupError, address, program, variables_of
 from greenroom.workers.mcp.naming import is_server_name
 from greenroom.workers.mcp.result import Output, told
-from greenroom.workers.model.items import JsonObject
-from greenroom.workers.tools.context import Emit
+from greenroom.workers.tools.types import Emit
 
 if TYPE_CHECKING:
     from greenroom.workers.mcp.connection import Connection

@@ -4,8 +4,8 @@ from typing import TypeAlias
 
 import msgspec
 
+from greenroom.protocol.items import JsonObject
 from greenroom.workers.approval.remote_tools import Hints
-from greenroom.workers.model.items import JsonObject
 
 Identity: TypeAlias = tuple[str, str]
 """Server and tool, as the configuration and the server name them."""

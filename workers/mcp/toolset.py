@@ -6,6 +6,7 @@ from typing import Final
 
 from greenroom.config.settings import Settings
 from greenroom.protocol.ids import TurnId
+from greenroom.protocol.items import JsonObject
 from greenroom.protocol.mcp.elicitation import Decision
 from greenroom.workers.conversation.turn import ToolResult
 from greenroom.workers.exec.capture import OutputBudget
@@ -13,8 +14,7 @@ from greenroom.workers.mcp.approval import ToolApproval
 from greenroom.workers.mcp.elicitation import Elicitation, ElicitationReply, answer_alone, pass_on
 from greenroom.workers.mcp.questions import ServerQuestions
 from greenroom.workers.mcp.servers import McpServers, ServerContext, Variables
-from greenroom.workers.model.items import JsonObject
-from greenroom.workers.tools.context import Emit
+from greenroom.workers.tools.types import Emit
 
 _AS_JSON: Final = 6, 5
 """By what share the output may be longer than its text, because it travels in JSON (spec/later 2.9)."""

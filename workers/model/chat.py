@@ -17,9 +17,9 @@ from uuid import uuid4
 
 import msgspec
 
+from greenroom.protocol.items import JsonObject
 from greenroom.protocol.jsontext import mended
 from greenroom.workers.model.error_body import DETAIL
-from greenroom.workers.model.items import JsonObject
 from greenroom.workers.model.responses import (
     Completed,
     Decode,

@@ -16,7 +16,7 @@ from typing import Final, TypeAlias
 
 import msgspec
 
-from greenroom.workers.model.items import JsonObject, as_list
+from greenroom.protocol.items import JsonObject, as_list
 from greenroom.workers.model.request import ModelRequest
 
 NAMELESS: Final = "unnamed"

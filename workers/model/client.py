@@ -10,7 +10,7 @@ import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing, suppress
 from random import random as standard_random
-from typing import Final, TypeAlias
+from typing import Final, Protocol, TypeAlias
 
 from greenroom.protocol.errors import RemoteProtocolError
 from greenroom.protocol.ids import ConversationId
@@ -69,6 +69,13 @@ class _AttemptFailedError(Exception):
         super().__init__()
         self.outcome = outcome
         self.bearer = bearer
+
+
+class Model(Protocol):
+    """Whatever answers requests (`ModelClient`)."""
+
+    def stream(self, body: bytes, on_retry: OnRetry) -> AsyncGenerator[list[ModelEvent], None]:
+        """Send one request and yield its events, `Completed` last. After `on_retry` all is void that came before."""
 
 
 class ModelClient:

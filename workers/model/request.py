@@ -7,7 +7,7 @@ from typing import Final
 import msgspec
 
 from greenroom.protocol.ids import ConversationId
-from greenroom.workers.model.items import JsonObject
+from greenroom.protocol.items import JsonObject
 
 _encode: Final[Callable[[object], bytes]] = msgspec.json.Encoder().encode
 

@@ -13,8 +13,8 @@ from typing import Final, TypeAlias, TypeVar
 
 import msgspec
 
+from greenroom.protocol.items import KINDS, JsonObject, is_known
 from greenroom.protocol.jsontext import mended
-from greenroom.workers.model.items import KINDS, JsonObject, is_known
 
 FAILED_TEXT: Final = "response.failed event received"
 CLOSED_TEXT: Final = "stream closed before response.completed"

@@ -6,7 +6,7 @@ import stat
 from collections.abc import Callable
 from typing import Final, TypeAlias
 
-from greenroom.workers.patch.directory import enter
+from greenroom.runtime.open_directory import enter
 
 Allowed: TypeAlias = Callable[[str], bool]
 """Tells of an absolute path without symlinks whether it may be touched."""

@@ -7,7 +7,7 @@ import stat
 from dataclasses import dataclass
 from typing import Final
 
-from greenroom.workers.patch.directory import enter
+from greenroom.runtime.open_directory import enter
 
 TEXT_LIMIT: Final = 16 * 1024 * 1024
 """Bytes. A larger file counts as binary, so that whoever holds many snapshots does not hold them all."""

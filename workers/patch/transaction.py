@@ -2,7 +2,7 @@
 
 New contents are written beside their targets; to put one in place is a rename, and what it replaces is kept under
 another name until the end. No file is ever half-written. Only a kill between two renames can leave some of them done;
-what it leaves besides is noted (`greenroom.workers.patch.cleanup_journal`).
+what it leaves besides is noted (`greenroom.sessions.cleanup_journal`).
 """
 
 import contextlib
@@ -14,8 +14,8 @@ from functools import partial
 from types import TracebackType
 from typing import Final, Self, TypeAlias
 
-from greenroom.workers.patch.cleanup_journal import CleanupJournal, beside
-from greenroom.workers.patch.directory import enter
+from greenroom.runtime.open_directory import enter
+from greenroom.sessions.cleanup_journal import CleanupJournal, beside
 from greenroom.workers.patch.errors import PatchRollbackError, PatchWriteError
 
 _NEW: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC

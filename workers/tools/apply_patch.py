@@ -4,7 +4,7 @@ import asyncio
 
 import msgspec
 
-from greenroom.workers.model.items import JsonObject
+from greenroom.protocol.items import JsonObject
 from greenroom.workers.patch import apply as application
 from greenroom.workers.patch.change import on_wire
 from greenroom.workers.patch.disk import Allowed, Disk
@@ -12,7 +12,8 @@ from greenroom.workers.patch.errors import PatchError
 from greenroom.workers.patch.language import parse as parse_patch
 from greenroom.workers.patch.plan import PatchPlan, plan_patch
 from greenroom.workers.tools.arguments import parse
-from greenroom.workers.tools.context import ToolContext, ToolFailure, ToolOutput, emit
+from greenroom.workers.tools.context import ToolContext, ToolOutput, emit
+from greenroom.workers.tools.types import ToolFailure
 
 
 class PatchArguments(msgspec.Struct, frozen=True):

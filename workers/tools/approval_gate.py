@@ -2,10 +2,10 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Literal, TypeAlias
 
 import msgspec
 
+from greenroom.protocol.items import JsonObject
 from greenroom.protocol.mcp.elicitation import VERDICTS, exec_params, patch_params
 from greenroom.protocol.mcp.elicitation import Decision as Answer
 from greenroom.protocol.policy import ApprovalPolicy, SandboxMode
@@ -26,14 +26,10 @@ from greenroom.workers.approval.memory import ApprovedCommands
 from greenroom.workers.approval.safe_commands import classify
 from greenroom.workers.exec.quoting import join
 from greenroom.workers.exec.summary import summarize
-from greenroom.workers.model.items import JsonObject
 from greenroom.workers.patch.change import on_wire
 from greenroom.workers.patch.plan import PatchPlan
 from greenroom.workers.sandbox.policy import Confinement
-from greenroom.workers.tools.context import Emit, ToolFailure
-
-ExecutionMode: TypeAlias = Literal["free", "sandboxed"]
-"""How something that may be done is done."""
+from greenroom.workers.tools.types import Emit, ExecutionMode, ToolFailure
 
 
 class ApprovalGate:

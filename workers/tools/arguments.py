@@ -4,7 +4,7 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 
-from greenroom.workers.tools.context import ToolFailure
+from greenroom.workers.tools.types import ToolFailure
 
 T = TypeVar("T")
 

@@ -11,17 +11,16 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
+from greenroom.protocol.items import JsonObject
 from greenroom.workers.exec.background_command import BackgroundCommand
 from greenroom.workers.exec.command import CommandSpec
 from greenroom.workers.exec.command_run import explain
 from greenroom.workers.exec.pipes import StreamName
 from greenroom.workers.exec.process import Finished
 from greenroom.workers.exec.starter import Starter
-from greenroom.workers.model.items import JsonObject
 from greenroom.workers.sandbox.features import SandboxUnavailableError
-from greenroom.workers.tools.approval_gate import ExecutionMode
 from greenroom.workers.tools.command_events import CommandEvents
-from greenroom.workers.tools.context import Emit, ToolFailure
+from greenroom.workers.tools.types import Emit, ExecutionMode, ToolFailure
 
 MOST: Final = 64
 """Commands that are kept at a time."""

@@ -4,7 +4,7 @@ from typing import Final, Literal, TypeAlias, get_args
 
 from greenroom.config.models import CommandTool, PatchTool
 from greenroom.config.texts import patch_language
-from greenroom.workers.model.items import JsonObject
+from greenroom.protocol.items import JsonObject
 from greenroom.workers.patch.grammar import LARK
 
 Status: TypeAlias = Literal["pending", "in_progress", "completed"]

@@ -6,12 +6,12 @@ from types import MappingProxyType
 from typing import Final
 
 from greenroom.protocol.ids import TurnId
+from greenroom.protocol.items import JsonObject
 from greenroom.workers.exec.capture import OutputBudget
 from greenroom.workers.exec.command import CAPTURE_SIZE
 from greenroom.workers.exec.pipes import StreamName
 from greenroom.workers.exec.process import Finished
 from greenroom.workers.exec.summary import summarize
-from greenroom.workers.model.items import JsonObject
 
 NO_EXIT_CODE: Final = -1
 """Stands for the exit code where there is none."""

@@ -1,23 +1,19 @@
 """What a tool call is given of its conversation, and what it gives back."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import Final
 
 from greenroom.protocol.ids import TurnId
+from greenroom.protocol.items import JsonObject
+from greenroom.sessions.cleanup_journal import CleanupJournal
 from greenroom.workers.exec.capture import OutputBudget
 from greenroom.workers.exec.login_shells import LoginShells
 from greenroom.workers.exec.starter import Starter
-from greenroom.workers.model.items import JsonObject
-from greenroom.workers.patch.cleanup_journal import CleanupJournal
 from greenroom.workers.patch.turn_diff import TurnDiffTracker
-
-if TYPE_CHECKING:
-    from greenroom.workers.tools.approval_gate import ApprovalGate
-    from greenroom.workers.tools.background_commands import BackgroundCommands
-
-Emit: TypeAlias = Callable[[JsonObject], Awaitable[None] | None]
-"""Takes the `msg` of an event. An awaitable that it returns is waited for, so that a slow client slows the tool."""
+from greenroom.workers.tools.approval_gate import ApprovalGate
+from greenroom.workers.tools.background_commands import BackgroundCommands
+from greenroom.workers.tools.types import Emit
 
 DEFAULT_BUDGET: Final = OutputBudget(10_000)
 """How much of a tool's output the model gets unless its policy or `tool_output_token_limit` says otherwise."""
@@ -49,7 +45,7 @@ class ToolContext:
     environment: Mapping[str, str]
     """What commands see: nothing else, and no secrets in it."""
     turn_id: TurnId
-    gate: "ApprovalGate"
+    gate: ApprovalGate
     """What may be done, and how."""
     free: Starter
     """Starts commands without a sandbox."""
@@ -62,7 +58,7 @@ class ToolContext:
     shell: Shell
     logins: LoginShells
     """What is known of the user's profile."""
-    open_commands: "BackgroundCommands"
+    open_commands: BackgroundCommands
     """Those that go on between calls, also from one turn to the next."""
     diff: TurnDiffTracker
     """What the turn's patches have changed so far."""
@@ -84,10 +80,6 @@ class ToolOutput:
     def told(self) -> str | list[JsonObject]:
         """The `output` of the call."""
         return list(self.items) or self.text
-
-
-class ToolFailure(Exception):  # noqa: N818 - a refusal that the model reads, not an error of ours
-    """Ends a call with a text for the model."""
 
 
 async def emit(context: ToolContext, event: JsonObject) -> None:

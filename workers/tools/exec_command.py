@@ -14,12 +14,12 @@ from greenroom.workers.approval.decision import sandbox_failure
 from greenroom.workers.exec.command import CAPTURE_SIZE, CommandSpec
 from greenroom.workers.patch.interception import PatchCall, PatchRefused, recognise
 from greenroom.workers.tools.apply_patch import apply
-from greenroom.workers.tools.approval_gate import ExecutionMode
 from greenroom.workers.tools.arguments import parse
 from greenroom.workers.tools.background_commands import NumberedCommand, exit_code
 from greenroom.workers.tools.command_events import CommandEvents
-from greenroom.workers.tools.context import ToolContext, ToolFailure, ToolOutput, emit
+from greenroom.workers.tools.context import ToolContext, ToolOutput, emit
 from greenroom.workers.tools.terminal_output import told
+from greenroom.workers.tools.types import ExecutionMode, ToolFailure
 
 DEFAULT_YIELD_MS: Final = 10_000
 SHORTEST_YIELD_MS: Final = 250

@@ -4,7 +4,7 @@ from typing import Final
 
 import msgspec
 
-from greenroom.workers.model.items import JsonObject
+from greenroom.protocol.items import JsonObject
 from greenroom.workers.tools.arguments import parse
 from greenroom.workers.tools.catalog import Status
 from greenroom.workers.tools.context import ToolContext, ToolOutput, emit

@@ -5,10 +5,11 @@ from types import MappingProxyType
 from typing import Final, TypeAlias
 
 from greenroom.workers.tools.apply_patch import apply_freeform, apply_patch
-from greenroom.workers.tools.context import ToolContext, ToolFailure, ToolOutput
+from greenroom.workers.tools.context import ToolContext, ToolOutput
 from greenroom.workers.tools.exec_command import exec_command
 from greenroom.workers.tools.plan import update_plan
 from greenroom.workers.tools.shell import shell
+from greenroom.workers.tools.types import ToolFailure
 from greenroom.workers.tools.view_image import view_image
 from greenroom.workers.tools.write_stdin import write_stdin
 

@@ -18,10 +18,10 @@ from greenroom.workers.exec.process import Finished, run, signal_name
 from greenroom.workers.patch.interception import PatchCall, PatchRefused, recognise
 from greenroom.workers.sandbox.features import SandboxUnavailableError
 from greenroom.workers.tools.apply_patch import apply
-from greenroom.workers.tools.approval_gate import ExecutionMode
 from greenroom.workers.tools.arguments import parse
 from greenroom.workers.tools.command_events import NO_EXIT_CODE, CommandEvents, paragraphs
-from greenroom.workers.tools.context import ToolContext, ToolFailure, ToolOutput, emit
+from greenroom.workers.tools.context import ToolContext, ToolOutput, emit
+from greenroom.workers.tools.types import ExecutionMode, ToolFailure
 
 DEFAULT_TIMEOUT_MS: Final = 10_000
 

@@ -5,7 +5,7 @@ from msgspec.structs import asdict
 from greenroom.config.models import SearchContent
 from greenroom.config.schema import SearchOptions, WebSearch
 from greenroom.config.settings import Settings
-from greenroom.workers.model.items import JsonObject
+from greenroom.protocol.items import JsonObject
 from greenroom.workers.tools.catalog import definitions
 
 

@@ -9,14 +9,14 @@ from dataclasses import dataclass
 
 from greenroom.config.sandbox import SandboxPolicy
 from greenroom.protocol.ids import TurnId
+from greenroom.protocol.items import JsonObject
 from greenroom.protocol.mcp.elicitation import Decision
 from greenroom.protocol.policy import ApprovalPolicy
+from greenroom.sessions.cleanup_journal import CleanupJournal
 from greenroom.workers.approval.memory import ApprovedCommands
 from greenroom.workers.exec.capture import OutputBudget
 from greenroom.workers.exec.login_shells import LoginShells
 from greenroom.workers.exec.process_groups import ProcessGroups
-from greenroom.workers.model.items import JsonObject
-from greenroom.workers.patch.cleanup_journal import CleanupJournal
 from greenroom.workers.patch.turn_diff import TurnDiffTracker
 from greenroom.workers.sandbox.launcher import Launcher
 from greenroom.workers.sandbox.policy import Surroundings, confine, read_only
@@ -25,7 +25,8 @@ from greenroom.workers.tools import registry
 from greenroom.workers.tools.apply_patch import tell_diff
 from greenroom.workers.tools.approval_gate import ApprovalGate
 from greenroom.workers.tools.background_commands import BackgroundCommands
-from greenroom.workers.tools.context import Emit, Shell, ToolContext
+from greenroom.workers.tools.context import Shell, ToolContext
+from greenroom.workers.tools.types import Emit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

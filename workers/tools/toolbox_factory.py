@@ -8,13 +8,14 @@ from greenroom.config.environment import UNATTENDED, may_be_seen, unattended
 from greenroom.config.settings import Settings
 from greenroom.protocol.ids import ConversationId
 from greenroom.protocol.mcp.elicitation import Decision
+from greenroom.sessions.cleanup_journal import CleanupJournal
 from greenroom.workers.exec.environment import command_environment, withheld_variables
 from greenroom.workers.exec.login_shells import LoginShells
 from greenroom.workers.exec.user_shell import shell_for_text
-from greenroom.workers.patch.cleanup_journal import CleanupJournal
 from greenroom.workers.sandbox.policy import Surroundings
-from greenroom.workers.tools.context import Emit, Shell
+from greenroom.workers.tools.context import Shell
 from greenroom.workers.tools.toolbox import Toolbox, Workplace
+from greenroom.workers.tools.types import Emit
 
 _THREAD_ID: Final = "CODEX_THREAD_ID"
 

@@ -10,11 +10,12 @@ from typing import Final
 
 import msgspec
 
+from greenroom.protocol.items import JsonObject
 from greenroom.workers.model.image import ImageError, data_url
-from greenroom.workers.model.items import JsonObject
 from greenroom.workers.patch.disk import Disk
 from greenroom.workers.tools.arguments import parse
-from greenroom.workers.tools.context import ToolContext, ToolFailure, ToolOutput, emit
+from greenroom.workers.tools.context import ToolContext, ToolOutput, emit
+from greenroom.workers.tools.types import ToolFailure
 
 _NO_FILE: Final = frozenset({errno.EISDIR, errno.EINVAL})
 

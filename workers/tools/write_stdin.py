@@ -9,9 +9,10 @@ import msgspec
 
 from greenroom.workers.tools.arguments import parse
 from greenroom.workers.tools.background_commands import NumberedCommand
-from greenroom.workers.tools.context import ToolContext, ToolFailure, ToolOutput, emit
+from greenroom.workers.tools.context import ToolContext, ToolOutput, emit
 from greenroom.workers.tools.exec_command import LONGEST_YIELD_MS, SHORTEST_YIELD_MS
 from greenroom.workers.tools.terminal_output import told
+from greenroom.workers.tools.types import ToolFailure
 
 DEFAULT_YIELD_MS: Final = 250
 SHORTEST_POLL_MS: Final = 5_000

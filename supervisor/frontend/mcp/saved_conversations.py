@@ -43,8 +43,10 @@ class SavedConversations:
     async def diff(self, conversation_id: ConversationId) -> str:
         """Return every patch that was applied. Raises `SessionUnknownError` or `SessionFileError`."""
         from greenroom.sessions import index as session_index
+        from greenroom.workers.patch.stored import as_diff
 
-        return await asyncio.to_thread(session_index.diff, self._home, conversation_id)
+        changes = await asyncio.to_thread(session_index.changes, self._home, conversation_id)
+        return as_diff(changes.patches, changes.cwd)
 
     async def fork(self, conversation_id: ConversationId, turns: int | None) -> "Fork":
         """Make a conversation of the beginning of another one. Raises `SessionUnknownError` or `SessionFileError`."""

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from greenroom.supervisor.frontend.descriptors import Descriptors
 from greenroom.supervisor.frontend.stdio import HIGH_WATER, INPUT_STOP, LOW_WATER, StdioTransport
-from greenroom.supervisor.startup.early_handshake import Descriptors
 from tests.support.loop import on_loop, until
 
 BLOCK = b"x" * 65_536

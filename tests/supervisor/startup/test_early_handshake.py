@@ -10,11 +10,12 @@ from contextlib import suppress
 
 import pytest
 
-from greenroom.supervisor.startup.early_handshake import READ_SIZE, Descriptors, HandshakeBuffer
+from greenroom.supervisor.frontend.descriptors import READ_SIZE, Descriptors
+from greenroom.supervisor.startup.early_handshake import HandshakeBuffer
 
 CLAIM = """\
 import os, sys, subprocess, json
-from greenroom.supervisor.startup.early_handshake import take_over_stdio
+from greenroom.supervisor.frontend.descriptors import take_over_stdio
 ends = take_over_stdio()
 print("noise of ours")
 os.write(1, b"straight noise\\n")

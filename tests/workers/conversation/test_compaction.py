@@ -12,19 +12,14 @@ from msgspec import structs
 
 from greenroom.protocol.errors import ModelError
 from greenroom.protocol.ids import ConversationId
+from greenroom.protocol.items import JsonObject
+from greenroom.protocol.user_messages import SUMMARY_PREFIX, is_user_message, summary_message
 from greenroom.sessions.format import SessionRecord
 from greenroom.workers.conversation.compaction import WARNING, Compaction, lacks_room, shortened
 from greenroom.workers.conversation.history import IMAGE_WEIGHT, History
-from greenroom.workers.conversation.prompt import (
-    SUMMARY_PREFIX,
-    is_user_message,
-    message,
-    summary_message,
-    turn_aborted_message,
-)
+from greenroom.workers.conversation.prompt import message, turn_aborted_message
 from greenroom.workers.conversation.tokens import TokenCounter
 from greenroom.workers.model.client import OnRetry
-from greenroom.workers.model.items import JsonObject
 from greenroom.workers.model.outcome import ModelRequestError
 from greenroom.workers.model.request import ModelRequest, RequestEncoder
 from greenroom.workers.model.responses import Completed, ItemDone, ModelEvent, TextDelta, Usage

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from greenroom.config.settings import ConversationOverrides, Settings, resolve
+from greenroom.protocol.items import JsonObject
 from greenroom.workers.conversation.context import context_items, network_access
 from greenroom.workers.conversation.project_doc import ProjectDoc
-from greenroom.workers.model.items import JsonObject
 
 Make = Callable[..., Settings]
 NOTHING = ProjectDoc(text=None, notes=())

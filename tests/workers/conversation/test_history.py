@@ -7,10 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from greenroom.protocol.items import JsonObject
+from greenroom.protocol.user_messages import summary_message
 from greenroom.workers.conversation.history import ABORTED, History
-from greenroom.workers.conversation.prompt import Environment as Place
-from greenroom.workers.conversation.prompt import environment_text, message, summary_message, turn_aborted_message
-from greenroom.workers.model.items import JsonObject
+from greenroom.workers.conversation.prompt import EnvironmentContext as Place
+from greenroom.workers.conversation.prompt import environment_text, message, turn_aborted_message
 
 
 def said(role: str, text: str) -> JsonObject:

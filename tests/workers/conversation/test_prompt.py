@@ -8,23 +8,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from greenroom.protocol.items import JsonObject, text_parts
+from greenroom.protocol.user_messages import NO_SUMMARY, is_context_message, is_user_message, summary_message
 from greenroom.workers.conversation.prompt import (
-    NO_SUMMARY,
     EnvironmentContext,
     Permissions,
     environment_text,
     instructions_text,
-    is_context_message,
-    is_user_message,
     message,
     permissions_text,
-    summary_message,
     turn_aborted_message,
     user_instructions_text,
     user_message,
 )
 from greenroom.workers.model.image import LARGEST
-from greenroom.workers.model.items import JsonObject, text_parts
 from tests.workers.model.test_image import PNG
 
 # What XML can hold: no control characters, and a carriage return would be normalised.

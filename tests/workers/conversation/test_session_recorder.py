@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from greenroom.protocol.ids import ConversationId
+from greenroom.protocol.items import JsonObject
 from greenroom.sessions import file as session_file
 from greenroom.sessions.file import SessionFile
 from greenroom.sessions.format import SessionRecord
 from greenroom.workers.conversation.session_recorder import SessionRecorder
-from greenroom.workers.model.items import JsonObject
 from tests.support.home import records
 from tests.support.loop import on_loop, until
 

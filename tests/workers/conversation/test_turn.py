@@ -8,13 +8,13 @@ import pytest
 
 from greenroom.protocol.errors import ModelError
 from greenroom.protocol.ids import ConversationId
+from greenroom.protocol.items import JsonObject
 from greenroom.runtime import startup_load as rush
 from greenroom.workers.conversation.compaction import Compaction
 from greenroom.workers.conversation.event_emitter import EventEmitter
 from greenroom.workers.conversation.history import History
 from greenroom.workers.conversation.tokens import TokenCounter
 from greenroom.workers.conversation.turn import TurnLoop
-from greenroom.workers.model.items import JsonObject
 from greenroom.workers.model.outcome import SealedHistoryError
 from greenroom.workers.model.request import ModelRequest, RequestEncoder
 from greenroom.workers.model.responses import (

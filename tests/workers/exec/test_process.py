@@ -16,8 +16,9 @@ import pytest
 
 from greenroom.workers.exec import command_run as attempt
 from greenroom.workers.exec import starter
+from greenroom.workers.exec.command import CommandSpec
 from greenroom.workers.exec.pipes import READ_SIZE
-from greenroom.workers.exec.process import Command, Finished, OnOutput, run, signal_name
+from greenroom.workers.exec.process import Finished, OnOutput, run, signal_name
 from greenroom.workers.exec.process_groups import ProcessGroups
 from greenroom.workers.exec.starter import GroupStarter
 
@@ -48,11 +49,11 @@ def groups() -> Iterator[ProcessGroups]:
     live.kill_all()
 
 
-def command(*argv: str, timeout: float = 30, cwd: str = "/", environment: dict[str, str] | None = None) -> Command:
-    return Command(argv, cwd, ENVIRONMENT if environment is None else environment, timeout)
+def command(*argv: str, timeout: float = 30, cwd: str = "/", environment: dict[str, str] | None = None) -> CommandSpec:
+    return CommandSpec(argv, cwd, ENVIRONMENT if environment is None else environment, timeout)
 
 
-def sh(script: str, timeout: float = 30) -> Command:
+def sh(script: str, timeout: float = 30) -> CommandSpec:
     return command("sh", "-c", script, timeout=timeout)
 
 
@@ -60,7 +61,7 @@ def ignore(name: str, chunk: bytes) -> None:
     """Take output and do nothing with it."""
 
 
-def finish(what: Command, groups: ProcessGroups, on_output: OnOutput = ignore) -> Finished:
+def finish(what: CommandSpec, groups: ProcessGroups, on_output: OnOutput = ignore) -> Finished:
     return asyncio.run(run(what, on_output, GroupStarter(groups)))
 
 
@@ -157,7 +158,7 @@ def test_death_by_a_signal_is_told(groups: ProcessGroups) -> None:
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_what_cannot_be_started_is_told_and_not_raised(what: Command, reason: str, groups: ProcessGroups) -> None:
+def test_what_cannot_be_started_is_told_and_not_raised(what: CommandSpec, reason: str, groups: ProcessGroups) -> None:
     before = psutil.Process().num_fds()
     finished = finish(what, groups)
     assert (finished.spawn_error, finished.exit_code, finished.stdout.length) == (reason, None, 0)
@@ -315,14 +316,14 @@ import asyncio, os, signal
 from greenroom.runtime.hardening import adopt_orphans
 from greenroom.workers.exec.process_groups import ProcessGroups
 from greenroom.workers.exec.starter import GroupStarter
-from greenroom.workers.exec.process import Command, run
+from greenroom.workers.exec.process import CommandSpec, run
 
 adopt_orphans()
 groups, lines = ProcessGroups(), []
 environment = {"PATH": "/usr/bin:/bin"}
 
 def sh(script):
-    what = Command(("sh", "-c", script), "/", environment, 30)
+    what = CommandSpec(("sh", "-c", script), "/", environment, 30)
     return run(what, lambda name, chunk: lines.append(chunk), GroupStarter(groups))
 
 async def main():

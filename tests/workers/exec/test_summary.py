@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from greenroom.protocol.items import JsonObject
 from greenroom.workers.exec.summary import summarize
-from greenroom.workers.model.items import JsonObject
 
 
 def bash(script: str) -> list[str]:

@@ -12,10 +12,10 @@ import msgspec
 
 from greenroom.config.section import check
 from greenroom.config.servers import McpServer
+from greenroom.protocol.items import JsonObject
 from greenroom.workers.mcp.elicitation import Elicit, decline
 from greenroom.workers.mcp.result import Output
 from greenroom.workers.mcp.servers import McpServers, ServerContext
-from greenroom.workers.model.items import JsonObject
 from tests.support.processes import ends, tree
 
 HERE = Path(__file__).parent

@@ -7,11 +7,11 @@ import pytest
 
 from greenroom.config.sandbox import DangerFullAccess, ReadOnly, SandboxPolicy
 from greenroom.protocol.ids import TurnId
+from greenroom.protocol.items import JsonObject
 from greenroom.protocol.mcp.elicitation import Decision, read_answer
 from greenroom.protocol.policy import ApprovalPolicy
 from greenroom.workers.mcp.elicitation import ACCEPTED, Elicitation, ElicitationReply, answer_alone, decline, pass_on
 from greenroom.workers.mcp.questions import ServerQuestions
-from greenroom.workers.model.items import JsonObject
 
 YES_OR_NO = Elicitation(server="docs", message="Sure?", schema={"type": "object", "properties": {}})
 FORM = Elicitation(server="docs", message="Who?", schema={"type": "object", "properties": {"name": {}}})

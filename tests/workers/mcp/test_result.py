@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from greenroom.protocol.items import JsonObject
 from greenroom.workers.exec.capture import OutputBudget
 from greenroom.workers.mcp.result import Output, read_result
-from greenroom.workers.model.items import JsonObject
 
 
 def block(text: str) -> JsonObject:

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from greenroom.protocol.items import JsonObject, is_known
 from greenroom.workers.model.chat import CLOSED_TEXT, CUT_SHORT, ChatDecoder
-from greenroom.workers.model.items import JsonObject, is_known
 from greenroom.workers.model.responses import (
     Completed,
     ItemDone,

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from greenroom.protocol.ids import ConversationId
+from greenroom.protocol.items import JsonObject
 from greenroom.workers.conversation.history import ABORTED, History
 from greenroom.workers.model.chat_request import IMAGE_TEXT, NAMELESS, ChatRequestEncoder
-from greenroom.workers.model.items import JsonObject
 from greenroom.workers.model.request import ModelRequest
 
 ID = ConversationId("01a20312-0577-77d3-9bb9-ad78bbf82560")

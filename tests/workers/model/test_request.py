@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from greenroom.protocol.ids import ConversationId
-from greenroom.workers.model.items import JsonObject
+from greenroom.protocol.items import JsonObject
 from greenroom.workers.model.request import ModelRequest, RequestEncoder
 
 ID = ConversationId("01a20312-0577-77d3-9bb9-ad78bbf82560")

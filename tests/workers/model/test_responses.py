@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from greenroom.workers.model.items import JsonObject
+from greenroom.protocol.items import JsonObject
 from greenroom.workers.model.responses import (
     CLOSED_TEXT,
     FAILED_TEXT,

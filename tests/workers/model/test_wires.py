@@ -24,6 +24,7 @@ from greenroom.demo.script import (
 )
 from greenroom.demo.scripted_model import ScriptedModel
 from greenroom.protocol.ids import ConversationId
+from greenroom.protocol.items import JsonObject
 from greenroom.workers.conversation.compaction import Compaction
 from greenroom.workers.conversation.event_emitter import EventEmitter
 from greenroom.workers.conversation.history import History
@@ -35,7 +36,6 @@ from greenroom.workers.model.client import ModelClient
 from greenroom.workers.model.codec import Encoder, decoder_factory, make_encoder
 from greenroom.workers.model.credentials import Bearer
 from greenroom.workers.model.endpoint import Endpoint
-from greenroom.workers.model.items import JsonObject
 from greenroom.workers.model.request import ModelRequest
 
 PATHS: dict[WireApi, str] = {"responses": "/responses", "chat": "/chat/completions"}

@@ -13,7 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from greenroom.workers.patch import directory, disk, transaction
+from greenroom.runtime import open_directory as directory
+from greenroom.workers.patch import disk, transaction
 from greenroom.workers.patch.apply import apply
 from greenroom.workers.patch.disk import Disk
 from greenroom.workers.patch.errors import PatchError, PatchMismatchError, PatchRollbackError, PatchWriteError

@@ -10,6 +10,7 @@ import pytest
 
 from greenroom.config.sandbox import DangerFullAccess, ReadOnly, SandboxPolicy, WorkspaceWrite
 from greenroom.protocol.ids import TurnId
+from greenroom.protocol.items import JsonObject
 from greenroom.protocol.mcp.elicitation import Decision
 from greenroom.protocol.policy import ApprovalPolicy, SandboxMode
 from greenroom.workers.exec.capture import OutputBudget
@@ -17,7 +18,6 @@ from greenroom.workers.exec.command import CommandSpec
 from greenroom.workers.exec.login_shells import LoginShells
 from greenroom.workers.exec.process_groups import ProcessGroups
 from greenroom.workers.exec.starter import GroupStarter, OnEnd, Running, Starter
-from greenroom.workers.model.items import JsonObject
 from greenroom.workers.patch.turn_diff import TurnDiffTracker
 from greenroom.workers.sandbox.policy import Surroundings, confine, read_only
 from greenroom.workers.tools.approval_gate import ApprovalGate

@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from greenroom.config.models import CommandTool, PatchTool
-from greenroom.workers.model.items import JsonObject
+from greenroom.protocol.items import JsonObject
 from greenroom.workers.tools.catalog import definitions
 from greenroom.workers.tools.exec_command import ExecArguments
 from greenroom.workers.tools.registry import HANDLERS

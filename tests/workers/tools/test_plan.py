@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from greenroom.workers.model.items import JsonObject
+from greenroom.protocol.items import JsonObject
 from greenroom.workers.tools.context import ToolOutput
 from greenroom.workers.tools.registry import call
 from tests.workers.tools.conftest import Conversation

@@ -9,8 +9,8 @@ import msgspec
 import psutil
 import pytest
 
+from greenroom.protocol.items import JsonObject
 from greenroom.workers.exec.capture import OutputBudget
-from greenroom.workers.model.items import JsonObject
 from greenroom.workers.tools.context import ToolOutput
 from greenroom.workers.tools.registry import call
 from tests.workers.tools.conftest import Conversation, Conversations

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from greenroom.config.settings import ConversationOverrides, resolve
-from greenroom.workers.model.items import JsonObject
+from greenroom.protocol.items import JsonObject
 from greenroom.workers.tools.tool_selection import offered_tools
 
 OPENAI = 'model_provider = "openai"\n'

@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 
 from greenroom.protocol.ids import ConversationId
+from greenroom.runtime import open_directory as directory
+from greenroom.sessions.cleanup_journal import CleanupJournal, beside, clear_away
 from greenroom.sessions.lock import FOLDER, WriterLock
-from greenroom.workers.patch import directory, transaction
+from greenroom.workers.patch import transaction
 from greenroom.workers.patch.apply import apply
-from greenroom.workers.patch.cleanup_journal import CleanupJournal, beside, clear_away
 from greenroom.workers.patch.disk import Disk
 from greenroom.workers.patch.errors import PatchWriteError
 from greenroom.workers.patch.language import parse

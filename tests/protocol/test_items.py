@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from greenroom.workers.model.items import KINDS, JsonObject, is_known, sent_form, text_parts
+from greenroom.protocol.items import KINDS, JsonObject, is_known, sent_form, text_parts
 
 VALUES = st.none() | st.text(max_size=5) | st.lists(st.integers(), max_size=2) | st.dictionaries(st.text(), st.none())
 ITEMS = st.dictionaries(
