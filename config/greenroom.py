@@ -1,61 +1,78 @@
 """Our own settings, the table `[greenroom]`: all that the front process needs of the file, and quick to import."""
 
 from collections.abc import Sequence
-from typing import Annotated, Literal, NamedTuple, TypeAlias
+from typing import Annotated, Final, NamedTuple
 
 from msgspec import Meta, field
 
+from greenroom.config.defaults import IDLE_WORKERS, Limits
 from greenroom.config.document import Table
 from greenroom.config.layers import layered
 from greenroom.config.overrides import parse_assignment
 from greenroom.config.section import OwnSection, Section, Strings, check
+from greenroom.protocol.choices import CredentialsStore, EngineName, EventForm, EventSetting, ForcedLogin, PreferredAuth
 
-PreferredAuth: TypeAlias = Literal["chatgpt", "apikey"]
+MIB: Final = 1024 * 1024
+_DEFAULTS: Final = Limits()
 
 
 class GreenroomTable(OwnSection, frozen=True):
     """The table itself."""
 
-    engine: Literal["fork", "spawn"] | None = None
+    engine: EngineName | None = None
     """How workers are born; `None` = as suits the platform."""
-    idle_workers: Annotated[int, Meta(ge=0, le=64)] = 2
+    idle_workers: Annotated[int, Meta(ge=0, le=64)] = IDLE_WORKERS
     """Workers that wait, ready, for the next conversation."""
     session_tools: bool = True
     """Whether there are tools about conversations beside the two that hold them."""
-    events: Literal["auto", "full", "progress", "off"] = "auto"
+    events: EventSetting = "auto"
     """What clients are told while a turn runs."""
-    event_form: Literal["current", "baseline"] = "current"
+    event_form: EventForm = "current"
     """Which form events have that releases write differently; `baseline` is that of August 2025."""
-    park_after_s: Annotated[float, Meta(gt=0.0)] = 300.0
+    park_after_s: Annotated[float, Meta(gt=0.0)] = _DEFAULTS.park_after
     """Seconds that a conversation may be idle before its process saves and leaves."""
-    live_workers: Annotated[int, Meta(ge=1, le=100_000)] = 200
+    live_workers: Annotated[int, Meta(ge=1, le=100_000)] = _DEFAULTS.live_workers
     """Conversations that have a process at a time."""
-    known_at_rest: Annotated[int, Meta(ge=0)] = 10_000
+    known_at_rest: Annotated[int, Meta(ge=0)] = _DEFAULTS.known_at_rest
     """Conversations without a process that the front process remembers beside their session files."""
-    open_calls: Annotated[int, Meta(ge=1)] = 2000
+    open_calls: Annotated[int, Meta(ge=1)] = _DEFAULTS.open_calls
     """Tool calls that wait for their answer at a time."""
-    queued_turns: Annotated[int, Meta(ge=0)] = 32
+    queued_turns: Annotated[int, Meta(ge=0)] = _DEFAULTS.queued_turns
     """Turns that wait in one conversation."""
-    worker_memory_mb: Annotated[int, Meta(ge=128)] = 2048
+    worker_memory_mb: Annotated[int, Meta(ge=128)] = _DEFAULTS.worker_memory // MIB
     """Mebibytes of resident memory beyond which a worker is killed."""
-    approval_timeout_s: Annotated[float, Meta(gt=0.0)] = 600.0
+    approval_timeout_s: Annotated[float, Meta(gt=0.0)] = _DEFAULTS.approval_timeout
     """Seconds that the user has for an approval; no answer is a no."""
-    task_after_s: Annotated[float, Meta(ge=0.0)] = 10.0
+    task_after_s: Annotated[float, Meta(ge=0.0)] = _DEFAULTS.task_after
     """Seconds after which a call of a client that knows tasks goes on as one."""
-    hang_after_s: Annotated[float, Meta(ge=1.0)] = 60.0
+    hang_after_s: Annotated[float, Meta(ge=1.0)] = _DEFAULTS.hang_after
     """Seconds without a sign of life after which the worker of a running turn is killed."""
     models: dict[str, dict[str, object]] = field(default_factory=dict)
     """What the user knows of models: a slug, or how slugs begin, and a `greenroom.config.models.ModelRow`. Checked
     at use."""
+
+    def limits(self) -> Limits:
+        """Return what the table says as limits of the front process."""
+        return Limits(
+            park_after=self.park_after_s,
+            live_workers=self.live_workers,
+            known_at_rest=self.known_at_rest,
+            open_calls=self.open_calls,
+            queued_turns=self.queued_turns,
+            worker_memory=self.worker_memory_mb * MIB,
+            approval_timeout=self.approval_timeout_s,
+            task_after=self.task_after_s,
+            hang_after=self.hang_after_s,
+        )
 
 
 class CredentialSettings(Section, frozen=True):
     """The top-level keys about the login, which are read once, at the start of the server or of a command."""
 
     preferred_auth_method: PreferredAuth = "chatgpt"
-    cli_auth_credentials_store: Literal["file", "keyring", "auto", "ephemeral"] = "file"
+    cli_auth_credentials_store: CredentialsStore = "file"
     """Where credentials are kept."""
-    forced_login_method: Literal["chatgpt", "api"] | None = None
+    forced_login_method: ForcedLogin | None = None
     """The one way to log in."""
     forced_chatgpt_workspace_id: Strings = ()
     """The ChatGPT accounts that may log in, one as a string or several as a list; empty where all may."""

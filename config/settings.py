@@ -3,7 +3,7 @@
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Final, Literal
+from typing import Final
 
 import msgspec
 
@@ -19,6 +19,7 @@ from greenroom.config.schema import ConfigFile, HistorySettings, SearchOptions, 
 from greenroom.config.section import Name, OwnSection, check
 from greenroom.config.servers import McpServer
 from greenroom.config.texts import base_instructions, compaction_prompt
+from greenroom.protocol.choices import EventForm
 from greenroom.protocol.errors import ConfigError
 from greenroom.protocol.policy import ApprovalPolicy, SandboxMode
 
@@ -106,7 +107,7 @@ class Settings:
     """Program and arguments; empty where none is to be run."""
     history: HistorySettings
     mcp_servers: Mapping[str, McpServer] = field(repr=False)
-    event_form: Literal["current", "baseline"]
+    event_form: EventForm
     """In which form clients are told what releases write differently."""
 
 

@@ -245,7 +245,7 @@ class CredentialEntry(Part):
 
 
 class LimitFigures(Part):
-    """The limits in force (`greenroom.config.limits.Limits`)."""
+    """The limits in force (`greenroom.config.defaults.Limits`)."""
 
     park_after: float | None = None
     live_workers: int | None = None

@@ -1,13 +1,9 @@
 """What the command line and the configuration say to `greenroom mcp-server`."""
 
-from typing import Literal, NamedTuple, TypeAlias, get_args
+from typing import NamedTuple, get_args
 
-from greenroom.config.limits import Limits
-
-EngineName: TypeAlias = Literal["fork", "spawn"]
-PreferredAuth: TypeAlias = Literal["chatgpt", "apikey"]
-EventMode: TypeAlias = Literal["full", "progress", "off"]
-EventSetting: TypeAlias = Literal["auto", "full", "progress", "off"]
+from greenroom.config.defaults import IDLE_WORKERS, Limits
+from greenroom.protocol.choices import CredentialsStore, EngineName, EventSetting, ForcedLogin, PreferredAuth
 
 SERVER = "mcp-server"
 """The command that starts a server."""
@@ -22,7 +18,7 @@ class ServerOptions(NamedTuple):
     engine: EngineName
     config_overrides: tuple[str, ...] = ()
     """`-c key=value`, as given."""
-    idle_workers: int = 2
+    idle_workers: int = IDLE_WORKERS
     """Workers kept waiting in advance."""
     session_tools: bool = True
     """Whether there are tools about conversations beside the two that hold them."""
@@ -30,9 +26,9 @@ class ServerOptions(NamedTuple):
     """Which `codex/event` notifications are sent; `auto`: all, but none to a client that cannot take them."""
     preferred_auth: PreferredAuth = "chatgpt"
     """Which credential is used where there are two (`preferred_auth_method`)."""
-    credentials_store: Literal["file", "keyring", "auto", "ephemeral"] = "file"
+    credentials_store: CredentialsStore = "file"
     """Where credentials are kept (`cli_auth_credentials_store`)."""
-    forced_login: Literal["chatgpt", "api"] | None = None
+    forced_login: ForcedLogin | None = None
     """The one way to log in (`forced_login_method`)."""
     forced_workspaces: tuple[str, ...] = ()
     """The accounts that may log in (`forced_chatgpt_workspace_id`)."""

@@ -3,14 +3,13 @@
 import hmac
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final, Literal, TypeAlias
+from typing import Final, Literal
 
 from greenroom.broker.credential.claims import claims_or_none
 from greenroom.broker.credential.record import AuthRecord
+from greenroom.protocol.choices import PreferredAuth
 from greenroom.protocol.internal.broker import AuthMode
 from greenroom.protocol.secrecy import Secret
-
-PreferredMode: TypeAlias = Literal["chatgpt", "apikey"]
 
 ENVIRONMENT_KEYS: Final = ("CODEX_API_KEY", "OPENAI_API_KEY")
 """Variables whose key is used where there is no store; the first that is not blank wins."""
@@ -73,7 +72,7 @@ class Credential:
 SIGNED_OUT: Final = Credential()
 
 
-def resolve(record: AuthRecord | None, environment: Mapping[str, str], preferred: PreferredMode) -> Credential:
+def resolve(record: AuthRecord | None, environment: Mapping[str, str], preferred: PreferredAuth) -> Credential:
     """Return what is in force. `None` for a record means that there is no store."""
     if record is None:
         return _of_environment(environment)
@@ -83,7 +82,7 @@ def resolve(record: AuthRecord | None, environment: Mapping[str, str], preferred
     return _of_key(record.openai_api_key, "store") if mode == "apikey" else _of_tokens(record)
 
 
-def _mode_of(record: AuthRecord, preferred: PreferredMode) -> PreferredMode:
+def _mode_of(record: AuthRecord, preferred: PreferredAuth) -> PreferredAuth:
     if record.openai_api_key is None:
         return "chatgpt"
     if record.tokens is None or preferred == "apikey":

@@ -13,13 +13,14 @@ from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 
 from greenroom.broker.clock import Clock
-from greenroom.broker.credential.credential import PreferredMode, resolve
+from greenroom.broker.credential.credential import resolve
 from greenroom.broker.credential.record import AuthRecord, StoreError
 from greenroom.broker.credential.rules import ANY_LOGIN, LoginRules
 from greenroom.broker.credential.state import Change, CredentialState
 from greenroom.broker.refresh.exchange import Fate, RefreshRequest
 from greenroom.broker.storage.locks import writing
 from greenroom.broker.storage.store import Store, holds
+from greenroom.protocol.choices import PreferredAuth
 from greenroom.protocol.internal.broker import AuthChanged, AuthProblem
 from greenroom.protocol.secrecy import Secret
 
@@ -47,7 +48,7 @@ class CredentialManager:
         self,
         store: Store,
         environment: Mapping[str, str],
-        preferred: PreferredMode,
+        preferred: PreferredAuth,
         clock: Clock,
         on_change: Callable[[AuthChanged], None],
         on_problem: Callable[[AuthProblem], None],
@@ -62,7 +63,7 @@ class CredentialManager:
         self.epoch = 0
         """Counts our own logins and logouts; what was begun before one must not be written after it."""
         self._environment = environment
-        self._preferred: PreferredMode = preferred
+        self._preferred: PreferredAuth = preferred
         self._rules = rules
         self._on_change = on_change
         self._on_problem = on_problem

@@ -5,15 +5,14 @@ nothing is removed because of them.
 """
 
 from dataclasses import dataclass
-from typing import Final, Literal, TypeAlias
+from typing import Final
 
 from greenroom.broker.credential.credential import Credential
+from greenroom.protocol.choices import ForcedLogin
 from greenroom.protocol.internal.broker import AuthMode
 
-ForcedMethod: TypeAlias = Literal["chatgpt", "api"]
-
-_MODES: Final[dict[ForcedMethod, AuthMode]] = {"chatgpt": "chatgpt", "api": "apikey"}
-_TEXTS: Final[dict[ForcedMethod, str]] = {
+_MODES: Final[dict[ForcedLogin, AuthMode]] = {"chatgpt": "chatgpt", "api": "apikey"}
+_TEXTS: Final[dict[ForcedLogin, str]] = {
     "chatgpt": "Logging in with an API key is switched off here (`forced_login_method`); log in with ChatGPT",
     "api": "Logging in with ChatGPT is switched off here (`forced_login_method`); log in with an API key",
 }
@@ -23,7 +22,7 @@ _TEXTS: Final[dict[ForcedMethod, str]] = {
 class LoginRules:
     """The rules of one home."""
 
-    method: ForcedMethod | None = None
+    method: ForcedLogin | None = None
     workspaces: tuple[str, ...] = ()
     """Ids of the ChatGPT accounts that may log in; empty where all may."""
 

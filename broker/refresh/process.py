@@ -21,7 +21,8 @@ from greenroom.broker.login.issuer import TOTAL, Issuer
 from greenroom.broker.refresh.exchange import InProcessExecutor, RefreshOutcome, RefreshRequest
 from greenroom.broker.refresh.journal import Journal, JournalEntry
 from greenroom.broker.storage.locks import STORE_TIMEOUT
-from greenroom.broker.storage.store import StoreKind, reopen
+from greenroom.broker.storage.store import reopen
+from greenroom.protocol.choices import CredentialsStore
 from greenroom.protocol.secrecy import Secret
 from greenroom.runtime import hardening, logfile
 from greenroom.runtime import log as logs
@@ -46,7 +47,7 @@ class RefreshTask(msgspec.Struct, frozen=True):
     order: RefreshRequest
     endpoints: Endpoints
     home: str
-    store: StoreKind
+    store: CredentialsStore
     has_lock: bool
     entry: JournalEntry
     """Of the journal."""

@@ -1,15 +1,15 @@
 """Where the credentials of a home are kept: what every such place can do, and the choice of one (spec/auth 1.6)."""
 
 import logging
-from typing import Literal, Protocol, TypeAlias
+from typing import Protocol
 
 from greenroom.broker.credential.record import AuthRecord, StoreError
 from greenroom.broker.storage.file import FileStore
+from greenroom.protocol.choices import CredentialsStore
 from greenroom.protocol.secrecy import Secret
 
 log = logging.getLogger(__name__)
 
-StoreKind: TypeAlias = Literal["file", "keyring", "auto", "ephemeral"]
 """The values of `cli_auth_credentials_store`."""
 
 
@@ -19,7 +19,7 @@ class Store(Protocol):
     home: str
 
     @property
-    def kind(self) -> StoreKind:
+    def kind(self) -> CredentialsStore:
         """What it is kept in, as `reopen` takes it."""
         ...
 
@@ -65,7 +65,7 @@ async def holds(store: Store, token: Secret) -> bool:
     return record is not None and record.tokens is not None and Secret(record.tokens.refresh_token) == token
 
 
-def open_store(home: str, kind: StoreKind) -> Store:
+def open_store(home: str, kind: CredentialsStore) -> Store:
     """Return the store of a kind. It stays the same one for its life, whatever becomes of the keyring."""
     if kind == "file":
         return FileStore(home)
@@ -84,7 +84,7 @@ def open_store(home: str, kind: StoreKind) -> Store:
     return reopen(home, kind)
 
 
-def reopen(home: str, kind: StoreKind) -> Store:
+def reopen(home: str, kind: CredentialsStore) -> Store:
     """Return another way to the store of another process, whose `kind` this is; there is none to one in memory."""
     if kind == "file":
         return FileStore(home)

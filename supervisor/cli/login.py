@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from typing import Final, TextIO
 
 from greenroom.broker.clock import Clock
-from greenroom.broker.credential.credential import PreferredMode, resolve
+from greenroom.broker.credential.credential import resolve
 from greenroom.broker.credential.record import AuthRecord, StoreError
 from greenroom.broker.credential.rules import ANY_LOGIN, LoginRules
 from greenroom.broker.login.endpoints import Endpoints
@@ -20,6 +20,7 @@ from greenroom.broker.login.issuer import Issuer, revoke
 from greenroom.broker.login.logins import Flow, LoggedIn, record_of
 from greenroom.broker.storage.locks import STORE, STORE_TIMEOUT, locked
 from greenroom.broker.storage.store import Store
+from greenroom.protocol.choices import PreferredAuth
 from greenroom.protocol.errors import GreenroomError
 from greenroom.protocol.internal.broker import AuthMode
 
@@ -72,7 +73,7 @@ def login_with_api_key(store: Store, source: TextIO, rules: LoginRules = ANY_LOG
 
 
 def login_status(
-    store: Store, environment: Mapping[str, str], rules: LoginRules = ANY_LOGIN, preferred: PreferredMode = "chatgpt"
+    store: Store, environment: Mapping[str, str], rules: LoginRules = ANY_LOGIN, preferred: PreferredAuth = "chatgpt"
 ) -> int:
     """Say how this home is logged in; 0 where it is."""
     try:

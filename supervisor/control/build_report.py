@@ -8,7 +8,7 @@ from typing import Final
 
 import msgspec
 
-from greenroom.config.limits import Limits
+from greenroom.config.defaults import Limits
 from greenroom.protocol.ids import ConversationId, WorkerId
 from greenroom.protocol.instance import Instance
 from greenroom.protocol.report import (

@@ -14,10 +14,11 @@ import stat
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Final, Literal, TypeAlias
+from typing import Final
 
 import msgspec
 
+from greenroom.protocol.choices import EngineName
 from greenroom.protocol.instance import Instance
 from greenroom.protocol.version import __version__
 from greenroom.runtime import identity
@@ -30,8 +31,6 @@ INFANCY: Final = 60.0
 """Seconds that an instance has for writing its facts before its directory, if nobody has its pid, counts as stale."""
 
 _NAME: Final = re.compile(r"(\d+)-\w+")
-
-EngineName: TypeAlias = Literal["fork", "spawn"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import assert_never
 
-from greenroom.config.limits import Limits
+from greenroom.config.defaults import Limits
 from greenroom.protocol.ids import ConversationId, TurnId, WorkerId, uuid7
 from greenroom.protocol.internal.process import Exited
 from greenroom.protocol.internal.worker import (

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable
 
-from greenroom.config.limits import Limits
+from greenroom.config.defaults import Limits
 from greenroom.protocol.ids import WorkerId
 from greenroom.protocol.internal.process import Exited
 from greenroom.protocol.internal.worker import Open

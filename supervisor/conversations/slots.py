@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable
 
-from greenroom.config.limits import Limits
+from greenroom.config.defaults import Limits
 from greenroom.protocol.ids import Incarnation, WorkerId
 from greenroom.supervisor.conversations.assignments import WorkerAssignments, Workers
 from greenroom.supervisor.conversations.conversation import Conversation

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Collection, Iterable, Iterator
 
-from greenroom.config.limits import Limits
+from greenroom.config.defaults import Limits
 from greenroom.supervisor.conversations.assignments import WorkerAssignments
 from greenroom.supervisor.conversations.conversation import Conversation
 from greenroom.supervisor.processes import memory_limit as weight

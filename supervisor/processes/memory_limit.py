@@ -5,7 +5,7 @@ import os
 from collections.abc import Callable, Collection, Iterator
 from itertools import islice
 
-from greenroom.config.limits import Limits
+from greenroom.config.defaults import Limits
 from greenroom.protocol.ids import WorkerId
 
 INTERVAL = 30.0

@@ -7,12 +7,12 @@ import sys
 from collections.abc import Mapping, Sequence
 from functools import partial
 
-from greenroom.config.limits import Limits
+from greenroom.protocol.choices import EngineName
 from greenroom.protocol.errors import ConfigError
 from greenroom.protocol.secrecy import is_secret_name
 from greenroom.runtime.launch import FORK_SERVER, SPAWNED, launch
 from greenroom.supervisor.frontend.descriptors import take_over_stdio
-from greenroom.supervisor.options import LOG_LEVELS, EngineName, ServerOptions
+from greenroom.supervisor.options import LOG_LEVELS, ServerOptions
 from greenroom.supervisor.startup.early_handshake import HandshakeBuffer
 from greenroom.supervisor.startup.prelaunch import FORK_IS_SAFE, Prelaunch, as_text, without_secrets
 
@@ -73,17 +73,7 @@ def _options(arguments: argparse.Namespace, environment: Mapping[str, str], home
         forced_login=credentials.forced_login_method,
         forced_workspaces=credentials.forced_chatgpt_workspace_id,
         log_level=level,
-        limits=Limits(
-            park_after=table.park_after_s,
-            live_workers=table.live_workers,
-            known_at_rest=table.known_at_rest,
-            open_calls=table.open_calls,
-            queued_turns=table.queued_turns,
-            worker_memory=table.worker_memory_mb * 1024 * 1024,
-            approval_timeout=table.approval_timeout_s,
-            task_after=table.task_after_s,
-            hang_after=table.hang_after_s,
-        ),
+        limits=table.limits(),
     )
 
 

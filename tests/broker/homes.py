@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from greenroom.broker.clock import Clock
-from greenroom.broker.credential.credential import PreferredMode
 from greenroom.broker.credential.manager import CredentialManager
 from greenroom.broker.credential.rules import ANY_LOGIN, LoginRules
 from greenroom.broker.login.endpoints import Endpoints
@@ -18,6 +17,7 @@ from greenroom.broker.refresh.subprocess import SubprocessExecutor
 from greenroom.broker.storage.file import FileStore
 from greenroom.broker.storage.store import Store
 from greenroom.broker.token_service import TokenService
+from greenroom.protocol.choices import PreferredAuth
 from greenroom.protocol.internal.broker import AuthChanged, AuthProblem, BearerSnapshot, GetAuth, ReportUnauthorized
 from tests.broker.issuer import ACCOUNT, MockIssuer, access_token, id_token
 
@@ -87,7 +87,7 @@ class Parts:
     home: str
     issuer: MockIssuer | None = None
     environment: dict[str, str] = field(default_factory=dict)
-    preferred: PreferredMode = "chatgpt"
+    preferred: PreferredAuth = "chatgpt"
     changes: list[AuthChanged] = field(default_factory=list)
     problems: list[AuthProblem] = field(default_factory=list)
     rules: LoginRules = ANY_LOGIN

@@ -4,8 +4,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from greenroom.config.defaults import IDLE_WORKERS, Limits
 from greenroom.config.greenroom import CredentialSettings, GreenroomTable, credential_settings, server_settings
 from greenroom.protocol.errors import ConfigError
+from greenroom.supervisor.options import ServerOptions
 
 if TYPE_CHECKING:
     from conftest import Home
@@ -20,6 +22,27 @@ def _fault(home: "Home", text: str) -> str:
 
 def test_without_a_file_the_defaults_hold(home: "Home") -> None:
     assert server_settings(str(home.path), []).table == GreenroomTable(engine=None, idle_workers=2, events="auto")
+
+
+def test_an_absent_table_and_an_empty_one_mean_the_same() -> None:
+    """The server does not read the file where it says nothing of Greenroom's own."""
+    table, options = GreenroomTable(), ServerOptions("/home", "fork")
+    assert (table.limits(), table.idle_workers) == (Limits(), IDLE_WORKERS)
+    assert (options.limits, options.idle_workers, options.session_tools, options.events) == (
+        table.limits(),
+        table.idle_workers,
+        table.session_tools,
+        table.events,
+    )
+    credentials = CredentialSettings()
+    assert (options.preferred_auth, options.credentials_store) == (
+        credentials.preferred_auth_method,
+        credentials.cli_auth_credentials_store,
+    )
+    assert (options.forced_login, options.forced_workspaces) == (
+        credentials.forced_login_method,
+        credentials.forced_chatgpt_workspace_id,
+    )
 
 
 def test_table_is_read(home: "Home") -> None:

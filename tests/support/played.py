@@ -17,7 +17,7 @@ from unittest.mock import patch
 import msgspec
 import zmq
 
-from greenroom.config.limits import Limits
+from greenroom.config.defaults import Limits
 from greenroom.protocol.ids import WorkerId
 from greenroom.protocol.internal.process import AnyProcessSpec, Exited, WorkerSpec
 from greenroom.protocol.internal.worker import (

@@ -4,7 +4,7 @@ from typing import cast
 
 import msgspec
 
-from greenroom.config.limits import Limits
+from greenroom.config.defaults import Limits
 from greenroom.protocol.ids import Incarnation, TurnId, WorkerId
 from greenroom.protocol.internal.process import Exited
 from greenroom.protocol.internal.worker import (

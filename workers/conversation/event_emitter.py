@@ -6,18 +6,17 @@ goes out under both its names, put together from bytes: it is the hot path.
 
 import time
 from collections.abc import Awaitable, Mapping
-from typing import Final, Literal, TypeAlias
+from typing import Final
 
 from msgspec import structs
 
+from greenroom.protocol.choices import EventForm
 from greenroom.protocol.ids import BEFORE_TURNS, ConversationId, TurnId, uuid7
 from greenroom.protocol.items import JsonObject
 from greenroom.workers.conversation import event, thread_items
 from greenroom.workers.conversation.event_form import baseline_event, baseline_question
 from greenroom.workers.event_sink import Outlet
 from greenroom.workers.model.responses import Completed
-
-EventForm: TypeAlias = Literal["current", "baseline"]
 
 STAMPS: Final[Mapping[str, tuple[str, ...]]] = {
     "exec_approval_request": ("turn_id", "started_at_ms"),

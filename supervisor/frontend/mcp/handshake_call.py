@@ -6,6 +6,7 @@ What both eras make of arguments and of a turn's end is here too; calls of the o
 
 from collections.abc import Callable
 
+from greenroom.protocol.choices import EventMode
 from greenroom.protocol.ids import BEFORE_TURNS, ConversationId, TurnId
 from greenroom.protocol.jsonrpc import Peer, Request, encode, notification_line
 from greenroom.protocol.mcp.arguments import CodexArguments, ReplyArguments
@@ -14,7 +15,6 @@ from greenroom.protocol.mcp.handshake import EventFrame, Failure, ProgressToken,
 from greenroom.supervisor.conversations.turn import Turn
 from greenroom.supervisor.frontend.elicitor import CANNOT_ASK, Elicitor, Question
 from greenroom.supervisor.frontend.progress import Progress
-from greenroom.supervisor.options import EventMode
 
 TITLE = 200
 """Characters of a title."""

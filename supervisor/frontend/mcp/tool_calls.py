@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable
 
+from greenroom.protocol.choices import EventMode, EventSetting
 from greenroom.protocol.ids import uuid7
 from greenroom.protocol.jsonrpc import Request, RequestId, Response
 from greenroom.protocol.mcp.arguments import ArgumentError, parse_codex, parse_reply
@@ -16,7 +17,6 @@ from greenroom.supervisor.frontend.mcp.handshake_call import ToolCall, items_of,
 from greenroom.supervisor.frontend.mcp.multi_round_call import MultiRoundCall
 from greenroom.supervisor.frontend.mcp.multi_round_calls import MultiRoundCalls
 from greenroom.supervisor.frontend.mcp.tasks import Tasks
-from greenroom.supervisor.options import EventMode, EventSetting
 
 log = logging.getLogger(__name__)
 

@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from greenroom.broker.credential.credential import Credential, Identity, PreferredMode, resolve
+from greenroom.broker.credential.credential import Credential, Identity, resolve
 from greenroom.broker.credential.record import AuthRecord
+from greenroom.protocol.choices import PreferredAuth
 from greenroom.protocol.internal.broker import AuthMode
 from tests.broker.homes import tokens
 from tests.broker.issuer import id_token
@@ -37,7 +38,7 @@ def record(key: str | None, plan: str | None = None, email: str = "user@example.
 )
 def test_mode_precedence(found: AuthRecord, chatgpt: AuthMode, apikey: AuthMode) -> None:
     """Scenarios 1, 5, 6, 7, 20 and 21, and the rule that `auth_mode` wins where it is present."""
-    preferences: dict[PreferredMode, AuthMode] = {"chatgpt": chatgpt, "apikey": apikey}
+    preferences: dict[PreferredAuth, AuthMode] = {"chatgpt": chatgpt, "apikey": apikey}
     for preferred, mode in preferences.items():
         credential = resolve(found, {}, preferred)
         assert credential.mode == mode

@@ -1,6 +1,6 @@
 """What hangs is found, and nothing else."""
 
-from greenroom.config.limits import Limits
+from greenroom.config.defaults import Limits
 from greenroom.protocol.ids import ConversationId
 from greenroom.supervisor.conversations.conversation import Conversation, Pulse
 from greenroom.supervisor.conversations.watchdog import overdue

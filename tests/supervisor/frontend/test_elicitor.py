@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from greenroom.protocol.choices import EventMode
 from greenroom.protocol.ids import ConversationId, TurnId
 from greenroom.protocol.jsonrpc import Peer, Request, Response
 from greenroom.protocol.mcp.elicitation import DENIED, Decision
@@ -15,7 +16,6 @@ from greenroom.protocol.mcp.handshake import Failure, ProgressToken
 from greenroom.supervisor.conversations.turn import Turn
 from greenroom.supervisor.frontend.elicitor import CANNOT_ASK, TOO_LATE, Elicitor, Question
 from greenroom.supervisor.frontend.mcp.handshake_call import ToolCall
-from greenroom.supervisor.options import EventMode
 
 YES = Decision(verdict="approved")
 APPROVED = b'{"decision":"approved"}'

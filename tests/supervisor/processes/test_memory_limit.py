@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from greenroom.config.limits import Limits
+from greenroom.config.defaults import Limits
 from greenroom.protocol.ids import WorkerId
 from greenroom.supervisor.processes import memory_limit as weight
 from greenroom.supervisor.processes.memory_limit import MemoryWatchdog, excess, resident_memory

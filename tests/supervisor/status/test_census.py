@@ -2,7 +2,7 @@
 
 import pytest
 
-from greenroom.config.limits import Limits
+from greenroom.config.defaults import Limits
 from greenroom.protocol.footprint import Footprint
 from greenroom.protocol.ids import ConversationId, Incarnation, TurnId, WorkerId
 from greenroom.protocol.mcp.handshake import Failure

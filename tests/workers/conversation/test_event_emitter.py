@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 
+from greenroom.protocol.choices import EventForm
 from greenroom.protocol.ids import ConversationId, TurnId
 from greenroom.protocol.items import JsonObject
 from greenroom.workers.conversation import event
-from greenroom.workers.conversation.event_emitter import EventEmitter, EventForm
+from greenroom.workers.conversation.event_emitter import EventEmitter
 from greenroom.workers.conversation.event_form import LATER_EVENTS, baseline_question
 from greenroom.workers.conversation.thread_items import ASPECTS
 from greenroom.workers.conversation.tokens import TokenCounter

@@ -1,6 +1,12 @@
-"""How much one instance may hold and how long it waits: the numbers behind the promise to stay bounded."""
+"""The defaults of the table `[greenroom]`: how much one instance may hold and how long it waits.
 
-from typing import NamedTuple
+This module is the only home of these numbers, and imports nothing, since the front process needs it first.
+"""
+
+from typing import Final, NamedTuple
+
+IDLE_WORKERS: Final = 2
+"""Workers kept waiting in advance."""
 
 
 class Limits(NamedTuple):
