@@ -1,78 +1,16 @@
-"""The whole wire as tables: each method, notification and error, in words and with the models of what it carries.
+"""The wire beside its methods (`greenroom.protocol.methods`): what clients are told and asked, and every error.
 
-docs/wire.md and `greenroom schema` are made from here. Which methods there are is said in
-`greenroom.protocol.methods` and
-nowhere else; what a request carries is the model in this package whose docstring begins with "Params of `method`". A
-method that has no line in `MEANINGS` fails a test, and so does a message to the client that is not listed here.
+docs/wire.md and `greenroom schema` are made from here. A message to the client that is not listed here fails a test.
 """
 
 import importlib
-import pkgutil
-import re
-from collections import defaultdict
-from collections.abc import Iterator, Mapping
-from functools import cache
+from collections.abc import Mapping
 from typing import Final, NamedTuple
 
 import msgspec
 
-from greenroom import protocol
 from greenroom.protocol.errors import ErrorKind
-from greenroom.protocol.methods import HANDSHAKE_METHODS, LATER_METHODS, MODERN_METHODS
-
-EARLY_METHODS: Final = ("initialize", "server/discover", "ping", "tools/list")
-"""What is answered before the supervision tree is up."""
-
-_PARAMS_OF: Final = re.compile(r"Params of ((?:`[^`]+`(?:, | and )?)+)")
-_NAME: Final = re.compile(r"`([^`]+)`")
-
-MEANINGS: Final[Mapping[str, str]] = {
-    "initialize": "Opens a connection of the handshake eras. An unknown version is answered with the newest of them.",
-    "server/discover": "What the server is and can, for clients that do no handshake.",
-    "ping": "Whether the server lives.",
-    "tools/list": "The tools. The cursor is ignored.",
-    "tools/call": "Calls a tool, and is answered when that has ended.",
-    "resources/list": "The conversations, as resources.",
-    "resources/templates/list": "How addresses of resources are made.",
-    "resources/read": "The transcript or the changes of a conversation.",
-    "resources/subscribe": "Tells from now on of changes of a resource.",
-    "resources/unsubscribe": "Tells no longer of changes of a resource.",
-    "prompts/list": "The user's saved prompts.",
-    "prompts/get": "A saved prompt with its arguments filled in.",
-    "completion/complete": "How what the user has begun to type may go on.",
-    "logging/setLevel": "From which level on the log is sent to the client.",
-    "subscriptions/listen": "Opens a stream of notifications of the kinds that are asked for.",
-    "tasks/get": "How a task stands, and its result once it has one.",
-    "tasks/update": "Gives a task what it asked for.",
-    "tasks/cancel": "Stops a task.",
-    "getAuthStatus": "Which credential is in force, and on demand the token.",
-    "loginChatGpt": "Begins a login in the browser; returns `loginId` and `authUrl`.",
-    "cancelLoginChatGpt": "Ends a login that was begun.",
-    "loginApiKey": "Saves an API key and uses it.",
-    "logoutChatGpt": "Forgets the login.",
-    "account/read": "Later form of `getAuthStatus`.",
-    "account/login/start": "Later form of `loginChatGpt` and `loginApiKey`.",
-    "account/login/cancel": "Later name of `cancelLoginChatGpt`.",
-    "account/logout": "Later name of `logoutChatGpt`.",
-    "newConversation": "Opens a conversation; returns `conversationId`, `model`, `rolloutPath`, `reasoningEffort`.",
-    "sendUserMessage": "Gives a conversation its next message; returns at once.",
-    "sendUserTurn": "The same with settings for this turn.",
-    "interruptConversation": "Stops the running turn; returns `abortReason` when that has ended.",
-    "addConversationListener": "Tells from now on of the events of a conversation; returns `subscriptionId`.",
-    "removeConversationListener": "Ends that.",
-    "listConversations": "The saved conversations, newest first, in pages.",
-    "resumeConversation": "Takes up a saved conversation.",
-    "archiveConversation": "Puts a saved conversation away.",
-    "getUserSavedConfig": "What config.toml says.",
-    "getConfigToml": "Earlier form of `getUserSavedConfig`, with fewer members.",
-    "setDefaultModel": "Writes the model and the reasoning effort into config.toml.",
-    "getUserAgent": "How the server names itself to model servers.",
-    "userInfo": "The e-mail address of the login.",
-    "execOneOffCommand": "Runs a command outside of any conversation, in the sandbox.",
-    "fuzzyFileSearch": "Finds files by parts of their names.",
-    "gitDiffToRemote": "The changes of a working tree since the nearest commit that a remote has.",
-}
-"""What each method is for."""
+from greenroom.protocol.methods import METHODS, Method
 
 
 class SentMessage(NamedTuple):
@@ -180,38 +118,17 @@ KINDS: Final[Mapping[ErrorKind, str]] = {
 """`structuredContent.error.kind` of a call that failed."""
 
 
-class Method(NamedTuple):
-    """A method that is served."""
-
-    name: str
-    eras: str
-    params: tuple[type[msgspec.Struct], ...]
-    """What may be given, of which each era reads its own; empty where nothing is read."""
-    meaning: str | None
-
-
-def methods() -> Iterator[Method]:
-    """Return every method that is served, those of the connection itself first."""
-    found = params_models()
-    for name in (*EARLY_METHODS, *sorted(LATER_METHODS)):
-        eras = "handshake" if name in HANDSHAKE_METHODS else "2026-07-28" if name in MODERN_METHODS else "all"
-        yield Method(name, eras, tuple(found.get(name, ())), MEANINGS.get(name))
+def params_models(method: Method) -> tuple[type[msgspec.Struct], ...]:
+    """Return the models of what a request of a method carries."""
+    return tuple(_model(path) for path in method.params)
 
 
 def served(told: tuple[SentMessage, ...]) -> list[SentMessage]:
     """Return the messages to clients that something leads to."""
-    names = {*EARLY_METHODS, *LATER_METHODS}
-    return [message for message in told if message.beside in names]
+    return [message for message in told if message.beside in METHODS]
 
 
-@cache
-def params_models() -> Mapping[str, list[type[msgspec.Struct]]]:
-    """Return the models of params in this package by the methods that their docstrings name."""
-    found: defaultdict[str, list[type[msgspec.Struct]]] = defaultdict(list)
-    for module in pkgutil.walk_packages(protocol.__path__, "greenroom.protocol."):
-        for model in vars(importlib.import_module(module.name)).values():
-            if isinstance(model, type) and issubclass(model, msgspec.Struct) and model.__module__ == module.name:
-                named = _PARAMS_OF.match(model.__doc__ or "")
-                for method in _NAME.findall(named[1]) if named is not None else ():
-                    found[method].append(model)
-    return found
+def _model(path: str) -> type[msgspec.Struct]:
+    module, _, name = path.rpartition(".")
+    model: type[msgspec.Struct] = getattr(importlib.import_module(f"greenroom.protocol.{module}"), name)
+    return model

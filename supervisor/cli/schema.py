@@ -6,8 +6,10 @@ from typing import Final
 import msgspec
 
 from greenroom.protocol import catalog
+from greenroom.protocol.catalog import params_models
 from greenroom.protocol.events import EVENTS
 from greenroom.protocol.mcp.toolset import TOOLS
+from greenroom.protocol.methods import METHODS
 from greenroom.protocol.version import __version__
 
 DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
@@ -16,16 +18,16 @@ _TEMPLATE: Final = "#/$defs/{name}"
 
 def document() -> dict[str, object]:
     """Return one schema with a definition for each method's params, each event and each tool."""
-    methods = list(catalog.methods())
-    models = [*(model for method in methods for model in method.params), *EVENTS.values()]
+    params = {name: params_models(method) for name, method in METHODS.items()}
+    models = [*dict.fromkeys(model for found in params.values() for model in found), *EVENTS.values()]
     references, definitions = msgspec.json.schema_components(models, ref_template=_TEMPLATE)
     schemas = dict(zip(models, references, strict=True))
     return {
         "$schema": DIALECT,
         "title": f"What clients and Greenroom {__version__} say to each other",
         "methods": {
-            method.name: {"description": method.meaning, "params": [schemas[model] for model in method.params]}
-            for method in methods
+            name: {"description": method.meaning, "params": [schemas[model] for model in params[name]]}
+            for name, method in METHODS.items()
         },
         "tools": {str(tool["name"]): tool for tool in TOOLS},
         "events": {name: schemas[model] for name, model in EVENTS.items()},

@@ -1,4 +1,4 @@
-"""Makes the tables of docs/wire.md from `greenroom.protocol.catalog`, `greenroom.protocol.events` and
+"""Makes the tables of docs/wire.md from `greenroom.protocol.methods`, `catalog`, `events` and
 `greenroom.protocol.mcp.toolset`.
 
 `make docs` puts them in their place. `python tools/docs/wire.py --check` only tells whether they are there, by its exit
@@ -15,13 +15,15 @@ from generated import GeneratedPage
 from msgspec import UNSET
 
 from greenroom.protocol import catalog
-from greenroom.protocol.catalog import SentMessage
+from greenroom.protocol.catalog import SentMessage, params_models
 from greenroom.protocol.events import EVENTS, Event
 from greenroom.protocol.mcp.toolset import TOOLS
+from greenroom.protocol.methods import METHODS, Eras
 
 PAGE: Final = Path(__file__).parents[2] / "docs" / "wire.md"
 BEGIN: Final = "<!-- tables: made by tools/docs/wire.py -->\n"
 END: Final = "<!-- end of tables -->\n"
+_ERAS: Final[dict[Eras, str]] = {"all": "all", "handshake": "handshake", "stateless": "2026-07-28"}
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -39,8 +41,8 @@ def members(models: Iterable[type[msgspec.Struct]]) -> str:
 def methods() -> str:
     """Return the methods that are served."""
     rows = [
-        (f"`{method.name}`", method.eras, members(method.params), method.meaning or "not described yet")
-        for method in catalog.methods()
+        (f"`{name}`", _ERAS[method.eras], members(params_models(method)), method.meaning)
+        for name, method in METHODS.items()
     ]
     return "## Methods\n\n" + table(("Method", "Eras", "Params", "What it is for"), rows)
 

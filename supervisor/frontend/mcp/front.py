@@ -28,7 +28,7 @@ from greenroom.protocol.jsonrpc import (
 from greenroom.protocol.mcp import handshake as mcp
 from greenroom.protocol.mcp import toolset
 from greenroom.protocol.mcp.peer import McpPeer
-from greenroom.protocol.methods import HANDSHAKE_METHODS, LATER_METHODS, MODERN_METHODS
+from greenroom.protocol.methods import FOREIGN_TO_HANDSHAKE, FOREIGN_TO_STATELESS, LATE_METHODS
 from greenroom.protocol.version import __version__
 from greenroom.runtime.user_agent import user_agent
 
@@ -80,7 +80,7 @@ class Front:
             "ping": self._ping,
             "server/discover": self._discover,
             "tools/list": self._list_tools,
-            **dict.fromkeys(LATER_METHODS, self._early.append),
+            **dict.fromkeys(LATE_METHODS, self._early.append),
         }
 
     @property
@@ -167,7 +167,7 @@ class Front:
                 return
             if envelope is not None:
                 self._enter(request, envelope)
-        foreign = MODERN_METHODS if self._peer.envelope_of(request) is None else HANDSHAKE_METHODS
+        foreign = FOREIGN_TO_HANDSHAKE if self._peer.envelope_of(request) is None else FOREIGN_TO_STATELESS
         handler = self._unknown if request.method in foreign else self._methods.get(request.method, self._unknown)
         handler(request)
 

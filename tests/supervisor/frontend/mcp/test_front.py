@@ -7,12 +7,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from mcp_types import jsonrpc_message_adapter
 
-from greenroom.protocol.methods import HANDSHAKE_METHODS, LATER_METHODS, MODERN_METHODS
+from greenroom.protocol.methods import FOREIGN_TO_STATELESS, LATE_METHODS, METHODS
 from greenroom.supervisor.frontend.mcp.front import Front
 from tests.support.modern import META
 
 VERSION_KEY = "io.modelcontextprotocol/protocolVersion"
-METHODS = sorted(LATER_METHODS | HANDSHAKE_METHODS | MODERN_METHODS | {"tools/list", "no such method", ""})
+NAMES = sorted({*METHODS, "no such method", ""})
 ENVELOPES: list[Any] = [
     META,
     {**META, VERSION_KEY: "2031-01-01"},
@@ -36,7 +36,7 @@ params = st.one_of(
         optional={"name": st.sampled_from(["codex", "codex-reply", "x", 7]), "arguments": values, "taskId": values},
     ),
 )
-requests = st.tuples(st.just("request"), st.sampled_from(METHODS), params)
+requests = st.tuples(st.just("request"), st.sampled_from(NAMES), params)
 cancellations = st.tuples(st.just("cancellation"), st.integers(0, 12), st.none())
 others = st.tuples(st.just("other"), st.binary(max_size=20).filter(lambda text: b"\n" not in text), st.none())
 
@@ -56,7 +56,7 @@ def test_each_request_has_one_answer_unless_its_era_wants_none(said: list[Any], 
             message = {"jsonrpc": "2.0", "id": number, "method": what, "params": given_params}
             stream += json.dumps(message).encode() + b"\n"
             expected.add(number)
-            if what in LATER_METHODS - HANDSHAKE_METHODS and is_modern(given_params):
+            if what in LATE_METHODS - FOREIGN_TO_STATELESS and is_modern(given_params):
                 waiting.add(number)
         elif kind == "cancellation":
             notification = {"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": what}}
