@@ -4,11 +4,13 @@ import logging
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
+from greenroom.config.providers import WireApi
 from greenroom.config.servers import McpServer
 from greenroom.protocol.items import JsonObject
 from greenroom.workers.mcp.naming import qualify, spellings
-from greenroom.workers.mcp.schema import UnfitSchemaError, fit
+from greenroom.workers.mcp.schema import UnfitSchemaError, read_schema
 from greenroom.workers.mcp.tool import RemoteTool
+from greenroom.workers.mcp.wire_schema import fit
 
 log = logging.getLogger(__name__)
 
@@ -16,12 +18,14 @@ log = logging.getLogger(__name__)
 class Catalog:
     """The tools of all servers at one moment. Never changes."""
 
-    def __init__(self, tools: Iterable[RemoteTool], servers: Mapping[str, McpServer]) -> None:
+    def __init__(
+        self, tools: Iterable[RemoteTool], servers: Mapping[str, McpServer], wire: WireApi = "responses"
+    ) -> None:
         """Tools that their server's table does not offer are left out."""
         offered = {tool.identity: tool for tool in tools if servers[tool.server].offers(tool.name)}
         self._tools = {name: offered[identity] for identity, name in qualify(offered).items()}
-        self.definitions: Final[Sequence[JsonObject]] = _definitions(self._tools)
-        """As a request declares them, sorted by name. A tool whose schema does not fit is missing."""
+        self.definitions: Final[Sequence[JsonObject]] = _definitions(self._tools, wire)
+        """As a request declares them, sorted by name. A tool whose schema cannot be declared is missing."""
 
     def find(self, name: str, namespace: str | None = None) -> RemoteTool | None:
         """Return the tool that the model calls so, also one that was not declared."""
@@ -31,14 +35,19 @@ class Catalog:
         return None
 
 
-def _definitions(tools: Mapping[str, RemoteTool]) -> list[JsonObject]:
+def _definitions(tools: Mapping[str, RemoteTool], wire: WireApi) -> list[JsonObject]:
     definitions: list[JsonObject] = []
     for name, tool in tools.items():
         try:
-            parameters = fit(tool.schema)
+            sound = read_schema(tool.schema)
+            parameters = fit(sound.schema, wire)
         except UnfitSchemaError as error:
             log.warning("the tool %r of the MCP server %r is not offered: %s", tool.name, tool.server, error)
             continue
-        declared: JsonObject = {"type": "function", "name": name, "description": tool.description}
-        definitions.append({**declared, "strict": False, "parameters": parameters})
+        if sound.faults:
+            what = "; ".join(sound.faults)
+            log.warning("the tool %r of the MCP server %r is offered without: %s", tool.name, tool.server, what)
+        description = "\n\n".join(text for text in (tool.description, parameters.rule) if text)
+        declared: JsonObject = {"type": "function", "name": name, "description": description}
+        definitions.append({**declared, "strict": False, "parameters": parameters.schema})
     return definitions

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 import msgspec
 
+from greenroom.config.providers import WireApi
 from greenroom.config.servers import McpServer
 from greenroom.protocol.errors import StartError
 from greenroom.protocol.items import JsonObject
@@ -65,6 +66,8 @@ class ServerContext(msgspec.Struct, frozen=True, kw_only=True):
     """Where programs run that have no `cwd` of their own."""
     emit: Emit
     elicit: Elicit = decline
+    wire: WireApi = "responses"
+    """What the model's server speaks."""
     approval: ToolApproval | None = None
     """Who lets calls through; all of them pass where there is nobody."""
     timeout_s: float = TIMEOUT
@@ -160,7 +163,7 @@ class McpServers:
         """Be one server's life."""
 
         async def on_tools() -> None:
-            self._catalog = Catalog(self._all_tools(), self._servers)
+            self._catalog = Catalog(self._all_tools(), self._servers, self._setting.wire)
             if self._states[name].state == "starting":
                 await self._settle(name, ServerStatus("ready"))
 

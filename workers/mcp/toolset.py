@@ -42,6 +42,7 @@ class McpToolset:
             cwd=os.getcwd(),
             emit=emit,
             elicit=self._elicit,
+            wire=settings.provider.wire_api,
             approval=ToolApproval(settings.approval_policy, settings.sandbox_policy.type, questions),
         )
         self._servers = McpServers(settings.mcp_servers, setting)
