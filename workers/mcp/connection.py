@@ -14,8 +14,9 @@ from pydantic import TypeAdapter, ValidationError
 from greenroom.config.servers import McpServer
 from greenroom.protocol.items import JsonObject
 from greenroom.protocol.version import __version__
+from greenroom.workers.mcp.answer import read_answer
 from greenroom.workers.mcp.calls import RemoteCallError, UnheardError
-from greenroom.workers.mcp.dispatcher import TolerantDispatcher
+from greenroom.workers.mcp.dispatcher import AS_IT_CAME, TolerantDispatcher
 from greenroom.workers.mcp.elicitation import Elicit, Elicitation, ElicitationReply
 from greenroom.workers.mcp.fault import words
 from greenroom.workers.mcp.launch import StartupError
@@ -113,7 +114,7 @@ class Connection:
                 raise UnheardError("the server has ended the session") from error
             raise RemoteCallError(await self._explained(error)) from error
         except ValidationError as error:
-            raise RemoteCallError("the server's answer is no result of a tool") from error
+            raise RemoteCallError("the server asked for more input in a form that is not known") from error
         except asyncio.CancelledError:
             self._withdraw()
             raise
@@ -202,13 +203,15 @@ class Connection:
         assert self._dispatcher is not None, "the connection is open"
         entries: list[object] = []
         cursor: str | None = None
+        seen: set[str] = set()
         for _ in range(PAGES):
             params = None if cursor is None else types.PaginatedRequestParams(cursor=cursor)
             page = await self._session.list_tools(params=params)
             entries += self._dispatcher.page
             cursor = page.next_cursor
-            if cursor is None:
+            if cursor is None or cursor in seen:
                 break
+            seen.add(cursor)
         return read_tools(self._name, entries)
 
     async def _hear(self, message: object) -> None:
@@ -231,7 +234,7 @@ class Connection:
             # Not `call_tool`, which would check the result against a schema that may be hostile.
             result = await session.send_request(types.CallToolRequest(params=params), _RESULT)
             if isinstance(result, types.CallToolResult):
-                return result.model_dump(by_alias=True, mode="json", exclude_none=True)
+                return read_answer((result.meta or {}).get(AS_IT_CAME))
             responses, state = await self._responses(result.input_requests or {}), result.request_state
         raise RemoteCallError(f"the server asked for more input {ROUNDS} times")
 

@@ -1,11 +1,11 @@
-"""Lets one tool that breaks the rules cost nothing but itself.
+"""Lets one part of an answer that breaks the rules cost nothing but itself.
 
-The client validates a listing as a whole. Here it gets only the entries that it cannot object to, and every entry is
-kept as it came.
+The client validates an answer as a whole. Here it gets only what it cannot object to; the answer itself is kept as it
+came, for who reads it member by member.
 """
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
 
 from mcp.shared.dispatcher import CallOptions
 from mcp.shared.jsonrpc_dispatcher import JSONRPCDispatcher
@@ -13,9 +13,12 @@ from mcp_types import RequestId
 
 from greenroom.protocol.items import as_list
 
+AS_IT_CAME: Final = "greenroom/result"
+"""The member of `_meta` under which the result of a call passes through the client."""
+
 
 class TolerantDispatcher(JSONRPCDispatcher):
-    """The client's own, except for the answers to `tools/list`."""
+    """The client's own, except for the answers that it would refuse."""
 
     page: Sequence[object] = ()
     """The entries of the last page, as they came."""
@@ -29,10 +32,44 @@ class TolerantDispatcher(JSONRPCDispatcher):
         _related_request_id: RequestId | None = None,
     ) -> dict[str, Any]:
         result = await super().send_raw_request(method, params, opts, _related_request_id=_related_request_id)
-        if method == "tools/list" and isinstance(result.get("tools"), list):
-            self.page = as_list(result["tools"])
-            result["tools"] = [_bare(tool) for tool in self.page if _is_sound(tool)]
+        if method == "tools/list":
+            self.page = as_list(result.get("tools"))
+        return _READ[method](result) if method in _READ else result
+
+
+def _greeting(result: dict[str, Any]) -> dict[str, Any]:
+    """A server need not say who it is, and what it can do is asked of it anyway."""
+    info = result.get("serverInfo")
+    given = info if isinstance(info, dict) else {}
+    told = {name: text if isinstance(text := given.get(name), str) else "" for name in ("name", "version")}
+    capabilities = result.get("capabilities")
+    sound = (
+        {name: value for name, value in capabilities.items() if isinstance(value, dict)}
+        if isinstance(capabilities, dict)
+        else {}
+    )
+    return {"protocolVersion": result.get("protocolVersion"), "capabilities": sound, "serverInfo": told}
+
+
+def _listing(result: dict[str, Any]) -> dict[str, Any]:
+    tools = [_bare(tool) for tool in as_list(result.get("tools")) if _is_sound(tool)]
+    cursor = result.get("nextCursor")
+    return {**_LATER, "tools": tools} | ({"nextCursor": cursor} if isinstance(cursor, str) and cursor else {})
+
+
+def _called(result: dict[str, Any]) -> dict[str, Any]:
+    if result.get("resultType") == "input_required":
         return result
+    return {**_LATER, "content": [], "_meta": {AS_IT_CAME: result}}
+
+
+_LATER: Final[Mapping[str, Any]] = {"resultType": "complete", "ttlMs": 0, "cacheScope": "private"}
+"""What the revision of 2026 has every result say, and earlier ones do not look at."""
+_READ: Final[Mapping[str, Callable[[dict[str, Any]], dict[str, Any]]]] = {
+    "initialize": _greeting,
+    "tools/list": _listing,
+    "tools/call": _called,
+}
 
 
 def _bare(tool: Any) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from mcp.client import Transport as Streams
 from mcp.client.streamable_http import MCP_SESSION_ID, streamable_http_client
 
 from greenroom.runtime.http import tls_context
+from greenroom.workers.mcp.http_repair import repair
 from greenroom.workers.mcp.launch import Address
 from greenroom.workers.mcp.transport import MESSAGE_LIMIT
 
@@ -57,7 +58,8 @@ class HttpTransport:
     async def _open(self) -> "AsyncIterator[TransportStreams]":
         self._answered, self._status = False, None
         client = httpx2.AsyncClient(
-            headers=dict(self._address.headers),
+            # Bodies are looked at as they come.
+            headers={"Accept-Encoding": "identity", **self._address.headers},
             # Each request has a limit of its own, and the stream of notifications may be silent for ever.
             timeout=httpx2.Timeout(_CONNECT_SECONDS, read=None),
             verify=tls_context(),
@@ -72,6 +74,7 @@ class HttpTransport:
     async def _note(self, response: httpx2.Response) -> None:
         # What a server says to GET is about its stream of notifications, which it need not have.
         self._answered = True
+        repair(response)
         if response.is_error and response.request.method == "POST":
             self._status = response.status_code
             if response.status_code == httpx2.codes.NOT_FOUND and MCP_SESSION_ID in response.request.headers:

@@ -8,7 +8,13 @@ import msgspec
 from greenroom.protocol.items import JsonObject, as_list
 from greenroom.workers.exec.capture import OutputBudget, cut
 
+STRUCTURED: Final = "Structured content:"
+"""Stands between the blocks and the structured part."""
+BINARY_SHOWN: Final = 256
+"""Characters of base64 that are shown as they are."""
+
 _IMAGE: Final = re.compile(r"image/[a-zA-Z0-9.+-]{1,64}")
+_BINARY: Final = frozenset({"data", "blob"})
 _BASE64: Final = re.compile(r"[a-zA-Z0-9+/]+={0,2}")
 
 
@@ -53,15 +59,64 @@ def told(text: str, *, success: bool) -> Output:
 
 
 def read_result(result: JsonObject, seconds: float) -> Output:
-    """Return the output for a `CallToolResult` that took so long."""
+    """Return the output for a `CallToolResult` that took so long: every block, and what it has of structure."""
     failed = result.get("isError") is True
     header = f"Wall time: {seconds:.4f} seconds\n{'Error' if failed else 'Output'}:\n"
-    content = as_list(result.get("content"))
+    structured = result.get("structuredContent")
+    content = _beside(as_list(result.get("content")), structured)
+    data = [] if structured is None else [_json(_brief(structured))]
     parts = [_part(block) for block in content]
     if any(part["type"] == "input_image" for part in parts):
-        return Output((_text(header), *parts), not failed)
-    shown = result["structuredContent"] if result.get("structuredContent") is not None else content
-    return told(header + _json(shown), success=not failed)
+        return Output((_text(header), *parts, *map(_text, data)), not failed)
+    blocks = [_json([_brief(block) for block in content])] if content or not data else []
+    return told(header + f"\n{STRUCTURED}\n".join(blocks + data), success=not failed)
+
+
+def _beside(content: list[object], structured: object) -> list[object]:
+    """Return the blocks that say more than the structured part, which servers repeat as text for older clients."""
+    if structured is None:
+        return content
+    given = structured
+    if isinstance(structured, dict) and structured.keys() == {"result"}:
+        given = structured["result"]  # how SDKs wrap what is no object
+    said = [_said(block) for block in content]
+    if isinstance(given, list) and len(said) == len(given) and all(map(_says, said, given)):
+        return []
+    return [
+        block
+        for block, text in zip(content, said, strict=True)
+        if not any(_says(text, it) for it in (structured, given))
+    ]
+
+
+def _said(block: object) -> str | None:
+    return str(block.get("text")) if isinstance(block, dict) and block.get("type") == "text" else None
+
+
+def _says(text: str | None, value: object) -> bool:
+    """Tell whether a text is a value, as it is or as JSON."""
+    if text is None or text == value:
+        return text is not None
+    try:
+        return bool(msgspec.json.decode(text) == value)
+    except (msgspec.MsgspecError, UnicodeError, RecursionError):
+        return False
+
+
+def _brief(value: object) -> object:
+    """Leave out what only a program can read: long texts in base64, which would use up the budget."""
+    if not isinstance(value, dict):
+        return value
+    shown = {name: _size(inner) if name in _BINARY and _is_binary(inner) else inner for name, inner in value.items()}
+    return {**shown, "resource": _brief(shown["resource"])} if isinstance(shown.get("resource"), dict) else shown
+
+
+def _is_binary(value: object) -> bool:
+    return isinstance(value, str) and len(value) > BINARY_SHOWN and _BASE64.fullmatch(value) is not None
+
+
+def _size(value: object) -> str:
+    return f"[{len(str(value))} characters of base64]"
 
 
 def _part(block: object) -> JsonObject:
@@ -70,7 +125,7 @@ def _part(block: object) -> JsonObject:
             return _text(block["text"])
         if block.get("type") == "image":
             return _image(str(block.get("mimeType")), str(block.get("data")))
-    return _text(_json(block))
+    return _text(_json(_brief(block)))
 
 
 def _image(mime_type: str, data: str) -> JsonObject:

@@ -25,6 +25,7 @@ from greenroom.runtime.log import redact
 from greenroom.workers.exec.process import signal_name
 from greenroom.workers.exec.process_groups import ProcessGroups
 from greenroom.workers.mcp.launch import Program, StartupError
+from greenroom.workers.mcp.repair import repaired
 from greenroom.workers.mcp.transport import MESSAGE_LIMIT
 
 log = logging.getLogger(__name__)
@@ -258,7 +259,7 @@ def _start(program: Program) -> "subprocess.Popen[bytes]":
 
 def _message(line: bytes) -> SessionMessage | None:
     try:
-        return SessionMessage(jsonrpc_message_adapter.validate_json(line, by_name=False))
+        return SessionMessage(jsonrpc_message_adapter.validate_json(repaired(line), by_name=False))
     except ValueError:
         log.debug("an MCP server wrote a line of %d bytes that is no message", len(line))
         return None

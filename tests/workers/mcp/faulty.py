@@ -49,6 +49,9 @@ def initialize(request):
     if mode == "modern":
         refuse(request, -32601, "Method not found")
         return
+    if mode == "curt":
+        answer(request, {"protocolVersion": request["params"]["protocolVersion"], "capabilities": None})
+        return
     capabilities = {"tools": {"listChanged": True}}
     info = {"name": "faulty", "version": "0"}
     version = request["params"]["protocolVersion"]
@@ -75,6 +78,10 @@ def listing(request):
         refuse(request, -32603, "the shelf is empty")
     elif mode == "hostile":
         answer(request, {"tools": HOSTILE})
+    elif mode == "circle":
+        answer(request, {"tools": [PLAIN], "nextCursor": "same"})
+    elif mode == "curt":
+        answer(request, {"tools": [PLAIN, None], "nextCursor": 7, "_meta": None})
     elif mode == "pages" and cursor != "2":
         number = int(cursor or 0)
         answer(request, {"tools": [{**PLAIN, "name": f"go{number}"}], "nextCursor": str(number + 1)})
@@ -87,8 +94,10 @@ def call(request):
         sys.stderr.write("first\nthe shelf fell\n")
         sys.stderr.flush()
         os.kill(os.getpid(), signal.SIGKILL)
-    elif mode == "nonsense":
-        answer(request, {"content": [{"type": "smell"}]})
+    elif mode == "odd":
+        # The test says what the answer is to be, but for the number.
+        sys.stdout.write(request["params"]["arguments"]["answer"].replace("ID", str(request["id"])) + "\n")
+        sys.stdout.flush()
     elif mode == "flood":
         sys.stdout.write("x" * (9 * 1024 * 1024) + "\n")
         sys.stdout.flush()

@@ -22,7 +22,7 @@ def image(data: str = "aGk=", mime: str = "image/png") -> JsonObject:
     ("result", "text"),
     [
         ({"content": [block("hi")]}, 'Wall time: 0.5000 seconds\nOutput:\n[{"type":"text","text":"hi"}]'),
-        ({"content": [block("7")], "structuredContent": {"x": 7}}, 'Wall time: 0.5000 seconds\nOutput:\n{"x":7}'),
+        ({"content": [], "structuredContent": {"x": 7}}, 'Wall time: 0.5000 seconds\nOutput:\n{"x":7}'),
         ({"content": []}, "Wall time: 0.5000 seconds\nOutput:\n[]"),
         ({"content": [], "isError": True}, "Wall time: 0.5000 seconds\nError:\n[]"),
     ],
@@ -31,6 +31,44 @@ def test_a_result_without_images_is_one_text(result: JsonObject, text: str) -> N
     output = read_result(result, 0.5)
     assert output.output == text
     assert output.success is not result.get("isError", False)
+
+
+@pytest.mark.parametrize(
+    ("content", "structured"),
+    [
+        (['{"x": 7}'], {"x": 7}),
+        ([' {"x":7.0}'], {"x": 7}),
+        (["seven"], {"result": "seven"}),
+        (["7"], {"result": 7}),
+        (['{"a": 1}', "two"], {"result": [{"a": 1}, "two"]}),
+        (['["a", "b"]'], {"result": ["a", "b"]}),
+        (["null"], {"result": None}),
+    ],
+)
+def test_a_text_that_only_repeats_the_structured_part_is_told_once(content: list[str], structured: JsonObject) -> None:
+    output = read_result({"content": [block(text) for text in content], "structuredContent": structured}, 0.5)
+    assert output.output == f"Wall time: 0.5000 seconds\nOutput:\n{msgspec.json.encode(structured).decode()}"
+
+
+@given(st.lists(st.text(), min_size=1, max_size=3), st.dictionaries(st.text(), st.integers(), min_size=1))
+def test_texts_and_the_structured_part_are_both_told(texts: list[str], structured: JsonObject) -> None:
+    texts = [f"said {text}" for text in texts]
+    for more in ([], [image()]):
+        output = read_result({"content": [*map(block, texts), *more], "structuredContent": structured}, 0).text
+        assert msgspec.json.encode(structured).decode() in output
+        assert all(text in output or msgspec.json.encode(text).decode() in output for text in texts)
+
+
+def test_what_only_a_program_can_read_does_not_use_up_the_budget() -> None:
+    long = "A" * 5000
+    blocks: list[JsonObject] = [
+        {"type": "audio", "data": long, "mimeType": "audio/wav"},
+        {"type": "resource", "resource": {"uri": "file:///x", "blob": long}},
+        {"type": "resource", "resource": {"uri": "file:///y", "text": long}},
+    ]
+    output = read_result({"content": blocks}, 0).text
+    assert output.count(long) == 1
+    assert output.count("[5000 characters of base64]") == 2
 
 
 def test_images_are_shown_in_their_place() -> None:
