@@ -16,6 +16,8 @@ ApprovalMode: TypeAlias = Literal["auto", "prompt", "writes", "approve"]
 
 STARTUP_TIMEOUT: Final = 30.0
 TOOL_TIMEOUT: Final = 300.0
+FIRST_REQUEST_WAIT: Final = 10.0
+"""Seconds that a conversation's first request waits for a server whose table sets no limit for its start."""
 
 
 def _variable(entry: object) -> object:
@@ -82,6 +84,16 @@ class McpServer(Section, frozen=True):
         if self.startup_timeout_sec is not None:
             return self.startup_timeout_sec
         return STARTUP_TIMEOUT if self.startup_timeout_ms is None else self.startup_timeout_ms / 1000
+
+    @property
+    def first_request_wait(self) -> float:
+        """Seconds from the start of the servers for which requests wait for this one.
+
+        Who sets a limit for the start wants the tools in the first turn; without one, a conversation should not
+        stand still for a server that may never answer.
+        """
+        own = self.startup_timeout_sec is not None or self.startup_timeout_ms is not None
+        return self.startup_timeout if own else min(FIRST_REQUEST_WAIT, self.startup_timeout)
 
     def approval_mode(self, tool: str) -> ApprovalMode:
         """Return by what mode calls of a tool are approved, named as the server names it."""

@@ -39,6 +39,20 @@ def test_startup_timeout_has_two_units() -> None:
     assert _server(command="x", startup_timeout_ms=1500, startup_timeout_sec=2).startup_timeout == 2
 
 
+@pytest.mark.parametrize(
+    ("table", "wait"),
+    [
+        ({}, 10),
+        ({"startup_timeout_sec": 60}, 60),
+        ({"startup_timeout_sec": 3}, 3),
+        ({"startup_timeout_ms": 45_000}, 45),
+        ({"tool_timeout_sec": 60}, 10),
+    ],
+)
+def test_the_first_request_waits_as_long_as_a_server_may_take_to_start(table: dict[str, object], wait: float) -> None:
+    assert _server(command="x", **table).first_request_wait == wait
+
+
 def test_variables_are_named_alone_or_with_their_source() -> None:
     assert _server(command="x", env_vars=["A", {"name": "B", "source": "local"}]).env_vars == ("A", "B")
 

@@ -38,8 +38,10 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-TIMEOUT: Final = 5.0
-"""Seconds that a request waits for servers that are not required. Later ones join a later request."""
+REFRESH_SECONDS: Final = 5.0
+"""How long a request waits for changed lists of tools. Later ones join a later request."""
+NOTICE_SECONDS: Final = 2.0
+"""After how long a wait for servers is told."""
 CLOSE_SECONDS: Final = 1.5
 """How long servers may take to leave before they are killed."""
 NOT_INSTALLED: Final = "the MCP client is not installed; install `greenroom[mcp]`"
@@ -70,7 +72,7 @@ class ServerContext(msgspec.Struct, frozen=True, kw_only=True):
     """What the model's server speaks."""
     approval: ToolApproval | None = None
     """Who lets calls through; all of them pass where there is nobody."""
-    timeout_s: float = TIMEOUT
+    notice_after: float = NOTICE_SECONDS
 
 
 class McpServers:
@@ -85,8 +87,10 @@ class McpServers:
         self._states: dict[str, ServerStatus] = {}
         self._settled: dict[str, asyncio.Event] = {}
         self._catalog = Catalog((), {})
-        self._patient_until = 0.0
-        """The loop's time until which requests wait for servers that are not required."""
+        self._started_at = 0.0
+        """By the loop's clock."""
+        self._late: set[str] = set()
+        """Servers that requests do not wait for any longer."""
         self._closing = False
 
     @property
@@ -97,20 +101,16 @@ class McpServers:
     async def ready(self) -> None:
         """Start the servers, if that is still to do, and wait for what the next request must know.
 
-        That is: every required server, the others for as long as `patience`, and changes that servers have announced.
-        Raises `StartError` where a required server failed.
+        That is: every required server, the others each for as long as its table says, and changes that servers have
+        announced. Raises `StartError` where a required server failed.
         """
         if not self._tasks:
             self._start()
         required = [name for name, server in self._servers.items() if server.required]
-        for name in required:
-            await self._settled[name].wait()
+        if not all(self._settled[name].is_set() or name in self._late for name in self._servers):
+            await self._wait()
         with suppress(TimeoutError):
-            async with asyncio.timeout_at(self._patient_until):
-                for settled in self._settled.values():
-                    await settled.wait()
-        with suppress(TimeoutError):
-            async with asyncio.timeout(self._setting.timeout_s):
+            async with asyncio.timeout(REFRESH_SECONDS):
                 for host in list(self._hosts.values()):
                     await host.fresh()
         self._check(required)
@@ -152,12 +152,52 @@ class McpServers:
         self.kill_all()
 
     def _start(self) -> None:
-        self._patient_until = asyncio.get_running_loop().time() + self._setting.timeout_s
+        self._started_at = asyncio.get_running_loop().time()
         self._settled = {name: asyncio.Event() for name in self._servers}
         self._states = {name: ServerStatus("starting") for name in self._servers}
         self._tasks = [
             asyncio.create_task(self._host(name, server), name=f"mcp-{name}") for name, server in self._servers.items()
         ]
+
+    async def _wait(self) -> None:
+        notice = asyncio.create_task(self._tell_waiting(), name="mcp-notice")
+        try:
+            for name, server in sorted(self._servers.items(), key=lambda entry: entry[1].first_request_wait):
+                await self._wait_for(name, server)
+        finally:
+            notice.cancel()
+            await asyncio.gather(notice, return_exceptions=True)
+
+    async def _wait_for(self, name: str, server: McpServer) -> None:
+        settled = self._settled[name]
+        if server.required:
+            await settled.wait()
+        if settled.is_set() or name in self._late:
+            return
+        try:
+            # A start that fails at its own limit is given time to be cleared away, so that the failure is known.
+            async with asyncio.timeout_at(self._started_at + server.first_request_wait + self._grace(server)):
+                await settled.wait()
+        except TimeoutError:
+            self._late.add(name)
+            if server.first_request_wait < server.startup_timeout:
+                text = (
+                    f"the MCP server `{name}` is not ready after {server.first_request_wait:g} s, and its tools are"
+                    " missing until it is; set `startup_timeout_sec` in its table to have requests wait longer"
+                )
+                await self._tell({"type": "warning", "message": text})
+
+    @staticmethod
+    def _grace(server: McpServer) -> float:
+        return CLOSE_SECONDS if server.first_request_wait >= server.startup_timeout else 0.0
+
+    async def _tell_waiting(self) -> None:
+        await asyncio.sleep(self._setting.notice_after)
+        waiting = [name for name, settled in self._settled.items() if not settled.is_set() and name not in self._late]
+        longest = max((self._servers[name].first_request_wait for name in waiting), default=0.0)
+        names = ", ".join(f"`{name}`" for name in waiting)
+        text = f"waiting for MCP servers to start, {longest:g} s at most: {names}"
+        await self._tell({"type": "background_event", "message": text})
 
     async def _host(self, name: str, server: McpServer) -> None:
         """Be one server's life."""

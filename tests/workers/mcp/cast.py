@@ -27,9 +27,9 @@ def official(**more: object) -> McpServer:
     return check(McpServer, {"command": sys.executable, "args": ["-I", str(HERE / "official.py")], **more})
 
 
-def faulty(mode: str, **more: object) -> McpServer:
+def faulty(mode: str, *further: str, **more: object) -> McpServer:
     """Return a server that misbehaves."""
-    args = ["-I", "-S", str(HERE / "faulty.py"), mode]
+    args = ["-I", "-S", str(HERE / "faulty.py"), mode, *further]
     return check(McpServer, {"command": sys.executable, "args": args, **more})
 
 
@@ -82,7 +82,7 @@ async def hosted(
     variables: Mapping[str, str] | None = None,
     environment: Mapping[str, str] | None = None,
     elicit: Elicit = decline,
-    timeout_s: float = 50.0,
+    notice_after: float = 50.0,
 ) -> AsyncIterator[Hosted]:
     """Host servers, and see to it that none of their processes is left in the end."""
 
@@ -96,7 +96,7 @@ async def hosted(
         cwd=str(HERE),
         emit=events.append,
         elicit=elicit,
-        timeout_s=timeout_s,
+        notice_after=notice_after,
     )
     hosts = McpServers(servers, setting)
     host = Hosted(hosts, events)

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 
 mode = sys.argv[1]
 DEEP = {"type": "object", "properties": {}}
@@ -46,6 +47,10 @@ def refuse(request, code, message):
 
 
 def initialize(request):
+    if mode == "slow":
+        # Ready once the test says so, by a file.
+        while not os.path.exists(sys.argv[2]):
+            time.sleep(0.01)
     if mode == "modern":
         refuse(request, -32601, "Method not found")
         return

@@ -160,7 +160,9 @@ def test_a_url_where_nobody_answers_fails_alone() -> None:
     running(test)
 
 
-def test_closing_does_not_wait_for_a_server_that_hangs() -> None:
+def test_closing_does_not_wait_for_a_server_that_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("greenroom.config.servers.FIRST_REQUEST_WAIT", 0)
+
     async def test() -> None:
         connected = asyncio.Event()
 
@@ -171,7 +173,7 @@ def test_closing_does_not_wait_for_a_server_that_hangs() -> None:
 
         server = await asyncio.start_server(hang, "127.0.0.1", 0)
         port = server.sockets[0].getsockname()[1]
-        async with server, hosted({"web": McpServer(url=f"http://127.0.0.1:{port}/mcp")}, timeout_s=0) as host:
+        async with server, hosted({"web": McpServer(url=f"http://127.0.0.1:{port}/mcp")}) as host:
             await host.servers.ready()
             await connected.wait()
             before = asyncio.get_running_loop().time()

@@ -146,12 +146,60 @@ def test_servers_start_at_the_same_time_and_only_once() -> None:
     running(test)
 
 
-def test_a_request_does_not_wait_for_ever_for_a_server_that_is_not_required() -> None:
+def test_a_request_does_not_wait_for_ever_for_a_server_that_is_not_required(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("greenroom.config.servers.FIRST_REQUEST_WAIT", 0.05)
+
     async def test() -> None:
-        async with hosted({"good": faulty("plain", required=True), "silent": faulty("silent")}, timeout_s=0.05) as host:
+        async with hosted({"good": faulty("plain", required=True), "silent": faulty("silent")}) as host:
+            await host.servers.ready()
             await host.servers.ready()
             assert host.names == ["good__go"]
             assert host.servers.states["silent"].state == "starting"
+            (warning,) = host.events.of("warning")
+            assert "`silent` is not ready after 0.05 s" in str(warning["message"])
+
+    running(test)
+
+
+@pytest.mark.parametrize("limit", [{"startup_timeout_sec": 30}, {"startup_timeout_ms": 30_000}])
+def test_a_servers_own_limit_holds_for_the_first_request(
+    limit: dict[str, object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("greenroom.config.servers.FIRST_REQUEST_WAIT", 0.05)
+    go = tmp_path / "go"
+    servers = {"slow": faulty("slow", str(go), **limit), "lost": faulty("slow", str(tmp_path / "never"))}
+
+    async def test() -> None:
+        async with hosted(servers, notice_after=0.2) as host:
+            first = asyncio.create_task(host.servers.ready())
+            while not host.events.of("background_event"):
+                await asyncio.sleep(0.01)
+            assert not first.done()
+            assert host.events.of("background_event")[0]["message"] == (
+                "waiting for MCP servers to start, 30 s at most: `slow`"
+            )
+            go.touch()
+            await first
+            assert host.names == ["slow__go"]
+
+    running(test)
+
+
+def test_a_wait_for_a_server_can_be_cancelled_and_taken_up_again(tmp_path: Path) -> None:
+    go = tmp_path / "go"
+
+    async def test() -> None:
+        async with hosted({"slow": faulty("slow", str(go), startup_timeout_sec=30)}, notice_after=0) as host:
+            first = asyncio.create_task(host.servers.ready())
+            while not host.events.of("background_event"):
+                await asyncio.sleep(0.01)
+            first.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await first
+            go.touch()
+            await host.servers.ready()
+            assert host.names == ["slow__go"]
+            assert len(host.events.of("mcp_startup_complete")) == 1
 
     running(test)
 
@@ -301,7 +349,7 @@ def test_a_stubborn_program_and_its_children_are_gone_within_a_second() -> None:
 
 def test_closing_in_the_middle_of_a_start_or_twice_leaves_nothing() -> None:
     async def test() -> None:
-        async with hosted({"silent": faulty("silent"), "bad": faulty("stubborn")}, timeout_s=0.3) as host:
+        async with hosted({"silent": faulty("silent"), "bad": faulty("stubborn")}) as host:
             waiting = asyncio.create_task(host.servers.ready())
             await asyncio.to_thread(until, lambda: len(host.children()) >= 2)
             await host.servers.close()
