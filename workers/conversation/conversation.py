@@ -116,6 +116,8 @@ class Conversation:
         """What the running turn does at the moment, in words."""
         if self._is_compacting:
             return MAKING_ROOM
+        if self._mcp_toolset is not None and self._mcp_toolset.is_waiting:
+            return "waiting for MCP servers to start"
         return "starting" if self._loop is None else self._loop.doing
 
     @property

@@ -44,7 +44,7 @@ NOTICE_SECONDS: Final = 2.0
 """After how long a wait for servers is told."""
 CLOSE_SECONDS: Final = 1.5
 """How long servers may take to leave before they are killed."""
-NOT_INSTALLED: Final = "the MCP client is not installed; install `greenroom[mcp]`"
+NOT_INSTALLED: Final = "the MCP client cannot be imported; install greenroom again, with all that it depends on"
 
 State: TypeAlias = Literal["starting", "ready", "failed", "cancelled"]
 Variables: TypeAlias = Callable[[tuple[str, ...]], Awaitable[Mapping[str, str]]]
@@ -91,6 +91,8 @@ class McpServers:
         """By the loop's clock."""
         self._late: set[str] = set()
         """Servers that requests do not wait for any longer."""
+        self.is_waiting = False
+        """Whether a request waits for servers to start."""
         self._closing = False
 
     @property
@@ -161,10 +163,12 @@ class McpServers:
 
     async def _wait(self) -> None:
         notice = asyncio.create_task(self._tell_waiting(), name="mcp-notice")
+        self.is_waiting = True
         try:
             for name, server in sorted(self._servers.items(), key=lambda entry: entry[1].first_request_wait):
                 await self._wait_for(name, server)
         finally:
+            self.is_waiting = False
             notice.cancel()
             await asyncio.gather(notice, return_exceptions=True)
 

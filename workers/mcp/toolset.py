@@ -47,6 +47,11 @@ class McpToolset:
         )
         self._servers = McpServers(settings.mcp_servers, setting)
 
+    @property
+    def is_waiting(self) -> bool:
+        """Whether a request waits for servers to start."""
+        return self._servers.is_waiting
+
     async def ready(self) -> None:
         """Wait until the servers are there that a request waits for. Raises `StartError`."""
         await self._servers.ready()

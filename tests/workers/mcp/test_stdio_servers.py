@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import msgspec
@@ -23,10 +24,17 @@ from tests.workers.mcp.cast import HERE, faulty, hosted, official, running
 
 def test_nothing_of_the_client_is_imported_before_it_is_needed() -> None:
     statement = (
-        "import sys, greenroom.workers.mcp.servers, greenroom.workers.mcp.calls, greenroom.workers.mcp.catalog;"
+        "import sys, greenroom.workers.mcp.servers, greenroom.workers.mcp.calls, greenroom.workers.mcp.catalog, greenroom.workers.mcp.toolset;"
+        "import greenroom.workers.conversation.conversation, greenroom.workers.actor, greenroom.supervisor.startup.wiring, greenroom.broker.broker;"
         "sys.exit(bool({'mcp', 'mcp_types', 'anyio', 'httpx2'} & sys.modules.keys()))"
     )
     assert subprocess.run([sys.executable, "-c", statement], cwd=HERE.parents[2], check=False).returncode == 0
+
+
+def test_the_client_comes_with_the_default_install() -> None:
+    project = tomllib.loads((HERE.parents[2] / "pyproject.toml").read_text())["project"]
+    assert any(dependency.startswith("mcp>=") for dependency in project["dependencies"])
+    assert project["optional-dependencies"]["mcp"] == [], "whoever asks for the extra still gets an install"
 
 
 def test_tools_are_listed_called_and_answered() -> None:
@@ -175,12 +183,14 @@ def test_a_servers_own_limit_holds_for_the_first_request(
             while not host.events.of("background_event"):
                 await asyncio.sleep(0.01)
             assert not first.done()
+            assert host.servers.is_waiting
             assert host.events.of("background_event")[0]["message"] == (
                 "waiting for MCP servers to start, 30 s at most: `slow`"
             )
             go.touch()
             await first
             assert host.names == ["slow__go"]
+            assert not host.servers.is_waiting
 
     running(test)
 
