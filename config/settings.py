@@ -20,6 +20,7 @@ from greenroom.config.section import Name, OwnSection, check
 from greenroom.config.servers import McpServer
 from greenroom.config.texts import base_instructions, compaction_prompt
 from greenroom.protocol.choices import EventForm
+from greenroom.config.tolerance import Tolerated, read_tolerantly
 from greenroom.protocol.errors import ConfigError
 from greenroom.protocol.policy import ApprovalPolicy, SandboxMode
 
@@ -107,6 +108,10 @@ class Settings:
     """Program and arguments; empty where none is to be run."""
     history: HistorySettings
     mcp_servers: Mapping[str, McpServer] = field(repr=False)
+    faulty_mcp_servers: Mapping[str, str]
+    """Servers that were left out, each with what is wrong with its table."""
+    warnings: tuple[str, ...]
+    """What of the file was left out, in words for the user."""
     event_form: EventForm
     """In which form clients are told what releases write differently."""
 
@@ -125,12 +130,13 @@ def resolve(
     """
     assignments = [*map(parse_assignment, cli_overrides), *config_assignments(overrides.config or {})]
     table = layered(home, assignments)
-    file = check(ConfigFile, table)
+    read = read_tolerantly(table, assignments, overrides.profile)
     explicit = frozenset(assignment.path[0] for assignment in assignments)
     if overrides.cwd is not None and "\0" in overrides.cwd:
         raise ConfigError("invalid value: no directory has a NUL in its name\nin `cwd`")
     cwd = os.path.normpath(os.path.join(process_cwd, overrides.cwd or ""))
-    return _settle(file.with_profile(overrides.profile, explicit), table, overrides, home, cwd, environment)
+    read = read._replace(file=read.file.with_profile(overrides.profile, explicit))
+    return _settle(read, overrides, home, cwd, environment)
 
 
 def preload() -> None:
@@ -139,24 +145,25 @@ def preload() -> None:
     A process that forks others calls it once, so that they share the result.
     """
     overrides = ConversationOverrides.from_json(b"{}")
-    _settle(check(ConfigFile, {}), {}, overrides, home=os.sep, cwd=os.sep, environment={})
+    _settle(Tolerated(check(ConfigFile, {}), {}), overrides, home=os.sep, cwd=os.sep, environment={})
     shell_environment(ShellEnvironmentPolicy(), {"": ""})
     base_instructions()
     compaction_prompt()
 
 
 def _settle(
-    file: ConfigFile,
-    table: Table,
+    read: Tolerated,
     overrides: ConversationOverrides,
     home: str,
     cwd: str,
     environment: Mapping[str, str],
 ) -> Settings:
+    file = read.file
     provider_id = _provider_id(file)
-    providers = msgspec.convert(table.get("model_providers", {}), dict[str, Table])
+    providers = msgspec.convert(read.table.get("model_providers", {}), dict[str, Table])
     model = _model(overrides.model or file.model, provider_id)
-    family = _family(model, file)
+    rows, misfits = _rows(file)
+    family = _family(model, file, rows)
     configured_instructions = _instructions(file, cwd)
     planning = overrides.include_plan_tool
     return Settings(
@@ -188,6 +195,8 @@ def _settle(
         notify=file.notify,
         history=file.history,
         mcp_servers=file.mcp_servers,
+        faulty_mcp_servers=read.servers,
+        warnings=(*read.warnings, *misfits),
         event_form=file.greenroom.event_form,
     )
 
@@ -204,8 +213,19 @@ def _provider_id(file: ConfigFile) -> str:
     return file.oss_provider or provider_id if provider_id == "oss" else provider_id
 
 
-def _family(model: str, file: ConfigFile) -> ModelFamily:
-    own = {name: check(ModelRow, row, ("greenroom", "models", name)) for name, row in file.greenroom.models.items()}
+def _rows(file: ConfigFile) -> tuple[dict[str, ModelRow], list[str]]:
+    """Return what the user knows of models, and what is wrong with the tables that say nothing usable."""
+    rows: dict[str, ModelRow] = {}
+    faults: list[str] = []
+    for name, row in file.greenroom.models.items():
+        try:
+            rows[name] = check(ModelRow, row, ("greenroom", "models", name))
+        except ConfigError as error:
+            faults.append(f"config.toml: `greenroom.models.{name}` is left out: {error}")
+    return rows, faults
+
+
+def _family(model: str, file: ConfigFile, own: Mapping[str, ModelRow]) -> ModelFamily:
     family = model_family(model, own).configured(
         context_window=file.model_context_window, auto_compact=file.model_auto_compact_token_limit
     )

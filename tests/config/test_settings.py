@@ -121,9 +121,9 @@ def test_unknown_profile_is_answered_with_the_known_ones(home: "Home") -> None:
     assert text == "config profile `nosuch` not found; there are `work`, `play`"
 
 
-def test_fault_in_a_profile_is_found_though_it_is_not_chosen(home: "Home") -> None:
-    text = _fault(home, "[profiles.work]\nmodel_verbosity = 'loud'")
-    assert text.endswith("in `profiles.work.model_verbosity`")
+def test_fault_in_a_profile_is_told_though_it_is_not_chosen(home: "Home") -> None:
+    (warning,) = home.resolve("[profiles.work]\nmodel_verbosity = 'loud'").warnings
+    assert warning.endswith("in `profiles.work.model_verbosity`")
 
 
 # The tool's `config` argument

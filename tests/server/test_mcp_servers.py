@@ -54,6 +54,21 @@ def test_a_server_that_cannot_start_costs_its_tools_or_where_it_is_required_the_
     assert ("shelf" in text(result)) is required
 
 
+def test_a_server_whose_table_is_wrong_is_left_out_and_the_others_are_used(stage: Stage, engine: str) -> None:
+    wrong = '\n[mcp_servers.broken]\nstartup_timeout_sec = 5\n[mcp_servers.odd]\ncommand = "x"\nenv = { A = 1 }\n'
+    model = stage.play(rule("hello", [Text("Hello.")]), more=configured() + wrong)
+    client = stage.serve(engine).client
+    call = client.codex("hello", cwd=stage.cwd)
+    assert text(client.result(call)) == "Hello."
+    assert "shelf__echo" in [tool["name"] for tool in model.requests()[0].json["tools"]]
+    events = client.all_events(call)
+    warnings = [event["message"] for event in events if event["type"] == "warning"]
+    assert [warning.split("`")[1] for warning in warnings] == ["mcp_servers.broken", "mcp_servers.odd"]
+    (complete,) = [event for event in events if event["type"] == "mcp_startup_complete"]
+    assert complete["ready"] == ["shelf"]
+    assert {entry["server"] for entry in complete["failed"]} == {"broken", "odd"}
+
+
 def question(client: Client) -> Message:
     """Return the next question to the user."""
     return client.until(lambda message: message.get("method") == "elicitation/create")

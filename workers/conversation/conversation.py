@@ -362,7 +362,10 @@ class Conversation:
         self.configured = event.encode(told)
         self._tell(told)
         if not settings.mcp_servers:
-            self._tell(event.no_mcp_servers())
+            self._tell(event.no_mcp_servers(settings.faulty_mcp_servers))
+        for warning in settings.warnings:
+            log.warning("%s", warning)
+            self._warn(warning)
 
     # A turn
 

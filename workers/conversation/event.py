@@ -44,9 +44,10 @@ def session_configured(
     return event if effort is None else {**event, "reasoning_effort": effort}
 
 
-def no_mcp_servers() -> JsonObject:
-    """No MCP server is configured, so that nobody need wait for one."""
-    return {"type": "mcp_startup_complete", "ready": [], "failed": [], "cancelled": []}
+def no_mcp_servers(faulty: Mapping[str, str]) -> JsonObject:
+    """No MCP server can be started, so that nobody need wait for one. `faulty`: why each was left out that was."""
+    failed = [{"server": name, "error": fault} for name, fault in faulty.items()]
+    return {"type": "mcp_startup_complete", "ready": [], "failed": failed, "cancelled": []}
 
 
 def task_started(turn_id: TurnId, started_at: int, context_window: int | None) -> JsonObject:

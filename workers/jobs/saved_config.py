@@ -8,7 +8,7 @@ import msgspec
 from greenroom.config.document import Table, read_document
 from greenroom.config.layers import CONFIG_FILE
 from greenroom.config.schema import ConfigFile
-from greenroom.config.section import check
+from greenroom.config.tolerance import read_tolerantly
 from greenroom.protocol.conversation_api import SavedConfig
 from greenroom.protocol.errors import ConfigError
 from greenroom.workers.jobs.context import JobError, Setting
@@ -51,10 +51,14 @@ async def run(params: bytes, setting: Setting) -> bytes:
     except ConfigError as error:
         raise JobError(f"failed to load config.toml: {error}") from error
     try:
-        file = check(ConfigFile, table)
+        read = read_tolerantly(table)
     except ConfigError as error:
         raise JobError(f"failed to parse config.toml: {error}") from error
-    return msgspec.json.encode(early(table, file) if form == "early" else {"config": saved(table, file)})
+    return msgspec.json.encode(_told(read.table, read.file, form))
+
+
+def _told(table: Table, file: ConfigFile, form: str) -> dict[str, object]:
+    return early(table, file) if form == "early" else {"config": saved(table, file)}
 
 
 def saved(table: Table, file: ConfigFile) -> dict[str, object]:

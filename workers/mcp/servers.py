@@ -11,6 +11,7 @@ import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 import msgspec
@@ -78,7 +79,11 @@ class ServerContext(msgspec.Struct, frozen=True, kw_only=True):
 class McpServers:
     """Lives as long as the conversation has a process."""
 
-    def __init__(self, servers: Mapping[str, McpServer], setting: ServerContext) -> None:
+    def __init__(
+        self, servers: Mapping[str, McpServer], setting: ServerContext, faulty: Mapping[str, str] = MappingProxyType({})
+    ) -> None:
+        """`faulty`: servers that cannot be started as they are configured, and why; they count as failed."""
+        self._faulty = faulty
         self._servers = {name: server for name, server in servers.items() if server.enabled}
         self._setting = setting
         self._groups = ProcessGroups()
@@ -263,6 +268,7 @@ class McpServers:
         for name, status in self._states.items():
             by_state[status.state].append(name)
         failed = [{"server": name, "error": self._states[name].error} for name in by_state["failed"]]
+        failed += [{"server": name, "error": fault} for name, fault in self._faulty.items()]
         return {
             "type": "mcp_startup_complete",
             "ready": by_state["ready"],

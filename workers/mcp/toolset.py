@@ -45,7 +45,7 @@ class McpToolset:
             wire=settings.provider.wire_api,
             approval=ToolApproval(settings.approval_policy, settings.sandbox_policy.type, questions),
         )
-        self._servers = McpServers(settings.mcp_servers, setting)
+        self._servers = McpServers(settings.mcp_servers, setting, settings.faulty_mcp_servers)
 
     @property
     def is_waiting(self) -> bool:
