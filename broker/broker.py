@@ -6,7 +6,7 @@ import logging
 import os
 import signal
 from collections.abc import Sequence
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 import zmq
@@ -39,6 +39,7 @@ from greenroom.protocol.internal.broker import (
     EnvironmentValues,
     GetAuth,
     GetEnvironment,
+    GetMcpBearer,
     GetProviderToken,
     GetStatus,
     Hello,
@@ -63,6 +64,9 @@ from greenroom.runtime import footprint, hardening, logfile
 from greenroom.runtime import log as logs
 from greenroom.runtime.zap import ZapAuthenticator, guard, sender
 from greenroom.runtime.zmq_stream import ZmqStream
+
+if TYPE_CHECKING:
+    from greenroom.broker.mcp_login.keeper import McpKeeper
 
 log = logging.getLogger(__name__)
 
@@ -136,6 +140,7 @@ class Broker:
         self._commands = TokenCommands(spec.codex_home, _environment_of_children(), self._clock)
         flows: dict[str, Open] = {"browser": self._browser_flow, "device": self._device_flow}
         self._logins = Logins(flows, self._save, self._login_ended)
+        self._mcp_keeper: McpKeeper | None = None
         self._register()
         self._port = ZmqStream(self._bound(zmq.ROUTER, spec.address), self._desk.take)
 
@@ -165,6 +170,8 @@ class Broker:
         await self._desk.close()
         await self._logins.close()
         await self._commands.close()
+        if self._mcp_keeper is not None:
+            await self._mcp_keeper.close(SHUTDOWN_TIMEOUT)
         await self._refresher.settle()
         await self._custody.persist(now=True)
         await self._changes.settle()
@@ -185,6 +192,7 @@ class Broker:
         desk.on(ReportUnauthorized, lambda _, question: self._bearers.report_unauthorized(question))
         desk.on(GetEnvironment, self._get_environment)
         desk.on(GetProviderToken, lambda _, question: self._commands.get(question))
+        desk.on(GetMcpBearer, lambda _, question: self._present_mcp_keeper().bearer(question))
         desk.on(ReportClock, self._learn_clock)
         desk.on(Acknowledge, lambda name, question: self._changes.acknowledge(name, question.generation))
         desk.on(Attach, self._attach)
@@ -196,6 +204,13 @@ class Broker:
         desk.on(Logout, lambda _, question: self._log_out(question))
         desk.on(Reload, lambda _, __: self._reload())
         desk.on(MeasureBroker, lambda _, __: BrokerMeasured(footprint=footprint.measure()))
+
+    def _present_mcp_keeper(self) -> "McpKeeper":
+        if self._mcp_keeper is None:
+            from greenroom.broker.mcp_login.keeper import McpKeeper
+
+            self._mcp_keeper = McpKeeper(self._spec.codex_home, self._spec.config_overrides, self._clock)
+        return self._mcp_keeper
 
     def _send(self, parts: Sequence[bytes]) -> None:
         self._port.send(parts)

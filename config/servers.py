@@ -30,6 +30,13 @@ class ToolTable(Section, frozen=True):
     approval_mode: ApprovalMode | None = None
 
 
+class OAuthTable(Section, frozen=True):
+    """The table `mcp_servers.{name}.oauth`."""
+
+    client_id: Name | None = None
+    """The client that logins are made as; `None`: one that the issuer registers."""
+
+
 class McpServer(Section, frozen=True):
     """One table of `mcp_servers`: a program to speak with over its pipes, or the URL of a streamable HTTP server."""
 
@@ -50,6 +57,11 @@ class McpServer(Section, frozen=True):
     http_headers: dict[str, str] = field(default_factory=dict)
     env_http_headers: dict[str, str] = field(default_factory=dict)
     """Header → variable that holds its value."""
+    oauth: OAuthTable = OAuthTable()
+    oauth_resource: Name | None = None
+    """What tokens are asked for (RFC 8707); `None`: what the server calls itself."""
+    scopes: Strings = ()
+    """Rights to ask for at a login; empty: those that the server names."""
 
     enabled: bool = True
     required: bool = False
@@ -77,6 +89,12 @@ class McpServer(Section, frozen=True):
             raise ValueError("missing field `command` or `url`")
         if self.command is not None and self.url is not None:
             raise ValueError("url is not supported for stdio; keep either `command` or `url`")
+
+    @property
+    def can_log_in(self) -> bool:
+        """Whether a login is what it may be asked with: it has a URL, and nothing else is configured."""
+        named = {header.lower() for header in (*self.http_headers, *self.env_http_headers)}
+        return self.url is not None and self.bearer_token_env_var is None and "authorization" not in named
 
     @property
     def startup_timeout(self) -> float:

@@ -84,13 +84,7 @@ class FileStore:
     def replace(self, record: AuthRecord) -> None:
         """Put a record in the place of what there is, durably. Raises `OSError`."""
         os.makedirs(self.home, mode=0o700, exist_ok=True)
-        target, data = os.path.realpath(self.path), record.encoded()
-        try:
-            _replace(target, data)
-        except OSError as error:
-            if error.errno not in _UNREPLACEABLE:
-                raise
-            _overwrite(target, data)
+        replace_file(self.path, record.encoded())
 
     def remove(self) -> bool:
         """Remove the file; return whether there was one. Raises `OSError`."""
@@ -130,6 +124,17 @@ def file_facts(path: str) -> FileFacts | None:
     return FileFacts(found.st_ino, found.st_mtime_ns, found.st_size)
 
 
+def replace_file(path: str, data: bytes) -> None:
+    """Put data in the place of what a file holds, durably, for the user alone. Raises `OSError`."""
+    target = os.path.realpath(path)
+    try:
+        _replace(target, data)
+    except OSError as error:
+        if error.errno not in _UNREPLACEABLE:
+            raise
+        _overwrite(target, data)
+
+
 def _replace(target: str, data: bytes) -> None:
     with _temporary(target, data) as temporary:
         os.rename(temporary, target)
@@ -153,7 +158,7 @@ def _temporary(target: str, data: bytes) -> Iterator[str]:
 
 
 def _overwrite(target: str, data: bytes) -> None:
-    log.warning("auth.json cannot be replaced where it is; writing into it")
+    log.warning("%s cannot be replaced where it is; writing into it", os.path.basename(target))
     descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         with suppress(OSError):

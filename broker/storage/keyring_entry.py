@@ -1,4 +1,4 @@
-"""The entry of one home in the system's keyring. The library is the extra `keyring`, imported with the first use.
+"""One entry in the system's keyring. The library is the extra `keyring`, imported with the first use.
 
 Keyrings may wait for a person who unlocks them, or for a service that never answers. So every call runs in a thread,
 one at a time, and is given up after `TIMEOUT` seconds; while it hangs, further calls fail at once, lest an old write
@@ -29,23 +29,25 @@ class VaultError(GreenroomError):
 class Vault:
     """One entry: a text, or nothing."""
 
-    def __init__(self, home: str) -> None:
+    def __init__(self, home: str, service: str = SERVICE, account: str | None = None) -> None:
+        """`account`: the name of the entry; that of the home's login where nothing is said."""
         digest = hashlib.sha256(os.path.realpath(home).encode("utf-8", "surrogateescape")).hexdigest()
-        self.account: Final = f"cli|{digest[:16]}"
+        self.account: Final = account or f"cli|{digest[:16]}"
+        self._service = service
         self._turn = threading.Lock()
         self._hung: threading.Thread | None = None
 
     def read(self) -> str | None:
         """Return the entry; `None` where there is none. Raises `VaultError`."""
-        return self._within_timeout(lambda: _get(self.account))
+        return self._within_timeout(lambda: _get(self._service, self.account))
 
     def write(self, text: str) -> None:
         """Replace the entry, and look whether it is there: some keyrings forget at once. Raises `VaultError`."""
-        self._within_timeout(lambda: _set(self.account, text))
+        self._within_timeout(lambda: _set(self._service, self.account, text))
 
     def remove(self) -> bool:
         """Remove the entry; return whether there was one. Raises `VaultError`."""
-        return self._within_timeout(lambda: _delete(self.account))
+        return self._within_timeout(lambda: _delete(self._service, self.account))
 
     def _within_timeout(self, call: Callable[[], T]) -> T:
         late = VaultError(f"the keyring did not answer within {TIMEOUT:g} s")
@@ -80,24 +82,24 @@ def _settle(outcome: "Future[T]", call: Callable[[], T]) -> None:
         outcome.set_result(found)
 
 
-def _get(account: str) -> str | None:
+def _get(service: str, account: str) -> str | None:
     import keyring
 
-    return keyring.get_password(SERVICE, account)
+    return keyring.get_password(service, account)
 
 
-def _set(account: str, text: str) -> None:
+def _set(service: str, account: str, text: str) -> None:
     import keyring
 
-    keyring.set_password(SERVICE, account, text)
-    if keyring.get_password(SERVICE, account) != text:
+    keyring.set_password(service, account, text)
+    if keyring.get_password(service, account) != text:
         raise VaultError("the keyring did not keep what was written")
 
 
-def _delete(account: str) -> bool:
+def _delete(service: str, account: str) -> bool:
     import keyring
 
-    if keyring.get_password(SERVICE, account) is None:
+    if keyring.get_password(service, account) is None:
         return False
-    keyring.delete_password(SERVICE, account)
+    keyring.delete_password(service, account)
     return True

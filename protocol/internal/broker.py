@@ -133,6 +133,17 @@ class GetProviderToken(Body):
     """Serial of the token that the provider's server refused."""
 
 
+class GetMcpBearer(Body):
+    """Ask for the bearer of an MCP server that the user has logged in to."""
+
+    wire: ClassVar[bytes] = b"get-mcp-bearer"
+    server: str
+    """As the configuration names it."""
+    url: str
+    rejected: str | None = None
+    """Serial of the bearer that the server refused."""
+
+
 class Acknowledge(Body):
     """Say that a broadcast change has been seen. It gets no answer."""
 
@@ -269,6 +280,15 @@ class ProviderToken(Body):
     token: str
 
 
+class McpBearer(Body):
+    """Answers `GetMcpBearer`. A refresh token is never in it."""
+
+    wire: ClassVar[bytes] = b"mcp-bearer"
+    hidden: ClassVar[frozenset[str]] = frozenset({"token"})
+    token: str
+    serial: str
+
+
 class Status(Body):
     """Answers `GetStatus`. `mode` is `none` as well where there is a login but no token to be had from it."""
 
@@ -397,6 +417,7 @@ Question: TypeAlias = (
     | GetEnvironment
     | ReportUnauthorized
     | GetProviderToken
+    | GetMcpBearer
     | ReportClock
     | Acknowledge
     | Attach
@@ -415,6 +436,7 @@ Answer: TypeAlias = (
     | EnvironmentValues
     | UnauthorizedReport
     | ProviderToken
+    | McpBearer
     | Status
     | LoginStarted
     | InForce
@@ -427,7 +449,10 @@ Broadcast: TypeAlias = AuthChanged | CredentialStanding | LoginComplete | AuthPr
 
 WORKER_MAY: Final[frozenset[bytes]] = frozenset(
     kind.wire
-    for kind in (Hello, GetAuth, GetEnvironment, ReportUnauthorized, GetProviderToken, ReportClock, Acknowledge)
+    for kind in (
+        *(Hello, GetAuth, GetEnvironment, ReportUnauthorized, GetProviderToken, GetMcpBearer, ReportClock),
+        Acknowledge,
+    )
 )
 SUPERVISOR_MAY: Final[frozenset[bytes]] = frozenset(
     kind.wire

@@ -78,6 +78,8 @@ class BrokerSpec(ProcessSpec, tag_field="role", tag="broker"):
     """Where the issuer may send browsers back to; the first that is free is taken."""
     client_id: str | None = None
     """`CODEX_APP_SERVER_LOGIN_CLIENT_ID`: the name under which we are known to the issuer."""
+    config_overrides: tuple[str, ...] = ()
+    """What the command line sets over `config.toml`, where the broker looks up which MCP servers there are."""
 
 
 AnyProcessSpec: TypeAlias = WorkerSpec | BrokerSpec

@@ -52,6 +52,7 @@ def _parser() -> argparse.ArgumentParser:
     schema = commands.add_parser("schema", help="print JSON Schemas of all that clients and server say to each other")
     schema.set_defaults(run=_schema)
     _add_login(commands)
+    _add_mcp(commands)
     add_commands(commands)
     return parser
 
@@ -65,6 +66,49 @@ def _add_login(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     logout = commands.add_parser("logout", help="forget the login")
     logout.add_argument("--revoke", action="store_true", help="tell the issuer too, which ends the browser's session")
     logout.set_defaults(run=_logout)
+
+
+def _add_mcp(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    servers = commands.add_parser("mcp", help="log in to MCP servers of config.toml, for all instances on this home")
+    deeds = servers.add_subparsers(required=True, metavar="COMMAND")
+    login = deeds.add_parser("login", help="log in to a server, in a browser")
+    login.add_argument("name", help="as in mcp_servers")
+    login.add_argument("--scopes", default="", metavar="SCOPE,SCOPE", help="rights to ask for instead of the usual")
+    login.set_defaults(run=_mcp_login)
+    logout = deeds.add_parser("logout", help="forget the login of a server")
+    logout.add_argument("name", help="as in mcp_servers")
+    logout.set_defaults(run=_mcp_logout)
+    listing = deeds.add_parser("list", help="tell which servers there are, and which of them are logged in to")
+    listing.add_argument("--json", action="store_true", help="as JSON")
+    listing.set_defaults(run=_mcp_list)
+
+
+def _mcp_login(arguments: argparse.Namespace) -> int:
+    import webbrowser
+
+    from greenroom.broker.mcp_login import command
+    from greenroom.runtime import hardening
+
+    hardening.make_undumpable()
+    _, home = environment_and_home()
+    scopes = [scope for scope in arguments.scopes.split(",") if scope]
+    return command.login(home, arguments.name, scopes, open_url=webbrowser.open)
+
+
+def _mcp_logout(arguments: argparse.Namespace) -> int:
+    from greenroom.broker.mcp_login import command
+    from greenroom.runtime import hardening
+
+    hardening.make_undumpable()
+    return command.logout(environment_and_home()[1], arguments.name)
+
+
+def _mcp_list(arguments: argparse.Namespace) -> int:
+    from greenroom.broker.mcp_login import command
+    from greenroom.runtime import hardening
+
+    hardening.make_undumpable()
+    return command.show_list(environment_and_home()[1], as_json=arguments.json)
 
 
 def _login(arguments: argparse.Namespace) -> int:

@@ -322,6 +322,7 @@ class SupervisionTree:
                 refresh_url=self._environment.get("CODEX_REFRESH_TOKEN_URL_OVERRIDE"),
                 revoke_url=self._environment.get("CODEX_REVOKE_TOKEN_URL_OVERRIDE"),
                 client_id=self._environment.get("CODEX_APP_SERVER_LOGIN_CLIENT_ID"),
+                config_overrides=self._options.config_overrides,
             )
         )
 

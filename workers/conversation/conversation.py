@@ -329,6 +329,7 @@ class Conversation:
             self._questions.ask,
             self._announcer.emit,
             lambda: self._turn_id,
+            self._credentials.mcp_bearer,
         )
 
     def _present_toolbox(self) -> "Toolbox":

@@ -255,7 +255,7 @@ class Connection:
     async def _explained(self, error: MCPError) -> str:
         if error.code == types.CONNECTION_CLOSED:
             return await self._transport.cause() or "the connection is closed"
-        return error.message
+        return self._transport.refusal or error.message
 
     # Questions of the server
 

@@ -10,6 +10,7 @@ from mcp.client import Transport as Streams
 from mcp.client.streamable_http import MCP_SESSION_ID, streamable_http_client
 
 from greenroom.runtime.http import tls_context
+from greenroom.workers.mcp.bearer import AskBearer, BearerAuth
 from greenroom.workers.mcp.http_repair import repair
 from greenroom.workers.mcp.launch import Address
 from greenroom.workers.mcp.transport import MESSAGE_LIMIT
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from mcp.client._transport import TransportStreams
 
 _PASSING: Final = frozenset({408, 429, 500, 502, 503, 504})
+_WANTS_LOGIN: Final = frozenset({httpx2.codes.UNAUTHORIZED, httpx2.codes.FORBIDDEN})
 _CONNECT_SECONDS: Final = 30.0
 
 
@@ -26,8 +28,11 @@ class HttpTransport:
 
     pauses: tuple[float, ...] = (0.25, 1.0)
 
-    def __init__(self, address: Address) -> None:
+    def __init__(self, address: Address, name: str = "", ask_bearer: AskBearer | None = None) -> None:
+        """`ask_bearer` has what a login to the server gave, if there may be one."""
         self._address = address
+        self._auth = None if ask_bearer is None else BearerAuth(name, ask_bearer, self._note_refusal)
+        self._refusal: str | None = None
         self._status: int | None = None
         """That of the last answer that was an error."""
         self._answered = False
@@ -39,12 +44,20 @@ class HttpTransport:
     async def cause(self) -> str | None:
         if not self._answered:
             return "it cannot be reached"
-        if self._status == httpx2.codes.UNAUTHORIZED:
-            return "it answered 401 Unauthorized; give it a token with `bearer_token_env_var`"
+        if self._status in _WANTS_LOGIN and (refusal := self.refusal) is not None:
+            return f"it answered with HTTP status {self._status}: {refusal}"
         return None if self._status is None else f"it answered with HTTP status {self._status}"
 
     async def gone(self) -> None:
         await asyncio.get_running_loop().create_future()  # whether a URL is answered shows when it is asked
+
+    @property
+    def refusal(self) -> str | None:
+        if self._status not in _WANTS_LOGIN:
+            return None
+        if self._refusal is None and self._status == httpx2.codes.UNAUTHORIZED:
+            return "give it a token with `bearer_token_env_var`"
+        return self._refusal
 
     @property
     def expired(self) -> bool:
@@ -63,6 +76,7 @@ class HttpTransport:
             # Each request has a limit of its own, and the stream of notifications may be silent for ever.
             timeout=httpx2.Timeout(_CONNECT_SECONDS, read=None),
             verify=tls_context(),
+            auth=self._auth,
             event_hooks={"response": [self._note]},
         )
         async with (
@@ -71,10 +85,15 @@ class HttpTransport:
         ):
             yield streams
 
+    def _note_refusal(self, reason: str | None) -> None:
+        self._refusal = reason
+
     async def _note(self, response: httpx2.Response) -> None:
         # What a server says to GET is about its stream of notifications, which it need not have.
         self._answered = True
         repair(response)
+        if response.is_success:
+            self._status = None
         if response.is_error and response.request.method == "POST":
             self._status = response.status_code
             if response.status_code == httpx2.codes.NOT_FOUND and MCP_SESSION_ID in response.request.headers:

@@ -35,6 +35,8 @@ class Address(msgspec.Struct, frozen=True):
 
     url: str
     headers: Mapping[str, str]
+    can_log_in: bool = False
+    """Whether a login is what it may be asked with."""
 
 
 def variables_of(server: McpServer) -> tuple[str, ...]:
@@ -63,4 +65,4 @@ def address(server: McpServer, values: Mapping[str, str]) -> Address:
         if not values.get(variable, "").strip():
             raise StartupError(f"the variable `{variable}`, which should hold its token, is not set")
         headers["Authorization"] = f"Bearer {values[variable].strip()}"
-    return Address(server.url, headers)
+    return Address(server.url, headers, server.can_log_in)

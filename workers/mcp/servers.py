@@ -19,6 +19,7 @@ import msgspec
 from greenroom.config.providers import WireApi
 from greenroom.config.servers import McpServer
 from greenroom.protocol.errors import StartError
+from greenroom.protocol.internal.broker import McpBearer
 from greenroom.protocol.items import JsonObject
 from greenroom.workers.exec.process_groups import ProcessGroups
 from greenroom.workers.mcp.approval import ToolApproval
@@ -50,6 +51,8 @@ NOT_INSTALLED: Final = "the MCP client cannot be imported; install greenroom aga
 State: TypeAlias = Literal["starting", "ready", "failed", "cancelled"]
 Variables: TypeAlias = Callable[[tuple[str, ...]], Awaitable[Mapping[str, str]]]
 """Returns those of the variables that are set, also those that this process must not have."""
+Bearers: TypeAlias = Callable[[str, str, str | None], Awaitable[McpBearer]]
+"""Returns the bearer for a name and a URL; the third is the serial of one that was refused."""
 
 
 class ServerStatus(msgspec.Struct, frozen=True):
@@ -68,6 +71,8 @@ class ServerContext(msgspec.Struct, frozen=True, kw_only=True):
     cwd: str
     """Where programs run that have no `cwd` of their own."""
     emit: Emit
+    bearer: Bearers | None = None
+    """Who has what the user's logins to servers gave."""
     elicit: Elicit = decline
     wire: WireApi = "responses"
     """What the model's server speaks."""
@@ -236,9 +241,9 @@ class McpServers:
         await _load_client()
         from greenroom.workers.mcp.connection import Connection
 
-        return Connection(name, server, self._transport(server, values), self._elicit)
+        return Connection(name, server, self._transport(name, server, values), self._elicit)
 
-    def _transport(self, server: McpServer, values: Mapping[str, str]) -> "Transport":
+    def _transport(self, name: str, server: McpServer, values: Mapping[str, str]) -> "Transport":
         if server.command is not None:
             from greenroom.workers.mcp.stdio import ServerProcessTransport
 
@@ -246,7 +251,10 @@ class McpServers:
             return ServerProcessTransport(started, self._groups)
         from greenroom.workers.mcp.http import HttpTransport
 
-        return HttpTransport(address(server, values))
+        place, ask = address(server, values), self._setting.bearer
+        if ask is None or not place.can_log_in:
+            return HttpTransport(place)
+        return HttpTransport(place, name, partial(ask, name, place.url))
 
     async def _settle(self, name: str, status: ServerStatus) -> None:
         """Say how a start went, and when it was the last, how all went. What happens later is only logged."""

@@ -49,6 +49,7 @@ class ServerProcessTransport:
     pauses: tuple[float, ...] = ()
     may_pass = False
     expired = False
+    refusal: str | None = None
 
     def __init__(self, program: Program, groups: ProcessGroups) -> None:
         """`groups` can kill what runs when there is no time to leave properly."""

@@ -13,7 +13,7 @@ from greenroom.workers.exec.capture import OutputBudget
 from greenroom.workers.mcp.approval import ToolApproval
 from greenroom.workers.mcp.elicitation import Elicitation, ElicitationReply, answer_alone, pass_on
 from greenroom.workers.mcp.questions import ServerQuestions
-from greenroom.workers.mcp.servers import McpServers, ServerContext, Variables
+from greenroom.workers.mcp.servers import Bearers, McpServers, ServerContext, Variables
 from greenroom.workers.tools.types import Emit
 
 _AS_JSON: Final = 6, 5
@@ -31,6 +31,7 @@ class McpToolset:
         ask: Callable[[bytes], Awaitable[Decision]],
         emit: Emit,
         turn_id: Callable[[], TurnId],
+        bearers: Bearers | None = None,
     ) -> None:
         """`settings` are the conversation's, `present` gives those of the running turn."""
         self._present = present
@@ -41,6 +42,7 @@ class McpToolset:
             environment=os.environ,
             cwd=os.getcwd(),
             emit=emit,
+            bearer=bearers,
             elicit=self._elicit,
             wire=settings.provider.wire_api,
             approval=ToolApproval(settings.approval_policy, settings.sandbox_policy.type, questions),

@@ -33,6 +33,11 @@ class Transport(Protocol):
         ...
 
     @property
+    def refusal(self) -> str | None:
+        """What the user can do where the server has just refused a request for want of a right."""
+        ...
+
+    @property
     def may_pass(self) -> bool:
         """Whether another attempt may go better."""
         ...

@@ -36,7 +36,7 @@ def fit(schema: JsonObject, wire: WireApi) -> Parameters:
     if named != "object" and "object" not in as_list(named):
         raise UnfitSchemaError("the parameters are no object")
     fitted = _walk(schema, _CHANGES[wire])
-    rule = {keyword: schema[keyword] for keyword in _TOP if keyword in schema}
+    rule: JsonObject = {keyword: schema[keyword] for keyword in _TOP if keyword in schema}
     members = _merged(fitted, fitted, _HOPS) if rule else {}
     whole = {keyword: value for keyword, value in fitted.items() if keyword not in _TOP} | members | {"type": "object"}
     whole.setdefault("properties", {})

@@ -12,7 +12,7 @@ from msgspec.structs import asdict
 
 from greenroom.config.providers import ModelProvider
 from greenroom.protocol.errors import UnauthorizedError
-from greenroom.protocol.internal.broker import BearerSnapshot, TokenCommand
+from greenroom.protocol.internal.broker import BearerSnapshot, McpBearer, TokenCommand
 from greenroom.runtime.skew import Skew
 from greenroom.workers.model.credentials import Bearer, CredentialsDelayedError
 from greenroom.workers.model.credentials_channel import CredentialError, CredentialsChannel
@@ -97,6 +97,10 @@ class ProviderCredentials:
             return own | await channel.get_environment(withheld)
         except CredentialError as error:
             raise _delayed(error) from error
+
+    async def mcp_bearer(self, server: str, url: str, rejected: str | None = None) -> McpBearer:
+        """Return the bearer of an MCP server that the user has logged in to. Raises `CredentialError`."""
+        return await (await self._connected()).get_mcp_bearer(server, url, rejected)
 
     async def _connected(self) -> CredentialsChannel:
         if self._channel is None:

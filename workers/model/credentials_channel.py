@@ -25,8 +25,10 @@ from greenroom.protocol.internal.broker import (
     EnvironmentValues,
     GetAuth,
     GetEnvironment,
+    GetMcpBearer,
     GetProviderToken,
     Hello,
+    McpBearer,
     ProviderToken,
     Question,
     ReportClock,
@@ -45,6 +47,8 @@ log = logging.getLogger(__name__)
 
 TIMEOUT: Final = 16.0
 """Seconds that a question may take: a little more than the broker gives itself."""
+MCP_TIMEOUT: Final = 45.0
+"""Seconds for the bearer of an MCP server: its issuer may be slow."""
 ABSENCE: Final = 10.0
 """Seconds that the broker may be away before questions fail (K27)."""
 RECONNECT: Final = 20
@@ -157,6 +161,13 @@ class CredentialsChannel:
         """
         question = GetProviderToken(command=command, rejected=rejected)
         return await self._ask(question, ProviderToken, command.timeout_ms / 1000 + TIMEOUT)
+
+    async def get_mcp_bearer(self, server: str, url: str, rejected: str | None = None) -> McpBearer:
+        """Return the bearer of an MCP server. Raises `CredentialError`.
+
+        `rejected`: serial of the bearer that the server refused; it is not served again.
+        """
+        return await self._ask(GetMcpBearer(server=server, url=url, rejected=rejected), McpBearer, MCP_TIMEOUT)
 
     def close(self) -> None:
         """Disconnect and cancel what is open."""

@@ -1,0 +1,131 @@
+"""`greenroom mcp login`, `logout` and `list`: work on the store itself, without a server.
+
+Each function returns the exit status. What is meant for the user goes to standard error, the list to standard output.
+"""
+
+import asyncio
+import sys
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Final
+
+import msgspec
+
+from greenroom.broker.clock import Clock
+from greenroom.broker.mcp_login.flow import McpLoginFlow
+from greenroom.broker.mcp_login.issuer import revoke
+from greenroom.broker.mcp_login.record import Login, credential_key
+from greenroom.broker.mcp_login.store import LoginsStore
+from greenroom.config.mcp_logins import McpLogins, mcp_logins
+from greenroom.config.servers import McpServer
+from greenroom.protocol.errors import ConfigError, GreenroomError
+
+TIMEOUT: Final = 300.0
+"""Seconds that the user has to finish in the browser."""
+
+
+def login(home: str, name: str, scopes: Sequence[str] = (), *, open_url: Callable[[str], object] | None = None) -> int:
+    """Log in to a server. `open_url` opens a browser; the address is shown in any case."""
+
+    async def run() -> int:
+        configured = mcp_logins(home)
+        server, key = _server(configured, name), credential_key(name, str(configured.servers[name].url))
+        settings = configured.settings
+        flow = await McpLoginFlow.open(
+            server, scopes, settings.mcp_oauth_callback_port, settings.mcp_oauth_callback_url
+        )
+        try:
+            _say(f"Open this address if no browser opens by itself:\n\n{flow.url}\n")
+            if open_url is not None:
+                await asyncio.to_thread(open_url, flow.url)
+            async with asyncio.timeout(TIMEOUT):
+                client, grant = await flow.run()
+        finally:
+            await flow.close()
+        made = Login.new(name, str(server.url), client, grant, flow.scopes, Clock().wall())
+        await LoginsStore(home, settings.mcp_oauth_credentials_store).write(key, made)
+        _say(f"Successfully logged in to MCP server '{name}'.")
+        return 0
+
+    return _run(run())
+
+
+def logout(home: str, name: str) -> int:
+    """Forget the login of a server, and ask its issuer to do so too."""
+
+    async def run() -> int:
+        configured = mcp_logins(home)
+        server = _server(configured, name)
+        store = LoginsStore(home, configured.settings.mcp_oauth_credentials_store)
+        key = credential_key(name, str(server.url))
+        held = store.read(key)
+        removed = await store.remove(key)
+        if held is not None and held.client is not None:
+            await revoke(held.client, held.refresh_token or held.access_token, "refresh_token")
+        _say(f"Removed the login of '{name}'." if removed else f"There is no login of '{name}'.")
+        return 0
+
+    return _run(run())
+
+
+def show_list(home: str, *, as_json: bool = False) -> int:
+    """Tell which servers there are, and how things stand with their logins."""
+
+    async def run() -> int:
+        configured = mcp_logins(home)
+        store = LoginsStore(home, configured.settings.mcp_oauth_credentials_store)
+        rows = [_row(name, server, store) for name, server in configured.servers.items()]
+        if as_json:
+            sys.stdout.write(msgspec.json.format(msgspec.json.encode(rows)).decode() + "\n")
+        elif rows:
+            for row in rows:
+                state = "enabled" if row["enabled"] else "disabled"
+                sys.stdout.write(f"{row['name']}\t{row['address']}\t{state}\t{row['auth_status']}\n")
+        else:
+            _say("No MCP servers are configured.")
+        return 0
+
+    return _run(run())
+
+
+def _row(name: str, server: McpServer, store: LoginsStore) -> dict[str, object]:
+    address = server.url or " ".join((str(server.command), *server.args))
+    return {"name": name, "address": address, "enabled": server.enabled, "auth_status": _status(name, server, store)}
+
+
+def _status(name: str, server: McpServer, store: LoginsStore) -> str:
+    if server.url is None:
+        return "unsupported"
+    if not server.can_log_in:
+        return "bearer_token"
+    found = store.read(credential_key(name, server.url))
+    return "not_logged_in" if found is None else "o_auth"
+
+
+def _server(configured: McpLogins, name: str) -> McpServer:
+    server = configured.servers.get(name)
+    if server is None:
+        known = ", ".join(f"`{known}`" for known in configured.servers) or "none"
+        raise ConfigError(f"No MCP server named '{name}' found; there are {known}")
+    if server.url is None:
+        raise ConfigError(f"'{name}' is a program; only servers with a `url` have a login")
+    if not server.can_log_in:
+        raise ConfigError(f"'{name}' is configured with a token; remove that from its table to log in")
+    return server
+
+
+def _run(work: Coroutine[None, None, int]) -> int:
+    try:
+        return asyncio.run(work)
+    except KeyboardInterrupt:
+        return 130
+    except TimeoutError as error:
+        _say(f"Error: {error or 'timed out'}")
+    except OSError as error:
+        _say(f"Error: {error.strerror}")
+    except GreenroomError as error:
+        _say(f"Error: {error}")
+    return 1
+
+
+def _say(text: str) -> None:
+    sys.stderr.write(f"{text}\n")
