@@ -15,7 +15,7 @@ from greenroom.config.servers import McpServer
 from greenroom.protocol.items import JsonObject
 from greenroom.workers.mcp.elicitation import Elicit, decline
 from greenroom.workers.mcp.result import Output
-from greenroom.workers.mcp.servers import McpServers, ServerContext
+from greenroom.workers.mcp.servers import Bearers, McpServers, ServerContext
 from tests.support.processes import ends, tree
 
 HERE = Path(__file__).parent
@@ -82,6 +82,7 @@ async def hosted(
     variables: Mapping[str, str] | None = None,
     environment: Mapping[str, str] | None = None,
     elicit: Elicit = decline,
+    bearer: Bearers | None = None,
     notice_after: float = 50.0,
 ) -> AsyncIterator[Hosted]:
     """Host servers, and see to it that none of their processes is left in the end."""
@@ -95,6 +96,7 @@ async def hosted(
         environment=os.environ if environment is None else environment,
         cwd=str(HERE),
         emit=events.append,
+        bearer=bearer,
         elicit=elicit,
         notice_after=notice_after,
     )
