@@ -219,7 +219,9 @@ async def _ask(
     connector = aiohttp.TCPConnector(force_close=True, ssl=tls_context() if url.startswith("https:") else True)
     try:
         async with (
-            aiohttp.ClientSession(timeout=timeout, connector=connector, cookie_jar=aiohttp.DummyCookieJar()) as session,
+            aiohttp.ClientSession(
+                timeout=timeout, connector=connector, trust_env=True, cookie_jar=aiohttp.DummyCookieJar()
+            ) as session,
             session.request(method, url, data=data, headers=sent, allow_redirects=False) as response,
         ):
             body = b""

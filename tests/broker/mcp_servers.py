@@ -1,11 +1,13 @@
 """An MCP server that wants a login, and the authorization server that gives it, both on one loopback port."""
 
+import asyncio
 import base64
 import hashlib
 import json
 import secrets
+import threading
 from typing import Any, Self
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs
 
 import aiohttp
 from aiohttp import web
@@ -58,7 +60,12 @@ class Guarded:
     @property
     def config(self) -> str:
         """The lines of `config.toml` for it."""
-        return f'mcp_oauth_credentials_store = "file"\n[mcp_servers.{NAME}]\nurl = "{self.url}"\n'
+        return f'mcp_oauth_credentials_store = "file"\n{self.config_table}'
+
+    @property
+    def config_table(self) -> str:
+        """Its table alone."""
+        return f'[mcp_servers.{NAME}]\nurl = "{self.url}"\n'
 
     def count(self, what: str) -> int:
         """Return how often something was asked."""
@@ -158,11 +165,31 @@ class Guarded:
         return web.json_response({})
 
 
-def port_of(url: str) -> int:
-    """Return the port of an address."""
-    port = urlsplit(url).port
-    assert port is not None
-    return port
+class Served:
+    """A `Guarded` in a thread, for commands that have a loop of their own."""
+
+    def __init__(self) -> None:
+        self.guarded = Guarded()
+        self.loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self.loop.run_forever)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        self.run(self.guarded.__aenter__())
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.run(self.guarded.__aexit__())
+        self.loop.call_soon_threadsafe(self.loop.stop)
+        self._thread.join()
+        self.loop.close()
+
+    def run(self, work: Any) -> Any:
+        return asyncio.run_coroutine_threadsafe(work, self.loop).result(20)
+
+    def open_url(self, url: str) -> None:
+        """Be a browser that opens: it goes on by itself."""
+        asyncio.run_coroutine_threadsafe(self.guarded.browse(url), self.loop)
 
 
 def stored(home: Any) -> dict[str, Any]:

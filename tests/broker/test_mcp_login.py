@@ -3,11 +3,11 @@
 import asyncio
 import os
 import stat
-import threading
-from collections.abc import Callable
-from typing import Any, Self
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import aiohttp
+import keyring
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -27,8 +27,11 @@ from greenroom.broker.mcp_login.metadata import (
     resource_places,
 )
 from greenroom.broker.mcp_login.page import CallbackPage, Returned
-from greenroom.broker.mcp_login.record import credential_key
-from tests.broker.mcp_servers import NAME, Guarded, stored
+from greenroom.broker.mcp_login.record import Login, credential_key
+from greenroom.broker.mcp_login.store import LoginsStore, LoginStoreError
+from greenroom.config.mcp_logins import LoginStore
+from tests.broker.keyrings import ABSENT, MemoryKeyring
+from tests.broker.mcp_servers import NAME, Guarded, Served, stored
 
 URL = "https://mcp.example/tools"
 RESOURCE = {"resource": URL, "authorization_servers": ["https://auth.example/x"]}
@@ -38,33 +41,6 @@ ISSUER = {
     "token_endpoint": "https://tokens.example/token",
     "code_challenge_methods_supported": ["plain", "S256"],
 }
-
-
-class Served:
-    """A `Guarded` in a thread, for commands that have a loop of their own."""
-
-    def __init__(self) -> None:
-        self.guarded = Guarded()
-        self.loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self.loop.run_forever)
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        self.run(self.guarded.__aenter__())
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.run(self.guarded.__aexit__())
-        self.loop.call_soon_threadsafe(self.loop.stop)
-        self._thread.join()
-        self.loop.close()
-
-    def run(self, work: Any) -> Any:
-        return asyncio.run_coroutine_threadsafe(work, self.loop).result(20)
-
-    def open_url(self, url: str) -> None:
-        """Be a browser that opens: it goes on by itself."""
-        asyncio.run_coroutine_threadsafe(self.guarded.browse(url), self.loop)
 
 
 def configured(home: Any, guarded: Guarded, more: str = "") -> str:
@@ -228,6 +204,44 @@ def test_a_refusal_in_the_browser_ends_the_login(tmp_path: Any) -> None:
                 await flow.close()
 
     asyncio.run(scene())
+
+
+@pytest.fixture
+def backend() -> Iterator[MemoryKeyring]:
+    """A keyring of this process."""
+    before, made = keyring.get_keyring(), MemoryKeyring()
+    keyring.set_keyring(made)
+    yield made
+    made.open.set()
+    keyring.set_keyring(before)
+
+
+@pytest.mark.parametrize("kind", ["auto", "keyring"])
+def test_a_keyring_keeps_logins_where_it_is_wanted(tmp_path: Any, backend: MemoryKeyring, kind: LoginStore) -> None:
+    store, login = LoginsStore(str(tmp_path), kind), Login({"access_token": "a", "odd": {"x": 1}})
+    asyncio.run(store.write("k|1", login))
+    assert backend.entries == {("Codex MCP Credentials", "k|1"): '{"access_token":"a","odd":{"x":1}}'}
+    assert not (tmp_path / ".credentials.json").exists()
+    found = store.read("k|1")
+    assert found is not None
+    assert found.members == login.members
+    assert LoginsStore(str(tmp_path), "file").read("k|1") is None
+    assert asyncio.run(store.remove("k|1"))
+    assert (backend.entries, store.read("k|1")) == ({}, None)
+
+
+def test_without_a_keyring_the_file_is_used_or_the_fault_told(tmp_path: Any, backend: MemoryKeyring) -> None:
+    backend.failure = ABSENT
+    login = Login({"access_token": "a"})
+    store = LoginsStore(str(tmp_path), "auto")
+    asyncio.run(store.write("k|1", login))
+    assert stored(tmp_path) == {"k|1": {"access_token": "a"}}
+    backend.failure = None
+    asyncio.run(store.write("k|1", Login({"access_token": "b"})))
+    assert stored(tmp_path) == {"k|1": {"access_token": "b"}}, "a login stays where it is"
+    backend.failure = ABSENT
+    with pytest.raises(LoginStoreError):
+        asyncio.run(LoginsStore(str(tmp_path), "keyring").write("k|1", login))
 
 
 # Free of I/O

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from greenroom.demo.script import Call, Quote, Text, rule
+from greenroom.demo.script import Call, CommandStep, Quote, Text, rule
 from greenroom.supervisor.frontend.elicitor import CANNOT_ASK
+from tests.broker.mcp_servers import NAME, Served
 from tests.support.client import Client, Message, kinds, text, thread_id
 from tests.support.stage import Stage
 
@@ -67,6 +68,28 @@ def test_a_server_whose_table_is_wrong_is_left_out_and_the_others_are_used(stage
     (complete,) = [event for event in events if event["type"] == "mcp_startup_complete"]
     assert complete["ready"] == ["shelf"]
     assert {entry["server"] for entry in complete["failed"]} == {"broken", "odd"}
+
+
+def test_a_server_that_was_logged_in_to_is_used_and_its_tokens_stay_with_the_broker(stage: Stage, engine: str) -> None:
+    """A command that looks for the file does not find it, though it may read all else."""
+    from greenroom.broker.mcp_login import command
+
+    look = rule("look", [CommandStep(("cat", f"{stage.home.path}/.credentials.json"))], [Quote("I saw: ")])
+    use = rule("use", [Call(f"{NAME}__go", {})], [Quote("It says: ")])
+    with Served() as served:
+        stage.play(look, use)
+        config = stage.home.path / "config.toml"
+        config.write_text(f'mcp_oauth_credentials_store = "file"\n{config.read_text()}\n{served.guarded.config_table}')
+        served.guarded.lasts = 10
+        assert command.login(str(stage.home.path), NAME, open_url=served.open_url) == 0
+        client = stage.serve(engine).client
+        assert "done" in text(client.result(client.codex("use", cwd=stage.cwd)))
+        assert served.guarded.count("refresh_token") >= 1
+        tokens = [*served.guarded.valid, *served.guarded.refresh_tokens]
+        shown = text(client.result(client.codex("look", cwd=stage.cwd, sandbox="read-only")))
+        assert not any(token in shown for token in tokens)
+        saved = "".join(path.read_text() for path in stage.home.path.rglob("*.jsonl")) + stage.log.read_text()
+        assert not any(token in saved for token in tokens)
 
 
 def question(client: Client) -> Message:
