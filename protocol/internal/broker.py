@@ -137,6 +137,7 @@ class GetMcpBearer(Body):
     """Ask for the bearer of an MCP server that the user has logged in to."""
 
     wire: ClassVar[bytes] = b"get-mcp-bearer"
+    hidden: ClassVar[frozenset[str]] = frozenset({"url"})
     server: str
     """As the configuration names it."""
     url: str

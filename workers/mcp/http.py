@@ -45,7 +45,8 @@ class HttpTransport:
         if not self._answered:
             return "it cannot be reached"
         if self._status in _WANTS_LOGIN and (refusal := self.refusal) is not None:
-            return f"it answered with HTTP status {self._status}: {refusal}"
+            said = httpx2.codes(self._status)
+            return f"it answered {said.value} {httpx2.codes.get_reason_phrase(said)}; {refusal}"
         return None if self._status is None else f"it answered with HTTP status {self._status}"
 
     async def gone(self) -> None:

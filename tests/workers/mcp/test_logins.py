@@ -58,9 +58,7 @@ def test_requests_carry_the_bearer_and_a_refused_one_is_replaced() -> None:
 
 def test_a_server_without_a_login_fails_and_says_how_to_log_in() -> None:
     async def scene(guarded: Guarded, host: Hosted) -> None:
-        assert host.events.failures == {
-            NAME: f"it answered with HTTP status 401: log in with `greenroom mcp login {NAME}`"
-        }
+        assert host.events.failures == {NAME: f"it answered 401 Unauthorized; log in with `greenroom mcp login {NAME}`"}
 
     playing(Broker(), scene)
 
