@@ -126,8 +126,8 @@ BROKEN = {
     "not UTF-8": (b'model = "\xff"\n', ["failed to parse", "not UTF-8"]),
     "wrong type": (b"model = 5\n", ["invalid type: integer `5`, expected a string", "in `model`"]),
     "unknown variant": (
-        b'model_reasoning_effort = "silly"\n',
-        ["unknown variant `silly`", "`medium`", "in `model_reasoning_effort`"],
+        b'sandbox_mode = "silly"\n',
+        ["unknown variant `silly`", "`workspace-write`", "in `sandbox_mode`"],
     ),
     "unknown provider": (b'model_provider = "nope"\n', ["Model provider `nope` not found"]),
     "unknown profile": (b'profile = "nope"\n', ["config profile `nope` not found"]),
