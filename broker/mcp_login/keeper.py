@@ -13,6 +13,7 @@ from typing import Final
 
 from greenroom.broker.clock import Clock
 from greenroom.broker.mcp_login.issuer import DeadLoginError, find_issuer, redeem
+from greenroom.broker.mcp_login.metadata import is_safe
 from greenroom.broker.mcp_login.record import Client, Login, credential_key
 from greenroom.broker.mcp_login.store import LoginsStore
 from greenroom.broker.storage.locks import LockTimeoutError, locked
@@ -66,6 +67,8 @@ class McpKeeper:
         server = configured.servers.get(question.server)
         if server is None or not server.enabled or not server.can_log_in or server.url != question.url:
             return None
+        if not is_safe(question.url, question.url):
+            return None  # a bearer does not travel in the clear, whoever has put a login there
         return LoginsStore(self._home, configured.settings.mcp_oauth_credentials_store)
 
     async def _bearer(self, question: GetMcpBearer, store: LoginsStore) -> McpBearer | AuthError:
@@ -83,6 +86,8 @@ class McpKeeper:
         login = await asyncio.to_thread(store.read, key)
         if login is None:
             return AuthError(code="signed_out", user_text=f"log in with `{_command(question)}`")
+        if login.serial == question.rejected:
+            return AuthError(code="transient", user_text="its bearer is refused and was not renewed")
         return _told(login)
 
     def _must_renew(self, login: Login, question: GetMcpBearer) -> bool:
@@ -136,7 +141,9 @@ class McpKeeper:
             raise
         fresh = login.renewed(grant, self._clock.wall())
         await store.write(key, fresh)
-        self._renewed_at[fresh.serial] = self._clock.monotonic()
+        now = self._clock.monotonic()
+        self._renewed_at = {serial: at for serial, at in self._renewed_at.items() if now - at < FORCED_PAUSE}
+        self._renewed_at[fresh.serial] = now
         return None
 
 

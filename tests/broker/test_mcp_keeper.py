@@ -188,6 +188,19 @@ def test_only_servers_of_the_configuration_get_a_bearer(tmp_path: Any) -> None:
     playing(tmp_path, scene)
 
 
+def test_a_bearer_does_not_travel_in_the_clear(tmp_path: Any) -> None:
+    """Not even where Codex has put a login of such a server."""
+
+    async def scene(guarded: Guarded, keeper: McpKeeper) -> None:
+        record = log_in(tmp_path, guarded, 3600)
+        url = "http://mcp.example/mcp"
+        (tmp_path / ".credentials.json").write_text(json.dumps({credential_key(NAME, url): record}))
+        (tmp_path / "config.toml").write_text(guarded.config.replace(guarded.url, url))
+        assert (await refused(keeper, GetMcpBearer(server=NAME, url=url))).code == "not_found"
+
+    playing(tmp_path, scene)
+
+
 def test_without_a_login_the_user_is_told_how_to_make_one(tmp_path: Any) -> None:
     async def scene(guarded: Guarded, keeper: McpKeeper) -> None:
         log_in(tmp_path, guarded, 3600)
