@@ -39,7 +39,8 @@ def _definitions(tools: Mapping[str, RemoteTool], wire: WireApi) -> list[JsonObj
     definitions: list[JsonObject] = []
     for name, tool in tools.items():
         try:
-            sound = read_schema(tool.schema)
+            # Who says nothing of parameters has none.
+            sound = read_schema({} if tool.schema is None else tool.schema)
             parameters = fit(sound.schema, wire)
         except UnfitSchemaError as error:
             log.warning("the tool %r of the MCP server %r is not offered: %s", tool.name, tool.server, error)

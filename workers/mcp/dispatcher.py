@@ -13,6 +13,8 @@ from mcp_types import RequestId
 
 from greenroom.protocol.items import as_list
 
+UNSAID: Final = "2025-03-26"
+"""The version that is assumed of who names none."""
 AS_IT_CAME: Final = "greenroom/result"
 """The member of `_meta` under which the result of a call passes through the client."""
 
@@ -39,16 +41,23 @@ class TolerantDispatcher(JSONRPCDispatcher):
 
 def _greeting(result: dict[str, Any]) -> dict[str, Any]:
     """A server need not say who it is, and what it can do is asked of it anyway."""
-    info = result.get("serverInfo")
+    info, version = result.get("serverInfo"), result.get("protocolVersion")
     given = info if isinstance(info, dict) else {}
-    told = {name: text if isinstance(text := given.get(name), str) else "" for name in ("name", "version")}
-    capabilities = result.get("capabilities")
-    sound = (
-        {name: value for name, value in capabilities.items() if isinstance(value, dict)}
-        if isinstance(capabilities, dict)
-        else {}
-    )
-    return {"protocolVersion": result.get("protocolVersion"), "capabilities": sound, "serverInfo": told}
+    return {
+        "protocolVersion": version if isinstance(version, str) else UNSAID,
+        "capabilities": _capabilities(result),
+        "serverInfo": {name: text if isinstance(text := given.get(name), str) else "" for name in ("name", "version")},
+    }
+
+
+def _discovered(result: dict[str, Any]) -> dict[str, Any]:
+    versions = [version for version in as_list(result.get("supportedVersions")) if isinstance(version, str)]
+    return {**_LATER, "supportedVersions": versions, "capabilities": _capabilities(result)}
+
+
+def _capabilities(result: dict[str, Any]) -> dict[str, Any]:
+    given = result.get("capabilities")
+    return {name: value for name, value in given.items() if isinstance(value, dict)} if isinstance(given, dict) else {}
 
 
 def _listing(result: dict[str, Any]) -> dict[str, Any]:
@@ -67,6 +76,7 @@ _LATER: Final[Mapping[str, Any]] = {"resultType": "complete", "ttlMs": 0, "cache
 """What the revision of 2026 has every result say, and earlier ones do not look at."""
 _READ: Final[Mapping[str, Callable[[dict[str, Any]], dict[str, Any]]]] = {
     "initialize": _greeting,
+    "server/discover": _discovered,
     "tools/list": _listing,
     "tools/call": _called,
 }

@@ -55,7 +55,7 @@ def initialize(request):
         refuse(request, -32601, "Method not found")
         return
     if mode == "curt":
-        answer(request, {"protocolVersion": request["params"]["protocolVersion"], "capabilities": None})
+        answer(request, {"protocolVersion": None, "capabilities": None, "serverInfo": 5, "instructions": 5})
         return
     capabilities = {"tools": {"listChanged": True}}
     info = {"name": "faulty", "version": "0"}
@@ -68,7 +68,8 @@ def discover(request):
         request,
         {
             "supportedVersions": ["2026-07-28"],
-            "capabilities": {"tools": {}},
+            "capabilities": {"tools": {}, "resources": None},
+            "instructions": 5,
             "resultType": "complete",
             "ttlMs": 0,
             "cacheScope": "private",
