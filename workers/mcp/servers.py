@@ -31,6 +31,7 @@ from greenroom.workers.mcp.host import ServerHost
 from greenroom.workers.mcp.launch import StartupError, address, program, variables_of
 from greenroom.workers.mcp.naming import is_server_name
 from greenroom.workers.mcp.result import Output, told
+from greenroom.workers.mcp.startup import NOTICE_SECONDS, Startup
 from greenroom.workers.tools.types import Emit
 
 if TYPE_CHECKING:
@@ -42,8 +43,6 @@ log = logging.getLogger(__name__)
 
 REFRESH_SECONDS: Final = 5.0
 """How long a request waits for changed lists of tools. Later ones join a later request."""
-NOTICE_SECONDS: Final = 2.0
-"""After how long a wait for servers is told."""
 CLOSE_SECONDS: Final = 1.5
 """How long servers may take to leave before they are killed."""
 NOT_INSTALLED: Final = "the MCP client cannot be imported; install greenroom again, with all that it depends on"
@@ -95,14 +94,8 @@ class McpServers:
         self._tasks: list[asyncio.Task[None]] = []
         self._hosts: dict[str, ServerHost] = {}
         self._states: dict[str, ServerStatus] = {}
-        self._settled: dict[str, asyncio.Event] = {}
+        self._startup: Startup | None = None
         self._catalog = Catalog((), {})
-        self._started_at = 0.0
-        """By the loop's clock."""
-        self._late: set[str] = set()
-        """Servers that requests do not wait for any longer."""
-        self.is_waiting = False
-        """Whether a request waits for servers to start."""
         self._closing = False
 
     @property
@@ -110,22 +103,23 @@ class McpServers:
         """Every server that is started, and where it is."""
         return self._states
 
+    @property
+    def is_waiting(self) -> bool:
+        """Whether a request waits for servers to start."""
+        return self._startup is not None and self._startup.is_waiting
+
     async def ready(self) -> None:
         """Start the servers, if that is still to do, and wait for what the next request must know.
 
         That is: every required server, the others each for as long as its table says, and changes that servers have
         announced. Raises `StartError` where a required server failed.
         """
-        if not self._tasks:
-            self._start()
-        required = [name for name, server in self._servers.items() if server.required]
-        if not all(self._settled[name].is_set() or name in self._late for name in self._servers):
-            await self._wait()
+        startup = self._start() if self._startup is None else self._startup
+        await startup.wait(self._check)
         with suppress(TimeoutError):
             async with asyncio.timeout(REFRESH_SECONDS):
                 for host in list(self._hosts.values()):
                     await host.fresh()
-        self._check(required)
 
     def definitions(self) -> Sequence[JsonObject]:
         """Return the tools as a request declares them, sorted. While it is the same object nothing has changed."""
@@ -163,73 +157,32 @@ class McpServers:
             await asyncio.gather(*self._tasks, return_exceptions=True)
         self.kill_all()
 
-    def _start(self) -> None:
-        self._started_at = asyncio.get_running_loop().time()
-        self._settled = {name: asyncio.Event() for name in self._servers}
+    def _start(self) -> Startup:
+        self._startup = startup = Startup(self._servers, self._tell, self._setting.notice_after)
         self._states = {name: ServerStatus("starting") for name in self._servers}
         self._tasks = [
-            asyncio.create_task(self._host(name, server), name=f"mcp-{name}") for name, server in self._servers.items()
+            asyncio.create_task(self._host(name, server, startup), name=f"mcp-{name}")
+            for name, server in self._servers.items()
         ]
+        return startup
 
-    async def _wait(self) -> None:
-        notice = asyncio.create_task(self._tell_waiting(), name="mcp-notice")
-        self.is_waiting = True
-        try:
-            for name, server in sorted(self._servers.items(), key=lambda entry: entry[1].first_request_wait):
-                await self._wait_for(name, server)
-        finally:
-            self.is_waiting = False
-            notice.cancel()
-            await asyncio.gather(notice, return_exceptions=True)
-
-    async def _wait_for(self, name: str, server: McpServer) -> None:
-        settled = self._settled[name]
-        if server.required:
-            await settled.wait()
-        if settled.is_set() or name in self._late:
-            return
-        try:
-            # A start that fails at its own limit is given time to be cleared away, so that the failure is known.
-            async with asyncio.timeout_at(self._started_at + server.first_request_wait + self._grace(server)):
-                await settled.wait()
-        except TimeoutError:
-            self._late.add(name)
-            if server.first_request_wait < server.startup_timeout:
-                text = (
-                    f"the MCP server `{name}` is not ready after {server.first_request_wait:g} s, and its tools are"
-                    " missing until it is; set `startup_timeout_sec` in its table to have requests wait longer"
-                )
-                await self._tell({"type": "warning", "message": text})
-
-    @staticmethod
-    def _grace(server: McpServer) -> float:
-        return CLOSE_SECONDS if server.first_request_wait >= server.startup_timeout else 0.0
-
-    async def _tell_waiting(self) -> None:
-        await asyncio.sleep(self._setting.notice_after)
-        waiting = [name for name, settled in self._settled.items() if not settled.is_set() and name not in self._late]
-        longest = max((self._servers[name].first_request_wait for name in waiting), default=0.0)
-        names = ", ".join(f"`{name}`" for name in waiting)
-        text = f"waiting for MCP servers to start, {longest:g} s at most: {names}"
-        await self._tell({"type": "background_event", "message": text})
-
-    async def _host(self, name: str, server: McpServer) -> None:
+    async def _host(self, name: str, server: McpServer, startup: Startup) -> None:
         """Be one server's life."""
 
         async def on_tools() -> None:
             self._catalog = Catalog(self._all_tools(), self._servers, self._setting.wire)
             if self._states[name].state == "starting":
-                await self._settle(name, ServerStatus("ready"))
+                await self._settle(startup, name, ServerStatus("ready"))
 
         try:
             await self._tell({"type": "mcp_startup_update", "server": name, "status": {"state": "starting"}})
             self._hosts[name] = host = ServerHost(name, partial(self._connection, name, server), on_tools)
             await host.run()
         except asyncio.CancelledError:
-            await self._settle(name, ServerStatus("cancelled"))
+            await self._settle(startup, name, ServerStatus("cancelled"))
             raise
         except Exception as error:
-            await self._settle(name, ServerStatus("failed", words(error)))
+            await self._settle(startup, name, ServerStatus("failed", words(error)))
         finally:
             self._hosts.pop(name, None)
 
@@ -256,19 +209,19 @@ class McpServers:
             return HttpTransport(place)
         return HttpTransport(place, name, partial(ask, name, place.url))
 
-    async def _settle(self, name: str, status: ServerStatus) -> None:
+    async def _settle(self, startup: Startup, name: str, status: ServerStatus) -> None:
         """Say how a start went, and when it was the last, how all went. What happens later is only logged."""
-        if self._settled[name].is_set():
+        if startup.has_settled(name):
             if status.state == "failed":
                 log.warning("the MCP server %r has gone: %s", name, status.error)
             return
         self._states[name] = status
-        self._settled[name].set()
+        startup.settle(name)
         if self._closing:
             return
         told = {"state": status.state} if status.error is None else {"state": status.state, "error": status.error}
         await self._tell({"type": "mcp_startup_update", "server": name, "status": told})
-        if all(settled.is_set() for settled in self._settled.values()):
+        if startup.is_over:
             await self._tell(self._summary())
 
     def _summary(self) -> JsonObject:
@@ -287,7 +240,8 @@ class McpServers:
     def _all_tools(self) -> "list[RemoteTool]":
         return [tool for host in self._hosts.values() for tool in host.tools]
 
-    def _check(self, required: Sequence[str]) -> None:
+    def _check(self) -> None:
+        required = (name for name, server in self._servers.items() if server.required)
         failed = {name: self._states[name] for name in required if self._states[name].state == "failed"}
         if failed:
             reasons = "; ".join(f"{name}: {status.error}" for name, status in failed.items())

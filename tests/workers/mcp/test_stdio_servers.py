@@ -223,6 +223,18 @@ def test_a_required_server_that_fails_is_an_error() -> None:
     running(test)
 
 
+def test_a_required_server_that_fails_is_an_error_at_once_whatever_else_is_starting(tmp_path: Path) -> None:
+    slow = faulty("slow", str(tmp_path / "never"), startup_timeout_sec=3000)
+
+    async def test() -> None:
+        async with hosted({"slow": slow, "dead": faulty("dies-at-start", required=True)}) as host:
+            with pytest.raises(StartError, match="dead: its program ended"):
+                await host.servers.ready()
+            assert not host.servers.is_waiting
+
+    running(test)
+
+
 def test_without_the_official_client_each_server_fails_and_says_what_to_install(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
