@@ -258,6 +258,26 @@ def test_an_issuer_that_says_it_names_itself_has_to() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("request_", "status"),
+    [
+        (PageRequest("/callback", {"state": "s", "code": "c"}, "evil.example:7"), 400),
+        (PageRequest("/callback", {"state": "s", "code": "c"}, ""), 400),
+        (PageRequest("/callback", {"state": "s", "code": "c"}, "127.0.0.1:8"), 400),
+        (PageRequest("/callback", {"state": "t", "code": "c"}, "127.0.0.1:7"), 400),
+        (PageRequest("/callback", {"code": "c"}, "127.0.0.1:7"), 400),
+        (PageRequest("/callback", {"state": "s", "code": "c", "iss": "j"}, "127.0.0.1:7"), 400),
+        (PageRequest("/", {"state": "s", "code": "c"}, "127.0.0.1:7"), 404),
+    ],
+)
+def test_what_is_not_the_answer_to_this_login_ends_nothing(request_: PageRequest, status: int) -> None:
+    page = CallbackPage(7, "s", "i", names_itself=False, callback_url=None)
+    answer = page.receive(request_)
+    assert isinstance(answer, PageResponse)
+    assert answer.status == status
+    assert isinstance(page.receive(PageRequest("/callback", {"state": "s", "code": "c"}, "localhost:7")), Returned)
+
+
 def test_a_callback_elsewhere_is_used_as_configured() -> None:
     page = CallbackPage(7, "s", "i", names_itself=False, callback_url="https://me.example/back")
     assert page.redirect_uri == "https://me.example/back"
