@@ -38,6 +38,7 @@ class McpKeeper:
         self._home = home
         self._overrides = tuple(config_overrides)
         self._clock = clock
+        self._stores: dict[str, LoginsStore] = {}
         self._flights: dict[str, asyncio.Task[AuthError | None]] = {}
         self._renewed_at: dict[str, float] = {}
         """Serial of a bearer → monotonic time at which a renewal brought it."""
@@ -69,11 +70,12 @@ class McpKeeper:
             return None
         if not is_safe(question.url, question.url):
             return None  # a bearer does not travel in the clear, whoever has put a login there
-        return LoginsStore(self._home, configured.settings.mcp_oauth_credentials_store)
+        kind = configured.settings.mcp_oauth_credentials_store
+        return self._stores.setdefault(kind, LoginsStore(self._home, kind))
 
     async def _bearer(self, question: GetMcpBearer, store: LoginsStore) -> McpBearer | AuthError:
         key = credential_key(question.server, question.url)
-        login = await asyncio.to_thread(store.read, key)
+        login = await asyncio.to_thread(store.read, key, anew=False)
         if login is None or not (login.access_token or login.refresh_token):
             return AuthError(code="signed_out", user_text=f"log in with `{_command(question)}`")
         if not self._must_renew(login, question):

@@ -5,6 +5,7 @@ lock of the file. Calls may block for as long as a keyring takes to answer: make
 """
 
 import os
+import time
 from contextlib import AbstractAsyncContextManager
 from typing import Final
 
@@ -20,6 +21,8 @@ from greenroom.protocol.errors import GreenroomError
 FILE: Final = ".credentials.json"
 LOCK: Final = ".credentials.lock"
 SERVICE: Final = "Codex MCP Credentials"
+KEYRING_SECONDS: Final = 10.0
+"""How long it is believed what a keyring has said, or that there is none: it may take its time each time."""
 
 
 class LoginStoreError(GreenroomError):
@@ -33,17 +36,23 @@ class LoginsStore:
         self._home = home
         self._kind = kind
         self._path = os.path.join(home, FILE)
+        self._known: dict[str, tuple[float, object]] = {}
+        """What the keyring has said of a key, and the monotonic time until which that is believed."""
 
-    def read(self, key: str) -> Login | None:
-        """Return a login; `None` where there is none. Raises `LoginStoreError`."""
+    def read(self, key: str, *, anew: bool = True) -> Login | None:
+        """Return a login; `None` where there is none. Raises `LoginStoreError`.
+
+        Without `anew` it may be what a keyring has said some seconds ago.
+        """
         found = None if self._kind == "keyring" else self._records().get(key)
         if found is None and self._kind != "file":
-            found = self._from_keyring(key)
+            found = self._from_keyring(key, anew=anew)
         return Login(found) if isinstance(found, dict) else None
 
     async def write(self, key: str, login: Login) -> None:
         """Put a login where it was, or else where the user wants it. Raises `LoginStoreError`."""
         async with self._locked():
+            self._known.pop(key, None)
             if self._kind == "keyring" or (self._kind == "auto" and key not in self._records()):
                 try:
                     self._vault(key).write(msgspec.json.encode(dict(login.members)).decode())
@@ -58,6 +67,7 @@ class LoginsStore:
         """Forget a login wherever it is; return whether there was one. Raises `LoginStoreError`."""
         removed = False
         async with self._locked():
+            self._known.pop(key, None)
             if self._kind != "keyring" and key in (records := self._records()):
                 self._replace({name: record for name, record in records.items() if name != key})
                 removed = True
@@ -76,7 +86,14 @@ class LoginsStore:
     def _vault(self, key: str) -> Vault:
         return Vault(self._home, SERVICE, key)
 
-    def _from_keyring(self, key: str) -> object:
+    def _from_keyring(self, key: str, *, anew: bool) -> object:
+        until, found = self._known.get(key, (0.0, None))
+        if anew or time.monotonic() >= until:
+            found = self._asked(key)
+            self._known[key] = time.monotonic() + KEYRING_SECONDS, found
+        return found
+
+    def _asked(self, key: str) -> object:
         try:
             text = self._vault(key).read()
             return None if text is None else msgspec.json.decode(text)

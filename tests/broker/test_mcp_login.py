@@ -28,7 +28,7 @@ from greenroom.broker.mcp_login.metadata import (
 )
 from greenroom.broker.mcp_login.page import CallbackPage, Returned
 from greenroom.broker.mcp_login.record import Login, credential_key
-from greenroom.broker.mcp_login.store import LoginsStore, LoginStoreError
+from greenroom.broker.mcp_login.store import KEYRING_SECONDS, LoginsStore, LoginStoreError
 from greenroom.config.mcp_logins import LoginStore
 from tests.broker.keyrings import ABSENT, MemoryKeyring
 from tests.broker.mcp_servers import NAME, Guarded, Served, stored
@@ -228,6 +228,21 @@ def test_a_keyring_keeps_logins_where_it_is_wanted(tmp_path: Any, backend: Memor
     assert LoginsStore(str(tmp_path), "file").read("k|1") is None
     assert asyncio.run(store.remove("k|1"))
     assert (backend.entries, store.read("k|1")) == ({}, None)
+
+
+def test_a_keyring_is_not_asked_for_every_request(
+    tmp_path: Any, backend: MemoryKeyring, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, now = LoginsStore(str(tmp_path), "auto"), [100.0]
+    monkeypatch.setattr("greenroom.broker.mcp_login.store.time.monotonic", lambda: now[0])
+    assert store.read("k|1", anew=False) is None
+    backend.entries["Codex MCP Credentials", "k|1"] = '{"access_token":"a"}'
+    assert store.read("k|1", anew=False) is None
+    now[0] += KEYRING_SECONDS
+    assert store.read("k|1", anew=False) is not None
+    backend.entries.clear()
+    assert store.read("k|1", anew=False) is not None
+    assert store.read("k|1") is None
 
 
 def test_without_a_keyring_the_file_is_used_or_the_fault_told(tmp_path: Any, backend: MemoryKeyring) -> None:
