@@ -19,8 +19,8 @@ from greenroom.config.schema import ConfigFile, HistorySettings, SearchOptions, 
 from greenroom.config.section import Name, OwnSection, check
 from greenroom.config.servers import McpServer
 from greenroom.config.texts import base_instructions, compaction_prompt
-from greenroom.protocol.choices import EventForm
 from greenroom.config.tolerance import Tolerated, read_tolerantly
+from greenroom.protocol.choices import EventForm
 from greenroom.protocol.errors import ConfigError
 from greenroom.protocol.policy import ApprovalPolicy, SandboxMode
 

@@ -23,9 +23,12 @@ from tests.workers.mcp.cast import HERE, faulty, hosted, official, running
 
 
 def test_nothing_of_the_client_is_imported_before_it_is_needed() -> None:
+    modules = (
+        *("workers.mcp.servers", "workers.mcp.calls", "workers.mcp.catalog", "workers.mcp.toolset", "workers.actor"),
+        *("workers.conversation.conversation", "supervisor.startup.wiring", "broker.broker"),
+    )
     statement = (
-        "import sys, greenroom.workers.mcp.servers, greenroom.workers.mcp.calls, greenroom.workers.mcp.catalog, greenroom.workers.mcp.toolset;"
-        "import greenroom.workers.conversation.conversation, greenroom.workers.actor, greenroom.supervisor.startup.wiring, greenroom.broker.broker;"
+        f"import sys, {', '.join(f'greenroom.{module}' for module in modules)};"
         "sys.exit(bool({'mcp', 'mcp_types', 'anyio', 'httpx2'} & sys.modules.keys()))"
     )
     assert subprocess.run([sys.executable, "-c", statement], cwd=HERE.parents[2], check=False).returncode == 0
