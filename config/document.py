@@ -4,6 +4,7 @@ import re
 import tomllib
 from typing import Final, TypeAlias
 
+from greenroom.config.encoding import EncodingError, decoded
 from greenroom.config.reason import reason
 from greenroom.protocol.errors import ConfigError
 
@@ -27,9 +28,11 @@ def read_document(path: str) -> Table:
 
 def _parse(path: str, content: bytes) -> Table:
     try:
-        text = content.decode("utf-8")
+        text = decoded(content)
+    except EncodingError as error:
+        raise ConfigError(f"failed to parse {path}: {error}") from None
     except UnicodeDecodeError as error:
-        line, column = _end(content[: error.start].decode("utf-8"))
+        line, column = _end(error.object[: error.start].decode("utf-8"))
         raise ConfigError(f"failed to parse {path} at line {line}, column {column}: not UTF-8") from None
     try:
         return tomllib.loads(text)

@@ -2,8 +2,10 @@
 
 import os
 from collections.abc import Mapping
+from io import StringIO
 from typing import Final
 
+from greenroom.config.encoding import decoded
 from greenroom.config.reason import reason
 from greenroom.protocol.errors import ConfigError
 
@@ -46,8 +48,9 @@ def _entries(path: str) -> dict[str, str]:
     from dotenv import dotenv_values
 
     try:
-        with open(path, encoding="utf-8") as stream:
-            values = dotenv_values(stream=stream, interpolate=False)
+        with open(path, "rb") as stream:
+            text = decoded(stream.read())
+        values = dotenv_values(stream=StringIO(text), interpolate=False)
     except (OSError, ValueError) as error:
         raise ConfigError(f"failed to read {path}: {reason(error)}") from error
     return {

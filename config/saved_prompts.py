@@ -12,6 +12,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from greenroom.config.encoding import decoded
+from greenroom.config.reader import Reader
+
 FOLDER: Final = "prompts"
 SUFFIX: Final = ".md"
 MAX_BYTES: Final = 256 * 1024
@@ -109,11 +112,8 @@ def _names(home: str) -> list[str]:
 def _read(home: str, name: str) -> SavedPrompt | None:
     path = os.path.join(home, FOLDER, name + SUFFIX)
     try:
-        if not os.path.isfile(path) or os.path.getsize(path) > MAX_BYTES:
-            return None
-        with open(path, encoding="utf-8-sig", newline="") as file:
-            text = file.read()
-    except (OSError, UnicodeDecodeError):
+        text = decoded(Reader(home).read(path, MAX_BYTES))
+    except (OSError, ValueError):
         return None
     front = _FRONT.match(text)
     if front is None:

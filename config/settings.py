@@ -8,11 +8,13 @@ from typing import Final
 import msgspec
 
 from greenroom.config.document import Table
+from greenroom.config.encoding import decoded
 from greenroom.config.environment import ShellEnvironmentPolicy, shell_environment
 from greenroom.config.layers import layered
 from greenroom.config.models import Effort, ModelFamily, ModelRow, Summary, Verbosity, model_family
 from greenroom.config.overrides import config_assignments, parse_assignment
 from greenroom.config.providers import ModelProvider, find_provider
+from greenroom.config.reader import Reader
 from greenroom.config.reason import reason
 from greenroom.config.sandbox import DangerFullAccess, ReadOnly, SandboxPolicy, WorkspaceWrite
 from greenroom.config.schema import ConfigFile, HistorySettings, SearchOptions, WebSearch
@@ -25,6 +27,8 @@ from greenroom.protocol.errors import ConfigError
 from greenroom.protocol.policy import ApprovalPolicy, SandboxMode
 
 DEFAULT_MODEL: Final = "gpt-5"
+LONGEST_TEXT: Final = 1024 * 1024
+"""Bytes of a file that replaces a built-in text."""
 LOCAL_MODELS: Final[Mapping[str, str]] = {
     "oss": "gpt-oss:20b",
     "ollama": "gpt-oss:20b",
@@ -164,7 +168,9 @@ def _settle(
     model = _model(overrides.model or file.model, provider_id)
     rows, misfits = _rows(file)
     family = _family(model, file, rows)
-    configured_instructions = _instructions(file, cwd)
+    reader = Reader(home)
+    configured_instructions = _instructions(reader, file, cwd)
+    configured_prompt = _compact_prompt(reader, file, cwd)
     planning = overrides.include_plan_tool
     return Settings(
         home=home,
@@ -187,7 +193,7 @@ def _settle(
         background_terminal_max_timeout=file.background_terminal_max_timeout,
         base_instructions=_first(overrides.base_instructions, configured_instructions),
         developer_instructions=_first(overrides.developer_instructions, file.developer_instructions) or None,
-        compact_prompt=_first(overrides.compact_prompt, file.compact_prompt, _compact_prompt(file, cwd)) or None,
+        compact_prompt=_first(overrides.compact_prompt, file.compact_prompt, configured_prompt) or None,
         include_plan_tool=file.tools.update_plan.enabled if planning is None else planning,
         project_doc_max_bytes=file.project_doc_max_bytes,
         project_doc_fallback_filenames=file.project_doc_fallback_filenames,
@@ -245,24 +251,23 @@ def _sandbox_policy(mode: SandboxMode | None, workspace: WorkspaceWrite, cwd: st
             return DangerFullAccess()
 
 
-def _instructions(file: ConfigFile, cwd: str) -> str | None:
+def _instructions(reader: Reader, file: ConfigFile, cwd: str) -> str | None:
     if file.model_instructions_file is not None:
-        return _read_text("model instructions file", file.model_instructions_file, cwd)
+        return _read_text(reader, "model instructions file", file.model_instructions_file, cwd)
     if file.experimental_instructions_file is not None:
-        return _read_text("experimental instructions file", file.experimental_instructions_file, cwd)
+        return _read_text(reader, "experimental instructions file", file.experimental_instructions_file, cwd)
     return None
 
 
-def _compact_prompt(file: ConfigFile, cwd: str) -> str | None:
+def _compact_prompt(reader: Reader, file: ConfigFile, cwd: str) -> str | None:
     path = file.experimental_compact_prompt_file
-    return None if path is None else _read_text("experimental compact prompt file", path, cwd)
+    return None if path is None else _read_text(reader, "experimental compact prompt file", path, cwd)
 
 
-def _read_text(what: str, path: str, cwd: str) -> str:
+def _read_text(reader: Reader, what: str, path: str, cwd: str) -> str:
     path = os.path.join(cwd, path)
     try:
-        with open(path, encoding="utf-8") as stream:
-            text = stream.read().strip()
+        text = decoded(reader.read(path, LONGEST_TEXT)).replace("\r\n", "\n").strip()
     except (OSError, ValueError) as error:
         raise ConfigError(f"failed to read {what} {path}: {reason(error)}") from error
     if not text:

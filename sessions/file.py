@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import Final
 
+from greenroom.config.reader import Reader
 from greenroom.protocol.errors import SessionFileError
 from greenroom.protocol.ids import ConversationId
 from greenroom.sessions.directory import make_private, sync
@@ -26,10 +27,10 @@ _BLOCK: Final = 64 * 1024
 _sync_data: Final[Callable[[int], None]] = os.fsync if sys.platform == "darwin" else os.fdatasync
 
 
-def read(path: str) -> Restored:
+def read(reader: Reader, path: str) -> Restored:
     """Rebuild the conversation of a file. Raises `SessionFileError`."""
     try:
-        with open(path, "rb") as file:
+        with reader.open(path) as file:
             return restore(file)
     except OSError as error:
         raise SessionFileError(f"Session file {path} cannot be read: {error.strerror}") from error
@@ -81,12 +82,15 @@ class SessionFile:
 
     @classmethod
     def resume(cls, home: str, path: str, conversation_id: ConversationId, clock: Clock = time.time) -> "SessionFile":
-        """Take a file up again. Raises `SessionBusyError` or `SessionFileError`."""
+        """Take a file up again. Raises `SessionBusyError` or `SessionFileError`.
+
+        A path through a link is refused: whoever made the link could have it lead elsewhere by now.
+        """
         file = cls(home, path, conversation_id, clock)
         file._begun = True
         try:
             file._lock = WriterLock(home, conversation_id)
-            file._descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CLOEXEC)
+            file._descriptor = Reader(home).descriptor(path, os.O_RDWR | os.O_APPEND | os.O_CLOEXEC, follow=False)
             file._repair()
         except OSError as error:
             file._release()

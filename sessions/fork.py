@@ -11,6 +11,7 @@ from uuid import UUID
 
 import msgspec
 
+from greenroom.config.reader import Reader
 from greenroom.protocol.errors import SessionFileError
 from greenroom.protocol.ids import ConversationId, uuid7
 from greenroom.sessions.chronicle import chronicle
@@ -39,7 +40,7 @@ def fork(home: str, path: str, turns: int | None = None, clock: Clock = time.tim
 
     Raises `SessionFileError` where there are no such turns, and `OSError`.
     """
-    with open(path, "rb") as file:
+    with Reader(home).open(path) as file:
         first = file.readline()
         meta, is_2025 = _meta(first)
         file.seek(0)

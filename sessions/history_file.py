@@ -12,6 +12,7 @@ from typing import Final
 
 import msgspec
 
+from greenroom.config.reader import Reader
 from greenroom.protocol.ids import ConversationId
 
 log = logging.getLogger(__name__)
@@ -57,9 +58,10 @@ def remember(home: str, conversation_id: ConversationId, text: str, at: float, m
     `TimeoutError` where others hold the lock.
     """
     line = msgspec.json.encode({"session_id": conversation_id, "ts": int(at), "text": text}) + b"\n"
-    flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
+    flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NONBLOCK | os.O_CLOEXEC
     descriptor = os.open(os.path.join(home, NAME), flags, 0o600)
     with open(descriptor, "r+b", buffering=0) as file:
+        Reader(home).check(descriptor)
         _lock(descriptor)
         os.fchmod(descriptor, 0o600)
         file.write(line)

@@ -12,6 +12,7 @@ from typing import Final, Literal, TypeAlias
 
 import msgspec
 
+from greenroom.config.reader import Reader
 from greenroom.protocol.errors import SessionFileError, SessionUnknownError
 from greenroom.protocol.ids import ConversationId
 from greenroom.protocol.items import JsonObject, as_list
@@ -89,9 +90,9 @@ class Story:
 
 def entries(home: str, limit: int | None = None) -> Iterator[SessionEntry]:
     """Yield the conversations of a home, the one that began last first; at most `limit` of them."""
-    open_in = writers(home)
+    open_in, reader = writers(home), Reader(home)
     for name in islice(list_sessions(home), limit):
-        entry = _entry(name)
+        entry = _entry(reader, name)
         if entry is not None:
             yield replace(entry, writer=open_in.get(name.conversation_id))
 
@@ -107,8 +108,8 @@ def page(home: str, limit: int, after: str = "") -> tuple[list[SessionEntry], st
         if not (started and conversation_id):
             raise ValueError("this is not where a page has ended")
         names = [name for name in names if _place(name) < (started, conversation_id)]
-    open_in = writers(home)
-    found = [entry for name in names[:limit] if (entry := _entry(name)) is not None]
+    open_in, reader = writers(home), Reader(home)
+    found = [entry for name in names[:limit] if (entry := _entry(reader, name)) is not None]
     listed = [replace(entry, writer=open_in.get(entry.id)) for entry in found]
     return listed, " ".join(_place(names[limit - 1])) if len(names) > limit else None
 
@@ -116,8 +117,8 @@ def page(home: str, limit: int, after: str = "") -> tuple[list[SessionEntry], st
 def story(home: str, conversation_id: ConversationId) -> Story:
     """Return all that was said in a conversation. Raises `SessionUnknownError` or `SessionFileError`."""
     name = _named(home, conversation_id)
-    read_whole = _chronicle(name.path)
-    entry = _entry(name)
+    read_whole = _chronicle(Reader(home), name.path)
+    entry = _entry(Reader(home), name)
     if entry is None:
         raise _unknown(home, conversation_id)
     told = [(turn, passage) for turn, item in read_whole.told if (passage := _passage(item)) is not None]
@@ -127,8 +128,8 @@ def story(home: str, conversation_id: ConversationId) -> Story:
 def changes(home: str, conversation_id: ConversationId) -> Changes:
     """Return every patch that was applied in a conversation. Raises `SessionUnknownError` or `SessionFileError`."""
     name = _named(home, conversation_id)
-    entry = _entry(name)
-    return Changes(_chronicle(name.path).changes, None if entry is None else entry.cwd)
+    entry = _entry(Reader(home), name)
+    return Changes(_chronicle(Reader(home), name.path).changes, None if entry is None else entry.cwd)
 
 
 def exists(home: str, conversation_id: ConversationId) -> bool:
@@ -163,7 +164,7 @@ def passages(home: str, conversation_id: ConversationId) -> list[Passage]:
     path = next((name.path for name in list_sessions(home) if name.conversation_id == conversation_id), None)
     if path is None:
         raise SessionUnknownError(f"There is no saved conversation {conversation_id} in {home}.")
-    return [passage for item in read(path).items if (passage := _passage(item)) is not None]
+    return [passage for item in read(Reader(home), path).items if (passage := _passage(item)) is not None]
 
 
 def _named(home: str, conversation_id: ConversationId) -> SessionName:
@@ -178,9 +179,9 @@ def _unknown(home: str, conversation_id: ConversationId) -> SessionUnknownError:
     return SessionUnknownError(f"There is no saved conversation {conversation_id} in {home}.")
 
 
-def _chronicle(path: str) -> Chronicle:
+def _chronicle(reader: Reader, path: str) -> Chronicle:
     try:
-        with open(path, "rb") as file:
+        with reader.open(path) as file:
             return chronicle(file)
     except OSError as error:
         raise SessionFileError(f"Session file {path} cannot be read: {error.strerror}") from error
@@ -193,14 +194,14 @@ def _place(name: SessionName) -> tuple[str, str]:
 # Listing
 
 
-def _entry(name: SessionName) -> SessionEntry | None:
+def _entry(reader: Reader, name: SessionName) -> SessionEntry | None:
     try:
         facts = os.stat(name.path)
     except OSError:  # it has just been removed
         return None
     known = (name.conversation_id, name.path, name.started, facts.st_mtime, facts.st_size)
     try:
-        restored = restore(_ends(name.path))
+        restored = restore(_ends(reader, name.path))
     except SessionFileError as error:
         return SessionEntry(*known, fault=str(error))
     except OSError as error:
@@ -209,9 +210,9 @@ def _entry(name: SessionName) -> SessionEntry | None:
     return SessionEntry(*known, restored.cwd, restored.model, restored.title, usage.get("total_tokens"))
 
 
-def _ends(path: str) -> Iterator[bytes]:
+def _ends(reader: Reader, path: str) -> Iterator[bytes]:
     """Yield the first and the last lines of a file."""
-    with open(path, "rb") as file:
+    with reader.open(path) as file:
         while file.tell() < HEAD and (line := file.readline(MAX_LINE)):
             yield line
         end = file.seek(0, os.SEEK_END)

@@ -5,6 +5,7 @@ from typing import Final
 
 import msgspec
 
+from greenroom.config.reader import Reader
 from greenroom.protocol.items import JsonObject, as_list
 from greenroom.protocol.user_messages import is_user_message
 
@@ -32,10 +33,10 @@ _decode_line: Final = msgspec.json.Decoder(_Line).decode
 _decode_item: Final = msgspec.json.Decoder(JsonObject).decode
 
 
-def initial_messages(path: str) -> list[JsonObject]:
+def initial_messages(reader: Reader, path: str) -> list[JsonObject]:
     """Return the events of a session file that show what was said; none where it cannot be read."""
     try:
-        with open(path, "rb") as file:
+        with reader.open(path) as file:
             return list(retold(file))
     except OSError:
         return []

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from greenroom.config.reader import Reader
 from greenroom.protocol.ids import ConversationId
 from greenroom.runtime import open_directory as directory
 from greenroom.sessions.cleanup_journal import CleanupJournal, beside, clear_away
@@ -86,13 +87,13 @@ def die_in_a_patch(home: Path, plan: PatchPlan, system: DeadlySystem) -> bool:
     try:
         transaction.os = directory.os = system  # type: ignore[attr-defined,assignment]
         lock = WriterLock(str(home), DYING)
-        apply(plan, Disk(), None, CleanupJournal(lambda: lock))
+        apply(plan, Disk(Reader(os.devnull)), None, CleanupJournal(lambda: lock))
     finally:
         os._exit(0)
 
 
 def plan(work: Path) -> PatchPlan:
-    return plan_patch(parse(PATCH), str(work), Disk())
+    return plan_patch(parse(PATCH), str(work), Disk(Reader(os.devnull)))
 
 
 @pytest.mark.parametrize("fails", ["", "link"], ids=["hard links", "no hard links"])
@@ -119,9 +120,13 @@ def test_wherever_a_patch_is_killed_nothing_is_left_of_it(tmp_path: Path, fails:
 def test_a_patch_that_ends_leaves_no_notes(tmp_path: Path) -> None:
     home, work = workspace(tmp_path)
     lock = WriterLock(str(home), DYING)
-    apply(plan(work), Disk(), None, CleanupJournal(lambda: lock))
+    apply(plan(work), Disk(Reader(os.devnull)), None, CleanupJournal(lambda: lock))
     with pytest.raises(PatchWriteError):
-        apply(plan_patch(parse(PATCH), str(workspace(tmp_path / "again")[1]), Disk()), Disk(), lambda _: False)
+        apply(
+            plan_patch(parse(PATCH), str(workspace(tmp_path / "again")[1]), Disk(Reader(os.devnull))),
+            Disk(Reader(os.devnull)),
+            lambda _: False,
+        )
     assert (home / FOLDER / f"{DYING}.lock").read_bytes() == b""
     lock.release()
 
@@ -147,7 +152,7 @@ def test_a_patch_goes_on_where_nothing_can_be_noted(tmp_path: Path) -> None:
         def clear(self) -> None:
             raise OSError(28, "No space left on device")
 
-    apply(plan(work), Disk(), None, CleanupJournal(Full))
+    apply(plan(work), Disk(Reader(os.devnull)), None, CleanupJournal(Full))
     assert files(work) == AFTER
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from greenroom.config.reader import Reader
 from greenroom.protocol.errors import SessionBusyError, SessionFileError
 from greenroom.protocol.ids import ConversationId, uuid7
 from greenroom.protocol.items import JsonObject
@@ -23,6 +24,7 @@ from greenroom.sessions.lock import FOLDER
 
 SAMPLES = Path(__file__).parent / "samples"
 STARTED = 1795347842.472
+READER = Reader(os.devnull)
 
 
 def said(text: str) -> JsonObject:
@@ -102,7 +104,7 @@ def test_the_first_commit_makes_the_file_for_the_user_alone(
     while directory != os.path.dirname(home):
         assert mode(directory) == 0o700
         directory = os.path.dirname(directory)
-    restored = read(file.path)
+    restored = read(READER, file.path)
     assert (restored.conversation_id, restored.items) == (conversation_id, [said("hello")])
 
 
@@ -122,7 +124,7 @@ def test_events_and_items_keep_their_order(file: SessionFile) -> None:
     file.append([started, user("a")])
     file.append([user("b")])
     file.commit()
-    restored = read(file.path)
+    restored = read(READER, file.path)
     assert (restored.items, restored.interrupted) == ([said("a"), said("b")], True)
 
 
@@ -148,7 +150,7 @@ def test_one_commit_is_one_write_and_waits_for_the_disk(file: SessionFile, monke
     file.commit()
     assert calls == ["write", "sync"]
     assert not file.pending()
-    assert read(file.path).items == [said(text) for text in "abcd"]
+    assert read(READER, file.path).items == [said(text) for text in "abcd"]
 
 
 def test_a_full_disk_loses_nothing(file: SessionFile, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -169,11 +171,11 @@ def test_a_full_disk_loses_nothing(file: SessionFile, monkeypatch: pytest.Monkey
         with pytest.raises(OSError, match="No space left"):
             file.commit()
         assert file.pending()
-        assert read(file.path).torn
+        assert read(READER, file.path).torn
     monkeypatch.undo()
     file.append([user("c")])
     file.commit()
-    assert read(file.path).items == [said(text) for text in "abc"]
+    assert read(READER, file.path).items == [said(text) for text in "abc"]
 
 
 def test_a_disk_that_does_not_confirm_is_asked_again(file: SessionFile, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -188,7 +190,7 @@ def test_a_disk_that_does_not_confirm_is_asked_again(file: SessionFile, monkeypa
     monkeypatch.undo()
     file.commit()
     assert not file.pending()
-    assert read(file.path).items == [said("a")]
+    assert read(READER, file.path).items == [said("a")]
 
 
 def test_appending_goes_on_while_threads_commit(file: SessionFile) -> None:
@@ -197,7 +199,7 @@ def test_appending_goes_on_while_threads_commit(file: SessionFile) -> None:
             file.append([user(str(number))])
             pool.submit(file.commit)
     file.commit()
-    assert read(file.path).items == [said(str(number)) for number in range(200)]
+    assert read(READER, file.path).items == [said(str(number)) for number in range(200)]
 
 
 def test_a_writer_that_is_killed_has_lost_nothing_that_it_committed(home: str, conversation_id: ConversationId) -> None:
@@ -217,7 +219,7 @@ os.kill(os.getpid(), signal.SIGKILL)
 """
     told = subprocess.run([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True, timeout=30, check=False)
     path = told.stdout.strip()
-    assert len(read(path).items) == 1
+    assert len(read(READER, path).items) == 1
     with_lock_left = SessionFile.resume(home, path, conversation_id)
     with_lock_left.close()
     assert lock_files(home) == [".coordination.lock"]
@@ -250,7 +252,7 @@ file.begin()
     following.append([user("a")])
     following.close()
     assert list(path.parent.iterdir()) == [path]
-    assert read(str(path)).items == [said("a")]
+    assert read(READER, str(path)).items == [said("a")]
 
 
 # Resuming
@@ -273,14 +275,14 @@ def test_a_file_cut_at_any_byte_of_its_last_records_reads_back_and_goes_on(
     sound = len(b"".join(lines[:-3]))
     for end in range(sound, len(data) + 1):
         path = written(home, conversation_id, data[:end])
-        before = read(path)
+        before = read(READER, path)
         complete = data[:end].count(b"\n")
         last_is_whole = end < len(data) and data[end : end + 1] == b"\n"
         assert before.torn == (not data[:end].endswith(b"\n") and not last_is_whole)
         file = SessionFile.resume(home, path, conversation_id)
         file.append([user("after")])
         file.close()
-        after = read(path)
+        after = read(READER, path)
         assert after.items == [*before.items, said("after")]
         assert not after.torn
         assert Path(path).read_bytes().count(b"\n") == complete + last_is_whole + 1
@@ -324,14 +326,14 @@ def test_a_file_has_one_writer_from_the_first_commit_on(
     second = SessionFile.resume(home, file.path, conversation_id)
     second.append([user("c")])
     second.close()
-    assert read(file.path).items == [said(text) for text in "abc"]
+    assert read(READER, file.path).items == [said(text) for text in "abc"]
 
 
 def test_a_file_that_is_gone_is_told(home: str, conversation_id: ConversationId) -> None:
     with pytest.raises(SessionFileError, match="No such file"):
         SessionFile.resume(home, os.path.join(home, "gone.jsonl"), conversation_id)
     with pytest.raises(SessionFileError, match=r"gone\.jsonl cannot be read: No such file"):
-        read(os.path.join(home, "gone.jsonl"))
+        read(READER, os.path.join(home, "gone.jsonl"))
     Path(home, "empty.jsonl").touch()
     with pytest.raises(SessionFileError, match=r"empty\.jsonl cannot be read: it is empty"):
-        read(os.path.join(home, "empty.jsonl"))
+        read(READER, os.path.join(home, "empty.jsonl"))

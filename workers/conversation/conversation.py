@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from greenroom.config.reader import Reader
 from greenroom.config.settings import ConversationOverrides, Settings, resolve
 from greenroom.config.texts import base_instructions, compaction_prompt
 from greenroom.protocol.errors import ConfigError, ModelError, SessionUnknownError, StartError
@@ -81,6 +82,7 @@ class Conversation:
         self._operation = operation
         self._home = spec.codex_home
         self._runtime_directory = spec.runtime_directory
+        self._reader = Reader(spec.codex_home, spec.runtime_directory)
         self._mailbox = mailbox
         self._open_credentials = open_credentials
         self._session_factory = session_factory
@@ -269,7 +271,8 @@ class Conversation:
             return None, None
         path = self._operation.path or find(self._home, self._operation.conversation_id)
         if path is not None:
-            return read(path), path
+            path = os.path.realpath(path)  # what was read is what is written to, though its name may be linked anew
+            return read(self._reader, path), path
         if self._operation.resume == "must":
             raise SessionUnknownError(f"no conversation with id: {self._operation.conversation_id}")
         return None, None
@@ -401,7 +404,7 @@ class Conversation:
 
     async def _take_message(self, items: bytes) -> None:
         user_items = _decode_items(items)
-        self._keep(prompt.user_message(user_items))
+        self._keep(prompt.user_message(user_items, self._read_image))
         text = _plain_text(user_items)
         self._said.append(text)
         self._tell(event.user_message(text), keep=True)
@@ -435,7 +438,7 @@ class Conversation:
             fallback_names=settings.project_doc_fallback_filenames,
             root_markers=settings.project_root_markers,
         )
-        document = read_project_doc(settings.home, settings.cwd, search)
+        document = read_project_doc(self._reader, settings.home, settings.cwd, search)
         for note in document.notes:
             self._warn(note)
         for item in context_items(settings, document):
@@ -553,6 +556,10 @@ class Conversation:
             self._loop.close(output)
 
     # Small services
+
+    def _read_image(self, path: str) -> bytes:
+        """Read an image that the client names, from the conversation's directory where its path is relative."""
+        return self._reader.read(os.path.join(self._now.cwd, path))
 
     def _keep(self, item: JsonObject) -> None:
         if self._history.append(item):

@@ -1,4 +1,4 @@
-"""Finds and reads the AGENTS.md files that apply to a directory (spec/later 3.3).
+"""Finds and reads the AGENTS.md files that apply to a directory.
 
 Two sources: the Codex home, and the project from its root down to the directory. A file that cannot be read is passed
 over and named in `notes`; it never takes the others with it.
@@ -6,15 +6,20 @@ over and named in `notes`; it never takes the others with it.
 
 import codecs
 import os
-import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
+
+from greenroom.config.encoding import EncodingError, refuse_other_encodings
+from greenroom.config.reader import Reader
+from greenroom.config.reason import reason
 
 OVERRIDE_NAME: Final = "AGENTS.override.md"
 DEFAULT_NAME: Final = "AGENTS.md"
 DEFAULT_ROOT_MARKERS: Final = (".git",)
 DEFAULT_MAX_BYTES: Final = 32 * 1024
+HOME_MAX_BYTES: Final = 1024 * 1024
+"""What the user wrote for all projects is read whole, or not at all where it is larger."""
 SEPARATOR: Final = "\n\n--- project-doc ---\n\n"
 """Stands between what the home says and what the project says."""
 
@@ -43,11 +48,11 @@ class Search:
     """An entry of one of these names makes a directory the project's root; without any only the directory counts."""
 
 
-def read_project_doc(home: str, cwd: str, search: Search | None = None) -> ProjectDoc:
+def read_project_doc(reader: Reader, home: str, cwd: str, search: Search | None = None) -> ProjectDoc:
     """Return what applies to `cwd`. Both paths are absolute; neither need exist."""
     notes: list[str] = []
-    home_files = _read_home(home, notes)
-    project_files = _read_project(os.path.realpath(cwd), search or Search(), notes)
+    home_files = _read_home(reader, home, notes)
+    project_files = _read_project(reader, os.path.realpath(cwd), search or Search(), notes)
     texts = ["\n\n".join(text for _, text in files) for files in (home_files, project_files) if files]
     return ProjectDoc(
         text=SEPARATOR.join(texts) or None,
@@ -73,22 +78,22 @@ def _upwards(directory: str) -> Iterator[str]:
         yield directory
 
 
-def _read_home(home: str, notes: list[str]) -> list[tuple[str, str]]:
+def _read_home(reader: Reader, home: str, notes: list[str]) -> list[tuple[str, str]]:
     for name in (OVERRIDE_NAME, DEFAULT_NAME):
         path = os.path.join(home, name)
-        data = _read(path, None, notes)
+        data = _read(path, lambda path: reader.read(path, HOME_MAX_BYTES), notes)
         if data is not None and (text := _decoded(data).strip()):
             return [(path, text)]
     return []
 
 
-def _read_project(cwd: str, search: Search, notes: list[str]) -> list[tuple[str, str]]:
+def _read_project(reader: Reader, cwd: str, search: Search, notes: list[str]) -> list[tuple[str, str]]:
     names = (OVERRIDE_NAME, DEFAULT_NAME, *(name for name in search.fallback_names if name))
     files: list[tuple[str, str]] = []
     budget = search.max_bytes
     for directory in project_directories(cwd, search.root_markers) if budget > 0 else ():
         for path in (os.path.join(directory, name) for name in names):
-            data = _read(path, budget + 1, notes)
+            data = _read(path, lambda path, size=budget + 1: reader.read_start(path, size), notes)  # type: ignore[misc]
             if data is None:
                 continue
             if text := _fitting(path, data, budget, notes):
@@ -110,27 +115,17 @@ def _fitting(path: str, data: bytes, budget: int, notes: list[str]) -> str | Non
     return text if text.strip() else None
 
 
-def _read(path: str, limit: int | None, notes: list[str]) -> bytes | None:
-    """Return a file's first `limit` bytes, or all; `None` if it is absent, no regular file or cannot be read."""
+def _read(path: str, read: Callable[[str], bytes], notes: list[str]) -> bytes | None:
+    """Return what is read of a file; `None` if it is absent, or cannot or must not be read, which is noted."""
     try:
-        # Without O_NONBLOCK a named pipe of that name would hold us for ever.
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-        try:
-            return _content(descriptor, limit)
-        finally:
-            os.close(descriptor)
+        data = read(path)
+        refuse_other_encodings(data)
     except (FileNotFoundError, NotADirectoryError):
         return None
-    except OSError as error:
-        notes.append(f"{path} could not be read: {error.strerror}.")
+    except (OSError, EncodingError) as error:
+        notes.append(f"{path} could not be read: {reason(error)}.")
         return None
-
-
-def _content(descriptor: int, limit: int | None) -> bytes | None:
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        return None
-    with open(descriptor, "rb", closefd=False) as file:
-        return file.read(limit)
+    return data
 
 
 def _decoded(data: bytes) -> str:

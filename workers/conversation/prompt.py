@@ -1,6 +1,6 @@
 """What the model is told besides what the user says, as pure functions, and how the two are told apart afterwards.
 
-The only I/O is the reading of an image that the user names, by a function that can be replaced.
+The only I/O is the reading of an image that the user names, by a function that is handed in.
 """
 
 import errno
@@ -118,12 +118,17 @@ def turn_aborted_message() -> JsonObject:
     return _user([_text_part(TURN_ABORTED)])
 
 
-def user_message(items: Sequence[Mapping[str, object]], read_file: ReadFile | None = None) -> JsonObject:
-    """Return the message of input items (spec/agent-core 1.2), in their order; items of an unknown kind are left out.
+def read_nothing(path: str) -> bytes:
+    """Refuse to read a file."""
+    raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
+
+
+def user_message(items: Sequence[Mapping[str, object]], read_file: ReadFile = read_nothing) -> JsonObject:
+    """Return the message of input items, in their order; items of an unknown kind are left out.
 
     Where an image cannot be read its place is taken by a text that says so.
     """
-    parts = [_input_part(item, read_file or _read_image) for item in items]
+    parts = [_input_part(item, read_file) for item in items]
     return _user([part for part in parts if part is not None])
 
 
@@ -167,15 +172,6 @@ def _inline_image_part(url: str) -> JsonObject:
 
 def _missing_image(what: str, reason: str) -> JsonObject:
     return _text_part(f"({what} could not be attached: {reason}.)")
-
-
-def _read_image(path: str) -> bytes:
-    from greenroom.workers.patch.disk import Disk
-
-    data = Disk().read(path)
-    if data is None:
-        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
-    return data
 
 
 def _network(enabled: bool) -> str:

@@ -17,10 +17,10 @@ ARCHIVE = "archived_sessions"
 async def run(params: bytes, setting: Setting) -> bytes:
     """Move the file. Raises `JobError` where it is not one of the home's, or cannot be moved."""
     given = msgspec.json.decode(params, type=ArchiveConversation)
-    path = given.rollout_path
+    path = os.path.realpath(given.rollout_path)
     sessions = os.path.realpath(os.path.join(setting.home, FOLDER))
-    if os.path.commonpath((sessions, os.path.realpath(path))) != sessions:
-        raise JobError(f"{path} leads out of the sessions directory")
+    if os.path.commonpath((sessions, path)) != sessions:
+        raise JobError(f"{given.rollout_path} leads out of the sessions directory")
     try:
         lock = WriterLock(setting.home, given.id)
     except (SessionBusyError, OSError) as error:

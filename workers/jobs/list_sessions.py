@@ -7,6 +7,7 @@ from typing import Final
 
 import msgspec
 
+from greenroom.config.reader import Reader
 from greenroom.protocol.conversation_api import ListConversations
 from greenroom.protocol.errors import SessionFileError
 from greenroom.protocol.user_messages import is_user_message
@@ -50,10 +51,10 @@ async def run(params: bytes, setting: Setting) -> bytes:
     return msgspec.json.encode(result)
 
 
-def preview(path: str) -> Preview | None:
+def preview(reader: Reader, path: str) -> Preview | None:
     """Look at the beginning of a file; `None` where the user has said nothing there, or it cannot be read."""
     try:
-        with open(path, "rb") as file:
+        with reader.open(path) as file:
             head = file.read(HEAD).splitlines(keepends=True)
         said = next(filter(is_user_message, restore(head).items), None)
         first = msgspec.json.decode(head[0], type=_FirstLine)
@@ -64,10 +65,11 @@ def preview(path: str) -> Preview | None:
 
 def _told(home: str, before: tuple[str, str] | None) -> Iterator[tuple[SessionName, Preview]]:
     """Yield the conversations in which the user has said something."""
+    reader = Reader(home)
     for name in list_sessions(home):
         if before is not None and (name.started, name.conversation_id) >= before:
             continue
-        seen = preview(name.path)
+        seen = preview(reader, name.path)
         if seen is not None:
             yield name, seen
 

@@ -2,6 +2,7 @@
 
 import msgspec
 
+from greenroom.config.reader import Reader
 from greenroom.protocol.conversation_api import ResumeConversation
 from greenroom.sessions.file import read
 from greenroom.sessions.replay import initial_messages
@@ -10,9 +11,9 @@ from greenroom.workers.jobs.context import Setting
 
 async def run(params: bytes, setting: Setting) -> bytes:
     """Return a `greenroom.protocol.conversation_api.StoredSession`. Raises `SessionFileError`."""
-    del setting
+    reader = Reader(setting.home, setting.runtime_directory)
     path = msgspec.json.decode(params, type=ResumeConversation).path
-    restored = read(path)
+    restored = read(reader, path)
     return msgspec.json.encode(
-        {"conversation_id": restored.conversation_id, "initial_messages": initial_messages(path)}
+        {"conversation_id": restored.conversation_id, "initial_messages": initial_messages(reader, path)}
     )

@@ -1,5 +1,6 @@
 """Writes the model that new conversations use into `config.toml`, and leaves everything else there as it is."""
 
+import codecs
 import os
 import tempfile
 from collections.abc import MutableMapping
@@ -8,6 +9,7 @@ import msgspec
 import tomlkit
 from tomlkit.exceptions import TOMLKitError
 
+from greenroom.config.encoding import EncodingError, decoded
 from greenroom.config.layers import CONFIG_FILE
 from greenroom.protocol.conversation_api import SetDefaultModel
 from greenroom.sessions.directory import make_private, sync
@@ -20,9 +22,13 @@ async def run(params: bytes, setting: Setting) -> bytes:
     path = os.path.realpath(os.path.join(setting.home, CONFIG_FILE))
     try:
         make_private(os.path.dirname(path))
-        _replace(path, changed(_read(path), wanted))
+        content = _read(path)
+        mark = codecs.BOM_UTF8 if content.startswith(codecs.BOM_UTF8) else b""
+        _replace(path, mark + changed(decoded(content), wanted).encode())
     except OSError as error:
         raise JobError(f"{path}: {error.strerror}") from error
+    except EncodingError as error:
+        raise JobError(f"{path} cannot be read: {error}") from None
     except (TOMLKitError, ValueError) as error:  # its text tells the place, and may tell what stands there
         raise JobError(f"{path} is no TOML ({type(error).__name__})") from None
     return b"{}"
@@ -47,23 +53,23 @@ def changed(text: str, wanted: SetDefaultModel) -> str:
     return tomlkit.dumps(document)
 
 
-def _read(path: str) -> str:
+def _read(path: str) -> bytes:
     try:
-        with open(path, encoding="utf-8", newline="") as file:
+        with open(path, "rb") as file:
             return file.read()
     except FileNotFoundError:
-        return ""
+        return b""
 
 
-def _replace(path: str, text: str) -> None:
+def _replace(path: str, content: bytes) -> None:
     """Put a new file in the place of the old one, with its permissions; whoever reads sees one or the other."""
     folder = os.path.dirname(path)
     descriptor, temporary = tempfile.mkstemp(prefix=".config.toml.", dir=folder)
     try:
-        with open(descriptor, "w", encoding="utf-8", newline="") as file:
+        with open(descriptor, "wb") as file:
             if os.path.exists(path):
                 os.fchmod(descriptor, os.stat(path).st_mode & 0o777)
-            file.write(text)
+            file.write(content)
             file.flush()
             os.fsync(descriptor)
         os.replace(temporary, path)

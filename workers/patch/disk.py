@@ -1,27 +1,20 @@
 """The files of this machine, as a plan reads them: where a path leads, and what is there."""
 
-import errno
 import os
-import stat
 from collections.abc import Callable
-from typing import Final, TypeAlias
+from typing import TypeAlias
 
-from greenroom.runtime.open_directory import enter
+from greenroom.config.reader import Reader
 
 Allowed: TypeAlias = Callable[[str], bool]
 """Tells of an absolute path without symlinks whether it may be touched."""
 
-FILE_LIMIT: Final = 64 * 1024 * 1024
-"""Bytes of the largest file that a patch may touch."""
-
-_READING: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-
 
 class Disk:
-    """Reads regular files only, and none that is too large or that `may_read` refuses."""
+    """Reads what a reader reads, of `greenroom.config.reader.LARGEST` bytes at most."""
 
-    def __init__(self, may_read: Allowed | None = None) -> None:
-        self._may_read = may_read
+    def __init__(self, reader: Reader) -> None:
+        self._reader = reader
 
     def is_directory(self, path: str) -> bool:
         return os.path.isdir(path)
@@ -39,41 +32,10 @@ class Disk:
         A symlink reads as the file it leads to, and as empty where it leads to none: removing it needs no more.
         """
         try:
-            return self._read(os.path.realpath(target))
+            return self._reader.read_unlinked(os.path.realpath(target))
         except OSError as error:
             if os.path.islink(target) and not isinstance(error, PermissionError):
                 return b""
             if isinstance(error, FileNotFoundError | NotADirectoryError):
                 return None
             raise
-
-    def _read(self, path: str) -> bytes:
-        if self._may_read is not None and not self._may_read(path):
-            raise _refusal(errno.EACCES)
-        parent, name = os.path.split(path)
-        if not name:
-            raise _refusal(errno.EISDIR)
-        directory = enter(parent)
-        try:
-            descriptor = os.open(name, _READING, dir_fd=directory)
-        finally:
-            os.close(directory)
-        with open(descriptor, "rb") as file:
-            _check(os.fstat(descriptor))
-            content = file.read(FILE_LIMIT + 1)
-        if len(content) > FILE_LIMIT:
-            raise _refusal(errno.EFBIG)
-        return content
-
-
-def _check(status: os.stat_result) -> None:
-    if stat.S_ISDIR(status.st_mode):
-        raise _refusal(errno.EISDIR)
-    if not stat.S_ISREG(status.st_mode):
-        raise OSError(errno.EINVAL, "Not a regular file")
-    if status.st_size > FILE_LIMIT:
-        raise _refusal(errno.EFBIG)
-
-
-def _refusal(number: int) -> OSError:
-    return OSError(number, os.strerror(number))

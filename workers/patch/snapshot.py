@@ -7,6 +7,7 @@ import stat
 from dataclasses import dataclass
 from typing import Final
 
+from greenroom.config.reader import Reader
 from greenroom.runtime.open_directory import enter
 
 TEXT_LIMIT: Final = 16 * 1024 * 1024
@@ -34,22 +35,25 @@ class FileSnapshot:
         return self.mode == "120000"
 
 
-def take(path: str) -> FileSnapshot | None:
-    """Look at an absolute path through no symlink. `None` where there is neither a file nor a symlink."""
+def take(path: str, reader: Reader) -> FileSnapshot | None:
+    """Look at an absolute path through no symlink. `None` where there is neither a file nor a symlink.
+
+    A file that `reader` refuses counts as one that may not be read.
+    """
     parent, name = os.path.split(path)
     try:
         directory = enter(parent)
     except OSError:  # missing, no directory any more, or no longer ours to enter
         return None
     try:
-        return _take(directory, name)
+        return _take(directory, name, reader)
     except FileNotFoundError:
         return None
     finally:
         os.close(directory)
 
 
-def _take(directory: int, name: str) -> FileSnapshot | None:
+def _take(directory: int, name: str, reader: Reader) -> FileSnapshot | None:
     status = os.stat(name, dir_fd=directory, follow_symlinks=False)
     if stat.S_ISLNK(status.st_mode):
         return _small("120000", os.fsencode(os.readlink(name, dir_fd=directory)))
@@ -61,6 +65,10 @@ def _take(directory: int, name: str) -> FileSnapshot | None:
     except PermissionError:
         return FileSnapshot(mode, NO_BLOB, None)
     with open(descriptor, "rb", buffering=0) as file:
+        try:
+            reader.check(descriptor)
+        except OSError:
+            return FileSnapshot(mode, NO_BLOB, None)
         size = os.fstat(descriptor).st_size
         return _large(mode, file, size) if size > TEXT_LIMIT else _small(mode, file.read())
 

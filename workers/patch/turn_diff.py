@@ -7,6 +7,7 @@ the new files of the old ones with it, but for those that are no text.
 import os
 from dataclasses import dataclass
 
+from greenroom.config.reader import Reader
 from greenroom.workers.patch.git_diff import file_diff
 from greenroom.workers.patch.plan import PatchPlan
 from greenroom.workers.patch.snapshot import FileSnapshot, take
@@ -23,8 +24,9 @@ class _Change:
 class TurnDiffTracker:
     """The tracker of one turn. It blocks while it reads files."""
 
-    def __init__(self, cwd: str) -> None:
+    def __init__(self, cwd: str, reader: Reader) -> None:
         """Files outside of any git repository are named relative to `cwd`, if they are below it."""
+        self._reader = reader
         self._cwd = os.path.realpath(cwd)
         self._before: dict[str, FileSnapshot | None] = {}
         self._moved_from: dict[str, str] = {}
@@ -41,7 +43,7 @@ class TurnDiffTracker:
         """Remember the files that a patch is about to touch. Call it before every `apply`."""
         for effect in plan.effects:
             if effect.target not in self._before:
-                self._before[effect.target] = take(effect.target)
+                self._before[effect.target] = take(effect.target, self._reader)
         moves = {effect.target: effect.moved_from for effect in plan.effects if effect.moved_from is not None}
         origins = {target: self._moved_from.get(source, source) for target, source in moves.items()}
         for source in moves.values():
@@ -60,7 +62,7 @@ class TurnDiffTracker:
         return file_diff(change.old_name, change.new_name, change.before, change.after) if known is None else known
 
     def _changes(self) -> list[_Change]:
-        now = {path: take(path) for path in self._before}
+        now = {path: take(path, self._reader) for path in self._before}
         renames = self._renames(now)
         sources = {path: source for source, path in renames.items()}
         return [

@@ -10,6 +10,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Final, TypeVar
 
+from greenroom.config.reader import Reader
+from greenroom.config.secret_files import covers
+
 _ALL: Final = ("*",)
 _LONGEST_GIT_FILE: Final = 4096
 
@@ -24,13 +27,13 @@ class Hidden:
 
     def covers(self, name: str) -> bool:
         """Say whether the entry `name` is one of them."""
-        return name in self.names or name.startswith(tuple(start[:-1] for start in self.names if start.endswith("*")))
+        return covers(self.names, name)
 
     def holds(self, path: str) -> bool:
         """Say whether a normal path is one of them or lies below one."""
         if path == self.directory or not is_within(path, self.directory):
             return False
-        return self.covers(os.path.relpath(path, self.directory).split(os.sep)[0])
+        return covers(self.names, os.path.relpath(path, self.directory).split(os.sep)[0])
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,8 +101,8 @@ def _goals(path: str) -> list[str]:
         return [os.path.realpath(path)]
     if os.path.basename(path) != ".git" or not os.path.isfile(path):
         return []
-    with contextlib.suppress(OSError, UnicodeError), open(path, encoding="utf-8") as file:
-        key, _, place = file.read(_LONGEST_GIT_FILE).partition(":")
+    with contextlib.suppress(OSError, UnicodeError):
+        key, _, place = Reader(os.devnull).read_start(path, _LONGEST_GIT_FILE).decode().partition(":")
         if key == "gitdir":
             return [os.path.realpath(os.path.join(os.path.dirname(path), place.strip()))]
     return []

@@ -9,15 +9,13 @@ from dataclasses import dataclass
 from typing import Final
 
 from greenroom.config.sandbox import DangerFullAccess, ReadOnly, SandboxPolicy, WorkspaceWrite
+from greenroom.config.secret_files import SECRET_NAMES
 from greenroom.workers.sandbox.confinement import Confinement, Hidden, is_within, normal, unique
 
 __all__ = ["Confinement", "Surroundings", "confine"]
 
 CONTROL_NAMES: Final = (".git", ".codex", ".agents")
 """Entries of a writable root that steer programs outside the sandbox, so that commands may not change them."""
-
-SECRET_NAMES: Final = ("auth.json*", ".auth.*", ".credentials*", ".env", ".request-state.key*")
-"""Entries of the Codex home that hold credentials and keys, their locks and their temporary files."""
 
 SESSION_NAMES: Final = ("sessions", "archived_sessions", "tasks")
 """Entries of the Codex home that no configuration makes writable."""

@@ -34,7 +34,7 @@ async def apply_freeform(call_id: str, text: str, context: ToolContext) -> ToolO
 
 async def apply(call_id: str, text: str, cwd: str, context: ToolContext) -> ToolOutput:
     """Carry out a patch whose paths are relative to `cwd`."""
-    disk = Disk(context.may_read)
+    disk = Disk(context.reader)
     try:
         plan = await asyncio.to_thread(lambda: plan_patch(parse_patch(text), cwd, disk))
     except PatchError as error:

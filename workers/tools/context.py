@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from greenroom.config.reader import Reader
 from greenroom.protocol.ids import TurnId
 from greenroom.protocol.items import JsonObject
 from greenroom.sessions.cleanup_journal import CleanupJournal
@@ -51,8 +52,8 @@ class ToolContext:
     """Starts commands without a sandbox."""
     sandboxed: Starter
     """Starts commands in the sandbox of the conversation."""
-    may_read: Callable[[str], bool]
-    """Tells of a path without symlinks whether a patch may repeat what is there: not where it holds credentials."""
+    reader: Reader
+    """Reads what the model names: images, and the files of patches."""
     may_write: Callable[[str], bool]
     """Tells whether a patch may touch a path while it is held to the sandbox policy."""
     shell: Shell

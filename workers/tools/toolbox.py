@@ -7,6 +7,7 @@ fresh server need not wait for it.
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
+from greenroom.config.reader import Reader
 from greenroom.config.sandbox import SandboxPolicy
 from greenroom.protocol.ids import TurnId
 from greenroom.protocol.items import JsonObject
@@ -19,7 +20,7 @@ from greenroom.workers.exec.login_shells import LoginShells
 from greenroom.workers.exec.process_groups import ProcessGroups
 from greenroom.workers.patch.turn_diff import TurnDiffTracker
 from greenroom.workers.sandbox.launcher import Launcher
-from greenroom.workers.sandbox.policy import Surroundings, confine, read_only
+from greenroom.workers.sandbox.policy import Surroundings, confine
 from greenroom.workers.sandbox.starter import FreeStarter, LaunchedStarter
 from greenroom.workers.tools import registry
 from greenroom.workers.tools.apply_patch import tell_diff
@@ -73,7 +74,7 @@ class Toolbox:
         policy, surroundings = workplace.sandbox_policy, workplace.surroundings
         confinement = confine(policy, surroundings)
         self._confinement = None if confinement is None else confinement.resolved()
-        self._may_read = (self._confinement or read_only(surroundings).resolved()).may_read
+        self._reader = Reader(surroundings.codex_home, surroundings.runtime_directory)
         self._gate = ApprovalGate(
             workplace.approval_policy, policy.type, self._confinement, self._ask, self._emit, self._approved
         )
@@ -140,12 +141,12 @@ class Toolbox:
                 gate=self._gate,
                 free=self._free,
                 sandboxed=self._confined or self._free,
-                may_read=self._may_read,
+                reader=self._reader,
                 may_write=self._may_write,
                 shell=self._shell,
                 logins=self._logins,
                 open_commands=self.open_commands,
-                diff=TurnDiffTracker(self._cwd),
+                diff=TurnDiffTracker(self._cwd, self._reader),
                 budget=self._budget,
                 leftovers=self._leftovers,
             )

@@ -37,7 +37,7 @@ async def view_image(call_id: str, arguments: str, context: ToolContext) -> Tool
 
 def _read(path: str, context: ToolContext) -> str:
     try:
-        data = Disk(context.may_read).read(path)
+        data = Disk(context.reader).read(path)
         if data is None:
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
         return data_url(data)

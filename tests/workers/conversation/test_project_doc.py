@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from greenroom.config.reader import Reader
 from greenroom.workers.conversation.project_doc import SEPARATOR, ProjectDoc, Search, read_project_doc
 
 
@@ -26,7 +27,7 @@ def project(tmp_path: Path) -> Path:
 
 
 def read(home: Path, cwd: Path, search: Search | None = None) -> ProjectDoc:
-    return read_project_doc(str(home), str(cwd), search)
+    return read_project_doc(Reader(str(home)), str(home), str(cwd), search)
 
 
 def test_nothing_is_found_where_nothing_is(home: Path, project: Path) -> None:
@@ -146,8 +147,11 @@ def test_what_is_no_file_is_passed_over(home: Path, project: Path) -> None:
     os.mkfifo(project / "AGENTS.override.md")
     (project / "AGENTS.md").write_text("root")
     (project / "src" / "AGENTS.md").symlink_to("nowhere")
-    assert read(home, project / "src") == ProjectDoc(
-        f"home{SEPARATOR}root", (str(home / "AGENTS.md"), str(project / "AGENTS.md"))
+    doc = read(home, project / "src")
+    assert (doc.text, doc.sources) == (f"home{SEPARATOR}root", (str(home / "AGENTS.md"), str(project / "AGENTS.md")))
+    assert doc.notes == (
+        f"{home / 'AGENTS.override.md'} could not be read: Is a directory.",
+        f"{project / 'AGENTS.override.md'} could not be read: Not a regular file.",
     )
 
 

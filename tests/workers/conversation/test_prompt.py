@@ -1,6 +1,7 @@
 """Prompts: the model is told where it works and what it may do, and none of that is taken for the user's words."""
 
 import base64
+import os
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from greenroom.config.reader import Reader
 from greenroom.protocol.items import JsonObject, text_parts
 from greenroom.protocol.user_messages import NO_SUMMARY, is_context_message, is_user_message, summary_message
 from greenroom.workers.conversation.prompt import (
@@ -23,6 +25,8 @@ from greenroom.workers.conversation.prompt import (
 )
 from greenroom.workers.model.image import LARGEST
 from tests.workers.model.test_image import PNG
+
+READ = Reader(os.devnull).read
 
 # What XML can hold: no control characters, and a carriage return would be normalised.
 TEXTS = st.text(alphabet=st.characters(min_codepoint=0x20, exclude_categories=["Cs", "Cc", "Cn", "Co"]))
@@ -131,7 +135,7 @@ def test_what_is_no_image_is_told() -> None:
 
 @pytest.mark.parametrize("path", ["missing.png", "", "nul\0.png"])
 def test_unreadable_image_is_told(tmp_path: Path, path: str) -> None:
-    sent = user_message([{"type": "local_image", "path": str(tmp_path / "no" / path)}])
+    sent = user_message([{"type": "local_image", "path": str(tmp_path / "no" / path)}], READ)
     (text,) = text_parts(sent)
     assert text.startswith("(The image `")
     assert "could not be attached: " in text
@@ -141,7 +145,7 @@ def test_image_beyond_the_limit_is_told(tmp_path: Path) -> None:
     picture = tmp_path / "big.png"
     with picture.open("wb") as file:
         file.truncate(LARGEST + 1)
-    (text,) = text_parts(user_message([{"type": "local_image", "path": str(picture)}]))
+    (text,) = text_parts(user_message([{"type": "local_image", "path": str(picture)}], READ))
     assert "larger than 20 MiB" in text
 
 

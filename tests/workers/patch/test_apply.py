@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from greenroom.config.reader import Reader
 from greenroom.runtime import open_directory as directory
 from greenroom.workers.patch import disk, transaction
 from greenroom.workers.patch.apply import apply
@@ -24,11 +25,11 @@ from greenroom.workers.patch.plan import PatchPlan, plan_patch
 
 def planned(root: Path, *lines: str, files: Disk | None = None) -> PatchPlan:
     patch = parse("\n".join(["*** Begin Patch", *lines, "*** End Patch"]))
-    return plan_patch(patch, str(root), files or Disk())
+    return plan_patch(patch, str(root), files or Disk(Reader(os.devnull)))
 
 
 def patched(root: Path, *lines: str, allowed: Callable[[str], bool] | None = None) -> str:
-    return apply(planned(root, *lines), Disk(), allowed)
+    return apply(planned(root, *lines), Disk(Reader(os.devnull)), allowed)
 
 
 Tree = dict[str, tuple[int, bytes]]
@@ -169,11 +170,12 @@ def test_a_directory_that_becomes_a_symlink_after_the_check_is_not_followed(tmp_
 
 
 def test_what_may_not_be_read_cannot_be_carried_elsewhere(tmp_path: Path) -> None:
-    secret = tmp_path / "secret"
+    secret = tmp_path / "home" / "auth.json"
+    secret.parent.mkdir()
     secret.write_text("token\n")
     (tmp_path / "link").symlink_to(secret)
-    files = Disk(may_read=lambda path: path != str(secret))
-    for name in ("secret", "link"):
+    files = Disk(Reader(str(secret.parent)))
+    for name in ("home/auth.json", "link"):
         for lines in ([f"*** Update File: {name}", "*** Move to: copy"], [f"*** Delete File: {name}"]):
             with pytest.raises(PatchMismatchError, match="Permission denied"):
                 planned(tmp_path, *lines, files=files)
@@ -184,7 +186,7 @@ def test_a_file_that_was_changed_since_the_plan_is_not_overwritten(tmp_path: Pat
     made = planned(tmp_path, "*** Add File: b", "+b", "*** Update File: a", "@@", "-x", "+y")
     (tmp_path / "a").write_text("mine\n")
     with pytest.raises(PatchWriteError, match="it has been changed since the patch was checked"):
-        apply(made, Disk())
+        apply(made, Disk(Reader(os.devnull)))
     assert {name: content for name, (_, content) in tree(tmp_path).items()} == {"a": b"mine\n"}
 
 
@@ -220,7 +222,7 @@ from greenroom.workers.patch.plan import plan_patch
 if os.geteuid() == 0:
     os.setgroups([]), os.setgid(65534), os.setuid(65534)
 try:
-    apply(plan_patch(parse(sys.stdin.read()), sys.argv[1], Disk()), Disk())
+    apply(plan_patch(parse(sys.stdin.read()), sys.argv[1], Disk(Reader(os.devnull))), Disk(Reader(os.devnull)))
 except PatchError as error:
     print(error)
 """
@@ -312,7 +314,7 @@ def _outcome_with_failing_call(number: int, monkeypatch: pytest.MonkeyPatch) -> 
 
 def _refusal(plan: PatchPlan) -> str | None:
     try:
-        apply(plan, Disk())
+        apply(plan, Disk(Reader(os.devnull)))
     except PatchWriteError as error:
         return str(error)
     return None
@@ -334,7 +336,7 @@ def test_what_cannot_be_put_back_is_named(tmp_path: Path, monkeypatch: pytest.Mo
     calls = {name: getattr(os, name) for name in dir(os)} | {"unlink": broken, "replace": replace}
     monkeypatch.setattr(transaction, "os", SimpleNamespace(**calls))
     with pytest.raises(PatchRollbackError, match=r"Input/output error\nNot everything could be put back: .*u \(Input"):
-        apply(made, Disk())
+        apply(made, Disk(Reader(os.devnull)))
 
 
 def test_an_interruption_puts_everything_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -347,7 +349,7 @@ def test_an_interruption_puts_everything_back(tmp_path: Path, monkeypatch: pytes
 
     monkeypatch.setattr(transaction.Transaction, "remove", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        apply(made, Disk())
+        apply(made, Disk(Reader(os.devnull)))
     assert tree(tmp_path) == before
 
 
@@ -403,9 +405,9 @@ def test_a_mutilated_patch_changes_all_files_or_none(mutations: list[tuple[int, 
         before = tree(root)
         expected: dict[str, bytes | None] = {}
         try:
-            plan = plan_patch(parse(text), str(root), Disk())
+            plan = plan_patch(parse(text), str(root), Disk(Reader(os.devnull)))
             expected = {effect.target: effect.after for effect in plan.effects}
-            apply(plan, Disk(), lambda path: path.startswith(f"{root}/"))
+            apply(plan, Disk(Reader(os.devnull)), lambda path: path.startswith(f"{root}/"))
         except PatchError:
             assert tree(root) == before
         else:

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from greenroom.config.reader import Reader
 from greenroom.workers.patch import snapshot
 from greenroom.workers.patch.apply import apply
 from greenroom.workers.patch.disk import Disk
@@ -36,14 +37,16 @@ class Turn:
     def begin(self) -> None:
         shutil.rmtree(self.old)
         shutil.copytree(self.root, self.old, symlinks=True)
-        self.tracker = TurnDiffTracker(str(self.root))
+        self.tracker = TurnDiffTracker(str(self.root), Reader(os.devnull))
         self.touched: set[str] = set()
 
     def patch(self, *lines: str) -> None:
-        plan = plan_patch(parse("\n".join(["*** Begin Patch", *lines, "*** End Patch"])), str(self.root), Disk())
+        plan = plan_patch(
+            parse("\n".join(["*** Begin Patch", *lines, "*** End Patch"])), str(self.root), Disk(Reader(os.devnull))
+        )
         self.tracker.begin(plan)
         self.touched.update(plan.targets)
-        apply(plan, Disk())
+        apply(plan, Disk(Reader(os.devnull)))
 
     def diff(self) -> str:
         return self.tracker.render() or ""

@@ -8,6 +8,7 @@ from typing import Final
 import msgspec
 import pytest
 
+from greenroom.config.reader import Reader
 from greenroom.config.sandbox import DangerFullAccess, ReadOnly, SandboxPolicy, WorkspaceWrite
 from greenroom.protocol.ids import TurnId
 from greenroom.protocol.items import JsonObject
@@ -19,7 +20,7 @@ from greenroom.workers.exec.login_shells import LoginShells
 from greenroom.workers.exec.process_groups import ProcessGroups
 from greenroom.workers.exec.starter import GroupStarter, OnEnd, Running, Starter
 from greenroom.workers.patch.turn_diff import TurnDiffTracker
-from greenroom.workers.sandbox.policy import Surroundings, confine, read_only
+from greenroom.workers.sandbox.policy import Surroundings, confine
 from greenroom.workers.tools.approval_gate import ApprovalGate
 from greenroom.workers.tools.background_commands import BackgroundCommands
 from greenroom.workers.tools.context import DEFAULT_BUDGET, Shell, ToolContext, ToolOutput
@@ -72,6 +73,7 @@ class Conversation:
         self.sandboxed = MarkingStarter(GroupStarter(self.groups), "yes")
         self._answers = list(answers)
         surroundings = Surroundings(cwd=cwd, codex_home=home, runtime_directory=f"{NOWHERE}/run")
+        reader = Reader(home)
         confinement = confine(SANDBOXES[mode], surroundings)
         self.context = ToolContext(
             emit=self.emit,
@@ -81,12 +83,12 @@ class Conversation:
             gate=ApprovalGate(policy, mode, confinement, self.ask, self.emit),
             free=self.free,
             sandboxed=self.sandboxed,
-            may_read=read_only(surroundings).resolved().may_read,
+            reader=reader,
             may_write=lambda path: confinement is None or confinement.may_write(path),
             shell=Shell("bash", ENVIRONMENT),
             logins=LoginShells(lambda _: True),
             open_commands=BackgroundCommands(self.emit, lambda: None),
-            diff=TurnDiffTracker(cwd),
+            diff=TurnDiffTracker(cwd, reader),
             budget=budget,
         )
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from greenroom.config.reader import SECRET
 from tests.workers.model.test_image import PNG
 from tests.workers.tools.conftest import Conversations
 
@@ -50,4 +51,4 @@ def test_a_login_is_not_shown_under_any_name(begin: Conversations, tmp_path: Pat
     conversation = begin(tmp_path, home=home)
     for path in ("home/auth.json", "link.png"):
         told = conversation.call("view_image", {"path": path}).told
-        assert told == f"unable to locate image at `{tmp_path}/{path}`: Permission denied"
+        assert told == f"unable to locate image at `{tmp_path}/{path}`: {SECRET}"

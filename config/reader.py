@@ -1,0 +1,153 @@
+"""Reads the files that a workspace, a client or a session names, as a command in the sandbox could read them.
+
+Whoever may put a link, a pipe or another file in the place of one that Greenroom reads must not learn more by it than
+a command could, nor hold anybody up. So a file is opened without an effect first (O_PATH), what was found is judged,
+and that very file is then opened for reading: what happens to its name in between plays no part.
+"""
+
+import errno
+import os
+import stat
+from typing import BinaryIO, Final
+
+from greenroom.config.secret_files import SecretFiles
+
+LARGEST: Final = 64 * 1024 * 1024
+"""Bytes of the largest file that is read as a whole, where nothing else is said."""
+
+SECRET: Final = "Permission denied: it may hold credentials"
+KERNEL: Final = "Permission denied: it tells of processes or of the system"
+NO_FILE: Final = "Not a regular file"
+LINKED: Final = "A symbolic link lies on the way to it"
+
+_KERNELS: Final = ("/proc", "/sys")
+_LOOK: Final = getattr(os, "O_PATH", os.O_RDONLY | os.O_NONBLOCK) | os.O_CLOEXEC
+_BY_NUMBER: Final = hasattr(os, "O_PATH")
+"""Whether the system opens a descriptor's file once more, by its number below /proc."""
+_READ: Final = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+_GET_PATH: Final = 50
+"""F_GETPATH of macOS."""
+_LONGEST_PATH: Final = 1024
+
+
+class Reader:
+    """Reads regular files that hold no secrets. All that is refused is an `OSError`, whose `strerror` says why."""
+
+    def __init__(self, home: str, *closed: str) -> None:
+        """`home` is the Codex home; nothing that lies in one of the directories `closed` is read either."""
+        self._secrets = SecretFiles(home)
+        self._closed = closed
+
+    def read(self, path: str, limit: int = LARGEST) -> bytes:
+        """Return the content of a file. Raises `OSError`, with `EFBIG` for more bytes than `limit`."""
+        with self.open(path) as file:
+            return _content(file, limit)
+
+    def read_start(self, path: str, size: int) -> bytes:
+        """Return the first bytes of a file, `size` of them at most. Raises `OSError`."""
+        with self.open(path) as file:
+            return file.read(size)
+
+    def read_unlinked(self, path: str, limit: int = LARGEST) -> bytes:
+        """Return the content of a file to which an absolute path without any link leads. Raises `OSError`."""
+        with os.fdopen(self.descriptor(path, follow=False), "rb") as file:
+            return _content(file, limit)
+
+    def open(self, path: str) -> BinaryIO:
+        """Open a file for reading, through whatever links. Raises `OSError`."""
+        return os.fdopen(self.descriptor(path), "rb")
+
+    def descriptor(self, path: str, flags: int = _READ, *, follow: bool = True) -> int:
+        """Return a descriptor of a file, which the caller closes. Raises `OSError`.
+
+        Without `follow` a path through a link is refused (`ELOOP`). `flags` are those of `os.open`, for a file that
+        exists; the name may be that of another file by then, but what is opened is what was judged.
+        """
+        place = os.open(path, _LOOK | (0 if follow else os.O_NOFOLLOW))
+        try:
+            self._judge(place, None if follow else os.path.normpath(path))
+            return _reopened(place, path, flags)
+        finally:
+            os.close(place)
+
+    def check(self, descriptor: int) -> None:
+        """Raise `OSError` unless what is open is a file that may be read."""
+        self._judge(descriptor, None)
+
+    def may_read(self, path: str) -> bool:
+        """Tell whether what is at a path now may be read: for a question that is asked before anything is done."""
+        try:
+            place = os.open(path, _LOOK)
+        except OSError:
+            return True  # reading it will say what is wrong
+        try:
+            self._judge(place, None)
+        except PermissionError:
+            return False
+        except OSError:
+            return True
+        finally:
+            os.close(place)
+        return True
+
+    def _judge(self, descriptor: int, expected: str | None) -> None:
+        status = os.fstat(descriptor)
+        path = _path(descriptor)
+        if expected is not None and (stat.S_ISLNK(status.st_mode) or path != expected):
+            raise OSError(errno.ELOOP, LINKED)
+        if any(_is_within(path, os.path.realpath(place)) for place in self._closed):
+            raise PermissionError(errno.EACCES, SECRET)
+        if any(_is_within(path, place) for place in _KERNELS) or status.st_dev in _kernel_devices():
+            raise PermissionError(errno.EACCES, KERNEL)
+        if stat.S_ISDIR(status.st_mode):
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        if not stat.S_ISREG(status.st_mode):
+            raise OSError(errno.EINVAL, NO_FILE)
+        if self._secrets.hold(path, status):
+            raise PermissionError(errno.EACCES, SECRET)
+
+
+def _content(file: BinaryIO, limit: int) -> bytes:
+    if os.fstat(file.fileno()).st_size > limit:
+        raise OSError(errno.EFBIG, os.strerror(errno.EFBIG))
+    content = file.read(limit + 1)
+    if len(content) > limit:
+        raise OSError(errno.EFBIG, os.strerror(errno.EFBIG))
+    return content
+
+
+def _reopened(place: int, path: str, flags: int) -> int:
+    """Open what a descriptor refers to once more. Where that cannot be done by number, the name has to lead there."""
+    if _BY_NUMBER:
+        return os.open(f"/proc/self/fd/{place}", flags)
+    again = os.open(path, flags | os.O_NONBLOCK)
+    if os.path.samestat(os.fstat(again), os.fstat(place)):
+        return again
+    os.close(again)
+    raise OSError(errno.EAGAIN, "it was replaced meanwhile")
+
+
+def _path(descriptor: int) -> str:
+    """Return where an open file is, without links."""
+    if _BY_NUMBER:
+        return os.readlink(f"/proc/self/fd/{descriptor}")
+    import fcntl
+
+    return os.fsdecode(fcntl.fcntl(descriptor, _GET_PATH, bytes(_LONGEST_PATH)).rstrip(b"\0"))
+
+
+def _kernel_devices() -> set[int]:
+    """Return the file systems in which files are made up by the kernel, as they are mounted in the usual places."""
+    found = set()
+    for place in _KERNELS:
+        try:
+            device = os.stat(place).st_dev
+        except OSError:
+            continue
+        if device != os.stat("/").st_dev:
+            found.add(device)
+    return found
+
+
+def _is_within(path: str, directory: str) -> bool:
+    return path == directory or path.startswith(directory.rstrip(os.sep) + os.sep)
