@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from greenroom.config.reader import Reader
+from greenroom.config.reader import LARGEST, Reader
 from greenroom.runtime import open_directory as directory
-from greenroom.workers.patch import disk, transaction
+from greenroom.workers.patch import transaction
 from greenroom.workers.patch.apply import apply
 from greenroom.workers.patch.disk import Disk
 from greenroom.workers.patch.errors import PatchError, PatchMismatchError, PatchRollbackError, PatchWriteError
@@ -190,9 +190,9 @@ def test_a_file_that_was_changed_since_the_plan_is_not_overwritten(tmp_path: Pat
     assert {name: content for name, (_, content) in tree(tmp_path).items()} == {"a": b"mine\n"}
 
 
-def test_only_regular_files_of_bounded_size_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(disk, "FILE_LIMIT", 3)
-    (tmp_path / "large").write_text("long\n")
+def test_only_regular_files_of_bounded_size_are_read(tmp_path: Path) -> None:
+    (tmp_path / "large").touch()
+    os.truncate(tmp_path / "large", LARGEST + 1)
     os.mkfifo(tmp_path / "pipe")
     for name, reason in {"large": "File too large", "pipe": "Not a regular file"}.items():
         with pytest.raises(PatchMismatchError, match=f"^Failed to read file to update {tmp_path}/{name}: {reason}$"):

@@ -1,0 +1,163 @@
+"""Every place in the code of workers and settings that opens or lists files, and why it may do so by itself.
+
+All others go through `greenroom.config.reader.Reader`, which judges what it has opened. Whoever adds an opening
+decides here
+whether a workspace, a client or a session can name what is opened.
+"""
+
+import ast
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+ROOT: Final = Path(__file__).parents[2]
+PACKAGES: Final = (
+    "workers",
+    "config",
+    "supervisor/frontend/mcp",
+    "supervisor/frontend/conversation_api",
+    "supervisor/cli/status",
+)
+
+OPENING: Final = frozenset(
+    {"open", "openat", "read_text", "read_bytes", "fdopen", "mmap", "sendfile", "copyfile", "copyfileobj", "FileIO"}
+)
+"""Names of functions and methods that open or read files."""
+OURS: Final = frozenset({"reader", "_reader", "Reader"})
+
+ALLOWED: Final[dict[str, dict[str, str]]] = {
+    "config/document.py": {"open(path, 'rb')": "config.toml of the home, which the user names"},
+    "config/home.py": {"open(path, 'rb')": ".env of the home, read for the broker and for nobody else"},
+    "config/models.py": {"files('config').joinpath('models.toml').read_text('utf-8')": "data of ours"},
+    "config/texts.py": {"files('config').joinpath('texts', name).read_text('utf-8')": "data of ours"},
+    "config/secret_files.py": {"open(path, 'rb')": "looks for secrets in settings; what it reads goes nowhere"},
+    "config/reader.py": {
+        "os.open(path, _LOOK | (0 if follow else os.O_NOFOLLOW))": "the reader itself",
+        "os.open(path, _LOOK)": "the reader itself",
+        "os.open(f'/proc/self/fd/{place}', flags)": "the reader itself: what was judged, by its number",
+        "os.open(path, flags | os.O_NONBLOCK)": "the reader itself: compared with what was judged",
+        "os.fdopen(self.descriptor(path), 'rb')": "the reader itself",
+        "os.fdopen(self.descriptor(path, follow=False), 'rb')": "the reader itself",
+        "self.open(path)": "the reader itself",
+    },
+    "workers/jobs/set_default_model.py": {
+        "open(path, 'rb')": "config.toml of the home, to be written again; nobody is told what stands there",
+        "open(descriptor, 'wb')": "a temporary file of its own making",
+    },
+    "sessions/history_file.py": {
+        "os.open(os.path.join(home, NAME), flags, 384)": "judged by the reader before anything is read or written",
+        "open(descriptor, 'r+b', buffering=0)": "the same",
+    },
+    "runtime/open_directory.py": {
+        "os.open('/', _FLAGS)": "directories, through no link",
+        "os.open(name, _FLAGS, dir_fd=directory)": "directories, through no link",
+    },
+    "workers/patch/snapshot.py": {
+        "os.open(name, _READING, dir_fd=directory)": "through no link, and judged by the reader before it is read",
+        "open(descriptor, 'rb', buffering=0)": "the same",
+    },
+    "workers/patch/transaction.py": {
+        "os.open(self.name, flags, 438, dir_fd=self.directory)": "writes files of a patch, through no link",
+        "new.open(_NEW)": "a new file beside the one that it replaces",
+        "open(descriptor, 'wb')": "the same, for writing",
+        "place.open(_EXISTING)": "a directory entry of which mode and owner are taken over",
+    },
+    "workers/warmup.py": {"open(os.path.join(stage, 'config.toml'), 'w', encoding='utf-8')": "a stage of our own"},
+    "workers/sandbox/features.py": {"open(reader, 'rb')": "a pipe of our own"},
+    "workers/sandbox/monitor.py": {"open(f'/proc/{pid}/stat', 'rb')": "the kernel's own words on our processes"},
+    "workers/sandbox/landlock.py": {"os.open(path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)": "no content is read"},
+    "workers/sandbox/launcher.py": {
+        "open(descriptor, 'wb', closefd=False)": "memory of our own",
+        "os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)": "nothing",
+    },
+    "workers/sandbox/mounts.py": {
+        "os.open(path, os.O_WRONLY | os.O_CLOEXEC)": "maps of users in /proc/self, for writing",
+        "os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC)": "an empty file in a view of our own",
+    },
+    "workers/sandbox/zygote.py": {"os.open(os.devnull, os.O_RDWR)": "nothing"},
+    "sessions/directory.py": {
+        "os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)": "a directory of sessions, to be synced"
+    },
+    "sessions/file.py": {
+        "os.open(self._nameless(), flags, 384)": "a new file in the home, which must not be there (O_EXCL)"
+    },
+    "sessions/fork.py": {
+        "os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 384)": "the same",
+        "os.fdopen(descriptor, 'wb')": "the same",
+    },
+    "sessions/lock.py": {
+        "os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 384)": "locks of the home, where commands change nothing",
+        "open(f'/proc/{pid}/comm', encoding='utf-8', errors='replace')": "the kernel's own words on a process",
+        "open('/proc/locks', encoding='ascii')": "the kernel's own words on locks",
+    },
+    "runtime/identity.py": {
+        "open(f'/proc/{pid}/stat', encoding='ascii', errors='replace')": "the kernel's own words on our processes",
+        "open('/proc/sys/kernel/random/boot_id', encoding='ascii')": "the kernel's own words on this boot",
+    },
+    "supervisor/control/instances.py": {
+        "os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 384)": "our own directory",
+        "open(descriptor, 'wb')": "the same",
+        "open(os.path.join(directory, FACTS), 'rb')": "the runtime directory, which is its user's alone",
+    },
+    "supervisor/cli/status/sessions.py": {"os.open(os.devnull, os.O_WRONLY)": "nothing"},
+    "supervisor/cli/status/status.py": {"os.open(os.devnull, os.O_WRONLY)": "nothing"},
+}
+"""File → opening, as it is written → why it needs no reader."""
+
+NO_FILES: Final = frozenset(
+    {
+        "attempt.enter_async_context(self._transport.open())",
+        "self._transport.open()",
+        "self._conversations.open(params.overrides(), keep=True)",
+        "conversation.open(overrides)",
+        "conversation.open(encode({'cli': (), 'call': {'cwd': stage}}))",
+        "context.open_commands.open(kept, command, starter)",
+        "os.openpty()",
+        "self._questions.open()",
+        "files.enter_context(open(descriptor, 'wb'))",
+    }
+)
+"""Calls of that name that open no file."""
+
+
+def openings(path: Path) -> Iterator[str]:
+    """Yield the calls in a file that open something and do not go through a reader."""
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if not isinstance(node, ast.Call):
+            continue
+        function = node.func
+        name = function.attr if isinstance(function, ast.Attribute) else getattr(function, "id", "")
+        if name in OPENING and not _is_of_a_reader(function) and (call := ast.unparse(node)) not in NO_FILES:
+            yield call
+
+
+def _is_of_a_reader(function: ast.expr) -> bool:
+    """Tell whether the function is `reader.open`, `self._reader.open` or `Reader(...).open`."""
+    if not isinstance(function, ast.Attribute):
+        return False
+    owner = function.value.func if isinstance(function.value, ast.Call) else function.value
+    return (owner.attr if isinstance(owner, ast.Attribute) else getattr(owner, "id", "")) in OURS
+
+
+def test_every_opening_goes_through_the_reader_or_is_accounted_for() -> None:
+    found = {
+        str(path.relative_to(ROOT)): Counter(openings(path))
+        for package in PACKAGES
+        for path in sorted((ROOT / package).rglob("*.py"))
+    }
+    known = {file: set(calls) for file, calls in ALLOWED.items()}
+    unknown = [f"{file}: {call}" for file, calls in found.items() for call in calls if call not in known.get(file, ())]
+    assert unknown == [], "read it with greenroom.config.reader.Reader, or say in ALLOWED why not"
+    stale = [f"{file}: {call}" for file, calls in ALLOWED.items() for call in calls if call not in found.get(file, {})]
+    assert stale == [], "no longer there"
+
+
+def test_the_search_for_openings_sees_them(tmp_path: Path) -> None:
+    """Each manner of opening a file that the test above has to find."""
+    source = tmp_path / "source.py"
+    source.write_text(
+        "open(p); os.open(p, 0); Path(p).read_text(); p.open(); io.open(p); p.read_bytes(); aiofiles.open(p)\n"
+        "reader.open(p); self._reader.open(p); Reader(home).open(p)\n"
+    )
+    assert len(list(openings(source))) == 7
