@@ -31,6 +31,15 @@ def codex_home(environment: Mapping[str, str]) -> str:
     return home
 
 
+def home_name(environment: Mapping[str, str]) -> str:
+    """Return the absolute path by which a server looks for the Codex home, with its links; empty for no such path."""
+    chosen = environment.get("CODEX_HOME", "")
+    try:
+        return os.path.abspath(chosen) if chosen else os.path.join(_user_home(environment), ".codex")
+    except (ConfigError, OSError):
+        return ""
+
+
 def load_dotenv(home: str, environment: Mapping[str, str]) -> dict[str, str]:
     """Return a copy of the environment in which the entries of the home's `.env` replace what was there.
 

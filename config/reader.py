@@ -10,7 +10,7 @@ import os
 import stat
 from typing import BinaryIO, Final
 
-from greenroom.config.secret_files import SecretFiles
+from greenroom.config.secret_files import secrets_of
 
 LARGEST: Final = 64 * 1024 * 1024
 """Bytes of the largest file that is read as a whole, where nothing else is said."""
@@ -35,7 +35,7 @@ class Reader:
 
     def __init__(self, home: str, *closed: str) -> None:
         """`home` is the Codex home; nothing that lies in one of the directories `closed` is read either."""
-        self._secrets = SecretFiles(home)
+        self._secrets = secrets_of(home)
         self._closed = closed
 
     def read(self, path: str, limit: int = LARGEST) -> bytes:

@@ -3,16 +3,13 @@
 A command in the sandbox may read none of them, and neither does Greenroom read one of them for a conversation.
 """
 
+import functools
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Final, NamedTuple
 
-from greenroom.config.secret_settings import holds_secret
-
-SECRET_NAMES: Final = ("auth.json*", ".auth.*", ".credentials*", ".env", ".request-state.key*")
-"""Entries that hold credentials and keys, their locks and their temporary files. With a `*` at the end: all that begin
-so."""
+from greenroom.protocol.secret_names import SECRET_NAMES, covers
 
 SETTINGS_NAMES: Final = ("config.toml*", ".config.toml*")
 """The settings, what a program leaves beside them while it writes them, and copies that editors keep. They are hidden
@@ -75,16 +72,16 @@ class SecretFiles:
 
     def aliases_elsewhere(self) -> tuple[str, ...]:
         """Return the secret entries that have names outside of the home too, which nobody can find."""
-        names = SECRET_NAMES + self.names()
-        inside: dict[Identity, list[os.DirEntry[str]]] = {}
+        secret = (*SECRET_NAMES, *self.names())
+        files: dict[Identity | None, list[os.DirEntry[str]]] = {}
         for entry in self._entries():
-            if (identity := _identity(entry)) is not None and _is_file(entry) and not entry.is_symlink():
-                inside.setdefault(identity, []).append(entry)
+            if _is_file(entry) and not entry.is_symlink():
+                files.setdefault(_identity(entry), []).append(entry)
         return tuple(
             sorted(
-                entries[0].name
-                for entries in inside.values()
-                if any(covers(names, entry.name) for entry in entries) and entries[0].stat().st_nlink > len(entries)
+                min(names, key=lambda entry: not covers(SECRET_NAMES, entry.name)).name
+                for names in files.values()
+                if covers(secret, names[0].name) and names[0].stat().st_nlink > len(names)
             )
         )
 
@@ -107,12 +104,10 @@ class SecretFiles:
         return known[1]
 
 
-def covers(names: Iterable[str], name: str) -> bool:
-    """Tell whether a name is among some of the form of `SECRET_NAMES`; case is ignored, as some file systems do."""
-    folded = name.casefold()
-    return any(
-        folded.startswith(one[:-1].casefold()) if one.endswith("*") else folded == one.casefold() for one in names
-    )
+@functools.lru_cache(maxsize=8)
+def secrets_of(home: str) -> SecretFiles:
+    """Return what this process knows of the secrets of a home."""
+    return SecretFiles(home)
 
 
 def _read_and_judge(path: str) -> bool:
@@ -121,7 +116,11 @@ def _read_and_judge(path: str) -> bool:
             content = file.read(LARGEST_SETTINGS + 1)
     except OSError:
         return False  # what we cannot read, a command of the same user cannot either
-    return len(content) > LARGEST_SETTINGS or holds_secret(content)
+    if len(content) > LARGEST_SETTINGS:
+        return True
+    from greenroom.config.secret_settings import holds_secret  # not for those who only start commands
+
+    return holds_secret(content)
 
 
 def _is_file(entry: os.DirEntry[str]) -> bool:

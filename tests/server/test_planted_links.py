@@ -132,3 +132,25 @@ def test_a_session_file_that_a_client_names_is_judged_too(stage: Stage, what: st
     _, message = refused(client, "resumeConversation", {"path": str(path)})
     assert "cannot be read" in message
     assert_unseen(stage, client.lines)
+
+
+def test_a_command_sees_no_secret_of_the_settings(stage: Stage, engine: str) -> None:
+    stage.play(rule("look", [CommandStep(("cat", str(stage.home.config), str(stage.home.path / "zz")))], [Quote()]))
+    goal, *_ = goals(stage).values()
+    os.link(goal, stage.home.path / "zz")
+    client = stage.serve(engine).client
+    for mode in ("read-only", "workspace-write"):
+        assert KEY not in text(client.result(client.codex("look", cwd=stage.cwd, sandbox=mode)))
+    assert_unseen(stage, client.lines)
+
+
+def test_a_command_cannot_replace_the_link_that_names_the_home(stage: Stage) -> None:
+    (stage.workspace / "cfg").symlink_to(stage.home.path)
+    poison = "mv cfg old; rm -f cfg; mkdir cfg; echo poison > cfg/config.toml; echo done"
+    stage.play(rule("poison", [CommandStep(("sh", "-c", poison))], [Quote()]))
+    client = stage.serve("fork", CODEX_HOME=str(stage.workspace / "cfg")).client
+    said = text(client.result(client.codex("poison", cwd=stage.cwd, sandbox="workspace-write")))
+    assert "done" in said
+    assert (stage.workspace / "cfg").is_symlink()
+    assert os.path.realpath(stage.workspace / "cfg") == os.path.realpath(stage.home.path)
+    assert "poison" not in stage.home.config.read_text()

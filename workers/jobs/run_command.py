@@ -6,6 +6,7 @@ from typing import Final
 
 import msgspec
 
+from greenroom.config.home import home_name
 from greenroom.config.sandbox import SandboxPolicy
 from greenroom.config.settings import ConversationOverrides, Settings, resolve
 from greenroom.protocol.conversation_api import ExecCommand
@@ -39,7 +40,9 @@ async def run(params: bytes, setting: Setting) -> bytes:
         timeout=(DEFAULT_TIMEOUT_MS if given.timeout_ms is None else given.timeout_ms) / 1000,
         capture_size=OUTPUT_SIZE,
     )
-    surroundings = Surroundings(settings.cwd, setting.home, setting.runtime_directory, environment.get("TMPDIR", ""))
+    surroundings = Surroundings(
+        settings.cwd, setting.home, setting.runtime_directory, environment.get("TMPDIR", ""), home_name(os.environ)
+    )
     confinement = confine(settings.sandbox_policy, surroundings)
     if confinement is None:
         return _told(await _run(command, GroupStarter(ProcessGroups())), confined=False)

@@ -1,17 +1,20 @@
 """What a confined command may touch: a value that knows nothing of where it comes from.
 
 Whoever starts commands imports this and not the settings, so it stays light. Free of I/O, but for
-`Confinement.resolved`.
+`Confinement.resolved` and `Confinement.present`.
 """
 
 import contextlib
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import Final, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
-from greenroom.config.reader import Reader
-from greenroom.config.secret_files import covers
+from greenroom.protocol.secret_names import covers
+from greenroom.workers.sandbox.home_links import linked_controls, trail
+
+if TYPE_CHECKING:
+    from greenroom.config.secret_files import SecretFiles
 
 _ALL: Final = ("*",)
 _LONGEST_GIT_FILE: Final = 4096
@@ -24,6 +27,8 @@ class Hidden:
     directory: str
     names: tuple[str, ...] = _ALL
     """With a `*` at the end: all that begin so."""
+    is_home: bool = False
+    """The directory is the Codex home, in which settings may hold secrets too."""
 
     def covers(self, name: str) -> bool:
         """Say whether the entry `name` is one of them."""
@@ -46,6 +51,8 @@ class Confinement:
     """Not writable although under a writable directory; may be missing."""
     hidden: tuple[Hidden, ...]
     network: bool
+    named: tuple[str, ...] = ()
+    """Names by which the next server will look for the Codex home; no link on the way to it is writable either."""
 
     def may_write(self, path: str) -> bool:
         """Judge a path, absolute or not, by its text alone: symbolic links are the kernel's to judge."""
@@ -61,17 +68,35 @@ class Confinement:
         return os.path.isabs(plain) and not any(hidden.holds(plain) for hidden in self.hidden)
 
     def resolved(self) -> "Confinement":
-        """Return the same with the symbolic links in its paths followed. The one part of this file that does I/O.
+        """Return the same with the symbolic links in its paths followed. Does I/O, as `present` does.
 
         To be done once, when the conversation starts: a link that a command makes later is refused, not followed.
         """
         protected = [_without_links_above(path) for path in self.protected]
         hidden = [replace(each, directory=os.path.realpath(each.directory)) for each in self.hidden]
+        links = [place for name in self.named for place in trail(name)]
+        controls = [place for each in hidden if each.is_home for place in linked_controls(each.directory)]
         return replace(
             self,
             writable=unique(map(os.path.realpath, self.writable)),
-            protected=unique([*protected, *(goal for path in protected for goal in _goals(path))]),
-            hidden=unique([*hidden, *(goal for each in hidden for goal in _linked_secrets(each))]),
+            protected=unique(
+                [*protected, *(goal for path in protected for goal in _goals(path)), *links, *controls],
+            ),
+            hidden=unique(hidden),
+        ).present()
+
+    def present(self) -> "Confinement":
+        """Return the same with all that holds secrets by now. To be done before each command, on what is resolved."""
+        hidden = [_with_present_secrets(each) if each.is_home else each for each in self.hidden]
+        return replace(self, hidden=unique([*hidden, *(goal for each in hidden for goal in _linked_secrets(each))]))
+
+    def aliases(self) -> tuple[str, ...]:
+        """Say which secrets can be read under names that nobody knows: hard links outside of the home. Does I/O."""
+        return tuple(
+            f"{name} has another name (a hard link) outside of the Codex home, under which commands can read it"
+            for hidden in self.hidden
+            if hidden.is_home
+            for name in _secrets_of(hidden.directory).aliases_elsewhere()
         )
 
 
@@ -101,6 +126,8 @@ def _goals(path: str) -> list[str]:
         return [os.path.realpath(path)]
     if os.path.basename(path) != ".git" or not os.path.isfile(path):
         return []
+    from greenroom.config.reader import Reader  # not for those who only start commands
+
     with contextlib.suppress(OSError, UnicodeError):
         key, _, place = Reader(os.devnull).read_start(path, _LONGEST_GIT_FILE).decode().partition(":")
         if key == "gitdir":
@@ -108,9 +135,19 @@ def _goals(path: str) -> list[str]:
     return []
 
 
+def _secrets_of(home: str) -> "SecretFiles":
+    from greenroom.config.secret_files import secrets_of  # not for those who only start commands
+
+    return secrets_of(home)
+
+
+def _with_present_secrets(hidden: Hidden) -> Hidden:
+    return replace(hidden, names=unique([*hidden.names, *_secrets_of(hidden.directory).names()]))
+
+
 def _linked_secrets(hidden: Hidden) -> list[Hidden]:
     """Return where the secrets lie that are only links in the place where they are looked for."""
-    if hidden.names == _ALL:
+    if not hidden.is_home:
         return []
     with contextlib.suppress(OSError), os.scandir(hidden.directory) as entries:
         links = [entry.path for entry in entries if entry.is_symlink() and hidden.covers(entry.name)]

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from greenroom.config.sandbox import DangerFullAccess, ReadOnly, SandboxPolicy, WorkspaceWrite
-from greenroom.config.secret_files import SECRET_NAMES
+from greenroom.protocol.secret_names import SECRET_NAMES
 from greenroom.workers.sandbox.confinement import Confinement, Hidden, is_within, normal, unique
 
 __all__ = ["Confinement", "Surroundings", "confine"]
@@ -34,6 +34,8 @@ class Surroundings:
     """Holds our sockets. The directory above the instance's own hides those of other instances too."""
     tmpdir: str = ""
     """`TMPDIR` as the commands will see it."""
+    home_name: str = ""
+    """Where the next server will look for the Codex home, its links not followed; empty where `codex_home` says it."""
 
 
 def confine(policy: SandboxPolicy, surroundings: Surroundings) -> Confinement | None:
@@ -50,6 +52,7 @@ def confine(policy: SandboxPolicy, surroundings: Surroundings) -> Confinement | 
                 protected=_protected(roots, policy.writable_roots, surroundings),
                 hidden=_hidden(surroundings),
                 network=policy.network_access,
+                named=unique(map(normal, filter(None, (surroundings.codex_home, surroundings.home_name)))),
             )
 
 
@@ -59,7 +62,7 @@ def read_only(surroundings: Surroundings) -> Confinement:
 
 
 def _hidden(surroundings: Surroundings) -> tuple[Hidden, ...]:
-    return Hidden(surroundings.codex_home, SECRET_NAMES), Hidden(surroundings.runtime_directory)
+    return Hidden(surroundings.codex_home, SECRET_NAMES, is_home=True), Hidden(surroundings.runtime_directory)
 
 
 def _roots(policy: WorkspaceWrite, surroundings: Surroundings) -> tuple[str, ...]:

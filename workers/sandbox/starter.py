@@ -35,6 +35,7 @@ class LaunchedStarter:
 
     async def start(self, command: CommandSpec, stdout: int, stderr: int, on_end: OnEnd) -> Running:
         """Start a command. Raises `SandboxUnavailableError` where this system cannot confine it, else as all do."""
+        confinement = None if self._confinement is None else self._confinement.present()
         child = await self._launcher().spawn(
             command.argv,
             command.cwd,
@@ -43,9 +44,9 @@ class LaunchedStarter:
             stderr=stderr,
             stdin=stdout if command.terminal else None,
             terminal=command.terminal,
-            confinement=self._confinement,
+            confinement=confinement,
         )
-        self.limits = child.limits
+        self.limits = (*child.limits, *(() if confinement is None else confinement.aliases()))
         return _Launched(child, on_end)
 
 

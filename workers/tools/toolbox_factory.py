@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
 from greenroom.config.environment import UNATTENDED, may_be_seen, unattended
+from greenroom.config.home import home_name
 from greenroom.config.settings import Settings
 from greenroom.protocol.ids import ConversationId
 from greenroom.protocol.mcp.elicitation import Decision
@@ -45,6 +46,7 @@ def workplace(settings: Settings, conversation_id: ConversationId, runtime_direc
             codex_home=settings.home,
             runtime_directory=runtime_directory,
             tmpdir=environment.get("TMPDIR", ""),
+            home_name=home_name(os.environ),
         ),
         environment=environment,
         shell=_shell(settings, conversation_id, environment),

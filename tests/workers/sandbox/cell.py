@@ -60,6 +60,7 @@ class Order:
     cwd: str
     policy: SandboxPolicy | None = None
     """In place of the one that the mode stands for."""
+    home_name: str = ""
     stay: bool = False
     """Whether to leave alone what the command leaves running."""
 
@@ -161,9 +162,10 @@ class Cell:
         mode: Mode = "workspace-write",
         cwd: str | None = None,
         policy: SandboxPolicy | None = None,
+        home_name: str = "",
         stay: bool = False,
     ) -> Result:
-        self.connection.send(Order(argv, mode, cwd or self.place.cwd, policy, stay))
+        self.connection.send(Order(argv, mode, cwd or self.place.cwd, policy, home_name, stay))
         assert self.connection.poll(TIMEOUT), "no answer"
         result = self.connection.recv()
         if isinstance(result, BaseException):
@@ -262,7 +264,7 @@ async def _serve(launcher: Launcher, place: Place, connection: Connection) -> No
 
 async def _obey(launcher: Launcher, place: Place, order: Order) -> Result:
     policy = order.policy or POLICIES[order.mode]
-    confinement: Confinement | None = confine(policy, place.surroundings)
+    confinement: Confinement | None = confine(policy, replace(place.surroundings, home_name=order.home_name))
     confinement = confinement and confinement.resolved()
     environment = {"PATH": SYSTEM_PATH, "HOME": os.path.dirname(place.home)}
     reader, writer = os.pipe()

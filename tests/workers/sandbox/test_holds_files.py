@@ -7,6 +7,7 @@ import psutil
 import pytest
 
 from greenroom.config.sandbox import WorkspaceWrite
+from greenroom.workers.sandbox.home_links import trail
 from tests.support.deadline import until
 from tests.workers.sandbox.cell import Cell, Mode, cell
 
@@ -339,6 +340,118 @@ def test_linked_credentials_cannot_be_read_at_the_goal_of_the_link(inside: Cell)
         assert "outside" in output
     finally:
         os.rename(f"{place.outside}/elsewhere.json", place.auth)
+
+
+SETTINGS_WITH_SECRET = "[model_providers.x]\nexperimental_bearer_token = '{}'\n"
+
+
+@pytest.mark.parametrize(
+    "name", ["config.toml", "work.config.toml", "config.toml~", ".config.toml.swp", "CONFIG.TOML.bak"]
+)
+@pytest.mark.parametrize("mode", CONFINED)
+def test_settings_cannot_be_read_while_a_secret_stands_in_them(inside: Cell, mode: Mode, name: str) -> None:
+    place = inside.place
+    path, usual = f"{place.home}/{name}", place.read(f"{place.home}/config.toml")
+    look = f"cat {place.home}/{name} {place.home}/config.toml; cat {place.home}/sessions/2025/one.jsonl"
+    place.write(path, SETTINGS_WITH_SECRET.format(place.secret))
+    os.chown(path, place.user, place.user)
+    try:
+        shown = inside.shell(look, mode).output
+        assert place.secret not in shown
+        assert "{}" in shown
+    finally:
+        os.unlink(path)
+        place.write(f"{place.home}/config.toml", usual)
+        os.chown(f"{place.home}/config.toml", place.user, place.user)
+    assert "model = 'o3'" in inside.shell(look, mode).output
+
+
+@pytest.mark.parametrize("root", ["home", "home/.codex", "/"])
+def test_settings_with_a_secret_cannot_be_read_though_their_directory_is_writable(inside: Cell, root: str) -> None:
+    place = inside.place
+    policy = WorkspaceWrite(writable_roots=(os.path.join(place.base, root),), exclude_slash_tmp=True)
+    path = f"{place.home}/more.toml"
+    place.write(path, SETTINGS_WITH_SECRET.format(place.secret))
+    try:
+        assert place.secret not in inside.shell(f"cat {path} {place.home}/*", policy=policy).output
+    finally:
+        os.unlink(path)
+
+
+@pytest.mark.parametrize("mode", CONFINED)
+def test_a_hard_link_of_credentials_in_the_home_cannot_be_read(inside: Cell, mode: Mode) -> None:
+    place = inside.place
+    os.link(place.auth, f"{place.home}/zz")
+    try:
+        assert place.secret not in inside.shell(f"cat {place.home}/zz {place.auth}", mode).output
+    finally:
+        os.unlink(f"{place.home}/zz")
+
+
+@pytest.mark.parametrize("kind", ["link", "chain", "link above", "relative link"])
+def test_no_link_on_the_way_to_the_home_can_be_replaced(inside: Cell, kind: str) -> None:
+    """The next server follows the name, not what it led to when this one began."""
+    place = inside.place
+    root, home = f"{place.base}/user-{kind.replace(' ', '-')}", place.home
+    os.makedirs(f"{root}/deep")
+    name = f"{root}/cfg"
+    match kind:
+        case "link":
+            os.symlink(home, name)
+        case "chain":
+            os.symlink("deep/second", name)
+            os.symlink(home, f"{root}/deep/second")
+        case "link above":
+            os.symlink(os.path.dirname(home), f"{root}/deep/above")
+            name = f"{root}/deep/above/{os.path.basename(home)}"
+        case "relative link":
+            os.symlink(os.path.relpath(home, root), name)
+    for directory, names, files in os.walk(root):
+        for path in (directory, *(os.path.join(directory, one) for one in (*names, *files))):
+            os.lchown(path, place.user, place.user)
+    links = [path for path in trail(name)[:-1] if path.startswith(root)]
+    before = [os.lstat(link).st_ino for link in links]
+    policy = WorkspaceWrite(writable_roots=(root,), exclude_slash_tmp=True)
+    script = f"""
+    cd {root}
+    for link in cfg deep/second deep/above; do
+      [ -L $link ] || continue
+      rm -f $link; mv $link gone; ln -sfn /tmp $link; mv -T deep $link; mkdir $link
+      python3 -c "import os; os.rename('$link', 'gone')"
+    done
+    mv deep gone; mv {root} {place.base}/gone
+    """
+    inside.shell(script, policy=policy, cwd=place.cwd, home_name=name)
+    assert before
+    assert [os.lstat(link).st_ino for link in links] == before
+    assert os.path.realpath(name) == home
+
+
+def test_linked_settings_of_the_home_cannot_be_changed_at_their_goal(inside: Cell) -> None:
+    place = inside.place
+    dotfiles = f"{place.base}/dotfiles"
+    os.makedirs(f"{dotfiles}/codex")
+    for name in ("one.config.toml", "AGENTS.md"):
+        place.write(f"{dotfiles}/codex/{name}", "mine\n")
+        os.symlink(f"{dotfiles}/codex/{name}", f"{place.home}/{name}")
+    for path in (
+        dotfiles,
+        f"{dotfiles}/codex",
+        *(f"{dotfiles}/codex/{name}" for name in os.listdir(f"{dotfiles}/codex")),
+    ):
+        os.chown(path, place.user, place.user)
+    before = listing(dotfiles)
+    policy = WorkspaceWrite(writable_roots=(dotfiles,), exclude_slash_tmp=True)
+    try:
+        for name in ("one.config.toml", "AGENTS.md"):
+            path = f"{dotfiles}/codex/{name}"
+            assert inside.attempt(*ways(WAYS_TO_WRITE, path=path, cwd=place.cwd), policy=policy).refused
+        assert inside.attempt(f"os.rename({dotfiles!r} + '/codex', {dotfiles!r} + '/gone')", policy=policy).refused
+        assert listing(dotfiles) == before
+        assert inside.shell(f"cat {dotfiles}/codex/AGENTS.md", policy=policy).output == "mine\n"
+    finally:
+        for name in ("one.config.toml", "AGENTS.md"):
+            os.unlink(f"{place.home}/{name}")
 
 
 def test_kernel_stays_as_it_is_though_everything_is_writable(inside: Cell) -> None:

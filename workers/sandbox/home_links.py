@@ -1,0 +1,73 @@
+"""The symbolic links by which programs outside the sandbox come to the Codex home and to what steers them in it.
+
+A command that could replace one of them would choose the next server's settings, and by them a program that runs
+outside the sandbox.
+"""
+
+import os
+from typing import Final
+
+CONTROL_ENTRIES: Final = frozenset(
+    {
+        "config.toml",
+        "AGENTS.md",
+        "AGENTS.override.md",
+        "hooks.json",
+        "prompts",
+        "rules",
+        "skills",
+        "agents",
+        "hooks",
+        "plugins",
+    }
+)
+"""Entries of the home that steer programs outside the sandbox; so do the settings of profiles (`NAME.config.toml`)."""
+
+_MOST_LINKS: Final = 40
+"""After so many the kernel gives up as well (path_resolution(7))."""
+
+
+def trail(path: str) -> list[str]:
+    """Return every link that lies on the way of an absolute path, each at its own place, which has no links above it.
+
+    The place to which the path leads comes last.
+    """
+    links: list[str] = []
+    here, rest = os.sep, path.split(os.sep)
+    while rest:
+        name = rest.pop(0)
+        if name in {"", "."}:
+            continue
+        if name == "..":
+            here = os.path.dirname(here)
+            continue
+        step = os.path.join(here, name)
+        goal = _goal(step) if len(links) < _MOST_LINKS else None
+        if goal is None:
+            here = step
+            continue
+        links.append(step)
+        here = os.sep if os.path.isabs(goal) else here
+        rest = [*goal.split(os.sep), *rest]
+    return [*links, here]
+
+
+def linked_controls(home: str) -> list[str]:
+    """Return the links and their goals on the way to entries of a home that steer programs and are links themselves."""
+    try:
+        with os.scandir(home) as entries:
+            found = [entry.path for entry in entries if entry.is_symlink() and _is_control(entry.name)]
+    except OSError:
+        return []
+    return [place for path in sorted(found) for place in trail(path)]
+
+
+def _is_control(name: str) -> bool:
+    return name in CONTROL_ENTRIES or name.endswith(".toml")
+
+
+def _goal(path: str) -> str | None:
+    try:
+        return os.readlink(path)
+    except OSError:
+        return None
