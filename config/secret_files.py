@@ -81,7 +81,7 @@ class SecretFiles:
             sorted(
                 min(names, key=lambda entry: not covers(SECRET_NAMES, entry.name)).name
                 for names in files.values()
-                if covers(secret, names[0].name) and names[0].stat().st_nlink > len(names)
+                if covers(secret, names[0].name) and _links(names[0]) > len(names)
             )
         )
 
@@ -128,6 +128,13 @@ def _is_file(entry: os.DirEntry[str]) -> bool:
         return entry.is_file()
     except OSError:
         return False
+
+
+def _links(entry: os.DirEntry[str]) -> int:
+    try:
+        return os.stat(entry.path).st_nlink
+    except OSError:  # it has just been replaced
+        return 0
 
 
 def _identity(entry: os.DirEntry[str]) -> Identity | None:

@@ -9,6 +9,7 @@ from typing import Any, Final, Literal, Self, TypeAlias, TypeVar
 import msgspec
 
 from greenroom.broker.credential.claims import Claims, read_claims
+from greenroom.config.encoding import EncodingError, decoded
 from greenroom.protocol.internal.message import place_of
 
 StoredMode: TypeAlias = Literal[
@@ -77,7 +78,9 @@ class AuthRecord(_Stored, frozen=True, kw_only=True):
     def read(cls, data: bytes) -> Self:
         """Decode the file. Raises `StoreError`."""
         try:
-            content = msgspec.json.decode(data)
+            content = msgspec.json.decode(decoded(data))
+        except EncodingError as error:
+            raise StoreError(f"auth.json cannot be read: {error}") from None
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             raise StoreError("auth.json is not JSON") from None
         return cls.of(content)
