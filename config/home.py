@@ -21,7 +21,7 @@ def codex_home(environment: Mapping[str, str]) -> str:
     """
     chosen = environment.get("CODEX_HOME", "")
     if not chosen:
-        return os.path.join(_user_home(environment), ".codex")
+        return os.path.join(user_home(environment), ".codex")
     try:
         home = os.path.realpath(chosen, strict=True)
     except (OSError, ValueError) as error:
@@ -35,7 +35,7 @@ def home_name(environment: Mapping[str, str]) -> str:
     """Return the absolute path by which a server looks for the Codex home, with its links; empty for no such path."""
     chosen = environment.get("CODEX_HOME", "")
     try:
-        return os.path.abspath(chosen) if chosen else os.path.join(_user_home(environment), ".codex")
+        return os.path.abspath(chosen) if chosen else os.path.join(user_home(environment), ".codex")
     except (ConfigError, OSError):
         return ""
 
@@ -69,7 +69,8 @@ def _entries(path: str) -> dict[str, str]:
     }
 
 
-def _user_home(environment: Mapping[str, str]) -> str:
+def user_home(environment: Mapping[str, str]) -> str:
+    """Return the absolute path of the user's own directory. Raises `ConfigError` where nothing tells it."""
     home = environment.get("HOME", "")
     if home:
         return os.path.abspath(home)

@@ -13,6 +13,7 @@ from greenroom.config.environment import ShellEnvironmentPolicy, shell_environme
 from greenroom.config.layers import layered
 from greenroom.config.models import Effort, ModelFamily, ModelRow, Summary, Verbosity, model_family
 from greenroom.config.overrides import config_assignments, parse_assignment
+from greenroom.config.paths import absolute
 from greenroom.config.providers import ModelProvider, find_provider
 from greenroom.config.reader import Reader
 from greenroom.config.reason import reason
@@ -138,7 +139,7 @@ def resolve(
     explicit = frozenset(assignment.path[0] for assignment in assignments)
     if overrides.cwd is not None and "\0" in overrides.cwd:
         raise ConfigError("invalid value: no directory has a NUL in its name\nin `cwd`")
-    cwd = os.path.normpath(os.path.join(process_cwd, overrides.cwd or ""))
+    cwd = absolute(process_cwd, overrides.cwd or "", environment)
     read = read._replace(file=read.file.with_profile(overrides.profile, explicit))
     return _settle(read, overrides, home, cwd, environment)
 
@@ -169,8 +170,8 @@ def _settle(
     rows, misfits = _rows(file)
     family = _family(model, file, rows)
     reader = Reader(home)
-    configured_instructions = _instructions(reader, file, cwd)
-    configured_prompt = _compact_prompt(reader, file, cwd)
+    configured_instructions = _instructions(reader, file, cwd, environment)
+    configured_prompt = _compact_prompt(reader, file, cwd, environment)
     planning = overrides.include_plan_tool
     return Settings(
         home=home,
@@ -187,7 +188,9 @@ def _settle(
         web_search=file.search_mode,
         search_options=file.search_options,
         approval_policy=overrides.approval_policy or file.approval_policy or DEFAULT_APPROVAL_POLICY,
-        sandbox_policy=_sandbox_policy(overrides.sandbox_mode or file.sandbox_mode, file.sandbox_workspace_write, cwd),
+        sandbox_policy=_sandbox_policy(
+            overrides.sandbox_mode or file.sandbox_mode, file.sandbox_workspace_write, cwd, environment
+        ),
         shell_environment_policy=file.shell_environment_policy,
         allow_login_shell=file.allow_login_shell,
         background_terminal_max_timeout=file.background_terminal_max_timeout,
@@ -240,32 +243,36 @@ def _family(model: str, file: ConfigFile, own: Mapping[str, ModelRow]) -> ModelF
     return replace(family, supports_reasoning=file.model_supports_reasoning_summaries)
 
 
-def _sandbox_policy(mode: SandboxMode | None, workspace: WorkspaceWrite, cwd: str) -> SandboxPolicy:
+def _sandbox_policy(
+    mode: SandboxMode | None, workspace: WorkspaceWrite, cwd: str, environment: Mapping[str, str]
+) -> SandboxPolicy:
     match mode or DEFAULT_SANDBOX_MODE:
         case "read-only":
             return ReadOnly()
         case "workspace-write":
-            roots = tuple(os.path.normpath(os.path.join(cwd, root)) for root in workspace.writable_roots)
+            roots = tuple(absolute(cwd, root, environment) for root in workspace.writable_roots)
             return msgspec.structs.replace(workspace, writable_roots=roots)
         case "danger-full-access":
             return DangerFullAccess()
 
 
-def _instructions(reader: Reader, file: ConfigFile, cwd: str) -> str | None:
+def _instructions(reader: Reader, file: ConfigFile, cwd: str, environment: Mapping[str, str]) -> str | None:
     if file.model_instructions_file is not None:
-        return _read_text(reader, "model instructions file", file.model_instructions_file, cwd)
+        return _read_text(reader, "model instructions file", file.model_instructions_file, cwd, environment)
     if file.experimental_instructions_file is not None:
-        return _read_text(reader, "experimental instructions file", file.experimental_instructions_file, cwd)
+        return _read_text(
+            reader, "experimental instructions file", file.experimental_instructions_file, cwd, environment
+        )
     return None
 
 
-def _compact_prompt(reader: Reader, file: ConfigFile, cwd: str) -> str | None:
+def _compact_prompt(reader: Reader, file: ConfigFile, cwd: str, environment: Mapping[str, str]) -> str | None:
     path = file.experimental_compact_prompt_file
-    return None if path is None else _read_text(reader, "experimental compact prompt file", path, cwd)
+    return None if path is None else _read_text(reader, "experimental compact prompt file", path, cwd, environment)
 
 
-def _read_text(reader: Reader, what: str, path: str, cwd: str) -> str:
-    path = os.path.join(cwd, path)
+def _read_text(reader: Reader, what: str, path: str, cwd: str, environment: Mapping[str, str]) -> str:
+    path = absolute(cwd, path, environment)
     try:
         text = decoded(reader.read(path, LONGEST_TEXT)).replace("\r\n", "\n").strip()
     except (OSError, ValueError) as error:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from greenroom.config.paths import require_directory
 from greenroom.config.reader import Reader
 from greenroom.config.settings import ConversationOverrides, Settings, resolve
 from greenroom.config.texts import base_instructions, compaction_prompt
@@ -151,11 +152,14 @@ class Conversation:
         """Resolve the settings, find the session file, and announce the conversation. Raises `GreenroomError`."""
         opening = _decode_opening(overrides)
         given = ConversationOverrides.from_json(bytes(opening.call))
+        is_cwd_named = given.cwd is not None
         restored, path = self._restore()
         if restored is not None:
             given = _as_before(given, restored)
         self._given = opening.cli, given
         self.settings = self._now = settings = resolve(self._home, opening.cli, given, os.getcwd(), os.environ)
+        if is_cwd_named:
+            require_directory(settings.cwd, "cwd")
         self._instructions = settings.base_instructions or base_instructions()
         if restored is not None:
             self._instructions = settings.base_instructions or restored.base_instructions or self._instructions
@@ -179,6 +183,7 @@ class Conversation:
         if self._operation.keep:
             self._transcript.begin()
         self._announce()
+        self._warn_of_missing_directories()
 
     async def run_turn(self, turn_id: TurnId, items: bytes, wanted: TurnSettings | None = None) -> TurnOutcome:
         """Run one turn to its end. Cancel it to stop it, and then call `abandon_turn`."""
@@ -370,6 +375,16 @@ class Conversation:
         for warning in settings.warnings:
             log.warning("%s", warning)
             self._warn(warning)
+
+    def _warn_of_missing_directories(self) -> None:
+        """Tell of directories that the settings name and that are not there; nobody has named them in this call."""
+        settings = self.settings
+        if not os.path.isdir(settings.cwd):
+            self._warn(f"The conversation's directory {settings.cwd} does not exist any more: commands cannot start.")
+        policy = settings.sandbox_policy
+        for root in policy.writable_roots if policy.type == "workspace-write" else ():
+            if not os.path.lexists(root):
+                self._warn(f"The writable root {root} does not exist: as long as that is so nobody can write there.")
 
     # A turn
 

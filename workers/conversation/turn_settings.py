@@ -8,6 +8,7 @@ from typing import get_args
 import msgspec
 
 from greenroom.config.models import Effort, Summary
+from greenroom.config.paths import absolute, require_directory
 from greenroom.config.sandbox import SandboxPolicy, WorkspaceWrite
 from greenroom.config.settings import Settings
 from greenroom.protocol.errors import ConfigError
@@ -29,7 +30,8 @@ def for_turn(settings: Settings, wanted: TurnSettings, with_model: Callable[[str
             verbosity=other.verbosity,
             tool_output_token_limit=other.tool_output_token_limit,
         )
-    cwd = os.path.normpath(os.path.join(settings.cwd, wanted.cwd))
+    cwd = absolute(settings.cwd, wanted.cwd, os.environ)
+    require_directory(cwd, "cwd")
     return replace(
         settings,
         cwd=cwd,
@@ -44,7 +46,7 @@ def _policy(given: TurnSandbox, cwd: str) -> SandboxPolicy:
     policy: SandboxPolicy = msgspec.convert(msgspec.structs.asdict(given), SandboxPolicy)
     if not isinstance(policy, WorkspaceWrite):
         return policy
-    roots = tuple(os.path.normpath(os.path.join(cwd, root)) for root in policy.writable_roots)
+    roots = tuple(absolute(cwd, root, os.environ) for root in policy.writable_roots)
     return msgspec.structs.replace(policy, writable_roots=roots)
 
 

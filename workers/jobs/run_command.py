@@ -7,6 +7,7 @@ from typing import Final
 import msgspec
 
 from greenroom.config.home import home_name
+from greenroom.config.paths import require_directory
 from greenroom.config.sandbox import SandboxPolicy
 from greenroom.config.settings import ConversationOverrides, Settings, resolve
 from greenroom.protocol.conversation_api import ExecCommand
@@ -59,6 +60,7 @@ def _settings(given: ExecCommand, setting: Setting) -> Settings:
     settings = resolve(
         setting.home, given.config_overrides, ConversationOverrides(cwd=given.cwd), os.getcwd(), os.environ
     )
+    require_directory(settings.cwd, "cwd")
     if given.sandbox_policy is None:
         return settings
     policy: SandboxPolicy = msgspec.convert(given.sandbox_policy, SandboxPolicy)

@@ -1,11 +1,11 @@
 """What a server's program is started with, or its URL asked with. Values of variables are given, never looked up."""
 
-import os
 from collections.abc import Mapping
 from typing import Final
 
 import msgspec
 
+from greenroom.config.paths import absolute
 from greenroom.config.servers import McpServer
 from greenroom.protocol.version import __version__
 from greenroom.runtime.spawn import OWN_VARIABLES
@@ -50,7 +50,7 @@ def program(server: McpServer, cwd: str, environment: Mapping[str, str], values:
     assert server.command is not None, "the server has a command"
     variables = {name: environment[name] for name in INHERITED if name in environment}
     variables |= {name: values[name] for name in server.env_vars if name in values and name not in OWN_VARIABLES}
-    directory = os.path.normpath(os.path.join(cwd, server.cwd or ""))
+    directory = absolute(cwd, server.cwd or "", environment)
     return Program((server.command, *server.args), directory, variables | server.env)
 
 

@@ -95,12 +95,12 @@ async def room(top: str = "", more: str = "") -> AsyncIterator[Room]:
 @on_loop
 async def test_opening_announces_who_and_where() -> None:
     async with room() as place:
-        await place.open(cwd="/home/ada/shop", model="other")
+        await place.open(cwd="/usr", model="other")
         event, nobody_to_wait_for = place.mailbox.events
         assert event["type"] == "session_configured"
         assert nobody_to_wait_for == {"type": "mcp_startup_complete", "ready": [], "failed": [], "cancelled": []}
         assert event["session_id"] == event["thread_id"] == THREAD
-        assert (event["cwd"], event["model"]) == ("/home/ada/shop", "other")
+        assert (event["cwd"], event["model"]) == ("/usr", "other")
         assert event["rollout_path"] == place.conversation.session_path
         assert not os.path.exists(place.conversation.session_path), "there is nothing to remember yet"
 
