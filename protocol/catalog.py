@@ -114,6 +114,7 @@ KINDS: Final[Mapping[ErrorKind, str]] = {
     "session_busy": "Another process has the conversation open.",
     "session_unknown": "There is no conversation under this id.",
     "session_unreadable": "The session file cannot be read back.",
+    "session_unsaved": "The turn is complete and `content` has its answer, but the conversation cannot be saved.",
 }
 """`structuredContent.error.kind` of a call that failed."""
 

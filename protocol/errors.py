@@ -16,6 +16,7 @@ ErrorKind = Literal[
     "session_busy",
     "session_unknown",
     "session_unreadable",
+    "session_unsaved",
 ]
 """Every value that `structuredContent.error.kind` can take."""
 

@@ -167,6 +167,7 @@ class Actor:
             message=outcome.message,
             tokens=conversation.tokens_used,
             open_commands=conversation.open_commands,
+            unsaved=conversation.save_fault is not None,
         )
         self._mailbox.notify(notice, outcome.last_message)
 

@@ -244,7 +244,10 @@ class JobDone(Header):
 
 
 class TurnEnded(Addressed):
-    """The one end of a turn, after its last event. Payload: the last agent message as a JSON string (`""` for none)."""
+    """The one end of a turn, after its last event. Payload: the last agent message as a JSON string (`""` for none).
+
+    A turn that went well and could not be saved has failed with the kind `session_unsaved`, and has its payload.
+    """
 
     wire: ClassVar[bytes] = b"turn-ended"
 
@@ -257,6 +260,8 @@ class TurnEnded(Addressed):
     """Tokens that the conversation has used so far."""
     open_commands: int = 0
     """Commands of the conversation that go on."""
+    unsaved: bool = False
+    """Whether something of the conversation could not be written to its file."""
 
 
 class CommandsEnded(Addressed):

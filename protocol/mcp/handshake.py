@@ -154,6 +154,8 @@ class Failure(msgspec.Struct, frozen=True):
     kind: str
     message: str
     facts: dict[str, object] = {}
+    answer: str | None = None
+    """What the agent has said nevertheless; it comes first then."""
 
 
 def success_result(conversation_id: ConversationId, text_json: bytes) -> bytes:
@@ -170,11 +172,12 @@ def failure_result(failure: Failure, conversation_id: ConversationId | None = No
 
     The member `error` beside the valid form is what clients of August 2025 look for (spec/wire 3.6).
     """
-    result: dict[str, object] = {"content": [{"type": "text", "text": failure.message}]}
+    texts = [failure.message] if failure.answer is None else [failure.answer, failure.message]
+    result: dict[str, object] = {"content": [{"type": "text", "text": text} for text in texts]}
     if conversation_id is not None:
         result["structuredContent"] = {
             "threadId": conversation_id,
-            "content": failure.message,
+            "content": texts[0],
             "error": {"kind": failure.kind, "message": failure.message, **failure.facts},
         }
         result["error"] = failure.message

@@ -52,6 +52,8 @@ class Conversation:
     """Signs of life of the running turn."""
     open_commands: int = 0
     """Commands that go on between its turns: it is not parked for its idleness alone then."""
+    holds_unsaved: bool = False
+    """Whether its process holds what could not be written to its file: it is not parked for its idleness then."""
     tokens: int | None = None
     """Tokens of all its turns, as its processes have told; `None` before one has."""
     rested_at: float | None = None

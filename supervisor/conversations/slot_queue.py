@@ -41,8 +41,9 @@ class SlotQueue:
         return len(self._waiting)
 
     def longest_idle(self) -> Conversation | None:
-        """Return the conversation to park if a place is needed."""
-        return next(iter(self._idle), None)
+        """Return the conversation to park if a place is needed: one that is saved, where there is any."""
+        saved = (conversation for conversation in self._idle if not conversation.holds_unsaved)
+        return next(saved, next(iter(self._idle), None))
 
     def idle_since(self, before: float) -> list[Conversation]:
         """Return the conversations that have been idle since `before` or longer, longest first."""

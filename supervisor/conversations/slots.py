@@ -102,7 +102,7 @@ class Slots:
         self._parking = None
         now = self._loop.time()
         for conversation in self._roster.idle_since(now - self._park_after):
-            if conversation.open_commands:
+            if conversation.open_commands or conversation.holds_unsaved:
                 self._roster.rest(conversation, now)
             else:
                 self.park(conversation)

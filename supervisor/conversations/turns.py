@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import Callable
 from typing import TypeAlias, TypedDict
 
+import msgspec
+
 from greenroom.protocol.ids import BEFORE_TURNS, ConversationId, Incarnation
 from greenroom.protocol.internal.worker import (
     AskUser,
@@ -163,12 +165,13 @@ class Turns:
         conversation.tokens = notice.tokens
         conversation.happen("turn_ended")
         conversation.open_commands = notice.open_commands
+        conversation.holds_unsaved = notice.unsaved
         if notice.outcome == "completed":
             turn.audience.succeeded(payload)
         elif notice.outcome == "aborted":
             turn.audience.failed(aborted(notice.message or "interrupted"))
         else:
-            turn.audience.failed(Failure(notice.error_kind or "internal", notice.message or "the turn failed"))
+            turn.audience.failed(_failure(notice, payload))
         conversation.tell_end(turn)
         self._on_end(conversation, is_first)
         left = conversation.take_steering()
@@ -192,6 +195,12 @@ class Turns:
             self._hosts.kill(conversation, "did not end its turn when asked to")
         else:
             self._loop.call_later(INTERRUPT_GRACE, self._insist, conversation, incarnation, turn)
+
+
+def _failure(notice: TurnEnded, payload: bytes) -> Failure:
+    message = notice.message or "the turn failed"
+    answer = msgspec.json.decode(payload, type=str) if notice.error_kind == "session_unsaved" and payload else None
+    return Failure(notice.error_kind or "internal", message, answer=answer)
 
 
 def address(conversation: Conversation) -> TurnAddress:

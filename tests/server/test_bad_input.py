@@ -303,17 +303,6 @@ def test_a_home_that_is_not_there_ends_the_start_with_a_clear_line(stage: Stage)
     assert server.client.read_to_end() == [], "standard output is for the protocol"
 
 
-def test_a_directory_without_sessions_folder_rights_does_not_end_the_turn(stage: Stage) -> None:
-    stage.play(HELLO)
-    (stage.home.path / "sessions").write_text("in the way")
-    client = stage.serve("fork").client
-    call = client.codex("hello")
-    assert text(client.result(call)) == "Good day."
-    (warning,) = [event for event in client.events(call) if event["type"] == "warning"]
-    assert "cannot be saved" in warning["message"]
-    assert os.path.isfile(stage.home.path / "sessions")
-
-
 # Surroundings that are no text, or too much of it
 
 UNTOLD = "\udcff"

@@ -148,6 +148,11 @@ class Conversation:
         """Where the conversation is saved."""
         return "" if self._transcript is None else self._transcript.path
 
+    @property
+    def save_fault(self) -> str | None:
+        """Why something that was said is not on disk, if so."""
+        return None if self._transcript is None else self._transcript.fault
+
     async def open(self, overrides: bytes) -> None:
         """Resolve the settings, find the session file, and announce the conversation. Raises `GreenroomError`."""
         opening = _decode_opening(overrides)
@@ -223,7 +228,7 @@ class Conversation:
         except ModelError as error:
             return self._fail(turn_id, error)
         self._end(turn_id, None)
-        return TurnOutcome("completed")
+        return self._saved(TurnOutcome("completed"))
 
     def abandon_turn(self, turn_id: TurnId) -> TurnOutcome:
         """Close a turn that was cancelled."""
@@ -538,7 +543,17 @@ class Conversation:
         self._end(turn_id, last)
         if self._notifier is not None:
             self._notifier.turn_ended(self._operation.conversation_id, turn_id, self._now.cwd, self._said, last)
-        return TurnOutcome("completed", last_message=event.encode(last or ""))
+        return self._saved(TurnOutcome("completed", last_message=event.encode(last or "")))
+
+    def _saved(self, outcome: TurnOutcome) -> TurnOutcome:
+        """Return how a turn has ended that went well, which it has not quite where it is not on disk."""
+        if self.save_fault is None:
+            return outcome
+        text = (
+            f"The turn is complete, but the conversation cannot be saved to {self.session_path}: {self.save_fault}. It "
+            "goes on as long as this server runs; once the file can be written again, the next turn saves all of it."
+        )
+        return TurnOutcome("failed", outcome.last_message, "session_unsaved", text)
 
     def _fail(self, turn_id: TurnId, error: ModelError | StartError) -> TurnOutcome:
         outcome = TurnOutcome("failed", error_kind=error.kind, message=str(error))

@@ -24,7 +24,8 @@ class SessionRecorder:
     def __init__(self, file: SessionFile, warn: Callable[[str], None]) -> None:
         self._file = file
         self._warn = warn
-        self._failing = False
+        self.fault: str | None = None
+        """Why the last attempt to write has failed, if it has; what is not written is kept for the next one."""
         self._soon: asyncio.TimerHandle | None = None
 
     @property
@@ -81,14 +82,20 @@ class SessionRecorder:
         try:
             write()
         except (OSError, SessionBusyError) as error:
-            if not self._failing:
+            is_known, self.fault = self.fault is not None, _in_words(error)
+            if not is_known:
                 log.error("%s: %s", self._file.path, error)
-                self._warn(f"The conversation cannot be saved to {self._file.path}: {error}. It goes on unsaved.")
-            self._failing = True
+                self._warn(f"The conversation cannot be saved to {self._file.path}: {self.fault}. It goes on unsaved.")
         else:
-            self._failing = False
+            self.fault = None
 
     def _cancel_soon(self) -> None:
         if self._soon is not None:
             self._soon.cancel()
             self._soon = None
+
+
+def _in_words(error: OSError | SessionBusyError) -> str:
+    if not isinstance(error, OSError) or not error.strerror:
+        return str(error)
+    return error.strerror if error.filename is None else f"{error.strerror} ({error.filename})"
