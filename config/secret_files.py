@@ -6,7 +6,8 @@ A command in the sandbox may read none of them, and neither does Greenroom read 
 import functools
 import os
 import re
-from collections.abc import Iterator
+import stat
+from collections import Counter
 from typing import Final, NamedTuple
 
 from greenroom.protocol.secret_names import SECRET_NAMES, covers
@@ -38,6 +39,18 @@ class Identity(NamedTuple):
     inode: int
 
 
+class _Entry(NamedTuple):
+    """An entry of the home. What is said of a link, its name aside, is so of its goal."""
+
+    name: str
+    path: str
+    is_link: bool
+    identity: Identity
+    version: _Version
+    links: int
+    is_file: bool
+
+
 class SecretFiles:
     """The secrets of one home, looked up afresh with each question; only unchanged settings are not read again."""
 
@@ -50,58 +63,65 @@ class SecretFiles:
 
         They are settings with a secret in them, and further names (hard links) of a file that is secret.
         """
-        entries = list(self._entries())
-        settings = [entry.name for entry in entries if _SETTINGS.fullmatch(entry.name) and self._holds_secret(entry)]
-        common = SETTINGS_NAMES if settings else ()
-        names = (*SECRET_NAMES, *common, *settings)
-        secret = {_identity(entry) for entry in entries if covers(names, entry.name)}
-        aliases = {entry.name for entry in entries if _is_file(entry) and _identity(entry) in secret}
-        return (*common, *sorted(name for name in {*settings, *aliases} if not covers((*SECRET_NAMES, *common), name)))
+        return self._names(_entries(self.home))
 
     def hold(self, path: str, status: os.stat_result) -> bool:
         """Tell whether a file is one of them. `path` is where it is, without links, and `status` what it is."""
-        names = (*SECRET_NAMES, *self.names())
+        entries = _entries(self.home)
+        names = (*SECRET_NAMES, *self._names(entries))
         home = os.path.realpath(self.home)
         if path.startswith(home + os.sep) and covers(names, path[len(home) + 1 :].partition(os.sep)[0]):
             return True
-        linked = [entry for entry in self._entries() if covers(names, entry.name)]
-        if Identity(status.st_dev, status.st_ino) in {_identity(entry) for entry in linked}:
+        secret = [entry for entry in entries if covers(names, entry.name)]
+        if Identity(status.st_dev, status.st_ino) in {entry.identity for entry in secret}:
             return True
-        goals = [os.path.realpath(entry.path) for entry in linked if entry.is_symlink()]
+        goals = [os.path.realpath(entry.path) for entry in secret if entry.is_link]
         return path.startswith(tuple(goals))  # also what a writer has beside the goal of a link for a moment
 
     def aliases_elsewhere(self) -> tuple[str, ...]:
         """Return the secret entries that have names outside of the home too, which nobody can find."""
-        secret = (*SECRET_NAMES, *self.names())
-        files: dict[Identity | None, list[os.DirEntry[str]]] = {}
-        for entry in self._entries():
-            if _is_file(entry) and not entry.is_symlink():
-                files.setdefault(_identity(entry), []).append(entry)
+        entries = _entries(self.home)
+        names = (*SECRET_NAMES, *self._names(entries))
+        own = [entry for entry in entries if entry.is_file and not entry.is_link]
+        count = Counter(entry.identity for entry in own)
+        known = {entry.identity: entry.name for entry in own if covers(names, entry.name)}
+        known |= {entry.identity: entry.name for entry in own if covers(SECRET_NAMES, entry.name)}
         return tuple(
-            sorted(
-                min(names, key=lambda entry: not covers(SECRET_NAMES, entry.name)).name
-                for names in files.values()
-                if covers(secret, names[0].name) and _links(names[0]) > len(names)
-            )
+            sorted({known[one.identity] for one in own if one.identity in known and one.links > count[one.identity]})
         )
 
-    def _entries(self) -> Iterator[os.DirEntry[str]]:
-        try:
-            with os.scandir(self.home) as entries:
-                yield from entries
-        except OSError:
-            return
+    def _names(self, entries: list[_Entry]) -> tuple[str, ...]:
+        settings = [entry.name for entry in entries if _SETTINGS.fullmatch(entry.name) and self._holds_secret(entry)]
+        common = SETTINGS_NAMES if settings else ()
+        names = (*SECRET_NAMES, *common, *settings)
+        secret = {entry.identity for entry in entries if covers(names, entry.name)}
+        aliases = {entry.name for entry in entries if entry.is_file and entry.identity in secret}
+        return (*common, *sorted(name for name in {*settings, *aliases} if not covers((*SECRET_NAMES, *common), name)))
 
-    def _holds_secret(self, entry: os.DirEntry[str]) -> bool:
-        try:
-            status = os.stat(entry.path)
-        except OSError:
-            return False
-        version = _Version(status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+    def _holds_secret(self, entry: _Entry) -> bool:
         known = self._judged.get(entry.name)
-        if known is None or known[0] != version:
-            known = self._judged[entry.name] = (version, _is_file(entry) and _read_and_judge(entry.path))
+        if known is None or known[0] != entry.version:
+            known = self._judged[entry.name] = (entry.version, entry.is_file and _read_and_judge(entry.path))
         return known[1]
+
+
+def _entries(home: str) -> list[_Entry]:
+    """Return what is in a home. Links that lead nowhere are left out: there is nothing to read."""
+    try:
+        with os.scandir(home) as entries:
+            return [found for entry in entries if (found := _look(entry)) is not None]
+    except OSError:
+        return []
+
+
+def _look(entry: os.DirEntry[str]) -> _Entry | None:
+    try:
+        facts = os.stat(entry.path)
+    except OSError:
+        return None
+    version = _Version(facts.st_dev, facts.st_ino, facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns)
+    identity, is_file = Identity(facts.st_dev, facts.st_ino), stat.S_ISREG(facts.st_mode)
+    return _Entry(entry.name, entry.path, entry.is_symlink(), identity, version, facts.st_nlink, is_file)
 
 
 @functools.lru_cache(maxsize=8)
@@ -121,26 +141,3 @@ def _read_and_judge(path: str) -> bool:
     from greenroom.config.secret_settings import holds_secret  # not for those who only start commands
 
     return holds_secret(content)
-
-
-def _is_file(entry: os.DirEntry[str]) -> bool:
-    try:
-        return entry.is_file()
-    except OSError:
-        return False
-
-
-def _links(entry: os.DirEntry[str]) -> int:
-    try:
-        return os.stat(entry.path).st_nlink
-    except OSError:  # it has just been replaced
-        return 0
-
-
-def _identity(entry: os.DirEntry[str]) -> Identity | None:
-    """Return what an entry, or the goal of one that is a link, is."""
-    try:
-        status = os.stat(entry.path)
-    except OSError:
-        return None
-    return Identity(status.st_dev, status.st_ino)

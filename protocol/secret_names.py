@@ -1,6 +1,6 @@
 """Names of the files in a Codex home that hold secrets, and how such names are compared. Free of I/O."""
 
-from collections.abc import Iterable
+import functools
 from typing import Final
 
 SECRET_NAMES: Final = ("auth.json*", ".auth.*", ".credentials*", ".env", ".request-state.key*")
@@ -8,7 +8,8 @@ SECRET_NAMES: Final = ("auth.json*", ".auth.*", ".credentials*", ".env", ".reque
 so."""
 
 
-def covers(names: Iterable[str], name: str) -> bool:
+@functools.lru_cache(maxsize=4096)
+def covers(names: tuple[str, ...], name: str) -> bool:
     """Tell whether a name is among some of the form of `SECRET_NAMES`; case is ignored, as some file systems do."""
     folded = name.casefold()
     return any(

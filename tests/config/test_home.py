@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from greenroom.config.home import codex_home, load_dotenv
+from greenroom.config.home import codex_home, home_name, load_dotenv
 from greenroom.protocol.errors import ConfigError
 
 
@@ -91,3 +91,12 @@ def test_unreadable_dotenv_is_named(tmp_path: Path, content: bytes | None) -> No
     path.mkdir() if content is None else path.write_bytes(content)
     with pytest.raises(ConfigError, match=r"failed to read .*/\.env: "):
         load_dotenv(str(tmp_path), {})
+
+
+def test_name_of_the_home_keeps_its_links(tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "name").symlink_to("real")
+    assert home_name({"CODEX_HOME": str(tmp_path / "name")}) == str(tmp_path / "name")
+    assert codex_home({"CODEX_HOME": str(tmp_path / "name")}) == os.path.realpath(tmp_path / "real")
+    assert home_name({"HOME": "/home/ada"}) == "/home/ada/.codex"
+    assert home_name({"CODEX_HOME": "cfg"}) == os.path.join(os.getcwd(), "cfg")

@@ -112,7 +112,7 @@ def test_user_message_keeps_the_order_of_its_items(tmp_path: Path) -> None:
         {"type": "novelty"},
         {"type": "text"},
     ]
-    assert user_message(items) == {
+    assert user_message(items, READ) == {
         "type": "message",
         "role": "user",
         "content": [

@@ -214,6 +214,7 @@ def test_a_name_that_the_system_does_not_take_is_an_error(tmp_path: Path) -> Non
 
 PATCH_AS_NOBODY = """
 import os, sys
+from greenroom.config.reader import Reader
 from greenroom.workers.patch.apply import apply
 from greenroom.workers.patch.disk import Disk
 from greenroom.workers.patch.errors import PatchError

@@ -1,6 +1,7 @@
 """Promises of the sandbox policy: what a command may touch follows from policy and conversation, by the text alone."""
 
 import os
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -164,3 +165,39 @@ def test_links_are_followed_once(tmp_path: os.PathLike[str]) -> None:
     assert {f"{base}/real/.git", f"{base}/real/git", f"{base}/elsewhere/git"} <= set(resolved.protected)
     assert Hidden(f"{base}/elsewhere", ("token*",)) in resolved.hidden
     assert resolved.resolved() == resolved
+
+
+def test_what_holds_secrets_by_now_is_hidden_and_what_nobody_can_find_is_told(tmp_path: Path) -> None:
+    base = Path(os.path.realpath(tmp_path))
+    (base / "home").mkdir()
+    (base / "home" / "config.toml").write_text("model = 'o3'\n")
+    (base / "home" / "auth.json").touch()
+    resolved = workspace(Surroundings(f"{base}/work", f"{base}/home", f"{base}/run")).resolved()
+    config = f"{base}/home/config.toml"
+    assert resolved.present() == resolved
+    assert resolved.may_read(config)
+    assert resolved.aliases() == ()
+    (base / "home" / "config.toml").write_text("[model_providers.x]\nexperimental_bearer_token = 'plain'\n")
+    os.link(base / "home" / "auth.json", base / "copy")
+    assert not resolved.present().may_read(config)
+    assert not resolved.present().may_read(f"{config}.bak")
+    (told,) = resolved.aliases()
+    assert told.startswith("auth.json has another name")
+
+
+@pytest.mark.parametrize("name", ["AUTH.JSON", ".Env", "Auth.json.tmp"])
+def test_case_does_not_matter_for_what_is_hidden(name: str) -> None:
+    assert not workspace().may_read(f"{HERE.codex_home}/{name}")
+
+
+def test_no_link_on_the_way_to_the_home_is_writable(tmp_path: Path) -> None:
+    base = os.path.realpath(tmp_path)
+    for name in ("real", "work/deep"):
+        os.makedirs(f"{base}/{name}")
+    os.symlink("deep/second", f"{base}/work/cfg")
+    os.symlink(f"{base}/real", f"{base}/work/deep/second")
+    surroundings = Surroundings(f"{base}/work", f"{base}/real", f"{base}/run", home_name=f"{base}/work/cfg")
+    resolved = workspace(surroundings).resolved()
+    for link in ("cfg", "deep/second"):
+        assert not resolved.may_write(f"{base}/work/{link}")
+    assert resolved.may_write(f"{base}/work/deep/other")
