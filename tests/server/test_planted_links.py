@@ -9,7 +9,7 @@ import pytest
 from greenroom.demo.script import Call, CommandStep, PatchStep, Quote, Text, rule
 from greenroom.protocol.policy import SandboxMode
 from tests.supervisor.frontend.conversation_api.api_client import begin, event, listen, refused
-from tests.support.client import text
+from tests.support.client import text, thread_id
 from tests.support.stage import Stage
 
 KEY: Final = "sk-topsecret-0123456789abcdef"
@@ -136,9 +136,12 @@ def test_a_session_file_that_a_client_names_is_judged_too(stage: Stage, what: st
 
 def test_a_command_sees_no_secret_of_the_settings(stage: Stage, engine: str) -> None:
     stage.play(rule("look", [CommandStep(("cat", str(stage.home.config), str(stage.home.path / "zz")))], [Quote()]))
+    client = stage.serve(engine).client
+    early = client.result(client.codex("look", cwd=stage.cwd, sandbox="read-only"))
+    assert "model_providers" in text(early), "there was nothing to hide yet"
     goal, *_ = goals(stage).values()
     os.link(goal, stage.home.path / "zz")
-    client = stage.serve(engine).client
+    assert KEY not in text(client.result(client.reply(thread_id(early), "look")))
     for mode in ("read-only", "workspace-write"):
         assert KEY not in text(client.result(client.codex("look", cwd=stage.cwd, sandbox=mode)))
     assert_unseen(stage, client.lines)
