@@ -74,22 +74,6 @@ class Reader:
         """Raise `OSError` unless what is open is a file that may be read."""
         self._judge(descriptor, None)
 
-    def may_read(self, path: str) -> bool:
-        """Tell whether what is at a path now may be read: for a question that is asked before anything is done."""
-        try:
-            place = os.open(path, _LOOK)
-        except OSError:
-            return True  # reading it will say what is wrong
-        try:
-            self._judge(place, None)
-        except PermissionError:
-            return False
-        except OSError:
-            return True
-        finally:
-            os.close(place)
-        return True
-
     def _judge(self, descriptor: int, expected: str | None) -> None:
         status = os.fstat(descriptor)
         path = _path(descriptor)

@@ -5,6 +5,7 @@ text `$1` to `$9` stand for positional arguments, `$ARGUMENTS` for all of them, 
 `$$` is a dollar sign.
 """
 
+import logging
 import os
 import re
 import shlex
@@ -14,6 +15,9 @@ from typing import Final
 
 from greenroom.config.encoding import decoded
 from greenroom.config.reader import Reader
+from greenroom.config.reason import reason
+
+log = logging.getLogger(__name__)
 
 FOLDER: Final = "prompts"
 SUFFIX: Final = ".md"
@@ -113,7 +117,8 @@ def _read(home: str, name: str) -> SavedPrompt | None:
     path = os.path.join(home, FOLDER, name + SUFFIX)
     try:
         text = decoded(Reader(home).read(path, MAX_BYTES))
-    except (OSError, ValueError):
+    except (OSError, ValueError) as error:
+        log.warning("%s is not offered as a prompt: %s", path, reason(error))
         return None
     front = _FRONT.match(text)
     if front is None:

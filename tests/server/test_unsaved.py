@@ -13,6 +13,7 @@ import pytest
 from greenroom.demo.script import Text, rule
 from tests.supervisor.frontend.conversation_api.api_client import event, heard, listen, say
 from tests.support.client import Message, kind, text, thread_id
+from tests.support.deadline import until
 from tests.support.model import said
 from tests.support.stage import Stage
 
@@ -123,8 +124,9 @@ def test_an_unsaved_conversation_is_not_parked_for_its_idleness(stage: Stage) ->
     with file_in_the_way(stage.home.path):
         result = server.client.result(server.client.codex("one"))
         assert_unsaved(result)
+    (unsaved,) = server.workers()
     server.client.result(server.client.codex("two"))
-    server.settle(workers=1)  # the one that has begun later, and is saved, has left
+    until(lambda: server.workers() == [unsaved])  # the other one, which is saved, has left, though its turn came later
     reply = server.client.result(server.client.reply(thread_id(result), "three"))
     assert not reply.get("isError")
     assert said(stage.model.requests()[-1], "user")[-2:] == ["one", "three"]

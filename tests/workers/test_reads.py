@@ -34,7 +34,6 @@ ALLOWED: Final[dict[str, dict[str, str]]] = {
     "config/secret_files.py": {"open(path, 'rb')": "looks for secrets in settings; what it reads goes nowhere"},
     "config/reader.py": {
         "os.open(path, _LOOK | (0 if follow else os.O_NOFOLLOW))": "the reader itself",
-        "os.open(path, _LOOK)": "the reader itself",
         "os.open(f'/proc/self/fd/{place}', flags)": "the reader itself: what was judged, by its number",
         "os.open(path, flags | os.O_NONBLOCK)": "the reader itself: compared with what was judged",
         "os.fdopen(self.descriptor(path), 'rb')": "the reader itself",

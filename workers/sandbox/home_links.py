@@ -53,17 +53,27 @@ def trail(path: str) -> list[str]:
 
 
 def linked_controls(home: str) -> list[str]:
-    """Return the links and their goals on the way to entries of a home that steer programs and are links themselves."""
+    """Return the links and their goals on the way to entries of a home that steer programs and are links themselves.
+
+    A goal that is missing could be made: in its place stands the directory in which that would begin.
+    """
     try:
         with os.scandir(home) as entries:
             found = [entry.path for entry in entries if entry.is_symlink() and _is_control(entry.name)]
     except OSError:
         return []
-    return [place for path in sorted(found) for place in trail(path)]
+    ways = [trail(path) for path in sorted(found)]
+    return [place for way in ways for place in (*way[:-1], _existing(way[-1]))]
 
 
 def _is_control(name: str) -> bool:
     return name in CONTROL_ENTRIES or name.endswith(".toml")
+
+
+def _existing(path: str) -> str:
+    while not os.path.lexists(path):
+        path = os.path.dirname(path)
+    return path
 
 
 def _goal(path: str) -> str | None:

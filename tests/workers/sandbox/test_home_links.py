@@ -44,3 +44,11 @@ def test_linked_settings_are_found_with_their_goals(tmp_path: Path) -> None:
         f"{base}/dotfiles/work.config.toml",
     ]
     assert linked_controls(f"{base}/missing") == []
+
+
+def test_a_goal_that_is_missing_cannot_be_made(tmp_path: Path) -> None:
+    base = os.path.realpath(tmp_path)
+    for name in ("home", "dotfiles"):
+        os.makedirs(f"{base}/{name}")
+    os.symlink("../dotfiles/codex/config.toml", f"{base}/home/config.toml")
+    assert linked_controls(f"{base}/home") == [f"{base}/home/config.toml", f"{base}/dotfiles"]
