@@ -3,6 +3,9 @@
 import errno
 import os
 import socket
+import subprocess
+import sys
+import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
@@ -175,12 +178,27 @@ def test_a_path_without_links_is_no_way_either(stage: Stage, name: str) -> None:
         assert refusal.value.strerror in {SECRET, LINKED}
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")
-def test_a_file_without_permission_is_refused(stage: Stage) -> None:
-    stage.place.write_text("x")
-    stage.place.chmod(0)
-    with pytest.raises(PermissionError):
-        stage.reader.read(str(stage.place))
+READ_AS_NOBODY: Final = """
+import os, sys
+from greenroom.config.reader import Reader
+if os.geteuid() == 0:
+    os.setgroups([]), os.setgid(65534), os.setuid(65534)
+try:
+    Reader(os.devnull).read(sys.argv[1])
+except PermissionError as error:
+    print(error.strerror)
+"""
+
+
+def test_a_file_without_permission_is_refused() -> None:
+    with tempfile.TemporaryDirectory() as directory:  # which anybody may enter, unlike `tmp_path`
+        os.chmod(directory, 0o755)
+        file = Path(directory, "file")
+        file.write_text("x")
+        file.chmod(0)
+        command = (sys.executable, "-c", READ_AS_NOBODY, str(file))
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout == f"{os.strerror(errno.EACCES)}\n"
 
 
 @pytest.mark.parametrize("name", ["AUTH.JSON", "Auth.json", ".ENV", "auth.json.Copy", ".Auth.x"])
