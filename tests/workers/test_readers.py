@@ -25,6 +25,8 @@ from tests.config.test_reader import KEY, REFUSED, Stage, stage
 __all__ = ["stage"]
 
 ABSENT: Final = frozenset({"nothing", "link to nothing"})
+WRITABLE: Final = frozenset({"terminal", "device", "memory", "huge file", "closed directory"})
+"""What a history that leads there may write into, or what cannot be opened for writing at all."""
 PATCHES: Final = (
     "*** Update File: AGENTS.md\n@@\n-plain\n+x",
     "*** Update File: AGENTS.md\n*** Move to: copy\n@@\n-plain\n+x",
@@ -131,9 +133,7 @@ def test_the_diff_of_a_turn_shows_none_of_it(stage: Stage, name: str) -> None:
         assert found is None or KEY not in (found.text or "")
 
 
-@pytest.mark.parametrize(
-    "name", sorted(REFUSED.keys() - ABSENT - {"terminal", "device", "memory", "huge file", "closed directory"})
-)
+@pytest.mark.parametrize("name", sorted(REFUSED.keys() - ABSENT - WRITABLE))
 def test_the_history_of_messages_is_not_written_into_any_of_it(stage: Stage, name: str) -> None:
     plant, _ = REFUSED[name]
     plant(stage)
