@@ -81,7 +81,8 @@ class Reader:
             raise OSError(errno.ELOOP, LINKED)
         if any(_is_within(path, os.path.realpath(place)) for place in self._closed):
             raise PermissionError(errno.EACCES, SECRET)
-        if any(_is_within(path, place) for place in _KERNELS) or status.st_dev in _kernel_devices():
+        is_elsewhere = not os.path.isabs(path)  # in a file system that is mounted for other processes alone
+        if is_elsewhere or any(_is_within(path, place) for place in _KERNELS) or status.st_dev in _kernel_devices():
             raise PermissionError(errno.EACCES, KERNEL)
         if stat.S_ISDIR(status.st_mode):
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))

@@ -10,7 +10,7 @@ from typing import Final
 
 import pytest
 
-from greenroom.demo.script import Text, rule
+from greenroom.demo.script import FailStep, Text, rule
 from tests.supervisor.frontend.conversation_api.api_client import event, heard, listen, say
 from tests.support.client import Message, kind, text, thread_id
 from tests.support.deadline import until
@@ -90,6 +90,16 @@ def test_the_call_says_so_and_has_its_answer(
     healed = client.result(client.reply(thread_id(result), "once more"))
     assert not healed.get("isError")
     assert text(healed) == "Good day."
+
+
+def test_a_turn_that_fails_says_it_beside_its_failure(stage: Stage) -> None:
+    stage.play(rule("", [FailStep(400, {"error": {"message": "no such thing"}})]))
+    with file_in_the_way(stage.home.path):
+        client = stage.serve("fork").client
+        result = client.result(client.codex("hello"))
+        assert kind(result) == "model_error"
+        assert "no such thing" in text(result)
+        assert "cannot be saved either: " in text(result)
 
 
 def test_what_was_not_saved_is_saved_once_it_can_be_and_is_in_the_next_servers_history(stage: Stage) -> None:

@@ -5,6 +5,7 @@ import os
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -546,9 +547,12 @@ class Conversation:
         return self._saved(TurnOutcome("completed", last_message=event.encode(last or "")))
 
     def _saved(self, outcome: TurnOutcome) -> TurnOutcome:
-        """Return how a turn has ended that went well, which it has not quite where it is not on disk."""
+        """Return how a turn has ended: not quite well where it is not on disk."""
         if self.save_fault is None:
             return outcome
+        if outcome.kind == "failed":
+            text = f"{outcome.message} The conversation cannot be saved either: {self.save_fault}."
+            return replace(outcome, message=text)
         text = (
             f"The turn is complete, but the conversation cannot be saved to {self.session_path}: {self.save_fault}. It "
             "goes on as long as this server runs; once the file can be written again, the next turn saves all of it."
@@ -563,7 +567,7 @@ class Conversation:
         failure = event.error(outcome.message, info)
         self._tell(failure)
         self._end(turn_id, None, failure)
-        return outcome
+        return self._saved(outcome)
 
     def _end(self, turn_id: TurnId, last: str | None, failure: JsonObject | None = None) -> None:
         """Say that the turn is over, once it is safe on disk."""
