@@ -14,6 +14,7 @@ from greenroom.protocol.errors import GreenroomError
 from greenroom.protocol.internal.broker import AuthError, GetProviderToken, ProviderToken, TokenCommand
 from greenroom.protocol.secrecy import Secret
 from greenroom.runtime.log import redact
+from greenroom.runtime.search_path import with_absolute_path
 
 LONGEST_COMPLAINT: Final = 240
 """Characters of a program's standard error that are passed on."""
@@ -40,7 +41,7 @@ class TokenCommands:
 
     def __init__(self, home: str, environment: Mapping[str, str], clock: Clock) -> None:
         self._home = home
-        self._environment = dict(environment)
+        self._environment = with_absolute_path(environment)
         self._clock = clock
         self._known: dict[TokenCommand, _Known] = {}
 

@@ -23,6 +23,7 @@ from greenroom.broker.storage.store import Store
 from greenroom.protocol.choices import PreferredAuth
 from greenroom.protocol.errors import GreenroomError
 from greenroom.protocol.internal.broker import AuthMode
+from greenroom.runtime.search_path import absolute_path
 
 BROWSER_TIMEOUT: Final = 900.0
 """Seconds that the user has to finish a login in the browser."""
@@ -175,6 +176,7 @@ def _run(work: Coroutine[None, None, int], complaint: str = "Error logging in") 
 def _open_browser(url: str) -> None:
     import webbrowser
 
+    os.environ["PATH"] = absolute_path(os.environ.get("PATH"))  # the user may be in a workspace
     webbrowser.open(url)
 
 

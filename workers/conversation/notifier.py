@@ -16,6 +16,7 @@ import msgspec
 
 from greenroom.protocol.ids import ConversationId, TurnId
 from greenroom.runtime.child import Ending, watch
+from greenroom.runtime.search_path import with_absolute_path
 from greenroom.workers.exec.capture import OutputBudget, cut
 from greenroom.workers.exec.process_groups import ProcessGroups
 
@@ -34,9 +35,12 @@ class Notifier:
     """Belongs to one conversation and its loop."""
 
     def __init__(self, command: Sequence[str], environment: Mapping[str, str]) -> None:
-        """`command` is never empty; `environment` is all that the program sees."""
+        """`command` is never empty; `environment` is all that the program sees.
+
+        Programs run in the workspace, so a relative entry of `PATH` is left out.
+        """
         self._command = command
-        self._environment = environment
+        self._environment = with_absolute_path(environment)
         self._groups = ProcessGroups()
         self._running: dict[int, asyncio.TimerHandle] = {}
         self._idle = asyncio.Event()

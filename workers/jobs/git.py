@@ -1,47 +1,164 @@
-"""Asks git, without letting the repository's configuration run anything (git-config(1))."""
+"""Runs git for a job, confined as a command of the model is in the mode `read-only`.
 
-import asyncio
+A repository names programs for git to run: filters, monitors, hooks, transports. It may be the work of a command of the
+model, so whatever git starts for it must not be able to do more than a command: nothing is writable, there is no
+network, and neither credentials nor settings can be read (docs/decisions/0018-git-runs-in-the-sandbox.md). That holds
+in every sandbox mode, since a job belongs to no conversation. The options and variables below only spare work.
+
+What git writes is no more trusted than the repository: it is bounded in time and size here, and to be checked by those
+who use it.
+"""
+
 import os
-from collections.abc import Sequence
-from typing import Final
+import shutil
+from collections.abc import Mapping, Sequence
+from typing import Final, Self
+
+from greenroom.protocol.errors import GreenroomError
+from greenroom.runtime.search_path import absolute_path
+from greenroom.workers.exec.command import CommandSpec
+from greenroom.workers.exec.command_run import CommandRun, explain
+from greenroom.workers.exec.pipes import StreamName
+from greenroom.workers.jobs.context import JobError, Setting
+from greenroom.workers.sandbox.launcher import Launcher
+from greenroom.workers.sandbox.policy import Surroundings, own_program
+from greenroom.workers.sandbox.starter import LaunchedStarter
 
 TIMEOUT: Final = 5.0
 """Seconds for one call."""
-_HARMLESS: Final = ("-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null", "-c", "core.quotePath=false")
-_ALONE: Final = {"GIT_TERMINAL_PROMPT": "0", "GIT_OPTIONAL_LOCKS": "0", "LC_ALL": "C"}
+LARGEST: Final = 64 * 1024 * 1024
+"""Bytes that one call may write."""
+_KEPT: Final = ("HOME", "XDG_CONFIG_HOME")
+"""The only variables that are handed on: what the user has configured for all repositories counts."""
+_FIXED: Final = {
+    "LC_ALL": "C",
+    "GIT_TERMINAL_PROMPT": "0",
+    "GIT_OPTIONAL_LOCKS": "0",
+    "GIT_NO_LAZY_FETCH": "1",
+    "GIT_PAGER": "cat",
+}
+_OPTIONS: Final = (
+    *("-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null", "-c", "core.quotePath=false"),
+    *("-c", "safe.bareRepository=explicit", "-c", "protocol.allow=never"),
+)
 
 
 class GitError(Exception):
-    """Git is not there, took too long, or had an answer that was not asked for."""
+    """Git took too long, wrote too much, or had an answer that was not asked for."""
 
 
-async def git(cwd: str, *arguments: str, allowed: Sequence[int] = (0,), timeout_s: float = TIMEOUT) -> bytes:
-    """Return what a git command wrote. Raises `GitError` where its exit status is not among those allowed.
+class GitUnavailableError(GitError):
+    """Git is not there, or cannot be confined here; so it will be for every call."""
 
-    `patience` is in seconds.
-    """
-    try:
-        process = await asyncio.create_subprocess_exec(
-            "git",
-            *_HARMLESS,
-            *arguments,
-            cwd=cwd,
-            env={**os.environ, **_ALONE},
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.DEVNULL,
-        )
-    except (OSError, ValueError) as error:
-        raise GitError(str(error)) from error
-    try:
-        async with asyncio.timeout(timeout_s):
-            written, _ = await process.communicate()
-    except TimeoutError:
-        raise GitError(f"git {arguments[0]} took longer than {timeout_s:g} s") from None
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
-    if process.returncode not in allowed:
-        raise GitError(f"git {arguments[0]} ended with {process.returncode}")
-    return written
+    def __init__(self, reason: GreenroomError) -> None:
+        super().__init__(str(reason))
+        self.reason = reason
+
+
+class Git:
+    """Runs git for one job; to be closed. Must be made on the running loop."""
+
+    def __init__(self, directory: str, setting: Setting) -> None:
+        """`directory` is what the job is about: no program is looked up in it or in the repository around it."""
+        surroundings = Surroundings(directory, setting.home, setting.runtime_directory)
+        self._starter = LaunchedStarter(self._launch, own_program(surroundings).resolved())
+        self._launcher: Launcher | None = None
+        path = absolute_path(os.environ.get("PATH"), (workspace(directory),))
+        self._program = shutil.which("git", path=path)
+        kept = {name: os.environ[name] for name in _KEPT if name in os.environ}
+        self._environment = {**kept, "PATH": path, **_FIXED}
+
+    async def __aenter__(self) -> Self:
+        """Begin."""
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Kill what git may have left running."""
+        if self._launcher is not None:
+            await self._launcher.close()
+
+    async def run(
+        self,
+        cwd: str,
+        *arguments: str,
+        allowed: Sequence[int] = (0,),
+        timeout_s: float = TIMEOUT,
+        settings: Mapping[str, str] | None = None,
+    ) -> bytes:
+        """Return what a git command wrote. Raises `GitError` where its exit status is not among those allowed.
+
+        `patience` is in seconds. `settings` win over all configuration.
+        """
+        if self._program is None:
+            raise GitUnavailableError(JobError("there is no git"))
+        argv = (self._program, *_OPTIONS, *arguments)
+        environment = {**self._environment, **_as_variables(settings or {})}
+        output, attempt = await self._written(CommandSpec(argv, cwd, environment, timeout_s))
+        if attempt.timed_out:
+            raise GitError(f"git {arguments[0]} took longer than {timeout_s:g} s")
+        if attempt.returncode not in allowed:
+            raise GitError(f"git {arguments[0]} ended with {attempt.returncode}")
+        return output
+
+    async def _written(self, command: CommandSpec) -> tuple[bytes, CommandRun]:
+        output = _Output()
+        attempt = CommandRun(command)
+        try:
+            await attempt.start(self._starter)
+        except (OSError, ValueError) as error:
+            raise GitError(explain(command, error)) from error
+        except GreenroomError as error:
+            raise GitUnavailableError(error) from error
+        try:
+            await attempt.relay(output.take)
+            await attempt.over.wait()
+        finally:
+            await attempt.close()
+        return bytes(output.data), attempt
+
+    def _launch(self) -> Launcher:
+        if self._launcher is None:
+            self._launcher = Launcher.attach()
+        return self._launcher
+
+
+class _Output:
+    def __init__(self) -> None:
+        self.data = bytearray()
+
+    async def take(self, name: StreamName, chunk: bytes) -> None:
+        """Keep the next piece. Raises `GitError` where that is too much, which ends the command."""
+        if name != "stdout":
+            return
+        if len(self.data) + len(chunk) > LARGEST:
+            raise GitError(f"git wrote more than {LARGEST} bytes")
+        self.data += chunk
+
+
+def workspace(directory: str) -> str:
+    """Return the outermost directory around a directory that has a `.git`, or the directory itself. Runs nothing."""
+    here = outermost = os.path.realpath(directory)
+    while here != os.path.dirname(here):
+        if os.path.lexists(os.path.join(here, ".git")):
+            outermost = here
+        here = os.path.dirname(here)
+    return outermost
+
+
+def is_inside(path: bytes) -> bool:
+    """Say whether a path that git wrote is relative and leads nowhere but down, as far as its text tells."""
+    return not {b"", b".", b".."} & set(path.removesuffix(b"/").split(b"/"))
+
+
+def leads_through_links(root: str, path: str) -> bool:
+    """Say whether a directory on the way from `root`, whose links were followed, to `path` is a symbolic link."""
+    directory = os.path.dirname(os.path.join(root, path))
+    return os.path.realpath(directory) != os.path.normpath(directory)
+
+
+def _as_variables(settings: Mapping[str, str]) -> dict[str, str]:
+    """Return settings in the form in which a name may hold any character (git-config(1), GIT_CONFIG_COUNT)."""
+    variables = {"GIT_CONFIG_COUNT": str(len(settings))} if settings else {}
+    for number, (key, value) in enumerate(settings.items()):
+        variables |= {f"GIT_CONFIG_KEY_{number}": key, f"GIT_CONFIG_VALUE_{number}": value}
+    return variables

@@ -14,6 +14,7 @@ import msgspec
 
 from greenroom.protocol.conversation_api import FuzzyFileSearch
 from greenroom.workers.jobs.context import Setting
+from greenroom.workers.jobs.git import Git, leads_through_links
 from greenroom.workers.search.files import list_files
 from greenroom.workers.search.fuzzy import Match, match, promising
 
@@ -44,7 +45,8 @@ async def run(params: bytes, setting: Setting) -> bytes:
     files: list[dict[str, object]] = []
     for root in given.roots:
         try:
-            names = await list_files(os.path.abspath(root))
+            async with Git(os.path.abspath(root), setting) as git:
+                names = await list_files(os.path.abspath(root), git)
         except (OSError, ValueError):
             continue
         found = await best(given.query, names, setting.stopped)
@@ -100,8 +102,10 @@ def _fitting(words: list[str]) -> Callable[[str], bool]:
 
 
 def _present(root: str, found: list[FileMatch]) -> list[FileMatch]:
-    """Leave out what git knows and is no longer there, and what is no file."""
+    """Leave out what git knows and is no longer there, what is no file, and what lies behind a link to a directory."""
+    real = os.path.realpath(root)
     there = (one for one in found if os.path.isfile(os.path.join(root, one.path)))
+    there = (one for one in there if not leads_through_links(real, one.path))
     return list(islice(there, MOST))
 
 

@@ -8,6 +8,7 @@ import msgspec
 from greenroom.config.paths import absolute
 from greenroom.config.servers import McpServer
 from greenroom.protocol.version import __version__
+from greenroom.runtime.search_path import with_absolute_path
 from greenroom.runtime.spawn import OWN_VARIABLES
 
 INHERITED: Final = (
@@ -51,7 +52,7 @@ def program(server: McpServer, cwd: str, environment: Mapping[str, str], values:
     variables = {name: environment[name] for name in INHERITED if name in environment}
     variables |= {name: values[name] for name in server.env_vars if name in values and name not in OWN_VARIABLES}
     directory = absolute(cwd, server.cwd or "", environment)
-    return Program((server.command, *server.args), directory, variables | server.env)
+    return Program((server.command, *server.args), directory, with_absolute_path(variables) | server.env)
 
 
 def address(server: McpServer, values: Mapping[str, str]) -> Address:

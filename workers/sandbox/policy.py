@@ -5,18 +5,20 @@ Where a command starts plays no part: it never widens what may be written.
 
 import os
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from greenroom.config.sandbox import DangerFullAccess, ReadOnly, SandboxPolicy, WorkspaceWrite
 from greenroom.protocol.secret_names import SECRET_NAMES
 from greenroom.workers.sandbox.confinement import Confinement, Hidden, is_within, normal, unique
 
-__all__ = ["Confinement", "Surroundings", "confine"]
+__all__ = ["Confinement", "Surroundings", "confine", "own_program"]
 
 CONTROL_NAMES: Final = (".git", ".codex", ".agents")
 """Entries of a writable root that steer programs outside the sandbox, so that commands may not change them."""
 
+SETTING_NAMES: Final = ("config.toml*", ".config.toml*")
+"""Entries of the Codex home that hold settings, which may have tokens in them, and their temporary files."""
 SESSION_NAMES: Final = ("sessions", "archived_sessions", "tasks")
 """Entries of the Codex home that no configuration makes writable."""
 
@@ -59,6 +61,16 @@ def confine(policy: SandboxPolicy, surroundings: Surroundings) -> Confinement | 
 def read_only(surroundings: Surroundings) -> Confinement:
     """Return what keeps everything from being written, and credentials from being read."""
     return Confinement(writable=(), protected=(), hidden=_hidden(surroundings), network=False)
+
+
+def own_program(surroundings: Surroundings) -> Confinement:
+    """Return what a program may touch that Greenroom runs for itself: as `read_only`, without the settings either.
+
+    Settings can hold tokens, and no such program needs them.
+    """
+    credentials, sockets = _hidden(surroundings)
+    unread = replace(credentials, names=(*SECRET_NAMES, *SETTING_NAMES))
+    return replace(read_only(surroundings), hidden=(unread, sockets))
 
 
 def _hidden(surroundings: Surroundings) -> tuple[Hidden, ...]:

@@ -1,51 +1,115 @@
 """Lists the files below a directory as its ignore rules have it.
 
 Git does it, which knows the rules: inside a repository for the repository, elsewhere as if everything were untracked in
-one. Where there is no git all files count but those of repositories themselves.
+one. Where there is no git, or none that can be confined, all files count but those of repositories themselves. Nothing
+outside the directory is listed, whatever a repository in it says.
 """
 
+import asyncio
+import itertools
+import logging
 import os
 import tempfile
+import time
 from collections.abc import Iterator
 from typing import Final
 
-from greenroom.workers.jobs.git import GitError, git
+from greenroom.workers.jobs.git import Git, GitError, GitUnavailableError, is_inside, leads_through_links
+
+log = logging.getLogger(__name__)
 
 TIMEOUT: Final = 30.0
-"""Seconds that git has for one directory."""
+"""Seconds for one directory, with all repositories in it. What was listed until then counts."""
+MOST: Final = 2_000_000
+"""Files of one directory."""
+AT_ONCE: Final = 1000
+"""Files that are listed without git before others on the loop have their turn."""
 _UNTRACKED: Final = ("ls-files", "--others", "--exclude-standard", "-z")
 _ALL: Final = ("ls-files", "--cached", "--others", "--exclude-standard", "--deduplicate", "-z")
+_HEAD: Final = "ref: refs/heads/main\n"
+_CONFIG: Final = "[core]\n\trepositoryformatversion = 0\n\tbare = true\n"
+
+_SIGNS: Final = (b"\0/", b"//", b"\0\0", b"\0./", b"/./", b"/.\0", b"\0.\0", b"\0..", b"/..")
+"""In a list of paths that begin and end with NUL one of these stands wherever one leads up, or is absolute or empty."""
 
 
-async def list_files(root: str) -> list[bytes]:
+async def list_files(root: str, git: Git) -> list[bytes]:
     """Return paths relative to `root`, in no order; what is ignored is left out. Raises `OSError` for no directory."""
     if not os.path.isdir(root):
         raise NotADirectoryError(root)
-    found: list[bytes] = []
-    for path in await _list(root):
-        if path.endswith(b"/"):  # a repository of its own
-            found += [path + inner for inner in await list_files(os.path.join(root, os.fsdecode(path)))]
-        else:
-            found.append(path)
-    return found
-
-
-async def _list(root: str) -> list[bytes]:
+    listing = _Listing(os.path.realpath(root), git)
     try:
-        found = _split(await git(root, *_ALL, timeout_s=TIMEOUT))
-    except GitError:
-        found = []
-    return found or await _list_as_untracked(root)
+        await listing.fill()
+    except GitUnavailableError as error:
+        log.warning("files are listed without git, so what is to be ignored is listed too: %s", error)
+        return await listing.walked(b"")
+    return listing.found
 
 
-async def _list_as_untracked(root: str) -> list[bytes]:
-    with tempfile.TemporaryDirectory(prefix="greenroom-") as scratch:
+class _Listing:
+    """The files of one directory, repository by repository."""
+
+    def __init__(self, root: str, git: Git) -> None:
+        self._root = root
+        self._git = git
+        self._stop_at = time.monotonic() + TIMEOUT
+        self.found: list[bytes] = []
+
+    async def fill(self) -> None:
+        """List the directory, then the repositories in it, until all are listed or a limit is reached."""
+        ahead = [b""]
+        while ahead and self._remaining() > 0 and len(self.found) < MOST:
+            prefix = ahead.pop()
+            listed = [prefix + path for path in await self._list(prefix)]
+            self.found += itertools.islice((path for path in listed if not path.endswith(b"/")), MOST - len(self.found))
+            ahead += filter(self._is_real, (path for path in listed if path.endswith(b"/")))
+
+    async def walked(self, prefix: bytes) -> list[bytes]:
+        """List without git."""
+        found: list[bytes] = []
+        paths = _walk(os.path.join(os.fsencode(self._root), prefix), b"")
+        while self._remaining() > 0 and len(found) < MOST and (some := list(itertools.islice(paths, AT_ONCE))):
+            found += some
+            await asyncio.sleep(0)
+        return found
+
+    def _remaining(self) -> float:
+        return self._stop_at - time.monotonic()
+
+    def _is_real(self, repository: bytes) -> bool:
+        """Say whether a repository below the directory is one in fact, and not the goal of a link."""
+        path = os.fsdecode(repository)
+        return os.path.isdir(os.path.join(self._root, path)) and not leads_through_links(self._root, path)
+
+    async def _list(self, prefix: bytes) -> list[bytes]:
+        directory = os.path.join(self._root, os.fsdecode(prefix))
         try:
-            await git(scratch, "init", "--quiet", "--bare", scratch)
-            where = f"--git-dir={scratch}", f"--work-tree={root}"
-            return _split(await git(root, *where, *_UNTRACKED, timeout_s=TIMEOUT))
+            found = _split(await self._git.run(directory, *_ALL, timeout_s=self._remaining()))
+        except GitUnavailableError:
+            raise
         except GitError:
-            return list(_walk(os.fsencode(root), b""))
+            found = []
+        return found or await self._list_as_untracked(directory, prefix)
+
+    async def _list_as_untracked(self, directory: str, prefix: bytes) -> list[bytes]:
+        with tempfile.TemporaryDirectory(prefix="greenroom-") as scratch:
+            _make_repository(scratch)
+            where = f"--git-dir={scratch}", f"--work-tree={directory}"
+            try:
+                return _split(await self._git.run(directory, *where, *_UNTRACKED, timeout_s=self._remaining()))
+            except GitUnavailableError:
+                raise
+            except GitError:
+                return await self.walked(prefix)
+
+
+def _make_repository(directory: str) -> None:
+    """Make the least that git takes for a repository, and empty. A confined git could not."""
+    for name in ("objects", "refs"):
+        os.mkdir(os.path.join(directory, name))
+    for name, text in (("HEAD", _HEAD), ("config", _CONFIG)):
+        with open(os.path.join(directory, name), "w", encoding="ascii") as file:
+            file.write(text)
 
 
 def _walk(directory: bytes, prefix: bytes) -> Iterator[bytes]:
@@ -62,4 +126,9 @@ def _walk(directory: bytes, prefix: bytes) -> Iterator[bytes]:
 
 
 def _split(listed: bytes) -> list[bytes]:
-    return listed.split(b"\0")[:-1]
+    """Take a list of paths apart, and leave out those that lead anywhere but down."""
+    paths = listed.split(b"\0")[:-1]
+    bounded = b"\0" + listed
+    if any(sign in bounded for sign in _SIGNS):  # in one go: such paths are rare, and lists are long
+        return list(filter(is_inside, paths))
+    return paths

@@ -78,9 +78,10 @@ class UtilityMethods:
         params = decode(request, api.GitDiffToRemote)
         try:
             return Answer(await self._jobs.run("diff-to-remote", encode(params)))
-        except JobFailedError:
+        except JobFailedError as error:
             quoted = encode(params.cwd).decode()
-            text = f"failed to compute git diff to remote for cwd: {quoted}"
+            reason = f": {error}" if error.kind == "config" else ""  # such as a kernel that cannot confine git
+            text = f"failed to compute git diff to remote for cwd: {quoted}{reason}"
             raise RefusedError(INVALID_REQUEST, text) from None
 
     async def _search(self, request: Request) -> Answer:
