@@ -51,8 +51,12 @@ class Confinement:
     """Not writable although under a writable directory; may be missing."""
     hidden: tuple[Hidden, ...]
     network: bool
-    named: tuple[str, ...] = ()
+    home_names: tuple[str, ...] = ()
     """Names by which the next server will look for the Codex home; no link on the way to it is writable either."""
+    named: tuple[str, ...] = ()
+    """Those of `writable` that the user has named, and that win over `yielding`."""
+    yielding: tuple[str, ...] = ()
+    """Those of `protected` that are writable where the user has named them."""
 
     def may_write(self, path: str) -> bool:
         """Judge a path, absolute or not, by its text alone: symbolic links are the kernel's to judge."""
@@ -72,17 +76,23 @@ class Confinement:
 
         To be done once, when the conversation starts: a link that a command makes later is refused, not followed.
         """
-        protected = [_without_links_above(path) for path in self.protected]
+        named = unique(map(os.path.realpath, self.named))
+        places = {path: _without_links_above(path) for path in self.protected}
+        overruled = {path for path in self.yielding if places.get(path) in named}
+        protected = [place for path, place in places.items() if path not in overruled]
+        goals = [goal for path in protected for goal in _goals(path)]
         hidden = [replace(each, directory=os.path.realpath(each.directory)) for each in self.hidden]
-        links = [place for name in self.named for place in trail(name)]
+        links = [place for name in self.home_names for place in trail(name)]
         controls = [place for each in hidden if each.is_home for place in linked_controls(each.directory)]
         return replace(
             self,
             writable=unique(map(os.path.realpath, self.writable)),
             protected=unique(
-                [*protected, *(goal for path in protected for goal in _goals(path)), *links, *controls],
+                [*protected, *(goal for goal in goals if not _is_named(goal, named)), *links, *controls],
             ),
             hidden=unique(hidden),
+            named=named,
+            yielding=unique(places[path] for path in self.yielding if path not in overruled),
         ).present()
 
     def present(self) -> "Confinement":
@@ -143,6 +153,28 @@ def _secrets_of(home: str) -> "SecretFiles":
 
 def _with_present_secrets(hidden: Hidden) -> Hidden:
     return replace(hidden, names=unique([*hidden.names, *_secrets_of(hidden.directory).names()]))
+
+
+def _is_named(goal: str, named: Iterable[str]) -> bool:
+    """Say whether the user has named what a protected path stands for, or the part of its repository that it lies in.
+
+    Who names a directory that is no repository, and has one somewhere in it, has not named that.
+    """
+    repository = _repository_of(goal)
+    return any(is_within(goal, directory) and is_within(directory, repository) for directory in named)
+
+
+def _repository_of(goal: str) -> str:
+    """Return the directory of the repository that a git directory is a part of, or that itself.
+
+    Git keeps those of submodules and of linked working trees in the one of their repository (gitrepository-layout(5)).
+    """
+    parts = goal.split(os.sep)
+    if ".git" in parts:
+        return os.sep.join(parts[: parts.index(".git") + 1])
+    above, name = os.path.split(os.path.dirname(goal))
+    linked = name == "worktrees" and os.path.isfile(os.path.join(goal, "commondir"))
+    return above if linked else goal
 
 
 def _linked_secrets(hidden: Hidden) -> list[Hidden]:

@@ -32,11 +32,10 @@ def grants(confinement: Confinement, list_directory: ListDirectory, *, separate:
     """
     apart = [hidden for hidden in confinement.hidden if not (separate and _is_writable(hidden, confinement))]
     readable = except_for([*apart, Hidden("/dev")], "/", list_directory)
-    holes = [] if separate else [*confinement.hidden, *map(_as_hole, confinement.protected)]
     writable = [
         place
         for root in confinement.writable
-        for place in except_for([*holes, *KERNEL] if root == "/" else holes, root, list_directory)
+        for place in except_for(_holes(root, confinement, separate=separate), root, list_directory)
     ]
     if separate and writable:
         writable.append(SHARED_MEMORY)
@@ -46,6 +45,15 @@ def grants(confinement: Confinement, list_directory: ListDirectory, *, separate:
         Grant(READ | WRITE, tuple(writable)),
         Grant(DEVICE, tuple(f"/dev/{name}" for name in DEVICES)),
     ]
+
+
+def _holes(root: str, confinement: Confinement, *, separate: bool) -> list[Hidden]:
+    """Return what a writable directory is given without. Of a protected place and a root in it the root counts."""
+    kernel = KERNEL if root == "/" else ()
+    if separate:
+        return [*kernel]
+    protected = (path for path in confinement.protected if path == root or not is_within(root, path))
+    return [*confinement.hidden, *map(_as_hole, protected), *kernel]
 
 
 def except_for(holes: Sequence[Hidden], place: str, list_directory: ListDirectory) -> list[str]:

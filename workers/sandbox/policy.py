@@ -49,12 +49,17 @@ def confine(policy: SandboxPolicy, surroundings: Surroundings) -> Confinement | 
             return read_only(surroundings)
         case WorkspaceWrite():
             roots = _roots(policy, surroundings)
+            named = _named(policy, surroundings)
+            controls = _controls(roots, named)
+            home = normal(surroundings.codex_home)
             return Confinement(
                 writable=roots,
-                protected=_protected(roots, policy.writable_roots, surroundings),
+                protected=unique([*controls, home, *_sessions(surroundings)]),
                 hidden=_hidden(surroundings),
                 network=policy.network_access,
-                named=unique(map(normal, filter(None, (surroundings.codex_home, surroundings.home_name)))),
+                home_names=unique(map(normal, filter(None, (surroundings.codex_home, surroundings.home_name)))),
+                named=tuple(root for root in roots if root in named),
+                yielding=tuple(path for path in controls if path != home),
             )
 
 
@@ -89,12 +94,14 @@ def _roots(policy: WorkspaceWrite, surroundings: Surroundings) -> tuple[str, ...
     return unique(root for root in plain if not any(is_within(root, place) for place in sealed))
 
 
-def _protected(roots: Iterable[str], configured: Iterable[str], surroundings: Surroundings) -> tuple[str, ...]:
-    """Return what stays as it is. What the configuration lists by name is writable, unless it holds sessions."""
-    home = normal(surroundings.codex_home)
-    listed = {normal(os.path.join(surroundings.cwd, root)) for root in configured}
+def _named(policy: WorkspaceWrite, surroundings: Surroundings) -> frozenset[str]:
+    return frozenset(normal(os.path.join(surroundings.cwd, root)) for root in policy.writable_roots)
+
+
+def _controls(roots: Iterable[str], named: frozenset[str]) -> tuple[str, ...]:
+    """Return what steers programs outside the sandbox. What the configuration lists by name is writable."""
     controls = [os.path.join(root, name) for root in roots for name in CONTROL_NAMES]
-    return unique([*(path for path in controls if path not in listed), home, *_sessions(surroundings)])
+    return unique(path for path in controls if path not in named)
 
 
 def _sessions(surroundings: Surroundings) -> list[str]:

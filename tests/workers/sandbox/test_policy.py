@@ -201,3 +201,70 @@ def test_no_link_on_the_way_to_the_home_is_writable(tmp_path: Path) -> None:
     for link in ("cfg", "deep/second"):
         assert not resolved.may_write(f"{base}/work/{link}")
     assert resolved.may_write(f"{base}/work/deep/other")
+WORKTREES = [
+    # what is named, what `.git` points to, whether that is writable then
+    ("repo/.git", "repo/.git/worktrees/w", True),
+    ("repo/.git/worktrees", "repo/.git/worktrees/w", True),
+    ("repo/.git/worktrees/w", "repo/.git/worktrees/w", True),
+    ("link/.git", "repo/.git/worktrees/w", True),
+    ("repo/.git", "repo/.git/modules/w/modules/x", True),
+    ("bare", "bare/worktrees/w", True),
+    ("apart", "apart", True),
+    ("repo", "repo/.git/worktrees/w", False),
+    ("bare", "bare/other/w", False),
+    (".", "bare/worktrees/w", False),
+    ("data", "data/apart", False),
+    ("repo/.git/objects", "repo/.git/worktrees/w", False),
+    ("repo/.git/worktrees/other", "repo/.git/worktrees/w", False),
+    ("repo/.git/worktrees/w2", "repo/.git/worktrees/w", False),
+]
+
+
+@pytest.mark.parametrize(("named", "goal", "writable"), WORKTREES)
+@pytest.mark.parametrize("kind", ["git file", "link"])
+def test_what_the_user_names_wins_over_what_git_points_to(
+    tmp_path: Path, named: str, goal: str, writable: bool, kind: str
+) -> None:
+    base = os.path.realpath(tmp_path)
+    os.makedirs(f"{base}/{goal}")
+    os.makedirs(f"{base}/repo/.git", exist_ok=True)
+    os.makedirs(f"{base}/tree")
+    os.symlink("repo", f"{base}/link")
+    if "worktrees" in goal:
+        (tmp_path / goal / "commondir").write_text("../..\n")
+    if kind == "link":
+        os.symlink(f"{base}/{goal}", f"{base}/tree/.git")
+    else:
+        (tmp_path / "tree" / ".git").write_text(f"gitdir: {base}/{goal}\n")
+    surroundings = Surroundings(f"{base}/tree", f"{base}/home", f"{base}/run")
+    given = workspace(surroundings, writable_roots=[f"{base}/{named}"], exclude_slash_tmp=True)
+    resolved = given.resolved()
+    assert resolved.may_write(f"{base}/{goal}/index.lock") is writable
+    assert not resolved.may_write(f"{base}/tree/.git"), "the pointer itself was not named"
+    assert resolved.resolved() == resolved
+
+
+@pytest.mark.parametrize("home", ["tree/.codex", "link/.codex"])
+def test_the_codex_home_is_never_named_away(tmp_path: Path, home: str) -> None:
+    base = os.path.realpath(tmp_path)
+    os.makedirs(f"{base}/tree/.codex/sessions")
+    os.symlink("tree", f"{base}/link")
+    surroundings = Surroundings(f"{base}/tree", f"{base}/{home}", f"{base}/run")
+    for named in ("tree/.codex", "link/.codex"):
+        resolved = workspace(surroundings, writable_roots=[f"{base}/{named}"]).resolved()
+        for name in ("config.toml", "auth.json", "sessions/a"):
+            assert not resolved.may_write(f"{base}/tree/.codex/{name}")
+
+
+@pytest.mark.parametrize("name", [".git", ".codex", ".agents"])
+def test_a_control_directory_is_named_by_any_of_its_names(tmp_path: Path, name: str) -> None:
+    base = os.path.realpath(tmp_path)
+    os.makedirs(f"{base}/tree/{name}")
+    os.symlink("tree", f"{base}/link")
+    surroundings = Surroundings(f"{base}/tree", f"{base}/home", f"{base}/run")
+    for named in (f"tree/{name}", f"link/{name}", f"tree/../link/{name}/"):
+        resolved = workspace(surroundings, writable_roots=[f"{base}/{named}"], exclude_slash_tmp=True).resolved()
+        assert resolved.may_write(f"{base}/tree/{name}/file")
+        assert resolved.resolved() == resolved
+    other = workspace(surroundings, writable_roots=[f"{base}/link"], exclude_slash_tmp=True).resolved()
+    assert not other.may_write(f"{base}/tree/{name}/file")
