@@ -100,7 +100,8 @@ def _named(policy: WorkspaceWrite, surroundings: Surroundings) -> frozenset[str]
 
 def _controls(roots: Iterable[str], named: frozenset[str]) -> tuple[str, ...]:
     """Return what steers programs outside the sandbox. What the configuration lists by name is writable."""
-    controls = [os.path.join(root, name) for root in roots for name in CONTROL_NAMES]
+    trees = (root for root in roots if os.path.basename(root) != ".git")  # which is no place for another
+    controls = [os.path.join(root, name) for root in trees for name in CONTROL_NAMES]
     return unique(path for path in controls if path not in named)
 
 

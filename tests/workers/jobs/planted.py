@@ -3,7 +3,7 @@
 import os
 import shutil
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -140,16 +140,18 @@ KEYS: Final = (
 COMMANDS: Final = ("diff", "ls-files", "rev-parse", "rev-list", "remote", "symbolic-ref", "for-each-ref", "config")
 
 
-def _key(name: str) -> Callable[[Ground], None]:
+def _keys(names: Iterable[str]) -> Callable[[Ground], None]:
     def plant(ground: Ground) -> None:
-        ground.git("config", name, str(ground.program))
+        for name in names:
+            ground.git("config", name, str(ground.program))
         ground.attribute("* filter=x diff=x merge=x")
 
     return plant
 
 
-def _alias(name: str) -> Callable[[Ground], None]:
-    return lambda ground: ground.configure(**{f"alias__{name}": f"!{ground.program}"})
+def _aliases(ground: Ground) -> None:
+    for name in COMMANDS:
+        ground.git("config", f"alias.{name}", f"!{ground.program}")
 
 
 def _required_filter(ground: Ground) -> None:
@@ -190,6 +192,7 @@ def _linked_worktree(ground: Ground) -> None:
     away = ground.base / "repository"
     os.rename(ground.workspace / ".git", away)
     (ground.workspace / ".git").write_text(f"gitdir: {away}\n")
+    (ground.workspace / "module" / ".git").unlink()  # it points to where the repository was
     git("config", "core.worktree", str(ground.workspace), cwd=away)
     shutil.copy(_settings_file(ground), away / "more")
     git("config", "include.path", "more", cwd=away)
@@ -275,9 +278,16 @@ SHAPES: Final[dict[str, Callable[[Ground], None]]] = {
 }
 """Ways that are more than one setting."""
 
+ALONE: Final = ("filter.x.clean", "filter.x.process", "core.fsmonitor", "diff.external")
+"""Settings of which one would keep another of the same section from being used."""
+SECTIONS: Final = {
+    section: [key for key in KEYS if key.split(".")[0] == section and key not in ALONE]
+    for section in dict.fromkeys(key.split(".")[0] for key in KEYS)
+}
 PLANTS: Final[dict[str, Callable[[Ground], None]]] = {
-    **{key: _key(key) for key in KEYS},
-    **{f"alias.{name}": _alias(name) for name in COMMANDS},
+    **{key: _keys([key]) for key in ALONE},
+    **{f"{section}.*": _keys(keys) for section, keys in SECTIONS.items()},
+    "alias.*": _aliases,
     **SHAPES,
 }
 EFFECTIVE: Final = (

@@ -104,9 +104,7 @@ class Place:
         self.write(f"{self.home}/sessions/2025/one.jsonl", "{}\n")
         self.write(f"{self.outside}/file", "outside\n")
         self.write(f"{self.cwd}/file", "inside\n")
-        for directory, names_, files in os.walk(self.base):
-            for path in (directory, *(os.path.join(directory, name) for name in (*names_, *files))):
-                os.chown(path, self.user, self.user)
+        self.give(self.base, self.user)
 
     @property
     def auth(self) -> str:
@@ -115,6 +113,12 @@ class Place:
     @property
     def surroundings(self) -> Surroundings:
         return Surroundings(self.cwd, self.home, self.runtime)
+
+    @staticmethod
+    def give(top: str, user: int) -> None:
+        for directory, names, files in os.walk(top):
+            for path in (directory, *(os.path.join(directory, name) for name in (*names, *files))):
+                os.chown(path, user, user)
 
     @staticmethod
     def write(path: str, text: str) -> None:

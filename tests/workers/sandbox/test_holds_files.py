@@ -1,6 +1,8 @@
 """Promises about files: what a confined command cannot change and cannot read. Each is shown by trying."""
 
 import os
+import subprocess
+import tempfile
 import threading
 
 import psutil
@@ -9,7 +11,7 @@ import pytest
 from greenroom.config.sandbox import WorkspaceWrite
 from greenroom.workers.sandbox.home_links import trail
 from tests.support.deadline import until
-from tests.workers.sandbox.cell import Cell, Mode, cell
+from tests.workers.sandbox.cell import SYSTEM_PATH, Cell, Mode, cell
 
 CONFINED: list[Mode] = ["read-only", "workspace-write", "online"]
 
@@ -209,6 +211,35 @@ def test_git_file_of_a_work_tree_stays_with_what_it_names(inside: Cell) -> None:
     before = listing(root) + listing(real)
     assert inside.attempt(*tries, policy=policy).refused
     assert listing(root) + listing(real) == before
+
+
+@pytest.mark.parametrize("where", ["tree", "repository"])
+@pytest.mark.parametrize("named", [(".git",), (".git/worktrees", ".git/objects"), ()])
+def test_git_writes_to_a_repository_that_is_named_and_to_no_other(
+    inside: Cell, named: tuple[str, ...], where: str
+) -> None:
+    place = inside.place
+    base = tempfile.mkdtemp(dir=place.base)
+    repository, cwd = f"{base}/repository", f"{base}/{where}"
+    identity = ("-c", "user.name=A", "-c", "user.email=a@example.org")
+    for command in (
+        ("init", "-q", repository),
+        ("-C", repository, *identity, "commit", "-q", "--allow-empty", "-m", "first"),
+        ("-C", repository, "worktree", "add", "-q", f"{base}/tree"),
+    ):
+        subprocess.run(("git", *command), check=True, env={"PATH": SYSTEM_PATH, "HOME": base}, capture_output=True)
+    place.write(f"{cwd}/file", "new\n")
+    place.give(base, place.user)
+    policy = WorkspaceWrite(writable_roots=(cwd, *(f"{repository}/{name}" for name in named)), exclude_slash_tmp=True)
+    result = inside.shell("git add file; git ls-files", policy=policy, cwd=cwd)
+    piecewise = inside.kind == "user without namespaces"  # nothing can be created directly in `objects`
+    may = named == (".git",) or (where == "tree" and named != () and not piecewise)
+    assert (result.output == "file\n") is may, result.output
+    if where == "tree":
+        tries = (f"open({cwd!r} + '/.git', 'w')", f"os.unlink({cwd!r} + '/.git')")
+        assert inside.attempt(*tries, policy=policy).refused, "what points to the repository was not named"
+    if ".git" not in named:
+        assert inside.attempt(f"open({repository!r} + '/.git/config', 'a')", policy=policy).refused
 
 
 def test_our_own_things_are_safe_below_the_common_directory_for_temporary_files() -> None:
