@@ -63,8 +63,8 @@ def prepare(base: Path) -> Ground:
     """Make a repository with a remote's branch, a changed file, a new one, an ignored one and a submodule."""
     ground = Ground(base)
     for directory in (ground.home, ground.workspace / "d", ground.marker.parent, base / "run"):
-        directory.mkdir(parents=True)
-    (ground.home / "auth.json").write_text(SECRET)
+        directory.mkdir(parents=True, exist_ok=True)
+    (ground.home / "auth.json").write_text(f'{{"OPENAI_API_KEY": "{SECRET}"}}')
     (ground.home / "config.toml").write_text(f'token = "{SECRET}"\n')
     (ground.workspace / ".gitignore").write_text("*.log\n/program\n/hooks\n")
     for name in ("changed", "same", "d/deep"):

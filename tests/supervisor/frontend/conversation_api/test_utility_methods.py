@@ -2,11 +2,14 @@
 
 import subprocess
 
+import pytest
+
 from greenroom.demo.script import Text, rule
 from tests.supervisor.frontend.conversation_api.api_client import begin, refused
 from tests.support import processes
 from tests.support.deadline import until
 from tests.support.stage import Stage
+from tests.workers.jobs.planted import PLANTS, SECRET, prepare
 
 HELLO = rule("", [Text("Good day.")])
 
@@ -159,6 +162,20 @@ def test_a_working_tree_is_compared_with_its_remote(stage: Stage) -> None:
     assert "+++ b/new.js\n" in told["diff"]
     code, text = refused(client, "gitDiffToRemote", {"cwd": str(remote)})
     assert (code, text) == (-32600, f'failed to compute git diff to remote for cwd: "{remote}"')
+
+
+@pytest.mark.parametrize("plant", ["filter.x.clean", "lazy fetch", "submodule"])
+def test_programs_of_a_repository_stay_in_a_sandbox_in_every_mode(stage: Stage, engine: str, plant: str) -> None:
+    """The configuration has no sandbox for commands; what Greenroom runs for itself has one all the same."""
+    ground = prepare(stage.workspace.parent)
+    PLANTS[plant](ground)
+    stage.play(HELLO, top='sandbox_mode = "danger-full-access"')
+    client = stage.serve(engine).client
+    ground.marker.unlink(missing_ok=True)
+    assert client.result(client.request("fuzzyFileSearch", {"query": "new", "roots": [stage.cwd]}))["files"]
+    told = client.answer(client.request("gitDiffToRemote", {"cwd": stage.cwd}))
+    assert ground.harm() == []
+    assert SECRET not in str(told)
 
 
 def git(*arguments: str) -> str:

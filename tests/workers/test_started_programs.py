@@ -1,0 +1,142 @@
+"""Every place that starts a program is known, with the reason for which a workspace cannot choose what it runs.
+
+Greenroom's own programs never run what a workspace configures (decision 18). A new place has to be thought about, and
+then added here.
+"""
+
+import ast
+import itertools
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import config
+import protocol
+import runtime
+import supervisor
+import workers
+
+STARTS = frozenset(
+    {
+        *("Popen", "check_call", "check_output", "getoutput", "getstatusoutput"),
+        *("create_subprocess_exec", "create_subprocess_shell", "subprocess_exec", "subprocess_shell"),
+        *("open_process", "run_process", "posix_spawn", "posix_spawnp", "popen", "forkpty", "startfile"),
+        *(
+            f"{family}{letters}"
+            for family in ("exec", "spawn")
+            for letters in ("l", "le", "lp", "lpe", "v", "ve", "vp", "vpe")
+        ),
+        *("spawn", "GroupStarter", "FreeStarter", "LaunchedStarter", "ProcessPoolExecutor", "stdio_client"),
+    }
+)
+"""Calls by their last name."""
+STARTS_OF = frozenset(
+    {
+        *("os.system", "os.fork", "pty.spawn", "pty.fork", "webbrowser.open", "webbrowser.open_new", "webbrowser.get"),
+        *("subprocess.run", "subprocess.call", "multiprocessing.Process"),
+    }
+)
+"""Calls whose last name is too common."""
+
+OWN = "this interpreter, with code of ours and -I"
+FORK = "a fork of ours, which runs no other program"
+COMMAND = "a command of the model or the client, under the sandbox and the approval that the user chose"
+USER = "named in the user's own configuration, and looked up in absolute directories only"
+CONFINED = "confined as in read-only, and without the settings"
+
+KNOWN = {
+    "login_command.py:_open_browser": "the browser of the user who logs in; absolute directories only",
+    "token_commands.py:_start": USER,
+    "fork server.py:Fork server._fork": FORK,
+    "mcp_client.py:connect": "the demonstration starts a server of this program",
+    "walkthrough.py:Walkthrough._show_status": "the demonstration starts a command of this program",
+    "spawn.py:spawn": OWN,
+    "launch.py:launch": OWN,
+    "delegation.py:Delegation._delegate": OWN,
+    "notifier.py:Notifier._start": USER,
+    "stdio.py:_start": USER,
+    "git.py:Git.__init__": CONFINED,
+    "run_command.py:run": COMMAND,
+    "toolbox.py:Toolbox.__init__": COMMAND,
+    "toolbox.py:Toolbox.move": COMMAND,
+    "starter.py:FreeStarter.__init__": COMMAND,
+    "starter.py:LaunchedStarter.start": COMMAND,
+    "starter.py:GroupStarter.start": COMMAND,
+    "launcher.py:_fork_zygote": FORK,
+    "launcher.py:share_zygote": OWN,
+    "zygote.py:_Zygote._fork": FORK,
+    "features.py:_try_namespaces": FORK,
+    "program.py:Embryo.fork": FORK,
+    "program.py:_become": COMMAND,
+}
+
+
+def places(source: str, name: str) -> Iterator[str]:
+    """Name the functions of a module in which a program is started."""
+
+    def visit(node: ast.AST, within: tuple[str, ...]) -> Iterator[str]:
+        if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            within = (*within, node.name)
+        if isinstance(node, ast.Call) and starts(node.func):
+            yield f"{name}:{'.'.join(within[:2])}"
+        for child in ast.iter_child_nodes(node):
+            yield from visit(child, within)
+
+    return visit(ast.parse(source), ())
+
+
+def starts(called: ast.expr) -> bool:
+    dotted = ast.unparse(called)
+    return dotted.rpartition(".")[2] in STARTS or dotted in STARTS_OF
+
+
+def found() -> set[str]:
+    top = [Path(package.__file__ or "").parent for package in (config, protocol, runtime, supervisor, workers)]
+    files = itertools.chain.from_iterable(directory.rglob("*.py") for directory in top)
+    return {place for file in files for place in places(file.read_text(), file.name)}
+
+
+def test_every_place_that_starts_a_program_is_known_with_its_reason() -> None:
+    assert found() == KNOWN.keys()
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "subprocess.run(['git'])",
+        "subprocess.Popen('x', shell=True)",
+        "Popen(['git'])",
+        "await asyncio.create_subprocess_shell('x')",
+        "await anyio.open_process('x')",
+        "os.system('x')",
+        "os.execvpe('x', [], {})",
+        "os.posix_spawn('x', [], {})",
+        "self._launcher.spawn(['x'])",
+        "multiprocessing.Process(target=f)",
+    ],
+)
+def test_a_new_place_is_noticed(line: str) -> None:
+    source = f"class A:\n    async def b(self):\n        def c():\n            pass\n        {line}\n"
+    assert list(places(source, "new.py")) == ["new.py:A.b"]
+
+
+def test_nothing_starts_programs_under_another_name() -> None:
+    """An import that renames, or takes a function out of its module, would hide a place."""
+    banned = {"subprocess", "os", "pty", "multiprocessing", "webbrowser"}
+    hidden = []
+    for package in (config, protocol, runtime, supervisor, workers):
+        for file in Path(package.__file__ or "").parent.rglob("*.py"):
+            for node in ast.walk(ast.parse(file.read_text())):
+                if isinstance(node, ast.ImportFrom) and node.module in banned:
+                    hidden += [
+                        f"{file.name}: {alias.name}"
+                        for alias in node.names
+                        if alias.name not in os.__all__ or alias.name in STARTS
+                    ]
+                if isinstance(node, ast.Import):
+                    hidden += [
+                        f"{file.name}: {alias.name}" for alias in node.names if alias.name in banned and alias.asname
+                    ]
+    assert hidden == []
