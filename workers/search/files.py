@@ -26,8 +26,8 @@ AT_ONCE: Final = 1000
 """Files that are listed without git before others on the loop have their turn."""
 _UNTRACKED: Final = ("ls-files", "--others", "--exclude-standard", "-z")
 _ALL: Final = ("ls-files", "--cached", "--others", "--exclude-standard", "--deduplicate", "-z")
-_HEAD: Final = "ref: refs/heads/main\n"
-_CONFIG: Final = "[core]\n\trepositoryformatversion = 0\n\tbare = true\n"
+_HEAD: Final = b"ref: refs/heads/main\n"
+_CONFIG: Final = b"[core]\n\trepositoryformatversion = 0\n\tbare = true\n"
 
 _SIGNS: Final = (b"\0/", b"//", b"\0\0", b"\0./", b"/./", b"/.\0", b"\0.\0", b"\0..", b"/..")
 """In a list of paths that begin and end with NUL one of these stands wherever one leads up, or is absolute or empty."""
@@ -92,7 +92,7 @@ class _Listing:
         return found or await self._list_as_untracked(directory, prefix)
 
     async def _list_as_untracked(self, directory: str, prefix: bytes) -> list[bytes]:
-        with tempfile.TemporaryDirectory(prefix="greenroom-") as scratch:
+        with tempfile.TemporaryDirectory(prefix="greenroom-", ignore_cleanup_errors=True) as scratch:
             _make_repository(scratch)
             where = f"--git-dir={scratch}", f"--work-tree={directory}"
             try:
@@ -104,12 +104,20 @@ class _Listing:
 
 
 def _make_repository(directory: str) -> None:
-    """Make the least that git takes for a repository, and empty. A confined git could not."""
-    for name in ("objects", "refs"):
-        os.mkdir(os.path.join(directory, name))
-    for name, text in (("HEAD", _HEAD), ("config", _CONFIG)):
-        with open(os.path.join(directory, name), "w", encoding="ascii") as file:
-            file.write(text)
+    """Make the least that git takes for a repository, and empty. A confined git could not.
+
+    Commands may write to the directory for temporary files, so nothing that is there is followed or written over.
+    """
+    place = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        for name in ("objects", "refs"):
+            os.mkdir(name, dir_fd=place)
+        for name, text in (("HEAD", _HEAD), ("config", _CONFIG)):
+            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+            with open(os.open(name, flags, 0o600, dir_fd=place), "wb") as file:
+                file.write(text)
+    finally:
+        os.close(place)
 
 
 def _walk(directory: bytes, prefix: bytes) -> Iterator[bytes]:
@@ -127,7 +135,7 @@ def _walk(directory: bytes, prefix: bytes) -> Iterator[bytes]:
 
 def _split(listed: bytes) -> list[bytes]:
     """Take a list of paths apart, and leave out those that lead anywhere but down."""
-    paths = listed.split(b"\0")[:-1]
+    paths = listed.split(b"\0", MOST)[:-1]
     bounded = b"\0" + listed
     if any(sign in bounded for sign in _SIGNS):  # in one go: such paths are rare, and lists are long
         return list(filter(is_inside, paths))

@@ -11,12 +11,16 @@ from typing import Any
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from greenroom.protocol.errors import GreenroomError
 from greenroom.workers.jobs import diff_to_remote, git, search_files
 from greenroom.workers.jobs.context import JobError, Setting
 from greenroom.workers.sandbox import features
 from greenroom.workers.sandbox.features import SandboxUnavailableError
+from greenroom.workers.search import files
+from greenroom.workers.search.files import _split
 from tests.workers.jobs.planted import EFFECTIVE, PLANTS, SECRET, SHAPES, Ground, prepare, replant
 
 
@@ -226,3 +230,35 @@ def test_git_that_hangs_is_ended_with_what_it_started(ground: Ground, monkeypatc
     with pytest.raises(JobError, match="git rev-parse took longer"):
         diff(ground)
     assert length not in subprocess.run(["ps", "-eo", "args"], check=True, capture_output=True, text=True).stdout
+
+
+@given(st.lists(st.text("a./", max_size=6)))
+def test_a_list_of_paths_holds_none_that_leads_out(paths: list[str]) -> None:
+    """The quick look at the whole list agrees with the look at each path."""
+    raw = [path.encode() for path in paths]
+    assert _split(b"".join(path + b"\0" for path in raw)) == list(filter(git.is_inside, raw))
+    for path in filter(git.is_inside, raw):
+        assert os.path.normpath(b"/root/" + path).startswith(b"/root/")
+
+
+def test_as_many_files_are_listed_as_memory_allows(ground: Ground, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(files, "MOST", 10)
+    fake_git(ground, "seq -f 'e%g' 1000 | tr '\\n' '\\0'", monkeypatch)
+    for number in range(1, 20):
+        (ground.workspace / f"e{number}").touch()
+    assert len(search(ground, "e")) == 10
+
+
+def test_what_is_in_the_way_of_the_empty_repository_is_left_alone(ground: Ground) -> None:
+    """A command may have been quicker, in the directory for temporary files."""
+    precious = ground.home / "config"
+    precious.write_text("precious")
+    (ground.base / "link").symlink_to(ground.home)
+    with pytest.raises(OSError, match="link"):
+        files._make_repository(str(ground.base / "link"))
+    trap = ground.base / "trap"
+    trap.mkdir()
+    (trap / "config").symlink_to(precious)
+    with pytest.raises(FileExistsError):
+        files._make_repository(str(trap))
+    assert precious.read_text() == "precious"
