@@ -9,6 +9,7 @@ What git writes is no more trusted than the repository: it is bounded in time an
 who use it.
 """
 
+import asyncio
 import os
 import shutil
 from collections.abc import Mapping, Sequence
@@ -26,6 +27,8 @@ from greenroom.workers.sandbox.starter import LaunchedStarter
 
 TIMEOUT: Final = 5.0
 """Seconds for one call."""
+START_TIMEOUT: Final = 5.0
+"""Seconds until it has to run."""
 LARGEST: Final = 64 * 1024 * 1024
 """Bytes that one call may write."""
 _KEPT: Final = ("HOME", "XDG_CONFIG_HOME")
@@ -104,7 +107,10 @@ class Git:
         output = _Output()
         attempt = CommandRun(command)
         try:
-            await attempt.start(self._starter)
+            async with asyncio.timeout(START_TIMEOUT):
+                await attempt.start(self._starter)
+        except TimeoutError:
+            raise GitUnavailableError(JobError("the process that starts programs does not answer")) from None
         except (OSError, ValueError) as error:
             raise GitError(explain(command, error)) from error
         except GreenroomError as error:

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 _ALL: Final = ("*",)
 _LONGEST_GIT_FILE: Final = 4096
+COMMON: Final = "commondir"
+"""The file in the directory of a linked working tree that names the one of its repository."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,18 +133,31 @@ def _without_links_above(path: str) -> str:
 
 
 def _goals(path: str) -> list[str]:
-    """Return what a protected path stands for: the goal of a link, the directory that a `.git` file names."""
+    """Return what a protected path stands for: the goal of a link, the directories that a `.git` file names.
+
+    Those of a linked working tree are two: its own, and that of its repository, which has the hooks.
+    """
     if os.path.islink(path):
-        return [os.path.realpath(path)]
-    if os.path.basename(path) != ".git" or not os.path.isfile(path):
+        goal: str | None = os.path.realpath(path)
+    elif os.path.basename(path) == ".git" and os.path.isfile(path):
+        goal = _named_in(path, after="gitdir:")
+    else:
+        goal = None
+    if goal is None:
         return []
+    common = _named_in(os.path.join(goal, COMMON), after="")
+    return [goal] if common is None else [goal, common]
+
+
+def _named_in(file: str, after: str) -> str | None:
+    """Return the directory that a small file of git's names, relative to where the file is; `None` where none is."""
     from greenroom.config.reader import Reader  # not for those who only start commands
 
-    with contextlib.suppress(OSError, UnicodeError):
-        key, _, place = Reader(os.devnull).read_start(path, _LONGEST_GIT_FILE).decode().partition(":")
-        if key == "gitdir":
-            return [os.path.realpath(os.path.join(os.path.dirname(path), place.strip()))]
-    return []
+    with contextlib.suppress(OSError, ValueError):
+        text = Reader(os.devnull).read_start(file, _LONGEST_GIT_FILE).decode()
+        if text.startswith(after) and (place := text.removeprefix(after).strip()):
+            return os.path.realpath(os.path.join(os.path.dirname(file), place))
+    return None
 
 
 def _secrets_of(home: str) -> "SecretFiles":
@@ -173,7 +188,7 @@ def _repository_of(goal: str) -> str:
     if ".git" in parts:
         return os.sep.join(parts[: parts.index(".git") + 1])
     above, name = os.path.split(os.path.dirname(goal))
-    linked = name == "worktrees" and os.path.isfile(os.path.join(goal, "commondir"))
+    linked = name == "worktrees" and os.path.isfile(os.path.join(goal, COMMON))
     return above if linked else goal
 
 

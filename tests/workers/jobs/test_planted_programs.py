@@ -19,6 +19,7 @@ from greenroom.workers.jobs import diff_to_remote, git, search_files
 from greenroom.workers.jobs.context import JobError, Setting
 from greenroom.workers.sandbox import features
 from greenroom.workers.sandbox.features import SandboxUnavailableError
+from greenroom.workers.sandbox.launcher import Launcher
 from greenroom.workers.search import files
 from greenroom.workers.search.files import _split
 from tests.workers.jobs.planted import EFFECTIVE, PLANTS, SECRET, SHAPES, Ground, prepare, replant
@@ -230,6 +231,19 @@ def test_git_that_hangs_is_ended_with_what_it_started(ground: Ground, monkeypatc
     with pytest.raises(JobError, match="git rev-parse took longer"):
         diff(ground)
     assert length not in subprocess.run(["ps", "-eo", "args"], check=True, capture_output=True, text=True).stdout
+
+
+def test_a_zygote_that_hangs_holds_nothing_up(ground: Ground, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(git, "START_TIMEOUT", 0.2)
+
+    class Stopped(Launcher):
+        async def spawn(self, *_: object, **__: object) -> Any:
+            await asyncio.Event().wait()
+
+    monkeypatch.setattr(git, "Launcher", Stopped)
+    assert "new" in search(ground, "new")
+    with pytest.raises(JobError, match="does not answer"):
+        diff(ground)
 
 
 @given(st.lists(st.text("a./", max_size=6)))

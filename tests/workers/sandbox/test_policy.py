@@ -244,6 +244,21 @@ def test_what_the_user_names_wins_over_what_git_points_to(
     assert resolved.resolved() == resolved
 
 
+@pytest.mark.parametrize("named", [".", "bare", "bare/worktrees", "bare/hooks"])
+def test_the_repository_of_a_linked_working_tree_is_protected_with_it(tmp_path: Path, named: str) -> None:
+    base = os.path.realpath(tmp_path)
+    os.makedirs(f"{base}/bare/worktrees/w")
+    os.makedirs(f"{base}/bare/hooks")
+    os.makedirs(f"{base}/tree")
+    (tmp_path / "bare/worktrees/w/commondir").write_text("../..\n")
+    (tmp_path / "tree/.git").write_text(f"gitdir: {base}/bare/worktrees/w\n")
+    surroundings = Surroundings(f"{base}/tree", f"{base}/home", f"{base}/run")
+    resolved = workspace(surroundings, writable_roots=[f"{base}/{named}"], exclude_slash_tmp=True).resolved()
+    for place, name in (("bare/config", "bare"), ("bare/hooks/post-commit", "bare/hooks")):
+        assert resolved.may_write(f"{base}/{place}") is (named in {"bare", name}), place
+    assert resolved.may_write(f"{base}/else") is (named == ".")
+
+
 @pytest.mark.parametrize("home", ["tree/.codex", "link/.codex"])
 def test_the_codex_home_is_never_named_away(tmp_path: Path, home: str) -> None:
     base = os.path.realpath(tmp_path)
