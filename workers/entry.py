@@ -28,7 +28,6 @@ def complete(directory: str) -> int:
     import greenroom.workers.tools.toolbox_factory  # noqa: F401
     from greenroom.workers import warmup as rehearsal
     from greenroom.workers.approval import script
-    from greenroom.workers.sandbox import launcher
 
     script.preload()
     patch_language()
@@ -37,15 +36,25 @@ def complete(directory: str) -> int:
         rehearsal.rehearse(directory)
     except Exception as error:  # workers then take their time at first
         logging.getLogger(__name__).warning("no rehearsal: %s: %s", type(error).__name__, error)
-    return launcher.share_zygote()
+    return share_zygote()
+
+
+def share_zygote() -> int:
+    """Start what starts the commands of all workers that are forked from now on, and return its pid: a child of ours.
+
+    The one before is given up; what it runs runs on. Raises `OSError`.
+    """
+    from greenroom.workers.sandbox import zygote_link
+
+    return zygote_link.share_zygote()
 
 
 def discard() -> None:
     """Give up what `complete` has made for workers, in a child that is none: it ends when the last of them has."""
-    if "greenroom.workers.sandbox.launcher" in sys.modules:
-        from greenroom.workers.sandbox import launcher
+    if "greenroom.workers.sandbox.zygote_link" in sys.modules:
+        from greenroom.workers.sandbox import zygote_link
 
-        launcher.leave_zygote()
+        zygote_link.leave_zygote()
 
 
 def main(spec: WorkerSpec, lifeline: int) -> None:

@@ -46,7 +46,8 @@ class CommandRun:
         self._writable = asyncio.Event()
 
     async def start(self, starter: Starter) -> None:
-        """Start it. Raises `OSError` or `ValueError` where that cannot be done."""
+        """Start it. Raises `OSError` or `ValueError` where that cannot be done. Its time runs from here."""
+        begun_at = self._loop.time()
         with contextlib.ExitStack() as ours, contextlib.ExitStack() as theirs:
             names, (out_end, err_end) = _streams(self._command.terminal, ours, theirs)
             if self._command.terminal:
@@ -58,7 +59,7 @@ class CommandRun:
         self._pipes = Pipes(names)
         self._relayable = True
         if math.isfinite(self._command.timeout):
-            self._after(self._command.timeout, self._expire)
+            self._after(begun_at + self._command.timeout - self._loop.time(), self._expire)
         if self.over.is_set():
             self._stop_soon()
 

@@ -7,49 +7,48 @@ The zygote is small and without threads: one for all workers, or one of the work
 command, and that the command. A command leads a session of its own, has the descriptors 0, 1 and 2 and no others, and
 the environment that it is given and no more. When the worker ends, however that happens, the guardians of its commands
 find their channels closed and kill everything.
+
+Nothing is waited for without a limit. A zygote or a guardian that does not answer is killed and the command goes to
+another one, provided that it was not begun: each command begins at most once (`words.claim`).
 """
 
-import array
 import asyncio
 import contextlib
 import errno
 import logging
+import math
 import os
 import signal
-import socket
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Final
+from typing import Final, Literal, TypeAlias
 
-from greenroom.protocol.errors import ErrorKind, GreenroomError
-from greenroom.runtime.child import Ending, watch
-from greenroom.runtime.spawn import spawn
+from greenroom.runtime.child import Ending
 from greenroom.workers.sandbox import messages as words
 from greenroom.workers.sandbox import zygote
+from greenroom.workers.sandbox.child import Child
 from greenroom.workers.sandbox.confinement import Confinement
 from greenroom.workers.sandbox.features import SandboxUnavailableError
-from greenroom.workers.sandbox.messages import (
-    CommandEnded,
-    Deserted,
-    Kill,
-    Order,
-    SandboxRequest,
-    Send,
-    Started,
-    StartFailed,
-)
+from greenroom.workers.sandbox.messages import SandboxRequest, Started, StartFailed
+from greenroom.workers.sandbox.zygote_link import LOST, ZygoteLink, share_zygote
+
+__all__ = ["Child", "Launcher", "LauncherStatistics", "Loss", "ZygoteStanding", "share_zygote"]
 
 log = logging.getLogger(__name__)
 
 _NOT_CONFINED: Final = "the command could not be confined"
 TIMEOUT: Final = 1.0
 """Seconds that killed commands have for dying."""
+TRIES: Final = 3
+"""How often a command is handed over before it is told that it cannot be started."""
+HANG: Final = 5.0
+"""Seconds without an answer after which a zygote or a guardian counts as hung, where the command can wait so long."""
+LEAST: Final = 0.25
+"""Seconds that each try has at least, however little time the command has."""
+LONGEST: Final = 30.0
+"""Seconds that the last try has, and a program that has begun for its start, where the command has no limit."""
 
-
-class LauncherLostError(GreenroomError):
-    """The process that starts commands is gone, so that this worker can start no more."""
-
-    kind: ClassVar[ErrorKind] = "internal"
+_Streams: TypeAlias = tuple[int | None, int, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,131 +63,66 @@ class LauncherStatistics:
     """Commands that were started in all."""
 
 
-class Child:
-    """A started command. Belongs to the loop on which it was started."""
+@dataclass(frozen=True, slots=True)
+class ZygoteStanding:
+    """How the zygote of this worker stands."""
 
-    def __init__(self) -> None:
-        self._loop = asyncio.get_running_loop()
-        self._control, self.guardian_end = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self._control.setblocking(False)
-        self._begun: asyncio.Future[Started | StartFailed] = self._loop.create_future()
-        self._ended: asyncio.Future[Ending] = self._loop.create_future()
-        self._gone = asyncio.Event()
-        self._loop.add_reader(self._control, self._listen)
+    pid: int | None
+    """`None` while there is none: the next command gets another one."""
+    is_shared: bool
+    restarts: int
+    """How often another one has taken its place."""
 
-    @property
-    def pid(self) -> int:
-        """The command itself, which is also its process group and session."""
-        return self._start().pid
 
-    @property
-    def limits(self) -> tuple[str, ...]:
-        """What its sandbox does not hold on this system, or holds at a price."""
-        return self._start().limits
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """A zygote or a guardian that is lost."""
 
-    @property
-    def has_ended(self) -> bool:
-        """Whether the command itself has ended."""
-        return self._ended.done()
-
-    @property
-    def is_gone(self) -> bool:
-        """Whether the command has ended and with it everything that it started."""
-        return self._gone.is_set()
-
-    async def wait(self) -> Ending:
-        """Wait for the end of the command itself, not of what it left running."""
-        return await asyncio.shield(self._ended)
-
-    async def wait_gone(self) -> None:
-        """Wait until the command has ended and nothing that it started is left."""
-        await self._gone.wait()
-
-    def send(self, number: signal.Signals) -> None:
-        """Send a signal to the command's process group, unless the command has ended."""
-        self._order(Send(number))
-
-    def kill(self) -> None:
-        """Kill the command and everything that it started, wherever that has moved to. Does not wait for it."""
-        self._order(Kill())
-
-    def abandon(self) -> None:
-        """Kill as `kill` does, and listen no more."""
-        self._lose()
-
-    async def begin(self) -> Started | StartFailed:
-        """Wait until the program runs, or cannot."""
-        return await asyncio.shield(self._begun)
-
-    def _start(self) -> Started:
-        started = self._begun.result()
-        assert isinstance(started, Started)
-        return started
-
-    def _order(self, order: Order) -> None:
-        if not self.is_gone:
-            with contextlib.suppress(OSError):  # the guardian is gone; `_listen` finds that
-                self._control.send(words.encode(order))
-
-    def _listen(self) -> None:
-        try:
-            data = self._control.recv(words.LONGEST)
-        except BlockingIOError:
-            return
-        except OSError:
-            data = b""
-        if not data:
-            self._lose()
-            return
-        match words.read_report(data):
-            case Started() | StartFailed() as outcome:
-                self._begun.set_result(outcome)
-            case CommandEnded(pid, returncode, max_rss):
-                self._ended.set_result(Ending(pid, returncode, max_rss))
-            case Deserted():
-                self._lose()
-
-    def _lose(self) -> None:
-        """Take leave of the guardian. The death of a guardian kills its command."""
-        if self.is_gone:
-            return
-        self._loop.remove_reader(self._control)
-        self._control.close()
-        if not self._begun.done():
-            self._begun.set_result(StartFailed("program", errno.ECHILD, "the guardian of the command is gone"))
-        if not self._ended.done() and isinstance(started := self._begun.result(), Started):
-            self._ended.set_result(Ending(started.pid, -signal.SIGKILL, 0))
-        self._gone.set()
+    role: Literal["zygote", "guardian"]
+    pid: int
+    is_shared: bool
+    """Whether it is the fork server's child, which tells of its death, too."""
+    cause: str | None
+    """What it was killed for, if it was killed by us."""
+    returncode: int
+    max_rss: int
+    """Largest resident memory of its life in bytes, 0 where that is not known."""
 
 
 class Launcher:
     """Starts the commands of one worker."""
 
-    def __init__(self, channel: socket.socket, zygote_pid: int | None) -> None:
-        self._channel = channel
-        self._pid = zygote_pid
-        """The zygote, where it is our own."""
+    def __init__(self, first: ZygoteLink, on_loss: Callable[[Loss], object] = lambda _: None) -> None:
+        self._zygote: ZygoteLink | None = first
+        self._suspects: dict[ZygoteLink, Child] = {}
+        """Shared zygotes that were too slow for a command, and the command that they have yet to answer."""
+        self._restarts = 0
+        self._on_loss = on_loss
         self._children: set[Child] = set()
         self._started = 0
         self._sending = asyncio.Lock()
+        self._closing = False
 
     @classmethod
     def fork(cls) -> "Launcher":
         """Fork a zygote of this worker's own."""
-        return cls(*_fork_zygote())
+        return cls(ZygoteLink.fork())
 
     @classmethod
-    def attach(cls) -> "Launcher":
-        """Use the zygote that was shared before this process was forked, and one of our own where there is none."""
-        return cls.fork() if _shared is None else cls(_shared.dup(), None)
+    def attach(cls, on_loss: Callable[[Loss], object] = lambda _: None) -> "Launcher":
+        """Use the zygote that was shared before this process was forked, and one of our own where there is none.
+
+        `on_loss` is told of each zygote and guardian that is lost. Raises `OSError` where no process can be forked.
+        """
+        return cls(ZygoteLink.attach() or ZygoteLink.fork(), on_loss)
 
     def warm(self) -> None:
         """Have what the next command needs made ready; without it that command takes some milliseconds longer.
 
         For the start of a turn. The commands that follow another within half a minute need no such hint.
         """
-        with contextlib.suppress(OSError):  # a zygote that is busy or lost loses nothing by it
-            self._channel.send(zygote.EXPECT, socket.MSG_DONTWAIT)
+        with contextlib.suppress(OSError):  # no process can be forked now: the command itself will say so
+            self._present_zygote().expect()
 
     async def spawn(
         self,
@@ -201,12 +135,16 @@ class Launcher:
         stdin: int | None = None,
         terminal: bool = False,
         confinement: Confinement | None = None,
+        limit: float = math.inf,
     ) -> Child:
         """Start a command and return once its program runs.
 
         The program is looked up in the `PATH` of `environment`, which is all that the command gets. `stdin` is empty
         where it is not given. With `terminal`, `stdin` is a terminal and becomes the one that controls the command.
         The descriptors stay the caller's. Without a confinement the command may do what we may.
+
+        Returns or raises within `limit` seconds, or `TRIES` times `LEAST` where that is longer. A program that may
+        have begun by then, while nobody confirms it, is killed and returned as one that runs.
 
         Raises `SandboxUnavailableError` where the system cannot confine commands, and `OSError` for the rest; its
         `filename` is the directory that cannot be entered or the program that cannot be run. When cancelled, nothing
@@ -215,20 +153,25 @@ class Launcher:
         if not argv:
             raise ValueError("command args are empty")
         request = SandboxRequest(tuple(argv), cwd, dict(environment), confinement, terminal)
-        child = Child()
-        try:
-            await self._hand_over(child, request, (stdin, stdout, stderr))
-            outcome = await child.begin()
-        except BaseException:
-            child.abandon()
-            raise
-        if isinstance(outcome, StartFailed):
-            child.abandon()
-            raise _as_error(outcome, request)
-        self._forget_gone()
-        self._children.add(child)
-        self._started += 1
-        return child
+        loop = asyncio.get_running_loop()
+        begun_at = loop.time()
+        for left in reversed(range(TRIES)):
+            remaining = begun_at + limit - loop.time()
+            timeout_s = max(LEAST, min(HANG, remaining / 2) if left else min(LONGEST, remaining))
+            child = await self._try(request, (stdin, stdout, stderr), timeout_s, max(LEAST, min(LONGEST, remaining)))
+            if child is not None:
+                self._forget_gone()
+                self._children.add(child)
+                self._started += 1
+                return child
+        text = f"the processes that start commands were lost or gave no answer, {TRIES} times; nothing was run"
+        raise OSError(errno.ETIMEDOUT, text, request.argv[0])
+
+    @property
+    def zygote(self) -> ZygoteStanding:
+        """How the zygote stands."""
+        link = None if self._zygote is None or self._zygote.is_lost else self._zygote
+        return ZygoteStanding(None if link is None else link.pid, link is not None and link.is_shared, self._restarts)
 
     def statistics(self) -> LauncherStatistics:
         """Return the counts."""
@@ -244,8 +187,10 @@ class Launcher:
     async def close(self, timeout_s: float = TIMEOUT) -> None:
         """Kill everything, wait until it is gone, and end the zygote if it is our own.
 
-        What we may not kill, such as a program that has become another user's, is waited for `patience` seconds.
+        What we may not kill, such as a program that has become another user's, is waited for `patience` seconds, and
+        a zygote as long before it is killed.
         """
+        self._closing = True
         self.kill_all()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(timeout_s):
@@ -254,72 +199,150 @@ class Launcher:
         for child in self._children:
             child.abandon()
         self._children.clear()
-        self._channel.close()
-        if self._pid is not None:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(timeout_s):
-                    await _buried(self._pid)
+        for suspect, child in self._suspects.items():
+            suspect.close()
+            child.abandon()
+        self._suspects.clear()
+        link, self._zygote = self._zygote, None
+        if link is not None:
+            await _end(link, timeout_s)
 
     def _forget_gone(self) -> None:
         self._children = {child for child in self._children if not child.is_gone}
 
-    async def _hand_over(self, child: Child, request: SandboxRequest, streams: tuple[int | None, int, int]) -> None:
+    async def _try(
+        self, request: SandboxRequest, streams: _Streams, timeout_s: float, remaining: float
+    ) -> Child | None:
+        """Hand a command over once. Return `None` if that came to nothing, so that the command may be tried again."""
+        link = self._present_zygote()
+        child = Child()
+        content = words.encode(request)
+        try:
+            with _memory_file(content) as file:
+                outcome = await self._begin(link, child, request, file, streams, timeout_s)
+                if outcome is None and words.withdraw(file, len(content)):
+                    self._blame(link, child, timeout_s)
+                    return None
+                if outcome is None:  # it may have begun, and is not to begin twice
+                    outcome = await _within(child, remaining)
+        except BaseException:
+            child.abandon()
+            raise
+        if isinstance(outcome, StartFailed):
+            child.abandon()
+            raise _as_error(outcome, request)
+        if outcome is None:
+            child.presume_begun()
+            self._kill_guardian(child)
+        return child
+
+    async def _begin(
+        self, link: ZygoteLink, child: Child, request: SandboxRequest, file: int, streams: _Streams, timeout_s: float
+    ) -> Started | StartFailed | None:
+        """Return what became of a command within `patience` seconds, `None` where nobody says."""
         kind = zygote.FREE if request.confinement is None else zygote.CONFINED
         stdin, stdout, stderr = streams
-        with child.guardian_end as control, _memory_file(words.encode(request)) as file, _null_or(stdin) as source:
-            async with self._sending:
-                await self._pass(kind, [control.fileno(), file, source, stdout, stderr])
+        try:
+            async with asyncio.timeout(timeout_s):
+                with child.guardian_end as control, _null_or(stdin) as source:
+                    async with self._sending:
+                        await link.ask(kind, [control.fileno(), file, source, stdout, stderr])
+                return await child.begin()
+        except (TimeoutError, *LOST):
+            return None
 
-    async def _pass(self, kind: bytes, descriptors: list[int]) -> None:
-        while True:
-            try:
-                _send_now(self._channel, kind, descriptors)
-                return
-            except BlockingIOError:
-                await _writable(self._channel)
-            except (BrokenPipeError, ConnectionResetError) as error:
-                if self._pid is not None:
-                    raise LauncherLostError(
-                        "the process that starts this conversation's commands is gone; resume the conversation"
-                    ) from error
-                log.warning("the process that starts everybody's commands is gone; going on with one of our own")
-                self._channel.close()
-                self._channel, self._pid = _fork_zygote()
+    def _blame(self, link: ZygoteLink, child: Child, timeout_s: float) -> None:
+        """Find out who has not carried out a command that was withdrawn, and see to it that it is not asked again."""
+        if child.is_taken and self._kill_guardian(child):
+            pass  # the zygote is well, and has another guardian for it
+        elif link.is_lost:
+            if link is self._zygote:
+                self._lose_zygote()
+        elif not child.is_gone and link is self._zygote:
+            self._suspect(link, child, timeout_s)
+            return
+        child.abandon()
+
+    def _suspect(self, link: ZygoteLink, child: Child, timeout_s: float) -> None:
+        """Do without a zygote that gives no answer; kill it, unless others need it and it may only be slow."""
+        self._zygote = None
+        if link.is_shared and timeout_s < HANG:
+            self._suspects[link] = child
+            asyncio.get_running_loop().call_later(HANG - timeout_s, self._judge, link)
+            return
+        child.abandon()
+        self._kill_hung(link)
+
+    def _judge(self, link: ZygoteLink) -> None:
+        child = self._suspects.pop(link, None)
+        if child is None:
+            return
+        if not (child.is_taken or child.is_gone):
+            self._kill_hung(link)
+        child.abandon()
+        link.close()
+
+    def _kill_hung(self, link: ZygoteLink) -> None:
+        log.error("the process that starts commands, %d, hangs and is killed", link.pid)
+        self._on_loss(Loss("zygote", link.pid, link.is_shared, _HANGS, -signal.SIGKILL, 0))
+        link.kill()
+        if not link.is_shared:
+            link.close()
+
+    def _kill_guardian(self, child: Child) -> bool:
+        pid = child.guardian
+        if pid is None or not child.kill_guardian():
+            return False
+        log.error("the guardian of a command, process %d, hangs and is killed", pid)
+        self._on_loss(Loss("guardian", pid, False, _HANGS, -signal.SIGKILL, 0))
+        return True
+
+    def _present_zygote(self) -> ZygoteLink:
+        """Return the zygote, another one in the place of one that is lost."""
+        if self._zygote is not None and self._zygote.is_lost:
+            self._lose_zygote()
+        if self._zygote is None:
+            self._zygote = ZygoteLink.fork()
+            self._restarts += 1
+        link = self._zygote
+        link.watch(lambda ending: self._zygote_ended(link, ending))
+        return link
+
+    def _lose_zygote(self) -> None:
+        if self._zygote is not None:
+            log.warning("the process that starts commands, %d, is gone; another one takes its place", self._zygote.pid)
+            self._zygote.close()
+            self._zygote = None
+
+    def _zygote_ended(self, link: ZygoteLink, ending: Ending) -> None:
+        if not self._closing and not link.was_killed:
+            self._on_loss(Loss("zygote", ending.pid, False, None, ending.returncode, ending.max_rss))
+        if link is self._zygote:
+            self._lose_zygote()
 
 
-def share_zygote() -> int:
-    """Start a zygote for all processes that are forked from this one from now on, and return its pid."""
-    global _shared
-    _shared, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    with theirs:
-        return spawn("from greenroom.workers.sandbox.zygote import main; main()", {}, {zygote.CHANNEL: theirs.fileno()})
+_HANGS: Final = "it gave no answer and was killed"
 
 
-def leave_zygote() -> None:
-    """Give up the zygote that this process was born with."""
-    global _shared  # noqa: PLW0603 - this process has one
-    if _shared is not None:
-        _shared.close()
-        _shared = None
+async def _within(child: Child, seconds: float) -> Started | StartFailed | None:
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            return await child.begin()
+    return None
 
 
-_shared: socket.socket | None = None
-"""The channel of the zygote that this process was born with."""
-
-
-def _fork_zygote() -> tuple[socket.socket, int]:
-    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    pid = os.fork()
-    if pid == 0:
-        zygote.live(theirs)
-    theirs.close()
-    return ours, pid
-
-
-def _send_now(channel: socket.socket, kind: bytes, descriptors: list[int]) -> None:
-    """Send or raise `BlockingIOError`. Others hold the channel too, so it has to stay as it is."""
-    rights = (socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", descriptors))
-    channel.sendmsg([kind], [rights], socket.MSG_DONTWAIT)  # socket.send_fds forgets its flags
+async def _end(link: ZygoteLink, timeout_s: float) -> None:
+    """Hang up on a zygote, and wait for its end where it is our own."""
+    link.watch(lambda _: None)
+    if link.is_shared:
+        link.close()
+        return
+    closing = asyncio.get_running_loop().call_later(timeout_s, link.kill_unheard)
+    link.close()
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(2 * timeout_s):
+            await link.buried()
+    closing.cancel()
 
 
 def _as_error(failed: StartFailed, request: SandboxRequest) -> OSError | SandboxUnavailableError:
@@ -334,7 +357,7 @@ def _as_error(failed: StartFailed, request: SandboxRequest) -> OSError | Sandbox
 
 @contextlib.contextmanager
 def _memory_file(content: bytes) -> Iterator[int]:
-    descriptor = os.memfd_create("command")
+    descriptor = os.memfd_create("command", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
     try:
         with open(descriptor, "wb", closefd=False) as file:
             file.write(content)
@@ -353,22 +376,3 @@ def _null_or(descriptor: int | None) -> Iterator[int]:
         yield null
     finally:
         os.close(null)
-
-
-async def _writable(channel: socket.socket) -> None:
-    loop = asyncio.get_running_loop()
-    ready = asyncio.Event()
-    loop.add_writer(channel, ready.set)
-    try:
-        await ready.wait()
-    finally:
-        loop.remove_writer(channel)
-
-
-async def _buried(pid: int) -> None:
-    ended = asyncio.Event()
-    try:
-        watch(pid, lambda _: ended.set())
-    except ChildProcessError:
-        return
-    await ended.wait()

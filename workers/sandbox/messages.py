@@ -3,6 +3,7 @@
 Both ends are one program, before and after a fork, so the messages are pickled.
 """
 
+import fcntl
 import os
 import pickle
 from dataclasses import dataclass
@@ -23,6 +24,14 @@ class SandboxRequest:
     environment: dict[str, str]
     confinement: Confinement | None
     terminal: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """The zygote has given the request to a guardian."""
+
+    guardian: int
+    """The pid of the guardian, which is alive as long as its end of the channel is open."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +81,7 @@ class Kill:
     """Launcher to guardian: end the command and everything that it started."""
 
 
-Report: TypeAlias = Started | StartFailed | CommandEnded | Deserted
+Report: TypeAlias = Taken | Started | StartFailed | CommandEnded | Deserted
 Order: TypeAlias = Send | Kill
 
 
@@ -84,6 +93,28 @@ def encode(message: SandboxRequest | Report | Order) -> bytes:
 def content(file: int) -> bytes:
     """Return all that is in a file, whoever has read it before."""
     return os.pread(file, os.fstat(file).st_size, 0)
+
+
+def claim(file: int) -> bool:
+    """Mark a request as begun; `False` where it was withdrawn, so that it must not be carried out."""
+    try:
+        os.pwrite(file, _BEGUN, os.fstat(file).st_size)
+    except PermissionError:  # sealed
+        return False
+    return True
+
+
+def withdraw(file: int, length: int) -> bool:
+    """Take a request of `length` bytes back. Return whether it has not been begun, and then never will be.
+
+    The kernel orders the seal and the write of `claim`, so that of the two exactly one succeeds.
+    """
+    fcntl.fcntl(file, fcntl.F_ADD_SEALS, fcntl.F_SEAL_WRITE | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SHRINK)
+    return os.fstat(file).st_size == length
+
+
+_BEGUN: Final = b"!"
+"""What `claim` appends; a pickle ends before it."""
 
 
 def read_request(data: bytes) -> SandboxRequest:

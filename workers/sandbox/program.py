@@ -69,6 +69,8 @@ def _wait_and_become(
         if len(descriptors) == DESCRIPTORS:
             request_file, stdin, stdout, stderr = descriptors
             request = words.read_request(words.content(request_file))
+            if not words.claim(request_file):
+                os._exit(_NOT_STARTED)
             foresight = _arrange((stdin, stdout, stderr), answer.fileno(), foresight)
             os.write(_ANSWER, pickle.dumps(_become(request, parent, foresight)))
     finally:

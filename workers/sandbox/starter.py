@@ -45,6 +45,7 @@ class LaunchedStarter:
             stdin=stdout if command.terminal else None,
             terminal=command.terminal,
             confinement=confinement,
+            limit=command.timeout,
         )
         self.limits = (*child.limits, *(() if confinement is None else confinement.aliases()))
         return _Launched(child, on_end)

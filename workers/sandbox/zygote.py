@@ -15,8 +15,9 @@ import socket
 from dataclasses import dataclass
 from typing import Final, NoReturn
 
-from greenroom.runtime import hardening
+from greenroom.runtime import hardening, orphans
 from greenroom.workers.sandbox import enforcement
+from greenroom.workers.sandbox import messages as words
 from greenroom.workers.sandbox.descriptors import close_all_but
 from greenroom.workers.sandbox.monitor import end_descendants, guard
 
@@ -61,11 +62,15 @@ def live(channel: socket.socket) -> NoReturn:
 class _Pair:
     """A guardian and its embryo that wait for a command."""
 
+    pid: int
+    """The guardian's."""
     guardian: socket.socket
     embryo: socket.socket
 
     def hand_over(self, control: int, request: int, streams: list[int]) -> None:
         """Give them the command. Raises `OSError` where the guardian is gone; then nothing has begun."""
+        with contextlib.suppress(OSError):  # the launcher has left: the guardian finds that, too
+            os.write(control, words.encode(words.Taken(self.pid)))
         socket.send_fds(self.guardian, [b"."], [control, request])
         with self.embryo, contextlib.suppress(OSError):  # a dead embryo is a dead command: its guardian tells
             socket.send_fds(self.embryo, [b"."], [request, *streams])
@@ -76,8 +81,10 @@ class _Zygote:
         self._channel = channel
         self._poll = select.poll()
         self._poll.register(channel, select.POLLIN)
-        self._guardians: dict[int, socket.socket] = {}
-        """All that live, by descriptor: those that watch over commands and the spare one."""
+        self._guardians: dict[int, tuple[socket.socket, int]] = {}
+        """All that live, with their pids, by descriptor: those that watch over commands and the spare one."""
+        self._dying: set[int] = set()
+        """Descriptors (pidfd_open(2)) of processes whose children come to us when they have died."""
         self._spare: _Pair | None = None
         self._expecting = False
 
@@ -90,7 +97,12 @@ class _Zygote:
             self._rest()
         for descriptor in ready:
             if descriptor in self._guardians:
-                self._hear(self._guardians[descriptor])
+                self._hear(*self._guardians[descriptor])
+            elif descriptor in self._dying:
+                self._dying.discard(descriptor)
+                self._poll.unregister(descriptor)
+                os.close(descriptor)
+                self._end_orphans()
         return self._channel.fileno() not in ready or self._obey()
 
     def _timeout(self) -> float | None:
@@ -120,7 +132,7 @@ class _Zygote:
         for descriptor in descriptors:
             os.close(descriptor)
 
-    def _hear(self, guardian: socket.socket) -> None:
+    def _hear(self, guardian: socket.socket, pid: int) -> None:
         """Take back a guardian whose command is over as the spare one, or let it go."""
         try:
             _, descriptors, _, _ = socket.recv_fds(guardian, 1, 1)
@@ -128,9 +140,11 @@ class _Zygote:
             descriptors = []
         embryos = [socket.socket(fileno=descriptor) for descriptor in descriptors]
         if embryos and self._spare is None:
-            self._spare = _Pair(guardian, embryos[0])
+            self._spare = _Pair(pid, guardian, embryos[0])
         else:
             self._let_go(guardian, *embryos)
+        if not embryos:
+            self._await_end(pid)
 
     def _let_go(self, guardian: socket.socket, *embryos: socket.socket) -> None:
         self._poll.unregister(guardian)
@@ -141,6 +155,21 @@ class _Zygote:
         for end in (guardian, *embryos):
             end.close()
 
+    def _await_end(self, pid: int) -> None:
+        """End what a process leaves to us as soon as it has died: its descriptors close before that."""
+        try:
+            descriptor = os.pidfd_open(pid)
+        except ProcessLookupError:
+            self._end_orphans()
+            return
+        self._dying.add(descriptor)
+        self._poll.register(descriptor, select.POLLIN)
+
+    def _end_orphans(self) -> None:
+        """Kill what guardians that were killed have left, and what that leaves in turn."""
+        for pid in orphans.kill_orphans({pid for _, pid in self._guardians.values()}):
+            self._await_end(pid)
+
     def _rest(self) -> None:
         self._expecting = False
         if self._spare is not None:
@@ -149,15 +178,16 @@ class _Zygote:
     def _fork(self) -> _Pair:
         guardian, guardians_end = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         embryo, embryos_end = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        if os.fork() == 0:
+        pid = os.fork()
+        if pid == 0:
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             close_all_but(guardians_end.fileno(), embryos_end.fileno())  # such as the streams of a command
             guard(guardians_end, embryos_end)
         guardians_end.close()
         embryos_end.close()
-        self._guardians[guardian.fileno()] = guardian
+        self._guardians[guardian.fileno()] = (guardian, pid)
         self._poll.register(guardian, select.POLLIN)
-        return _Pair(guardian, embryo)
+        return _Pair(pid, guardian, embryo)
 
 
 def _settle(channel: socket.socket) -> None:

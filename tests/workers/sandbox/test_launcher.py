@@ -8,19 +8,21 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import replace
 
 import psutil
 import pytest
 
 from greenroom.runtime.child import reap
-from greenroom.workers.sandbox import features, zygote
-from greenroom.workers.sandbox import launcher as sandbox_launcher
+from greenroom.workers.sandbox import features, zygote, zygote_link
+from greenroom.workers.sandbox.child import Child
 from greenroom.workers.sandbox.confinement import Confinement
 from greenroom.workers.sandbox.features import SandboxUnavailableError
-from greenroom.workers.sandbox.launcher import Child, Launcher, LauncherLostError, LauncherStatistics, share_zygote
+from greenroom.workers.sandbox.launcher import Launcher, LauncherStatistics, Loss, share_zygote
+from tests.support import processes
 from tests.support.deadline import until
 from tests.workers.sandbox.cell import SYSTEM_PATH, adopting, wait_for_end
 
@@ -42,11 +44,9 @@ async def launcher() -> AsyncIterator[Launcher]:
 def shared_zygote() -> Iterator[int]:
     """Share a zygote with the launchers that are made inside; it lasts as long as they do."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("greenroom.workers.sandbox.launcher._shared", None)
+        patch.setattr("greenroom.workers.sandbox.zygote_link._shared", None)
         yield share_zygote()
-        shared = sandbox_launcher._shared
-        assert shared is not None
-        shared.close()
+        zygote_link.leave_zygote()
 
 
 @contextmanager
@@ -70,8 +70,9 @@ def all_of_terminal(ours: int) -> bytes:
 
 
 def zygote_of(launcher: Launcher) -> int:
-    assert launcher._pid is not None
-    return launcher._pid
+    pid = launcher.zygote.pid
+    assert pid is not None
+    return pid
 
 
 def run(test: Callable[[Launcher, int, int], Awaitable[None]]) -> None:
@@ -317,7 +318,7 @@ def test_nothing_is_kept_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_commands_wait_while_the_zygote_is_busy() -> None:
     async def test(launcher: Launcher, reader: int, writer: int) -> None:
-        launcher._channel.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1)
+        launcher._present_zygote()._channel.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1)
 
         async def one() -> int:
             child = await launcher.spawn(["true"], "/", ENVIRONMENT, stdout=writer, stderr=writer)
@@ -381,21 +382,141 @@ def test_terminal_controls_its_command() -> None:
     run(test)
 
 
-def test_without_its_zygote_a_launcher_says_so() -> None:
+def test_a_zygote_that_is_killed_has_a_successor_and_what_runs_runs_on() -> None:
     async def test(launcher: Launcher, reader: int, writer: int) -> None:
-        running = await launcher.spawn(["sleep", "60"], "/", ENVIRONMENT, stdout=writer, stderr=writer)
-        pidfd = os.pidfd_open(zygote_of(launcher))
-        os.kill(zygote_of(launcher), signal.SIGKILL)
-        await asyncio.to_thread(wait_for_end, pidfd)
-        os.close(pidfd)
-        with pytest.raises(LauncherLostError):
-            await launcher.spawn(["true"], "/", ENVIRONMENT, stdout=writer, stderr=writer)
-        running.kill()
-        assert (await running.wait()).returncode == -signal.SIGKILL
+        losses: list[Loss] = []
+        launcher._on_loss = losses.append
+        running = await launcher.spawn(
+            ["sh", "-c", "read word; exit 5"], "/", ENVIRONMENT, stdin=reader, stdout=2, stderr=2
+        )
+        for restarts in range(1, 4):
+            former = zygote_of(launcher)
+            pidfd = os.pidfd_open(former)
+            os.kill(former, signal.SIGKILL)
+            await asyncio.to_thread(wait_for_end, pidfd)
+            os.close(pidfd)
+            child = await launcher.spawn(["true"], "/", ENVIRONMENT, stdout=writer, stderr=writer)
+            assert (await child.wait()).returncode == 0
+            assert zygote_of(launcher) != former
+            assert launcher.zygote.restarts == restarts
+            while len(losses) < restarts:
+                await asyncio.sleep(0)
+            assert (losses[-1].pid, losses[-1].returncode) == (former, -signal.SIGKILL)
+        os.write(writer, b"word\n")
+        assert (await running.wait()).returncode == 5
         await running.wait_gone()
 
     with adopting():
         run(test)
+
+
+@contextmanager
+def stopped(pid: int) -> Iterator[None]:
+    """Keep a process stopped; it may be killed meanwhile."""
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGCONT)
+
+
+async def spare_pair(launcher: Launcher) -> tuple[int, int]:
+    """Return the guardian that waits for the next command, and its preforked child."""
+    launcher.warm()
+    while True:
+        with suppress(psutil.NoSuchProcess):  # what probes the kernel comes and goes
+            for guardian in processes.named(psutil.Process(zygote_of(launcher)).children(), "gr-monitor"):
+                for child in guardian.children():
+                    return guardian.pid, child.pid
+        await asyncio.sleep(0)
+
+
+def test_a_zygote_that_hangs_is_killed_and_the_command_runs_once() -> None:
+    async def test(launcher: Launcher, reader: int, writer: int) -> None:
+        losses: list[Loss] = []
+        launcher._on_loss = losses.append
+        child = await launcher.spawn(["true"], "/", ENVIRONMENT, stdout=writer, stderr=writer)
+        await child.wait_gone()
+        former = zygote_of(launcher)
+        with stopped(former):
+            begun_at = time.monotonic()
+            child = await launcher.spawn(["echo", "x"], "/", ENVIRONMENT, stdout=writer, stderr=writer, limit=1.0)
+            assert time.monotonic() - begun_at < 1.5
+            await child.wait_gone()
+        assert [(loss.role, loss.pid) for loss in losses] == [("zygote", former)]
+        assert losses[0].cause is not None
+        assert os.read(reader, 100) == b"x\n"
+
+    with adopting():
+        run(test)
+
+
+@pytest.mark.parametrize("who", ["guardian", "preforked", "both"])
+@pytest.mark.parametrize("number", [signal.SIGSTOP, signal.SIGKILL])
+def test_a_pair_that_waits_and_is_lost_costs_no_command(who: str, number: signal.Signals) -> None:
+    async def test(launcher: Launcher, reader: int, writer: int) -> None:
+        guardian, preforked = await spare_pair(launcher)
+        for pid in {"guardian": [guardian], "preforked": [preforked], "both": [preforked, guardian]}[who]:
+            os.kill(pid, number)
+        begun_at = time.monotonic()
+        child = await launcher.spawn(["echo", "x"], "/", ENVIRONMENT, stdout=writer, stderr=writer, limit=1.0)
+        ending = await asyncio.wait_for(child.wait(), 3)
+        assert time.monotonic() - begun_at < 2.0
+        os.write(writer, b".")
+        output = os.read(reader, 100)
+        assert output.count(b"x") <= 1, "no command begins twice"
+        if output == b".":  # it was killed, and that is what is told
+            assert ending.returncode != 0
+        child = await launcher.spawn(["true"], "/", ENVIRONMENT, stdout=writer, stderr=writer)
+        assert (await child.wait()).returncode == 0
+        assert not psutil.pid_exists(guardian) or number == signal.SIGKILL or who == "preforked"
+
+    with adopting():
+        run(test)
+
+
+def test_a_command_whose_guardian_hangs_is_killed_in_time_with_all_that_it_started() -> None:
+    async def test(launcher: Launcher, reader: int, writer: int) -> None:
+        losses: list[Loss] = []
+        launcher._on_loss = losses.append
+        child = await launcher.spawn(
+            ["sh", "-c", "setsid sleep 600 & echo $!; wait"], "/", ENVIRONMENT, stdout=writer, stderr=writer
+        )
+        left = os.pidfd_open(int(await asyncio.to_thread(os.read, reader, 100)))
+        with stopped(psutil.Process(child.pid).ppid()):
+            child.kill()
+            begun_at = time.monotonic()
+            assert (await child.wait()).returncode == -signal.SIGKILL
+            assert time.monotonic() - begun_at < 1.0
+        await asyncio.to_thread(wait_for_end, left)
+        os.close(left)
+
+    with adopting():
+        run(test)
+
+
+def test_a_command_that_was_withdrawn_never_begins() -> None:
+    """The zygote is only stopped for a while, and not killed: it finds the command later."""
+
+    async def whole() -> None:
+        with shared_zygote() as pid:
+            launcher = Launcher.attach()
+            with pipe() as (reader, writer):
+                with stopped(pid):
+                    child = await launcher.spawn(
+                        ["echo", "x"], "/", ENVIRONMENT, stdout=writer, stderr=writer, limit=0.5
+                    )
+                    await child.wait_gone()
+                    assert not launcher.zygote.is_shared, "it goes on with one of its own"
+                while launcher._suspects and not all(one.is_gone for one in launcher._suspects.values()):
+                    await asyncio.sleep(0.01)  # the shared one has taken the command, and does nothing with it
+                assert os.read(reader, 100) == b"x\n"
+            await launcher.close()
+        assert reap(pid).returncode == 0, "nobody has killed it"
+
+    with adopting():
+        asyncio.run(whole())
 
 
 def test_command_ends_with_its_guardian() -> None:

@@ -1,0 +1,163 @@
+"""A command that was started: its end of the channel to the guardian. The worker's side, on asyncio."""
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import socket
+from typing import Final
+
+from greenroom.runtime.child import Ending
+from greenroom.workers.sandbox import messages as words
+from greenroom.workers.sandbox.messages import CommandEnded, Deserted, Kill, Order, Send, Started, StartFailed, Taken
+
+log = logging.getLogger(__name__)
+
+OBEDIENCE: Final = 0.5
+"""Seconds that a guardian has for killing its command before it is killed itself. Below the time that a command which
+was killed has for dying (`greenroom.workers.exec.command_run.DEATH_SECONDS`)."""
+
+
+class Child:
+    """A started command. Belongs to the loop on which it was started."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._control, self.guardian_end = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._control.setblocking(False)
+        self._begun: asyncio.Future[Started | StartFailed | None] = self._loop.create_future()
+        self._ended: asyncio.Future[Ending] = self._loop.create_future()
+        self._gone = asyncio.Event()
+        self._guardian: int | None = None
+        self._insisting: asyncio.TimerHandle | None = None
+        self._loop.add_reader(self._control, self._listen)
+
+    @property
+    def pid(self) -> int:
+        """The command itself, which is also its process group and session."""
+        return self._start().pid
+
+    @property
+    def limits(self) -> tuple[str, ...]:
+        """What its sandbox does not hold on this system, or holds at a price."""
+        return self._start().limits
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether the command itself has ended."""
+        return self._ended.done()
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether the command has ended and with it everything that it started."""
+        return self._gone.is_set()
+
+    async def wait(self) -> Ending:
+        """Wait for the end of the command itself, not of what it left running."""
+        return await asyncio.shield(self._ended)
+
+    async def wait_gone(self) -> None:
+        """Wait until the command has ended and nothing that it started is left."""
+        await self._gone.wait()
+
+    def send(self, number: signal.Signals) -> None:
+        """Send a signal to the command's process group, unless the command has ended."""
+        self._order(Send(number))
+
+    def kill(self) -> None:
+        """Kill the command and everything that it started, wherever that has moved to. Does not wait for it.
+
+        A guardian that has not done so after `OBEDIENCE` seconds hangs and is killed itself.
+        """
+        self._order(Kill())
+        if self._insisting is None and not self.is_gone:
+            self._insisting = self._loop.call_later(OBEDIENCE, self._insist)
+
+    def kill_guardian(self) -> bool:
+        """Kill the guardian where one has the command, and return whether one has. The command dies with it.
+
+        What the command has started is then killed by the zygote. The pid is the guardian's: it is alive as long as its
+        end of the channel is open.
+        """
+        if self.is_gone or self._guardian is None:
+            return False
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self._guardian, signal.SIGKILL)
+        return True
+
+    def abandon(self) -> None:
+        """Kill as `kill` does, and listen no more."""
+        self._lose()
+
+    async def begin(self) -> Started | StartFailed | None:
+        """Wait until the program runs, or cannot; return `None` where those that were to start it are gone."""
+        return await asyncio.shield(self._begun)
+
+    @property
+    def guardian(self) -> int | None:
+        """The pid of the guardian that the command was given to."""
+        return self._guardian
+
+    @property
+    def is_taken(self) -> bool:
+        """Whether the zygote has given the command to a guardian."""
+        return self._guardian is not None
+
+    def presume_begun(self) -> None:
+        """Take the program for started although nobody has said so: it has begun, and its guardian hangs or is gone."""
+        if not self._begun.done() or self._begun.result() is None:
+            self._begun = self._loop.create_future()
+            self._begun.set_result(Started(0, ()))
+        if self.is_gone and not self._ended.done():
+            self._ended.set_result(Ending(0, -signal.SIGKILL, 0))
+
+    def _start(self) -> Started:
+        started = self._begun.result()
+        assert isinstance(started, Started)
+        return started
+
+    def _order(self, order: Order) -> None:
+        if not self.is_gone:
+            with contextlib.suppress(OSError):  # the guardian is gone; `_listen` finds that
+                self._control.send(words.encode(order))
+
+    def _listen(self) -> None:
+        try:
+            data = self._control.recv(words.LONGEST)
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""
+        if not data:
+            self._lose()
+            return
+        match words.read_report(data):
+            case Taken(guardian):
+                self._guardian = guardian
+            case Started() | StartFailed() as outcome if not self._begun.done():
+                self._begun.set_result(outcome)
+            case Started() | StartFailed():  # late: the program was taken for started
+                pass
+            case CommandEnded(pid, returncode, max_rss):
+                self._ended.set_result(Ending(pid, returncode, max_rss))
+            case Deserted():
+                self._lose()
+
+    def _insist(self) -> None:
+        if self.kill_guardian():
+            log.error("the guardian of a command, process %d, hangs and is killed", self._guardian)
+
+    def _lose(self) -> None:
+        """Take leave of the guardian. The death of a guardian kills its command."""
+        if self.is_gone:
+            return
+        if self._insisting is not None:
+            self._insisting.cancel()
+        self._loop.remove_reader(self._control)
+        self._control.close()
+        if not self._begun.done():
+            self._begun.set_result(None)
+        if not self._ended.done() and isinstance(started := self._begun.result(), Started):
+            self._ended.set_result(Ending(started.pid, -signal.SIGKILL, 0))
+        self._gone.set()
