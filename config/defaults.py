@@ -28,5 +28,7 @@ class Limits(NamedTuple):
     """Seconds that the user has for an approval; no answer is a no."""
     task_after: float = 10.0
     """Seconds after which a call of a client that knows tasks goes on as one."""
+    start_timeout: float = 120.0
+    """Seconds that calls wait for a process while none can be started; then they fail as `start_failed`."""
     hang_after: float = 60.0
     """Seconds without a sign of life after which the worker of a running turn is killed."""

@@ -45,6 +45,8 @@ class GreenroomTable(OwnSection, frozen=True):
     """Seconds that the user has for an approval; no answer is a no."""
     task_after_s: Annotated[float, Meta(ge=0.0)] = _DEFAULTS.task_after
     """Seconds after which a call of a client that knows tasks goes on as one."""
+    start_timeout_s: Annotated[float, Meta(gt=0.0)] = _DEFAULTS.start_timeout
+    """Seconds that calls wait for a process while none can be started."""
     hang_after_s: Annotated[float, Meta(ge=1.0)] = _DEFAULTS.hang_after
     """Seconds without a sign of life after which the worker of a running turn is killed."""
     models: dict[str, dict[str, object]] = field(default_factory=dict)
@@ -63,6 +65,7 @@ class GreenroomTable(OwnSection, frozen=True):
             approval_timeout=self.approval_timeout_s,
             task_after=self.task_after_s,
             hang_after=self.hang_after_s,
+            start_timeout=self.start_timeout_s,
         )
 
 

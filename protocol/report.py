@@ -254,6 +254,7 @@ class LimitFigures(Part):
     queued_turns: int | None = None
     worker_memory: int | None = None
     hang_after: float | None = None
+    start_timeout: float | None = None
 
 
 class Report(Part):

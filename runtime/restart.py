@@ -1,6 +1,8 @@
-"""Restart policy as OTP means it, free of I/O and clocks: how often something may die before it is given up."""
+"""Restart policies, free of I/O and clocks: how often something may die before it is given up, and how long to wait."""
 
+import os
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 
@@ -34,3 +36,42 @@ class RestartPolicy:
     def deaths_in_period(self, now: float) -> int:
         """Return how many deaths count at the moment."""
         return sum(1 for death in self._deaths if death > now - self.intensity.period)
+
+
+@dataclass(frozen=True, slots=True)
+class Delays:
+    """Quick at first, slower later, for ever: the n-th restart in a row waits for the n-th delay."""
+
+    seconds: tuple[float, ...]
+    """The last one repeats."""
+    healthy_after: float
+    """Seconds of life after which a child is well again and its earlier deaths no longer count."""
+    jitter: float = 0.2
+    """Part of a delay that may be added to it at random, so that not everything that died together starts together."""
+
+
+def by_chance() -> float:
+    """Return a random number, at least 0 and below 1. The module `random` would be an import more at the start."""
+    return os.urandom(1)[0] / 256
+
+
+@dataclass(slots=True)
+class Backoff:
+    """Decides for one child that is never given up. Times are seconds of any clock that only goes forward."""
+
+    delays: Delays
+    chance: Callable[[], float] = by_chance
+    _deaths: int = 0
+    _restarted_at: float = 0.0
+
+    def on_death(self, now: float) -> float:
+        """Return the seconds to wait before the restart."""
+        self._deaths = self.deaths_in_period(now) + 1
+        delay = self.delays.seconds[min(self._deaths, len(self.delays.seconds)) - 1]
+        delay += delay * self.delays.jitter * self.chance()
+        self._restarted_at = now + delay
+        return delay
+
+    def deaths_in_period(self, now: float) -> int:
+        """Return how many deaths in a row count at the moment: none once the child has lived for long enough."""
+        return self._deaths if now < self._restarted_at + self.delays.healthy_after else 0

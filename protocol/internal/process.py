@@ -100,6 +100,13 @@ class Spawned(Message):
     pid: int
 
 
+class ForkServerServes(Message):
+    """Fork server to supervisor, its first word: it can be told births."""
+
+    wire: ClassVar[bytes] = b"s"
+    pid: int
+
+
 class ForkServerReady(Message):
     """Fork server to supervisor: everything is imported; children born from now on share more than those before."""
 
@@ -134,7 +141,9 @@ class ForkServerMeasured(Message):
     footprint: Footprint
 
 
-ForkServerMessage: TypeAlias = Spawn | MeasureForkServer | Spawned | ForkServerReady | Exited | ForkServerMeasured
+ForkServerMessage: TypeAlias = (
+    Spawn | MeasureForkServer | Spawned | ForkServerServes | ForkServerReady | Exited | ForkServerMeasured
+)
 
 _KINDS: Final[dict[bytes, type[ForkServerMessage]]] = {kind.wire: kind for kind in get_args(ForkServerMessage)}
 

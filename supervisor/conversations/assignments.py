@@ -25,6 +25,13 @@ class Workers(Protocol):
     def take(self, order: WorkerRequest) -> None:
         """Give a worker to `order`, now or later."""
 
+    def withdraw(self, order: WorkerRequest) -> None:
+        """Take back an order that has not been met."""
+
+    @property
+    def obstacle(self) -> str | None:
+        """Why the last worker that could not be started was not, in words."""
+
     def kill(self, worker_id: WorkerId, why: str | None = None) -> None:
         """End a worker at once; `why` is then said to be the cause of its death."""
 

@@ -37,6 +37,9 @@ class Workers(Protocol):
     def take(self, order: WorkerRequest) -> None:
         """Give a worker to `order`, now or later."""
 
+    def withdraw(self, order: WorkerRequest) -> None:
+        """Take back an order that has not been met."""
+
     def kill(self, worker_id: WorkerId) -> None:
         """End a worker at once."""
 
@@ -49,13 +52,17 @@ class Job:
     params: bytes
     result: asyncio.Future[bytes]
     worker_id: WorkerId | None = None
+    order: WorkerRequest | None = None
+    """By which it waits for a worker."""
     stopped: bool = False
 
 
 class Jobs:
     """The jobs of one instance. Runs on the supervisor's loop."""
 
-    def __init__(self, mailroom: WorkerRouter, workers: Workers) -> None:
+    def __init__(self, mailroom: WorkerRouter, workers: Workers, start_timeout: float) -> None:
+        """A job waits for a worker for `start_patience` seconds at most."""
+        self._timeout = start_timeout
         self._mailroom = mailroom
         self._workers = workers
         self._waiting: deque[Job] = deque()
@@ -112,14 +119,31 @@ class Jobs:
         self._release(job)
         return True
 
+    def fail_waiting(self, why: str) -> None:
+        """Fail all that wait for a worker, since none can be started."""
+        for job in list(self._placed):
+            self._wait_no_longer(job, why)
+
     def _place(self) -> None:
         while self._waiting and len(self._placed) < AT_ONCE:
             job = self._waiting.popleft()
             self._placed.add(job)
-            self._workers.take(partial(self._assign, job))
+            job.order = partial(self._assign, job)
+            self._loop.call_later(self._timeout, self._wait_no_longer, job, f"after {self._timeout:g} s")
+            self._workers.take(job.order)
+
+    def _wait_no_longer(self, job: Job, why: str) -> None:
+        """Fail a job that has no worker yet."""
+        if job.order is None or job not in self._placed:
+            return
+        self._workers.withdraw(job.order)
+        job.order = None
+        if not job.result.done():
+            job.result.set_exception(JobFailedError(f"there is no process for it ({why})", "start_failed"))
+        self._release(job)
 
     def _assign(self, job: Job, worker_id: WorkerId) -> None:
-        job.worker_id = worker_id
+        job.worker_id, job.order = worker_id, None
         self._running[worker_id] = job
         if job.result.done() or not self._mailroom.send(worker_id, RunJob(name=job.name), job.params):
             self._workers.kill(worker_id)
@@ -131,6 +155,8 @@ class Jobs:
             self._workers.kill(job.worker_id)
         elif job in self._waiting:
             self._waiting.remove(job)
+        else:
+            self._wait_no_longer(job, "given up")
 
     def _release(self, job: Job) -> None:
         self._placed.discard(job)

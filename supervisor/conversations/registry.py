@@ -199,12 +199,7 @@ class Conversations:
         """Fail the turns of all conversations that have ordered a worker; the orders are void."""
         for conversation in list(self._table):
             if conversation.state == "starting" and conversation.worker_id is None:
-                turns = conversation.take_all_turns()
-                self._course.vacate(conversation)
-                conversation.happen("died")
-                for turn in turns:
-                    conversation.fail(turn, failure)
-                self._course.let_rest(conversation)
+                self._course.fail_waiting(conversation, failure)
         self._places.fill()
 
     def receive(self, worker_id: WorkerId, received: ReceivedNotice) -> None:

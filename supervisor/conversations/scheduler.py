@@ -34,12 +34,14 @@ class ConversationScheduler:
         user_agent: Callable[[], str],
         on_turn_end: OnTurnEnd,
     ) -> None:
+        self._workers = workers
+        self._start_timeout = limits.start_timeout
         self._cli_overrides = encode(cli_overrides)
         self._user_agent = user_agent
         self.table = ConversationTable(limits.known_at_rest)
         self.hosts = WorkerAssignments(mailroom, workers)
         self.turns = Turns(self.hosts, on_turn_end, self._go_on)
-        self.places = Slots(self.hosts, workers, limits, self._begin)
+        self.places = Slots(self.hosts, workers, limits, self._begin, self._waited_too_long)
         self._losses = CrashHandler(obituaries, on_turn_end)
         self._watch = HangWatchdog(self.hosts, self.turns.running, limits)
         self._loop = asyncio.get_running_loop()
@@ -109,6 +111,23 @@ class ConversationScheduler:
         """Take a conversation from its place and its worker, whom it has lost or does not get."""
         self.turns.drop(conversation)
         self.places.vacate(conversation)
+
+    def fail_waiting(self, conversation: Conversation, failure: Failure) -> None:
+        """Fail the turns of a conversation that waits for a worker, and let it wait no longer."""
+        turns = conversation.take_all_turns()
+        self.vacate(conversation)
+        conversation.happen("died")
+        for turn in turns:
+            conversation.fail(turn, failure)
+        self.let_rest(conversation)
+
+    def _waited_too_long(self, conversation: Conversation) -> None:
+        if conversation.state != "starting" or conversation.worker_id is not None:
+            return
+        why = self._workers.obstacle or "none has got ready"
+        text = f"Failed to start Codex session: there is no process for it after {self._start_timeout:g} s ({why})"
+        self.fail_waiting(conversation, Failure("start_failed", text, {"cause": why, "resumable": True}))
+        self.places.fill()
 
     def stop(self) -> None:
         """Watch and park nobody any more."""

@@ -2,25 +2,37 @@
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 
 from greenroom.config.defaults import Limits
 from greenroom.protocol.ids import Incarnation, WorkerId
 from greenroom.supervisor.conversations.assignments import WorkerAssignments, Workers
 from greenroom.supervisor.conversations.conversation import Conversation
 from greenroom.supervisor.conversations.slot_queue import SlotQueue
+from greenroom.supervisor.processes.pool import WorkerRequest
 
 OnHosted = Callable[[Conversation], None]
+OnOverdue = Callable[[Conversation], None]
 
 
 class Slots:
     """Parks conversations that are idle for too long, or longest while another one needs a place."""
 
-    def __init__(self, hosts: WorkerAssignments, workers: Workers, limits: Limits, on_hosted: OnHosted) -> None:
-        """`on_hosted` is told of each conversation that has been given a worker, which knows nothing of it yet."""
+    def __init__(
+        self, hosts: WorkerAssignments, workers: Workers, limits: Limits, on_hosted: OnHosted, on_overdue: OnOverdue
+    ) -> None:
+        """`on_hosted` is told of each conversation that has been given a worker, which knows nothing of it yet.
+
+        `on_overdue` is told of each that has waited for one for too long.
+        """
         self._hosts = hosts
         self._workers = workers
         self._park_after = limits.park_after
         self._on_hosted = on_hosted
+        self._on_overdue = on_overdue
+        self._timeout = limits.start_timeout
+        self._ordered: dict[Conversation, tuple[WorkerRequest, asyncio.TimerHandle]] = {}
+        """The conversations that wait for a worker to be born."""
         self._roster = SlotQueue(limits.live_workers)
         self._taken = 0
         self._parking: asyncio.TimerHandle | None = None
@@ -53,6 +65,7 @@ class Slots:
     def vacate(self, conversation: Conversation) -> None:
         """Take the place of a conversation back; `fill` gives it to somebody else."""
         self._taken -= 1
+        self._forget_order(conversation)
         self._roster.rouse(conversation)
         self._hosts.part(conversation)
 
@@ -79,14 +92,26 @@ class Slots:
         """Park nobody any more."""
         if self._parking is not None:
             self._parking.cancel()
+        for _, deadline in self._ordered.values():
+            deadline.cancel()
 
     def _place(self, conversation: Conversation) -> None:
         self._taken += 1
         conversation.happen("placed")
         conversation.incarnation = Incarnation(conversation.incarnation + 1)
-        self._workers.take(lambda worker_id: self._host(conversation, worker_id))
+        order = partial(self._host, conversation)
+        self._ordered[conversation] = order, self._loop.call_later(self._timeout, self._on_overdue, conversation)
+        self._workers.take(order)
+
+    def _forget_order(self, conversation: Conversation) -> None:
+        ordered = self._ordered.pop(conversation, None)
+        if ordered is not None:
+            order, deadline = ordered
+            deadline.cancel()
+            self._workers.withdraw(order)
 
     def _host(self, conversation: Conversation, worker_id: WorkerId) -> None:
+        self._forget_order(conversation)
         if conversation.state != "starting":  # closed while it waited for a worker
             self._workers.kill(worker_id)
             return

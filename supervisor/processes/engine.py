@@ -16,6 +16,10 @@ FORK_SERVER_ID: Final = WorkerId("fork_server")
 """Under which the end of a fork server is told."""
 
 
+ZYGOTE_PREFIX: Final = "zygote-"
+"""How the names of zygotes begin that are shared by workers."""
+
+
 @dataclass(frozen=True, slots=True)
 class EngineStatistics:
     """Counters of an engine since its start."""
@@ -37,7 +41,10 @@ class Engine(Protocol):
         """
 
     def spawn(self, spec: AnyProcessSpec) -> None:
-        """Start a process. One that cannot be started is told to `on_exit` as one that ended."""
+        """Start a process. One that cannot be started is tried again, or told to `on_exit` as one that ended."""
+
+    def came_up(self, worker_id: WorkerId) -> None:
+        """Take notice that a process is ready: its start is over."""
 
     def kill(self, worker_id: WorkerId) -> None:
         """End a process and its whole group at once. Unknown ids are ignored."""
@@ -51,6 +58,10 @@ class Engine(Protocol):
     @property
     def fork_server(self) -> ServiceStatus | None:
         """How the fork server stands, `None` where the engine has none."""
+
+    @property
+    def zygote(self) -> ServiceStatus | None:
+        """How the process stands that starts commands for all workers, `None` where each worker has its own."""
 
     def measure_fork_server(self, on_measured: OnMeasured) -> bool:
         """Ask the fork server what it holds; return whether there is one to answer."""

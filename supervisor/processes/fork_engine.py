@@ -2,7 +2,8 @@
 
 The death of the fork server ends no worker: they come to us as orphans (the supervisor is a subreaper) and are
 watched from
-here, while another fork server takes over what is asked for from then on.
+here. Until another fork server serves, what is asked for is spawned, a few at a time: that is slower and takes more
+memory.
 """
 
 import asyncio
@@ -22,6 +23,7 @@ from greenroom.protocol.internal.process import (
     Exited,
     ForkServerMeasured,
     ForkServerReady,
+    ForkServerServes,
     MeasureForkServer,
     Spawn,
     Spawned,
@@ -30,30 +32,40 @@ from greenroom.protocol.internal.process import (
 )
 from greenroom.runtime import child
 from greenroom.runtime.launch import DATAGRAM, Launched
-from greenroom.runtime.orphans import OrphanTracker, end_all_children, kill_group, kill_orphans, terminate
-from greenroom.supervisor.processes.engine import FORK_SERVER_ID, EngineStatistics, OnExit, OnMeasured
-from greenroom.supervisor.processes.restart import FORK_SERVER
+from greenroom.runtime.orphans import OrphanTracker, end_all_children, kill_group, terminate
+from greenroom.runtime.restart import Backoff
+from greenroom.supervisor.processes.direct_child import CLOSING_TIME, exited_of, reap_orphans, start_spawned
+from greenroom.supervisor.processes.engine import FORK_SERVER_ID, ZYGOTE_PREFIX, EngineStatistics, OnExit, OnMeasured
+from greenroom.supervisor.processes.restart import FORK_SERVER, START, ZYGOTE
 from greenroom.supervisor.processes.service_state import ServiceState, ServiceStatus
 
 log = logging.getLogger(__name__)
 
-CLOSING_TIME = 1.0
-"""Seconds that the fork server has for ending its children before it is killed itself."""
-SPAWN_TIMEOUT = 20.0
+SPAWN_TIMEOUT = 8.0
 """Seconds in which a fork server that has orders has to say something before it counts as hung."""
-START_TIMEOUT = 60.0
+START_TIMEOUT = 20.0
 """The same for its first word, which follows its imports."""
 ORPHANED = "the process that starts others died"
-GIVEN_UP = f"the process that starts others died too often; it is tried again in {FORK_SERVER.period:.0f} s"
+SPAWNED_AT_ONCE = max(2, os.cpu_count() or 1)
+"""Processes that are on their way at a time without a fork server: each imports everything for itself."""
 
 
 class ForkEngine:
     """Our side of the fork server."""
 
-    def __init__(self, first: Launched, launch: Callable[[], Launched]) -> None:
+    def __init__(self, first: Launched, launch: Callable[[], Launched], spawn: Callable[[], Launched]) -> None:
         self._fork_server = first
         self._launch = launch
-        self._life = ServiceState(FORK_SERVER)
+        self._spawn = spawn
+        self._life = ServiceState(Backoff(FORK_SERVER))
+        self._has_died = False
+        """Whether a fork server has died and no other one serves yet."""
+        self._refusals = Backoff(START)
+        self._spawned: set[WorkerId] = set()
+        """Those on their way that were spawned."""
+        self._retry: asyncio.TimerHandle | None = None
+        self._zygote: WorkerId | None = None
+        self._zygote_life = ServiceState(Backoff(ZYGOTE))
         self._pids: dict[WorkerId, int] = {}
         self._testators: set[WorkerId] = set()
         self._heirs = OrphanTracker()
@@ -74,16 +86,20 @@ class ForkEngine:
         self._attend()
 
     def spawn(self, spec: AnyProcessSpec) -> None:
-        if self._life.state == "given_up":
-            asyncio.get_running_loop().call_soon(self._report, start_error(spec, GIVEN_UP))
-            return
         if isinstance(spec, BrokerSpec):
             self._testators.add(spec.id)
         self._pending[spec.id] = None
-        self._outbox.append(spec)
-        self._say()
+        if self._has_died and isinstance(spec, BrokerSpec):
+            self._outbox.appendleft(spec)  # all conversations need it
+        else:
+            self._outbox.append(spec)
+        self._carry_out()
         if self._overdue is None:
             self._expect_a_word()
+
+    def came_up(self, worker_id: WorkerId) -> None:
+        self._spawned.discard(worker_id)
+        self._carry_out()
 
     def kill(self, worker_id: WorkerId) -> None:
         pid = self._pids.get(worker_id)
@@ -101,6 +117,11 @@ class ForkEngine:
     @property
     def fork_server(self) -> ServiceStatus:
         return self._life.standing(self._fork_server.pid, asyncio.get_running_loop().time())
+
+    @property
+    def zygote(self) -> ServiceStatus:
+        pid = None if self._zygote is None else self._pids.get(self._zygote)
+        return self._zygote_life.standing(pid, asyncio.get_running_loop().time())
 
     def measure_fork_server(self, on_measured: OnMeasured) -> bool:
         if self._gone.is_set() or self._fork_server.control.fileno() < 0:
@@ -133,14 +154,15 @@ class ForkEngine:
         self._fork_server.control.setblocking(False)
         asyncio.get_running_loop().add_reader(self._fork_server.control, self._listen)
         child.watch(self._fork_server.pid, self._fork_server_ended)
-        self._say()
+        if not self._has_died:
+            self._say()
         self._expect_a_word()
 
     def _expect_a_word(self) -> None:
         """Give the fork server its time anew, as long as it has orders to carry out."""
         if self._overdue is not None:
             self._overdue.cancel()
-        waiting = bool(self._pending) and not self._gone.is_set() and not self._closing
+        waiting = (self._has_died or bool(self._pending)) and not self._gone.is_set() and not self._closing
         timeout_s = SPAWN_TIMEOUT if self._has_spoken else START_TIMEOUT
         loop = asyncio.get_running_loop()
         self._overdue = loop.call_later(timeout_s, self._end_hung, timeout_s) if waiting else None
@@ -150,6 +172,46 @@ class ForkEngine:
         if not self._gone.is_set():
             log.error("the fork server hangs: no word for %.0f s while births are due; killing it", timeout_s)
             kill_group(self._fork_server.pid)
+
+    def _carry_out(self) -> None:
+        """See to what is asked for: by the fork server, or without it while there is none that serves."""
+        if self._has_died:
+            self._spawn_some()
+        else:
+            self._say()
+
+    def _spawn_some(self) -> None:
+        while self._outbox and len(self._spawned) < SPAWNED_AT_ONCE and self._retry is None and not self._closing:
+            loop = asyncio.get_running_loop()
+            try:
+                pid = start_spawned(self._spawn, self._outbox[0])
+            except OSError as error:
+                delay = self._refusals.on_death(loop.time())
+                log.error("a process cannot be started (%s); trying again in %.1f s", error, delay)
+                self._retry = loop.call_later(delay, self._try_again)
+                return
+            spec = self._outbox.popleft()
+            if not isinstance(spec, BrokerSpec):
+                self._spawned.add(spec.id)
+            self._pending.pop(spec.id, None)
+            self._note_birth(spec.id, pid)
+            self._watch(spec.id, pid)
+
+    def _try_again(self) -> None:
+        self._retry = None
+        self._carry_out()
+
+    def _note_birth(self, worker_id: WorkerId, pid: int) -> None:
+        self._pids[worker_id] = pid
+        is_zygote = worker_id.startswith(ZYGOTE_PREFIX)
+        if is_zygote or worker_id in self._testators:
+            self._heirs.expect(pid)
+        if is_zygote:
+            self._zygote = worker_id
+            if self._zygote_life.state == "restarting":
+                self._zygote_life.started()
+            self._zygote_life.came_up()
+        self._born += 1
 
     def _say(self) -> None:
         if self._fork_server.control.fileno() < 0:
@@ -185,14 +247,16 @@ class ForkEngine:
         match message:
             case Spawned():
                 self._pending.pop(message.id, None)
-                self._pids[message.id] = message.pid
-                if message.id in self._testators:
-                    self._heirs.expect(message.pid)
-                self._born += 1
+                self._note_birth(message.id, message.pid)
             case Exited():
                 self._report(message)
-            case ForkServerReady():
+            case ForkServerServes():
                 self._life.came_up()
+                if self._has_died:
+                    self._has_died = False
+                    self._say()
+                    self._on_ready()
+            case ForkServerReady():
                 self._on_ready()
             case ForkServerMeasured():
                 self._on_measured(message.footprint)
@@ -204,9 +268,16 @@ class ForkEngine:
 
     def _report(self, exited: Exited) -> None:
         self._pending.pop(exited.id, None)
+        self._spawned.discard(exited.id)
         if self._pids.pop(exited.id, None) is not None:
             self._exited += 1
+        if exited.id == self._zygote:
+            self._zygote_life.died()
+            self._zygote_life.delay(asyncio.get_running_loop().time())
+            self._zygote = None
         self._on_exit(exited)
+        if self._has_died:
+            self._spawn_some()
 
     def _hang_up(self) -> None:
         if self._fork_server.control.fileno() >= 0:
@@ -220,6 +291,7 @@ class ForkEngine:
         self._hang_up()
         self._gone.set()
         self._life.died()
+        self._has_died = True
         self._expect_a_word()
         if self._closing:
             return
@@ -231,19 +303,23 @@ class ForkEngine:
     def _adopt(self, ending: child.Ending) -> None:
         """Watch the orphans ourselves, and report as ended what was never born."""
         for worker_id, pid in list(self._pids.items()):
-            if worker_id in self._adopted:
-                continue
-            self._adopted.add(worker_id)
-            orphan_ended = partial(self._orphan_ended, worker_id)
-            try:
-                child.watch(pid, orphan_ended)
-            except ChildProcessError:  # the fork server had reaped it, and died before it could say so
-                orphan_ended(child.Ending(pid, -signal.SIGKILL, 0))
+            if worker_id not in self._adopted:
+                self._watch(worker_id, pid)
         told = {spec.id for spec in self._outbox}
         for worker_id in [one for one in self._pending if one not in told]:
             del self._pending[worker_id]
             self._report(Exited(id=worker_id, pid=0, returncode=ending.returncode, max_rss=0, start_error=ORPHANED))
         self._bury_strangers()  # among them who was born and never announced
+        self._spawn_some()
+
+    def _watch(self, worker_id: WorkerId, pid: int) -> None:
+        """Watch a child of our own: adopted, or spawned."""
+        self._adopted.add(worker_id)
+        ended = partial(self._orphan_ended, worker_id)
+        try:
+            child.watch(pid, ended)
+        except ChildProcessError:  # the fork server had reaped it, and died before it could say so
+            ended(child.Ending(pid, -signal.SIGKILL, 0))
 
     def _orphan_ended(self, worker_id: WorkerId, ending: child.Ending) -> None:
         self._adopted.discard(worker_id)
@@ -257,37 +333,18 @@ class ForkEngine:
     def _replace(self) -> None:
         loop = asyncio.get_running_loop()
         delay = self._life.delay(loop.time())
-        if delay is None:
-            log.critical("the fork server died too often; no conversation can start for %.0f s", FORK_SERVER.period)
-            for spec in self._outbox:
-                self._report(start_error(spec, GIVEN_UP))
-            self._outbox.clear()
-            delay = FORK_SERVER.period
+        assert delay is not None, "a fork server is never given up"
+        log.error("another fork server is started in %.1f s; until it serves, processes are spawned", delay)
         loop.call_later(delay, self._succeed)
 
     def _succeed(self) -> None:
-        if not self._closing:
+        if self._closing:
+            return
+        try:
             self._fork_server = self._launch()
-            self._life.started()
-            self._attend()
-
-
-def exited_of(worker_id: WorkerId, ending: child.Ending) -> Exited:
-    """Say whose ending it was."""
-    return Exited(id=worker_id, pid=ending.pid, returncode=ending.returncode, max_rss=ending.max_rss)
-
-
-def start_error(spec: AnyProcessSpec, why: str) -> Exited:
-    """Report a process that could not be started as one that ended."""
-    return Exited(id=spec.id, pid=0, returncode=1, max_rss=0, start_error=why)
-
-
-def reap_orphans(ours: set[int], heirs: OrphanTracker, on_end: Callable[[], None]) -> None:
-    """Kill what a dead process has left to us, but for heirs, and reap it.
-
-    `on_end` is called as each of them ends, heirs included: what they leave comes to us in turn.
-    """
-    heirs.prune()
-    for pid in (*kill_orphans(ours, heirs), *heirs.newcomers()):
-        with contextlib.suppress(ChildProcessError):
-            child.watch(pid, lambda _: on_end())
+        except OSError as error:
+            log.error("a fork server cannot be started: %s", error)
+            self._replace()
+            return
+        self._life.started()
+        self._attend()

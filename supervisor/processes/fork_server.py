@@ -13,6 +13,8 @@ import os
 import select
 import signal
 import socket
+import time
+from collections.abc import Callable
 from typing import NoReturn
 
 from greenroom.protocol.ids import WorkerId, uuid7
@@ -22,6 +24,7 @@ from greenroom.protocol.internal.process import (
     Exited,
     ForkServerMeasured,
     ForkServerReady,
+    ForkServerServes,
     MeasureForkServer,
     Spawn,
     Spawned,
@@ -31,7 +34,10 @@ from greenroom.protocol.internal.process import (
 from greenroom.runtime import child, footprint, hardening, log, orphans
 from greenroom.runtime import startup_load as rush
 from greenroom.runtime.launch import CONTROL, DATAGRAM, LAST_TIMEOUT
-from greenroom.supervisor.processes.roles import become, complete_worker
+from greenroom.runtime.restart import Backoff
+from greenroom.supervisor.processes.engine import ZYGOTE_PREFIX
+from greenroom.supervisor.processes.restart import ZYGOTE
+from greenroom.supervisor.processes.roles import become, complete_worker, share_zygote
 
 QUIET_MS = 50
 """Milliseconds without an order, after the first, until there is time for what only later children need."""
@@ -50,6 +56,11 @@ class ForkServer:
         self._directory = ""
         """Where the sockets of the instance are, once a birth has told."""
         self._complete = False
+        self._zygote: WorkerId | None = None
+        """What starts commands for the workers that are forked from now on, while it lives."""
+        self._zygotes = Backoff(ZYGOTE)
+        self._zygote_due: float | None = None
+        """When there is to be another one."""
 
     def serve(self) -> None:
         """Do what the supervisor says until it is gone."""
@@ -57,18 +68,23 @@ class ForkServer:
         poll = select.poll()
         poll.register(self._control, select.POLLIN)
         poll.register(wakeup, select.POLLIN)
+        self._tell(ForkServerServes(pid=os.getpid()))
         while True:
             ready = {descriptor for descriptor, _ in poll.poll(self._timeout())}
-            if not ready:
+            if not ready and not self._complete:
                 self._import_the_rest()
+            if self._zygote_due is not None and time.monotonic() >= self._zygote_due:
+                self._share_zygote(share_zygote)
             if wakeup in ready:
                 os.read(wakeup, 4096)
                 self._reap()
             if self._control.fileno() in ready and not self._obey():
                 return
 
-    def _timeout(self) -> int | None:
-        """Milliseconds after which there is time for what only later children need."""
+    def _timeout(self) -> float | None:
+        """Milliseconds after which there is time for what only later children need, or another zygote is due."""
+        if self._zygote_due is not None:
+            return max(0.0, self._zygote_due - time.monotonic()) * 1000
         return None if self._complete or not self._specs else QUIET_MS
 
     def _obey(self) -> bool:
@@ -83,13 +99,23 @@ class ForkServer:
         return True
 
     def _import_the_rest(self) -> None:
-        try:
-            self._adopt(WorkerId(f"zygote-{uuid7()}"), complete_worker(self._directory))
-        except OSError as error:  # it could not be forked: workers then start commands through one of their own
-            logging.getLogger(__name__).warning("no process to start commands can be shared: %s", error)
+        self._share_zygote(lambda: complete_worker(self._directory))
         gc.freeze()
         self._complete = True
         self._tell(ForkServerReady(pid=os.getpid()))
+
+    def _share_zygote(self, share: Callable[[], int]) -> None:
+        """Have a zygote for the children to come. Those that are there go on with one of their own."""
+        self._zygote_due = None
+        try:
+            pid = share()
+        except OSError as error:  # workers then start commands through one of their own
+            logging.getLogger(__name__).warning("no process to start commands can be shared: %s", error)
+            self._zygote_due = time.monotonic() + self._zygotes.on_death(time.monotonic())
+            return
+        self._zygote = WorkerId(f"{ZYGOTE_PREFIX}{uuid7()}")
+        self._heirs.expect(pid)  # the guardians of what runs, which are of its session, see that to its end
+        self._adopt(self._zygote, pid)
 
     def _fork(self, spec: AnyProcessSpec) -> None:
         self._directory = spec.runtime_directory
@@ -125,6 +151,9 @@ class ForkServer:
             if name is not None:
                 ending = child.Ending(pid, os.waitstatus_to_exitcode(status), usage.ru_maxrss * 1024)
                 self._tell(Exited(id=name, pid=pid, returncode=ending.returncode, max_rss=ending.max_rss))
+            if name is not None and name == self._zygote:
+                self._zygote = None
+                self._zygote_due = time.monotonic() + self._zygotes.on_death(time.monotonic())
         orphans.kill_orphans(self._children, self._heirs)
         self._heirs.prune()
 
@@ -132,7 +161,7 @@ class ForkServer:
         """End all children, and what they have left; only a redemption under way has a moment for its end."""
         orphans.end_all_children(self._heirs, LAST_TIMEOUT)
 
-    def _tell(self, message: Spawned | Exited | ForkServerMeasured | ForkServerReady) -> None:
+    def _tell(self, message: Spawned | Exited | ForkServerMeasured | ForkServerReady | ForkServerServes) -> None:
         try:
             self._control.send(datagram(message))
         except OSError:  # the supervisor is gone: the next read says so

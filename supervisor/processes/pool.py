@@ -62,6 +62,11 @@ class Pool:
         else:
             self._orders.append(order)
 
+    def withdraw(self, order: WorkerRequest) -> None:
+        """Forget an order, unless it has been met."""
+        if order in self._orders:
+            self._orders.remove(order)
+
     def forget_orders(self) -> None:
         """Forget the orders that have not been met."""
         self._orders.clear()

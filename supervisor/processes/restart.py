@@ -1,8 +1,13 @@
-"""How often each kind of child of the supervisor may die before it is given up."""
+"""How often each kind of child of the supervisor may die before it is given up, and how soon each is started again."""
 
-from greenroom.runtime.restart import Intensity
+from greenroom.runtime.restart import Delays, Intensity
 
-FORK_SERVER = Intensity(deaths=5, period=60.0, delays=(0.0, 0.1, 0.5, 2.0, 5.0))
+FORK_SERVER = Delays((0.0, 0.1, 0.5, 2.0, 5.0, 15.0), healthy_after=30.0)
+"""It is never given up; meanwhile workers are spawned without it."""
+ZYGOTE = Delays((0.0, 0.1, 0.5, 2.0, 5.0, 15.0), healthy_after=30.0)
+"""The shared one; meanwhile each new worker forks one of its own."""
+START = Delays((0.1, 0.2, 0.5, 1.0, 2.0, 5.0), healthy_after=5.0)
+"""Starts that the operating system refuses, for want of memory or of processes. Calls wait meanwhile."""
 BROKER = Intensity(deaths=5, period=60.0, delays=(0.1, 0.5, 2.0, 5.0, 5.0))
 """Spec auth 7.10, K27."""
 CONVERSATION = Intensity(deaths=5, period=60.0, delays=(0.0,))

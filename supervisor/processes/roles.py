@@ -35,5 +35,8 @@ def become(spec: AnyProcessSpec) -> NoReturn:
         os._exit(status)  # what the fork server registered to run at exit is not ours to run
 
 
+share_zygote = entry.share_zygote
+"""Start another process that workers share, in the place of one that died, and return its pid."""
+
 complete_worker = entry.complete
 """Make ready the rest of what workers need, and return the pid of what they share; for a process that forks them."""

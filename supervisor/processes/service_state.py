@@ -6,10 +6,9 @@ Free of I/O and clocks.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final, Literal, TypeAlias
+from typing import Final, Literal, Protocol, TypeAlias
 
 from greenroom.protocol.errors import LocalProtocolError
-from greenroom.runtime.restart import Intensity, RestartPolicy
 
 State: TypeAlias = Literal["starting", "ready", "restarting", "given_up"]
 
@@ -17,7 +16,7 @@ MEANINGS: Final[Mapping[State, str]] = {
     "starting": "was started, and has said nothing yet",
     "ready": "serves",
     "restarting": "died, and another one will take its place",
-    "given_up": "died too often in a short time; the auth broker stays away, the fork server until that time is over",
+    "given_up": "died too often in a short time and stays away; of these only the auth broker can",
 }
 
 ServiceEvent: TypeAlias = Literal["came_up", "died", "died_too_often", "started"]
@@ -28,7 +27,6 @@ TRANSITIONS: Final[Mapping[tuple[State, ServiceEvent], State]] = {
     ("ready", "died"): "restarting",
     ("restarting", "died_too_often"): "given_up",
     ("restarting", "started"): "starting",
-    ("given_up", "started"): "starting",
 }
 
 
@@ -51,11 +49,22 @@ class ServiceStatus:
     """How many deaths count towards giving it up at the moment."""
 
 
+class Policy(Protocol):
+    """Whatever decides about restarts (`greenroom.runtime.restart`)."""
+
+    def on_death(self, now: float) -> float | None:
+        """Return the seconds to wait before the restart, `None` where there is to be none."""
+
+    def deaths_in_period(self, now: float) -> int:
+        """Return how many deaths count at the moment."""
+        ...
+
+
 class ServiceState:
     """One after the other, the processes of one role. Times are seconds of any clock that only goes forward."""
 
-    def __init__(self, intensity: Intensity) -> None:
-        self._policy = RestartPolicy(intensity)
+    def __init__(self, policy: Policy) -> None:
+        self._policy = policy
         self._state: State = "starting"
 
     @property

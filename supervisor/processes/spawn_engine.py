@@ -6,12 +6,18 @@ import logging
 from collections.abc import Callable
 
 from greenroom.protocol.ids import WorkerId
-from greenroom.protocol.internal.process import AnyProcessSpec, BrokerSpec, Spawn, datagram
+from greenroom.protocol.internal.process import AnyProcessSpec, BrokerSpec
 from greenroom.runtime import child
 from greenroom.runtime.launch import Launched
 from greenroom.runtime.orphans import OrphanTracker, end_all_children, kill_group, terminate
+from greenroom.supervisor.processes.direct_child import (
+    CLOSING_TIME,
+    bury_strangers,
+    exited_of,
+    start_error,
+    start_spawned,
+)
 from greenroom.supervisor.processes.engine import EngineStatistics, OnExit, OnMeasured
-from greenroom.supervisor.processes.fork_engine import CLOSING_TIME, exited_of, reap_orphans, start_error
 
 log = logging.getLogger(__name__)
 
@@ -33,18 +39,19 @@ class SpawnEngine:
 
     def spawn(self, spec: AnyProcessSpec) -> None:
         try:
-            launched = self._launch()
+            pid = start_spawned(self._launch, spec)
         except OSError as error:
             log.error("a process cannot be started: %s", error)
             asyncio.get_running_loop().call_soon(self._on_exit, start_error(spec, str(error)))
             return
-        with launched.control:
-            launched.control.send(datagram(Spawn(spec=spec)))
-        self._alive[spec.id] = launched.pid
+        self._alive[spec.id] = pid
         if isinstance(spec, BrokerSpec):
-            self._heirs.expect(launched.pid)
+            self._heirs.expect(pid)
         self._born += 1
-        child.watch(launched.pid, lambda ending: self._ended(spec.id, ending))
+        child.watch(pid, lambda ending: self._ended(spec.id, ending))
+
+    def came_up(self, worker_id: WorkerId) -> None:
+        pass
 
     def kill(self, worker_id: WorkerId) -> None:
         pid = self._alive.get(worker_id)
@@ -61,6 +68,10 @@ class SpawnEngine:
 
     @property
     def fork_server(self) -> None:
+        return None
+
+    @property
+    def zygote(self) -> None:
         return None
 
     def measure_fork_server(self, _: OnMeasured) -> bool:
@@ -88,4 +99,4 @@ class SpawnEngine:
             self._empty.set()
 
     def _bury_strangers(self) -> None:
-        reap_orphans(set(self._alive.values()), self._heirs, self._bury_strangers)
+        bury_strangers(set(self._alive.values()), self._heirs, self._bury_strangers)

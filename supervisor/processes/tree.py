@@ -19,7 +19,7 @@ from greenroom.protocol.mcp.handshake import Failure
 from greenroom.runtime import directory, hardening, logfile
 from greenroom.runtime import malloc as heap
 from greenroom.runtime.oom import OomKills
-from greenroom.runtime.restart import RestartPolicy
+from greenroom.runtime.restart import Backoff, RestartPolicy
 from greenroom.runtime.zap import ZapAuthenticator
 from greenroom.runtime.zmq_stream import ZmqStreamStatistics
 from greenroom.supervisor.conversations.jobs import Jobs
@@ -32,7 +32,7 @@ from greenroom.supervisor.processes.engine import FORK_SERVER_ID, Engine, Engine
 from greenroom.supervisor.processes.exits import ExitHistory
 from greenroom.supervisor.processes.memory_report import FootprintCollector, ProcessFootprint, ProcessFootprints
 from greenroom.supervisor.processes.pool import Pool, PoolStatistics, WorkerRequest
-from greenroom.supervisor.processes.restart import BROKER, POOL
+from greenroom.supervisor.processes.restart import BROKER, POOL, START
 from greenroom.supervisor.processes.service_state import ServiceState, ServiceStatus
 from greenroom.supervisor.processes.worker_router import WorkerRouter
 
@@ -96,9 +96,13 @@ class SupervisionTree:
         )
         self._pool = Pool(min(options.idle_workers, EARLY_WORKERS))
         self._broker_left = asyncio.Event()
-        self._broker_life = ServiceState(BROKER)
+        self._broker_life = ServiceState(RestartPolicy(BROKER))
         self._broker_born_at = 0.0
         self._pool_policy = RestartPolicy(POOL)
+        self._refusals = Backoff(START)
+        self._retry: asyncio.TimerHandle | None = None
+        """When workers are tried again that the system has refused to start."""
+        self._obstacle: str | None = None
         self._admission = ZapAuthenticator(self._context)
         self._mailroom = WorkerRouter(
             self._context, self._admission, self._keys, self._address("mailbox"), self._receive
@@ -113,7 +117,7 @@ class SupervisionTree:
             self._mailroom, self, self.obituaries, options.limits, options.config_overrides, user_agent
         )
         self._survey = FootprintCollector(self._ask_what_is_held)
-        self.jobs = Jobs(self._mailroom, self)
+        self.jobs = Jobs(self._mailroom, self, options.limits.start_timeout)
         self._background: set[asyncio.Task[None]] = set()
         self._empty = asyncio.Event()
         self._closing = False
@@ -152,6 +156,11 @@ class SupervisionTree:
         return self._engine.fork_server
 
     @property
+    def zygote_standing(self) -> ServiceStatus | None:
+        """How the process stands that starts commands for all, where there is one."""
+        return self._engine.zygote
+
+    @property
     def broker_status(self) -> ServiceStatus:
         """How the auth broker stands."""
         if self.broker.is_connected:
@@ -175,6 +184,8 @@ class SupervisionTree:
         """Answer every call, let workers save and leave, and end what is left. Nothing of the tree survives it."""
         self._closing = True
         self._rounds.close()
+        if self._retry is not None:
+            self._retry.cancel()
         for deadline in self._deadlines.values():
             deadline.cancel()
         for task in self._background:
@@ -203,6 +214,15 @@ class SupervisionTree:
             self._replenish()
         else:
             asyncio.get_running_loop().call_later(REPLENISH_DELAY, self._replenish)
+
+    def withdraw(self, order: WorkerRequest) -> None:
+        """Take back an order that has not been met."""
+        self._pool.withdraw(order)
+
+    @property
+    def obstacle(self) -> str | None:
+        """Why the last worker that could not be started was not, in words."""
+        return self._obstacle
 
     def kill(self, worker_id: WorkerId, why: str | None = None) -> None:
         """End a worker, and everything it started, at once; `why` is then said to be the cause of its death."""
@@ -352,6 +372,8 @@ class SupervisionTree:
         match received.notice:
             case Ready():
                 self._is_no_longer_due(worker_id)
+                self._engine.came_up(worker_id)
+                self._obstacle = None
                 if not self._pool.ready(worker_id):
                     self._engine.kill(worker_id)
             case WorkerMeasured(footprint=held, unsent_bytes=unsent, sandbox_limits=limits):
@@ -371,8 +393,9 @@ class SupervisionTree:
             self._broker_ended(exited)
             return
         if self._workers.pop(exited.id, None) is None:
-            if not self._closing:
-                log.error("process %d, which starts commands, died (%s)", exited.pid, death.cause(exited))
+            if not self._closing and exited.returncode != 0:
+                died = self.obituaries.enter(exited, "starting commands", self._why(exited))
+                log.error("the zygote, process %d, died (%s)", exited.pid, died.cause)
             return
         self._mailroom.revoke(exited.id)
         self._is_no_longer_due(exited.id)
@@ -402,22 +425,41 @@ class SupervisionTree:
         """Replace a worker that died before it had a conversation, unless they all do."""
         fork_server = self._engine.fork_server
         if exited.start_error is not None and fork_server is not None and fork_server.state == "restarting":
-            self._replenish()  # it went down with its fork server, and the next one bears it
+            self._replenish()  # it went down with its fork server
+            return
+        if exited.start_error is not None:
+            self._start_refused(exited)
             return
         cause = self.obituaries.enter(exited, "waiting for a conversation", why).cause
         loop = asyncio.get_running_loop()
         delay = self._pool_policy.on_death(loop.time())
         log.error("a waiting worker died (%s)", cause)
-        if delay is None or (fork_server is not None and fork_server.state == "given_up"):
+        if delay is None:
             text = f"Failed to start Codex session: there is no process for it ({cause})"
             self._pool.forget_orders()
             facts = {**death.facts(exited), "cause": cause, "resumable": True}
             self.conversations.fail_waiting(Failure("start_failed", text, facts))
+            self.jobs.fail_waiting(cause)
             delay = POOL.period
         if delay:
             loop.call_later(delay, self._replenish)
         else:
             self._replenish()
+
+    def _start_refused(self, exited: Exited) -> None:
+        """Try again in a while what the system has refused to start; those who wait for it wait on."""
+        self._obstacle = death.cause(exited)
+        if self._retry is not None:
+            return
+        self.obituaries.enter(exited, "being started")
+        loop = asyncio.get_running_loop()
+        delay = self._refusals.on_death(loop.time())
+        log.error("a worker %s; trying again in %.1f s", self._obstacle, delay)
+        self._retry = loop.call_later(delay, self._try_again)
+
+    def _try_again(self) -> None:
+        self._retry = None
+        self._replenish()
 
     async def _let_broker_leave(self) -> None:
         """Wait for the broker, and so for a redemption under way, which has its own bound (K11)."""
@@ -434,13 +476,17 @@ class SupervisionTree:
         self.broker.broker_died()
         loop = asyncio.get_running_loop()
         self._broker_life.died()
-        delay = RESPAWN_DELAY if exited.start_error is not None else self._broker_life.delay(loop.time())
+        delay = self._pause_of_stillborn() if exited.start_error is not None else self._broker_life.delay(loop.time())
         if delay is None:
             log.critical("the auth broker died too often (%s) and is given up", death.cause(exited))
             self.broker.broker_given_up()
             return
         log.error("the auth broker died (%s); restarting it in %.1f s", death.cause(exited), delay)
         loop.call_later(delay, self._respawn_broker)
+
+    def _pause_of_stillborn(self) -> float:
+        fork_server = self._engine.fork_server
+        return 0.0 if fork_server is not None and fork_server.state == "restarting" else RESPAWN_DELAY
 
     def _respawn_broker(self) -> None:
         if not self._closing:

@@ -10,9 +10,12 @@ from greenroom.supervisor.processes.spawn_engine import SpawnEngine
 from greenroom.supervisor.processes.tree import SupervisionTree
 
 
-def make_engine(fork_server: Launched | None, launch: Callable[[], Launched]) -> Engine:
-    """Return the engine: over the fork server that was launched, or spawning where there is none."""
-    return SpawnEngine(launch) if fork_server is None else ForkEngine(fork_server, launch)
+def make_engine(fork_server: Launched | None, launch: Callable[[], Launched], spawn: Callable[[], Launched]) -> Engine:
+    """Return the engine: over the fork server that was launched, or spawning where there is none.
+
+    `launch` starts another fork server, `spawn` a process that waits for its birth.
+    """
+    return SpawnEngine(spawn) if fork_server is None else ForkEngine(fork_server, launch, spawn)
 
 
 def make_tree(

@@ -48,7 +48,9 @@ class Provisions:
     fork_server: Launched | None
     """The fork server, already importing; `None` for the spawn engine."""
     launch: Callable[[], Launched]
-    """Starts another process of the engine."""
+    """Starts another fork server."""
+    spawn: Callable[[], Launched]
+    """Starts a process that waits for its birth."""
 
 
 class Server:
@@ -106,7 +108,7 @@ class Server:
     async def _raise_tree(self) -> "SupervisionTree":
         from greenroom.supervisor.startup import processes
 
-        engine = processes.make_engine(self._provisions.fork_server, self._provisions.launch)
+        engine = processes.make_engine(self._provisions.fork_server, self._provisions.launch, self._provisions.spawn)
         tree = processes.make_tree(
             self._options,
             engine,

@@ -32,7 +32,10 @@ def start(arguments: argparse.Namespace, vanguard: Prelaunch | None) -> None:
     secrets = {name: value for name, value in environment.items() if is_secret_name(name) and as_text(value) == value}
     options = _options(arguments, environment, vanguard.home)
     forks = options.engine == "fork"
-    more = partial(launch, FORK_SERVER if forks else SPAWNED, without_secrets(environment), vanguard.lifeline)
+    more, spawn = (
+        partial(launch, statement, without_secrets(environment), vanguard.lifeline)
+        for statement in (FORK_SERVER, SPAWNED)
+    )
     if not forks:
         vanguard.dismiss()
     fork_server = (vanguard.fork_server or more()) if forks else None
@@ -45,7 +48,7 @@ def start(arguments: argparse.Namespace, vanguard: Prelaunch | None) -> None:
 
     from greenroom.supervisor.startup import server
 
-    server.run(options, server.Provisions(descriptors, environment, secrets, fork_server, more), front, doorstep)
+    server.run(options, server.Provisions(descriptors, environment, secrets, fork_server, more, spawn), front, doorstep)
 
 
 def _options(arguments: argparse.Namespace, environment: Mapping[str, str], home: str) -> ServerOptions:

@@ -1,15 +1,14 @@
 """The fork server and the auth broker may die at any time: what runs runs on, and what comes next works."""
 
-import os
-import signal
 import sys
+import threading
 from base64 import b64decode
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
 import pytest
 
-from benchmarks.holdings import victims
 from greenroom.demo.request_log import credential_digest
 from greenroom.demo.script import CommandStep, Quote, Stall, Text, rule
 from tests.support import processes
@@ -128,12 +127,6 @@ def test_nothing_is_left_of_a_worker_that_outlived_its_fork_server_and_hangs(sta
     assert not stage.left_over(2.0)
 
 
-IMPATIENT = """
-import greenroom.supervisor.processes.restart as restart
-restart.FORK_SERVER = restart.Intensity(1, 60.0, (0.0,))
-restart.POOL = restart.Intensity(2, 60.0, (0.0,))
-"""
-"""Gives up after few deaths, so that a test need not wait for many."""
 CANNOT_FORK = """
 import greenroom.runtime.launch as launch
 launch.FORK_SERVER = '''
@@ -169,7 +162,8 @@ def test_what_starts_commands_ends_with_the_last_worker_of_its_fork_server(stage
 
 HASTY = """
 import greenroom.supervisor.processes.fork_engine, greenroom.supervisor.processes.tree
-greenroom.supervisor.processes.fork_engine.SPAWN_TIMEOUT = 2.0
+greenroom.supervisor.processes.fork_engine.SPAWN_TIMEOUT = greenroom.supervisor.processes.fork_engine.START_TIMEOUT =
+2.0
 greenroom.supervisor.processes.tree.BROKER_TIMEOUT = 2.0
 """
 
@@ -189,34 +183,68 @@ def test_a_helper_that_hangs_is_replaced_and_the_call_answered(stage: Stage, nam
     assert not processes.remaining([helper], 2.0)
 
 
-def test_calls_that_need_a_process_fail_while_the_fork_server_is_given_up(stage: Stage) -> None:
+def test_every_call_is_answered_with_success_while_the_fork_server_is_killed_again_and_again(stage: Stage) -> None:
+    """The fork server lives for 0.3 s at a time and soon for no time at all: what calls need is then spawned."""
     stage.play(HELLO)
-    few = ("-c", "greenroom.idle_workers=0", "-c", "greenroom.park_after_s=0.1")
-    server = stage.start(*few, program=program(IMPATIENT))
-    server.client.initialize()
+    server = stage.serve("fork", "-c", "greenroom.park_after_s=0.1")
     thread = thread_id(server.client.result(server.client.codex("hello")))
-    server.settle(workers=0)
-    environment, former = {"XDG_RUNTIME_DIR": str(stage.runtime)}, 0
-    for _ in range(2):
-        (former,) = until(lambda former=former: set(victims(server.pid, environment, "fork_server")) - {former})  # type: ignore[misc]
-        os.kill(former, signal.SIGKILL)
-    until(lambda: "the fork server died too often" in server.log())
-    for call in (server.client.reply(thread, "hello"), server.client.reply(thread, "hello")):
-        refused = server.client.result(call)
-        assert kind(refused) == "start_failed"
-        assert "died too often" in text(refused)
-    assert kind(server.client.result(server.client.reply(thread, "hello"))) == "start_failed", "and so does the next"
-    assert server.leave() == 0
+    stop = threading.Event()
+    killed: set[int] = set()
+
+    def kill_all_fork_servers() -> None:
+        while not stop.wait(0.3):
+            for fork_server in fork_servers(server):
+                with suppress(psutil.NoSuchProcess):
+                    fork_server.kill()
+                killed.add(fork_server.pid)
+
+    killer = threading.Thread(target=kill_all_fork_servers)
+    killer.start()
+    try:
+        while len(killed) < 5:
+            begin, reply = server.client.codex("hello"), server.client.reply(thread, "hello")
+            for call in (begin, reply, server.client.codex("hello")):
+                assert text(server.client.result(call, within=20.0)) == "Good day."
+    finally:
+        stop.set()
+        killer.join()
+    assert text(server.client.result(server.client.codex("hello"))) == "Good day."
+    until(lambda: len(fork_servers(server)) == 1, within=30.0)
+    stage.trouble_expected = True
 
 
-def test_calls_fail_while_the_fork_server_cannot_fork_and_the_server_lives_on(stage: Stage) -> None:
+def test_calls_fail_in_time_while_no_process_can_be_started_and_the_server_lives_on(stage: Stage) -> None:
     stage.play(HELLO)
-    server = stage.start(program=program(IMPATIENT + CANNOT_FORK))
+    server = stage.start("-c", "greenroom.start_timeout_s=1.5", program=program(CANNOT_FORK))
     server.client.initialize()
     for _ in range(2):
         refused = server.client.result(server.client.codex("hello"))
         assert kind(refused) == "start_failed"
+        assert "after 1.5 s" in text(refused)
         assert "Resource temporarily unavailable" in text(refused)
     assert len(fork_servers(server)) == 1
     assert server.client.ask("tools/list")["result"]["tools"]
     assert server.leave() == 0
+
+
+CANNOT_FORK_FOR_A_WHILE = """
+import greenroom.runtime.launch as launch
+launch.FORK_SERVER = '''
+import errno, os, time
+fork, until = os.fork, time.monotonic() + 2
+def refuse():
+    if time.monotonic() < until:
+        raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+    return fork()
+os.fork = refuse
+''' + launch.FORK_SERVER
+"""
+
+
+def test_calls_wait_while_no_process_can_be_started_and_the_first_one_serves_them(stage: Stage) -> None:
+    stage.play(HELLO)
+    server = stage.start(program=program(CANNOT_FORK_FOR_A_WHILE))
+    server.client.initialize()
+    calls = [server.client.codex("hello") for _ in range(3)]
+    assert [text(server.client.result(call)) for call in calls] == ["Good day."] * 3
+    stage.trouble_expected = True

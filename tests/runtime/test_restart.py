@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from greenroom.runtime.restart import Intensity, RestartPolicy
+from greenroom.runtime.restart import Backoff, Delays, Intensity, RestartPolicy, by_chance
 from greenroom.supervisor.processes import restart
 
 THREE = Intensity(deaths=3, period=10.0, delays=(0.0, 1.0))
@@ -68,3 +68,46 @@ def test_two_children_are_judged_apart() -> None:
     for now in range(4):
         one.on_death(float(now))
     assert other.on_death(0.0) == 0.0
+
+
+delays = st.builds(
+    Delays,
+    seconds=st.lists(st.floats(0, 20), min_size=1, max_size=6).map(lambda found: tuple(sorted(found))),
+    healthy_after=st.floats(0.5, 50),
+    jitter=st.floats(0, 1),
+)
+
+
+@given(delays, times, st.floats(0, 1, exclude_max=True))
+def test_a_backoff_is_quick_at_first_slower_later_and_forgets_what_was_before_a_healthy_while(
+    shape: Delays, deaths: list[float], chance: float
+) -> None:
+    policy = Backoff(shape, lambda: chance)
+    in_a_row, well_at = 0, 0.0
+    for now in deaths:
+        in_a_row = 1 if now >= well_at else in_a_row + 1
+        plain = shape.seconds[min(in_a_row, len(shape.seconds)) - 1]
+        delay = policy.on_death(now)
+        assert plain <= delay <= plain * (1 + shape.jitter)
+        assert policy.deaths_in_period(now) == in_a_row
+        well_at = now + delay + shape.healthy_after
+        assert policy.deaths_in_period(well_at) == 0
+
+
+@given(delays, st.integers(1, 50))
+def test_the_delays_of_a_backoff_never_shrink_and_never_grow_beyond_the_last(shape: Delays, count: int) -> None:
+    policy = Backoff(shape, lambda: 0.0)
+    found = [policy.on_death(0.0) for _ in range(count)]
+    assert found == sorted(found)
+    assert max(found) <= shape.seconds[-1]
+
+
+@pytest.mark.parametrize("shape", [value for value in vars(restart).values() if isinstance(value, Delays)], ids=str)
+def test_the_delays_of_our_own_backoffs_begin_at_once_and_end_at_a_time_that_a_person_would_wait(shape: Delays) -> None:
+    assert list(shape.seconds) == sorted(shape.seconds)
+    assert shape.seconds[0] <= 0.1
+    assert shape.seconds[-1] <= 15.0
+
+
+def test_chance_is_a_part_of_one() -> None:
+    assert all(0.0 <= by_chance() < 1.0 for _ in range(1000))

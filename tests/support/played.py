@@ -139,6 +139,9 @@ class PlayedEngine:
             self._born += 1
             self._alive[spec.id] = PlayedWorker(spec, self._context, lambda status: self._end(spec.id, status))
 
+    def came_up(self, worker_id: WorkerId) -> None:
+        pass
+
     def kill(self, worker_id: WorkerId) -> None:
         self._end(worker_id, -9)
 

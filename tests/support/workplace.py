@@ -40,6 +40,11 @@ class Workplace:
     def take(self, order: WorkerRequest) -> None:
         order(WORKER)
 
+    def withdraw(self, order: WorkerRequest) -> None:
+        pass
+
+    obstacle = None
+
     def kill(self, worker_id: WorkerId, why: str | None = None) -> None:
         raise AssertionError("nobody is killed")
 

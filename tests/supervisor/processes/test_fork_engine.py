@@ -16,6 +16,7 @@ from greenroom.protocol.internal.process import (
     Exited,
     ForkServerMeasured,
     ForkServerReady,
+    ForkServerServes,
     KeyPair,
     MeasureForkServer,
     Spawn,
@@ -26,7 +27,7 @@ from greenroom.protocol.internal.process import (
 )
 from greenroom.runtime.launch import DATAGRAM, Launched
 from greenroom.runtime.orphans import children as all_children
-from greenroom.supervisor.processes import restart
+from greenroom.runtime.restart import Delays
 from greenroom.supervisor.processes.engine import FORK_SERVER_ID
 from greenroom.supervisor.processes.fork_engine import ForkEngine
 from greenroom.supervisor.processes.service_state import ServiceStatus
@@ -61,7 +62,7 @@ class PlayedNursery:
         self.channel.setblocking(False)
         self.launched = Launched(self.process.pid, ours)
 
-    def say(self, message: Spawned | Exited | ForkServerMeasured | ForkServerReady) -> None:
+    def say(self, message: Spawned | Exited | ForkServerMeasured | ForkServerReady | ForkServerServes) -> None:
         self.channel.send(datagram(message))
 
     def orders(self) -> list[WorkerId]:
@@ -106,7 +107,11 @@ class House:
         self.fork_server_ends: list[Exited] = []
         self.times_ready = 0
         self.children: list[subprocess.Popen[bytes]] = []
-        self.engine = ForkEngine(self.fork_servers[0].launched, self._launch)
+        self.spawned: list[PlayedNursery] = []
+        """Processes that the engine has started without a fork server."""
+        self.refusal: OSError | None = None
+        """Raised in place of starting a process without a fork server."""
+        self.engine = ForkEngine(self.fork_servers[0].launched, self._launch, self._spawn)
 
     def note_ready(self) -> None:
         self.times_ready += 1
@@ -114,6 +119,21 @@ class House:
     def _launch(self) -> Launched:
         self.fork_servers.append(PlayedNursery())
         return self.fork_servers[-1].launched
+
+    def _spawn(self) -> Launched:
+        if self.refusal is not None:
+            raise self.refusal
+        self.spawned.append(PlayedNursery())
+        return self.spawned[-1].launched
+
+    async def specs(self) -> list[WorkerId]:
+        """Return what each spawned process was told to be."""
+        found: list[WorkerId] = []
+        for one in self.spawned:
+            message = read_datagram(one.channel.recv(DATAGRAM, socket.MSG_PEEK))
+            assert isinstance(message, Spawn)
+            found.append(message.spec.id)
+        return found
 
     def child(self) -> subprocess.Popen[bytes]:
         """Start a process that stands for a worker. It is ours, as an orphan of a fork server would be."""
@@ -128,11 +148,11 @@ class House:
 
     def pids(self) -> list[int]:
         """Return the children that are the engine's: this process has others, which are strangers to it."""
-        processes = (*self.children, *(fork_server.process for fork_server in self.fork_servers))
+        processes = (*self.children, *(one.process for one in (*self.fork_servers, *self.spawned)))
         return sorted({process.pid for process in processes}.intersection(all_children()))
 
     def clear(self) -> None:
-        for process in (*self.children, *(fork_server.process for fork_server in self.fork_servers)):
+        for process in (*self.children, *(one.process for one in (*self.fork_servers, *self.spawned))):
             with suppress(ProcessLookupError):
                 os.kill(process.pid, signal.SIGKILL)
             process.returncode = 0  # the engine may have reaped it
@@ -199,6 +219,8 @@ async def test_what_was_ordered_of_a_fork_server_that_died_is_told_as_ended_or_o
         assert built.ended() == [("told", -signal.SIGKILL)]
         assert built.ends[0].start_error is not None
         assert [(one.pid, one.returncode) for one in built.fork_server_ends] == [(first.process.pid, -signal.SIGKILL)]
+        built.fork_servers[1].say(ForkServerServes(pid=1))
+        await until(lambda: built.engine.fork_server.state == "ready")
         built.engine.spawn(spec("next"))
         await built.fork_servers[1].ordered("next")
 
@@ -244,20 +266,72 @@ async def test_a_worker_that_was_gone_before_its_fork_server_is_told_as_ended() 
 
 
 @on_loop
-async def test_a_fork_server_that_dies_again_and_again_is_given_up_for_a_while() -> None:
+async def test_without_a_fork_server_a_few_at_a_time_are_spawned_and_the_rest_goes_to_the_next_one() -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(restart, "FORK_SERVER", restart.Intensity(2, 60.0, (0.0,)))
-        patch.setattr("greenroom.supervisor.processes.fork_engine.FORK_SERVER", restart.FORK_SERVER)
+        patch.setattr("greenroom.supervisor.processes.fork_engine.SPAWNED_AT_ONCE", 2)
         async with house() as built:
-            for _ in range(2):
+            built.fork_servers[0].die()
+            await until(lambda: len(built.fork_servers) == 2)
+            for name in "abcdef":
+                built.engine.spawn(spec(name))
+            assert await built.specs() == ["a", "b"]
+            assert built.engine.pid_of(WorkerId("a")) == built.spawned[0].process.pid
+            built.engine.came_up(WorkerId("a"))
+            assert await built.specs() == ["a", "b", "c"], "it has become ready, and the next one may begin"
+            built.engine.kill(WorkerId("b"))
+            await until(lambda: len(built.spawned) == 4)
+            assert built.ended() == [("b", -signal.SIGKILL)]
+            built.fork_servers[1].say(ForkServerServes(pid=1))
+            await built.fork_servers[1].ordered("e", "f")
+            assert await built.specs() == ["a", "b", "c", "d"], "nothing is born twice"
+
+
+@on_loop
+async def test_a_fork_server_that_dies_again_and_again_is_replaced_and_what_is_asked_for_is_born_meanwhile() -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("greenroom.supervisor.processes.fork_engine.FORK_SERVER", Delays((0.0,), healthy_after=60.0))
+        async with house() as built:
+            for number in range(12):
                 former = built.fork_servers[-1]
                 former.die()
                 await until(lambda former=former: built.fork_servers[-1] is not former)  # type: ignore[misc]
-            built.fork_servers[-1].die()
-            await until(lambda: built.engine.fork_server == ServiceStatus("given_up", None, 3))
-            built.engine.spawn(spec("late"))
-            await until(lambda: built.ended() == [("late", 1)])
-            assert len(built.fork_servers) == 3
+                built.engine.spawn(spec(f"w-{number}"))
+                await until(lambda number=number: built.engine.pid_of(WorkerId(f"w-{number}")))  # type: ignore[misc]
+                built.engine.came_up(WorkerId(f"w-{number}"))
+            assert built.engine.fork_server == ServiceStatus("starting", built.fork_servers[-1].process.pid, 12)
+            assert built.ends == []
+
+
+@on_loop
+async def test_what_the_system_refuses_to_start_is_tried_again() -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("greenroom.supervisor.processes.fork_engine.START", Delays((0.0,), healthy_after=60.0))
+        async with house() as built:
+            built.fork_servers[0].die()
+            await until(lambda: len(built.fork_servers) == 2)
+            built.refusal = OSError(11, "no more processes")
+            built.engine.spawn(spec("a"))
+            built.engine.spawn(spec("b"))
+            for _ in range(5):
+                await asyncio.sleep(0)
+            assert (built.spawned, built.ends) == ([], [])
+            built.refusal = None
+            await until(lambda: len(built.spawned) == 2)
+            assert await built.specs() == ["a", "b"]
+
+
+@on_loop
+async def test_it_says_how_the_shared_zygote_stands() -> None:
+    async with house() as built:
+        (fork_server,) = built.fork_servers
+        first, second = built.child(), built.child()
+        assert built.engine.zygote == ServiceStatus("starting", None, 0)
+        fork_server.say(Spawned(id=WorkerId("zygote-1"), pid=first.pid))
+        await until(lambda: built.engine.zygote == ServiceStatus("ready", first.pid, 0))
+        fork_server.say(Exited(id=WorkerId("zygote-1"), pid=first.pid, returncode=-9, max_rss=0))
+        await until(lambda: built.engine.zygote == ServiceStatus("restarting", None, 1))
+        fork_server.say(Spawned(id=WorkerId("zygote-2"), pid=second.pid))
+        await until(lambda: built.engine.zygote == ServiceStatus("ready", second.pid, 1))
 
 
 @on_loop
@@ -265,7 +339,7 @@ async def test_it_says_how_the_fork_server_stands_and_what_it_holds() -> None:
     async with house() as built:
         (fork_server,) = built.fork_servers
         assert built.engine.fork_server == ServiceStatus("starting", fork_server.process.pid, 0)
-        fork_server.say(ForkServerReady(pid=fork_server.process.pid))
+        fork_server.say(ForkServerServes(pid=fork_server.process.pid))
         await until(lambda: built.engine.fork_server.state == "ready")
         heard: list[Footprint] = []
         assert built.engine.measure_fork_server(heard.append)

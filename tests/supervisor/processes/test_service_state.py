@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from greenroom.protocol.errors import LocalProtocolError
-from greenroom.runtime.restart import Intensity
+from greenroom.runtime.restart import Backoff, Delays, Intensity, RestartPolicy
 from greenroom.supervisor.processes.service_state import (
     MEANINGS,
     TRANSITIONS,
@@ -34,8 +34,8 @@ def test_what_the_table_does_not_know_cannot_happen(state: State, happening: Ser
         after(state, happening)
 
 
-def test_a_helper_is_given_up_after_too_many_deaths_and_may_be_tried_again() -> None:
-    helper = ServiceState(TWICE)
+def test_a_helper_is_given_up_after_too_many_deaths() -> None:
+    helper = ServiceState(RestartPolicy(TWICE))
     helper.came_up()
     for number, delay in enumerate(TWICE.delays, start=1):
         helper.died()
@@ -45,15 +45,23 @@ def test_a_helper_is_given_up_after_too_many_deaths_and_may_be_tried_again() -> 
     assert helper.standing(pid=1, now=0.0) == ServiceStatus("starting", 1, 2)
     helper.died()
     assert helper.delay(now=0.0) is None
-    assert helper.state == "given_up"
-    helper.started()
-    helper.came_up()
-    assert helper.standing(pid=2, now=61.0) == ServiceStatus("ready", 2, 0)
+    assert helper.standing(pid=1, now=0.0) == ServiceStatus("given_up", None, 3)
+
+
+@given(st.integers(1, 100))
+def test_a_helper_with_a_backoff_is_never_given_up(times: int) -> None:
+    helper = ServiceState(Backoff(Delays((0.0, 1.0), healthy_after=10.0)))
+    for _ in range(times):
+        helper.died()
+        assert helper.delay(now=0.0) is not None
+        helper.started()
+    assert helper.standing(pid=2, now=0.0) == ServiceStatus("starting", 2, times)
+    assert helper.standing(pid=2, now=100.0) == ServiceStatus("starting", 2, 0), "it has been well for long enough"
 
 
 @given(st.integers(1, 30))
 def test_one_that_the_system_cannot_start_is_not_given_up(times: int) -> None:
-    helper = ServiceState(TWICE)
+    helper = ServiceState(RestartPolicy(TWICE))
     for _ in range(times):
         helper.died()
         helper.started()

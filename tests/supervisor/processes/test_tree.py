@@ -51,6 +51,9 @@ class StubEngine:
     def end_broker(self) -> None:
         self.on_exit(Exited(id=BROKER_ID, pid=4711, returncode=-9, max_rss=0))
 
+    def came_up(self, worker_id: WorkerId) -> None:
+        pass
+
     def kill(self, worker_id: WorkerId) -> None:
         pass
 
@@ -62,6 +65,10 @@ class StubEngine:
 
     @property
     def fork_server(self) -> ServiceStatus | None:
+        return None
+
+    @property
+    def zygote(self) -> ServiceStatus | None:
         return None
 
     def measure_fork_server(self, on_measured: OnMeasured) -> bool:

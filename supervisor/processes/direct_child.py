@@ -1,0 +1,42 @@
+"""Children of the supervisor itself: how they are spawned, how their ends are told, and what they leave."""
+
+import contextlib
+from collections.abc import Callable
+
+from greenroom.protocol.ids import WorkerId
+from greenroom.protocol.internal.process import AnyProcessSpec, Exited, Spawn, datagram
+from greenroom.runtime import child
+from greenroom.runtime.launch import Launched
+from greenroom.runtime.orphans import OrphanTracker, kill_orphans
+
+CLOSING_TIME = 1.0
+"""Seconds that processes have for their end before they are killed."""
+
+
+def start_spawned(spawn: Callable[[], Launched], spec: AnyProcessSpec) -> int:
+    """Start a fresh interpreter, tell it its birth and return its pid. Raises `OSError`."""
+    launched = spawn()
+    with launched.control:
+        launched.control.send(datagram(Spawn(spec=spec)))
+    return launched.pid
+
+
+def exited_of(worker_id: WorkerId, ending: child.Ending) -> Exited:
+    """Say whose ending it was."""
+    return Exited(id=worker_id, pid=ending.pid, returncode=ending.returncode, max_rss=ending.max_rss)
+
+
+def start_error(spec: AnyProcessSpec, why: str) -> Exited:
+    """Report a process that could not be started as one that ended."""
+    return Exited(id=spec.id, pid=0, returncode=1, max_rss=0, start_error=why)
+
+
+def bury_strangers(ours: set[int], heirs: OrphanTracker, on_end: Callable[[], None]) -> None:
+    """Kill what a dead process has left to us, but for heirs, and reap it.
+
+    `on_end` is called as each of them ends, heirs included: what they leave comes to us in turn.
+    """
+    heirs.prune()
+    for pid in (*kill_orphans(ours, heirs), *heirs.newcomers()):
+        with contextlib.suppress(ChildProcessError):
+            child.watch(pid, lambda _: on_end())
