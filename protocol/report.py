@@ -27,7 +27,7 @@ ConversationState: TypeAlias = Literal[
 ]
 """As in `greenroom.supervisor.conversations.lifecycle`."""
 
-Role: TypeAlias = Literal["supervisor", "fork_server", "broker", "worker"]
+Role: TypeAlias = Literal["supervisor", "fork_server", "broker", "worker", "zygote"]
 
 ProcessState: TypeAlias = Literal["starting", "ready", "hosting", "leaving", "restarting", "given_up"]
 """`ready`: it does its work, or as a worker waits for a conversation. `hosting`: a worker that has one. `restarting`:
@@ -152,7 +152,7 @@ class ProcessEntry(Part):
     worker_id: WorkerId | None = None
     """Id of a worker; of others the same as `role`."""
     conversation_id: ConversationId | None = None
-    """The conversation that a worker hosts."""
+    """The conversation that a worker hosts, or whose commands a zygote starts; `None` for the one that all share."""
     restarts: int | None = None
     """Deaths that count towards its restart intensity at the moment."""
     heard_ago: float | None = None
@@ -165,7 +165,7 @@ class DeathEntry(Part):
 
     at: float
     process: WorkerId
-    """Which one: the id of a worker, `broker` or `fork_server`."""
+    """Which one: the id of a worker, `broker`, `fork_server`, a name that begins with `zygote`, or `guardian`."""
     pid: int
     """0 for one that died before it was born."""
     cause: Text

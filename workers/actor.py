@@ -190,12 +190,13 @@ class Actor:
                 )
 
     def _say_what_is_held(self) -> None:
-        limits = () if self._conversation is None else self._conversation.sandbox_limits
+        conversation = self._conversation
         self._mailbox.notify(
             WorkerMeasured(
                 footprint=footprint.measure(),
                 unsent_bytes=self._mailbox.statistics().waiting_bytes,
-                sandbox_limits=limits,
+                sandbox_limits=() if conversation is None else conversation.sandbox_limits,
+                zygote=None if conversation is None else conversation.own_zygote,
             )
         )
 

@@ -270,6 +270,32 @@ class CommandsEnded(Addressed):
     wire: ClassVar[bytes] = b"commands-ended"
 
 
+class OwnZygote(Message):
+    """The process that starts a worker's commands, where it is the worker's own."""
+
+    pid: int | None
+    """`None` while there is none; the next command gets another one."""
+    restarts: int
+    """How often another one has taken the place of one that was lost."""
+
+
+class HelperLost(Header):
+    """A process that starts commands, or that watches over one, has died or was killed by the worker."""
+
+    wire: ClassVar[bytes] = b"helper-lost"
+
+    role: Literal["zygote", "guardian"]
+    pid: int
+    is_shared: bool
+    """Whether the fork server tells of its death as well, being its parent."""
+    returncode: int
+    """As `subprocess` has it: the exit status, or minus the signal's number."""
+    max_rss: int
+    """Largest resident memory of its life, in bytes; 0 where that is not known."""
+    cause: str | None = None
+    """What it was killed for, in words, where the worker has killed it."""
+
+
 class WorkerMeasured(Header):
     """What the worker holds."""
 
@@ -280,6 +306,8 @@ class WorkerMeasured(Header):
     """Bytes of events that the supervisor has not taken yet."""
     sandbox_limits: tuple[str, ...] = ()
     """What the sandbox of its commands does not hold on this system, or holds at a price."""
+    zygote: OwnZygote | None = None
+    """`None` where it has none of its own."""
 
 
 Operation: TypeAlias = (
@@ -296,6 +324,7 @@ Notice: TypeAlias = (
     | TurnEnded
     | CommandsEnded
     | JobDone
+    | HelperLost
     | WorkerMeasured
 )
 
@@ -316,6 +345,7 @@ NOTICES: Final[Mapping[bytes, type[Notice]]] = {
         TurnEnded,
         CommandsEnded,
         JobDone,
+        HelperLost,
         WorkerMeasured,
     )
 }

@@ -1,7 +1,7 @@
 """The report of a supervisor, made from its tables as they stand. It only looks, and never longer than a moment."""
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from itertools import islice
 from typing import Final
@@ -27,6 +27,7 @@ from greenroom.protocol.report import (
 )
 from greenroom.supervisor.conversations.conversation import Conversation
 from greenroom.supervisor.conversations.lifecycle import WITH_PROCESS, State
+from greenroom.supervisor.processes.engine import ZYGOTE_ID
 from greenroom.supervisor.processes.exits import ExitRecord
 from greenroom.supervisor.processes.memory_report import SUPERVISOR_ID, ProcessFootprints
 
@@ -62,12 +63,13 @@ def report(tables: Tables, now: float) -> Report:
     entries = tuple(_conversation(one, tables, last.get(one.id), now) for one in listed)
     own = ProcessEntry(role="supervisor", pid=tables.instance.pid, state="ready", worker_id=SUPERVISOR_ID)
     hosts = (_host(one, tables, now) for one in listed if one.worker_id is not None)
+    zygotes = tuple(_own_zygotes(listed, tables.holdings))
     return Report(
         at=time.time(),
         instance=tables.instance,
         client=tables.client,
         statistics=tables.statistics,
-        processes=tuple(_holding(entry, tables.holdings) for entry in (own, *tables.others, *hosts)),
+        processes=tuple(_holding(entry, tables.holdings) for entry in (own, *tables.others, *hosts, *zygotes)),
         conversations=entries,
         left_out=left_out,
         deaths=tuple(islice(deaths, MAX_DEATHS)),
@@ -119,6 +121,21 @@ def _holding(entry: ProcessEntry, holdings: ProcessFootprints) -> ProcessEntry:
         return entry
     own = OwnFigures(**msgspec.structs.asdict(held.footprint), unsent=held.unsent, sandbox_limits=held.sandbox_limits)
     return entry.model_copy(update={"own": own})
+
+
+def _own_zygotes(listed: Iterable[Conversation], holdings: ProcessFootprints) -> Iterator[ProcessEntry]:
+    """Return the zygotes of those workers that have one of their own."""
+    for one in listed:
+        held = None if one.worker_id is None else holdings.get(one.worker_id)
+        if held is not None and held.zygote is not None:
+            yield ProcessEntry(
+                role="zygote",
+                pid=held.zygote.pid,
+                state="restarting" if held.zygote.pid is None else "ready",
+                worker_id=ZYGOTE_ID,
+                conversation_id=one.id,
+                restarts=held.zygote.restarts,
+            )
 
 
 def _host(one: Conversation, tables: Tables, now: float) -> ProcessEntry:

@@ -33,7 +33,7 @@ from greenroom.supervisor.conversations.conversation import Conversation
 from greenroom.supervisor.frontend.mcp.tool_calls import ToolCallHandler
 from greenroom.supervisor.frontend.stdio import StdioStatistics
 from greenroom.supervisor.options import ServerOptions
-from greenroom.supervisor.processes.engine import FORK_SERVER_ID
+from greenroom.supervisor.processes.engine import FORK_SERVER_ID, ZYGOTE_ID
 from greenroom.supervisor.processes.service_state import ServiceStatus
 from greenroom.supervisor.processes.tree import BROKER_ID, SupervisionTree
 
@@ -120,6 +120,9 @@ class Inspection:
         fork_server = self._tree.fork_server_status
         if fork_server is not None:
             yield _helper("fork_server", FORK_SERVER_ID, fork_server)
+        zygote = self._tree.zygote_standing
+        if zygote is not None and (zygote.pid is not None or zygote.deaths):
+            yield _helper("zygote", ZYGOTE_ID, zygote)
         yield _helper("broker", BROKER_ID, self._tree.broker_status)
         for worker_id in self._tree.waiting_workers:
             yield ProcessEntry(role="worker", pid=self._tree.pid_of(worker_id), worker_id=worker_id, state="ready")

@@ -14,6 +14,7 @@ from greenroom.protocol.internal.worker import (
     CommandsEnded,
     Events,
     Heartbeat,
+    HelperLost,
     JobDone,
     Notice,
     Opened,
@@ -202,6 +203,10 @@ class Conversations:
                 self._course.fail_waiting(conversation, failure)
         self._places.fill()
 
+    def of_worker(self, worker_id: WorkerId) -> Conversation | None:
+        """Return the conversation that a worker hosts."""
+        return self._hosts.conversation_of(worker_id)
+
     def receive(self, worker_id: WorkerId, received: ReceivedNotice) -> None:
         """Take a notice of a worker; one that does not come from the present incarnation is dropped."""
         notice, payload = received
@@ -227,7 +232,7 @@ class Conversations:
                 self._turns.opened(conversation, notice, payload)
             case OpenFailed():
                 self._course.close(conversation, Failure(notice.error_kind, notice.message))
-            case Ready() | WorkerMeasured() | JobDone():
+            case Ready() | WorkerMeasured() | JobDone() | HelperLost():
                 log.debug("worker %s: %s does not belong to its conversation", worker_id, notice.wire.decode())
             case _:
                 assert_never(notice)

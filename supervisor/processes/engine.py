@@ -16,6 +16,8 @@ FORK_SERVER_ID: Final = WorkerId("fork_server")
 """Under which the end of a fork server is told."""
 
 
+ZYGOTE_ID: Final = WorkerId("zygote")
+"""Under which a zygote is shown."""
 ZYGOTE_PREFIX: Final = "zygote-"
 """How the names of zygotes begin that are shared by workers."""
 

@@ -7,6 +7,7 @@ from typing import Final, TypeAlias
 
 from greenroom.protocol.footprint import Footprint
 from greenroom.protocol.ids import WorkerId
+from greenroom.protocol.internal.worker import OwnZygote
 from greenroom.runtime import footprint
 from greenroom.runtime import malloc as heap
 
@@ -24,6 +25,8 @@ class ProcessFootprint:
     """Bytes of events that we have not taken yet."""
     sandbox_limits: tuple[str, ...] = ()
     """What the sandbox of its commands does not hold here, or holds at a price."""
+    zygote: OwnZygote | None = None
+    """What starts its commands, where it is its own."""
 
 
 ProcessFootprints: TypeAlias = Mapping[WorkerId, ProcessFootprint]

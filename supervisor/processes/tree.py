@@ -14,7 +14,7 @@ import zmq
 from greenroom.protocol.ids import WorkerId, uuid7
 from greenroom.protocol.internal.broker import AuthProblem, Broadcast
 from greenroom.protocol.internal.process import BrokerSpec, Exited, KeyPair, WorkerSpec
-from greenroom.protocol.internal.worker import JobDone, MeasureWorker, Ready, ReceivedNotice, WorkerMeasured
+from greenroom.protocol.internal.worker import HelperLost, JobDone, MeasureWorker, Ready, ReceivedNotice, WorkerMeasured
 from greenroom.protocol.mcp.handshake import Failure
 from greenroom.runtime import directory, hardening, logfile
 from greenroom.runtime import malloc as heap
@@ -45,6 +45,7 @@ EARLY_WORKERS = 1
 """Workers that wait while the engine is not ready: what a first call needs. Later ones share more memory."""
 LAST_WORDS = 5
 """Lines of the log that are remembered of a process that died."""
+STARTING_COMMANDS = "starting commands"
 BROKER_TIMEOUT = 10.0
 """Seconds that the broker has for letting workers in before it counts as hung."""
 BROKER_START = 30.0
@@ -90,6 +91,8 @@ class SupervisionTree:
         self._deadlines: dict[WorkerId, asyncio.TimerHandle] = {}
         """When workers have to be ready that are on their way."""
         self._reasons: dict[WorkerId, str] = {}
+        self._hung_zygotes: dict[int, str] = {}
+        """Why workers have killed what they share, by pid, until its end is told."""
         self._oom_kills = OomKills()
         self._rounds = weight.MemoryWatchdog(
             self._workers, engine.pid_of, options.limits, self._kill_heavy, self._tidy_up
@@ -376,8 +379,10 @@ class SupervisionTree:
                 self._obstacle = None
                 if not self._pool.ready(worker_id):
                     self._engine.kill(worker_id)
-            case WorkerMeasured(footprint=held, unsent_bytes=unsent, sandbox_limits=limits):
-                self._survey.heard(worker_id, ProcessFootprint(held, unsent, limits))
+            case WorkerMeasured(footprint=held, unsent_bytes=unsent, sandbox_limits=limits, zygote=zygote):
+                self._survey.heard(worker_id, ProcessFootprint(held, unsent, limits, zygote))
+            case HelperLost() as lost:
+                self._helper_lost(worker_id, lost)
             case JobDone() as done:
                 self.jobs.receive(worker_id, done, received.payload)
             case _:
@@ -394,7 +399,8 @@ class SupervisionTree:
             return
         if self._workers.pop(exited.id, None) is None:
             if not self._closing and exited.returncode != 0:
-                died = self.obituaries.enter(exited, "starting commands", self._why(exited))
+                why = self._hung_zygotes.pop(exited.pid, None) or self._why(exited)
+                died = self.obituaries.enter(exited, STARTING_COMMANDS, why)
                 log.error("the zygote, process %d, died (%s)", exited.pid, died.cause)
             return
         self._mailroom.revoke(exited.id)
@@ -413,6 +419,19 @@ class SupervisionTree:
                 self._replenish()
         elif not self._workers:
             self._empty.set()
+
+    def _helper_lost(self, worker_id: WorkerId, lost: HelperLost) -> None:
+        """Remember the death of what a worker had for its commands; that of a shared one is told by its parent."""
+        if lost.is_shared:
+            if lost.cause is not None:
+                self._hung_zygotes[lost.pid] = lost.cause
+            return
+        exited = Exited(id=WorkerId(lost.role), pid=lost.pid, returncode=lost.returncode, max_rss=lost.max_rss)
+        doing = STARTING_COMMANDS if lost.role == "zygote" else "watching over a command"
+        conversation = self.conversations.of_worker(worker_id)
+        where = (None, None) if conversation is None else (conversation.id, conversation.incarnation)
+        died = self.obituaries.enter(exited, doing, lost.cause, *where)
+        log.error("a %s of worker %s, process %d, died (%s)", lost.role, worker_id, lost.pid, died.cause)
 
     def _why(self, exited: Exited) -> str | None:
         """Return the cause of a death where it is another than the kernel tells: we have killed it, or it has."""

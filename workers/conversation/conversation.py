@@ -17,7 +17,16 @@ from greenroom.config.texts import base_instructions, compaction_prompt
 from greenroom.protocol.errors import ConfigError, ModelError, SessionUnknownError, StartError
 from greenroom.protocol.ids import BEFORE_TURNS, TurnId
 from greenroom.protocol.internal.process import WorkerSpec
-from greenroom.protocol.internal.worker import AskUser, CommandsEnded, Open, Steer, Steered, TurnSettings
+from greenroom.protocol.internal.worker import (
+    AskUser,
+    CommandsEnded,
+    HelperLost,
+    Open,
+    OwnZygote,
+    Steer,
+    Steered,
+    TurnSettings,
+)
 from greenroom.protocol.items import JsonObject
 from greenroom.protocol.mcp.elicitation import Decision
 from greenroom.protocol.version import __version__
@@ -51,6 +60,7 @@ if TYPE_CHECKING:
     from greenroom.sessions.history_file import MessageHistory
     from greenroom.workers.conversation.notifier import Notifier
     from greenroom.workers.mcp.toolset import McpToolset
+    from greenroom.workers.sandbox.launcher import Loss
     from greenroom.workers.tools.toolbox import Toolbox
 
 log = logging.getLogger(__name__)
@@ -138,6 +148,14 @@ class Conversation:
     def sandbox_limits(self) -> tuple[str, ...]:
         """What the sandbox of its commands does not hold here, or holds at a price, as far as one has run."""
         return () if self._toolbox is None else self._toolbox.sandbox_limits
+
+    @property
+    def own_zygote(self) -> OwnZygote | None:
+        """The process that starts its commands, where it is this worker's own."""
+        zygote = None if self._toolbox is None else self._toolbox.zygote
+        if zygote is None or zygote.is_shared:
+            return None
+        return OwnZygote(pid=zygote.pid, restarts=zygote.restarts)
 
     @property
     def open_commands(self) -> int:
@@ -359,8 +377,21 @@ class Conversation:
                 self._emit,
                 self._commands_ended,
                 CleanupJournal(lambda: self._present_transcript().lock),
+                self._tell_loss,
             )
         return self._toolbox
+
+    def _tell_loss(self, loss: "Loss") -> None:
+        self._mailbox.notify(
+            HelperLost(
+                role=loss.role,
+                pid=loss.pid,
+                is_shared=loss.is_shared,
+                returncode=loss.returncode,
+                max_rss=loss.max_rss,
+                cause=loss.cause,
+            )
+        )
 
     def _announce(self) -> None:
         settings = self.settings

@@ -19,7 +19,7 @@ from greenroom.workers.exec.capture import OutputBudget
 from greenroom.workers.exec.login_shells import LoginShells
 from greenroom.workers.exec.process_groups import ProcessGroups
 from greenroom.workers.patch.turn_diff import TurnDiffTracker
-from greenroom.workers.sandbox.launcher import Launcher
+from greenroom.workers.sandbox.launcher import Launcher, Loss, ZygoteStanding
 from greenroom.workers.sandbox.policy import Surroundings, confine
 from greenroom.workers.sandbox.starter import FreeStarter, LaunchedStarter
 from greenroom.workers.tools import registry
@@ -55,8 +55,13 @@ class Toolbox:
         emit: Emit,
         on_commands_ended: Callable[[], None],
         leftovers: CleanupJournal | None = None,
+        on_loss: Callable[[Loss], object] = lambda _: None,
     ) -> None:
-        """`on_commands_ended` is called when between two turns the last command ends that went on."""
+        """`on_commands_ended` is called when between two turns the last command ends that went on.
+
+        `on_loss` is told of each process that started or watched over commands and is lost.
+        """
+        self._on_loss = on_loss
         self._leftovers = leftovers
         self._logins = logins
         self._ask = ask
@@ -91,6 +96,11 @@ class Toolbox:
     def sandbox_limits(self) -> tuple[str, ...]:
         """What the sandbox does not hold on this system, or holds at a price, as the first command in it has told."""
         return () if self._confined is None else self._confined.limits
+
+    @property
+    def zygote(self) -> ZygoteStanding | None:
+        """How the process stands that starts commands, once there was one."""
+        return None if self._launcher is None else self._launcher.zygote
 
     async def begin_turn(self) -> None:
         """Tell what has ended since the last turn among the commands that go on."""
@@ -154,7 +164,7 @@ class Toolbox:
 
     def _present_launcher(self) -> Launcher:
         if self._launcher is None:
-            self._launcher = Launcher.attach()
+            self._launcher = Launcher.attach(self._on_loss)
         return self._launcher
 
     def _may_write(self, path: str) -> bool:

@@ -13,6 +13,7 @@ from greenroom.sessions.cleanup_journal import CleanupJournal
 from greenroom.workers.exec.environment import command_environment, withheld_variables
 from greenroom.workers.exec.login_shells import LoginShells
 from greenroom.workers.exec.user_shell import shell_for_text
+from greenroom.workers.sandbox.launcher import Loss
 from greenroom.workers.sandbox.policy import Surroundings
 from greenroom.workers.tools.context import Shell
 from greenroom.workers.tools.toolbox import Toolbox, Workplace
@@ -29,10 +30,11 @@ def build_toolbox(
     emit: Emit,
     on_commands_ended: Callable[[], None],
     leftovers: CleanupJournal,
+    on_loss: Callable[[Loss], object],
 ) -> Toolbox:
     """Return the toolbox of a conversation. `runtime_directory` holds our sockets; the rest is as in `Toolbox`."""
     where = workplace(settings, conversation_id, runtime_directory)
-    return Toolbox(where, _login_shells(settings), ask, emit, on_commands_ended, leftovers)
+    return Toolbox(where, _login_shells(settings), ask, emit, on_commands_ended, leftovers, on_loss)
 
 
 def workplace(settings: Settings, conversation_id: ConversationId, runtime_directory: str) -> Workplace:

@@ -40,7 +40,6 @@ _CREDENTIAL: Final[Mapping[AuthState, str]] = {
     "DEGRADED": "the token cannot be refreshed at the moment; until it expires it is used as it is",
 }
 _REMEDIES: Final[Mapping[Role, str]] = {
-    "fork_server": "no process can be started until it is tried again, within a minute",
     "broker": "it is given up, and no login can be used; restart the server",
 }
 _REPLIES: Final[Mapping[ReplyKind, tuple[TroubleKind, str]]] = {

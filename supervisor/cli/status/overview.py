@@ -30,7 +30,12 @@ TroubleKind: TypeAlias = Literal[
     "credential",
 ]
 
-NAMES: Final[dict[str, Role]] = {"gr-forkserver": "fork_server", "gr-broker": "broker", "gr-worker": "worker"}
+NAMES: Final[dict[str, Role]] = {
+    "gr-forkserver": "fork_server",
+    "gr-broker": "broker",
+    "gr-worker": "worker",
+    "gr-zygote": "zygote",
+}
 """The names that our processes give themselves."""
 _UNHEARD: Final[dict[Outcome, ReplyKind]] = {"silent": "silent", "shut": "shut"}
 _FORKS: Final = frozenset({"supervisor", "fork_server"})

@@ -137,8 +137,10 @@ def _below_home(path: str) -> str:
 def _rows(status: InstanceStatus) -> tuple[list[Row], int]:
     """Return the rows, and how many conversations got none."""
     conversations = status.report.conversations if status.report else ()
-    hosts = {process.conversation_id: process for process in status.processes if process.conversation_id is not None}
-    ours = [Row(_process_name(one), one) for one in status.processes if one.conversation_id is None]
+    hosts = {process.conversation_id: process for process in status.processes if process.role == "worker"}
+    ours = [
+        Row(_process_name(one), one) for one in status.processes if one.conversation_id is None or one.role != "worker"
+    ]
     live = [Row(short_id(one.id), hosts.get(one.id), one) for one in conversations if one.id in hosts]
     others = [Row(short_id(one.id), None, one) for one in conversations if one.id not in hosts]
     shown = others[:QUIET_ROWS]
@@ -146,6 +148,8 @@ def _rows(status: InstanceStatus) -> tuple[list[Row], int]:
 
 
 def _process_name(process: ProcessStatus) -> str:
+    if process.role != "worker" and process.conversation_id is not None:
+        return f"{process.role} of {short_id(process.conversation_id)}"
     spare = process.role == "worker" and process.entry is not None
     return "(spare worker)" if spare else process.role.replace("_", "-")
 
