@@ -118,11 +118,14 @@ def test_every_process_says_what_it_holds_and_how_it_stands(stage: Stage, engine
     server.settle(3)
     processes = until(lambda: _complete(look(stage, server)))
     assert {one.role for one in processes} == {"supervisor", "broker", "worker"} | (
-        {"fork_server"} if engine == "fork" else set()
+        {"fork_server", "zygote"} if engine == "fork" else set()
     )
     for one in processes:
         entry = one.entry
         assert entry is not None
+        if one.role == "zygote":  # it imports nothing with which it could say something of itself
+            assert (entry.state, entry.restarts, entry.own) == ("ready", 0, None)
+            continue
         assert entry.state == ("hosting" if entry.conversation_id == thread else "ready")
         assert entry.own is not None
         assert entry.own.uss is not None
@@ -136,8 +139,44 @@ def test_every_process_says_what_it_holds_and_how_it_stands(stage: Stage, engine
 def _complete(status: InstanceStatus) -> tuple[ProcessStatus, ...]:
     """Return the processes once all of them are up and were quick enough to answer."""
     entries = [one.entry for one in status.processes]
-    up = all(entry is not None and entry.state != "starting" and entry.own is not None for entry in entries)
+    up = all(
+        entry is not None and entry.state != "starting" and (entry.own is not None or entry.role == "zygote")
+        for entry in entries
+    )
     return status.processes if up else ()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the sandbox tried here is that of Linux")
+def test_a_zygote_is_shown_and_so_are_its_hang_its_death_and_its_successor(stage: Stage, engine: str) -> None:
+    stage.play(rule("go", [Call("shell", {"command": ["true"]})], [Text("ran")]))
+    server = stage.serve(engine)
+    thread = thread_id(server.client.result(server.client.codex("go", sandbox="read-only")))
+
+    def shown() -> list[ProcessStatus]:
+        """Return the worker's own, or with the fork engine the one that is shared: an early worker has its own, too."""
+        zygotes = [one for one in look(stage, server).processes if one.role == "zygote"]
+        return [one for one in zygotes if (one.conversation_id is None) == (engine == "fork")]
+
+    (former,) = until(shown)
+    assert former.entry is not None
+    assert (former.entry.state, former.entry.restarts) == ("ready", 0)
+    assert former.conversation_id == (thread if engine == "spawn" else None)
+    os.kill(former.pid, signal.SIGSTOP)
+    whose = f" of {thread[-12:]}" if engine == "spawn" else ""
+    assert [(one.kind, one.text.split(";")[0]) for one in look(stage, server).troubles] == [
+        ("process_stopped", f"the zygote{whose} (pid {former.pid}) is stopped by a signal or a debugger")
+    ]
+    os.kill(former.pid, signal.SIGKILL)
+    until(lambda: former.pid not in [one.pid for one in shown()])
+    assert text(server.client.result(server.client.reply(thread, "go"))) == "ran"
+    zygotes = until(lambda: [one for one in shown() if one.entry is not None and one.entry.restarts])
+    assert all(one.pid != former.pid for one in zygotes)
+    report = look(stage, server).report
+    assert report is not None
+    (death,) = report.deaths
+    assert (death.process.startswith("zygote"), death.pid, death.signal) == (True, former.pid, signal.SIGKILL)
+    assert death.doing == "starting commands"
+    assert death.conversation_id == (thread if engine == "spawn" else None)
 
 
 def test_a_conversation_is_described(stage: Stage) -> None:
