@@ -4,6 +4,7 @@
 import asyncio
 import logging
 import os
+import signal
 import socket
 from contextlib import suppress
 
@@ -14,7 +15,16 @@ from greenroom.broker.login.endpoints import Endpoints
 from greenroom.broker.refresh.classify import Unanswered, Unreached, token_fingerprint
 from greenroom.broker.refresh.exchange import RefreshOutcome, RefreshRequest, note
 from greenroom.broker.refresh.journal import Journal
-from greenroom.broker.refresh.process import LOCK, SENDING, STATEMENT, RefreshReport, RefreshTask, packed, unpacked
+from greenroom.broker.refresh.process import (
+    LIFETIME,
+    LOCK,
+    SENDING,
+    STATEMENT,
+    RefreshReport,
+    RefreshTask,
+    packed,
+    unpacked,
+)
 from greenroom.broker.storage.store import Store
 from greenroom.runtime import child
 from greenroom.runtime.launch import CONTROL, LIFELINE
@@ -24,6 +34,8 @@ from greenroom.runtime.spawn import OWN_VARIABLES, spawn
 log = logging.getLogger(__name__)
 
 _DIED = "the process that redeems has died"
+HANG = LIFETIME + 5.0
+"""Seconds after which a process that redeems is killed: it ends by itself before that, unless it is stopped."""
 
 
 class SubprocessExecutor:
@@ -86,7 +98,16 @@ class SubprocessExecutor:
                 return None
             theirs.close()
             child.watch(self._pid, self._ended)
-            return await _converse(channel, packed(task))
+            limit = asyncio.get_running_loop().call_later(HANG, self._kill, self._pid)
+            try:
+                return await _converse(channel, packed(task))
+            finally:
+                limit.cancel()
+
+    def _kill(self, pid: int) -> None:
+        if self._pid == pid:  # not reaped yet, so the number is its own
+            log.error("the process of a redemption, %d, hangs and is killed", pid)
+            os.kill(pid, signal.SIGKILL)
 
     def _ended(self, ending: child.Ending) -> None:
         if self._pid == ending.pid:

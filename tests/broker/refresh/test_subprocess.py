@@ -114,6 +114,23 @@ def test_a_refusal_is_told_and_remembered(tmp_path: Any, lifeline: int) -> None:
     play(tmp_path, lifeline, scene, refusal(401, "refresh_token_reused"))
 
 
+def test_one_that_hangs_is_killed_and_leaves_a_doubt(
+    tmp_path: Any, lifeline: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(delegation, "HANG", 0.5)
+    gate = asyncio.Event()
+
+    async def scene(issuer: MockIssuer, parts: Parts) -> None:
+        flight, process = await begun(issuer, parts)
+        process.suspend()
+        assert await flight is RefreshResult.FAILED
+        assert parts.refresher._journal.entry.attempts
+        assert not processes.alive(process.pid)
+        gate.set()
+
+    play(tmp_path, lifeline, scene, Deed(gate=gate))
+
+
 def test_a_verdict_outlives_the_broker(tmp_path: Any, lifeline: int) -> None:
     """K28: a token that the issuer has called dead is not sent again, although nobody could be told."""
     deed = refusal(401, "refresh_token_reused")
