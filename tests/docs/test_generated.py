@@ -43,10 +43,25 @@ def test_every_setting_of_our_own_is_explained_with_its_default() -> None:
     assert {name: rows[name] for name in defaults} == defaults
 
 
-def test_every_test_that_the_promises_name_exists() -> None:
-    named = _TEST.findall((DOCS / "promises.md").read_text("utf-8"))
+@pytest.mark.parametrize("page", ["promises.md", "helpers.md"])
+def test_every_test_that_a_page_names_exists(page: str) -> None:
+    named = _TEST.findall((DOCS / page).read_text("utf-8"))
     assert named
     assert [f"{path}::{name}" for path, name in named if not _defines(ROOT / path, name)] == []
+
+
+def test_every_process_of_ours_has_a_row_that_says_what_follows_its_death_and_its_hang_and_tests_of_it() -> None:
+    page = (DOCS / "helpers.md").read_text("utf-8")
+    rows = [[cell.strip() for cell in line.strip("| ").split(" | ")] for line in page.splitlines() if line[:2] == "| "]
+    sources = [path for package in ("supervisor", "workers", "runtime") for path in (ROOT / package).rglob("*.py")]
+    names = {name for path in sources for name in re.findall(r'set_name\("(gr-\w+)"\)', path.read_text("utf-8"))}
+    assert names >= {"gr-forkserver", "gr-broker", "gr-worker", "gr-zygote", "gr-monitor", "gr-refresh"}
+    for name in names:
+        assert [row for row in rows if f"`{name}`" in row[0]], name
+    for row in rows[1:]:
+        assert len(row) == 5, row
+        assert all(row), row
+        assert _TEST.search(row[4]), row
 
 
 def _toml(value: object) -> str:
