@@ -139,6 +139,8 @@ class ForkEngine:
     async def close(self) -> None:
         """Hang up: the fork server then ends its children and leaves; what it left behind is ended here."""
         self._closing = True
+        if self._retry is not None:
+            self._retry.cancel()
         self._hang_up()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(CLOSING_TIME):

@@ -279,15 +279,14 @@ class Launcher:
             return
         if not (child.is_taken or child.is_gone):
             self._kill_hung(link)
-        child.abandon()
         link.close()
+        child.abandon()
 
     def _kill_hung(self, link: ZygoteLink) -> None:
         log.error("the process that starts commands, %d, hangs and is killed", link.pid)
         self._on_loss(Loss("zygote", link.pid, link.is_shared, _HANGS, -signal.SIGKILL, 0))
         link.kill()
-        if not link.is_shared:
-            link.close()
+        link.close()
 
     def _kill_guardian(self, child: Child) -> bool:
         pid = child.guardian
