@@ -91,7 +91,7 @@ def _is_at_rest(report: Report, idle_workers: int) -> bool:
         and table.with_process == table.turns_waiting == 0
         and (pool.waiting, pool.expected, pool.orders) == (idle_workers, 0, 0)
         and all(entry.state == "ready" for entry in helpers)
-        and all(entry.own is not None for entry in report.processes)
+        and all(entry.own is not None or entry.role == "zygote" for entry in report.processes)
     )
 
 

@@ -25,7 +25,7 @@ from benchmarks.model_process import ModelProcess
 from benchmarks.stretch import TREND, Stretch
 
 HELPER_DEATHS: Final = 4
-"""Deaths of the fork server, and of the broker: one more within a minute and a server gives them up."""
+"""Deaths of the fork server, and of the broker: one more within a minute and a server gives the broker up."""
 KNOWN_AT_REST: Final = 100
 """Parked conversations that a server remembers whose memory is watched."""
 WARM_UP: Final = 800

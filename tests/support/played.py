@@ -232,7 +232,7 @@ async def _serve(run: Run, say: Say, options: ServerOptions, environment: Mappin
     descriptors = Descriptors(server_end, server_output)
     doorstep = HandshakeBuffer(descriptors)
     front = Front(doorstep.write, environment)
-    provisions = Provisions(descriptors, environment, {}, None, lambda: None)
+    provisions = Provisions(descriptors, environment, {}, None, lambda: None, lambda: None)
     ear = _Ear(from_server)
     async with asyncio.timeout(TIMEOUT), asyncio.TaskGroup() as tasks:
         tasks.create_task(Server(options, provisions, front, doorstep).serve())

@@ -14,6 +14,7 @@ from greenroom.protocol.internal.process import (
     ForkServerMeasured,
     ForkServerMessage,
     ForkServerReady,
+    ForkServerServes,
     KeyPair,
     MeasureForkServer,
     Spawn,
@@ -89,7 +90,9 @@ def started(statement: str) -> Iterator[ForkServer]:
     lifeline = Lifeline.create()
     launched = launch(statement + FORK_SERVER, os.environ, lifeline)
     try:
-        yield ForkServer(launched)
+        fork_server = ForkServer(launched)
+        assert fork_server.hear() == ForkServerServes(pid=launched.pid)
+        yield fork_server
     finally:
         launched.control.close()
         assert os.waitpid(launched.pid, 0)[1] == 0, "it leaves when nobody is at the other end"
