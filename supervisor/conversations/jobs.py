@@ -54,6 +54,8 @@ class Job:
     worker_id: WorkerId | None = None
     order: WorkerRequest | None = None
     """By which it waits for a worker."""
+    deadline: asyncio.TimerHandle | None = None
+    """When it has waited for one for too long."""
     stopped: bool = False
 
 
@@ -129,7 +131,8 @@ class Jobs:
             job = self._waiting.popleft()
             self._placed.add(job)
             job.order = partial(self._assign, job)
-            self._loop.call_later(self._timeout, self._wait_no_longer, job, f"after {self._timeout:g} s")
+            late = f"after {self._timeout:g} s"
+            job.deadline = self._loop.call_later(self._timeout, self._wait_no_longer, job, late)
             self._workers.take(job.order)
 
     def _wait_no_longer(self, job: Job, why: str) -> None:
@@ -144,6 +147,8 @@ class Jobs:
 
     def _assign(self, job: Job, worker_id: WorkerId) -> None:
         job.worker_id, job.order = worker_id, None
+        if job.deadline is not None:
+            job.deadline.cancel()
         self._running[worker_id] = job
         if job.result.done() or not self._mailroom.send(worker_id, RunJob(name=job.name), job.params):
             self._workers.kill(worker_id)

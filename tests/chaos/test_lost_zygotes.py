@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from greenroom.demo.script import Call, Quote, rule
+from greenroom.demo.script import Call, Quote, Text, rule
 from tests.support import processes
 from tests.support.client import text, thread_id
 from tests.support.deadline import until
@@ -62,11 +62,16 @@ def test_zygotes_that_are_lost_in_use_leave_what_runs_running(
     stage: Stage, engine: str, number: signal.Signals
 ) -> None:
     script = "echo begun; while [ ! -e go ]; do sleep 0.02; done; echo over"
-    stage.play(rule("wait", [shell(script, 60_000)], [Quote()]))
+    stage.play(rule("wait", [shell(script, 60_000)], [Quote()]), rule("hello", [Text("Good day.")]))
     server = stage.serve(engine)
-    server.settle(workers=2)
+    for number_of_workers in (3, 4):  # the first workers are older than the zygote that all share
+        server.client.result(server.client.codex("hello"))
+        server.settle(workers=number_of_workers)
     call = server.client.codex("wait", sandbox="read-only", cwd=stage.cwd)
     server.client.event(call, "exec_command_output_delta")
+    if engine == "fork":
+        (shared,) = processes.named(server.fork_server().children(), "gr-zygote")
+        assert processes.named(shared.children(recursive=True), "sh"), "it has started the command"
     deal(zygotes(server), number)
     (Path(stage.cwd) / "go").touch()
     assert "over" in text(server.client.result(call))
