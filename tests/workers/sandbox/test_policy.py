@@ -201,6 +201,8 @@ def test_no_link_on_the_way_to_the_home_is_writable(tmp_path: Path) -> None:
     for link in ("cfg", "deep/second"):
         assert not resolved.may_write(f"{base}/work/{link}")
     assert resolved.may_write(f"{base}/work/deep/other")
+
+
 WORKTREES = [
     # what is named, what `.git` points to, whether that is writable then
     ("repo/.git", "repo/.git/worktrees/w", True),
