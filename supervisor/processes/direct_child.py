@@ -31,7 +31,7 @@ def start_error(spec: AnyProcessSpec, why: str) -> Exited:
     return Exited(id=spec.id, pid=0, returncode=1, max_rss=0, start_error=why)
 
 
-def bury_strangers(ours: set[int], heirs: OrphanTracker, on_end: Callable[[], None]) -> None:
+def reap_orphans(ours: set[int], heirs: OrphanTracker, on_end: Callable[[], None]) -> None:
     """Kill what a dead process has left to us, but for heirs, and reap it.
 
     `on_end` is called as each of them ends, heirs included: what they leave comes to us in turn.

@@ -311,7 +311,7 @@ class ForkEngine:
         for worker_id in [one for one in self._pending if one not in told]:
             del self._pending[worker_id]
             self._report(Exited(id=worker_id, pid=0, returncode=ending.returncode, max_rss=0, start_error=ORPHANED))
-        self._bury_strangers()  # among them who was born and never announced
+        self._reap_orphans()  # among them who was born and never announced
         self._spawn_some()
 
     def _watch(self, worker_id: WorkerId, pid: int) -> None:
@@ -326,11 +326,11 @@ class ForkEngine:
     def _orphan_ended(self, worker_id: WorkerId, ending: child.Ending) -> None:
         self._adopted.discard(worker_id)
         self._report(exited_of(worker_id, ending))
-        self._bury_strangers()
+        self._reap_orphans()
 
-    def _bury_strangers(self) -> None:
+    def _reap_orphans(self) -> None:
         if not self._closing:  # else all children are ended together, and nothing is to be ended after that
-            reap_orphans({self._fork_server.pid, *self._pids.values()}, self._heirs, self._bury_strangers)
+            reap_orphans({self._fork_server.pid, *self._pids.values()}, self._heirs, self._reap_orphans)
 
     def _replace(self) -> None:
         loop = asyncio.get_running_loop()

@@ -12,7 +12,7 @@ from greenroom.runtime.launch import Launched
 from greenroom.runtime.orphans import OrphanTracker, end_all_children, kill_group, terminate
 from greenroom.supervisor.processes.direct_child import (
     CLOSING_TIME,
-    bury_strangers,
+    reap_orphans,
     exited_of,
     start_error,
     start_spawned,
@@ -94,9 +94,9 @@ class SpawnEngine:
         del self._alive[worker_id]
         self._exited += 1
         self._on_exit(exited_of(worker_id, ending))
-        self._bury_strangers()
+        self._reap_orphans()
         if not self._alive:
             self._empty.set()
 
-    def _bury_strangers(self) -> None:
-        bury_strangers(set(self._alive.values()), self._heirs, self._bury_strangers)
+    def _reap_orphans(self) -> None:
+        reap_orphans(set(self._alive.values()), self._heirs, self._reap_orphans)
