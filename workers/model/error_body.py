@@ -1,20 +1,22 @@
-"""What a server says about a request that it refused, read from bodies, headers and words; free of I/O.
+"""What a server says about a request that it refused or broke off, in the forms that servers use; free of I/O.
 
 Texts that leave this module have been cleared of what looks like a credential, and are no longer than `DETAIL`.
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from email.utils import parsedate_to_datetime
 from typing import Final
 
 import msgspec
+
+from greenroom.workers.model.delay import delay_in_words, duration
 
 DETAIL: Final = 500
 """Characters of a response's body that an error text may hold."""
 
 SHORTEST_SECRET: Final = 8
+"""Characters."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,67 +29,107 @@ class Complaint:
     plan: str = ""
     resets_at: float | None = None
     """When a usage limit ends, in seconds since the epoch."""
+    delay: float | None = None
+    """Seconds that the error asks to wait, in a member or in words."""
+
+    @property
+    def cause(self) -> str | None:
+        """The server's name for the cause; a number only where there is no word."""
+        names = [name for name in (self.code, self.type) if name]
+        return next((name for name in names if not name.isdecimal()), names[0] if names else None)
 
 
-class _Body(msgspec.Struct):
-    error: object = None
-    message: object = None
-    detail: object = None
-
-
-_decode_body: Final = msgspec.json.Decoder(_Body).decode
+_decode: Final = msgspec.json.Decoder().decode
 
 
 def read_complaint(body: bytes) -> Complaint:
     """Return what a body says: in the members that servers use, else as a text."""
     try:
-        parsed = _decode_body(body)
+        parsed: object = _decode(body)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        parsed = _Body()
-    error = parsed.error if isinstance(parsed.error, dict) else {}
-    texts = (error.get("message"), parsed.error, parsed.message, parsed.detail)
-    message = next((text for text in texts if isinstance(text, str) and text), None)
+        parsed = None
+    return find_complaint(parsed) or Complaint(redacted(body.decode("utf-8", "replace").strip())[:DETAIL])
+
+
+def find_complaint(value: object) -> Complaint | None:
+    """Return the error that a JSON value tells of, `None` where it tells of none.
+
+    An error stands in `error` or `errors`, or is the value itself; it is a text, or an object whose text has one of
+    several names. What wraps another error is looked into.
+    """
+    match value:
+        case [*members]:
+            return next(filter(None, map(find_complaint, members)), None)
+        case {"error": {"error": _} as inner} | {"error": [*inner]} | {"errors": [*inner]} if inner:
+            return find_complaint(inner) or _complaint({"message": _text(inner)})
+        case {"error": dict() as error} if error:
+            return _complaint(error)
+        case {"error": str(error), **rest} if error:
+            return _complaint({**rest, "message": ": ".join(dict.fromkeys(filter(None, (error, _text(rest)))))})
+        case {"base_resp": {"status_code": int(code), "status_msg": message}} if code:
+            return _complaint({"code": code, "message": message})
+        case dict() if _text(value) or value.get("object") == "error":
+            return _complaint(value)
+    return None
+
+
+_TEXTS: Final = ("message", "detail", "msg", "error_message", "status_msg")
+"""Members that hold the text of an error, the likeliest first."""
+
+
+def _text(error: object) -> str:
+    match error:
+        case str():
+            return error
+        case dict():
+            return next((text for name in _TEXTS if (text := _text(error.get(name)))), "")
+        case [first, *_]:
+            return _text(first)
+        case _:
+            return ""
+
+
+def _complaint(error: Mapping[str, object]) -> Complaint:
     resets_at = error.get("resets_at")
+    message = _text(error)
     return Complaint(
-        message=redacted(body.decode("utf-8", "replace").strip() if message is None else message)[:DETAIL],
-        code=str(error.get("code") or ""),
-        type=str(error.get("type") or ""),
-        plan=str(error.get("plan_type") or ""),
+        message=redacted(message)[:DETAIL],
+        code=_name(error.get("code")),
+        type=_name(error.get("type")) or _name(error.get("status")),
+        plan=_name(error.get("plan_type")),
         resets_at=resets_at if isinstance(resets_at, int | float) and 0 <= resets_at < 1e11 else None,
+        delay=next(_told_delays(error), None) or delay_in_words(message),
     )
 
 
-def retry_after(headers: Mapping[str, str], now: float) -> float | None:
-    """Return the seconds that the headers ask to wait (RFC 9110, section 10.2.3), `None` if they do not."""
-    lowered = {name.lower(): value.strip() for name, value in headers.items()}
-    milliseconds = _number(lowered.get("retry-after-ms"))
-    if milliseconds is not None:
-        return milliseconds / 1000
-    value = lowered.get("retry-after")
-    seconds = _number(value)
-    if seconds is not None or value is None:
-        return seconds
-    try:
-        return max(0.0, parsedate_to_datetime(value).timestamp() - now)
-    except (ValueError, OverflowError):
-        return None
+def _name(value: object) -> str:
+    return str(value) if value and isinstance(value, str | int | float) else ""
 
 
-def _number(text: str | None) -> float | None:
-    if text is None or not re.fullmatch(r"\d{1,12}(\.\d{1,6})?", text, re.ASCII):
-        return None
-    return float(text)
+_DELAYS: Final[Mapping[str, float]] = {
+    "retryDelay": 1,
+    "retry_delay": 1,
+    "retry_after": 1,
+    "retryAfter": 1,
+    "retry_after_seconds": 1,
+    "retry_after_ms": 0.001,
+    "retryAfterMs": 0.001,
+}
+"""Members that hold a time to wait, and how many seconds a plain number in them stands for."""
+_DEPTH: Final = 4
 
 
-_IN_WORDS: Final = re.compile(r"try again in (\d{1,9}(?:\.\d{1,9})?)\s*(ms|s)\b", re.ASCII | re.IGNORECASE)
-
-
-def delay_in_words(message: str) -> float | None:
-    """Return the seconds that a message asks to wait, `None` if it does not."""
-    found = _IN_WORDS.search(message)
-    if found is None:
-        return None
-    return int(float(found[1])) / 1000 if found[2].lower() == "ms" else float(found[1])
+def _told_delays(value: object, depth: int = _DEPTH) -> Iterator[float]:
+    """Yield the times to wait that an error names in its members, such as those of `google.rpc.RetryInfo`."""
+    if isinstance(value, dict):
+        for name, unit in _DELAYS.items():
+            given = value.get(name)
+            seconds = duration(str(given)) if isinstance(given, str | int | float) else None
+            if seconds is not None:
+                yield seconds * (unit if str(given).replace(".", "").isdecimal() else 1)
+    if depth and isinstance(value, dict | list):
+        for member in value.values() if isinstance(value, dict) else value:
+            yield from _told_delays(member, depth - 1)
 
 
 _SECRETS: Final = re.compile(

@@ -14,7 +14,8 @@ from http import HTTPStatus
 from typing import Final, TypeAlias
 
 from greenroom.protocol.errors import ModelError, UnauthorizedError, UsageLimitError
-from greenroom.workers.model.error_body import Complaint, delay_in_words, read_complaint, redacted, retry_after
+from greenroom.workers.model.delay import delay_in_words, limit_reset, retry_after
+from greenroom.workers.model.error_body import Complaint, read_complaint, redacted
 from greenroom.workers.model.usage_limit import usage_limit_text
 
 IDLE_TEXT: Final = "idle timeout waiting for SSE"
@@ -210,7 +211,8 @@ def _judge_refusal(refused: HttpRefused, now: float, zone: tzinfo | None) -> Ver
     if (rule := causes.get(said.code) or causes.get(said.type)) is not None:
         return rule.verdict(said.message, delay)
     if refused.status == 429:
-        delay = delay_in_words(said.message) if delay is None else delay
+        delay = said.delay if delay is None else delay
+        delay = limit_reset(refused.headers, now) if delay is None else delay
         return Verdict(NEVER if delay is None else STREAM, _too_many(refused, said), delay)
     if refused.status == 401:
         return Verdict(NEVER, UnauthorizedError(_unexpected(refused, said)))

@@ -6,15 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from greenroom.workers.model.error_body import (
-    DETAIL,
-    Complaint,
-    delay_in_words,
-    read_complaint,
-    redacted,
-    retry_after,
-    without,
-)
+from greenroom.workers.model.error_body import DETAIL, Complaint, find_complaint, read_complaint, redacted, without
 
 NOW = 1_795_347_840.0  # 2026-11-22T11:44:00Z
 
@@ -54,47 +46,62 @@ def test_long_body_is_cut() -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "seconds"),
+    ("value", "message", "cause"),
     [
-        ("7", 7.0),
-        (" 0 ", 0.0),
-        ("1.5", 1.5),
-        ("Sun, 22 Nov 2026 11:45:30 GMT", 90.0),
-        ("Sun, 22 Nov 2026 11:43:00 GMT", 0.0),
-        ("soon", None),
-        ("-3", None),
-        ("1e9", None),
-        ("", None),
+        ({"error": {"message": "no", "code": 500, "type": "server_error"}}, "no", "server_error"),
+        ({"error": {"message": "no", "code": 429}}, "no", "429"),
+        ({"error": {"code": 429, "message": "no", "status": "RESOURCE_EXHAUSTED"}}, "no", "RESOURCE_EXHAUSTED"),
+        ([{"error": {"message": "no", "status": "UNAVAILABLE"}}], "no", "UNAVAILABLE"),
+        ({"error": [{"message": "no"}]}, "no", None),
+        ({"errors": [{"message": "no", "code": "x"}]}, "no", "x"),
+        ({"errors": ["no"]}, "no", None),
+        ({"error": {"error": {"message": "no", "code": "x"}}}, "no", "x"),
+        ({"type": "error", "error": {"type": "overloaded_error", "message": "no"}}, "no", "overloaded_error"),
+        ({"object": "error", "message": "no", "type": "BadRequestError", "code": 400}, "no", "BadRequestError"),
+        ({"error": "Bad Request", "message": "no"}, "Bad Request: no", None),
+        ({"error": True, "message": "no"}, "no", None),
+        ({"error": "no"}, "no", None),
+        ({"detail": [{"loc": ["body"], "msg": "no"}]}, "no", None),
+        ({"detail": {"message": "no"}}, "no", None),
+        ({"code": 1113, "msg": "no"}, "no", "1113"),
+        ({"base_resp": {"status_code": 1004, "status_msg": "no"}}, "no", "1004"),
+        ({"object": "error"}, "", None),
     ],
 )
-def test_retry_after_is_understood_in_both_forms(value: str, seconds: float | None) -> None:
-    assert retry_after({"Retry-After": value}, NOW) == seconds
-
-
-def test_retry_after_in_milliseconds_wins() -> None:
-    assert retry_after({"retry-after-ms": "250", "retry-after": "1"}, NOW) == 0.25
-    assert retry_after({}, NOW) is None
+def test_error_is_found_in_every_form_that_servers_use(value: object, message: str, cause: str | None) -> None:
+    found = find_complaint(value)
+    assert found is not None
+    assert (found.message, found.cause) == (message, cause)
 
 
 @pytest.mark.parametrize(
-    ("message", "seconds"),
+    "value",
+    [None, 1, "x", [], {}, {"error": None}, {"error": ""}, {"error": {}}, {"error": False}, {"choices": []},
+     {"base_resp": {"status_code": 0, "status_msg": ""}}, {"errors": []}, {"type": "ping"}],
+)  # fmt: skip
+def test_what_tells_of_no_error_is_none(value: object) -> None:
+    assert find_complaint(value) is None
+
+
+RETRY_INFO = {"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "12.5s"}
+
+
+@pytest.mark.parametrize(
+    ("error", "delay"),
     [
-        ("Limit reached. Please try again in 11.054s. Visit …", 11.054),
-        ("Please try again in 28ms", 0.028),
-        ("Please try again in 28.9ms.", 0.028),
-        ("Please TRY AGAIN IN 3 s", 3.0),
-        ("Please try again in 2 minutes", None),
-        ("Please try again later", None),
+        ({"message": "no", "details": [{"@type": "x"}, RETRY_INFO]}, 12.5),
+        ({"message": "try again in 2 minutes", "details": [RETRY_INFO]}, 12.5),
+        ({"message": "Please retry in 12.3s."}, 12.3),
+        ({"message": "no", "retry_after": 20}, 20.0),
+        ({"message": "no", "metadata": {"retry_after_ms": 1500}}, 1.5),
+        ({"message": "no", "retryAfter": "soon"}, None),
+        ({"message": "no"}, None),
     ],
 )
-def test_delay_is_read_from_words(message: str, seconds: float | None) -> None:
-    assert delay_in_words(message) == seconds
-
-
-@given(st.text(max_size=40))
-def test_no_header_or_message_breaks_the_reader(text: str) -> None:
-    retry_after({"retry-after": text, "retry-after-ms": text}, NOW)
-    delay_in_words("try again in " + text)
+def test_time_to_wait_is_read_from_the_members_of_an_error_and_from_its_words(
+    error: dict[str, object], delay: float | None
+) -> None:
+    assert read_complaint(json.dumps({"error": error}).encode()).delay == delay
 
 
 @pytest.mark.parametrize(
