@@ -184,7 +184,8 @@ class Compaction:
         asked.append(user_message([{"type": "text", "text": self._prompt}]))
         texts: list[str] = []
         usage: Usage | None = None
-        async for model_event in self._events(self._encoder.body(asked.encoded_input()), texts.clear):
+        body = self._encoder.body(asked.encoded_input(with_members=self._encoder.takes_members))
+        async for model_event in self._events(body, texts.clear):
             match model_event:
                 case ItemDone(item) if item.get("type") == "message":
                     texts.append("".join(text_parts(item)))

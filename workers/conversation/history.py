@@ -5,6 +5,8 @@ Rules that it enforces:
 * Only items of known types are recorded, and no system message. Deltas never are: the finished message is.
 * In a request each call is followed by exactly one output. A call that has none gets one that says so, directly after
   it; an output that belongs to no call is left out. The record itself is not changed by this.
+* What a chat server said of its answer beside text and calls goes back to a chat server only, and no longer once one
+  has refused it.
 """
 
 import re
@@ -17,6 +19,7 @@ import msgspec
 
 from greenroom.protocol.items import JsonObject, as_list, is_known, sent_form
 from greenroom.protocol.user_messages import is_user_message
+from greenroom.workers.model.chat_members import MEMBER
 
 ABORTED: Final = "aborted"
 """What the model reads as the output of a call that never got one."""
@@ -42,6 +45,8 @@ class HistoryEntry(msgspec.Struct, frozen=True):
     """Empty for an item that requests leave out."""
     weight: int
     """Its bytes, an image counted as `IMAGE_WEIGHT`. Four of them make about one token."""
+    with_members: bytes = b""
+    """The item for chat servers, with what they get back; empty where there is nothing of the kind."""
 
     @property
     def item(self) -> JsonObject:
@@ -81,6 +86,7 @@ class History:
 
     def __init__(self, items: Iterable[JsonObject] = ()) -> None:
         self._entries = _recorded(items)
+        self._withholds = False
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -97,6 +103,7 @@ class History:
         """Return another history of the same items."""
         other = History()
         other._entries = self._entries.copy()
+        other._withholds = self._withholds
         return other
 
     def append(self, item: JsonObject) -> bool:
@@ -129,6 +136,18 @@ class History:
         self._entries = kept
         return dropped
 
+    def withhold_members(self, complaint: str) -> bool:
+        """Send no members of answers back any more, if `complaint` names one that was sent. Return whether it does."""
+        if self._withholds or not any(name in complaint for name in self._member_names()):
+            return False
+        self._withholds = True
+        return True
+
+    def _member_names(self) -> Iterator[str]:
+        for entry in self._entries:
+            if entry.with_members and isinstance(members := _decode(entry.with_members)[MEMBER], dict):
+                yield from members
+
     def roll_back(self, user_turns: int) -> None:
         """Forget the last `user_turns` messages of the user and all that follows the first of them."""
         starts = [index for index, entry in enumerate(self._entries) if entry.is_user]
@@ -151,18 +170,22 @@ class History:
             if entry.expected_output is not None and position not in answered
         ]
 
-    def encoded_input(self) -> bytes:
-        """Return the JSON array that a request carries as `input`."""
-        return b"[" + b",".join(self._paired()) + b"]"
+    def encoded_input(self, *, with_members: bool = False) -> bytes:
+        """Return the JSON array that a request carries as `input`.
 
-    def _paired(self) -> Iterator[bytes]:
+        `with_members`: with what a chat server said of its answers besides, for the encoder of its requests.
+        """
+        return b"[" + b",".join(self._paired(with_members and not self._withholds)) + b"]"
+
+    def _paired(self, with_members: bool) -> Iterator[bytes]:
         matches = _matches(self._entries)
         answered = set(matches.values())
         for position, entry in enumerate(self._entries):
             if entry.type in _OUTPUTS and entry.call_id is not None and position not in matches:
                 continue
-            if entry.encoded:
-                yield entry.encoded
+            encoded = (with_members and entry.with_members) or entry.encoded
+            if encoded:
+                yield encoded
             if entry.expected_output is not None and position not in answered:
                 yield _encode(_aborted_output(entry))
 
@@ -191,14 +214,21 @@ def _entry(item: JsonObject) -> HistoryEntry | None:
     if item["type"] == "local_shell_call":
         call_id = call_id or item.get("id")
     encoded = b"" if sent is None else _encoded(sent)
+    members = item.get(MEMBER)
+    with_members = _encoded(_with_members(item, sent, members)) if isinstance(members, dict) and members else b""
     return HistoryEntry(
         type=str(item["type"]),
         role=role if isinstance(role, str) else None,
         call_id=call_id if isinstance(call_id, str) else None,
         is_user=is_user_message(item),
         encoded=encoded,
-        weight=_weight(encoded),
+        weight=_weight(max(encoded, with_members, key=len)),
+        with_members=with_members,
     )
+
+
+def _with_members(item: JsonObject, sent: JsonObject | None, members: JsonObject) -> JsonObject:
+    return {**(sent or {"type": item["type"], "content": as_list(item.get("content"))}), MEMBER: members}
 
 
 def _encoded(item: JsonObject) -> bytes:

@@ -16,7 +16,7 @@ from greenroom.workers.conversation.tokens import TokenCounter
 from greenroom.workers.event_sink import Outlet
 from greenroom.workers.model.client import Model
 from greenroom.workers.model.codec import Encoder
-from greenroom.workers.model.outcome import SealedHistoryError
+from greenroom.workers.model.outcome import MalformedRequestError, SealedHistoryError
 from greenroom.workers.model.responses import (
     Completed,
     ItemDone,
@@ -172,7 +172,8 @@ class TurnLoop:
             try:
                 return await self._ask()
             except ModelError as error:
-                if not (self._has_unsealed(error) or await self._compaction.rescue(error)):
+                healed = self._has_unsealed(error) or self._has_withheld(error)
+                if not (healed or await self._compaction.rescue(error)):
                     raise
 
     def _has_unsealed(self, error: ModelError) -> bool:
@@ -181,6 +182,10 @@ class TurnLoop:
         Whose it is nobody else knows: the conversation may come from a session file, or from another server.
         """
         return isinstance(error, SealedHistoryError) and self._history.drop_encrypted_reasoning()
+
+    def _has_withheld(self, error: ModelError) -> bool:
+        """Leave out what another server said of its answers, once this one refuses it by name."""
+        return isinstance(error, MalformedRequestError) and self._history.withhold_members(str(error))
 
     async def _ask(self) -> _Response:
         """Make one request. Tools run only once the response is complete, so a stream that breaks has run none."""
@@ -193,7 +198,8 @@ class TurnLoop:
             self._tell(event.stream_error(retry.text))
 
         self.doing = "preparing the request"
-        body = (await self._encoder()).body(self._history.encoded_input())
+        encoder = await self._encoder()
+        body = encoder.body(self._history.encoded_input(with_members=encoder.takes_members))
         self.doing = "waiting for the model"
         async with aclosing(self._model.stream(body, start_over)) as batches:
             async for events in batches:

@@ -1,17 +1,20 @@
-"""What a model says in one streamed chat completion, free of I/O: payloads in, the events of `responses` out.
+"""What a model says in one chat completion, free of I/O: payloads in, the events of `responses` out.
 
-Rules that it enforces (spec/agent-core 2.8, with its defects mended):
+Rules that it enforces, so that a shorter answer never counts as the whole one:
 
-* An answer is complete once the server has given a reason to finish and then usage, `[DONE]` or the end of the body.
-  `[DONE]` alone will do; the end of the body alone will not, so that an answer that was cut off is never taken for one.
-* Items come out when the answer is finished: the reasoning, one message, then the calls in the order they began in.
-* A server's last words before the end of the body are told even where they are no JSON.
-* Fragments of calls go by their index. Servers that give none, or the same one to every call, are understood by id and
-  name; ids that are missing or given twice are made up.
+* `[DONE]` or the end of the body ends an answer, nothing else: what follows a reason to finish counts. The end of the
+  body alone will do only after a reason, `[DONE]` alone only if something was said.
+* A reason to finish is one of those that `finish` knows as good ones, or the answer has failed. Of several the worst
+  counts.
+* What is in no known form is an error that quotes it. Unknown members of a known form are kept (`chat_members`).
+* Items come out at the end: the reasoning, one message, then the calls in the order they began in.
 * Text is passed on as the JSON string that the server wrote, under the same promise as in `responses`.
+
+A payload is a chunk of a stream, or the object of an answer that was not streamed.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+import re
+from collections.abc import Callable, Iterator
 from typing import Final, TypeVar
 from uuid import uuid4
 
@@ -19,7 +22,21 @@ import msgspec
 
 from greenroom.protocol.items import JsonObject
 from greenroom.protocol.jsontext import mended
-from greenroom.workers.model.error_body import DETAIL
+from greenroom.workers.model.chat_calls import Calls
+from greenroom.workers.model.chat_content import (
+    UNREADABLE,
+    UnreadableError,
+    decoded,
+    read_content,
+    read_text,
+    read_thought,
+    shown,
+    token,
+)
+from greenroom.workers.model.chat_members import DETAILS, MEMBER, THOUGHTS, is_empty, is_kept, joined
+from greenroom.workers.model.error_body import find_complaint
+from greenroom.workers.model.finish import UNREADABLE as UNREADABLE_CODE
+from greenroom.workers.model.finish import cut_short, is_calling, reason_named
 from greenroom.workers.model.responses import (
     Completed,
     Decode,
@@ -32,52 +49,25 @@ from greenroom.workers.model.responses import (
 )
 
 CLOSED_TEXT: Final = "stream closed before the answer was complete"
-
-CUT_SHORT: Final[Mapping[str, ResponseFailed]] = {
-    # No limit is sent with a request: it is the end of the context, or a limit that the server has for each answer.
-    "length": ResponseFailed("the answer was cut off because it became too long", "length"),
-    "model_length": ResponseFailed("the answer was cut off because it became too long", "context_length_exceeded"),
-    "content_filter": ResponseFailed("the server's content filter stopped the answer", "content_filter"),
-    "error": ResponseFailed("the server stopped with an error"),
-}
-"""Reasons to finish that leave the answer incomplete; any other one is a good end."""
-
-
-class _Delta(msgspec.Struct, gc=False):
-    """What one chunk adds. Members are decoded only where they hold something."""
-
-    content: msgspec.Raw = msgspec.Raw()
-    reasoning_content: msgspec.Raw = msgspec.Raw()
-    reasoning: msgspec.Raw = msgspec.Raw()
-    refusal: msgspec.Raw = msgspec.Raw()
-    tool_calls: msgspec.Raw = msgspec.Raw()
+NO_ANSWER: Final = "the server sent neither an answer nor a reason to finish"
+NO_CALL: Final = "the server said that the model calls a tool, and sent no call"
 
 
 class _Choice(msgspec.Struct, gc=False):
-    delta: _Delta | None = None
+    index: object = None
+    delta: msgspec.Raw = msgspec.Raw()
+    message: msgspec.Raw = msgspec.Raw()
+    text: msgspec.Raw = msgspec.Raw()
     finish_reason: object = None
-
-
-class _Chunk(msgspec.Struct, gc=False):
-    choices: list[_Choice] | None = None
-    usage: msgspec.Raw = msgspec.Raw()
     error: msgspec.Raw = msgspec.Raw()
 
 
-class _Function(msgspec.Struct):
-    name: object = None
-    arguments: msgspec.Raw = msgspec.Raw()
+class _Chunk(msgspec.Struct, gc=False):
+    """Members are decoded only where they hold something."""
 
-
-class _Fragment(msgspec.Struct):
-    index: msgspec.Raw = msgspec.Raw()
-    id: object = None
-    function: _Function | None = None
-
-
-class _Thought(msgspec.Struct):
-    text: msgspec.Raw = msgspec.Raw()
-    content: msgspec.Raw = msgspec.Raw()
+    choices: list[_Choice] | None = None
+    usage: msgspec.Raw = msgspec.Raw()
+    error: msgspec.Raw = msgspec.Raw()
 
 
 class _PromptDetails(msgspec.Struct):
@@ -98,15 +88,19 @@ class _Usage(msgspec.Struct):
 
 T = TypeVar("T")
 
-_UNREADABLE: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 _NULL: Final = msgspec.Raw(b"null")
+_NOTHING: Final = (b"", b"null")
+_OTHER_ANSWERS: Final = ("message", "delta", "content", "text", "response", "output", "candidates", "completion")
+"""Members that hold the answer in other APIs."""
+_ONLY_TEXT: Final = re.compile(
+    rb'\{\s*(?:"role"\s*:\s*"assistant"\s*,\s*)?"content"\s*:\s*("[^"\\]*(?:\\.[^"\\]*)*")\s*\}', re.DOTALL
+).fullmatch
+"""Finds the text of the commonest delta, which then need not be decoded."""
+
 _decode_chunk: Final[Decode[_Chunk]] = msgspec.json.Decoder(_Chunk).decode
-_decode_fragments: Final[Decode[list[_Fragment] | None]] = msgspec.json.Decoder(list[_Fragment] | None).decode
-_decode_thought: Final[Decode[_Thought]] = msgspec.json.Decoder(_Thought).decode
+_decode_members: Final[Decode[dict[str, msgspec.Raw]]] = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _decode_usage: Final[Decode[_Usage]] = msgspec.json.Decoder(_Usage, strict=False).decode
 _decode_text: Final[Decode[str]] = msgspec.json.Decoder(str).decode
-_decode_object: Final[Decode[JsonObject]] = msgspec.json.Decoder(dict[str, object]).decode
-_encode: Final[Callable[[object], bytes]] = msgspec.json.Encoder().encode
 
 
 def new_call_id() -> str:
@@ -120,14 +114,18 @@ class ChatDecoder:
     def __init__(self, new_id: Callable[[], str] = new_call_id) -> None:
         self._texts: list[bytes] = []
         self._thoughts: list[bytes] = []
-        self._calls = _Calls(new_id)
+        self._spelled: dict[str, list[bytes]] = {}
+        """The texts of the members that hold reasoning, each under its name."""
+        self._members: JsonObject = {}
+        """What else the server said of the message."""
+        self._calls = Calls(new_id)
         self._usage: Usage | None = None
-        self._finished = False
+        self._choice: object = None
+        """Index of the choice that is read; no other was asked for."""
+        self._reason = ""
+        self._whole = False
+        """The message came in one piece."""
         self._ended = False
-        self._unread = b""
-        """The last payload, if it was no readable JSON."""
-        self.skipped = 0
-        """Payloads that were passed over because they were no readable JSON."""
 
     @property
     def ended(self) -> bool:
@@ -142,210 +140,223 @@ class ChatDecoder:
             if self._ended:
                 break
             try:
-                chunk = _decode_chunk(payload)
-            except _UNREADABLE:
-                self._take_unusual(payload, events)
-            else:
-                self._take(chunk, payload, events)
+                self._read(payload, events)
+            except UnreadableError as error:
+                self._fail(ResponseFailed(str(error), UNREADABLE_CODE), events)
         return events
 
-    def end(self) -> Completed | ResponseFailed:
-        """Return what it means that the stream ends here."""
-        if not self._finished or self._ended:
-            last_words = self._unread.decode("utf-8", "replace").strip()[:DETAIL]
-            return ResponseFailed(f"{CLOSED_TEXT}: {last_words}" if last_words else CLOSED_TEXT)
-        self._ended = True
-        return self._completed()
+    def end(self) -> list[ModelEvent]:
+        """Return what it means that the stream ends here: nothing if the answer was over before."""
+        events: list[ModelEvent] = []
+        if self._ended:
+            return events
+        if self._reason:
+            self._conclude(events)
+        else:
+            self._fail(ResponseFailed(CLOSED_TEXT), events)
+        return events
 
-    def _take_unusual(self, payload: bytes, events: list[ModelEvent]) -> None:
-        if payload.strip() == b"[DONE]":
-            self._finish("stop", events)
-            self._complete(events)
-            return
-        payload = mended(payload)
-        if (chunk := _attempt(_decode_chunk, payload)) is None:
-            self._unread = payload
-            self.skipped += 1
+    def _read(self, payload: bytes, events: list[ModelEvent]) -> None:
+        try:
+            chunk = _decode_chunk(payload)
+        except UNREADABLE:
+            self._read_unusual(payload, events)
         else:
             self._take(chunk, payload, events)
 
-    def _take(self, chunk: _Chunk, payload: bytes, events: list[ModelEvent]) -> None:
-        self._unread = b""
-        choices = chunk.choices
-        if (chunk.error or not choices) and (complaint := _complaint(payload)) is not None:
-            self._fail(complaint, events)
+    def _read_unusual(self, payload: bytes, events: list[ModelEvent]) -> None:
+        text = payload.strip()
+        if text in (b"", b"null"):
             return
-        if choices and not self._finished:
-            choice = choices[0]
-            if choice.delta is not None:
-                self._take_delta(choice.delta, events)
-            if choice.finish_reason:
-                self._finish(str(choice.finish_reason), events)
+        if text.strip(b'"') == b"[DONE]":
+            self._conclude(events)
+            return
+        text = mended(text)
+        if (chunk := _attempt(_decode_chunk, text)) is not None:
+            self._take(chunk, text, events)
+            return
+        try:
+            value = decoded(text)
+        except UnreadableError:
+            # It may have been garbled on its way: the request is worth repeating.
+            self._fail(ResponseFailed(f"an event of the answer is no JSON: {shown(text)}"), events)
+            return
+        self._refuse(value, text, events)
+
+    def _refuse(self, value: object, payload: bytes, events: list[ModelEvent]) -> None:
+        """Take a payload that is no chunk: an error of the server, or a form that is not known."""
+        complaint = find_complaint(value)
+        if complaint is None:
+            raise UnreadableError(f"an event of the answer has a form that is not known: {shown(payload)}")
+        self._fail(ResponseFailed(complaint.message, complaint.cause), events)
+
+    def _take(self, chunk: _Chunk, payload: bytes, events: list[ModelEvent]) -> None:
+        if (not chunk.choices or chunk.error) and self._has_complaint(payload, events):
+            return
+        for choice in chunk.choices or ():
+            if self._choice is None:
+                self._choice = choice.index or 0
+            if (choice.index or 0) == self._choice:
+                self._take_choice(choice, events)
         if chunk.usage and chunk.usage != _NULL:
             self._usage = _usage(chunk.usage) or self._usage
-        if self._finished and self._usage is not None and not self._ended:
-            self._complete(events)
 
-    def _take_delta(self, delta: _Delta, events: list[ModelEvent]) -> None:
-        if delta.reasoning_content or delta.reasoning:
-            # Servers that changed the name of the member send both for a time.
-            thought = _token(delta.reasoning_content) or _token(delta.reasoning) or _inner_token(delta.reasoning)
-            if thought:
-                self._thoughts.append(thought)
-                events.append(ReasoningDelta(thought))
-        if text := _token(delta.content):
-            self._texts.append(text)
-            events.append(TextDelta(text))
-        if delta.refusal and (text := _token(delta.refusal)):
-            self._texts.append(text)
-            events.append(TextDelta(text))
-        if delta.tool_calls:
-            self._take_fragments(delta.tool_calls)
+    def _has_complaint(self, payload: bytes, events: list[ModelEvent]) -> bool:
+        value = decoded(payload)
+        complaint = find_complaint(value)
+        if complaint is not None:
+            self._fail(ResponseFailed(complaint.message, complaint.cause), events)
+        elif _is_foreign(value):
+            raise UnreadableError(f"the server answers in the form of another API: {shown(payload)}")
+        return complaint is not None
 
-    def _take_fragments(self, raw: msgspec.Raw) -> None:
-        try:
-            fragments = _decode_fragments(raw)
-        except _UNREADABLE:
-            self.skipped += 1
+    def _take_choice(self, choice: _Choice, events: list[ModelEvent]) -> None:
+        if self._ended:
             return
-        for fragment in fragments or ():
-            self._calls.take(fragment)
+        if choice.error and (complaint := find_complaint({"error": decoded(bytes(choice.error))})) is not None:
+            self._fail(ResponseFailed(complaint.message, complaint.cause), events)
+            return
+        delta, message = bytes(choice.delta), bytes(choice.message)
+        if delta not in _NOTHING:
+            self._take_delta(delta, events)
+        if message not in _NOTHING and (delta in _NOTHING or choice.finish_reason):
+            self._take_message(message, events, is_copy=delta not in _NOTHING)
+        if choice.text and delta in _NOTHING and message in _NOTHING:
+            self._say(read_text(bytes(choice.text), "text"), events)
+        if choice.finish_reason is not None and (reason := reason_named(choice.finish_reason)):
+            self._finish(reason, events)
+
+    def _take_delta(self, delta: bytes, events: list[ModelEvent]) -> None:
+        if (only := _ONLY_TEXT(delta)) is not None:
+            self._say(token(only[1]), events)
+        else:
+            self._take_members(delta, events)
+
+    def _take_message(self, message: bytes, events: list[ModelEvent], *, is_copy: bool) -> None:
+        """Take a whole message. Where it was streamed too, it says the same again."""
+        if not (self._texts or self._thoughts or self._calls or self._spelled):
+            self._take_members(message, events, whole=True)
+            self._whole = not is_copy
+            return
+        members = _members(message)
+        if not len(self._calls) and "tool_calls" in members:
+            self._calls.take(decoded(bytes(members["tool_calls"])), whole=True)
+        text = _joined([said.token for said in read_content(bytes(members.get("content", b""))) if not said.is_thought])
+        if not is_copy and text not in ("", _joined(self._texts)):
+            raise UnreadableError("the answer came in pieces and as a whole, and the two differ")
+
+    def _take_members(self, raw: bytes, events: list[ModelEvent], *, whole: bool = False) -> None:
+        members = _members(raw)
+        self._think(members, events)
+        for said in read_content(bytes(members["content"])) if "content" in members else ():
+            if said.is_thought:
+                self._show_thought(said.token, events)
+            else:
+                self._say(said.token, events)
+        if "refusal" in members:
+            self._say(read_text(bytes(members["refusal"]), "refusal"), events)
+        if "tool_calls" in members:
+            self._calls.take(decoded(bytes(members["tool_calls"])), whole=whole)
+        if "function_call" in members:
+            self._calls.take_function(decoded(bytes(members["function_call"])))
+        for name in filter(is_kept, members):
+            self._keep(name, decoded(bytes(members[name])))
+
+    def _think(self, members: dict[str, msgspec.Raw], events: list[ModelEvent]) -> None:
+        """Take the reasoning under all its names, and show it once."""
+        thought = b""
+        for name in THOUGHTS:
+            raw = bytes(members.get(name, b""))
+            if raw in _NOTHING:
+                continue
+            if raw.startswith(b'"'):
+                self._spelled.setdefault(name, []).append(token(raw) or b'""')
+            else:
+                self._keep(name, decoded(raw))
+            thought = thought or read_thought(raw)
+        if not thought and (details := bytes(members.get(DETAILS, b""))) not in _NOTHING:
+            thought = read_thought(details)
+        if thought:
+            self._show_thought(thought, events)
+
+    def _show_thought(self, thought: bytes, events: list[ModelEvent]) -> None:
+        self._thoughts.append(thought)
+        events.append(ReasoningDelta(thought))
+
+    def _say(self, text: bytes, events: list[ModelEvent]) -> None:
+        if not text:
+            return
+        if self._whole:
+            raise UnreadableError(f"the answer goes on after it came as a whole: {shown(text)}")
+        self._texts.append(text)
+        events.append(TextDelta(text))
+
+    def _keep(self, name: str, value: object) -> None:
+        if not is_empty(value):
+            self._members[name] = joined(name, self._members.get(name), value)
 
     def _finish(self, reason: str, events: list[ModelEvent]) -> None:
-        if self._finished:
-            return
-        self._finished = True
-        if (failed := CUT_SHORT.get(reason)) is not None:
-            self._fail(failed, events)
+        if (cut := cut_short(reason)) is not None:
+            self._fail(ResponseFailed(cut.message, cut.code), events)
+        elif not is_calling(self._reason):
+            self._reason = reason
+
+    def _conclude(self, events: list[ModelEvent]) -> None:
+        """Take the end of the stream, as far as it is a good one."""
+        if not self._reason and not (self._texts or self._thoughts or self._calls):
+            self._fail(ResponseFailed(NO_ANSWER), events)
+        elif is_calling(self._reason) and not self._calls:
+            self._fail(ResponseFailed(NO_CALL), events)
         else:
             events.extend(map(ItemDone, self._items()))
+            self._ended = True
+            events.append(Completed("", self._usage, end_turn=True))
 
     def _fail(self, failed: ResponseFailed, events: list[ModelEvent]) -> None:
         self._ended = True
         events.append(failed)
 
-    def _complete(self, events: list[ModelEvent]) -> None:
-        self._ended = True
-        events.append(self._completed())
-
-    def _completed(self) -> Completed:
-        return Completed("", self._usage, end_turn=True)
-
     def _items(self) -> Iterator[JsonObject]:
-        if self._thoughts:
-            content: list[JsonObject] = [{"type": "reasoning_text", "text": _joined(self._thoughts)}]
-            yield {"type": "reasoning", "summary": [], "content": content}
+        thought, members = _joined(self._thoughts), self._kept_members()
+        if thought or members:
+            content: list[JsonObject] = [{"type": "reasoning_text", "text": thought}] if thought else []
+            reasoning: JsonObject = {"type": "reasoning", "summary": [], "content": content}
+            yield {**reasoning, MEMBER: members} if members else reasoning
         if self._texts:
             content = [{"type": "output_text", "text": _joined(self._texts)}]
             yield {"type": "message", "role": "assistant", "content": content}
         yield from self._calls.items()
 
-
-class _Call:
-    """One call on its way."""
-
-    __slots__ = ("arguments", "id", "name")
-
-    def __init__(self) -> None:
-        self.id = ""
-        self.name = ""
-        self.arguments: list[bytes] = []
-
-    def add(self, call_id: str, name: str, arguments: bytes) -> None:
-        self.id = self.id or call_id
-        self.name = self.name or name
-        if arguments:
-            self.arguments.append(arguments)
-
-    def is_over(self, call_id: str, name: str, arguments: bytes) -> bool:
-        """Tell whether a fragment that seems to belong here begins another call instead."""
-        if not (name and self.name):
-            return False
-        if call_id and self.id:
-            return call_id != self.id
-        return name != self.name or (bool(arguments) and self._has_whole_arguments())
-
-    def _has_whole_arguments(self) -> bool:
-        return _attempt(_decode_object, _joined(self.arguments).encode()) is not None
+    def _kept_members(self) -> JsonObject:
+        """Return what may go back. An empty thought does only with calls: servers that think demand it there."""
+        thought = _joined(self._thoughts)
+        texts = {name: _joined(tokens) for name, tokens in self._spelled.items()}
+        spelled = {name: None if text == thought else text for name, text in texts.items() if text or self._calls}
+        return {**spelled, **self._members}
 
 
-class _Calls:
-    """The calls of one answer."""
+def _is_foreign(value: object) -> bool:
+    """Tell whether an object that is no chunk holds an answer all the same."""
+    found = value if isinstance(value, dict) and "choices" not in value else {}
+    return any(not is_empty(found.get(name)) for name in _OTHER_ANSWERS)
 
-    def __init__(self, new_id: Callable[[], str]) -> None:
-        self._new_id = new_id
-        self._all: list[_Call] = []
-        self._by_index: dict[bytes, _Call] = {}
 
-    def take(self, fragment: _Fragment) -> None:
-        function = fragment.function or _Function()
-        call_id, name, arguments = _text(fragment.id), _text(function.name), _arguments(function.arguments)
-        if not (call_id or name or arguments):
-            return
-        index = b"" if fragment.index == _NULL else bytes(fragment.index)
-        call = self._by_index.get(index) if index else self._without_index(call_id)
-        if call is None or call.is_over(call_id, name, arguments):
-            call = _Call()
-            self._all.append(call)
-        self._by_index[index] = call
-        call.add(call_id, name, arguments)
-
-    def _without_index(self, call_id: str) -> _Call | None:
-        if not call_id:
-            return self._all[-1] if self._all else None
-        return next((call for call in self._all if call.id == call_id), None)
-
-    def items(self) -> Iterator[JsonObject]:
-        used: set[str] = set()
-        for call in self._all:
-            # One id for two calls would give both the same output.
-            call_id = call.id if call.id and call.id not in used else self._new_id()
-            used.add(call_id)
-            arguments = _joined(call.arguments) or "{}"
-            yield {"type": "function_call", "name": call.name, "arguments": arguments, "call_id": call_id}
+def _members(raw: bytes) -> dict[str, msgspec.Raw]:
+    members = _attempt(_decode_members, raw) or _attempt(_decode_members, mended(raw))
+    if members is None and raw.strip() != b"{}":
+        raise UnreadableError(f"a message of the answer has a form that is not known: {shown(raw)}")
+    return members or {}
 
 
 def _attempt(decode: Decode[T], text: bytes | msgspec.Raw) -> T | None:
     try:
         return decode(text)
-    except _UNREADABLE:
+    except UNREADABLE:
         return None
 
 
-def _token(raw: msgspec.Raw) -> bytes:
-    """Return the JSON string that a member holds; nothing where it holds none, or an empty one."""
-    token = bytes(raw)
-    if len(token) < 3 or not token.startswith(b'"'):
-        return b""
-    return token if token.isascii() else _valid(token)
-
-
-def _valid(token: bytes) -> bytes:
-    # The decoder has checked the escapes, but not UTF-8.
-    try:
-        token.decode()
-    except UnicodeDecodeError:
-        return mended(token)
-    return token
-
-
-def _inner_token(raw: msgspec.Raw) -> bytes:
-    thought = _attempt(_decode_thought, raw)
-    return b"" if thought is None else _token(thought.text) or _token(thought.content)
-
-
 def _joined(tokens: list[bytes]) -> str:
-    return _decode_text(b'"' + b"".join(token[1:-1] for token in tokens) + b'"')
-
-
-def _text(value: object) -> str:
-    return value if isinstance(value, str) else ""
-
-
-def _arguments(raw: msgspec.Raw) -> bytes:
-    """Return a fragment of arguments as a JSON string. Some servers send the object itself."""
-    text = bytes(raw)
-    return _encode(text.decode("utf-8", "replace")) if text.startswith(b"{") else _token(raw)
+    return _decode_text(b'"' + b"".join(part[1:-1] for part in tokens) + b'"')
 
 
 def _usage(raw: msgspec.Raw) -> Usage | None:
@@ -361,15 +372,3 @@ def _usage(raw: msgspec.Raw) -> Usage | None:
         reasoning_output_tokens=(answer and answer.reasoning_tokens) or 0,
         total_tokens=sent + received if wire.total_tokens is None else wire.total_tokens,
     )
-
-
-def _complaint(payload: bytes) -> ResponseFailed | None:
-    """Return the error that a payload without an answer tells of, in the forms that servers use."""
-    chunk = _attempt(_decode_object, payload) or {}
-    error = chunk.get("error") or (chunk if chunk.get("object") == "error" else None)
-    if isinstance(error, str):
-        return ResponseFailed(error)
-    if not isinstance(error, dict):
-        return None
-    code = next((name for name in (error.get("code"), error.get("type")) if isinstance(name, str)), None)
-    return ResponseFailed(_text(error.get("message")), code)

@@ -6,7 +6,9 @@ Rules that it keeps (spec/agent-core 2.7, widened), so that any compatible serve
 * The items of one role that follow each other make one message. Calls stand in one message with the text before them,
   and the output of each follows directly.
 * Arguments are a JSON object, whatever the model wrote; names have only the characters that servers allow.
-* What has no form here is left out: reasoning, encrypted history, tools that a server runs itself.
+* What a server said of an answer beside text and calls goes back in the message that it was said of, under the same
+  names (`chat_members`): with calls all of it, else what every message may carry.
+* What has no form here is left out: reasoning of other APIs, encrypted history, tools that a server runs itself.
 """
 
 import re
@@ -17,6 +19,7 @@ from typing import Final, TypeAlias
 import msgspec
 
 from greenroom.protocol.items import JsonObject, as_list
+from greenroom.workers.model.chat_members import SENT_ALWAYS
 from greenroom.workers.model.request import ModelRequest
 
 NAMELESS: Final = "unnamed"
@@ -54,6 +57,7 @@ class _Item(msgspec.Struct):
     input: str = ""
     action: object = None
     output: str | list[_Part] = ""
+    chat: JsonObject = {}
 
 
 _decode_items: Final = msgspec.json.Decoder(list[_Item]).decode
@@ -67,6 +71,11 @@ class ChatRequestEncoder:
         self._instructions = request.instructions
         self._head = _encode({"model": request.model})[:-1] + b',"messages":'
         self._tail = b"," + _encode(_options(request))[1:]
+
+    @property
+    def takes_members(self) -> bool:
+        """The server gets back what it has said of its answers beside text and calls."""
+        return True
 
     def body(self, encoded_input: bytes) -> bytes:
         """Return the body for the JSON array of items that `History.encoded_input` gives."""
@@ -116,6 +125,8 @@ class _Messages:
         self._answer: list[str] = []
         """What the assistant says there."""
         self._calls: list[JsonObject] = []
+        self._members: JsonObject = {}
+        """What the server said of that message besides."""
 
     def all(self, instructions: str) -> list[JsonObject]:
         """Return all messages."""
@@ -136,6 +147,8 @@ class _Messages:
         elif item.type in _OUTPUTS:
             if self._calls:
                 self._close_assistant()
+        elif item.type == "reasoning":
+            self._members = _members(item) or self._members
         elif (call := _call(item)) is not None:
             self._close_user()
             self._calls.append(call)
@@ -144,6 +157,7 @@ class _Messages:
         texts = _texts(item.content)
         if item.role == "user" and _user_content(item.content):
             self._close_assistant()
+            self._members = {}
             self._said.extend(item.content)
         elif item.role == "assistant" and texts:
             self._close_user()
@@ -159,9 +173,13 @@ class _Messages:
     def _close_assistant(self) -> None:
         calls, text = self._calls, "".join(self._answer)
         if calls:
-            self._messages.append({"role": "assistant", "content": text or None, "tool_calls": calls})
+            spoken: JsonObject = {"role": "assistant", "content": text or None, "tool_calls": calls}
+            self._messages.append({**self._members, **spoken})
         elif text:
-            self._messages.append({"role": "assistant", "content": text})
+            members = {name: value for name, value in self._members.items() if name in SENT_ALWAYS}
+            self._messages.append({**members, "role": "assistant", "content": text})
+        if calls or text:
+            self._members = {}
         self._calls, self._answer = [], []
         self._add_outputs(calls)
 
@@ -179,6 +197,12 @@ class _Messages:
 
 
 _OUTPUTS: Final = frozenset({"function_call_output", "custom_tool_call_output"})
+
+
+def _members(item: _Item) -> JsonObject:
+    """Return what goes back of a reasoning item."""
+    text = "".join(part.text for part in item.content)
+    return {name: text if value is None else value for name, value in item.chat.items()}
 
 
 def _texts(parts: Iterable[_Part]) -> list[str]:
@@ -212,7 +236,9 @@ def _call(item: _Item) -> JsonObject | None:
             return None
     name = _UNFIT.sub("_", name)[:_LONGEST_NAME] or NAMELESS
     call_id = item.call_id or item.id or ""
-    return {"id": call_id, "type": "function", "function": {"name": name, "arguments": arguments}}
+    inner = item.chat.get("function")
+    function = {**(inner if isinstance(inner, dict) else {}), "name": name, "arguments": arguments}
+    return {**item.chat, "id": call_id, "type": "function", "function": function}
 
 
 def _command(action: object) -> JsonObject:

@@ -15,10 +15,13 @@ from typing import Final, Protocol, TypeAlias
 from greenroom.protocol.errors import RemoteProtocolError
 from greenroom.protocol.ids import ConversationId
 from greenroom.runtime.http import aiohttp, tls_context
+from greenroom.workers.model.body import AnswerBody, NotAnAnswerError
 from greenroom.workers.model.codec import Decoder
+from greenroom.workers.model.content_coding import Expansion
 from greenroom.workers.model.credentials import Bearer, Credentials, CredentialsDelayedError
 from greenroom.workers.model.endpoint import Endpoint, visible_url
 from greenroom.workers.model.error_body import without
+from greenroom.workers.model.finish import UNREADABLE
 from greenroom.workers.model.outcome import (
     IDLE_TEXT,
     CredentialDelayed,
@@ -30,7 +33,6 @@ from greenroom.workers.model.outcome import (
 from greenroom.workers.model.proxy import Proxy, find_proxy
 from greenroom.workers.model.responses import Completed, ModelEvent, ResponseFailed, ResponsesDecoder
 from greenroom.workers.model.retry import GiveUp, Retry, RetryLimits, RetryPolicy
-from greenroom.workers.model.sse import SseDecoder
 
 READ_BUFFER: Final = 64 * 1024
 """Bytes read ahead, twice over; beyond them a consumer that stops holds up the server."""
@@ -54,8 +56,12 @@ OnRetry: TypeAlias = Callable[[Retry], None]
 
 
 def new_session() -> aiohttp.ClientSession:
-    """Return a session without cookies, limits or knowledge of the environment. Needs a running loop."""
+    """Return a session without cookies, limits or knowledge of the environment. Needs a running loop.
+
+    What is compressed is left so (`greenroom.workers.model.content_coding`).
+    """
     return aiohttp.ClientSession(
+        auto_decompress=False,
         connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEP_ALIVE),
         cookie_jar=aiohttp.DummyCookieJar(),
         trust_env=False,
@@ -175,7 +181,7 @@ class ModelClient:
         try:
             if not 200 <= response.status < 300:
                 raise _AttemptFailedError(await self._refusal(response, bearer), bearer)
-            async with aclosing(self._batches(response)) as batches:
+            async with aclosing(self._batches(response, bearer)) as batches:
                 async for batch in batches:
                     completed = isinstance(batch[-1], Completed)
                     yield batch
@@ -245,10 +251,11 @@ class ModelClient:
 
     async def _refusal(self, response: aiohttp.ClientResponse, bearer: Bearer) -> HttpRefused:
         body = bytearray()
-        with suppress(aiohttp.ClientError, OSError):
+        with suppress(aiohttp.ClientError, OSError, NotAnAnswerError):
+            expansion = Expansion(response.headers.get("content-encoding", ""))
             async with asyncio.timeout(REFUSAL_TIMEOUT):
                 while len(body) < REFUSAL_LIMIT and (chunk := await response.content.readany()):
-                    body += chunk
+                    body += b"".join(expansion.feed(chunk))
         return HttpRefused(
             status=response.status,
             headers=response.headers,
@@ -257,20 +264,29 @@ class ModelClient:
             reason=response.reason or "",
         )
 
-    async def _batches(self, response: aiohttp.ClientResponse) -> AsyncGenerator[Batch, None]:
-        sse, decoder = SseDecoder(), self._new_decoder()
-        while not decoder.ended:
-            chunk = await self._chunk(response.content)
-            try:
-                batch: Batch = decoder.decode(sse.feed(chunk)) if chunk else [decoder.end()]
-            except RemoteProtocolError as error:
-                raise _AttemptFailedError(StreamBroken(str(error))) from error
-            if batch and isinstance(failed := batch[-1], ResponseFailed):
-                if batch[:-1]:
-                    yield batch[:-1]
-                raise _AttemptFailedError(StreamBroken(failed.message, failed.code))
-            if batch:
-                yield batch
+    async def _batches(self, response: aiohttp.ClientResponse, bearer: Bearer) -> AsyncGenerator[Batch, None]:
+        body, decoder = AnswerBody(), self._new_decoder()
+        try:
+            expansion = Expansion(response.headers.get("content-encoding", ""))
+            while not decoder.ended:
+                chunk = await self._chunk(response.content)
+                if not chunk:
+                    batch = decoder.decode(body.end())
+                    batch += decoder.end()
+                else:
+                    batch = [event for piece in expansion.feed(chunk) for event in decoder.decode(body.feed(piece))]
+                if batch and isinstance(failed := batch[-1], ResponseFailed):
+                    if batch[:-1]:
+                        yield batch[:-1]
+                    raise _AttemptFailedError(StreamBroken(failed.message, failed.code))
+                if batch:
+                    yield batch
+        except RemoteProtocolError as error:
+            raise _AttemptFailedError(StreamBroken(str(error))) from error
+        except NotAnAnswerError as error:
+            said = without(str(error).encode(), self._endpoint.secrets(bearer)).decode()
+            code = UNREADABLE if error.permanent else None
+            raise _AttemptFailedError(StreamBroken(said, code)) from error
 
     async def _chunk(self, content: aiohttp.StreamReader) -> bytes:
         """Return what has arrived, waiting for it if need be; nothing at the end of the body, also at a sudden one."""

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
 from greenroom.workers.model.request import ModelRequest, RequestEncoder
-from greenroom.workers.model.responses import Completed, ModelEvent, ResponseFailed, ResponsesDecoder
+from greenroom.workers.model.responses import ModelEvent, ResponsesDecoder
 
 if TYPE_CHECKING:
     from greenroom.config.providers import WireApi
@@ -12,6 +12,11 @@ if TYPE_CHECKING:
 
 class Encoder(Protocol):
     """Makes the bodies of one turn's requests."""
+
+    @property
+    def takes_members(self) -> bool:
+        """The server gets back what it has said of its answers beside text and calls (`History.encoded_input`)."""
+        ...
 
     def body(self, encoded_input: bytes) -> bytes:
         """Return the body for the JSON array of items that `History.encoded_input` gives."""
@@ -23,16 +28,15 @@ class Decoder(Protocol):
 
     @property
     def ended(self) -> bool:
-        """The last event has been decoded: `Completed` or `ResponseFailed`."""
+        """The last event has been decoded: `Completed` or `Failed`."""
         ...
 
     def decode(self, payloads: list[bytes]) -> list[ModelEvent]:
-        """Return the events of some payloads, in order. `Completed` or `ResponseFailed` comes last, and nothing
-        after it."""
+        """Return the events of some payloads, in order. `Completed` or `Failed` comes last, and nothing after it."""
         ...
 
-    def end(self) -> Completed | ResponseFailed:
-        """Return what it means that the stream ends here, before `ended`."""
+    def end(self) -> list[ModelEvent]:
+        """Return the last events, `Completed` or `Failed` at their end, where the stream ends here; none if `ended`."""
         ...
 
 

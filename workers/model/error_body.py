@@ -64,8 +64,9 @@ def find_complaint(value: object) -> Complaint | None:
             return find_complaint(inner) or _complaint({"message": _text(inner)})
         case {"error": dict() as error} if error:
             return _complaint(error)
-        case {"error": str(error), **rest} if error:
-            return _complaint({**rest, "message": ": ".join(dict.fromkeys(filter(None, (error, _text(rest)))))})
+        case {"error": str(error)} if error and isinstance(value, dict):
+            parts = (error, _text({name: member for name, member in value.items() if name != "error"}))
+            return _complaint({"message": ": ".join(dict.fromkeys(filter(None, parts)))}, value)
         case {"base_resp": {"status_code": int(code), "status_msg": message}} if code:
             return _complaint({"code": code, "message": message})
         case dict() if _text(value) or value.get("object") == "error":
@@ -89,7 +90,7 @@ def _text(error: object) -> str:
             return ""
 
 
-def _complaint(error: Mapping[str, object]) -> Complaint:
+def _complaint(error: Mapping[str, object], around: object = None) -> Complaint:
     resets_at = error.get("resets_at")
     message = _text(error)
     return Complaint(
@@ -98,7 +99,7 @@ def _complaint(error: Mapping[str, object]) -> Complaint:
         type=_name(error.get("type")) or _name(error.get("status")),
         plan=_name(error.get("plan_type")),
         resets_at=resets_at if isinstance(resets_at, int | float) and 0 <= resets_at < 1e11 else None,
-        delay=next(_told_delays(error), None) or delay_in_words(message),
+        delay=next(_told_delays([error, around]), None) or delay_in_words(message),
     )
 
 

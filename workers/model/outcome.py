@@ -16,6 +16,7 @@ from typing import Final, TypeAlias
 from greenroom.protocol.errors import ModelError, UnauthorizedError, UsageLimitError
 from greenroom.workers.model.delay import delay_in_words, limit_reset, retry_after
 from greenroom.workers.model.error_body import Complaint, read_complaint, redacted
+from greenroom.workers.model.finish import UNKNOWN_REASON, UNREADABLE
 from greenroom.workers.model.usage_limit import usage_limit_text
 
 IDLE_TEXT: Final = "idle timeout waiting for SSE"
@@ -30,6 +31,10 @@ class ModelRequestError(ModelError):
     def __init__(self, text: str, info: ErrorInfo = "other") -> None:
         super().__init__(text)
         self.info = info
+
+
+class MalformedRequestError(ModelRequestError):
+    """The server calls the request itself wrong: something in it is not as the server wants it."""
 
 
 class SealedHistoryError(ModelRequestError):
@@ -160,12 +165,20 @@ _CAUSES: Final[Mapping[str, _Rule]] = {
 }
 """Codes that mean the same in `response.failed` and in the body of a 4xx."""
 
+_RATE_LIMITED: Final = _Rule(STREAM, "rate_limit_exceeded", "rate limit exceeded: {message}")
 _STREAM_CAUSES: Final[Mapping[str, _Rule]] = {
     **_CAUSES,
     "length": _Rule(NEVER, "context_window_exceeded", _CUT_OFF),
     "server_is_overloaded": _Rule(NEVER, "server_overloaded", _AT_CAPACITY),
     "slow_down": _Rule(NEVER, "server_overloaded", _AT_CAPACITY),
-    "rate_limit_exceeded": _Rule(STREAM, "rate_limit_exceeded", "rate limit exceeded: {message}"),
+    "rate_limit_exceeded": _RATE_LIMITED,
+    "rate_limit_error": _RATE_LIMITED,
+    "too_many_requests": _RATE_LIMITED,
+    "RESOURCE_EXHAUSTED": _RATE_LIMITED,
+    "429": _RATE_LIMITED,
+    # What the same request would only bring again, and would cost again.
+    UNKNOWN_REASON: _Rule(NEVER, "other", "{message}"),
+    UNREADABLE: _Rule(NEVER, "other", "the model's answer cannot be read: {message}"),
 }
 _OTHER_STREAM_CAUSE: Final = _Rule(STREAM, "other", "stream disconnected before completion: {message}")
 
@@ -196,7 +209,7 @@ def judge(outcome: Outcome, now: float, zone: tzinfo | None = None) -> Verdict:
         case StreamBroken():
             message = redacted(outcome.message)
             rule = _STREAM_CAUSES.get(outcome.code or "", _OTHER_STREAM_CAUSE)
-            return rule.verdict(message, delay_in_words(message) if outcome.code == "rate_limit_exceeded" else None)
+            return rule.verdict(message, delay_in_words(message) if rule is _RATE_LIMITED else None)
         case CredentialDelayed():
             error = ModelRequestError(redacted(outcome.message))
             return Verdict(STREAM, error, outcome.retry_after)
@@ -218,6 +231,8 @@ def _judge_refusal(refused: HttpRefused, now: float, zone: tzinfo | None) -> Ver
         return Verdict(NEVER, UnauthorizedError(_unexpected(refused, said)))
     if refused.status == 400 and (said.code == _SEALED_CODE or _SEALED_WORDS.search(said.message)):
         return Verdict(NEVER, SealedHistoryError(_unexpected(refused, said)))
+    if refused.status in (400, 422):
+        return Verdict(NEVER, MalformedRequestError(_unexpected(refused, said)))
     if refused.status == 500:
         return Verdict(BOTH, ModelRequestError(_HIGH_DEMAND, "internal_server_error"), delay)
     levels = BOTH if refused.status > 500 else _STATUSES.get(refused.status, NEVER)

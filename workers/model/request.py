@@ -44,6 +44,11 @@ class RequestEncoder:
         self._head = _encode(head)[:-1] + b',"input":'
         self._tail = b"," + _encode(tail)[1:]
 
+    @property
+    def takes_members(self) -> bool:
+        """Nothing is sent that this API has no name for."""
+        return False
+
     def body(self, encoded_input: bytes) -> bytes:
         """Return the body for the JSON array `encoded_input`, which is not looked into."""
         return b"".join((self._head, encoded_input, self._tail))

@@ -3,7 +3,10 @@
 Rules that it enforces (spec/agent-core 2.4, spec/later 3.4):
 
 * A response ends with its first `response.completed`, `response.failed` or `response.incomplete`; the rest is not read.
-* An event of an unknown type, or without what its type requires, is passed over; the stream goes on.
+  What its status says of it counts whatever the event is called.
+* An event of an unknown type, or a delta that is no text, is passed over; the stream goes on, since the finished item
+  holds the text. An item of a known type without what that requires is an error.
+* An answer that was not streamed is read from the response itself, and so are the items of a stream that told none.
 * A delta is passed on as the JSON string that the server wrote. It is always valid JSON and valid UTF-8: where the
   server sends half a surrogate pair or broken UTF-8, the replacement character stands in its place.
 """
@@ -15,9 +18,12 @@ import msgspec
 
 from greenroom.protocol.items import KINDS, JsonObject, is_known
 from greenroom.protocol.jsontext import mended
+from greenroom.workers.model.error_body import find_complaint
+from greenroom.workers.model.finish import UNKNOWN_REASON, UNREADABLE, CutShort, cut_short, reason_named
 
 FAILED_TEXT: Final = "response.failed event received"
 CLOSED_TEXT: Final = "stream closed before response.completed"
+OTHER_API_TEXT: Final = 'the server answers as for Chat Completions; its provider wants `wire_api = "chat"`'
 
 
 class TextDelta(msgspec.Struct, frozen=True, gc=False):
@@ -128,6 +134,12 @@ class _WireResponse(msgspec.Struct):
     end_turn: object = None
     error: object = None
     incomplete_details: object = None
+    status: object = None
+    output: msgspec.Raw = msgspec.Raw()
+
+
+class _WholeResponse(_WireResponse):
+    object: str = ""
 
 
 T = TypeVar("T")
@@ -137,7 +149,10 @@ _UNREADABLE: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 _decode_wire: Final[Decode[_Wire]] = msgspec.json.Decoder(_Wire).decode
 _decode_text: Final[Decode[str]] = msgspec.json.Decoder(str).decode
 _decode_object: Final[Decode[JsonObject]] = msgspec.json.Decoder(dict[str, object]).decode
+_decode_any: Final[Decode[object]] = msgspec.json.Decoder().decode
 _decode_response: Final[Decode[_WireResponse]] = msgspec.json.Decoder(_WireResponse).decode
+_decode_whole: Final[Decode[_WholeResponse]] = msgspec.json.Decoder(_WholeResponse).decode
+_decode_items: Final[Decode[list[JsonObject]]] = msgspec.json.Decoder(list[dict[str, object]]).decode
 _decode_usage: Final[Decode[_WireUsage]] = msgspec.json.Decoder(_WireUsage, strict=False).decode
 
 
@@ -146,6 +161,7 @@ class ResponsesDecoder:
 
     def __init__(self) -> None:
         self._ended = False
+        self._has_items = False
         self._complaint: ResponseFailed | None = None
         self.skipped = 0
         """Events that were passed over because they were no readable JSON."""
@@ -167,28 +183,55 @@ class ResponsesDecoder:
             except _UNREADABLE:
                 wire = self._mended_wire(payload)
             read = _READERS.get(wire.type)
-            event = self._uncommon(wire, payload) if read is None else read(wire)
-            if event is not None:
+            if read is None:
+                events.extend(self._uncommon(wire, payload))
+            elif (event := read(wire)) is not None:
+                self._note(event)
                 events.append(event)
         return events
 
-    def end(self) -> ResponseFailed:
-        """Return what it means that the stream ends here, before the response did."""
-        return self._complaint or ResponseFailed(CLOSED_TEXT)
+    def end(self) -> list[ModelEvent]:
+        """Return what it means that the stream ends here, before the response did; nothing if it was over."""
+        if self._ended:
+            return []
+        self._ended = True
+        return [self._complaint or ResponseFailed(CLOSED_TEXT)]
+
+    def _note(self, event: ModelEvent) -> None:
+        if isinstance(event, ItemDone):
+            self._has_items = True
+        elif isinstance(event, ResponseFailed):
+            self._ended = True
 
     def _mended_wire(self, payload: bytes) -> _Wire:
         wire = _attempt(_decode_wire, mended(payload))
         self.skipped += wire is None
         return wire or _Wire("unreadable")
 
-    def _uncommon(self, wire: _Wire, payload: bytes) -> ModelEvent | None:
-        if (read_end := _ENDS.get(wire.type)) is not None:
-            self._ended = True
-            return read_end(_attempt(_decode_response, wire.response) or _WireResponse())
-        if wire.type in ("error", ""):
+    def _uncommon(self, wire: _Wire, payload: bytes) -> list[ModelEvent]:
+        if wire.type in _ENDS:
+            return self._ended_with(_attempt(_decode_response, wire.response) or _WireResponse(), wire.type)
+        if wire.type in ("error", "", "unreadable"):
+            if (whole := _attempt(_decode_whole, payload)) is not None and whole.object == "response":
+                return self._ended_with(whole, "response.completed")
+            if whole is not None and whole.object.startswith("chat.completion"):
+                self._ended = True
+                return [ResponseFailed(OTHER_API_TEXT, UNREADABLE)]
             # Some servers name the cause in an event of its own and then just close the stream.
             self._complaint = _complaint(payload) or self._complaint
-        return None
+        return []
+
+    def _ended_with(self, response: _WireResponse, kind: str) -> list[ModelEvent]:
+        """Return the items that have not been told, and the end."""
+        self._ended = True
+        status = response.status if isinstance(response.status, str) else ""
+        last = _ENDS[_STATUSES.get(status, kind)](response)
+        if isinstance(last, ResponseFailed):
+            return [last]
+        items = [] if self._has_items else _attempt(_decode_items, response.output) or []
+        told = [_item_told(item) for item in items]
+        failed = next((event for event in told if isinstance(event, ResponseFailed)), None)
+        return [*told, last] if failed is None else [failed]
 
 
 def _attempt(decode: Decode[T], text: bytes | msgspec.Raw) -> T | None:
@@ -228,12 +271,18 @@ def _read_begun(wire: _Wire) -> SearchBegun | None:
             return None
 
 
-def _read_item(wire: _Wire) -> ItemDone | None:
+def _read_item(wire: _Wire) -> ItemDone | ResponseFailed:
     item = _attempt(_decode_object, wire.item)
     if item is None:
         item = _attempt(_decode_object, mended(bytes(wire.item)))
-    if item is None or (item.get("type") in KINDS and not is_known(item)):
-        return None
+    return ResponseFailed("an item of the answer cannot be read", UNREADABLE) if item is None else _item_told(item)
+
+
+def _item_told(item: JsonObject) -> ItemDone | ResponseFailed:
+    kind = str(item.get("type"))
+    if kind in KINDS and not is_known(item):
+        needed = ", ".join(KINDS[kind].required)
+        return ResponseFailed(f"an item of the answer, a {kind}, lacks what it needs: {needed}", UNREADABLE)
     return ItemDone(item)
 
 
@@ -250,10 +299,16 @@ def _read_failed(response: _WireResponse) -> ResponseFailed:
     return _failed(error) if isinstance(error, dict) else ResponseFailed(FAILED_TEXT)
 
 
+def _read_cancelled(_: _WireResponse) -> ResponseFailed:
+    return ResponseFailed("the response was cancelled by the server")
+
+
 def _read_incomplete(response: _WireResponse) -> ResponseFailed:
     details = response.incomplete_details
-    reason = details.get("reason") if isinstance(details, dict) else None
-    return ResponseFailed(f"Incomplete response returned, reason: {reason or 'unknown'}")
+    reason = reason_named(details.get("reason")) if isinstance(details, dict) else ""
+    # A reason that is a good one of a complete response says nothing of one that is not.
+    cut = cut_short(reason) or CutShort("", UNKNOWN_REASON)
+    return ResponseFailed(f"Incomplete response returned, reason: {reason or 'unknown'}", cut.code)
 
 
 def _usage(wire: _WireUsage | None) -> Usage | None:
@@ -271,9 +326,8 @@ def _usage(wire: _WireUsage | None) -> Usage | None:
 
 
 def _complaint(payload: bytes) -> ResponseFailed | None:
-    event = _attempt(_decode_object, payload)
-    error = event and event.get("error", event)
-    return _failed(error) if isinstance(error, dict) and error.get("message") else None
+    complaint = find_complaint(_attempt(_decode_any, payload))
+    return None if complaint is None else ResponseFailed(complaint.message, complaint.cause)
 
 
 def _failed(error: Mapping[str, object]) -> ResponseFailed:
@@ -293,4 +347,11 @@ _ENDS: Final[Mapping[str, Callable[[_WireResponse], Completed | ResponseFailed]]
     "response.completed": _read_completed,
     "response.failed": _read_failed,
     "response.incomplete": _read_incomplete,
+    "response.cancelled": _read_cancelled,
 }
+_STATUSES: Final[Mapping[str, str]] = {
+    "failed": "response.failed",
+    "incomplete": "response.incomplete",
+    "cancelled": "response.cancelled",
+}
+"""What the status of a response makes of its end."""

@@ -5,9 +5,10 @@ Rules that it enforces (WHATWG HTML, "Server-sent events"), however the chunks a
 * A line ends with LF, CRLF or CR; an empty line ends the event; a byte order mark at the start is skipped.
 * The `data` lines of an event are joined with LF; one space after the colon is dropped; a line without a colon is a
   field with an empty value.
-* Comments, other fields and events without `data` are dropped, and so is an event that the stream's end cuts short.
+* Comments, other fields and events without `data` are dropped.
 
-What it adds: an event has a greatest size, since it is kept in memory until its empty line arrives.
+What it adds: an event has a greatest size, since it is kept in memory until its empty line arrives. And `end` returns
+what the stream's end cut short: some servers leave the last empty line out.
 """
 
 import re
@@ -62,6 +63,13 @@ class SseDecoder:
         self._size = 0
         self._keep(chunk[end:])
         return _payloads(block)
+
+    def end(self) -> list[bytes]:
+        """Return the `data` of the event for which no empty line came; nothing if there is none."""
+        block = b"".join(self._pieces)
+        self._pieces.clear()
+        self._size = 0
+        return list(_data(block))
 
     def _is_plain(self, chunk: bytes) -> bool:
         between_events = not (self._pieces or self._at_start or self._skip_newline)

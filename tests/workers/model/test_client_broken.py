@@ -42,10 +42,6 @@ from tests.workers.model.exchange import (
             holds(b'data: {"type":"response.failed","response":{"error":{"message":"odd"}}}\n\n'),
             "stream disconnected before completion: odd",
         ),
-        (
-            holds(b'data: {"type":"response.incomplete"}\n\n'),
-            "stream disconnected before completion: Incomplete response returned, reason: unknown",
-        ),
     ],
 )
 def test_broken_stream_starts_over_and_says_so(broken: Answer, text: str) -> None:
@@ -107,7 +103,7 @@ def test_slow_consumer_is_no_silent_server() -> None:
 
 
 def test_event_that_is_too_large_is_a_broken_stream(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("greenroom.workers.model.sse.SseDecoder.__init__.__defaults__", (64,))
+    monkeypatch.setattr("greenroom.workers.model.body.AnswerBody.__init__.__defaults__", (64,))
 
     async def scenario() -> None:
         async with serving(holds(b"data: " + b"x" * 100)) as server, talking(server.url, stream_max_retries=0) as talk:

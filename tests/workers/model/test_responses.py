@@ -9,9 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from greenroom.protocol.items import JsonObject
+from greenroom.workers.model.finish import UNKNOWN_REASON, UNREADABLE
 from greenroom.workers.model.responses import (
     CLOSED_TEXT,
     FAILED_TEXT,
+    OTHER_API_TEXT,
     Completed,
     ItemDone,
     ModelEvent,
@@ -124,7 +126,8 @@ def test_no_content_of_an_event_breaks_the_reader(kind: str, response: object, i
         decoder = ResponsesDecoder()
         events = decoder.decode([payload(kind, response=content, item=content, error=content)])
         assert decoder.ended == bool(events and isinstance(events[-1], Completed | ResponseFailed))
-        assert isinstance(decoder.end(), ResponseFailed)
+        assert all(isinstance(event, ResponseFailed) for event in decoder.end())
+        assert decoder.ended
 
 
 def test_deeply_nested_json_is_passed_over() -> None:
@@ -144,9 +147,15 @@ def test_item_of_an_unknown_type_is_handed_over() -> None:
     assert decode(payload("response.output_item.done", item=item)) == [ItemDone(item)]
 
 
-def test_item_that_lacks_what_its_type_needs_is_passed_over() -> None:
-    item = {"type": "function_call", "name": "shell", "arguments": "{}"}
-    assert decode(payload("response.output_item.done", item=item), payload("response.output_item.done")) == []
+@pytest.mark.parametrize(
+    "item", [{"type": "function_call", "name": "shell", "arguments": "{}"}, {"type": "message"}, None, 5]
+)
+def test_item_that_lacks_what_its_type_needs_is_an_error(item: object) -> None:
+    decoder = ResponsesDecoder()
+    (failed,) = decoder.decode([payload("response.output_item.done", item=item), payload("response.completed")])
+    assert isinstance(failed, ResponseFailed)
+    assert failed.code == UNREADABLE
+    assert decoder.ended
 
 
 def test_item_with_broken_text_is_mended() -> None:
@@ -221,9 +230,39 @@ def test_completion_without_anything_counts() -> None:
         (payload("response.failed"), ResponseFailed(FAILED_TEXT)),
         (
             payload("response.incomplete", response={"incomplete_details": {"reason": "max_output_tokens"}}),
-            ResponseFailed("Incomplete response returned, reason: max_output_tokens"),
+            ResponseFailed("Incomplete response returned, reason: max_output_tokens", "length"),
         ),
-        (payload("response.incomplete"), ResponseFailed("Incomplete response returned, reason: unknown")),
+        (
+            payload("response.incomplete", response={"incomplete_details": {"reason": "content_filter"}}),
+            ResponseFailed("Incomplete response returned, reason: content_filter", "content_filter"),
+        ),
+        (
+            payload("response.incomplete", response={"incomplete_details": {"reason": "novelty"}}),
+            ResponseFailed("Incomplete response returned, reason: novelty", UNKNOWN_REASON),
+        ),
+        (
+            payload("response.incomplete", response={"incomplete_details": {"reason": "stop"}}),
+            ResponseFailed("Incomplete response returned, reason: stop", UNKNOWN_REASON),
+        ),
+        (
+            payload("response.incomplete", response={"incomplete_details": {"reason": "server_error"}}),
+            ResponseFailed("Incomplete response returned, reason: server_error"),
+        ),
+        (
+            payload("response.incomplete"),
+            ResponseFailed("Incomplete response returned, reason: unknown", UNKNOWN_REASON),
+        ),
+        (
+            payload(
+                "response.completed", response={"status": "incomplete", "incomplete_details": {"reason": "length"}}
+            ),
+            ResponseFailed("Incomplete response returned, reason: length", "length"),
+        ),
+        (
+            payload("response.completed", response={"status": "failed", "error": {"code": "x", "message": "no"}}),
+            ResponseFailed("no", "x"),
+        ),
+        (payload("response.cancelled"), ResponseFailed("the response was cancelled by the server")),
     ],
 )
 def test_failure_ends_the_response(payload_: bytes, expected: ResponseFailed) -> None:
@@ -235,7 +274,7 @@ def test_failure_ends_the_response(payload_: bytes, expected: ResponseFailed) ->
 def test_end_of_a_stream_without_completion_is_a_failure() -> None:
     decoder = ResponsesDecoder()
     decoder.decode([delta(b'"x"')])
-    assert decoder.end() == ResponseFailed(CLOSED_TEXT)
+    assert decoder.end() == [ResponseFailed(CLOSED_TEXT)]
 
 
 @pytest.mark.parametrize(
@@ -250,4 +289,38 @@ def test_error_event_explains_the_end_of_the_stream(complaint: bytes) -> None:
     decoder = ResponsesDecoder()
     assert decoder.decode([complaint]) == []
     assert not decoder.ended
-    assert decoder.end().message == "out of memory"
+    (failed,) = decoder.end()
+    assert isinstance(failed, ResponseFailed)
+    assert failed.message == "out of memory"
+
+
+ANSWER: JsonObject = {"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": "hello"}]}
+CALL: JsonObject = {"type": "function_call", "name": "shell", "arguments": "{}", "call_id": "c"}
+
+
+def test_response_that_was_not_streamed_is_read_as_a_whole() -> None:
+    usage = {"input_tokens": 1, "output_tokens": 2}
+    response = {"id": "r1", "object": "response", "status": "completed", "output": [ANSWER, CALL], "usage": usage}
+    assert decode(json.dumps(response).encode()) == [
+        ItemDone(ANSWER),
+        ItemDone(CALL),
+        Completed("r1", Usage(1, 0, 0, 2, 0, 3), end_turn=True),
+    ]
+    cut = {**response, "status": "incomplete", "incomplete_details": {"reason": "content_filter"}}
+    (failed,) = decode(json.dumps(cut).encode())
+    assert isinstance(failed, ResponseFailed)
+    assert failed.code == "content_filter"
+
+
+def test_items_that_no_event_told_of_are_taken_from_the_end() -> None:
+    done, ended = payload("response.output_item.done", item=ANSWER), {"id": "r", "output": [ANSWER, CALL]}
+    completed = Completed("r", None, end_turn=True)
+    assert decode(payload("response.completed", response=ended)) == [ItemDone(ANSWER), ItemDone(CALL), completed]
+    assert decode(done, payload("response.completed", response=ended)) == [ItemDone(ANSWER), completed]
+
+
+def test_answer_of_the_other_api_is_named() -> None:
+    decoder = ResponsesDecoder()
+    assert decoder.decode([b'{"object":"chat.completion.chunk","choices":[]}']) == [
+        ResponseFailed(OTHER_API_TEXT, UNREADABLE)
+    ]
