@@ -194,9 +194,9 @@ class ChatDecoder:
         if (not chunk.choices or chunk.error) and self._has_complaint(payload, events):
             return
         for choice in chunk.choices or ():
-            if self._choice is None:
-                self._choice = choice.index or 0
-            if (choice.index or 0) == self._choice:
+            index = choice.index or 0
+            if (index == self._choice or self._choice is None) and not self._ended:
+                self._choice = index
                 self._take_choice(choice, events)
         if chunk.usage and chunk.usage != _NULL:
             self._usage = _usage(chunk.usage) or self._usage
@@ -211,26 +211,26 @@ class ChatDecoder:
         return complaint is not None
 
     def _take_choice(self, choice: _Choice, events: list[ModelEvent]) -> None:
-        if self._ended:
-            return
+        if choice.delta and (only := _ONLY_TEXT(choice.delta)) is not None:
+            self._say(token(only[1]), events)
+        elif choice.delta != _NULL and choice.delta:
+            self._take_members(bytes(choice.delta), events)
+        if choice.message or choice.text or choice.error:
+            self._take_rare(choice, events)
+        if choice.finish_reason is not None and not self._ended and (reason := reason_named(choice.finish_reason)):
+            self._finish(reason, events)
+
+    def _take_rare(self, choice: _Choice, events: list[ModelEvent]) -> None:
+        """Take what a choice may have in the place of a delta, or beside it."""
         if choice.error and (complaint := find_complaint({"error": decoded(bytes(choice.error))})) is not None:
             self._fail(ResponseFailed(complaint.message, complaint.cause), events)
             return
-        delta, message = bytes(choice.delta), bytes(choice.message)
-        if delta not in _NOTHING:
-            self._take_delta(delta, events)
-        if message not in _NOTHING and (delta in _NOTHING or choice.finish_reason):
-            self._take_message(message, events, is_copy=delta not in _NOTHING)
-        if choice.text and delta in _NOTHING and message in _NOTHING:
+        is_copy = bool(choice.delta) and choice.delta != _NULL
+        if choice.message and choice.message != _NULL:
+            if not is_copy or choice.finish_reason:
+                self._take_message(bytes(choice.message), events, is_copy=is_copy)
+        elif choice.text and not is_copy:
             self._say(read_text(bytes(choice.text), "text"), events)
-        if choice.finish_reason is not None and (reason := reason_named(choice.finish_reason)):
-            self._finish(reason, events)
-
-    def _take_delta(self, delta: bytes, events: list[ModelEvent]) -> None:
-        if (only := _ONLY_TEXT(delta)) is not None:
-            self._say(token(only[1]), events)
-        else:
-            self._take_members(delta, events)
 
     def _take_message(self, message: bytes, events: list[ModelEvent], *, is_copy: bool) -> None:
         """Take a whole message. Where it was streamed too, it says the same again."""

@@ -223,3 +223,31 @@ def test_recorded_items_are_not_encoded_again() -> None:
     history = History([item])
     item["content"] = []
     assert sent(history) == [said("user", "x" * 100)]
+
+
+THOUGHT: JsonObject = {
+    "type": "reasoning",
+    "summary": [],
+    "content": [{"type": "reasoning_text", "text": "hm"}],
+    "chat": {"reasoning_content": None},
+}
+
+
+def test_what_a_chat_server_wants_back_goes_to_chat_servers_only() -> None:
+    sealed: JsonObject = {"type": "reasoning", "summary": [], "content": [], "chat": {"reasoning_details": [1]}}
+    called: JsonObject = {"type": "custom_tool_call", "name": "x", "input": "", "call_id": "a", "chat": {"extra": 1}}
+    history = History([THOUGHT, sealed, called])
+    assert b"chat" not in history.encoded_input()
+    sent = json.loads(history.encoded_input(with_members=True))
+    assert [item.get("chat") for item in sent[:3]] == [THOUGHT["chat"], sealed["chat"], called["chat"]]
+
+
+def test_members_that_a_server_refuses_by_name_are_withheld_from_then_on() -> None:
+    history = History([THOUGHT])
+    assert not history.withhold_members("unexpected status 400: context too long")
+    assert b"chat" in history.encoded_input(with_members=True)
+    assert history.withhold_members("property 'reasoning_content' is unsupported")
+    assert not history.withhold_members("property 'reasoning_content' is unsupported")
+    history.append(THOUGHT)
+    for one in (history, history.copy()):
+        assert b"chat" not in one.encoded_input(with_members=True)

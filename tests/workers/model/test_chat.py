@@ -569,6 +569,14 @@ def test_other_choices_are_other_answers() -> None:
     assert items(decode(json.dumps({"choices": choices}).encode(), DONE)) == [message("xz")]
 
 
+def test_nothing_comes_after_a_failure_within_a_chunk() -> None:
+    choices = [{"delta": {"content": "x"}, "finish_reason": "length"}, {"delta": {"content": "y"}}]
+    assert decode(json.dumps({"choices": choices}).encode()) == [
+        TextDelta(b'"x"'),
+        ResponseFailed(*CUT_SHORT["length"]),
+    ]
+
+
 def test_stream_may_say_at_its_end_all_that_it_said() -> None:
     pieces = [chunk({"content": "hel"}), chunk({"content": "lo"})]
     assert items(decode(*pieces, whole({"content": "hello"}), DONE)) == [message("hello")]

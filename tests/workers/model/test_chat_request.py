@@ -38,7 +38,9 @@ def output(call_id: str, told: object = "ok") -> JsonObject:
 
 
 def body(request: ModelRequest, *items: JsonObject) -> JsonObject:
-    members: JsonObject = json.loads(ChatRequestEncoder(request).body(History(items).encoded_input()))
+    encoder = ChatRequestEncoder(request)
+    encoded = History(items).encoded_input(with_members=encoder.takes_members)
+    members: JsonObject = json.loads(encoder.body(encoded))
     return members
 
 
@@ -206,6 +208,88 @@ def test_what_is_configured_is_sent(changed: Mapping[str, object], member: str, 
     ],
 )
 def test_items_become_messages(items: list[JsonObject], expected: list[JsonObject]) -> None:
+    assert messages(*items) == expected
+
+
+def thought(text: str, **members: object) -> JsonObject:
+    parts = [{"type": "reasoning_text", "text": text}] if text else []
+    return {"type": "reasoning", "summary": [], "content": parts, "chat": members}
+
+
+DETAILS = [{"type": "reasoning.text", "text": "hm", "index": 0}, {"type": "reasoning.encrypted", "data": "c2Vj"}]
+SIGNED: JsonObject = {"google": {"thought_signature": "c2ln"}}
+
+
+@pytest.mark.parametrize(
+    ("items", "expected"),
+    [
+        (
+            [said("user", "Hi"), thought("hm", reasoning_content=None), call("a"), output("a")],
+            [{"role": "user", "content": "Hi"}, {**assistant(None, asked("a")), "reasoning_content": "hm"}, tool("a")],
+        ),
+        (
+            [thought("hm", reasoning=None, novelty=[1]), said("assistant", "I look."), call("a"), output("a")],
+            [{**assistant("I look.", asked("a")), "reasoning": "hm", "novelty": [1]}, tool("a")],
+        ),
+        (
+            [thought("", reasoning_content=None), call("a"), output("a")],
+            [{**assistant(None, asked("a")), "reasoning_content": ""}, tool("a")],
+        ),
+        (
+            [thought("hm", reasoning=None, reasoning_details=DETAILS), said("assistant", "x")],
+            [{**assistant("x"), "reasoning_details": DETAILS}],
+        ),
+        (
+            [
+                thought("one", reasoning=None),
+                call("a"),
+                output("a"),
+                thought("two", reasoning=None),
+                call("b"),
+                output("b"),
+            ],
+            [
+                {**assistant(None, asked("a")), "reasoning": "one"},
+                tool("a"),
+                {**assistant(None, asked("b")), "reasoning": "two"},
+                tool("b"),
+            ],
+        ),
+        (
+            [thought("hm", reasoning_content=None), said("user", "Stop"), call("a"), output("a")],
+            [{"role": "user", "content": "Stop"}, assistant(None, asked("a")), tool("a")],
+        ),
+        (
+            [{**call("a"), "chat": {"extra_content": SIGNED, "function": {"novelty": 1}}}, output("a")],
+            [
+                assistant(
+                    None,
+                    {
+                        **asked("a"),
+                        "extra_content": SIGNED,
+                        "function": {"name": "shell", "arguments": "{}", "novelty": 1},
+                    },
+                ),
+                tool("a"),
+            ],
+        ),
+        (
+            [thought("hm", role="user", content="no", tool_calls=[]), call("a"), output("a")],
+            [assistant(None, asked("a")), tool("a")],
+        ),
+    ],
+    ids=[
+        "reasoning with calls",
+        "every name, with text and calls",
+        "an empty thought",
+        "details go with every message",
+        "each to its own",
+        "a thought that led to nothing",
+        "members of calls",
+        "never in the place of ours",
+    ],
+)
+def test_what_the_server_said_besides_goes_back_to_it(items: list[JsonObject], expected: list[JsonObject]) -> None:
     assert messages(*items) == expected
 
 
