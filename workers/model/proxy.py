@@ -1,16 +1,24 @@
 """Which proxy the environment asks for (`HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY`, `NO_PROXY`).
 
 Not left to aiohttp: its `trust_env` also looks into `~/.netrc` before every request, on a thread, and refuses to send a
-bearer to a host that it finds there.
+bearer to a host that it finds there. And `NO_PROXY` is read as curl and Go do (`is_direct`), not as the standard
+library, which knows no networks.
 """
 
 import base64
+import re
 from dataclasses import dataclass, field
-from typing import Final
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+from typing import Final, TypeAlias
 from urllib.parse import unquote, urlsplit
-from urllib.request import getproxies, proxy_bypass
+from urllib.request import getproxies, getproxies_environment, proxy_bypass
 
 _SCHEMES: Final = ("http", "https")
+_PORTS: Final = {"http": 80, "https": 443}
+_SEPARATORS: Final = re.compile(r"[\s,]+")
+_ENTRY: Final = re.compile(r"(?:\[(?P<bracketed>[^\]]*)\]|(?P<plain>[^:]*))(?::(?P<port>\d{1,5}))?", re.ASCII)
+
+_Address: TypeAlias = IPv4Address | IPv6Address
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,13 +35,76 @@ def find_proxy(url: str) -> Proxy | None:
     """Return the proxy for a URL, `None` where the environment names none or only one that is not HTTP."""
     proxies = getproxies()
     target = urlsplit(url)
-    if not proxies or target.hostname is None or proxy_bypass(target.hostname):
+    if not proxies or target.hostname is None or _bypasses(target.hostname, _port(url), proxies.get("no")):
         return None
     address = urlsplit(proxies.get(target.scheme) or proxies.get("all") or "")
     if address.scheme not in _SCHEMES:
         return None
     host = address.netloc.rpartition("@")[2]
     return Proxy(f"{address.scheme}://{host}", _basic(address.username, address.password))
+
+
+def is_direct(host: str, port: int, no_proxy: str) -> bool:
+    """Tell whether `no_proxy` lists a host. Entries are separated by commas or blanks; case makes no difference.
+
+    `*`: every host. `10.0.0.0/8`, `fd00::/8`: the addresses of a network. `10.0.0.1`, `::1`, `[::1]`: an address.
+    `example.com`, `.example.com`, `*.example.com`: a domain and all below it. `HOST:PORT`: only at that port. Names are
+    not looked up, so a network covers only hosts that are given as an address.
+    """
+    name = host.lower().rstrip(".")
+    address = _address(name)
+    entries = filter(None, _SEPARATORS.split(no_proxy.lower()))
+    return any(_covers(entry, name, address, port) for entry in entries)
+
+
+def _covers(entry: str, name: str, address: _Address | None, port: int) -> bool:
+    if entry == "*":
+        return True
+    if "/" in entry:
+        return address is not None and _is_within(address, entry)
+    listed = _address(entry)
+    if listed is not None:
+        return listed == address
+    found = _ENTRY.fullmatch(entry)
+    if found is None or (found["port"] and int(found["port"]) != port):
+        return False
+    listed_name = found["plain"] if found["bracketed"] is None else found["bracketed"]
+    listed = _address(listed_name)
+    if address is not None or listed is not None:
+        return listed == address
+    domain = listed_name.removeprefix("*").strip(".")
+    return bool(domain) and (name == domain or name.endswith(f".{domain}"))
+
+
+def _is_within(address: _Address, network: str) -> bool:
+    try:
+        return address in ip_network(network.replace("[", "").replace("]", ""), strict=False)
+    except ValueError:
+        return False
+
+
+def _address(text: str) -> _Address | None:
+    """Return the address that a text is; an IPv4 address in the form of IPv6 is that IPv4 address."""
+    try:
+        address = ip_address(text.removeprefix("[").removesuffix("]").partition("%")[0])
+    except ValueError:
+        return None
+    return (address.ipv4_mapped or address) if isinstance(address, IPv6Address) else address
+
+
+def _bypasses(host: str, port: int, no_proxy: str | None) -> bool:
+    if no_proxy is not None:
+        return is_direct(host, port, no_proxy)
+    # Without variables macOS has a list in its settings.
+    return not getproxies_environment() and bool(proxy_bypass(host))
+
+
+def _port(url: str) -> int:
+    target = urlsplit(url)
+    try:
+        return target.port or _PORTS.get(target.scheme, 0)
+    except ValueError:
+        return 0
 
 
 def _basic(user: str | None, password: str | None) -> str | None:
