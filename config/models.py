@@ -9,11 +9,16 @@ from typing import Final, Literal, TypeAlias
 
 from msgspec.structs import asdict
 
-from greenroom.config.section import OwnSection, Size
+from greenroom.config.section import Name, OwnSection, Size
 
-Effort: TypeAlias = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max", "ultra"]
-Summary: TypeAlias = Literal["auto", "concise", "detailed", "none"]
-Verbosity: TypeAlias = Literal["low", "medium", "high"]
+# What servers know and extend is passed on as it was written, whatever it is: they say themselves what they refuse.
+Effort: TypeAlias = Name
+"""How much a model thinks, for instance `low`, `medium`, `high`, `xhigh`."""
+Summary: TypeAlias = Name
+"""`auto`, `concise`, `detailed`, and `none`, which is not sent."""
+Verbosity: TypeAlias = Name
+"""How much a model writes: `low`, `medium`, `high`."""
+
 CommandTool: TypeAlias = Literal["shell", "exec_command"]
 """By which tool a model runs commands."""
 PatchTool: TypeAlias = Literal["function", "freeform"]

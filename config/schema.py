@@ -64,7 +64,8 @@ class SearchOptions(Section, frozen=True):
     """The table `tools.web_search`."""
 
     allowed_domains: Strings = ()
-    context_size: Literal["low", "medium", "high"] | None = None
+    context_size: Name | None = None
+    """How much of what is found the server takes: `low`, `medium`, `high`."""
     location: SearchLocation | None = None
 
 

@@ -13,8 +13,9 @@ from greenroom.protocol.ids import ConversationId
 from greenroom.protocol.internal.worker import TurnSandbox, TurnSettings
 from greenroom.protocol.policy import ApprovalPolicy, SandboxMode
 
-Effort: TypeAlias = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max", "ultra"]
-Summary: TypeAlias = Literal["auto", "concise", "detailed", "none"]
+# The server of the model knows which there are, and says so.
+Effort: TypeAlias = Annotated[str, Meta(min_length=1)]
+Summary: TypeAlias = Annotated[str, Meta(min_length=1)]
 Milliseconds: TypeAlias = Annotated[int, Meta(ge=0)]
 
 EXEC_APPROVAL: Final = "execCommandApproval"

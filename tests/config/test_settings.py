@@ -1,11 +1,14 @@
 """Promises about how the settings of a conversation come about."""
 
+import json
 import subprocess
 import sys
 from typing import TYPE_CHECKING
 
 import msgspec
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from greenroom.config.environment import ShellEnvironmentPolicy
 from greenroom.config.sandbox import DangerFullAccess, ReadOnly, SandboxPolicy, WorkspaceWrite
@@ -122,8 +125,8 @@ def test_unknown_profile_is_answered_with_the_known_ones(home: "Home") -> None:
 
 
 def test_fault_in_a_profile_is_told_though_it_is_not_chosen(home: "Home") -> None:
-    (warning,) = home.resolve("[profiles.work]\nmodel_verbosity = 'loud'").warnings
-    assert warning.endswith("in `profiles.work.model_verbosity`")
+    (warning,) = home.resolve("[profiles.work]\nsandbox_mode = 'loud'").warnings
+    assert warning.endswith("in `profiles.work.sandbox_mode`")
 
 
 # The tool's `config` argument
@@ -250,6 +253,20 @@ def test_configured_values_win_over_the_family(home: "Home") -> None:
     )
     assert (settings.reasoning_effort, settings.reasoning_summary, settings.verbosity) == ("xhigh", "detailed", "high")
     assert settings.tool_output_token_limit == 5
+
+
+@given(st.text(st.characters(exclude_categories=["C"]), min_size=1, max_size=12))
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_what_servers_extend_is_passed_on_as_it_was_written(home: "Home", value: str) -> None:
+    quoted = json.dumps(value, ensure_ascii=False)
+    found = home.resolve(
+        f'model = "gpt-5.4-mini"\nmodel_reasoning_effort = {quoted}\nmodel_reasoning_summary = {quoted}\n'
+        f"model_verbosity = {quoted}\n[tools.web_search]\ncontext_size = {quoted}\n"
+        f'[greenroom.models."gpt-5.4-mini"]\nefforts = [{quoted}]'
+    )
+    assert (found.reasoning_effort, found.reasoning_summary, found.verbosity) == (value, value, value)
+    assert found.search_options.context_size == value
+    assert found.model_family.efforts == (value,)
 
 
 def test_verbosity_is_not_sent_to_a_model_without_it(home: "Home") -> None:

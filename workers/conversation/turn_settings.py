@@ -3,15 +3,12 @@
 import os
 from collections.abc import Callable
 from dataclasses import replace
-from typing import get_args
 
 import msgspec
 
-from greenroom.config.models import Effort, Summary
 from greenroom.config.paths import absolute, require_directory
 from greenroom.config.sandbox import SandboxPolicy, WorkspaceWrite
 from greenroom.config.settings import Settings
-from greenroom.protocol.errors import ConfigError
 from greenroom.protocol.internal.worker import TurnSandbox, TurnSettings
 
 
@@ -37,8 +34,8 @@ def for_turn(settings: Settings, wanted: TurnSettings, with_model: Callable[[str
         cwd=cwd,
         approval_policy=wanted.approval_policy,
         sandbox_policy=_policy(wanted.sandbox_policy, cwd),
-        reasoning_effort=settings.reasoning_effort if wanted.effort is None else _effort(wanted.effort),
-        reasoning_summary=_summary(wanted.summary),
+        reasoning_effort=settings.reasoning_effort if wanted.effort is None else wanted.effort,
+        reasoning_summary=wanted.summary,
     )
 
 
@@ -48,19 +45,3 @@ def _policy(given: TurnSandbox, cwd: str) -> SandboxPolicy:
         return policy
     roots = tuple(absolute(cwd, root, os.environ) for root in policy.writable_roots)
     return msgspec.structs.replace(policy, writable_roots=roots)
-
-
-def _effort(given: str) -> Effort:
-    for effort in get_args(Effort):
-        if effort == given:
-            known: Effort = effort
-            return known
-    raise ConfigError(f"unknown reasoning effort `{given}`")
-
-
-def _summary(given: str) -> Summary:
-    for summary in get_args(Summary):
-        if summary == given:
-            known: Summary = summary
-            return known
-    raise ConfigError(f"unknown reasoning summary `{given}`")

@@ -1,33 +1,50 @@
 """Recognises a command that is nothing but a patch, however it is spelled (spec/agent-core 7.6).
 
-No program of that name exists: such a command is handled here or not at all. So one that begins with the name but holds
-anything else, before, behind or inside, is refused with a reason rather than run without its patch.
+No program of that name exists: such a command is handled here or not at all. What is taken has the text of the patch in
+the script itself: as an argument, in a here-document or here-string, or from `cat`, `echo` or `printf` through a pipe.
+Everything else that calls the program, with other commands around it for instance, is refused with a reason rather
+than run without its patch.
 """
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, TypeAlias
+
+from greenroom.workers.patch.literal import WORD, printed, unquoted, words
 
 _SHELLS: Final = frozenset({"bash", "sh", "zsh"})
 _SHELL_FLAGS: Final = frozenset({"-lc", "-c"})
 
 _NAME: Final = r"(?:apply_patch|applypatch)"
-_WORD: Final = r"""(?:[\w%+,./:@-]|'[^']*'|"[^"\\$`]*")+"""
-"""A word of shell text that a shell takes as it stands, but for the quotes."""
+_OPENING: Final = r"""<<(?P<tabs>-?)[ \t]*(?P<delimiter>'[^'\n]+'|"[^"\n\\$`]+"|\\?\w+)"""
+_DOCUMENT: Final = rf"{_OPENING}[ \t]*\n(?P<document>.*)"
+_BEFORE: Final = rf"\s*(?:cd[ \t]+(?P<directory>{WORD})[ \t]*&&\s*)?"
+_PIPE: Final = rf"[ \t]*\|[ \t]*\n?[ \t]*{_NAME}(?:[ \t]+-)?"
 
-_SCRIPT: Final = re.compile(
-    rf"""\s*
-    (?:cd[ \t]+(?P<directory>(?!-){_WORD})[ \t]*&&\s*)?
-    {_NAME}
-    (?: [ \t]*<<(?P<tabs>-?)[ \t]*(?P<delimiter>'[^'\n]+'|"[^"\n\\$`]+"|\\?\w+)[ \t]*\n(?P<document>.*)
-      | [ \t]+(?P<argument>{_WORD})\s*
-    )""",
-    re.VERBOSE | re.DOTALL,
+_FORMS: Final = tuple(
+    re.compile(_BEFORE + form, re.DOTALL)
+    for form in (
+        rf"{_NAME}(?:[ \t]+-)?[ \t]*{_DOCUMENT}",
+        rf"{_NAME}[ \t]*<<<[ \t]*(?P<argument>{WORD})\s*",
+        rf"{_NAME}[ \t]+(?P<argument>{WORD})\s*",
+        rf"""{_NAME}[ \t]+"?\$\([ \t]*cat[ \t]*{_DOCUMENT}\)"?\s*""",
+        rf"cat(?:[ \t]+-)?[ \t]*{_OPENING}(?:[ \t]+-)?{_PIPE}[ \t]*\n(?P<document>.*)",
+        rf"(?P<printer>echo|printf)(?P<printed>(?:[ \t]+{WORD})+){_PIPE}\s*",
+    )
 )
-_ATTEMPT: Final = re.compile(rf"\s*(?:cd[ \t][^\n;&|]*(?:&&|;|\n)\s*)?{_NAME}(?=[\s<>;&|]|\Z)")
-_QUOTES: Final = re.compile(r"""'([^']*)'|"([^"]*)\"""")
+"""What is taken."""
+
+_ATTEMPT: Final = re.compile(
+    r"(?:\A|[\n;&|({`!]|\b(?:then|do|else|exec|command|env|sudo|time|xargs|nohup|bash|sh)[ \t])\s*"
+    rf"{_NAME}(?=[\s<>;&|)`]|\Z)"
+)
+"""Finds a call of the program, in a script without its quoted texts and here-documents."""
+_QUOTED: Final = re.compile(r"""\\.|'[^']*'|"(?:[^"\\]|\\.)*"|(?<![\w$])\#[^\n]*""", re.DOTALL)
+_HERE: Final = re.compile(
+    r"""<<(?P<tabs>-?)[ \t]*(?:'(?P<single>[^'\n]+)'|"(?P<double>[^"\n]+)"|\\?(?P<bare>\w+))(?P<rest>[^\n]*\n)"""
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,29 +92,73 @@ def recognise(argv: Sequence[str]) -> Recognised:
 
 def recognise_script(script: str) -> Recognised:
     """Look at a command as a shell would read it, except that nothing in a here-document is expanded."""
-    found = _SCRIPT.fullmatch(script)
-    call = _call(found) if found else None
-    if call is None and _ATTEMPT.match(script):
-        return _NOT_PLAIN
-    return call
+    for form in _FORMS:
+        found = form.fullmatch(script)
+        call = _call(found.groupdict()) if found else None
+        if call is not None:
+            return call
+    return _NOT_PLAIN if _ATTEMPT.search(_without_texts(script)) else None
 
 
-def _call(found: re.Match[str]) -> PatchCall | None:
-    directory = None if found["directory"] is None else _unquoted(found["directory"])
-    if found["argument"] is not None:
-        return PatchCall(_unquoted(found["argument"]), directory)
-    body = _document(found["document"], _unquoted(found["delimiter"]).removeprefix("\\"), bool(found["tabs"]))
-    return None if body is None else PatchCall(body, directory)
+def _call(found: Mapping[str, str | None]) -> PatchCall | None:
+    directory = unquoted(found["directory"] or "")
+    body = next(read(found) for name, read in _READERS.items() if found.get(name) is not None)
+    if body is None or directory is None or directory.startswith("-"):
+        return None
+    return PatchCall(body, directory or None)
 
 
-def _document(text: str, delimiter: str, strip_tabs: bool) -> str | None:
+def _document(found: Mapping[str, str | None]) -> str | None:
     """Return the body of a here-document, `None` where anything follows it. Unterminated, it is all there is."""
-    lines = [line.lstrip("\t") if strip_tabs else line for line in text.split("\n")]
+    delimiter = (unquoted(found["delimiter"] or "") or "").removeprefix("\\")
+    lines = [line.lstrip("\t") if found["tabs"] else line for line in (found["document"] or "").split("\n")]
     end = lines.index(delimiter) if delimiter in lines else len(lines)
     if any(line.strip() for line in lines[end + 1 :]):
         return None
     return "\n".join(lines[:end]).rstrip("\n")
 
 
-def _unquoted(word: str) -> str:
-    return _QUOTES.sub(lambda quoted: quoted[1] or quoted[2] or "", word)
+def _argument(found: Mapping[str, str | None]) -> str | None:
+    return unquoted(found["argument"] or "")
+
+
+def _printed(found: Mapping[str, str | None]) -> str | None:
+    arguments = words(found["printed"] or "")
+    text = None if arguments is None else printed(found["printer"] or "", arguments)
+    return None if text is None else text.rstrip("\n")
+
+
+_READERS: Final[Mapping[str, Callable[[Mapping[str, str | None]], str | None]]] = {
+    "document": _document,
+    "argument": _argument,
+    "printed": _printed,
+}
+
+
+def _without_texts(script: str) -> str:
+    """Return a script without what a shell takes for text: quoted words, comments, and here-documents."""
+    kept: list[str] = []
+    position = 0
+    while position < len(script):
+        quoted = _QUOTED.match(script, position)
+        if quoted:
+            kept.append("x")
+            position = quoted.end()
+        elif here := _HERE.match(script, position):
+            kept.append("x" + _without_texts(here["rest"]))
+            position = _end_of_document(script, here)
+        else:
+            kept.append(script[position])
+            position += 1
+    return "".join(kept)
+
+
+def _end_of_document(script: str, here: re.Match[str]) -> int:
+    delimiter = here["single"] or here["double"] or here["bare"]
+    position = here.end()
+    while position < len(script):
+        line, newline, _ = script[position:].partition("\n")
+        position += len(line) + len(newline)
+        if (line.lstrip("\t") if here["tabs"] else line) == delimiter:
+            break
+    return position

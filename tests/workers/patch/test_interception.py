@@ -69,6 +69,35 @@ def test_a_script_may_give_the_patch_as_a_quoted_argument() -> None:
     assert recognise_script(f'cd b && apply_patch "{body}"') == PatchCall(body, "b")
 
 
+PLAIN = "*** Begin Patch\n*** Delete File: a\n*** End Patch"
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        f"cat <<E | apply_patch\n{PLAIN}\nE",
+        f"cat <<'E' | apply_patch\n{PLAIN}\nE\n",
+        f"cat - <<'E' | apply_patch -\n{PLAIN}\nE\n",
+        f"cat <<-'E' |apply_patch\n\t{PLAIN}\n\tE\n",
+        f"apply_patch - <<'E'\n{PLAIN}\nE",
+        f"echo '{PLAIN}' | apply_patch",
+        f'echo "{PLAIN}" | applypatch\n',
+        f"echo -n '{PLAIN}' | apply_patch",
+        f"echo -e '{PLAIN}' | apply_patch".replace("Patch\n", "Patch\\n"),
+        f"printf '%s' '{PLAIN}' | apply_patch",
+        f"printf '%s\\n' '{PLAIN}' | apply_patch",
+        "printf '%s\\n' '*** Begin Patch' '*** Delete File: a' '*** End Patch' | apply_patch",
+        "printf '*** Begin Patch\\n*** Delete File: a\\n*** End Patch\\n' | apply_patch",
+        f'apply_patch <<< "{PLAIN}"',
+        "apply_patch $'*** Begin Patch\\n*** Delete File: a\\n*** End Patch'",
+        f"apply_patch \"$(cat <<'E'\n{PLAIN}\nE\n)\"",
+    ],
+)
+@pytest.mark.parametrize(("before", "directory"), [("", None), ("cd sub && ", "sub")])
+def test_a_text_that_is_in_the_script_may_come_in_every_way(script: str, before: str, directory: str | None) -> None:
+    assert recognise(["bash", "-lc", before + script]) == PatchCall(PLAIN, directory)
+
+
 HEREDOC = f"apply_patch <<'EOF'\n{BODY}\nEOF\n"
 
 
@@ -83,8 +112,27 @@ HEREDOC = f"apply_patch <<'EOF'\n{BODY}\nEOF\n"
         f"apply_patch <<'EOF'; make\n{BODY}\nEOF",
         f"apply_patch <<A <<B\n{BODY}\nA\n{BODY}\nB",
         f"apply_patch -v <<'EOF'\n{BODY}\nEOF",
-        "apply_patch <<< x",
+        'apply_patch <<< "$PATCH"',
         "apply_patch < patch.txt",
+        "cat patch.txt | apply_patch",
+        "cat <<'EOF' > p && apply_patch < p\nx\nEOF",
+        f"cat <<'EOF' | apply_patch && make\n{BODY}\nEOF",
+        f"cat <<'EOF' | apply_patch\n{BODY}\nEOF\nmake",
+        f"cat <<'EOF' | tee x | apply_patch\n{BODY}\nEOF",
+        'echo "$PATCH" | apply_patch',
+        "echo $(cat p) | apply_patch",
+        "printf '%d' 5 | apply_patch",
+        "printf 'a\\x41' | apply_patch",
+        "printf -v x y | apply_patch",
+        "cd '-' && apply_patch x",
+        f"set -e\n{HEREDOC}",
+        f"make && {HEREDOC}",
+        f"(cd a && {HEREDOC})",
+        f"if true; then {HEREDOC} fi",
+        f"x=1; {HEREDOC}",
+        "sudo apply_patch x",
+        "git diff | xargs apply_patch",
+        "echo `apply_patch x`",
         "apply_patch",
         'apply_patch "$PATCH"',
         "apply_patch $(cat p)",
@@ -121,6 +169,12 @@ def test_a_wrong_number_of_arguments_is_refused(argv: list[str]) -> None:
         ["bash", "-lc", HEREDOC.replace("apply_patch", "apply_patch_all")],
         ["bash", "-lc", HEREDOC.replace("apply_patch", "apply_patch.sh")],
         ["bash", "-lc", "echo apply_patch"],
+        ["bash", "-lc", "grep -r apply_patch . | head"],
+        ["bash", "-lc", "echo 'use it: ; apply_patch x' && ls"],
+        ["bash", "-lc", "ls # ; apply_patch x"],
+        ["bash", "-lc", f"cat > README <<'END'\n{HEREDOC}END\nls"],
+        ["bash", "-lc", f"cat > README <<-END\n{HEREDOC}\tEND"],
+        ["bash", "-lc", "cat <<'EOF' | patch -p1\nx\nEOF"],
         ["bash", "-lc", "cd a && ls"],
         ["bash", "-lc", ""],
         ["/usr/bin/apply_patch", BODY],
@@ -158,6 +212,29 @@ def test_what_is_recognised_is_what_a_shell_does(before: str, tail: str) -> None
     assert isinstance(call, PatchCall | PatchRefused) or "cd $x" in before
     if isinstance(call, PatchCall):
         assert _as_a_shell_does(script) == (call.directory, call.body)
+
+
+QUOTED_TOO = ["$'a\\nb'", "$'a\\x'", "'a\\nb'", "'%s'", "'%s\\n'", "'%%'", '"a b"', '"a\\"b"', "\\'", "-n", "-e", "*"]
+PRINTED = st.lists(QUOTED | st.sampled_from(QUOTED_TOO), min_size=1, max_size=4)
+
+
+@pytest.mark.skipif(BASH is None, reason="needs bash")
+@given(BEFORE, st.sampled_from(["echo", "printf"]), PRINTED)
+def test_what_is_recognised_in_a_pipe_is_what_a_shell_does(before: str, printer: str, arguments: list[str]) -> None:
+    script = f"{before}{printer} {' '.join(arguments)} | apply_patch"
+    call = recognise_script(script)
+    if isinstance(call, PatchCall):
+        assert _as_a_shell_does(script) == (call.directory, call.body)
+
+
+@pytest.mark.skipif(BASH is None, reason="needs bash")
+@given(st.sampled_from(["cat{} | apply_patch", "cat -{} | apply_patch -", "apply_patch -{}"]), DOCUMENTS)
+def test_here_document_in_a_pipe_is_what_a_shell_makes_of_it(form: str, document: str) -> None:
+    opening, _, lines = document.partition("\n")
+    script = f"{form.format(opening)}\n{lines}"
+    call = recognise_script(script)
+    if isinstance(call, PatchCall):
+        assert _as_a_shell_does(script.replace("apply_patch -", "apply_patch")) == (call.directory, call.body)
 
 
 def _as_a_shell_does(script: str) -> tuple[str | None, str]:

@@ -154,7 +154,7 @@ def test_a_turn_with_settings_of_its_own_asks_nobody_and_changes_nothing_for_the
         "approvalPolicy": "never",
         "sandboxPolicy": {"mode": "danger-full-access"},
         "model": "gpt-5",
-        "effort": "low",
+        "effort": "deep",  # one that only the server knows
         "summary": "concise",
     }
     assert client.result(client.request("sendUserTurn", message(conversation, "touch", **settings))) == {}
@@ -162,7 +162,7 @@ def test_a_turn_with_settings_of_its_own_asks_nobody_and_changes_nothing_for_the
     assert (elsewhere / "made").exists()
     request = stage.model.requests()[0].json
     assert request["model"] == "gpt-5"
-    assert request["reasoning"] == {"effort": "low", "summary": "concise"}
+    assert request["reasoning"] == {"effort": "deep", "summary": "concise"}
     say(client, conversation, "touch")
     client.send({"id": asked(client, "execCommandApproval")["id"], "result": {"decision": "denied"}})
     event(client, conversation, "task_complete", 1)
