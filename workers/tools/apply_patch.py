@@ -2,7 +2,7 @@
 
 import asyncio
 
-import msgspec
+
 
 from greenroom.protocol.items import JsonObject
 from greenroom.workers.patch import apply as application
@@ -11,25 +11,20 @@ from greenroom.workers.patch.disk import Allowed, Disk
 from greenroom.workers.patch.errors import PatchError
 from greenroom.workers.patch.language import parse as parse_patch
 from greenroom.workers.patch.plan import PatchPlan, plan_patch
-from greenroom.workers.tools.arguments import parse
 from greenroom.workers.tools.context import ToolContext, ToolOutput, emit
+from greenroom.workers.tools.patch_text import read_patch, unwrapped
 from greenroom.workers.tools.types import ToolFailure
-
-
-class PatchArguments(msgspec.Struct, frozen=True):
-    """What the model gives the function."""
-
-    input: str
 
 
 async def apply_patch(call_id: str, arguments: str, context: ToolContext) -> ToolOutput:
     """Handle one call of the function. Raises `ToolFailure` where nothing was changed."""
-    return await apply(call_id, parse(arguments, PatchArguments).input, context.cwd, context)
+    patch = read_patch(arguments)
+    return await apply(call_id, patch.body, patch.cwd(context.cwd), context)
 
 
 async def apply_freeform(call_id: str, text: str, context: ToolContext) -> ToolOutput:
     """Handle one call of the custom tool, whose input is the patch itself."""
-    return await apply(call_id, text, context.cwd, context)
+    return await apply(call_id, unwrapped(text), context.cwd, context)
 
 
 async def apply(call_id: str, text: str, cwd: str, context: ToolContext) -> ToolOutput:

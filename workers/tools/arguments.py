@@ -1,5 +1,10 @@
-"""Reads the arguments that the model gave a tool; what is wrong with them is said to the model."""
+"""Reads the arguments that the model gave a tool; what is wrong with them is said to the model.
 
+Models write the same in several ways: a number or a truth value as a text, the whole object as a text once more, a
+member under the name that another program has for it. All that is read, since it leaves no doubt.
+"""
+
+from collections.abc import Mapping
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -10,20 +15,40 @@ T = TypeVar("T")
 
 PREFIX: Final = "failed to parse function arguments: "
 
-
-_decoders: Final[dict[type, msgspec.json.Decoder[Any]]] = {}
-
-
-def _decoder(form: type[T]) -> msgspec.json.Decoder[T]:
-    decoder = _decoders.get(form)
-    if decoder is None:
-        decoder = _decoders[form] = msgspec.json.Decoder(form)
-    return decoder
+UNREADABLE: Final = (msgspec.MsgspecError, UnicodeError, RecursionError)
+_decode: Final = msgspec.json.Decoder(dict[str, Any] | str).decode
+_NO_ALIASES: Final[Mapping[str, str]] = {}
 
 
-def parse(arguments: str, form: type[T]) -> T:
-    """Decode JSON arguments into their form. Raises `ToolFailure` with what the model should know."""
+def parse(arguments: str, form: type[T], aliases: Mapping[str, str] = _NO_ALIASES) -> T:
+    """Decode JSON arguments into their form. Raises `ToolFailure` with what the model should know.
+
+    `aliases`: other names of members, and the names that the form has for them.
+    """
     try:
-        return _decoder(form).decode(arguments)
-    except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
+        return msgspec.convert(_renamed(members(arguments), aliases), form, strict=False)
+    except UNREADABLE as error:
         raise ToolFailure(f"{PREFIX}{error}") from error
+
+
+def members(arguments: str) -> dict[str, Any]:
+    """Return the members of an object, also of one that is written as a text once more. Raises `ToolFailure`."""
+    try:
+        found: dict[str, Any] | str = _decode(arguments)
+        inner: dict[str, Any] | str = _decode(found) if isinstance(found, str) else found
+    except UNREADABLE as error:
+        raise ToolFailure(f"{PREFIX}{error}") from error
+    if isinstance(inner, str):
+        raise ToolFailure(f"{PREFIX}Expected `object`, got `str`")
+    return inner
+
+
+def _renamed(given: dict[str, Any], aliases: Mapping[str, str]) -> dict[str, Any]:
+    for alias in aliases.keys() & given.keys():
+        name, value = aliases[alias], given.pop(alias)
+        if value is None or value == given.get(name):
+            continue
+        if given.get(name) not in (None, ""):
+            raise ToolFailure(f"{PREFIX}`{name}` and `{alias}` are given, which mean the same, and they differ")
+        given[name] = value
+    return given

@@ -5,6 +5,7 @@ A command that has not ended by then goes on under a number, by which `write_std
 
 import asyncio
 import os
+import shlex
 import time
 from typing import Annotated, Final
 
@@ -17,6 +18,7 @@ from greenroom.workers.tools.apply_patch import apply
 from greenroom.workers.tools.arguments import parse
 from greenroom.workers.tools.background_commands import NumberedCommand, exit_code
 from greenroom.workers.tools.command_events import CommandEvents
+from greenroom.workers.tools.command_line import WORKDIR_NAMES, argv_or_script
 from greenroom.workers.tools.context import ToolContext, ToolOutput, emit
 from greenroom.workers.tools.terminal_output import told
 from greenroom.workers.tools.types import ExecutionMode, ToolFailure
@@ -27,13 +29,15 @@ LONGEST_YIELD_MS: Final = 30_000
 
 NO_LOGIN: Final = "login shell is disabled by config; omit `login` or set it to false."
 
-_NotNegative = Annotated[float, msgspec.Meta(ge=0)]
+_ALIASES: Final = {**WORKDIR_NAMES, "command": "cmd", "script": "cmd"}
+
+_NotNegative = Annotated[float, msgspec.Meta(ge=0, le=1e12)]
 
 
 class ExecArguments(msgspec.Struct, frozen=True):
     """What the model may give. Unknown members are ignored."""
 
-    cmd: str
+    cmd: list[str] | str
     workdir: str | None = None
     shell: str | None = None
     login: bool | None = None
@@ -55,19 +59,27 @@ class ExecArguments(msgspec.Struct, frozen=True):
         wanted = DEFAULT_YIELD_MS if self.yield_time_ms is None else self.yield_time_ms
         return min(max(wanted, SHORTEST_YIELD_MS), LONGEST_YIELD_MS) / 1000
 
-    def argv(self, context: ToolContext) -> tuple[str, str, str]:
+    def script(self, base: str) -> str:
+        """Return the text for the shell, also where the model gave a list of words. Raises `ToolFailure`."""
+        match argv_or_script(self.cmd, (), base):
+            case str(script) | (_, "-c" | "-lc", script):
+                return script
+            case words:
+                return shlex.join(words)
+
+    def argv(self, context: ToolContext, base: str) -> tuple[str, str, str]:
         """Return the shell with its flag and the text. Raises `ToolFailure`."""
         if self.login and not context.shell.may_login:
             raise ToolFailure(NO_LOGIN)
         login = context.shell.may_login if self.login is None else self.login
-        return (self.shell or context.shell.program, "-lc" if login else "-c", self.cmd)
+        return (self.shell or context.shell.program, "-lc" if login else "-c", self.script(base))
 
 
 async def exec_command(call_id: str, arguments: str, context: ToolContext) -> ToolOutput:
     """Handle one call. Raises `ToolFailure` where nothing was run."""
-    given = parse(arguments, ExecArguments)
-    argv = given.argv(context)
+    given = parse(arguments, ExecArguments, _ALIASES)
     base = os.path.normpath(os.path.join(context.cwd, given.workdir or ""))
+    argv = given.argv(context, base)
     match recognise(argv):
         case PatchCall() as patch:
             return await apply(call_id, patch.body, patch.cwd(base), context)

@@ -20,18 +20,22 @@ from greenroom.workers.sandbox.features import SandboxUnavailableError
 from greenroom.workers.tools.apply_patch import apply
 from greenroom.workers.tools.arguments import parse
 from greenroom.workers.tools.command_events import NO_EXIT_CODE, CommandEvents, paragraphs
+from greenroom.workers.tools.command_line import WORKDIR_NAMES, argv_or_script
 from greenroom.workers.tools.context import ToolContext, ToolOutput, emit
 from greenroom.workers.tools.types import ExecutionMode, ToolFailure
 
 DEFAULT_TIMEOUT_MS: Final = 10_000
 
-_Milliseconds = Annotated[float, msgspec.Meta(ge=0)]
+_ALIASES: Final = {**WORKDIR_NAMES, "cmd": "command", "script": "command", "arguments": "args"}
+
+_Milliseconds = Annotated[float, msgspec.Meta(ge=0, le=1e12)]
 
 
 class ShellArguments(msgspec.Struct, frozen=True):
     """What the model may give. A plain text counts as shell text; unknown members are ignored."""
 
     command: list[str] | str
+    args: list[str] | None = None
     workdir: str | None = None
     timeout_ms: _Milliseconds | None = None
     timeout: _Milliseconds | None = None
@@ -44,10 +48,10 @@ class ShellArguments(msgspec.Struct, frozen=True):
         """Whether the model asks to run it outside the sandbox, in the words of either generation."""
         return bool(self.with_escalated_permissions) or self.sandbox_permissions == "require_escalated"
 
-    @property
-    def argv(self) -> tuple[str, ...]:
-        """The program and its arguments."""
-        return ("bash", "-lc", self.command) if isinstance(self.command, str) else tuple(self.command)
+    def argv(self, base: str) -> tuple[str, ...]:
+        """Return the program and its arguments, to run in the directory `base`. Raises `ToolFailure`."""
+        found = argv_or_script(self.command, self.args or (), base)
+        return ("bash", "-lc", found) if isinstance(found, str) else found
 
     @property
     def limit_ms(self) -> int:
@@ -57,22 +61,23 @@ class ShellArguments(msgspec.Struct, frozen=True):
 
 async def shell(call_id: str, arguments: str, context: ToolContext) -> ToolOutput:
     """Handle one call. Raises `ToolFailure` where nothing was run, and then no begin event was emitted either."""
-    given = parse(arguments, ShellArguments)
+    given = parse(arguments, ShellArguments, _ALIASES)
     base = os.path.normpath(os.path.join(context.cwd, given.workdir or ""))
-    match recognise(given.argv):
+    argv = given.argv(base)
+    match recognise(argv):
         case PatchCall() as patch:
             return await apply(call_id, patch.body, patch.cwd(base), context)
         case PatchRefused(reason):
             raise ToolFailure(reason)
-    call = _Call(call_id, given, base, context)
+    call = _Call(call_id, argv, given.limit_ms, base, context)
     way = await context.gate.admit_command(
-        call.events.facts, given.argv, escalated=given.wants_out, justification=given.justification
+        call.events.facts, argv, escalated=given.wants_out, justification=given.justification
     )
     output, finished = await call.run(way)
     failure = None if way == "free" else sandbox_failure(finished.exit_code, timed_out=finished.timed_out)
     if failure is not None and finished.spawn_error is None:
         facts = call.events.facts
-        if await context.gate.admit_retry(facts, given.argv, failure, call.ending(finished)):
+        if await context.gate.admit_retry(facts, argv, failure, call.ending(finished)):
             await emit(context, {"type": "background_event", "message": "retrying command without sandbox"})
             output, _ = await call.run("free")
     return output
@@ -81,17 +86,17 @@ async def shell(call_id: str, arguments: str, context: ToolContext) -> ToolOutpu
 class _Call:
     """One command on its way from the model to the client and back."""
 
-    def __init__(self, call_id: str, given: ShellArguments, cwd: str, context: ToolContext) -> None:
+    def __init__(self, call_id: str, argv: tuple[str, ...], limit_ms: int, cwd: str, context: ToolContext) -> None:
         self._context = context
-        self._limit_ms = given.limit_ms
+        self._limit_ms = limit_ms
         self.command = CommandSpec(
-            given.argv,
+            argv,
             cwd,
             context.environment,
-            timeout=given.limit_ms / 1000,
+            timeout=limit_ms / 1000,
             capture_size=max(CAPTURE_SIZE, context.budget.size),
         )
-        self.events = CommandEvents(call_id, context.turn_id, given.argv, cwd, context.budget)
+        self.events = CommandEvents(call_id, context.turn_id, argv, cwd, context.budget)
 
     async def run(self, way: ExecutionMode) -> tuple[ToolOutput, Finished]:
         """Run it once, with its events."""

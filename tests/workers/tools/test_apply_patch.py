@@ -111,13 +111,27 @@ def test_the_diff_is_that_of_the_whole_turn(begin: Conversations, shop: Path) ->
     ]
 
 
-@pytest.mark.parametrize("arguments", [{}, {"input": 5}, {"input": None}, {"patch": patch(add("new.txt"))}])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {},
+        {"input": 5},
+        {"input": None},
+        {"input": {}},
+        {"input": [1]},
+        {"other": patch(add("new.txt"))},
+        {"input": patch(add("new.txt")), "patch": patch(add("old.txt"))},
+        {"command": ["ls", "-l"]},
+        {"command": ["apply_patch"]},
+        {"command": ["apply_patch", "x", "y"]},
+    ],
+)
 def test_arguments_that_do_not_fit_change_nothing(
     begin: Conversations, shop: Path, arguments: dict[str, object]
 ) -> None:
     conversation = begin(shop)
     told = conversation.call("apply_patch", arguments)
-    assert told.text.startswith("failed to parse function arguments: ")
+    assert told.text.startswith(("failed to parse function arguments: ", "apply_patch was not run: "))
     assert conversation.events == []
 
 
@@ -424,3 +438,19 @@ def test_no_patch_reads_a_login_that_is_kept_elsewhere(begin: Conversations, sho
     goal = shop / "goal.txt"
     conversation = begin(shop, "never", "workspace-write", home=home)
     assert_unseen(conversation, home, goal, apply(conversation, peeks(home / "auth.json", goal)["header"]))
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"patch": patch(add("new.txt"))},
+        {"command": ["apply_patch", patch(add("new.txt"))]},
+        {"input": f"```\n{patch(add('new.txt'))}\n```"},
+        {"input": f"cd . && apply_patch <<'E'\n{patch(add('new.txt'))}\nE"},
+    ],
+)
+def test_a_patch_is_applied_however_the_model_wraps_it(
+    begin: Conversations, shop: Path, arguments: dict[str, object]
+) -> None:
+    assert begin(shop).call("apply_patch", arguments).success
+    assert contents(shop)["new.txt"] == "hello\n"
