@@ -123,6 +123,10 @@ class ChatDecoder:
         self._choice: object = None
         """Index of the choice that is read; no other was asked for."""
         self._reason = ""
+        self._said = 0
+        """Counts what the model said."""
+        self._goes_on = True
+        """No reason to finish has stood alone behind all that was said."""
         self._whole = False
         """The message came in one piece."""
         self._ended = False
@@ -145,12 +149,16 @@ class ChatDecoder:
                 self._fail(ResponseFailed(str(error), UNREADABLE_CODE), events)
         return events
 
-    def end(self) -> list[ModelEvent]:
-        """Return what it means that the stream ends here: nothing if the answer was over before."""
+    def end(self, *, broken: bool = False) -> list[ModelEvent]:
+        """Return what it means that the stream ends here: nothing if the answer was over before.
+
+        A connection that broke off ends an answer only after a reason to finish that stood alone behind all that was
+        said. Reasons beside a text are no sign of the end: some servers give one with every chunk.
+        """
         events: list[ModelEvent] = []
         if self._ended:
             return events
-        if self._reason:
+        if self._reason and not (broken and self._goes_on):
             self._conclude(events)
         else:
             self._fail(ResponseFailed(CLOSED_TEXT), events)
@@ -211,13 +219,17 @@ class ChatDecoder:
         return complaint is not None
 
     def _take_choice(self, choice: _Choice, events: list[ModelEvent]) -> None:
+        before = self._said
         if choice.delta and (only := _ONLY_TEXT(choice.delta)) is not None:
             self._say(token(only[1]), events)
         elif choice.delta != _NULL and choice.delta:
             self._take_members(bytes(choice.delta), events)
         if choice.message or choice.text or choice.error:
             self._take_rare(choice, events)
+        if self._said != before:
+            self._goes_on = True
         if choice.finish_reason is not None and not self._ended and (reason := reason_named(choice.finish_reason)):
+            self._goes_on = self._said != before or not self._said
             self._finish(reason, events)
 
     def _take_rare(self, choice: _Choice, events: list[ModelEvent]) -> None:
@@ -240,7 +252,7 @@ class ChatDecoder:
             return
         members = _members(message)
         if not len(self._calls) and "tool_calls" in members:
-            self._calls.take(decoded(bytes(members["tool_calls"])), whole=True)
+            self._take_calls(decoded(bytes(members["tool_calls"])), whole=True)
         text = _joined([said.token for said in read_content(bytes(members.get("content", b""))) if not said.is_thought])
         if not is_copy and text not in ("", _joined(self._texts)):
             raise UnreadableError("the answer came in pieces and as a whole, and the two differ")
@@ -256,11 +268,16 @@ class ChatDecoder:
         if "refusal" in members:
             self._say(read_text(bytes(members["refusal"]), "refusal"), events)
         if "tool_calls" in members:
-            self._calls.take(decoded(bytes(members["tool_calls"])), whole=whole)
+            self._take_calls(decoded(bytes(members["tool_calls"])), whole=whole)
         if "function_call" in members:
+            self._said += 1
             self._calls.take_function(decoded(bytes(members["function_call"])))
         for name in filter(is_kept, members):
             self._keep(name, decoded(bytes(members[name])))
+
+    def _take_calls(self, fragments: object, *, whole: bool) -> None:
+        self._said += bool(fragments)
+        self._calls.take(fragments, whole=whole)
 
     def _think(self, members: dict[str, msgspec.Raw], events: list[ModelEvent]) -> None:
         """Take the reasoning under all its names, and show it once."""
@@ -280,6 +297,7 @@ class ChatDecoder:
             self._show_thought(thought, events)
 
     def _show_thought(self, thought: bytes, events: list[ModelEvent]) -> None:
+        self._said += 1
         self._thoughts.append(thought)
         events.append(ReasoningDelta(thought))
 
@@ -288,6 +306,7 @@ class ChatDecoder:
             return
         if self._whole:
             raise UnreadableError(f"the answer goes on after it came as a whole: {shown(text)}")
+        self._said += 1
         self._texts.append(text)
         events.append(TextDelta(text))
 

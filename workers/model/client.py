@@ -271,8 +271,8 @@ class ModelClient:
             while not decoder.ended:
                 chunk = await self._chunk(response.content)
                 if not chunk:
-                    batch = decoder.decode(body.end())
-                    batch += decoder.end()
+                    batch = [] if chunk is None else decoder.decode(body.end())
+                    batch += decoder.end(broken=chunk is None)
                 else:
                     batch = [event for piece in expansion.feed(chunk) for event in decoder.decode(body.feed(piece))]
                 if batch and isinstance(failed := batch[-1], ResponseFailed):
@@ -288,13 +288,13 @@ class ModelClient:
             code = UNREADABLE if error.permanent else None
             raise _AttemptFailedError(StreamBroken(said, code)) from error
 
-    async def _chunk(self, content: aiohttp.StreamReader) -> bytes:
-        """Return what has arrived, waiting for it if need be; nothing at the end of the body, also at a sudden one."""
+    async def _chunk(self, content: aiohttp.StreamReader) -> bytes | None:
+        """Return what has arrived, waiting for it if need be; nothing at the body's end, `None` if it breaks off."""
         try:
             async with asyncio.timeout(self._endpoint.idle_timeout):
                 return await content.readany()
         except aiohttp.ClientPayloadError:
-            return b""
+            return None
         except TimeoutError as error:
             raise _AttemptFailedError(StreamBroken(IDLE_TEXT)) from error
         except (aiohttp.ClientError, OSError) as error:

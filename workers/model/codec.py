@@ -35,8 +35,11 @@ class Decoder(Protocol):
         """Return the events of some payloads, in order. `Completed` or `Failed` comes last, and nothing after it."""
         ...
 
-    def end(self) -> list[ModelEvent]:
-        """Return the last events, `Completed` or `Failed` at their end, where the stream ends here; none if `ended`."""
+    def end(self, *, broken: bool = False) -> list[ModelEvent]:
+        """Return the last events, `Completed` or `Failed` at their end, where the stream ends here; none if `ended`.
+
+        `broken`: the connection broke off; whether the server had more to say nobody knows.
+        """
         ...
 
 

@@ -190,7 +190,7 @@ class ResponsesDecoder:
                 events.append(event)
         return events
 
-    def end(self) -> list[ModelEvent]:
+    def end(self, *, broken: bool = False) -> list[ModelEvent]:  # noqa: ARG002 - it makes no difference here
         """Return what it means that the stream ends here, before the response did; nothing if it was over."""
         if self._ended:
             return []

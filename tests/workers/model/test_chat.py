@@ -502,6 +502,27 @@ def test_an_answer_that_is_cut_off_is_a_failure() -> None:
     assert some.end() == [ResponseFailed(CLOSED_TEXT)]
 
 
+@pytest.mark.parametrize(
+    ("payloads", "is_whole"),
+    [
+        ([chunk({"content": "x"}), chunk(finish="stop")], True),
+        ([chunk({"content": "x"}), chunk({"content": ""}, "stop"), usage_chunk()], True),
+        ([call_chunk(fragment(0, "{}", id="a", name="one")), chunk(finish="tool_calls")], True),
+        ([chunk({"content": "x"}, "stop")], False),
+        ([chunk({"content": "x"}), chunk(finish="stop"), chunk({"content": "y"}, "stop")], False),
+        ([chunk({"content": "x"}), chunk(finish="stop"), chunk({"content": "y"})], False),
+        ([call_chunk(fragment(0, "{}", id="a", name="one")), chunk({"tool_calls": [fragment(0, " ")]}, "stop")], False),
+        ([chunk({"role": "assistant"}, "stop")], False),
+        ([chunk({"content": "x"})], False),
+    ],
+)
+def test_a_connection_that_breaks_off_ends_only_what_had_ended(payloads: list[bytes], is_whole: bool) -> None:
+    some = decoder()
+    some.decode(payloads)
+    last = some.end(broken=True)[-1]
+    assert isinstance(last, Completed) if is_whole else last == ResponseFailed(CLOSED_TEXT)
+
+
 def test_an_end_without_answer_and_reason_is_a_failure() -> None:
     assert decode(chunk({"role": "assistant", "content": ""}), DONE) == [ResponseFailed(NO_ANSWER)]
     assert decode(chunk({"content": "x"}), DONE)[-1] == completed()

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from greenroom.protocol.errors import ModelError, UnauthorizedError, UsageLimitError
+from greenroom.workers.model.finish import UNKNOWN_REASON, UNREADABLE
 from greenroom.workers.model.outcome import (
     BOTH,
     NEVER,
@@ -14,6 +15,7 @@ from greenroom.workers.model.outcome import (
     ErrorInfo,
     HttpRefused,
     Levels,
+    MalformedRequestError,
     ModelRequestError,
     SealedHistoryError,
     StreamBroken,
@@ -178,3 +180,38 @@ def test_error_of_another_part_has_plain_info() -> None:
 def test_reasoning_that_the_server_cannot_open_is_told_apart(outcome: HttpRefused, sealed: bool) -> None:
     verdict = judge(outcome, NOW)
     assert (verdict.levels, isinstance(verdict.error, SealedHistoryError)) == (NEVER, sealed)
+
+
+@pytest.mark.parametrize("code", ["rate_limit_exceeded", "rate_limit_error", "429", "RESOURCE_EXHAUSTED"])
+def test_rate_limit_in_a_stream_is_waited_out_under_any_name(code: str) -> None:
+    verdict = judge(StreamBroken("Rate limit is exceeded. Try again in 2 seconds.", code), NOW)
+    assert (verdict.levels, verdict.told_delay) == (STREAM, 2.0)
+
+
+@pytest.mark.parametrize("code", [UNKNOWN_REASON, UNREADABLE, "length", "content_filter"])
+def test_what_the_same_request_would_only_bring_again_is_not_repeated(code: str) -> None:
+    assert judge(StreamBroken("odd", code), NOW).levels == NEVER
+
+
+@pytest.mark.parametrize(
+    ("headers", "error", "delay"),
+    [
+        ({"retry-after": "3"}, {"message": "try again in 5 seconds"}, 3.0),
+        ({"x-ratelimit-reset-requests": "7s"}, {"message": "try again in 5 seconds"}, 5.0),
+        ({"x-ratelimit-reset-requests": "7s"}, {"message": "no", "details": [{"retryDelay": "12s"}]}, 12.0),
+        ({"x-ratelimit-reset-requests": "7s"}, {"message": "no"}, 7.0),
+    ],
+)
+def test_wait_for_a_429_is_read_from_the_header_then_the_error_then_the_limits(
+    headers: dict[str, str], error: dict[str, object], delay: float
+) -> None:
+    assert judge(refused(429, headers, **error), NOW).told_delay == delay
+
+
+def test_limits_that_a_server_always_tells_make_no_wait_after_another_error() -> None:
+    assert judge(refused(503, {"x-ratelimit-reset-requests": "7s"}), NOW).told_delay is None
+
+
+@pytest.mark.parametrize("status", [400, 422])
+def test_request_that_the_server_calls_wrong_is_told_apart(status: int) -> None:
+    assert isinstance(judge(refused(status, message="no"), NOW).error, MalformedRequestError)
