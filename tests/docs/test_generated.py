@@ -64,6 +64,30 @@ def test_every_process_of_ours_has_a_row_that_says_what_follows_its_death_and_it
         assert _TEST.search(row[4]), row
 
 
+def test_every_test_that_the_page_of_model_servers_names_exists() -> None:
+    page = (DOCS / "model-servers.md").read_text("utf-8")
+    servers = "tests/workers/model/test_model_servers.py"
+    named = {(servers, name) for name in re.findall(r"`(test_\w+)`", page)} | set(_TEST.findall(page))
+    assert [f"{path}::{name}" for path, name in sorted(named) if not _defines(ROOT / path, name)] == []
+    tried = re.findall(r"def (test_\w+)\(", (ROOT / servers).read_text("utf-8"))
+    about_servers = [name for name in tried if (servers, name) not in named]
+    assert about_servers == [
+        "test_incomplete_response_is_asked_for_once",
+        "test_unknown_reason_to_finish_is_asked_for_once_and_named",
+    ], "the page names every other test of that file"
+
+
+SERVERS: Final = (
+    *("OpenAI", "Azure OpenAI", "OpenRouter", "DeepSeek", "Mistral", "Gemini", "vLLM", "llama.cpp", "Ollama"),
+    *("LM Studio", "LiteLLM", "SGLang"),
+)
+
+
+@pytest.mark.parametrize("server", SERVERS)
+def test_every_known_server_has_a_row(server: str) -> None:
+    assert f"\n| {server}" in (DOCS / "model-servers.md").read_text("utf-8")
+
+
 def _toml(value: object) -> str:
     if isinstance(value, bool):
         return str(value).lower()

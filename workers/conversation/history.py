@@ -29,6 +29,10 @@ IMAGE_WEIGHT: Final = 4_000
 
 _ENCRYPTED: Final = "encrypted_content"
 _IMAGES: Final = re.compile(rb'"image_url":"(data:[^"]*)"').findall
+_MISSED: Final = re.compile(
+    r"missing|required|passed back|must be (?:passed|provided|included|sent|present)", re.IGNORECASE
+)
+"""How servers say that they miss a member, rather than that they refuse it."""
 _encode: Final[Callable[[object], bytes]] = msgspec.json.Encoder().encode
 _decode: Final = msgspec.json.Decoder(dict[str, object]).decode
 
@@ -138,7 +142,9 @@ class History:
 
     def withhold_members(self, complaint: str) -> bool:
         """Send no members of answers back any more, if `complaint` names one that was sent. Return whether it does."""
-        if self._withholds or not any(name in complaint for name in self._member_names()):
+        if self._withholds or _MISSED.search(complaint):
+            return False
+        if not any(name in complaint for name in self._member_names()):
             return False
         self._withholds = True
         return True

@@ -245,6 +245,8 @@ def test_what_a_chat_server_wants_back_goes_to_chat_servers_only() -> None:
 def test_members_that_a_server_refuses_by_name_are_withheld_from_then_on() -> None:
     history = History([THOUGHT])
     assert not history.withhold_members("unexpected status 400: context too long")
+    for missed in ("The `reasoning_content` must be passed back to the API.", "Missing `reasoning_content` field"):
+        assert not history.withhold_members(missed)
     assert b"chat" in history.encoded_input(with_members=True)
     assert history.withhold_members("property 'reasoning_content' is unsupported")
     assert not history.withhold_members("property 'reasoning_content' is unsupported")
