@@ -12,8 +12,8 @@ from greenroom.runtime.launch import Launched
 from greenroom.runtime.orphans import OrphanTracker, end_all_children, kill_group, terminate
 from greenroom.supervisor.processes.direct_child import (
     CLOSING_TIME,
-    reap_orphans,
     exited_of,
+    reap_orphans,
     start_error,
     start_spawned,
 )

@@ -5,8 +5,8 @@ Rules that it enforces:
 * Only items of known types are recorded, and no system message. Deltas never are: the finished message is.
 * In a request each call is followed by exactly one output. A call that has none gets one that says so, directly after
   it; an output that belongs to no call is left out. The record itself is not changed by this.
-* What a chat server said of its answer beside text and calls goes back to a chat server only, and no longer once one
-  has refused it.
+* What a chat server said of its answer beside text and calls goes back to a chat server only: no longer once one has
+  refused it, and with every answer once one has missed it.
 """
 
 import re
@@ -19,7 +19,7 @@ import msgspec
 
 from greenroom.protocol.items import JsonObject, as_list, is_known, sent_form
 from greenroom.protocol.user_messages import is_user_message
-from greenroom.workers.model.chat_members import MEMBER
+from greenroom.workers.model.chat_members import DEFAULTS, MEMBER, THOUGHTS
 
 ABORTED: Final = "aborted"
 """What the model reads as the output of a call that never got one."""
@@ -33,6 +33,7 @@ _MISSED: Final = re.compile(
     r"missing|required|passed back|must be (?:passed|provided|included|sent|present)", re.IGNORECASE
 )
 """How servers say that they miss a member, rather than that they refuse it."""
+_WORD: Final = re.compile(r"\w+", re.ASCII)
 _encode: Final[Callable[[object], bytes]] = msgspec.json.Encoder().encode
 _decode: Final = msgspec.json.Decoder(dict[str, object]).decode
 
@@ -91,6 +92,7 @@ class History:
     def __init__(self, items: Iterable[JsonObject] = ()) -> None:
         self._entries = _recorded(items)
         self._withholds = False
+        self._demanded: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -108,6 +110,7 @@ class History:
         other = History()
         other._entries = self._entries.copy()
         other._withholds = self._withholds
+        other._demanded = self._demanded
         return other
 
     def append(self, item: JsonObject) -> bool:
@@ -140,14 +143,20 @@ class History:
         self._entries = kept
         return dropped
 
-    def withhold_members(self, complaint: str) -> bool:
-        """Send no members of answers back any more, if `complaint` names one that was sent. Return whether it does."""
-        if self._withholds or _MISSED.search(complaint):
+    def adapt_members(self, complaint: str) -> bool:
+        """Send members of answers as a server wants them that complains of one by name; return whether it does.
+
+        If it refuses one, none is sent any more. If it misses one that holds reasoning, that is sent, empty if need be.
+        """
+        if self._withholds:
             return False
-        if not any(name in complaint for name in self._member_names()):
-            return False
-        self._withholds = True
-        return True
+        if _MISSED.search(complaint):
+            missed = _WORD.findall(complaint)
+            names = [name for name in THOUGHTS if name in missed and name not in self._demanded]
+            self._demanded = (*self._demanded, *names)
+            return bool(names)
+        self._withholds = any(name in complaint for name in self._member_names())
+        return self._withholds
 
     def _member_names(self) -> Iterator[str]:
         for entry in self._entries:
@@ -181,7 +190,10 @@ class History:
 
         `with_members`: with what a chat server said of its answers besides, for the encoder of its requests.
         """
-        return b"[" + b",".join(self._paired(with_members and not self._withholds)) + b"]"
+        with_members = with_members and not self._withholds
+        defaults = dict.fromkeys(self._demanded, "") if with_members else {}
+        first = (_encode({"type": DEFAULTS, MEMBER: defaults}),) if defaults else ()
+        return b"[" + b",".join((*first, *self._paired(with_members))) + b"]"
 
     def _paired(self, with_members: bool) -> Iterator[bytes]:
         matches = _matches(self._entries)

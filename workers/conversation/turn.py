@@ -172,7 +172,7 @@ class TurnLoop:
             try:
                 return await self._ask()
             except ModelError as error:
-                healed = self._has_unsealed(error) or self._has_withheld(error)
+                healed = self._has_unsealed(error) or self._has_adapted(error)
                 if not (healed or await self._compaction.rescue(error)):
                     raise
 
@@ -183,9 +183,9 @@ class TurnLoop:
         """
         return isinstance(error, SealedHistoryError) and self._history.drop_encrypted_reasoning()
 
-    def _has_withheld(self, error: ModelError) -> bool:
-        """Leave out what another server said of its answers, once this one refuses it by name."""
-        return isinstance(error, MalformedRequestError) and self._history.withhold_members(str(error))
+    def _has_adapted(self, error: ModelError) -> bool:
+        """Leave out what another server said of its answers once this one refuses it by name, or add what it misses."""
+        return isinstance(error, MalformedRequestError) and self._history.adapt_members(str(error))
 
     async def _ask(self) -> _Response:
         """Make one request. Tools run only once the response is complete, so a stream that breaks has run none."""
@@ -242,7 +242,7 @@ class TurnLoop:
                 self._announcer.complete_message(texts, phase)
                 for text in texts:
                     self._tell(event.agent_message(text, phase), keep=True)
-            case "reasoning":
+            case "reasoning" if any(item.get(name) for name in ("summary", "content", "encrypted_content")):
                 summary = _texts(item.get("summary"), "summary_text")
                 raw = _texts(item.get("content"), "reasoning_text", "text") if self._show_raw_reasoning else []
                 self._announcer.complete_reasoning(summary, raw)

@@ -347,11 +347,10 @@ class ChatDecoder:
         yield from self._calls.items()
 
     def _kept_members(self) -> JsonObject:
-        """Return what may go back. An empty thought does only with calls: servers that think demand it there."""
+        """Return what goes back, an empty thought too: servers that demand the member do not ask what is in it."""
         thought = _joined(self._thoughts)
         texts = {name: _joined(tokens) for name, tokens in self._spelled.items()}
-        spelled = {name: None if text == thought else text for name, text in texts.items() if text or self._calls}
-        return {**spelled, **self._members}
+        return {**{name: None if text == thought else text for name, text in texts.items()}, **self._members}
 
 
 def _is_foreign(value: object) -> bool:

@@ -27,10 +27,9 @@ PASSING: Final = frozenset(
 )
 """Members that are known not to be wanted back."""
 
-SENT_ALWAYS: Final = frozenset({DETAILS, "extra_content"})
-"""Members that go back with every message; all others only where the message calls tools.
-
-Servers that demand the reasoning demand it there, and drop what they get with other messages."""
+DEFAULTS: Final = "chat_members"
+"""Type of what stands before the items of a request and holds the members that every message of the assistant must
+have, with what they say where the server has said nothing."""
 
 _WHOLE: Final = frozenset({"type", "id", "index", "format", "object"})
 """Texts that are repeated in each piece, and not continued."""

@@ -7,7 +7,7 @@ Rules that it keeps (spec/agent-core 2.7, widened), so that any compatible serve
   and the output of each follows directly.
 * Arguments are a JSON object, whatever the model wrote; names have only the characters that servers allow.
 * What a server said of an answer beside text and calls goes back in the message that it was said of, under the same
-  names (`chat_members`): with calls all of it, else what every message may carry.
+  names (`chat_members`). Servers that demand it do so of every message as long as there are tools.
 * What has no form here is left out: reasoning of other APIs, encrypted history, tools that a server runs itself.
 """
 
@@ -19,7 +19,7 @@ from typing import Final, TypeAlias
 import msgspec
 
 from greenroom.protocol.items import JsonObject, as_list
-from greenroom.workers.model.chat_members import SENT_ALWAYS
+from greenroom.workers.model.chat_members import DEFAULTS
 from greenroom.workers.model.request import ModelRequest
 
 NAMELESS: Final = "unnamed"
@@ -127,6 +127,8 @@ class _Messages:
         self._calls: list[JsonObject] = []
         self._members: JsonObject = {}
         """What the server said of that message besides."""
+        self._defaults: JsonObject = {}
+        """What every message must have that says nothing else of it."""
 
     def all(self, instructions: str) -> list[JsonObject]:
         """Return all messages."""
@@ -147,6 +149,8 @@ class _Messages:
         elif item.type in _OUTPUTS:
             if self._calls:
                 self._close_assistant()
+        elif item.type == DEFAULTS:
+            self._defaults = item.chat
         elif item.type == "reasoning":
             self._members = _members(item) or self._members
         elif (call := _call(item)) is not None:
@@ -173,15 +177,15 @@ class _Messages:
     def _close_assistant(self) -> None:
         calls, text = self._calls, "".join(self._answer)
         if calls:
-            spoken: JsonObject = {"role": "assistant", "content": text or None, "tool_calls": calls}
-            self._messages.append({**self._members, **spoken})
+            self._add_spoken({"role": "assistant", "content": text or None, "tool_calls": calls})
         elif text:
-            members = {name: value for name, value in self._members.items() if name in SENT_ALWAYS}
-            self._messages.append({**members, "role": "assistant", "content": text})
-        if calls or text:
-            self._members = {}
+            self._add_spoken({"role": "assistant", "content": text})
         self._calls, self._answer = [], []
         self._add_outputs(calls)
+
+    def _add_spoken(self, message: JsonObject) -> None:
+        self._messages.append({**self._defaults, **self._members, **message})
+        self._members = {}
 
     def _add_outputs(self, calls: Iterable[JsonObject]) -> None:
         """Let the outputs of calls follow them. Images among them follow as the user's, the only ones that may show."""

@@ -92,7 +92,7 @@ def _text(error: object) -> str:
 
 def _complaint(error: Mapping[str, object], around: object = None) -> Complaint:
     resets_at = error.get("resets_at")
-    message = _text(error)
+    message = ": ".join(filter(None, (_text(error), _raw(error))))
     return Complaint(
         message=redacted(message)[:DETAIL],
         code=_name(error.get("code")),
@@ -101,6 +101,15 @@ def _complaint(error: Mapping[str, object], around: object = None) -> Complaint:
         resets_at=resets_at if isinstance(resets_at, int | float) and 0 <= resets_at < 1e11 else None,
         delay=next(_told_delays([error, around]), None) or delay_in_words(message),
     )
+
+
+def _raw(error: Mapping[str, object]) -> str:
+    """Return what a gateway passes on of the server behind it."""
+    match error.get("metadata"):
+        case {"raw": str(text)}:
+            return text
+        case _:
+            return ""
 
 
 def _name(value: object) -> str:

@@ -2,8 +2,6 @@
 
 import asyncio
 
-
-
 from greenroom.protocol.items import JsonObject
 from greenroom.workers.patch import apply as application
 from greenroom.workers.patch.change import on_wire

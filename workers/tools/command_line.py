@@ -12,9 +12,9 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 import msgspec
-from greenroom.workers.tools.types import ToolFailure
 
 from greenroom.workers.tools.arguments import PREFIX, UNREADABLE
+from greenroom.workers.tools.types import ToolFailure
 
 WORKDIR_NAMES: Final = {"cwd": "workdir", "working_directory": "workdir", "working_dir": "workdir"}
 """Other names of the directory in which a command runs."""

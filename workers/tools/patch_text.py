@@ -4,11 +4,10 @@ import re
 from collections.abc import Sequence
 from typing import Any, Final
 
-from greenroom.workers.tools.types import ToolFailure
-
 from greenroom.workers.patch.interception import PatchCall, PatchRefused, recognise, recognise_script
 from greenroom.workers.patch.language import BEGIN, END
 from greenroom.workers.tools.arguments import PREFIX, members
+from greenroom.workers.tools.types import ToolFailure
 
 NAMES: Final = ("input", "patch", "patch_text", "patchText", "diff", "text", "content", "command", "cmd", "script")
 """Members that hold the patch: the one that is asked for, and what models write in its place."""

@@ -244,12 +244,24 @@ def test_what_a_chat_server_wants_back_goes_to_chat_servers_only() -> None:
 
 def test_members_that_a_server_refuses_by_name_are_withheld_from_then_on() -> None:
     history = History([THOUGHT])
-    assert not history.withhold_members("unexpected status 400: context too long")
-    for missed in ("The `reasoning_content` must be passed back to the API.", "Missing `reasoning_content` field"):
-        assert not history.withhold_members(missed)
+    assert not history.adapt_members("unexpected status 400: context too long")
     assert b"chat" in history.encoded_input(with_members=True)
-    assert history.withhold_members("property 'reasoning_content' is unsupported")
-    assert not history.withhold_members("property 'reasoning_content' is unsupported")
+    assert history.adapt_members("property 'reasoning_content' is unsupported")
+    assert not history.adapt_members("property 'reasoning_content' is unsupported")
     history.append(THOUGHT)
     for one in (history, history.copy()):
         assert b"chat" not in one.encoded_input(with_members=True)
+
+
+@pytest.mark.parametrize(
+    "complaint", ["The `reasoning_content` must be passed back to the API.", "Missing `reasoning_content` field"]
+)
+def test_member_that_a_server_misses_by_name_is_demanded_from_then_on(complaint: str) -> None:
+    history = History([THOUGHT])
+    assert history.adapt_members(complaint)
+    assert not history.adapt_members(complaint)
+    for one in (history, history.copy()):
+        first, second = json.loads(one.encoded_input(with_members=True))
+        assert first == {"type": "chat_members", "chat": {"reasoning_content": ""}}
+        assert second["chat"] == THOUGHT["chat"]
+    assert len(json.loads(history.encoded_input())) == 1

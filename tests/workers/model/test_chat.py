@@ -206,10 +206,10 @@ def test_members_without_a_thought_are_kept_too() -> None:
     ]
 
 
-def test_empty_thought_is_kept_with_calls_only() -> None:
-    empty, calling = chunk({"reasoning_content": ""}), call_chunk(fragment(0, "{}", id="a", name="one"))
-    assert items(decode(empty, chunk({"content": "x"}), DONE)) == [message("x")]
-    assert items(decode(empty, calling, DONE)) == [reasoning("", reasoning_content=None), call("one", "{}", "a")]
+def test_empty_thought_is_kept_too_and_one_that_is_null_is_not() -> None:
+    empty, nothing = chunk({"reasoning_content": ""}), chunk({"reasoning_content": None})
+    assert items(decode(empty, chunk({"content": "x"}), DONE)) == [reasoning("", reasoning_content=None), message("x")]
+    assert items(decode(nothing, chunk({"content": "x"}), DONE)) == [message("x")]
 
 
 def test_members_of_calls_are_kept_with_them() -> None:

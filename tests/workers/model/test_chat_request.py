@@ -236,8 +236,8 @@ SIGNED: JsonObject = {"google": {"thought_signature": "c2ln"}}
             [{**assistant(None, asked("a")), "reasoning_content": ""}, tool("a")],
         ),
         (
-            [thought("hm", reasoning=None, reasoning_details=DETAILS), said("assistant", "x")],
-            [{**assistant("x"), "reasoning_details": DETAILS}],
+            [thought("hm", reasoning=None, reasoning_details=DETAILS), said("assistant", "x"), said("user", "Hi")],
+            [{**assistant("x"), "reasoning": "hm", "reasoning_details": DETAILS}, {"role": "user", "content": "Hi"}],
         ),
         (
             [
@@ -282,7 +282,7 @@ SIGNED: JsonObject = {"google": {"thought_signature": "c2ln"}}
         "reasoning with calls",
         "every name, with text and calls",
         "an empty thought",
-        "details go with every message",
+        "without calls too",
         "each to its own",
         "a thought that led to nothing",
         "members of calls",
@@ -291,6 +291,19 @@ SIGNED: JsonObject = {"google": {"thought_signature": "c2ln"}}
 )
 def test_what_the_server_said_besides_goes_back_to_it(items: list[JsonObject], expected: list[JsonObject]) -> None:
     assert messages(*items) == expected
+
+
+def test_what_a_server_misses_is_said_of_every_answer() -> None:
+    history = History([said("assistant", "x"), said("user", "Hi"), thought("hm", reasoning_content=None), call("a")])
+    history.append(output("a"))
+    assert history.adapt_members("The `reasoning_content` must be passed back")
+    encoded = history.encoded_input(with_members=True)
+    assert json.loads(ChatRequestEncoder(replace(ORDINARY, instructions="")).body(encoded))["messages"] == [
+        {**assistant("x"), "reasoning_content": ""},
+        {"role": "user", "content": "Hi"},
+        {**assistant(None, asked("a")), "reasoning_content": "hm"},
+        tool("a"),
+    ]
 
 
 @pytest.mark.parametrize(

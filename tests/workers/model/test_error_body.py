@@ -65,6 +65,7 @@ def test_long_body_is_cut() -> None:
         ({"detail": {"message": "no"}}, "no", None),
         ({"code": 1113, "msg": "no"}, "no", "1113"),
         ({"base_resp": {"status_code": 1004, "status_msg": "no"}}, "no", "1004"),
+        ({"error": {"message": "no", "code": 400, "metadata": {"raw": "why"}}}, "no: why", "400"),
         ({"object": "error"}, "", None),
     ],
 )

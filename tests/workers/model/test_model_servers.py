@@ -25,6 +25,7 @@ from tests.workers.stubs import StubMailbox
 
 THREAD = ConversationId("0199f3a0-0000-7000-8000-000000000001")
 ECHO = json.dumps({"command": ["echo", "hi"]})
+JSON_TYPE = {"Content-Type": "application/json"}
 FIN = Raw(stream(chunk({"content": "fin"}), chunk(finish="stop")))
 
 
@@ -168,10 +169,23 @@ async def test_deepseek_gets_its_reasoning_back_also_after_the_conversation_was_
         assert opened.calling()["reasoning_content"] == "I run it"
         await opened.close()
         assert text(await opened.ask("on", resume="must")) == "fin"
+        assert opened.sent()[-2]["content"] == "fin"
         assert opened.calling()["reasoning_content"] == "I run it"
         stored = [payload for kind, payload in records(opened.home.session(THREAD)) if kind == "response_item"]
         (reasoning,) = (item for item in stored if item["type"] == "reasoning")
         assert reasoning["content"] == [{"type": "reasoning_text", "text": "I run it"}]
+
+
+@on_loop
+async def test_deepseek_misses_the_reasoning_of_answers_that_came_from_elsewhere() -> None:
+    missed = {"error": {"message": "The `reasoning_content` in the thinking mode must be passed back to the API."}}
+    refused = Raw(json.dumps(missed).encode(), status=400, headers=JSON_TYPE)
+    async with place(Raw(stream(chunk({"tool_calls": [call()]}, "tool_calls"))), refused, FIN) as opened:
+        assert text(await opened.ask("go")) == "fin"
+        assert "reasoning_content" not in opened.calling(1)
+        assert opened.calling()["reasoning_content"] == ""
+    outcome, requests = await turn(refused)
+    assert (outcome.kind, requests) == ("failed", 2)
 
 
 @on_loop
@@ -211,7 +225,7 @@ async def test_gemini_gets_the_signature_of_its_thoughts_back() -> None:
 @on_loop
 async def test_gemini_answers_with_errors_in_a_list() -> None:
     refusal = json.dumps([{"error": {"code": 400, "message": "API key not valid.", "status": "INVALID_ARGUMENT"}}])
-    outcome, _ = await turn(Raw(refusal.encode(), status=400, headers={"Content-Type": "application/json"}))
+    outcome, _ = await turn(Raw(refusal.encode(), status=400, headers=JSON_TYPE))
     assert "API key not valid." in fault(outcome)
 
 
@@ -278,13 +292,12 @@ async def test_sglang_says_null_for_what_it_does_not_say() -> None:
 async def test_server_that_refuses_what_another_one_wants_is_not_asked_so_again(member: str) -> None:
     thinking = Raw(stream(chunk({member: "hm", "tool_calls": [call()]}, "tool_calls")))
     refusal = {"error": {"message": f"'messages.2' : property '{member}' is unsupported"}}
-    refused = Raw(json.dumps(refusal).encode(), status=400, headers={"Content-Type": "application/json"})
+    refused = Raw(json.dumps(refusal).encode(), status=400, headers=JSON_TYPE)
     async with place(thinking, refused, thinking, FIN) as opened:
         assert text(await opened.ask("go")) == "fin"
         assert [member in json.dumps(opened.sent(request)) for request in range(4)] == [False, True, False, False]
 
 
-JSON_TYPE = {"Content-Type": "application/json"}
 CHAT = {"object": "chat.completion", "choices": [{"message": {"content": "hello"}, "finish_reason": "stop"}]}
 RESPONSE = {
     "id": "r",

@@ -4,11 +4,11 @@ import json
 from pathlib import Path
 
 import pytest
-from greenroom.workers.tools.types import ToolFailure
 from hypothesis import given
 from hypothesis import strategies as st
 
 from greenroom.workers.tools.command_line import argv_or_script
+from greenroom.workers.tools.types import ToolFailure
 from tests.workers.tools.conftest import Conversation, Conversations
 
 

@@ -4,12 +4,12 @@ import json
 from collections.abc import Callable
 
 import pytest
-from greenroom.workers.tools.types import ToolFailure
 from hypothesis import given
 from hypothesis import strategies as st
 
 from greenroom.workers.patch.interception import PatchCall
 from greenroom.workers.tools.patch_text import NAMES, read_patch, unwrapped
+from greenroom.workers.tools.types import ToolFailure
 
 PATCH = "*** Begin Patch\n*** Add File: n\n+it's `$x`\n*** End Patch"
 DOCUMENT = f"<<'EOF'\n{PATCH}\nEOF"
