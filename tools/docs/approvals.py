@@ -15,18 +15,21 @@ from greenroom.config.servers import ApprovalMode
 from greenroom.protocol.mcp.toolset import APPROVAL_POLICIES, SANDBOX_MODES
 from greenroom.workers.approval import decision
 from greenroom.workers.approval.decision import Case, CommandFailure, Reach, Verdict
+from greenroom.workers.approval.harmless_programs import ANY_ARGUMENTS, PROGRAMS
 from greenroom.workers.approval.remote_tools import CALLS, ToolClass
-from greenroom.workers.approval.safe_commands import ALWAYS_HARMLESS, RESTRICTED, SCRIPT_FLAGS, SHELLS
+from greenroom.workers.approval.safe_commands import SCRIPT_FLAGS, SHELLS
 
 _VERDICTS: Final[dict[Verdict | None, str]] = {
     "run": "run",
     "sandboxed": "sandbox",
+    "read-only": "read-only sandbox",
     "ask": "**ask**",
     "refuse": "refuse",
     None: "-",
 }
 _CASES: Final[dict[Case, str]] = {
     "harmless": "harmless",
+    "harmless_confined": "harmless in a sandbox",
     "unknown": "unknown",
     "dangerous": "dangerous",
     "escalated": "wants out of the sandbox",
@@ -79,8 +82,11 @@ judged by its text from the working directory of the conversation. An empty patc
 
 _RETRIES: Final = """\
 After a failure in the sandbox. **ask**: the user is asked whether to run it again without the sandbox; the consent is
-for this once, unless it is given for the session. A command was denied, for this table, when it ended with a status
-other than 0 and 127.
+for this once, unless it is given for the session, and nobody is asked twice in a turn about the same command in the
+same directory. A command was denied, for this table, when it ended with a status other than 0, 126 and 127 and printed
+what programs print when a system refuses them something (`Permission denied`, `Read-only file system`, `Operation not
+permitted`, and without a network what they print then), or when the filter of system calls ended it. An ordinary exit
+code is the command's own affair, and a harmless command needs nothing that the sandbox refuses.
 """
 
 _CALLS: Final = """\
@@ -98,7 +104,9 @@ _HARMLESS: Final = """\
 A command is harmless when it is one of these, by its name or in `/bin` or `/usr/bin`. So is a script of a shell
 ({shells}, with {flags}) that consists of nothing but harmless commands joined by `&&`, `||`, `;`, `|` and newlines.
 What changes or hides words (variables, substitutions, redirections, braces, groups, assignments, comments) makes a
-script unknown. `cargo check` is not on the list, because it runs the build scripts of the project and of all that it
+script unknown. What a program does not only read with, and every option that is not known to be harmless, makes a
+command unknown; so do shortened names of options. `cargo check` is not on the list, because it runs the build
+scripts of the project and of all that it
 depends on.
 """
 
@@ -173,8 +181,8 @@ def _call_table() -> str:
 
 
 def _harmless_table() -> str:
-    always = ", ".join(f"`{name}`" for name in sorted(ALWAYS_HARMLESS))
-    rows = [[always, "with any arguments"], *([f"`{name}`", found.rule] for name, found in sorted(RESTRICTED.items()))]
+    always = ", ".join(f"`{name}`" for name in sorted(ANY_ARGUMENTS))
+    rows = [[always, "with any arguments"], *([f"`{name}`", found.rule] for name, found in sorted(PROGRAMS.items()))]
     return _table(["program", "harmless"], rows)
 
 

@@ -24,13 +24,14 @@ ESCALATION_REFUSED: Final = (
 )
 _DELETES: Final = "deletes without asking, and there is no sandbox"
 
-Verdict: TypeAlias = Literal["run", "sandboxed", "ask", "refuse"]
-Case: TypeAlias = Literal["harmless", "unknown", "dangerous", "escalated"]
+Verdict: TypeAlias = Literal["run", "sandboxed", "read-only", "ask", "refuse"]
+PatchVerdict: TypeAlias = Literal["run", "sandboxed", "ask", "refuse"]
+Case: TypeAlias = Literal["harmless", "harmless_confined", "unknown", "dangerous", "escalated"]
 """What the command table asks of a command: its class, or that the model wants it outside the sandbox."""
 Reach: TypeAlias = Literal["inside", "outside"]
 """Whether a patch stays where the sandbox policy lets commands write."""
-CommandFailure: TypeAlias = Literal["timeout", "denied", "signal"]
-"""How a command failed in the sandbox."""
+CommandFailure: TypeAlias = Literal["timeout", "denied"]
+"""How a command failed in the sandbox, as far as the sandbox may be why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +42,11 @@ class Run:
 @dataclass(frozen=True, slots=True)
 class RunSandboxed:
     """Run it in the sandbox."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunReadOnly:
+    """Run it in a sandbox in which nothing can be written, whatever the policy of the conversation."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +69,7 @@ class Refuse:
     """What the model is told."""
 
 
-Decision: TypeAlias = Run | RunSandboxed | AskFirst | Refuse
+Decision: TypeAlias = Run | RunSandboxed | RunReadOnly | AskFirst | Refuse
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,64 +83,41 @@ class Situation:
     """Whether the model asks to run it outside the sandbox."""
     remembered: bool = False
     """Whether the user has approved this very argv for the session."""
+    can_confine: bool = True
+    """Whether this system can confine commands."""
 
     @property
     def case(self) -> Case:
-        """The column of the table. Where there is no sandbox there is nothing to escalate."""
-        return "escalated" if self.escalated and self.mode != "danger-full-access" else self.command
+        """The column of the table. Where there is no sandbox there is nothing to escalate, and nothing to confine."""
+        if self.escalated and self.mode != "danger-full-access":
+            return "escalated"
+        return "unknown" if self.command == "harmless_confined" and not self.can_confine else self.command
+
+
+def _row(harmless: Verdict, confined: Verdict, unknown: Verdict, dangerous: Verdict) -> dict[Case, Verdict]:
+    return {"harmless": harmless, "harmless_confined": confined, "unknown": unknown, "dangerous": dangerous}
+
+
+def _sandboxed(escalated: Verdict) -> dict[Case, Verdict]:
+    return {**_row("sandboxed", "sandboxed", "sandboxed", "sandboxed"), "escalated": escalated}
 
 
 COMMANDS: Final[dict[tuple[ApprovalPolicy, SandboxMode], dict[Case, Verdict]]] = {
-    ("untrusted", "danger-full-access"): {"harmless": "run", "unknown": "ask", "dangerous": "ask"},
-    ("untrusted", "read-only"): {"harmless": "sandboxed", "unknown": "ask", "dangerous": "ask", "escalated": "ask"},
-    ("untrusted", "workspace-write"): {
-        "harmless": "sandboxed",
-        "unknown": "ask",
-        "dangerous": "ask",
-        "escalated": "ask",
-    },
-    ("on-failure", "danger-full-access"): {"harmless": "run", "unknown": "run", "dangerous": "ask"},
-    ("on-failure", "read-only"): {
-        "harmless": "sandboxed",
-        "unknown": "sandboxed",
-        "dangerous": "sandboxed",
-        "escalated": "sandboxed",
-    },
-    ("on-failure", "workspace-write"): {
-        "harmless": "sandboxed",
-        "unknown": "sandboxed",
-        "dangerous": "sandboxed",
-        "escalated": "sandboxed",
-    },
-    ("on-request", "danger-full-access"): {"harmless": "run", "unknown": "run", "dangerous": "ask"},
-    ("on-request", "read-only"): {
-        "harmless": "sandboxed",
-        "unknown": "sandboxed",
-        "dangerous": "sandboxed",
-        "escalated": "ask",
-    },
-    ("on-request", "workspace-write"): {
-        "harmless": "sandboxed",
-        "unknown": "sandboxed",
-        "dangerous": "sandboxed",
-        "escalated": "ask",
-    },
-    ("never", "danger-full-access"): {"harmless": "run", "unknown": "run", "dangerous": "run"},
-    ("never", "read-only"): {
-        "harmless": "sandboxed",
-        "unknown": "sandboxed",
-        "dangerous": "sandboxed",
-        "escalated": "refuse",
-    },
-    ("never", "workspace-write"): {
-        "harmless": "sandboxed",
-        "unknown": "sandboxed",
-        "dangerous": "sandboxed",
-        "escalated": "refuse",
-    },
+    ("untrusted", "danger-full-access"): _row("run", "read-only", "ask", "ask"),
+    ("untrusted", "read-only"): {**_row("sandboxed", "sandboxed", "ask", "ask"), "escalated": "ask"},
+    ("untrusted", "workspace-write"): {**_row("read-only", "read-only", "ask", "ask"), "escalated": "ask"},
+    ("on-failure", "danger-full-access"): _row("run", "run", "run", "ask"),
+    ("on-failure", "read-only"): _sandboxed("sandboxed"),
+    ("on-failure", "workspace-write"): _sandboxed("sandboxed"),
+    ("on-request", "danger-full-access"): _row("run", "run", "run", "ask"),
+    ("on-request", "read-only"): _sandboxed("ask"),
+    ("on-request", "workspace-write"): _sandboxed("ask"),
+    ("never", "danger-full-access"): _row("run", "run", "run", "run"),
+    ("never", "read-only"): _sandboxed("refuse"),
+    ("never", "workspace-write"): _sandboxed("refuse"),
 }
 
-PATCHES: Final[dict[tuple[ApprovalPolicy, SandboxMode], dict[Reach, Verdict]]] = {
+PATCHES: Final[dict[tuple[ApprovalPolicy, SandboxMode], dict[Reach, PatchVerdict]]] = {
     ("untrusted", "danger-full-access"): {"inside": "ask"},
     ("untrusted", "read-only"): {"outside": "ask"},
     ("untrusted", "workspace-write"): {"inside": "ask", "outside": "ask"},
@@ -150,10 +133,10 @@ PATCHES: Final[dict[tuple[ApprovalPolicy, SandboxMode], dict[Reach, Verdict]]] =
 }
 
 RETRIES: Final[dict[ApprovalPolicy, dict[CommandFailure, Literal["tell", "ask"]]]] = {
-    "untrusted": {"timeout": "tell", "denied": "ask", "signal": "ask"},
-    "on-failure": {"timeout": "tell", "denied": "ask", "signal": "ask"},
-    "on-request": {"timeout": "tell", "denied": "tell", "signal": "tell"},
-    "never": {"timeout": "tell", "denied": "tell", "signal": "tell"},
+    "untrusted": {"timeout": "tell", "denied": "ask"},
+    "on-failure": {"timeout": "tell", "denied": "ask"},
+    "on-request": {"timeout": "tell", "denied": "tell"},
+    "never": {"timeout": "tell", "denied": "tell"},
 }
 
 
@@ -166,6 +149,8 @@ def decide(situation: Situation, justification: str | None = None) -> Decision:
             return Run()
         case "sandboxed":
             return RunSandboxed()
+        case "read-only":
+            return RunReadOnly()
         case "refuse":
             return Refuse(ESCALATION_REFUSED)
         case "ask":
@@ -212,37 +197,53 @@ def decide_input(policy: ApprovalPolicy, mode: SandboxMode, *, confined: bool, r
     return Run() if confined or free or remembered else AskFirst(None, Run(), INPUT_REJECTED_BY_USER)
 
 
-def sandbox_failure(exit_code: int | None, *, timed_out: bool) -> CommandFailure | None:
-    """Classify how a command ended in the sandbox; `None` where it ended normally.
-
-    127 means that a shell did not find a program, which no sandbox brings about. `exit_code` is `None` where a signal
-    ended it.
-    """
-    if timed_out:
-        return "timeout"
-    if exit_code is None:
-        return "signal"
-    return None if exit_code in _NOT_THE_SANDBOX else "denied"
-
-
-_NOT_THE_SANDBOX: Final = frozenset({0, 127})
-_WORDS_OF_DENIAL: Final = (
-    "operation not permitted",
-    "permission denied",
-    "read-only file system",
-    "seccomp",
-    "sandbox",
-    "landlock",
-    "failed to write file",
+_NEVER_A_DENIAL: Final = frozenset({0, 126, 127})
+"""Exit codes that no denial brings about: success, and a shell that found no program or one that is not executable."""
+_BAD_CALL: Final = 31
+"""SIGSYS, by which the filter of system calls ends a program. A shell reports it as 128 more."""
+_WORDS_OF_DENIAL: Final = ("operation not permitted", "permission denied", "read-only file system", "eperm", "erofs")
+_WORDS_WITHOUT_NETWORK: Final = (
+    "network is unreachable",
+    "could not resolve",
+    "name resolution",
+    "name or service not known",
+    "eai_again",
+    "enetunreach",
+    "getaddrinfo",
 )
-_NEVER_A_DENIAL: Final = frozenset({0, 2, 126, 127})
-_BAD_CALL: Final = 128 + 31
-"""How a shell reports that the filter of system calls has ended a program."""
 
 
-def looks_denied(exit_code: int, output: str) -> bool:
-    """Guess from what a command said whether the sandbox was in its way. For labels, not for decisions."""
-    if exit_code == _BAD_CALL:
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How a command ended in the sandbox."""
+
+    exit_code: int | None
+    """`None` where a signal ended it."""
+    signal: int | None = None
+    timed_out: bool = False
+    output: str = ""
+    """What it printed, or the end of that."""
+    network: bool = False
+    """Whether it had the network."""
+
+
+def sandbox_failure(ending: Ending) -> CommandFailure | None:
+    """Tell whether the sandbox may be why a command failed; `None` where it is not, or where nothing failed.
+
+    An ordinary exit code (a search without a match, a test that fails) is the command's own. So a denial is known by
+    the exit code together with what the command printed, as the kernel keeps no record of what it has refused.
+    """
+    if ending.timed_out:
+        return "timeout"
+    return "denied" if looks_denied(ending) else None
+
+
+def looks_denied(ending: Ending) -> bool:
+    """Tell whether what a command printed, and how it ended, look as if the sandbox was in its way."""
+    if ending.signal == _BAD_CALL or ending.exit_code == 128 + _BAD_CALL:
         return True
-    lowered = output.lower()
-    return exit_code not in _NEVER_A_DENIAL and any(words in lowered for words in _WORDS_OF_DENIAL)
+    if ending.exit_code is None or ending.exit_code in _NEVER_A_DENIAL:
+        return False
+    words = _WORDS_OF_DENIAL if ending.network else (*_WORDS_OF_DENIAL, *_WORDS_WITHOUT_NETWORK)
+    printed = ending.output.lower()
+    return any(word in printed for word in words)

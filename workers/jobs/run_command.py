@@ -11,7 +11,7 @@ from greenroom.config.paths import require_directory
 from greenroom.config.sandbox import SandboxPolicy
 from greenroom.config.settings import ConversationOverrides, Settings, resolve
 from greenroom.protocol.conversation_api import ExecCommand
-from greenroom.workers.approval.decision import looks_denied
+from greenroom.workers.approval.decision import Ending, looks_denied
 from greenroom.workers.exec.capture import Captured, OutputBudget
 from greenroom.workers.exec.command import CommandSpec
 from greenroom.workers.exec.environment import command_environment
@@ -80,7 +80,7 @@ def _told(finished: Finished, *, confined: bool) -> bytes:
     if finished.signal is not None:
         raise JobError(f"sandbox error: command was killed by {signal_name(finished.signal)}")
     code = finished.exit_code or 0
-    if confined and looks_denied(code, stderr):
+    if confined and looks_denied(Ending(code, output=stderr)):
         raise JobError(f"sandbox error: command was denied, exit code {code}, stdout: {stdout}, stderr: {stderr}")
     return msgspec.json.encode({"exitCode": code, "stdout": stdout, "stderr": stderr})
 

@@ -3,6 +3,8 @@
 import asyncio
 import signal
 from collections.abc import Callable
+from dataclasses import replace
+from typing import Final
 
 from greenroom.workers.exec.command import CommandSpec
 from greenroom.workers.exec.process_groups import ProcessGroups
@@ -49,6 +51,30 @@ class LaunchedStarter:
         )
         self.limits = (*child.limits, *(() if confinement is None else confinement.aliases()))
         return _Launched(child, on_end)
+
+
+GIT_IN_FOREIGN_PLACES: Final = {
+    "GIT_CONFIG_COUNT": "1",
+    "GIT_CONFIG_KEY_0": "safe.bareRepository",
+    "GIT_CONFIG_VALUE_0": "explicit",
+    "GIT_OPTIONAL_LOCKS": "0",
+    "GIT_NO_LAZY_FETCH": "1",
+    "GIT_PAGER": "cat",
+}
+"""What git is told by its environment (git-config(1), git(1)), so that it looks at no repository that was checked in as
+plain files, writes nothing that it can do without, and fetches nothing."""
+
+
+class ReadOnlyStarter:
+    """Starts commands that were let through without a question, where they can write nothing whatever they start."""
+
+    def __init__(self, launcher: Callable[[], Launcher], confinement: Confinement) -> None:
+        self._launched = LaunchedStarter(launcher, confinement)
+
+    async def start(self, command: CommandSpec, stdout: int, stderr: int, on_end: OnEnd) -> Running:
+        """Start a command. Raises as `LaunchedStarter`."""
+        environment = {**command.environment, **GIT_IN_FOREIGN_PLACES}
+        return await self._launched.start(replace(command, environment=environment), stdout, stderr, on_end)
 
 
 class _Launched:

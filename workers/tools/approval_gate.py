@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Final
 
 import msgspec
 
@@ -11,25 +12,32 @@ from greenroom.protocol.mcp.elicitation import Decision as Answer
 from greenroom.protocol.policy import ApprovalPolicy, SandboxMode
 from greenroom.workers.approval.decision import (
     AskFirst,
-    CommandFailure,
     Decision,
+    Ending,
     Refuse,
     Run,
+    RunReadOnly,
     RunSandboxed,
     Situation,
     decide,
     decide_input,
     decide_patch,
     decide_retry,
+    sandbox_failure,
 )
 from greenroom.workers.approval.memory import ApprovedCommands
 from greenroom.workers.approval.safe_commands import classify
+from greenroom.workers.exec.capture import OutputBudget
+from greenroom.workers.exec.process import Finished
 from greenroom.workers.exec.quoting import join
 from greenroom.workers.exec.summary import summarize
 from greenroom.workers.patch.change import on_wire
 from greenroom.workers.patch.plan import PatchPlan
 from greenroom.workers.sandbox.policy import Confinement
 from greenroom.workers.tools.types import Emit, ExecutionMode, ToolFailure
+
+_LOOKED_AT: Final = OutputBudget(16_384)
+"""How much of an output is searched for signs that the sandbox was in the way; its end is where programs say why."""
 
 
 class ApprovalGate:
@@ -43,44 +51,71 @@ class ApprovalGate:
         ask: Callable[[bytes], Awaitable[Answer]],
         emit: Emit,
         approved: ApprovedCommands | None = None,
+        can_confine: Callable[[], bool] = lambda: True,
     ) -> None:
-        """`approved` is what the user has approved so far: nothing, where it is `None`."""
+        """`approved` is what the user has approved so far: nothing, where it is `None`.
+
+        `can_confine` tells whether this system can confine commands; it is asked only where the answer matters.
+        """
         self._policy: ApprovalPolicy = policy
         self._mode: SandboxMode = mode
         self._confinement = confinement
         self._ask = ask
         self._emit = emit
         self._approved = ApprovedCommands() if approved is None else approved
+        self._can_confine = can_confine
+        self._retries: dict[tuple[str, ...], bool] = {}
+        """What the user has said in this turn to running a command again without the sandbox, by turn, directory and
+        argv."""
 
     async def admit_command(
         self, facts: Mapping[str, object], argv: Sequence[str], *, escalated: bool, justification: str | None
     ) -> ExecutionMode:
         """Return how a command is to run. Raises `ToolFailure` where it is not to. `facts` begin its events."""
+        command = classify(argv)
         situation = Situation(
             policy=self._policy,
             mode=self._mode,
-            command=classify(argv),
+            command=command,
             escalated=escalated,
             remembered=self._approved.knows(argv),
+            can_confine=command != "harmless_confined" or self._can_confine(),
         )
         return await self._settle(decide(situation, justification), lambda ask: self._ask_command(facts, argv, ask))
 
     async def admit_retry(
-        self, facts: Mapping[str, object], argv: Sequence[str], failure: CommandFailure, told: str
+        self, facts: Mapping[str, object], argv: Sequence[str], finished: Finished, told: str
     ) -> bool:
-        """Tell whether a command that failed in the sandbox is to run again without it. `told` is how it failed."""
-        ask = decide_retry(self._policy, failure)
+        """Tell whether a command that has ended in the sandbox is to run again without it. `told` is how it ended.
+
+        The user is asked only where the sandbox looks to have been in the way of a command that is not harmless, and
+        once in a turn for the same command in the same directory.
+        """
+        failure = sandbox_failure(self._ending(finished))
+        ask = None if failure is None or classify(argv).startswith("harmless") else decide_retry(self._policy, failure)
         if ask is None:
             return False
+        same = (str(facts.get("turn_id")), str(facts["cwd"]), *argv)
+        if (said := self._retries.get(same)) is not None:
+            return said
         await self._tell({"type": "background_event", "message": f"Execution failed: {told}"})
-        return (await self._ask_command(facts, argv, ask)).verdict.startswith("approved")
+        said = (await self._ask_command(facts, argv, ask)).verdict.startswith("approved")
+        self._retries = {key: value for key, value in self._retries.items() if key[0] == same[0]} | {same: said}
+        return said
+
+    def _ending(self, finished: Finished) -> Ending:
+        return Ending(
+            exit_code=finished.exit_code,
+            signal=finished.signal,
+            timed_out=finished.timed_out,
+            output=finished.aggregated.render(_LOOKED_AT),
+            network=self._confinement is None or self._confinement.network,
+        )
 
     async def admit_input(self, facts: Mapping[str, object], text: str, way: ExecutionMode) -> None:
         """Let text through to a command that runs on in a way. Raises `ToolFailure`. `facts` are of this call."""
         argv = ("write_stdin", text)
-        decision = decide_input(
-            self._policy, self._mode, confined=way == "sandboxed", remembered=self._approved.knows(argv)
-        )
+        decision = decide_input(self._policy, self._mode, confined=way != "free", remembered=self._approved.knows(argv))
         await self._settle(decision, lambda ask: self._ask_command(facts, argv, ask))
 
     async def admit_patch(self, call_id: str, turn_id: str, plan: PatchPlan) -> tuple[ExecutionMode, bool]:
@@ -95,6 +130,8 @@ class ApprovalGate:
                 return "free"
             case RunSandboxed():
                 return "sandboxed"
+            case RunReadOnly():
+                return "read_only"
             case Refuse(text):
                 raise ToolFailure(text)
             case AskFirst():

@@ -14,7 +14,7 @@ from greenroom.workers.exec.starter import Starter
 from greenroom.workers.patch.turn_diff import TurnDiffTracker
 from greenroom.workers.tools.approval_gate import ApprovalGate
 from greenroom.workers.tools.background_commands import BackgroundCommands
-from greenroom.workers.tools.types import Emit
+from greenroom.workers.tools.types import Emit, ExecutionMode
 
 DEFAULT_BUDGET: Final = OutputBudget(10_000)
 """How much of a tool's output the model gets unless its policy or `tool_output_token_limit` says otherwise."""
@@ -52,6 +52,8 @@ class ToolContext:
     """Starts commands without a sandbox."""
     sandboxed: Starter
     """Starts commands in the sandbox of the conversation."""
+    read_only: Starter
+    """Starts commands in a sandbox in which nothing can be written, and that has no network."""
     reader: Reader
     """Reads what the model names: images, and the files of patches."""
     may_write: Callable[[str], bool]
@@ -66,6 +68,10 @@ class ToolContext:
     budget: OutputBudget = DEFAULT_BUDGET
     leftovers: CleanupJournal | None = None
     """Where a patch notes what it would leave behind if we were killed."""
+
+    def starter(self, mode: ExecutionMode) -> Starter:
+        """Return what starts commands so."""
+        return {"free": self.free, "sandboxed": self.sandboxed, "read_only": self.read_only}[mode]
 
 
 @dataclass(frozen=True, slots=True)

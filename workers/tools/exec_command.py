@@ -11,7 +11,6 @@ from typing import Annotated, Final
 
 import msgspec
 
-from greenroom.workers.approval.decision import sandbox_failure
 from greenroom.workers.exec.command import CAPTURE_SIZE, CommandSpec
 from greenroom.workers.patch.interception import PatchCall, PatchRefused, recognise
 from greenroom.workers.tools.apply_patch import apply
@@ -90,9 +89,8 @@ async def exec_command(call_id: str, arguments: str, context: ToolContext) -> To
     way = await context.gate.admit_command(facts, argv, escalated=given.wants_out, justification=given.justification)
     kept = await call.run(way)
     if way == "sandboxed" and kept.finished is not None:
-        failure = sandbox_failure(kept.finished.exit_code, timed_out=False)
         ending = f"exit code {exit_code(kept.finished)}"
-        if failure is not None and await context.gate.admit_retry(facts, argv, failure, ending):
+        if await context.gate.admit_retry(facts, argv, kept.finished, ending):
             context.open_commands.forget(kept)
             await emit(context, {"type": "background_event", "message": "retrying command without sandbox"})
             kept = await call.run("free")
@@ -127,7 +125,7 @@ class _Call:
         argv = self._command.argv
         events = CommandEvents(self._call_id, context.turn_id, argv, self._command.cwd, context.budget, extra)
         kept = NumberedCommand(number, argv, way, events)
-        starter = context.free if way == "free" else context.sandboxed
+        starter = context.starter(way)
         command = await context.logins.spare(self._command, starter, context.shell.fixed)
         await context.open_commands.open(kept, command, starter)
         self.started = time.monotonic()

@@ -10,7 +10,6 @@ from typing import Annotated, Final
 
 import msgspec
 
-from greenroom.workers.approval.decision import sandbox_failure
 from greenroom.workers.exec.capture import cut
 from greenroom.workers.exec.command import CAPTURE_SIZE, CommandSpec
 from greenroom.workers.exec.pipes import StreamName
@@ -74,10 +73,9 @@ async def shell(call_id: str, arguments: str, context: ToolContext) -> ToolOutpu
         call.events.facts, argv, escalated=given.wants_out, justification=given.justification
     )
     output, finished = await call.run(way)
-    failure = None if way == "free" else sandbox_failure(finished.exit_code, timed_out=finished.timed_out)
-    if failure is not None and finished.spawn_error is None:
+    if way == "sandboxed" and finished.spawn_error is None:
         facts = call.events.facts
-        if await context.gate.admit_retry(facts, argv, failure, call.ending(finished)):
+        if await context.gate.admit_retry(facts, argv, finished, call.ending(finished)):
             await emit(context, {"type": "background_event", "message": "retrying command without sandbox"})
             output, _ = await call.run("free")
     return output
@@ -100,7 +98,7 @@ class _Call:
 
     async def run(self, way: ExecutionMode) -> tuple[ToolOutput, Finished]:
         """Run it once, with its events."""
-        starter = self._context.free if way == "free" else self._context.sandboxed
+        starter = self._context.starter(way)
         await emit(self._context, self.events.begin())
         try:
             command = await self._context.logins.spare(self.command, starter)

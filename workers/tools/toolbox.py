@@ -19,9 +19,10 @@ from greenroom.workers.exec.capture import OutputBudget
 from greenroom.workers.exec.login_shells import LoginShells
 from greenroom.workers.exec.process_groups import ProcessGroups
 from greenroom.workers.patch.turn_diff import TurnDiffTracker
+from greenroom.workers.sandbox.features import probe
 from greenroom.workers.sandbox.launcher import Launcher, Loss, ZygoteStanding
-from greenroom.workers.sandbox.policy import Surroundings, confine
-from greenroom.workers.sandbox.starter import FreeStarter, LaunchedStarter
+from greenroom.workers.sandbox.policy import Surroundings, confine, read_only
+from greenroom.workers.sandbox.starter import FreeStarter, LaunchedStarter, ReadOnlyStarter
 from greenroom.workers.tools import registry
 from greenroom.workers.tools.apply_patch import tell_diff
 from greenroom.workers.tools.approval_gate import ApprovalGate
@@ -81,8 +82,15 @@ class Toolbox:
         self._confinement = None if confinement is None else confinement.resolved()
         self._reader = Reader(surroundings.codex_home, surroundings.runtime_directory)
         self._gate = ApprovalGate(
-            workplace.approval_policy, policy.type, self._confinement, self._ask, self._emit, self._approved
+            workplace.approval_policy,
+            policy.type,
+            self._confinement,
+            self._ask,
+            self._emit,
+            self._approved,
+            lambda: not probe().missing(),
         )
+        self._read_only = ReadOnlyStarter(self._present_launcher, read_only(surroundings).resolved())
         self._cwd = surroundings.cwd
         self._environment = workplace.environment
         self._budget = OutputBudget.of_tokens(workplace.output_tokens)
@@ -151,6 +159,7 @@ class Toolbox:
                 gate=self._gate,
                 free=self._free,
                 sandboxed=self._confined or self._free,
+                read_only=self._read_only,
                 reader=self._reader,
                 may_write=self._may_write,
                 shell=self._shell,

@@ -13,15 +13,16 @@ from greenroom.workers.approval import decision
 from greenroom.workers.approval.decision import (
     AskFirst,
     Decision,
+    Ending,
     Refuse,
     Run,
+    RunReadOnly,
     RunSandboxed,
     Situation,
     decide,
     decide_input,
     decide_patch,
     decide_retry,
-    looks_denied,
     sandbox_failure,
 )
 from greenroom.workers.sandbox.policy import Surroundings, confine
@@ -30,9 +31,10 @@ SITUATIONS = st.builds(
     Situation,
     policy=st.sampled_from(APPROVAL_POLICIES),
     mode=st.sampled_from(SANDBOX_MODES),
-    command=st.sampled_from(["harmless", "unknown", "dangerous"]),
+    command=st.sampled_from(["harmless", "harmless_confined", "unknown", "dangerous"]),
     escalated=st.booleans(),
     remembered=st.booleans(),
+    can_confine=st.booleans(),
 )
 HERE = Surroundings(cwd="/home/ada/shop", codex_home="/home/ada/.codex", runtime_directory="/run/greenroom")
 SANDBOXES: dict[SandboxMode, SandboxPolicy] = {
@@ -44,7 +46,9 @@ CONFINED = [mode for mode in SANDBOX_MODES if mode != "danger-full-access"]
 
 
 def verdict(decided: Decision) -> str:
-    return {Run: "run", RunSandboxed: "sandboxed", AskFirst: "ask", Refuse: "refuse"}[type(decided)]
+    return {Run: "run", RunSandboxed: "sandboxed", RunReadOnly: "read-only", AskFirst: "ask", Refuse: "refuse"}[
+        type(decided)
+    ]
 
 
 def test_tables_are_complete() -> None:
@@ -91,7 +95,8 @@ def test_confined_commands(policy: ApprovalPolicy, mode: SandboxMode, unknown: s
     assert verdict(decide(Situation(policy, mode, "dangerous"))) == unknown
     assert verdict(decide(Situation(policy, mode, "unknown", escalated=True))) == escalated
     assert verdict(decide(Situation(policy, mode, "harmless", escalated=True))) == escalated
-    assert verdict(decide(Situation(policy, mode, "harmless"))) == "sandboxed"
+    harmless = "read-only" if (policy, mode) == ("untrusted", "workspace-write") else "sandboxed"
+    assert verdict(decide(Situation(policy, mode, "harmless"))) == harmless
 
 
 @pytest.mark.parametrize(
@@ -153,12 +158,11 @@ def test_refused_patches_say_why() -> None:
 
 @pytest.mark.parametrize("policy", APPROVAL_POLICIES)
 def test_retry_is_offered_where_failures_are_the_users(policy: ApprovalPolicy) -> None:
-    for failure in ("denied", "signal"):
-        asked = decide_retry(policy, failure)
-        if policy in ("untrusted", "on-failure"):
-            assert asked == AskFirst("command failed; retry without sandbox?", Run(), "exec command rejected by user")
-        else:
-            assert asked is None
+    asked = decide_retry(policy, "denied")
+    if policy in ("untrusted", "on-failure"):
+        assert asked == AskFirst("command failed; retry without sandbox?", Run(), "exec command rejected by user")
+    else:
+        assert asked is None
     assert decide_retry(policy, "timeout") is None
 
 
@@ -173,32 +177,46 @@ def test_text_for_a_running_command_is_asked_for_where_nothing_else_bounds_it(
 
 
 @pytest.mark.parametrize(
-    ("exit_code", "timed_out", "failure"),
+    ("ending", "failure"),
     [
-        (0, False, None),
-        (127, False, None),
-        (1, False, "denied"),
-        (2, False, "denied"),
-        (None, False, "signal"),
-        (None, True, "timeout"),
-        (0, True, "timeout"),
+        (Ending(0), None),
+        (Ending(1), None),
+        (Ending(1, output="1 test failed"), None),
+        (Ending(2, output="grep: no match"), None),
+        (Ending(128, output="fatal: not a git repository"), None),
+        (Ending(0, output="permission denied"), None),
+        (Ending(126, output="./x: Permission denied"), None),
+        (Ending(127, output="sandbox: not found"), None),
+        (Ending(None, signal=11, output="Permission denied"), None),
+        (Ending(None, signal=9), None),
+        (Ending(1, output="touch: cannot touch 'x': Permission denied"), "denied"),
+        (Ending(1, output="sh: 1: cannot create x: Read-only file system"), "denied"),
+        (Ending(2, output="make: x: Permission denied"), "denied"),
+        (Ending(128, output="fatal: Operation not permitted"), "denied"),
+        (Ending(1, output="Error: EPERM: operation not permitted, open '/x'"), "denied"),
+        (Ending(6, output="curl: (6) Could not resolve host: example.org"), "denied"),
+        (Ending(6, output="curl: (6) Could not resolve host: example.org", network=True), None),
+        (Ending(1, output="Temporary failure in name resolution"), "denied"),
+        (Ending(128 + 31), "denied"),
+        (Ending(None, signal=31), "denied"),
+        (Ending(None, timed_out=True), "timeout"),
+        (Ending(0, timed_out=True), "timeout"),
     ],
 )
-def test_ends_in_the_sandbox_are_classified(exit_code: int | None, timed_out: bool, failure: str | None) -> None:
-    assert sandbox_failure(exit_code, timed_out=timed_out) == failure
+def test_only_what_the_sandbox_refused_counts_as_its_doing(ending: Ending, failure: str | None) -> None:
+    assert sandbox_failure(ending) == failure
 
 
-@pytest.mark.parametrize(
-    ("exit_code", "output", "denied"),
-    [
-        (1, "touch: cannot touch 'x': Permission denied", True),
-        (1, "Read-only file system", True),
-        (128, "fatal: Operation not permitted", True),
-        (159, "", True),
-        (1, "1 test failed", False),
-        (0, "permission denied", False),
-        (127, "sandbox: not found", False),
-    ],
-)
-def test_output_tells_whether_the_sandbox_was_in_the_way(exit_code: int, output: str, denied: bool) -> None:
-    assert looks_denied(exit_code, output) is denied
+@given(st.integers(0, 127) | st.none(), st.sampled_from([None, 1, 9, 11, 15]), st.booleans())
+def test_an_end_without_a_word_of_denial_is_the_commands_own(
+    exit_code: int | None, number: int | None, network: bool
+) -> None:
+    ending = Ending(exit_code, number, output="3 passed, 1 failed\n" * 20, network=network)
+    assert sandbox_failure(ending) is None
+
+
+@given(SITUATIONS)
+def test_what_is_harmless_only_where_it_is_confined_runs_confined_or_is_asked_for(situation: Situation) -> None:
+    if situation.policy == "untrusted" and situation.command == "harmless_confined" and not situation.remembered:
+        confined = ("read-only", "sandboxed", "ask") if situation.can_confine else ("ask",)
+        assert verdict(decide(situation)) in confined

@@ -71,6 +71,7 @@ class Conversation:
         """What happens while the user thinks."""
         self.free = MarkingStarter(GroupStarter(self.groups), "")
         self.sandboxed = MarkingStarter(GroupStarter(self.groups), "yes")
+        self.read_only = MarkingStarter(GroupStarter(self.groups), "read-only")
         self._answers = list(answers)
         surroundings = Surroundings(cwd=cwd, codex_home=home, runtime_directory=f"{NOWHERE}/run")
         reader = Reader(home)
@@ -83,6 +84,7 @@ class Conversation:
             gate=ApprovalGate(policy, mode, confinement, self.ask, self.emit),
             free=self.free,
             sandboxed=self.sandboxed,
+            read_only=self.read_only,
             reader=reader,
             may_write=lambda path: confinement is None or confinement.may_write(path),
             shell=Shell("bash", ENVIRONMENT),

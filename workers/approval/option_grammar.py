@@ -1,0 +1,129 @@
+"""Reads the words behind a program as the program reads them: options, their values, and operands. Free of I/O.
+
+A grammar lists what is known. Words that do not fit it, or that mean one thing to one version of a program and another
+thing to the next, are not read at all: the caller then knows nothing about the command and must not trust it.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final, Literal, TypeAlias
+
+from greenroom.workers.approval.script import Word
+
+Arity: TypeAlias = Literal["none", "one", "attached"]
+"""Whether an option takes a value: never, always (attached or as the next word), or only where it is attached."""
+
+_GLOB: Final = frozenset("*?")
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """An option in a command line."""
+
+    name: str
+    """As in the grammar, with its dashes."""
+    value: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Arguments:
+    """All that stands behind a program."""
+
+    options: tuple[Option, ...]
+    operands: tuple[Word, ...]
+    """May be more in the end, where one of them is a glob."""
+
+    @property
+    def may_be_more(self) -> bool:
+        """Whether a shell may put any number of words in the place of an operand."""
+        return any(is_glob(word) for word in self.operands)
+
+
+@dataclass(frozen=True, slots=True)
+class OptionGrammar:
+    """The options of a program, as getopt_long(3) reads them."""
+
+    options: Mapping[str, Arity] = field(default_factory=dict)
+    """By name with its dashes. Shortened names are not read: what else they may stand for is the program's secret."""
+    numbers: bool = False
+    """Whether `-5` is an option."""
+    clusters: bool = True
+    """Whether short options may be written together (`-ab`)."""
+    interleaved: bool = True
+    """Whether options may follow operands. Where POSIXLY_CORRECT makes operands of them, they must not."""
+
+    def read(self, words: Sequence[Word]) -> Arguments | None:
+        """Return what the words mean; `None` where the grammar does not say."""
+        options: list[Option] = []
+        operands: list[Word] = []
+        rest = list(words)
+        while rest:
+            word = rest.pop(0)
+            if word.text == "--" and not word.pattern:
+                return Arguments(tuple(options), (*operands, *rest))
+            if not _may_be_option(word):
+                operands.append(word)
+                continue
+            found = None if word.pattern or (operands and not self.interleaved) else self._option(word.text, rest)
+            if found is None:
+                return None
+            options.extend(found)
+        return Arguments(tuple(options), tuple(operands))
+
+    def _option(self, text: str, rest: list[Word]) -> list[Option] | None:
+        if self.numbers and text[1:].isdecimal() and text.isascii():
+            return [Option("-<number>", text[1:])]
+        if text.startswith("--"):
+            return self._long(text, rest)
+        return self._short(text, rest)
+
+    def _long(self, text: str, rest: list[Word]) -> list[Option] | None:
+        name, has_value, value = text.partition("=")
+        match self.options.get(name):
+            case "none" if not has_value:
+                return [Option(name)]
+            case "attached":
+                return [Option(name, value if has_value else None)]
+            case "one":
+                return [Option(name, value)] if has_value else _with_next(name, rest)
+            case _:
+                return None
+
+    def _short(self, text: str, rest: list[Word]) -> list[Option] | None:
+        found: list[Option] = []
+        letters = text[1:]
+        while letters:
+            name, letters = f"-{letters[0]}", letters[1:]
+            match self.options.get(name):
+                case "none":
+                    found.append(Option(name))
+                    if letters and not self.clusters:
+                        return None
+                case "attached":
+                    return [*found, Option(name, letters or None)]
+                case "one":
+                    last = [Option(name, letters)] if letters else _with_next(name, rest)
+                    return None if last is None else [*found, *last]
+                case _:
+                    return None
+        return found
+
+
+def is_glob(word: Word) -> bool:
+    """Tell whether a shell may put any number of words in the place of this one."""
+    return word.pattern and not _GLOB.isdisjoint(word.text)
+
+
+def _may_be_option(word: Word) -> bool:
+    """Tell whether a program may take a word for an option: `-` alone is an operand, and a glob may become anything."""
+    if is_glob(word) and word.text[0] in _GLOB:
+        return True
+    return word.text.startswith("-") and (word.text != "-" or is_glob(word))
+
+
+def _with_next(name: str, rest: list[Word]) -> list[Option] | None:
+    """Take the next word as the value. One that looks like an option is not read: programs differ in what they make of
+    it (`--` above all), and a pattern may become several words."""
+    if not rest or rest[0].pattern or rest[0].text.startswith("-"):
+        return None
+    return [Option(name, rest.pop(0).text)]
