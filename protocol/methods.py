@@ -20,7 +20,7 @@ class Method(NamedTuple):
     read."""
     eras: Eras = "all"
     is_early: bool = False
-    """Whether it is answered before the supervision tree is up."""
+    """Whether it is answered before the process tree is up."""
 
 
 METHODS: Final[Mapping[str, Method]] = {
@@ -120,7 +120,7 @@ METHODS: Final[Mapping[str, Method]] = {
 }
 
 LATE_METHODS: Final = frozenset(name for name, method in METHODS.items() if not method.is_early)
-"""What waits until the supervision tree is up."""
+"""What waits until the process tree is up."""
 
 FOREIGN_TO_STATELESS: Final = frozenset(name for name, method in METHODS.items() if method.eras == "handshake")
 """What a request without a handshake cannot call."""

@@ -30,12 +30,13 @@ from greenroom.supervisor.control.control_messages import (
     KillConversation,
 )
 from greenroom.supervisor.conversations.conversation import Conversation
+from greenroom.supervisor.conversations.host import ConversationHost
 from greenroom.supervisor.frontend.mcp.tool_calls import ToolCallHandler
 from greenroom.supervisor.frontend.stdio import StdioStatistics
 from greenroom.supervisor.options import ServerOptions
 from greenroom.supervisor.processes.engine import FORK_SERVER_ID, ZYGOTE_ID
 from greenroom.supervisor.processes.service_state import ServiceStatus
-from greenroom.supervisor.processes.tree import BROKER_ID, SupervisionTree
+from greenroom.supervisor.processes.tree import BROKER_ID
 
 
 class Inspection:
@@ -45,7 +46,7 @@ class Inspection:
         self,
         instance: Instance,
         options: ServerOptions,
-        tree: SupervisionTree,
+        host: ConversationHost,
         reception: ToolCallHandler,
         stdio: Callable[[], StdioStatistics],
         client: Callable[[], ClientEntry | None],
@@ -53,7 +54,7 @@ class Inspection:
     ) -> None:
         self._instance = instance
         self._options = options
-        self._tree = tree
+        self._host, self._tree = host, host.tree
         self._reception = reception
         self._stdio = stdio
         self._client = client
@@ -65,8 +66,8 @@ class Inspection:
         holdings = await tree.survey()
         tables = Tables(
             instance=self._instance,
-            conversations=tree.conversations,
-            deaths=list(tree.obituaries),
+            conversations=self._host.conversations,
+            deaths=list(tree.exit_history),
             pid_of=tree.pid_of,
             limits=self._options.limits,
             statistics=self._statistics(),
@@ -92,7 +93,7 @@ class Inspection:
         conversation = self._find(conversation_id)
         if conversation is None or conversation.running is None:
             return ActionRefused(f"no turn runs in conversation {conversation_id}")
-        self._tree.conversations.interrupt(conversation.running)
+        self._host.conversations.interrupt(conversation.running)
         return ActionDone(f"the turn of conversation {conversation_id} is being stopped")
 
     def _kill(self, conversation_id: str) -> ControlAnswer:
@@ -103,16 +104,16 @@ class Inspection:
         return ActionDone(f"the process of conversation {conversation_id} is being killed")
 
     def _find(self, conversation_id: str) -> Conversation | None:
-        return next((one for one in self._tree.conversations if one.id == conversation_id), None)
+        return next((one for one in self._host.conversations if one.id == conversation_id), None)
 
     def _statistics(self) -> Statistics:
         figures = self._tree.statistics()
         return Statistics(
             stdio=StdioFigures.model_validate(self._stdio()),
-            mailroom=PortFigures.model_validate(figures.mailroom),
+            mailroom=PortFigures.model_validate(figures.router),
             pool=PoolFigures.model_validate(figures.pool),
             engine=EngineFigures.model_validate(figures.engine),
-            conversations=ConversationFigures.model_validate(self._tree.conversations.statistics()),
+            conversations=ConversationFigures.model_validate(self._host.conversations.statistics()),
             open_calls=self._reception.open_calls,
         )
 

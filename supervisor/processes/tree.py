@@ -1,5 +1,4 @@
-"""The supervision tree: the fork server or its substitute, the auth broker, the workers and the conversations they
-host."""
+"""The process tree: the fork server or its substitute, the auth broker and the workers, whatever these are used for."""
 
 import asyncio
 import contextlib
@@ -14,16 +13,13 @@ import zmq
 from greenroom.protocol.ids import WorkerId, uuid7
 from greenroom.protocol.internal.broker import AuthProblem, Broadcast
 from greenroom.protocol.internal.process import BrokerSpec, Exited, KeyPair, WorkerSpec
-from greenroom.protocol.internal.worker import HelperLost, JobDone, MeasureWorker, Ready, ReceivedNotice, WorkerMeasured
-from greenroom.protocol.mcp.handshake import Failure
+from greenroom.protocol.internal.worker import HelperLost, MeasureWorker, Ready, ReceivedNotice, WorkerMeasured
 from greenroom.runtime import directory, hardening, logfile
 from greenroom.runtime import malloc as heap
 from greenroom.runtime.oom import OomKills
 from greenroom.runtime.restart import Backoff, RestartPolicy
 from greenroom.runtime.zap import ZapAuthenticator
 from greenroom.runtime.zmq_stream import ZmqStreamStatistics
-from greenroom.supervisor.conversations.jobs import Jobs
-from greenroom.supervisor.conversations.registry import Conversations
 from greenroom.supervisor.options import ServerOptions
 from greenroom.supervisor.processes import exits as death
 from greenroom.supervisor.processes import memory_limit as weight
@@ -35,6 +31,7 @@ from greenroom.supervisor.processes.pool import Pool, PoolStatistics, WorkerRequ
 from greenroom.supervisor.processes.restart import BROKER, POOL, START
 from greenroom.supervisor.processes.service_state import ServiceState, ServiceStatus
 from greenroom.supervisor.processes.worker_router import WorkerRouter
+from greenroom.supervisor.processes.worker_users import WorkerUsers
 
 log = logging.getLogger(__name__)
 
@@ -63,12 +60,12 @@ REDEMPTION_TIME = 0.9
 class TreeStatistics(NamedTuple):
     """Counters of the parts of the tree."""
 
-    mailroom: ZmqStreamStatistics
+    router: ZmqStreamStatistics
     pool: PoolStatistics
     engine: EngineStatistics
 
 
-class SupervisionTree:
+class ProcessTree:
     """Owns every process below the supervisor. Starts in the order fork server, broker, workers; ends in reverse."""
 
     def __init__(
@@ -77,7 +74,6 @@ class SupervisionTree:
         engine: Engine,
         environment: Mapping[str, str],
         secrets: Mapping[str, str],
-        user_agent: Callable[[], str],
     ) -> None:
         self._options = options
         self._engine = engine
@@ -94,7 +90,7 @@ class SupervisionTree:
         self._hung_zygotes: dict[int, str] = {}
         """Why workers have killed what they share, by pid, until its end is told."""
         self._oom_kills = OomKills()
-        self._rounds = weight.MemoryWatchdog(
+        self._memory_watchdog = weight.MemoryWatchdog(
             self._workers, engine.pid_of, options.limits, self._kill_heavy, self._tidy_up
         )
         self._pool = Pool(min(options.idle_workers, EARLY_WORKERS))
@@ -106,27 +102,25 @@ class SupervisionTree:
         self._retry: asyncio.TimerHandle | None = None
         """When workers are tried again that the system has refused to start."""
         self._obstacle: str | None = None
-        self._admission = ZapAuthenticator(self._context)
-        self._mailroom = WorkerRouter(
-            self._context, self._admission, self._keys, self._address("mailbox"), self._receive
+        self._authenticator = ZapAuthenticator(self._context)
+        self.router = WorkerRouter(
+            self._context, self._authenticator, self._keys, self._address("mailbox"), self._receive
         )
         self._broadcasts: list[Broadcast] = []
         self._on_broadcast: Callable[[Broadcast], object] = self._broadcasts.append
         self.broker = BrokerClient(
             self._context, self._keys, self._address("broker"), self._broker_keys.public, self._heard
         )
-        self.obituaries = ExitHistory(self._last_words)
-        self.conversations = Conversations(
-            self._mailroom, self, self.obituaries, options.limits, options.config_overrides, user_agent
-        )
-        self._survey = FootprintCollector(self._ask_what_is_held)
-        self.jobs = Jobs(self._mailroom, self, options.limits.start_timeout)
+        self.exit_history = ExitHistory(self._last_words)
+        self._users: WorkerUsers | None = None
+        self._footprints = FootprintCollector(self._ask_what_is_held)
         self._background: set[asyncio.Task[None]] = set()
         self._empty = asyncio.Event()
         self._closing = False
 
-    async def start(self) -> None:
-        """Start the broker and the first workers side by side."""
+    async def start(self, users: WorkerUsers) -> None:
+        """Start the broker and the first workers side by side. `users` is what workers are started for."""
+        self._users = users
         hardening.make_undumpable()
         hardening.adopt_orphans()
         await self._engine.start(self._exited, self._fill_pool)
@@ -141,12 +135,17 @@ class SupervisionTree:
             on_broadcast(broadcast)
         self._broadcasts.clear()
 
+    @property
+    def _present_users(self) -> WorkerUsers:
+        assert self._users is not None, "no process is started before there are users"
+        return self._users
+
     def press(self, pressed: bool) -> None:
         """Pass on that the client does not read, or reads again."""
         if pressed:
-            self._mailroom.pause()
+            self.router.pause()
         else:
-            self._mailroom.resume()
+            self.router.resume()
 
     @property
     def directory(self) -> str:
@@ -177,32 +176,33 @@ class SupervisionTree:
 
     def statistics(self) -> TreeStatistics:
         """Return the counters of the parts."""
-        return TreeStatistics(self._mailroom.statistics(), self._pool.statistics(), self._engine.statistics())
+        return TreeStatistics(self.router.statistics(), self._pool.statistics(), self._engine.statistics())
 
     async def survey(self) -> ProcessFootprints:
         """Return what each process holds, of those that answer within a moment."""
-        return await self._survey.take()
+        return await self._footprints.take()
 
     async def close(self) -> None:
         """Answer every call, let workers save and leave, and end what is left. Nothing of the tree survives it."""
         self._closing = True
-        self._rounds.close()
+        self._memory_watchdog.close()
         if self._retry is not None:
             self._retry.cancel()
         for deadline in self._deadlines.values():
             deadline.cancel()
         for task in self._background:
             task.cancel()
-        self._mailroom.resume()
-        self.conversations.abort_all("the server is shutting down")
+        self.router.resume()
+        if self._users is not None:
+            self._users.abort_all("the server is shutting down")
         self._engine.terminate(BROKER_ID)
         self._dismiss_idle()
         await self._wait_until_workers_left()
         await self._let_broker_leave()
         await self._engine.close()
         self.broker.close()
-        self._mailroom.close()
-        self._admission.close()
+        self.router.close()
+        self._authenticator.close()
         self._context.destroy(linger=0)
         directory.remove(self._directory)
 
@@ -257,10 +257,10 @@ class SupervisionTree:
         """Give names and keys to workers that are to be born, and let them into the mailroom."""
         newcomers = {WorkerId(f"w-{uuid7()}"): _key_pair() for _ in range(count)}
         if newcomers:
-            self._rounds.begin()
+            self._memory_watchdog.begin()
         for worker_id, keys in newcomers.items():
             self._workers[worker_id] = keys
-            self._mailroom.admit(worker_id, keys.public)
+            self.router.admit(worker_id, keys.public)
             self._pool.expect(worker_id)
         return newcomers
 
@@ -299,7 +299,7 @@ class SupervisionTree:
 
     def _end_unready(self, worker_id: WorkerId) -> None:
         """End one who is late, unless it may have said that it is ready and it is we who do not listen."""
-        if not self._mailroom.statistics().paused and self._engine.pid_of(worker_id) is not None:
+        if not self.router.statistics().paused and self._engine.pid_of(worker_id) is not None:
             log.error("worker %s hangs: not ready after %.0f s; killing it", worker_id, READY_TIMEOUT)
             self._engine.kill(worker_id)
         loop = asyncio.get_running_loop()
@@ -317,7 +317,7 @@ class SupervisionTree:
 
     def _kill_heavy(self, worker_id: WorkerId, why: str) -> None:
         """Kill a worker that holds too much memory, whatever it does."""
-        if not self.conversations.kill(worker_id, why):
+        if not self._present_users.kill(worker_id, why):
             log.error("worker %s is killed (%s)", worker_id, why)
             self.kill(worker_id, why)
 
@@ -351,9 +351,11 @@ class SupervisionTree:
 
     def _ask_what_is_held(self) -> Iterator[WorkerId]:
         """Ask everybody who can answer at the moment: workers that are connected, the fork server and the broker."""
-        if not self._mailroom.statistics().paused:
-            yield from (worker_id for worker_id in self._workers if self._mailroom.send(worker_id, MeasureWorker()))
-        if self._engine.measure_fork_server(lambda held: self._survey.heard(FORK_SERVER_ID, ProcessFootprint(held))):
+        if not self.router.statistics().paused:
+            yield from (worker_id for worker_id in self._workers if self.router.send(worker_id, MeasureWorker()))
+        if self._engine.measure_fork_server(
+            lambda held: self._footprints.heard(FORK_SERVER_ID, ProcessFootprint(held))
+        ):
             yield FORK_SERVER_ID
         if self.broker.is_connected:
             self._in_background(self._measure_broker())
@@ -361,7 +363,7 @@ class SupervisionTree:
 
     async def _measure_broker(self) -> None:
         with contextlib.suppress(BrokerError):
-            self._survey.heard(BROKER_ID, ProcessFootprint(await self.broker.measure()))
+            self._footprints.heard(BROKER_ID, ProcessFootprint(await self.broker.measure()))
 
     def _last_words(self, pid: int) -> list[str]:
         return logfile.recent(self._options.codex_home, LAST_WORDS, instance=os.getpid(), pid=pid)
@@ -380,19 +382,17 @@ class SupervisionTree:
                 if not self._pool.ready(worker_id):
                     self._engine.kill(worker_id)
             case WorkerMeasured(footprint=held, unsent_bytes=unsent, sandbox_limits=limits, zygote=zygote):
-                self._survey.heard(worker_id, ProcessFootprint(held, unsent, limits, zygote))
+                self._footprints.heard(worker_id, ProcessFootprint(held, unsent, limits, zygote))
             case HelperLost() as lost:
                 self._helper_lost(worker_id, lost)
-            case JobDone() as done:
-                self.jobs.receive(worker_id, done, received.payload)
             case _:
-                self.conversations.receive(worker_id, received)
+                self._present_users.receive(worker_id, received)
 
     def _exited(self, exited: Exited) -> None:
-        self._mailroom.catch_up()  # what it still said comes before the news of its death
-        self._survey.excuse(exited.id)
+        self.router.catch_up()  # what it still said comes before the news of its death
+        self._footprints.excuse(exited.id)
         if exited.id == FORK_SERVER_ID:
-            self.obituaries.enter(exited, "starting processes", self._why(exited))
+            self.exit_history.enter(exited, "starting processes", self._why(exited))
             return
         if exited.id == BROKER_ID:
             self._broker_ended(exited)
@@ -400,16 +400,15 @@ class SupervisionTree:
         if self._workers.pop(exited.id, None) is None:
             if not self._closing and exited.returncode != 0:
                 why = self._hung_zygotes.pop(exited.pid, None) or self._why(exited)
-                died = self.obituaries.enter(exited, STARTING_COMMANDS, why)
+                died = self.exit_history.enter(exited, STARTING_COMMANDS, why)
                 log.error("the zygote, process %d, died (%s)", exited.pid, died.cause)
             return
-        self._mailroom.revoke(exited.id)
+        self.router.revoke(exited.id)
         self._is_no_longer_due(exited.id)
         why = self._why(exited)
         in_pool = self._pool.lost(exited.id)
-        if not self.jobs.lost(exited, why):
-            self.conversations.lost(exited, why)
-        if self.conversations.are_at_rest:  # who looks at an idle server sees what it holds
+        self._present_users.lost(exited, why)
+        if self._present_users.are_at_rest:  # who looks at an idle server sees what it holds
             heap.trim()
         if not self._closing:
             self.broker.detach((exited.id,))
@@ -428,9 +427,7 @@ class SupervisionTree:
             return
         exited = Exited(id=WorkerId(lost.role), pid=lost.pid, returncode=lost.returncode, max_rss=lost.max_rss)
         doing = STARTING_COMMANDS if lost.role == "zygote" else "watching over a command"
-        conversation = self.conversations.of_worker(worker_id)
-        where = (None, None) if conversation is None else (conversation.id, conversation.incarnation)
-        died = self.obituaries.enter(exited, doing, lost.cause, *where)
+        died = self.exit_history.enter(exited, doing, lost.cause, *self._present_users.place_of(worker_id))
         log.error("a %s of worker %s, process %d, died (%s)", lost.role, worker_id, lost.pid, died.cause)
 
     def _why(self, exited: Exited) -> str | None:
@@ -449,16 +446,13 @@ class SupervisionTree:
         if exited.start_error is not None:
             self._start_refused(exited)
             return
-        cause = self.obituaries.enter(exited, "waiting for a conversation", why).cause
+        cause = self.exit_history.enter(exited, "waiting for a conversation", why).cause
         loop = asyncio.get_running_loop()
         delay = self._pool_policy.on_death(loop.time())
         log.error("a waiting worker died (%s)", cause)
         if delay is None:
-            text = f"Failed to start Codex session: there is no process for it ({cause})"
             self._pool.forget_orders()
-            facts = {**death.facts(exited), "cause": cause, "resumable": True}
-            self.conversations.fail_waiting(Failure("start_failed", text, facts))
-            self.jobs.fail_waiting(cause)
+            self._present_users.fail_waiting(cause, death.facts(exited))
             delay = POOL.period
         if delay:
             loop.call_later(delay, self._replenish)
@@ -470,7 +464,7 @@ class SupervisionTree:
         self._obstacle = death.cause(exited)
         if self._retry is not None:
             return
-        self.obituaries.enter(exited, "being started")
+        self.exit_history.enter(exited, "being started")
         loop = asyncio.get_running_loop()
         delay = self._refusals.on_death(loop.time())
         log.error("a worker %s; trying again in %.1f s", self._obstacle, delay)
@@ -491,7 +485,7 @@ class SupervisionTree:
         self._broker_left.set()
         if self._closing:
             return
-        self.obituaries.enter(exited, "serving credentials", self._why(exited))
+        self.exit_history.enter(exited, "serving credentials", self._why(exited))
         self.broker.broker_died()
         loop = asyncio.get_running_loop()
         self._broker_life.died()
@@ -515,7 +509,7 @@ class SupervisionTree:
 
     def _dismiss_idle(self) -> None:
         """End the workers that host no conversation: they have nothing to save."""
-        hosting = self.conversations.leaving
+        hosting = self._users.leaving if self._users is not None else frozenset()
         for worker_id in list(self._workers):
             if self._engine.pid_of(worker_id) is None:  # on its way: the engine ends it when it closes
                 del self._workers[worker_id]

@@ -3,11 +3,12 @@
 from collections.abc import Callable, Mapping
 
 from greenroom.runtime.launch import Launched
+from greenroom.supervisor.conversations.host import ConversationHost
 from greenroom.supervisor.options import ServerOptions
 from greenroom.supervisor.processes.engine import Engine
 from greenroom.supervisor.processes.fork_engine import ForkEngine
 from greenroom.supervisor.processes.spawn_engine import SpawnEngine
-from greenroom.supervisor.processes.tree import SupervisionTree
+from greenroom.supervisor.processes.tree import ProcessTree
 
 
 def make_engine(fork_server: Launched | None, launch: Callable[[], Launched], spawn: Callable[[], Launched]) -> Engine:
@@ -18,12 +19,12 @@ def make_engine(fork_server: Launched | None, launch: Callable[[], Launched], sp
     return SpawnEngine(spawn) if fork_server is None else ForkEngine(fork_server, launch, spawn)
 
 
-def make_tree(
+def make_host(
     options: ServerOptions,
     engine: Engine,
     environment: Mapping[str, str],
     secrets: Mapping[str, str],
     user_agent: Callable[[], str],
-) -> SupervisionTree:
-    """Return the supervision tree, not started yet."""
-    return SupervisionTree(options, engine, environment, secrets, user_agent)
+) -> ConversationHost:
+    """Return what hosts conversations, over a process tree that is not started yet."""
+    return ConversationHost(ProcessTree(options, engine, environment, secrets), options, user_agent)

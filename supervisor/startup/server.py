@@ -1,4 +1,4 @@
-"""`greenroom mcp-server`: the connection, the supervision tree behind it, and their end."""
+"""`greenroom mcp-server`: the connection, the process tree behind it, and their end."""
 
 import asyncio
 import logging
@@ -22,12 +22,13 @@ from greenroom.supervisor.startup.early_handshake import HandshakeBuffer
 
 if TYPE_CHECKING:
     from greenroom.supervisor.control.control import ControlServer
+    from greenroom.supervisor.conversations.host import ConversationHost
     from greenroom.supervisor.frontend.conversation_api.account_methods import AccountMethods
     from greenroom.supervisor.frontend.mcp.features import ClientFeatures
     from greenroom.supervisor.frontend.mcp.subscriptions import Subscriptions
     from greenroom.supervisor.frontend.mcp.tasks import Tasks
     from greenroom.supervisor.frontend.request_queue import RequestQueue
-    from greenroom.supervisor.processes.tree import SupervisionTree
+    from greenroom.supervisor.processes.tree import ProcessTree
 
 log = logging.getLogger(__name__)
 
@@ -62,7 +63,7 @@ class Server:
         self._stop = asyncio.Event()
         self._pressed = False
         self._signals = 0
-        self._tree: SupervisionTree | None = None
+        self._tree: ProcessTree | None = None
         self._accounts: AccountMethods | None = None
         self._api: RequestQueue | None = None
         self._subscriptions: Subscriptions | None = None
@@ -82,9 +83,9 @@ class Server:
         self._transport.start()
         try:
             await _import_in_thread("greenroom.supervisor.startup.processes")
-            tree = await self._raise_tree()
+            host = await self._start_processes()
             await _import_in_thread("greenroom.supervisor.startup.wiring")
-            await self._open(tree)
+            await self._open(host)
             await self._stop.wait()
         finally:
             self._front.refuse_early("the server is shutting down")
@@ -105,47 +106,47 @@ class Server:
             await self._flush()
             self._transport.close()
 
-    async def _raise_tree(self) -> "SupervisionTree":
+    async def _start_processes(self) -> "ConversationHost":
         from greenroom.supervisor.startup import processes
 
         engine = processes.make_engine(self._provisions.fork_server, self._provisions.launch, self._provisions.spawn)
-        tree = processes.make_tree(
+        host = processes.make_host(
             self._options,
             engine,
             self._provisions.environment,
             self._provisions.secrets,
             lambda: self._front.user_agent,
         )
-        self._tree = tree
-        await tree.start()
-        tree.press(self._pressed)
-        return tree
+        self._tree = host.tree
+        await host.tree.start(host)
+        host.tree.press(self._pressed)
+        return host
 
-    async def _open(self, tree: "SupervisionTree") -> None:
-        """Let the client's calls through to the tree."""
-        self._front.attach_services(partial(self._build, tree))
+    async def _open(self, host: "ConversationHost") -> None:
+        """Let the client's calls through to the conversations."""
+        self._front.attach_services(partial(self._build, host))
         if self._control is not None:
             await self._control.start()
 
-    def _build(self, tree: "SupervisionTree", peer: McpPeer, write: Callable[[bytes], None]) -> Services:
+    def _build(self, host: "ConversationHost", peer: McpPeer, write: Callable[[bytes], None]) -> Services:
         from greenroom.supervisor.startup import wiring as backstage
 
         self._accounts = accounts = backstage.make_accounts(
-            peer, write, tree, self._options, self._provisions.environment
+            peer, write, host, self._options, self._provisions.environment
         )
         self._subscriptions = subscriptions = backstage.make_subscriptions(peer, write)
-        self._tasks = tasks = backstage.make_tasks(peer, write, tree, self._options, subscriptions)
+        self._tasks = tasks = backstage.make_tasks(peer, write, host, self._options, subscriptions)
         self._features = features = backstage.make_features(
-            peer, write, self._transport.drain, tree, self._options, self._front, subscriptions
+            peer, write, self._transport.drain, host, self._options, self._front, subscriptions
         )
-        reception = backstage.make_tool_calls(peer, write, tree, self._options, self._front.can_ask, tasks)
+        reception = backstage.make_tool_calls(peer, write, host, self._options, self._front.can_ask, tasks)
         self._api = api = backstage.make_api(
-            peer, write, tree, reception, self._options, lambda: self._front.user_agent
+            peer, write, host, reception, self._options, lambda: self._front.user_agent
         )
         self._control = backstage.make_control(
             self._options,
             self._provisions.environment,
-            tree,
+            host,
             reception,
             self._transport.statistics,
             self._front,

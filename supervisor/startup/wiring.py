@@ -13,6 +13,7 @@ from greenroom.protocol.report import ClientEntry
 from greenroom.supervisor.control.control import ControlServer
 from greenroom.supervisor.control.inspection import Inspection
 from greenroom.supervisor.control.instances import parents, remove_stale, this_instance
+from greenroom.supervisor.conversations.host import ConversationHost
 from greenroom.supervisor.frontend.conversation_api.account_methods import AccountMethods
 from greenroom.supervisor.frontend.conversation_api.conversation_methods import ConversationMethods
 from greenroom.supervisor.frontend.conversation_api.saved_methods import SavedMethods
@@ -28,23 +29,22 @@ from greenroom.supervisor.frontend.mcp.tool_calls import ToolCallHandler
 from greenroom.supervisor.frontend.request_queue import RequestQueue
 from greenroom.supervisor.frontend.stdio import StdioStatistics
 from greenroom.supervisor.options import ServerOptions
-from greenroom.supervisor.processes.tree import SupervisionTree
 
 
 def make_tool_calls(
     peer: McpPeer,
     write: Callable[[bytes], None],
-    tree: SupervisionTree,
+    host: ConversationHost,
     options: ServerOptions,
     can_ask: Callable[[ElicitationMode], bool],
     tasks: Tasks,
 ) -> ToolCallHandler:
-    """Return the reception that takes the client's tool calls to the tree."""
+    """Return the reception that takes the client's tool calls to the conversations."""
     limits = options.limits
     return ToolCallHandler(
         peer,
         write,
-        tree.conversations,
+        host.conversations,
         Elicitor(peer, write, can_ask, limits.approval_timeout),
         options.events,
         limits.open_calls,
@@ -62,32 +62,32 @@ def make_subscriptions(peer: McpPeer, write: Callable[[bytes], None]) -> Subscri
 def make_tasks(
     peer: McpPeer,
     write: Callable[[bytes], None],
-    tree: SupervisionTree,
+    host: ConversationHost,
     options: ServerOptions,
     subscriptions: Subscriptions,
 ) -> Tasks:
     """Return the calls that go on as tasks."""
     store = TaskStore(options.codex_home)
-    return Tasks(peer, write, store, subscriptions, tree.conversations.interrupt, options.limits.task_after)
+    return Tasks(peer, write, store, subscriptions, host.conversations.interrupt, options.limits.task_after)
 
 
 def make_features(
     peer: McpPeer,
     write: Callable[[bytes], None],
     drained: Callable[[], Coroutine[None, None, None]],
-    tree: SupervisionTree,
+    host: ConversationHost,
     options: ServerOptions,
     front: Front,
     subscriptions: Subscriptions,
 ) -> ClientFeatures:
     """Return what the client finds beside the two tools."""
-    return ClientFeatures(peer, write, drained, tree.conversations, options, lambda: front.version, subscriptions)
+    return ClientFeatures(peer, write, drained, host.conversations, options, lambda: front.version, subscriptions)
 
 
 def make_accounts(
     peer: McpPeer,
     write: Callable[[bytes], None],
-    tree: SupervisionTree,
+    host: ConversationHost,
     options: ServerOptions,
     environment: Mapping[str, str],
 ) -> AccountMethods:
@@ -102,30 +102,30 @@ def make_accounts(
             return None
         return settings.provider.requires_openai_auth
 
-    accounts = AccountMethods(peer, write, tree.broker, options.preferred_auth, requires_openai_auth)
-    tree.tell_broadcasts(accounts.heard)
+    accounts = AccountMethods(peer, write, host.tree.broker, options.preferred_auth, requires_openai_auth)
+    host.tree.tell_broadcasts(accounts.heard)
     return accounts
 
 
 def make_api(
     peer: McpPeer,
     write: Callable[[bytes], None],
-    tree: SupervisionTree,
+    host: ConversationHost,
     reception: ToolCallHandler,
     options: ServerOptions,
     user_agent: Callable[[], str],
 ) -> RequestQueue:
     """Return the conversation API."""
-    talk = ConversationMethods(tree.conversations, reception.elicitor, write)
-    stored = SavedMethods(options.codex_home, tree.conversations, tree.jobs, talk, write)
-    chores = UtilityMethods(tree.jobs, tree.broker, options.config_overrides, user_agent)
+    talk = ConversationMethods(host.conversations, reception.elicitor, write)
+    stored = SavedMethods(options.codex_home, host.conversations, host.jobs, talk, write)
+    chores = UtilityMethods(host.jobs, host.tree.broker, options.config_overrides, user_agent)
     return RequestQueue(peer, write, {**talk.methods, **stored.methods, **chores.methods})
 
 
 def make_control(
     options: ServerOptions,
     environment: Mapping[str, str],
-    tree: SupervisionTree,
+    host: ConversationHost,
     reception: ToolCallHandler,
     stdio: Callable[[], StdioStatistics],
     front: Front,
@@ -139,5 +139,5 @@ def make_control(
         info = front.client
         return None if info is None else ClientEntry(name=info.name, version=info.version, protocol=front.version)
 
-    inspection = Inspection(instance, options, tree, reception, stdio, client, stop)
-    return ControlServer(tree.directory, instance, inspection.report, inspection.act)
+    inspection = Inspection(instance, options, host, reception, stdio, client, stop)
+    return ControlServer(host.tree.directory, instance, inspection.report, inspection.act)

@@ -1,6 +1,6 @@
 """The front end: what a client may say on the connection, and what each of it is answered with.
 
-It answers the handshake and the lists by itself from the first moment; tool calls wait for the supervision tree. One
+It answers the handshake and the lists by itself from the first moment; tool calls wait for the process tree. One
 table leads from methods to handlers. Each request is taken in the era in which it comes: with an envelope that says who
 the client is (`greenroom.protocol.mcp.stateless`), or as the handshake has left it. So clients of both eras find
 what they expect on the
@@ -48,7 +48,7 @@ ENVELOPED = mcp.MODERN_VERSION_KEY.partition("/")[0].encode()
 
 
 class Services(NamedTuple):
-    """What needs the supervision tree."""
+    """What needs the process tree."""
 
     reception: "ToolCallHandler"
     handlers: Mapping[str, Handler]
@@ -127,7 +127,7 @@ class Front:
         self._write = write
 
     def attach_services(self, build: "Callable[[McpPeer, Write], Services]") -> None:
-        """Let through what needs the supervision tree, first what came before. `build` makes it around our peer."""
+        """Let through what needs the process tree, first what came before. `build` makes it around our peer."""
         self._reception, handlers, self._cancellers, self._session_tools = build(self._peer, self._write)
         self._methods |= {**handlers, "tools/call": self._call_tool}
         for request in self._early:
@@ -135,7 +135,7 @@ class Front:
         self._early.clear()
 
     def refuse_early(self, text: str) -> None:
-        """Answer what came before the supervision tree, which will not come up."""
+        """Answer what came before the process tree, which will not come up."""
         for request in self._early:
             self._write(self._peer.fail(request, INTERNAL_ERROR, text))
         self._early.clear()

@@ -1,4 +1,4 @@
-"""What the supervision tree bears, when, and what it does about an auth broker that dies again and again."""
+"""Which processes the tree starts, when, and what it does about an auth broker that dies again and again."""
 
 import asyncio
 from collections.abc import Callable
@@ -11,13 +11,14 @@ from greenroom.protocol.internal.broker import Broadcast, LoginComplete
 from greenroom.protocol.internal.process import AnyProcessSpec, BrokerSpec, Exited, WorkerSpec
 from greenroom.runtime.oom import OomKills
 from greenroom.runtime.restart import Intensity
+from greenroom.supervisor.conversations.host import ConversationHost
 from greenroom.supervisor.options import ServerOptions
 from greenroom.supervisor.processes import tree as module
 from greenroom.supervisor.processes.broker_client import BrokerError
 from greenroom.supervisor.processes.engine import EngineStatistics, OnExit, OnMeasured
 from greenroom.supervisor.processes.restart import BROKER
 from greenroom.supervisor.processes.service_state import ServiceStatus
-from greenroom.supervisor.processes.tree import BROKER_ID, SupervisionTree
+from greenroom.supervisor.processes.tree import BROKER_ID, ProcessTree
 from tests.support.loop import on_loop
 from tests.support.workplace import Listener
 
@@ -81,15 +82,20 @@ class StubEngine:
         pass
 
 
+def hosted(options: ServerOptions, engine: StubEngine) -> ConversationHost:
+    return ConversationHost(ProcessTree(options, engine, {}, {}), options, lambda: "me")
+
+
 @on_loop
 async def test_a_broker_that_dies_too_often_is_given_up_and_everybody_is_told_so() -> None:
     """K27: with the same keys and addresses for each, and a clear error once there will be no other."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "BROKER", Intensity(BROKER.deaths, BROKER.period, delays=(0.0,)))
         engine = StubEngine()
-        tree = SupervisionTree(ServerOptions("/nowhere", "fork", idle_workers=0), engine, {}, {}, lambda: "me")
+        host = hosted(ServerOptions("/nowhere", "fork", idle_workers=0), engine)
+        tree = host.tree
     try:
-        await tree.start()
+        await tree.start(host)
         first = await engine.brokers.get()
         for _ in range(BROKER.deaths):
             engine.end_broker()
@@ -118,10 +124,11 @@ async def test_the_next_worker_is_born_a_breath_after_one_was_taken_and_at_once_
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "REPLENISH_DELAY", 60.0)
         engine = StubEngine()
-        tree = SupervisionTree(ServerOptions("/nowhere", "fork", idle_workers=1), engine, {}, {}, lambda: "me")
+        host = hosted(ServerOptions("/nowhere", "fork", idle_workers=1), engine)
+        tree = host.tree
         taken: list[WorkerId] = []
         try:
-            await tree.start()
+            await tree.start(host)
             first = await engine.workers.get()
             tree._pool.ready(first.id)
             tree.take(taken.append)
@@ -146,19 +153,20 @@ async def test_memory_is_given_back_when_the_last_conversation_has_left_its_proc
     given_back: list[int] = []
     with pytest.MonkeyPatch.context() as patch:
         engine = StubEngine()
-        tree = SupervisionTree(ServerOptions("/nowhere", "fork", idle_workers=0), engine, {}, {}, lambda: "me")
+        host = hosted(ServerOptions("/nowhere", "fork", idle_workers=0), engine)
+        tree = host.tree
         patch.setattr("greenroom.runtime.malloc.trim", lambda: given_back.append(len(engine.specs)))
         try:
-            await tree.start()
+            await tree.start(host)
             for _ in range(2):
-                tree.conversations.submit(tree.conversations.open(b"{}"), b"[]", Listener())
-            hosts = [await engine.workers.get() for _ in range(2)]
-            for host in hosts:
-                tree._pool.ready(host.id)
-            engine.on_exit(Exited(id=hosts[0].id, pid=4711, returncode=0, max_rss=0))
+                host.conversations.submit(host.conversations.open(b"{}"), b"[]", Listener())
+            workers = [await engine.workers.get() for _ in range(2)]
+            for worker in workers:
+                tree._pool.ready(worker.id)
+            engine.on_exit(Exited(id=workers[0].id, pid=4711, returncode=0, max_rss=0))
             assert given_back == []
-            tree.conversations.abort_all("it is over")
-            engine.on_exit(Exited(id=hosts[1].id, pid=4712, returncode=0, max_rss=0))
+            host.conversations.abort_all("it is over")
+            engine.on_exit(Exited(id=workers[1].id, pid=4712, returncode=0, max_rss=0))
             assert len(given_back) == 1
         finally:
             await tree.close()
@@ -166,11 +174,12 @@ async def test_memory_is_given_back_when_the_last_conversation_has_left_its_proc
 
 @on_loop
 async def test_what_the_broker_tells_before_anybody_listens_is_kept() -> None:
-    tree = SupervisionTree(ServerOptions("/nowhere", "fork", idle_workers=0), StubEngine(), {}, {}, lambda: "me")
+    host = hosted(ServerOptions("/nowhere", "fork", idle_workers=0), StubEngine())
+    tree = host.tree
     first, second = (LoginComplete(login_id=name, success=True) for name in ("first", "second"))
     heard: list[Broadcast] = []
     try:
-        await tree.start()
+        await tree.start(host)
         tree._heard(first)
         tree.tell_broadcasts(heard.append)
         assert heard == [first]
@@ -188,14 +197,15 @@ async def test_a_death_for_want_of_memory_is_told_from_another_by_the_same_signa
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "BROKER", Intensity(BROKER.deaths, BROKER.period, delays=(0.0,)))
         patch.setattr(module, "OomKills", lambda: OomKills(str(counter)))
-        tree = SupervisionTree(ServerOptions("/nowhere", "fork", idle_workers=0), engine, {}, {}, lambda: "me")
+        host = hosted(ServerOptions("/nowhere", "fork", idle_workers=0), engine)
+        tree = host.tree
     try:
-        await tree.start()
+        await tree.start(host)
         for count in (0, 1, 1):
             await engine.brokers.get()
             counter.write_text(f"oom_kill {count}\n")
             engine.end_broker()
-        assert [death.cause for death in tree.obituaries] == [
+        assert [death.cause for death in tree.exit_history] == [
             "signal 9 (SIGKILL)",
             "out of memory: killed by the kernel (signal 9, SIGKILL)",
             "signal 9 (SIGKILL)",

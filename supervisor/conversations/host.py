@@ -1,0 +1,65 @@
+"""All that the workers of a process tree are used for: the conversations, and the jobs outside of them."""
+
+from collections.abc import Callable
+
+from greenroom.protocol.ids import ConversationId, Incarnation, WorkerId
+from greenroom.protocol.internal.process import Exited
+from greenroom.protocol.internal.worker import JobDone, ReceivedNotice
+from greenroom.protocol.mcp.handshake import Failure
+from greenroom.supervisor.conversations.jobs import Jobs
+from greenroom.supervisor.conversations.registry import Conversations
+from greenroom.supervisor.options import ServerOptions
+from greenroom.supervisor.processes.tree import ProcessTree
+
+
+class ConversationHost:
+    """Implements `greenroom.supervisor.processes.worker_users.WorkerUsers`. Runs on the supervisor's loop."""
+
+    def __init__(self, tree: ProcessTree, options: ServerOptions, user_agent: Callable[[], str]) -> None:
+        self.tree = tree
+        limits = options.limits
+        self.conversations = Conversations(
+            tree.router, tree, tree.exit_history, limits, options.config_overrides, user_agent
+        )
+        self.jobs = Jobs(tree.router, tree, limits.start_timeout)
+
+    @property
+    def leaving(self) -> frozenset[WorkerId]:
+        """The workers whose conversations are being saved."""
+        return self.conversations.leaving
+
+    @property
+    def are_at_rest(self) -> bool:
+        """Whether no turn runs."""
+        return self.conversations.are_at_rest
+
+    def receive(self, worker_id: WorkerId, received: ReceivedNotice) -> None:
+        """Take a notice of a worker."""
+        if isinstance(received.notice, JobDone):
+            self.jobs.receive(worker_id, received.notice, received.payload)
+        else:
+            self.conversations.receive(worker_id, received)
+
+    def lost(self, exited: Exited, why: str | None) -> None:
+        """Take the end of a worker, and its cause where that is another than the kernel tells."""
+        if not self.jobs.lost(exited, why):
+            self.conversations.lost(exited, why)
+
+    def kill(self, worker_id: WorkerId, why: str) -> bool:
+        """Kill the worker of a conversation and say why; return whether it hosts one."""
+        return self.conversations.kill(worker_id, why)
+
+    def place_of(self, worker_id: WorkerId) -> tuple[ConversationId | None, Incarnation | None]:
+        """Return the conversation that a worker hosts and its incarnation, if it hosts one."""
+        conversation = self.conversations.of_worker(worker_id)
+        return (None, None) if conversation is None else (conversation.id, conversation.incarnation)
+
+    def fail_waiting(self, cause: str, facts: dict[str, object]) -> None:
+        """Fail every call and job that waits for a worker. `facts` are for programs."""
+        text = f"Failed to start Codex session: there is no process for it ({cause})"
+        self.conversations.fail_waiting(Failure("start_failed", text, {**facts, "cause": cause, "resumable": True}))
+        self.jobs.fail_waiting(cause)
+
+    def abort_all(self, reason: str) -> None:
+        """Answer every turn, and ask every worker to save and leave."""
+        self.conversations.abort_all(reason)
