@@ -26,7 +26,7 @@ class Bath:
     def __init__(self, client: Client, contestant: Contestant, home: str, warm_up: int, seed: int) -> None:
         self._client = client
         self._variables = environment(contestant, home)
-        self._places = (home, client.workspace)
+        self._slots = (home, client.workspace)
         self._seed = seed
         client.initialize()
         Crowd(client, self._some(warm_up), seed).play(self._killer(helpers=0, workers=3), every=0.2)
@@ -39,7 +39,7 @@ class Bath:
     def look(self) -> Holdings:
         """Let the server come to rest, and look at what it holds."""
         Crowd(self._client, [Conversation(deque(["patch"]))], self._seed).play()  # whoever leaves last tidies up
-        return at_rest(self._client.pid, self._variables, self._places, IDLE_WORKERS)
+        return at_rest(self._client.pid, self._variables, self._slots, IDLE_WORKERS)
 
     def play(self, title: str, cast: Iterable[Conversation], kill_every: float, helpers: int) -> Stretch:
         """Play conversations, and kill something every so many seconds, `helpers` fork servers and brokers at most."""

@@ -123,7 +123,7 @@ class Broker:
         self._changes = ChangeFanout(self._publish, self._desk.tell_supervisor)
         self._rules = LoginRules(spec.forced_method, spec.forced_workspaces)
         store = open_store(spec.codex_home, spec.store)
-        self._custody = CredentialManager(
+        self._manager = CredentialManager(
             store,
             spec.secrets,
             spec.preferred_mode,
@@ -135,8 +135,8 @@ class Broker:
         )
         endpoints = Endpoints.of(spec.issuer, spec.refresh_url, spec.revoke_url, spec.client_id)
         self._issuer = Issuer(endpoints, self._clock)
-        self._refresher = Refresher(self._custody, self._performer(store, endpoints, lifeline))
-        self._bearers = TokenService(self._custody, self._refresher)
+        self._refresher = Refresher(self._manager, self._performer(store, endpoints, lifeline))
+        self._bearers = TokenService(self._manager, self._refresher)
         self._commands = TokenCommands(spec.codex_home, _environment_of_children(), self._clock)
         flows: dict[str, Open] = {"browser": self._browser_flow, "device": self._device_flow}
         self._logins = Logins(flows, self._save, self._login_ended)
@@ -146,23 +146,23 @@ class Broker:
 
     async def keep_up(self) -> None:
         """Look after the store and the token, also while nobody asks."""
-        self._custody.store.sweep()
+        self._manager.store.sweep()
         while True:
-            await self._custody.reload()
-            await self._custody.persist()
+            await self._manager.reload()
+            await self._manager.persist()
             self._refresher.consider()
             await asyncio.sleep(UPKEEP)
 
     async def keep_supervisor_informed(self) -> None:
         """Tell the supervisor how things stand, now and whenever that is not what it was told last."""
-        await self._custody.reload()
+        await self._manager.reload()
         told: CredentialStanding | None = None
         while True:
-            standing = self._custody.standing.outline(self._clock.wall(), self._clock.offset)
+            standing = self._manager.standing.outline(self._clock.wall(), self._clock.offset)
             if standing != told:
                 told = standing
                 self._desk.tell_supervisor(standing)
-            await self._custody.stirred(UPKEEP)
+            await self._manager.stirred(UPKEEP)
 
     async def close(self) -> None:
         """Stop answering, and let a transaction under way finish (K11)."""
@@ -173,7 +173,7 @@ class Broker:
         if self._mcp_keeper is not None:
             await self._mcp_keeper.close(SHUTDOWN_TIMEOUT)
         await self._refresher.settle()
-        await self._custody.persist(now=True)
+        await self._manager.persist(now=True)
         await self._changes.settle()
         self._port.close(linger_ms=LINGER)
         self._broadcasts.close(linger_ms=LINGER)
@@ -221,7 +221,7 @@ class Broker:
     def _subscribed(self, message: list[zmq.Frame]) -> None:
         name = sender(message[0])
         if name and message[0].bytes[:1] == b"\x01":
-            self._changes.welcome(name, self._custody.standing.generation)
+            self._changes.welcome(name, self._manager.standing.generation)
 
     def _bound(self, kind: int, address: str) -> "zmq.Socket[bytes]":
         socket = self._context.socket(kind)
@@ -235,8 +235,8 @@ class Broker:
     async def _hello(self, name: str, question: Hello) -> Welcome | AuthError:
         if question.worker_id != name:
             return AuthError(code="forbidden")
-        await self._custody.reload()
-        standing = self._custody.standing
+        await self._manager.reload()
+        standing = self._manager.standing
         if question.listens:
             await self._changes.listening(name)
         return Welcome(
@@ -249,7 +249,7 @@ class Broker:
 
     def _learn_clock(self, _: str, report: ReportClock) -> None:
         self._clock.learn(report.ahead_s)
-        self._custody.stir()
+        self._manager.stir()
 
     def _attach(self, _: str, question: Attach) -> Completed | AuthError:
         if SUPERVISOR in question.keys:
@@ -267,8 +267,8 @@ class Broker:
         return Completed()
 
     async def _reload(self) -> Reloaded:
-        changed = await self._custody.reload(always=True)
-        return Reloaded(changed=changed, generation=self._custody.standing.generation)
+        changed = await self._manager.reload(always=True)
+        return Reloaded(changed=changed, generation=self._manager.standing.generation)
 
     async def _start_login(self, question: LoginStart) -> LoginStarted | AuthError:
         if objection := self._rules.against_mode("chatgpt"):
@@ -296,7 +296,7 @@ class Broker:
             return AuthError(code="login_disabled", user_text=objection)
         await self._logins.cancel()
         try:
-            await self._custody.log_in(lambda found: AuthRecord.of_key(question.api_key, found))
+            await self._manager.log_in(lambda found: AuthRecord.of_key(question.api_key, found))
         except OSError as error:
             return AuthError(code="storage_failed", user_text=error.strerror or str(error))
         await self._changes.settle()
@@ -304,9 +304,9 @@ class Broker:
 
     async def _log_out(self, question: Logout) -> InForce | AuthError:
         await self._logins.cancel()
-        held = self._custody.standing.credential
+        held = self._manager.standing.credential
         try:
-            removed = await self._custody.log_out()
+            removed = await self._manager.log_out()
         except OSError as error:
             return AuthError(code="storage_failed", user_text=error.strerror or str(error))
         await self._changes.settle()
@@ -315,11 +315,11 @@ class Broker:
         return self._in_force(removed=removed)
 
     def _in_force(self, *, removed: bool = False) -> InForce:
-        standing = self._custody.standing
+        standing = self._manager.standing
         return InForce(mode=standing.mode, plan_type=standing.credential.plan_type, removed=removed)
 
     async def _save(self, logged_in: LoggedIn) -> None:
-        await self._custody.log_in(lambda found: record_of(logged_in, self._clock.wall(), found))
+        await self._manager.log_in(lambda found: record_of(logged_in, self._clock.wall(), found))
 
     async def _login_ended(self, ending: LoginComplete) -> None:
         """Tell the supervisor, after the workers (K15)."""

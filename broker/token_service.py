@@ -28,16 +28,16 @@ REMEMBERED: Final = 64
 class TokenService:
     """The questions of workers, and the supervisor's about the same credential."""
 
-    def __init__(self, custody: CredentialManager, refresher: Refresher) -> None:
-        self._custody = custody
-        self._standing = custody.standing
-        self._clock = custody.clock
+    def __init__(self, manager: CredentialManager, refresher: Refresher) -> None:
+        self._manager = manager
+        self._state = manager.standing
+        self._clock = manager.clock
         self._refresher = refresher
         self._identities: OrderedDict[int, str] = OrderedDict()
 
     def get_auth(self, question: GetAuth) -> BearerSnapshot | AuthError | Awaitable[BearerSnapshot | AuthError]:
         """Return the bearer of the next attempt: at once, unless the store has changed or a refresh is due."""
-        if self._custody.is_stale():
+        if self._manager.is_stale():
             return self._get(question)
         return self._answer(question, question.min_valid_s) or self._get(question)
 
@@ -45,30 +45,30 @@ class TokenService:
         """Return what a worker should do whose bearer was refused (K21)."""
         if question.http_status != 401:
             return UnauthorizedReport(outcome="not_refreshable")
-        if question.broker_epoch != self._standing.epoch or question.generation < self._standing.generation:
+        if question.broker_epoch != self._state.epoch or question.generation < self._state.generation:
             return self._overtaken(question, "newer")
-        await self._custody.reload()
-        if question.generation < self._standing.generation and self._standing.is_usable(self._clock.wall()):
+        await self._manager.reload()
+        if question.generation < self._state.generation and self._state.is_usable(self._clock.wall()):
             return self._overtaken(question, "reloaded")
         return await self._renewed(question)
 
     async def status(self, question: GetStatus) -> Status:
         """Return how things stand, after trying for a fresh token where that was asked for."""
-        await self._custody.reload()
+        await self._manager.reload()
         wants_token = question.include_token and self._answer_now(MARGIN) is None
-        if (question.refresh or wants_token) and self._standing.credential.refresh_token:
+        if (question.refresh or wants_token) and self._state.credential.refresh_token:
             flight = self._refresher.join(Trigger.WISH if question.refresh else Trigger.NEED)
             await self._landing(flight, question.deadline_ms)
         return self._status(include_token=question.include_token)
 
     async def _get(self, question: GetAuth) -> BearerSnapshot | AuthError:
         deadline = self._clock.monotonic() + question.deadline_ms / 1000
-        await self._custody.reload()
+        await self._manager.reload()
         answer = self._answer(question, question.min_valid_s)
         while answer is None:
             left = deadline - self._clock.monotonic()
-            wait = self._standing.retry_in(self._clock.monotonic())
-            if not self._standing.credential.refresh_token:
+            wait = self._state.retry_in(self._clock.monotonic())
+            if not self._state.credential.refresh_token:
                 return self._answer(question, MARGIN) or AuthError(
                     code="reauth_required", user_text=TEXTS["other"], reason="other"
                 )
@@ -76,28 +76,28 @@ class TokenService:
                 return AuthError(code="transient", reason="refresh_failed", retry_after_ms=int(wait * 1000))
             if wait <= 0:
                 self._refresher.join(Trigger.NEED)
-            await self._custody.stirred(wait if wait > 0 else left)
+            await self._manager.stirred(wait if wait > 0 else left)
             answer = self._answer(question, MARGIN)
         return answer
 
     async def _landing(self, flight: "asyncio.Task[RefreshResult]", deadline_ms: int) -> None:
         """Wait for a flight, but no longer than for another credential to be in force, and not beyond the deadline."""
         deadline = self._clock.monotonic() + deadline_ms / 1000
-        before = self._standing.generation
-        while not flight.done() and self._standing.generation == before:
+        before = self._state.generation
+        while not flight.done() and self._state.generation == before:
             left = deadline - self._clock.monotonic()
             if left <= 0:
                 return
-            await self._custody.stirred(left)
+            await self._manager.stirred(left)
 
     def _answer(self, question: GetAuth, min_valid: float) -> BearerSnapshot | AuthError | None:
-        answer = self._standing.answer(self._clock.wall(), min_valid, question.pin_identity)
+        answer = self._state.answer(self._clock.wall(), min_valid, question.pin_identity)
         if isinstance(answer, BearerSnapshot):
             self._remember(answer.generation, answer.identity_key)
         return answer
 
     def _answer_now(self, min_valid: float) -> BearerSnapshot | AuthError | None:
-        return self._standing.answer(self._clock.wall(), min_valid)
+        return self._state.answer(self._clock.wall(), min_valid)
 
     def _remember(self, generation: int, identity: str) -> None:
         if generation not in self._identities:
@@ -107,14 +107,11 @@ class TokenService:
 
     def _overtaken(self, question: ReportUnauthorized, outcome: UnauthorizedOutcome) -> UnauthorizedReport:
         """Answer a refusal of what is not in force any more."""
-        if holding(self._standing.credential) is Holding.NOTHING:
+        if holding(self._state.credential) is Holding.NOTHING:
             return UnauthorizedReport(outcome="signed_out", user_text=NOT_LOGGED_IN)
-        if question.broker_epoch == self._standing.epoch:
-            self._standing.reject(question.generation)
-            if (
-                self._identities.get(question.generation, self._standing.identity_key())
-                != self._standing.identity_key()
-            ):
+        if question.broker_epoch == self._state.epoch:
+            self._state.reject(question.generation)
+            if self._identities.get(question.generation, self._state.identity_key()) != self._state.identity_key():
                 return self._about_another()
         answer = self._answer_now(MARGIN)
         if isinstance(answer, BearerSnapshot):
@@ -123,7 +120,7 @@ class TokenService:
 
     async def _renewed(self, question: ReportUnauthorized) -> UnauthorizedReport:
         """Answer a refusal of what is in force: redeem, unless that has just been done (K21)."""
-        standing = self._standing
+        standing = self._state
         held = holding(standing.credential)
         if held is Holding.NOTHING:
             return UnauthorizedReport(outcome="signed_out", user_text=NOT_LOGGED_IN)
@@ -147,17 +144,17 @@ class TokenService:
             return UnauthorizedReport(outcome="permanent", user_text=answer.user_text)
         if isinstance(answer, AuthError) and answer.code == "signed_out":
             return UnauthorizedReport(outcome="signed_out", user_text=answer.user_text)
-        wait = self._standing.retry_in(self._clock.monotonic())
+        wait = self._state.retry_in(self._clock.monotonic())
         return UnauthorizedReport(outcome="transient", retry_after_ms=int(wait * 1000))
 
     def _status(self, *, include_token: bool) -> Status:
-        credential, snapshot = self._standing.credential, self._standing.snapshot()
+        credential, snapshot = self._state.credential, self._state.snapshot()
         if credential.mode == "chatgpt" and credential.refreshed_at is None:
             snapshot = None  # as the reference has it (spec/auth 6.1)
         return Status(
             mode="none" if snapshot is None else snapshot.mode,
-            state=self._standing.state(self._clock.wall()),
-            generation=self._standing.generation,
+            state=self._state.state(self._clock.wall()),
+            generation=self._state.generation,
             token=snapshot.token if snapshot is not None and include_token else None,
             email=credential.identity.email,
             plan_type=credential.plan_type,

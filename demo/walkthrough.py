@@ -72,21 +72,21 @@ class Walkthrough:
     def __init__(self, terminal: Terminal, places: DemoPlaces, model: ScriptedModel) -> None:
         self._model = model
         self._terminal = terminal
-        self._places = places
+        self._slots = places
         self._checks = 0
         self._failures = 0
 
     async def walk(self, command: Sequence[str]) -> bool:
         """Go all the way with the server that `command` starts; return whether all was as it should be."""
-        environment = self._places.environment(os.environ)
+        environment = self._slots.environment(os.environ)
         try:
-            async with connect(command, environment, self._places.workspace) as client:
+            async with connect(command, environment, self._slots.workspace) as client:
                 tools = await self._meet(client)
                 first = await self._converse(client, tools)
                 await self._go_on(client, first)
                 await self._show_status(client, environment)
                 await self._part(client, 5)
-            async with connect(command, environment, self._places.workspace) as client:
+            async with connect(command, environment, self._slots.workspace) as client:
                 await self._resume(client, first)
                 await self._part(client, 7)
         except TimeoutError:
@@ -117,7 +117,7 @@ class Walkthrough:
 
     async def _converse(self, client: McpClient, tools: Sequence[_Tool]) -> _Structured:
         self._terminal.heading("2  A conversation begins: codex")
-        arguments: dict[str, object] = {"prompt": FIRST_PROMPT, "cwd": self._places.workspace}
+        arguments: dict[str, object] = {"prompt": FIRST_PROMPT, "cwd": self._slots.workspace}
         if "include-plan-tool" in tools[0].inputSchema.properties:
             arguments["include-plan-tool"] = True
         turn, answer = await self._call(client, "codex", arguments)
@@ -139,12 +139,10 @@ class Walkthrough:
         self._check(NOTE_TEXT in answer.content, "the model was told what the command printed, and repeats it")
 
     def _check_sandbox(self, codes: Sequence[int | None]) -> None:
-        if self._places.missing:
-            self._terminal.line(
-                "note", f"commands ran without a sandbox, which needs {', '.join(self._places.missing)}"
-            )
+        if self._slots.missing:
+            self._terminal.line("note", f"commands ran without a sandbox, which needs {', '.join(self._slots.missing)}")
             return
-        kept_out = len(codes) == 3 and codes[1] != 0 and not os.path.exists(self._places.outside)
+        kept_out = len(codes) == 3 and codes[1] != 0 and not os.path.exists(self._slots.outside)
         self._check(kept_out, "the kernel kept the command that writes outside of the directory from doing so")
 
     async def _resume(self, client: McpClient, before: _Structured) -> None:
@@ -199,7 +197,7 @@ class Walkthrough:
 
     def _note(self) -> str:
         try:
-            with open(os.path.join(self._places.workspace, NOTE), encoding="utf-8") as note:
+            with open(os.path.join(self._slots.workspace, NOTE), encoding="utf-8") as note:
                 return note.read().rstrip("\n")
         except OSError:
             return ""

@@ -116,7 +116,7 @@ class Statistics(Part):
     """Counters of the supervisor, one group for each of its parts."""
 
     stdio: StdioFigures | None = None
-    mailroom: PortFigures | None = None
+    worker_router: PortFigures | None = None
     pool: PoolFigures | None = None
     engine: EngineFigures | None = None
     conversations: ConversationFigures | None = None

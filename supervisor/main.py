@@ -9,14 +9,14 @@ from greenroom.supervisor.startup.prelaunch import Prelaunch
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the program and return its exit status."""
     words = sys.argv[1:] if argv is None else list(argv)
-    vanguard = Prelaunch.send(words)
+    prelaunch = Prelaunch.launch(words)
     from greenroom.supervisor.cli import command_line  # a fork server need not wait for it
 
     try:
-        return command_line.run(words, vanguard)
+        return command_line.run(words, prelaunch)
     except SystemExit:  # it made no sense, or asked for help
-        if vanguard is not None:
-            vanguard.dismiss()
+        if prelaunch is not None:
+            prelaunch.abort()
         raise
 
 

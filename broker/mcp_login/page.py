@@ -33,13 +33,18 @@ class CallbackPage:
         self._issuer = issuer
         self._names_itself = names_itself
         self.redirect_uri = callback_url or f"http://127.0.0.1:{port}{PATH}"
-        self._hosts = {f"localhost:{port}", f"127.0.0.1:{port}", f"[::1]:{port}", urlsplit(self.redirect_uri).netloc}
+        self._assignments = {
+            f"localhost:{port}",
+            f"127.0.0.1:{port}",
+            f"[::1]:{port}",
+            urlsplit(self.redirect_uri).netloc,
+        }
         self._paths = {PATH, urlsplit(self.redirect_uri).path}
         self._is_spent = False
 
     def receive(self, request: PageRequest) -> PageResponse | Returned:
         """Answer one request; the one that counts is `Returned`, once."""
-        if request.host not in self._hosts:
+        if request.host not in self._assignments:
             return PageResponse(400, "Bad Request")
         if request.path not in self._paths:
             return PageResponse(404, "Not Found")

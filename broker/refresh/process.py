@@ -10,7 +10,7 @@ import logging
 import os
 import signal
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final, NoReturn, TypeVar
 
 import msgspec
@@ -18,6 +18,7 @@ import msgspec
 from greenroom.broker.clock import Clock
 from greenroom.broker.login.endpoints import Endpoints
 from greenroom.broker.login.issuer import TOTAL, Issuer
+from greenroom.broker.refresh.classify import RefreshAnswered, RefreshRefused, Unanswered, Unreached
 from greenroom.broker.refresh.exchange import InProcessExecutor, RefreshOutcome, RefreshRequest
 from greenroom.broker.refresh.journal import Journal, JournalEntry
 from greenroom.broker.storage.locks import STORE_TIMEOUT
@@ -39,6 +40,13 @@ LIFETIME: Final = TOTAL + 2 * STORE_TIMEOUT
 """Seconds after which it is gone, whatever happens."""
 
 T = TypeVar("T")
+_WORDS: Final[Mapping[type, str]] = {
+    RefreshAnswered: "redeemed",
+    RefreshRefused: "refused",
+    Unreached: "unreached",
+    Unanswered: "unanswered",
+}
+"""How answers of the issuer are told in the log."""
 
 
 class RefreshTask(msgspec.Struct, frozen=True):
@@ -91,8 +99,8 @@ async def _serve(channel: socket.socket) -> None:
         task = unpacked(_everything(channel), RefreshTask)
     except msgspec.MsgspecError:  # the broker died before it had said everything
         return
-    logs.set_up("redeemer", task.log_level)
-    logfile.set_up(task.home, "redeemer", instance=task.instance)
+    logs.set_up("refresh", task.log_level)
+    logfile.set_up(task.home, "refresh", instance=task.instance)
     _hasten_at_the_end(asyncio.get_running_loop())
     clock, journal = Clock(), Journal(task.entry)
     clock.learn(task.ahead)
@@ -104,7 +112,7 @@ async def _serve(channel: socket.socket) -> None:
     except Exception:
         log.exception("a redemption broke off")
         return
-    log.info("a redemption has ended: %s, %s", type(outcome.answer).__name__.lower(), outcome.fate)
+    log.info("a redemption has ended: %s, %s", _WORDS[type(outcome.answer)], outcome.fate)
     try:
         channel.sendall(packed(RefreshReport(outcome, journal.entry, clock.offset)))
     except OSError:

@@ -64,10 +64,10 @@ class Trigger(Enum):
 class Refresher:
     """The one flight of a broker."""
 
-    def __init__(self, custody: CredentialManager, performer: RefreshExecutor) -> None:
-        self._custody = custody
-        self._standing = custody.standing
-        self._clock = custody.clock
+    def __init__(self, manager: CredentialManager, performer: RefreshExecutor) -> None:
+        self._manager = manager
+        self._state = manager.standing
+        self._clock = manager.clock
         self._performer = performer
         self._flight: asyncio.Task[RefreshResult] | None = None
         self._refused = False
@@ -89,16 +89,12 @@ class Refresher:
     def consider(self) -> None:
         """Start a flight where the token in force wants one and nothing speaks against it."""
         now = self._clock.monotonic()
-        state = self._standing.state(self._clock.wall())
-        if (
-            state not in WANTS_REFRESH
-            or self._standing.retry_in(now) > 0
-            or not self._standing.credential.refresh_token
-        ):
+        state = self._state.state(self._clock.wall())
+        if state not in WANTS_REFRESH or self._state.retry_in(now) > 0 or not self._state.credential.refresh_token:
             return
-        if self._stale_since[0] != self._standing.generation:
+        if self._stale_since[0] != self._state.generation:
             spread = random.uniform(0, STALE_SPREAD) if state == "STALE" else 0.0
-            self._stale_since = (self._standing.generation, now + spread)
+            self._stale_since = (self._state.generation, now + spread)
         if state != "STALE" or now >= self._stale_since[1]:
             self.join(Trigger.NEED)
 
@@ -114,7 +110,7 @@ class Refresher:
 
     async def _fly(self, trigger: Trigger) -> RefreshResult:
         try:
-            async with locked(self._custody.store.home, REFRESH, REFRESH_TIMEOUT) as lock:
+            async with locked(self._manager.store.home, REFRESH, REFRESH_TIMEOUT) as lock:
                 self._journal.open(lock)
                 landing = await self._attempt(lock, trigger)
                 if landing is None:
@@ -130,7 +126,7 @@ class Refresher:
         if landing is None:
             landing = self._hold(self._backoff.failed(), RefreshResult.FAILED)
         log.info("refresh: %s", landing.value)
-        self._custody.stir()
+        self._manager.stir()
         return landing
 
     async def _attempt(self, lock: int | None, trigger: Trigger) -> RefreshResult | None:
@@ -139,49 +135,49 @@ class Refresher:
         if landing is not None:
             return landing
         now = self._clock.wall()
-        token, record = self._standing.credential.refresh_token, self._custody.record
+        token, record = self._state.credential.refresh_token, self._manager.record
         if not token or record is None or record.tokens is None:
             return RefreshResult.GONE
         if reason := self._journal.verdict(token_fingerprint(token)):
-            return self._bury(RefreshFailure(reason, TEXTS[reason], token_fingerprint(token)))
-        if self._standing.failure is not None:
+            return self._reap(RefreshFailure(reason, TEXTS[reason], token_fingerprint(token)))
+        if self._state.failure is not None:
             return RefreshResult.DEAD
-        if trigger is Trigger.NEED and self._standing.state(now) not in WANTS_REFRESH:
+        if trigger is Trigger.NEED and self._state.state(now) not in WANTS_REFRESH:
             return RefreshResult.FRESH
         wait = self._wait(token)
         if wait > 0:
             return self._hold(wait)
-        if self._standing.is_usable(now) and not self._custody.store.is_writable():
-            self._custody.report("store_unwritable", "auth.json cannot be written; the tokens are not refreshed")
-            return self._hold(min(UNWRITABLE_PAUSE, self._standing.usable_for(now)))
+        if self._state.is_usable(now) and not self._manager.store.is_writable():
+            self._manager.report("store_unwritable", "auth.json cannot be written; the tokens are not refreshed")
+            return self._hold(min(UNWRITABLE_PAUSE, self._state.usable_for(now)))
         return await self._redeem(lock, token, record)
 
     async def _adopt(self) -> RefreshResult | None:
         """Look at the store again; return how the flight ends where that is all it took."""
-        before = self._standing.credential
-        changed = await self._custody.reload(always=True)
-        credential = self._standing.credential
-        if self._standing.state(self._clock.wall()) == "STORE_BAD":
+        before = self._state.credential
+        changed = await self._manager.reload(always=True)
+        credential = self._state.credential
+        if self._state.state(self._clock.wall()) == "STORE_BAD":
             return RefreshResult.GONE
         if not changed:
             return None
         if not credential.bearer or not credential.identity.is_same(before.identity):
             return RefreshResult.ADOPTED
-        return RefreshResult.ADOPTED if self._standing.is_usable(self._clock.wall()) else None
+        return RefreshResult.ADOPTED if self._state.is_usable(self._clock.wall()) else None
 
     def _wait(self, token: Secret) -> float:
         now = self._clock.wall()
-        usable_for = self._standing.usable_for(now)
+        usable_for = self._state.usable_for(now)
         return max(
-            self._budget.wait(self._standing.identity_key(), self._clock.monotonic(), usable_for),
+            self._budget.wait(self._state.identity_key(), self._clock.monotonic(), usable_for),
             doubt_wait(self._journal.attempts(token_fingerprint(token)), now, usable_for),
         )
 
     async def _redeem(self, lock: int | None, token: Secret, record: AuthRecord) -> RefreshResult | None:
-        epoch = self._custody.epoch
+        epoch = self._manager.epoch
         self._is_redeeming = True
         self._journal.begin(lock, token_fingerprint(token), self._clock.wall())
-        order = self._custody.order(token, record)
+        order = self._manager.order(token, record)
         outcome = await self._performer.perform(order, self._journal, lock)
         if isinstance(outcome.answer, RefreshAnswered):
             return await self._keep(lock, order, outcome, epoch)
@@ -191,14 +187,14 @@ class Refresher:
         self, lock: int | None, order: RefreshRequest, outcome: RefreshOutcome, epoch: int
     ) -> RefreshResult:
         self._backoff.succeeded()
-        self._budget.spend(self._standing.identity_key(), self._clock.monotonic())
+        self._budget.spend(self._state.identity_key(), self._clock.monotonic())
         if outcome.fresh is None:
-            return self._bury(
+            return self._reap(
                 RefreshFailure("account_changed", TEXTS["account_changed"], token_fingerprint(order.token))
             )
         forced_at = self._clock.monotonic() if self._refused else None
-        kept = await self._custody.commit(order, outcome.fresh, epoch, forced_at, outcome.fate)
-        if self._custody.is_written:
+        kept = await self._manager.commit(order, outcome.fresh, epoch, forced_at, outcome.fate)
+        if self._manager.is_written:
             self._journal.settle(lock)
         if not kept:
             return RefreshResult.ADOPTED
@@ -209,27 +205,27 @@ class Refresher:
         verdict = self._judge.verdict(answer, mark)
         log.warning("refresh token not redeemed (%s): %s", verdict.name.lower(), answer)
         if verdict is AnswerClass.AMBIGUOUS:
-            self._budget.spend(self._standing.identity_key(), self._clock.monotonic())
+            self._budget.spend(self._state.identity_key(), self._clock.monotonic())
             if await self._is_replaced(token):  # it had stored what it could not tell us any more
                 return RefreshResult.ADOPTED
             return self._hold(self._wait(token), RefreshResult.FAILED)
         if verdict is AnswerClass.PERMANENT and isinstance(answer, RefreshRefused):
-            return None if await self._is_replaced(token) else self._bury(failure(answer, mark))
+            return None if await self._is_replaced(token) else self._reap(failure(answer, mark))
         retry_after = answer.retry_after if isinstance(answer, RefreshRefused) else None
         return self._hold(self._backoff.failed(retry_after), RefreshResult.FAILED)
 
     async def _is_replaced(self, token: Secret) -> bool:
         """Return whether the store has another refresh token by now."""
-        await self._custody.reload(always=True)
-        return self._standing.credential.refresh_token != token
+        await self._manager.reload(always=True)
+        return self._state.credential.refresh_token != token
 
-    def _bury(self, verdict: RefreshFailure) -> RefreshResult:
-        if self._standing.fail_permanently(verdict):
-            self._custody.report(verdict.reason, verdict.user_text)
+    def _reap(self, verdict: RefreshFailure) -> RefreshResult:
+        if self._state.fail_permanently(verdict):
+            self._manager.report(verdict.reason, verdict.user_text)
         return RefreshResult.DEAD
 
     def _hold(self, wait: float, landing: RefreshResult = RefreshResult.HELD) -> RefreshResult:
         """Put off the next try, unless there was no need for this one."""
-        if landing is RefreshResult.FAILED or self._standing.state(self._clock.wall()) in WANTS_REFRESH:
-            self._standing.fail_transiently(self._clock.monotonic() + wait)
+        if landing is RefreshResult.FAILED or self._state.state(self._clock.wall()) in WANTS_REFRESH:
+            self._state.fail_transiently(self._clock.monotonic() + wait)
         return landing

@@ -15,14 +15,14 @@ if TYPE_CHECKING:
     from greenroom.config.greenroom import CredentialSettings
 
 
-def run(words: Sequence[str], vanguard: Prelaunch | None = None) -> int:
+def run(words: Sequence[str], prelaunch: Prelaunch | None = None) -> int:
     """Do what the words of the command line say, and return the exit status.
 
     `vanguard` is the fork server of a server that was started before they were read. Raises `SystemExit` where they say
     nothing that can be done.
     """
     arguments = _parser().parse_args(words)
-    arguments.vanguard = vanguard
+    arguments.prelaunch = prelaunch
     try:
         status: int = arguments.run(arguments)
     except GreenroomError as error:
@@ -167,5 +167,5 @@ def _schema(_: argparse.Namespace) -> int:
 def _serve(arguments: argparse.Namespace) -> int:
     from greenroom.supervisor.startup.start import start
 
-    start(arguments, arguments.vanguard)
+    start(arguments, arguments.prelaunch)
     return 0

@@ -47,7 +47,7 @@ class Inspection:
         instance: Instance,
         options: ServerOptions,
         host: ConversationHost,
-        reception: ToolCallHandler,
+        tool_calls: ToolCallHandler,
         stdio: Callable[[], StdioStatistics],
         client: Callable[[], ClientEntry | None],
         stop: Callable[[], None],
@@ -55,7 +55,7 @@ class Inspection:
         self._instance = instance
         self._options = options
         self._host, self._tree = host, host.tree
-        self._reception = reception
+        self._tool_calls = tool_calls
         self._stdio = stdio
         self._client = client
         self._stop = stop
@@ -110,18 +110,18 @@ class Inspection:
         figures = self._tree.statistics()
         return Statistics(
             stdio=StdioFigures.model_validate(self._stdio()),
-            mailroom=PortFigures.model_validate(figures.router),
+            worker_router=PortFigures.model_validate(figures.router),
             pool=PoolFigures.model_validate(figures.pool),
             engine=EngineFigures.model_validate(figures.engine),
             conversations=ConversationFigures.model_validate(self._host.conversations.statistics()),
-            open_calls=self._reception.open_calls,
+            open_calls=self._tool_calls.open_calls,
         )
 
     def _others(self) -> Iterator[ProcessEntry]:
         fork_server = self._tree.fork_server_status
         if fork_server is not None:
             yield _helper("fork_server", FORK_SERVER_ID, fork_server)
-        zygote = self._tree.zygote_standing
+        zygote = self._tree.zygote_status
         if zygote is not None and (zygote.pid is not None or zygote.deaths):
             yield _helper("zygote", ZYGOTE_ID, zygote)
         yield _helper("broker", BROKER_ID, self._tree.broker_status)

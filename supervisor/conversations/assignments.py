@@ -43,8 +43,8 @@ class Workers(Protocol):
 class WorkerAssignments:
     """The workers that have a conversation."""
 
-    def __init__(self, mailroom: WorkerRouter, workers: Workers) -> None:
-        self._mailroom = mailroom
+    def __init__(self, router: WorkerRouter, workers: Workers) -> None:
+        self._router = router
         self._workers = workers
         self._hosted: dict[WorkerId, Conversation] = {}
         self._doomed: set[WorkerId] = set()
@@ -59,7 +59,7 @@ class WorkerAssignments:
     @property
     def are_heard(self) -> bool:
         """Whether we listen to workers at the moment; while a client does not read, we do not."""
-        return not self._mailroom.statistics().paused
+        return not self._router.statistics().paused
 
     def enter(self, conversation: Conversation, worker_id: WorkerId) -> None:
         """Give a conversation its worker."""
@@ -83,7 +83,7 @@ class WorkerAssignments:
     def send(self, conversation: Conversation, operation: Operation, payload: bytes = b"") -> None:
         """Tell the worker of a conversation to do something; one that cannot be reached is killed."""
         worker_id = conversation.worker_id
-        if worker_id is not None and not self._mailroom.send(worker_id, operation, payload):
+        if worker_id is not None and not self._router.send(worker_id, operation, payload):
             self.kill(conversation, UNREACHABLE)
 
     def kill(self, conversation: Conversation, why: str) -> None:
@@ -95,21 +95,21 @@ class WorkerAssignments:
             self._doomed.add(worker_id)
             self._workers.kill(worker_id, why)
 
-    def is_doomed(self, conversation: Conversation) -> bool:
+    def is_being_killed(self, conversation: Conversation) -> bool:
         """Tell whether the worker of a conversation was killed, and its end is not yet reported."""
         return conversation.worker_id in self._doomed
 
     def ask_to_leave(self, worker_id: WorkerId, on_gone: Callable[[], None] = lambda: None) -> None:
         """Have a worker save and leave, and kill it if it does not; `on_gone` is called at its end."""
         self._departing[worker_id] = on_gone
-        if not self._mailroom.send(worker_id, Close()):
+        if not self._router.send(worker_id, Close()):
             self._workers.kill(worker_id)
         self._loop.call_later(LEAVE_GRACE, self._insist, worker_id)
 
     def dismiss_all(self) -> None:
         """Have all workers save and leave; seeing that they do is up to the caller."""
         for worker_id in self._hosted:
-            self._mailroom.send(worker_id, Close())
+            self._router.send(worker_id, Close())
 
     def lost(self, worker_id: WorkerId) -> Conversation | None:
         """Take notice of the end of a worker, and return the conversation that it hosted."""

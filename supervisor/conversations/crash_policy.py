@@ -38,8 +38,8 @@ class StateAtExit:
 class CrashHandler:
     """Takes each death to its conversation, once that has been taken from its dead worker."""
 
-    def __init__(self, obituaries: ExitHistory, on_turn_end: OnTurnEnd) -> None:
-        self._obituaries = obituaries
+    def __init__(self, exit_history: ExitHistory, on_turn_end: OnTurnEnd) -> None:
+        self._exit_history = exit_history
         self._on_turn_end = on_turn_end
         self._loop = asyncio.get_running_loop()
 
@@ -57,7 +57,7 @@ class CrashHandler:
 
     def give_up(self, conversation: Conversation) -> None:
         """Fail all turns of a conversation whose processes have died too often."""
-        last = self._obituaries.of(conversation.id)
+        last = self._exit_history.of(conversation.id)
         message = (
             f"Codex runtime error: the process of conversation {conversation.id} died too often in a short time"
             f"{'' if last is None else f', the last time by {last.cause}'}. Try again in a minute."
@@ -83,7 +83,7 @@ class CrashHandler:
             moment.doing,
             extra=about,
         )
-        self._obituaries.enter(exited, moment.doing, reason, conversation.id, conversation.incarnation)
+        self._exit_history.enter(exited, moment.doing, reason, conversation.id, conversation.incarnation)
         if conversation.on_death(self._loop.time()):
             conversation.happen("died_too_often")
 

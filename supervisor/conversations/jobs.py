@@ -62,10 +62,10 @@ class Job:
 class Jobs:
     """The jobs of one instance. Runs on the supervisor's loop."""
 
-    def __init__(self, mailroom: WorkerRouter, workers: Workers, start_timeout: float) -> None:
+    def __init__(self, router: WorkerRouter, workers: Workers, start_timeout: float) -> None:
         """A job waits for a worker for `start_patience` seconds at most."""
         self._timeout = start_timeout
-        self._mailroom = mailroom
+        self._router = router
         self._workers = workers
         self._waiting: deque[Job] = deque()
         self._placed: set[Job] = set()
@@ -95,7 +95,7 @@ class Jobs:
         """Have it end with what it has so far."""
         job.stopped = True
         if job.worker_id is not None:
-            self._mailroom.send(job.worker_id, StopJob())
+            self._router.send(job.worker_id, StopJob())
 
     def receive(self, worker_id: WorkerId, done: JobDone, result: bytes) -> None:
         """Take the end of a job."""
@@ -106,7 +106,7 @@ class Jobs:
             job.result.set_result(result)
         else:
             job.result.set_exception(JobFailedError(done.failure, done.error_kind or "internal"))
-        self._mailroom.send(worker_id, Close())
+        self._router.send(worker_id, Close())
         self._loop.call_later(LEAVE_TIMEOUT, self._insist, worker_id)
 
     def lost(self, exited: Exited, reason: str | None) -> bool:
@@ -150,10 +150,10 @@ class Jobs:
         if job.deadline is not None:
             job.deadline.cancel()
         self._running[worker_id] = job
-        if job.result.done() or not self._mailroom.send(worker_id, RunJob(name=job.name), job.params):
+        if job.result.done() or not self._router.send(worker_id, RunJob(name=job.name), job.params):
             self._workers.kill(worker_id)
         elif job.stopped:
-            self._mailroom.send(worker_id, StopJob())
+            self._router.send(worker_id, StopJob())
 
     def _abandon(self, job: Job) -> None:
         if job.worker_id is not None:

@@ -47,12 +47,12 @@ class ConversationTable:
         del self._known[conversation.id]
         self._get_up(conversation)
 
-    def rouse(self, conversation: Conversation) -> None:
+    def mark_busy(self, conversation: Conversation) -> None:
         """Note that a conversation is needed."""
         self._known[conversation.id] = conversation  # which whoever has it may not have been able to know
         self._get_up(conversation)
 
-    def rest(self, conversation: Conversation, now: float, is_saved: bool) -> None:
+    def mark_idle(self, conversation: Conversation, now: float, is_saved: bool) -> None:
         """Note that a conversation has no process and needs none, and forget what there is no room for any more.
 
         One whose deaths still count (`Conversation.has_recovered`) is kept in any case.

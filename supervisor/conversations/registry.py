@@ -57,19 +57,19 @@ class Conversations:
 
     def __init__(
         self,
-        mailroom: WorkerRouter,
+        router: WorkerRouter,
         workers: Workers,
-        obituaries: ExitHistory,
+        exit_history: ExitHistory,
         limits: Limits,
         cli_overrides: tuple[str, ...],
         user_agent: Callable[[], str],
     ) -> None:
         self._limits = limits
-        self._course = ConversationScheduler(
-            mailroom, workers, obituaries, limits, cli_overrides, user_agent, self._turn_ended
+        self._scheduler = ConversationScheduler(
+            router, workers, exit_history, limits, cli_overrides, user_agent, self._turn_ended
         )
-        self._table, self._hosts = self._course.table, self._course.hosts
-        self._turns, self._places = self._course.turns, self._course.places
+        self._table, self._assignments = self._scheduler.table, self._scheduler.hosts
+        self._turns, self._slots = self._scheduler.turns, self._scheduler.places
         self.leaving: frozenset[WorkerId] = frozenset()
         self.on_turn_end: Callable[[Conversation, bool], None] = lambda _, __: None
         """Told of each turn that has run, after its audience; `is_first` where its conversation began with it."""
@@ -108,18 +108,18 @@ class Conversations:
         if conversation.configured:
             audience.succeeded(conversation.configured)
         else:
-            self._table.rouse(conversation)
+            self._table.mark_busy(conversation)
             conversation.put_in_front([Turn(TurnId(uuid7()), conversation.id, None, audience)])
-            self._course.advance(conversation)
+            self._scheduler.advance(conversation)
 
     def observe(self, conversation: Conversation, observer: TurnObserver) -> None:
         """Tell `observer` from now on what happens in a conversation."""
-        self._table.rouse(conversation)
+        self._table.mark_busy(conversation)
         conversation.observers += (observer,)
 
     def dismiss(self, conversation: Conversation, on_gone: Callable[[], None]) -> None:
         """End a conversation and forget it; `on_gone` is called once its process has saved and left."""
-        self._course.close(conversation, aborted("the conversation was closed"), on_gone)
+        self._scheduler.close(conversation, aborted("the conversation was closed"), on_gone)
 
     # Turns
 
@@ -157,7 +157,7 @@ class Conversations:
         turn.interrupted = True
         if conversation.withdraw(turn):
             conversation.fail(turn, aborted(reason))
-            self._course.let_rest(conversation)
+            self._scheduler.let_rest(conversation)
         elif turn is conversation.running and conversation.worker_id is not None:
             self._turns.interrupt(conversation, turn)
 
@@ -175,8 +175,8 @@ class Conversations:
         """
         count = self.interrupt_all(conversation)
         conversation.is_leaving = True
-        if conversation.state == "idle" and not self._hosts.is_doomed(conversation):
-            self._places.park(conversation)
+        if conversation.state == "idle" and not self._assignments.is_being_killed(conversation):
+            self._slots.park(conversation)
         return count
 
     def decide(self, turn: Turn, question_id: int, decision: Decision) -> None:
@@ -189,28 +189,28 @@ class Conversations:
 
     def abort_all(self, reason: str) -> None:
         """Answer every turn, and ask every worker to save and leave; `leaving` then says which."""
-        self.leaving = self._hosts.ids
-        self._course.stop()
-        self._hosts.dismiss_all()
+        self.leaving = self._assignments.ids
+        self._scheduler.stop()
+        self._assignments.dismiss_all()
         for conversation in list(self._table):
             conversation.fail_all(aborted(reason))
-            self._course.retire(conversation)
+            self._scheduler.retire(conversation)
 
     def fail_waiting(self, failure: Failure) -> None:
         """Fail the turns of all conversations that have ordered a worker; the orders are void."""
         for conversation in list(self._table):
             if conversation.state == "starting" and conversation.worker_id is None:
-                self._course.fail_waiting(conversation, failure)
-        self._places.fill()
+                self._scheduler.fail_waiting(conversation, failure)
+        self._slots.fill()
 
     def of_worker(self, worker_id: WorkerId) -> Conversation | None:
         """Return the conversation that a worker hosts."""
-        return self._hosts.conversation_of(worker_id)
+        return self._assignments.conversation_of(worker_id)
 
     def receive(self, worker_id: WorkerId, received: ReceivedNotice) -> None:
         """Take a notice of a worker; one that does not come from the present incarnation is dropped."""
         notice, payload = received
-        conversation = self._hosts.conversation_of(worker_id)
+        conversation = self._assignments.conversation_of(worker_id)
         if conversation is None or not _is_current(conversation, notice):
             log.debug("worker %s: %s from the past; dropped", worker_id, notice.wire.decode())
             return
@@ -231,7 +231,7 @@ class Conversations:
             case Opened():
                 self._turns.opened(conversation, notice, payload)
             case OpenFailed():
-                self._course.close(conversation, Failure(notice.error_kind, notice.message))
+                self._scheduler.close(conversation, Failure(notice.error_kind, notice.message))
             case Ready() | WorkerMeasured() | JobDone() | HelperLost():
                 log.debug("worker %s: %s does not belong to its conversation", worker_id, notice.wire.decode())
             case _:
@@ -239,23 +239,23 @@ class Conversations:
 
     def kill(self, worker_id: WorkerId, why: str) -> bool:
         """Kill a worker that has a conversation, and return whether it has; its end is reported as every other one."""
-        return self._course.kill(worker_id, why)
+        return self._scheduler.kill(worker_id, why)
 
     def lost(self, exited: Exited, reason: str | None) -> None:
         """Take notice that a process ended, and why if we know it; the turn that it ran ends with it."""
-        self._course.lost(exited, reason)
+        self._scheduler.lost(exited, reason)
 
     @property
     def are_at_rest(self) -> bool:
         """Whether none of them has a process."""
-        return self._places.taken == 0
+        return self._slots.taken == 0
 
     def statistics(self) -> ConversationsStatistics:
         """Return how the table stands."""
         return ConversationsStatistics(
             known=len(self._table),
-            with_process=self._places.taken,
-            waiting_for_place=self._places.waited_for,
+            with_process=self._slots.taken,
+            waiting_for_place=self._slots.waited_for,
             turns_running=len(self._turns.running),
             turns_waiting=sum(conversation.queued for conversation in self._table),
             forgotten=self._table.forgotten,
@@ -265,10 +265,10 @@ class Conversations:
         if conversation.queued >= self._limits.queued_turns and conversation.running is not None:
             turn.audience.failed(_overloaded(f"{conversation.queued} turns wait in this conversation already"))
             return turn
-        self._table.rouse(conversation)
+        self._table.mark_busy(conversation)
         conversation.is_leaving = False
         conversation.enqueue(turn)
-        self._course.advance(conversation)
+        self._scheduler.advance(conversation)
         return turn
 
     def _turn_ended(self, conversation: Conversation, is_first: bool) -> None:

@@ -26,9 +26,9 @@ class ConversationScheduler:
 
     def __init__(
         self,
-        mailroom: WorkerRouter,
+        router: WorkerRouter,
         workers: Workers,
-        obituaries: ExitHistory,
+        exit_history: ExitHistory,
         limits: Limits,
         cli_overrides: tuple[str, ...],
         user_agent: Callable[[], str],
@@ -39,10 +39,10 @@ class ConversationScheduler:
         self._cli_overrides = encode(cli_overrides)
         self._user_agent = user_agent
         self.table = ConversationTable(limits.known_at_rest)
-        self.hosts = WorkerAssignments(mailroom, workers)
+        self.hosts = WorkerAssignments(router, workers)
         self.turns = Turns(self.hosts, on_turn_end, self._go_on)
         self.places = Slots(self.hosts, workers, limits, self._begin, self._waited_too_long)
-        self._losses = CrashHandler(obituaries, on_turn_end)
+        self._crash_handler = CrashHandler(exit_history, on_turn_end)
         self._watch = HangWatchdog(self.hosts, self.turns.running, limits)
         self._loop = asyncio.get_running_loop()
 
@@ -54,24 +54,24 @@ class ConversationScheduler:
             self.let_rest(conversation)
         elif conversation.state in lifecycle.WAITING_FOR_PLACE:
             if conversation.state == "failed" and not conversation.has_recovered(self._loop.time()):
-                self._losses.give_up(conversation)
+                self._crash_handler.give_up(conversation)
                 self.let_rest(conversation)
             else:
-                self.places.seek(conversation)
-        elif conversation.state == "idle" and not self.hosts.is_doomed(conversation):
+                self.places.acquire(conversation)
+        elif conversation.state == "idle" and not self.hosts.is_being_killed(conversation):
             self._start_turn(conversation)
 
     def let_rest(self, conversation: Conversation) -> None:
         """Note that a conversation needs nothing for now, if it has no process either."""
         if conversation.state in lifecycle.WAITING_FOR_PLACE:
-            self.table.rest(conversation, self._loop.time(), conversation.has_file)
+            self.table.mark_idle(conversation, self._loop.time(), conversation.has_file)
 
     def kill(self, worker_id: WorkerId, why: str) -> bool:
         """Kill a worker that has a conversation, and return whether it has; its end is reported as every other one."""
         conversation = self.hosts.conversation_of(worker_id)
         if conversation is None:
             return False
-        self.places.rouse(conversation)
+        self.places.mark_busy(conversation)
         self.hosts.kill(conversation, why)
         return True
 
@@ -81,8 +81,8 @@ class ConversationScheduler:
         if conversation is None:
             return
         moment = StateAtExit.of(conversation)
-        self.vacate(conversation)
-        self._losses.take(conversation, exited, reason, moment)
+        self.release_slot(conversation)
+        self._crash_handler.take(conversation, exited, reason, moment)
         self.advance(conversation)
         self.places.fill()
 
@@ -103,19 +103,19 @@ class ConversationScheduler:
     def retire(self, conversation: Conversation) -> None:
         """Take a conversation from its worker for good; its turns are up to the caller."""
         if conversation.state in lifecycle.WITH_PROCESS:
-            self.vacate(conversation)
+            self.release_slot(conversation)
         if conversation.state != "closed":
             conversation.happen("closed")
 
-    def vacate(self, conversation: Conversation) -> None:
+    def release_slot(self, conversation: Conversation) -> None:
         """Take a conversation from its place and its worker, whom it has lost or does not get."""
         self.turns.drop(conversation)
-        self.places.vacate(conversation)
+        self.places.release_slot(conversation)
 
     def fail_waiting(self, conversation: Conversation, failure: Failure) -> None:
         """Fail the turns of a conversation that waits for a worker, and let it wait no longer."""
         turns = conversation.take_all_turns()
-        self.vacate(conversation)
+        self.release_slot(conversation)
         conversation.happen("died")
         for turn in turns:
             conversation.fail(turn, failure)
@@ -150,7 +150,7 @@ class ConversationScheduler:
         self._start_turn(conversation)  # without waiting for `Opened`: the worker takes both in order
 
     def _start_turn(self, conversation: Conversation) -> None:
-        self.places.rouse(conversation)
+        self.places.mark_busy(conversation)
         self.turns.start_next(conversation)
         self._watch.begin()
 
@@ -158,5 +158,5 @@ class ConversationScheduler:
         self._watch.weigh(conversation)
         if conversation.queued:
             self.advance(conversation)
-        elif not self.hosts.is_doomed(conversation):
-            self.places.rest(conversation)
+        elif not self.hosts.is_being_killed(conversation):
+            self.places.mark_idle(conversation)

@@ -9,22 +9,22 @@ class SlotQueue:
     """Decides which conversation is parked for which, within `places` conversations that may have a process."""
 
     def __init__(self, places: int) -> None:
-        self._places = places
+        self._slots = places
         self._idle: OrderedDict[Conversation, float] = OrderedDict()
         self._waiting: deque[Conversation] = deque()
 
-    def rest(self, conversation: Conversation, now: float) -> None:
+    def mark_idle(self, conversation: Conversation, now: float) -> None:
         """Note that a conversation has become idle."""
         self._idle[conversation] = now
         self._idle.move_to_end(conversation)
 
-    def rouse(self, conversation: Conversation) -> None:
+    def mark_busy(self, conversation: Conversation) -> None:
         """Note that a conversation is idle no longer."""
         self._idle.pop(conversation, None)
 
     def has_place(self, taken: int) -> bool:
         """Tell whether another conversation may have a process beside the `taken` ones that have."""
-        return taken < self._places
+        return taken < self._slots
 
     def wait(self, conversation: Conversation) -> None:
         """Let a conversation wait for a place."""

@@ -25,7 +25,7 @@ class Slots:
 
         `on_overdue` is told of each that has waited for one for too long.
         """
-        self._hosts = hosts
+        self._assignments = hosts
         self._workers = workers
         self._park_after = limits.park_after
         self._on_hosted = on_hosted
@@ -48,7 +48,7 @@ class Slots:
         """How many conversations wait for a place."""
         return self._roster.waiting
 
-    def seek(self, conversation: Conversation) -> None:
+    def acquire(self, conversation: Conversation) -> None:
         """Give a conversation a place and a worker as soon as there is one."""
         self._roster.wait(conversation)
         self.fill()
@@ -62,31 +62,31 @@ class Slots:
         if self._roster.waiting and (idle := self._roster.longest_idle()) is not None:
             self.park(idle)
 
-    def vacate(self, conversation: Conversation) -> None:
+    def release_slot(self, conversation: Conversation) -> None:
         """Take the place of a conversation back; `fill` gives it to somebody else."""
         self._taken -= 1
         self._forget_order(conversation)
-        self._roster.rouse(conversation)
-        self._hosts.part(conversation)
+        self._roster.mark_busy(conversation)
+        self._assignments.part(conversation)
 
-    def rest(self, conversation: Conversation) -> None:
+    def mark_idle(self, conversation: Conversation) -> None:
         """Note that a conversation has become idle."""
-        self._roster.rest(conversation, self._loop.time())
+        self._roster.mark_idle(conversation, self._loop.time())
         if conversation.is_leaving:
             self.park(conversation)
         self._park_later()
         self.fill()
 
-    def rouse(self, conversation: Conversation) -> None:
+    def mark_busy(self, conversation: Conversation) -> None:
         """Note that a conversation is idle no longer."""
-        self._roster.rouse(conversation)
+        self._roster.mark_busy(conversation)
 
     def park(self, conversation: Conversation) -> None:
         """Have an idle conversation save and leave its place."""
-        self._roster.rouse(conversation)
+        self._roster.mark_busy(conversation)
         conversation.happen("park_asked")
         if conversation.worker_id is not None:
-            self._hosts.ask_to_leave(conversation.worker_id)
+            self._assignments.ask_to_leave(conversation.worker_id)
 
     def close(self) -> None:
         """Park nobody any more."""
@@ -115,7 +115,7 @@ class Slots:
         if conversation.state != "starting":  # closed while it waited for a worker
             self._workers.kill(worker_id)
             return
-        self._hosts.enter(conversation, worker_id)
+        self._assignments.enter(conversation, worker_id)
         self._on_hosted(conversation)
 
     def _park_later(self) -> None:
@@ -128,7 +128,7 @@ class Slots:
         now = self._loop.time()
         for conversation in self._roster.idle_since(now - self._park_after):
             if conversation.open_commands or conversation.holds_unsaved:
-                self._roster.rest(conversation, now)
+                self._roster.mark_idle(conversation, now)
             else:
                 self.park(conversation)
         self._park_later()

@@ -45,7 +45,7 @@ class Turns:
 
     def __init__(self, hosts: WorkerAssignments, on_end: OnTurnEnd, on_free: Callable[[Conversation], None]) -> None:
         """`on_free` is told of each conversation that has a worker and in which no turn runs any more."""
-        self._hosts = hosts
+        self._assignments = hosts
         self._on_end = on_end
         self._on_free = on_free
         self._running: set[Conversation] = set()
@@ -72,10 +72,10 @@ class Turns:
         conversation.pulse = Pulse(heard_at=now, started_at=now, saved_bytes=conversation.saved_bytes)
         self._running.add(conversation)
         if turn.compacts:
-            self._hosts.send(conversation, Compact(**address(conversation), turn_id=turn.id))
+            self._assignments.send(conversation, Compact(**address(conversation), turn_id=turn.id))
         elif turn.items is not None:
             start = StartTurn(**address(conversation), turn_id=turn.id, settings=turn.settings)
-            self._hosts.send(conversation, start, turn.items)
+            self._assignments.send(conversation, start, turn.items)
 
     def steer(self, conversation: Conversation, turn: Turn, items: bytes) -> None:
         """Put the input of a turn into the running one, which ends the new one once it has taken that in."""
@@ -83,18 +83,22 @@ class Turns:
         if running is None:
             return
         conversation.steering += (turn,)
-        self._hosts.send(conversation, Steer(**address(conversation), turn_id=running.id, input_id=turn.id), items)
+        self._assignments.send(
+            conversation, Steer(**address(conversation), turn_id=running.id, input_id=turn.id), items
+        )
 
     def interrupt(self, conversation: Conversation, turn: Turn) -> None:
         """Have the worker of a running turn end it."""
-        self._hosts.send(conversation, Interrupt(**address(conversation), turn_id=turn.id))
+        self._assignments.send(conversation, Interrupt(**address(conversation), turn_id=turn.id))
         self._loop.call_later(INTERRUPT_GRACE, self._insist, conversation, conversation.incarnation, turn)
 
     def decide(self, conversation: Conversation, question_id: int, decision: Decision) -> None:
         """Pass on what became of a question of the running turn."""
         if conversation.pulse is not None:
             conversation.pulse.questions.discard(question_id)
-        self._hosts.send(conversation, Decide(**address(conversation), question_id=question_id, decision=decision))
+        self._assignments.send(
+            conversation, Decide(**address(conversation), question_id=question_id, decision=decision)
+        )
 
     def drop(self, conversation: Conversation) -> None:
         """Forget that a turn runs in a conversation: its worker is gone, or is to go."""
@@ -191,8 +195,8 @@ class Turns:
         """Kill the worker of a turn that should have ended, unless its end may only be waiting to be read."""
         if conversation.running is not turn or conversation.incarnation != incarnation:
             return
-        if self._hosts.are_heard:
-            self._hosts.kill(conversation, "did not end its turn when asked to")
+        if self._assignments.are_heard:
+            self._assignments.kill(conversation, "did not end its turn when asked to")
         else:
             self._loop.call_later(INTERRUPT_GRACE, self._insist, conversation, incarnation, turn)
 

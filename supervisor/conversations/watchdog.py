@@ -16,7 +16,7 @@ class HangWatchdog:
     """Looks at the workers of `running` as long as there are any; `begin` when there is one."""
 
     def __init__(self, hosts: WorkerAssignments, running: Collection[Conversation], limits: Limits) -> None:
-        self._hosts = hosts
+        self._assignments = hosts
         self._running = running
         self._limits = limits
         self._timer: asyncio.TimerHandle | None = None
@@ -29,10 +29,10 @@ class HangWatchdog:
 
     def weigh(self, conversation: Conversation) -> None:
         """Kill the worker of a conversation that holds too much."""
-        pid = self._hosts.pid_of(conversation)
+        pid = self._assignments.pid_of(conversation)
         burden = None if pid is None else weight.excess(pid, self._limits)
         if burden is not None:
-            self._hosts.kill(conversation, burden)
+            self._assignments.kill(conversation, burden)
 
     def close(self) -> None:
         """Look no more."""
@@ -43,12 +43,12 @@ class HangWatchdog:
         """Silence counts for nothing while it is we who do not listen."""
         self._timer = None
         now = self._loop.time()
-        if not self._hosts.are_heard:
+        if not self._assignments.are_heard:
             for conversation in self._running:
                 if conversation.pulse is not None:
                     conversation.pulse.heard_at = now
         for conversation, why in list(overdue(self._running, self._limits, now)):
-            self._hosts.kill(conversation, why)
+            self._assignments.kill(conversation, why)
         for conversation in list(self._running):
             self.weigh(conversation)
         if self._running:

@@ -100,7 +100,7 @@ class BrokerClient:
         self._numbers = itertools.count()
         self._open: dict[bytes, tuple[Question, asyncio.Future[Answer]]] = {}
         self._logins: set[str] = set()
-        self._standing: CredentialStanding | None = None
+        self._state: CredentialStanding | None = None
         self._mode: AuthMode = "none"
         """What is known to be in force: answers say it before the standing does."""
         self._has_successor = False
@@ -111,7 +111,7 @@ class BrokerClient:
     @property
     def standing(self) -> CredentialStanding | None:
         """How things stand as far as is known, also while there is no broker; `None` until the first has told."""
-        return self._standing
+        return self._state
 
     @property
     def is_connected(self) -> bool:
@@ -140,7 +140,7 @@ class BrokerClient:
             return await self._ask(question, Status, timeout_s)
         except BrokerError as error:
             log.warning("status: %s", error)
-            state = "SIGNED_OUT" if self._standing is None else self._standing.state
+            state = "SIGNED_OUT" if self._state is None else self._state.state
             return Status(mode=self._mode, state=state, generation=0)
 
     async def measure(self) -> Footprint:
@@ -256,7 +256,7 @@ class BrokerClient:
     def _learn(self, answer: Answer) -> None:
         if isinstance(answer, LoginStarted):
             self._logins.add(answer.login_id)
-        elif isinstance(answer, InForce) or (isinstance(answer, Status) and self._standing is None):
+        elif isinstance(answer, InForce) or (isinstance(answer, Status) and self._state is None):
             self._mode = answer.mode
 
     def _heard(self, broadcast: Broadcast) -> None:
@@ -275,8 +275,8 @@ class BrokerClient:
 
     def _note(self, standing: CredentialStanding) -> None:
         before, self._mode = self._mode, standing.mode
-        is_successor, self._has_successor = self._has_successor and self._standing is not None, False
-        self._standing = standing
+        is_successor, self._has_successor = self._has_successor and self._state is not None, False
+        self._state = standing
         if is_successor and before != standing.mode:
             self._pass_on(
                 AuthChanged(

@@ -68,7 +68,7 @@ class ForkEngine:
         self._zygote_life = ServiceState(Backoff(ZYGOTE))
         self._pids: dict[WorkerId, int] = {}
         self._testators: set[WorkerId] = set()
-        self._heirs = OrphanTracker()
+        self._orphans = OrphanTracker()
         self._outbox: deque[AnyProcessSpec] = deque()
         self._pending: dict[WorkerId, None] = {}
         self._born = self._exited = 0
@@ -207,7 +207,7 @@ class ForkEngine:
         self._pids[worker_id] = pid
         is_zygote = worker_id.startswith(ZYGOTE_PREFIX)
         if is_zygote or worker_id in self._testators:
-            self._heirs.expect(pid)
+            self._orphans.expect(pid)
         if is_zygote:
             self._zygote = worker_id
             if self._zygote_life.state == "restarting":
@@ -330,7 +330,7 @@ class ForkEngine:
 
     def _reap_orphans(self) -> None:
         if not self._closing:  # else all children are ended together, and nothing is to be ended after that
-            reap_orphans({self._fork_server.pid, *self._pids.values()}, self._heirs, self._reap_orphans)
+            reap_orphans({self._fork_server.pid, *self._pids.values()}, self._orphans, self._reap_orphans)
 
     def _replace(self) -> None:
         loop = asyncio.get_running_loop()

@@ -51,7 +51,7 @@ class ForkServer:
     def __init__(self, control: socket.socket) -> None:
         self._control = control
         self._children: dict[int, WorkerId] = {}
-        self._heirs = orphans.OrphanTracker()
+        self._orphans = orphans.OrphanTracker()
         self._specs = 0
         self._directory = ""
         """Where the sockets of the instance are, once a birth has told."""
@@ -114,7 +114,7 @@ class ForkServer:
             self._zygote_due = time.monotonic() + self._zygotes.on_death(time.monotonic())
             return
         self._zygote = WorkerId(f"{ZYGOTE_PREFIX}{uuid7()}")
-        self._heirs.expect(pid)  # the guardians of what runs, which are of its session, see that to its end
+        self._orphans.expect(pid)  # the guardians of what runs, which are of its session, see that to its end
         self._adopt(self._zygote, pid)
 
     def _fork(self, spec: AnyProcessSpec) -> None:
@@ -135,7 +135,7 @@ class ForkServer:
             gc.enable()
             become(spec)
         if isinstance(spec, BrokerSpec):
-            self._heirs.expect(pid)
+            self._orphans.expect(pid)
         self._adopt(spec.id, pid)
 
     def _adopt(self, name: WorkerId, pid: int) -> None:
@@ -154,12 +154,12 @@ class ForkServer:
             if name is not None and name == self._zygote:
                 self._zygote = None
                 self._zygote_due = time.monotonic() + self._zygotes.on_death(time.monotonic())
-        orphans.kill_orphans(self._children, self._heirs)
-        self._heirs.prune()
+        orphans.kill_orphans(self._children, self._orphans)
+        self._orphans.prune()
 
     def end(self) -> None:
         """End all children, and what they have left; only a redemption under way has a moment for its end."""
-        orphans.end_all_children(self._heirs, LAST_TIMEOUT)
+        orphans.end_all_children(self._orphans, LAST_TIMEOUT)
 
     def _tell(self, message: Spawned | Exited | ForkServerMeasured | ForkServerReady | ForkServerServes) -> None:
         try:

@@ -43,17 +43,17 @@ class FootprintCollector:
         self._round: asyncio.Future[ProcessFootprints] | None = None
         self._deadline: asyncio.TimerHandle | None = None
 
-    async def take(self) -> ProcessFootprints:
+    async def collect(self) -> ProcessFootprints:
         """Ask, and return what came back in time."""
         return await asyncio.shield(self._round or self._begin())
 
-    def heard(self, who: WorkerId, held: ProcessFootprint) -> None:
+    def receive(self, who: WorkerId, held: ProcessFootprint) -> None:
         """Take an answer; one that comes after its round is dropped."""
         if who in self._missing:
             self._heard[who] = held
-            self.excuse(who)
+            self.forget(who)
 
-    def excuse(self, who: WorkerId) -> None:
+    def forget(self, who: WorkerId) -> None:
         """Wait no longer for a process: it has ended."""
         self._missing.discard(who)
         if not self._missing:

@@ -28,7 +28,7 @@ class SpawnEngine:
     def __init__(self, launch: Callable[[], Launched]) -> None:
         self._launch = launch
         self._alive: dict[WorkerId, int] = {}
-        self._heirs = OrphanTracker()
+        self._orphans = OrphanTracker()
         self._born = self._exited = 0
         self._empty = asyncio.Event()
         self._on_exit: OnExit = lambda _: None
@@ -46,7 +46,7 @@ class SpawnEngine:
             return
         self._alive[spec.id] = pid
         if isinstance(spec, BrokerSpec):
-            self._heirs.expect(pid)
+            self._orphans.expect(pid)
         self._born += 1
         child.watch(pid, lambda ending: self._ended(spec.id, ending))
 
@@ -88,7 +88,7 @@ class SpawnEngine:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(CLOSING_TIME):
                     await self._empty.wait()
-        end_all_children(self._heirs, CLOSING_TIME)
+        end_all_children(self._orphans, CLOSING_TIME)
 
     def _ended(self, worker_id: WorkerId, ending: child.Ending) -> None:
         del self._alive[worker_id]
@@ -99,4 +99,4 @@ class SpawnEngine:
             self._empty.set()
 
     def _reap_orphans(self) -> None:
-        reap_orphans(set(self._alive.values()), self._heirs, self._reap_orphans)
+        reap_orphans(set(self._alive.values()), self._orphans, self._reap_orphans)

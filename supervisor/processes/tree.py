@@ -158,7 +158,7 @@ class ProcessTree:
         return self._engine.fork_server
 
     @property
-    def zygote_standing(self) -> ServiceStatus | None:
+    def zygote_status(self) -> ServiceStatus | None:
         """How the process stands that starts commands for all, where there is one."""
         return self._engine.zygote
 
@@ -180,7 +180,7 @@ class ProcessTree:
 
     async def survey(self) -> ProcessFootprints:
         """Return what each process holds, of those that answer within a moment."""
-        return await self._footprints.take()
+        return await self._footprints.collect()
 
     async def close(self) -> None:
         """Answer every call, let workers save and leave, and end what is left. Nothing of the tree survives it."""
@@ -254,7 +254,7 @@ class ProcessTree:
         task.add_done_callback(self._background.discard)
 
     def _enrol(self, count: int) -> dict[WorkerId, KeyPair]:
-        """Give names and keys to workers that are to be born, and let them into the mailroom."""
+        """Give names and keys to workers that are to be born, and let them into the worker router."""
         newcomers = {WorkerId(f"w-{uuid7()}"): _key_pair() for _ in range(count)}
         if newcomers:
             self._memory_watchdog.begin()
@@ -354,7 +354,7 @@ class ProcessTree:
         if not self.router.statistics().paused:
             yield from (worker_id for worker_id in self._workers if self.router.send(worker_id, MeasureWorker()))
         if self._engine.measure_fork_server(
-            lambda held: self._footprints.heard(FORK_SERVER_ID, ProcessFootprint(held))
+            lambda held: self._footprints.receive(FORK_SERVER_ID, ProcessFootprint(held))
         ):
             yield FORK_SERVER_ID
         if self.broker.is_connected:
@@ -363,7 +363,7 @@ class ProcessTree:
 
     async def _measure_broker(self) -> None:
         with contextlib.suppress(BrokerError):
-            self._footprints.heard(BROKER_ID, ProcessFootprint(await self.broker.measure()))
+            self._footprints.receive(BROKER_ID, ProcessFootprint(await self.broker.measure()))
 
     def _last_words(self, pid: int) -> list[str]:
         return logfile.recent(self._options.codex_home, LAST_WORDS, instance=os.getpid(), pid=pid)
@@ -382,7 +382,7 @@ class ProcessTree:
                 if not self._pool.ready(worker_id):
                     self._engine.kill(worker_id)
             case WorkerMeasured(footprint=held, unsent_bytes=unsent, sandbox_limits=limits, zygote=zygote):
-                self._footprints.heard(worker_id, ProcessFootprint(held, unsent, limits, zygote))
+                self._footprints.receive(worker_id, ProcessFootprint(held, unsent, limits, zygote))
             case HelperLost() as lost:
                 self._helper_lost(worker_id, lost)
             case _:
@@ -390,7 +390,7 @@ class ProcessTree:
 
     def _exited(self, exited: Exited) -> None:
         self.router.catch_up()  # what it still said comes before the news of its death
-        self._footprints.excuse(exited.id)
+        self._footprints.forget(exited.id)
         if exited.id == FORK_SERVER_ID:
             self.exit_history.enter(exited, "starting processes", self._why(exited))
             return

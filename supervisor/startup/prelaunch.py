@@ -34,13 +34,13 @@ class Prelaunch(NamedTuple):
     """`None` where it has not been started yet."""
 
     @classmethod
-    def muster(cls) -> "Prelaunch":
+    def prepare(cls) -> "Prelaunch":
         """Look round, and start nothing. Raises `ConfigError`."""
         environment, home = environment_and_home()
         return cls(home, environment, Lifeline.create())
 
     @classmethod
-    def send(cls, words: Sequence[str]) -> "Prelaunch | None":
+    def launch(cls, words: Sequence[str]) -> "Prelaunch | None":
         """Start the fork server for the command that serves, unless it or the file may want another engine.
 
         What is wrong with the surroundings is told when the command line has been read.
@@ -49,16 +49,16 @@ class Prelaunch(NamedTuple):
         if command != SERVER or not FORK_IS_SAFE or any(OTHERWISE in word for word in settings) or not _has_client():
             return None
         try:
-            mustered = cls.muster()
+            prepared = cls.prepare()
         except GreenroomError:
             return None
-        if OTHERWISE in _text_of_file(mustered.home):
-            return mustered
-        return mustered._replace(
-            fork_server=launch(FORK_SERVER, without_secrets(mustered.environment), mustered.lifeline)
+        if OTHERWISE in _text_of_file(prepared.home):
+            return prepared
+        return prepared._replace(
+            fork_server=launch(FORK_SERVER, without_secrets(prepared.environment), prepared.lifeline)
         )
 
-    def dismiss(self) -> None:
+    def abort(self) -> None:
         """End the fork server, which is not needed."""
         if self.fork_server is not None:
             self.fork_server.control.close()

@@ -57,7 +57,7 @@ class Provisions:
 class Server:
     """Serves one client until its input ends or a signal comes."""
 
-    def __init__(self, options: ServerOptions, provisions: Provisions, front: Front, doorstep: HandshakeBuffer) -> None:
+    def __init__(self, options: ServerOptions, provisions: Provisions, front: Front, buffer: HandshakeBuffer) -> None:
         self._options = options
         self._provisions = provisions
         self._stop = asyncio.Event()
@@ -73,7 +73,7 @@ class Server:
         self._front = front
         self._transport = StdioTransport(provisions.descriptors, front.receive, self._input_ended, self._feel_pressure)
         front.write_to(self._transport.write)
-        self._transport.write(doorstep.take_unsent())
+        self._transport.write(buffer.take_unsent())
 
     async def serve(self) -> None:
         """Run until the end, and leave nothing behind."""
@@ -129,25 +129,21 @@ class Server:
             await self._control.start()
 
     def _build(self, host: "ConversationHost", peer: McpPeer, write: Callable[[bytes], None]) -> Services:
-        from greenroom.supervisor.startup import wiring as backstage
+        from greenroom.supervisor.startup import wiring
 
-        self._accounts = accounts = backstage.make_accounts(
-            peer, write, host, self._options, self._provisions.environment
-        )
-        self._subscriptions = subscriptions = backstage.make_subscriptions(peer, write)
-        self._tasks = tasks = backstage.make_tasks(peer, write, host, self._options, subscriptions)
-        self._features = features = backstage.make_features(
+        self._accounts = accounts = wiring.make_accounts(peer, write, host, self._options, self._provisions.environment)
+        self._subscriptions = subscriptions = wiring.make_subscriptions(peer, write)
+        self._tasks = tasks = wiring.make_tasks(peer, write, host, self._options, subscriptions)
+        self._features = features = wiring.make_features(
             peer, write, self._transport.drain, host, self._options, self._front, subscriptions
         )
-        reception = backstage.make_tool_calls(peer, write, host, self._options, self._front.can_ask, tasks)
-        self._api = api = backstage.make_api(
-            peer, write, host, reception, self._options, lambda: self._front.user_agent
-        )
-        self._control = backstage.make_control(
+        tool_calls = wiring.make_tool_calls(peer, write, host, self._options, self._front.can_ask, tasks)
+        self._api = api = wiring.make_api(peer, write, host, tool_calls, self._options, lambda: self._front.user_agent)
+        self._control = wiring.make_control(
             self._options,
             self._provisions.environment,
             host,
-            reception,
+            tool_calls,
             self._transport.statistics,
             self._front,
             self._stop.set,
@@ -159,7 +155,7 @@ class Server:
             **tasks.handlers,
             **api.handlers,
         }
-        return Services(reception, handlers, (reception.cancel, subscriptions.cancel), features.tools)
+        return Services(tool_calls, handlers, (tool_calls.cancel, subscriptions.cancel), features.tools)
 
     def _signalled(self) -> None:
         """Leave; when told so again, without waiting for workers that have something to save."""
@@ -202,12 +198,12 @@ async def _import_in_thread(name: str) -> None:
     await done
 
 
-def run(options: ServerOptions, provisions: Provisions, front: Front, doorstep: HandshakeBuffer) -> None:
+def run(options: ServerOptions, provisions: Provisions, front: Front, buffer: HandshakeBuffer) -> None:
     """Serve on a loop of its own."""
     logs.set_up("supervisor", options.log_level)
     logfile.set_up(options.codex_home, "supervisor", instance=os.getpid())
 
     async def serve() -> None:
-        await Server(options, provisions, front, doorstep).serve()
+        await Server(options, provisions, front, buffer).serve()
 
     asyncio.run(serve())

@@ -21,34 +21,34 @@ OSS = ("model_provider=oss", "model=gpt-oss:20b")
 """The settings that `--oss` stands for. A `-c` wins over them."""
 
 
-def start(arguments: argparse.Namespace, vanguard: Prelaunch | None) -> None:
+def start(arguments: argparse.Namespace, prelaunch: Prelaunch | None) -> None:
     """Serve, as the command line says, with what went ahead of it if anything did. Returns when it is over.
 
     What the client has said already is answered before what the rest needs is imported. Raises `GreenroomError`.
     """
     descriptors = take_over_stdio()
-    vanguard = vanguard or Prelaunch.muster()
-    environment = vanguard.environment
+    prelaunch = prelaunch or Prelaunch.prepare()
+    environment = prelaunch.environment
     secrets = {name: value for name, value in environment.items() if is_secret_name(name) and as_text(value) == value}
-    options = _options(arguments, environment, vanguard.home)
+    options = _options(arguments, environment, prelaunch.home)
     forks = options.engine == "fork"
     more, spawn = (
-        partial(launch, statement, without_secrets(environment), vanguard.lifeline)
+        partial(launch, statement, without_secrets(environment), prelaunch.lifeline)
         for statement in (FORK_SERVER, SPAWNED)
     )
     if not forks:
-        vanguard.dismiss()
-    fork_server = (vanguard.fork_server or more()) if forks else None
+        prelaunch.abort()
+    fork_server = (prelaunch.fork_server or more()) if forks else None
 
     from greenroom.supervisor.frontend.mcp.front import Front
 
-    doorstep = HandshakeBuffer(descriptors)
-    front = Front(doorstep.write, environment, options.session_tools)
-    doorstep.answer_waiting(front.receive)
+    buffer = HandshakeBuffer(descriptors)
+    front = Front(buffer.write, environment, options.session_tools)
+    buffer.answer_waiting(front.receive)
 
     from greenroom.supervisor.startup import server
 
-    server.run(options, server.Provisions(descriptors, environment, secrets, fork_server, more, spawn), front, doorstep)
+    server.run(options, server.Provisions(descriptors, environment, secrets, fork_server, more, spawn), front, buffer)
 
 
 def _options(arguments: argparse.Namespace, environment: Mapping[str, str], home: str) -> ServerOptions:

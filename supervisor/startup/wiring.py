@@ -111,12 +111,12 @@ def make_api(
     peer: McpPeer,
     write: Callable[[bytes], None],
     host: ConversationHost,
-    reception: ToolCallHandler,
+    tool_calls: ToolCallHandler,
     options: ServerOptions,
     user_agent: Callable[[], str],
 ) -> RequestQueue:
     """Return the conversation API."""
-    talk = ConversationMethods(host.conversations, reception.elicitor, write)
+    talk = ConversationMethods(host.conversations, tool_calls.elicitor, write)
     stored = SavedMethods(options.codex_home, host.conversations, host.jobs, talk, write)
     chores = UtilityMethods(host.jobs, host.tree.broker, options.config_overrides, user_agent)
     return RequestQueue(peer, write, {**talk.methods, **stored.methods, **chores.methods})
@@ -126,7 +126,7 @@ def make_control(
     options: ServerOptions,
     environment: Mapping[str, str],
     host: ConversationHost,
-    reception: ToolCallHandler,
+    tool_calls: ToolCallHandler,
     stdio: Callable[[], StdioStatistics],
     front: Front,
     stop: Callable[[], None],
@@ -139,5 +139,5 @@ def make_control(
         info = front.client
         return None if info is None else ClientEntry(name=info.name, version=info.version, protocol=front.version)
 
-    inspection = Inspection(instance, options, host, reception, stdio, client, stop)
+    inspection = Inspection(instance, options, host, tool_calls, stdio, client, stop)
     return ControlServer(host.tree.directory, instance, inspection.report, inspection.act)

@@ -99,7 +99,7 @@ class Parts:
 
     def __post_init__(self) -> None:
         self.clock = FakeClock()
-        self.custody = CredentialManager(
+        self.manager = CredentialManager(
             self.store or FileStore(self.home),
             self.environment,
             self.preferred,
@@ -109,13 +109,13 @@ class Parts:
             b"identity",
             self.rules,
         )
-        self.standing = self.custody.standing
+        self.standing = self.manager.standing
         url = self.issuer_url if self.issuer is None else self.issuer.url
-        self.refresher = Refresher(self.custody, self._performer(Endpoints.of(url)))
-        self.bearers = TokenService(self.custody, self.refresher)
+        self.refresher = Refresher(self.manager, self._performer(Endpoints.of(url)))
+        self.bearers = TokenService(self.manager, self.refresher)
 
     def _performer(self, endpoints: Endpoints) -> RefreshExecutor:
-        store, clock = self.custody.store, self.clock
+        store, clock = self.manager.store, self.clock
         if self.lifeline is None:
             return InProcessExecutor(store, Issuer(endpoints, clock), clock)
         return SubprocessExecutor(store, endpoints, clock, self.lifeline, os.getpid(), "debug")

@@ -36,7 +36,7 @@ def test_a_death_of_all_at_any_step(tmp_path: Any, step: str) -> None:
             (live,) = issuer.live
             assert (left.tokens.refresh_token == live) is (step not in LOST)
             successor = Parts(home, issuer)
-            await successor.custody.reload()
+            await successor.manager.reload()
             successor.clock.ahead += 3.0  # a token that may be spent is left alone for two seconds
             answer = await successor.get()
             assert issuer.reuses == ([first] if step in LOST else [])
@@ -65,7 +65,7 @@ def test_a_death_of_the_broker_at_any_step_costs_nothing(tmp_path: Any, step: st
             await asyncio.to_thread(process.join)
             assert process.exitcode == -signal.SIGKILL
             successor = Parts(home, issuer)
-            await successor.custody.reload()
+            await successor.manager.reload()
             successor.clock.ahead += 3.0  # the journal of one that died before it could send anything
             assert isinstance(await successor.get(deadline=20.0), BearerSnapshot)
             assert len(issuer.redemptions) == 1

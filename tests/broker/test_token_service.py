@@ -27,7 +27,7 @@ def play(home: Any, scene: Scene, content: dict[str, object] | None = None, **pa
             elif content:
                 write(str(home), content)
             made = Parts(str(home), issuer, **parts)
-            await made.custody.reload()
+            await made.manager.reload()
             await scene(issuer, made)
 
     asyncio.run(run())
@@ -81,10 +81,10 @@ def test_the_environment_key_comes_back_after_a_logout(tmp_path: Any) -> None:
     """Spec/auth 1.4."""
 
     async def scene(issuer: MockIssuer, parts: Parts) -> None:
-        assert await parts.custody.log_out()
+        assert await parts.manager.log_out()
         snapshot = await parts.snapshot()
         assert (snapshot.token, snapshot.source) == ("sk-env", "env")
-        assert not await parts.custody.log_out()
+        assert not await parts.manager.log_out()
         assert parts.changes[0].mode == "apikey"
 
     play(tmp_path, scene, environment={"OPENAI_API_KEY": "sk-env"})
@@ -191,7 +191,7 @@ def test_what_comes_of_a_refusal_that_cannot_be_healed(tmp_path: Any, deed: Deed
 def test_a_refusal_after_a_logout(tmp_path: Any) -> None:
     async def scene(issuer: MockIssuer, parts: Parts) -> None:
         snapshot = await parts.snapshot()
-        await parts.custody.log_out()
+        await parts.manager.log_out()
         assert await parts.refused(snapshot) == "signed_out"
         assert issuer.redemptions == []
 
@@ -289,10 +289,10 @@ def test_a_key_login_and_its_logout(tmp_path: Any) -> None:
     """Scenarios 8 and 16; what the store held of another account is gone."""
 
     async def scene(issuer: MockIssuer, parts: Parts) -> None:
-        await parts.custody.log_in(lambda found: AuthRecord.of_key("sk-1", found))
+        await parts.manager.log_in(lambda found: AuthRecord.of_key("sk-1", found))
         assert read(parts.home) == {"auth_mode": "apikey", "OPENAI_API_KEY": "sk-1"}
         assert (await parts.snapshot()).token == "sk-1"
-        assert await parts.custody.log_out()
+        assert await parts.manager.log_out()
         assert parts.state == "SIGNED_OUT"
         assert [(change.reason, change.mode) for change in parts.changes] == [("login", "apikey"), ("logout", "none")]
 
@@ -314,7 +314,7 @@ def test_a_logout_that_fails_changes_nothing(tmp_path: Any, monkeypatch: pytest.
         with monkeypatch.context() as patch:
             patch.setattr(os, "unlink", refuse)
             with pytest.raises(PermissionError):
-                await parts.custody.log_out()
+                await parts.manager.log_out()
         gate.set()
         await flight
         assert stored_refresh_token(parts.home) in issuer.live

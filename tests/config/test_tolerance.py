@@ -79,7 +79,7 @@ def test_a_server_that_is_required_is_an_error(required: object) -> None:
 
 
 def test_profiles_and_providers_are_needed_where_they_are_chosen(home: "Home") -> None:
-    text = "[profiles.work]\nmodel_verbosity = 'loud'\n[model_providers.p]\nbase_url = 5"
+    text = "[profiles.work]\nsandbox_mode = 'loud'\n[model_providers.p]\nbase_url = 5"
     settings = home.resolve(text)
     assert {warning.split("`")[1] for warning in settings.warnings} == {"model_providers.p", "profiles.work"}
     for overrides in (

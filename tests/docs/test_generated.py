@@ -53,7 +53,9 @@ def test_every_test_that_a_page_names_exists(page: str) -> None:
 def test_every_process_of_ours_has_a_row_that_says_what_follows_its_death_and_its_hang_and_tests_of_it() -> None:
     page = (DOCS / "helpers.md").read_text("utf-8")
     rows = [[cell.strip() for cell in line.strip("| ").split(" | ")] for line in page.splitlines() if line[:2] == "| "]
-    sources = [path for package in ("supervisor", "workers", "runtime") for path in (ROOT / package).rglob("*.py")]
+    sources = [
+        path for package in ("supervisor", "broker", "workers", "runtime") for path in (ROOT / package).rglob("*.py")
+    ]
     names = {name for path in sources for name in re.findall(r'set_name\("(gr-\w+)"\)', path.read_text("utf-8"))}
     assert names >= {"gr-forkserver", "gr-broker", "gr-worker", "gr-zygote", "gr-monitor", "gr-refresh"}
     for name in names:

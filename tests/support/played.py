@@ -164,9 +164,9 @@ class PlayedEngine:
         self._context.destroy(linger=0)
 
     def _end(self, worker_id: WorkerId, status: int) -> None:
-        asyncio.get_running_loop().call_later(0.001, self._bury, worker_id, status)  # as a process takes its time
+        asyncio.get_running_loop().call_later(0.001, self._reap, worker_id, status)  # as a process takes its time
 
-    def _bury(self, worker_id: WorkerId, status: int) -> None:
+    def _reap(self, worker_id: WorkerId, status: int) -> None:
         worker = self._alive.pop(worker_id, None)
         if worker is not None:
             worker.close()
@@ -230,12 +230,12 @@ async def _serve(run: Run, say: Say, options: ServerOptions, environment: Mappin
     for end in (server_end, server_output, from_server):
         os.set_blocking(end, False)
     descriptors = Descriptors(server_end, server_output)
-    doorstep = HandshakeBuffer(descriptors)
-    front = Front(doorstep.write, environment)
+    buffer = HandshakeBuffer(descriptors)
+    front = Front(buffer.write, environment)
     provisions = Provisions(descriptors, environment, {}, None, lambda: None, lambda: None)
     ear = _Ear(from_server)
     async with asyncio.timeout(TIMEOUT), asyncio.TaskGroup() as tasks:
-        tasks.create_task(Server(options, provisions, front, doorstep).serve())
+        tasks.create_task(Server(options, provisions, front, buffer).serve())
         for chunk in say(lambda: ear.heard):
             if chunk == WAIT:
                 await ear.more()

@@ -32,9 +32,9 @@ class Workplace:
     def __init__(self, session_path: str = "/nowhere") -> None:
         self.sent: list[Operation] = []
         self.session_path = session_path
-        self.obituaries = ExitHistory()
+        self.exit_history = ExitHistory()
         self.conversations = Conversations(
-            cast("WorkerRouter", self), self, self.obituaries, Limits(), (), lambda: "promises/1"
+            cast("WorkerRouter", self), self, self.exit_history, Limits(), (), lambda: "promises/1"
         )
 
     def take(self, order: WorkerRequest) -> None:

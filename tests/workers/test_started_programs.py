@@ -12,11 +12,9 @@ from pathlib import Path
 
 import pytest
 
-import config
-import protocol
-import runtime
-import supervisor
-import workers
+from greenroom import broker, config, demo, protocol, runtime, sessions, supervisor, workers
+
+PACKAGES = (broker, config, demo, protocol, runtime, sessions, supervisor, workers)
 
 STARTS = frozenset(
     {
@@ -47,14 +45,17 @@ USER = "named in the user's own configuration, and looked up in absolute directo
 CONFINED = "confined as in read-only, and without the settings"
 
 KNOWN = {
-    "login_command.py:_open_browser": "the browser of the user who logs in; absolute directories only",
+    "login.py:_open_browser": "the browser of the user who logs in; absolute directories only",
     "token_commands.py:_start": USER,
-    "fork server.py:Fork server._fork": FORK,
+    "fork_server.py:ForkServer._fork": FORK,
     "mcp_client.py:connect": "the demonstration starts a server of this program",
     "walkthrough.py:Walkthrough._show_status": "the demonstration starts a command of this program",
     "spawn.py:spawn": OWN,
     "launch.py:launch": OWN,
-    "delegation.py:Delegation._delegate": OWN,
+    "subprocess.py:SubprocessExecutor._delegate": OWN,
+    "direct_child.py:start_spawned": OWN,
+    "tree.py:ProcessTree._spawn_broker": OWN,
+    "tree.py:ProcessTree._spawn_workers": OWN,
     "notifier.py:Notifier._start": USER,
     "stdio.py:_start": USER,
     "git.py:Git.__init__": CONFINED,
@@ -63,9 +64,10 @@ KNOWN = {
     "toolbox.py:Toolbox.move": COMMAND,
     "starter.py:FreeStarter.__init__": COMMAND,
     "starter.py:LaunchedStarter.start": COMMAND,
+    "starter.py:ReadOnlyStarter.__init__": COMMAND,
     "starter.py:GroupStarter.start": COMMAND,
-    "launcher.py:_fork_zygote": FORK,
-    "launcher.py:share_zygote": OWN,
+    "zygote_link.py:ZygoteLink.fork": FORK,
+    "zygote_link.py:share_zygote": OWN,
     "zygote.py:_Zygote._fork": FORK,
     "features.py:_try_namespaces": FORK,
     "program.py:Embryo.fork": FORK,
@@ -93,7 +95,7 @@ def starts(called: ast.expr) -> bool:
 
 
 def found() -> set[str]:
-    top = [Path(package.__file__ or "").parent for package in (config, protocol, runtime, supervisor, workers)]
+    top = [Path(package.__file__ or "").parent for package in PACKAGES]
     files = itertools.chain.from_iterable(directory.rglob("*.py") for directory in top)
     return {place for file in files for place in places(file.read_text(), file.name)}
 
@@ -126,7 +128,7 @@ def test_nothing_starts_programs_under_another_name() -> None:
     """An import that renames, or takes a function out of its module, would hide a place."""
     banned = {"subprocess", "os", "pty", "multiprocessing", "webbrowser"}
     hidden = []
-    for package in (config, protocol, runtime, supervisor, workers):
+    for package in PACKAGES:
         for file in Path(package.__file__ or "").parent.rglob("*.py"):
             for node in ast.walk(ast.parse(file.read_text())):
                 if isinstance(node, ast.ImportFrom) and node.module in banned:

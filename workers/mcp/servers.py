@@ -92,7 +92,7 @@ class McpServers:
         self._setting = setting
         self._groups = ProcessGroups()
         self._tasks: list[asyncio.Task[None]] = []
-        self._hosts: dict[str, ServerHost] = {}
+        self._assignments: dict[str, ServerHost] = {}
         self._states: dict[str, ServerStatus] = {}
         self._startup: Startup | None = None
         self._catalog = Catalog((), {})
@@ -118,7 +118,7 @@ class McpServers:
         await startup.wait(self._check)
         with suppress(TimeoutError):
             async with asyncio.timeout(REFRESH_SECONDS):
-                for host in list(self._hosts.values()):
+                for host in list(self._assignments.values()):
                     await host.fresh()
 
     def definitions(self) -> Sequence[JsonObject]:
@@ -134,7 +134,7 @@ class McpServers:
         tool = self._catalog.find(name, namespace)
         if tool is None:
             return told(f"unsupported call: {name}", success=False)
-        remote = self._hosts.get(tool.server, _GONE)
+        remote = self._assignments.get(tool.server, _GONE)
         return await call_tool(tool, call_id, arguments, self._admit, remote, emit)
 
     def kill_all(self) -> None:
@@ -145,7 +145,7 @@ class McpServers:
         """End all servers. None of their processes is left."""
         self._closing = True
         for name, task in zip(self._servers, self._tasks, strict=False):
-            host = self._hosts.get(name)
+            host = self._assignments.get(name)
             if host is not None and self._states[name].state == "ready":
                 host.stop()
             else:
@@ -176,7 +176,7 @@ class McpServers:
 
         try:
             await self._tell({"type": "mcp_startup_update", "server": name, "status": {"state": "starting"}})
-            self._hosts[name] = host = ServerHost(name, partial(self._connection, name, server), on_tools)
+            self._assignments[name] = host = ServerHost(name, partial(self._connection, name, server), on_tools)
             await host.run()
         except asyncio.CancelledError:
             await self._settle(startup, name, ServerStatus("cancelled"))
@@ -184,7 +184,7 @@ class McpServers:
         except Exception as error:
             await self._settle(startup, name, ServerStatus("failed", words(error)))
         finally:
-            self._hosts.pop(name, None)
+            self._assignments.pop(name, None)
 
     async def _connection(self, name: str, server: McpServer) -> "Connection":
         if not is_server_name(name):
@@ -238,7 +238,7 @@ class McpServers:
         }
 
     def _all_tools(self) -> "list[RemoteTool]":
-        return [tool for host in self._hosts.values() for tool in host.tools]
+        return [tool for host in self._assignments.values() for tool in host.tools]
 
     def _check(self) -> None:
         required = (name for name, server in self._servers.items() if server.required)

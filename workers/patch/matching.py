@@ -54,13 +54,13 @@ class _Index:
     def __init__(self, lines: Sequence[str], form: Callable[[str], str]) -> None:
         self.form = form
         self._lines = [form(line) for line in lines]
-        self._places: defaultdict[str, list[int]] = defaultdict(list)
+        self._slots: defaultdict[str, list[int]] = defaultdict(list)
         for place, line in enumerate(self._lines):
-            self._places[line].append(place)
+            self._slots[line].append(place)
 
     def find(self, pattern: list[str], first: int, last: int) -> int | None:
         offset, places = min(
-            ((offset, self._places.get(line, [])) for offset, line in enumerate(pattern)), key=lambda pair: len(pair[1])
+            ((offset, self._slots.get(line, [])) for offset, line in enumerate(pattern)), key=lambda pair: len(pair[1])
         )
         for number in range(bisect_left(places, first + offset), len(places)):
             place = places[number] - offset

@@ -106,7 +106,7 @@ def _particulars(report: Report) -> Iterator[str]:
         yield f"{counted(figures.open_calls, 'call')} open"
     if figures.stdio is not None and figures.stdio.waiting:
         yield f"{size(figures.stdio.waiting)} unread by the client"
-    if figures.mailroom is not None and figures.mailroom.paused:
+    if figures.worker_router is not None and figures.worker_router.paused:
         yield "workers wait for the client to read"
     if figures.conversations is not None and figures.conversations.waiting_for_place:
         yield f"{counted(figures.conversations.waiting_for_place, 'conversation')} waiting for a place"

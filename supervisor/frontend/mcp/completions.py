@@ -29,7 +29,7 @@ class Completions:
         """`overrides` are the assignments of the command line."""
         self._home = home
         self._overrides = overrides
-        self._library = library
+        self._saved = library
         self._sources: Mapping[str, Callable[[str], Awaitable[list[str]]]] = {
             "threadid": self._conversations,
             "conversationid": self._conversations,
@@ -56,8 +56,8 @@ class Completions:
                 raise FeatureRefusedError(INVALID_PARAMS, f"Unknown resource template: {uri}")
 
     async def _conversations(self, begun: str) -> list[str]:
-        here = [one.id for one in self._library.unsaved() if one.id.startswith(begun.lower())]
-        return list(dict.fromkeys([*here, *await self._library.beginning_with(begun)]))
+        here = [one.id for one in self._saved.unsaved() if one.id.startswith(begun.lower())]
+        return list(dict.fromkeys([*here, *await self._saved.beginning_with(begun)]))
 
     async def _models(self, begun: str) -> list[str]:
         table = await self._table()

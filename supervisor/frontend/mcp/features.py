@@ -34,10 +34,10 @@ class ClientFeatures:
     ) -> None:
         home, era = options.codex_home, ProtocolVersion(peer, agreed_version)
         self._answering = FeatureRequests(peer, write, drained)
-        self._bulletin = ChangeNotifier(write, subscriptions)
+        self._notifier = ChangeNotifier(write, subscriptions)
         library = SavedConversations(home, conversations)
-        self._resources = Resources(self._answering, library, self._bulletin, era)
-        self._prompts = Prompts(home, self._answering, self._bulletin, era, self._prompts_changed)
+        self._resources = Resources(self._answering, library, self._notifier, era)
+        self._prompts = Prompts(home, self._answering, self._notifier, era, self._prompts_changed)
         self._log = ClientLog(self._answering, write)
         completions = Completions(home, options.config_overrides, self._answering, library)
         self.handlers: Mapping[str, Callable[[Request], None]] = {
@@ -58,7 +58,7 @@ class ClientFeatures:
         await self._answering.close()
 
     def _prompts_changed(self) -> None:
-        self._bulletin.changed("prompts")
+        self._notifier.changed("prompts")
 
     def _turn_ended(self, conversation: Conversation, is_first: bool) -> None:
         self._resources.turn_ended(conversation, is_first)

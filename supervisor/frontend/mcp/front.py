@@ -50,7 +50,7 @@ ENVELOPED = mcp.MODERN_VERSION_KEY.partition("/")[0].encode()
 class Services(NamedTuple):
     """What needs the process tree."""
 
-    reception: "ToolCallHandler"
+    tool_calls: "ToolCallHandler"
     handlers: Mapping[str, Handler]
     """Further methods."""
     cancellers: tuple[Canceller, ...]
@@ -72,7 +72,7 @@ class Front:
         self._handshake: mcp.InitializeParams | None = None
         self._client_info: mcp.ClientInfo | None = None
         self._version: str | None = None
-        self._reception: ToolCallHandler | None = None
+        self._tool_calls: ToolCallHandler | None = None
         self._cancellers: tuple[Canceller, ...] = ()
         self._early: list[Request] = []
         self._methods: dict[str, Handler] = {
@@ -128,7 +128,7 @@ class Front:
 
     def attach_services(self, build: "Callable[[McpPeer, Write], Services]") -> None:
         """Let through what needs the process tree, first what came before. `build` makes it around our peer."""
-        self._reception, handlers, self._cancellers, self._session_tools = build(self._peer, self._write)
+        self._tool_calls, handlers, self._cancellers, self._session_tools = build(self._peer, self._write)
         self._methods |= {**handlers, "tools/call": self._call_tool}
         for request in self._early:
             self._methods[request.method](request)
@@ -150,7 +150,7 @@ class Front:
                 log.warning("a line of the client fits no message: %s", message.reason)
                 self._write(message.reply)
             case Response():
-                if self._reception is None or not self._reception.answer(message):
+                if self._tool_calls is None or not self._tool_calls.answer(message):
                     log.info("an answer to %r, which we did not ask; ignored", message.id)
             case Notification():
                 log.debug("notification %s; ignored", message.method)
@@ -213,8 +213,8 @@ class Front:
         elif params.name not in toolset.TOOL_NAMES:
             failure = mcp.Failure("internal", f"Unknown tool '{params.name}'")
             self._write(self._peer.respond(request, mcp.failure_result(failure)))
-        elif self._reception is not None:
-            self._reception.call(request, params)
+        elif self._tool_calls is not None:
+            self._tool_calls.call(request, params)
 
     def _call_decoder(self, request: Request) -> Callable[[bytes], mcp.CallToolParams]:
         if self._peer.envelope_of(request) is None:
@@ -230,7 +230,7 @@ class Front:
             log.warning("a cancellation that names no request; ignored")
             return
         self._peer.give_up(cancelled.request_id)
-        if self._reception is not None:
+        if self._tool_calls is not None:
             for cancel in self._cancellers:
                 cancel(cancelled.request_id)
             return

@@ -29,13 +29,13 @@ class Prompts:
         self,
         home: str,
         answering: FeatureRequests,
-        bulletin: ChangeNotifier,
+        notifier: ChangeNotifier,
         era: ProtocolVersion,
         on_change: Callable[[], None],
     ) -> None:
         """`on_change` is told when prompts have changed after a client has read them."""
         self._home = home
-        self._bulletin = bulletin
+        self._notifier = notifier
         self._era = era
         self._on_change = on_change
         self._seen: frozenset[tuple[str, int, int]] = frozenset()
@@ -55,7 +55,7 @@ class Prompts:
         seen, prompts = await asyncio.to_thread(lambda: (fingerprint(self._home), saved_prompts(self._home)))
         self._watch(seen)
         if self._era.is_handshake(request):
-            self._bulletin.note_reading("prompts")
+            self._notifier.note_reading("prompts")
         left = [prompt for prompt in prompts if prompt.name > cursor]
         has_titles = self._era.has_titles(request)
         more = left[PAGE - 1].name if len(left) > PAGE else None

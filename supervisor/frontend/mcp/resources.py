@@ -59,10 +59,10 @@ class Resources:
     """The resources as one connection sees them."""
 
     def __init__(
-        self, answering: FeatureRequests, library: SavedConversations, bulletin: ChangeNotifier, era: ProtocolVersion
+        self, answering: FeatureRequests, library: SavedConversations, notifier: ChangeNotifier, era: ProtocolVersion
     ) -> None:
-        self._library = library
-        self._bulletin = bulletin
+        self._saved = library
+        self._notifier = notifier
         self._era = era
         self._readers: Mapping[Aspect, Callable[[ConversationId], Awaitable[str]]] = {
             "transcript": self._transcript,
@@ -82,18 +82,18 @@ class Resources:
     def turn_ended(self, conversation: Conversation, is_first: bool) -> None:
         """Tell who wants to know that a conversation has more in it, or has got its file with its first turn."""
         if is_first:
-            self._bulletin.changed("resources")
+            self._notifier.changed("resources")
         for aspect in KINDS:
-            self._bulletin.updated(address(conversation.id, aspect))
+            self._notifier.updated(address(conversation.id, aspect))
 
     async def _list(self, request: Request) -> bytes:
         cursor = read_params(request, _decode_page).cursor
         try:
-            found, more = await self._library.page(PAGE, cursor or "")
+            found, more = await self._saved.page(PAGE, cursor or "")
         except ValueError:
             raise FeatureRefusedError(INVALID_PARAMS, f"unknown cursor {cursor!r}") from None
         if self._era.is_handshake(request):
-            self._bulletin.note_reading("resources")
+            self._notifier.note_reading("resources")
         has_titles = self._era.has_titles(request)
         entries = [one for entry in found if entry.fault is None for one in _entries(entry, has_titles)]
         return list_result("resources", entries, more)
@@ -121,19 +121,19 @@ class Resources:
     async def _subscribe(self, request: Request) -> bytes:
         uri = read_params(request, _decode_uri).uri
         conversation_id, aspect = self._parsed(request, uri)
-        if self._library.here(conversation_id) is None and not await self._library.is_saved(conversation_id):
+        if self._saved.here(conversation_id) is None and not await self._saved.is_saved(conversation_id):
             raise self._unknown(request, uri)
-        if not self._bulletin.subscribe(address(conversation_id, aspect)):
+        if not self._notifier.subscribe(address(conversation_id, aspect)):
             raise FeatureRefusedError(INVALID_REQUEST, f"{MOST_SUBSCRIPTIONS} resources are subscribed to already")
         return b"{}"
 
     async def _unsubscribe(self, request: Request) -> bytes:
         uri = read_params(request, _decode_uri).uri
-        self._bulletin.unsubscribe(address(*self._parsed(request, uri)))
+        self._notifier.unsubscribe(address(*self._parsed(request, uri)))
         return b"{}"
 
     async def _transcript(self, conversation_id: ConversationId) -> str:
-        return markdown(await self._library.story(conversation_id))
+        return markdown(await self._saved.story(conversation_id))
 
     def _parsed(self, request: Request, uri: str) -> tuple[ConversationId, Aspect]:
         match = _ADDRESS.fullmatch(uri)

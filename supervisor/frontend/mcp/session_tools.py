@@ -53,7 +53,7 @@ class SessionTools:
         self._peer = peer
         self._write = write
         self._answering = answering
-        self._library = library
+        self._saved = library
         self._conversations = conversations
         self.tools: Mapping[str, Callable[[Request, CallToolParams], None]] = {
             "codex-list": partial(self._start, self._list, ListArguments),
@@ -80,18 +80,18 @@ class SessionTools:
     async def _list(self, arguments: ListArguments) -> ToolOutcome:
         try:
             limit = min(max(arguments.limit, 1), MOST_LISTED)
-            found, more = await self._library.page(limit, arguments.cursor)
+            found, more = await self._saved.page(limit, arguments.cursor)
         except ValueError:
             raise ConfigError(f"{PARSE_PREFIX}unknown cursor {arguments.cursor!r}") from None
         listed = {entry.id for entry in found}
-        unsaved = [] if arguments.cursor else [one for one in self._library.unsaved() if one.id not in listed]
+        unsaved = [] if arguments.cursor else [one for one in self._saved.unsaved() if one.id not in listed]
         told = [*(_unsaved(one) for one in reversed(unsaved)), *(self._told(entry) for entry in found)]
         lines = [f"{one['threadId']}  {one['state']}  {one.get('cwd', '')}  {one.get('title', '')}" for one in told]
         text = "\n".join(lines) or "There are no conversations yet."
         return text, {"conversations": told, **({} if more is None else {"nextCursor": more})}
 
     async def _read(self, arguments: ReadArguments) -> ToolOutcome:
-        story = await self._library.story(read_id(arguments.thread_id))
+        story = await self._saved.story(read_id(arguments.thread_id))
         left_out = max(0, len(story.told) - min(max(arguments.last, 1), MOST_PASSAGES))
         text = body(story.told[left_out:], left_out, MAX_PASSAGE)
         return text, {**self._told(story.entry), "turns": story.turns, "leftOut": left_out}
@@ -110,14 +110,14 @@ class SessionTools:
 
     async def _fork(self, arguments: ForkArguments) -> ToolOutcome:
         origin = read_id(arguments.thread_id)
-        made = await self._library.fork(origin, arguments.turn)
+        made = await self._saved.fork(origin, arguments.turn)
         text = f"Conversation {made.conversation_id} begins with {made.turns} turns of {origin}."
         return text, {"threadId": made.conversation_id, "forkedFrom": origin, "turns": made.turns}
 
     def _steer(self, request: Request, params: CallToolParams) -> None:
         try:
             arguments = _decode(params, SteerArguments)
-            conversation = self._library.here(read_id(arguments.thread_id))
+            conversation = self._saved.here(read_id(arguments.thread_id))
             if conversation is None or conversation.running is None or conversation.queued:
                 text = "No turn can be steered in this conversation: none runs, or others wait. Use codex-reply."
                 raise SessionBusyError(text)
@@ -145,10 +145,10 @@ class SessionTools:
 
         Raises `SessionUnknownError`, or `SessionBusyError` where another process has it open.
         """
-        conversation = self._library.here(conversation_id)
+        conversation = self._saved.here(conversation_id)
         if conversation is not None:
             return conversation
-        entry = (await self._library.story(conversation_id)).entry
+        entry = (await self._saved.story(conversation_id)).entry
         if entry.writer is not None:
             raise SessionBusyError(f"Conversation {conversation_id} is open in process {entry.writer}; stop it there.")
         return None
@@ -158,7 +158,7 @@ class SessionTools:
         return {
             "threadId": entry.id,
             **{name: fact for name, fact in facts.items() if fact},
-            "state": self._library.standing(entry),
+            "state": self._saved.standing(entry),
             "ageSeconds": round(max(0.0, time.time() - entry.changed_at), 1),
         }
 

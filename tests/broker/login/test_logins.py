@@ -62,7 +62,7 @@ class Desk:
         )
 
     async def save(self, logged_in: LoggedIn) -> None:
-        await self.parts.custody.log_in(lambda found: record_of(logged_in, self.parts.clock.wall(), found))
+        await self.parts.manager.log_in(lambda found: record_of(logged_in, self.parts.clock.wall(), found))
 
     async def start(self) -> LoginStarted:
         return await self.logins.start(LoginStart())
@@ -321,7 +321,7 @@ def test_foreign_listeners(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_a_login_times_out(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(BrowserFlow, "patience", 0.05)
+    monkeypatch.setattr(BrowserFlow, "timeout_s", 0.05)
 
     async def scene(desk: Desk) -> None:
         await desk.start()

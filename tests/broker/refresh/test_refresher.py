@@ -27,7 +27,7 @@ def play(home: Any, scene: Scene, lasts: float = EXPIRED, **issuer: Any) -> None
         async with MockIssuer(**issuer) as mock:
             write(str(home), tokens(mock.grant(), lasts))
             parts = Parts(str(home), mock)
-            await parts.custody.reload()
+            await parts.manager.reload()
             await scene(mock, parts)
 
     asyncio.run(run())
@@ -99,7 +99,7 @@ def test_newer_tokens_on_disk_are_adopted_without_a_request(tmp_path: Any) -> No
     """K6 step 3, scenarios 28 and 31."""
 
     async def scene(issuer: MockIssuer, parts: Parts) -> None:
-        await parts.custody.reload()
+        await parts.manager.reload()
         write(parts.home, tokens(issuer.grant(), serial=7))
         assert await parts.refresher.join(Trigger.NEED) is RefreshResult.ADOPTED
         assert parts.state == "FRESH"
@@ -112,7 +112,7 @@ def test_another_account_on_disk_is_adopted_not_redeemed(tmp_path: Any) -> None:
     """K6 step 2, K14, scenario 29: the account that was there is never written over the one that is."""
 
     async def scene(issuer: MockIssuer, parts: Parts) -> None:
-        await parts.custody.reload()
+        await parts.manager.reload()
         theirs = tokens(issuer.grant(), EXPIRED, account="acc-2", user="user-2")
         write(parts.home, theirs)
         assert await parts.refresher.join(Trigger.NEED) is RefreshResult.ADOPTED
@@ -131,7 +131,7 @@ def test_when_a_token_is_refreshed(tmp_path: Any, lasts: float, requests: int, s
     """K12, scenario 30: five minutes before the end in the background, half a minute before it at once."""
 
     async def scene(issuer: MockIssuer, parts: Parts) -> None:
-        await parts.custody.reload()
+        await parts.manager.reload()
         assert parts.state == state
         parts.refresher.consider()
         parts.clock.ahead += 30.5 if state == "STALE" else 0.0
@@ -166,11 +166,11 @@ def test_an_opaque_token_is_refreshed_by_age(tmp_path: Any) -> None:
         content = read(parts.home)
         content["last_refresh"] = "2020-01-01T00:00:00.123456789Z"
         write(parts.home, content)
-        await parts.custody.reload()
+        await parts.manager.reload()
         assert parts.state == "FRESH"
         content["tokens"]["access_token"] = "opaque"  # type: ignore[index]
         write(parts.home, content)
-        await parts.custody.reload()
+        await parts.manager.reload()
         assert parts.state == "STALE"
 
     play(tmp_path, scene, 3600.0)
@@ -241,7 +241,7 @@ def test_a_dead_refresh_token_leaves_the_access_token_in_use(tmp_path: Any) -> N
 
     async def scene(issuer: MockIssuer, parts: Parts) -> None:
         issuer.deeds.append(refusal(401, "refresh_token_reused"))
-        await parts.custody.reload()
+        await parts.manager.reload()
         assert await parts.refresher.join(Trigger.WISH) is RefreshResult.DEAD
         assert (await parts.snapshot()).degraded
         parts.clock.ahead += 3600.0
@@ -339,7 +339,7 @@ def test_a_waiting_question_is_answered_by_a_login_elsewhere(tmp_path: Any) -> N
         await issuer.arrived(1)
         await parts.landed()
         write(parts.home, {"OPENAI_API_KEY": "sk-elsewhere"})
-        await parts.custody.reload()
+        await parts.manager.reload()
         assert (await asked).token == "sk-elsewhere"
 
     play(tmp_path, scene)
@@ -350,7 +350,7 @@ def test_an_issuer_that_is_not_there_is_transient(tmp_path: Any) -> None:
 
     async def scene(issuer: MockIssuer, parts: Parts) -> None:
         nobody = Parts(parts.home)
-        await nobody.custody.reload()
+        await nobody.manager.reload()
         assert await nobody.refresher.join(Trigger.NEED) is RefreshResult.FAILED
         assert 0 < nobody.standing.retry_in(nobody.clock.monotonic()) <= 1.2
 
@@ -375,9 +375,9 @@ def test_logins_and_readers_do_not_wait_for_a_redemption(tmp_path: Any) -> None:
     async def scene(issuer: MockIssuer, parts: Parts) -> None:
         async with locks.locked(parts.home, locks.REFRESH, 1.0):
             flight = parts.refresher.join(Trigger.NEED)
-            await parts.custody.log_in(lambda found: AuthRecord.of_key("sk-1", found))
+            await parts.manager.log_in(lambda found: AuthRecord.of_key("sk-1", found))
             assert (await parts.snapshot()).token == "sk-1"
-            assert await parts.custody.log_out()
+            assert await parts.manager.log_out()
             assert not flight.done()
         assert await flight is RefreshResult.GONE
         assert issuer.redemptions == []
@@ -466,7 +466,7 @@ def test_a_broker_that_died_in_a_redemption_warns_its_successor(tmp_path: Any) -
         flight.cancel()
         await asyncio.wait({flight})
         successor = Parts(parts.home, issuer)
-        await successor.custody.reload()
+        await successor.manager.reload()
         assert await successor.refresher.join(Trigger.NEED) is RefreshResult.HELD
         assert 1.0 < successor.standing.retry_in(successor.clock.monotonic()) <= 2.0
         assert len(issuer.redemptions) == 1
@@ -482,7 +482,7 @@ def test_a_logout_wins_over_a_late_refresh(tmp_path: Any) -> None:
         issuer.deeds.append(Deed(gate=gate))
         flight = parts.refresher.join(Trigger.NEED)
         await issuer.arrived(1)
-        assert await parts.custody.log_out()
+        assert await parts.manager.log_out()
         gate.set()
         assert await flight is RefreshResult.ADOPTED
         assert not (tmp_path / "auth.json").exists()
@@ -504,7 +504,7 @@ def test_a_login_wins_over_a_late_refresh(tmp_path: Any, foreign: bool) -> None:
         if foreign:
             write(parts.home, theirs)
         else:
-            await parts.custody.log_in(lambda _: AuthRecord.of(theirs))
+            await parts.manager.log_in(lambda _: AuthRecord.of(theirs))
         after = read(parts.home)
         gate.set()
         assert await flight is RefreshResult.ADOPTED
@@ -604,7 +604,7 @@ def test_a_read_only_store_is_not_burned(tmp_path: Any, monkeypatch: pytest.Monk
     """K8: the token belongs to whoever can write; it is redeemed only when there is nothing left to lose."""
 
     async def scene(issuer: MockIssuer, parts: Parts) -> None:
-        monkeypatch.setattr(parts.custody.store, "is_writable", lambda: False)
+        monkeypatch.setattr(parts.manager.store, "is_writable", lambda: False)
         assert await parts.refresher.join(Trigger.NEED) is RefreshResult.HELD
         assert issuer.redemptions == []
         assert [problem.reason for problem in parts.problems] == ["store_unwritable"]
@@ -631,14 +631,14 @@ def test_tokens_that_cannot_be_written_are_served_and_written_later(
             served = await parts.snapshot()
             assert (await parts.snapshot()).token == served.token
             assert stored_refresh_token(parts.home) == spent
-            await parts.custody.persist(now=True)
+            await parts.manager.persist(now=True)
             assert stored_refresh_token(parts.home) == spent
-            await parts.custody.reload(always=True)
+            await parts.manager.reload(always=True)
             assert (await parts.snapshot()).token == served.token
-        await parts.custody.persist()
+        await parts.manager.persist()
         assert stored_refresh_token(parts.home) == spent, "too early"
         parts.clock.ahead += 5.0
-        await parts.custody.persist()
+        await parts.manager.persist()
         assert stored_refresh_token(parts.home) in issuer.live
         assert [problem.reason for problem in parts.problems] == ["store_unwritable"]
         assert (await parts.snapshot()).token == served.token
@@ -658,7 +658,7 @@ def test_a_full_disk_does_not_lose_the_second_token_either(tmp_path: Any, monkey
             await parts.snapshot()
             parts.clock.ahead += 3600.0
             served = await parts.snapshot()
-        await parts.custody.persist(now=True)
+        await parts.manager.persist(now=True)
         assert stored_refresh_token(parts.home) in issuer.live
         assert (await parts.snapshot()).token == served.token
         assert (len(issuer.redemptions), issuer.reuses) == (2, [])

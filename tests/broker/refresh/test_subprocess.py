@@ -47,7 +47,7 @@ def play(home: Any, lifeline: int, scene: Scene, *deeds: Deed) -> None:
             issuer.deeds.extend(deeds)
             write(str(home), tokens(issuer.grant(), EXPIRED))
             parts = Parts(str(home), issuer, lifeline=lifeline)
-            await parts.custody.reload()
+            await parts.manager.reload()
             await scene(issuer, parts)
             await until(lambda: not redeemers())
 
@@ -219,10 +219,10 @@ def test_what_comes_in_between_wins_although_the_broker_is_dead(tmp_path: Any, l
         await abandoned(issuer, parts)
         successor = Parts(parts.home, issuer)
         if event == "logout":
-            assert await successor.custody.log_out()
+            assert await successor.manager.log_out()
         else:
             theirs = tokens(issuer.grant(), account="acc-B", user="user-B")
-            await successor.custody.log_in(lambda _: AuthRecord.of(theirs))
+            await successor.manager.log_in(lambda _: AuthRecord.of(theirs))
         after = read(parts.home) if event == "login" else None
         gate.set()
         await nobody_redeems(parts.home)
@@ -251,7 +251,7 @@ def test_tokens_that_it_cannot_write_are_the_brokers(
             assert await flight is RefreshResult.REDEEMED
         assert (await parts.snapshot()).token
         assert stored_refresh_token(parts.home) == spent
-        await parts.custody.persist(now=True)
+        await parts.manager.persist(now=True)
         assert issuer.live == {stored_refresh_token(parts.home)}
 
     play(tmp_path, lifeline, scene, Deed(gate=gate))

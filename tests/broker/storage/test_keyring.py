@@ -182,7 +182,7 @@ def test_changes_are_seen_by_the_next_question_or_a_little_later(
     async def scene() -> None:
         mine, other = (Parts(str(tmp_path), store=store(tmp_path)) for _ in range(2))
         assert isinstance(await mine.get(), AuthError)
-        await other.custody.log_in(lambda found: AuthRecord.of_key("sk-2", found))
+        await other.manager.log_in(lambda found: AuthRecord.of_key("sk-2", found))
         assert (await mine.snapshot()).token == "sk-2"
         os.utime(tmp_path / STORE, (1, 1))  # so long ago that a further change is sure to show
         await mine.snapshot()

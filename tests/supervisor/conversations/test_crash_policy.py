@@ -44,8 +44,8 @@ async def test_a_turn_that_left_no_trace_begins_again(session: Path) -> None:
     place.open()
     place.end(turn, Incarnation(2))
     assert listener.last_message == b'""'
-    obituary = place.obituaries.of(conversation.id)
-    assert obituary is not None, "the death itself is not hidden"
+    record = place.exit_history.of(conversation.id)
+    assert record is not None, "the death itself is not hidden"
 
 
 @on_loop

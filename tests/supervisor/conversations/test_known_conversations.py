@@ -44,17 +44,17 @@ def entered(table: ConversationTable, count: int) -> list[Conversation]:
     ]
 
 
-def rest(table: ConversationTable, *conversations: Conversation, now: float = 1e6) -> None:
+def mark_idle(table: ConversationTable, *conversations: Conversation, now: float = 1e6) -> None:
     for conversation in conversations:
-        table.rest(conversation, now, is_saved=True)
+        table.mark_idle(conversation, now, is_saved=True)
 
 
 def test_whoever_has_rested_longest_is_forgotten() -> None:
     table = ConversationTable(ROOM)
     first, second, third, busy = entered(table, 4)
-    rest(table, first, second)
-    table.rouse(first)
-    rest(table, first, third)
+    mark_idle(table, first, second)
+    table.mark_busy(first)
+    mark_idle(table, first, third)
     assert list(table) == [first, third, busy]
     assert table.find(second.id) is None
     assert table.forgotten == 1
@@ -63,17 +63,17 @@ def test_whoever_has_rested_longest_is_forgotten() -> None:
 def test_without_room_nobody_who_rests_is_known() -> None:
     table = ConversationTable(0)
     conversation, busy = entered(table, 2)
-    rest(table, conversation)
+    mark_idle(table, conversation)
     assert list(table) == [busy]
 
 
 def test_whoever_has_no_file_gives_way_to_his_like_alone() -> None:
     table = ConversationTable(1)
     first, second, saved = entered(table, 3)
-    table.rest(first, 1e6, is_saved=False)
-    rest(table, saved)
+    table.mark_idle(first, 1e6, is_saved=False)
+    mark_idle(table, saved)
     assert list(table) == [first, second, saved]
-    table.rest(second, 1e6, is_saved=False)
+    table.mark_idle(second, 1e6, is_saved=False)
     assert list(table) == [second, saved]
 
 
@@ -99,7 +99,7 @@ def test_whoever_is_needed_is_not_forgotten(needed: Callable[[Conversation], Non
     table = ConversationTable(0)
     (conversation,) = entered(table, 1)
     needed(conversation)
-    rest(table, conversation)
+    mark_idle(table, conversation)
     assert table.find(conversation.id) is conversation
 
 
@@ -107,9 +107,9 @@ def test_whose_deaths_count_no_longer_is_forgotten_in_turn() -> None:
     table = ConversationTable(0)
     dead, other = entered(table, 2)
     just_dead(dead)
-    rest(table, dead)
-    rest(table, other, now=1e6 + CONVERSATION.period + 1)
-    rest(table, dead, now=1e6 + CONVERSATION.period + 1)
+    mark_idle(table, dead)
+    mark_idle(table, other, now=1e6 + CONVERSATION.period + 1)
+    mark_idle(table, dead, now=1e6 + CONVERSATION.period + 1)
     assert list(table) == []
 
 
@@ -117,5 +117,5 @@ def test_what_is_over_is_not_known_again_when_it_comes_to_rest() -> None:
     table = ConversationTable(ROOM)
     (conversation,) = entered(table, 1)
     table.remove(conversation)
-    rest(table, conversation)
+    mark_idle(table, conversation)
     assert list(table) == []

@@ -15,10 +15,10 @@ def _conversations(count: int) -> list[Conversation]:
 def test_the_longest_idle_comes_first() -> None:
     first, second = _conversations(2)
     roster = SlotQueue(places=2)
-    roster.rest(first, now=1.0)
-    roster.rest(second, now=2.0)
+    roster.mark_idle(first, now=1.0)
+    roster.mark_idle(second, now=2.0)
     assert roster.longest_idle() is first
-    roster.rest(first, now=3.0)
+    roster.mark_idle(first, now=3.0)
     assert roster.longest_idle() is second
     assert roster.idle_since(2.0) == [second]
     assert roster.next_deadline(10.0) == 12.0
@@ -27,8 +27,8 @@ def test_the_longest_idle_comes_first() -> None:
 def test_whoever_is_busy_is_not_parked() -> None:
     (conversation,) = _conversations(1)
     roster = SlotQueue(places=1)
-    roster.rest(conversation, now=1.0)
-    roster.rouse(conversation)
+    roster.mark_idle(conversation, now=1.0)
+    roster.mark_busy(conversation)
     assert roster.longest_idle() is None
     assert roster.next_deadline(10.0) is None
 

@@ -31,13 +31,13 @@ def test_a_program_reads_the_signal_or_the_status() -> None:
 
 
 def test_the_last_deaths_are_remembered() -> None:
-    obituaries = ExitHistory()
+    exit_history = ExitHistory()
     for number in range(REMEMBERED + 5):
-        obituaries.enter(exited(-9, f"w-{number}"), "idle", conversation_id=ConversationId(f"c-{number % 2}"))
-    deaths = list(obituaries)
+        exit_history.enter(exited(-9, f"w-{number}"), "idle", conversation_id=ConversationId(f"c-{number % 2}"))
+    deaths = list(exit_history)
     assert len(deaths) == REMEMBERED
     assert deaths[-1].process == f"w-{REMEMBERED + 4}"
-    last = obituaries.of(ConversationId("c-0"))
+    last = exit_history.of(ConversationId("c-0"))
     assert last is not None
     assert last.process == f"w-{REMEMBERED + 4}"
-    assert obituaries.of(ConversationId("nobody")) is None
+    assert exit_history.of(ConversationId("nobody")) is None

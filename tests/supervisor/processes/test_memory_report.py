@@ -28,10 +28,10 @@ class Asked:
 @on_loop
 async def test_a_round_ends_when_everybody_has_answered() -> None:
     made = FootprintCollector(Asked())
-    taking = asyncio.ensure_future(made.take())
+    taking = asyncio.ensure_future(made.collect())
     await asyncio.sleep(0)
-    made.heard(A, ProcessFootprint(HELD, 4, ("a gap",)))
-    made.heard(B, ProcessFootprint(HELD))
+    made.receive(A, ProcessFootprint(HELD, 4, ("a gap",)))
+    made.receive(B, ProcessFootprint(HELD))
     holdings = await taking
     assert holdings[A] == ProcessFootprint(HELD, 4, ("a gap",))
     assert holdings[B] == ProcessFootprint(HELD)
@@ -41,10 +41,10 @@ async def test_a_round_ends_when_everybody_has_answered() -> None:
 @on_loop
 async def test_a_process_that_dies_is_not_waited_for() -> None:
     made = FootprintCollector(Asked())
-    taking = asyncio.ensure_future(made.take())
+    taking = asyncio.ensure_future(made.collect())
     await asyncio.sleep(0)
-    made.heard(A, ProcessFootprint(HELD))
-    made.excuse(B)
+    made.receive(A, ProcessFootprint(HELD))
+    made.forget(B)
     assert set(await taking) == {A, SUPERVISOR_ID}
 
 
@@ -53,27 +53,27 @@ async def test_a_process_that_hangs_is_waited_for_a_moment_at_most() -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(survey, "TIMEOUT", 0.01)
         made = FootprintCollector(Asked())
-        taking = asyncio.ensure_future(made.take())
+        taking = asyncio.ensure_future(made.collect())
         await asyncio.sleep(0)
-        made.heard(A, ProcessFootprint(HELD))
+        made.receive(A, ProcessFootprint(HELD))
         assert set(await taking) == {A, SUPERVISOR_ID}
-        made.heard(B, ProcessFootprint(HELD))
-        assert set(await made.take()) == {SUPERVISOR_ID}, "what came too late does not count"
+        made.receive(B, ProcessFootprint(HELD))
+        assert set(await made.collect()) == {SUPERVISOR_ID}, "what came too late does not count"
 
 
 @on_loop
 async def test_who_asks_while_a_round_is_under_way_shares_it_also_when_the_first_gives_up() -> None:
     asked = Asked()
     made = FootprintCollector(asked)
-    first, second = (asyncio.ensure_future(made.take()) for _ in range(2))
+    first, second = (asyncio.ensure_future(made.collect()) for _ in range(2))
     await asyncio.sleep(0)
     first.cancel()
-    made.heard(A, ProcessFootprint(HELD))
-    made.heard(B, ProcessFootprint(HELD))
+    made.receive(A, ProcessFootprint(HELD))
+    made.receive(B, ProcessFootprint(HELD))
     assert set(await second) == {A, B, SUPERVISOR_ID}
     assert asked.rounds == 1
 
 
 @on_loop
 async def test_a_server_without_children_is_surveyed_at_once() -> None:
-    assert set(await FootprintCollector(list).take()) == {SUPERVISOR_ID}
+    assert set(await FootprintCollector(list).collect()) == {SUPERVISOR_ID}

@@ -58,65 +58,65 @@ def test_standard_output_is_out_of_everybodys_reach() -> None:
 
 
 def test_what_waits_in_the_pipe_is_answered(ends: tuple[HandshakeBuffer, int, int]) -> None:
-    doorstep, to_server, from_server = ends
+    buffer, to_server, from_server = ends
     os.write(to_server, b"first words")
     heard: list[bytes] = []
 
     def receive(data: bytes) -> None:
         heard.append(data)
-        doorstep.write(b"answer 1\n")
-        doorstep.write(b"answer 2\n")
+        buffer.write(b"answer 1\n")
+        buffer.write(b"answer 2\n")
 
-    doorstep.answer_waiting(receive)
+    buffer.answer_waiting(receive)
     assert heard == [b"first words"]
     assert os.read(from_server, 100) == b"answer 1\nanswer 2\n"
-    assert doorstep.take_unsent() == b""
+    assert buffer.take_unsent() == b""
 
 
 def test_nobody_is_waited_for(ends: tuple[HandshakeBuffer, int, int]) -> None:
-    doorstep, _, from_server = ends
+    buffer, _, from_server = ends
     begin = time.monotonic()
-    doorstep.answer_waiting(lambda _: pytest.fail("there was nothing to hear"))
+    buffer.answer_waiting(lambda _: pytest.fail("there was nothing to hear"))
     assert time.monotonic() - begin < 0.5
     with pytest.raises(BlockingIOError):
         os.read(from_server, 1)
 
 
 def test_an_end_of_input_is_left_for_the_transport(ends: tuple[HandshakeBuffer, int, int]) -> None:
-    doorstep, to_server, _ = ends
+    buffer, to_server, _ = ends
     os.close(to_server)
-    doorstep.answer_waiting(lambda _: pytest.fail("there was nothing to hear"))
+    buffer.answer_waiting(lambda _: pytest.fail("there was nothing to hear"))
 
 
 def test_what_the_client_does_not_take_is_kept(ends: tuple[HandshakeBuffer, int, int]) -> None:
-    doorstep, to_server, from_server = ends
+    buffer, to_server, from_server = ends
     os.write(to_server, b"x")
     long = b"a" * 3_000_000
-    doorstep.answer_waiting(lambda _: doorstep.write(long))
+    buffer.answer_waiting(lambda _: buffer.write(long))
     taken = bytearray()
     with suppress(BlockingIOError):
         while True:
             taken += os.read(from_server, 65_536)
     assert 0 < len(taken) < len(long)
-    assert bytes(taken) + doorstep.take_unsent() == long
+    assert bytes(taken) + buffer.take_unsent() == long
 
 
 def test_a_client_that_has_gone_already_is_no_error(ends: tuple[HandshakeBuffer, int, int]) -> None:
-    doorstep, to_server, from_server = ends
+    buffer, to_server, from_server = ends
     os.write(to_server, b"x")
     os.close(from_server)
-    doorstep.answer_waiting(lambda _: doorstep.write(b"answer\n"))
-    assert doorstep.take_unsent() == b"answer\n"
+    buffer.answer_waiting(lambda _: buffer.write(b"answer\n"))
+    assert buffer.take_unsent() == b"answer\n"
 
 
 def test_a_long_message_is_taken_in_part(ends: tuple[HandshakeBuffer, int, int]) -> None:
-    doorstep, to_server, _ = ends
+    buffer, to_server, _ = ends
     os.set_blocking(to_server, False)
     written = 0
     with suppress(BlockingIOError):
         while written < 2 * READ_SIZE:
             written += os.write(to_server, b"x" * 65_536)
     heard: list[bytes] = []
-    doorstep.answer_waiting(heard.append)
+    buffer.answer_waiting(heard.append)
     assert len(heard) == 1
     assert 0 < len(heard[0]) <= READ_SIZE

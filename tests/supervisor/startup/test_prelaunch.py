@@ -26,15 +26,15 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def sent(*words: str) -> bool:
     """Tell whether a fork server was on its way; it is gone afterwards."""
-    vanguard = Prelaunch.send(words)
-    if vanguard is None:
+    prelaunch = Prelaunch.launch(words)
+    if prelaunch is None:
         return False
-    for descriptor in vanguard.lifeline:
+    for descriptor in prelaunch.lifeline:
         os.close(descriptor)
-    if vanguard.fork_server is None:
+    if prelaunch.fork_server is None:
         return False
-    vanguard.dismiss()
-    assert not psutil.pid_exists(vanguard.fork_server.pid)
+    prelaunch.abort()
+    assert not psutil.pid_exists(prelaunch.fork_server.pid)
     return True
 
 

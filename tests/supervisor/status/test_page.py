@@ -30,7 +30,7 @@ BUSY = report(
     statistics={
         "conversations": {"known": 14, "with_process": 2, "turns_running": 1, "turns_waiting": 2},
         "stdio": {"read": 1, "written": 2, "waiting": 12_345},
-        "mailroom": {"received": 1, "sent": 1, "refused": 0, "paused": True},
+        "worker_router": {"received": 1, "sent": 1, "refused": 0, "paused": True},
         "pool": {"waiting": 0, "expected": 1, "orders": 1},
         "open_calls": 3,
     },

@@ -224,7 +224,7 @@ def test_output_without_end_is_cut_off(ground: Ground, monkeypatch: pytest.Monke
 
 def test_git_that_hangs_is_ended_with_what_it_started(ground: Ground, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("greenroom.workers.search.files.TIMEOUT", 0.3)
-    monkeypatch.setattr(git.Git.run, "__kwdefaults__", {**(git.Git.run.__kwdefaults__ or {}), "patience": 0.3})
+    monkeypatch.setattr(git.Git.run, "__kwdefaults__", {**(git.Git.run.__kwdefaults__ or {}), "timeout_s": 0.3})
     length = f"600.{os.getpid()}"
     fake_git(ground, f"setsid sleep {length} & sleep {length}", monkeypatch)
     search(ground, "new")
