@@ -10,6 +10,7 @@ from typing import ClassVar, Final, Literal, TypeAlias, TypedDict, get_args
 
 import msgspec
 
+from greenroom.protocol.display import shown, shown_lines
 from greenroom.protocol.internal.message import Message
 from greenroom.protocol.mcp.handshake import ElicitationMode
 
@@ -71,7 +72,7 @@ def exec_params(
 ) -> dict[str, object]:
     """Return what is asked before a command runs. `quoted_command` is the argv in shell quoting."""
     return {
-        "message": f"Allow Codex to run `{quoted_command}` in `{cwd}`?",
+        "message": f"Allow Codex to run `{shown(quoted_command)}` in `{shown(cwd)}`?",
         "requestedSchema": {"type": "object", "properties": {}},
         "codex_elicitation": "exec-approval",
         "codex_call_id": call_id,
@@ -85,7 +86,7 @@ def patch_params(*, changes: dict[str, object], call_id: str, reason: str | None
     """Return what is asked before a patch is applied."""
     question = "Allow Codex to apply proposed code changes?"
     params: dict[str, object] = {
-        "message": question if reason is None else f"{reason}\n{question}",
+        "message": question if reason is None else f"{shown(reason)}\n{question}",
         "requestedSchema": {"type": "object", "properties": {}},
         "codex_elicitation": "patch-approval",
         "codex_call_id": call_id,
@@ -99,12 +100,12 @@ def tool_params(
 ) -> dict[str, object]:
     """Return what is asked before a tool of a user's MCP server is called (spec/later 2.8)."""
     return {
-        "message": f"Allow Codex to call the tool `{tool}` of the MCP server `{server}`?",
+        "message": f"Allow Codex to call the tool `{shown(tool)}` of the MCP server `{shown(server)}`?",
         "requestedSchema": {"type": "object", "properties": {}},
         "_meta": {
             "codex_approval_kind": "mcp_tool_call",
             "persist": ["session"],
-            "tool_description": description,
+            "tool_description": shown_lines(description),
             "tool_params": arguments or {},
         },
         "codex_elicitation": "mcp-tool-approval",

@@ -43,7 +43,7 @@ def rules(stage: Stage) -> list[ScriptRule]:
         rule("harmless", [Call("shell", {"command": harmless})], [Quote()]),
         rule("unknown", [Call("shell", {"command": unknown})], [Quote()]),
         rule("escalated", [Call("shell", {"command": unknown, **out})], [Quote()]),
-        rule("fail inside", [Call("shell", {"command": ["cat", str(probe)]})], [Quote()]),
+        rule("fail inside", [Call("shell", {"command": ["bash", "-c", f"x=1; cat {probe}"]})], [Quote()]),
         rule("patch", [PatchStep(PATCH)], [Quote()]),
         rule("hello", [Text("Good day.")]),
     ]
@@ -130,7 +130,7 @@ async def outcomes_of(client: Client, stage: Stage, combinations: list[Combinati
 
 
 def by_the_table(when_asked: str) -> dict[Combination, str]:
-    words = {"run": FREE, "sandboxed": CONFINED, "refuse": ESCALATION_REFUSED, "ask": when_asked}
+    words = {"run": FREE, "sandboxed": CONFINED, "read-only": CONFINED, "refuse": ESCALATION_REFUSED, "ask": when_asked}
     return {combination: words[expected(*combination)] for combination in COMBINATIONS}
 
 

@@ -7,6 +7,7 @@ from typing import Final, Literal, TypeAlias
 import msgspec
 
 from greenroom.config.sandbox import SandboxPolicy
+from greenroom.protocol.display import shown, shown_lines
 from greenroom.protocol.items import JsonObject
 from greenroom.protocol.mcp.elicitation import Decision
 from greenroom.protocol.policy import ApprovalPolicy
@@ -34,12 +35,27 @@ class Elicitation(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def params(self) -> JsonObject:
         """The parameters of the `elicitation/create` that asks our client."""
-        params: JsonObject = {"message": f"{self.server}: {self.message}"}
+        params: JsonObject = {"message": f"{shown(self.server)}: {shown_lines(self.message)}"}
         if self.schema is not None:
-            params["requestedSchema"] = self.schema
+            params["requestedSchema"] = _shown_schema(self.schema)
         else:
             params |= {"mode": "url", "url": self.url, "elicitationId": self.id}
         return params | {"codex_elicitation": "mcp-elicitation", "codex_mcp_server": self.server}
+
+
+_FOR_PEOPLE: Final = frozenset({"title", "description"})
+
+
+def _shown_schema(schema: JsonObject) -> JsonObject:
+    """Make the texts of a form fit to be shown; names and values stay, since the answer is checked against them."""
+    return {
+        name: shown_lines(value)
+        if name in _FOR_PEOPLE and isinstance(value, str)
+        else _shown_schema(value)
+        if isinstance(value, dict)
+        else value
+        for name, value in schema.items()
+    }
 
 
 class ElicitationReply(msgspec.Struct, frozen=True):

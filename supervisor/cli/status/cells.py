@@ -1,7 +1,4 @@
-"""Text in the cells of a terminal: how many it takes, cut to fit, and rid of what would steer the terminal.
-
-Titles, directories and what a conversation does come from models and their commands, so nothing of them is trusted.
-"""
+"""Text in the cells of a terminal: how many it takes, and cut to fit. It is clean (`greenroom.protocol.display`)."""
 
 import unicodedata
 from typing import Final
@@ -10,20 +7,6 @@ MORE: Final = "…"
 
 _WIDE: Final = frozenset("WF")
 _NO_CELL: Final = frozenset({"Mn", "Me", "Cf"})
-_DROPPED: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Cn"})
-"""Control, formatting (which turns the direction of writing), surrogate, private and unassigned characters."""
-_VARIATIONS: Final = range(0xFE00, 0xFE10)
-"""Selectors that terminals disagree about."""
-
-
-def clean(text: str) -> str:
-    """Return a text as one line that is safe to print: single spaces for all white space, without what else steers."""
-    return " ".join("".join(_safe(character) for character in text).split())
-
-
-def clean_lines(text: str) -> list[str]:
-    """Return the lines of a text, each safe to print; spaces stay as they are."""
-    return ["".join(_safe(character) for character in line) for line in text.splitlines()]
 
 
 def width(text: str) -> int:
@@ -73,13 +56,3 @@ def _cells(character: str) -> int:
     if unicodedata.category(character) in _NO_CELL:
         return 0
     return 2 if unicodedata.east_asian_width(character) in _WIDE else 1
-
-
-def _safe(character: str) -> str:
-    if " " <= character <= "~":
-        return character
-    if character.isspace():
-        return " "
-    if unicodedata.category(character) in _DROPPED or ord(character) in _VARIATIONS:
-        return ""
-    return character

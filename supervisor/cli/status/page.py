@@ -8,8 +8,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 
+from greenroom.protocol.display import clean
 from greenroom.protocol.report import ConversationEntry, DeathEntry, Report
-from greenroom.supervisor.cli.status.cells import clean, clip, wrap
+from greenroom.supervisor.cli.status.cells import clip, wrap
 from greenroom.supervisor.cli.status.formatting import age, amount, counted, short_id, size
 from greenroom.supervisor.cli.status.overview import InstanceStatus, Overview, ProcessStatus, SeenProcess
 from greenroom.supervisor.cli.status.table import Column, lay_out

@@ -1,5 +1,6 @@
 """`greenroom sessions`: the saved conversations of the Codex home, as a list or one of them as text."""
 
+import json
 import os
 import sys
 import time
@@ -11,12 +12,12 @@ from typing import Final
 import msgspec
 
 from greenroom.config.home import codex_home
+from greenroom.protocol.display import clean, clean_lines
 from greenroom.protocol.errors import ConfigError, SessionFileError, SessionUnknownError
 from greenroom.runtime import identity
 from greenroom.sessions import index as session_index
 from greenroom.sessions.index import Passage, SessionEntry, Speaker
 from greenroom.supervisor.cli.status.actions import matches
-from greenroom.supervisor.cli.status.cells import clean, clean_lines
 from greenroom.supervisor.cli.status.diagnostics import DEGRADED, NOTHING, WELL
 from greenroom.supervisor.cli.status.formatting import age, amount
 from greenroom.supervisor.cli.status.page import Line, Style
@@ -100,7 +101,7 @@ def _print_json(found: Iterator[SessionEntry]) -> int:
     for entry in found:
         path = entry.path.encode("utf-8", "replace").decode()
         told = {"version": 1, **asdict(entry), "path": path, "instance": holders.instance(entry)}
-        sys.stdout.write(msgspec.json.encode(told).decode() + "\n")
+        sys.stdout.write(json.dumps(msgspec.to_builtins(told)) + "\n")
     sys.stdout.flush()
     return WELL
 

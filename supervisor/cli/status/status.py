@@ -1,5 +1,6 @@
 """`greenroom status`: looks at the instances of this user from outside, asks each, and shows both, once or again."""
 
+import json
 import os
 import sys
 import time
@@ -70,7 +71,7 @@ def _once(pid: int | None, as_json: bool) -> int:
     printer = Printer(sys.stdout)
     view = overview(found, ProcessSampler(), MEASURED if found else 0.0)
     if as_json:
-        sys.stdout.write(view.model_dump_json(indent=2) + "\n")
+        sys.stdout.write(json.dumps(view.model_dump(mode="json"), indent=2) + "\n")
         sys.stdout.flush()
     elif found:
         printer.print(page(view, printer.columns))
@@ -100,7 +101,7 @@ def _look_on(
         view = overview(found, observer, measured)
         measured = 0.0
         if as_json:
-            printer.print([Line(view.model_dump_json())])
+            printer.print([Line(json.dumps(view.model_dump(mode="json")))])
         else:
             printer.print(_watched(view, pid, interval, printer))
         bell.wait(interval)

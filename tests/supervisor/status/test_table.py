@@ -3,7 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from greenroom.supervisor.cli.status.cells import clean, width
+from greenroom.protocol.display import clean
+from greenroom.supervisor.cli.status.cells import width
 from greenroom.supervisor.cli.status.table import Column, lay_out
 
 COLUMNS = (

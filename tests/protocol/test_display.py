@@ -1,0 +1,130 @@
+"""What people are shown of the texts of others is all that is there, and steers nothing."""
+
+import json
+import unicodedata
+from collections.abc import Callable
+from typing import Final
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from greenroom.protocol.display import LIMIT, clean, shown, shown_lines
+from greenroom.protocol.mcp.elicitation import exec_params, patch_params, tool_params
+from greenroom.workers.mcp.elicitation import Elicitation
+
+HOSTILE: Final = [
+    "rm -rf x \u202e\x1b[2K\rls",
+    "ls\nrm -rf /",
+    "ls" + " " * 3000 + "; rm -rf /",
+    "a\u009b31m",
+    "a\u2066b\u2069",
+    "zero\u200bwidth\u200d\ufeff",
+    "line\u2028break\u2029",
+    "nbsp\u00a0\u3000",
+    "filler\u3164\u115f\u2800",
+    "z" + "\u0301" * 40,
+    "half \ud800 pair",
+    "tag \U000e0041",
+    "variant \ufe0f",
+    "<U+202E> is text",
+    "<3000 blanks> is text",
+    "\u23ce is text",
+    "nul\0",
+]
+UNSEEN: Final = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
+TEXTS: Final = st.text(max_size=60) | st.sampled_from(HOSTILE) | st.text("<U+3 blanks>\u202e\n\t \u23ce", max_size=20)
+
+
+def spelled_back(text: str) -> str:
+    """Undo `shown`, where nothing was left out."""
+    out, rest = "", text
+    while rest:
+        if rest.startswith("<U+"):
+            code, _, rest = rest[3:].partition(">")
+            out += chr(int(code, 16))
+        elif rest.startswith("<") and rest[1:2].isdecimal():
+            count, _, rest = rest[1:].partition(" blanks>")
+            out += " " * int(count)
+        else:
+            out += {"⏎": "\n", "⇥": "\t"}.get(rest[0], rest[0])
+            rest = rest[1:]
+    return out
+
+
+@given(TEXTS)
+def test_all_that_is_there_can_be_read(text: str) -> None:
+    assert spelled_back(shown(text, 10_000)) == text
+
+
+@given(TEXTS, TEXTS)
+def test_different_texts_never_look_the_same(one: str, other: str) -> None:
+    assert (shown(one, 10_000) == shown(other, 10_000)) == (one == other)
+
+
+@given(TEXTS)
+def test_nothing_that_is_shown_is_invisible(text: str) -> None:
+    assert not {unicodedata.category(character) for character in shown(text)} & UNSEEN
+    assert " " * 9 not in shown(text)
+    lines = shown_lines(text).split("\n")
+    assert not {unicodedata.category(character) for line in lines for character in line} & UNSEEN
+
+
+@given(st.text(max_size=400), st.integers(40, 120))
+def test_what_is_too_long_says_how_much_is_missing_and_keeps_both_ends(text: str, limit: int) -> None:
+    whole, cut = shown(text, 100_000), shown(text, limit)
+    assert len(cut) <= limit
+    if cut != whole:
+        head, _, rest = cut.partition("<" + cut.split(" characters left out>")[0].rpartition("<")[2])
+        assert whole.startswith(head)
+        assert whole.endswith(rest.removeprefix(" characters left out>"))
+
+
+def test_blanks_push_nothing_out_of_sight() -> None:
+    assert shown("ls" + " " * 3000 + "; rm -rf /") == "ls<3000 blanks>; rm -rf /"
+    many = shown_lines("Allow?" + "\n" * 500 + "By the way, this deletes everything.")
+    assert many.count("\n") < 40
+    assert "By the way" in many
+
+
+def asked(text: str) -> dict[str, Callable[[], object]]:
+    """Every text that a person decides by, made from what somebody else wrote."""
+    form = {"type": "object", "properties": {"a": {"type": "string", "title": text, "description": text}}}
+    return {
+        "command": lambda: exec_params(quoted_command=text, command=["x"], cwd="/", call_id="c", parsed_command=[])[
+            "message"
+        ],
+        "directory": lambda: exec_params(quoted_command="x", command=["x"], cwd=text, call_id="c", parsed_command=[])[
+            "message"
+        ],
+        "reason of a patch": lambda: patch_params(changes={}, call_id="c", reason=text)["message"],
+        "tool": lambda: tool_params(server="s", tool=text, description="", arguments=None, call_id="c")["message"],
+        "server": lambda: tool_params(server=text, tool="t", description="", arguments=None, call_id="c")["message"],
+        "description": lambda: tool_params(server="s", tool="t", description=text, arguments=None, call_id="c")[
+            "_meta"
+        ],
+        "question of a server": lambda: Elicitation(server="s", message=text, schema={}).params["message"],
+        "name of a server": lambda: Elicitation(server=text, message="m", schema={}).params["message"],
+        "form of a server": lambda: Elicitation(server="s", message="m", schema=form).params["requestedSchema"],
+    }
+
+
+@pytest.mark.parametrize("place", asked(""))
+@pytest.mark.parametrize("text", HOSTILE)
+def test_every_question_shows_what_is_there(place: str, text: str) -> None:
+    told = json.dumps(asked(text)[place](), ensure_ascii=False)
+    assert not {unicodedata.category(character) for character in told} & UNSEEN
+    assert " " * 9 not in told
+    assert len(told) < 5 * LIMIT
+
+
+@given(TEXTS)
+def test_what_programs_read_stays_exact(text: str) -> None:
+    params = exec_params(quoted_command=text, command=[text], cwd=text, call_id=text, parsed_command=[])
+    assert (params["codex_command"], params["codex_cwd"]) == ([text], text)
+
+
+@given(TEXTS)
+def test_lists_leave_out_what_steers(text: str) -> None:
+    assert not {unicodedata.category(character) for character in clean(text)} & UNSEEN
+    assert clean(clean(text)) == clean(text)
