@@ -44,6 +44,8 @@ class ModelFamily:
     known: bool = True
     """Whether the catalogue has a row for the model."""
     context_window: int = FALLBACK_CONTEXT_WINDOW
+    window_is_known: bool = True
+    """Whether somebody has said how large the window is; it is the fallback's otherwise."""
     max_context_window: int | None = None
     """What `model_context_window` may raise the window to; `None` where nobody has said."""
     auto_compact_ceiling: int | None = None
@@ -80,7 +82,8 @@ class ModelFamily:
         window = self.context_window if context_window is None else context_window
         if self.max_context_window is not None:
             window = min(window, self.max_context_window)
-        return replace(self, context_window=window, auto_compact_ceiling=auto_compact)
+        known = self.window_is_known or context_window is not None
+        return replace(self, context_window=window, window_is_known=known, auto_compact_ceiling=auto_compact)
 
 
 class ModelRow(OwnSection, frozen=True):
@@ -112,11 +115,16 @@ def model_family(slug: str, own: Mapping[str, ModelRow] = MappingProxyType({})) 
     rows = catalogue()
     known = max(filter(slug.startswith, (*rows, *own)), key=len, default=None)
     if known is None:
-        return ModelFamily(name=slug, known=False, default_summary="auto", output_token_limit=2_500)
+        return ModelFamily(
+            name=slug, known=False, window_is_known=False, default_summary="auto", output_token_limit=2_500
+        )
     if known not in own:
         return rows[known]
     said = {key: value for key, value in asdict(own[known]).items() if value is not None}
-    return replace(model_family(known), **{"max_context_window": None, **said, "name": known, "known": True})
+    base = model_family(known)
+    window_is_known = base.window_is_known or "context_window" in said
+    replaced = {"max_context_window": None, **said, "window_is_known": window_is_known}
+    return replace(base, **replaced, name=known, known=True)
 
 
 @cache

@@ -109,6 +109,8 @@ KINDS: Final[Mapping[ErrorKind, str]] = {
     "model_error": "The model's server refused, failed or broke off, and retrying is over.",
     "unauthorized": "There is no credential for the model, or it was refused.",
     "usage_limit": "The account has used up what it may use.",
+    "prompt_too_long": "The message cannot fit into the model's context window and was not sent; "
+    "`max_characters` says how long it may be, `characters` how long it is.",
     "approval_unavailable": "Consent was needed, and nobody could be asked.",
     "overloaded": "Too many calls or turns wait already.",
     "session_busy": "Another process has the conversation open.",

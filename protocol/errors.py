@@ -1,5 +1,7 @@
 """The one hierarchy of errors. A class carries a stable `kind` for programs; its text is for people."""
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import ClassVar, Literal, get_args
 
 ErrorKind = Literal[
@@ -11,6 +13,7 @@ ErrorKind = Literal[
     "model_error",
     "unauthorized",
     "usage_limit",
+    "prompt_too_long",
     "approval_unavailable",
     "overloaded",
     "session_busy",
@@ -27,6 +30,9 @@ class GreenroomError(Exception):
     """Base of every error that Greenroom raises on purpose. `str(error)` says what happened and what to do next."""
 
     kind: ClassVar[ErrorKind] = "internal"
+
+    facts: Mapping[str, int] = MappingProxyType({})
+    """Numbers that programs go by, as further members of `structuredContent.error`."""
 
 
 class ConfigError(GreenroomError):
@@ -57,6 +63,19 @@ class UnauthorizedError(ModelError):
     """There is no credential for the model, or it was refused."""
 
     kind: ClassVar[ErrorKind] = "unauthorized"
+
+
+class PromptTooLongError(GreenroomError):
+    """What the user said cannot fit into the model's context window, so it was not sent. Sizes are in characters."""
+
+    kind: ClassVar[ErrorKind] = "prompt_too_long"
+
+    def __init__(self, characters: int, max_characters: int) -> None:
+        super().__init__(
+            f"The message has {characters:,} characters, and the model's context window leaves room for about "
+            f"{max_characters:,}. It was not sent; shorten it, or put the material into files that the agent can read."
+        )
+        self.facts = {"characters": characters, "max_characters": max_characters}
 
 
 class SessionFileError(GreenroomError):

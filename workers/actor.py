@@ -165,6 +165,7 @@ class Actor:
             outcome=outcome.kind,
             error_kind=outcome.error_kind,
             message=outcome.message,
+            facts={**outcome.facts},
             tokens=conversation.tokens_used,
             open_commands=conversation.open_commands,
             unsaved=conversation.save_fault is not None,

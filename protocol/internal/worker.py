@@ -8,6 +8,8 @@ so that what an older process of it still says can be told apart.
 from collections.abc import Mapping, Sequence
 from typing import ClassVar, Final, Literal, NamedTuple, TypeAlias, TypeVar
 
+import msgspec
+
 from greenroom.protocol.errors import ErrorKind, RemoteProtocolError
 from greenroom.protocol.footprint import Footprint
 from greenroom.protocol.ids import ConversationId, Incarnation, TurnId, WorkerId
@@ -256,6 +258,8 @@ class TurnEnded(Addressed):
     error_kind: ErrorKind | None = None
     message: str | None = None
     """The failure in words, or the reason of the abort."""
+    facts: dict[str, int] = msgspec.field(default_factory=dict)
+    """Numbers that belong to the failure (`greenroom.protocol.errors.GreenroomError.facts`)."""
     tokens: int = 0
     """Tokens that the conversation has used so far."""
     open_commands: int = 0

@@ -204,7 +204,7 @@ class Turns:
 def _failure(notice: TurnEnded, payload: bytes) -> Failure:
     message = notice.message or "the turn failed"
     answer = msgspec.json.decode(payload, type=str) if notice.error_kind == "session_unsaved" and payload else None
-    return Failure(notice.error_kind or "internal", message, answer=answer)
+    return Failure(notice.error_kind or "internal", message, {**notice.facts}, answer=answer)
 
 
 def address(conversation: Conversation) -> TurnAddress:

@@ -3,12 +3,14 @@
 Rules that it keeps (spec/later 4, spec/agent-core 1.9 with its defects mended):
 
 * It is due when the last response used as much as the model's limit. What no server has counted yet is estimated.
+* What the user has said to the running turn stays word for word and in its order, however long it is. What of it the
+  model has not answered yet stands behind the summary, and is not summed up.
 * What the model was told of its surroundings stays in the history, so it is in every later request. Of the user's
-  messages the newest stay, within a budget. The summary comes last; an earlier summary goes, the new one covers it.
+  earlier messages the newest stay, within a budget. An earlier summary goes, the new one covers it.
 * The history changes in one step, once the whole summary is there. Whatever goes wrong before leaves it as it was.
 """
 
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
 from typing import Final, TypeAlias
 
@@ -18,6 +20,7 @@ from greenroom.protocol.user_messages import SUMMARY_PREFIX, summary_message
 from greenroom.sessions.format import SessionRecord, compacted
 from greenroom.workers.conversation import event
 from greenroom.workers.conversation.history import History, HistoryEntry
+from greenroom.workers.conversation.message_limit import BYTES_PER_TOKEN
 from greenroom.workers.conversation.prompt import TURN_ABORTED, message, user_message
 from greenroom.workers.conversation.tokens import TokenCounter
 from greenroom.workers.model.client import Model
@@ -25,9 +28,6 @@ from greenroom.workers.model.codec import Encoder
 from greenroom.workers.model.outcome import ModelRequestError, error_info
 from greenroom.workers.model.responses import Completed, ItemDone, ModelEvent, Usage
 from greenroom.workers.model.retry import Retry
-
-BYTES_PER_TOKEN: Final = 4
-"""What is assumed where nobody has counted."""
 
 USER_BUDGET: Final = 20_000
 """Tokens of user messages that stay at most."""
@@ -59,13 +59,23 @@ def lacks_room(error: ModelError) -> bool:
     return error_info(error) == "context_window_exceeded" or any(words in text for words in _NO_ROOM)
 
 
-def shortened(history: Iterable[HistoryEntry], summary: str, budget: int) -> list[JsonObject]:
+def shortened(history: History, summary: str, budget: int) -> list[JsonObject]:
     """Return the items that stand for `history` from now on. `budget` is that of user messages, in bytes."""
-    entries = list(history)
+    running = {id(entry) for entry in history.inputs}
+    entries, unanswered = _split(history)
+    earlier = [entry for entry in entries if id(entry) not in running]
     # Of equal messages the last one counts: it may take back one in between.
-    context = {entry.encoded: entry.item for entry in reversed(entries) if _is_context(entry)}
-    said = _latest([entry for entry in entries if entry.is_user], budget)
-    return [*reversed(context.values()), *said, summary_message(summary)]
+    context = {entry.encoded: entry.item for entry in reversed(earlier) if is_context(entry)}
+    left = max(0, budget - sum(entry.weight for entry in history.inputs))
+    said = _latest([entry for entry in earlier if entry.is_user], left)
+    answered = [entry.item for entry in entries if id(entry) in running]
+    return [
+        *reversed(context.values()),
+        *said,
+        *answered,
+        summary_message(summary),
+        *(entry.item for entry in unanswered),
+    ]
 
 
 class Compaction:
@@ -123,6 +133,9 @@ class Compaction:
         """Compact if the limit is reached, and return whether that was done. A failure is told and ends nothing."""
         if self._is_vain or self.used < self._limit:
             return False
+        if not self._can_shorten():
+            self._is_vain = True
+            return False
         try:
             await self.run()
         except ModelError as error:
@@ -167,11 +180,13 @@ class Compaction:
 
     def _can_shorten(self) -> bool:
         """Tell whether the history holds more than would stay beside a summary."""
-        *staying, _ = self._shortened("")
+        staying = self._shortened("")
+        staying.remove(summary_message(""))
         return staying != [entry.item for entry in self._history]
 
     async def _summary(self) -> tuple[str, Usage | None]:
-        draft = self._history.copy()
+        answered, _ = _split(self._history)
+        draft = self._history.copy(len(answered))
         while True:
             try:
                 return await self._ask(draft)
@@ -206,6 +221,16 @@ class Compaction:
                     yield model_event
 
 
+def _split(history: History) -> tuple[list[HistoryEntry], list[HistoryEntry]]:
+    """Return the entries up to the last one that the user did not say to the running turn, and those behind it."""
+    entries = list(history)
+    running = {id(entry) for entry in history.inputs}
+    end = len(entries)
+    while end and id(entries[end - 1]) in running:
+        end -= 1
+    return entries[:end], entries[end:]
+
+
 def _drop(draft: History) -> bool:
     """Forget the oldest part of a history. Return false when nothing would be left."""
     enough = draft.size - draft.size // DROPPED_SHARE
@@ -215,7 +240,8 @@ def _drop(draft: History) -> bool:
     return len(draft) > 0
 
 
-def _is_context(entry: HistoryEntry) -> bool:
+def is_context(entry: HistoryEntry) -> bool:
+    """Tell whether an entry tells the model of its surroundings, so that it outlasts a compaction."""
     if entry.role == "developer":
         return True
     if entry.role != "user" or entry.is_user:

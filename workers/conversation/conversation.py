@@ -14,7 +14,7 @@ from greenroom.config.paths import require_directory
 from greenroom.config.reader import Reader
 from greenroom.config.settings import ConversationOverrides, Settings, resolve
 from greenroom.config.texts import base_instructions, compaction_prompt
-from greenroom.protocol.errors import ConfigError, ModelError, SessionUnknownError, StartError
+from greenroom.protocol.errors import ConfigError, ModelError, PromptTooLongError, SessionUnknownError, StartError
 from greenroom.protocol.ids import BEFORE_TURNS, TurnId
 from greenroom.protocol.internal.process import WorkerSpec
 from greenroom.protocol.internal.worker import (
@@ -37,10 +37,11 @@ from greenroom.sessions.finder import find
 from greenroom.sessions.format import SessionRecord, session_meta, turn_context
 from greenroom.sessions.restored import Restored
 from greenroom.workers.conversation import event, prompt
-from greenroom.workers.conversation.compaction import Compaction
+from greenroom.workers.conversation.compaction import Compaction, is_context
 from greenroom.workers.conversation.context import context_items
 from greenroom.workers.conversation.event_emitter import EventEmitter
 from greenroom.workers.conversation.history import History
+from greenroom.workers.conversation.message_limit import check_length
 from greenroom.workers.conversation.pending_approvals import PendingApprovals
 from greenroom.workers.conversation.project_doc import Search, read_project_doc
 from greenroom.workers.conversation.request_builder import RequestBuilder
@@ -222,12 +223,14 @@ class Conversation:
             await self._toolbox.begin_turn()
         self._tell_context()
         self._said.clear()
-        await self._take_message(items)
+        message = prompt.user_message(_decode_items(items), self._read_image)
         try:
+            self._check_length(message)
+            await self._take_message(items, message)
             self._loop = loop = await self._turn_loop(turn_id)
             transcript.write_soon()
             last = await loop.run()
-        except (ModelError, StartError) as error:
+        except (ModelError, StartError, PromptTooLongError) as error:
             return self._fail(turn_id, error)
         return self._complete(turn_id, last)
 
@@ -428,6 +431,7 @@ class Conversation:
     def _begin(self, turn_id: TurnId, *, compacts: bool) -> None:
         self._started_at = time.time()
         self._turn_id = turn_id
+        self._history.begin_turn()
         self._loop = None
         self._is_compacting = compacts
         self._announcer.begin_turn(turn_id)
@@ -454,23 +458,28 @@ class Conversation:
         cli, given = self._given
         return resolve(self._home, cli, msgspec.structs.replace(given, model=model), os.getcwd(), os.environ)
 
-    async def _take_message(self, items: bytes) -> None:
-        user_items = _decode_items(items)
-        self._keep(prompt.user_message(user_items, self._read_image))
-        text = _plain_text(user_items)
+    async def _take_message(self, items: bytes, message: JsonObject) -> None:
+        self._keep(message, self._history.append_input)
+        text = _plain_text(_decode_items(items))
         self._said.append(text)
         self._tell(event.user_message(text), keep=True)
         if self._message_history is not None:
             await self._message_history.add(text)
 
     async def _take_input(self) -> bool:
-        """Take what the user has said to the running turn. What came for an earlier one is no longer for us."""
+        """Take what the user has said to the running turn. What came for an earlier one is no longer for us.
+
+        A message that does not fit beside the turn's earlier ones waits, with those behind it, for a turn of its own.
+        """
         taken = False
         while self._input:
-            operation, items = self._input.popleft()
+            operation, items = self._input[0]
             if operation.turn_id == self._turn_id:
+                message = prompt.user_message(_decode_items(items), self._read_image)
+                if not self._fits(message):
+                    return taken
                 taken = True
-                await self._take_message(items)
+                await self._take_message(items, message)
                 self._mailbox.notify(
                     Steered(
                         conversation_id=operation.conversation_id,
@@ -478,7 +487,23 @@ class Conversation:
                         input_id=operation.input_id,
                     )
                 )
+            self._input.popleft()
         return taken
+
+    def _check_length(self, message: JsonObject) -> None:
+        """Raise `PromptTooLongError` for a message that cannot fit beside what must stay in the model's context."""
+        inputs = self._history.inputs
+        said = {id(entry) for entry in inputs}
+        context = {entry.encoded for entry in self._history if is_context(entry) and id(entry) not in said}
+        fixed = self._form.size + sum(map(len, context))
+        check_length(message, self._now.model_family, fixed, (entry.item for entry in inputs))
+
+    def _fits(self, message: JsonObject) -> bool:
+        try:
+            self._check_length(message)
+        except PromptTooLongError:
+            return False
+        return True
 
     def _tell_context(self) -> None:
         """Put the context before the first message of the conversation, and nothing of it before later ones."""
@@ -590,9 +615,9 @@ class Conversation:
         )
         return TurnOutcome("failed", outcome.last_message, "session_unsaved", text)
 
-    def _fail(self, turn_id: TurnId, error: ModelError | StartError) -> TurnOutcome:
-        outcome = TurnOutcome("failed", error_kind=error.kind, message=str(error))
-        return self._end_in_error(turn_id, outcome, error_info(error) if isinstance(error, ModelError) else "other")
+    def _fail(self, turn_id: TurnId, error: ModelError | StartError | PromptTooLongError) -> TurnOutcome:
+        outcome = TurnOutcome("failed", error_kind=error.kind, message=str(error), facts=error.facts)
+        return self._end_in_error(turn_id, outcome, error_info(error))
 
     def _end_in_error(self, turn_id: TurnId, outcome: TurnOutcome, info: object) -> TurnOutcome:
         failure = event.error(outcome.message, info)
@@ -626,8 +651,8 @@ class Conversation:
         """Read an image that the client names, from the conversation's directory where its path is relative."""
         return self._reader.read(os.path.join(self._now.cwd, path))
 
-    def _keep(self, item: JsonObject) -> None:
-        if self._history.append(item):
+    def _keep(self, item: JsonObject, append: Callable[[JsonObject], bool] | None = None) -> None:
+        if (append or self._history.append)(item):
             self._present_transcript().item(item)
             self._announcer.raw_item(item)
 

@@ -11,7 +11,7 @@ Rules that it enforces:
 
 import re
 from collections import defaultdict, deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Final
 from uuid import NAMESPACE_OID, uuid5
 
@@ -93,6 +93,7 @@ class History:
         self._entries = _recorded(items)
         self._withholds = False
         self._demanded: tuple[str, ...] = ()
+        self._inputs: list[HistoryEntry] = []
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -105,10 +106,10 @@ class History:
         """The weight of all items."""
         return sum(entry.weight for entry in self._entries)
 
-    def copy(self) -> "History":
-        """Return another history of the same items."""
+    def copy(self, end: int | None = None) -> "History":
+        """Return another history of the same items, or of those before position `end`. No turn runs in it."""
         other = History()
-        other._entries = self._entries.copy()
+        other._entries = self._entries[:end]
         other._withholds = self._withholds
         other._demanded = self._demanded
         return other
@@ -120,13 +121,36 @@ class History:
             self._entries.append(entry)
         return entry is not None
 
+    @property
+    def inputs(self) -> Sequence[HistoryEntry]:
+        """What the user has said to the running turn, oldest first; told from other entries by identity."""
+        return self._inputs
+
+    def begin_turn(self) -> None:
+        """Let what the user says from now on be said to the running turn."""
+        self._inputs = []
+
+    def append_input(self, item: JsonObject) -> bool:
+        """Record what the user says to the running turn, as `append` does. It outlasts every compaction as it is."""
+        recorded = self.append(item)
+        if recorded:
+            self._inputs.append(self._entries[-1])
+        return recorded
+
     def extend(self, items: Iterable[JsonObject]) -> None:
         """Record items in order, passing over those that are not recorded."""
         self._entries.extend(_recorded(items))
 
     def replace(self, items: Iterable[JsonObject]) -> None:
-        """Forget everything and record `items` instead, as a compaction does."""
+        """Forget everything and record `items` instead, as a compaction does. The turn's inputs must be among them."""
         self._entries = _recorded(items)
+        left = [entry.encoded for entry in self._inputs]
+        found: list[HistoryEntry] = []
+        for entry in reversed(self._entries):  # of equal messages the last ones are the turn's
+            if left and entry.encoded == left[-1]:
+                found.append(entry)
+                left.pop()
+        self._inputs = found[::-1]
 
     def drop_oldest(self) -> bool:
         """Forget the oldest item, and a call's output with it. Return false when there is nothing to forget."""

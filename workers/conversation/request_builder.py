@@ -46,6 +46,13 @@ class RequestBuilder:
             self._renew()
         return self._encoder
 
+    @property
+    def size(self) -> int:
+        """Bytes of a request without a history, with the tools that are known so far."""
+        if self._encoder_for[0] is not self._present():
+            self._renew()
+        return len(self._encoder.body(b"[]"))
+
     def encoder_without_tools(self) -> Encoder:
         """Return what writes a request that is to be answered with text alone."""
         return make_encoder(self._wire_api, replace(self._request(), tools=()))

@@ -47,6 +47,8 @@ class TurnOutcome:
     error_kind: ErrorKind | None = None
     message: str | None = None
     """What went wrong, or why it was stopped."""
+    facts: Mapping[str, int] = field(default_factory=dict)
+    """Numbers that belong to what went wrong."""
 
 
 class TurnRecorder(Protocol):

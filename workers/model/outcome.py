@@ -13,7 +13,7 @@ from enum import Enum
 from http import HTTPStatus
 from typing import Final, TypeAlias
 
-from greenroom.protocol.errors import ModelError, UnauthorizedError, UsageLimitError
+from greenroom.protocol.errors import GreenroomError, ModelError, PromptTooLongError, UnauthorizedError, UsageLimitError
 from greenroom.workers.model.delay import delay_in_words, limit_reset, retry_after
 from greenroom.workers.model.error_body import Complaint, read_complaint, redacted
 from greenroom.workers.model.finish import UNKNOWN_REASON, UNREADABLE
@@ -41,11 +41,13 @@ class SealedHistoryError(ModelRequestError):
     """The server cannot open the encrypted reasoning in the history: it was made for another account."""
 
 
-def error_info(error: ModelError) -> ErrorInfo:
+def error_info(error: GreenroomError) -> ErrorInfo:
     """Return what clients are told as `codex_error_info`."""
     match error:
         case ModelRequestError():
             return error.info
+        case PromptTooLongError():
+            return "context_window_exceeded"
         case UsageLimitError():
             return "usage_limit_exceeded"
         case UnauthorizedError():

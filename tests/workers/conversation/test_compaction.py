@@ -368,10 +368,94 @@ def test_nothing_is_summed_up_where_a_summary_would_take_the_place_of_nothing(it
     assert room.items == items
 
 
-def test_a_single_message_that_does_not_fit_is_cut() -> None:
+def test_a_message_of_an_earlier_turn_that_does_not_fit_is_cut() -> None:
     room = Room(ScriptedAnswers(answer("S")), [said("user", "long " * LIMIT)])
     assert rescue(room, NO_ROOM)
     assert len(json.dumps(room.items)) < LIMIT * 4
+
+
+# What the user has just said
+
+LONG = said("user", "long " * LIMIT)
+
+
+def test_a_message_that_was_never_sent_is_neither_cut_nor_summed_up() -> None:
+    model = ScriptedAnswers(answer("S"))
+    room = Room(model, [PERMISSIONS, PLACE])
+    room.history.append_input(LONG)
+    assert not room.when_due()
+    assert not rescue(room, NO_ROOM), "there is nothing to make room of"
+    assert not model.bodies
+    assert room.items == [PERMISSIONS, PLACE, LONG]
+
+
+def test_a_message_that_waits_for_its_answer_stands_behind_the_summary_of_what_came_before() -> None:
+    model = ScriptedAnswers(answer("S"))
+    room = Room(model, TALK)
+    room.history.append_input(LONG)
+    assert room.when_due()
+    assert model.inputs == [[*TALK, said("user", PROMPT)]]
+    assert room.items == [PERMISSIONS, PLACE, summary_message("S"), LONG], "the older message has no budget left"
+
+
+def test_steering_keeps_its_place_behind_what_the_turn_has_done() -> None:
+    room = Room(ScriptedAnswers(answer("S"), answer("T")), [PERMISSIONS])
+    room.history.append_input(LONG)
+    room.history.append(call("a"))
+    room.history.append(output("a"))
+    room.history.append_input(said("user", "Stop that."))
+    room.run()
+    assert room.items == [PERMISSIONS, LONG, summary_message("S"), said("user", "Stop that.")]
+    room.history.append(said("assistant", "Stopped."))
+    room.run()
+    assert room.items == [PERMISSIONS, LONG, said("user", "Stop that."), summary_message("T")]
+
+
+TEXTS = st.text(max_size=40) | st.sampled_from(
+    ["<environment_context>x</environment_context>", "# AGENTS.md instructions for /x</INSTRUCTIONS>", SUMMARY_PREFIX]
+)
+STEPS = st.lists(
+    st.one_of(
+        st.tuples(st.just("input"), TEXTS),
+        st.tuples(st.just("answer"), TEXTS),
+        st.tuples(st.just("compact"), TEXTS.filter(str.strip)),
+        st.tuples(st.just("rescue"), TEXTS.filter(str.strip)),
+    ),
+    max_size=10,
+)
+
+
+@given(st.lists(st.tuples(st.sampled_from(["user", "assistant", "developer"]), TEXTS), max_size=6), STEPS)
+def test_what_the_user_says_to_a_turn_outlasts_its_compactions_word_for_word_and_in_order(
+    before: list[tuple[str, str]], steps: list[tuple[str, str]]
+) -> None:
+    room = Room(ScriptedAnswers(answer("S")), [said(*part) for part in before], limit=8)
+    room.history.begin_turn()
+    spoken: list[JsonObject] = []
+    for step, words in steps:
+        if step == "input":
+            spoken.append(said("user", words))
+            room.history.append_input(spoken[-1])
+        elif step == "answer":
+            room.history.append(said("assistant", words))
+        elif step == "compact":
+            room.run()
+        else:
+            room.compaction.note(None)
+            rescue(room, NO_ROOM)
+        assert [entry.item for entry in room.history.inputs] == spoken
+        entries = list(room.history)
+        places = [index for index, entry in enumerate(entries) if any(entry is said for said in room.history.inputs)]
+        assert len(places) == len(spoken)
+        assert [entries[place].item for place in places] == spoken
+
+
+def test_what_a_turn_was_told_is_of_an_earlier_one_when_the_next_begins() -> None:
+    room = Room(ScriptedAnswers(answer("S")), [PERMISSIONS])
+    room.history.append_input(LONG)
+    room.history.begin_turn()
+    room.run()
+    assert LONG not in room.items
 
 
 @pytest.mark.parametrize("change", [Compaction.begin_turn, lambda compaction: compaction.note(None)])

@@ -195,6 +195,45 @@ async def test_a_turn_that_fails_says_so_once_and_the_next_one_works() -> None:
 
 
 @on_loop
+async def test_a_message_of_a_million_characters_is_sent_as_it_is() -> None:
+    async with room() as place:
+        await place.open(cwd="/", model="gpt-5")
+        prompt = "hello " + "x" * 1_000_000
+        assert (await place.turn(prompt)).last_message == b'"Good day."'
+        (request,) = place.model.requests
+        assert said(request, "user")[-1] == prompt
+        assert "context_compacted" not in place.mailbox.kinds
+
+
+@on_loop
+async def test_a_message_that_cannot_fit_is_refused_before_any_request_and_leaves_no_trace() -> None:
+    async with room() as place:
+        await place.open(cwd="/", model="gpt-5")
+        outcome = await place.turn("hello" + "x" * 2_000_000)
+        assert (outcome.kind, outcome.error_kind) == ("failed", "prompt_too_long")
+        assert outcome.facts["characters"] == 2_000_005
+        allowed = outcome.facts["max_characters"]
+        (failure,) = [event for event in place.mailbox.events if event["type"] == "error"]
+        assert failure["codex_error_info"] == "context_window_exceeded"
+        assert not place.model.requests
+        assert "x" * 100 not in Path(place.conversation.session_path).read_text()
+        assert (await place.turn("hello" + "x" * (allowed - 5))).kind == "completed"
+        assert (await place.turn("hello")).kind == "completed"
+
+
+@on_loop
+async def test_a_long_message_after_others_is_sent_whole_and_they_make_room() -> None:
+    async with room() as place:
+        await place.open(cwd="/", model="gpt-5", compact_prompt="hello")
+        assert (await place.turn("hello " + "x" * 600_000)).kind == "completed"
+        prompt = "hello again " + "y" * 990_000
+        assert (await place.turn(prompt)).kind == "completed"
+        last = place.model.requests[-1]
+        assert said(last, "user")[-1] == prompt
+        assert "context_compacted" in place.mailbox.kinds
+
+
+@on_loop
 async def test_a_fault_of_ours_ends_the_turn_and_not_the_conversation() -> None:
     async with room() as place:
         await place.open()

@@ -1,0 +1,50 @@
+"""How long a message may be that is still to be sent: whatever the model's context window leaves beside the rest.
+
+It is an estimate and errs on the side of sending, since the server refuses what does not fit. So a message counts its
+text without the JSON around it, tools of MCP servers count once they are known, and what a compaction can take away
+does not count at all.
+"""
+
+from collections.abc import Iterable
+from typing import Final
+
+from greenroom.config.models import ModelFamily
+from greenroom.protocol.errors import PromptTooLongError
+from greenroom.protocol.items import JsonObject, as_list, text_parts
+from greenroom.workers.conversation.history import IMAGE_WEIGHT
+
+BYTES_PER_TOKEN: Final = 4
+"""What is assumed where nobody has counted."""
+
+
+def check_length(message: JsonObject, family: ModelFamily, fixed: int, said_before: Iterable[JsonObject] = ()) -> None:
+    """Raise `PromptTooLongError` if a message of the user cannot fit into the context window of a model.
+
+    `fixed` is what the instructions, tools and context of each request take, in bytes; `said_before` what the user has
+    said to the same turn before. Nothing is refused where the window is not known, or where not even an empty message
+    would fit: then it is the estimate, or the window, that is wrong.
+    """
+    room = family.context_window * BYTES_PER_TOKEN - fixed
+    if not family.window_is_known or room <= 0:
+        return
+    room -= sum(_image_bytes(item) + len(_text(item)) for item in [*said_before, {"content": _images(message)}])
+    text = _text(message)
+    if len(text) > max(0, room):
+        raise PromptTooLongError(_characters(text), _characters(text[: max(0, room)]))
+
+
+def _text(message: JsonObject) -> bytes:
+    return "".join(text_parts(message)).encode("utf-8", "replace")
+
+
+def _characters(text: bytes) -> int:
+    return len(text.decode("utf-8", "ignore"))
+
+
+def _image_bytes(message: JsonObject) -> int:
+    return IMAGE_WEIGHT * len(_images(message))
+
+
+def _images(message: JsonObject) -> list[object]:
+    parts = as_list(message.get("content"))
+    return [part for part in parts if isinstance(part, dict) and part.get("type") == "input_image"]
