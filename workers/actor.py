@@ -187,6 +187,7 @@ class Actor:
                         doing=conversation.doing,
                         tokens=conversation.tokens_used,
                         unsent_bytes=self._mailbox.statistics().waiting_bytes,
+                        step=conversation.step,
                     )
                 )
 

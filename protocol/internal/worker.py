@@ -215,6 +215,18 @@ class Heartbeat(Addressed):
     """Tokens that the conversation has used so far."""
     unsent_bytes: int
     """Bytes of events that the supervisor has not taken yet."""
+    step: str = ""
+    """What the turn is in the middle of, as `Step` told it; empty where that is the model's doing."""
+
+
+class Step(Addressed):
+    """A step of the turn has begun or ended; told to its client alone, and at most a few times a second."""
+
+    wire: ClassVar[bytes] = b"step"
+
+    turn_id: TurnId
+    text: str
+    """In words for a person, on one line, of at most 200 characters."""
 
 
 class AskUser(Addressed):
@@ -323,6 +335,7 @@ Notice: TypeAlias = (
     | OpenFailed
     | Events
     | Heartbeat
+    | Step
     | AskUser
     | Steered
     | TurnEnded
@@ -344,6 +357,7 @@ NOTICES: Final[Mapping[bytes, type[Notice]]] = {
         OpenFailed,
         Events,
         Heartbeat,
+        Step,
         AskUser,
         Steered,
         TurnEnded,

@@ -22,6 +22,7 @@ from greenroom.protocol.internal.worker import (
     Ready,
     ReceivedNotice,
     Steered,
+    Step,
     TurnEnded,
     TurnSettings,
     WorkerMeasured,
@@ -220,6 +221,8 @@ class Conversations:
                 self._turns.pass_on(conversation, notice, payload)
             case Heartbeat():
                 self._turns.note(conversation, notice)
+            case Step():
+                self._turns.tell_step(conversation, notice)
             case AskUser():
                 self._turns.pass_question_on(conversation, notice, payload)
             case Steered():

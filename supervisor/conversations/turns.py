@@ -18,6 +18,7 @@ from greenroom.protocol.internal.worker import (
     StartTurn,
     Steer,
     Steered,
+    Step,
     TurnEnded,
 )
 from greenroom.protocol.mcp.elicitation import Decision
@@ -149,7 +150,13 @@ class Turns:
             conversation.pulse.doing = notice.doing
             conversation.pulse.unsent_bytes = notice.unsent_bytes
         if conversation.running is not None:
-            conversation.running.audience.progress(notice.doing)
+            conversation.running.audience.progress(notice.step or notice.doing)
+
+    def tell_step(self, conversation: Conversation, notice: Step) -> None:
+        """Pass on a step of the running turn."""
+        turn = conversation.running
+        if turn is not None and turn.id == notice.turn_id:
+            turn.audience.progress(notice.text)
 
     def steered(self, conversation: Conversation, notice: Steered) -> None:
         """Take notice that further input has been taken in."""

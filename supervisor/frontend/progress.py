@@ -1,15 +1,19 @@
 """The signs of life of one call: as often as there is something new, and often enough that nobody gives it up.
 
-Clients reset their idle timers at each of them. Workers tell every two seconds what they do while a turn runs, and
-nothing while it waits for its place; so what has not changed is told more rarely, and waiting is told too.
+Clients reset their idle timers at each of them. Workers tell each step of a turn, every two seconds what they do while
+it runs, and nothing while it waits for its place; so what has not changed is told more rarely, and waiting is told too.
 """
 
 import asyncio
 from collections.abc import Callable
 from typing import Final
 
+from greenroom.runtime.throttle import Throttle
+
 HEARTBEAT: Final = 10.0
 """Seconds without news after which a sign of life goes out all the same; clients are promised one every 15."""
+INTERVAL: Final = 0.25
+"""Least seconds between two that bring news; of what comes sooner the latest is told when they are over."""
 WAITING: Final = "waiting for its turn"
 
 
@@ -21,21 +25,26 @@ class Progress:
         self._send = send
         self._signs = 0
         self._doing = WAITING
+        self._news = Throttle(INTERVAL, self._tell)
         self._loop = asyncio.get_running_loop()
-        self._timer = self._loop.call_later(HEARTBEAT, self._tell)
+        self._timer = self._loop.call_later(HEARTBEAT, self._repeat)
 
     def note(self, doing: str) -> None:
         """Take what is being done; tell it if it is news."""
         if doing != self._doing:
             self._doing = doing
-            self._tell()
+            self._news.offer(doing)
 
     def stop(self) -> None:
         """Tell nothing more."""
+        self._news.stop()
         self._timer.cancel()
 
-    def _tell(self) -> None:
+    def _repeat(self) -> None:
+        self._tell(self._doing)
+
+    def _tell(self, doing: str) -> None:
         self._timer.cancel()
-        self._timer = self._loop.call_later(HEARTBEAT, self._tell)
+        self._timer = self._loop.call_later(HEARTBEAT, self._repeat)
         self._signs += 1
-        self._send(self._signs, self._doing)
+        self._send(self._signs, doing)

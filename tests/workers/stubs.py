@@ -5,6 +5,7 @@ from collections.abc import AsyncGenerator, Sequence
 from typing import Any
 
 from greenroom.protocol.errors import ModelError
+from greenroom.protocol.internal.worker import Notice
 from greenroom.protocol.items import JsonObject
 from greenroom.workers.model.client import OnRetry
 from greenroom.workers.model.responses import Completed, ItemDone, ModelEvent, TextDelta, Usage
@@ -18,6 +19,7 @@ class StubMailbox:
 
     def __init__(self, log: list[str] | None = None) -> None:
         self.raw: list[bytes] = []
+        self.notices: list[Notice] = []
         self.log = [] if log is None else log
         self.pressed = False
         self.drained = 0
@@ -25,6 +27,10 @@ class StubMailbox:
     def emit(self, event: bytes) -> None:
         self.raw.append(event)
         self.log.append(json.loads(event)["type"])
+
+    def notify(self, notice: Notice, payload: bytes = b"") -> None:
+        del payload
+        self.notices.append(notice)
 
     async def drain(self) -> None:
         self.drained += 1

@@ -25,6 +25,7 @@ from greenroom.protocol.internal.worker import (
     OwnZygote,
     Steer,
     Steered,
+    Step,
     TurnSettings,
 )
 from greenroom.protocol.items import JsonObject
@@ -46,6 +47,7 @@ from greenroom.workers.conversation.pending_approvals import PendingApprovals
 from greenroom.workers.conversation.project_doc import Search, read_project_doc
 from greenroom.workers.conversation.request_builder import RequestBuilder
 from greenroom.workers.conversation.session_recorder import SessionRecorder
+from greenroom.workers.conversation.step_reporter import StepReporter
 from greenroom.workers.conversation.tokens import TokenCounter
 from greenroom.workers.conversation.turn import MAKING_ROOM, ToolResult, TurnLoop, TurnOutcome
 from greenroom.workers.conversation.turn_settings import for_turn
@@ -103,6 +105,7 @@ class Conversation:
         self._mcp_toolset: McpToolset | None = None
         self._questions = PendingApprovals(self._send_question)
         self._turn_id = BEFORE_TURNS
+        self._steps = StepReporter(self._send_step, lambda: self.tokens_used)
         self._history = History()
         self._context_told = False
         self._title: str | None = None
@@ -134,6 +137,11 @@ class Conversation:
         if self._mcp_toolset is not None and self._mcp_toolset.is_waiting:
             return "waiting for MCP servers to start"
         return "starting" if self._loop is None else self._loop.doing
+
+    @property
+    def step(self) -> str:
+        """What the running turn is in the middle of, in words for its client; empty where no tool runs."""
+        return self._steps.present if self._loop is not None and self._loop.runs_tool else ""
 
     @property
     def tokens_used(self) -> int:
@@ -188,7 +196,9 @@ class Conversation:
         self._instructions = settings.base_instructions or base_instructions()
         if restored is not None:
             self._instructions = settings.base_instructions or restored.base_instructions or self._instructions
-        self._announcer = EventEmitter(self._mailbox, self._operation.conversation_id, settings.event_form)
+        self._announcer = EventEmitter(
+            self._mailbox, self._operation.conversation_id, settings.event_form, self._steps.take
+        )
         self._transcript = SessionRecorder(self._session_file(path), self._warn)
         usage = restored.usage if restored is not None else None
         self._tokens = TokenCounter(settings.model_family.effective_context_window, _usage(usage))
@@ -283,6 +293,7 @@ class Conversation:
 
     async def close(self) -> None:
         """End every process of the conversation, and save what is not saved yet."""
+        self._steps.stop()
         if self._toolbox is not None:
             await self._toolbox.close()
         if self._mcp_toolset is not None:
@@ -432,6 +443,7 @@ class Conversation:
         self._started_at = time.time()
         self._turn_id = turn_id
         self._history.begin_turn()
+        self._steps.begin_turn()
         self._loop = None
         self._is_compacting = compacts
         self._announcer.begin_turn(turn_id)
@@ -677,6 +689,18 @@ class Conversation:
             ),
             self._announcer.formed(question),
         )
+
+    def _send_step(self, text: str) -> None:
+        operation = self._operation
+        if not self._mailbox.pressed:
+            self._mailbox.notify(
+                Step(
+                    conversation_id=operation.conversation_id,
+                    incarnation=operation.incarnation,
+                    turn_id=self._turn_id,
+                    text=text,
+                )
+            )
 
     def _commands_ended(self) -> None:
         operation = self._operation

@@ -5,7 +5,7 @@ goes out under both its names, put together from bytes: it is the hot path.
 """
 
 import time
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
 from msgspec import structs
@@ -32,8 +32,16 @@ STAMPS: Final[Mapping[str, tuple[str, ...]]] = {
 class EventEmitter:
     """One conversation's events on their way to the mailbox."""
 
-    def __init__(self, mailbox: Outlet, conversation_id: ConversationId, form: EventForm) -> None:
+    def __init__(
+        self,
+        mailbox: Outlet,
+        conversation_id: ConversationId,
+        form: EventForm,
+        steps: Callable[[JsonObject], None] | None = None,
+    ) -> None:
+        """`steps` takes every event but the pieces of texts, as its maker has it."""
         self._mailbox = mailbox
+        self._steps = steps
         self._conversation_id = conversation_id
         self._turn_id = BEFORE_TURNS
         self._is_baseline = form == "baseline"
@@ -62,6 +70,8 @@ class EventEmitter:
             if aspect.phase != "started":
                 self.complete(item)
         self._send(told)
+        if self._steps is not None:
+            self._steps(told)
 
     def emit(self, told: JsonObject) -> Awaitable[None] | None:
         """Tell of something; whoever tells much waits for what is returned, while clients do not read."""

@@ -27,7 +27,7 @@ def check_length(message: JsonObject, family: ModelFamily, fixed: int, said_befo
     room = family.context_window * BYTES_PER_TOKEN - fixed
     if not family.window_is_known or room <= 0:
         return
-    room -= sum(_image_bytes(item) + len(_text(item)) for item in [*said_before, {"content": _images(message)}])
+    room -= _image_bytes(message) + sum(_image_bytes(item) + len(_text(item)) for item in said_before)
     text = _text(message)
     if len(text) > max(0, room):
         raise PromptTooLongError(_characters(text), _characters(text[: max(0, room)]))

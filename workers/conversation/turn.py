@@ -145,6 +145,8 @@ class TurnLoop:
         """What the present response cost, as long as nobody has been told."""
         self.doing = "preparing the request"
         """In words, for whoever looks in."""
+        self.runs_tool = False
+        """Whether a call of the model is being carried out."""
         self.heard_at: float | None = None
         """When the model first said something, in seconds since the epoch."""
 
@@ -273,7 +275,11 @@ class TurnLoop:
         for call in calls:
             self._record.write()
             self.doing = f"running the tool {call['name']}"
-            self._answer_call(await self._call_tool(call))
+            self.runs_tool = True
+            try:
+                self._answer_call(await self._call_tool(call))
+            finally:
+                self.runs_tool = False
 
     def close(self, output: str) -> None:
         """Give this output to the calls that the turn did not live to answer, and count the response that made them."""
