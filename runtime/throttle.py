@@ -26,8 +26,9 @@ class Throttle:
         self._latest = None
 
     def stop(self) -> None:
-        """Tell nothing more of what was offered."""
+        """Tell nothing more, and keep nothing alive that was to be told."""
         self._latest = None
+        self._send = _tell_nobody
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -41,3 +42,7 @@ class Throttle:
         latest, self._latest = self._latest, None
         if latest is not None:
             self._tell(latest)
+
+
+def _tell_nobody(_text: str) -> None:
+    """Take the place of what is not to be told any more."""

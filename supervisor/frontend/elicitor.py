@@ -14,7 +14,11 @@ OnDecision: TypeAlias = Callable[[Decision], None]
 CANNOT_ASK = Decision(
     verdict="denied", reason="approval is not available: the client cannot ask its user (it declared no elicitation)"
 )
-TOO_LATE = Decision(verdict="denied", reason="nobody answered the request for approval in time")
+
+
+def too_late(timeout_s: float) -> Decision:
+    """Return what becomes of a question that nobody has answered in so many seconds."""
+    return Decision(verdict="denied", reason=f"the user did not answer within {timeout_s:g} s")
 
 
 @dataclass(slots=True, eq=False)
@@ -40,7 +44,8 @@ class Elicitor:
         self._peer = peer
         self._write = write
         self._can_ask = can_ask
-        self._timeout = timeout_s
+        self.timeout = timeout_s
+        """Seconds that the user has for an answer."""
         self._open: dict[RequestId, Question] = {}
 
     @property
@@ -57,7 +62,7 @@ class Elicitor:
         request_id, line = self._peer.request(method, params)
         question = Question(request_id, on_decision, self)
         self._open[request_id] = question
-        question.deadline = asyncio.get_running_loop().call_later(self._timeout, self._expire, question)
+        question.deadline = asyncio.get_running_loop().call_later(self.timeout, self._expire, question)
         self._write(line)
         return question
 
@@ -76,7 +81,7 @@ class Elicitor:
     def _expire(self, question: Question) -> None:
         if question.id in self._open:
             self.withdraw(question, "no answer in time")
-            question.on_decision(TOO_LATE)
+            question.on_decision(too_late(self.timeout))
 
     def _close(self, request_id: RequestId) -> Question | None:
         question = self._open.pop(request_id, None)

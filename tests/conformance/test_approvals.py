@@ -11,7 +11,7 @@ from mcp_types import CallToolResult, ElicitRequestParams, ElicitResult, ErrorDa
 
 from greenroom.demo.script import Call, PatchStep, Quote, ScriptRule, Text, rule
 from greenroom.protocol.policy import ApprovalPolicy, SandboxMode
-from greenroom.supervisor.frontend.elicitor import CANNOT_ASK, TOO_LATE
+from greenroom.supervisor.frontend.elicitor import CANNOT_ASK, too_late
 from greenroom.workers.approval.decision import COMMANDS, ESCALATION_REFUSED, Case
 from tests.conformance.tap import Tap
 from tests.conformance.test_official_client import Events
@@ -384,7 +384,7 @@ def test_a_question_that_nobody_answers_ends_by_itself(stage: Stage) -> None:
     play(stage, greenroom="\n[greenroom]\napproval_timeout_s = 0.05\n")
     client = serve(stage)
     call, question = asking(client)
-    assert text(client.result(call)) == f"{REJECTED}: {TOO_LATE.reason}"
+    assert text(client.result(call)) == f"{REJECTED}: {too_late(0.05).reason}"
     withdrawn = client.until(lambda message: message.get("method") == "notifications/cancelled")
     assert withdrawn["params"]["requestId"] == question["id"]
 

@@ -1,6 +1,7 @@
 """What the model gets of a tool's result: text, or text and images (spec/later 2.8), cut to a budget (2.9)."""
 
 import re
+from collections.abc import Sequence
 from typing import Final
 
 import msgspec
@@ -51,6 +52,11 @@ class Output(msgspec.Struct, frozen=True):
         if omitted:
             kept.append(_text(f"[omitted {omitted} text items ...]"))
         return Output(tuple(kept), self.success)
+
+
+def noted(output: Output, notes: Sequence[str]) -> Output:
+    """Return an output with something that the model should know before it reads the rest."""
+    return Output((*map(_text, notes), *output.parts), output.success) if notes else output
 
 
 def told(text: str, *, success: bool) -> Output:

@@ -30,7 +30,7 @@ from greenroom.workers.mcp.fault import words
 from greenroom.workers.mcp.host import ServerHost
 from greenroom.workers.mcp.launch import StartupError, address, program, variables_of
 from greenroom.workers.mcp.naming import is_server_name
-from greenroom.workers.mcp.result import Output, told
+from greenroom.workers.mcp.result import Output, noted, told
 from greenroom.workers.mcp.startup import NOTICE_SECONDS, Startup
 from greenroom.workers.tools.types import Emit
 
@@ -93,6 +93,8 @@ class McpServers:
         self._groups = ProcessGroups()
         self._tasks: list[asyncio.Task[None]] = []
         self._assignments: dict[str, ServerHost] = {}
+        self._notes: dict[str, list[str]] = {}
+        """What the model is to know of the questions that the servers asked during their present calls."""
         self._states: dict[str, ServerStatus] = {}
         self._startup: Startup | None = None
         self._catalog = Catalog((), {})
@@ -135,7 +137,10 @@ class McpServers:
         if tool is None:
             return told(f"unsupported call: {name}", success=False)
         remote = self._assignments.get(tool.server, _GONE)
-        return await call_tool(tool, call_id, arguments, self._admit, remote, emit)
+        notes = self._notes.setdefault(tool.server, [])
+        notes.clear()
+        output = await call_tool(tool, call_id, arguments, self._admit, remote, emit)
+        return noted(output, notes)
 
     def kill_all(self) -> None:
         """Kill every program at once. Does not wait for it."""
@@ -254,7 +259,10 @@ class McpServers:
     async def _elicit(self, question: Elicitation) -> ElicitationReply:
         reply = await self._setting.elicit(question)
         if reply.reason is not None:
-            text = f"a question of the MCP server `{question.server}` was not put to you: {reply.reason}"
+            text = (
+                f"a question of the MCP server `{question.server}` was answered with `{reply.action}`: {reply.reason}"
+            )
+            self._notes.setdefault(question.server, []).append(text)
             await self._tell({"type": "warning", "message": text})
         return reply
 

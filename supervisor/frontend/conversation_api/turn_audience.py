@@ -1,5 +1,6 @@
 """What becomes of a client's message: the audience of its turn, and of a conversation's start."""
 
+import asyncio
 from collections.abc import Callable
 
 from greenroom.protocol.ids import ConversationId, TurnId
@@ -8,7 +9,7 @@ from greenroom.protocol.mcp.handshake import Failure
 from greenroom.supervisor.conversations.turn import Turn
 from greenroom.supervisor.frontend.conversation_api.approval import client_request
 from greenroom.supervisor.frontend.conversation_api.listener_buffer import ListenerBuffer
-from greenroom.supervisor.frontend.elicitor import CANNOT_ASK, Elicitor, Question
+from greenroom.supervisor.frontend.elicitor import CANNOT_ASK, Elicitor, Question, too_late
 
 
 class ApiTurn:
@@ -30,6 +31,8 @@ class ApiTurn:
         self._turn: Turn | None = None
         self._ended = False
         self._questions: list[Question] = []
+        self._unheard: dict[int, asyncio.TimerHandle] = {}
+        """The deadlines of questions that nobody has heard yet, by their numbers."""
 
     def attach(self, turn: Turn) -> None:
         """Take notice of which turn it is."""
@@ -44,7 +47,16 @@ class ApiTurn:
         """Take a sign of life, which nobody is told."""
 
     def asks(self, question_id: int, question: bytes) -> None:
-        """Ask the client as soon as somebody there listens."""
+        """Ask the client as soon as somebody there listens; where nobody does in time the answer is no."""
+        turn = self._turn
+        if turn is None:
+            return
+
+        def expire() -> None:
+            del self._unheard[question_id]
+            self._on_decision(turn, question_id, too_late(self._elicitor.timeout))
+
+        self._unheard[question_id] = asyncio.get_running_loop().call_later(self._elicitor.timeout, expire)
         self._hearing.ask(lambda: self._put(question_id, question))
 
     def succeeded(self, last_message: bytes) -> None:
@@ -59,8 +71,10 @@ class ApiTurn:
 
     def _put(self, question_id: int, question: bytes) -> None:
         turn = self._turn
-        if turn is None or self._ended:
+        unheard = self._unheard.pop(question_id, None)
+        if turn is None or self._ended or unheard is None:
             return
+        unheard.cancel()
 
         def decided(decision: Decision) -> None:
             self._hearing.count_submission()
@@ -79,6 +93,9 @@ class ApiTurn:
 
     def _end(self) -> None:
         self._ended = True
+        for deadline in self._unheard.values():
+            deadline.cancel()
+        self._unheard.clear()
         for question in self._questions:
             question.withdraw("the turn has ended")
         self._questions.clear()

@@ -13,7 +13,7 @@ from greenroom.protocol.mcp.elicitation import Decision, mode_of, read_answer, r
 from greenroom.protocol.mcp.handshake import Failure, ProgressToken, success_result
 from greenroom.protocol.mcp.stateless import TASKS, RequestEnvelope
 from greenroom.supervisor.conversations.turn import Turn
-from greenroom.supervisor.frontend.elicitor import CANNOT_ASK, TOO_LATE
+from greenroom.supervisor.frontend.elicitor import CANNOT_ASK, too_late
 from greenroom.supervisor.frontend.mcp.handshake_call import result_of
 from greenroom.supervisor.frontend.progress import Progress
 
@@ -200,7 +200,7 @@ class MultiRoundCall:
                 self._close(key).decide(CANNOT_ASK)
 
     def _expire(self, key: str) -> None:
-        self._close(key).decide(TOO_LATE)
+        self._close(key).decide(too_late(self._host.timeout_s))
         if self._task is not None:
             self._speak()
 

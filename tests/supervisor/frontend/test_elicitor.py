@@ -14,7 +14,7 @@ from greenroom.protocol.jsonrpc import Peer, Request, Response
 from greenroom.protocol.mcp.elicitation import DENIED, Decision
 from greenroom.protocol.mcp.handshake import Failure, ProgressToken
 from greenroom.supervisor.conversations.turn import Turn
-from greenroom.supervisor.frontend.elicitor import CANNOT_ASK, TOO_LATE, Elicitor, Question
+from greenroom.supervisor.frontend.elicitor import CANNOT_ASK, Elicitor, Question, too_late
 from greenroom.supervisor.frontend.mcp.handshake_call import ToolCall
 
 YES = Decision(verdict="approved")
@@ -166,7 +166,7 @@ def test_a_deadline_ends_the_question_with_a_no() -> None:
         connection = Connection(TINY)
         question = connection.asked()
         await connection.decided.wait()
-        assert connection.decisions == [("it", TOO_LATE)]
+        assert connection.decisions == [("it", too_late(connection.elicitor.timeout))]
         assert connection.cancelled == [{"requestId": question.id, "reason": "no answer in time"}]
         assert not connection.answer(question.id)
         assert connection.elicitor.open_questions == 0
@@ -186,7 +186,9 @@ def test_a_question_that_has_ended_has_no_deadline(end: str) -> None:
         connection.decided.clear()
         connection.asked("later")
         await connection.decided.wait()  # the deadline of the first one would have come before
-        assert [name for name, decision in connection.decisions if decision == TOO_LATE] == ["later"]
+        assert [
+            name for name, decision in connection.decisions if decision == too_late(connection.elicitor.timeout)
+        ] == ["later"]
 
     asyncio.run(scene())
 
@@ -198,7 +200,7 @@ def test_each_question_has_the_whole_timeout() -> None:
             connection.decided.clear()
             connection.asked(name)
             await connection.decided.wait()
-        assert connection.decisions == [(name, TOO_LATE) for name in ("a", "b", "c")]
+        assert connection.decisions == [(name, too_late(connection.elicitor.timeout)) for name in ("a", "b", "c")]
 
     asyncio.run(scene())
 

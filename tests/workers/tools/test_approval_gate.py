@@ -11,7 +11,7 @@ from greenroom.protocol.ids import TurnId
 from greenroom.protocol.mcp.elicitation import DENIED, Decision
 from greenroom.protocol.mcp.toolset import APPROVAL_POLICIES, SANDBOX_MODES
 from greenroom.protocol.policy import ApprovalPolicy, SandboxMode
-from greenroom.supervisor.frontend.elicitor import CANNOT_ASK, TOO_LATE
+from greenroom.supervisor.frontend.elicitor import CANNOT_ASK, too_late
 from greenroom.workers.approval.decision import COMMANDS, ESCALATION_REFUSED, RETRIES, Case, CommandFailure
 from greenroom.workers.conversation.pending_approvals import PendingApprovals
 from greenroom.workers.tools.approval_gate import ApprovalGate
@@ -164,7 +164,7 @@ def test_an_approval_for_the_session_is_not_for_another_conversation(begin: Conv
     [
         (NO, "exec command rejected by user"),
         (Decision(verdict="denied", reason="try `make` first"), "exec command rejected by user: try `make` first"),
-        (TOO_LATE, f"exec command rejected by user: {TOO_LATE.reason}"),
+        (too_late(3), f"exec command rejected by user: {too_late(3).reason}"),
         (CANNOT_ASK, f"exec command rejected by user: {CANNOT_ASK.reason}"),
     ],
 )

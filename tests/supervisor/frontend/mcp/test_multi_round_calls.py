@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from greenroom.demo.script import CommandStep, Quote, Stall, Text, rule
-from greenroom.supervisor.frontend.elicitor import CANNOT_ASK, TOO_LATE
+from greenroom.supervisor.frontend.elicitor import CANNOT_ASK, too_late
 from tests.support.client import Message, RequestId, kind, text, thread_id
 from tests.support.modern import Modern
 from tests.support.stage import Stage
@@ -159,7 +159,7 @@ def test_an_answer_that_comes_too_late_finds_what_came_of_the_turn(stage: Stage)
     client = serve(stage)
     first = asked(client, stage)
     stage.model.until(lambda now: now.requests == 2 and now.streaming == 0)
-    assert text(again(client, stage, first)["result"]) == f"{REJECTED}: {TOO_LATE.reason}"
+    assert text(again(client, stage, first)["result"]) == f"{REJECTED}: {too_late(0.5).reason}"
 
 
 def test_a_state_outlives_the_server_and_the_turn_is_reported_as_interrupted(stage: Stage, engine: str) -> None:
