@@ -59,6 +59,8 @@ class Confinement:
     """Those of `writable` that the user has named, and that win over `yielding`."""
     yielding: tuple[str, ...] = ()
     """Those of `protected` that are writable where the user has named them."""
+    sockets: tuple[str, ...] = ()
+    """Unix sockets of other programs that may be connected to, with network."""
 
     def may_write(self, path: str) -> bool:
         """Judge a path, absolute or not, by its text alone: symbolic links are the kernel's to judge."""

@@ -59,10 +59,11 @@ def separate(confinement: Confinement, features: KernelFeatures) -> None:
         resource.setrlimit(resource.RLIMIT_NPROC, (most, most))
 
 
-def restrict(confinement: Confinement, features: KernelFeatures, foresight: RuleCache | None) -> None:
+def restrict(confinement: Confinement, features: KernelFeatures, foresight: RuleCache | None) -> int | None:
     """Give up all that a confined command may not do. Raises `OSError`; then the process must not go on.
 
-    What it opens stays open until the exec.
+    What it opens stays open until the exec. Returns the descriptor over which the guardian makes the command's
+    connections (`greenroom.workers.sandbox.connections`), where it may make any.
     """
     architecture = syscalls.this_machine()
     assert architecture is not None
@@ -72,7 +73,9 @@ def restrict(confinement: Confinement, features: KernelFeatures, foresight: Rule
         landlock.enforce(foresight.ruleset)
     else:
         landlock.enforce(_rules(confinement, features, DirectoryFingerprint()))
-    seccomp.load(architecture, _filter(architecture, network=confinement.network, writes=bool(confinement.writable)))
+    program = _filter(architecture, network=confinement.network, writes=bool(confinement.writable))
+    listener = seccomp.load(architecture, program, listens=confinement.network)
+    return listener if confinement.network else None
 
 
 def prepare() -> None:

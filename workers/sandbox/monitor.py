@@ -17,6 +17,7 @@ from greenroom.runtime import hardening
 from greenroom.workers.sandbox import enforcement, features
 from greenroom.workers.sandbox import messages as words
 from greenroom.workers.sandbox.confinement import Confinement
+from greenroom.workers.sandbox.connections import Connections
 from greenroom.workers.sandbox.enforcement import RuleCache
 from greenroom.workers.sandbox.messages import CommandEnded, Deserted, Kill, Report, Send, Started
 from greenroom.workers.sandbox.program import Embryo
@@ -73,6 +74,7 @@ class _Guardian:
         self._embryo = embryo
         self._pid = 0
         """The command while it lives, else 0."""
+        self._connections: Connections | None = None
 
     def start(self, confinement: Confinement | None) -> bool:
         """Wait until the command runs, and say whether it does."""
@@ -82,22 +84,39 @@ class _Guardian:
             self._tell(failed)
             return False
         self._pid = self._embryo.pid
+        if confinement is not None and self._embryo.listeners:
+            self._connections = Connections(self._embryo.listeners.pop(), descendants, confinement.sockets)
         self._tell(Started(self._pid, limits))
         return True
 
     def watch(self) -> bool:
         """Obey and report until nothing is left to watch over, or, returning `False`, nobody to report to."""
+        try:
+            return self._watch()
+        finally:
+            self._disconnect()
+
+    def _watch(self) -> bool:
         poll = select.poll()
         poll.register(self._control, select.POLLIN)
         poll.register(self._wakeup, select.POLLIN)
         while self._reap():
-            ready = {descriptor for descriptor, _ in poll.poll()}
+            pause = None if self._connections is None else self._connections.register(poll)
+            ready = dict(poll.poll(pause))
             if self._wakeup in ready:
                 os.read(self._wakeup, 4096)
             if self._control.fileno() in ready and not self._obey():
                 return False
+            if self._connections is not None and not self._connections.serve(ready, poll):
+                poll.unregister(self._connections.listener)
+                self._disconnect()
         self._tell(Deserted())
         return True
+
+    def _disconnect(self) -> None:
+        if self._connections is not None:
+            self._connections.close()
+            self._connections = None
 
     def _obey(self) -> bool:
         data = self._control.recv(words.LONGEST)
@@ -150,15 +169,30 @@ def end_descendants(note: _Note = lambda *_: None) -> None:
 
 def _kill_descendants() -> set[int]:
     """Kill all living descendants; return those that only we can bury."""
+    families = _families()
+    found = _below(families, os.getpid())
+    return {pid for pid in found if _kill(pid)} & set(families.get(os.getpid(), ()))
+
+
+def descendants() -> set[int]:
+    """Return all living descendants of this process."""
+    return set(_below(_families(), os.getpid()))
+
+
+def _families() -> dict[int, list[int]]:
+    """Return the living children of each process."""
     families: dict[int, list[int]] = {}
     for name in os.listdir("/proc"):
         if name.isdigit() and (parent := _parent_of_living(name)) is not None:
             families.setdefault(parent, []).append(int(name))
-    ours = families.get(os.getpid(), [])
-    found = list(ours)
-    for pid in found:
-        found += families.get(pid, ())
-    return {pid for pid in found if _kill(pid)} & set(ours)
+    return families
+
+
+def _below(families: dict[int, list[int]], pid: int) -> list[int]:
+    found = list(families.get(pid, ()))
+    for child in found:
+        found += families.get(child, ())
+    return found
 
 
 def _kill(pid: int) -> bool:

@@ -6,7 +6,7 @@ import pickle
 import signal
 import socket
 import termios
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Final, Literal, NoReturn, TypeAlias
 
 from greenroom.workers.sandbox import enforcement, features, kernel
@@ -35,6 +35,8 @@ class Embryo:
 
     pid: int
     _answer: socket.socket
+    listeners: list[int] = field(default_factory=list)
+    """Over which the program's connections are handed over, where it may make any; whoever takes it closes it."""
 
     @classmethod
     def fork(cls, orders: socket.socket, foresight: RuleCache | None) -> "Embryo":
@@ -52,7 +54,10 @@ class Embryo:
     def failure(self) -> StartFailed | None:
         """Wait until it has become that; return why it cannot, if so."""
         with self._answer:
-            failure = self._answer.recv(words.LONGEST)
+            failure, listeners, _, _ = socket.recv_fds(self._answer, words.LONGEST, 1)
+            self.listeners.extend(listeners)
+            if listeners:
+                failure = self._answer.recv(words.LONGEST)
         if not failure:
             return None
         failed = pickle.loads(failure)
@@ -93,7 +98,9 @@ def _become(request: SandboxRequest, parent: int, foresight: RuleCache | None) -
         os.chdir(request.cwd)
         if request.confinement is not None:
             obstacle = "sandbox"
-            enforcement.restrict(request.confinement, features.probe(), foresight)
+            listener = enforcement.restrict(request.confinement, features.probe(), foresight)
+            if listener is not None:
+                _hand_over(listener)
         obstacle = "program"
         _die_with(parent)
         os.execvpe(request.argv[0], request.argv, request.environment)
@@ -103,6 +110,12 @@ def _become(request: SandboxRequest, parent: int, foresight: RuleCache | None) -
         return StartFailed(obstacle, None, str(error))
     except BaseException as error:
         return StartFailed(obstacle, None, f"{type(error).__name__}: {error}")
+
+
+def _hand_over(listener: int) -> None:
+    with socket.socket(fileno=os.dup(_ANSWER)) as answer:
+        socket.send_fds(answer, [b"."], [listener])
+    os.close(listener)
 
 
 def _reset_signals() -> None:

@@ -19,6 +19,9 @@ from greenroom.workers.sandbox.syscalls import Architecture
 ALLOW: Final = 0x7FFF0000
 KILL_PROCESS: Final = 0x80000000
 _ERRNO: Final = 0x00050000
+NOTIFY: Final = 0x7FC00000
+_NEW_LISTENER: Final = 1 << 3
+_WAIT_KILLABLE: Final = 1 << 5
 _FILTER_MODE: Final = 1
 
 _LOAD_WORD: Final = 0x20
@@ -52,11 +55,11 @@ class When:
 
 @dataclass(frozen=True, slots=True)
 class SyscallRule:
-    """A call that fails with `error` where all conditions hold."""
+    """A call that fails with `error` where all conditions hold, or, without one, is handed over to the guardian."""
 
     call: str
     when: tuple[When, ...] = ()
-    error: int = errno.EPERM
+    error: int | None = errno.EPERM
 
 
 Instruction: TypeAlias = tuple[int, int, int, int]
@@ -93,11 +96,21 @@ ALWAYS: Final = (
 
 OFFLINE: Final = _never("socket")
 
-# Unix sockets stay shut: behind them wait programs outside the sandbox that run things for whoever asks.
+# Behind Unix sockets wait programs outside the sandbox that run things for whoever asks. So each connection is made by
+# the guardian, and there are no sockets for datagrams, which need no connection.
 ONLINE: Final = (
     SyscallRule(
-        "socket", tuple(When(0, family, equal=False) for family in (socket.AF_INET, socket.AF_INET6, _NETLINK))
+        "socket",
+        tuple(When(0, family, equal=False) for family in (socket.AF_INET, socket.AF_INET6, _NETLINK, socket.AF_UNIX)),
     ),
+    SyscallRule(
+        "socket",
+        (
+            When(0, socket.AF_UNIX),
+            *(When(1, kind, equal=False, mask=_SOCKET_TYPE) for kind in (socket.SOCK_STREAM, socket.SOCK_SEQPACKET)),
+        ),
+    ),
+    SyscallRule("connect", error=None),
     SyscallRule("socket", (When(0, _NETLINK), When(2, 0, equal=False))),
 )
 
@@ -133,7 +146,7 @@ def assemble(architecture: Architecture, chosen: Iterable[SyscallRule]) -> list[
 
 
 def _translate(number: int, rule: SyscallRule) -> list[Instruction]:
-    verdict = (_RETURN, 0, 0, _ERRNO | rule.error)
+    verdict = (_RETURN, 0, 0, NOTIFY if rule.error is None else _ERRNO | rule.error)
     if not rule.when:
         return [(_JUMP_EQUAL, 0, 1, number), verdict]
     body: list[Instruction] = [verdict, (_LOAD_WORD, 0, 0, _NUMBER_AT)]
@@ -161,12 +174,16 @@ def packed_program(architecture: Architecture, *, network: bool, metadata: bool)
     return b"".join(struct.pack(_INSTRUCTION, *instruction) for instruction in program)
 
 
-def load(architecture: Architecture, program: bytes) -> None:
-    """Put this process and all its descendants under a program, for good. Needs `no_new_privs`. Raises `OSError`."""
+def load(architecture: Architecture, program: bytes, *, listens: bool = False) -> int:
+    """Put this process and all its descendants under a program, for good. Needs `no_new_privs`. Raises `OSError`.
+
+    Returns the descriptor over which calls are handed over that the program wants to be, where it `listens`.
+    """
     number = architecture.number("seccomp")
     assert number is not None
     header = _Program(len(program) // struct.calcsize(_INSTRUCTION), program)
-    kernel.syscall("seccomp", number, _FILTER_MODE, 0, ctypes.addressof(header))
+    flags = _NEW_LISTENER | _WAIT_KILLABLE if listens else 0
+    return kernel.syscall("seccomp", number, _FILTER_MODE, flags, ctypes.addressof(header))
 
 
 def is_known(number: int) -> bool:

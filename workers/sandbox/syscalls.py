@@ -70,6 +70,7 @@ DIFFERENT: Final[dict[str, tuple[int | None, int | None]]] = {
     "chown": (92, None),
     "chroot": (161, 51),
     "clone": (56, 220),
+    "connect": (42, 203),
     "fanotify_init": (300, 262),
     "fchmod": (91, 52),
     "fchmodat": (268, 53),

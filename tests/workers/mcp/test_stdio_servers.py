@@ -480,7 +480,7 @@ def test_a_question_that_is_not_passed_on_is_declined_and_the_user_told_why() ->
             output = (await host.call("docs__ask_leave")).text
             assert '"decline"' in output
             assert "questions of MCP servers are not passed on" in output, "the model knows why"
-            echoed = (await host.call("docs__echo", {"text": "x"})).text
+            echoed = (await host.call("docs__echo", '{"text": "x"}')).text
             assert "passed on" not in echoed, "that is of the other call"
             (warning,) = host.events.of("warning")
             assert str(warning["message"]).startswith(

@@ -1,0 +1,121 @@
+"""Promises about Unix sockets with network: a command reaches its own, and none of another program."""
+
+import os
+import socket
+from collections.abc import Iterator
+
+import pytest
+
+from tests.workers.sandbox.cell import PYTHON, Cell
+
+OWN = """
+import os, socket, subprocess, sys, threading
+kind = socket.{kind}
+server = socket.socket(socket.AF_UNIX, kind)
+server.bind({path!r}); server.listen()
+child = subprocess.Popen([sys.executable, '-c', '''
+import socket
+client = socket.socket(socket.AF_UNIX, socket.{kind})
+client.connect({path!r})
+client.sendall(b"asks")
+print(client.recv(9))
+'''])
+peer, _ = server.accept()
+print(peer.recv(9)); sys.stdout.flush()
+peer.sendall(b"gets")
+print(child.wait())
+os.unlink({path!r})
+"""
+
+
+@pytest.mark.parametrize("kind", ["SOCK_STREAM", "SOCK_SEQPACKET"])
+@pytest.mark.parametrize("path", ["own.sock", "./own.sock", "{cwd}/own.sock", "{cwd}/../work/own.sock"])
+def test_processes_of_a_command_reach_each_other(inside: Cell, kind: str, path: str) -> None:
+    result = inside.python(OWN.format(kind=kind, path=path.format(cwd=inside.place.cwd)), "online")
+    assert result.output.splitlines() == ["b'asks'", "b'gets'", "0"]
+
+
+def test_managers_of_multiprocessing_work(inside: Cell) -> None:
+    inside.place.write(
+        f"{inside.place.cwd}/managed.py",
+        "import multiprocessing\n"
+        "if __name__ == '__main__':\n"
+        "    with multiprocessing.Manager() as manager:\n"
+        "        shared = manager.dict(); shared['a'] = 1; print(dict(shared))\n",
+    )
+    assert inside.shell(f"{PYTHON} managed.py", "online").output.splitlines() == ["{'a': 1}"]
+
+
+@pytest.fixture
+def foreign(inside: Cell) -> Iterator[str]:
+    """A socket below a writable root on which a program outside the sandbox listens."""
+    path = f"{inside.place.cwd}/foreign.sock"
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(path)
+        os.chmod(path, 0o777)
+        server.listen()
+        yield path
+        server.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            server.accept()
+    os.unlink(path)
+
+
+def test_sockets_of_other_programs_stay_shut_however_they_are_reached(inside: Cell, foreign: str) -> None:
+    os.symlink(inside.socket, f"{inside.place.cwd}/link.sock")
+    os.symlink(foreign, f"{inside.place.cwd}/near.sock")
+    os.link(foreign, f"{inside.place.cwd}/hard.sock")
+    ways: tuple[str, ...] = ("foreign.sock", foreign, "link.sock", "near.sock", "hard.sock", inside.socket)
+    tries = [f"socket.socket(socket.AF_UNIX).connect({way!r})" for way in ways]
+    tries += [f"socket.socket(socket.AF_UNIX).connect({name!r})" for name in ("\0" + inside.abstract, "\0none")]
+    tries += ["socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)", "socket.socket(socket.AF_UNIX, socket.SOCK_RAW)"]
+    tries += [f"socket.socket(socket.AF_UNIX).sendto(b'x', {foreign!r})"]
+    tries += [f"socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET).sendto(b'x', {foreign!r})"]
+    refused = inside.attempt(*tries, mode="online").refused
+    for name in ("link.sock", "near.sock", "hard.sock"):
+        os.unlink(f"{inside.place.cwd}/{name}")
+    assert len(refused) == len(tries)
+    assert set(refused) <= {"EPERM", "EACCES", "EOPNOTSUPP", "ENOTCONN", "ENOENT"}
+
+
+RACE = """
+import ctypes, threading
+mine, theirs = b"own.sock", {foreign!r}.encode()
+server = socket.socket(socket.AF_UNIX); server.bind(mine); server.listen(4096)
+libc = ctypes.CDLL(None, use_errno=True)
+address = ctypes.create_string_buffer(110)
+def write(path): ctypes.memmove(address, socket.AF_UNIX.to_bytes(2, "little") + path + bytes(108 - len(path)), 110)
+over = False
+def flicker():
+    while not over: write(theirs); write(mine)
+other = threading.Thread(target=flicker); other.start()
+inet = socket.socket()
+for _ in range(300):
+    client = socket.socket(socket.AF_UNIX)
+    if libc.connect(client.fileno(), address, 110) == 0:
+        assert client.getpeername() == "own.sock", client.getpeername()
+    client.close()
+over = True; other.join(); os.unlink(mine); print("held")
+"""
+
+
+def test_an_address_that_changes_during_the_call_leads_nowhere_else(inside: Cell, foreign: str) -> None:
+    assert inside.python(RACE.format(foreign=foreign), "online").output.splitlines() == ["held"]
+
+
+def test_blocking_and_other_connections_of_the_network_behave_as_ever(inside: Cell) -> None:
+    result = inside.python(
+        f"""
+import errno
+print(socket.socket().connect_ex(("127.0.0.1", {inside.tcp})))
+print(errno.errorcode[socket.socket().connect_ex(("127.0.0.1", 1))])
+late = socket.socket(); late.setblocking(False)
+print(late.connect_ex(("127.0.0.1", {inside.tcp})) in (0, errno.EINPROGRESS), late.getblocking())
+one = socket.socket(); one.connect(("127.0.0.1", {inside.tcp}))
+print(errno.errorcode[one.connect_ex(("127.0.0.1", {inside.tcp}))], one.getblocking())
+datagram = socket.socket(type=socket.SOCK_DGRAM); datagram.connect(("127.0.0.1", {inside.udp}));
+print(datagram.send(b"x"))
+""",
+        "online",
+    )
+    assert result.output.splitlines() == ["0", "ECONNREFUSED", "True False", "EISCONN True", "1"]
