@@ -44,8 +44,22 @@ class _Waiting:
 
     number: int
     endpoint: socket.socket
-    again: Callable[[], int] | None
-    """Tries once more; `None` where the socket itself tells when it is connected."""
+    address: bytes
+    place: int | None = None
+    """The open file of a Unix socket, whose full queue does not tell when there is room; `None` on the network."""
+
+    def look(self, *, is_ready: bool) -> int:
+        """Return the error of the call, 0 for none, `EAGAIN` where it is not decided yet."""
+        if self.place is None and not is_ready:
+            return errno.EAGAIN
+        outcome = _connect_now(self.endpoint, self.address)  # which also takes the outcome of the attempt before
+        return errno.EAGAIN if outcome in _UNDER_WAY else outcome
+
+    def close(self) -> None:
+        """Give it up, or leave it to its owner."""
+        self.endpoint.close()
+        if self.place is not None:
+            os.close(self.place)
 
 
 class Connections:
@@ -62,9 +76,9 @@ class Connections:
         """Have a poll wait for what concerns us, and return for how many milliseconds at most."""
         poll.register(self.listener, select.POLLIN)
         for waiting in self._waiting:
-            if waiting.again is None:
+            if waiting.place is None:
                 poll.register(waiting.endpoint, select.POLLOUT)
-        return _RETRY_SECONDS * 1000 if any(waiting.again for waiting in self._waiting) else None
+        return _RETRY_SECONDS * 1000 if any(waiting.place is not None for waiting in self._waiting) else None
 
     def serve(self, ready: dict[int, int], poll: select.poll) -> bool:
         """Do what has become due; `False` once the command can make no more connections."""
@@ -74,31 +88,29 @@ class Connections:
             self._take()
         return bool(event & select.POLLIN) or not event & (select.POLLHUP | select.POLLERR)
 
-    def close(self) -> None:
-        """Leave: connections under way are given up."""
+    def close(self, poll: select.poll) -> None:
+        """Leave a poll that we were registered with: connections under way are given up."""
+        with contextlib.suppress(KeyError):
+            poll.unregister(self.listener)
         for waiting in self._waiting:
-            waiting.endpoint.close()
+            with contextlib.suppress(KeyError):  # it has not been registered yet
+                poll.unregister(waiting.endpoint)
+            waiting.close()
         self._waiting.clear()
         os.close(self.listener)
 
     def _look_after(self, ready: dict[int, int], poll: select.poll) -> None:
         left: list[_Waiting] = []
         for waiting in self._waiting:
-            if not self._is_valid(waiting.number):
-                outcome = errno.EINTR
-            elif waiting.again is not None:
-                outcome = waiting.again()
-            elif waiting.endpoint.fileno() in ready:
-                outcome = waiting.endpoint.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-            else:
-                outcome = errno.EAGAIN
+            is_wanted = self._is_valid(waiting.number)
+            outcome = waiting.look(is_ready=waiting.endpoint.fileno() in ready) if is_wanted else errno.EINTR
             if outcome == errno.EAGAIN:
                 left.append(waiting)
                 continue
-            if waiting.again is None:
+            with contextlib.suppress(KeyError):  # a full queue is not watched
                 poll.unregister(waiting.endpoint)
             self._answer(waiting.number, outcome)
-            waiting.endpoint.close()
+            waiting.close()
         self._waiting = left
 
     def _take(self) -> None:
@@ -136,28 +148,19 @@ class Connections:
             if domain == socket.AF_UNIX:
                 place = self._admitted(task, target)
                 opened.callback(os.close, place)
-                target = _FAMILY.pack(socket.AF_UNIX) + f"/proc/self/fd/{place}".encode() + b"\0"
-                outcome = _connect_now(endpoint, target)
-                if outcome != errno.EAGAIN or not endpoint_blocks(endpoint):
-                    return outcome
-                kept, held = endpoint.dup(), os.dup(place)
-                again = _FAMILY.pack(socket.AF_UNIX) + f"/proc/self/fd/{held}".encode() + b"\0"
-
-                def retry() -> int:
-                    result = _connect_now(kept, again)
-                    if result != errno.EAGAIN:
-                        os.close(held)
-                    return result
-
-                self._waiting.append(_Waiting(number, kept, retry))
-                return None
+                return self._begin(number, endpoint, _address_of(place), place)
             if domain not in _INTERNET:
                 return errno.EPERM
-            outcome = _connect_now(endpoint, target)
-            if outcome not in _UNDER_WAY or not endpoint_blocks(endpoint):
-                return outcome
-            self._waiting.append(_Waiting(number, endpoint.dup(), None))
-            return None
+            return self._begin(number, endpoint, target, None)
+
+    def _begin(self, number: int, endpoint: socket.socket, address: bytes, place: int | None) -> int | None:
+        outcome = _connect_now(endpoint, address)
+        is_undecided = outcome in _UNDER_WAY if place is None else outcome == errno.EAGAIN
+        if not is_undecided or not _blocks(endpoint):
+            return outcome
+        held = None if place is None else os.dup(place)
+        self._waiting.append(_Waiting(number, endpoint.dup(), address if held is None else _address_of(held), held))
+        return None
 
     def _admitted(self, task: int, target: bytes) -> int:
         """Return the open place that a Unix address names, if it may be connected to. Raises `OSError`."""
@@ -200,7 +203,11 @@ class Connections:
             fcntl.ioctl(self.listener, _ANSWER, _RESPONSE.pack(number, 0, -error, 0))
 
 
-def endpoint_blocks(endpoint: socket.socket) -> bool:
+def _address_of(place: int) -> bytes:
+    return _FAMILY.pack(socket.AF_UNIX) + f"/proc/self/fd/{place}".encode() + b"\0"
+
+
+def _blocks(endpoint: socket.socket) -> bool:
     """Say whether its owner waits for what it does."""
     return not fcntl.fcntl(endpoint, fcntl.F_GETFL) & os.O_NONBLOCK
 

@@ -91,13 +91,13 @@ class _Guardian:
 
     def watch(self) -> bool:
         """Obey and report until nothing is left to watch over, or, returning `False`, nobody to report to."""
-        try:
-            return self._watch()
-        finally:
-            self._disconnect()
-
-    def _watch(self) -> bool:
         poll = select.poll()
+        try:
+            return self._watch(poll)
+        finally:
+            self._disconnect(poll)
+
+    def _watch(self, poll: select.poll) -> bool:
         poll.register(self._control, select.POLLIN)
         poll.register(self._wakeup, select.POLLIN)
         while self._reap():
@@ -108,14 +108,13 @@ class _Guardian:
             if self._control.fileno() in ready and not self._obey():
                 return False
             if self._connections is not None and not self._connections.serve(ready, poll):
-                poll.unregister(self._connections.listener)
-                self._disconnect()
+                self._disconnect(poll)
         self._tell(Deserted())
         return True
 
-    def _disconnect(self) -> None:
+    def _disconnect(self, poll: select.poll) -> None:
         if self._connections is not None:
-            self._connections.close()
+            self._connections.close(poll)
             self._connections = None
 
     def _obey(self) -> bool:

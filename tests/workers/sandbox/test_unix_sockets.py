@@ -8,6 +8,16 @@ import pytest
 
 from tests.workers.sandbox.cell import PYTHON, Cell
 
+
+@pytest.fixture
+def directory(inside: Cell) -> str:
+    """A directory in which a command may create something, with and without namespaces."""
+    path = f"{inside.place.cwd}/run"
+    os.makedirs(path, exist_ok=True)
+    os.chown(path, inside.place.user, inside.place.user)
+    return path
+
+
 OWN = """
 import os, socket, subprocess, sys, threading
 kind = socket.{kind}
@@ -29,13 +39,14 @@ os.unlink({path!r})
 
 
 @pytest.mark.parametrize("kind", ["SOCK_STREAM", "SOCK_SEQPACKET"])
-@pytest.mark.parametrize("path", ["own.sock", "./own.sock", "{cwd}/own.sock", "{cwd}/../work/own.sock"])
-def test_processes_of_a_command_reach_each_other(inside: Cell, kind: str, path: str) -> None:
+@pytest.mark.parametrize("path", ["run/own.sock", "./run/own.sock", "{cwd}/run/own.sock", "{cwd}/../work/run/own.sock"])
+def test_processes_of_a_command_reach_each_other(inside: Cell, directory: str, kind: str, path: str) -> None:
+    del directory
     result = inside.python(OWN.format(kind=kind, path=path.format(cwd=inside.place.cwd)), "online")
     assert result.output.splitlines() == ["b'asks'", "b'gets'", "0"]
 
 
-def test_managers_of_multiprocessing_work(inside: Cell) -> None:
+def test_managers_of_multiprocessing_work(inside: Cell, directory: str) -> None:
     inside.place.write(
         f"{inside.place.cwd}/managed.py",
         "import multiprocessing\n"
@@ -43,7 +54,7 @@ def test_managers_of_multiprocessing_work(inside: Cell) -> None:
         "    with multiprocessing.Manager() as manager:\n"
         "        shared = manager.dict(); shared['a'] = 1; print(dict(shared))\n",
     )
-    assert inside.shell(f"{PYTHON} managed.py", "online").output.splitlines() == ["{'a': 1}"]
+    assert inside.shell(f"TMPDIR={directory} {PYTHON} managed.py", "online").output.splitlines() == ["{'a': 1}"]
 
 
 @pytest.fixture
@@ -75,12 +86,12 @@ def test_sockets_of_other_programs_stay_shut_however_they_are_reached(inside: Ce
     for name in ("link.sock", "near.sock", "hard.sock"):
         os.unlink(f"{inside.place.cwd}/{name}")
     assert len(refused) == len(tries)
-    assert set(refused) <= {"EPERM", "EACCES", "EOPNOTSUPP", "ENOTCONN", "ENOENT"}
+    assert set(refused) <= {"EPERM", "EACCES", "EOPNOTSUPP", "ENOTSUP", "ENOTCONN", "ENOENT"}
 
 
 RACE = """
 import ctypes, threading
-mine, theirs = b"own.sock", {foreign!r}.encode()
+mine, theirs = b"run/own.sock", {foreign!r}.encode()
 server = socket.socket(socket.AF_UNIX); server.bind(mine); server.listen(4096)
 libc = ctypes.CDLL(None, use_errno=True)
 address = ctypes.create_string_buffer(110)
@@ -93,13 +104,14 @@ inet = socket.socket()
 for _ in range(300):
     client = socket.socket(socket.AF_UNIX)
     if libc.connect(client.fileno(), address, 110) == 0:
-        assert client.getpeername() == "own.sock", client.getpeername()
+        assert client.getpeername() == "run/own.sock", client.getpeername()
     client.close()
 over = True; other.join(); os.unlink(mine); print("held")
 """
 
 
-def test_an_address_that_changes_during_the_call_leads_nowhere_else(inside: Cell, foreign: str) -> None:
+def test_an_address_that_changes_during_the_call_leads_nowhere_else(inside: Cell, directory: str, foreign: str) -> None:
+    del directory
     assert inside.python(RACE.format(foreign=foreign), "online").output.splitlines() == ["held"]
 
 
@@ -113,7 +125,8 @@ late = socket.socket(); late.setblocking(False)
 print(late.connect_ex(("127.0.0.1", {inside.tcp})) in (0, errno.EINPROGRESS), late.getblocking())
 one = socket.socket(); one.connect(("127.0.0.1", {inside.tcp}))
 print(errno.errorcode[one.connect_ex(("127.0.0.1", {inside.tcp}))], one.getblocking())
-datagram = socket.socket(type=socket.SOCK_DGRAM); datagram.connect(("127.0.0.1", {inside.udp}));
+datagram = socket.socket(type=socket.SOCK_DGRAM)
+datagram.connect(("127.0.0.1", {inside.udp}))
 print(datagram.send(b"x"))
 """,
         "online",
