@@ -19,6 +19,7 @@ from greenroom.protocol.ids import ConversationId
 from greenroom.sessions.directory import make_private, sync
 from greenroom.sessions.format import SessionRecord, encode
 from greenroom.sessions.lock import WriterLock
+from greenroom.sessions.packed import open_session, plain_path, present_path, unpack
 from greenroom.sessions.restored import Restored, is_json, restore
 
 Clock = Callable[[], float]
@@ -30,7 +31,7 @@ _sync_data: Final[Callable[[int], None]] = os.fsync if sys.platform == "darwin" 
 def read(reader: Reader, path: str) -> Restored:
     """Rebuild the conversation of a file. Raises `SessionFileError`."""
     try:
-        with reader.open(path) as file:
+        with open_session(reader, path) as file:
             return restore(file)
     except OSError as error:
         raise SessionFileError(f"Session file {path} cannot be read: {error.strerror}") from error
@@ -82,19 +83,25 @@ class SessionFile:
 
     @classmethod
     def resume(cls, home: str, path: str, conversation_id: ConversationId, clock: Clock = time.time) -> "SessionFile":
-        """Take a file up again. Raises `SessionBusyError` or `SessionFileError`.
+        """Take a file up again; a packed one becomes a plain one. Raises `SessionBusyError` or `SessionFileError`.
 
         A path through a link is refused: whoever made the link could have it lead elsewhere by now.
         """
-        file = cls(home, path, conversation_id, clock)
+        file = cls(home, plain_path(path), conversation_id, clock)
         file._begun = True
+        reader = Reader(home)
         try:
             file._lock = WriterLock(home, conversation_id)
-            file._descriptor = Reader(home).descriptor(path, os.O_RDWR | os.O_APPEND | os.O_CLOEXEC, follow=False)
+            if (found := present_path(path)) != file.path:
+                unpack(reader, found, file._nameless())
+            file._descriptor = reader.descriptor(file.path, os.O_RDWR | os.O_APPEND | os.O_CLOEXEC, follow=False)
             file._repair()
         except OSError as error:
             file._release()
             raise SessionFileError(f"Session file {path} cannot be written: {error.strerror}") from error
+        except SessionFileError as error:
+            file._release()
+            raise SessionFileError(f"Session file {path} cannot be written: {error}") from error
         except BaseException:
             file._release()
             raise
@@ -203,7 +210,7 @@ class SessionFile:
             self._unwritten = b"\n"
         elif last:
             if len(last) == size:
-                raise SessionFileError(f"Session file {self.path} cannot be written: it holds no whole line.")
+                raise SessionFileError("it holds no whole line")
             os.ftruncate(self._descriptor, size - len(last))
             self._unsynced = True
 

@@ -9,12 +9,14 @@ from typing import Final
 from uuid import UUID
 
 from greenroom.protocol.ids import ConversationId
+from greenroom.sessions.packed import plain_path
 
 FOLDER: Final = "sessions"
 MAX_DEPTH: Final = 6
 """Levels of folders that are searched: twice what a tree of days has, and an end to links that go round."""
 _NAME: Final = re.compile(
-    r"rollout-(\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d)-([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\.jsonl", re.IGNORECASE
+    r"rollout-(\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d)-([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\.jsonl(?:\.zst)?",
+    re.IGNORECASE,
 )
 
 
@@ -23,6 +25,7 @@ class SessionName:
     """A session file, as far as its name tells."""
 
     path: str
+    """Of the plain file or the packed one; of the plain one where both are there."""
     started: str
     """Local time, `YYYY-MM-DDThh-mm-ss`; sorts as it reads."""
     conversation_id: ConversationId
@@ -75,6 +78,7 @@ def _names(directory: str) -> Iterator[SessionName]:
         entries = os.listdir(directory)
     except OSError:
         return
+    plain = set(entries)
     for entry in sorted(entries, reverse=True):
-        if name := _NAME.fullmatch(entry):
+        if (name := _NAME.fullmatch(entry)) and (plain_path(entry) == entry or plain_path(entry) not in plain):
             yield SessionName(os.path.join(directory, entry), name[1], ConversationId(name[2].lower()))

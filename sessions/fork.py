@@ -5,8 +5,9 @@ The copy is in the format of the file: one of August 2025 stays one, as it does 
 
 import os
 import time
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Iterator
+from itertools import chain
+from typing import BinaryIO, Final, NamedTuple
 from uuid import UUID
 
 import msgspec
@@ -18,8 +19,11 @@ from greenroom.sessions.chronicle import chronicle
 from greenroom.sessions.directory import make_private, sync
 from greenroom.sessions.file import session_path
 from greenroom.sessions.format import SessionRecord, encode, timestamp
+from greenroom.sessions.packed import open_session
 
 Clock = Callable[[], float]
+
+_BLOCK: Final = 1024 * 1024
 
 
 class Fork(NamedTuple):
@@ -40,20 +44,29 @@ def fork(home: str, path: str, turns: int | None = None, clock: Clock = time.tim
 
     Raises `SessionFileError` where there are no such turns, and `OSError`.
     """
-    with Reader(home).open(path) as file:
+    reader = Reader(home)
+    with open_session(reader, path) as file:
         first = file.readline()
         meta, is_2025 = _meta(first)
-        file.seek(0)
-        ends = chronicle(file).ends
-        count = len(ends) if turns is None else turns
-        if not 0 < count <= len(ends):
-            raise SessionFileError(f"{len(ends)} of its turns have ended, so there is no turn {count} to fork after")
-        conversation_id, now = ConversationId(uuid7()), clock()
-        head = _former_head if is_2025 else _head
-        file.seek(len(first) if is_2025 else 0)  # only the current format has a place for the metadata of the origin
-        copied = file.read(ends[count - 1] - file.tell())
-        _write(home, conversation_id, head(meta, conversation_id, now) + copied, now)
-        return Fork(conversation_id, count)
+        ends = chronicle(chain([first], file)).ends
+    count = len(ends) if turns is None else turns
+    if not 0 < count <= len(ends):
+        raise SessionFileError(f"{len(ends)} of its turns have ended, so there is no turn {count} to fork after")
+    conversation_id, now = ConversationId(uuid7()), clock()
+    head = (_former_head if is_2025 else _head)(meta, conversation_id, now)
+    with open_session(reader, path) as file:
+        if is_2025:  # only the current format has a place for the metadata of the origin
+            file.readline()
+        copied = _blocks(file, ends[count - 1] - (len(first) if is_2025 else 0))
+        _write(home, conversation_id, chain([head], copied), now)
+    return Fork(conversation_id, count)
+
+
+def _blocks(file: BinaryIO, size: int) -> Iterator[bytes]:
+    """Yield the next bytes of a file, `size` in all."""
+    while size and (block := file.read(min(size, _BLOCK))):
+        size -= len(block)
+        yield block
 
 
 def _meta(line: bytes) -> tuple[dict[str, object], bool]:
@@ -83,7 +96,7 @@ def _renewed(meta: dict[str, object], conversation_id: ConversationId, now: floa
     return {**meta, "id": conversation_id, "forked_from_id": meta["id"], "timestamp": timestamp(now)}
 
 
-def _write(home: str, conversation_id: ConversationId, content: bytes, now: float) -> None:
+def _write(home: str, conversation_id: ConversationId, content: Iterable[bytes], now: float) -> None:
     path = session_path(home, conversation_id, now)
     directory = os.path.dirname(path)
     changed = make_private(directory)
@@ -91,7 +104,7 @@ def _write(home: str, conversation_id: ConversationId, content: bytes, now: floa
     descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:
         with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
+            file.writelines(content)
             file.flush()
             os.fsync(file.fileno())
         os.rename(unfinished, path)

@@ -1,14 +1,15 @@
 """The saved conversations of a home, for whoever lists or reads them without being a worker: the face of session files.
 
-Listing reads the two ends of a file, however long it is; showing one reads all of it.
+Listing reads the two ends of a file, however long it is; of a packed one it keeps them. Showing one reads all of it.
 """
 
 import os
 import shlex
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from io import BytesIO
 from itertools import islice
-from typing import Final, Literal, TypeAlias
+from typing import BinaryIO, Final, Literal, TypeAlias
 
 import msgspec
 
@@ -23,6 +24,7 @@ from greenroom.sessions.finder import SessionName, find, list_sessions
 from greenroom.sessions.fork import Fork
 from greenroom.sessions.fork import fork as copy
 from greenroom.sessions.lock import writers
+from greenroom.sessions.packed import open_session
 from greenroom.sessions.restored import restore
 
 HEAD: Final = 256 * 1024
@@ -45,7 +47,7 @@ class SessionEntry:
     changed_at: float
     """When it was last written, in seconds since the epoch."""
     size: int
-    """Bytes of the file."""
+    """Bytes of the file, as it lies on disk."""
     cwd: str | None = None
     model: str | None = None
     """The model of the last turn."""
@@ -181,10 +183,12 @@ def _unknown(home: str, conversation_id: ConversationId) -> SessionUnknownError:
 
 def _chronicle(reader: Reader, path: str) -> Chronicle:
     try:
-        with reader.open(path) as file:
+        with open_session(reader, path) as file:
             return chronicle(file)
     except OSError as error:
         raise SessionFileError(f"Session file {path} cannot be read: {error.strerror}") from error
+    except SessionFileError as error:
+        raise SessionFileError(f"Session file {path} cannot be read: {error}") from error
 
 
 def _place(name: SessionName) -> tuple[str, str]:
@@ -212,14 +216,25 @@ def _entry(reader: Reader, name: SessionName) -> SessionEntry | None:
 
 def _ends(reader: Reader, path: str) -> Iterator[bytes]:
     """Yield the first and the last lines of a file."""
-    with reader.open(path) as file:
-        while file.tell() < HEAD and (line := file.readline(MAX_LINE)):
+    with open_session(reader, path) as file:
+        read_so_far = 0
+        while read_so_far < HEAD and (line := file.readline(MAX_LINE)):
+            read_so_far += len(line)
             yield line
+        last = _last_bytes(file, read_so_far)
+    yield from islice(BytesIO(last), 1, None)  # the first one is not whole
+
+
+def _last_bytes(file: BinaryIO, read_so_far: int) -> bytes:
+    """Return the last `TAIL` bytes of a file; none where they would reach into its beginning."""
+    if file.seekable():
         end = file.seek(0, os.SEEK_END)
-        if end > HEAD + TAIL:
-            file.seek(end - TAIL)
-            file.readline(MAX_LINE)
-            yield from file
+        file.seek(max(end - TAIL, 0))
+        return file.read(TAIL) if end > HEAD + TAIL else b""
+    last, end = b"", read_so_far
+    while block := file.read(TAIL):
+        last, end = (last + block)[-TAIL:], end + len(block)
+    return last if end > HEAD + TAIL else b""
 
 
 # Showing

@@ -6,8 +6,10 @@ from typing import Final
 import msgspec
 
 from greenroom.config.reader import Reader
+from greenroom.protocol.errors import SessionFileError
 from greenroom.protocol.items import JsonObject, as_list
 from greenroom.protocol.user_messages import is_user_message
+from greenroom.sessions.packed import open_session
 
 TOLD: Final = frozenset(
     {
@@ -36,9 +38,9 @@ _decode_item: Final = msgspec.json.Decoder(JsonObject).decode
 def initial_messages(reader: Reader, path: str) -> list[JsonObject]:
     """Return the events of a session file that show what was said; none where it cannot be read."""
     try:
-        with reader.open(path) as file:
+        with open_session(reader, path) as file:
             return list(retold(file))
-    except OSError:
+    except (OSError, SessionFileError):
         return []
 
 

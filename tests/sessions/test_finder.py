@@ -38,7 +38,12 @@ def test_what_is_not_there_is_not_found(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["rollout-2026-11-22-{id}.jsonl", "{id}.jsonl", "rollout-2026-11-22T11-44-02-{id}.jsonl.zst", "x-{id}.jsonl"],
+    [
+        "rollout-2026-11-22-{id}.jsonl",
+        "{id}.jsonl",
+        "rollout-2026-11-22T11-44-02-{id}.jsonl.gz",
+        "x-{id}.jsonl",
+    ],
 )
 def test_other_names_are_not_session_files(tmp_path: Path, name: str) -> None:
     conversation_id = ConversationId(str(uuid4()))

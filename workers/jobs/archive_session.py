@@ -9,6 +9,7 @@ from greenroom.protocol.errors import SessionBusyError
 from greenroom.sessions.directory import make_private, sync
 from greenroom.sessions.finder import FOLDER
 from greenroom.sessions.lock import WriterLock
+from greenroom.sessions.packed import forms
 from greenroom.workers.jobs.context import JobError, Setting
 
 ARCHIVE = "archived_sessions"
@@ -26,7 +27,8 @@ async def run(params: bytes, setting: Setting) -> bytes:
     except (SessionBusyError, OSError) as error:
         raise JobError(str(error)) from error
     try:
-        _move(path, os.path.join(setting.home, ARCHIVE))
+        for form in forms(path) or [path]:  # one left behind would be listed again
+            _move(form, os.path.join(setting.home, ARCHIVE))
     except OSError as error:
         raise JobError(f"{path}: {error.strerror}") from error
     finally:

@@ -94,6 +94,6 @@ def misplaced(home: str, path: str, conversation_id: ConversationId) -> str | No
     if normal == sessions or path.endswith(os.sep):
         return "missing file name"
     name = os.path.basename(normal).lower()
-    if not (name.startswith("rollout-") and name.endswith(f"-{conversation_id}.jsonl")):
+    if not (name.startswith("rollout-") and name.removesuffix(".zst").endswith(f"-{conversation_id}.jsonl")):
         return f"does not match conversation id {conversation_id}"
     return None
