@@ -7,7 +7,7 @@ import os
 import time
 from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
-from typing import BinaryIO, Final, NamedTuple
+from typing import BinaryIO, Final, NamedTuple, TypeAlias
 from uuid import UUID
 
 import msgspec
@@ -18,7 +18,7 @@ from greenroom.protocol.ids import ConversationId, uuid7
 from greenroom.sessions.chronicle import chronicle
 from greenroom.sessions.directory import make_private, sync
 from greenroom.sessions.file import session_path
-from greenroom.sessions.format import SessionRecord, encode, timestamp
+from greenroom.sessions.format import timestamp
 from greenroom.sessions.packed import open_session
 
 Clock = Callable[[], float]
@@ -34,6 +34,9 @@ class Fork(NamedTuple):
     """How many turns it begins with."""
 
 
+Meta: TypeAlias = dict[str, object]
+
+
 class _Line(msgspec.Struct, frozen=True):
     type: str = ""
     payload: dict[str, object] | None = None
@@ -47,13 +50,13 @@ def fork(home: str, path: str, turns: int | None = None, clock: Clock = time.tim
     reader = Reader(home)
     with open_session(reader, path) as file:
         first = file.readline()
-        meta, is_2025 = _meta(first)
+        line, is_2025 = _meta(first)
         ends = chronicle(chain([first], file)).ends
     count = len(ends) if turns is None else turns
     if not 0 < count <= len(ends):
         raise SessionFileError(f"{len(ends)} of its turns have ended, so there is no turn {count} to fork after")
     conversation_id, now = ConversationId(uuid7()), clock()
-    head = (_former_head if is_2025 else _head)(meta, conversation_id, now)
+    head = (_former_head if is_2025 else _head)(line, conversation_id, now)
     with open_session(reader, path) as file:
         if is_2025:  # only the current format has a place for the metadata of the origin
             file.readline()
@@ -69,30 +72,31 @@ def _blocks(file: BinaryIO, size: int) -> Iterator[bytes]:
         yield block
 
 
-def _meta(line: bytes) -> tuple[dict[str, object], bool]:
-    """Return what a file says of its conversation, and whether it does so in the format of August 2025."""
+def _meta(line: bytes) -> tuple[Meta, bool]:
+    """Return the first line of a file, and whether it is in the format of August 2025."""
     try:
         first = msgspec.json.decode(line, type=_Line)
         is_2025 = not first.type and first.payload is None
-        meta = msgspec.json.decode(line, type=dict[str, object]) if is_2025 else first.payload or {}
-        UUID(str(meta.get("id")))
+        members = msgspec.json.decode(line, type=dict[str, object])
+        UUID(str((members if is_2025 else first.payload or {}).get("id")))
     except (msgspec.MsgspecError, UnicodeError, ValueError):
         raise SessionFileError("it does not begin with the metadata of a session") from None
     if not is_2025 and first.type != "session_meta":
         raise SessionFileError("it does not begin with the metadata of a session")
-    return meta, is_2025
+    return members, is_2025
 
 
-def _head(meta: dict[str, object], conversation_id: ConversationId, now: float) -> bytes:
+def _head(line: Meta, conversation_id: ConversationId, now: float) -> bytes:
+    meta = msgspec.convert(line["payload"], Meta)
     payload = {**_renewed(meta, conversation_id, now), "session_id": conversation_id}
-    return encode(SessionRecord("session_meta", payload), now)
+    return msgspec.json.encode({**line, "timestamp": timestamp(now), "payload": payload}) + b"\n"
 
 
-def _former_head(meta: dict[str, object], conversation_id: ConversationId, now: float) -> bytes:
-    return msgspec.json.encode(_renewed(meta, conversation_id, now)) + b"\n"
+def _former_head(line: Meta, conversation_id: ConversationId, now: float) -> bytes:
+    return msgspec.json.encode(_renewed(line, conversation_id, now)) + b"\n"
 
 
-def _renewed(meta: dict[str, object], conversation_id: ConversationId, now: float) -> dict[str, object]:
+def _renewed(meta: Meta, conversation_id: ConversationId, now: float) -> Meta:
     return {**meta, "id": conversation_id, "forked_from_id": meta["id"], "timestamp": timestamp(now)}
 
 

@@ -9,7 +9,7 @@ import logging
 import secrets
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Literal, TypeAlias
 
 from greenroom.broker.clock import Clock
@@ -143,6 +143,9 @@ class CredentialManager:
         async with writing(self.store.home, must=False):
             unwritten = self._unwritten
             if unwritten is not None and await holds(self.store, unwritten.spent):
+                found = self._read_leniently()
+                if found is not None:  # others may have written beside the tokens meanwhile
+                    unwritten = replace(unwritten, record=found.renewed_by(unwritten.record))
                 self._write_or_keep(unwritten)
 
     def stir(self) -> None:

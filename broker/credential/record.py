@@ -105,7 +105,13 @@ class AuthRecord(_Stored, frozen=True, kw_only=True):
 
     @classmethod
     def of_login(cls, tokens: Tokens, api_key: str | None, now: float, found: "AuthRecord | None" = None) -> Self:
-        """Return the record of a ChatGPT login: everything known is new, unknown members of `found` stay."""
+        """Return the record of a ChatGPT login: everything known is new, unknown members of `found` stay.
+
+        Those of its tokens stay with the same account alone: they may belong to what is replaced.
+        """
+        old = None if found is None else found.tokens
+        if old is not None and _account(old) == _account(tokens):
+            tokens = msgspec.structs.replace(tokens, unknown=old.unknown)
         return cls(
             auth_mode="chatgpt",
             openai_api_key=api_key,
@@ -113,6 +119,13 @@ class AuthRecord(_Stored, frozen=True, kw_only=True):
             last_refresh=stamp(now),
             unknown=_unknown(found),
         )
+
+    def renewed_by(self, fresh: "AuthRecord") -> "AuthRecord":
+        """Return this record with the tokens of a redemption, whatever else has been written to it meanwhile."""
+        if self.tokens is None or fresh.tokens is None:
+            return fresh
+        tokens = msgspec.structs.replace(fresh.tokens, unknown=self.tokens.unknown)
+        return msgspec.structs.replace(self, tokens=tokens, last_refresh=fresh.last_refresh)
 
     def refreshed(self, tokens: Tokens, now: float) -> "AuthRecord":
         """Return the record after a redemption."""
@@ -142,6 +155,10 @@ def stamp(now: float) -> str:
 
 def _unknown(record: AuthRecord | None) -> dict[str, object]:
     return {} if record is None else record.unknown
+
+
+def _account(tokens: Tokens) -> tuple[str | None, str | None]:
+    return tokens.account_id or tokens.claims.account_id, tokens.claims.user_id
 
 
 def _taken(kind: type[S], content: dict[str, Any], checked: str, within: str = "") -> S:

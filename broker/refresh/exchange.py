@@ -5,12 +5,12 @@ out holds the refresh lock.
 """
 
 import logging
-from typing import Literal, Protocol, TypeAlias
+from typing import Final, Literal, Protocol, TypeAlias
 
 import msgspec
 
 from greenroom.broker.clock import Clock
-from greenroom.broker.credential.record import AuthRecord
+from greenroom.broker.credential.record import AuthRecord, StoreError
 from greenroom.broker.login.issuer import Issuer
 from greenroom.broker.refresh.classify import (
     REASONS,
@@ -26,7 +26,7 @@ from greenroom.broker.refresh.classify import (
 from greenroom.broker.refresh.journal import Journal
 from greenroom.broker.refresh.merge import merged
 from greenroom.broker.storage.locks import writing
-from greenroom.broker.storage.store import Store, holds
+from greenroom.broker.storage.store import Store, has_token
 from greenroom.protocol.secrecy import Secret
 
 Fate: TypeAlias = Literal["nothing", "stored", "superseded", "unwritable"]
@@ -90,7 +90,9 @@ class InProcessExecutor:
             note(journal, lock, token_fingerprint(order.token), answer)
             return RefreshOutcome(answer)
         fresh = merged(order.record, answer, self._clock.wall())
-        fate: Fate = "nothing" if fresh is None else await _put(self._store, order.stored, fresh)
+        fate: Fate = "nothing"
+        if fresh is not None:
+            fate, fresh = await _put(self._store, order.stored, fresh)
         if fate != "unwritable":
             journal.settle(lock)
         return RefreshOutcome(answer, fate, fresh)
@@ -99,18 +101,35 @@ class InProcessExecutor:
         """Do nothing: who waits for it goes by the clock."""
 
 
-async def _put(store: Store, stored: Secret, fresh: AuthRecord) -> Fate:
-    """Write over what the new tokens belong in the place of, and over nothing else (K7, K10)."""
+async def _put(store: Store, stored: Secret, fresh: AuthRecord) -> tuple[Fate, AuthRecord]:
+    """Write over what the new tokens belong in the place of, and over nothing else (K7, K10).
+
+    Return what has become of it, and the record: what others have written beside the tokens meanwhile stays.
+    """
     async with writing(store.home, must=False):
-        if not await holds(store, stored):
-            log.warning("refresh result superseded")
-            return "superseded"
+        found = await _readable(store)
+        if found is not _UNREADABLE:
+            if found is None or not has_token(found, stored):
+                log.warning("refresh result superseded")
+                return "superseded", fresh
+            fresh = found.renewed_by(fresh)
         try:
             store.replace(fresh)
         except OSError as error:
             log.error("the new tokens cannot be stored: %s", error.strerror)
-            return "unwritable"
-    return "stored"
+            return "unwritable", fresh
+    return "stored", fresh
+
+
+_UNREADABLE: Final = AuthRecord()
+"""Stands for a store that holds nothing at all that could be lost."""
+
+
+async def _readable(store: Store) -> AuthRecord | None:
+    try:
+        return await store.read()
+    except StoreError:
+        return _UNREADABLE
 
 
 def note(journal: Journal, lock: int | None, mark: str, answer: RefreshRefused | Unreached | Unanswered) -> None:

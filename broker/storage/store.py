@@ -59,9 +59,13 @@ class Store(Protocol):
 async def holds(store: Store, token: Secret) -> bool:
     """Return whether a store has this refresh token, or nothing at all that could be lost."""
     try:
-        record = await store.read()
+        return has_token(await store.read(), token)
     except StoreError:
         return True
+
+
+def has_token(record: AuthRecord | None, token: Secret) -> bool:
+    """Return whether a record has this refresh token."""
     return record is not None and record.tokens is not None and Secret(record.tokens.refresh_token) == token
 
 

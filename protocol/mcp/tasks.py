@@ -49,6 +49,8 @@ class TaskRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     """Params of `elicitation/create` by their keys, while it waits for answers."""
     result: msgspec.Raw = msgspec.Raw(b"")
     """What `tools/call` would have returned, once it is completed."""
+    unknown: dict[str, msgspec.Raw] = {}
+    """Members that another release has written; they stay."""
 
     @property
     def has_ended(self) -> bool:
@@ -65,7 +67,22 @@ class TaskRecord(msgspec.Struct, frozen=True, omit_defaults=True):
         return self.time_to_live is not None and now > self.created_at + self.time_to_live
 
 
-decode_record: Final = msgspec.json.Decoder(TaskRecord).decode
+_KNOWN: Final = frozenset(TaskRecord.__struct_fields__) - {"unknown"}
+_decode_members: Final = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+
+
+def decode_record(data: bytes) -> TaskRecord:
+    """Read a task from the disk. Raises `msgspec.MsgspecError`."""
+    members = _decode_members(data)
+    known = msgspec.json.encode({name: value for name, value in members.items() if name in _KNOWN})
+    unknown = {name: value for name, value in members.items() if name not in _KNOWN}
+    return msgspec.structs.replace(msgspec.json.decode(known, type=TaskRecord), unknown=unknown)
+
+
+def encode_record(record: TaskRecord) -> bytes:
+    """Return a task as it lies on the disk."""
+    known = _decode_members(msgspec.json.encode(msgspec.structs.replace(record, unknown={})))
+    return msgspec.json.encode(known | record.unknown)
 
 
 class TaskParams(msgspec.Struct, frozen=True, rename="camel"):

@@ -295,3 +295,17 @@ def test_the_diff_has_every_patch_that_was_applied(tmp_path: Path) -> None:
     assert as_diff(found.patches, found.cwd) == (
         "diff --git a/a.txt b/a.txt\nnew file mode 100644\n--- /dev/null\n+++ b/a.txt\n@@ -0,0 +1 @@\n+hello\n"
     )
+
+
+def test_a_fork_keeps_members_that_only_later_releases_know(tmp_path: Path) -> None:
+    first = json.loads(meta(future={"x": [1, 2**70]}))
+    first["future"] = {"y": None}
+    odd = json.loads(said("user", "hello"))
+    odd["future"] = odd["payload"]["future"] = odd["payload"]["content"][0]["future"] = 1.5
+    end = line("event_msg", type="task_complete", future=[])
+    save(tmp_path, json.dumps(first), line("event_msg", type="task_started"), json.dumps(odd), end)
+    made = session_index.fork(str(tmp_path), FIRST, None)
+    (path,) = [one.path for one in entries(str(tmp_path)) if one.id == made.conversation_id]
+    lines = [json.loads(text) for text in Path(path).read_text().splitlines()]
+    assert (lines[0]["future"], lines[0]["payload"]["future"]) == (first["future"], first["payload"]["future"])
+    assert (lines[3], lines[4]) == (odd, json.loads(end))

@@ -9,7 +9,7 @@ from uuid import UUID
 
 import msgspec
 
-from greenroom.protocol.mcp.tasks import KEPT_FOR, TaskRecord, decode_record
+from greenroom.protocol.mcp.tasks import KEPT_FOR, TaskRecord, decode_record, encode_record
 
 DIRECTORY: Final = "tasks"
 _SUFFIX: Final = ".json"
@@ -28,7 +28,7 @@ class TaskStore:
         fresh = f"{path}.new"
         descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         with open(descriptor, "wb") as file:
-            file.write(msgspec.json.encode(record))
+            file.write(encode_record(record))
             file.flush()
             os.fsync(descriptor)
         os.replace(fresh, path)

@@ -1,14 +1,37 @@
 """Records of tasks are found by their id alone, last as long as was said, and never half."""
 
+import json
 import os
+import tempfile
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from greenroom.protocol.ids import ConversationId, uuid7
 from greenroom.protocol.mcp import tasks
 from greenroom.protocol.mcp.tasks import KEPT_FOR, TaskRecord
 from greenroom.supervisor.frontend.mcp.task_store import DIRECTORY, TaskStore
+
+KNOWN = {*TaskRecord.__struct_fields__} - {"unknown"}
+MEMBERS = st.dictionaries(
+    (st.sampled_from(["unknown", "future"]) | st.text(max_size=8)).filter(lambda name: name not in KNOWN),
+    st.recursive(
+        st.none() | st.integers(-(10**30), 10**30) | st.text(max_size=8),
+        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+        max_leaves=6,
+    ),
+    min_size=1,
+    max_size=4,
+)
+CHANGES: dict[str, Callable[[TaskRecord], TaskRecord]] = {
+    "completed": lambda one: tasks.completed(one, b'{"x":1}', 4e9),
+    "cancelled": lambda one: tasks.cancelled(one, 4e9),
+    "waiting": lambda one: tasks.waiting(one, {"q": b"{}"}, 4e9),
+}
 
 
 def record(created_at: float) -> TaskRecord:
@@ -58,3 +81,18 @@ def test_only_what_is_old_and_over_is_removed(tmp_path: Path) -> None:
     assert store.read(over.id) is None
     assert (store.read(kept.id), store.read(fresh.id)) == (kept, fresh)
     assert KEPT_FOR > 0
+
+
+@given(MEMBERS, st.sampled_from(["completed", "cancelled", "waiting"]))
+def test_members_of_another_release_stay_when_a_record_is_written_again(members: dict[str, Any], change: str) -> None:
+    with tempfile.TemporaryDirectory() as home:
+        store, one = TaskStore(home), record(4e9)
+        store.write(one)
+        path = Path(home) / DIRECTORY / f"{one.id}.json"
+        path.write_text(json.dumps({**json.loads(path.read_bytes()), **members}))
+        found = store.read(one.id)
+        assert found is not None
+        store.write(CHANGES[change](found))
+        written = json.loads(path.read_bytes())
+        assert {name: written.get(name) for name in members} == members
+        assert store.read(one.id) == CHANGES[change](found)
