@@ -20,6 +20,7 @@ from greenroom.broker.endpoint import SUPERVISOR, BrokerEndpoint
 from greenroom.broker.login.endpoints import VARIABLES, Endpoints
 from greenroom.broker.login.issuer import Issuer, revoke
 from greenroom.broker.login.logins import Flow, LoggedIn, Logins, Open, record_of
+from greenroom.broker.pace_service import PaceService
 from greenroom.broker.refresh.exchange import InProcessExecutor, RefreshExecutor
 from greenroom.broker.refresh.refresher import SHUTDOWN_TIMEOUT, Refresher
 from greenroom.broker.refresh.subprocess import SubprocessExecutor
@@ -41,9 +42,11 @@ from greenroom.protocol.internal.broker import (
     GetEnvironment,
     GetMcpBearer,
     GetProviderToken,
+    GetSlot,
     GetStatus,
     Hello,
     InForce,
+    LeaveQueue,
     LoginApiKey,
     LoginCancel,
     LoginComplete,
@@ -54,6 +57,7 @@ from greenroom.protocol.internal.broker import (
     Reload,
     Reloaded,
     ReportClock,
+    ReportLimited,
     ReportUnauthorized,
     Stopping,
     Welcome,
@@ -137,6 +141,7 @@ class Broker:
         self._issuer = Issuer(endpoints, self._clock)
         self._refresher = Refresher(self._manager, self._performer(store, endpoints, lifeline))
         self._bearers = TokenService(self._manager, self._refresher)
+        self._paces = PaceService(self._publish)
         self._commands = TokenCommands(spec.codex_home, _environment_of_children(), self._clock)
         flows: dict[str, Open] = {"browser": self._browser_flow, "device": self._device_flow}
         self._logins = Logins(flows, self._save, self._login_ended)
@@ -194,6 +199,9 @@ class Broker:
         desk.on(GetProviderToken, lambda _, question: self._commands.get(question))
         desk.on(GetMcpBearer, lambda _, question: self._present_mcp_keeper().bearer(question))
         desk.on(ReportClock, self._learn_clock)
+        desk.on(GetSlot, self._paces.slot)
+        desk.on(ReportLimited, self._paces.limited)
+        desk.on(LeaveQueue, self._paces.leave)
         desk.on(Acknowledge, lambda name, question: self._changes.acknowledge(name, question.generation))
         desk.on(Attach, self._attach)
         desk.on(Detach, self._detach)
@@ -264,6 +272,7 @@ class Broker:
             self._admission.revoke(worker_id)
             self._desk.forget(worker_id)
             self._changes.forget(worker_id)
+            self._paces.forget(worker_id)
         return Completed()
 
     async def _reload(self) -> Reloaded:

@@ -55,6 +55,10 @@ Deadline: TypeAlias = Annotated[int, Meta(gt=0, le=60_000)]
 """Milliseconds that the asker is willing to wait."""
 
 
+LimitKey: TypeAlias = Annotated[str, Meta(max_length=64)]
+"""What a rate limit belongs to: a fingerprint of provider and account, nothing that is secret."""
+
+
 class Body(Message):
     """Base of all message bodies."""
 
@@ -143,6 +147,37 @@ class GetMcpBearer(Body):
     url: str
     rejected: str | None = None
     """Serial of the bearer that the server refused."""
+
+
+class GetSlot(Body):
+    """Ask for the turn of a request under a rate limit, or once more for the same one."""
+
+    wire: ClassVar[bytes] = b"get-slot"
+    key: LimitKey
+    ticket: int
+    """Counts the requests of the asker."""
+    patience_ms: Annotated[int, Meta(ge=0, le=10_000)] = 0
+    """How long the asker waits for the turn before it asks again."""
+
+
+class ReportLimited(Body):
+    """Say that a server refused a request because of a rate limit, or is overloaded. It gets no answer."""
+
+    wire: ClassVar[bytes] = b"limited"
+    key: LimitKey
+    ticket: int
+    serial: Annotated[int, Meta(ge=0)] = 0
+    """Of the turn; 0 for a request that had none."""
+    wait_ms: Annotated[int, Meta(ge=0, le=2**40)] | None = None
+    """What the server asks for; `None` where it does not say."""
+
+
+class LeaveQueue(Body):
+    """Give up a place that `GetSlot` has taken. It gets no answer."""
+
+    wire: ClassVar[bytes] = b"leave-queue"
+    key: LimitKey
+    ticket: int
 
 
 class Acknowledge(Body):
@@ -290,6 +325,18 @@ class McpBearer(Body):
     serial: str
 
 
+class Slot(Body):
+    """Answers `GetSlot`."""
+
+    wire: ClassVar[bytes] = b"slot"
+    granted: bool
+    is_limited: bool = True
+    """Whether a limit is known at all; if not, there is no need to ask before the next request."""
+    serial: int = 0
+    wait_ms: int = 0
+    """How long it will take, as far as can be told."""
+
+
 class Status(Body):
     """Answers `GetStatus`. `mode` is `none` as well where there is a login but no token to be had from it."""
 
@@ -372,6 +419,13 @@ class AuthChanged(Body):
     plan_type: str | None = None
 
 
+class RateLimited(Body):
+    """Tells the workers that a rate limit has become known: whom it concerns asks for a turn before each request."""
+
+    wire: ClassVar[bytes] = b"rate-limited"
+    key: LimitKey
+
+
 class CredentialStanding(Body):
     """Tells the supervisor alone how things stand: once at the start of a broker, then after every change."""
 
@@ -420,6 +474,9 @@ Question: TypeAlias = (
     | GetProviderToken
     | GetMcpBearer
     | ReportClock
+    | GetSlot
+    | ReportLimited
+    | LeaveQueue
     | Acknowledge
     | Attach
     | Detach
@@ -438,6 +495,7 @@ Answer: TypeAlias = (
     | UnauthorizedReport
     | ProviderToken
     | McpBearer
+    | Slot
     | Status
     | LoginStarted
     | InForce
@@ -446,12 +504,21 @@ Answer: TypeAlias = (
     | Completed
     | AuthError
 )
-Broadcast: TypeAlias = AuthChanged | CredentialStanding | LoginComplete | AuthProblem | Stopping
+Broadcast: TypeAlias = AuthChanged | RateLimited | CredentialStanding | LoginComplete | AuthProblem | Stopping
 
 WORKER_MAY: Final[frozenset[bytes]] = frozenset(
     kind.wire
     for kind in (
-        *(Hello, GetAuth, GetEnvironment, ReportUnauthorized, GetProviderToken, GetMcpBearer, ReportClock),
+        Hello,
+        GetAuth,
+        GetEnvironment,
+        ReportUnauthorized,
+        GetProviderToken,
+        GetMcpBearer,
+        ReportClock,
+        GetSlot,
+        ReportLimited,
+        LeaveQueue,
         Acknowledge,
     )
 )

@@ -1,0 +1,168 @@
+"""One pace for all conversations under one rate limit, free of I/O and clocks.
+
+A limit becomes known by a refusal (429 and its like). From then on requests leave one after another, in the order in
+which they were asked for: none while the wait that the server has asked for lasts, then at the rate that the server was
+seen to sustain: each request that is let in raises it a little, since the limit may have been raised, and each refusal
+lowers it, though not below what was measured since the refusal before. A limit of which nothing was heard for `QUIET`
+seconds is forgotten.
+"""
+
+import random as standard_random
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass
+from typing import Final
+
+QUIET: Final = 120.0
+"""Seconds without a refusal, and since the last wait, after which a limit is forgotten."""
+PRESENCE: Final = 5.0
+"""Seconds after which whoever waits and no longer asks has lost its place."""
+FIRST_INTERVAL: Final = 1.0
+"""Seconds between two requests while nothing is known of the rate."""
+LONGEST_INTERVAL: Final = 60.0
+"""Seconds between two requests at the lowest rate."""
+EARLY_GROWTH: Final = 1.3
+"""Factor of the rate with each request, until the first refusal that ends a measurement."""
+GROWTH: Final = 1.01
+"""The same, afterwards."""
+CUT: Final = 1.1
+"""Factor of the interval with each refusal."""
+JITTER: Final = 0.1
+"""Share by which intervals vary."""
+BACKOFF: Final = 2.0
+"""Intervals of the wait after a refusal that asks for none, doubled with each that follows at once."""
+LONGEST_BACKOFF: Final = 30.0
+LONGEST_HOLD: Final = 3600.0
+"""Seconds; what a server asks for beyond it is not believed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """The answer to whoever asks for its turn."""
+
+    granted: bool
+    wait: float = 0.0
+    """Seconds until its turn, as far as can be told."""
+    serial: int = 0
+    """Counts the turns of one limit; to be repeated with a refusal."""
+
+
+class Pace:
+    """The pace under one limit. Times are in seconds of any monotonic clock."""
+
+    def __init__(self, now: float, random: Callable[[], float] = standard_random.random) -> None:
+        self._random = random
+        self._waiting: dict[Hashable, float] = {}
+        """Who waits, in order, each with the time at which it has asked last."""
+        self._interval = FIRST_INTERVAL
+        self._is_measured = False
+        self._next_at = now
+        self._heard_at = now
+        self._backoff = 1.0
+        self._serial = 0
+        self._cut_serial = 0
+        self._measured_from = now
+        self._accepted = 0
+
+    @property
+    def interval(self) -> float:
+        """Seconds between two requests."""
+        return self._interval
+
+    @property
+    def waiting(self) -> int:
+        """How many wait."""
+        return len(self._waiting)
+
+    def is_over(self, now: float) -> bool:
+        """Whether the limit is to be forgotten."""
+        return now - max(self._heard_at, self._next_at) > QUIET and not self._present(now)
+
+    def ask(self, who: Hashable, now: float) -> Turn:
+        """Ask for a turn, or once more for the same one. Whoever asks keeps its place for `PRESENCE` seconds."""
+        self._waiting[who] = now
+        self._present(now)
+        place = next(place for place, one in enumerate(self._waiting) if one == who)
+        if place or now < self._next_at:
+            return Turn(False, max(self._next_at - now, 0.0) + place * self._interval)
+        del self._waiting[who]
+        self._serial += 1
+        self._accepted += 1
+        self._interval /= GROWTH if self._is_measured else EARLY_GROWTH
+        self._next_at = now + self._interval * (1 + JITTER * (2 * self._random() - 1))
+        return Turn(True, serial=self._serial)
+
+    def is_waiting(self, who: Hashable) -> bool:
+        """Whether somebody has a place."""
+        return who in self._waiting
+
+    def leave(self, who: Hashable) -> None:
+        """Give a place up."""
+        self._waiting.pop(who, None)
+
+    def refused(self, wait: float | None, serial: int, now: float, who: Hashable = None) -> None:
+        """Learn that the server has refused the request of a turn; `serial` is 0 for one that had none.
+
+        `who` is next then, unless it never had a turn.
+
+        `wait`: seconds that it asks for, `None` where it does not say.
+        """
+        self._heard_at = now
+        is_news = serial > self._cut_serial
+        if serial:
+            if who is not None:
+                self._waiting = {who: now, **self._waiting}
+            self._accepted = max(self._accepted - 1, 0)
+        if wait is None:
+            self._backoff = 1.0 if self._accepted else self._backoff * 2
+            wait = min(BACKOFF * self._backoff * self._interval, LONGEST_BACKOFF) if is_news or not serial else 0.0
+        until = now + min(wait, LONGEST_HOLD)
+        self._next_at = max(self._next_at, until)
+        if is_news:
+            self._measure()
+            self._cut_serial = self._serial
+
+    def _measure(self) -> None:
+        """Take the rate that was sustained since the last refusal, up to the end of the wait."""
+        elapsed = self._next_at - self._measured_from
+        if self._accepted and elapsed > 0:
+            sustained = max(elapsed / self._accepted, self._interval)
+            self._interval = min(self._interval * CUT, sustained, LONGEST_INTERVAL)
+            self._is_measured = True
+        else:
+            self._interval = min(self._interval * CUT, LONGEST_INTERVAL)
+        self._measured_from, self._accepted = self._next_at, 0
+
+    def _present(self, now: float) -> bool:
+        """Drop those who no longer ask; return whether anybody is left."""
+        for who in [who for who, asked_at in self._waiting.items() if now - asked_at > PRESENCE]:
+            del self._waiting[who]
+        return bool(self._waiting)
+
+
+class Paces:
+    """The limits that are known, each under the key of a provider and an account."""
+
+    def __init__(self, random: Callable[[], float] = standard_random.random) -> None:
+        self._random = random
+        self._paces: dict[str, Pace] = {}
+
+    def find(self, key: str, now: float) -> Pace | None:
+        """Return the pace under a limit, `None` where none is known."""
+        for over in [other for other, pace in self._paces.items() if pace.is_over(now)]:
+            del self._paces[over]
+        return self._paces.get(key)
+
+    def refused(self, key: str, wait: float | None, serial: int, now: float, who: Hashable = None) -> bool:
+        """Learn of a refusal; return whether the limit was not known before."""
+        pace = self.find(key, now)
+        is_new = pace is None
+        if pace is None:
+            pace = self._paces[key] = Pace(now, self._random)
+        pace.refused(wait, serial, now, who)
+        return is_new
+
+    def leave(self, is_gone: Callable[[Hashable], bool]) -> None:
+        """Give up all places of those who are gone."""
+        for pace in self._paces.values():
+            for who in [who for who in pace._waiting if is_gone(who)]:  # noqa: SLF001 - of this very module
+                pace.leave(who)
