@@ -31,6 +31,7 @@ from greenroom.protocol.errors import GreenroomError
 from greenroom.protocol.internal.broker import (
     Acknowledge,
     Attach,
+    AuthChanged,
     AuthError,
     Broadcast,
     BrokerMeasured,
@@ -228,7 +229,7 @@ class Broker:
 
     def _subscribed(self, message: list[zmq.Frame]) -> None:
         name = sender(message[0])
-        if name and message[0].bytes[:1] == b"\x01":
+        if name and message[0].bytes == b"\x01" + AuthChanged.wire:
             self._changes.welcome(name, self._manager.standing.generation)
 
     def _bound(self, kind: int, address: str) -> "zmq.Socket[bytes]":
@@ -248,7 +249,10 @@ class Broker:
         if question.listens:
             await self._changes.listening(name)
         return Welcome(
-            broker_epoch=standing.epoch, generation=standing.generation, state=standing.state(self._clock.wall())
+            broker_epoch=standing.epoch,
+            generation=standing.generation,
+            state=standing.state(self._clock.wall()),
+            limited=self._paces.known(),
         )
 
     def _get_environment(self, _: str, question: GetEnvironment) -> EnvironmentValues:

@@ -148,9 +148,13 @@ class Paces:
 
     def find(self, key: str, now: float) -> Pace | None:
         """Return the pace under a limit, `None` where none is known."""
-        for over in [other for other, pace in self._paces.items() if pace.is_over(now)]:
-            del self._paces[over]
+        self._forget(now)
         return self._paces.get(key)
+
+    def known(self, now: float) -> tuple[str, ...]:
+        """Return the keys of all limits."""
+        self._forget(now)
+        return tuple(self._paces)
 
     def refused(self, key: str, wait: float | None, serial: int, now: float, who: Hashable = None) -> bool:
         """Learn of a refusal; return whether the limit was not known before."""
@@ -160,6 +164,10 @@ class Paces:
             pace = self._paces[key] = Pace(now, self._random)
         pace.refused(wait, serial, now, who)
         return is_new
+
+    def _forget(self, now: float) -> None:
+        for over in [key for key, pace in self._paces.items() if pace.is_over(now)]:
+            del self._paces[over]
 
     def leave(self, is_gone: Callable[[Hashable], bool]) -> None:
         """Give up all places of those who are gone."""

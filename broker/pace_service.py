@@ -48,6 +48,10 @@ class PaceService:
         if pace is not None:
             pace.leave((name, question.ticket))
 
+    def known(self) -> tuple[str, ...]:
+        """Return the keys of the limits that are known."""
+        return self._paces.known(self._clock())
+
     def forget(self, name: str) -> None:
         """Give up the places of a worker that is gone."""
         self._paces.leave(lambda who: isinstance(who, tuple) and who[0] == name)

@@ -8,6 +8,9 @@ from typing import Final, NamedTuple
 IDLE_WORKERS: Final = 2
 """Workers kept waiting in advance."""
 
+RATE_LIMIT_WAIT: Final = 600.0
+"""Seconds that a model request waits for rate limits in all."""
+
 
 class Limits(NamedTuple):
     """Set under `[greenroom]` in config.toml."""

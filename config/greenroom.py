@@ -5,7 +5,7 @@ from typing import Annotated, Final, NamedTuple
 
 from msgspec import Meta, field
 
-from greenroom.config.defaults import IDLE_WORKERS, Limits
+from greenroom.config.defaults import IDLE_WORKERS, RATE_LIMIT_WAIT, Limits
 from greenroom.config.document import Table
 from greenroom.config.layers import layered
 from greenroom.config.overrides import parse_assignment
@@ -49,6 +49,8 @@ class GreenroomTable(OwnSection, frozen=True):
     """Seconds that calls wait for a process while none can be started."""
     hang_after_s: Annotated[float, Meta(ge=1.0)] = _DEFAULTS.hang_after
     """Seconds without a sign of life after which the worker of a running turn is killed."""
+    rate_limit_wait_s: Annotated[float, Meta(ge=0.0)] = RATE_LIMIT_WAIT
+    """Seconds that a model request waits for rate limits in all; then it fails."""
     models: dict[str, dict[str, object]] = field(default_factory=dict)
     """What the user knows of models: a slug, or how slugs begin, and a `greenroom.config.models.ModelRow`. Checked
     at use."""

@@ -7,6 +7,7 @@ from typing import Final
 
 import msgspec
 
+from greenroom.config.defaults import RATE_LIMIT_WAIT
 from greenroom.config.document import Table
 from greenroom.config.encoding import decoded
 from greenroom.config.environment import ShellEnvironmentPolicy, shell_environment
@@ -119,6 +120,8 @@ class Settings:
     """What of the file was left out, in words for the user."""
     event_form: EventForm
     """In which form clients are told what releases write differently."""
+    rate_limit_wait: float = RATE_LIMIT_WAIT
+    """Seconds that a model request waits for rate limits in all."""
 
 
 def resolve(
@@ -207,6 +210,7 @@ def _settle(
         faulty_mcp_servers=read.servers,
         warnings=(*read.warnings, *misfits),
         event_form=file.greenroom.event_form,
+        rate_limit_wait=file.greenroom.rate_limit_wait_s,
     )
 
 

@@ -266,6 +266,8 @@ class Welcome(Body):
     generation: int
     state: AuthState
     version: Literal[1] = 1
+    limited: tuple[LimitKey, ...] = ()
+    """The rate limits that are known."""
 
 
 class BearerSnapshot(Body):

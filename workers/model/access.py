@@ -41,12 +41,14 @@ async def model_client(
         user_agent=user_agent,
         request_max_retries=provider.request_max_retries,
         stream_max_retries=provider.stream_max_retries,
+        rate_limit_wait=settings.rate_limit_wait,
         idle_timeout=provider.stream_idle_timeout_ms / 1000,
     )
     return ModelClient(
         endpoint,
         credentials,
         conversation_id,
+        limits=credentials,
         new_decoder=decoder_factory(provider.wire_api),
         session_factory=session_factory,
     )

@@ -3,19 +3,24 @@
 A login goes only to a provider that asks for it (`requires_openai_auth`), so that no other server ever sees it.
 """
 
+import asyncio
 import os
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Final
 
 from msgspec.structs import asdict
 
 from greenroom.config.providers import ModelProvider
 from greenroom.protocol.errors import UnauthorizedError
-from greenroom.protocol.internal.broker import BearerSnapshot, McpBearer, TokenCommand
+from greenroom.protocol.internal.broker import BearerSnapshot, McpBearer, Slot, TokenCommand
 from greenroom.runtime.skew import Skew
 from greenroom.workers.model.credentials import Bearer, CredentialsDelayedError
 from greenroom.workers.model.credentials_channel import CredentialError, CredentialsChannel
+
+BROKER_TIMEOUT: Final = 2.0
+"""Seconds after which a request under a rate limit no longer waits for the broker's word."""
 
 MARGIN: Final = 30.0
 """Seconds that a snapshot must last to be used once more while the broker is away (K27)."""
@@ -101,6 +106,29 @@ class ProviderCredentials:
     async def mcp_bearer(self, server: str, url: str, rejected: str | None = None) -> McpBearer:
         """Return the bearer of an MCP server that the user has logged in to. Raises `CredentialError`."""
         return await (await self._connected()).get_mcp_bearer(server, url, rejected)
+
+    def is_limited(self, key: str) -> bool:
+        """Whether a rate limit is known that requests wait for in turn."""
+        return self._channel is not None and key in self._channel.limited
+
+    async def slot(self, key: str, ticket: int, patience: float) -> Slot | None:
+        """Ask for the turn of a request; `None` where the broker does not answer."""
+        try:
+            async with asyncio.timeout(BROKER_TIMEOUT + patience):
+                return await (await self._connected()).get_slot(key, ticket, patience)
+        except (CredentialError, TimeoutError):
+            return None
+
+    async def report_limited(self, key: str, ticket: int, serial: int, wait: float | None) -> None:
+        """Let all conversations know of a rate limit."""
+        with suppress(CredentialError, TimeoutError):
+            async with asyncio.timeout(BROKER_TIMEOUT):
+                (await self._connected()).report_limited(key, ticket, serial, wait)
+
+    def leave_queue(self, key: str, ticket: int) -> None:
+        """Give up the place of a request."""
+        if self._channel is not None:
+            self._channel.leave_queue(key, ticket)
 
     async def _connected(self) -> CredentialsChannel:
         if self._channel is None:

@@ -29,10 +29,12 @@ from greenroom.workers.model.outcome import (
     Outcome,
     StreamBroken,
     Unreachable,
+    judge,
 )
 from greenroom.workers.model.proxy import Proxy, find_proxy
+from greenroom.workers.model.request_pace import RequestPace, SharedLimits, limit_key
 from greenroom.workers.model.responses import Completed, ModelEvent, ResponseFailed, ResponsesDecoder
-from greenroom.workers.model.retry import GiveUp, Retry, RetryLimits, RetryPolicy
+from greenroom.workers.model.retry import GiveUp, Retry, RetryLimits, RetryPolicy, waiting_text
 
 READ_BUFFER: Final = 64 * 1024
 """Bytes read ahead, twice over; beyond them a consumer that stops holds up the server."""
@@ -94,19 +96,21 @@ class ModelClient:
         conversation_id: ConversationId,
         *,
         new_decoder: Callable[[], Decoder] = ResponsesDecoder,
+        limits: SharedLimits | None = None,
         session_factory: SessionFactory = new_session,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         random: Callable[[], float] = standard_random,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """`new_decoder` makes what reads one answer. The session is made with the first request.
+        """`new_decoder` makes what reads one answer; `limits` knows of the rate limits that others have met.
 
-        `sleep`, `random` and `clock` are for tests.
+        The session is made with the first request. `sleep`, `random` and `clock` are for tests.
         """
         self._endpoint = endpoint
         self._credentials = credentials
         self._conversation_id = conversation_id
         self._new_decoder = new_decoder
+        self._limits = limits
         self._session_factory = session_factory
         self._sleep = sleep
         self._random = random
@@ -130,19 +134,29 @@ class ModelClient:
         When the stream has to start over, `on_retry` is called first: what was yielded until then is void. Wrap the
         generator in `contextlib.aclosing`, so that leaving it early drops the connection. Raises `ModelError`.
         """
-        policy = self._policy()
+        policy, pace = self._policy(), RequestPace(self._limits, self._endpoint.rate_limit_wait, self._sleep)
+
+        def tell(seconds: float) -> None:
+            on_retry(Retry(seconds, announce=True, text=waiting_text(seconds), is_paced=True))
+
         while True:
             try:
-                async with aclosing(self._attempt(body)) as batches:
+                async with aclosing(self._attempt(body, pace, tell)) as batches:
                     async for batch in batches:
                         yield batch
                 return
             except _AttemptFailedError as failure:
+                failed = failure
                 decision = await self._decision(failure, policy)
             if decision is None:
                 continue
+            if decision.is_paced and not pace.has_room_for(decision.after_seconds):
+                raise judge(failed.outcome, self._clock()).error from None
             if decision.announce:
                 on_retry(decision)
+            if decision.is_paced and failed.bearer is not None:
+                await pace.refused(self._limit_key(failed.bearer), decision.told, decision.after_seconds)
+                continue
             await self._sleep(decision.after_seconds)
 
     def _policy(self) -> RetryPolicy:
@@ -169,10 +183,17 @@ class ModelClient:
             return False
         return await self._credentials.rejected(bearer, 401)
 
-    async def _attempt(self, body: bytes) -> AsyncGenerator[Batch, None]:
+    def _limit_key(self, bearer: Bearer) -> str:
+        return limit_key(visible_url(self._endpoint.url_for(bearer)), bearer)
+
+    async def _attempt(
+        self, body: bytes, pace: RequestPace, tell: Callable[[float], None]
+    ) -> AsyncGenerator[Batch, None]:
         """Yield the events of one attempt. Raises `_AttemptFailedError`."""
         try:
             bearer = await self._credentials.bearer()
+            if await pace.enter(self._limit_key(bearer), tell):
+                bearer = await self._credentials.bearer()  # the wait may have outlived the first one
         except CredentialsDelayedError as error:
             raise _AttemptFailedError(CredentialDelayed(str(error), error.retry_after)) from None
         response = await self._response(body, bearer)
@@ -278,7 +299,7 @@ class ModelClient:
                 if batch and isinstance(failed := batch[-1], ResponseFailed):
                     if batch[:-1]:
                         yield batch[:-1]
-                    raise _AttemptFailedError(StreamBroken(failed.message, failed.code))
+                    raise _AttemptFailedError(StreamBroken(failed.message, failed.code), bearer)
                 if batch:
                     yield batch
         except RemoteProtocolError as error:

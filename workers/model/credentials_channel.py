@@ -27,12 +27,17 @@ from greenroom.protocol.internal.broker import (
     GetEnvironment,
     GetMcpBearer,
     GetProviderToken,
+    GetSlot,
     Hello,
+    LeaveQueue,
     McpBearer,
     ProviderToken,
     Question,
+    RateLimited,
     ReportClock,
+    ReportLimited,
     ReportUnauthorized,
+    Slot,
     TokenCommand,
     UnauthorizedReport,
     Welcome,
@@ -55,6 +60,8 @@ RECONNECT: Final = 20
 """Milliseconds between two attempts to connect while the broker is not there."""
 RECONNECT_LONGEST: Final = 1000
 """Milliseconds to which that grows."""
+LONGEST_WAIT: Final = 1e6
+"""Seconds of a wait that are told at most."""
 UNAVAILABLE: Final = "auth broker unavailable"
 _AWAY: Final = AuthError(code="deadline_exceeded", user_text=UNAVAILABLE)
 
@@ -98,6 +105,8 @@ class CredentialsChannel:
         self._numbers = itertools.count()
         self._open: dict[bytes, tuple[Question, asyncio.Future[Answer]]] = {}
         self._timers: dict[str, asyncio.TimerHandle] = {}
+        self.limited: set[str] = set()
+        """Rate limits for which requests wait in turn."""
         self._clock_report: ReportClock | None = None
         self._is_lost = False
         self._is_absent = False
@@ -117,7 +126,9 @@ class CredentialsChannel:
         if not self._is_connecting:
             self._is_connecting = True
             self._socket.connect(self._spec.broker_address)
-        return await self._ask(self._hello(), Welcome)
+        welcome = await self._ask(self._hello(), Welcome)
+        self.limited.update(welcome.limited)
+        return welcome
 
     @property
     def is_lost(self) -> bool:
@@ -169,6 +180,28 @@ class CredentialsChannel:
         """
         return await self._ask(GetMcpBearer(server=server, url=url, rejected=rejected), McpBearer, MCP_TIMEOUT)
 
+    async def get_slot(self, key: str, ticket: int, patience: float) -> Slot:
+        """Return how it stands with the turn of a request, after `patience` seconds at most. Raises `CredentialError`.
+
+        `key` and `ticket`: the rate limit and the request.
+        """
+        question = GetSlot(key=key, ticket=ticket, patience_ms=round(patience * 1000))
+        slot = await self._ask(question, Slot)
+        (self.limited.add if slot.is_limited else self.limited.discard)(key)
+        return slot
+
+    def report_limited(self, key: str, ticket: int, serial: int, wait: float | None) -> None:
+        """Say that a request was refused because of a rate limit, which asks for `wait` seconds."""
+        self.limited.add(key)
+        wait_ms = None if wait is None else round(min(wait, LONGEST_WAIT) * 1000)
+        report = ReportLimited(key=key, ticket=ticket, serial=serial, wait_ms=wait_ms)
+        self._port.send(frames(self._next_id(), report))
+
+    def leave_queue(self, key: str, ticket: int) -> None:
+        """Give up the place of a request."""
+        if not self._socket.closed:
+            self._port.send(frames(self._next_id(), LeaveQueue(key=key, ticket=ticket)))
+
     def close(self) -> None:
         """Disconnect and cancel what is open."""
         if self._socket.closed:
@@ -212,6 +245,8 @@ class CredentialsChannel:
 
     def _hear(self, message: list[zmq.Frame]) -> None:
         broadcast = read_broadcast([frame.bytes for frame in message])
+        if isinstance(broadcast, RateLimited):
+            self.limited.add(broadcast.key)
         if not isinstance(broadcast, AuthChanged):
             return
         if self._on_change is not None:
@@ -293,5 +328,6 @@ def _curve(socket: "zmq.Socket[bytes]", spec: WorkerSpec) -> "zmq.Socket[bytes]"
     socket.setsockopt(zmq.RECONNECT_IVL, RECONNECT)
     socket.setsockopt(zmq.RECONNECT_IVL_MAX, RECONNECT_LONGEST)
     if socket.type == zmq.SUB:
-        socket.setsockopt(zmq.SUBSCRIBE, AuthChanged.wire)
+        for broadcast in (AuthChanged, RateLimited):
+            socket.setsockopt(zmq.SUBSCRIBE, broadcast.wire)
     return socket

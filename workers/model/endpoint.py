@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from urllib.parse import parse_qsl, urlsplit
 
+from greenroom.config.defaults import RATE_LIMIT_WAIT
 from greenroom.config.providers import WireApi
 from greenroom.protocol.ids import ConversationId
 from greenroom.workers.model.credentials import Bearer
@@ -27,6 +28,8 @@ class Endpoint:
     idle_timeout: float = 300.0
     """How long the server may be silent."""
     connect_timeout: float = 30.0
+    rate_limit_wait: float = RATE_LIMIT_WAIT
+    """How long a request may wait for rate limits in all."""
 
     def url_for(self, bearer: Bearer) -> str:
         """Return where a request with this bearer goes."""

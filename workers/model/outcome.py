@@ -126,6 +126,8 @@ class Verdict:
     """What the request ends with if it is not repeated."""
     told_delay: float | None = None
     """Seconds that the server asks to wait."""
+    is_paced: bool = False
+    """A rate limit that all conversations share: it is waited out, whatever has been counted."""
 
 
 _HIGH_DEMAND: Final = "We're currently experiencing high demand, which may cause temporary errors."
@@ -150,10 +152,12 @@ class _Rule:
     text: str
     """`{message}` stands for what the server says."""
     error: type[UsageLimitError] | None = None
+    is_paced: bool = False
 
     def verdict(self, message: str, delay: float | None = None) -> Verdict:
         text = self.text.replace("{message}", message or "no reason was given")
-        return Verdict(self.levels, self.error(text) if self.error else ModelRequestError(text, self.info), delay)
+        error = self.error(text) if self.error else ModelRequestError(text, self.info)
+        return Verdict(self.levels, error, delay, self.is_paced)
 
 
 _CAUSES: Final[Mapping[str, _Rule]] = {
@@ -167,7 +171,7 @@ _CAUSES: Final[Mapping[str, _Rule]] = {
 }
 """Codes that mean the same in `response.failed` and in the body of a 4xx."""
 
-_RATE_LIMITED: Final = _Rule(STREAM, "rate_limit_exceeded", "rate limit exceeded: {message}")
+_RATE_LIMITED: Final = _Rule(STREAM, "rate_limit_exceeded", "rate limit exceeded: {message}", is_paced=True)
 _STREAM_CAUSES: Final[Mapping[str, _Rule]] = {
     **_CAUSES,
     "length": _Rule(NEVER, "context_window_exceeded", _CUT_OFF),
@@ -193,6 +197,9 @@ _BUSY_CAUSES: Final[Mapping[str, _Rule]] = {
 _SEALED_CODE: Final = "invalid_encrypted_content"
 _SEALED_WORDS: Final = re.compile(r"encrypted content .*could not be verified", re.IGNORECASE | re.DOTALL)
 """How a 400 tells of encrypted reasoning that the server cannot open; not every server gives the code."""
+
+OVERLOADED: Final = 529
+"""A status that some servers have for "too much is asked of us"."""
 
 _STATUSES: Final[Mapping[int, Levels]] = {408: BOTH, 425: BOTH}
 """Statuses other than 5xx and 429 after which the same request may succeed."""
@@ -228,7 +235,7 @@ def _judge_refusal(refused: HttpRefused, now: float, zone: tzinfo | None) -> Ver
     if refused.status == 429:
         delay = said.delay if delay is None else delay
         delay = limit_reset(refused.headers, now) if delay is None else delay
-        return Verdict(NEVER if delay is None else STREAM, _too_many(refused, said), delay)
+        return Verdict(STREAM, _too_many(refused, said), delay, is_paced=True)
     if refused.status == 401:
         return Verdict(NEVER, UnauthorizedError(_unexpected(refused, said)))
     if refused.status == 400 and (said.code == _SEALED_CODE or _SEALED_WORDS.search(said.message)):
@@ -238,7 +245,8 @@ def _judge_refusal(refused: HttpRefused, now: float, zone: tzinfo | None) -> Ver
     if refused.status == 500:
         return Verdict(BOTH, ModelRequestError(_HIGH_DEMAND, "internal_server_error"), delay)
     levels = BOTH if refused.status > 500 else _STATUSES.get(refused.status, NEVER)
-    return Verdict(levels, ModelRequestError(_unexpected(refused, said)), delay)
+    is_paced = refused.status == OVERLOADED or (refused.status == 503 and delay is not None)
+    return Verdict(levels, ModelRequestError(_unexpected(refused, said)), delay, is_paced)
 
 
 def _too_many(refused: HttpRefused, said: Complaint) -> ModelError:

@@ -18,6 +18,9 @@ from greenroom.workers.model.outcome import CredentialDelayed, Level, Outcome, V
 LONGEST_WAIT: Final = 300.0
 """Seconds that a request waits at most because the server asks for it."""
 
+LEAST_TOLD: Final = 0.05
+"""Seconds; a rate limit that asks for less is waited out as one that asks for nothing."""
+
 BACKOFF_CAP_MS: Final = 60_000
 RECOVERIES: Final = 2
 """How often a request may be repeated with a new credential after a 401."""
@@ -31,6 +34,10 @@ class Retry:
     announce: bool
     """The stream starts over: whatever it has said so far is void, and clients are told `text`."""
     text: str
+    is_paced: bool = False
+    """It is a rate limit that all conversations share; they wait in turn."""
+    told: float | None = None
+    """Seconds that the server has asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +75,7 @@ class RetryPolicy:
         self._clock = clock
         self._zone = zone
         self._recoveries = 0
+        self._paced_count = 0
         self._waited_after_rejection = False
 
     def may_recover(self) -> bool:
@@ -82,10 +90,18 @@ class RetryPolicy:
             if self._waited_after_rejection:
                 return GiveUp(verdict.error)
             self._waited_after_rejection = True
+        if verdict.is_paced:
+            return self._paced(verdict)
         level = next((level for level in verdict.levels if self._used[level] < self._limits[level]), None)
         if level is None or (verdict.told_delay or 0) > LONGEST_WAIT:
             return GiveUp(verdict.error)
         return self._retry(level, verdict)
+
+    def _paced(self, verdict: Verdict) -> Retry:
+        self._paced_count += 1
+        told = verdict.told_delay
+        wait = told if told is not None and told >= LEAST_TOLD else backoff_ms(self._paced_count, self._random()) / 1000
+        return Retry(wait, announce=True, text=waiting_text(wait), is_paced=True, told=told)
 
     def _retry(self, level: Level, verdict: Verdict) -> Retry:
         self._used[level] += 1
@@ -102,6 +118,11 @@ def backoff_ms(count: int, random: float) -> int:
     """Return the delay before the `count`-th retry: 200 ms, doubled each time, give or take a tenth."""
     doubled = 200 << min(count - 1, 16)
     return min(int(doubled * (0.9 + 0.2 * random)), BACKOFF_CAP_MS)
+
+
+def waiting_text(seconds: float) -> str:
+    """Say that a request waits for a rate limit."""
+    return f"waiting {delay_text(max(round(seconds * 1000), 1))} for the rate limit…"
 
 
 def delay_text(milliseconds: int) -> str:

@@ -66,7 +66,7 @@ def refused(status: int, headers: dict[str, str] | None = None, **error: object)
         (refused(400, code="context_length_exceeded"), NEVER, NO_ROOM, "context_window_exceeded"),
         (
             refused(429),
-            NEVER,
+            STREAM,
             "exceeded retry limit, last status: 429 Too Many Requests",
             {"response_too_many_failed_attempts": {"http_status_code": 429}},
         ),

@@ -22,7 +22,7 @@ BUSY = HttpRefused(503, {})
 OVERLOADED = HttpRefused(503, {}, b'{"error":{"code":"slow_down"}}')
 CUT = StreamBroken("cut")
 NO_CONNECTION = Unreachable("connection refused")
-OUTCOMES = st.sampled_from([REFUSED, BUSY, OVERLOADED, CUT, NO_CONNECTION, HttpRefused(429, {"retry-after": "1"})])
+OUTCOMES = st.sampled_from([REFUSED, BUSY, OVERLOADED, CUT, NO_CONNECTION])
 
 
 def policy(request: int = 4, stream: int = 5, random: float = 0.5) -> RetryPolicy:
@@ -91,13 +91,13 @@ def test_delays_are_written_briefly(milliseconds: int, text: str) -> None:
 
 
 def test_delay_of_the_server_is_kept_to() -> None:
-    decision = policy().decide(HttpRefused(503, {"Retry-After": "7"}))
+    decision = policy().decide(HttpRefused(500, {"Retry-After": "7"}))
     assert decision == Retry(7.0, announce=False, text=decision.text if isinstance(decision, Retry) else "")
 
 
 def test_server_that_asks_for_too_much_is_not_waited_for() -> None:
-    assert isinstance(policy().decide(HttpRefused(429, {"Retry-After": str(int(LONGEST_WAIT))})), Retry)
-    assert isinstance(policy().decide(HttpRefused(429, {"Retry-After": str(int(LONGEST_WAIT) + 1)})), GiveUp)
+    assert isinstance(policy().decide(HttpRefused(500, {"Retry-After": str(int(LONGEST_WAIT))})), Retry)
+    assert isinstance(policy().decide(HttpRefused(500, {"Retry-After": str(int(LONGEST_WAIT) + 1)})), GiveUp)
 
 
 def test_two_recoveries_are_allowed() -> None:
@@ -112,3 +112,33 @@ def test_credentials_are_waited_for_as_streams_are() -> None:
 def test_rejected_credentials_are_waited_for_once() -> None:
     made = decisions(CredentialDelayed("busy", 0.5, after_rejection=True), policy())
     assert [type(decision) for decision in made] == [Retry, GiveUp]
+
+
+LIMITED = [
+    (HttpRefused(429, {}), 0.2),
+    (HttpRefused(429, {"retry-after": "7"}), 7.0),
+    (HttpRefused(429, {"retry-after": "0"}), 0.2),
+    (HttpRefused(429, {}, b'{"error":{"message":"Please try again in 1.5s"}}'), 1.5),
+    (HttpRefused(503, {"retry-after": "7"}), 7.0),
+    (HttpRefused(529, {}), 0.2),
+    (StreamBroken("Please try again in 3s", "rate_limit_exceeded"), 3.0),
+]
+
+
+@pytest.mark.parametrize(("outcome", "wait"), LIMITED)
+def test_a_rate_limit_is_waited_out_whatever_the_numbers_of_retries_are(outcome: Outcome, wait: float) -> None:
+    rules = policy(request=0, stream=0)
+    first = rules.decide(outcome)
+    assert isinstance(first, Retry)
+    assert (first.after_seconds, first.announce, first.is_paced) == (wait, True, True)
+    assert "for the rate limit" in first.text
+    waits = [again.after_seconds for _ in range(30) if isinstance(again := rules.decide(outcome), Retry)]
+    assert len(waits) == 30
+    assert max(waits) <= 60.0
+    assert sum(waits) > 5.0, "a server that goes on refusing is not asked at full speed"
+
+
+@pytest.mark.parametrize("code", ["insufficient_quota", "usage_not_included", "usage_limit_reached"])
+def test_a_spent_account_is_not_waited_for(code: str) -> None:
+    body = b'{"error":{"type":"%b","message":"no"}}' % code.encode()
+    assert isinstance(policy().decide(HttpRefused(429, {"retry-after": "1"}, body)), GiveUp)

@@ -1,0 +1,130 @@
+"""The turn of one model request under a rate limit that all conversations share (`greenroom.broker.pace`).
+
+Where no limit is known this costs nothing. A broker that is dead or does not answer stops nobody: the request then
+waits by itself for as long as the server has asked for.
+"""
+
+import hashlib
+import itertools
+import time
+from collections.abc import Awaitable, Callable
+from typing import Final, Protocol
+
+from greenroom.protocol.errors import ModelError
+from greenroom.protocol.internal.broker import Slot
+from greenroom.workers.model.credentials import Bearer
+from greenroom.workers.model.outcome import ModelRequestError
+
+PATIENCE: Final = 10.0
+"""Seconds that one question waits for the turn."""
+SHORT: Final = 1.0
+"""Seconds; clients are not told of a shorter wait."""
+
+_tickets = itertools.count(1)
+
+
+class SharedLimits(Protocol):
+    """Where the turns come from."""
+
+    def is_limited(self, key: str) -> bool:
+        """Whether others have met a limit."""
+        ...
+
+    async def slot(self, key: str, ticket: int, patience: float) -> Slot | None:
+        """Return how it stands with a turn, after `patience` seconds at most; `None` where nobody answers."""
+        ...
+
+    async def report_limited(self, key: str, ticket: int, serial: int, wait: float | None) -> None:
+        """Tell of a refusal, if there is anybody to tell."""
+        ...
+
+    def leave_queue(self, key: str, ticket: int) -> None:
+        """Give a place up, if there is anybody to tell."""
+        ...
+
+
+def limit_key(url: str, bearer: Bearer) -> str:
+    """Return what a limit belongs to: the server and the account, as a fingerprint that tells neither."""
+    who = bearer.account_id or ("" if bearer.renewable else bearer.token) or ""
+    return hashlib.sha256(f"{url}\n{bearer.mode}\n{who}".encode("utf-8", "surrogatepass")).hexdigest()[:32]
+
+
+class RequestPace:
+    """The turns of one request, from its first attempt to its end."""
+
+    def __init__(
+        self,
+        shared: SharedLimits | None,
+        longest: float,
+        sleep: Callable[[float], Awaitable[None]],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`longest`: seconds that the request may wait in all."""
+        self._shared = shared
+        self._longest = longest
+        self._sleep = sleep
+        self._clock = clock
+        self._ticket = next(_tickets)
+        self._waited = 0.0
+        self._serial = 0
+        self._own_wait: float | None = None
+        """Seconds to wait where nobody else says, after a refusal."""
+
+    def has_room_for(self, seconds: float) -> bool:
+        """Whether the request may wait that much longer."""
+        return self._waited + seconds <= self._longest
+
+    async def enter(self, key: str, tell: Callable[[float], None]) -> bool:
+        """Return when the request may leave, and whether it had to wait. `tell` is called with a wait in seconds.
+
+        Raises `ModelError` where it would have to wait for too long.
+        """
+        own, self._own_wait, self._serial = self._own_wait, None, 0
+        if self._shared is None or (own is None and not self._shared.is_limited(key)):
+            return await self._wait_alone(own)
+        try:
+            return await self._wait_in_turn(self._shared, key, own, None if own is not None else tell)
+        except BaseException:
+            self._shared.leave_queue(key, self._ticket)
+            raise
+
+    async def refused(self, key: str, told: float | None, own_wait: float) -> None:
+        """Note that a limit has been met; `told` is what the server asks for, `own_wait` what is waited otherwise."""
+        self._own_wait = own_wait
+        if self._shared is not None:
+            await self._shared.report_limited(key, self._ticket, self._serial, told)
+
+    async def _wait_alone(self, own: float | None) -> bool:
+        if own is None:
+            return False
+        self._waited += own
+        await self._sleep(own)
+        return True
+
+    async def _wait_in_turn(
+        self, shared: SharedLimits, key: str, own: float | None, tell: Callable[[float], None] | None
+    ) -> bool:
+        has_waited, patience = False, 0.0
+        while True:
+            began = self._clock()
+            slot = await shared.slot(key, self._ticket, patience)
+            took = self._clock() - began
+            self._waited += took if patience else 0.0
+            if slot is None:
+                return await self._wait_alone(None if own is None else max(own - took, 0.0)) or has_waited
+            self._serial = slot.serial
+            if slot.granted:
+                return has_waited
+            has_waited = True
+            if not self.has_room_for(min(slot.wait_ms / 1000, PATIENCE)):
+                raise too_long(self._longest)
+            if tell is not None and slot.wait_ms >= SHORT * 1000:
+                tell(slot.wait_ms / 1000)
+                tell = None
+            patience = min(PATIENCE, max(self._longest - self._waited, 0.001))
+
+
+def too_long(longest: float) -> ModelError:
+    """Return the error of a request that a rate limit leaves no room for."""
+    text = f"exceeded retry limit, last status: 429 Too Many Requests: no turn came within {longest:g} s"
+    return ModelRequestError(text, {"response_too_many_failed_attempts": {"http_status_code": 429}})
