@@ -4,7 +4,6 @@ A page trusts nobody: not the host name it is called by, not a query, and a righ
 part of an address or a page of ours.
 """
 
-import hashlib
 import hmac
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -48,14 +47,6 @@ class PageRequest:
     query: Mapping[str, str] = field(default_factory=dict, repr=False)
     host: str = ""
     origin: str | None = None
-    referer: str | None = field(default=None, repr=False)
-    fetch_site: str | None = None
-    """`Sec-Fetch-Site`: how the page that asks relates to this one, as the browser says."""
-
-    @property
-    def is_of_a_page(self) -> bool:
-        """Whether a page in a browser asks, rather than the user or a program."""
-        return self.origin is not None or self.referer is not None or self.fetch_site not in (None, "none")
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,8 +89,6 @@ class LoginPage:
         self._port = port
         self._state = state
         self._is_spent = False
-        self._key = base64url(hmac.digest(verifier.secret.reveal().encode(), b"login page", hashlib.sha256))
-        """Admits to the pages after the callback; only the browser that the callback redirects learns it."""
         self._claims: Claims | None = None
         self._id_token: Secret | None = None
         self.verifier = verifier
@@ -145,7 +134,7 @@ class LoginPage:
     def saved(self, id_token: Secret, claims: Claims) -> PageResponse:
         """Answer the callback whose credentials are in the store now."""
         self._claims, self._id_token = claims, id_token
-        return PageResponse(302, "", location=f"http://localhost:{self._port}/success?key={self._key}")
+        return PageResponse(302, "", location=f"http://localhost:{self._port}/success")
 
     def refused(self, text: str) -> PageResponse:
         """Answer the callback of an account that may not log in."""
@@ -170,25 +159,18 @@ class LoginPage:
             else LoginEnded(PageResponse(400, "Missing authorization code"), MISSING_CODE)
         )
 
-    def _is_admitted(self, request: PageRequest) -> bool:
-        return hmac.compare_digest(request.query.get("key", "").encode("utf-8", "surrogatepass"), self._key.encode())
-
-    def _success(self, request: PageRequest) -> PageAnswer:
-        if self._claims is None or not self._is_admitted(request):
+    def _success(self, _: PageRequest) -> PageAnswer:
+        if self._claims is None:
             return PageResponse(404, "Not Found")
         if self._claims.needs_setup:
             text = "Your organisation is not set up yet."
-            return PageResponse(
-                200, _page("Signed in", text, link=(f"/setup?key={self._key}", "Finish the setup")), _HTML
-            )
+            return PageResponse(200, _page("Signed in", text, link=("/setup", "Finish the setup")), _HTML)
         self.is_served = True
         return PageResponse(200, _page("Signed in", "You may close this page."), _HTML)
 
-    def _setup(self, request: PageRequest) -> PageAnswer:
+    def _setup(self, _: PageRequest) -> PageAnswer:
         """Send the browser to the platform. The address is made of what we hold, never of what a query says."""
         if self._claims is None or self._id_token is None or not self._claims.needs_setup:
-            return PageResponse(404, "Not Found")
-        if not self._is_admitted(request):
             return PageResponse(404, "Not Found")
         self.is_served = True
         parameters = {
@@ -201,7 +183,7 @@ class LoginPage:
         return PageResponse(302, "", location=f"{platform}/org-setup?{urlencode(parameters, quote_via=quote, safe='')}")
 
     def _cancel(self, request: PageRequest) -> PageAnswer:
-        if request.is_of_a_page:
+        if request.origin is not None:
             return PageResponse(403, "Forbidden")
         return LoginEnded(PageResponse(200, CANCELLED), CANCELLED)
 

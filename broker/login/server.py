@@ -1,7 +1,6 @@
 """The local HTTP server of a browser login: its ports, and who else may sit on them (spec/auth 4.8 and K32)."""
 
 import asyncio
-import logging
 import socket
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
@@ -20,10 +19,6 @@ PAUSE: Final = 0.2
 """Seconds between two attempts to bind a port whose holder was asked to leave."""
 CANCEL_TIMEOUT: Final = 2.0
 HOST: Final = "127.0.0.1"
-
-_SILENT: Final = logging.getLogger(f"{__name__}.http")
-# What the HTTP library logs of a malformed request holds its first line, with code and state.
-_SILENT.disabled = True
 
 Handle = Callable[[PageRequest], Awaitable[PageResponse]]
 
@@ -64,8 +59,6 @@ class LoginServer:
                     dict(request.query.items()),
                     request.headers.get("Host", ""),
                     request.headers.get("Origin"),
-                    request.headers.get("Referer"),
-                    request.headers.get("Sec-Fetch-Site"),
                 )
             )
             headers = {**HEADERS, "Content-Type": response.content_type}
@@ -73,7 +66,7 @@ class LoginServer:
                 headers["Location"] = response.location
             return web.Response(status=response.status, text=response.body, headers=headers)
 
-        self._runner = web.ServerRunner(web.Server(answer, access_log=None, logger=_SILENT), shutdown_timeout=1.0)
+        self._runner = web.ServerRunner(web.Server(answer, access_log=None), shutdown_timeout=1.0)
         await self._runner.setup()
         for bound in self._sockets:
             await web.SockSite(self._runner, bound).start()
