@@ -18,6 +18,8 @@ PRESENCE: Final = 5.0
 """Seconds after which whoever waits and no longer asks has lost its place."""
 FIRST_INTERVAL: Final = 1.0
 """Seconds between two requests while nothing is known of the rate."""
+SHORTEST_FIRST: Final = 0.02
+"""The same at least, where the server has asked for a shorter wait."""
 LONGEST_INTERVAL: Final = 60.0
 """Seconds between two requests at the lowest rate."""
 EARLY_GROWTH: Final = 1.3
@@ -115,6 +117,8 @@ class Pace:
         if wait is None:
             self._backoff = 1.0 if self._accepted else self._backoff * 2
             wait = min(BACKOFF * self._backoff * self._interval, LONGEST_BACKOFF) if is_news or not serial else 0.0
+        elif not self._serial:  # a short wait tells of a high rate
+            self._interval = min(self._interval, max(wait, SHORTEST_FIRST))
         until = now + min(wait, LONGEST_HOLD)
         self._next_at = max(self._next_at, until)
         if is_news:

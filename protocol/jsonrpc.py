@@ -4,12 +4,14 @@ Rules that it enforces (spec/wire 1.2 to 1.4 with the recommendations there):
 
 * One JSON value a line; a trailing carriage return and empty lines are ignored.
 * What is not JSON, not UTF-8 or longer than the limit is answered with -32700 and a null id, and reading goes on.
-* Ids are strings or integers, echoed byte for byte; `7` and `"7"` are two ids. Any other id is answered with -32600.
+* Ids are strings or integers, echoed byte for byte; `7` and `"7"` are two ids. Any other id is answered with -32600,
+  and so is one with half a surrogate pair, which no string can hold.
 * `jsonrpc` may be missing; a wrong value is answered with -32600.
 * A batch is taken apart while `accept_batches` is set (MCP 2025-03-26 has them), otherwise refused with -32600.
 * A second request under an id that is still open is refused with -32600.
 """
 
+import re
 from collections.abc import Callable, Iterator
 from typing import Final, TypeAlias
 
@@ -76,6 +78,8 @@ class _Envelope(msgspec.Struct):
     result: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
     error: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
 
+
+_BEFORE_ID: Final = re.compile(rb'"id"\s*:\s*$')
 
 _HALF_A_PAIR: Final = rb"\ud"
 
@@ -213,16 +217,22 @@ class Peer:
             yield self._read_message(bytes(member))
 
     def _read_message(self, text: bytes) -> Message:
+        written = b""
         try:
             if not text.isascii():
                 text.decode()  # members that are not looked into are not checked by the decoder
             if _HALF_A_PAIR in text.lower():
-                text = mended(text)  # JavaScript sends half a surrogate pair for a text that it cut in two
+                written, text = (
+                    text,
+                    mended(text),
+                )  # JavaScript sends half a surrogate pair for a text that it cut in two
             envelope = _decode_envelope(text)
         except msgspec.ValidationError as error:
             return _malformed(INVALID_REQUEST, f"Invalid Request: {error}")
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             return _malformed(PARSE_ERROR, f"Parse error: {error}")
+        if written and (odd := _odd_id(written, text, _bytes(envelope.id))) is not None:
+            return _malformed(INVALID_REQUEST, "Invalid Request: an id must be Unicode text", odd)
         return self._classify(envelope)
 
     def _classify(self, envelope: _Envelope) -> Message:
@@ -253,6 +263,18 @@ def _malformed(code: int, reason: str, raw_id: bytes | None = None) -> Malformed
 
 def _bytes(raw: msgspec.Raw | msgspec.UnsetType) -> bytes | None:
     return None if isinstance(raw, msgspec.UnsetType) else bytes(raw)
+
+
+def _odd_id(written: bytes, text: bytes, raw_id: bytes | None) -> bytes | None:
+    """Return the id as it was written, where mending the message has changed it; mending keeps all lengths."""
+    if raw_id is None or len(written) != len(text):
+        return None
+    at = -1
+    while (at := text.find(raw_id, at + 1)) >= 0:
+        odd = written[at : at + len(raw_id)]
+        if odd != raw_id and _BEFORE_ID.search(text[max(at - 64, 0) : at]):
+            return odd
+    return None
 
 
 def _value(raw: msgspec.Raw | msgspec.UnsetType) -> bytes | None:

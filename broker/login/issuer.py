@@ -16,7 +16,7 @@ from greenroom.broker.clock import Clock
 from greenroom.broker.login.endpoints import Endpoints
 from greenroom.broker.login.pkce import Verifier
 from greenroom.broker.refresh.classify import RefreshAnswer, Unanswered, Unreached
-from greenroom.broker.refresh.token_responses import TokenReply, redeemed, refused, status_text, text_members
+from greenroom.broker.refresh.token_responses import TokenReply, is_token, redeemed, refused, status_text, text_members
 from greenroom.protocol.errors import GreenroomError
 from greenroom.protocol.secrecy import Secret
 from greenroom.protocol.version import __version__
@@ -129,6 +129,8 @@ class Issuer:
         if not 200 <= reply.status < 300:
             raise IssuerError(status_text("token endpoint returned status", reply))
         tokens = _decoded(reply.body, _AllTokens, "the token endpoint's answer lacks a token")
+        if not all(map(is_token, (tokens.id_token, tokens.access_token, tokens.refresh_token))):
+            raise IssuerError("the token endpoint's answer holds a token that cannot be used")
         return Granted(Secret(tokens.id_token), Secret(tokens.access_token), Secret(tokens.refresh_token))
 
     async def exchange_api_key(self, id_token: Secret) -> Secret | None:
@@ -146,7 +148,7 @@ class Issuer:
             key = text_members(reply.body).get("access_token") if 200 <= reply.status < 300 else None
         except IssuerError:
             return None
-        return Secret(key) if key else None
+        return Secret(key) if key and is_token(key) else None
 
     async def request_device_code(self) -> DeviceCode:
         """Begin a login on another machine. Raises `IssuerError`."""

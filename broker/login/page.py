@@ -1,7 +1,8 @@
 """What the local page of a browser login answers, request by request (spec/auth 4.3 and K32). Free of I/O.
 
-A page trusts nobody: not the host name it is called by, not a query, and a right `state` counts once. No token is ever
-part of an address or a page of ours.
+A page trusts nobody: not the host name it is called by, not a query, and a right `state` counts once. What follows the
+callback is shown to the browser alone that came with it, and no other site can end a login. No token is ever part of an
+address or a page of ours.
 """
 
 import hmac
@@ -47,6 +48,11 @@ class PageRequest:
     query: Mapping[str, str] = field(default_factory=dict, repr=False)
     host: str = ""
     origin: str | None = None
+    method: str = "GET"
+    fetch_site: str | None = None
+    """The header `Sec-Fetch-Site`, by which browsers tell whose page has asked."""
+    is_browser: bool = False
+    """Whether anything else shows that a browser asks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +97,8 @@ class LoginPage:
         self._is_spent = False
         self._claims: Claims | None = None
         self._id_token: Secret | None = None
+        self._key = hmac.digest(verifier.secret.reveal().encode(), b"pages after the callback", "sha256").hex()
+        """What only the browser is told that brought the right `state`."""
         self.verifier = verifier
         self.is_served = False
         """Whether the browser has seen the end of it."""
@@ -128,13 +136,15 @@ class LoginPage:
         """Answer one request."""
         if request.host not in (f"localhost:{self._port}", f"127.0.0.1:{self._port}", f"[::1]:{self._port}"):
             return PageResponse(400, "Bad Request")
+        if request.method != "GET":
+            return PageResponse(405, "Method Not Allowed")
         handle = _ROUTES.get(request.path)
         return PageResponse(404, "Not Found") if handle is None else handle(self, request)
 
     def saved(self, id_token: Secret, claims: Claims) -> PageResponse:
         """Answer the callback whose credentials are in the store now."""
         self._claims, self._id_token = claims, id_token
-        return PageResponse(302, "", location=f"http://localhost:{self._port}/success")
+        return PageResponse(302, "", location=f"http://localhost:{self._port}/success?{self._capability}")
 
     def refused(self, text: str) -> PageResponse:
         """Answer the callback of an account that may not log in."""
@@ -159,17 +169,27 @@ class LoginPage:
             else LoginEnded(PageResponse(400, "Missing authorization code"), MISSING_CODE)
         )
 
-    def _success(self, _: PageRequest) -> PageAnswer:
-        if self._claims is None:
+    @property
+    def _capability(self) -> str:
+        return f"key={self._key}"
+
+    def _has_capability(self, request: PageRequest) -> bool:
+        return hmac.compare_digest(request.query.get("key", "").encode(), self._key.encode())
+
+    def _success(self, request: PageRequest) -> PageAnswer:
+        if self._claims is None or not self._has_capability(request):
             return PageResponse(404, "Not Found")
         if self._claims.needs_setup:
             text = "Your organisation is not set up yet."
-            return PageResponse(200, _page("Signed in", text, link=("/setup", "Finish the setup")), _HTML)
+            link = (f"/setup?{self._capability}", "Finish the setup")
+            return PageResponse(200, _page("Signed in", text, link), _HTML)
         self.is_served = True
         return PageResponse(200, _page("Signed in", "You may close this page."), _HTML)
 
-    def _setup(self, _: PageRequest) -> PageAnswer:
+    def _setup(self, request: PageRequest) -> PageAnswer:
         """Send the browser to the platform. The address is made of what we hold, never of what a query says."""
+        if not self._has_capability(request):
+            return PageResponse(404, "Not Found")
         if self._claims is None or self._id_token is None or not self._claims.needs_setup:
             return PageResponse(404, "Not Found")
         self.is_served = True
@@ -183,7 +203,9 @@ class LoginPage:
         return PageResponse(302, "", location=f"{platform}/org-setup?{urlencode(parameters, quote_via=quote, safe='')}")
 
     def _cancel(self, request: PageRequest) -> PageAnswer:
-        if request.origin is not None:
+        site = request.fetch_site
+        is_foreign = request.is_browser if site is None else site not in ("same-origin", "none")
+        if request.origin is not None or is_foreign:
             return PageResponse(403, "Forbidden")
         return LoginEnded(PageResponse(200, CANCELLED), CANCELLED)
 

@@ -1,6 +1,7 @@
 """The local HTTP server of a browser login: its ports, and who else may sit on them (spec/auth 4.8 and K32)."""
 
 import asyncio
+import logging
 import socket
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
@@ -12,6 +13,8 @@ from greenroom.protocol.errors import GreenroomError
 if TYPE_CHECKING:
     from aiohttp import web
 
+log = logging.getLogger(__name__)
+
 PORTS: Final = (1455, 1457)
 """The ports that the issuer sends browsers back to."""
 ATTEMPTS: Final = 10
@@ -19,6 +22,10 @@ PAUSE: Final = 0.2
 """Seconds between two attempts to bind a port whose holder was asked to leave."""
 CANCEL_TIMEOUT: Final = 2.0
 HOST: Final = "127.0.0.1"
+
+_SILENT: Final = logging.getLogger(f"{__name__}.aiohttp")
+_SILENT.disabled = True
+"""What aiohttp would log of a request holds its address, and so code and state."""
 
 Handle = Callable[[PageRequest], Awaitable[PageResponse]]
 
@@ -53,20 +60,26 @@ class LoginServer:
         from aiohttp import web
 
         async def answer(request: web.BaseRequest) -> web.StreamResponse:
-            response = await handle(
-                PageRequest(
-                    request.path,
-                    dict(request.query.items()),
-                    request.headers.get("Host", ""),
-                    request.headers.get("Origin"),
-                )
+            asked = PageRequest(
+                request.path,
+                dict(request.query.items()),
+                request.headers.get("Host", ""),
+                request.headers.get("Origin"),
+                request.method,
+                request.headers.get("Sec-Fetch-Site"),
+                "Referer" in request.headers or request.headers.get("User-Agent", "").startswith("Mozilla/"),
             )
+            try:
+                response = await handle(asked)
+            except Exception as error:
+                log.error("the login page broke off: %s", type(error).__name__)
+                response = PageResponse(500, "Internal Server Error")
             headers = {**HEADERS, "Content-Type": response.content_type}
             if response.location is not None:
                 headers["Location"] = response.location
             return web.Response(status=response.status, text=response.body, headers=headers)
 
-        self._runner = web.ServerRunner(web.Server(answer, access_log=None), shutdown_timeout=1.0)
+        self._runner = web.ServerRunner(web.Server(answer, access_log=None, logger=_SILENT), shutdown_timeout=1.0)
         await self._runner.setup()
         for bound in self._sockets:
             await web.SockSite(self._runner, bound).start()

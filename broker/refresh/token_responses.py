@@ -25,14 +25,20 @@ class TokenReply:
 
 
 def redeemed(reply: TokenReply) -> RefreshAnswered | Unanswered:
-    """Read a 2xx answer to a redemption. What is not a string counts as left out, so that the rest is not lost."""
+    """Read a 2xx answer to a redemption. What cannot be a token counts as left out, so that the rest is not lost."""
     members = text_members(reply.body)
     access, refresh, identity = (
-        Secret(members[name]) if members.get(name) else None for name in ("access_token", "refresh_token", "id_token")
+        Secret(members[name]) if is_token(members.get(name, "")) else None
+        for name in ("access_token", "refresh_token", "id_token")
     )
     if access is None and refresh is None:
         return Unanswered("answer without tokens")
     return RefreshAnswered(access, refresh, identity)
+
+
+def is_token(text: str) -> bool:
+    """Return whether a text can be a token: one that a header can carry, so visible ASCII and no blank."""
+    return text.isascii() and text.isprintable() and text != "" and " " not in text
 
 
 def refused(reply: TokenReply) -> RefreshRefused:

@@ -97,6 +97,8 @@ class ProcessTree:
         self._broker_left = asyncio.Event()
         self._broker_life = ServiceState(RestartPolicy(BROKER))
         self._broker_born_at = 0.0
+        self._hung_broker = -1.0
+        """When the broker was born that was found hanging last: each is told of and killed once."""
         self._pool_policy = RestartPolicy(POOL)
         self._refusals = Backoff(START)
         self._retry: asyncio.TimerHandle | None = None
@@ -270,7 +272,9 @@ class ProcessTree:
                 await self.broker.attach({worker_id: keys.public for worker_id, keys in newcomers.items()})
         except TimeoutError:
             age = asyncio.get_running_loop().time() - self._broker_born_at
-            if self.broker.is_connected or age > BROKER_START:
+            is_news = self._hung_broker != self._broker_born_at
+            if is_news and (self.broker.is_connected or age > BROKER_START):
+                self._hung_broker = self._broker_born_at
                 log.error("the auth broker hangs: no answer for %.0f s; killing it", BROKER_TIMEOUT)
                 self._engine.kill(BROKER_ID)
         except BrokerError as error:  # a broker that is being restarted gets all keys at its birth

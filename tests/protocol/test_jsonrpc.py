@@ -352,3 +352,15 @@ def test_written_lines_are_json_on_one_line(text: str, value: object, request_id
 
 def test_an_error_without_data_has_no_such_member() -> None:
     assert json.loads(error_line(b"1", 5, "x"))["error"] == {"code": 5, "message": "x"}
+
+
+@pytest.mark.parametrize("raw_id", [rb'"\ud800"', rb'"a\uDFFFb"', rb'"\ude00\ud83d"'])
+@pytest.mark.parametrize("rest", [b'"method":"x"', rb'"method":"\ud800"', b'"result":{}'])
+def test_an_id_that_is_no_text_is_refused_under_the_same_id(raw_id: bytes, rest: bytes) -> None:
+    peer = Peer()
+    (message,) = peer.receive(b'{"jsonrpc":"2.0","id":%b,%b}\n' % (raw_id, rest))
+    assert isinstance(message, Malformed)
+    assert message.reply.startswith(b'{"jsonrpc":"2.0","id":%b,"error":{"code":-32600,' % raw_id)
+    assert not peer.open_requests
+    (other,) = peer.receive(b'{"id":"\xef\xbf\xbd","method":"x","params":{"a":"\\ud800"}}\n')
+    assert isinstance(other, Request), "half a pair elsewhere is mended"

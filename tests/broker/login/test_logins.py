@@ -277,6 +277,12 @@ def test_a_stranger_cannot_end_a_login(tmp_path: Any) -> None:
         assert (await desk.come_back(started, state="guess"))[0] == 400
         assert (await desk.visit(callback(started), Host="evil.example"))[0] == 400
         assert (await desk.visit(f"{base}/cancel", Origin="https://evil.example"))[0] == 403
+        for headers in (
+            {"Sec-Fetch-Site": "cross-site"},
+            {"Referer": "https://evil.example/"},
+            {"User-Agent": "Mozilla/5.0"},
+        ):
+            assert (await desk.visit(f"{base}/cancel", **headers))[0] == 403
         assert desk.endings.empty()
         await desk.come_back(started)
         assert (await desk.ending()).success
@@ -373,3 +379,30 @@ def test_a_device_login_that_fails_or_takes_too_long(tmp_path: Any, monkeypatch:
         assert not (tmp_path / "auth.json").exists()
 
     play(tmp_path, scene)
+
+
+@pytest.mark.parametrize(
+    "line", ["GET {path} HTTP/9.9.9", "GET {path}", "G\x01T {path} HTTP/1.1", "GET {path} HTTP/1.1\r\n: x"]
+)
+def test_a_malformed_request_leaves_nothing_in_the_log(
+    tmp_path: Any, line: str, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    """Code and state are in the address."""
+
+    async def scene(desk: Desk) -> None:
+        started = await desk.start()
+        parts = urlsplit(callback(started, code="the-code"))
+        reader, writer = await asyncio.open_connection("127.0.0.1", desk.ports[0])
+        writer.write(line.format(path=f"{parts.path}?{parts.query}").encode() + b"\r\n\r\n")
+        await writer.drain()
+        writer.write_eof()
+        await reader.read()
+        writer.close()
+        await desk.logins.cancel()
+        await desk.ending()
+
+    with caplog.at_level("DEBUG"):
+        play(tmp_path, scene)
+    said = capsys.readouterr()
+    assert "the-code" not in said.err + said.out + caplog.text
+    assert "Traceback" not in said.err + caplog.text

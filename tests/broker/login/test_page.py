@@ -14,6 +14,12 @@ from greenroom.protocol.secrecy import Secret
 
 HOST = "localhost:1455"
 STATE = "test_state_123"
+SETUP = Claims(plan_type="team", organization_id="org", project_id="p", needs_setup=True)
+
+
+def key_of(moved: PageResponse) -> str:
+    assert moved.location is not None
+    return parse_qs(urlsplit(moved.location).query)["key"][0]
 
 
 def page(issuer: str | None = None) -> LoginPage:
@@ -115,8 +121,10 @@ def test_success_is_shown_only_after_it() -> None:
     ask(asked, "/auth/callback", code="c", state=STATE)
     assert ask(asked, "/success") == PageResponse(404, "Not Found")
     moved = asked.saved(Secret("id-token-secret"), Claims())
-    assert moved == PageResponse(302, "", location="http://localhost:1455/success")
-    shown = ask(asked, "/success", needs_setup="true", platform_url="https://evil.example")
+    assert isinstance(moved, PageResponse)
+    assert moved.location is not None
+    assert moved.location.startswith("http://localhost:1455/success?key=")
+    shown = ask(asked, "/success", needs_setup="true", platform_url="https://evil.example", key=key_of(moved))
     assert isinstance(shown, PageResponse)
     assert shown.status == 200
     assert "secret" not in shown.body
@@ -131,14 +139,12 @@ def test_success_is_shown_only_after_it() -> None:
 def test_a_setup_is_finished_on_the_right_platform(issuer: str | None, platform: str) -> None:
     """K32: only one of two origins, never one from a query."""
     asked = page(issuer)
-    asked.saved(
-        Secret("the-id-token"), Claims(plan_type="team", organization_id="org", project_id="p", needs_setup=True)
-    )
-    shown = ask(asked, "/success")
+    key = key_of(asked.saved(Secret("the-id-token"), SETUP))
+    shown = ask(asked, "/success", key=key)
     assert isinstance(shown, PageResponse)
     assert "/setup" in shown.body
     assert not asked.is_served
-    moved = ask(asked, "/setup", platform_url="https://evil.example")
+    moved = ask(asked, "/setup", platform_url="https://evil.example", key=key)
     assert isinstance(moved, PageResponse)
     assert moved.location == f"{platform}/org-setup?p=team&t=the-id-token&with_org=org&project_id=p"
     assert asked.is_served
@@ -167,3 +173,56 @@ def test_no_request_gets_anywhere_without_the_state(
         answer = page().receive(PageRequest(path, query, name, origin))
         assert isinstance(answer, PageResponse | LoginEnded)
         assert not isinstance(answer, LoginEnded) or path == "/cancel"
+
+
+def saved(claims: Claims) -> tuple[LoginPage, str]:
+    asked = page()
+    ask(asked, "/auth/callback", code="c", state=STATE)
+    return asked, key_of(asked.saved(Secret("the-id-token"), claims))
+
+
+@pytest.mark.parametrize("claims", [Claims(), SETUP], ids=["complete", "to be set up"])
+@pytest.mark.parametrize("path", ["/success", "/setup"])
+@pytest.mark.parametrize("key", [None, "", "0" * 64, STATE, "another login's"])
+def test_nobody_else_sees_what_follows_the_callback(claims: Claims, path: str, key: str | None) -> None:
+    """Another user of the machine may ask for any path while the browser is on its way."""
+    asked, _ = saved(claims)
+    if key == "another login's":
+        other = LoginPage(Endpoints.of(None), 1455, STATE, Verifier.of(bytes(range(1, 65))))
+        key = key_of(other.saved(Secret("x"), claims))
+    answer = ask(asked, path, **({} if key is None else {"key": key}))
+    assert answer == PageResponse(404, "Not Found")
+    assert not asked.is_served
+
+
+@pytest.mark.parametrize("path", ["/auth/callback", "/success", "/setup", "/cancel", "/"])
+@pytest.mark.parametrize("method", ["POST", "HEAD", "PUT", "OPTIONS", "DELETE"])
+def test_there_is_one_method(path: str, method: str) -> None:
+    asked = page()
+    request = PageRequest(path, {"code": "c", "state": STATE}, HOST, method=method)
+    assert asked.receive(request) == PageResponse(405, "Method Not Allowed")
+    assert isinstance(ask(asked, "/auth/callback", code="c", state=STATE), Exchange)
+
+
+@pytest.mark.parametrize(
+    ("origin", "site", "is_browser", "ends"),
+    [
+        (None, None, False, True),  # another program of this family, which wants the port
+        (None, "same-origin", True, True),
+        (None, "none", True, True),  # typed into the address bar
+        (None, "cross-site", True, False),
+        (None, "same-site", True, False),
+        (None, "", False, False),
+        (None, "nonsense", False, False),
+        (None, None, True, False),  # a browser that does not tell whose page has asked
+        ("https://evil.example", "same-origin", True, False),
+        ("null", None, False, False),
+    ],
+)
+def test_only_our_own_page_or_another_program_ends_a_login(
+    origin: str | None, site: str | None, is_browser: bool, ends: bool
+) -> None:
+    request = PageRequest("/cancel", {}, HOST, origin, fetch_site=site, is_browser=is_browser)
+    answer = page().receive(request)
+    assert isinstance(answer, LoginEnded) is ends
+    assert ends or answer == PageResponse(403, "Forbidden")

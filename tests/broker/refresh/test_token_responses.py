@@ -77,3 +77,24 @@ def test_any_bytes_have_an_outcome(body: bytes) -> None:
 def test_an_answer_does_not_show_itself() -> None:
     answer = reply({"access_token": "secret"}, 200)
     assert "secret" not in f"{answer!r} {redeemed(answer)!r}"
+
+
+ODD = ["", "a\nb", "a\r\nX: y", "a\0b", "t\u00f6ken", "\ud800", " a", "a b", "a\tb", "\x7f"]
+
+
+@pytest.mark.parametrize("odd", ODD)
+@pytest.mark.parametrize("name", ["access_token", "refresh_token", "id_token"])
+def test_what_no_header_can_carry_is_no_token(odd: str, name: str) -> None:
+    good = {"access_token": "a", "refresh_token": "r", "id_token": "i"}
+    answer = redeemed(reply(good | {name: odd}, 200))
+    if odd == "\ud800":
+        assert isinstance(answer, Unanswered | RefreshAnswered)
+        return
+    assert isinstance(answer, RefreshAnswered)
+    assert getattr(answer, name) is None
+    assert [other for other in good if getattr(answer, other) is not None] == [one for one in good if one != name]
+
+
+@pytest.mark.parametrize("odd", ODD)
+def test_an_answer_without_a_usable_token_changes_nothing(odd: str) -> None:
+    assert isinstance(redeemed(reply({"access_token": odd, "refresh_token": odd}, 200)), Unanswered)
