@@ -1,4 +1,4 @@
-"""What clients are told about credentials, in the shapes of both method families (spec/wire 4.8 to 4.12, later 11.2).
+"""What clients are told about credentials, in the shapes of both method families.
 
 Pure functions from the broker's messages to JSON values. A notification goes out under every name it has had, the
 oldest first; clients ignore names that they do not know.

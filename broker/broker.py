@@ -80,7 +80,7 @@ LARGEST_MESSAGE: Final = 512 * 1024
 LINGER: Final = 100
 """Milliseconds that the last messages have to leave."""
 UPKEEP: Final = 2.0
-"""Seconds between two looks at the store and the clock; each costs microseconds (K12, K14)."""
+"""Seconds between two looks at the store and the clock; each costs microseconds."""
 
 
 def main(spec: BrokerSpec, lifeline: int) -> None:
@@ -171,7 +171,7 @@ class Broker:
             await self._manager.stirred(UPKEEP)
 
     async def close(self) -> None:
-        """Stop answering, and let a transaction under way finish (K11)."""
+        """Stop answering, and let a transaction under way finish."""
         self._publish(Stopping(grace_ms=int(SHUTDOWN_TIMEOUT * 1000)))
         await self._desk.close()
         await self._logins.close()
@@ -335,7 +335,7 @@ class Broker:
         await self._manager.log_in(lambda found: record_of(logged_in, self._clock.wall(), found))
 
     async def _login_ended(self, ending: LoginComplete) -> None:
-        """Tell the supervisor, after the workers (K15)."""
+        """Tell the supervisor, after the workers."""
         await self._changes.settle()
         in_force = self._in_force()
         known = {"mode": in_force.mode, "plan_type": in_force.plan_type}
@@ -351,7 +351,7 @@ def _admission(spec: BrokerSpec, context: "zmq.Context[zmq.Socket[bytes]]") -> Z
 
 
 def _identity_secret(spec: BrokerSpec) -> bytes:
-    """Return a secret that the next broker of this supervisor has too: they share their keys (K27)."""
+    """Return a secret that the next broker of this supervisor has too: they share their keys."""
     return hmac.digest(spec.keys.secret.encode(), b"identity keys", "sha256")
 
 

@@ -1,4 +1,4 @@
-"""Tells everybody that another credential is in force: workers first, and the supervisor once they know (K15)."""
+"""Announces a change of the credential: to the workers first, then to the supervisor (docs/security.md, K15)."""
 
 import asyncio
 import logging

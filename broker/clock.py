@@ -1,4 +1,4 @@
-"""The broker's one clock: wall time for expiry, corrected by what servers say (K13), and monotonic for intervals."""
+"""The broker's clock: wall time corrected by servers' (docs/security.md, K13) for expiry, monotonic for intervals."""
 
 import logging
 import time

@@ -1,4 +1,4 @@
-"""Where questions arrive: decides by the key they came under who may ask what, and sends each answer (K2, K3)."""
+"""The broker's socket: authorizes each request by its sender's key, and sends answers (docs/security.md, K2, K3)."""
 
 import asyncio
 import logging
@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 SUPERVISOR: Final = "supervisor"
 """The name that the supervisor's key is admitted under."""
 LARGEST_QUESTION: Final = 256 * 1024
-"""Bytes of all frames of a question (K3)."""
+"""Bytes of all frames of a question."""
 STRIKES: Final = 3
 """Violations after which a key is dropped."""
 REMEMBERED: Final = 1024

@@ -1,4 +1,4 @@
-"""Runs the programs that print the bearer of a provider: each once for all who ask (spec/later 7.3)."""
+"""Runs the programs that print the bearer of a provider: each once for all who ask."""
 
 import asyncio
 import os

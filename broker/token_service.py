@@ -1,4 +1,4 @@
-"""Answers who asks for a bearer, or says that one was refused (spec/auth 7.4, K17 to K22)."""
+"""Answers who asks for a bearer, or says that one was refused (docs/security.md, K17 to K22)."""
 
 import asyncio
 from collections import OrderedDict
@@ -42,7 +42,7 @@ class TokenService:
         return self._answer(question, question.min_valid_s) or self._get(question)
 
     async def report_unauthorized(self, question: ReportUnauthorized) -> UnauthorizedReport:
-        """Return what a worker should do whose bearer was refused (K21)."""
+        """Return what a worker should do whose bearer was refused."""
         if question.http_status != 401:
             return UnauthorizedReport(outcome="not_refreshable")
         if question.broker_epoch != self._state.epoch or question.generation < self._state.generation:
@@ -119,7 +119,7 @@ class TokenService:
         return self._unusable(answer)
 
     async def _renewed(self, question: ReportUnauthorized) -> UnauthorizedReport:
-        """Answer a refusal of what is in force: redeem, unless that has just been done (K21)."""
+        """Answer a refusal of what is in force: redeem, unless that has just been done."""
         standing = self._state
         held = holding(standing.credential)
         if held is Holding.NOTHING:
@@ -150,7 +150,7 @@ class TokenService:
     def _status(self, *, include_token: bool) -> Status:
         credential, snapshot = self._state.credential, self._state.snapshot()
         if credential.mode == "chatgpt" and credential.refreshed_at is None:
-            snapshot = None  # as the reference has it (spec/auth 6.1)
+            snapshot = None  # as the reference has it
         return Status(
             mode="none" if snapshot is None else snapshot.mode,
             state=self._state.state(self._clock.wall()),

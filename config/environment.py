@@ -35,7 +35,7 @@ UNATTENDED: Final = MappingProxyType(
         "TERM": "dumb",
     }
 )
-"""What keeps programs from drawing, from asking for a key, and from other languages (spec/later 2.1)."""
+"""What keeps programs from drawing, from asking for a key, and from other languages."""
 
 
 class ShellEnvironmentPolicy(Section, frozen=True):
@@ -70,7 +70,7 @@ class ShellEnvironmentPolicy(Section, frozen=True):
 
 
 def shell_environment(policy: ShellEnvironmentPolicy, environment: Mapping[str, str]) -> dict[str, str]:
-    """Return the whole environment of a command (spec/agent-core 6.4)."""
+    """Return the whole environment of a command."""
     dropped = _dropped(policy)
     variables = {
         name: value for name, value in _inherited(policy.inherit, environment) if not matches_any(name, dropped)

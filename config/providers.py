@@ -90,7 +90,7 @@ class ModelProvider(Section, frozen=True):
         return CHATGPT_URL if chatgpt and self.wire_api == "responses" else OPENAI_URL
 
     def url(self, *, chatgpt: bool) -> str:
-        """Return the URL that a turn is posted to (spec/agent-core 2.1), its query percent-encoded."""
+        """Return the URL that a turn is posted to, its query percent-encoded."""
         query = f"?{urlencode(self.query_params, quote_via=quote)}" if self.query_params else ""
         return self.base(chatgpt=chatgpt) + _PATHS[self.wire_api] + query
 

@@ -1,4 +1,4 @@
-"""What clients say about the credential (spec/wire 4.10 to 4.12, spec/later 11.2)."""
+"""What clients say about the credential."""
 
 from uuid import UUID
 

@@ -1,4 +1,4 @@
-"""The conversation API: what its requests carry (spec/wire 4), and what of them goes on to a worker.
+"""The conversation API: what its requests carry, and what of them goes on to a worker.
 
 Members that are not known are ignored. Params that do not fit raise `msgspec.ValidationError`, whose text says where.
 """
@@ -100,7 +100,7 @@ class SendUserMessage(Addressee, frozen=True, rename="camel"):
 
 
 class SandboxPolicy(Struct, frozen=True):
-    """A sandbox policy, tagged by `mode` as in 2025 or by `type` as since then (spec/wire 6.3)."""
+    """A sandbox policy, tagged by `mode` as in 2025 or by `type` as since then."""
 
     mode: SandboxMode | None = None
     type: SandboxMode | None = None

@@ -1,4 +1,4 @@
-"""Every event that a conversation tells its clients of, as the `msg` of `codex/event` carries it (spec/wire 5).
+"""Every event that a conversation tells its clients of, as the `msg` of `codex/event` carries it.
 
 These models describe what workers write and do not write it: events are made from dictionaries and bytes close to what
 they tell of. Tests hold every event that leaves against its model, the page docs/wire.md and `greenroom schema` are
@@ -567,7 +567,7 @@ AnyEvent: TypeAlias = (
     | TaskComplete
     | TurnAborted
 )
-"""In the order in which a turn may bring them (spec/wire 5.3)."""
+"""In the order in which a turn may bring them."""
 
 EVENTS: Final[dict[str, type[Event]]] = {str(kind.__struct_config__.tag): kind for kind in get_args(AnyEvent)}
 """By type."""

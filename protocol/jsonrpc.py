@@ -1,6 +1,6 @@
 """A JSON-RPC 2.0 peer over lines, free of I/O: bytes in, messages out, and no request is ever answered twice.
 
-Rules that it enforces (spec/wire 1.2 to 1.4 with the recommendations there):
+Rules that it enforces:
 
 * One JSON value a line; a trailing carriage return and empty lines are ignored.
 * What is not JSON, not UTF-8 or longer than the limit is answered with -32700 and a null id, and reading goes on.

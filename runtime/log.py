@@ -11,7 +11,7 @@ MASK = "<redacted>"
 
 
 def redact(text: str) -> str:
-    """Mask everything that looks like a token or key (spec/auth 7.12)."""
+    """Mask everything that looks like a token or key."""
     return _SECRETS.sub(MASK, text)
 
 

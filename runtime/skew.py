@@ -1,4 +1,4 @@
-"""How far this machine's clock is off, as the `Date` headers of servers tell it (spec/auth 7.7, K13). Free of I/O."""
+"""The offset of this machine's clock from the `Date` headers of servers (docs/security.md, K13). Free of I/O."""
 
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime

@@ -1,4 +1,4 @@
-"""How we name ourselves to servers and clients (spec/wire 2.1, agent-core 2.2)."""
+"""How we name ourselves to servers and clients."""
 
 import os
 import platform

@@ -40,7 +40,7 @@ def read(reader: Reader, path: str) -> Restored:
 
 
 def session_path(home: str, conversation_id: ConversationId, started: float) -> str:
-    """Return where the file of a new conversation belongs: by its start, in local time (spec/later 1.7)."""
+    """Return where the file of a new conversation belongs: by its start, in local time."""
     local = time.localtime(started)
     day, second = time.strftime("%Y/%m/%d", local), time.strftime("%Y-%m-%dT%H-%M-%S", local)
     return os.path.join(home, "sessions", *day.split("/"), f"rollout-{second}-{conversation_id}.jsonl")

@@ -1,4 +1,4 @@
-"""The lines of a session file, free of I/O: which records there are, and how each is written (spec/later 1).
+"""The lines of a session file, free of I/O: which records there are, and how each is written.
 
 A file begins with `session_meta`. Files are of the `legacy` kind, whose flat events every release can read.
 """
@@ -39,7 +39,7 @@ STORED_EVENTS: Final = frozenset(
         "web_search_end",
     }
 )
-"""Types of events that a file keeps. Nobody would read the others back (spec/later 1.6)."""
+"""Types of events that a file keeps. Nobody would read the others back."""
 
 _encode: Final[Callable[[object], bytes]] = msgspec.json.Encoder().encode
 

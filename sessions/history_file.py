@@ -1,4 +1,4 @@
-"""The file `history.jsonl` of a home: what the user said, in all conversations, one line each (spec/agent-core 8.5).
+"""The file `history.jsonl` of a home: what the user said, in all conversations, one line each.
 
 Other programs write to it too, so every change is made under its lock, and in place.
 """

@@ -1,4 +1,4 @@
-"""One writer for each session file, across processes and across programs (spec/later 1.7).
+"""One writer for each session file, across processes and across programs.
 
 The lock is an exclusive `flock` on a file of the conversation's own, taken and given up while another one coordinates
 the folder. So no one ever holds a lock on a file that is no longer there. The kernel frees it when its holder dies.

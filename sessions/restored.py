@@ -1,4 +1,4 @@
-"""Rebuilds a conversation from the lines of its session file, free of I/O (spec/later 1.9, spec/agent-core 8.4).
+"""Rebuilds a conversation from the lines of its session file, free of I/O.
 
 Two formats are read, also mixed in one file: the envelopes of current releases, and the bare items of August 2025.
 What a line holds that nobody needs, or that is no JSON, is passed over. Only the first line must be right.

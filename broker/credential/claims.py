@@ -1,4 +1,4 @@
-"""What a token says about itself: the claims of a JWT, whose signature is never ours to check (spec/auth 5.1)."""
+"""What a token says about itself: the claims of a JWT, whose signature is never ours to check."""
 
 import binascii
 from base64 import urlsafe_b64decode

@@ -1,4 +1,4 @@
-"""What is in force: a store's record or the environment's key, resolved to one mode and bearer (spec/auth 1.4, 1.5)."""
+"""What is in force: a store's record or the environment's key, resolved to one mode and bearer."""
 
 import hmac
 from collections.abc import Mapping
@@ -28,7 +28,7 @@ class Identity:
     subject: str | None = None
 
     def is_same(self, other: "Identity") -> bool:
-        """Compare account, then user, e-mail and subject by the first that both know (K14)."""
+        """Compare account, then user, e-mail and subject by the first that both know."""
         if self.mode != other.mode:
             return False
         if self.mode != "chatgpt":

@@ -1,7 +1,7 @@
 """Keeps the credential in force in step with the store: adopts what others write, writes what we bring.
 
 Nothing is written over a content that it was not made from (compare-and-swap), and nothing that a logout removed comes
-back (spec/auth K5 to K7, K10, K14).
+back (docs/security.md, K5 to K7, K10, K14).
 """
 
 import asyncio
@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 Reason: TypeAlias = Literal["login", "logout", "refresh", "external", "env"]
 
 PERSIST_PAUSE: Final = 5.0
-"""Seconds between two attempts to write what could not be written (K7)."""
+"""Seconds between two attempts to write what could not be written."""
 _UNKNOWN: Final = object()
 
 
@@ -232,7 +232,7 @@ class CredentialManager:
 
     @contextmanager
     def _new_epoch(self) -> Iterator[None]:
-        """Make void what was begun before, unless the store stays as it is after all (K10)."""
+        """Make void what was begun before, unless the store stays as it is after all."""
         self.epoch += 1
         try:
             yield

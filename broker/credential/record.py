@@ -1,6 +1,6 @@
 """The content of `auth.json`: read strictly, written as the later releases write it, unknown members kept.
 
-Spec/auth 1.2. No input is ever repeated in an error: the file is made of secrets.
+No input is ever repeated in an error, because the file consists of secrets.
 """
 
 from datetime import UTC, datetime

@@ -190,7 +190,7 @@ class CredentialState:
         return self.credential.identity.key(self._identity_secret)
 
     def _answer_of_previous(self, now: float, pin: str) -> BearerSnapshot | AuthError:
-        """Let a turn finish under the account that it began with, as long as its token lasts (K18)."""
+        """Let a turn finish under the account that it began with, as long as its token lasts."""
         held = self._previous
         if (
             held is not None

@@ -1,4 +1,4 @@
-"""The states that a credential can be in, and what each of them means, as tables (spec/auth 7.4).
+"""The states that a credential can be in, and what each of them means, as tables.
 
 A state is never stored. It follows from three facts: what is held, how fresh it is, and how the last refresh ended.
 """
@@ -77,15 +77,15 @@ WANTS_REFRESH: Final[frozenset[AuthState]] = frozenset({"STALE", "BLOCKED", "DEG
 """States out of which a refresh leads, now or when the last failure lets it be tried again."""
 
 MARGIN: Final = 30.0
-"""Seconds that a token must last to be used (K12)."""
+"""Seconds that a token must last to be used."""
 EARLY: Final = 300.0
-"""Seconds before its end that a token is refreshed in the background (K12)."""
+"""Seconds before its end that a token is refreshed in the background."""
 SHORT_LIFE: Final = 1200.0
-"""Tokens made for less than these seconds are refreshed when a quarter of their life is left (K12)."""
+"""Tokens made for less than these seconds are refreshed when a quarter of their life is left."""
 OLD_AGE: Final = 8 * 86_400.0
-"""Seconds after the last refresh when a token that does not tell its end is refreshed (K12)."""
+"""Seconds after the last refresh when a token that does not tell its end is refreshed."""
 REPEATED: Final = 60.0
-"""Seconds in which the refusal of a token that a refusal brought about says that tokens do not help (K21)."""
+"""Seconds in which the refusal of a token that a refusal brought about says that tokens do not help."""
 
 NOT_LOGGED_IN: Final = "Not logged in"
 

@@ -1,4 +1,4 @@
-"""Where the issuer of tokens is, as whom we come, and what overrides that (spec/auth 0.1)."""
+"""Where the issuer of tokens is, as whom we come, and what overrides that."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""The two ways to log in with an account: a browser on this machine, or a code entered on another (spec/auth 4)."""
+"""The two ways to log in with an account: a browser on this machine, or a code entered on another."""
 
 import asyncio
 import os

@@ -1,4 +1,4 @@
-"""Talks to the issuer of tokens (spec/auth 3.1, 4.4, 4.10). Every call is one request: no redirects, no second try.
+"""Talks to the issuer of tokens. Every call is one request: no redirects, no second try.
 
 The HTTP library is imported with the first request; by whom else it was imported does not matter, because the
 certificates to trust are named here. No error of ours holds a body, a token or a URL.
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 TOTAL: Final = 30.0
 CONNECT: Final = 10.0
-"""Seconds that a request, and its connection, may take (K6)."""
+"""Seconds that a request, and its connection, may take."""
 REVOKE: Final = 10.0
 LARGEST_BODY: Final = 1024 * 1024
 

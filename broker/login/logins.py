@@ -1,4 +1,4 @@
-"""The one login that may be under way, and how it ends: always with exactly one `LoginComplete` (spec/auth 4.8)."""
+"""The one login that may be under way, and how it ends: always with exactly one `LoginComplete`."""
 
 import asyncio
 import logging

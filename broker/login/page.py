@@ -1,4 +1,4 @@
-"""What the local page of a browser login answers, request by request (spec/auth 4.3 and K32). Free of I/O.
+"""What the local page of a browser login answers, request by request (docs/security.md, K32). Free of I/O.
 
 A page trusts nobody: not the host name it is called by, not a query, and a right `state` counts once. What follows the
 callback is shown to the browser alone that came with it, and no other site can end a login. No token is ever part of an
@@ -110,7 +110,7 @@ class LoginPage:
 
     @property
     def url(self) -> str:
-        """Where the login begins (spec/auth 4.2)."""
+        """Where the login begins."""
         parameters = {
             "response_type": "code",
             "client_id": self._endpoints.client_id,

@@ -1,4 +1,4 @@
-"""The local HTTP server of a browser login: its ports, and who else may sit on them (spec/auth 4.8 and K32)."""
+"""The local HTTP server of a browser login: its ports, and who else may sit on them (docs/security.md, K32)."""
 
 import asyncio
 import logging

@@ -1,4 +1,4 @@
-"""What an answer of the token endpoint means for a refresh token: a table of classes (spec/auth 7.10, K23 and K25).
+"""What an answer of the token endpoint means for a refresh token: a table of classes (docs/security.md, K23 and K25).
 
 Free of I/O and clocks. Three things can be wrong: the token is dead, it may work another time, or nobody knows whether
 it has been spent.
@@ -22,7 +22,7 @@ def token_fingerprint(token: Secret) -> str:
 
 @dataclass(frozen=True, slots=True)
 class RefreshFailure:
-    """Why a refresh token will never work again (K23)."""
+    """Why a refresh token will never work again."""
 
     reason: str
     user_text: str

@@ -1,4 +1,4 @@
-"""One redemption of a refresh token, from the request to the disk (spec/auth 7.6, K6 steps 5 to 8).
+"""One redemption of a refresh token, from the request to the disk (docs/security.md, K6).
 
 It needs nobody: once it has begun, what the issuer gives is stored whatever becomes of who asked for it. Who carries it
 out holds the refresh lock.

@@ -1,8 +1,8 @@
-"""What is known of a refresh token, written where whoever takes the refresh lock next will look (spec/auth K25, K28).
+"""Facts about a refresh token, written to the lock file for the next holder of the lock (docs/security.md, K25, K28).
 
-A broker that dies after it sent a refresh token leaves an entry behind: so its successor, or another instance, knows
-that the token may be spent and goes slowly. A token that the issuer has called dead is not sent again by anybody. An
-entry holds the token's digest, times and a reason, nothing that is secret.
+A broker that dies after it sent a refresh token leaves an entry behind, which tells its successor, or another instance,
+that the token may be spent and that it has to wait before another try. A token that the issuer has declared invalid is
+not sent again by any instance. An entry holds the token's digest, times and a reason, nothing secret.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""What a redemption makes of the record (spec/auth 7.6, K6, step 7). Free of I/O."""
+"""What a redemption makes of the record (docs/security.md, K6). Free of I/O."""
 
 import logging
 

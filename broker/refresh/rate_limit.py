@@ -1,4 +1,4 @@
-"""When a refresh may be tried (spec/auth 7.7 and 7.10): spacing, the hourly limit, backoff and doubtful redemptions.
+"""When a refresh may be tried: spacing, the hourly limit, backoff and doubtful redemptions.
 
 Free of I/O: every function is told the time. Waits are in seconds.
 """
@@ -10,27 +10,27 @@ from dataclasses import dataclass, field
 from typing import Final
 
 SPACING: Final = 30.0
-"""Seconds between two redemptions, unless the token cannot be used any more (K12)."""
+"""Seconds between two redemptions, unless the token cannot be used any more."""
 PER_HOUR: Final = 6
-"""Redemptions of one identity in an hour (K12)."""
+"""Redemptions of one identity in an hour."""
 HOUR: Final = 3600.0
 
 FIRST_BACKOFF: Final = 1.0
 LONGEST_BACKOFF: Final = 60.0
 JITTER: Final = 0.2
-"""Part by which a backoff is longer or shorter (K26)."""
+"""Part by which a backoff is longer or shorter."""
 LONGEST_RETRY_AFTER: Final = 3600.0
 """Seconds of a server's `Retry-After` that are believed."""
 
 DOUBT_USABLE: Final = 30.0
 DOUBT_UNUSABLE: Final = 2.0
-"""Seconds after a redemption of unknown fate when it is tried once more (K25)."""
+"""Seconds after a redemption of unknown fate when it is tried once more."""
 DOUBT_WINDOW: Final = 600.0
-"""Seconds in which one refresh token is redeemed at most twice (K25)."""
+"""Seconds in which one refresh token is redeemed at most twice."""
 DOUBT_ATTEMPTS: Final = 2
 
 STALE_SPREAD: Final = 30.0
-"""Seconds over which brokers that see the same token grow stale spread their refreshes (K12)."""
+"""Seconds over which brokers that see the same token grow stale spread their refreshes."""
 
 
 @dataclass(slots=True)

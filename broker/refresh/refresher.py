@@ -1,8 +1,8 @@
-"""Redeems refresh tokens: once for all who need it, here and in other instances on the same home (spec/auth 7.6).
+"""Redeems refresh tokens: once for all who need it, here and in other instances on the same home.
 
 The transaction, under the refresh lock: read the store again, adopt what another has brought, else have the token
 redeemed (`redemption`), and put in force what that has stored. It runs in a task of its own, which no caller's deadline
-or end touches (K4).
+or end touches (docs/security.md, K4).
 """
 
 import asyncio
@@ -36,9 +36,9 @@ from greenroom.runtime.launch import LAST_TIMEOUT
 log = logging.getLogger(__name__)
 
 SHUTDOWN_TIMEOUT: Final = LAST_TIMEOUT + 0.2
-"""Seconds that a transaction under way has when the broker leaves (K11)."""
+"""Seconds that a transaction under way has when the broker leaves."""
 UNWRITABLE_PAUSE: Final = 60.0
-"""Seconds before another look at a store that could not have taken new tokens (K8)."""
+"""Seconds before another look at a store that could not have taken new tokens."""
 
 
 class RefreshResult(Enum):
@@ -99,7 +99,7 @@ class Refresher:
             self.join(Trigger.NEED)
 
     async def settle(self) -> None:
-        """Let a redemption under way finish, and give up whatever else a flight is doing (K11)."""
+        """Let a redemption under way finish, and give up whatever else a flight is doing."""
         if self._flight is None:
             return
         if self._is_redeeming:
@@ -130,7 +130,7 @@ class Refresher:
         return landing
 
     async def _attempt(self, lock: int | None, trigger: Trigger) -> RefreshResult | None:
-        """Run the transaction once; `None` where it failed while the store got another refresh token (K24)."""
+        """Run the transaction once; `None` where it failed while the store got another refresh token."""
         landing = await self._adopt()
         if landing is not None:
             return landing

@@ -1,4 +1,4 @@
-"""What the issuer's answers say, whatever bytes they are made of (spec/auth 3.2 and 3.7). Free of I/O."""
+"""What the issuer's answers say, whatever bytes they are made of. Free of I/O."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

@@ -1,6 +1,6 @@
-"""The file `auth.json`: read whatever a foreign writer does to it, replaced as a whole or not at all (K7 to K9).
+"""The file `auth.json`: read in spite of foreign writers, and replaced atomically (docs/security.md, K7 to K9).
 
-Writing is synchronous on purpose: between the issuer's answer and the disk nothing else may run (K28). Who writes holds
+Writing is synchronous on purpose: between the issuer's answer and the disk nothing else may run. Who writes holds
 the store lock.
 """
 
@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 
 READ_ATTEMPTS: Final = 5
 READ_PAUSE: Final = 0.04
-"""Seconds between two attempts to read what a foreign writer may just be writing (K9)."""
+"""Seconds between two attempts to read what a foreign writer may just be writing."""
 STALE_TEMPORARY: Final = 3600.0
 """Seconds after which a temporary file cannot be anybody's any more."""
 UNSETTLED: Final = 50_000_000
@@ -73,7 +73,7 @@ class FileStore:
             raise StoreError(f"auth.json cannot be read: {error.strerror}") from None
 
     async def read(self) -> AuthRecord | None:
-        """Read the file, giving a foreign writer time to finish (K9). Raises `StoreError`."""
+        """Read the file, giving a foreign writer time to finish. Raises `StoreError`."""
         for _ in range(READ_ATTEMPTS):
             try:
                 return self.read_once()
@@ -96,7 +96,7 @@ class FileStore:
         return True
 
     def is_writable(self) -> bool:
-        """Try whether a record of the present size could be written (K8)."""
+        """Try whether a record of the present size could be written."""
         target = os.path.realpath(self.path)
         try:
             with _temporary(target, b" " * os.path.getsize(target)):

@@ -1,4 +1,4 @@
-"""Keeps the credentials in the system's keyring, and no file beside it (spec/auth 1.6).
+"""Keeps the credentials in the system's keyring, and no file beside it.
 
 A keyring tells nobody that it has changed. Instances of ours show each other a change by the time of the store lock's
 file; what other programs write is seen when the entry is read again, after `REREAD` seconds. A keyring that is locked

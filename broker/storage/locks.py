@@ -1,4 +1,4 @@
-"""Lock files between instances on one home: released by the kernel when their holder dies (spec/auth 7.6, K5)."""
+"""Lock files between instances on one home: released by the kernel when their holder dies (docs/security.md, K5)."""
 
 import asyncio
 import errno

@@ -1,4 +1,4 @@
-"""Where the credentials of a home are kept: what every such place can do, and the choice of one (spec/auth 1.6)."""
+"""Where the credentials of a home are kept: what every such place can do, and the choice of one."""
 
 import logging
 from typing import Protocol
@@ -48,7 +48,7 @@ class Store(Protocol):
         ...
 
     def is_writable(self) -> bool:
-        """Try whether a record of the present size could be written (K8)."""
+        """Try whether a record of the present size could be written."""
         ...
 
     def sweep(self) -> None:

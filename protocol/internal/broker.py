@@ -1,4 +1,4 @@
-"""Messages between the auth broker and those who ask it (spec/auth 7.4 and 7.5).
+"""Messages between the auth broker and those who ask it.
 
 Authority belongs to the CURVE key, not to the message: `WORKER_MAY` and `SUPERVISOR_MAY` say which key may send which
 kind. Every question carries an id that its answer repeats; answers may come in another order.

@@ -1,4 +1,4 @@
-"""Arguments of the tools `codex` and `codex-reply`, of all versions of the reference (spec/wire 3.1 to 3.4)."""
+"""Arguments of the tools `codex` and `codex-reply`, of all versions of the reference."""
 
 from uuid import UUID
 

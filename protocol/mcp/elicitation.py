@@ -1,8 +1,8 @@
 """Questions to the client's user: `elicitation/create` for commands and patches, and what its answers mean.
 
-Shapes and the acceptance rule are those of spec/wire 3.7: the standard answer (`action`) and the reference's own
-(`decision`) are both taken, and whatever says neither is a refusal. Questions that are more than a yes or no, as those
-of the user's MCP servers, go by the standard answer alone.
+The standard answer (`action`) and the reference's own (`decision`) are both accepted; an answer that has neither is a
+refusal. Questions with more than a yes or no for an answer, as those of the user's MCP servers, accept only the
+standard answer.
 """
 
 from collections.abc import Mapping
@@ -98,7 +98,7 @@ def patch_params(*, changes: dict[str, object], call_id: str, reason: str | None
 def tool_params(
     *, server: str, tool: str, description: str, arguments: Mapping[str, object] | None, call_id: str
 ) -> dict[str, object]:
-    """Return what is asked before a tool of a user's MCP server is called (spec/later 2.8)."""
+    """Return what is asked before a tool of a user's MCP server is called."""
     return {
         "message": f"Allow Codex to call the tool `{shown(tool)}` of the MCP server `{shown(server)}`?",
         "requestedSchema": {"type": "object", "properties": {}},

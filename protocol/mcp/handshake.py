@@ -170,7 +170,7 @@ def success_result(conversation_id: ConversationId, text_json: bytes) -> bytes:
 def failure_result(failure: Failure, conversation_id: ConversationId | None = None) -> bytes:
     """Return the result of a call that failed; structured content only where a conversation exists.
 
-    The member `error` beside the valid form is what clients of August 2025 look for (spec/wire 3.6).
+    The member `error` beside the valid form is what clients of August 2025 look for.
     """
     texts = [failure.message] if failure.answer is None else [failure.answer, failure.message]
     result: dict[str, object] = {"content": [{"type": "text", "text": text} for text in texts]}

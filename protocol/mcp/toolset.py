@@ -1,4 +1,4 @@
-"""The two tools as `tools/list` shows them: one superset schema for clients of every version (spec/wire 3.6)."""
+"""The two tools as `tools/list` shows them: one superset schema for clients of every version."""
 
 from functools import cache
 from typing import Final

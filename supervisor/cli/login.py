@@ -1,4 +1,4 @@
-"""`greenroom login`, `login status` and `logout`: work on the store itself, without a server (spec/auth 4.9).
+"""`greenroom login`, `login status` and `logout`: work on the store itself, without a server.
 
 Each function returns the exit status. What is meant for the user goes to standard error; a key is read from standard
 input and never taken as an argument.

@@ -1,7 +1,7 @@
 """The supervisor's line to the auth broker: lets workers in and out, and asks on behalf of the client.
 
 It outlives brokers. The supervisor says when one has died and when the next is started; questions that may be asked
-twice are then asked again, logins and logouts fail (spec/auth 7.10, K27).
+twice are then asked again, logins and logouts fail (docs/security.md, K27).
 """
 
 import asyncio
@@ -57,7 +57,7 @@ TIMEOUT: Final = 40.0
 MEASURE_TIMEOUT: Final = 1.0
 STATUS_TIMEOUT: Final = 10.0
 REFRESH_TIMEOUT: Final = 30.0
-"""Seconds after which a status is answered with what is known, without and with a refresh (spec/auth 6.1, K27)."""
+"""Seconds after which a status is answered with what is known, without and with a refresh."""
 TERMINATED: Final = "auth broker terminated"
 UNAVAILABLE: Final = "auth broker unavailable"
 

@@ -9,7 +9,7 @@ ZYGOTE = Delays((0.0, 0.1, 0.5, 2.0, 5.0, 15.0), healthy_after=30.0)
 START = Delays((0.1, 0.2, 0.5, 1.0, 2.0, 5.0), healthy_after=5.0)
 """Starts that the operating system refuses, for want of memory or of processes. Calls wait meanwhile."""
 BROKER = Intensity(deaths=5, period=60.0, delays=(0.1, 0.5, 2.0, 5.0, 5.0))
-"""Spec auth 7.10, K27."""
+"""Beyond that the broker is not started again, and requests for credentials fail with an error that says so."""
 CONVERSATION = Intensity(deaths=5, period=60.0, delays=(0.0,))
 """A conversation comes back when it is next spoken to, so that nothing has to wait."""
 POOL = Intensity(deaths=10, period=30.0, delays=(0.0, 0.0, 0.1, 0.5, 1.0, 2.0))

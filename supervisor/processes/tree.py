@@ -479,7 +479,7 @@ class ProcessTree:
         self._replenish()
 
     async def _let_broker_leave(self) -> None:
-        """Wait for the broker, and so for a redemption under way, which has its own bound (K11)."""
+        """Wait for the broker, and so for a redemption under way, which has its own bound."""
         if self._engine.pid_of(BROKER_ID) is not None:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(REDEMPTION_TIME):

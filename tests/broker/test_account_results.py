@@ -1,4 +1,4 @@
-"""Clients are told in the shapes that they know (spec/wire 4.8 to 4.12)."""
+"""Clients are told in the shapes that they know."""
 
 import pytest
 
@@ -11,7 +11,7 @@ NOBODY = Status(mode="none", state="SIGNED_OUT", generation=1)
 
 
 def test_auth_status() -> None:
-    """Wire 4.12, scenarios 13 to 15."""
+    """scenarios 13 to 15."""
     assert answers.auth_status(KEY, "chatgpt") == {
         "authMethod": "apikey",
         "preferredAuthMethod": "chatgpt",
@@ -48,7 +48,7 @@ def test_login_started() -> None:
 
 
 def test_after_a_login_the_completion_comes_first() -> None:
-    """Wire 4.10, K16: under every name, the oldest first."""
+    """K16: under every name, the oldest first."""
     said = answers.after_login(LoginComplete(login_id="id", success=True, mode="chatgpt"))
     assert [name for name, _ in said] == [
         "codex/event/login_chat_gpt_complete",
@@ -69,14 +69,14 @@ def test_after_a_failed_login_nothing_has_changed() -> None:
 
 
 def test_after_a_logout() -> None:
-    """Wire 4.8: no method means signed out."""
+    """No method means signed out."""
     assert answers.after_request(InForce(mode="none"))[0].params == {}
     assert answers.after_request(InForce(mode="apikey"))[1] == ("authStatusChange", {"authMethod": "apikey"})
 
 
 @pytest.mark.parametrize(("mode_changed", "count"), [(True, 3), (False, 0)])
 def test_a_change_elsewhere_is_told_where_the_mode_changed(mode_changed: bool, count: int) -> None:
-    """K16: and a refresh, which changes no mode, never is (spec/auth 6.2)."""
+    """K16: and a refresh, which changes no mode, never is."""
     change = AuthChanged(
         generation=3,
         state="API_KEY",

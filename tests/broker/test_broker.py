@@ -342,7 +342,7 @@ def test_a_login_of_the_client_s(tmp_path: Any) -> None:
 
 
 def test_a_logout_ends_a_login(tmp_path: Any) -> None:
-    """Spec/auth 4.8; and a revocation that fails changes nothing (scenario 38)."""
+    """A revocation that fails changes nothing (scenario 38)."""
 
     async def scene(stage: Stage) -> None:
         started = await stage.link.login_start()
@@ -372,7 +372,7 @@ def test_errors_of_a_login_are_told(tmp_path: Any) -> None:
 
 
 def test_a_status_never_blocks_anybody(tmp_path: Any) -> None:
-    """Spec/auth 6.1, H7: whatever the issuer does."""
+    """H7: whatever the issuer does."""
 
     async def scene(stage: Stage) -> None:
         worker = await stage.channel("w")
@@ -433,7 +433,7 @@ def test_a_program_of_the_user_sees_nothing_of_the_broker(tmp_path: Any) -> None
 
 
 def test_no_log_line_holds_a_secret(tmp_path: Any) -> None:
-    """Scenario 53, spec/auth 7.12: everything that can happen, logged at the lowest level."""
+    """Scenario 53: everything that can happen, logged at the lowest level."""
     port = free_port()
 
     async def scene(stage: Stage) -> None:

@@ -1,4 +1,4 @@
-"""The supervisor hears of a change once every worker has seen it, or half a second later (K15)."""
+"""The supervisor hears of a change once every worker has seen it, or half a second later (docs/security.md, K15)."""
 
 import asyncio
 from collections.abc import Awaitable, Callable

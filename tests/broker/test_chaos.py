@@ -1,4 +1,4 @@
-"""Brokers are killed at random while tokens are redeemed by an issuer that detects reuse (K4 to K8, K24, K25, K28).
+"""Brokers are killed at random while tokens are redeemed by an issuer that detects reuse.
 
 The promises, in every run: the store can always be read; it is never older than the last pair that was written; no
 token comes to the issuer twice; no token is lost; and all conversations go on. `GREENROOM_SOAK=1` makes it 200 runs.
@@ -113,7 +113,7 @@ class Run:
 
 @pytest.mark.timeout(900 if SOAKS else 60)
 def test_kills_at_random(capsys: pytest.CaptureFixture[str]) -> None:
-    """Spec/auth 8.7, scenarios 43 and 44."""
+    """scenarios 43 and 44."""
 
     async def run() -> list[Run]:
         slots = asyncio.Semaphore(AT_ONCE)

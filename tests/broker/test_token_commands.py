@@ -1,4 +1,4 @@
-"""A provider's program is run once for all who ask, and cannot harm who asks (spec/later 7.3)."""
+"""A provider's program is run once for all who ask, and cannot harm who asks."""
 
 import asyncio
 import os

@@ -1,4 +1,4 @@
-"""Every question is answered from what is in force now, and a refused bearer leads somewhere (K14, K17 to K22)."""
+"""Every question is answered from what is in force now, and a refused bearer leads somewhere."""
 
 import asyncio
 import os
@@ -78,7 +78,7 @@ def test_changes_that_hide_in_one_tick_are_seen(tmp_path: Any) -> None:
 
 
 def test_the_environment_key_comes_back_after_a_logout(tmp_path: Any) -> None:
-    """Spec/auth 1.4."""
+    """A logout removes the store, which took precedence."""
 
     async def scene(issuer: MockIssuer, parts: Parts) -> None:
         assert await parts.manager.log_out()
@@ -234,7 +234,7 @@ def test_status_with_a_key(tmp_path: Any) -> None:
 
 @pytest.mark.parametrize("content", [{"tokens": None, "other": 1}, {"OPENAI_API_KEY": ""}])
 def test_status_of_a_login_without_a_token(tmp_path: Any, content: dict[str, object]) -> None:
-    """Spec/auth 6.1, edge cases: the method is left out."""
+    """edge cases: the method is left out."""
 
     async def scene(issuer: MockIssuer, parts: Parts) -> None:
         assert (await status(parts, include_token=True)).mode == "none"
@@ -243,7 +243,7 @@ def test_status_of_a_login_without_a_token(tmp_path: Any, content: dict[str, obj
 
 
 def test_status_without_a_last_refresh(tmp_path: Any) -> None:
-    """Spec/auth 6.1, edge cases: left out, unless a refresh succeeded."""
+    """edge cases: left out, unless a refresh succeeded."""
 
     async def scene(issuer: MockIssuer, parts: Parts) -> None:
         content = tokens(issuer.grant())
@@ -256,7 +256,7 @@ def test_status_without_a_last_refresh(tmp_path: Any) -> None:
 
 
 def test_status_after_a_failed_refresh_has_the_old_token(tmp_path: Any) -> None:
-    """Spec/auth 6.1."""
+    """A transient failure does not invalidate the token."""
 
     async def scene(issuer: MockIssuer, parts: Parts) -> None:
         issuer.deeds.append(refusal(500))
@@ -269,7 +269,7 @@ def test_status_after_a_failed_refresh_has_the_old_token(tmp_path: Any) -> None:
 
 
 def test_status_waits_no_longer_than_asked(tmp_path: Any) -> None:
-    """Spec/auth 6.1: an issuer that hangs costs the deadline and nothing else."""
+    """An issuer that hangs costs the deadline and nothing else."""
 
     async def scene(issuer: MockIssuer, parts: Parts) -> None:
         gate = asyncio.Event()

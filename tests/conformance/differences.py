@@ -16,7 +16,7 @@ ADDED_EVENTS: Final[Mapping[Release, Mapping[str, str]]] = {
         "user_message": "later releases tell the user's message too, and old clients pass it over",
     },
     "0.153.4": {
-        "agent_message_delta": "sent under its name of August 2025 too, which all clients know (spec/wire 5.6)",
+        "agent_message_delta": "sent under its name of August 2025 too, which all clients know",
         "exec_command_output_delta": "output is told as it comes, as in August 2025",
     },
 }
@@ -31,7 +31,7 @@ _PATCH_SERVED: Final = (
     "the recorded model was not offered the tool that it called; here it was, and the patch is applied"
 )
 _PATCH_EVENTS: Final = ("patch_apply_begin", "patch_apply_end", "turn_diff")
-_AFTER_ERROR: Final = "every turn ends with it, after an error too (spec/wire 5.3); the reference had stopped listening"
+_AFTER_ERROR: Final = "every turn ends with it, after an error too; the reference had stopped listening"
 ADDED_IN: Final[Mapping[tuple[Release, Scenario], Mapping[str, str]]] = {
     ("0.25.0", "patch automatic"): {
         "turn_diff": "the recorded patch changed nothing, as its empty `unified_diff` says; here it changes the file",
@@ -79,9 +79,7 @@ ANSWERS: Final[Mapping[Scenario, tuple[str, str]]] = {
 }
 """How answers begin that have another text than the recorded one."""
 RESULT_ADDED: Final[Mapping[Release, Mapping[str, str]]] = {
-    "0.25.0": {
-        "structuredContent": "the only place for the conversation's id; harmless to old clients (spec/wire 3.6)"
-    },
+    "0.25.0": {"structuredContent": "the only place for the conversation's id; harmless to old clients"},
     "0.153.4": {},
 }
 RESULT_ADDED_IN: Final[Mapping[tuple[Release, Scenario], Mapping[str, str]]] = {
@@ -90,8 +88,8 @@ RESULT_ADDED_IN: Final[Mapping[tuple[Release, Scenario], Mapping[str, str]]] = {
         for release in ("0.25.0", "0.153.4")
     },
     ("0.25.0", "model error"): {
-        "content": "no result of MCP is without it: clients refused the recorded one (spec/wire 3.6)",
-        "isError": "only by it do clients see that the call failed (spec/wire 3.6)",
+        "content": "no result of MCP is without it: clients refused the recorded one",
+        "isError": "only by it do clients see that the call failed",
     },
     ("0.153.4", "model error"): {"error": "where clients of August 2025 look for the text"},
 }

@@ -1,4 +1,4 @@
-"""A clock is called wrong only where a server's lies more than a minute apart (K13)."""
+"""A clock is called wrong only where a server's lies more than a minute apart (docs/security.md, K13)."""
 
 from email.utils import formatdate
 

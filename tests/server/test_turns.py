@@ -18,7 +18,7 @@ RESPONSE = (
     r"token_count "
 )
 TURN = re.compile(rf"task_started user_message (?:{RESPONSE})+task_complete ")
-"""The order inside a turn (spec/wire 5.3), with the `user_message` of later releases."""
+"""The order inside a turn, with the `user_message` of later releases."""
 
 UUID7 = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
 

@@ -1,4 +1,4 @@
-"""Decides by table whether a tool of a user's MCP server is called, asked for or refused (spec/later 2.8).
+"""Decides by table whether a tool of a user's MCP server is called, asked for or refused.
 
 Free of I/O. What a server says of its tools is believed here: the user has chosen the server. The sandbox does not
 bound what it does.

@@ -1,6 +1,6 @@
 """Makes room in the model's context: a summary takes the place of all but the context and the latest user messages.
 
-Rules that it keeps (spec/later 4, spec/agent-core 1.9 with its defects mended):
+Rules that it keeps:
 
 * It is due when the last response used as much as the model's limit. What no server has counted yet is estimated.
 * What the user has said to the running turn stays word for word and in its order, however long it is. What of it the

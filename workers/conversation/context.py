@@ -12,7 +12,7 @@ from greenroom.workers.exec.user_shell import user_shell
 
 
 def context_items(settings: Settings, document: ProjectDoc) -> list[JsonObject]:
-    """Return the messages that open a conversation, in the order of spec/later 3.3."""
+    """Return the messages that open a conversation: one of the role `developer`, then one of the role `user`."""
     policy = settings.sandbox_policy
     permissions = prompt.Permissions(
         approval_policy=settings.approval_policy,

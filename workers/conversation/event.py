@@ -1,6 +1,6 @@
-"""The events of a turn, each a JSON object tagged by `type`, in the superset of fields that spec/wire 5.6 recommends.
+"""The events of a turn, each a JSON object tagged by `type`, with the fields that clients of all versions read.
 
-Deltas are put together from bytes, since they are the hot path; everything else is rare enough for a dictionary.
+Deltas are assembled from bytes, because they are the hot path; all other events are rare enough for a dictionary.
 """
 
 from collections.abc import Callable, Mapping
@@ -86,7 +86,7 @@ def task_complete(
 
 
 def turn_aborted(turn_id: TurnId, reason: str, started_at: int, duration: float) -> JsonObject:
-    """A turn is stopped. `reason` is one of those of spec/wire 6.10."""
+    """A turn is stopped. `reason` is a word that clients know, such as `interrupted`."""
     return {
         "type": "turn_aborted",
         "turn_id": turn_id,

@@ -1,4 +1,4 @@
-"""The forms of August 2025 of what later releases write otherwise (spec/wire 5.4, 6.6). Free of I/O.
+"""The forms of August 2025 of what later releases write otherwise. Free of I/O.
 
 Everything is made in the later form. A client that knows only the older one is served by a setting, and what later
 releases added beside the older events is then left out.

@@ -1,6 +1,6 @@
 """Runs the user's `notify` program at the end of each turn, and lets no such program outlive its conversation.
 
-The program gets one more argument, a JSON object (spec/agent-core 9.10). Nobody waits for it; that it cannot be started
+The program gets one more argument, a JSON object. Nobody waits for it; that it cannot be started
 is only logged.
 """
 

@@ -1,4 +1,4 @@
-"""What events say of one thing that happens, as an item with a beginning and an end (spec/later 9.1). Free of I/O.
+"""What events say of one thing that happens, as an item with a beginning and an end. Free of I/O.
 
 Clients from October 2025 on follow items; older ones follow the flat events, each of which is about one of them.
 """

@@ -1,4 +1,4 @@
-"""Counts the tokens of a conversation, and tells clients in the forms of all versions at once (spec/wire 5.6)."""
+"""Counts the tokens of a conversation, and tells clients in the forms of all versions at once."""
 
 from msgspec import structs
 

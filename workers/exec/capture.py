@@ -50,7 +50,7 @@ class Captured:
         return len(self.head) + self.dropped + len(self.tail)
 
     def render(self, budget: OutputBudget) -> str:
-        """Return the text, cut in the middle where it is over the budget (spec/later 2.9)."""
+        """Return the text, cut in the middle where it is over the budget."""
         if not self.dropped:
             return cut(_decode(self.head + self.tail), budget)
         head, tail = _decode(_finished(self.head)).encode(), _decode(_begun(self.tail)).encode()

@@ -1,4 +1,4 @@
-"""Spares commands the reading of the user's profile, once it is known what that does (spec/later 10.4).
+"""Spares commands the reading of the user's profile, once it is known what that does.
 
 The first command in a login shell is preceded by a look at what the profile does to the very environment that it gets;
 later ones get the result and a plain shell. Nothing of it is stored. What a policy keeps from commands is not brought

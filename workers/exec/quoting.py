@@ -12,7 +12,7 @@ _SPECIAL_IN_DOUBLE: Final = re.compile(r'(["\\])')
 
 
 def join(words: Sequence[str]) -> str:
-    """Write words as one line of shell text (spec/wire 3.7). Words with a NUL, which no shell can take, stay bare."""
+    """Write words as one line of shell text. Words with a NUL, which no shell can take, stay bare."""
     if any("\0" in word for word in words):
         return " ".join(words)
     return " ".join(quote(word) for word in words)

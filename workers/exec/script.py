@@ -1,4 +1,4 @@
-"""Reads a shell script that is nothing but a sequence of plain commands, and refuses every other (spec/agent-core 5.2).
+"""Reads a shell script that is nothing but a sequence of plain commands, and refuses every other.
 
 Whoever trusts a script because of its words must be sure that they are all it does. So this reader knows only what is
 harmless: bare and quoted words, and the joints between commands. What it does not know it refuses.

@@ -1,4 +1,4 @@
-"""Says in a few words what a command does: reads, lists, searches, or something unknown (spec/agent-core 13).
+"""Says in a few words what a command does: reads, lists, searches, or something unknown.
 
 The summaries are for display only. Nothing may be decided by them.
 """

@@ -1,4 +1,4 @@
-"""Compares a working tree with the nearest commit that a remote has (spec/agent-core, appendix B).
+"""Compares a working tree with the nearest commit that a remote has.
 
 No remote is asked: what was fetched last counts. Neither the network nor the repository is touched.
 """

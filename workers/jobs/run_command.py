@@ -1,4 +1,4 @@
-"""Runs a client's command outside all conversations, in the sandbox (spec/wire 4.14)."""
+"""Runs a client's command outside all conversations, in the sandbox."""
 
 import os
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Reads the part of `config.toml` that clients show and change (spec/wire 4.13), as the file has it."""
+"""Reads the part of `config.toml` that clients show and change, as the file has it."""
 
 import os
 from typing import Final

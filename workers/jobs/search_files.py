@@ -1,4 +1,4 @@
-"""Finds the files whose paths fit a query best (spec/wire 4.14)."""
+"""Finds the files whose paths fit a query best."""
 
 import asyncio
 import heapq

@@ -1,4 +1,4 @@
-"""One call of a remote tool: its arguments, its events, and what the model is told (spec/agent-core 10.3)."""
+"""One call of a remote tool: its arguments, its events, and what the model is told."""
 
 import asyncio
 import time

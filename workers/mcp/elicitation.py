@@ -74,7 +74,7 @@ Elicit: TypeAlias = Callable[[Elicitation], Awaitable[ElicitationReply]]
 
 
 def answer_alone(policy: ApprovalPolicy, sandbox: SandboxPolicy, question: Elicitation) -> ElicitationReply | None:
-    """Return the answer that the policies give in the user's place, `None` where the user decides (spec/later 8.4)."""
+    """Return the answer that the policies give in the user's place, `None` where the user decides."""
     if policy != "never":
         return None
     if sandbox.type == "danger-full-access" and question.wants_no_answers:

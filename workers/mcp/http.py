@@ -1,4 +1,4 @@
-"""Speaks with a server over streamable HTTP (spec/later 8.2)."""
+"""Speaks with a server over streamable HTTP."""
 
 import asyncio
 from collections.abc import AsyncIterator

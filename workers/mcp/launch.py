@@ -15,7 +15,7 @@ INHERITED: Final = (
     *("HOME", "LOGNAME", "PATH", "SHELL", "USER", "__CF_USER_TEXT_ENCODING"),
     *("LANG", "LC_ALL", "TERM", "TMPDIR", "TZ"),
 )
-"""The variables that every program gets (spec/agent-core 10.1)."""
+"""The variables that every program gets."""
 USER_AGENT: Final = f"codex-mcp-client/{__version__}"
 
 

@@ -1,4 +1,4 @@
-"""Gives every tool of every server a name that model servers accept and that no other tool has (spec/agent-core 10.2).
+"""Gives every tool of every server a name that model servers accept and that no other tool has.
 
 A name depends on nothing but the set of tools: not on the order in which servers become ready, so that requests stay
 the same and their prompts cached.
@@ -44,7 +44,7 @@ def qualify(identities: Iterable[Identity]) -> dict[Identity, str]:
 
 
 def spellings(name: str, namespace: str | None) -> Iterator[str]:
-    """Yield the names of ours that a model may mean by a name and a namespace of a later release (spec/later 2.8)."""
+    """Yield the names of ours that a model may mean by a name and a namespace of a later release."""
     if namespace is not None:
         name = f"{namespace}{SEPARATOR}{name}"
     else:

@@ -17,7 +17,7 @@ _MEMBERS: Final = {
     "url": "url",
     "elicitationId": "elicitation_id",
 }
-"""What the event repeats of the request, and how it is called there (spec/later 8.4)."""
+"""What the event repeats of the request, and how it is called there."""
 
 
 class ServerQuestions:

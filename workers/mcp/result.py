@@ -1,4 +1,4 @@
-"""What the model gets of a tool's result: text, or text and images (spec/later 2.8), cut to a budget (2.9)."""
+"""What the model gets of a tool's result: text, or text and images, cut to a budget."""
 
 import re
 from collections.abc import Sequence

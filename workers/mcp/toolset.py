@@ -17,7 +17,7 @@ from greenroom.workers.mcp.servers import Bearers, McpServers, ServerContext, Va
 from greenroom.workers.tools.types import Emit
 
 _AS_JSON: Final = 6, 5
-"""By what share the output may be longer than its text, because it travels in JSON (spec/later 2.9)."""
+"""By what share the output may be longer than its text, because it travels in JSON."""
 
 
 class McpToolset:

@@ -23,10 +23,10 @@ BROKER_TIMEOUT: Final = 2.0
 """Seconds after which a request under a rate limit no longer waits for the broker's word."""
 
 MARGIN: Final = 30.0
-"""Seconds that a snapshot must last to be used once more while the broker is away (K27)."""
+"""Seconds that a snapshot must last to be used once more while the broker is away."""
 
 RECOVERED: Final = frozenset({"newer", "reloaded", "refreshed"})
-"""Outcomes of a refused bearer after which another one may be tried at once (spec/auth 7.9, K20)."""
+"""Outcomes of a refused bearer after which another one may be tried at once."""
 
 
 class ProviderCredentials:
@@ -85,7 +85,7 @@ class ProviderCredentials:
         return report.outcome in RECOVERED
 
     def answered(self, bearer: Bearer, date: str | None) -> None:
-        """Let the broker know where the server that a login goes to says that our clock is wrong (K13)."""
+        """Let the broker know where the server that a login goes to says that our clock is wrong."""
         if date is None or not bearer.is_chatgpt or self._channel is None:
             return
         if self._skew.observe(date, time.time()):
@@ -165,7 +165,7 @@ class ProviderCredentials:
             raise _delayed(error) from error
 
     def _last_of_turn(self) -> BearerSnapshot | None:
-        """Return what the turn's last attempt had, where the broker is away and the server has not refused it (K27)."""
+        """Return what the turn's last attempt had, where the broker is away and the server has not refused it."""
         last = self._last
         if self._channel is None or not self._channel.is_lost or last is None or self._identity is None:
             return None

@@ -1,6 +1,6 @@
 """The body of a request to a Chat Completions server, made from the same items as one to the Responses API.
 
-Rules that it keeps (spec/agent-core 2.7, widened), so that any compatible server and chat template accepts it:
+Rules that it keeps, so that any compatible server and chat template accepts it:
 
 * There is one system message and it comes first: instructions, then what the items say as developer or system.
 * The items of one role that follow each other make one message. Calls stand in one message with the text before them,

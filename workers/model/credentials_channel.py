@@ -1,7 +1,7 @@
-"""A worker's line to the auth broker: one question for each attempt, no credential kept (spec/auth 7.9).
+"""A worker's line to the auth broker: one question for each attempt, no credential kept.
 
 It outlives brokers: what a dead one left unanswered is asked again, under the same id, as soon as the next one lets us
-in, which ZeroMQ tells (K27).
+in, which ZeroMQ tells (docs/security.md, K27).
 """
 
 import asyncio
@@ -55,7 +55,7 @@ TIMEOUT: Final = 16.0
 MCP_TIMEOUT: Final = 45.0
 """Seconds for the bearer of an MCP server: its issuer may be slow."""
 ABSENCE: Final = 10.0
-"""Seconds that the broker may be away before questions fail (K27)."""
+"""Seconds that the broker may be away before questions fail."""
 RECONNECT: Final = 20
 """Milliseconds between two attempts to connect while the broker is not there."""
 RECONNECT_LONGEST: Final = 1000
@@ -85,7 +85,7 @@ class CredentialError(UnauthorizedError):
 
     @property
     def retryable(self) -> bool:
-        """Whether it may go away by itself, after `error.retry_after_ms` where that is set (K19)."""
+        """Whether it may go away by itself, after `error.retry_after_ms` where that is set."""
         return self.error.code in _RETRYABLE
 
 
@@ -150,7 +150,7 @@ class CredentialsChannel:
     async def report_unauthorized(
         self, snapshot: BearerSnapshot, status: int, error_code: str | None = None, request_id: str | None = None
     ) -> UnauthorizedReport:
-        """Say that the model's server refused a bearer, and return what to do (K20). Raises `CredentialError`."""
+        """Say that the model's server refused a bearer, and return what to do. Raises `CredentialError`."""
         question = ReportUnauthorized(
             broker_epoch=snapshot.broker_epoch,
             generation=snapshot.generation,

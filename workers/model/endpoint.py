@@ -37,7 +37,7 @@ class Endpoint:
         return self.chatgpt_url if chatgpt and self.chatgpt_url else self.url
 
     def headers_for(self, bearer: Bearer, conversation_id: ConversationId) -> dict[str, str]:
-        """Return the headers of a request (spec/agent-core 2.2, spec/later 3.2), their names in lower case."""
+        """Return the headers of a request, their names in lower case."""
         headers = {
             "content-type": "application/json",
             "accept": "text/event-stream",

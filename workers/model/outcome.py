@@ -1,6 +1,6 @@
 """How an attempt at a model request can end, and what that means: which retries it allows, and which error it makes.
 
-Free of I/O and clocks. What is permanent by the tables below (spec/later 3.5) is not repeated: a request that the
+Free of I/O and clocks. What is permanent by the tables below is not repeated: a request that the
 server calls wrong, a refused credential, an exhausted account. A server that cannot be reached is tried as often as any
 other, not for ever.
 """

@@ -1,4 +1,4 @@
-"""The body of a request to the Responses API (spec/later 3.1), joined from pieces that are encoded once."""
+"""The body of a request to the Responses API, joined from pieces that are encoded once."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass

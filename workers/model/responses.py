@@ -1,6 +1,6 @@
 """What a model says in one streamed response, free of I/O: payloads of server-sent events in, typed events out.
 
-Rules that it enforces (spec/agent-core 2.4, spec/later 3.4):
+Rules that it enforces:
 
 * A response ends with its first `response.completed`, `response.failed` or `response.incomplete`; the rest is not read.
   What its status says of it counts whatever the event is called.

@@ -1,4 +1,4 @@
-"""What people are told when their account is used up (spec/later 3.6)."""
+"""What people are told when their account is used up."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, tzinfo

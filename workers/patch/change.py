@@ -1,4 +1,4 @@
-"""What a patch does to one file, as clients are told it (spec/wire 6.6)."""
+"""What a patch does to one file, as clients are told it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

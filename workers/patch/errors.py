@@ -8,12 +8,12 @@ class PatchError(GreenroomError):
 
     @property
     def printed(self) -> str:
-        """The text as the patch program of the reference prints it on its standard error (spec/agent-core 7.5)."""
+        """The text as the patch program of the reference prints it on its standard error."""
         return str(self)
 
 
 class PatchSyntaxError(PatchError):
-    """The text is not of the patch language (spec/agent-core 7.2)."""
+    """The text is not of the patch language."""
 
     def __init__(self, message: str, line: int | None = None) -> None:
         """`line` counts from 1, the line `*** Begin Patch`; `None` where the text as a whole is at fault."""

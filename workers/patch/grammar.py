@@ -1,4 +1,4 @@
-"""The patch language as a Lark grammar, for models whose `apply_patch` is a freeform tool (spec/later 2.3).
+"""The patch language as a Lark grammar, for models whose `apply_patch` is a freeform tool.
 
 It holds the model to what needs no leniency; `greenroom.workers.patch.language` reads more.
 """

@@ -1,4 +1,4 @@
-"""Recognises a command that is nothing but a patch, however it is spelled (spec/agent-core 7.6).
+"""Recognises a command that is nothing but a patch, however it is spelled.
 
 No program of that name exists: such a command is handled here or not at all. What is taken has the text of the patch in
 the script itself: as an argument, in a here-document or here-string, or from `cat`, `echo` or `printf` through a pipe.

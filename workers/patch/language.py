@@ -1,4 +1,4 @@
-"""Reads the patch language of spec/agent-core 7.1. What it does not understand it names; it never drops anything.
+"""Parses the patch language of the tool `apply_patch`. A line that is not understood is an error, never skipped.
 
 Lenient where the meaning is plain: a text wrapped in a here-document, indented section headers, blank lines between
 sections, empty lines for empty context lines, stacked `@@` headers, and a move without chunks.

@@ -1,4 +1,4 @@
-"""Finds lines in a file, exactly if it can and else past blanks, dashes and quotes (spec/agent-core 7.3)."""
+"""Finds lines in a file, exactly if it can and else past blanks, dashes and quotes."""
 
 from bisect import bisect_left
 from collections import defaultdict

@@ -62,7 +62,7 @@ class PatchPlan:
     paths: tuple[str, ...]
     """Every path that the patch names, both ends of moves included, as in `Effect.path`."""
     summary: str
-    """What the model is told when all is done (spec/agent-core 7.5)."""
+    """What the model is told when all is done."""
     is_empty: bool
     """The patch has no sections."""
 

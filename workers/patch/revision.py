@@ -1,4 +1,4 @@
-"""Works out the new text of a file from its old one and the chunks of a patch (spec/agent-core 7.4).
+"""Works out the new text of a file from its old one and the chunks of a patch.
 
 A patch changes what it names and nothing else: kept lines stay as the file has them, also where the patch spells their
 blanks, dashes or quotes differently; line endings, a byte order mark, trailing blank lines and a missing final newline

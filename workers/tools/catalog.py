@@ -1,4 +1,4 @@
-"""The definitions of our own tools as requests to the model carry them (spec/agent-core 4)."""
+"""The definitions of our own tools as requests to the model carry them."""
 
 from typing import Final, Literal, TypeAlias, get_args
 

@@ -1,4 +1,4 @@
-"""The tool `exec_command`: runs shell text and answers when it has ended or some time has passed (spec/later 2.1).
+"""The tool `exec_command`: runs shell text and answers when it has ended or some time has passed.
 
 A command that has not ended by then goes on under a number, by which `write_stdin` reads on, writes to it or stops it.
 """

@@ -1,4 +1,4 @@
-"""The tool `update_plan`: passes the model's plan on to the client (spec/agent-core 4.4)."""
+"""The tool `update_plan`: passes the model's plan on to the client."""
 
 from typing import Final
 

@@ -1,7 +1,7 @@
-"""The tool `shell`: runs a command, tells the client as it runs and the model when it has ended (spec/agent-core 4.3).
+"""The tool `shell`: runs a command, tells the client as it runs and the model when it has ended.
 
-Unlike the reference, the model gets both streams as they were interleaved whatever the exit code (quirk Q31), and what
-a command wrote before it was killed.
+Unlike the reference, the model gets both streams as they were interleaved whatever the exit code, and what a command
+wrote before it was killed.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""The tool `view_image`: shows the model an image of the workspace (spec/later 2.5).
+"""The tool `view_image`: shows the model an image of the workspace.
 
 What credentials are read from is hidden from it, as from commands in the sandbox.
 """

@@ -1,1 +1,1 @@
-"""The conversation API of 2025 on the connection of the MCP server (spec/wire 4)."""
+"""The conversation API of 2025 on the connection of the MCP server."""

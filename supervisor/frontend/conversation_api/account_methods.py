@@ -1,4 +1,4 @@
-"""The methods through which clients see and change the credential (spec/wire 4.10 to 4.12), old and later names alike.
+"""The methods through which clients see and change the credential, old and later names alike.
 
 Each request is a task of its own, so that none of them, whatever the issuer does, holds up another one.
 """

@@ -1,4 +1,4 @@
-"""Requests for consent as the conversation API puts them to the client (spec/wire 4.7).
+"""Requests for consent as the conversation API puts them to the client.
 
 Members go out under their names of 2025 and under the later ones; clients ignore those that they do not know.
 """

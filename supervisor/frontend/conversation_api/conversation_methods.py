@@ -1,4 +1,4 @@
-"""The methods that concern live conversations: begin one, talk to it, listen, interrupt (spec/wire 4.1 to 4.6)."""
+"""The methods that concern live conversations: begin one, talk to it, listen, interrupt."""
 
 import asyncio
 from collections.abc import Callable, Mapping

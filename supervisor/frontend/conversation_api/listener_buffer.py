@@ -1,4 +1,4 @@
-"""What a client hears of one conversation: each event once, however many listeners it has added (spec/wire 4.4).
+"""What a client hears of one conversation: each event once, however many listeners it has added.
 
 While there is no listener events are kept, up to a limit, and questions wait.
 """

@@ -1,4 +1,4 @@
-"""The methods that concern stored conversations: list them, take one up again, put one away (spec/wire 4.5)."""
+"""The methods that concern stored conversations: list them, take one up again, put one away."""
 
 import asyncio
 import os

@@ -1,4 +1,4 @@
-"""The methods that concern no conversation: configuration, identity, commands, files (spec/wire 4.9, 4.13, 4.14)."""
+"""The methods that concern no conversation: configuration, identity, commands, files."""
 
 from collections.abc import Callable, Mapping
 

@@ -95,7 +95,7 @@ class Front:
         return self._client_info
 
     def can_ask(self, mode: mcp.ElicitationMode) -> bool:
-        """Tell whether the client said in its handshake that it takes questions of a mode (spec/wire 3.7).
+        """Tell whether the client said in its handshake that it takes questions of a mode.
 
         One that did no handshake, or declared something else than an object, is taken to show forms.
         """

@@ -121,7 +121,7 @@ class ToolCall:
 
 
 def result_of(failure: Failure, conversation_id: ConversationId, unknown_text: str) -> bytes:
-    """Return the result of a call whose turn failed, in the words that clients know (spec/wire 3.4).
+    """Return the result of a call whose turn failed, in the words that clients know.
 
     `unknown_text` is for a conversation that does not exist.
     """

@@ -1,4 +1,4 @@
-"""Claims are read as the reference reads them, and nothing that is sent can break the reading (spec/auth 5.1)."""
+"""Claims are read as the reference reads them, and nothing that is sent can break the reading."""
 
 import pytest
 from hypothesis import given

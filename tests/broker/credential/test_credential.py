@@ -1,4 +1,4 @@
-"""Which credential is in force follows from store, environment and preference, as a table (spec/auth 1.4, 1.5)."""
+"""Which credential is in force follows from store, environment and preference, as a table."""
 
 import json
 
@@ -72,7 +72,7 @@ def test_a_login_of_a_kind_that_is_not_ours_is_named() -> None:
 
 
 def test_an_identity_is_more_than_an_account() -> None:
-    """K14, spec/auth 7.4: two members of one workspace share its account."""
+    """K14: two members of one workspace share its account."""
     mine = Identity("chatgpt", "acc", "user-1", "a@x.y", "s1")
     assert mine.is_same(Identity("chatgpt", "acc", "user-1"))
     assert not mine.is_same(Identity("chatgpt", "acc", "user-2", "a@x.y"))

@@ -1,4 +1,4 @@
-"""The file is read strictly and written so that nothing anybody put there is lost (spec/auth 1.2)."""
+"""The file is read strictly and written so that nothing anybody put there is lost."""
 
 import json
 from typing import Any
@@ -115,7 +115,7 @@ def test_how_a_key_is_written() -> None:
 
 
 def test_a_login_keeps_only_members_that_nobody_here_knows() -> None:
-    """Spec/auth 4.5, fixed: neither the key nor the account of another login survives."""
+    """fixed: neither the key nor the account of another login survives."""
     found = AuthRecord.read(encode(tokens("refresh-1") | {"OPENAI_API_KEY": "sk-old", "agent_identity": {"a": 1}}))
     held = Tokens(id_token=id_token(None), access_token="a", refresh_token="r", account_id=None)
     written = json.loads(AuthRecord.of_login(held, None, 0.0, found).encoded())
@@ -125,7 +125,7 @@ def test_a_login_keeps_only_members_that_nobody_here_knows() -> None:
 
 
 def test_a_record_does_not_show_itself() -> None:
-    """Spec/auth 7.12."""
+    """Records end up in logs and tracebacks."""
     record = AuthRecord.read(encode(tokens("refresh-secret") | {"personal_access_token": "at-secret"}))
     assert "secret" not in f"{record!r} {record} {record.tokens!r} {record.tokens}"
 

@@ -1,4 +1,4 @@
-"""States follow from facts, and what is served follows from states (spec/auth 7.4)."""
+"""States follow from facts, and what is served follows from states."""
 
 from dataclasses import replace
 
@@ -186,7 +186,7 @@ def test_a_bad_store_serves_only_turns_under_way() -> None:
 
 
 def test_only_a_change_counts() -> None:
-    """Spec/auth 7.4: the generation tells credential values apart."""
+    """The generation tells credential values apart."""
     made = standing(login())
     before = made.generation
     assert made.adopt(login()) is None
@@ -211,7 +211,7 @@ def test_what_a_refusal_brought_about_is_remembered_for_a_minute() -> None:
 
 
 def test_a_snapshot_holds_no_refresh_token() -> None:
-    """Spec/auth 7.4: never served to workers."""
+    """Never served to workers."""
     snapshot = standing(login()).snapshot()
     assert snapshot is not None
     assert "refresh" not in repr(msgspec.to_builtins(snapshot))

@@ -1,4 +1,4 @@
-"""A login ends exactly once, saves all or nothing, and leaves its port free (spec/auth 4, K32)."""
+"""A login ends exactly once, saves all or nothing, and leaves its port free (docs/security.md, K32)."""
 
 import asyncio
 import os
@@ -126,7 +126,7 @@ def test_a_login_from_end_to_end(tmp_path: Any) -> None:
 
 
 def test_a_login_replaces_the_whole_record(tmp_path: Any) -> None:
-    """Spec/auth 4.5, fixed."""
+    """fixed."""
     write(str(tmp_path), {"OPENAI_API_KEY": "sk-old", "tokens": None, "bedrock_api_key": {"region": "x"}})
 
     async def scene(desk: Desk) -> None:
@@ -172,7 +172,7 @@ def test_cancelling_wins_over_the_exchange(tmp_path: Any) -> None:
 
 
 def test_a_second_login_replaces_the_first(tmp_path: Any) -> None:
-    """Wire 4.10: the older one ends, the new one gets its port."""
+    """The older login ends, and the new one gets its port."""
 
     async def scene(desk: Desk) -> None:
         first = await desk.start()
@@ -256,7 +256,7 @@ def test_an_exchange_that_fails(tmp_path: Any) -> None:
 
 
 def test_a_store_that_cannot_be_written(tmp_path: Any) -> None:
-    """Wire 4.10: the browser and the client are told; it is not a success."""
+    """The browser and the client are told; it is not a success."""
     (tmp_path / "file").write_text("")
 
     async def scene(desk: Desk) -> None:
@@ -291,7 +291,7 @@ def test_a_stranger_cannot_end_a_login(tmp_path: Any) -> None:
 
 
 def test_another_login_of_this_family_is_asked_to_leave(tmp_path: Any) -> None:
-    """Spec/auth 4.8: with `GET /cancel`, as later releases do."""
+    """With `GET /cancel`, as later releases do."""
 
     async def scene(desk: Desk) -> None:
         other = Desk(str(tmp_path / "other"), desk.issuer)

@@ -1,4 +1,4 @@
-"""The login page trusts nobody and gives nothing away (spec/auth 4.3, K32)."""
+"""The login page trusts nobody and gives nothing away (docs/security.md, K32)."""
 
 from urllib.parse import parse_qs, urlsplit
 
@@ -31,7 +31,7 @@ def ask(asked: LoginPage, path: str, host: str = HOST, origin: str | None = None
 
 
 def test_the_address_has_its_parameters_in_order() -> None:
-    """Spec/auth 4.2."""
+    """The issuer gets what the reference sends it."""
     url = page().url
     assert url.startswith("https://auth.openai.com/oauth/authorize?response_type=code&client_id=app_")
     query = parse_qs(urlsplit(url).query)
@@ -52,7 +52,7 @@ def test_the_address_has_its_parameters_in_order() -> None:
 
 
 def test_pkce() -> None:
-    """RFC 7636, appendix B, and the lengths of spec/auth 4.1."""
+    """RFC 7636, appendix B, and the lengths that the issuer expects."""
     verifier = Verifier(Secret("dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk"))
     assert verifier.challenge == "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"
     assert len(Verifier.of(bytes(64)).secret.reveal()) == 86

@@ -1,4 +1,4 @@
-"""What a dead broker was about to do is there for the next one (K25, K28)."""
+"""What a dead broker was about to do is there for the next one (docs/security.md, K25, K28)."""
 
 import os
 import tempfile

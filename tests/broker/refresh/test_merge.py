@@ -1,4 +1,4 @@
-"""A redemption changes what it brings and nothing else (K6, step 7)."""
+"""A redemption changes what it brings and nothing else (docs/security.md, K6)."""
 
 import json
 

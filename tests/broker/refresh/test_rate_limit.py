@@ -1,4 +1,4 @@
-"""Refreshes come neither too often nor never (K12, K25, K26)."""
+"""Refreshes come neither too often nor never (docs/security.md, K12, K25, K26)."""
 
 import itertools
 

@@ -1,4 +1,4 @@
-"""Refreshing redeems a token once, never loses a new one, and never asks twice in vain (spec/auth 7.6, 7.7, 7.10)."""
+"""Refreshing redeems a token once, never loses a new one, and never asks twice in vain."""
 
 import asyncio
 import errno
@@ -96,7 +96,7 @@ def test_two_brokers_on_one_home_redeem_once(tmp_path: Any) -> None:
 
 
 def test_newer_tokens_on_disk_are_adopted_without_a_request(tmp_path: Any) -> None:
-    """K6 step 3, scenarios 28 and 31."""
+    """K6, scenarios 28 and 31."""
 
     async def scene(issuer: MockIssuer, parts: Parts) -> None:
         await parts.manager.reload()
@@ -109,7 +109,7 @@ def test_newer_tokens_on_disk_are_adopted_without_a_request(tmp_path: Any) -> No
 
 
 def test_another_account_on_disk_is_adopted_not_redeemed(tmp_path: Any) -> None:
-    """K6 step 2, K14, scenario 29: the account that was there is never written over the one that is."""
+    """K6, K14, scenario 29: the account that was there is never written over the one that is."""
 
     async def scene(issuer: MockIssuer, parts: Parts) -> None:
         await parts.manager.reload()
@@ -206,7 +206,7 @@ def test_a_permanent_failure_is_remembered(tmp_path: Any, status: int, code: str
 
 @pytest.mark.parametrize(("code", "requests"), [("refresh_token_reused", 1), (None, 2)])
 def test_nobody_sends_a_dead_token_again(tmp_path: Any, code: str | None, requests: int) -> None:
-    """K6 step 4: another instance and a restarted broker know of it; a 401 without a reason they try once more."""
+    """K6: another instance and a restarted broker know of it; a 401 without a reason they try once more."""
 
     async def scene(issuer: MockIssuer, parts: Parts) -> None:
         issuer.deeds += [refusal(401, code), refusal(401, code)]
@@ -358,7 +358,7 @@ def test_an_issuer_that_is_not_there_is_transient(tmp_path: Any) -> None:
 
 
 def test_a_redirect_is_not_followed(tmp_path: Any) -> None:
-    """K6 step 5: nobody but the issuer is sent a refresh token, and nobody twice."""
+    """K6: nobody but the issuer is sent a refresh token, and nobody twice."""
 
     async def scene(issuer: MockIssuer, parts: Parts) -> None:
         issuer.deeds.append(Deed(307, headers={"Location": f"{issuer.url}/oauth/token"}, consumes=False))
@@ -493,7 +493,7 @@ def test_a_logout_wins_over_a_late_refresh(tmp_path: Any) -> None:
 
 @pytest.mark.parametrize("foreign", [True, False])
 def test_a_login_wins_over_a_late_refresh(tmp_path: Any, foreign: bool) -> None:
-    """K6 step 6, K10, scenario 46: the store holds exactly what the login wrote."""
+    """K6, K10, scenario 46: the store holds exactly what the login wrote."""
 
     async def scene(issuer: MockIssuer, parts: Parts) -> None:
         gate = asyncio.Event()
@@ -515,7 +515,7 @@ def test_a_login_wins_over_a_late_refresh(tmp_path: Any, foreign: bool) -> None:
 
 
 def test_an_answer_about_another_account_is_rejected(tmp_path: Any) -> None:
-    """K6 step 7: nothing is written, and the reason says so."""
+    """K6: nothing is written, and the reason says so."""
 
     async def scene(issuer: MockIssuer, parts: Parts) -> None:
         before = read(parts.home)
@@ -529,7 +529,7 @@ def test_an_answer_about_another_account_is_rejected(tmp_path: Any) -> None:
 
 
 def test_the_account_follows_the_id_token(tmp_path: Any) -> None:
-    """K6 step 7: the account id is derived anew where the id token has one."""
+    """K6: the account id is derived anew where the id token has one."""
 
     async def scene(issuer: MockIssuer, parts: Parts) -> None:
         content = read(parts.home)
@@ -542,7 +542,7 @@ def test_the_account_follows_the_id_token(tmp_path: Any) -> None:
 
 @pytest.mark.parametrize("merges", [{"id_token": "junk"}, {"id_token": None}, {"refresh_token": None}])
 def test_what_an_answer_lacks_does_not_cost_the_rest(tmp_path: Any, merges: dict[str, object]) -> None:
-    """K6 step 7: absent members stay as they are, an unreadable id token does not lose the other two."""
+    """K6: absent members stay as they are, an unreadable id token does not lose the other two."""
 
     async def scene(issuer: MockIssuer, parts: Parts) -> None:
         before = stored_refresh_token(parts.home)

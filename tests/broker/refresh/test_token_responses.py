@@ -29,12 +29,12 @@ def reply(body: object, status: int = 400, **headers: str) -> TokenReply:
     ],
 )
 def test_where_the_code_is(body: object, code: str | None) -> None:
-    """Spec/auth 3.7."""
+    """Issuers put the code of an error in different members."""
     assert refused(reply(body)).code == code
 
 
 def test_a_message_is_cut_and_masked() -> None:
-    """Spec/auth 7.12."""
+    """A body of unknown form may contain tokens."""
     text = refused(reply({"error": {"code": "x", "message": "token eyJhbGciOi.eyJzdWIi.c2ln " + "y" * 500}})).message
     assert text is not None
     assert len(text) == LONGEST_MESSAGE

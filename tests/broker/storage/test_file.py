@@ -1,4 +1,4 @@
-"""The file is replaced as a whole or not at all, whoever else writes to it (K7, K8, K9)."""
+"""The file is replaced as a whole or not at all, whoever else writes to it (docs/security.md, K7, K8, K9)."""
 
 import asyncio
 import errno
@@ -43,7 +43,7 @@ def test_a_key_login_into_an_empty_home(tmp_path: Any) -> None:
 
 
 def test_a_loose_file_becomes_private(tmp_path: Any) -> None:
-    """Spec/auth 1.3: the mode was set at creation only."""
+    """In the reference the mode was set at creation only."""
     (tmp_path / "auth.json").write_text("{}")
     (tmp_path / "auth.json").chmod(0o644)
     FileStore(str(tmp_path)).replace(KEY)

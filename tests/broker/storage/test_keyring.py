@@ -1,4 +1,4 @@
-"""The system's keyring takes the place of the file where that is wanted, and never hangs anybody (spec/auth 1.6)."""
+"""The system's keyring takes the place of the file where that is wanted, and never hangs anybody."""
 
 import asyncio
 import hashlib

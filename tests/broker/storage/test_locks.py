@@ -1,4 +1,4 @@
-"""Lock files keep instances apart and die with their holder (K5)."""
+"""Lock files keep instances apart and die with their holder (docs/security.md, K5)."""
 
 import asyncio
 import errno

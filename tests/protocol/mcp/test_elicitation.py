@@ -213,7 +213,7 @@ def named(given_value: object) -> str | None:
 
 
 def says_yes(answer: object) -> bool:
-    """Apply the rule of spec/wire 3.7, first match wins, as it is written there."""
+    """Apply the acceptance rule as a list of cases, of which the first that matches wins."""
     if not isinstance(answer, dict):
         return False
     content = answer.get("content")

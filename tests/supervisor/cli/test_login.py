@@ -1,4 +1,4 @@
-"""`greenroom login` and `logout` work on the store, say what they did, and show no secret (spec/auth 4.9)."""
+"""`greenroom login` and `logout` work on the store, say what they did, and show no secret."""
 
 import asyncio
 import io

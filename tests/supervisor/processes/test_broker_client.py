@@ -1,4 +1,4 @@
-"""The supervisor's line outlives its brokers (K16, K27)."""
+"""The supervisor's line outlives its brokers (docs/security.md, K16, K27)."""
 
 import asyncio
 import time

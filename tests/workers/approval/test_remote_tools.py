@@ -23,7 +23,7 @@ def test_the_table_is_complete() -> None:
 
 
 def asks(mode: ApprovalMode, hints: Hints) -> bool:
-    """Apply the rules as spec/later 2.8 words them."""
+    """Apply the rules as a chain of conditions, independently of the table."""
     match mode:
         case "approve":
             return False

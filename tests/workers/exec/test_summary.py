@@ -1,4 +1,4 @@
-"""Command summaries tell a client in a few words what a command is for (spec/agent-core 13.4)."""
+"""Command summaries tell a client in a few words what a command is for."""
 
 import pytest
 from hypothesis import given, settings

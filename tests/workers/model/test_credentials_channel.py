@@ -1,4 +1,4 @@
-"""A worker's line to the broker costs little, loses nothing, and outlives the broker (spec/auth 7.9, K27)."""
+"""A worker's line to the broker costs little, loses nothing, and outlives the broker (docs/security.md, K27)."""
 
 import asyncio
 import itertools
