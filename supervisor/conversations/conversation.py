@@ -1,4 +1,4 @@
-"""A conversation as the supervisor keeps it: where it stands, who hosts it, and the turns that wait for it."""
+"""A conversation as the supervisor keeps it: its state, its worker, and the turns that wait in it."""
 
 import os
 from collections import deque
@@ -14,91 +14,90 @@ from greenroom.supervisor.conversations.turn import Turn, TurnObserver
 from greenroom.supervisor.processes.restart import CONVERSATION
 
 FALSE_STARTS = 2
-"""How often a conversation is given another process because one died before it had begun."""
+"""How often a conversation gets another process because one died before it had opened the conversation."""
 NOT_YET = Incarnation(0)
 """No process has hosted the conversation."""
 
 
 @dataclass(slots=True, eq=False)
 class Conversation:
-    """Its state changes only through `happen`, as the table of `greenroom.supervisor.conversations.lifecycle`
-    allows."""
+    """A conversation. Its state changes only through `happen`, by the table of the module `lifecycle`."""
 
     id: ConversationId
     overrides: bytes
-    """What the opening call set, as a JSON object."""
+    """Settings of the opening call, as a JSON object."""
     resume: Literal["no", "if-saved", "must"]
-    """Whether its next process goes on from a session file (`greenroom.protocol.internal.worker.Open`)."""
+    """Whether its next process resumes from a session file (`greenroom.protocol.internal.worker.Open`)."""
     path: str | None = None
-    """The session file, where the client named it."""
+    """The session file, where the client named one."""
     keep: bool = False
-    """Whether its session file is made as soon as it is opened."""
+    """Whether its session file is created as soon as it is opened."""
     state: lifecycle.State = "new"
     incarnation: Incarnation = NOT_YET
     worker_id: WorkerId | None = None
     running: Turn | None = None
     configured: bytes = b""
-    """The event by which its process announced it; empty while it has none."""
+    """The event `session_configured` of its process; empty while it has none."""
     observers: tuple[TurnObserver, ...] = ()
     steering: tuple[Turn, ...] = ()
-    """Input that was sent into the running turn and not taken in yet; else it becomes a turn of its own."""
+    """Input that was sent into the running turn and not yet accepted; what is never accepted becomes a turn."""
     queue: deque[Turn] | None = None
-    """`None` while nothing waits, which is nearly always: thousands of these are kept."""
+    """`None` while nothing waits, which is the usual case: thousands of conversations are kept."""
     policy: RestartPolicy | None = None
     """`None` until its process has died once."""
     false_starts: int = 0
-    """Processes in a row that died before they had opened it."""
+    """Consecutive processes that died before they had opened it."""
     pulse: "Pulse | None" = None
     """Signs of life of the running turn."""
     open_commands: int = 0
-    """Commands that go on between its turns: it is not parked for its idleness alone then."""
+    """Commands that keep running between its turns; while there are any, idleness alone does not park it."""
     holds_unsaved: bool = False
-    """Whether its process holds what could not be written to its file: it is not parked for its idleness then."""
+    """Whether its process holds records that could not be written to its file; then idleness does not park it."""
     tokens: int | None = None
-    """Tokens of all its turns, as its processes have told; `None` before one has."""
+    """Tokens of all its turns, as reported by its processes; `None` before the first report."""
     rested_at: float | None = None
-    """When its last turn ended, by the loop's clock; `None` where none has in this run."""
+    """End of its last turn, by the loop's clock; `None` where no turn has run since the server started."""
     title: str | None = None
-    """How it began, in a few words."""
+    """The beginning of its first input, as a title."""
     is_leaving: bool = False
     """Whether it is to be parked as soon as it is idle."""
     placement: "Placement | None" = None
-    """Where it works and is saved, as its last process has told."""
+    """Its working directory and session file, as its last process has reported."""
 
     def happen(self, happening: lifecycle.LifecycleEvent) -> None:
-        """Go to the state that follows. Raises `LocalProtocolError` where the table has none."""
+        """Change to the following state. Raises `LocalProtocolError` where the table has none."""
         self.state = lifecycle.after(self.state, happening)
 
     @property
     def is_unsaved(self) -> bool:
-        """Whether it began in this run and no turn of it has ended, so that there may be no session file of it yet."""
+        """Whether it was begun in this run and none of its turns has ended, so that it may have no session file yet."""
         return self.rested_at is None and self.resume != "must"
 
     @property
     def foremost(self) -> Turn | None:
-        """The turn that runs or, where none does, that will run next."""
+        """The running turn or, where none runs, the next one."""
         turns = (self.running, *(self.queue or ()))
         return next((turn for turn in turns if turn is not None and turn.items is not None), None)
 
     @property
     def takes_steering(self) -> bool:
-        """Whether a turn runs that may take in further input: none waits that was to be asked before that."""
+        """Whether a turn runs that may accept further input, and none waits that was submitted earlier."""
         turn = self.running
         return turn is not None and turn.items is not None and not turn.interrupted and not self.queued
 
     @property
     def queued(self) -> int:
-        """How many turns wait."""
+        """Number of waiting turns."""
         return 0 if self.queue is None else len(self.queue)
 
     @property
     def has_file(self) -> bool:
-        """Whether its session file is there, as far as its processes have told where that is."""
+        """Whether its session file exists, as far as its processes have reported its path."""
         return self.saved_bytes is not None
 
     @property
     def saved_bytes(self) -> int | None:
-        """Size of its session file; `None` where there is none, or nobody has told us where."""
+        """Size of its session file in bytes; `None` where there is none, or its path is not known."""
         try:
             return None if self.placement is None else os.stat(self.placement.session_path).st_size
         except OSError:
@@ -106,23 +105,23 @@ class Conversation:
 
     @property
     def has_left_no_trace(self) -> bool:
-        """Whether nothing is heard of the running turn and nothing of it is saved: no command of it has run."""
+        """Whether the running turn has sent no event and saved nothing: then no command of it has run."""
         pulse = self.pulse
         return pulse is not None and pulse.is_silent and pulse.saved_bytes == self.saved_bytes
 
     @property
     def is_needed(self) -> bool:
-        """Whether somebody waits for it or listens, or only we know where its session file is."""
+        """Whether a client waits for it or listens, or its session file is known here only."""
         return bool(self.observers or self.queued or self.path is not None)
 
     def enqueue(self, turn: Turn) -> None:
-        """Let a turn wait for those before it."""
+        """Append a turn to the queue."""
         if self.queue is None:
             self.queue = deque()
         self.queue.append(turn)
 
     def next_turn(self) -> Turn | None:
-        """Take the turn that has waited longest."""
+        """Remove the turn that has waited longest, and return it."""
         if self.queue is None:
             return None
         turn = self.queue.popleft()
@@ -131,7 +130,7 @@ class Conversation:
         return turn
 
     def withdraw(self, turn: Turn) -> bool:
-        """Take a waiting turn out of the line; return whether it was there."""
+        """Remove a waiting turn from the queue; return whether it was there."""
         if self.queue is None or turn not in self.queue:
             return False
         self.queue.remove(turn)
@@ -140,7 +139,7 @@ class Conversation:
         return True
 
     def fail(self, turn: Turn, failure: Failure) -> None:
-        """Tell everybody that a turn of it has come to nothing."""
+        """Report the failure of a turn to its audience and to the observers."""
         turn.audience.failed(failure)
         self.tell_end(turn)
 
@@ -150,23 +149,23 @@ class Conversation:
             self.fail(turn, failure)
 
     def tell_end(self, turn: Turn) -> None:
-        """Tell those who listen that a turn has ended, after its audience."""
+        """Tell the observers that a turn has ended, after its audience."""
         for observer in self.observers:
             observer.turn_ended(turn.id)
 
     def lose_process(self) -> None:
-        """Forget what only concerns the process that it had."""
+        """Reset the state that belonged to its last process."""
         self.worker_id = self.pulse = None
         self.open_commands = 0
         self.configured = b""
 
     def may_start_again(self) -> bool:
-        """Count a process that died before anything had begun, and tell whether another one may try unasked."""
+        """Count a process that died before the opening, and tell whether another may be started without a request."""
         self.false_starts += 1
         return self.false_starts <= FALSE_STARTS
 
     def put_back(self) -> Turn | None:
-        """Let the turn that was to run be the next one again; return it instead if somebody asked for its end."""
+        """Requeue the turn that was to run, as the next one; return it instead if it has been interrupted."""
         turn, self.running = self.running, None
         if turn is None or turn.interrupted:
             return turn
@@ -176,36 +175,36 @@ class Conversation:
         return None
 
     def take_all_turns(self) -> list[Turn]:
-        """Take the running turn and those that wait, in order, out of the conversation."""
+        """Remove the running turn and those that wait, and return them in order."""
         turns = [turn for turn in (self.running, *self.steering, *(self.queue or ())) if turn is not None]
         self.running = self.queue = None
         self.steering = ()
         return turns
 
     def take_steering(self) -> tuple[Turn, ...]:
-        """Take out the input that the turn which was running has not taken in."""
+        """Remove and return the input that the turn which was running has not accepted."""
         left, self.steering = self.steering, ()
         return left
 
     def put_in_front(self, turns: Iterable[Turn]) -> None:
-        """Let turns run before those that wait already, in their order."""
+        """Queue turns before those that wait already, in their order."""
         waiting = [*turns, *(self.queue or ())]
         self.queue = deque(waiting) if waiting else None
 
     def on_death(self, now: float) -> bool:
-        """Count a death of its process at `now`, and return whether it was one too many."""
+        """Count a death of its process at `now`, and return whether the restart limit is exceeded."""
         if self.policy is None:
             self.policy = RestartPolicy(CONVERSATION)
         return self.policy.on_death(now) is None
 
     def has_recovered(self, now: float) -> bool:
-        """Tell whether the time has passed for which deaths count."""
+        """Tell whether the period has passed in which deaths count."""
         return self.policy is None or self.policy.deaths_in_period(now) == 0
 
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """Where a conversation works, with what, and where it is saved."""
+    """Where a conversation works, with which model, and where it is saved."""
 
     cwd: str
     model: str
@@ -214,12 +213,12 @@ class Placement:
 
 @dataclass(slots=True)
 class Pulse:
-    """What the worker of a running turn has last said of itself. Times are the loop's."""
+    """What the worker of a running turn has last reported. Times are the loop's."""
 
     heard_at: float
     started_at: float
     doing: str = "running a turn"
-    """In words; until its worker has told, no more than this."""
+    """Text for people; this one until the worker has reported."""
     unsent_bytes: int = 0
     saved_bytes: int | None = None
     """Size of the session file when the turn was sent to the worker (`Conversation.saved_bytes`)."""
@@ -228,5 +227,5 @@ class Pulse:
 
     @property
     def is_silent(self) -> bool:
-        """Whether its worker has said nothing since the turn was sent to it."""
+        """Whether its worker has sent nothing since the turn was sent to it."""
         return self.heard_at == self.started_at

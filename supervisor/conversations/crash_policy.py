@@ -1,4 +1,4 @@
-"""What the death of a worker means for its conversation: the turn is answered, the death remembered, others go on."""
+"""What the death of a worker means for its conversation: its turn fails, the death is recorded, other turns go on."""
 
 import asyncio
 import logging
@@ -19,24 +19,24 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class StateAtExit:
-    """How a conversation stood when its worker died."""
+    """The state of a conversation when its worker died."""
 
     state: State
     doing: str
-    """In words."""
+    """Text for people."""
     was_beginning: bool
-    """Whether a turn was about to begin and had no effect: its worker had neither said nor saved anything of it."""
+    """Whether the turn had no effect yet: the worker had neither sent nor saved anything of it."""
 
     @classmethod
     def of(cls, conversation: Conversation) -> "StateAtExit":
-        """Return how a conversation stands."""
+        """Return the state of a conversation."""
         state = conversation.state
         doing = "idle" if conversation.pulse is None else conversation.pulse.doing
         return cls(state, doing, state == "starting" or (state == "running" and conversation.has_left_no_trace))
 
 
 class CrashHandler:
-    """Takes each death to its conversation, once that has been taken from its dead worker."""
+    """Applies each death to its conversation, which has been unassigned from its worker before."""
 
     def __init__(self, exit_history: ExitHistory, on_turn_end: OnTurnEnd) -> None:
         self._exit_history = exit_history
@@ -44,7 +44,7 @@ class CrashHandler:
         self._loop = asyncio.get_running_loop()
 
     def take(self, conversation: Conversation, exited: Exited, reason: str | None, moment: StateAtExit) -> None:
-        """Take a death in. `reason` says why we killed the worker, if we did."""
+        """Handle a death. `reason` is set where the supervisor killed the worker."""
         conversation.happen("died")
         conversation.put_in_front(conversation.take_steering())
         if moment.state == "parking":

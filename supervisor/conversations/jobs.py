@@ -1,4 +1,4 @@
-"""Has things done by workers that have no conversation: one worker for each, which does it and leaves."""
+"""Runs jobs in workers without a conversation: one worker for each job, which exits after it."""
 
 import asyncio
 import logging
@@ -19,12 +19,12 @@ log = logging.getLogger(__name__)
 AT_ONCE: Final = 16
 """Jobs that have a worker at a time; further ones wait."""
 LEAVE_TIMEOUT: Final = 2.0
-"""Seconds in which a worker whose job is over has to be gone before it is killed."""
+"""Seconds that a worker has to exit after its job, before it is killed."""
 GONE: Final = "its process died"
 
 
 class JobFailedError(Exception):
-    """The job came to nothing; the text says why."""
+    """The job failed; the text says why."""
 
     def __init__(self, text: str, kind: str) -> None:
         super().__init__(text)
@@ -32,30 +32,30 @@ class JobFailedError(Exception):
 
 
 class Workers(Protocol):
-    """Where workers come from."""
+    """The source of workers."""
 
     def take(self, order: WorkerRequest) -> None:
-        """Give a worker to `order`, now or later."""
+        """Assign a worker to `order`, now or later."""
 
     def withdraw(self, order: WorkerRequest) -> None:
-        """Take back an order that has not been met."""
+        """Cancel an order that has not been fulfilled."""
 
     def kill(self, worker_id: WorkerId) -> None:
-        """End a worker at once."""
+        """Kill a worker."""
 
 
 @dataclass(slots=True, eq=False)
 class Job:
-    """One thing to do. `result` is its result as JSON, or raises `JobFailedError`."""
+    """One job. `result` is a future of its result as JSON, or of `JobFailedError`."""
 
     name: JobName
     params: bytes
     result: asyncio.Future[bytes]
     worker_id: WorkerId | None = None
     order: WorkerRequest | None = None
-    """By which it waits for a worker."""
+    """Its order of a worker, until that is fulfilled."""
     deadline: asyncio.TimerHandle | None = None
-    """When it has waited for one for too long."""
+    """End of its time to wait for a worker."""
     stopped: bool = False
 
 
@@ -63,7 +63,7 @@ class Jobs:
     """The jobs of one instance. Runs on the supervisor's loop."""
 
     def __init__(self, router: WorkerRouter, workers: Workers, start_timeout: float) -> None:
-        """A job waits for a worker for `start_patience` seconds at most."""
+        """A job waits for a worker for `start_timeout` seconds at most."""
         self._timeout = start_timeout
         self._router = router
         self._workers = workers
@@ -73,18 +73,18 @@ class Jobs:
         self._loop = asyncio.get_running_loop()
 
     async def run(self, name: JobName, params: bytes) -> bytes:
-        """Have it done and return its result. Raises `JobFailedError`; cancelling this ends the job."""
+        """Run a job and return its result. Raises `JobFailedError`; cancelling this stops the job."""
         return await self.wait(self.begin(name, params))
 
     def begin(self, name: JobName, params: bytes) -> Job:
-        """Begin it; `wait` for it afterwards."""
+        """Start a job; `wait` for it afterwards."""
         job = Job(name, params, self._loop.create_future())
         self._waiting.append(job)
         self._place()
         return job
 
     async def wait(self, job: Job) -> bytes:
-        """Return the result of what was begun. Raises `JobFailedError`; cancelling this ends the job."""
+        """Return the result of a started job. Raises `JobFailedError`; cancelling this stops the job."""
         try:
             return await job.result
         finally:
@@ -92,13 +92,13 @@ class Jobs:
                 self._abandon(job)
 
     def stop(self, job: Job) -> None:
-        """Have it end with what it has so far."""
+        """Stop a job; it returns what it has so far."""
         job.stopped = True
         if job.worker_id is not None:
             self._router.send(job.worker_id, StopJob())
 
     def receive(self, worker_id: WorkerId, done: JobDone, result: bytes) -> None:
-        """Take the end of a job."""
+        """Handle the end of a job."""
         job = self._running.get(worker_id)
         if job is None or job.result.done():
             return
@@ -110,7 +110,7 @@ class Jobs:
         self._loop.call_later(LEAVE_TIMEOUT, self._insist, worker_id)
 
     def lost(self, exited: Exited, reason: str | None) -> bool:
-        """Take notice that a process ended, and why if we know it; return whether it had a job."""
+        """Handle the end of a process, and its reason if known; return whether it had a job."""
         job = self._running.pop(exited.id, None)
         if job is None:
             return False
@@ -122,7 +122,7 @@ class Jobs:
         return True
 
     def fail_waiting(self, why: str) -> None:
-        """Fail all that wait for a worker, since none can be started."""
+        """Fail all jobs that wait for a worker, since none can be started."""
         for job in list(self._placed):
             self._wait_no_longer(job, why)
 

@@ -1,8 +1,9 @@
-"""The conversations that this run knows, and which of them it may forget. Free of I/O and clocks.
+"""The conversations that are kept in memory, and which of them are dropped first. Free of I/O and clocks.
 
-A conversation at rest has no process, and its session file is enough to bring it back. So only so many of these are
-kept; beyond it the one that has rested longest is forgotten, and comes back like one of an earlier run. One that has
-no file, because it was stopped before anything was said, gives way only to others that have none: it cannot come back.
+A conversation at rest has no process, and its session file is enough to resume it. Therefore a limited number of these
+is kept; beyond it the one that has rested longest is dropped, and resumed later like one of an earlier run. A
+conversation without a file, because it was stopped before its first input, is dropped only in favour of others without
+a file, because it cannot be resumed.
 """
 
 from collections import OrderedDict
@@ -13,7 +14,7 @@ from greenroom.supervisor.conversations.conversation import Conversation
 
 
 class ConversationTable:
-    """By id, in the order in which they were entered."""
+    """Conversations by id, in the order in which they were entered."""
 
     def __init__(self, most_at_rest: int) -> None:
         self._known: dict[ConversationId, Conversation] = {}
@@ -30,32 +31,32 @@ class ConversationTable:
 
     @property
     def forgotten(self) -> int:
-        """How many conversations were forgotten since the start."""
+        """Number of conversations that were dropped since the start."""
         return self._forgotten
 
     def find(self, conversation_id: ConversationId) -> Conversation | None:
-        """Return a conversation that is known."""
+        """Return a conversation that is kept."""
         return self._known.get(conversation_id)
 
     def enter(self, conversation: Conversation) -> Conversation:
-        """Know a conversation from now on, and return it."""
+        """Add a conversation, and return it."""
         self._known[conversation.id] = conversation
         return conversation
 
     def remove(self, conversation: Conversation) -> None:
-        """Know a conversation no longer: it is over."""
+        """Remove a conversation that is over."""
         del self._known[conversation.id]
         self._get_up(conversation)
 
     def mark_busy(self, conversation: Conversation) -> None:
-        """Note that a conversation is needed."""
-        self._known[conversation.id] = conversation  # which whoever has it may not have been able to know
+        """Note that a conversation is in use."""
+        self._known[conversation.id] = conversation  # a caller may hold one that was dropped meanwhile
         self._get_up(conversation)
 
     def mark_idle(self, conversation: Conversation, now: float, is_saved: bool) -> None:
-        """Note that a conversation has no process and needs none, and forget what there is no room for any more.
+        """Note that a conversation has no process and needs none, and drop those that exceed the limit.
 
-        One whose deaths still count (`Conversation.has_recovered`) is kept in any case.
+        One whose deaths still count (`Conversation.has_recovered`) is never dropped.
         """
         line = self._saved if is_saved else self._unsaved
         if not conversation.is_needed and self._known.get(conversation.id) is conversation:

@@ -1,4 +1,4 @@
-"""The life of a conversation as data: its states, what can happen to it, and which state follows. Free of I/O."""
+"""The lifecycle of a conversation as data: its states, its events, and the table of transitions. Free of I/O."""
 
 from collections.abc import Mapping
 from typing import Final, Literal, TypeAlias
@@ -49,14 +49,14 @@ TRANSITIONS: Final[Mapping[tuple[State, LifecycleEvent], State]] = {
 }
 
 WITH_PROCESS: Final[frozenset[State]] = frozenset({"starting", "idle", "running", "parking"})
-"""The states in which a process belongs to the conversation, or is on its way to it."""
+"""The states in which the conversation has a process, or one is being started for it."""
 
 WAITING_FOR_PLACE: Final[frozenset[State]] = frozenset({"new", "parked", "crashed", "failed"})
-"""The states from which a turn brings the conversation a process."""
+"""The states in which a turn makes the conversation acquire a process."""
 
 
 def after(state: State, happening: LifecycleEvent) -> State:
-    """Return the state that follows. Raises `LocalProtocolError` where nothing of the kind can happen in `state`."""
+    """Return the next state. Raises `LocalProtocolError` where the event is not possible in `state`."""
     try:
         return TRANSITIONS[state, happening]
     except KeyError:

@@ -1,4 +1,4 @@
-"""All conversations: what can be asked of them, and what their workers say."""
+"""All conversations: the operations on them, and the notices of their workers."""
 
 import logging
 from collections.abc import Callable, Iterator
@@ -42,7 +42,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class ConversationsStatistics:
-    """How the table stands."""
+    """Counters of the conversations."""
 
     known: int
     with_process: int
@@ -50,11 +50,11 @@ class ConversationsStatistics:
     turns_running: int
     turns_waiting: int
     forgotten: int
-    """Conversations that were at rest and are only known to their session file any more."""
+    """Conversations that were at rest and have been dropped from memory."""
 
 
 class Conversations:
-    """All conversations of this run. Runs on the supervisor's loop."""
+    """All conversations since the server started. Runs on the supervisor's loop."""
 
     def __init__(
         self,
@@ -73,7 +73,8 @@ class Conversations:
         self._turns, self._slots = self._scheduler.turns, self._scheduler.places
         self.leaving: frozenset[WorkerId] = frozenset()
         self.on_turn_end: Callable[[Conversation, bool], None] = lambda _, __: None
-        """Told of each turn that has run, after its audience; `is_first` where its conversation began with it."""
+        """Called after the audience of each turn that has run; `is_first` where it was the first of its conversation.
+        """
 
     def __iter__(self) -> Iterator[Conversation]:
         return iter(self._table)
@@ -81,22 +82,22 @@ class Conversations:
     def open(self, overrides: bytes, title: str | None = None, *, keep: bool = False) -> Conversation:
         """Enter a new conversation. `overrides` is a JSON object (`greenroom.config.settings.ConversationOverrides`).
 
-        Its session file is there with its first turn, or from the beginning where it is to be kept.
+        Its session file is created with its first turn, or at once where `keep` is set.
         """
         new = Conversation(ConversationId(uuid7()), overrides, resume="no", keep=keep, title=title)
         return self._table.enter(new)
 
     def find(self, conversation_id: ConversationId) -> Conversation | None:
-        """Return a conversation that is known: of this run, unless it has rested for long."""
+        """Return a conversation that is kept: of this run, unless it has rested for long."""
         return self._table.find(conversation_id)
 
     def find_or_resume(self, conversation_id: ConversationId) -> Conversation:
-        """Return a conversation that is known, else enter one that goes on from its session file if there is one."""
+        """Return a conversation that is kept, else enter one that resumes from its session file if there is one."""
         known = self._table.find(conversation_id)
         return known or self._table.enter(Conversation(conversation_id, b"{}", resume="must"))
 
     def take_up(self, conversation_id: ConversationId, path: str, overrides: bytes) -> Conversation:
-        """Enter a conversation that goes on from a file. One that has a process already stays as it is."""
+        """Enter a conversation that resumes from a file. One that has a process already stays as it is."""
         known = self._table.find(conversation_id)
         if known is None:
             return self._table.enter(Conversation(conversation_id, overrides, resume="must", path=path))
@@ -105,7 +106,7 @@ class Conversations:
         return known
 
     def bring_up(self, conversation: Conversation, audience: Audience) -> None:
-        """See to it that the conversation has a process; the audience then gets its `session_configured` event."""
+        """Ensure that the conversation has a process; the audience then gets its event `session_configured`."""
         if conversation.configured:
             audience.succeeded(conversation.configured)
         else:
@@ -114,12 +115,12 @@ class Conversations:
             self._scheduler.advance(conversation)
 
     def observe(self, conversation: Conversation, observer: TurnObserver) -> None:
-        """Tell `observer` from now on what happens in a conversation."""
+        """Report the events of a conversation to `observer` from now on."""
         self._table.mark_busy(conversation)
         conversation.observers += (observer,)
 
     def dismiss(self, conversation: Conversation, on_gone: Callable[[], None]) -> None:
-        """End a conversation and forget it; `on_gone` is called once its process has saved and left."""
+        """End a conversation and remove it; `on_gone` is called once its process has saved and exited."""
         self._scheduler.close(conversation, aborted("the conversation was closed"), on_gone)
 
     # Turns
@@ -131,15 +132,16 @@ class Conversations:
         return self._queue(conversation, Turn(TurnId(uuid7()), conversation.id, items, audience, settings))
 
     def compact(self, conversation: Conversation, audience: Audience) -> Turn:
-        """Queue a turn that puts a summary in the place of what was said so far; its last message is empty."""
+        """Queue a turn that replaces the history by a summary; its last message is empty."""
         return self._queue(conversation, Turn(TurnId(uuid7()), conversation.id, b"", audience, compacts=True))
 
     def steer(
         self, conversation: Conversation, items: bytes, audience: Audience, settings: TurnSettings | None = None
     ) -> Turn:
-        """Put input into the running turn, which goes on with it; where none takes it in, it is a turn of its own.
+        """Send input into the running turn; where no turn accepts it, it becomes a turn of its own.
 
-        The settings are for that case. What was not taken in when somebody stops the running turn is void with it.
+        The settings are for that case. Input that was not accepted when the running turn is interrupted is dropped with
+        it.
         """
         if not conversation.takes_steering:
             return self.submit(conversation, items, audience, settings)
@@ -151,7 +153,7 @@ class Conversations:
         return turn
 
     def interrupt(self, turn: Turn, reason: str = "interrupted") -> None:
-        """End a turn: at once if it waits, through its worker if it runs. Ended turns are left alone."""
+        """Interrupt a turn: at once if it waits, through its worker if it runs. Ended turns are left alone."""
         conversation = self._table.find(turn.conversation_id)
         if conversation is None or turn.interrupted:
             return
@@ -163,16 +165,16 @@ class Conversations:
             self._turns.interrupt(conversation, turn)
 
     def interrupt_all(self, conversation: Conversation) -> int:
-        """End the turn that runs and those that wait; return how many there were."""
+        """Interrupt the running turn and those that wait; return how many there were."""
         turns = [turn for turn in (*(conversation.queue or ()), conversation.running) if turn is not None]
         for turn in turns:
             self.interrupt(turn)
         return len(turns)
 
     def release(self, conversation: Conversation) -> int:
-        """End all turns, and the process once they have ended; return how many turns there were.
+        """Interrupt all turns, and end the process once they have ended; return how many turns there were.
 
-        The conversation's next turn brings it back.
+        The conversation's next turn starts a process again.
         """
         count = self.interrupt_all(conversation)
         conversation.is_leaving = True
@@ -181,15 +183,15 @@ class Conversations:
         return count
 
     def decide(self, turn: Turn, question_id: int, decision: Decision) -> None:
-        """Pass on what became of a question; void once the turn has ended."""
+        """Pass on the answer to a question; ignored once the turn has ended."""
         conversation = self._table.find(turn.conversation_id)
         if conversation is not None and conversation.running is turn:
             self._turns.decide(conversation, question_id, decision)
 
-    # What happens to all of them, or to their workers
+    # For all conversations, or their workers
 
     def abort_all(self, reason: str) -> None:
-        """Answer every turn, and ask every worker to save and leave; `leaving` then says which."""
+        """Fail every turn, and ask every worker to save and exit; `leaving` then returns which."""
         self.leaving = self._assignments.ids
         self._scheduler.stop()
         self._assignments.dismiss_all()
@@ -198,7 +200,7 @@ class Conversations:
             self._scheduler.retire(conversation)
 
     def fail_waiting(self, failure: Failure) -> None:
-        """Fail the turns of all conversations that have ordered a worker; the orders are void."""
+        """Fail the turns of all conversations that have ordered a worker; the orders are cancelled."""
         for conversation in list(self._table):
             if conversation.state == "starting" and conversation.worker_id is None:
                 self._scheduler.fail_waiting(conversation, failure)
@@ -209,7 +211,7 @@ class Conversations:
         return self._assignments.conversation_of(worker_id)
 
     def receive(self, worker_id: WorkerId, received: ReceivedNotice) -> None:
-        """Take a notice of a worker; one that does not come from the present incarnation is dropped."""
+        """Handle a notice of a worker; one that is not of the present incarnation is dropped."""
         notice, payload = received
         conversation = self._assignments.conversation_of(worker_id)
         if conversation is None or not _is_current(conversation, notice):
@@ -241,11 +243,11 @@ class Conversations:
                 assert_never(notice)
 
     def kill(self, worker_id: WorkerId, why: str) -> bool:
-        """Kill a worker that has a conversation, and return whether it has; its end is reported as every other one."""
+        """Kill a worker that hosts a conversation, and return whether it does; its end is reported as any other."""
         return self._scheduler.kill(worker_id, why)
 
     def lost(self, exited: Exited, reason: str | None) -> None:
-        """Take notice that a process ended, and why if we know it; the turn that it ran ends with it."""
+        """Handle the end of a process, and its reason if known; the turn that it ran ends with it."""
         self._scheduler.lost(exited, reason)
 
     @property
@@ -254,7 +256,7 @@ class Conversations:
         return self._slots.taken == 0
 
     def statistics(self) -> ConversationsStatistics:
-        """Return how the table stands."""
+        """Return the counters."""
         return ConversationsStatistics(
             known=len(self._table),
             with_process=self._slots.taken,

@@ -1,4 +1,4 @@
-"""The way of a conversation from one thing to the next: a place, a process, its turns one by one, rest, and its end."""
+"""Moves a conversation on: to a slot, a process, its turns one by one, rest, and its end."""
 
 import asyncio
 from collections.abc import Callable
@@ -22,7 +22,7 @@ from greenroom.supervisor.processes.worker_router import WorkerRouter
 
 
 class ConversationScheduler:
-    """Puts together what each knows only its own part of, and lets a conversation go on when one of them is done."""
+    """Joins slots, workers and turns, and continues a conversation whenever one of them is done."""
 
     def __init__(
         self,
@@ -47,7 +47,7 @@ class ConversationScheduler:
         self._loop = asyncio.get_running_loop()
 
     def advance(self, conversation: Conversation) -> None:
-        """Run the next turn if nothing runs; find a process for the conversation first where it has none."""
+        """Run the next turn if none runs; acquire a process for the conversation first where it has none."""
         if conversation.running is not None:
             return
         if not conversation.queued:
@@ -62,12 +62,12 @@ class ConversationScheduler:
             self._start_turn(conversation)
 
     def let_rest(self, conversation: Conversation) -> None:
-        """Note that a conversation needs nothing for now, if it has no process either."""
+        """Note that a conversation needs nothing at the moment, if it has no process either."""
         if conversation.state in lifecycle.WAITING_FOR_PLACE:
             self.table.mark_idle(conversation, self._loop.time(), conversation.has_file)
 
     def kill(self, worker_id: WorkerId, why: str) -> bool:
-        """Kill a worker that has a conversation, and return whether it has; its end is reported as every other one."""
+        """Kill a worker that hosts a conversation, and return whether it does; its end is reported as any other."""
         conversation = self.hosts.conversation_of(worker_id)
         if conversation is None:
             return False
@@ -76,7 +76,7 @@ class ConversationScheduler:
         return True
 
     def lost(self, exited: Exited, reason: str | None) -> None:
-        """Take notice that a process ended, and why if we know it; the turn that it ran ends with it."""
+        """Handle the end of a process, and its reason if known; the turn that it ran ends with it."""
         conversation = self.hosts.lost(exited.id)
         if conversation is None:
             return
@@ -87,7 +87,7 @@ class ConversationScheduler:
         self.places.fill()
 
     def close(self, conversation: Conversation, failure: Failure, on_gone: Callable[[], None] = lambda: None) -> None:
-        """End a conversation for good: its turns fail, its worker leaves, and `on_gone` is called once it has."""
+        """End a conversation for good: its turns fail, its worker exits, and `on_gone` is called once it has."""
         worker_id = conversation.worker_id
         turns = conversation.take_all_turns()
         self.retire(conversation)
@@ -101,19 +101,19 @@ class ConversationScheduler:
         self.places.fill()
 
     def retire(self, conversation: Conversation) -> None:
-        """Take a conversation from its worker for good; its turns are up to the caller."""
+        """Unassign the worker of a conversation for good; the caller has to end its turns."""
         if conversation.state in lifecycle.WITH_PROCESS:
             self.release_slot(conversation)
         if conversation.state != "closed":
             conversation.happen("closed")
 
     def release_slot(self, conversation: Conversation) -> None:
-        """Take a conversation from its place and its worker, whom it has lost or does not get."""
+        """Release the slot and the worker of a conversation, which is gone or will not come."""
         self.turns.drop(conversation)
         self.places.release_slot(conversation)
 
     def fail_waiting(self, conversation: Conversation, failure: Failure) -> None:
-        """Fail the turns of a conversation that waits for a worker, and let it wait no longer."""
+        """Fail the turns of a conversation that waits for a worker, and cancel its order."""
         turns = conversation.take_all_turns()
         self.release_slot(conversation)
         conversation.happen("died")
@@ -130,12 +130,12 @@ class ConversationScheduler:
         self.places.fill()
 
     def stop(self) -> None:
-        """Watch and park nobody any more."""
+        """Stop watching and parking."""
         self._watch.close()
         self.places.close()
 
     def _begin(self, conversation: Conversation) -> None:
-        """Have the worker that a conversation was given become it."""
+        """Make the worker that was assigned to a conversation open it."""
         operation = Open(
             **address(conversation),
             resume=conversation.resume,
@@ -147,7 +147,7 @@ class ConversationScheduler:
         self.hosts.send(conversation, operation, settings)
         if conversation.resume == "no":
             conversation.resume = "if-saved"
-        self._start_turn(conversation)  # without waiting for `Opened`: the worker takes both in order
+        self._start_turn(conversation)  # without waiting for `Opened`: the worker handles both in order
 
     def _start_turn(self, conversation: Conversation) -> None:
         self.places.mark_busy(conversation)

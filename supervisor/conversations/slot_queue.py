@@ -1,4 +1,4 @@
-"""Who is idle, longest first, and who waits for a place. Free of I/O and clocks."""
+"""The queues of idle conversations and of those that wait for a slot. Free of I/O and clocks."""
 
 from collections import OrderedDict, deque
 
@@ -6,7 +6,7 @@ from greenroom.supervisor.conversations.conversation import Conversation
 
 
 class SlotQueue:
-    """Decides which conversation is parked for which, within `places` conversations that may have a process."""
+    """Decides which conversation is parked for which, where `places` conversations may have a process."""
 
     def __init__(self, places: int) -> None:
         self._slots = places
@@ -19,7 +19,7 @@ class SlotQueue:
         self._idle.move_to_end(conversation)
 
     def mark_busy(self, conversation: Conversation) -> None:
-        """Note that a conversation is idle no longer."""
+        """Note that a conversation is no longer idle."""
         self._idle.pop(conversation, None)
 
     def has_place(self, taken: int) -> bool:
@@ -27,21 +27,21 @@ class SlotQueue:
         return taken < self._slots
 
     def wait(self, conversation: Conversation) -> None:
-        """Let a conversation wait for a place."""
+        """Queue a conversation for a slot."""
         if conversation not in self._waiting:
             self._waiting.append(conversation)
 
     def next_waiting(self) -> Conversation | None:
-        """Return the conversation that has waited longest and take it out of the line."""
+        """Remove the conversation that has waited longest from the queue, and return it."""
         return self._waiting.popleft() if self._waiting else None
 
     @property
     def waiting(self) -> int:
-        """How many conversations wait for a place."""
+        """Number of conversations that wait for a slot."""
         return len(self._waiting)
 
     def longest_idle(self) -> Conversation | None:
-        """Return the conversation to park if a place is needed: one that is saved, where there is any."""
+        """Return the conversation to park if a slot is needed: the longest idle that is saved, else of all."""
         saved = (conversation for conversation in self._idle if not conversation.holds_unsaved)
         return next(saved, next(iter(self._idle), None))
 
@@ -55,5 +55,5 @@ class SlotQueue:
         return found
 
     def next_deadline(self, timeout_s: float) -> float | None:
-        """Return when the next conversation will have been idle for `patience` seconds."""
+        """Return when the next conversation will have been idle for `timeout_s` seconds."""
         return next((since + timeout_s for since in self._idle.values()), None)

@@ -1,4 +1,4 @@
-"""The places that conversations may have a process in: who gets one, who gives one up, and when."""
+"""The slots in which conversations may have a process: their assignment and their release."""
 
 import asyncio
 from collections.abc import Callable
@@ -16,14 +16,14 @@ OnOverdue = Callable[[Conversation], None]
 
 
 class Slots:
-    """Parks conversations that are idle for too long, or longest while another one needs a place."""
+    """Parks conversations that are idle for too long, and the longest idle one when another needs its slot."""
 
     def __init__(
         self, hosts: WorkerAssignments, workers: Workers, limits: Limits, on_hosted: OnHosted, on_overdue: OnOverdue
     ) -> None:
-        """`on_hosted` is told of each conversation that has been given a worker, which knows nothing of it yet.
+        """`on_hosted` is called with each conversation that was assigned a worker, before that has opened it.
 
-        `on_overdue` is told of each that has waited for one for too long.
+        `on_overdue` is called with each that has waited for a worker for too long.
         """
         self._assignments = hosts
         self._workers = workers
@@ -32,7 +32,7 @@ class Slots:
         self._on_overdue = on_overdue
         self._timeout = limits.start_timeout
         self._ordered: dict[Conversation, tuple[WorkerRequest, asyncio.TimerHandle]] = {}
-        """The conversations that wait for a worker to be born."""
+        """The conversations that wait for a worker to be started."""
         self._roster = SlotQueue(limits.live_workers)
         self._taken = 0
         self._parking: asyncio.TimerHandle | None = None
@@ -40,21 +40,21 @@ class Slots:
 
     @property
     def taken(self) -> int:
-        """How many conversations have a process, or wait for it to be born."""
+        """Number of conversations that have a process, or wait for it to start."""
         return self._taken
 
     @property
     def waited_for(self) -> int:
-        """How many conversations wait for a place."""
+        """Number of conversations that wait for a slot."""
         return self._roster.waiting
 
     def acquire(self, conversation: Conversation) -> None:
-        """Give a conversation a place and a worker as soon as there is one."""
+        """Assign a slot and a worker to a conversation as soon as there are any."""
         self._roster.wait(conversation)
         self.fill()
 
     def fill(self) -> None:
-        """Give places to those that wait, parking the longest idle where there is none."""
+        """Assign slots to waiting conversations, parking the longest idle where none is free."""
         while self._roster.waiting and self._roster.has_place(self._taken):
             conversation = self._roster.next_waiting()
             if conversation is not None and conversation.queued:
@@ -63,7 +63,7 @@ class Slots:
             self.park(idle)
 
     def release_slot(self, conversation: Conversation) -> None:
-        """Take the place of a conversation back; `fill` gives it to somebody else."""
+        """Release the slot of a conversation; `fill` assigns it to another."""
         self._taken -= 1
         self._forget_order(conversation)
         self._roster.mark_busy(conversation)
@@ -78,18 +78,18 @@ class Slots:
         self.fill()
 
     def mark_busy(self, conversation: Conversation) -> None:
-        """Note that a conversation is idle no longer."""
+        """Note that a conversation is no longer idle."""
         self._roster.mark_busy(conversation)
 
     def park(self, conversation: Conversation) -> None:
-        """Have an idle conversation save and leave its place."""
+        """Make an idle conversation save and release its slot."""
         self._roster.mark_busy(conversation)
         conversation.happen("park_asked")
         if conversation.worker_id is not None:
             self._assignments.ask_to_leave(conversation.worker_id)
 
     def close(self) -> None:
-        """Park nobody any more."""
+        """Stop parking."""
         if self._parking is not None:
             self._parking.cancel()
         for _, deadline in self._ordered.values():

@@ -1,4 +1,4 @@
-"""One turn as the supervisor sees it: what to run, and who is told what becomes of it."""
+"""One turn as the supervisor sees it: its input, and the audience of its events and result."""
 
 from dataclasses import dataclass
 from typing import Protocol
@@ -9,36 +9,38 @@ from greenroom.protocol.mcp.handshake import Failure
 
 
 class Audience(Protocol):
-    """Whoever asked for a turn. Exactly one of `succeeded` and `failed` is called, as the last of all calls."""
+    """The caller of a turn. Exactly one of `succeeded` and `failed` is called, after all other calls."""
 
     def events(self, turn_id: TurnId, events: bytes) -> None:
-        """Take events of the turn, or of the conversation's start (`turn_id` is then empty), as a worker sent them."""
+        """Receive events of the turn, or of the conversation's start (`turn_id` is then empty), as the worker sent
+        them.
+        """
 
     def progress(self, doing: str) -> None:
-        """Take a sign of life, which says what the worker does."""
+        """Receive a sign of life, with a text that says what the worker does."""
 
     def asks(self, question_id: int, question: bytes) -> None:
-        """Take a question for the user, to be answered with `Conversations.decide`; void once the turn has ended."""
+        """Receive a question for the user, answered by `Conversations.decide`; void once the turn has ended."""
 
     def succeeded(self, last_message: bytes) -> None:
-        """Take the agent's last message, as a JSON string.
+        """Receive the agent's last message, as a JSON string.
 
-        Where the conversation was only to be opened it is its `session_configured` event, and where the turn was
-        further input for a running one that has taken it in, it is empty.
+        Where the conversation was only to be opened it is its event `session_configured`; where the turn was further
+        input that the running turn has accepted, it is empty.
         """
 
     def failed(self, failure: Failure) -> None:
-        """Take why there is no answer."""
+        """Receive the reason why there is no answer."""
 
 
 class TurnObserver(Protocol):
-    """Whoever is told of everything in a conversation, whoever asked for its turns."""
+    """A listener of all events of a conversation, independent of the callers of its turns."""
 
     def events(self, turn_id: TurnId, events: bytes) -> None:
-        """Take events, as `Audience.events` does and after it."""
+        """Receive events, as `Audience.events` does and after it."""
 
     def turn_ended(self, turn_id: TurnId) -> None:
-        """Take the end of a turn, begun or not, after its audience was told."""
+        """Receive the end of a turn, begun or not, after its audience."""
 
 
 @dataclass(slots=True, eq=False)
@@ -48,16 +50,16 @@ class Turn:
     id: TurnId
     conversation_id: ConversationId
     items: bytes | None
-    """The user's input as a JSON array of input items; nothing where it compacts, `None` where it only opens."""
+    """The user's input as a JSON array of items; empty for a compaction, `None` where it only opens."""
     audience: Audience
     settings: TurnSettings | None = None
-    """What it goes by instead of what the conversation does."""
+    """Settings that override those of the conversation."""
     compacts: bool = False
-    """Whether it shortens the history, in place of going on with it."""
+    """Whether it summarizes the history instead of continuing it."""
     interrupted: bool = False
-    """Whether somebody asked for its end."""
+    """Whether it has been interrupted."""
 
 
 def aborted(reason: str) -> Failure:
-    """Return the failure of a turn that was stopped on purpose."""
+    """Return the failure of a turn that was interrupted."""
     return Failure("turn_aborted", f"Turn aborted: {reason}", {"reason": reason})

@@ -1,4 +1,4 @@
-"""The turns that run: begins each in its worker, passes on what is heard of it, and brings it to its one end."""
+"""The running turns: starts each in its worker, passes on its events, and ends it exactly once."""
 
 import asyncio
 from collections.abc import Callable
@@ -28,14 +28,14 @@ from greenroom.supervisor.conversations.conversation import Conversation, Placem
 from greenroom.supervisor.conversations.turn import Turn, aborted
 
 INTERRUPT_GRACE = 1.0
-"""Seconds in which an interrupted turn has to end before its worker is killed."""
+"""Seconds that an interrupted turn has to end before its worker is killed."""
 
 OnTurnEnd: TypeAlias = Callable[[Conversation, bool], None]
-"""Told of a turn that has run, after its audience, and whether its conversation began with it."""
+"""Called after the audience of a turn that has run, with whether it was the first of its conversation."""
 
 
 class TurnAddress(TypedDict):
-    """What every message to a conversation carries."""
+    """Members of every message to a conversation."""
 
     conversation_id: ConversationId
     incarnation: Incarnation
@@ -45,7 +45,7 @@ class Turns:
     """One turn at a time in each conversation."""
 
     def __init__(self, hosts: WorkerAssignments, on_end: OnTurnEnd, on_free: Callable[[Conversation], None]) -> None:
-        """`on_free` is told of each conversation that has a worker and in which no turn runs any more."""
+        """`on_free` is called with each conversation that has a worker and in which no turn runs any more."""
         self._assignments = hosts
         self._on_end = on_end
         self._on_free = on_free
@@ -79,7 +79,7 @@ class Turns:
             self._assignments.send(conversation, start, turn.items)
 
     def steer(self, conversation: Conversation, turn: Turn, items: bytes) -> None:
-        """Put the input of a turn into the running one, which ends the new one once it has taken that in."""
+        """Send the input of a turn into the running one; the new turn ends once its input has been accepted."""
         running = conversation.running
         if running is None:
             return
@@ -89,12 +89,12 @@ class Turns:
         )
 
     def interrupt(self, conversation: Conversation, turn: Turn) -> None:
-        """Have the worker of a running turn end it."""
+        """Interrupt a running turn through its worker."""
         self._assignments.send(conversation, Interrupt(**address(conversation), turn_id=turn.id))
         self._loop.call_later(INTERRUPT_GRACE, self._insist, conversation, conversation.incarnation, turn)
 
     def decide(self, conversation: Conversation, question_id: int, decision: Decision) -> None:
-        """Pass on what became of a question of the running turn."""
+        """Pass on the answer to a question of the running turn."""
         if conversation.pulse is not None:
             conversation.pulse.questions.discard(question_id)
         self._assignments.send(
@@ -102,7 +102,7 @@ class Turns:
         )
 
     def drop(self, conversation: Conversation) -> None:
-        """Forget that a turn runs in a conversation: its worker is gone, or is to go."""
+        """Forget the running turn of a conversation whose worker is gone, or is being ended."""
         self._running.discard(conversation)
 
     def hear(self, conversation: Conversation) -> None:
@@ -110,10 +110,10 @@ class Turns:
         if conversation.pulse is not None:
             conversation.pulse.heard_at = self._loop.time()
 
-    # What workers tell
+    # Notices of workers
 
     def opened(self, conversation: Conversation, notice: Opened, configured: bytes) -> None:
-        """Take notice that a worker has become its conversation; the turn that made it do so begins."""
+        """Handle the notice that a worker has opened its conversation; the turn that it was opened for begins."""
         conversation.happen("opened")
         conversation.configured = configured
         conversation.placement = Placement(notice.cwd, notice.model, notice.session_path)
@@ -129,7 +129,7 @@ class Turns:
         self._on_free(conversation)
 
     def pass_on(self, conversation: Conversation, notice: Events, payload: bytes) -> None:
-        """Pass events on."""
+        """Pass on events."""
         turn = conversation.running
         if turn is not None and notice.turn_id in (turn.id, BEFORE_TURNS):
             turn.audience.events(notice.turn_id, payload)
@@ -137,14 +137,14 @@ class Turns:
             observer.events(notice.turn_id, payload)
 
     def pass_question_on(self, conversation: Conversation, notice: AskUser, payload: bytes) -> None:
-        """Pass a question on."""
+        """Pass on a question."""
         turn, pulse = conversation.running, conversation.pulse
         if turn is not None and pulse is not None and turn.id == notice.turn_id:
             pulse.questions.add(notice.question_id)
             turn.audience.asks(notice.question_id, payload)
 
     def note(self, conversation: Conversation, notice: Heartbeat) -> None:
-        """Take what a worker says that it does."""
+        """Note what a worker reports that it does."""
         conversation.tokens = notice.tokens
         if conversation.pulse is not None:
             conversation.pulse.doing = notice.doing
@@ -159,14 +159,14 @@ class Turns:
             turn.audience.progress(notice.text)
 
     def steered(self, conversation: Conversation, notice: Steered) -> None:
-        """Take notice that further input has been taken in."""
+        """Handle the notice that further input has been accepted."""
         for turn in conversation.steering:
             if turn.id == notice.input_id:
                 conversation.steering = tuple(other for other in conversation.steering if other is not turn)
                 turn.audience.succeeded(b"")
 
     def end(self, conversation: Conversation, notice: TurnEnded, payload: bytes) -> None:
-        """End the running turn as its worker says; what it has not taken in becomes turns of their own."""
+        """End the running turn as its worker reports; input that it has not accepted becomes turns of their own."""
         turn = conversation.running
         if turn is None or notice.turn_id != turn.id:
             return
@@ -199,7 +199,7 @@ class Turns:
         self._running.discard(conversation)
 
     def _insist(self, conversation: Conversation, incarnation: Incarnation, turn: Turn) -> None:
-        """Kill the worker of a turn that should have ended, unless its end may only be waiting to be read."""
+        """Kill the worker of a turn that should have ended, unless the notice of its end may wait unread."""
         if conversation.running is not turn or conversation.incarnation != incarnation:
             return
         if self._assignments.are_heard:
@@ -215,5 +215,5 @@ def _failure(notice: TurnEnded, payload: bytes) -> Failure:
 
 
 def address(conversation: Conversation) -> TurnAddress:
-    """Return what a message to the present process of a conversation carries."""
+    """Return the address of the present process of a conversation."""
     return {"conversation_id": conversation.id, "incarnation": conversation.incarnation}

@@ -1,4 +1,4 @@
-"""Looks after the workers of running turns, and kills what hangs or holds too much."""
+"""Watches the workers of running turns, and kills those that hang or hold too much memory."""
 
 import asyncio
 from collections.abc import Collection, Iterable, Iterator
@@ -9,11 +9,11 @@ from greenroom.supervisor.conversations.conversation import Conversation
 from greenroom.supervisor.processes import memory_limit as weight
 
 INTERVAL = 1.0
-"""Seconds between two looks. Nobody looks while no turn runs."""
+"""Seconds between two checks. None is made while no turn runs."""
 
 
 class HangWatchdog:
-    """Looks at the workers of `running` as long as there are any; `begin` when there is one."""
+    """Checks the workers of `running` while there are any; call `begin` when there is one."""
 
     def __init__(self, hosts: WorkerAssignments, running: Collection[Conversation], limits: Limits) -> None:
         self._assignments = hosts
@@ -23,24 +23,24 @@ class HangWatchdog:
         self._loop = asyncio.get_running_loop()
 
     def begin(self) -> None:
-        """Look from now on, unless that is done already."""
+        """Check from now on, unless it is active already."""
         if self._timer is None:
             self._timer = self._loop.call_later(INTERVAL, self._look)
 
     def weigh(self, conversation: Conversation) -> None:
-        """Kill the worker of a conversation that holds too much."""
+        """Kill the worker of a conversation that holds too much memory."""
         pid = self._assignments.pid_of(conversation)
         burden = None if pid is None else weight.excess(pid, self._limits)
         if burden is not None:
             self._assignments.kill(conversation, burden)
 
     def close(self) -> None:
-        """Look no more."""
+        """Stop checking."""
         if self._timer is not None:
             self._timer.cancel()
 
     def _look(self) -> None:
-        """Silence counts for nothing while it is we who do not listen."""
+        """Silence does not count while the supervisor itself does not read."""
         self._timer = None
         now = self._loop.time()
         if not self._assignments.are_heard:
@@ -56,7 +56,7 @@ class HangWatchdog:
 
 
 def overdue(conversations: Iterable[Conversation], limits: Limits, now: float) -> Iterator[tuple[Conversation, str]]:
-    """Yield the conversations whose worker has not been heard of for too long, and say so in words."""
+    """Yield each conversation whose worker has been silent for too long, with a text that says so."""
     for conversation in conversations:
         pulse = conversation.pulse
         if pulse is not None and now - pulse.heard_at > limits.hang_after:

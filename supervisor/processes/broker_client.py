@@ -1,7 +1,7 @@
-"""The supervisor's line to the auth broker: lets workers in and out, and asks on behalf of the client.
+"""The supervisor's connection to the auth broker: admits and revokes workers, and asks on behalf of the client.
 
-It outlives brokers. The supervisor says when one has died and when the next is started; questions that may be asked
-twice are then asked again, logins and logouts fail (docs/security.md, K27).
+It outlives brokers. The supervisor reports when one has died and when the next is started; requests that may be
+repeated are then sent again, logins and logouts fail (docs/security.md, K27).
 """
 
 import asyncio
@@ -53,11 +53,11 @@ log = logging.getLogger(__name__)
 RECONNECT: Final = 20
 """Milliseconds between two attempts to connect while the broker is not there."""
 TIMEOUT: Final = 40.0
-"""Seconds that a question may take."""
+"""Seconds that a request may take."""
 MEASURE_TIMEOUT: Final = 1.0
 STATUS_TIMEOUT: Final = 10.0
 REFRESH_TIMEOUT: Final = 30.0
-"""Seconds after which a status is answered with what is known, without and with a refresh."""
+"""Seconds after which a status is answered from what is known, without and with a refresh."""
 TERMINATED: Final = "auth broker terminated"
 UNAVAILABLE: Final = "auth broker unavailable"
 
@@ -65,11 +65,11 @@ A = TypeVar("A", bound=Answer)
 OnBroadcast: TypeAlias = Callable[[Broadcast], None]
 
 _NOT_TWICE: Final = (LoginStart, LoginCancel, LoginApiKey, Logout)
-"""Questions that a dead broker may have carried out."""
+"""Requests that a dead broker may have carried out."""
 
 
 class BrokerError(GreenroomError):
-    """The broker answered with an error, or it is gone."""
+    """The broker answered with an error, or is gone."""
 
     def __init__(self, error: AuthError) -> None:
         super().__init__(error.user_text or f"the auth broker answered {error.code}")
@@ -77,11 +77,11 @@ class BrokerError(GreenroomError):
 
 
 class BrokerClient:
-    """One supervisor's questions. Needs a running loop; `close` it before the context ends.
+    """One supervisor's requests. Needs a running loop; `close` it before the context ends.
 
-    `on_broadcast` is told what nobody asked for: `AuthChanged` once all workers know, except after a login or logout of
-    ours, whose answer says it; exactly one `LoginComplete` for each login that was started; `AuthProblem`. A mode that
-    changed while there was no broker is told as an `AuthChanged` of the next one.
+    `on_broadcast` is called with unsolicited messages: `AuthChanged` once all workers know, except after a login or
+    logout of this client, whose answer says it; exactly one `LoginComplete` for each login that was started;
+    `AuthProblem`. A change of the mode while there was no broker is reported as an `AuthChanged` of the next one.
     """
 
     def __init__(
@@ -102,7 +102,7 @@ class BrokerClient:
         self._logins: set[str] = set()
         self._state: CredentialStanding | None = None
         self._mode: AuthMode = "none"
-        """What is known to be in force: answers say it before the standing does."""
+        """The mode that is known to be in force: answers report it before the standing does."""
         self._has_successor = False
         self._is_given_up = False
         self._is_connected = False
@@ -110,30 +110,30 @@ class BrokerClient:
 
     @property
     def standing(self) -> CredentialStanding | None:
-        """How things stand as far as is known, also while there is no broker; `None` until the first has told."""
+        """The state as far as it is known, also while there is no broker; `None` until the first has reported."""
         return self._state
 
     @property
     def is_connected(self) -> bool:
-        """Whether the present broker has said anything yet."""
+        """Whether the present broker has sent anything yet."""
         return self._is_connected
 
     @property
     def is_given_up(self) -> bool:
-        """Whether there will be no other broker."""
+        """Whether no other broker will be started."""
         return self._is_given_up
 
     async def attach(self, keys: Mapping[WorkerId, str]) -> None:
-        """Let these workers in: public key (Z85) by worker. Raises `BrokerError`."""
+        """Admit workers: public key (Z85) by worker. Raises `BrokerError`."""
         await self._ask(Attach(keys=dict(keys)), Completed)
 
     def detach(self, worker_ids: Iterable[WorkerId]) -> None:
-        """Shut these workers out. Nothing waits for it."""
+        """Revoke workers. Does not wait."""
         if not self._is_given_up:
             self._put(Detach(worker_ids=tuple(worker_ids)))
 
     async def status(self, *, include_token: bool = False, refresh: bool = False) -> Status:
-        """Ask how things stand. Never fails: where no answer comes in time it is what is known, without a token."""
+        """Ask for the status. Never fails: without an answer in time it returns what is known, without a token."""
         timeout_s = REFRESH_TIMEOUT if refresh else STATUS_TIMEOUT
         question = GetStatus(include_token=include_token, refresh=refresh, deadline_ms=int(timeout_s * 900))
         try:
@@ -144,7 +144,7 @@ class BrokerClient:
             return Status(mode=self._mode, state=state, generation=0)
 
     async def measure(self) -> Footprint:
-        """Ask what the broker's process holds. Raises `BrokerError`."""
+        """Ask for the footprint of the broker's process. Raises `BrokerError`."""
         return (await self._ask(MeasureBroker(), BrokerMeasured, MEASURE_TIMEOUT)).footprint
 
     async def login_start(self, method: Literal["browser", "device"] = "browser") -> LoginStarted:
@@ -152,7 +152,7 @@ class BrokerClient:
         return await self._ask(LoginStart(method=method), LoginStarted)
 
     async def login_cancel(self, login_id: str) -> bool:
-        """End a login; return whether it was under way. Raises `BrokerError`."""
+        """Cancel a login; return whether it was under way. Raises `BrokerError`."""
         try:
             await self._ask(LoginCancel(login_id=login_id), Completed)
         except BrokerError as error:
@@ -170,11 +170,11 @@ class BrokerClient:
         return await self._ask(Logout(revoke=revoke), InForce)
 
     async def reload(self) -> Reloaded:
-        """Have the store looked at now. Raises `BrokerError`."""
+        """Make the broker read the store now. Raises `BrokerError`."""
         return await self._ask(Reload(), Reloaded)
 
     def broker_died(self) -> None:
-        """Take note that the broker is gone: logins and logouts fail, everything else waits for the next broker."""
+        """Handle the death of the broker: logins and logouts fail, other requests wait for the next broker."""
         self._hang_up()
         self._fail(AuthError(code="transient", user_text=TERMINATED), _NOT_TWICE)
         for login_id in list(self._logins):
@@ -182,7 +182,7 @@ class BrokerClient:
             self._heard(LoginComplete(login_id=login_id, success=False, error=error, mode=self._mode))
 
     def broker_started(self) -> None:
-        """Take note that the next broker is started, which was told at its birth of all workers there are."""
+        """Handle the start of the next broker, whose `BrokerSpec` names all present workers."""
         self._hang_up()
         self._has_successor = True
         self._port = self._dial()
@@ -191,26 +191,26 @@ class BrokerClient:
         self._introduce()
 
     def broker_given_up(self) -> None:
-        """Take note that there will be no other broker: what is asked fails at once."""
+        """Handle that no other broker will be started: requests fail at once."""
         self._is_given_up = True
         self._hang_up()
         self._fail(AuthError(code="transient", user_text=UNAVAILABLE))
 
     def close(self) -> None:
-        """Give up what is open."""
+        """Close the socket and cancel open requests."""
         self._hang_up()
         for _, future in self._open.values():
             future.cancel()
 
     def _hang_up(self) -> None:
-        """Leave the line, with what is still in its queue: the next broker must not carry out what has failed."""
+        """Disconnect and drop the send queue: the next broker must not carry out requests that have failed here."""
         self._is_connected = False
         if self._port is not None:
             self._port.close()
             self._port = None
 
     def _introduce(self) -> None:
-        """Say something, so that the broker knows where to send what we did not ask for."""
+        """Send a first message: a ROUTER can send broadcasts only to peers that it has heard from."""
         self._put(Attach(keys={}))
 
     async def _ask(self, question: Question, kind: type[A], timeout_s: float = TIMEOUT) -> A:

@@ -1,4 +1,4 @@
-"""Children of the supervisor itself: how they are spawned, how their ends are told, and what they leave."""
+"""Direct children of the supervisor: spawning, the report of their ends, and the orphans that they leave."""
 
 import contextlib
 from collections.abc import Callable
@@ -10,11 +10,11 @@ from greenroom.runtime.launch import Launched
 from greenroom.runtime.orphans import OrphanTracker, kill_orphans
 
 CLOSING_TIME = 1.0
-"""Seconds that processes have for their end before they are killed."""
+"""Seconds that processes have to exit before they are killed."""
 
 
 def start_spawned(spawn: Callable[[], Launched], spec: AnyProcessSpec) -> int:
-    """Start a fresh interpreter, tell it its birth and return its pid. Raises `OSError`."""
+    """Start a fresh interpreter, send it its spec and return its pid. Raises `OSError`."""
     launched = spawn()
     with launched.control:
         launched.control.send(datagram(Spawn(spec=spec)))
@@ -22,7 +22,7 @@ def start_spawned(spawn: Callable[[], Launched], spec: AnyProcessSpec) -> int:
 
 
 def exited_of(worker_id: WorkerId, ending: child.Ending) -> Exited:
-    """Say whose ending it was."""
+    """Return the end of a child under its worker's id."""
     return Exited(id=worker_id, pid=ending.pid, returncode=ending.returncode, max_rss=ending.max_rss)
 
 
@@ -32,9 +32,9 @@ def start_error(spec: AnyProcessSpec, why: str) -> Exited:
 
 
 def reap_orphans(ours: set[int], heirs: OrphanTracker, on_end: Callable[[], None]) -> None:
-    """Kill what a dead process has left to us, but for heirs, and reap it.
+    """Kill and reap the orphans of a dead process, except those that `heirs` expects.
 
-    `on_end` is called as each of them ends, heirs included: what they leave comes to us in turn.
+    `on_end` is called as each of them ends, expected ones included: their own children become orphans in turn.
     """
     heirs.prune()
     for pid in (*kill_orphans(ours, heirs), *heirs.newcomers()):

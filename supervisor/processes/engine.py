@@ -1,4 +1,4 @@
-"""The seam at which processes come into being: start one, watch it, end it. What lies behind may be another host."""
+"""The interface of process engines: start, watch and end a process. Other engines may run processes elsewhere."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,13 +13,13 @@ OnExit: TypeAlias = Callable[[Exited], None]
 OnMeasured: TypeAlias = Callable[[Footprint], None]
 
 FORK_SERVER_ID: Final = WorkerId("fork_server")
-"""Under which the end of a fork server is told."""
+"""The id under which the end of a fork server is reported."""
 
 
 ZYGOTE_ID: Final = WorkerId("zygote")
-"""Under which a zygote is shown."""
+"""The id under which a zygote is shown."""
 ZYGOTE_PREFIX: Final = "zygote-"
-"""How the names of zygotes begin that are shared by workers."""
+"""Prefix of the ids of shared zygotes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,41 +32,40 @@ class EngineStatistics:
 
 
 class Engine(Protocol):
-    """Whatever can keep processes. All calls are made on the supervisor's loop and none of them blocks."""
+    """A keeper of processes. All calls are made on the supervisor's loop and none of them blocks."""
 
     async def start(self, on_exit: OnExit, on_ready: Callable[[], None]) -> None:
-        """Get ready; each end of a process is from now on told to `on_exit`, exactly once, a fork
-        server's too.
+        """Start the engine; each end of a process is then reported to `on_exit` exactly once, a fork server's too.
 
-        Processes can be asked for at once. `on_ready` says that those asked for from then on are cheapest; it may be
+        Processes can be requested at once. `on_ready` says that those requested from then on are cheapest; it may be
         called again when the engine has recovered from a failure.
         """
 
     def spawn(self, spec: AnyProcessSpec) -> None:
-        """Start a process. One that cannot be started is tried again, or told to `on_exit` as one that ended."""
+        """Start a process. One that cannot be started is tried again, or reported to `on_exit` as one that ended."""
 
     def came_up(self, worker_id: WorkerId) -> None:
-        """Take notice that a process is ready: its start is over."""
+        """Note that a process is ready: its start is over."""
 
     def kill(self, worker_id: WorkerId) -> None:
-        """End a process and its whole group at once. Unknown ids are ignored."""
+        """Kill a process and its process group. Unknown ids are ignored."""
 
     def terminate(self, worker_id: WorkerId) -> None:
-        """Ask a process to leave. Unknown ids are ignored."""
+        """Ask a process to exit. Unknown ids are ignored."""
 
     def pid_of(self, worker_id: WorkerId) -> int | None:
         """Return the process id while the process is alive."""
 
     @property
     def fork_server(self) -> ServiceStatus | None:
-        """How the fork server stands, `None` where the engine has none."""
+        """Status of the fork server, `None` where the engine has none."""
 
     @property
     def zygote(self) -> ServiceStatus | None:
-        """How the process stands that starts commands for all workers, `None` where each worker has its own."""
+        """Status of the zygote that starts commands for all workers, `None` where each worker has its own."""
 
     def measure_fork_server(self, on_measured: OnMeasured) -> bool:
-        """Ask the fork server what it holds; return whether there is one to answer."""
+        """Ask the fork server for its footprint; return whether there is one to answer."""
         ...
 
     def statistics(self) -> EngineStatistics:

@@ -1,4 +1,4 @@
-"""How processes of ours died: what is remembered of it, and how it is put into words."""
+"""The ends of processes: what is recorded of them, and their text for people."""
 
 import signal
 import time
@@ -23,25 +23,25 @@ class ExitRecord:
     process: WorkerId
     pid: int
     cause: str
-    """In words."""
+    """Text for people."""
     max_rss: int
-    """Largest resident memory of its life, in bytes."""
+    """Largest resident memory of its lifetime, in bytes."""
     signal: int | None = None
     exit_code: int | None = None
-    """Neither is there for one that was never born."""
+    """`None`, as is `signal`, for a process that was never started."""
     conversation_id: ConversationId | None = None
     incarnation: Incarnation | None = None
     doing: str | None = None
-    """What it was doing, as far as it had said."""
+    """What it was doing, as last reported."""
     log_lines: tuple[str, ...] = ()
-    """The last that it logged."""
+    """Its last log lines."""
 
 
 class ExitHistory:
-    """The last deaths that nobody asked for, newest last."""
+    """The last unexpected deaths, newest last."""
 
     def __init__(self, last_words: Callable[[int], Sequence[str]] = lambda _: ()) -> None:
-        """`last_words` returns what the process of a pid has logged last."""
+        """`last_words` returns the last log lines of a pid."""
         self._last_words = last_words
         self._deaths: deque[ExitRecord] = deque(maxlen=REMEMBERED)
 
@@ -53,7 +53,7 @@ class ExitHistory:
         conversation_id: ConversationId | None = None,
         incarnation: Incarnation | None = None,
     ) -> ExitRecord:
-        """Remember a death; `why` is there where we know better than the kernel."""
+        """Record a death; `why` is set where the cause is another than the kernel reports."""
         number, status = _signal_and_status(exited)
         death = ExitRecord(
             at=time.time(),
@@ -80,7 +80,7 @@ class ExitHistory:
 
 
 def cause(exited: Exited) -> str:
-    """Say how a process ended, such as `signal 9 (SIGKILL)` or `exit status 1`."""
+    """Return how a process ended as text, such as `signal 9 (SIGKILL)` or `exit status 1`."""
     if exited.start_error is not None:
         return f"could not be started: {exited.start_error}"
     if exited.returncode >= 0:
@@ -93,7 +93,7 @@ def cause(exited: Exited) -> str:
 
 
 def facts(exited: Exited) -> dict[str, object]:
-    """Return the same for programs."""
+    """Return the same as data."""
     number, status = _signal_and_status(exited)
     return {"signal": number, "exitCode": status, "pid": exited.pid or None}
 

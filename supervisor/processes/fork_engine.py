@@ -1,9 +1,7 @@
-"""The engine of a machine where fork is safe: a fork server process forks what is asked for.
+"""The engine of a machine where fork is safe: a fork server process forks what is requested.
 
-The death of the fork server ends no worker: they come to us as orphans (the supervisor is a subreaper) and are
-watched from
-here. Until another fork server serves, what is asked for is spawned, a few at a time: that is slower and takes more
-memory.
+The death of the fork server ends no worker: the supervisor is a subreaper, adopts the orphans and watches them. Until
+another fork server serves, requested processes are spawned, a few at a time: that is slower and takes more memory.
 """
 
 import asyncio
@@ -42,16 +40,16 @@ from greenroom.supervisor.processes.service_state import ServiceState, ServiceSt
 log = logging.getLogger(__name__)
 
 SPAWN_TIMEOUT = 8.0
-"""Seconds in which a fork server that has orders has to say something before it counts as hung."""
+"""Seconds in which a fork server with pending requests has to answer before it counts as hung."""
 START_TIMEOUT = 20.0
-"""The same for its first word, which follows its imports."""
+"""The same for its first message, which follows its imports."""
 ORPHANED = "the process that starts others died"
 SPAWNED_AT_ONCE = max(2, os.cpu_count() or 1)
-"""Processes that are on their way at a time without a fork server: each imports everything for itself."""
+"""Processes that start at a time without a fork server: each imports everything itself."""
 
 
 class ForkEngine:
-    """Our side of the fork server."""
+    """The supervisor's side of the fork server."""
 
     def __init__(self, first: Launched, launch: Callable[[], Launched], spawn: Callable[[], Launched]) -> None:
         self._fork_server = first
@@ -62,7 +60,7 @@ class ForkEngine:
         """Whether a fork server has died and no other one serves yet."""
         self._refusals = Backoff(START)
         self._spawned: set[WorkerId] = set()
-        """Those on their way that were spawned."""
+        """Starting processes that were spawned, not forked."""
         self._retry: asyncio.TimerHandle | None = None
         self._zygote: WorkerId | None = None
         self._zygote_life = ServiceState(Backoff(ZYGOTE))
@@ -128,7 +126,7 @@ class ForkEngine:
             return False
         try:
             self._fork_server.control.send(datagram(MeasureForkServer()))
-        except OSError:  # its channel is full, or it is about to be found dead
+        except OSError:  # its channel is full, or its death is about to be reported
             return False
         self._on_measured = on_measured
         return True
@@ -137,7 +135,7 @@ class ForkEngine:
         return EngineStatistics(self._born, self._exited, len(self._pids))
 
     async def close(self) -> None:
-        """Hang up: the fork server then ends its children and leaves; what it left behind is ended here."""
+        """Close the channel: the fork server then ends its children and exits; what it left behind is ended here."""
         self._closing = True
         if self._retry is not None:
             self._retry.cancel()
@@ -161,7 +159,7 @@ class ForkEngine:
         self._expect_a_word()
 
     def _expect_a_word(self) -> None:
-        """Give the fork server its time anew, as long as it has orders to carry out."""
+        """Restart the timer of the fork server, as long as it has pending requests."""
         if self._overdue is not None:
             self._overdue.cancel()
         waiting = (self._has_died or bool(self._pending)) and not self._gone.is_set() and not self._closing
@@ -176,7 +174,7 @@ class ForkEngine:
             kill_group(self._fork_server.pid)
 
     def _carry_out(self) -> None:
-        """See to what is asked for: by the fork server, or without it while there is none that serves."""
+        """Start the pending processes: by the fork server, or without it while none serves."""
         if self._has_died:
             self._spawn_some()
         else:
@@ -303,7 +301,7 @@ class ForkEngine:
         self._replace()
 
     def _adopt(self, ending: child.Ending) -> None:
-        """Watch the orphans ourselves, and report as ended what was never born."""
+        """Watch the orphans directly, and report as ended what was never started."""
         for worker_id, pid in list(self._pids.items()):
             if worker_id not in self._adopted:
                 self._watch(worker_id, pid)
@@ -311,16 +309,16 @@ class ForkEngine:
         for worker_id in [one for one in self._pending if one not in told]:
             del self._pending[worker_id]
             self._report(Exited(id=worker_id, pid=0, returncode=ending.returncode, max_rss=0, start_error=ORPHANED))
-        self._reap_orphans()  # among them who was born and never announced
+        self._reap_orphans()  # also children that were forked and never announced
         self._spawn_some()
 
     def _watch(self, worker_id: WorkerId, pid: int) -> None:
-        """Watch a child of our own: adopted, or spawned."""
+        """Watch a child of the supervisor: adopted, or spawned."""
         self._adopted.add(worker_id)
         ended = partial(self._orphan_ended, worker_id)
         try:
             child.watch(pid, ended)
-        except ChildProcessError:  # the fork server had reaped it, and died before it could say so
+        except ChildProcessError:  # the fork server had reaped it, and died before it could report it
             ended(child.Ending(pid, -signal.SIGKILL, 0))
 
     def _orphan_ended(self, worker_id: WorkerId, ending: child.Ending) -> None:

@@ -1,9 +1,9 @@
-"""The fork server: imports once what every child needs, forks one on demand, and reports each end at once.
+"""The fork server: imports once what every child needs, forks children on request, and reports each end at once.
 
-It stays single-threaded and opens neither a ZeroMQ context nor an event loop, because neither survives a fork. Orphans
-of its children come to it (it is a subreaper) and are ended, so that nothing a worker started outlives the worker. Only
-the redemption that a broker has left finishes first. When the supervisor's end of the channel closes it ends all its
-children and leaves.
+It stays single-threaded and opens neither a ZeroMQ context nor an event loop, because neither survives a fork. It is a
+subreaper: orphans of its children are reparented to it and ended, so that no process of a worker outlives the worker.
+Only a token refresh that a broker has left finishes first. When the supervisor's end of the channel closes it ends all
+its children and exits.
 """
 
 import asyncio
@@ -40,9 +40,9 @@ from greenroom.supervisor.processes.restart import ZYGOTE
 from greenroom.supervisor.processes.roles import become, complete_worker, share_zygote
 
 QUIET_MS = 50
-"""Milliseconds without an order, after the first, until there is time for what only later children need."""
+"""Milliseconds without a request, after the first, until it imports what only later children need."""
 EARLY_SPAWNS = 4
-"""Children that are born without that at most: what a first call needs, and no crowd that each imports it anew."""
+"""Children that are forked before that at most: enough for a first call; more would each repeat the imports."""
 
 
 class ForkServer:
@@ -54,16 +54,16 @@ class ForkServer:
         self._orphans = orphans.OrphanTracker()
         self._specs = 0
         self._directory = ""
-        """Where the sockets of the instance are, once a birth has told."""
+        """The directory of the instance's sockets, once a spec has named it."""
         self._complete = False
         self._zygote: WorkerId | None = None
-        """What starts commands for the workers that are forked from now on, while it lives."""
+        """The zygote that starts commands for the workers that are forked from now on, while it lives."""
         self._zygotes = Backoff(ZYGOTE)
         self._zygote_due: float | None = None
-        """When there is to be another one."""
+        """When the next zygote is due."""
 
     def serve(self) -> None:
-        """Do what the supervisor says until it is gone."""
+        """Carry out requests of the supervisor until its end of the channel closes."""
         wakeup = _signal_pipe()
         poll = select.poll()
         poll.register(self._control, select.POLLIN)
@@ -82,7 +82,7 @@ class ForkServer:
                 return
 
     def _timeout(self) -> float | None:
-        """Milliseconds after which there is time for what only later children need, or another zygote is due."""
+        """Milliseconds until the remaining imports, or the start of another zygote, are due."""
         if self._zygote_due is not None:
             return max(0.0, self._zygote_due - time.monotonic()) * 1000
         return None if self._complete or not self._specs else QUIET_MS
@@ -105,16 +105,16 @@ class ForkServer:
         self._tell(ForkServerReady(pid=os.getpid()))
 
     def _share_zygote(self, share: Callable[[], int]) -> None:
-        """Have a zygote for the children to come. Those that are there go on with one of their own."""
+        """Start a zygote for the children to come. Existing children each start one of their own."""
         self._zygote_due = None
         try:
             pid = share()
-        except OSError as error:  # workers then start commands through one of their own
+        except OSError as error:  # workers then start a zygote of their own
             logging.getLogger(__name__).warning("no process to start commands can be shared: %s", error)
             self._zygote_due = time.monotonic() + self._zygotes.on_death(time.monotonic())
             return
         self._zygote = WorkerId(f"{ZYGOTE_PREFIX}{uuid7()}")
-        self._orphans.expect(pid)  # the guardians of what runs, which are of its session, see that to its end
+        self._orphans.expect(pid)  # the guardians of running commands, which are of its session, remain until those end
         self._adopt(self._zygote, pid)
 
     def _fork(self, spec: AnyProcessSpec) -> None:
@@ -125,7 +125,7 @@ class ForkServer:
         rush.note_birth()
         try:
             pid = os.fork()
-        except OSError as error:  # no memory, or too many processes: that is told as a death, and may pass
+        except OSError as error:  # no memory, or too many processes: reported as a death, since it may pass
             why = error.strerror or str(error)
             self._tell(Exited(id=spec.id, pid=0, returncode=1, max_rss=0, start_error=why))
             return
@@ -158,13 +158,13 @@ class ForkServer:
         self._orphans.prune()
 
     def end(self) -> None:
-        """End all children, and what they have left; only a redemption under way has a moment for its end."""
+        """End all children and their orphans; only a token refresh under way gets time to finish."""
         orphans.end_all_children(self._orphans, LAST_TIMEOUT)
 
     def _tell(self, message: Spawned | Exited | ForkServerMeasured | ForkServerReady | ForkServerServes) -> None:
         try:
             self._control.send(datagram(message))
-        except OSError:  # the supervisor is gone: the next read says so
+        except OSError:  # the supervisor is gone: the next read reports it
             return
 
 
@@ -184,7 +184,7 @@ def _signal_pipe() -> int:
 
 
 def warm_up() -> None:
-    """Run a loop once, and close it: what the interpreter notes on first use is then noted before the fork, once."""
+    """Run a loop once, and close it: the interpreter then does its work of first use before the fork, once for all."""
 
     async def nothing() -> None:
         loop = asyncio.get_running_loop()
@@ -203,7 +203,7 @@ def main() -> NoReturn:
     log.set_up("fork_server", "warning")
     fork_server = ForkServer(socket.socket(fileno=CONTROL))
     warm_up()
-    gc.freeze()  # and no collection in this process: it would write to every object and unshare its page
+    gc.freeze()  # and no collection in this process: it would write to every object and so unshare its page
     try:
         fork_server.serve()
     finally:

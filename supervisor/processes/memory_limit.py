@@ -1,4 +1,4 @@
-"""What workers weigh: how much memory they hold as seen from outside, and whether that is too much."""
+"""The memory limit of workers: their resident memory as seen from outside, and what exceeds the limit."""
 
 import asyncio
 import os
@@ -9,15 +9,15 @@ from greenroom.config.defaults import Limits
 from greenroom.protocol.ids import WorkerId
 
 INTERVAL = 30.0
-"""Seconds between two rounds: one who fills its memory between turns is found so late."""
+"""Seconds between two rounds: a worker that fills its memory between turns is detected this late."""
 BATCH = 64
-"""Workers that are looked at in one go, some 10 µs each, before others of the loop get their turn."""
+"""Workers that are checked in one go, some 10 µs each, before other callbacks of the loop run."""
 
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
 class MemoryWatchdog:
-    """Goes round all workers, whatever they do, as long as there are any; `begin` when there is one."""
+    """Checks all workers in rounds, while there are any; call `begin` when there is one."""
 
     def __init__(
         self,
@@ -27,7 +27,7 @@ class MemoryWatchdog:
         on_excess: Callable[[WorkerId, str], None],
         on_round: Callable[[], object] = lambda: None,
     ) -> None:
-        """`on_excess` is told of each worker that holds too much, and why; `on_round` that a round begins."""
+        """`on_excess` is called with each worker over the limit, and why; `on_round` when a round begins."""
         self._on_round = on_round
         self._workers = workers
         self._pid_of = pid_of
@@ -37,16 +37,16 @@ class MemoryWatchdog:
 
     @property
     def are_made(self) -> bool:
-        """Whether somebody goes round."""
+        """Whether rounds are being made."""
         return self._timer is not None
 
     def begin(self) -> None:
-        """Go round from now on, unless that is done already."""
+        """Make rounds from now on, unless it is active already."""
         if not self.are_made:
             self._timer = asyncio.get_running_loop().call_later(INTERVAL, self._go)
 
     def close(self) -> None:
-        """Go round no more."""
+        """Stop the rounds."""
         if self._timer is not None:
             self._timer.cancel()
 
@@ -69,7 +69,7 @@ class MemoryWatchdog:
 
 
 def excess(pid: int, limits: Limits) -> str | None:
-    """Say in words that a process holds too much, `None` where it does not."""
+    """Return a text that says that a process holds too much, `None` where it does not."""
     memory = resident_memory(pid)
     if memory <= limits.worker_memory:
         return None
@@ -77,9 +77,9 @@ def excess(pid: int, limits: Limits) -> str | None:
 
 
 def resident_memory(pid: int) -> int:
-    """Return the resident memory of a process in bytes, 0 where it cannot be told.
+    """Return the resident memory of a process in bytes, 0 where it is unknown.
 
-    Read from procfs, which shows this much of undumpable processes too; elsewhere through psutil.
+    Read from procfs, which shows this value of undumpable processes too; elsewhere through psutil.
     """
     try:
         with open(f"/proc/{pid}/statm", "rb") as file:

@@ -1,4 +1,4 @@
-"""Asks every process of ours what it holds, which only it can read of itself, and waits for that a moment at most."""
+"""Asks every process for its footprint, which only the process itself can read, and waits for a moment at most."""
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping
@@ -12,31 +12,31 @@ from greenroom.runtime import footprint
 from greenroom.runtime import malloc as heap
 
 TIMEOUT: Final = 0.25
-"""Seconds that a process has for its answer; who hangs is shown without one."""
+"""Seconds that a process has to answer; one that hangs is shown without a footprint."""
 SUPERVISOR_ID: Final = WorkerId("supervisor")
 
 
 @dataclass(frozen=True, slots=True)
 class ProcessFootprint:
-    """What a process holds, as it has told."""
+    """The footprint of a process, as it has reported."""
 
     footprint: Footprint
     unsent: int | None = None
-    """Bytes of events that we have not taken yet."""
+    """Bytes of events that the supervisor has not read yet."""
     sandbox_limits: tuple[str, ...] = ()
-    """What the sandbox of its commands does not hold here, or holds at a price."""
+    """Protections that the sandbox of its commands does not provide here, or only at a cost."""
     zygote: OwnZygote | None = None
-    """What starts its commands, where it is its own."""
+    """The zygote that starts its commands, where it has its own."""
 
 
 ProcessFootprints: TypeAlias = Mapping[WorkerId, ProcessFootprint]
 
 
 class FootprintCollector:
-    """One round after the other. Whoever asks while a round is under way gets what that one brings."""
+    """One round at a time. A request during a round gets the result of that round."""
 
     def __init__(self, ask: Callable[[], Iterable[WorkerId]]) -> None:
-        """`ask` puts the question to everybody but us and returns to whom; the answers come through `heard`."""
+        """`ask` sends the request to every other process and returns their ids; the answers arrive through `heard`."""
         self._ask = ask
         self._missing: set[WorkerId] = set()
         self._heard: dict[WorkerId, ProcessFootprint] = {}
@@ -44,17 +44,17 @@ class FootprintCollector:
         self._deadline: asyncio.TimerHandle | None = None
 
     async def collect(self) -> ProcessFootprints:
-        """Ask, and return what came back in time."""
+        """Ask, and return the answers that arrive in time."""
         return await asyncio.shield(self._round or self._begin())
 
     def receive(self, who: WorkerId, held: ProcessFootprint) -> None:
-        """Take an answer; one that comes after its round is dropped."""
+        """Handle an answer; one that arrives after its round is dropped."""
         if who in self._missing:
             self._heard[who] = held
             self.forget(who)
 
     def forget(self, who: WorkerId) -> None:
-        """Wait no longer for a process: it has ended."""
+        """Stop waiting for a process that has ended."""
         self._missing.discard(who)
         if not self._missing:
             self._end()
@@ -63,7 +63,7 @@ class FootprintCollector:
         loop = asyncio.get_running_loop()
         begun = self._round = loop.create_future()
         self._deadline = loop.call_later(TIMEOUT, self._end)
-        heap.trim()  # what is free is not held, however long ago it was given back last
+        heap.trim()  # memory that is free does not count as held
         self._heard = {SUPERVISOR_ID: ProcessFootprint(footprint.measure())}
         self._missing = set(self._ask())
         if not self._missing:

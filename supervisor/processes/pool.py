@@ -1,4 +1,4 @@
-"""Which workers wait for a conversation, which are on their way, and who waits for a worker. Free of I/O."""
+"""The queues of ready workers, of starting workers, and of orders for a worker. Free of I/O."""
 
 from collections import deque
 from collections.abc import Callable
@@ -13,18 +13,18 @@ WorkerRequest: TypeAlias = Callable[[WorkerId], None]
 
 @dataclass(frozen=True, slots=True)
 class PoolStatistics:
-    """How the pool stands."""
+    """Counters of the pool."""
 
     waiting: int
     """Workers that are ready."""
     expected: int
-    """Workers that were asked for and are not ready yet."""
+    """Workers that were requested and are not ready yet."""
     orders: int
     """Orders that wait for a worker."""
 
 
 class Pool:
-    """Keeps `size` workers waiting in advance; `missing` says how many have to be born for that."""
+    """Keeps `size` workers ready in advance; `missing` says how many have to be started for that."""
 
     def __init__(self, size: int) -> None:
         self._size = size
@@ -33,17 +33,17 @@ class Pool:
         self._orders: deque[WorkerRequest] = deque()
 
     def resize(self, size: int) -> None:
-        """Keep so many workers waiting from now on."""
+        """Keep this number of workers ready from now on."""
         self._size = size
 
     @property
     def missing(self) -> int:
-        """How many workers to ask for, beyond those that are on their way."""
+        """Number of workers to request, beyond those that are starting."""
         return max(0, self._size + len(self._orders) - len(self._waiting) - len(self._expected))
 
     @property
     def has_orders(self) -> bool:
-        """Whether somebody waits for a worker."""
+        """Whether an order waits for a worker."""
         return bool(self._orders)
 
     @property
@@ -52,29 +52,29 @@ class Pool:
         return tuple(self._waiting)
 
     def expect(self, worker_id: WorkerId) -> None:
-        """Note that a worker was asked for."""
+        """Note that a worker was requested."""
         self._expected.add(worker_id)
 
     def take(self, order: WorkerRequest) -> None:
-        """Give a waiting worker to `order` at once, or the next one that gets ready."""
+        """Assign a ready worker to `order` at once, else the next one that becomes ready."""
         if self._waiting:
             order(self._waiting.popleft())
         else:
             self._orders.append(order)
 
     def withdraw(self, order: WorkerRequest) -> None:
-        """Forget an order, unless it has been met."""
+        """Cancel an order, unless it has been fulfilled."""
         if order in self._orders:
             self._orders.remove(order)
 
     def forget_orders(self) -> None:
-        """Forget the orders that have not been met."""
+        """Cancel all orders that have not been fulfilled."""
         self._orders.clear()
 
     def ready(self, worker_id: WorkerId) -> bool:
-        """Note that a worker is ready, and meet the oldest order with it. One that was lost meanwhile is nobody's.
+        """Note that a worker is ready, and fulfil the oldest order with it. One that ended meanwhile is ignored.
 
-        Return whether it is needed: one whose order was forgotten may be one too many, and no longer belongs here.
+        Return whether it is needed: one whose order was cancelled may be surplus, and no longer belongs to the pool.
         """
         if worker_id not in self._expected:
             return True
@@ -98,5 +98,5 @@ class Pool:
         return False
 
     def statistics(self) -> PoolStatistics:
-        """Return how the pool stands."""
+        """Return the counters."""
         return PoolStatistics(len(self._waiting), len(self._expected), len(self._orders))

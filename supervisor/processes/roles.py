@@ -1,4 +1,4 @@
-"""What a child of ours becomes once it has been told its birth: the one place where supervisor and worker meet."""
+"""What a child becomes when it has received its spec: the one module that imports both supervisor and workers."""
 
 import os
 import signal
@@ -11,7 +11,7 @@ from greenroom.workers import entry
 
 
 def become(spec: AnyProcessSpec) -> NoReturn:
-    """Live and end as what `birth` says."""
+    """Run what the spec says, and exit."""
     signal.set_wakeup_fd(-1)
     for number in (signal.SIGCHLD, signal.SIGTERM):
         signal.signal(number, signal.SIG_DFL)
@@ -20,7 +20,9 @@ def become(spec: AnyProcessSpec) -> NoReturn:
     try:
         if isinstance(spec, BrokerSpec):
             entry.discard()
-            from greenroom.broker import broker  # in the broker alone: a first call waits for the fork server's imports
+            from greenroom.broker import (
+                broker,
+            )  # in the broker only: imported earlier it would delay the fork server, and so the first call
 
             broker.main(spec, LIFELINE)
         else:
@@ -32,11 +34,11 @@ def become(spec: AnyProcessSpec) -> NoReturn:
         sys.excepthook(*sys.exc_info())
     finally:
         sys.stderr.flush()
-        os._exit(status)  # what the fork server registered to run at exit is not ours to run
+        os._exit(status)  # without the exit handlers that were inherited from the fork server
 
 
 share_zygote = entry.share_zygote
-"""Start another process that workers share, in the place of one that died, and return its pid."""
+"""Start another shared zygote in place of one that died, and return its pid."""
 
 complete_worker = entry.complete
-"""Make ready the rest of what workers need, and return the pid of what they share; for a process that forks them."""
+"""Import the rest of what workers need, and return the pid of the shared zygote; for a process that forks workers."""

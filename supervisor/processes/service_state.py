@@ -1,7 +1,6 @@
-"""The life of a process that all conversations need, the fork server or the auth broker: its states as data, and its
-end.
+"""The lifecycle of a process that all conversations need, the fork server or the auth broker.
 
-Free of I/O and clocks.
+Its states, events and transitions as data. Free of I/O and clocks.
 """
 
 from collections.abc import Mapping
@@ -31,7 +30,7 @@ TRANSITIONS: Final[Mapping[tuple[State, ServiceEvent], State]] = {
 
 
 def after(state: State, happening: ServiceEvent) -> State:
-    """Return the state that follows. Raises `LocalProtocolError` where nothing of the kind can happen in `state`."""
+    """Return the next state. Raises `LocalProtocolError` where the event is not possible in `state`."""
     try:
         return TRANSITIONS[state, happening]
     except KeyError:
@@ -40,17 +39,17 @@ def after(state: State, happening: ServiceEvent) -> State:
 
 @dataclass(frozen=True, slots=True)
 class ServiceStatus:
-    """How a helper stands."""
+    """Status of such a process."""
 
     state: State
     pid: int | None
-    """`None` while there is none."""
+    """`None` while there is no process."""
     deaths: int
-    """How many deaths count towards giving it up at the moment."""
+    """Deaths that count towards giving it up at the moment."""
 
 
 class Policy(Protocol):
-    """Whatever decides about restarts (`greenroom.runtime.restart`)."""
+    """A restart policy (`greenroom.runtime.restart`)."""
 
     def on_death(self, now: float) -> float | None:
         """Return the seconds to wait before the restart, `None` where there is to be none."""
@@ -61,7 +60,7 @@ class Policy(Protocol):
 
 
 class ServiceState:
-    """One after the other, the processes of one role. Times are seconds of any clock that only goes forward."""
+    """The successive processes of one role. Times are seconds of any monotonic clock."""
 
     def __init__(self, policy: Policy) -> None:
         self._policy = policy
@@ -69,11 +68,11 @@ class ServiceState:
 
     @property
     def state(self) -> State:
-        """How it stands."""
+        """Its state."""
         return self._state
 
     def came_up(self) -> None:
-        """Note that it serves; once is enough."""
+        """Note that it serves; further calls have no effect."""
         if self._state != "ready":
             self._state = after(self._state, "came_up")
 
@@ -82,7 +81,7 @@ class ServiceState:
         self._state = after(self._state, "died")
 
     def delay(self, now: float) -> float | None:
-        """Hold the death against it; return the seconds to wait before the next start, `None` if it is given up."""
+        """Count the death; return the seconds to wait before the next start, `None` if it is given up."""
         delay = self._policy.on_death(now)
         if delay is None:
             self._state = after(self._state, "died_too_often")
@@ -93,6 +92,6 @@ class ServiceState:
         self._state = after(self._state, "started")
 
     def standing(self, pid: int | None, now: float) -> ServiceStatus:
-        """Return how it stands; `pid` is that of its process, if there is one."""
+        """Return its status; `pid` is that of its process, if there is one."""
         is_there = self._state in ("starting", "ready")
         return ServiceStatus(self._state, pid if is_there else None, self._policy.deaths_in_period(now))

@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 
 
 class SpawnEngine:
-    """Starts each process itself, so that it needs no fork server."""
+    """Starts each process directly, so that it needs no fork server."""
 
     def __init__(self, launch: Callable[[], Launched]) -> None:
         self._launch = launch

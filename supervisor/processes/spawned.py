@@ -1,4 +1,4 @@
-"""The other way to be born: a fresh interpreter that is told its birth on a socket."""
+"""The entry point of a spawned process: a fresh interpreter that receives its spec on a socket."""
 
 import gc
 import os
@@ -13,7 +13,7 @@ from greenroom.supervisor.processes.roles import become
 
 
 def main() -> NoReturn:
-    """Read one birth from descriptor 3 and become it."""
+    """Read one spec from descriptor 3 and run it."""
     hardening.make_undumpable()
     hardening.adopt_orphans()
     with socket.socket(fileno=os.dup(CONTROL)) as control:

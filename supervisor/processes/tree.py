@@ -37,24 +37,24 @@ log = logging.getLogger(__name__)
 
 BROKER_ID = WorkerId("broker")
 REPLENISH_DELAY = 0.015
-"""Seconds between taking a waiting worker and bearing another: who has just got one needs the cores to begin."""
+"""Seconds between taking a ready worker and starting another: the one just taken needs the cores first."""
 EARLY_WORKERS = 1
-"""Workers that wait while the engine is not ready: what a first call needs. Later ones share more memory."""
+"""Workers that are kept ready before the engine is: enough for a first call. Later ones share more memory."""
 LAST_WORDS = 5
-"""Lines of the log that are remembered of a process that died."""
+"""Log lines that are recorded of a process that died."""
 STARTING_COMMANDS = "starting commands"
 BROKER_TIMEOUT = 10.0
-"""Seconds that the broker has for letting workers in before it counts as hung."""
+"""Seconds that the broker has to admit workers before it counts as hung."""
 BROKER_START = 30.0
 """Seconds that it has for its start before that."""
 RESPAWN_DELAY = 5.0
-"""Seconds after which a broker that could not be started is tried again: what stood in the way may pass."""
+"""Seconds after which a broker that could not be started is tried again, since the obstacle may pass."""
 READY_TIMEOUT = 60.0
-"""Seconds that a worker has for getting ready before it counts as hung."""
+"""Seconds that a worker has to become ready before it counts as hung."""
 LEAVE_TIMEOUT = 0.8
-"""Seconds that workers have for saving and leaving when everything ends."""
+"""Seconds that workers have to save and exit when the server ends."""
 REDEMPTION_TIME = 0.9
-"""Further seconds that the broker has then for a redemption that is under way."""
+"""Further seconds that the broker then has for a token refresh under way."""
 
 
 class TreeStatistics(NamedTuple):
@@ -85,10 +85,10 @@ class ProcessTree:
         self._broker_keys = _key_pair()
         self._workers: dict[WorkerId, KeyPair] = {}
         self._deadlines: dict[WorkerId, asyncio.TimerHandle] = {}
-        """When workers have to be ready that are on their way."""
+        """When workers that are starting have to be ready."""
         self._reasons: dict[WorkerId, str] = {}
         self._hung_zygotes: dict[int, str] = {}
-        """Why workers have killed what they share, by pid, until its end is told."""
+        """Why workers have killed the shared zygote, by pid, until its end is reported."""
         self._oom_kills = OomKills()
         self._memory_watchdog = weight.MemoryWatchdog(
             self._workers, engine.pid_of, options.limits, self._kill_heavy, self._tidy_up
@@ -131,7 +131,7 @@ class ProcessTree:
         self._spawn_workers(first)
 
     def tell_broadcasts(self, on_broadcast: Callable[[Broadcast], object]) -> None:
-        """Pass on from now on what the auth broker tells by itself, first what it has told already."""
+        """Pass on broadcasts of the auth broker from now on, first those that have arrived already."""
         self._on_broadcast = on_broadcast
         for broadcast in self._broadcasts:
             on_broadcast(broadcast)
@@ -143,7 +143,7 @@ class ProcessTree:
         return self._users
 
     def press(self, pressed: bool) -> None:
-        """Pass on that the client does not read, or reads again."""
+        """Pass on that the client has stopped reading, or reads again."""
         if pressed:
             self.router.pause()
         else:
@@ -151,22 +151,22 @@ class ProcessTree:
 
     @property
     def directory(self) -> str:
-        """Where the sockets of this instance are."""
+        """The directory of this instance's sockets."""
         return self._directory
 
     @property
     def fork_server_status(self) -> ServiceStatus | None:
-        """How the fork server stands, where there is one."""
+        """Status of the fork server, where there is one."""
         return self._engine.fork_server
 
     @property
     def zygote_status(self) -> ServiceStatus | None:
-        """How the process stands that starts commands for all, where there is one."""
+        """Status of the shared zygote, where there is one."""
         return self._engine.zygote
 
     @property
     def broker_status(self) -> ServiceStatus:
-        """How the auth broker stands."""
+        """Status of the auth broker."""
         if self.broker.is_connected:
             self._broker_life.came_up()
         return self._broker_life.standing(self._engine.pid_of(BROKER_ID), asyncio.get_running_loop().time())
@@ -185,7 +185,7 @@ class ProcessTree:
         return await self._footprints.collect()
 
     async def close(self) -> None:
-        """Answer every call, let workers save and leave, and end what is left. Nothing of the tree survives it."""
+        """Answer every call, let workers save and exit, and end what is left. No process of the tree survives it."""
         self._closing = True
         self._memory_watchdog.close()
         if self._retry is not None:
@@ -209,11 +209,11 @@ class ProcessTree:
         directory.remove(self._directory)
 
     def hasten(self) -> None:
-        """Wait no longer for workers to leave by themselves."""
+        """Stop waiting for workers to exit by themselves."""
         self._empty.set()
 
     def take(self, order: WorkerRequest) -> None:
-        """Give a worker to `order`: one that waits, or the next one that gets ready."""
+        """Assign a worker to `order`: a ready one, or the next one that becomes ready."""
         self._pool.take(order)
         if self._pool.has_orders:
             self._replenish()
@@ -221,22 +221,22 @@ class ProcessTree:
             asyncio.get_running_loop().call_later(REPLENISH_DELAY, self._replenish)
 
     def withdraw(self, order: WorkerRequest) -> None:
-        """Take back an order that has not been met."""
+        """Cancel an order that has not been fulfilled."""
         self._pool.withdraw(order)
 
     @property
     def obstacle(self) -> str | None:
-        """Why the last worker that could not be started was not, in words."""
+        """The error of the last failed start of a worker, as text."""
         return self._obstacle
 
     def kill(self, worker_id: WorkerId, why: str | None = None) -> None:
-        """End a worker, and everything it started, at once; `why` is then said to be the cause of its death."""
+        """Kill a worker and everything it started; `why` is reported as the cause of its death."""
         if why is not None and worker_id in self._workers:
             self._reasons.setdefault(worker_id, why)
         self._engine.kill(worker_id)
 
     def pid_of(self, worker_id: WorkerId) -> int | None:
-        """Return the process id of a worker that lives."""
+        """Return the process id of a worker that is alive."""
         return self._engine.pid_of(worker_id)
 
     def _fill_pool(self) -> None:
@@ -244,7 +244,7 @@ class ProcessTree:
         self._replenish()
 
     def _replenish(self) -> None:
-        """Bear the workers that are missing, while the broker is told of them: a worker it refuses tries again."""
+        """Start the missing workers while the broker is told of them: a worker that it refuses connects again."""
         if self._pool.missing and not self._closing:
             newcomers = self._enrol(self._pool.missing)
             self._in_background(self._attach(newcomers))
@@ -256,7 +256,7 @@ class ProcessTree:
         task.add_done_callback(self._background.discard)
 
     def _enrol(self, count: int) -> dict[WorkerId, KeyPair]:
-        """Give names and keys to workers that are to be born, and let them into the worker router."""
+        """Create ids and keys for workers that are to be started, and admit them to the router."""
         newcomers = {WorkerId(f"w-{uuid7()}"): _key_pair() for _ in range(count)}
         if newcomers:
             self._memory_watchdog.begin()
@@ -277,11 +277,11 @@ class ProcessTree:
                 self._hung_broker = self._broker_born_at
                 log.error("the auth broker hangs: no answer for %.0f s; killing it", BROKER_TIMEOUT)
                 self._engine.kill(BROKER_ID)
-        except BrokerError as error:  # a broker that is being restarted gets all keys at its birth
+        except BrokerError as error:  # a broker that is being restarted gets all keys in its spec
             log.warning("the auth broker has not let %d workers in (%s)", len(newcomers), error)
 
     def _spawn_workers(self, newcomers: Mapping[WorkerId, KeyPair]) -> None:
-        """Start workers, and see to it that each gets ready or ends; births that do not happen are the engine's."""
+        """Start workers, and ensure that each becomes ready or ends; the engine reports failed starts."""
         loop = asyncio.get_running_loop()
         for worker_id, keys in newcomers.items():
             self._deadlines[worker_id] = loop.call_later(READY_TIMEOUT, self._end_unready, worker_id)
@@ -310,12 +310,12 @@ class ProcessTree:
         self._deadlines[worker_id] = loop.call_later(READY_TIMEOUT, self._end_unready, worker_id)
 
     def _is_no_longer_due(self, worker_id: WorkerId) -> None:
-        """Note that a worker is ready, or gone."""
+        """Cancel the deadline of a worker that is ready, or gone."""
         if (deadline := self._deadlines.pop(worker_id, None)) is not None:
             deadline.cancel()
 
     def _tidy_up(self) -> None:
-        """Forget which deaths for want of memory are old by now, and hold no more memory than is used."""
+        """Drop old records of deaths for lack of memory, and return unused memory to the system."""
         self._oom_kills.happened()
         heap.trim()
 
@@ -424,7 +424,7 @@ class ProcessTree:
             self._empty.set()
 
     def _helper_lost(self, worker_id: WorkerId, lost: HelperLost) -> None:
-        """Remember the death of what a worker had for its commands; that of a shared one is told by its parent."""
+        """Record the death of a process that a worker had for its commands; a shared one is reported by its parent."""
         if lost.is_shared:
             if lost.cause is not None:
                 self._hung_zygotes[lost.pid] = lost.cause
@@ -435,17 +435,19 @@ class ProcessTree:
         log.error("a %s of worker %s, process %d, died (%s)", lost.role, worker_id, lost.pid, died.cause)
 
     def _why(self, exited: Exited) -> str | None:
-        """Return the cause of a death where it is another than the kernel tells: we have killed it, or it has."""
+        """Return the cause of a death where it is another than the kernel reports: a kill by the supervisor or a
+        worker.
+        """
         why = self._reasons.pop(exited.id, None)
         if why is None and exited.returncode == -signal.SIGKILL and self._oom_kills.happened():
             return death.OUT_OF_MEMORY
         return why
 
     def _waiting_worker_ended(self, exited: Exited, why: str | None) -> None:
-        """Replace a worker that died before it had a conversation, unless they all do."""
+        """Replace a worker that died before it had a conversation, unless all of them do."""
         fork_server = self._engine.fork_server
         if exited.start_error is not None and fork_server is not None and fork_server.state == "restarting":
-            self._replenish()  # it went down with its fork server
+            self._replenish()  # it ended with its fork server
             return
         if exited.start_error is not None:
             self._start_refused(exited)
@@ -464,7 +466,7 @@ class ProcessTree:
             self._replenish()
 
     def _start_refused(self, exited: Exited) -> None:
-        """Try again in a while what the system has refused to start; those who wait for it wait on."""
+        """Retry after a delay what the system has refused to start; orders stay in the queue."""
         self._obstacle = death.cause(exited)
         if self._retry is not None:
             return
@@ -479,7 +481,7 @@ class ProcessTree:
         self._replenish()
 
     async def _let_broker_leave(self) -> None:
-        """Wait for the broker, and so for a redemption under way, which has its own bound."""
+        """Wait for the broker, and so for a token refresh under way, which is bounded itself."""
         if self._engine.pid_of(BROKER_ID) is not None:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(REDEMPTION_TIME):
@@ -515,7 +517,7 @@ class ProcessTree:
         """End the workers that host no conversation: they have nothing to save."""
         hosting = self._users.leaving if self._users is not None else frozenset()
         for worker_id in list(self._workers):
-            if self._engine.pid_of(worker_id) is None:  # on its way: the engine ends it when it closes
+            if self._engine.pid_of(worker_id) is None:  # still starting: the engine ends it when it closes
                 del self._workers[worker_id]
             elif worker_id not in hosting:
                 self._engine.kill(worker_id)
