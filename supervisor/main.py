@@ -1,4 +1,4 @@
-"""The program. What goes ahead of a server is on its way before the command line is read."""
+"""The program. What can be started before the command line is read is started first."""
 
 import sys
 from collections.abc import Sequence
@@ -10,11 +10,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the program and return its exit status."""
     words = sys.argv[1:] if argv is None else list(argv)
     prelaunch = Prelaunch.launch(words)
-    from greenroom.supervisor.cli import command_line  # a fork server need not wait for it
+    from greenroom.supervisor.cli import command_line  # the fork server need not wait for this import
 
     try:
         return command_line.run(words, prelaunch)
-    except SystemExit:  # it made no sense, or asked for help
+    except SystemExit:  # invalid arguments, or a request for help
         if prelaunch is not None:
             prelaunch.abort()
         raise

@@ -1,4 +1,4 @@
-"""What the command line and the configuration say to `greenroom mcp-server`."""
+"""The options of `greenroom mcp-server` from the command line and the configuration."""
 
 from typing import NamedTuple, get_args
 
@@ -19,17 +19,17 @@ class ServerOptions(NamedTuple):
     config_overrides: tuple[str, ...] = ()
     """`-c key=value`, as given."""
     idle_workers: int = IDLE_WORKERS
-    """Workers kept waiting in advance."""
+    """Workers kept ready in advance."""
     session_tools: bool = True
-    """Whether there are tools about conversations beside the two that hold them."""
+    """Whether the tools about conversations are offered beside `codex` and `codex-reply`."""
     events: EventSetting = "auto"
-    """Which `codex/event` notifications are sent; `auto`: all, but none to a client that cannot take them."""
+    """Which `codex/event` notifications are sent; `auto`: all, but none to a client that does not accept them."""
     preferred_auth: PreferredAuth = "chatgpt"
     """Which credential is used where there are two (`preferred_auth_method`)."""
     credentials_store: CredentialsStore = "file"
     """Where credentials are kept (`cli_auth_credentials_store`)."""
     forced_login: ForcedLogin | None = None
-    """The one way to log in (`forced_login_method`)."""
+    """The only way to log in (`forced_login_method`)."""
     forced_workspaces: tuple[str, ...] = ()
     """The accounts that may log in (`forced_chatgpt_workspace_id`)."""
     log_level: str = "warning"

@@ -73,8 +73,7 @@ class Conversations:
         self._turns, self._slots = self._scheduler.turns, self._scheduler.places
         self.leaving: frozenset[WorkerId] = frozenset()
         self.on_turn_end: Callable[[Conversation, bool], None] = lambda _, __: None
-        """Called after the audience of each turn that has run; `is_first` where it was the first of its conversation.
-        """
+        """Called after the audience of each turn that has run, with whether it was the first of its conversation."""
 
     def __iter__(self) -> Iterator[Conversation]:
         return iter(self._table)

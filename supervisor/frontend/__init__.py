@@ -1,1 +1,1 @@
-"""What stands between a client and the conversations: transports, and a folder for each protocol."""
+"""The front end, between a client and the conversations: transports, and a directory for each protocol."""

@@ -1,6 +1,6 @@
-"""The client's two ends of the pipe, moved out of reach of everything else in the process.
+"""The client's two ends of the pipe, moved to descriptors that nothing else in the process uses.
 
-A library that prints, or a child that inherits descriptor 1, then reaches standard error and never the client.
+A library that prints, or a child that inherits descriptor 1, then writes to standard error and never to the client.
 """
 
 import os
@@ -9,11 +9,11 @@ from typing import NamedTuple
 from greenroom.protocol.errors import RemoteProtocolError
 
 READ_SIZE = 256 * 1024
-"""Bytes taken from the client at once."""
+"""Bytes that are read from the client at once."""
 
 
 class Descriptors(NamedTuple):
-    """The client's two ends, out of everybody else's reach. Neither of them blocks."""
+    """The client's two ends, both non-blocking."""
 
     input: int
     output: int
@@ -22,7 +22,7 @@ class Descriptors(NamedTuple):
 def take_over_stdio() -> Descriptors:
     """Take over standard input and output. Afterwards 0 reads nothing and 1 writes to standard error.
 
-    Raises `RemoteProtocolError` where there is nobody at one of them.
+    Raises `RemoteProtocolError` where one of them is closed.
     """
     try:
         ends = Descriptors(input=os.dup(0), output=os.dup(1))

@@ -1,4 +1,4 @@
-"""Asks the client's user, and sees to it that every question has an end: an answer, a deadline or a withdrawal."""
+"""Asks the client's user, and ends every question: by an answer, a deadline or a withdrawal."""
 
 import asyncio
 from collections.abc import Callable
@@ -23,7 +23,7 @@ def too_late(timeout_s: float) -> Decision:
 
 @dataclass(slots=True, eq=False)
 class Question:
-    """One question under way."""
+    """One open question."""
 
     id: RequestId
     on_decision: OnDecision
@@ -31,7 +31,7 @@ class Question:
     deadline: asyncio.TimerHandle | None = field(default=None)
 
     def withdraw(self, reason: str) -> None:
-        """Tell the client that the question is void, if it is still open. Nobody is told a decision."""
+        """Tell the client that the question is void, if it is still open. No decision is reported."""
         self.elicitor.withdraw(self, reason)
 
 
@@ -50,15 +50,15 @@ class Elicitor:
 
     @property
     def open_questions(self) -> int:
-        """How many questions wait for an answer."""
+        """Number of questions that wait for an answer."""
         return len(self._open)
 
     def ask(self, params: bytes, on_decision: OnDecision) -> Question | None:
-        """Ask, and tell `on_decision` once what became of it; `None` where the client cannot be asked."""
+        """Ask, and report the outcome to `on_decision` once; `None` where the client cannot be asked."""
         return self.put(METHOD, params, on_decision) if self._can_ask(mode_of(params)) else None
 
     def put(self, method: str, params: bytes, on_decision: OnDecision) -> Question:
-        """Ask with a request that the client is known to take, and tell `on_decision` what became of it."""
+        """Ask with a request that the client is known to accept, and report the outcome to `on_decision`."""
         request_id, line = self._peer.request(method, params)
         question = Question(request_id, on_decision, self)
         self._open[request_id] = question
@@ -67,14 +67,14 @@ class Elicitor:
         return question
 
     def answer(self, response: Response) -> bool:
-        """Take an answer; return whether it belongs to an open question."""
+        """Handle an answer; return whether it belongs to an open question."""
         question = self._close(response.id)
         if question is not None:
             question.on_decision(read_answer(None if response.error is not None else response.result))
         return question is not None
 
     def withdraw(self, question: Question, reason: str) -> None:
-        """Make a question void."""
+        """Withdraw a question."""
         if self._close(question.id) is not None:
             self._write(notification_line("notifications/cancelled", {"requestId": question.id, "reason": reason}))
 

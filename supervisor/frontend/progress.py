@@ -1,4 +1,4 @@
-"""The signs of life of one call: as often as there is something new, and often enough that nobody gives it up.
+"""The signs of life of one call: sent on news, and often enough that clients do not time out.
 
 Clients reset their idle timers at each of them. Workers tell each step of a turn, every two seconds what they do while
 it runs, and nothing while it waits for its place; so what has not changed is told more rarely, and waiting is told too.
@@ -18,7 +18,7 @@ WAITING: Final = "waiting for its turn"
 
 
 class Progress:
-    """Made when a call begins, on the running loop; `stop` it when the call has its answer."""
+    """Made when a call begins, on the running loop; `stop` it when the call is answered."""
 
     def __init__(self, send: Callable[[int, str], None]) -> None:
         """`send` takes the number of the sign, from 1, and what is being done."""
@@ -30,7 +30,7 @@ class Progress:
         self._timer = self._loop.call_later(HEARTBEAT, self._repeat)
 
     def note(self, doing: str) -> None:
-        """Take what is being done; tell it if it is news."""
+        """Note what is being done; send it if it is news."""
         if doing != self._doing:
             self._doing = doing
             self._news.offer(doing)

@@ -1,4 +1,4 @@
-"""Answers requests, each on a task of its own: exactly once, whatever happens to what it is about."""
+"""Answers requests, each on a task of its own, exactly once."""
 
 import asyncio
 import logging
@@ -23,7 +23,7 @@ class RefusedError(Exception):
 
 
 class Answer(NamedTuple):
-    """A result as JSON, and what is to be done once it has gone out."""
+    """A result as JSON, and what to do once it has been sent."""
 
     result: bytes = b"{}"
     then: Callable[[], None] = lambda: None

@@ -1,4 +1,4 @@
-"""The client's pipe on the event loop: reads while there is room for answers, writes as fast as the client takes it."""
+"""The client's pipe on the event loop: reads while there is room for answers, writes as fast as the client reads."""
 
 import asyncio
 import errno
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from greenroom.supervisor.frontend.descriptors import READ_SIZE, Descriptors
 
 HIGH_WATER = 1024 * 1024
-"""Bytes waiting for the client from which on workers are left waiting too."""
+"""Bytes waiting for the client from which on workers are no longer read."""
 LOW_WATER = 256 * 1024
 INPUT_STOP = 16 * 1024 * 1024
 """Bytes waiting for the client from which on its own requests are left in its pipe."""
@@ -48,7 +48,7 @@ class StdioTransport:
         self._drained.set()
 
     def start(self) -> None:
-        """Begin to read."""
+        """Start reading."""
         self._read_on()
 
     def write(self, data: bytes) -> None:
@@ -71,7 +71,7 @@ class StdioTransport:
         return StdioStatistics(self._read, self._written, self._waiting)
 
     def close(self) -> None:
-        """Stop reading and give the descriptors back in the mode in which they came."""
+        """Stop reading and return the descriptors in their original mode."""
         self._stop_reading()
         self._stop_writing()
         for descriptor in (self._input, self._output):
@@ -84,7 +84,7 @@ class StdioTransport:
         self._reading = True
         try:
             self._loop.add_reader(self._input, self._on_readable)
-        except PermissionError:  # epoll takes no regular file, which is always readable anyway
+        except PermissionError:  # epoll accepts no regular file, which is always readable anyway
             self._loop.call_soon(self._read_file)
 
     def _read_file(self) -> None:

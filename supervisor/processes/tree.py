@@ -435,9 +435,7 @@ class ProcessTree:
         log.error("a %s of worker %s, process %d, died (%s)", lost.role, worker_id, lost.pid, died.cause)
 
     def _why(self, exited: Exited) -> str | None:
-        """Return the cause of a death where it is another than the kernel reports: a kill by the supervisor or a
-        worker.
-        """
+        """Return the cause of a death where it is not the kernel's: a kill by the supervisor or a worker."""
         why = self._reasons.pop(exited.id, None)
         if why is None and exited.returncode == -signal.SIGKILL and self._oom_kills.happened():
             return death.OUT_OF_MEMORY

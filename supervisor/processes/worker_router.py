@@ -1,4 +1,4 @@
-"""The supervisor's mailbox: one ROUTER that every worker connects to, each with a key of its own."""
+"""The supervisor's mailbox: one ROUTER socket that every worker connects to, each with its own key."""
 
 import logging
 from collections.abc import Callable
@@ -16,7 +16,7 @@ from greenroom.runtime.zmq_stream import ZmqStream, ZmqStreamStatistics
 log = logging.getLogger(__name__)
 
 RECEIVE_QUEUE = 8
-"""Messages of one worker that wait here; a worker sends batches of up to 64 KiB."""
+"""Messages of one worker that are queued here; a worker sends batches of up to 64 KiB."""
 
 OnNotice: TypeAlias = Callable[[WorkerId, ReceivedNotice], None]
 
@@ -43,11 +43,11 @@ class WorkerRouter:
         self._port = ZmqStream(socket, self._receive)
 
     def admit(self, worker_id: WorkerId, public_key: str) -> None:
-        """Let a worker in."""
+        """Admit a worker."""
         self._admission.admit(public_key, worker_id)
 
     def revoke(self, worker_id: WorkerId) -> None:
-        """Shut a worker out that is gone."""
+        """Revoke the key of a worker that is gone."""
         self._admission.revoke(worker_id)
 
     def send(self, worker_id: WorkerId, operation: Operation, payload: bytes = b"") -> bool:
@@ -55,15 +55,15 @@ class WorkerRouter:
         return self._port.send([worker_id.encode(), *frames(operation, payload)])
 
     def pause(self) -> None:
-        """Take nothing more from workers, so that they feel that the client does not read."""
+        """Stop reading from workers, so that the client's back-pressure reaches them."""
         self._port.pause()
 
     def resume(self) -> None:
-        """Take from workers again."""
+        """Read from workers again."""
         self._port.resume()
 
     def catch_up(self) -> None:
-        """Take what has arrived already, unless we are paused."""
+        """Handle what has arrived already, unless reading is paused."""
         self._port.catch_up()
 
     def statistics(self) -> ZmqStreamStatistics:

@@ -1,8 +1,7 @@
-"""The first moments with a client, before there is an event loop.
+"""The handshake before there is an event loop.
 
-`HandshakeBuffer.answer_waiting` answers what the client has said already, which nearly always is `initialize`:
-importing
-asyncio takes longer than that.
+`HandshakeBuffer.answer_waiting` answers what the client has sent already, usually `initialize`: importing asyncio takes
+longer than that.
 """
 
 import os
@@ -20,11 +19,11 @@ class HandshakeBuffer:
         self._answers: list[bytes] = []
 
     def write(self, data: bytes) -> None:
-        """Keep an answer for the client."""
+        """Queue an answer for the client."""
         self._answers.append(data)
 
     def answer_waiting(self, receive: Callable[[bytes], None]) -> None:
-        """Hand on what lies in the pipe, if anything does, and send the answers as far as the client takes them."""
+        """Handle what lies in the pipe, if anything, and send the answers as far as the client accepts them."""
         if select.select((self._descriptors.input,), (), (), 0)[0]:
             try:
                 data = os.read(self._descriptors.input, READ_SIZE)
@@ -35,7 +34,7 @@ class HandshakeBuffer:
         self._send()
 
     def take_unsent(self) -> bytes:
-        """Return what the client has not taken yet; it is the transport's to send."""
+        """Return what the client has not accepted yet, for the transport to send."""
         unsent = b"".join(self._answers)
         self._answers.clear()
         return unsent

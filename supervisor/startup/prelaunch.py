@@ -1,8 +1,7 @@
-"""What goes ahead of a server: its environment, its lifeline, and a fork server that begins its imports.
+"""The prelaunch of a server: its environment, its lifeline, and a fork server that begins its imports.
 
-The fork server's imports are what a first call waits for, so that it is started before the command line is read, which
-takes a while to be able to. That is right wherever processes are forked, which nearly everywhere is so; where it turns
-out to be wrong, the fork server is sent away again.
+A first call waits for the imports of the fork server, so it is started before the command line is read, whose own
+imports take time. This assumes the fork engine; the fork server is ended again if the spawn engine is configured.
 """
 
 import os
@@ -20,30 +19,30 @@ from greenroom.supervisor.options import SERVER
 
 FORK_IS_SAFE = sys.platform.startswith("linux")
 OTHERWISE = "spawn"
-"""The word without which nobody asks for another engine, on the command line or in the file."""
+"""The word that has to be in the command line or the file to configure the other engine."""
 
 
 class Prelaunch(NamedTuple):
-    """Mustered once, at the start."""
+    """Made once, at the start."""
 
     home: str
     environment: Mapping[str, str]
-    """Ours, with the home's `.env` in it."""
+    """This process's environment, with the home's `.env` in it."""
     lifeline: Lifeline
     fork_server: Launched | None = None
     """`None` where it has not been started yet."""
 
     @classmethod
     def prepare(cls) -> "Prelaunch":
-        """Look round, and start nothing. Raises `ConfigError`."""
+        """Read the environment, and start nothing. Raises `ConfigError`."""
         environment, home = environment_and_home()
         return cls(home, environment, Lifeline.create())
 
     @classmethod
     def launch(cls, words: Sequence[str]) -> "Prelaunch | None":
-        """Start the fork server for the command that serves, unless it or the file may want another engine.
+        """Start the fork server for the command that serves, unless the spawn engine may be configured.
 
-        What is wrong with the surroundings is told when the command line has been read.
+        Errors of the environment are reported when the command line has been read.
         """
         command, *settings = (*words, "")
         if command != SERVER or not FORK_IS_SAFE or any(OTHERWISE in word for word in settings) or not _has_client():
@@ -69,7 +68,7 @@ class Prelaunch(NamedTuple):
 
 
 def environment_and_home() -> tuple[Mapping[str, str], str]:
-    """Return our environment with the home's `.env` in it, and the home. Raises `ConfigError`."""
+    """Return this process's environment with the home's `.env` in it, and the home. Raises `ConfigError`."""
     home = codex_home(os.environ)
     if as_text(home) != home:
         raise ConfigError(f"CODEX_HOME is not valid UTF-8: {as_text(home)}")
@@ -77,17 +76,17 @@ def environment_and_home() -> tuple[Mapping[str, str], str]:
 
 
 def without_secrets(environment: Mapping[str, str]) -> dict[str, str]:
-    """Return the variables that every process of ours may have."""
+    """Return the variables that every process may have."""
     return {name: value for name, value in environment.items() if not is_secret_name(name)}
 
 
 def as_text(value: str) -> str:
-    """Return what the operating system gave us with the replacement character for bytes that are no UTF-8."""
+    """Return a value from the operating system with the replacement character for bytes that are not UTF-8."""
     return os.fsencode(value).decode("utf-8", "replace")
 
 
 def _has_client() -> bool:
-    """Tell whether somebody is at standard input and output: else the next descriptor opened would take their place."""
+    """Tell whether standard input and output are open: else new descriptors would get their numbers."""
     try:
         for descriptor in range(3):
             os.fstat(descriptor)

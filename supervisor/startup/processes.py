@@ -1,4 +1,4 @@
-"""What a server needs for its processes to be on their way; all else is imported while they begin."""
+"""What a server needs to start its processes; everything else is imported while they start."""
 
 from collections.abc import Callable, Mapping
 
@@ -14,7 +14,7 @@ from greenroom.supervisor.processes.tree import ProcessTree
 def make_engine(fork_server: Launched | None, launch: Callable[[], Launched], spawn: Callable[[], Launched]) -> Engine:
     """Return the engine: over the fork server that was launched, or spawning where there is none.
 
-    `launch` starts another fork server, `spawn` a process that waits for its birth.
+    `launch` starts another fork server, `spawn` a process that waits for its spec.
     """
     return SpawnEngine(spawn) if fork_server is None else ForkEngine(fork_server, launch, spawn)
 

@@ -43,19 +43,19 @@ class Provisions:
 
     descriptors: Descriptors
     environment: Mapping[str, str]
-    """Ours, with the home's `.env` in it."""
+    """This process's environment, with the home's `.env` in it."""
     secrets: Mapping[str, str]
-    """The part of the environment that children are born without."""
+    """The part of the environment that children start without."""
     fork_server: Launched | None
     """The fork server, already importing; `None` for the spawn engine."""
     launch: Callable[[], Launched]
     """Starts another fork server."""
     spawn: Callable[[], Launched]
-    """Starts a process that waits for its birth."""
+    """Starts a process that waits for its spec."""
 
 
 class Server:
-    """Serves one client until its input ends or a signal comes."""
+    """Serves one client until its input ends or a signal arrives."""
 
     def __init__(self, options: ServerOptions, provisions: Provisions, front: Front, buffer: HandshakeBuffer) -> None:
         self._options = options
@@ -76,7 +76,7 @@ class Server:
         self._transport.write(buffer.take_unsent())
 
     async def serve(self) -> None:
-        """Run until the end, and leave nothing behind."""
+        """Run until the end, and leave no process or file behind."""
         loop = asyncio.get_running_loop()
         for number in STOP_SIGNALS:
             loop.add_signal_handler(number, self._signalled)
@@ -158,7 +158,7 @@ class Server:
         return Services(tool_calls, handlers, (tool_calls.cancel, subscriptions.cancel), features.tools)
 
     def _signalled(self) -> None:
-        """Leave; when told so again, without waiting for workers that have something to save."""
+        """End the server; at a second signal, without waiting for workers to save."""
         if self._signals and self._tree is not None:
             self._tree.hasten()
         self._signals += 1
@@ -182,14 +182,14 @@ class Server:
 
 
 async def _import_in_thread(name: str) -> None:
-    """Import a module while the loop goes on answering."""
+    """Import a module while the loop continues to answer."""
     loop = asyncio.get_running_loop()
     done: asyncio.Future[None] = loop.create_future()
 
     def work() -> None:
         try:
             __import__(name)
-        except BaseException as error:  # whatever it is, it is for whoever waits
+        except BaseException as error:  # any error is raised where the import is awaited
             loop.call_soon_threadsafe(done.set_exception, error)
         else:
             loop.call_soon_threadsafe(done.set_result, None)

@@ -1,5 +1,4 @@
-"""The start of a server, up to its loop: the fork server first, then the handshake, and only then all that takes
-time."""
+"""The start of a server, up to its loop: first the fork server, then the handshake, then everything slow."""
 
 import argparse
 import os
@@ -18,13 +17,13 @@ from greenroom.supervisor.startup.prelaunch import FORK_IS_SAFE, Prelaunch, as_t
 
 OUR_WORDS = ("greenroom", "preferred_auth_method", "cli_auth_credentials_store", "forced_")
 OSS = ("model_provider=oss", "model=gpt-oss:20b")
-"""The settings that `--oss` stands for. A `-c` wins over them."""
+"""The settings that `--oss` stands for. A `-c` overrides them."""
 
 
 def start(arguments: argparse.Namespace, prelaunch: Prelaunch | None) -> None:
-    """Serve, as the command line says, with what went ahead of it if anything did. Returns when it is over.
+    """Serve as the command line says, with what was launched before, if anything. Returns at the end.
 
-    What the client has said already is answered before what the rest needs is imported. Raises `GreenroomError`.
+    What the client has sent already is answered before the remaining imports. Raises `GreenroomError`.
     """
     descriptors = take_over_stdio()
     prelaunch = prelaunch or Prelaunch.prepare()
@@ -61,7 +60,7 @@ def _options(arguments: argparse.Namespace, environment: Mapping[str, str], home
 
     try:
         table, credentials = server_settings(home, overrides)
-    except ConfigError as error:  # told again, with its own call, to every conversation that needs the file
+    except ConfigError as error:  # reported again, in its own call, to every conversation that needs the file
         sys.stderr.write(f"greenroom: {error}; going on with defaults\n")
         return ServerOptions(home, defaults.engine, overrides, log_level=level)
     return ServerOptions(
@@ -90,7 +89,7 @@ def _level(environment: Mapping[str, str]) -> str:
 
 
 def _concerns_us(home: str, overrides: Sequence[str]) -> bool:
-    """Tell whether a setting of ours can be there at all: reading them properly takes longer than the handshake."""
+    """Tell whether a setting of the server may be there: to parse the file takes longer than the handshake."""
     if any(word in override for override in overrides for word in OUR_WORDS):
         return True
     try:

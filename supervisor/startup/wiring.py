@@ -1,5 +1,4 @@
-"""What `greenroom mcp-server` needs to take calls; imported while its processes begin
-(`greenroom.supervisor.startup.processes`)."""
+"""What the server needs to accept calls; imported while its processes start (`.processes`)."""
 
 import os
 from collections.abc import Callable, Coroutine, Mapping
@@ -55,7 +54,7 @@ def make_tool_calls(
 
 
 def make_subscriptions(peer: McpPeer, write: Callable[[bytes], None]) -> Subscriptions:
-    """Return the streams by which clients without a handshake hear of changes."""
+    """Return the streams by which clients without a handshake get notifications."""
     return Subscriptions(peer, write)
 
 
@@ -66,7 +65,7 @@ def make_tasks(
     options: ServerOptions,
     subscriptions: Subscriptions,
 ) -> Tasks:
-    """Return the calls that go on as tasks."""
+    """Return the calls that continue as tasks."""
     store = TaskStore(options.codex_home)
     return Tasks(peer, write, store, subscriptions, host.conversations.interrupt, options.limits.task_after)
 
@@ -91,7 +90,7 @@ def make_accounts(
     options: ServerOptions,
     environment: Mapping[str, str],
 ) -> AccountMethods:
-    """Return the credential's methods, and let them hear what the broker has to say."""
+    """Return the credential's methods, subscribed to the broker's broadcasts."""
 
     def requires_openai_auth() -> bool | None:
         try:
@@ -131,7 +130,7 @@ def make_control(
     front: Front,
     stop: Callable[[], None],
 ) -> ControlServer:
-    """Return the control socket, not listening yet, and clear away what instances that were killed left behind."""
+    """Return the control socket, not listening yet, and remove the files of instances that were killed."""
     remove_stale(parents(environment))
     instance = this_instance(options.codex_home, options.engine)
 

@@ -1,6 +1,6 @@
-"""The methods through which clients see and change the credential, old and later names alike.
+"""The methods through which clients read and change the credential, under old and later names.
 
-Each request is a task of its own, so that none of them, whatever the issuer does, holds up another one.
+Each request is a task of its own, so that a slow answer of the issuer delays no other request.
 """
 
 import asyncio
@@ -26,7 +26,7 @@ from greenroom.supervisor.frontend.request_queue import Answer, Method, RefusedE
 from greenroom.supervisor.processes.broker_client import BrokerClient, BrokerError
 
 Told: TypeAlias = tuple[answers.Json, list[answers.AccountNotification]]
-"""A result, and what goes out after it."""
+"""A result, and the notifications that are sent after it."""
 T = TypeVar("T")
 
 
@@ -61,7 +61,7 @@ class AccountMethods:
         self.handlers = self._answering.handlers
 
     def heard(self, broadcast: Broadcast) -> None:
-        """Tell the client of what happened without its asking."""
+        """Notify the client of a change that it did not request."""
         match broadcast:
             case LoginComplete():
                 self._notify(answers.after_login(broadcast))
@@ -146,14 +146,14 @@ _FAILURES = {
 
 
 def _refusal(method: str, error: BrokerError) -> tuple[int, str]:
-    """Return code and text for what the broker would not do, or could not."""
+    """Return code and text of the error for a request that the broker refused or could not carry out."""
     if error.error.code == "login_disabled":
         return INVALID_REQUEST, str(error)
     return INTERNAL_ERROR, f"{_FAILURES.get(method, method + ' failed')}: {error}"
 
 
 def _decode(request: Request, kind: type[T]) -> T:
-    """Decode the params, absent ones as empty. The text of an error does not repeat them: they may hold a key."""
+    """Decode the params, absent ones as empty. The text of an error does not repeat them: they may contain a key."""
     try:
         return msgspec.json.decode(request.params or b"{}", type=kind)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):

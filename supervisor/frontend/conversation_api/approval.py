@@ -1,6 +1,6 @@
-"""Requests for consent as the conversation API puts them to the client.
+"""Approval requests as the conversation API sends them to the client.
 
-Members go out under their names of 2025 and under the later ones; clients ignore those that they do not know.
+Members are sent under their names of 2025 and under the later ones; clients ignore those that they do not know.
 """
 
 from typing import Final
@@ -20,7 +20,7 @@ _LATER_NAMES: Final = {
 def client_request(question: bytes, conversation_id: ConversationId, asked: bytes) -> tuple[str, bytes] | None:
     """Return method and params for a worker's question; `None` where it is no question of the agent.
 
-    `asked` is the event that has told of a command, which knows the reason.
+    `asked` is the event that has announced a command, which contains the reason.
     """
     given = msgspec.json.decode(question, type=dict[str, object])
     params: dict[str, object] = {"conversation_id": conversation_id, "call_id": given.get("codex_call_id")}
@@ -44,7 +44,7 @@ def client_request(question: bytes, conversation_id: ConversationId, asked: byte
 
 
 def _keyed(changes: object) -> object:
-    """Return changes as clients of 2025 know them: what a change is stands around it, and not in it as its `type`."""
+    """Return changes as clients of 2025 know them: the type of a change is the key around it, not its member `type`."""
     if not isinstance(changes, dict):
         return changes
     return {path: _keyed_change(change) for path, change in changes.items()}

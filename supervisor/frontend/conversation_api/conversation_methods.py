@@ -1,4 +1,4 @@
-"""The methods that concern live conversations: begin one, talk to it, listen, interrupt."""
+"""The methods for live conversations: start one, send messages, subscribe, interrupt."""
 
 import asyncio
 from collections.abc import Callable, Mapping
@@ -20,7 +20,7 @@ from greenroom.supervisor.frontend.request_queue import Answer, Method, RefusedE
 
 
 class Configured(msgspec.Struct, frozen=True):
-    """What clients are told of a conversation that has started: members of its `session_configured` event."""
+    """What clients get to know of a conversation that has started: members of its event `session_configured`."""
 
     session_id: str
     model: str
@@ -38,7 +38,7 @@ class Configured(msgspec.Struct, frozen=True):
 
 
 class ConversationMethods:
-    """The conversations that one client talks to."""
+    """The live conversations of one client."""
 
     def __init__(self, conversations: Conversations, elicitor: Elicitor, write: Callable[[bytes], None]) -> None:
         self._conversations = conversations
@@ -56,9 +56,9 @@ class ConversationMethods:
         }
 
     async def bring_up(self, conversation: Conversation, failed: str) -> bytes:
-        """Start a conversation and return its `session_configured` event. Raises `RefusedError`.
+        """Start a conversation and return its event `session_configured`. Raises `RefusedError`.
 
-        `failed` says in the error what has failed, unless it is the configuration.
+        `failed` is the beginning of the error's text, unless the configuration is at fault.
         """
         self._hearing(conversation)
         outcome: asyncio.Future[bytes | Failure] = asyncio.get_running_loop().create_future()
@@ -78,7 +78,7 @@ class ConversationMethods:
         raise RefusedError(INTERNAL_ERROR, f"{failed}: {result.message}")
 
     def forget(self, conversation_id: ConversationId) -> None:
-        """Forget a conversation that is no more, and its listeners."""
+        """Forget a conversation that has ended, and its listeners."""
         hearing = self._hearings.pop(conversation_id, None)
         self._subscriptions = {name: heard for name, heard in self._subscriptions.items() if heard is not hearing}
 

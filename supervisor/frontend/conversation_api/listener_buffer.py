@@ -1,6 +1,6 @@
-"""What a client hears of one conversation: each event once, however many listeners it has added.
+"""The events of one conversation for one client: each is sent once, however many listeners it has added.
 
-While there is no listener events are kept, up to a limit, and questions wait.
+Without a listener events are buffered, up to a limit, and questions wait.
 """
 
 import logging
@@ -19,9 +19,9 @@ from greenroom.protocol.mcp.handshake import Failure
 log = logging.getLogger(__name__)
 
 KEPT: Final = 1024 * 1024
-"""Bytes of events that are kept of one conversation for want of a listener; of more, the latest."""
+"""Bytes of events that are buffered for one conversation without a listener; the latest are kept."""
 _HEAD: Final = b'{"type":"'
-"""How events begin, but for a few rare ones."""
+"""The beginning of nearly all events."""
 _ENDS: Final = (b"task_complete", b"turn_aborted")
 
 
@@ -30,7 +30,7 @@ class _Typed(msgspec.Struct, frozen=True):
 
 
 class ListenerBuffer:
-    """One client's ear for one conversation (`greenroom.supervisor.conversations.turn.TurnObserver`)."""
+    """One client's subscription to one conversation (`greenroom.supervisor.conversations.turn.TurnObserver`)."""
 
     def __init__(self, conversation_id: ConversationId, write: Callable[[bytes], None]) -> None:
         self._id = encode(conversation_id)
@@ -47,7 +47,7 @@ class ListenerBuffer:
         self._started_at = 0
         self._over: TurnId | None = None
         self.asked = b""
-        """The event that told last of a command that needs consent."""
+        """The last event that announced a command which needs approval."""
 
     @property
     def kept_bytes(self) -> int:
@@ -55,13 +55,13 @@ class ListenerBuffer:
         return self._lines_size
 
     def count_submission(self) -> str:
-        """Return the number of the next submission: events of a turn carry that of its own as their id."""
+        """Return the number of the next submission: events of a turn carry the number of its submission as their id."""
         number = str(self._submissions)
         self._submissions += 1
         return number
 
     def expect(self, turn_id: TurnId, number: str) -> None:
-        """Give the events of a turn a number."""
+        """Assign a number to the events of a turn."""
         self._numbers[turn_id] = number
 
     def forget(self, turn_id: TurnId) -> None:
@@ -69,7 +69,7 @@ class ListenerBuffer:
         self._numbers.pop(turn_id, None)
 
     def subscribe(self) -> None:
-        """Add a listener: it hears what was kept, and is asked what waited."""
+        """Add a listener: it gets the buffered events and the waiting questions."""
         self.subscriptions += 1
         while self._lines:
             self._write(self._lines.popleft())
@@ -78,25 +78,25 @@ class ListenerBuffer:
             self._questions.popleft()()
 
     def unsubscribe(self) -> None:
-        """Take a listener away."""
+        """Remove a listener."""
         self.subscriptions -= 1
 
     def ask(self, put: Callable[[], None]) -> None:
-        """Put a question as soon as somebody listens."""
+        """Put a question to the client as soon as there is a listener."""
         if self.subscriptions:
             put()
         else:
             self._questions.append(put)
 
     def on_end(self, turn_id: TurnId, tell: Callable[[], None]) -> None:
-        """Tell when a turn has ended, and all of its events are told."""
+        """Call `tell` when a turn has ended and all of its events are sent."""
         self._on_end.setdefault(turn_id, []).append(tell)
 
     def events(self, turn_id: TurnId, events: bytes) -> None:
-        """Take events of a worker."""
+        """Handle events of a worker."""
         for event in events.split(b"\n"):
             kind = _kind(event)
-            if kind == b"session_configured":  # that is what `newConversation` is answered with
+            if kind == b"session_configured":  # the answer to `newConversation` has it already
                 continue
             if kind == b"task_started":
                 self._running, self._started_at = turn_id, round(time.time())
@@ -107,7 +107,7 @@ class ListenerBuffer:
             self._tell(self._numbers.get(turn_id, turn_id), kind, event)
 
     def fail(self, number: str, turn_id: TurnId | None, failure: Failure) -> None:
-        """Tell of the end of a turn in the place of its worker, unless that has done so. A refused turn has no id."""
+        """Report the end of a turn on behalf of its worker, unless that has done so. A refused turn has no id."""
         if turn_id is not None and turn_id == self._over:
             return
         began = turn_id is not None and turn_id == self._running
@@ -123,7 +123,7 @@ class ListenerBuffer:
             self._tell(number, b"turn_aborted", encode(events.TurnAborted(turn, "interrupted", started, now, duration)))
 
     def turn_ended(self, turn_id: TurnId) -> None:
-        """Take the end of a turn."""
+        """Handle the end of a turn."""
         for tell in self._on_end.pop(turn_id, ()):
             tell()
 

@@ -1,4 +1,4 @@
-"""The methods that concern stored conversations: list them, take one up again, put one away."""
+"""The methods for stored conversations: list, resume, archive."""
 
 import asyncio
 import os
@@ -86,7 +86,7 @@ class SavedMethods:
 
 
 def misplaced(home: str, path: str, conversation_id: ConversationId) -> str | None:
-    """Say what is wrong with the path of a conversation's file, judging by the names alone; `None` where nothing is."""
+    """Return what is wrong with the path of a conversation's file, judged by the names alone; `None` if nothing is."""
     sessions = os.path.join(home, SESSIONS)
     normal = os.path.normpath(path)
     if not os.path.isabs(normal) or os.path.commonpath((sessions, normal)) != sessions:

@@ -1,4 +1,4 @@
-"""What becomes of a client's message: the audience of its turn, and of a conversation's start."""
+"""The audiences of a client's message: of its turn, and of a conversation's start."""
 
 import asyncio
 from collections.abc import Callable
@@ -13,8 +13,7 @@ from greenroom.supervisor.frontend.elicitor import CANNOT_ASK, Elicitor, Questio
 
 
 class ApiTurn:
-    """The audience of one turn (`greenroom.supervisor.conversations.turn.Audience`). Events go to the hearing
-    without it."""
+    """The audience of one turn (`greenroom.supervisor.conversations.turn.Audience`). Events go to the buffer."""
 
     def __init__(
         self,
@@ -35,16 +34,16 @@ class ApiTurn:
         """The deadlines of questions that nobody has heard yet, by their numbers."""
 
     def attach(self, turn: Turn) -> None:
-        """Take notice of which turn it is."""
+        """Set the turn of this audience."""
         if not self._ended:
             self._turn = turn
             self._hearing.expect(turn.id, self._number)
 
     def events(self, turn_id: TurnId, events: bytes) -> None:
-        """Take events; the hearing has them already."""
+        """Ignore events; the buffer has them already."""
 
     def progress(self, doing: str) -> None:
-        """Take a sign of life, which nobody is told."""
+        """Ignore a sign of life."""
 
     def asks(self, question_id: int, question: bytes) -> None:
         """Ask the client as soon as somebody there listens; where nobody does in time the answer is no."""
@@ -60,12 +59,12 @@ class ApiTurn:
         self._hearing.ask(lambda: self._put(question_id, question))
 
     def succeeded(self, last_message: bytes) -> None:
-        """Take the end of the turn."""
+        """Handle the end of the turn."""
         del last_message
         self._end()
 
     def failed(self, failure: Failure) -> None:
-        """Take why the turn came to nothing, and tell it where no worker has."""
+        """Report the failure of the turn, unless a worker has done so."""
         self._hearing.fail(self._number, None if self._turn is None else self._turn.id, failure)
         self._end()
 
@@ -101,30 +100,30 @@ class ApiTurn:
         self._questions.clear()
         if self._turn is not None:
             self._hearing.forget(self._turn.id)
-            self._turn = None  # whose audience this is
+            self._turn = None  # breaks a reference cycle: the turn refers to its audience
 
 
 class OpeningAudience:
-    """The audience of a conversation's start: calls one of two functions with what came of it."""
+    """The audience of a conversation's start: calls one of two functions with its outcome."""
 
     def __init__(self, on_opened: Callable[[bytes], None], on_failed: Callable[[Failure], None]) -> None:
         self._on_opened = on_opened
         self._on_failed = on_failed
 
     def events(self, turn_id: TurnId, events: bytes) -> None:
-        """Take events; the hearing has them already."""
+        """Ignore events; the buffer has them already."""
         del turn_id, events
 
     def progress(self, doing: str) -> None:
-        """Take a sign of life, which nobody is told."""
+        """Ignore a sign of life."""
 
     def asks(self, question_id: int, question: bytes) -> None:
-        """Take a question, of which there is none before the first turn."""
+        """Ignore a question; there is none before the first turn."""
 
     def succeeded(self, last_message: bytes) -> None:
-        """Take the event by which the conversation announced itself."""
+        """Receive the event by which the conversation announced itself."""
         self._on_opened(last_message)
 
     def failed(self, failure: Failure) -> None:
-        """Take why it did not start."""
+        """Receive the reason why it did not start."""
         self._on_failed(failure)

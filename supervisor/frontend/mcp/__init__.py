@@ -1,1 +1,1 @@
-"""What a client finds beside the tools: resources, prompts, completions, the log; and tools for conversations."""
+"""The MCP front end: tool calls, resources, prompts, completions, the log, and tools about conversations."""

@@ -1,8 +1,9 @@
-"""Tells a client of the handshake eras what has changed since it looked.
+"""Notifies a client of the handshake eras of changes since it last read.
 
-A list is told to have changed to a client that has read it since it was last told: who has never read it knows nothing
-that could be out of date, and who was told and has not read again knows already. So no client is told more than once
-for each look that it takes, however many conversations begin. Streams of the era without a handshake get every change.
+A client is notified that a list has changed only if it has read that list since the last notification: without a
+reading it has nothing that could be out of date, and a second notification would say nothing new. So each reading
+causes at most one notification, however many conversations begin. Streams of the era without a handshake get every
+change.
 """
 
 from collections.abc import Callable
@@ -17,7 +18,7 @@ MOST_SUBSCRIPTIONS: Final = 10_000
 
 
 class ChangeNotifier:
-    """What one client wants to hear of."""
+    """What one client is to be notified of."""
 
     def __init__(self, write: Callable[[bytes], None], subscriptions: Subscriptions) -> None:
         self._write = write
@@ -30,25 +31,25 @@ class ChangeNotifier:
         self._read.add(name)
 
     def subscribe(self, uri: str) -> bool:
-        """Note that the client wants to hear of a resource; return whether there is room for that."""
+        """Subscribe to a resource; return whether the limit allows it."""
         if len(self._subscribed) >= MOST_SUBSCRIPTIONS:
             return uri in self._subscribed
         self._subscribed.add(uri)
         return True
 
     def unsubscribe(self, uri: str) -> None:
-        """Note that the client does not want to hear of a resource any more."""
+        """Cancel the subscription to a resource."""
         self._subscribed.discard(uri)
 
     def changed(self, name: ListName) -> None:
-        """Tell that a list has changed."""
+        """Notify the client that a list has changed."""
         self._streams.changed(name)
         if name in self._read:
             self._read.remove(name)
             self._write(b'{"jsonrpc":"2.0","method":"notifications/%b/list_changed"}\n' % name.encode())
 
     def updated(self, uri: str) -> None:
-        """Tell that a resource has changed."""
+        """Notify the client that a resource has changed."""
         self._streams.updated(uri)
         if uri in self._subscribed:
             self._write(notification_line("notifications/resources/updated", {"uri": uri}))

@@ -1,8 +1,7 @@
-"""What the server logs, for a client that asks for it: from the level on that it names, and never faster than it helps.
+"""The server's log for a client that asks for it: from the level that it names, at a limited rate.
 
-The records are those of the log file (`greenroom.runtime.logfile`), as far as they arise in this process, with the
-same masking
-of secrets. Who asks for nothing is told nothing.
+The records are those of the log file (`greenroom.runtime.logfile`) that arise in this process, with the same masking of
+secrets. A client that does not ask gets none.
 """
 
 import asyncio
@@ -19,9 +18,9 @@ from greenroom.runtime.logfile import ID_NAMES
 from greenroom.supervisor.frontend.mcp.feature_requests import FeatureRequests, read_params
 
 BURST: Final = 50
-"""Messages that may go out at once."""
+"""Messages that may be sent at once."""
 RATE: Final = 10.0
-"""Messages a second that may go out in the long run; others are counted, and the next message says how many."""
+"""Messages per second in the long run; further ones are counted, and the next message states how many."""
 MAX_TEXT: Final = 4096
 """Characters of a message."""
 
@@ -60,7 +59,7 @@ class ClientLog(logging.Handler):
             self.handleError(record)
 
     def close(self) -> None:
-        """Send no more."""
+        """Stop sending."""
         logging.getLogger().removeHandler(self)
         super().close()
 

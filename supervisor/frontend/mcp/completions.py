@@ -1,4 +1,4 @@
-"""Completions of what a user types into an argument of a prompt, or into the variable of a template of resources."""
+"""Completions of an argument of a prompt, or of a variable of a resource template."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
@@ -21,7 +21,7 @@ _decode: Final = msgspec.json.Decoder(CompleteParams).decode
 
 
 class Completions:
-    """What one connection is offered."""
+    """The completions of one connection."""
 
     def __init__(
         self, home: str, overrides: tuple[str, ...], answering: FeatureRequests, library: SavedConversations
@@ -72,7 +72,7 @@ class Completions:
         return sorted(name for name in profiles if name.startswith(begun)) if isinstance(profiles, dict) else []
 
     async def _table(self) -> Mapping[str, object]:
-        """Return the configuration as it stands; one that cannot be read offers nothing."""
+        """Return the present configuration; an unreadable one offers nothing."""
         try:
             return await asyncio.to_thread(layered, self._home, map(parse_assignment, self._overrides))
         except ConfigError:

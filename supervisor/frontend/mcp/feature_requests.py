@@ -1,7 +1,7 @@
-"""Requests that take a moment: each is answered by a task of its own, so that none holds up the connection.
+"""Requests that take a while: each is answered by a task of its own, so that none delays the connection.
 
-Only a few of them are at work at a time, and none begins while the client leaves answers unread: what a client asks
-for faster than it reads waits as its request, not as a result in our memory.
+Only a few of them run at a time, and none starts while the client leaves answers unread: what a client requests faster
+than it reads is kept as a request, not as a result in memory.
 """
 
 import asyncio
@@ -33,7 +33,7 @@ class FeatureRefusedError(Exception):
 
 
 class FeatureRequests:
-    """The requests of one connection that are under way. Must be made on the running loop."""
+    """The open requests of one connection. Must be made on the running loop."""
 
     def __init__(
         self, peer: Peer, write: Callable[[bytes], None], drained: Callable[[], Coroutine[None, None, None]]
@@ -46,7 +46,7 @@ class FeatureRequests:
         self._tasks: dict[asyncio.Task[None], Request] = {}
 
     def start(self, request: Request, work: Work) -> None:
-        """Answer a request with what comes of some work."""
+        """Answer a request with the result of `work`."""
         task = asyncio.get_running_loop().create_task(self._answer(request, work), name=request.method)
         self._tasks[task] = request
         task.add_done_callback(self._tasks.pop)
@@ -76,7 +76,7 @@ class FeatureRequests:
 
 
 def read_params(request: Request, decode: Callable[[bytes], T]) -> T:
-    """Decode what a request asks for; absent params are an empty object. Raises `FeatureRefusedError`."""
+    """Decode the params of a request; absent ones are an empty object. Raises `FeatureRefusedError`."""
     try:
         return decode(request.params or b"{}")
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:

@@ -1,4 +1,4 @@
-"""All that a client finds beside the two tools, put together for one connection."""
+"""Everything that a client finds beside tool calls, joined for one connection."""
 
 from collections.abc import Callable, Coroutine, Mapping
 
@@ -20,7 +20,7 @@ from greenroom.supervisor.options import ServerOptions
 
 
 class ClientFeatures:
-    """What one connection is served. `close` it."""
+    """The services of one connection. `close` it."""
 
     def __init__(
         self,
@@ -52,7 +52,7 @@ class ClientFeatures:
         conversations.on_turn_end = self._turn_ended
 
     async def close(self) -> None:
-        """Answer what is open, and tell nothing more."""
+        """Answer what is open, and stop notifications."""
         self._prompts.close()
         self._log.close()
         await self._answering.close()

@@ -1,4 +1,4 @@
-"""The front end: what a client may say on the connection, and what each of it is answered with.
+"""The MCP connection: the methods of a client, and their handlers.
 
 It answers the handshake and the lists by itself from the first moment; tool calls wait for the process tree. One
 table leads from methods to handlers. Each request is taken in the era in which it comes: with an envelope that says who
@@ -44,7 +44,7 @@ Canceller: TypeAlias = Callable[[RequestId], None]
 T = TypeVar("T")
 
 ENVELOPED = mcp.MODERN_VERSION_KEY.partition("/")[0].encode()
-"""What stands in the params of every request of the era without handshake, however slashes are written there."""
+"""Part of the params of every request of the era without handshake, however slashes are escaped there."""
 
 
 class Services(NamedTuple):
@@ -54,7 +54,7 @@ class Services(NamedTuple):
     handlers: Mapping[str, Handler]
     """Further methods."""
     cancellers: tuple[Canceller, ...]
-    """Told the id of each request that the client gives up; ids that they do not know mean nothing to them."""
+    """Called with the id of each request that the client cancels; unknown ids are ignored."""
     session_tools: Mapping[str, Callable[[Request, mcp.CallToolParams], None]] = MappingProxyType({})
     """The tools about conversations; none where they are switched off."""
 
@@ -85,19 +85,19 @@ class Front:
 
     @property
     def user_agent(self) -> str:
-        """How we are named to the model's servers, with the client's name once it is known."""
+        """The user agent for the model's servers, with the client's name once it is known."""
         info = self._client_info
         return user_agent(__version__, self._environment, None if info is None else (info.name, info.version))
 
     @property
     def client(self) -> mcp.ClientInfo | None:
-        """Who the client says it is."""
+        """The client's name and version, as it has reported them."""
         return self._client_info
 
     def can_ask(self, mode: mcp.ElicitationMode) -> bool:
-        """Tell whether the client said in its handshake that it takes questions of a mode.
+        """Tell whether the client accepts questions of a mode, by its handshake.
 
-        One that did no handshake, or declared something else than an object, is taken to show forms.
+        A client without a handshake, or whose declaration is not an object, is assumed to show forms.
         """
         if self._handshake is None:
             return mode == "form"
@@ -109,21 +109,21 @@ class Front:
 
     @property
     def version(self) -> str | None:
-        """The MCP revision that was agreed on."""
+        """The agreed revision of MCP."""
         return self._version
 
     def receive(self, data: bytes) -> None:
-        """Take bytes of the client."""
+        """Handle bytes of the client."""
         for message in self._peer.receive(data):
             self._handle(message)
 
     def receive_end(self) -> None:
-        """Take the end of the client's input."""
+        """Handle the end of the client's input."""
         for message in self._peer.receive_end():
             self._handle(message)
 
     def write_to(self, write: Write) -> None:
-        """Send from now on with `write`."""
+        """Send with `write` from now on."""
         self._write = write
 
     def attach_services(self, build: "Callable[[McpPeer, Write], Services]") -> None:
@@ -156,7 +156,7 @@ class Front:
                 log.debug("notification %s; ignored", message.method)
 
     def _take(self, request: Request) -> None:
-        """Hand a request to its handler, if the era in which it comes has its method."""
+        """Pass a request to its handler, if its era has the method."""
         if request.method != "initialize" and ENVELOPED in (request.params or b""):
             from greenroom.protocol.mcp.stateless import EnvelopeError, read_envelope
 
@@ -172,7 +172,7 @@ class Front:
         handler(request)
 
     def _enter(self, request: Request, envelope: "RequestEnvelope") -> None:
-        """Serve a request in the era without handshake."""
+        """Handle a request of the era without handshake."""
         self._peer.enter(request, envelope)
         if self._client_info is None:
             self._client_info, self._version = envelope.client_info, envelope.version

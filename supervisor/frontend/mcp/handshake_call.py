@@ -1,4 +1,4 @@
-"""An open `tools/call` of the handshake eras: makes of what becomes of its turn lines for the client, last its answer.
+"""An open `tools/call` of the handshake eras: turns the events and the result of its turn into lines for the client.
 
 What both eras make of arguments and of a turn's end is here too; calls of the other era are in
 `greenroom.supervisor.frontend.mcp.multi_round_calls`.
@@ -31,7 +31,7 @@ DELTAS = tuple(
         b"raw_response_item",
     )
 )
-"""How events begin that clients do not get who asked for `progress` alone; workers write the type first."""
+"""Beginnings of events that are not sent with the event form `progress`; workers write the type first."""
 
 
 class ToolCall:
@@ -54,7 +54,7 @@ class ToolCall:
         self.request = request
         self.conversation_id = conversation_id
         self.turn: Turn | None = None
-        """Until the call is answered: two that hold each other would wait for the collector with all that they hold."""
+        """Reset with the answer: call and turn refer to each other, and only the garbage collector would free them."""
         self._peer = peer
         self._write = write
         self._on_answered = on_answered
@@ -78,7 +78,7 @@ class ToolCall:
             self._write(frame.splice(events))
 
     def progress(self, doing: str) -> None:
-        """Tell a client that asked for it that the call goes on, and what is being done."""
+        """Send a sign of life to a client that asked for it, with what is being done."""
         if self._progress is not None:
             self._progress.note(doing)
 
@@ -101,7 +101,7 @@ class ToolCall:
         self._answer(success_result(self.conversation_id, last_message))
 
     def failed(self, failure: Failure) -> None:
-        """Answer with what went wrong."""
+        """Answer with the error."""
         self._answer(result_of(failure, self.conversation_id, self._unknown_text))
 
     def _tell(self, signs: int, doing: str) -> None:
@@ -121,7 +121,7 @@ class ToolCall:
 
 
 def result_of(failure: Failure, conversation_id: ConversationId, unknown_text: str) -> bytes:
-    """Return the result of a call whose turn failed, in the words that clients know.
+    """Return the result of a call whose turn failed, in the wording that clients know.
 
     `unknown_text` is for a conversation that does not exist.
     """
@@ -129,7 +129,7 @@ def result_of(failure: Failure, conversation_id: ConversationId, unknown_text: s
         case "config":
             text = f"Failed to load Codex configuration from overrides: {failure.message}"
             return failure_result(Failure(failure.kind, text))
-        case "start_failed" if not failure.facts.get("resumable"):  # there is no conversation to go on with
+        case "start_failed" if not failure.facts.get("resumable"):  # there is no conversation to continue
             return failure_result(failure)
         case "session_unknown":
             return failure_result(Failure(failure.kind, unknown_text), conversation_id)
@@ -138,8 +138,7 @@ def result_of(failure: Failure, conversation_id: ConversationId, unknown_text: s
 
 
 def overrides_of(arguments: CodexArguments) -> bytes:
-    """Return what a call sets for its conversation, as the JSON of
-    `greenroom.config.settings.ConversationOverrides`."""
+    """Return the settings of a call's conversation, as JSON of `greenroom.config.settings.ConversationOverrides`."""
     values = {
         "model": arguments.model,
         "profile": arguments.profile,

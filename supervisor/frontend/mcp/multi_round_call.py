@@ -1,4 +1,4 @@
-"""One tool call without a handshake, over all its rounds: what becomes of its turn, and who is to hear of it."""
+"""One tool call without a handshake, over all its rounds: the outcome of its turn, and the requests for it."""
 
 import asyncio
 from collections.abc import Callable, Mapping
@@ -19,16 +19,16 @@ from greenroom.supervisor.frontend.progress import Progress
 
 
 class TaskHandle(Protocol):
-    """What a call has become that takes long (`greenroom.supervisor.frontend.mcp.tasks`)."""
+    """The task that a long call has become (`greenroom.supervisor.frontend.mcp.tasks`)."""
 
     def creation(self) -> bytes:
-        """Return the result that tells the client of it."""
+        """Return the result that announces the task to the client."""
 
     def doing(self, what: str) -> None:
-        """Take a sign of life."""
+        """Handle a sign of life."""
 
     def changed(self) -> None:
-        """Take notice that the call's questions have changed, or that it has ended."""
+        """Handle that the call's questions have changed, or that it has ended."""
 
 
 class Host(Protocol):
@@ -41,7 +41,7 @@ class Host(Protocol):
         """Send a sign of life."""
 
     def decide(self, turn: Turn, question_id: int, decision: Decision) -> None:
-        """Pass on what became of a question."""
+        """Pass on the answer to a question."""
 
     def answer(self, request: Request, result: bytes) -> None:
         """Answer a request."""
@@ -50,17 +50,17 @@ class Host(Protocol):
         """Answer a request with the questions of its call, which waits for the next round."""
 
     def keep(self, call: "MultiRoundCall") -> None:
-        """Keep what came of a turn that nobody waits for."""
+        """Keep the outcome of a turn that no request waits for."""
 
     def watch(self, call: "MultiRoundCall") -> asyncio.TimerHandle | None:
-        """Let a call become a task if it takes long."""
+        """Make a call a task if it takes long."""
 
 
 class _Question(NamedTuple):
-    """A question that is open."""
+    """An open question."""
 
     params: bytes
-    """What `elicitation/create` says, as JSON."""
+    """Params of `elicitation/create`, as JSON."""
     decide: Callable[[Decision], None]
     deadline: asyncio.TimerHandle
 
@@ -75,9 +75,9 @@ class MultiRoundCall:
         self.turn: Turn | None = None
         """Until it has ended, as in `greenroom.supervisor.frontend.mcp.handshake_call.ToolCall`."""
         self.result: bytes | None = None
-        """What came of the turn, once it has ended."""
+        """The outcome of the turn, once it has ended."""
         self.was_aborted = False
-        """Whether it ended because somebody stopped it."""
+        """Whether it was interrupted."""
         self._host = host
         self._unknown_text = unknown_text
         self._request: Request | None = None
@@ -90,7 +90,7 @@ class MultiRoundCall:
 
     @property
     def questions(self) -> dict[str, bytes]:
-        """The questions that are open: params of `elicitation/create`, by their keys."""
+        """The open questions: params of `elicitation/create`, by their keys."""
         return {key: question.params for key, question in self._questions.items()}
 
     def take_up(self, request: Request, envelope: RequestEnvelope, progress_token: ProgressToken) -> None:
@@ -100,7 +100,7 @@ class MultiRoundCall:
         self._alarm = self._host.watch(self) if envelope.has_extension(TASKS) else None
 
     def proceed(self, answers: Mapping[str, msgspec.Raw]) -> None:
-        """Take the user's answers; those to questions that are not open mean nothing."""
+        """Handle the user's answers; those to questions that are not open are ignored."""
         for key, question in list(self._questions.items()):
             if key in answers:
                 self._close(key)
@@ -108,32 +108,32 @@ class MultiRoundCall:
         self._speak()
 
     def hold(self) -> bool:
-        """Say nothing until it is a task, or stays what it is; return whether anybody waits at all."""
+        """Delay answers until it is decided whether it becomes a task; return whether a request waits at all."""
         self._changing = self._request is not None
         return self._changing
 
     def become(self, task: TaskHandle) -> None:
-        """Go on as a task."""
+        """Continue as a task."""
         self._task = task
         self.stay()
 
     def stay(self) -> None:
-        """Say what there was to say meanwhile."""
+        """Continue without a task, and send what was delayed."""
         self._changing = False
         self._speak()
 
     def events(self, turn_id: TurnId, events: bytes) -> None:
-        """Take events; in this era there is no notification for them."""
+        """Ignore events; this era has no notification for them."""
 
     def progress(self, doing: str) -> None:
-        """Tell whoever asked for it that the call goes on, and what is being done."""
+        """Send a sign of life, if asked for, with what is being done."""
         if self._task is not None:
             self._task.doing(doing)
         elif self._progress is not None:
             self._progress.note(doing)
 
     def asks(self, question_id: int, question: bytes) -> None:
-        """Put a question to the client's user with the result of this round, or the next one."""
+        """Put a question to the client's user with the result of this round, or of the next one."""
         turn = self.turn
         if turn is None:
             return
@@ -148,11 +148,11 @@ class MultiRoundCall:
         self._speak()
 
     def succeeded(self, last_message: bytes) -> None:
-        """Take the agent's last message."""
+        """Handle the agent's last message."""
         self._end(success_result(self.conversation_id, last_message))
 
     def failed(self, failure: Failure) -> None:
-        """Take what went wrong."""
+        """Handle the failure."""
         self.was_aborted = failure.kind == "turn_aborted"
         self._end(result_of(failure, self.conversation_id, self._unknown_text))
 
@@ -166,7 +166,7 @@ class MultiRoundCall:
         self._speak()
 
     def _speak(self) -> None:
-        """Say what there is to say to whoever waits: what came of the turn, or its questions."""
+        """Answer the request that waits, if any, with the outcome of the turn or with its questions."""
         if self._changing:
             return
         if self._envelope is not None and (self._request is not None or self._task is not None):
@@ -184,7 +184,7 @@ class MultiRoundCall:
             self._task.changed()
 
     def _let_go(self) -> None:
-        """Take leave of the request that waits."""
+        """Release the request that waits."""
         self._request = None
         if self._progress is not None:
             self._progress.stop()
@@ -194,7 +194,7 @@ class MultiRoundCall:
             self._alarm = None
 
     def _drop_unaskable(self, envelope: RequestEnvelope) -> None:
-        """Answer with no what the client cannot put to its user."""
+        """Decline the questions that the client cannot put to its user."""
         for key, question in list(self._questions.items()):
             if not envelope.can_ask(mode_of(question.params)):
                 self._close(key).decide(CANNOT_ASK)

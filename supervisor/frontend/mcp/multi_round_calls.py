@@ -2,8 +2,8 @@
 
 The request that is answered with a question has ended, but its turn waits in its worker. The client makes the call
 again with the user's answers and the state that came with the question; that request then waits for the end of the
-turn, or for its next question. A question that nobody answers in time is answered with no, as in the other eras, and
-the turn goes on unheard; whoever asks for it later still gets what came of it, for a while.
+turn, or for its next question. A question without an answer in time is declined, as in the other eras, and the turn
+continues without a request; its outcome is kept for a while for a later one.
 """
 
 import asyncio
@@ -28,7 +28,7 @@ from greenroom.supervisor.frontend.mcp.multi_round_call import MultiRoundCall
 log = logging.getLogger(__name__)
 
 KEPT_RESULTS = 100
-"""Results that nobody waited for and that are kept at a time."""
+"""Outcomes without a request that are kept at a time."""
 
 
 class MultiRoundCalls:
@@ -44,7 +44,7 @@ class MultiRoundCalls:
         on_answered: Callable[[Request], None],
         watch: Callable[[MultiRoundCall], asyncio.TimerHandle | None],
     ) -> None:
-        """`on_answered` is told of each request that was answered; `watch` lets a call become a task."""
+        """`on_answered` is called with each request that was answered; `watch` makes a call a task."""
         self.timeout_s = timeout_s
         self.decide = decide
         self.watch = watch
@@ -57,7 +57,7 @@ class MultiRoundCalls:
 
     @property
     def parted(self) -> int:
-        """How many calls wait for their next round."""
+        """Number of calls that wait for their next round."""
         return sum(call.result is None for call in self._parted.values())
 
     def begin(
@@ -76,7 +76,7 @@ class MultiRoundCalls:
     def resume(
         self, request: Request, envelope: RequestEnvelope, params: RoundParams, text: str
     ) -> MultiRoundCall | None:
-        """Return the call that goes on with a request; where there is none any more, the request is answered."""
+        """Return the call that a request continues; where it no longer exists, the request is answered."""
         try:
             state = self._unseal(params, text)
         except StateError as error:
@@ -110,7 +110,7 @@ class MultiRoundCalls:
         self._on_answered(request)
 
     def keep(self, call: MultiRoundCall) -> None:
-        """Keep what came of a turn that nobody waits for, until somebody asks or it has become too old or too many."""
+        """Keep the outcome of a turn that no request waits for, until one asks or it is too old or one too many."""
         self._unheard.append(call.id)
         if len(self._unheard) > KEPT_RESULTS:
             self._parted.pop(self._unheard.popleft(), None)
@@ -129,7 +129,7 @@ class MultiRoundCalls:
 
 
 def _of_another_run(state: CallState) -> bytes:
-    """Return the honest result of a call that waits, or waited, in another run of the server."""
+    """Return the result for a call that waits, or waited, in another run of the server."""
     if runs.lasts(state.run):
         text = f"Codex runtime error: the call waits in another process of the server ({runs.name(state.run)})."
         return failure_result(Failure("session_busy", text), state.conversation_id)

@@ -1,4 +1,4 @@
-"""The prompts: the user's saved ones, read afresh each time (`greenroom.config.saved_prompts`)."""
+"""The prompts: the user's saved ones, read again for each request (`greenroom.config.saved_prompts`)."""
 
 import asyncio
 from collections.abc import Callable, Mapping
@@ -16,14 +16,14 @@ from greenroom.supervisor.frontend.mcp.protocol_version import ProtocolVersion
 PAGE: Final = 100
 """Prompts on one page."""
 INTERVAL: Final = 2.0
-"""Seconds between two looks at the folder, once a client has read the list."""
+"""Seconds between two checks of the directory, once a client has read the list."""
 
 _decode_page: Final = msgspec.json.Decoder(PageParams).decode
 _decode_prompt: Final = msgspec.json.Decoder(PromptParams).decode
 
 
 class Prompts:
-    """The saved prompts as one connection sees them."""
+    """The saved prompts for one connection."""
 
     def __init__(
         self,
@@ -33,7 +33,7 @@ class Prompts:
         era: ProtocolVersion,
         on_change: Callable[[], None],
     ) -> None:
-        """`on_change` is told when prompts have changed after a client has read them."""
+        """`on_change` is called when prompts have changed after a client has read them."""
         self._home = home
         self._notifier = notifier
         self._era = era
@@ -46,7 +46,7 @@ class Prompts:
         }
 
     def close(self) -> None:
-        """Look no more."""
+        """Stop checking."""
         if self._looking is not None:
             self._looking.cancel()
 

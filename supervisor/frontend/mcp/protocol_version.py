@@ -1,4 +1,4 @@
-"""What the form of an answer depends on: in which revision of MCP its request came."""
+"""The revision of MCP that a request belongs to, on which the form of its answer depends."""
 
 from collections.abc import Callable
 
@@ -8,7 +8,7 @@ from greenroom.protocol.mcp.peer import McpPeer
 
 
 class ProtocolVersion:
-    """The revisions that one connection speaks."""
+    """The revisions of one connection."""
 
     def __init__(self, peer: McpPeer, agreed: Callable[[], str | None]) -> None:
         """`agreed` returns the revision of the handshake."""
@@ -20,5 +20,5 @@ class ProtocolVersion:
         return self._peer.envelope_of(request) is None
 
     def has_titles(self, request: Request) -> bool:
-        """Tell whether things may have a title beside their name."""
+        """Tell whether objects may have a title beside their name."""
         return not self.is_handshake(request) or knows_titles(self._agreed())

@@ -1,7 +1,7 @@
-"""The resources: of each saved conversation its transcript and its diff.
+"""The resources: the transcript and the diff of each saved conversation.
 
 `codex://conversations/{threadId}/transcript` is Markdown, `codex://conversations/{threadId}/diff` every patch that was
-applied, in order, as git writes them. Both change when a turn ends, and are found again by every later server.
+applied, in order, in git's format. Both change when a turn ends, and every later server has them too.
 """
 
 import re
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 PAGE: Final = 50
 """Conversations on one page."""
 NOT_FOUND: Final = -32002
-"""In the handshake eras; later a resource that is not there is a wrong parameter."""
+"""In the handshake eras; later an unknown resource is an invalid parameter."""
 
 Aspect = Literal["transcript", "diff"]
 
@@ -56,7 +56,7 @@ def address(conversation_id: ConversationId, aspect: Aspect) -> str:
 
 
 class Resources:
-    """The resources as one connection sees them."""
+    """The resources of one connection."""
 
     def __init__(
         self, answering: FeatureRequests, library: SavedConversations, notifier: ChangeNotifier, era: ProtocolVersion
@@ -80,7 +80,7 @@ class Resources:
         }
 
     def turn_ended(self, conversation: Conversation, is_first: bool) -> None:
-        """Tell who wants to know that a conversation has more in it, or has got its file with its first turn."""
+        """Notify subscribers that a conversation has grown, or has got its file with its first turn."""
         if is_first:
             self._notifier.changed("resources")
         for aspect in KINDS:
@@ -156,6 +156,6 @@ def _entries(entry: "SessionEntry", has_titles: bool) -> Iterator[dict[str, obje
 
 
 def _described(name: str, title: str, kind: _Kind, has_titles: bool) -> dict[str, object]:
-    """Return the members that resources and templates share. Where there are no titles, the name is what people see."""
+    """Return the members that resources and templates share. Where there are no titles, clients show the name."""
     named = {"name": name, "title": title} if has_titles else {"name": title}
     return {**named, "description": kind.description, "mimeType": kind.mime_type}

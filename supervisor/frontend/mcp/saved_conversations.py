@@ -1,6 +1,6 @@
-"""The conversations of a home for whoever lists or reads them: what their files tell, and how they stand in this run.
+"""The saved conversations of a home: what their files contain, and their present state.
 
-Files are read on threads, so that a long one holds nobody up.
+Files are read on threads, so that a long one does not block the loop.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from greenroom.sessions.index import SessionEntry, Story
 
 Standing: TypeAlias = lifecycle.State | Literal["saved", "elsewhere"]
-"""How a conversation stands; `saved` has not been touched in this run, `elsewhere` is open in another process."""
+"""State of a conversation; `saved` has not been used in this run, `elsewhere` is open in another process."""
 
 
 class SavedConversations:
@@ -35,7 +35,7 @@ class SavedConversations:
         return await asyncio.to_thread(session_index.page, self._home, limit, after)
 
     async def story(self, conversation_id: ConversationId) -> "Story":
-        """Return all that was said in a conversation. Raises `SessionUnknownError` or `SessionFileError`."""
+        """Return everything that was said in a conversation. Raises `SessionUnknownError` or `SessionFileError`."""
         from greenroom.sessions import index as session_index
 
         return await asyncio.to_thread(session_index.story, self._home, conversation_id)
@@ -49,7 +49,7 @@ class SavedConversations:
         return as_diff(changes.patches, changes.cwd)
 
     async def fork(self, conversation_id: ConversationId, turns: int | None) -> "Fork":
-        """Make a conversation of the beginning of another one. Raises `SessionUnknownError` or `SessionFileError`."""
+        """Copy the beginning of a conversation into a new one. Raises `SessionUnknownError` or `SessionFileError`."""
         from greenroom.sessions import index as session_index
 
         return await asyncio.to_thread(session_index.fork, self._home, conversation_id, turns)
@@ -61,7 +61,7 @@ class SavedConversations:
         return await asyncio.to_thread(session_index.exists, self._home, conversation_id)
 
     async def beginning_with(self, text: str) -> list[ConversationId]:
-        """Return the ids of saved conversations that begin so, that which began last first."""
+        """Return the ids of saved conversations that start with `text`, the newest first."""
         from greenroom.sessions import index as session_index
 
         wanted = text.lower()
@@ -76,7 +76,7 @@ class SavedConversations:
         return [one for one in self._conversations if one.is_unsaved]
 
     def standing(self, entry: "SessionEntry") -> Standing:
-        """Tell how a saved conversation stands."""
+        """Tell the state of a saved conversation."""
         live = self.here(entry.id)
         if live is not None and live.state != "closed":
             return live.state
@@ -84,7 +84,7 @@ class SavedConversations:
 
 
 def read_id(text: str) -> ConversationId:
-    """Return an id in canonical form. Raises `SessionUnknownError` where it is none, which no conversation has."""
+    """Return an id in canonical form. Raises `SessionUnknownError` for a text that is no id."""
     try:
         return ConversationId(str(UUID(text)))
     except ValueError:

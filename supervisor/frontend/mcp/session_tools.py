@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from greenroom.sessions.index import SessionEntry
 
 MAX_PASSAGE: Final = 8000
-"""Characters of a passage that `codex-read` tells."""
+"""Characters of a passage that `codex-read` returns."""
 
 T = TypeVar("T", bound=msgspec.Struct)
 ToolOutcome = tuple[str, dict[str, object]]

@@ -1,4 +1,4 @@
-"""The key of a home that signs what clients hand back: made once, the same for every run, hidden from commands."""
+"""The key of a home that signs state which clients return: created once for all runs, hidden from commands."""
 
 import logging
 import os
@@ -14,7 +14,7 @@ log = logging.getLogger(__name__)
 
 
 def state_key(home: str) -> bytes:
-    """Return the key, made where there is none. Where it can be neither read nor kept, it serves this run alone."""
+    """Return the key, created where there is none. One that can be neither read nor stored serves this run only."""
     path = os.path.join(home, NAME)
     try:
         return _read(path) or _make(path)
@@ -34,7 +34,7 @@ def _read(path: str) -> bytes | None:
 
 
 def _make(path: str) -> bytes:
-    """Write a key under a name of its own first: of several runs that start at once, one decides, and never half."""
+    """Write a key under a temporary name and link it: of several runs that start at once exactly one wins."""
     key, fresh = token_bytes(KEY_SIZE), f"{path}.{uuid7()}"
     descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     try:

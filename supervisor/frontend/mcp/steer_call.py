@@ -1,4 +1,4 @@
-"""A tool call that puts something into a conversation and holds no turn: further input, or an order to compact."""
+"""A tool call that starts no turn: further input for a running one, or the request to compact."""
 
 from collections.abc import Callable
 
@@ -11,8 +11,7 @@ from greenroom.supervisor.frontend.elicitor import CANNOT_ASK
 
 
 class SteerCall:
-    """The audience of what was put in (`greenroom.supervisor.conversations.turn.Audience`); answers its request
-    once."""
+    """Answers its request once, as the input's audience (`greenroom.supervisor.conversations.turn.Audience`)."""
 
     def __init__(
         self,
@@ -23,7 +22,7 @@ class SteerCall:
         write: Callable[[bytes], None],
         on_decision: Callable[[Turn, int, Decision], None],
     ) -> None:
-        """`done` says in words what has happened once it has."""
+        """`done` is the text of a successful result."""
         self.turn: Turn | None = None
         """Until it has ended, as in `greenroom.supervisor.frontend.mcp.handshake_call.ToolCall`."""
         self._request = request
@@ -34,24 +33,24 @@ class SteerCall:
         self._on_decision = on_decision
 
     def events(self, turn_id: TurnId, events: bytes) -> None:
-        """Take events; the call whose turn it is gets them."""
+        """Ignore events; the call that the turn belongs to gets them."""
 
     def progress(self, doing: str) -> None:
-        """Take a sign of life."""
+        """Ignore a sign of life."""
 
     def asks(self, question_id: int, question: bytes) -> None:  # noqa: ARG002
-        """Answer with no: this call came to say something, not to be asked."""
+        """Decline: this call cannot be asked."""
         if self.turn is not None:
             self._on_decision(self.turn, question_id, CANNOT_ASK)
 
     def succeeded(self, last_message: bytes) -> None:  # noqa: ARG002
-        """Say that it is done."""
+        """Answer that it is done."""
         content = [{"type": "text", "text": self._done}]
         result = {"content": content, "structuredContent": {"threadId": self._conversation_id}}
         self._answer(encode(result))
 
     def failed(self, failure: Failure) -> None:
-        """Say why it is not done."""
+        """Answer with the reason why it is not done."""
         self._answer(failure_result(failure))
 
     def _answer(self, result: bytes) -> None:

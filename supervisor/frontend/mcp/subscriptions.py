@@ -1,7 +1,4 @@
-"""The streams by which a client without a handshake hears of changes; a stream is a request that stays open.
-
-Whoever knows of a change says so here, once; those who want to hear of it are told.
-"""
+"""The streams by which a client without a handshake gets notifications; a stream is a request that stays open."""
 
 from collections.abc import Callable, Mapping
 
@@ -35,34 +32,34 @@ class Subscriptions:
         self.handlers = {"subscriptions/listen": self._listen}
 
     def cancel(self, request_id: RequestId) -> None:
-        """End a stream that its client wants no more; in its era the request is then not answered."""
+        """End a stream that its client has cancelled; in its era the request is then not answered."""
         if (stream := self._streams.pop(request_id, None)) is not None:
             self._close(stream[0])
 
     def close(self) -> None:
-        """End all streams, and say so.
+        """End all streams, and answer their requests.
 
         The revision asks for `notifications/cancelled` in one place and for the empty result in another. The official
-        client takes the former for a loss and the latter for a proper end, so the result alone is sent.
+        client treats the former as a lost connection and the latter as a regular end, so only the result is sent.
         """
         for request, _ in self._streams.values():
             self._close(request)
         self._streams.clear()
 
     def changed(self, name: List) -> None:
-        """Tell who wants to know that a list has changed."""
+        """Notify the streams that want it that a list has changed."""
         for request, agreed in self._streams.values():
             if agreed.wants(name):
                 self._write(stream_line(request, f"notifications/{name}/list_changed", {}))
 
     def updated(self, uri: str) -> None:
-        """Tell who wants to know that a resource has changed."""
+        """Notify the streams that want it that a resource has changed."""
         for request, agreed in self._streams.values():
             if uri in (agreed.resource_subscriptions or ()):
                 self._write(stream_line(request, "notifications/resources/updated", {"uri": uri}))
 
     def task_changed(self, task_id: str, task: Mapping[str, object]) -> None:
-        """Tell who wants to know how a task stands."""
+        """Notify the streams that want it of a task's state."""
         for request, agreed in self._streams.values():
             if task_id in (agreed.task_ids or ()):
                 self._write(stream_line(request, "notifications/tasks", task))

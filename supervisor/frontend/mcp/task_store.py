@@ -1,4 +1,4 @@
-"""The records of tasks, one file each, beside the sessions of the home. Every call may wait for the disk."""
+"""The records of tasks, one file each, beside the sessions of the home. Every call may block on the disk."""
 
 import contextlib
 import os
@@ -16,13 +16,13 @@ _SUFFIX: Final = ".json"
 
 
 class TaskStore:
-    """All tasks of a home, whichever run of the server has made them."""
+    """All tasks of a home, of all runs of the server."""
 
     def __init__(self, home: str) -> None:
         self._directory = os.path.join(home, DIRECTORY)
 
     def write(self, record: TaskRecord) -> None:
-        """Keep a record in place of the one before it; afterwards it survives everything. Raises `OSError`."""
+        """Replace a record durably. Raises `OSError`."""
         os.makedirs(self._directory, mode=0o700, exist_ok=True)
         path = self._path(record.id)
         fresh = f"{path}.new"
@@ -35,14 +35,14 @@ class TaskStore:
         self._sync_directory()
 
     def read(self, task_id: str) -> TaskRecord | None:
-        """Return a record, `None` where there is none, or where its time is over."""
+        """Return a record, `None` where there is none, or where it has expired."""
         if not _is_id(task_id):
             return None
         record = _read(self._path(task_id))
         return None if record is None or record.is_forgotten(time.time()) else record
 
     def remove_old(self, is_over: Callable[[TaskRecord], bool]) -> None:
-        """Remove the records that have lain untouched for as long as a task is kept, and of which `is_over` holds."""
+        """Remove the records that have not changed for the lifetime of a task, and of which `is_over` holds."""
         for path in list(self._untouched(time.time() - KEPT_FOR)):
             record = _read(path)
             if record is not None and is_over(record):

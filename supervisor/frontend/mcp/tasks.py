@@ -1,8 +1,8 @@
-"""Tool calls that take long go on as tasks (the extension `io.modelcontextprotocol/tasks`).
+"""Tool calls that take long continue as tasks (the extension `io.modelcontextprotocol/tasks`).
 
-A client that declared the extension gets the task in place of the result once its call has lasted for a while; shorter
-calls are answered as ever. The record of a task is on the disk before the client hears of it, and again when it ends,
-so any later run of the server can say what became of it. Records are written by one thread, in order.
+A client that declared the extension gets the task instead of the result once its call has lasted for a while; shorter
+calls are answered as usual. The record of a task is on the disk before the client knows of it, and again when it ends,
+so that any later run of the server can report its outcome. Records are written by one thread, in order.
 """
 
 import asyncio
@@ -32,7 +32,7 @@ T = TypeVar("T")
 
 
 class LiveTask:
-    """A task whose turn is ours."""
+    """A task whose turn belongs to this connection."""
 
     def __init__(self, record: TaskRecord, call: MultiRoundCall, on_change: Callable[["LiveTask"], None]) -> None:
         self.record = record
@@ -42,16 +42,16 @@ class LiveTask:
         self._on_change = on_change
 
     def creation(self) -> bytes:
-        """Return the result that tells the client of it."""
+        """Return the result that announces the task to the client."""
         return tasks.creation_result(self.record)
 
     def doing(self, what: str) -> None:
-        """Take a sign of life."""
+        """Handle a sign of life."""
         if self.record.status == "working" and self.record.message != what:
             self.record = msgspec.structs.replace(self.record, message=what)
 
     def changed(self) -> None:
-        """Take notice that the call's questions have changed, or that it has ended."""
+        """Handle that the call's questions have changed, or that it has ended."""
         now, call = time.time(), self.call
         if call.result is None:
             if call.questions.keys() == self.record.questions.keys():
@@ -90,11 +90,11 @@ class Tasks:
 
     @property
     def live(self) -> int:
-        """How many tasks are under way."""
+        """Number of tasks under way."""
         return len(self._live)
 
     def watch(self, call: MultiRoundCall) -> asyncio.TimerHandle:
-        """Let a call become a task if it takes long."""
+        """Make a call a task if it takes long."""
         return asyncio.get_running_loop().call_later(self._timeout, self._adopt, call)
 
     async def close(self) -> None:
@@ -133,7 +133,7 @@ class Tasks:
         if record.has_ended:
             self._live.pop(record.id, None)
 
-    # What clients ask
+    # Requests of clients
 
     def _get(self, request: Request) -> None:
         def tell(record: TaskRecord) -> None:
@@ -158,7 +158,7 @@ class Tasks:
         self._find(request, stop, lambda record: self._acknowledge(request, record))
 
     def _acknowledge(self, request: Request, record: TaskRecord) -> None:
-        """Answer what would change a task that is not ours: one that has ended changes no more."""
+        """Answer a request to change a task of another run: an ended task cannot change."""
         if record.has_ended:
             self._respond(request, b"{}")
         else:
@@ -171,7 +171,7 @@ class Tasks:
         on_live: Callable[[LiveTask, TaskParams], None],
         on_record: Callable[[TaskRecord], None],
     ) -> None:
-        """Tell who is to answer a request: for a task of ours, or for what lies on the disk."""
+        """Choose the handler of a request: for a live task, or for a record on the disk."""
         envelope = self._peer.envelope_of(request)
         if envelope is None or not envelope.has_extension(TASKS):
             text, facts = tasks.MISSING
@@ -196,7 +196,7 @@ class Tasks:
             on_record(record)
 
     def _look_up(self, task_id: str) -> TaskRecord | None:
-        """Return what lies on the disk; a task whose run is over without an end is given one."""
+        """Return the record on the disk; a task whose run has ended without a result is given one."""
         record = self._store.read(task_id)
         if record is None or record.has_ended or runs.lasts(record.run):
             return record
@@ -221,5 +221,5 @@ class Tasks:
 
 
 def _is_over(record: TaskRecord) -> bool:
-    """Tell whether nobody can want to know of a task any more that has lain untouched for long."""
+    """Tell whether a task that has not changed for long can be removed."""
     return record.is_forgotten(time.time()) or not (record.has_ended or runs.lasts(record.run))

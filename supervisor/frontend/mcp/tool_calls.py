@@ -1,4 +1,4 @@
-"""Takes tool calls in: checks their arguments, finds their conversation, and keeps those that are open."""
+"""Accepts tool calls: checks their arguments, finds their conversation, and keeps the open ones."""
 
 import logging
 from collections.abc import Callable
@@ -36,7 +36,7 @@ class ToolCallHandler:
         state_key: Callable[[], bytes],
         tasks: Tasks,
     ) -> None:
-        """`patience` is the user's time for an answer, in seconds; `state_key` signs what clients hand back."""
+        """`patience` is the user's time for an answer, in seconds; `state_key` signs state which clients return."""
         self._peer = peer
         self._write = write
         self._conversations = conversations
@@ -52,16 +52,16 @@ class ToolCallHandler:
 
     @property
     def elicitor(self) -> Elicitor:
-        """Who asks the client's user."""
+        """The elicitor of the client's user."""
         return self._elicitor
 
     @property
     def open_calls(self) -> int:
-        """How many calls wait for their answer or their next round, or go on as tasks."""
+        """Number of calls that wait for their answer or their next round, or continue as tasks."""
         return len(self._open) + self._rounds.parted + self._tasks.live
 
     def call(self, request: Request, params: CallToolParams) -> None:
-        """Start a call of a tool that exists, or go on with it. It is answered exactly once, now or later."""
+        """Start a call of an existing tool, or continue it. It is answered exactly once, now or later."""
         if isinstance(params, RoundParams) and params.request_state is not None:
             self._resume(request, params, params.request_state)
             return
@@ -76,13 +76,13 @@ class ToolCallHandler:
             self._write(self._peer.respond(request, result))
 
     def cancel(self, request_id: RequestId) -> None:
-        """End the call with this id, if it is open; it is then answered as one that was aborted."""
+        """Interrupt the call with this id, if it is open; it is then answered as aborted."""
         call = self._open.get(request_id)
         if call is not None and call.turn is not None:
             self._conversations.interrupt(call.turn)
 
     def answer(self, response: Response) -> bool:
-        """Take the client's answer to a question; return whether there is such a question."""
+        """Handle the client's answer to a question; return whether the question exists."""
         return self._elicitor.answer(response)
 
     def answered(self, request: Request) -> None:

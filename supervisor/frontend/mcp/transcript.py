@@ -1,4 +1,4 @@
-"""A conversation as Markdown, for people and for models that take it up."""
+"""A conversation as Markdown, for people and for models that continue it."""
 
 import re
 from collections.abc import Iterable, Iterator
@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from greenroom.sessions.index import Passage, SessionEntry, Story
 
 MAX_TEXT: Final = 1024 * 1024
-"""Characters of a transcript; of a longer one the end is told."""
+"""Characters of a transcript; a longer one is cut at its beginning."""
 _HEADINGS: Final = {"user": "User", "agent": "Agent", "reasoning": "Reasoning", "call": "Call", "output": "Output"}
 _FENCE: Final = re.compile(r"^ {0,3}(`{3,})", re.MULTILINE)
 
@@ -23,7 +23,7 @@ def markdown(story: "Story") -> str:
 
 
 def body(told: "Iterable[tuple[int, Passage]]", left_out: int, most: int = MAX_TEXT) -> str:
-    """Return what was said, `most` characters of each passage. `left_out` passages before it are only counted."""
+    """Return the passages, `most` characters of each. `left_out` passages before them are only counted."""
     return "".join(_parts(told, left_out, most))
 
 
