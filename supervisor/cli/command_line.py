@@ -1,4 +1,4 @@
-"""The command line: what `greenroom` does is chosen here, and done elsewhere."""
+"""The command line: chooses what `greenroom` does; other modules do it."""
 
 import argparse
 import sys
@@ -16,10 +16,9 @@ if TYPE_CHECKING:
 
 
 def run(words: Sequence[str], prelaunch: Prelaunch | None = None) -> int:
-    """Do what the words of the command line say, and return the exit status.
+    """Run the command of the command line, and return the exit status.
 
-    `vanguard` is the fork server of a server that was started before they were read. Raises `SystemExit` where they say
-    nothing that can be done.
+    `vanguard` is the fork server that was started in advance. Raises `SystemExit` for invalid arguments.
     """
     arguments = _parser().parse_args(words)
     arguments.prelaunch = prelaunch
@@ -143,7 +142,7 @@ def _logout(arguments: argparse.Namespace) -> int:
 
 
 def _credential_settings(home: str) -> "CredentialSettings":
-    """Return what a command goes by. Raises `ConfigError`, also where a command could have no effect."""
+    """Return the settings of a login command. Raises `ConfigError`, also where the command could have no effect."""
     from greenroom.config.greenroom import credential_settings
 
     settings = credential_settings(home)

@@ -1,7 +1,7 @@
 """`greenroom login`, `login status` and `logout`: work on the store itself, without a server.
 
-Each function returns the exit status. What is meant for the user goes to standard error; a key is read from standard
-input and never taken as an argument.
+Each function returns the exit status. Messages for the user go to standard error; a key is read from standard input and
+never accepted as an argument.
 """
 
 import asyncio
@@ -76,7 +76,7 @@ def login_with_api_key(store: Store, source: TextIO, rules: LoginRules = ANY_LOG
 def login_status(
     store: Store, environment: Mapping[str, str], rules: LoginRules = ANY_LOGIN, preferred: PreferredAuth = "chatgpt"
 ) -> int:
-    """Say how this home is logged in; 0 where it is."""
+    """Print how this home is logged in; return 0 where it is."""
     try:
         credential = rules.applied(resolve(store.read_once(), environment, preferred))
     except StoreError as error:
@@ -111,7 +111,7 @@ def logout(store: Store, environment: Mapping[str, str], *, with_revocation: boo
 
 
 def masked(key: str) -> str:
-    """Return what may be shown of a key."""
+    """Return the part of a key that may be shown."""
     return "***" if len(key.encode()) <= _LONGEST_MASKED else f"{key[:8]}***{key[-5:]}"
 
 
@@ -176,7 +176,9 @@ def _run(work: Coroutine[None, None, int], complaint: str = "Error logging in") 
 def _open_browser(url: str) -> None:
     import webbrowser
 
-    os.environ["PATH"] = absolute_path(os.environ.get("PATH"))  # the user may be in a workspace
+    os.environ["PATH"] = absolute_path(
+        os.environ.get("PATH")
+    )  # the working directory may be a workspace, whose files the model writes
     webbrowser.open(url)
 
 

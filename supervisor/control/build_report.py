@@ -1,4 +1,4 @@
-"""The report of a supervisor, made from its tables as they stand. It only looks, and never longer than a moment."""
+"""The report of a supervisor, built from its present tables. Building it changes nothing."""
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -32,12 +32,12 @@ from greenroom.supervisor.processes.exits import ExitRecord
 from greenroom.supervisor.processes.memory_report import SUPERVISOR_ID, ProcessFootprints
 
 _FIRST: Final[frozenset[State]] = WITH_PROCESS | {"crashed", "failed"}
-"""The states in which a conversation is listed before all others."""
+"""The states in which a conversation is listed before others."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tables:
-    """What a report is made from."""
+    """The sources of a report."""
 
     instance: Instance
     conversations: Iterable[Conversation]
@@ -52,7 +52,7 @@ class Tables:
     client: ClientEntry | None = None
     credential: CredentialEntry | None = None
     holdings: ProcessFootprints = field(default_factory=dict)
-    """What processes have said that they hold."""
+    """Footprints as reported by the processes."""
 
 
 def report(tables: Tables, now: float) -> Report:
@@ -115,7 +115,7 @@ def _turn(one: Conversation, now: float) -> TurnEntry | None:
 
 
 def _holding(entry: ProcessEntry, holdings: ProcessFootprints) -> ProcessEntry:
-    """Return the entry with what the process says of itself, where it does."""
+    """Return the entry with the footprint that the process has reported, if any."""
     held = None if entry.worker_id is None else holdings.get(entry.worker_id)
     if held is None:
         return entry

@@ -1,4 +1,4 @@
-"""The control socket: shows the instance to its user and takes a few orders, beside the supervisor's real work.
+"""The control socket: shows the instance to its user and accepts a few orders.
 
 A connection carries one request and one answer, and ends within `TIMEOUT` whatever its peer does.
 """
@@ -34,9 +34,9 @@ log = logging.getLogger(__name__)
 
 MAX_CONNECTIONS: Final = 16
 TIMEOUT: Final = 5.0
-"""Seconds that a peer has for asking and for reading the answer."""
+"""Seconds that a peer has to send its request and to read the answer."""
 BEAT: Final = 5.0
-"""Seconds between two signs of life. They tell since when an instance has not been answering."""
+"""Seconds between two signs of life. The last one shows how long an instance has not been answering."""
 
 ProvideReport: TypeAlias = "Callable[[], Awaitable[Report]]"
 Act: TypeAlias = Callable[[Action], ControlAnswer]
@@ -54,10 +54,10 @@ class ControlServer:
         self._server: asyncio.Server | None = None
         self._beat: asyncio.TimerHandle | None = None
         self.connections: set[_Connection] = set()
-        """Those that are open."""
+        """The open ones."""
 
     async def start(self) -> None:
-        """Listen, and only then let the instance be found. An instance that cannot is served all the same, unseen."""
+        """Listen, and only then publish the instance. If that fails, the client is served all the same."""
         loop = asyncio.get_running_loop()
         try:
             listener = _listener(os.path.join(self._directory, instances.CONTROL))
@@ -69,7 +69,7 @@ class ControlServer:
         self._beat = loop.call_later(BEAT, self._give_signs_of_life)
 
     def close(self) -> None:
-        """Stop listening, drop who is connected, and take the facts away."""
+        """Stop listening, drop open connections, and remove the facts."""
         if self._beat is not None:
             self._beat.cancel()
         if self._server is not None:
@@ -81,7 +81,7 @@ class ControlServer:
                 os.unlink(os.path.join(self._directory, name))
 
     async def answer(self, data: bytes) -> ControlReply:
-        """Do what a request asks. A fault of ours ends the request and nothing else."""
+        """Carry out a request. An error in this process ends the request and nothing else."""
         self._touch()
         try:
             request = read_control_request(data)
@@ -101,7 +101,9 @@ class ControlServer:
         self._beat = asyncio.get_running_loop().call_later(BEAT, self._give_signs_of_life)
 
     def _touch(self) -> None:
-        with contextlib.suppress(OSError):  # somebody has tidied up: we are not found any more, and do our work
+        with contextlib.suppress(
+            OSError
+        ):  # the directory was removed: the instance is not found any more, and continues to serve
             os.utime(os.path.join(self._directory, instances.FACTS))
 
 
@@ -140,7 +142,7 @@ class _Connection(asyncio.Protocol):
         self._server.connections.discard(self)
 
     def drop(self) -> None:
-        """End the connection, read or not."""
+        """End the connection, whether its answer was read or not."""
         self._transport.abort()
 
     async def _answer(self, request: bytes) -> None:

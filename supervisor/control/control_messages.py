@@ -1,6 +1,6 @@
-"""What may be asked on the control socket, and how it is answered: one line of JSON each way, then the connection ends.
+"""The requests on the control socket and their answers: one line of JSON each way, then the connection ends.
 
-Tagged structs rather than pydantic models: a supervisor knows these from its start, and nobody asks most of them.
+Tagged structs rather than pydantic models: every supervisor imports these at its start, and uses few of them.
 """
 
 from typing import Final, TypeAlias
@@ -14,7 +14,7 @@ MAX_REQUEST: Final = 4096
 
 
 class GiveReport(msgspec.Struct, frozen=True, tag_field="do", tag="status", forbid_unknown_fields=True):
-    """Tell how things stand (`greenroom.protocol.report`)."""
+    """Report the state of the instance (`greenroom.protocol.report`)."""
 
 
 class StopInstance(msgspec.Struct, frozen=True, tag_field="do", tag="stop", forbid_unknown_fields=True):
@@ -28,7 +28,7 @@ class InterruptConversation(msgspec.Struct, frozen=True, tag_field="do", tag="in
 
 
 class KillConversation(msgspec.Struct, frozen=True, tag_field="do", tag="kill", forbid_unknown_fields=True):
-    """Kill the worker of a conversation. Its running turn fails as `worker_crashed`; the next turn brings it back."""
+    """Kill the worker of a conversation. Its running turn fails as `worker_crashed`; the next turn starts another."""
 
     conversation_id: ConversationId
 
@@ -45,7 +45,7 @@ class Reported(msgspec.Struct, frozen=True, tag_field="answer", tag="report"):
 
 
 class ActionDone(msgspec.Struct, frozen=True, tag_field="answer", tag="done"):
-    """An action has been begun or is done already."""
+    """An action has been started, or there was nothing left to do."""
 
     text: str
 
@@ -54,7 +54,7 @@ class ActionRefused(msgspec.Struct, frozen=True, tag_field="answer", tag="refuse
     """Nothing was done."""
 
     text: str
-    """Why, and what else to do."""
+    """The reason, and what else to do."""
 
 
 ControlAnswer: TypeAlias = ActionDone | ActionRefused

@@ -1,4 +1,4 @@
-"""What an operator sees of this instance and may do to it from outside: the two ends of the control socket."""
+"""What an operator sees of this instance and may do to it from outside: the handlers behind the control socket."""
 
 import asyncio
 import time
@@ -61,7 +61,7 @@ class Inspection:
         self._stop = stop
 
     async def report(self) -> Report:
-        """Return how everything stands, after a moment in which each process may tell what it holds."""
+        """Return the report, after a moment in which each process may report its footprint."""
         tree = self._tree
         holdings = await tree.survey()
         tables = Tables(
@@ -79,7 +79,7 @@ class Inspection:
         return report(tables, asyncio.get_running_loop().time())
 
     def act(self, action: Action) -> ControlAnswer:
-        """Do what an operator asks."""
+        """Carry out an operator's order."""
         match action:
             case InterruptConversation(conversation_id):
                 return self._interrupt(conversation_id)

@@ -1,8 +1,8 @@
-"""The instances of this user, found by the facts that each leaves beside its sockets; and what dead ones left behind.
+"""The instances of this user, found by the facts that each leaves beside its sockets; and the remains of dead ones.
 
-A directory belongs to a living instance where the process that its facts name exists, created when they say. Facts are
-written when the control socket listens already, so a socket that somebody listens on is a sign of life too: the process
-may live in another pid namespace, as in a container that shares the directory.
+A directory belongs to a live instance where the process that its facts name exists and was created at the time that
+they state. Facts are written after the control socket listens, so a socket that accepts connections is a sign of life
+too: the process may live in another pid namespace, as in a container that shares the directory.
 """
 
 import contextlib
@@ -28,7 +28,7 @@ CONTROL: Final = "control"
 """The socket that a supervisor answers on."""
 MAX_FACTS: Final = 64 * 1024
 INFANCY: Final = 60.0
-"""Seconds that an instance has for writing its facts before its directory, if nobody has its pid, counts as stale."""
+"""Seconds that an instance has to write its facts before its directory, if no process has its pid, counts as stale."""
 
 _NAME: Final = re.compile(r"(\d+)-\w+")
 
@@ -40,7 +40,7 @@ class RunningInstance:
     directory: str
     instance: Instance
     seen_at: float
-    """When it gave its last sign of life, in seconds since the epoch (`greenroom.supervisor.control.control.BEAT`)."""
+    """Its last sign of life, in seconds since the epoch (`greenroom.supervisor.control.control.BEAT`)."""
 
     @property
     def control(self) -> str:
@@ -64,7 +64,7 @@ def parents(environment: Mapping[str, str]) -> tuple[str, ...]:
 
 
 def write(directory: str, instance: Instance) -> None:
-    """Leave the facts in a directory, whole or not at all."""
+    """Write the facts to a directory, atomically."""
     path = os.path.join(directory, FACTS)
     fresh = f"{path}.new"
     descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
@@ -89,7 +89,7 @@ def remove_stale(where: Iterable[str]) -> list[str]:
 
 
 def _directories(where: Iterable[str]) -> Iterator[str]:
-    """Yield what may be directories of instances: of our user alone, and no links."""
+    """Yield what may be directories of instances: of this user alone, and no links."""
     for parent in dict.fromkeys(map(os.path.realpath, where)):
         if not _is_private(parent):
             continue
@@ -134,7 +134,7 @@ def _listens(path: str) -> bool:
         probe.setblocking(False)
         try:
             probe.connect(path)
-        except BlockingIOError:  # there is somebody, with a full queue
+        except BlockingIOError:  # it listens, with a full queue
             return True
         except OSError:
             return False

@@ -1,7 +1,7 @@
-"""Who is at the other end of the control socket, and whether they are let in.
+"""The peer of a connection to the control socket, and whether it is admitted.
 
-Only this user is, and nothing that this instance has started: a command of the model must not end the conversation next
-to its own. That holds for commands without a sandbox; those in one cannot open such a socket in the first place.
+Only processes of this user are, and none that this instance has started: a command of the model must not end another
+conversation. That holds for commands without a sandbox; those in one cannot open such a socket in the first place.
 """
 
 import os
@@ -19,7 +19,7 @@ _XUCRED_FORM: Final = "2I"
 _SOL_LOCAL, _LOCAL_PEERCRED, _LOCAL_PEERPID = 0, 1, 2
 
 OUTSIDE: Final = 0
-"""What the kernel says in place of a pid of a process that lives outside our pid namespace."""
+"""The pid that the kernel reports of a process outside this pid namespace."""
 
 
 class PeerCredentials(NamedTuple):
@@ -30,7 +30,7 @@ class PeerCredentials(NamedTuple):
 
 
 def peer_of(connection: socket.socket) -> PeerCredentials:
-    """Return who connected, as the kernel noted it then. Raises `OSError`."""
+    """Return the process that connected, as the kernel recorded it then. Raises `OSError`."""
     if sys.platform == "darwin":
         xucred = connection.getsockopt(_SOL_LOCAL, _LOCAL_PEERCRED, 128)
         _, uid = struct.unpack_from(_XUCRED_FORM, xucred)
@@ -40,7 +40,7 @@ def peer_of(connection: socket.socket) -> PeerCredentials:
 
 
 def refusal(peer: PeerCredentials) -> str | None:
-    """Say why a peer is not let in, `None` where it is."""
+    """Return why a peer is refused, `None` where it is admitted."""
     if peer.uid != os.getuid():
         return "this instance belongs to another user"
     if peer.pid == OUTSIDE or peer.pid == os.getpid():

@@ -12,9 +12,7 @@ class Audience(Protocol):
     """The caller of a turn. Exactly one of `succeeded` and `failed` is called, after all other calls."""
 
     def events(self, turn_id: TurnId, events: bytes) -> None:
-        """Receive events of the turn, or of the conversation's start (`turn_id` is then empty), as JSON objects in
-        lines.
-        """
+        """Receive events of the turn, or of the conversation's start (`turn_id` is then empty), unchanged."""
 
     def progress(self, doing: str) -> None:
         """Receive a sign of life, with a text that says what the worker does."""

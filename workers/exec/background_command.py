@@ -1,6 +1,6 @@
-"""A command that may go on after the call that started it, and what it has written since somebody last looked.
+"""A command that may outlive the call that started it, and its output since the last look.
 
-It is read all the time, so that it never waits for a reader, and memory stays bounded whatever it writes.
+It is read continuously, so that it never waits for a reader, and memory stays bounded whatever it writes.
 """
 
 import asyncio
@@ -15,14 +15,14 @@ from greenroom.workers.exec.process import Finished, OnOutput, Recording
 from greenroom.workers.exec.starter import Starter
 
 UNREAD_SIZE: Final = 1024 * 1024
-"""Bytes kept of what nobody has looked at yet."""
+"""Bytes kept of output that has not been looked at."""
 
 
 class BackgroundCommand:
     """To be started once and closed at the end. Belongs to the running loop."""
 
     def __init__(self, command: CommandSpec, on_output: OnOutput) -> None:
-        """`on_output` is told of each read; an awaitable that it returns holds up the reading, and so the command."""
+        """`on_output` is called with each read; an awaitable that it returns delays the reading, and so the command."""
         self.has_terminal = command.terminal
         self._attempt = CommandRun(command)
         self._recording = Recording(command.capture_size, on_output)
@@ -42,7 +42,7 @@ class BackgroundCommand:
         return self._recording.finished(self._attempt.returncode)
 
     def take_output(self) -> Captured:
-        """Return what it has written since this was last asked."""
+        """Return the output since the last call."""
         taken, self._unread = self._unread.captured(), HeadTail(UNREAD_SIZE)
         return taken
 
@@ -55,7 +55,7 @@ class BackgroundCommand:
         self._attempt.send(signal.SIGINT)
 
     async def close(self) -> None:
-        """Kill it where it still runs, with all that belongs to it, and wait for its end."""
+        """Kill it where it still runs, with all its descendants, and wait for its end."""
         self._reading.cancel()
         await asyncio.wait((self._reading,))
 

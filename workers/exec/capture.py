@@ -59,7 +59,7 @@ class Captured:
         return _joined(first, last, self.length, chars, budget)
 
     def render_for_model(self, budget: OutputBudget) -> str:
-        """Return the text as `render` does, under a heading with its real size where it was cut."""
+        """Return the text as `render` does, under a heading with its full size where it was cut."""
         text = self.render(budget)
         if not self.dropped and text == _decode(self.head + self.tail):
             return text
@@ -68,7 +68,7 @@ class Captured:
 
 
 class HeadTail:
-    """Takes an output chunk by chunk and keeps at most `budget` bytes of it: all, or its two ends."""
+    """Consumes an output chunk by chunk and keeps at most `budget` bytes of it: all, or its two ends."""
 
     def __init__(self, budget: int) -> None:
         self._room = OutputBudget(budget)
@@ -103,7 +103,7 @@ class HeadTail:
 
 
 def cut(text: str, budget: OutputBudget) -> str:
-    """Leave a text that fits alone; of a longer one keep both ends around a marker that says how much is missing."""
+    """Return a short text unchanged; of a longer one keep both ends around a marker with the size of the gap."""
     data = text.encode(errors="replace")
     if len(data) <= budget.size:
         return text
@@ -121,7 +121,7 @@ def _tokens(length: int) -> int:
 
 
 def _chars(data: bytes | bytearray) -> int:
-    """Count characters without decoding: every byte that does not continue one begins one."""
+    """Count characters without decoding: every byte that is no continuation byte begins one."""
     return len(data.translate(None, _CONTINUATION))
 
 
@@ -138,7 +138,7 @@ def _last(data: bytes, size: int) -> bytes:
 
 
 def _finished(data: bytes) -> bytes:
-    """Drop a character at the end of which bytes are missing."""
+    """Drop an incomplete character at the end."""
     for back in range(1, min(4, len(data) + 1)):
         byte = data[-back]
         if byte not in _CONTINUATION:
@@ -147,7 +147,7 @@ def _finished(data: bytes) -> bytes:
 
 
 def _begun(data: bytes) -> bytes:
-    """Drop the rest of a character whose first byte is missing."""
+    """Drop the rest of an incomplete character at the beginning."""
     stray = next((index for index, byte in enumerate(data[:4]) if byte not in _CONTINUATION), len(data))
     return data[stray:] if stray < 4 else data
 

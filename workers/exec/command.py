@@ -1,11 +1,11 @@
-"""What a command is: a program with its arguments, the place where it runs, and its limits."""
+"""A command as a value: a program with its arguments, its directory, and its limits."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
 CAPTURE_SIZE: Final = 64 * 1024
-"""Bytes kept of each output unless somebody wants another number."""
+"""Bytes kept of each output by default."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,8 +19,8 @@ class CommandSpec:
     environment: Mapping[str, str]
     """All of it: nothing is inherited."""
     timeout: float
-    """Seconds; infinity where it may go on."""
+    """Seconds; infinity for no limit."""
     capture_size: int = CAPTURE_SIZE
     """Bytes kept of each of the three outputs."""
     terminal: bool = False
-    """Whether its input and output are a terminal, which then controls it; else it reads nothing."""
+    """Whether its input and output are a terminal, which then controls it; else its input is empty."""

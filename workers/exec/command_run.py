@@ -1,4 +1,4 @@
-"""One command on its way from its start to its end: its process, its pipes or its terminal, and its deadlines."""
+"""One run of a command from start to end: its process, its pipes or its terminal, and its deadlines."""
 
 import asyncio
 import contextlib
@@ -15,7 +15,7 @@ from greenroom.workers.exec.pipes import Pipes, StreamName
 from greenroom.workers.exec.starter import Running, Starter
 
 Take: TypeAlias = Callable[[StreamName, bytes], Awaitable[None]]
-"""Takes one read of output; while it does, nothing more is read."""
+"""Handles one read of output; until it returns, nothing more is read."""
 
 DRAIN_SECONDS: Final = 0.1
 """How long the pipes may stay open after the command has ended, or was killed."""
@@ -35,14 +35,14 @@ class CommandRun:
         self.returncode: int | None = None
         self.timed_out = False
         self.over = asyncio.Event()
-        """Set when the command is reaped, or was killed and cannot be waited for any longer."""
+        """Set when the command is reaped, or was killed and did not end in time."""
         self._stop_at = math.inf
         self._timers: list[asyncio.TimerHandle] = []
         self._running: Running
         self._pipes: Pipes
         self._relayable = False
         self._keyboard: int | None = None
-        """The terminal's other end once more, for writing: reading closes its own when it finds nobody there."""
+        """A second descriptor of the terminal's master, for writing: reading closes its own at the command's end."""
         self._writable = asyncio.Event()
 
     async def start(self, starter: Starter) -> None:
@@ -64,10 +64,9 @@ class CommandRun:
             self._stop_soon()
 
     async def relay(self, take: Take) -> None:
-        """Hand on all output until the pipes end, or a moment after the command has.
+        """Pass on all output until the pipes end, or shortly after the command has ended.
 
-        What was in the pipes when the command ended is read however long that takes; what descendants go on writing
-        is not.
+        Output that was in the pipes when the command ended is read completely; later output of descendants is not.
         """
         late = 0
         while late <= 2 * _PIPE_CAPACITY:
@@ -76,20 +75,20 @@ class CommandRun:
             if piece is not None:
                 late += len(piece[1]) if too_late else 0
                 await take(*piece)
-                await asyncio.sleep(0)  # a command that never stops writing must not keep the loop to itself
+                await asyncio.sleep(0)  # a command that never stops writing must not occupy the loop
             elif too_late or not self._pipes.open:
                 return
             else:
                 await self._pipes.wait()
 
     async def type(self, data: bytes) -> None:
-        """Write to the command's terminal, waiting while it is full. What an ended command would have read is lost."""
+        """Write to the command's terminal, waiting while it is full. Input for an ended command is dropped."""
         while data and self._keyboard is not None:
             try:
                 data = data[os.write(self._keyboard, data) :]
             except BlockingIOError:
                 await self._until_writable(self._keyboard)
-            except OSError:  # nobody is left at the other end
+            except OSError:  # the other end is closed
                 return
 
     def send(self, number: signal.Signals) -> None:
@@ -98,7 +97,7 @@ class CommandRun:
             self._running.send(number)
 
     async def close(self) -> None:
-        """Leave nothing behind: kill the group where the command still runs, and give up the pipes."""
+        """Clean up: kill the group where the command still runs, and close the pipes."""
         try:
             if not self.over.is_set():
                 self._running.kill()
@@ -118,7 +117,7 @@ class CommandRun:
             self._writable.set()
 
     async def _until_writable(self, keyboard: int) -> None:
-        """Return when the terminal takes more, or is given up."""
+        """Return when the terminal accepts input, or is closed."""
         self._writable.clear()
         self._loop.add_writer(keyboard, self._writable.set)
         try:
@@ -149,7 +148,7 @@ class CommandRun:
 
 
 def explain(command: CommandSpec, error: OSError | ValueError) -> str:
-    """Say why a command could not be started."""
+    """Return why a command could not be started."""
     if not isinstance(error, OSError):
         return str(error)
     reason = error.strerror or str(error)
@@ -161,7 +160,7 @@ def explain(command: CommandSpec, error: OSError | ValueError) -> str:
 def _streams(
     terminal: bool, ours: contextlib.ExitStack, theirs: contextlib.ExitStack
 ) -> tuple[dict[int, StreamName], tuple[int, int]]:
-    """Open what we read from, and what the command writes to as its output and its errors."""
+    """Open the reading ends, and the ends that become the command's output and error streams."""
     if terminal:
         screen, end = _owned(os.openpty(), ours, theirs)
         termios.tcsetwinsize(end, TERMINAL_SIZE)

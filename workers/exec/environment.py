@@ -1,4 +1,4 @@
-"""The environment of commands: what the user lets them see of ours, and nothing that is a secret of ours."""
+"""The environment of commands: the variables that the policy allows, without secrets of Greenroom."""
 
 import os
 
@@ -19,5 +19,5 @@ def command_environment(settings: Settings) -> dict[str, str]:
 
 
 def withheld_variables(settings: Settings) -> frozenset[str]:
-    """Return names that no policy hands on to commands."""
+    """Return names that no policy passes on to commands."""
     return settings.provider.credential_variables | OWN_VARIABLES.keys()

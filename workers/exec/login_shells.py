@@ -1,9 +1,9 @@
-"""Spares commands the reading of the user's profile, once it is known what that does.
+"""Replaces login shells by plain ones, once the effect of the user's profile is known.
 
-The first command in a login shell is preceded by a look at what the profile does to the very environment that it gets;
-later ones get the result and a plain shell. Nothing of it is stored. What a policy keeps from commands is not brought
-back by a profile. Wherever a profile does what an environment cannot stand for, takes too long, or fails, commands run
-in a login shell as they are.
+Before the first command in a login shell the effect of the profile on exactly its environment is measured; later
+commands get the result and a plain shell. It is kept in memory only. A variable that a policy withholds from commands
+is not restored by a profile. Where a profile has effects beyond the environment, takes too long, or fails, commands run
+in a login shell unchanged.
 """
 
 import os
@@ -21,7 +21,7 @@ from greenroom.workers.sandbox.features import SandboxUnavailableError
 TIMEOUT: Final = 10.0
 """Seconds that a profile may take."""
 MOST: Final = 16
-"""Places, shells and environments of which the effect is remembered."""
+"""Combinations of directory, shell and environment whose effect is remembered."""
 
 _SYSTEM_FILES: Final = ("/etc/profile", "/etc/profile.d", "/etc/bash.bashrc")
 _USER_FILES: Final = (".bash_profile", ".bash_login", ".profile", ".bashrc")
@@ -38,16 +38,16 @@ class _Known:
 
 
 class LoginShells:
-    """What is known of the profiles of one conversation."""
+    """The known effects of profiles in one conversation."""
 
     def __init__(self, may_see: Callable[[str], bool], fixed: Collection[str] = ()) -> None:
-        """`may_see` tells which variables commands may have at all; those in `fixed` no profile changes."""
+        """`may_see` tells which variables commands may have at all; a profile does not change those in `fixed`."""
         self._may_see = may_see
         self._fixed = frozenset(fixed)
         self._known: OrderedDict[object, _Known] = OrderedDict()
 
     async def spare(self, command: CommandSpec, starter: Starter, fixed: Collection[str] = ()) -> CommandSpec:
-        """Return what does the same without a login shell, or the command itself. Variables in `fixed` stay too.
+        """Return an equivalent command without a login shell, or the command itself. Variables in `fixed` stay too.
 
         The starter is that of the command: in a sandbox a profile is read in the sandbox.
         """
@@ -86,7 +86,7 @@ def _is_login(command: CommandSpec) -> bool:
 
 
 async def _printed(command: CommandSpec, flag: str, script: str, starter: Starter) -> bytes | None:
-    """Return what a script writes to its output in the surroundings of a command; `None` where it fails."""
+    """Return the output of a script in the directory and environment of a command; `None` where it fails."""
     asked = replace(
         command,
         argv=(command.argv[0], flag, script),
@@ -107,7 +107,7 @@ def _whole_output(finished: Finished) -> bytes | None:
 
 
 def _stamp(home: str) -> _Stamp:
-    """Return by what a change of the files is noticed that a profile consists of."""
+    """Return a value that changes with the files of a profile."""
     files = [*_SYSTEM_FILES, *(os.path.join(home, name) for name in _USER_FILES)]
     return tuple(_facts(path) for path in files)
 

@@ -15,8 +15,7 @@ READ_SIZE = 8192
 class Pipes:
     """The reading ends of a command's output. Belongs to one task on the running loop; `close` must be called.
 
-    A pipe is watched only while it was last found empty, so a reader that takes its time holds up the command and
-    costs nothing.
+    A pipe is watched only while it was last found empty, so a slow reader delays the command and costs nothing.
     """
 
     def __init__(self, names: Mapping[int, StreamName]) -> None:
@@ -30,11 +29,11 @@ class Pipes:
 
     @property
     def open(self) -> bool:
-        """Whether any pipe has not come to its end."""
+        """Whether any pipe has not reached its end."""
         return bool(self._names)
 
     def read(self) -> tuple[StreamName, bytes] | None:
-        """Read at most `READ_SIZE` bytes of one pipe, without waiting; `None` where nothing is there."""
+        """Read at most `READ_SIZE` bytes of one pipe, without waiting; `None` where all are empty."""
         while self._ready:
             descriptor = self._ready.popleft()
             try:
@@ -59,7 +58,7 @@ class Pipes:
         self._stirred.set()
 
     def close(self) -> None:
-        """Close what is open."""
+        """Close all pipes."""
         for descriptor in self._names:
             self._loop.remove_reader(descriptor)
             os.close(descriptor)
@@ -79,6 +78,6 @@ def _read(descriptor: int) -> bytes:
     try:
         return os.read(descriptor, READ_SIZE)
     except OSError as error:
-        if error.errno == errno.EIO:  # so a terminal says that nobody holds its other end any more
+        if error.errno == errno.EIO:  # a terminal's end of file: its other end is closed everywhere
             return b""
         raise

@@ -1,12 +1,12 @@
-"""Runs one command of the model from spawn to end. What goes wrong is told in the result, never raised.
+"""Runs one command of the model from spawn to end. Failures are part of the result, never raised.
 
 Promises: the command leads a session and process group of its own, and a timeout or a cancellation kills that whole
 group. The call returns within a fraction of a second after the command itself has ended, whatever its descendants hold
-on to. Memory stays bounded whatever it writes.
+open. Memory stays bounded whatever it writes.
 
-A death signal for the parent's death (`PR_SET_PDEATHSIG`) is not asked for: it would need code in the forked child,
-which costs the child its cheap start (vfork), and would reach the leader only. Whoever watches over this process kills
-what it leaves, see `LiveGroups` and `greenroom.runtime.hardening.adopt_orphans`.
+A death signal for the parent's death (`PR_SET_PDEATHSIG`) is not used: it would need code in the forked child, which
+would make the start slower (no vfork), and would reach the leader only. The subreaper above this process kills what it
+leaves, see `LiveGroups` and `greenroom.runtime.hardening.adopt_orphans`.
 """
 
 import signal
@@ -35,19 +35,19 @@ class Finished:
     duration: float
     """Seconds."""
     exit_code: int | None = None
-    """`None` where there is none: killed, timed out, not started."""
+    """`None` where it has none: killed, timed out, not started."""
     signal: int | None = None
     """The signal that ended it."""
     timed_out: bool = False
     spawn_error: str | None = None
-    """Why it was not started; then nothing ran."""
+    """Why it was not started."""
 
 
 async def run(command: CommandSpec, on_output: OnOutput, starter: Starter) -> Finished:
     """Run a command and report each read of its output once, in the order read.
 
-    An `on_output` that returns an awaitable holds up the reading until that is done, and so the command. When this call
-    is cancelled, or `on_output` raises, the command is killed before the exception goes on.
+    An `on_output` that returns an awaitable delays the reading until that is done, and so the command. When this call
+    is cancelled, or `on_output` raises, the command is killed before the exception is passed on.
     """
     recording = Recording(command.capture_size, on_output)
     attempt = CommandRun(command)
@@ -64,7 +64,7 @@ async def run(command: CommandSpec, on_output: OnOutput, starter: Starter) -> Fi
 
 
 class Recording:
-    """Reports output as it comes and keeps the two ends of each stream and of both together."""
+    """Reports output as it arrives and keeps the two ends of each stream and of both together."""
 
     def __init__(self, capture_size: int, on_output: OnOutput) -> None:
         self._on_output = on_output
@@ -73,7 +73,7 @@ class Recording:
         self._started = time.monotonic()
 
     async def take(self, name: StreamName, chunk: bytes) -> None:
-        """Take the next read, and wait while whoever is told of it wants that."""
+        """Handle the next read, and wait for the callback where it is asynchronous."""
         self._streams[name].feed(chunk)
         self._both.feed(chunk)
         reported = self._on_output(name, chunk)
@@ -83,7 +83,7 @@ class Recording:
     def finished(
         self, returncode: int | None = None, timed_out: bool = False, spawn_error: str | None = None
     ) -> Finished:
-        """Return what there is of the output, under what has become of the command."""
+        """Return the recorded output with the outcome of the command."""
         return Finished(
             stdout=self._streams["stdout"].captured(),
             stderr=self._streams["stderr"].captured(),

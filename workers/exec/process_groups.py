@@ -1,7 +1,7 @@
-"""Remembers every process group that commands of this conversation started, so that none outlives it.
+"""Records every process group that commands of this conversation started, so that none outlives it.
 
-A group's number is free for others once its last process is reaped. While the leader is not reaped the number is ours
-beyond doubt. After that, a process that carries the number itself proves that the kernel gave it away.
+The kernel reuses a group's number once its last process is reaped. While the leader is not reaped the number is certain
+to be the command's. After that, a process whose pid is the number proves that the kernel has reused it.
 """
 
 import contextlib
@@ -28,28 +28,28 @@ class ProcessGroups:
         self._left_behind: set[int] = set()
 
     def add(self, group: int) -> None:
-        """Remember a group whose leader has just started."""
+        """Record a group whose leader has just started."""
         self._running.add(group)
         self._left_behind.discard(group)
 
     def release(self, group: int) -> None:
-        """Note that the leader has ended and is reaped. The group stays known while anything lives in it."""
+        """Note that the leader has ended and is reaped. The group stays recorded while a process of it is alive."""
         self._running.discard(group)
         self._left_behind.add(group)
         self._left_behind = {other for other in self._left_behind if _has_members(other)}
 
     def send(self, group: int, number: signal.Signals) -> None:
-        """Send a signal to everything in a group that is known."""
+        """Send a signal to everything in a recorded group."""
         if group in self._running or (group in self._left_behind and not _exists(group)):
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(group, number)
 
     def kill(self, group: int) -> None:
-        """Kill everything in a group that is known. Does not wait for the deaths."""
+        """Kill everything in a recorded group. Does not wait for the deaths."""
         self.send(group, signal.SIGKILL)
 
     def kill_all(self) -> None:
-        """Kill everything that the commands left alive or that still runs. Does not wait for the deaths."""
+        """Kill all that commands left behind or that still runs. Does not wait for the deaths."""
         for group in self._running | self._left_behind:
             self.kill(group)
         self._left_behind.clear()
@@ -71,7 +71,7 @@ def _has_members(group: int) -> bool:
 
 
 def _bury_adopted(group: int) -> None:
-    """Reap the dead of a group. They are our children only where we take in orphans (PR_SET_CHILD_SUBREAPER)."""
+    """Reap the zombies of a group. They are children of this process only if it is a subreaper."""
     with contextlib.suppress(ChildProcessError):
         while os.waitpid(-group, os.WNOHANG) != (0, 0):
             pass

@@ -1,8 +1,8 @@
-"""What the profile of the user does to a command's environment, read from what a login shell says of itself (pure).
+"""The effect of the user's profile on a command's environment, from the output of a login shell. Free of I/O.
 
-A login shell reads the profile before each command, which can take longer than the command. What it leaves behind is
-nearly always an environment and some functions, both of which can be handed to a plain shell instead. Where it leaves
-more, such as another directory, mask or option, nothing stands for it but a login shell.
+A login shell reads the profile before each command, which can take longer than the command. Its effect is usually an
+environment and some functions, both of which can be passed to a plain shell instead. Where it has more effects, such as
+another directory, mask or option, only a login shell will do.
 """
 
 from collections.abc import Callable, Mapping
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 MARKER: Final = b"\n-- what follows is the shell's --\n"
-"""Stands between what a profile prints and what we ask for."""
+"""Separates the output of a profile from that of the script."""
 _STATE: Final = "pwd; umask; ulimit -a; set +o; shopt -p; trap"
 PLAIN_SCRIPT: Final = _STATE
 """Prints the state of a shell that has read no profile."""
@@ -18,11 +18,11 @@ LOGIN_SCRIPT: Final = (
     "export -f $(compgen -A function) 2>/dev/null; "
     f"printf '\\n-- what follows is the shell'\\''s --\\n'; {_STATE}; printf '\\0'; exec env -0"
 )
-"""Prints the state of a shell that has, and its environment. Functions become part of that, as bash passes them on."""
+"""Prints the state and the environment of a shell that has. Functions are in the latter, as bash exports them."""
 LARGEST_ENVIRONMENT: Final = 256 * 1024
 """Bytes. A larger one would slow down every program that the command starts, or keep it from starting."""
 LARGEST_VARIABLE: Final = 100 * 1024
-"""Bytes. The kernel takes 128 KiB at most, and then nothing could be started (execve(2))."""
+"""Bytes. The kernel accepts 128 KiB at most, and then nothing could be started (execve(2))."""
 
 _ITS_OWN: Final = frozenset({"_", "OLDPWD", "PWD", "SHLVL"})
 """Variables that each shell sets for itself."""
@@ -31,20 +31,20 @@ _LOGIN_OPTION: Final = b" login_shell"
 
 @dataclass(frozen=True, slots=True)
 class ProfileEffect:
-    """What a profile makes of an environment."""
+    """The effect of a profile on an environment."""
 
     changed: Mapping[str, str]
     """Added, or given another value."""
     removed: frozenset[str]
 
     def on(self, environment: Mapping[str, str], fixed: Callable[[str], bool]) -> dict[str, str]:
-        """Return the environment as it is after the profile, but for names that are not to be touched."""
+        """Return the environment after the profile, except for names that are fixed."""
         kept = {name: value for name, value in environment.items() if name not in self.removed or fixed(name)}
         return kept | {name: value for name, value in self.changed.items() if not fixed(name)}
 
 
 def effect(before: Mapping[str, str], plain: bytes, login: bytes) -> ProfileEffect | None:
-    """Compare what the two scripts have printed; `None` where an environment cannot stand for the profile."""
+    """Compare the outputs of the two scripts; `None` where an environment cannot replace the profile."""
     _, marker, told = login.rpartition(MARKER)
     state, end, variables = told.partition(b"\0")
     if not marker or not end or _without_login(state) != _without_login(plain):

@@ -1,4 +1,7 @@
-"""Words to shell text and back. What `join` writes, a POSIX shell and `split` read as the same words."""
+"""Words to shell text and back. A POSIX shell and `split` read the text of `join` as the same words.
+
+Not `shlex`: the text is part of the wire form, whose style of quotes is the reference's.
+"""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -12,7 +15,7 @@ _SPECIAL_IN_DOUBLE: Final = re.compile(r'(["\\])')
 
 
 def join(words: Sequence[str]) -> str:
-    """Write words as one line of shell text. Words with a NUL, which no shell can take, stay bare."""
+    """Write words as one line of shell text. Words with a NUL, which no shell accepts, are not quoted."""
     if any("\0" in word for word in words):
         return " ".join(words)
     return " ".join(quote(word) for word in words)
@@ -32,7 +35,7 @@ def _chunks(word: str) -> Iterator[str]:
 
 
 def _reach(word: str, start: int) -> tuple[int, bool]:
-    """Find where the chunk that begins at `start` has to end, and whether single quotes can hold it."""
+    """Find where the chunk that begins at `start` has to end, and whether single quotes can contain it."""
     single = double = True
     for index in range(start, len(word)):
         character = word[index]
@@ -60,7 +63,7 @@ _BLANK_OR_COMMENT: Final = re.compile(r"(?:\s+|\\\n|\#[^\n]*)*")
 
 
 def split(text: str) -> list[str] | None:
-    """Read shell text as words, without expanding anything; `None` where a quote is left open.
+    """Parse shell text as words, without expanding anything; `None` where a quote is left open.
 
     A `#` at the start of a word begins a comment, as it does in a shell.
     """

@@ -1,7 +1,7 @@
-"""Reads a shell script that is nothing but a sequence of plain commands, and refuses every other.
+"""Parses a shell script that consists only of plain commands, and rejects every other.
 
-Whoever trusts a script because of its words must be sure that they are all it does. So this reader knows only what is
-harmless: bare and quoted words, and the joints between commands. What it does not know it refuses.
+A script may be trusted for its words only if they are all that it does. So this parser knows harmless syntax only: bare
+and quoted words, and the operators between commands. It rejects everything else.
 """
 
 import re
@@ -26,9 +26,9 @@ _WORD_KINDS: Final = frozenset({"single", "double", "bare"})
 
 
 def plain_commands(script: str) -> list[list[str]] | None:
-    """Return the commands of the script in order, each as its words; `None` where it is anything but plain.
+    """Return the commands of the script in order, each as its words; `None` where it is not plain.
 
-    Backslashes are kept as they stand.
+    Backslashes are kept unchanged.
     """
     commands: list[list[str]] = []
     words: list[str] = []
@@ -50,7 +50,7 @@ def plain_commands(script: str) -> list[list[str]] | None:
 
 
 def _tokens(script: str) -> Iterator[tuple[str, str]]:
-    """Yield words and joints; a last kind `foreign` stands for what is neither, or for two words without a gap."""
+    """Yield words and operators; the kind `foreign` is for other text, or for two words without a gap."""
     position, after_word = 0, False
     while position < len(script):
         token = _TOKEN.match(script, position)

@@ -1,4 +1,4 @@
-"""How a command comes to run: as a plain child of ours here, or confined (`greenroom.workers.sandbox.starter`)."""
+"""The interface by which commands are started: as a plain child, or confined (`greenroom.workers.sandbox.starter`)."""
 
 import signal
 import subprocess
@@ -19,14 +19,14 @@ class Running(Protocol):
         """Send a signal to its process group, unless it has ended."""
 
     def kill(self) -> None:
-        """Kill it and everything that belongs to it. Does not wait; harmless when it has ended."""
+        """Kill it and all its descendants. Does not wait; harmless when it has ended."""
 
 
 class Starter(Protocol):
-    """Whatever can start commands."""
+    """A starter of commands."""
 
     async def start(self, command: CommandSpec, stdout: int, stderr: int, on_end: OnEnd) -> Running:
-        """Start a command whose output goes to two descriptors of ours, and tell `on_end` once when it has ended.
+        """Start a command whose output goes to two descriptors of the caller, and call `on_end` once when it has ended.
 
         Where the command wants a terminal, `stdout` is that.
 
@@ -38,7 +38,7 @@ class Starter(Protocol):
 class GroupStarter:
     """Starts commands without a sandbox, each as the leader of a session and group of its own, and without a terminal.
 
-    A fork that could give a command its terminal would have to run code of ours between fork and exec.
+    To give a command its terminal, Python code would have to run between fork and exec.
     """
 
     def __init__(self, groups: ProcessGroups) -> None:

@@ -1,6 +1,6 @@
-"""Says in a few words what a command does: reads, lists, searches, or something unknown.
+"""Describes a command in a few words: it reads, lists, searches, or is unknown.
 
-The summaries are for display only. Nothing may be decided by them.
+The summaries are for display only and decide nothing.
 """
 
 import re
@@ -59,7 +59,7 @@ class _Search:
 
 @dataclass(frozen=True, slots=True)
 class _Other:
-    """Whatever a client is told nothing about. The role only serves to leave out what does not matter."""
+    """A command that is not shown to clients. The role only serves to leave it out."""
 
     cmd: str
     words: tuple[str, ...] = ()
@@ -73,7 +73,7 @@ _Summary: TypeAlias = _Read | _ListFiles | _Search | _Other
 
 
 def summarize(argv: Sequence[str]) -> list[JsonObject]:
-    """Return the `parsed_cmd` of a command: one object for each part that matters, never none."""
+    """Return the `parsed_cmd` of a command: one object for each part that matters, at least one."""
     match list(argv):
         case ["bash", "-lc", script]:
             parts = _of_script(script)
@@ -107,7 +107,7 @@ def _command_of_only_part(part: _Summary, script: str, commands: int) -> str:
 
 
 def _is_helper(words: list[str]) -> bool:
-    """Say whether a command only shapes the output of another."""
+    """Tell whether a command only formats the output of another."""
     match words[0]:
         case "head" | "tail":
             return len(words) < 3
@@ -289,7 +289,7 @@ def _nth(words: list[str], place: int) -> str | None:
 
 
 def _short(path: str | None) -> str | None:
-    """Return the last component of a path that says something."""
+    """Return the last meaningful component of a path."""
     if path is None:
         return None
     trimmed = path.replace("\\", "/").rstrip("/")

@@ -1,4 +1,4 @@
-"""Which shell the user has, and which of those runs the text of a model."""
+"""The user's shell, and the shell that runs text of the model."""
 
 import os
 import pwd
@@ -16,6 +16,6 @@ def user_shell(environment: Mapping[str, str]) -> str:
 
 
 def shell_for_text(environment: Mapping[str, str]) -> str:
-    """Return the name of the shell to run text in: the user's where it is fit for that."""
+    """Return the name of the shell to run text in: the user's where it is one of `FIT`."""
     name = user_shell(environment)
     return name if name in FIT else "bash"

@@ -1,13 +1,14 @@
-"""Keeps the commands of the model where the sandbox policy wants them.
+"""Confines the commands of the model to what the sandbox policy allows.
 
-What holds what, on Linux:
+What enforces what, on Linux:
 
 * `landlock`: which files can be read and written, TCP, abstract sockets, signals, and all access to other processes'
-  memory, environment and descriptors. It can allow but not except, so exceptions are made by naming all the rest
-  (`grants`).
+  memory, environment and descriptors. It has rights but no exceptions, so an exception is made by naming all other
+  entries (`grants`).
 * `mounts`: what is protected or hidden below a writable directory, and what Landlock does not see (modes, owners,
-  times). Only for commands that may write. Needs namespaces; without them writable directories are given in pieces.
+  times). Only for commands that may write. Needs namespaces; without them writable directories are granted entry by
+  entry.
 * `seccomp`: sockets, tracing, namespaces, and parts of the kernel that no command needs.
-* `capabilities`: the powers of root over the machine.
-* `guardian`: that nothing a command starts escapes or stays.
+* `capabilities`: root's powers over the machine.
+* `monitor`: no descendant of a command escapes or outlives it.
 """

@@ -1,4 +1,4 @@
-"""What is left of root's powers in a confined command: those over files and accounts, not those over the machine."""
+"""The capabilities that a confined command of root keeps: those over files and accounts, not over the machine."""
 
 import os
 import struct
@@ -17,7 +17,7 @@ KEPT: Final = {
     "setuid": 7,
     "net_bind_service": 10,
 }
-"""By their numbers in linux/capability.h. All that root's everyday programs cannot do without."""
+"""By their numbers in linux/capability.h. Everyday programs of root need all of these."""
 
 _MASK: Final = sum(1 << number for number in KEPT.values())
 _VERSION_3: Final = 0x20080522
@@ -26,7 +26,7 @@ _SETS: Final = "=6I"
 
 
 def reduce(architecture: Architecture) -> None:
-    """Give up all but the kept ones. With `no_new_privs` no exec brings them back. Raises `OSError`."""
+    """Drop all but the kept ones. With `no_new_privs` no exec restores them. Raises `OSError`."""
     if os.geteuid() == 0:
         _, permitted, *_ = _get(architecture)
         kept = permitted & _MASK

@@ -1,4 +1,4 @@
-"""A command that was started: its end of the channel to the guardian. The worker's side, on asyncio."""
+"""A started command: its end of the channel to the guardian. The worker's side, on asyncio."""
 
 import asyncio
 import contextlib
@@ -15,8 +15,9 @@ from greenroom.workers.sandbox.messages import CommandEnded, Deserted, Kill, Ord
 log = logging.getLogger(__name__)
 
 OBEDIENCE: Final = 0.5
-"""Seconds that a guardian has for killing its command before it is killed itself. Below the time that a command which
-was killed has for dying (`greenroom.workers.exec.command_run.DEATH_SECONDS`)."""
+"""Seconds that a guardian has to kill its command before it is killed itself. Below the time that a killed command has
+to die (`greenroom.workers.exec.command_run.DEATH_SECONDS`).
+"""
 
 
 class Child:
@@ -35,12 +36,12 @@ class Child:
 
     @property
     def pid(self) -> int:
-        """The command itself, which is also its process group and session."""
+        """The pid of the command, which is also its process group and session."""
         return self._start().pid
 
     @property
     def limits(self) -> tuple[str, ...]:
-        """What its sandbox does not hold on this system, or holds at a price."""
+        """Protections that its sandbox does not provide on this system, or only at a cost."""
         return self._start().limits
 
     @property
@@ -50,7 +51,7 @@ class Child:
 
     @property
     def is_gone(self) -> bool:
-        """Whether the command has ended and with it everything that it started."""
+        """Whether the command and all its descendants have ended."""
         return self._gone.is_set()
 
     async def wait(self) -> Ending:
@@ -58,7 +59,7 @@ class Child:
         return await asyncio.shield(self._ended)
 
     async def wait_gone(self) -> None:
-        """Wait until the command has ended and nothing that it started is left."""
+        """Wait until the command and all its descendants have ended."""
         await self._gone.wait()
 
     def send(self, number: signal.Signals) -> None:
@@ -66,7 +67,7 @@ class Child:
         self._order(Send(number))
 
     def kill(self) -> None:
-        """Kill the command and everything that it started, wherever that has moved to. Does not wait for it.
+        """Kill the command and all its descendants, whatever group or session they have moved to. Does not wait.
 
         A guardian that has not done so after `OBEDIENCE` seconds hangs and is killed itself.
         """
@@ -77,8 +78,8 @@ class Child:
     def kill_guardian(self) -> bool:
         """Kill the guardian where one has the command, and return whether one has. The command dies with it.
 
-        What the command has started is then killed by the zygote. The pid is the guardian's: it is alive as long as its
-        end of the channel is open.
+        Descendants of the command are then killed by the zygote. The pid is certain to be the guardian's: it is alive
+        as long as its end of the channel is open.
         """
         if self.is_gone or self._guardian is None:
             return False
@@ -87,16 +88,16 @@ class Child:
         return True
 
     def abandon(self) -> None:
-        """Kill as `kill` does, and listen no more."""
+        """Kill as `kill` does, and stop listening."""
         self._lose()
 
     async def begin(self) -> Started | StartFailed | None:
-        """Wait until the program runs, or cannot; return `None` where those that were to start it are gone."""
+        """Wait until the program runs, or cannot; return `None` where zygote or guardian are gone."""
         return await asyncio.shield(self._begun)
 
     @property
     def guardian(self) -> int | None:
-        """The pid of the guardian that the command was given to."""
+        """The pid of the guardian that has the command."""
         return self._guardian
 
     @property
@@ -105,7 +106,7 @@ class Child:
         return self._guardian is not None
 
     def presume_begun(self) -> None:
-        """Take the program for started although nobody has said so: it has begun, and its guardian hangs or is gone."""
+        """Assume that the program was started although no message said so: its request was claimed."""
         if not self._begun.done() or self._begun.result() is None:
             self._begun = self._loop.create_future()
             self._begun.set_result(Started(0, ()))
@@ -119,7 +120,7 @@ class Child:
 
     def _order(self, order: Order) -> None:
         if not self.is_gone:
-            with contextlib.suppress(OSError):  # the guardian is gone; `_listen` finds that
+            with contextlib.suppress(OSError):  # the guardian is gone; `_listen` notices that
                 self._control.send(words.encode(order))
 
     def _listen(self) -> None:
@@ -137,7 +138,7 @@ class Child:
                 self._guardian = guardian
             case Started() | StartFailed() as outcome if not self._begun.done():
                 self._begun.set_result(outcome)
-            case Started() | StartFailed():  # late: the program was taken for started
+            case Started() | StartFailed():  # late: the program was assumed to be started
                 pass
             case CommandEnded(pid, returncode, max_rss):
                 self._ended.set_result(Ending(pid, returncode, max_rss))
@@ -149,7 +150,7 @@ class Child:
             log.error("the guardian of a command, process %d, hangs and is killed", self._guardian)
 
     def _lose(self) -> None:
-        """Take leave of the guardian. The death of a guardian kills its command."""
+        """Release the guardian. The death of a guardian kills its command."""
         if self.is_gone:
             return
         if self._insisting is not None:

@@ -1,6 +1,6 @@
-"""What a confined command may touch: a value that knows nothing of where it comes from.
+"""What a confined command may access, as a value that does not depend on the settings.
 
-Whoever starts commands imports this and not the settings, so it stays light. Free of I/O, but for
+Processes that start commands import this and not the settings, to stay small. Free of I/O, but for
 `Confinement.resolved` and `Confinement.present`.
 """
 
@@ -24,20 +24,20 @@ COMMON: Final = "commondir"
 
 @dataclass(frozen=True, slots=True)
 class Hidden:
-    """Entries of a directory that cannot be read; what appears there later under any name cannot be read either."""
+    """Entries of a directory that cannot be read, including those that are created later under these names."""
 
     directory: str
     names: tuple[str, ...] = _ALL
-    """With a `*` at the end: all that begin so."""
+    """A `*` at the end stands for any ending."""
     is_home: bool = False
-    """The directory is the Codex home, in which settings may hold secrets too."""
+    """The directory is the Codex home, in which settings may contain secrets too."""
 
     def covers(self, name: str) -> bool:
-        """Say whether the entry `name` is one of them."""
+        """Tell whether the entry `name` is one of them."""
         return covers(self.names, name)
 
     def holds(self, path: str) -> bool:
-        """Say whether a normal path is one of them or lies below one."""
+        """Tell whether a normal path is one of them or lies below one."""
         if path == self.directory or not is_within(path, self.directory):
             return False
         return covers(self.names, os.path.relpath(path, self.directory).split(os.sep)[0])
@@ -45,10 +45,10 @@ class Hidden:
 
 @dataclass(frozen=True, slots=True)
 class Confinement:
-    """What a confined command may touch. Everything else of the file system can be read and not written."""
+    """What a confined command may access. Everything else of the file system can be read and not written."""
 
     writable: tuple[str, ...]
-    """Directories under which everything may be written but what is protected."""
+    """Directories under which everything may be written except what is protected."""
     protected: tuple[str, ...]
     """Not writable although under a writable directory; may be missing."""
     hidden: tuple[Hidden, ...]
@@ -56,14 +56,14 @@ class Confinement:
     home_names: tuple[str, ...] = ()
     """Names by which the next server will look for the Codex home; no link on the way to it is writable either."""
     named: tuple[str, ...] = ()
-    """Those of `writable` that the user has named, and that win over `yielding`."""
+    """Those of `writable` that the user has named, and that take precedence over `yielding`."""
     yielding: tuple[str, ...] = ()
     """Those of `protected` that are writable where the user has named them."""
     sockets: tuple[str, ...] = ()
     """Unix sockets of other programs that may be connected to, with network."""
 
     def may_write(self, path: str) -> bool:
-        """Judge a path, absolute or not, by its text alone: symbolic links are the kernel's to judge."""
+        """Judge a path, absolute or not, by its text alone: the kernel judges symbolic links."""
         plain = normal(path)
         if not self.may_read(plain):
             return False
@@ -71,14 +71,14 @@ class Confinement:
         return depths[True] > depths[False]
 
     def may_read(self, path: str) -> bool:
-        """Judge a path by its text alone. Who reads for a command outside the sandbox asks with `os.path.realpath`."""
+        """Judge a path by its text alone. For access outside the sandbox call it with `os.path.realpath`."""
         plain = normal(path)
         return os.path.isabs(plain) and not any(hidden.holds(plain) for hidden in self.hidden)
 
     def resolved(self) -> "Confinement":
         """Return the same with the symbolic links in its paths followed. Does I/O, as `present` does.
 
-        To be done once, when the conversation starts: a link that a command makes later is refused, not followed.
+        To be called once, when the conversation starts: a link that a command makes later is refused, not followed.
         """
         named = unique(map(os.path.realpath, self.named))
         places = {path: _without_links_above(path) for path in self.protected}
@@ -100,12 +100,12 @@ class Confinement:
         ).present()
 
     def present(self) -> "Confinement":
-        """Return the same with all that holds secrets by now. To be done before each command, on what is resolved."""
+        """Return the same with all present files of secrets. To be called before each command, on the resolved one."""
         hidden = [_with_present_secrets(each) if each.is_home else each for each in self.hidden]
         return replace(self, hidden=unique([*hidden, *(goal for each in hidden for goal in _linked_secrets(each))]))
 
     def aliases(self) -> tuple[str, ...]:
-        """Say which secrets can be read under names that nobody knows: hard links outside of the home. Does I/O."""
+        """Return the secrets that can be read under unknown names: hard links outside of the home. Does I/O."""
         return tuple(
             f"{name} has another name (a hard link) outside of the Codex home, under which commands can read it"
             for hidden in self.hidden
@@ -115,12 +115,12 @@ class Confinement:
 
 
 def is_within(path: str, directory: str) -> bool:
-    """Say whether a normal path is the directory or lies below it."""
+    """Tell whether a normal path is the directory or lies below it."""
     return path == directory or path.startswith(directory.rstrip(os.sep) + os.sep)
 
 
 def normal(path: str) -> str:
-    """Take `.`, `..` and surplus slashes out of a path."""
+    """Remove `.`, `..` and surplus slashes from a path."""
     return "/" + os.path.normpath(path).lstrip("/") if os.path.isabs(path) else os.path.normpath(path)
 
 
@@ -129,15 +129,15 @@ def _deepest(path: str, directories: Iterable[str]) -> int:
 
 
 def _without_links_above(path: str) -> str:
-    """Follow the links on the way to the last component, and not that itself."""
+    """Follow the links of all components but the last."""
     directory, name = os.path.split(path)
     return os.path.join(os.path.realpath(directory), name)
 
 
 def _goals(path: str) -> list[str]:
-    """Return what a protected path stands for: the goal of a link, the directories that a `.git` file names.
+    """Return what a protected path stands for: the target of a link, the directories that a `.git` file names.
 
-    Those of a linked working tree are two: its own, and that of its repository, which has the hooks.
+    A linked working tree has two: its own, and that of its repository, which has the hooks.
     """
     if os.path.islink(path):
         goal: str | None = os.path.realpath(path)
@@ -153,7 +153,7 @@ def _goals(path: str) -> list[str]:
 
 def _named_in(file: str, after: str) -> str | None:
     """Return the directory that a small file of git's names, relative to where the file is; `None` where none is."""
-    from greenroom.config.reader import Reader  # not for those who only start commands
+    from greenroom.config.reader import Reader  # not imported by processes that only start commands
 
     with contextlib.suppress(OSError, ValueError):
         text = Reader(os.devnull).read_start(file, _LONGEST_GIT_FILE).decode()
@@ -163,7 +163,7 @@ def _named_in(file: str, after: str) -> str | None:
 
 
 def _secrets_of(home: str) -> "SecretFiles":
-    from greenroom.config.secret_files import secrets_of  # not for those who only start commands
+    from greenroom.config.secret_files import secrets_of  # not imported by processes that only start commands
 
     return secrets_of(home)
 
@@ -173,9 +173,9 @@ def _with_present_secrets(hidden: Hidden) -> Hidden:
 
 
 def _is_named(goal: str, named: Iterable[str]) -> bool:
-    """Say whether the user has named what a protected path stands for, or the part of its repository that it lies in.
+    """Tell whether the user has named the target of a protected path, or the part of its repository that it is in.
 
-    Who names a directory that is no repository, and has one somewhere in it, has not named that.
+    A named directory that is no repository, and contains one somewhere, does not name that.
     """
     repository = _repository_of(goal)
     return any(is_within(goal, directory) and is_within(directory, repository) for directory in named)
@@ -195,7 +195,7 @@ def _repository_of(goal: str) -> str:
 
 
 def _linked_secrets(hidden: Hidden) -> list[Hidden]:
-    """Return where the secrets lie that are only links in the place where they are looked for."""
+    """Return the locations of secrets whose usual place is a link."""
     if not hidden.is_home:
         return []
     with contextlib.suppress(OSError), os.scandir(hidden.directory) as entries:

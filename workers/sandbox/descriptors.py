@@ -1,4 +1,4 @@
-"""Gives up the descriptors that a process was forked with."""
+"""Closes the descriptors that a process was forked with."""
 
 import os
 
@@ -7,7 +7,7 @@ def close_all_but(*kept: int) -> None:
     """Close every descriptor from 3 on but these."""
     start = 3
     for descriptor in sorted(kept):
-        if descriptor > start:  # where there is nothing between, `closerange` would close all from there on
+        if descriptor > start:  # for an empty range `closerange` would close everything from there on
             os.closerange(start, descriptor)
         start = descriptor + 1
     os.closerange(start, os.sysconf("SC_OPEN_MAX"))

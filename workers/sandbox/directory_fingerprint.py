@@ -1,4 +1,4 @@
-"""What directories held when they were listed, and whether they still do."""
+"""The entries of directories when they were listed, and whether they are unchanged."""
 
 import os
 
@@ -15,7 +15,7 @@ class DirectoryFingerprint:
         return list(found)
 
     def holds(self) -> bool:
-        """Say whether all those directories have the same entries now, each the same file."""
+        """Tell whether all those directories have the same entries now, each the same file."""
         return all(_entries(path) == found for path, found in self._found.items())
 
 

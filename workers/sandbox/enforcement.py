@@ -1,4 +1,4 @@
-"""Puts the calling process under a confinement, for good. For use between fork and exec."""
+"""Confines the calling process permanently. For use between fork and exec."""
 
 import os
 import resource
@@ -12,27 +12,27 @@ from greenroom.workers.sandbox.features import KernelFeatures, probe
 from greenroom.workers.sandbox.grants import grants
 
 PROCESSES: Final = 4096
-"""Processes and threads that a command may have at once, where they can be told from the user's others."""
+"""Processes and threads that a command may have at once, where they can be counted apart from the user's others."""
 
 
 @dataclass(frozen=True, slots=True)
 class RuleCache:
-    """The rules of a confinement, made before a command that may need them is known."""
+    """The rules of a confinement, made in advance of a command that may need them."""
 
     confinement: Confinement
     ruleset: int
     census: DirectoryFingerprint
 
     def fits(self, confinement: Confinement) -> bool:
-        """Say whether these are the rules that a confinement would get now."""
+        """Tell whether these are the rules that a confinement would get now."""
         return confinement == self.confinement and self.census.holds()
 
 
 def refresh(known: RuleCache | None, confinement: Confinement | None) -> RuleCache | None:
-    """Return the rules for another command like the latest: those that are known where they still hold.
+    """Return the rules for another command like the latest: the cached ones where they are still valid.
 
-    `None` where there are none, where something is writable (a place that is given as a whole is in no listing, so that
-    nobody would notice its replacement), and where something stands in the way, which is told when it matters.
+    `None` where there are none, where something is writable (a directory that is granted as a whole is in no listing,
+    so that its replacement would go unnoticed), and where an error occurs, which is reported when the command starts.
     """
     if known is not None and confinement is not None and known.fits(confinement):
         return known
@@ -49,7 +49,7 @@ def refresh(known: RuleCache | None, confinement: Confinement | None) -> RuleCac
 
 
 def separate(confinement: Confinement, features: KernelFeatures) -> None:
-    """Enter the view of the file system that the confinement asks for, if it asks for one. Raises `OSError`.
+    """Enter the view of the file system that the confinement asks for, if any. Raises `OSError`.
 
     First of two parts: between them the command's directory is entered, so that it is the one of the view.
     """
@@ -79,7 +79,7 @@ def restrict(confinement: Confinement, features: KernelFeatures, foresight: Rule
 
 
 def prepare() -> None:
-    """Compute what every command needs, so that whoever is forked later has it."""
+    """Compute what every command needs, so that processes forked later have it."""
     architecture = syscalls.this_machine()
     if probe().missing() or architecture is None:
         return

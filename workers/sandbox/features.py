@@ -1,4 +1,4 @@
-"""What this kernel offers for confining commands, found out by trying, and what is missing."""
+"""The features of this kernel for confining commands, found out by trying, and what is missing."""
 
 import contextlib
 import functools
@@ -12,7 +12,7 @@ from greenroom.workers.sandbox import landlock, mounts, seccomp, syscalls
 from greenroom.workers.sandbox.confinement import Confinement
 
 NEEDED_ABI: Final = 3
-"""Before this one Landlock lets files be cut to nothing that may not be written."""
+"""Before this version Landlock does not prevent the truncation of files that may not be written."""
 
 _LATER: Final = {
     4: "TCP ports are refused by the filter of system calls alone (Landlock 4, Linux 6.7)",
@@ -45,11 +45,11 @@ class KernelFeatures:
 
     @property
     def separate_views(self) -> bool:
-        """Whether a command can have a view of the file system of its own."""
+        """Whether a command can have its own view of the file system."""
         return self.namespaces_refused is None
 
     def missing(self) -> tuple[str, ...]:
-        """Return what a sandbox cannot do without and this system does not have."""
+        """Return the features that a sandbox needs and this system does not have."""
         wanted = {
             f"Landlock {NEEDED_ABI} (Linux 6.2; this kernel offers {self.landlock_abi or 'none'})": (
                 self.landlock_abi >= NEEDED_ABI
@@ -60,7 +60,7 @@ class KernelFeatures:
         return tuple(name for name, there in wanted.items() if not there)
 
     def limits(self, *, writes: bool) -> tuple[str, ...]:
-        """Return what a sandbox on this system does not hold, or holds at a price.
+        """Return the protections that a sandbox on this system does not provide, or only at a cost.
 
         `writes`: whether it lets a command write anywhere.
         """
@@ -79,7 +79,7 @@ class KernelFeatures:
 
 @functools.cache
 def probe() -> KernelFeatures:
-    """Find out what this kernel offers to this user. Forks once; whoever is forked later knows the answer."""
+    """Find out what this kernel offers to this user. Forks once; processes forked later inherit the answer."""
     architecture = syscalls.this_machine()
     number = architecture.number("seccomp") if architecture else None
     return KernelFeatures(
@@ -104,6 +104,6 @@ def _try_namespaces() -> str | None:
     os.close(writer)
     with open(reader, "rb") as answer:
         refused = answer.read().decode(errors="replace")
-    with contextlib.suppress(ChildProcessError):  # the zygote has its children buried by the kernel
+    with contextlib.suppress(ChildProcessError):  # the zygote ignores SIGCHLD, so the kernel reaps its children
         os.waitpid(pid, 0)
     return refused or None

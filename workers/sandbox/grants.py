@@ -1,7 +1,7 @@
-"""Says "everything below here but these" to Landlock, which knows no "but": by naming all the others.
+"""Expresses "everything below here but these" for Landlock, which has no exceptions, by naming all the others.
 
 What is left out cannot be reached by another name either, since Landlock judges a file by the directories above it.
-What appears later beside something left out has no rights: nobody has named it.
+What is created later beside it has no rights, because it was not named.
 """
 
 import os
@@ -18,17 +18,16 @@ DEVICES: Final = ("null", "zero", "full", "random", "urandom", "tty", "ptmx")
 """Devices that a command may use, in any sandbox."""
 
 KERNEL: Final = tuple(map(Hidden, ("/dev", "/proc", "/sys")))
-"""What is not meant where somebody makes the whole disk writable."""
+"""Excluded where the policy makes the whole disk writable."""
 
 SHARED_MEMORY: Final = "/dev/shm"
 
 
 def grants(confinement: Confinement, list_directory: ListDirectory, *, separate: bool) -> list[Grant]:
-    """Return all rights that a confined command has.
+    """Return all rights of a confined command.
 
-    `separate`: a file system view of its own keeps it from what lies under a writable directory and is not to be
-    touched (`mounts`). Without one those directories are given piece by piece, so nothing can be created beside the
-    pieces.
+    `separate`: its own view of the file system protects entries under a writable directory (`mounts`). Without one
+    those directories are granted entry by entry, so nothing can be created beside the entries.
     """
     apart = [hidden for hidden in confinement.hidden if not (separate and _is_writable(hidden, confinement))]
     readable = except_for([*apart, Hidden("/dev")], "/", list_directory)
@@ -48,7 +47,7 @@ def grants(confinement: Confinement, list_directory: ListDirectory, *, separate:
 
 
 def _holes(root: str, confinement: Confinement, *, separate: bool) -> list[Hidden]:
-    """Return what a writable directory is given without. Of a protected place and a root in it the root counts."""
+    """Return the exceptions of a writable directory. A root in a protected place takes precedence over it."""
     kernel = KERNEL if root == "/" else ()
     if separate:
         return [*kernel]

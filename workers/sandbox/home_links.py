@@ -1,4 +1,4 @@
-"""The symbolic links by which programs outside the sandbox come to the Codex home and to what steers them in it.
+"""The symbolic links on the way to the Codex home and to the files in it that control programs outside the sandbox.
 
 A command that could replace one of them would choose the next server's settings, and by them a program that runs
 outside the sandbox.
@@ -21,14 +21,15 @@ CONTROL_ENTRIES: Final = frozenset(
         "plugins",
     }
 )
-"""Entries of the home that steer programs outside the sandbox; so do the settings of profiles (`NAME.config.toml`)."""
+"""Entries of the home that control programs outside the sandbox; so do the settings of profiles (`NAME.config.toml`).
+"""
 
 _MOST_LINKS: Final = 40
-"""After so many the kernel gives up as well (path_resolution(7))."""
+"""The kernel's own limit (path_resolution(7))."""
 
 
 def trail(path: str) -> list[str]:
-    """Return every link that lies on the way of an absolute path, each at its own place, which has no links above it.
+    """Return every link on the way of an absolute path, each at its own place, which has no links above it.
 
     The place to which the path leads comes last.
     """
@@ -53,9 +54,9 @@ def trail(path: str) -> list[str]:
 
 
 def linked_controls(home: str) -> list[str]:
-    """Return the links and their goals on the way to entries of a home that steer programs and are links themselves.
+    """Return the links, and their targets, of entries of a home that control programs and are links themselves.
 
-    A goal that is missing could be made: in its place stands the directory in which that would begin.
+    A missing target could be created: the directory in which that would begin is returned in its place.
     """
     try:
         with os.scandir(home) as entries:

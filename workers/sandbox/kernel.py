@@ -1,4 +1,4 @@
-"""The system calls that Python does not offer, each raising `OSError` with the name of the call."""
+"""System calls that Python does not offer, each raising `OSError` with the name of the call."""
 
 import ctypes
 import errno
@@ -41,7 +41,7 @@ def prctl(option: int, argument: int) -> None:
 
 
 def unshare(flags: int) -> None:
-    """Leave namespaces behind (unshare(2))."""
+    """Leave namespaces (unshare(2))."""
     _checked("unshare", _libc().unshare(flags))
 
 
@@ -73,4 +73,4 @@ def _checked(name: str, result: int) -> int:
 
 
 MISSING: Final = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EACCES})
-"""Reasons for which a place is not there, or not there for us."""
+"""Errors for which a place does not exist, or is not accessible."""

@@ -1,7 +1,7 @@
-"""The rules of Landlock: which files, ports, sockets and processes a command can reach (landlock(7)).
+"""The rules of Landlock: which files, ports, sockets and processes a command can access (landlock(7)).
 
-A right given on a directory holds for all that lies below it, under whatever name it is reached, and cannot be taken
-back further down. What has no right is refused.
+A right that is granted on a directory is valid for all that lies below it, under whatever name it is reached, and
+cannot be revoked further down. Without a right access is refused.
 """
 
 import os
@@ -48,7 +48,7 @@ class NetRight(IntFlag):
 
 
 class Scope(IntFlag):
-    """What ends at the border of the sandbox."""
+    """What cannot be reached across the border of the sandbox."""
 
     ABSTRACT_UNIX_SOCKET = 1 << 0
     SIGNAL = 1 << 1
@@ -64,7 +64,7 @@ SINCE: Final[dict[int, FileRight | NetRight | Scope]] = {
     5: FileRight.IOCTL_DEV,
     6: Scope.ABSTRACT_UNIX_SOCKET | Scope.SIGNAL,
 }
-"""What each version of the interface brought. Version 7 added only flags for the audit log."""
+"""What each version of the interface added. Version 7 added only flags for the audit log."""
 
 READ: Final = FileRight.READ_FILE | FileRight.EXECUTE
 WRITE: Final = (
@@ -79,7 +79,7 @@ WRITE: Final = (
     | FileRight.REFER
     | FileRight.TRUNCATE
 )
-"""All that changes a tree, except making device nodes."""
+"""All rights that change a tree, except making device nodes."""
 DEVICE: Final = FileRight.READ_FILE | FileRight.WRITE_FILE | FileRight.IOCTL_DEV
 _ON_FILES: Final = READ | FileRight.WRITE_FILE | FileRight.TRUNCATE | FileRight.IOCTL_DEV
 
@@ -124,7 +124,7 @@ class Handled:
 
 
 def abi() -> int:
-    """Return the version of the interface that this kernel offers; 0 where it has none, or keeps it from us."""
+    """Return the version of the interface that this kernel offers; 0 where it has none, or does not permit it."""
     try:
         return kernel.syscall("landlock", COMMON["landlock_create_ruleset"], None, 0, _VERSION_FLAG)
     except OSError:
@@ -150,7 +150,7 @@ def make_rules(version: int, grants: Iterable[Grant], *, network: bool) -> int:
 
 
 def enforce(ruleset: int) -> None:
-    """Put this process and its descendants under rules, for good. Needs `no_new_privs`. Raises `OSError`."""
+    """Put this process and its descendants under rules, permanently. Needs `no_new_privs`. Raises `OSError`."""
     kernel.syscall("landlock_restrict_self", COMMON["landlock_restrict_self"], ruleset, 0)
 
 
@@ -162,7 +162,7 @@ def _create(handled: Handled) -> int:
 def _allow(ruleset: int, grant: Grant, handled: FileRight) -> None:
     rights = int(grant.rights & handled)
     rights_on_files = int(grant.rights & handled & _ON_FILES)
-    # where somebody could put a link, the way is looked at too
+    # where a link could be planted, the components above are checked too
     find = kernel.open_path if grant.rights & WRITE else _open
     for path in grant.paths:
         try:

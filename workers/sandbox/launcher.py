@@ -38,15 +38,15 @@ log = logging.getLogger(__name__)
 
 _NOT_CONFINED: Final = "the command could not be confined"
 TIMEOUT: Final = 1.0
-"""Seconds that killed commands have for dying."""
+"""Seconds that killed commands have to die."""
 TRIES: Final = 3
-"""How often a command is handed over before it is told that it cannot be started."""
+"""How often a command is handed over before it fails to start."""
 HANG: Final = 5.0
 """Seconds without an answer after which a zygote or a guardian counts as hung, where the command can wait so long."""
 LEAST: Final = 0.25
 """Seconds that each try has at least, however little time the command has."""
 LONGEST: Final = 30.0
-"""Seconds that the last try has, and a program that has begun for its start, where the command has no limit."""
+"""Seconds of the last try, and of the start of a claimed program, where the command has no limit."""
 
 _Streams: TypeAlias = tuple[int | None, int, int]
 
@@ -56,37 +56,37 @@ class LauncherStatistics:
     """Counts since the start."""
 
     running: int
-    """Commands that run now."""
+    """Commands that run at the moment."""
     left_behind: int
-    """Commands that have ended while something that they started has not."""
+    """Commands that have ended while descendants of theirs have not."""
     started: int
     """Commands that were started in all."""
 
 
 @dataclass(frozen=True, slots=True)
 class ZygoteStanding:
-    """How the zygote of this worker stands."""
+    """The state of this worker's zygote."""
 
     pid: int | None
     """`None` while there is none: the next command gets another one."""
     is_shared: bool
     restarts: int
-    """How often another one has taken its place."""
+    """How often it was replaced."""
 
 
 @dataclass(frozen=True, slots=True)
 class Loss:
-    """A zygote or a guardian that is lost."""
+    """The loss of a zygote or a guardian."""
 
     role: Literal["zygote", "guardian"]
     pid: int
     is_shared: bool
-    """Whether it is the fork server's child, which tells of its death, too."""
+    """Whether it is the fork server's child, which reports its death, too."""
     cause: str | None
-    """What it was killed for, if it was killed by us."""
+    """The reason, if this worker has killed it."""
     returncode: int
     max_rss: int
-    """Largest resident memory of its life in bytes, 0 where that is not known."""
+    """Largest resident memory of its lifetime in bytes, 0 where that is not known."""
 
 
 class Launcher:
@@ -95,7 +95,7 @@ class Launcher:
     def __init__(self, first: ZygoteLink, on_loss: Callable[[Loss], object] = lambda _: None) -> None:
         self._zygote: ZygoteLink | None = first
         self._suspects: dict[ZygoteLink, Child] = {}
-        """Shared zygotes that were too slow for a command, and the command that they have yet to answer."""
+        """Shared zygotes that were too slow for a command, and the command that they have not answered yet."""
         self._restarts = 0
         self._on_loss = on_loss
         self._children: set[Child] = set()
@@ -110,18 +110,18 @@ class Launcher:
 
     @classmethod
     def attach(cls, on_loss: Callable[[Loss], object] = lambda _: None) -> "Launcher":
-        """Use the zygote that was shared before this process was forked, and one of our own where there is none.
+        """Use the zygote that was shared before this process was forked, and an own one where there is none.
 
-        `on_loss` is told of each zygote and guardian that is lost. Raises `OSError` where no process can be forked.
+        `on_loss` is called with each zygote and guardian that is lost. Raises `OSError` where no process can be forked.
         """
         return cls(ZygoteLink.attach() or ZygoteLink.fork(), on_loss)
 
     def warm(self) -> None:
-        """Have what the next command needs made ready; without it that command takes some milliseconds longer.
+        """Prepare for the next command; without it that command takes some milliseconds longer.
 
-        For the start of a turn. The commands that follow another within half a minute need no such hint.
+        For the start of a turn. Commands within half a minute after another need no such hint.
         """
-        with contextlib.suppress(OSError):  # no process can be forked now: the command itself will say so
+        with contextlib.suppress(OSError):  # no process can be forked now: the start of the command will report it
             self._present_zygote().expect()
 
     async def spawn(
@@ -174,13 +174,13 @@ class Launcher:
         return ZygoteStanding(None if link is None else link.pid, link is not None and link.is_shared, self._restarts)
 
     def statistics(self) -> LauncherStatistics:
-        """Return the counts."""
+        """Return the counters."""
         self._forget_gone()
         running = sum(not child.has_ended for child in self._children)
         return LauncherStatistics(running, len(self._children) - running, self._started)
 
     def kill_all(self) -> None:
-        """Kill every command and everything that they started. Does not wait for it."""
+        """Kill every command and its descendants. Does not wait."""
         for child in self._children:
             child.kill()
 
@@ -213,7 +213,7 @@ class Launcher:
     async def _try(
         self, request: SandboxRequest, streams: _Streams, timeout_s: float, remaining: float
     ) -> Child | None:
-        """Hand a command over once. Return `None` if that came to nothing, so that the command may be tried again."""
+        """Hand a command over once. Return `None` if that failed, so that the command may be tried again."""
         link = self._present_zygote()
         child = Child()
         content = words.encode(request)
@@ -223,7 +223,7 @@ class Launcher:
                 if outcome is None and words.withdraw(file, len(content)):
                     self._blame(link, child, timeout_s)
                     return None
-                if outcome is None:  # it may have begun, and is not to begin twice
+                if outcome is None:  # it may have begun, and must not begin twice
                     outcome = await _within(child, remaining)
         except BaseException:
             child.abandon()
@@ -239,7 +239,7 @@ class Launcher:
     async def _begin(
         self, link: ZygoteLink, child: Child, request: SandboxRequest, file: int, streams: _Streams, timeout_s: float
     ) -> Started | StartFailed | None:
-        """Return what became of a command within `patience` seconds, `None` where nobody says."""
+        """Return the outcome of a start within `timeout_s` seconds, `None` without an answer."""
         kind = zygote.FREE if request.confinement is None else zygote.CONFINED
         stdin, stdout, stderr = streams
         try:
@@ -252,7 +252,7 @@ class Launcher:
             return None
 
     def _blame(self, link: ZygoteLink, child: Child, timeout_s: float) -> None:
-        """Find out who has not carried out a command that was withdrawn, and see to it that it is not asked again."""
+        """Find out which process has not carried out a command that was withdrawn, and stop using it."""
         if child.is_taken and self._kill_guardian(child):
             pass  # the zygote is well, and has another guardian for it
         elif link.is_lost:
@@ -264,7 +264,7 @@ class Launcher:
         child.abandon()
 
     def _suspect(self, link: ZygoteLink, child: Child, timeout_s: float) -> None:
-        """Do without a zygote that gives no answer; kill it, unless others need it and it may only be slow."""
+        """Stop using a zygote that does not answer; kill it, unless others need it and it may only be slow."""
         self._zygote = None
         if link.is_shared and timeout_s < HANG:
             self._suspects[link] = child
@@ -297,7 +297,7 @@ class Launcher:
         return True
 
     def _present_zygote(self) -> ZygoteLink:
-        """Return the zygote, another one in the place of one that is lost."""
+        """Return the zygote, another one where it was lost."""
         if self._zygote is not None and self._zygote.is_lost:
             self._lose_zygote()
         if self._zygote is None:
@@ -331,7 +331,7 @@ async def _within(child: Child, seconds: float) -> Started | StartFailed | None:
 
 
 async def _end(link: ZygoteLink, timeout_s: float) -> None:
-    """Hang up on a zygote, and wait for its end where it is our own."""
+    """Close the channel to a zygote, and wait for its end where it is an own one."""
     link.watch(lambda _: None)
     if link.is_shared:
         link.close()

@@ -1,4 +1,4 @@
-"""What a launcher and the guardians of its commands say to each other.
+"""The messages between a launcher and the guardians of its commands.
 
 Both ends are one program, before and after a fork, so the messages are pickled.
 """
@@ -12,12 +12,12 @@ from typing import Final, Literal, TypeAlias
 from greenroom.workers.sandbox.confinement import Confinement
 
 LONGEST: Final = 65536
-"""Bytes that a message has at most. A request, which can be longer, lies in a file in memory."""
+"""Largest size of a message in bytes. A request, which can be larger, is in a memory file."""
 
 
 @dataclass(frozen=True, slots=True)
 class SandboxRequest:
-    """What is to be run, and how."""
+    """What to run, and how."""
 
     argv: tuple[str, ...]
     cwd: str
@@ -40,7 +40,7 @@ class Started:
 
     pid: int
     limits: tuple[str, ...]
-    """What the sandbox of this command does not hold, or holds at a price."""
+    """Protections that the sandbox of this command does not provide, or only at a cost."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,12 +61,12 @@ class CommandEnded:
     returncode: int
     """The exit status, or minus the number of the signal."""
     max_rss: int
-    """Largest resident memory of its life, in bytes."""
+    """Largest resident memory of its lifetime, in bytes."""
 
 
 @dataclass(frozen=True, slots=True)
 class Deserted:
-    """The command has ended, and so has everything that it started."""
+    """The command and all its descendants have ended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +78,7 @@ class Send:
 
 @dataclass(frozen=True, slots=True)
 class Kill:
-    """Launcher to guardian: end the command and everything that it started."""
+    """Launcher to guardian: kill the command and all its descendants."""
 
 
 Report: TypeAlias = Taken | Started | StartFailed | CommandEnded | Deserted
@@ -91,12 +91,12 @@ def encode(message: SandboxRequest | Report | Order) -> bytes:
 
 
 def content(file: int) -> bytes:
-    """Return all that is in a file, whoever has read it before."""
+    """Return all that is in a file, whatever its position."""
     return os.pread(file, os.fstat(file).st_size, 0)
 
 
 def claim(file: int) -> bool:
-    """Mark a request as begun; `False` where it was withdrawn, so that it must not be carried out."""
+    """Mark a request as begun; `False` where it was withdrawn and must not be carried out."""
     try:
         os.pwrite(file, _BEGUN, os.fstat(file).st_size)
     except PermissionError:  # sealed
@@ -105,7 +105,7 @@ def claim(file: int) -> bool:
 
 
 def withdraw(file: int, length: int) -> bool:
-    """Take a request of `length` bytes back. Return whether it has not been begun, and then never will be.
+    """Withdraw a request of `length` bytes. Return whether it has not begun, and then never will.
 
     The kernel orders the seal and the write of `claim`, so that of the two exactly one succeeds.
     """
@@ -118,21 +118,21 @@ _BEGUN: Final = b"!"
 
 
 def read_request(data: bytes) -> SandboxRequest:
-    """Read what a launcher asks for."""
+    """Decode a request of a launcher."""
     request = pickle.loads(data)
     assert isinstance(request, SandboxRequest)
     return request
 
 
 def read_report(data: bytes) -> Report:
-    """Read what a guardian says."""
+    """Decode a report of a guardian."""
     report = pickle.loads(data)
     assert isinstance(report, Report)
     return report
 
 
 def read_order(data: bytes) -> Order:
-    """Read what a launcher wants of a guardian."""
+    """Decode an order of a launcher."""
     order = pickle.loads(data)
     assert isinstance(order, Order)
     return order

@@ -1,8 +1,8 @@
-"""Watches over a command: starts it, tells how it ends, and lets nothing that it started escape.
+"""The guardian of a command: starts it, reports its end, and lets none of its descendants escape.
 
-A process of its own for every command that runs, which takes another once nothing is left of the one before. What
-loses its parent comes to the guardian (PR_SET_CHILD_SUBREAPER), whatever session or group it has moved to. When the
-launcher asks for it, or is gone, everything is killed.
+A process of its own for every running command, which takes another once all descendants of the last have ended. Orphans
+are reparented to the guardian (PR_SET_CHILD_SUBREAPER), whatever session or group they have moved to. On the launcher's
+order, or when the launcher is gone, everything is killed.
 """
 
 import contextlib
@@ -23,17 +23,17 @@ from greenroom.workers.sandbox.messages import CommandEnded, Deserted, Kill, Rep
 from greenroom.workers.sandbox.program import Embryo
 
 DESCRIPTORS: Final = 2
-"""What a guardian is handed: its end of the channel to the launcher, and the request."""
+"""Descriptors that a guardian receives: its end of the channel to the launcher, and the request."""
 
 _Note: TypeAlias = Callable[[int, int, int], None]
-"""Is told of a death: pid, status, largest resident memory in the kernel's unit."""
+"""Called with each death: pid, status, largest resident memory in the kernel's unit."""
 
 
 def guard(zygote: socket.socket, orders: socket.socket) -> NoReturn:
-    """Live as the guardian of the commands that the zygote hands over, one after the other, if any. Never returns.
+    """Run as the guardian of the commands that the zygote hands over, one after the other. Never returns.
 
-    A command comes to the embryo itself: the first over `orders`, each later one over a channel whose other end goes to
-    the zygote when its command can come. The zygote hangs up to tell that there will be none.
+    A command is sent to the embryo directly: the first over `orders`, each later one over a channel whose other end
+    goes to the zygote when it can accept one. The zygote closes its end to say that there will be none.
     """
     hardening.set_name("gr-monitor")
     hardening.adopt_orphans()
@@ -77,7 +77,7 @@ class _Guardian:
         self._connections: Connections | None = None
 
     def start(self, confinement: Confinement | None) -> bool:
-        """Wait until the command runs, and say whether it does."""
+        """Wait until the command runs, and return whether it does."""
         limits = features.probe().limits(writes=bool(confinement.writable)) if confinement is not None else ()
         failed = self._embryo.failure()
         if failed is not None:
@@ -90,7 +90,7 @@ class _Guardian:
         return True
 
     def watch(self) -> bool:
-        """Obey and report until nothing is left to watch over, or, returning `False`, nobody to report to."""
+        """Carry out orders and report until nothing is left to watch, or, returning `False`, the launcher is gone."""
         poll = select.poll()
         try:
             return self._watch(poll)
@@ -130,7 +130,7 @@ class _Guardian:
         return True
 
     def _reap(self) -> bool:
-        """Bury the dead; say whether anything lives."""
+        """Reap all that have ended; return whether any process is left."""
         while True:
             try:
                 pid, status, usage = os.wait4(-1, os.WNOHANG)
@@ -146,14 +146,15 @@ class _Guardian:
             self._tell(CommandEnded(pid, os.waitstatus_to_exitcode(status), max_rss * 1024))
 
     def _tell(self, report: Report) -> None:
-        with contextlib.suppress(OSError):  # nobody listens any more: the next look at the control says so
+        with contextlib.suppress(OSError):  # the launcher has closed its end: the next read of the control reports it
             self._control.send(words.encode(report))
 
 
 def end_descendants(note: _Note = lambda *_: None) -> None:
-    """Kill everything that comes from here, and wait until it is gone.
+    """Kill all descendants, and wait until they are gone.
 
-    What is born while we look has a parent that we kill, and with that death comes to us, where the next look finds it.
+    The parent of a process that is forked meanwhile is killed as well; so the process is reparented here and found
+    next.
     """
     with contextlib.suppress(ChildProcessError):
         while True:

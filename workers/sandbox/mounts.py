@@ -1,10 +1,10 @@
-"""A view of the file system of a command's own, in which only the writable places are writable.
+"""A command's own view of the file system, in which only the writable places are writable.
 
-Landlock cannot forbid something below what it allows, and new entries of a directory can only be allowed through the
-directory. So what is protected under a writable directory is mounted read-only on itself, and what is hidden there is
-covered. The same view closes what Landlock does not see: modes, owners, times and attributes of other files, and other
-mounts of the same directories. Being a mount point, a protected place cannot be renamed, and neither can the
-directories above it, which are mounted on themselves for that.
+Landlock cannot forbid something below what it allows, and can allow new entries of a directory only by a right on the
+directory. So what is protected under a writable directory is bind-mounted read-only on itself, and what is hidden there
+is covered. The same view protects what Landlock does not see: modes, owners, times and attributes of other files, and
+other mounts of the same directories. Being a mount point, a protected place cannot be renamed, and neither can the
+directories above it, which are mounted on themselves for that reason.
 """
 
 import errno
@@ -32,10 +32,10 @@ _WORD: Final = 8
 
 
 class Treatment(IntEnum):
-    """What is done to a place, in the order of doing where one place has several."""
+    """The treatment of a place, in the order of execution where one place has several."""
 
     PINNED = 1
-    """Stays as it is, and where it is."""
+    """Unchanged, but cannot be renamed."""
     WRITABLE = 2
     READ_ONLY = 3
     COVERED = 4
@@ -54,7 +54,7 @@ class MountStep:
 def plan(confinement: Confinement) -> list[MountStep]:
     """Return the changes to a view in which everything was made read-only. Free of I/O.
 
-    A place comes after all places above it, so that the deepest has the last word.
+    A place comes after all places above it, so that the deepest takes precedence.
     """
     roots = confinement.writable
     steps = [
@@ -87,8 +87,8 @@ def _between(path: str, roots: tuple[str, ...]) -> Iterator[str]:
 def enter(confinement: Confinement) -> bool:
     """Give this process the view. Raises `OSError` where the kernel does not allow it.
 
-    Must come before Landlock, which forbids mounting. Returns whether that took a namespace of users too, in which the
-    kernel counts our processes apart from the others of the user.
+    Must come before Landlock, which forbids mounting. Returns whether it needed a user namespace, in which the kernel
+    counts the command's processes apart from the user's others.
     """
     counted_apart = _leave_common_namespace()
     steps = plan(confinement)

@@ -1,6 +1,6 @@
-"""Turns a sandbox policy and the facts of a conversation into what a command may touch. Free of I/O.
+"""Turns a sandbox policy and the facts of a conversation into a confinement. Free of I/O.
 
-Where a command starts plays no part: it never widens what may be written.
+The directory in which a command starts plays no part: it never extends what may be written.
 """
 
 import os
@@ -15,10 +15,10 @@ from greenroom.workers.sandbox.confinement import Confinement, Hidden, is_within
 __all__ = ["Confinement", "Surroundings", "confine", "own_program"]
 
 CONTROL_NAMES: Final = (".git", ".codex", ".agents")
-"""Entries of a writable root that steer programs outside the sandbox, so that commands may not change them."""
+"""Entries of a writable root that control programs outside the sandbox, so that commands may not change them."""
 
 SETTING_NAMES: Final = ("config.toml*", ".config.toml*")
-"""Entries of the Codex home that hold settings, which may have tokens in them, and their temporary files."""
+"""Entries of the Codex home that contain settings, which may have tokens in them, and their temporary files."""
 SESSION_NAMES: Final = ("sessions", "archived_sessions", "tasks")
 """Entries of the Codex home that no configuration makes writable."""
 
@@ -33,15 +33,15 @@ class Surroundings:
     """The working directory of the conversation, not of one call."""
     codex_home: str
     runtime_directory: str
-    """Holds our sockets. The directory above the instance's own hides those of other instances too."""
+    """Contains the instance's sockets. The directory above the instance's own hides those of other instances too."""
     tmpdir: str = ""
     """`TMPDIR` as the commands will see it."""
     home_name: str = ""
-    """Where the next server will look for the Codex home, its links not followed; empty where `codex_home` says it."""
+    """The path of the Codex home for the next server, its links not followed; empty where it equals `codex_home`."""
 
 
 def confine(policy: SandboxPolicy, surroundings: Surroundings) -> Confinement | None:
-    """Return what a command may touch under the policy; `None` where it may touch everything."""
+    """Return the confinement under the policy; `None` where everything may be accessed."""
     match policy:
         case DangerFullAccess():
             return None
@@ -64,14 +64,14 @@ def confine(policy: SandboxPolicy, surroundings: Surroundings) -> Confinement | 
 
 
 def read_only(surroundings: Surroundings) -> Confinement:
-    """Return what keeps everything from being written, and credentials from being read."""
+    """Return the confinement in which nothing can be written, and credentials cannot be read."""
     return Confinement(writable=(), protected=(), hidden=_hidden(surroundings), network=False)
 
 
 def own_program(surroundings: Surroundings) -> Confinement:
-    """Return what a program may touch that Greenroom runs for itself: as `read_only`, without the settings either.
+    """Return the confinement of programs that Greenroom runs for itself: as `read_only`, without the settings either.
 
-    Settings can hold tokens, and no such program needs them.
+    Settings can contain tokens, and no such program needs them.
     """
     credentials, sockets = _hidden(surroundings)
     unread = replace(credentials, names=(*SECRET_NAMES, *SETTING_NAMES))
@@ -99,8 +99,8 @@ def _named(policy: WorkspaceWrite, surroundings: Surroundings) -> frozenset[str]
 
 
 def _controls(roots: Iterable[str], named: frozenset[str]) -> tuple[str, ...]:
-    """Return what steers programs outside the sandbox. What the configuration lists by name is writable."""
-    trees = (root for root in roots if os.path.basename(root) != ".git")  # which is no place for another
+    """Return what controls programs outside the sandbox. What the configuration lists by name is writable."""
+    trees = (root for root in roots if os.path.basename(root) != ".git")  # a `.git` directory contains no working tree
     controls = [os.path.join(root, name) for root in trees for name in CONTROL_NAMES]
     return unique(path for path in controls if path not in named)
 

@@ -1,4 +1,4 @@
-"""Becomes the program of a command: an embryo is forked in advance, and told later what to become."""
+"""Becomes the program of a command: an embryo is forked in advance, and gets its request later."""
 
 import fcntl
 import os
@@ -18,15 +18,15 @@ from greenroom.workers.sandbox.messages import SandboxRequest, StartFailed
 _Obstacle: TypeAlias = Literal["sandbox", "directory", "program"]
 
 DESCRIPTORS: Final = 4
-"""What an embryo is handed: the request, and the three streams."""
+"""Descriptors that an embryo receives: the request, and the three streams."""
 
 _ANSWER: Final = 3
-"""The descriptor on which a program that cannot be run says so. An exec closes it."""
+"""The descriptor for the report that a program cannot be run. An exec closes it."""
 _RULES: Final = 4
-"""The descriptor of the rules that were made in advance, where there are any. An exec closes it too."""
+"""The descriptor of the rules that were made in advance, if any. An exec closes it too."""
 _NOT_STARTED: Final = 127
 _CHANGED_SIGNALS: Final = (signal.SIGCHLD, signal.SIGPIPE, signal.SIGXFSZ, signal.SIGINT, signal.SIGTERM)
-"""Those that Python, the zygote or the guardian handle or ignore; the zygote has reset all others."""
+"""Signals that Python, the zygote or the guardian handle or ignore; the zygote has reset all others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ class Embryo:
 
     @classmethod
     def fork(cls, orders: socket.socket, foresight: RuleCache | None) -> "Embryo":
-        """Fork one. It becomes what comes over `orders`, which it takes over; `foresight` may be of use to it."""
+        """Fork an embryo. Its request arrives over `orders`, which it takes over; `foresight` may fit it."""
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         parent = os.getpid()
         pid = os.fork()
@@ -52,7 +52,7 @@ class Embryo:
         return cls(pid, ours)
 
     def failure(self) -> StartFailed | None:
-        """Wait until it has become that; return why it cannot, if so."""
+        """Wait until it runs the program; return the error if it cannot."""
         with self._answer:
             failure, listeners, _, _ = socket.recv_fds(self._answer, words.LONGEST, 1)
             self.listeners.extend(listeners)
@@ -83,7 +83,7 @@ def _wait_and_become(
 
 
 def _become(request: SandboxRequest, parent: int, foresight: RuleCache | None) -> StartFailed:
-    """Turn into the program. Returns only if that cannot be done."""
+    """Become the program. Returns only on failure."""
     obstacle: _Obstacle = "program"
     try:
         _reset_signals()
@@ -127,7 +127,7 @@ def _reset_signals() -> None:
 
 
 def _arrange(streams: tuple[int, int, int], answer: int, foresight: RuleCache | None) -> RuleCache | None:
-    """Leave open the three streams, and the descriptors for an answer and for the rules under their new numbers."""
+    """Keep the three streams, and the descriptors for an answer and for the rules under their new numbers."""
     kept = [*streams, answer, *(() if foresight is None else (foresight.ruleset,))]
     apart = [fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, len(kept)) for descriptor in kept]
     for wanted, descriptor in enumerate(apart):
@@ -137,7 +137,7 @@ def _arrange(streams: tuple[int, int, int], answer: int, foresight: RuleCache | 
 
 
 def _die_with(parent: int) -> None:
-    """Be killed when the parent dies, also where it has died already."""
+    """Have the kernel kill this process when its parent dies, and exit if that has died already."""
     kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:
         os._exit(_NOT_STARTED)

@@ -43,7 +43,7 @@ def command(argv: Sequence[str], confinement: Confinement) -> list[str]:
 
 
 def profile(confinement: Confinement) -> str:
-    """Return the profile. Its paths must have no symbolic links: the system compares them after following all."""
+    """Return the profile. Its paths must have no symbolic links, because the system compares resolved paths."""
     lines = [*_BASIS, *(f"(allow file-write* file-ioctl (literal {_quoted(path)}))" for path in _DEVICES)]
     lines += (f"(allow file-write* (subpath {_quoted(root)}))" for root in confinement.writable)
     for path in confinement.protected:

@@ -1,7 +1,7 @@
 """The filter of system calls: what Landlock cannot see. Assembled here, loaded with seccomp(2).
 
-Sockets are stopped at their birth instead of at their use. So what was handed to a command keeps working, no call whose
-address lies in memory has to be judged, and a socket pair can do all that it can elsewhere.
+Sockets are stopped at their creation instead of at their use. So inherited sockets continue to work, no call has to be
+judged by an address in memory, which a filter cannot read, and a socket pair is unrestricted.
 """
 
 import ctypes
@@ -83,7 +83,7 @@ ALWAYS: Final = (
     SyscallRule("unshare", (When(0, 0, equal=False, mask=NAMESPACES),)),
     SyscallRule("clone", (When(0, 0, equal=False, mask=NAMESPACES),)),
     SyscallRule("clone3", error=errno.ENOSYS),  # its flags lie in memory; the C library falls back to clone
-    # typing into a terminal for somebody else to run
+    # input into a terminal for another program to execute
     SyscallRule("ioctl", (When(1, _TIOCSTI),)),
     SyscallRule("ioctl", (When(1, _TIOCLINUX),)),
     # pairs of connected sockets are fine; a datagram socket of a pair could still send to any address
@@ -129,7 +129,7 @@ def rules(*, network: bool, metadata: bool) -> tuple[SyscallRule, ...]:
 
 
 def assemble(architecture: Architecture, chosen: Iterable[SyscallRule]) -> list[Instruction]:
-    """Translate rules into a program. What no rule stops is allowed; a foreign calling convention is fatal."""
+    """Translate rules into a program. Calls without a rule are allowed; a foreign calling convention is fatal."""
     code: list[Instruction] = [
         (_LOAD_WORD, 0, 0, _ARCHITECTURE_AT),
         (_JUMP_EQUAL, 1, 0, architecture.audit),
@@ -169,7 +169,7 @@ class _Program(ctypes.Structure):
 
 @functools.cache
 def packed_program(architecture: Architecture, *, network: bool, metadata: bool) -> bytes:
-    """Return the program for `rules` as the kernel wants it. Kept, and so known to whoever is forked later."""
+    """Return the program for `rules` in the kernel's format. Cached, and so inherited by processes forked later."""
     program = assemble(architecture, rules(network=network, metadata=metadata))
     return b"".join(struct.pack(_INSTRUCTION, *instruction) for instruction in program)
 
@@ -187,7 +187,7 @@ def load(architecture: Architecture, program: bytes, *, listens: bool = False) -
 
 
 def is_known(number: int) -> bool:
-    """Say whether this kernel has the call `seccomp` at all, without changing anything."""
+    """Tell whether this kernel has the call `seccomp` at all, without changing anything."""
     try:
         kernel.syscall("seccomp", number, _FILTER_MODE, 0, 0)
     except OSError as error:

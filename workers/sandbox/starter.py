@@ -1,4 +1,4 @@
-"""Starts commands through a launcher, for whoever runs commands (`greenroom.workers.exec.starter.Starter`)."""
+"""Starts commands through a launcher (implements `greenroom.workers.exec.starter.Starter`)."""
 
 import asyncio
 import signal
@@ -27,13 +27,13 @@ class FreeStarter:
 
 
 class LaunchedStarter:
-    """Starts commands under one confinement or none. The launcher comes into being with the first of them."""
+    """Starts commands under one confinement or none. The launcher is created with the first of them."""
 
     def __init__(self, launcher: Callable[[], Launcher], confinement: Confinement | None) -> None:
         self._launcher = launcher
         self._confinement = confinement
         self.limits: tuple[str, ...] = ()
-        """What the confinement does not hold on this system, or holds at a price, as the last command has shown."""
+        """Protections that the confinement does not provide on this system, or only at a cost, by the last command."""
 
     async def start(self, command: CommandSpec, stdout: int, stderr: int, on_end: OnEnd) -> Running:
         """Start a command. Raises `SandboxUnavailableError` where this system cannot confine it, else as all do."""
@@ -66,7 +66,7 @@ plain files, writes nothing that it can do without, and fetches nothing."""
 
 
 class ReadOnlyStarter:
-    """Starts commands that were let through without a question, where they can write nothing whatever they start."""
+    """Starts commands that were approved automatically, with a read-only file system whatever they start."""
 
     def __init__(self, launcher: Callable[[], Launcher], confinement: Confinement) -> None:
         self._launched = LaunchedStarter(launcher, confinement)

@@ -1,9 +1,9 @@
-"""Forks the guardians: a process that stays small and single-threaded.
+"""The zygote forks the guardians: a process that stays small and single-threaded.
 
-A worker that has threads of ZeroMQ cannot fork safely, and the larger it has grown the longer a fork takes. One zygote
-can serve any number of workers: a fresh interpreter that imports nothing but what it needs (`main`). A worker can also
-fork one of its own (`live`). While commands are to be expected a guardian with its embryo waits for the next: one that
-has watched over another command before, or one that was forked in advance. A command is seldom alone.
+A worker that has threads of ZeroMQ cannot fork safely, and a fork takes longer the larger the process is. One zygote
+can serve any number of workers: a fresh interpreter that imports only what it needs (`main`). A worker can also fork
+one of its own (`live`). While commands are expected a guardian with its embryo waits for the next: one that has watched
+another command before, or one that was forked in advance. A command is seldom alone.
 """
 
 import contextlib
@@ -29,24 +29,24 @@ They are the guardian's end of the channel to the launcher, the request, and the
 """
 DESCRIPTORS: Final = 5
 EXPECT: Final = b"e"
-"""A command is to be expected."""
+"""A command is expected."""
 CHANNEL: Final = 3
 """The descriptor of the channel, where the zygote is a fresh interpreter."""
 SOON_MS: Final = 20.0
-"""Milliseconds after which another guardian is forked where none has come back: a command may be a long one."""
+"""Milliseconds after which another guardian is forked where none has come back: the command may take long."""
 IDLE_SECONDS: Final = 30.0
-"""How long after a command, or the word of one, another is expected."""
+"""Seconds after a command, or the hint of one, in which another is expected."""
 
 
 def main() -> NoReturn:
-    """Run as a zygote that serves many workers: it leaves when nobody holds the other end of its channel any more."""
+    """Run as a zygote that serves many workers: it exits when the other end of its channel is closed everywhere."""
     hardening.make_undumpable()
     enforcement.prepare()
     live(socket.socket(fileno=CHANNEL))
 
 
 def live(channel: socket.socket) -> NoReturn:
-    """Live as the zygote in a process that was just forked, until the other end of `channel` closes."""
+    """Run as the zygote in a process that was just forked, until the other end of `channel` closes."""
     try:
         _settle(channel)
         zygote = _Zygote(channel)
@@ -69,10 +69,10 @@ class _Pair:
 
     def hand_over(self, control: int, request: int, streams: list[int]) -> None:
         """Give them the command. Raises `OSError` where the guardian is gone; then nothing has begun."""
-        with contextlib.suppress(OSError):  # the launcher has left: the guardian finds that, too
+        with contextlib.suppress(OSError):  # the launcher is gone: the guardian notices that, too
             os.write(control, words.encode(words.Taken(self.pid)))
         socket.send_fds(self.guardian, [b"."], [control, request])
-        with self.embryo, contextlib.suppress(OSError):  # a dead embryo is a dead command: its guardian tells
+        with self.embryo, contextlib.suppress(OSError):  # a dead embryo is a dead command, which its guardian reports
             socket.send_fds(self.embryo, [b"."], [request, *streams])
 
 
@@ -82,14 +82,14 @@ class _Zygote:
         self._poll = select.poll()
         self._poll.register(channel, select.POLLIN)
         self._guardians: dict[int, tuple[socket.socket, int]] = {}
-        """All that live, with their pids, by descriptor: those that watch over commands and the spare one."""
+        """All live guardians, with their pids, by descriptor: those that watch commands and the spare one."""
         self._dying: set[int] = set()
-        """Descriptors (pidfd_open(2)) of processes whose children come to us when they have died."""
+        """Descriptors (pidfd_open(2)) of dying processes, whose children will be reparented to the zygote."""
         self._spare: _Pair | None = None
         self._expecting = False
 
     def serve(self) -> bool:
-        """Do what the launcher wants next; `False` when it is gone."""
+        """Carry out the launcher's next request; `False` when it is gone."""
         ready = [descriptor for descriptor, _ in self._poll.poll(self._timeout())]
         if not ready and self._spare is None:
             self._spare = self._fork()
@@ -106,7 +106,7 @@ class _Zygote:
         return self._channel.fileno() not in ready or self._obey()
 
     def _timeout(self) -> float | None:
-        """Milliseconds until there is something to do without being asked."""
+        """Milliseconds until something is due."""
         if self._spare is not None:
             return IDLE_SECONDS * 1000
         return SOON_MS if self._expecting else None
@@ -115,7 +115,7 @@ class _Zygote:
         kind, descriptors, _, _ = socket.recv_fds(self._channel, 1, DESCRIPTORS)
         self._expecting = True
         if kind in (EXPECT, CONFINED):
-            enforcement.prepare()  # what is found out here is known to all guardians
+            enforcement.prepare()  # what is computed here is inherited by all guardians
         if kind in (CONFINED, FREE) and len(descriptors) == DESCRIPTORS:
             self._hand_over(descriptors)
         elif kind == EXPECT and self._spare is None:
@@ -127,13 +127,13 @@ class _Zygote:
         pair, self._spare = self._spare or self._fork(), None
         try:
             pair.hand_over(control, request, streams)
-        except OSError:  # somebody has killed the spare guardian
+        except OSError:  # the spare guardian was killed
             self._fork().hand_over(control, request, streams)
         for descriptor in descriptors:
             os.close(descriptor)
 
     def _hear(self, guardian: socket.socket, pid: int) -> None:
-        """Take back a guardian whose command is over as the spare one, or let it go."""
+        """Take back a guardian whose command is over as the spare one, or let it exit."""
         try:
             _, descriptors, _, _ = socket.recv_fds(guardian, 1, 1)
         except OSError:
@@ -156,7 +156,7 @@ class _Zygote:
             end.close()
 
     def _await_end(self, pid: int) -> None:
-        """End what a process leaves to us as soon as it has died: its descriptors close before that."""
+        """Kill a process's orphans as soon as it is dead: its descriptors close before that."""
         try:
             descriptor = os.pidfd_open(pid)
         except ProcessLookupError:
@@ -166,7 +166,7 @@ class _Zygote:
         self._poll.register(descriptor, select.POLLIN)
 
     def _end_orphans(self) -> None:
-        """Kill what guardians that were killed have left, and what that leaves in turn."""
+        """Kill the orphans of killed guardians, and their orphans in turn."""
         for pid in orphans.kill_orphans({pid for _, pid in self._guardians.values()}):
             self._await_end(pid)
 
@@ -181,7 +181,7 @@ class _Zygote:
         pid = os.fork()
         if pid == 0:
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-            close_all_but(guardians_end.fileno(), embryos_end.fileno())  # such as the streams of a command
+            close_all_but(guardians_end.fileno(), embryos_end.fileno())  # closes for instance the streams of a command
             guard(guardians_end, embryos_end)
         guardians_end.close()
         embryos_end.close()
@@ -194,7 +194,7 @@ def _settle(channel: socket.socket) -> None:
     if os.getsid(0) != os.getpid():
         os.setsid()
     hardening.set_name("gr-zygote")
-    hardening.adopt_orphans()  # of a guardian that is killed
+    hardening.adopt_orphans()  # those of a guardian that is killed
     _settle_signals()
     _take_null_streams()
     close_all_but(channel.fileno())
@@ -208,8 +208,8 @@ def _settle_signals() -> None:
         if signal.getsignal(number) not in (signal.SIG_DFL, None):
             signal.signal(number, signal.SIG_DFL)
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, signal.SIG_IGN)  # it goes when its worker does, and not before the commands
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # so that dead guardians need no burial
+        signal.signal(number, signal.SIG_IGN)  # it exits with its worker, and not before the commands
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # so that the kernel reaps dead guardians
 
 
 def _take_null_streams() -> None:

@@ -1,4 +1,4 @@
-"""A worker's link to a zygote, the one that all share or one of its own: asks it, sees its death, and ends it."""
+"""A worker's link to a zygote, shared or its own: sends requests, notices its death, and ends it."""
 
 import array
 import asyncio
@@ -18,7 +18,7 @@ from greenroom.workers.sandbox import zygote
 log = logging.getLogger(__name__)
 
 LOST: Final = (BrokenPipeError, ConnectionResetError)
-"""What asking a zygote raises that is gone."""
+"""Errors of a request to a zygote that is gone."""
 
 
 class ZygoteLink:
@@ -30,7 +30,7 @@ class ZygoteLink:
         self.is_shared = is_shared
         """Whether it is the one that was shared before this process was forked."""
         self.was_killed = False
-        """Whether we have killed it."""
+        """Whether this process has killed it."""
         self._watched = False
         self._gone = asyncio.Event()
 
@@ -59,7 +59,7 @@ class ZygoteLink:
         return bool(poll.poll(0))
 
     def watch(self, on_end: Callable[[Ending], None]) -> None:
-        """Tell of the end of a zygote of our own, and reap it. A shared one is a child of the fork server."""
+        """Report the end of an own zygote, and reap it. A shared one is a child of the fork server."""
         if self._watched or self.is_shared:
             return
         self._watched = True
@@ -74,15 +74,15 @@ class ZygoteLink:
             ended(Ending(self.pid, -signal.SIGKILL, 0))
 
     def expect(self) -> None:
-        """Say that a command is to be expected."""
-        with contextlib.suppress(OSError):  # a zygote that is busy or lost loses nothing by it
+        """Announce that a command is expected."""
+        with contextlib.suppress(OSError):  # a zygote that is busy or lost needs no hint
             self._channel.send(zygote.EXPECT, socket.MSG_DONTWAIT)
 
     async def ask(self, kind: bytes, descriptors: list[int]) -> None:
         """Hand a command over, waiting while the zygote's queue is full. Raises `LOST` where it is gone."""
         rights = (socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", descriptors))
         while True:
-            if self._channel.fileno() < 0:  # hung up while this waited for its turn
+            if self._channel.fileno() < 0:  # closed while this waited for its turn
                 raise BrokenPipeError
             try:  # MSG_DONTWAIT: others hold the channel too, so that it has to stay blocking
                 self._channel.sendmsg([kind], [rights], socket.MSG_DONTWAIT)  # socket.send_fds forgets its flags
@@ -98,17 +98,17 @@ class ZygoteLink:
                 os.kill(self.pid, signal.SIGKILL)
 
     def kill_unheard(self) -> None:
-        """Kill a zygote of our own that does not leave although we have hung up. It is ours until it is reaped."""
+        """Kill an own zygote that does not exit although its channel is closed. Its pid is valid until it is reaped."""
         if not self.is_shared and not self._gone.is_set():
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self.pid, signal.SIGKILL)
 
     def close(self) -> None:
-        """Hang up. A zygote of our own leaves."""
+        """Close the channel. An own zygote then exits."""
         self._channel.close()
 
     async def buried(self) -> None:
-        """Wait until a zygote of our own is gone."""
+        """Wait until an own zygote is reaped."""
         self.watch(lambda _: None)
         if not self.is_shared:
             await self._gone.wait()
@@ -126,7 +126,7 @@ def share_zygote() -> int:
 
 
 def leave_zygote() -> None:
-    """Give up the zygote that this process was born with."""
+    """Close the zygote link that this process was forked with."""
     global _shared  # noqa: PLW0603 - this process has one
     if _shared is not None:
         _shared[0].close()
@@ -134,7 +134,7 @@ def leave_zygote() -> None:
 
 
 _shared: tuple[socket.socket, int] | None = None
-"""The channel and the pid of the zygote that this process was born with."""
+"""The channel and the pid of the zygote that this process was forked with."""
 
 
 async def _writable(channel: socket.socket) -> None:

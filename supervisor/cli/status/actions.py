@@ -1,4 +1,4 @@
-"""`greenroom stop`, `interrupt` and `kill`: orders to a running instance, with an answer in words and an exit code."""
+"""`greenroom stop`, `interrupt` and `kill`: orders to a running instance, answered by text and an exit code."""
 
 import contextlib
 import os
@@ -30,7 +30,7 @@ from greenroom.supervisor.control.control_messages import (
 from greenroom.supervisor.control.instances import RunningInstance
 
 END_TIMEOUT: Final = 10.0
-"""Seconds that an instance has for ending."""
+"""Seconds that an instance has to end."""
 
 
 def run_stop(arguments: Namespace) -> int:
@@ -65,7 +65,7 @@ def run_kill(arguments: Namespace) -> int:
 
 
 def matches(conversation_id: str, given: str) -> bool:
-    """Tell whether an id is meant by what was given: the whole of it, its beginning, or its end as tables show it."""
+    """Tell whether an id matches: the whole of it, its beginning, or its end as tables show it."""
     return conversation_id.startswith(given) or conversation_id.endswith(given)
 
 
@@ -112,7 +112,7 @@ def _understood(one: RunningInstance, heard: Heard) -> tuple[int, str]:
 
 
 def _has_ended(one: RunningInstance) -> bool:
-    """Wait for the end of an instance, which is nobody's child of ours (pidfd_open(2))."""
+    """Wait for the end of an instance, which is no child of this process (pidfd_open(2))."""
     deadline = time.monotonic() + END_TIMEOUT
     if hasattr(os, "pidfd_open"):
         try:
@@ -136,7 +136,7 @@ def _is_alive(one: RunningInstance) -> bool:
 
 
 def _kill(one: RunningInstance) -> None:
-    """Kill a supervisor and all processes of its tree, each only if it still is the one that was looked at."""
+    """Kill a supervisor and all processes of its tree, each only if its time of creation is unchanged."""
     import psutil
 
     with contextlib.suppress(psutil.NoSuchProcess):

@@ -17,7 +17,7 @@ def width(text: str) -> int:
 
 
 def clip(text: str, cells: int) -> str:
-    """Return a clean text cut to so many cells, with a mark where something is missing."""
+    """Return a clean text cut to so many cells, with a mark at the cut."""
     if width(text) <= cells:
         return text
     if cells < 1:

@@ -1,4 +1,4 @@
-"""Asks running instances on their control sockets, all at once, and waits for none of them longer than it was told."""
+"""Asks running instances on their control sockets, all at once, each with a time-out."""
 
 import contextlib
 import selectors
@@ -11,21 +11,21 @@ from typing import Final, Literal, TypeAlias
 from greenroom.supervisor.control.control_messages import ControlReply, ControlRequest, line, read_control_reply
 
 TIMEOUT: Final = 1.0
-"""Seconds after which an instance is one that does not answer."""
+"""Seconds after which an instance counts as one that does not answer."""
 MAX_REPLY: Final = 64 * 1024 * 1024
 _READ: Final = 256 * 1024
 
 Outcome: TypeAlias = Literal["answered", "silent", "shut", "garbled"]
-"""`silent`: nothing came in time. `shut`: nobody listens. `garbled`: what came is no reply that this version knows."""
+"""`silent`: no answer in time. `shut`: nothing listens. `garbled`: the answer is no reply that this version knows."""
 
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """What became of one question."""
+    """The outcome of one request."""
 
     outcome: Outcome
     reply: ControlReply | None = None
-    """Only of those that were answered."""
+    """Only of an instance that answered."""
     seconds: float = 0.0
     """How long it took."""
 
@@ -40,7 +40,7 @@ class _Line:
 
 
 def ask(paths: Collection[str], request: ControlRequest, timeout_s: float = TIMEOUT) -> dict[str, Heard]:
-    """Put a request to the sockets at these paths, and return what was heard on each."""
+    """Send a request to the sockets at these paths, and return the outcome of each."""
     begun = time.monotonic()
     heard: dict[str, Heard] = {}
     with selectors.DefaultSelector() as selector:
@@ -62,13 +62,13 @@ def _open(path: str, request: bytes, selector: selectors.BaseSelector, heard: di
     connection.setblocking(False)
     try:
         connection.connect(path)
-    except BlockingIOError:  # its queue is full of others who wait for an answer
+    except BlockingIOError:  # its queue is full of other requests
         connection.close()
     except OSError:
         connection.close()
         heard[path] = Heard("shut")
     else:
-        with contextlib.suppress(BrokenPipeError):  # it has refused us already, and what it said can be read
+        with contextlib.suppress(BrokenPipeError):  # refused already, and its answer can be read
             connection.send(request)
         selector.register(connection, selectors.EVENT_READ, _Line(path, connection))
 
@@ -89,7 +89,7 @@ def _read(one: _Line, selector: selectors.BaseSelector, heard: dict[str, Heard],
 
 
 def _understood(data: bytes, seconds: float) -> Heard:
-    if not data:  # it hung up: it is about to end
+    if not data:  # closed: it is about to end
         return Heard("shut", seconds=seconds)
     try:
         return Heard("answered", read_control_reply(data), seconds)

@@ -57,7 +57,7 @@ def troubles(status: InstanceStatus, now: float | None = None) -> tuple[Diagnosi
 
 
 def exit_code(statuses: Iterable[InstanceStatus]) -> int:
-    """Return what a command that looked at these ends with."""
+    """Return the exit code of a command that looked at these."""
     codes = {CODES[trouble.kind] for status in statuses for trouble in status.troubles}
     return SILENT if SILENT in codes else DEGRADED if codes else WELL
 

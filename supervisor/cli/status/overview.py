@@ -1,6 +1,6 @@
-"""What `greenroom status --json` prints: for each instance what is seen from outside beside what it says itself.
+"""The output of `greenroom status --json`: for each instance the kernel's view beside its own report.
 
-Its version moves as that of a report does (`greenroom.protocol.report`), which is part of it.
+Its version changes with that of a report (`greenroom.protocol.report`), which is part of it.
 """
 
 from typing import Final, Literal, TypeAlias
@@ -15,8 +15,9 @@ from greenroom.supervisor.control.control_messages import ActionRefused, Reporte
 from greenroom.supervisor.control.instances import RunningInstance
 
 ReplyKind: TypeAlias = Literal["report", "silent", "shut", "refused", "unreadable"]
-"""`silent`: it does not answer in time. `shut`: nobody listens on its control socket: it is starting, or ending.
-`refused`: it does not answer us. `unreadable`: it is of another version, whose answer this one cannot read."""
+"""`silent`: it does not answer in time. `shut`: nothing listens on its control socket: it is starting, or ending.
+`refused`: it does not answer this process. `unreadable`: it is of another version, whose answer cannot be read.
+"""
 
 TroubleKind: TypeAlias = Literal[
     "silent",
@@ -36,10 +37,10 @@ NAMES: Final[dict[str, Role]] = {
     "gr-worker": "worker",
     "gr-zygote": "zygote",
 }
-"""The names that our processes give themselves."""
+"""The names that processes of Greenroom give themselves."""
 _UNHEARD: Final[dict[Outcome, ReplyKind]] = {"silent": "silent", "shut": "shut"}
 _FORKS: Final = frozenset({"supervisor", "fork_server"})
-"""Whose children ours are. Further down, a process only calls itself so."""
+"""The processes whose children are known to be Greenroom's. Further down, a name proves nothing."""
 
 
 class SeenProcess(Part):
@@ -49,7 +50,7 @@ class SeenProcess(Part):
     parent: int
     name: str
     state: str
-    """In psutil's words: `running`, `sleeping`, `disk-sleep`, `stopped`, `zombie` and so on."""
+    """As named by psutil: `running`, `sleeping`, `disk-sleep`, `stopped`, `zombie` and so on."""
     created_at: float
     rss: int
     """Resident memory; pages that several processes share count in each."""
@@ -67,22 +68,22 @@ class SeenProcess(Part):
 
 
 class ProcessStatus(Part):
-    """A process of ours from both sides. Where they differ, it has just come or gone."""
+    """A process of the instance as seen by the kernel and by the supervisor. One of the two is missing for a moment."""
 
     role: Role
     pid: int
     worker_id: WorkerId | None = None
     conversation_id: ConversationId | None = None
     children: int = 0
-    """Processes below it that are not ours, such as commands of the model."""
+    """Processes below it that are not Greenroom's, such as commands of the model."""
     seen: SeenProcess | None = None
-    """`None` where there is no such process any more."""
+    """`None` where the process has ended."""
     entry: ProcessEntry | None = None
-    """What the supervisor says of it; `None` where it says nothing."""
+    """The supervisor's entry of it; `None` where it has none."""
 
 
 class Diagnosis(Part):
-    """Something that a person should see to."""
+    """A problem that a person should look at."""
 
     kind: TroubleKind
     text: str
@@ -98,11 +99,11 @@ class InstanceStatus(Part):
     reply_seconds: float
     """How long it took to answer."""
     refusal: str | None = None
-    """Its own words where it refused."""
+    """Its text where it refused."""
     seen_at: float
-    """Its last sign of life. It gives one every 5 s, so it cannot have been silent for much longer than since then."""
+    """Its last sign of life. It gives one every 5 s, so it has been silent for little longer than since then."""
     processes: tuple[ProcessStatus, ...]
-    """The supervisor first, then in the order of their births."""
+    """The supervisor first, then in the order of their starts."""
     report: Report | None = None
     troubles: tuple[Diagnosis, ...] = ()
 
@@ -119,7 +120,7 @@ class Overview(Part):
 
 
 def instance_status(found: RunningInstance, heard: Heard, seen: list[SeenProcess]) -> InstanceStatus:
-    """Put together what is known of one instance. What is wrong with it is judged afterwards."""
+    """Join what is known of one instance. Problems are diagnosed afterwards."""
     kind, report, refusal = _said(heard)
     return InstanceStatus(
         instance=found.instance,
@@ -165,7 +166,7 @@ def _processes(root: int, report: Report | None, seen: list[SeenProcess]) -> tup
 
 
 def _roles(root: int, seen: list[SeenProcess], entries: dict[int, ProcessEntry]) -> dict[int, Role]:
-    """Return which processes are ours, and as what: those that the supervisor names, and those with names of ours."""
+    """Return the processes of the instance and their roles: those in the report, and those with a known name."""
     roles: dict[int, Role] = {}
     for one in seen:
         if one.pid == root:
@@ -178,7 +179,7 @@ def _roles(root: int, seen: list[SeenProcess], entries: dict[int, ProcessEntry])
 
 
 def _children(seen: list[SeenProcess], roles: dict[int, Role]) -> dict[int, int]:
-    """Count what is below each of ours and is not ours itself."""
+    """Count the descendants of each process of the instance that are not of the instance."""
     belongs: dict[int, int] = {}
     counts: dict[int, int] = {}
     for one in seen:

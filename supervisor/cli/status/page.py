@@ -1,4 +1,4 @@
-"""What is known of all instances as lines of text: for each what it is, what is wrong, who is in it and how they died.
+"""All instances as lines of text: for each its state, its problems, its processes and conversations, and its deaths.
 
 Free of I/O and clocks.
 """
@@ -21,7 +21,7 @@ DEATHS: Final = 5
 """Deaths that are shown."""
 
 _UNEXPECTED: Final = frozenset({"stopped", "tracing-stop", "zombie", "dead"})
-"""What the kernel calls processes that are no good to anybody."""
+"""States in the kernel's words of processes that cannot work."""
 
 Style: TypeAlias = Literal["plain", "bold", "dim", "bad"]
 
@@ -116,7 +116,7 @@ def _particulars(report: Report) -> Iterator[str]:
 
 
 def _sandbox_limits(report: Report | None) -> Iterable[str]:
-    """Return what sandboxes do not hold on this system, each thing once."""
+    """Return what sandboxes do not protect on this system, each once."""
     owns = (entry.own for entry in (report.processes if report else ()) if entry.own is not None)
     return dict.fromkeys(limit for own in owns for limit in own.sandbox_limits)
 
@@ -156,7 +156,7 @@ def _process_name(process: ProcessStatus) -> str:
 
 
 def _state(row: Row) -> str:
-    """Return what the supervisor says it is, unless the kernel says something that nobody expects."""
+    """Return the state by the supervisor's report, or by the kernel where that is unexpected."""
     if row.seen is not None and row.seen.state in _UNEXPECTED:
         return row.seen.state
     entry = row.process.entry if row.process else None
@@ -190,7 +190,7 @@ def _restarts(row: Row) -> str:
 
 
 def _private(name: Literal["uss", "pss"]) -> Callable[[Row], str]:
-    """Return how to find memory that the kernel may not show us, but the process itself may have told."""
+    """Return a reader of private memory, which the kernel may not show, but the process itself may have reported."""
 
     def value(row: Row) -> str:
         own = row.process.entry.own if row.process and row.process.entry else None

@@ -1,8 +1,7 @@
-"""What the kernel shows of an instance's processes to their user, read with psutil, whether they answer or not.
+"""The kernel's view of an instance's processes, read with psutil, whether they answer or not.
 
-Our processes cannot be looked into (`greenroom.runtime.hardening`), so private memory and descriptors are known only
-to those who
-may look into everything. What may not be read is left out.
+The processes are undumpable (`greenroom.runtime.hardening`), so private memory and descriptors are shown to privileged
+users only. What may not be read is left out.
 """
 
 import time
@@ -26,16 +25,16 @@ class _Sample(NamedTuple):
 
 
 class ProcessSampler:
-    """Looks at processes again and again; from its second look on it knows how busy each is in between."""
+    """Samples processes repeatedly; from its second sample on it knows their use of the processor in between."""
 
     SHORTEST: Final = 0.05
-    """Seconds between two looks below which a share of the processor would mean nothing."""
+    """Seconds between two samples below which a share of the processor would mean nothing."""
 
     def __init__(self) -> None:
         self._samples: dict[_Key, _Sample] = {}
 
     def look(self, roots: Collection[int]) -> dict[int, list[SeenProcess]]:
-        """Return each root with all below it, the root first and parents before children. Dead roots have nothing."""
+        """Return the processes of each root, itself first and parents before children; none of a dead root."""
         everyone = {process.pid: process for process in psutil.process_iter()}
         children = _children(everyone.values())
         samples: dict[_Key, _Sample] = {}

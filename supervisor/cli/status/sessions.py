@@ -41,18 +41,18 @@ _FORMS: Final[Mapping[Speaker, tuple[str, Style]]] = {
     "call": ("calls  ", "dim"),
     "output": ("       ", "dim"),
 }
-"""Margin and style of what each says."""
+"""Margin and style of each kind of passage."""
 
 
 def run_list(arguments: Namespace) -> int:
-    """List saved conversations, the one that began last first."""
+    """List saved conversations, the newest first."""
     home = _home()
     if home is None:
         return NOTHING
     found = session_index.entries(home, arguments.limit or None)
     try:
         return _print_json(found) if arguments.json else _print_table(list(found), home)
-    except BrokenPipeError:  # whoever read it has seen enough
+    except BrokenPipeError:  # the reader of the pipe has closed it
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return WELL
 
@@ -78,7 +78,7 @@ def run_show(arguments: Namespace) -> int:
 
 
 class _Holders:
-    """Who has conversations open: running instances, and other programs."""
+    """The processes that have conversations open: running instances, and other programs."""
 
     def __init__(self) -> None:
         self._instances = {one.instance.pid for one in find(None)}
@@ -89,7 +89,7 @@ class _Holders:
         return next((pid for pid in above if pid in self._instances), None)
 
     def text(self, entry: SessionEntry) -> str:
-        """Say it in short."""
+        """Return the text of the table."""
         if entry.writer is None:
             return ""
         pid = self.instance(entry)

@@ -1,4 +1,4 @@
-"""`greenroom status`: looks at the instances of this user from outside, asks each, and shows both, once or again."""
+"""`greenroom status`: samples the instances of this user, asks each, and shows both, once or repeatedly."""
 
 import json
 import os
@@ -25,13 +25,12 @@ MEASURED: Final = 0.2
 
 
 def run_status(arguments: Namespace) -> int:
-    """Show how things stand, and return the exit code that says it in short
-    (`greenroom.supervisor.cli.status.diagnostics`)."""
+    """Show all instances, and return the exit code (`greenroom.supervisor.cli.status.diagnostics`)."""
     try:
         if arguments.watch is None:
             return _once(arguments.instance, arguments.json)
         return _watch(arguments.instance, arguments.json, arguments.watch)
-    except BrokenPipeError:  # whoever read it has seen enough
+    except BrokenPipeError:  # the reader of the pipe has closed it
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
 
@@ -43,7 +42,7 @@ def find(pid: int | None) -> list[RunningInstance]:
 
 
 def nothing_found(pid: int | None) -> str:
-    """Say that there is no instance."""
+    """Return the text for an instance that does not exist."""
     return "no instance is running" if pid is None else f"no instance is running with pid {pid}"
 
 

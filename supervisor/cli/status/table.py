@@ -1,4 +1,4 @@
-"""A table that fits: of its columns those are shown that have something to say and find room."""
+"""A table that fits the terminal: columns without content or without room are left out."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -12,14 +12,14 @@ GAP: Final = 2
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One column. Where there is no room for all, the one with the highest `rank` gives way first; rank 0 stays."""
+    """One column. Where there is no room for all, the one with the highest `rank` is left out first; rank 0 stays."""
 
     title: str
     rank: int
     right: bool = False
     """Whether its cells stand at the right end, as figures do."""
     least: int | None = None
-    """Cells to which it may be cut; `None` where nothing of it may be missing."""
+    """Cells to which it may be cut; `None` where it may not be cut."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Where pages are shown: a stream of lines, or a terminal in which one page is redrawn in place, with plain ANSI."""
+"""The output of pages: a stream of lines, or a terminal in which one page is redrawn in place, with plain ANSI."""
 
 import contextlib
 import os
@@ -15,7 +15,7 @@ from greenroom.supervisor.cli.status.page import Line, Style
 
 _STYLES: Final[Mapping[Style, str]] = {"bold": "1", "dim": "2", "bad": "31"}
 _ENTER: Final = "\033[?1049h\033[?25l\033[?7l"
-"""The other screen, without a cursor. Lines are not wrapped: one that was made for a wider window does no harm."""
+"""The alternate screen, without a cursor. Lines are not wrapped: one made for a wider window does no harm."""
 _LEAVE: Final = "\033[?7h\033[?25h\033[?1049l"
 _END_OF_LINE: Final = "\033[K"
 _END_OF_SCREEN: Final = "\033[J"
@@ -29,7 +29,7 @@ _Modes: TypeAlias = list[int | list[bytes | int]]
 
 
 class Printer:
-    """Writes lines one below the other. Colours only where a person looks at them."""
+    """Writes lines one below the other, in colours only on a terminal."""
 
     def __init__(self, out: TextIO) -> None:
         self.out = out
@@ -39,7 +39,7 @@ class Printer:
 
     @property
     def columns(self) -> int | None:
-        """Cells of a line; `None` where lines may be as long as they like."""
+        """Cells of a line; `None` where there is no limit."""
         given = os.environ.get("COLUMNS", "")
         if given.isdigit() and int(given):
             return int(given)
@@ -51,7 +51,7 @@ class Printer:
         self.out.flush()
 
     def suspend(self) -> None:
-        """Stop until somebody lets us go on."""
+        """Suspend the process until it is continued."""
         os.kill(os.getpid(), signal.SIGSTOP)
 
     def styled(self, line: Line) -> str:
@@ -61,7 +61,7 @@ class Printer:
 
 
 class Screen(Printer):
-    """A whole terminal. Enter it with `shown`; what was there before comes back afterwards."""
+    """A whole terminal. Enter it with `shown`; the previous content comes back afterwards."""
 
     def __init__(self, out: TextIO) -> None:
         super().__init__(out)
@@ -74,7 +74,7 @@ class Screen(Printer):
 
     @contextmanager
     def shown(self) -> Iterator[None]:
-        """Take the terminal, and give it back whatever happens."""
+        """Take over the terminal, and restore it in any case."""
         self._enter()
         try:
             yield
@@ -83,7 +83,7 @@ class Screen(Printer):
                 self._leave()
 
     def print(self, lines: Sequence[Line]) -> None:
-        """Put a page in the place of the one before, as far as it fits."""
+        """Replace the previous page, as far as the new one fits."""
         height = os.get_terminal_size(self.out.fileno()).lines or 24
         shown = list(lines)
         if len(shown) > height:
@@ -94,7 +94,7 @@ class Screen(Printer):
         self.out.flush()
 
     def suspend(self) -> None:
-        """Give the terminal back for as long as we are stopped."""
+        """Restore the terminal while the process is suspended."""
         self._leave()
         os.kill(os.getpid(), signal.SIGSTOP)
         self._enter()
@@ -112,17 +112,17 @@ class Screen(Printer):
 
 
 class KeyListener:
-    """Wakes whoever waits for the next look: when a signal comes, or a key is pressed. Enter it with `heard`."""
+    """Ends the wait for the next page on a signal or a key. Enter it with `heard`."""
 
     def __init__(self) -> None:
         self.stopped = False
-        """Whether somebody has asked for the end."""
+        """Whether the end was requested."""
         self._suspended = False
         self._reader = -1
 
     @contextmanager
     def heard(self) -> Iterator[None]:
-        """Listen to signals, and put everything back at the end."""
+        """Handle signals, and restore the handlers at the end."""
         self._reader, writer = os.pipe()
         for end in (self._reader, writer):
             os.set_blocking(end, False)
@@ -138,7 +138,7 @@ class KeyListener:
             os.close(writer)
 
     def wait(self, seconds: float) -> None:
-        """Wait so long, or until something happens that cannot wait: a new size of the terminal, a wish to end."""
+        """Wait until the time is over, the terminal is resized, or the end is requested."""
         keys = [sys.stdin.fileno()] if _is_terminal() else []
         ready = select.select([self._reader, *keys], [], [], seconds)[0]
         if self._reader in ready:
@@ -149,7 +149,7 @@ class KeyListener:
             self.stopped = self.stopped or not pressed or any(key in _QUIT for key in pressed)
 
     def take_suspension(self) -> bool:
-        """Return whether we are to stop until somebody lets us go on; it is then the caller's to do."""
+        """Return whether the process is to be suspended, which the caller does."""
         suspended, self._suspended = self._suspended, False
         return suspended
 
@@ -159,7 +159,7 @@ class KeyListener:
 
 
 def _take_keys() -> _Modes | None:
-    """Have keys come one by one and unseen while a page is on the screen; return what was set before."""
+    """Read keys one by one and without echo while a page is shown; return the previous modes."""
     if not _is_terminal():
         return None
     descriptor = sys.stdin.fileno()
