@@ -51,6 +51,8 @@ class GreenroomTable(OwnSection, frozen=True):
     """Seconds without a sign of life after which the worker of a running turn is killed."""
     rate_limit_wait_s: Annotated[float, Meta(ge=0.0)] = RATE_LIMIT_WAIT
     """Seconds that a model request waits for rate limits in all; then it fails."""
+    unix_sockets: tuple[Annotated[str, Meta(pattern="^/")], ...] = ()
+    """Unix sockets of programs outside the sandbox, by absolute paths, that sandboxed commands with network may use."""
     models: dict[str, dict[str, object]] = field(default_factory=dict)
     """What the user knows of models: a slug, or how slugs begin, and a `greenroom.config.models.ModelRow`. Checked
     at use."""

@@ -120,6 +120,8 @@ class Settings:
     """What of the file was left out, in words for the user."""
     event_form: EventForm
     """In which form clients are told what releases write differently."""
+    unix_sockets: tuple[str, ...]
+    """Those of programs outside the sandbox that its commands may use where they have network."""
     rate_limit_wait: float = RATE_LIMIT_WAIT
     """Seconds that a model request waits for rate limits in all."""
 
@@ -211,6 +213,7 @@ def _settle(
         warnings=(*read.warnings, *misfits),
         event_form=file.greenroom.event_form,
         rate_limit_wait=file.greenroom.rate_limit_wait_s,
+        unix_sockets=file.greenroom.unix_sockets,
     )
 
 

@@ -42,7 +42,12 @@ async def run(params: bytes, setting: Setting) -> bytes:
         capture_size=OUTPUT_SIZE,
     )
     surroundings = Surroundings(
-        settings.cwd, setting.home, setting.runtime_directory, environment.get("TMPDIR", ""), home_name(os.environ)
+        settings.cwd,
+        setting.home,
+        setting.runtime_directory,
+        environment.get("TMPDIR", ""),
+        home_name(os.environ),
+        settings.unix_sockets,
     )
     confinement = confine(settings.sandbox_policy, surroundings)
     if confinement is None:

@@ -38,6 +38,8 @@ class Surroundings:
     """`TMPDIR` as the commands will see it."""
     home_name: str = ""
     """The path of the Codex home for the next server, its links not followed; empty where it equals `codex_home`."""
+    sockets: tuple[str, ...] = ()
+    """Unix sockets of programs outside the sandbox that a command with network may use."""
 
 
 def confine(policy: SandboxPolicy, surroundings: Surroundings) -> Confinement | None:
@@ -60,6 +62,7 @@ def confine(policy: SandboxPolicy, surroundings: Surroundings) -> Confinement | 
                 home_names=unique(map(normal, filter(None, (surroundings.codex_home, surroundings.home_name)))),
                 named=tuple(root for root in roots if root in named),
                 yielding=tuple(path for path in controls if path != home),
+                sockets=surroundings.sockets if policy.network_access else (),
             )
 
 

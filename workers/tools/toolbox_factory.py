@@ -49,6 +49,7 @@ def workplace(settings: Settings, conversation_id: ConversationId, runtime_direc
             runtime_directory=runtime_directory,
             tmpdir=environment.get("TMPDIR", ""),
             home_name=home_name(os.environ),
+            sockets=settings.unix_sockets,
         ),
         environment=environment,
         shell=_shell(settings, conversation_id, environment),

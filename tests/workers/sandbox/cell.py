@@ -63,6 +63,8 @@ class Order:
     home_name: str = ""
     stay: bool = False
     """Whether to leave alone what the command leaves running."""
+    sockets: tuple[str, ...] = ()
+    """Unix sockets of other programs that it may use."""
 
 
 @dataclass(frozen=True)
@@ -168,8 +170,9 @@ class Cell:
         policy: SandboxPolicy | None = None,
         home_name: str = "",
         stay: bool = False,
+        sockets: tuple[str, ...] = (),
     ) -> Result:
-        self.connection.send(Order(argv, mode, cwd or self.place.cwd, policy, home_name, stay))
+        self.connection.send(Order(argv, mode, cwd or self.place.cwd, policy, home_name, stay, sockets))
         assert self.connection.poll(TIMEOUT), "no answer"
         result = self.connection.recv()
         if isinstance(result, BaseException):
@@ -268,7 +271,9 @@ async def _serve(launcher: Launcher, place: Place, connection: Connection) -> No
 
 async def _obey(launcher: Launcher, place: Place, order: Order) -> Result:
     policy = order.policy or POLICIES[order.mode]
-    confinement: Confinement | None = confine(policy, replace(place.surroundings, home_name=order.home_name))
+    confinement: Confinement | None = confine(
+        policy, replace(place.surroundings, home_name=order.home_name, sockets=order.sockets)
+    )
     confinement = confinement and confinement.resolved()
     environment = {"PATH": SYSTEM_PATH, "HOME": os.path.dirname(place.home)}
     reader, writer = os.pipe()

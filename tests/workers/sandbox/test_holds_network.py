@@ -40,7 +40,7 @@ def test_no_program_reaches_the_network(inside: Cell, mode: Mode) -> None:
     [
         "socket.socket(socket.AF_UNIX).connect({path!r})",
         "socket.socket(socket.AF_UNIX).connect({abstract!r})",
-        "socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)",
+        "socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET).connect({path!r})",
         "socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)",
         "socket.socketpair(type=socket.SOCK_DGRAM)",
         "socket.socketpair(type=socket.SOCK_RAW)",

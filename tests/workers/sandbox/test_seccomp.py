@@ -12,6 +12,7 @@ from greenroom.workers.sandbox.seccomp import (
     ALLOW,
     KILL_PROCESS,
     NAMESPACES,
+    NOTIFY,
     Instruction,
     SyscallRule,
     assemble,
@@ -51,7 +52,7 @@ def expected(chosen: tuple[SyscallRule, ...], architecture: Architecture, number
         if architecture.number(rule.call) == number and all(
             ((arguments[when.argument] & when.mask & 0xFFFFFFFF) == when.value) is when.equal for when in rule.when
         ):
-            return 0x50000 | rule.error
+            return NOTIFY if rule.error is None else 0x50000 | rule.error
     return ALLOW
 
 
@@ -81,7 +82,11 @@ def test_foreign_calling_conventions_are_fatal(
     [
         ("socket", [socket.AF_INET, 1, 0], REFUSED, ALLOW),
         ("socket", [socket.AF_INET6, 2, 0], REFUSED, ALLOW),
-        ("socket", [socket.AF_UNIX, 1, 0], REFUSED, REFUSED),
+        ("socket", [socket.AF_UNIX, 1, 0], REFUSED, ALLOW),
+        ("socket", [socket.AF_UNIX, socket.SOCK_SEQPACKET | 0x80800, 0], REFUSED, ALLOW),
+        ("socket", [socket.AF_UNIX, socket.SOCK_DGRAM, 0], REFUSED, REFUSED),
+        ("socket", [socket.AF_UNIX, socket.SOCK_RAW | 0x80000, 0], REFUSED, REFUSED),
+        ("connect", [3, 4096, 16], ALLOW, NOTIFY),
         ("socket", [16, 3, 0], REFUSED, ALLOW),
         ("socket", [16, 3, 15], REFUSED, REFUSED),
         ("socket", [40, 1, 0], REFUSED, REFUSED),

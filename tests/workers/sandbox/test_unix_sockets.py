@@ -132,3 +132,47 @@ print(datagram.send(b"x"))
         "online",
     )
     assert result.output.splitlines() == ["0", "ECONNREFUSED", "True False", "EISCONN True", "1"]
+
+
+def test_a_socket_that_a_setting_names_is_open_and_no_other(inside: Cell) -> None:
+    tries = f"print(socket.socket(socket.AF_UNIX).connect_ex({inside.socket!r}))"
+    offline = "workspace-write"
+    assert inside.python(tries, "online", sockets=(inside.socket,)).output.splitlines() == ["0"]
+    assert inside.python(tries, "online", sockets=("/nowhere",)).output.splitlines() == ["1"]
+    assert inside.attempt("socket.socket(socket.AF_UNIX)", mode=offline, sockets=(inside.socket,)).refused == ["EPERM"]
+
+
+def test_a_caller_waits_for_a_full_queue_and_is_told_of_an_end(inside: Cell, directory: str) -> None:
+    result = inside.python(
+        f"""
+import threading, time
+server = socket.socket(socket.AF_UNIX); server.bind("{directory}/full.sock"); server.listen(0)
+first = socket.socket(socket.AF_UNIX); first.connect("{directory}/full.sock")
+eager = socket.socket(socket.AF_UNIX); eager.setblocking(False)
+print(errno.errorcode[eager.connect_ex("{directory}/full.sock")])
+second = socket.socket(socket.AF_UNIX)
+waiting = threading.Thread(target=lambda: print(second.connect_ex("{directory}/full.sock")))
+waiting.start()
+server.accept(); waiting.join()
+dead = socket.socket(socket.AF_UNIX); server.close()
+print(errno.errorcode[dead.connect_ex("{directory}/full.sock")])
+os.unlink("{directory}/full.sock")
+""",
+        "online",
+    )
+    assert result.output.splitlines() == ["EAGAIN", "0", "EPERM"], "no one's socket is not the command's"
+
+
+def test_a_command_that_ends_in_the_middle_of_a_connection_leaves_nothing(inside: Cell, directory: str) -> None:
+    script = f"""
+server = socket.socket(socket.AF_UNIX); server.bind("{directory}/left.sock"); server.listen(0)
+first = socket.socket(socket.AF_UNIX); first.connect("{directory}/left.sock")
+told, telling = os.pipe()
+if os.fork() == 0:
+    os.close(1); os.close(2); os.write(telling, b"x")
+    socket.socket(socket.AF_UNIX).connect("{directory}/left.sock")
+    os._exit(0)
+os.read(told, 1); os.unlink("{directory}/left.sock"); print("leaves")
+"""
+    for _ in range(3):
+        assert inside.python(script, "online").output.splitlines() == ["leaves"]
