@@ -36,6 +36,8 @@ from greenroom.supervisor.processes.worker_users import WorkerUsers
 log = logging.getLogger(__name__)
 
 BROKER_ID = WorkerId("broker")
+MOST_OVERRIDES = 64 * 1024
+"""Characters of assignments that fit into the message with which the broker is started."""
 REPLENISH_DELAY = 0.015
 """Seconds between taking a ready worker and starting another: the one just taken needs the cores first."""
 EARLY_WORKERS = 1
@@ -349,7 +351,7 @@ class ProcessTree:
                 refresh_url=self._environment.get("CODEX_REFRESH_TOKEN_URL_OVERRIDE"),
                 revoke_url=self._environment.get("CODEX_REVOKE_TOKEN_URL_OVERRIDE"),
                 client_id=self._environment.get("CODEX_APP_SERVER_LOGIN_CLIENT_ID"),
-                config_overrides=self._options.config_overrides,
+                config_overrides=_about_mcp(self._options.config_overrides),
             )
         )
 
@@ -533,6 +535,19 @@ class ProcessTree:
 
     def _address(self, name: str) -> str:
         return f"ipc://{self._directory}/{name}"
+
+
+def _about_mcp(overrides: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the assignments of the command line that the broker needs: those about MCP servers and their logins.
+
+    All others stay out of its message, since a command line may be longer than a message can be. Servers named in one
+    that is too long even so are used without a login.
+    """
+    wanted = tuple(override for override in overrides if override.lstrip().startswith("mcp_"))
+    if sum(map(len, wanted)) > MOST_OVERRIDES:
+        log.warning("the command line says too much of MCP servers; their logins go by config.toml alone")
+        return ()
+    return wanted
 
 
 def _key_pair() -> KeyPair:
