@@ -1,0 +1,217 @@
+"""What is built for others to install: everything below one name, and the same from a checkout and from an sdist."""
+
+import csv
+import os
+import subprocess
+import sys
+import sysconfig
+import tarfile
+import tomllib
+import venv
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from greenroom.protocol.version import __version__
+from tests.conformance.packages import Packages, UnavailableError
+from tests.support.stage import Stage
+
+REPOSITORY: Final = Path(__file__).parents[2]
+PACKAGE: Final = REPOSITORY / "src" / "greenroom"
+DIRECTORIES: Final = sorted(path.name for path in PACKAGE.iterdir() if path.is_symlink())
+"""The packages below `greenroom`, which are at the top of the repository too."""
+REQUIREMENTS: Final = Path(__file__).with_name("requirements.txt")
+_PIP: Final = (sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check", "--retries=0", "--timeout=10")
+_ANY_WHEEL: Final = ("--no-deps", "--only-binary=:all:", "--require-hashes", "--dest=wheels")
+SUPERVISOR: Final = Packages(
+    name="supervisor",
+    lock=REQUIREMENTS,
+    command=(*_PIP, "download", *_ANY_WHEEL, "--requirement", str(REQUIREMENTS)),
+)
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory with the wheel and the sdist of this checkout."""
+    return build(REPOSITORY, tmp_path_factory.mktemp("dist"), "wheel", "sdist")
+
+
+@pytest.fixture(scope="module")
+def wheel(built: Path) -> Path:
+    (found,) = built.glob("*.whl")
+    return found
+
+
+@pytest.fixture(scope="module")
+def unpacked(built: Path) -> Path:
+    """The directory that is in the sdist."""
+    (found,) = built.glob("*.tar.gz")
+    with tarfile.open(found) as archive:
+        archive.extractall(built, filter="data")
+    return built / found.name.removesuffix(".tar.gz")
+
+
+def build(source: Path, target: Path, *kinds: str) -> Path:
+    """Build these kinds of distributions without isolation, so without a network."""
+    command = [sys.executable, "-m", "hatchling", "build", "--directory", str(target)]
+    subprocess.run(
+        [*command, *(argument for kind in kinds for argument in ("--target", kind))],
+        cwd=source,
+        env=clean_environment(),
+        check=True,
+        capture_output=True,
+    )
+    return target
+
+
+def clean_environment() -> dict[str, str]:
+    """Return the environment without what would give Python further directories to import from."""
+    return {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "VIRTUAL_ENV"))}
+
+
+def contents(wheel: Path) -> Mapping[str, bytes]:
+    with zipfile.ZipFile(wheel) as archive:
+        return {name: archive.read(name) for name in archive.namelist()}
+
+
+def source_files(package: Path) -> set[str]:
+    """Return the paths of all files of the package, through the links in it, from the directory that holds it."""
+    return {
+        os.path.relpath(os.path.join(directory, name), package.parent)
+        for directory, _, names in os.walk(package, followlinks=True)
+        if os.path.basename(directory) != "__pycache__"
+        for name in names
+    }
+
+
+class TestWheel:
+    def test_it_has_every_file_of_the_package_and_nothing_beside_its_metadata(self, wheel: Path) -> None:
+        files = {name for name in contents(wheel) if not name.startswith(f"greenroom-{__version__}.dist-info/")}
+        assert files == source_files(PACKAGE)
+
+    def test_nothing_lies_outside_of_the_package_and_its_metadata(self, wheel: Path) -> None:
+        assert {name.split("/")[0] for name in contents(wheel)} == {"greenroom", f"greenroom-{__version__}.dist-info"}
+
+    @pytest.mark.parametrize(
+        "file", ["py.typed", "config/models.toml", "config/texts/base_instructions.md", "config/texts/compaction.md"]
+    )
+    def test_it_has_what_is_read_at_run_time(self, wheel: Path, file: str) -> None:
+        assert f"greenroom/{file}" in contents(wheel)
+
+    def test_it_installs_one_command(self, wheel: Path) -> None:
+        text = contents(wheel)[f"greenroom-{__version__}.dist-info/entry_points.txt"].decode()
+        assert text.split() == ["[console_scripts]", "greenroom", "=", "greenroom.supervisor.main:main"]
+
+
+class TestSdist:
+    def test_its_wheel_is_the_wheel_of_the_checkout(self, wheel: Path, unpacked: Path, tmp_path: Path) -> None:
+        (again,) = build(unpacked, tmp_path, "wheel").glob("*.whl")
+        assert again.name == wheel.name
+        assert contents(again) == contents(wheel)
+
+    def test_it_has_what_its_configuration_names(self, unpacked: Path) -> None:
+        configuration = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())
+        named = configuration["tool"]["hatch"]["build"]["targets"]["sdist"]["only-include"]
+        assert [name for name in named if not (unpacked / name).exists()] == []
+
+    def test_its_tests_are_those_of_the_checkout(self, unpacked: Path) -> None:
+        assert source_files(unpacked / "tests") == source_files(REPOSITORY / "tests")
+
+
+class Installation:
+    """A new virtual environment, in which the packages of the environment of the tests can be imported."""
+
+    def __init__(self, path: Path) -> None:
+        venv.create(path, with_pip=False, symlinks=True)
+        self.bin = path / "bin"
+        variables = {"base": str(path), "platbase": str(path)}
+        self.site = Path(sysconfig.get_path("purelib", "venv", vars=variables))
+        # A directory that a .pth file names is not searched for .pth files: the editable installation is not seen.
+        (self.site / "dependencies.pth").write_text(sysconfig.get_path("purelib") + "\n")
+
+    def install(self, wheel: Path) -> None:
+        python = str(self.bin / "python")
+        subprocess.run([*_PIP, "--python", python, "install", "--no-index", "--no-deps", wheel], check=True)
+
+    def run(self, program: str, *arguments: str) -> str:
+        """Run a program of this environment outside of the repository, and return what it prints."""
+        command = [self.bin / program, *arguments]
+        done = subprocess.run(
+            command, cwd=self.site, env=clean_environment(), check=True, capture_output=True, text=True
+        )
+        return done.stdout.strip()
+
+    def files(self, distribution: str) -> set[str]:
+        """Return the files that an installed distribution has, as its RECORD lists them."""
+        (record,) = self.site.glob(f"{distribution}-*.dist-info/RECORD")
+        with record.open(newline="") as lines:
+            return {row[0] for row in csv.reader(lines)}
+
+
+@pytest.fixture
+def installation(tmp_path: Path) -> Installation:
+    return Installation(tmp_path / "venv")
+
+
+class TestInstallation:
+    def test_it_starts_and_answers(self, installation: Installation, wheel: Path, stage: Stage) -> None:
+        installation.install(wheel)
+        assert_it_works(installation, stage)
+
+    @pytest.mark.parametrize("first", ["greenroom", "supervisor"])
+    def test_it_shares_an_environment_with_the_distribution_supervisor(
+        self, installation: Installation, wheel: Path, stage: Stage, first: str
+    ) -> None:
+        try:
+            (other,) = (SUPERVISOR.installed() / "wheels").glob("supervisor-*.whl")
+        except UnavailableError as error:
+            pytest.skip(str(error))
+        for each in (wheel, other) if first == "greenroom" else (other, wheel):
+            installation.install(each)
+        assert not installation.files("greenroom") & installation.files("supervisor")
+        assert_it_works(installation, stage)
+        where = installation.run("python", "-c", "import supervisor; print(supervisor.__file__)")
+        assert Path(where) == installation.site / "supervisor" / "__init__.py"
+
+
+def assert_it_works(installation: Installation, stage: Stage) -> None:
+    """Start the installed program, and see that it is the installed one that starts."""
+    where = installation.run("python", "-c", "import greenroom; print(greenroom.__file__)")
+    assert Path(where) == installation.site / "greenroom" / "__init__.py"
+    assert installation.run("greenroom", "--version") == f"greenroom {__version__}"
+    stage.play()
+    server = stage.start("mcp-server", program=[str(installation.bin / "greenroom")])
+    assert server.client.initialize()["serverInfo"]["version"] == __version__
+
+
+class TestBareNames:
+    """The directories at the top of the repository are packages below `greenroom`, and under no other name."""
+
+    def test_none_can_be_imported_outside_of_the_repository(self, tmp_path: Path) -> None:
+        program = "import importlib.util, sys; print([name for name in sys.argv[1:] if importlib.util.find_spec(name)])"
+        command = [sys.executable, "-c", program]
+        environment = clean_environment()
+        found = subprocess.check_output([*command, *DIRECTORIES], cwd=tmp_path, env=environment, text=True)
+        assert found.strip() == "[]"
+        found = subprocess.check_output([*command, "greenroom"], cwd=tmp_path, env=environment, text=True)
+        assert found.strip() == "['greenroom']"
+
+    @pytest.mark.parametrize("directory", DIRECTORIES)
+    def test_each_is_refused_by_the_linter(self, directory: str) -> None:
+        source = f"import {directory}\nfrom {directory}.main import main\nfrom {directory} import main\n"
+        assert lint(source) == 3
+
+    def test_the_same_names_below_ours_are_not(self) -> None:
+        assert lint("".join(f"from greenroom import {name}\nimport greenroom.{name}\n" for name in DIRECTORIES)) == 0
+
+
+def lint(source: str) -> int:
+    """Return how many imports of a module with this text the linter refuses."""
+    ruff = Path(sys.executable).with_name("ruff")
+    command = [ruff, "check", "--select=TID251", "--output-format=concise", "--no-cache", "--stdin-filename=x.py", "-"]
+    done = subprocess.run(command, cwd=REPOSITORY, input=source, capture_output=True, text=True, check=False)
+    assert done.returncode in (0, 1), done.stderr
+    return done.stdout.count("TID251")
