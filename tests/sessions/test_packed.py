@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from backports import zstd
 
+from greenroom.config.reader import Reader
 from greenroom.protocol.errors import SessionBusyError, SessionFileError
 from greenroom.protocol.ids import ConversationId
 from greenroom.sessions import index, packed
@@ -67,8 +68,10 @@ def forked(home: Path, conversation_id: ConversationId) -> Any:
     return made.turns, lines
 
 
-Reader = Callable[[Path, ConversationId], Any]
-READERS: dict[str, Reader] = {
+NOTHING = Reader("/nowhere")
+"""Of a home without secrets."""
+Reading = Callable[[Path, ConversationId], Any]
+READERS: dict[str, Reading] = {
     "entries": lambda home, _: entry(home),
     "page": lambda home, _: [one.title for one in index.page(str(home), 10)[0]],
     "story": lambda home, named: index.story(str(home), named).told,
@@ -77,14 +80,14 @@ READERS: dict[str, Reader] = {
     "passages": lambda home, named: index.passages(str(home), named),
     "exists": lambda home, named: index.exists(str(home), named),
     "search": lambda home, named: index.search(str(home), lambda one: one == named),
-    "restored": lambda home, named: read(find(str(home), named) or ""),
-    "messages": lambda home, named: initial_messages(find(str(home), named) or ""),
-    "preview": lambda home, named: preview(find(str(home), named) or ""),
+    "restored": lambda home, named: read(NOTHING, find(str(home), named) or ""),
+    "messages": lambda home, named: initial_messages(NOTHING, find(str(home), named) or ""),
+    "preview": lambda home, named: preview(NOTHING, find(str(home), named) or ""),
     "fork": forked,
 }
 
 
-def outcome(reader: Reader, home: Path, conversation_id: ConversationId) -> Any:
+def outcome(reader: Reading, home: Path, conversation_id: ConversationId) -> Any:
     try:
         return reader(home, conversation_id)
     except SessionFileError as error:
@@ -115,17 +118,17 @@ def test_a_resumed_one_is_plain_again_and_goes_on(tmp_path: Path, sample: Path) 
     assert file.path == str(path)
     assert os.listdir(path.parent) == [path.name]
     assert path.read_bytes().startswith(content)
-    assert read(str(path)).items[-1] == ITEM
+    assert read(NOTHING, str(path)).items[-1] == ITEM
     assert path.stat().st_mode & 0o777 == 0o600
 
 
 def test_the_path_of_either_form_leads_to_the_one_that_is_there(tmp_path: Path) -> None:
     content = SAMPLES[0].read_bytes()
     path, _ = put(tmp_path, content)
-    with open_session(Reader(str(tmp_path)), f"{path}.zst") as file:
+    with open_session(NOTHING, f"{path}.zst") as file:
         assert file.read() == content
     pack(path)
-    with open_session(Reader(str(tmp_path)), str(path)) as file:
+    with open_session(NOTHING, str(path)) as file:
         assert file.read() == content
 
 
@@ -136,7 +139,7 @@ def test_of_two_forms_the_plain_one_counts_and_is_listed_once(tmp_path: Path) ->
     path.write_bytes(content + json.dumps({"timestamp": "", "type": "response_item", "payload": ITEM}).encode() + b"\n")
     assert [one.path for one in index.entries(str(tmp_path))] == [str(path)]
     assert find(str(tmp_path), conversation_id) == str(path)
-    assert read(f"{path}.zst").items[-1] == ITEM
+    assert read(NOTHING, f"{path}.zst").items[-1] == ITEM
 
 
 def test_who_writes_elsewhere_keeps_a_packed_file_as_it_is(tmp_path: Path) -> None:
@@ -175,10 +178,10 @@ def test_wherever_unpacking_ends_early_the_conversation_is_whole(
     with monkeypatch.context() as patched, suppress(OSError):
         for name in ("open", "utime", "rename", "fsync", "unlink"):
             patched.setattr(os, name, guarded(name, getattr(os, name)))
-        packed.unpack(Reader(str(tmp_path)), str(target), str(path.with_name(".x.new")))
+        packed.unpack(NOTHING, str(target), str(path.with_name(".x.new")))
     found = find(str(tmp_path), conversation_id)
     assert found is not None
-    with open_session(Reader(str(tmp_path)), found) as file:
+    with open_session(NOTHING, found) as file:
         assert file.read() == content
     SessionFile.resume(str(tmp_path), found, conversation_id).close()
     assert path.read_bytes() == content
@@ -194,7 +197,7 @@ def test_one_that_was_cut_off_anywhere_is_read_as_far_as_it_goes(tmp_path: Path,
     for size in range(1, len(whole), 97):
         target.write_bytes(whole[:size])
         try:
-            items = read(str(target)).items
+            items = read(NOTHING, str(target)).items
         except SessionFileError:
             assert size < len(zstd.compress(content.splitlines(keepends=True)[0]))
             assert entry(tmp_path)[-1]
@@ -218,7 +221,7 @@ def test_one_of_which_nothing_is_left_is_a_typed_fault(tmp_path: Path, size: int
 def read_plain(home: Path, content: bytes) -> Any:
     path = home / "plain.jsonl"
     path.write_bytes(content)
-    return read(str(path))
+    return read(NOTHING, str(path))
 
 
 def test_one_that_was_cut_off_is_kept_when_its_conversation_goes_on(tmp_path: Path) -> None:
@@ -263,8 +266,8 @@ def test_what_cannot_be_unpacked_is_a_typed_fault_in_bounded_memory(
         for reader in ("story", "changes", "passages", "restored", "fork"):
             with pytest.raises(SessionFileError):
                 READERS[reader](tmp_path, conversation_id)
-        assert initial_messages(str(target)) == []
-        assert preview(str(target)) is None or form != "not packed at all"
+        assert initial_messages(NOTHING, str(target)) == []
+        assert preview(NOTHING, str(target)) is None or form != "not packed at all"
         with pytest.raises(SessionFileError):
             SessionFile.resume(str(tmp_path), str(target), conversation_id)
         assert tracemalloc.get_traced_memory()[1] < 5 * BIG

@@ -98,6 +98,17 @@ ALLOWED: Final[dict[str, dict[str, str]]] = {
         "open(f'/proc/{pid}/stat', encoding='ascii', errors='replace')": "the kernel's own words on our processes",
         "open('/proc/sys/kernel/random/boot_id', encoding='ascii')": "the kernel's own words on this boot",
     },
+    "workers/sandbox/connections.py": {
+        "os.open(start, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)": "no content is read",
+        "os.open(path.lstrip(b'/') or b'.', os.O_PATH | os.O_CLOEXEC, dir_fd=directory)": "no content is read",
+        "open(f'/proc/{task}/status', 'rb')": "the kernel's own words on a command",
+        "open(f'/proc/{task}/mem', 'rb', buffering=0)": "an address that a command has given to a system call",
+    },
+    "sessions/packed.py": {
+        "os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 384)": "a new file beside the packed one",
+        "os.fdopen(descriptor, 'rb')": "what the reader has judged",
+        "open(descriptor, 'wb')": "the new file",
+    },
     "workers/search/files.py": {
         "os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)": "an empty repository to be",
         "open(os.open(name, flags, 384, dir_fd=place), 'wb')": "files of that, new and through no link",

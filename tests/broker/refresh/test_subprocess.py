@@ -276,6 +276,6 @@ def test_it_gives_nothing_away(tmp_path: Any, lifeline: int, capfd: pytest.Captu
         assert isinstance(held, dict)
         for secret in (spent, *held.values()):
             assert secret not in shown + logged + out + err
-        assert "refreshanswered, stored" in logged
+        assert "redeemed, stored" in logged
 
     play(tmp_path, lifeline, scene, Deed(gate=gate))

@@ -14,9 +14,11 @@ from typing import Any, Literal
 import pytest
 
 from greenroom.protocol.ids import ConversationId, Incarnation, TurnId
+from greenroom.protocol.internal.broker import AuthError
 from greenroom.protocol.internal.worker import Open
 from greenroom.workers.conversation.conversation import Conversation
 from greenroom.workers.conversation.turn import TurnOutcome
+from greenroom.workers.model.credentials_channel import CredentialError
 from tests.support.home import Home, records
 from tests.support.loop import on_loop
 from tests.support.post import Post
@@ -67,7 +69,7 @@ class Place:
 
 
 def _no_channel() -> Any:
-    raise AssertionError("no credential is needed")
+    raise CredentialError(AuthError(code="transient"))  # no credential is needed, and limits are each one's own
 
 
 @asynccontextmanager
