@@ -262,7 +262,7 @@ def test_a_failure_of_the_model_is_told_once_and_the_conversation_goes_on(
     stage: Stage, failure: FailStep | Disconnect | FailedEvent, error_kind: str, words: str
 ) -> None:
     stage.play(rule("fail", [failure]), HELLO)
-    client = stage.serve("fork").client
+    client = stage.serve("fork", "-c", "greenroom.rate_limit_wait_s=0").client
     call = client.codex("fail")
     result = client.result(call)
     assert kind(result) == error_kind
