@@ -1,7 +1,7 @@
-"""What clients are told about credentials, in the shapes of both method families.
+"""The results and notifications about credentials, in the forms of both families of methods.
 
-Pure functions from the broker's messages to JSON values. A notification goes out under every name it has had, the
-oldest first; clients ignore names that they do not know.
+Pure functions from the broker's messages to JSON values. A notification is sent under every name it has had, the oldest
+first; clients ignore names that they do not know.
 """
 
 from typing import Final, NamedTuple, TypeAlias
@@ -63,7 +63,7 @@ def account(status: Status, *, requires_openai_auth: bool) -> Json:
 
 
 def after_login(ending: LoginComplete) -> list[AccountNotification]:
-    """Return what goes out when a login has ended: its completion and, after a success, the status."""
+    """Return the notifications at the end of a login: its completion and, after a success, the status."""
     params: Json = {"loginId": ending.login_id, "success": ending.success}
     if ending.error is not None:
         params["error"] = ending.error
@@ -72,17 +72,17 @@ def after_login(ending: LoginComplete) -> list[AccountNotification]:
 
 
 def after_request(in_force: InForce) -> list[AccountNotification]:
-    """Return what goes out after the response to `logoutChatGpt` or `loginApiKey`."""
+    """Return the notifications after the response to `logoutChatGpt` or `loginApiKey`."""
     return status_change(in_force)
 
 
 def after_change(changed: AuthChanged) -> list[AccountNotification]:
-    """Return what goes out when somebody else changed the credential: nothing where the mode is the same."""
+    """Return the notifications after a change by another program: none where the mode is the same."""
     return status_change(changed) if changed.mode_changed else []
 
 
 def status_change(told: AuthChanged | InForce | LoginComplete) -> list[AccountNotification]:
-    """Return the notifications that say which mode is in force, and the later one which plan."""
+    """Return the notifications of the mode in force; the later of the two contains the plan."""
     method = None if told.mode == "none" else told.mode
     params: Json = {} if method is None else {"authMethod": method}
     updated = AccountNotification(ACCOUNT_UPDATED, {"authMode": method, "planType": told.plan_type})

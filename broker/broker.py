@@ -1,4 +1,4 @@
-"""The auth broker's process: its sockets, whom they let in, and its end."""
+"""The auth broker's process: its sockets, its access control, and its end."""
 
 import asyncio
 import hmac
@@ -78,13 +78,13 @@ log = logging.getLogger(__name__)
 LARGEST_MESSAGE: Final = 512 * 1024
 """Bytes; the sender of a larger one is disconnected before it is in memory."""
 LINGER: Final = 100
-"""Milliseconds that the last messages have to leave."""
+"""Milliseconds to send the last messages."""
 UPKEEP: Final = 2.0
-"""Seconds between two looks at the store and the clock; each costs microseconds."""
+"""Seconds between two checks of the store and the clock; each costs microseconds."""
 
 
 def main(spec: BrokerSpec, lifeline: int) -> None:
-    """Be the auth broker until the end of file of `lifeline` tells that the supervisor is gone, or a SIGTERM comes."""
+    """Run the auth broker until a SIGTERM, or the end of file of `lifeline`: then the supervisor is gone."""
     hardening.make_undumpable()
     hardening.set_name("gr-broker")
     logs.set_up("broker", spec.log_level)
@@ -114,7 +114,7 @@ async def _serve(spec: BrokerSpec, lifeline: int) -> None:
 
 
 class Broker:
-    """Everything of one broker that ends with its loop."""
+    """Everything of a broker that ends with its loop."""
 
     def __init__(self, spec: BrokerSpec, context: "zmq.Context[zmq.Socket[bytes]]", lifeline: int) -> None:
         self._spec = spec
@@ -335,7 +335,7 @@ class Broker:
         await self._manager.log_in(lambda found: record_of(logged_in, self._clock.wall(), found))
 
     async def _login_ended(self, ending: LoginComplete) -> None:
-        """Tell the supervisor, after the workers."""
+        """Notify the supervisor, after the workers."""
         await self._changes.settle()
         in_force = self._in_force()
         known = {"mode": in_force.mode, "plan_type": in_force.plan_type}
@@ -351,7 +351,7 @@ def _admission(spec: BrokerSpec, context: "zmq.Context[zmq.Socket[bytes]]") -> Z
 
 
 def _identity_secret(spec: BrokerSpec) -> bytes:
-    """Return a secret that the next broker of this supervisor has too: they share their keys."""
+    """Return a secret that the next broker of this supervisor has too: they have the same key."""
     return hmac.digest(spec.keys.secret.encode(), b"identity keys", "sha256")
 
 

@@ -11,9 +11,9 @@ from greenroom.protocol.internal.broker import AuthChanged
 log = logging.getLogger(__name__)
 
 TIMEOUT: Final = 0.5
-"""Seconds that workers have to subscribe, and to say that they have seen a change."""
+"""Seconds that workers have to subscribe, and to acknowledge a change."""
 _OF_THE_SUPERVISOR: Final = frozenset({"login", "logout"})
-"""Reasons that the supervisor learns in the answer to what it asked for."""
+"""Reasons that the supervisor learns from the answer to its request."""
 
 
 class ChangeFanout:
@@ -29,36 +29,36 @@ class ChangeFanout:
         self._last: asyncio.Task[None] | None = None
 
     def welcome(self, worker_id: str, generation: int) -> None:
-        """Count on a worker, which has subscribed while `generation` was in force."""
+        """Expect acknowledgements of a worker, which has subscribed while `generation` was in force."""
         self._seen[worker_id] = generation
         self._subscribed.set()
         self._subscribed = asyncio.Event()
 
     async def listening(self, worker_id: str) -> None:
-        """Wait until a worker has subscribed, for a moment: it is greeted all the same."""
+        """Wait a moment for a worker to subscribe; it is admitted in any case."""
         with suppress(TimeoutError):
             async with asyncio.timeout(TIMEOUT):
                 while worker_id not in self._seen:
                     await self._subscribed.wait()
 
     def forget(self, worker_id: str) -> None:
-        """No longer count on a worker."""
+        """Expect no more acknowledgements of a worker."""
         self._seen.pop(worker_id, None)
         self._check()
 
     def acknowledge(self, worker_id: str, generation: int) -> None:
-        """Note that a worker has seen a change."""
+        """Note that a worker has acknowledged a change."""
         if worker_id in self._seen:
             self._seen[worker_id] = max(generation, self._seen[worker_id])
             self._check()
 
     def announce(self, changed: AuthChanged) -> None:
-        """Tell the workers now, and the supervisor when they have seen it."""
+        """Notify the workers now, and the supervisor after their acknowledgements."""
         self._publish(changed)
         self._last = asyncio.get_running_loop().create_task(self._follow(changed, self._last))
 
     async def settle(self) -> None:
-        """Wait until everything announced so far has been seen, or has not in time."""
+        """Wait until everything announced so far has been acknowledged, or its time is over."""
         if self._last is not None:
             await asyncio.wait({self._last})
 

@@ -9,13 +9,13 @@ log = logging.getLogger(__name__)
 
 
 class Clock:
-    """Tells the time. Tests put another one in its place."""
+    """A clock, which tests can replace."""
 
     def __init__(self) -> None:
         self._skew = Skew()
 
     def wall(self) -> float:
-        """Return the seconds since the epoch, as servers count them."""
+        """Return the seconds since the epoch by the servers' clocks."""
         return self._system_time() - self._skew.ahead
 
     @property
@@ -33,7 +33,7 @@ class Clock:
             self._tell()
 
     def learn(self, ahead: float) -> None:
-        """Learn what another process has found: the seconds that the system's clock is ahead of a server's."""
+        """Apply the measurement of another process: the seconds that the system's clock is ahead of a server's."""
         if self._skew.learn(ahead):
             self._tell()
 

@@ -25,16 +25,16 @@ from greenroom.runtime.zap import sender
 log = logging.getLogger(__name__)
 
 SUPERVISOR: Final = "supervisor"
-"""The name that the supervisor's key is admitted under."""
+"""The name under which the supervisor's key is admitted."""
 LARGEST_QUESTION: Final = 256 * 1024
-"""Bytes of all frames of a question."""
+"""Bytes of all frames of a request."""
 STRIKES: Final = 3
 """Violations after which a key is dropped."""
 REMEMBERED: Final = 1024
-"""Questions whose ids are kept, so that one that is sent twice is answered once."""
+"""Requests whose ids are kept, so that one that is sent twice is answered once."""
 
 UNTOLD: Final = 16
-"""Broadcasts that are kept for a supervisor that has not spoken yet."""
+"""Broadcasts that are kept for a supervisor that has not sent anything yet."""
 
 EndpointReply: TypeAlias = Answer | Awaitable[Answer | None] | None
 Q = TypeVar("Q", bound=Question)
@@ -42,7 +42,7 @@ Send: TypeAlias = Callable[[Sequence[bytes]], object]
 
 
 class BrokerEndpoint:
-    """Takes questions off the broker's socket. Must be entered: its tasks end with it."""
+    """Reads requests from the broker's socket. Must be entered: its tasks end with it."""
 
     def __init__(self, send: Send, revoke: Callable[[str], None]) -> None:
         self._handlers: dict[bytes, Callable[[str, Any], EndpointReply]] = {}
@@ -57,7 +57,7 @@ class BrokerEndpoint:
         self._tasks: set[asyncio.Task[None]] = set()
 
     def on(self, kind: type[Q], handler: Callable[[str, Q], EndpointReply]) -> None:
-        """Let `handler` answer the questions of a kind; it is told the name of who asks."""
+        """Let `handler` answer the requests of a kind; it gets the name of the sender."""
         self._handlers[kind.wire] = handler
 
     def take(self, message: list[zmq.Frame]) -> None:
@@ -83,23 +83,23 @@ class BrokerEndpoint:
             self._answer(name, route, message_id, received.question)
 
     def tell_supervisor(self, broadcast: Broadcast) -> None:
-        """Send the supervisor what it did not ask for; it hears all there is once it has asked for anything."""
+        """Send a broadcast to the supervisor, after its first request at the earliest."""
         if self._supervisor is None:
             self._untold.append(broadcast)
         else:
             self._send([self._supervisor, *broadcast_frames(broadcast)])
 
     def welcome(self, name: str) -> None:
-        """Listen to who has been let in."""
+        """Accept requests under a name that was admitted."""
         self._known.add(name)
 
     def forget(self, name: str) -> None:
-        """Listen no more to who has been shut out, though the connection may stand."""
+        """Accept no more requests under a name, though the connection may stand."""
         self._known.discard(name)
         del self._strikes[name]
 
     async def close(self) -> None:
-        """Take no more questions, and drop those that are still open."""
+        """Accept no more requests, and drop those that are still open."""
         self._is_closed = True
         tasks = list(self._tasks)
         for task in tasks:

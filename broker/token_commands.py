@@ -1,4 +1,4 @@
-"""Runs the programs that print the bearer of a provider: each once for all who ask."""
+"""Runs the programs that print the bearer of a provider: one run is shared by all requests."""
 
 import asyncio
 import os
@@ -21,23 +21,23 @@ LONGEST_COMPLAINT: Final = 240
 
 
 class CommandFailedError(GreenroomError):
-    """A program gave no token. The text is for people."""
+    """A program printed no token. The text is for people."""
 
 
 @dataclass(slots=True)
 class _Known:
-    """What is known of one command."""
+    """The cached token of one command."""
 
     serial: int = 0
     token: Secret | None = None
     until: float = 0.0
-    """Monotonic time; the token is used no longer."""
+    """Monotonic time until which the token is used."""
     running: asyncio.Task[None] | None = None
     failure: str | None = None
 
 
 class TokenCommands:
-    """The commands that were asked for so far."""
+    """The commands that were requested so far."""
 
     def __init__(self, home: str, environment: Mapping[str, str], clock: Clock) -> None:
         self._home = home
@@ -46,7 +46,7 @@ class TokenCommands:
         self._known: dict[TokenCommand, _Known] = {}
 
     async def get(self, question: GetProviderToken) -> ProviderToken | AuthError:
-        """Return the token that is known, or what the program prints now."""
+        """Return the cached token, or run the program."""
         known = self._known.setdefault(question.command, _Known())
         if question.rejected is not None and question.rejected == known.serial:
             known.token = None
@@ -95,7 +95,7 @@ async def _run(command: TokenCommand, home: str, environment: Mapping[str, str])
 
 
 def _start(command: TokenCommand, cwd: str, environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
-    """Start a program in a group of its own. asyncio's own way cannot be cancelled while it starts (it hangs)."""
+    """Start a program in a group of its own. asyncio's own start of a process cannot be cancelled (it hangs)."""
     try:
         return subprocess.Popen(
             [_program(command.command, cwd), *command.args],
@@ -111,7 +111,7 @@ def _start(command: TokenCommand, cwd: str, environment: Mapping[str, str]) -> s
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """End a program that still runs, with what it has started."""
+    """Kill a program that still runs, and its process group."""
     if process.poll() is None:
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
@@ -129,5 +129,5 @@ def _token(output: bytes) -> Secret:
 
 
 def _program(command: str, cwd: str) -> str:
-    """Return what to run: a relative path is relative to where it runs, a bare name is looked for on `PATH`."""
+    """Return the program's path: a relative one is relative to its directory, a bare name is searched for on `PATH`."""
     return os.path.join(cwd, command) if os.sep in command else command

@@ -1,4 +1,4 @@
-"""Answers who asks for a bearer, or says that one was refused (docs/security.md, K17 to K22)."""
+"""Answers requests for a bearer, and reports of refused ones (docs/security.md, K17 to K22)."""
 
 import asyncio
 from collections import OrderedDict
@@ -22,11 +22,11 @@ from greenroom.protocol.internal.broker import (
 
 REFUSED_AGAIN: Final = "Your access token was refused right after it was renewed. Please log out and sign in again."
 REMEMBERED: Final = 64
-"""Generations whose identity is known when a refusal of theirs comes in."""
+"""Generations whose identity is kept for late reports of refusals."""
 
 
 class TokenService:
-    """The questions of workers, and the supervisor's about the same credential."""
+    """The requests of workers, and the supervisor's about the same credential."""
 
     def __init__(self, manager: CredentialManager, refresher: Refresher) -> None:
         self._manager = manager
@@ -42,7 +42,7 @@ class TokenService:
         return self._answer(question, question.min_valid_s) or self._get(question)
 
     async def report_unauthorized(self, question: ReportUnauthorized) -> UnauthorizedReport:
-        """Return what a worker should do whose bearer was refused."""
+        """Return what a worker whose bearer was refused should do."""
         if question.http_status != 401:
             return UnauthorizedReport(outcome="not_refreshable")
         if question.broker_epoch != self._state.epoch or question.generation < self._state.generation:
@@ -81,7 +81,7 @@ class TokenService:
         return answer
 
     async def _landing(self, flight: "asyncio.Task[RefreshResult]", deadline_ms: int) -> None:
-        """Wait for a flight, but no longer than for another credential to be in force, and not beyond the deadline."""
+        """Wait for a refresh, until it ends, another credential is in force, or the deadline passes."""
         deadline = self._clock.monotonic() + deadline_ms / 1000
         before = self._state.generation
         while not flight.done() and self._state.generation == before:

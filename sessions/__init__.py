@@ -1,1 +1,1 @@
-"""Session files: what of a conversation outlives its process, in the line format of current releases of Codex."""
+"""Session files: the part of a conversation that outlives its process, in the line format of current Codex releases."""

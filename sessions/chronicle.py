@@ -1,8 +1,8 @@
-"""What happened in a conversation from its beginning, turn by turn, free of I/O.
+"""The whole of a conversation from its beginning, turn by turn, free of I/O.
 
-A session file is replayed in `greenroom.sessions.restored` for the model, which no longer sees what was compacted away.
-Here all of it is kept, because people read it, with the places in the file at which turns have ended, because a
-conversation can be forked there. What was rolled back is not told.
+`greenroom.sessions.restored` replays a session file for the model, which no longer sees what was compacted away. Here
+all of it is kept, for people to read, with the offsets in the file at which turns have ended, where a conversation can
+be forked. Turns that were rolled back are left out.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -24,17 +24,17 @@ class TurnItem(NamedTuple):
 
 
 class Chronicle(NamedTuple):
-    """All of a conversation that its file holds."""
+    """Everything that a file contains of its conversation."""
 
     told: list[TurnItem]
     changes: list[JsonObject]
-    """What patches that were applied have done, each as a map from path to change, in their order."""
+    """The changes of applied patches, each as a map from path to change, in order."""
     ends: list[int]
     """The offset in the file behind each turn that has ended."""
 
 
 def chronicle(lines: Iterable[bytes]) -> Chronicle:
-    """Read the lines of a file, each with its newline. Lines of unknown form are passed over."""
+    """Read the lines of a file, each with its newline. Lines of unknown form are skipped."""
     reading = _Reading()
     for line in lines:
         reading.take(line)
@@ -87,18 +87,18 @@ class _Reading:
                 taker(self, event)
 
     def close(self) -> None:
-        """Take the end of the file. Where no events tell of ends, a turn has ended with the agent's answer."""
+        """Handle the end of the file. In a file without events of ends, a turn has ended with the agent's answer."""
         if self._is_open and not self._has_events and self.told[-1].item.get("role") == "assistant":
             self._end(self._after)
 
     def begin(self, _: _Event) -> None:
-        if self._is_open:  # the turn before has no end of its own: its process died
+        if self._is_open:  # the previous turn has no end of its own: its process died
             self._end(self._before)
 
     def end(self, _: _Event) -> None:
         if self._is_open:
             self._end(self._after)
-        elif self.ends:  # a turn that said nothing
+        elif self.ends:  # a turn without a message
             self.ends[-1] = self._after
 
     def patch(self, event: _Event) -> None:

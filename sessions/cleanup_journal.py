@@ -1,9 +1,9 @@
-"""What a patch leaves behind if its process is killed: noted before it is there, cleared away by whoever finds it.
+"""The files that a patch leaves behind if its process is killed: recorded before they exist, cleaned up later.
 
-While a patch is applied, files under names of ours (`beside`) hold what is new and not yet in place, and what is
-replaced or taken away and may have to come back. Each is noted in a file that outlives the process. Whoever finds notes
-of a dead process removes these files; one that was taken away by a patch that had not come to its end is put back.
-So every file is as it was before the patch or as the patch has made it, and nothing else is there.
+While a patch is applied, temporary files (`beside`) hold what is new and not yet in place, and what is replaced or
+removed and may have to be restored. Each is recorded in a file that outlives the process. The next process that finds
+records of a dead one removes these files; a file that an unfinished patch had removed is restored. So every file is as
+it was before the patch or as the patch has made it, and no other file is left.
 """
 
 import os
@@ -18,12 +18,12 @@ from greenroom.runtime.open_directory import enter
 
 _NAME: Final = re.compile(rb"\.greenroom-[0-9a-f]{16}")
 _END: Final = b"\0"
-"""Ends each field of a note; no path has one. A note is the path of a file and the name of what it stands for."""
+"""Ends each field of a note; no path contains it. A note is the path of a file and the name that it replaces."""
 _DONE: Final = _END * 2
 
 
 class JournalFile(Protocol):
-    """A file that others read once we are dead (`greenroom.sessions.lock.WriterLock`)."""
+    """A file that other processes read after the death of this one (`greenroom.sessions.lock.WriterLock`)."""
 
     def append(self, note: bytes) -> None:
         """Add a note. Raises `OSError`."""
@@ -33,38 +33,38 @@ class JournalFile(Protocol):
 
 
 class CleanupJournal:
-    """The notes of one process at a time, on one patch at a time. Where there is no notebook there are none."""
+    """The notes of one process at a time, on one patch at a time. Without a file there are none."""
 
     def __init__(self, notebook: Callable[[], JournalFile | None] = lambda: None) -> None:
         self._notebook = notebook
 
     def note(self, path: str, stands_for: str = "") -> None:
-        """Note a file that is about to be there; `stands_for` is the name of the neighbour that it is taken from."""
+        """Record a file that is about to be created; `stands_for` is the name of the neighbour that is moved there."""
         self._append(os.fsencode(path) + _END + os.fsencode(stands_for) + _END)
 
     def settle(self) -> None:
-        """Note that the patch is in place: nothing is to be put back any more."""
+        """Record that the patch is complete: nothing is to be restored any more."""
         self._append(_DONE)
 
     def clear(self) -> None:
-        """Remove the notes: the files are gone."""
+        """Remove the notes: the files are removed."""
         with suppress(OSError):
             if (notebook := self._notebook()) is not None:
                 notebook.clear()
 
     def _append(self, note: bytes) -> None:
-        with suppress(OSError):  # a full disk does not stop a patch that finds its room elsewhere
+        with suppress(OSError):  # a full disk does not stop a patch that is on another one
             if (notebook := self._notebook()) is not None:
                 notebook.append(note)
 
 
 def beside() -> str:
-    """Return a name for a file of ours."""
+    """Return a name for a temporary file."""
     return f".greenroom-{secrets.token_hex(8)}"
 
 
 def clear_away(notes: bytes) -> None:
-    """Remove what the notes of a dead process name, or put it back. What cannot be reached stays."""
+    """Remove what the notes of a dead process name, or restore it. Unreachable files stay."""
     fields = notes.split(_END)[:-1]
     found = dict(zip(fields[::2], fields[1::2], strict=False))  # a later note on a file replaces an earlier one
     is_done = found.pop(b"", None) is not None
@@ -82,7 +82,7 @@ def _clear_away(path: bytes, stands_for: bytes) -> None:
         mode = _mode(directory, stands_for) if stands_for else stat.S_IFREG
         if mode is None:
             os.rename(name, stands_for, src_dir_fd=directory, dst_dir_fd=directory)
-        elif not stat.S_ISDIR(mode):  # the file gave way to a directory whose files may not have been written
+        elif not stat.S_ISDIR(mode):  # the file was replaced by a directory whose files may not have been written
             os.unlink(name, dir_fd=directory)
     finally:
         os.close(directory)

@@ -1,10 +1,10 @@
-"""Makes directories for the user alone, and makes sure that their entries survive a crash of the machine."""
+"""Makes directories that only the user can access, and whose entries survive a crash of the machine."""
 
 import os
 
 
 def make_private(directory: str) -> list[str]:
-    """Make a directory and what leads to it; return the parents that got an entry and are to be synced."""
+    """Make a directory and its parents; return the parents that got an entry and have to be synced."""
     if os.path.isdir(directory):
         return []
     parent = os.path.dirname(directory)

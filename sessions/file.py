@@ -1,7 +1,7 @@
-"""One session file on disk, with one writer: what `commit` has returned for survives a crash of the machine.
+"""One session file on disk, with one writer: committed records survive a crash of the machine.
 
-A torn last line, which a crash or a kill in the middle of a write can leave, is cut off when the file is opened for
-writing again. The first lines cannot be torn: a file gets its name once they are written.
+A torn last line, left by a crash or a kill in the middle of a write, is cut off when the file is opened for writing
+again. The first lines cannot be torn: a file gets its name once they are written.
 """
 
 import errno
@@ -40,7 +40,7 @@ def read(reader: Reader, path: str) -> Restored:
 
 
 def session_path(home: str, conversation_id: ConversationId, started: float) -> str:
-    """Return where the file of a new conversation belongs: by its start, in local time."""
+    """Return the path for the file of a new conversation: by its start, in local time."""
     local = time.localtime(started)
     day, second = time.strftime("%Y/%m/%d", local), time.strftime("%Y-%m-%dT%H-%M-%S", local)
     return os.path.join(home, "sessions", *day.split("/"), f"rollout-{second}-{conversation_id}.jsonl")
@@ -63,9 +63,9 @@ class SessionFile:
         self._committing = threading.Lock()
         self._unwritten = b""
         self._is_new = False
-        """Whether the file has its name still before it."""
+        """Whether the file does not have its name yet."""
         self._begun = False
-        """Whether there is anything to keep besides the metadata."""
+        """Whether there is anything to store besides the metadata."""
         self._unsynced = False
         self._unsynced_directories: list[str] = []
         self._lock: WriterLock | None = None
@@ -75,7 +75,7 @@ class SessionFile:
     def create(
         cls, home: str, conversation_id: ConversationId, meta: SessionRecord, started: float, clock: Clock = time.time
     ) -> "SessionFile":
-        """Begin the file of a new conversation. It is made by the first `commit` of anything besides `meta`."""
+        """Begin the file of a new conversation. It is created by the first `commit` of anything besides `meta`."""
         file = cls(home, session_path(home, conversation_id, started), conversation_id, clock)
         file._unwritten = encode(meta, started)
         file._is_new = True
@@ -85,7 +85,7 @@ class SessionFile:
     def resume(cls, home: str, path: str, conversation_id: ConversationId, clock: Clock = time.time) -> "SessionFile":
         """Take a file up again; a packed one becomes a plain one. Raises `SessionBusyError` or `SessionFileError`.
 
-        A path through a link is refused: whoever made the link could have it lead elsewhere by now.
+        A path through a link is refused: the link may point elsewhere by now.
         """
         file = cls(home, plain_path(path), conversation_id, clock)
         file._begun = True
@@ -109,7 +109,7 @@ class SessionFile:
 
     @property
     def lock(self) -> WriterLock | None:
-        """The lock that keeps others from writing, once the file is there."""
+        """The lock that excludes other writers, once the file exists."""
         return self._lock
 
     def pending(self) -> bool:
@@ -124,7 +124,7 @@ class SessionFile:
             self._appended += lines
 
     def begin(self) -> None:
-        """Make the file of a new conversation now. Raises as `commit` does."""
+        """Create the file of a new conversation now. Raises as `commit` does."""
         self._begun = True
         self.flush()
 
@@ -132,14 +132,14 @@ class SessionFile:
         """Write what was appended and wait until it is safe on disk.
 
         Raises `OSError` where that fails, and the first time `SessionBusyError`. What is not written then is kept for
-        the next commit, which goes on at the very byte.
+        the next commit, which continues at the same byte.
         """
         with self._committing:
             if self._write_out():
                 self._sync()
 
     def flush(self) -> None:
-        """Hand what was appended to the operating system: it then survives our death, though not the machine's.
+        """Write what was appended to the page cache: it then survives this process, though not a crash of the machine.
 
         Raises as `commit` does.
         """
@@ -147,7 +147,7 @@ class SessionFile:
             self._write_out()
 
     def close(self) -> None:
-        """Commit, then give the file up to other writers. It is given up also where the commit raises."""
+        """Commit, then release the lock, also where the commit raises."""
         try:
             self.commit()
         finally:
@@ -178,12 +178,12 @@ class SessionFile:
         if os.path.lexists(self.path):
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), self.path)
         with suppress(FileNotFoundError):
-            os.unlink(self._nameless())  # what a writer left that was killed: the lock is ours now
+            os.unlink(self._nameless())  # left by a writer that was killed: this process holds the lock now
         flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
         self._descriptor = os.open(self._nameless(), flags, 0o600)
 
     def _nameless(self) -> str:
-        """Return where a new file is until it has its first lines; no reader looks there."""
+        """Return the path of a new file until it has its first lines; no reader looks there."""
         return os.path.join(os.path.dirname(self.path), f".{self._conversation_id}.new")
 
     def _write(self) -> None:

@@ -1,4 +1,4 @@
-"""Finds session files by their names alone, newest first, wherever they lie below `sessions`."""
+"""Finds session files by their names only, newest first, anywhere below `sessions`."""
 
 import os
 import re
@@ -13,7 +13,7 @@ from greenroom.sessions.packed import plain_path
 
 FOLDER: Final = "sessions"
 MAX_DEPTH: Final = 6
-"""Levels of folders that are searched: twice what a tree of days has, and an end to links that go round."""
+"""Levels of directories that are searched: twice the depth of a tree of days, and a bound for cyclic links."""
 _NAME: Final = re.compile(
     r"rollout-(\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d)-([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\.jsonl(?:\.zst)?",
     re.IGNORECASE,
@@ -22,12 +22,12 @@ _NAME: Final = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class SessionName:
-    """A session file, as far as its name tells."""
+    """The facts in the name of a session file."""
 
     path: str
     """Of the plain file or the packed one; of the plain one where both are there."""
     started: str
-    """Local time, `YYYY-MM-DDThh-mm-ss`; sorts as it reads."""
+    """Local time, `YYYY-MM-DDThh-mm-ss`; sorts chronologically."""
     conversation_id: ConversationId
 
 
@@ -41,7 +41,7 @@ def find(home: str, conversation_id: ConversationId) -> str | None:
 
 
 def list_sessions(home: str) -> Iterator[SessionName]:
-    """Yield the session files of a home: day by day from the newest, then what lies outside the days' folders."""
+    """Yield the session files of a home: day by day from the newest, then those outside the directories of days."""
     return _walk(os.path.join(home, FOLDER))
 
 
@@ -50,7 +50,7 @@ def _find_in(names: Iterator[SessionName], conversation_id: ConversationId) -> s
 
 
 def _likely_days(conversation_id: ConversationId) -> Iterator[str]:
-    """Yield the folders of the days on which an id that tells its time may have been made, in any time zone."""
+    """Yield the directories of the days on which an id that contains its time may have been made, in any time zone."""
     value = UUID(conversation_id)
     if value.version == 7:
         made = datetime.fromtimestamp((value.int >> 80) / 1000, UTC)

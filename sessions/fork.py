@@ -1,6 +1,6 @@
-"""Makes a new conversation of the beginning of another one: a session file of its own, with a copy of the turns.
+"""Makes a new conversation from the beginning of another one: a session file of its own, with a copy of the turns.
 
-The copy is in the format of the file: one of August 2025 stays one, as it does when its conversation goes on.
+The copy has the format of the file: one of August 2025 keeps it, as it does when its conversation continues.
 """
 
 import os
@@ -27,11 +27,11 @@ _BLOCK: Final = 1024 * 1024
 
 
 class Fork(NamedTuple):
-    """A conversation that was made."""
+    """The new conversation."""
 
     conversation_id: ConversationId
     turns: int
-    """How many turns it begins with."""
+    """Number of its turns."""
 
 
 Meta: TypeAlias = dict[str, object]
@@ -43,7 +43,7 @@ class _Line(msgspec.Struct, frozen=True):
 
 
 def fork(home: str, path: str, turns: int | None = None, clock: Clock = time.time) -> Fork:
-    """Copy the first turns of a file, all that have ended where no number is given. The copy is safe on disk then.
+    """Copy the first turns of a file, all that have ended where no number is given. On return the copy is safe on disk.
 
     Raises `SessionFileError` where there are no such turns, and `OSError`.
     """

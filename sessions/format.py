@@ -39,14 +39,14 @@ STORED_EVENTS: Final = frozenset(
         "web_search_end",
     }
 )
-"""Types of events that a file keeps. Nobody would read the others back."""
+"""Types of events that are stored. No reader uses the others."""
 
 _encode: Final[Callable[[object], bytes]] = msgspec.json.Encoder().encode
 
 
 @dataclass(frozen=True, slots=True)
 class SessionRecord:
-    """One line to be, without its time."""
+    """The content of one line, without its time."""
 
     kind: RecordKind
     payload: Mapping[str, object] | msgspec.Raw
@@ -74,7 +74,7 @@ def session_meta(
     model: str | None = None,
     git: Mapping[str, str] | None = None,
 ) -> SessionRecord:
-    """Return the first record of a file. `model` is the one whose own instructions these are, `None` for others."""
+    """Return the first record of a file. `model` is set where the instructions are that model's own."""
     provenance: JsonObject = {"type": "custom"} if model is None else {"type": "model", "model": model}
     payload: JsonObject = {
         "session_id": conversation_id,
@@ -102,7 +102,7 @@ def stored_event(event: Mapping[str, object]) -> SessionRecord | None:
 
 
 def user_message(text: str, images: Sequence[str] = ()) -> SessionRecord:
-    """Return the event by which others find and list the conversation. It follows the item of the same message."""
+    """Return the event by which other programs find and list the conversation. It follows the item of the message."""
     attachments = {"images": list(images), "local_images": [], "audio": [], "local_audio": []}
     return SessionRecord("event_msg", {"type": "user_message", "message": text, **attachments, "text_elements": []})
 
@@ -117,7 +117,7 @@ def turn_context(
     effort: str | None = None,
     more: Mapping[str, object] | None = None,
 ) -> SessionRecord:
-    """Return the settings that the model was told for a turn. `sandbox_policy` is tagged by `type`."""
+    """Return the settings of a turn as the model was told. `sandbox_policy` is tagged by `type`."""
     payload: JsonObject = {
         "turn_id": turn_id,
         "cwd": cwd,
@@ -132,7 +132,7 @@ def turn_context(
 
 
 def compacted(summary: str, history: Sequence[Mapping[str, object]], window_number: int) -> SessionRecord:
-    """Return the record that puts a new history in the place of all items before it."""
+    """Return the record that replaces all items before it by a new history."""
     return SessionRecord(
         "compacted", {"message": summary, "replacement_history": history, "window_number": window_number}
     )

@@ -1,4 +1,4 @@
-"""The file `history.jsonl` of a home: what the user said, in all conversations, one line each.
+"""The file `history.jsonl` of a home: the user's messages of all conversations, one line each.
 
 Other programs write to it too, so every change is made under its lock, and in place.
 """
@@ -22,11 +22,11 @@ TRIES: Final = 10
 PAUSE: Final = 0.1
 """Seconds between two tries for the lock."""
 KEPT_PERCENT: Final = 80
-"""How much of its largest size a file has at most after it was shortened."""
+"""Size after shortening, in percent of the largest size."""
 
 
 class MessageHistory:
-    """The file as one conversation writes to it, without waiting for that. Belongs to the running loop."""
+    """Writes one conversation's messages to the file in the background. Belongs to the running loop."""
 
     def __init__(self, home: str, conversation_id: ConversationId, max_bytes: int | None) -> None:
         self._home = home
@@ -35,12 +35,12 @@ class MessageHistory:
         self._writing: asyncio.Task[None] | None = None
 
     async def add(self, text: str) -> None:
-        """Have a message written, after the one before it."""
+        """Queue a message."""
         await self.close()
         self._writing = asyncio.get_running_loop().create_task(self._add(text, time.time()), name="message history")
 
     async def close(self) -> None:
-        """Wait until all is written."""
+        """Wait until all messages are written."""
         if self._writing is not None:
             await self._writing
 
@@ -54,8 +54,8 @@ class MessageHistory:
 def remember(home: str, conversation_id: ConversationId, text: str, at: float, max_bytes: int | None) -> None:
     """Append a line, and drop the oldest ones where the file has grown beyond `max_bytes`.
 
-    `at` is in seconds since the epoch. The newest line always stays. Blocks; raises `OSError`, and of that kind
-    `TimeoutError` where others hold the lock.
+    `at` is in seconds since the epoch. The newest line always stays. Blocks; raises `OSError`, of which `TimeoutError`
+    where another process holds the lock.
     """
     line = msgspec.json.encode({"session_id": conversation_id, "ts": int(at), "text": text}) + b"\n"
     flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NONBLOCK | os.O_CLOEXEC
@@ -84,6 +84,6 @@ def _lock(descriptor: int) -> None:
 
 
 def _newest_lines(descriptor: int, size: int, room: int) -> bytes:
-    """Return as many whole lines from the end as have room, which may be none."""
+    """Return as many whole lines from the end as have room, possibly none."""
     _, _, lines = os.pread(descriptor, room + 1, max(0, size - room - 1)).partition(b"\n")
     return lines

@@ -1,4 +1,4 @@
-"""The saved conversations of a home, for whoever lists or reads them without being a worker: the face of session files.
+"""The saved conversations of a home, for readers other than workers.
 
 Listing reads the two ends of a file, however long it is; of a packed one it keeps them. Showing one reads all of it.
 """
@@ -28,9 +28,9 @@ from greenroom.sessions.packed import open_session
 from greenroom.sessions.restored import restore
 
 HEAD: Final = 256 * 1024
-"""Bytes from the beginning of a file that tell how its conversation began."""
+"""Bytes at the beginning of a file that are read for a list."""
 TAIL: Final = 64 * 1024
-"""Bytes from its end that tell where it stands."""
+"""Bytes at its end that are read for a list."""
 MAX_LINE: Final = 1024 * 1024
 
 Speaker: TypeAlias = Literal["user", "agent", "reasoning", "call", "output"]
@@ -38,14 +38,14 @@ Speaker: TypeAlias = Literal["user", "agent", "reasoning", "call", "output"]
 
 @dataclass(frozen=True, slots=True)
 class SessionEntry:
-    """One saved conversation, as far as a look at its file tells."""
+    """One saved conversation, from the two ends of its file."""
 
     id: ConversationId
     path: str
     started: str
     """Local time, `YYYY-MM-DDThh-mm-ss`."""
     changed_at: float
-    """When it was last written, in seconds since the epoch."""
+    """Time of the last write, in seconds since the epoch."""
     size: int
     """Bytes of the file, as it lies on disk."""
     cwd: str | None = None
@@ -58,12 +58,12 @@ class SessionEntry:
     writer: int | None = None
     """Pid of the process that has it open at the moment."""
     fault: str | None = None
-    """Why the rest is not known: the file cannot be read."""
+    """Why the file cannot be read; the fields after `size` are then unknown."""
 
 
 @dataclass(frozen=True, slots=True)
 class Passage:
-    """Something that was said or done in a conversation."""
+    """A message or an action in a conversation."""
 
     speaker: Speaker
     text: str
@@ -71,7 +71,7 @@ class Passage:
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """What the patches of a conversation did to files."""
+    """The changes of a conversation's patches to files."""
 
     patches: list[JsonObject]
     """Of each patch a map from path to change, in the order in which they were applied."""
@@ -81,17 +81,17 @@ class Changes:
 
 @dataclass(frozen=True, slots=True)
 class Story:
-    """All that a file tells of its conversation, also what the model no longer sees."""
+    """Everything that a file contains of its conversation, also what the model no longer sees."""
 
     entry: SessionEntry
     told: list[tuple[int, Passage]]
-    """What was said and done, each with the number of its turn, which count from 1."""
+    """Messages and actions, each with the number of its turn, from 1."""
     turns: int
-    """How many turns have ended."""
+    """Number of turns that have ended."""
 
 
 def entries(home: str, limit: int | None = None) -> Iterator[SessionEntry]:
-    """Yield the conversations of a home, the one that began last first; at most `limit` of them."""
+    """Yield the conversations of a home, the newest first; at most `limit` of them."""
     open_in, reader = writers(home), Reader(home)
     for name in islice(list_sessions(home), limit):
         entry = _entry(reader, name)
@@ -100,9 +100,9 @@ def entries(home: str, limit: int | None = None) -> Iterator[SessionEntry]:
 
 
 def page(home: str, limit: int, after: str = "") -> tuple[list[SessionEntry], str | None]:
-    """Return conversations of a home, the one that began last first, and where to go on, `None` at the end.
+    """Return conversations of a home, the newest first, and a cursor, `None` at the end.
 
-    `after` is where an earlier page has said to go on. Raises `ValueError` where it cannot be that.
+    `after` is the cursor of an earlier page. Raises `ValueError` where it is not valid.
     """
     names = sorted(list_sessions(home), key=_place, reverse=True)
     if after:
@@ -117,7 +117,7 @@ def page(home: str, limit: int, after: str = "") -> tuple[list[SessionEntry], st
 
 
 def story(home: str, conversation_id: ConversationId) -> Story:
-    """Return all that was said in a conversation. Raises `SessionUnknownError` or `SessionFileError`."""
+    """Return the whole of a conversation. Raises `SessionUnknownError` or `SessionFileError`."""
     name = _named(home, conversation_id)
     read_whole = _chronicle(Reader(home), name.path)
     entry = _entry(Reader(home), name)
@@ -140,7 +140,7 @@ def exists(home: str, conversation_id: ConversationId) -> bool:
 
 
 def fork(home: str, conversation_id: ConversationId, turns: int | None) -> Fork:
-    """Make a new conversation of the first turns of another one, or of all that have ended.
+    """Make a new conversation from the first turns of another one, or from all that have ended.
 
     Raises `SessionUnknownError` or `SessionFileError`.
     """
@@ -154,12 +154,12 @@ def fork(home: str, conversation_id: ConversationId, turns: int | None) -> Fork:
 
 
 def search(home: str, wanted: Callable[[ConversationId], bool]) -> list[ConversationId]:
-    """Return the ids that are wanted, looking at the names of the files alone."""
+    """Return the ids that are wanted, by the names of the files only."""
     return list(dict.fromkeys(name.conversation_id for name in list_sessions(home) if wanted(name.conversation_id)))
 
 
 def passages(home: str, conversation_id: ConversationId) -> list[Passage]:
-    """Return what was said in a conversation and is still before the model.
+    """Return the part of a conversation that the model still sees.
 
     Raises `SessionUnknownError` or `SessionFileError`.
     """

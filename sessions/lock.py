@@ -1,10 +1,11 @@
 """One writer for each session file, across processes and across programs.
 
-The lock is an exclusive `flock` on a file of the conversation's own, taken and given up while another one coordinates
-the folder. So no one ever holds a lock on a file that is no longer there. The kernel frees it when its holder dies.
+The lock is an exclusive `flock` on a lock file of the conversation, taken and released while the coordination lock of
+the directory is held. Without the latter a process could lock a file that another has just removed. The kernel releases
+a lock when its holder dies.
 
-The file holds nothing but, at times, the holder's notes on what is to be cleared away after its death
-(`greenroom.sessions.cleanup_journal`). Whoever takes the lock next does so, or removes the file.
+The file is empty but for the holder's notes on what to clean up after its death (`greenroom.sessions.cleanup_journal`).
+The next holder does so, or removes the file.
 """
 
 import fcntl
@@ -23,7 +24,7 @@ from greenroom.sessions.directory import make_private
 FOLDER: Final = "thread-writer-locks"
 COORDINATION: Final = ".coordination.lock"
 TIMEOUT_SECONDS: Final = 1.0
-"""How long others may coordinate. They need microseconds, unless one of them was stopped in between."""
+"""Time-out of the coordination lock. It is held for microseconds, unless its holder was stopped meanwhile."""
 _PAUSE_SECONDS: Final = 0.001
 
 
@@ -31,7 +32,7 @@ class WriterLock:
     """The right to write one conversation's file, from construction until `release`."""
 
     def __init__(self, home: str, conversation_id: ConversationId) -> None:
-        """Take the lock. Raises `SessionBusyError` where another process has it, `OSError` where there can be none."""
+        """Take the lock. Raises `SessionBusyError` where another process has it, and `OSError`."""
         self._folder = os.path.join(home, FOLDER)
         self._path = os.path.join(self._folder, f"{conversation_id}.lock")
         make_private(self._folder)
@@ -53,19 +54,19 @@ class WriterLock:
             )
 
     def append(self, note: bytes) -> None:
-        """Note in the file what is to be cleared away after our death; void once the lock is given up."""
+        """Append a note of what to clean up after the death of this process; void once the lock is released."""
         with self._noting:
             if self._descriptor >= 0:
                 os.write(self._descriptor, note)
 
     def clear(self) -> None:
-        """Take all notes back."""
+        """Remove all notes."""
         with self._noting:
             if self._descriptor >= 0:
                 _empty(self._descriptor)
 
     def release(self) -> None:
-        """Give the lock up and remove its file, and those that were left by writers who were killed."""
+        """Release the lock and remove its file, and those of writers that were killed."""
         with self._noting:
             descriptor, self._descriptor = self._descriptor, -1
         try:
@@ -73,13 +74,13 @@ class WriterLock:
                 os.unlink(self._path)
                 _sweep(self._folder)
         except (OSError, SessionBusyError):
-            pass  # a lock file that nobody holds does no harm
+            pass  # an unlocked lock file does no harm
         finally:
             os.close(descriptor)
 
 
 def _sweep(folder: str) -> None:
-    """Remove the files of locks that nobody holds. Nobody can be about to take one while we coordinate."""
+    """Remove lock files without a holder. None can be in use, while the coordination lock is held."""
     for name in os.listdir(folder):
         if name.endswith(".lock") and name != COORDINATION:
             path = os.path.join(folder, name)
@@ -93,7 +94,7 @@ def _sweep(folder: str) -> None:
 
 
 def _clear_away(descriptor: int) -> None:
-    """Clear away what the last holder has left behind."""
+    """Clean up what the last holder has left behind."""
     size = os.fstat(descriptor).st_size
     if size:
         cleanup_journal.clear_away(os.pread(descriptor, size, 0))
@@ -106,7 +107,7 @@ def _empty(descriptor: int) -> None:
 
 
 def writers(home: str) -> dict[ConversationId, int]:
-    """Return the processes that have conversations of a home open at the moment, as far as the kernel tells."""
+    """Return the processes that have conversations of a home open at the moment, as far as the kernel reports them."""
     folder, holders = os.path.join(home, FOLDER), _holders()
     try:
         files = {entry.name: entry.inode() for entry in os.scandir(folder)} if holders else {}
@@ -120,7 +121,7 @@ def writers(home: str) -> dict[ConversationId, int]:
 
 
 def _name_of(pid: int) -> str:
-    """Return the name of a process, `?` where it cannot be told."""
+    """Return the name of a process, `?` where it is unknown."""
     try:
         with open(f"/proc/{pid}/comm", encoding="utf-8", errors="replace") as name:
             return name.read().strip()
@@ -155,13 +156,15 @@ def _try(descriptor: int) -> bool:
 
 
 def _holder(descriptor: int) -> str:
-    """Name the process that holds the lock, as far as the kernel tells (Linux: proc(5), /proc/locks)."""
+    """Return the name of the process that holds the lock, as far as the kernel reports it (proc(5), /proc/locks)."""
     pid = _holders().get(os.fstat(descriptor).st_ino)
     return "another process" if pid is None else f"process {pid} ({_name_of(pid)})"
 
 
 def _holders() -> dict[int, int]:
-    """Return the process that holds each lock of the kind `flock`, by inode; nothing where the kernel does not tell."""
+    """Return the process that holds each lock of the kind `flock`, by inode; nothing where the kernel does not report
+    it.
+    """
     try:
         with open("/proc/locks", encoding="ascii") as locks:
             fields = [line.split() for line in locks if " FLOCK " in line and " -> " not in line]

@@ -1,4 +1,4 @@
-"""What was said in a saved conversation, as the events that told it then, for a client that takes it up."""
+"""The messages of a saved conversation as the events that announced them, for a client that resumes it."""
 
 from collections.abc import Iterable, Iterator
 from typing import Final
@@ -23,7 +23,7 @@ TOLD: Final = frozenset(
         "user_message",
     }
 )
-"""Types of events that are told again."""
+"""Types of events that are replayed."""
 
 
 class _Line(msgspec.Struct, frozen=True):
@@ -36,7 +36,7 @@ _decode_item: Final = msgspec.json.Decoder(JsonObject).decode
 
 
 def initial_messages(reader: Reader, path: str) -> list[JsonObject]:
-    """Return the events of a session file that show what was said; none where it cannot be read."""
+    """Return the events of a session file that show its messages; none where it cannot be read."""
     try:
         with open_session(reader, path) as file:
             return list(retold(file))
@@ -45,7 +45,7 @@ def initial_messages(reader: Reader, path: str) -> list[JsonObject]:
 
 
 def retold(lines: Iterable[bytes]) -> Iterator[JsonObject]:
-    """Yield the events of the lines of a file. The format of August 2025 has none: its items are put into words."""
+    """Yield the events of the lines of a file. The format of August 2025 has none: they are made from its items."""
     for line in lines:
         try:
             record = _decode_line(line)

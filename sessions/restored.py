@@ -1,7 +1,7 @@
 """Rebuilds a conversation from the lines of its session file, free of I/O.
 
 Two formats are read, also mixed in one file: the envelopes of current releases, and the bare items of August 2025.
-What a line holds that nobody needs, or that is no JSON, is passed over. Only the first line must be right.
+Lines that are not needed or not JSON are skipped. Only the first line must be valid.
 """
 
 import re
@@ -25,32 +25,33 @@ TITLE: Final = 200
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Restored:
-    """What a session file says of its conversation."""
+    """The state of a conversation according to its session file."""
 
     conversation_id: ConversationId
     session_id: str
     """Id of the root conversation; the same one unless this is a sub-agent's."""
     cwd: str | None
-    """Where the last turn worked."""
+    """The directory of the last turn."""
     model: str | None
     """The model of the last turn."""
     provider: str | None
     base_instructions: str | None
-    """The instructions to go on with, if the file has any."""
+    """The instructions to continue with, if the file has any."""
     items: list[JsonObject]
     """The history, as it was recorded. A call may lack its output."""
     context: JsonObject | None
-    """The last `turn_context` that the surviving history tells the model of; `None` where it has to be told anew."""
+    """The last `turn_context` that the remaining history contains for the model; `None` where it has to be sent again.
+    """
     interrupted: bool
-    """A turn began of which no end is recorded."""
+    """Whether the last turn has no recorded end."""
     usage: dict[str, int] | None
     """Tokens of the whole conversation."""
     window_number: int
-    """How many times the history was compacted."""
+    """How often the history was compacted."""
     torn: bool
-    """The last line was written in part only. It is not in `items`."""
+    """Whether the last line was written in part only. It is not in `items`."""
     is_2025: bool
-    """The file began in the format of August 2025, which current releases of Codex cannot resume."""
+    """Whether the file began in the format of August 2025, which current releases of Codex cannot resume."""
 
     @property
     def title(self) -> str | None:
@@ -182,7 +183,7 @@ def _whole_meta(line: bytes) -> _Meta:
 
 @dataclass(slots=True)
 class _Turn:
-    """Where a turn of the user began: what has to come back when it is rolled back."""
+    """The point at which a turn of the user began: what to restore when it is rolled back."""
 
     items: list[JsonObject]
     length: int
@@ -203,7 +204,7 @@ class _Replay:
         self._last = _Settings(meta.cwd)
 
     def take(self, line: bytes) -> bool:
-        """Take a line; false where it is not of a form that may stand in a file."""
+        """Read a line; return false where it is not of a form that a file may contain."""
         record = _decode(line, _Line)
         if record is None:
             return False
@@ -307,7 +308,7 @@ _EVENT_TAKERS: Final[Mapping[str, _Taker]] = {
     "thread_rolled_back": _Replay.roll_back,
 }
 
-# What a file without events leaves to be guessed
+# Estimates for a file without events
 
 _CWD: Final = re.compile(r"<environment_context>.*?<cwd>(.*?)</cwd>", re.DOTALL)
 

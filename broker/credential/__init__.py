@@ -1,1 +1,1 @@
-"""The credential in force and what is known of it."""
+"""The credential in force and its state."""

@@ -1,4 +1,4 @@
-"""What a token says about itself: the claims of a JWT, whose signature is never ours to check."""
+"""The claims of a token (JWT). Its signature is not checked: the issuer has sent it over TLS."""
 
 import binascii
 from base64 import urlsafe_b64decode
@@ -54,7 +54,7 @@ class Claims:
     organization_id: str = ""
     project_id: str = ""
     needs_setup: bool = False
-    """Whether the owner of the organisation has yet to finish its setup."""
+    """Whether the owner of the organisation has not finished its setup yet."""
 
 
 def read_claims(token: str) -> Claims:

@@ -1,4 +1,4 @@
-"""What is in force: a store's record or the environment's key, resolved to one mode and bearer."""
+"""The credential in force: a store's record or the environment's key, resolved to one mode and bearer."""
 
 import hmac
 from collections.abc import Mapping
@@ -12,14 +12,14 @@ from greenroom.protocol.internal.broker import AuthMode
 from greenroom.protocol.secrecy import Secret
 
 ENVIRONMENT_KEYS: Final = ("CODEX_API_KEY", "OPENAI_API_KEY")
-"""Variables whose key is used where there is no store; the first that is not blank wins."""
+"""Variables whose key is used where there is no store; the first that is not blank takes precedence."""
 
 _PERSONAL_PLANS: Final = frozenset({"free", "plus", "pro", "team"})
 
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Whose credential it is."""
+    """The owner of a credential."""
 
     mode: AuthMode = "none"
     account_id: str | None = None
@@ -45,14 +45,14 @@ class Identity:
         return bool(self.account_id and other.account_id)
 
     def key(self, secret: bytes) -> str:
-        """Return the identity key of snapshots: tells identities apart and nothing about them."""
+        """Return the identity key of snapshots: it distinguishes identities and reveals nothing about them."""
         parts = (self.mode, self.account_id, self.user_id or self.subject, _normal(self.email))
         return hmac.digest(secret, "\0".join(part or "" for part in parts).encode(), "sha256").hex()[:32]
 
 
 @dataclass(frozen=True, slots=True)
 class Credential:
-    """One credential value. `mode` is what clients are told; there may be no bearer to it."""
+    """One credential. `mode` is what clients are told; it may have no bearer."""
 
     mode: AuthMode = "none"
     bearer: Secret | None = None
@@ -60,20 +60,20 @@ class Credential:
     identity: Identity = Identity()
     plan_type: str | None = None
     expires_at: float | None = None
-    """Seconds since the epoch, from the access token; `None` where it does not say."""
+    """Seconds since the epoch, from the access token; `None` where that has no such claim."""
     lifetime: float | None = None
-    """Seconds that the access token was made for."""
+    """Lifetime of the access token in seconds."""
     refreshed_at: float | None = None
     source: Literal["store", "env"] = "store"
     unusable: str | None = None
-    """Why what the store holds cannot be used, in words."""
+    """Why the content of the store cannot be used, as text."""
 
 
 SIGNED_OUT: Final = Credential()
 
 
 def resolve(record: AuthRecord | None, environment: Mapping[str, str], preferred: PreferredAuth) -> Credential:
-    """Return what is in force. `None` for a record means that there is no store."""
+    """Return the credential in force. `None` for a record means that there is no store."""
     if record is None:
         return _of_environment(environment)
     if record.auth_mode not in (None, "apikey", "chatgpt"):

@@ -1,7 +1,7 @@
-"""Keeps the credential in force in step with the store: adopts what others write, writes what we bring.
+"""Synchronizes the credential in force with the store: adopts changes of others, and writes its own.
 
-Nothing is written over a content that it was not made from (compare-and-swap), and nothing that a logout removed comes
-back (docs/security.md, K5 to K7, K10, K14).
+A content is replaced only if it is the one that the new content was derived from (compare-and-swap), and nothing that a
+logout removed is restored (docs/security.md, K5 to K7, K10, K14).
 """
 
 import asyncio
@@ -29,13 +29,13 @@ log = logging.getLogger(__name__)
 Reason: TypeAlias = Literal["login", "logout", "refresh", "external", "env"]
 
 PERSIST_PAUSE: Final = 5.0
-"""Seconds between two attempts to write what could not be written."""
+"""Seconds between two attempts to write after a failure."""
 _UNKNOWN: Final = object()
 
 
 @dataclass(frozen=True, slots=True)
 class _Unwritten:
-    """Tokens that exist nowhere but here, and the spent one that they belong in the place of."""
+    """Tokens that could not be written yet, and the spent one that they replace."""
 
     spent: Secret
     record: AuthRecord
@@ -61,7 +61,7 @@ class CredentialManager:
         self.standing = CredentialState(secrets.token_hex(8), identity_secret)
         self.record: AuthRecord | None = None
         self.epoch = 0
-        """Counts our own logins and logouts; what was begun before one must not be written after it."""
+        """Counts logins and logouts through this broker; a transaction from before one must not be written after it."""
         self._environment = environment
         self._preferred: PreferredAuth = preferred
         self._rules = rules
@@ -75,11 +75,11 @@ class CredentialManager:
         self._stirred = asyncio.Event()
 
     def is_stale(self) -> bool:
-        """Return whether the store may hold something else than what is in force."""
+        """Return whether the store may have changed."""
         return self._facts is _UNKNOWN or self._look() != self._facts
 
     async def reload(self, *, always: bool = False) -> bool:
-        """Put in force what the store holds; return whether that is a change."""
+        """Adopt the content of the store; return whether that is a change."""
         async with self._reading:
             if not always and not self.is_stale():
                 return False
@@ -96,16 +96,16 @@ class CredentialManager:
             return self._install(record, "external") is not None
 
     def order(self, spent: Secret, record: AuthRecord) -> RefreshRequest:
-        """Say what is to be redeemed, and what its successor belongs in the place of."""
+        """Return the request to refresh a token, with the token that the new one is to replace."""
         return RefreshRequest(record, spent if self._unwritten is None else self._unwritten.spent)
 
     async def commit(
         self, order: RefreshRequest, fresh: AuthRecord, epoch: int, forced_at: float | None, fate: Fate
     ) -> bool:
-        """Put in force what a redemption brought, and keep what could not be written.
+        """Adopt the outcome of a refresh, and keep what could not be written.
 
-        Returns `False`, and adopts what is there, where something else has come into the store, or a login or logout
-        in between.
+        Returns `False`, and adopts the store instead, where the store has changed otherwise, or after a login or logout
+        meanwhile.
         """
         async with writing(self.store.home, must=False):
             expected = _refresh_token(fresh) if fate == "stored" else order.stored
@@ -121,7 +121,7 @@ class CredentialManager:
         return True
 
     async def log_in(self, make: Callable[[AuthRecord | None], AuthRecord]) -> None:
-        """Replace the store by what `make` returns of it. Raises `OSError`."""
+        """Replace the store by what `make` returns for its content. Raises `OSError`."""
         async with writing(self.store.home, must=True):
             record = make(self._read_leniently())
             with self._new_epoch():
@@ -137,7 +137,7 @@ class CredentialManager:
         return removed
 
     async def persist(self, *, now: bool = False) -> None:
-        """Try again to write what could not be written, once its time has come."""
+        """Retry a failed write, once its time has come."""
         if self._unwritten is None or (not now and self.clock.monotonic() < self._persist_at):
             return
         async with writing(self.store.home, must=False):
@@ -149,12 +149,12 @@ class CredentialManager:
                 self._write_or_keep(unwritten)
 
     def stir(self) -> None:
-        """Let everyone who waits look again."""
+        """Wake all waiting requests to check again."""
         self._stirred.set()
         self._stirred = asyncio.Event()
 
     async def stirred(self, seconds: float) -> None:
-        """Wait until something has happened that may matter to who waits, at most for some seconds."""
+        """Wait for an event that may matter to waiting requests, at most for some seconds."""
         try:
             async with asyncio.timeout(seconds):
                 await self._stirred.wait()
@@ -167,7 +167,7 @@ class CredentialManager:
         return self._unwritten is None
 
     def report(self, reason: str, user_text: str) -> None:
-        """Tell the supervisor of a problem."""
+        """Report a problem to the supervisor."""
         state = self.standing.state(self.clock.wall())
         self._on_problem(AuthProblem(state=state, reason=reason, user_text=user_text))
 
@@ -232,7 +232,7 @@ class CredentialManager:
 
     @contextmanager
     def _new_epoch(self) -> Iterator[None]:
-        """Make void what was begun before, unless the store stays as it is after all."""
+        """Invalidate transactions that began before, unless the store stays unchanged after all."""
         self.epoch += 1
         try:
             yield

@@ -32,7 +32,7 @@ def _parsed(text: str) -> datetime:
 
 
 class _Stored(msgspec.Struct, frozen=True, kw_only=True):
-    """Members of the file, those that we know under their names and all others in `unknown`."""
+    """Members of the file, the known ones under their names and all others in `unknown`."""
 
     unknown: dict[str, object] = msgspec.field(default_factory=dict)
 
@@ -41,12 +41,12 @@ class _Stored(msgspec.Struct, frozen=True, kw_only=True):
 
     @classmethod
     def known(cls) -> dict[str, str]:
-        """Return the members that are known, as they are called in the file, each with our name for it."""
+        """Return the known members: name in the file, and name of the field."""
         return {field.encode_name: field.name for field in msgspec.structs.fields(cls) if field.name != "unknown"}
 
 
 class Tokens(_Stored, frozen=True, kw_only=True):
-    """The member `tokens`. Making one raises `TokenFormatError` where the id token is none."""
+    """The member `tokens`. Raises `TokenFormatError` for an id token that is no JWT."""
 
     id_token: str
     access_token: str
@@ -58,12 +58,12 @@ class Tokens(_Stored, frozen=True, kw_only=True):
 
     @property
     def claims(self) -> Claims:
-        """What the id token says."""
+        """The claims of the id token."""
         return read_claims(self.id_token)
 
 
 class AuthRecord(_Stored, frozen=True, kw_only=True):
-    """One content of the file. Its members stand in the order in which they are written."""
+    """One content of the file. Its members are in the order in which they are written."""
 
     auth_mode: StoredMode | None = None
     openai_api_key: str | None = msgspec.field(default=None, name="OPENAI_API_KEY")
@@ -87,7 +87,7 @@ class AuthRecord(_Stored, frozen=True, kw_only=True):
 
     @classmethod
     def of(cls, content: object) -> Self:
-        """Take what the file holds as JSON. Raises `StoreError`."""
+        """Decode the file's JSON. Raises `StoreError`."""
         if not isinstance(content, dict):
             raise _misfit("top level")
         tokens = content.get("tokens")
@@ -100,7 +100,7 @@ class AuthRecord(_Stored, frozen=True, kw_only=True):
 
     @classmethod
     def of_key(cls, api_key: str, found: "AuthRecord | None" = None) -> Self:
-        """Return the record of a login with an API key; members of `found` that nobody here knows stay."""
+        """Return the record of a login with an API key; unknown members of `found` are kept."""
         return cls(auth_mode="apikey", openai_api_key=api_key, unknown=_unknown(found))
 
     @classmethod
@@ -128,7 +128,7 @@ class AuthRecord(_Stored, frozen=True, kw_only=True):
         return msgspec.structs.replace(self, tokens=tokens, last_refresh=fresh.last_refresh)
 
     def refreshed(self, tokens: Tokens, now: float) -> "AuthRecord":
-        """Return the record after a redemption."""
+        """Return the record after a refresh."""
         return msgspec.structs.replace(self, tokens=tokens, last_refresh=stamp(now))
 
     def encoded(self) -> bytes:
@@ -149,7 +149,7 @@ _OMITTED: Final = ("auth_mode", "tokens", "last_refresh")
 
 
 def stamp(now: float) -> str:
-    """Return a time as the file has it."""
+    """Return a time in the format of the file."""
     return datetime.fromtimestamp(now, UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
@@ -162,7 +162,7 @@ def _account(tokens: Tokens) -> tuple[str | None, str | None]:
 
 
 def _taken(kind: type[S], content: dict[str, Any], checked: str, within: str = "") -> S:
-    """Return what the file holds as a struct. `checked` is the member that `kind` itself looks at."""
+    """Convert a part of the file to a struct. `checked` is the member that `kind` itself checks."""
     known = kind.known()
     try:
         taken = msgspec.convert({name: value for name, value in content.items() if name in known}, kind)
@@ -172,7 +172,7 @@ def _taken(kind: type[S], content: dict[str, Any], checked: str, within: str = "
 
 
 def _members(stored: _Stored) -> dict[str, object]:
-    """Return all members as they are called in the file."""
+    """Return all members under their names in the file."""
     members = {name: getattr(stored, ours) for name, ours in stored.known().items()}
     return {
         name: _members(value) if isinstance(value, _Stored) else value

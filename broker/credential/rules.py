@@ -1,7 +1,7 @@
-"""Which logins an administrator allows: `forced_login_method` and `forced_chatgpt_workspace_id`. Free of I/O.
+"""The logins that an administrator allows: `forced_login_method` and `forced_chatgpt_workspace_id`. Free of I/O.
 
-The rules hold for a new login, and for what the store or the environment already holds: that is not served then, but
-nothing is removed because of them.
+The rules apply to a new login, and to the present store or environment: a credential that violates them is not served,
+but nothing is removed because of them.
 """
 
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ class LoginRules:
     """Ids of the ChatGPT accounts that may log in; empty where all may."""
 
     def against_mode(self, mode: AuthMode) -> str | None:
-        """Return why a credential of this mode is not allowed, in words; `None` where it is."""
+        """Return why a credential of this mode is not allowed, as text; `None` where it is."""
         if self.method is None or _MODES[self.method] == mode:
             return None
         return _TEXTS[self.method]
@@ -40,7 +40,7 @@ class LoginRules:
         return f"Only accounts of the workspace {allowed} may log in here (`forced_chatgpt_workspace_id`)"
 
     def applied(self, credential: Credential) -> Credential:
-        """Return the credential, or in its place one without a bearer that says why it may not be used."""
+        """Return the credential, or one without a bearer that says why it may not be used."""
         if credential.mode == "none":
             return credential
         objection = self.against_mode(credential.mode)

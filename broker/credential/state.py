@@ -1,6 +1,6 @@
-"""The credential in force, its generation, and what is known against it. Free of I/O and clocks.
+"""The credential in force, its generation, and its faults. Free of I/O and clocks.
 
-`CredentialState` is told what happened and what time it is; what it answers follows from the tables of `state`.
+`CredentialState` gets events and the time; its answers follow from the tables of `state_table`.
 """
 
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ from greenroom.protocol.secrecy import Secret
 
 @dataclass(frozen=True, slots=True)
 class HeldCredential:
-    """A credential and the generation under which it is known."""
+    """A credential and its generation."""
 
     generation: int
     credential: Credential
@@ -34,7 +34,7 @@ class HeldCredential:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """That another credential came into force."""
+    """The change to another credential."""
 
     generation: int
     identity_changed: bool
@@ -42,7 +42,7 @@ class Change:
 
 
 class CredentialState:
-    """The credential in force, its generation, and what is known against it."""
+    """The credential in force, its generation, and its faults."""
 
     def __init__(self, epoch: str, identity_secret: bytes) -> None:
         self.epoch = epoch
@@ -146,16 +146,16 @@ class CredentialState:
         self._rejected = {number for number in self._rejected if number >= generation - 8} | {generation}
 
     def was_forced_lately(self, monotonic: float) -> bool:
-        """Return whether a refusal brought about the credential in force, moments ago."""
+        """Return whether the credential in force was obtained because of a refusal, moments ago."""
         forced = self._forced_at.get(self.generation)
         return forced is not None and monotonic - forced < REPEATED
 
-    # What follows
+    # Consequences
 
     def answer(
         self, now: float, min_valid: float = MARGIN, pin: str | None = None
     ) -> BearerSnapshot | AuthError | None:
-        """Return what a question for a bearer gets; `None` where it has to wait for a refresh."""
+        """Return the answer to a request for a bearer; `None` where it has to wait for a refresh."""
         state = self.state(now)
         if pin is not None and state != "SIGNED_OUT" and pin != self.identity_key():
             return self._answer_of_previous(now, pin)
@@ -171,11 +171,11 @@ class CredentialState:
         return self._snapshot(self._held, degraded=serving is Serving.DEGRADED)
 
     def snapshot(self) -> BearerSnapshot | None:
-        """Return the credential in force as workers see it."""
+        """Return the credential in force in the form for workers."""
         return self._snapshot(self._held, degraded=False) if self.credential.bearer else None
 
     def outline(self, now: float, ahead: float = 0.0) -> CredentialStanding:
-        """Return what the supervisor is told; `ahead`: seconds that this machine's clock is ahead of the wall clock."""
+        """Return the state for the supervisor; `ahead`: seconds that the system's clock is ahead of the wall clock."""
         expires_at = self.credential.expires_at
         return CredentialStanding(
             generation=self.generation,
@@ -186,11 +186,11 @@ class CredentialState:
         )
 
     def identity_key(self) -> str:
-        """Return what tells the identity in force from others."""
+        """Return a key that distinguishes the identity in force from others."""
         return self.credential.identity.key(self._identity_secret)
 
     def _answer_of_previous(self, now: float, pin: str) -> BearerSnapshot | AuthError:
-        """Let a turn finish under the account that it began with, as long as its token lasts."""
+        """Let a turn finish under the account that it began with, as long as its token is valid."""
         held = self._previous
         if (
             held is not None

@@ -1,6 +1,6 @@
-"""The states that a credential can be in, and what each of them means, as tables.
+"""The states of a credential, and the consequences of each, as tables.
 
-A state is never stored. It follows from three facts: what is held, how fresh it is, and how the last refresh ended.
+A state is never stored. It follows from three facts: the kind of credential, its freshness, and its last refresh.
 """
 
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ from greenroom.protocol.internal.broker import AuthState
 
 
 class Holding(Enum):
-    """What is held."""
+    """The kind of credential."""
 
     NOTHING = "nothing that a request could carry"
     BAD_STORE = "a store that cannot be read"
@@ -21,7 +21,7 @@ class Holding(Enum):
 
 
 class Freshness(Enum):
-    """How long the access token lasts."""
+    """The remaining lifetime of the access token."""
 
     FRESH = "longer than a refresh is early"
     STALE = "long enough to be used, too short to be left alone"
@@ -29,7 +29,7 @@ class Freshness(Enum):
 
 
 class CredentialFault(Enum):
-    """How the last refresh of this very credential ended."""
+    """The outcome of the last refresh of this credential."""
 
     NONE = "well, or there was none"
     TRANSIENT = "it may work another time"
@@ -37,7 +37,7 @@ class CredentialFault(Enum):
 
 
 class Serving(Enum):
-    """What a question for a bearer gets."""
+    """The answer to a request for a bearer."""
 
     AT_ONCE = "the token"
     DEGRADED = "the token, marked as the last of its kind"
@@ -74,36 +74,36 @@ SERVING: Final[Mapping[AuthState, Serving]] = {
 }
 
 WANTS_REFRESH: Final[frozenset[AuthState]] = frozenset({"STALE", "BLOCKED", "DEGRADED", "WAITING"})
-"""States out of which a refresh leads, now or when the last failure lets it be tried again."""
+"""States that a refresh can end, now or after the wait that followed the last failure."""
 
 MARGIN: Final = 30.0
-"""Seconds that a token must last to be used."""
+"""Seconds that a token must be valid to be used."""
 EARLY: Final = 300.0
 """Seconds before its end that a token is refreshed in the background."""
 SHORT_LIFE: Final = 1200.0
 """Tokens made for less than these seconds are refreshed when a quarter of their life is left."""
 OLD_AGE: Final = 8 * 86_400.0
-"""Seconds after the last refresh when a token that does not tell its end is refreshed."""
+"""Seconds after the last refresh when a token without an expiry is refreshed."""
 REPEATED: Final = 60.0
-"""Seconds in which the refusal of a token that a refusal brought about says that tokens do not help."""
+"""Seconds in which the refusal of a token that followed another refusal shows that refreshing does not help."""
 
 NOT_LOGGED_IN: Final = "Not logged in"
 
 
 def state_of(held: Holding, fresh: Freshness, trouble: CredentialFault) -> AuthState:
-    """Return the state that three facts amount to."""
+    """Return the state that follows from three facts."""
     return _TOKEN_STATES[trouble][fresh] if held is Holding.TOKENS else _OTHER_STATES[held]
 
 
 def holding(credential: Credential) -> Holding:
-    """Return what a credential amounts to."""
+    """Return the kind of a credential."""
     if not credential.bearer:
         return Holding.NOTHING
     return Holding.KEY if credential.mode == "apikey" else Holding.TOKENS
 
 
 def freshness(credential: Credential, now: float) -> Freshness:
-    """Return how long a credential lasts at `now` (wall clock)."""
+    """Return the freshness of a credential at `now` (wall clock)."""
     if credential.expires_at is None:
         age = None if credential.refreshed_at is None else now - credential.refreshed_at
         aged = credential.refresh_token and age is not None and age > OLD_AGE

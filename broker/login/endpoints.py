@@ -1,4 +1,4 @@
-"""Where the issuer of tokens is, as whom we come, and what overrides that."""
+"""The issuer of tokens: its addresses, this client's id there, and the variables that override them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,12 +14,12 @@ VARIABLES: Final = (
     "CODEX_REVOKE_TOKEN_URL_OVERRIDE",
     "CODEX_APP_SERVER_LOGIN_CLIENT_ID",
 )
-"""What overrides the issuer, the refresh address, the revocation address and the client id; the order of `of`."""
+"""Variables for the issuer, the refresh address, the revocation address and the client id; in the order of `of`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Endpoints:
-    """Addresses of one issuer, and our name there."""
+    """Addresses of one issuer, and this client's id."""
 
     issuer: str
     refresh_url: str

@@ -18,7 +18,7 @@ BROWSER_TIMEOUT: Final = 600.0
 DEVICE_TIMEOUT: Final = 900.0
 """Seconds that the user has to finish in a browser, or to enter a code elsewhere."""
 LINGER: Final = 5.0
-"""Seconds that the server stays after a success so that the browser can show it."""
+"""Seconds that the server stays after a success so that the browser can load the last page."""
 
 
 class BrowserFlow:
@@ -47,7 +47,7 @@ class BrowserFlow:
         return flow
 
     async def run(self, save: Save) -> None:
-        """Wait for the browser, exchange its code and save what that brings."""
+        """Wait for the browser, exchange its code and save the tokens."""
         code = await self._code
         try:
             granted = await self._issuer.exchange_code(code, self._page.redirect_uri, self._page.verifier)
@@ -68,7 +68,7 @@ class BrowserFlow:
         self._response.set_result(self._page.saved(granted.id_token, claims))
 
     async def close(self) -> None:
-        """Free the port, after a success once the browser has shown it."""
+        """Free the port; after a success once the browser has loaded the last page."""
         try:
             if not self._response.done():
                 self._response.set_result(self._page.failed(NOT_COMPLETED))
@@ -113,7 +113,7 @@ class DeviceFlow:
         return cls(issuer, await issuer.request_device_code(), rules)
 
     async def run(self, save: Save) -> None:
-        """Wait until the user has entered the code, exchange what that brings and save it."""
+        """Wait until the user has entered the code, exchange it and save the tokens."""
         try:
             async with asyncio.timeout(DEVICE_TIMEOUT):
                 grant = await self._entered()

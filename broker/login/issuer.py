@@ -1,7 +1,7 @@
-"""Talks to the issuer of tokens. Every call is one request: no redirects, no second try.
+"""The client of the token issuer. Every call is one request: no redirects, no retry.
 
-The HTTP library is imported with the first request; by whom else it was imported does not matter, because the
-certificates to trust are named here. No error of ours holds a body, a token or a URL.
+The HTTP library is imported with the first request. The trusted certificates are named here, so that another import of
+the library cannot change them. No error contains a body, a token or a URL.
 """
 
 from collections.abc import AsyncIterator, Coroutine, Mapping
@@ -43,7 +43,7 @@ _DEVICE_LOGIN_OFF: Final = (
 
 
 class IssuerError(GreenroomError):
-    """The issuer did not do what a login needs. The text is for people."""
+    """The issuer did not carry out a step of a login. The text is for people."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +67,7 @@ class DeviceCode:
 
 @dataclass(frozen=True, slots=True)
 class DeviceGrant:
-    """What the issuer hands out once the user has entered the code."""
+    """The issuer's answer once the user has entered the code."""
 
     code: Secret
     verifier: Verifier
@@ -134,7 +134,7 @@ class Issuer:
         return Granted(Secret(tokens.id_token), Secret(tokens.access_token), Secret(tokens.refresh_token))
 
     async def exchange_api_key(self, id_token: Secret) -> Secret | None:
-        """Exchange an id token for an API key; `None` where the account has none to give."""
+        """Exchange an id token for an API key; `None` where the account has none."""
         try:
             reply = await self._form(
                 {
@@ -173,7 +173,7 @@ class Issuer:
         return DeviceGrant(Secret(grant.authorization_code), Verifier(Secret(grant.code_verifier)))
 
     async def revoke(self, token: Secret, hint: str) -> bool:
-        """Ask the issuer to forget a token; return whether it says it has."""
+        """Revoke a token; return whether the issuer confirmed it."""
         body = {"token": token.reveal(), "token_type_hint": hint}
         if hint == "refresh_token":
             body["client_id"] = self.endpoints.client_id
@@ -219,7 +219,7 @@ class Issuer:
 
 
 async def revoke(issuer: Issuer, credential: "Credential") -> bool:
-    """Ask the issuer to forget a login, as far as it listens."""
+    """Revoke a login, as far as the issuer supports it."""
     if credential.refresh_token:
         return await issuer.revoke(credential.refresh_token, "refresh_token")
     if credential.mode == "chatgpt" and credential.bearer:

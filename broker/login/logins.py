@@ -1,4 +1,4 @@
-"""The one login that may be under way, and how it ends: always with exactly one `LoginComplete`."""
+"""The one login that may be under way. It always ends with exactly one `LoginComplete`."""
 
 import asyncio
 import logging
@@ -22,7 +22,7 @@ TIMED_OUT: Final = "Login timed out"
 
 @dataclass(frozen=True, slots=True)
 class LoggedIn:
-    """What a login brought."""
+    """The result of a login."""
 
     granted: Granted
     claims: Claims
@@ -30,15 +30,15 @@ class LoggedIn:
 
 
 Save: TypeAlias = Callable[[LoggedIn], Awaitable[object]]
-"""Puts the credentials into the store. Raises `OSError`."""
+"""Writes the credentials to the store. Raises `OSError`."""
 
 
 class LoginFailedError(GreenroomError):
-    """The login came to nothing. The text says why."""
+    """The login failed. The text says why."""
 
 
 class Flow(Protocol):
-    """One login. Cancel `run` to give it up: nothing is saved afterwards."""
+    """One login. Cancelling `run` ends it: nothing is saved afterwards."""
 
     url: str
     user_code: str | None
@@ -49,7 +49,7 @@ class Flow(Protocol):
         """Return once the credentials are saved. Raises `LoginFailedError` and `TimeoutError`."""
 
     async def close(self) -> None:
-        """Let the browser see the end, and free the port."""
+        """Let the browser load the last page, and free the port."""
 
 
 Open: TypeAlias = Callable[[], Awaitable[Flow]]
@@ -60,9 +60,9 @@ Open: TypeAlias = Callable[[], Awaitable[Flow]]
 class _Login:
     id: str
     work: asyncio.Task[None]
-    """What waits for the user. Cancelling it is how the login is given up."""
+    """Waits for the user. Cancelling it ends the login."""
     life: asyncio.Task[None]
-    """What follows it to its end."""
+    """Awaits `work` and completes the login."""
 
 
 class Logins:
@@ -90,7 +90,7 @@ class Logins:
         return LoginStarted(login_id=login_id, url=flow.url, user_code=flow.user_code)
 
     async def cancel(self, login_id: str | None = None) -> bool:
-        """End the login of an id, or whatever login there is; return whether there was one.
+        """End the login of an id, or any login; return whether there was one.
 
         Its port is free on return.
         """
@@ -104,7 +104,7 @@ class Logins:
         return found
 
     async def close(self) -> None:
-        """End what there is."""
+        """End the login that is under way."""
         await self.cancel()
 
     async def _follow(self, login_id: str, flow: Flow, work: asyncio.Task[None]) -> None:
@@ -123,7 +123,7 @@ class Logins:
         await self._ended(LoginComplete(login_id=login_id, success=error is None, error=error))
 
     async def _free_ports(self) -> None:
-        """Do not let the page of a login that is over keep its port."""
+        """Close the page of a login that has ended, to free its port."""
         for task in list(self._closing):
             task.cancel()
         if self._closing:
@@ -131,7 +131,7 @@ class Logins:
 
 
 def record_of(logged_in: LoggedIn, now: float, found: AuthRecord | None) -> AuthRecord:
-    """Return what is stored of a login; of what is there, only members that we do not know are kept."""
+    """Return the record of a login; of the previous one, only unknown members are kept."""
     granted = logged_in.granted
     tokens = Tokens(
         id_token=granted.id_token.reveal(),
@@ -144,7 +144,7 @@ def record_of(logged_in: LoggedIn, now: float, found: AuthRecord | None) -> Auth
 
 
 def _error(work: asyncio.Task[None]) -> str | None:
-    """Return what is said of a login that has ended; `None` for a success."""
+    """Return the error text of a login that has ended; `None` for a success."""
     if work.cancelled():
         return f"Login server error: {NOT_COMPLETED}"
     failure = work.exception()

@@ -1,4 +1,4 @@
-"""What the local page of a browser login answers, request by request (docs/security.md, K32). Free of I/O.
+"""The responses of the local page of a browser login, request by request (docs/security.md, K32). Free of I/O.
 
 A page trusts nobody: not the host name it is called by, not a query, and a right `state` counts once. What follows the
 callback is shown to the browser alone that came with it, and no other site can end a login. No token is ever part of an
@@ -42,7 +42,7 @@ HEADERS: Final[Mapping[str, str]] = {
 
 @dataclass(frozen=True, slots=True)
 class PageRequest:
-    """What matters of a request."""
+    """The relevant parts of a request."""
 
     path: str
     query: Mapping[str, str] = field(default_factory=dict, repr=False)
@@ -57,7 +57,7 @@ class PageRequest:
 
 @dataclass(frozen=True, slots=True)
 class PageResponse:
-    """What is answered."""
+    """A response."""
 
     status: int
     body: str
@@ -67,7 +67,7 @@ class PageResponse:
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """The code is here: exchange it, then ask `LoginPage.saved` or `LoginPage.failed` for the response."""
+    """The code has arrived: exchange it, then ask `LoginPage.saved` or `LoginPage.failed` for the response."""
 
     code: Secret
 
@@ -89,7 +89,7 @@ class LoginPage:
     def __init__(
         self, endpoints: Endpoints, port: int, state: str, verifier: Verifier, workspaces: Sequence[str] = ()
     ) -> None:
-        """`workspaces`: the accounts that the issuer is asked to admit; all where there are none."""
+        """`workspaces`: the accounts that the issuer is asked to admit; empty for all."""
         self._endpoints = endpoints
         self._workspaces = workspaces
         self._port = port
@@ -101,16 +101,16 @@ class LoginPage:
         """What only the browser is told that brought the right `state`."""
         self.verifier = verifier
         self.is_served = False
-        """Whether the browser has seen the end of it."""
+        """Whether the browser has loaded the last page."""
 
     @property
     def redirect_uri(self) -> str:
-        """Where the issuer sends the browser back to."""
+        """The address to which the issuer redirects the browser."""
         return f"http://localhost:{self._port}/auth/callback"
 
     @property
     def url(self) -> str:
-        """Where the login begins."""
+        """The address at which the login begins."""
         parameters = {
             "response_type": "code",
             "client_id": self._endpoints.client_id,
@@ -142,16 +142,16 @@ class LoginPage:
         return PageResponse(404, "Not Found") if handle is None else handle(self, request)
 
     def saved(self, id_token: Secret, claims: Claims) -> PageResponse:
-        """Answer the callback whose credentials are in the store now."""
+        """Respond to the callback whose credentials are in the store now."""
         self._claims, self._id_token = claims, id_token
         return PageResponse(302, "", location=f"http://localhost:{self._port}/success?{self._capability}")
 
     def refused(self, text: str) -> PageResponse:
-        """Answer the callback of an account that may not log in."""
+        """Respond to the callback of an account that may not log in."""
         return PageResponse(403, _page("Sign-in failed", text), _HTML)
 
     def failed(self, status_text: str) -> PageResponse:
-        """Answer the callback that came to nothing."""
+        """Respond to the callback of a login that failed."""
         return PageResponse(500, status_text)
 
     def _callback(self, request: PageRequest) -> PageAnswer:

@@ -1,4 +1,4 @@
-"""Proof that who exchanges a code is who asked for it: PKCE with SHA-256 (RFC 7636)."""
+"""Proof that a code is exchanged by the client that requested it: PKCE with SHA-256 (RFC 7636)."""
 
 import base64
 import hashlib
@@ -21,7 +21,7 @@ class Verifier:
 
     @property
     def challenge(self) -> str:
-        """What the issuer is shown first."""
+        """What the issuer gets first."""
         return base64url(hashlib.sha256(self.secret.reveal().encode()).digest())
 
 

@@ -1,4 +1,4 @@
-"""The local HTTP server of a browser login: its ports, and who else may sit on them (docs/security.md, K32)."""
+"""The local HTTP server of a browser login, and its ports, which other programs use too (docs/security.md, K32)."""
 
 import asyncio
 import logging
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 PORTS: Final = (1455, 1457)
-"""The ports that the issuer sends browsers back to."""
+"""The ports to which the issuer redirects browsers."""
 ATTEMPTS: Final = 10
 PAUSE: Final = 0.2
 """Seconds between two attempts to bind a port whose holder was asked to leave."""
@@ -93,7 +93,7 @@ class LoginServer:
 
 
 def _try(port: int) -> list[socket.socket] | None:
-    """Return what listens on the port, on IPv6 too where there is such an interface."""
+    """Return sockets that listen on the port, on IPv6 too where there is such an interface."""
     try:
         first = _listening(socket.AF_INET, (HOST, port))
     except OSError:
@@ -120,7 +120,7 @@ def _listening(family: socket.AddressFamily, address: tuple[str, int]) -> socket
 
 
 async def _ask_to_leave(port: int) -> None:
-    """Ask a login of another program of this family to end itself."""
+    """Ask another program's login on this port to end."""
     with suppress(OSError, TimeoutError):
         async with asyncio.timeout(CANCEL_TIMEOUT):
             reader, writer = await asyncio.open_connection(HOST, port)

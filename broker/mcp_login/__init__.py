@@ -1,1 +1,1 @@
-"""Logins of MCP servers: who is asked for tokens, where they are kept, and who gets them (decision 23)."""
+"""Logins of MCP servers: issuers, storage, and tokens for workers (docs/decisions/0023-logins-of-mcp-servers.md)."""

@@ -1,6 +1,6 @@
 """`greenroom mcp login`, `logout` and `list`: work on the store itself, without a server.
 
-Each function returns the exit status. What is meant for the user goes to standard error, the list to standard output.
+Each function returns the exit status. Messages for the user go to standard error, the list to standard output.
 """
 
 import asyncio
@@ -50,7 +50,7 @@ def login(home: str, name: str, scopes: Sequence[str] = (), *, open_url: Callabl
 
 
 def logout(home: str, name: str) -> int:
-    """Forget the login of a server, and ask its issuer to do so too."""
+    """Remove the login of a server, and revoke its token."""
 
     async def run() -> int:
         configured = mcp_logins(home)
@@ -68,7 +68,7 @@ def logout(home: str, name: str) -> int:
 
 
 def show_list(home: str, *, as_json: bool = False) -> int:
-    """Tell which servers there are, and how things stand with their logins."""
+    """Print the servers, and the state of their logins."""
 
     async def run() -> int:
         configured = mcp_logins(home)

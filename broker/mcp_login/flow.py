@@ -39,9 +39,10 @@ class McpLoginFlow:
         port: int | None = None,
         callback_url: str | None = None,
     ) -> Self:
-        """Find the issuer, introduce the client where that is needed, and listen for the browser.
+        """Find the issuer, register the client where that is needed, and listen for the browser.
 
-        `scopes` win over those of the configuration. Raises `LoginError`, `MetadataError` or `PortsTakenError`.
+        `scopes` take precedence over those of the configuration. Raises `LoginError`, `MetadataError` or
+        `PortsTakenError`.
         """
         assert configured.url is not None, "only a server with a URL has a login"
         resource, found, challenge = await find_issuer(configured.url)
@@ -109,7 +110,7 @@ class McpLoginFlow:
 
 
 def _scopes(resource: Resource, found: AuthorizationServer, challenge: Challenge) -> tuple[str, ...]:
-    """Return what the server asks for, and to stay logged in where the issuer has a scope for that."""
+    """Return the scopes that the server asks for, and the one for refresh tokens where the issuer has it."""
     wanted = tuple(challenge.scope.split()) if challenge.scope else resource.scopes
     more = (OFFLINE,) if wanted and OFFLINE in found.scopes and OFFLINE not in wanted else ()
     return (*wanted, *more)

@@ -1,4 +1,4 @@
-"""Asks MCP servers and their issuers: one request a call, without redirects. No error holds a body or a token."""
+"""The client of MCP servers' issuers: one request a call, without redirects. No error contains a body or a token."""
 
 import base64
 from collections.abc import Mapping
@@ -47,15 +47,15 @@ _PROBE: Final[Mapping[str, object]] = {
 
 
 class LoginError(GreenroomError):
-    """A login, or its renewal, did not work. The text is for people."""
+    """A login, or its renewal, failed. The text is for people."""
 
 
 class DeadLoginError(LoginError):
-    """A refresh token will never work again."""
+    """A refresh token is permanently invalid."""
 
 
 class Reply(msgspec.Struct, frozen=True):
-    """What a server answered."""
+    """An answer of a server."""
 
     status: int
     body: bytes = b""
@@ -72,7 +72,7 @@ class Reply(msgspec.Struct, frozen=True):
 
 
 async def find_issuer(url: str) -> tuple[Resource, AuthorizationServer, Challenge]:
-    """Find out who issues tokens for a server. Raises `LoginError` or `MetadataError`."""
+    """Find the issuer of tokens for a server. Raises `LoginError` or `MetadataError`."""
     if not is_safe(url, url):
         raise MetadataError(f"a login needs a server with TLS, or on this machine; {url} is neither")
     probe = await _ask("POST", url, json=_PROBE, accept="application/json, text/event-stream")
@@ -94,7 +94,7 @@ async def find_issuer(url: str) -> tuple[Resource, AuthorizationServer, Challeng
 
 
 async def register(server: AuthorizationServer, redirect_uri: str, scopes: tuple[str, ...], resource: str) -> Client:
-    """Introduce this client to an issuer (RFC 7591). Raises `LoginError`."""
+    """Register this client with an issuer (RFC 7591). Raises `LoginError`."""
     if server.registration_endpoint is None:
         raise LoginError("the authorization server registers no clients; set `oauth.client_id` in the server's table")
     wanted: dict[str, object] = {
@@ -142,7 +142,7 @@ async def redeem(client: Client, refresh_token: Secret) -> Grant:
 
 
 async def revoke(client: Client, token: Secret, hint: str) -> bool:
-    """Ask the issuer to forget a token (RFC 7009); return whether it says it has."""
+    """Revoke a token (RFC 7009); return whether the issuer confirmed it."""
     if client.revocation_endpoint is None or not token:
         return False
     fields = {"token": token.reveal(), "token_type_hint": hint}

@@ -1,7 +1,7 @@
-"""Gives workers the bearers of MCP servers, and renews those that run out: each once for all who ask.
+"""Gives bearers of MCP servers to workers, and renews expired ones: each renewal is shared by all requests.
 
-A worker gets access tokens alone, and those only of servers that the configuration names. A renewal runs in a task of
-its own, under a lock that all instances on the home share, and what it brings is stored before anybody gets it.
+A worker gets access tokens only, and only of servers that the configuration names. A renewal runs in a task of its own,
+under a lock that all instances on the home share, and its result is stored before it is used.
 """
 
 import asyncio
@@ -24,15 +24,15 @@ from greenroom.protocol.internal.broker import AuthError, GetMcpBearer, McpBeare
 log = logging.getLogger(__name__)
 
 LOCKS: Final = "mcp-oauth-locks"
-"""The directory of the locks, as Codex has it."""
+"""The directory of the locks, the same as Codex's."""
 TIMEOUT: Final = 60.0
 """Seconds that another instance may hold a lock."""
 FORCED_PAUSE: Final = 60.0
-"""Seconds after a renewal in which a server that refuses its outcome is not believed to want another."""
+"""Seconds after a renewal in which the refusal of its bearer causes no other renewal."""
 
 
 class McpKeeper:
-    """The logins of MCP servers, as one broker serves them."""
+    """The logins of MCP servers of one broker."""
 
     def __init__(self, home: str, config_overrides: Sequence[str], clock: Clock) -> None:
         self._home = home
@@ -41,9 +41,9 @@ class McpKeeper:
         self._stores: dict[str, LoginsStore] = {}
         self._flights: dict[str, asyncio.Task[AuthError | None]] = {}
         self._renewed_at: dict[str, float] = {}
-        """Serial of a bearer → monotonic time at which a renewal brought it."""
+        """Serial of a bearer → monotonic time of the renewal that it is from."""
         self._dead: set[str] = set()
-        """Fingerprints of refresh tokens that an issuer has refused for good."""
+        """Fingerprints of refresh tokens that an issuer has permanently refused."""
 
     async def bearer(self, question: GetMcpBearer) -> McpBearer | AuthError:
         """Return the bearer of a server, after a renewal where it needs one."""
@@ -59,7 +59,7 @@ class McpKeeper:
             return AuthError(code="store_malformed", user_text=str(error))
 
     async def close(self, timeout_s: float) -> None:
-        """Let renewals that are under way come to an end: their refresh tokens are spent."""
+        """Let renewals under way finish: their refresh tokens are spent."""
         if self._flights:
             await asyncio.wait(self._flights.values(), timeout=timeout_s)
 
@@ -69,7 +69,7 @@ class McpKeeper:
         if server is None or not server.enabled or not server.can_log_in or server.url != question.url:
             return None
         if not is_safe(question.url, question.url):
-            return None  # a bearer does not travel in the clear, whoever has put a login there
+            return None  # a bearer is not sent without TLS, whatever program has stored the login
         kind = configured.settings.mcp_oauth_credentials_store
         return self._stores.setdefault(kind, LoginsStore(self._home, kind))
 
@@ -150,7 +150,7 @@ class McpKeeper:
 
 
 async def _found(login: Login, url: str) -> Client:
-    """Find out where a login is renewed that Codex has made."""
+    """Find the issuer of a login that Codex has made."""
     resource, server, _ = await find_issuer(url)
     return Client(server.token_endpoint, server.issuer, login.client_id, resource=resource.resource)
 

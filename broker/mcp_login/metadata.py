@@ -1,7 +1,7 @@
-"""Finds out who issues tokens for an MCP server, and trusts none of what it is told. Free of I/O.
+"""Finds the issuer of tokens for an MCP server from metadata, which is not trusted. Free of I/O.
 
 RFC 9728 (the server's metadata), RFC 8414 and OpenID Connect Discovery (the issuer's), as the MCP specification of
-2025-11-25 puts them together.
+2025-11-25 combines them.
 """
 
 import re
@@ -19,11 +19,11 @@ _PARAMETER: Final = re.compile(r'([a-zA-Z0-9_-]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|(
 
 
 class MetadataError(GreenroomError):
-    """What a server or an issuer says of itself cannot be relied on. The text is for people."""
+    """The metadata of a server or an issuer violates a rule. The text is for people."""
 
 
 class Resource(msgspec.Struct, frozen=True):
-    """What a server says of who issues tokens for it."""
+    """A server's metadata about its issuers."""
 
     resource: str
     issuer: str
@@ -31,7 +31,7 @@ class Resource(msgspec.Struct, frozen=True):
 
 
 class AuthorizationServer(msgspec.Struct, frozen=True):
-    """What an issuer says of itself."""
+    """An issuer's metadata."""
 
     issuer: str
     authorization_endpoint: str
@@ -42,7 +42,7 @@ class AuthorizationServer(msgspec.Struct, frozen=True):
     methods: tuple[str, ...] = ("client_secret_basic",)
     """`token_endpoint_auth_methods_supported`."""
     names_itself: bool = False
-    """Whether it tells in its redirects who it is (RFC 9207)."""
+    """Whether its redirects name the issuer (RFC 9207)."""
 
 
 class Challenge(msgspec.Struct, frozen=True):
@@ -54,7 +54,7 @@ class Challenge(msgspec.Struct, frozen=True):
 
 
 def read_challenge(header: str) -> Challenge:
-    """Read a `WWW-Authenticate`. What cannot be read is passed over."""
+    """Parse a `WWW-Authenticate`. Unreadable parts are skipped."""
     scheme, _, rest = header.strip().partition(" ")
     if scheme.lower() != "bearer":
         return Challenge()
@@ -63,7 +63,7 @@ def read_challenge(header: str) -> Challenge:
 
 
 def resource_places(url: str, named: str | None) -> list[str]:
-    """Return where a server's metadata may be, in order. An address elsewhere than at the server itself is not used."""
+    """Return where a server's metadata may be, in order. An address on another host than the server is not used."""
     server = urlsplit(url)
     path = server.path.rstrip("/")
     places = [named] if named is not None and origin(named) == origin(url) and not urlsplit(named).fragment else []
@@ -130,7 +130,7 @@ def origin(url: str) -> tuple[str, str, int | None] | None:
 
 
 def is_safe(address: str, url: str) -> bool:
-    """Tell whether secrets may travel to an address: with TLS, or on this machine where the server itself is on it."""
+    """Tell whether secrets may be sent to an address: with TLS, or on this machine where the server itself is on it."""
     found, server = origin(address), origin(url)
     if found is None or server is None:
         return False

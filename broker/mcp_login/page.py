@@ -1,6 +1,6 @@
-"""The local page to which a browser comes back from the issuer of an MCP server. Free of I/O.
+"""The local page to which the issuer of an MCP server redirects the browser. Free of I/O.
 
-It trusts nobody: not the host name that it is called by, not a query, and a right `state` counts once.
+Requests are not trusted: the host name and every query are checked, and a correct `state` is accepted once.
 """
 
 import hmac
@@ -17,7 +17,7 @@ _LONGEST: Final = 240
 
 
 class Returned(NamedTuple):
-    """The browser is back."""
+    """The redirect has arrived."""
 
     response: PageResponse
     code: Secret | None = None
@@ -28,7 +28,7 @@ class CallbackPage:
     """The page of one login."""
 
     def __init__(self, port: int, state: str, issuer: str, *, names_itself: bool, callback_url: str | None) -> None:
-        """`names_itself`: whether the issuer must say in its answer who it is (RFC 9207)."""
+        """`names_itself`: whether the issuer must name itself in its answer (RFC 9207)."""
         self._state = state
         self._issuer = issuer
         self._names_itself = names_itself

@@ -1,4 +1,4 @@
-"""What is kept of the login of one MCP server, in the form of current Codex releases. Members not known here stay."""
+"""The record of a login to one MCP server, in the form of current Codex releases. Unknown members are kept."""
 
 import hashlib
 from collections.abc import Mapping
@@ -15,30 +15,30 @@ Members: TypeAlias = dict[str, object]
 MARGIN: Final = 30.0
 """Seconds before its end from which a token is not used any more."""
 OURS: Final = "greenroom"
-"""The member for what Codex does not keep: where the token is renewed, and as whom."""
+"""The member for facts that Codex does not keep: the endpoint and the client of renewals."""
 
 
 def credential_key(name: str, url: str) -> str:
-    """Return the name under which the login of a server is kept: of the server as configured, and of its URL."""
+    """Return the name under which the login of a server is stored: from its configured name and its URL."""
     described = msgspec.json.encode({"type": "http", "url": url, "headers": {}})
     return f"{name}|{hashlib.sha256(described).hexdigest()[:16]}"
 
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """Tokens as an authorization server has just issued them."""
+    """Tokens as issued by an authorization server."""
 
     access_token: Secret
     refresh_token: Secret | None = None
     expires_in: float | None = None
     """Seconds."""
     scopes: tuple[str, ...] | None = None
-    """`None`: those that were asked for."""
+    """`None`: those that were requested."""
 
 
 @dataclass(frozen=True, slots=True)
 class Client:
-    """As whom tokens are asked for, and where."""
+    """A registered client and its issuer."""
 
     token_endpoint: str
     issuer: str
@@ -59,7 +59,7 @@ class Login:
 
     @classmethod
     def new(cls, name: str, url: str, client: Client, grant: Grant, scopes: tuple[str, ...], now: float) -> Self:
-        """Make the record of a login that has just succeeded. `now` is in seconds since the epoch."""
+        """Return the record of a new login. `now` is in seconds since the epoch."""
         ours = {
             "token_endpoint": client.token_endpoint,
             "issuer": client.issuer,
@@ -73,7 +73,7 @@ class Login:
         return cls({**members, "scopes": list(scopes)}).renewed(grant, now)
 
     def renewed(self, grant: Grant, now: float) -> Self:
-        """Return the record with new tokens in it."""
+        """Return the record with new tokens."""
         members: Members = {**self.members, "access_token": grant.access_token.reveal()}
         members.pop("expires_at", None)
         if grant.expires_in is not None:
@@ -91,23 +91,23 @@ class Login:
 
     @property
     def refresh_token(self) -> Secret:
-        """What a new bearer is had for; empty where there is none."""
+        """The refresh token; empty where there is none."""
         return Secret(_text(self.members, "refresh_token"))
 
     @property
     def serial(self) -> str:
-        """What tells one bearer from another, without telling it."""
+        """A digest of the bearer that distinguishes it from others."""
         return token_fingerprint(self.access_token)
 
     @property
     def scopes(self) -> tuple[str, ...]:
-        """What the bearer is good for, as far as it is known."""
+        """The scopes of the bearer, as far as they are known."""
         given = self.members.get("scopes")
         return tuple(scope for scope in given if isinstance(scope, str)) if isinstance(given, list) else ()
 
     @property
     def client(self) -> Client | None:
-        """As whom and where it is renewed; `None` where Codex wrote the record and it has to be found out."""
+        """The client and issuer of renewals; `None` where Codex wrote the record and they have to be discovered."""
         given = self.members.get(OURS)
         ours = given if isinstance(given, dict) else {}
         endpoint, secret = _text(ours, "token_endpoint"), _text(ours, "client_secret")
@@ -129,7 +129,7 @@ class Login:
         return _text(self.members, "client_id")
 
     def lasts(self, now: float) -> bool:
-        """Tell whether the bearer can be used, as far as its end is known."""
+        """Tell whether the bearer is valid, as far as its expiry is known."""
         expires_at = self.members.get("expires_at")
         if not self.access_token:
             return False

@@ -1,7 +1,7 @@
-"""Keeps the logins of MCP servers where current Codex releases do: in `.credentials.json`, or in the system's keyring.
+"""Stores the logins of MCP servers where current Codex releases do: in `.credentials.json`, or in the system's keyring.
 
-Nothing in the file is touched but the one record that is written, and no member of that is lost. Who writes holds the
-lock of the file. Calls may block for as long as a keyring takes to answer: make them in a thread.
+A write changes nothing in the file but its record, and no member of that is lost. Writers hold the lock of the file.
+Calls may block for as long as a keyring takes to answer: make them in a thread.
 """
 
 import os
@@ -22,11 +22,11 @@ FILE: Final = ".credentials.json"
 LOCK: Final = ".credentials.lock"
 SERVICE: Final = "Codex MCP Credentials"
 KEYRING_SECONDS: Final = 10.0
-"""How long it is believed what a keyring has said, or that there is none: it may take its time each time."""
+"""Seconds for which an answer of the keyring, or its absence, is cached: it may be slow each time."""
 
 
 class LoginStoreError(GreenroomError):
-    """Logins can be neither read nor written. The text never holds what they say."""
+    """Logins can be neither read nor written. The text never contains their content."""
 
 
 class LoginsStore:
@@ -37,12 +37,12 @@ class LoginsStore:
         self._kind = kind
         self._path = os.path.join(home, FILE)
         self._known: dict[str, tuple[float, object]] = {}
-        """What the keyring has said of a key, and the monotonic time until which that is believed."""
+        """The keyring's answer for a key, and the monotonic time until which it is cached."""
 
     def read(self, key: str, *, anew: bool = True) -> Login | None:
         """Return a login; `None` where there is none. Raises `LoginStoreError`.
 
-        Without `anew` it may be what a keyring has said some seconds ago.
+        Without `anew` it may be a cached answer of the keyring, some seconds old.
         """
         found = None if self._kind == "keyring" else self._records().get(key)
         if found is None and self._kind != "file":
@@ -50,7 +50,7 @@ class LoginsStore:
         return Login(found) if isinstance(found, dict) else None
 
     async def write(self, key: str, login: Login) -> None:
-        """Put a login where it was, or else where the user wants it. Raises `LoginStoreError`."""
+        """Write a login to where it was, else to the configured store. Raises `LoginStoreError`."""
         async with self._locked():
             self._known.pop(key, None)
             if self._kind == "keyring" or (self._kind == "auto" and key not in self._records()):
@@ -64,7 +64,7 @@ class LoginsStore:
             self._replace({**self._records(), key: dict(login.members)})
 
     async def remove(self, key: str) -> bool:
-        """Forget a login wherever it is; return whether there was one. Raises `LoginStoreError`."""
+        """Remove a login wherever it is; return whether there was one. Raises `LoginStoreError`."""
         removed = False
         async with self._locked():
             self._known.pop(key, None)

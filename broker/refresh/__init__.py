@@ -1,1 +1,1 @@
-"""Refreshes access tokens: when, by whom, and what each answer of the issuer means."""
+"""Refreshes access tokens: timing, execution, and classification of the issuer's answers."""

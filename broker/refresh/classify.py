@@ -1,7 +1,7 @@
-"""What an answer of the token endpoint means for a refresh token: a table of classes (docs/security.md, K23 and K25).
+"""The meaning of the token endpoint's answers for a refresh token: a table of classes (docs/security.md, K23 and K25).
 
-Free of I/O and clocks. Three things can be wrong: the token is dead, it may work another time, or nobody knows whether
-it has been spent.
+Free of I/O and clocks. A failed refresh means one of three things: the token is permanently invalid, it may work
+another time, or it is unknown whether the token was spent.
 """
 
 import hashlib
@@ -16,13 +16,13 @@ from greenroom.protocol.secrecy import Secret
 
 
 def token_fingerprint(token: Secret) -> str:
-    """Return what a refresh token is remembered by: it cannot be turned back into the token."""
+    """Return a digest by which a refresh token is remembered: it cannot be turned back into the token."""
     return hashlib.sha256(token.reveal().encode()).hexdigest()[:32]
 
 
 @dataclass(frozen=True, slots=True)
 class RefreshFailure:
-    """Why a refresh token will never work again."""
+    """Why a refresh token is permanently invalid."""
 
     reason: str
     user_text: str
@@ -31,7 +31,7 @@ class RefreshFailure:
 
 
 class RefreshAnswered(msgspec.Struct, frozen=True, tag=True):
-    """The issuer gave new tokens. What it left out stays as it was."""
+    """The issuer returned new tokens. Members that it left out stay unchanged."""
 
     access_token: Secret | None
     refresh_token: Secret | None = None
@@ -45,7 +45,7 @@ class RefreshRefused(msgspec.Struct, frozen=True, tag=True):
     code: str | None = None
     """Lower-case `error.code`, `error` or `code` of the body."""
     message: str | None = None
-    """What the body says to people, cut to a length that can be logged."""
+    """The error text of the body, cut to a length that can be logged."""
     retry_after: float | None = None
     """Seconds."""
     request_id: str | None = None
@@ -58,7 +58,7 @@ class Unreached(msgspec.Struct, frozen=True, tag=True):
 
 
 class Unanswered(msgspec.Struct, frozen=True, tag=True):
-    """The request was sent, and no answer that can be read came back."""
+    """The request was sent, and no readable answer came back."""
 
     cause: str
 
@@ -67,7 +67,7 @@ RefreshAnswer: TypeAlias = RefreshAnswered | RefreshRefused | Unreached | Unansw
 
 
 class AnswerClass(Enum):
-    """What to do about an error."""
+    """The treatment of an error."""
 
     PERMANENT = "the refresh token is dead"
     TRANSIENT = "try again later"
@@ -90,7 +90,7 @@ REASONS: Final[Mapping[str, Reason]] = {
     "unauthorized_client": "other",
     "access_denied": "other",
 }
-"""Codes that are permanent with any 4xx, and the reason they amount to."""
+"""Codes that are permanent with any 4xx, and their reasons."""
 
 TEXTS: Final[Mapping[Reason, str]] = {
     "expired": (
@@ -113,7 +113,7 @@ TEXTS: Final[Mapping[Reason, str]] = {
 }
 
 STRIKES: Final = 3
-"""Identical answers of the class `STRIKE` that make a verdict."""
+"""Identical answers of the class `STRIKE` that count as permanent."""
 
 _TRANSIENT_STATUSES: Final = frozenset({408, 425, 429})
 
@@ -132,13 +132,13 @@ def classify_answer(answer: RefreshRefused | Unreached | Unanswered) -> AnswerCl
 
 
 def failure(answer: RefreshRefused, token_fingerprint: str) -> RefreshFailure:
-    """Return what is remembered of a refresh token that is dead."""
+    """Return the record of a refresh token that is permanently invalid."""
     reason = REASONS.get(answer.code or "", "other")
     return RefreshFailure(reason, TEXTS[reason], token_fingerprint)
 
 
 class ResponseClassifier:
-    """Remembers strikes, so that an answer that never changes is believed at last."""
+    """Counts strikes, so that an answer that never changes counts as permanent at last."""
 
     def __init__(self) -> None:
         self._last: tuple[str, int, str | None] | None = None

@@ -1,7 +1,7 @@
-"""One redemption of a refresh token, from the request to the disk (docs/security.md, K6).
+"""One exchange of a refresh token, from the request to the disk (docs/security.md, K6).
 
-It needs nobody: once it has begun, what the issuer gives is stored whatever becomes of who asked for it. Who carries it
-out holds the refresh lock.
+It is independent of its caller: once it has begun, the issuer's tokens are stored even if the caller is gone. The
+process that executes it holds the refresh lock.
 """
 
 import logging
@@ -30,33 +30,34 @@ from greenroom.broker.storage.store import Store, has_token
 from greenroom.protocol.secrecy import Secret
 
 Fate: TypeAlias = Literal["nothing", "stored", "superseded", "unwritable"]
-"""What has become of the new tokens: there are none for us; they are in the store; something else has come into the
-store meanwhile; the store cannot be written."""
+"""The outcome for the new tokens: there are none; they are in the store; the store has changed meanwhile; the store
+cannot be written.
+"""
 
 log = logging.getLogger(__name__)
 
 
 class RefreshRequest(msgspec.Struct, frozen=True):
-    """What is to be redeemed."""
+    """The token to exchange."""
 
     record: AuthRecord
-    """Holds the refresh token, and what its successor is put into."""
+    """Contains the refresh token, and gets its successor."""
     stored: Secret
-    """The refresh token in the store: another one where an earlier redemption could not be written."""
+    """The refresh token in the store: another one where the result of an earlier exchange could not be written."""
 
     @property
     def token(self) -> Secret:
-        """The refresh token to redeem."""
+        """The refresh token to exchange."""
         return Secret("" if self.record.tokens is None else self.record.tokens.refresh_token)
 
 
 class RefreshOutcome(msgspec.Struct, frozen=True):
-    """What came of it."""
+    """The outcome of an exchange."""
 
     answer: RefreshAnswer
     fate: Fate = "nothing"
     fresh: AuthRecord | None = None
-    """The record with the new tokens; `None` where there are none, or where they are somebody else's."""
+    """The record with the new tokens; `None` where there are none, or where they are of another account."""
 
     @property
     def has_bearer(self) -> bool:
@@ -65,18 +66,18 @@ class RefreshOutcome(msgspec.Struct, frozen=True):
 
 
 class RefreshExecutor(Protocol):
-    """Whoever carries out redemptions."""
+    """Executes exchanges."""
 
     async def perform(self, order: RefreshRequest, journal: Journal, lock: int | None) -> RefreshOutcome:
-        """Redeem once. Every outcome is a value. What the journal says of it, it says when this returns."""
+        """Exchange once. Every outcome is a value. The journal is up to date when this returns."""
         ...
 
     def hurry(self) -> None:
-        """Let a redemption under way come to its end soon: everything ends."""
+        """Make an exchange under way end soon, because the server ends."""
 
 
 class InProcessExecutor:
-    """Carries out redemptions in this process: the redeemer, or a broker whose store ends with it."""
+    """Executes exchanges in this process: the refresh process, or a broker whose store is in memory."""
 
     def __init__(self, store: Store, issuer: Issuer, clock: Clock) -> None:
         self._store = store
@@ -84,7 +85,7 @@ class InProcessExecutor:
         self._clock = clock
 
     async def perform(self, order: RefreshRequest, journal: Journal, lock: int | None) -> RefreshOutcome:
-        """Redeem once."""
+        """Exchange once."""
         answer = await self._issuer.redeem(order.token)
         if not isinstance(answer, RefreshAnswered):
             note(journal, lock, token_fingerprint(order.token), answer)
@@ -98,7 +99,7 @@ class InProcessExecutor:
         return RefreshOutcome(answer, fate, fresh)
 
     def hurry(self) -> None:
-        """Do nothing: who waits for it goes by the clock."""
+        """Do nothing: the caller's wait is bounded."""
 
 
 async def _put(store: Store, stored: Secret, fresh: AuthRecord) -> tuple[Fate, AuthRecord]:
@@ -133,12 +134,12 @@ async def _readable(store: Store) -> AuthRecord | None:
 
 
 def note(journal: Journal, lock: int | None, mark: str, answer: RefreshRefused | Unreached | Unanswered) -> None:
-    """Tell who takes the lock next what the answer says about the token."""
+    """Record for the next holder of the lock what the answer means for the token."""
     reason = REASONS.get(answer.code or "") if isinstance(answer, RefreshRefused) else None
     match classify_answer(answer):
         case AnswerClass.AMBIGUOUS:
             return
         case AnswerClass.PERMANENT if reason is not None:
             journal.condemn(lock, mark, reason)
-        case _:  # a bare 401 may be a bad day of the issuer's: a restart may try again
+        case _:  # a bare 401 may be a temporary fault of the issuer: a restart may try again
             journal.withdraw(lock)

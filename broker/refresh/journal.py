@@ -16,13 +16,13 @@ _SIZE: Final = 256
 
 
 class JournalEntry(msgspec.Struct, frozen=True):
-    """What is known of one refresh token."""
+    """The known facts about one refresh token."""
 
     fingerprint: str = ""
     attempts: tuple[float, ...] = ()
-    """Wall-clock times at which the token was sent, and nobody has seen what came of it."""
+    """Wall-clock times at which the token was sent, with unknown outcome."""
     verdict: str = ""
-    """The reason for which it will never work again."""
+    """The reason why it is permanently invalid."""
 
 
 _NOTHING: Final = JournalEntry()
@@ -45,36 +45,36 @@ class Journal:
 
     @property
     def entry(self) -> JournalEntry:
-        """What is known of the token that the lock's holders have had to do with last."""
+        """The facts about the token that was used last under the lock."""
         return self._entry
 
     def adopt(self, entry: JournalEntry) -> None:
-        """Take over what has been written for us."""
+        """Adopt an entry that the refresh process has written."""
         self._entry = entry
 
     def attempts(self, fingerprint: str) -> Sequence[float]:
-        """Return the attempts on a refresh token that nobody has seen the end of."""
+        """Return the attempts on a refresh token with unknown outcome."""
         return self._entry.attempts if self._entry.fingerprint == fingerprint else ()
 
     def verdict(self, fingerprint: str) -> str:
-        """Return the reason for which a refresh token will never work again; empty where none is known."""
+        """Return the reason why a refresh token is permanently invalid; empty where none is known."""
         return self._entry.verdict if self._entry.fingerprint == fingerprint else ""
 
     def condemn(self, descriptor: int | None, fingerprint: str, reason: str) -> None:
-        """Note that a refresh token will never work again."""
+        """Record that a refresh token is permanently invalid."""
         self._write(descriptor, JournalEntry(fingerprint, verdict=reason))
 
     def begin(self, descriptor: int | None, fingerprint: str, now: float) -> None:
-        """Note that a refresh token is about to be sent."""
+        """Record that a refresh token is about to be sent."""
         self._write(descriptor, JournalEntry(fingerprint, (*self.attempts(fingerprint)[-1:], now)))
 
     def withdraw(self, descriptor: int | None) -> None:
-        """Note that the latest attempt changed nothing; doubts about an earlier one remain."""
+        """Record that the latest attempt changed nothing; doubts about an earlier one remain."""
         entry = self._entry
         self._write(descriptor, JournalEntry(entry.fingerprint, entry.attempts[:-1]))
 
     def settle(self, descriptor: int | None) -> None:
-        """Note that its fate is known."""
+        """Record that its outcome is known."""
         self._write(descriptor, _NOTHING)
 
     def _write(self, descriptor: int | None, entry: JournalEntry) -> None:

@@ -1,4 +1,4 @@
-"""What a redemption makes of the record (docs/security.md, K6). Free of I/O."""
+"""The record after a refresh (docs/security.md, K6). Free of I/O."""
 
 import logging
 
@@ -12,7 +12,7 @@ log = logging.getLogger(__name__)
 
 
 def merged(record: AuthRecord, answer: RefreshAnswered, now: float) -> AuthRecord | None:
-    """Return the record with what the answer has; what it lacks stays. `None` where it is about somebody else."""
+    """Return the record with the members of the answer; others stay. `None` where it is about another account."""
     old = record.tokens
     if old is None:
         return None
@@ -36,7 +36,7 @@ def merged(record: AuthRecord, answer: RefreshAnswered, now: float) -> AuthRecor
 
 
 def _is_about(old: Tokens, new: Claims) -> bool:
-    """Return whether an id token may be the successor of ours: it must contradict nothing."""
+    """Return whether an id token may follow the old one: it must not contradict it."""
     known = old.claims
     pairs = (
         (old.account_id or known.account_id, new.account_id),

@@ -1,7 +1,7 @@
-"""The process that carries out one redemption: nothing that happens to the broker can lose what it brings.
+"""The process that executes one refresh: the death of the broker cannot lose its result.
 
-It is told everything over a socket, holds the refresh lock by a descriptor that it shares with the broker, and ends
-with its answer. Its life has a bound, which the kernel keeps; so it has when the server ends.
+It receives its task over a socket, holds the refresh lock by a descriptor that it shares with the broker, and exits
+after its answer. Its lifetime is bounded by a timer of the kernel, and shortened when the server ends.
 """
 
 import asyncio
@@ -35,9 +35,9 @@ STATEMENT: Final = "from greenroom.broker.refresh.process import main; main()"
 LOCK: Final = 5
 """Descriptor of the refresh lock, where there is one."""
 SENDING: Final = b"s"
-"""What it says before anything leaves for the issuer; the report follows, up to the end."""
+"""What it sends before the request to the issuer; the report follows, until the end of the stream."""
 LIFETIME: Final = TOTAL + 2 * STORE_TIMEOUT
-"""Seconds after which it is gone, whatever happens."""
+"""Seconds after which the kernel ends it in any case."""
 
 T = TypeVar("T")
 _WORDS: Final[Mapping[type, str]] = {
@@ -50,7 +50,7 @@ _WORDS: Final[Mapping[type, str]] = {
 
 
 class RefreshTask(msgspec.Struct, frozen=True):
-    """What it is told."""
+    """Its task."""
 
     order: RefreshRequest
     endpoints: Endpoints
@@ -66,7 +66,7 @@ class RefreshTask(msgspec.Struct, frozen=True):
 
 
 class RefreshReport(msgspec.Struct, frozen=True):
-    """What it answers."""
+    """Its answer."""
 
     outcome: RefreshOutcome
     entry: JournalEntry
@@ -88,7 +88,7 @@ def unpacked(data: bytes, kind: type[T]) -> T:
 
 
 def main() -> NoReturn:
-    """Redeem once, as descriptor 3 says, and leave."""
+    """Execute the task on descriptor 3, and exit."""
     hardening.make_undumpable()
     hardening.set_name("gr-refresh")
     signal.setitimer(signal.ITIMER_REAL, LIFETIME)
@@ -100,7 +100,7 @@ def main() -> NoReturn:
 async def _serve(channel: socket.socket) -> None:
     try:
         task = unpacked(_everything(channel), RefreshTask)
-    except msgspec.MsgspecError:  # the broker died before it had said everything
+    except msgspec.MsgspecError:  # the broker died before it had sent everything
         return
     logs.set_up("refresh", task.log_level)
     logfile.set_up(task.home, "refresh", instance=task.instance)
@@ -108,7 +108,9 @@ async def _serve(channel: socket.socket) -> None:
     clock, journal = Clock(), Journal(task.entry)
     clock.learn(task.ahead)
     performer = InProcessExecutor(reopen(task.home, task.store), Issuer(task.endpoints, clock), clock)
-    with contextlib.suppress(OSError):  # the broker is gone: then this is the only one who can
+    with contextlib.suppress(
+        OSError
+    ):  # the broker is gone: this process is then the only one that can store the tokens
         channel.sendall(SENDING)
     try:
         outcome = await performer.perform(task.order, journal, LOCK if task.has_lock else None)
@@ -130,7 +132,7 @@ def _everything(channel: socket.socket) -> bytes:
 
 
 def _hasten_at_the_end(loop: asyncio.AbstractEventLoop) -> None:
-    """Let the kernel end us a moment after the supervisor has gone, or somebody has told us to leave."""
+    """Let the kernel end this process shortly after the supervisor's end, or after a SIGTERM."""
 
     def hasten() -> None:
         loop.remove_reader(LIFELINE)

@@ -1,8 +1,8 @@
-"""Redeems refresh tokens: once for all who need it, here and in other instances on the same home.
+"""Refreshes the access token once for all that need it, here and in other instances on the same home.
 
-The transaction, under the refresh lock: read the store again, adopt what another has brought, else have the token
-redeemed (`redemption`), and put in force what that has stored. It runs in a task of its own, which no caller's deadline
-or end touches (docs/security.md, K4).
+The transaction, under the refresh lock: read the store again, adopt another instance's tokens, else have the token
+exchanged (`exchange`), and adopt what that has stored. It runs in a task of its own, independent of its callers'
+deadlines and cancellation (docs/security.md, K4).
 """
 
 import asyncio
@@ -36,13 +36,13 @@ from greenroom.runtime.launch import LAST_TIMEOUT
 log = logging.getLogger(__name__)
 
 SHUTDOWN_TIMEOUT: Final = LAST_TIMEOUT + 0.2
-"""Seconds that a transaction under way has when the broker leaves."""
+"""Seconds that a transaction under way has when the broker exits."""
 UNWRITABLE_PAUSE: Final = 60.0
-"""Seconds before another look at a store that could not have taken new tokens."""
+"""Seconds before another check of a store that could not have been written."""
 
 
 class RefreshResult(Enum):
-    """How a flight ended."""
+    """The outcome of a refresh."""
 
     FRESH = "nothing needed refreshing"
     ADOPTED = "another had put something else into the store"
@@ -54,7 +54,7 @@ class RefreshResult(Enum):
 
 
 class Trigger(Enum):
-    """Why a refresh is wanted."""
+    """The reason for a refresh."""
 
     NEED = "the token runs out"
     WISH = "the client asked for it"
@@ -62,7 +62,7 @@ class Trigger(Enum):
 
 
 class Refresher:
-    """The one flight of a broker."""
+    """The one refresh of a broker that may be under way."""
 
     def __init__(self, manager: CredentialManager, performer: RefreshExecutor) -> None:
         self._manager = manager
@@ -79,7 +79,7 @@ class Refresher:
         self._stale_since: tuple[int, float] = (0, 0.0)
 
     def join(self, trigger: Trigger) -> asyncio.Task[RefreshResult]:
-        """Return the flight under way, or a new one. Await it with `asyncio.wait`, which does not cancel it."""
+        """Return the refresh under way, or a new one. Await it with `asyncio.wait`, which does not cancel it."""
         if trigger is Trigger.REFUSAL:
             self._refused = True
         if self._flight is None or self._flight.done():
@@ -87,7 +87,7 @@ class Refresher:
         return self._flight
 
     def consider(self) -> None:
-        """Start a flight where the token in force wants one and nothing speaks against it."""
+        """Start a refresh where the token in force is due and no wait forbids it."""
         now = self._clock.monotonic()
         state = self._state.state(self._clock.wall())
         if state not in WANTS_REFRESH or self._state.retry_in(now) > 0 or not self._state.credential.refresh_token:
@@ -99,7 +99,7 @@ class Refresher:
             self.join(Trigger.NEED)
 
     async def settle(self) -> None:
-        """Let a redemption under way finish, and give up whatever else a flight is doing."""
+        """Let an exchange under way finish, and cancel all other steps."""
         if self._flight is None:
             return
         if self._is_redeeming:

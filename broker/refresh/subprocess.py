@@ -1,5 +1,4 @@
-"""Has redemptions carried out by a process of their own, which outlives the broker
-(`greenroom.broker.refresh.process`)."""
+"""Executes refreshes in processes of their own, which outlive the broker (`greenroom.broker.refresh.process`)."""
 
 import asyncio
 import logging
@@ -35,7 +34,7 @@ log = logging.getLogger(__name__)
 
 _DIED = "the process that redeems has died"
 HANG = LIFETIME + 5.0
-"""Seconds after which a process that redeems is killed: it ends by itself before that, unless it is stopped."""
+"""Seconds after which a refresh process is killed: it ends by itself before that, unless it is stopped."""
 
 
 class SubprocessExecutor:
@@ -54,7 +53,7 @@ class SubprocessExecutor:
         self._pid: int | None = None
 
     async def perform(self, order: RefreshRequest, journal: Journal, lock: int | None) -> RefreshOutcome:
-        """Redeem once. A process that dies on the way leaves a doubt if it may have sent anything."""
+        """Exchange once. The outcome is unknown if the process dies after it may have sent the request."""
         said = await self._delegate(self._task(order, journal, lock), lock)
         if said is None:
             return self._lost(order, journal, lock, Unreached("no process could be started for it"))
@@ -69,7 +68,7 @@ class SubprocessExecutor:
         return report.outcome
 
     def hurry(self) -> None:
-        """Tell the process that everything ends."""
+        """Tell the process that the server ends."""
         if self._pid is not None:
             terminate(self._pid)
 
@@ -87,7 +86,7 @@ class SubprocessExecutor:
         )
 
     async def _delegate(self, task: RefreshTask, lock: int | None) -> bytes | None:
-        """Return what a process has said up to its end; `None` where none could be started."""
+        """Return the output of a process up to its end; `None` where none could be started."""
         channel, theirs = socket.socketpair()
         with channel, theirs:
             inherited = {CONTROL: theirs.fileno(), LIFELINE: self._lifeline} | ({} if lock is None else {LOCK: lock})
@@ -125,7 +124,7 @@ class SubprocessExecutor:
 async def _converse(channel: socket.socket, order: bytes) -> bytes:
     loop, said = asyncio.get_running_loop(), b""
     channel.setblocking(False)
-    with suppress(OSError):  # it died: what it had said by then counts
+    with suppress(OSError):  # it died: its output until then counts
         await loop.sock_sendall(channel, order)
         channel.shutdown(socket.SHUT_WR)
         while part := await loop.sock_recv(channel, 65536):

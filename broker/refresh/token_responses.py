@@ -1,4 +1,4 @@
-"""What the issuer's answers say, whatever bytes they are made of. Free of I/O."""
+"""Parses the issuer's answers, which may consist of any bytes. Free of I/O."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -42,7 +42,7 @@ def is_token(text: str) -> bool:
 
 
 def refused(reply: TokenReply) -> RefreshRefused:
-    """Read any other answer to a redemption."""
+    """Parse any other answer to an exchange."""
     code, message = _error(reply.body)
     retry_after = reply.headers.get("Retry-After", "").strip()
     return RefreshRefused(
@@ -55,7 +55,7 @@ def refused(reply: TokenReply) -> RefreshRefused:
 
 
 def status_text(what: str, reply: TokenReply) -> str:
-    """Say what went wrong in words, with no more of the body than its message."""
+    """Return the error as text, with no more of the body than its message."""
     _, message = _error(reply.body)
     text = f"{what} {reply.status} {reply.reason}".rstrip()
     return f"{text}: {message}" if message else text

@@ -1,1 +1,1 @@
-"""Where credentials are stored: a file, the keyring, or memory."""
+"""The stores of credentials: a file, the keyring, or memory."""

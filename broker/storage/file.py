@@ -1,7 +1,7 @@
 """The file `auth.json`: read in spite of foreign writers, and replaced atomically (docs/security.md, K7 to K9).
 
-Writing is synchronous on purpose: between the issuer's answer and the disk nothing else may run. Who writes holds
-the store lock.
+Writing is synchronous on purpose: between the issuer's answer and the disk nothing else may run. Writers hold the store
+lock.
 """
 
 import asyncio
@@ -21,19 +21,19 @@ log = logging.getLogger(__name__)
 
 READ_ATTEMPTS: Final = 5
 READ_PAUSE: Final = 0.04
-"""Seconds between two attempts to read what a foreign writer may just be writing."""
+"""Seconds between two attempts to read a file that another program may be writing."""
 STALE_TEMPORARY: Final = 3600.0
-"""Seconds after which a temporary file cannot be anybody's any more."""
+"""Seconds after which a temporary file counts as abandoned."""
 UNSETTLED: Final = 50_000_000
 """Nanoseconds after a change in which another could leave the same modification time."""
 
 _UNREPLACEABLE: Final = frozenset({errno.EBUSY, errno.EXDEV, errno.EACCES, errno.EPERM})
-"""What replacing answers where the file is a mount of its own, or its directory is not ours to write to."""
+"""Errors of a rename where the file is a mount of its own, or its directory is not writable."""
 
 
 @dataclass(frozen=True, slots=True)
 class FileFacts:
-    """What tells one content of the file from another without reading it."""
+    """Metadata that distinguish one content of the file from another without reading it."""
 
     inode: int
     changed_ns: int
@@ -41,7 +41,7 @@ class FileFacts:
 
     @property
     def is_settled(self) -> bool:
-        """Whether a change from now on is sure to leave another modification time."""
+        """Whether a change from now on is certain to have another modification time."""
         return time.time_ns() - self.changed_ns > UNSETTLED
 
 
@@ -55,15 +55,15 @@ class FileStore:
         self.path = os.path.join(codex_home, "auth.json")
 
     def facts(self) -> FileFacts | None:
-        """Return what the file is like; `None` where there is none. Costs microseconds. Raises `OSError`."""
+        """Return the metadata of the file; `None` where there is none. Costs microseconds. Raises `OSError`."""
         return file_facts(self.path)
 
     def is_settled(self, facts: object) -> bool:
-        """Return whether a later change of the file is sure to show in its facts."""
+        """Return whether a later change of the file is certain to change its metadata."""
         return facts is None or (isinstance(facts, FileFacts) and facts.is_settled)
 
     def read_once(self) -> AuthRecord | None:
-        """Read the file as it is now; `None` where there is none. Raises `StoreError`."""
+        """Read the file once; `None` where there is none. Raises `StoreError`."""
         try:
             with open(self.path, "rb") as file:
                 return AuthRecord.read(file.read())
@@ -73,7 +73,7 @@ class FileStore:
             raise StoreError(f"auth.json cannot be read: {error.strerror}") from None
 
     async def read(self) -> AuthRecord | None:
-        """Read the file, giving a foreign writer time to finish. Raises `StoreError`."""
+        """Read the file, giving another writer time to finish. Raises `StoreError`."""
         for _ in range(READ_ATTEMPTS):
             try:
                 return self.read_once()
@@ -82,7 +82,7 @@ class FileStore:
         return self.read_once()
 
     def replace(self, record: AuthRecord) -> None:
-        """Put a record in the place of what there is, durably. Raises `OSError`."""
+        """Replace the file by a record, durably. Raises `OSError`."""
         os.makedirs(self.home, mode=0o700, exist_ok=True)
         replace_file(self.path, record.encoded())
 
@@ -96,7 +96,7 @@ class FileStore:
         return True
 
     def is_writable(self) -> bool:
-        """Try whether a record of the present size could be written."""
+        """Return whether a record of the present size can be written, by trying it."""
         target = os.path.realpath(self.path)
         try:
             with _temporary(target, b" " * os.path.getsize(target)):
@@ -107,7 +107,7 @@ class FileStore:
         return os.access(target, os.W_OK)
 
     def sweep(self) -> None:
-        """Remove temporary files that writers which died long ago left behind."""
+        """Remove temporary files of writers that died long ago."""
         directory, name = os.path.split(os.path.realpath(self.path))
         with suppress(OSError):
             for entry in os.scandir(directory):
@@ -116,7 +116,7 @@ class FileStore:
 
 
 def file_facts(path: str) -> FileFacts | None:
-    """Return what a file is like; `None` where there is none. Raises `OSError`."""
+    """Return the metadata of a file; `None` where there is none. Raises `OSError`."""
     try:
         found = os.stat(path)
     except (FileNotFoundError, NotADirectoryError):
@@ -125,7 +125,7 @@ def file_facts(path: str) -> FileFacts | None:
 
 
 def replace_file(path: str, data: bytes) -> None:
-    """Put data in the place of what a file holds, durably, for the user alone. Raises `OSError`."""
+    """Replace the content of a file, durably, readable for the user only. Raises `OSError`."""
     target = os.path.realpath(path)
     try:
         _replace(target, data)
@@ -143,7 +143,7 @@ def _replace(target: str, data: bytes) -> None:
 
 @contextmanager
 def _temporary(target: str, data: bytes) -> Iterator[str]:
-    """Give the path of a file beside `target` with `data` safely in it; it is gone afterwards, unless renamed."""
+    """Yield the path of a synced file with `data` beside `target`; it is removed afterwards, unless renamed."""
     path = f"{target}.{os.getpid()}.{secrets.token_hex(4)}.tmp"
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     try:

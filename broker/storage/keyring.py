@@ -1,8 +1,8 @@
-"""Keeps the credentials in the system's keyring, and no file beside it.
+"""Stores the credentials in the system's keyring, without a file beside it.
 
-A keyring tells nobody that it has changed. Instances of ours show each other a change by the time of the store lock's
-file; what other programs write is seen when the entry is read again, after `REREAD` seconds. A keyring that is locked
-meanwhile, or does not answer, takes nothing back: what it gave before goes on to count.
+A keyring does not notify of changes. Instances of Greenroom detect each other's changes by the time of the store lock's
+file; changes of other programs are seen when the entry is read again, after `REREAD` seconds. While a keyring is locked
+or does not answer, its last content stays in force.
 """
 
 import asyncio
@@ -28,10 +28,10 @@ REREAD: Final = 10.0
 
 @dataclass(frozen=True, slots=True)
 class KeyringFacts:
-    """What tells one content from another, as far as that can be told."""
+    """What distinguishes one content from another, as far as that is possible."""
 
     period: int
-    """Counts the times that the entry is to be read again."""
+    """Counts the times at which the entry is to be read again."""
     changed: FileFacts | None
     """Of the store lock's file."""
     file: FileFacts | None
@@ -41,7 +41,7 @@ class KeyringFacts:
 class KeyringStore:
     """The entry of one home (`greenroom.broker.storage.store.Store`).
 
-    `reads_file`: while there is no entry, `auth.json` counts; what is written goes to the keyring, and the file goes.
+    `reads_file`: while there is no entry, `auth.json` is read; a write goes to the keyring, and removes the file.
     """
 
     def __init__(self, home: str, vault: Vault, *, reads_file: bool = False) -> None:
@@ -56,18 +56,18 @@ class KeyringStore:
         self._is_silent = False
 
     def facts(self) -> KeyringFacts:
-        """Return what an unchanged content has in common. Raises `OSError`."""
+        """Return a value that stays equal while the content is unchanged. Raises `OSError`."""
         file = self._file.facts() if self._reads_file else None
         return KeyringFacts(int(time.monotonic() / REREAD), file_facts(self._mark), file)
 
     def is_settled(self, facts: object) -> bool:
-        """Return whether a later change by an instance of ours is sure to show."""
+        """Return whether a later change by an instance of Greenroom is certain to change the facts."""
         if not isinstance(facts, KeyringFacts):
             return False
         return all(file is None or file.is_settled for file in (facts.changed, facts.file))
 
     def read_once(self) -> AuthRecord | None:
-        """Return what is there now; `None` for nothing. Raises `StoreError`."""
+        """Return the content; `None` for none. Raises `StoreError`."""
         try:
             text = self._vault.read()
         except VaultError as error:
@@ -75,7 +75,7 @@ class KeyringStore:
         return self._record(text)
 
     async def read(self) -> AuthRecord | None:
-        """Return what is there, or was when the keyring last answered, while others go on. Raises `StoreError`."""
+        """Return the content, or the last one while the keyring does not answer; non-blocking. Raises `StoreError`."""
         try:
             text = await asyncio.to_thread(self._vault.read)
         except VaultError as error:
@@ -88,7 +88,7 @@ class KeyringStore:
         return self._known
 
     def replace(self, record: AuthRecord) -> None:
-        """Put a record in the place of what there is, and remove the file. Raises `OSError`."""
+        """Replace the entry, and remove the file. Raises `OSError`."""
         try:
             self._vault.write(msgspec.json.format(record.encoded(), indent=-1).decode())
         except VaultError as error:
@@ -114,7 +114,7 @@ class KeyringStore:
         return True
 
     def sweep(self) -> None:
-        """Clear away what writers of the file left behind."""
+        """Remove temporary files of writers of the file."""
         self._file.sweep()
 
     def _record(self, text: str | None) -> AuthRecord | None:

@@ -1,8 +1,8 @@
 """One entry in the system's keyring. The library is the extra `keyring`, imported with the first use.
 
-Keyrings may wait for a person who unlocks them, or for a service that never answers. So every call runs in a thread,
-one at a time, and is given up after `TIMEOUT` seconds; while it hangs, further calls fail at once, lest an old write
-comes after a new one.
+A keyring may wait for a person who unlocks it, or for a service that never answers. So every call runs in a thread, one
+at a time, and is abandoned after `TIMEOUT` seconds; while it hangs, further calls fail at once, lest an old write
+overwrite a new one.
 """
 
 import hashlib
@@ -23,14 +23,14 @@ T = TypeVar("T")
 
 
 class VaultError(GreenroomError):
-    """The keyring cannot be used. The text says why, and never what it holds."""
+    """The keyring cannot be used. The text says why, and never contains the entry."""
 
 
 class Vault:
     """One entry: a text, or nothing."""
 
     def __init__(self, home: str, service: str = SERVICE, account: str | None = None) -> None:
-        """`account`: the name of the entry; that of the home's login where nothing is said."""
+        """`account`: the name of the entry; by default that of the home's login."""
         digest = hashlib.sha256(os.path.realpath(home).encode("utf-8", "surrogateescape")).hexdigest()
         self.account: Final = account or f"cli|{digest[:16]}"
         self._service = service
@@ -42,7 +42,7 @@ class Vault:
         return self._within_timeout(lambda: _get(self._service, self.account))
 
     def write(self, text: str) -> None:
-        """Replace the entry, and look whether it is there: some keyrings forget at once. Raises `VaultError`."""
+        """Replace the entry, and read it back: some keyrings drop it at once. Raises `VaultError`."""
         self._within_timeout(lambda: _set(self._service, self.account, text))
 
     def remove(self) -> bool:
@@ -69,7 +69,7 @@ class Vault:
 
 
 def _settle(outcome: "Future[T]", call: Callable[[], T]) -> None:
-    """Run a call, whatever a backend raises: it is ours to tell, without the text that may hold the entry."""
+    """Run a call, and replace any error of a backend by one without its text, which may contain the entry."""
     try:
         found = call()
     except VaultError as error:

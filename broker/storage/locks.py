@@ -23,16 +23,16 @@ PAUSE: Final = 0.05
 
 _HELD_BY_ANOTHER: Final = frozenset({errno.EAGAIN, errno.EACCES})
 _WITHOUT_LOCKS: Final = frozenset({errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS, errno.EROFS, errno.EINVAL})
-"""What a file system answers that has no locks to give, or no place for their file."""
+"""Errors of file systems without locks, or without a place for the lock file."""
 
 
 class LockTimeoutError(TimeoutError):
-    """Another instance has held the lock all the time."""
+    """Another instance has held the lock for the whole time."""
 
 
 @asynccontextmanager
 async def locked(directory: str, name: str, timeout_s: float) -> AsyncIterator[int | None]:
-    """Hold a lock file and give its descriptor; `None` on a file system without locks. Raises `LockTimeoutError`."""
+    """Hold a lock file and yield its descriptor; `None` on a file system without locks. Raises `LockTimeoutError`."""
     deadline = asyncio.get_running_loop().time() + timeout_s
     with _opened(os.path.join(directory, name)) as descriptor:
         while descriptor is not None and not _try(descriptor):
@@ -44,7 +44,7 @@ async def locked(directory: str, name: str, timeout_s: float) -> AsyncIterator[i
 
 @asynccontextmanager
 async def writing(directory: str, *, must: bool) -> AsyncIterator[None]:
-    """Hold the store lock. Without `must`, go on where another holds it: tokens that are not written are lost.
+    """Hold the store lock. Without `must`, continue where another holds it: tokens that are not written are lost.
 
     With `must` this raises `LockTimeoutError`.
     """

@@ -1,4 +1,4 @@
-"""Keeps the credentials in memory alone (`cli_auth_credentials_store` = `ephemeral`); they end with the process."""
+"""Stores the credentials in memory only (`cli_auth_credentials_store` = `ephemeral`); they end with the process."""
 
 from typing import Final
 
@@ -16,28 +16,28 @@ class MemoryStore:
         self._changes = 0
 
     def facts(self) -> int:
-        """Return how often it has changed."""
+        """Return the number of changes."""
         return self._changes
 
     def is_settled(self, _: object) -> bool:
-        """Return that every change shows."""
+        """Return that every change is detected."""
         return True
 
     def read_once(self) -> AuthRecord | None:
-        """Return what was put there."""
+        """Return the record."""
         return self._record
 
     async def read(self) -> AuthRecord | None:
-        """Return what was put there."""
+        """Return the record."""
         return self._record
 
     def replace(self, record: AuthRecord) -> None:
-        """Keep a record in the place of the last one."""
+        """Replace the record."""
         self._record = record
         self._changes += 1
 
     def remove(self) -> bool:
-        """Forget the record; return whether there was one."""
+        """Remove the record; return whether there was one."""
         was_there, self._record = self._record is not None, None
         self._changes += 1
         return was_there

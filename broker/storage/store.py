@@ -1,4 +1,4 @@
-"""Where the credentials of a home are kept: what every such place can do, and the choice of one."""
+"""The interface of the stores of a home's credentials, and the choice of one."""
 
 import logging
 from typing import Protocol
@@ -14,50 +14,50 @@ log = logging.getLogger(__name__)
 
 
 class Store(Protocol):
-    """One place. Who writes holds the store lock; writing is synchronous, reading need not be."""
+    """One store. Writers hold the store lock; writing is synchronous, reading need not be."""
 
     home: str
 
     @property
     def kind(self) -> CredentialsStore:
-        """What it is kept in, as `reopen` takes it."""
+        """Its kind, as `reopen` takes it."""
         ...
 
     def facts(self) -> object:
-        """Return what tells one content from another without reading it. Costs microseconds. Raises `OSError`."""
+        """Return a value that changes with the content, without reading it. Costs microseconds. Raises `OSError`."""
         ...
 
     def is_settled(self, facts: object) -> bool:
-        """Return whether a later change is sure to show in the facts."""
+        """Return whether a later change is certain to change the facts."""
         ...
 
     def read_once(self) -> AuthRecord | None:
-        """Return what is there now; `None` for nothing. Raises `StoreError`."""
+        """Return the content; `None` for none. Raises `StoreError`."""
         ...
 
     async def read(self) -> AuthRecord | None:
-        """Return what is there, giving it time to become readable. Raises `StoreError`."""
+        """Return the content, giving it time to become readable. Raises `StoreError`."""
         ...
 
     def replace(self, record: AuthRecord) -> None:
-        """Put a record in the place of what there is, durably. Raises `OSError`."""
+        """Replace the content by a record, durably. Raises `OSError`."""
         ...
 
     def remove(self) -> bool:
-        """Remove what there is; return whether there was anything. Raises `OSError`."""
+        """Remove the content; return whether there was any. Raises `OSError`."""
         ...
 
     def is_writable(self) -> bool:
-        """Try whether a record of the present size could be written."""
+        """Return whether a record of the present size can be written, by trying it."""
         ...
 
     def sweep(self) -> None:
-        """Clear away what writers left behind that died long ago."""
+        """Remove temporary files of writers that died long ago."""
         ...
 
 
 async def holds(store: Store, token: Secret) -> bool:
-    """Return whether a store has this refresh token, or nothing at all that could be lost."""
+    """Return whether a store has this refresh token, or no content that could be lost."""
     try:
         return has_token(await store.read(), token)
     except StoreError:
@@ -70,7 +70,7 @@ def has_token(record: AuthRecord | None, token: Secret) -> bool:
 
 
 def open_store(home: str, kind: CredentialsStore) -> Store:
-    """Return the store of a kind. It stays the same one for its life, whatever becomes of the keyring."""
+    """Return the store of a kind. The choice does not change during its lifetime, even if the keyring fails."""
     if kind == "file":
         return FileStore(home)
     if kind == "ephemeral":
@@ -89,7 +89,7 @@ def open_store(home: str, kind: CredentialsStore) -> Store:
 
 
 def reopen(home: str, kind: CredentialsStore) -> Store:
-    """Return another way to the store of another process, whose `kind` this is; there is none to one in memory."""
+    """Open the store of another process, whose `kind` this is; one in memory cannot be opened."""
     if kind == "file":
         return FileStore(home)
     from greenroom.broker.storage.keyring import KeyringStore
