@@ -47,11 +47,18 @@ class _Line(msgspec.Struct, frozen=True):
     payload: msgspec.Raw = msgspec.Raw(b"")
 
 
+class _Item(msgspec.Struct, frozen=True):
+    type: str
+    status: str = ""
+    changes: JsonObject | None = None
+
+
 class _Event(msgspec.Struct, frozen=True):
     type: str
     success: bool = False
     changes: JsonObject | None = None
     num_turns: int = 0
+    item: _Item | None = None
 
 
 def _decode(data: bytes | msgspec.Raw, form: type[T]) -> T | None:
@@ -105,6 +112,12 @@ class _Reading:
         if event.success and event.changes:
             self.changes.append(event.changes)
 
+    def item(self, event: _Event) -> None:
+        """Take a patch from a paginated file, which has no flat events."""
+        item = event.item
+        if item is not None and item.type == "FileChange" and item.status == "completed" and item.changes:
+            self.changes.append(item.changes)
+
     def roll_back(self, event: _Event) -> None:
         if event.num_turns < 1:
             return
@@ -141,5 +154,6 @@ _TAKERS: Final[Mapping[str, Callable[[_Reading, _Event], None]]] = {
     "turn_complete": _Reading.end,
     "turn_aborted": _Reading.end,
     "patch_apply_end": _Reading.patch,
+    "item_completed": _Reading.item,
     "thread_rolled_back": _Reading.roll_back,
 }

@@ -17,8 +17,9 @@ from greenroom.config.reader import Reader
 from greenroom.protocol.errors import SessionFileError
 from greenroom.protocol.ids import ConversationId
 from greenroom.sessions.directory import make_private, sync
-from greenroom.sessions.format import SessionRecord, encode
+from greenroom.sessions.format import HistoryMode, SessionRecord, encode
 from greenroom.sessions.lock import WriterLock
+from greenroom.sessions.ordinals import next_ordinal
 from greenroom.sessions.packed import open_session, plain_path, present_path, unpack
 from greenroom.sessions.restored import Restored, is_json, restore
 
@@ -60,6 +61,8 @@ class SessionFile:
         self._clock = clock
         self._appending = threading.Lock()
         self._appended: list[bytes] = []
+        self._ordinal: int | None = None
+        """That of the next line, in a paginated file."""
         self._committing = threading.Lock()
         self._unwritten = b""
         self._is_new = False
@@ -96,6 +99,7 @@ class SessionFile:
                 unpack(reader, found, file._nameless())
             file._descriptor = reader.descriptor(file.path, os.O_RDWR | os.O_APPEND | os.O_CLOEXEC, follow=False)
             file._repair()
+            file._ordinal = file._next_ordinal()
         except OSError as error:
             file._release()
             raise SessionFileError(f"Session file {path} cannot be written: {error.strerror}") from error
@@ -112,6 +116,11 @@ class SessionFile:
         """The lock that excludes other writers, once the file exists."""
         return self._lock
 
+    @property
+    def history_mode(self) -> HistoryMode:
+        """Which events the file keeps."""
+        return "legacy" if self._ordinal is None else "paginated"
+
     def pending(self) -> bool:
         """Whether anything has been appended that is not safely on disk."""
         return bool(self._appended or (self._begun and self._unwritten) or self._unsynced or self._unsynced_directories)
@@ -119,9 +128,11 @@ class SessionFile:
     def append(self, records: Iterable[SessionRecord]) -> None:
         """Add records that the next `commit` writes. They get the time of this call."""
         now = self._clock()
-        lines = [encode(record, now) for record in records]
         with self._appending:
-            self._appended += lines
+            for record in records:
+                self._appended.append(encode(record, now, self._ordinal))
+                if self._ordinal is not None:
+                    self._ordinal += 1
 
     def begin(self) -> None:
         """Create the file of a new conversation now. Raises as `commit` does."""
@@ -213,6 +224,11 @@ class SessionFile:
                 raise SessionFileError("it holds no whole line")
             os.ftruncate(self._descriptor, size - len(last))
             self._unsynced = True
+
+    def _next_ordinal(self) -> int | None:
+        with open(self._descriptor, "rb", closefd=False) as file:
+            file.seek(0)
+            return next_ordinal(file)
 
     def _release(self) -> None:
         if self._descriptor >= 0:

@@ -1,6 +1,8 @@
 """The lines of a session file, free of I/O: which records there are, and how each is written.
 
-A file begins with `session_meta`. Files are of the `legacy` kind, whose flat events every release can read.
+A file begins with `session_meta`, which names its history mode for good. Files of our own are `legacy`: every release
+can read their flat events. The lines of a `paginated` file are numbered, and completed items take the place of these
+events in it.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -16,8 +18,23 @@ from greenroom.protocol.policy import ApprovalPolicy
 
 RecordKind: TypeAlias = Literal["session_meta", "response_item", "event_msg", "turn_context", "compacted"]
 
-STORED_EVENTS: Final = frozenset(
+HistoryMode: TypeAlias = Literal["legacy", "paginated"]
+
+_TURN_EVENTS: Final = frozenset(
     {
+        "task_complete",
+        "task_started",
+        "thread_goal_updated",
+        "thread_rolled_back",
+        "thread_settings_applied",
+        "token_count",
+        "turn_aborted",
+    }
+)
+
+STORED_EVENTS: Final[Mapping[HistoryMode, frozenset[str]]] = {
+    "legacy": _TURN_EVENTS
+    | {
         "agent_message",
         "agent_reasoning",
         "agent_reasoning_raw_content",
@@ -28,18 +45,12 @@ STORED_EVENTS: Final = frozenset(
         "mcp_tool_call_end",
         "patch_apply_end",
         "sub_agent_activity",
-        "task_complete",
-        "task_started",
-        "thread_goal_updated",
-        "thread_rolled_back",
-        "thread_settings_applied",
-        "token_count",
-        "turn_aborted",
         "user_message",
         "web_search_end",
-    }
-)
-"""Types of events that are stored. No reader uses the others."""
+    },
+    "paginated": _TURN_EVENTS | {"item_completed"},
+}
+"""Types of events that are stored, by the mode of the file. No reader uses the others."""
 
 _encode: Final[Callable[[object], bytes]] = msgspec.json.Encoder().encode
 
@@ -52,9 +63,13 @@ class SessionRecord:
     payload: Mapping[str, object] | msgspec.Raw
 
 
-def encode(record: SessionRecord, at: float) -> bytes:
-    """Return the line of a record, newline included. `at` is in seconds since the epoch."""
-    return _encode({"timestamp": timestamp(at), "type": record.kind, "payload": record.payload}) + b"\n"
+def encode(record: SessionRecord, at: float, ordinal: int | None = None) -> bytes:
+    """Return the line of a record, newline included.
+
+    `at` is in seconds since the epoch. Lines of a paginated file have an `ordinal`, which counts them from 0.
+    """
+    number = {} if ordinal is None else {"ordinal": ordinal}
+    return _encode({"timestamp": timestamp(at), **number, "type": record.kind, "payload": record.payload}) + b"\n"
 
 
 def timestamp(at: float) -> str:
@@ -96,15 +111,9 @@ def response_item(item: Mapping[str, object]) -> SessionRecord:
     return SessionRecord("response_item", item)
 
 
-def stored_event(event: Mapping[str, object]) -> SessionRecord | None:
-    """Return the record of an event's `msg`, `None` for an event that is not kept."""
-    return SessionRecord("event_msg", event) if event.get("type") in STORED_EVENTS else None
-
-
-def user_message(text: str, images: Sequence[str] = ()) -> SessionRecord:
-    """Return the event by which other programs find and list the conversation. It follows the item of the message."""
-    attachments = {"images": list(images), "local_images": [], "audio": [], "local_audio": []}
-    return SessionRecord("event_msg", {"type": "user_message", "message": text, **attachments, "text_elements": []})
+def stored_event(event: Mapping[str, object], mode: HistoryMode = "legacy") -> SessionRecord | None:
+    """Return the record of an event's `msg`, `None` for an event that files of this mode do not keep."""
+    return SessionRecord("event_msg", event) if event.get("type") in STORED_EVENTS[mode] else None
 
 
 def turn_context(

@@ -109,18 +109,6 @@ def test_a_turn_context_says_what_the_model_was_told() -> None:
     }
 
 
-def test_the_users_words_are_kept_as_an_event_too() -> None:
-    assert decoded(session_format.user_message("hello", ["data:image/png;base64,AA=="]))["payload"] == {
-        "type": "user_message",
-        "message": "hello",
-        "images": ["data:image/png;base64,AA=="],
-        "local_images": [],
-        "audio": [],
-        "local_audio": [],
-        "text_elements": [],
-    }
-
-
 @pytest.mark.parametrize(
     ("kind", "kept"),
     [

@@ -197,7 +197,7 @@ class Conversation:
         if restored is not None:
             self._instructions = settings.base_instructions or restored.base_instructions or self._instructions
         self._announcer = EventEmitter(
-            self._mailbox, self._operation.conversation_id, settings.event_form, self._steps.take
+            self._mailbox, self._operation.conversation_id, settings.event_form, self._take_event
         )
         self._transcript = SessionRecorder(self._session_file(path), self._warn)
         usage = restored.usage if restored is not None else None
@@ -672,6 +672,13 @@ class Conversation:
         self._announcer.tell(told)
         if keep:
             self._present_transcript().event(told)
+
+    def _take_event(self, told: JsonObject) -> None:
+        """Take what was told: show the step, and keep the item where the session file is one of items."""
+        if told["type"] == "item_completed":
+            self._present_transcript().event(told)
+        else:
+            self._steps.take(told)
 
     def _emit(self, told: JsonObject) -> Awaitable[None] | None:
         """Tell what a tool does, and keep of it what files keep."""

@@ -37,11 +37,11 @@ class EventEmitter:
         mailbox: Outlet,
         conversation_id: ConversationId,
         form: EventForm,
-        steps: Callable[[JsonObject], None] | None = None,
+        observe: Callable[[JsonObject], None] | None = None,
     ) -> None:
-        """`steps` takes every event but the pieces of texts, as its maker has it."""
+        """`observe` takes every event, and every completed item, but the pieces of texts, as their maker has them."""
         self._mailbox = mailbox
-        self._steps = steps
+        self._observe = observe
         self._conversation_id = conversation_id
         self._turn_id = BEFORE_TURNS
         self._is_baseline = form == "baseline"
@@ -63,15 +63,15 @@ class EventEmitter:
         if kind in STAMPS:
             told = {**self._stamps(STAMPS[kind]), **told}  # a command can end in a later turn than its own
         aspect = thread_items.ASPECTS.get(kind)
-        if aspect is not None and not self._is_baseline:
+        if aspect is not None:
             item = aspect.describe(told)
             if aspect.phase != "completed":
                 self._start(item)
             if aspect.phase != "started":
                 self.complete(item)
         self._send(told)
-        if self._steps is not None:
-            self._steps(told)
+        if self._observe is not None:
+            self._observe(told)
 
     def emit(self, told: JsonObject) -> Awaitable[None] | None:
         """Tell of something; whoever tells much waits for what is returned, while clients do not read."""
@@ -86,13 +86,14 @@ class EventEmitter:
 
     def complete(self, item: JsonObject) -> None:
         """Tell that an item is complete, and first that it began, where that was not told."""
-        if self._is_baseline:
-            return
         item_id = str(item["id"])
         if item_id not in self._begun:
             self._start(item)
         times = {"started_at_ms": self._begun.pop(item_id), "completed_at_ms": _now()}
-        self._send({"type": "item_completed", **self._place, "item": item, **times})
+        completed = {"type": "item_completed", **self._place, "item": item, **times}
+        self._send(completed)
+        if self._observe is not None:
+            self._observe(completed)
 
     def complete_message(self, texts: list[str], phase: object) -> None:
         """Tell that a text of the agent is complete."""

@@ -17,9 +17,10 @@ MOMENT = 0.01
 
 
 class SessionRecorder:
-    """The session file as a turn sees it (`greenroom.workers.conversation.turn.TurnRecorder`). A disk that fails is
-    told,
-    and ends no turn."""
+    """The session file as a turn sees it (`greenroom.workers.conversation.turn.TurnRecorder`).
+
+    A disk that fails is told, and ends no turn.
+    """
 
     def __init__(self, file: SessionFile, warn: Callable[[str], None]) -> None:
         self._file = file
@@ -48,7 +49,7 @@ class SessionRecorder:
 
     def event(self, event: JsonObject) -> None:
         """Record an event, if it is one that is kept."""
-        record = stored_event(event)
+        record = stored_event(event, self._file.history_mode)
         if record is not None:
             self._file.append((record,))
 
