@@ -3,6 +3,8 @@
 import json
 from typing import Any
 
+import pytest
+
 from greenroom.sessions.chronicle import Chronicle, chronicle
 
 
@@ -89,6 +91,15 @@ def test_only_patches_that_were_applied_are_changes() -> None:
         ]
     )
     assert found.changes == [changes]
+
+
+@pytest.mark.parametrize("status", ["completed", "failed", "declined", "in_progress"])
+def test_only_patches_that_were_applied_are_changes_of_a_paginated_file(status: str) -> None:
+    changes = {"/x/a": {"add": {"content": "a\n"}}}
+    item = {"type": "FileChange", "id": "c", "changes": changes, "status": status}
+    command = {"type": "CommandExecution", "id": "d", "status": status}
+    lines = [META, *turn(1)[:-1], event("item_completed", item=item), event("item_completed", item=command), END]
+    assert chronicle(lines).changes == ([changes] if status == "completed" else [])
 
 
 def test_lines_of_no_form_are_passed_over_and_counted_in_offsets() -> None:

@@ -10,7 +10,9 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
+import msgspec
 import pytest
 
 from greenroom.config.reader import Reader
@@ -70,6 +72,60 @@ def mode(path: str) -> int:
 
 def lock_files(home: str) -> list[str]:
     return sorted(os.listdir(os.path.join(home, FOLDER)))
+
+
+# The two modes
+
+
+def decoded(path: str) -> list[dict[str, Any]]:
+    return [msgspec.json.decode(line) for line in Path(path).read_bytes().splitlines()]
+
+
+def paginated(home: str, conversation_id: ConversationId, end: bytes = b"") -> str:
+    """Make a file as `codex exec` of a later release makes it."""
+    record = meta(conversation_id)
+    head = SessionRecord(record.kind, {**msgspec.to_builtins(record.payload), "history_mode": "paginated"})
+    path = Path(session_path(home, conversation_id, STARTED))
+    path.parent.mkdir(parents=True)
+    path.write_bytes(encode(head, STARTED, 0) + encode(user("a"), STARTED, 1) + end)
+    return str(path)
+
+
+@pytest.mark.parametrize(
+    ("end", "kept"), [(b"", 2), (b'{"timestamp":"t","ord', 2), (encode(user("b"), STARTED, 2)[:-1], 3)]
+)
+def test_a_paginated_file_goes_on_with_its_numbers(
+    home: str, conversation_id: ConversationId, end: bytes, kept: int
+) -> None:
+    path = paginated(home, conversation_id, end)
+    for _ in range(2):
+        file = SessionFile.resume(home, path, conversation_id)
+        assert file.history_mode == "paginated"
+        file.append([user("c"), user("d")])
+        file.append(())
+        file.append([user("e")])
+        file.close()
+    assert [line["ordinal"] for line in decoded(path)] == list(range(kept + 6))
+    assert len(read(READER, path).items) == kept - 1 + 6
+
+
+def test_what_threads_append_to_a_paginated_file_is_numbered_in_its_order(
+    home: str, conversation_id: ConversationId
+) -> None:
+    path = paginated(home, conversation_id)
+    file = SessionFile.resume(home, path, conversation_id)
+    with ThreadPoolExecutor(4) as threads:
+        for number in range(40):
+            threads.submit(file.append, [user(str(number)), user("and on")])
+    file.close()
+    assert [line["ordinal"] for line in decoded(path)] == list(range(82))
+
+
+def test_files_of_our_own_have_no_numbers(file: SessionFile) -> None:
+    file.append([user("a")])
+    file.commit()
+    assert file.history_mode == "legacy"
+    assert all("ordinal" not in line for line in decoded(file.path))
 
 
 # Making

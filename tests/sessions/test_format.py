@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from greenroom.protocol.ids import ConversationId, TurnId
 from greenroom.protocol.items import JsonObject
 from greenroom.sessions import format as session_format
-from greenroom.sessions.format import SessionRecord, encode, response_item, stored_event, timestamp
+from greenroom.sessions.format import HistoryMode, SessionRecord, encode, response_item, stored_event, timestamp
 
 ID = ConversationId("0b9c3f5e-1111-4222-8333-444455556666")
 JSON = st.recursive(
@@ -112,16 +112,29 @@ def test_a_turn_context_says_what_the_model_was_told() -> None:
 @pytest.mark.parametrize(
     ("kind", "kept"),
     [
-        ("task_started", True),
-        ("token_count", True),
-        ("agent_message", True),
-        ("turn_aborted", True),
-        ("agent_message_delta", False),
-        ("exec_command_end", False),
-        ("error", False),
-        ("session_configured", False),
+        ("task_started", {"legacy", "paginated"}),
+        ("token_count", {"legacy", "paginated"}),
+        ("turn_aborted", {"legacy", "paginated"}),
+        ("agent_message", {"legacy"}),
+        ("user_message", {"legacy"}),
+        ("patch_apply_end", {"legacy"}),
+        ("context_compacted", {"legacy"}),
+        ("item_completed", {"paginated"}),
+        ("item_started", set()),
+        ("agent_message_delta", set()),
+        ("exec_command_end", set()),
+        ("error", set()),
+        ("session_configured", set()),
     ],
 )
-def test_only_events_that_are_read_back_are_kept(kind: str, kept: bool) -> None:
+def test_only_events_that_are_read_back_are_kept(kind: str, kept: set[str]) -> None:
     event = {"type": kind, "message": "x"}
-    assert stored_event(event) == (SessionRecord("event_msg", event) if kept else None)
+    modes: tuple[HistoryMode, ...] = ("legacy", "paginated")
+    for mode in modes:
+        assert stored_event(event, mode) == (SessionRecord("event_msg", event) if mode in kept else None)
+
+
+def test_a_number_stands_before_what_the_line_is_about() -> None:
+    line = encode(SessionRecord("event_msg", {"type": "task_started"}), 0, 7)
+    assert list(msgspec.json.decode(line)) == ["timestamp", "ordinal", "type", "payload"]
+    assert msgspec.json.decode(line)["ordinal"] == 7

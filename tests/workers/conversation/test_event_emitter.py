@@ -192,3 +192,19 @@ def test_a_command_that_ends_in_a_later_turn_keeps_its_own() -> None:
     ears.announcer.begin_turn(TurnId("later"))
     ears.announcer.tell({"type": "exec_command_end", **COMMAND, "turn_id": "t", "status": "completed", "exit_code": 0})
     assert [told["turn_id"] for told in ears.events if told["type"] == "exec_command_end"] == ["t"]
+
+
+@pytest.mark.parametrize("form", ["current", "baseline"])
+def test_items_are_complete_for_the_session_file_whatever_form_the_client_knows(form: EventForm) -> None:
+    observed: list[JsonObject] = []
+    mailbox = StubMailbox()
+    emitter = EventEmitter(mailbox, ConversationId("c"), form, observed.append)  # type: ignore[arg-type]
+    emitter.begin_turn(TurnId("t"))
+    emitter.tell({"type": "user_message", "message": "hello"})
+    emitter.text_delta(b'"Good day."')
+    emitter.complete_message(["Good day."], None)
+    emitter.tell({"type": "exec_command_begin", **COMMAND})
+    emitter.tell({"type": "exec_command_end", **COMMAND, "status": "completed"})
+    items = [told["item"] for told in observed if told["type"] == "item_completed"]
+    assert [item["type"] for item in items] == ["UserMessage", "AgentMessage", "CommandExecution"]  # type: ignore[index]
+    assert ("item_completed" in mailbox.kinds) == (form == "current")
