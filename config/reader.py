@@ -35,6 +35,7 @@ class Reader:
 
     def __init__(self, home: str, *closed: str) -> None:
         """`home` is the Codex home; nothing that lies in one of the directories `closed` is read either."""
+        self.home: Final = home
         self._secrets = secrets_of(home)
         self._closed = closed
 

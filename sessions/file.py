@@ -18,9 +18,10 @@ from greenroom.protocol.errors import SessionFileError
 from greenroom.protocol.ids import ConversationId
 from greenroom.sessions.directory import make_private, sync
 from greenroom.sessions.format import HistoryMode, SessionRecord, encode
+from greenroom.sessions.lineage import open_conversation
 from greenroom.sessions.lock import WriterLock
 from greenroom.sessions.ordinals import next_ordinal
-from greenroom.sessions.packed import open_session, plain_path, present_path, unpack
+from greenroom.sessions.packed import plain_path, present_path, unpack
 from greenroom.sessions.restored import Restored, is_json, restore
 
 Clock = Callable[[], float]
@@ -32,7 +33,7 @@ _sync_data: Final[Callable[[int], None]] = os.fsync if sys.platform == "darwin" 
 def read(reader: Reader, path: str) -> Restored:
     """Rebuild the conversation of a file. Raises `SessionFileError`."""
     try:
-        with open_session(reader, path) as file:
+        with open_conversation(reader, path) as file:
             return restore(file)
     except OSError as error:
         raise SessionFileError(f"Session file {path} cannot be read: {error.strerror}") from error

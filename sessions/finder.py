@@ -12,6 +12,8 @@ from greenroom.protocol.ids import ConversationId
 from greenroom.sessions.packed import plain_path
 
 FOLDER: Final = "sessions"
+ARCHIVE: Final = "archived_sessions"
+"""Where files lie that were put aside, all in one directory."""
 MAX_DEPTH: Final = 6
 """Levels of directories that are searched: twice the depth of a tree of days, and a bound for cyclic links."""
 _NAME: Final = re.compile(
@@ -38,6 +40,11 @@ def find(home: str, conversation_id: ConversationId) -> str | None:
         if found := _find_in(_names(os.path.join(sessions, day)), conversation_id):
             return found
     return _find_in(list_sessions(home), conversation_id)
+
+
+def find_archived(home: str, conversation_id: ConversationId) -> str | None:
+    """Return the path of the file of a conversation that was put aside, `None` where there is none."""
+    return _find_in(_names(os.path.join(home, ARCHIVE)), conversation_id)
 
 
 def list_sessions(home: str) -> Iterator[SessionName]:

@@ -7,7 +7,7 @@ import os
 import time
 from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
-from typing import BinaryIO, Final, NamedTuple, TypeAlias
+from typing import BinaryIO, NamedTuple, TypeAlias
 from uuid import UUID
 
 import msgspec
@@ -19,11 +19,10 @@ from greenroom.sessions.chronicle import chronicle
 from greenroom.sessions.directory import make_private, sync
 from greenroom.sessions.file import session_path
 from greenroom.sessions.format import timestamp
-from greenroom.sessions.packed import open_session
+from greenroom.sessions.lineage import open_conversation
+from greenroom.sessions.ordinals import renumbered
 
 Clock = Callable[[], float]
-
-_BLOCK: Final = 1024 * 1024
 
 
 class Fork(NamedTuple):
@@ -48,7 +47,7 @@ def fork(home: str, path: str, turns: int | None = None, clock: Clock = time.tim
     Raises `SessionFileError` where there are no such turns, and `OSError`.
     """
     reader = Reader(home)
-    with open_session(reader, path) as file:
+    with open_conversation(reader, path) as file:
         first = file.readline()
         line, is_2025 = _meta(first)
         ends = chronicle(chain([first], file)).ends
@@ -57,19 +56,19 @@ def fork(home: str, path: str, turns: int | None = None, clock: Clock = time.tim
         raise SessionFileError(f"{len(ends)} of its turns have ended, so there is no turn {count} to fork after")
     conversation_id, now = ConversationId(uuid7()), clock()
     head = (_former_head if is_2025 else _head)(line, conversation_id, now)
-    with open_session(reader, path) as file:
+    with open_conversation(reader, path) as file:
         if is_2025:  # only the current format has a place for the metadata of the origin
             file.readline()
-        copied = _blocks(file, ends[count - 1] - (len(first) if is_2025 else 0))
-        _write(home, conversation_id, chain([head], copied), now)
+        copied = _lines(file, ends[count - 1] - (len(first) if is_2025 else 0))
+        _write(home, conversation_id, renumbered(chain([head], copied)), now)
     return Fork(conversation_id, count)
 
 
-def _blocks(file: BinaryIO, size: int) -> Iterator[bytes]:
-    """Yield the next bytes of a file, `size` in all."""
-    while size and (block := file.read(min(size, _BLOCK))):
-        size -= len(block)
-        yield block
+def _lines(file: BinaryIO, size: int) -> Iterator[bytes]:
+    """Yield the next lines of a file, `size` bytes in all."""
+    while size > 0 and (line := file.readline(size)):
+        size -= len(line)
+        yield line
 
 
 def _meta(line: bytes) -> tuple[Meta, bool]:

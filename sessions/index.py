@@ -23,8 +23,8 @@ from greenroom.sessions.file import read
 from greenroom.sessions.finder import SessionName, find, list_sessions
 from greenroom.sessions.fork import Fork
 from greenroom.sessions.fork import fork as copy
+from greenroom.sessions.lineage import open_conversation
 from greenroom.sessions.lock import writers
-from greenroom.sessions.packed import open_session
 from greenroom.sessions.restored import restore
 
 HEAD: Final = 256 * 1024
@@ -183,7 +183,7 @@ def _unknown(home: str, conversation_id: ConversationId) -> SessionUnknownError:
 
 def _chronicle(reader: Reader, path: str) -> Chronicle:
     try:
-        with open_session(reader, path) as file:
+        with open_conversation(reader, path) as file:
             return chronicle(file)
     except OSError as error:
         raise SessionFileError(f"Session file {path} cannot be read: {error.strerror}") from error
@@ -216,7 +216,7 @@ def _entry(reader: Reader, name: SessionName) -> SessionEntry | None:
 
 def _ends(reader: Reader, path: str) -> Iterator[bytes]:
     """Yield the first and the last lines of a file."""
-    with open_session(reader, path) as file:
+    with open_conversation(reader, path) as file:
         read_so_far = 0
         while read_so_far < HEAD and (line := file.readline(MAX_LINE)):
             read_so_far += len(line)

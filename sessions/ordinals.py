@@ -4,7 +4,8 @@
 `ordinal`, and to fork one that has a gap.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from itertools import chain
 
 import msgspec
 
@@ -26,15 +27,42 @@ def next_ordinal(lines: Iterable[bytes]) -> int | None:
 
     Lines that lack their ordinal are counted: earlier writers left them so. What is not JSON is not a line.
     """
-    ordinal: int | None = None
-    for line in lines:
+    following = iter(lines)
+    first = next(following, b"")
+    if not _is_paginated(first):
+        return None
+    ordinal = 0
+    for line in chain([first], following):
         try:
-            if ordinal is None:
-                if msgspec.json.decode(line, type=_First).payload.history_mode != "paginated":
-                    return None
-                ordinal = 0
             found = msgspec.json.decode(line, type=_Line).ordinal
         except (msgspec.MsgspecError, UnicodeError):
             continue
         ordinal = (ordinal if found is None else found) + 1
     return ordinal
+
+
+def renumbered(lines: Iterable[bytes]) -> Iterator[bytes]:
+    """Yield the lines of a file, those of a paginated one numbered from 0; what is not JSON is left out of that one."""
+    following = iter(lines)
+    first = next(following, b"")
+    if not _is_paginated(first):
+        yield first
+        yield from following
+        return
+    ordinal = 0
+    for line in chain([first], following):
+        try:
+            members = msgspec.json.decode(line, type=dict[str, msgspec.Raw])
+        except (msgspec.MsgspecError, UnicodeError):
+            continue
+        members.pop("ordinal", None)
+        stamp = {"timestamp": members.pop("timestamp")} if "timestamp" in members else {}
+        yield msgspec.json.encode({**stamp, "ordinal": ordinal, **members}) + b"\n"
+        ordinal += 1
+
+
+def _is_paginated(first: bytes) -> bool:
+    try:
+        return msgspec.json.decode(first, type=_First).payload.history_mode == "paginated"
+    except (msgspec.MsgspecError, UnicodeError):
+        return False

@@ -9,7 +9,7 @@ from greenroom.config.reader import Reader
 from greenroom.protocol.errors import SessionFileError
 from greenroom.protocol.items import JsonObject, as_list
 from greenroom.protocol.user_messages import is_user_message
-from greenroom.sessions.packed import open_session
+from greenroom.sessions.lineage import open_conversation
 
 TOLD: Final = frozenset(
     {
@@ -38,14 +38,18 @@ _decode_item: Final = msgspec.json.Decoder(JsonObject).decode
 def initial_messages(reader: Reader, path: str) -> list[JsonObject]:
     """Return the events of a session file that show its messages; none where it cannot be read."""
     try:
-        with open_session(reader, path) as file:
+        with open_conversation(reader, path) as file:
             return list(retold(file))
     except (OSError, SessionFileError):
         return []
 
 
 def retold(lines: Iterable[bytes]) -> Iterator[JsonObject]:
-    """Yield the events of the lines of a file. The format of August 2025 has none: they are made from its items."""
+    """Yield the events of the lines of a file.
+
+    A paginated file has completed items in place of them, and the format of August 2025 items of the history alone: the
+    events are made from these.
+    """
     for line in lines:
         try:
             record = _decode_line(line)
@@ -54,12 +58,29 @@ def retold(lines: Iterable[bytes]) -> Iterator[JsonObject]:
                 continue
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             continue
-        if record.type == "event_msg" and record.payload.get("type") in TOLD:
+        if record.type != "event_msg":
+            continue
+        kind = record.payload.get("type")
+        if kind in TOLD:
             yield _plain(record.payload)
+        elif kind == "item_completed" and isinstance(item := record.payload.get("item"), dict):
+            yield from _of_turn_item(item)
 
 
 def _plain(event: JsonObject) -> JsonObject:
     return {"kind": "plain", **event} if event["type"] == "user_message" else event
+
+
+def _of_turn_item(item: JsonObject) -> Iterator[JsonObject]:
+    match item.get("type"):
+        case "UserMessage":
+            yield {"type": "user_message", "message": "\n".join(texts(item.get("content"), "text")), "kind": "plain"}
+        case "AgentMessage":
+            for text in texts(item.get("content"), "Text"):
+                yield {"type": "agent_message", "message": text}
+        case "Reasoning":
+            for summary in as_list(item.get("summary_text")):
+                yield {"type": "agent_reasoning", "text": summary}
 
 
 def _of_item(item: JsonObject) -> Iterator[JsonObject]:

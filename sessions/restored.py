@@ -97,7 +97,6 @@ class _Meta(msgspec.Struct, frozen=True):
     model_provider: str | None = None
     base_instructions: _Instructions | None = None
     history_mode: str = "legacy"
-    history_base: msgspec.Raw = msgspec.Raw(b"null")
     is_2025: bool = False
 
 
@@ -162,8 +161,6 @@ def _meta(line: bytes) -> _Meta:
         raise SessionFileError(f"its id {meta.id!r} is no UUID") from error
     if meta.history_mode not in {"legacy", "paginated"}:
         raise SessionFileError(f"its history mode {meta.history_mode!r} is not known")
-    if meta.history_base != msgspec.Raw(b"null"):
-        raise SessionFileError("it is a fork that keeps its beginning in another file, which is not supported")
     return meta
 
 

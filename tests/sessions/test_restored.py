@@ -236,7 +236,6 @@ def test_rolling_back_behind_a_compaction_undoes_it() -> None:
         (b'{"record_type":"state"}\n', "does not begin with the metadata"),
         (MINIMAL.replace(b"6f9619ff-", b"zzzzzzzz-"), "is no UUID"),
         (MINIMAL.replace(b'"cwd"', b'"history_mode":"new","cwd"'), "history mode 'new' is not known"),
-        (MINIMAL.replace(b'"cwd"', b'"history_base":{"thread_id":"x"},"cwd"'), "is a fork"),
     ],
 )
 def test_a_file_without_sound_metadata_is_refused(first: bytes, reason: str) -> None:

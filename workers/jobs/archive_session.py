@@ -7,12 +7,10 @@ import msgspec
 from greenroom.protocol.conversation_api import ArchiveConversation
 from greenroom.protocol.errors import SessionBusyError
 from greenroom.sessions.directory import make_private, sync
-from greenroom.sessions.finder import FOLDER
+from greenroom.sessions.finder import ARCHIVE, FOLDER
 from greenroom.sessions.lock import WriterLock
 from greenroom.sessions.packed import forms
 from greenroom.workers.jobs.context import JobError, Setting
-
-ARCHIVE = "archived_sessions"
 
 
 async def run(params: bytes, setting: Setting) -> bytes:

@@ -12,7 +12,7 @@ from greenroom.protocol.conversation_api import ListConversations
 from greenroom.protocol.errors import SessionFileError
 from greenroom.protocol.user_messages import is_user_message
 from greenroom.sessions.finder import SessionName, list_sessions
-from greenroom.sessions.packed import open_session
+from greenroom.sessions.lineage import open_conversation
 from greenroom.sessions.replay import texts
 from greenroom.sessions.restored import restore
 from greenroom.workers.jobs.context import Setting
@@ -55,7 +55,7 @@ async def run(params: bytes, setting: Setting) -> bytes:
 def preview(reader: Reader, path: str) -> Preview | None:
     """Look at the beginning of a file; `None` where the user has said nothing there, or it cannot be read."""
     try:
-        with open_session(reader, path) as file:
+        with open_conversation(reader, path) as file:
             head = file.read(HEAD).splitlines(keepends=True)
         said = next(filter(is_user_message, restore(head).items), None)
         first = msgspec.json.decode(head[0], type=_FirstLine)
