@@ -1,12 +1,15 @@
 """Text of others made fit to be shown to people: nothing in it steers a terminal, and nothing in it hides.
 
 Commands, file names and messages come from models, repositories and servers. `shown` is for text that somebody decides
-by: every character that cannot be seen, or that changes how others are seen, is spelled out, so that two different
-texts never look the same. `clean` is for tables and lists, where such characters are just left out.
+by: every character that cannot be seen, or that changes how others are seen, is spelled out, so that no part of a text
+is hidden. Letters that look alike stay as they are. `clean` is for tables and lists, where such characters are just left
+out.
 """
 
 import re
 import unicodedata
+from collections.abc import Iterator
+from itertools import groupby
 from typing import Final
 
 LIMIT: Final = 2000
@@ -15,28 +18,31 @@ LIMIT: Final = 2000
 _UNSEEN: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp", "Zs", "Me"})
 """Control, formatting (which turns the direction of writing), surrogate, private and unassigned characters, blanks
 other than the space, and marks that enclose others."""
-_BLANK_LETTERS: Final = frozenset("\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0\u034f")
-"""Characters of other categories that are as good as invisible."""
-_VARIATIONS: Final = range(0xFE00, 0xFE10)
-"""Selectors that terminals disagree about."""
+_IGNORABLE: Final = re.compile(
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\ufff0-\ufff8\U000e0000-\U000e0fff]"
+)
+"""Those of other categories that are not seen: Default_Ignorable_Code_Point of Unicode, and the empty Braille cell."""
 _DROPPED: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Cn"})
 _SIGNS: Final = {"\n": "⏎", "\t": "⇥"}
 _OPENING: Final = re.compile(r"<(?=U\+|\d)")
 """Begins what only this module writes."""
 _BLANKS: Final = re.compile(r" {9,}")
-_MARKS: Final = re.compile(r"[\u0300-\u036f]{3,}")
-"""More marks on one letter than any language has: they cover what stands beside it."""
+_MOST_MARKS: Final = 2
+"""Marks on one letter; more of them cover what stands beside it."""
+_CUT_BEGIN: Final = re.compile(r"^[A-Z0-9+]{0,8}[a-z0-9 ]{0,20}>")
+_CUT_END: Final = re.compile(r"<(?:U(?:\+[0-9A-F]*)?|\d+[a-z ]*)?$")
+"""What may be left of something of ours where a text was cut."""
 
 
 def shown(text: str, limit: int = LIMIT) -> str:
-    """Return a text as one line of at most `limit` characters in which everything can be seen.
+    """Return a text as one line of at most `limit` characters, 40 or more, in which everything can be seen.
 
-    Line breaks are `⏎`, tabs `⇥`, long runs of blanks their number, and all else that is invisible its code point,
-    as in
-    `<U+202E>`. Unless something was left out, the text can be told from the result.
+    Line breaks are `⏎`, tabs `⇥`, long runs of blanks their number, and all else that is invisible its code point, as
+    in `<U+202E>`. Unless something was left out, the text can be told from the result.
     """
     spelled = "".join(_spelled(character) for character in _OPENING.sub(_code("<"), text))
-    spelled = _MARKS.sub(lambda run: "".join(map(_code, run[0])), spelled)
+    if not spelled.isascii():
+        spelled = "".join(_with_few_marks(spelled))
     spelled = _BLANKS.sub(lambda run: f"<{len(run[0])} blanks>", spelled)
     return _shortened(spelled, limit)
 
@@ -70,7 +76,17 @@ def _spelled(character: str) -> str:
 
 
 def _is_unseen(character: str) -> bool:
-    return unicodedata.category(character) in _UNSEEN or character in _BLANK_LETTERS or ord(character) in _VARIATIONS
+    return unicodedata.category(character) in _UNSEEN or _IGNORABLE.match(character) is not None
+
+
+def _with_few_marks(text: str) -> Iterator[str]:
+    for is_mark, run in groupby(text, _is_mark):
+        marks = list(run)
+        yield "".join(map(_code, marks) if is_mark and len(marks) > _MOST_MARKS else marks)
+
+
+def _is_mark(character: str) -> bool:
+    return unicodedata.category(character) == "Mn"
 
 
 def _code(character: str) -> str:
@@ -80,11 +96,10 @@ def _code(character: str) -> str:
 def _shortened(text: str, limit: int) -> str:
     if len(text) <= limit:
         return text
-    room = limit - len(f"<{len(text)} characters left out>")
-    head = max(0, room - room // 3)
-    tail = max(0, room) - head
-    left = len(text) - head - tail
-    return f"{text[:head]}<{left} characters left out>{text[len(text) - tail :]}"[:limit]
+    room = max(0, limit - len(f"<{len(text)} characters left out>"))
+    head = _CUT_END.sub("", text[: room - room // 3])
+    tail = _CUT_BEGIN.sub("", text[len(text) - room // 3 :])
+    return f"{head}<{len(text) - len(head) - len(tail)} characters left out>{tail}"
 
 
 def _safe(character: str) -> str:
@@ -92,4 +107,4 @@ def _safe(character: str) -> str:
         return character
     if character.isspace():
         return " "
-    return "" if unicodedata.category(character) in _DROPPED or ord(character) in _VARIATIONS else character
+    return "" if unicodedata.category(character) in _DROPPED or _IGNORABLE.match(character) is not None else character

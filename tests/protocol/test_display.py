@@ -1,6 +1,7 @@
 """What people are shown of the texts of others is all that is there, and steers nothing."""
 
 import json
+import re
 import unicodedata
 from collections.abc import Callable
 from typing import Final
@@ -27,12 +28,24 @@ HOSTILE: Final = [
     "half \ud800 pair",
     "tag \U000e0041",
     "variant \ufe0f",
+    "variant \U000e0100",
+    "mongolian \u180b\u180f",
+    "thai \u0e01" + "\u0e34\u0e49" * 20,
+    "marks a" + "\u20d0\u1ab0\u1dc0",
     "<U+202E> is text",
     "<3000 blanks> is text",
     "\u23ce is text",
     "nul\0",
 ]
 UNSEEN: Final = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
+IGNORABLE: Final = re.compile(
+    "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u2800\u3164\ufe00-\ufe0f"
+    "\ufeff\uffa0\ufff0-\ufff8\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
+)
+"""What Unicode says is not shown, and the empty Braille cell."""
+MARKS: Final = re.compile(
+    "[" + "".join(re.escape(chr(code)) for code in range(0x110000) if unicodedata.category(chr(code)) == "Mn") + "]+"
+)
 TEXTS: Final = st.text(max_size=60) | st.sampled_from(HOSTILE) | st.text("<U+3 blanks>\u202e\n\t \u23ce", max_size=20)
 
 
@@ -66,11 +79,13 @@ def test_different_texts_never_look_the_same(one: str, other: str) -> None:
 def test_nothing_that_is_shown_is_invisible(text: str) -> None:
     assert not {unicodedata.category(character) for character in shown(text)} & UNSEEN
     assert " " * 9 not in shown(text)
+    assert not IGNORABLE.search(shown(text))
+    assert max((len(run) for run in MARKS.findall(shown(text))), default=0) <= 2
     lines = shown_lines(text).split("\n")
     assert not {unicodedata.category(character) for line in lines for character in line} & UNSEEN
 
 
-@given(st.text(max_size=400), st.integers(40, 120))
+@given(TEXTS.map(lambda text: text * 30) | st.text(max_size=400), st.integers(40, 120))
 def test_what_is_too_long_says_how_much_is_missing_and_keeps_both_ends(text: str, limit: int) -> None:
     whole, cut = shown(text, 100_000), shown(text, limit)
     assert len(cut) <= limit
@@ -78,6 +93,7 @@ def test_what_is_too_long_says_how_much_is_missing_and_keeps_both_ends(text: str
         head, _, rest = cut.partition("<" + cut.split(" characters left out>")[0].rpartition("<")[2])
         assert whole.startswith(head)
         assert whole.endswith(rest.removeprefix(" characters left out>"))
+        assert not re.search(r"<U\+[0-9A-F]*(?![0-9A-F>])", cut), "a code point is cut in two"
 
 
 def test_blanks_push_nothing_out_of_sight() -> None:
@@ -89,7 +105,9 @@ def test_blanks_push_nothing_out_of_sight() -> None:
 
 def asked(text: str) -> dict[str, Callable[[], object]]:
     """Every text that a person decides by, made from what somebody else wrote."""
-    form = {"type": "object", "properties": {"a": {"type": "string", "title": text, "description": text}}}
+    choices = [{"const": "x", "title": text}, {"anyOf": [{"const": "y", "title": text}]}]
+    field = {"type": "string", "title": text, "description": text, "oneOf": choices, "enumNames": [text, "y"]}
+    form = {"type": "object", "properties": {"a": field}}
     return {
         "command": lambda: exec_params(quoted_command=text, command=["x"], cwd="/", call_id="c", parsed_command=[])[
             "message"
@@ -115,7 +133,22 @@ def test_every_question_shows_what_is_there(place: str, text: str) -> None:
     told = json.dumps(asked(text)[place](), ensure_ascii=False)
     assert not {unicodedata.category(character) for character in told} & UNSEEN
     assert " " * 9 not in told
-    assert len(told) < 5 * LIMIT
+    assert not IGNORABLE.search(told)
+    assert len(told) < 10 * LIMIT
+
+
+@given(st.lists(TEXTS, min_size=1, max_size=5).map("\n".join))
+def test_no_line_of_a_server_looks_like_one_of_ours(text: str) -> None:
+    first, *others = Elicitation(server="s", message=text, schema={}).params["message"].split("\n")  # type: ignore[attr-defined]
+    assert first.startswith("s: ")
+    assert all(line.startswith("| ") for line in others)
+
+
+@given(TEXTS)
+def test_what_a_form_is_answered_with_stays_exact(text: str) -> None:
+    field = {"type": "string", "enum": [text], "default": text, "oneOf": [{"const": text}]}
+    form = {"type": "object", "properties": {text: field}, "required": [text]}
+    assert Elicitation(server="s", message="m", schema=form).params["requestedSchema"] == form
 
 
 @given(TEXTS)

@@ -4,11 +4,10 @@ They are made from the events that clients of Codex get, so that each step is to
 """
 
 import os
-import re
-import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
+from greenroom.protocol.display import clean
 from greenroom.protocol.items import JsonObject, as_list
 
 LONGEST: Final = 200
@@ -16,7 +15,6 @@ LONGEST: Final = 200
 _LONGEST_NAME: Final = 120
 """Characters of the command, the text or the names in it at most."""
 _SHELLS: Final = frozenset({"bash", "dash", "ksh", "sh", "zsh"})
-_NOT_LINES: Final = re.compile(r"\s+")
 
 
 def begun(event: JsonObject) -> tuple[str, str] | None:
@@ -33,8 +31,7 @@ def done(event: JsonObject) -> str | None:
 
 def one_line(text: str, longest: int) -> str:
     """Return a text on one line without characters that control, or show in another order, and cut to a length."""
-    text = _NOT_LINES.sub(" ", text[: 8 * LONGEST])
-    text = "".join(char for char in text if unicodedata.category(char) not in {"Cc", "Cf", "Cs", "Zl", "Zp"}).strip()
+    text = clean(text[: 8 * LONGEST])
     return text if len(text) <= longest else f"{text[: longest - 1].rstrip()}…"
 
 

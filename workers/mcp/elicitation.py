@@ -35,7 +35,8 @@ class Elicitation(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def params(self) -> JsonObject:
         """The parameters of the `elicitation/create` that asks our client."""
-        params: JsonObject = {"message": f"{shown(self.server)}: {shown_lines(self.message)}"}
+        said = shown_lines(self.message).replace("\n", "\n| ")  # so that no line of it looks like one of ours
+        params: JsonObject = {"message": f"{shown(self.server)}: {said}"}
         if self.schema is not None:
             params["requestedSchema"] = _shown_schema(self.schema)
         else:
@@ -43,19 +44,23 @@ class Elicitation(msgspec.Struct, frozen=True, kw_only=True):
         return params | {"codex_elicitation": "mcp-elicitation", "codex_mcp_server": self.server}
 
 
-_FOR_PEOPLE: Final = frozenset({"title", "description"})
+_FOR_PEOPLE: Final = frozenset({"title", "description", "enumNames"})
 
 
 def _shown_schema(schema: JsonObject) -> JsonObject:
     """Make the texts of a form fit to be shown; names and values stay, since the answer is checked against them."""
-    return {
-        name: shown_lines(value)
-        if name in _FOR_PEOPLE and isinstance(value, str)
-        else _shown_schema(value)
-        if isinstance(value, dict)
-        else value
-        for name, value in schema.items()
-    }
+    return {name: _shown_part(name, value) for name, value in schema.items()}
+
+
+def _shown_part(name: str, value: object) -> object:
+    match value:
+        case dict():
+            return _shown_schema(value)
+        case list():
+            return [_shown_part(name, part) for part in value]
+        case str() if name in _FOR_PEOPLE:
+            return shown_lines(value)
+    return value
 
 
 class ElicitationReply(msgspec.Struct, frozen=True):
