@@ -2,7 +2,7 @@
 
 Commands, file names and messages come from models, repositories and servers. `shown` is for text that somebody decides
 by: every character that cannot be seen, or that changes how others are seen, is spelled out, so that no part of a text
-is hidden. Letters that look alike stay as they are. `clean` is for tables and lists, where such characters are left out.
+is hidden. Letters that look alike stay as they are. `clean` is for tables and lists: it leaves them out.
 """
 
 import re
