@@ -83,7 +83,8 @@ ALLOWED: Final[dict[str, dict[str, str]]] = {
         "os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)": "a directory of sessions, to be synced"
     },
     "sessions/file.py": {
-        "os.open(self._nameless(), flags, 384)": "a new file in the home, which must not be there (O_EXCL)"
+        "os.open(self._nameless(), flags, 384)": "a new file in the home, which must not be there (O_EXCL)",
+        "open(self._descriptor, 'rb', closefd=False)": "the file that the reader has opened, to count its lines",
     },
     "sessions/fork.py": {
         "os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 384)": "the same",
