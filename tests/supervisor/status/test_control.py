@@ -305,6 +305,8 @@ def test_who_has_ended_may_not_ask() -> None:
     assert "has ended" in str(peer.refusal(PeerCredentials(child.pid, os.getuid())))
 
 
-@pytest.mark.parametrize("pid", [os.getpid(), os.getppid(), 1, OUTSIDE])
+@pytest.mark.parametrize(
+    "pid", [os.getpid(), os.getppid(), 1, OUTSIDE], ids=["itself", "its parent", "init", "outside"]
+)
 def test_this_user_may_ask(pid: int) -> None:
     assert peer.refusal(PeerCredentials(pid, os.getuid())) is None
