@@ -32,8 +32,8 @@ $(READY): requirements-dev.txt pyproject.toml
 demo: setup ## Watch a conversation from start to end, with a scripted model: no key, no network.
 	@$(BIN)/greenroom demo
 
-test: setup ## Run all tests. ARGS goes to pytest.
-	@$(BIN)/python -m pytest $(ARGS)
+test: setup ## Run all tests, on up to four cores. ARGS goes to pytest.
+	@$(BIN)/python -m pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile $(ARGS)
 
 lint: setup ## Check style, format, types and who imports whom.
 	@failed=0; for check in 'ruff check' 'ruff format --check --output-format concise' mypy 'lint-imports --no-logo'; do \
