@@ -10,6 +10,7 @@ from typing import Final
 
 from greenroom.runtime.child import Ending
 from greenroom.workers.sandbox import messages as words
+from greenroom.workers.sandbox.confinement import Confinement
 from greenroom.workers.sandbox.messages import CommandEnded, Deserted, Kill, Order, Send, Started, StartFailed, Taken
 
 log = logging.getLogger(__name__)
@@ -23,7 +24,8 @@ to die (`greenroom.workers.exec.command_run.DEATH_SECONDS`).
 class Child:
     """A started command. Belongs to the loop on which it was started."""
 
-    def __init__(self) -> None:
+    def __init__(self, confinement: Confinement | None = None) -> None:
+        self.confinement: Final = confinement
         self._loop = asyncio.get_running_loop()
         self._control, self.guardian_end = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._control.setblocking(False)

@@ -4,7 +4,8 @@ The filter of system calls lets a command with network have Unix sockets of stre
 connect(2) over to its guardian (seccomp_unotify(2)). What the caller points at can change while one looks, so nothing
 of the call is ever let go on: the guardian copies the address, takes the caller's socket, and connects that itself.
 
-A file is connected to where a process of the command holds the socket that listens on it, or where a setting names it.
+A file is connected to where a process of the command, or of one that runs beside it under the same rules, holds the
+socket that listens on it, or where a setting names it.
 Which file that is has been settled by then: the place is open, and no other socket can ever be bound to it.
 """
 
@@ -66,7 +67,10 @@ class Connections:
     """The connections of one command. `listener` is the descriptor that its filter gave; it is closed in the end."""
 
     def __init__(self, listener: int, own: Callable[[], set[int]], named: Collection[str]) -> None:
-        """`own` returns the processes of the command; `named` are sockets of others that it may connect to."""
+        """`own` returns the processes of the command, and of those whose sockets it shares.
+
+        `named` are sockets of others that it may connect to.
+        """
         self.listener = listener
         self._own = own
         self._named = named

@@ -29,7 +29,8 @@ from greenroom.workers.sandbox import zygote
 from greenroom.workers.sandbox.child import Child
 from greenroom.workers.sandbox.confinement import Confinement
 from greenroom.workers.sandbox.features import SandboxUnavailableError
-from greenroom.workers.sandbox.messages import SandboxRequest, Started, StartFailed
+from greenroom.workers.sandbox.messages import Guardian, SandboxRequest, Started, StartFailed
+from greenroom.workers.sandbox.processes import start_time
 from greenroom.workers.sandbox.zygote_link import LOST, ZygoteLink, share_zygote
 
 __all__ = ["Child", "Launcher", "LauncherStatistics", "Loss", "ZygoteStanding", "share_zygote"]
@@ -152,7 +153,9 @@ class Launcher:
         """
         if not argv:
             raise ValueError("command args are empty")
-        request = SandboxRequest(tuple(argv), cwd, dict(environment), confinement, terminal)
+        request = SandboxRequest(
+            tuple(argv), cwd, dict(environment), confinement, terminal, self._siblings(confinement)
+        )
         loop = asyncio.get_running_loop()
         begun_at = loop.time()
         for left in reversed(range(TRIES)):
@@ -207,6 +210,14 @@ class Launcher:
         if link is not None:
             await _end(link, timeout_s)
 
+    def _siblings(self, confinement: Confinement | None) -> tuple[Guardian, ...]:
+        """Return the guardians of running commands whose Unix sockets a new one may use."""
+        if confinement is None or not confinement.network:
+            return ()
+        alike = [child for child in self._children if child.confinement == confinement and not child.is_gone]
+        pids = [child.guardian for child in alike if child.guardian is not None]
+        return tuple(Guardian(pid, started) for pid in pids if (started := start_time(pid)) is not None)
+
     def _forget_gone(self) -> None:
         self._children = {child for child in self._children if not child.is_gone}
 
@@ -215,7 +226,7 @@ class Launcher:
     ) -> Child | None:
         """Hand a command over once. Return `None` if that failed, so that the command may be tried again."""
         link = self._present_zygote()
-        child = Child()
+        child = Child(request.confinement)
         content = words.encode(request)
         try:
             with _memory_file(content) as file:

@@ -16,6 +16,15 @@ LONGEST: Final = 65536
 
 
 @dataclass(frozen=True, slots=True)
+class Guardian:
+    """The guardian of a running command."""
+
+    pid: int
+    started: bytes
+    """When it was started, as `processes.start_time` tells it: another process with its pid was started later."""
+
+
+@dataclass(frozen=True, slots=True)
 class SandboxRequest:
     """What to run, and how."""
 
@@ -24,6 +33,8 @@ class SandboxRequest:
     environment: dict[str, str]
     confinement: Confinement | None
     terminal: bool
+    siblings: tuple[Guardian, ...] = ()
+    """Those of commands of the same conversation, with the same confinement, that run already."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ import os
 import select
 import signal
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final, NoReturn, TypeAlias
 
 from greenroom.runtime import hardening
@@ -19,7 +19,8 @@ from greenroom.workers.sandbox import messages as words
 from greenroom.workers.sandbox.confinement import Confinement
 from greenroom.workers.sandbox.connections import Connections
 from greenroom.workers.sandbox.enforcement import RuleCache
-from greenroom.workers.sandbox.messages import CommandEnded, Deserted, Kill, Report, Send, Started
+from greenroom.workers.sandbox.messages import CommandEnded, Deserted, Guardian, Kill, Report, Send, Started
+from greenroom.workers.sandbox.processes import below, families, start_time
 from greenroom.workers.sandbox.program import Embryo
 
 DESCRIPTORS: Final = 2
@@ -47,11 +48,12 @@ def guard(zygote: socket.socket, orders: socket.socket) -> NoReturn:
             if len(descriptors) < DESCRIPTORS:
                 break
             control, request = descriptors
-            confinement = words.read_request(words.content(request)).confinement
+            wanted = words.read_request(words.content(request))
+            confinement = wanted.confinement
             os.close(request)
             with socket.socket(fileno=control) as launcher:
                 guardian = _Guardian(launcher, embryo, wakeup)
-                deserted = guardian.start(confinement) and guardian.watch()
+                deserted = guardian.start(confinement, wanted.siblings) and guardian.watch()
             if deserted:
                 foresight = enforcement.refresh(foresight, confinement)
                 orders = _ask_for_another(zygote)
@@ -76,7 +78,7 @@ class _Guardian:
         """The command while it lives, else 0."""
         self._connections: Connections | None = None
 
-    def start(self, confinement: Confinement | None) -> bool:
+    def start(self, confinement: Confinement | None, siblings: Sequence[Guardian]) -> bool:
         """Wait until the command runs, and return whether it does."""
         limits = features.probe().limits(writes=bool(confinement.writable)) if confinement is not None else ()
         failed = self._embryo.failure()
@@ -85,7 +87,8 @@ class _Guardian:
             return False
         self._pid = self._embryo.pid
         if confinement is not None and self._embryo.listeners:
-            self._connections = Connections(self._embryo.listeners.pop(), descendants, confinement.sockets)
+            listener = self._embryo.listeners.pop()
+            self._connections = Connections(listener, lambda: _peers(siblings), confinement.sockets)
         self._tell(Started(self._pid, limits))
         return True
 
@@ -169,30 +172,16 @@ def end_descendants(note: _Note = lambda *_: None) -> None:
 
 def _kill_descendants() -> set[int]:
     """Kill all living descendants; return those that only we can bury."""
-    families = _families()
-    found = _below(families, os.getpid())
-    return {pid for pid in found if _kill(pid)} & set(families.get(os.getpid(), ()))
+    children = families()
+    found = below(children, os.getpid())
+    return {pid for pid in found if _kill(pid)} & set(children.get(os.getpid(), ()))
 
 
-def descendants() -> set[int]:
-    """Return all living descendants of this process."""
-    return set(_below(_families(), os.getpid()))
-
-
-def _families() -> dict[int, list[int]]:
-    """Return the living children of each process."""
-    families: dict[int, list[int]] = {}
-    for name in os.listdir("/proc"):
-        if name.isdigit() and (parent := _parent_of_living(name)) is not None:
-            families.setdefault(parent, []).append(int(name))
-    return families
-
-
-def _below(families: dict[int, list[int]], pid: int) -> list[int]:
-    found = list(families.get(pid, ()))
-    for child in found:
-        found += families.get(child, ())
-    return found
+def _peers(siblings: Sequence[Guardian]) -> set[int]:
+    """Return the processes of our command, and those of its siblings that still run."""
+    children = families()
+    running = [guardian.pid for guardian in siblings if start_time(guardian.pid) == guardian.started]
+    return {pid for guardian in (os.getpid(), *running) for pid in below(children, guardian)}
 
 
 def _kill(pid: int) -> bool:
@@ -201,15 +190,6 @@ def _kill(pid: int) -> bool:
     except (ProcessLookupError, PermissionError):
         return False
     return True
-
-
-def _parent_of_living(pid: str) -> int | None:
-    try:
-        with open(f"/proc/{pid}/stat", "rb") as file:
-            fields = file.read().rpartition(b")")[2].split()
-    except OSError:
-        return None
-    return None if fields[0] in (b"Z", b"X") else int(fields[1])
 
 
 def _send(number: int, group: int) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from greenroom.config.sandbox import WorkspaceWrite
 from tests.workers.sandbox.cell import PYTHON, Cell
 
 
@@ -55,6 +56,45 @@ def test_managers_of_multiprocessing_work(inside: Cell, directory: str) -> None:
         "        shared = manager.dict(); shared['a'] = 1; print(dict(shared))\n",
     )
     assert inside.shell(f"TMPDIR={directory} {PYTHON} managed.py", "online").output.splitlines() == ["{'a': 1}"]
+
+
+SERVER = """
+import os, socket, sys
+if os.fork():
+    sys.exit()
+os.setsid()
+server = socket.socket(socket.AF_UNIX)
+server.bind("run/beside.sock"); server.listen(); print("listens", flush=True)
+os.close(1); os.close(2)
+while True:
+    peer, _ = server.accept(); peer.sendall(b"served"); peer.close()
+"""
+CLIENT = """
+import socket
+client = socket.socket(socket.AF_UNIX)
+attempt(lambda: client.connect("run/beside.sock") or client.recv(9))
+"""
+
+
+@pytest.fixture
+def beside(directory: str) -> Iterator[None]:
+    """Remove what the server leaves, which ends with its cell."""
+    yield
+    os.unlink(f"{directory}/beside.sock")
+
+
+@pytest.mark.usefixtures("beside")
+def test_a_command_reaches_what_an_earlier_one_has_left_running(inside: Cell) -> None:
+    assert inside.python(SERVER, "online", stay=True).output.startswith("listens")
+    assert inside.python(CLIENT, "online").output.splitlines() == ["done b'served'"]
+
+
+@pytest.mark.usefixtures("beside")
+@pytest.mark.parametrize("server", ["free", "wider"])
+def test_a_command_does_not_reach_what_runs_under_other_rules(inside: Cell, server: str) -> None:
+    policy = WorkspaceWrite(network_access=True, writable_roots=(inside.place.outside,)) if server == "wider" else None
+    assert inside.python(SERVER, "free", policy=policy, stay=True).output.startswith("listens")
+    assert inside.python(CLIENT, "online").refused == ["EPERM"]
 
 
 @pytest.fixture
