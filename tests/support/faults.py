@@ -21,7 +21,11 @@ from greenroom.workers import entry
 from greenroom.workers.patch.transaction import Transaction
 from greenroom.sessions.file import SessionFile
 
+lives = False
+
 def ordered(place):
+    if not lives:  # the fork server rehearses a conversation
+        return False
     try:
         os.unlink(os.path.join({orders!r}, place))
     except FileNotFoundError:
@@ -35,6 +39,8 @@ def swell(held=[]):
     held.append(b"x" * 200_000_000)
 
 def main(birth, lifeline, live=entry.main):
+    global lives
+    lives = True
     if ordered("before it is ready"):
         die()
     if ordered("hung before it is ready"):

@@ -132,8 +132,8 @@ def test_ctrl_c_stops_what_has_no_terminal_and_nothing_else_can_be_written(
     place: Place, sandbox: SandboxPolicy
 ) -> None:
     async def scene(toolbox: Toolbox) -> None:
-        number = await go_on(toolbox, "echo begun; exec sleep 600")
-        await place.output.wait()  # a shell that is still starting ignores the signal
+        number = await go_on(toolbox, "trap 'exit 130' INT; echo begun; while :; do sleep 0.1; done")
+        await place.output.wait()  # a shell that is still starting ignores the signal, and so does one in an exec
         refused = await toolbox.call(FIRST, function("write_stdin", session_id=number, chars="x"))
         assert refused.startswith("write_stdin failed: stdin is closed for this session")
         assert (await write(toolbox, number, "\x03", yield_time_ms=20_000)).code == 130
