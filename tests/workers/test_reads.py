@@ -68,7 +68,7 @@ ALLOWED: Final[dict[str, dict[str, str]]] = {
     },
     "workers/warmup.py": {"open(os.path.join(stage, 'config.toml'), 'w', encoding='utf-8')": "a stage of our own"},
     "workers/sandbox/features.py": {"open(reader, 'rb')": "a pipe of our own"},
-    "workers/sandbox/monitor.py": {"open(f'/proc/{pid}/stat', 'rb')": "the kernel's own words on our processes"},
+    "workers/sandbox/processes.py": {"open(f'/proc/{pid}/stat', 'rb')": "the kernel's own words on our processes"},
     "workers/sandbox/landlock.py": {"os.open(path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)": "no content is read"},
     "workers/sandbox/launcher.py": {
         "open(descriptor, 'wb', closefd=False)": "memory of our own",
