@@ -8,17 +8,17 @@ turns it over under a lock, and the others notice by its inode.
 
 import contextlib
 import errno
-import fcntl
 import logging
 import os
 import sys
 import time
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Final
 
 import msgspec
 
+from greenroom.runtime import filelock
 from greenroom.runtime.log import redact
 
 FOLDER: Final = os.path.join("log", "greenroom")
@@ -97,8 +97,9 @@ class LogFile(logging.Handler):
         return (named.st_dev, named.st_ino) == (ours.st_dev, ours.st_ino)
 
     def _turn_over(self) -> None:
-        with _alone(os.path.join(self._folder, ".lock")) as alone:
-            if alone and self._is_current():
+        # Another process that holds the lock does the same already.
+        with filelock.opened(os.path.join(self._folder, ".lock")) as lock:
+            if filelock.try_lock(lock) and self._is_current():
                 for number in range(KEPT, 0, -1):
                     with contextlib.suppress(FileNotFoundError):
                         os.replace(_numbered(self._path, number - 1), _numbered(self._path, number))
@@ -202,17 +203,3 @@ def _numbered(path: str, number: int) -> str:
     """Return the name of a file that was turned over so many times; 0 is the one that is written."""
     stem, extension = os.path.splitext(path)
     return f"{stem}.{number}{extension}" if number else path
-
-
-@contextlib.contextmanager
-def _alone(path: str) -> Iterator[bool]:
-    """Yield whether nobody else is in here; whoever is, does what has to be done."""
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        yield False
-    else:
-        yield True
-    finally:
-        os.close(descriptor)

@@ -4,7 +4,6 @@ Other programs write to it too, so every change is made under its lock, and in p
 """
 
 import asyncio
-import fcntl
 import logging
 import os
 import time
@@ -14,13 +13,15 @@ import msgspec
 
 from greenroom.config.reader import Reader
 from greenroom.protocol.ids import ConversationId
+from greenroom.runtime import filelock
 
 log = logging.getLogger(__name__)
 
 NAME: Final = "history.jsonl"
-TRIES: Final = 10
-PAUSE: Final = 0.1
-"""Seconds between two tries for the lock."""
+LOCK_TIMEOUT: Final = 1.0
+"""Seconds to wait for another program that holds the lock."""
+_PAUSE: Final = 0.1
+"""Seconds between two attempts."""
 KEPT_PERCENT: Final = 80
 """Size after shortening, in percent of the largest size."""
 
@@ -62,7 +63,7 @@ def remember(home: str, conversation_id: ConversationId, text: str, at: float, m
     descriptor = os.open(os.path.join(home, NAME), flags, 0o600)
     with open(descriptor, "r+b", buffering=0) as file:
         Reader(home).check(descriptor)
-        _lock(descriptor)
+        filelock.acquire(descriptor, LOCK_TIMEOUT, _PAUSE)
         os.fchmod(descriptor, 0o600)
         file.write(line)
         size = os.fstat(descriptor).st_size
@@ -70,17 +71,6 @@ def remember(home: str, conversation_id: ConversationId, text: str, at: float, m
             newest = _newest_lines(descriptor, size, max_bytes * KEPT_PERCENT // 100) or line
             file.truncate(0)
             file.write(newest)
-
-
-def _lock(descriptor: int) -> None:
-    for tries_left in reversed(range(TRIES)):
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return
-        except BlockingIOError as error:
-            if not tries_left:
-                raise TimeoutError("another program holds its lock") from error
-        time.sleep(PAUSE)
 
 
 def _newest_lines(descriptor: int, size: int, room: int) -> bytes:

@@ -8,16 +8,15 @@ The file is empty but for the holder's notes on what to clean up after its death
 The next holder does so, or removes the file.
 """
 
-import fcntl
 import os
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
 from greenroom.protocol.errors import SessionBusyError
 from greenroom.protocol.ids import ConversationId
+from greenroom.runtime import filelock
 from greenroom.sessions import cleanup_journal
 from greenroom.sessions.directory import make_private
 
@@ -38,7 +37,7 @@ class WriterLock:
         make_private(self._folder)
         self._noting = threading.Lock()
         with _coordinated(self._folder):
-            self._descriptor = _open(self._path)
+            self._descriptor = filelock.open_lock(self._path)
             try:
                 self._take(conversation_id)
             except BaseException:
@@ -47,7 +46,7 @@ class WriterLock:
         _clear_away(self._descriptor)
 
     def _take(self, conversation_id: ConversationId) -> None:
-        if not _try(self._descriptor):
+        if not filelock.try_lock(self._descriptor):
             holder = _holder(self._descriptor)
             raise SessionBusyError(
                 f"Conversation {conversation_id} is being written by {holder}. End it there, then try again."
@@ -84,13 +83,10 @@ def _sweep(folder: str) -> None:
     for name in os.listdir(folder):
         if name.endswith(".lock") and name != COORDINATION:
             path = os.path.join(folder, name)
-            descriptor = _open(path)
-            try:
-                if _try(descriptor):
+            with filelock.opened(path) as descriptor:
+                if filelock.try_lock(descriptor):
                     _clear_away(descriptor)
                     os.unlink(path)
-            finally:
-                os.close(descriptor)
 
 
 def _clear_away(descriptor: int) -> None:
@@ -108,7 +104,7 @@ def _empty(descriptor: int) -> None:
 
 def writers(home: str) -> dict[ConversationId, int]:
     """Return the processes that have conversations of a home open at the moment, as far as the kernel reports them."""
-    folder, holders = os.path.join(home, FOLDER), _holders()
+    folder, holders = os.path.join(home, FOLDER), filelock.holders()
     try:
         files = {entry.name: entry.inode() for entry in os.scandir(folder)} if holders else {}
     except OSError:
@@ -131,43 +127,16 @@ def _name_of(pid: int) -> str:
 
 @contextmanager
 def _coordinated(folder: str) -> Iterator[None]:
-    descriptor = _open(os.path.join(folder, COORDINATION))
-    try:
-        deadline = time.monotonic() + TIMEOUT_SECONDS
-        while not _try(descriptor):
-            if time.monotonic() >= deadline:
-                raise SessionBusyError(f"The locks in {folder} are kept from everyone by {_holder(descriptor)}.")
-            time.sleep(_PAUSE_SECONDS)
+    with filelock.opened(os.path.join(folder, COORDINATION)) as descriptor:
+        try:
+            filelock.acquire(descriptor, TIMEOUT_SECONDS, _PAUSE_SECONDS)
+        except filelock.LockTimeoutError:
+            holder = _holder(descriptor)
+            raise SessionBusyError(f"The locks in {folder} are kept from everyone by {holder}.") from None
         yield
-    finally:
-        os.close(descriptor)
-
-
-def _open(path: str) -> int:
-    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-
-
-def _try(descriptor: int) -> bool:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
 
 
 def _holder(descriptor: int) -> str:
     """Return the name of the process that holds the lock, as far as the kernel reports it (proc(5), /proc/locks)."""
-    pid = _holders().get(os.fstat(descriptor).st_ino)
+    pid = filelock.holders().get(os.fstat(descriptor).st_ino)
     return "another process" if pid is None else f"process {pid} ({_name_of(pid)})"
-
-
-def _holders() -> dict[int, int]:
-    """Return the process that holds each lock of the kind `flock`, by inode; nothing where the kernel does not report
-    it.
-    """
-    try:
-        with open("/proc/locks", encoding="ascii") as locks:
-            fields = [line.split() for line in locks if " FLOCK " in line and " -> " not in line]
-    except OSError:
-        return {}
-    return {int(found[5].rpartition(":")[2]): int(found[4]) for found in fields if len(found) > 5}

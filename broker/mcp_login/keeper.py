@@ -16,10 +16,11 @@ from greenroom.broker.mcp_login.issuer import DeadLoginError, find_issuer, redee
 from greenroom.broker.mcp_login.metadata import is_safe
 from greenroom.broker.mcp_login.record import Client, Login, credential_key
 from greenroom.broker.mcp_login.store import LoginsStore
-from greenroom.broker.storage.locks import LockTimeoutError, locked
+from greenroom.broker.storage.locks import locked
 from greenroom.config.mcp_logins import McpLogins, mcp_logins
 from greenroom.protocol.errors import ConfigError, GreenroomError
 from greenroom.protocol.internal.broker import AuthError, GetMcpBearer, McpBearer
+from greenroom.runtime.filelock import LockTimeoutError
 
 log = logging.getLogger(__name__)
 

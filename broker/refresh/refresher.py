@@ -29,8 +29,9 @@ from greenroom.broker.refresh.classify import (
 from greenroom.broker.refresh.exchange import RefreshExecutor, RefreshOutcome, RefreshRequest
 from greenroom.broker.refresh.journal import Journal
 from greenroom.broker.refresh.rate_limit import STALE_SPREAD, Backoff, RefreshBudget, doubt_wait
-from greenroom.broker.storage.locks import REFRESH, REFRESH_TIMEOUT, LockTimeoutError, locked
+from greenroom.broker.storage.locks import REFRESH, REFRESH_TIMEOUT, locked
 from greenroom.protocol.secrecy import Secret
+from greenroom.runtime.filelock import LockTimeoutError
 from greenroom.runtime.launch import LAST_TIMEOUT
 
 log = logging.getLogger(__name__)

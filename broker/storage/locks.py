@@ -1,14 +1,15 @@
 """Lock files between instances on one home: released by the kernel when their holder dies (docs/security.md, K5)."""
 
 import asyncio
-import errno
-import fcntl
 import logging
 import os
-from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from functools import cache
 from typing import Final
+
+from greenroom.runtime import filelock
+from greenroom.runtime.filelock import LockTimeoutError
 
 log = logging.getLogger(__name__)
 
@@ -21,25 +22,24 @@ STORE_TIMEOUT: Final = 5.0
 PAUSE: Final = 0.05
 """Seconds between two attempts."""
 
-_HELD_BY_ANOTHER: Final = frozenset({errno.EAGAIN, errno.EACCES})
-_WITHOUT_LOCKS: Final = frozenset({errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS, errno.EROFS, errno.EINVAL})
-"""Errors of file systems without locks, or without a place for the lock file."""
-
-
-class LockTimeoutError(TimeoutError):
-    """Another instance has held the lock for the whole time."""
-
 
 @asynccontextmanager
 async def locked(directory: str, name: str, timeout_s: float) -> AsyncIterator[int | None]:
-    """Hold a lock file and yield its descriptor; `None` on a file system without locks. Raises `LockTimeoutError`."""
-    deadline = asyncio.get_running_loop().time() + timeout_s
-    with _opened(os.path.join(directory, name)) as descriptor:
-        while descriptor is not None and not _try(descriptor):
-            if asyncio.get_running_loop().time() >= deadline:
-                raise LockTimeoutError(f"{name} has been held by another instance for {timeout_s:.0f} s")
-            await asyncio.sleep(PAUSE)
+    """Hold a lock file and yield its descriptor; `None` where it cannot be opened. Raises `LockTimeoutError`.
+
+    On a file system without locks this holds nothing and says so in the log, once.
+    """
+    try:
+        descriptor = filelock.open_lock(os.path.join(directory, name))
+    except OSError as error:
+        _warn(f"no lock at {name} ({error.strerror}): going by comparison alone")
+        yield None
+        return
+    try:
+        await _acquire(descriptor, name, timeout_s)
         yield descriptor
+    finally:
+        os.close(descriptor)
 
 
 @asynccontextmanager
@@ -58,30 +58,16 @@ async def writing(directory: str, *, must: bool) -> AsyncIterator[None]:
         yield
 
 
-@contextmanager
-def _opened(path: str) -> Iterator[int | None]:
+async def _acquire(descriptor: int, name: str, timeout_s: float) -> None:
     try:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        for pause in filelock.attempts(descriptor, timeout_s, PAUSE):
+            await asyncio.sleep(pause)
+    except LockTimeoutError:
+        raise LockTimeoutError(f"{name} has been held by another instance for {timeout_s:.0f} s") from None
     except OSError as error:
-        _warn(f"no lock at {os.path.basename(path)} ({error.strerror}): going by comparison alone")
-        yield None
-        return
-    try:
-        yield descriptor
-    finally:
-        os.close(descriptor)
-
-
-def _try(descriptor: int) -> bool:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        if error.errno in _HELD_BY_ANOTHER:
-            return False
-        if error.errno not in _WITHOUT_LOCKS:
+        if error.errno not in filelock.UNSUPPORTED:
             raise
         _warn(f"the file system has no locks ({error.strerror}): going by comparison alone")
-    return True
 
 
 @cache

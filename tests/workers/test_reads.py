@@ -17,6 +17,7 @@ PACKAGES: Final = (
     "sessions",
     "config",
     "runtime/open_directory.py",
+    "runtime/filelock.py",
     "runtime/identity.py",
     "supervisor/control",
     "supervisor/frontend/mcp",
@@ -91,8 +92,10 @@ ALLOWED: Final[dict[str, dict[str, str]]] = {
         "os.fdopen(descriptor, 'wb')": "the same",
     },
     "sessions/lock.py": {
-        "os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 384)": "locks of the home, where commands change nothing",
         "open(f'/proc/{pid}/comm', encoding='utf-8', errors='replace')": "the kernel's own words on a process",
+    },
+    "runtime/filelock.py": {
+        "os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 384)": "locks, through no link",
         "open('/proc/locks', encoding='ascii')": "the kernel's own words on locks",
     },
     "runtime/identity.py": {

@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from greenroom.broker.storage.locks import REFRESH, STORE, LockTimeoutError, locked
+from greenroom.broker.storage.locks import REFRESH, STORE, locked
+from greenroom.runtime.filelock import LockTimeoutError
 
 
 def test_the_second_waits_and_gives_up_in_time(tmp_path: Any) -> None:
