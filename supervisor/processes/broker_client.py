@@ -5,15 +5,13 @@ repeated are then sent again, logins and logouts fail (docs/security.md, K27).
 """
 
 import asyncio
-import itertools
 import logging
-import os
 from collections.abc import Callable, Iterable, Mapping
-from typing import Final, Literal, TypeAlias, TypeVar
+from typing import Final, Literal, TypeAlias
 
 import zmq
 
-from greenroom.protocol.errors import GreenroomError, RemoteProtocolError
+from greenroom.protocol.errors import GreenroomError
 from greenroom.protocol.footprint import Footprint
 from greenroom.protocol.ids import WorkerId
 from greenroom.protocol.internal.broker import (
@@ -46,6 +44,7 @@ from greenroom.protocol.internal.broker import (
     read_broadcast,
 )
 from greenroom.protocol.internal.process import KeyPair
+from greenroom.runtime.rpc_client import TERMINATED, RpcClient
 from greenroom.runtime.zmq_stream import ZmqStream
 
 log = logging.getLogger(__name__)
@@ -58,10 +57,7 @@ MEASURE_TIMEOUT: Final = 1.0
 STATUS_TIMEOUT: Final = 10.0
 REFRESH_TIMEOUT: Final = 30.0
 """Seconds after which a status is answered from what is known, without and with a refresh."""
-TERMINATED: Final = "auth broker terminated"
-UNAVAILABLE: Final = "auth broker unavailable"
 
-A = TypeVar("A", bound=Answer)
 OnBroadcast: TypeAlias = Callable[[Broadcast], None]
 
 _NOT_TWICE: Final = (LoginStart, LoginCancel, LoginApiKey, Logout)
@@ -96,15 +92,12 @@ class BrokerClient:
         self._dial: Callable[[], ZmqStream] = lambda: ZmqStream(_dealer(context, keys, address, broker_key), self._take)
         self._port: ZmqStream | None = self._dial()
         self._on_broadcast = on_broadcast
-        self._prefix = os.urandom(4)
-        self._numbers = itertools.count()
-        self._open: dict[bytes, tuple[Question, asyncio.Future[Answer]]] = {}
+        self._requests = RpcClient(self._send, BrokerError, _NOT_TWICE)
         self._logins: set[str] = set()
         self._state: CredentialStanding | None = None
         self._mode: AuthMode = "none"
         """The mode that is known to be in force: answers report it before the standing does."""
         self._has_successor = False
-        self._is_given_up = False
         self._is_connected = False
         self._introduce()
 
@@ -121,23 +114,22 @@ class BrokerClient:
     @property
     def is_given_up(self) -> bool:
         """Whether no other broker will be started."""
-        return self._is_given_up
+        return self._requests.is_given_up
 
     async def attach(self, keys: Mapping[WorkerId, str]) -> None:
         """Admit workers: public key (Z85) by worker. Raises `BrokerError`."""
-        await self._ask(Attach(keys=dict(keys)), Completed)
+        await self._requests.ask(Attach(keys=dict(keys)), Completed, TIMEOUT)
 
     def detach(self, worker_ids: Iterable[WorkerId]) -> None:
         """Revoke workers. Does not wait."""
-        if not self._is_given_up:
-            self._put(Detach(worker_ids=tuple(worker_ids)))
+        self._requests.begin(Detach(worker_ids=tuple(worker_ids)))
 
     async def status(self, *, include_token: bool = False, refresh: bool = False) -> Status:
         """Ask for the status. Never fails: without an answer in time it returns what is known, without a token."""
         timeout_s = REFRESH_TIMEOUT if refresh else STATUS_TIMEOUT
         question = GetStatus(include_token=include_token, refresh=refresh, deadline_ms=int(timeout_s * 900))
         try:
-            return await self._ask(question, Status, timeout_s)
+            return await self._requests.ask(question, Status, timeout_s)
         except BrokerError as error:
             log.warning("status: %s", error)
             state = "SIGNED_OUT" if self._state is None else self._state.state
@@ -145,16 +137,16 @@ class BrokerClient:
 
     async def measure(self) -> Footprint:
         """Ask for the footprint of the broker's process. Raises `BrokerError`."""
-        return (await self._ask(MeasureBroker(), BrokerMeasured, MEASURE_TIMEOUT)).footprint
+        return (await self._requests.ask(MeasureBroker(), BrokerMeasured, MEASURE_TIMEOUT)).footprint
 
     async def login_start(self, method: Literal["browser", "device"] = "browser") -> LoginStarted:
         """Begin a login; one under way ends first, with its `LoginComplete`. Raises `BrokerError`."""
-        return await self._ask(LoginStart(method=method), LoginStarted)
+        return await self._requests.ask(LoginStart(method=method), LoginStarted, TIMEOUT)
 
     async def login_cancel(self, login_id: str) -> bool:
         """Cancel a login; return whether it was under way. Raises `BrokerError`."""
         try:
-            await self._ask(LoginCancel(login_id=login_id), Completed)
+            await self._requests.ask(LoginCancel(login_id=login_id), Completed, TIMEOUT)
         except BrokerError as error:
             if error.error.code != "not_found":
                 raise
@@ -163,20 +155,20 @@ class BrokerClient:
 
     async def login_api_key(self, api_key: str) -> InForce:
         """Log in with a key; every worker knows when this returns. Raises `BrokerError`."""
-        return await self._ask(LoginApiKey(api_key=api_key), InForce)
+        return await self._requests.ask(LoginApiKey(api_key=api_key), InForce, TIMEOUT)
 
     async def logout(self, *, revoke: bool = False) -> InForce:
         """Log out; every worker knows when this returns. Raises `BrokerError`."""
-        return await self._ask(Logout(revoke=revoke), InForce)
+        return await self._requests.ask(Logout(revoke=revoke), InForce, TIMEOUT)
 
     async def reload(self) -> Reloaded:
         """Make the broker read the store now. Raises `BrokerError`."""
-        return await self._ask(Reload(), Reloaded)
+        return await self._requests.ask(Reload(), Reloaded, TIMEOUT)
 
     def broker_died(self) -> None:
         """Handle the death of the broker: logins and logouts fail, other requests wait for the next broker."""
         self._hang_up()
-        self._fail(AuthError(code="transient", user_text=TERMINATED), _NOT_TWICE)
+        self._requests.disconnected()
         for login_id in list(self._logins):
             error = f"Login server error: {TERMINATED}"
             self._heard(LoginComplete(login_id=login_id, success=False, error=error, mode=self._mode))
@@ -186,21 +178,18 @@ class BrokerClient:
         self._hang_up()
         self._has_successor = True
         self._port = self._dial()
-        for message_id, (question, _) in self._open.items():
-            self._port.send(frames(message_id, question))
+        self._requests.connected()
         self._introduce()
 
     def broker_given_up(self) -> None:
         """Handle that no other broker will be started: requests fail at once."""
-        self._is_given_up = True
         self._hang_up()
-        self._fail(AuthError(code="transient", user_text=UNAVAILABLE))
+        self._requests.give_up()
 
     def close(self) -> None:
         """Close the socket and cancel open requests."""
         self._hang_up()
-        for _, future in self._open.values():
-            future.cancel()
+        self._requests.close()
 
     def _hang_up(self) -> None:
         """Disconnect and drop the send queue: the next broker must not carry out requests that have failed here."""
@@ -211,35 +200,11 @@ class BrokerClient:
 
     def _introduce(self) -> None:
         """Send a first message: a ROUTER can send broadcasts only to peers that it has heard from."""
-        self._put(Attach(keys={}))
+        self._requests.begin(Attach(keys={}))
 
-    async def _ask(self, question: Question, kind: type[A], timeout_s: float = TIMEOUT) -> A:
-        if self._is_given_up or (self._port is None and isinstance(question, _NOT_TWICE)):
-            raise BrokerError(AuthError(code="transient", user_text=UNAVAILABLE))
-        try:
-            async with asyncio.timeout(timeout_s):
-                answer = await self._put(question)
-        except TimeoutError:
-            raise BrokerError(AuthError(code="deadline_exceeded", user_text=UNAVAILABLE)) from None
-        if isinstance(answer, AuthError):
-            raise BrokerError(answer)
-        if not isinstance(answer, kind):
-            raise RemoteProtocolError(f"the auth broker answered {answer.wire!r}")
-        return answer
-
-    def _put(self, question: Question) -> "asyncio.Future[Answer]":
-        message_id = self._prefix + next(self._numbers).to_bytes(4)
-        future: asyncio.Future[Answer] = self._loop.create_future()
-        self._open[message_id] = (question, future)
-        future.add_done_callback(lambda _: self._open.pop(message_id))
+    def _send(self, message_id: bytes, question: Question) -> None:
         if self._port is not None:
             self._port.send(frames(message_id, question))
-        return future
-
-    def _fail(self, error: AuthError, kinds: tuple[type[Question], ...] | None = None) -> None:
-        for question, future in list(self._open.values()):
-            if not future.done() and (kinds is None or isinstance(question, kinds)):
-                future.set_result(error)
 
     def _take(self, message: list[zmq.Frame]) -> None:
         self._is_connected = True
@@ -248,10 +213,8 @@ class BrokerClient:
             self._heard(read_broadcast(parts))
             return
         received = read_answer(parts)
-        _, future = self._open.get(received.id, (None, None))
-        if future is not None and not future.done():
+        if self._requests.receive(received):
             self._learn(received.answer)
-            future.set_result(received.answer)
 
     def _learn(self, answer: Answer) -> None:
         if isinstance(answer, LoginStarted):

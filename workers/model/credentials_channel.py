@@ -5,19 +5,16 @@ in, which ZeroMQ tells (docs/security.md, K27).
 """
 
 import asyncio
-import itertools
 import logging
-import os
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from typing import Final, TypeAlias, TypeVar
+from typing import Final, TypeAlias
 
 import zmq
 
-from greenroom.protocol.errors import RemoteProtocolError, UnauthorizedError
+from greenroom.protocol.errors import UnauthorizedError
 from greenroom.protocol.internal.broker import (
     Acknowledge,
-    Answer,
     AuthChanged,
     AuthError,
     AuthErrorCode,
@@ -32,7 +29,6 @@ from greenroom.protocol.internal.broker import (
     LeaveQueue,
     McpBearer,
     ProviderToken,
-    Question,
     RateLimited,
     ReportClock,
     ReportLimited,
@@ -46,6 +42,7 @@ from greenroom.protocol.internal.broker import (
     read_broadcast,
 )
 from greenroom.protocol.internal.process import WorkerSpec
+from greenroom.runtime.rpc_client import UNAVAILABLE, RpcClient
 from greenroom.runtime.zmq_stream import ZmqStream
 
 log = logging.getLogger(__name__)
@@ -62,7 +59,6 @@ RECONNECT_LONGEST: Final = 1000
 """Milliseconds to which that grows."""
 LONGEST_WAIT: Final = 1e6
 """Seconds of a wait that are told at most."""
-UNAVAILABLE: Final = "auth broker unavailable"
 _AWAY: Final = AuthError(code="deadline_exceeded", user_text=UNAVAILABLE)
 
 _HANDSHAKE_DONE: Final = 0x1000
@@ -72,7 +68,6 @@ _DISCONNECTED: Final = 0x0200
 
 _RETRYABLE: Final[frozenset[AuthErrorCode]] = frozenset({"transient", "deadline_exceeded"})
 
-A = TypeVar("A", bound=Answer)
 OnChange: TypeAlias = Callable[[AuthChanged], None]
 
 
@@ -101,18 +96,13 @@ class CredentialsChannel:
         self._spec = spec
         self._on_change = on_change
         self._loop = asyncio.get_running_loop()
-        self._prefix = os.urandom(4)
-        self._numbers = itertools.count()
-        self._open: dict[bytes, tuple[Question, asyncio.Future[Answer]]] = {}
+        self._requests = RpcClient(lambda *message: self._port.send(frames(*message)), CredentialError)
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self.limited: set[str] = set()
         """Rate limits for which requests wait in turn."""
         self._clock_report: ReportClock | None = None
         self._is_lost = False
-        self._is_absent = False
-        """The broker has been away for longer than a restart takes: nobody waits for it any more."""
         self._is_connecting = False
-        self._is_first = True
         self._socket = _curve(context.socket(zmq.DEALER), spec)
         monitor = self._socket.get_monitor_socket(_HANDSHAKE_DONE | _HANDSHAKE_REFUSED | _DISCONNECTED)
         self._monitor = ZmqStream(monitor, self._observe)
@@ -125,8 +115,9 @@ class CredentialsChannel:
         """Connect and greet; return once the broker has let us in. Raises `CredentialError`; may be tried again."""
         if not self._is_connecting:
             self._is_connecting = True
+            self._expect_within(TIMEOUT)
             self._socket.connect(self._spec.broker_address)
-        welcome = await self._ask(self._hello(), Welcome)
+        welcome = await self._requests.ask(self._hello(), Welcome, TIMEOUT)
         self.limited.update(welcome.limited)
         return welcome
 
@@ -140,11 +131,12 @@ class CredentialsChannel:
 
         `pin_identity`: the identity key of the turn's first snapshot; another account is then refused.
         """
-        return await self._ask(GetAuth(pin_identity=pin_identity, min_valid_s=min_valid_s), BearerSnapshot)
+        question = GetAuth(pin_identity=pin_identity, min_valid_s=min_valid_s)
+        return await self._requests.ask(question, BearerSnapshot, TIMEOUT)
 
     async def get_environment(self, names: Iterable[str]) -> dict[str, str]:
         """Return those of the variables that are set among the ones kept from us. Raises `CredentialError`."""
-        answer = await self._ask(GetEnvironment(names=tuple(names)), EnvironmentValues)
+        answer = await self._requests.ask(GetEnvironment(names=tuple(names)), EnvironmentValues, TIMEOUT)
         return answer.values
 
     async def report_unauthorized(
@@ -158,12 +150,12 @@ class CredentialsChannel:
             error_code=error_code,
             request_id=request_id,
         )
-        return await self._ask(question, UnauthorizedReport)
+        return await self._requests.ask(question, UnauthorizedReport, TIMEOUT)
 
     def report_clock(self, ahead: float) -> None:
         """Say by how many seconds this machine's clock is ahead of the server's; the next broker is told too."""
         self._clock_report = ReportClock(ahead_s=round(ahead))
-        self._port.send(frames(self._next_id(), self._clock_report))
+        self._requests.notify(self._clock_report)
 
     async def get_provider_token(self, command: TokenCommand, rejected: int | None = None) -> ProviderToken:
         """Return what a provider's command prints, run once for all workers. Raises `CredentialError`.
@@ -171,14 +163,14 @@ class CredentialsChannel:
         `rejected`: serial of the token that the provider's server refused; it is not served again.
         """
         question = GetProviderToken(command=command, rejected=rejected)
-        return await self._ask(question, ProviderToken, command.timeout_ms / 1000 + TIMEOUT)
+        return await self._requests.ask(question, ProviderToken, command.timeout_ms / 1000 + TIMEOUT)
 
     async def get_mcp_bearer(self, server: str, url: str, rejected: str | None = None) -> McpBearer:
         """Return the bearer of an MCP server. Raises `CredentialError`.
 
         `rejected`: serial of the bearer that the server refused; it is not served again.
         """
-        return await self._ask(GetMcpBearer(server=server, url=url, rejected=rejected), McpBearer, MCP_TIMEOUT)
+        return await self._requests.ask(GetMcpBearer(server=server, url=url, rejected=rejected), McpBearer, MCP_TIMEOUT)
 
     async def get_slot(self, key: str, ticket: int, patience: float) -> Slot:
         """Return how it stands with the turn of a request, after `patience` seconds at most. Raises `CredentialError`.
@@ -186,7 +178,7 @@ class CredentialsChannel:
         `key` and `ticket`: the rate limit and the request.
         """
         question = GetSlot(key=key, ticket=ticket, patience_ms=round(patience * 1000))
-        slot = await self._ask(question, Slot)
+        slot = await self._requests.ask(question, Slot, TIMEOUT)
         (self.limited.add if slot.is_limited else self.limited.discard)(key)
         return slot
 
@@ -195,12 +187,12 @@ class CredentialsChannel:
         self.limited.add(key)
         wait_ms = None if wait is None else round(min(wait, LONGEST_WAIT) * 1000)
         report = ReportLimited(key=key, ticket=ticket, serial=serial, wait_ms=wait_ms)
-        self._port.send(frames(self._next_id(), report))
+        self._requests.notify(report)
 
     def leave_queue(self, key: str, ticket: int) -> None:
         """Give up the place of a request."""
         if not self._socket.closed:
-            self._port.send(frames(self._next_id(), LeaveQueue(key=key, ticket=ticket)))
+            self._requests.notify(LeaveQueue(key=key, ticket=ticket))
 
     def close(self) -> None:
         """Disconnect and cancel what is open."""
@@ -213,35 +205,10 @@ class CredentialsChannel:
         self._port.close()
         if self._broadcasts is not None:
             self._broadcasts.close()
-        for _, future in self._open.values():
-            future.cancel()
-
-    async def _ask(self, question: Question, kind: type[A], timeout_s: float = TIMEOUT) -> A:
-        if self._is_absent:
-            raise CredentialError(_AWAY)
-        message_id = self._next_id()
-        future: asyncio.Future[Answer] = self._loop.create_future()
-        self._open[message_id] = (question, future)
-        self._port.send(frames(message_id, question))
-        try:
-            async with asyncio.timeout(ABSENCE if self._is_lost else timeout_s):
-                answer = await future
-        except TimeoutError:
-            self._is_absent = self._is_first
-            answer = _AWAY
-        finally:
-            del self._open[message_id]
-        if isinstance(answer, AuthError):
-            raise CredentialError(answer)
-        if not isinstance(answer, kind):
-            raise RemoteProtocolError(f"the auth broker answered {answer.wire!r}")
-        return answer
+        self._requests.close()
 
     def _take(self, message: list[zmq.Frame]) -> None:
-        received = read_answer([frame.bytes for frame in message])
-        _, future = self._open.get(received.id, (None, None))
-        if future is not None and not future.done():
-            future.set_result(received.answer)
+        self._requests.receive(read_answer([frame.bytes for frame in message]))
 
     def _hear(self, message: list[zmq.Frame]) -> None:
         broadcast = read_broadcast([frame.bytes for frame in message])
@@ -251,28 +218,26 @@ class CredentialsChannel:
             return
         if self._on_change is not None:
             self._on_change(broadcast)
-        self._port.send(frames(self._next_id(), Acknowledge(generation=broadcast.generation)))
+        self._requests.notify(Acknowledge(generation=broadcast.generation))
 
     def _observe(self, message: list[zmq.Frame]) -> None:
         _REACTIONS[int.from_bytes(message[0].bytes[:2], "little")](self)
 
     def _admitted(self) -> None:
         """Greet a broker that has taken another's place, and ask it what that one left unanswered."""
-        self._is_lost = self._is_absent = False
+        self._is_lost = False
         self._cancel("absence")
         self._subscribe()
-        if self._is_first:
-            self._is_first = False
-            return
-        self._port.send(frames(self._next_id(), self._hello()))
+        if self._requests.is_up:
+            return  # the first broker gets what ZeroMQ has queued for it
+        self._requests.notify(self._hello())
         if self._clock_report is not None:
-            self._port.send(frames(self._next_id(), self._clock_report))
-        for message_id, (question, _) in self._open.items():
-            self._port.send(frames(message_id, question))
+            self._requests.notify(self._clock_report)
+        self._requests.connected()
 
     def _refused(self) -> None:
         """Try again: the supervisor may not have told the broker of us yet, and ZeroMQ gives up such an address."""
-        self._is_first = False
+        self._requests.disconnected()
         self._must_subscribe = True
         self._cancel("again")
         self._timers["again"] = self._loop.call_later(RECONNECT / 1000, self._connect_again)
@@ -288,14 +253,13 @@ class CredentialsChannel:
 
     def _lost(self) -> None:
         self._is_lost = True
-        self._cancel("absence")
-        self._timers["absence"] = self._loop.call_later(ABSENCE, self._give_up_waiting)
+        self._requests.disconnected()
+        self._expect_within(ABSENCE)
 
-    def _give_up_waiting(self) -> None:
-        self._is_absent = True
-        for _, future in self._open.values():
-            if not future.done():
-                future.set_result(_AWAY)
+    def _expect_within(self, seconds: float) -> None:
+        """Let requests fail where the broker has not let us in by then, until it does."""
+        self._cancel("absence")
+        self._timers["absence"] = self._loop.call_later(seconds, self._requests.give_up, _AWAY)
 
     def _connect_again(self) -> None:
         self._socket.disconnect(self._spec.broker_address)
@@ -308,9 +272,6 @@ class CredentialsChannel:
 
     def _hello(self) -> Hello:
         return Hello(worker_id=self._spec.id, listens=self._broadcasts is not None)
-
-    def _next_id(self) -> bytes:
-        return self._prefix + next(self._numbers).to_bytes(4)
 
 
 _REACTIONS: Final[dict[int, Callable[[CredentialsChannel], None]]] = {
