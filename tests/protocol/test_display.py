@@ -7,10 +7,10 @@ from collections.abc import Callable
 from typing import Final
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
-from greenroom.protocol.display import LIMIT, clean, shown, shown_lines
+from greenroom.protocol.display import LIMIT, clean, clean_lines, shown, shown_lines
 from greenroom.protocol.mcp.elicitation import exec_params, patch_params, tool_params
 from greenroom.workers.mcp.elicitation import Elicitation
 
@@ -160,4 +160,31 @@ def test_what_programs_read_stays_exact(text: str) -> None:
 @given(TEXTS)
 def test_lists_leave_out_what_steers(text: str) -> None:
     assert not {unicodedata.category(character) for character in clean(text)} & UNSEEN
+    assert clean(clean(text)) == clean(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "cleaned"),
+    [
+        ("\x1b[31mred\x1b[0m", "[31mred[0m"),
+        ("\x9b2J", "2J"),
+        ("a\nb\r\n\tc", "a b c"),
+        ("bell\x07, null\x00", "bell, null"),
+        ("\u202eturned\u2066", "turned"),
+        ("lone \udcff", "lone"),
+        ("  edges  ", "edges"),
+        ("漢字 é", "漢字 é"),
+    ],
+)
+def test_what_steers_is_left_out(text: str, cleaned: str) -> None:
+    assert clean(text) == cleaned
+
+
+@given(st.text(st.characters()))
+@example("\x1b]0;title\x07")
+def test_nothing_that_steers_is_left(text: str) -> None:
+    for line in (clean(text), *clean_lines(text)):
+        assert line.isprintable() or " " in line
+        assert not any(unicodedata.category(character) in ("Cc", "Cf", "Cs") for character in line)
+        line.encode()
     assert clean(clean(text)) == clean(text)

@@ -6,14 +6,15 @@ Free of I/O and clocks.
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Final, Literal, TypeAlias
+from typing import Final, Literal
+
+from rich.text import Text
 
 from greenroom.protocol.display import clean
 from greenroom.protocol.report import ConversationEntry, DeathEntry, Report
-from greenroom.supervisor.cli.status.cells import clip, wrap
 from greenroom.supervisor.cli.status.formatting import age, amount, counted, short_id, size
 from greenroom.supervisor.cli.status.overview import InstanceStatus, Overview, ProcessStatus, SeenProcess
-from greenroom.supervisor.cli.status.table import Column, lay_out
+from greenroom.supervisor.cli.status.table import Column, lay_out, line, wrap
 
 QUIET_ROWS: Final = 20
 """Conversations without a process that are shown; `--json` has more."""
@@ -22,16 +23,6 @@ DEATHS: Final = 5
 
 _UNEXPECTED: Final = frozenset({"stopped", "tracing-stop", "zombie", "dead"})
 """States in the kernel's words of processes that cannot work."""
-
-Style: TypeAlias = Literal["plain", "bold", "dim", "bad"]
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """One line of a page."""
-
-    text: str
-    style: Style = "plain"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,34 +39,32 @@ class Row:
         return None if self.process is None else self.process.seen
 
 
-def page(overview: Overview, room: int | None) -> list[Line]:
-    """Return the page; `room`: cells of a line, `None` for as many as it takes."""
-    lines: list[Line] = []
+def page(overview: Overview, room: int | None) -> list[Text]:
+    """Return the lines of the page; `room`: cells of a line, `None` for as many as it takes."""
+    lines: list[Text] = []
     for status in overview.instances:
         if lines:
-            lines.append(Line(""))
+            lines.append(Text())
         lines += _instance(status, overview.at, room)
-    return [line if room is None else Line(clip(line.text, room), line.style) for line in lines]
+    return lines
 
 
-def _instance(status: InstanceStatus, now: float, room: int | None) -> Iterator[Line]:
+def _instance(status: InstanceStatus, now: float, room: int | None) -> Iterator[Text]:
     facts = status.instance
     up = age(now - facts.started_at)
     home = _below_home(clean(facts.codex_home))
-    yield Line(f"greenroom {clean(facts.version)}  pid {facts.pid}  up {up}  {facts.engine}  {home}", "bold")
+    yield line(f"greenroom {clean(facts.version)}  pid {facts.pid}  up {up}  {facts.engine}  {home}", room, "bold")
     for trouble in status.troubles:
-        yield from (Line(text, "bad") for text in wrap(f"! {clean(trouble.text)}", room, "  "))
-    if status.report is not None:
-        yield from (Line(text) for told in _summary(status.report) for text in wrap(clean(told), room, "  "))
+        yield from wrap(f"! {clean(trouble.text)}", room, "red")
+    for text in _summary(status.report) if status.report is not None else ():
+        yield from wrap(clean(text), room)
     rows, quiet = _rows(status)
-    head, *body = lay_out(COLUMNS, [[_value(column, row) for column in COLUMNS] for row in rows], room)
-    yield Line(head, "dim")
-    yield from map(Line, body)
+    yield from lay_out(COLUMNS, [[_value(column, row) for column in COLUMNS] for row in rows], room)
     for limit in _sandbox_limits(status.report):
-        yield from (Line(text, "dim") for text in wrap(clean(f"sandbox: {limit}"), room, "  "))
+        yield from wrap(clean(f"sandbox: {limit}"), room, "dim")
     hidden = quiet + (status.report.left_out if status.report else 0)
     if hidden:
-        yield Line(f"and {counted(hidden, 'conversation')} more without a process", "dim")
+        yield line(f"and {counted(hidden, 'conversation')} more without a process", room, "dim")
     yield from _deaths(status.report, room)
 
 
@@ -248,14 +237,12 @@ def _value(column: Column, row: Row) -> str:
 # The dead
 
 
-def _deaths(report: Report | None, room: int | None) -> Iterator[Line]:
+def _deaths(report: Report | None, room: int | None) -> Iterator[Text]:
     deaths = report.deaths[:DEATHS] if report else ()
     if report is None or not deaths:
         return
-    yield Line("")
-    head, *body = lay_out(_DEATH_COLUMNS, [_death(death, report.at) for death in deaths], room)
-    yield Line(head, "dim")
-    yield from map(Line, body)
+    yield Text()
+    yield from lay_out(_DEATH_COLUMNS, [_death(death, report.at) for death in deaths], room)
 
 
 def _death(death: DeathEntry, now: float) -> list[str]:

@@ -10,6 +10,7 @@ from dataclasses import asdict
 from typing import Final
 
 import msgspec
+from rich.text import Text
 
 from greenroom.config.home import codex_home
 from greenroom.protocol.display import clean, clean_lines
@@ -20,7 +21,6 @@ from greenroom.sessions.index import Passage, SessionEntry, Speaker
 from greenroom.supervisor.cli.status.actions import matches
 from greenroom.supervisor.cli.status.diagnostics import DEGRADED, NOTHING, WELL
 from greenroom.supervisor.cli.status.formatting import age, amount
-from greenroom.supervisor.cli.status.page import Line, Style
 from greenroom.supervisor.cli.status.status import find
 from greenroom.supervisor.cli.status.table import Column, lay_out
 from greenroom.supervisor.cli.status.terminal import Printer
@@ -34,9 +34,9 @@ _COLUMNS: Final = (
     Column("DIRECTORY", 3, least=12),
     Column("TITLE", 2, least=16),
 )
-_FORMS: Final[Mapping[Speaker, tuple[str, Style]]] = {
+_FORMS: Final[Mapping[Speaker, tuple[str, str]]] = {
     "user": ("you    ", "bold"),
-    "agent": ("agent  ", "plain"),
+    "agent": ("agent  ", ""),
     "reasoning": ("thinks ", "dim"),
     "call": ("calls  ", "dim"),
     "output": ("       ", "dim"),
@@ -111,8 +111,7 @@ def _print_table(found: list[SessionEntry], home: str) -> int:
         return _refuse(WELL, f"there are no saved conversations in {home}")
     printer = Printer(sys.stdout)
     now, holders = time.time(), _Holders()
-    head, *body = lay_out(_COLUMNS, [_row(entry, now, holders) for entry in found], printer.columns)
-    printer.print([Line(head, "dim"), *map(Line, body)])
+    printer.print(lay_out(_COLUMNS, [_row(entry, now, holders) for entry in found], printer.columns))
     return WELL
 
 
@@ -128,12 +127,12 @@ def _row(entry: SessionEntry, now: float, holders: _Holders) -> list[str]:
     ]
 
 
-def _lines(passage: Passage) -> Iterator[Line]:
+def _lines(passage: Passage) -> Iterator[Text]:
     margin, style = _FORMS[passage.speaker]
     for number, text in enumerate(clean_lines(passage.text.strip("\n"))):
-        yield Line(f"{margin if number == 0 else ' ' * len(margin)}{text}".rstrip(), style)
+        yield Text(f"{margin if number == 0 else ' ' * len(margin)}{text}".rstrip(), style)
     if passage.speaker in ("agent", "output"):
-        yield Line("")
+        yield Text()
 
 
 def _home() -> str | None:

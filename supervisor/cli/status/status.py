@@ -8,13 +8,15 @@ from argparse import Namespace
 from collections.abc import Sequence
 from typing import Final
 
-from greenroom.supervisor.cli.status.cells import clip
+from rich.text import Text
+
 from greenroom.supervisor.cli.status.control_client import ask
 from greenroom.supervisor.cli.status.diagnostics import NOTHING, exit_code, troubles
 from greenroom.supervisor.cli.status.formatting import counted
 from greenroom.supervisor.cli.status.overview import InstanceStatus, Overview, instance_status
-from greenroom.supervisor.cli.status.page import Line, page
+from greenroom.supervisor.cli.status.page import page
 from greenroom.supervisor.cli.status.process_sampler import ProcessSampler
+from greenroom.supervisor.cli.status.table import line
 from greenroom.supervisor.cli.status.terminal import KeyListener, Printer, Screen
 from greenroom.supervisor.control import instances
 from greenroom.supervisor.control.control_messages import GiveReport
@@ -100,7 +102,7 @@ def _look_on(
         view = overview(found, observer, measured)
         measured = 0.0
         if as_json:
-            printer.print([Line(json.dumps(view.model_dump(mode="json")))])
+            printer.print([Text(json.dumps(view.model_dump(mode="json")))])
         else:
             printer.print(_watched(view, pid, interval, printer))
         bell.wait(interval)
@@ -110,11 +112,10 @@ def _look_on(
             printer.suspend()
 
 
-def _watched(view: Overview, pid: int | None, interval: float, printer: Printer) -> list[Line]:
+def _watched(view: Overview, pid: int | None, interval: float, printer: Printer) -> list[Text]:
     clock = time.strftime("%H:%M:%S", time.localtime(view.at))
     hint = "  q: quit" if isinstance(printer, Screen) else ""
     room = printer.columns
-    text = f"{clock}  {counted(len(view.instances), 'instance')}  every {interval:g} s{hint}"
-    head = Line(text if room is None else clip(text, room), "dim")
-    body = page(view, room) if view.instances else [Line(nothing_found(pid))]
-    return [head, *body] if isinstance(printer, Screen) else [head, *body, Line("")]
+    head = line(f"{clock}  {counted(len(view.instances), 'instance')}  every {interval:g} s{hint}", room, "dim")
+    body = page(view, room) if view.instances else [line(nothing_found(pid), room)]
+    return [head, *body] if isinstance(printer, Screen) else [head, *body, Text()]

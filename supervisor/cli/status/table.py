@@ -1,13 +1,20 @@
-"""A table that fits the terminal: columns without content or without room are left out."""
+"""Lines that fit the terminal, and tables of them: columns without content or without room are left out.
+
+Texts are clean (`greenroom.protocol.display`); `room` is the number of cells of a line, `None` for as many as it takes.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from greenroom.supervisor.cli.status.cells import clip, fill, width
+from rich.cells import cell_len
+from rich.console import Console
+from rich.text import Text
 
 GAP: Final = 2
 """Cells between two columns."""
+_MARGIN: Final = "  "
+"""What the lines of a wrapped text begin with after the first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,25 +38,48 @@ class _Fit:
     cells: int
 
 
-def lay_out(columns: Sequence[Column], rows: Sequence[Sequence[str]], room: int | None) -> list[str]:
-    """Return the lines of a table, titles first; `room`: cells of a line, `None` for as many as it takes."""
-    fits = _fits(columns, rows, room)
-    lines = [[column.title for column in columns], *rows]
-    texts = [(" " * GAP).join(_cell(line, fit) for fit in fits).rstrip() for line in lines]
-    return texts if room is None else [clip(text, room) for text in texts]
+def line(text: str, room: int | None, style: str = "") -> Text:
+    """Return a line, cut to its room with a mark at the cut."""
+    made = Text(text, style)
+    if room is not None:
+        made.truncate(room, overflow="ellipsis")
+    return made
 
 
-def _cell(line: Sequence[str], fit: _Fit) -> str:
-    return fill(line[fit.place], fit.cells, right=fit.column.right)
+def wrap(text: str, room: int | None, style: str = "") -> list[Text]:
+    """Return a text as lines; those after the first are indented."""
+    if room is None or cell_len(text) <= room:
+        return [Text(text, style)]
+    first = _wrapped(text, room)[0]
+    rest = text[len(first) :].strip()
+    margin = _MARGIN[: room - 1]
+    return [Text(first, style), *(Text(margin + part, style) for part in _wrapped(rest, room - len(margin)))]
 
 
-def _fits(columns: Sequence[Column], rows: Sequence[Sequence[str]], room: int | None) -> list[_Fit]:
+def lay_out(columns: Sequence[Column], rows: Sequence[Sequence[str]], room: int | None) -> list[Text]:
+    """Return the lines of a table, titles first."""
+    titles = [column.title for column in columns]
+    fits = _fits(columns, [titles, *rows], room)
+    head, *body = ((" " * GAP).join(_cell(row, fit) for fit in fits).rstrip() for row in (titles, *rows))
+    return [line(head, room, "dim"), *(line(text, room) for text in body)]
+
+
+def _wrapped(text: str, cells: int) -> list[str]:
+    return [part.plain.rstrip() for part in Text(text).wrap(Console(), cells)]
+
+
+def _cell(row: Sequence[str], fit: _Fit) -> str:
+    text = line(row[fit.place], fit.cells)
+    text.align("right" if fit.column.right else "left", fit.cells)
+    return text.plain
+
+
+def _fits(columns: Sequence[Column], lines: Sequence[Sequence[str]], room: int | None) -> list[_Fit]:
     """Choose the columns: from the least important on, each is cut as far as it may be, or else left out."""
-    lines = [[column.title for column in columns], *rows]
     fits = [
-        _Fit(place, column, max(width(line[place]) for line in lines))
+        _Fit(place, column, max(cell_len(row[place]) for row in lines))
         for place, column in enumerate(columns)
-        if column.rank == 0 or any(row[place] for row in rows)
+        if column.rank == 0 or any(row[place] for row in lines[1:])
     ]
     for fit in sorted(fits, key=lambda fit: fit.column.rank, reverse=True):
         excess = 0 if room is None else _taken(fits) - room
@@ -69,4 +99,4 @@ def _taken(fits: Sequence[_Fit]) -> int:
 
 def _spare(fit: _Fit) -> int:
     """Return how many cells a column can give up."""
-    return 0 if fit.column.least is None else max(0, fit.cells - max(fit.column.least, width(fit.column.title)))
+    return 0 if fit.column.least is None else max(0, fit.cells - max(fit.column.least, cell_len(fit.column.title)))

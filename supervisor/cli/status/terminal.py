@@ -1,24 +1,23 @@
-"""The output of pages: a stream of lines, or a terminal in which one page is redrawn in place, with plain ANSI."""
+"""The output of pages: a stream of lines, or a terminal in which one page is redrawn in place."""
 
 import contextlib
+import io
 import os
 import select
 import signal
 import sys
 import termios
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
-from typing import Final, TextIO, TypeAlias
+from typing import Final, Literal, NoReturn, TextIO, TypeAlias
 
-from greenroom.supervisor.cli.status.page import Line, Style
+from rich.console import Console, ConsoleDimensions, Group
+from rich.text import Text
 
-_STYLES: Final[Mapping[Style, str]] = {"bold": "1", "dim": "2", "bad": "31"}
-_ENTER: Final = "\033[?1049h\033[?25l\033[?7l"
-"""The alternate screen, without a cursor. Lines are not wrapped: one made for a wider window does no harm."""
-_LEAVE: Final = "\033[?7h\033[?25h\033[?1049l"
-_END_OF_LINE: Final = "\033[K"
-_END_OF_SCREEN: Final = "\033[J"
+_NO_WRAP: Final = "\033[?7l"
+_WRAP: Final = "\033[?7h"
+"""Whether the terminal wraps lines. Off, a page that was made for a wider window does no harm."""
 _LOCAL_MODES: Final = 3
 """Place of the local modes among a terminal's attributes (termios(3))."""
 _STOPS: Final = frozenset({signal.SIGINT, signal.SIGTERM, signal.SIGHUP})
@@ -28,14 +27,29 @@ _Modes: TypeAlias = list[int | list[bytes | int]]
 """A terminal's attributes, as `termios` has them."""
 
 
+class _Console(Console):
+    """Never changes a text, and leaves a closed pipe to its caller."""
+
+    def __init__(self, out: TextIO) -> None:
+        terminal = out.isatty()
+        color: Literal["auto"] | None = "auto" if terminal and "NO_COLOR" not in os.environ else None
+        super().__init__(
+            file=out, force_terminal=terminal, color_system=color, markup=False, emoji=False, highlight=False
+        )
+
+    def on_broken_pipe(self) -> NoReturn:
+        """Raise `BrokenPipeError`, where a console would exit."""
+        raise BrokenPipeError
+
+
 class Printer:
     """Writes lines one below the other, in colours only on a terminal."""
 
     def __init__(self, out: TextIO) -> None:
-        self.out = out
-        if hasattr(out, "reconfigure"):
+        self._out = out
+        if isinstance(out, io.TextIOWrapper):
             out.reconfigure(errors="replace")
-        self._colour = out.isatty() and "NO_COLOR" not in os.environ
+        self._console = _Console(out)
 
     @property
     def columns(self) -> int | None:
@@ -43,21 +57,16 @@ class Printer:
         given = os.environ.get("COLUMNS", "")
         if given.isdigit() and int(given):
             return int(given)
-        return os.get_terminal_size(self.out.fileno()).columns or None if self.out.isatty() else None
+        return os.get_terminal_size(self._out.fileno()).columns or None if self._out.isatty() else None
 
-    def print(self, lines: Sequence[Line]) -> None:
+    def print(self, lines: Sequence[Text]) -> None:
         """Write a page."""
-        self.out.write("".join(f"{self.styled(line)}\n" for line in lines))
-        self.out.flush()
+        self._console.print(*lines, sep="\n", soft_wrap=True)
+        self._out.flush()
 
     def suspend(self) -> None:
         """Suspend the process until it is continued."""
         os.kill(os.getpid(), signal.SIGSTOP)
-
-    def styled(self, line: Line) -> str:
-        """Return the text of a line with its style."""
-        code = _STYLES.get(line.style) if self._colour else None
-        return f"\033[{code}m{line.text}\033[0m" if code else line.text
 
 
 class Screen(Printer):
@@ -70,7 +79,7 @@ class Screen(Printer):
     @property
     def columns(self) -> int:
         """Cells of a line."""
-        return os.get_terminal_size(self.out.fileno()).columns or 80
+        return os.get_terminal_size(self._out.fileno()).columns or 80
 
     @contextmanager
     def shown(self) -> Iterator[None]:
@@ -82,33 +91,38 @@ class Screen(Printer):
             with contextlib.suppress(OSError):  # it may be gone
                 self._leave()
 
-    def print(self, lines: Sequence[Line]) -> None:
+    def print(self, lines: Sequence[Text]) -> None:
         """Replace the previous page, as far as the new one fits."""
-        height = os.get_terminal_size(self.out.fileno()).lines or 24
+        height = os.get_terminal_size(self._out.fileno()).lines or 24
         shown = list(lines)
         if len(shown) > height:
             hidden = len(shown) - height + 1
-            shown = [*shown[: height - 1], Line(f"… {hidden} more lines", "dim")]
-        rows = (f"\033[{row};1H{self.styled(line)}{_END_OF_LINE}" for row, line in enumerate(shown, 1))
-        self.out.write("".join(rows) + _END_OF_SCREEN)
-        self.out.flush()
+            shown = [*shown[: height - 1], Text(f"… {hidden} more lines", "dim")]
+        self._console.size = ConsoleDimensions(self.columns, height)
+        self._console.update_screen(Group(*shown))
 
     def suspend(self) -> None:
         """Restore the terminal while the process is suspended."""
         self._leave()
-        os.kill(os.getpid(), signal.SIGSTOP)
+        super().suspend()
         self._enter()
 
     def _enter(self) -> None:
         self._modes = _take_keys()
-        self.out.write(_ENTER)
-        self.out.flush()
+        self._console.set_alt_screen(True)
+        self._console.show_cursor(False)
+        self._write(_NO_WRAP)
 
     def _leave(self) -> None:
         if self._modes is not None:
             termios.tcsetattr(sys.stdin.fileno(), termios.TCSADRAIN, self._modes)
-        self.out.write(_LEAVE)
-        self.out.flush()
+        self._write(_WRAP)
+        self._console.show_cursor(True)
+        self._console.set_alt_screen(False)
+
+    def _write(self, sequence: str) -> None:
+        self._out.write(sequence)
+        self._out.flush()
 
 
 class KeyListener:

@@ -104,7 +104,7 @@ class Screen:
             case "?7", "h" | "l":
                 self.wraps = command == "h"
             case _, "H":
-                row, column = (int(number) for number in argument.split(";"))
+                row, column = (int(number) for number in (argument or "1;1").split(";"))
                 self._row, self._column = min(row, self.lines) - 1, min(column, self.columns) - 1
             case "", "K":
                 self._cells[self._row][self._column :] = [" "] * (self.columns - self._column)

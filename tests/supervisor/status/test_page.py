@@ -3,9 +3,9 @@
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from rich.cells import cell_len as width
 
 from greenroom.protocol.report import OwnFigures
-from greenroom.supervisor.cli.status.cells import width
 from greenroom.supervisor.cli.status.control_client import Heard
 from greenroom.supervisor.cli.status.page import QUIET_ROWS, page
 from tests.protocol.test_report import REPORTS
@@ -91,7 +91,7 @@ def lines(text: str) -> list[str]:
 
 
 def shown(*statuses: object, room: int | None = 80) -> list[str]:
-    return [line.text for line in page(view(*statuses), room)]  # type: ignore[arg-type]
+    return [line.plain for line in page(view(*statuses), room)]  # type: ignore[arg-type]
 
 
 def test_a_busy_instance_at_80_columns() -> None:

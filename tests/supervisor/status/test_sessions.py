@@ -5,9 +5,9 @@ import os
 import sys
 
 import pytest
+from rich.cells import cell_len as width
 
 from greenroom.sessions.lock import WriterLock
-from greenroom.supervisor.cli.status.cells import width
 from tests.sessions.test_index import FIRST, SECOND, context, meta, said, save, used
 from tests.supervisor.status.stand_ins import House
 

@@ -12,8 +12,8 @@ from typing import Literal
 import jsonschema
 import psutil
 import pytest
+from rich.cells import cell_len as width
 
-from greenroom.supervisor.cli.status.cells import width
 from greenroom.supervisor.cli.status.overview import Overview
 from greenroom.supervisor.control import instances
 from tests.supervisor.status.screen import on_a_terminal
@@ -186,6 +186,21 @@ def test_a_reader_that_leaves_early_is_no_fault(house: House) -> None:
         process.stdout.close()
         assert process.wait(20) == 0
         assert process.stderr.read() == b""
+
+
+@pytest.mark.parametrize(
+    ("variables", "is_styled"),
+    [({}, True), ({"NO_COLOR": "1"}, False), ({"NO_COLOR": ""}, False), ({"TERM": "dumb"}, False)],
+)
+def test_a_terminal_is_styled_unless_told_otherwise(house: House, variables: dict[str, str], is_styled: bool) -> None:
+    stand_in = house.engage(WELL)
+    environment = {**house.environment, "TERM": "xterm", **variables}
+    command = (COMMAND, "status", "--instance", str(stand_in.pid))
+    with on_a_terminal(command, environment) as (screen, process):
+        screen.until(screen.has("running the tool shell"))
+        assert process.wait(20) == 0
+        assert ("\x1b[1mgreenroom" in screen.raw) == is_styled
+        assert is_styled or "\x1b" not in screen.raw
 
 
 # --watch
