@@ -32,7 +32,6 @@ from greenroom.protocol.internal.process import (
     read_datagram,
 )
 from greenroom.runtime import child, footprint, hardening, log, orphans
-from greenroom.runtime import startup_load as rush
 from greenroom.runtime.launch import CONTROL, DATAGRAM, LAST_TIMEOUT
 from greenroom.runtime.restart import Backoff
 from greenroom.supervisor.processes.engine import ZYGOTE_PREFIX
@@ -122,7 +121,6 @@ class ForkServer:
         if self._specs == EARLY_SPAWNS and not self._complete:
             self._import_the_rest()
         self._specs += 1
-        rush.note_birth()
         try:
             pid = os.fork()
         except OSError as error:  # no memory, or too many processes: reported as a death, since it may pass

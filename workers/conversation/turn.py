@@ -29,7 +29,6 @@ from greenroom.workers.model.responses import (
     Usage,
 )
 from greenroom.workers.model.retry import Retry
-from greenroom.workers.startup_backoff import let_others_begin
 
 MAKING_ROOM: Final = "making room in the model's context"
 """What is done while a summary is made, in words."""
@@ -270,8 +269,6 @@ class TurnLoop:
         if not calls:
             return
         self._open_calls = [OpenCall(str(call["call_id"]), OUTPUTS[str(call["type"])]) for call in calls]
-        self.doing = "letting others begin"
-        await let_others_begin()
         for call in calls:
             self._record.write()
             self.doing = f"running the tool {call['name']}"

@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -33,19 +32,6 @@ def refuse():
     raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))
 os.fork = refuse
 """
-
-TELLS_OF_A_RUSH = """
-import os
-os.sched_getaffinity = lambda _: {0}
-from greenroom.runtime import startup_load as rush
-rush.WINDOW = rush.LASTING = 60.0
-fork = os.fork
-def look_and_fork():
-    os.write(2, b"rush" if rush.is_on() else b"calm")
-    return fork()
-os.fork = look_and_fork
-"""
-"""On one core."""
 
 
 def spec(name: str, directory: str = "/nonexistent") -> WorkerSpec:
@@ -134,12 +120,3 @@ def test_a_fork_server_rehearses_after_its_first_birth_and_stays_alone(fork_serv
     pid = fork_server.await_ready().pid
     assert list(tmp_path.iterdir()) == []
     assert os.listdir(f"/proc/{pid}/task") == [str(pid)], "a thread would not survive a fork"
-
-
-def test_a_fork_server_notes_when_more_is_born_than_there_are_cores(capfd: pytest.CaptureFixture[str]) -> None:
-    with started(TELLS_OF_A_RUSH) as fork_server:
-        for name in ("first", "second", "third"):
-            fork_server.tell(Spawn(spec=spec(name)))
-        while not isinstance(told := fork_server.hear(), Exited) or told.id != "third":
-            pass
-    assert re.findall("calm|rush", capfd.readouterr().err)[:3] == ["calm", "rush", "rush"]

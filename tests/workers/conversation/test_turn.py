@@ -9,7 +9,6 @@ import pytest
 from greenroom.protocol.errors import ModelError
 from greenroom.protocol.ids import ConversationId
 from greenroom.protocol.items import JsonObject
-from greenroom.runtime import startup_load as rush
 from greenroom.workers.conversation.compaction import Compaction
 from greenroom.workers.conversation.event_emitter import EventEmitter
 from greenroom.workers.conversation.history import History
@@ -174,16 +173,6 @@ async def test_calls_run_one_after_the_other_before_the_next_request() -> None:
         "function_call_output",
     ]
     assert [item["output"] for item in items[-2:]] == ["output of a", "output of b"]
-
-
-@on_loop
-async def test_no_call_runs_while_many_others_begin(monkeypatch: pytest.MonkeyPatch) -> None:
-    looks = iter((True, True, False))
-    monkeypatch.setattr(rush, "is_on", lambda: stage.log.append("look") or next(looks))
-    stage = Stage([[called("a"), called("b"), done()]], [[said("x"), done()]])
-    await stage.loop.run()
-    order = [entry for entry in stage.log if entry == "look" or entry.startswith("call")]
-    assert order == ["look", "look", "look", "call a", "call b"]
 
 
 @on_loop
