@@ -165,7 +165,7 @@ class DeathEntry(Part):
 
     at: float
     process: WorkerId
-    """Which one: the id of a worker, `broker`, `fork_server`, a name that begins with `zygote`, or `guardian`."""
+    """Which one: the id of a worker, `broker`, `fork_server`, a name that begins with `zygote`, or `monitor`."""
     pid: int
     """0 for one that died before it was born."""
     cause: Text

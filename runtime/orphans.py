@@ -8,7 +8,7 @@ import time
 from collections.abc import Container
 
 _PAUSE = 0.01
-"""Seconds between two looks at whether heirs have ended."""
+"""Seconds between two looks at whether expected orphans have ended."""
 
 
 class OrphanTracker:
@@ -26,7 +26,7 @@ class OrphanTracker:
         self._testators.add(testator)
 
     def newcomers(self) -> list[int]:
-        """Return the heirs that have become children of ours since the last time."""
+        """Return the expected processes that have become children of ours since the last time."""
         present = {pid for pid in children() if pid in self}
         new, self._met = present - self._met, present
         return list(new)
@@ -83,29 +83,29 @@ def kill_group(pid: int) -> None:
             send(pid, signal.SIGKILL)
 
 
-def kill_orphans(ours: Container[int], heirs: Container[int] = ()) -> list[int]:
-    """Kill every child but `ours` and `heirs` and return which. Their own children come to us as they die."""
-    strangers = [pid for pid in children() if pid not in ours and pid not in heirs]
-    for pid in strangers:
+def kill_orphans(ours: Container[int], expected: Container[int] = ()) -> list[int]:
+    """Kill every child but `ours` and `expected` and return which. Their own children come to us as they die."""
+    orphans = [pid for pid in children() if pid not in ours and pid not in expected]
+    for pid in orphans:
         kill_group(pid)
-    return strangers
+    return orphans
 
 
-def end_all_children(heirs: OrphanTracker | None = None, timeout_s: float = 0.0) -> None:
+def end_all_children(expected: OrphanTracker | None = None, timeout_s: float = 0.0) -> None:
     """Kill every child, wait for it, and go on with those that come to us thereby, until there are none.
 
-    `heirs` are asked to end and have `patience` seconds for it, while this waits.
+    Those in `expected` are asked to end and have `timeout_s` seconds for it, while this waits.
     """
-    if heirs is not None:
-        _end_all_but(heirs)
+    if expected is not None:
+        _end_all_but(expected)
         for pid in children():
             terminate(pid)
         _await_children(timeout_s)
     _end_all_but(())
 
 
-def _end_all_but(heirs: Container[int]) -> None:
-    while pids := kill_orphans((), heirs):
+def _end_all_but(expected: Container[int]) -> None:
+    while pids := kill_orphans((), expected):
         for pid in pids:
             with contextlib.suppress(ChildProcessError):
                 os.waitpid(pid, 0)

@@ -300,7 +300,7 @@ class HelperLost(Header):
 
     wire: ClassVar[bytes] = b"helper-lost"
 
-    role: Literal["zygote", "guardian"]
+    role: Literal["zygote", "monitor"]
     pid: int
     is_shared: bool
     """Whether the fork server tells of its death as well, being its parent."""

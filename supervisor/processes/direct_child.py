@@ -31,12 +31,12 @@ def start_error(spec: AnyProcessSpec, why: str) -> Exited:
     return Exited(id=spec.id, pid=0, returncode=1, max_rss=0, start_error=why)
 
 
-def reap_orphans(ours: set[int], heirs: OrphanTracker, on_end: Callable[[], None]) -> None:
-    """Kill and reap the orphans of a dead process, except those that `heirs` expects.
+def reap_orphans(ours: set[int], expected: OrphanTracker, on_end: Callable[[], None]) -> None:
+    """Kill and reap the orphans of a dead process, except those in `expected`.
 
     `on_end` is called as each of them ends, expected ones included: their own children become orphans in turn.
     """
-    heirs.prune()
-    for pid in (*kill_orphans(ours, heirs), *heirs.newcomers()):
+    expected.prune()
+    for pid in (*kill_orphans(ours, expected), *expected.newcomers()):
         with contextlib.suppress(ChildProcessError):
             child.watch(pid, lambda _: on_end())

@@ -113,7 +113,7 @@ class ForkServer:
             self._zygote_due = time.monotonic() + self._zygotes.on_death(time.monotonic())
             return
         self._zygote = WorkerId(f"{ZYGOTE_PREFIX}{uuid7()}")
-        self._orphans.expect(pid)  # the guardians of running commands, which are of its session, remain until those end
+        self._orphans.expect(pid)  # the monitors of running commands, which are of its session, remain until those end
         self._adopt(self._zygote, pid)
 
     def _fork(self, spec: AnyProcessSpec) -> None:

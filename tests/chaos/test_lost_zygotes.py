@@ -78,7 +78,7 @@ def test_zygotes_that_are_lost_in_use_leave_what_runs_running(
 
 
 @BOTH
-def test_a_command_whose_guardian_is_lost_is_answered_in_time_with_its_output(
+def test_a_command_whose_monitor_is_lost_is_answered_in_time_with_its_output(
     stage: Stage, engine: str, number: signal.Signals
 ) -> None:
     stage.play(rule("sleep", [shell("echo $PPID; setsid sleep 600 & sleep 600")], [Quote()]))
@@ -87,10 +87,10 @@ def test_a_command_whose_guardian_is_lost_is_answered_in_time_with_its_output(
     call = server.client.codex("sleep", sandbox="read-only")
     begun_at = time.monotonic()
     delta = server.client.event(call, "exec_command_output_delta")
-    guardian = int(b64decode(delta["chunk"]))
-    os.kill(guardian, number)
+    monitor = int(b64decode(delta["chunk"]))
+    os.kill(monitor, number)
     told = text(server.client.result(call))
     assert time.monotonic() - begun_at < LIMIT_MS / 1000 + 3
-    assert str(guardian) in told, "what it had written is told"
+    assert str(monitor) in told, "what it had written is told"
     assert ("timed out" if number == signal.SIGSTOP else "SIGKILL") in told
     until(lambda: not processes.named(server.tree(), "sleep"), within=5.0)

@@ -43,7 +43,7 @@ EXEC: Sequence[tuple[Action, str]] = [
 
 
 def peak(process: psutil.Process) -> int:
-    """Return the largest resident memory of a process so far; 0 where it is gone, as a guardian is at any time."""
+    """Return the largest resident memory of a process so far; 0 where it is gone, as a monitor is at any time."""
     try:
         with open(f"/proc/{process.pid}/status", encoding="ascii") as status:
             lines = [line for line in status if line.startswith("VmHWM:")]

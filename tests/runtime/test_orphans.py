@@ -25,14 +25,14 @@ def child_of(pid: int) -> int:
 
 
 def test_only_what_stays_in_the_session_is_an_heir() -> None:
-    heirs = OrphanTracker()
+    expected = OrphanTracker()
     staying, leaving = family("process_group=0"), family("start_new_session=True")
     pids = [child_of(leader.pid) for leader in (staying, leaving)]
     try:
         for leader in (staying, leaving):
-            heirs.expect(leader.pid)
-            assert leader.pid not in heirs
-        assert [pid in heirs for pid in pids] == [True, False]
+            expected.expect(leader.pid)
+            assert leader.pid not in expected
+        assert [pid in expected for pid in pids] == [True, False]
     finally:
         for leader in (staying, leaving):
             leader.kill()
@@ -43,16 +43,16 @@ def test_only_what_stays_in_the_session_is_an_heir() -> None:
 
 def test_who_has_died_is_forgotten() -> None:
     """Its number may be given to another."""
-    heirs = OrphanTracker()
+    expected = OrphanTracker()
     leader = family("process_group=0")
-    heirs.expect(leader.pid)
+    expected.expect(leader.pid)
     heir = child_of(leader.pid)
-    heirs.prune()
-    assert heir in heirs
+    expected.prune()
+    assert heir in expected
     leader.kill()
     leader.wait()
-    heirs.prune()  # the heir has come to somebody else
-    assert heir not in heirs
+    expected.prune()  # the heir has come to somebody else
+    assert heir not in expected
     os.kill(heir, signal.SIGKILL)
 
 

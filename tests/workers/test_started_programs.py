@@ -70,7 +70,7 @@ KNOWN = {
     "zygote_link.py:share_zygote": OWN,
     "zygote.py:_Zygote._fork": FORK,
     "features.py:_try_namespaces": FORK,
-    "program.py:Embryo.fork": FORK,
+    "program.py:PreforkedChild.fork": FORK,
     "program.py:_become": COMMAND,
 }
 

@@ -1,4 +1,4 @@
-"""A started command: its end of the channel to the guardian. The worker's side, on asyncio."""
+"""A started command: its end of the channel to the monitor. The worker's side, on asyncio."""
 
 import asyncio
 import contextlib
@@ -9,14 +9,14 @@ import socket
 from typing import Final
 
 from greenroom.runtime.child import Ending
-from greenroom.workers.sandbox import messages as words
+from greenroom.workers.sandbox import messages
 from greenroom.workers.sandbox.confinement import Confinement
 from greenroom.workers.sandbox.messages import CommandEnded, Deserted, Kill, Order, Send, Started, StartFailed, Taken
 
 log = logging.getLogger(__name__)
 
 OBEDIENCE: Final = 0.5
-"""Seconds that a guardian has to kill its command before it is killed itself. Below the time that a killed command has
+"""Seconds that a monitor has to kill its command before it is killed itself. Below the time that a killed command has
 to die (`greenroom.workers.exec.command_run.DEATH_SECONDS`).
 """
 
@@ -27,12 +27,12 @@ class Child:
     def __init__(self, confinement: Confinement | None = None) -> None:
         self.confinement: Final = confinement
         self._loop = asyncio.get_running_loop()
-        self._control, self.guardian_end = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._control, self.monitor_end = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._control.setblocking(False)
         self._begun: asyncio.Future[Started | StartFailed | None] = self._loop.create_future()
         self._ended: asyncio.Future[Ending] = self._loop.create_future()
         self._gone = asyncio.Event()
-        self._guardian: int | None = None
+        self._monitor: int | None = None
         self._insisting: asyncio.TimerHandle | None = None
         self._loop.add_reader(self._control, self._listen)
 
@@ -71,22 +71,22 @@ class Child:
     def kill(self) -> None:
         """Kill the command and all its descendants, whatever group or session they have moved to. Does not wait.
 
-        A guardian that has not done so after `OBEDIENCE` seconds hangs and is killed itself.
+        A monitor that has not done so after `OBEDIENCE` seconds hangs and is killed itself.
         """
         self._order(Kill())
         if self._insisting is None and not self.is_gone:
             self._insisting = self._loop.call_later(OBEDIENCE, self._insist)
 
-    def kill_guardian(self) -> bool:
-        """Kill the guardian where one has the command, and return whether one has. The command dies with it.
+    def kill_monitor(self) -> bool:
+        """Kill the monitor where one has the command, and return whether one has. The command dies with it.
 
-        Descendants of the command are then killed by the zygote. The pid is certain to be the guardian's: it is alive
+        Descendants of the command are then killed by the zygote. The pid is certain to be the monitor's: it is alive
         as long as its end of the channel is open.
         """
-        if self.is_gone or self._guardian is None:
+        if self.is_gone or self._monitor is None:
             return False
         with contextlib.suppress(ProcessLookupError):
-            os.kill(self._guardian, signal.SIGKILL)
+            os.kill(self._monitor, signal.SIGKILL)
         return True
 
     def abandon(self) -> None:
@@ -94,18 +94,18 @@ class Child:
         self._lose()
 
     async def begin(self) -> Started | StartFailed | None:
-        """Wait until the program runs, or cannot; return `None` where zygote or guardian are gone."""
+        """Wait until the program runs, or cannot; return `None` where zygote or monitor are gone."""
         return await asyncio.shield(self._begun)
 
     @property
-    def guardian(self) -> int | None:
-        """The pid of the guardian that has the command."""
-        return self._guardian
+    def monitor(self) -> int | None:
+        """The pid of the monitor that has the command."""
+        return self._monitor
 
     @property
     def is_taken(self) -> bool:
-        """Whether the zygote has given the command to a guardian."""
-        return self._guardian is not None
+        """Whether the zygote has given the command to a monitor."""
+        return self._monitor is not None
 
     def presume_begun(self) -> None:
         """Assume that the program was started although no message said so: its request was claimed."""
@@ -122,12 +122,12 @@ class Child:
 
     def _order(self, order: Order) -> None:
         if not self.is_gone:
-            with contextlib.suppress(OSError):  # the guardian is gone; `_listen` notices that
-                self._control.send(words.encode(order))
+            with contextlib.suppress(OSError):  # the monitor is gone; `_listen` notices that
+                self._control.send(messages.encode(order))
 
     def _listen(self) -> None:
         try:
-            data = self._control.recv(words.LONGEST)
+            data = self._control.recv(messages.LONGEST)
         except BlockingIOError:
             return
         except OSError:
@@ -135,9 +135,9 @@ class Child:
         if not data:
             self._lose()
             return
-        match words.read_report(data):
-            case Taken(guardian):
-                self._guardian = guardian
+        match messages.read_report(data):
+            case Taken(monitor):
+                self._monitor = monitor
             case Started() | StartFailed() as outcome if not self._begun.done():
                 self._begun.set_result(outcome)
             case Started() | StartFailed():  # late: the program was assumed to be started
@@ -148,11 +148,11 @@ class Child:
                 self._lose()
 
     def _insist(self) -> None:
-        if self.kill_guardian():
-            log.error("the guardian of a command, process %d, hangs and is killed", self._guardian)
+        if self.kill_monitor():
+            log.error("the monitor of a command, process %d, hangs and is killed", self._monitor)
 
     def _lose(self) -> None:
-        """Release the guardian. The death of a guardian kills its command."""
+        """Release the monitor. The death of a monitor kills its command."""
         if self.is_gone:
             return
         if self._insisting is not None:

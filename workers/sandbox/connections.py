@@ -1,8 +1,8 @@
 """Makes the connections of confined commands in their place, and refuses those to Unix sockets of other programs.
 
 The filter of system calls lets a command with network have Unix sockets of streams and packets, and hands each of its
-connect(2) over to its guardian (seccomp_unotify(2)). What the caller points at can change while one looks, so nothing
-of the call is ever let go on: the guardian copies the address, takes the caller's socket, and connects that itself.
+connect(2) over to its monitor (seccomp_unotify(2)). What the caller points at can change while one looks, so nothing
+of the call is ever let go on: the monitor copies the address, takes the caller's socket, and connects that itself.
 
 A file is connected to where a process of the command, or of one that runs beside it under the same rules, holds the
 socket that listens on it, or where a setting names it.

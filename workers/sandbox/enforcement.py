@@ -21,11 +21,11 @@ class RuleCache:
 
     confinement: Confinement
     ruleset: int
-    census: DirectoryFingerprint
+    fingerprint: DirectoryFingerprint
 
     def fits(self, confinement: Confinement) -> bool:
         """Tell whether these are the rules that a confinement would get now."""
-        return confinement == self.confinement and self.census.holds()
+        return confinement == self.confinement and self.fingerprint.holds()
 
 
 def refresh(known: RuleCache | None, confinement: Confinement | None) -> RuleCache | None:
@@ -41,9 +41,9 @@ def refresh(known: RuleCache | None, confinement: Confinement | None) -> RuleCac
     features = probe()
     if confinement is None or confinement.writable or features.missing():
         return None
-    census = DirectoryFingerprint()
+    fingerprint = DirectoryFingerprint()
     try:
-        return RuleCache(confinement, _rules(confinement, features, census), census)
+        return RuleCache(confinement, _rules(confinement, features, fingerprint), fingerprint)
     except OSError:
         return None
 
@@ -59,18 +59,18 @@ def separate(confinement: Confinement, features: KernelFeatures) -> None:
         resource.setrlimit(resource.RLIMIT_NPROC, (most, most))
 
 
-def restrict(confinement: Confinement, features: KernelFeatures, foresight: RuleCache | None) -> int | None:
+def restrict(confinement: Confinement, features: KernelFeatures, rules: RuleCache | None) -> int | None:
     """Give up all that a confined command may not do. Raises `OSError`; then the process must not go on.
 
-    What it opens stays open until the exec. Returns the descriptor over which the guardian makes the command's
+    What it opens stays open until the exec. Returns the descriptor over which the monitor makes the command's
     connections (`greenroom.workers.sandbox.connections`), where it may make any.
     """
     architecture = syscalls.this_machine()
     assert architecture is not None
     capabilities.reduce(architecture)
     kernel.prctl(kernel.PR_SET_NO_NEW_PRIVS, 1)
-    if foresight is not None and foresight.fits(confinement):
-        landlock.enforce(foresight.ruleset)
+    if rules is not None and rules.fits(confinement):
+        landlock.enforce(rules.ruleset)
     else:
         landlock.enforce(_rules(confinement, features, DirectoryFingerprint()))
     program = _filter(architecture, network=confinement.network, writes=bool(confinement.writable))
@@ -87,8 +87,8 @@ def prepare() -> None:
         _filter(architecture, network=network, writes=writes)
 
 
-def _rules(confinement: Confinement, features: KernelFeatures, census: DirectoryFingerprint) -> int:
-    allowed = grants(confinement, census.list, separate=_wants_view(confinement, features))
+def _rules(confinement: Confinement, features: KernelFeatures, fingerprint: DirectoryFingerprint) -> int:
+    allowed = grants(confinement, fingerprint.list, separate=_wants_view(confinement, features))
     return landlock.make_rules(features.landlock_abi, allowed, network=confinement.network)
 
 

@@ -1,15 +1,15 @@
 """Starts commands, confined or not, and ends each with everything that it started. The worker's side, on asyncio.
 
-    zygote ── guardian ── command ── what it starts
-          └── guardian ── command
+    zygote ── monitor ── command ── what it starts
+          └── monitor ── command
 
-The zygote is small and without threads: one for all workers, or one of the worker's own. It forks a guardian for each
+The zygote is small and without threads: one for all workers, or one of the worker's own. It forks a monitor for each
 command, and that the command. A command leads a session of its own, has the descriptors 0, 1 and 2 and no others, and
-the environment that it is given and no more. When the worker ends, however that happens, the guardians of its commands
+the environment that it is given and no more. When the worker ends, however that happens, the monitors of its commands
 find their channels closed and kill everything.
 
-Nothing is waited for without a limit. A zygote or a guardian that does not answer is killed and the command goes to
-another one, provided that it was not begun: each command begins at most once (`words.claim`).
+Nothing is waited for without a limit. A zygote or a monitor that does not answer is killed and the command goes to
+another one, provided that it was not begun: each command begins at most once (`messages.claim`).
 """
 
 import asyncio
@@ -24,12 +24,11 @@ from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 
 from greenroom.runtime.child import Ending
-from greenroom.workers.sandbox import messages as words
-from greenroom.workers.sandbox import zygote
+from greenroom.workers.sandbox import messages, zygote
 from greenroom.workers.sandbox.child import Child
 from greenroom.workers.sandbox.confinement import Confinement
 from greenroom.workers.sandbox.features import SandboxUnavailableError
-from greenroom.workers.sandbox.messages import Guardian, SandboxRequest, Started, StartFailed
+from greenroom.workers.sandbox.messages import Monitor, SandboxRequest, Started, StartFailed
 from greenroom.workers.sandbox.processes import start_time
 from greenroom.workers.sandbox.zygote_link import LOST, ZygoteLink, share_zygote
 
@@ -43,7 +42,7 @@ TIMEOUT: Final = 1.0
 TRIES: Final = 3
 """How often a command is handed over before it fails to start."""
 HANG: Final = 5.0
-"""Seconds without an answer after which a zygote or a guardian counts as hung, where the command can wait so long."""
+"""Seconds without an answer after which a zygote or a monitor counts as hung, where the command can wait so long."""
 LEAST: Final = 0.25
 """Seconds that each try has at least, however little time the command has."""
 LONGEST: Final = 30.0
@@ -77,9 +76,9 @@ class ZygoteStanding:
 
 @dataclass(frozen=True, slots=True)
 class Loss:
-    """The loss of a zygote or a guardian."""
+    """The loss of a zygote or a monitor."""
 
-    role: Literal["zygote", "guardian"]
+    role: Literal["zygote", "monitor"]
     pid: int
     is_shared: bool
     """Whether it is the fork server's child, which reports its death, too."""
@@ -113,7 +112,7 @@ class Launcher:
     def attach(cls, on_loss: Callable[[Loss], object] = lambda _: None) -> "Launcher":
         """Use the zygote that was shared before this process was forked, and an own one where there is none.
 
-        `on_loss` is called with each zygote and guardian that is lost. Raises `OSError` where no process can be forked.
+        `on_loss` is called with each zygote and monitor that is lost. Raises `OSError` where no process can be forked.
         """
         return cls(ZygoteLink.attach() or ZygoteLink.fork(), on_loss)
 
@@ -210,13 +209,13 @@ class Launcher:
         if link is not None:
             await _end(link, timeout_s)
 
-    def _siblings(self, confinement: Confinement | None) -> tuple[Guardian, ...]:
-        """Return the guardians of running commands whose Unix sockets a new one may use."""
+    def _siblings(self, confinement: Confinement | None) -> tuple[Monitor, ...]:
+        """Return the monitors of running commands whose Unix sockets a new one may use."""
         if confinement is None or not confinement.network:
             return ()
         alike = [child for child in self._children if child.confinement == confinement and not child.is_gone]
-        pids = [child.guardian for child in alike if child.guardian is not None]
-        return tuple(Guardian(pid, started) for pid in pids if (started := start_time(pid)) is not None)
+        pids = [child.monitor for child in alike if child.monitor is not None]
+        return tuple(Monitor(pid, started) for pid in pids if (started := start_time(pid)) is not None)
 
     def _forget_gone(self) -> None:
         self._children = {child for child in self._children if not child.is_gone}
@@ -227,11 +226,11 @@ class Launcher:
         """Hand a command over once. Return `None` if that failed, so that the command may be tried again."""
         link = self._present_zygote()
         child = Child(request.confinement)
-        content = words.encode(request)
+        content = messages.encode(request)
         try:
             with _memory_file(content) as file:
                 outcome = await self._begin(link, child, request, file, streams, timeout_s)
-                if outcome is None and words.withdraw(file, len(content)):
+                if outcome is None and messages.withdraw(file, len(content)):
                     self._blame(link, child, timeout_s)
                     return None
                 if outcome is None:  # it may have begun, and must not begin twice
@@ -244,7 +243,7 @@ class Launcher:
             raise _as_error(outcome, request)
         if outcome is None:
             child.presume_begun()
-            self._kill_guardian(child)
+            self._kill_monitor(child)
         return child
 
     async def _begin(
@@ -255,7 +254,7 @@ class Launcher:
         stdin, stdout, stderr = streams
         try:
             async with asyncio.timeout(timeout_s):
-                with child.guardian_end as control, _null_or(stdin) as source:
+                with child.monitor_end as control, _null_or(stdin) as source:
                     async with self._sending:
                         await link.ask(kind, [control.fileno(), file, source, stdout, stderr])
                 return await child.begin()
@@ -264,8 +263,8 @@ class Launcher:
 
     def _blame(self, link: ZygoteLink, child: Child, timeout_s: float) -> None:
         """Find out which process has not carried out a command that was withdrawn, and stop using it."""
-        if child.is_taken and self._kill_guardian(child):
-            pass  # the zygote is well, and has another guardian for it
+        if child.is_taken and self._kill_monitor(child):
+            pass  # the zygote is well, and has another monitor for it
         elif link.is_lost:
             if link is self._zygote:
                 self._lose_zygote()
@@ -299,12 +298,12 @@ class Launcher:
         link.kill()
         link.close()
 
-    def _kill_guardian(self, child: Child) -> bool:
-        pid = child.guardian
-        if pid is None or not child.kill_guardian():
+    def _kill_monitor(self, child: Child) -> bool:
+        pid = child.monitor
+        if pid is None or not child.kill_monitor():
             return False
-        log.error("the guardian of a command, process %d, hangs and is killed", pid)
-        self._on_loss(Loss("guardian", pid, False, _HANGS, -signal.SIGKILL, 0))
+        log.error("the monitor of a command, process %d, hangs and is killed", pid)
+        self._on_loss(Loss("monitor", pid, False, _HANGS, -signal.SIGKILL, 0))
         return True
 
     def _present_zygote(self) -> ZygoteLink:

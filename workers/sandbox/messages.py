@@ -1,4 +1,4 @@
-"""The messages between a launcher and the guardians of its commands.
+"""The messages between a launcher and the monitors of its commands.
 
 Both ends are one program, before and after a fork, so the messages are pickled.
 """
@@ -16,8 +16,8 @@ LONGEST: Final = 65536
 
 
 @dataclass(frozen=True, slots=True)
-class Guardian:
-    """The guardian of a running command."""
+class Monitor:
+    """The monitor of a running command."""
 
     pid: int
     started: bytes
@@ -33,16 +33,16 @@ class SandboxRequest:
     environment: dict[str, str]
     confinement: Confinement | None
     terminal: bool
-    siblings: tuple[Guardian, ...] = ()
+    siblings: tuple[Monitor, ...] = ()
     """Those of commands of the same conversation, with the same confinement, that run already."""
 
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """The zygote has given the request to a guardian."""
+    """The zygote has given the request to a monitor."""
 
-    guardian: int
-    """The pid of the guardian, which is alive as long as its end of the channel is open."""
+    monitor: int
+    """The pid of the monitor, which is alive as long as its end of the channel is open."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,14 +82,14 @@ class Deserted:
 
 @dataclass(frozen=True, slots=True)
 class Send:
-    """Launcher to guardian: send a signal to the command's process group."""
+    """Launcher to monitor: send a signal to the command's process group."""
 
     signal: int
 
 
 @dataclass(frozen=True, slots=True)
 class Kill:
-    """Launcher to guardian: kill the command and all its descendants."""
+    """Launcher to monitor: kill the command and all its descendants."""
 
 
 Report: TypeAlias = Taken | Started | StartFailed | CommandEnded | Deserted
@@ -136,7 +136,7 @@ def read_request(data: bytes) -> SandboxRequest:
 
 
 def read_report(data: bytes) -> Report:
-    """Decode a report of a guardian."""
+    """Decode a report of a monitor."""
     report = pickle.loads(data)
     assert isinstance(report, Report)
     return report

@@ -1,7 +1,7 @@
-"""The guardian of a command: starts it, reports its end, and lets none of its descendants escape.
+"""The monitor of a command: starts it, reports its end, and lets none of its descendants escape.
 
 A process of its own for every running command, which takes another once all descendants of the last have ended. Orphans
-are reparented to the guardian (PR_SET_CHILD_SUBREAPER), whatever session or group they have moved to. On the launcher's
+are reparented to the monitor (PR_SET_CHILD_SUBREAPER), whatever session or group they have moved to. On the launcher's
 order, or when the launcher is gone, everything is killed.
 """
 
@@ -14,48 +14,47 @@ from collections.abc import Callable, Sequence
 from typing import Final, NoReturn, TypeAlias
 
 from greenroom.runtime import hardening
-from greenroom.workers.sandbox import enforcement, features
-from greenroom.workers.sandbox import messages as words
+from greenroom.workers.sandbox import enforcement, features, messages
 from greenroom.workers.sandbox.confinement import Confinement
 from greenroom.workers.sandbox.connections import Connections
 from greenroom.workers.sandbox.enforcement import RuleCache
-from greenroom.workers.sandbox.messages import CommandEnded, Deserted, Guardian, Kill, Report, Send, Started
+from greenroom.workers.sandbox.messages import CommandEnded, Deserted, Kill, Monitor, Report, Send, Started
 from greenroom.workers.sandbox.processes import below, families, start_time
-from greenroom.workers.sandbox.program import Embryo
+from greenroom.workers.sandbox.program import PreforkedChild
 
 DESCRIPTORS: Final = 2
-"""Descriptors that a guardian receives: its end of the channel to the launcher, and the request."""
+"""Descriptors that a monitor receives: its end of the channel to the launcher, and the request."""
 
 _Note: TypeAlias = Callable[[int, int, int], None]
 """Called with each death: pid, status, largest resident memory in the kernel's unit."""
 
 
-def guard(zygote: socket.socket, orders: socket.socket) -> NoReturn:
-    """Run as the guardian of the commands that the zygote hands over, one after the other. Never returns.
+def run_monitor(zygote: socket.socket, orders: socket.socket) -> NoReturn:
+    """Run as the monitor of the commands that the zygote hands over, one after the other. Never returns.
 
-    A command is sent to the embryo directly: the first over `orders`, each later one over a channel whose other end
-    goes to the zygote when it can accept one. The zygote closes its end to say that there will be none.
+    A command is sent to the preforked child directly: the first over `orders`, each later one over a channel whose
+    other end goes to the zygote when it can accept one. The zygote closes its end to say that there will be none.
     """
     hardening.set_name("gr-monitor")
     hardening.adopt_orphans()
     deserted = True
-    foresight: RuleCache | None = None
+    rules: RuleCache | None = None
     try:
         wakeup = _signal_pipe()
         while deserted:
-            embryo = Embryo.fork(orders, foresight)
+            preforked = PreforkedChild.fork(orders, rules)
             _, descriptors, _, _ = socket.recv_fds(zygote, 1, DESCRIPTORS)
             if len(descriptors) < DESCRIPTORS:
                 break
             control, request = descriptors
-            wanted = words.read_request(words.content(request))
+            wanted = messages.read_request(messages.content(request))
             confinement = wanted.confinement
             os.close(request)
             with socket.socket(fileno=control) as launcher:
-                guardian = _Guardian(launcher, embryo, wakeup)
-                deserted = guardian.start(confinement, wanted.siblings) and guardian.watch()
+                monitor = _Monitor(launcher, preforked, wakeup)
+                deserted = monitor.start(confinement, wanted.siblings) and monitor.watch()
             if deserted:
-                foresight = enforcement.refresh(foresight, confinement)
+                rules = enforcement.refresh(rules, confinement)
                 orders = _ask_for_another(zygote)
     finally:
         end_descendants()
@@ -69,25 +68,25 @@ def _ask_for_another(zygote: socket.socket) -> socket.socket:
     return ours
 
 
-class _Guardian:
-    def __init__(self, control: socket.socket, embryo: Embryo, wakeup: int) -> None:
+class _Monitor:
+    def __init__(self, control: socket.socket, preforked: PreforkedChild, wakeup: int) -> None:
         self._control = control
         self._wakeup = wakeup
-        self._embryo = embryo
+        self._preforked = preforked
         self._pid = 0
         """The command while it lives, else 0."""
         self._connections: Connections | None = None
 
-    def start(self, confinement: Confinement | None, siblings: Sequence[Guardian]) -> bool:
+    def start(self, confinement: Confinement | None, siblings: Sequence[Monitor]) -> bool:
         """Wait until the command runs, and return whether it does."""
         limits = features.probe().limits(writes=bool(confinement.writable)) if confinement is not None else ()
-        failed = self._embryo.failure()
+        failed = self._preforked.failure()
         if failed is not None:
             self._tell(failed)
             return False
-        self._pid = self._embryo.pid
-        if confinement is not None and self._embryo.listeners:
-            listener = self._embryo.listeners.pop()
+        self._pid = self._preforked.pid
+        if confinement is not None and self._preforked.listeners:
+            listener = self._preforked.listeners.pop()
             self._connections = Connections(listener, lambda: _peers(siblings), confinement.sockets)
         self._tell(Started(self._pid, limits))
         return True
@@ -121,10 +120,10 @@ class _Guardian:
             self._connections = None
 
     def _obey(self) -> bool:
-        data = self._control.recv(words.LONGEST)
+        data = self._control.recv(messages.LONGEST)
         if not data:
             return False
-        match words.read_order(data):
+        match messages.read_order(data):
             case Send(number):
                 if self._pid:
                     _send(number, self._pid)
@@ -150,7 +149,7 @@ class _Guardian:
 
     def _tell(self, report: Report) -> None:
         with contextlib.suppress(OSError):  # the launcher has closed its end: the next read of the control reports it
-            self._control.send(words.encode(report))
+            self._control.send(messages.encode(report))
 
 
 def end_descendants(note: _Note = lambda *_: None) -> None:
@@ -177,11 +176,11 @@ def _kill_descendants() -> set[int]:
     return {pid for pid in found if _kill(pid)} & set(children.get(os.getpid(), ()))
 
 
-def _peers(siblings: Sequence[Guardian]) -> set[int]:
+def _peers(siblings: Sequence[Monitor]) -> set[int]:
     """Return the processes of our command, and those of its siblings that still run."""
     children = families()
-    running = [guardian.pid for guardian in siblings if start_time(guardian.pid) == guardian.started]
-    return {pid for guardian in (os.getpid(), *running) for pid in below(children, guardian)}
+    running = [monitor.pid for monitor in siblings if start_time(monitor.pid) == monitor.started]
+    return {pid for monitor in (os.getpid(), *running) for pid in below(children, monitor)}
 
 
 def _kill(pid: int) -> bool:

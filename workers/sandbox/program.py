@@ -1,4 +1,4 @@
-"""Becomes the program of a command: an embryo is forked in advance, and gets its request later."""
+"""Becomes the program of a command: a preforked child is forked in advance, and gets its request later."""
 
 import fcntl
 import os
@@ -9,8 +9,7 @@ import termios
 from dataclasses import dataclass, field, replace
 from typing import Final, Literal, NoReturn, TypeAlias
 
-from greenroom.workers.sandbox import enforcement, features, kernel
-from greenroom.workers.sandbox import messages as words
+from greenroom.workers.sandbox import enforcement, features, kernel, messages
 from greenroom.workers.sandbox.descriptors import close_all_but
 from greenroom.workers.sandbox.enforcement import RuleCache
 from greenroom.workers.sandbox.messages import SandboxRequest, StartFailed
@@ -18,7 +17,7 @@ from greenroom.workers.sandbox.messages import SandboxRequest, StartFailed
 _Obstacle: TypeAlias = Literal["sandbox", "directory", "program"]
 
 DESCRIPTORS: Final = 4
-"""Descriptors that an embryo receives: the request, and the three streams."""
+"""Descriptors that a preforked child receives: the request, and the three streams."""
 
 _ANSWER: Final = 3
 """The descriptor for the report that a program cannot be run. An exec closes it."""
@@ -26,11 +25,11 @@ _RULES: Final = 4
 """The descriptor of the rules that were made in advance, if any. An exec closes it too."""
 _NOT_STARTED: Final = 127
 _CHANGED_SIGNALS: Final = (signal.SIGCHLD, signal.SIGPIPE, signal.SIGXFSZ, signal.SIGINT, signal.SIGTERM)
-"""Signals that Python, the zygote or the guardian handle or ignore; the zygote has reset all others."""
+"""Signals that Python, the zygote or the monitor handle or ignore; the zygote has reset all others."""
 
 
 @dataclass(frozen=True, slots=True)
-class Embryo:
+class PreforkedChild:
     """A child of this process that waits to become a program."""
 
     pid: int
@@ -39,14 +38,14 @@ class Embryo:
     """Over which the program's connections are handed over, where it may make any; whoever takes it closes it."""
 
     @classmethod
-    def fork(cls, orders: socket.socket, foresight: RuleCache | None) -> "Embryo":
-        """Fork an embryo. Its request arrives over `orders`, which it takes over; `foresight` may fit it."""
+    def fork(cls, orders: socket.socket, rules: RuleCache | None) -> "PreforkedChild":
+        """Fork a preforked child. Its request arrives over `orders`, which it takes over; `rules` may fit it."""
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         parent = os.getpid()
         pid = os.fork()
         if pid == 0:
             ours.close()
-            _wait_and_become(orders, foresight, theirs, parent)
+            _wait_and_become(orders, rules, theirs, parent)
         orders.close()
         theirs.close()
         return cls(pid, ours)
@@ -54,10 +53,10 @@ class Embryo:
     def failure(self) -> StartFailed | None:
         """Wait until it runs the program; return the error if it cannot."""
         with self._answer:
-            failure, listeners, _, _ = socket.recv_fds(self._answer, words.LONGEST, 1)
+            failure, listeners, _, _ = socket.recv_fds(self._answer, messages.LONGEST, 1)
             self.listeners.extend(listeners)
             if listeners:
-                failure = self._answer.recv(words.LONGEST)
+                failure = self._answer.recv(messages.LONGEST)
         if not failure:
             return None
         failed = pickle.loads(failure)
@@ -65,24 +64,22 @@ class Embryo:
         return failed
 
 
-def _wait_and_become(
-    orders: socket.socket, foresight: RuleCache | None, answer: socket.socket, parent: int
-) -> NoReturn:
+def _wait_and_become(orders: socket.socket, rules: RuleCache | None, answer: socket.socket, parent: int) -> NoReturn:
     try:
-        close_all_but(orders.fileno(), answer.fileno(), *(() if foresight is None else (foresight.ruleset,)))
+        close_all_but(orders.fileno(), answer.fileno(), *(() if rules is None else (rules.ruleset,)))
         _, descriptors, _, _ = socket.recv_fds(orders, 1, DESCRIPTORS)
         if len(descriptors) == DESCRIPTORS:
             request_file, stdin, stdout, stderr = descriptors
-            request = words.read_request(words.content(request_file))
-            if not words.claim(request_file):
+            request = messages.read_request(messages.content(request_file))
+            if not messages.claim(request_file):
                 os._exit(_NOT_STARTED)
-            foresight = _arrange((stdin, stdout, stderr), answer.fileno(), foresight)
-            os.write(_ANSWER, pickle.dumps(_become(request, parent, foresight)))
+            rules = _arrange((stdin, stdout, stderr), answer.fileno(), rules)
+            os.write(_ANSWER, pickle.dumps(_become(request, parent, rules)))
     finally:
         os._exit(_NOT_STARTED)
 
 
-def _become(request: SandboxRequest, parent: int, foresight: RuleCache | None) -> StartFailed:
+def _become(request: SandboxRequest, parent: int, rules: RuleCache | None) -> StartFailed:
     """Become the program. Returns only on failure."""
     obstacle: _Obstacle = "program"
     try:
@@ -98,7 +95,7 @@ def _become(request: SandboxRequest, parent: int, foresight: RuleCache | None) -
         os.chdir(request.cwd)
         if request.confinement is not None:
             obstacle = "sandbox"
-            listener = enforcement.restrict(request.confinement, features.probe(), foresight)
+            listener = enforcement.restrict(request.confinement, features.probe(), rules)
             if listener is not None:
                 _hand_over(listener)
         obstacle = "program"
@@ -119,21 +116,21 @@ def _hand_over(listener: int) -> None:
 
 
 def _reset_signals() -> None:
-    """Undo what Python and the guardian have set, so that the program starts like any other."""
+    """Undo what Python and the monitor have set, so that the program starts like any other."""
     signal.set_wakeup_fd(-1)
     for number in _CHANGED_SIGNALS:
         signal.signal(number, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
 
 
-def _arrange(streams: tuple[int, int, int], answer: int, foresight: RuleCache | None) -> RuleCache | None:
+def _arrange(streams: tuple[int, int, int], answer: int, rules: RuleCache | None) -> RuleCache | None:
     """Keep the three streams, and the descriptors for an answer and for the rules under their new numbers."""
-    kept = [*streams, answer, *(() if foresight is None else (foresight.ruleset,))]
+    kept = [*streams, answer, *(() if rules is None else (rules.ruleset,))]
     apart = [fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, len(kept)) for descriptor in kept]
     for wanted, descriptor in enumerate(apart):
         os.dup2(descriptor, wanted, inheritable=wanted < _ANSWER)
     close_all_but(*range(_ANSWER, len(kept)))
-    return None if foresight is None else replace(foresight, ruleset=_RULES)
+    return None if rules is None else replace(rules, ruleset=_RULES)
 
 
 def _die_with(parent: int) -> None:

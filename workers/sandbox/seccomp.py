@@ -55,7 +55,7 @@ class When:
 
 @dataclass(frozen=True, slots=True)
 class SyscallRule:
-    """A call that fails with `error` where all conditions hold, or, without one, is handed over to the guardian."""
+    """A call that fails with `error` where all conditions hold, or, without one, is handed over to the monitor."""
 
     call: str
     when: tuple[When, ...] = ()
@@ -97,7 +97,7 @@ ALWAYS: Final = (
 OFFLINE: Final = _never("socket")
 
 # Behind Unix sockets wait programs outside the sandbox that run things for whoever asks. So each connection is made by
-# the guardian, and there are no sockets for datagrams, which need no connection.
+# the monitor, and there are no sockets for datagrams, which need no connection.
 ONLINE: Final = (
     SyscallRule(
         "socket",

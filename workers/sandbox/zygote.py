@@ -1,9 +1,9 @@
-"""The zygote forks the guardians: a process that stays small and single-threaded.
+"""The zygote forks the monitors: a process that stays small and single-threaded.
 
 A worker that has threads of ZeroMQ cannot fork safely, and a fork takes longer the larger the process is. One zygote
 can serve any number of workers: a fresh interpreter that imports only what it needs (`main`). A worker can also fork
-one of its own (`live`). While commands are expected a guardian with its embryo waits for the next: one that has watched
-another command before, or one that was forked in advance. A command is seldom alone.
+one of its own (`live`). While commands are expected a monitor with its preforked child waits for the next: one that has
+watched another command before, or one that was forked in advance. A command is seldom alone.
 """
 
 import contextlib
@@ -16,16 +16,15 @@ from dataclasses import dataclass
 from typing import Final, NoReturn
 
 from greenroom.runtime import hardening, orphans
-from greenroom.workers.sandbox import enforcement
-from greenroom.workers.sandbox import messages as words
+from greenroom.workers.sandbox import enforcement, messages
 from greenroom.workers.sandbox.descriptors import close_all_but
-from greenroom.workers.sandbox.monitor import end_descendants, guard
+from greenroom.workers.sandbox.monitor import end_descendants, run_monitor
 
 CONFINED: Final = b"c"
 FREE: Final = b"f"
 """A command is to be run, in the sandbox or not. With it come `DESCRIPTORS` descriptors.
 
-They are the guardian's end of the channel to the launcher, the request, and the three streams.
+They are the monitor's end of the channel to the launcher, the request, and the three streams.
 """
 DESCRIPTORS: Final = 5
 EXPECT: Final = b"e"
@@ -33,7 +32,7 @@ EXPECT: Final = b"e"
 CHANNEL: Final = 3
 """The descriptor of the channel, where the zygote is a fresh interpreter."""
 SOON_MS: Final = 20.0
-"""Milliseconds after which another guardian is forked where none has come back: the command may take long."""
+"""Milliseconds after which another monitor is forked where none has come back: the command may take long."""
 IDLE_SECONDS: Final = 30.0
 """Seconds after a command, or the hint of one, in which another is expected."""
 
@@ -60,20 +59,20 @@ def live(channel: socket.socket) -> NoReturn:
 
 @dataclass(frozen=True, slots=True)
 class _Pair:
-    """A guardian and its embryo that wait for a command."""
+    """A monitor and its preforked child that wait for a command."""
 
     pid: int
-    """The guardian's."""
-    guardian: socket.socket
-    embryo: socket.socket
+    """The monitor's."""
+    monitor: socket.socket
+    preforked: socket.socket
 
     def hand_over(self, control: int, request: int, streams: list[int]) -> None:
-        """Give them the command. Raises `OSError` where the guardian is gone; then nothing has begun."""
-        with contextlib.suppress(OSError):  # the launcher is gone: the guardian notices that, too
-            os.write(control, words.encode(words.Taken(self.pid)))
-        socket.send_fds(self.guardian, [b"."], [control, request])
-        with self.embryo, contextlib.suppress(OSError):  # a dead embryo is a dead command, which its guardian reports
-            socket.send_fds(self.embryo, [b"."], [request, *streams])
+        """Give them the command. Raises `OSError` where the monitor is gone; then nothing has begun."""
+        with contextlib.suppress(OSError):  # the launcher is gone: the monitor notices that, too
+            os.write(control, messages.encode(messages.Taken(self.pid)))
+        socket.send_fds(self.monitor, [b"."], [control, request])
+        with self.preforked, contextlib.suppress(OSError):  # it is dead, which its monitor reports
+            socket.send_fds(self.preforked, [b"."], [request, *streams])
 
 
 class _Zygote:
@@ -81,8 +80,8 @@ class _Zygote:
         self._channel = channel
         self._poll = select.poll()
         self._poll.register(channel, select.POLLIN)
-        self._guardians: dict[int, tuple[socket.socket, int]] = {}
-        """All live guardians, with their pids, by descriptor: those that watch commands and the spare one."""
+        self._monitors: dict[int, tuple[socket.socket, int]] = {}
+        """All live monitors, with their pids, by descriptor: those that watch commands and the spare one."""
         self._dying: set[int] = set()
         """Descriptors (pidfd_open(2)) of dying processes, whose children will be reparented to the zygote."""
         self._spare: _Pair | None = None
@@ -96,8 +95,8 @@ class _Zygote:
         elif not ready:
             self._rest()
         for descriptor in ready:
-            if descriptor in self._guardians:
-                self._hear(*self._guardians[descriptor])
+            if descriptor in self._monitors:
+                self._hear(*self._monitors[descriptor])
             elif descriptor in self._dying:
                 self._dying.discard(descriptor)
                 self._poll.unregister(descriptor)
@@ -115,7 +114,7 @@ class _Zygote:
         kind, descriptors, _, _ = socket.recv_fds(self._channel, 1, DESCRIPTORS)
         self._expecting = True
         if kind in (EXPECT, CONFINED):
-            enforcement.prepare()  # what is computed here is inherited by all guardians
+            enforcement.prepare()  # what is computed here is inherited by all monitors
         if kind in (CONFINED, FREE) and len(descriptors) == DESCRIPTORS:
             self._hand_over(descriptors)
         elif kind == EXPECT and self._spare is None:
@@ -127,32 +126,32 @@ class _Zygote:
         pair, self._spare = self._spare or self._fork(), None
         try:
             pair.hand_over(control, request, streams)
-        except OSError:  # the spare guardian was killed
+        except OSError:  # the spare monitor was killed
             self._fork().hand_over(control, request, streams)
         for descriptor in descriptors:
             os.close(descriptor)
 
-    def _hear(self, guardian: socket.socket, pid: int) -> None:
-        """Take back a guardian whose command is over as the spare one, or let it exit."""
+    def _hear(self, monitor: socket.socket, pid: int) -> None:
+        """Take back a monitor whose command is over as the spare one, or let it exit."""
         try:
-            _, descriptors, _, _ = socket.recv_fds(guardian, 1, 1)
+            _, descriptors, _, _ = socket.recv_fds(monitor, 1, 1)
         except OSError:
             descriptors = []
-        embryos = [socket.socket(fileno=descriptor) for descriptor in descriptors]
-        if embryos and self._spare is None:
-            self._spare = _Pair(pid, guardian, embryos[0])
+        children = [socket.socket(fileno=descriptor) for descriptor in descriptors]
+        if children and self._spare is None:
+            self._spare = _Pair(pid, monitor, children[0])
         else:
-            self._let_go(guardian, *embryos)
-        if not embryos:
+            self._let_go(monitor, *children)
+        if not children:
             self._await_end(pid)
 
-    def _let_go(self, guardian: socket.socket, *embryos: socket.socket) -> None:
-        self._poll.unregister(guardian)
-        del self._guardians[guardian.fileno()]
-        if self._spare is not None and self._spare.guardian is guardian:
-            self._spare.embryo.close()
+    def _let_go(self, monitor: socket.socket, *children: socket.socket) -> None:
+        self._poll.unregister(monitor)
+        del self._monitors[monitor.fileno()]
+        if self._spare is not None and self._spare.monitor is monitor:
+            self._spare.preforked.close()
             self._spare = None
-        for end in (guardian, *embryos):
+        for end in (monitor, *children):
             end.close()
 
     def _await_end(self, pid: int) -> None:
@@ -166,35 +165,35 @@ class _Zygote:
         self._poll.register(descriptor, select.POLLIN)
 
     def _end_orphans(self) -> None:
-        """Kill the orphans of killed guardians, and their orphans in turn."""
-        for pid in orphans.kill_orphans({pid for _, pid in self._guardians.values()}):
+        """Kill the orphans of killed monitors, and their orphans in turn."""
+        for pid in orphans.kill_orphans({pid for _, pid in self._monitors.values()}):
             self._await_end(pid)
 
     def _rest(self) -> None:
         self._expecting = False
         if self._spare is not None:
-            self._let_go(self._spare.guardian)
+            self._let_go(self._spare.monitor)
 
     def _fork(self) -> _Pair:
-        guardian, guardians_end = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        embryo, embryos_end = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        monitor, monitors_end = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        preforked, child_end = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         pid = os.fork()
         if pid == 0:
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-            close_all_but(guardians_end.fileno(), embryos_end.fileno())  # closes for instance the streams of a command
-            guard(guardians_end, embryos_end)
-        guardians_end.close()
-        embryos_end.close()
-        self._guardians[guardian.fileno()] = (guardian, pid)
-        self._poll.register(guardian, select.POLLIN)
-        return _Pair(pid, guardian, embryo)
+            close_all_but(monitors_end.fileno(), child_end.fileno())  # closes for instance the streams of a command
+            run_monitor(monitors_end, child_end)
+        monitors_end.close()
+        child_end.close()
+        self._monitors[monitor.fileno()] = (monitor, pid)
+        self._poll.register(monitor, select.POLLIN)
+        return _Pair(pid, monitor, preforked)
 
 
 def _settle(channel: socket.socket) -> None:
     if os.getsid(0) != os.getpid():
         os.setsid()
     hardening.set_name("gr-zygote")
-    hardening.adopt_orphans()  # those of a guardian that is killed
+    hardening.adopt_orphans()  # those of a monitor that is killed
     _settle_signals()
     _take_null_streams()
     close_all_but(channel.fileno())
@@ -209,7 +208,7 @@ def _settle_signals() -> None:
             signal.signal(number, signal.SIG_DFL)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, signal.SIG_IGN)  # it exits with its worker, and not before the commands
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # so that the kernel reaps dead guardians
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # so that the kernel reaps dead monitors
 
 
 def _take_null_streams() -> None:

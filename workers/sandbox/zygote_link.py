@@ -91,7 +91,7 @@ class ZygoteLink:
                 await _writable(self._channel)
 
     def kill(self) -> None:
-        """Kill the zygote, unless it is gone. Guardians with a command live on."""
+        """Kill the zygote, unless it is gone. Monitors with a command live on."""
         if not self.is_lost:  # as long as it is there, the pid is its own
             self.was_killed = True
             with contextlib.suppress(ProcessLookupError):

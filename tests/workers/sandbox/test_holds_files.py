@@ -345,7 +345,7 @@ def test_rules_made_for_the_command_before_are_no_way_to_what_has_changed_since(
     place.write(first, place.secret)
     os.chown(first, place.user, place.user)
     assert place.secret in inside.shell(f"cat {first}", "read-only").output
-    until(lambda: _guardian_with_embryo(inside.pid))
+    until(lambda: _monitor_with_child(inside.pid))
     os.rename(first, place.auth)
     place.write(second, "new")
     os.chmod(second, 0o644)
@@ -355,10 +355,10 @@ def test_rules_made_for_the_command_before_are_no_way_to_what_has_changed_since(
     assert place.secret not in result.output
 
 
-def _guardian_with_embryo(pid: int) -> bool:
+def _monitor_with_child(pid: int) -> bool:
     """Whether some command could be started at once, with what is known from the one before."""
     zygotes = psutil.Process(pid).children()
-    return any(guardian.children() for zygote in zygotes for guardian in zygote.children())
+    return any(monitor.children() for zygote in zygotes for monitor in zygote.children())
 
 
 def test_linked_credentials_cannot_be_read_at_the_goal_of_the_link(inside: Cell) -> None:

@@ -222,32 +222,32 @@ def test_commands_are_prepared_for_while_they_are_expected() -> None:
     run(test)
 
 
-def test_guardian_takes_one_command_after_the_other_and_is_replaced_when_it_dies(
+def test_monitor_takes_one_command_after_the_other_and_is_replaced_when_it_dies(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(zygote, "SOON_MS", 60_000)
 
     async def test(launcher: Launcher, reader: int, writer: int) -> None:
-        async def guardian_of_command() -> int:
+        async def monitor_of_command() -> int:
             argv = ["sh", "-c", "echo $PPID"]
             child = await launcher.spawn(argv, "/", ENVIRONMENT, stdout=writer, stderr=writer, confinement=LOOKS_ONLY)
             await child.wait_gone()
             return int(os.read(reader, 100))
 
-        first = await guardian_of_command()
+        first = await monitor_of_command()
         await asyncio.to_thread(until, psutil.Process(first).children)
-        assert await guardian_of_command() == first
+        assert await monitor_of_command() == first
         await asyncio.to_thread(until, psutil.Process(first).children)
-        guardian = os.pidfd_open(first)
+        monitor = os.pidfd_open(first)
         os.kill(first, signal.SIGKILL)
-        await asyncio.to_thread(wait_for_end, guardian)
-        os.close(guardian)
-        assert await guardian_of_command() != first
+        await asyncio.to_thread(wait_for_end, monitor)
+        os.close(monitor)
+        assert await monitor_of_command() != first
 
     run(test)
 
 
-def test_guardian_that_comes_back_does_not_hold_what_its_command_wrote_to() -> None:
+def test_monitor_that_comes_back_does_not_hold_what_its_command_wrote_to() -> None:
     async def test(launcher: Launcher, reader: int, writer: int) -> None:
         theirs, ours = os.pipe()
         child = await launcher.spawn(["true"], "/", ENVIRONMENT, stdout=ours, stderr=writer, confinement=LOOKS_ONLY)
@@ -422,13 +422,13 @@ def stopped(pid: int) -> Iterator[None]:
 
 
 async def spare_pair(launcher: Launcher) -> tuple[int, int]:
-    """Return the guardian that waits for the next command, and its preforked child."""
+    """Return the monitor that waits for the next command, and its preforked child."""
     launcher.warm()
     while True:
         with suppress(psutil.NoSuchProcess):  # what probes the kernel comes and goes
-            for guardian in processes.named(psutil.Process(zygote_of(launcher)).children(), "gr-monitor"):
-                for child in guardian.children():
-                    return guardian.pid, child.pid
+            for monitor in processes.named(psutil.Process(zygote_of(launcher)).children(), "gr-monitor"):
+                for child in monitor.children():
+                    return monitor.pid, child.pid
         await asyncio.sleep(0)
 
 
@@ -452,12 +452,12 @@ def test_a_zygote_that_hangs_is_killed_and_the_command_runs_once() -> None:
         run(test)
 
 
-@pytest.mark.parametrize("who", ["guardian", "preforked", "both"])
+@pytest.mark.parametrize("who", ["monitor", "preforked", "both"])
 @pytest.mark.parametrize("number", [signal.SIGSTOP, signal.SIGKILL])
 def test_a_pair_that_waits_and_is_lost_costs_no_command(who: str, number: signal.Signals) -> None:
     async def test(launcher: Launcher, reader: int, writer: int) -> None:
-        guardian, preforked = await spare_pair(launcher)
-        for pid in {"guardian": [guardian], "preforked": [preforked], "both": [preforked, guardian]}[who]:
+        monitor, preforked = await spare_pair(launcher)
+        for pid in {"monitor": [monitor], "preforked": [preforked], "both": [preforked, monitor]}[who]:
             os.kill(pid, number)
         begun_at = time.monotonic()
         child = await launcher.spawn(["echo", "x"], "/", ENVIRONMENT, stdout=writer, stderr=writer, limit=1.0)
@@ -470,13 +470,13 @@ def test_a_pair_that_waits_and_is_lost_costs_no_command(who: str, number: signal
             assert ending.returncode != 0
         child = await launcher.spawn(["true"], "/", ENVIRONMENT, stdout=writer, stderr=writer)
         assert (await child.wait()).returncode == 0
-        assert not psutil.pid_exists(guardian) or number == signal.SIGKILL or who == "preforked"
+        assert not psutil.pid_exists(monitor) or number == signal.SIGKILL or who == "preforked"
 
     with adopting():
         run(test)
 
 
-def test_a_command_whose_guardian_hangs_is_killed_in_time_with_all_that_it_started() -> None:
+def test_a_command_whose_monitor_hangs_is_killed_in_time_with_all_that_it_started() -> None:
     async def test(launcher: Launcher, reader: int, writer: int) -> None:
         losses: list[Loss] = []
         launcher._on_loss = losses.append
@@ -519,12 +519,12 @@ def test_a_command_that_was_withdrawn_never_begins() -> None:
         asyncio.run(whole())
 
 
-def test_command_ends_with_its_guardian() -> None:
+def test_command_ends_with_its_monitor() -> None:
     async def test(launcher: Launcher, reader: int, writer: int) -> None:
         child = await launcher.spawn(["sleep", "60"], "/", ENVIRONMENT, stdout=writer, stderr=writer)
-        guardian = psutil.Process(child.pid).ppid()
+        monitor = psutil.Process(child.pid).ppid()
         command = os.pidfd_open(child.pid)
-        os.kill(guardian, signal.SIGKILL)
+        os.kill(monitor, signal.SIGKILL)
         assert (await child.wait()).returncode == -signal.SIGKILL
         await child.wait_gone()
         await asyncio.to_thread(wait_for_end, command)

@@ -6,13 +6,13 @@ import threading
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from greenroom.workers.sandbox import messages as words
+from greenroom.workers.sandbox import messages
 from greenroom.workers.sandbox.messages import SandboxRequest
 
 
 def memory_file(request: SandboxRequest) -> tuple[int, int]:
     """Return a file in memory that holds a request, and the length of that."""
-    content = words.encode(request)
+    content = messages.encode(request)
     file = os.memfd_create("request", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
     os.write(file, content)
     return file, len(content)
@@ -33,12 +33,12 @@ def test_the_first_of_claim_and_withdrawal_wins(request: SandboxRequest, claimed
     file, length = memory_file(request)
     try:
         if claimed_first:
-            assert words.claim(file)
-            assert not words.withdraw(file, length), "it has begun"
+            assert messages.claim(file)
+            assert not messages.withdraw(file, length), "it has begun"
         else:
-            assert words.withdraw(file, length)
-            assert not words.claim(file)
-        assert words.read_request(words.content(file)) == request, "the mark changes nothing of it"
+            assert messages.withdraw(file, length)
+            assert not messages.claim(file)
+        assert messages.read_request(messages.content(file)) == request, "the mark changes nothing of it"
     finally:
         os.close(file)
 
@@ -52,12 +52,12 @@ def test_of_claim_and_withdrawal_at_once_exactly_one_succeeds(request: SandboxRe
 
         def claim(file: int = file, together: threading.Barrier = together, told: dict[str, bool] = outcomes) -> None:
             together.wait()
-            told["claimed"] = words.claim(file)
+            told["claimed"] = messages.claim(file)
 
         thread = threading.Thread(target=claim)
         thread.start()
         together.wait()
-        withdrawn = words.withdraw(file, length)
+        withdrawn = messages.withdraw(file, length)
         thread.join()
         os.close(file)
         assert outcomes["claimed"] != withdrawn
