@@ -57,8 +57,8 @@ class TokenService:
         await self._manager.reload()
         wants_token = question.include_token and self._answer_now(MARGIN) is None
         if (question.refresh or wants_token) and self._state.credential.refresh_token:
-            flight = self._refresher.join(Trigger.WISH if question.refresh else Trigger.NEED)
-            await self._landing(flight, question.deadline_ms)
+            refresh = self._refresher.join(Trigger.WISH if question.refresh else Trigger.NEED)
+            await self._await_refresh(refresh, question.deadline_ms)
         return self._status(include_token=question.include_token)
 
     async def _get(self, question: GetAuth) -> BearerSnapshot | AuthError:
@@ -80,11 +80,11 @@ class TokenService:
             answer = self._answer(question, MARGIN)
         return answer
 
-    async def _landing(self, flight: "asyncio.Task[RefreshResult]", deadline_ms: int) -> None:
+    async def _await_refresh(self, refresh: "asyncio.Task[RefreshResult]", deadline_ms: int) -> None:
         """Wait for a refresh, until it ends, another credential is in force, or the deadline passes."""
         deadline = self._clock.monotonic() + deadline_ms / 1000
         before = self._state.generation
-        while not flight.done() and self._state.generation == before:
+        while not refresh.done() and self._state.generation == before:
             left = deadline - self._clock.monotonic()
             if left <= 0:
                 return
@@ -119,7 +119,7 @@ class TokenService:
         return self._unusable(answer)
 
     async def _renewed(self, question: ReportUnauthorized) -> UnauthorizedReport:
-        """Answer a refusal of what is in force: redeem, unless that has just been done."""
+        """Answer a refusal of what is in force: refresh, unless that has just been done."""
         standing = self._state
         held = holding(standing.credential)
         if held is Holding.NOTHING:
@@ -130,8 +130,8 @@ class TokenService:
             return UnauthorizedReport(outcome="exhausted", user_text=REFUSED_AGAIN)
         refused = standing.generation
         standing.reject(refused)
-        flight = self._refresher.join(Trigger.REFUSAL)
-        await self._landing(flight, question.deadline_ms)
+        refresh = self._refresher.join(Trigger.REFUSAL)
+        await self._await_refresh(refresh, question.deadline_ms)
         if standing.generation > refused:
             return self._overtaken(question, "refreshed")
         return self._unusable(self._answer_now(MARGIN))

@@ -19,7 +19,7 @@ CONTROL = 3
 LIFELINE = 4
 """Descriptor of a pipe that nobody writes to: its end of file means that the supervisor is gone."""
 LAST_TIMEOUT = 1.3
-"""Seconds that a redemption under way has when the server ends, or is killed."""
+"""Seconds that a refresh under way has when the server ends, or is killed."""
 
 _UNCOLLECTED = "import gc; gc.disable(); "
 """Imports make no garbage worth looking for. Whoever stays turns the collector on again."""

@@ -121,7 +121,7 @@ class AuthRecord(_Stored, frozen=True, kw_only=True):
         )
 
     def renewed_by(self, fresh: "AuthRecord") -> "AuthRecord":
-        """Return this record with the tokens of a redemption, whatever else has been written to it meanwhile."""
+        """Return this record with the tokens of a refresh, whatever else has been written to it meanwhile."""
         if self.tokens is None or fresh.tokens is None:
             return fresh
         tokens = msgspec.structs.replace(fresh.tokens, unknown=self.tokens.unknown)

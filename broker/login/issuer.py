@@ -16,7 +16,7 @@ from greenroom.broker.clock import Clock
 from greenroom.broker.login.endpoints import Endpoints
 from greenroom.broker.login.pkce import Verifier
 from greenroom.broker.refresh.classify import RefreshAnswer, Unanswered, Unreached
-from greenroom.broker.refresh.token_responses import TokenReply, is_token, redeemed, refused, status_text, text_members
+from greenroom.broker.refresh.token_responses import TokenReply, granted, is_token, refused, status_text, text_members
 from greenroom.protocol.errors import GreenroomError
 from greenroom.protocol.secrecy import Secret
 from greenroom.protocol.version import __version__
@@ -98,7 +98,7 @@ class Issuer:
         self.endpoints = endpoints
         self._clock = clock
 
-    async def redeem(self, refresh_token: Secret) -> RefreshAnswer:
+    async def refresh(self, refresh_token: Secret) -> RefreshAnswer:
         """Exchange a refresh token, once. Every outcome is a value."""
         from greenroom.runtime.http import aiohttp
 
@@ -113,7 +113,7 @@ class Issuer:
             return Unreached(type(error).__name__)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             return Unanswered(type(error).__name__)
-        return redeemed(reply) if 200 <= reply.status < 300 else refused(reply)
+        return granted(reply) if 200 <= reply.status < 300 else refused(reply)
 
     async def exchange_code(self, code: Secret, redirect_uri: str, verifier: Verifier) -> Granted:
         """Exchange the code of a login. Raises `IssuerError`."""

@@ -135,7 +135,7 @@ async def exchange(client: Client, code: Secret, redirect_uri: str, verifier: Se
     return _granted(await _token_request(client, fields))
 
 
-async def redeem(client: Client, refresh_token: Secret) -> Grant:
+async def refresh(client: Client, refresh_token: Secret) -> Grant:
     """Exchange a refresh token. Raises `DeadLoginError`, or `LoginError` where it may work later."""
     fields = {"grant_type": "refresh_token", "refresh_token": refresh_token.reveal()}
     return _granted(await _token_request(client, fields))

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from greenroom.broker.clock import Clock
-from greenroom.broker.mcp_login.issuer import DeadLoginError, find_issuer, redeem
+from greenroom.broker.mcp_login.issuer import DeadLoginError, find_issuer, refresh
 from greenroom.broker.mcp_login.metadata import is_safe
 from greenroom.broker.mcp_login.record import Client, Login, credential_key
 from greenroom.broker.mcp_login.store import LoginsStore
@@ -40,7 +40,7 @@ class McpKeeper:
         self._overrides = tuple(config_overrides)
         self._clock = clock
         self._stores: dict[str, LoginsStore] = {}
-        self._flights: dict[str, asyncio.Task[AuthError | None]] = {}
+        self._refreshes: dict[str, asyncio.Task[AuthError | None]] = {}
         self._renewed_at: dict[str, float] = {}
         """Serial of a bearer → monotonic time of the renewal that it is from."""
         self._dead: set[str] = set()
@@ -61,8 +61,8 @@ class McpKeeper:
 
     async def close(self, timeout_s: float) -> None:
         """Let renewals under way finish: their refresh tokens are spent."""
-        if self._flights:
-            await asyncio.wait(self._flights.values(), timeout=timeout_s)
+        if self._refreshes:
+            await asyncio.wait(self._refreshes.values(), timeout=timeout_s)
 
     def _store_for(self, question: GetMcpBearer) -> LoginsStore | None:
         configured: McpLogins = mcp_logins(self._home, self._overrides)
@@ -102,14 +102,14 @@ class McpKeeper:
         return is_refused and renewed_at is not None and self._clock.monotonic() - renewed_at < FORCED_PAUSE
 
     def _join(self, key: str, question: GetMcpBearer, store: LoginsStore) -> "asyncio.Task[AuthError | None]":
-        flight = self._flights.get(key)
-        if flight is None:
-            flight = asyncio.get_running_loop().create_task(self._fly(key, question, store), name=f"renew-{key}")
-            self._flights[key] = flight
-            flight.add_done_callback(lambda _: self._flights.pop(key, None))
-        return flight
+        task = self._refreshes.get(key)
+        if task is None:
+            task = asyncio.get_running_loop().create_task(self._run(key, question, store), name=f"renew-{key}")
+            self._refreshes[key] = task
+            task.add_done_callback(lambda _: self._refreshes.pop(key, None))
+        return task
 
-    async def _fly(self, key: str, question: GetMcpBearer, store: LoginsStore) -> AuthError | None:
+    async def _run(self, key: str, question: GetMcpBearer, store: LoginsStore) -> AuthError | None:
         directory = os.path.join(self._home, LOCKS)
         try:
             os.makedirs(directory, mode=0o700, exist_ok=True)
@@ -138,7 +138,7 @@ class McpKeeper:
             raise DeadLoginError("the authorization server has refused to renew it")
         client = login.client or await _found(login, question.url)
         try:
-            grant = await redeem(client, spent)
+            grant = await refresh(client, spent)
         except DeadLoginError:
             self._dead.add(mark)
             raise

@@ -86,7 +86,7 @@ class InProcessExecutor:
 
     async def perform(self, order: RefreshRequest, journal: Journal, lock: int | None) -> RefreshOutcome:
         """Exchange once."""
-        answer = await self._issuer.redeem(order.token)
+        answer = await self._issuer.refresh(order.token)
         if not isinstance(answer, RefreshAnswered):
             note(journal, lock, token_fingerprint(order.token), answer)
             return RefreshOutcome(answer)

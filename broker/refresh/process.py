@@ -41,7 +41,7 @@ LIFETIME: Final = TOTAL + 2 * STORE_TIMEOUT
 
 T = TypeVar("T")
 _WORDS: Final[Mapping[type, str]] = {
-    RefreshAnswered: "redeemed",
+    RefreshAnswered: "refreshed",
     RefreshRefused: "refused",
     Unreached: "unreached",
     Unanswered: "unanswered",
@@ -115,13 +115,13 @@ async def _serve(channel: socket.socket) -> None:
     try:
         outcome = await performer.perform(task.order, journal, LOCK if task.has_lock else None)
     except Exception:
-        log.exception("a redemption broke off")
+        log.exception("a refresh broke off")
         return
-    log.info("a redemption has ended: %s, %s", _WORDS[type(outcome.answer)], outcome.fate)
+    log.info("a refresh has ended: %s, %s", _WORDS[type(outcome.answer)], outcome.fate)
     try:
         channel.sendall(packed(RefreshReport(outcome, journal.entry, clock.offset)))
     except OSError:
-        log.info("the broker has died during the redemption")
+        log.info("the broker has died during the refresh")
 
 
 def _everything(channel: socket.socket) -> bytes:

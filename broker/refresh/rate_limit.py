@@ -61,19 +61,19 @@ def earliest(while_usable: float, once_unusable: float, usable_for: float) -> fl
 class RefreshBudget:
     """The remaining refreshes of each identity."""
 
-    _redeemed: dict[str, deque[float]] = field(default_factory=dict)
+    _refreshed: dict[str, deque[float]] = field(default_factory=dict)
 
     def spend(self, identity: str, now: float) -> None:
         """Count a refresh that the issuer may have carried out."""
-        self._redeemed.setdefault(identity, deque(maxlen=PER_HOUR)).append(now)
+        self._refreshed.setdefault(identity, deque(maxlen=PER_HOUR)).append(now)
 
     def wait(self, identity: str, now: float, usable_for: float) -> float:
         """Return the wait before the next refresh, the access token being valid for `usable_for` seconds."""
-        redeemed = self._redeemed.get(identity)
-        if not redeemed:
+        refreshed = self._refreshed.get(identity)
+        if not refreshed:
             return 0.0
-        spacing = max(0.0, redeemed[-1] + SPACING - now)
-        hourly = max(0.0, redeemed[0] + HOUR - now) if len(redeemed) == PER_HOUR else 0.0
+        spacing = max(0.0, refreshed[-1] + SPACING - now)
+        hourly = max(0.0, refreshed[0] + HOUR - now) if len(refreshed) == PER_HOUR else 0.0
         return max(hourly, earliest(spacing, 0.0, usable_for))
 
 

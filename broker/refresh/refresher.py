@@ -47,7 +47,7 @@ class RefreshResult(Enum):
 
     FRESH = "nothing needed refreshing"
     ADOPTED = "another had put something else into the store"
-    REDEEMED = "new tokens are in force"
+    REFRESHED = "new tokens are in force"
     GONE = "there is no refresh token"
     HELD = "it is too early for another try"
     FAILED = "it did not work and may work later"
@@ -70,9 +70,9 @@ class Refresher:
         self._state = manager.standing
         self._clock = manager.clock
         self._performer = performer
-        self._flight: asyncio.Task[RefreshResult] | None = None
+        self._running: asyncio.Task[RefreshResult] | None = None
         self._refused = False
-        self._is_redeeming = False
+        self._is_refreshing = False
         self._journal = Journal()
         self._judge = ResponseClassifier()
         self._backoff = Backoff()
@@ -83,9 +83,9 @@ class Refresher:
         """Return the refresh under way, or a new one. Await it with `asyncio.wait`, which does not cancel it."""
         if trigger is Trigger.REFUSAL:
             self._refused = True
-        if self._flight is None or self._flight.done():
-            self._flight = asyncio.get_running_loop().create_task(self._fly(trigger), name="refresh")
-        return self._flight
+        if self._running is None or self._running.done():
+            self._running = asyncio.get_running_loop().create_task(self._run(trigger), name="refresh")
+        return self._running
 
     def consider(self) -> None:
         """Start a refresh where the token in force is due and no wait forbids it."""
@@ -101,40 +101,40 @@ class Refresher:
 
     async def settle(self) -> None:
         """Let an exchange under way finish, and cancel all other steps."""
-        if self._flight is None:
+        if self._running is None:
             return
-        if self._is_redeeming:
+        if self._is_refreshing:
             self._performer.hurry()
         else:
-            self._flight.cancel()
-        await asyncio.wait({self._flight}, timeout=SHUTDOWN_TIMEOUT)
+            self._running.cancel()
+        await asyncio.wait({self._running}, timeout=SHUTDOWN_TIMEOUT)
 
-    async def _fly(self, trigger: Trigger) -> RefreshResult:
+    async def _run(self, trigger: Trigger) -> RefreshResult:
         try:
             async with locked(self._manager.store.home, REFRESH, REFRESH_TIMEOUT) as lock:
                 self._journal.open(lock)
-                landing = await self._attempt(lock, trigger)
-                if landing is None:
-                    landing = await self._attempt(lock, Trigger.NEED)
+                result = await self._attempt(lock, trigger)
+                if result is None:
+                    result = await self._attempt(lock, Trigger.NEED)
         except LockTimeoutError as error:
             log.warning("%s", error)
-            landing = None
+            result = None
         except Exception:
             log.exception("a refresh broke off")
-            landing = None
+            result = None
         finally:
-            self._refused = self._is_redeeming = False
-        if landing is None:
-            landing = self._hold(self._backoff.failed(), RefreshResult.FAILED)
-        log.info("refresh: %s", landing.value)
+            self._refused = self._is_refreshing = False
+        if result is None:
+            result = self._hold(self._backoff.failed(), RefreshResult.FAILED)
+        log.info("refresh: %s", result.value)
         self._manager.stir()
-        return landing
+        return result
 
     async def _attempt(self, lock: int | None, trigger: Trigger) -> RefreshResult | None:
         """Run the transaction once; `None` where it failed while the store got another refresh token."""
-        landing = await self._adopt()
-        if landing is not None:
-            return landing
+        result = await self._adopt()
+        if result is not None:
+            return result
         now = self._clock.wall()
         token, record = self._state.credential.refresh_token, self._manager.record
         if not token or record is None or record.tokens is None:
@@ -151,10 +151,10 @@ class Refresher:
         if self._state.is_usable(now) and not self._manager.store.is_writable():
             self._manager.report("store_unwritable", "auth.json cannot be written; the tokens are not refreshed")
             return self._hold(min(UNWRITABLE_PAUSE, self._state.usable_for(now)))
-        return await self._redeem(lock, token, record)
+        return await self._refresh(lock, token, record)
 
     async def _adopt(self) -> RefreshResult | None:
-        """Look at the store again; return how the flight ends where that is all it took."""
+        """Look at the store again; return how the refresh ends where that is all it took."""
         before = self._state.credential
         changed = await self._manager.reload(always=True)
         credential = self._state.credential
@@ -174,9 +174,9 @@ class Refresher:
             doubt_wait(self._journal.attempts(token_fingerprint(token)), now, usable_for),
         )
 
-    async def _redeem(self, lock: int | None, token: Secret, record: AuthRecord) -> RefreshResult | None:
+    async def _refresh(self, lock: int | None, token: Secret, record: AuthRecord) -> RefreshResult | None:
         epoch = self._manager.epoch
-        self._is_redeeming = True
+        self._is_refreshing = True
         self._journal.begin(lock, token_fingerprint(token), self._clock.wall())
         order = self._manager.order(token, record)
         outcome = await self._performer.perform(order, self._journal, lock)
@@ -199,12 +199,12 @@ class Refresher:
             self._journal.settle(lock)
         if not kept:
             return RefreshResult.ADOPTED
-        return RefreshResult.REDEEMED if outcome.has_bearer else self._hold(self._backoff.failed())
+        return RefreshResult.REFRESHED if outcome.has_bearer else self._hold(self._backoff.failed())
 
     async def _fail(self, token: Secret, answer: RefreshRefused | Unreached | Unanswered) -> RefreshResult | None:
         mark = token_fingerprint(token)
         verdict = self._judge.verdict(answer, mark)
-        log.warning("refresh token not redeemed (%s): %s", verdict.name.lower(), answer)
+        log.warning("refresh token not accepted (%s): %s", verdict.name.lower(), answer)
         if verdict is AnswerClass.AMBIGUOUS:
             self._budget.spend(self._state.identity_key(), self._clock.monotonic())
             if await self._is_replaced(token):  # it had stored what it could not tell us any more
@@ -225,8 +225,8 @@ class Refresher:
             self._manager.report(verdict.reason, verdict.user_text)
         return RefreshResult.DEAD
 
-    def _hold(self, wait: float, landing: RefreshResult = RefreshResult.HELD) -> RefreshResult:
+    def _hold(self, wait: float, result: RefreshResult = RefreshResult.HELD) -> RefreshResult:
         """Put off the next try, unless there was no need for this one."""
-        if landing is RefreshResult.FAILED or self._state.state(self._clock.wall()) in WANTS_REFRESH:
+        if result is RefreshResult.FAILED or self._state.state(self._clock.wall()) in WANTS_REFRESH:
             self._state.fail_transiently(self._clock.monotonic() + wait)
-        return landing
+        return result

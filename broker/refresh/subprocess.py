@@ -32,7 +32,7 @@ from greenroom.runtime.spawn import OWN_VARIABLES, spawn
 
 log = logging.getLogger(__name__)
 
-_DIED = "the process that redeems has died"
+_DIED = "the process that refreshes has died"
 HANG = LIFETIME + 5.0
 """Seconds after which a refresh process is killed: it ends by itself before that, unless it is stopped."""
 
@@ -93,7 +93,7 @@ class SubprocessExecutor:
             try:
                 self._pid = spawn(STATEMENT, {**os.environ, **OWN_VARIABLES}, inherited, in_our_session=True)
             except OSError as error:
-                log.error("no process can be started for a redemption: %s", error.strerror)
+                log.error("no process can be started for a refresh: %s", error.strerror)
                 return None
             theirs.close()
             child.watch(self._pid, self._ended)
@@ -105,14 +105,14 @@ class SubprocessExecutor:
 
     def _kill(self, pid: int) -> None:
         if self._pid == pid:  # not reaped yet, so the number is its own
-            log.error("the process of a redemption, %d, hangs and is killed", pid)
+            log.error("the process of a refresh, %d, hangs and is killed", pid)
             os.kill(pid, signal.SIGKILL)
 
     def _ended(self, ending: child.Ending) -> None:
         if self._pid == ending.pid:
             self._pid = None
         if ending.returncode != 0:
-            log.error("the process of a redemption died (%d)", ending.returncode)
+            log.error("the process of a refresh died (%d)", ending.returncode)
 
     def _lost(
         self, order: RefreshRequest, journal: Journal, lock: int | None, answer: Unreached | Unanswered

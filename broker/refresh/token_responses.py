@@ -24,8 +24,8 @@ class TokenReply:
     headers: Mapping[str, str] = field(repr=False)
 
 
-def redeemed(reply: TokenReply) -> RefreshAnswered | Unanswered:
-    """Read a 2xx answer to a redemption. What cannot be a token counts as left out, so that the rest is not lost."""
+def granted(reply: TokenReply) -> RefreshAnswered | Unanswered:
+    """Read a 2xx answer to a refresh. What cannot be a token counts as left out, so that the rest is not lost."""
     members = text_members(reply.body)
     access, refresh, identity = (
         Secret(members[name]) if is_token(members.get(name, "")) else None

@@ -71,7 +71,7 @@ class BrokerSpec(ProcessSpec, tag_field="role", tag="broker"):
     issuer: str | None = None
     """`GREENROOM_ISSUER`: base address of the issuer of tokens."""
     refresh_url: str | None = None
-    """`CODEX_REFRESH_TOKEN_URL_OVERRIDE`: where refresh tokens are redeemed."""
+    """`CODEX_REFRESH_TOKEN_URL_OVERRIDE`: where tokens are refreshed."""
     revoke_url: str | None = None
     """`CODEX_REVOKE_TOKEN_URL_OVERRIDE`: where tokens are revoked."""
     login_ports: tuple[int, ...] = (1455, 1457)

@@ -55,7 +55,7 @@ READY_TIMEOUT = 60.0
 """Seconds that a worker has to become ready before it counts as hung."""
 LEAVE_TIMEOUT = 0.8
 """Seconds that workers have to save and exit when the server ends."""
-REDEMPTION_TIME = 0.9
+REFRESH_TIME = 0.9
 """Further seconds that the broker then has for a token refresh under way."""
 
 
@@ -484,7 +484,7 @@ class ProcessTree:
         """Wait for the broker, and so for a token refresh under way, which is bounded itself."""
         if self._engine.pid_of(BROKER_ID) is not None:
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(REDEMPTION_TIME):
+                async with asyncio.timeout(REFRESH_TIME):
                     await self._broker_left.wait()
 
     def _broker_ended(self, exited: Exited) -> None:

@@ -1,4 +1,4 @@
-"""Deaths at chosen steps of a redemption, for processes that are born to die there."""
+"""Deaths at chosen steps of a refresh, for processes that are born to die there."""
 
 import asyncio
 import os
@@ -11,7 +11,7 @@ from typing import Any
 from greenroom.broker.credential.manager import CredentialManager
 from greenroom.broker.credential.state import CredentialState
 from greenroom.broker.login.issuer import Issuer
-from greenroom.broker.refresh import exchange as redemption
+from greenroom.broker.refresh import exchange as refresh
 from greenroom.broker.refresh import subprocess as delegation
 from greenroom.broker.refresh.journal import Journal
 from greenroom.broker.storage import file as file_store
@@ -44,7 +44,7 @@ def _half_written(descriptor: int, data: bytes) -> None:
 
 
 async def _answered(issuer: Issuer, *given: Any, **named: Any) -> None:
-    await _REDEEM(issuer, *given, **named)
+    await _REFRESH(issuer, *given, **named)
     _die()
 
 
@@ -59,14 +59,14 @@ async def _heard(channel: socket.socket, order: bytes) -> None:
     _die()
 
 
-_REDEEM = Issuer.redeem
+_REFRESH = Issuer.refresh
 _CONVERSE = delegation._converse
 
 TOGETHER: dict[str, Callable[[], None]] = {
     "the store is read again": lambda: _before(Journal, "open"),
     "nothing is sent yet": lambda: _after(Journal, "begin"),
-    "the answer is there": lambda: setattr(Issuer, "redeem", _answered),
-    "the answer is about to be written": lambda: _before(redemption, "_put"),
+    "the answer is there": lambda: setattr(Issuer, "refresh", _answered),
+    "the answer is about to be written": lambda: _before(refresh, "_put"),
     "the new file is half written": lambda: setattr(file_store, "_write", _half_written),
     "the new file is written": lambda: _before(os, "rename"),
     "the new file is in place": lambda: _after(os, "rename"),
@@ -89,8 +89,8 @@ ALONE: dict[str, Callable[[], None]] = {
 """Deaths of the broker, in their order."""
 
 
-def redeem_until(step: str, home: str, url: str, lifeline: Connection | None = None) -> None:
-    """Begin a redemption as a broker would, and die on the way: alone where there is a lifeline."""
+def refresh_until(step: str, home: str, url: str, lifeline: Connection | None = None) -> None:
+    """Begin a refresh as a broker would, and die on the way: alone where there is a lifeline."""
 
     async def run() -> None:
         parts = Parts(home, issuer_url=url, lifeline=None if lifeline is None else lifeline.fileno())

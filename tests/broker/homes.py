@@ -95,7 +95,7 @@ class Parts:
     issuer_url: str = "http://127.0.0.1:9"
     """Where the issuer is that is not in this process."""
     lifeline: int | None = None
-    """A descriptor of which the processes learn that carry out redemptions; without one that is done here."""
+    """A descriptor of which the processes learn that carry out refreshes; without one that is done here."""
 
     def __post_init__(self) -> None:
         self.clock = FakeClock()
@@ -125,9 +125,9 @@ class Parts:
         return self.standing.state(self.clock.wall())
 
     async def landed(self) -> None:
-        """Wait for the flight that there may be."""
-        if self.refresher._flight is not None:
-            await asyncio.wait({self.refresher._flight})
+        """Wait for the refresh that there may be."""
+        if self.refresher._running is not None:
+            await asyncio.wait({self.refresher._running})
 
     async def get(self, pin: str | None = None, min_valid: int = 30, deadline: float = 5.0) -> object:
         """Ask for a bearer and return the snapshot or the error."""

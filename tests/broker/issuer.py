@@ -42,7 +42,7 @@ def access_token(lasts: float, serial: int = 0, issued: float | None = None) -> 
 
 @dataclass
 class Deed:
-    """What is done with one redemption instead of answering it well."""
+    """What is done with one refresh instead of answering it well."""
 
     status: int = 200
     body: dict[str, object] | bytes | None = None
@@ -58,7 +58,7 @@ class Deed:
 
 
 def refusal(status: int, code: str | None = None, **headers: str) -> Deed:
-    """Refuse a redemption, without spending the token."""
+    """Refuse a refresh, without spending the token."""
     body = {"error": {"message": "no", "type": "invalid_request_error", "param": None, "code": code}}
     return Deed(status, body, {name.replace("_", "-"): value for name, value in headers.items()}, consumes=False)
 
@@ -106,8 +106,8 @@ class MockIssuer:
         await self._runner.cleanup()
 
     @property
-    def redemptions(self) -> list[dict[str, object]]:
-        """Every request that tried to redeem a refresh token."""
+    def refreshes(self) -> list[dict[str, object]]:
+        """Every request that tried to refresh a refresh token."""
         return [request for request in self.requests if request.get("grant_type") == "refresh_token"]
 
     def grant(self) -> str:
@@ -117,9 +117,9 @@ class MockIssuer:
         return token
 
     async def arrived(self, count: int) -> None:
-        """Wait until that many redemptions have come."""
+        """Wait until that many refreshes have come."""
         async with self._arrival:
-            await self._arrival.wait_for(lambda: len(self.redemptions) >= count)
+            await self._arrival.wait_for(lambda: len(self.refreshes) >= count)
 
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
         routes: dict[str, Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]] = {
@@ -141,9 +141,9 @@ class MockIssuer:
         async with self._arrival:
             self.requests.append(body)
             self._arrival.notify_all()
-        return await self._redeem(request, str(body["refresh_token"]))
+        return await self._refresh(request, str(body["refresh_token"]))
 
-    async def _redeem(self, request: web.BaseRequest, token: str) -> web.StreamResponse:
+    async def _refresh(self, request: web.BaseRequest, token: str) -> web.StreamResponse:
         deed = self.deeds.popleft() if self.deeds else Deed()
         if token in self.spent:
             self.reuses.append(token)
@@ -245,7 +245,7 @@ class IssuerThread:
         self._loop.close()
 
     def arrived(self, count: int) -> None:
-        """Wait until that many redemptions have come."""
+        """Wait until that many refreshes have come."""
         self._do(self.issuer.arrived(count))
 
     def open(self, gate: asyncio.Event) -> None:

@@ -87,7 +87,7 @@ def play(
     """Run a scene.
 
     `lasts`: seconds that the access token of the login lasts, `None` for no login. `deeds`: what the issuer does with
-    the first redemptions; a broker begins to refresh an expired token as soon as it is there.
+    the first refreshes; a broker begins to refresh an expired token as soon as it is there.
     """
 
     async def run() -> None:

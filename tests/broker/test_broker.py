@@ -213,7 +213,7 @@ def test_it_ends_on_request(tmp_path: Any) -> None:
     play(tmp_path, scene)
 
 
-def test_it_finishes_a_redemption_before_it_ends(tmp_path: Any) -> None:
+def test_it_finishes_a_refresh_before_it_ends(tmp_path: Any) -> None:
     """K11: the new tokens are on disk when it is gone."""
     gate = asyncio.Event()
 
@@ -228,27 +228,27 @@ def test_it_finishes_a_redemption_before_it_ends(tmp_path: Any) -> None:
     play(tmp_path, scene, EXPIRED, [Deed(gate=gate)])
 
 
-def test_fifty_conversations_redeem_once(tmp_path: Any) -> None:
+def test_fifty_conversations_refresh_once(tmp_path: Any) -> None:
     """K4, scenario 42, over real channels; and fifty 401s at once cause one request more."""
 
     async def scene(stage: Stage) -> None:
         workers = await stage.workers(50)
         snapshots = await asyncio.gather(*(worker.get_auth() for worker in workers))
         assert len({snapshot.token for snapshot in snapshots}) == 1
-        assert len(stage.issuer.redemptions) == 1
+        assert len(stage.issuer.refreshes) == 1
         reports = await asyncio.gather(
             *(worker.report_unauthorized(told, 401) for worker, told in zip(workers, snapshots, strict=True))
         )
         assert {report.outcome for report in reports} <= {"refreshed", "newer"}
         assert len({report.snapshot.token for report in reports if report.snapshot}) == 1
-        assert len(stage.issuer.redemptions) == 2
+        assert len(stage.issuer.refreshes) == 2
         assert stage.issuer.reuses == []
 
     play(tmp_path, scene, EXPIRED)
 
 
-def test_a_server_that_refuses_every_token_costs_one_redemption(tmp_path: Any) -> None:
-    """Scenario 50: eight workers, each of which follows K20; at most three requests a turn, one redemption in all."""
+def test_a_server_that_refuses_every_token_costs_one_refresh(tmp_path: Any) -> None:
+    """Scenario 50: eight workers, each of which follows K20; at most three requests a turn, one refresh in all."""
 
     async def turn(worker: CredentialsChannel) -> tuple[int, str]:
         told, outcome = await worker.get_auth(), "refreshed"
@@ -265,12 +265,12 @@ def test_a_server_that_refuses_every_token_costs_one_redemption(tmp_path: Any) -
         turns = await asyncio.gather(*(turn(worker) for worker in workers))
         assert max(requests for requests, _ in turns) <= 3
         assert {outcome for _, outcome in turns} == {"exhausted"}
-        assert len(stage.issuer.redemptions) == 1
+        assert len(stage.issuer.refreshes) == 1
 
     play(tmp_path, scene)
 
 
-def test_two_instances_on_one_home_redeem_once(tmp_path: Any) -> None:
+def test_two_instances_on_one_home_refresh_once(tmp_path: Any) -> None:
     """K5, scenario 43: two broker processes, both with an expired token, many conversations each."""
 
     async def scene(first: Stage) -> None:
@@ -278,7 +278,7 @@ def test_two_instances_on_one_home_redeem_once(tmp_path: Any) -> None:
             workers = await first.workers(10) + await second.workers(10)
             snapshots = await asyncio.gather(*(worker.get_auth() for worker in workers))
         assert len({snapshot.token for snapshot in snapshots}) == 1
-        assert len(first.issuer.redemptions) == 1
+        assert len(first.issuer.refreshes) == 1
 
     play(tmp_path, scene, EXPIRED)
 

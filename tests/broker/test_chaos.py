@@ -1,4 +1,4 @@
-"""Brokers are killed at random while tokens are redeemed by an issuer that detects reuse.
+"""Brokers are killed at random while tokens are refreshed by an issuer that detects reuse.
 
 The promises, in every run: the store can always be read; it is never older than the last pair that was written; no
 token comes to the issuer twice; no token is lost; and all conversations go on. `GREENROOM_SOAK=1` makes it 200 runs.
@@ -25,7 +25,7 @@ AT_ONCE = 4
 LONGEST_ANSWER = 0.2
 """Seconds that the issuer takes once it has spent a token."""
 LONGEST_PAUSE = 0.4
-"""Seconds before a kill: a broker starts, starts a redemption and has its answer in less."""
+"""Seconds before a kill: a broker starts, starts a refresh and has its answer in less."""
 
 
 class Run:
@@ -65,13 +65,13 @@ class Run:
             await self.issuer.arrived(1)
             self.all_ask.set()
             await asyncio.sleep(self.random.uniform(0.0, LONGEST_ANSWER))
-            for made in stages:  # whoever redeems
+            for made in stages:  # whoever refreshes
                 self._kill(made)
             for _ in range(self.random.randrange(3)):
                 await asyncio.sleep(self.random.uniform(0.0, LONGEST_PAUSE))
                 self._kill(self.random.choice(stages))
             await asyncio.wait(asking)
-            async with locked(self.home, REFRESH, REFRESH_TIMEOUT):  # nobody redeems any more
+            async with locked(self.home, REFRESH, REFRESH_TIMEOUT):  # nobody refreshes any more
                 assert self.issuer.reuses == []
                 assert self.issuer.live == {stored_refresh_token(self.home)}
             watcher.cancel()
@@ -130,5 +130,5 @@ def test_kills_at_random(capsys: pytest.CaptureFixture[str]) -> None:
     with capsys.disabled():
         kills = sum(made.kills for made in runs)
         amid = sum(made.kills_amid for made in runs)
-        requests = sum(len(made.issuer.redemptions) for made in runs)
-        print(f"\n{RUNS} runs: {requests} redemptions, {kills} kills, {amid} of them before an answer")
+        requests = sum(len(made.issuer.refreshes) for made in runs)
+        print(f"\n{RUNS} runs: {requests} refreshes, {kills} kills, {amid} of them before an answer")

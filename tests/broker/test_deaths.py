@@ -1,7 +1,7 @@
-"""A death at any step of a redemption leaves a store that can be read, and the newest pair in it (K28).
+"""A death at any step of a refresh leaves a store that can be read, and the newest pair in it (K28).
 
 The death of the broker alone costs nothing at all. Where everything dies at once, the one loss that nobody can prevent
-is that of a token whose redemption was answered and not yet written.
+is that of a token whose refresh was answered and not yet written.
 """
 
 import asyncio
@@ -13,7 +13,7 @@ import pytest
 from greenroom.broker.credential.record import AuthRecord
 from greenroom.protocol.internal.broker import AuthError, BearerSnapshot
 from tests.broker.brokers import FORKSERVER
-from tests.broker.deaths import ALONE, LOST, TOGETHER, redeem_until
+from tests.broker.deaths import ALONE, LOST, TOGETHER, refresh_until
 from tests.broker.homes import EXPIRED, Parts, stored_refresh_token, tokens, write
 from tests.broker.issuer import MockIssuer
 
@@ -27,7 +27,7 @@ def test_a_death_of_all_at_any_step(tmp_path: Any, step: str) -> None:
         async with MockIssuer() as issuer:
             first = issuer.grant()
             write(home, tokens(first, EXPIRED))
-            process = FORKSERVER.Process(target=redeem_until, args=(step, home, issuer.url))
+            process = FORKSERVER.Process(target=refresh_until, args=(step, home, issuer.url))
             process.start()
             await asyncio.to_thread(process.join)
             assert process.exitcode == -signal.SIGKILL
@@ -46,21 +46,21 @@ def test_a_death_of_all_at_any_step(tmp_path: Any, step: str) -> None:
             else:
                 assert isinstance(answer, BearerSnapshot)
                 assert stored_refresh_token(home) in issuer.live
-            assert len(issuer.redemptions) == (2 if step in LOST else 1)
+            assert len(issuer.refreshes) == (2 if step in LOST else 1)
 
     asyncio.run(run())
 
 
 @pytest.mark.parametrize("step", ALONE)
 def test_a_death_of_the_broker_at_any_step_costs_nothing(tmp_path: Any, step: str) -> None:
-    """Scenario 44: the token is redeemed once, and the next broker has what it brought."""
+    """Scenario 44: the token is refreshed once, and the next broker has what it brought."""
     home = str(tmp_path)
 
     async def run() -> None:
         reader, writer = FORKSERVER.Pipe(duplex=False)
         async with MockIssuer() as issuer:
             write(home, tokens(issuer.grant(), EXPIRED))
-            process = FORKSERVER.Process(target=redeem_until, args=(step, home, issuer.url, reader))
+            process = FORKSERVER.Process(target=refresh_until, args=(step, home, issuer.url, reader))
             process.start()
             await asyncio.to_thread(process.join)
             assert process.exitcode == -signal.SIGKILL
@@ -68,7 +68,7 @@ def test_a_death_of_the_broker_at_any_step_costs_nothing(tmp_path: Any, step: st
             await successor.manager.reload()
             successor.clock.ahead += 3.0  # the journal of one that died before it could send anything
             assert isinstance(await successor.get(deadline=20.0), BearerSnapshot)
-            assert len(issuer.redemptions) == 1
+            assert len(issuer.refreshes) == 1
             assert issuer.live == {stored_refresh_token(home)}
         for end in (reader, writer):
             end.close()

@@ -226,7 +226,7 @@ def test_a_renewal_goes_on_though_nobody_waits_for_it_any_more(tmp_path: Any) ->
     async def scene(guarded: Guarded, keeper: McpKeeper) -> None:
         record = log_in(tmp_path, guarded, 0)
         asking = asyncio.create_task(keeper.bearer(question(guarded)))
-        while not keeper._flights:
+        while not keeper._refreshes:
             await asyncio.sleep(0)
         asking.cancel()
         await keeper.close(10)

@@ -111,26 +111,26 @@ def test_a_pinned_turn_is_told_of_another_account(tmp_path: Any) -> None:
         assert answer.code == "identity_mismatch"
         assert "another account" in (answer.user_text or "")
         assert (await parts.snapshot()).account_id == "acc-B"
-        assert issuer.redemptions == []
+        assert issuer.refreshes == []
 
     play(tmp_path, scene)
 
 
-def test_a_refused_token_is_redeemed_once(tmp_path: Any) -> None:
-    """K20, K21, scenarios 36 and 50: adopt, then redeem, then it is over."""
+def test_a_refused_token_is_refreshed_once(tmp_path: Any) -> None:
+    """K20, K21, scenarios 36 and 50: adopt, then refresh, then it is over."""
 
     async def scene(issuer: MockIssuer, parts: Parts) -> None:
         first = await parts.snapshot()
         write(parts.home, tokens(issuer.grant(), serial=2))
         assert await parts.refused(first) == "reloaded"
-        assert issuer.redemptions == []
+        assert issuer.refreshes == []
         second = await parts.snapshot()
         assert await parts.refused(second) == "refreshed"
         assert await parts.refused(first) == "newer"
         assert await parts.refused(second) == "newer"
         third = await parts.snapshot()
         assert await parts.refused(third) == "exhausted"
-        assert len(issuer.redemptions) == 1
+        assert len(issuer.refreshes) == 1
         parts.clock.ahead += 61.0
         assert await parts.refused(third) == "refreshed"
 
@@ -144,7 +144,7 @@ def test_many_refusals_at_once_cause_one_request(tmp_path: Any) -> None:
         snapshot = await parts.snapshot()
         outcomes = await asyncio.gather(*(parts.refused(snapshot) for _ in range(50)))
         assert set(outcomes) <= {"refreshed", "newer"}
-        assert len(issuer.redemptions) == 1
+        assert len(issuer.refreshes) == 1
 
     play(tmp_path, scene)
 
@@ -155,7 +155,7 @@ def test_a_refusal_of_another_broker_s_snapshot_is_newer(tmp_path: Any) -> None:
     async def scene(issuer: MockIssuer, parts: Parts) -> None:
         snapshot = await parts.snapshot()
         assert await parts.refused(msgspec.structs.replace(snapshot, broker_epoch="old", generation=99)) == "newer"
-        assert issuer.redemptions == []
+        assert issuer.refreshes == []
 
     play(tmp_path, scene)
 
@@ -167,7 +167,7 @@ def test_an_adopted_token_that_is_expired_is_not_offered(tmp_path: Any) -> None:
         snapshot = await parts.snapshot()
         write(parts.home, tokens(issuer.grant(), EXPIRED, serial=2))
         assert await parts.refused(snapshot) == "refreshed"
-        assert len(issuer.redemptions) == 1
+        assert len(issuer.refreshes) == 1
 
     play(tmp_path, scene)
 
@@ -193,7 +193,7 @@ def test_a_refusal_after_a_logout(tmp_path: Any) -> None:
         snapshot = await parts.snapshot()
         await parts.manager.log_out()
         assert await parts.refused(snapshot) == "signed_out"
-        assert issuer.redemptions == []
+        assert issuer.refreshes == []
 
     play(tmp_path, scene)
 
@@ -206,7 +206,7 @@ def test_a_key_and_a_403_are_not_refreshable(tmp_path: Any) -> None:
         write(parts.home, {"OPENAI_API_KEY": "sk-1"})
         assert await parts.refused(await parts.snapshot()) == "not_refreshable"
         assert (await parts.snapshot()).token == "sk-1"
-        assert issuer.redemptions == []
+        assert issuer.refreshes == []
 
     play(tmp_path, scene)
 
@@ -305,7 +305,7 @@ def test_a_logout_that_fails_changes_nothing(tmp_path: Any, monkeypatch: pytest.
     async def scene(issuer: MockIssuer, parts: Parts) -> None:
         gate = asyncio.Event()
         issuer.deeds.append(Deed(gate=gate))
-        flight = parts.refresher.join(Trigger.WISH)
+        refresh = parts.refresher.join(Trigger.WISH)
         await issuer.arrived(1)
 
         def refuse(*_: object) -> None:
@@ -316,7 +316,7 @@ def test_a_logout_that_fails_changes_nothing(tmp_path: Any, monkeypatch: pytest.
             with pytest.raises(PermissionError):
                 await parts.manager.log_out()
         gate.set()
-        await flight
+        await refresh
         assert stored_refresh_token(parts.home) in issuer.live
         assert parts.state == "FRESH"
 

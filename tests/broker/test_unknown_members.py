@@ -78,7 +78,7 @@ Path_ = Callable[[Parts], Awaitable[None]]
 
 
 async def refresh(parts: Parts) -> None:
-    assert await parts.refresher.join(Trigger.NEED) is RefreshResult.REDEEMED
+    assert await parts.refresher.join(Trigger.NEED) is RefreshResult.REFRESHED
 
 
 async def refresh_unwritable_at_first(parts: Parts) -> None:
@@ -89,7 +89,7 @@ async def refresh_unwritable_at_first(parts: Parts) -> None:
         raise OSError(errno.ENOSPC, "full")
 
     store.replace = full  # type: ignore[method-assign]
-    assert await parts.refresher.join(Trigger.NEED) is RefreshResult.REDEEMED
+    assert await parts.refresher.join(Trigger.NEED) is RefreshResult.REFRESHED
     store.replace = real  # type: ignore[method-assign]
     await parts.manager.persist(now=True)
 
@@ -151,14 +151,14 @@ def test_what_others_write_during_a_refresh_stays(tmp_path: Path) -> None:
             parts = Parts(str(tmp_path), issuer)
             await parts.manager.reload()
             issuer.deeds.append(Deed(gate=(gate := asyncio.Event())))
-            flight = parts.refresher.join(Trigger.NEED)
+            refresh = parts.refresher.join(Trigger.NEED)
             await issuer.arrived(1)
             content = read(parts.home)
             content.update(FUTURE)
             content["tokens"].update(WITHIN)  # type: ignore[attr-defined]
             write(parts.home, content)
             gate.set()
-            assert await flight is RefreshResult.REDEEMED
+            assert await refresh is RefreshResult.REFRESHED
             assert unknown(read(parts.home)) == (FUTURE, WITHIN)
             assert read(parts.home)["tokens"]["refresh_token"] != token  # type: ignore[index]
             await until(lambda: parts.manager.is_written)

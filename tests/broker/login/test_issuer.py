@@ -29,9 +29,9 @@ async def test_the_issuer_is_verified(monkeypatch: pytest.MonkeyPatch, trusted: 
     if trusted:
         monkeypatch.setenv("SSL_CERT_FILE", CERTIFICATE)
     async with MockIssuer(tls=True) as issuer:
-        answer = await Issuer(Endpoints.of(issuer.url), Clock()).redeem(Secret(issuer.grant()))
+        answer = await Issuer(Endpoints.of(issuer.url), Clock()).refresh(Secret(issuer.grant()))
         if trusted:
             assert isinstance(answer, RefreshAnswered)
         else:
             assert answer == Unreached("ClientConnectorCertificateError")
-        assert len(issuer.redemptions) == int(trusted)
+        assert len(issuer.refreshes) == int(trusted)

@@ -1,4 +1,4 @@
-"""A redemption changes what it brings and nothing else (docs/security.md, K6)."""
+"""A refresh changes what it brings and nothing else (docs/security.md, K6)."""
 
 import json
 

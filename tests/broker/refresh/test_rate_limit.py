@@ -37,18 +37,18 @@ def test_jitter_is_a_fifth(failures: int) -> None:
 
 @given(st.lists(times, min_size=1, max_size=40), times, st.sampled_from([0.0, FOREVER]))
 def test_never_more_than_six_in_an_hour(waits: list[float], start: float, usable_for: float) -> None:
-    """K12, for any pattern of wishes: wait as told, then redeem."""
-    budget, now, redeemed = RefreshBudget(), start, list[float]()
+    """K12, for any pattern of wishes: wait as told, then refresh."""
+    budget, now, refreshed = RefreshBudget(), start, list[float]()
     for wish in waits:
         now += wish
         now += budget.wait("me", now, usable_for)
         assert budget.wait("me", now, usable_for) < 1e-6
         budget.spend("me", now)
-        redeemed.append(now)
-    for at in redeemed:
-        assert sum(1 for other in redeemed if at <= other < at + HOUR - 1e-3) <= PER_HOUR
+        refreshed.append(now)
+    for at in refreshed:
+        assert sum(1 for other in refreshed if at <= other < at + HOUR - 1e-3) <= PER_HOUR
     if usable_for == FOREVER:
-        assert all(later - earlier > SPACING - 1e-3 for earlier, later in itertools.pairwise(redeemed))
+        assert all(later - earlier > SPACING - 1e-3 for earlier, later in itertools.pairwise(refreshed))
 
 
 def test_an_unusable_token_does_not_wait_for_spacing() -> None:

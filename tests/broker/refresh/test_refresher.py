@@ -1,4 +1,4 @@
-"""Refreshing redeems a token once, never loses a new one, and never asks twice in vain."""
+"""Refreshing refreshes a token once, never loses a new one, and never asks twice in vain."""
 
 import asyncio
 import errno
@@ -42,7 +42,7 @@ def test_success_replaces_tokens_and_keeps_the_rest(tmp_path: Any) -> None:
         issuer.deeds.append(Deed(merges={"id_token": None}))
         snapshot = await parts.snapshot()
         after = read(parts.home)
-        assert [sorted(request) for request in issuer.redemptions] == [["client_id", "grant_type", "refresh_token"]]
+        assert [sorted(request) for request in issuer.refreshes] == [["client_id", "grant_type", "refresh_token"]]
         assert after["tokens"]["access_token"] == snapshot.token  # type: ignore[index]
         assert after["tokens"]["id_token"] == content["tokens"]["id_token"]  # type: ignore[index]
         assert after["agent_identity"] == {"task_id": [1, 2.5]}
@@ -54,19 +54,19 @@ def test_success_replaces_tokens_and_keeps_the_rest(tmp_path: Any) -> None:
     play(tmp_path, scene)
 
 
-def test_everybody_shares_one_flight(tmp_path: Any) -> None:
+def test_everybody_shares_one_refresh(tmp_path: Any) -> None:
     """K4, scenario 42: 50 questions at once on an expired token cause one request and get one answer."""
 
     async def scene(issuer: MockIssuer, parts: Parts) -> None:
         answers = await asyncio.gather(*(parts.snapshot() for _ in range(50)))
-        assert len(issuer.redemptions) == 1
+        assert len(issuer.refreshes) == 1
         assert len({answer.token for answer in answers}) == 1
 
     play(tmp_path, scene)
 
 
-def test_an_impatient_caller_does_not_stop_the_flight(tmp_path: Any) -> None:
-    """K4: a deadline ends the waiting, not the redemption."""
+def test_an_impatient_caller_does_not_stop_the_refresh(tmp_path: Any) -> None:
+    """K4: a deadline ends the waiting, not the refresh."""
 
     async def scene(issuer: MockIssuer, parts: Parts) -> None:
         gate = asyncio.Event()
@@ -78,19 +78,19 @@ def test_an_impatient_caller_does_not_stop_the_flight(tmp_path: Any) -> None:
         assert hasty.code == "transient"
         gate.set()
         assert (await patient).token
-        assert len(issuer.redemptions) == 1
+        assert len(issuer.refreshes) == 1
 
     play(tmp_path, scene)
 
 
-def test_two_brokers_on_one_home_redeem_once(tmp_path: Any) -> None:
+def test_two_brokers_on_one_home_refresh_once(tmp_path: Any) -> None:
     """K5, scenario 43: the loser of the lock adopts what the winner wrote."""
 
     async def scene(issuer: MockIssuer, parts: Parts) -> None:
         other = Parts(parts.home, issuer)
         first, second = await asyncio.gather(parts.snapshot(), other.snapshot())
         assert first.token == second.token
-        assert len(issuer.redemptions) == 1
+        assert len(issuer.refreshes) == 1
 
     play(tmp_path, scene)
 
@@ -103,12 +103,12 @@ def test_newer_tokens_on_disk_are_adopted_without_a_request(tmp_path: Any) -> No
         write(parts.home, tokens(issuer.grant(), serial=7))
         assert await parts.refresher.join(Trigger.NEED) is RefreshResult.ADOPTED
         assert parts.state == "FRESH"
-        assert issuer.redemptions == []
+        assert issuer.refreshes == []
 
     play(tmp_path, scene)
 
 
-def test_another_account_on_disk_is_adopted_not_redeemed(tmp_path: Any) -> None:
+def test_another_account_on_disk_is_adopted_not_refreshed(tmp_path: Any) -> None:
     """K6, K14, scenario 29: the account that was there is never written over the one that is."""
 
     async def scene(issuer: MockIssuer, parts: Parts) -> None:
@@ -117,7 +117,7 @@ def test_another_account_on_disk_is_adopted_not_redeemed(tmp_path: Any) -> None:
         write(parts.home, theirs)
         assert await parts.refresher.join(Trigger.NEED) is RefreshResult.ADOPTED
         assert parts.changes[-1].identity_changed
-        assert issuer.redemptions == []
+        assert issuer.refreshes == []
         assert read(parts.home) == theirs
 
     play(tmp_path, scene)
@@ -137,7 +137,7 @@ def test_when_a_token_is_refreshed(tmp_path: Any, lasts: float, requests: int, s
         parts.clock.ahead += 30.5 if state == "STALE" else 0.0
         parts.refresher.consider()
         await parts.landed()
-        assert len(issuer.redemptions) == requests
+        assert len(issuer.refreshes) == requests
 
     play(tmp_path, scene, lasts)
 
@@ -149,11 +149,11 @@ def test_a_stale_token_is_served_while_it_is_refreshed(tmp_path: Any) -> None:
         gate = asyncio.Event()
         issuer.deeds.append(Deed(gate=gate))
         before = await parts.snapshot()
-        flight = parts.refresher.join(Trigger.NEED)
+        refresh = parts.refresher.join(Trigger.NEED)
         await issuer.arrived(1)
         assert (await parts.snapshot()).token == before.token
         gate.set()
-        await flight
+        await refresh
         assert (await parts.snapshot()).token != before.token
 
     play(tmp_path, scene, 200.0)
@@ -197,7 +197,7 @@ def test_a_permanent_failure_is_remembered(tmp_path: Any, status: int, code: str
             answer = await parts.get()
             assert isinstance(answer, AuthError)
             assert (answer.code, answer.user_text) == ("reauth_required", TEXTS[reason])
-        assert len(issuer.redemptions) == 1
+        assert len(issuer.refreshes) == 1
         assert [problem.reason for problem in parts.problems] == [reason]
         assert read(parts.home) == before
 
@@ -215,7 +215,7 @@ def test_nobody_sends_a_dead_token_again(tmp_path: Any, code: str | None, reques
             assert isinstance(answer, AuthError)
             assert answer.user_text == TEXTS["exhausted" if code else "other"]
             assert len(made.problems) == 1
-        assert len(issuer.redemptions) == requests
+        assert len(issuer.refreshes) == requests
         issuer.deeds.clear()
         write(parts.home, tokens(issuer.grant(), EXPIRED))
         await parts.snapshot()
@@ -231,7 +231,7 @@ def test_a_new_token_on_disk_ends_a_permanent_failure(tmp_path: Any) -> None:
         assert isinstance(await parts.get(), AuthError)
         write(parts.home, tokens(issuer.grant()))
         await parts.snapshot()
-        assert len(issuer.redemptions) == 1
+        assert len(issuer.refreshes) == 1
 
     play(tmp_path, scene)
 
@@ -246,13 +246,13 @@ def test_a_dead_refresh_token_leaves_the_access_token_in_use(tmp_path: Any) -> N
         assert (await parts.snapshot()).degraded
         parts.clock.ahead += 3600.0
         assert isinstance(await parts.get(), AuthError)
-        assert len(issuer.redemptions) == 1
+        assert len(issuer.refreshes) == 1
 
     play(tmp_path, scene, 600.0)
 
 
 def test_a_verdict_waits_for_another_look_at_the_store(tmp_path: Any) -> None:
-    """K24: the token was refused because another program had redeemed it; what that one wrote is adopted."""
+    """K24: the token was refused because another program had refreshed it; what that one wrote is adopted."""
 
     async def scene(issuer: MockIssuer, parts: Parts) -> None:
         gate = asyncio.Event()
@@ -264,14 +264,14 @@ def test_a_verdict_waits_for_another_look_at_the_store(tmp_path: Any) -> None:
         write(parts.home, tokens(issuer.grant(), serial=9))
         gate.set()
         assert not (await asked).degraded
-        assert len(issuer.redemptions) == 1
+        assert len(issuer.refreshes) == 1
         assert parts.problems == []
 
     play(tmp_path, scene)
 
 
-def test_an_adopted_token_that_is_expired_is_redeemed_once(tmp_path: Any) -> None:
-    """K24: exactly one redemption of the new refresh token, whatever comes of it."""
+def test_an_adopted_token_that_is_expired_is_refreshed_once(tmp_path: Any) -> None:
+    """K24: exactly one refresh of the new refresh token, whatever comes of it."""
 
     async def scene(issuer: MockIssuer, parts: Parts) -> None:
         gate = asyncio.Event()
@@ -283,7 +283,7 @@ def test_an_adopted_token_that_is_expired_is_redeemed_once(tmp_path: Any) -> Non
         write(parts.home, tokens(issuer.grant(), EXPIRED, serial=9))
         gate.set()
         assert isinstance(await asked, AuthError)
-        assert len(issuer.redemptions) == 2
+        assert len(issuer.refreshes) == 2
 
     play(tmp_path, scene)
 
@@ -300,7 +300,7 @@ def test_a_transient_failure_backs_off_and_logs_nobody_out(tmp_path: Any, status
         assert (await parts.snapshot()).degraded
         assert 6.5 < parts.standing.retry_in(parts.clock.monotonic()) <= 7.0
         parts.refresher.consider()
-        assert len(issuer.redemptions) == 1
+        assert len(issuer.refreshes) == 1
         parts.clock.ahead += 7.0
         parts.refresher.consider()
         await parts.landed()
@@ -363,24 +363,24 @@ def test_a_redirect_is_not_followed(tmp_path: Any) -> None:
     async def scene(issuer: MockIssuer, parts: Parts) -> None:
         issuer.deeds.append(Deed(307, headers={"Location": f"{issuer.url}/oauth/token"}, consumes=False))
         assert await parts.refresher.join(Trigger.NEED) is RefreshResult.FAILED
-        assert (len(issuer.redemptions), issuer.reuses) == (1, [])
+        assert (len(issuer.refreshes), issuer.reuses) == (1, [])
         assert parts.state == "WAITING"
 
     play(tmp_path, scene)
 
 
-def test_logins_and_readers_do_not_wait_for_a_redemption(tmp_path: Any) -> None:
+def test_logins_and_readers_do_not_wait_for_a_refresh(tmp_path: Any) -> None:
     """K5, K9: neither takes the lock that another instance may hold for a minute."""
 
     async def scene(issuer: MockIssuer, parts: Parts) -> None:
         async with locks.locked(parts.home, locks.REFRESH, 1.0):
-            flight = parts.refresher.join(Trigger.NEED)
+            refresh = parts.refresher.join(Trigger.NEED)
             await parts.manager.log_in(lambda found: AuthRecord.of_key("sk-1", found))
             assert (await parts.snapshot()).token == "sk-1"
             assert await parts.manager.log_out()
-            assert not flight.done()
-        assert await flight is RefreshResult.GONE
-        assert issuer.redemptions == []
+            assert not refresh.done()
+        assert await refresh is RefreshResult.GONE
+        assert issuer.refreshes == []
 
     play(tmp_path, scene)
 
@@ -390,11 +390,11 @@ def test_an_answer_that_never_changes_is_believed(tmp_path: Any) -> None:
 
     async def scene(issuer: MockIssuer, parts: Parts) -> None:
         issuer.deeds += [refusal(400, "odd") for _ in range(3)]
-        landings = []
+        results = []
         for _ in range(3):
-            landings.append(await parts.refresher.join(Trigger.NEED))
+            results.append(await parts.refresher.join(Trigger.NEED))
             parts.clock.ahead += 60.0
-        assert landings == [RefreshResult.FAILED, RefreshResult.FAILED, RefreshResult.DEAD]
+        assert results == [RefreshResult.FAILED, RefreshResult.FAILED, RefreshResult.DEAD]
 
     play(tmp_path, scene)
 
@@ -410,7 +410,7 @@ def test_a_reset_after_sending_is_tried_once_more(tmp_path: Any) -> None:
         answer = await parts.get()
         assert isinstance(answer, AuthError)
         assert answer.user_text == TEXTS["exhausted"]
-        assert len(issuer.redemptions) == 2
+        assert len(issuer.refreshes) == 2
 
     play(tmp_path, scene)
 
@@ -441,7 +441,7 @@ def test_a_success_that_cannot_be_read_is_in_doubt(tmp_path: Any, body: bytes) -
 
 
 def test_a_token_in_doubt_is_left_alone_while_the_other_is_good(tmp_path: Any) -> None:
-    """K25: 30 s, and at most two redemptions of one token in ten minutes."""
+    """K25: 30 s, and at most two refreshes of one token in ten minutes."""
 
     async def scene(issuer: MockIssuer, parts: Parts) -> None:
         issuer.deeds += [Deed(resets=True, consumes=False), Deed(resets=True, consumes=False)]
@@ -450,26 +450,26 @@ def test_a_token_in_doubt_is_left_alone_while_the_other_is_good(tmp_path: Any) -
         parts.clock.ahead += 30.0
         await parts.refresher.join(Trigger.WISH)
         assert 560 < parts.standing.retry_in(parts.clock.monotonic()) <= 570.0
-        assert len(issuer.redemptions) == 2
+        assert len(issuer.refreshes) == 2
         assert (await parts.snapshot()).degraded
 
     play(tmp_path, scene, 1000.0)
 
 
-def test_a_broker_that_died_in_a_redemption_warns_its_successor(tmp_path: Any) -> None:
+def test_a_broker_that_died_in_a_refresh_warns_its_successor(tmp_path: Any) -> None:
     """K25, K28: the journal in the lock file outlives the broker; another instance goes slowly too."""
 
     async def scene(issuer: MockIssuer, parts: Parts) -> None:
         issuer.deeds.append(Deed(gate=asyncio.Event()))
-        flight = parts.refresher.join(Trigger.NEED)
+        refresh = parts.refresher.join(Trigger.NEED)
         await issuer.arrived(1)
-        flight.cancel()
-        await asyncio.wait({flight})
+        refresh.cancel()
+        await asyncio.wait({refresh})
         successor = Parts(parts.home, issuer)
         await successor.manager.reload()
         assert await successor.refresher.join(Trigger.NEED) is RefreshResult.HELD
         assert 1.0 < successor.standing.retry_in(successor.clock.monotonic()) <= 2.0
-        assert len(issuer.redemptions) == 1
+        assert len(issuer.refreshes) == 1
 
     play(tmp_path, scene)
 
@@ -480,11 +480,11 @@ def test_a_logout_wins_over_a_late_refresh(tmp_path: Any) -> None:
     async def scene(issuer: MockIssuer, parts: Parts) -> None:
         gate = asyncio.Event()
         issuer.deeds.append(Deed(gate=gate))
-        flight = parts.refresher.join(Trigger.NEED)
+        refresh = parts.refresher.join(Trigger.NEED)
         await issuer.arrived(1)
         assert await parts.manager.log_out()
         gate.set()
-        assert await flight is RefreshResult.ADOPTED
+        assert await refresh is RefreshResult.ADOPTED
         assert not (tmp_path / "auth.json").exists()
         assert parts.state == "SIGNED_OUT"
 
@@ -498,7 +498,7 @@ def test_a_login_wins_over_a_late_refresh(tmp_path: Any, foreign: bool) -> None:
     async def scene(issuer: MockIssuer, parts: Parts) -> None:
         gate = asyncio.Event()
         issuer.deeds.append(Deed(gate=gate))
-        flight = parts.refresher.join(Trigger.NEED)
+        refresh = parts.refresher.join(Trigger.NEED)
         await issuer.arrived(1)
         theirs = tokens(issuer.grant(), account="acc-B", user="user-B")
         if foreign:
@@ -507,7 +507,7 @@ def test_a_login_wins_over_a_late_refresh(tmp_path: Any, foreign: bool) -> None:
             await parts.manager.log_in(lambda _: AuthRecord.of(theirs))
         after = read(parts.home)
         gate.set()
-        assert await flight is RefreshResult.ADOPTED
+        assert await refresh is RefreshResult.ADOPTED
         assert read(parts.home) == after
         assert (await parts.snapshot()).account_id == "acc-B"
 
@@ -555,7 +555,7 @@ def test_what_an_answer_lacks_does_not_cost_the_rest(tmp_path: Any, merges: dict
 
 
 def test_a_new_refresh_token_without_an_access_token_is_not_lost(tmp_path: Any) -> None:
-    """K6: it is stored, and the next try redeems it."""
+    """K6: it is stored, and the next try refreshes it."""
 
     async def scene(issuer: MockIssuer, parts: Parts) -> None:
         issuer.deeds.append(Deed(merges={"access_token": None}))
@@ -567,19 +567,19 @@ def test_a_new_refresh_token_without_an_access_token_is_not_lost(tmp_path: Any) 
     play(tmp_path, scene)
 
 
-def test_redemptions_are_spaced(tmp_path: Any) -> None:
-    """K12: 30 s between two redemptions unless the token is unusable, six in an hour at most."""
+def test_refreshes_are_spaced(tmp_path: Any) -> None:
+    """K12: 30 s between two refreshes unless the token is unusable, six in an hour at most."""
 
     async def scene(issuer: MockIssuer, parts: Parts) -> None:
-        assert await parts.refresher.join(Trigger.WISH) is RefreshResult.REDEEMED
+        assert await parts.refresher.join(Trigger.WISH) is RefreshResult.REFRESHED
         assert await parts.refresher.join(Trigger.WISH) is RefreshResult.HELD
         assert parts.state == "FRESH"
         for _ in range(5):
             parts.clock.ahead += 30.0
-            assert await parts.refresher.join(Trigger.WISH) is RefreshResult.REDEEMED
+            assert await parts.refresher.join(Trigger.WISH) is RefreshResult.REFRESHED
         parts.clock.ahead += 30.0
         assert await parts.refresher.join(Trigger.WISH) is RefreshResult.HELD
-        assert len(issuer.redemptions) == 6
+        assert len(issuer.refreshes) == 6
 
     play(tmp_path, scene)
 
@@ -595,22 +595,22 @@ def test_a_clock_that_is_ahead_causes_no_loop(tmp_path: Any) -> None:
             await parts.snapshot()
             parts.refresher.consider()
         await parts.landed()
-        assert len(issuer.redemptions) == 1
+        assert len(issuer.refreshes) == 1
 
     play(tmp_path, scene, lifetime=400.0)
 
 
 def test_a_read_only_store_is_not_burned(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """K8: the token belongs to whoever can write; it is redeemed only when there is nothing left to lose."""
+    """K8: the token belongs to whoever can write; it is refreshed only when there is nothing left to lose."""
 
     async def scene(issuer: MockIssuer, parts: Parts) -> None:
         monkeypatch.setattr(parts.manager.store, "is_writable", lambda: False)
         assert await parts.refresher.join(Trigger.NEED) is RefreshResult.HELD
-        assert issuer.redemptions == []
+        assert issuer.refreshes == []
         assert [problem.reason for problem in parts.problems] == ["store_unwritable"]
         parts.clock.ahead += 200.0
         await parts.snapshot()
-        assert len(issuer.redemptions) == 1
+        assert len(issuer.refreshes) == 1
 
     play(tmp_path, scene, 200.0)
 
@@ -647,7 +647,7 @@ def test_tokens_that_cannot_be_written_are_served_and_written_later(
 
 
 def test_a_full_disk_does_not_lose_the_second_token_either(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """K7: what was kept in memory is redeemed, and its successor belongs in the place of what is on the disk."""
+    """K7: what was kept in memory is refreshed, and its successor belongs in the place of what is on the disk."""
 
     async def scene(issuer: MockIssuer, parts: Parts) -> None:
         def full(*_: object) -> None:
@@ -661,29 +661,29 @@ def test_a_full_disk_does_not_lose_the_second_token_either(tmp_path: Any, monkey
         await parts.manager.persist(now=True)
         assert stored_refresh_token(parts.home) in issuer.live
         assert (await parts.snapshot()).token == served.token
-        assert (len(issuer.redemptions), issuer.reuses) == (2, [])
+        assert (len(issuer.refreshes), issuer.reuses) == (2, [])
 
     play(tmp_path, scene)
 
 
-def test_a_broker_that_leaves_waits_for_a_redemption_and_nothing_else(tmp_path: Any) -> None:
+def test_a_broker_that_leaves_waits_for_a_refresh_and_nothing_else(tmp_path: Any) -> None:
     """K11: what was sent is finished; waiting for another instance's lock is not."""
 
     async def scene(issuer: MockIssuer, parts: Parts) -> None:
         async with locks.locked(parts.home, locks.REFRESH, 1.0):
-            flight = parts.refresher.join(Trigger.NEED)
-            await asyncio.wait({flight}, timeout=0.05)
+            refresh = parts.refresher.join(Trigger.NEED)
+            await asyncio.wait({refresh}, timeout=0.05)
             await parts.refresher.settle()
-            assert flight.cancelled()
+            assert refresh.cancelled()
         gate = asyncio.Event()
         issuer.deeds.append(Deed(gate=gate))
-        flight = parts.refresher.join(Trigger.NEED)
+        refresh = parts.refresher.join(Trigger.NEED)
         await issuer.arrived(1)
         leaving = asyncio.create_task(parts.refresher.settle())
         await asyncio.wait({leaving}, timeout=0.05)
         gate.set()
         await leaving
-        assert flight.result() is RefreshResult.REDEEMED
+        assert refresh.result() is RefreshResult.REFRESHED
 
     play(tmp_path, scene)
 
@@ -695,7 +695,7 @@ def test_a_lock_that_is_held_too_long_is_transient(tmp_path: Any, monkeypatch: p
         monkeypatch.setattr("greenroom.broker.refresh.refresher.REFRESH_TIMEOUT", 0.1)
         async with locks.locked(parts.home, locks.REFRESH, 1.0):
             assert await parts.refresher.join(Trigger.NEED) is RefreshResult.FAILED
-        assert issuer.redemptions == []
+        assert issuer.refreshes == []
 
     play(tmp_path, scene)
 
@@ -706,6 +706,6 @@ def test_min_valid_is_honoured_once(tmp_path: Any) -> None:
     async def scene(issuer: MockIssuer, parts: Parts) -> None:
         answer = await parts.snapshot(min_valid=250)
         assert isinstance(answer, BearerSnapshot)
-        assert len(issuer.redemptions) == 1
+        assert len(issuer.refreshes) == 1
 
     play(tmp_path, scene, 200.0, lifetime=200.0)

@@ -1,4 +1,4 @@
-"""The process that redeems: what it does without its broker, what becomes of its own death, and what it gives away."""
+"""The refresh process: what it does without its broker, what becomes of its own death, and what it gives away."""
 
 import asyncio
 import errno
@@ -49,29 +49,29 @@ def play(home: Any, lifeline: int, scene: Scene, *deeds: Deed) -> None:
             parts = Parts(str(home), issuer, lifeline=lifeline)
             await parts.manager.reload()
             await scene(issuer, parts)
-            await until(lambda: not redeemers())
+            await until(lambda: not refresh_processes())
 
     asyncio.run(run())
 
 
-def redeemers() -> list[psutil.Process]:
+def refresh_processes() -> list[psutil.Process]:
     found = processes.named(psutil.Process().children(), "gr-refresh")
     return [process for process in found if processes.alive(process.pid)]
 
 
 async def begun(issuer: MockIssuer, parts: Parts) -> tuple["asyncio.Task[RefreshResult]", psutil.Process]:
-    """Begin a redemption, and return once the issuer has been asked."""
-    flight = parts.refresher.join(Trigger.NEED)
+    """Begin a refresh, and return once the issuer has been asked."""
+    refresh = parts.refresher.join(Trigger.NEED)
     await issuer.arrived(1)
-    (process,) = redeemers()
-    return flight, process
+    (process,) = refresh_processes()
+    return refresh, process
 
 
 async def abandoned(issuer: MockIssuer, parts: Parts) -> psutil.Process:
-    """Begin a redemption and let the broker's part of it break off."""
-    flight, process = await begun(issuer, parts)
-    flight.cancel()
-    await asyncio.wait({flight})
+    """Begin a refresh and let the broker's part of it break off."""
+    refresh, process = await begun(issuer, parts)
+    refresh.cancel()
+    await asyncio.wait({refresh})
     return process
 
 
@@ -82,7 +82,7 @@ def can_look_into(pid: int) -> bool:
     return looked.returncode == 0
 
 
-async def nobody_redeems(home: str) -> None:
+async def nobody_refreshes(home: str) -> None:
     async with locked(home, REFRESH, 10.0):
         return
 
@@ -92,7 +92,7 @@ def test_it_brings_what_the_broker_needs_to_know(tmp_path: Any, lifeline: int) -
 
     async def scene(issuer: MockIssuer, parts: Parts) -> None:
         issuer.date_offset = -600.0
-        assert await parts.refresher.join(Trigger.NEED) is RefreshResult.REDEEMED
+        assert await parts.refresher.join(Trigger.NEED) is RefreshResult.REFRESHED
         assert (await parts.snapshot()).token == read(parts.home)["tokens"]["access_token"]  # type: ignore[index]
         assert parts.changes[-1].reason in {"refresh", "external"}
         assert parts.clock.offset == pytest.approx(600.0, abs=5.0)
@@ -109,7 +109,7 @@ def test_a_refusal_is_told_and_remembered(tmp_path: Any, lifeline: int) -> None:
         assert isinstance(answer, AuthError)
         assert answer.user_text == TEXTS["exhausted"]
         assert isinstance(await Parts(parts.home, issuer, lifeline=lifeline).get(), AuthError)
-        assert len(issuer.redemptions) == 1
+        assert len(issuer.refreshes) == 1
 
     play(tmp_path, lifeline, scene, refusal(401, "refresh_token_reused"))
 
@@ -121,9 +121,9 @@ def test_one_that_hangs_is_killed_and_leaves_a_doubt(
     gate = asyncio.Event()
 
     async def scene(issuer: MockIssuer, parts: Parts) -> None:
-        flight, process = await begun(issuer, parts)
+        refresh, process = await begun(issuer, parts)
         process.suspend()
-        assert await flight is RefreshResult.FAILED
+        assert await refresh is RefreshResult.FAILED
         assert parts.refresher._journal.entry.attempts
         assert not processes.alive(process.pid)
         gate.set()
@@ -144,7 +144,7 @@ def test_a_verdict_outlives_the_broker(tmp_path: Any, lifeline: int) -> None:
         answer = await successor.get(deadline=20.0)
         assert isinstance(answer, AuthError)
         assert answer.user_text == TEXTS["exhausted"]
-        assert len(issuer.redemptions) == 1
+        assert len(issuer.refreshes) == 1
 
     play(tmp_path, lifeline, scene, deed)
 
@@ -154,15 +154,15 @@ def test_its_death_leaves_a_doubt(tmp_path: Any, lifeline: int) -> None:
     gate = asyncio.Event()
 
     async def scene(issuer: MockIssuer, parts: Parts) -> None:
-        flight, process = await begun(issuer, parts)
+        refresh, process = await begun(issuer, parts)
         process.kill()
-        assert await flight is RefreshResult.FAILED
+        assert await refresh is RefreshResult.FAILED
         assert parts.refresher._journal.entry.attempts
         parts.clock.ahead += 2.0
         answer = await parts.get()
         assert isinstance(answer, AuthError)
         assert answer.user_text == TEXTS["exhausted"]
-        assert len(issuer.redemptions) == 2
+        assert len(issuer.refreshes) == 2
         gate.set()
 
     play(tmp_path, lifeline, scene, Deed(gate=gate))
@@ -188,7 +188,7 @@ def test_what_was_surely_not_sent_leaves_no_doubt(
         assert not parts.refresher._journal.entry.attempts
         parts.clock.ahead += 1.2
         await parts.snapshot()
-        assert len(issuer.redemptions) == 1
+        assert len(issuer.refreshes) == 1
 
     play(tmp_path, lifeline, scene)
 
@@ -203,7 +203,7 @@ def test_a_report_that_was_lost_is_no_loss(tmp_path: Any, lifeline: int, monkeyp
     async def scene(issuer: MockIssuer, parts: Parts) -> None:
         assert await parts.refresher.join(Trigger.NEED) is RefreshResult.ADOPTED
         assert parts.state == "FRESH"
-        assert len(issuer.redemptions) == 1
+        assert len(issuer.refreshes) == 1
 
     converse = delegation._converse
     monkeypatch.setattr(delegation, "_converse", mute)
@@ -225,7 +225,7 @@ def test_what_comes_in_between_wins_although_the_broker_is_dead(tmp_path: Any, l
             await successor.manager.log_in(lambda _: AuthRecord.of(theirs))
         after = read(parts.home) if event == "login" else None
         gate.set()
-        await nobody_redeems(parts.home)
+        await nobody_refreshes(parts.home)
         assert (tmp_path / "auth.json").exists() == (event == "login")
         assert after is None or read(parts.home) == after
 
@@ -243,12 +243,12 @@ def test_tokens_that_it_cannot_write_are_the_brokers(
 
     async def scene(issuer: MockIssuer, parts: Parts) -> None:
         spent = stored_refresh_token(parts.home)
-        flight, process = await begun(issuer, parts)
+        refresh, process = await begun(issuer, parts)
         resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (0, 0))
         gate.set()
         with monkeypatch.context() as patch:
             patch.setattr(file_store, "_replace", full)
-            assert await flight is RefreshResult.REDEEMED
+            assert await refresh is RefreshResult.REFRESHED
         assert (await parts.snapshot()).token
         assert stored_refresh_token(parts.home) == spent
         await parts.manager.persist(now=True)
@@ -263,19 +263,19 @@ def test_it_gives_nothing_away(tmp_path: Any, lifeline: int, capfd: pytest.Captu
 
     async def scene(issuer: MockIssuer, parts: Parts) -> None:
         spent = stored_refresh_token(parts.home)
-        flight, process = await begun(issuer, parts)
+        refresh, process = await begun(issuer, parts)
         shown = " ".join(process.cmdline()) + repr(process.environ())
         assert not can_look_into(process.pid)
         assert os.getsid(process.pid) == os.getsid(0)
         assert os.getpgid(process.pid) == process.pid
         gate.set()
-        await flight
+        await refresh
         logged = Path(log_path(parts.home)).read_text()
         out, err = capfd.readouterr()
         held = read(parts.home)["tokens"]
         assert isinstance(held, dict)
         for secret in (spent, *held.values()):
             assert secret not in shown + logged + out + err
-        assert "redeemed, stored" in logged
+        assert "refreshed, stored" in logged
 
     play(tmp_path, lifeline, scene, Deed(gate=gate))

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from greenroom.broker.refresh.classify import RefreshAnswered, Unanswered
-from greenroom.broker.refresh.token_responses import LONGEST_MESSAGE, TokenReply, redeemed, refused, status_text
+from greenroom.broker.refresh.token_responses import LONGEST_MESSAGE, TokenReply, granted, refused, status_text
 
 
 def reply(body: object, status: int = 400, **headers: str) -> TokenReply:
@@ -50,7 +50,7 @@ def test_retry_after(header: str, seconds: float | None) -> None:
 @pytest.mark.parametrize("value", [None, 5, "", {}])
 def test_one_bad_member_does_not_lose_the_others(lost: str, value: object) -> None:
     members = {"access_token": "a", "refresh_token": "r", "id_token": "i", "expires_in": 3600} | {lost: value}
-    answer = redeemed(reply(members, 200))
+    answer = granted(reply(members, 200))
     assert isinstance(answer, RefreshAnswered)
     assert getattr(answer, lost) is None
     assert answer.access_token is not None
@@ -70,13 +70,13 @@ def test_a_status_in_words() -> None:
     )
 )
 def test_any_bytes_have_an_outcome(body: bytes) -> None:
-    assert isinstance(redeemed(reply(body, 200)), RefreshAnswered | Unanswered)
+    assert isinstance(granted(reply(body, 200)), RefreshAnswered | Unanswered)
     assert refused(reply(body)).status == 400
 
 
 def test_an_answer_does_not_show_itself() -> None:
     answer = reply({"access_token": "secret"}, 200)
-    assert "secret" not in f"{answer!r} {redeemed(answer)!r}"
+    assert "secret" not in f"{answer!r} {granted(answer)!r}"
 
 
 ODD = ["", "a\nb", "a\r\nX: y", "a\0b", "t\u00f6ken", "\ud800", " a", "a b", "a\tb", "\x7f"]
@@ -86,7 +86,7 @@ ODD = ["", "a\nb", "a\r\nX: y", "a\0b", "t\u00f6ken", "\ud800", " a", "a b", "a\
 @pytest.mark.parametrize("name", ["access_token", "refresh_token", "id_token"])
 def test_what_no_header_can_carry_is_no_token(odd: str, name: str) -> None:
     good = {"access_token": "a", "refresh_token": "r", "id_token": "i"}
-    answer = redeemed(reply(good | {name: odd}, 200))
+    answer = granted(reply(good | {name: odd}, 200))
     if odd == "\ud800":
         assert isinstance(answer, Unanswered | RefreshAnswered)
         return
@@ -97,4 +97,4 @@ def test_what_no_header_can_carry_is_no_token(odd: str, name: str) -> None:
 
 @pytest.mark.parametrize("odd", ODD)
 def test_an_answer_without_a_usable_token_changes_nothing(odd: str) -> None:
-    assert isinstance(redeemed(reply({"access_token": odd, "refresh_token": odd}, 200)), Unanswered)
+    assert isinstance(granted(reply({"access_token": odd, "refresh_token": odd}, 200)), Unanswered)

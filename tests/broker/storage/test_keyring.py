@@ -224,7 +224,7 @@ def test_a_keyring_that_is_locked_later_takes_nothing_back(
     scene()
 
 
-def test_tokens_are_redeemed_out_of_the_keyring(tmp_path: Any, backend: MemoryKeyring) -> None:
+def test_tokens_are_refreshed_out_of_the_keyring(tmp_path: Any, backend: MemoryKeyring) -> None:
     @on_loop
     async def scene() -> None:
         async with MockIssuer() as issuer:

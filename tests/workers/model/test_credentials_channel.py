@@ -102,7 +102,7 @@ def test_the_time_that_the_model_server_tells_counts_for_everybody(tmp_path: Any
         first.report_clock(7200.0)
         await first.get_environment([])
         assert (await second.get_auth()).token
-        assert len(stage.issuer.redemptions) == 1
+        assert len(stage.issuer.refreshes) == 1
 
     play(tmp_path, scene, EXPIRED, [refusal(503, None, Retry_After="60")])
 
@@ -158,7 +158,7 @@ def test_a_broker_that_dies_under_running_turns_fails_none(tmp_path: Any) -> Non
 
 
 def test_a_question_that_the_dead_broker_had_taken_is_asked_again(tmp_path: Any) -> None:
-    """K27: under the same id, as soon as the next one is there; the redemption that it led to is not."""
+    """K27: under the same id, as soon as the next one is there; the refresh that it led to is not."""
     gate = asyncio.Event()
 
     async def scene(stage: Stage) -> None:
@@ -170,7 +170,7 @@ def test_a_question_that_the_dead_broker_had_taken_is_asked_again(tmp_path: Any)
         gate.set()
         assert (await asked).token
         assert stage.issuer.reuses == []
-        assert len(stage.issuer.redemptions) == 1
+        assert len(stage.issuer.refreshes) == 1
 
     play(tmp_path, scene, EXPIRED, [Deed(gate=gate)])
 

@@ -1,4 +1,4 @@
-"""A redemption of a refresh token outlives the broker that asked for it, and nothing outlives the server by much."""
+"""A refresh of a refresh token outlives the broker that asked for it, and nothing outlives the server by much."""
 
 import asyncio
 import json
@@ -46,17 +46,17 @@ def serve(stage: Stage, issuer: IssuerThread, engine: str) -> Server:
     return server
 
 
-def redeemer(stage: Stage) -> psutil.Process:
+def refresh_process(stage: Stage) -> psutil.Process:
     (found,) = processes.named(processes.marked(stage.run), "gr-refresh")
     return found
 
 
-def assert_redeemed_once(stage: Stage, issuer: IssuerThread) -> None:
+def assert_refreshed_once(stage: Stage, issuer: IssuerThread) -> None:
     assert issuer.issuer.live == {stored_refresh_token(str(stage.home.path))}
-    assert len(issuer.issuer.redemptions) == 1
+    assert len(issuer.issuer.refreshes) == 1
 
 
-def test_a_broker_that_is_killed_under_a_redemption_costs_nothing(
+def test_a_broker_that_is_killed_under_a_refresh_costs_nothing(
     stage: Stage, engine: str, issuer: IssuerThread, gate: asyncio.Event
 ) -> None:
     server = serve(stage, issuer, engine)
@@ -66,7 +66,7 @@ def test_a_broker_that_is_killed_under_a_redemption_costs_nothing(
     until(lambda: [one.pid for one in processes.named(server.tree(), "gr-broker")] not in ([], [former.pid]))
     issuer.open(gate)
     assert text(server.client.result(call)) == "Good day."
-    assert_redeemed_once(stage, issuer)
+    assert_refreshed_once(stage, issuer)
     until(lambda: not processes.named(processes.marked(stage.run), "gr-refresh"))
 
 
@@ -80,10 +80,10 @@ def test_the_death_of_the_fork_server_as_well_costs_nothing(
         assert not processes.remaining([former], 2.0)
     issuer.open(gate)
     assert text(server.client.result(call)) == "Good day."
-    assert_redeemed_once(stage, issuer)
+    assert_refreshed_once(stage, issuer)
 
 
-def test_a_redemption_under_way_is_finished_when_the_server_is_killed(
+def test_a_refresh_under_way_is_finished_when_the_server_is_killed(
     stage: Stage, engine: str, issuer: IssuerThread, gate: asyncio.Event
 ) -> None:
     server = serve(stage, issuer, engine)
@@ -91,7 +91,7 @@ def test_a_redemption_under_way_is_finished_when_the_server_is_killed(
     server.wait()
     issuer.open(gate)
     assert not stage.left_over(LEAVE_WITHIN)
-    assert_redeemed_once(stage, issuer)
+    assert_refreshed_once(stage, issuer)
 
 
 @pytest.mark.parametrize(
@@ -100,23 +100,23 @@ def test_a_redemption_under_way_is_finished_when_the_server_is_killed(
 def test_nothing_waits_for_an_issuer_when_the_server_ends(
     stage: Stage, engine: str, issuer: IssuerThread, how: str, broker: str
 ) -> None:
-    """P6: the redemption is lost then, and the next server goes slowly with that token."""
+    """P6: the refresh is lost then, and the next server goes slowly with that token."""
     server = serve(stage, issuer, engine)
     if broker == "dead":
-        redeeming, former = redeemer(stage), server.broker()
+        refreshing, former = refresh_process(stage), server.broker()
         former.kill()
         assert not processes.remaining([former], 2.0)
-        assert processes.alive(redeeming.pid)
+        assert processes.alive(refreshing.pid)
     begun = time.monotonic()
     server.signal(signal.SIGKILL if how == "killed" else signal.SIGTERM)
     server.wait()
     assert not stage.left_over(LEAVE_WITHIN - (time.monotonic() - begun))
 
 
-def test_a_login_in_the_keyring_is_redeemed_there(
+def test_a_login_in_the_keyring_is_refreshed_there(
     stage: Stage, engine: str, issuer: IssuerThread, gate: asyncio.Event, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Broker and redeemer, processes of their own, go by the keyring that the server's environment names."""
+    """Broker and refresh process, processes of their own, go by the keyring that the server's environment names."""
     issuer.open(gate)
     kept = {"PYTHON_KEYRING_BACKEND": SHARED, PLACE: str(stage.workspace.parent / "vault")}
     for name, value in kept.items():
@@ -134,5 +134,5 @@ def test_a_login_in_the_keyring_is_redeemed_there(
     assert text(server.client.result(server.client.codex("hello"))) == "Good day."
     entry = json.loads(keyring.get_password(SERVICE, account) or "")
     assert issuer.issuer.live == {entry["tokens"]["refresh_token"]}
-    assert len(issuer.issuer.redemptions) == 1
+    assert len(issuer.issuer.refreshes) == 1
     assert not (stage.home.path / "auth.json").exists()
