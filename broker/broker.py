@@ -35,7 +35,6 @@ from greenroom.protocol.internal.broker import (
     AuthError,
     Broadcast,
     BrokerMeasured,
-    Completed,
     CredentialStanding,
     Detach,
     EnvironmentValues,
@@ -61,6 +60,7 @@ from greenroom.protocol.internal.broker import (
     ReportLimited,
     ReportUnauthorized,
     Stopping,
+    Succeeded,
     Welcome,
     broadcast_frames,
 )
@@ -263,21 +263,21 @@ class Broker:
         self._clock.learn(report.ahead_s)
         self._manager.stir()
 
-    def _attach(self, _: str, question: Attach) -> Completed | AuthError:
+    def _attach(self, _: str, question: Attach) -> Succeeded | AuthError:
         if SUPERVISOR in question.keys:
             return AuthError(code="forbidden")
         for worker_id, key in question.keys.items():
             self._admission.admit(key, worker_id)
             self._desk.welcome(worker_id)
-        return Completed()
+        return Succeeded()
 
-    def _detach(self, _: str, question: Detach) -> Completed:
+    def _detach(self, _: str, question: Detach) -> Succeeded:
         for worker_id in question.worker_ids:
             self._admission.revoke(worker_id)
             self._desk.forget(worker_id)
             self._changes.forget(worker_id)
             self._paces.forget(worker_id)
-        return Completed()
+        return Succeeded()
 
     async def _reload(self) -> Reloaded:
         changed = await self._manager.reload(always=True)
@@ -301,8 +301,8 @@ class Broker:
 
         return await DeviceFlow.open(self._issuer, self._rules)
 
-    async def _cancel_login(self, question: LoginCancel) -> Completed | AuthError:
-        return Completed() if await self._logins.cancel(question.login_id) else AuthError(code="not_found")
+    async def _cancel_login(self, question: LoginCancel) -> Succeeded | AuthError:
+        return Succeeded() if await self._logins.cancel(question.login_id) else AuthError(code="not_found")
 
     async def _log_in_with_key(self, question: LoginApiKey) -> InForce | AuthError:
         if objection := self._rules.against_mode("apikey"):

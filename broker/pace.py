@@ -38,7 +38,7 @@ LONGEST_HOLD: Final = 3600.0
 
 
 @dataclass(frozen=True, slots=True)
-class Turn:
+class QueueAnswer:
     """The answer to whoever asks for its turn."""
 
     granted: bool
@@ -79,19 +79,19 @@ class Pace:
         """Whether the limit is to be forgotten."""
         return now - max(self._heard_at, self._next_at) > QUIET and not self._present(now)
 
-    def ask(self, who: Hashable, now: float) -> Turn:
+    def ask(self, who: Hashable, now: float) -> QueueAnswer:
         """Ask for a turn, or once more for the same one. Whoever asks keeps its place for `PRESENCE` seconds."""
         self._waiting[who] = now
         self._present(now)
         place = next(place for place, one in enumerate(self._waiting) if one == who)
         if place or now < self._next_at:
-            return Turn(False, max(self._next_at - now, 0.0) + place * self._interval)
+            return QueueAnswer(False, max(self._next_at - now, 0.0) + place * self._interval)
         del self._waiting[who]
         self._serial += 1
         self._accepted += 1
         self._interval /= GROWTH if self._is_measured else EARLY_GROWTH
         self._next_at = now + self._interval * (1 + JITTER * (2 * self._random() - 1))
-        return Turn(True, serial=self._serial)
+        return QueueAnswer(True, serial=self._serial)
 
     def is_waiting(self, who: Hashable) -> bool:
         """Whether somebody has a place."""

@@ -32,7 +32,7 @@ class _Version(NamedTuple):
     changed: int
 
 
-class Identity(NamedTuple):
+class FileIdentity(NamedTuple):
     """What a file is, under whatever name."""
 
     device: int
@@ -45,7 +45,7 @@ class _Entry(NamedTuple):
     name: str
     path: str
     is_link: bool
-    identity: Identity
+    identity: FileIdentity
     version: _Version
     links: int
     is_file: bool
@@ -73,7 +73,7 @@ class SecretFiles:
         if path.startswith(home + os.sep) and covers(names, path[len(home) + 1 :].partition(os.sep)[0]):
             return True
         secret = [entry for entry in entries if covers(names, entry.name)]
-        if Identity(status.st_dev, status.st_ino) in {entry.identity for entry in secret}:
+        if FileIdentity(status.st_dev, status.st_ino) in {entry.identity for entry in secret}:
             return True
         goals = [os.path.realpath(entry.path) for entry in secret if entry.is_link]
         return path.startswith(tuple(goals))  # also what a writer has beside the goal of a link for a moment
@@ -120,7 +120,7 @@ def _look(entry: os.DirEntry[str]) -> _Entry | None:
     except OSError:
         return None
     version = _Version(facts.st_dev, facts.st_ino, facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns)
-    identity, is_file = Identity(facts.st_dev, facts.st_ino), stat.S_ISREG(facts.st_mode)
+    identity, is_file = FileIdentity(facts.st_dev, facts.st_ino), stat.S_ISREG(facts.st_mode)
     return _Entry(entry.name, entry.path, entry.is_symlink(), identity, version, facts.st_nlink, is_file)
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Ending:
+class ChildExit:
     """How a child ended."""
 
     pid: int
@@ -21,7 +21,7 @@ class Ending:
     """Largest resident memory of its life, in bytes."""
 
 
-def watch(pid: int, on_end: Callable[[Ending], None]) -> None:
+def watch(pid: int, on_end: Callable[[ChildExit], None]) -> None:
     """Call `on_end` on the running loop once our child `pid` has ended and is reaped.
 
     Raises `ChildProcessError` if it is no child of ours, at least where the kernel lets one look without waiting.
@@ -35,16 +35,16 @@ def watch(pid: int, on_end: Callable[[Ending], None]) -> None:
         ).start()
 
 
-def reap(pid: int) -> Ending:
+def reap(pid: int) -> ChildExit:
     """Wait for our child `pid` and return how it ended."""
     _, status, usage = os.wait4(pid, 0)
-    return Ending(pid, os.waitstatus_to_exitcode(status), usage.ru_maxrss * _RSS_UNIT)
+    return ChildExit(pid, os.waitstatus_to_exitcode(status), usage.ru_maxrss * _RSS_UNIT)
 
 
 _RSS_UNIT = 1 if sys.platform == "darwin" else 1024
 
 
-def _watch_descriptor(loop: asyncio.AbstractEventLoop, pid: int, on_end: Callable[[Ending], None]) -> None:
+def _watch_descriptor(loop: asyncio.AbstractEventLoop, pid: int, on_end: Callable[[ChildExit], None]) -> None:
     try:
         descriptor = os.pidfd_open(pid)
     except ProcessLookupError:
@@ -61,7 +61,7 @@ def _watch_descriptor(loop: asyncio.AbstractEventLoop, pid: int, on_end: Callabl
         try:
             ending = reap(pid)
         except ChildProcessError:  # somebody who ends everything has reaped it first
-            ending = Ending(pid, -signal.SIGKILL, 0)
+            ending = ChildExit(pid, -signal.SIGKILL, 0)
         on_end(ending)
 
     loop.add_reader(descriptor, ended)

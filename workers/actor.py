@@ -34,7 +34,7 @@ from greenroom.protocol.internal.worker import (
 from greenroom.runtime import footprint, logfile, orphans
 from greenroom.workers.conversation.conversation import Conversation
 from greenroom.workers.conversation.turn import TurnOutcome
-from greenroom.workers.jobs.job import Job
+from greenroom.workers.jobs.job import JobRun
 from greenroom.workers.mailbox import Mailbox
 from greenroom.workers.model.credentials_channel import CredentialsChannel
 
@@ -59,7 +59,7 @@ class Actor:
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self._mailbox = Mailbox(self._context, spec, self._take)
         self._credentials: CredentialsChannel | None = None
-        self._job: Job | None = None
+        self._job: JobRun | None = None
         loop = asyncio.get_running_loop()
         loop.add_reader(lifeline, self._abandoned, lifeline)
         loop.add_signal_handler(signal.SIGTERM, self._ask_to_leave)
@@ -216,7 +216,7 @@ class Actor:
 
     def _run_job(self, operation: RunJob | StopJob, params: bytes) -> None:
         if isinstance(operation, RunJob):
-            self._job = Job(operation, params, self._spec)
+            self._job = JobRun(operation, params, self._spec)
             self._job.start(self._mailbox.notify)
         elif self._job is not None:
             self._job.stop()

@@ -12,7 +12,7 @@ from greenroom.broker.login.server import LoginServer
 from greenroom.broker.mcp_login.issuer import LoginError, exchange, find_issuer, register
 from greenroom.broker.mcp_login.metadata import AuthorizationServer, Challenge, Resource
 from greenroom.broker.mcp_login.page import CallbackPage, Returned
-from greenroom.broker.mcp_login.record import Client, Grant
+from greenroom.broker.mcp_login.record import Client, TokenGrant
 from greenroom.config.servers import McpServer
 
 OFFLINE: Final = "offline_access"
@@ -73,7 +73,7 @@ class McpLoginFlow:
             raise
         return flow
 
-    async def run(self) -> tuple[Client, Grant]:
+    async def run(self) -> tuple[Client, TokenGrant]:
         """Wait for the browser and exchange its code. Raises `LoginError`."""
         returned = await self._returned
         if returned.code is None:

@@ -20,7 +20,7 @@ from greenroom.broker.mcp_login.metadata import (
     read_resource,
     resource_places,
 )
-from greenroom.broker.mcp_login.record import Client, Grant
+from greenroom.broker.mcp_login.record import Client, TokenGrant
 from greenroom.protocol.errors import GreenroomError
 from greenroom.protocol.secrecy import Secret
 from greenroom.protocol.version import __version__
@@ -124,7 +124,7 @@ async def register(server: AuthorizationServer, redirect_uri: str, scopes: tuple
     )
 
 
-async def exchange(client: Client, code: Secret, redirect_uri: str, verifier: Secret) -> Grant:
+async def exchange(client: Client, code: Secret, redirect_uri: str, verifier: Secret) -> TokenGrant:
     """Exchange the code of a login. Raises `LoginError`."""
     fields = {
         "grant_type": "authorization_code",
@@ -135,7 +135,7 @@ async def exchange(client: Client, code: Secret, redirect_uri: str, verifier: Se
     return _granted(await _token_request(client, fields))
 
 
-async def refresh(client: Client, refresh_token: Secret) -> Grant:
+async def refresh(client: Client, refresh_token: Secret) -> TokenGrant:
     """Exchange a refresh token. Raises `DeadLoginError`, or `LoginError` where it may work later."""
     fields = {"grant_type": "refresh_token", "refresh_token": refresh_token.reveal()}
     return _granted(await _token_request(client, fields))
@@ -168,7 +168,7 @@ async def _post_as(client: Client, url: str, fields: Mapping[str, str]) -> Reply
     return await _ask("POST", url, form=sent, headers=headers)
 
 
-def _granted(reply: Reply) -> Grant:
+def _granted(reply: Reply) -> TokenGrant:
     members = reply.members
     if not 200 <= reply.status < 300:
         kind = DeadLoginError if 400 <= reply.status < 500 and members.get("error") in _DEAD else LoginError
@@ -179,7 +179,7 @@ def _granted(reply: Reply) -> Grant:
     refresh, lasts, scope = members.get("refresh_token"), members.get("expires_in"), members.get("scope")
     if isinstance(lasts, str) and lasts.isdecimal():
         lasts = int(lasts)
-    return Grant(
+    return TokenGrant(
         Secret(token),
         Secret(refresh) if isinstance(refresh, str) and refresh else None,
         float(lasts) if isinstance(lasts, int | float) and 0 <= lasts < 1e12 else None,

@@ -25,7 +25,7 @@ def credential_key(name: str, url: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Grant:
+class TokenGrant:
     """Tokens as issued by an authorization server."""
 
     access_token: Secret
@@ -58,7 +58,7 @@ class Login:
     members: Mapping[str, object] = field(repr=False)
 
     @classmethod
-    def new(cls, name: str, url: str, client: Client, grant: Grant, scopes: tuple[str, ...], now: float) -> Self:
+    def new(cls, name: str, url: str, client: Client, grant: TokenGrant, scopes: tuple[str, ...], now: float) -> Self:
         """Return the record of a new login. `now` is in seconds since the epoch."""
         ours = {
             "token_endpoint": client.token_endpoint,
@@ -72,7 +72,7 @@ class Login:
         members = {"server_name": name, "server_url": url, "client_id": client.client_id, OURS: kept}
         return cls({**members, "scopes": list(scopes)}).renewed(grant, now)
 
-    def renewed(self, grant: Grant, now: float) -> Self:
+    def renewed(self, grant: TokenGrant, now: float) -> Self:
         """Return the record with new tokens."""
         members: Members = {**self.members, "access_token": grant.access_token.reveal()}
         members.pop("expires_at", None)

@@ -34,7 +34,7 @@ STALE_SPREAD: Final = 30.0
 
 
 @dataclass(slots=True)
-class Backoff:
+class RefreshBackoff:
     """The wait after each failure in a row: 1, 2, 4 … 60 s, jittered."""
 
     _uniform: Callable[[float, float], float] = random.uniform

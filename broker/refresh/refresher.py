@@ -28,7 +28,7 @@ from greenroom.broker.refresh.classify import (
 )
 from greenroom.broker.refresh.exchange import RefreshExecutor, RefreshOutcome, RefreshRequest
 from greenroom.broker.refresh.journal import Journal
-from greenroom.broker.refresh.rate_limit import STALE_SPREAD, Backoff, RefreshBudget, doubt_wait
+from greenroom.broker.refresh.rate_limit import STALE_SPREAD, RefreshBackoff, RefreshBudget, doubt_wait
 from greenroom.broker.storage.locks import REFRESH, REFRESH_TIMEOUT, locked
 from greenroom.protocol.secrecy import Secret
 from greenroom.runtime.filelock import LockTimeoutError
@@ -75,7 +75,7 @@ class Refresher:
         self._is_refreshing = False
         self._journal = Journal()
         self._judge = ResponseClassifier()
-        self._backoff = Backoff()
+        self._backoff = RefreshBackoff()
         self._budget = RefreshBudget()
         self._stale_since: tuple[int, float] = (0, 0.0)
 

@@ -108,7 +108,7 @@ class SubprocessExecutor:
             log.error("the process of a refresh, %d, hangs and is killed", pid)
             os.kill(pid, signal.SIGKILL)
 
-    def _ended(self, ending: child.Ending) -> None:
+    def _ended(self, ending: child.ChildExit) -> None:
         if self._pid == ending.pid:
             self._pid = None
         if ending.returncode != 0:

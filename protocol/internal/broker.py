@@ -389,7 +389,7 @@ class BrokerMeasured(Body):
     footprint: Footprint
 
 
-class Completed(Body):
+class Succeeded(Body):
     """Answers a question that has nothing to tell."""
 
     wire: ClassVar[bytes] = b"done"
@@ -503,7 +503,7 @@ Answer: TypeAlias = (
     | InForce
     | Reloaded
     | BrokerMeasured
-    | Completed
+    | Succeeded
     | AuthError
 )
 Broadcast: TypeAlias = AuthChanged | RateLimited | CredentialStanding | LoginComplete | AuthProblem | Stopping

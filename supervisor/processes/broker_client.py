@@ -23,7 +23,6 @@ from greenroom.protocol.internal.broker import (
     AuthMode,
     Broadcast,
     BrokerMeasured,
-    Completed,
     CredentialStanding,
     Detach,
     GetStatus,
@@ -39,6 +38,7 @@ from greenroom.protocol.internal.broker import (
     Reload,
     Reloaded,
     Status,
+    Succeeded,
     frames,
     read_answer,
     read_broadcast,
@@ -118,7 +118,7 @@ class BrokerClient:
 
     async def attach(self, keys: Mapping[WorkerId, str]) -> None:
         """Admit workers: public key (Z85) by worker. Raises `BrokerError`."""
-        await self._requests.ask(Attach(keys=dict(keys)), Completed, TIMEOUT)
+        await self._requests.ask(Attach(keys=dict(keys)), Succeeded, TIMEOUT)
 
     def detach(self, worker_ids: Iterable[WorkerId]) -> None:
         """Revoke workers. Does not wait."""
@@ -146,7 +146,7 @@ class BrokerClient:
     async def login_cancel(self, login_id: str) -> bool:
         """Cancel a login; return whether it was under way. Raises `BrokerError`."""
         try:
-            await self._requests.ask(LoginCancel(login_id=login_id), Completed, TIMEOUT)
+            await self._requests.ask(LoginCancel(login_id=login_id), Succeeded, TIMEOUT)
         except BrokerError as error:
             if error.error.code != "not_found":
                 raise

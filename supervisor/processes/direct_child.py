@@ -21,7 +21,7 @@ def start_spawned(spawn: Callable[[], Launched], spec: AnyProcessSpec) -> int:
     return launched.pid
 
 
-def exited_of(worker_id: WorkerId, ending: child.Ending) -> Exited:
+def exited_of(worker_id: WorkerId, ending: child.ChildExit) -> Exited:
     """Return the end of a child under its worker's id."""
     return Exited(id=worker_id, pid=ending.pid, returncode=ending.returncode, max_rss=ending.max_rss)
 

@@ -286,7 +286,7 @@ class ForkEngine:
             loop.remove_writer(self._fork_server.control)
             self._fork_server.control.close()
 
-    def _fork_server_ended(self, ending: child.Ending) -> None:
+    def _fork_server_ended(self, ending: child.ChildExit) -> None:
         self._listen()
         self._hang_up()
         self._gone.set()
@@ -300,7 +300,7 @@ class ForkEngine:
         self._adopt(ending)
         self._replace()
 
-    def _adopt(self, ending: child.Ending) -> None:
+    def _adopt(self, ending: child.ChildExit) -> None:
         """Watch the orphans directly, and report as ended what was never started."""
         for worker_id, pid in list(self._pids.items()):
             if worker_id not in self._adopted:
@@ -319,9 +319,9 @@ class ForkEngine:
         try:
             child.watch(pid, ended)
         except ChildProcessError:  # the fork server had reaped it, and died before it could report it
-            ended(child.Ending(pid, -signal.SIGKILL, 0))
+            ended(child.ChildExit(pid, -signal.SIGKILL, 0))
 
-    def _orphan_ended(self, worker_id: WorkerId, ending: child.Ending) -> None:
+    def _orphan_ended(self, worker_id: WorkerId, ending: child.ChildExit) -> None:
         self._adopted.discard(worker_id)
         self._report(exited_of(worker_id, ending))
         self._reap_orphans()

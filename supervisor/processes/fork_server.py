@@ -147,7 +147,7 @@ class ForkServer:
                 break
             name = self._children.pop(pid, None)
             if name is not None:
-                ending = child.Ending(pid, os.waitstatus_to_exitcode(status), usage.ru_maxrss * 1024)
+                ending = child.ChildExit(pid, os.waitstatus_to_exitcode(status), usage.ru_maxrss * 1024)
                 self._tell(Exited(id=name, pid=pid, returncode=ending.returncode, max_rss=ending.max_rss))
             if name is not None and name == self._zygote:
                 self._zygote = None

@@ -90,7 +90,7 @@ class SpawnEngine:
                     await self._empty.wait()
         end_all_children(self._orphans, CLOSING_TIME)
 
-    def _ended(self, worker_id: WorkerId, ending: child.Ending) -> None:
+    def _ended(self, worker_id: WorkerId, ending: child.ChildExit) -> None:
         del self._alive[worker_id]
         self._exited += 1
         self._on_exit(exited_of(worker_id, ending))

@@ -9,10 +9,10 @@ from greenroom.protocol.ids import WorkerId
 from greenroom.protocol.internal.broker import (
     AuthChanged,
     AuthError,
-    Completed,
     GetEnvironment,
     Hello,
     Reload,
+    Succeeded,
     frames,
     read_answer,
 )
@@ -52,10 +52,10 @@ HELLO = Hello(worker_id=WorkerId("w"))
 
 
 def test_a_handler_that_fails_is_an_answer_too() -> None:
-    def fail(*_: object) -> Completed:
+    def fail(*_: object) -> Succeeded:
         raise RuntimeError("a bug")
 
-    async def fail_later(*_: object) -> Completed:
+    async def fail_later(*_: object) -> Succeeded:
         raise RuntimeError("a bug")
 
     async def run() -> None:
@@ -74,7 +74,7 @@ def test_a_handler_that_fails_is_an_answer_too() -> None:
 def test_a_question_without_bounds_is_a_violation() -> None:
     """K3: though it would fit its form; the third one costs the key."""
     sent = Sent()
-    sent.desk.on(GetEnvironment, lambda *_: Completed())
+    sent.desk.on(GetEnvironment, lambda *_: Succeeded())
     names = tuple(f"NAME_{number}" for number in range(40_000))
     for number in range(4):
         sent.take("w", frames(bytes([number]), GetEnvironment(names=names)))
@@ -86,7 +86,7 @@ def test_a_question_that_comes_twice_is_answered_once() -> None:
     """K27: what was resent to a broker that had it already; another worker's ids are its own."""
     sent = Sent()
     sent.desk.welcome("v")
-    sent.desk.on(Hello, lambda *_: Completed())
+    sent.desk.on(Hello, lambda *_: Succeeded())
     for name in ("w", "w", "v"):
         sent.take(name, frames(b"1", HELLO))
     assert len(sent.answers) == 2
@@ -100,7 +100,7 @@ def test_a_closed_desk_is_silent() -> None:
         sent = Sent()
         asked = asyncio.Event()
 
-        def wait(*_: object) -> Awaitable[Completed]:
+        def wait(*_: object) -> Awaitable[Succeeded]:
             asked.set()
             return asyncio.get_running_loop().create_future()
 
@@ -117,7 +117,7 @@ def test_a_closed_desk_is_silent() -> None:
 def test_nobody_else_is_heard() -> None:
     """K2: no name, a name that was shut out, and a name whose key was dropped."""
     sent = Sent()
-    sent.desk.on(Hello, lambda *_: Completed())
+    sent.desk.on(Hello, lambda *_: Succeeded())
     sent.take("", frames(b"1", HELLO))
     sent.take("stranger", frames(b"1", HELLO))
     assert sent.parts == []
@@ -127,13 +127,13 @@ def test_nobody_else_is_heard() -> None:
     assert sent.revoked == ["w"]
     sent.desk.welcome("w")
     sent.take("w", frames(b"9", HELLO))
-    assert sent.answers[-1] == Completed()
+    assert sent.answers[-1] == Succeeded()
 
 
 def test_the_supervisor_hears_what_it_missed() -> None:
     sent = Sent()
     change = AuthChanged(generation=2, state="API_KEY", mode="apikey", identity_changed=True, reason="external")
-    sent.desk.on(Reload, lambda *_: Completed())
+    sent.desk.on(Reload, lambda *_: Succeeded())
     sent.desk.tell_supervisor(change)
     assert sent.parts == []
     sent.take(SUPERVISOR, frames(b"1", Reload()))

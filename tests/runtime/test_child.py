@@ -12,9 +12,9 @@ from greenroom.runtime.spawn import spawn
 from tests.support.loop import on_loop
 
 
-async def ending_of(pid: int) -> child.Ending:
+async def ending_of(pid: int) -> child.ChildExit:
     """Wait for the end of our child as processes of ours do."""
-    future: asyncio.Future[child.Ending] = asyncio.get_running_loop().create_future()
+    future: asyncio.Future[child.ChildExit] = asyncio.get_running_loop().create_future()
     child.watch(pid, future.set_result)
     return await future
 

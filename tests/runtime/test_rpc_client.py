@@ -11,12 +11,12 @@ from greenroom.protocol.errors import RemoteProtocolError
 from greenroom.protocol.internal.broker import (
     Attach,
     AuthError,
-    Completed,
     EnvironmentValues,
     GetEnvironment,
     Logout,
     Question,
     ReceivedAnswer,
+    Succeeded,
 )
 from greenroom.runtime.rpc_client import RpcClient
 from greenroom.supervisor.processes.broker_client import BrokerError
@@ -29,11 +29,11 @@ class Connection:
         self.sent: list[tuple[bytes, Question]] = []
         self.client = RpcClient(lambda *message: self.sent.append(message), BrokerError, (Logout,))
 
-    def ask(self, question: Question, timeout_s: float = 60.0) -> "asyncio.Task[Completed]":
-        return asyncio.create_task(self.client.ask(question, Completed, timeout_s))
+    def ask(self, question: Question, timeout_s: float = 60.0) -> "asyncio.Task[Succeeded]":
+        return asyncio.create_task(self.client.ask(question, Succeeded, timeout_s))
 
     def reply(self, number: int) -> bool:
-        return self.client.receive(ReceivedAnswer(self.sent[number][0], Completed()))
+        return self.client.receive(ReceivedAnswer(self.sent[number][0], Succeeded()))
 
 
 def play(scene: Callable[[Connection], Awaitable[None]]) -> None:
@@ -49,7 +49,7 @@ async def settled() -> None:
         await asyncio.sleep(0)
 
 
-async def failure(asked: "asyncio.Task[Completed]") -> tuple[str, str | None]:
+async def failure(asked: "asyncio.Task[Succeeded]") -> tuple[str, str | None]:
     with pytest.raises(BrokerError) as caught:
         await asked
     return caught.value.error.code, caught.value.error.user_text
@@ -84,7 +84,7 @@ def test_a_reply_counts_once_and_one_to_nothing_not_at_all() -> None:
         assert not connection.reply(0)
         await asked
         assert not connection.reply(0)
-        assert not connection.client.receive(ReceivedAnswer(b"unknown", Completed()))
+        assert not connection.client.receive(ReceivedAnswer(b"unknown", Succeeded()))
 
     play(scene)
 
@@ -208,7 +208,7 @@ def test_whatever_happens_each_request_ends_once(steps: list[str | int]) -> None
     """Every request is answered or fails once the last connection is up and answers everything; those sent once are."""
 
     async def scene(connection: Connection) -> None:
-        asked: list[asyncio.Task[Completed]] = []
+        asked: list[asyncio.Task[Succeeded]] = []
         happen = {
             "ask": lambda: asked.append(connection.ask(variable(str(len(asked))))),
             "once": lambda: asked.append(connection.ask(Logout())),
@@ -226,10 +226,10 @@ def test_whatever_happens_each_request_ends_once(steps: list[str | int]) -> None
         for number in range(len(connection.sent)):
             connection.reply(number)
         outcomes = await asyncio.gather(*asked, return_exceptions=True)
-        assert all(isinstance(outcome, Completed | BrokerError) for outcome in outcomes)
+        assert all(isinstance(outcome, Succeeded | BrokerError) for outcome in outcomes)
         once = [message_id for message_id, question in connection.sent if isinstance(question, Logout)]
         assert len(once) == len(set(once))
         if not {"down", "up", "give up"} & set(steps) and "once" not in steps:
-            assert all(isinstance(outcome, Completed) for outcome in outcomes)
+            assert all(isinstance(outcome, Succeeded) for outcome in outcomes)
 
     play(scene)

@@ -24,7 +24,7 @@ Check: TypeAlias = Callable[[Sequence[Word]], bool]
 
 
 @dataclass(frozen=True, slots=True)
-class Program:
+class HarmlessProgram:
     """Under which arguments a program is harmless."""
 
     rule: str
@@ -201,17 +201,19 @@ def _lists(arguments: Arguments) -> bool:
     return any(option.name in _GIT_LISTS for option in arguments.options)
 
 
-PROGRAMS: Final[Mapping[str, Program]] = {
-    "base64": Program("with `-d`, `-i`, `-w` and their long names, and at most one file", _BASE64),
-    "find": Program("with tests, and of the actions `-print`, `-print0`, `-printf`, `-ls`, `-prune`, `-quit`", _find),
-    "git": Program(
+PROGRAMS: Final[Mapping[str, HarmlessProgram]] = {
+    "base64": HarmlessProgram("with `-d`, `-i`, `-w` and their long names, and at most one file", _BASE64),
+    "find": HarmlessProgram(
+        "with tests, and of the actions `-print`, `-print0`, `-printf`, `-ls`, `-prune`, `-quit`", _find
+    ),
+    "git": HarmlessProgram(
         f"{', '.join(f'`{name}`' for name in GIT_SUBCOMMANDS)}, with options that only read, `branch` only where it "
         "lists; in a read-only sandbox, since a repository may name programs that git starts",
         _git,
         needs_sandbox=True,
     ),
-    "rg": Program("with options that only read (not `-z`, `--pre`, `--hostname-bin`)", _RG),
-    "sed": Program("`sed -n {N}p` or `sed -n {M},{N}p`, with files", _sed),
-    "uniq": Program("with options that only read, before at most one file: the second is written to", _UNIQ),
+    "rg": HarmlessProgram("with options that only read (not `-z`, `--pre`, `--hostname-bin`)", _RG),
+    "sed": HarmlessProgram("`sed -n {N}p` or `sed -n {M},{N}p`, with files", _sed),
+    "uniq": HarmlessProgram("with options that only read, before at most one file: the second is written to", _UNIQ),
 }
 """Programs that are harmless with some arguments."""

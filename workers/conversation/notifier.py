@@ -15,7 +15,7 @@ from typing import Final
 import msgspec
 
 from greenroom.protocol.ids import ConversationId, TurnId
-from greenroom.runtime.child import Ending, watch
+from greenroom.runtime.child import ChildExit, watch
 from greenroom.runtime.search_path import with_absolute_path
 from greenroom.workers.exec.capture import OutputBudget, cut
 from greenroom.workers.exec.process_groups import ProcessGroups
@@ -87,7 +87,7 @@ class Notifier:
         self._idle.clear()
         watch(process.pid, lambda ending: self._ended(process, ending))
 
-    def _ended(self, process: "subprocess.Popen[bytes]", ending: Ending) -> None:
+    def _ended(self, process: "subprocess.Popen[bytes]", ending: ChildExit) -> None:
         process.returncode = ending.returncode
         self._groups.release(process.pid)
         self._running.pop(process.pid).cancel()

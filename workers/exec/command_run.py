@@ -9,7 +9,7 @@ import termios
 from collections.abc import Awaitable, Callable
 from typing import Final, TypeAlias
 
-from greenroom.runtime.child import Ending
+from greenroom.runtime.child import ChildExit
 from greenroom.workers.exec.command import CommandSpec
 from greenroom.workers.exec.pipes import Pipes, StreamName
 from greenroom.workers.exec.starter import Running, Starter
@@ -133,7 +133,7 @@ class CommandRun:
             self._stop_soon()
             self._after(DEATH_SECONDS, self.over.set)
 
-    def _ended(self, ending: Ending) -> None:
+    def _ended(self, ending: ChildExit) -> None:
         self.returncode = ending.returncode
         self.over.set()
         if self._relayable:

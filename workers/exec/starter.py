@@ -5,11 +5,11 @@ import subprocess
 from collections.abc import Callable
 from typing import Protocol, TypeAlias
 
-from greenroom.runtime.child import Ending, watch
+from greenroom.runtime.child import ChildExit, watch
 from greenroom.workers.exec.command import CommandSpec
 from greenroom.workers.exec.process_groups import ProcessGroups
 
-OnEnd: TypeAlias = Callable[[Ending], None]
+OnEnd: TypeAlias = Callable[[ChildExit], None]
 
 
 class Running(Protocol):
@@ -80,7 +80,7 @@ class _Group:
     def kill(self) -> None:
         self.send(signal.SIGKILL)
 
-    def _ended(self, ending: Ending) -> None:
+    def _ended(self, ending: ChildExit) -> None:
         self._process.returncode = ending.returncode
         self._groups.release(self._process.pid)
         self._on_end(ending)

@@ -29,7 +29,7 @@ MODULES: Final[Mapping[JobName, str]] = {
 """Where the `run` of each is, imported by the worker that runs it and no other."""
 
 
-class Job:
+class JobRun:
     """Must be made on the running loop."""
 
     def __init__(self, operation: RunJob, params: bytes, spec: WorkerSpec) -> None:

@@ -23,7 +23,7 @@ class StartupError(Exception):
     """A server cannot be used. The text says why, to the user."""
 
 
-class Program(msgspec.Struct, frozen=True):
+class ServerProgram(msgspec.Struct, frozen=True):
     """A program to start."""
 
     argv: tuple[str, ...]
@@ -46,13 +46,13 @@ def variables_of(server: McpServer) -> tuple[str, ...]:
     return tuple(dict.fromkeys((*server.env_vars, *server.env_http_headers.values(), *bearer)))
 
 
-def program(server: McpServer, cwd: str, environment: Mapping[str, str], values: Mapping[str, str]) -> Program:
+def program(server: McpServer, cwd: str, environment: Mapping[str, str], values: Mapping[str, str]) -> ServerProgram:
     """Return how a server with a `command` is started. `cwd` is where a relative directory begins."""
     assert server.command is not None, "the server has a command"
     variables = {name: environment[name] for name in INHERITED if name in environment}
     variables |= {name: values[name] for name in server.env_vars if name in values and name not in OWN_VARIABLES}
     directory = absolute(cwd, server.cwd or "", environment)
-    return Program((server.command, *server.args), directory, with_absolute_path(variables) | server.env)
+    return ServerProgram((server.command, *server.args), directory, with_absolute_path(variables) | server.env)
 
 
 def address(server: McpServer, values: Mapping[str, str]) -> Address:

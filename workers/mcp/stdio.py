@@ -20,11 +20,11 @@ from mcp.client import Transport as Streams
 from mcp.shared.message import SessionMessage
 from mcp_types import jsonrpc_message_adapter
 
-from greenroom.runtime.child import Ending, watch
+from greenroom.runtime.child import ChildExit, watch
 from greenroom.runtime.log import redact
 from greenroom.workers.exec.process import signal_name
 from greenroom.workers.exec.process_groups import ProcessGroups
-from greenroom.workers.mcp.launch import Program, StartupError
+from greenroom.workers.mcp.launch import ServerProgram, StartupError
 from greenroom.workers.mcp.repair import repaired
 from greenroom.workers.mcp.transport import MESSAGE_LIMIT
 
@@ -51,7 +51,7 @@ class ServerProcessTransport:
     expired = False
     refusal: str | None = None
 
-    def __init__(self, program: Program, groups: ProcessGroups) -> None:
+    def __init__(self, program: ServerProgram, groups: ProcessGroups) -> None:
         """`groups` can kill what runs when there is no time to leave properly."""
         self._program = program
         self._groups = groups
@@ -93,7 +93,7 @@ class ServerProcessTransport:
 class _Child:
     """The program while it runs."""
 
-    def __init__(self, program: Program, groups: ProcessGroups) -> None:
+    def __init__(self, program: ServerProgram, groups: ProcessGroups) -> None:
         self._groups = groups
         self._process = process = _start(program)
         self.ended = asyncio.Event()
@@ -180,7 +180,7 @@ class _Child:
                 await self.ended.wait()
         return self.ended.is_set()
 
-    def _end(self, ending: Ending) -> None:
+    def _end(self, ending: ChildExit) -> None:
         self._process.returncode = ending.returncode
         self._left_alone = None if self._stopping else ending.returncode
         self._groups.release(ending.pid)
@@ -240,7 +240,7 @@ class _Child:
             self._last_words = (self._last_words + chunk)[-_LAST_WORDS:]
 
 
-def _start(program: Program) -> "subprocess.Popen[bytes]":
+def _start(program: ServerProgram) -> "subprocess.Popen[bytes]":
     try:
         return subprocess.Popen(
             program.argv,

@@ -8,7 +8,7 @@ import signal
 import socket
 from typing import Final
 
-from greenroom.runtime.child import Ending
+from greenroom.runtime.child import ChildExit
 from greenroom.workers.sandbox import messages
 from greenroom.workers.sandbox.confinement import Confinement
 from greenroom.workers.sandbox.messages import CommandEnded, Deserted, Kill, Order, Send, Started, StartFailed, Taken
@@ -30,7 +30,7 @@ class Child:
         self._control, self.monitor_end = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._control.setblocking(False)
         self._begun: asyncio.Future[Started | StartFailed | None] = self._loop.create_future()
-        self._ended: asyncio.Future[Ending] = self._loop.create_future()
+        self._ended: asyncio.Future[ChildExit] = self._loop.create_future()
         self._gone = asyncio.Event()
         self._monitor: int | None = None
         self._insisting: asyncio.TimerHandle | None = None
@@ -56,7 +56,7 @@ class Child:
         """Whether the command and all its descendants have ended."""
         return self._gone.is_set()
 
-    async def wait(self) -> Ending:
+    async def wait(self) -> ChildExit:
         """Wait for the end of the command itself, not of what it left running."""
         return await asyncio.shield(self._ended)
 
@@ -113,7 +113,7 @@ class Child:
             self._begun = self._loop.create_future()
             self._begun.set_result(Started(0, ()))
         if self.is_gone and not self._ended.done():
-            self._ended.set_result(Ending(0, -signal.SIGKILL, 0))
+            self._ended.set_result(ChildExit(0, -signal.SIGKILL, 0))
 
     def _start(self) -> Started:
         started = self._begun.result()
@@ -143,7 +143,7 @@ class Child:
             case Started() | StartFailed():  # late: the program was assumed to be started
                 pass
             case CommandEnded(pid, returncode, max_rss):
-                self._ended.set_result(Ending(pid, returncode, max_rss))
+                self._ended.set_result(ChildExit(pid, returncode, max_rss))
             case Deserted():
                 self._lose()
 
@@ -162,5 +162,5 @@ class Child:
         if not self._begun.done():
             self._begun.set_result(None)
         if not self._ended.done() and isinstance(started := self._begun.result(), Started):
-            self._ended.set_result(Ending(started.pid, -signal.SIGKILL, 0))
+            self._ended.set_result(ChildExit(started.pid, -signal.SIGKILL, 0))
         self._gone.set()

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Final, TypeAlias
 
 from greenroom.workers.sandbox.confinement import Confinement, Hidden, is_within
-from greenroom.workers.sandbox.landlock import DEVICE, READ, WRITE, FileRight, Grant
+from greenroom.workers.sandbox.landlock import DEVICE, READ, WRITE, FileRight, PathGrant
 
 ListDirectory: TypeAlias = Callable[[str], list[str]]
 """Returns the names in a directory that are not symbolic links; none where it cannot be listed."""
@@ -23,7 +23,7 @@ KERNEL: Final = tuple(map(Hidden, ("/dev", "/proc", "/sys")))
 SHARED_MEMORY: Final = "/dev/shm"
 
 
-def grants(confinement: Confinement, list_directory: ListDirectory, *, separate: bool) -> list[Grant]:
+def grants(confinement: Confinement, list_directory: ListDirectory, *, separate: bool) -> list[PathGrant]:
     """Return all rights of a confined command.
 
     `separate`: its own view of the file system protects entries under a writable directory (`mounts`). Without one
@@ -39,10 +39,10 @@ def grants(confinement: Confinement, list_directory: ListDirectory, *, separate:
     if separate and writable:
         writable.append(SHARED_MEMORY)
     return [
-        Grant(FileRight.READ_DIR, ("/",)),
-        Grant(READ, tuple(readable)),
-        Grant(READ | WRITE, tuple(writable)),
-        Grant(DEVICE, tuple(f"/dev/{name}" for name in DEVICES)),
+        PathGrant(FileRight.READ_DIR, ("/",)),
+        PathGrant(READ, tuple(readable)),
+        PathGrant(READ | WRITE, tuple(writable)),
+        PathGrant(DEVICE, tuple(f"/dev/{name}" for name in DEVICES)),
     ]
 
 

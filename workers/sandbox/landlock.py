@@ -85,7 +85,7 @@ _ON_FILES: Final = READ | FileRight.WRITE_FILE | FileRight.TRUNCATE | FileRight.
 
 
 @dataclass(frozen=True, slots=True)
-class Grant:
+class PathGrant:
     """Rights on places and all that lies below them."""
 
     rights: FileRight
@@ -131,7 +131,7 @@ def abi() -> int:
         return 0
 
 
-def make_rules(version: int, grants: Iterable[Grant], *, network: bool) -> int:
+def make_rules(version: int, grants: Iterable[PathGrant], *, network: bool) -> int:
     """Return a descriptor of a set of rules, which the caller closes. Raises `OSError`.
 
     Places that are missing, or that have become links, are left out. With `network`, TCP is not restricted.
@@ -159,7 +159,7 @@ def _create(handled: Handled) -> int:
     return kernel.syscall("landlock_create_ruleset", COMMON["landlock_create_ruleset"], data, len(data), 0)
 
 
-def _allow(ruleset: int, grant: Grant, handled: FileRight) -> None:
+def _allow(ruleset: int, grant: PathGrant, handled: FileRight) -> None:
     rights = int(grant.rights & handled)
     rights_on_files = int(grant.rights & handled & _ON_FILES)
     # where a link could be planted, the components above are checked too

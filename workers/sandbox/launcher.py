@@ -23,7 +23,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 
-from greenroom.runtime.child import Ending
+from greenroom.runtime.child import ChildExit
 from greenroom.workers.sandbox import messages, zygote
 from greenroom.workers.sandbox.child import Child
 from greenroom.workers.sandbox.confinement import Confinement
@@ -323,7 +323,7 @@ class Launcher:
             self._zygote.close()
             self._zygote = None
 
-    def _zygote_ended(self, link: ZygoteLink, ending: Ending) -> None:
+    def _zygote_ended(self, link: ZygoteLink, ending: ChildExit) -> None:
         if not self._closing and not link.was_killed:
             self._on_loss(Loss("zygote", ending.pid, False, None, ending.returncode, ending.max_rss))
         if link is self._zygote:

@@ -11,7 +11,7 @@ import socket
 from collections.abc import Callable
 from typing import Final
 
-from greenroom.runtime.child import Ending, watch
+from greenroom.runtime.child import ChildExit, watch
 from greenroom.runtime.spawn import spawn
 from greenroom.workers.sandbox import zygote
 
@@ -58,20 +58,20 @@ class ZygoteLink:
         poll.register(self._channel, 0)
         return bool(poll.poll(0))
 
-    def watch(self, on_end: Callable[[Ending], None]) -> None:
+    def watch(self, on_end: Callable[[ChildExit], None]) -> None:
         """Report the end of an own zygote, and reap it. A shared one is a child of the fork server."""
         if self._watched or self.is_shared:
             return
         self._watched = True
 
-        def ended(ending: Ending) -> None:
+        def ended(ending: ChildExit) -> None:
             self._gone.set()
             on_end(ending)
 
         try:
             watch(self.pid, ended)
         except ChildProcessError:
-            ended(Ending(self.pid, -signal.SIGKILL, 0))
+            ended(ChildExit(self.pid, -signal.SIGKILL, 0))
 
     def expect(self) -> None:
         """Announce that a command is expected."""

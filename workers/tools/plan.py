@@ -12,7 +12,7 @@ from greenroom.workers.tools.context import ToolContext, ToolOutput, emit
 UPDATED: Final = "Plan updated"
 
 
-class PlanStep(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class GivenStep(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One step of a plan."""
 
     step: str
@@ -22,7 +22,7 @@ class PlanStep(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class PlanArguments(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """All steps, and why the plan changed."""
 
-    plan: list[PlanStep]
+    plan: list[GivenStep]
     explanation: str | None = None
 
     def event(self) -> JsonObject:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from greenroom.broker.refresh.rate_limit import HOUR, PER_HOUR, SPACING, Backoff, RefreshBudget, doubt_wait
+from greenroom.broker.refresh.rate_limit import HOUR, PER_HOUR, SPACING, RefreshBackoff, RefreshBudget, doubt_wait
 
 FOREVER = float("inf")
 times = st.floats(0, 1e6)
@@ -14,14 +14,14 @@ times = st.floats(0, 1e6)
 
 def test_backoff_doubles_up_to_a_minute() -> None:
     """K26."""
-    backoff = Backoff(lambda low, high: (low + high) / 2)
+    backoff = RefreshBackoff(lambda low, high: (low + high) / 2)
     assert [backoff.failed() for _ in range(8)] == [1, 2, 4, 8, 16, 32, 60, 60]
     backoff.succeeded()
     assert backoff.failed() == 1
 
 
 def test_a_server_s_wish_counts_where_it_is_longer() -> None:
-    backoff = Backoff(lambda low, high: 1.0)
+    backoff = RefreshBackoff(lambda low, high: 1.0)
     assert backoff.failed(30.0) == 30.0
     assert backoff.failed(0.5) == 2.0
     assert backoff.failed(1e9) == 3600.0
@@ -29,7 +29,7 @@ def test_a_server_s_wish_counts_where_it_is_longer() -> None:
 
 @given(st.integers(0, 2000))
 def test_jitter_is_a_fifth(failures: int) -> None:
-    backoff = Backoff()
+    backoff = RefreshBackoff()
     for _ in range(min(failures, 40)):
         backoff.failed()
     assert 0.8 <= backoff.failed() <= 72.0

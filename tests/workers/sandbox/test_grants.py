@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from greenroom.workers.sandbox.confinement import Confinement, Hidden, is_within
 from greenroom.workers.sandbox.grants import except_for, grants
-from greenroom.workers.sandbox.landlock import READ, WRITE, Grant
+from greenroom.workers.sandbox.landlock import READ, WRITE, PathGrant
 
 NAMES = st.sampled_from(["a", "b", "ab", ".git"])
 PLACES = st.lists(NAMES, max_size=4).map(lambda names: "/" + "/".join(names))
@@ -41,7 +41,7 @@ def test_entries_that_appear_later_beside_a_hole_have_no_rights(holes: list[Hidd
         assert not covered(places, os.path.join(hole.directory, "later"))
 
 
-def rights_on(found: list[Grant], path: str) -> int:
+def rights_on(found: list[PathGrant], path: str) -> int:
     return sum({int(grant.rights) for grant in found if any(is_within(path, place) for place in grant.paths)})
 
 
