@@ -67,7 +67,7 @@ from greenroom.protocol.internal.broker import (
 from greenroom.protocol.internal.process import BrokerSpec
 from greenroom.runtime import footprint, hardening, logfile
 from greenroom.runtime import log as logs
-from greenroom.runtime.zap import ZapAuthenticator, guard, sender
+from greenroom.runtime.zap import ZapAuthenticator, sender, start_authenticator
 from greenroom.runtime.zmq_stream import ZmqStream
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ def main(spec: BrokerSpec, lifeline: int) -> None:
     hardening.make_undumpable()
     hardening.set_name("gr-broker")
     logs.set_up("broker", spec.log_level)
-    logfile.set_up(spec.codex_home, "broker", instance=spec.supervisor_pid)
+    logfile.open_log(spec.codex_home, "broker", instance=spec.supervisor_pid)
     for name in spec.secrets:
         os.environ.pop(name, None)
     asyncio.run(_serve(spec, lifeline))
@@ -234,7 +234,7 @@ class Broker:
 
     def _bound(self, kind: int, address: str) -> "zmq.Socket[bytes]":
         socket = self._context.socket(kind)
-        guard(socket, self._spec.keys.public, self._spec.keys.secret)
+        start_authenticator(socket, self._spec.keys.public, self._spec.keys.secret)
         socket.setsockopt(zmq.MAXMSGSIZE, LARGEST_MESSAGE)
         if kind == zmq.XPUB:
             socket.setsockopt(zmq.XPUB_VERBOSE, 1)  # every worker's subscription, not only the first

@@ -81,7 +81,7 @@ def saved_prompt(home: str, name: str) -> SavedPrompt | None:
     return _read(home, name) if name in _names(home) else None
 
 
-def fingerprint(home: str) -> frozenset[tuple[str, int, int]]:
+def prompts_state(home: str) -> frozenset[tuple[str, int, int]]:
     """Return what tells whether the prompts of a home have changed, from a look at their directory entries alone."""
     return frozenset(_stamps(home))
 

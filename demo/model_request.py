@@ -100,10 +100,10 @@ class ReceivedRequest:
     @property
     def last_output(self) -> str:
         """What the last tool call printed, without what the client says around it and without the last line's end."""
-        return printed(self.outputs[-1]).rstrip("\n") if self.outputs else ""
+        return printed_output(self.outputs[-1]).rstrip("\n") if self.outputs else ""
 
 
-def printed(output: str) -> str:
+def printed_output(output: str) -> str:
     """Return what a command printed, taken out of either form in which clients tell it to the model."""
     try:
         return msgspec.json.decode(output, type=_ShellOutput).output

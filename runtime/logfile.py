@@ -116,7 +116,7 @@ def log_path(home: str) -> str:
     return os.path.join(home, FOLDER, f"{NAME}.jsonl")
 
 
-def set_up(home: str, process: str, level: str = "info", **ids: str | int) -> LogFile:
+def open_log(home: str, process: str, level: str = "info", **ids: str | int) -> LogFile:
     """Log to the home's file too, from `level` on; what else is logged to stays as it is. Call it after `log.set_up`.
 
     `ids` are those that hold for the whole process (`ID_NAMES`).

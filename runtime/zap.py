@@ -48,7 +48,7 @@ class ZapAuthenticator:
         self._port.send([_VERSION, request_id, status, text, (name or "").encode(), b""])
 
 
-def guard(socket: "zmq.Socket[bytes]", public_key: str, secret_key: str) -> None:
+def start_authenticator(socket: "zmq.Socket[bytes]", public_key: str, secret_key: str) -> None:
     """Have a socket, before it is bound, let in only whom the admission of its context admits (keys in Z85).
 
     ZeroMQ would let everybody in as soon as nobody answers for the context; that the domain is enforced forbids it.

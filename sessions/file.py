@@ -21,7 +21,7 @@ from greenroom.sessions.format import HistoryMode, SessionRecord, encode
 from greenroom.sessions.lineage import open_conversation
 from greenroom.sessions.lock import WriterLock
 from greenroom.sessions.ordinals import next_ordinal
-from greenroom.sessions.packed import plain_path, present_path, unpack
+from greenroom.sessions.packed import plain_path, present_path, unpack_file
 from greenroom.sessions.restored import Restored, is_json, restore
 
 Clock = Callable[[], float]
@@ -97,7 +97,7 @@ class SessionFile:
         try:
             file._lock = WriterLock(home, conversation_id)
             if (found := present_path(path)) != file.path:
-                unpack(reader, found, file._nameless())
+                unpack_file(reader, found, file._nameless())
             file._descriptor = reader.descriptor(file.path, os.O_RDWR | os.O_APPEND | os.O_CLOEXEC, follow=False)
             file._repair()
             file._ordinal = file._next_ordinal()

@@ -73,7 +73,7 @@ def open_session(reader: Reader, path: str) -> BinaryIO:
         raise
 
 
-def unpack(reader: Reader, path: str, unfinished: str) -> None:
+def unpack_file(reader: Reader, path: str, unfinished: str) -> None:
     """Put the plain form in the place of a packed one; the caller holds the lock of the writer.
 
     The plain file appears complete and durable under its name, or not at all; only then the packed one is removed.

@@ -29,7 +29,7 @@ def complete(directory: str) -> int:
     from greenroom.workers import warmup as rehearsal
     from greenroom.workers.approval import script
 
-    script.preload()
+    script.preload_grammar()
     patch_language()
     tls_context()
     try:
@@ -62,7 +62,7 @@ def main(spec: WorkerSpec, lifeline: int) -> None:
     hardening.set_name("gr-worker")
     hardening.adopt_orphans()
     log.set_up(f"worker {spec.id[-12:]}", spec.log_level)
-    logfile.set_up(spec.codex_home, "worker", instance=spec.supervisor_pid, worker_id=spec.id)
+    logfile.open_log(spec.codex_home, "worker", instance=spec.supervisor_pid, worker_id=spec.id)
 
     async def live() -> None:
         await Actor(spec, lifeline).live()

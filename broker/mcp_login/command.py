@@ -1,4 +1,4 @@
-"""`greenroom mcp login`, `logout` and `list`: work on the store itself, without a server.
+"""`greenroom mcp login`, `mcp_logout` and `list`: work on the store itself, without a server.
 
 Each function returns the exit status. Messages for the user go to standard error, the list to standard output.
 """
@@ -49,7 +49,7 @@ def login(home: str, name: str, scopes: Sequence[str] = (), *, open_url: Callabl
     return _run(run())
 
 
-def logout(home: str, name: str) -> int:
+def mcp_logout(home: str, name: str) -> int:
     """Remove the login of a server, and revoke its token."""
 
     async def run() -> int:

@@ -103,7 +103,7 @@ async def _serve(channel: socket.socket) -> None:
     except msgspec.MsgspecError:  # the broker died before it had sent everything
         return
     logs.set_up("refresh", task.log_level)
-    logfile.set_up(task.home, "refresh", instance=task.instance)
+    logfile.open_log(task.home, "refresh", instance=task.instance)
     _hasten_at_the_end(asyncio.get_running_loop())
     clock, journal = Clock(), Journal(task.entry)
     clock.learn(task.ahead)

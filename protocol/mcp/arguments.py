@@ -72,7 +72,7 @@ def parse_codex(arguments: bytes) -> CodexArguments:
     try:
         return CodexArguments.model_validate_json(arguments)
     except ValidationError as error:
-        raise ArgumentError(PARSE_PREFIX + explain(error)) from error
+        raise ArgumentError(PARSE_PREFIX + explain_arguments(error)) from error
 
 
 def parse_reply(arguments: bytes) -> ReplyArguments:
@@ -84,10 +84,10 @@ def parse_reply(arguments: bytes) -> ReplyArguments:
     try:
         return ReplyArguments.model_validate_json(arguments)
     except ValidationError as error:
-        raise ArgumentError(PARSE_PREFIX + explain(error)) from error
+        raise ArgumentError(PARSE_PREFIX + explain_arguments(error)) from error
 
 
-def explain(error: ValidationError) -> str:
+def explain_arguments(error: ValidationError) -> str:
     """Say in one line what the first fault is: the argument's name, what was given, what is allowed."""
     fault = error.errors(include_url=False)[0]
     name = ".".join(str(part) for part in fault["loc"])

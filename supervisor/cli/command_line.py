@@ -99,7 +99,7 @@ def _mcp_logout(arguments: argparse.Namespace) -> int:
     from greenroom.runtime import hardening
 
     hardening.make_undumpable()
-    return command.logout(environment_and_home()[1], arguments.name)
+    return command.mcp_logout(environment_and_home()[1], arguments.name)
 
 
 def _mcp_list(arguments: argparse.Namespace) -> int:

@@ -10,7 +10,7 @@ from greenroom.protocol.errors import RemoteProtocolError
 from greenroom.protocol.ids import WorkerId
 from greenroom.protocol.internal.process import KeyPair
 from greenroom.protocol.internal.worker import Operation, ReceivedNotice, frames, read_notice
-from greenroom.runtime.zap import ZapAuthenticator, guard, sender
+from greenroom.runtime.zap import ZapAuthenticator, sender, start_authenticator
 from greenroom.runtime.zmq_stream import ZmqStream, ZmqStreamStatistics
 
 log = logging.getLogger(__name__)
@@ -38,7 +38,7 @@ class WorkerRouter:
         socket.setsockopt(zmq.ROUTER_MANDATORY, 1)
         socket.setsockopt(zmq.SNDHWM, 0)
         socket.setsockopt(zmq.RCVHWM, RECEIVE_QUEUE)
-        guard(socket, keys.public, keys.secret)
+        start_authenticator(socket, keys.public, keys.secret)
         socket.bind(address)
         self._port = ZmqStream(socket, self._receive)
 

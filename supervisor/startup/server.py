@@ -201,7 +201,7 @@ async def _import_in_thread(name: str) -> None:
 def run(options: ServerOptions, provisions: Provisions, front: Front, buffer: HandshakeBuffer) -> None:
     """Serve on a loop of its own."""
     logs.set_up("supervisor", options.log_level)
-    logfile.set_up(options.codex_home, "supervisor", instance=os.getpid())
+    logfile.open_log(options.codex_home, "supervisor", instance=os.getpid())
 
     async def serve() -> None:
         await Server(options, provisions, front, buffer).serve()

@@ -68,7 +68,7 @@ def test_a_login_is_stored_for_the_user_alone_and_can_be_taken_back(tmp_path: An
         assert command.show_list(home) == 0
         assert "o_auth" in capsys.readouterr().out
 
-        assert command.logout(home, NAME) == 0
+        assert command.mcp_logout(home, NAME) == 0
         assert stored(tmp_path).keys() == {"other|0"}
         assert guarded.asked[-1] == (
             "revoke",

@@ -9,7 +9,7 @@ from greenroom.config.saved_prompts import (
     Argument,
     PromptArgumentError,
     SavedPrompt,
-    fingerprint,
+    prompts_state,
     saved_prompt,
     saved_prompts,
 )
@@ -88,13 +88,13 @@ def test_a_named_argument_that_is_missing_is_named() -> None:
 
 def test_every_change_of_the_folder_shows_in_its_fingerprint(tmp_path: Path) -> None:
     home = str(tmp_path)
-    seen = [fingerprint(home)]
+    seen = [prompts_state(home)]
     path = save(tmp_path, "a.md", "one")
-    seen.append(fingerprint(home))
+    seen.append(prompts_state(home))
     path.write_text("longer")
-    seen.append(fingerprint(home))
+    seen.append(prompts_state(home))
     path.rename(path.with_name("b.md"))
-    seen.append(fingerprint(home))
+    seen.append(prompts_state(home))
     save(tmp_path, "b.txt", "is none")
     assert len(set(seen)) == 4
-    assert fingerprint(home) == seen[-1]
+    assert prompts_state(home) == seen[-1]

@@ -15,7 +15,7 @@ from urllib.request import urlopen
 import aiohttp
 import pytest
 
-from greenroom.demo.model_request import printed
+from greenroom.demo.model_request import printed_output
 from greenroom.demo.request_log import RequestLog, credential_digest
 from greenroom.demo.script import (
     Action,
@@ -238,7 +238,7 @@ def test_arguments_given_as_a_string_are_sent_as_they_stand() -> None:
     ],
 )
 def test_what_a_command_printed_is_found_in_every_form(told: str) -> None:
-    assert printed(told) == "a\nb\n"
+    assert printed_output(told) == "a\nb\n"
 
     async def scene(server: ScriptedModel, session: aiohttp.ClientSession) -> None:
         assert text_of(await ask(server, session, body(said("go"), output(told)))) == "It says: a\nb."

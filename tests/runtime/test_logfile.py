@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from greenroom.runtime import logfile
 from greenroom.runtime.log import MASK
-from greenroom.runtime.logfile import KEPT, LogFile, encode, identify, log_path, recent, set_up
+from greenroom.runtime.logfile import KEPT, LogFile, encode, identify, log_path, open_log, recent
 
 TOKEN = "eyJhbGciOi.eyJzdWIi.c2lnbmF0dXJl"
 KEY = "sk-proj-abcdefgh12345678"
@@ -54,7 +54,7 @@ def record(message: str, *args: object, **extra: object) -> logging.LogRecord:
 
 
 def test_a_line_says_when_who_what_and_about_what(tmp_path: Path) -> None:
-    set_up(str(tmp_path), "worker", instance=7, worker_id="w-1")
+    open_log(str(tmp_path), "worker", instance=7, worker_id="w-1")
     identify(conversation_id="c-1", incarnation=2)
     log.warning("the turn took %d s", 3, extra={"turn_id": "t-1"})
     (line,) = lines(tmp_path)
@@ -78,7 +78,7 @@ def test_times_are_in_utc_and_milliseconds() -> None:
 
 
 def test_ids_can_be_taken_back(tmp_path: Path) -> None:
-    set_up(str(tmp_path), "worker")
+    open_log(str(tmp_path), "worker")
     identify(turn_id="t-1")
     identify(turn_id=None)
     log.info("between two turns")
@@ -86,13 +86,13 @@ def test_ids_can_be_taken_back(tmp_path: Path) -> None:
 
 
 def test_what_a_record_is_about_wins_over_what_its_process_is_about(tmp_path: Path) -> None:
-    set_up(str(tmp_path), "supervisor", conversation_id="c-1")
+    open_log(str(tmp_path), "supervisor", conversation_id="c-1")
     log.info("another", extra={"conversation_id": "c-2"})
     assert lines(tmp_path)[0]["conversation_id"] == "c-2"
 
 
 def test_secrets_are_masked_wherever_they_stand(tmp_path: Path) -> None:
-    set_up(str(tmp_path), "broker")
+    open_log(str(tmp_path), "broker")
     try:
         raise ValueError(f"refused {TOKEN}")
     except ValueError:
@@ -128,7 +128,7 @@ def test_a_long_message_is_cut_and_says_so() -> None:
 
 
 def test_a_call_that_does_not_fit_its_text_is_logged_all_the_same(tmp_path: Path) -> None:
-    set_up(str(tmp_path), "p")
+    open_log(str(tmp_path), "p")
     log.info("%d of %d", "one")  # noqa: PLE1206 - that is what it is about
     log.info("fine", extra={"turn_id": object()})
     first, second = lines(tmp_path)
@@ -137,7 +137,7 @@ def test_a_call_that_does_not_fit_its_text_is_logged_all_the_same(tmp_path: Path
 
 
 def test_it_is_for_this_user_alone_and_made_by_the_first_line(tmp_path: Path) -> None:
-    set_up(str(tmp_path), "p")
+    open_log(str(tmp_path), "p")
     assert not (tmp_path / "log").exists()
     log.info("hello")
     path = Path(log_path(str(tmp_path)))
@@ -154,7 +154,7 @@ def test_what_else_is_logged_to_keeps_its_level(tmp_path: Path, root: logging.Lo
 
     root.handlers[:] = [Ear()]
     root.setLevel(logging.WARNING)
-    set_up(str(tmp_path), "p", "info")
+    open_log(str(tmp_path), "p", "info")
     log.debug("neither")
     log.info("the file alone")
     log.warning("both")
@@ -163,11 +163,11 @@ def test_what_else_is_logged_to_keeps_its_level(tmp_path: Path, root: logging.Lo
 
 
 def test_a_forked_process_that_sets_up_anew_writes_its_own_ids_once(tmp_path: Path) -> None:
-    set_up(str(tmp_path), "fork_server")
+    open_log(str(tmp_path), "fork_server")
     log.info("before")
     pid = os.fork()
     if pid == 0:
-        set_up(str(tmp_path), "worker", worker_id="w-1")
+        open_log(str(tmp_path), "worker", worker_id="w-1")
         log.info("after")
         os._exit(0)
     os.waitpid(pid, 0)
@@ -268,7 +268,7 @@ def test_a_link_is_not_followed(tmp_path: Path, capsys: pytest.CaptureFixture[st
 
 
 def test_the_last_lines_about_something_are_found(tmp_path: Path) -> None:
-    set_up(str(tmp_path), "p")
+    open_log(str(tmp_path), "p")
     for number in range(10):
         log.info("line %d", number, extra={"worker_id": f"w-{number % 2}", "instance": 1})
     assert recent(str(tmp_path), 2, worker_id="w-1") == ["info line 7", "info line 9"]

@@ -8,7 +8,7 @@ import pytest
 import zmq
 import zmq.utils.z85
 
-from greenroom.runtime.zap import ZapAuthenticator, guard, sender
+from greenroom.runtime.zap import ZapAuthenticator, sender, start_authenticator
 from greenroom.runtime.zmq_stream import ZmqStream
 from tests.support.loop import on_loop, until
 
@@ -26,7 +26,7 @@ class Door:
         self.admission = ZapAuthenticator(self.context)
         self.heard: list[tuple[str, bytes]] = []
         socket = self.context.socket(zmq.ROUTER)
-        guard(socket, self.public.decode(), secret.decode())
+        start_authenticator(socket, self.public.decode(), secret.decode())
         socket.bind(self.address)
         self.port = ZmqStream(socket, lambda frames: self.heard.append((sender(frames[-1]), frames[-1].bytes)))
         self._clients: list[zmq.Socket[bytes]] = []

@@ -178,7 +178,7 @@ def test_wherever_unpacking_ends_early_the_conversation_is_whole(
     with monkeypatch.context() as patched, suppress(OSError):
         for name in ("open", "utime", "rename", "fsync", "unlink"):
             patched.setattr(os, name, guarded(name, getattr(os, name)))
-        packed.unpack(NOTHING, str(target), str(path.with_name(".x.new")))
+        packed.unpack_file(NOTHING, str(target), str(path.with_name(".x.new")))
     found = find(str(tmp_path), conversation_id)
     assert found is not None
     with open_session(NOTHING, found) as file:

@@ -76,7 +76,7 @@ def _has_odd_characters(script: str) -> bool:
     return any(character.isspace() or not character.isprintable() for character in _ODD.findall(script))
 
 
-def preload() -> None:
+def preload_grammar() -> None:
     """Import the grammar and build the parser, for whoever forks processes that will need it."""
     _parser()
 

@@ -147,7 +147,7 @@ class CommandRun:
         self._timers.append(self._loop.call_later(seconds, call))
 
 
-def explain(command: CommandSpec, error: OSError | ValueError) -> str:
+def explain_failure(command: CommandSpec, error: OSError | ValueError) -> str:
     """Return why a command could not be started."""
     if not isinstance(error, OSError):
         return str(error)

@@ -17,7 +17,7 @@ from typing import TypeAlias
 
 from greenroom.workers.exec.capture import Captured, HeadTail
 from greenroom.workers.exec.command import CommandSpec
-from greenroom.workers.exec.command_run import CommandRun, explain
+from greenroom.workers.exec.command_run import CommandRun, explain_failure
 from greenroom.workers.exec.pipes import StreamName
 from greenroom.workers.exec.starter import Starter
 
@@ -54,7 +54,7 @@ async def run(command: CommandSpec, on_output: OnOutput, starter: Starter) -> Fi
     try:
         await attempt.start(starter)
     except (OSError, ValueError) as error:
-        return recording.finished(spawn_error=explain(command, error))
+        return recording.finished(spawn_error=explain_failure(command, error))
     try:
         await attempt.relay(recording.take)
         await attempt.over.wait()

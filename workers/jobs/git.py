@@ -18,7 +18,7 @@ from typing import Final, Self
 from greenroom.protocol.errors import GreenroomError
 from greenroom.runtime.search_path import absolute_path
 from greenroom.workers.exec.command import CommandSpec
-from greenroom.workers.exec.command_run import CommandRun, explain
+from greenroom.workers.exec.command_run import CommandRun, explain_failure
 from greenroom.workers.exec.pipes import StreamName
 from greenroom.workers.jobs.context import JobError, Setting
 from greenroom.workers.sandbox.launcher import Launcher
@@ -112,7 +112,7 @@ class Git:
         except TimeoutError:
             raise GitUnavailableError(JobError("the process that starts programs does not answer")) from None
         except (OSError, ValueError) as error:
-            raise GitError(explain(command, error)) from error
+            raise GitError(explain_failure(command, error)) from error
         except GreenroomError as error:
             raise GitUnavailableError(error) from error
         try:

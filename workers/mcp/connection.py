@@ -18,7 +18,7 @@ from greenroom.workers.mcp.answer import read_answer
 from greenroom.workers.mcp.calls import RemoteCallError, UnheardError
 from greenroom.workers.mcp.dispatcher import AS_IT_CAME, TolerantDispatcher
 from greenroom.workers.mcp.elicitation import Elicit, Elicitation, ElicitationReply
-from greenroom.workers.mcp.fault import words
+from greenroom.workers.mcp.fault import error_text
 from greenroom.workers.mcp.launch import StartupError
 from greenroom.workers.mcp.limits import RequestDeadlines
 from greenroom.workers.mcp.tool import RemoteTool, read_tools
@@ -150,7 +150,7 @@ class Connection:
                     stack.push_async_exit(attempt.pop_all())
                 return failure
         except Exception as error:
-            return words(error)
+            return error_text(error)
 
     async def _greet(self, session: ClientSession) -> str | None:
         try:
@@ -164,7 +164,7 @@ class Connection:
         except MCPError as error:
             return await self._explained(error)
         except (ValidationError, RuntimeError) as error:
-            return words(error)
+            return error_text(error)
         return None
 
     # Serving
@@ -194,7 +194,7 @@ class Connection:
             async with self._limits.limit(self._server.startup_timeout):
                 self.tools = await self._listing()
         except (MCPError, ValidationError, TimeoutError) as error:
-            log.warning("the MCP server %r has other tools, but did not list them: %s", self._name, words(error))
+            log.warning("the MCP server %r has other tools, but did not list them: %s", self._name, error_text(error))
             if self._transport.expired:
                 self._give_up()
 

@@ -3,7 +3,7 @@
 from pydantic import ValidationError
 
 
-def words(error: BaseException) -> str:
+def error_text(error: BaseException) -> str:
     """Say it; of several things the first."""
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 from greenroom.protocol.items import JsonObject
 from greenroom.runtime.restart import Intensity, RestartPolicy
 from greenroom.workers.mcp.calls import RemoteCallError, UnheardError
-from greenroom.workers.mcp.fault import words
+from greenroom.workers.mcp.fault import error_text
 
 if TYPE_CHECKING:
     from greenroom.workers.mcp.connection import Connection
@@ -88,13 +88,13 @@ class ServerHost:
         except Exception as error:
             if not connection.has_started:
                 raise
-            log.warning("the connection to the MCP server %r broke: %s", self._name, words(error))
+            log.warning("the connection to the MCP server %r broke: %s", self._name, error_text(error))
 
     async def _live_again(self) -> None:
         try:
             await self._live()
         except Exception as error:
-            self._begun(words(error))
+            self._begun(error_text(error))
 
     async def _listed(self) -> None:
         self._begun(None)

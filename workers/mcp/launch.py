@@ -55,7 +55,7 @@ def program(server: McpServer, cwd: str, environment: Mapping[str, str], values:
     return ServerProgram((server.command, *server.args), directory, with_absolute_path(variables) | server.env)
 
 
-def address(server: McpServer, values: Mapping[str, str]) -> Address:
+def server_address(server: McpServer, values: Mapping[str, str]) -> Address:
     """Return how a server with a `url` is asked. Raises `StartupError` where its token is missing."""
     assert server.url is not None, "the server has a URL"
     headers = {"User-Agent": USER_AGENT, **server.http_headers}

@@ -26,9 +26,9 @@ from greenroom.workers.mcp.approval import ToolApproval
 from greenroom.workers.mcp.calls import RemoteCallError, call_tool
 from greenroom.workers.mcp.catalog import Catalog
 from greenroom.workers.mcp.elicitation import Elicit, Elicitation, ElicitationReply, decline
-from greenroom.workers.mcp.fault import words
+from greenroom.workers.mcp.fault import error_text
 from greenroom.workers.mcp.host import ServerHost
-from greenroom.workers.mcp.launch import StartupError, address, program, variables_of
+from greenroom.workers.mcp.launch import StartupError, program, server_address, variables_of
 from greenroom.workers.mcp.naming import is_server_name
 from greenroom.workers.mcp.result import Output, noted, told
 from greenroom.workers.mcp.startup import NOTICE_SECONDS, Startup
@@ -187,7 +187,7 @@ class McpServers:
             await self._settle(startup, name, ServerStatus("cancelled"))
             raise
         except Exception as error:
-            await self._settle(startup, name, ServerStatus("failed", words(error)))
+            await self._settle(startup, name, ServerStatus("failed", error_text(error)))
         finally:
             self._assignments.pop(name, None)
 
@@ -209,7 +209,7 @@ class McpServers:
             return ServerProcessTransport(started, self._groups)
         from greenroom.workers.mcp.http import HttpTransport
 
-        place, ask = address(server, values), self._setting.bearer
+        place, ask = server_address(server, values), self._setting.bearer
         if ask is None or not place.can_log_in:
             return HttpTransport(place)
         return HttpTransport(place, name, partial(ask, name, place.url))

@@ -71,11 +71,11 @@ class AnswerBody:
     def end(self) -> list[bytes]:
         """Return the payloads that the end of the body completes. Raises `NotAnAnswerError`."""
         if self._kind == b"<":
-            raise NotAnAnswerError(f"the server answered with a web page: {quoted(self._body())}")
+            raise NotAnAnswerError(f"the server answered with a web page: {quoted_body(self._body())}")
         if self._kind in (b"{", b"["):
             return json_payloads(self._body())
         payloads = self._sse.end()
-        if self._kind is not None and not (self._has_payloads or payloads) and (text := quoted(self._beginning)):
+        if self._kind is not None and not (self._has_payloads or payloads) and (text := quoted_body(self._beginning)):
             raise NotAnAnswerError(f"the server answered with neither events nor JSON: {text}", permanent=False)
         return payloads
 
@@ -90,7 +90,7 @@ class AnswerBody:
         self._pieces.append(chunk)
         self._size += len(chunk)
         if self._kind == b"<" and self._size >= PAGE_READ:
-            raise NotAnAnswerError(f"the server answered with a web page: {quoted(self._body())}")
+            raise NotAnAnswerError(f"the server answered with a web page: {quoted_body(self._body())}")
         if self._size > self._limit:
             raise RemoteProtocolError(f"the answer is larger than {self._limit} bytes")
 
@@ -108,7 +108,7 @@ def json_payloads(body: bytes) -> list[bytes]:
     return [body]
 
 
-def quoted(body: bytes) -> str:
+def quoted_body(body: bytes) -> str:
     """Return the beginning of a text on one line, without comments of a stream and the tags of a page."""
     text = _TAGS.sub(" ", body[: PAGE_READ * 4].decode("utf-8", "replace"))
     lines = (line for line in text.splitlines() if not line.startswith(":"))

@@ -26,11 +26,11 @@ from greenroom.workers.model.chat_calls import Calls
 from greenroom.workers.model.chat_content import (
     UNREADABLE,
     UnreadableError,
-    decoded,
+    decoded_content,
     read_content,
     read_text,
     read_thought,
-    shown,
+    shown_content,
     token,
 )
 from greenroom.workers.model.chat_members import DETAILS, MEMBER, THOUGHTS, is_empty, is_kept, joined
@@ -184,10 +184,10 @@ class ChatDecoder:
             self._take(chunk, text, events)
             return
         try:
-            value = decoded(text)
+            value = decoded_content(text)
         except UnreadableError:
             # It may have been garbled on its way: the request is worth repeating.
-            self._fail(ResponseFailed(f"an event of the answer is no JSON: {shown(text)}"), events)
+            self._fail(ResponseFailed(f"an event of the answer is no JSON: {shown_content(text)}"), events)
             return
         self._refuse(value, text, events)
 
@@ -195,7 +195,7 @@ class ChatDecoder:
         """Take a payload that is no chunk: an error of the server, or a form that is not known."""
         complaint = find_complaint(value)
         if complaint is None:
-            raise UnreadableError(f"an event of the answer has a form that is not known: {shown(payload)}")
+            raise UnreadableError(f"an event of the answer has a form that is not known: {shown_content(payload)}")
         self._fail(ResponseFailed(complaint.message, complaint.cause), events)
 
     def _take(self, chunk: _Chunk, payload: bytes, events: list[ModelEvent]) -> None:
@@ -210,12 +210,12 @@ class ChatDecoder:
             self._usage = _usage(chunk.usage) or self._usage
 
     def _has_complaint(self, payload: bytes, events: list[ModelEvent]) -> bool:
-        value = decoded(payload)
+        value = decoded_content(payload)
         complaint = find_complaint(value)
         if complaint is not None:
             self._fail(ResponseFailed(complaint.message, complaint.cause), events)
         elif _is_foreign(value):
-            raise UnreadableError(f"the server answers in the form of another API: {shown(payload)}")
+            raise UnreadableError(f"the server answers in the form of another API: {shown_content(payload)}")
         return complaint is not None
 
     def _take_choice(self, choice: _Choice, events: list[ModelEvent]) -> None:
@@ -234,7 +234,7 @@ class ChatDecoder:
 
     def _take_rare(self, choice: _Choice, events: list[ModelEvent]) -> None:
         """Take what a choice may have in the place of a delta, or beside it."""
-        if choice.error and (complaint := find_complaint({"error": decoded(bytes(choice.error))})) is not None:
+        if choice.error and (complaint := find_complaint({"error": decoded_content(bytes(choice.error))})) is not None:
             self._fail(ResponseFailed(complaint.message, complaint.cause), events)
             return
         is_copy = bool(choice.delta) and choice.delta != _NULL
@@ -252,7 +252,7 @@ class ChatDecoder:
             return
         members = _members(message)
         if not len(self._calls) and "tool_calls" in members:
-            self._take_calls(decoded(bytes(members["tool_calls"])), whole=True)
+            self._take_calls(decoded_content(bytes(members["tool_calls"])), whole=True)
         text = _joined([said.token for said in read_content(bytes(members.get("content", b""))) if not said.is_thought])
         if not is_copy and text not in ("", _joined(self._texts)):
             raise UnreadableError("the answer came in pieces and as a whole, and the two differ")
@@ -268,12 +268,12 @@ class ChatDecoder:
         if "refusal" in members:
             self._say(read_text(bytes(members["refusal"]), "refusal"), events)
         if "tool_calls" in members:
-            self._take_calls(decoded(bytes(members["tool_calls"])), whole=whole)
+            self._take_calls(decoded_content(bytes(members["tool_calls"])), whole=whole)
         if "function_call" in members:
             self._said += 1
-            self._calls.take_function(decoded(bytes(members["function_call"])))
+            self._calls.take_function(decoded_content(bytes(members["function_call"])))
         for name in filter(is_kept, members):
-            self._keep(name, decoded(bytes(members[name])))
+            self._keep(name, decoded_content(bytes(members[name])))
 
     def _take_calls(self, fragments: object, *, whole: bool) -> None:
         self._said += bool(fragments)
@@ -289,7 +289,7 @@ class ChatDecoder:
             if raw.startswith(b'"'):
                 self._spelled.setdefault(name, []).append(token(raw) or b'""')
             else:
-                self._keep(name, decoded(raw))
+                self._keep(name, decoded_content(raw))
             thought = thought or read_thought(raw)
         if not thought and (details := bytes(members.get(DETAILS, b""))) not in _NOTHING:
             thought = read_thought(details)
@@ -305,7 +305,7 @@ class ChatDecoder:
         if not text:
             return
         if self._whole:
-            raise UnreadableError(f"the answer goes on after it came as a whole: {shown(text)}")
+            raise UnreadableError(f"the answer goes on after it came as a whole: {shown_content(text)}")
         self._said += 1
         self._texts.append(text)
         events.append(TextDelta(text))
@@ -362,7 +362,7 @@ def _is_foreign(value: object) -> bool:
 def _members(raw: bytes) -> dict[str, msgspec.Raw]:
     members = _attempt(_decode_members, raw) or _attempt(_decode_members, mended(raw))
     if members is None and raw.strip() != b"{}":
-        raise UnreadableError(f"a message of the answer has a form that is not known: {shown(raw)}")
+        raise UnreadableError(f"a message of the answer has a form that is not known: {shown_content(raw)}")
     return members or {}
 
 

@@ -11,7 +11,7 @@ from typing import Final
 import msgspec
 
 from greenroom.protocol.items import JsonObject
-from greenroom.workers.model.chat_content import UNREADABLE, UnreadableError, shown
+from greenroom.workers.model.chat_content import UNREADABLE, UnreadableError, shown_content
 from greenroom.workers.model.chat_members import MEMBER, is_empty
 
 _decode_object: Final = msgspec.json.Decoder(dict[str, object]).decode
@@ -207,4 +207,4 @@ def _index(value: object) -> int | None:
 
 
 def _unreadable(value: object) -> UnreadableError:
-    return UnreadableError(f"a call of the answer has a form that is not known: {shown(_encode(value))}")
+    return UnreadableError(f"a call of the answer has a form that is not known: {shown_content(_encode(value))}")

@@ -55,21 +55,21 @@ def read_content(raw: bytes) -> list[Said]:
     if raw.startswith(b'"'):
         text = token(raw)
         return [Said(text)] if text else []
-    return list(_said(decoded(raw)))
+    return list(_said(decoded_content(raw)))
 
 
 def read_text(raw: bytes, name: str) -> bytes:
     """Return the JSON string of a member that holds a text or nothing. Raises `UnreadableError`."""
     if raw in (b"", b"null") or raw.startswith(b'"'):
         return token(raw)
-    raise UnreadableError(f"the member `{name}` of the answer is no text: {shown(raw)}")
+    raise UnreadableError(f"the member `{name}` of the answer is no text: {shown_content(raw)}")
 
 
 def read_thought(raw: bytes) -> bytes:
     """Return the JSON string of a member with reasoning, whatever its form; empty where it has no text."""
     if raw.startswith(b'"'):
         return token(raw)
-    text = "".join(_thought_texts(decoded(raw)))
+    text = "".join(_thought_texts(decoded_content(raw)))
     return _encode(text) if text else b""
 
 
@@ -80,7 +80,7 @@ def token(raw: bytes) -> bytes:
     return raw if raw.isascii() else _valid(raw)
 
 
-def decoded(raw: bytes) -> object:
+def decoded_content(raw: bytes) -> object:
     """Return the value of a member. Raises `UnreadableError`."""
     try:
         return _decode(raw)
@@ -89,10 +89,10 @@ def decoded(raw: bytes) -> object:
     try:
         return _decode(mended(raw))
     except UNREADABLE:
-        raise UnreadableError(f"a member of the answer is no JSON: {shown(raw)}") from None
+        raise UnreadableError(f"a member of the answer is no JSON: {shown_content(raw)}") from None
 
 
-def shown(raw: bytes) -> str:
+def shown_content(raw: bytes) -> str:
     """Return the beginning of some bytes as an error repeats it."""
     return raw[: SHOWN * 4].decode("utf-8", "replace").strip()[:SHOWN]
 
@@ -109,7 +109,9 @@ def _said(content: object) -> Iterator[Said]:
             for part in parts:
                 yield from _said(part)
         case _:
-            raise UnreadableError(f"the content of the answer is neither text nor parts: {shown(_encode(content))}")
+            raise UnreadableError(
+                f"the content of the answer is neither text nor parts: {shown_content(_encode(content))}"
+            )
 
 
 def _part(part: Mapping[str, object]) -> Iterator[Said]:
@@ -122,7 +124,7 @@ def _part(part: Mapping[str, object]) -> Iterator[Said]:
             yield Said(_encode(text), is_thought=True)
         return
     if not isinstance(kind, str) or kind not in _TEXTS:
-        raise UnreadableError(f"the answer has a part of an unknown type: {shown(str(kind).encode())}")
+        raise UnreadableError(f"the answer has a part of an unknown type: {shown_content(str(kind).encode())}")
     match part.get(_TEXTS[kind], part.get("content") if kind == "text" else None):
         case None if kind and _TEXTS[kind] in part:
             return
@@ -130,7 +132,7 @@ def _part(part: Mapping[str, object]) -> Iterator[Said]:
             if text:
                 yield Said(_encode(text))
         case _:
-            raise UnreadableError(f"a part of the answer has no text: {shown(_encode(part))}")
+            raise UnreadableError(f"a part of the answer has no text: {shown_content(_encode(part))}")
 
 
 def _thought_texts(thought: object) -> Iterator[str]:

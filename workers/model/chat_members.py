@@ -55,12 +55,12 @@ def joined(name: str, old: object, new: object) -> object:
         case list(), list():
             return _with_elements(old, new)
         case dict(), dict():
-            return merged(old, new)
+            return merged_members(old, new)
         case _:
             return old if new is None else new
 
 
-def merged(old: Mapping[str, object], new: Mapping[str, object]) -> dict[str, object]:
+def merged_members(old: Mapping[str, object], new: Mapping[str, object]) -> dict[str, object]:
     """Return an object with the next piece of each of its members."""
     return {**old, **{name: joined(name, old.get(name), value) for name, value in new.items()}}
 

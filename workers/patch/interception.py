@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
-from greenroom.workers.patch.literal import WORD, printed, unquoted, words
+from greenroom.workers.patch.literal import WORD, printed, split_words, unquoted
 
 _SHELLS: Final = frozenset({"bash", "sh", "zsh"})
 _SHELL_FLAGS: Final = frozenset({"-lc", "-c"})
@@ -123,7 +123,7 @@ def _argument(found: Mapping[str, str | None]) -> str | None:
 
 
 def _printed(found: Mapping[str, str | None]) -> str | None:
-    arguments = words(found["printed"] or "")
+    arguments = split_words(found["printed"] or "")
     text = None if arguments is None else printed(found["printer"] or "", arguments)
     return None if text is None else text.rstrip("\n")
 

@@ -38,7 +38,7 @@ def unquoted(word: str) -> str | None:
     return "".join(texts)
 
 
-def words(text: str) -> list[str] | None:
+def split_words(text: str) -> list[str] | None:
     """Return the words of a text, each with blanks before it; `None` where one stands for something else."""
     found = [unquoted(word) for word in _WORDS.findall(text)]
     known = [word for word in found if word is not None]

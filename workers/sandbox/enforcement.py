@@ -53,7 +53,7 @@ def separate(confinement: Confinement, features: KernelFeatures) -> None:
 
     First of two parts: between them the command's directory is entered, so that it is the one of the view.
     """
-    if _wants_view(confinement, features) and mounts.enter(confinement):
+    if _wants_view(confinement, features) and mounts.enter_view(confinement):
         _, hard = resource.getrlimit(resource.RLIMIT_NPROC)
         most = PROCESSES if hard == resource.RLIM_INFINITY else min(PROCESSES, hard)
         resource.setrlimit(resource.RLIMIT_NPROC, (most, most))

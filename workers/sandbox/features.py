@@ -84,7 +84,7 @@ def probe() -> KernelFeatures:
     number = architecture.number("seccomp") if architecture else None
     return KernelFeatures(
         landlock_abi=landlock.abi(),
-        seccomp=number is not None and seccomp.is_known(number),
+        seccomp=number is not None and seccomp.knows_call(number),
         architecture=os.uname().machine,
         namespaces_refused=_try_namespaces(),
     )
@@ -96,7 +96,7 @@ def _try_namespaces() -> str | None:
     if pid == 0:
         try:
             signal.set_wakeup_fd(-1)
-            mounts.enter(Confinement(("/tmp",), ("/tmp",), (), network=False))
+            mounts.enter_view(Confinement(("/tmp",), ("/tmp",), (), network=False))
         except BaseException as error:
             os.write(writer, str(error).encode() or b"unknown")
         finally:

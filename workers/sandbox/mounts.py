@@ -84,7 +84,7 @@ def _between(path: str, roots: tuple[str, ...]) -> Iterator[str]:
         above = os.path.dirname(above)
 
 
-def enter(confinement: Confinement) -> bool:
+def enter_view(confinement: Confinement) -> bool:
     """Give this process the view. Raises `OSError` where the kernel does not allow it.
 
     Must come before Landlock, which forbids mounting. Returns whether it needed a user namespace, in which the kernel

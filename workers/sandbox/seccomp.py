@@ -186,7 +186,7 @@ def load(architecture: Architecture, program: bytes, *, listens: bool = False) -
     return kernel.syscall("seccomp", number, _FILTER_MODE, flags, ctypes.addressof(header))
 
 
-def is_known(number: int) -> bool:
+def knows_call(number: int) -> bool:
     """Tell whether this kernel has the call `seccomp` at all, without changing anything."""
     try:
         kernel.syscall("seccomp", number, _FILTER_MODE, 0, 0)

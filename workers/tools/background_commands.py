@@ -14,7 +14,7 @@ from typing import Final
 from greenroom.protocol.items import JsonObject
 from greenroom.workers.exec.background_command import BackgroundCommand
 from greenroom.workers.exec.command import CommandSpec
-from greenroom.workers.exec.command_run import explain
+from greenroom.workers.exec.command_run import explain_failure
 from greenroom.workers.exec.pipes import StreamName
 from greenroom.workers.exec.process import Finished
 from greenroom.workers.exec.starter import Starter
@@ -112,7 +112,7 @@ class BackgroundCommands:
         except SandboxUnavailableError as error:
             await self._refuse(kept, f"{error}; it was not run")
         except (OSError, ValueError) as error:
-            await self._refuse(kept, explain(command, error))
+            await self._refuse(kept, explain_failure(command, error))
         self._kept[kept.number] = kept
         watching = asyncio.get_running_loop().create_task(self._see_out(kept), name=f"command {kept.number}")
         self._watching[kept] = watching
@@ -156,7 +156,7 @@ class BackgroundCommands:
         """Wait for the end of a command, and tell it now or later."""
         finished = await kept.command.wait()
         text = finished.aggregated.render_for_model(kept.events.budget)
-        event = kept.events.end(finished, exit_code(finished), text)
+        event = kept.events.end(finished, shell_exit_code(finished), text)
         if self._attended:
             await self._tell(event)
         else:
@@ -179,7 +179,7 @@ class BackgroundCommands:
             await waiting
 
 
-def exit_code(finished: Finished) -> int:
+def shell_exit_code(finished: Finished) -> int:
     """Return the exit code as a shell would tell it: 128 and the signal's number where a signal ended the command."""
     if finished.signal is not None:
         return 128 + finished.signal

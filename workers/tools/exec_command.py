@@ -15,7 +15,7 @@ from greenroom.workers.exec.command import CAPTURE_SIZE, CommandSpec
 from greenroom.workers.patch.interception import PatchCall, PatchRefused, recognise
 from greenroom.workers.tools.apply_patch import apply
 from greenroom.workers.tools.arguments import parse
-from greenroom.workers.tools.background_commands import NumberedCommand, exit_code
+from greenroom.workers.tools.background_commands import NumberedCommand, shell_exit_code
 from greenroom.workers.tools.command_events import CommandEvents
 from greenroom.workers.tools.command_line import WORKDIR_NAMES, argv_or_script
 from greenroom.workers.tools.context import ToolContext, ToolOutput, emit
@@ -89,7 +89,7 @@ async def exec_command(call_id: str, arguments: str, context: ToolContext) -> To
     way = await context.gate.admit_command(facts, argv, escalated=given.wants_out, justification=given.justification)
     kept = await call.run(way)
     if way == "sandboxed" and kept.finished is not None:
-        ending = f"exit code {exit_code(kept.finished)}"
+        ending = f"exit code {shell_exit_code(kept.finished)}"
         if await context.gate.admit_retry(facts, argv, kept.finished, ending):
             context.open_commands.forget(kept)
             await emit(context, {"type": "background_event", "message": "retrying command without sandbox"})

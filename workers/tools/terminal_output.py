@@ -4,7 +4,7 @@ import secrets
 import time
 
 from greenroom.workers.exec.capture import BYTES_PER_TOKEN, OutputBudget
-from greenroom.workers.tools.background_commands import NumberedCommand, exit_code
+from greenroom.workers.tools.background_commands import NumberedCommand, shell_exit_code
 from greenroom.workers.tools.context import ToolContext, ToolOutput
 
 
@@ -15,7 +15,7 @@ def told(kept: NumberedCommand, started: float, max_tokens: float | None, contex
     if finished is None:
         standing = f"Process running with session ID {kept.number}"
     else:
-        standing = f"Process exited with code {exit_code(finished)}"
+        standing = f"Process exited with code {shell_exit_code(finished)}"
         context.open_commands.forget(kept)
     lines = (
         f"Chunk ID: {secrets.token_hex(3)}",

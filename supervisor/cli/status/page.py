@@ -14,7 +14,7 @@ from greenroom.protocol.display import clean
 from greenroom.protocol.report import ConversationEntry, DeathEntry, Report
 from greenroom.supervisor.cli.status.formatting import age, amount, counted, short_id, size
 from greenroom.supervisor.cli.status.overview import InstanceStatus, Overview, ProcessStatus, SeenProcess
-from greenroom.supervisor.cli.status.table import Column, lay_out, line, wrap
+from greenroom.supervisor.cli.status.table import Column, clipped, lay_out, wrap
 
 QUIET_ROWS: Final = 20
 """Conversations without a process that are shown; `--json` has more."""
@@ -53,7 +53,7 @@ def _instance(status: InstanceStatus, now: float, room: int | None) -> Iterator[
     facts = status.instance
     up = age(now - facts.started_at)
     home = _below_home(clean(facts.codex_home))
-    yield line(f"greenroom {clean(facts.version)}  pid {facts.pid}  up {up}  {facts.engine}  {home}", room, "bold")
+    yield clipped(f"greenroom {clean(facts.version)}  pid {facts.pid}  up {up}  {facts.engine}  {home}", room, "bold")
     for trouble in status.troubles:
         yield from wrap(f"! {clean(trouble.text)}", room, "red")
     for text in _summary(status.report) if status.report is not None else ():
@@ -64,7 +64,7 @@ def _instance(status: InstanceStatus, now: float, room: int | None) -> Iterator[
         yield from wrap(clean(f"sandbox: {limit}"), room, "dim")
     hidden = quiet + (status.report.left_out if status.report else 0)
     if hidden:
-        yield line(f"and {counted(hidden, 'conversation')} more without a process", room, "dim")
+        yield clipped(f"and {counted(hidden, 'conversation')} more without a process", room, "dim")
     yield from _deaths(status.report, room)
 
 

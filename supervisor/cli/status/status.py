@@ -16,7 +16,7 @@ from greenroom.supervisor.cli.status.formatting import counted
 from greenroom.supervisor.cli.status.overview import InstanceStatus, Overview, instance_status
 from greenroom.supervisor.cli.status.page import page
 from greenroom.supervisor.cli.status.process_sampler import ProcessSampler
-from greenroom.supervisor.cli.status.table import line
+from greenroom.supervisor.cli.status.table import clipped
 from greenroom.supervisor.cli.status.terminal import KeyListener, Printer, Screen
 from greenroom.supervisor.control import instances
 from greenroom.supervisor.control.control_messages import GiveReport
@@ -116,6 +116,6 @@ def _watched(view: Overview, pid: int | None, interval: float, printer: Printer)
     clock = time.strftime("%H:%M:%S", time.localtime(view.at))
     hint = "  q: quit" if isinstance(printer, Screen) else ""
     room = printer.columns
-    head = line(f"{clock}  {counted(len(view.instances), 'instance')}  every {interval:g} s{hint}", room, "dim")
-    body = page(view, room) if view.instances else [line(nothing_found(pid), room)]
+    head = clipped(f"{clock}  {counted(len(view.instances), 'instance')}  every {interval:g} s{hint}", room, "dim")
+    body = page(view, room) if view.instances else [clipped(nothing_found(pid), room)]
     return [head, *body] if isinstance(printer, Screen) else [head, *body, Text()]

@@ -38,7 +38,7 @@ class _Fit:
     cells: int
 
 
-def line(text: str, room: int | None, style: str = "") -> Text:
+def clipped(text: str, room: int | None, style: str = "") -> Text:
     """Return a line, cut to its room with a mark at the cut."""
     made = Text(text, style)
     if room is not None:
@@ -61,7 +61,7 @@ def lay_out(columns: Sequence[Column], rows: Sequence[Sequence[str]], room: int 
     titles = [column.title for column in columns]
     fits = _fits(columns, [titles, *rows], room)
     head, *body = ((" " * GAP).join(_cell(row, fit) for fit in fits).rstrip() for row in (titles, *rows))
-    return [line(head, room, "dim"), *(line(text, room) for text in body)]
+    return [clipped(head, room, "dim"), *(clipped(text, room) for text in body)]
 
 
 def _wrapped(text: str, cells: int) -> list[str]:
@@ -69,7 +69,7 @@ def _wrapped(text: str, cells: int) -> list[str]:
 
 
 def _cell(row: Sequence[str], fit: _Fit) -> str:
-    text = line(row[fit.place], fit.cells)
+    text = clipped(row[fit.place], fit.cells)
     text.align("right" if fit.column.right else "left", fit.cells)
     return text.plain
 

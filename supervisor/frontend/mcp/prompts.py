@@ -6,7 +6,7 @@ from typing import Final
 
 import msgspec
 
-from greenroom.config.saved_prompts import PromptArgumentError, SavedPrompt, fingerprint, saved_prompt, saved_prompts
+from greenroom.config.saved_prompts import PromptArgumentError, SavedPrompt, prompts_state, saved_prompt, saved_prompts
 from greenroom.protocol.jsonrpc import INVALID_PARAMS, Request
 from greenroom.protocol.mcp.resources import PageParams, PromptParams, list_result, prompt_result
 from greenroom.supervisor.frontend.mcp.change_notifier import ChangeNotifier
@@ -52,7 +52,7 @@ class Prompts:
 
     async def _list(self, request: Request) -> bytes:
         cursor = read_params(request, _decode_page).cursor or ""
-        seen, prompts = await asyncio.to_thread(lambda: (fingerprint(self._home), saved_prompts(self._home)))
+        seen, prompts = await asyncio.to_thread(lambda: (prompts_state(self._home), saved_prompts(self._home)))
         self._watch(seen)
         if self._era.is_handshake(request):
             self._notifier.note_reading("prompts")
@@ -78,7 +78,7 @@ class Prompts:
 
     def _look(self) -> None:
         self._looking = None
-        found = fingerprint(self._home)
+        found = prompts_state(self._home)
         if found != self._seen:
             self._on_change()
         self._watch(found)

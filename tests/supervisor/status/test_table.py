@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from rich.cells import cell_len as width
 
 from greenroom.protocol.display import clean
-from greenroom.supervisor.cli.status.table import Column, lay_out, line, wrap
+from greenroom.supervisor.cli.status.table import Column, clipped, lay_out, wrap
 
 COLUMNS = (
     Column("NAME", 0),
@@ -79,7 +79,7 @@ def test_width(text: str, cells: int) -> None:
 
 @given(TEXTS, st.integers(1, 40))
 def test_a_line_fits_and_is_marked_where_it_is_cut(text: str, cells: int) -> None:
-    cut = line(text, cells).plain
+    cut = clipped(text, cells).plain
     assert width(cut) <= cells
     assert cut == text or cut.endswith("…")
 
