@@ -65,6 +65,8 @@ class ModelFamily:
     image_input: bool = False
     """Whether the model is offered to look at images of the workspace."""
     web_search: SearchContent = "none"
+    hidden: bool = False
+    """Whether lists leave the row out: of several models, or of one that is superseded or not for everybody."""
 
     @property
     def effective_context_window(self) -> int:
@@ -125,6 +127,14 @@ def model_family(slug: str, own: Mapping[str, ModelRow] = MappingProxyType({})) 
     window_is_known = base.window_is_known or "context_window" in said
     replaced = {"max_context_window": None, **said, "window_is_known": window_is_known}
     return replace(base, **replaced, name=known, known=True)
+
+
+def known_models(
+    own: Mapping[str, ModelRow] = MappingProxyType({}), *, catalogued: bool = True
+) -> Mapping[str, ModelFamily]:
+    """Return what is known by slug: the user's `own` rows first, then, if wanted, those of the data file."""
+    names = dict.fromkeys((*own, *(catalogue() if catalogued else ())))
+    return {name: model_family(name, own) for name in names}
 
 
 @cache

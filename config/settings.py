@@ -122,6 +122,8 @@ class Settings:
     """In which form clients are told what releases write differently."""
     unix_sockets: tuple[str, ...]
     """Those of programs outside the sandbox that its commands may use where they have network."""
+    own_models: Mapping[str, ModelRow] = field(default_factory=dict)
+    """What the user says of models, by slug."""
     rate_limit_wait: float = RATE_LIMIT_WAIT
     """Seconds that a model request waits for rate limits in all."""
 
@@ -212,6 +214,7 @@ def _settle(
         faulty_mcp_servers=read.servers,
         warnings=(*read.warnings, *misfits),
         event_form=file.greenroom.event_form,
+        own_models=rows,
         rate_limit_wait=file.greenroom.rate_limit_wait_s,
         unix_sockets=file.greenroom.unix_sockets,
     )

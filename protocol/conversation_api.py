@@ -200,6 +200,51 @@ class GitDiffToRemote(Struct, frozen=True):
     cwd: str
 
 
+class ListModels(Struct, frozen=True, rename="camel"):
+    """Params of `model/list`."""
+
+    cursor: str | None = None
+    limit: Annotated[int, Meta(ge=0)] | None = None
+    include_hidden: bool | None = None
+
+
+class ModelsJob(Struct, frozen=True):
+    """The job `list-models`."""
+
+    page: ListModels
+    config_overrides: tuple[str, ...]
+    """`-c`, as the server was given them."""
+
+
+class ReasoningEffort(Struct, frozen=True, rename="camel"):
+    """How much a model may be asked to think."""
+
+    reasoning_effort: str
+    description: str = ""
+
+
+class ListedModel(Struct, frozen=True, rename="camel"):
+    """One model in the result of `model/list`."""
+
+    id: str
+    model: str
+    display_name: str
+    description: str
+    hidden: bool
+    is_default: bool
+    """Whether a conversation gets it that names no other."""
+    supported_reasoning_efforts: tuple[ReasoningEffort, ...]
+    default_reasoning_effort: str
+    input_modalities: tuple[str, ...]
+
+
+class ModelList(Struct, frozen=True, rename="camel"):
+    """Result of `model/list`."""
+
+    data: tuple[ListedModel, ...]
+    next_cursor: str | None = None
+
+
 class ExecCommand(Struct, frozen=True):
     """The job `run-command`."""
 

@@ -104,6 +104,10 @@ METHODS: Final[Mapping[str, Method]] = {
     "archiveConversation": Method("Puts a saved conversation away.", ("conversation_api.ArchiveConversation",)),
     "getUserSavedConfig": Method("What config.toml says."),
     "getConfigToml": Method("Earlier form of `getUserSavedConfig`, with fewer members."),
+    "model/list": Method(
+        "The models that are known, in pages, and the one that a conversation gets that names none.",
+        ("conversation_api.ListModels",),
+    ),
     "setDefaultModel": Method(
         "Writes the model and the reasoning effort into config.toml.", ("conversation_api.SetDefaultModel",)
     ),

@@ -131,6 +131,7 @@ class MeasureWorker(Header):
 JobName: TypeAlias = Literal[
     "archive-session",
     "diff-to-remote",
+    "list-models",
     "list-sessions",
     "read-session",
     "run-command",

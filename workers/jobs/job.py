@@ -3,8 +3,8 @@
 import asyncio
 import importlib
 import logging
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Final, TypeAlias, cast
+from collections.abc import Awaitable, Callable
+from typing import TypeAlias, cast
 
 from greenroom.protocol.errors import GreenroomError
 from greenroom.protocol.internal.process import WorkerSpec
@@ -16,17 +16,10 @@ log = logging.getLogger(__name__)
 OnDone: TypeAlias = Callable[[JobDone, bytes], None]
 Run: TypeAlias = Callable[[bytes, Setting], Awaitable[bytes]]
 
-MODULES: Final[Mapping[JobName, str]] = {
-    "archive-session": "greenroom.workers.jobs.archive_session",
-    "diff-to-remote": "greenroom.workers.jobs.diff_to_remote",
-    "list-sessions": "greenroom.workers.jobs.list_sessions",
-    "read-session": "greenroom.workers.jobs.read_session",
-    "run-command": "greenroom.workers.jobs.run_command",
-    "saved-config": "greenroom.workers.jobs.saved_config",
-    "search-files": "greenroom.workers.jobs.search_files",
-    "set-default-model": "greenroom.workers.jobs.set_default_model",
-}
-"""Where the `run` of each is, imported by the worker that runs it and no other."""
+
+def module_of(name: JobName) -> str:
+    """Return the module whose `run` does a job; the worker that does it imports it, and no other."""
+    return f"greenroom.workers.jobs.{name.replace('-', '_')}"
 
 
 class JobRun:
@@ -55,7 +48,8 @@ class JobRun:
     async def _run(self, on_done: OnDone) -> None:
         result, done = b"", JobDone()
         try:
-            run = cast("Run", importlib.import_module(MODULES[self._name]).run)
+            module = importlib.import_module(module_of(self._name))
+            run = cast("Run", module.run)
             result = await run(self._params, self._setting)
         except GreenroomError as error:
             done = JobDone(failure=str(error), error_kind=error.kind)

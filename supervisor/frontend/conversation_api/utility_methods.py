@@ -23,6 +23,7 @@ class UtilityMethods:
         self.methods: Mapping[str, Method] = {
             "getUserSavedConfig": self._saved_config,
             "getConfigToml": self._config_toml,
+            "model/list": self._models,
             "setDefaultModel": self._set_default_model,
             "getUserAgent": self._get_user_agent,
             "userInfo": self._user_info,
@@ -49,6 +50,13 @@ class UtilityMethods:
             return Answer(await self._jobs.run("saved-config", encode(params)))
         except JobFailedError as error:
             raise RefusedError(INTERNAL_ERROR, str(error)) from None
+
+    async def _models(self, request: Request) -> Answer:
+        order = api.ModelsJob(page=decode(request, api.ListModels), config_overrides=self._config_overrides)
+        try:
+            return Answer(await self._jobs.run("list-models", encode(order)))
+        except JobFailedError as error:
+            raise RefusedError(INTERNAL_ERROR, f"failed to list models: {error}") from None
 
     async def _set_default_model(self, request: Request) -> Answer:
         params = decode(request, api.SetDefaultModel)

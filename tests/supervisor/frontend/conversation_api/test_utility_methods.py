@@ -40,6 +40,20 @@ def test_the_default_model_is_written_and_counts_for_the_next_conversation(stage
     assert client.result(client.request("newConversation", {}))["model"] == "newer"
 
 
+def test_models_are_listed_with_the_one_that_is_configured(stage: Stage, engine: str) -> None:
+    stage.play(HELLO, more="[greenroom.models.mine]\ncontext_window = 9000\nimage_input = true\n")
+    client = stage.serve(engine).client
+    first = client.result(client.request("model/list", {"limit": 1}))
+    assert [(model["id"], model["isDefault"]) for model in first["data"]] == [("scripted", True)]
+    rest = client.result(client.request("model/list", {"cursor": first["nextCursor"]}))
+    (mine,) = rest["data"]
+    assert (mine["model"], mine["inputModalities"]) == ("mine", ["text", "image"])
+    assert (mine["isDefault"], rest["nextCursor"]) == (False, None)
+    stage.home.config.write_text("model = [")
+    code, text = refused(client, "model/list", {})
+    assert (code, text[:23]) == (-32603, "failed to list models: ")
+
+
 def test_a_broken_file_is_told_and_left_alone(stage: Stage) -> None:
     stage.play(HELLO)
     client = stage.serve("fork").client
