@@ -21,6 +21,7 @@ from greenroom.workers.mcp.elicitation import Elicit, Elicitation, ElicitationRe
 from greenroom.workers.mcp.fault import error_text
 from greenroom.workers.mcp.launch import StartupError
 from greenroom.workers.mcp.limits import RequestDeadlines
+from greenroom.workers.mcp.resource_tools import ResourceMethod
 from greenroom.workers.mcp.tool import RemoteTool, read_tools
 from greenroom.workers.mcp.transport import Transport
 
@@ -63,6 +64,8 @@ class Connection:
         self._fresh.set()
         self.tools: list[RemoteTool] = []
         """As listed last."""
+        self.has_resources = False
+        """Whether the server has said so in its greeting."""
 
     async def run(self, on_tools: Callable[[], Awaitable[None]]) -> None:
         """Start, then serve until `stop`, or until the server has gone.
@@ -102,10 +105,18 @@ class Connection:
 
     async def call(self, tool: str, arguments: JsonObject | None) -> JsonObject:
         """Return the `CallToolResult`. Raises `RemoteCallError`; a cancelled call is cancelled at the server too."""
+        return await self._bounded(lambda: self._call(tool, arguments))
+
+    async def resources(self, method: ResourceMethod, params: JsonObject) -> JsonObject:
+        """Return the result of a method about resources. Raises `RemoteCallError`."""
+        return await self._bounded(lambda: self._resources(method, params))
+
+    async def _bounded(self, request: Callable[[], Awaitable[JsonObject]]) -> JsonObject:
+        """Make a request within the time that a call may take."""
         limit = self._server.tool_timeout_sec
         try:
             async with self._limits.limit(limit):
-                return await self._call(tool, arguments)
+                return await request()
         except TimeoutError as error:
             raise RemoteCallError(f"timed out after {limit:g} s") from error
         except MCPError as error:
@@ -160,6 +171,8 @@ class Connection:
                 if error.code not in _OLD_ONLY:
                     raise
                 await session.discover()
+            capabilities = session.server_capabilities
+            self.has_resources = capabilities is not None and capabilities.resources is not None
             self.tools = await self._listing()
         except MCPError as error:
             return await self._explained(error)
@@ -237,6 +250,21 @@ class Connection:
                 return read_answer((result.meta or {}).get(AS_IT_CAME))
             responses, state = await self._responses(result.input_requests or {}), result.request_state
         raise RemoteCallError(f"the server asked for more input {ROUNDS} times")
+
+    async def _resources(self, method: ResourceMethod, params: JsonObject) -> JsonObject:
+        assert self._session is not None, "the connection is open"
+        session = self._session
+        result: types.Result
+        try:
+            if method == "resources/read":
+                result = await session.read_resource(str(params["uri"]))
+            else:
+                page = types.PaginatedRequestParams.model_validate(params)
+                ask = session.list_resources if method == "resources/list" else session.list_resource_templates
+                result = await ask(params=page)
+        except (ValidationError, RuntimeError) as error:  # the latter where the server wants more input first
+            raise RemoteCallError("the server answered in a form that is not known") from error
+        return result.model_dump(mode="json", by_alias=True, exclude_none=True)
 
     async def _responses(self, requests: types.InputRequests) -> types.InputResponses | None:
         assert self._session is not None, "the connection is open"

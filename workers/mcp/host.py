@@ -14,6 +14,7 @@ from greenroom.protocol.items import JsonObject
 from greenroom.runtime.restart import Intensity, RestartPolicy
 from greenroom.workers.mcp.calls import RemoteCallError, UnheardError
 from greenroom.workers.mcp.fault import error_text
+from greenroom.workers.mcp.resource_tools import ResourceMethod
 
 if TYPE_CHECKING:
     from greenroom.workers.mcp.connection import Connection
@@ -74,15 +75,28 @@ class ServerHost:
 
     async def call(self, tool: str, arguments: JsonObject | None) -> JsonObject:
         """Return the `CallToolResult`. Raises `RemoteCallError`; a cancelled call is cancelled at the server too."""
+        return await self._ask(lambda connection: connection.call(tool, arguments))
+
+    @property
+    def has_resources(self) -> bool:
+        """Whether the server says that it has resources, as it did last."""
+        return self._connection is not None and self._connection.has_resources
+
+    async def resources(self, method: ResourceMethod, params: JsonObject) -> JsonObject:
+        """Return the result of a method about resources. Raises `RemoteCallError`."""
+        return await self._ask(lambda connection: connection.resources(method, params))
+
+    async def _ask(self, request: Callable[["Connection"], Awaitable[JsonObject]]) -> JsonObject:
+        """Make a request, and make it again where the server is known not to have heard it."""
         try:
-            return await (await self._present()).call(tool, arguments)
+            return await request(await self._present())
         except UnheardError:
-            return await (await self._present()).call(tool, arguments)
+            return await request(await self._present())
 
     async def _live(self) -> None:
         connection = await self._connect()
-        tools, self._connection = self.tools, connection
-        connection.tools = tools
+        tools, has_resources, self._connection = self.tools, self.has_resources, connection
+        connection.tools, connection.has_resources = tools, has_resources
         try:
             await connection.run(self._listed)
         except Exception as error:

@@ -70,11 +70,11 @@ def read_result(result: JsonObject, seconds: float) -> Output:
     header = f"Wall time: {seconds:.4f} seconds\n{'Error' if failed else 'Output'}:\n"
     structured = result.get("structuredContent")
     content = _beside(as_list(result.get("content")), structured)
-    data = [] if structured is None else [_json(_brief(structured))]
+    data = [] if structured is None else [_json(brief(structured))]
     parts = [_part(block) for block in content]
     if any(part["type"] == "input_image" for part in parts):
         return Output((_text(header), *parts, *map(_text, data)), not failed)
-    blocks = [_json([_brief(block) for block in content])] if content or not data else []
+    blocks = [_json([brief(block) for block in content])] if content or not data else []
     return told(header + f"\n{STRUCTURED}\n".join(blocks + data), success=not failed)
 
 
@@ -109,12 +109,12 @@ def _says(text: str | None, value: object) -> bool:
         return False
 
 
-def _brief(value: object) -> object:
+def brief(value: object) -> object:
     """Leave out what only a program can read: long texts in base64, which would use up the budget."""
     if not isinstance(value, dict):
         return value
     shown = {name: _size(inner) if name in _BINARY and _is_binary(inner) else inner for name, inner in value.items()}
-    return {**shown, "resource": _brief(shown["resource"])} if isinstance(shown.get("resource"), dict) else shown
+    return {**shown, "resource": brief(shown["resource"])} if isinstance(shown.get("resource"), dict) else shown
 
 
 def _is_binary(value: object) -> bool:
@@ -131,7 +131,7 @@ def _part(block: object) -> JsonObject:
             return _text(block["text"])
         if block.get("type") == "image":
             return _image(str(block.get("mimeType")), str(block.get("data")))
-    return _text(_json(_brief(block)))
+    return _text(_json(brief(block)))
 
 
 def _image(mime_type: str, data: str) -> JsonObject:

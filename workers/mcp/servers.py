@@ -22,14 +22,16 @@ from greenroom.protocol.errors import StartError
 from greenroom.protocol.internal.broker import McpBearer
 from greenroom.protocol.items import JsonObject
 from greenroom.workers.exec.process_groups import ProcessGroups
+from greenroom.workers.mcp import resource_tools
 from greenroom.workers.mcp.approval import ToolApproval
-from greenroom.workers.mcp.calls import RemoteCallError, call_tool
+from greenroom.workers.mcp.calls import Remote, RemoteCallError, call_tool
 from greenroom.workers.mcp.catalog import Catalog
 from greenroom.workers.mcp.elicitation import Elicit, Elicitation, ElicitationReply, decline
 from greenroom.workers.mcp.fault import error_text
 from greenroom.workers.mcp.host import ServerHost
 from greenroom.workers.mcp.launch import StartupError, program, server_address, variables_of
 from greenroom.workers.mcp.naming import is_server_name
+from greenroom.workers.mcp.resource_tools import ResourceTools
 from greenroom.workers.mcp.result import Output, noted, told
 from greenroom.workers.mcp.startup import NOTICE_SECONDS, Startup
 from greenroom.workers.tools.types import Emit
@@ -98,6 +100,8 @@ class McpServers:
         self._states: dict[str, ServerStatus] = {}
         self._startup: Startup | None = None
         self._catalog = Catalog((), {})
+        self._resources = ResourceTools(self._assignments, lambda name, tool: self._servers[name].offers(tool))
+        self._definitions: Sequence[JsonObject] = ()
         self._closing = False
 
     @property
@@ -125,18 +129,21 @@ class McpServers:
 
     def definitions(self) -> Sequence[JsonObject]:
         """Return the tools as a request declares them, sorted. While it is the same object nothing has changed."""
-        return self._catalog.definitions
+        return self._definitions
 
     def knows(self, name: str, namespace: str | None = None) -> bool:
         """Tell whether a function that the model calls is a tool of a server."""
-        return self._catalog.find(name, namespace) is not None
+        return name in resource_tools.NAMES or self._catalog.find(name, namespace) is not None
 
     async def call(self, name: str, call_id: str, arguments: str, emit: Emit, namespace: str | None = None) -> Output:
         """Call a tool and return what the model is told, uncut. Only cancellation is raised."""
-        tool = self._catalog.find(name, namespace)
-        if tool is None:
+        remote: Remote
+        if name in resource_tools.NAMES:
+            tool, remote = resource_tools.tool_for(name, arguments), self._resources
+        elif (found := self._catalog.find(name, namespace)) is not None:
+            tool, remote = found, self._assignments.get(found.server, _GONE)
+        else:
             return told(f"unsupported call: {name}", success=False)
-        remote = self._assignments.get(tool.server, _GONE)
         notes = self._notes.setdefault(tool.server, [])
         notes.clear()
         output = await call_tool(tool, call_id, arguments, self._admit, remote, emit)
@@ -176,6 +183,8 @@ class McpServers:
 
         async def on_tools() -> None:
             self._catalog = Catalog(self._all_tools(), self._servers, self._setting.wire)
+            definitions = [*self._catalog.definitions, *self._resources.definitions]
+            self._definitions = sorted(definitions, key=lambda definition: str(definition["name"]))
             if self._states[name].state == "starting":
                 await self._settle(startup, name, ServerStatus("ready"))
 
@@ -253,8 +262,9 @@ class McpServers:
             raise StartError(f"required MCP servers failed to initialize: {reasons}")
 
     async def _admit(self, tool: "RemoteTool", call_id: str, arguments: JsonObject | None) -> None:
-        if self._setting.approval is not None:
-            await self._setting.approval.admit(tool, self._servers[tool.server], call_id, arguments)
+        server = self._servers.get(tool.server)
+        if self._setting.approval is not None and server is not None:
+            await self._setting.approval.admit(tool, server, call_id, arguments)
 
     async def _elicit(self, question: Elicitation) -> ElicitationReply:
         reply = await self._setting.elicit(question)

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from mcp.server.mcpserver import Context, Image, MCPServer
-from mcp.server.mcpserver.exceptions import ToolError
+from mcp.server.mcpserver.exceptions import ResourceError, ToolError
 from pydantic import BaseModel
 
 server = MCPServer("official", instructions="for tests")
@@ -26,6 +26,18 @@ class Nothing(BaseModel):
 
 class Point(BaseModel):
     x: int
+
+
+@server.resource("shelf://books", name="books", description="All of them.", mime_type="text/plain")
+def books() -> str:
+    return "Emma"
+
+
+@server.resource("shelf://books/{title}", name="book")
+def book(title: str) -> str:
+    if title == "lost":
+        raise ResourceError("it is lost")
+    return f"The text of {title}."
 
 
 @server.tool(description="Say it back.")
