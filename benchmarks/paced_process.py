@@ -50,6 +50,11 @@ class PacedModel:
         self._process.stdin.close()
         self._process.wait(timeout=10)
 
+    @property
+    def pid(self) -> int:
+        """The server's process."""
+        return self._process.pid
+
     def report(self) -> Report:
         """Return what was sent so far."""
         return self._ask("report")
