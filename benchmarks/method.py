@@ -17,11 +17,12 @@ METHOD: Final = (
     "CPU is that of the whole process tree of the program, user and system, ended children included; neither the"
     " model server nor the client is in it. Idling begins 2 s after the last answer and is measured for 10 s.",
     "Where deltas come one by one, another model server sends them, each at its own time, with a random offset for"
-    " each conversation and its sending time in its text. Each run has a fresh home; conversations have had one turn"
-    " and the program has come to rest before. CPU in mid-stream is measured for 10 s, begun 1 s after all streams,"
-    " and what idling costs is taken off. Over whole turns it runs from the calls to the answers, which adds what it"
-    " costs to begin and end a turn. The reference has no mode in which the client gets no deltas, and its figure with"
-    ' them stands beside that of Greenroom without (`events = "off"`).',
+    " each conversation and its sending time in its text. Each run has a fresh home. In mid-stream CPU is measured for"
+    " 10 s, in conversations that have had a turn: the program has come to rest before they stream, and has done so"
+    " for 1 s when the measurement begins. Over new conversations it is measured from the calls to the answers, so"
+    " that what a program does for the begin of a conversation is spread over 10 s of deltas; in the case of the"
+    " reference that is most of it. What idling costs is taken off. The reference has no mode in which the client gets"
+    " no deltas, and its figure with them stands beside that of Greenroom without (its setting `events` is off).",
     "A delta's way begins when the model server hands it to the system and ends when the client has read the block"
     " that holds its first copy. Deltas that arrive joined count each. A run fails unless every delta arrives.",
     "How many conversations are carried is found by doubling and bisecting, on one started program, each number"

@@ -7,8 +7,7 @@ from typing import Final
 from benchmarks import cores
 from benchmarks.capacity import Capacity
 from benchmarks.stage import Measured, Stage
-from benchmarks.streamer import Streamed
-from benchmarks.streaming import Load, measure
+from benchmarks.streaming import Cost, Load, measure
 
 CORES: Final = 2
 """That the measured program may use where it is asked how much it carries."""
@@ -17,21 +16,22 @@ CORES: Final = 2
 def one_stream(stage: Stage) -> Measured:
     """One conversation of a model that writes a hundred deltas a second."""
     found = _stream(stage, Load(1, 100, stage.sizes.stream_seconds))
-    return {"stream-1": [found.cost * 1e6], "stream-1-turn": [found.whole_cost * 1e6]}
+    return {"stream-1": [found.streamed.cost * 1e6], "stream-1-whole": [found.whole * 1e6]}
 
 
 def one_silent_stream(stage: Stage) -> Measured:
     """The same where the client gets none of them."""
-    return {"silent-1": [_stream(stage, Load(1, 100, stage.sizes.stream_seconds, events=False)).cost * 1e6]}
+    found = _stream(stage, Load(1, 100, stage.sizes.stream_seconds, events=False))
+    return {"silent-1": [found.streamed.cost * 1e6], "silent-1-whole": [found.whole * 1e6]}
 
 
 def streams(stage: Stage) -> Measured:
     """Forty conversations at once, thirty deltas a second each."""
     found = _stream(stage, Load(40, 30, stage.sizes.stream_seconds))
-    delays = [delay * 1e3 for delay in found.delays]
+    delays = [delay * 1e3 for delay in found.streamed.delays]
     return {
-        "stream-40": [found.cost * 1e6],
-        "stream-40-turn": [found.whole_cost * 1e6],
+        "stream-40": [found.streamed.cost * 1e6],
+        "stream-40-whole": [found.whole * 1e6],
         "latency": delays,
         "latency-p99": delays,
     }
@@ -40,7 +40,7 @@ def streams(stage: Stage) -> Measured:
 def silent_streams(stage: Stage) -> Measured:
     """The same where the client gets none of them."""
     found = _stream(stage, Load(40, 30, stage.sizes.stream_seconds, events=False))
-    return {"silent-40": [found.cost * 1e6], "silent-40-turn": [found.whole_cost * 1e6]}
+    return {"silent-40": [found.streamed.cost * 1e6], "silent-40-whole": [found.whole * 1e6]}
 
 
 def capacity(stage: Stage) -> Measured:
@@ -58,6 +58,6 @@ def capacity(stage: Stage) -> Measured:
     }
 
 
-def _stream(stage: Stage, load: Load) -> Streamed:
+def _stream(stage: Stage, load: Load) -> Cost:
     with stage.in_fresh_home(stage.paced.base_url) as fresh:
         return measure(fresh.contestant, load, fresh.paced, fresh.home, fresh.workspace)

@@ -1,6 +1,8 @@
 """A started program whose conversations stream at a pace, and what that costs it."""
 
 import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Final, Self
@@ -36,8 +38,6 @@ class Streamed:
     """Those of them that the model sent late."""
     cost: float
     """CPU seconds of all processes for a delta in the midst of the streams, above idling."""
-    whole_cost: float
-    """The same from the calls to their answers, begin and end of the turns included."""
     cores: float
     """CPU seconds a second in the midst of the streams, idling included."""
     roles: dict[str, float]
@@ -132,27 +132,16 @@ class Streamer:
         return Use(after - before, {role: later[role] - roles.get(role, 0.0) for role in later}, took)
 
     def stream(self, conversations: int, rate: int, seconds: float, idle: Use, *, delivered: bool = True) -> Streamed:
-        """Let so many conversations stream until they have been watched for so long.
+        """Let so many of the conversations stream until they have been watched for so long.
 
         `rate` is in deltas a second of each. `delivered` says that each delta has to reach the client.
         """
-        client, model = self._client, self._model
-        client.arrivals = Arrivals()
-        before, used, begun = model.report(), cpu_seconds(client.pid), time.monotonic()
-        calls = [client.reply(thread, prompt(rate)) for thread in self._threads[:conversations]]
-        try:
-            self._until_all_stream(conversations)
+        client = self._client
+        with self._streaming([(thread, rate) for thread in self._threads[:conversations]], delivered=delivered):
             client.read_for(_SETTLING)
-            since, seen = model.report(), len(client.arrivals.delays)
+            since, seen = self._model.report(), len(client.arrivals.delays)
             steady = self.watch(seconds)
-            delays, until = client.arrivals.delays[seen:], model.report()
-        finally:
-            total = model.stop()
-        for call in calls:
-            client.succeed(call, TIMEOUT)
-        whole = Use(cpu_seconds(client.pid) - used, {}, time.monotonic() - begun)
-        if delivered:
-            self._check(total.sent - before.sent)
+            delays, until = client.arrivals.delays[seen:], self._model.report()
         deltas = until.sent - since.sent
         return Streamed(
             conversations=conversations,
@@ -160,11 +149,39 @@ class Streamer:
             offered=deltas / (conversations * rate * steady.took),
             late=until.late - since.late,
             cost=steady.above(idle) / deltas,
-            whole_cost=whole.above(idle) / (total.sent - before.sent),
             cores=steady.seconds / steady.took,
             roles=steady.roles_above(idle),
             delays=delays,
         )
+
+    def whole(self, conversations: int, rate: int, seconds: float, idle: Use, *, delivered: bool = True) -> float:
+        """Let so many new conversations stream for so long; return CPU seconds for a delta, from call to answer."""
+        pid, begun = self._client.pid, time.monotonic()
+        before, used = self._model.report(), cpu_seconds(pid)
+        with self._streaming([(None, rate)] * conversations, delivered=delivered):
+            self._client.read_for(seconds)
+        use = Use(cpu_seconds(pid) - used, {}, time.monotonic() - begun)
+        return use.above(idle) / (self._model.report().sent - before.sent)
+
+    @contextmanager
+    def _streaming(self, streams: Sequence[tuple[str | None, int]], *, delivered: bool) -> Iterator[None]:
+        """Make a call for each conversation, a new one for `None`; go on once all stream, and end them afterwards."""
+        client = self._client
+        client.arrivals = Arrivals()
+        before = self._model.report()
+        calls = [
+            client.begin(prompt(rate)) if thread is None else client.reply(thread, prompt(rate))
+            for thread, rate in streams
+        ]
+        try:
+            self._until_all_stream(len(calls))
+            yield
+        finally:
+            total = self._model.stop()
+        for call in calls:
+            client.succeed(call, TIMEOUT)
+        if delivered:
+            self._check(total.sent - before.sent)
 
     def _until_all_stream(self, count: int) -> None:
         deadline = time.monotonic() + TIMEOUT

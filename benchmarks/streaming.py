@@ -6,7 +6,6 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Final
 
 from benchmarks.calibration import Calibration
 from benchmarks.client import ContestantError
@@ -39,26 +38,39 @@ class Load:
         return replace(contestant, command=(*contestant.command, *words))
 
 
-def measure(contestant: Contestant, load: Load, model: PacedModel, home: str, workspace: str) -> Streamed:
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What a load has cost one contestant."""
+
+    streamed: Streamed
+    """In the midst of the streams."""
+    whole: float
+    """CPU seconds for a delta over new conversations, from their calls to their answers."""
+
+
+def measure(contestant: Contestant, load: Load, model: PacedModel, home: str, workspace: str) -> Cost:
     """Stream to one started contestant until it has been measured. Raises `ContestantError`."""
     with Streamer(load.program(contestant), model, home, workspace) as streamer:
         streamer.grow(load.conversations)
         idle = streamer.rest()
-        return streamer.stream(load.conversations, load.rate, load.seconds, idle, delivered=load.events)
+        streamed = streamer.stream(load.conversations, load.rate, load.seconds, idle, delivered=load.events)
+        whole = streamer.whole(load.conversations, load.rate, load.seconds, idle, delivered=load.events)
+        return Cost(streamed, whole)
 
 
-def text(contestant: Contestant, load: Load, found: Streamed) -> str:
+def text(contestant: Contestant, load: Load, cost: Cost) -> str:
     """Return one run for people, with what each role had of the CPU of a delta."""
+    found = cost.streamed
     lines = [
         f"{contestant.name}, {load.conversations} \u00d7 {load.rate} deltas a second for {load.seconds:g} s,"
         f" events {'on' if load.events else 'off'}: {found.deltas} deltas, {found.late} of them sent late",
-        f"{found.whole_cost * 1e6:8.1f} \u00b5s of CPU for a delta, whole turns",
+        f"{cost.whole * 1e6:8.1f} \u00b5s of CPU for a delta, over whole new conversations",
         f"{found.cost * 1e6:8.1f} \u00b5s of CPU for a delta in the midst of the streams"
         f" ({found.cores:.3f} cores), of which",
     ]
     for role, seconds in sorted(found.roles.items(), key=lambda entry: -entry[1]):
-        if (cost := seconds / found.deltas * 1e6) >= 0.05:
-            lines.append(f"{cost:8.1f} \u00b5s  {role}")
+        if (share := seconds / found.deltas * 1e6) >= 0.05:
+            lines.append(f"{share:8.1f} \u00b5s  {role}")
     if found.delays:
         median, worst = found.delay(50) * 1e3, found.delay(99) * 1e3
         lines.append(f"{median:8.2f} ms from the model to the client, p50; {worst:.2f} ms p99")
