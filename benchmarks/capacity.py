@@ -1,6 +1,8 @@
 """How many conversations that stream at once one program carries."""
 
+import sys
 import time
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Final
@@ -60,12 +62,20 @@ class Capacity:
             program = self._started()
             program.grow(count)
             found = program.stream(count, RATE, seconds, program.rest())
-        except ContestantError:
+        except ContestantError as error:
+            self._say(f"{count} conversations: {error}")
             self._held.close()
             self._program = None
             return False
+        self._say(
+            f"{count} conversations: {found.cores:.2f} cores, p99 {found.delay(99) * 1e3:.1f} ms,"
+            f" {found.offered:.0%} of the deltas sent"
+        )
         self.points.append(Point(count, found.cores, found.delay(99)))
         return bool(found.delays) and found.delay(99) <= LONGEST and found.offered >= OFFERED
+
+    def _say(self, text: str) -> None:
+        print(f"{self._stage.contestant.name}, {text}", file=sys.stderr, flush=True)
 
     def _started(self) -> Streamer:
         if self._program is None:
@@ -74,3 +84,13 @@ class Capacity:
             program = Streamer(load.program(stage.contestant), stage.paced, stage.home, stage.workspace)
             self._program = self._held.enter_context(program)
         return self._program
+
+
+def curve(points: Sequence[Point]) -> list[Point]:
+    """Return a point for each number that was tried, in order: of several tries the one with the shortest delays."""
+    best: dict[int, Point] = {}
+    for point in points:
+        known = best.get(point.conversations)
+        if known is None or point.p99 < known.p99:
+            best[point.conversations] = point
+    return [best[count] for count in sorted(best)]

@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Final
 
 from benchmarks import cores
-from benchmarks.capacity import Capacity
+from benchmarks.capacity import Capacity, curve
 from benchmarks.stage import Measured, Stage
 from benchmarks.streaming import Cost, Load, measure
 
@@ -49,7 +49,7 @@ def capacity(stage: Stage) -> Measured:
     with cores.confined(CORES, stage.paced.pid) as given, stage.in_fresh_home(stage.paced.base_url) as fresh:
         found = Capacity(replace(fresh, contestant=replace(fresh.contestant, cores=frozenset(given))))
         most = found.search(deadline)
-    points = sorted(found.points, key=lambda point: point.conversations)
+    points = curve(found.points)
     return {
         "capacity": [float(most)],
         "curve-conversations": [float(point.conversations) for point in points],

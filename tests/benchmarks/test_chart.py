@@ -1,6 +1,6 @@
 """A chart is well-formed, holds every point within its frame, and has colours for light and dark pages."""
 
-from xml.etree import ElementTree
+from xml.etree import ElementTree as ET
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -16,7 +16,7 @@ points = st.lists(st.tuples(values, values), min_size=1, max_size=30)
 
 def drawn(text: str) -> tuple[list[float], list[float]]:
     """Return all coordinates of lines in the picture."""
-    found = ElementTree.fromstring(text).iter(f"{SVG}polyline")
+    found = ET.fromstring(text).iter(f"{SVG}polyline")
     pairs = [pair.split(",") for line in found for pair in line.attrib["points"].split()]
     return [float(x) for x, _ in pairs], [float(y) for _, y in pairs]
 
@@ -51,7 +51,7 @@ def test_the_picture_shows_both_programs_on_light_and_dark_pages() -> None:
     both = {(key, name): values for key, values in curves.items() for name in (GREENROOM, REFERENCE)}
     text = picture(both)
     assert "prefers-color-scheme: dark" in text
-    labels = [element.text for element in ElementTree.fromstring(text).iter(f"{SVG}text")]
+    labels = [element.text for element in ET.fromstring(text).iter(f"{SVG}text")]
     assert labels.count("Greenroom") == labels.count("Reference") == 2
     assert len(drawn(text)[0]) == 8
     alone = picture({(key, GREENROOM): values for key, values in curves.items()})

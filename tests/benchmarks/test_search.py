@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from benchmarks.capacity import Point, curve
 from benchmarks.search import largest
 
 CEILING = 1024
@@ -52,3 +53,8 @@ def test_it_ends_where_it_may_not_go_on(allowed: int) -> None:
     )
     assert len(program.asked) == allowed
     assert found == (program.asked[-1] if program.asked else 0)
+
+
+def test_a_number_that_was_tried_twice_has_one_point_on_the_curve() -> None:
+    tries = [Point(8, 0.1, 0.01), Point(32, 0.5, 0.9), Point(32, 0.4, 0.2), Point(16, 0.2, 0.02)]
+    assert curve(tries) == [tries[0], tries[3], tries[2]]
