@@ -55,7 +55,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Measure the budgets of the design.")
-    parser.add_argument("--quick", action="store_true", help="few repetitions; leaves out what takes minutes")
+    parser.add_argument(
+        "--quick", action="store_true", help="few repetitions and short streams; leaves out what takes minutes"
+    )
     parser.add_argument("--only", action="append", choices=KEYS, metavar="ROW", help=f"one of {', '.join(KEYS)}")
     parser.add_argument("--check", action="store_true", help="exit with 1 if a budget is missed")
     parser.add_argument("--output", type=Path, help="where the page goes; a whole run writes docs/benchmarks.md")

@@ -18,17 +18,18 @@ METHOD: Final = (
     " model server nor the client is in it. Idling begins 2 s after the last answer and is measured for 10 s.",
     "Where deltas come one by one, another model server sends them, each at its own time, with a random offset for"
     " each conversation and its sending time in its text. Each run has a fresh home. In mid-stream CPU is measured for"
-    " 10 s, in conversations that have had a turn: the program has come to rest before they stream, and has done so"
-    " for 1 s when the measurement begins. Over new conversations it is measured from the calls to the answers, so"
-    " that what a program does for the begin of a conversation is spread over 10 s of deltas; in the case of the"
-    " reference that is most of it. What idling costs is taken off. The reference has no mode in which the client gets"
-    " no deltas, and its figure with them stands beside that of Greenroom without (its setting `events` is off).",
+    " 10 s, in conversations that have had a turn: the program has come to rest before, and the measurement begins 1 s"
+    " after the last stream, or up to 10 s later where the begin of so many turns still holds deltas up. Over new"
+    " conversations it is measured from the calls to the answers, so that what a program does for the begin of a"
+    " conversation is spread over 10 s of deltas; in the case of the reference that is most of it. What idling costs"
+    " is taken off. The reference has no mode in which the client gets no deltas, and its figure with them stands"
+    " beside that of Greenroom without (its setting `events` is off).",
     "A delta's way begins when the model server hands it to the system and ends when the client has read the block"
     " that holds its first copy. Deltas that arrive joined count each. A run fails unless every delta arrives.",
     "How many conversations are carried is found by doubling and bisecting, on one started program, each number"
-    " watched for 4 s, one that fails tried twice, for at most three minutes. The program has two cores; on a machine"
-    " that has no more, the client and the model server share them, which takes room from the cheaper program above"
-    " all. A number fails, too, if the model server finds no time for 95 % of the deltas.",
+    " watched for 4 s, one that fails tried twice, for some four minutes at most. The program has two cores; on a"
+    " machine that has no more, the client and the model server share them, which takes room from the cheaper program"
+    " above all. A number fails, too, if the model server finds no time for 95 % of the deltas.",
     "The 100 calls come to a server that has had one turn and 2 s of rest. In the first tenth of a second after its"
     " first turn Greenroom still makes ready what later conversations share, and takes some 0.2 s longer over them.",
     "Bearers are asked for with no server around: one broker, and workers in four processes that ask ten times a"

@@ -43,7 +43,7 @@ FULL: Final = Sizes(
     workers=5,
     parked=500,
     stream_seconds=10.0,
-    search_seconds=180.0,
+    search_seconds=240.0,
     most_conversations=1024,
 )
 QUICK: Final = Sizes(

@@ -18,6 +18,10 @@ TIMEOUT: Final = 120.0
 """Seconds that a step may take."""
 _SETTLING: Final = 1.0
 """Seconds between the last stream's begin and the measurement."""
+_LONGEST_SETTLING: Final = 10.0
+"""The same where deltas still come late, held up by the begin of the turns."""
+_CURRENT: Final = 0.1
+"""Seconds that deltas may take for them not to be held up."""
 _IDLE: Final = 3.0
 """Seconds for which a program has to be idle."""
 _IDLE_CORES: Final = 0.02
@@ -138,7 +142,7 @@ class Streamer:
         """
         client = self._client
         with self._streaming([(thread, rate) for thread in self._threads[:conversations]], delivered=delivered):
-            client.read_for(_SETTLING)
+            self._settle(delivered=delivered)
             since, seen = self._model.report(), len(client.arrivals.delays)
             steady = self.watch(seconds)
             delays, until = client.arrivals.delays[seen:], self._model.report()
@@ -182,6 +186,17 @@ class Streamer:
             client.succeed(call, TIMEOUT)
         if delivered:
             self._check(total.sent - before.sent)
+
+    def _settle(self, *, delivered: bool) -> None:
+        """Read until what the begin of so many turns has held up has come, and no longer than a program may take."""
+        delays = self._client.arrivals.delays
+        deadline = time.monotonic() + _LONGEST_SETTLING
+        while True:
+            seen = len(delays)
+            self._client.read_for(_SETTLING)
+            current = not delivered or (len(delays) > seen and percentile(delays[seen:], 99) <= _CURRENT)
+            if current or time.monotonic() > deadline:
+                return
 
     def _until_all_stream(self, count: int) -> None:
         deadline = time.monotonic() + TIMEOUT
