@@ -48,13 +48,16 @@ class Capacity:
     def search(self, deadline: float) -> int:
         """Return the largest number that was carried; after the deadline no other is tried."""
         with self._held:
-            return largest(
+            found = largest(
                 self._carries,
                 first=_FIRST,
                 ceiling=self._stage.sizes.most_conversations,
                 tolerance=_TOLERANCE,
                 may_go_on=lambda: time.monotonic() < deadline,
             )
+        if time.monotonic() >= deadline:
+            self._say("time was up before the search was finished")
+        return found
 
     def _carries(self, count: int) -> bool:
         seconds = min(_SECONDS, self._stage.sizes.stream_seconds)

@@ -27,7 +27,7 @@ METHOD: Final = (
     "A delta's way begins when the model server hands it to the system and ends when the client has read the block"
     " that holds its first copy. Deltas that arrive joined count each. A run fails unless every delta arrives.",
     "How many conversations are carried is found by doubling and bisecting, on one started program, each number"
-    " watched for 4 s, one that fails tried twice, for some four minutes at most. The program has two cores; on a"
+    " watched for 4 s, one that fails tried twice, for ten minutes at most. The program has two cores; on a"
     " machine that has no more, the client and the model server share them, which takes room from the cheaper program"
     " above all. A number fails, too, if the model server finds no time for 95 % of the deltas.",
     "The 100 calls come to a server that has had one turn and 2 s of rest. In the first tenth of a second after its"

@@ -30,7 +30,7 @@ class Sizes:
     stream_seconds: float
     """For which streams are watched."""
     search_seconds: float
-    """After which no further number of conversations is tried."""
+    """After which no further number of conversations is tried, though the search is not finished."""
     most_conversations: int
     """That are tried."""
 
@@ -43,7 +43,7 @@ FULL: Final = Sizes(
     workers=5,
     parked=500,
     stream_seconds=10.0,
-    search_seconds=240.0,
+    search_seconds=600.0,
     most_conversations=1024,
 )
 QUICK: Final = Sizes(
