@@ -8,42 +8,21 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
+from benchmarks.calibration import Calibration
 from benchmarks.client import ContestantError
-from benchmarks.contestant import Contestant, greenroom, reference
+from benchmarks.contestant import LAUNCHED, Contestant, greenroom, reference
 from benchmarks.experiments import EXPERIMENTS
 from benchmarks.figures import FIGURES, KEYS
 from benchmarks.machine import Machine
+from benchmarks.method import METHOD, NOTES
 from benchmarks.model_process import ModelProcess
+from benchmarks.paced_process import PacedModel
+from benchmarks.picture import MARKDOWN, NAME, picture
 from benchmarks.reference_program import VARIABLE, VERSION, Missing, ensure_reference
 from benchmarks.report import Row, missed, page, rows, table
 from benchmarks.run import Run
 
 PAGE: Final = Path(__file__).parent.parent / "docs" / "benchmarks.md"
-
-METHOD: Final = (
-    "Both programs talk to the same scripted model server, a process of its own on the loopback interface, in the same"
-    " run. Their repetitions alternate, and so does who goes first.",
-    "The client reads the pipe in blocks of up to 1 MiB, and only looks for answers and counts deltas, because its time"
-    " is taken from the same cores. It reads as fast as it can.",
-    "Each program has a home of its own that has seen one start and one turn before anything is measured; there is no"
-    " sandbox but where a row names it, and there are no approvals.",
-    "New conversations and replies are measured one after the other in a warm server. A request has reached the model"
-    " when the model server has read its head, on the clock that all processes share.",
-    "CPU is that of the whole process tree of the program, user and system, ended children included; neither the model"
-    " server nor the client is in it. Idling begins 2 s after the last answer and is measured for 10 s.",
-    "The 100 calls come to a server that has had one turn and 2 s of rest. In the first tenth of a second after its"
-    " first turn Greenroom still makes ready what later conversations share, and takes some 0.2 s longer over them.",
-    "Bearers are asked for with no server around: one broker, and workers in four processes that ask ten times a second"
-    " each, a thousand questions a second.",
-    "Private memory is `Private_Clean` + `Private_Dirty` of `smaps_rollup`; all else is shared with the fork server.",
-)
-NOTES: Final = (
-    "The model server writes deltas in large blocks, as fast as they are read. Where a model sends them one at a time,"
-    " one delta costs each program more.",
-    "The 100 calls and what idles after them are measured once for the reference, which takes long over them.",
-    "A row of memory stays empty where the user who measures may not read `smaps_rollup` of a process that has made"
-    " itself undumpable.",
-)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -52,9 +31,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     contestants, remarks = _contestants(options)
     wanted = [figure for figure in FIGURES if not options.only or figure.key in options.only]
     keys = {figure.key for figure in wanted}
-    machine = Machine.look()
-    with tempfile.TemporaryDirectory(prefix="greenroom-bench-") as root, ModelProcess.start() as model:
-        run = Run(contestants, model, root, quick=options.quick)
+    machine, speed = Machine.look(), Calibration.take()
+    with (
+        tempfile.TemporaryDirectory(prefix="greenroom-bench-") as root,
+        ModelProcess.start() as model,
+        PacedModel.start() as paced,
+    ):
+        run = Run(contestants, model, paced, root, quick=options.quick)
         try:
             run.prepare()
         except ContestantError as error:
@@ -64,20 +47,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
             if keys.intersection(experiment.figures):
                 run.measure(experiment)
     measured = rows(wanted, run.samples)
-    sections = {"Machine": machine.lines(), "Programs": remarks, "Method": METHOD, "Notes": NOTES}
-    _publish(options, measured, sections, run.failures)
+    told = [*machine.lines(), *speed.lines(after=Calibration.take())]
+    sections = {"Machine": told, "Programs": remarks, "Method": METHOD, "Notes": NOTES}
+    _publish(options, measured, sections, run)
     return 1 if run.failures or (options.check and missed(measured)) else 0
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Measure the budgets of the design.")
-    parser.add_argument("--quick", action="store_true", help="few repetitions; leaves out what takes minutes")
+    parser.add_argument(
+        "--quick", action="store_true", help="few repetitions and short streams; leaves out what takes minutes"
+    )
     parser.add_argument("--only", action="append", choices=KEYS, metavar="ROW", help=f"one of {', '.join(KEYS)}")
     parser.add_argument("--check", action="store_true", help="exit with 1 if a budget is missed")
     parser.add_argument("--output", type=Path, help="where the page goes; a whole run writes docs/benchmarks.md")
-    parser.add_argument(
-        "--launcher", action="store_true", help="start the reference through its Node launcher, as its users do"
-    )
     who = parser.add_mutually_exclusive_group()
     who.add_argument("--no-reference", action="store_true", help="measure Greenroom alone")
     who.add_argument("--reference-only", action="store_true", help="measure the reference alone")
@@ -90,13 +73,20 @@ def _contestants(options: argparse.Namespace) -> tuple[list[Contestant], list[st
     remarks = [f"Greenroom: {_version(contestant)}" for contestant in found]
     if options.no_reference:
         return found, [*remarks, "The reference was left out on demand"]
-    program = ensure_reference(launcher=options.launcher)
+    program = ensure_reference()
     if isinstance(program, Missing):
         remarks.append(f"The reference {VERSION} was left out: {program.reason} (${VARIABLE} may name one)")
         print(remarks[-1], file=sys.stderr)
         return found, remarks
     found.append(reference(program.path))
-    return found, [*remarks, f"Reference: {_version(found[-1])}, {program.description}"]
+    remarks.append(f"Reference: {_version(found[-1])}, {program.description}")
+    launcher = ensure_reference(launcher=True)
+    if isinstance(launcher, Missing):
+        remarks.append(f"It was not started through its launcher: {launcher.reason}")
+    else:
+        found.append(reference(launcher.path, LAUNCHED))
+        remarks.append(f"In rows that say so: {_version(found[-1])}, {launcher.description}")
+    return found, remarks
 
 
 def _version(contestant: Contestant) -> str:
@@ -108,16 +98,20 @@ def _version(contestant: Contestant) -> str:
 
 
 def _publish(
-    options: argparse.Namespace, measured: Sequence[Row], sections: dict[str, Sequence[str]], failures: Sequence[str]
+    options: argparse.Namespace, measured: Sequence[Row], sections: dict[str, Sequence[str]], run: Run
 ) -> None:
     print(table(measured))
-    for failure in failures:
+    print("\n".join(sections["Machine"]))
+    for failure in run.failures:
         print(f"FAILED  {failure}", file=sys.stderr)
-    partial = options.quick or options.only or options.reference_only or options.no_reference or options.launcher
-    whole = not (partial or failures)
+    partial = options.quick or options.only or options.reference_only or options.no_reference
+    whole = not (partial or run.failures)
     output = options.output or (PAGE if whole else None)
     if output is not None:
-        output.write_text(page(measured, sections), encoding="utf-8")
+        drawn = picture(run.samples)
+        if drawn:
+            output.with_name(NAME).write_text(drawn, encoding="utf-8")
+        output.write_text(page(measured, sections, MARKDOWN if drawn else ""), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from typing import Final, Self
 import msgspec
 
 from benchmarks.contestant import Contestant, environment
+from benchmarks.cores import given
 
 TIMEOUT: Final = 60.0
 _BLOCK: Final = 1 << 20
@@ -162,7 +163,7 @@ class Client:
 
     def _start(self, variables: dict[str, str]) -> subprocess.Popen[bytes]:
         pipe = subprocess.PIPE
-        with open(self._log, "ab") as log:
+        with open(self._log, "ab") as log, given(self.contestant.cores):
             try:
                 return subprocess.Popen(
                     self.contestant.command,

@@ -8,6 +8,9 @@ from typing import Final
 
 GREENROOM: Final = "greenroom"
 REFERENCE: Final = "reference"
+"""The reference program, started directly."""
+LAUNCHED: Final = "reference-launched"
+"""The same program, started through the script for Node that its users start."""
 
 _CONFIG: Final = """\
 model = "scripted"
@@ -32,7 +35,9 @@ class Contestant:
     name: str
     command: tuple[str, ...]
     environment: Mapping[str, str] = field(default_factory=dict)
-    """What its environment has more than ours."""
+    """What its environment has more than that of the benchmark."""
+    cores: frozenset[int] = frozenset()
+    """Processor cores that it may use; those that the benchmark may use where none are named."""
 
 
 def greenroom() -> Contestant:
@@ -40,9 +45,9 @@ def greenroom() -> Contestant:
     return Contestant(GREENROOM, (os.path.join(os.path.dirname(sys.executable), "greenroom"), "mcp-server"))
 
 
-def reference(binary: str) -> Contestant:
-    """Return the reference program at this path."""
-    return Contestant(REFERENCE, (binary, "mcp-server"))
+def reference(program: str, name: str = REFERENCE) -> Contestant:
+    """Return the reference program, or its launcher, at this path."""
+    return Contestant(name, (program, "mcp-server"))
 
 
 def write_config(home: str, base_url: str) -> None:

@@ -5,15 +5,16 @@ import re
 import shutil
 import signal
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Final, TypeAlias
+from typing import Final
 
 from benchmarks.client import Client, ContestantError
-from benchmarks.contestant import Contestant, environment
+from benchmarks.contestant import GREENROOM, environment
 from benchmarks.holdings import at_rest
-from benchmarks.model_process import ModelProcess
 from benchmarks.processes import cpu_seconds, private_bytes, worker_of_command, workers
+from benchmarks.stage import Measured, Stage
+from benchmarks.stream_experiments import capacity, one_silent_stream, one_stream, silent_streams, streams
 from greenroom.demo.scripts import COMMANDS, LOGIN_COMMANDS, TRICKLE, bench_prompt
 
 CROWD: Final = 100
@@ -33,42 +34,6 @@ _PARENT: Final = bench_prompt("parent")
 _PARENT_THEN_STALL: Final = bench_prompt("parent, then stall")
 _PARENT_PID: Final = re.compile(rb"parent=(\d+)")
 
-Measured: TypeAlias = Mapping[str, list[float]]
-
-
-@dataclass(frozen=True, slots=True)
-class Sizes:
-    """How much one run does."""
-
-    turns: int
-    deltas: int
-    """One of the sizes that the scripted model has."""
-    idle_seconds: float
-    kills: int
-    workers: int
-    parked: int
-
-
-FULL: Final = Sizes(turns=20, deltas=20_000, idle_seconds=10.0, kills=100, workers=5, parked=500)
-QUICK: Final = Sizes(turns=5, deltas=5_000, idle_seconds=3.0, kills=10, workers=2, parked=100)
-
-
-@dataclass(frozen=True, slots=True)
-class Stage:
-    """Where one run takes place."""
-
-    contestant: Contestant
-    model: ModelProcess
-    home: str
-    workspace: str
-    sizes: Sizes
-
-    def client(self, *flags: str) -> Client:
-        """Start the contestant, with further settings."""
-        more = [word for flag in flags for word in ("-c", flag)]
-        contestant = replace(self.contestant, command=(*self.contestant.command, *more))
-        return Client(contestant, self.home, self.workspace)
-
 
 def start(stage: Stage) -> Measured:
     """Time from starting the program to its answer to `initialize`."""
@@ -82,6 +47,12 @@ def first_turn(stage: Stage) -> Measured:
         client.initialize()
         answer, _ = client.succeed(client.begin(_HELLO))
         return {"first-turn": [(answer.at - client.started) * 1e3]}
+
+
+def fresh_first_turn(stage: Stage) -> Measured:
+    """The same in a home where the program has never run."""
+    with stage.in_fresh_home(stage.model.base_url) as fresh:
+        return {"fresh-first-turn": first_turn(fresh)["first-turn"]}
 
 
 def turns(stage: Stage) -> Measured:
@@ -164,10 +135,15 @@ def commands(stage: Stage) -> Measured:
 
 
 def memory(stage: Stage) -> Measured:
-    """What workers share with nobody: those that wait, and those that have had a turn."""
+    """What a conversation that has run a command shares with no other, and a worker that waits for one with nobody.
+
+    The reference has no processes for conversations: there it is by what the program grows for each of them.
+    """
     with stage.client() as client:
         client.initialize()
         time.sleep(_SETTLING)
+        if stage.contestant.name != GREENROOM:
+            return {"memory-idle": _growth_of_conversation(client, stage.sizes.workers)}
         used = [_turn_with_command(client) for _ in range(stage.sizes.workers)]
         waiting = [worker.pid for worker in workers(client.pid) if worker.pid not in used]
         return {"memory-idle": _megabytes(used), "memory-waiting": _megabytes(waiting)}
@@ -235,6 +211,8 @@ class Experiment:
     quick_rounds: int
     reference_rounds: int | None = None
     """Rounds in which the reference takes part, where that is not all of them; 0 where it cannot be asked."""
+    launched: bool = False
+    """Whether the reference takes part through its launcher, too."""
 
     def repetitions(self, *, of_reference: bool, quick: bool) -> int:
         """Return how often one contestant does it."""
@@ -245,14 +223,22 @@ class Experiment:
 
 
 EXPERIMENTS: Final = (
-    Experiment(start, ("start",), rounds=15, quick_rounds=3),
-    Experiment(first_turn, ("first-turn",), rounds=15, quick_rounds=3),
+    Experiment(start, ("start", "start-launched"), rounds=15, quick_rounds=3, launched=True),
+    Experiment(first_turn, ("first-turn", "first-turn-launched"), rounds=15, quick_rounds=3, launched=True),
+    Experiment(
+        fresh_first_turn, ("fresh-first-turn", "fresh-first-turn-launched"), rounds=15, quick_rounds=3, launched=True
+    ),
     Experiment(turns, ("new-conversation", "reply"), rounds=3, quick_rounds=1),
     Experiment(returns, ("return",), rounds=3, quick_rounds=1, reference_rounds=0),
     Experiment(stream, ("deltas", "delta-cpu"), rounds=5, quick_rounds=2),
     Experiment(trickle, ("single-delta-cpu",), rounds=3, quick_rounds=1),
+    Experiment(one_stream, ("stream-1", "stream-1-whole"), rounds=3, quick_rounds=1),
+    Experiment(one_silent_stream, ("silent-1", "silent-1-whole"), rounds=3, quick_rounds=1, reference_rounds=0),
+    Experiment(streams, ("stream-40", "stream-40-whole", "latency", "latency-p99"), rounds=3, quick_rounds=1),
+    Experiment(silent_streams, ("silent-40", "silent-40-whole"), rounds=3, quick_rounds=1, reference_rounds=0),
+    Experiment(capacity, ("capacity",), rounds=1, quick_rounds=1, reference_rounds=1),
     Experiment(crowd, ("crowd", "idle-cpu"), rounds=3, quick_rounds=1, reference_rounds=1),
-    Experiment(memory, ("memory-waiting", "memory-idle"), rounds=2, quick_rounds=1, reference_rounds=0),
+    Experiment(memory, ("memory-waiting", "memory-idle"), rounds=2, quick_rounds=1),
     Experiment(commands, ("sandbox", "no-sandbox"), rounds=5, quick_rounds=1),
     Experiment(login_shells, ("login-shell",), rounds=3, quick_rounds=1),
     Experiment(bearers, ("bearer", "bearer-p99"), rounds=3, quick_rounds=1, reference_rounds=0),
@@ -308,6 +294,18 @@ def _turn_with_command(client: Client) -> int:
     parent = int(client.seek(_PARENT_PID))
     client.succeed(call)
     return worker_of_command(parent, client.pid).pid
+
+
+def _growth_of_conversation(client: Client, count: int) -> list[float]:
+    """Megabytes by which one process grows for each of its conversations, once it has had one."""
+    client.succeed(client.begin(_PARENT))
+    time.sleep(_SETTLING)
+    before = private_bytes(client.pid)
+    for _ in range(count):
+        client.succeed(client.begin(_PARENT))
+    time.sleep(_SETTLING)
+    after = private_bytes(client.pid)
+    return [] if before is None or after is None else [(after - before) / count / 1e6]
 
 
 def _megabytes(pids: list[int]) -> list[float]:

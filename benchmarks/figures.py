@@ -3,21 +3,28 @@
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 
-Unit: TypeAlias = Literal["ms", "s", "/s", "µs", "MB", "kB", "%"]
+from benchmarks.contestant import LAUNCHED, REFERENCE
+
+Unit: TypeAlias = Literal["ms", "s", "/s", "µs", "MB", "kB", "%", ""]
 Statistic: TypeAlias = Literal["median", "p99"]
 
 
 @dataclass(frozen=True, slots=True)
 class AtMost:
-    """A limit that the figure must not exceed."""
+    """A limit that the figure must not exceed, and the value that is aimed at."""
 
     limit: float
+    aim: float | None = None
 
     def met(self, value: float, reference: float | None) -> bool | None:  # noqa: ARG002
         return value <= self.limit
 
+    def aimed(self) -> "AtMost | None":
+        """Return the aim as a budget of its own."""
+        return None if self.aim is None else AtMost(self.aim)
+
     def text(self, unit: Unit) -> str:
-        return f"≤ {quantity(self.limit, unit)}"
+        return f"≤ {quantity(self.limit, unit)}" + (f" (aim {quantity(self.aim, unit)})" if self.aim else "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +35,9 @@ class AtLeast:
 
     def met(self, value: float, reference: float | None) -> bool | None:  # noqa: ARG002
         return value >= self.limit
+
+    def aimed(self) -> None:
+        """There is no aim."""
 
     def text(self, unit: Unit) -> str:
         return f"≥ {quantity(self.limit, unit)}"
@@ -43,11 +53,52 @@ class RatioAtMost:
     def met(self, value: float, reference: float | None) -> bool | None:
         return None if reference is None else value <= self.ratio * reference
 
+    def aimed(self) -> "RatioAtMost | None":
+        """Return the aim as a budget of its own."""
+        return None if self.aim is None else RatioAtMost(self.aim)
+
     def text(self, unit: Unit) -> str:  # noqa: ARG002
         return f"≤ {self.ratio} \u00d7 reference" + (f" (aim {self.aim} \u00d7)" if self.aim else "")
 
 
-Budget: TypeAlias = AtMost | AtLeast | RatioAtMost
+@dataclass(frozen=True, slots=True)
+class RatioAtLeast:
+    """A multiple of the reference's figure in the same run; undecided where that is missing."""
+
+    ratio: float
+    aim: float | None = None
+
+    def met(self, value: float, reference: float | None) -> bool | None:
+        return None if reference is None else value >= self.ratio * reference
+
+    def aimed(self) -> "RatioAtLeast | None":
+        """Return the aim as a budget of its own."""
+        return None if self.aim is None else RatioAtLeast(self.aim)
+
+    def text(self, unit: Unit) -> str:  # noqa: ARG002
+        return f"≥ {self.ratio} \u00d7 reference" + (f" (aim {self.aim} \u00d7)" if self.aim else "")
+
+
+@dataclass(frozen=True, slots=True)
+class Both:
+    """A limit in units and a share of the reference's figure, of which neither may be exceeded."""
+
+    limit: AtMost
+    share: RatioAtMost
+
+    def met(self, value: float, reference: float | None) -> bool | None:
+        return self.limit.met(value, reference) and self.share.met(value, reference)
+
+    def aimed(self) -> "Both | None":
+        """Return the aim as a budget of its own; a part that has none counts as it is."""
+        limit, share = self.limit.aimed(), self.share.aimed()
+        return None if limit is None and share is None else Both(limit or self.limit, share or self.share)
+
+    def text(self, unit: Unit) -> str:
+        return f"{self.limit.text(unit)} and {self.share.text(unit)}"
+
+
+Budget: TypeAlias = AtMost | AtLeast | RatioAtMost | RatioAtLeast | Both
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,23 +111,104 @@ class Figure:
     budget: Budget | None
     """`None` for what is measured only to put the other figures in proportion."""
     statistic: Statistic = "median"
+    measured_as: str | None = None
+    """The figure whose samples of Greenroom the row shows, where they are not its own."""
+    compared_with: str | None = None
+    """The figure whose samples of the reference the row shows, where they are not its own."""
+    rival: str = REFERENCE
+    """The contestant that Greenroom is compared with."""
 
+
+_WITHIN_5_MS: Final = Both(AtMost(5, aim=3), RatioAtMost(1.0))
+_WITHIN_25_MS: Final = Both(AtMost(25, aim=15), RatioAtMost(1.0))
+_STREAM_1: Final = RatioAtMost(0.5, aim=0.3)
+_STREAM_40: Final = RatioAtMost(0.35, aim=0.2)
+_SILENT: Final = RatioAtMost(0.2, aim=0.1)
+_CROWD: Final = Both(AtMost(1.8, aim=1.2), RatioAtMost(0.03))
 
 FIGURES: Final = (
     Figure("start", "start → `initialize` answered", "ms", RatioAtMost(0.6)),
+    Figure(
+        "start-launched",
+        "the same, with the reference started through its Node launcher",
+        "ms",
+        None,
+        measured_as="start",
+        compared_with="start",
+        rival=LAUNCHED,
+    ),
     Figure("first-turn", "start → first turn answered", "ms", RatioAtMost(1.0, aim=0.6)),
+    Figure(
+        "first-turn-launched",
+        "the same, with the reference started through its Node launcher",
+        "ms",
+        None,
+        measured_as="first-turn",
+        compared_with="first-turn",
+        rival=LAUNCHED,
+    ),
+    Figure("fresh-first-turn", "start → first turn answered, a fresh home each", "ms", RatioAtMost(1.0, aim=0.8)),
+    Figure(
+        "fresh-first-turn-launched",
+        "the same, with the reference started through its Node launcher",
+        "ms",
+        None,
+        measured_as="fresh-first-turn",
+        compared_with="fresh-first-turn",
+        rival=LAUNCHED,
+    ),
     Figure("new-conversation", "new conversation: call → request at the model", "ms", AtMost(8)),
     Figure("return", "parked conversation: call → request at the model", "ms", None),
     Figure("reply", "trivial reply turn, whole", "ms", AtMost(8)),
     Figure("deltas", "text deltas relayed to the client", "/s", AtLeast(50_000)),
     Figure("delta-cpu", "CPU for one delta, all processes", "µs", AtMost(30)),
     Figure("single-delta-cpu", "CPU for one delta where 200 a second arrive one by one", "µs", None),
-    Figure("crowd", "100 calls at once, each thinking 2 \u00d7 0.3 s and running one command", "s", AtMost(1.6)),
+    Figure("stream-1", "1 \u00d7 100 deltas a second, one by one: CPU for a delta, in mid-stream", "µs", _STREAM_1),
+    Figure("stream-1-whole", "1 \u00d7 100: the same over new conversations that stream for 10 s", "µs", _STREAM_1),
+    Figure(
+        "silent-1",
+        "1 \u00d7 100, the client gets no deltas: CPU for a delta, in mid-stream",
+        "µs",
+        _SILENT,
+        compared_with="stream-1",
+    ),
+    Figure(
+        "silent-1-whole",
+        "1 \u00d7 100: the same over new conversations that stream for 10 s",
+        "µs",
+        _SILENT,
+        compared_with="stream-1-whole",
+    ),
+    Figure("stream-40", "40 \u00d7 30 deltas a second, one by one: CPU for a delta, in mid-stream", "µs", _STREAM_40),
+    Figure("stream-40-whole", "40 \u00d7 30: the same over new conversations that stream for 10 s", "µs", _STREAM_40),
+    Figure(
+        "silent-40",
+        "40 \u00d7 30, the client gets no deltas: CPU for a delta, in mid-stream",
+        "µs",
+        _SILENT,
+        compared_with="stream-40",
+    ),
+    Figure(
+        "silent-40-whole",
+        "40 \u00d7 30: the same over new conversations that stream for 10 s",
+        "µs",
+        _SILENT,
+        compared_with="stream-40-whole",
+    ),
+    Figure("latency", "40 \u00d7 30 a second: model's socket → client's pipe", "ms", _WITHIN_5_MS),
+    Figure("latency-p99", "the same, p99", "ms", _WITHIN_25_MS, "p99"),
+    Figure(
+        "capacity",
+        "conversations of 50 deltas a second on two cores, with a p99 of at most 250 ms",
+        "",
+        RatioAtLeast(3, aim=5),
+    ),
+    Figure("crowd", "100 calls at once, each thinking 2 \u00d7 0.3 s and running one command", "s", _CROWD),
     Figure("memory-waiting", "private memory of a worker that waits for its conversation", "MB", AtMost(4)),
-    Figure("memory-idle", "private memory of a worker that has had a turn", "MB", AtMost(4)),
+    Figure("memory-idle", "private memory of a live conversation that has run a command", "MB", AtMost(6, aim=4)),
     Figure("memory-parked", "memory of a parked conversation", "kB", AtMost(20)),
     Figure("idle-cpu", "CPU of 100 idle conversations, of one core", "%", AtMost(0.5)),
-    Figure("sandbox", "one step with a sandboxed command (`true`), above its bare spawn", "ms", AtMost(8)),
+    Figure("sandbox", "one step with a sandboxed command (`true`), above its bare spawn", "ms", AtMost(8, aim=5)),
     Figure("no-sandbox", "the same without a sandbox", "ms", None),
     Figure("login-shell", "one step with `bash -lc true` where the profile takes 0.3 s", "ms", RatioAtMost(0.6)),
     Figure("bearer", "a worker's bearer from the auth broker, with 100 workers asking", "ms", None),
@@ -91,4 +223,4 @@ def quantity(value: float, unit: Unit) -> str:
     if unit == "/s":
         return f"{value:,.0f} {unit}"
     digits = 0 if value >= 100 or value == int(value) else 1 if value >= 10 else 2
-    return f"{value:.{digits}f} {unit}"
+    return f"{value:.{digits}f} {unit}".rstrip()

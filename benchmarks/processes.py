@@ -1,7 +1,11 @@
 """What the processes of a contestant cost, and which of them are workers."""
 
+import os
 import sys
 import time
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import suppress
 from typing import Final
 
 import psutil
@@ -29,6 +33,26 @@ def cpu_seconds(pid: int) -> float:
             continue
         total += _own_seconds(process.pid, times.user + times.system) + times.children_user + times.children_system
     return total
+
+
+def cpu_by_role(pid: int) -> dict[str, float]:
+    """Return the seconds that a process and its descendants have used, for each name of a process and of a thread.
+
+    The main thread has the name of its process. What has ended is `… ended`: threads, and children that were reaped.
+    """
+    total: dict[str, float] = defaultdict(float)
+    for process in tree(pid):
+        role = "root" if process.pid == pid else _name(process)
+        try:
+            times = process.cpu_times()
+            threads = dict(_threads(process.pid))
+        except (psutil.NoSuchProcess, OSError):
+            continue
+        for (thread, name), seconds in threads.items():
+            total[role if thread == process.pid else f"{role} / {name}"] += seconds
+        own = _own_seconds(process.pid, times.user + times.system)
+        total[f"{role} ended"] += max(0.0, own - sum(threads.values())) + times.children_user + times.children_system
+    return dict(total)
 
 
 def private_bytes(pid: int) -> int | None:
@@ -66,6 +90,17 @@ def _own_seconds(pid: int, ticks: float) -> float:
         return time.clock_gettime(~pid << 3 | _CPUCLOCK_SCHED)
     except OSError:
         return ticks
+
+
+def _threads(pid: int) -> Iterator[tuple[tuple[int, str], float]]:
+    """Yield the number and name of each thread of a process, with the seconds that it has run."""
+    for thread in map(int, os.listdir(f"/proc/{pid}/task")):
+        place = f"/proc/{pid}/task/{thread}"
+        with suppress(FileNotFoundError, ProcessLookupError):
+            with open(f"{place}/comm", encoding="utf-8", errors="replace") as name:
+                told = name.read().strip()
+            with open(f"{place}/schedstat", encoding="ascii") as times:
+                yield (thread, told), int(times.read().split()[0]) / 1e9
 
 
 def _unique_bytes(pid: int) -> int | None:

@@ -39,7 +39,8 @@ def ensure_reference(*, launcher: bool = False) -> Found | Missing:
     """Return the reference that the environment names, else the one installed here, else install it with npm.
 
     Its users start it through a launcher that runs on Node. Unless `launcher` is set, what is returned is the native
-    program that the launcher starts, so that the comparison is not won by leaving Node out.
+    program that the launcher starts, so that the comparison is not won by leaving Node out. With `launcher` it is
+    `Missing` where there is none.
     """
     named = os.environ.get(VARIABLE)
     path = Path(named) if named else PLACE / "node_modules" / ".bin" / "codex"
@@ -49,7 +50,10 @@ def ensure_reference(*, launcher: bool = False) -> Found | Missing:
         failure = _install()
         if failure is not None:
             return failure
-    return Found(str(path.resolve()), native=path.resolve().suffix != ".js") if launcher else _native(path)
+    resolved = path.resolve()
+    if not launcher:
+        return _native(resolved)
+    return Found(str(resolved), native=False) if resolved.suffix == ".js" else Missing("there is no launcher")
 
 
 def _install() -> Missing | None:
@@ -69,9 +73,8 @@ def _install() -> Missing | None:
     return None
 
 
-def _native(path: Path) -> Found:
+def _native(resolved: Path) -> Found:
     """Prefer the program itself to its launcher, which lies beside it in the same tree of packages."""
-    resolved = path.resolve()
     for parent in resolved.parents:
         if parent.name == "node_modules":
             binaries = sorted(parent.glob("@openai/codex*/vendor/*/bin/codex"))

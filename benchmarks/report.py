@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 
-from benchmarks.contestant import GREENROOM, REFERENCE
+from benchmarks.contestant import GREENROOM
 from benchmarks.figures import Figure, Statistic, Unit, quantity
 
-Verdict: TypeAlias = Literal["met", "not met", "undecided", "not measured", "no budget"]
+Verdict: TypeAlias = Literal["aim met", "met", "not met", "undecided", "not measured", "no budget"]
 Samples: TypeAlias = Mapping[tuple[str, str], Sequence[float]]
 """The values of a figure and a contestant, both by name."""
 
@@ -59,7 +59,10 @@ class Row:
             return "no budget"
         reference = None if self.reference is None else self.reference.value
         met = self.figure.budget.met(self.greenroom.value, reference)
-        return "undecided" if met is None else "met" if met else "not met"
+        if not met:
+            return "undecided" if met is None else "not met"
+        aim = self.figure.budget.aimed()
+        return "aim met" if aim is not None and aim.met(self.greenroom.value, reference) else "met"
 
 
 def summarise(samples: Sequence[float], statistic: Statistic = "median") -> Summary | None:
@@ -81,8 +84,8 @@ def rows(figures: Sequence[Figure], samples: Samples) -> list[Row]:
     return [
         Row(
             figure,
-            summarise(samples.get((figure.key, GREENROOM), ()), figure.statistic),
-            summarise(samples.get((figure.key, REFERENCE), ()), figure.statistic),
+            summarise(samples.get((figure.measured_as or figure.key, GREENROOM), ()), figure.statistic),
+            summarise(samples.get((figure.compared_with or figure.key, figure.rival), ()), figure.statistic),
         )
         for figure in figures
     ]
@@ -101,13 +104,14 @@ def table(measured: Sequence[Row]) -> str:
     return "\n".join([texts[0], _line(["-" * width for width in widths]), *texts[1:]])
 
 
-def page(measured: Sequence[Row], sections: Mapping[str, Sequence[str]]) -> str:
-    """Return the whole page: the table, then a list under each heading."""
+def page(measured: Sequence[Row], sections: Mapping[str, Sequence[str]], picture: str = "") -> str:
+    """Return the whole page: the table, the picture in Markdown where there is one, then a list under each heading."""
     lists = [f"## {heading}\n\n" + "\n".join(f"* {item}" for item in items) for heading, items in sections.items()]
     introduction = (
         "Written by `make bench`; budgets and rows are those of the design. Medians, with the spread in brackets."
     )
-    return "\n\n".join(["# Benchmarks", introduction, table(measured), *lists]) + "\n"
+    pictures = [picture] if picture else []
+    return "\n\n".join(["# Benchmarks", introduction, table(measured), *pictures, *lists]) + "\n"
 
 
 def _cells(row: Row) -> tuple[str, ...]:

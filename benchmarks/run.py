@@ -7,9 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from benchmarks.client import ContestantError
-from benchmarks.contestant import REFERENCE, Contestant, write_config
-from benchmarks.experiments import FULL, QUICK, Experiment, Stage, first_turn
+from benchmarks.contestant import GREENROOM, LAUNCHED, Contestant, write_config
+from benchmarks.experiments import Experiment, first_turn
 from benchmarks.model_process import ModelProcess
+from benchmarks.paced_process import PacedModel
+from benchmarks.stage import FULL, QUICK, Stage
 
 
 @dataclass(slots=True)
@@ -18,6 +20,7 @@ class Run:
 
     contestants: Sequence[Contestant]
     model: ModelProcess
+    paced: PacedModel
     root: str
     """A directory for the homes of the contestants."""
     quick: bool
@@ -36,7 +39,9 @@ class Run:
         """Repeat an experiment as often as it is to be, with whoever takes part."""
         for number in range(experiment.quick_rounds if self.quick else experiment.rounds):
             for contestant in self.contestants if number % 2 == 0 else reversed(self.contestants):
-                of_reference = contestant.name == REFERENCE
+                if contestant.name == LAUNCHED and not experiment.launched:
+                    continue
+                of_reference = contestant.name != GREENROOM
                 if number < experiment.repetitions(of_reference=of_reference, quick=self.quick):
                     self._measure_once(experiment, contestant, number + 1)
 
@@ -55,7 +60,8 @@ class Run:
     def _stage(self, contestant: Contestant) -> Stage:
         place = os.path.join(self.root, contestant.name)
         sizes = QUICK if self.quick else FULL
-        return Stage(contestant, self.model, os.path.join(place, "home"), os.path.join(place, "workspace"), sizes)
+        home, workspace = os.path.join(place, "home"), os.path.join(place, "workspace")
+        return Stage(contestant, self.model, self.paced, home, workspace, sizes)
 
 
 def _say(text: str) -> None:

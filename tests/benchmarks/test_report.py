@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks.contestant import GREENROOM, REFERENCE
+from benchmarks.contestant import GREENROOM, LAUNCHED, REFERENCE
 from benchmarks.experiments import EXPERIMENTS, Experiment
-from benchmarks.figures import FIGURES, KEYS, AtLeast, AtMost, Budget, Figure, RatioAtMost, quantity
+from benchmarks.figures import FIGURES, KEYS, AtLeast, AtMost, Both, Budget, Figure, RatioAtLeast, RatioAtMost, quantity
 from benchmarks.report import missed, page, percentile, rows, summarise, table
 
 REPLY = Figure("reply", "a reply", "ms", AtMost(8))
@@ -66,12 +66,74 @@ def test_the_value_lies_within_the_spread(values: list[float]) -> None:
         (RatioAtMost(0.6), 60.0, 100.0, True),
         (RatioAtMost(0.6), 61.0, 100.0, False),
         (RatioAtMost(0.6), 1.0, None, None),
+        (RatioAtLeast(3), 30.0, 10.0, True),
+        (RatioAtLeast(3), 29.0, 10.0, False),
+        (RatioAtLeast(3), 29.0, None, None),
+        (Both(AtMost(5), RatioAtMost(1.0)), 5.0, 5.0, True),
+        (Both(AtMost(5), RatioAtMost(1.0)), 5.0, 4.0, False),
+        (Both(AtMost(5), RatioAtMost(1.0)), 6.0, 7.0, False),
+        (Both(AtMost(5), RatioAtMost(1.0)), 6.0, None, False),
+        (Both(AtMost(5), RatioAtMost(1.0)), 5.0, None, None),
     ],
 )
 def test_a_budget_is_met_or_not_or_undecided(
     budget: Budget, value: float, reference: float | None, met: bool | None
 ) -> None:
     assert budget.met(value, reference) is met
+
+
+@pytest.mark.parametrize(
+    ("budget", "value", "verdict"),
+    [
+        (AtMost(8, aim=5), 5.0, "aim met"),
+        (AtMost(8, aim=5), 5.1, "met"),
+        (AtMost(8, aim=5), 8.1, "not met"),
+        (AtMost(8), 1.0, "met"),
+        (AtLeast(8), 9.0, "met"),
+        (RatioAtMost(0.5, aim=0.3), 30.0, "aim met"),
+        (RatioAtMost(0.5, aim=0.3), 50.0, "met"),
+        (RatioAtLeast(3, aim=5), 500.0, "aim met"),
+        (RatioAtLeast(3, aim=5), 499.0, "met"),
+        (Both(AtMost(8, aim=5), RatioAtMost(1.0)), 5.0, "aim met"),
+        (Both(AtMost(8, aim=5), RatioAtMost(0.06)), 6.0, "met"),
+        (Both(AtMost(8, aim=5), RatioAtMost(0.04)), 5.0, "not met"),
+    ],
+)
+def test_an_aim_that_is_reached_is_told(budget: Budget, value: float, verdict: str) -> None:
+    figure = Figure("x", "x", "ms", budget)
+    (row,) = rows([figure], {("x", GREENROOM): [value], ("x", REFERENCE): [100.0]})
+    assert row.verdict == verdict
+
+
+@pytest.mark.parametrize(
+    ("budget", "text"),
+    [
+        (AtMost(8, aim=5), "≤ 8 ms (aim 5 ms)"),
+        (RatioAtLeast(3, aim=5), "≥ 3 \u00d7 reference (aim 5 \u00d7)"),
+        (Both(AtMost(5, aim=3), RatioAtMost(1.0)), "≤ 5 ms (aim 3 ms) and ≤ 1.0 \u00d7 reference"),
+    ],
+)
+def test_a_budget_says_what_is_aimed_at(budget: Budget, text: str) -> None:
+    assert budget.text("ms") == text
+
+
+def test_a_row_may_be_compared_with_another_figure_or_another_contestant() -> None:
+    samples = {
+        ("start", GREENROOM): [50.0],
+        ("start", REFERENCE): [100.0],
+        ("start", LAUNCHED): [200.0],
+        ("silent", GREENROOM): [10.0],
+    }
+    launched = Figure("launched", "", "ms", None, measured_as="start", compared_with="start", rival=LAUNCHED)
+    silent = Figure("silent", "", "ms", RatioAtMost(0.2, aim=0.1), compared_with="start")
+    found = rows([launched, silent], samples)
+    assert [row.ratio for row in found] == [0.25, 0.1]
+    assert found[1].verdict == "aim met"
+
+
+def test_every_figure_that_a_row_borrows_from_is_measured() -> None:
+    for figure in FIGURES:
+        assert {figure.measured_as, figure.compared_with} - {None} <= set(KEYS)
 
 
 def test_rows_hold_the_verdict_and_the_ratio() -> None:
@@ -111,6 +173,9 @@ def test_the_page_has_the_table_and_its_sections() -> None:
     assert "| a reply |" in text
     assert "## Machine\n\n* 2 cores\n" in text
     assert text.endswith("## Notes\n\n* one\n* two\n")
+    assert "![]" not in text
+    shown = page(rows([REPLY], {}), {"Machine": ["2 cores"]}, "![](a.svg)")
+    assert "|\n\n![](a.svg)\n\n## Machine" in shown
 
 
 @pytest.mark.parametrize(
@@ -122,6 +187,7 @@ def test_the_page_has_the_table_and_its_sections() -> None:
         (8.0, "ms", "8 ms"),
         (0.0, "%", "0 %"),
         (50_000.0, "/s", "50,000 /s"),
+        (128.0, "", "128"),
     ],
 )
 def test_quantities_have_about_three_digits(value: float, unit: str, text: str) -> None:
