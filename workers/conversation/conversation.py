@@ -4,7 +4,7 @@ import logging
 import os
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -25,6 +25,7 @@ from greenroom.protocol.internal.worker import (
     OwnZygote,
     Steer,
     Steered,
+    SteeringRefused,
     Step,
     TurnSettings,
 )
@@ -41,7 +42,7 @@ from greenroom.workers.conversation import event, prompt
 from greenroom.workers.conversation.compaction import Compaction, is_context
 from greenroom.workers.conversation.context import context_items
 from greenroom.workers.conversation.event_emitter import EventEmitter
-from greenroom.workers.conversation.history import History
+from greenroom.workers.conversation.history import History, HistoryEntry
 from greenroom.workers.conversation.message_limit import check_length
 from greenroom.workers.conversation.pending_approvals import PendingApprovals
 from greenroom.workers.conversation.project_doc import Search, read_project_doc
@@ -115,7 +116,7 @@ class Conversation:
         self._now: Settings
         """What the running turn goes by."""
         self._form: RequestBuilder
-        self._input: deque[tuple[Steer, bytes]] = deque()
+        self._input: deque[tuple[Steer, bytes, JsonObject]] = deque()
         self.configured = b""
         """The event that announced the conversation."""
         self._client: ModelClient | None = None
@@ -235,7 +236,7 @@ class Conversation:
         self._said.clear()
         message = prompt.user_message(_decode_items(items), self._read_image)
         try:
-            self._check_length(message)
+            self._check_length(message, ())
             await self._take_message(items, message)
             self._loop = loop = await self._turn_loop(turn_id)
             transcript.write_soon()
@@ -245,8 +246,17 @@ class Conversation:
         return self._complete(turn_id, last)
 
     def steer(self, operation: Steer, items: bytes) -> None:
-        """Take further input for the running turn; it reads it before its next request."""
-        self._input.append((operation, items))
+        """Take further input for the running turn; it reads it before its next request.
+
+        A message that would not fit into a turn of its own either is refused at once.
+        """
+        message = prompt.user_message(_decode_items(items), self._read_image)
+        try:
+            self._check_length(message, ())
+        except PromptTooLongError as error:
+            self._refuse_input(operation, error)
+        else:
+            self._input.append((operation, items, message))
 
     async def compact(self, turn_id: TurnId) -> TurnOutcome:
         """Put a summary in the place of what was said so far. Cancel it to stop it, as a turn; nothing changes then."""
@@ -485,9 +495,8 @@ class Conversation:
         """
         taken = False
         while self._input:
-            operation, items = self._input[0]
+            operation, items, message = self._input[0]
             if operation.turn_id == self._turn_id:
-                message = prompt.user_message(_decode_items(items), self._read_image)
                 if not self._fits(message):
                     return taken
                 taken = True
@@ -502,17 +511,28 @@ class Conversation:
             self._input.popleft()
         return taken
 
-    def _check_length(self, message: JsonObject) -> None:
-        """Raise `PromptTooLongError` for a message that cannot fit beside what must stay in the model's context."""
-        inputs = self._history.inputs
-        said = {id(entry) for entry in inputs}
+    def _refuse_input(self, operation: Steer, error: PromptTooLongError) -> None:
+        self._mailbox.notify(
+            SteeringRefused(
+                conversation_id=operation.conversation_id,
+                incarnation=operation.incarnation,
+                input_id=operation.input_id,
+                error_kind=error.kind,
+                message=str(error),
+                facts={**error.facts},
+            )
+        )
+
+    def _check_length(self, message: JsonObject, beside: Sequence[HistoryEntry]) -> None:
+        """Raise `PromptTooLongError` for a message that cannot fit beside the context and these inputs of a turn."""
+        said = {id(entry) for entry in self._history.inputs}
         context = {entry.encoded for entry in self._history if is_context(entry) and id(entry) not in said}
         fixed = self._form.size + sum(map(len, context))
-        check_length(message, self._now.model_family, fixed, (entry.item for entry in inputs))
+        check_length(message, self._now.model_family, fixed, (entry.item for entry in beside))
 
     def _fits(self, message: JsonObject) -> bool:
         try:
-            self._check_length(message)
+            self._check_length(message, self._history.inputs)
         except PromptTooLongError:
             return False
         return True
