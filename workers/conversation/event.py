@@ -8,6 +8,7 @@ from typing import Final
 
 import msgspec
 
+from greenroom.config.settings import Settings
 from greenroom.protocol.ids import ConversationId, TurnId
 from greenroom.protocol.items import JsonObject
 
@@ -16,31 +17,23 @@ encode: Final[Callable[[object], bytes]] = msgspec.json.Encoder().encode
 SECTION_BREAK: Final = b'{"type":"agent_reasoning_section_break"}'
 
 
-def session_configured(
-    conversation_id: ConversationId,
-    model: str,
-    provider_id: str,
-    approval_policy: str,
-    sandbox_policy: JsonObject,
-    cwd: str,
-    effort: str | None,
-    session_path: str,
-) -> JsonObject:
+def session_configured(conversation_id: ConversationId, settings: Settings, session_path: str) -> JsonObject:
     """The first event of every conversation."""
     event: JsonObject = {
         "type": "session_configured",
         "session_id": conversation_id,
         "thread_id": conversation_id,
-        "model": model,
-        "model_provider_id": provider_id,
-        "approval_policy": approval_policy,
+        "model": settings.model,
+        "model_provider_id": settings.provider_id,
+        "approval_policy": settings.approval_policy,
         "approvals_reviewer": "user",
-        "sandbox_policy": sandbox_policy,
-        "cwd": cwd,
+        "sandbox_policy": msgspec.to_builtins(settings.sandbox_policy),
+        "cwd": settings.cwd,
         "history_log_id": 0,
         "history_entry_count": 0,
         "rollout_path": session_path,
     }
+    effort = settings.reasoning_effort
     return event if effort is None else {**event, "reasoning_effort": effort}
 
 
@@ -149,3 +142,8 @@ def error(message: str | None, info: object) -> JsonObject:
 def stream_error(message: str) -> JsonObject:
     """The model's answer broke off, and the model is asked again."""
     return {"type": "stream_error", "message": message, "codex_error_info": "other", "additional_details": None}
+
+
+def warning(text: str) -> JsonObject:
+    """Something that the user should know, though the conversation goes on."""
+    return {"type": "warning", "message": text}

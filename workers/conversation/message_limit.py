@@ -11,7 +11,7 @@ from typing import Final
 from greenroom.config.models import ModelFamily
 from greenroom.protocol.errors import PromptTooLongError
 from greenroom.protocol.items import JsonObject, as_list, text_parts
-from greenroom.workers.conversation.history import IMAGE_WEIGHT
+from greenroom.workers.conversation.history_entry import IMAGE_WEIGHT
 
 BYTES_PER_TOKEN: Final = 4
 """What is assumed where nobody has counted."""

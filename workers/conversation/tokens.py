@@ -14,6 +14,11 @@ class TokenCounter:
         self._context_window = context_window
         self.total = total or Usage()
 
+    @property
+    def used(self) -> int:
+        """Tokens of all responses so far."""
+        return self.total.total_tokens
+
     def add(self, usage: Usage) -> JsonObject:
         """Count a response and return the event that tells of it: the last response flat, and all in `info`."""
         self.total = _sum(self.total, usage)
