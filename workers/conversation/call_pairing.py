@@ -18,9 +18,9 @@ class _Pairing(msgspec.Struct, frozen=True):
     output: str
     """The `type` of the item that answers the call."""
     aborted: JsonObject
-    """What an output made up for the call has besides its ids."""
+    """The members of an output for a call without one, besides its ids."""
     prefix: str
-    """How the id of such an output starts."""
+    """The prefix of the id of such an output."""
 
 
 _FUNCTION: Final = _Pairing("function_call_output", {"output": ABORTED}, "fco_")
@@ -55,7 +55,7 @@ def match_outputs(entries: Sequence[HistoryEntry]) -> dict[int, int]:
 
 
 def aborted_output(call: HistoryEntry) -> JsonObject:
-    """Make the output of a call that has none. Its id follows from the call's and so is the same in every request."""
+    """Return an output for a call that has none. Its id is derived from the call's: the same in all requests."""
     pairing = _PAIRINGS[call.type]
     output: JsonObject = {"type": pairing.output}
     if isinstance(call_item_id := call.item.get("id"), str):

@@ -38,7 +38,7 @@ def session_configured(conversation_id: ConversationId, settings: Settings, sess
 
 
 def no_mcp_servers(faulty: Mapping[str, str]) -> JsonObject:
-    """No MCP server can be started, so that nobody need wait for one. `faulty`: why each was left out that was."""
+    """No MCP server is started, so that no client waits for one. `faulty`: reasons, by the name of the server."""
     failed = [{"server": name, "error": fault} for name, fault in faulty.items()]
     return {"type": "mcp_startup_complete", "ready": [], "failed": failed, "cancelled": []}
 
@@ -62,7 +62,7 @@ def task_complete(
     first_token_after: float | None,
     failure: JsonObject | None = None,
 ) -> JsonObject:
-    """A turn ends by itself, well or not. Times are in seconds; `failure` is the event that told of it."""
+    """A turn has ended by itself. Times are in seconds; `failure` is the event of its error, if it failed."""
     event: JsonObject = {
         "type": "task_complete",
         "turn_id": turn_id,
@@ -79,7 +79,7 @@ def task_complete(
 
 
 def turn_aborted(turn_id: TurnId, reason: str, started_at: int, duration: float) -> JsonObject:
-    """A turn is stopped. `reason` is a word that clients know, such as `interrupted`."""
+    """A turn was stopped. `reason` is a word that clients know, such as `interrupted`."""
     return {
         "type": "turn_aborted",
         "turn_id": turn_id,
@@ -91,7 +91,7 @@ def turn_aborted(turn_id: TurnId, reason: str, started_at: int, duration: float)
 
 
 def user_message(text: str) -> JsonObject:
-    """What the user said, as session files list it."""
+    """A message of the user, as session files store it."""
     return {
         "type": "user_message",
         "message": text,
@@ -110,17 +110,17 @@ def agent_message(text: str, phase: object = None) -> JsonObject:
 
 
 def web_search_end(item: JsonObject) -> JsonObject:
-    """The server has searched the web, or looked at a page."""
+    """The model's server has searched the web, or opened a page."""
     action = item.get("action")
     return {
         "type": "web_search_end",
         "call_id": str(item.get("id") or ""),
-        "query": _sought(action if isinstance(action, dict) else {}),
+        "query": _query(action if isinstance(action, dict) else {}),
         "action": action,
     }
 
 
-def _sought(action: Mapping[str, object]) -> str:
+def _query(action: Mapping[str, object]) -> str:
     match action:
         case {"query": str(query)} if query:
             return query
@@ -135,12 +135,12 @@ def _sought(action: Mapping[str, object]) -> str:
 
 
 def error(message: str | None, info: object) -> JsonObject:
-    """The turn failed. `info` is what programs go by (`greenroom.workers.model.outcome.error_info`)."""
+    """The turn failed. `info` is the kind of failure for programs (`greenroom.workers.model.outcome.error_info`)."""
     return {"type": "error", "message": message, "codex_error_info": info}
 
 
 def stream_error(message: str) -> JsonObject:
-    """The model's answer broke off, and the model is asked again."""
+    """The model's answer broke off, and the request is repeated."""
     return {"type": "stream_error", "message": message, "codex_error_info": "other", "additional_details": None}
 
 

@@ -1,4 +1,4 @@
-"""What one conversation has said so far, free of I/O: items in order, each encoded once, ready for the next request.
+"""The history of one conversation, free of I/O: items in order, each encoded once, ready for the next request.
 
 Rules that it enforces:
 

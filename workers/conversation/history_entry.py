@@ -1,4 +1,4 @@
-"""One recorded item of a history, encoded once: the bytes that requests carry, and the facts by which it is found."""
+"""One recorded item of a history, encoded once for all requests."""
 
 import re
 from collections.abc import Callable, Iterable
@@ -19,28 +19,28 @@ _decode: Final = msgspec.json.Decoder(dict[str, object]).decode
 
 
 class HistoryEntry(msgspec.Struct, frozen=True):
-    """One recorded item: the bytes that requests carry, and the facts by which it is found."""
+    """One recorded item: its encoding in requests, and the members by which it is found."""
 
     type: str
     role: str | None
     call_id: str | None
     is_user: bool
-    """The user wrote it; false for messages that only give the model context."""
+    """Whether the user wrote it; false for messages of the context."""
     encoded: bytes
-    """Empty for an item that requests leave out."""
+    """The item in requests as JSON; empty for one that requests leave out."""
     weight: int
-    """Its bytes, an image counted as `IMAGE_WEIGHT`. Four of them make about one token."""
+    """Size in bytes, an image counted as `IMAGE_WEIGHT`. Four bytes make about one token."""
     with_members: bytes = b""
-    """The item for chat servers, with what they get back; empty where there is nothing of the kind."""
+    """The item with the members of its answer, for chat servers; empty where it has none."""
 
     @property
     def item(self) -> JsonObject:
-        """The item as requests carry it; empty for one that they leave out."""
+        """The item in requests; empty for one that they leave out."""
         return _decode(self.encoded or b"{}")
 
     @property
     def members(self) -> JsonObject:
-        """The members of the answer that chat servers get back; empty where there are none."""
+        """The members of the answer, which chat servers get back; empty where there are none."""
         members = _decode(self.with_members)[MEMBER] if self.with_members else {}
         return members if isinstance(members, dict) else {}
 
@@ -89,7 +89,7 @@ def _weight(encoded: bytes) -> int:
 
 
 def _without_surrogates(value: object) -> object:
-    """Replace what stands for undecodable bytes, as in the name of a file: JSON has no form for it."""
+    """Replace surrogates, which stand for undecodable bytes, as in the name of a file: JSON cannot express them."""
     match value:
         case str():
             return value.encode("utf-8", "replace").decode()
