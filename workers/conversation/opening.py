@@ -142,8 +142,8 @@ class _Opening:
         model = ModelConnection(settings, self._operation, credentials, self._session_factory)
         closing.push_async_callback(model.close)
 
-        is_told = resumed is not None and resumed.restored.context is not None
-        context = InitialContext(self._reader, turn, transcript, is_present=is_told)
+        has_context = resumed is not None and resumed.restored.context is not None
+        context = InitialContext(self._reader, turn, transcript, is_present=has_context)
         message_history = self._message_history(settings, closing)
         user_input = UserInput(self._reader, turn, transcript, requests, context, message_history)
         steering = SteeringQueue(turn, user_input, shared.notices)
@@ -210,11 +210,11 @@ class _Opening:
         def warn(text: str) -> None:
             emitter.tell(event.warning(text))
 
-        def observe(told: JsonObject) -> None:
-            if told["type"] == "item_completed":  # files of later releases store items in place of flat events
-                recorder.event(told)
+        def observe(emitted: JsonObject) -> None:
+            if emitted["type"] == "item_completed":  # files of later releases store items in place of flat events
+                recorder.event(emitted)
             else:
-                steps.take(told)
+                steps.take(emitted)
 
         recorder = SessionRecorder(file, warn)
         emitter = EventEmitter(self._mailbox, self._id, settings.event_form, observe)

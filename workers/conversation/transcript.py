@@ -6,7 +6,7 @@ from typing import Protocol
 from greenroom.protocol.ids import TurnId
 from greenroom.protocol.items import JsonObject
 from greenroom.sessions.format import SessionRecord
-from greenroom.workers.conversation import event
+from greenroom.workers.conversation.event import warning
 from greenroom.workers.conversation.event_emitter import EventEmitter
 from greenroom.workers.conversation.history import History
 
@@ -60,20 +60,20 @@ class Transcript:
             self._recorder.item(item)
             self.emitter.raw_item(item)
 
-    def tell(self, told: JsonObject, *, keep: bool = False) -> None:
+    def tell(self, event: JsonObject, *, keep: bool = False) -> None:
         """Emit an event, and record it where `keep` is true."""
-        self.emitter.tell(told)
+        self.emitter.tell(event)
         if keep:
-            self._recorder.event(told)
+            self._recorder.event(event)
 
-    def emit(self, told: JsonObject) -> Awaitable[None] | None:
+    def emit(self, event: JsonObject) -> Awaitable[None] | None:
         """Record and emit an event of a tool; the result is to be awaited (`greenroom.workers.tools.types.Emit`)."""
-        self._recorder.event(told)
-        return self.emitter.emit(told)
+        self._recorder.event(event)
+        return self.emitter.emit(event)
 
     def warn(self, text: str) -> None:
         """Emit a warning for the user."""
-        self.emitter.tell(event.warning(text))
+        self.emitter.tell(warning(text))
 
     def record(self, *records: SessionRecord) -> None:
         """Record lines of any type."""
