@@ -33,7 +33,8 @@ from greenroom.protocol.internal.worker import (
 )
 from greenroom.runtime import footprint, logfile, orphans
 from greenroom.workers.conversation.conversation import Conversation
-from greenroom.workers.conversation.turn import TurnOutcome
+from greenroom.workers.conversation.opening import open_conversation
+from greenroom.workers.conversation.turn_outcome import TurnOutcome
 from greenroom.workers.jobs.job import JobRun
 from greenroom.workers.mailbox import Mailbox
 from greenroom.workers.model.credentials_channel import CredentialsChannel
@@ -96,14 +97,14 @@ class Actor:
                 case Close():
                     return
 
-    async def _open(self, operation: Open, overrides: bytes) -> None:
+    async def _open(self, operation: Open, arguments: bytes) -> None:
         self._mailbox.address(operation.conversation_id, operation.incarnation)
         logfile.identify(conversation_id=operation.conversation_id, incarnation=operation.incarnation)
-        conversation = Conversation(operation, self._spec, self._mailbox, self._open_credentials)
         try:
-            await conversation.open(overrides)
+            conversation = await open_conversation(
+                operation, arguments, self._spec, self._mailbox, self._open_credentials
+            )
         except GreenroomError as error:
-            await conversation.close()
             refusal = OpenFailed(
                 conversation_id=operation.conversation_id,
                 incarnation=operation.incarnation,
@@ -119,9 +120,9 @@ class Actor:
                 incarnation=operation.incarnation,
                 model=conversation.settings.model,
                 cwd=conversation.settings.cwd,
-                session_path=conversation.session_path,
+                session_path=conversation.recorder.path,
                 title=conversation.title,
-                tokens=conversation.tokens_used,
+                tokens=conversation.tokens.used,
             ),
             conversation.configured,
         )
@@ -137,9 +138,9 @@ class Actor:
         loop = asyncio.get_running_loop()
         conversation, turn_id = self._conversation, operation.turn_id
         if isinstance(operation, Compact):
-            work = conversation.compact(turn_id)
+            work = conversation.turns.compact(turn_id)
         else:
-            work = conversation.run_turn(turn_id, items, operation.settings)
+            work = conversation.turns.run(turn_id, items, operation.settings)
         self._work = loop.create_task(work, name="turn")
         self._concluding = loop.create_task(self._conclude(self._conversation, operation, self._work), name="conclude")
 
@@ -151,10 +152,10 @@ class Actor:
         await asyncio.wait((work,))
         beating.cancel()
         if work.cancelled():
-            outcome = conversation.abandon_turn(operation.turn_id)
+            outcome = conversation.turns.abort()
         elif (error := work.exception()) is not None:
             log.error("conversation %s: the turn broke", operation.conversation_id, exc_info=error)
-            outcome = conversation.break_turn(operation.turn_id, error)
+            outcome = conversation.turns.fail(error)
         else:
             outcome = work.result()
         self._running = None
@@ -166,9 +167,9 @@ class Actor:
             error_kind=outcome.error_kind,
             message=outcome.message,
             facts={**outcome.facts},
-            tokens=conversation.tokens_used,
-            open_commands=conversation.open_commands,
-            unsaved=conversation.save_fault is not None,
+            tokens=conversation.tokens.used,
+            open_commands=conversation.tools.background_commands,
+            unsaved=conversation.recorder.fault is not None,
         )
         self._mailbox.notify(notice, outcome.last_message)
 
@@ -185,7 +186,7 @@ class Actor:
                         incarnation=operation.incarnation,
                         turn_id=operation.turn_id,
                         doing=conversation.doing,
-                        tokens=conversation.tokens_used,
+                        tokens=conversation.tokens.used,
                         unsent_bytes=self._mailbox.statistics().waiting_bytes,
                         step=conversation.step,
                     )
@@ -197,8 +198,8 @@ class Actor:
             WorkerMeasured(
                 footprint=footprint.measure(),
                 unsent_bytes=self._mailbox.statistics().waiting_bytes,
-                sandbox_limits=() if conversation is None else conversation.sandbox_limits,
-                zygote=None if conversation is None else conversation.own_zygote,
+                sandbox_limits=() if conversation is None else conversation.tools.sandbox_limits,
+                zygote=None if conversation is None else conversation.tools.own_zygote,
             )
         )
 
@@ -210,9 +211,9 @@ class Actor:
         if self._conversation is None:
             return
         if isinstance(operation, Steer):
-            self._conversation.steer(operation, payload)
+            self._conversation.steering.put(operation, payload)
         else:
-            self._conversation.settle(operation.question_id, operation.decision)
+            self._conversation.approvals.settle(operation.question_id, operation.decision)
 
     def _run_job(self, operation: RunJob | StopJob, params: bytes) -> None:
         if isinstance(operation, RunJob):

@@ -17,7 +17,7 @@ from greenroom.protocol.internal.process import KeyPair, WorkerSpec
 from greenroom.protocol.internal.worker import Notice, Open, frames
 from greenroom.protocol.jsonrpc import encode
 from greenroom.runtime.http import aiohttp
-from greenroom.workers.conversation.conversation import Conversation
+from greenroom.workers.conversation.opening import open_conversation
 from greenroom.workers.model.credentials_channel import CredentialsChannel
 
 TIMES: Final = 8
@@ -89,11 +89,11 @@ async def _play(stage: str) -> None:
         conversation_id=ConversationId(uuid7()), incarnation=Incarnation(1), resume="no", user_agent="rehearsal"
     )
     async with await asyncio.start_unix_server(_answer, model):
-        conversation = Conversation(operation, _spec(stage), _Silence(), _no_channel, session)
+        arguments = encode({"cli": (), "call": {"cwd": stage}})
+        conversation = await open_conversation(operation, arguments, _spec(stage), _Silence(), _no_channel, session)
         try:
-            await conversation.open(encode({"cli": (), "call": {"cwd": stage}}))
             for _ in range(2):
-                await conversation.run_turn(TurnId(uuid7()), encode([{"type": "text", "text": "Hello."}]))
+                await conversation.turns.run(TurnId(uuid7()), encode([{"type": "text", "text": "Hello."}]))
         finally:
             await conversation.close()
 

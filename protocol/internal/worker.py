@@ -94,7 +94,7 @@ class Steer(Addressed):
 
     turn_id: TurnId
     input_id: TurnId
-    """Names this input in `Steered`."""
+    """Names this input in `Steered` or `SteeringRefused`."""
 
 
 class Compact(Addressed):
@@ -248,6 +248,18 @@ class Steered(Addressed):
     input_id: TurnId
 
 
+class SteeringRefused(Addressed):
+    """Further input for the running turn was refused, and would be in any turn. The running turn goes on without it."""
+
+    wire: ClassVar[bytes] = b"steering-refused"
+
+    input_id: TurnId
+    error_kind: ErrorKind
+    message: str
+    facts: dict[str, int] = msgspec.field(default_factory=dict)
+    """Numbers that belong to the refusal (`greenroom.protocol.errors.GreenroomError.facts`)."""
+
+
 class JobDone(Header):
     """The job is over, and the worker is told to leave. Payload: its result as JSON; nothing where it failed."""
 
@@ -339,6 +351,7 @@ Notice: TypeAlias = (
     | Step
     | AskUser
     | Steered
+    | SteeringRefused
     | TurnEnded
     | CommandsEnded
     | JobDone
@@ -361,6 +374,7 @@ NOTICES: Final[Mapping[bytes, type[Notice]]] = {
         Step,
         AskUser,
         Steered,
+        SteeringRefused,
         TurnEnded,
         CommandsEnded,
         JobDone,

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Literal
 
-from greenroom.protocol.ids import ConversationId, Incarnation, WorkerId
+from greenroom.protocol.ids import ConversationId, Incarnation, TurnId, WorkerId
 from greenroom.protocol.mcp.handshake import Failure
 from greenroom.runtime.restart import RestartPolicy
 from greenroom.supervisor.conversations import lifecycle
@@ -185,6 +185,12 @@ class Conversation:
         """Remove and return the input that the turn which was running has not accepted."""
         left, self.steering = self.steering, ()
         return left
+
+    def take_input(self, input_id: TurnId) -> Turn | None:
+        """Remove and return one input that was sent to the running turn; `None` where it was removed already."""
+        found = next((turn for turn in self.steering if turn.id == input_id), None)
+        self.steering = tuple(turn for turn in self.steering if turn is not found)
+        return found
 
     def put_in_front(self, turns: Iterable[Turn]) -> None:
         """Queue turns before those that wait already, in their order."""

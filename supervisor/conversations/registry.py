@@ -22,6 +22,7 @@ from greenroom.protocol.internal.worker import (
     Ready,
     ReceivedNotice,
     Steered,
+    SteeringRefused,
     Step,
     TurnEnded,
     TurnSettings,
@@ -226,7 +227,7 @@ class Conversations:
                 self._turns.tell_step(conversation, notice)
             case AskUser():
                 self._turns.pass_question_on(conversation, notice, payload)
-            case Steered():
+            case Steered() | SteeringRefused():
                 self._turns.steered(conversation, notice)
             case TurnEnded():
                 self._turns.end(conversation, notice, payload)

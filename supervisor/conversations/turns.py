@@ -18,6 +18,7 @@ from greenroom.protocol.internal.worker import (
     StartTurn,
     Steer,
     Steered,
+    SteeringRefused,
     Step,
     TurnEnded,
 )
@@ -158,12 +159,15 @@ class Turns:
         if turn is not None and turn.id == notice.turn_id:
             turn.audience.progress(notice.text)
 
-    def steered(self, conversation: Conversation, notice: Steered) -> None:
-        """Handle the notice that further input has been accepted."""
-        for turn in conversation.steering:
-            if turn.id == notice.input_id:
-                conversation.steering = tuple(other for other in conversation.steering if other is not turn)
-                turn.audience.succeeded(b"")
+    def steered(self, conversation: Conversation, notice: Steered | SteeringRefused) -> None:
+        """Handle the notice that further input has been accepted, or refused; the running turn goes on."""
+        turn = conversation.take_input(notice.input_id)
+        if turn is None:
+            return
+        if isinstance(notice, Steered):
+            turn.audience.succeeded(b"")
+        else:
+            conversation.fail(turn, Failure(notice.error_kind, notice.message, {**notice.facts}))
 
     def end(self, conversation: Conversation, notice: TurnEnded, payload: bytes) -> None:
         """End the running turn as its worker reports; input that it has not accepted becomes turns of their own."""

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeAlias
 
+import pytest
 from mcp import Client
 from mcp.client.session import ClientRequestContext, ElicitationFnT
 from mcp.client.stdio import StdioServerParameters
@@ -380,13 +381,15 @@ def test_a_cancelled_call_withdraws_its_question_before_its_answer(stage: Stage)
     assert "exec_command_begin" not in kinds(client.events(call)), "a late answer runs nothing"
 
 
-def test_a_question_that_nobody_answers_ends_by_itself(stage: Stage) -> None:
+@pytest.mark.parametrize(("prompt", "rejected"), [("unknown", REJECTED), ("patch", "patch rejected by user")])
+def test_a_question_that_nobody_answers_ends_by_itself(stage: Stage, prompt: str, rejected: str) -> None:
     play(stage, greenroom="\n[greenroom]\napproval_timeout_s = 0.05\n")
     client = serve(stage)
-    call, question = asking(client)
-    assert text(client.result(call)) == f"{REJECTED}: {too_late(0.05).reason}"
+    call, question = asking(client, prompt)
+    assert text(client.result(call)) == f"{rejected}: {too_late(0.05).reason}"
     withdrawn = client.until(lambda message: message.get("method") == "notifications/cancelled")
     assert withdrawn["params"]["requestId"] == question["id"]
+    assert not (stage.workspace / "new.txt").exists()
 
 
 def test_a_client_that_never_introduced_itself_is_asked(stage: Stage) -> None:

@@ -14,6 +14,7 @@ from greenroom.protocol.items import JsonObject
 from greenroom.protocol.mcp.elicitation import Decision
 from greenroom.protocol.policy import ApprovalPolicy
 from greenroom.workers.exec.login_shells import LoginShells
+from greenroom.workers.sandbox.launcher import Loss
 from greenroom.workers.sandbox.policy import Surroundings
 from greenroom.workers.tools.context import Shell
 from greenroom.workers.tools.toolbox import Toolbox, Workplace
@@ -40,24 +41,28 @@ class Place:
         self.output = asyncio.Event()
         self.all_ended = 0
         """How often the last of the commands has ended between two turns."""
+        self.losses: list[Loss] = []
+        self._answers: list[Decision] = []
 
-    def take(self, event: JsonObject) -> None:
+    async def ask(self, question: bytes) -> Decision:
+        self.questions += 1
+        return self._answers.pop(0)
+
+    def emit(self, event: JsonObject) -> None:
         self.events.append(event)
         if event["type"] == "exec_command_output_delta":
             self.output.set()
 
-    def note_end(self) -> None:
+    def commands_ended(self) -> None:
         self.all_ended += 1
+
+    def helper_lost(self, loss: Loss) -> None:
+        self.losses.append(loss)
 
     def toolbox(
         self, policy: ApprovalPolicy = "never", sandbox: SandboxPolicy = INSIDE, answers: Sequence[Decision] = ()
     ) -> Toolbox:
-        prepared = list(answers)
-
-        async def ask(question: bytes) -> Decision:
-            self.questions += 1
-            return prepared.pop(0)
-
+        self._answers = list(answers)
         surroundings = Surroundings(str(self.cwd), str(self.home), str(self.root / "run"))
         environment = {"PATH": "/usr/bin:/bin", "HOME": str(self.root), "CODEX_HOME": str(self.home)}
         shell = Shell("bash", environment)
@@ -69,7 +74,7 @@ class Place:
             shell=shell,
             output_tokens=10_000,
         )
-        return Toolbox(workplace, LoginShells(lambda _: True), ask, self.take, self.note_end)
+        return Toolbox(workplace, LoginShells(lambda _: True), self)
 
     def sleepers(self) -> list[psutil.Process]:
         """Return those of our commands that have come as far as to sleep."""

@@ -7,7 +7,8 @@ from typing import Any
 from greenroom.protocol.errors import ModelError
 from greenroom.protocol.internal.worker import Notice
 from greenroom.protocol.items import JsonObject
-from greenroom.workers.model.client import OnRetry
+from greenroom.sessions.format import SessionRecord
+from greenroom.workers.model.client import Model, OnRetry
 from greenroom.workers.model.responses import Completed, ItemDone, ModelEvent, TextDelta, Usage
 from greenroom.workers.model.retry import Retry
 
@@ -46,11 +47,12 @@ class StubMailbox:
 
 
 class StubRecord:
-    """Takes items and events to keep, and notes when they are handed over."""
+    """Takes records, and notes when they are written."""
 
     def __init__(self, log: list[str] | None = None) -> None:
         self.items: list[JsonObject] = []
         self.kept: list[JsonObject] = []
+        self.added: list[SessionRecord] = []
         self.written = 0
         self.log = [] if log is None else log
 
@@ -60,6 +62,12 @@ class StubRecord:
 
     def event(self, event: JsonObject) -> None:
         self.kept.append(event)
+
+    def add(self, *records: SessionRecord) -> None:
+        self.added.extend(records)
+
+    def write_soon(self) -> None:
+        self.log.append("write soon")
 
     def write(self) -> None:
         self.written += 1
@@ -86,6 +94,27 @@ class StubModel:
                 raise line
             else:
                 yield line
+
+
+class StubModelSource:
+    """A connection to a model that is there (`greenroom.workers.conversation.model_connection.ModelSource`)."""
+
+    def __init__(self, model: Model) -> None:
+        self.model = model
+        self.turns = 0
+
+    async def client(self) -> Model:
+        return self.model
+
+    def begin_turn(self) -> None:
+        self.turns += 1
+
+
+class StubTurnContext:
+    """A turn of fixed settings (`greenroom.workers.conversation.compaction.TurnContext`)."""
+
+    def context_record(self) -> SessionRecord:
+        return SessionRecord("turn_context", {"cwd": "/"})
 
 
 def said(text: str, item_id: str = "msg_1") -> ItemDone:

@@ -42,8 +42,8 @@ def planted(tmp_path: Path) -> list[Path]:
 
 def test_of_notify(tmp_path: Path, path: str) -> None:
     async def scene() -> None:
-        notifier = Notifier(["say"], {"PATH": path})
-        notifier.turn_ended(ConversationId("c"), TurnId("t"), str(tmp_path / "work"), [], None)
+        notifier = Notifier(ConversationId("c"), ["say"], {"PATH": path})
+        notifier.turn_ended(TurnId("t"), str(tmp_path / "work"), [], None)
         await asyncio.wait_for(notifier._idle.wait(), 20)
         await notifier.close()
 

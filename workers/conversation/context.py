@@ -1,14 +1,46 @@
-"""What the model is told before the user speaks: what it may do, what the project's files say, where it works."""
+"""The messages that open a conversation: permissions, instructions of the project, and the environment."""
 
 import os
 import time
 from datetime import datetime
 
+from greenroom.config.reader import Reader
 from greenroom.config.settings import Settings
 from greenroom.protocol.items import JsonObject
 from greenroom.workers.conversation import prompt
-from greenroom.workers.conversation.project_doc import ProjectDoc
+from greenroom.workers.conversation.current_turn import CurrentTurn
+from greenroom.workers.conversation.project_doc import ProjectDoc, Search, read_project_doc
+from greenroom.workers.conversation.transcript import Transcript
 from greenroom.workers.exec.user_shell import user_shell
+
+
+class InitialContext:
+    """Belongs to one conversation."""
+
+    def __init__(self, reader: Reader, turn: CurrentTurn, transcript: Transcript, *, is_present: bool) -> None:
+        """`is_present`: whether the history of the session file contains the context already."""
+        self._reader = reader
+        self._turn = turn
+        self._transcript = transcript
+        self._is_present = is_present
+
+    def add_once(self) -> None:
+        """Append the context to the history, unless it is there."""
+        if self._is_present:
+            return
+        settings = self._turn.settings
+        search = Search(
+            max_bytes=settings.project_doc_max_bytes,
+            fallback_names=settings.project_doc_fallback_filenames,
+            root_markers=settings.project_root_markers,
+        )
+        document = read_project_doc(self._reader, settings.home, settings.cwd, search)
+        for note in document.notes:
+            self._transcript.warn(note)
+        for item in context_items(settings, document):
+            self._transcript.add(item)
+        self._transcript.record(self._turn.context_record())
+        self._is_present = True
 
 
 def context_items(settings: Settings, document: ProjectDoc) -> list[JsonObject]:
@@ -38,13 +70,13 @@ def context_items(settings: Settings, document: ProjectDoc) -> list[JsonObject]:
 
 
 def network_access(settings: Settings) -> bool:
-    """Tell whether commands may use the network."""
+    """Return whether commands may use the network."""
     policy = settings.sandbox_policy
     return policy.type == "danger-full-access" or (policy.type == "workspace-write" and policy.network_access)
 
 
 def _timezone() -> str:
-    """Return the IANA name of the local time zone, or its abbreviation where nothing tells the name."""
+    """Return the IANA name of the local time zone, or its abbreviation where the name is unknown."""
     named = os.environ.get("TZ", "").removeprefix(":")
     if "/" in named:
         return named

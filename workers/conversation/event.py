@@ -8,6 +8,7 @@ from typing import Final
 
 import msgspec
 
+from greenroom.config.settings import Settings
 from greenroom.protocol.ids import ConversationId, TurnId
 from greenroom.protocol.items import JsonObject
 
@@ -16,36 +17,28 @@ encode: Final[Callable[[object], bytes]] = msgspec.json.Encoder().encode
 SECTION_BREAK: Final = b'{"type":"agent_reasoning_section_break"}'
 
 
-def session_configured(
-    conversation_id: ConversationId,
-    model: str,
-    provider_id: str,
-    approval_policy: str,
-    sandbox_policy: JsonObject,
-    cwd: str,
-    effort: str | None,
-    session_path: str,
-) -> JsonObject:
+def session_configured(conversation_id: ConversationId, settings: Settings, session_path: str) -> JsonObject:
     """The first event of every conversation."""
     event: JsonObject = {
         "type": "session_configured",
         "session_id": conversation_id,
         "thread_id": conversation_id,
-        "model": model,
-        "model_provider_id": provider_id,
-        "approval_policy": approval_policy,
+        "model": settings.model,
+        "model_provider_id": settings.provider_id,
+        "approval_policy": settings.approval_policy,
         "approvals_reviewer": "user",
-        "sandbox_policy": sandbox_policy,
-        "cwd": cwd,
+        "sandbox_policy": msgspec.to_builtins(settings.sandbox_policy),
+        "cwd": settings.cwd,
         "history_log_id": 0,
         "history_entry_count": 0,
         "rollout_path": session_path,
     }
+    effort = settings.reasoning_effort
     return event if effort is None else {**event, "reasoning_effort": effort}
 
 
 def no_mcp_servers(faulty: Mapping[str, str]) -> JsonObject:
-    """No MCP server can be started, so that nobody need wait for one. `faulty`: why each was left out that was."""
+    """No MCP server is started, so that no client waits for one. `faulty`: reasons, by the name of the server."""
     failed = [{"server": name, "error": fault} for name, fault in faulty.items()]
     return {"type": "mcp_startup_complete", "ready": [], "failed": failed, "cancelled": []}
 
@@ -69,7 +62,7 @@ def task_complete(
     first_token_after: float | None,
     failure: JsonObject | None = None,
 ) -> JsonObject:
-    """A turn ends by itself, well or not. Times are in seconds; `failure` is the event that told of it."""
+    """A turn has ended by itself. Times are in seconds; `failure` is the event of its error, if it failed."""
     event: JsonObject = {
         "type": "task_complete",
         "turn_id": turn_id,
@@ -86,7 +79,7 @@ def task_complete(
 
 
 def turn_aborted(turn_id: TurnId, reason: str, started_at: int, duration: float) -> JsonObject:
-    """A turn is stopped. `reason` is a word that clients know, such as `interrupted`."""
+    """A turn was stopped. `reason` is a word that clients know, such as `interrupted`."""
     return {
         "type": "turn_aborted",
         "turn_id": turn_id,
@@ -98,7 +91,7 @@ def turn_aborted(turn_id: TurnId, reason: str, started_at: int, duration: float)
 
 
 def user_message(text: str) -> JsonObject:
-    """What the user said, as session files list it."""
+    """A message of the user, as session files store it."""
     return {
         "type": "user_message",
         "message": text,
@@ -117,17 +110,17 @@ def agent_message(text: str, phase: object = None) -> JsonObject:
 
 
 def web_search_end(item: JsonObject) -> JsonObject:
-    """The server has searched the web, or looked at a page."""
+    """The model's server has searched the web, or opened a page."""
     action = item.get("action")
     return {
         "type": "web_search_end",
         "call_id": str(item.get("id") or ""),
-        "query": _sought(action if isinstance(action, dict) else {}),
+        "query": _query(action if isinstance(action, dict) else {}),
         "action": action,
     }
 
 
-def _sought(action: Mapping[str, object]) -> str:
+def _query(action: Mapping[str, object]) -> str:
     match action:
         case {"query": str(query)} if query:
             return query
@@ -142,10 +135,15 @@ def _sought(action: Mapping[str, object]) -> str:
 
 
 def error(message: str | None, info: object) -> JsonObject:
-    """The turn failed. `info` is what programs go by (`greenroom.workers.model.outcome.error_info`)."""
+    """The turn failed. `info` is the kind of failure for programs (`greenroom.workers.model.outcome.error_info`)."""
     return {"type": "error", "message": message, "codex_error_info": info}
 
 
 def stream_error(message: str) -> JsonObject:
-    """The model's answer broke off, and the model is asked again."""
+    """The model's answer broke off, and the request is repeated."""
     return {"type": "stream_error", "message": message, "codex_error_info": "other", "additional_details": None}
+
+
+def warning(text: str) -> JsonObject:
+    """Something that the user should know, though the conversation goes on."""
+    return {"type": "warning", "message": text}

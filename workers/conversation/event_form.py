@@ -1,7 +1,7 @@
-"""The forms of August 2025 of what later releases write otherwise. Free of I/O.
+"""The forms of August 2025 of events that later releases changed. Free of I/O.
 
-Everything is made in the later form. A client that knows only the older one is served by a setting, and what later
-releases added beside the older events is then left out.
+All events are made in the later form. A setting selects the older form, in which events and members that later releases
+added are left out.
 """
 
 import base64
@@ -13,14 +13,14 @@ import msgspec
 from greenroom.protocol.items import JsonObject
 
 LATER_EVENTS: Final = frozenset({"item_started", "item_completed", "raw_response_item", "raw_response_completed"})
-"""What is told in events of other types too."""
+"""Event types that later releases added beside the older ones."""
 
 LATER_COUNTS: Final = frozenset({"info", "rate_limits", "cache_write_input_tokens"})
-"""What later releases have in `token_count` beside the five counters of the last response."""
+"""Members of `token_count` that later releases added to the five counters of the last response."""
 
 
 def baseline_event(event: JsonObject) -> JsonObject | None:
-    """Return an event in its older form, `None` where there was none."""
+    """Return an event in its older form; `None` for a type that did not exist."""
     if event["type"] in LATER_EVENTS:
         return None
     if event["type"] == "exec_command_output_delta":

@@ -1,8 +1,8 @@
-"""How long a message may be that is still to be sent: whatever the model's context window leaves beside the rest.
+"""The longest message that fits into the model's context window beside the constant parts of a request.
 
-It is an estimate and errs on the side of sending, since the server refuses what does not fit. So a message counts its
-text without the JSON around it, tools of MCP servers count once they are known, and what a compaction can take away
-does not count at all.
+The limit is an estimate and errs on the side of sending, since the server refuses what does not fit. So a message
+counts its text without the JSON around it, tools of MCP servers count once they are known, and items that a compaction
+can remove do not count.
 """
 
 from collections.abc import Iterable
@@ -11,23 +11,23 @@ from typing import Final
 from greenroom.config.models import ModelFamily
 from greenroom.protocol.errors import PromptTooLongError
 from greenroom.protocol.items import JsonObject, as_list, text_parts
-from greenroom.workers.conversation.history import IMAGE_WEIGHT
+from greenroom.workers.conversation.history_entry import IMAGE_WEIGHT
 
 BYTES_PER_TOKEN: Final = 4
-"""What is assumed where nobody has counted."""
+"""The ratio of the estimate."""
 
 
-def check_length(message: JsonObject, family: ModelFamily, fixed: int, said_before: Iterable[JsonObject] = ()) -> None:
+def check_length(message: JsonObject, family: ModelFamily, fixed: int, inputs: Iterable[JsonObject] = ()) -> None:
     """Raise `PromptTooLongError` if a message of the user cannot fit into the context window of a model.
 
-    `fixed` is what the instructions, tools and context of each request take, in bytes; `said_before` what the user has
-    said to the same turn before. Nothing is refused where the window is not known, or where not even an empty message
-    would fit: then it is the estimate, or the window, that is wrong.
+    `fixed` is the size of the instructions, tools and context of each request in bytes; `inputs` are the user's earlier
+    messages of the same turn. Nothing is refused where the window is not known, or where not even an empty message
+    would fit: then the estimate, or the window, is wrong.
     """
     room = family.context_window * BYTES_PER_TOKEN - fixed
     if not family.window_is_known or room <= 0:
         return
-    room -= _image_bytes(message) + sum(_image_bytes(item) + len(_text(item)) for item in said_before)
+    room -= _image_bytes(message) + sum(_image_bytes(item) + len(_text(item)) for item in inputs)
     text = _text(message)
     if len(text) > max(0, room):
         raise PromptTooLongError(_characters(text), _characters(text[: max(0, room)]))

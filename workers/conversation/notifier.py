@@ -1,7 +1,6 @@
 """Runs the user's `notify` program at the end of each turn, and lets no such program outlive its conversation.
 
-The program gets one more argument, a JSON object. Nobody waits for it; that it cannot be started
-is only logged.
+The program gets one more argument, a JSON object. Its end is not awaited; a failure to start it is only logged.
 """
 
 import asyncio
@@ -25,20 +24,22 @@ log = logging.getLogger(__name__)
 TIME_LIMIT: Final = 60.0
 """Seconds after which a program is killed."""
 GRACE: Final = 0.3
-"""Seconds that programs have for ending once the conversation does."""
+"""Seconds that programs have to end once the conversation has ended."""
 MOST_MESSAGES: Final = 8
+"""Number of messages of the user that are passed on."""
 TEXT_LIMIT: Final = OutputBudget(8 * 1024)
-"""How much of one message is told: the system bounds the length of an argument."""
+"""Limit of one message: the system bounds the length of an argument."""
 
 
 class Notifier:
     """Belongs to one conversation and its loop."""
 
-    def __init__(self, command: Sequence[str], environment: Mapping[str, str]) -> None:
-        """`command` is never empty; `environment` is all that the program sees.
+    def __init__(self, conversation_id: ConversationId, command: Sequence[str], environment: Mapping[str, str]) -> None:
+        """`command` is never empty; `environment` is the whole environment of the program.
 
         Programs run in the workspace, so a relative entry of `PATH` is left out.
         """
+        self._conversation_id = conversation_id
         self._command = command
         self._environment = with_absolute_path(environment)
         self._groups = ProcessGroups()
@@ -46,13 +47,11 @@ class Notifier:
         self._idle = asyncio.Event()
         self._idle.set()
 
-    def turn_ended(
-        self, conversation_id: ConversationId, turn_id: TurnId, cwd: str, inputs: Sequence[str], last: str | None
-    ) -> None:
-        """Start the program. `inputs` is what the user said in this turn, `last` the agent's last message."""
+    def turn_ended(self, turn_id: TurnId, cwd: str, inputs: Sequence[str], last: str | None) -> None:
+        """Start the program. `inputs` are the user's messages of this turn, `last` the agent's last message."""
         event = {
             "type": "agent-turn-complete",
-            "thread-id": conversation_id,
+            "thread-id": self._conversation_id,
             "turn-id": turn_id,
             "cwd": cwd,
             "input-messages": [cut(text, TEXT_LIMIT) for text in inputs[:MOST_MESSAGES]],
@@ -64,7 +63,7 @@ class Notifier:
             log.warning("the program of `notify` cannot be started: %s: %s", self._command[0], error)
 
     async def close(self) -> None:
-        """Give the programs a moment, then kill what still runs."""
+        """Wait for the programs for `GRACE`, then kill those that still run."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(GRACE):
                 await self._idle.wait()

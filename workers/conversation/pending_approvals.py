@@ -1,44 +1,45 @@
-"""The questions that a conversation has put to the client's user and that are not answered yet."""
+"""The questions to the client's user that wait for an answer."""
 
 import asyncio
-from collections.abc import Callable
+from typing import Protocol
 
-from greenroom.protocol.mcp.elicitation import DENIED, Decision
+from greenroom.protocol.mcp.elicitation import Decision
+
+
+class QuestionSender(Protocol):
+    """Sends questions to the supervisor (`greenroom.workers.conversation.notices.ConversationNotices`)."""
+
+    def ask_user(self, question_id: int, question: bytes) -> None:
+        """Send a question: a JSON object."""
 
 
 class PendingApprovals:
-    """Each question gets one decision; where nobody can give one any more it is a refusal."""
+    """Belongs to one conversation. Each question gets one decision; the supervisor refuses those without an answer."""
 
-    def __init__(self, send: Callable[[int, bytes], None]) -> None:
-        """`send` takes the number of a question and the question as a JSON object."""
-        self._send = send
-        self._next = 0
+    def __init__(self, sender: QuestionSender) -> None:
+        self._sender = sender
+        self._next_id = 0
         self._open: dict[int, asyncio.Future[Decision]] = {}
 
     @property
     def open(self) -> int:
-        """How many questions wait."""
+        """Number of questions that wait."""
         return len(self._open)
 
     async def ask(self, question: bytes) -> Decision:
-        """Ask and wait for what becomes of it. A cancelled wait leaves nothing behind."""
-        number = self._next
-        self._next += 1
-        answer = self._open[number] = asyncio.get_running_loop().create_future()
+        """Send a question and wait for the decision. A cancelled wait removes the question."""
+        question_id = self._next_id
+        self._next_id += 1
+        answer = self._open[question_id] = asyncio.get_running_loop().create_future()
         try:
-            self._send(number, question)
+            self._sender.ask_user(question_id, question)
             decision: Decision = await answer
         finally:
-            del self._open[number]
+            del self._open[question_id]
         return decision
 
-    def settle(self, number: int, decision: Decision) -> None:
-        """Take a decision; one for a question that is not open is ignored."""
-        answer = self._open.get(number)
+    def settle(self, question_id: int, decision: Decision) -> None:
+        """Set the decision on a question. A second one, or one on a question that is not open, is ignored."""
+        answer = self._open.get(question_id)
         if answer is not None and not answer.done():
             answer.set_result(decision)
-
-    def refuse_all(self) -> None:
-        """Refuse whatever is open."""
-        for number in list(self._open):
-            self.settle(number, DENIED)

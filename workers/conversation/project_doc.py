@@ -1,7 +1,7 @@
 """Finds and reads the AGENTS.md files that apply to a directory.
 
-Two sources: the Codex home, and the project from its root down to the directory. A file that cannot be read is passed
-over and named in `notes`; it never takes the others with it.
+Two sources: the Codex home, and the project from its root down to the directory. A file that cannot be read is
+skipped and named in `notes`; the others are read all the same.
 """
 
 import codecs
@@ -19,37 +19,37 @@ DEFAULT_NAME: Final = "AGENTS.md"
 DEFAULT_ROOT_MARKERS: Final = (".git",)
 DEFAULT_MAX_BYTES: Final = 32 * 1024
 HOME_MAX_BYTES: Final = 1024 * 1024
-"""What the user wrote for all projects is read whole, or not at all where it is larger."""
+"""The user's file for all projects is read whole, or not at all where it is larger."""
 SEPARATOR: Final = "\n\n--- project-doc ---\n\n"
-"""Stands between what the home says and what the project says."""
+"""Separates the text of the home from the text of the project."""
 
 
 @dataclass(frozen=True, slots=True)
 class ProjectDoc:
-    """What the files say together, and where it is from."""
+    """The text of all files, and their paths."""
 
     text: str | None = None
-    """`None` where no file says anything."""
+    """`None` where all files are blank, or there are none."""
     sources: tuple[str, ...] = ()
-    """Paths of the files that `text` is made of, in its order."""
+    """Paths of the files in `text`, in its order."""
     notes: tuple[str, ...] = ()
-    """For the user: files that could not be read or did not fit."""
+    """Warnings for the user: files that could not be read or did not fit."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Search:
-    """How the project's files are looked for."""
+    """The rules of the search for the project's files."""
 
     max_bytes: int = DEFAULT_MAX_BYTES
-    """Shared by all files of the project; 0 reads none of them, as for a project that the user does not trust."""
+    """The limit of all files of the project together; 0 for a project that the user does not trust."""
     fallback_names: tuple[str, ...] = ()
-    """Names tried in each directory after the two usual ones."""
+    """File names that are tried in each directory after the two usual ones."""
     root_markers: tuple[str, ...] = DEFAULT_ROOT_MARKERS
-    """An entry of one of these names makes a directory the project's root; without any only the directory counts."""
+    """Names of entries that mark the project's root; without any only the directory itself is searched."""
 
 
 def read_project_doc(reader: Reader, home: str, cwd: str, search: Search | None = None) -> ProjectDoc:
-    """Return what applies to `cwd`. Both paths are absolute; neither need exist."""
+    """Return the files that apply to `cwd`. Both paths are absolute; neither need exist."""
     notes: list[str] = []
     home_files = _read_home(reader, home, notes)
     project_files = _read_project(reader, os.path.realpath(cwd), search or Search(), notes)
@@ -104,7 +104,7 @@ def _read_project(reader: Reader, cwd: str, search: Search, notes: list[str]) ->
 
 
 def _fitting(path: str, data: bytes, budget: int, notes: list[str]) -> str | None:
-    """Return the text of a file as far as the budget goes, `None` for one that is blank."""
+    """Return the text of a file within the budget, `None` for one that is blank."""
     text = _decoded(data)
     if not text.strip():
         return None
@@ -116,7 +116,7 @@ def _fitting(path: str, data: bytes, budget: int, notes: list[str]) -> str | Non
 
 
 def _read(path: str, read: Callable[[str], bytes], notes: list[str]) -> bytes | None:
-    """Return what is read of a file; `None` if it is absent, or cannot or must not be read, which is noted."""
+    """Return the content of a file; `None` if it is absent, or, with a note, if it cannot or must not be read."""
     try:
         data = read(path)
         refuse_other_encodings(data)
@@ -129,5 +129,5 @@ def _read(path: str, read: Callable[[str], bytes], notes: list[str]) -> bytes | 
 
 
 def _decoded(data: bytes) -> str:
-    """Decode UTF-8, with replacement characters where it is none; a character that the end cuts in two is dropped."""
+    """Decode UTF-8, with replacement characters for invalid bytes; a character that the end cuts in two is dropped."""
     return codecs.getincrementaldecoder("utf-8-sig")("replace").decode(data)

@@ -1,6 +1,6 @@
-"""What the model is told besides what the user says, as pure functions, and how the two are told apart afterwards.
+"""The messages of a conversation as the model reads them, as pure functions.
 
-The only I/O is the reading of an image that the user names, by a function that is handed in.
+The only I/O is the reading of an image that the user names, by a function that the caller passes.
 """
 
 import errno
@@ -24,7 +24,7 @@ ReadFile: TypeAlias = Callable[[str], bytes]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EnvironmentContext:
-    """Where the agent works. What is `None` is not mentioned, so that a change can be told on its own."""
+    """The environment in which the agent works. Members that are `None` are left out of the text."""
 
     cwd: str | None = None
     shell: str | None = None
@@ -39,7 +39,7 @@ class EnvironmentContext:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Permissions:
-    """What commands may do, and who is asked."""
+    """The rights of commands, and the policy for approvals."""
 
     approval_policy: ApprovalPolicy
     sandbox_mode: SandboxMode
@@ -47,7 +47,7 @@ class Permissions:
     writable_roots: tuple[str, ...] = ()
     """Every directory that `workspace-write` lets commands write to."""
     approved_prefixes: tuple[tuple[str, ...], ...] = ()
-    """Beginnings of commands that need no further consent."""
+    """Prefixes of commands that need no further approval."""
 
 
 _SANDBOX_TEXTS: Final[Mapping[SandboxMode, str]] = {
@@ -72,7 +72,7 @@ def instructions_text(base: str, patch_guide: str | None = None) -> str:
 
 
 def permissions_text(permissions: Permissions) -> str:
-    """Tell the model what its commands may do, whom it may ask and what it need not ask for."""
+    """Return the text on the rights of commands, and on which of them need an approval."""
     lines = [
         f"Sandbox mode: `{permissions.sandbox_mode}`. {_SANDBOX_TEXTS[permissions.sandbox_mode]}",
         f"Network access: {_network(permissions.network_access)}.",
@@ -87,12 +87,12 @@ def permissions_text(permissions: Permissions) -> str:
 
 
 def user_instructions_text(text: str, cwd: str) -> str:
-    """Wrap what AGENTS.md files say."""
+    """Return the text of AGENTS.md files in its envelope."""
     return f"# AGENTS.md instructions for {cwd}\n\n<INSTRUCTIONS>\n{text}\n</INSTRUCTIONS>"
 
 
 def environment_text(environment: EnvironmentContext) -> str:
-    """Tell the model where it works, one line for each thing that is known."""
+    """Return the text on the environment, one line for each member that is known."""
     network = environment.network_access
     lines = {
         "cwd": environment.cwd,
@@ -114,7 +114,7 @@ def message(role: str, *texts: str | None) -> JsonObject | None:
 
 
 def turn_aborted_message() -> JsonObject:
-    """Return the message that tells the model of a turn that the user stopped."""
+    """Return the message that reports to the model that the user stopped a turn."""
     return _user([_text_part(TURN_ABORTED)])
 
 
@@ -126,7 +126,7 @@ def read_nothing(path: str) -> bytes:
 def user_message(items: Sequence[Mapping[str, object]], read_file: ReadFile = read_nothing) -> JsonObject:
     """Return the message of input items, in their order; items of an unknown kind are left out.
 
-    Where an image cannot be read its place is taken by a text that says so.
+    An image that cannot be read is replaced by a text with the reason.
     """
     parts = [_input_part(item, read_file) for item in items]
     return _user([part for part in parts if part is not None])

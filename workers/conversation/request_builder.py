@@ -1,13 +1,12 @@
-"""What the requests of a conversation say besides its history: the instructions, the tools, and how to think."""
+"""The constant parts of a conversation's requests: model, instructions, tools and reasoning."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from greenroom.config.providers import WireApi
-from greenroom.config.settings import Settings
 from greenroom.protocol.ids import ConversationId
 from greenroom.protocol.items import JsonObject
+from greenroom.workers.conversation.current_turn import CurrentTurn
 from greenroom.workers.model.codec import Encoder, make_encoder
 from greenroom.workers.model.request import ModelRequest
 from greenroom.workers.tools.tool_selection import offered_tools
@@ -17,52 +16,50 @@ if TYPE_CHECKING:
 
 
 class RequestBuilder:
-    """Makes the encoder of requests anew when the settings of a turn, or the tools of MCP servers, are others."""
+    """Belongs to one conversation. The encoder is renewed when the turn's settings or the MCP servers' tools change."""
 
     def __init__(
         self,
-        wire_api: WireApi,
         conversation_id: ConversationId,
         instructions: str,
-        present: Callable[[], Settings],
+        turn: CurrentTurn,
         toolset: "McpToolset | None",
     ) -> None:
-        """`present` gives the settings of the running turn."""
-        self._wire_api = wire_api
+        self._wire_api = turn.settings.provider.wire_api
         self._conversation_id = conversation_id
         self._instructions = instructions
-        self._present = present
+        self._turn = turn
         self._toolset = toolset
         self._tools: Sequence[JsonObject] = ()
         self._renew()
 
     async def encoder(self) -> Encoder:
-        """Return what writes the next request, once MCP servers are ready that it waits for. Raises `StartError`."""
+        """Return the encoder of the next request, once its MCP servers are ready. Raises `StartError`."""
         if self._toolset is not None:
             await self._toolset.ready()
             self._tools = self._toolset.definitions()
         settings, tools = self._encoder_for
-        if settings is not self._present() or tools is not self._tools:
+        if settings is not self._turn.settings or tools is not self._tools:
             self._renew()
         return self._encoder
 
     @property
     def size(self) -> int:
         """Bytes of a request without a history, with the tools that are known so far."""
-        if self._encoder_for[0] is not self._present():
+        if self._encoder_for[0] is not self._turn.settings:
             self._renew()
         return len(self._encoder.body(b"[]"))
 
     def encoder_without_tools(self) -> Encoder:
-        """Return what writes a request that is to be answered with text alone."""
+        """Return the encoder of requests that are to be answered with text alone."""
         return make_encoder(self._wire_api, replace(self._request(), tools=()))
 
     def _renew(self) -> None:
-        self._encoder_for = self._present(), self._tools
+        self._encoder_for = self._turn.settings, self._tools
         self._encoder = make_encoder(self._wire_api, self._request())
 
     def _request(self) -> ModelRequest:
-        settings = self._present()
+        settings = self._turn.settings
         return ModelRequest(
             model=settings.model,
             conversation_id=self._conversation_id,

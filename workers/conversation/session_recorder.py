@@ -1,4 +1,4 @@
-"""What a conversation leaves on disk: its session file, written through to the disk before anybody relies on it."""
+"""Writes the session file of a conversation, and keeps the reason where that fails."""
 
 import asyncio
 import logging
@@ -12,26 +12,27 @@ from greenroom.sessions.lock import WriterLock
 
 log = logging.getLogger(__name__)
 
-MOMENT = 0.01
-"""Seconds."""
+WRITE_DELAY = 0.01
+"""Seconds from `write_soon` to the write."""
 
 
 class SessionRecorder:
-    """The session file as a turn sees it (`greenroom.workers.conversation.turn.TurnRecorder`).
+    """The session file of one conversation (`greenroom.workers.conversation.transcript.Recorder`).
 
-    A disk that fails is told, and ends no turn.
+    A failure to write is a warning to the user; it ends no turn.
     """
 
     def __init__(self, file: SessionFile, warn: Callable[[str], None]) -> None:
+        """`warn` takes a text for the user."""
         self._file = file
         self._warn = warn
         self.fault: str | None = None
-        """Why the last attempt to write has failed, if it has; what is not written is kept for the next one."""
-        self._soon: asyncio.TimerHandle | None = None
+        """The reason why the last attempt to write failed, if it did; its records are written by the next one."""
+        self._write_timer: asyncio.TimerHandle | None = None
 
     @property
     def path(self) -> str:
-        """Where the file is, or will be once there is something to write."""
+        """The path of the file, which exists once there is something to write."""
         return self._file.path
 
     @property
@@ -40,7 +41,7 @@ class SessionRecorder:
         return self._file.lock
 
     def add(self, *records: SessionRecord) -> None:
-        """Record lines of any kind."""
+        """Record lines of any type."""
         self._file.append(records)
 
     def item(self, item: JsonObject) -> None:
@@ -48,55 +49,55 @@ class SessionRecorder:
         self._file.append((response_item(item),))
 
     def event(self, event: JsonObject) -> None:
-        """Record an event, if it is one that is kept."""
+        """Record an event, if it is of a stored type."""
         record = stored_event(event, self._file.history_mode)
         if record is not None:
             self._file.append((record,))
 
     def begin(self) -> None:
-        """Make the file, with what it begins with, before there is anything else to keep."""
+        """Create the file with its first line, before there is anything else to write."""
         self._attempt(self._file.begin)
 
     def write_soon(self) -> None:
-        """Write a moment from now, so that a request to the model that is about to leave need not wait for it."""
-        if self._soon is None:
-            self._soon = asyncio.get_running_loop().call_later(MOMENT, self.write)
+        """Write after `WRITE_DELAY`, so that a request to the model that is about to be sent need not wait for it."""
+        if self._write_timer is None:
+            self._write_timer = asyncio.get_running_loop().call_later(WRITE_DELAY, self.write)
 
     def write(self) -> None:
-        """Hand over to the operating system what was recorded, so that it survives the death of this process."""
+        """Pass the records to the operating system, so that they survive the death of this process."""
         self._attempt(self._file.flush)
 
     def save(self) -> None:
-        """Return once everything recorded is safe on disk, or the user has been told that it is not."""
+        """Return once all records are on disk, or the user has been warned that they are not."""
         self._attempt(self._file.commit)
 
     def close(self) -> None:
-        """Write what is left and let others write."""
-        self._cancel_soon()
+        """Write the remaining records, and release the lock of the file."""
+        self._cancel_timer()
         try:
             self._file.close()
         except (OSError, SessionBusyError) as error:
             log.error("%s: %s", self._file.path, error)
 
     def _attempt(self, write: Callable[[], None]) -> None:
-        self._cancel_soon()
+        self._cancel_timer()
         try:
             write()
         except (OSError, SessionBusyError) as error:
-            is_known, self.fault = self.fault is not None, _in_words(error)
-            if not is_known:
+            is_repeated, self.fault = self.fault is not None, _reason(error)
+            if not is_repeated:
                 log.error("%s: %s", self._file.path, error)
                 self._warn(f"The conversation cannot be saved to {self._file.path}: {self.fault}. It goes on unsaved.")
         else:
             self.fault = None
 
-    def _cancel_soon(self) -> None:
-        if self._soon is not None:
-            self._soon.cancel()
-            self._soon = None
+    def _cancel_timer(self) -> None:
+        if self._write_timer is not None:
+            self._write_timer.cancel()
+            self._write_timer = None
 
 
-def _in_words(error: OSError | SessionBusyError) -> str:
+def _reason(error: OSError | SessionBusyError) -> str:
     if not isinstance(error, OSError) or not error.strerror:
         return str(error)
     return error.strerror if error.filename is None else f"{error.strerror} ({error.filename})"

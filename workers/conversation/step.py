@@ -1,6 +1,6 @@
-"""The steps of a turn in words, each on one line: what a person wants to know who waits for the answer. Free of I/O.
+"""The steps of a turn as texts of one line, for a person who waits for the answer. Free of I/O.
 
-They are made from the events that clients of Codex get, so that each step is told however it came about.
+They are derived from the events that clients of Codex get, so that no step is missing.
 """
 
 import os
@@ -11,26 +11,26 @@ from greenroom.protocol.display import clean
 from greenroom.protocol.items import JsonObject, as_list
 
 LONGEST: Final = 200
-"""Characters of a step at most."""
+"""Maximum characters of a step."""
 _LONGEST_NAME: Final = 120
-"""Characters of the command, the text or the names in it at most."""
+"""Maximum characters of the command, the text or the names in a step."""
 _SHELLS: Final = frozenset({"bash", "dash", "ksh", "sh", "zsh"})
 
 
 def begun(event: JsonObject) -> tuple[str, str] | None:
-    """Return the id and the words of what begins with an event, and goes on after it; `None` where nothing does."""
+    """Return the id and the text of the step that an event begins; `None` where it begins none."""
     describe = _BEGIN.get(str(event["type"]))
     return None if describe is None else (str(event.get("call_id")), describe(event))
 
 
 def done(event: JsonObject) -> str | None:
-    """Return the words of what has happened, or of what has ended; `None` for an event that is no step."""
+    """Return the text of the step that an event completes; `None` where it completes none."""
     describe = _DONE.get(str(event["type"]))
     return None if describe is None else describe(event)
 
 
 def one_line(text: str, longest: int) -> str:
-    """Return a text on one line without characters that control, or show in another order, and cut to a length."""
+    """Return a text on one line, cut to a length, without control characters and changes of direction."""
     text = clean(text[: 8 * LONGEST])
     return text if len(text) <= longest else f"{text[: longest - 1].rstrip()}…"
 
@@ -80,7 +80,7 @@ def _plan(event: JsonObject) -> str | None:
     return f"{finished} of {len(steps)} steps of the plan are done" if steps else None
 
 
-def _said(event: JsonObject) -> str | None:
+def _first_line(event: JsonObject) -> str | None:
     lines = (one_line(line, LONGEST) for line in str(event.get("message")).splitlines())
     return next(filter(None, lines), None)
 
@@ -114,7 +114,7 @@ _DONE: Final[Mapping[str, Callable[[JsonObject], str | None]]] = {
     "web_search_end": lambda event: f"searched the web for {_short(str(event.get('query')))}",
     "view_image_tool_call": lambda event: f"looked at {_listed([os.path.basename(str(event.get('path')))])}",
     "plan_update": _plan,
-    "agent_message": _said,
+    "agent_message": _first_line,
     "stream_error": lambda event: one_line(str(event.get("message")), LONGEST),
     "context_compacted": lambda _: "shortened the conversation",
     "exec_approval_request": lambda event: f"asks for consent to run {_command(event)}",

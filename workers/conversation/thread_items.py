@@ -1,6 +1,6 @@
-"""What events say of one thing that happens, as an item with a beginning and an end. Free of I/O.
+"""The items of a thread, each with a beginning and an end, as they follow from flat events. Free of I/O.
 
-Clients from October 2025 on follow items; older ones follow the flat events, each of which is about one of them.
+Clients from October 2025 on read items; older ones read the flat events, each of which describes one item.
 """
 
 from collections.abc import Callable, Mapping
@@ -11,11 +11,11 @@ from greenroom.protocol.ids import uuid7
 from greenroom.protocol.items import JsonObject
 
 Phase: TypeAlias = Literal["started", "completed", "whole"]
-"""Whether an event begins its item, ends it, or is all there is of it."""
+"""Whether an event begins its item, ends it, or does both."""
 
 
 class Aspect(NamedTuple):
-    """What one type of event says of its item."""
+    """The relation of one type of event to its item."""
 
     phase: Phase
     describe: Callable[[JsonObject], JsonObject]
@@ -28,7 +28,7 @@ def agent_message(item_id: str, texts: list[str], phase: object = None) -> JsonO
 
 
 def reasoning(item_id: str, summary: list[str], raw: list[str]) -> JsonObject:
-    """Return the item of what the model thought."""
+    """Return the item of a piece of the model's reasoning."""
     return {"type": "Reasoning", "id": item_id, "summary_text": summary, "raw_content": raw}
 
 
@@ -50,8 +50,8 @@ def _command(event: JsonObject) -> JsonObject:
         "parsed_cmd": event["parsed_cmd"],
         "source": event["source"],
         "status": event.get("status", "in_progress"),
-        **_given(event, "process_id", "stdout", "stderr", "aggregated_output", "exit_code", "duration"),
-        **_given(event, "formatted_output"),
+        **_members(event, "process_id", "stdout", "stderr", "aggregated_output", "exit_code", "duration"),
+        **_members(event, "formatted_output"),
     }
 
 
@@ -61,7 +61,7 @@ def _file_change(event: JsonObject) -> JsonObject:
         "id": event["call_id"],
         "changes": event["changes"],
         "status": event.get("status", "in_progress"),
-        **_given(event, "auto_approved", "stdout", "stderr"),
+        **_members(event, "auto_approved", "stdout", "stderr"),
     }
 
 
@@ -75,7 +75,7 @@ def _mcp_call(event: JsonObject) -> JsonObject:
         case {"Err": text}:
             outcome = {"status": "failed", "error": {"message": text}}
     facts: Mapping[str, object] = invocation if isinstance(invocation, dict) else {}
-    return {"type": "McpToolCall", "id": event["call_id"], **facts, **outcome, **_given(event, "duration")}
+    return {"type": "McpToolCall", "id": event["call_id"], **facts, **outcome, **_members(event, "duration")}
 
 
 def _image_view(event: JsonObject) -> JsonObject:
@@ -100,10 +100,10 @@ ASPECTS: Final[Mapping[str, Aspect]] = {
     "web_search_end": Aspect("completed", _web_search),
     "view_image_tool_call": Aspect("whole", _image_view),
 }
-"""The flat events that are about an item by themselves. Those of texts take theirs from the model's own items."""
+"""The flat events that determine an item. The items of texts are made from the model's own items."""
 
 
-def _given(event: JsonObject, *names: str) -> JsonObject:
+def _members(event: JsonObject, *names: str) -> JsonObject:
     return {name: event[name] for name in names if name in event}
 
 

@@ -1,4 +1,4 @@
-"""Counts the tokens of a conversation, and tells clients in the forms of all versions at once."""
+"""Counts the tokens of a conversation, and makes the event that clients of all versions read."""
 
 from msgspec import structs
 
@@ -10,17 +10,22 @@ class TokenCounter:
     """Usage of the last response and of all responses so far."""
 
     def __init__(self, context_window: int | None, total: Usage | None = None) -> None:
-        """`context_window` is the effective one, in tokens; `total` what earlier processes of the conversation used."""
+        """`context_window` is the effective one, in tokens; `total` the usage of its earlier processes."""
         self._context_window = context_window
         self.total = total or Usage()
 
+    @property
+    def used(self) -> int:
+        """Tokens of all responses so far."""
+        return self.total.total_tokens
+
     def add(self, usage: Usage) -> JsonObject:
-        """Count a response and return the event that tells of it: the last response flat, and all in `info`."""
+        """Count a response, and return the event with its usage: the last response flat, and all in `info`."""
         self.total = _sum(self.total, usage)
         return self._event(usage)
 
     def estimated(self, tokens: int) -> JsonObject:
-        """Return the event that tells how many tokens the context has by an estimate. Nothing is counted for it."""
+        """Return the event with an estimate of the tokens in the context. Nothing is counted."""
         return self._event(Usage(total_tokens=tokens))
 
     def _event(self, last: Usage) -> JsonObject:

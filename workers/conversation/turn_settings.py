@@ -1,46 +1,59 @@
-"""What one turn goes by that was given settings of its own."""
+"""The settings of one conversation, and of turns that override some of them."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import replace
 
 import msgspec
 
 from greenroom.config.paths import absolute, require_directory
 from greenroom.config.sandbox import SandboxPolicy, WorkspaceWrite
-from greenroom.config.settings import Settings
+from greenroom.config.settings import ConversationOverrides, Settings, resolve
 from greenroom.protocol.internal.worker import TurnSandbox, TurnSettings
 
 
-def for_turn(settings: Settings, wanted: TurnSettings, with_model: Callable[[str], Settings]) -> Settings:
-    """Return the conversation's settings as a turn changes them. Raises `ConfigError`.
+class ConversationSettings:
+    """The settings that a conversation was opened with, and their sources."""
 
-    `with_model` returns the settings that the conversation would have with another model.
-    """
-    if wanted.model != settings.model:
-        other = with_model(wanted.model)
-        settings = replace(
+    def __init__(self, home: str, cli: Sequence[str], overrides: ConversationOverrides) -> None:
+        """Read `config.toml` in `home`. `cli` are assignments of the command line. Raises `ConfigError`."""
+        self._home = home
+        self._cli = cli
+        self._overrides = overrides
+        self.value = self._resolve(overrides)
+
+    def for_turn(self, wanted: TurnSettings | None) -> Settings:
+        """Return the settings of a turn with these overrides. Raises `ConfigError`."""
+        settings = self.value
+        if wanted is None:
+            return settings
+        if wanted.model != settings.model:
+            other = self._resolve(msgspec.structs.replace(self._overrides, model=wanted.model))
+            settings = replace(
+                settings,
+                model=other.model,
+                model_family=other.model_family,
+                reasoning_effort=other.reasoning_effort,
+                verbosity=other.verbosity,
+                tool_output_token_limit=other.tool_output_token_limit,
+            )
+        cwd = absolute(settings.cwd, wanted.cwd, os.environ)
+        require_directory(cwd, "cwd")
+        return replace(
             settings,
-            model=other.model,
-            model_family=other.model_family,
-            reasoning_effort=other.reasoning_effort,
-            verbosity=other.verbosity,
-            tool_output_token_limit=other.tool_output_token_limit,
+            cwd=cwd,
+            approval_policy=wanted.approval_policy,
+            sandbox_policy=_policy(wanted.sandbox_policy, cwd),
+            reasoning_effort=settings.reasoning_effort if wanted.effort is None else wanted.effort,
+            reasoning_summary=wanted.summary,
         )
-    cwd = absolute(settings.cwd, wanted.cwd, os.environ)
-    require_directory(cwd, "cwd")
-    return replace(
-        settings,
-        cwd=cwd,
-        approval_policy=wanted.approval_policy,
-        sandbox_policy=_policy(wanted.sandbox_policy, cwd),
-        reasoning_effort=settings.reasoning_effort if wanted.effort is None else wanted.effort,
-        reasoning_summary=wanted.summary,
-    )
+
+    def _resolve(self, overrides: ConversationOverrides) -> Settings:
+        return resolve(self._home, self._cli, overrides, os.getcwd(), os.environ)
 
 
-def _policy(given: TurnSandbox, cwd: str) -> SandboxPolicy:
-    policy: SandboxPolicy = msgspec.convert(msgspec.structs.asdict(given), SandboxPolicy)
+def _policy(sandbox: TurnSandbox, cwd: str) -> SandboxPolicy:
+    policy: SandboxPolicy = msgspec.convert(msgspec.structs.asdict(sandbox), SandboxPolicy)
     if not isinstance(policy, WorkspaceWrite):
         return policy
     roots = tuple(absolute(cwd, root, os.environ) for root in policy.writable_roots)

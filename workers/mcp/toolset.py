@@ -2,22 +2,36 @@
 
 import os
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Final
+from typing import Final, Protocol
 
 from greenroom.config.settings import Settings
 from greenroom.protocol.ids import TurnId
 from greenroom.protocol.items import JsonObject
 from greenroom.protocol.mcp.elicitation import Decision
-from greenroom.workers.conversation.turn import ToolResult
 from greenroom.workers.exec.capture import OutputBudget
 from greenroom.workers.mcp.approval import ToolApproval
 from greenroom.workers.mcp.elicitation import Elicitation, ElicitationReply, answer_alone, pass_on
 from greenroom.workers.mcp.questions import ServerQuestions
-from greenroom.workers.mcp.servers import Bearers, McpServers, ServerContext, Variables
-from greenroom.workers.tools.types import Emit
+from greenroom.workers.mcp.servers import McpServers, ServerContext
+from greenroom.workers.model.bearer import ProviderCredentials
+from greenroom.workers.tools.types import Emit, ToolResult
 
 _AS_JSON: Final = 6, 5
 """By what share the output may be longer than its text, because it travels in JSON."""
+
+
+class RunningTurn(Protocol):
+    """The turn that runs, or ran last (`greenroom.workers.conversation.current_turn.CurrentTurn`)."""
+
+    @property
+    def id(self) -> TurnId:
+        """Its id."""
+        ...
+
+    @property
+    def settings(self) -> Settings:
+        """Its settings."""
+        ...
 
 
 class McpToolset:
@@ -25,24 +39,22 @@ class McpToolset:
 
     def __init__(
         self,
-        settings: Settings,
-        present: Callable[[], Settings],
-        variables: Variables,
+        turn: RunningTurn,
+        credentials: ProviderCredentials,
         ask: Callable[[bytes], Awaitable[Decision]],
         emit: Emit,
-        turn_id: Callable[[], TurnId],
-        bearers: Bearers | None = None,
     ) -> None:
-        """`settings` are the conversation's, `present` gives those of the running turn."""
-        self._present = present
-        questions = ServerQuestions(ask, emit, turn_id)
+        """Servers are started with the present settings; the limits of a call are those of its turn."""
+        self._turn = turn
+        settings = turn.settings
+        questions = ServerQuestions(ask, emit, lambda: turn.id)
         self._put = pass_on(questions)
         setting = ServerContext(
-            variables=variables,
+            variables=credentials.variables,
             environment=os.environ,
             cwd=os.getcwd(),
             emit=emit,
-            bearer=bearers,
+            bearer=credentials.mcp_bearer,
             elicit=self._elicit,
             wire=settings.provider.wire_api,
             approval=ToolApproval(settings.approval_policy, settings.sandbox_policy.type, questions),
@@ -68,7 +80,7 @@ class McpToolset:
 
     async def call(self, call: JsonObject, emit: Emit) -> ToolResult:
         """Call a tool, and return what the model reads of its output."""
-        budget = OutputBudget.of_tokens(self._present().tool_output_token_limit)
+        budget = OutputBudget.of_tokens(self._turn.settings.tool_output_token_limit)
         more, of = _AS_JSON
         output = await self._servers.call(
             str(call["name"]), str(call["call_id"]), str(call["arguments"]), emit, _namespace(call)
@@ -84,8 +96,8 @@ class McpToolset:
         await self._servers.close()
 
     async def _elicit(self, question: Elicitation) -> ElicitationReply:
-        now = self._present()
-        alone = answer_alone(now.approval_policy, now.sandbox_policy, question)
+        settings = self._turn.settings
+        alone = answer_alone(settings.approval_policy, settings.sandbox_policy, question)
         return await self._put(question) if alone is None else alone
 
 

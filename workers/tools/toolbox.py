@@ -4,14 +4,13 @@ It is imported when the first tool is called, unless whoever forked this process
 fresh server need not wait for it.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from greenroom.config.reader import Reader
 from greenroom.config.sandbox import SandboxPolicy
 from greenroom.protocol.ids import TurnId
 from greenroom.protocol.items import JsonObject
-from greenroom.protocol.mcp.elicitation import Decision
 from greenroom.protocol.policy import ApprovalPolicy
 from greenroom.sessions.cleanup_journal import CleanupJournal
 from greenroom.workers.approval.memory import ApprovedCommands
@@ -20,7 +19,7 @@ from greenroom.workers.exec.login_shells import LoginShells
 from greenroom.workers.exec.process_groups import ProcessGroups
 from greenroom.workers.patch.turn_diff import TurnDiffTracker
 from greenroom.workers.sandbox.features import probe
-from greenroom.workers.sandbox.launcher import Launcher, Loss, ZygoteStanding
+from greenroom.workers.sandbox.launcher import Launcher, ZygoteStanding
 from greenroom.workers.sandbox.policy import Surroundings, confine, read_only
 from greenroom.workers.sandbox.starter import FreeStarter, LaunchedStarter, ReadOnlyStarter
 from greenroom.workers.tools import registry
@@ -28,7 +27,7 @@ from greenroom.workers.tools.apply_patch import tell_diff
 from greenroom.workers.tools.approval_gate import ApprovalGate
 from greenroom.workers.tools.background_commands import BackgroundCommands
 from greenroom.workers.tools.context import Shell, ToolContext
-from greenroom.workers.tools.types import Emit
+from greenroom.workers.tools.types import ToolHost
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,24 +51,15 @@ class Toolbox:
         self,
         workplace: Workplace,
         logins: LoginShells,
-        ask: Callable[[bytes], Awaitable[Decision]],
-        emit: Emit,
-        on_commands_ended: Callable[[], None],
+        host: ToolHost,
         leftovers: CleanupJournal | None = None,
-        on_loss: Callable[[Loss], object] = lambda _: None,
     ) -> None:
-        """`on_commands_ended` is called when between two turns the last command ends that went on.
-
-        `on_loss` is told of each process that started or watched over commands and is lost.
-        """
-        self._on_loss = on_loss
+        self._host = host
         self._leftovers = leftovers
         self._logins = logins
-        self._ask = ask
-        self._emit = emit
         self._approved = ApprovedCommands()
         self.move(workplace)
-        self.open_commands = BackgroundCommands(emit, on_commands_ended)
+        self.open_commands = BackgroundCommands(host.emit, host.commands_ended)
         """Those that go on between calls."""
         self._groups = ProcessGroups()
         self._launcher: Launcher | None = None
@@ -85,8 +75,8 @@ class Toolbox:
             workplace.approval_policy,
             policy.type,
             self._confinement,
-            self._ask,
-            self._emit,
+            self._host.ask,
+            self._host.emit,
             self._approved,
             lambda: not probe().missing(),
         )
@@ -152,7 +142,7 @@ class Toolbox:
     def _context_of(self, turn_id: TurnId) -> ToolContext:
         if self._context is None or self._context.turn_id != turn_id:
             self._context = ToolContext(
-                emit=self._emit,
+                emit=self._host.emit,
                 cwd=self._cwd,
                 environment=self._environment,
                 turn_id=turn_id,
@@ -173,7 +163,7 @@ class Toolbox:
 
     def _present_launcher(self) -> Launcher:
         if self._launcher is None:
-            self._launcher = Launcher.attach(self._on_loss)
+            self._launcher = Launcher.attach(self._host.helper_lost)
         return self._launcher
 
     def _may_write(self, path: str) -> bool:

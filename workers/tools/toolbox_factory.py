@@ -1,23 +1,21 @@
 """What commands of a conversation get by its settings: environment, shell and sandbox; and the tools around them."""
 
 import os
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from typing import Final
 
 from greenroom.config.environment import UNATTENDED, may_be_seen, unattended
 from greenroom.config.home import home_name
 from greenroom.config.settings import Settings
 from greenroom.protocol.ids import ConversationId
-from greenroom.protocol.mcp.elicitation import Decision
 from greenroom.sessions.cleanup_journal import CleanupJournal
 from greenroom.workers.exec.environment import command_environment, withheld_variables
 from greenroom.workers.exec.login_shells import LoginShells
 from greenroom.workers.exec.user_shell import shell_for_text
-from greenroom.workers.sandbox.launcher import Loss
 from greenroom.workers.sandbox.policy import Surroundings
 from greenroom.workers.tools.context import Shell
 from greenroom.workers.tools.toolbox import Toolbox, Workplace
-from greenroom.workers.tools.types import Emit
+from greenroom.workers.tools.types import ToolHost
 
 _THREAD_ID: Final = "CODEX_THREAD_ID"
 
@@ -26,15 +24,12 @@ def build_toolbox(
     settings: Settings,
     conversation_id: ConversationId,
     runtime_directory: str,
-    ask: Callable[[bytes], Awaitable[Decision]],
-    emit: Emit,
-    on_commands_ended: Callable[[], None],
+    host: ToolHost,
     leftovers: CleanupJournal,
-    on_loss: Callable[[Loss], object],
 ) -> Toolbox:
     """Return the toolbox of a conversation. `runtime_directory` holds our sockets; the rest is as in `Toolbox`."""
     where = workplace(settings, conversation_id, runtime_directory)
-    return Toolbox(where, _login_shells(settings), ask, emit, on_commands_ended, leftovers, on_loss)
+    return Toolbox(where, _login_shells(settings), host, leftovers)
 
 
 def workplace(settings: Settings, conversation_id: ConversationId, runtime_directory: str) -> Workplace:

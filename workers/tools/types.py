@@ -1,9 +1,13 @@
 """Types that the parts of a tool call share."""
 
 from collections.abc import Awaitable, Callable
-from typing import Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
 
 from greenroom.protocol.items import JsonObject
+from greenroom.protocol.mcp.elicitation import Decision
+
+if TYPE_CHECKING:
+    from greenroom.workers.sandbox.launcher import Loss
 
 Emit: TypeAlias = Callable[[JsonObject], Awaitable[None] | None]
 """Takes the `msg` of an event. An awaitable that it returns is waited for, so that a slow client slows the tool."""
@@ -11,6 +15,28 @@ Emit: TypeAlias = Callable[[JsonObject], Awaitable[None] | None]
 ExecutionMode: TypeAlias = Literal["free", "sandboxed", "read_only"]
 """How something that may be done is done: without a sandbox, in that of the conversation, or in one that writes
 nothing."""
+
+
+ToolResult: TypeAlias = str | list[JsonObject]
+"""The `output` of a call: text, or text and images."""
+
+
+class ToolHost(Protocol):
+    """What tools need of their conversation."""
+
+    async def ask(self, question: bytes) -> Decision:
+        """Ask the client's user; `question` is a JSON object."""
+        ...
+
+    def emit(self, event: JsonObject) -> Awaitable[None] | None:
+        """Emit an event (`Emit`)."""
+        ...
+
+    def commands_ended(self) -> None:
+        """Report that between two turns the last background command has ended."""
+
+    def helper_lost(self, loss: "Loss") -> None:
+        """Report the loss of a process that starts commands or watches over one."""
 
 
 class ToolFailure(Exception):  # noqa: N818 - a refusal that the model reads, not an error of ours

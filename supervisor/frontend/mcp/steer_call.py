@@ -51,7 +51,7 @@ class SteerCall:
 
     def failed(self, failure: Failure) -> None:
         """Answer with the reason why it is not done."""
-        self._answer(failure_result(failure))
+        self._answer(failure_result(failure, self._conversation_id))
 
     def _answer(self, result: bytes) -> None:
         self.turn = None

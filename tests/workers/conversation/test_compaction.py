@@ -15,15 +15,21 @@ from greenroom.protocol.ids import ConversationId
 from greenroom.protocol.items import JsonObject
 from greenroom.protocol.user_messages import SUMMARY_PREFIX, is_user_message, summary_message
 from greenroom.sessions.format import SessionRecord
-from greenroom.workers.conversation.compaction import WARNING, Compaction, lacks_room, shortened
-from greenroom.workers.conversation.history import IMAGE_WEIGHT, History
+from greenroom.workers.conversation.compacted_history import shortened
+from greenroom.workers.conversation.compaction import WARNING, Compaction
+from greenroom.workers.conversation.event_emitter import EventEmitter
+from greenroom.workers.conversation.history import History
+from greenroom.workers.conversation.history_entry import IMAGE_WEIGHT
 from greenroom.workers.conversation.prompt import message, turn_aborted_message
+from greenroom.workers.conversation.summarizer import Summarizer, lacks_room
 from greenroom.workers.conversation.tokens import TokenCounter
+from greenroom.workers.conversation.transcript import Transcript
 from greenroom.workers.model.client import OnRetry
 from greenroom.workers.model.outcome import ModelRequestError
 from greenroom.workers.model.request import ModelRequest, RequestEncoder
 from greenroom.workers.model.responses import Completed, ItemDone, ModelEvent, TextDelta, Usage
 from greenroom.workers.model.retry import Retry
+from tests.workers.stubs import StubMailbox, StubModelSource, StubRecord, StubTurnContext
 
 PROMPT = "Sum up."
 LIMIT = 1000
@@ -88,20 +94,25 @@ class Room:
     def __init__(self, model: ScriptedAnswers, items: list[JsonObject], *, limit: int = LIMIT) -> None:
         self.history = History(items)
         self.tokens = TokenCounter(None)
+        self.record = StubRecord()
+        emitter = EventEmitter(StubMailbox(), ConversationId("c"), "baseline", self._observe)
         self.events: list[JsonObject] = []
-        self.records: list[SessionRecord] = []
+        transcript = Transcript(self.history, self.record, emitter)
         encoder = RequestEncoder(ModelRequest(model="m", conversation_id=ConversationId("c"), instructions="Be good."))
+        summarizer = Summarizer(StubModelSource(model), encoder, transcript, PROMPT)
         self.compaction = Compaction(
-            model,
-            encoder,
-            self.history,
-            self.tokens,
-            lambda event, _: self.events.append(event),
-            self.records.append,
-            prompt=PROMPT,
-            limit=limit,
-            window_number=2,
+            summarizer, transcript, self.tokens, StubTurnContext(), limit=limit, window_number=2
         )
+
+    def _observe(self, event: JsonObject) -> None:
+        if event["type"] != "item_completed":
+            self.events.append(event)
+
+    @property
+    def records(self) -> list[SessionRecord]:
+        """The records of compactions, each with one of the settings that the new history describes."""
+        assert [record.kind for record in self.record.added[1::2]] == ["turn_context"] * (len(self.record.added) // 2)
+        return self.record.added[::2]
 
     @property
     def items(self) -> list[JsonObject]:

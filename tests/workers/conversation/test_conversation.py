@@ -19,7 +19,8 @@ from greenroom.protocol.ids import ConversationId, Incarnation, TurnId
 from greenroom.protocol.internal.worker import Open
 from greenroom.sessions import file as session_file
 from greenroom.workers.conversation.conversation import Conversation
-from greenroom.workers.conversation.turn import TurnOutcome
+from greenroom.workers.conversation.opening import open_conversation
+from greenroom.workers.conversation.turn_outcome import TurnOutcome
 from tests.support.home import Home, records, stored_events
 from tests.support.loop import on_loop, until
 from tests.support.model import inputs, said
@@ -53,24 +54,26 @@ class Room:
         """Open a conversation; `call` is what the tool call sets."""
         operation = Open(conversation_id=THREAD, incarnation=Incarnation(1), resume=resume, user_agent="promises/1")
         self.mailbox = StubMailbox()
-        self.conversation = Conversation(operation, self.post.spec, self.mailbox, self._no_channel)
-        await self.conversation.open(json.dumps({"cli": cli, "call": call}).encode())
+        arguments = json.dumps({"cli": cli, "call": call}).encode()
+        self.conversation = await open_conversation(
+            operation, arguments, self.post.spec, self.mailbox, self._no_channel
+        )
 
     def start(self, prompt: str) -> "tuple[TurnId, asyncio.Task[TurnOutcome]]":
         self._turns += 1
         turn_id = TurnId(f"t-{self._turns}")
         items = json.dumps([{"type": "text", "text": prompt}]).encode()
-        return turn_id, asyncio.create_task(self.conversation.run_turn(turn_id, items))
+        return turn_id, asyncio.create_task(self.conversation.turns.run(turn_id, items))
 
     async def turn(self, prompt: str) -> TurnOutcome:
         return await self.start(prompt)[1]
 
-    async def stop(self, turn_id: TurnId, running: "asyncio.Task[TurnOutcome]") -> TurnOutcome:
+    async def stop(self, running: "asyncio.Task[TurnOutcome]") -> TurnOutcome:
         """Stop a turn as the actor does."""
         running.cancel()
         await asyncio.wait((running,))
         assert running.cancelled()
-        return self.conversation.abandon_turn(turn_id)
+        return self.conversation.turns.abort()
 
     def _no_channel(self) -> Any:
         raise AssertionError("no credential is needed")
@@ -101,8 +104,8 @@ async def test_opening_announces_who_and_where() -> None:
         assert nobody_to_wait_for == {"type": "mcp_startup_complete", "ready": [], "failed": [], "cancelled": []}
         assert event["session_id"] == event["thread_id"] == THREAD
         assert (event["cwd"], event["model"]) == ("/usr", "other")
-        assert event["rollout_path"] == place.conversation.session_path
-        assert not os.path.exists(place.conversation.session_path), "there is nothing to remember yet"
+        assert event["rollout_path"] == place.conversation.recorder.path
+        assert not os.path.exists(place.conversation.recorder.path), "there is nothing to remember yet"
 
 
 @on_loop
@@ -131,7 +134,7 @@ async def test_a_turn_is_safe_on_disk_before_its_end_is_told(monkeypatch: pytest
 
         def note(descriptor: int) -> None:
             sync(descriptor)
-            synced.append(stored_events(Path(place.conversation.session_path)))
+            synced.append(stored_events(Path(place.conversation.recorder.path)))
             place.mailbox.log.append("synced")
 
         with pytest.MonkeyPatch.context() as patch:
@@ -152,7 +155,7 @@ async def test_the_context_is_told_once_and_not_again() -> None:
         first, second = place.model.requests
         assert len([text for text in said(first, "user") if text.startswith("<environment_context>")]) == 1
         assert said(second, "user") == [*said(first, "user"), "hello"]
-        kinds = [kind for kind, _ in records(Path(place.conversation.session_path))]
+        kinds = [kind for kind, _ in records(Path(place.conversation.recorder.path))]
         assert kinds.count("turn_context") == 1
 
 
@@ -169,12 +172,12 @@ async def test_a_command_works_where_the_conversation_does() -> None:
 async def test_a_turn_that_is_stopped_kills_its_command_and_says_what_is_unknown() -> None:
     async with room() as place:
         await place.open()
-        turn_id, running = place.start("sleep")
+        _, running = place.start("sleep")
         await until(lambda: "exec_command_begin" in place.mailbox.kinds)
-        outcome = await place.stop(turn_id, running)
+        outcome = await place.stop(running)
         assert (outcome.kind, outcome.message) == ("aborted", "interrupted")
         assert place.mailbox.kinds[-1] == "turn_aborted"
-        path = Path(place.conversation.session_path)
+        path = Path(place.conversation.recorder.path)
         assert stored_events(path)[-1] == "turn_aborted"
         items = [payload for kind, payload in records(path) if kind == "response_item"]
         assert items[-2]["output"] == "aborted by user"
@@ -216,7 +219,7 @@ async def test_a_message_that_cannot_fit_is_refused_before_any_request_and_leave
         (failure,) = [event for event in place.mailbox.events if event["type"] == "error"]
         assert failure["codex_error_info"] == "context_window_exceeded"
         assert not place.model.requests
-        assert "x" * 100 not in Path(place.conversation.session_path).read_text()
+        assert "x" * 100 not in Path(place.conversation.recorder.path).read_text()
         assert (await place.turn("hello" + "x" * (allowed - 5))).kind == "completed"
         assert (await place.turn("hello")).kind == "completed"
 
@@ -237,11 +240,11 @@ async def test_a_long_message_after_others_is_sent_whole_and_they_make_room() ->
 async def test_a_fault_of_ours_ends_the_turn_and_not_the_conversation() -> None:
     async with room() as place:
         await place.open()
-        turn_id, running = place.start("stall")
+        _, running = place.start("stall")
         await until(lambda: "agent_message" in place.mailbox.kinds)
         running.cancel()
         await asyncio.wait((running,))
-        outcome = place.conversation.break_turn(turn_id, KeyError("secret detail"))
+        outcome = place.conversation.turns.fail(KeyError("secret detail"))
         assert (outcome.kind, outcome.error_kind) == ("failed", "internal")
         assert outcome.message is not None
         assert "KeyError" in outcome.message
@@ -254,14 +257,14 @@ async def test_a_conversation_is_taken_up_where_it_was_left() -> None:
     async with room() as place:
         await place.open(cwd="/", model="other")
         await place.turn("hello")
-        tokens = place.conversation.tokens_used
-        path = place.conversation.session_path
+        tokens = place.conversation.tokens.used
+        path = place.conversation.recorder.path
         await place.conversation.close()
         await place.open(resume="must")
         assert place.mailbox.events[0]["model"] == "other"
         assert place.mailbox.events[0]["cwd"] == "/"
-        assert place.conversation.session_path == path
-        assert place.conversation.tokens_used == tokens > 0
+        assert place.conversation.recorder.path == path
+        assert place.conversation.tokens.used == tokens > 0
         await place.turn("hello")
         first, second = place.model.requests
         assert inputs(second)[: len(inputs(first))] == inputs(first)
@@ -299,7 +302,7 @@ async def test_a_file_cut_anywhere_in_its_last_turn_is_taken_up_consistently() -
         await place.turn("hello")
         await place.turn("run")
         await place.conversation.close()
-        path = Path(place.conversation.session_path)
+        path = Path(place.conversation.recorder.path)
         whole = path.read_bytes()
         *_, begin = (line.start() for line in re.finditer(rb'^.*"task_started".*$', whole, re.MULTILINE))
         for end in cuts(whole, begin):
@@ -357,8 +360,8 @@ async def test_a_conversation_that_another_process_hosts_is_refused_by_name() ->
 async def test_closing_ends_what_commands_left_running() -> None:
     async with room() as place:
         await place.open()
-        turn_id, running = place.start("sleep")
+        _, running = place.start("sleep")
         await until(lambda: "exec_command_begin" in place.mailbox.kinds)
-        await place.stop(turn_id, running)
+        await place.stop(running)
         await place.conversation.close()
         await place.conversation.close()

@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 
 from greenroom.protocol.items import JsonObject
 from greenroom.protocol.user_messages import summary_message
-from greenroom.workers.conversation.history import ABORTED, History
+from greenroom.workers.conversation.call_pairing import ABORTED
+from greenroom.workers.conversation.history import History
 from greenroom.workers.conversation.prompt import EnvironmentContext as Place
-from greenroom.workers.conversation.prompt import environment_text, message, turn_aborted_message
+from greenroom.workers.conversation.prompt import environment_text, message
 
 
 def said(role: str, text: str) -> JsonObject:
@@ -179,23 +180,6 @@ def context() -> JsonObject:
     place = message("user", environment_text(Place(cwd="/home/ada")))
     assert place is not None
     return place
-
-
-@pytest.mark.parametrize(("turns", "left"), [(0, 7), (1, 4), (2, 1), (9, 1), (-1, 7)])
-def test_rolling_back_forgets_whole_turns(turns: int, left: int) -> None:
-    history = History(
-        [
-            context(),
-            said("user", "one"),
-            said("assistant", "1"),
-            turn_aborted_message(),
-            said("user", "two"),
-            call("c1"),
-            output("c1"),
-        ]
-    )
-    history.roll_back(turns)
-    assert len(history) == left
 
 
 def test_users_messages_are_told_from_context() -> None:

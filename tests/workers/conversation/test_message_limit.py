@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from greenroom.config.models import ModelFamily, ModelRow, model_family
 from greenroom.protocol.errors import PromptTooLongError
 from greenroom.protocol.items import JsonObject
-from greenroom.workers.conversation.history import IMAGE_WEIGHT
+from greenroom.workers.conversation.history_entry import IMAGE_WEIGHT
 from greenroom.workers.conversation.message_limit import BYTES_PER_TOKEN, check_length
 
 WINDOW = 5_000

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from greenroom.protocol.mcp.elicitation import DENIED, Decision
+from greenroom.protocol.mcp.elicitation import Decision
 from greenroom.workers.conversation.pending_approvals import PendingApprovals
 
 YES = Decision(verdict="approved")
@@ -18,7 +18,7 @@ class Desk:
 
     def __init__(self) -> None:
         self.sent: list[tuple[int, bytes]] = []
-        self.questions = PendingApprovals(self._send)
+        self.questions = PendingApprovals(self)
         self._arrived = asyncio.Event()
 
     async def ask(self, text: bytes = b"{}") -> "asyncio.Task[Decision]":
@@ -28,8 +28,8 @@ class Desk:
         await self._arrived.wait()
         return task
 
-    def _send(self, number: int, question: bytes) -> None:
-        self.sent.append((number, question))
+    def ask_user(self, question_id: int, question: bytes) -> None:
+        self.sent.append((question_id, question))
         self._arrived.set()
 
 
@@ -104,22 +104,12 @@ def test_a_decision_that_comes_with_the_cancellation_does_not_undo_it() -> None:
     play(scene)
 
 
-def test_what_is_open_can_be_refused_as_a_whole() -> None:
-    async def scene(desk: Desk) -> None:
-        asked = [await desk.ask() for _ in range(3)]
-        desk.questions.settle(1, YES)
-        desk.questions.refuse_all()
-        assert await asyncio.gather(*asked) == [DENIED, YES, DENIED]
-        assert desk.questions.open == 0
-
-    play(scene)
-
-
 def test_a_question_that_cannot_be_sent_is_not_open() -> None:
-    def send(number: int, question: bytes) -> None:
-        raise ConnectionError("the mailbox is gone")
+    class Broken:
+        def ask_user(self, question_id: int, question: bytes) -> None:
+            raise ConnectionError("the mailbox is gone")
 
-    questions = PendingApprovals(send)
+    questions = PendingApprovals(Broken())
     with pytest.raises(ConnectionError):
         asyncio.run(questions.ask(b"{}"))
     assert questions.open == 0

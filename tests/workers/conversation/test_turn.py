@@ -12,8 +12,12 @@ from greenroom.protocol.items import JsonObject
 from greenroom.workers.conversation.compaction import Compaction
 from greenroom.workers.conversation.event_emitter import EventEmitter
 from greenroom.workers.conversation.history import History
+from greenroom.workers.conversation.response_reader import ResponseReader
+from greenroom.workers.conversation.summarizer import Summarizer
 from greenroom.workers.conversation.tokens import TokenCounter
+from greenroom.workers.conversation.transcript import Transcript
 from greenroom.workers.conversation.turn import TurnLoop
+from greenroom.workers.conversation.turn_activity import TurnActivity
 from greenroom.workers.model.outcome import SealedHistoryError
 from greenroom.workers.model.request import ModelRequest, RequestEncoder
 from greenroom.workers.model.responses import (
@@ -25,7 +29,18 @@ from greenroom.workers.model.responses import (
 )
 from greenroom.workers.model.retry import Retry
 from tests.support.loop import on_loop, until
-from tests.workers.stubs import Line, StubMailbox, StubModel, StubRecord, called, delta, done, said
+from tests.workers.stubs import (
+    Line,
+    StubMailbox,
+    StubModel,
+    StubModelSource,
+    StubRecord,
+    StubTurnContext,
+    called,
+    delta,
+    done,
+    said,
+)
 
 AGAIN = Retry(after_seconds=0.0, text="stream error: x; retrying 1/5 in 0ms…", announce=True)
 REASONING = {
@@ -50,44 +65,32 @@ class Stage:
         self.meanwhile: list[str] = []
         self.gate = asyncio.Event()
         self.gate.set()
+        self.activity = TurnActivity()
+        self.source = StubModelSource(self.model)
         tokens = TokenCounter(1000)
-        self.loop = TurnLoop(
-            self.model,
-            self._encoder,
-            self.history,
-            self.record,
-            self.mailbox,  # type: ignore[arg-type]
-            EventEmitter(self.mailbox, ConversationId("c"), "baseline"),  # type: ignore[arg-type]
-            self._call,
-            tokens,
-            Compaction(
-                self.model,
-                RequestEncoder(_request()),
-                self.history,
-                tokens,
-                lambda *_: None,
-                lambda _: None,
-                prompt="Sum up.",
-                limit=10**6,
-            ),
-            show_raw_reasoning,
-            self._take_input,
-            self._tell_diff,
-        )
+        emitter = EventEmitter(self.mailbox, ConversationId("c"), "baseline")
+        transcript = Transcript(self.history, self.record, emitter)
+        responses = ResponseReader(self.source, self, transcript, self.mailbox, show_raw_reasoning=show_raw_reasoning)
+        summarizer = Summarizer(self.source, RequestEncoder(_request()), transcript, "Sum up.")
+        compaction = Compaction(summarizer, transcript, tokens, StubTurnContext(), limit=10**6)
+        self.loop = TurnLoop(responses, transcript, self, self, compaction, tokens)
 
-    async def _tell_diff(self) -> None:
+    async def run(self) -> str | None:
+        return await self.loop.run(self.activity)
+
+    async def tell_diff(self) -> None:
         self.log.append("diff")
 
-    async def _take_input(self) -> bool:
+    async def take(self) -> bool:
         taken, self.meanwhile = self.meanwhile, []
         for text in taken:
             self.history.append({"type": "message", "role": "user", "content": [{"type": "input_text", "text": text}]})
         return bool(taken)
 
-    async def _encoder(self) -> RequestEncoder:
+    async def encoder(self) -> RequestEncoder:
         return RequestEncoder(_request())
 
-    async def _call(self, call: JsonObject) -> str:
+    async def call(self, call: JsonObject) -> str:
         self.calls.append(call)
         self.log.append(f"call {call['call_id']}")
         await self.gate.wait()
@@ -114,7 +117,7 @@ def _request() -> ModelRequest:
 @on_loop
 async def test_a_plain_answer_is_told_kept_and_returned() -> None:
     stage = Stage([[delta("Good "), delta("day.")], [said("Good day."), done()]])
-    assert await stage.loop.run() == "Good day."
+    assert await stage.run() == "Good day."
     assert stage.mailbox.kinds == ["agent_message_delta", "agent_message_delta", "agent_message", "token_count"]
     assert [event["delta"] for event in stage.mailbox.events[:2]] == ["Good ", "day."]
     assert [item["type"] for item in stage.record.items] == ["message"]
@@ -129,7 +132,7 @@ async def test_reasoning_of_another_account_is_left_out_once_the_server_refuses_
     """After a change of the login in mid-conversation; what can be read stays."""
     stage = Stage([SEALED], [[said("Good day."), done()]])
     stage.history.extend([REASONING, {**RAW, "encrypted_content": None}, said("Hm.").item])
-    assert await stage.loop.run() == "Good day."
+    assert await stage.run() == "Good day."
     assert [item["type"] for item in stage.input(0)] == ["reasoning", "reasoning", "message"]
     assert [item["type"] for item in stage.input(1)] == ["reasoning", "message"]
     assert "encrypted_content" not in stage.input(1)[0]
@@ -140,7 +143,7 @@ async def test_a_server_that_goes_on_refusing_is_believed() -> None:
     stage = Stage([SEALED], [SEALED])
     stage.history.append(REASONING)
     with pytest.raises(SealedHistoryError):
-        await stage.loop.run()
+        await stage.run()
     assert len(stage.model.bodies) == 2
 
 
@@ -150,14 +153,14 @@ async def test_deltas_are_passed_on_as_the_server_wrote_them() -> None:
 
     raw = rb'"\u00e9\ud83d\ude00 \/ \n"'
     stage = Stage([[TextDelta(raw), said("x"), done()]])
-    await stage.loop.run()
+    await stage.run()
     assert raw in stage.mailbox.raw[0]
 
 
 @on_loop
 async def test_calls_run_one_after_the_other_before_the_next_request() -> None:
     stage = Stage([[said("First."), called("a"), called("b"), done()]], [[said("Then."), done()]])
-    assert await stage.loop.run() == "Then."
+    assert await stage.run() == "Then."
     order = [entry for entry in stage.log if entry.startswith(("call", "end"))]
     assert order == ["call a", "end a", "call b", "end b"]
     first, second = stage.mailbox.kinds.index("token_count"), len(stage.model.bodies)
@@ -178,7 +181,7 @@ async def test_calls_run_one_after_the_other_before_the_next_request() -> None:
 @on_loop
 async def test_what_will_be_run_is_written_down_before_it_runs() -> None:
     stage = Stage([[called("a"), called("b"), done()]], [[said("x"), done()]])
-    await stage.loop.run()
+    await stage.run()
     assert stage.log.index("keep function_call") < stage.log.index("write") < stage.log.index("call a")
     assert "write" in stage.log[stage.log.index("end a") : stage.log.index("call b")]
 
@@ -189,7 +192,7 @@ async def test_nothing_is_run_of_a_response_that_breaks() -> None:
         [[called("void"), said("void")], AGAIN, [called("real"), done()]],
         [[said("x"), done()]],
     )
-    assert await stage.loop.run() == "x"
+    assert await stage.run() == "x"
     assert [call["call_id"] for call in stage.calls] == ["real"]
     assert [item.get("call_id") for item in stage.record.items if item["type"] == "function_call"] == ["real"]
     (retry,) = [event for event in stage.mailbox.events if event["type"] == "stream_error"]
@@ -200,14 +203,14 @@ async def test_nothing_is_run_of_a_response_that_breaks() -> None:
 async def test_a_failure_goes_to_whoever_runs_the_turn() -> None:
     stage = Stage([[delta("x")], ModelError("no more")])
     with pytest.raises(ModelError, match="no more"):
-        await stage.loop.run()
+        await stage.run()
     assert stage.record.items == []
 
 
 @on_loop
 async def test_reasoning_is_told_in_sections_and_kept() -> None:
     stage = Stage([[SectionBreak(), ReasoningSummaryDelta(b'"Why."'), ItemDone(dict(REASONING)), said("x"), done()]])
-    await stage.loop.run()
+    await stage.run()
     assert stage.mailbox.kinds[:3] == ["agent_reasoning_section_break", "agent_reasoning_delta", "agent_reasoning"]
     assert stage.mailbox.events[2]["text"] == "Why."
     assert stage.record.items[0]["encrypted_content"] == "g"
@@ -220,7 +223,7 @@ async def test_a_search_of_the_web_is_told_once_and_kept() -> None:
     unsaid = {"type": "web_search_call"}
     items = [ItemDone(dict(item)) for item in (searched, opened, unsaid)]
     stage = Stage([[SearchBegun("ws_1"), *items, said("High."), done()]])
-    await stage.loop.run()
+    await stage.run()
     told = [(event["type"], event["call_id"], event["query"]) for event in stage.mailbox.events if "call_id" in event]
     assert told == [
         ("web_search_begin", "ws_1", ""),
@@ -239,7 +242,7 @@ def test_raw_reasoning_is_shown_only_to_who_asked_for_it(show: bool) -> None:
     async def scene() -> None:
         response: list[Line] = [[ReasoningDelta(b'"Because."'), ItemDone(dict(RAW)), said("x"), done()]]
         stage = Stage(response, show_raw_reasoning=show)
-        await stage.loop.run()
+        await stage.run()
         raw = [kind for kind in stage.mailbox.kinds if "raw" in kind]
         assert raw == (["agent_reasoning_raw_content_delta", "agent_reasoning_raw_content"] if show else [])
 
@@ -249,22 +252,22 @@ def test_raw_reasoning_is_shown_only_to_who_asked_for_it(show: bool) -> None:
 @on_loop
 async def test_a_model_that_is_not_done_is_asked_again() -> None:
     stage = Stage([[said("Wait."), done(end_turn=False)]], [[said("Now."), done()]])
-    assert await stage.loop.run() == "Now."
+    assert await stage.run() == "Now."
     assert len(stage.model.bodies) == 2
 
 
 @on_loop
 async def test_the_answer_is_the_last_message_of_the_last_response() -> None:
     stage = Stage([[said("Before."), called("a"), done()]], [[ItemDone(dict(REASONING)), done()]])
-    assert await stage.loop.run() is None
+    assert await stage.run() is None
     stage = Stage([[said("One."), said("Two."), done()]])
-    assert await stage.loop.run() == "Two."
+    assert await stage.run() == "Two."
 
 
 @on_loop
 async def test_a_response_without_a_count_is_no_error() -> None:
     stage = Stage([[said("x"), done(usage=None)]])
-    await stage.loop.run()
+    await stage.run()
     assert "token_count" not in stage.mailbox.kinds
 
 
@@ -272,7 +275,7 @@ async def test_a_response_without_a_count_is_no_error() -> None:
 async def test_a_client_that_does_not_read_holds_up_the_reading() -> None:
     stage = Stage([[delta("a")], [delta("b")], [said("ab"), done()]])
     stage.mailbox.pressed = True
-    await stage.loop.run()
+    await stage.run()
     assert stage.mailbox.drained == 1
 
 
@@ -280,9 +283,9 @@ async def test_a_client_that_does_not_read_holds_up_the_reading() -> None:
 async def test_a_turn_that_is_stopped_in_a_call_closes_its_calls_and_counts_what_they_cost() -> None:
     stage = Stage([[called("a"), called("b"), done()]])
     stage.gate.clear()
-    running = asyncio.create_task(stage.loop.run())
+    running = asyncio.create_task(stage.run())
     await until(lambda: stage.calls)
-    assert "shell" in stage.loop.doing
+    assert "shell" in stage.activity.doing
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
         await running
@@ -307,8 +310,8 @@ async def test_a_turn_that_is_stopped_while_the_model_thinks_drops_the_answer() 
                 left.set()
 
     stage = Stage()
-    stage.loop._model = Silent()
-    running = asyncio.create_task(stage.loop.run())
+    stage.source.model = Silent()
+    running = asyncio.create_task(stage.run())
     await until(lambda: stage.mailbox.raw)
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -320,21 +323,21 @@ async def test_a_turn_that_is_stopped_while_the_model_thinks_drops_the_answer() 
 async def test_a_freeform_call_is_answered_in_its_own_form() -> None:
     item: JsonObject = {"type": "custom_tool_call", "call_id": "p", "name": "apply_patch", "input": "*** Begin Patch"}
     stage = Stage([[ItemDone(item), done()]], [[said("x"), done()]])
-    await stage.loop.run()
+    await stage.run()
     assert stage.input(1)[-1] == {"type": "custom_tool_call_output", "call_id": "p", "output": "output of p"}
 
 
 @on_loop
 async def test_a_model_that_uses_a_call_id_twice_gets_both_outputs() -> None:
     stage = Stage([[called("a"), called("a"), done()]], [[said("x"), done()]])
-    assert await stage.loop.run() == "x"
+    assert await stage.run() == "x"
     assert [item["type"] for item in stage.input(1)].count("function_call_output") == 2
 
 
 @on_loop
 async def test_each_request_holds_all_that_was_said_before() -> None:
     stage = Stage([[called("a"), done()]], [[called("b"), done()]], [[said("x"), done()]])
-    await stage.loop.run()
+    await stage.run()
     first, second, third = (json.dumps(stage.input(number))[:-1] for number in range(3))
     assert second.startswith(first)
     assert third.startswith(second)
@@ -344,6 +347,6 @@ async def test_each_request_holds_all_that_was_said_before() -> None:
 async def test_what_is_said_meanwhile_is_read_before_the_next_request_and_the_turn_goes_on() -> None:
     stage = Stage([[said("One."), done()]], [[said("Both."), done()]])
     stage.meanwhile.append("and this")
-    assert await stage.loop.run() == "Both."
+    assert await stage.run() == "Both."
     (last,) = [item for item in stage.input(1) if item.get("role") == "user"]
     assert last["content"] == [{"type": "input_text", "text": "and this"}]

@@ -17,7 +17,8 @@ from greenroom.protocol.ids import ConversationId, Incarnation, TurnId
 from greenroom.protocol.internal.broker import AuthError
 from greenroom.protocol.internal.worker import Open
 from greenroom.workers.conversation.conversation import Conversation
-from greenroom.workers.conversation.turn import TurnOutcome
+from greenroom.workers.conversation.opening import open_conversation
+from greenroom.workers.conversation.turn_outcome import TurnOutcome
 from greenroom.workers.model.credentials_channel import CredentialError
 from tests.support.home import Home, records
 from tests.support.loop import on_loop
@@ -47,10 +48,12 @@ class Place:
         """Run a turn of the conversation, which is opened if it is not open."""
         if self.conversation is None:
             operation = Open(conversation_id=THREAD, incarnation=Incarnation(1), resume=resume, user_agent="x/1")
-            self.conversation = Conversation(operation, self.post.spec, StubMailbox(), _no_channel)
-            await self.conversation.open(json.dumps({"cli": [], "call": {}}).encode())
+            arguments = json.dumps({"cli": [], "call": {}}).encode()
+            self.conversation = await open_conversation(
+                operation, arguments, self.post.spec, StubMailbox(), _no_channel
+            )
         items = json.dumps([{"type": "text", "text": prompt}]).encode()
-        return await self.conversation.run_turn(TurnId(prompt), items)
+        return await self.conversation.turns.run(TurnId(prompt), items)
 
     async def close(self) -> None:
         if self.conversation is not None:

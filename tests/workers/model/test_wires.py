@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-from collections.abc import Iterator
 from typing import Any, cast
 
 import pytest
@@ -29,14 +28,19 @@ from greenroom.workers.conversation.compaction import Compaction
 from greenroom.workers.conversation.event_emitter import EventEmitter
 from greenroom.workers.conversation.history import History
 from greenroom.workers.conversation.prompt import user_message
+from greenroom.workers.conversation.response_reader import ResponseReader
+from greenroom.workers.conversation.summarizer import Summarizer
 from greenroom.workers.conversation.tokens import TokenCounter
+from greenroom.workers.conversation.transcript import Transcript
 from greenroom.workers.conversation.turn import TurnLoop
+from greenroom.workers.conversation.turn_activity import TurnActivity
 from greenroom.workers.mailbox import Mailbox
 from greenroom.workers.model.client import ModelClient
 from greenroom.workers.model.codec import Encoder, decoder_factory, make_encoder
 from greenroom.workers.model.credentials import Bearer
 from greenroom.workers.model.endpoint import Endpoint
 from greenroom.workers.model.request import ModelRequest
+from tests.workers.stubs import StubModelSource, StubRecord, StubTurnContext
 
 PATHS: dict[WireApi, str] = {"responses": "/responses", "chat": "/chat/completions"}
 ID = ConversationId("01a20312-0577-77d3-9bb9-ad78bbf82560")
@@ -62,34 +66,40 @@ class Nobody:
         return False
 
 
-class Ears:
+class Ears(StubRecord):
     """The mailbox and the record: they hear everything."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.events: list[JsonObject] = []
         self.pressed = False
 
     def emit(self, event: bytes) -> None:
         self.events.append(json.loads(event))
 
-    def item(self, item: JsonObject) -> None:
-        pass
 
-    def event(self, event: JsonObject) -> None:
-        pass
+class Scene:
+    """A turn without steering, whose tool has two outputs."""
 
-    def write(self) -> None:
-        pass
+    def __init__(self, encoder: Encoder) -> None:
+        self._encoder = encoder
+        self._outputs = iter(("first", "second"))
+
+    async def encoder(self) -> Encoder:
+        return self._encoder
+
+    async def call(self, call: JsonObject) -> str:
+        return next(self._outputs)
+
+    async def tell_diff(self) -> None: ...
+
+    async def take(self) -> bool:
+        return False
 
 
 async def turn(wire_api: WireApi, played: Script, history: History) -> tuple[str | None, Ears, list[JsonObject]]:
     """Run a turn and return its last message, its events and the bodies of its requests."""
     ears = Ears()
-    outputs: Iterator[str] = iter(("first", "second"))
-
-    async def call_tool(call: JsonObject) -> str:
-        return next(outputs)
-
     tool: JsonObject = {"type": "function", "name": "shell", "description": "", "strict": False, "parameters": {}}
     async with ScriptedModel(played) as server:
         request = ModelRequest(model="m", conversation_id=ID, instructions="Be good.", tools=[tool])
@@ -97,34 +107,15 @@ async def turn(wire_api: WireApi, played: Script, history: History) -> tuple[str
         client = ModelClient(endpoint, Nobody(), ID, new_decoder=decoder_factory(wire_api))
         written, tokens = make_encoder(wire_api, request), TokenCounter(None)
 
-        async def encoder() -> Encoder:
-            return written
-
-        compaction = Compaction(
-            client, written, history, tokens, lambda *_: None, lambda _: None, prompt="Sum up.", limit=10**6
-        )
-
-        async def no_input() -> bool:
-            return False
-
-        async def no_diff() -> None: ...
-
-        loop = TurnLoop(
-            client,
-            encoder,
-            history,
-            ears,
-            cast("Mailbox", ears),
-            EventEmitter(cast("Mailbox", ears), ID, "baseline"),
-            call_tool,
-            tokens,
-            compaction,
-            show_raw_reasoning=True,
-            take_input=no_input,
-            tell_diff=no_diff,
-        )
+        emitter = EventEmitter(cast("Mailbox", ears), ID, "baseline")
+        transcript = Transcript(history, ears, emitter)
+        source, scene = StubModelSource(client), Scene(written)
+        responses = ResponseReader(source, scene, transcript, cast("Mailbox", ears), show_raw_reasoning=True)
+        summarizer = Summarizer(source, written, transcript, "Sum up.")
+        compaction = Compaction(summarizer, transcript, tokens, StubTurnContext(), limit=10**6)
+        loop = TurnLoop(responses, transcript, scene, scene, compaction, tokens)
         try:
-            last = await loop.run()
+            last = await loop.run(TurnActivity())
         finally:
             await client.aclose()
         return last, ears, [recorded.json for recorded in server.requests]

@@ -10,6 +10,7 @@ import pytest
 from greenroom.protocol.mcp.elicitation import DENIED, Decision
 from greenroom.protocol.mcp.toolset import APPROVAL_POLICIES
 from greenroom.protocol.policy import ApprovalPolicy
+from greenroom.supervisor.frontend.elicitor import too_late
 from greenroom.workers.tools.context import ToolOutput
 from tests.workers.tools.conftest import Conversation, Conversations
 
@@ -345,7 +346,11 @@ def test_what_is_approved_may_go_outside_and_is_asked_again(begin: Conversations
 
 @pytest.mark.parametrize(
     ("answer", "text"),
-    [(DENIED, "patch rejected by user"), (Decision(verdict="denied", reason="later"), "patch rejected by user: later")],
+    [
+        (DENIED, "patch rejected by user"),
+        (Decision(verdict="denied", reason="later"), "patch rejected by user: later"),
+        (too_late(3), f"patch rejected by user: {too_late(3).reason}"),
+    ],
 )
 def test_a_patch_that_is_denied_is_not_applied(begin: Conversations, shop: Path, answer: Decision, text: str) -> None:
     conversation = begin(shop, "untrusted", "danger-full-access", [answer])

@@ -191,10 +191,14 @@ def test_an_abort_stops_the_turn(begin: Conversations) -> None:
 
 def test_a_turn_that_is_stopped_while_it_asks_runs_nothing_and_leaves_no_question(begin: Conversations) -> None:
     conversation = begin(policy="untrusted", mode="read-only")
+    asked = asyncio.Event()
+
+    class Sender:
+        def ask_user(self, question_id: int, question: bytes) -> None:
+            asked.set()
 
     async def stop_when_asked() -> int:
-        asked = asyncio.Event()
-        questions = PendingApprovals(lambda number, question: asked.set())
+        questions = PendingApprovals(Sender())
         gate = ApprovalGate("untrusted", "read-only", None, questions.ask, conversation.emit)
         context = replace(conversation.context, gate=gate)
         task = asyncio.create_task(call("shell", "call_1", '{"command":["make"]}', context))

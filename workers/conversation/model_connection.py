@@ -1,0 +1,55 @@
+"""The connection of one conversation to its model, made when the first request needs it."""
+
+from typing import Protocol
+
+from greenroom.config.settings import Settings
+from greenroom.protocol.internal.worker import Open
+from greenroom.workers.model.access import model_client
+from greenroom.workers.model.bearer import ProviderCredentials
+from greenroom.workers.model.client import Model, ModelClient, SessionFactory
+
+
+class ModelSource(Protocol):
+    """The access of turns to a model (`ModelConnection`)."""
+
+    async def client(self) -> Model:
+        """Return what answers requests. Raises `StartError`."""
+        ...
+
+    def begin_turn(self) -> None:
+        """Let the next request decide which account the turn belongs to."""
+
+
+class ModelConnection:
+    """Belongs to one conversation (`ModelSource`). `close` it."""
+
+    def __init__(
+        self, settings: Settings, operation: Open, credentials: ProviderCredentials, session_factory: SessionFactory
+    ) -> None:
+        """`operation` opened the conversation."""
+        self._settings = settings
+        self._operation = operation
+        self._credentials = credentials
+        self._session_factory = session_factory
+        self._client: ModelClient | None = None
+
+    async def client(self) -> ModelClient:
+        """Return the client. Raises `StartError` where a model server of this machine is configured and not there."""
+        if self._client is None:
+            self._client = await model_client(
+                self._settings,
+                self._operation.conversation_id,
+                self._operation.user_agent,
+                self._credentials,
+                self._session_factory,
+            )
+        return self._client
+
+    def begin_turn(self) -> None:
+        """Let the next request decide which account the turn belongs to."""
+        self._credentials.begin_turn()
+
+    async def close(self) -> None:
+        """Close the connection."""
+        if self._client is not None:
+            await self._client.aclose()

@@ -1,0 +1,293 @@
+"""Opens a conversation: resolves its settings, finds or creates its session file, and connects its parts."""
+
+import logging
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from greenroom.config.paths import require_directory
+from greenroom.config.reader import Reader
+from greenroom.config.settings import ConversationOverrides, Settings
+from greenroom.config.texts import base_instructions, compaction_prompt
+from greenroom.protocol.internal.process import WorkerSpec
+from greenroom.protocol.internal.worker import Open
+from greenroom.protocol.items import JsonObject
+from greenroom.protocol.version import __version__
+from greenroom.runtime.spawn import OWN_VARIABLES
+from greenroom.runtime.user_agent import originator
+from greenroom.sessions.file import SessionFile
+from greenroom.sessions.format import session_meta
+from greenroom.workers.conversation import event
+from greenroom.workers.conversation.compaction import Compaction
+from greenroom.workers.conversation.context import InitialContext
+from greenroom.workers.conversation.conversation import Conversation
+from greenroom.workers.conversation.current_turn import CurrentTurn
+from greenroom.workers.conversation.event_emitter import EventEmitter
+from greenroom.workers.conversation.history import History
+from greenroom.workers.conversation.model_connection import ModelConnection
+from greenroom.workers.conversation.notices import ConversationNotices
+from greenroom.workers.conversation.pending_approvals import PendingApprovals
+from greenroom.workers.conversation.request_builder import RequestBuilder
+from greenroom.workers.conversation.response_reader import ResponseReader
+from greenroom.workers.conversation.resumption import ResumedSession, resumed_session
+from greenroom.workers.conversation.session_recorder import SessionRecorder
+from greenroom.workers.conversation.steering import SteeringQueue
+from greenroom.workers.conversation.step_reporter import StepReporter
+from greenroom.workers.conversation.summarizer import Summarizer
+from greenroom.workers.conversation.tokens import TokenCounter
+from greenroom.workers.conversation.tool_host import ConversationToolHost
+from greenroom.workers.conversation.tools import ConversationTools
+from greenroom.workers.conversation.transcript import Transcript
+from greenroom.workers.conversation.turn import TurnLoop
+from greenroom.workers.conversation.turn_report import TurnReport
+from greenroom.workers.conversation.turn_runner import TurnRunner
+from greenroom.workers.conversation.turn_settings import ConversationSettings
+from greenroom.workers.conversation.user_input import UserInput
+from greenroom.workers.event_sink import Outlet
+from greenroom.workers.model.bearer import ProviderCredentials
+from greenroom.workers.model.client import SessionFactory, new_session
+from greenroom.workers.model.credentials_channel import CredentialsChannel
+
+if TYPE_CHECKING:
+    from greenroom.sessions.history_file import MessageHistory
+    from greenroom.workers.conversation.notifier import Notifier
+    from greenroom.workers.mcp.toolset import McpToolset
+
+log = logging.getLogger(__name__)
+
+
+class _Arguments(msgspec.Struct, frozen=True):
+    """The payload of `Open`."""
+
+    cli: list[str]
+    call: msgspec.Raw
+
+
+_decode_arguments = msgspec.json.Decoder(_Arguments).decode
+
+
+@dataclass(frozen=True, slots=True)
+class _Shared:
+    """The parts that most others use."""
+
+    settings: Settings
+    turn: CurrentTurn
+    notices: ConversationNotices
+    tokens: TokenCounter
+    steps: StepReporter
+    recorder: SessionRecorder
+    transcript: Transcript
+
+
+async def open_conversation(
+    operation: Open,
+    arguments: bytes,
+    spec: WorkerSpec,
+    mailbox: Outlet,
+    open_credentials: Callable[[], CredentialsChannel],
+    session_factory: SessionFactory = new_session,
+) -> Conversation:
+    """Return the conversation that `operation` names, once it is announced. Raises `GreenroomError`.
+
+    `arguments` is the payload of `operation`. The channel to the auth broker is opened with the first credential.
+    """
+    opening = _Opening(operation, spec, mailbox, open_credentials, session_factory)
+    async with AsyncExitStack() as closing:
+        return opening.build(_decode_arguments(arguments), closing)
+
+
+class _Opening:
+    """Builds one conversation, from its settings to its announcement."""
+
+    def __init__(
+        self,
+        operation: Open,
+        spec: WorkerSpec,
+        mailbox: Outlet,
+        open_credentials: Callable[[], CredentialsChannel],
+        session_factory: SessionFactory,
+    ) -> None:
+        self._operation = operation
+        self._id = operation.conversation_id
+        self._home = spec.codex_home
+        self._runtime_directory = spec.runtime_directory
+        self._reader = Reader(spec.codex_home, spec.runtime_directory)
+        self._mailbox = mailbox
+        self._open_credentials = open_credentials
+        self._session_factory = session_factory
+
+    def build(self, arguments: _Arguments, closing: AsyncExitStack) -> Conversation:
+        """Return the conversation. Its parts are closed by `closing` if that fails, and else by the conversation."""
+        resumed = resumed_session(self._operation, self._home, self._reader)
+        sources = self._settings(arguments, resumed)
+        settings = sources.value
+        instructions = _instructions(settings, resumed)
+        shared = self._shared(settings, self._session_file(settings, instructions, resumed), resumed)
+        turn, transcript = shared.turn, shared.transcript
+        closing.callback(shared.recorder.close)
+        if resumed is not None:
+            resumed.close_interrupted_turn(transcript)
+
+        credentials = ProviderCredentials(settings.provider, self._open_credentials)
+        approvals = PendingApprovals(shared.notices)
+        host = ConversationToolHost(transcript, approvals, shared.notices)
+        mcp = _mcp_toolset(shared, credentials, host) if settings.mcp_servers else None
+        tools = ConversationTools(turn, host, shared.recorder, self._id, self._runtime_directory, mcp)
+        requests = RequestBuilder(self._id, instructions, turn, mcp)
+        model = ModelConnection(settings, self._operation, credentials, self._session_factory)
+        closing.push_async_callback(model.close)
+
+        has_context = resumed is not None and resumed.restored.context is not None
+        context = InitialContext(self._reader, turn, transcript, is_present=has_context)
+        message_history = self._message_history(settings, closing)
+        user_input = UserInput(self._reader, turn, transcript, requests, context, message_history)
+        steering = SteeringQueue(turn, user_input, shared.notices)
+        responses = ResponseReader(
+            model, requests, transcript, self._mailbox, show_raw_reasoning=settings.show_raw_agent_reasoning
+        )
+        compaction = _compaction(shared, model, requests, 0 if resumed is None else resumed.restored.window_number)
+        loop = TurnLoop(responses, transcript, tools, steering, compaction, shared.tokens)
+        report = TurnReport(turn, transcript, shared.recorder, shared.steps, self._notifier(settings, closing))
+        turns = TurnRunner(turn, sources, user_input, tools, loop, report)
+        closing.push_async_callback(tools.close)
+        closing.callback(shared.steps.stop)
+
+        if self._operation.keep:
+            shared.recorder.begin()
+        return Conversation(
+            settings=settings,
+            configured=self._announce(shared),
+            title=None if resumed is None else resumed.restored.title,
+            turns=turns,
+            steering=steering,
+            approvals=approvals,
+            tools=tools,
+            recorder=shared.recorder,
+            turn=turn,
+            steps=shared.steps,
+            tokens=shared.tokens,
+            closing=closing.pop_all(),
+        )
+
+    def _settings(self, arguments: _Arguments, resumed: ResumedSession | None) -> ConversationSettings:
+        overrides = ConversationOverrides.from_json(bytes(arguments.call))
+        names_cwd = overrides.cwd is not None
+        if resumed is not None:
+            overrides = resumed.complete(overrides)
+        settings = ConversationSettings(self._home, arguments.cli, overrides)
+        if names_cwd:
+            require_directory(settings.value.cwd, "cwd")
+        return settings
+
+    def _session_file(self, settings: Settings, instructions: str, resumed: ResumedSession | None) -> SessionFile:
+        if resumed is not None:
+            return SessionFile.resume(self._home, resumed.path, self._id)
+        started = time.time()
+        meta = session_meta(
+            conversation_id=self._id,
+            started=started,
+            cwd=settings.cwd,
+            originator=originator(os.environ),
+            cli_version=__version__,
+            model_provider=settings.provider_id,
+            base_instructions=instructions,
+            model=settings.model if settings.base_instructions is None else None,
+        )
+        return SessionFile.create(self._home, self._id, meta, started)
+
+    def _shared(self, settings: Settings, file: SessionFile, resumed: ResumedSession | None) -> _Shared:
+        turn = CurrentTurn(settings)
+        notices = ConversationNotices(self._mailbox, self._operation, turn)
+        window = settings.model_family.effective_context_window
+        tokens = TokenCounter(window, None if resumed is None else resumed.usage)
+        steps = StepReporter(notices.step, tokens)
+
+        def warn(text: str) -> None:
+            emitter.tell(event.warning(text))
+
+        def observe(emitted: JsonObject) -> None:
+            if emitted["type"] == "item_completed":  # files of later releases store items in place of flat events
+                recorder.event(emitted)
+            else:
+                steps.take(emitted)
+
+        recorder = SessionRecorder(file, warn)
+        emitter = EventEmitter(self._mailbox, self._id, settings.event_form, observe)
+        history = History(() if resumed is None else resumed.restored.items)
+        return _Shared(settings, turn, notices, tokens, steps, recorder, Transcript(history, recorder, emitter))
+
+    def _message_history(self, settings: Settings, closing: AsyncExitStack) -> "MessageHistory | None":
+        if not settings.history.wanted:
+            return None
+        from greenroom.sessions.history_file import MessageHistory
+
+        history = MessageHistory(self._home, self._id, settings.history.max_bytes)
+        closing.push_async_callback(history.close)
+        return history
+
+    def _notifier(self, settings: Settings, closing: AsyncExitStack) -> "Notifier | None":
+        if not settings.notify:
+            return None
+        from greenroom.workers.conversation.notifier import Notifier
+
+        own = OWN_VARIABLES.keys()
+        environment = {name: value for name, value in os.environ.items() if name not in own}
+        notifier = Notifier(self._id, settings.notify, environment)
+        closing.push_async_callback(notifier.close)
+        return notifier
+
+    def _announce(self, shared: _Shared) -> bytes:
+        """Emit the first events, and return the one that describes the conversation."""
+        settings, transcript = shared.settings, shared.transcript
+        configured = event.session_configured(self._id, settings, shared.recorder.path)
+        transcript.tell(configured)
+        if not settings.mcp_servers:
+            transcript.tell(event.no_mcp_servers(settings.faulty_mcp_servers))
+        for warning in settings.warnings:
+            log.warning("%s", warning)
+            transcript.warn(warning)
+        for warning in missing_directories(settings):
+            transcript.warn(warning)
+        return event.encode(configured)
+
+
+def missing_directories(settings: Settings) -> Iterator[str]:
+    """Yield a warning for each directory that the settings name and that does not exist.
+
+    The directory that the call itself names is required to exist.
+    """
+    if not os.path.isdir(settings.cwd):
+        yield f"The conversation's directory {settings.cwd} does not exist any more: commands cannot start."
+    policy = settings.sandbox_policy
+    for root in policy.writable_roots if policy.type == "workspace-write" else ():
+        if not os.path.lexists(root):
+            yield f"The writable root {root} does not exist: as long as that is so nobody can write there."
+
+
+def _instructions(settings: Settings, resumed: ResumedSession | None) -> str:
+    restored = None if resumed is None else resumed.restored.base_instructions
+    return settings.base_instructions or restored or base_instructions()
+
+
+def _mcp_toolset(shared: _Shared, credentials: ProviderCredentials, host: ConversationToolHost) -> "McpToolset":
+    from greenroom.workers.mcp.toolset import McpToolset
+
+    return McpToolset(shared.turn, credentials, host.ask, shared.transcript.emitter.emit)
+
+
+def _compaction(shared: _Shared, model: ModelConnection, requests: RequestBuilder, window_number: int) -> Compaction:
+    settings, transcript = shared.settings, shared.transcript
+    prompt = settings.compact_prompt or compaction_prompt()
+    return Compaction(
+        Summarizer(model, requests.encoder_without_tools(), transcript, prompt),
+        transcript,
+        shared.tokens,
+        shared.turn,
+        limit=settings.model_family.auto_compact_limit,
+        window_number=window_number,
+    )

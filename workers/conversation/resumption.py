@@ -1,0 +1,74 @@
+"""Resumes a conversation from its session file: settings, history and counters continue where the file ends."""
+
+import os
+from dataclasses import dataclass
+from typing import Final
+
+import msgspec
+
+from greenroom.config.reader import Reader
+from greenroom.config.settings import ConversationOverrides
+from greenroom.protocol.errors import SessionUnknownError
+from greenroom.protocol.internal.worker import Open
+from greenroom.sessions.file import read
+from greenroom.sessions.finder import find
+from greenroom.sessions.restored import Restored
+from greenroom.workers.conversation import prompt
+from greenroom.workers.conversation.transcript import Transcript
+from greenroom.workers.model.responses import Usage
+
+UNKNOWN_EFFECT: Final = "interrupted; it is not known whether this took effect"
+"""The output of a call during which its process died, as the model reads it."""
+
+
+@dataclass(frozen=True, slots=True)
+class ResumedSession:
+    """What a session file says of its conversation."""
+
+    restored: Restored
+    path: str
+
+    @property
+    def usage(self) -> Usage | None:
+        """Tokens that the conversation has used; `None` where the file does not say."""
+        totals = self.restored.usage
+        return None if totals is None else Usage(**{name: int(totals.get(name, 0)) for name in Usage.__struct_fields__})
+
+    def complete(self, overrides: ConversationOverrides) -> ConversationOverrides:
+        """Return the overrides, with the last settings of the file where the caller set none."""
+        restored = self.restored
+        context = restored.context or {}
+        policy = context.get("sandbox_policy")
+        last = {
+            "cwd": restored.cwd,
+            "model": restored.model,
+            "approval_policy": context.get("approval_policy"),
+            "sandbox_mode": policy.get("type") if isinstance(policy, dict) else None,
+        }
+        known = {name: value for name, value in last.items() if value is not None}
+        missing = {name: value for name, value in known.items() if getattr(overrides, name) is None}
+        return msgspec.structs.replace(overrides, **missing)
+
+    def close_interrupted_turn(self, transcript: Transcript) -> None:
+        """Answer the calls that have no output, and tell the model that the turn is over, where the file has no end."""
+        if not self.restored.interrupted:
+            return
+        for output in transcript.history.outputs_for_unanswered(UNKNOWN_EFFECT):
+            transcript.add(output)
+        transcript.add(prompt.turn_aborted_message())
+
+
+def resumed_session(operation: Open, home: str, reader: Reader) -> ResumedSession | None:
+    """Return the session that `operation` resumes, if any.
+
+    Raises `SessionUnknownError` where it must exist and does not, or `SessionFileError`.
+    """
+    if operation.resume == "no":
+        return None
+    path = operation.path or find(home, operation.conversation_id)
+    if path is not None:
+        path = os.path.realpath(path)  # so that the file that is read is also written, even if a link changes
+        return ResumedSession(read(reader, path), path)
+    if operation.resume == "must":
+        raise SessionUnknownError(f"no conversation with id: {operation.conversation_id}")
+    return None

@@ -1,0 +1,38 @@
+"""What tools need of their conversation (`greenroom.workers.tools.types.ToolHost`)."""
+
+from collections.abc import Awaitable
+from typing import TYPE_CHECKING
+
+from greenroom.protocol.items import JsonObject
+from greenroom.protocol.mcp.elicitation import Decision
+from greenroom.workers.conversation.notices import ConversationNotices
+from greenroom.workers.conversation.pending_approvals import PendingApprovals
+from greenroom.workers.conversation.transcript import Transcript
+
+if TYPE_CHECKING:
+    from greenroom.workers.sandbox.launcher import Loss
+
+
+class ConversationToolHost:
+    """Belongs to one conversation."""
+
+    def __init__(self, transcript: Transcript, approvals: PendingApprovals, notices: ConversationNotices) -> None:
+        self._transcript = transcript
+        self._approvals = approvals
+        self._notices = notices
+
+    async def ask(self, question: bytes) -> Decision:
+        """Ask the client's user; `question` is a JSON object."""
+        return await self._approvals.ask(self._transcript.emitter.formed(question))
+
+    def emit(self, event: JsonObject) -> Awaitable[None] | None:
+        """Record and emit an event (`greenroom.workers.tools.types.Emit`)."""
+        return self._transcript.emit(event)
+
+    def commands_ended(self) -> None:
+        """Report that between two turns the last background command has ended."""
+        self._notices.commands_ended()
+
+    def helper_lost(self, loss: "Loss") -> None:
+        """Report the loss of a process that starts commands or watches over one."""
+        self._notices.helper_lost(loss)

@@ -1,0 +1,113 @@
+"""The tools of one conversation: those of this program, and those of the user's MCP servers.
+
+The tools of this program are imported with the first call: the first answer of a new server need not wait for that.
+"""
+
+from typing import TYPE_CHECKING
+
+from greenroom.config.settings import Settings
+from greenroom.protocol.ids import ConversationId
+from greenroom.protocol.internal.worker import OwnZygote
+from greenroom.protocol.items import JsonObject
+from greenroom.workers.conversation.current_turn import CurrentTurn
+from greenroom.workers.conversation.session_recorder import SessionRecorder
+from greenroom.workers.conversation.tool_host import ConversationToolHost
+from greenroom.workers.tools.types import ToolResult
+
+if TYPE_CHECKING:
+    from greenroom.workers.mcp.toolset import McpToolset
+    from greenroom.workers.tools.toolbox import Toolbox
+
+
+class ConversationTools:
+    """Runs the model's calls (`greenroom.workers.conversation.turn.TurnTools`). `close` it."""
+
+    def __init__(
+        self,
+        turn: CurrentTurn,
+        host: ConversationToolHost,
+        recorder: SessionRecorder,
+        conversation_id: ConversationId,
+        runtime_directory: str,
+        mcp: "McpToolset | None",
+    ) -> None:
+        """`recorder` holds the lock in which patches note their temporary files."""
+        self._turn = turn
+        self._host = host
+        self._recorder = recorder
+        self._conversation_id = conversation_id
+        self._runtime_directory = runtime_directory
+        self._mcp = mcp
+        self._toolbox: Toolbox | None = None
+
+    @property
+    def waits_for_servers(self) -> bool:
+        """Whether a request waits for MCP servers to start."""
+        return self._mcp is not None and self._mcp.is_waiting
+
+    @property
+    def sandbox_limits(self) -> tuple[str, ...]:
+        """What the sandbox of commands does not hold here, or holds at a price, as far as one has run."""
+        return () if self._toolbox is None else self._toolbox.sandbox_limits
+
+    @property
+    def own_zygote(self) -> OwnZygote | None:
+        """The process that starts commands, where it belongs to this worker alone."""
+        zygote = None if self._toolbox is None else self._toolbox.zygote
+        if zygote is None or zygote.is_shared:
+            return None
+        return OwnZygote(pid=zygote.pid, restarts=zygote.restarts)
+
+    @property
+    def background_commands(self) -> int:
+        """Number of commands that run on between calls."""
+        return 0 if self._toolbox is None else self._toolbox.open_commands.statistics().running
+
+    async def begin_turn(self) -> None:
+        """Tell clients which background commands have ended since the last turn."""
+        if self._toolbox is not None:
+            await self._toolbox.begin_turn()
+
+    def end_turn(self) -> None:
+        """Let background commands run on without events."""
+        if self._toolbox is not None:
+            self._toolbox.end_turn()
+
+    def apply(self, settings: Settings) -> None:
+        """Use these settings from the next call on."""
+        if self._toolbox is not None:
+            from greenroom.workers.tools.toolbox_factory import workplace
+
+            self._toolbox.move(workplace(settings, self._conversation_id, self._runtime_directory))
+
+    async def call(self, call: JsonObject) -> ToolResult:
+        """Run one call of the model and return its output."""
+        if self._mcp is not None and self._mcp.has(call):
+            return await self._mcp.call(call, self._host.emit)
+        return await self._present_toolbox().call(self._turn.id, call)
+
+    async def tell_diff(self) -> None:
+        """Tell clients the net diff of the turn's patches, if there were any."""
+        if self._toolbox is not None:
+            await self._toolbox.tell_diff(self._turn.id)
+
+    async def close(self) -> None:
+        """End every process of the tools."""
+        if self._toolbox is not None:
+            await self._toolbox.close()
+        if self._mcp is not None:
+            await self._mcp.close()
+
+    def _present_toolbox(self) -> "Toolbox":
+        if self._toolbox is None:
+            from greenroom.sessions.cleanup_journal import CleanupJournal
+            from greenroom.workers.tools.toolbox_factory import build_toolbox
+
+            self._toolbox = build_toolbox(
+                self._turn.settings,
+                self._conversation_id,
+                self._runtime_directory,
+                self._host,
+                CleanupJournal(lambda: self._recorder.lock),
+            )
+        return self._toolbox

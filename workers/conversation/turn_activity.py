@@ -1,0 +1,19 @@
+"""What a running turn does at the moment, for heartbeats and progress notifications."""
+
+from dataclasses import dataclass
+from typing import Final
+
+COMPACTING: Final = "making room in the model's context"
+"""The text while a summary is made."""
+
+
+@dataclass(slots=True)
+class TurnActivity:
+    """Written by the parts of one turn, read by its worker."""
+
+    doing: str = "starting"
+    """Text for people."""
+    runs_tool: bool = False
+    """Whether a tool call of the model runs."""
+    heard_at: float | None = None
+    """Time of the model's first event, in seconds since the epoch."""

@@ -1,0 +1,105 @@
+"""Runs the turns of one conversation, one at a time, each from its input to its outcome."""
+
+from typing import Final
+
+from greenroom.protocol.errors import ConfigError, GreenroomError, ModelError, PromptTooLongError, StartError
+from greenroom.protocol.ids import TurnId
+from greenroom.protocol.internal.worker import TurnSettings
+from greenroom.workers.conversation.current_turn import CurrentTurn
+from greenroom.workers.conversation.resumption import UNKNOWN_EFFECT
+from greenroom.workers.conversation.tools import ConversationTools
+from greenroom.workers.conversation.turn import TurnLoop
+from greenroom.workers.conversation.turn_activity import COMPACTING
+from greenroom.workers.conversation.turn_outcome import TurnOutcome
+from greenroom.workers.conversation.turn_report import TurnReport
+from greenroom.workers.conversation.turn_settings import ConversationSettings
+from greenroom.workers.conversation.user_input import UserInput
+from greenroom.workers.model.outcome import error_info
+
+ABORTED: Final = "aborted by user"
+"""The output of a call that was stopped with its turn, as the model reads it."""
+
+
+class TurnRunner:
+    """Belongs to one conversation. A turn that does not end by itself is to be closed with `abort` or `fail`."""
+
+    def __init__(
+        self,
+        turn: CurrentTurn,
+        settings: ConversationSettings,
+        user_input: UserInput,
+        tools: ConversationTools,
+        loop: TurnLoop,
+        report: TurnReport,
+    ) -> None:
+        self._turn = turn
+        self._settings = settings
+        self._input = user_input
+        self._tools = tools
+        self._loop = loop
+        self._report = report
+
+    async def run(self, turn_id: TurnId, items: bytes, wanted: TurnSettings | None = None) -> TurnOutcome:
+        """Run one turn to its end. `items` is its input as a JSON array, `wanted` overrides settings for this turn.
+
+        Cancel it to stop the turn, and call `abort` then.
+        """
+        fault = self._apply(wanted)
+        self._report.begin(turn_id, compacts=False)
+        if fault is not None:
+            return self._failed(fault)
+        await self._tools.begin_turn()
+        self._input.begin_turn()
+        try:
+            message = self._input.read(items)
+            self._input.check(message)
+            await self._input.accept(message)
+            last = await self._loop.run(self._turn.activity)
+        except (ModelError, StartError, PromptTooLongError) as error:
+            return self._failed(error)
+        self._tools.end_turn()
+        return self._report.completed(self._input.texts, last)
+
+    async def compact(self, turn_id: TurnId) -> TurnOutcome:
+        """Run a turn that replaces the history by a summary.
+
+        Cancel it to stop the turn, and call `abort` then: the history is as it was.
+        """
+        self._apply(None)
+        self._report.begin(turn_id, compacts=True)
+        self._turn.activity.doing = COMPACTING
+        try:
+            await self._loop.compact(self._turn.activity)
+        except (ModelError, StartError) as error:
+            return self._failed(error)
+        self._tools.end_turn()
+        return self._report.compacted()
+
+    def abort(self) -> TurnOutcome:
+        """Close the turn, which was cancelled."""
+        self._tools.end_turn()
+        self._loop.close(ABORTED)
+        return self._report.aborted()
+
+    def fail(self, error: BaseException) -> TurnOutcome:
+        """Close the turn, which an unexpected error has ended."""
+        self._loop.close(UNKNOWN_EFFECT)
+        self._tools.end_turn()
+        text = f"Codex runtime error: internal error ({type(error).__name__}); the log on standard error has more"
+        return self._report.failed(TurnOutcome("failed", error_kind="internal", message=text))
+
+    def _apply(self, wanted: TurnSettings | None) -> ConfigError | None:
+        """Set the settings of the next turn; return the error where they are invalid."""
+        try:
+            settings = self._settings.for_turn(wanted)
+        except ConfigError as error:
+            return error
+        if settings != self._turn.settings:
+            self._turn.settings = settings
+            self._tools.apply(settings)
+        return None
+
+    def _failed(self, error: GreenroomError) -> TurnOutcome:
+        self._tools.end_turn()
+        outcome = TurnOutcome("failed", error_kind=error.kind, message=str(error), facts=error.facts)
+        return self._report.failed(outcome, error_info(error))
