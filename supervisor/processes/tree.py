@@ -5,7 +5,7 @@ import contextlib
 import logging
 import os
 import signal
-from collections.abc import Callable, Coroutine, Iterator, Mapping
+from collections.abc import Coroutine, Iterator, Mapping
 from typing import NamedTuple
 
 import zmq
@@ -23,6 +23,7 @@ from greenroom.runtime.zmq_stream import ZmqStreamStatistics
 from greenroom.supervisor.options import ServerOptions
 from greenroom.supervisor.processes import exits as death
 from greenroom.supervisor.processes import memory_limit as weight
+from greenroom.supervisor.processes.broadcasts import Broadcasts
 from greenroom.supervisor.processes.broker_client import BrokerClient, BrokerError
 from greenroom.supervisor.processes.engine import FORK_SERVER_ID, Engine, EngineStatistics
 from greenroom.supervisor.processes.exits import ExitHistory
@@ -110,8 +111,8 @@ class ProcessTree:
         self.router = WorkerRouter(
             self._context, self._authenticator, self._keys, self._address("mailbox"), self._receive
         )
-        self._broadcasts: list[Broadcast] = []
-        self._on_broadcast: Callable[[Broadcast], object] = self._broadcasts.append
+        self.broadcasts = Broadcasts()
+        """What the auth broker tells unasked."""
         self.broker = BrokerClient(
             self._context, self._keys, self._address("broker"), self._broker_keys.public, self._heard
         )
@@ -132,24 +133,10 @@ class ProcessTree:
         self._spawn_broker()
         self._spawn_workers(first)
 
-    def tell_broadcasts(self, on_broadcast: Callable[[Broadcast], object]) -> None:
-        """Pass on broadcasts of the auth broker from now on, first those that have arrived already."""
-        self._on_broadcast = on_broadcast
-        for broadcast in self._broadcasts:
-            on_broadcast(broadcast)
-        self._broadcasts.clear()
-
     @property
     def _present_users(self) -> WorkerUsers:
         assert self._users is not None, "no process is started before there are users"
         return self._users
-
-    def press(self, pressed: bool) -> None:
-        """Pass on that the client has stopped reading, or reads again."""
-        if pressed:
-            self.router.pause()
-        else:
-            self.router.resume()
 
     @property
     def directory(self) -> str:
@@ -196,7 +183,6 @@ class ProcessTree:
             deadline.cancel()
         for task in self._background:
             task.cancel()
-        self.router.resume()
         if self._users is not None:
             self._users.abort_all("the server is shutting down")
         self._engine.terminate(BROKER_ID)
@@ -304,8 +290,8 @@ class ProcessTree:
             )
 
     def _end_unready(self, worker_id: WorkerId) -> None:
-        """End one who is late, unless it may have said that it is ready and it is we who do not listen."""
-        if not self.router.statistics().paused and self._engine.pid_of(worker_id) is not None:
+        """End a worker that is not ready in time."""
+        if self._engine.pid_of(worker_id) is not None:
             log.error("worker %s hangs: not ready after %.0f s; killing it", worker_id, READY_TIMEOUT)
             self._engine.kill(worker_id)
         loop = asyncio.get_running_loop()
@@ -357,8 +343,7 @@ class ProcessTree:
 
     def _ask_what_is_held(self) -> Iterator[WorkerId]:
         """Ask everybody who can answer at the moment: workers that are connected, the fork server and the broker."""
-        if not self.router.statistics().paused:
-            yield from (worker_id for worker_id in self._workers if self.router.send(worker_id, MeasureWorker()))
+        yield from (worker_id for worker_id in self._workers if self.router.send(worker_id, MeasureWorker()))
         if self._engine.measure_fork_server(
             lambda held: self._footprints.receive(FORK_SERVER_ID, ProcessFootprint(held))
         ):
@@ -377,7 +362,7 @@ class ProcessTree:
     def _heard(self, broadcast: Broadcast) -> None:
         if isinstance(broadcast, AuthProblem):
             log.error("credentials: %s", broadcast.user_text)
-        self._on_broadcast(broadcast)
+        self.broadcasts.publish(broadcast)
 
     def _receive(self, worker_id: WorkerId, received: ReceivedNotice) -> None:
         match received.notice:

@@ -83,7 +83,7 @@ class StubEngine:
 
 
 def hosted(options: ServerOptions, engine: StubEngine) -> ConversationHost:
-    return ConversationHost(ProcessTree(options, engine, {}, {}), options, lambda: "me")
+    return ConversationHost(ProcessTree(options, engine, {}, {}), options, {})
 
 
 @on_loop
@@ -181,10 +181,15 @@ async def test_what_the_broker_tells_before_anybody_listens_is_kept() -> None:
     try:
         await tree.start(host)
         tree._heard(first)
-        tree.tell_broadcasts(heard.append)
+        tree.broadcasts.subscribe(heard.append)
         assert heard == [first]
         tree._heard(second)
         assert heard == [first, second]
+        others: list[Broadcast] = []
+        tree.broadcasts.subscribe(others.append)
+        tree.broadcasts.unsubscribe(heard.append)
+        tree._heard(first)
+        assert (heard, others) == ([first, second], [first]), "each subscriber hears what comes while it listens"
     finally:
         await tree.close()
 
