@@ -33,9 +33,9 @@ from greenroom.supervisor.control.instances import parents, remove_stale, this_i
 from greenroom.supervisor.conversations.conversation import Conversation
 from greenroom.supervisor.conversations.host import ConversationHost
 from greenroom.supervisor.frontend.connection import Connection
+from greenroom.supervisor.processes.broker_process import BROKER_ID
 from greenroom.supervisor.processes.engine import FORK_SERVER_ID, ZYGOTE_ID
 from greenroom.supervisor.processes.service_state import ServiceStatus
-from greenroom.supervisor.processes.tree import BROKER_ID
 
 
 class Inspection:
@@ -62,7 +62,7 @@ class Inspection:
             instance=self._instance,
             conversations=self._host.conversations,
             deaths=list(tree.exit_history),
-            pid_of=tree.pid_of,
+            pid_of=tree.workers.pid_of,
             limits=self._host.options.limits,
             statistics=self._statistics(),
             others=tuple(self._others()),
@@ -94,7 +94,7 @@ class Inspection:
         conversation = self._find(conversation_id)
         if conversation is None or conversation.worker_id is None:
             return ActionRefused(f"conversation {conversation_id} has no process")
-        self._tree.kill(conversation.worker_id)
+        self._tree.workers.kill(conversation.worker_id)
         return ActionDone(f"the process of conversation {conversation_id} is being killed")
 
     def _find(self, conversation_id: str) -> Conversation | None:
@@ -125,8 +125,10 @@ class Inspection:
         if zygote is not None and (zygote.pid is not None or zygote.deaths):
             yield _helper("zygote", ZYGOTE_ID, zygote)
         yield _helper("broker", BROKER_ID, self._tree.broker_status)
-        for worker_id in self._tree.waiting_workers:
-            yield ProcessEntry(role="worker", pid=self._tree.pid_of(worker_id), worker_id=worker_id, state="ready")
+        for worker_id in self._tree.workers.waiting:
+            yield ProcessEntry(
+                role="worker", pid=self._tree.workers.pid_of(worker_id), worker_id=worker_id, state="ready"
+            )
 
 
 def control_server(

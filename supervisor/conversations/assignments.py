@@ -21,7 +21,7 @@ LEAVE_GRACE = 2.0
 
 
 class Workers(Protocol):
-    """The source of workers."""
+    """The source of workers (`greenroom.supervisor.processes.worker_supply.WorkerSupply`)."""
 
     def take(self, order: WorkerRequest) -> None:
         """Assign a worker to `order`, now or later."""

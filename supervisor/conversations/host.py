@@ -21,8 +21,10 @@ class ConversationHost:
         self.options = options
         self.environment = environment
         limits = options.limits
-        self.conversations = Conversations(tree.router, tree, tree.exit_history, limits, options.config_overrides)
-        self.jobs = Jobs(tree.router, tree, limits.start_timeout)
+        self.conversations = Conversations(
+            tree.router, tree.workers, tree.exit_history, limits, options.config_overrides
+        )
+        self.jobs = Jobs(tree.router, tree.workers, limits.start_timeout)
 
     @property
     def leaving(self) -> frozenset[WorkerId]:

@@ -5,11 +5,12 @@ import logging
 from collections import deque
 from dataclasses import dataclass
 from functools import partial
-from typing import Final, Protocol
+from typing import Final
 
 from greenroom.protocol.ids import WorkerId
 from greenroom.protocol.internal.process import Exited
 from greenroom.protocol.internal.worker import Close, JobDone, JobName, RunJob, StopJob
+from greenroom.supervisor.conversations.assignments import Workers
 from greenroom.supervisor.processes import exits as death
 from greenroom.supervisor.processes.pool import WorkerRequest
 from greenroom.supervisor.processes.worker_router import WorkerRouter
@@ -29,19 +30,6 @@ class JobFailedError(Exception):
     def __init__(self, text: str, kind: str) -> None:
         super().__init__(text)
         self.kind = kind
-
-
-class Workers(Protocol):
-    """The source of workers."""
-
-    def take(self, order: WorkerRequest) -> None:
-        """Assign a worker to `order`, now or later."""
-
-    def withdraw(self, order: WorkerRequest) -> None:
-        """Cancel an order that has not been fulfilled."""
-
-    def kill(self, worker_id: WorkerId) -> None:
-        """Kill a worker."""
 
 
 @dataclass(slots=True, eq=False)
