@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
@@ -142,8 +143,9 @@ async def two_clients() -> AsyncIterator[Scene]:
 
 async def begin(client: Client) -> str:
     """Begin a conversation, and return its id."""
-    client.codex("begin", "hello")
-    thread: str = (await client.result("begin"))["structuredContent"]["threadId"]
+    request_id = f"begin-{uuid4()}"
+    client.codex(request_id, "hello")
+    thread: str = (await client.result(request_id))["structuredContent"]["threadId"]
     return thread
 
 
