@@ -7,12 +7,14 @@ protocol `FrontEnd`; neither knows of the other.
 import asyncio
 import logging
 from collections.abc import Callable
-from typing import Protocol, TypeAlias
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
-from greenroom.protocol.report import ClientEntry
-from greenroom.supervisor.conversations.host import ConversationHost
 from greenroom.supervisor.frontend.client_channel import ClientChannel
 from greenroom.supervisor.frontend.stdio import StdioStatistics
+
+if TYPE_CHECKING:
+    from greenroom.protocol.report import ClientEntry
+    from greenroom.supervisor.conversations.host import ConversationHost
 
 log = logging.getLogger(__name__)
 
@@ -52,7 +54,7 @@ class FrontEnd(Protocol):
         """The way to the client."""
 
     @property
-    def client(self) -> ClientEntry | None:
+    def client(self) -> "ClientEntry | None":
         """The client as it has introduced itself, for status."""
 
     @property
@@ -65,7 +67,7 @@ class FrontEnd(Protocol):
     def receive_end(self) -> None:
         """Handle the end of the client's input."""
 
-    def attach(self, host: ConversationHost) -> None:
+    def attach(self, host: "ConversationHost") -> None:
         """Let through what needs the conversations, first what came before."""
 
     async def stop(self, reason: str) -> None:
@@ -89,7 +91,7 @@ class Connection:
         self._transport.write(unsent)
 
     @property
-    def client(self) -> ClientEntry | None:
+    def client(self) -> "ClientEntry | None":
         """The client as it has introduced itself."""
         return self._front_end.client
 
@@ -106,7 +108,7 @@ class Connection:
         """Start reading."""
         self._transport.start()
 
-    def attach(self, host: ConversationHost) -> None:
+    def attach(self, host: "ConversationHost") -> None:
         """Let the client's calls through to the conversations."""
         self._host = host
         self._front_end.attach(host)
