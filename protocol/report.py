@@ -56,7 +56,7 @@ class Part(BaseModel):
 
 
 class StdioFigures(Part):
-    """The client's pipe (`greenroom.supervisor.frontend.stdio.StdioStatistics`)."""
+    """The transports of all clients (`greenroom.supervisor.frontend.stdio.StdioStatistics`)."""
 
     read: int
     """Bytes read since the start."""
@@ -75,8 +75,8 @@ class PortFigures(Part):
     """Messages sent."""
     refused: int
     """Messages that found a queue full or nobody there."""
-    paused: bool
-    """Whether workers are made to wait because the client does not read."""
+    paused: bool = False
+    """Whether workers are made to wait because a client does not read."""
 
 
 class PoolFigures(Part):
@@ -226,7 +226,7 @@ class ConversationEntry(Part):
 
 
 class ClientEntry(Part):
-    """Who is at the other end of the pipe, as it said itself."""
+    """A client, as it has introduced itself."""
 
     name: Text
     version: Text
@@ -265,6 +265,9 @@ class Report(Part):
     """When it was made."""
     instance: Instance
     client: ClientEntry | None = None
+    """The one that has been connected longest."""
+    clients: tuple[ClientEntry, ...] = ()
+    """All that are connected, the oldest first."""
     statistics: Statistics = Field(default_factory=Statistics)
     processes: tuple[ProcessEntry, ...] = ()
     conversations: tuple[ConversationEntry, ...] = ()

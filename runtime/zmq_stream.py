@@ -33,8 +33,6 @@ class ZmqStreamStatistics:
     """Messages that the socket took."""
     refused: int
     """Sends that found the queue full."""
-    paused: bool
-    """Whether messages are left in the socket's queue on purpose."""
 
 
 class ZmqStream:
@@ -46,7 +44,6 @@ class ZmqStream:
         self._loop = asyncio.get_running_loop()
         self._descriptor = int(socket.getsockopt(zmq.FD))
         self._look_scheduled = False
-        self._paused = False
         self._closed = False
         self._writable: asyncio.Future[None] | None = None
         self._received = self._sent = self._refused = 0
@@ -77,24 +74,14 @@ class ZmqStream:
         self._look_soon()
         await asyncio.shield(self._writable)
 
-    def pause(self) -> None:
-        """Leave what arrives in the queue, so that the sender feels it."""
-        self._paused = True
-
-    def resume(self) -> None:
-        """Take messages again."""
-        if self._paused:
-            self._paused = False
-            self._look_soon()
-
     def catch_up(self) -> None:
         """Hand on now what has arrived, a burst at most."""
-        if not (self._closed or self._paused):
+        if not self._closed:
             self._take_burst()
 
     def statistics(self) -> ZmqStreamStatistics:
         """Return the counters."""
-        return ZmqStreamStatistics(self._received, self._sent, self._refused, self._paused)
+        return ZmqStreamStatistics(self._received, self._sent, self._refused)
 
     def close(self, linger_ms: int = 0) -> None:
         """Close the socket; what is queued has `linger_ms` milliseconds to leave."""
@@ -119,7 +106,7 @@ class ZmqStream:
         events = self._events()
         if self._writable is not None and events & _WRITABLE:
             self._wake_writers()
-        if events & _READABLE and not self._paused:
+        if events & _READABLE:
             self._take_burst()
 
     def _take_burst(self) -> None:
@@ -132,7 +119,7 @@ class ZmqStream:
                 frames.append(self._socket.recv(_NOW, copy=False))
             self._received += 1
             self._on_message(frames)
-            if self._paused or self._closed:
+            if self._closed:
                 return
         self._look_soon()
 

@@ -17,6 +17,7 @@ from greenroom.protocol.internal.worker import (
     Compact,
     Decide,
     Heartbeat,
+    HoldEvents,
     Interrupt,
     MeasureWorker,
     Open,
@@ -74,11 +75,14 @@ class Actor:
             await self._leave()
 
     def _take(self, received: ReceivedOperation) -> None:
-        """Put an operation behind those before it, but for one that does not wait for anything."""
-        if isinstance(received.operation, MeasureWorker):
-            self._say_what_is_held()
-        else:
-            self._operations.put_nowait(received)
+        """Put an operation behind those before it, but for those that are carried out at once."""
+        match received.operation:
+            case MeasureWorker():
+                self._say_what_is_held()
+            case HoldEvents(hold=hold):
+                self._mailbox.hold(hold)
+            case _:
+                self._operations.put_nowait(received)
 
     async def _serve(self) -> None:
         while True:
@@ -174,27 +178,26 @@ class Actor:
         self._mailbox.notify(notice, outcome.last_message)
 
     async def _beat(self, conversation: Conversation, operation: StartTurn | Compact) -> None:
-        """Give signs of life while a turn runs, unless the supervisor does not take what we send anyway."""
+        """Give signs of life while a turn runs, also while its events are held back."""
         pause = FIRST_HEARTBEAT
         while True:
             await asyncio.sleep(pause)
             pause = HEARTBEAT
-            if not self._mailbox.pressed:
-                self._mailbox.notify(
-                    Heartbeat(
-                        conversation_id=operation.conversation_id,
-                        incarnation=operation.incarnation,
-                        turn_id=operation.turn_id,
-                        doing=conversation.doing,
-                        tokens=conversation.tokens.used,
-                        unsent_bytes=self._mailbox.statistics().waiting_bytes,
-                        step=conversation.step,
-                    )
+            self._mailbox.report(
+                Heartbeat(
+                    conversation_id=operation.conversation_id,
+                    incarnation=operation.incarnation,
+                    turn_id=operation.turn_id,
+                    doing=conversation.doing,
+                    tokens=conversation.tokens.used,
+                    unsent_bytes=self._mailbox.statistics().waiting_bytes,
+                    step=conversation.step,
                 )
+            )
 
     def _say_what_is_held(self) -> None:
         conversation = self._conversation
-        self._mailbox.notify(
+        self._mailbox.report(
             WorkerMeasured(
                 footprint=footprint.measure(),
                 unsent_bytes=self._mailbox.statistics().waiting_bytes,
@@ -247,6 +250,7 @@ class Actor:
             await self._job.close()
         if self._conversation is not None:
             await self._conversation.close()
+        self._mailbox.hold(False)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(LAST_WORDS_MS / 1000):
                 await self._mailbox.sent()

@@ -56,6 +56,7 @@ class Mailbox:
         self._queue: deque[tuple[int, list[bytes]]] = deque()
         self._waiting = 0
         self._pump: asyncio.Task[None] | None = None
+        self._held = False
         self._relieved = asyncio.Event()
         self._relieved.set()
 
@@ -81,6 +82,16 @@ class Mailbox:
         """Queue a notice behind all events emitted so far."""
         self.flush()
         self._post(frames(notice, payload))
+
+    def report(self, notice: Notice) -> None:
+        """Send a notice ahead of all that waits. It is dropped where the supervisor takes nothing at the moment."""
+        self._port.send(frames(notice))
+
+    def hold(self, hold: bool) -> None:
+        """Keep everything but reports here from now on, or send it again."""
+        self._held = hold
+        if not hold and self._queue:
+            self._start_pump()
 
     def flush(self) -> None:
         """Send the batch as it is."""
@@ -122,15 +133,19 @@ class Mailbox:
         self.flush()
 
     def _post(self, message: list[bytes]) -> None:
-        if self._queue or not self._port.send(message):
+        if self._held or self._queue or not self._port.send(message):
             size = sum(map(len, message))
             self._queue.append((size, message))
             self._waiting += size
-            if self._pump is None:
-                self._pump = self._loop.create_task(self._send_queue(), name="mailbox")
+            if not self._held:
+                self._start_pump()
+
+    def _start_pump(self) -> None:
+        if self._pump is None:
+            self._pump = self._loop.create_task(self._send_queue(), name="mailbox")
 
     async def _send_queue(self) -> None:
-        while self._queue:
+        while self._queue and not self._held:
             size, message = self._queue[0]
             if not self._port.send(message):
                 await self._port.wait_writable()
@@ -139,7 +154,6 @@ class Mailbox:
             self._waiting -= size
             if self._waiting < HIGH_WATER // 2:
                 self._relieved.set()
-        self._relieved.set()
         self._pump = None
 
     def _receive(self, parts: list[zmq.Frame]) -> None:

@@ -122,6 +122,14 @@ class Decide(Addressed):
     decision: Decision
 
 
+class HoldEvents(Header):
+    """Send no events, and nothing that follows them, until told otherwise: a client that listens does not read."""
+
+    wire: ClassVar[bytes] = b"hold"
+
+    hold: bool
+
+
 class MeasureWorker(Header):
     """Say at once what you hold, whatever else you do; answered with `WorkerMeasured`."""
 
@@ -340,7 +348,7 @@ class WorkerMeasured(Header):
 
 
 Operation: TypeAlias = (
-    Open | StartTurn | Steer | Compact | Interrupt | Decide | RunJob | StopJob | MeasureWorker | Close
+    Open | StartTurn | Steer | Compact | Interrupt | Decide | HoldEvents | RunJob | StopJob | MeasureWorker | Close
 )
 Notice: TypeAlias = (
     Ready
@@ -361,7 +369,19 @@ Notice: TypeAlias = (
 
 OPERATIONS: Final[Mapping[bytes, type[Operation]]] = {
     kind.wire: kind
-    for kind in (Open, StartTurn, Steer, Compact, Interrupt, Decide, RunJob, StopJob, MeasureWorker, Close)
+    for kind in (
+        Open,
+        StartTurn,
+        Steer,
+        Compact,
+        Interrupt,
+        Decide,
+        HoldEvents,
+        RunJob,
+        StopJob,
+        MeasureWorker,
+        Close,
+    )
 }
 NOTICES: Final[Mapping[bytes, type[Notice]]] = {
     kind.wire: kind

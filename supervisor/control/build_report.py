@@ -49,7 +49,8 @@ class Tables:
     statistics: Statistics
     others: tuple[ProcessEntry, ...] = ()
     """Fork server, broker, and the workers that host no conversation."""
-    client: ClientEntry | None = None
+    clients: Sequence[ClientEntry] = ()
+    """The oldest first."""
     credential: CredentialEntry | None = None
     holdings: ProcessFootprints = field(default_factory=dict)
     """Footprints as reported by the processes."""
@@ -67,7 +68,8 @@ def report(tables: Tables, now: float) -> Report:
     return Report(
         at=time.time(),
         instance=tables.instance,
-        client=tables.client,
+        client=next(iter(tables.clients), None),
+        clients=tuple(tables.clients),
         statistics=tables.statistics,
         processes=tuple(_holding(entry, tables.holdings) for entry in (own, *tables.others, *hosts, *zygotes)),
         conversations=entries,

@@ -2,13 +2,12 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 from greenroom.protocol.ids import WorkerId
 from greenroom.protocol.instance import Instance
 from greenroom.protocol.internal.broker import CredentialStanding
 from greenroom.protocol.report import (
-    ClientEntry,
     ConversationFigures,
     CredentialEntry,
     EngineFigures,
@@ -21,6 +20,7 @@ from greenroom.protocol.report import (
     StdioFigures,
 )
 from greenroom.supervisor.control.build_report import Tables, report
+from greenroom.supervisor.control.control import ControlServer
 from greenroom.supervisor.control.control_messages import (
     Action,
     ActionDone,
@@ -29,14 +29,13 @@ from greenroom.supervisor.control.control_messages import (
     InterruptConversation,
     KillConversation,
 )
+from greenroom.supervisor.control.instances import parents, remove_stale, this_instance
 from greenroom.supervisor.conversations.conversation import Conversation
 from greenroom.supervisor.conversations.host import ConversationHost
-from greenroom.supervisor.frontend.mcp.tool_calls import ToolCallHandler
-from greenroom.supervisor.frontend.stdio import StdioStatistics
-from greenroom.supervisor.options import ServerOptions
+from greenroom.supervisor.frontend.connection import Connection
+from greenroom.supervisor.processes.broker_process import BROKER_ID
 from greenroom.supervisor.processes.engine import FORK_SERVER_ID, ZYGOTE_ID
 from greenroom.supervisor.processes.service_state import ServiceStatus
-from greenroom.supervisor.processes.tree import BROKER_ID
 
 
 class Inspection:
@@ -45,19 +44,14 @@ class Inspection:
     def __init__(
         self,
         instance: Instance,
-        options: ServerOptions,
         host: ConversationHost,
-        tool_calls: ToolCallHandler,
-        stdio: Callable[[], StdioStatistics],
-        client: Callable[[], ClientEntry | None],
+        connections: Sequence[Connection],
         stop: Callable[[], None],
     ) -> None:
+        """`connections` are those that are served at the moment, oldest first; `stop` ends the server."""
         self._instance = instance
-        self._options = options
         self._host, self._tree = host, host.tree
-        self._tool_calls = tool_calls
-        self._stdio = stdio
-        self._client = client
+        self._connections = connections
         self._stop = stop
 
     async def report(self) -> Report:
@@ -68,12 +62,12 @@ class Inspection:
             instance=self._instance,
             conversations=self._host.conversations,
             deaths=list(tree.exit_history),
-            pid_of=tree.pid_of,
-            limits=self._options.limits,
+            pid_of=tree.workers.pid_of,
+            limits=self._host.options.limits,
             statistics=self._statistics(),
             others=tuple(self._others()),
             holdings=holdings,
-            client=self._client(),
+            clients=[client for one in self._connections if (client := one.client) is not None],
             credential=_credential(tree.broker.standing),
         )
         return report(tables, asyncio.get_running_loop().time())
@@ -100,21 +94,27 @@ class Inspection:
         conversation = self._find(conversation_id)
         if conversation is None or conversation.worker_id is None:
             return ActionRefused(f"conversation {conversation_id} has no process")
-        self._tree.kill(conversation.worker_id)
+        self._tree.workers.kill(conversation.worker_id)
         return ActionDone(f"the process of conversation {conversation_id} is being killed")
 
     def _find(self, conversation_id: str) -> Conversation | None:
         return next((one for one in self._host.conversations if one.id == conversation_id), None)
 
     def _statistics(self) -> Statistics:
-        figures = self._tree.statistics()
+        figures, conversations = self._tree.statistics(), self._host.conversations.statistics()
+        router = PortFigures.model_validate(figures.router)
+        pipes = [connection.statistics() for connection in self._connections]
         return Statistics(
-            stdio=StdioFigures.model_validate(self._stdio()),
-            worker_router=PortFigures.model_validate(figures.router),
+            stdio=StdioFigures(
+                read=sum(pipe.read for pipe in pipes),
+                written=sum(pipe.written for pipe in pipes),
+                waiting=sum(pipe.waiting for pipe in pipes),
+            ),
+            worker_router=router.model_copy(update={"paused": conversations.held > 0}),
             pool=PoolFigures.model_validate(figures.pool),
             engine=EngineFigures.model_validate(figures.engine),
-            conversations=ConversationFigures.model_validate(self._host.conversations.statistics()),
-            open_calls=self._tool_calls.open_calls,
+            conversations=ConversationFigures.model_validate(conversations),
+            open_calls=sum(connection.open_calls for connection in self._connections),
         )
 
     def _others(self) -> Iterator[ProcessEntry]:
@@ -125,8 +125,20 @@ class Inspection:
         if zygote is not None and (zygote.pid is not None or zygote.deaths):
             yield _helper("zygote", ZYGOTE_ID, zygote)
         yield _helper("broker", BROKER_ID, self._tree.broker_status)
-        for worker_id in self._tree.waiting_workers:
-            yield ProcessEntry(role="worker", pid=self._tree.pid_of(worker_id), worker_id=worker_id, state="ready")
+        for worker_id in self._tree.workers.waiting:
+            yield ProcessEntry(
+                role="worker", pid=self._tree.workers.pid_of(worker_id), worker_id=worker_id, state="ready"
+            )
+
+
+def control_server(
+    host: ConversationHost, connections: Sequence[Connection], stop: Callable[[], None]
+) -> ControlServer:
+    """Return the control socket, not listening yet, and remove the files of instances that were killed."""
+    remove_stale(parents(host.environment))
+    instance = this_instance(host.options.codex_home, host.options.engine)
+    inspection = Inspection(instance, host, connections, stop)
+    return ControlServer(host.tree.directory, instance, inspection.report, inspection.act)
 
 
 def _helper(role: Role, worker_id: WorkerId, standing: ServiceStatus) -> ProcessEntry:

@@ -6,8 +6,9 @@ from collections.abc import Callable
 from typing import Protocol
 
 from greenroom.protocol.ids import WorkerId
-from greenroom.protocol.internal.worker import Close, Operation
+from greenroom.protocol.internal.worker import Close, HoldEvents, Operation
 from greenroom.supervisor.conversations.conversation import Conversation
+from greenroom.supervisor.conversations.turn import Client
 from greenroom.supervisor.processes.pool import WorkerRequest
 from greenroom.supervisor.processes.worker_router import WorkerRouter
 
@@ -20,7 +21,7 @@ LEAVE_GRACE = 2.0
 
 
 class Workers(Protocol):
-    """The source of workers."""
+    """The source of workers (`greenroom.supervisor.processes.worker_supply.WorkerSupply`)."""
 
     def take(self, order: WorkerRequest) -> None:
         """Assign a worker to `order`, now or later."""
@@ -57,9 +58,9 @@ class WorkerAssignments:
         return frozenset(self._hosted)
 
     @property
-    def are_heard(self) -> bool:
-        """Whether messages of workers are read at the moment; they are not while a client does not read."""
-        return not self._router.statistics().paused
+    def held(self) -> int:
+        """Number of workers that have been told to send no events for now."""
+        return sum(conversation.is_held for conversation in self._hosted.values())
 
     def enter(self, conversation: Conversation, worker_id: WorkerId) -> None:
         """Assign a worker to a conversation."""
@@ -85,6 +86,22 @@ class WorkerAssignments:
         worker_id = conversation.worker_id
         if worker_id is not None and not self._router.send(worker_id, operation, payload):
             self.kill(conversation, UNREACHABLE)
+
+    def follow_readers(self, conversation: Conversation) -> None:
+        """Hold back the worker of a conversation while a client that listens does not read.
+
+        What is on its way still arrives: at most what ZeroMQ's queues hold, which is less than 1 MiB.
+        """
+        unread = conversation.is_unread
+        if unread != conversation.is_held and conversation.worker_id is not None:
+            conversation.is_held = unread
+            self.send(conversation, HoldEvents(hold=unread))
+
+    def follow_reader(self, client: Client) -> None:
+        """Hold back, or let go, the workers of the conversations that a client listens to."""
+        for conversation in list(self._hosted.values()):
+            if conversation.is_held is client.is_reading:
+                self.follow_readers(conversation)
 
     def kill(self, conversation: Conversation, why: str) -> None:
         """Kill the worker of a conversation; its end is reported as any other."""

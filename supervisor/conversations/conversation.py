@@ -10,7 +10,7 @@ from greenroom.protocol.ids import ConversationId, Incarnation, TurnId, WorkerId
 from greenroom.protocol.mcp.handshake import Failure
 from greenroom.runtime.restart import RestartPolicy
 from greenroom.supervisor.conversations import lifecycle
-from greenroom.supervisor.conversations.turn import Turn, TurnObserver
+from greenroom.supervisor.conversations.turn import Client, Turn, TurnObserver
 from greenroom.supervisor.processes.restart import CONVERSATION
 
 FALSE_STARTS = 2
@@ -63,6 +63,10 @@ class Conversation:
     """Whether it is to be parked as soon as it is idle."""
     placement: "Placement | None" = None
     """Its working directory and session file, as its last process has reported."""
+    user_agent: str = ""
+    """The user agent of its present process, or of the one that is being started, for the model's servers."""
+    is_held: bool = False
+    """Whether its worker has been told to send no events for now."""
 
     def happen(self, happening: lifecycle.LifecycleEvent) -> None:
         """Change to the following state. Raises `LocalProtocolError` where the table has none."""
@@ -114,6 +118,19 @@ class Conversation:
         """Whether a client waits for it or listens, or its session file is known here only."""
         return bool(self.observers or self.queued or self.path is not None)
 
+    @property
+    def is_unread(self) -> bool:
+        """Whether a client that listens to it does not read at the moment."""
+        turn = self.running
+        return (turn is not None and not turn.audience.client.is_reading) or any(
+            not observer.client.is_reading for observer in self.observers
+        )
+
+    def turns_of(self, client: Client) -> list[Turn]:
+        """Return the turns of a client: the running one, input for it, and those that wait."""
+        turns = (self.running, *self.steering, *(self.queue or ()))
+        return [turn for turn in turns if turn is not None and turn.audience.client is client]
+
     def enqueue(self, turn: Turn) -> None:
         """Append a turn to the queue."""
         if self.queue is None:
@@ -156,6 +173,7 @@ class Conversation:
     def lose_process(self) -> None:
         """Reset the state that belonged to its last process."""
         self.worker_id = self.pulse = None
+        self.is_held = False
         self.open_commands = 0
         self.configured = b""
 

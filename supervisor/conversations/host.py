@@ -1,6 +1,6 @@
 """All that the workers of a process tree are used for: the conversations, and the jobs outside of them."""
 
-from collections.abc import Callable
+from collections.abc import Mapping
 
 from greenroom.protocol.ids import ConversationId, Incarnation, WorkerId
 from greenroom.protocol.internal.process import Exited
@@ -15,13 +15,16 @@ from greenroom.supervisor.processes.tree import ProcessTree
 class ConversationHost:
     """Implements `greenroom.supervisor.processes.worker_users.WorkerUsers`. Runs on the supervisor's loop."""
 
-    def __init__(self, tree: ProcessTree, options: ServerOptions, user_agent: Callable[[], str]) -> None:
+    def __init__(self, tree: ProcessTree, options: ServerOptions, environment: Mapping[str, str]) -> None:
+        """`environment` is that of this process, with the home's `.env` in it."""
         self.tree = tree
+        self.options = options
+        self.environment = environment
         limits = options.limits
         self.conversations = Conversations(
-            tree.router, tree, tree.exit_history, limits, options.config_overrides, user_agent
+            tree.router, tree.workers, tree.exit_history, limits, options.config_overrides
         )
-        self.jobs = Jobs(tree.router, tree, limits.start_timeout)
+        self.jobs = Jobs(tree.router, tree.workers, limits.start_timeout)
 
     @property
     def leaving(self) -> frozenset[WorkerId]:

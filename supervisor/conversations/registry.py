@@ -34,7 +34,8 @@ from greenroom.supervisor.conversations import lifecycle
 from greenroom.supervisor.conversations.assignments import Workers
 from greenroom.supervisor.conversations.conversation import Conversation
 from greenroom.supervisor.conversations.scheduler import ConversationScheduler
-from greenroom.supervisor.conversations.turn import Audience, Turn, TurnObserver, aborted
+from greenroom.supervisor.conversations.turn import Audience, Client, Turn, TurnObserver, aborted
+from greenroom.supervisor.conversations.turns import OnTurnEnd
 from greenroom.supervisor.processes.exits import ExitHistory
 from greenroom.supervisor.processes.worker_router import WorkerRouter
 
@@ -52,6 +53,8 @@ class ConversationsStatistics:
     turns_waiting: int
     forgotten: int
     """Conversations that were at rest and have been dropped from memory."""
+    held: int
+    """Conversations that are held back because a client does not read."""
 
 
 class Conversations:
@@ -64,16 +67,13 @@ class Conversations:
         exit_history: ExitHistory,
         limits: Limits,
         cli_overrides: tuple[str, ...],
-        user_agent: Callable[[], str],
     ) -> None:
         self._limits = limits
-        self._scheduler = ConversationScheduler(
-            router, workers, exit_history, limits, cli_overrides, user_agent, self._turn_ended
-        )
+        self._scheduler = ConversationScheduler(router, workers, exit_history, limits, cli_overrides, self._turn_ended)
         self._table, self._assignments = self._scheduler.table, self._scheduler.hosts
         self._turns, self._slots = self._scheduler.turns, self._scheduler.places
         self.leaving: frozenset[WorkerId] = frozenset()
-        self.on_turn_end: Callable[[Conversation, bool], None] = lambda _, __: None
+        self.turn_listeners: set[OnTurnEnd] = set()
         """Called after the audience of each turn that has run, with whether it was the first of its conversation."""
 
     def __iter__(self) -> Iterator[Conversation]:
@@ -118,6 +118,7 @@ class Conversations:
         """Report the events of a conversation to `observer` from now on."""
         self._table.mark_busy(conversation)
         conversation.observers += (observer,)
+        self._assignments.follow_readers(conversation)
 
     def dismiss(self, conversation: Conversation, on_gone: Callable[[], None]) -> None:
         """End a conversation and remove it; `on_gone` is called once its process has saved and exited."""
@@ -187,6 +188,26 @@ class Conversations:
         conversation = self._table.find(turn.conversation_id)
         if conversation is not None and conversation.running is turn:
             self._turns.decide(conversation, question_id, decision)
+
+    # For one client
+
+    def follow_reader(self, client: Client) -> None:
+        """Hold back the conversations that a client listens to if it does not read (`Client.is_reading`), else none."""
+        self._assignments.follow_reader(client)
+
+    def leave(self, client: Client, reason: str) -> None:
+        """End what a client has begun: its turns fail at once and are interrupted, and it listens no more."""
+        for conversation in list(self._table):
+            conversation.observers = tuple(one for one in conversation.observers if one.client is not client)
+            for turn in conversation.turns_of(client):
+                self._abandon(conversation, turn, reason)
+            self._assignments.follow_readers(conversation)
+
+    def _abandon(self, conversation: Conversation, turn: Turn, reason: str) -> None:
+        turn.abandon(aborted(reason))
+        conversation.steering = tuple(other for other in conversation.steering if other is not turn)
+        if turn.items is not None or turn is not conversation.running:  # an opening ends by itself
+            self.interrupt(turn)
 
     # For all conversations, or their workers
 
@@ -264,6 +285,7 @@ class Conversations:
             turns_running=len(self._turns.running),
             turns_waiting=sum(conversation.queued for conversation in self._table),
             forgotten=self._table.forgotten,
+            held=self._assignments.held,
         )
 
     def _queue(self, conversation: Conversation, turn: Turn) -> Turn:
@@ -277,7 +299,8 @@ class Conversations:
         return turn
 
     def _turn_ended(self, conversation: Conversation, is_first: bool) -> None:
-        self.on_turn_end(conversation, is_first)
+        for listener in tuple(self.turn_listeners):
+            listener(conversation, is_first)
 
 
 def _is_current(conversation: Conversation, notice: Notice) -> bool:

@@ -31,13 +31,11 @@ class ConversationScheduler:
         exit_history: ExitHistory,
         limits: Limits,
         cli_overrides: tuple[str, ...],
-        user_agent: Callable[[], str],
         on_turn_end: OnTurnEnd,
     ) -> None:
         self._workers = workers
         self._start_timeout = limits.start_timeout
         self._cli_overrides = encode(cli_overrides)
-        self._user_agent = user_agent
         self.table = ConversationTable(limits.known_at_rest)
         self.hosts = WorkerAssignments(router, workers)
         self.turns = Turns(self.hosts, on_turn_end, self._go_on)
@@ -141,7 +139,7 @@ class ConversationScheduler:
             resume=conversation.resume,
             path=conversation.path,
             keep=conversation.keep,
-            user_agent=self._user_agent(),
+            user_agent=conversation.user_agent,
         )
         settings = b'{"cli":%b,"call":%b}' % (self._cli_overrides, conversation.overrides)
         self.hosts.send(conversation, operation, settings)

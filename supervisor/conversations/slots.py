@@ -99,6 +99,8 @@ class Slots:
         self._taken += 1
         conversation.happen("placed")
         conversation.incarnation = Incarnation(conversation.incarnation + 1)
+        if conversation.queue:
+            conversation.user_agent = conversation.queue[0].audience.client.user_agent
         order = partial(self._host, conversation)
         self._ordered[conversation] = order, self._loop.call_later(self._timeout, self._on_overdue, conversation)
         self._workers.take(order)

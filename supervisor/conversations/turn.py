@@ -8,8 +8,24 @@ from greenroom.protocol.internal.worker import TurnSettings
 from greenroom.protocol.mcp.handshake import Failure
 
 
+class Client(Protocol):
+    """A client as the conversations know it: those of its turns and listeners that bear it are its own."""
+
+    @property
+    def is_reading(self) -> bool:
+        """Whether it reads what it is sent; conversations that it listens to are held back while it does not."""
+
+    @property
+    def user_agent(self) -> str:
+        """The user agent for the model's servers, where a conversation is opened for this client."""
+
+
 class Audience(Protocol):
     """The caller of a turn. Exactly one of `succeeded` and `failed` is called, after all other calls."""
+
+    @property
+    def client(self) -> Client:
+        """The client that the caller belongs to."""
 
     def events(self, turn_id: TurnId, events: bytes) -> None:
         """Receive events of the turn, or of the conversation's start (`turn_id` is then empty), unchanged."""
@@ -34,11 +50,42 @@ class Audience(Protocol):
 class TurnObserver(Protocol):
     """A listener of all events of a conversation, independent of the callers of its turns."""
 
+    @property
+    def client(self) -> Client:
+        """The client that listens."""
+
     def events(self, turn_id: TurnId, events: bytes) -> None:
         """Receive events, as `Audience.events` does and after it."""
 
     def turn_ended(self, turn_id: TurnId) -> None:
         """Receive the end of a turn, begun or not, after its audience."""
+
+
+class Nobody:
+    """The client, and the audience, of a turn whose client has left."""
+
+    is_reading = True
+    user_agent = ""
+
+    @property
+    def client(self) -> Client:
+        """Itself."""
+        return self
+
+    def events(self, turn_id: TurnId, events: bytes) -> None:
+        """Ignore events."""
+
+    def progress(self, doing: str) -> None:
+        """Ignore a sign of life."""
+
+    def asks(self, question_id: int, question: bytes) -> None:
+        """Ignore a question: the turn is being interrupted."""
+
+    def succeeded(self, last_message: bytes) -> None:
+        """Ignore the end; the turn has been answered."""
+
+    def failed(self, failure: Failure) -> None:
+        """Ignore the end; the turn has been answered."""
 
 
 @dataclass(slots=True, eq=False)
@@ -56,6 +103,14 @@ class Turn:
     """Whether it summarizes the history instead of continuing it."""
     interrupted: bool = False
     """Whether it has been interrupted."""
+    abandoned: bool = False
+    """Whether its client has left, which has been answered."""
+
+    def abandon(self, failure: Failure) -> None:
+        """End the turn for its client, which leaves, before the worker has ended it."""
+        self.abandoned = True
+        audience, self.audience = self.audience, Nobody()
+        audience.failed(failure)
 
 
 def aborted(reason: str) -> Failure:

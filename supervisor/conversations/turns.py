@@ -78,6 +78,7 @@ class Turns:
         elif turn.items is not None:
             start = StartTurn(**address(conversation), turn_id=turn.id, settings=turn.settings)
             self._assignments.send(conversation, start, turn.items)
+        self._assignments.follow_readers(conversation)
 
     def steer(self, conversation: Conversation, turn: Turn, items: bytes) -> None:
         """Send the input of a turn into the running one; the new turn ends once its input has been accepted."""
@@ -190,7 +191,7 @@ class Turns:
         conversation.tell_end(turn)
         self._on_end(conversation, is_first)
         left = conversation.take_steering()
-        if turn.interrupted:
+        if turn.interrupted and not turn.abandoned:
             for unread in left:
                 conversation.fail(unread, aborted("interrupted"))
         else:
@@ -201,15 +202,16 @@ class Turns:
         conversation.running = conversation.pulse = None
         conversation.false_starts = 0
         self._running.discard(conversation)
+        self._assignments.follow_readers(conversation)
 
     def _insist(self, conversation: Conversation, incarnation: Incarnation, turn: Turn) -> None:
-        """Kill the worker of a turn that should have ended, unless the notice of its end may wait unread."""
+        """Kill the worker of a turn that should have ended, unless the notice of its end may be held back."""
         if conversation.running is not turn or conversation.incarnation != incarnation:
             return
-        if self._assignments.are_heard:
-            self._assignments.kill(conversation, "did not end its turn when asked to")
-        else:
+        if conversation.is_held:
             self._loop.call_later(INTERRUPT_GRACE, self._insist, conversation, incarnation, turn)
+        else:
+            self._assignments.kill(conversation, "did not end its turn when asked to")
 
 
 def _failure(notice: TurnEnded, payload: bytes) -> Failure:

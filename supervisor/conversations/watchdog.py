@@ -40,14 +40,8 @@ class HangWatchdog:
             self._timer.cancel()
 
     def _look(self) -> None:
-        """Silence does not count while the supervisor itself does not read."""
         self._timer = None
-        now = self._loop.time()
-        if not self._assignments.are_heard:
-            for conversation in self._running:
-                if conversation.pulse is not None:
-                    conversation.pulse.heard_at = now
-        for conversation, why in list(overdue(self._running, self._limits, now)):
+        for conversation, why in list(overdue(self._running, self._limits, self._loop.time())):
             self._assignments.kill(conversation, why)
         for conversation in list(self._running):
             self.weigh(conversation)

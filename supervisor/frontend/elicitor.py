@@ -5,9 +5,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from greenroom.protocol.jsonrpc import Peer, RequestId, Response, notification_line
+from greenroom.protocol.jsonrpc import RequestId, Response
 from greenroom.protocol.mcp.elicitation import METHOD, Decision, mode_of, read_answer
 from greenroom.protocol.mcp.handshake import ElicitationMode
+from greenroom.supervisor.frontend.client_channel import ClientChannel
 
 OnDecision: TypeAlias = Callable[[Decision], None]
 
@@ -36,13 +37,11 @@ class Question:
 
 
 class Elicitor:
-    """The open questions of one connection."""
+    """The open questions to one client."""
 
-    def __init__(
-        self, peer: Peer, write: Callable[[bytes], None], can_ask: Callable[[ElicitationMode], bool], timeout_s: float
-    ) -> None:
-        self._peer = peer
-        self._write = write
+    def __init__(self, channel: ClientChannel, can_ask: Callable[[ElicitationMode], bool], timeout_s: float) -> None:
+        self.channel = channel
+        """The way to the client that is asked."""
         self._can_ask = can_ask
         self.timeout = timeout_s
         """Seconds that the user has for an answer."""
@@ -59,11 +58,11 @@ class Elicitor:
 
     def put(self, method: str, params: bytes, on_decision: OnDecision) -> Question:
         """Ask with a request that the client is known to accept, and report the outcome to `on_decision`."""
-        request_id, line = self._peer.request(method, params)
+        request_id, line = self.channel.peer.request(method, params)
         question = Question(request_id, on_decision, self)
         self._open[request_id] = question
         question.deadline = asyncio.get_running_loop().call_later(self.timeout, self._expire, question)
-        self._write(line)
+        self.channel.write(line)
         return question
 
     def answer(self, response: Response) -> bool:
@@ -76,7 +75,7 @@ class Elicitor:
     def withdraw(self, question: Question, reason: str) -> None:
         """Withdraw a question."""
         if self._close(question.id) is not None:
-            self._write(notification_line("notifications/cancelled", {"requestId": question.id, "reason": reason}))
+            self.channel.notify("notifications/cancelled", {"requestId": question.id, "reason": reason})
 
     def _expire(self, question: Question) -> None:
         if question.id in self._open:

@@ -1,25 +1,25 @@
-"""Answers requests, each on a task of its own, exactly once."""
+"""The one way to answer requests that take a while: each on a task of its own, exactly once, and a few at a time.
+
+Further requests wait in order. Where answers may be large, no request is worked on either while the client leaves
+answers unread: what a client requests faster than it reads is kept as a request, not as a result in memory.
+"""
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping
-from typing import NamedTuple, TypeAlias, TypeVar
+from collections.abc import Callable, Coroutine, Mapping
+from functools import partial
+from typing import Final, NamedTuple, TypeAlias
 
-import msgspec
-
-from greenroom.protocol.jsonrpc import INTERNAL_ERROR, INVALID_PARAMS, Peer, Request
+from greenroom.protocol.jsonrpc import INTERNAL_ERROR, Request
+from greenroom.supervisor.frontend.client_channel import ClientChannel
+from greenroom.supervisor.frontend.request_params import RefusedError
 
 log = logging.getLogger(__name__)
 
-T = TypeVar("T")
-
-
-class RefusedError(Exception):
-    """The request is answered with an error."""
-
-    def __init__(self, code: int, message: str) -> None:
-        super().__init__(message)
-        self.code = code
+READING: Final = 4
+"""Requests of one queue that are worked on at a time where the work is reading files."""
+WAITING: Final = 256
+"""The same where the work is waiting for other processes or for the user."""
 
 
 class Answer(NamedTuple):
@@ -29,50 +29,52 @@ class Answer(NamedTuple):
     then: Callable[[], None] = lambda: None
 
 
-Method: TypeAlias = Callable[[Request], Awaitable[Answer]]
+Method: TypeAlias = Callable[[Request], Coroutine[None, None, Answer]]
+"""Returns the answer. Raises `RefusedError`."""
 
 
 class RequestQueue:
-    """The open requests of one connection to a table of methods."""
+    """The open requests of one client to some methods. Must be made on the running loop."""
 
-    def __init__(self, peer: Peer, write: Callable[[bytes], None], methods: Mapping[str, Method]) -> None:
-        self._peer = peer
-        self._write = write
-        self._methods = methods
-        self._tasks: set[asyncio.Task[None]] = set()
-        self.handlers: Mapping[str, Callable[[Request], None]] = dict.fromkeys(methods, self._start)
+    def __init__(self, channel: ClientChannel, at_once: int = READING, *, waits_for_reader: bool = True) -> None:
+        """`at_once` requests are worked on at a time, with `waits_for_reader` only while the client reads."""
+        self._channel = channel
+        self._waits_for_reader = waits_for_reader
+        self._room = asyncio.Semaphore(at_once)
+        self._tasks: dict[asyncio.Task[None], Request] = {}
 
-    async def close(self) -> None:
-        """Answer what is open."""
-        for task in self._tasks:
+    def handlers(self, methods: Mapping[str, Method]) -> Mapping[str, Callable[[Request], None]]:
+        """Return handlers that answer requests with the results of `methods`."""
+        return {name: partial(self.start, method=method) for name, method in methods.items()}
+
+    def start(self, request: Request, method: Method) -> None:
+        """Answer a request with the result of `method`."""
+        task = asyncio.get_running_loop().create_task(self._answer(request, method), name=request.method)
+        self._tasks[task] = request
+        task.add_done_callback(self._tasks.pop)
+
+    async def close(self, reason: str) -> None:
+        """Answer what is open with an error, for people, that gives the reason."""
+        open_now = dict(self._tasks)
+        for task in open_now:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*open_now, return_exceptions=True)
+        for request in open_now.values():
+            if self._channel.peer.is_open(request):  # a task that is cancelled before its first step runs no handler
+                self._channel.fail(request, INTERNAL_ERROR, reason)
 
-    def _start(self, request: Request) -> None:
-        task = asyncio.get_running_loop().create_task(self._answer(request), name=request.method)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
-    async def _answer(self, request: Request) -> None:
+    async def _answer(self, request: Request, method: Method) -> None:
         try:
-            answer = await self._methods[request.method](request)
+            async with self._room:
+                if self._waits_for_reader:
+                    await self._channel.drain()
+                answer = await method(request)
         except RefusedError as refusal:
-            self._write(self._peer.fail(request, refusal.code, str(refusal)))
-        except asyncio.CancelledError:
-            self._write(self._peer.fail(request, INTERNAL_ERROR, "the server is shutting down"))
-            raise
+            self._channel.refuse(request, refusal)
         except Exception as error:
             log.exception("%s broke", request.method)
             text = f"internal error ({type(error).__name__}); the log on standard error has more"
-            self._write(self._peer.fail(request, INTERNAL_ERROR, text))
+            self._channel.fail(request, INTERNAL_ERROR, text)
         else:
-            self._write(self._peer.respond(request, answer.result))
+            self._channel.respond(request, answer.result)
             answer.then()
-
-
-def decode(request: Request, kind: type[T]) -> T:
-    """Decode the params of a request. Raises `RefusedError`."""
-    try:
-        return msgspec.json.decode(request.params or b"null", type=kind)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise RefusedError(INVALID_PARAMS, f"invalid params for {request.method}: {error}") from None

@@ -54,16 +54,8 @@ class WorkerRouter:
         """Send an operation; `False` where the worker is not connected."""
         return self._port.send([worker_id.encode(), *frames(operation, payload)])
 
-    def pause(self) -> None:
-        """Stop reading from workers, so that the client's back-pressure reaches them."""
-        self._port.pause()
-
-    def resume(self) -> None:
-        """Read from workers again."""
-        self._port.resume()
-
     def catch_up(self) -> None:
-        """Handle what has arrived already, unless reading is paused."""
+        """Handle what has arrived already."""
         self._port.catch_up()
 
     def statistics(self) -> ZmqStreamStatistics:

@@ -24,7 +24,6 @@ def make_host(
     engine: Engine,
     environment: Mapping[str, str],
     secrets: Mapping[str, str],
-    user_agent: Callable[[], str],
 ) -> ConversationHost:
     """Return what hosts conversations, over a process tree that is not started yet."""
-    return ConversationHost(ProcessTree(options, engine, environment, secrets), options, user_agent)
+    return ConversationHost(ProcessTree(options, engine, environment, secrets), options, environment)

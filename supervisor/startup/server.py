@@ -1,21 +1,21 @@
-"""`greenroom mcp-server`: the connection, the process tree behind it, and their end."""
+"""The server: the connections of its clients, the process tree behind them, and their end."""
 
 import asyncio
 import logging
 import os
 import signal
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-from greenroom.protocol.mcp.peer import McpPeer
 from greenroom.runtime import log as logs
 from greenroom.runtime import logfile
 from greenroom.runtime.launch import Launched
+from greenroom.supervisor.frontend.connection import Connection
 from greenroom.supervisor.frontend.descriptors import Descriptors
-from greenroom.supervisor.frontend.mcp.front import Front, Services
+from greenroom.supervisor.frontend.mcp.front import Front
 from greenroom.supervisor.frontend.stdio import StdioTransport
 from greenroom.supervisor.options import ServerOptions
 from greenroom.supervisor.startup.early_handshake import HandshakeBuffer
@@ -23,17 +23,12 @@ from greenroom.supervisor.startup.early_handshake import HandshakeBuffer
 if TYPE_CHECKING:
     from greenroom.supervisor.control.control import ControlServer
     from greenroom.supervisor.conversations.host import ConversationHost
-    from greenroom.supervisor.frontend.conversation_api.account_methods import AccountMethods
-    from greenroom.supervisor.frontend.mcp.features import ClientFeatures
-    from greenroom.supervisor.frontend.mcp.subscriptions import Subscriptions
-    from greenroom.supervisor.frontend.mcp.tasks import Tasks
-    from greenroom.supervisor.frontend.request_queue import RequestQueue
     from greenroom.supervisor.processes.tree import ProcessTree
 
 log = logging.getLogger(__name__)
 
-FLUSH_TIMEOUT = 0.3
-"""Seconds that the client has for reading the last answers."""
+CLIENT_LEFT = "the client has left"
+SHUTTING_DOWN = "the server is shutting down"
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
@@ -55,107 +50,98 @@ class Provisions:
 
 
 class Server:
-    """Serves one client until its input ends or a signal arrives."""
+    """Serves clients over one process tree, until the last of them has left or a signal arrives."""
 
-    def __init__(self, options: ServerOptions, provisions: Provisions, front: Front, buffer: HandshakeBuffer) -> None:
+    def __init__(self, options: ServerOptions, provisions: Provisions) -> None:
+        """Must be made on the running loop."""
         self._options = options
         self._provisions = provisions
         self._stop = asyncio.Event()
-        self._pressed = False
         self._signals = 0
+        self._connections: list[Connection] = []
+        """Those that are served, oldest first."""
+        self._serving: set[asyncio.Task[None]] = set()
+        self._host: ConversationHost | None = None
         self._tree: ProcessTree | None = None
-        self._accounts: AccountMethods | None = None
-        self._api: RequestQueue | None = None
-        self._subscriptions: Subscriptions | None = None
-        self._tasks: Tasks | None = None
-        self._features: ClientFeatures | None = None
         self._control: ControlServer | None = None
-        self._front = front
-        self._transport = StdioTransport(provisions.descriptors, front.receive, self._input_ended, self._feel_pressure)
-        front.write_to(self._transport.write)
-        self._transport.write(buffer.take_unsent())
+        self._is_open = False
+
+    @property
+    def connections(self) -> Sequence[Connection]:
+        """The connections that are being served, oldest first."""
+        return self._connections
+
+    def attach(self, connection: Connection) -> None:
+        """Serve another client until its input ends."""
+        self._connections.append(connection)
+        connection.start()
+        if self._host is not None and self._is_open:
+            connection.attach(self._host)
+        task = asyncio.get_running_loop().create_task(self._serve(connection), name="connection")
+        self._serving.add(task)
+        task.add_done_callback(self._serving.discard)
 
     async def serve(self) -> None:
         """Run until the end, and leave no process or file behind."""
         loop = asyncio.get_running_loop()
         for number in STOP_SIGNALS:
             loop.add_signal_handler(number, self._signalled)
-        self._transport.start()
         try:
             await _import_in_thread("greenroom.supervisor.startup.processes")
-            host = await self._start_processes()
-            await _import_in_thread("greenroom.supervisor.startup.wiring")
+            host = self._host = await self._start_processes()
+            await _import_in_thread("greenroom.supervisor.frontend.mcp.services")
+            await _import_in_thread("greenroom.supervisor.control.inspection")
             await self._open(host)
             await self._stop.wait()
         finally:
-            self._front.refuse_early("the server is shutting down")
-            if self._control is not None:
-                self._control.close()
-            if self._features is not None:
-                await self._features.close()
-            if self._accounts is not None:
-                await self._accounts.close()
-            if self._api is not None:
-                await self._api.close()
-            if self._tree is not None:
-                await self._tree.close()
-            if self._tasks is not None:
-                await self._tasks.close()
-            if self._subscriptions is not None:
-                self._subscriptions.close()
-            await self._flush()
-            self._transport.close()
+            await self._close()
 
     async def _start_processes(self) -> "ConversationHost":
         from greenroom.supervisor.startup import processes
 
-        engine = processes.make_engine(self._provisions.fork_server, self._provisions.launch, self._provisions.spawn)
-        host = processes.make_host(
-            self._options,
-            engine,
-            self._provisions.environment,
-            self._provisions.secrets,
-            lambda: self._front.user_agent,
-        )
+        given = self._provisions
+        engine = processes.make_engine(given.fork_server, given.launch, given.spawn)
+        host = processes.make_host(self._options, engine, given.environment, given.secrets)
         self._tree = host.tree
         await host.tree.start(host)
-        host.tree.press(self._pressed)
         return host
 
     async def _open(self, host: "ConversationHost") -> None:
-        """Let the client's calls through to the conversations."""
-        self._front.attach_services(partial(self._build, host))
+        """Let the clients' calls through to the conversations, and listen on the control socket."""
+        from greenroom.supervisor.control.inspection import control_server
+
+        self._is_open = True
+        for connection in self._connections:
+            connection.attach(host)
+        self._control = control_server(host, self._connections, self._stop.set)
+        await self._control.start()
+
+    async def _serve(self, connection: Connection) -> None:
+        """Wait for the end of a client; the server ends with the last one, as `_close` does."""
+        await connection.wait_ended()
+        if self._connections == [connection]:
+            self._stop.set()
+            return
+        self._connections.remove(connection)
+        await connection.stop(CLIENT_LEFT)
+        connection.leave(CLIENT_LEFT)
+        await connection.close()
+
+    async def _close(self) -> None:
         if self._control is not None:
-            await self._control.start()
+            self._control.close()
+        for connection in self._connections:
+            await connection.stop(SHUTTING_DOWN)
+        if self._tree is not None:
+            await self._tree.close()
+        await asyncio.gather(*(connection.close() for connection in self._connections))
+        await self._let_go()
 
-    def _build(self, host: "ConversationHost", peer: McpPeer, write: Callable[[bytes], None]) -> Services:
-        from greenroom.supervisor.startup import wiring
-
-        self._accounts = accounts = wiring.make_accounts(peer, write, host, self._options, self._provisions.environment)
-        self._subscriptions = subscriptions = wiring.make_subscriptions(peer, write)
-        self._tasks = tasks = wiring.make_tasks(peer, write, host, self._options, subscriptions)
-        self._features = features = wiring.make_features(
-            peer, write, self._transport.drain, host, self._options, self._front, subscriptions
-        )
-        tool_calls = wiring.make_tool_calls(peer, write, host, self._options, self._front.can_ask, tasks)
-        self._api = api = wiring.make_api(peer, write, host, tool_calls, self._options, lambda: self._front.user_agent)
-        self._control = wiring.make_control(
-            self._options,
-            self._provisions.environment,
-            host,
-            tool_calls,
-            self._transport.statistics,
-            self._front,
-            self._stop.set,
-        )
-        handlers = {
-            **accounts.handlers,
-            **features.handlers,
-            **subscriptions.handlers,
-            **tasks.handlers,
-            **api.handlers,
-        }
-        return Services(tool_calls, handlers, (tool_calls.cancel, subscriptions.cancel), features.tools)
+    async def _let_go(self) -> None:
+        """Wait for connections that are being closed already, and stop waiting for the end of others."""
+        for task in self._serving:
+            task.cancel()
+        await asyncio.gather(*self._serving, return_exceptions=True)
 
     def _signalled(self) -> None:
         """End the server; at a second signal, without waiting for workers to save."""
@@ -163,22 +149,6 @@ class Server:
             self._tree.hasten()
         self._signals += 1
         self._stop.set()
-
-    def _input_ended(self) -> None:
-        self._front.receive_end()
-        self._stop.set()
-
-    def _feel_pressure(self, pressed: bool) -> None:
-        self._pressed = pressed
-        if self._tree is not None:
-            self._tree.press(pressed)
-
-    async def _flush(self) -> None:
-        try:
-            async with asyncio.timeout(FLUSH_TIMEOUT):
-                await self._transport.drain()
-        except TimeoutError:
-            log.warning("the client did not read its last answers")
 
 
 async def _import_in_thread(name: str) -> None:
@@ -199,11 +169,13 @@ async def _import_in_thread(name: str) -> None:
 
 
 def run(options: ServerOptions, provisions: Provisions, front: Front, buffer: HandshakeBuffer) -> None:
-    """Serve on a loop of its own."""
+    """Serve one client at standard input and output, on a loop of its own."""
     logs.set_up("supervisor", options.log_level)
     logfile.open_log(options.codex_home, "supervisor", instance=os.getpid())
 
     async def serve() -> None:
-        await Server(options, provisions, front, buffer).serve()
+        server = Server(options, provisions)
+        server.attach(Connection(front, partial(StdioTransport, provisions.descriptors), buffer.take_unsent()))
+        await server.serve()
 
     asyncio.run(serve())

@@ -36,7 +36,7 @@ def test_a_worker_that_hangs_before_it_is_ready_is_replaced(stage: Stage, tmp_pa
     stage.play(HELLO)
     faults = Faults(
         tmp_path / "faults",
-        "import greenroom.supervisor.processes.tree; greenroom.supervisor.processes.tree.READY_TIMEOUT = 3.0",
+        "import greenroom.supervisor.processes.worker_supply as supply; supply.READY_TIMEOUT = 3.0",
     )
     server = stage.start("-c", "greenroom.idle_workers=0", program=faults.program)
     server.client.initialize()

@@ -145,10 +145,10 @@ def test_states_are_those_of_the_lifecycle() -> None:
     ("kind", "statistics"),
     [
         (StdioFigures, StdioStatistics(1, 2, 3)),
-        (PortFigures, ZmqStreamStatistics(1, 2, 3, True)),
+        (PortFigures, ZmqStreamStatistics(1, 2, 3)),
         (PoolFigures, PoolStatistics(1, 2, 3)),
         (EngineFigures, EngineStatistics(1, 2, 3)),
-        (ConversationFigures, ConversationsStatistics(1, 2, 3, 4, 5, 6)),
+        (ConversationFigures, ConversationsStatistics(1, 2, 3, 4, 5, 6, 7)),
         (LimitFigures, Limits()),
         (DeathEntry, ExitRecord(1.0, WorkerId("w-1"), 2, "signal 9 (SIGKILL)", 3)),
     ],

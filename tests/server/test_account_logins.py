@@ -9,8 +9,10 @@ from urllib.parse import parse_qs, urlsplit
 import aiohttp
 
 from greenroom.protocol.internal.broker import Logout
-from greenroom.protocol.jsonrpc import INTERNAL_ERROR, Peer, Request
+from greenroom.protocol.jsonrpc import INTERNAL_ERROR, Request
+from greenroom.supervisor.frontend.client_channel import ClientChannel
 from greenroom.supervisor.frontend.conversation_api.account_methods import AccountMethods
+from greenroom.supervisor.frontend.request_queue import RequestQueue
 from tests.broker.homes import read
 from tests.broker.login.test_logins import free_port
 from tests.broker.stages import Stage, play
@@ -26,8 +28,10 @@ class Connection:
 
     def __init__(self, stage: Stage) -> None:
         self.said: list[dict[str, Any]] = []
-        self._peer = Peer()
-        self.accounts = AccountMethods(self._peer, self._hear, stage.link, "chatgpt", lambda: None)
+        channel = ClientChannel(self._hear)
+        self._peer = channel.peer
+        self.requests = RequestQueue(channel)
+        self.accounts = AccountMethods(channel, self.requests, stage.link, "chatgpt", lambda: None)
         stage.link._on_broadcast = self.accounts.heard
         self._last_id = 0
 
@@ -64,7 +68,7 @@ def converse(home: Any, scene: Callable[[Stage, Connection], Awaitable[None]]) -
         try:
             await scene(stage, connection)
         finally:
-            await connection.accounts.close()
+            await connection.requests.close("over")
 
     play(home, run, None, spec_fields={"login_ports": (free_port(),)})
 

@@ -30,7 +30,7 @@ LOUD = {
     "asyncio",
     "zmq",
     "pydantic",
-    "greenroom.supervisor.startup.wiring",
+    "greenroom.supervisor.frontend.mcp.services",
     "greenroom.supervisor.processes.tree",
     "greenroom.protocol.internal.worker",
     "greenroom.supervisor.frontend.mcp.front",

@@ -8,8 +8,10 @@ up, so that whatever needs it waits for the end of the server.
 import asyncio
 import logging
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Final, TypeAlias
 from unittest.mock import patch
@@ -25,6 +27,7 @@ from greenroom.protocol.internal.worker import (
     Close,
     Decide,
     Heartbeat,
+    HoldEvents,
     Interrupt,
     Open,
     Opened,
@@ -34,15 +37,20 @@ from greenroom.protocol.internal.worker import (
     StartTurn,
     TurnEnded,
 )
+from greenroom.supervisor.frontend.connection import Connection
 from greenroom.supervisor.frontend.descriptors import Descriptors
 from greenroom.supervisor.frontend.mcp.front import Front
+from greenroom.supervisor.frontend.stdio import StdioTransport
 from greenroom.supervisor.options import ServerOptions
-from greenroom.supervisor.processes.engine import EngineStatistics, OnExit
+from greenroom.supervisor.processes.engine import EngineStatistics, OnExit, OnMeasured
 from greenroom.supervisor.startup import processes
 from greenroom.supervisor.startup.early_handshake import HandshakeBuffer
 from greenroom.supervisor.startup.server import Provisions, Server
 from greenroom.workers.mailbox import Mailbox
 
+FLOOD: Final = 10_000
+"""Events of the deed `flood`, which is not among `DEEDS`."""
+PIECE: Final = b"x" * 1_000
 DEEDS: Final = ("talk", "ask", "fail", "stall", "die", "refuse")
 QUESTION: Final = b'{"message":"May I?","requestedSchema":{"type":"object","properties":{}},"codex_elicitation":"x"}'
 LIMITS: Final = Limits(task_after=0.0)
@@ -68,10 +76,13 @@ class PlayedWorker:
 
     def __init__(self, spec: WorkerSpec, context: "zmq.Context[zmq.Socket[bytes]]", leave: Callable[[int], None]):
         self._leave = leave
+        self._flooding: asyncio.Task[None] | None = None
         self._mailbox = Mailbox(context, spec, self._take)
         self._mailbox.notify(Ready(worker_id=spec.id, pid=os.getpid()))
 
     def close(self) -> None:
+        if self._flooding is not None:
+            self._flooding.cancel()
         self._mailbox.close(0)
 
     def _take(self, received: ReceivedOperation) -> None:
@@ -80,13 +91,15 @@ class PlayedWorker:
             case Open(conversation_id=conversation, incarnation=incarnation):
                 self._mailbox.address(conversation, incarnation)
                 self._address = {"conversation_id": conversation, "incarnation": incarnation}
-                self._must_resume = operation.resume == "must"
+                self._must_resume, self._is_open = operation.resume == "must", False
             case StartTurn():
                 self._run(operation, payload)
             case Interrupt():
                 self._end(operation.turn_id, "aborted", message="interrupted")
             case Decide():
                 self._end(self._turn_id, "completed")
+            case HoldEvents(hold=hold):
+                self._mailbox.hold(hold)
             case Close():
                 self._leave(0)
 
@@ -97,7 +110,9 @@ class PlayedWorker:
             kind = "session_unknown" if self._must_resume else "config"
             self._mailbox.notify(OpenFailed(**self._address, error_kind=kind, message="no"))
             return
-        self._mailbox.notify(Opened(**self._address, model="played", cwd="/", session_path="/nowhere"))
+        if not self._is_open:
+            self._is_open = True
+            self._mailbox.notify(Opened(**self._address, model="played", cwd="/", session_path="/nowhere"))
         self._mailbox.address(**self._address, turn_id=operation.turn_id)
         match deed:
             case "talk":
@@ -108,6 +123,8 @@ class PlayedWorker:
                 self._end(operation.turn_id, "completed")
             case "ask":
                 self._mailbox.notify(AskUser(**self._address, turn_id=operation.turn_id, question_id=1), QUESTION)
+            case "flood":
+                self._flooding = asyncio.get_running_loop().create_task(self._flood(operation.turn_id))
             case "fail":
                 self._end(operation.turn_id, "failed", error_kind="model_error", message="no model")
             case "die":
@@ -116,6 +133,12 @@ class PlayedWorker:
                 pass
             case _:
                 self._end(operation.turn_id, "completed")
+
+    async def _flood(self, turn_id: str) -> None:
+        for number in range(FLOOD):
+            self._mailbox.emit(b'{"type":"agent_message_delta","delta":"%d %b"}' % (number, PIECE))
+            await self._mailbox.drain()
+        self._end(turn_id, "completed")
 
     def _end(self, turn_id: str, outcome: str, **more: str) -> None:
         self._mailbox.notify(TurnEnded(**self._address, turn_id=turn_id, outcome=outcome, **more), b'"done"')
@@ -151,9 +174,10 @@ class PlayedEngine:
     def pid_of(self, worker_id: WorkerId) -> int | None:
         return os.getpid() if worker_id in self._alive else None
 
-    @property
-    def fork_server_pid(self) -> int | None:
-        return None
+    fork_server = zygote = None
+
+    def measure_fork_server(self, on_measured: OnMeasured) -> bool:
+        return False
 
     def statistics(self) -> EngineStatistics:
         return EngineStatistics(self._born, self._exited, len(self._alive))
@@ -203,6 +227,18 @@ class _Trouble(logging.Handler):
             self._run.trouble.append(logging.Formatter().format(record))
 
 
+@contextmanager
+def played(environment: Mapping[str, str]) -> Iterator[None]:
+    """Let the servers that are made meanwhile have played workers."""
+    with (
+        patch.object(processes, "make_engine", lambda *_: PlayedEngine()),
+        patch("greenroom.runtime.hardening.make_undumpable"),  # the tests look into their own process
+        patch("greenroom.runtime.hardening.adopt_orphans"),  # and have no use for orphans
+        patch.dict(os.environ, environment),
+    ):
+        yield
+
+
 def serve(say: Say, home: Path, environment: Mapping[str, str]) -> Run:
     """Let a client say something, with a pass of the loop between two chunks, and hang up; return what it heard.
 
@@ -212,12 +248,7 @@ def serve(say: Say, home: Path, environment: Mapping[str, str]) -> Run:
     trouble = _Trouble(run)
     logging.getLogger().addHandler(trouble)
     try:
-        with (
-            patch.object(processes, "make_engine", lambda *_: PlayedEngine()),
-            patch("greenroom.runtime.hardening.make_undumpable"),  # the tests look into their own process
-            patch("greenroom.runtime.hardening.adopt_orphans"),  # and have no use for orphans
-            patch.dict(os.environ, environment),
-        ):
+        with played(environment):
             asyncio.run(_serve(run, say, ServerOptions(str(home), "spawn", limits=LIMITS), environment))
     finally:
         logging.getLogger().removeHandler(trouble)
@@ -235,7 +266,9 @@ async def _serve(run: Run, say: Say, options: ServerOptions, environment: Mappin
     provisions = Provisions(descriptors, environment, {}, None, lambda: None, lambda: None)
     ear = _Ear(from_server)
     async with asyncio.timeout(TIMEOUT), asyncio.TaskGroup() as tasks:
-        tasks.create_task(Server(options, provisions, front, buffer).serve())
+        server = Server(options, provisions)
+        server.attach(Connection(front, partial(StdioTransport, descriptors), buffer.take_unsent()))
+        tasks.create_task(server.serve())
         for chunk in say(lambda: ear.heard):
             if chunk == WAIT:
                 await ear.more()

@@ -23,6 +23,23 @@ def key_pair() -> KeyPair:
     return KeyPair(public=public.decode(), secret=secret.decode())
 
 
+class StoppableStream(ZmqStream):
+    """A socket that can be left unread for a while."""
+
+    _is_paused = False
+
+    def pause(self) -> None:
+        self._is_paused = True
+
+    def resume(self) -> None:
+        self._is_paused = False
+        self._look_soon()
+
+    def _take_burst(self) -> None:
+        if not self._is_paused:
+            super()._take_burst()
+
+
 class Post:
     """Sends operations and collects notices. Must be made on the running loop, and closed."""
 
@@ -39,7 +56,7 @@ class Post:
         socket.bind(f"ipc://{self.directory}/mailbox")
         self.notices: list[ReceivedNotice] = []
         self._arrived = asyncio.Event()
-        self.port = ZmqStream(socket, self._take)
+        self.port = StoppableStream(socket, self._take)
         self.spec = WorkerSpec(
             id=WORKER,
             keys=key_pair(),

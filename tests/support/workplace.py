@@ -19,6 +19,7 @@ from greenroom.protocol.internal.worker import (
 )
 from greenroom.protocol.mcp.handshake import Failure
 from greenroom.supervisor.conversations.registry import Conversations
+from greenroom.supervisor.conversations.turn import Client, Nobody
 from greenroom.supervisor.processes.exits import ExitHistory
 from greenroom.supervisor.processes.pool import WorkerRequest
 from greenroom.supervisor.processes.worker_router import WorkerRouter
@@ -33,9 +34,7 @@ class Workplace:
         self.sent: list[Operation] = []
         self.session_path = session_path
         self.exit_history = ExitHistory()
-        self.conversations = Conversations(
-            cast("WorkerRouter", self), self, self.exit_history, Limits(), (), lambda: "promises/1"
-        )
+        self.conversations = Conversations(cast("WorkerRouter", self), self, self.exit_history, Limits(), ())
 
     def take(self, order: WorkerRequest) -> None:
         order(WORKER)
@@ -85,7 +84,8 @@ class Workplace:
 class Listener:
     """Waits for the end of one turn."""
 
-    def __init__(self) -> None:
+    def __init__(self, client: Client | None = None) -> None:
+        self.client = client or Nobody()
         self.last_message: bytes | None = None
         self.failure: Failure | None = None
         self.heard = 0

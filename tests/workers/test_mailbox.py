@@ -9,7 +9,16 @@ import pytest
 import zmq
 
 from greenroom.protocol.ids import ConversationId, Incarnation, TurnId
-from greenroom.protocol.internal.worker import Close, Events, Interrupt, Opened, Ready, ReceivedOperation, TurnEnded
+from greenroom.protocol.internal.worker import (
+    Close,
+    Events,
+    Heartbeat,
+    Interrupt,
+    Opened,
+    Ready,
+    ReceivedOperation,
+    TurnEnded,
+)
 from greenroom.workers.mailbox import BATCH, HIGH_WATER, Mailbox
 from tests.support.loop import on_loop, until
 from tests.support.post import WORKER, Post
@@ -218,3 +227,43 @@ async def test_a_supervisor_that_comes_late_gets_what_waited_for_it() -> None:
     mailbox.close(0)
     context.destroy(linger=0)
     post.close()
+
+
+@on_loop
+async def test_what_is_held_back_waits_in_order_and_a_report_goes_ahead() -> None:
+    async with connection() as ends:
+        ends.mailbox.hold(True)
+        ends.mailbox.emit(b'{"n":1}')
+        ends.mailbox.notify(ended())
+        ends.mailbox.report(beat())
+        await ends.post.notice(Heartbeat)
+        assert not ends.post.events()
+        assert not ends.post.of(TurnEnded)
+        assert ends.mailbox.statistics().waiting_messages == 2
+        ends.mailbox.hold(False)
+        await ends.post.notice(TurnEnded)
+        assert ends.post.events() == [b'{"n":1}']
+        assert ends.mailbox.statistics().waiting_bytes == 0
+
+
+@on_loop
+async def test_producers_wait_while_they_are_held_back_and_go_on_afterwards() -> None:
+    async with connection() as ends:
+        ends.mailbox.hold(True)
+        event, count = b"x" * 1_000, 0
+        while not ends.mailbox.pressed:
+            ends.mailbox.emit(event)
+            count += 1
+        draining = asyncio.create_task(ends.mailbox.drain())
+        await asyncio.sleep(0)
+        ends.mailbox.hold(False)
+        ends.mailbox.hold(True)
+        ends.mailbox.hold(False)
+        await draining
+        await ends.post.until(lambda: len(ends.post.events()) == count)
+
+
+def beat() -> Heartbeat:
+    return Heartbeat(
+        conversation_id=CONVERSATION, incarnation=FIRST, turn_id=TURN, doing="waiting", tokens=0, unsent_bytes=0
+    )

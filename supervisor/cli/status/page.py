@@ -92,6 +92,8 @@ def _particulars(report: Report) -> Iterator[str]:
     if report.client is not None:
         spoken = f" (MCP {report.client.protocol})" if report.client.protocol else ""
         yield f"client {report.client.name} {report.client.version}{spoken}"
+    if len(report.clients) > 1:
+        yield counted(len(report.clients) - 1, "other client")
     if figures.open_calls is not None:
         yield f"{counted(figures.open_calls, 'call')} open"
     if figures.stdio is not None and figures.stdio.waiting:

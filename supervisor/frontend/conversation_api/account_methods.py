@@ -8,8 +8,6 @@ from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import TypeAlias, TypeVar
 
-import msgspec
-
 from greenroom.broker import account_results as answers
 from greenroom.protocol.account_api import KeyParams, LoginIdParams, LoginParams, StatusParams
 from greenroom.protocol.internal.broker import AuthChanged, Broadcast, LoginComplete
@@ -17,12 +15,12 @@ from greenroom.protocol.jsonrpc import (
     INTERNAL_ERROR,
     INVALID_PARAMS,
     INVALID_REQUEST,
-    Peer,
     Request,
     encode,
-    notification_line,
 )
-from greenroom.supervisor.frontend.request_queue import Answer, Method, RefusedError, RequestQueue
+from greenroom.supervisor.frontend.client_channel import ClientChannel
+from greenroom.supervisor.frontend.request_params import RefusedError, decode
+from greenroom.supervisor.frontend.request_queue import Answer, Method, RequestQueue
 from greenroom.supervisor.processes.broker_client import BrokerClient, BrokerError
 
 Told: TypeAlias = tuple[answers.Json, list[answers.AccountNotification]]
@@ -35,13 +33,13 @@ class AccountMethods:
 
     def __init__(
         self,
-        peer: Peer,
-        write: Callable[[bytes], None],
+        channel: ClientChannel,
+        requests: RequestQueue,
         link: BrokerClient,
         preferred: str,
         requires_openai_auth: Callable[[], bool | None],
     ) -> None:
-        self._write = write
+        self._channel = channel
         self._link = link
         self._preferred = preferred
         self._requires_openai_auth = requires_openai_auth
@@ -57,8 +55,7 @@ class AccountMethods:
             "account/logout": self._logout,
         }
         served = {name: self._served(method) for name, method in methods.items()}
-        self._answering = RequestQueue(peer, write, served)
-        self.handlers = self._answering.handlers
+        self.handlers = requests.handlers(served)
 
     def heard(self, broadcast: Broadcast) -> None:
         """Notify the client of a change that it did not request."""
@@ -69,10 +66,6 @@ class AccountMethods:
                 self._notify(answers.after_change(broadcast))
             case _:
                 pass
-
-    async def close(self) -> None:
-        """Answer what is open."""
-        await self._answering.close()
 
     def _served(self, method: Callable[[Request], Awaitable[Told]]) -> Method:
         async def answer(request: Request) -> Answer:
@@ -86,7 +79,7 @@ class AccountMethods:
 
     def _notify(self, notifications: list[answers.AccountNotification]) -> None:
         for notification in notifications:
-            self._write(notification_line(notification.method, notification.params))
+            self._channel.notify(notification.method, notification.params)
 
     async def _get_auth_status(self, request: Request) -> Told:
         params = _decode(request, StatusParams)
@@ -154,7 +147,4 @@ def _refusal(method: str, error: BrokerError) -> tuple[int, str]:
 
 def _decode(request: Request, kind: type[T]) -> T:
     """Decode the params, absent ones as empty. The text of an error does not repeat them: they may contain a key."""
-    try:
-        return msgspec.json.decode(request.params or b"{}", type=kind)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        raise RefusedError(INVALID_PARAMS, f"invalid params for {request.method}") from None
+    return decode(request, kind, b"{}", quotes=False)

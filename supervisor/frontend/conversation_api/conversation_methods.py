@@ -1,7 +1,7 @@
 """The methods for live conversations: start one, send messages, subscribe, interrupt."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import partial
 
 import msgspec
@@ -16,7 +16,8 @@ from greenroom.supervisor.conversations.registry import Conversations
 from greenroom.supervisor.frontend.conversation_api.listener_buffer import ListenerBuffer
 from greenroom.supervisor.frontend.conversation_api.turn_audience import ApiTurn, OpeningAudience
 from greenroom.supervisor.frontend.elicitor import Elicitor
-from greenroom.supervisor.frontend.request_queue import Answer, Method, RefusedError, decode
+from greenroom.supervisor.frontend.request_params import RefusedError, decode
+from greenroom.supervisor.frontend.request_queue import Answer, Method
 
 
 class Configured(msgspec.Struct, frozen=True):
@@ -40,10 +41,10 @@ class Configured(msgspec.Struct, frozen=True):
 class ConversationMethods:
     """The live conversations of one client."""
 
-    def __init__(self, conversations: Conversations, elicitor: Elicitor, write: Callable[[bytes], None]) -> None:
+    def __init__(self, conversations: Conversations, elicitor: Elicitor) -> None:
         self._conversations = conversations
         self._elicitor = elicitor
-        self._write = write
+        self._channel = elicitor.channel
         self._hearings: dict[ConversationId, ListenerBuffer] = {}
         self._subscriptions: dict[str, ListenerBuffer] = {}
         self.methods: Mapping[str, Method] = {
@@ -67,7 +68,7 @@ class ConversationMethods:
             if not outcome.done():
                 outcome.set_result(what)
 
-        self._conversations.bring_up(conversation, OpeningAudience(settle, settle))
+        self._conversations.bring_up(conversation, OpeningAudience(self._channel, settle, settle))
         result = await outcome
         if isinstance(result, bytes):
             return result
@@ -131,7 +132,7 @@ class ConversationMethods:
         return Answer(then=partial(self._submit, conversation, api.input_items(items), settings))
 
     def _submit(self, conversation: Conversation, items: bytes, settings: TurnSettings | None) -> None:
-        turn = ApiTurn(conversation.id, self._hearing(conversation), self._elicitor, self._conversations.decide)
+        turn = ApiTurn(conversation.id, self._hearing(conversation), self._elicitor, self._conversations)
         turn.attach(self._conversations.steer(conversation, items, turn, settings))
 
     def _find(self, conversation_id: ConversationId) -> Conversation:
@@ -143,7 +144,7 @@ class ConversationMethods:
     def _hearing(self, conversation: Conversation) -> ListenerBuffer:
         hearing = self._hearings.get(conversation.id)
         if hearing is None:
-            hearing = self._hearings[conversation.id] = ListenerBuffer(conversation.id, self._write)
+            hearing = self._hearings[conversation.id] = ListenerBuffer(conversation.id, self._channel)
         if hearing not in conversation.observers:
             self._conversations.observe(conversation, hearing)
         return hearing

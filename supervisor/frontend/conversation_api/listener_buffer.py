@@ -15,6 +15,7 @@ from greenroom.protocol import events
 from greenroom.protocol.ids import ConversationId, TurnId
 from greenroom.protocol.jsonrpc import encode
 from greenroom.protocol.mcp.handshake import Failure
+from greenroom.supervisor.frontend.client_channel import ClientChannel
 
 log = logging.getLogger(__name__)
 
@@ -32,10 +33,11 @@ class _Typed(msgspec.Struct, frozen=True):
 class ListenerBuffer:
     """One client's subscription to one conversation (`greenroom.supervisor.conversations.turn.TurnObserver`)."""
 
-    def __init__(self, conversation_id: ConversationId, write: Callable[[bytes], None]) -> None:
+    def __init__(self, conversation_id: ConversationId, channel: ClientChannel) -> None:
         self._id = encode(conversation_id)
         self._conversation_id = conversation_id
-        self._write = write
+        self.client = channel
+        self._write = channel.write
         self.subscriptions = 0
         self._lines: deque[bytes] = deque()
         self._lines_size = 0

@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 import msgspec
 
@@ -11,8 +11,10 @@ from greenroom.protocol.ids import ConversationId
 from greenroom.protocol.jsonrpc import INTERNAL_ERROR, INVALID_REQUEST, Request, encode
 from greenroom.supervisor.conversations.jobs import JobFailedError, Jobs
 from greenroom.supervisor.conversations.registry import Conversations
+from greenroom.supervisor.frontend.client_channel import ClientChannel
 from greenroom.supervisor.frontend.conversation_api.conversation_methods import Configured, ConversationMethods
-from greenroom.supervisor.frontend.request_queue import Answer, Method, RefusedError, decode
+from greenroom.supervisor.frontend.request_params import RefusedError, decode
+from greenroom.supervisor.frontend.request_queue import Answer, Method
 
 SESSIONS = "sessions"
 
@@ -26,13 +28,13 @@ class SavedMethods:
         conversations: Conversations,
         jobs: Jobs,
         talk: ConversationMethods,
-        write: Callable[[bytes], None],
+        channel: ClientChannel,
     ) -> None:
         self._home = home
         self._conversations = conversations
         self._jobs = jobs
         self._talk = talk
-        self._write = write
+        self._channel = channel
         self.methods: Mapping[str, Method] = {
             "listConversations": self._list,
             "resumeConversation": self._resume,
@@ -62,7 +64,7 @@ class SavedMethods:
         if stored.initial_messages:
             result["initialMessages"] = stored.initial_messages
             configured = configured[:-1] + b',"initial_messages":%b}' % encode(stored.initial_messages)
-        self._write(b'{"jsonrpc":"2.0","method":"codex/event","params":{"id":"","msg":%b}}\n' % configured)
+        self._channel.write(b'{"jsonrpc":"2.0","method":"codex/event","params":{"id":"","msg":%b}}\n' % configured)
         return Answer(encode(result))
 
     async def _archive(self, request: Request) -> Answer:

@@ -6,7 +6,9 @@ from collections.abc import Callable
 from greenroom.protocol.ids import ConversationId, TurnId
 from greenroom.protocol.mcp.elicitation import Decision, request_params
 from greenroom.protocol.mcp.handshake import Failure
+from greenroom.supervisor.conversations.registry import Conversations
 from greenroom.supervisor.conversations.turn import Turn
+from greenroom.supervisor.frontend.client_channel import ClientChannel
 from greenroom.supervisor.frontend.conversation_api.approval import client_request
 from greenroom.supervisor.frontend.conversation_api.listener_buffer import ListenerBuffer
 from greenroom.supervisor.frontend.elicitor import CANNOT_ASK, Elicitor, Question, too_late
@@ -20,12 +22,13 @@ class ApiTurn:
         conversation_id: ConversationId,
         hearing: ListenerBuffer,
         elicitor: Elicitor,
-        on_decision: Callable[[Turn, int, Decision], None],
+        conversations: Conversations,
     ) -> None:
+        self.client: ClientChannel = elicitor.channel
         self._conversation_id = conversation_id
         self._hearing = hearing
         self._elicitor = elicitor
-        self._on_decision = on_decision
+        self._conversations = conversations
         self._number = hearing.count_submission()
         self._turn: Turn | None = None
         self._ended = False
@@ -53,7 +56,7 @@ class ApiTurn:
 
         def expire() -> None:
             del self._unheard[question_id]
-            self._on_decision(turn, question_id, too_late(self._elicitor.timeout))
+            self._conversations.decide(turn, question_id, too_late(self._elicitor.timeout))
 
         self._unheard[question_id] = asyncio.get_running_loop().call_later(self._elicitor.timeout, expire)
         self._hearing.ask(lambda: self._put(question_id, question))
@@ -77,7 +80,7 @@ class ApiTurn:
 
         def decided(decision: Decision) -> None:
             self._hearing.count_submission()
-            self._on_decision(turn, question_id, decision)
+            self._conversations.decide(turn, question_id, decision)
 
         request = client_request(question, self._conversation_id, self._hearing.asked)
         if request is not None:
@@ -86,7 +89,7 @@ class ApiTurn:
             params = request_params(question, self._number, self._number, self._conversation_id)
             asked = self._elicitor.ask(params, decided)
         if asked is None:
-            self._on_decision(turn, question_id, CANNOT_ASK)
+            self._conversations.decide(turn, question_id, CANNOT_ASK)
         else:
             self._questions.append(asked)
 
@@ -106,7 +109,10 @@ class ApiTurn:
 class OpeningAudience:
     """The audience of a conversation's start: calls one of two functions with its outcome."""
 
-    def __init__(self, on_opened: Callable[[bytes], None], on_failed: Callable[[Failure], None]) -> None:
+    def __init__(
+        self, client: ClientChannel, on_opened: Callable[[bytes], None], on_failed: Callable[[Failure], None]
+    ) -> None:
+        self.client = client
         self._on_opened = on_opened
         self._on_failed = on_failed
 

@@ -1,11 +1,13 @@
 """The methods that concern no conversation: configuration, identity, commands, files."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 from greenroom.protocol import conversation_api as api
 from greenroom.protocol.jsonrpc import INTERNAL_ERROR, INVALID_REQUEST, Request, encode
 from greenroom.supervisor.conversations.jobs import Job, JobFailedError, Jobs
-from greenroom.supervisor.frontend.request_queue import Answer, Method, RefusedError, decode
+from greenroom.supervisor.frontend.client_channel import ClientChannel
+from greenroom.supervisor.frontend.request_params import RefusedError, decode
+from greenroom.supervisor.frontend.request_queue import Answer, Method
 from greenroom.supervisor.processes.broker_client import BrokerClient
 
 
@@ -13,12 +15,12 @@ class UtilityMethods:
     """The methods of one connection."""
 
     def __init__(
-        self, jobs: Jobs, broker: BrokerClient, config_overrides: tuple[str, ...], user_agent: Callable[[], str]
+        self, jobs: Jobs, broker: BrokerClient, config_overrides: tuple[str, ...], channel: ClientChannel
     ) -> None:
         self._jobs = jobs
         self._broker = broker
         self._config_overrides = config_overrides
-        self._user_agent = user_agent
+        self._channel = channel
         self._searches: dict[str, Job] = {}
         self.methods: Mapping[str, Method] = {
             "getUserSavedConfig": self._saved_config,
@@ -33,7 +35,7 @@ class UtilityMethods:
         }
 
     async def _get_user_agent(self, _: Request) -> Answer:
-        return Answer(encode({"userAgent": self._user_agent()}))
+        return Answer(encode({"userAgent": self._channel.user_agent}))
 
     async def _user_info(self, _: Request) -> Answer:
         status = await self._broker.status()

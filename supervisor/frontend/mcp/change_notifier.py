@@ -6,11 +6,10 @@ causes at most one notification, however many conversations begin. Streams of th
 change.
 """
 
-from collections.abc import Callable
 from typing import Final
 
-from greenroom.protocol.jsonrpc import notification_line
 from greenroom.protocol.mcp.resources import ListName
+from greenroom.supervisor.frontend.client_channel import ClientChannel
 from greenroom.supervisor.frontend.mcp.subscriptions import Subscriptions
 
 MOST_SUBSCRIPTIONS: Final = 10_000
@@ -20,8 +19,8 @@ MOST_SUBSCRIPTIONS: Final = 10_000
 class ChangeNotifier:
     """What one client is to be notified of."""
 
-    def __init__(self, write: Callable[[bytes], None], subscriptions: Subscriptions) -> None:
-        self._write = write
+    def __init__(self, channel: ClientChannel, subscriptions: Subscriptions) -> None:
+        self._channel = channel
         self._streams = subscriptions
         self._read: set[ListName] = set()
         self._subscribed: set[str] = set()
@@ -46,10 +45,10 @@ class ChangeNotifier:
         self._streams.changed(name)
         if name in self._read:
             self._read.remove(name)
-            self._write(b'{"jsonrpc":"2.0","method":"notifications/%b/list_changed"}\n' % name.encode())
+            self._channel.write(b'{"jsonrpc":"2.0","method":"notifications/%b/list_changed"}\n' % name.encode())
 
     def updated(self, uri: str) -> None:
         """Notify the client that a resource has changed."""
         self._streams.updated(uri)
         if uri in self._subscribed:
-            self._write(notification_line("notifications/resources/updated", {"uri": uri}))
+            self._channel.notify("notifications/resources/updated", {"uri": uri})

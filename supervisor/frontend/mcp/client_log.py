@@ -9,13 +9,13 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import Final
 
-import msgspec
-
-from greenroom.protocol.jsonrpc import Request, notification_line
+from greenroom.protocol.jsonrpc import Request
 from greenroom.protocol.mcp.resources import LevelParams, LogLevel
 from greenroom.runtime.log import redact
 from greenroom.runtime.logfile import ID_NAMES
-from greenroom.supervisor.frontend.mcp.feature_requests import FeatureRequests, read_params
+from greenroom.supervisor.frontend.client_channel import ClientChannel
+from greenroom.supervisor.frontend.request_params import decode
+from greenroom.supervisor.frontend.request_queue import Answer, RequestQueue
 
 BURST: Final = 50
 """Messages that may be sent at once."""
@@ -34,22 +34,21 @@ LEVELS: Final[Mapping[LogLevel, int]] = {
     "alert": logging.CRITICAL + 1,
     "emergency": logging.CRITICAL + 2,
 }
-_decode: Final = msgspec.json.Decoder(LevelParams).decode
 
 
 class ClientLog(logging.Handler):
     """Sends records to the client. Must be made on the running loop; records may come from any thread."""
 
-    def __init__(self, answering: FeatureRequests, write: Callable[[bytes], None]) -> None:
+    def __init__(self, requests: RequestQueue, channel: ClientChannel) -> None:
         super().__init__(logging.CRITICAL + 3)
-        self._write = write
+        self._channel = channel
         self._loop = asyncio.get_running_loop()
         self._allowance = float(BURST)
         self._counted_at = self._loop.time()
         self._left_out = 0
-        self.handlers: Mapping[str, Callable[[Request], None]] = {
-            "logging/setLevel": lambda request: answering.start(request, self._set_level)
-        }
+        self.handlers: Mapping[str, Callable[[Request], None]] = requests.handlers(
+            {"logging/setLevel": self._set_level}
+        )
 
     def emit(self, record: logging.LogRecord) -> None:
         """Send a record."""
@@ -63,14 +62,14 @@ class ClientLog(logging.Handler):
         logging.getLogger().removeHandler(self)
         super().close()
 
-    async def _set_level(self, request: Request) -> bytes:
-        self.setLevel(LEVELS[read_params(request, _decode).level])
+    async def _set_level(self, request: Request) -> Answer:
+        self.setLevel(LEVELS[decode(request, LevelParams, b"{}").level])
         root = logging.getLogger()
         root.addHandler(self)
         root.setLevel(
             min(root.level, self.level)
         )  # other handlers have levels of their own (`greenroom.runtime.logfile`)
-        return b"{}"
+        return Answer()
 
     def _send(self, level: LogLevel, logger: str, data: Mapping[str, object]) -> None:
         now = self._loop.time()
@@ -83,7 +82,7 @@ class ClientLog(logging.Handler):
         if self._left_out:
             data = {**data, "left_out": self._left_out}
             self._left_out = 0
-        self._write(notification_line("notifications/message", {"level": level, "logger": logger, "data": data}))
+        self._channel.notify("notifications/message", {"level": level, "logger": logger, "data": data})
 
 
 def _data(record: logging.LogRecord) -> dict[str, object]:

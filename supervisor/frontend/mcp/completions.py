@@ -2,9 +2,6 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Final
-
-import msgspec
 
 from greenroom.config.layers import layered
 from greenroom.config.models import catalogue
@@ -13,18 +10,17 @@ from greenroom.config.saved_prompts import saved_prompt
 from greenroom.protocol.errors import ConfigError
 from greenroom.protocol.jsonrpc import INVALID_PARAMS, Request
 from greenroom.protocol.mcp.resources import CompleteParams, PromptReference, TemplateReference, completion_result
-from greenroom.supervisor.frontend.mcp.feature_requests import FeatureRefusedError, FeatureRequests, read_params
 from greenroom.supervisor.frontend.mcp.resources import TEMPLATES
 from greenroom.supervisor.frontend.mcp.saved_conversations import SavedConversations
-
-_decode: Final = msgspec.json.Decoder(CompleteParams).decode
+from greenroom.supervisor.frontend.request_params import RefusedError, decode
+from greenroom.supervisor.frontend.request_queue import Answer, RequestQueue
 
 
 class Completions:
     """The completions of one connection."""
 
     def __init__(
-        self, home: str, overrides: tuple[str, ...], answering: FeatureRequests, library: SavedConversations
+        self, home: str, overrides: tuple[str, ...], requests: RequestQueue, library: SavedConversations
     ) -> None:
         """`overrides` are the assignments of the command line."""
         self._home = home
@@ -37,23 +33,23 @@ class Completions:
             "model": self._models,
             "profile": self._profiles,
         }
-        self.handlers: Mapping[str, Callable[[Request], None]] = {
-            "completion/complete": lambda request: answering.start(request, self._complete)
-        }
+        self.handlers: Mapping[str, Callable[[Request], None]] = requests.handlers(
+            {"completion/complete": self._complete}
+        )
 
-    async def _complete(self, request: Request) -> bytes:
-        params = read_params(request, _decode)
+    async def _complete(self, request: Request) -> Answer:
+        params = decode(request, CompleteParams, b"{}")
         await self._check(params.ref)
         name = params.argument.name.replace("_", "").replace("-", "").lower()
         source = self._sources.get(name)
-        return completion_result([] if source is None else await source(params.argument.value))
+        return Answer(completion_result([] if source is None else await source(params.argument.value)))
 
     async def _check(self, reference: PromptReference | TemplateReference) -> None:
         match reference:
             case PromptReference(name) if await asyncio.to_thread(saved_prompt, self._home, name) is None:
-                raise FeatureRefusedError(INVALID_PARAMS, f"Unknown prompt: {name}")
+                raise RefusedError(INVALID_PARAMS, f"Unknown prompt: {name}")
             case TemplateReference(uri) if uri not in TEMPLATES.values():
-                raise FeatureRefusedError(INVALID_PARAMS, f"Unknown resource template: {uri}")
+                raise RefusedError(INVALID_PARAMS, f"Unknown resource template: {uri}")
 
     async def _conversations(self, begun: str) -> list[str]:
         here = [one.id for one in self._saved.unsaved() if one.id.startswith(begun.lower())]

@@ -8,11 +8,13 @@ from collections.abc import Callable
 
 from greenroom.protocol.choices import EventMode
 from greenroom.protocol.ids import BEFORE_TURNS, ConversationId, TurnId
-from greenroom.protocol.jsonrpc import Peer, Request, encode, notification_line
+from greenroom.protocol.jsonrpc import Request, encode
 from greenroom.protocol.mcp.arguments import CodexArguments, ReplyArguments
-from greenroom.protocol.mcp.elicitation import Decision, request_params
+from greenroom.protocol.mcp.elicitation import request_params
 from greenroom.protocol.mcp.handshake import EventFrame, Failure, ProgressToken, failure_result, success_result
+from greenroom.supervisor.conversations.registry import Conversations
 from greenroom.supervisor.conversations.turn import Turn
+from greenroom.supervisor.frontend.client_channel import ClientChannel
 from greenroom.supervisor.frontend.elicitor import CANNOT_ASK, Elicitor, Question
 from greenroom.supervisor.frontend.progress import Progress
 
@@ -42,11 +44,9 @@ class ToolCall:
         request: Request,
         conversation_id: ConversationId,
         event_id: str,
-        peer: Peer,
-        write: Callable[[bytes], None],
-        on_answered: Callable[[Request], None],
+        conversations: Conversations,
         elicitor: Elicitor,
-        on_decision: Callable[[Turn, int, Decision], None],
+        on_answered: Callable[[Request], None],
         event_mode: EventMode,
         progress_token: ProgressToken,
         unknown_text: str,
@@ -55,11 +55,11 @@ class ToolCall:
         self.conversation_id = conversation_id
         self.turn: Turn | None = None
         """Reset with the answer: call and turn refer to each other, and only the garbage collector would free them."""
-        self._peer = peer
-        self._write = write
-        self._on_answered = on_answered
+        self.client: ClientChannel = elicitor.channel
+        self._write = self.client.write
+        self._conversations = conversations
         self._elicitor = elicitor
-        self._on_decision = on_decision
+        self._on_answered = on_answered
         self._questions: list[Question] = []
         self._event_id = event_id
         self._event_mode = event_mode
@@ -88,13 +88,13 @@ class ToolCall:
         if turn is None:
             return
         params = request_params(question, self.request.id, self._event_id, self.conversation_id)
-        asked = self._elicitor.ask(params, lambda decision: self._on_decision(turn, question_id, decision))
+        asked = self._elicitor.ask(params, lambda decision: self._conversations.decide(turn, question_id, decision))
         if asked is not None:
             self._questions.append(asked)
             return
         text = "Approval was needed, but this client cannot ask its user; the answer is no."
         self.events(turn.id, encode({"type": "background_event", "message": text}))
-        self._on_decision(turn, question_id, CANNOT_ASK)
+        self._conversations.decide(turn, question_id, CANNOT_ASK)
 
     def succeeded(self, last_message: bytes) -> None:
         """Answer with the agent's last message."""
@@ -106,7 +106,7 @@ class ToolCall:
 
     def _tell(self, signs: int, doing: str) -> None:
         params = {"progressToken": self._progress_token, "progress": signs, "message": doing}
-        self._write(notification_line("notifications/progress", params))
+        self.client.notify("notifications/progress", params)
 
     def _answer(self, result: bytes) -> None:
         if self._progress is not None:
@@ -116,7 +116,7 @@ class ToolCall:
             question.withdraw("the call has ended")
         self._questions.clear()
         self.turn = None
-        self._write(self._peer.respond(self.request, result))
+        self.client.respond(self.request, result)
         self._on_answered(self.request)
 
 

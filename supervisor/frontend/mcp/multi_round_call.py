@@ -12,7 +12,7 @@ from greenroom.protocol.jsonrpc import Request
 from greenroom.protocol.mcp.elicitation import Decision, mode_of, read_answer, request_params
 from greenroom.protocol.mcp.handshake import Failure, ProgressToken, success_result
 from greenroom.protocol.mcp.stateless import TASKS, RequestEnvelope
-from greenroom.supervisor.conversations.turn import Turn
+from greenroom.supervisor.conversations.turn import Client, Turn
 from greenroom.supervisor.frontend.elicitor import CANNOT_ASK, too_late
 from greenroom.supervisor.frontend.mcp.handshake_call import result_of
 from greenroom.supervisor.frontend.progress import Progress
@@ -36,6 +36,10 @@ class Host(Protocol):
 
     timeout_s: float
     """Seconds that the user has for an answer."""
+
+    @property
+    def client(self) -> Client:
+        """The client of the connection."""
 
     def tell(self, token: ProgressToken, signs: int, doing: str) -> None:
         """Send a sign of life."""
@@ -78,6 +82,7 @@ class MultiRoundCall:
         """The outcome of the turn, once it has ended."""
         self.was_aborted = False
         """Whether it was interrupted."""
+        self.client = host.client
         self._host = host
         self._unknown_text = unknown_text
         self._request: Request | None = None

@@ -15,15 +15,15 @@ from collections.abc import Callable
 import msgspec
 
 from greenroom.protocol.ids import ConversationId
-from greenroom.protocol.jsonrpc import INVALID_PARAMS, Request, notification_line
-from greenroom.protocol.mcp.elicitation import Decision
+from greenroom.protocol.jsonrpc import INVALID_PARAMS, Request
 from greenroom.protocol.mcp.handshake import Failure, ProgressToken, failure_result
-from greenroom.protocol.mcp.peer import McpPeer
 from greenroom.protocol.mcp.request_state import CallState, StateError, fingerprint, seal, unseal
 from greenroom.protocol.mcp.stateless import RequestEnvelope, RoundParams, input_required_result
-from greenroom.supervisor.conversations.turn import Turn
+from greenroom.supervisor.conversations.registry import Conversations
 from greenroom.supervisor.frontend import server_run as runs
+from greenroom.supervisor.frontend.client_channel import ClientChannel
 from greenroom.supervisor.frontend.mcp.multi_round_call import MultiRoundCall
+from greenroom.supervisor.frontend.mcp.tasks import Tasks
 
 log = logging.getLogger(__name__)
 
@@ -36,20 +36,18 @@ class MultiRoundCalls:
 
     def __init__(
         self,
-        peer: McpPeer,
-        write: Callable[[bytes], None],
-        decide: Callable[[Turn, int, Decision], None],
+        channel: ClientChannel,
+        conversations: Conversations,
+        tasks: Tasks,
         timeout_s: float,
         state_key: Callable[[], bytes],
         on_answered: Callable[[Request], None],
-        watch: Callable[[MultiRoundCall], asyncio.TimerHandle | None],
     ) -> None:
-        """`on_answered` is called with each request that was answered; `watch` makes a call a task."""
+        """`timeout_s` is the user's time for an answer; `on_answered` is called with each request that was answered."""
+        self.client = channel
         self.timeout_s = timeout_s
-        self.decide = decide
-        self.watch = watch
-        self._peer = peer
-        self._write = write
+        self.decide = conversations.decide
+        self.watch = tasks.watch
         self._state_key = state_key
         self._on_answered = on_answered
         self._parted: dict[str, MultiRoundCall] = {}
@@ -89,13 +87,13 @@ class MultiRoundCalls:
         elif state.run == runs.THIS:
             self._refuse(request)
         else:
-            self._write(self._peer.respond(request, _of_another_run(state)))
+            self.client.respond(request, _of_another_run(state))
         return call
 
     def tell(self, token: ProgressToken, signs: int, doing: str) -> None:
         """Send a sign of life."""
         params = {"progressToken": token, "progress": signs, "message": doing}
-        self._write(notification_line("notifications/progress", params))
+        self.client.notify("notifications/progress", params)
 
     def part(self, call: MultiRoundCall, request: Request) -> None:
         """Answer a request with the questions of its call, which waits for the next round."""
@@ -106,7 +104,7 @@ class MultiRoundCalls:
 
     def answer(self, request: Request, result: bytes) -> None:
         """Answer a request."""
-        self._write(self._peer.respond(request, result))
+        self.client.respond(request, result)
         self._on_answered(request)
 
     def keep(self, call: MultiRoundCall) -> None:
@@ -125,7 +123,7 @@ class MultiRoundCalls:
 
     def _refuse(self, request: Request) -> None:
         facts = {"reason": "invalid_request_state"}
-        self._write(self._peer.fail(request, INVALID_PARAMS, "Invalid or expired requestState", facts))
+        self.client.fail(request, INVALID_PARAMS, "Invalid or expired requestState", facts)
 
 
 def _of_another_run(state: CallState) -> bytes:

@@ -4,22 +4,18 @@ import asyncio
 from collections.abc import Callable, Mapping
 from typing import Final
 
-import msgspec
-
 from greenroom.config.saved_prompts import PromptArgumentError, SavedPrompt, prompts_state, saved_prompt, saved_prompts
 from greenroom.protocol.jsonrpc import INVALID_PARAMS, Request
 from greenroom.protocol.mcp.resources import PageParams, PromptParams, list_result, prompt_result
 from greenroom.supervisor.frontend.mcp.change_notifier import ChangeNotifier
-from greenroom.supervisor.frontend.mcp.feature_requests import FeatureRefusedError, FeatureRequests, read_params
 from greenroom.supervisor.frontend.mcp.protocol_version import ProtocolVersion
+from greenroom.supervisor.frontend.request_params import RefusedError, decode
+from greenroom.supervisor.frontend.request_queue import Answer, RequestQueue
 
 PAGE: Final = 100
 """Prompts on one page."""
 INTERVAL: Final = 2.0
 """Seconds between two checks of the directory, once a client has read the list."""
-
-_decode_page: Final = msgspec.json.Decoder(PageParams).decode
-_decode_prompt: Final = msgspec.json.Decoder(PromptParams).decode
 
 
 class Prompts:
@@ -28,7 +24,7 @@ class Prompts:
     def __init__(
         self,
         home: str,
-        answering: FeatureRequests,
+        requests: RequestQueue,
         notifier: ChangeNotifier,
         era: ProtocolVersion,
         on_change: Callable[[], None],
@@ -40,18 +36,17 @@ class Prompts:
         self._on_change = on_change
         self._seen: frozenset[tuple[str, int, int]] = frozenset()
         self._looking: asyncio.TimerHandle | None = None
-        self.handlers: Mapping[str, Callable[[Request], None]] = {
-            "prompts/list": lambda request: answering.start(request, self._list),
-            "prompts/get": lambda request: answering.start(request, self._get),
-        }
+        self.handlers: Mapping[str, Callable[[Request], None]] = requests.handlers(
+            {"prompts/list": self._list, "prompts/get": self._get}
+        )
 
     def close(self) -> None:
         """Stop checking."""
         if self._looking is not None:
             self._looking.cancel()
 
-    async def _list(self, request: Request) -> bytes:
-        cursor = read_params(request, _decode_page).cursor or ""
+    async def _list(self, request: Request) -> Answer:
+        cursor = decode(request, PageParams, b"{}").cursor or ""
         seen, prompts = await asyncio.to_thread(lambda: (prompts_state(self._home), saved_prompts(self._home)))
         self._watch(seen)
         if self._era.is_handshake(request):
@@ -59,17 +54,17 @@ class Prompts:
         left = [prompt for prompt in prompts if prompt.name > cursor]
         has_titles = self._era.has_titles(request)
         more = left[PAGE - 1].name if len(left) > PAGE else None
-        return list_result("prompts", [_entry(prompt, has_titles) for prompt in left[:PAGE]], more)
+        return Answer(list_result("prompts", [_entry(prompt, has_titles) for prompt in left[:PAGE]], more))
 
-    async def _get(self, request: Request) -> bytes:
-        params = read_params(request, _decode_prompt)
+    async def _get(self, request: Request) -> Answer:
+        params = decode(request, PromptParams, b"{}")
         prompt = await asyncio.to_thread(saved_prompt, self._home, params.name)
         if prompt is None:
-            raise FeatureRefusedError(INVALID_PARAMS, f"Unknown prompt: {params.name}")
+            raise RefusedError(INVALID_PARAMS, f"Unknown prompt: {params.name}")
         try:
-            return prompt_result(prompt.description, prompt.render(params.arguments or {}))
+            return Answer(prompt_result(prompt.description, prompt.render(params.arguments or {})))
         except PromptArgumentError as error:
-            raise FeatureRefusedError(INVALID_PARAMS, str(error)) from error
+            raise RefusedError(INVALID_PARAMS, str(error)) from error
 
     def _watch(self, seen: frozenset[tuple[str, int, int]]) -> None:
         self._seen = seen

@@ -6,10 +6,7 @@ applied, in order, in git's format. Both change when a turn ends, and every late
 
 import re
 from collections.abc import Awaitable, Callable, Iterator, Mapping
-from functools import partial
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple, cast
-
-import msgspec
 
 from greenroom.protocol.errors import SessionFileError, SessionUnknownError
 from greenroom.protocol.ids import ConversationId
@@ -17,10 +14,11 @@ from greenroom.protocol.jsonrpc import INTERNAL_ERROR, INVALID_PARAMS, INVALID_R
 from greenroom.protocol.mcp.resources import PageParams, UriParams, contents_result, list_result
 from greenroom.supervisor.conversations.conversation import Conversation
 from greenroom.supervisor.frontend.mcp.change_notifier import MOST_SUBSCRIPTIONS, ChangeNotifier
-from greenroom.supervisor.frontend.mcp.feature_requests import FeatureRefusedError, FeatureRequests, Work, read_params
 from greenroom.supervisor.frontend.mcp.protocol_version import ProtocolVersion
 from greenroom.supervisor.frontend.mcp.saved_conversations import SavedConversations, read_id
 from greenroom.supervisor.frontend.mcp.transcript import markdown
+from greenroom.supervisor.frontend.request_params import RefusedError, decode
+from greenroom.supervisor.frontend.request_queue import Answer, RequestQueue
 
 if TYPE_CHECKING:
     from greenroom.sessions.index import SessionEntry
@@ -33,8 +31,6 @@ NOT_FOUND: Final = -32002
 Aspect = Literal["transcript", "diff"]
 
 _ADDRESS: Final = re.compile(r"codex://conversations/([^/]+)/(transcript|diff)")
-_decode_page: Final = msgspec.json.Decoder(PageParams).decode
-_decode_uri: Final = msgspec.json.Decoder(UriParams).decode
 
 
 class _Kind(NamedTuple):
@@ -59,7 +55,7 @@ class Resources:
     """The resources of one connection."""
 
     def __init__(
-        self, answering: FeatureRequests, library: SavedConversations, notifier: ChangeNotifier, era: ProtocolVersion
+        self, requests: RequestQueue, library: SavedConversations, notifier: ChangeNotifier, era: ProtocolVersion
     ) -> None:
         self._saved = library
         self._notifier = notifier
@@ -68,16 +64,15 @@ class Resources:
             "transcript": self._transcript,
             "diff": library.diff,
         }
-        methods: Mapping[str, Work] = {
-            "resources/list": self._list,
-            "resources/templates/list": self._list_templates,
-            "resources/read": self._read,
-            "resources/subscribe": self._subscribe,
-            "resources/unsubscribe": self._unsubscribe,
-        }
-        self.handlers: Mapping[str, Callable[[Request], None]] = {
-            method: partial(answering.start, work=work) for method, work in methods.items()
-        }
+        self.handlers: Mapping[str, Callable[[Request], None]] = requests.handlers(
+            {
+                "resources/list": self._list,
+                "resources/templates/list": self._list_templates,
+                "resources/read": self._read,
+                "resources/subscribe": self._subscribe,
+                "resources/unsubscribe": self._unsubscribe,
+            }
+        )
 
     def turn_ended(self, conversation: Conversation, is_first: bool) -> None:
         """Notify subscribers that a conversation has grown, or has got its file with its first turn."""
@@ -86,51 +81,51 @@ class Resources:
         for aspect in KINDS:
             self._notifier.updated(address(conversation.id, aspect))
 
-    async def _list(self, request: Request) -> bytes:
-        cursor = read_params(request, _decode_page).cursor
+    async def _list(self, request: Request) -> Answer:
+        cursor = decode(request, PageParams, b"{}").cursor
         try:
             found, more = await self._saved.page(PAGE, cursor or "")
         except ValueError:
-            raise FeatureRefusedError(INVALID_PARAMS, f"unknown cursor {cursor!r}") from None
+            raise RefusedError(INVALID_PARAMS, f"unknown cursor {cursor!r}") from None
         if self._era.is_handshake(request):
             self._notifier.note_reading("resources")
         has_titles = self._era.has_titles(request)
         entries = [one for entry in found if entry.fault is None for one in _entries(entry, has_titles)]
-        return list_result("resources", entries, more)
+        return Answer(list_result("resources", entries, more))
 
-    async def _list_templates(self, request: Request) -> bytes:
-        read_params(request, _decode_page)
+    async def _list_templates(self, request: Request) -> Answer:
+        decode(request, PageParams, b"{}")
         has_titles = self._era.has_titles(request)
         templates = [
             {"uriTemplate": template, **_described(f"codex-{aspect}", KINDS[aspect].title, KINDS[aspect], has_titles)}
             for aspect, template in TEMPLATES.items()
         ]
-        return list_result("resourceTemplates", templates, None)
+        return Answer(list_result("resourceTemplates", templates, None))
 
-    async def _read(self, request: Request) -> bytes:
-        uri = read_params(request, _decode_uri).uri
+    async def _read(self, request: Request) -> Answer:
+        uri = decode(request, UriParams, b"{}").uri
         conversation_id, aspect = self._parsed(request, uri)
         try:
             text = await self._readers[aspect](conversation_id)
         except SessionUnknownError:
             raise self._unknown(request, uri) from None
         except SessionFileError as error:
-            raise FeatureRefusedError(INTERNAL_ERROR, str(error), {"uri": uri}) from error
-        return contents_result(uri, KINDS[aspect].mime_type, text)
+            raise RefusedError(INTERNAL_ERROR, str(error), {"uri": uri}) from error
+        return Answer(contents_result(uri, KINDS[aspect].mime_type, text))
 
-    async def _subscribe(self, request: Request) -> bytes:
-        uri = read_params(request, _decode_uri).uri
+    async def _subscribe(self, request: Request) -> Answer:
+        uri = decode(request, UriParams, b"{}").uri
         conversation_id, aspect = self._parsed(request, uri)
         if self._saved.here(conversation_id) is None and not await self._saved.is_saved(conversation_id):
             raise self._unknown(request, uri)
         if not self._notifier.subscribe(address(conversation_id, aspect)):
-            raise FeatureRefusedError(INVALID_REQUEST, f"{MOST_SUBSCRIPTIONS} resources are subscribed to already")
-        return b"{}"
+            raise RefusedError(INVALID_REQUEST, f"{MOST_SUBSCRIPTIONS} resources are subscribed to already")
+        return Answer()
 
-    async def _unsubscribe(self, request: Request) -> bytes:
-        uri = read_params(request, _decode_uri).uri
+    async def _unsubscribe(self, request: Request) -> Answer:
+        uri = decode(request, UriParams, b"{}").uri
         self._notifier.unsubscribe(address(*self._parsed(request, uri)))
-        return b"{}"
+        return Answer()
 
     async def _transcript(self, conversation_id: ConversationId) -> str:
         return markdown(await self._saved.story(conversation_id))
@@ -144,9 +139,9 @@ class Resources:
             pass
         raise self._unknown(request, uri)
 
-    def _unknown(self, request: Request, uri: str) -> FeatureRefusedError:
+    def _unknown(self, request: Request, uri: str) -> RefusedError:
         code = NOT_FOUND if self._era.is_handshake(request) else INVALID_PARAMS
-        return FeatureRefusedError(code, f"Resource not found: {uri}", {"uri": uri})
+        return RefusedError(code, f"Resource not found: {uri}", {"uri": uri})
 
 
 def _entries(entry: "SessionEntry", has_titles: bool) -> Iterator[dict[str, object]]:

@@ -9,7 +9,7 @@ import msgspec
 
 from greenroom.protocol.errors import ConfigError, GreenroomError, SessionBusyError
 from greenroom.protocol.ids import ConversationId
-from greenroom.protocol.jsonrpc import Peer, Request, encode
+from greenroom.protocol.jsonrpc import Request, encode
 from greenroom.protocol.mcp.arguments import PARSE_PREFIX
 from greenroom.protocol.mcp.handshake import CallToolParams, Failure, failure_result
 from greenroom.protocol.mcp.session_tools import (
@@ -23,10 +23,11 @@ from greenroom.protocol.mcp.session_tools import (
 )
 from greenroom.supervisor.conversations.conversation import Conversation
 from greenroom.supervisor.conversations.registry import Conversations
-from greenroom.supervisor.frontend.mcp.feature_requests import FeatureRequests
+from greenroom.supervisor.frontend.client_channel import ClientChannel
 from greenroom.supervisor.frontend.mcp.saved_conversations import SavedConversations, read_id
 from greenroom.supervisor.frontend.mcp.steer_call import SteerCall
 from greenroom.supervisor.frontend.mcp.transcript import body
+from greenroom.supervisor.frontend.request_queue import Answer, RequestQueue
 
 if TYPE_CHECKING:
     from greenroom.sessions.index import SessionEntry
@@ -44,15 +45,13 @@ class SessionTools:
 
     def __init__(
         self,
-        peer: Peer,
-        write: Callable[[bytes], None],
-        answering: FeatureRequests,
+        channel: ClientChannel,
+        requests: RequestQueue,
         library: SavedConversations,
         conversations: Conversations,
     ) -> None:
-        self._peer = peer
-        self._write = write
-        self._answering = answering
+        self._channel = channel
+        self._requests = requests
         self._saved = library
         self._conversations = conversations
         self.tools: Mapping[str, Callable[[Request, CallToolParams], None]] = {
@@ -68,14 +67,14 @@ class SessionTools:
     def _start(
         self, work: Callable[[T], Awaitable[ToolOutcome]], form: type[T], request: Request, params: CallToolParams
     ) -> None:
-        async def answer(_: Request) -> bytes:
+        async def answer(_: Request) -> Answer:
             try:
                 text, structured = await work(_decode(params, form))
             except GreenroomError as error:
-                return failure_result(Failure(error.kind, str(error)))
-            return encode({"content": [{"type": "text", "text": text}], "structuredContent": structured})
+                return Answer(failure_result(Failure(error.kind, str(error))))
+            return Answer(encode({"content": [{"type": "text", "text": text}], "structuredContent": structured}))
 
-        self._answering.start(request, answer)
+        self._requests.start(request, answer)
 
     async def _list(self, arguments: ListArguments) -> ToolOutcome:
         try:
@@ -122,7 +121,7 @@ class SessionTools:
                 text = "No turn can be steered in this conversation: none runs, or others wait. Use codex-reply."
                 raise SessionBusyError(text)
         except GreenroomError as error:
-            self._write(self._peer.respond(request, failure_result(Failure(error.kind, str(error)))))
+            self._channel.respond(request, failure_result(Failure(error.kind, str(error))))
             return
         call = self._side_call(request, conversation.id, "The agent has taken it in.")
         items = encode([{"type": "text", "text": arguments.prompt}])
@@ -132,13 +131,13 @@ class SessionTools:
         try:
             conversation_id = read_id(_decode(params, ThreadArguments).thread_id)
         except GreenroomError as error:
-            self._write(self._peer.respond(request, failure_result(Failure(error.kind, str(error)))))
+            self._channel.respond(request, failure_result(Failure(error.kind, str(error))))
             return
         call = self._side_call(request, conversation_id, "The history has been compacted.")
         call.turn = self._conversations.compact(self._conversations.find_or_resume(conversation_id), call)
 
     def _side_call(self, request: Request, conversation_id: ConversationId, done: str) -> SteerCall:
-        return SteerCall(request, conversation_id, done, self._peer, self._write, self._conversations.decide)
+        return SteerCall(request, conversation_id, done, self._channel, self._conversations)
 
     async def _here(self, conversation_id: ConversationId) -> Conversation | None:
         """Return a conversation of this run, `None` for one that is only saved.

@@ -1,12 +1,11 @@
 """A tool call that starts no turn: further input for a running one, or the request to compact."""
 
-from collections.abc import Callable
-
 from greenroom.protocol.ids import ConversationId, TurnId
-from greenroom.protocol.jsonrpc import Peer, Request, encode
-from greenroom.protocol.mcp.elicitation import Decision
+from greenroom.protocol.jsonrpc import Request, encode
 from greenroom.protocol.mcp.handshake import Failure, failure_result
+from greenroom.supervisor.conversations.registry import Conversations
 from greenroom.supervisor.conversations.turn import Turn
+from greenroom.supervisor.frontend.client_channel import ClientChannel
 from greenroom.supervisor.frontend.elicitor import CANNOT_ASK
 
 
@@ -18,9 +17,8 @@ class SteerCall:
         request: Request,
         conversation_id: ConversationId,
         done: str,
-        peer: Peer,
-        write: Callable[[bytes], None],
-        on_decision: Callable[[Turn, int, Decision], None],
+        channel: ClientChannel,
+        conversations: Conversations,
     ) -> None:
         """`done` is the text of a successful result."""
         self.turn: Turn | None = None
@@ -28,9 +26,8 @@ class SteerCall:
         self._request = request
         self._conversation_id = conversation_id
         self._done = done
-        self._peer = peer
-        self._write = write
-        self._on_decision = on_decision
+        self.client = channel
+        self._conversations = conversations
 
     def events(self, turn_id: TurnId, events: bytes) -> None:
         """Ignore events; the call that the turn belongs to gets them."""
@@ -41,7 +38,7 @@ class SteerCall:
     def asks(self, question_id: int, question: bytes) -> None:  # noqa: ARG002
         """Decline: this call cannot be asked."""
         if self.turn is not None:
-            self._on_decision(self.turn, question_id, CANNOT_ASK)
+            self._conversations.decide(self.turn, question_id, CANNOT_ASK)
 
     def succeeded(self, last_message: bytes) -> None:  # noqa: ARG002
         """Answer that it is done."""
@@ -55,4 +52,4 @@ class SteerCall:
 
     def _answer(self, result: bytes) -> None:
         self.turn = None
-        self._write(self._peer.respond(self._request, result))
+        self.client.respond(self._request, result)

@@ -1,11 +1,8 @@
 """The streams by which a client without a handshake gets notifications; a stream is a request that stays open."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
-import msgspec
-
-from greenroom.protocol.jsonrpc import INTERNAL_ERROR, INVALID_PARAMS, Request, RequestId
-from greenroom.protocol.mcp.peer import McpPeer
+from greenroom.protocol.jsonrpc import INTERNAL_ERROR, Request, RequestId
 from greenroom.protocol.mcp.stateless import CAPABILITIES, MISSING_CLIENT_CAPABILITY, TASKS
 from greenroom.protocol.mcp.subscriptions import (
     Filter,
@@ -17,6 +14,8 @@ from greenroom.protocol.mcp.subscriptions import (
     stream_line,
 )
 from greenroom.protocol.mcp.tasks import MISSING
+from greenroom.supervisor.frontend.client_channel import ClientChannel
+from greenroom.supervisor.frontend.request_params import RefusedError, read_params
 
 MOST_STREAMS = 100
 """Streams that one client may have open at a time."""
@@ -25,9 +24,8 @@ MOST_STREAMS = 100
 class Subscriptions:
     """The open streams of one connection."""
 
-    def __init__(self, peer: McpPeer, write: Callable[[bytes], None]) -> None:
-        self._peer = peer
-        self._write = write
+    def __init__(self, channel: ClientChannel) -> None:
+        self._channel = channel
         self._streams: dict[RequestId, tuple[Request, Filter]] = {}
         self.handlers = {"subscriptions/listen": self._listen}
 
@@ -50,36 +48,30 @@ class Subscriptions:
         """Notify the streams that want it that a list has changed."""
         for request, agreed in self._streams.values():
             if agreed.wants(name):
-                self._write(stream_line(request, f"notifications/{name}/list_changed", {}))
+                self._channel.write(stream_line(request, f"notifications/{name}/list_changed", {}))
 
     def updated(self, uri: str) -> None:
         """Notify the streams that want it that a resource has changed."""
         for request, agreed in self._streams.values():
             if uri in (agreed.resource_subscriptions or ()):
-                self._write(stream_line(request, "notifications/resources/updated", {"uri": uri}))
+                self._channel.write(stream_line(request, "notifications/resources/updated", {"uri": uri}))
 
     def task_changed(self, task_id: str, task: Mapping[str, object]) -> None:
         """Notify the streams that want it of a task's state."""
         for request, agreed in self._streams.values():
             if task_id in (agreed.task_ids or ()):
-                self._write(stream_line(request, "notifications/tasks", task))
+                self._channel.write(stream_line(request, "notifications/tasks", task))
 
     def _listen(self, request: Request) -> None:
-        envelope = self._peer.envelope_of(request)
-        try:
-            wanted = decode_listen(request.params or b"null").notifications
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-            self._write(self._peer.fail(request, INVALID_PARAMS, f"invalid params for {request.method}: {error}"))
-            return
+        envelope = self._channel.peer.envelope_of(request)
+        wanted = read_params(request, decode_listen).notifications
         if wanted.task_ids is not None and (envelope is None or not envelope.has_extension(TASKS)):
-            self._write(self._peer.fail(request, MISSING_CLIENT_CAPABILITY, MISSING.text, MISSING.facts))
-        elif len(self._streams) >= MOST_STREAMS:
-            text = f"{len(self._streams)} streams are open already; end one of them first"
-            self._write(self._peer.fail(request, INTERNAL_ERROR, text))
-        else:
-            agreed = honored(wanted, CAPABILITIES)
-            self._streams[request.id] = (request, agreed)
-            self._write(acknowledgement(request, agreed))
+            raise RefusedError(MISSING_CLIENT_CAPABILITY, MISSING.text, MISSING.facts)
+        if len(self._streams) >= MOST_STREAMS:
+            raise RefusedError(INTERNAL_ERROR, f"{len(self._streams)} streams are open already; end one of them first")
+        agreed = honored(wanted, CAPABILITIES)
+        self._streams[request.id] = (request, agreed)
+        self._channel.write(acknowledgement(request, agreed))
 
     def _close(self, request: Request) -> None:
-        self._write(self._peer.respond(request, closing_result(request)))
+        self._channel.respond(request, closing_result(request))

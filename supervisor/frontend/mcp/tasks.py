@@ -18,14 +18,15 @@ from greenroom.protocol.ids import uuid7
 from greenroom.protocol.jsonrpc import INTERNAL_ERROR, INVALID_PARAMS, Request
 from greenroom.protocol.mcp import tasks
 from greenroom.protocol.mcp.handshake import failure_result
-from greenroom.protocol.mcp.peer import McpPeer
 from greenroom.protocol.mcp.stateless import MISSING_CLIENT_CAPABILITY, TASKS
 from greenroom.protocol.mcp.tasks import TaskParams, TaskRecord
 from greenroom.supervisor.conversations.turn import Turn
 from greenroom.supervisor.frontend import server_run as runs
+from greenroom.supervisor.frontend.client_channel import ClientChannel
 from greenroom.supervisor.frontend.mcp.multi_round_call import MultiRoundCall
 from greenroom.supervisor.frontend.mcp.subscriptions import Subscriptions
 from greenroom.supervisor.frontend.mcp.task_store import TaskStore
+from greenroom.supervisor.frontend.request_params import RefusedError, read_params
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -69,16 +70,14 @@ class Tasks:
 
     def __init__(
         self,
-        peer: McpPeer,
-        write: Callable[[bytes], None],
+        channel: ClientChannel,
         store: TaskStore,
         subscriptions: Subscriptions,
         interrupt: Callable[[Turn], None],
         timeout_s: float,
     ) -> None:
-        """A call becomes a task after `patience` seconds."""
-        self._peer = peer
-        self._write = write
+        """A call becomes a task after `timeout_s` seconds."""
+        self._channel = channel
         self._store = store
         self._subscriptions = subscriptions
         self._interrupt = interrupt
@@ -137,20 +136,20 @@ class Tasks:
 
     def _get(self, request: Request) -> None:
         def tell(record: TaskRecord) -> None:
-            self._respond(request, msgspec.json.encode(tasks.described(record)))
+            self._channel.respond(request, msgspec.json.encode(tasks.described(record)))
 
         self._find(request, lambda live, _: tell(live.record), tell)
 
     def _update(self, request: Request) -> None:
         def take(live: LiveTask, params: TaskParams) -> None:
-            self._respond(request, b"{}")
+            self._channel.respond(request, b"{}")
             live.call.proceed(params.input_responses)
 
         self._find(request, take, lambda record: self._acknowledge(request, record))
 
     def _cancel(self, request: Request) -> None:
         def stop(live: LiveTask, _: TaskParams) -> None:
-            self._respond(request, b"{}")
+            self._channel.respond(request, b"{}")
             live.is_to_stop = True
             if live.call.turn is not None:
                 self._interrupt(live.call.turn)
@@ -160,10 +159,10 @@ class Tasks:
     def _acknowledge(self, request: Request, record: TaskRecord) -> None:
         """Answer a request to change a task of another run: an ended task cannot change."""
         if record.has_ended:
-            self._respond(request, b"{}")
+            self._channel.respond(request, b"{}")
         else:
             text = f"task {record.id} works in another process of the server ({runs.name(record.run)})"
-            self._write(self._peer.fail(request, INTERNAL_ERROR, text))
+            self._channel.fail(request, INTERNAL_ERROR, text)
 
     def _find(
         self,
@@ -172,16 +171,10 @@ class Tasks:
         on_record: Callable[[TaskRecord], None],
     ) -> None:
         """Choose the handler of a request: for a live task, or for a record on the disk."""
-        envelope = self._peer.envelope_of(request)
+        envelope = self._channel.peer.envelope_of(request)
         if envelope is None or not envelope.has_extension(TASKS):
-            text, facts = tasks.MISSING
-            self._write(self._peer.fail(request, MISSING_CLIENT_CAPABILITY, text, facts))
-            return
-        try:
-            params = tasks.decode_params(request.params or b"null")
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-            self._write(self._peer.fail(request, INVALID_PARAMS, f"invalid params for {request.method}: {error}"))
-            return
+            raise RefusedError(MISSING_CLIENT_CAPABILITY, tasks.MISSING.text, tasks.MISSING.facts)
+        params = read_params(request, tasks.decode_params)
         live = self._live.get(params.task_id)
         if live is not None:
             on_live(live, params)
@@ -191,7 +184,7 @@ class Tasks:
     async def _find_on_disk(self, request: Request, task_id: str, on_record: Callable[[TaskRecord], None]) -> None:
         record = await self._on_disk(self._look_up, task_id)
         if record is None:
-            self._write(self._peer.fail(request, INVALID_PARAMS, "there is no such task, or its time is over"))
+            self._channel.fail(request, INVALID_PARAMS, "there is no such task, or its time is over")
         else:
             on_record(record)
 
@@ -207,9 +200,6 @@ class Tasks:
         except OSError as error:
             log.warning("the end of task %s cannot be kept: %s", record.id, error)
         return record
-
-    def _respond(self, request: Request, result: bytes) -> None:
-        self._write(self._peer.respond(request, result))
 
     async def _on_disk(self, work: Callable[..., T], *arguments: object) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._disk, work, *arguments)

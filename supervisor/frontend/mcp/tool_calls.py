@@ -8,10 +8,10 @@ from greenroom.protocol.ids import uuid7
 from greenroom.protocol.jsonrpc import Request, RequestId, Response
 from greenroom.protocol.mcp.arguments import ArgumentError, parse_codex, parse_reply
 from greenroom.protocol.mcp.handshake import CallToolParams, Failure, failure_result
-from greenroom.protocol.mcp.peer import McpPeer
 from greenroom.protocol.mcp.stateless import RoundParams
 from greenroom.supervisor.conversations.conversation import Conversation
 from greenroom.supervisor.conversations.registry import Conversations
+from greenroom.supervisor.frontend.client_channel import ClientChannel
 from greenroom.supervisor.frontend.elicitor import Elicitor
 from greenroom.supervisor.frontend.mcp.handshake_call import ToolCall, items_of, overrides_of, title_of, unknown_session
 from greenroom.supervisor.frontend.mcp.multi_round_call import MultiRoundCall
@@ -26,34 +26,24 @@ class ToolCallHandler:
 
     def __init__(
         self,
-        peer: McpPeer,
-        write: Callable[[bytes], None],
+        channel: ClientChannel,
         conversations: Conversations,
         elicitor: Elicitor,
+        tasks: Tasks,
         events: EventSetting,
         most_calls: int,
-        timeout_s: float,
         state_key: Callable[[], bytes],
-        tasks: Tasks,
     ) -> None:
-        """`patience` is the user's time for an answer, in seconds; `state_key` signs state which clients return."""
-        self._peer = peer
-        self._write = write
+        """`most_calls` may be open at a time; `state_key` returns the key that signs state which clients return."""
+        self._channel = channel
         self._conversations = conversations
         self._elicitor = elicitor
         self._events = events
         self._most_calls = most_calls
-        self._rounds = MultiRoundCalls(
-            peer, write, conversations.decide, timeout_s, state_key, self.answered, tasks.watch
-        )
+        self._rounds = MultiRoundCalls(channel, conversations, tasks, elicitor.timeout, state_key, self.answered)
         self._tasks = tasks
         self._open: dict[RequestId, ToolCall | MultiRoundCall] = {}
         self._tools = {"codex": self._codex, "codex-reply": self._codex_reply}
-
-    @property
-    def elicitor(self) -> Elicitor:
-        """The elicitor of the client's user."""
-        return self._elicitor
 
     @property
     def open_calls(self) -> int:
@@ -67,13 +57,13 @@ class ToolCallHandler:
             return
         if self.open_calls >= self._most_calls:
             text = f"Codex runtime error: overloaded: {self.open_calls} calls are open already. Try again later."
-            self._write(self._peer.respond(request, failure_result(Failure("overloaded", text))))
+            self._channel.respond(request, failure_result(Failure("overloaded", text)))
             return
         try:
             self._tools[params.name](request, params)
         except ArgumentError as error:
             result = failure_result(Failure("config", str(error)))
-            self._write(self._peer.respond(request, result))
+            self._channel.respond(request, result)
 
     def cancel(self, request_id: RequestId) -> None:
         """Interrupt the call with this id, if it is open; it is then answered as aborted."""
@@ -90,7 +80,7 @@ class ToolCallHandler:
         del self._open[request.id]
 
     def _resume(self, request: Request, params: RoundParams, state: str) -> None:
-        envelope = self._peer.envelope_of(request)
+        envelope = self._channel.peer.envelope_of(request)
         call = None if envelope is None else self._rounds.resume(request, envelope, params, state)
         if call is not None:
             self._open[request.id] = call
@@ -109,7 +99,7 @@ class ToolCallHandler:
     @property
     def _event_mode(self) -> EventMode:
         if self._events == "auto":
-            return "off" if self._peer.drops_events else "full"
+            return "off" if self._channel.peer.drops_events else "full"
         return self._events
 
     def _submit(
@@ -122,7 +112,7 @@ class ToolCallHandler:
         unknown_text: str = "",
     ) -> None:
         call: ToolCall | MultiRoundCall
-        envelope = self._peer.envelope_of(request)
+        envelope = self._channel.peer.envelope_of(request)
         if envelope is not None and isinstance(params, RoundParams):
             call = self._rounds.begin(request, envelope, params, conversation.id, unknown_text)
         else:
@@ -130,11 +120,9 @@ class ToolCallHandler:
                 request,
                 conversation.id,
                 event_id,
-                self._peer,
-                self._write,
-                self.answered,
+                self._conversations,
                 self._elicitor,
-                self._conversations.decide,
+                self.answered,
                 self._event_mode,
                 params.progress_token,
                 unknown_text,

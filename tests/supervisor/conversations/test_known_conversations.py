@@ -9,7 +9,7 @@ from greenroom.protocol.mcp.handshake import Failure
 from greenroom.runtime.restart import RestartPolicy
 from greenroom.supervisor.conversations.conversation import Conversation
 from greenroom.supervisor.conversations.known_conversations import ConversationTable
-from greenroom.supervisor.conversations.turn import Turn
+from greenroom.supervisor.conversations.turn import Nobody, Turn
 from greenroom.supervisor.processes.restart import CONVERSATION
 
 ROOM = 2
@@ -17,6 +17,8 @@ ROOM = 2
 
 class Listener:
     """Somebody who is told of a conversation, and for whom its turns run."""
+
+    client = Nobody()
 
     def events(self, turn_id: TurnId, events: bytes) -> None:
         """There are none."""

@@ -4,16 +4,18 @@ import asyncio
 import json
 import weakref
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from greenroom.protocol.choices import EventMode
 from greenroom.protocol.ids import ConversationId, TurnId
-from greenroom.protocol.jsonrpc import Peer, Request, Response
+from greenroom.protocol.jsonrpc import Request, Response
 from greenroom.protocol.mcp.elicitation import DENIED, Decision
 from greenroom.protocol.mcp.handshake import Failure, ProgressToken
+from greenroom.supervisor.conversations.registry import Conversations
 from greenroom.supervisor.conversations.turn import Turn
+from greenroom.supervisor.frontend.client_channel import ClientChannel
 from greenroom.supervisor.frontend.elicitor import CANNOT_ASK, Elicitor, Question, too_late
 from greenroom.supervisor.frontend.mcp.handshake_call import ToolCall
 
@@ -28,10 +30,11 @@ class Connection:
     """An elicitor, what it wrote, and the decisions that it told. To be made on a running loop."""
 
     def __init__(self, timeout_s: float = LONG, *, can_ask: bool = True) -> None:
-        self.peer = Peer()
+        channel = ClientChannel(self.write)
+        self.peer = channel.peer
         self.written: list[Any] = []
         self.can_ask = can_ask
-        self.elicitor = Elicitor(self.peer, self.write, lambda mode: self.can_ask and mode == "form", timeout_s)
+        self.elicitor = Elicitor(channel, lambda mode: self.can_ask and mode == "form", timeout_s)
         self.decisions: list[tuple[str, Decision]] = []
         self.decided = asyncio.Event()
 
@@ -242,17 +245,18 @@ class OpenCall:
             REQUEST,
             ConversationId("0199"),
             "7",
-            connection.peer,
-            connection.write,
-            lambda call: None,
+            cast("Conversations", self),
             connection.elicitor,
-            lambda turn, question_id, decision: self.decisions.append((turn, question_id, decision)),
+            lambda request: None,
             event_mode=events,
             progress_token=progress_token,
             unknown_text="",
         )
         self.turn = Turn(TurnId("turn_1"), ConversationId("0199"), b"[]", self.call)
         self.call.turn = self.turn
+
+    def decide(self, turn: Turn, question_id: int, decision: Decision) -> None:
+        self.decisions.append((turn, question_id, decision))
 
     @property
     def written(self) -> list[Any]:

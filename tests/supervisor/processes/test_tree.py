@@ -13,12 +13,13 @@ from greenroom.runtime.oom import OomKills
 from greenroom.runtime.restart import Intensity
 from greenroom.supervisor.conversations.host import ConversationHost
 from greenroom.supervisor.options import ServerOptions
-from greenroom.supervisor.processes import tree as module
+from greenroom.supervisor.processes import broker_process, exit_causes, worker_supply
 from greenroom.supervisor.processes.broker_client import BrokerError
+from greenroom.supervisor.processes.broker_process import BROKER_ID
 from greenroom.supervisor.processes.engine import EngineStatistics, OnExit, OnMeasured
 from greenroom.supervisor.processes.restart import BROKER
 from greenroom.supervisor.processes.service_state import ServiceStatus
-from greenroom.supervisor.processes.tree import BROKER_ID, ProcessTree
+from greenroom.supervisor.processes.tree import ProcessTree
 from tests.support.loop import on_loop
 from tests.support.workplace import Listener
 
@@ -83,14 +84,14 @@ class StubEngine:
 
 
 def hosted(options: ServerOptions, engine: StubEngine) -> ConversationHost:
-    return ConversationHost(ProcessTree(options, engine, {}, {}), options, lambda: "me")
+    return ConversationHost(ProcessTree(options, engine, {}, {}), options, {})
 
 
 @on_loop
 async def test_a_broker_that_dies_too_often_is_given_up_and_everybody_is_told_so() -> None:
     """K27: with the same keys and addresses for each, and a clear error once there will be no other."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "BROKER", Intensity(BROKER.deaths, BROKER.period, delays=(0.0,)))
+        patch.setattr(broker_process, "BROKER", Intensity(BROKER.deaths, BROKER.period, delays=(0.0,)))
         engine = StubEngine()
         host = hosted(ServerOptions("/nowhere", "fork", idle_workers=0), engine)
         tree = host.tree
@@ -122,7 +123,7 @@ async def test_a_broker_that_dies_too_often_is_given_up_and_everybody_is_told_so
 @on_loop
 async def test_the_next_worker_is_born_a_breath_after_one_was_taken_and_at_once_for_who_waits() -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "REPLENISH_DELAY", 60.0)
+        patch.setattr(worker_supply, "REPLENISH_DELAY", 60.0)
         engine = StubEngine()
         host = hosted(ServerOptions("/nowhere", "fork", idle_workers=1), engine)
         tree = host.tree
@@ -130,18 +131,18 @@ async def test_the_next_worker_is_born_a_breath_after_one_was_taken_and_at_once_
         try:
             await tree.start(host)
             first = await engine.workers.get()
-            tree._pool.ready(first.id)
-            tree.take(taken.append)
+            tree.workers.pool.ready(first.id)
+            tree.workers.take(taken.append)
             assert taken == [first.id]
             assert engine.workers.empty()
-            tree.take(taken.append)
+            tree.workers.take(taken.append)
             assert engine.workers.qsize() == 2, "one for who waits, and one to wait itself"
-            patch.setattr(module, "REPLENISH_DELAY", 0.0)
+            patch.setattr(worker_supply, "REPLENISH_DELAY", 0.0)
             second = await engine.workers.get()
-            tree._pool.ready(second.id)
+            tree.workers.pool.ready(second.id)
             third = await engine.workers.get()
-            tree._pool.ready(third.id)
-            tree.take(taken.append)
+            tree.workers.pool.ready(third.id)
+            tree.workers.take(taken.append)
             assert taken == [first.id, second.id, third.id]
             await engine.workers.get()
         finally:
@@ -162,7 +163,7 @@ async def test_memory_is_given_back_when_the_last_conversation_has_left_its_proc
                 host.conversations.submit(host.conversations.open(b"{}"), b"[]", Listener())
             workers = [await engine.workers.get() for _ in range(2)]
             for worker in workers:
-                tree._pool.ready(worker.id)
+                tree.workers.pool.ready(worker.id)
             engine.on_exit(Exited(id=workers[0].id, pid=4711, returncode=0, max_rss=0))
             assert given_back == []
             host.conversations.abort_all("it is over")
@@ -180,11 +181,16 @@ async def test_what_the_broker_tells_before_anybody_listens_is_kept() -> None:
     heard: list[Broadcast] = []
     try:
         await tree.start(host)
-        tree._heard(first)
-        tree.tell_broadcasts(heard.append)
+        tree._broker_told(first)
+        tree.broadcasts.subscribe(heard.append)
         assert heard == [first]
-        tree._heard(second)
+        tree._broker_told(second)
         assert heard == [first, second]
+        others: list[Broadcast] = []
+        tree.broadcasts.subscribe(others.append)
+        tree.broadcasts.unsubscribe(heard.append)
+        tree._broker_told(first)
+        assert (heard, others) == ([first, second], [first]), "each subscriber hears what comes while it listens"
     finally:
         await tree.close()
 
@@ -195,8 +201,8 @@ async def test_a_death_for_want_of_memory_is_told_from_another_by_the_same_signa
     counter.write_text("oom_kill 0\n")
     engine = StubEngine()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "BROKER", Intensity(BROKER.deaths, BROKER.period, delays=(0.0,)))
-        patch.setattr(module, "OomKills", lambda: OomKills(str(counter)))
+        patch.setattr(broker_process, "BROKER", Intensity(BROKER.deaths, BROKER.period, delays=(0.0,)))
+        patch.setattr(exit_causes, "OomKills", lambda: OomKills(str(counter)))
         host = hosted(ServerOptions("/nowhere", "fork", idle_workers=0), engine)
         tree = host.tree
     try:

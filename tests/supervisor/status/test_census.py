@@ -5,12 +5,11 @@ import pytest
 from greenroom.config.defaults import Limits
 from greenroom.protocol.footprint import Footprint
 from greenroom.protocol.ids import ConversationId, Incarnation, TurnId, WorkerId
-from greenroom.protocol.mcp.handshake import Failure
 from greenroom.protocol.report import MAX_CONVERSATIONS, MAX_DEATHS, OwnFigures, ProcessEntry, Statistics
 from greenroom.supervisor.control.build_report import Tables, report
 from greenroom.supervisor.control.instances import this_instance
 from greenroom.supervisor.conversations.conversation import Conversation, Placement, Pulse
-from greenroom.supervisor.conversations.turn import Turn
+from greenroom.supervisor.conversations.turn import Nobody, Turn
 from greenroom.supervisor.processes.exits import ExitRecord
 from greenroom.supervisor.processes.memory_report import SUPERVISOR_ID, ProcessFootprint
 
@@ -18,19 +17,6 @@ NOW = 1000.0
 INSTANCE = this_instance("/home", "fork")
 HOST = WorkerId("w-1")
 PIDS = {HOST: 4242}
-
-
-class Nobody:
-    """An audience that does not listen."""
-
-    def events(self, turn_id: TurnId, events: bytes) -> None:
-        """Take events."""
-
-    def succeeded(self, last_message: bytes) -> None:
-        """Take the end."""
-
-    def failed(self, failure: Failure) -> None:
-        """Take another end."""
 
 
 def conversation(number: int, **facts: object) -> Conversation:

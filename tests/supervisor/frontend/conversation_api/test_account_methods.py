@@ -9,8 +9,10 @@ from typing import Any, cast
 import pytest
 
 from greenroom.protocol.internal.broker import AuthChanged, InForce
-from greenroom.protocol.jsonrpc import Peer, Request
+from greenroom.protocol.jsonrpc import Request
+from greenroom.supervisor.frontend.client_channel import ClientChannel
 from greenroom.supervisor.frontend.conversation_api.account_methods import AccountMethods
+from greenroom.supervisor.frontend.request_queue import RequestQueue
 from greenroom.supervisor.processes.broker_client import BrokerClient
 from tests.support.client import Client, Message
 from tests.support.stage import Stage
@@ -193,14 +195,15 @@ LOGOUT = AuthChanged(
 )
 def test_a_logout_elsewhere_is_announced_after_a_login_under_any_name(method: str, params: object) -> None:
     async def scene() -> list[Any]:
-        peer = Peer()
         written: list[bytes] = []
-        accounts = AccountMethods(peer, written.append, cast("BrokerClient", Link()), "chatgpt", lambda: None)
+        channel = ClientChannel(written.append)
+        peer, requests = channel.peer, RequestQueue(channel)
+        accounts = AccountMethods(channel, requests, cast("BrokerClient", Link()), "chatgpt", lambda: None)
         line = json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": params})
         (request,) = peer.receive(line.encode() + b"\n")
         assert isinstance(request, Request)
         accounts.handlers[method](request)
-        await asyncio.gather(*accounts._answering._tasks)
+        await asyncio.gather(*requests._tasks)
         written.clear()
         accounts.heard(LOGOUT)
         return [json.loads(line)["method"] for line in written]
@@ -210,8 +213,13 @@ def test_a_logout_elsewhere_is_announced_after_a_login_under_any_name(method: st
 
 def test_a_logout_elsewhere_is_announced_although_nobody_ever_asked() -> None:
     written: list[bytes] = []
-    accounts = AccountMethods(Peer(), written.append, cast("BrokerClient", Link()), "chatgpt", lambda: None)
-    accounts.heard(LOGOUT)
+
+    async def scene() -> None:
+        channel = ClientChannel(written.append)
+        link = cast("BrokerClient", Link())
+        AccountMethods(channel, RequestQueue(channel), link, "chatgpt", lambda: None).heard(LOGOUT)
+
+    asyncio.run(scene())
     assert [json.loads(line)["method"] for line in written] == STATUS_METHODS
 
 

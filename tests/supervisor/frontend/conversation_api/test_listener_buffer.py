@@ -5,6 +5,7 @@ from typing import Any
 
 from greenroom.protocol.ids import BEFORE_TURNS, ConversationId, TurnId
 from greenroom.protocol.mcp.handshake import Failure
+from greenroom.supervisor.frontend.client_channel import ClientChannel
 from greenroom.supervisor.frontend.conversation_api.listener_buffer import KEPT, ListenerBuffer
 
 ID = ConversationId("0199f3a0-0000-7000-8000-000000000001")
@@ -18,7 +19,7 @@ class Ear:
 
     def __init__(self) -> None:
         self.lines: list[dict[str, Any]] = []
-        self.hearing = ListenerBuffer(ID, lambda line: self.lines.append(json.loads(line)))
+        self.hearing = ListenerBuffer(ID, ClientChannel(lambda line: self.lines.append(json.loads(line))))
 
     def told(self) -> list[tuple[str, str]]:
         return [(line["method"], line["params"]["id"]) for line in self.lines]

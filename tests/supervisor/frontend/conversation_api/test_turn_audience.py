@@ -2,14 +2,16 @@
 
 import asyncio
 import weakref
+from typing import cast
 
 import pytest
 
 from greenroom.protocol.ids import ConversationId, TurnId
-from greenroom.protocol.jsonrpc import Peer
 from greenroom.protocol.mcp.elicitation import Decision
 from greenroom.protocol.mcp.handshake import Failure
+from greenroom.supervisor.conversations.registry import Conversations
 from greenroom.supervisor.conversations.turn import Turn
+from greenroom.supervisor.frontend.client_channel import ClientChannel
 from greenroom.supervisor.frontend.conversation_api.listener_buffer import ListenerBuffer
 from greenroom.supervisor.frontend.conversation_api.turn_audience import ApiTurn
 from greenroom.supervisor.frontend.elicitor import Elicitor, too_late
@@ -18,11 +20,22 @@ from tests.support.loop import on_loop, until
 THREAD = ConversationId("0199")
 
 
+class Decisions:
+    """Stands in for the conversations: notes what is decided."""
+
+    def __init__(self) -> None:
+        self.made: list[tuple[int, Decision]] = []
+
+    def decide(self, _: Turn, question_id: int, decision: Decision) -> None:
+        self.made.append((question_id, decision))
+
+
 @pytest.mark.parametrize("is_refused", [False, True])
 def test_a_turn_that_has_ended_waits_for_no_collector(is_refused: bool) -> None:
-    hearing = ListenerBuffer(THREAD, lambda _: None)
-    elicitor = Elicitor(Peer(), lambda _: None, lambda _: True, 1.0)
-    audience = ApiTurn(THREAD, hearing, elicitor, lambda *_: None)
+    channel = ClientChannel(lambda _: None)
+    hearing = ListenerBuffer(THREAD, channel)
+    elicitor = Elicitor(channel, lambda _: True, 1.0)
+    audience = ApiTurn(THREAD, hearing, elicitor, cast("Conversations", Decisions()))
     turn = Turn(TurnId("turn"), THREAD, b"[]", audience)
     if is_refused:
         audience.failed(Failure("overloaded", "no"))
@@ -38,12 +51,12 @@ def test_a_turn_that_has_ended_waits_for_no_collector(is_refused: bool) -> None:
 @on_loop
 async def test_a_question_that_nobody_listens_to_has_a_deadline_too() -> None:
     written: list[bytes] = []
-    decisions: list[tuple[int, Decision]] = []
-    hearing = ListenerBuffer(THREAD, lambda _: None)
-    elicitor = Elicitor(Peer(), written.append, lambda _: True, 0.01)
-    audience = ApiTurn(
-        THREAD, hearing, elicitor, lambda _, question_id, decision: decisions.append((question_id, decision))
-    )
+    conversations = Decisions()
+    decisions = conversations.made
+    channel = ClientChannel(written.append)
+    hearing = ListenerBuffer(THREAD, channel)
+    elicitor = Elicitor(channel, lambda _: True, 0.01)
+    audience = ApiTurn(THREAD, hearing, elicitor, cast("Conversations", conversations))
     audience.attach(Turn(TurnId("turn"), THREAD, b"[]", audience))
     audience.asks(3, b'{"message":"?","requestedSchema":{}}')
     await until(lambda: bool(decisions))

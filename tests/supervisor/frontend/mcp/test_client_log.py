@@ -11,11 +11,11 @@ import msgspec
 import pytest
 
 from greenroom.demo.script import CommandStep, Stall, Text, rule
-from greenroom.protocol.jsonrpc import Peer
 from greenroom.protocol.mcp.resources import LogLevel
 from greenroom.runtime.log import MASK
+from greenroom.supervisor.frontend.client_channel import ClientChannel
 from greenroom.supervisor.frontend.mcp.client_log import BURST, LEVELS, MAX_TEXT, ClientLog
-from greenroom.supervisor.frontend.mcp.feature_requests import FeatureRequests
+from greenroom.supervisor.frontend.request_queue import RequestQueue
 from tests.support.client import kind
 from tests.support.stage import Stage
 
@@ -38,9 +38,10 @@ class Listener:
 
     def __init__(self, level: str) -> None:
         self.lines: list[dict[str, Any]] = []
-        self.peer = Peer()
-        self.answering = FeatureRequests(self.peer, self._take, self._drained)
-        self.log = ClientLog(self.answering, self._take)
+        channel = ClientChannel(self._take)
+        self.peer = channel.peer
+        self.answering = RequestQueue(channel)
+        self.log = ClientLog(self.answering, channel)
         self.level = level.encode()
 
     async def __aenter__(self) -> Self:
@@ -49,7 +50,7 @@ class Listener:
 
     async def __aexit__(self, *_: object) -> None:
         self.log.close()
-        await self.answering.close()
+        await self.answering.close("over")
 
     async def ask(self) -> None:
         (request,) = self.peer.receive(SET % (1, self.level))

@@ -12,7 +12,7 @@ from greenroom.protocol.jsonrpc import Request
 from greenroom.protocol.mcp.elicitation import Decision
 from greenroom.protocol.mcp.handshake import Failure, ProgressToken
 from greenroom.protocol.mcp.stateless import TASKS, RequestEnvelope
-from greenroom.supervisor.conversations.turn import Turn
+from greenroom.supervisor.conversations.turn import Nobody, Turn
 from greenroom.supervisor.frontend.mcp.multi_round_call import MultiRoundCall
 
 THREAD = ConversationId("0199")
@@ -30,6 +30,7 @@ class Board:
     """The connection of one call: keeps account of what it says, and breaks off where it says too much."""
 
     timeout_s = 600.0
+    client = Nobody()
 
     def __init__(self) -> None:
         self.requests = 0

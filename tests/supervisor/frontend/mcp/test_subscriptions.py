@@ -8,10 +8,11 @@ from mcp_types import methods
 
 from greenroom.protocol.jsonrpc import Request
 from greenroom.protocol.mcp import stateless as modern
-from greenroom.protocol.mcp.peer import McpPeer
 from greenroom.protocol.mcp.stateless import TASKS, VERSIONS
+from greenroom.supervisor.frontend.client_channel import ClientChannel
 from greenroom.supervisor.frontend.mcp import subscriptions as module
 from greenroom.supervisor.frontend.mcp.subscriptions import MOST_STREAMS, Subscriptions
+from greenroom.supervisor.frontend.request_params import RefusedError
 
 EVERYTHING = {
     "toolsListChanged": True,
@@ -27,10 +28,11 @@ class Connection:
     """A connection on which a client without a handshake listens."""
 
     def __init__(self, capabilities: dict[str, object] | None = None) -> None:
-        self.peer = McpPeer()
+        self.channel = ClientChannel(self.write)
+        self.peer = self.channel.peer
         self.written: list[Any] = []
         self.capabilities = {"extensions": {TASKS: {}}} if capabilities is None else capabilities
-        self.subscriptions = Subscriptions(self.peer, self.write)
+        self.subscriptions = Subscriptions(self.channel)
 
     def write(self, line: bytes) -> None:
         if line:
@@ -46,7 +48,10 @@ class Connection:
         envelope = modern.read_envelope(request.params)
         assert envelope is not None
         self.peer.enter(request, envelope)
-        self.subscriptions.handlers["subscriptions/listen"](request)
+        try:
+            self.subscriptions.handlers["subscriptions/listen"](request)
+        except RefusedError as refusal:
+            self.channel.refuse(request, refusal)
         return self.written[-1]
 
     def happen(self) -> None:

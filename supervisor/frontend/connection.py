@@ -1,0 +1,146 @@
+"""One client's connection: its transport, its front end, and whether it reads.
+
+A second client is another `Connection` over the same conversations. Another transport implements `Transport`, another
+protocol `FrontEnd`; neither knows of the other.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Protocol, TypeAlias
+
+from greenroom.supervisor.frontend.client_channel import ClientChannel
+from greenroom.supervisor.frontend.stdio import StdioStatistics
+
+if TYPE_CHECKING:
+    from greenroom.protocol.report import ClientEntry
+    from greenroom.supervisor.conversations.host import ConversationHost
+
+log = logging.getLogger(__name__)
+
+FLUSH_TIMEOUT = 0.3
+"""Seconds that the client has for reading the last answers."""
+
+
+class Transport(Protocol):
+    """The two directions of bytes of one client, on the running loop."""
+
+    def start(self) -> None:
+        """Start reading."""
+
+    def write(self, data: bytes) -> None:
+        """Queue complete lines. Never blocks; once the client is gone they are dropped."""
+
+    async def drain(self) -> None:
+        """Wait until everything is written or the client is gone."""
+
+    def statistics(self) -> StdioStatistics:
+        """Return the counters."""
+
+    def close(self) -> None:
+        """Stop reading and writing, and close what it holds."""
+
+
+OpenTransport: TypeAlias = Callable[[Callable[[bytes], None], Callable[[], None], Callable[[bool], None]], Transport]
+"""Makes a transport that calls the first with what the client sends, the second at the end of that, and the third when
+so much waits for the client that no more should be produced for it (`True`), or no longer does (`False`)."""
+
+
+class FrontEnd(Protocol):
+    """A protocol as spoken with one client. It answers what it can from the first moment; the rest waits."""
+
+    @property
+    def channel(self) -> ClientChannel:
+        """The way to the client."""
+
+    @property
+    def client(self) -> "ClientEntry | None":
+        """The client as it has introduced itself, for status."""
+
+    @property
+    def open_calls(self) -> int:
+        """Number of calls that wait for their answer."""
+
+    def receive(self, data: bytes) -> None:
+        """Handle bytes of the client."""
+
+    def receive_end(self) -> None:
+        """Handle the end of the client's input."""
+
+    def attach(self, host: "ConversationHost") -> None:
+        """Let through what needs the conversations, first what came before."""
+
+    async def stop(self, reason: str) -> None:
+        """Answer with an error whatever is being worked on outside conversations, and what came before `attach`."""
+
+    async def close(self) -> None:
+        """Settle the rest, once the turns of the client have ended."""
+
+
+class Connection:
+    """One client. `attach` it to the conversations when they are there; `stop` and then `close` it at its end."""
+
+    def __init__(self, front_end: FrontEnd, open_transport: OpenTransport, unsent: bytes = b"") -> None:
+        """`unsent` are answers that were given before there was a transport. Must be made on the running loop."""
+        self._front_end = front_end
+        self._channel = front_end.channel
+        self._host: ConversationHost | None = None
+        self._ended = asyncio.Event()
+        self._transport = open_transport(front_end.receive, self._input_ended, self._pressure_changed)
+        self._channel.send_through(self._transport.write, self._transport.drain)
+        self._transport.write(unsent)
+
+    @property
+    def client(self) -> "ClientEntry | None":
+        """The client as it has introduced itself."""
+        return self._front_end.client
+
+    @property
+    def open_calls(self) -> int:
+        """Number of calls that wait for their answer."""
+        return self._front_end.open_calls
+
+    def statistics(self) -> StdioStatistics:
+        """Return the counters of the transport."""
+        return self._transport.statistics()
+
+    def start(self) -> None:
+        """Start reading."""
+        self._transport.start()
+
+    def attach(self, host: "ConversationHost") -> None:
+        """Let the client's calls through to the conversations."""
+        self._host = host
+        self._front_end.attach(host)
+
+    async def wait_ended(self) -> None:
+        """Wait for the end of the client's input."""
+        await self._ended.wait()
+
+    async def stop(self, reason: str) -> None:
+        """Answer what is being worked on outside conversations; the turns of the client go on."""
+        await self._front_end.stop(reason)
+
+    def leave(self, reason: str) -> None:
+        """End the turns of the client, whose calls are answered at once, and listen to no conversation any more."""
+        if self._host is not None:
+            self._host.conversations.leave(self._channel, reason)
+
+    async def close(self) -> None:
+        """Give the client a moment to read its last answers, and close the transport. Its turns must have ended."""
+        await self._front_end.close()
+        try:
+            async with asyncio.timeout(FLUSH_TIMEOUT):
+                await self._transport.drain()
+        except TimeoutError:
+            log.warning("the client did not read its last answers")
+        self._transport.close()
+
+    def _input_ended(self) -> None:
+        self._front_end.receive_end()
+        self._ended.set()
+
+    def _pressure_changed(self, pressed: bool) -> None:
+        self._channel.is_reading = not pressed
+        if self._host is not None:
+            self._host.conversations.follow_reader(self._channel)

@@ -1,0 +1,135 @@
+"""What one MCP client is served with, beyond the handshake: its tool calls and all further methods.
+
+Imported while the processes start (`greenroom.supervisor.startup.server`).
+"""
+
+import os
+from collections.abc import Callable, Mapping
+from functools import cache, partial
+
+from greenroom.config.settings import ConversationOverrides, resolve
+from greenroom.protocol.errors import ConfigError
+from greenroom.protocol.jsonrpc import Request, RequestId, Response
+from greenroom.protocol.mcp.handshake import CallToolParams, ElicitationMode
+from greenroom.supervisor.conversations.conversation import Conversation
+from greenroom.supervisor.conversations.host import ConversationHost
+from greenroom.supervisor.frontend.client_channel import ClientChannel
+from greenroom.supervisor.frontend.conversation_api.account_methods import AccountMethods
+from greenroom.supervisor.frontend.conversation_api.conversation_methods import ConversationMethods
+from greenroom.supervisor.frontend.conversation_api.saved_methods import SavedMethods
+from greenroom.supervisor.frontend.conversation_api.utility_methods import UtilityMethods
+from greenroom.supervisor.frontend.elicitor import Elicitor
+from greenroom.supervisor.frontend.mcp.change_notifier import ChangeNotifier
+from greenroom.supervisor.frontend.mcp.client_log import ClientLog
+from greenroom.supervisor.frontend.mcp.completions import Completions
+from greenroom.supervisor.frontend.mcp.prompts import Prompts
+from greenroom.supervisor.frontend.mcp.protocol_version import ProtocolVersion
+from greenroom.supervisor.frontend.mcp.resources import Resources
+from greenroom.supervisor.frontend.mcp.saved_conversations import SavedConversations
+from greenroom.supervisor.frontend.mcp.session_tools import SessionTools
+from greenroom.supervisor.frontend.mcp.state_key import state_key
+from greenroom.supervisor.frontend.mcp.subscriptions import Subscriptions
+from greenroom.supervisor.frontend.mcp.task_store import TaskStore
+from greenroom.supervisor.frontend.mcp.tasks import Tasks
+from greenroom.supervisor.frontend.mcp.tool_calls import ToolCallHandler
+from greenroom.supervisor.frontend.request_queue import WAITING, RequestQueue
+
+
+class McpServices:
+    """The services of one client. `stop` and then `close` them."""
+
+    def __init__(
+        self,
+        channel: ClientChannel,
+        host: ConversationHost,
+        can_ask: Callable[[ElicitationMode], bool],
+        agreed_version: Callable[[], str | None],
+    ) -> None:
+        options, conversations, jobs, broker = host.options, host.conversations, host.jobs, host.tree.broker
+        home, limits = options.codex_home, options.limits
+        self._host = host
+        self._reading = RequestQueue(channel)
+        self._jobs = RequestQueue(channel, WAITING)
+        self._live = RequestQueue(channel, WAITING, waits_for_reader=False)
+        self._elicitor = elicitor = Elicitor(channel, can_ask, limits.approval_timeout)
+        self._subscriptions = Subscriptions(channel)
+        self._tasks = Tasks(channel, TaskStore(home), self._subscriptions, conversations.interrupt, limits.task_after)
+        self.tool_calls = ToolCallHandler(
+            channel,
+            conversations,
+            elicitor,
+            self._tasks,
+            options.events,
+            limits.open_calls,
+            cache(partial(state_key, home)),
+        )
+        self._notifier = ChangeNotifier(channel, self._subscriptions)
+        era, saved = ProtocolVersion(channel.peer, agreed_version), SavedConversations(home, conversations)
+        self._resources = Resources(self._reading, saved, self._notifier, era)
+        self._prompts = Prompts(home, self._reading, self._notifier, era, self._prompts_changed)
+        self._log = ClientLog(self._reading, channel)
+        self._accounts = AccountMethods(
+            channel, self._live, broker, options.preferred_auth, partial(_requires_openai_auth, host)
+        )
+        talk = ConversationMethods(conversations, elicitor)
+        stored = SavedMethods(home, conversations, jobs, talk, channel)
+        utilities = UtilityMethods(jobs, broker, options.config_overrides, channel)
+        self.session_tools: Mapping[str, Callable[[Request, CallToolParams], None]] = (
+            SessionTools(channel, self._reading, saved, conversations).tools if options.session_tools else {}
+        )
+        """The tools about conversations, by name; none where they are switched off."""
+        self.handlers: Mapping[str, Callable[[Request], None]] = {
+            **self._accounts.handlers,
+            **self._resources.handlers,
+            **self._prompts.handlers,
+            **self._log.handlers,
+            **Completions(home, options.config_overrides, self._reading, saved).handlers,
+            **self._subscriptions.handlers,
+            **self._tasks.handlers,
+            **self._live.handlers(talk.methods),
+            **self._jobs.handlers({**stored.methods, **utilities.methods}),
+        }
+        """The methods besides `tools/call`."""
+        conversations.turn_listeners.add(self._turn_ended)
+        host.tree.broadcasts.subscribe(self._accounts.heard)
+
+    def cancel(self, request_id: RequestId) -> None:
+        """Cancel a request of the client; unknown ids are ignored."""
+        self.tool_calls.cancel(request_id)
+        self._subscriptions.cancel(request_id)
+
+    def answer(self, response: Response) -> bool:
+        """Handle the client's answer to a question; return whether the question exists."""
+        return self._elicitor.answer(response)
+
+    async def stop(self, reason: str) -> None:
+        """Stop notifications, and answer what is being worked on outside conversations."""
+        self._host.conversations.turn_listeners.discard(self._turn_ended)
+        self._host.tree.broadcasts.unsubscribe(self._accounts.heard)
+        self._prompts.close()
+        self._log.close()
+        for requests in (self._reading, self._live, self._jobs):
+            await requests.close(reason)
+
+    async def close(self) -> None:
+        """Wait until ended tasks are on the disk, and end the streams of notifications. All turns must have ended."""
+        await self._tasks.close()
+        self._subscriptions.close()
+
+    def _prompts_changed(self) -> None:
+        self._notifier.changed("prompts")
+
+    def _turn_ended(self, conversation: Conversation, is_first: bool) -> None:
+        self._resources.turn_ended(conversation, is_first)
+
+
+def _requires_openai_auth(host: ConversationHost) -> bool | None:
+    """Tell whether the configured provider takes credentials of OpenAI; `None` where the configuration is in error."""
+    options = host.options
+    try:
+        settings = resolve(
+            options.codex_home, options.config_overrides, ConversationOverrides(), os.getcwd(), host.environment
+        )
+    except ConfigError:
+        return None
+    return settings.provider.requires_openai_auth

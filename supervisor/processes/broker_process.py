@@ -1,0 +1,169 @@
+"""The process of the auth broker: its start, its restarts, and its end when it hangs."""
+
+import asyncio
+import contextlib
+import logging
+import os
+from collections.abc import Mapping
+
+from greenroom.protocol.ids import WorkerId
+from greenroom.protocol.internal.process import BrokerSpec, Exited, KeyPair
+from greenroom.runtime.restart import RestartPolicy
+from greenroom.supervisor.options import ServerOptions
+from greenroom.supervisor.processes import exits
+from greenroom.supervisor.processes.broker_client import BrokerClient, BrokerError
+from greenroom.supervisor.processes.endpoints import Endpoints
+from greenroom.supervisor.processes.engine import Engine
+from greenroom.supervisor.processes.exits import ExitHistory
+from greenroom.supervisor.processes.restart import BROKER
+from greenroom.supervisor.processes.service_state import ServiceState, ServiceStatus
+
+log = logging.getLogger(__name__)
+
+BROKER_ID = WorkerId("broker")
+MOST_OVERRIDES = 64 * 1024
+"""Characters of assignments that fit into the message with which the broker is started."""
+BROKER_TIMEOUT = 10.0
+"""Seconds that the broker has to admit workers before it counts as hung."""
+BROKER_START = 30.0
+"""Seconds that it has for its start before that."""
+RESPAWN_DELAY = 5.0
+"""Seconds after which a broker that could not be started is tried again, since the obstacle may pass."""
+REFRESH_TIME = 0.9
+"""Seconds that the broker has for a token refresh under way when the server ends."""
+
+
+class BrokerProcess:
+    """Keeps one broker running. The client of the broker is told of each death and each start."""
+
+    def __init__(
+        self,
+        options: ServerOptions,
+        engine: Engine,
+        endpoints: Endpoints,
+        client: BrokerClient,
+        exit_history: ExitHistory,
+        environment: Mapping[str, str],
+        secrets: Mapping[str, str],
+        workers: Mapping[WorkerId, KeyPair],
+    ) -> None:
+        """`secrets` is the part of the environment that children start without; a new broker admits `workers`."""
+        self._options = options
+        self._engine = engine
+        self._endpoints = endpoints
+        self._client = client
+        self._exit_history = exit_history
+        self._environment = environment
+        self._secrets = dict(secrets)
+        self._workers = workers
+        self._state = ServiceState(RestartPolicy(BROKER))
+        self._left = asyncio.Event()
+        self._started_at = 0.0
+        self._hung = -1.0
+        """Start of the broker that was found hanging last: each is reported and killed once."""
+        self._closing = False
+
+    @property
+    def status(self) -> ServiceStatus:
+        """Its status."""
+        if self._client.is_connected:
+            self._state.came_up()
+        return self._state.standing(self._engine.pid_of(BROKER_ID), asyncio.get_running_loop().time())
+
+    def start(self) -> None:
+        """Start the process."""
+        self._left.clear()
+        self._started_at = asyncio.get_running_loop().time()
+        self._engine.spawn(self._spec())
+
+    async def admit(self, newcomers: Mapping[WorkerId, KeyPair]) -> None:
+        """Admit workers to the broker; one that does not answer in time is killed."""
+        try:
+            async with asyncio.timeout(BROKER_TIMEOUT):
+                await self._client.attach({worker_id: keys.public for worker_id, keys in newcomers.items()})
+        except TimeoutError:
+            age = asyncio.get_running_loop().time() - self._started_at
+            is_news = self._hung != self._started_at
+            if is_news and (self._client.is_connected or age > BROKER_START):
+                self._hung = self._started_at
+                log.error("the auth broker hangs: no answer for %.0f s; killing it", BROKER_TIMEOUT)
+                self._engine.kill(BROKER_ID)
+        except BrokerError as error:  # a broker that is being restarted gets all keys in its spec
+            log.warning("the auth broker has not let %d workers in (%s)", len(newcomers), error)
+
+    def ended(self, exited: Exited, why: str | None) -> None:
+        """Handle its end: start another one after a delay, unless it died too often or the server ends."""
+        self._left.set()
+        if self._closing:
+            return
+        self._exit_history.enter(exited, "serving credentials", why)
+        self._client.broker_died()
+        loop = asyncio.get_running_loop()
+        self._state.died()
+        delay = self._delay_of_failed_start() if exited.start_error is not None else self._state.delay(loop.time())
+        if delay is None:
+            log.critical("the auth broker died too often (%s) and is given up", exits.cause(exited))
+            self._client.broker_given_up()
+            return
+        log.error("the auth broker died (%s); restarting it in %.1f s", exits.cause(exited), delay)
+        loop.call_later(delay, self._restart)
+
+    def terminate(self) -> None:
+        """Ask the process to exit, and start no other."""
+        self._closing = True
+        self._engine.terminate(BROKER_ID)
+
+    async def wait_left(self) -> None:
+        """Wait for its end, and so for a token refresh under way, which is bounded itself."""
+        if self._engine.pid_of(BROKER_ID) is not None:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(REFRESH_TIME):
+                    await self._left.wait()
+
+    def _delay_of_failed_start(self) -> float:
+        fork_server = self._engine.fork_server
+        return 0.0 if fork_server is not None and fork_server.state == "restarting" else RESPAWN_DELAY
+
+    def _restart(self) -> None:
+        if not self._closing:
+            self.start()
+            self._state.started()
+            self._client.broker_started()
+
+    def _spec(self) -> BrokerSpec:
+        endpoints = self._endpoints
+        return BrokerSpec(
+            id=BROKER_ID,
+            keys=endpoints.broker_keys,
+            supervisor_pid=os.getpid(),
+            codex_home=self._options.codex_home,
+            runtime_directory=endpoints.directory,
+            log_level=self._options.log_level,
+            address=endpoints.address("broker"),
+            broadcast_address=endpoints.address("changes"),
+            supervisor_key=endpoints.keys.public,
+            admitted={worker_id: keys.public for worker_id, keys in self._workers.items()},
+            preferred_mode=self._options.preferred_auth,
+            store=self._options.credentials_store,
+            forced_method=self._options.forced_login,
+            forced_workspaces=self._options.forced_workspaces,
+            secrets=self._secrets,
+            issuer=self._environment.get("GREENROOM_ISSUER"),
+            refresh_url=self._environment.get("CODEX_REFRESH_TOKEN_URL_OVERRIDE"),
+            revoke_url=self._environment.get("CODEX_REVOKE_TOKEN_URL_OVERRIDE"),
+            client_id=self._environment.get("CODEX_APP_SERVER_LOGIN_CLIENT_ID"),
+            config_overrides=_about_mcp(self._options.config_overrides),
+        )
+
+
+def _about_mcp(overrides: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the assignments of the command line that the broker needs: those about MCP servers and their logins.
+
+    All others stay out of its message, since a command line may be longer than a message can be. Servers named in one
+    that is too long even so are used without a login.
+    """
+    wanted = tuple(override for override in overrides if override.lstrip().startswith("mcp_"))
+    if sum(map(len, wanted)) > MOST_OVERRIDES:
+        log.warning("the command line says too much of MCP servers; their logins go by config.toml alone")
+        return ()
+    return wanted

@@ -1,0 +1,232 @@
+"""The supply of workers: starts them in advance and on demand, and hands each to whoever has ordered one."""
+
+import asyncio
+import logging
+import os
+from collections.abc import Coroutine, Mapping
+
+from greenroom.protocol.ids import WorkerId, uuid7
+from greenroom.protocol.internal.process import Exited, KeyPair, WorkerSpec
+from greenroom.runtime.restart import Backoff, RestartPolicy
+from greenroom.supervisor.options import ServerOptions
+from greenroom.supervisor.processes import exits
+from greenroom.supervisor.processes.broker_process import BrokerProcess
+from greenroom.supervisor.processes.endpoints import Endpoints, key_pair
+from greenroom.supervisor.processes.engine import Engine
+from greenroom.supervisor.processes.exit_causes import ExitCauses
+from greenroom.supervisor.processes.exits import ExitHistory
+from greenroom.supervisor.processes.memory_limit import MemoryWatchdog
+from greenroom.supervisor.processes.pool import Pool, PoolStatistics, WorkerRequest
+from greenroom.supervisor.processes.restart import POOL, START
+from greenroom.supervisor.processes.worker_router import WorkerRouter
+from greenroom.supervisor.processes.worker_users import WorkerUsers
+
+log = logging.getLogger(__name__)
+
+REPLENISH_DELAY = 0.015
+"""Seconds between taking a ready worker and starting another: the one just taken needs the cores first."""
+EARLY_WORKERS = 1
+"""Workers that are kept ready before the engine is: enough for a first call. Later ones share more memory."""
+READY_TIMEOUT = 60.0
+"""Seconds that a worker has to become ready before it counts as hung."""
+
+
+class WorkerSupply:
+    """All workers of an instance, from their start until they are assigned, and again from their end."""
+
+    def __init__(
+        self,
+        options: ServerOptions,
+        engine: Engine,
+        endpoints: Endpoints,
+        router: WorkerRouter,
+        broker: BrokerProcess,
+        memory_watchdog: MemoryWatchdog,
+        exit_history: ExitHistory,
+        exit_causes: ExitCauses,
+        workers: dict[WorkerId, KeyPair],
+    ) -> None:
+        """`workers` are those that are starting or alive; they are entered here, and removed by the tree."""
+        self._options = options
+        self._engine = engine
+        self._endpoints = endpoints
+        self._router = router
+        self._broker = broker
+        self._memory_watchdog = memory_watchdog
+        self._exit_history = exit_history
+        self._exit_causes = exit_causes
+        self._workers = workers
+        self.pool = Pool(min(options.idle_workers, EARLY_WORKERS))
+        self._policy = RestartPolicy(POOL)
+        self._refusals = Backoff(START)
+        self._retry: asyncio.TimerHandle | None = None
+        """When workers are tried again that the system has refused to start."""
+        self._obstacle: str | None = None
+        self._deadlines: dict[WorkerId, asyncio.TimerHandle] = {}
+        """When workers that are starting have to be ready."""
+        self._admissions: set[asyncio.Task[None]] = set()
+        self._closing = False
+
+    @property
+    def obstacle(self) -> str | None:
+        """The error of the last failed start of a worker, as text."""
+        return self._obstacle
+
+    @property
+    def waiting(self) -> tuple[WorkerId, ...]:
+        """The workers that are ready for a conversation."""
+        return self.pool.waiting
+
+    def statistics(self) -> PoolStatistics:
+        """Return the counters of the pool."""
+        return self.pool.statistics()
+
+    def enrol_first(self) -> Mapping[WorkerId, KeyPair]:
+        """Enter the first workers, which a broker that is started next admits by its spec."""
+        return self._enrol(self.pool.missing)
+
+    def take(self, order: WorkerRequest) -> None:
+        """Assign a worker to `order`: a ready one, or the next one that becomes ready."""
+        self.pool.take(order)
+        if self.pool.has_orders:
+            self.replenish()
+        else:
+            asyncio.get_running_loop().call_later(REPLENISH_DELAY, self.replenish)
+
+    def withdraw(self, order: WorkerRequest) -> None:
+        """Cancel an order that has not been fulfilled."""
+        self.pool.withdraw(order)
+
+    def kill(self, worker_id: WorkerId, why: str | None = None) -> None:
+        """Kill a worker and everything it started; `why` is reported as the cause of its death."""
+        if why is not None and worker_id in self._workers:
+            self._exit_causes.note_kill(worker_id, why)
+        self._engine.kill(worker_id)
+
+    def pid_of(self, worker_id: WorkerId) -> int | None:
+        """Return the process id of a worker that is alive."""
+        return self._engine.pid_of(worker_id)
+
+    def fill(self) -> None:
+        """Keep as many workers ready as are configured, from now on."""
+        self.pool.resize(self._options.idle_workers)
+        self.replenish()
+
+    def replenish(self) -> None:
+        """Start the missing workers while the broker is told of them: a worker that it refuses connects again."""
+        if self.pool.missing and not self._closing:
+            newcomers = self._enrol(self.pool.missing)
+            self._in_background(self._broker.admit(newcomers))
+            self.start(newcomers)
+
+    def start(self, newcomers: Mapping[WorkerId, KeyPair]) -> None:
+        """Start workers, and ensure that each becomes ready or ends; the engine reports failed starts."""
+        loop = asyncio.get_running_loop()
+        for worker_id, keys in newcomers.items():
+            self._deadlines[worker_id] = loop.call_later(READY_TIMEOUT, self._end_unready, worker_id)
+            self._engine.spawn(self._spec(worker_id, keys))
+
+    def ready(self, worker_id: WorkerId) -> None:
+        """Handle that a worker is ready; one that is not needed any more is ended."""
+        self._cancel_deadline(worker_id)
+        self._engine.came_up(worker_id)
+        self._obstacle = None
+        if not self.pool.ready(worker_id):
+            self._engine.kill(worker_id)
+
+    def lost(self, worker_id: WorkerId) -> bool:
+        """Note that a worker has ended; return whether no conversation had been assigned to it."""
+        self._router.revoke(worker_id)
+        self._cancel_deadline(worker_id)
+        return self.pool.lost(worker_id)
+
+    def waiting_worker_ended(self, exited: Exited, why: str | None, users: WorkerUsers) -> None:
+        """Replace a worker that died before it had a conversation, unless all of them do."""
+        fork_server = self._engine.fork_server
+        if exited.start_error is not None and fork_server is not None and fork_server.state == "restarting":
+            self.replenish()  # it ended with its fork server
+            return
+        if exited.start_error is not None:
+            self._start_refused(exited)
+            return
+        cause = self._exit_history.enter(exited, "waiting for a conversation", why).cause
+        loop = asyncio.get_running_loop()
+        delay = self._policy.on_death(loop.time())
+        log.error("a waiting worker died (%s)", cause)
+        if delay is None:
+            self.pool.forget_orders()
+            users.fail_waiting(cause, exits.facts(exited))
+            delay = POOL.period
+        if delay:
+            loop.call_later(delay, self.replenish)
+        else:
+            self.replenish()
+
+    def close(self) -> None:
+        """Start no more workers."""
+        self._closing = True
+        if self._retry is not None:
+            self._retry.cancel()
+        for deadline in self._deadlines.values():
+            deadline.cancel()
+        for admission in self._admissions:
+            admission.cancel()
+
+    def _enrol(self, count: int) -> dict[WorkerId, KeyPair]:
+        """Create ids and keys for workers that are to be started, and admit them to the router."""
+        newcomers = {WorkerId(f"w-{uuid7()}"): key_pair() for _ in range(count)}
+        if newcomers:
+            self._memory_watchdog.begin()
+        for worker_id, keys in newcomers.items():
+            self._workers[worker_id] = keys
+            self._router.admit(worker_id, keys.public)
+            self.pool.expect(worker_id)
+        return newcomers
+
+    def _spec(self, worker_id: WorkerId, keys: KeyPair) -> WorkerSpec:
+        endpoints = self._endpoints
+        return WorkerSpec(
+            id=worker_id,
+            keys=keys,
+            supervisor_pid=os.getpid(),
+            codex_home=self._options.codex_home,
+            runtime_directory=endpoints.directory,
+            log_level=self._options.log_level,
+            mailbox_address=endpoints.address("mailbox"),
+            mailbox_key=endpoints.keys.public,
+            broker_address=endpoints.address("broker"),
+            broker_key=endpoints.broker_keys.public,
+            broadcast_address=endpoints.address("changes"),
+        )
+
+    def _end_unready(self, worker_id: WorkerId) -> None:
+        """End a worker that is not ready in time."""
+        if self._engine.pid_of(worker_id) is not None:
+            log.error("worker %s hangs: not ready after %.0f s; killing it", worker_id, READY_TIMEOUT)
+            self._engine.kill(worker_id)
+        loop = asyncio.get_running_loop()
+        self._deadlines[worker_id] = loop.call_later(READY_TIMEOUT, self._end_unready, worker_id)
+
+    def _cancel_deadline(self, worker_id: WorkerId) -> None:
+        if (deadline := self._deadlines.pop(worker_id, None)) is not None:
+            deadline.cancel()
+
+    def _start_refused(self, exited: Exited) -> None:
+        """Retry after a delay what the system has refused to start; orders stay in the queue."""
+        self._obstacle = exits.cause(exited)
+        if self._retry is not None:
+            return
+        self._exit_history.enter(exited, "being started")
+        loop = asyncio.get_running_loop()
+        delay = self._refusals.on_death(loop.time())
+        log.error("a worker %s; trying again in %.1f s", self._obstacle, delay)
+        self._retry = loop.call_later(delay, self._try_again)
+
+    def _try_again(self) -> None:
+        self._retry = None
+        self.replenish()
+
+    def _in_background(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._admissions.add(task)
+        task.add_done_callback(self._admissions.discard)
