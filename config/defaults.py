@@ -11,6 +11,9 @@ IDLE_WORKERS: Final = 2
 RATE_LIMIT_WAIT: Final = 600.0
 """Seconds that a model request waits for rate limits in all."""
 
+DELTA_WINDOW: Final = 0.03
+"""Seconds for which pieces of a text are gathered where they come faster than that; each window is one piece then."""
+
 
 class Limits(NamedTuple):
     """Set under `[greenroom]` in config.toml."""

@@ -7,7 +7,7 @@ from typing import Final
 
 import msgspec
 
-from greenroom.config.defaults import RATE_LIMIT_WAIT
+from greenroom.config.defaults import DELTA_WINDOW, RATE_LIMIT_WAIT
 from greenroom.config.document import Table
 from greenroom.config.encoding import decoded
 from greenroom.config.environment import ShellEnvironmentPolicy, shell_environment
@@ -124,6 +124,8 @@ class Settings:
     """Those of programs outside the sandbox that its commands may use where they have network."""
     rate_limit_wait: float = RATE_LIMIT_WAIT
     """Seconds that a model request waits for rate limits in all."""
+    delta_window: float = DELTA_WINDOW
+    """Seconds for which pieces of a text are gathered; 0 where each is told by itself."""
 
 
 def resolve(
@@ -213,6 +215,7 @@ def _settle(
         warnings=(*read.warnings, *misfits),
         event_form=file.greenroom.event_form,
         rate_limit_wait=file.greenroom.rate_limit_wait_s,
+        delta_window=file.greenroom.delta_window_ms / 1000,
         unix_sockets=file.greenroom.unix_sockets,
     )
 

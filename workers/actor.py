@@ -9,6 +9,7 @@ import signal
 import zmq
 
 from greenroom.protocol.errors import GreenroomError
+from greenroom.protocol.ids import BEFORE_TURNS
 from greenroom.protocol.internal.process import WorkerSpec
 from greenroom.protocol.internal.worker import (
     FIRST_HEARTBEAT,
@@ -97,7 +98,7 @@ class Actor:
                     return
 
     async def _open(self, operation: Open, overrides: bytes) -> None:
-        self._mailbox.address(operation.conversation_id, operation.incarnation)
+        self._mailbox.begin_turn(BEFORE_TURNS)
         logfile.identify(conversation_id=operation.conversation_id, incarnation=operation.incarnation)
         conversation = Conversation(operation, self._spec, self._mailbox, self._open_credentials)
         try:
@@ -133,7 +134,7 @@ class Actor:
             await self._concluding
         self._running = operation
         logfile.identify(turn_id=operation.turn_id)
-        self._mailbox.address(operation.conversation_id, operation.incarnation, operation.turn_id)
+        self._mailbox.begin_turn(operation.turn_id)
         loop = asyncio.get_running_loop()
         conversation, turn_id = self._conversation, operation.turn_id
         if isinstance(operation, Compact):

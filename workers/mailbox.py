@@ -1,7 +1,8 @@
 """The worker's end of the mailbox: operations come in, notices and batches of events go out, with back-pressure.
 
-What one pass of the loop emits leaves as one message. When the supervisor does not take it, it waits here, and whoever
-produces is asked to wait with `drain`.
+Notices are messages of ZeroMQ, and events a stream of their own (`greenroom.workers.event_stream`); a notice says how
+many frames of that come before it. What one pass of the loop emits leaves as one frame. When the supervisor does not
+take it, it waits here, and producers are asked to wait with `drain`.
 """
 
 import asyncio
@@ -14,11 +15,11 @@ from typing import TypeAlias
 import zmq
 
 from greenroom.protocol.errors import RemoteProtocolError
-from greenroom.protocol.ids import BEFORE_TURNS, ConversationId, Incarnation, TurnId
-from greenroom.protocol.internal.message import pack
+from greenroom.protocol.ids import TurnId
 from greenroom.protocol.internal.process import WorkerSpec
-from greenroom.protocol.internal.worker import Events, Notice, ReceivedOperation, frames, read_operation
+from greenroom.protocol.internal.worker import Notice, ReceivedOperation, notice_frames, read_operation
 from greenroom.runtime.zmq_stream import ZmqStream
+from greenroom.workers.event_stream import EventStream
 
 log = logging.getLogger(__name__)
 
@@ -27,7 +28,7 @@ BATCH = 64 * 1024
 HIGH_WATER = 256 * 1024
 """Bytes waiting for the supervisor from which on producers wait."""
 SEND_QUEUE = 4
-"""Messages that ZeroMQ keeps for us."""
+"""Notices that ZeroMQ keeps."""
 RECONNECT_MS = 5
 
 OnOperation: TypeAlias = Callable[[ReceivedOperation], None]
@@ -49,23 +50,21 @@ class Mailbox:
         self._on_operation = on_operation
         self._loop = asyncio.get_running_loop()
         self._port = ZmqStream(_connect(context, spec), self._receive)
-        self._events_header = b""
+        self._stream = EventStream(spec)
         self._batch: list[bytes] = []
         self._batch_bytes = 0
         self._flush_scheduled = False
-        self._queue: deque[tuple[int, list[bytes]]] = deque()
+        self._queue: deque[tuple[int, bytes | list[bytes]]] = deque()
+        """Sizes in bytes, and frames of the stream or else notices, which come after all frames before them."""
         self._waiting = 0
         self._pump: asyncio.Task[None] | None = None
         self._relieved = asyncio.Event()
         self._relieved.set()
 
-    def address(
-        self, conversation_id: ConversationId, incarnation: Incarnation, turn_id: TurnId = BEFORE_TURNS
-    ) -> None:
-        """Say whose events follow. Those emitted before keep their address."""
+    def begin_turn(self, turn_id: TurnId) -> None:
+        """Set the turn of the events that follow. Those emitted before keep theirs."""
         self.flush()
-        header = Events(conversation_id=conversation_id, incarnation=incarnation, turn_id=turn_id)
-        self._events_header = pack(header)
+        self._stream.begin_turn(turn_id)
 
     def emit(self, event: bytes) -> None:
         """Queue an event: a JSON object on one line. Follow with `drain` where many are emitted."""
@@ -80,15 +79,18 @@ class Mailbox:
     def notify(self, notice: Notice, payload: bytes = b"") -> None:
         """Queue a notice behind all events emitted so far."""
         self.flush()
-        self._post(frames(notice, payload))
+        message = notice_frames(notice, payload, self._stream.frames)
+        if self._queue or not self._port.send(message):
+            self._wait_with(sum(map(len, message)), message)
 
     def flush(self) -> None:
         """Send the batch as it is."""
         if self._batch:
-            payload = b"\n".join(self._batch)
+            frame = self._stream.frame(b"\n".join(self._batch))
             self._batch.clear()
             self._batch_bytes = 0
-            self._post([Events.wire, self._events_header, payload])
+            if self._queue or not self._stream.send(frame):
+                self._wait_with(len(frame), frame)
 
     @property
     def pressed(self) -> bool:
@@ -102,7 +104,7 @@ class Mailbox:
             await self._relieved.wait()
 
     async def sent(self) -> None:
-        """Wait until everything has been handed to ZeroMQ."""
+        """Wait until everything has been handed to ZeroMQ and the kernel."""
         self.flush()
         if self._pump is not None:
             await self._pump
@@ -115,24 +117,30 @@ class Mailbox:
         """Close the connection; what ZeroMQ still has gets `linger_ms` milliseconds."""
         if self._pump is not None:
             self._pump.cancel()
+        self._stream.close()
         self._port.close(linger_ms)
 
     def _flush_pass(self) -> None:
         self._flush_scheduled = False
         self.flush()
 
-    def _post(self, message: list[bytes]) -> None:
-        if self._queue or not self._port.send(message):
-            size = sum(map(len, message))
-            self._queue.append((size, message))
-            self._waiting += size
-            if self._pump is None:
-                self._pump = self._loop.create_task(self._send_queue(), name="mailbox")
+    def _wait_with(self, size: int, item: bytes | list[bytes]) -> None:
+        self._queue.append((size, item))
+        self._waiting += size
+        if self._pump is None:
+            self._pump = self._loop.create_task(self._send_queue(), name="mailbox")
 
     async def _send_queue(self) -> None:
+        begun = isinstance(self._queue[0][1], bytes)  # a frame waits because the stream has taken a part of it at most
         while self._queue:
-            size, message = self._queue[0]
-            if not self._port.send(message):
+            size, item = self._queue[0]
+            if isinstance(item, bytes):
+                is_sent = self._stream.send_rest() if begun else self._stream.send(item)
+                begun = not is_sent
+                if not is_sent:
+                    await self._stream.wait_writable()
+                    continue
+            elif not self._port.send(item):
                 await self._port.wait_writable()
                 continue
             self._queue.popleft()

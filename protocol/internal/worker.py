@@ -195,14 +195,6 @@ class OpenFailed(Addressed):
     message: str
 
 
-class Events(Addressed):
-    """Events of one turn, in order. Payload: their JSON, a newline between two of them."""
-
-    wire: ClassVar[bytes] = b"events"
-
-    turn_id: TurnId
-
-
 class Heartbeat(Addressed):
     """A sign of life, and what it shows; sent every `HEARTBEAT` seconds while a turn runs."""
 
@@ -333,7 +325,6 @@ Notice: TypeAlias = (
     Ready
     | Opened
     | OpenFailed
-    | Events
     | Heartbeat
     | Step
     | AskUser
@@ -355,7 +346,6 @@ NOTICES: Final[Mapping[bytes, type[Notice]]] = {
         Ready,
         Opened,
         OpenFailed,
-        Events,
         Heartbeat,
         Step,
         AskUser,
@@ -381,11 +371,18 @@ class ReceivedNotice(NamedTuple):
 
     notice: Notice
     payload: bytes
+    frames_before: int = 0
+    """Frames of the worker's stream of events that come before it (`greenroom.protocol.internal.event_stream`)."""
 
 
 def frames(message: Operation | Notice, payload: bytes = b"") -> list[bytes]:
     """Return the frames of a message."""
     return [message.wire, pack(message), payload]
+
+
+def notice_frames(notice: Notice, payload: bytes, frames_before: int) -> list[bytes]:
+    """Return the frames of a notice that comes behind a number of frames of the stream of events."""
+    return [*frames(notice, payload), b"%d" % frames_before]
 
 
 def read_operation(parts: Sequence[bytes]) -> ReceivedOperation:
@@ -396,8 +393,14 @@ def read_operation(parts: Sequence[bytes]) -> ReceivedOperation:
 
 def read_notice(parts: Sequence[bytes]) -> ReceivedNotice:
     """Decode what a worker sent. Raises `RemoteProtocolError`."""
-    wire, header, payload = _three(parts)
-    return ReceivedNotice(unpack(_known(NOTICES, wire), header), payload)
+    wire, header, payload = _three(parts[:3])
+    try:
+        frames_before = int(parts[3]) if len(parts) == 4 else -1
+    except ValueError:
+        frames_before = -1
+    if frames_before < 0:
+        raise RemoteProtocolError("a notice that does not say which events come before it")
+    return ReceivedNotice(unpack(_known(NOTICES, wire), header), payload, frames_before)
 
 
 def _three(parts: Sequence[bytes]) -> tuple[bytes, bytes, bytes]:

@@ -6,12 +6,11 @@ from typing import TypeAlias, TypedDict
 
 import msgspec
 
-from greenroom.protocol.ids import BEFORE_TURNS, ConversationId, Incarnation
+from greenroom.protocol.ids import BEFORE_TURNS, ConversationId, Incarnation, TurnId
 from greenroom.protocol.internal.worker import (
     AskUser,
     Compact,
     Decide,
-    Events,
     Heartbeat,
     Interrupt,
     Opened,
@@ -128,13 +127,13 @@ class Turns:
             opening.audience.succeeded(configured)
         self._on_free(conversation)
 
-    def pass_on(self, conversation: Conversation, notice: Events, payload: bytes) -> None:
+    def pass_on(self, conversation: Conversation, turn_id: TurnId, events: bytes) -> None:
         """Pass on events."""
         turn = conversation.running
-        if turn is not None and notice.turn_id in (turn.id, BEFORE_TURNS):
-            turn.audience.events(notice.turn_id, payload)
+        if turn is not None and turn_id in (turn.id, BEFORE_TURNS):
+            turn.audience.events(turn_id, events)
         for observer in conversation.observers:
-            observer.events(notice.turn_id, payload)
+            observer.events(turn_id, events)
 
     def pass_question_on(self, conversation: Conversation, notice: AskUser, payload: bytes) -> None:
         """Pass on a question."""

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import zmq
 
-from greenroom.protocol.ids import WorkerId, uuid7
+from greenroom.protocol.ids import TurnId, WorkerId, uuid7
 from greenroom.protocol.internal.broker import AuthProblem, Broadcast
 from greenroom.protocol.internal.process import BrokerSpec, Exited, KeyPair, WorkerSpec
 from greenroom.protocol.internal.worker import HelperLost, MeasureWorker, Ready, ReceivedNotice, WorkerMeasured
@@ -25,6 +25,7 @@ from greenroom.supervisor.processes import exits as death
 from greenroom.supervisor.processes import memory_limit as weight
 from greenroom.supervisor.processes.broker_client import BrokerClient, BrokerError
 from greenroom.supervisor.processes.engine import FORK_SERVER_ID, Engine, EngineStatistics
+from greenroom.supervisor.processes.event_streams import EventStreams
 from greenroom.supervisor.processes.exits import ExitHistory
 from greenroom.supervisor.processes.memory_report import FootprintCollector, ProcessFootprint, ProcessFootprints
 from greenroom.supervisor.processes.pool import Pool, PoolStatistics, WorkerRequest
@@ -110,6 +111,7 @@ class ProcessTree:
         self.router = WorkerRouter(
             self._context, self._authenticator, self._keys, self._address("mailbox"), self._receive
         )
+        self.event_streams = EventStreams(f"{self._directory}/events", self._receive_events)
         self._broadcasts: list[Broadcast] = []
         self._on_broadcast: Callable[[Broadcast], object] = self._broadcasts.append
         self.broker = BrokerClient(
@@ -147,8 +149,10 @@ class ProcessTree:
     def press(self, pressed: bool) -> None:
         """Pass on that the client has stopped reading, or reads again."""
         if pressed:
+            self.event_streams.pause()
             self.router.pause()
         else:
+            self.event_streams.resume()
             self.router.resume()
 
     @property
@@ -196,7 +200,7 @@ class ProcessTree:
             deadline.cancel()
         for task in self._background:
             task.cancel()
-        self.router.resume()
+        self.press(False)
         if self._users is not None:
             self._users.abort_all("the server is shutting down")
         self._engine.terminate(BROKER_ID)
@@ -206,6 +210,7 @@ class ProcessTree:
         await self._engine.close()
         self.broker.close()
         self.router.close()
+        self.event_streams.close()
         self._authenticator.close()
         self._context.destroy(linger=0)
         directory.remove(self._directory)
@@ -297,6 +302,8 @@ class ProcessTree:
                     log_level=self._options.log_level,
                     mailbox_address=self._address("mailbox"),
                     mailbox_key=self._keys.public,
+                    events_path=f"{self._directory}/events",
+                    events_ticket=self.event_streams.admit(worker_id),
                     broker_address=self._address("broker"),
                     broker_key=self._broker_keys.public,
                     broadcast_address=self._address("changes"),
@@ -379,7 +386,11 @@ class ProcessTree:
             log.error("credentials: %s", broadcast.user_text)
         self._on_broadcast(broadcast)
 
+    def _receive_events(self, worker_id: WorkerId, turn_id: TurnId, events: bytes) -> None:
+        self._present_users.receive_events(worker_id, turn_id, events)
+
     def _receive(self, worker_id: WorkerId, received: ReceivedNotice) -> None:
+        self.event_streams.catch_up(worker_id, received.frames_before)
         match received.notice:
             case Ready():
                 self._is_no_longer_due(worker_id)
@@ -396,6 +407,7 @@ class ProcessTree:
 
     def _exited(self, exited: Exited) -> None:
         self.router.catch_up()  # what it still said comes before the news of its death
+        self.event_streams.finish(exited.id)
         self._footprints.forget(exited.id)
         if exited.id == FORK_SERVER_ID:
             self.exit_history.enter(exited, "starting processes", self._why(exited))

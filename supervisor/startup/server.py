@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from greenroom.protocol.mcp.peer import McpPeer
 from greenroom.runtime import log as logs
-from greenroom.runtime import logfile
+from greenroom.runtime import logfile, loop
 from greenroom.runtime.launch import Launched
 from greenroom.supervisor.frontend.descriptors import Descriptors
 from greenroom.supervisor.frontend.mcp.front import Front, Services
@@ -206,4 +206,4 @@ def run(options: ServerOptions, provisions: Provisions, front: Front, buffer: Ha
     async def serve() -> None:
         await Server(options, provisions, front, buffer).serve()
 
-    asyncio.run(serve())
+    loop.run(serve())
