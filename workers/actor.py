@@ -26,6 +26,7 @@ from greenroom.protocol.internal.worker import (
     Ready,
     ReceivedOperation,
     RunJob,
+    SelectEvents,
     StartTurn,
     Steer,
     StopJob,
@@ -90,6 +91,8 @@ class Actor:
                     await self._start_turn(operation, payload)
                 case Interrupt():
                     self._interrupt(operation)
+                case SelectEvents():
+                    self._select_events(operation.deltas)
                 case Decide() | Steer():
                     self._pass_in(operation, payload)
                 case RunJob() | StopJob():
@@ -140,6 +143,7 @@ class Actor:
         if isinstance(operation, Compact):
             work = conversation.compact(turn_id)
         else:
+            conversation.select_events(operation.deltas)
             work = conversation.run_turn(turn_id, items, operation.settings)
         self._work = loop.create_task(work, name="turn")
         self._concluding = loop.create_task(self._conclude(self._conversation, operation, self._work), name="conclude")
@@ -214,6 +218,10 @@ class Actor:
             self._conversation.steer(operation, payload)
         else:
             self._conversation.settle(operation.question_id, operation.decision)
+
+    def _select_events(self, deltas: bool) -> None:
+        if self._conversation is not None:
+            self._conversation.select_events(deltas)
 
     def _run_job(self, operation: RunJob | StopJob, params: bytes) -> None:
         if isinstance(operation, RunJob):

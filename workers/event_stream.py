@@ -32,10 +32,10 @@ class EventStream:
         """Set the turn that the next frames belong to."""
         self._encoder.begin_turn(turn_id)
 
-    def frame(self, events: bytes) -> bytes:
+    def frame(self, events: bytes, notices_before: int) -> bytes:
         """Return the frame of a batch of events; it is to be sent after those made before it."""
         self.frames += 1
-        return self._encoder.encode(events)
+        return self._encoder.encode(events, notices_before)
 
     def send(self, frame: bytes) -> bool:
         """Send a frame; `False` where `wait_writable` and then `send_rest` have to follow."""

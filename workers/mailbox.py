@@ -1,8 +1,8 @@
 """The worker's end of the mailbox: operations come in, notices and batches of events go out, with back-pressure.
 
-Notices are messages of ZeroMQ, and events a stream of their own (`greenroom.workers.event_stream`); a notice says how
-many frames of that come before it. What one pass of the loop emits leaves as one frame. When the supervisor does not
-take it, it waits here, and producers are asked to wait with `drain`.
+Notices are messages of ZeroMQ, and events a stream of their own (`greenroom.workers.event_stream`). Each says how many
+of the others come before it, so that the supervisor sees them in one order. What one pass of the loop emits leaves as
+one frame. When the supervisor does not take it, it waits here, and producers are asked to wait with `drain`.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ import zmq
 from greenroom.protocol.errors import RemoteProtocolError
 from greenroom.protocol.ids import TurnId
 from greenroom.protocol.internal.process import WorkerSpec
-from greenroom.protocol.internal.worker import Notice, ReceivedOperation, notice_frames, read_operation
+from greenroom.protocol.internal.worker import Notice, NoticeOrder, ReceivedOperation, notice_frames, read_operation
 from greenroom.runtime.zmq_stream import ZmqStream
 from greenroom.workers.event_stream import EventStream
 
@@ -57,6 +57,8 @@ class Mailbox:
         self._queue: deque[tuple[int, bytes | list[bytes]]] = deque()
         """Sizes in bytes, and frames of the stream or else notices, which come after all frames before them."""
         self._waiting = 0
+        self._notices = 0
+        """Notices since the beginning."""
         self._pump: asyncio.Task[None] | None = None
         self._relieved = asyncio.Event()
         self._relieved.set()
@@ -79,14 +81,15 @@ class Mailbox:
     def notify(self, notice: Notice, payload: bytes = b"") -> None:
         """Queue a notice behind all events emitted so far."""
         self.flush()
-        message = notice_frames(notice, payload, self._stream.frames)
+        self._notices += 1
+        message = notice_frames(notice, payload, NoticeOrder(self._stream.frames, self._notices))
         if self._queue or not self._port.send(message):
             self._wait_with(sum(map(len, message)), message)
 
     def flush(self) -> None:
         """Send the batch as it is."""
         if self._batch:
-            frame = self._stream.frame(b"\n".join(self._batch))
+            frame = self._stream.frame(b"\n".join(self._batch), self._notices)
             self._batch.clear()
             self._batch_bytes = 0
             if self._queue or not self._stream.send(frame):

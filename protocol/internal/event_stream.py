@@ -1,7 +1,8 @@
 """The stream of one worker's events to its supervisor, free of I/O: frames in order over a Unix socket.
 
-A worker begins with the ticket that its spec holds. After it comes a frame for each batch of events. A notice says how
-many frames come before it, since it travels by another way (`greenroom.protocol.internal.worker.ReceivedNotice`).
+A worker begins with the ticket that its spec holds. After it comes a frame for each batch of events. Notices travel by
+another way (`greenroom.protocol.internal.worker`), and the order of both is that in which the worker sent them: a
+frame has the number of notices before it, and a notice the number of frames.
 """
 
 import struct
@@ -15,8 +16,8 @@ TICKET_SIZE: Final = 32
 MAX_PAYLOAD: Final = 1024 * 1024 * 1024
 """Bytes that the events of one frame may have. A frame has up to 64 KiB, or else one event."""
 
-_head: Final = struct.Struct(">IB")
-"""Bytes of the payload and of the turn's id."""
+_head: Final = struct.Struct(">IIB")
+"""Bytes of the payload, notices before the frame, bytes of the turn's id."""
 
 
 class EventFrame(NamedTuple):
@@ -25,6 +26,8 @@ class EventFrame(NamedTuple):
     turn_id: TurnId
     payload: bytes
     """Events as JSON objects, a newline between two of them."""
+    notices_before: int
+    """Notices that the worker sent before it since its beginning."""
 
 
 class FrameEncoder:
@@ -40,9 +43,9 @@ class FrameEncoder:
             raise ValueError("the id of a turn has at most 255 bytes")
         self._turn_id = encoded
 
-    def encode(self, payload: bytes) -> bytes:
+    def encode(self, payload: bytes, notices_before: int) -> bytes:
         """Return the frame of a batch."""
-        return b"%b%b%b" % (_head.pack(len(payload), len(self._turn_id)), self._turn_id, payload)
+        return b"%b%b%b" % (_head.pack(len(payload), notices_before, len(self._turn_id)), self._turn_id, payload)
 
 
 class FrameDecoder:
@@ -82,15 +85,16 @@ class FrameDecoder:
     def _end_of_frame(self, data: bytes, start: int) -> int:
         if len(data) - start < _head.size:
             return start + _head.size
-        payload_size, id_size = _head.unpack_from(data, start)
+        payload_size, _, id_size = _head.unpack_from(data, start)
         if payload_size > MAX_PAYLOAD:
             raise RemoteProtocolError(f"a frame of {payload_size} bytes in the stream of events")
         return start + _head.size + int(id_size) + int(payload_size)
 
     def _frame(self, data: bytes, start: int, end: int) -> EventFrame:
+        _, notices_before, id_size = _head.unpack_from(data, start)
         body = start + _head.size
-        id_end = body + data[body - 1]
+        id_end = body + id_size
         encoded_id = data[body:id_end]
         if encoded_id != self._encoded_id:
             self._encoded_id, self._turn_id = encoded_id, TurnId(encoded_id.decode(errors="replace"))
-        return EventFrame(self._turn_id, data[id_end:end])
+        return EventFrame(self._turn_id, data[id_end:end], notices_before)

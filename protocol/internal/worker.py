@@ -5,6 +5,7 @@ arrives; payloads pass through unread. Everything that concerns a conversation c
 so that what an older process of it still says can be told apart.
 """
 
+import struct
 from collections.abc import Mapping, Sequence
 from typing import ClassVar, Final, Literal, NamedTuple, TypeAlias, TypeVar
 
@@ -85,6 +86,16 @@ class StartTurn(Addressed):
 
     turn_id: TurnId
     settings: TurnSettings | None = None
+    deltas: bool = True
+    """As `SelectEvents` has it."""
+
+
+class SelectEvents(Addressed):
+    """Send or leave out `greenroom.protocol.choices.DELTA_EVENTS` from now on."""
+
+    wire: ClassVar[bytes] = b"select-events"
+
+    deltas: bool
 
 
 class Steer(Addressed):
@@ -319,7 +330,7 @@ class WorkerMeasured(Header):
 
 
 Operation: TypeAlias = (
-    Open | StartTurn | Steer | Compact | Interrupt | Decide | RunJob | StopJob | MeasureWorker | Close
+    Open | StartTurn | SelectEvents | Steer | Compact | Interrupt | Decide | RunJob | StopJob | MeasureWorker | Close
 )
 Notice: TypeAlias = (
     Ready
@@ -338,7 +349,19 @@ Notice: TypeAlias = (
 
 OPERATIONS: Final[Mapping[bytes, type[Operation]]] = {
     kind.wire: kind
-    for kind in (Open, StartTurn, Steer, Compact, Interrupt, Decide, RunJob, StopJob, MeasureWorker, Close)
+    for kind in (
+        Open,
+        StartTurn,
+        SelectEvents,
+        Steer,
+        Compact,
+        Interrupt,
+        Decide,
+        RunJob,
+        StopJob,
+        MeasureWorker,
+        Close,
+    )
 }
 NOTICES: Final[Mapping[bytes, type[Notice]]] = {
     kind.wire: kind
@@ -366,13 +389,24 @@ class ReceivedOperation(NamedTuple):
     payload: bytes
 
 
+class NoticeOrder(NamedTuple):
+    """Where a notice belongs among the frames of its worker (`greenroom.protocol.internal.event_stream`)."""
+
+    frames_before: int
+    """Frames that the worker sent before it since its beginning."""
+    number: int
+    """Its own number among the notices, from 1."""
+
+
 class ReceivedNotice(NamedTuple):
     """A notice as it arrived."""
 
     notice: Notice
     payload: bytes
-    frames_before: int = 0
-    """Frames of the worker's stream of events that come before it (`greenroom.protocol.internal.event_stream`)."""
+    order: NoticeOrder
+
+
+_order: Final = struct.Struct(">QQ")
 
 
 def frames(message: Operation | Notice, payload: bytes = b"") -> list[bytes]:
@@ -380,9 +414,9 @@ def frames(message: Operation | Notice, payload: bytes = b"") -> list[bytes]:
     return [message.wire, pack(message), payload]
 
 
-def notice_frames(notice: Notice, payload: bytes, frames_before: int) -> list[bytes]:
-    """Return the frames of a notice that comes behind a number of frames of the stream of events."""
-    return [*frames(notice, payload), b"%d" % frames_before]
+def notice_frames(notice: Notice, payload: bytes, order: NoticeOrder) -> list[bytes]:
+    """Return the frames of a notice."""
+    return [*frames(notice, payload), _order.pack(*order)]
 
 
 def read_operation(parts: Sequence[bytes]) -> ReceivedOperation:
@@ -394,13 +428,9 @@ def read_operation(parts: Sequence[bytes]) -> ReceivedOperation:
 def read_notice(parts: Sequence[bytes]) -> ReceivedNotice:
     """Decode what a worker sent. Raises `RemoteProtocolError`."""
     wire, header, payload = _three(parts[:3])
-    try:
-        frames_before = int(parts[3]) if len(parts) == 4 else -1
-    except ValueError:
-        frames_before = -1
-    if frames_before < 0:
-        raise RemoteProtocolError("a notice that does not say which events come before it")
-    return ReceivedNotice(unpack(_known(NOTICES, wire), header), payload, frames_before)
+    if len(parts) != 4 or len(parts[3]) != _order.size:
+        raise RemoteProtocolError("a notice that does not say where it belongs among the events")
+    return ReceivedNotice(unpack(_known(NOTICES, wire), header), payload, NoticeOrder(*_order.unpack(parts[3])))
 
 
 def _three(parts: Sequence[bytes]) -> tuple[bytes, bytes, bytes]:

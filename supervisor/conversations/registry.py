@@ -116,6 +116,7 @@ class Conversations:
         """Report the events of a conversation to `observer` from now on."""
         self._table.mark_busy(conversation)
         conversation.observers += (observer,)
+        self._turns.select_events(conversation)
 
     def dismiss(self, conversation: Conversation, on_gone: Callable[[], None]) -> None:
         """End a conversation and remove it; `on_gone` is called once its process has saved and exited."""

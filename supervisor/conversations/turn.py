@@ -11,6 +11,10 @@ from greenroom.protocol.mcp.handshake import Failure
 class Audience(Protocol):
     """The caller of a turn. Exactly one of `succeeded` and `failed` is called, after all other calls."""
 
+    @property
+    def wants_deltas(self) -> bool:
+        """Whether it has a use for `greenroom.protocol.choices.DELTA_EVENTS`; where another has, they come anyway."""
+
     def events(self, turn_id: TurnId, events: bytes) -> None:
         """Receive events of the turn, or of the conversation's start (`turn_id` is then empty), unchanged."""
 

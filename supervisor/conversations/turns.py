@@ -14,6 +14,7 @@ from greenroom.protocol.internal.worker import (
     Heartbeat,
     Interrupt,
     Opened,
+    SelectEvents,
     StartTurn,
     Steer,
     Steered,
@@ -74,7 +75,9 @@ class Turns:
         if turn.compacts:
             self._assignments.send(conversation, Compact(**address(conversation), turn_id=turn.id))
         elif turn.items is not None:
-            start = StartTurn(**address(conversation), turn_id=turn.id, settings=turn.settings)
+            start = StartTurn(
+                **address(conversation), turn_id=turn.id, settings=turn.settings, deltas=conversation.wants_deltas
+            )
             self._assignments.send(conversation, start, turn.items)
 
     def steer(self, conversation: Conversation, turn: Turn, items: bytes) -> None:
@@ -86,6 +89,13 @@ class Turns:
         self._assignments.send(
             conversation, Steer(**address(conversation), turn_id=running.id, input_id=turn.id), items
         )
+
+    def select_events(self, conversation: Conversation) -> None:
+        """Tell the worker of a conversation which events have a use; its next turn is told at its start."""
+        if conversation.running is not None:
+            self._assignments.send(
+                conversation, SelectEvents(**address(conversation), deltas=conversation.wants_deltas)
+            )
 
     def interrupt(self, conversation: Conversation, turn: Turn) -> None:
         """Interrupt a running turn through its worker."""

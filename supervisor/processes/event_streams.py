@@ -16,7 +16,8 @@ from typing import Final, TypeAlias
 
 from greenroom.protocol.errors import RemoteProtocolError
 from greenroom.protocol.ids import TurnId, WorkerId
-from greenroom.protocol.internal.event_stream import TICKET_SIZE, FrameDecoder
+from greenroom.protocol.internal.event_stream import TICKET_SIZE, EventFrame, FrameDecoder
+from greenroom.protocol.internal.worker import NoticeOrder
 
 log = logging.getLogger(__name__)
 
@@ -55,6 +56,10 @@ class _Stream:
         self.wanted = TICKET_SIZE
         """Bytes to read at a time."""
         self.decoder = FrameDecoder()
+        self.notices = 0
+        """Number of the last notice that was handled."""
+        self.held: list[EventFrame] = []
+        """Frames that come behind a notice that has not arrived yet."""
 
 
 class EventStreams:
@@ -68,6 +73,8 @@ class EventStreams:
         self._tickets: dict[bytes, WorkerId] = {}
         self._streams: dict[WorkerId, _Stream] = {}
         self._greeting: dict[_Stream, None] = {}
+        self._notices: dict[WorkerId, int] = {}
+        """Number of the last notice that was handled of each worker."""
         self._read_at = 0.0
         """When the sockets were read last, on the loop's clock."""
         self._gathering: asyncio.TimerHandle | None = None
@@ -87,14 +94,22 @@ class EventStreams:
         self._tickets[ticket] = worker_id
         return ticket
 
-    def catch_up(self, worker_id: WorkerId, frames: int) -> None:
-        """Hand on the events of a worker that come before a notice: `frames` since its beginning."""
-        stream = self._stream_of(worker_id) if frames else None
-        while stream is not None and stream.decoder.frames < frames:
-            if not self._read(stream):
-                break
+    def before_notice(self, worker_id: WorkerId, order: NoticeOrder) -> None:
+        """Hand on the events of a worker that come before a notice."""
+        frames = order.frames_before
+        stream = self._stream_of(worker_id) if frames else self._streams.get(worker_id)
+        if stream is not None:
+            self._count_notices(stream, order.number - 1)  # one that could not be read is not waited for
+            while stream.decoder.frames < frames and self._read(stream):
+                pass
         if frames and (stream is None or stream.decoder.frames < frames):
             log.error("worker %s: a notice came before events that it should follow", worker_id)
+
+    def after_notice(self, worker_id: WorkerId, order: NoticeOrder) -> None:
+        """Hand on the events of a worker that waited for a notice, which has been handled."""
+        self._notices[worker_id] = order.number
+        if (stream := self._streams.get(worker_id)) is not None:
+            self._count_notices(stream, order.number)
 
     def finish(self, worker_id: WorkerId) -> None:
         """Hand on what a worker has left that is gone, unless reading is paused, and forget it."""
@@ -103,7 +118,10 @@ class EventStreams:
             while not self._paused and self._read(stream):
                 pass
             self._hang_up(stream)
+            held, stream.held = stream.held, []
+            self._hand_on(worker_id, held)
             del self._streams[worker_id]
+        self._notices.pop(worker_id, None)
         for ticket in [ticket for ticket, owner in self._tickets.items() if owner == worker_id]:
             del self._tickets[ticket]
 
@@ -229,10 +247,27 @@ class EventStreams:
             log.error("worker %s: %s; its events are read no more", stream.worker_id, error)
             self._hang_up(stream)
             return False
+        if frames and (stream.held or frames[-1].notices_before > stream.notices):
+            stream.held += frames
+            self._count_notices(stream, stream.notices)
+        else:
+            self._hand_on(stream.worker_id, frames)
+        return True
+
+    def _count_notices(self, stream: _Stream, notices: int) -> None:
+        """Hand on what comes behind so many notices and before the next."""
+        stream.notices = max(stream.notices, notices)
+        due = 0
+        while due < len(stream.held) and stream.held[due].notices_before <= stream.notices:
+            due += 1
+        ready, stream.held = stream.held[:due], stream.held[due:]
+        if stream.worker_id is not None:
+            self._hand_on(stream.worker_id, ready)
+
+    def _hand_on(self, worker_id: WorkerId, frames: list[EventFrame]) -> None:
         self._frames += len(frames)
         for frame in frames:
-            self._on_events(stream.worker_id, frame.turn_id, frame.payload)
-        return True
+            self._on_events(worker_id, frame.turn_id, frame.payload)
 
     def _greet(self, stream: _Stream, data: bytes) -> bool:
         stream.ticket += data
@@ -246,6 +281,7 @@ class EventStreams:
             return False
         del self._greeting[stream]
         stream.worker_id, stream.wanted = worker_id, READ_SIZE
+        stream.notices = self._notices.get(worker_id, 0)
         self._streams[worker_id] = stream
         return True
 

@@ -390,7 +390,11 @@ class ProcessTree:
         self._present_users.receive_events(worker_id, turn_id, events)
 
     def _receive(self, worker_id: WorkerId, received: ReceivedNotice) -> None:
-        self.event_streams.catch_up(worker_id, received.frames_before)
+        self.event_streams.before_notice(worker_id, received.order)
+        self._handle(worker_id, received)
+        self.event_streams.after_notice(worker_id, received.order)
+
+    def _handle(self, worker_id: WorkerId, received: ReceivedNotice) -> None:
         match received.notice:
             case Ready():
                 self._is_no_longer_due(worker_id)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from greenroom.config.defaults import DELTA_WINDOW, QUIET_WINDOW
 from greenroom.config.paths import require_directory
 from greenroom.config.reader import Reader
 from greenroom.config.settings import ConversationOverrides, Settings, resolve
@@ -119,6 +120,7 @@ class Conversation:
         self.configured = b""
         """The event that announced the conversation."""
         self._client: ModelClient | None = None
+        self._delta_window = DELTA_WINDOW
         self._compaction: Compaction | None = None
         self._is_compacting = False
         """Whether the turn that runs, or was the last, does nothing else."""
@@ -243,6 +245,13 @@ class Conversation:
         except (ModelError, StartError, PromptTooLongError) as error:
             return self._fail(turn_id, error)
         return self._complete(turn_id, last)
+
+    def select_events(self, deltas: bool) -> None:
+        """Send pieces of texts, or make none while no client gets them; the model is then read less often."""
+        self._announcer.wants_deltas = deltas
+        self._delta_window = self.settings.delta_window if deltas else QUIET_WINDOW
+        if self._client is not None:
+            self._client.delta_window = self._delta_window
 
     def steer(self, operation: Steer, items: bytes) -> None:
         """Take further input for the running turn; it reads it before its next request."""
@@ -583,6 +592,7 @@ class Conversation:
                 self._credentials,
                 self._session_factory,
             )
+            self._client.delta_window = self._delta_window
         return self._client
 
     async def _present_compaction(self) -> Compaction:

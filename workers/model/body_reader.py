@@ -5,12 +5,17 @@ faster than a person can tell apart, the socket is read once in each window, and
 """
 
 import asyncio
+import math
 from typing import Final
 
 from greenroom.runtime.http import aiohttp
 
 SMOOTHING: Final = 0.25
 """Weight of the last read in the average time between two events."""
+SILENCE: Final = 0.25
+"""Seconds between two events after which the average begins anew."""
+SUSTAINED: Final = 8
+"""Events that have to have come without such a silence: the first words of an answer never wait."""
 DENSE: Final = 0.75
 """Share of the window below which that average has to be for reads to wait. Slower streams are read as they come."""
 
@@ -18,36 +23,40 @@ DENSE: Final = 0.75
 class EventRate:
     """Decides how long reading waits, free of I/O. Times are seconds on any one clock."""
 
-    def __init__(self, window: float) -> None:
-        """`window`: least time between two reads of a dense stream; 0 where reading never waits."""
-        self.window = window
-        self._interval = window
-        self._read_at = 0.0
+    def __init__(self) -> None:
+        self._interval = math.inf
+        self._read_at = -math.inf
+        self._sustained = 0
+        """Events since the stream was last silent."""
 
     def note(self, now: float, events: int) -> None:
         """Note that a read has brought events, one at least."""
-        elapsed, self._read_at = now - self._read_at, now
-        if elapsed > 2 * self.window:  # the stream has been silent: what it was before says nothing
-            self._interval = self.window
+        interval, self._read_at = (now - self._read_at) / events, now
+        self._sustained += events
+        if interval > SILENCE or self._interval > SILENCE:  # what the stream was before says nothing
+            self._interval, self._sustained = interval, 0
         else:
-            self._interval += SMOOTHING * (elapsed / events - self._interval)
+            self._interval += SMOOTHING * (interval - self._interval)
 
-    def pause(self, now: float) -> float:
-        """Return the seconds for which the next read is to wait."""
-        if self._interval >= DENSE * self.window:
+    def pause(self, now: float, window: float) -> float:
+        """Return the seconds for which the next read is to wait.
+
+        `window`: least time between two reads of a dense stream; 0 where reading never waits.
+        """
+        if self._sustained < SUSTAINED or self._interval >= DENSE * window:
             return 0.0
-        return max(0.0, self._read_at + self.window - now)
+        return max(0.0, self._read_at + window - now)
 
 
 class BodyReader:
     """Reads one response. Must be made on the running loop, and closed."""
 
-    def __init__(self, response: aiohttp.ClientResponse, idle_timeout: float, window: float) -> None:
-        """`idle_timeout`: seconds of silence after which a read raises `TimeoutError`; `window`: see `EventRate`."""
+    def __init__(self, response: aiohttp.ClientResponse, idle_timeout: float) -> None:
+        """`idle_timeout`: seconds of silence after which a read raises `TimeoutError`."""
         self._response = response
         self._content = response.content
         self._idle_timeout = idle_timeout
-        self._rate = EventRate(window)
+        self._rate = EventRate()
         self._loop = asyncio.get_running_loop()
         self._asked_at: float | None = None
         """When the read began that waits; time that the consumer takes is no silence of the server."""
@@ -56,10 +65,13 @@ class BodyReader:
         """The connection, while nothing is read of it."""
         self._resumption: asyncio.TimerHandle | None = None
 
-    async def read(self) -> bytes:
-        """Return what has arrived, waiting for it if need be; nothing at the body's end. Raises what aiohttp raises."""
+    async def read(self, window: float) -> bytes:
+        """Return what has arrived, waiting for it if need be; nothing at the body's end. Raises what aiohttp raises.
+
+        `window`: as `EventRate.pause` has it.
+        """
         now = self._asked_at = self._loop.time()
-        pause = self._rate.pause(now)
+        pause = self._rate.pause(now, window)
         if pause > 0.0:
             self._hold(pause)
         try:

@@ -121,6 +121,8 @@ class ModelClient:
         self._proxies: dict[str, Proxy | None] = {}
         self._drains: set[asyncio.Task[None]] = set()
         self._kept = False
+        self.delta_window = endpoint.delta_window
+        """How long deltas are gathered, in seconds (`greenroom.workers.model.body_reader.EventRate`)."""
 
     async def aclose(self) -> None:
         """Drop all connections."""
@@ -289,11 +291,11 @@ class ModelClient:
 
     async def _batches(self, response: aiohttp.ClientResponse, bearer: Bearer) -> AsyncGenerator[Batch, None]:
         body, decoder = AnswerBody(), self._new_decoder()
-        reader = BodyReader(response, self._endpoint.idle_timeout, self._endpoint.delta_window)
+        reader = BodyReader(response, self._endpoint.idle_timeout)
         try:
             expansion = Expansion(response.headers.get("content-encoding", ""))
             while not decoder.ended:
-                chunk = await _read(reader)
+                chunk = await _read(reader, self.delta_window)
                 if not chunk:
                     batch = [] if chunk is None else decoder.decode(body.end())
                     batch += decoder.end(broken=chunk is None)
@@ -301,7 +303,7 @@ class ModelClient:
                     payloads = [payload for piece in expansion.feed(chunk) for payload in body.feed(piece)]
                     reader.note(len(payloads))
                     batch = decoder.decode(payloads)
-                    if self._endpoint.delta_window:
+                    if self.delta_window:
                         batch = merged(batch)
                 if batch and isinstance(failed := batch[-1], ResponseFailed):
                     if batch[:-1]:
@@ -331,10 +333,10 @@ class ModelClient:
         drain.add_done_callback(lambda _: response.close())
 
 
-async def _read(reader: BodyReader) -> bytes | None:
+async def _read(reader: BodyReader, window: float) -> bytes | None:
     """Return what has arrived; nothing at the body's end, `None` if it breaks off. Raises `_AttemptFailedError`."""
     try:
-        return await reader.read()
+        return await reader.read(window)
     except aiohttp.ClientPayloadError:
         return None
     except TimeoutError as error:

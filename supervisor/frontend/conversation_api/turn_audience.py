@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from typing import Final
 
 from greenroom.protocol.ids import ConversationId, TurnId
 from greenroom.protocol.mcp.elicitation import Decision, request_params
@@ -14,6 +15,8 @@ from greenroom.supervisor.frontend.elicitor import CANNOT_ASK, Elicitor, Questio
 
 class ApiTurn:
     """The audience of one turn (`greenroom.supervisor.conversations.turn.Audience`). Events go to the buffer."""
+
+    wants_deltas: Final = False
 
     def __init__(
         self,
@@ -105,6 +108,8 @@ class ApiTurn:
 
 class OpeningAudience:
     """The audience of a conversation's start: calls one of two functions with its outcome."""
+
+    wants_deltas: Final = False
 
     def __init__(self, on_opened: Callable[[bytes], None], on_failed: Callable[[Failure], None]) -> None:
         self._on_opened = on_opened

@@ -1,6 +1,7 @@
 """A tool call that starts no turn: further input for a running one, or the request to compact."""
 
 from collections.abc import Callable
+from typing import Final
 
 from greenroom.protocol.ids import ConversationId, TurnId
 from greenroom.protocol.jsonrpc import Peer, Request, encode
@@ -12,6 +13,8 @@ from greenroom.supervisor.frontend.elicitor import CANNOT_ASK
 
 class SteerCall:
     """Answers its request once, as the input's audience (`greenroom.supervisor.conversations.turn.Audience`)."""
+
+    wants_deltas: Final = False
 
     def __init__(
         self,
