@@ -60,12 +60,16 @@ class EventStream:
         try:
             await self._writable
         finally:
-            self._loop.remove_writer(self._socket)
+            self._stop_watching()
 
     def close(self) -> None:
         """Close the connection; the kernel keeps what was sent for the supervisor."""
-        self._loop.remove_writer(self._socket)
+        self._stop_watching()
         self._socket.close()
+
+    def _stop_watching(self) -> None:
+        if self._socket.fileno() >= 0:
+            self._loop.remove_writer(self._socket)
 
     def _is_writable(self) -> None:
         if self._writable is not None and not self._writable.done():
