@@ -11,6 +11,12 @@ IDLE_WORKERS: Final = 2
 RATE_LIMIT_WAIT: Final = 600.0
 """Seconds that a model request waits for rate limits in all."""
 
+DELTA_WINDOW: Final = 0.03
+"""Seconds for which pieces of a text are gathered where they come faster than that; each window is one piece then."""
+
+QUIET_WINDOW: Final = 0.1
+"""The same in seconds while no client gets the pieces. An answer may end that much later for it."""
+
 
 class Limits(NamedTuple):
     """Set under `[greenroom]` in config.toml."""

@@ -5,7 +5,7 @@ from typing import Annotated, Final, NamedTuple
 
 from msgspec import Meta, field
 
-from greenroom.config.defaults import IDLE_WORKERS, RATE_LIMIT_WAIT, Limits
+from greenroom.config.defaults import DELTA_WINDOW, IDLE_WORKERS, RATE_LIMIT_WAIT, Limits
 from greenroom.config.document import Table
 from greenroom.config.layers import layered
 from greenroom.config.overrides import parse_assignment
@@ -51,6 +51,8 @@ class GreenroomTable(OwnSection, frozen=True):
     """Seconds without a sign of life after which the worker of a running turn is killed."""
     rate_limit_wait_s: Annotated[float, Meta(ge=0.0)] = RATE_LIMIT_WAIT
     """Seconds that a model request waits for rate limits in all; then it fails."""
+    delta_window_ms: Annotated[int, Meta(ge=0, le=1000)] = round(DELTA_WINDOW * 1000)
+    """Milliseconds for which pieces of a text are gathered where they come faster than that; 0: each by itself."""
     unix_sockets: tuple[Annotated[str, Meta(pattern="^/")], ...] = ()
     """Unix sockets of programs outside the sandbox, by absolute paths, that sandboxed commands with network may use."""
     models: dict[str, dict[str, object]] = field(default_factory=dict)

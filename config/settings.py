@@ -7,7 +7,7 @@ from typing import Final
 
 import msgspec
 
-from greenroom.config.defaults import RATE_LIMIT_WAIT
+from greenroom.config.defaults import DELTA_WINDOW, RATE_LIMIT_WAIT
 from greenroom.config.document import Table
 from greenroom.config.encoding import decoded
 from greenroom.config.environment import ShellEnvironmentPolicy, shell_environment
@@ -126,6 +126,8 @@ class Settings:
     """What the user says of models, by slug."""
     rate_limit_wait: float = RATE_LIMIT_WAIT
     """Seconds that a model request waits for rate limits in all."""
+    delta_window: float = DELTA_WINDOW
+    """Seconds for which pieces of a text are gathered; 0 where each is told by itself."""
 
 
 def resolve(
@@ -216,6 +218,7 @@ def _settle(
         event_form=file.greenroom.event_form,
         own_models=rows,
         rate_limit_wait=file.greenroom.rate_limit_wait_s,
+        delta_window=file.greenroom.delta_window_ms / 1000,
         unix_sockets=file.greenroom.unix_sockets,
     )
 

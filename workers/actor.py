@@ -9,6 +9,7 @@ import signal
 import zmq
 
 from greenroom.protocol.errors import GreenroomError
+from greenroom.protocol.ids import BEFORE_TURNS
 from greenroom.protocol.internal.process import WorkerSpec
 from greenroom.protocol.internal.worker import (
     FIRST_HEARTBEAT,
@@ -26,6 +27,7 @@ from greenroom.protocol.internal.worker import (
     Ready,
     ReceivedOperation,
     RunJob,
+    SelectEvents,
     StartTurn,
     Steer,
     StopJob,
@@ -94,6 +96,8 @@ class Actor:
                     await self._start_turn(operation, payload)
                 case Interrupt():
                     self._interrupt(operation)
+                case SelectEvents():
+                    self._select_events(operation.deltas)
                 case Decide() | Steer():
                     self._pass_in(operation, payload)
                 case RunJob() | StopJob():
@@ -102,7 +106,7 @@ class Actor:
                     return
 
     async def _open(self, operation: Open, arguments: bytes) -> None:
-        self._mailbox.address(operation.conversation_id, operation.incarnation)
+        self._mailbox.begin_turn(BEFORE_TURNS)
         logfile.identify(conversation_id=operation.conversation_id, incarnation=operation.incarnation)
         try:
             conversation = await open_conversation(
@@ -138,12 +142,13 @@ class Actor:
             await self._concluding
         self._running = operation
         logfile.identify(turn_id=operation.turn_id)
-        self._mailbox.address(operation.conversation_id, operation.incarnation, operation.turn_id)
+        self._mailbox.begin_turn(operation.turn_id)
         loop = asyncio.get_running_loop()
         conversation, turn_id = self._conversation, operation.turn_id
         if isinstance(operation, Compact):
             work = conversation.turns.compact(turn_id)
         else:
+            conversation.select_events(operation.deltas)
             work = conversation.turns.run(turn_id, items, operation.settings)
         self._work = loop.create_task(work, name="turn")
         self._concluding = loop.create_task(self._conclude(self._conversation, operation, self._work), name="conclude")
@@ -217,6 +222,10 @@ class Actor:
             self._conversation.steering.put(operation, payload)
         else:
             self._conversation.approvals.settle(operation.question_id, operation.decision)
+
+    def _select_events(self, deltas: bool) -> None:
+        if self._conversation is not None:
+            self._conversation.select_events(deltas)
 
     def _run_job(self, operation: RunJob | StopJob, params: bytes) -> None:
         if isinstance(operation, RunJob):

@@ -1,6 +1,5 @@
 """The public face of this package: live as a worker."""
 
-import asyncio
 import logging
 import sys
 
@@ -10,7 +9,7 @@ from greenroom.protocol.internal import message
 from greenroom.protocol.internal.broker import Welcome
 from greenroom.protocol.internal.process import WorkerSpec
 from greenroom.protocol.internal.worker import Open, StartTurn
-from greenroom.runtime import hardening, log, logfile
+from greenroom.runtime import hardening, log, logfile, loop
 from greenroom.runtime.http import tls_context
 from greenroom.workers.actor import Actor
 
@@ -67,4 +66,4 @@ def main(spec: WorkerSpec, lifeline: int) -> None:
     async def live() -> None:
         await Actor(spec, lifeline).live()
 
-    asyncio.run(live())
+    loop.run(live())

@@ -1,7 +1,8 @@
 """The worker's end of the mailbox: operations come in, notices and batches of events go out, with back-pressure.
 
-What one pass of the loop emits leaves as one message. When the supervisor does not take it, it waits here, and whoever
-produces is asked to wait with `drain`.
+Notices are messages of ZeroMQ, and events a stream of their own (`greenroom.workers.event_stream`). Each says how many
+of the others come before it, so that the supervisor sees them in one order. What one pass of the loop emits leaves as
+one frame. When the supervisor does not take it, it waits here, and producers are asked to wait with `drain`.
 """
 
 import asyncio
@@ -14,11 +15,18 @@ from typing import TypeAlias
 import zmq
 
 from greenroom.protocol.errors import RemoteProtocolError
-from greenroom.protocol.ids import BEFORE_TURNS, ConversationId, Incarnation, TurnId
-from greenroom.protocol.internal.message import pack
+from greenroom.protocol.ids import TurnId
 from greenroom.protocol.internal.process import WorkerSpec
-from greenroom.protocol.internal.worker import Events, Notice, ReceivedOperation, frames, read_operation
+from greenroom.protocol.internal.worker import (
+    OUT_OF_ORDER,
+    Notice,
+    NoticeOrder,
+    ReceivedOperation,
+    notice_frames,
+    read_operation,
+)
 from greenroom.runtime.zmq_stream import ZmqStream
+from greenroom.workers.event_stream import EventStream
 
 log = logging.getLogger(__name__)
 
@@ -27,7 +35,7 @@ BATCH = 64 * 1024
 HIGH_WATER = 256 * 1024
 """Bytes waiting for the supervisor from which on producers wait."""
 SEND_QUEUE = 4
-"""Messages that ZeroMQ keeps for us."""
+"""Notices that ZeroMQ keeps."""
 RECONNECT_MS = 5
 
 OnOperation: TypeAlias = Callable[[ReceivedOperation], None]
@@ -49,24 +57,26 @@ class Mailbox:
         self._on_operation = on_operation
         self._loop = asyncio.get_running_loop()
         self._port = ZmqStream(_connect(context, spec), self._receive)
-        self._events_header = b""
+        self._stream = EventStream(spec)
         self._batch: list[bytes] = []
         self._batch_bytes = 0
         self._flush_scheduled = False
-        self._queue: deque[tuple[int, list[bytes]]] = deque()
+        self._queue: deque[tuple[int, bytes | list[bytes]]] = deque()
+        """Sizes in bytes, and frames of the stream or else notices, which come after all frames before them."""
+        self._is_frame_begun = False
+        """Whether the stream has taken a part of the first frame that waits."""
         self._waiting = 0
+        self._notices = 0
+        """Notices since the beginning."""
         self._pump: asyncio.Task[None] | None = None
         self._held = False
         self._relieved = asyncio.Event()
         self._relieved.set()
 
-    def address(
-        self, conversation_id: ConversationId, incarnation: Incarnation, turn_id: TurnId = BEFORE_TURNS
-    ) -> None:
-        """Say whose events follow. Those emitted before keep their address."""
+    def begin_turn(self, turn_id: TurnId) -> None:
+        """Set the turn of the events that follow. Those emitted before keep theirs."""
         self.flush()
-        header = Events(conversation_id=conversation_id, incarnation=incarnation, turn_id=turn_id)
-        self._events_header = pack(header)
+        self._stream.begin_turn(turn_id)
 
     def emit(self, event: bytes) -> None:
         """Queue an event: a JSON object on one line. Follow with `drain` where many are emitted."""
@@ -81,11 +91,14 @@ class Mailbox:
     def notify(self, notice: Notice, payload: bytes = b"") -> None:
         """Queue a notice behind all events emitted so far."""
         self.flush()
-        self._post(frames(notice, payload))
+        self._notices += 1
+        message = notice_frames(notice, payload, NoticeOrder(self._stream.frames, self._notices))
+        if self._held or self._queue or not self._port.send(message):
+            self._wait_with(sum(map(len, message)), message)
 
     def report(self, notice: Notice) -> None:
         """Send a notice ahead of all that waits. It is dropped where the supervisor takes nothing at the moment."""
-        self._port.send(frames(notice))
+        self._port.send(notice_frames(notice, b"", OUT_OF_ORDER))
 
     def hold(self, hold: bool) -> None:
         """Keep everything but reports here from now on, or send it again."""
@@ -96,10 +109,14 @@ class Mailbox:
     def flush(self) -> None:
         """Send the batch as it is."""
         if self._batch:
-            payload = b"\n".join(self._batch)
+            frame = self._stream.frame(b"\n".join(self._batch), self._notices)
             self._batch.clear()
             self._batch_bytes = 0
-            self._post([Events.wire, self._events_header, payload])
+            if self._held or self._queue:
+                self._wait_with(len(frame), frame)
+            elif not self._stream.send(frame):
+                self._is_frame_begun = True
+                self._wait_with(len(frame), frame)
 
     @property
     def pressed(self) -> bool:
@@ -113,7 +130,7 @@ class Mailbox:
             await self._relieved.wait()
 
     async def sent(self) -> None:
-        """Wait until everything has been handed to ZeroMQ."""
+        """Wait until everything has been handed to ZeroMQ and the kernel."""
         self.flush()
         if self._pump is not None:
             await self._pump
@@ -126,19 +143,18 @@ class Mailbox:
         """Close the connection; what ZeroMQ still has gets `linger_ms` milliseconds."""
         if self._pump is not None:
             self._pump.cancel()
+        self._stream.close()
         self._port.close(linger_ms)
 
     def _flush_pass(self) -> None:
         self._flush_scheduled = False
         self.flush()
 
-    def _post(self, message: list[bytes]) -> None:
-        if self._held or self._queue or not self._port.send(message):
-            size = sum(map(len, message))
-            self._queue.append((size, message))
-            self._waiting += size
-            if not self._held:
-                self._start_pump()
+    def _wait_with(self, size: int, item: bytes | list[bytes]) -> None:
+        self._queue.append((size, item))
+        self._waiting += size
+        if not self._held:
+            self._start_pump()
 
     def _start_pump(self) -> None:
         if self._pump is None:
@@ -146,8 +162,14 @@ class Mailbox:
 
     async def _send_queue(self) -> None:
         while self._queue and not self._held:
-            size, message = self._queue[0]
-            if not self._port.send(message):
+            size, item = self._queue[0]
+            if isinstance(item, bytes):
+                is_sent = self._stream.send_rest() if self._is_frame_begun else self._stream.send(item)
+                self._is_frame_begun = not is_sent
+                if not is_sent:
+                    await self._stream.wait_writable()
+                    continue
+            elif not self._port.send(item):
                 await self._port.wait_writable()
                 continue
             self._queue.popleft()

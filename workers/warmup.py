@@ -16,6 +16,7 @@ from greenroom.protocol.ids import ConversationId, Incarnation, TurnId, WorkerId
 from greenroom.protocol.internal.process import KeyPair, WorkerSpec
 from greenroom.protocol.internal.worker import Notice, Open, frames
 from greenroom.protocol.jsonrpc import encode
+from greenroom.runtime import loop
 from greenroom.runtime.http import aiohttp
 from greenroom.workers.conversation.opening import open_conversation
 from greenroom.workers.model.credentials_channel import CredentialsChannel
@@ -72,7 +73,7 @@ def rehearse(directory: str) -> None:
         with open(os.path.join(stage, "config.toml"), "w", encoding="utf-8") as config:
             config.write(_CONFIG)
         for _ in range(TIMES):
-            asyncio.run(_play(stage))
+            loop.run(_play(stage))
     finally:
         shutil.rmtree(stage, ignore_errors=True)
     gc.collect()
@@ -120,6 +121,8 @@ def _spec(stage: str) -> WorkerSpec:
         log_level="warning",
         mailbox_address="",
         mailbox_key="",
+        events_path="",
+        events_ticket=b"",
         broker_address="",
         broker_key="",
         broadcast_address="",

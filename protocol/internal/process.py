@@ -39,9 +39,15 @@ class ProcessSpec(Message):
 class WorkerSpec(ProcessSpec, tag_field="role", tag="worker"):
     """What a worker is told. Its conversation comes later, as a message."""
 
+    hidden: ClassVar[frozenset[str]] = frozenset({"events_ticket"})
+
     mailbox_address: str
     mailbox_key: str
     """Public key of the supervisor's mailbox socket."""
+    events_path: str
+    """Unix socket that takes the stream of events."""
+    events_ticket: bytes
+    """What the stream begins with (`greenroom.protocol.internal.event_stream`)."""
     broker_address: str
     broker_key: str
     broadcast_address: str = ""

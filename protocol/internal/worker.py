@@ -5,6 +5,7 @@ arrives; payloads pass through unread. Everything that concerns a conversation c
 so that what an older process of it still says can be told apart.
 """
 
+import struct
 from collections.abc import Mapping, Sequence
 from typing import ClassVar, Final, Literal, NamedTuple, TypeAlias, TypeVar
 
@@ -85,6 +86,16 @@ class StartTurn(Addressed):
 
     turn_id: TurnId
     settings: TurnSettings | None = None
+    deltas: bool = True
+    """As `SelectEvents` has it."""
+
+
+class SelectEvents(Addressed):
+    """Send or leave out `greenroom.protocol.choices.DELTA_EVENTS` from now on."""
+
+    wire: ClassVar[bytes] = b"select-events"
+
+    deltas: bool
 
 
 class Steer(Addressed):
@@ -202,14 +213,6 @@ class OpenFailed(Addressed):
 
     error_kind: ErrorKind
     message: str
-
-
-class Events(Addressed):
-    """Events of one turn, in order. Payload: their JSON, a newline between two of them."""
-
-    wire: ClassVar[bytes] = b"events"
-
-    turn_id: TurnId
 
 
 class Heartbeat(Addressed):
@@ -348,13 +351,23 @@ class WorkerMeasured(Header):
 
 
 Operation: TypeAlias = (
-    Open | StartTurn | Steer | Compact | Interrupt | Decide | HoldEvents | RunJob | StopJob | MeasureWorker | Close
+    Open
+    | StartTurn
+    | SelectEvents
+    | Steer
+    | Compact
+    | Interrupt
+    | Decide
+    | HoldEvents
+    | RunJob
+    | StopJob
+    | MeasureWorker
+    | Close
 )
 Notice: TypeAlias = (
     Ready
     | Opened
     | OpenFailed
-    | Events
     | Heartbeat
     | Step
     | AskUser
@@ -372,6 +385,7 @@ OPERATIONS: Final[Mapping[bytes, type[Operation]]] = {
     for kind in (
         Open,
         StartTurn,
+        SelectEvents,
         Steer,
         Compact,
         Interrupt,
@@ -389,7 +403,6 @@ NOTICES: Final[Mapping[bytes, type[Notice]]] = {
         Ready,
         Opened,
         OpenFailed,
-        Events,
         Heartbeat,
         Step,
         AskUser,
@@ -411,16 +424,38 @@ class ReceivedOperation(NamedTuple):
     payload: bytes
 
 
+class NoticeOrder(NamedTuple):
+    """Where a notice belongs among the frames of its worker (`greenroom.protocol.internal.event_stream`)."""
+
+    frames_before: int
+    """Frames that the worker sent before it since its beginning."""
+    number: int
+    """Its own number among the notices, from 1."""
+
+
+OUT_OF_ORDER: Final = NoticeOrder(0, 0)
+"""The order of a notice that goes ahead of everything."""
+
+
 class ReceivedNotice(NamedTuple):
     """A notice as it arrived."""
 
     notice: Notice
     payload: bytes
+    order: NoticeOrder
+
+
+_order: Final = struct.Struct(">QQ")
 
 
 def frames(message: Operation | Notice, payload: bytes = b"") -> list[bytes]:
     """Return the frames of a message."""
     return [message.wire, pack(message), payload]
+
+
+def notice_frames(notice: Notice, payload: bytes, order: NoticeOrder) -> list[bytes]:
+    """Return the frames of a notice."""
+    return [*frames(notice, payload), _order.pack(*order)]
 
 
 def read_operation(parts: Sequence[bytes]) -> ReceivedOperation:
@@ -431,8 +466,10 @@ def read_operation(parts: Sequence[bytes]) -> ReceivedOperation:
 
 def read_notice(parts: Sequence[bytes]) -> ReceivedNotice:
     """Decode what a worker sent. Raises `RemoteProtocolError`."""
-    wire, header, payload = _three(parts)
-    return ReceivedNotice(unpack(_known(NOTICES, wire), header), payload)
+    wire, header, payload = _three(parts[:3])
+    if len(parts) != 4 or len(parts[3]) != _order.size:
+        raise RemoteProtocolError("a notice that does not say where it belongs among the events")
+    return ReceivedNotice(unpack(_known(NOTICES, wire), header), payload, NoticeOrder(*_order.unpack(parts[3])))
 
 
 def _three(parts: Sequence[bytes]) -> tuple[bytes, bytes, bytes]:

@@ -90,6 +90,11 @@ class Conversation:
         return turn is not None and turn.items is not None and not turn.interrupted and not self.queued
 
     @property
+    def wants_deltas(self) -> bool:
+        """Whether the audience of the running turn or a listener has a use for pieces of texts."""
+        return bool(self.observers) or (self.running is not None and self.running.audience.wants_deltas)
+
+    @property
     def queued(self) -> int:
         """Number of waiting turns."""
         return 0 if self.queue is None else len(self.queue)

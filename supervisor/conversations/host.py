@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from greenroom.protocol.ids import ConversationId, Incarnation, WorkerId
+from greenroom.protocol.ids import ConversationId, Incarnation, TurnId, WorkerId
 from greenroom.protocol.internal.process import Exited
 from greenroom.protocol.internal.worker import JobDone, ReceivedNotice
 from greenroom.protocol.mcp.handshake import Failure
@@ -35,6 +35,10 @@ class ConversationHost:
     def are_at_rest(self) -> bool:
         """Whether no turn runs."""
         return self.conversations.are_at_rest
+
+    def receive_events(self, worker_id: WorkerId, turn_id: TurnId, events: bytes) -> None:
+        """Take events of a worker's conversation."""
+        self.conversations.receive_events(worker_id, turn_id, events)
 
     def receive(self, worker_id: WorkerId, received: ReceivedNotice) -> None:
         """Take a notice of a worker."""

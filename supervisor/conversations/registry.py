@@ -12,7 +12,6 @@ from greenroom.protocol.internal.worker import (
     Addressed,
     AskUser,
     CommandsEnded,
-    Events,
     Heartbeat,
     HelperLost,
     JobDone,
@@ -119,6 +118,7 @@ class Conversations:
         self._table.mark_busy(conversation)
         conversation.observers += (observer,)
         self._assignments.follow_readers(conversation)
+        self._turns.select_events(conversation)
 
     def dismiss(self, conversation: Conversation, on_gone: Callable[[], None]) -> None:
         """End a conversation and remove it; `on_gone` is called once its process has saved and exited."""
@@ -231,17 +231,22 @@ class Conversations:
         """Return the conversation that a worker hosts."""
         return self._assignments.conversation_of(worker_id)
 
+    def receive_events(self, worker_id: WorkerId, turn_id: TurnId, events: bytes) -> None:
+        """Handle events of a worker, which has one conversation and one incarnation of it in its life."""
+        conversation = self._assignments.conversation_of(worker_id)
+        if conversation is not None:
+            self._turns.hear(conversation)
+            self._turns.pass_on(conversation, turn_id, events)
+
     def receive(self, worker_id: WorkerId, received: ReceivedNotice) -> None:
         """Handle a notice of a worker; one that is not of the present incarnation is dropped."""
-        notice, payload = received
+        notice, payload = received.notice, received.payload
         conversation = self._assignments.conversation_of(worker_id)
         if conversation is None or not _is_current(conversation, notice):
             log.debug("worker %s: %s from the past; dropped", worker_id, notice.wire.decode())
             return
         self._turns.hear(conversation)
         match notice:
-            case Events():
-                self._turns.pass_on(conversation, notice, payload)
             case Heartbeat():
                 self._turns.note(conversation, notice)
             case Step():

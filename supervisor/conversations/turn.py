@@ -27,6 +27,10 @@ class Audience(Protocol):
     def client(self) -> Client:
         """The client that the caller belongs to."""
 
+    @property
+    def wants_deltas(self) -> bool:
+        """Whether it has a use for `greenroom.protocol.choices.DELTA_EVENTS`; where another has, they come anyway."""
+
     def events(self, turn_id: TurnId, events: bytes) -> None:
         """Receive events of the turn, or of the conversation's start (`turn_id` is then empty), unchanged."""
 
@@ -66,6 +70,7 @@ class Nobody:
 
     is_reading = True
     user_agent = ""
+    wants_deltas = False
 
     @property
     def client(self) -> Client:

@@ -6,15 +6,15 @@ from typing import TypeAlias, TypedDict
 
 import msgspec
 
-from greenroom.protocol.ids import BEFORE_TURNS, ConversationId, Incarnation
+from greenroom.protocol.ids import BEFORE_TURNS, ConversationId, Incarnation, TurnId
 from greenroom.protocol.internal.worker import (
     AskUser,
     Compact,
     Decide,
-    Events,
     Heartbeat,
     Interrupt,
     Opened,
+    SelectEvents,
     StartTurn,
     Steer,
     Steered,
@@ -76,7 +76,9 @@ class Turns:
         if turn.compacts:
             self._assignments.send(conversation, Compact(**address(conversation), turn_id=turn.id))
         elif turn.items is not None:
-            start = StartTurn(**address(conversation), turn_id=turn.id, settings=turn.settings)
+            start = StartTurn(
+                **address(conversation), turn_id=turn.id, settings=turn.settings, deltas=conversation.wants_deltas
+            )
             self._assignments.send(conversation, start, turn.items)
         self._assignments.follow_readers(conversation)
 
@@ -89,6 +91,13 @@ class Turns:
         self._assignments.send(
             conversation, Steer(**address(conversation), turn_id=running.id, input_id=turn.id), items
         )
+
+    def select_events(self, conversation: Conversation) -> None:
+        """Tell the worker of a conversation which events have a use; its next turn is told at its start."""
+        if conversation.running is not None:
+            self._assignments.send(
+                conversation, SelectEvents(**address(conversation), deltas=conversation.wants_deltas)
+            )
 
     def interrupt(self, conversation: Conversation, turn: Turn) -> None:
         """Interrupt a running turn through its worker."""
@@ -130,13 +139,13 @@ class Turns:
             opening.audience.succeeded(configured)
         self._on_free(conversation)
 
-    def pass_on(self, conversation: Conversation, notice: Events, payload: bytes) -> None:
+    def pass_on(self, conversation: Conversation, turn_id: TurnId, events: bytes) -> None:
         """Pass on events."""
         turn = conversation.running
-        if turn is not None and notice.turn_id in (turn.id, BEFORE_TURNS):
-            turn.audience.events(notice.turn_id, payload)
+        if turn is not None and turn_id in (turn.id, BEFORE_TURNS):
+            turn.audience.events(turn_id, events)
         for observer in conversation.observers:
-            observer.events(notice.turn_id, payload)
+            observer.events(turn_id, events)
 
     def pass_question_on(self, conversation: Conversation, notice: AskUser, payload: bytes) -> None:
         """Pass on a question."""

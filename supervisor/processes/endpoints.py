@@ -30,6 +30,11 @@ class Endpoints:
         """Return the address of a socket."""
         return f"ipc://{self.directory}/{name}"
 
+    @property
+    def events_path(self) -> str:
+        """The Unix socket that takes the streams of events."""
+        return f"{self.directory}/events"
+
     def close(self) -> None:
         """Close every socket and remove the directory."""
         self.authenticator.close()

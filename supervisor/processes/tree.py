@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
-from greenroom.protocol.ids import WorkerId
+from greenroom.protocol.ids import TurnId, WorkerId
 from greenroom.protocol.internal.broker import AuthProblem, Broadcast
 from greenroom.protocol.internal.process import Exited, KeyPair
 from greenroom.protocol.internal.worker import HelperLost, MeasureWorker, Ready, ReceivedNotice, WorkerMeasured
@@ -20,6 +20,7 @@ from greenroom.supervisor.processes.broker_client import BrokerClient, BrokerErr
 from greenroom.supervisor.processes.broker_process import BROKER_ID, BrokerProcess
 from greenroom.supervisor.processes.endpoints import Endpoints
 from greenroom.supervisor.processes.engine import FORK_SERVER_ID, Engine, EngineStatistics
+from greenroom.supervisor.processes.event_streams import EventStreams
 from greenroom.supervisor.processes.exit_causes import STARTING_COMMANDS, ExitCauses
 from greenroom.supervisor.processes.exits import ExitHistory
 from greenroom.supervisor.processes.memory_limit import MemoryWatchdog
@@ -80,11 +81,13 @@ class ProcessTree:
         self._memory_watchdog = MemoryWatchdog(
             self._workers, engine.pid_of, options.limits, self._kill_heavy, self._tidy_up
         )
+        self.event_streams = EventStreams(endpoints.events_path, self._receive_events)
         self.workers = WorkerSupply(
             options,
             engine,
             endpoints,
             self.router,
+            self.event_streams,
             self._broker_process,
             self._memory_watchdog,
             self.exit_history,
@@ -157,6 +160,7 @@ class ProcessTree:
         await self._engine.close()
         self.broker.close()
         self.router.close()
+        self.event_streams.close()
         self._endpoints.close()
 
     def hasten(self) -> None:
@@ -199,7 +203,15 @@ class ProcessTree:
             log.error("credentials: %s", broadcast.user_text)
         self.broadcasts.publish(broadcast)
 
+    def _receive_events(self, worker_id: WorkerId, turn_id: TurnId, events: bytes) -> None:
+        self._present_users.receive_events(worker_id, turn_id, events)
+
     def _receive(self, worker_id: WorkerId, received: ReceivedNotice) -> None:
+        self.event_streams.before_notice(worker_id, received.order)
+        self._handle(worker_id, received)
+        self.event_streams.after_notice(worker_id, received.order)
+
+    def _handle(self, worker_id: WorkerId, received: ReceivedNotice) -> None:
         match received.notice:
             case Ready():
                 self.workers.ready(worker_id)
@@ -212,6 +224,7 @@ class ProcessTree:
 
     def _exited(self, exited: Exited) -> None:
         self.router.catch_up()  # its last messages are handled before its death
+        self.event_streams.finish(exited.id)
         self._footprints.forget(exited.id)
         if exited.id == FORK_SERVER_ID:
             self.exit_history.enter(exited, "starting processes", self._exit_causes.of(exited))

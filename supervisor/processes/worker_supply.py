@@ -13,6 +13,7 @@ from greenroom.supervisor.processes import exits
 from greenroom.supervisor.processes.broker_process import BrokerProcess
 from greenroom.supervisor.processes.endpoints import Endpoints, key_pair
 from greenroom.supervisor.processes.engine import Engine
+from greenroom.supervisor.processes.event_streams import EventStreams
 from greenroom.supervisor.processes.exit_causes import ExitCauses
 from greenroom.supervisor.processes.exits import ExitHistory
 from greenroom.supervisor.processes.memory_limit import MemoryWatchdog
@@ -40,6 +41,7 @@ class WorkerSupply:
         engine: Engine,
         endpoints: Endpoints,
         router: WorkerRouter,
+        event_streams: EventStreams,
         broker: BrokerProcess,
         memory_watchdog: MemoryWatchdog,
         exit_history: ExitHistory,
@@ -51,6 +53,7 @@ class WorkerSupply:
         self._engine = engine
         self._endpoints = endpoints
         self._router = router
+        self._event_streams = event_streams
         self._broker = broker
         self._memory_watchdog = memory_watchdog
         self._exit_history = exit_history
@@ -194,6 +197,8 @@ class WorkerSupply:
             log_level=self._options.log_level,
             mailbox_address=endpoints.address("mailbox"),
             mailbox_key=endpoints.keys.public,
+            events_path=endpoints.events_path,
+            events_ticket=self._event_streams.admit(worker_id),
             broker_address=endpoints.address("broker"),
             broker_key=endpoints.broker_keys.public,
             broadcast_address=endpoints.address("changes"),

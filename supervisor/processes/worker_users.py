@@ -2,7 +2,7 @@
 
 from typing import Protocol
 
-from greenroom.protocol.ids import ConversationId, Incarnation, WorkerId
+from greenroom.protocol.ids import ConversationId, Incarnation, TurnId, WorkerId
 from greenroom.protocol.internal.process import Exited
 from greenroom.protocol.internal.worker import ReceivedNotice
 
@@ -17,6 +17,9 @@ class WorkerUsers(Protocol):
     @property
     def are_at_rest(self) -> bool:
         """Whether no worker is doing anything."""
+
+    def receive_events(self, worker_id: WorkerId, turn_id: TurnId, events: bytes) -> None:
+        """Take events of a worker: JSON objects, a newline between two of them."""
 
     def receive(self, worker_id: WorkerId, received: ReceivedNotice) -> None:
         """Take a notice of a worker."""

@@ -142,6 +142,8 @@ class House:
             log_level="warning",
             mailbox_address="",
             mailbox_key="",
+            events_path="",
+            events_ticket=b"",
             broker_address=self.address,
             broker_key=self.broker_keys.public,
             broadcast_address=self.broadcast_address if listens else "",

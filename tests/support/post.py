@@ -9,10 +9,11 @@ from typing import TypeVar
 
 import zmq
 
-from greenroom.protocol.ids import WorkerId
+from greenroom.protocol.ids import TurnId, WorkerId
 from greenroom.protocol.internal.process import KeyPair, WorkerSpec
-from greenroom.protocol.internal.worker import Events, Notice, Operation, ReceivedNotice, frames, read_notice
+from greenroom.protocol.internal.worker import Notice, Operation, ReceivedNotice, frames, read_notice
 from greenroom.runtime.zmq_stream import ZmqStream
+from greenroom.supervisor.processes.event_streams import EventStreams
 
 WORKER = WorkerId("w-test")
 N = TypeVar("N", bound=Notice)
@@ -40,6 +41,24 @@ class StoppableStream(ZmqStream):
             super()._take_burst()
 
 
+class StoppableEventStreams(EventStreams):
+    """Streams that can be left unread for a while."""
+
+    _is_paused = False
+
+    def pause(self) -> None:
+        self._is_paused = True
+        self._unwatch()
+
+    def resume(self) -> None:
+        self._is_paused = False
+        self._watch()
+
+    def _look_again(self) -> None:
+        if not self._is_paused:
+            super()._look_again()
+
+
 class Post:
     """Sends operations and collects notices. Must be made on the running loop, and closed."""
 
@@ -55,8 +74,13 @@ class Post:
         socket.setsockopt(zmq.RCVHWM, receive_queue)
         socket.bind(f"ipc://{self.directory}/mailbox")
         self.notices: list[ReceivedNotice] = []
+        self.batches: list[tuple[TurnId, bytes]] = []
+        """Turns and events, as they came in the stream of events."""
+        self.log: list[ReceivedNotice | tuple[TurnId, bytes]] = []
+        """Both in their order."""
         self._arrived = asyncio.Event()
         self.port = StoppableStream(socket, self._take)
+        self.streams = StoppableEventStreams(f"{self.directory}/events", self._take_events)
         self.spec = WorkerSpec(
             id=WORKER,
             keys=key_pair(),
@@ -66,6 +90,8 @@ class Post:
             log_level="warning",
             mailbox_address=f"ipc://{self.directory}/mailbox",
             mailbox_key=keys.public,
+            events_path=f"{self.directory}/events",
+            events_ticket=self.streams.admit(WORKER),
             broker_address=f"ipc://{self.directory}/broker",
             broker_key=keys.public,
         )
@@ -85,7 +111,7 @@ class Post:
         found: list[tuple[N, bytes]] = []
 
         def look() -> bool:
-            found.extend((one, payload) for one, payload in self.notices if isinstance(one, kind))
+            found.extend((one, payload) for one, payload, _ in self.notices if isinstance(one, kind))
             return bool(found)
 
         await self.until(look, within)
@@ -93,19 +119,39 @@ class Post:
 
     def of(self, kind: type[N]) -> list[tuple[N, bytes]]:
         """Return the notices of a kind that have arrived, in order."""
-        return [(one, payload) for one, payload in self.notices if isinstance(one, kind)]
+        return [(one, payload) for one, payload, _ in self.notices if isinstance(one, kind)]
 
     def events(self, turn_id: str | None = None) -> list[bytes]:
         """Return the events that have arrived, of one turn or of all."""
-        batches = [payload for one, payload in self.of(Events) if turn_id in (None, one.turn_id)]
+        batches = [payload for one, payload in self.batches if turn_id in (None, one)]
         return [event for batch in batches for event in batch.split(b"\n")]
 
+    def pause(self) -> None:
+        """Take nothing, as a supervisor does whose client does not read."""
+        self.streams.pause()
+        self.port.pause()
+
+    def resume(self) -> None:
+        self.streams.resume()
+        self.port.resume()
+
     def close(self) -> None:
+        self.streams.close()
         self.port.close()
         self.context.destroy(linger=0)
         shutil.rmtree(self.directory, ignore_errors=True)
 
     def _take(self, parts: list[zmq.Frame]) -> None:
         assert parts[0].bytes == WORKER.encode()
-        self.notices.append(read_notice([part.bytes for part in parts[1:]]))
+        notice = read_notice([part.bytes for part in parts[1:]])
+        self.streams.before_notice(WORKER, notice.order)
+        self.notices.append(notice)
+        self.log.append(notice)
+        self.streams.after_notice(WORKER, notice.order)
+        self._arrived.set()
+
+    def _take_events(self, worker_id: WorkerId, turn_id: TurnId, events: bytes) -> None:
+        assert worker_id == WORKER
+        self.batches.append((turn_id, events))
+        self.log.append((turn_id, events))
         self._arrived.set()

@@ -9,7 +9,7 @@ from greenroom.protocol.ids import Incarnation, TurnId, WorkerId
 from greenroom.protocol.internal.process import Exited
 from greenroom.protocol.internal.worker import (
     Compact,
-    Events,
+    NoticeOrder,
     Open,
     Opened,
     Operation,
@@ -59,17 +59,16 @@ class Workplace:
         order = next(sent for sent in reversed(self.sent) if isinstance(sent, Open))
         address = {"conversation_id": order.conversation_id, "incarnation": order.incarnation}
         opened = msgspec.convert({**address, "model": "m", "cwd": "/", "session_path": self.session_path}, Opened)
-        self.conversations.receive(WORKER, ReceivedNotice(opened, b""))
+        self.conversations.receive(WORKER, ReceivedNotice(opened, b"", NoticeOrder(0, 1)))
 
     def end(self, turn_id: TurnId, incarnation: Incarnation | None = None) -> None:
         """Let the worker end a turn, or say so in the name of another incarnation."""
         ended = msgspec.convert({**self._address(turn_id, incarnation), "outcome": "completed"}, TurnEnded)
-        self.conversations.receive(WORKER, ReceivedNotice(ended, b'""'))
+        self.conversations.receive(WORKER, ReceivedNotice(ended, b'""', NoticeOrder(0, 2)))
 
-    def tell(self, turn_id: TurnId, incarnation: Incarnation | None = None) -> None:
+    def tell(self, turn_id: TurnId) -> None:
         """Let the worker tell an event of a turn."""
-        events = msgspec.convert(self._address(turn_id, incarnation), Events)
-        self.conversations.receive(WORKER, ReceivedNotice(events, b"{}"))
+        self.conversations.receive_events(WORKER, turn_id, b"{}")
 
     def die(self) -> None:
         """Let the worker die."""
@@ -90,6 +89,7 @@ class Listener:
         self.failure: Failure | None = None
         self.heard = 0
         """Batches of events."""
+        self.wants_deltas = True
 
     def events(self, turn_id: TurnId, events: bytes) -> None:
         self.heard += 1

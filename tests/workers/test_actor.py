@@ -114,7 +114,7 @@ async def test_a_turn_ends_after_its_last_event_with_its_answer() -> None:
         notice, payload = await lived.ended("t-1")
         assert (notice.outcome, payload) == ("completed", b'"Good day."')
         assert notice.incarnation == FIRST
-        kinds = [type(notice).__name__ for notice, _ in lived.post.notices]
+        kinds = [type(notice).__name__ for notice, *_ in lived.post.notices]
         assert kinds[-1] == "TurnEnded"
         assert kinds.index("Opened") < kinds.index("TurnEnded")
         assert lived.kinds("") == ["session_configured", "mcp_startup_complete"]

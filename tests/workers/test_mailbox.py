@@ -11,11 +11,11 @@ import zmq
 from greenroom.protocol.ids import ConversationId, Incarnation, TurnId
 from greenroom.protocol.internal.worker import (
     Close,
-    Events,
     Heartbeat,
     Interrupt,
     Opened,
     Ready,
+    ReceivedNotice,
     ReceivedOperation,
     TurnEnded,
 )
@@ -41,7 +41,7 @@ class Connection:
         """Let both ends find each other."""
         self.mailbox.notify(Ready(worker_id=WORKER, pid=1))
         await self.post.notice(Ready)
-        self.mailbox.address(CONVERSATION, FIRST, TURN)
+        self.mailbox.begin_turn(TURN)
 
     def close(self) -> None:
         self.mailbox.close(0)
@@ -68,10 +68,8 @@ async def test_what_one_pass_emits_leaves_as_one_message() -> None:
     async with connection() as ends:
         for number in range(20):
             ends.mailbox.emit(b'{"n":%d}' % number)
-        await ends.post.notice(Events)
-        ((notice, payload),) = ends.post.of(Events)
-        assert payload == b"\n".join(b'{"n":%d}' % number for number in range(20))
-        assert notice == Events(conversation_id=CONVERSATION, incarnation=FIRST, turn_id=TURN)
+        await ends.post.until(lambda: ends.post.batches)
+        assert ends.post.batches == [(TURN, b"\n".join(b'{"n":%d}' % number for number in range(20)))]
 
 
 @on_loop
@@ -81,7 +79,7 @@ async def test_a_large_batch_does_not_wait_for_the_end_of_the_pass() -> None:
         for _ in range(3 * BATCH // len(event)):
             ends.mailbox.emit(event)
         await ends.post.until(lambda: len(ends.post.events()) == 3 * BATCH // len(event))
-        sizes = [len(payload) for _, payload in ends.post.of(Events)]
+        sizes = [len(payload) for _, payload in ends.post.batches]
         assert len(sizes) >= 3
         assert max(sizes) <= BATCH + len(event)
 
@@ -94,20 +92,18 @@ async def test_a_notice_comes_after_the_events_before_it() -> None:
         ends.mailbox.notify(ended(), b'"last"')
         ends.mailbox.emit(b"3")
         await ends.post.until(lambda: len(ends.post.events()) == 3)
-        kinds = [(type(notice), payload) for notice, payload in ends.post.notices[1:]]
-        assert kinds == [(Events, b"1\n2"), (TurnEnded, b'"last"'), (Events, b"3")]
+        assert ends.post.log[1:] == [(TURN, b"1\n2"), (ended(), b'"last"', (1, 2)), (TURN, b"3")]
 
 
 @on_loop
-async def test_events_keep_the_address_under_which_they_were_emitted() -> None:
+async def test_events_keep_the_turn_in_which_they_were_emitted() -> None:
     async with connection() as ends:
         ends.mailbox.emit(b"old")
-        ends.mailbox.address(CONVERSATION, Incarnation(2), TurnId("t-2"))
+        ends.mailbox.begin_turn(TurnId("t-2"))
         ends.mailbox.emit(b"new")
         await ends.post.until(lambda: len(ends.post.events()) == 2)
         assert ends.post.events("t-1") == [b"old"]
         assert ends.post.events("t-2") == [b"new"]
-        assert [notice.incarnation for notice, _ in ends.post.of(Events)] == [1, 2]
 
 
 @on_loop
@@ -127,7 +123,7 @@ async def test_thousands_of_events_arrive_complete_and_in_order() -> None:
 @on_loop
 async def test_a_supervisor_that_takes_nothing_is_felt_and_nothing_is_lost() -> None:
     async with connection(receive_queue=2) as ends:
-        ends.post.port.pause()
+        ends.post.pause()
         event, count = b"x" * 50_000, 0
         while ends.mailbox.statistics().waiting_bytes < 2 * HIGH_WATER:
             ends.mailbox.emit(event)
@@ -139,7 +135,7 @@ async def test_a_supervisor_that_takes_nothing_is_felt_and_nothing_is_lost() -> 
         assert not draining.done()
         assert ends.mailbox.statistics().waiting_bytes >= HIGH_WATER
         assert ends.mailbox.statistics().waiting_messages > 0
-        ends.post.port.resume()
+        ends.post.resume()
         await draining
         await ends.post.until(lambda: len(ends.post.events()) == count)
         await until(lambda: ends.mailbox.statistics().waiting_bytes == 0)
@@ -149,17 +145,19 @@ async def test_a_supervisor_that_takes_nothing_is_felt_and_nothing_is_lost() -> 
 @on_loop
 async def test_notices_that_wait_keep_their_place_among_the_events() -> None:
     async with connection(receive_queue=2) as ends:
-        ends.post.port.pause()
+        ends.post.pause()
         expected = []
         for number in range(60):
             ends.mailbox.emit(b"%d" % number + b"x" * 50_000)
             ends.mailbox.notify(ended(TurnId(str(number))))
             expected += [b"%d" % number, str(number)]
-        ends.post.port.resume()
+        ends.post.resume()
         await ends.post.until(lambda: len(ends.post.of(TurnEnded)) == 60)
         told = [
-            notice.turn_id if isinstance(notice, TurnEnded) else payload.rstrip(b"x")
-            for notice, payload in ends.post.notices[1:]
+            one.notice.turn_id  # type: ignore[union-attr]
+            if isinstance(one, ReceivedNotice)
+            else one[1].rstrip(b"x")
+            for one in ends.post.log[1:]
         ]
         assert told == expected
 
@@ -175,14 +173,14 @@ async def test_little_is_no_pressure_and_draining_returns_at_once() -> None:
 @on_loop
 async def test_the_last_words_are_handed_over_before_the_end() -> None:
     async with connection(receive_queue=2) as ends:
-        ends.post.port.pause()
+        ends.post.pause()
         for _ in range(30):
             ends.mailbox.emit(b"x" * 60_000)
         ends.mailbox.notify(ended())
         sending = asyncio.create_task(ends.mailbox.sent())
         await asyncio.sleep(0.01)
         assert not sending.done()
-        ends.post.port.resume()
+        ends.post.resume()
         await sending
         ends.mailbox.close(1000)
         await ends.post.notice(TurnEnded)
@@ -217,7 +215,7 @@ async def test_a_supervisor_that_comes_late_gets_what_waited_for_it() -> None:
     context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
     address = post.spec.mailbox_address.replace("mailbox", "late")
     mailbox = Mailbox(context, msgspec.structs.replace(post.spec, mailbox_address=address), lambda _: None)
-    mailbox.address(CONVERSATION, FIRST, TURN)
+    mailbox.begin_turn(TURN)
     mailbox.notify(Opened(conversation_id=CONVERSATION, incarnation=FIRST, model="m", cwd="/", session_path="p"))
     mailbox.emit(b"early")
     await asyncio.sleep(0.02)

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 from greenroom.config.settings import Settings
 from greenroom.workers.conversation.current_turn import CurrentTurn
+from greenroom.workers.conversation.event_emitter import EventEmitter
+from greenroom.workers.conversation.model_connection import ModelConnection
 from greenroom.workers.conversation.pending_approvals import PendingApprovals
 from greenroom.workers.conversation.session_recorder import SessionRecorder
 from greenroom.workers.conversation.steering import SteeringQueue
@@ -31,6 +33,8 @@ class Conversation:
     turn: CurrentTurn
     steps: StepReporter
     tokens: TokenCounter
+    emitter: EventEmitter
+    model: ModelConnection
     closing: AsyncExitStack
     """Closes the parts."""
 
@@ -45,6 +49,11 @@ class Conversation:
     def step(self) -> str:
         """The tool call that the running turn has begun, for people; empty where none runs."""
         return self.steps.present if self.turn.activity.runs_tool else ""
+
+    def select_events(self, deltas: bool) -> None:
+        """Send deltas, or make none while they have no use; the model is then read less often."""
+        self.emitter.wants_deltas = deltas
+        self.model.select_events(deltas)
 
     async def close(self) -> None:
         """End every process of the conversation, and save what is not saved yet."""

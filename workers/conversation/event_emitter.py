@@ -10,7 +10,7 @@ from typing import Final
 
 from msgspec import structs
 
-from greenroom.protocol.choices import EventForm
+from greenroom.protocol.choices import DELTA_EVENTS, EventForm
 from greenroom.protocol.ids import BEFORE_TURNS, ConversationId, TurnId, uuid7
 from greenroom.protocol.items import JsonObject
 from greenroom.workers.conversation import event, thread_items
@@ -52,6 +52,8 @@ class EventEmitter:
         self._heads: dict[str, bytes] = {}
         """How the later events begin that carry pieces of them, by type."""
         self._section = 0
+        self.wants_deltas = True
+        """Whether `greenroom.protocol.choices.DELTA_EVENTS` are sent; nothing is made of them otherwise."""
 
     def begin_turn(self, turn_id: TurnId) -> None:
         """Let what follows belong to a turn."""
@@ -122,20 +124,23 @@ class EventEmitter:
         if not self._message:
             self._message = _fresh("msg")
             self._begin_stream(thread_items.agent_message(self._message, [""]), "agent_message_content_delta")
-        self._mailbox.emit(b'{"type":"agent_message_delta","delta":%b}' % raw)
-        self._emit_piece("agent_message_content_delta", raw, b"}")
+        if self.wants_deltas:
+            self._mailbox.emit(b'{"type":"agent_message_delta","delta":%b}' % raw)
+            self._emit_piece("agent_message_content_delta", raw, b"}")
 
     def reasoning_delta(self, raw: bytes) -> None:
         """Tell a piece of the summary of the model's reasoning."""
         self._begin_reasoning()
-        self._mailbox.emit(b'{"type":"agent_reasoning_delta","delta":%b}' % raw)
-        self._emit_piece("reasoning_content_delta", raw, b',"summary_index":%d}' % max(self._section - 1, 0))
+        if self.wants_deltas:
+            self._mailbox.emit(b'{"type":"agent_reasoning_delta","delta":%b}' % raw)
+            self._emit_piece("reasoning_content_delta", raw, b',"summary_index":%d}' % max(self._section - 1, 0))
 
     def raw_reasoning_delta(self, raw: bytes) -> None:
         """Tell a piece of the model's reasoning itself."""
         self._begin_reasoning()
-        self._mailbox.emit(b'{"type":"agent_reasoning_raw_content_delta","delta":%b}' % raw)
-        self._emit_piece("reasoning_raw_content_delta", raw, b',"content_index":0}')
+        if self.wants_deltas:
+            self._mailbox.emit(b'{"type":"agent_reasoning_raw_content_delta","delta":%b}' % raw)
+            self._emit_piece("reasoning_raw_content_delta", raw, b',"content_index":0}')
 
     def section_break(self) -> None:
         """Tell that another section of the summary begins."""
@@ -174,6 +179,8 @@ class EventEmitter:
         self._send({"type": "item_started", **self._place, "item": item, "started_at_ms": started})
 
     def _send(self, told: JsonObject) -> None:
+        if not self.wants_deltas and told["type"] in DELTA_EVENTS:
+            return
         formed = baseline_event(told) if self._is_baseline else told
         if formed is not None:
             self._mailbox.emit(event.encode(formed))

@@ -2,6 +2,7 @@
 
 from typing import Protocol
 
+from greenroom.config.defaults import QUIET_WINDOW
 from greenroom.config.settings import Settings
 from greenroom.protocol.internal.worker import Open
 from greenroom.workers.model.access import model_client
@@ -32,6 +33,7 @@ class ModelConnection:
         self._credentials = credentials
         self._session_factory = session_factory
         self._client: ModelClient | None = None
+        self._delta_window = settings.delta_window
 
     async def client(self) -> ModelClient:
         """Return the client. Raises `StartError` where a model server of this machine is configured and not there."""
@@ -43,7 +45,14 @@ class ModelConnection:
                 self._credentials,
                 self._session_factory,
             )
+            self._client.delta_window = self._delta_window
         return self._client
+
+    def select_events(self, deltas: bool) -> None:
+        """Gather deltas as the settings say, or for longer while they have no use."""
+        self._delta_window = self._settings.delta_window if deltas else QUIET_WINDOW
+        if self._client is not None:
+            self._client.delta_window = self._delta_window
 
     def begin_turn(self) -> None:
         """Let the next request decide which account the turn belongs to."""

@@ -171,6 +171,8 @@ class _Opening:
             turn=turn,
             steps=shared.steps,
             tokens=shared.tokens,
+            emitter=transcript.emitter,
+            model=model,
             closing=closing.pop_all(),
         )
 

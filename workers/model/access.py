@@ -43,6 +43,7 @@ async def model_client(
         stream_max_retries=provider.stream_max_retries,
         rate_limit_wait=settings.rate_limit_wait,
         idle_timeout=provider.stream_idle_timeout_ms / 1000,
+        delta_window=settings.delta_window,
     )
     return ModelClient(
         endpoint,

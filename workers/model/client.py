@@ -16,12 +16,14 @@ from greenroom.protocol.errors import RemoteProtocolError
 from greenroom.protocol.ids import ConversationId
 from greenroom.runtime.http import aiohttp, tls_context
 from greenroom.workers.model.body import AnswerBody, NotAnAnswerError
+from greenroom.workers.model.body_reader import BodyReader
 from greenroom.workers.model.codec import Decoder
 from greenroom.workers.model.content_coding import Expansion
 from greenroom.workers.model.credentials import Bearer, Credentials, CredentialsDelayedError
 from greenroom.workers.model.endpoint import Endpoint, visible_url
 from greenroom.workers.model.error_body import without
 from greenroom.workers.model.finish import UNREADABLE
+from greenroom.workers.model.merged_deltas import merged
 from greenroom.workers.model.outcome import (
     IDLE_TEXT,
     CredentialDelayed,
@@ -119,6 +121,8 @@ class ModelClient:
         self._proxies: dict[str, Proxy | None] = {}
         self._drains: set[asyncio.Task[None]] = set()
         self._kept = False
+        self.delta_window = endpoint.delta_window
+        """How long deltas are gathered, in seconds (`greenroom.workers.model.body_reader.EventRate`)."""
 
     async def aclose(self) -> None:
         """Drop all connections."""
@@ -287,15 +291,20 @@ class ModelClient:
 
     async def _batches(self, response: aiohttp.ClientResponse, bearer: Bearer) -> AsyncGenerator[Batch, None]:
         body, decoder = AnswerBody(), self._new_decoder()
+        reader = BodyReader(response, self._endpoint.idle_timeout)
         try:
             expansion = Expansion(response.headers.get("content-encoding", ""))
             while not decoder.ended:
-                chunk = await self._chunk(response.content)
+                chunk = await _read(reader, self.delta_window)
                 if not chunk:
                     batch = [] if chunk is None else decoder.decode(body.end())
                     batch += decoder.end(broken=chunk is None)
                 else:
-                    batch = [event for piece in expansion.feed(chunk) for event in decoder.decode(body.feed(piece))]
+                    payloads = [payload for piece in expansion.feed(chunk) for payload in body.feed(piece)]
+                    reader.note(len(payloads))
+                    batch = decoder.decode(payloads)
+                    if self.delta_window:
+                        batch = merged(batch)
                 if batch and isinstance(failed := batch[-1], ResponseFailed):
                     if batch[:-1]:
                         yield batch[:-1]
@@ -308,18 +317,8 @@ class ModelClient:
             said = without(str(error).encode(), self._endpoint.secrets(bearer)).decode()
             code = UNREADABLE if error.permanent else None
             raise _AttemptFailedError(StreamBroken(said, code)) from error
-
-    async def _chunk(self, content: aiohttp.StreamReader) -> bytes | None:
-        """Return what has arrived, waiting for it if need be; nothing at the body's end, `None` if it breaks off."""
-        try:
-            async with asyncio.timeout(self._endpoint.idle_timeout):
-                return await content.readany()
-        except aiohttp.ClientPayloadError:
-            return None
-        except TimeoutError as error:
-            raise _AttemptFailedError(StreamBroken(IDLE_TEXT)) from error
-        except (aiohttp.ClientError, OSError) as error:
-            raise _AttemptFailedError(StreamBroken(f"Transport error: {_cause(error)}")) from error
+        finally:
+            reader.close()
 
     def _keep_connection(self, response: aiohttp.ClientResponse) -> None:
         """Let the connection serve the next request, once the body has come to its end."""
@@ -332,6 +331,18 @@ class ModelClient:
         drain.add_done_callback(self._drains.discard)
         # Not in the task itself: one that is cancelled before its first step runs none of its code.
         drain.add_done_callback(lambda _: response.close())
+
+
+async def _read(reader: BodyReader, window: float) -> bytes | None:
+    """Return what has arrived; nothing at the body's end, `None` if it breaks off. Raises `_AttemptFailedError`."""
+    try:
+        return await reader.read(window)
+    except aiohttp.ClientPayloadError:
+        return None
+    except TimeoutError as error:
+        raise _AttemptFailedError(StreamBroken(IDLE_TEXT)) from error
+    except (aiohttp.ClientError, OSError) as error:
+        raise _AttemptFailedError(StreamBroken(f"Transport error: {_cause(error)}")) from error
 
 
 async def _drain(content: aiohttp.StreamReader) -> None:

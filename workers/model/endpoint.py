@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from urllib.parse import parse_qsl, urlsplit
 
-from greenroom.config.defaults import RATE_LIMIT_WAIT
+from greenroom.config.defaults import DELTA_WINDOW, RATE_LIMIT_WAIT
 from greenroom.config.providers import WireApi
 from greenroom.protocol.ids import ConversationId
 from greenroom.workers.model.credentials import Bearer
@@ -27,6 +27,8 @@ class Endpoint:
     stream_max_retries: int = 5
     idle_timeout: float = 300.0
     """How long the server may be silent."""
+    delta_window: float = DELTA_WINDOW
+    """How long pieces of a text that come thick and fast are gathered; 0 where each is told by itself."""
     connect_timeout: float = 30.0
     rate_limit_wait: float = RATE_LIMIT_WAIT
     """How long a request may wait for rate limits in all."""

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from typing import Final
 
 from greenroom.protocol.ids import ConversationId, TurnId
 from greenroom.protocol.mcp.elicitation import Decision, request_params
@@ -16,6 +17,8 @@ from greenroom.supervisor.frontend.elicitor import CANNOT_ASK, Elicitor, Questio
 
 class ApiTurn:
     """The audience of one turn (`greenroom.supervisor.conversations.turn.Audience`). Events go to the buffer."""
+
+    wants_deltas: Final = False
 
     def __init__(
         self,
@@ -108,6 +111,8 @@ class ApiTurn:
 
 class OpeningAudience:
     """The audience of a conversation's start: calls one of two functions with its outcome."""
+
+    wants_deltas: Final = False
 
     def __init__(
         self, client: ClientChannel, on_opened: Callable[[bytes], None], on_failed: Callable[[Failure], None]

@@ -6,7 +6,7 @@ What both eras make of arguments and of a turn's end is here too; calls of the o
 
 from collections.abc import Callable
 
-from greenroom.protocol.choices import EventMode
+from greenroom.protocol.choices import DELTA_EVENTS, EventMode
 from greenroom.protocol.ids import BEFORE_TURNS, ConversationId, TurnId
 from greenroom.protocol.jsonrpc import Request, encode
 from greenroom.protocol.mcp.arguments import CodexArguments, ReplyArguments
@@ -20,20 +20,8 @@ from greenroom.supervisor.frontend.progress import Progress
 
 TITLE = 200
 """Characters of a title."""
-DELTAS = tuple(
-    b'{"type":"%b"' % kind
-    for kind in (
-        b"agent_message_delta",
-        b"agent_reasoning_delta",
-        b"agent_reasoning_raw_content_delta",
-        b"exec_command_output_delta",
-        b"agent_message_content_delta",
-        b"reasoning_content_delta",
-        b"reasoning_raw_content_delta",
-        b"raw_response_item",
-    )
-)
-"""Beginnings of events that are not sent with the event form `progress`; workers write the type first."""
+DELTAS = tuple(b'{"type":"%b"' % kind.encode() for kind in sorted(DELTA_EVENTS))
+"""How they begin: workers write the type first. Where another client listens too, they come in spite of the mode."""
 
 
 class ToolCall:
@@ -68,6 +56,11 @@ class ToolCall:
         self._unknown_text = unknown_text
         self._start_frame = EventFrame(request.raw_id, conversation_id, BEFORE_TURNS)
         self._turn_frame = EventFrame(request.raw_id, conversation_id, event_id)
+
+    @property
+    def wants_deltas(self) -> bool:
+        """Whether its client is sent pieces of texts."""
+        return self._event_mode == "full"
 
     def events(self, turn_id: TurnId, events: bytes) -> None:
         """Send the events of a batch as notifications."""

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol
 
 import msgspec
 
@@ -71,6 +71,8 @@ class _Question(NamedTuple):
 
 class MultiRoundCall:
     """The audience of one turn (`greenroom.supervisor.conversations.turn.Audience`)."""
+
+    wants_deltas: Final = False
 
     def __init__(self, host: Host, conversation_id: ConversationId, fingerprint: str, unknown_text: str) -> None:
         self.id = uuid7()

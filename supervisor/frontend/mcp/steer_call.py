@@ -1,5 +1,7 @@
 """A tool call that starts no turn: further input for a running one, or the request to compact."""
 
+from typing import Final
+
 from greenroom.protocol.ids import ConversationId, TurnId
 from greenroom.protocol.jsonrpc import Request, encode
 from greenroom.protocol.mcp.handshake import Failure, failure_result
@@ -11,6 +13,8 @@ from greenroom.supervisor.frontend.elicitor import CANNOT_ASK
 
 class SteerCall:
     """Answers its request once, as the input's audience (`greenroom.supervisor.conversations.turn.Audience`)."""
+
+    wants_deltas: Final = False
 
     def __init__(
         self,

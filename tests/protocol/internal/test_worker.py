@@ -6,22 +6,26 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from greenroom.protocol.errors import RemoteProtocolError
-from greenroom.protocol.ids import ConversationId, Incarnation, TurnId
+from greenroom.protocol.ids import ConversationId, Incarnation
 from greenroom.protocol.internal.message import MAX_HEADER, Message, pack
 from greenroom.protocol.internal.worker import (
     NOTICES,
     OPERATIONS,
     Addressed,
     Close,
-    Events,
     Interrupt,
+    JobDone,
+    NoticeOrder,
     frames,
+    notice_frames,
     read_notice,
     read_operation,
 )
 from tests.protocol.headers import instances
 
 SECRET = "do-not-repeat-me"
+FIRST = NoticeOrder(0, 1)
+
 
 operations = st.sampled_from(sorted(OPERATIONS)).flatmap(lambda wire: instances(OPERATIONS[wire]))
 notices = st.sampled_from(sorted(NOTICES)).flatmap(lambda wire: instances(NOTICES[wire]))
@@ -37,15 +41,24 @@ def test_operations_come_out_as_they_went_in(operation: Message, payload: bytes)
     assert read_operation(frames(operation, payload)) == (operation, payload)  # type: ignore[arg-type]
 
 
-@given(notices, st.binary(max_size=100))
-def test_notices_come_out_as_they_went_in(notice: Message, payload: bytes) -> None:
-    assert read_notice(frames(notice, payload)) == (notice, payload)  # type: ignore[arg-type]
+orders = st.builds(NoticeOrder, st.integers(0, 2**64 - 1), st.integers(0, 2**64 - 1))
+
+
+@given(notices, st.binary(max_size=100), orders)
+def test_notices_come_out_as_they_went_in(notice: Message, payload: bytes, order: NoticeOrder) -> None:
+    assert read_notice(notice_frames(notice, payload, order)) == (notice, payload, order)  # type: ignore[arg-type]
+
+
+@given(notices, st.lists(st.binary(max_size=15), max_size=2))
+def test_a_notice_says_where_it_belongs_among_the_events(notice: Message, more: list[bytes]) -> None:
+    with pytest.raises(RemoteProtocolError):
+        read_notice([*frames(notice), *more])  # type: ignore[arg-type]
 
 
 @given(operations)
 def test_an_operation_is_no_notice(operation: Message) -> None:
     with pytest.raises(RemoteProtocolError):
-        read_notice(frames(operation))  # type: ignore[arg-type]
+        read_notice(notice_frames(operation, b"", FIRST))  # type: ignore[arg-type]
 
 
 def test_kinds_are_announced_under_names_of_their_own() -> None:
@@ -62,12 +75,15 @@ def test_any_frames_are_a_message_or_a_violation(parts: list[bytes]) -> None:
 
 @given(st.sampled_from(sorted({**OPERATIONS, **NOTICES})), objects)
 def test_any_header_is_a_message_or_a_violation(wire: bytes, header: object) -> None:
-    read = read_operation if wire in OPERATIONS else read_notice
+    message: Message
     try:
-        found, _ = read([wire, msgpack.packb(header), b""])
+        if wire in OPERATIONS:
+            message = read_operation([wire, msgpack.packb(header), b""]).operation
+        else:
+            message = read_notice([wire, msgpack.packb(header), b"", bytes(16)]).notice
     except RemoteProtocolError:
         return
-    assert found.wire == wire
+    assert message.wire == wire  # type: ignore[attr-defined]
 
 
 def violation(parts: list[bytes]) -> RemoteProtocolError:
@@ -95,12 +111,10 @@ def test_a_violation_does_not_repeat_the_names_of_what_it_does_not_know() -> Non
 
 
 def test_a_header_has_a_limit_and_a_payload_has_none() -> None:
-    event = Events(conversation_id=ConversationId("c"), incarnation=Incarnation(1), turn_id=TurnId("t"))
     payload = b"x" * (4 * MAX_HEADER)
-    assert read_notice(frames(event, payload)).payload == payload
-    long = Events(conversation_id=ConversationId("c"), incarnation=Incarnation(1), turn_id=TurnId("x" * MAX_HEADER))
+    assert read_notice(notice_frames(JobDone(), payload, FIRST)).payload == payload
     with pytest.raises(RemoteProtocolError, match=r"header of \d+ bytes"):
-        read_notice(frames(long))
+        read_notice(notice_frames(JobDone(failure="x" * MAX_HEADER), b"", FIRST))
 
 
 def test_headers_are_fixed_and_complete() -> None:

@@ -48,6 +48,8 @@ def spec(name: str) -> WorkerSpec:
         log_level="warning",
         mailbox_address="a",
         mailbox_key="k",
+        events_path="p",
+        events_ticket=b"t",
         broker_address="b",
         broker_key="k",
     )

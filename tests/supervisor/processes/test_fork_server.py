@@ -45,6 +45,8 @@ def spec(name: str, directory: str = "/nonexistent") -> WorkerSpec:
         log_level="warning",
         mailbox_address="nowhere",
         mailbox_key="k",
+        events_path="p",
+        events_ticket=b"t",
         broker_address="nowhere",
         broker_key="k",
     )

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from greenroom.protocol.choices import EventForm
+from greenroom.protocol.choices import DELTA_EVENTS, EventForm
 from greenroom.protocol.ids import ConversationId, TurnId
 from greenroom.protocol.items import JsonObject
 from greenroom.workers.conversation import event
@@ -208,3 +208,31 @@ def test_items_are_complete_for_the_session_file_whatever_form_the_client_knows(
     items = [told["item"] for told in observed if told["type"] == "item_completed"]
     assert [item["type"] for item in items] == ["UserMessage", "AgentMessage", "CommandExecution"]  # type: ignore[index]
     assert ("item_completed" in mailbox.kinds) == (form == "current")
+
+
+def test_nothing_is_made_of_deltas_without_a_use_and_everything_else_is_told() -> None:
+    """The same is said to two emitters; the one without a use for deltas leaves out those, and no other event."""
+    full, sparse = Ears(), Ears()
+    sparse.announcer.wants_deltas = False
+    for ears in (full, sparse):
+        ears.announcer.reasoning_delta(b'"Let me"')
+        ears.announcer.raw_reasoning_delta(b'"see"')
+        ears.announcer.complete_reasoning(["Let me"], ["see"])
+        ears.announcer.text_delta(b'"Hel"')
+        ears.announcer.text_delta(b'"lo"')
+        ears.announcer.complete_message(["Hello"], None)
+        ears.announcer.raw_item({"type": "message", "role": "assistant", "content": []})
+        ears.announcer.tell({"type": "exec_command_output_delta", "call_id": "c", "stream": "stdout", "chunk": "aGk="})
+        ears.announcer.tell({"type": "agent_message", "message": "Hello"})
+    assert set(full.kinds) >= DELTA_EVENTS
+    assert sparse.kinds == [kind for kind in full.kinds if kind not in DELTA_EVENTS]
+
+
+def test_deltas_are_told_from_the_moment_on_in_which_there_is_a_use_for_them() -> None:
+    ears = Ears()
+    ears.announcer.wants_deltas = False
+    ears.announcer.text_delta(b'"Hel"')
+    ears.announcer.wants_deltas = True
+    ears.announcer.text_delta(b'"lo"')
+    assert ears.kinds == ["item_started", "agent_message_delta", "agent_message_content_delta"]
+    assert ears.events[-1]["item_id"] == ears.items("item_started")[0]["id"]

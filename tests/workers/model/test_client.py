@@ -1,6 +1,7 @@
 """The HTTP client against a real server on loopback: whole answers, and the way through a proxy."""
 
 import asyncio
+import json
 from contextlib import aclosing
 
 import aiohttp
@@ -8,7 +9,7 @@ import pytest
 from aiohttp import web
 
 from greenroom.workers.model.client import LARGE_BODY, new_session
-from greenroom.workers.model.responses import Completed
+from greenroom.workers.model.responses import Completed, TextDelta
 from tests.workers.model.exchange import BODY, DONE, HELLO, ID, WHOLE, holds, run, says, serving, talking
 
 
@@ -136,11 +137,13 @@ def test_server_is_held_up_by_a_consumer_that_stops() -> None:
 
         async with serving(floods) as server, talking(server.url) as talk:
             async with aclosing(talk.client.stream(BODY, talk.retries.append)) as batches:
-                events = len(await anext(batches))
+                events = await anext(batches)
                 await blocked.wait()
                 assert sent < total
-                events += sum([len(batch) async for batch in batches])
-            assert events == total * 4096 + 1
+                events += [event async for batch in batches for event in batch]
+            texts = [json.loads(event.raw) for event in events if isinstance(event, TextDelta)]
+            assert "".join(texts) == "Hello" * 4096 * total
+            assert isinstance(events[-1], Completed)
 
     run(scenario())
 
