@@ -20,7 +20,7 @@ import msgspec
 import zmq
 
 from greenroom.config.defaults import Limits
-from greenroom.protocol.ids import WorkerId
+from greenroom.protocol.ids import BEFORE_TURNS, WorkerId
 from greenroom.protocol.internal.process import AnyProcessSpec, Exited, WorkerSpec
 from greenroom.protocol.internal.worker import (
     AskUser,
@@ -89,7 +89,7 @@ class PlayedWorker:
         operation, payload = received
         match operation:
             case Open(conversation_id=conversation, incarnation=incarnation):
-                self._mailbox.address(conversation, incarnation)
+                self._mailbox.begin_turn(BEFORE_TURNS)
                 self._address = {"conversation_id": conversation, "incarnation": incarnation}
                 self._must_resume, self._is_open = operation.resume == "must", False
             case StartTurn():
@@ -113,7 +113,7 @@ class PlayedWorker:
         if not self._is_open:
             self._is_open = True
             self._mailbox.notify(Opened(**self._address, model="played", cwd="/", session_path="/nowhere"))
-        self._mailbox.address(**self._address, turn_id=operation.turn_id)
+        self._mailbox.begin_turn(operation.turn_id)
         match deed:
             case "talk":
                 for number in range(5):
