@@ -6,13 +6,36 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from tests.support import processes
+from tests.support import launches, processes
 from tests.support.stage import Stage
 
 # How long an example takes is up to whoever shares the machine.
 settings.register_profile("same", deadline=None, derandomize=True)
-settings.register_profile("explore", deadline=None, max_examples=1000)
+settings.register_profile("explore", deadline=None, derandomize=False, max_examples=1000, print_blob=True)
 settings.load_profile("same")
+
+SERVED = frozenset({"stage", "engine"})
+"""Fixtures whose tests start servers."""
+
+
+def pytest_configure() -> None:
+    launches.watch()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what starts servers, for `make test-fast` to leave it out."""
+    for item in items:
+        if SERVED.intersection(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.server)
+
+
+@pytest.fixture(autouse=True)
+def _servers_are_marked(request: pytest.FixtureRequest) -> Iterator[None]:
+    """No test starts a server without the marker by which `make test-fast` leaves it out."""
+    launches.taken()
+    yield
+    started = launches.taken()
+    assert not started or request.node.get_closest_marker("server"), f"to be marked `server`: it starts {started[0]}"
 
 
 @pytest.fixture(autouse=True)
