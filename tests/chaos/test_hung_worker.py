@@ -59,7 +59,7 @@ LIGHT = ("-c", "greenroom.worker_memory_mb=128", "-c", "greenroom.idle_workers=0
 
 def assert_found_and_back(stage: Stage, server: Server, thread: str) -> None:
     """See the one worker killed for its weight, the death remembered, and the conversation going on."""
-    report = until(lambda: (told := look(server, stage)) is not None and told.deaths and told)
+    report = until(lambda: told if (told := look(server, stage)) is not None and told.deaths else None)
     (death,) = report.deaths
     assert (death.conversation_id, death.doing) == (thread, "idle")
     assert death.cause.startswith("over its memory limit: ")

@@ -79,10 +79,11 @@ def test_a_conversation_that_was_forgotten_comes_back_as_it_was(stage: Stage) ->
     environment = {"XDG_RUNTIME_DIR": str(stage.runtime)}
     report = until(
         lambda: (
-            (told := holdings.report(server.pid, environment)) is not None
+            told
+            if (told := holdings.report(server.pid, environment)) is not None
             and told.statistics.conversations is not None
             and told.statistics.conversations.forgotten == 2
-            and told
+            else None
         )
     )
     assert [one.id == first for one in report.conversations] == [False]

@@ -10,6 +10,7 @@ from greenroom.demo.script import Call, CommandStep, Quote, Text, rule
 from greenroom.supervisor.frontend.elicitor import CANNOT_ASK
 from tests.broker.mcp_servers import NAME, Served
 from tests.support.client import Client, Message, kinds, text, thread_id
+from tests.support.model import members
 from tests.support.stage import Stage
 
 OFFICIAL = Path(__file__).parent.parent / "workers" / "mcp" / "official.py"
@@ -34,11 +35,11 @@ def test_a_tool_of_the_users_server_is_offered_called_and_answered(stage: Stage,
     server = stage.serve(engine)
     call = server.client.codex("ask the shelf", cwd=stage.cwd)
     assert text(server.client.result(call)) == "Thanks."
-    answers = [item for item in model.requests()[1].json["input"] if item["type"] == "function_call_output"]
+    answers = [item for item in members(model.requests()[1])["input"] if item["type"] == "function_call_output"]
     assert ["sesamesesame" in answer["output"] for answer in answers] == [True]
     events = server.client.events(call)
     assert kinds(events).count("mcp_tool_call_begin") == kinds(events).count("mcp_tool_call_end") == 1
-    offered = [tool["name"] for tool in model.requests()[0].json["tools"]]
+    offered = [tool["name"] for tool in members(model.requests()[0])["tools"]]
     assert "shelf__echo" in offered
     assert server.leave() == 0
     assert stage.left_over() == []
@@ -61,7 +62,7 @@ def test_a_server_whose_table_is_wrong_is_left_out_and_the_others_are_used(stage
     client = stage.serve(engine).client
     call = client.codex("hello", cwd=stage.cwd)
     assert text(client.result(call)) == "Hello."
-    assert "shelf__echo" in [tool["name"] for tool in model.requests()[0].json["tools"]]
+    assert "shelf__echo" in [tool["name"] for tool in members(model.requests()[0])["tools"]]
     events = client.all_events(call)
     warnings = [event["message"] for event in events if event["type"] == "warning"]
     assert [warning.split("`")[1] for warning in warnings] == ["mcp_servers.broken", "mcp_servers.odd"]

@@ -3,6 +3,7 @@
 import asyncio
 import fcntl
 import os
+import time
 from pathlib import Path
 
 import msgspec
@@ -67,7 +68,7 @@ def test_a_program_that_holds_it_is_waited_for_and_not_for_ever(
         fcntl.flock(other, fcntl.LOCK_EX)
         with pytest.raises(TimeoutError):
             remember(str(tmp_path), ID, "one", 1.0, None)
-        monkeypatch.setattr(message_history.time, "sleep", lambda _: fcntl.flock(other, fcntl.LOCK_UN))
+        monkeypatch.setattr(time, "sleep", lambda _: fcntl.flock(other, fcntl.LOCK_UN))
         remember(str(tmp_path), ID, "two", 2.0, None)
     assert [entry["text"] for entry in lines(tmp_path)] == ["two"]
 

@@ -11,14 +11,15 @@ import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, TypeAlias
+from typing import Any, Final, Literal, NoReturn, TypeAlias
 from unittest.mock import patch
 
 import msgspec
 import zmq
 
 from greenroom.config.defaults import Limits
-from greenroom.protocol.ids import WorkerId
+from greenroom.protocol.errors import ErrorKind
+from greenroom.protocol.ids import TurnId, WorkerId
 from greenroom.protocol.internal.process import AnyProcessSpec, Exited, WorkerSpec
 from greenroom.protocol.internal.worker import (
     AskUser,
@@ -79,7 +80,7 @@ class PlayedWorker:
         match operation:
             case Open(conversation_id=conversation, incarnation=incarnation):
                 self._mailbox.address(conversation, incarnation)
-                self._address = {"conversation_id": conversation, "incarnation": incarnation}
+                self._address: dict[str, Any] = {"conversation_id": conversation, "incarnation": incarnation}
                 self._must_resume = operation.resume == "must"
             case StartTurn():
                 self._run(operation, payload)
@@ -94,7 +95,7 @@ class PlayedWorker:
         self._turn_id = operation.turn_id
         deed = (msgspec.json.decode(items)[0]["text"].split() or [""])[0]
         if self._must_resume or deed == "refuse":
-            kind = "session_unknown" if self._must_resume else "config"
+            kind: ErrorKind = "session_unknown" if self._must_resume else "config"
             self._mailbox.notify(OpenFailed(**self._address, error_kind=kind, message="no"))
             return
         self._mailbox.notify(Opened(**self._address, model="played", cwd="/", session_path="/nowhere"))
@@ -117,7 +118,7 @@ class PlayedWorker:
             case _:
                 self._end(operation.turn_id, "completed")
 
-    def _end(self, turn_id: str, outcome: str, **more: str) -> None:
+    def _end(self, turn_id: TurnId, outcome: Literal["completed", "failed", "aborted"], **more: Any) -> None:
         self._mailbox.notify(TurnEnded(**self._address, turn_id=turn_id, outcome=outcome, **more), b'"done"')
 
 
@@ -224,6 +225,10 @@ def serve(say: Say, home: Path, environment: Mapping[str, str]) -> Run:
     return run
 
 
+def _start_nothing() -> NoReturn:
+    raise AssertionError("the played engine starts no process")
+
+
 async def _serve(run: Run, say: Say, options: ServerOptions, environment: Mapping[str, str]) -> None:
     server_end, to_server = os.pipe()
     from_server, server_output = os.pipe()
@@ -232,7 +237,7 @@ async def _serve(run: Run, say: Say, options: ServerOptions, environment: Mappin
     descriptors = Descriptors(server_end, server_output)
     buffer = HandshakeBuffer(descriptors)
     front = Front(buffer.write, environment)
-    provisions = Provisions(descriptors, environment, {}, None, lambda: None, lambda: None)
+    provisions = Provisions(descriptors, environment, {}, None, _start_nothing, _start_nothing)
     ear = _Ear(from_server)
     async with asyncio.timeout(TIMEOUT), asyncio.TaskGroup() as tasks:
         tasks.create_task(Server(options, provisions, front, buffer).serve())

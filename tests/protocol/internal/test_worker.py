@@ -106,7 +106,7 @@ def test_a_header_has_a_limit_and_a_payload_has_none() -> None:
 def test_headers_are_fixed_and_complete() -> None:
     address = Addressed(conversation_id=ConversationId("c"), incarnation=Incarnation(1))
     with pytest.raises(AttributeError):
-        address.incarnation = Incarnation(2)  # type: ignore[misc]
+        address.incarnation = Incarnation(2)
     with pytest.raises(RemoteProtocolError, match="incarnation"):
         read_operation([Interrupt.wire, msgpack.packb({"conversation_id": "c", "turn_id": "t"}), b""])
     with pytest.raises(RemoteProtocolError):

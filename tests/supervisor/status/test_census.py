@@ -26,6 +26,12 @@ class Nobody:
     def events(self, turn_id: TurnId, events: bytes) -> None:
         """Take events."""
 
+    def progress(self, doing: str) -> None:
+        """Take a sign of life."""
+
+    def asks(self, question_id: int, question: bytes) -> None:
+        """Take a question."""
+
     def succeeded(self, last_message: bytes) -> None:
         """Take the end."""
 

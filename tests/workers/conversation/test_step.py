@@ -95,10 +95,10 @@ def test_what_is_under_way_is_what_began_last_and_has_not_ended() -> None:
     async def scene() -> None:
         told: list[str] = []
         reporter = StepReporter(told.append, lambda: 1234)
-        assert not reporter.present
+        assert str(reporter.present) == ""
         reporter.take(event("exec_command_begin", command=["make"], call_id="a"))
         reporter.take(event("patch_apply_begin", changes={"/x": {}}, call_id="b"))
-        assert reporter.present == "changing x (1,234 tokens)"
+        assert str(reporter.present) == "changing x (1,234 tokens)"
         reporter.take(event("patch_apply_end", changes={"/x": {}}, call_id="b", success=True))
         assert reporter.present == "running make (1,234 tokens)"
         assert told == ["running make (1,234 tokens)"]

@@ -29,13 +29,13 @@ from tests.support.loop import on_loop, until
 from tests.workers.stubs import Line, StubMailbox, StubModel, StubRecord, called, delta, done, said
 
 AGAIN = Retry(after_seconds=0.0, text="stream error: x; retrying 1/5 in 0ms…", announce=True)
-REASONING = {
+REASONING: JsonObject = {
     "type": "reasoning",
     "id": "rs_1",
     "encrypted_content": "g",
     "summary": [{"type": "summary_text", "text": "Why."}],
 }
-RAW = {**REASONING, "content": [{"type": "reasoning_text", "text": "Because."}]}
+RAW: JsonObject = {**REASONING, "content": [{"type": "reasoning_text", "text": "Because."}]}
 
 
 class Stage:
@@ -57,8 +57,8 @@ class Stage:
             self._encoder,
             self.history,
             self.record,
-            self.mailbox,  # type: ignore[arg-type]
-            EventEmitter(self.mailbox, ConversationId("c"), "baseline"),  # type: ignore[arg-type]
+            self.mailbox,
+            EventEmitter(self.mailbox, ConversationId("c"), "baseline"),
             self._call,
             tokens,
             Compaction(
@@ -179,8 +179,13 @@ async def test_calls_run_one_after_the_other_before_the_next_request() -> None:
 @on_loop
 async def test_no_call_runs_while_many_others_begin(monkeypatch: pytest.MonkeyPatch) -> None:
     looks = iter((True, True, False))
-    monkeypatch.setattr(rush, "is_on", lambda: stage.log.append("look") or next(looks))
     stage = Stage([[called("a"), called("b"), done()]], [[said("x"), done()]])
+
+    def look() -> bool:
+        stage.log.append("look")
+        return next(looks)
+
+    monkeypatch.setattr(rush, "is_on", look)
     await stage.loop.run()
     order = [entry for entry in stage.log if entry == "look" or entry.startswith("call")]
     assert order == ["look", "look", "look", "call a", "call b"]

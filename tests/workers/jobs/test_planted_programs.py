@@ -20,6 +20,7 @@ from greenroom.workers.jobs.context import JobError, Setting
 from greenroom.workers.sandbox import features
 from greenroom.workers.sandbox.features import SandboxUnavailableError
 from greenroom.workers.sandbox.launcher import Launcher
+from greenroom.workers.sandbox.starter import LaunchedStarter
 from greenroom.workers.search import files
 from greenroom.workers.search.files import _split
 from tests.workers.jobs.planted import EFFECTIVE, PLANTS, SECRET, SHAPES, Ground, prepare, replant
@@ -87,8 +88,7 @@ def test_the_programs_are_planted_where_git_runs_them(
     """Without this the test above might pass because no program was ever started."""
     PLANTS[name](ground)
     ground.marker.unlink(missing_ok=True)
-    real = git.LaunchedStarter
-    monkeypatch.setattr(git, "LaunchedStarter", lambda launcher, _: real(launcher, None))
+    monkeypatch.setattr(git, "LaunchedStarter", lambda launcher, _: LaunchedStarter(launcher, None))
     look_at(ground)
     assert str(ground.marker) in ground.harm()
 
