@@ -45,12 +45,19 @@ def _no_orphans() -> Iterator[None]:
     assert not processes.adopts_orphans()
 
 
-@pytest.fixture(params=["fork", "spawn"])
-def engine(request: pytest.FixtureRequest) -> str:
-    """Each way in which the processes of a server come into being."""
-    name = request.param
-    assert isinstance(name, str)
-    return name
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--every-engine",
+        action="store_true",
+        help="run what takes an engine with each, also where it makes no difference",
+    )
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Give each way in which the processes of a server come into being to tests for which it makes a difference."""
+    if "engine" in metafunc.fixturenames:
+        differs = metafunc.definition.get_closest_marker("both_engines") or metafunc.config.getoption("--every-engine")
+        metafunc.parametrize("engine", ["fork", "spawn"] if differs else ["fork"])
 
 
 @pytest.fixture

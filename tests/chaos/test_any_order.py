@@ -15,6 +15,8 @@ from tests.support.client import Client, RequestId, kind, text
 from tests.support.server import Server
 from tests.support.stage import Stage
 
+pytestmark = pytest.mark.both_engines
+
 STEPS = 60
 RULES = (
     rule("quick", [Text("Good day.")]),

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import pytest
+
 from benchmarks import holdings
 from greenroom.demo.script import CommandStep, Stall, Text, rule
 from greenroom.protocol.report import Report
@@ -11,6 +13,8 @@ from tests.support.faults import Faults
 from tests.support.model import Gate, said
 from tests.support.server import Server
 from tests.support.stage import Stage
+
+pytestmark = pytest.mark.both_engines
 
 HELLO = rule("hello", [Text("Good day.")])
 STALL = rule("stall", [Text("hm"), Stall()])

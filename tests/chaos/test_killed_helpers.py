@@ -230,6 +230,8 @@ CANNOT_FORK_FOR_A_WHILE = """
 import greenroom.runtime.launch as launch
 launch.FORK_SERVER = '''
 import errno, os, time
+
+pytestmark = pytest.mark.both_engines
 fork, until = os.fork, time.monotonic() + 2
 def refuse():
     if time.monotonic() < until:

@@ -38,6 +38,8 @@ LOUD = {
 sys.meta_path.insert(0, Announcer())
 atexit.register(print, "NOISE: at the end")
 import greenroom.supervisor.main
+
+pytestmark = pytest.mark.both_engines
 sys.exit(greenroom.supervisor.main.main(sys.argv[1:]))
 '''
 
