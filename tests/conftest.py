@@ -14,7 +14,7 @@ settings.register_profile("same", deadline=None, derandomize=True)
 settings.register_profile("explore", deadline=None, derandomize=False, max_examples=1000, print_blob=True)
 settings.load_profile("same")
 
-SERVED = frozenset({"stage", "engine"})
+SERVED = frozenset({"stage", "shared_stage", "engine"})
 """Fixtures whose tests start servers."""
 
 
@@ -58,6 +58,14 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "engine" in metafunc.fixturenames:
         differs = metafunc.definition.get_closest_marker("both_engines") or metafunc.config.getoption("--every-engine")
         metafunc.parametrize("engine", ["fork", "spawn"] if differs else ["fork"])
+
+
+@pytest.fixture(scope="module")
+def shared_stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    """A stage for those tests of a module that change nothing that the others see."""
+    built = Stage(tmp_path_factory.mktemp("shared"))
+    yield built
+    built.strike()
 
 
 @pytest.fixture

@@ -26,10 +26,11 @@ def failed(result: Message) -> str:
     return text(result)
 
 
-@pytest.fixture
-def client(stage: Stage) -> Client:
-    stage.play(HELLO)
-    return stage.serve("fork").client
+@pytest.fixture(scope="module")
+def client(shared_stage: Stage) -> Client:
+    """One client for all that it may get wrong: the server goes on after each."""
+    shared_stage.play(HELLO)
+    return shared_stage.serve("fork").client
 
 
 @pytest.mark.parametrize(
@@ -108,11 +109,7 @@ def test_a_reply_whose_arguments_do_not_fit_is_told_why(client: Client, argument
 @pytest.mark.parametrize(
     ("name", "words"), [("threadId", "thread_id"), ("conversationId", "conversation_id"), ("sessionId", "session_id")]
 )
-def test_an_unknown_conversation_is_named_as_the_caller_named_it(
-    stage: Stage, engine: str, name: str, words: str
-) -> None:
-    stage.play(HELLO)
-    client = stage.serve(engine).client
+def test_an_unknown_conversation_is_named_as_the_caller_named_it(client: Client, name: str, words: str) -> None:
     unknown = str(uuid4())
     result = client.result(client.call("codex-reply", prompt="x", **{name: unknown.upper()}))
     assert kind(result) == "session_unknown"
