@@ -33,8 +33,9 @@ $(READY): requirements-dev.txt pyproject.toml
 demo: setup ## Watch a conversation from start to end, with a scripted model: no key, no network.
 	@$(BIN)/greenroom demo
 
+# Files in their order, in which those that wait for long come first, and not by their number of tests.
 test: setup ## Run all tests, on up to four cores. ARGS goes to pytest.
-	@$(BIN)/python -m pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile $(ARGS)
+	@$(BIN)/python -m pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile --no-loadscope-reorder $(ARGS)
 
 test-fast: setup ## Run the tests that start no server, in about a minute. ARGS goes to pytest.
 	@$(BIN)/python -m pytest --numprocesses=auto --maxprocesses=4 --dist=worksteal -m 'not server' $(ARGS)
