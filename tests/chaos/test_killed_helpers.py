@@ -162,7 +162,7 @@ def test_what_starts_commands_ends_with_the_last_worker_of_its_fork_server(stage
 
 HASTY = """
 import greenroom.supervisor.processes.fork_engine, greenroom.supervisor.processes.tree
-greenroom.supervisor.processes.fork_engine.SPAWN_TIMEOUT = 2.0
+greenroom.supervisor.processes.fork_engine.TIMING = greenroom.supervisor.processes.fork_engine.ForkTiming(answer=2.0)
 greenroom.supervisor.processes.tree.BROKER_TIMEOUT = 2.0
 """
 
