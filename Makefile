@@ -3,6 +3,8 @@
 PYTHON ?= python3
 UV ?= uv
 ARGS ?=
+# One process more than there are cores, since tests wait for processes as well; four at most.
+PROCESSES ?= $(shell cores=$$(getconf _NPROCESSORS_ONLN); echo $$((cores < 4 ? cores + 1 : 4)))
 SEED := $(or $(SEED),$(shell od -An -N4 -tu4 /dev/urandom | tr -d ' '))
 
 BIN := .venv/bin
@@ -34,15 +36,15 @@ demo: setup ## Watch a conversation from start to end, with a scripted model: no
 	@$(BIN)/greenroom demo
 
 # Files in their order, in which those that wait for long come first, and not by their number of tests.
-test: setup ## Run all tests, on up to four cores. ARGS goes to pytest.
-	@$(BIN)/python -m pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile --no-loadscope-reorder $(ARGS)
+test: setup ## Run all tests, in up to four processes. ARGS goes to pytest.
+	@$(BIN)/python -m pytest --numprocesses=$(PROCESSES) --dist=loadfile --no-loadscope-reorder $(ARGS)
 
 test-fast: setup ## Run the tests that start no server, in about a minute. ARGS goes to pytest.
-	@$(BIN)/python -m pytest --numprocesses=auto --maxprocesses=4 --dist=worksteal -m 'not server' $(ARGS)
+	@$(BIN)/python -m pytest --numprocesses=$(PROCESSES) --dist=worksteal -m 'not server' $(ARGS)
 
 explore: setup ## Look for new counterexamples with many random examples; SEED=N repeats a run. ARGS goes to pytest.
 	@echo 'To repeat this run: make explore SEED=$(SEED)'
-	@$(BIN)/python -m pytest --numprocesses=auto --maxprocesses=4 --dist=worksteal -m 'hypothesis and not server' \
+	@$(BIN)/python -m pytest --numprocesses=$(PROCESSES) --dist=worksteal -m 'hypothesis and not server' \
 	  --hypothesis-profile=explore --hypothesis-seed=$(SEED) --timeout=1800 $(ARGS)
 
 lint: setup ## Check style, format, types and who imports whom.
