@@ -18,6 +18,8 @@ from tests.support.model import Gate
 from tests.support.server import Server
 from tests.support.stage import Stage
 
+pytestmark = pytest.mark.both_engines
+
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="the sandbox tried here is that of Linux")
 HELLO = rule("hello", [Text("Good day.")])
 KEY = {"MOCK_API_KEY": "the-key-of-the-provider"}
@@ -230,8 +232,6 @@ CANNOT_FORK_FOR_A_WHILE = """
 import greenroom.runtime.launch as launch
 launch.FORK_SERVER = '''
 import errno, os, time
-
-pytestmark = pytest.mark.both_engines
 fork, until = os.fork, time.monotonic() + 2
 def refuse():
     if time.monotonic() < until:

@@ -12,6 +12,8 @@ from tests.support.client import text
 from tests.support.server import PROGRAM
 from tests.support.stage import Stage
 
+pytestmark = pytest.mark.both_engines
+
 NOISE = '''\
 import atexit, os, sys, threading, warnings
 
@@ -38,8 +40,6 @@ LOUD = {
 sys.meta_path.insert(0, Announcer())
 atexit.register(print, "NOISE: at the end")
 import greenroom.supervisor.main
-
-pytestmark = pytest.mark.both_engines
 sys.exit(greenroom.supervisor.main.main(sys.argv[1:]))
 '''
 
