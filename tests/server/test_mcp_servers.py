@@ -123,7 +123,7 @@ def test_a_call_that_nobody_can_approve_is_not_made(stage: Stage) -> None:
     asking = ASKING.replace("echo", "go")
     stage.play(rule("ask the shelf", [Call("shelf__go", {})], [Quote()]), more=configured(server=SIMPLE) + asking)
     client = stage.serve("fork").client
-    for policy, told in (("on-request", CANNOT_ASK.reason), ("never", "the approval policy is `never`")):
+    for policy, told in (("on-request", str(CANNOT_ASK.reason)), ("never", "the approval policy is `never`")):
         call = client.codex("ask the shelf", cwd=stage.cwd, **{**ON_REQUEST, "approval_policy": policy})
         result = text(client.result(call))
         assert told in result
