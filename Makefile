@@ -3,18 +3,21 @@
 PYTHON ?= python3
 UV ?= uv
 ARGS ?=
+# One process more than there are cores, since tests wait for processes as well; four at most.
+PROCESSES ?= $(shell cores=$$(getconf _NPROCESSORS_ONLN); echo $$((cores < 4 ? cores + 1 : 4)))
+SEED := $(or $(SEED),$(shell od -An -N4 -tu4 /dev/urandom | tr -d ' '))
 
 BIN := .venv/bin
 READY := .venv/.ready
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint bench soak docs lock clean
+.PHONY: help setup demo test test-fast explore lint bench soak docs lock clean
 
 help: ## Show this list.
 	@echo 'Usage: make TARGET [PYTHON=python3.12] [ARGS="…"]'
 	@echo
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(READY) ## Make .venv with the locked packages and this program in it.
 
@@ -32,8 +35,17 @@ $(READY): requirements-dev.txt pyproject.toml
 demo: setup ## Watch a conversation from start to end, with a scripted model: no key, no network.
 	@$(BIN)/greenroom demo
 
-test: setup ## Run all tests, on up to four cores. ARGS goes to pytest.
-	@$(BIN)/python -m pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile $(ARGS)
+# Files in their order, in which those that wait for long come first, and not by their number of tests.
+test: setup ## Run all tests, in up to four processes. ARGS goes to pytest.
+	@$(BIN)/python -m pytest --numprocesses=$(PROCESSES) --dist=loadfile --no-loadscope-reorder $(ARGS)
+
+test-fast: setup ## Run the tests that start no server, in a minute or two. ARGS goes to pytest.
+	@$(BIN)/python -m pytest --numprocesses=$(PROCESSES) --dist=loadfile --no-loadscope-reorder -m 'not server' $(ARGS)
+
+explore: setup ## Look for new counterexamples with many random examples; SEED=N repeats a run. ARGS goes to pytest.
+	@echo 'To repeat this run: make explore SEED=$(SEED)'
+	@$(BIN)/python -m pytest --numprocesses=$(PROCESSES) --dist=worksteal -m 'hypothesis and not server' \
+	  --hypothesis-profile=explore --hypothesis-seed=$(SEED) --timeout=1800 $(ARGS)
 
 lint: setup ## Check style, format, types and who imports whom.
 	@failed=0; for check in 'ruff check' 'ruff format --check --output-format concise' mypy 'lint-imports --no-logo'; do \

@@ -205,7 +205,9 @@ class Killer:
         """Kill one process and return its role, `None` where there was none."""
         helpers: list[Role] = [role for role in ("fork_server", "broker") if self._left[role]]
         others: list[Role] = ["worker"] if self._left["worker"] else helpers
-        role = self._random.choice(helpers if helpers and self._random.random() < HELPERS else others or ["worker"])
+        role: Role = self._random.choice(
+            helpers if helpers and self._random.random() < HELPERS else others or ["worker"]
+        )
         found = self._victims(role) if self._left[role] else []
         if not found:
             return None

@@ -6,13 +6,36 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from tests.support import processes
+from tests.support import launches, processes
 from tests.support.stage import Stage
 
 # How long an example takes is up to whoever shares the machine.
 settings.register_profile("same", deadline=None, derandomize=True)
-settings.register_profile("explore", deadline=None, max_examples=1000)
+settings.register_profile("explore", deadline=None, derandomize=False, max_examples=1000, print_blob=True)
 settings.load_profile("same")
+
+SERVED = frozenset({"stage", "shared_stage", "engine"})
+"""Fixtures whose tests start servers."""
+
+
+def pytest_configure() -> None:
+    launches.watch()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what starts servers, for `make test-fast` to leave it out."""
+    for item in items:
+        if SERVED.intersection(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.server)
+
+
+@pytest.fixture(autouse=True)
+def _servers_are_marked(request: pytest.FixtureRequest) -> Iterator[None]:
+    """No test starts a server without the marker by which `make test-fast` leaves it out."""
+    launches.taken()
+    yield
+    started = launches.taken()
+    assert not started or request.node.get_closest_marker("server"), f"to be marked `server`: it starts {started[0]}"
 
 
 @pytest.fixture(autouse=True)
@@ -22,12 +45,27 @@ def _no_orphans() -> Iterator[None]:
     assert not processes.adopts_orphans()
 
 
-@pytest.fixture(params=["fork", "spawn"])
-def engine(request: pytest.FixtureRequest) -> str:
-    """Each way in which the processes of a server come into being."""
-    name = request.param
-    assert isinstance(name, str)
-    return name
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--every-engine",
+        action="store_true",
+        help="run what takes an engine with each, also where it makes no difference",
+    )
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Give each way in which the processes of a server come into being to tests for which it makes a difference."""
+    if "engine" in metafunc.fixturenames:
+        differs = metafunc.definition.get_closest_marker("both_engines") or metafunc.config.getoption("--every-engine")
+        metafunc.parametrize("engine", ["fork", "spawn"] if differs else ["fork"])
+
+
+@pytest.fixture(scope="module")
+def shared_stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    """A stage for those tests of a module that change nothing that the others see."""
+    built = Stage(tmp_path_factory.mktemp("shared"))
+    yield built
+    built.strike()
 
 
 @pytest.fixture

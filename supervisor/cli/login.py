@@ -7,7 +7,7 @@ never accepted as an argument.
 import asyncio
 import os
 import sys
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from typing import Final, TextIO
 
 from greenroom.broker.clock import Clock
@@ -18,6 +18,7 @@ from greenroom.broker.login.endpoints import Endpoints
 from greenroom.broker.login.flows import BrowserFlow, DeviceFlow
 from greenroom.broker.login.issuer import Issuer, revoke
 from greenroom.broker.login.logins import Flow, LoggedIn, record_of
+from greenroom.broker.login.server import PORTS
 from greenroom.broker.storage.locks import STORE, STORE_TIMEOUT, locked
 from greenroom.broker.storage.store import Store
 from greenroom.protocol.choices import PreferredAuth
@@ -31,14 +32,19 @@ _LONGEST_MASKED: Final = 13
 
 
 def login_with_browser(
-    store: Store, environment: Mapping[str, str], rules: LoginRules = ANY_LOGIN, *, open_browser: bool = True
+    store: Store,
+    environment: Mapping[str, str],
+    rules: LoginRules = ANY_LOGIN,
+    *,
+    open_browser: bool = True,
+    ports: Sequence[int] = PORTS,
 ) -> int:
-    """Log in with an account, in a browser on this machine."""
+    """Log in with an account, in a browser on this machine, which comes back to the first of `ports` that is free."""
     if _is_refused(rules, "chatgpt"):
         return 1
 
     async def begin(issuer: Issuer) -> Flow:
-        flow = await BrowserFlow.open(issuer, rules=rules)
+        flow = await BrowserFlow.open(issuer, ports, rules)
         _say(f"Starting local login server on http://localhost:{flow.port}.")
         _say(f"Open this address if no browser opens by itself:\n\n{flow.url}\n")
         if open_browser:

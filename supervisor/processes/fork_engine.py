@@ -11,6 +11,7 @@ import os
 import signal
 from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from typing import assert_never
 
@@ -31,7 +32,7 @@ from greenroom.protocol.internal.process import (
 from greenroom.runtime import child
 from greenroom.runtime.launch import DATAGRAM, Launched
 from greenroom.runtime.orphans import OrphanTracker, end_all_children, kill_group, terminate
-from greenroom.runtime.restart import Backoff
+from greenroom.runtime.restart import Backoff, Delays
 from greenroom.supervisor.processes.direct_child import CLOSING_TIME, exited_of, reap_orphans, start_spawned
 from greenroom.supervisor.processes.engine import FORK_SERVER_ID, ZYGOTE_PREFIX, EngineStatistics, OnExit, OnMeasured
 from greenroom.supervisor.processes.restart import FORK_SERVER, START, ZYGOTE
@@ -39,26 +40,49 @@ from greenroom.supervisor.processes.service_state import ServiceState, ServiceSt
 
 log = logging.getLogger(__name__)
 
-SPAWN_TIMEOUT = 8.0
-"""Seconds in which a fork server with pending requests has to answer before it counts as hung."""
-START_TIMEOUT = 20.0
-"""The same for its first message, which follows its imports."""
 ORPHANED = "the process that starts others died"
-SPAWNED_AT_ONCE = max(2, os.cpu_count() or 1)
-"""Processes that start at a time without a fork server: each imports everything itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class ForkTiming:
+    """How long the engine waits, and for what. Times are in seconds."""
+
+    answer: float = 8.0
+    """In which a fork server with pending requests has to answer before it counts as hung."""
+    first_answer: float = 20.0
+    """The same for its first message, which follows its imports."""
+    closing: float = CLOSING_TIME
+    """In which a fork server has to leave."""
+    restarts: Delays = FORK_SERVER
+    """Before each further fork server."""
+    refusals: Delays = START
+    """Before each further attempt to start what the system has refused to start."""
+    spawned_at_once: int = max(2, os.cpu_count() or 1)
+    """Processes that start at a time without a fork server: each imports everything itself."""
+
+
+TIMING = ForkTiming()
 
 
 class ForkEngine:
     """The supervisor's side of the fork server."""
 
-    def __init__(self, first: Launched, launch: Callable[[], Launched], spawn: Callable[[], Launched]) -> None:
+    def __init__(
+        self,
+        first: Launched,
+        launch: Callable[[], Launched],
+        spawn: Callable[[], Launched],
+        timing: ForkTiming | None = None,
+    ) -> None:
+        """`timing`: `TIMING` where it is `None`."""
+        self._timing = timing or TIMING
         self._fork_server = first
         self._launch = launch
         self._spawn = spawn
-        self._life = ServiceState(Backoff(FORK_SERVER))
+        self._life = ServiceState(Backoff(self._timing.restarts))
         self._has_died = False
         """Whether a fork server has died and no other one serves yet."""
-        self._refusals = Backoff(START)
+        self._refusals = Backoff(self._timing.refusals)
         self._spawned: set[WorkerId] = set()
         """Starting processes that were spawned, not forked."""
         self._retry: asyncio.TimerHandle | None = None
@@ -141,7 +165,7 @@ class ForkEngine:
             self._retry.cancel()
         self._hang_up()
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(CLOSING_TIME):
+            async with asyncio.timeout(self._timing.closing):
                 await self._gone.wait()
         if not self._gone.is_set():
             os.kill(self._fork_server.pid, signal.SIGKILL)
@@ -163,7 +187,7 @@ class ForkEngine:
         if self._overdue is not None:
             self._overdue.cancel()
         waiting = (self._has_died or bool(self._pending)) and not self._gone.is_set() and not self._closing
-        timeout_s = SPAWN_TIMEOUT if self._has_spoken else START_TIMEOUT
+        timeout_s = self._timing.answer if self._has_spoken else self._timing.first_answer
         loop = asyncio.get_running_loop()
         self._overdue = loop.call_later(timeout_s, self._end_hung, timeout_s) if waiting else None
 
@@ -181,7 +205,8 @@ class ForkEngine:
             self._say()
 
     def _spawn_some(self) -> None:
-        while self._outbox and len(self._spawned) < SPAWNED_AT_ONCE and self._retry is None and not self._closing:
+        most = self._timing.spawned_at_once
+        while self._outbox and len(self._spawned) < most and self._retry is None and not self._closing:
             loop = asyncio.get_running_loop()
             try:
                 pid = start_spawned(self._spawn, self._outbox[0])

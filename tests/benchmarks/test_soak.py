@@ -60,11 +60,11 @@ def test_memory_that_keeps_growing_is_told_and_one_large_look_is_not() -> None:
 
 def test_memory_of_what_outlived_its_fork_server_is_not_compared() -> None:
     grown = holdings(memory=MEMORY | {"fork_server": 60_000_000})
-    assert stretch(grown, Account(killed=Counter(fork_server=1))).faults() == []
+    assert stretch(grown, Account(killed=Counter({"fork_server": 1}))).faults() == []
 
 
 def test_a_death_may_cost_one_call() -> None:
-    account = Account(fates=Counter(crashed=2, succeeded=5), killed=Counter(worker=2))
+    account = Account(fates=Counter({"crashed": 2, "succeeded": 5}), killed=Counter({"worker": 2}))
     account.judge()
     assert account.violations == []
     account.fates["crashed"] += 1

@@ -59,7 +59,7 @@ class Deed:
 
 def refusal(status: int, code: str | None = None, **headers: str) -> Deed:
     """Refuse a refresh, without spending the token."""
-    body = {"error": {"message": "no", "type": "invalid_request_error", "param": None, "code": code}}
+    body: dict[str, object] = {"error": {"message": "no", "type": "invalid_request_error", "param": None, "code": code}}
     return Deed(status, body, {name.replace("_", "-"): value for name, value in headers.items()}, consumes=False)
 
 

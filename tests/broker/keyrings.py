@@ -16,7 +16,10 @@ PLACE = "GREENROOM_TEST_VAULT"
 class SharedKeyring(KeyringBackend):
     """Keeps its entries in a file, so that every process sees them."""
 
-    priority = 1  # type: ignore[assignment]
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+
+    priority = 1
 
     def get_password(self, service: str, username: str) -> str | None:
         return self._entries().get(f"{service} {username}")
@@ -69,10 +72,10 @@ sys.exit(main())
 class MemoryKeyring(KeyringBackend):
     """Keeps its entries in memory, and does what a test wants it to do wrong."""
 
-    priority = 1  # type: ignore[assignment]
+    priority = 1
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.entries: dict[tuple[str, str], str] = {}
         self.failure: Exception | None = None
         self.forgets = False

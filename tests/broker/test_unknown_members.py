@@ -88,7 +88,7 @@ async def refresh_unwritable_at_first(parts: Parts) -> None:
     def full(_: AuthRecord) -> None:
         raise OSError(errno.ENOSPC, "full")
 
-    store.replace = full  # type: ignore[method-assign]
+    store.replace = full  # type: ignore[assignment, method-assign]
     assert await parts.refresher.join(Trigger.NEED) is RefreshResult.REFRESHED
     store.replace = real  # type: ignore[method-assign]
     await parts.manager.persist(now=True)

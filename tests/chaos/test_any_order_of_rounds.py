@@ -3,6 +3,7 @@
 import random
 import signal
 from collections import Counter
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
@@ -40,7 +41,13 @@ class Mischief:
         self.seen = 0
         self.waiting: list[tuple[dict[str, object], Message]] = []
         """Calls that wait for their next round: their arguments, and the result that asks."""
-        self.deeds = ((self.begin, 6), (self.go_on, 6), (self.cancel, 2), (self.look, 5), (self.kill_worker, 2))
+        self.deeds: tuple[tuple[Callable[[], None], int], ...] = (
+            (self.begin, 6),
+            (self.go_on, 6),
+            (self.cancel, 2),
+            (self.look, 5),
+            (self.kill_worker, 2),
+        )
 
     def step(self) -> None:
         deeds, weights = zip(*self.deeds, strict=True)

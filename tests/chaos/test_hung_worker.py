@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import pytest
+
 from benchmarks import holdings
 from greenroom.demo.script import CommandStep, Stall, Text, rule
 from greenroom.protocol.report import Report
@@ -11,6 +13,8 @@ from tests.support.faults import Faults
 from tests.support.model import Gate, said
 from tests.support.server import Server
 from tests.support.stage import Stage
+
+pytestmark = pytest.mark.both_engines
 
 HELLO = rule("hello", [Text("Good day.")])
 STALL = rule("stall", [Text("hm"), Stall()])
@@ -59,7 +63,7 @@ LIGHT = ("-c", "greenroom.worker_memory_mb=128", "-c", "greenroom.idle_workers=0
 
 def assert_found_and_back(stage: Stage, server: Server, thread: str) -> None:
     """See the one worker killed for its weight, the death remembered, and the conversation going on."""
-    report = until(lambda: (told := look(server, stage)) is not None and told.deaths and told)
+    report = until(lambda: told if (told := look(server, stage)) is not None and told.deaths else None)
     (death,) = report.deaths
     assert (death.conversation_id, death.doing) == (thread, "idle")
     assert death.cause.startswith("over its memory limit: ")

@@ -17,6 +17,8 @@ from tests.support.home import records
 from tests.support.model import Gate, inputs, said
 from tests.support.stage import Stage
 
+pytestmark = pytest.mark.both_engines
+
 FILES = ("one.txt", "two.txt")
 PATCH = "*** Begin Patch\n" + "".join(f"*** Add File: {name}\n+hello\n" for name in FILES) + "*** End Patch"
 ALONE = ("-c", "greenroom.idle_workers=0")

@@ -18,6 +18,8 @@ from tests.support.model import Gate
 from tests.support.server import Server
 from tests.support.stage import Stage
 
+pytestmark = pytest.mark.both_engines
+
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="the sandbox tried here is that of Linux")
 HELLO = rule("hello", [Text("Good day.")])
 KEY = {"MOCK_API_KEY": "the-key-of-the-provider"}
@@ -162,7 +164,7 @@ def test_what_starts_commands_ends_with_the_last_worker_of_its_fork_server(stage
 
 HASTY = """
 import greenroom.supervisor.processes.broker_process, greenroom.supervisor.processes.fork_engine
-greenroom.supervisor.processes.fork_engine.SPAWN_TIMEOUT = 2.0
+greenroom.supervisor.processes.fork_engine.TIMING = greenroom.supervisor.processes.fork_engine.ForkTiming(answer=2.0)
 greenroom.supervisor.processes.broker_process.BROKER_TIMEOUT = 2.0
 """
 

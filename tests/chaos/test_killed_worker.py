@@ -18,6 +18,8 @@ from tests.support.model import Gate, inputs, said
 from tests.support.server import Server
 from tests.support.stage import Stage
 
+pytestmark = pytest.mark.both_engines
+
 ANSWERED_WITHIN = 1.0
 WHO = CommandStep(("sh", "-c", "echo $PPID"))
 STALL = rule("stall", [WHO], [Text("hm"), Stall()])

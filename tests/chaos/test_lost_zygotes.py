@@ -17,7 +17,10 @@ from tests.support.deadline import until
 from tests.support.server import Server
 from tests.support.stage import Stage
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the sandbox tried here is that of Linux")
+pytestmark = [
+    pytest.mark.both_engines,
+    pytest.mark.skipif(sys.platform != "linux", reason="the sandbox tried here is that of Linux"),
+]
 LIMIT_MS = 2000
 BOTH = pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP], ids=["dead", "hung"])
 

@@ -13,6 +13,8 @@ import pytest
 from benchmarks.soak import soak
 from tests.support import processes
 
+pytestmark = pytest.mark.both_engines
+
 IS_LONG: Final = os.environ.get("GREENROOM_SOAK") == "1"
 WARM_UP: Final = {"fork": 100, "spawn": 20}
 """Conversations before the first look of the long run: memory that every server comes to take is then taken."""

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from greenroom.broker.credential.record import StoreError
 from greenroom.broker.storage.file import FileStore
-from greenroom.broker.storage.store import StoreError
 from greenroom.config.document import read_document
 from greenroom.config.encoding import EncodingError, decoded
 from greenroom.config.home import load_dotenv

@@ -10,7 +10,7 @@ from greenroom.protocol.errors import ConfigError
 from greenroom.supervisor.options import ServerOptions
 
 if TYPE_CHECKING:
-    from conftest import Home
+    from tests.config.conftest import Home
 
 
 def _fault(home: "Home", text: str) -> str:

@@ -1,7 +1,7 @@
 """Promises about the search for the value that does not fit: it agrees with `msgspec`, and what it names is there."""
 
 from datetime import date
-from typing import Annotated, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 import pytest
 from hypothesis import given
@@ -80,9 +80,8 @@ def fits(value: object, kind: object) -> bool:
     return True
 
 
-def at(value: object, misfit: Misfit) -> object:
+def at(value: Any, misfit: Misfit) -> object:
     for step in misfit.path:
-        assert isinstance(value, dict | list)
         value = value[step]
     return value
 

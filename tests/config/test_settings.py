@@ -16,7 +16,7 @@ from greenroom.config.settings import ConversationOverrides, preload
 from greenroom.protocol.errors import ConfigError
 
 if TYPE_CHECKING:
-    from conftest import Home
+    from tests.config.conftest import Home
 
 PROFILES = """
 model = "top"

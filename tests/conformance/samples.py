@@ -304,9 +304,13 @@ _NEW_TURNS: Final[Mapping[Scenario, tuple[Turn, ...]]] = {
         ),
     ),
 }
+_RECORDED: Final[tuple[tuple[Release, Wire, Mapping[Scenario, tuple[Turn, ...]]], ...]] = (
+    ("0.25.0", _OLD, _OLD_TURNS),
+    ("0.153.4", _NEW, _NEW_TURNS),
+)
 SAMPLES: Final = tuple(
     Sample(release, scenario, wire, played)
-    for release, wire, recorded in (("0.25.0", _OLD, _OLD_TURNS), ("0.153.4", _NEW, _NEW_TURNS))
+    for release, wire, recorded in _RECORDED
     for scenario, played in recorded.items()
 )
 """All of them, in both releases."""

@@ -22,7 +22,7 @@ COMPLAINTS: Final[Mapping[str, str]] = {
 }
 """What each may say, for the reason given. Anything else is a failure."""
 
-pytestmark = pytest.mark.timeout(150)  # the first run on a machine installs the clients
+pytestmark = [pytest.mark.server, pytest.mark.timeout(150)]  # the first run on a machine installs the clients
 
 
 @pytest.fixture(scope="module")

@@ -138,7 +138,7 @@ class Installation:
 
     def run(self, program: str, *arguments: str) -> str:
         """Run a program of this environment outside of the repository, and return what it prints."""
-        command = [self.bin / program, *arguments]
+        command = [str(self.bin / program), *arguments]
         done = subprocess.run(
             command, cwd=self.site, env=clean_environment(), check=True, capture_output=True, text=True
         )
@@ -210,7 +210,7 @@ class TestBareNames:
 
 def lint(source: str) -> int:
     """Return how many imports of a module with this text the linter refuses."""
-    ruff = Path(sys.executable).with_name("ruff")
+    ruff = str(Path(sys.executable).with_name("ruff"))
     command = [ruff, "check", "--select=TID251", "--output-format=concise", "--no-cache", "--stdin-filename=x.py", "-"]
     done = subprocess.run(command, cwd=REPOSITORY, input=source, capture_output=True, text=True, check=False)
     assert done.returncode in (0, 1), done.stderr

@@ -107,7 +107,7 @@ def asked(text: str) -> dict[str, Callable[[], object]]:
     """Every text that a person decides by, made from what somebody else wrote."""
     choices = [{"const": "x", "title": text}, {"anyOf": [{"const": "y", "title": text}]}]
     field = {"type": "string", "title": text, "description": text, "oneOf": choices, "enumNames": [text, "y"]}
-    form = {"type": "object", "properties": {"a": field}}
+    form: dict[str, object] = {"type": "object", "properties": {"a": field}}
     return {
         "command": lambda: exec_params(quoted_command=text, command=["x"], cwd="/", call_id="c", parsed_command=[])[
             "message"
@@ -147,7 +147,7 @@ def test_no_line_of_a_server_looks_like_one_of_ours(text: str) -> None:
 @given(TEXTS)
 def test_what_a_form_is_answered_with_stays_exact(text: str) -> None:
     field = {"type": "string", "enum": [text], "default": text, "oneOf": [{"const": text}]}
-    form = {"type": "object", "properties": {text: field}, "required": [text]}
+    form: dict[str, object] = {"type": "object", "properties": {text: field}, "required": [text]}
     assert Elicitation(server="s", message="m", schema=form).params["requestedSchema"] == form
 
 

@@ -4,6 +4,7 @@ import errno
 import fcntl
 import os
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -51,7 +52,7 @@ def test_each_failed_attempt_asks_for_a_pause_until_the_time_is_over(
     with opened(path) as first, opened(path) as second:
         assert list(attempts(first, 1.0, 0.3)) == []
         clock = iter([0.0, 0.4, 0.8, 1.0])
-        monkeypatch.setattr(filelock.time, "monotonic", lambda: next(clock))
+        monkeypatch.setattr(time, "monotonic", lambda: next(clock))
         waiting = attempts(second, 1.0, 0.3)
         assert [next(waiting), next(waiting)] == [0.3, 0.3]
         with pytest.raises(LockTimeoutError, match="for 1 s"):
@@ -68,7 +69,7 @@ def test_a_lock_that_becomes_free_is_acquired(tmp_path: Path, monkeypatch: pytes
             slept.append(seconds)
             fcntl.flock(first, fcntl.LOCK_UN)
 
-        monkeypatch.setattr(filelock.time, "sleep", sleep)
+        monkeypatch.setattr(time, "sleep", sleep)
         acquire(second, 60.0, 0.25)
         assert slept == [0.25]
         assert not try_lock(first)

@@ -164,10 +164,10 @@ def test_after_giving_up_everything_fails_until_there_is_a_connection() -> None:
         await settled()
         away = AuthError(code="deadline_exceeded", user_text="away")
         connection.client.give_up(away)
-        assert connection.client.is_given_up
+        given_up = [connection.client.is_given_up]
         assert await failure(under_way) == await failure(connection.ask(variable("B"))) == ("deadline_exceeded", "away")
         connection.client.connected()
-        assert not connection.client.is_given_up
+        assert [*given_up, connection.client.is_given_up] == [True, False]
         asked = connection.ask(variable("C"))
         await settled()
         assert connection.reply(-1)

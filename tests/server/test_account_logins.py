@@ -171,7 +171,7 @@ def test_a_login_ends_with_its_broker(tmp_path: Any) -> None:
         started = (await client.ask("loginChatGpt"))["result"]
         stage.house.kill()
         asked = asyncio.create_task(client.ask("logoutChatGpt"))
-        await until(lambda: any(isinstance(question, Logout) for question, _ in stage.link._open.values()))
+        await until(lambda: any(isinstance(question, Logout) for question, _ in stage.link._requests._open.values()))
         stage.link.broker_died()
         assert (await asked)["error"] == {"code": -32603, "message": "logout failed: auth broker terminated"}
         refused = await client.ask("loginChatGpt")

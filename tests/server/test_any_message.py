@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import msgspec
 import pytest
@@ -72,7 +72,7 @@ STATE, KEY, TASK = "@state", "@key", "@task"
 """What stands for the state, the key of a question and the task that the server has named last."""
 ACCEPT: Final = {"action": "accept", "content": {}}
 ids = st.integers(0, 6) | st.sampled_from(["0", "1", "x", "", "\u00e9"]) | st.sampled_from([-1, 2**53, 2**63 - 1])
-odd_ids = st.sampled_from([None, 1.5, True, [], {}, [1]])
+odd_ids: st.SearchStrategy[object] = st.sampled_from([None, 1.5, True, [], {}, [1]])
 anything = st.recursive(
     st.none()
     | st.booleans()
@@ -98,7 +98,7 @@ tool_calls = st.fixed_dictionaries(
         "_meta": anything | st.fixed_dictionaries({"progressToken": ids | odd_ids}),
     },
 )
-greetings = st.fixed_dictionaries(
+greetings: st.SearchStrategy[dict[str, object]] = st.fixed_dictionaries(
     {
         "protocolVersion": st.sampled_from(["2024-11-05", "2025-06-18", "2025-11-25", "1999-01-01"]) | anything,
         "clientInfo": st.just({"name": "any", "version": "1"}) | anything,
@@ -224,7 +224,8 @@ def more_rounds(draw: st.DrawFn) -> Line:
     params: dict[str, Any] = {"name": "codex", "arguments": {"prompt": "ask"}}
     first = modern_line(draw(modern_ids), "tools/call", params, envelope)
     responses = {KEY: {"action": draw(st.sampled_from(["accept", "decline", "cancel"]))}}
-    if TASKS in envelope[CAPABILITIES_KEY].get("extensions", {}):
+    declared = cast("dict[str, Any]", envelope[CAPABILITIES_KEY])
+    if TASKS in declared.get("extensions", {}):
         answer = modern_line(draw(modern_ids), "tasks/update", {"taskId": TASK, "inputResponses": responses}, envelope)
         look = modern_line(draw(modern_ids), "tasks/get", {"taskId": TASK}, envelope)
         steps = [first, PAUSE, look, PAUSE, answer]
@@ -387,7 +388,8 @@ class Patient:
         self._said = 0
 
     def say(self) -> Iterator[bytes]:
-        asks, takes_tasks = {"elicitation": {}}, {"elicitation": {}, "extensions": {TASKS: {}}}
+        asks: dict[str, object] = {"elicitation": {}}
+        takes_tasks = {**asks, "extensions": {TASKS: {}}}
         question: dict[str, Any] = {"name": "codex", "arguments": {"prompt": "ask"}}
         yes = {"inputResponses": {KEY: ACCEPT}}
         yield self._line(asks, "tools/call", {"name": "codex", "arguments": {"prompt": "stall"}}, GIVEN_UP)
@@ -417,7 +419,8 @@ def test_who_is_played_comes_to_rounds_and_tasks(home: Path) -> None:
     """Else the promise above could be kept by refusals alone."""
     run = play(lambda heard: Patient(heard).say(), home)
     check_form(run.messages)
-    forms = [message["result"]["resultType"] for message in run.messages if "result" in message]
+    results: list[Any] = [message["result"] for message in run.messages if "result" in message]
+    forms = [result["resultType"] for result in results]
     assert forms[:3] == ["input_required", "complete", "task"]
     assert not [message for message in run.messages if "error" in message]
     assert GIVEN_UP not in [message.get("id") for message in run.messages], "nothing is said to who wants nothing"

@@ -11,6 +11,22 @@ from tests.support.client import Client, Message, kind, kinds, text, thread_id
 from tests.support.stage import Stage
 
 HELLO = rule("hello", [Text("Good day.")])
+FAILURES: dict[str, tuple[FailStep | Disconnect | FailedEvent, str, str]] = {
+    "400": (
+        FailStep(400, {"error": {"message": "bad news"}}),
+        "model_error",
+        "unexpected status 400 Bad Request: bad news",
+    ),
+    "401": (FailStep(401, "who?"), "unauthorized", "unexpected status 401 Unauthorized"),
+    "404": (FailStep(404, "where?"), "model_error", "unexpected status 404 Not Found"),
+    "500": (FailStep(500, "oh"), "model_error", "We're currently experiencing high demand"),
+    "503": (FailStep(503, "oh"), "model_error", "unexpected status 503 Service Unavailable"),
+    "a broken stream": (Disconnect(), "model_error", "stream disconnected before completion: "),
+    "an early end": (Disconnect(orderly=True), "model_error", "stream closed before response.completed"),
+    "refusal": (FailedEvent("invalid_prompt", "no such prompt"), "model_error", "no such prompt"),
+    "length": (FailedEvent("context_length_exceeded", "too long"), "model_error", "ran out of room"),
+}
+"""What the model does, and the kind and the words of what the caller is told."""
 PARSE = "Failed to parse configuration for Codex tool: "
 LOAD = "Failed to load Codex configuration from overrides: "
 
@@ -26,10 +42,11 @@ def failed(result: Message) -> str:
     return text(result)
 
 
-@pytest.fixture
-def client(stage: Stage) -> Client:
-    stage.play(HELLO)
-    return stage.serve("fork").client
+@pytest.fixture(scope="module")
+def client(shared_stage: Stage) -> Client:
+    """One client for all that it may get wrong: the server goes on after each."""
+    shared_stage.play(HELLO, *(rule(f"fail by {name}", [failure]) for name, (failure, *_) in FAILURES.items()))
+    return shared_stage.serve("fork").client
 
 
 @pytest.mark.parametrize(
@@ -108,11 +125,7 @@ def test_a_reply_whose_arguments_do_not_fit_is_told_why(client: Client, argument
 @pytest.mark.parametrize(
     ("name", "words"), [("threadId", "thread_id"), ("conversationId", "conversation_id"), ("sessionId", "session_id")]
 )
-def test_an_unknown_conversation_is_named_as_the_caller_named_it(
-    stage: Stage, engine: str, name: str, words: str
-) -> None:
-    stage.play(HELLO)
-    client = stage.serve(engine).client
+def test_an_unknown_conversation_is_named_as_the_caller_named_it(client: Client, name: str, words: str) -> None:
     unknown = str(uuid4())
     result = client.result(client.call("codex-reply", prompt="x", **{name: unknown.upper()}))
     assert kind(result) == "session_unknown"
@@ -238,32 +251,8 @@ def test_nobody_logged_in_is_told(stage: Stage, engine: str) -> None:
     assert stage.model.statistics().requests == 0, "no request goes out without a bearer"
 
 
-@pytest.mark.parametrize(
-    ("failure", "error_kind", "words"),
-    [
-        (
-            FailStep(400, {"error": {"message": "bad news"}}),
-            "model_error",
-            "unexpected status 400 Bad Request: bad news",
-        ),
-        (FailStep(401, "who?"), "unauthorized", "unexpected status 401 Unauthorized"),
-        (FailStep(404, "where?"), "model_error", "unexpected status 404 Not Found"),
-        (FailStep(429, "slow"), "model_error", "exceeded retry limit, last status: 429"),
-        (FailStep(429, {"error": {"type": "usage_limit_reached"}}), "usage_limit", "You've hit your usage limit."),
-        (FailStep(500, "oh"), "model_error", "We're currently experiencing high demand"),
-        (FailStep(503, "oh"), "model_error", "unexpected status 503 Service Unavailable"),
-        (Disconnect(), "model_error", "stream disconnected before completion: "),
-        (Disconnect(orderly=True), "model_error", "stream closed before response.completed"),
-        (FailedEvent("invalid_prompt", "no such prompt"), "model_error", "no such prompt"),
-        (FailedEvent("context_length_exceeded", "too long"), "model_error", "ran out of room"),
-    ],
-)
-def test_a_failure_of_the_model_is_told_once_and_the_conversation_goes_on(
-    stage: Stage, failure: FailStep | Disconnect | FailedEvent, error_kind: str, words: str
-) -> None:
-    stage.play(rule("fail", [failure]), HELLO)
-    client = stage.serve("fork", "-c", "greenroom.rate_limit_wait_s=0").client
-    call = client.codex("fail")
+def assert_told_once(client: Client, prompt: str, error_kind: str, words: str) -> None:
+    call = client.codex(prompt)
     result = client.result(call)
     assert kind(result) == error_kind
     assert words in text(result)
@@ -273,6 +262,27 @@ def test_a_failure_of_the_model_is_told_once_and_the_conversation_goes_on(
     assert told.count("error") == told.count("task_complete") == 1
     reply = client.reply(thread_id(result), "hello")
     assert text(client.result(reply)) == "Good day.", "it is the reply's own text"
+
+
+@pytest.mark.parametrize("name", FAILURES)
+def test_a_failure_of_the_model_is_told_once_and_the_conversation_goes_on(client: Client, name: str) -> None:
+    _, error_kind, words = FAILURES[name]
+    assert_told_once(client, f"fail by {name}", error_kind, words)
+
+
+@pytest.mark.parametrize(
+    ("failure", "error_kind", "words"),
+    [
+        (FailStep(429, "slow"), "model_error", "exceeded retry limit, last status: 429"),
+        (FailStep(429, {"error": {"type": "usage_limit_reached"}}), "usage_limit", "You've hit your usage limit."),
+    ],
+)
+def test_a_limit_of_the_model_is_told_once_and_the_conversation_goes_on(
+    stage: Stage, failure: FailStep, error_kind: str, words: str
+) -> None:
+    stage.play(rule("fail", [failure]), HELLO)
+    client = stage.serve("fork", "-c", "greenroom.rate_limit_wait_s=0").client
+    assert_told_once(client, "fail", error_kind, words)
 
 
 def test_a_stream_that_breaks_is_tried_again_and_its_tools_run_once(stage: Stage) -> None:

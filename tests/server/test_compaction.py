@@ -17,7 +17,7 @@ async def test_a_compaction_waits_for_the_turns_before_it_and_ends_as_a_turn() -
     begun = place.sent[-1]
     assert isinstance(begun, Compact)
     assert begun.turn_id == compaction.id
-    assert conversation.state == "running"
+    assert str(conversation.state) == "running"
     place.end(compaction.id)
     assert listener.last_message == b'""'
     assert conversation.state == "idle"

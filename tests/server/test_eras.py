@@ -22,6 +22,13 @@ def client(stage: Stage) -> Client:
     return stage.start().client
 
 
+@pytest.fixture(scope="module")
+def guest(shared_stage: Stage) -> Client:
+    """A client without a handshake, which several tests share."""
+    shared_stage.play(*RULES)
+    return shared_stage.start().client
+
+
 def test_a_client_may_start_without_a_handshake(stage: Stage, engine: str) -> None:
     stage.play(*RULES)
     client = Modern(stage.start("--engine", engine).client)
@@ -65,8 +72,8 @@ def test_a_request_is_served_in_the_era_in_which_it_comes(client: Client) -> Non
 
 
 @pytest.mark.parametrize("method", ["ping", "logging/setLevel", "resources/subscribe", "resources/unsubscribe"])
-def test_what_only_the_handshake_eras_have_is_unknown_without_one(client: Client, method: str) -> None:
-    modern = Modern(client)
+def test_what_only_the_handshake_eras_have_is_unknown_without_one(guest: Client, method: str) -> None:
+    modern = Modern(guest)
     assert modern.answer(modern.request(method))["error"]["code"] == -32601
 
 
@@ -92,9 +99,9 @@ def test_a_handshake_with_an_envelope_is_a_handshake(client: Client) -> None:
     assert client.ask("initialize", params)["result"]["protocolVersion"] == "2025-11-25"
 
 
-def test_an_unknown_version_is_refused_with_the_known_ones(client: Client) -> None:
+def test_an_unknown_version_is_refused_with_the_known_ones(guest: Client) -> None:
     params = {"_meta": {**META, "io.modelcontextprotocol/protocolVersion": "2031-01-01"}}
-    error = client.ask("tools/list", params)["error"]
+    error = guest.ask("tools/list", params)["error"]
     assert (error["code"], error["data"]) == (UNSUPPORTED, {"supported": ["2026-07-28"], "requested": "2031-01-01"})
 
 

@@ -7,7 +7,7 @@ from tests.support.client import text
 from tests.support.stage import Stage
 
 PYTHON = {"name": "mcp", "version": "0.1.0"}
-EXTENSION = {"extensions": {"com.example/codex-events": {}}}
+EXTENSION: dict[str, object] = {"extensions": {"com.example/codex-events": {}}}
 
 
 @pytest.mark.parametrize(

@@ -26,6 +26,13 @@ def client(stage: Stage) -> Client:
     return stage.start().client
 
 
+@pytest.fixture(scope="module")
+def guest(shared_stage: Stage) -> Client:
+    """A client without a handshake, which several tests share."""
+    shared_stage.play(HELLO)
+    return shared_stage.start().client
+
+
 def test_everything_but_calls_is_answered_before_any_other_process_runs(stage: Stage, engine: str) -> None:
     stage.play(HELLO)
     server = stage.start("--engine", engine)
@@ -87,10 +94,10 @@ def test_a_second_initialize_is_refused_and_changes_nothing(client: Client) -> N
     assert client.ask("ping")["result"] == {}
 
 
-@pytest.mark.parametrize("params", [None, {}, {"protocolVersion": 1}, [], "x", {**INITIALIZE, "clientInfo": {}}])
-def test_an_initialize_that_cannot_be_read_is_refused_and_does_not_count(client: Client, params: object) -> None:
-    answer = client.ask("initialize", params)
-    assert answer["error"]["code"] == -32602
+def test_an_initialize_that_cannot_be_read_is_refused_and_does_not_count(client: Client) -> None:
+    unreadable: tuple[object, ...] = (None, {}, {"protocolVersion": 1}, [], "x", {**INITIALIZE, "clientInfo": {}})
+    for params in unreadable:
+        assert client.ask("initialize", params)["error"]["code"] == -32602, params
     assert client.initialize()["protocolVersion"] == "2025-06-18"
 
 
@@ -106,44 +113,46 @@ def test_every_unknown_request_is_refused_by_name(client: Client) -> None:
         assert error == {"code": -32601, "message": f"method not found: {method}", "data": {"method": method}}
 
 
-def test_the_list_of_tools_ignores_its_cursor(client: Client) -> None:
-    plain = client.ask("tools/list")["result"]
+def test_the_list_of_tools_ignores_its_cursor(guest: Client) -> None:
+    plain = guest.ask("tools/list")["result"]
     assert "nextCursor" not in plain
     for params in ({}, {"cursor": "x"}, {"cursor": 5}, None):
-        assert client.ask("tools/list", params)["result"] == plain
+        assert guest.ask("tools/list", params)["result"] == plain
 
 
 @pytest.mark.parametrize("params", [None, [], "x", {}, {"name": 5}, {"arguments": {}}])
-def test_a_call_of_no_form_is_refused(client: Client, params: object) -> None:
-    assert client.ask("tools/call", params)["error"]["code"] == -32602
-    assert client.ask("ping")["result"] == {}
+def test_a_call_of_no_form_is_refused(guest: Client, params: object) -> None:
+    assert guest.ask("tools/call", params)["error"]["code"] == -32602
+    assert guest.ask("ping")["result"] == {}
 
 
-def test_an_unknown_tool_is_named(client: Client) -> None:
-    result = client.result(client.call("codex-fly", prompt="hello"))
+def test_an_unknown_tool_is_named(guest: Client) -> None:
+    result = guest.result(guest.call("codex-fly", prompt="hello"))
     assert result["isError"] is True
     assert text(result) == "Unknown tool 'codex-fly'"
 
 
-def test_notifications_are_never_answered(client: Client) -> None:
+def test_notifications_are_never_answered(guest: Client) -> None:
+    before = len(guest.messages)
     for method in ("notifications/initialized", "notifications/progress", "notifications/roots/list_changed", "x"):
-        client.notify(method, {"anything": 1})
-    client.notify("ping")
+        guest.notify(method, {"anything": 1})
+    guest.notify("ping")
     for requests in ({"requestId": 99}, {"requestId": "99"}, {"requestId": None}, {}, [1], None):
-        client.notify("notifications/cancelled", requests)
-    assert client.ask("ping")["result"] == {}
-    assert len(client.messages) == 1
+        guest.notify("notifications/cancelled", requests)
+    assert guest.ask("ping")["result"] == {}
+    assert len(guest.messages) == before + 1
 
 
-def test_answers_to_requests_that_nobody_made_are_ignored(client: Client) -> None:
-    client.send({"id": 0, "result": {"action": "accept"}})
-    client.send({"id": "0", "error": {"code": 1, "message": "no"}})
-    client.send({"id": 5, "result": None})
-    assert client.ask("ping")["result"] == {}
-    assert len(client.messages) == 1
+def test_answers_to_requests_that_nobody_made_are_ignored(guest: Client) -> None:
+    before = len(guest.messages)
+    guest.send({"id": 0, "result": {"action": "accept"}})
+    guest.send({"id": "0", "error": {"code": 1, "message": "no"}})
+    guest.send({"id": 5, "result": None})
+    assert guest.ask("ping")["result"] == {}
+    assert len(guest.messages) == before + 1
 
 
-def test_lines_that_are_no_messages_are_answered_and_the_next_one_is_served(client: Client) -> None:
+def test_lines_that_are_no_messages_are_answered_and_the_next_one_is_served(guest: Client) -> None:
     hostile = {
         b"hello": -32700,
         b'{"jsonrpc":"2.0","id":1,"method":"ping"': -32700,
@@ -160,25 +169,25 @@ def test_lines_that_are_no_messages_are_answered_and_the_next_one_is_served(clie
         b"null": -32600,
     }
     for line, code in hostile.items():
-        client.send_bytes(line + b"\n")
-        answer = client.read()
+        guest.send_bytes(line + b"\n")
+        answer = guest.read()
         assert answer["id"] is None, line
         assert answer["error"]["code"] == code, line
-        assert client.ask("ping")["result"] == {}, line
+        assert guest.ask("ping")["result"] == {}, line
 
 
-def test_blank_lines_carriage_returns_and_missing_versions_do_not_matter(client: Client) -> None:
-    client.send_bytes(b'\n\r\n  \n{"id":"a","method":"ping"}\r\n')
-    assert client.read() == {"jsonrpc": "2.0", "id": "a", "result": {}}
+def test_blank_lines_carriage_returns_and_missing_versions_do_not_matter(guest: Client) -> None:
+    guest.send_bytes(b'\n\r\n  \n{"id":"a","method":"ping"}\r\n')
+    assert guest.read() == {"jsonrpc": "2.0", "id": "a", "result": {}}
 
 
-def test_a_request_in_single_bytes_is_a_request(client: Client) -> None:
+def test_a_request_in_single_bytes_is_a_request(guest: Client) -> None:
     for byte in b'{"jsonrpc":"2.0","id":1,"method":"ping"}\n':
-        client.send_bytes(bytes([byte]))
-    assert client.read()["result"] == {}
+        guest.send_bytes(bytes([byte]))
+    assert guest.read()["result"] == {}
 
 
-def test_ids_come_back_as_they_were_written(client: Client) -> None:
+def test_ids_come_back_as_they_were_written(guest: Client) -> None:
     for raw in (
         b"0",
         b"-1",
@@ -187,9 +196,9 @@ def test_ids_come_back_as_they_were_written(client: Client) -> None:
         b'"a\\u0062\\n\\"\\/"',
         '"é\U0001f600"'.encode(),
     ):
-        client.send_bytes(b'{"jsonrpc":"2.0","id":%b,"method":"ping"}\n' % raw)
-        client.read()
-        assert client.lines[-1] == b'{"jsonrpc":"2.0","id":%b,"result":{}}' % raw
+        guest.send_bytes(b'{"jsonrpc":"2.0","id":%b,"method":"ping"}\n' % raw)
+        guest.read()
+        assert guest.lines[-1] == b'{"jsonrpc":"2.0","id":%b,"result":{}}' % raw
 
 
 def test_an_id_that_is_in_use_is_refused_to_a_second_request(client: Client) -> None:

@@ -1,6 +1,6 @@
 """What a dead incarnation of a conversation has said is dropped, however late it comes."""
 
-from greenroom.protocol.ids import Incarnation
+from greenroom.protocol.ids import Incarnation, WorkerId
 from tests.support.loop import on_loop
 from tests.support.workplace import Listener, Workplace
 
@@ -18,7 +18,7 @@ async def test_the_output_of_a_dead_incarnation_is_dropped() -> None:
     place.open()
     assert (conversation.state, conversation.incarnation) == ("running", 2)
     for turn in (dead, waiting):
-        place.tell(turn.id, Incarnation(1))
+        place.conversations.receive_events(WorkerId("w-0"), turn.id, b"{}")
         place.end(turn.id, Incarnation(1))
     assert (second.heard, second.last_message, conversation.state) == (0, None, "running")
     place.tell(waiting.id)

@@ -15,6 +15,8 @@ from tests.support.deadline import until
 from tests.support.server import PROGRAM, Server
 from tests.support.stage import Stage
 
+pytestmark = pytest.mark.both_engines
+
 LEAVE_WITHIN = 2.0
 """Seconds (promise P6)."""
 GRANDCHILDREN = "sleep 600 & (sleep 600 &) ; nohup sleep 600 >/dev/null 2>&1 & echo started; sleep 600"

@@ -10,9 +10,13 @@ from greenroom.demo.script import Call, CommandStep, Quote, Text, rule
 from greenroom.supervisor.frontend.elicitor import CANNOT_ASK
 from tests.broker.mcp_servers import NAME, Served
 from tests.support.client import Client, Message, kinds, text, thread_id
+from tests.support.model import members
 from tests.support.stage import Stage
 
-OFFICIAL = Path(__file__).parent.parent / "workers" / "mcp" / "official.py"
+PROGRAMS = Path(__file__).parent.parent / "workers" / "mcp"
+OFFICIAL = (str(PROGRAMS / "official.py"),)
+SIMPLE = (str(PROGRAMS / "faulty.py"), "faultless")
+"""For tests in which the server hardly matters: it starts in a tenth of the time."""
 SERVERS = """
 [mcp_servers.shelf]
 command = "{program}"
@@ -25,8 +29,8 @@ ON_REQUEST = {"approval_policy": "on-request", "sandbox": "workspace-write"}
 ECHO = rule("ask the shelf", [Call("shelf__echo", {"text": "sesame", "times": 2})], [Text("Thanks.")])
 
 
-def configured(program: str = sys.executable, required: bool = True) -> str:
-    return SERVERS.format(program=program, args=json.dumps(["-I", str(OFFICIAL)]), required=str(required).lower())
+def configured(program: str = sys.executable, required: bool = True, server: tuple[str, ...] = OFFICIAL) -> str:
+    return SERVERS.format(program=program, args=json.dumps(["-I", *server]), required=str(required).lower())
 
 
 def test_a_tool_of_the_users_server_is_offered_called_and_answered(stage: Stage, engine: str) -> None:
@@ -34,11 +38,11 @@ def test_a_tool_of_the_users_server_is_offered_called_and_answered(stage: Stage,
     server = stage.serve(engine)
     call = server.client.codex("ask the shelf", cwd=stage.cwd)
     assert text(server.client.result(call)) == "Thanks."
-    answers = [item for item in model.requests()[1].json["input"] if item["type"] == "function_call_output"]
+    answers = [item for item in members(model.requests()[1])["input"] if item["type"] == "function_call_output"]
     assert ["sesamesesame" in answer["output"] for answer in answers] == [True]
     events = server.client.events(call)
     assert kinds(events).count("mcp_tool_call_begin") == kinds(events).count("mcp_tool_call_end") == 1
-    offered = [tool["name"] for tool in model.requests()[0].json["tools"]]
+    offered = [tool["name"] for tool in members(model.requests()[0])["tools"]]
     assert "shelf__echo" in offered
     assert server.leave() == 0
     assert stage.left_over() == []
@@ -57,11 +61,11 @@ def test_a_server_that_cannot_start_costs_its_tools_or_where_it_is_required_the_
 
 def test_a_server_whose_table_is_wrong_is_left_out_and_the_others_are_used(stage: Stage, engine: str) -> None:
     wrong = '\n[mcp_servers.broken]\nstartup_timeout_sec = 5\n[mcp_servers.odd]\ncommand = "x"\nenv = { A = 1 }\n'
-    model = stage.play(rule("hello", [Text("Hello.")]), more=configured() + wrong)
+    model = stage.play(rule("hello", [Text("Hello.")]), more=configured(server=SIMPLE) + wrong)
     client = stage.serve(engine).client
     call = client.codex("hello", cwd=stage.cwd)
     assert text(client.result(call)) == "Hello."
-    assert "shelf__echo" in [tool["name"] for tool in model.requests()[0].json["tools"]]
+    assert "shelf__go" in [tool["name"] for tool in members(model.requests()[0])["tools"]]
     events = client.all_events(call)
     warnings = [event["message"] for event in events if event["type"] == "warning"]
     assert [warning.split("`")[1] for warning in warnings] == ["mcp_servers.broken", "mcp_servers.odd"]
@@ -115,19 +119,17 @@ def test_a_call_waits_for_the_user_and_is_made_once_they_agree(stage: Stage, eng
     assert "elicitation_request" not in kinds(client.events(again))
 
 
-@pytest.mark.parametrize(
-    ("policy", "told"),
-    [("on-request", CANNOT_ASK.reason), ("never", "the approval policy is `never`")],
-)
-def test_a_call_that_nobody_can_approve_is_not_made(stage: Stage, policy: str, told: str) -> None:
-    stage.play(rule("ask the shelf", [Call("shelf__echo", {"text": "sesame"})], [Quote()]), more=configured() + ASKING)
+def test_a_call_that_nobody_can_approve_is_not_made(stage: Stage) -> None:
+    asking = ASKING.replace("echo", "go")
+    stage.play(rule("ask the shelf", [Call("shelf__go", {})], [Quote()]), more=configured(server=SIMPLE) + asking)
     client = stage.serve("fork").client
-    call = client.codex("ask the shelf", cwd=stage.cwd, **{**ON_REQUEST, "approval_policy": policy})
-    result = text(client.result(call))
-    assert told in result
-    assert "default_tools_approval_mode" in result
-    (end,) = (event for event in client.events(call) if event["type"] == "mcp_tool_call_end")
-    assert "Err" in end["result"]
+    for policy, told in (("on-request", str(CANNOT_ASK.reason)), ("never", "the approval policy is `never`")):
+        call = client.codex("ask the shelf", cwd=stage.cwd, **{**ON_REQUEST, "approval_policy": policy})
+        result = text(client.result(call))
+        assert told in result
+        assert "default_tools_approval_mode" in result
+        (end,) = (event for event in client.events(call) if event["type"] == "mcp_tool_call_end")
+        assert "Err" in end["result"]
 
 
 def test_a_form_of_a_server_is_filled_in_by_our_client(stage: Stage, engine: str) -> None:

@@ -15,6 +15,8 @@ from tests.support.model import Gate
 from tests.support.server import Server
 from tests.support.stage import Stage
 
+pytestmark = pytest.mark.both_engines
+
 HELLO = rule("hello", [Text("Good day.")])
 LOGIN = "requires_openai_auth = true"
 FIRST_KEY = "sk-test-first-0123456789abcdefghijklmn"

@@ -9,7 +9,10 @@ from greenroom.demo.script import Call, Quote, Stall, Text, rule
 from tests.support import processes
 from tests.support.client import Client, kind, kinds, text, thread_id
 from tests.support.deadline import until
+from tests.support.model import members
 from tests.support.stage import Stage
+
+pytestmark = pytest.mark.both_engines
 
 MODEL = ("-c", 'model="gpt-5.5"')
 SLEEPER = "echo $$ > pid.new && mv pid.new pid; exec sleep 600"
@@ -41,7 +44,7 @@ def test_the_tools_offered_go_by_the_model(stage: Stage) -> None:
     client = stage.serve("fork").client
     for name in ("gpt-5.5", "homemade-7b", "scripted"):
         client.result(client.codex("hello", model=name))
-    offered = [[(tool["name"], tool["type"]) for tool in request.json["tools"]] for request in model.requests()]
+    offered = [[(tool["name"], tool["type"]) for tool in members(request)["tools"]] for request in model.requests()]
     run = [("exec_command", "function"), ("write_stdin", "function"), ("update_plan", "function")]
     assert offered[0][:4] == [*run, ("apply_patch", "custom")]
     assert offered[1] == [*run, ("apply_patch", "function")]

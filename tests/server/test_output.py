@@ -12,6 +12,8 @@ from tests.support.client import text
 from tests.support.server import PROGRAM
 from tests.support.stage import Stage
 
+pytestmark = pytest.mark.both_engines
+
 NOISE = '''\
 import atexit, os, sys, threading, warnings
 

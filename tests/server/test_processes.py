@@ -13,6 +13,8 @@ from tests.support.client import Client, text, thread_id
 from tests.support.model import inputs
 from tests.support.stage import Stage
 
+pytestmark = pytest.mark.both_engines
+
 HELLO = rule("hello", [Text("Good day.")])
 WHO = rule("who", [CommandStep(("sh", "-c", "echo $PPID"))], [Quote()])
 

@@ -20,6 +20,8 @@ from tests.support.deadline import until
 from tests.support.server import Server
 from tests.support.stage import Stage
 
+pytestmark = pytest.mark.both_engines
+
 LEAVE_WITHIN = 2.0
 """Seconds (promise P6)."""
 

@@ -11,6 +11,8 @@ from tests.support.client import kind, text, thread_id
 from tests.support.home import records
 from tests.support.stage import Stage
 
+pytestmark = pytest.mark.both_engines
+
 OPENAI_KEY = "sk-test-0123456789abcdefghijklmnop"
 PROVIDER_KEY = "plain-words-that-look-like-nothing"
 HEADER = "another-value-without-a-shape"

@@ -3,6 +3,7 @@
 import asyncio
 import fcntl
 import os
+import time
 from pathlib import Path
 
 import msgspec
@@ -11,7 +12,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from greenroom.protocol.ids import ConversationId
-from greenroom.runtime import filelock
 from greenroom.sessions import history_file as message_history
 from greenroom.sessions.history_file import MessageHistory, remember
 
@@ -69,7 +69,7 @@ def test_a_program_that_holds_it_is_waited_for_and_not_for_ever(
         with pytest.raises(TimeoutError):
             remember(str(tmp_path), ID, "one", 1.0, None)
         monkeypatch.setattr(message_history, "LOCK_TIMEOUT", 10.0)
-        monkeypatch.setattr(filelock.time, "sleep", lambda _: fcntl.flock(other, fcntl.LOCK_UN))
+        monkeypatch.setattr(time, "sleep", lambda _: fcntl.flock(other, fcntl.LOCK_UN))
         remember(str(tmp_path), ID, "two", 2.0, None)
     assert [entry["text"] for entry in lines(tmp_path)] == ["two"]
 

@@ -10,6 +10,7 @@ import pytest
 from greenroom.protocol.errors import SessionFileError, SessionUnknownError
 from greenroom.protocol.ids import ConversationId
 from greenroom.sessions import index as session_index
+from greenroom.sessions.finder import list_sessions
 from greenroom.sessions.index import HEAD, Passage, SessionEntry, entries, passages, search
 from greenroom.sessions.restored import TITLE, restore
 from greenroom.workers.patch.stored import as_diff
@@ -120,7 +121,7 @@ def test_a_file_that_cannot_be_read_is_listed_with_its_fault(tmp_path: Path, con
 
 def test_one_that_has_just_been_removed_is_not_listed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = save(tmp_path, meta())
-    names = list(session_index.list_sessions(str(tmp_path)))
+    names = list(list_sessions(str(tmp_path)))
     path.unlink()
     monkeypatch.setattr(session_index, "list_sessions", lambda _: iter(names))
     assert list(entries(str(tmp_path))) == []

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 T = TypeVar("T")
 
@@ -10,7 +10,7 @@ PAUSE = 0.005
 """Seconds between two looks."""
 
 
-def until(look: Callable[[], T], within: float = 10.0) -> T:
+def until(look: Callable[[], T | Literal[False] | None], within: float = 10.0) -> T:
     """Look until what is found is true, and return it. Fails after so many seconds."""
     deadline = time.monotonic() + within
     while not (found := look()):

@@ -24,6 +24,12 @@ def on_loop(test: Callable[P, Coroutine[Any, Any, None]]) -> Callable[P, None]:
     return run
 
 
+async def turns(count: int = 20) -> None:
+    """Let the loop run what is ready, so often; what lies in a pipe or is due by now is found the first time."""
+    for _ in range(count):
+        await asyncio.sleep(0)
+
+
 async def until(condition: Callable[[], object], within: float = 10.0) -> None:
     """Give the loop its turns until a condition holds."""
     async with asyncio.timeout(within):

@@ -13,6 +13,11 @@ TIMEOUT = 20.0
 T = TypeVar("T")
 
 
+def members(request: RecordedRequest) -> dict[str, Any]:
+    """Return the body of a request, of whose members a test knows the types."""
+    return request.json
+
+
 class Model:
     """One scripted model. `close` it."""
 

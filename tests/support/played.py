@@ -13,14 +13,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Final, TypeAlias
+from typing import Any, Final, Literal, NoReturn, TypeAlias
 from unittest.mock import patch
 
 import msgspec
 import zmq
 
 from greenroom.config.defaults import Limits
-from greenroom.protocol.ids import BEFORE_TURNS, WorkerId
+from greenroom.protocol.errors import ErrorKind
+from greenroom.protocol.ids import BEFORE_TURNS, TurnId, WorkerId
 from greenroom.protocol.internal.process import AnyProcessSpec, Exited, WorkerSpec
 from greenroom.protocol.internal.worker import (
     AskUser,
@@ -90,7 +91,7 @@ class PlayedWorker:
         match operation:
             case Open(conversation_id=conversation, incarnation=incarnation):
                 self._mailbox.begin_turn(BEFORE_TURNS)
-                self._address = {"conversation_id": conversation, "incarnation": incarnation}
+                self._address: dict[str, Any] = {"conversation_id": conversation, "incarnation": incarnation}
                 self._must_resume, self._is_open = operation.resume == "must", False
             case StartTurn():
                 self._run(operation, payload)
@@ -107,7 +108,7 @@ class PlayedWorker:
         self._turn_id = operation.turn_id
         deed = (msgspec.json.decode(items)[0]["text"].split() or [""])[0]
         if self._must_resume or deed == "refuse":
-            kind = "session_unknown" if self._must_resume else "config"
+            kind: ErrorKind = "session_unknown" if self._must_resume else "config"
             self._mailbox.notify(OpenFailed(**self._address, error_kind=kind, message="no"))
             return
         if not self._is_open:
@@ -134,13 +135,13 @@ class PlayedWorker:
             case _:
                 self._end(operation.turn_id, "completed")
 
-    async def _flood(self, turn_id: str) -> None:
+    async def _flood(self, turn_id: TurnId) -> None:
         for number in range(FLOOD):
             self._mailbox.emit(b'{"type":"agent_message_delta","delta":"%d %b"}' % (number, PIECE))
             await self._mailbox.drain()
         self._end(turn_id, "completed")
 
-    def _end(self, turn_id: str, outcome: str, **more: str) -> None:
+    def _end(self, turn_id: TurnId, outcome: Literal["completed", "failed", "aborted"], **more: Any) -> None:
         self._mailbox.notify(TurnEnded(**self._address, turn_id=turn_id, outcome=outcome, **more), b'"done"')
 
 
@@ -255,6 +256,10 @@ def serve(say: Say, home: Path, environment: Mapping[str, str]) -> Run:
     return run
 
 
+def _start_nothing() -> NoReturn:
+    raise AssertionError("the played engine starts no process")
+
+
 async def _serve(run: Run, say: Say, options: ServerOptions, environment: Mapping[str, str]) -> None:
     server_end, to_server = os.pipe()
     from_server, server_output = os.pipe()
@@ -263,7 +268,7 @@ async def _serve(run: Run, say: Say, options: ServerOptions, environment: Mappin
     descriptors = Descriptors(server_end, server_output)
     buffer = HandshakeBuffer(descriptors)
     front = Front(buffer.write, environment)
-    provisions = Provisions(descriptors, environment, {}, None, lambda: None, lambda: None)
+    provisions = Provisions(descriptors, environment, {}, None, _start_nothing, _start_nothing)
     ear = _Ear(from_server)
     async with asyncio.timeout(TIMEOUT), asyncio.TaskGroup() as tasks:
         server = Server(options, provisions)

@@ -115,5 +115,7 @@ def custom(name: str, text: str) -> JsonObject:
     return {"type": "custom_tool_call", "name": name, "call_id": "call_1", "input": text}
 
 
-def output(told: str) -> str:
+def output(told: object) -> str:
+    """Return the output of a command that the model was told of as text."""
+    assert isinstance(told, str)
     return str(msgspec.json.decode(told)["output"])

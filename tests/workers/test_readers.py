@@ -20,9 +20,9 @@ from greenroom.workers.patch.errors import PatchError
 from greenroom.workers.patch.language import parse
 from greenroom.workers.patch.plan import plan_patch
 from greenroom.workers.patch.snapshot import take
-from tests.config.test_reader import KEY, REFUSED, Stage, stage
+from tests.config.test_reader import KEY, REFUSED, Folders, folders
 
-__all__ = ["stage"]
+__all__ = ["folders"]
 
 ABSENT: Final = frozenset({"nothing", "link to nothing"})
 WRITABLE: Final = frozenset({"terminal", "device", "memory", "huge file", "closed directory"})
@@ -34,27 +34,27 @@ PATCHES: Final = (
 )
 
 
-def _project(at: Stage) -> str:
+def _project(at: Folders) -> str:
     doc = read_project_doc(at.reader, str(at.home / "none"), str(at.work))
     return f"{doc.text or ''}{doc.notes}"
 
 
-def _fallback(at: Stage) -> str:
+def _fallback(at: Folders) -> str:
     os.rename(at.place, at.work / "NOTES.md")
     doc = read_project_doc(at.reader, str(at.home / "none"), str(at.work), Search(fallback_names=("NOTES.md",)))
     return f"{doc.text or ''}{doc.notes}"
 
 
-def _home(at: Stage) -> str:
+def _home(at: Folders) -> str:
     doc = read_project_doc(at.reader, str(at.work), str(at.closed))
     return f"{doc.text or ''}{doc.notes}"
 
 
-def _image(at: Stage) -> str:
+def _image(at: Folders) -> str:
     return str(user_message([{"type": "local_image", "path": str(at.place)}], at.reader.read))
 
 
-def _patches(at: Stage) -> str:
+def _patches(at: Folders) -> str:
     said = []
     for lines in PATCHES:
         patch = parse(f"*** Begin Patch\n{lines}\n*** End Patch")
@@ -65,7 +65,7 @@ def _patches(at: Stage) -> str:
     return "\n".join(said)
 
 
-def _settings(at: Stage) -> str:
+def _settings(at: Folders) -> str:
     overrides = ConversationOverrides(config={"model_instructions_file": "AGENTS.md"}, cwd=str(at.work))
     try:
         return str(resolve(str(at.home), (), overrides, "/", {}).base_instructions)
@@ -73,20 +73,20 @@ def _settings(at: Stage) -> str:
         return f"could not: {error}"
 
 
-def _prompts(at: Stage) -> str:
+def _prompts(at: Folders) -> str:
     (at.home / "prompts").mkdir()
     (at.home / "prompts" / "x.md").symlink_to(at.place)
     return f"could not: {saved_prompts(str(at.home))}"
 
 
-def _session(at: Stage) -> str:
+def _session(at: Folders) -> str:
     try:
         return str(read(at.reader, str(at.place)))
     except GreenroomError as error:
         return f"could not: {error}{initial_messages(at.reader, str(at.place))}{preview(at.reader, str(at.place))}"
 
 
-READERS: Final[dict[str, Callable[[Stage], str]]] = {
+READERS: Final[dict[str, Callable[[Folders], str]]] = {
     "instructions of a project": _project,
     "instructions of another name": _fallback,
     "instructions of a home": _home,
@@ -110,11 +110,11 @@ CASES: Final = [
 
 @pytest.mark.parametrize(("name", "reader"), CASES)
 def test_no_reader_gives_away_a_secret_or_hangs_and_each_says_that_it_has_not_read(
-    stage: Stage, name: str, reader: str
+    folders: Folders, name: str, reader: str
 ) -> None:
     plant, _ = REFUSED[name]
-    plant(stage)
-    said = READERS[reader](stage)
+    plant(folders)
+    said = READERS[reader](folders)
     assert KEY not in said
     assert any(word in said for word in ("could not", "cannot be read")) or _was_cut(name, reader)
 
@@ -125,29 +125,29 @@ def _was_cut(name: str, reader: str) -> bool:
 
 
 @pytest.mark.parametrize("name", sorted(REFUSED.keys() - ABSENT))
-def test_the_diff_of_a_turn_shows_none_of_it(stage: Stage, name: str) -> None:
+def test_the_diff_of_a_turn_shows_none_of_it(folders: Folders, name: str) -> None:
     plant, _ = REFUSED[name]
-    plant(stage)
-    for path in (str(stage.place), os.path.realpath(stage.place)):
-        found = take(path, stage.reader)
+    plant(folders)
+    for path in (str(folders.place), os.path.realpath(folders.place)):
+        found = take(path, folders.reader)
         assert found is None or KEY not in (found.text or "")
 
 
 @pytest.mark.parametrize("name", sorted(REFUSED.keys() - ABSENT - WRITABLE))
-def test_the_history_of_messages_is_not_written_into_any_of_it(stage: Stage, name: str) -> None:
+def test_the_history_of_messages_is_not_written_into_any_of_it(folders: Folders, name: str) -> None:
     plant, _ = REFUSED[name]
-    plant(stage)
-    (stage.home / "history.jsonl").symlink_to(stage.place)
-    secrets = [path for path in stage.home.iterdir() if path.is_file() and path.name != "history.jsonl"]
+    plant(folders)
+    (folders.home / "history.jsonl").symlink_to(folders.place)
+    secrets = [path for path in folders.home.iterdir() if path.is_file() and path.name != "history.jsonl"]
     before = [path.read_bytes() for path in secrets]
     with pytest.raises(OSError, match=r"\d|lock"):
-        remember(str(stage.home), "c", "said", 0.0, None)  # type: ignore[arg-type]
+        remember(str(folders.home), "c", "said", 0.0, None)  # type: ignore[arg-type]
     assert [path.read_bytes() for path in secrets] == before
 
 
 @pytest.mark.parametrize("reader", sorted(READERS.keys() - {"image", "saved prompt", "session"}))
-def test_each_reader_reads_what_may_be_read(stage: Stage, reader: str) -> None:
-    stage.place.write_text("plain\n")
-    said = READERS[reader](stage)
+def test_each_reader_reads_what_may_be_read(folders: Folders, reader: str) -> None:
+    folders.place.write_text("plain\n")
+    said = READERS[reader](folders)
     assert "plain" in said
     assert "could not" not in said

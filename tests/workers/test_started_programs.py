@@ -5,7 +5,6 @@ then added here.
 """
 
 import ast
-import itertools
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -45,44 +44,44 @@ USER = "named in the user's own configuration, and looked up in absolute directo
 CONFINED = "confined as in read-only, and without the settings"
 
 KNOWN = {
-    "login.py:_open_browser": "the browser of the user who logs in; absolute directories only",
-    "token_commands.py:_start": USER,
-    "fork_server.py:ForkServer._fork": FORK,
-    "mcp_client.py:connect": "the demonstration starts a server of this program",
-    "walkthrough.py:Walkthrough._show_status": "the demonstration starts a command of this program",
-    "spawn.py:spawn": OWN,
-    "launch.py:launch": OWN,
-    "subprocess.py:SubprocessExecutor._delegate": OWN,
-    "direct_child.py:start_spawned": OWN,
-    "broker_process.py:BrokerProcess.start": OWN,
-    "worker_supply.py:WorkerSupply.start": OWN,
-    "notifier.py:Notifier._start": USER,
-    "stdio.py:_start": USER,
-    "git.py:Git.__init__": CONFINED,
-    "run_command.py:run": COMMAND,
-    "toolbox.py:Toolbox.__init__": COMMAND,
-    "toolbox.py:Toolbox.move": COMMAND,
-    "starter.py:FreeStarter.__init__": COMMAND,
-    "starter.py:LaunchedStarter.start": COMMAND,
-    "starter.py:ReadOnlyStarter.__init__": COMMAND,
-    "starter.py:GroupStarter.start": COMMAND,
-    "zygote_link.py:ZygoteLink.fork": FORK,
-    "zygote_link.py:share_zygote": OWN,
-    "zygote.py:_Zygote._fork": FORK,
-    "features.py:_try_namespaces": FORK,
-    "program.py:PreforkedChild.fork": FORK,
-    "program.py:_become": COMMAND,
+    "broker/refresh/subprocess.py:SubprocessExecutor._delegate": OWN,
+    "broker/token_commands.py:_start": USER,
+    "demo/mcp_client.py:connect": "the demonstration starts a server of this program",
+    "demo/walkthrough.py:Walkthrough._show_status": "the demonstration starts a command of this program",
+    "runtime/launch.py:launch": OWN,
+    "runtime/spawn.py:spawn": OWN,
+    "supervisor/cli/login.py:_open_browser": "the browser of the user who logs in; absolute directories only",
+    "supervisor/processes/direct_child.py:start_spawned": OWN,
+    "supervisor/processes/fork_server.py:ForkServer._fork": FORK,
+    "supervisor/processes/broker_process.py:BrokerProcess.start": OWN,
+    "supervisor/processes/worker_supply.py:WorkerSupply.start": OWN,
+    "workers/conversation/notifier.py:Notifier._start": USER,
+    "workers/exec/starter.py:GroupStarter.start": COMMAND,
+    "workers/jobs/git.py:Git.__init__": CONFINED,
+    "workers/jobs/run_command.py:run": COMMAND,
+    "workers/mcp/stdio.py:_start": USER,
+    "workers/sandbox/features.py:_try_namespaces": FORK,
+    "workers/sandbox/program.py:PreforkedChild.fork": FORK,
+    "workers/sandbox/program.py:_become": COMMAND,
+    "workers/sandbox/starter.py:FreeStarter.__init__": COMMAND,
+    "workers/sandbox/starter.py:LaunchedStarter.start": COMMAND,
+    "workers/sandbox/starter.py:ReadOnlyStarter.__init__": COMMAND,
+    "workers/sandbox/zygote.py:_Zygote._fork": FORK,
+    "workers/sandbox/zygote_link.py:ZygoteLink.fork": FORK,
+    "workers/sandbox/zygote_link.py:share_zygote": OWN,
+    "workers/tools/toolbox.py:Toolbox.__init__": COMMAND,
+    "workers/tools/toolbox.py:Toolbox.move": COMMAND,
 }
 
 
-def places(source: str, name: str) -> Iterator[str]:
-    """Name the functions of a module in which a program is started."""
+def places(source: str, path: str) -> Iterator[str]:
+    """Name the functions of a module in which a program is started, with the module's path below the package."""
 
     def visit(node: ast.AST, within: tuple[str, ...]) -> Iterator[str]:
         if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
             within = (*within, node.name)
         if isinstance(node, ast.Call) and starts(node.func):
-            yield f"{name}:{'.'.join(within[:2])}"
+            yield f"{path}:{'.'.join(within[:2])}"
         for child in ast.iter_child_nodes(node):
             yield from visit(child, within)
 
@@ -95,9 +94,9 @@ def starts(called: ast.expr) -> bool:
 
 
 def found() -> set[str]:
-    top = [Path(package.__file__ or "").parent for package in PACKAGES]
-    files = itertools.chain.from_iterable(directory.rglob("*.py") for directory in top)
-    return {place for file in files for place in places(file.read_text(), file.name)}
+    directories = [Path(package.__file__ or "").parent for package in PACKAGES]
+    modules = [(file, directory.parent) for directory in directories for file in directory.rglob("*.py")]
+    return {place for file, root in modules for place in places(file.read_text(), file.relative_to(root).as_posix())}
 
 
 def test_every_place_that_starts_a_program_is_known_with_its_reason() -> None:
@@ -121,7 +120,7 @@ def test_every_place_that_starts_a_program_is_known_with_its_reason() -> None:
 )
 def test_a_new_place_is_noticed(line: str) -> None:
     source = f"class A:\n    async def b(self):\n        def c():\n            pass\n        {line}\n"
-    assert list(places(source, "new.py")) == ["new.py:A.b"]
+    assert list(places(source, "workers/new.py")) == ["workers/new.py:A.b"]
 
 
 def test_nothing_starts_programs_under_another_name() -> None:

@@ -10,19 +10,22 @@ import sys
 from collections import defaultdict
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 from generated import GeneratedPage
 
 from greenroom.supervisor.conversations import lifecycle
 from greenroom.supervisor.processes import service_state as helper
 
+State = TypeVar("State", bound=str)
+Event = TypeVar("Event", bound=str)
+
 PAGE: Final = Path(__file__).parents[2] / "docs" / "architecture.md"
 BEGIN: Final = "<!-- states{}: made by tools/docs/lifecycle.py -->\n"
 END: Final = "<!-- end of states -->\n"
 
 
-def diagram(transitions: Mapping[tuple[str, str], str], first: str) -> str:
+def diagram(transitions: Mapping[tuple[State, Event], State], first: str) -> str:
     """Return the transitions in the language of Mermaid, and in words those that lead the same way from every state."""
     states = sorted({state for state, _ in transitions})
     everywhere = {
@@ -30,7 +33,7 @@ def diagram(transitions: Mapping[tuple[str, str], str], first: str) -> str:
         for (_, happening), following in transitions.items()
         if all(transitions.get((state, happening)) == following for state in states)
     }
-    arrows: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
+    arrows: defaultdict[tuple[State, State], list[Event]] = defaultdict(list)
     for (state, happening), following in transitions.items():
         if happening not in everywhere:
             arrows[state, following].append(happening)
@@ -45,7 +48,7 @@ def diagram(transitions: Mapping[tuple[str, str], str], first: str) -> str:
     )
 
 
-def meanings(states: Mapping[str, str], whose: str) -> str:
+def meanings(states: Mapping[State, str], whose: str) -> str:
     """Return a table of the states and what they mean."""
     rows = [f"| `{state}` | {meaning} |\n" for state, meaning in states.items()]
     return f"| State | {whose} |\n|---|---|\n" + "".join(rows)

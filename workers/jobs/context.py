@@ -11,6 +11,18 @@ class JobError(GreenroomError):
 
 
 @dataclass(frozen=True, slots=True)
+class GitLimits:
+    """How much of git a job puts up with."""
+
+    seconds: float = 5.0
+    """For one call."""
+    start_seconds: float = 5.0
+    """Until it has to run."""
+    largest: int = 64 * 1024 * 1024
+    """Bytes that one call may write, or that one diff may have."""
+
+
+@dataclass(frozen=True, slots=True)
 class Setting:
     """The surroundings of one job."""
 
@@ -20,3 +32,4 @@ class Setting:
     """Holds our sockets."""
     stopped: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when the job is to end with what it has."""
+    git: GitLimits = GitLimits()

@@ -12,7 +12,7 @@ import msgspec
 
 from greenroom.protocol.conversation_api import GitDiffToRemote
 from greenroom.workers.jobs.context import JobError, Setting
-from greenroom.workers.jobs.git import LARGEST, Git, GitError, GitUnavailableError, is_inside, leads_through_links
+from greenroom.workers.jobs.git import Git, GitError, GitUnavailableError, is_inside, leads_through_links
 from greenroom.workers.sandbox.confinement import is_within
 
 AT_ONCE: Final = 4
@@ -75,7 +75,7 @@ class _Tree:
         changed = await self._run("diff", *_PLAIN, sha, allowed=(0, 1), settings=await self._lenient())
         unknown = (await self._run("ls-files", "--others", "--exclude-standard", "-z")).split(b"\0")[:-1]
         room = asyncio.Semaphore(AT_ONCE)
-        left = LARGEST - len(changed)
+        left = self._git.largest - len(changed)
 
         async def addition(path: str) -> bytes:
             nonlocal left
@@ -83,7 +83,7 @@ class _Tree:
                 added = await self._addition(path)
             left -= len(added)
             if left < 0:
-                raise GitError(f"the diff is longer than {LARGEST} bytes")
+                raise GitError(f"the diff is longer than {self._git.largest} bytes")
             return added
 
         try:

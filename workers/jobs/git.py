@@ -25,12 +25,6 @@ from greenroom.workers.sandbox.launcher import Launcher
 from greenroom.workers.sandbox.policy import Surroundings, own_program
 from greenroom.workers.sandbox.starter import LaunchedStarter
 
-TIMEOUT: Final = 5.0
-"""Seconds for one call."""
-START_TIMEOUT: Final = 5.0
-"""Seconds until it has to run."""
-LARGEST: Final = 64 * 1024 * 1024
-"""Bytes that one call may write."""
 _KEPT: Final = ("HOME", "XDG_CONFIG_HOME")
 """The only variables that are handed on: what the user has configured for all repositories counts."""
 _FIXED: Final = {
@@ -63,6 +57,7 @@ class Git:
 
     def __init__(self, directory: str, setting: Setting) -> None:
         """`directory` is what the job is about: no program is looked up in it or in the repository around it."""
+        self._limits = setting.git
         surroundings = Surroundings(directory, setting.home, setting.runtime_directory)
         self._starter = LaunchedStarter(self._launch, own_program(surroundings).resolved())
         self._launcher: Launcher | None = None
@@ -70,6 +65,11 @@ class Git:
         self._program = shutil.which("git", path=path)
         kept = {name: os.environ[name] for name in _KEPT if name in os.environ}
         self._environment = {**kept, "PATH": path, **_FIXED}
+
+    @property
+    def largest(self) -> int:
+        """Bytes that may be written."""
+        return self._limits.largest
 
     async def __aenter__(self) -> Self:
         """Begin."""
@@ -85,29 +85,31 @@ class Git:
         cwd: str,
         *arguments: str,
         allowed: Sequence[int] = (0,),
-        timeout_s: float = TIMEOUT,
+        timeout_s: float | None = None,
         settings: Mapping[str, str] | None = None,
     ) -> bytes:
         """Return what a git command wrote. Raises `GitError` where its exit status is not among those allowed.
 
-        `patience` is in seconds. `settings` win over all configuration.
+        `timeout_s`: seconds that it may take; `None` for as many as the limits of the job say. `settings` win over all
+        configuration.
         """
         if self._program is None:
             raise GitUnavailableError(JobError("there is no git"))
+        seconds = self._limits.seconds if timeout_s is None else timeout_s
         argv = (self._program, *_OPTIONS, *arguments)
         environment = {**self._environment, **_as_variables(settings or {})}
-        output, attempt = await self._written(CommandSpec(argv, cwd, environment, timeout_s))
+        output, attempt = await self._written(CommandSpec(argv, cwd, environment, seconds))
         if attempt.timed_out:
-            raise GitError(f"git {arguments[0]} took longer than {timeout_s:g} s")
+            raise GitError(f"git {arguments[0]} took longer than {seconds:g} s")
         if attempt.returncode not in allowed:
             raise GitError(f"git {arguments[0]} ended with {attempt.returncode}")
         return output
 
     async def _written(self, command: CommandSpec) -> tuple[bytes, CommandRun]:
-        output = _Output()
+        output = _Output(self._limits.largest)
         attempt = CommandRun(command)
         try:
-            async with asyncio.timeout(START_TIMEOUT):
+            async with asyncio.timeout(self._limits.start_seconds):
                 await attempt.start(self._starter)
         except TimeoutError:
             raise GitUnavailableError(JobError("the process that starts programs does not answer")) from None
@@ -129,15 +131,16 @@ class Git:
 
 
 class _Output:
-    def __init__(self) -> None:
+    def __init__(self, largest: int) -> None:
         self.data = bytearray()
+        self._largest = largest
 
     async def take(self, name: StreamName, chunk: bytes) -> None:
         """Keep the next piece. Raises `GitError` where that is too much, which ends the command."""
         if name != "stdout":
             return
-        if len(self.data) + len(chunk) > LARGEST:
-            raise GitError(f"git wrote more than {LARGEST} bytes")
+        if len(self.data) + len(chunk) > self._largest:
+            raise GitError(f"git wrote more than {self._largest} bytes")
         self.data += chunk
 
 

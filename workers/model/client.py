@@ -100,13 +100,14 @@ class ModelClient:
         new_decoder: Callable[[], Decoder] = ResponsesDecoder,
         limits: SharedLimits | None = None,
         session_factory: SessionFactory = new_session,
+        new_body: Callable[[], AnswerBody] = AnswerBody,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         random: Callable[[], float] = standard_random,
         clock: Callable[[], float] = time.time,
     ) -> None:
         """`new_decoder` makes what reads one answer; `limits` knows of the rate limits that others have met.
 
-        The session is made with the first request. `sleep`, `random` and `clock` are for tests.
+        The session is made with the first request. `new_body`, `sleep`, `random` and `clock` are for tests.
         """
         self._endpoint = endpoint
         self._credentials = credentials
@@ -114,6 +115,7 @@ class ModelClient:
         self._new_decoder = new_decoder
         self._limits = limits
         self._session_factory = session_factory
+        self._new_body = new_body
         self._sleep = sleep
         self._random = random
         self._clock = clock
@@ -290,7 +292,7 @@ class ModelClient:
         )
 
     async def _batches(self, response: aiohttp.ClientResponse, bearer: Bearer) -> AsyncGenerator[Batch, None]:
-        body, decoder = AnswerBody(), self._new_decoder()
+        body, decoder = self._new_body(), self._new_decoder()
         reader = BodyReader(response, self._endpoint.idle_timeout)
         try:
             expansion = Expansion(response.headers.get("content-encoding", ""))

@@ -53,7 +53,8 @@ def test_every_member_may_be_missing(missing: str) -> None:
     content: dict[str, Any] = tokens("refresh-1")
     content.pop(missing, None)
     content.get("tokens", {}).pop(missing, None)
-    AuthRecord.read(encode(content))
+    record = AuthRecord.read(encode(content))
+    assert getattr(record.tokens if missing == "account_id" else record, missing.lower()) is None
 
 
 @pytest.mark.parametrize(
@@ -137,9 +138,14 @@ def test_unknown_members_are_kept_whatever_they_are(unknown: dict[str, object]) 
     assert json.loads(AuthRecord.read(encode(content)).encoded()) == content
 
 
-@given(st.binary())
-def test_any_bytes_are_a_record_or_are_not(data: bytes) -> None:
+MEMBERS = st.sampled_from(["OPENAI_API_KEY", "tokens", "last_refresh", "auth_mode", "id_token"])
+
+
+@given(st.binary() | st.dictionaries(MEMBERS | st.text(max_size=3), JSON, max_size=4).map(encode))
+def test_any_bytes_are_a_record_that_is_written_as_it_was_read_or_are_none(data: bytes) -> None:
     try:
-        AuthRecord.read(data)
+        record = AuthRecord.read(data)
     except StoreError:
         return
+    assert AuthRecord.read(record.encoded()) == record
+    assert isinstance(json.loads(data), dict)

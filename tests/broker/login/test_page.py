@@ -143,7 +143,7 @@ def test_a_setup_is_finished_on_the_right_platform(issuer: str | None, platform:
     shown = ask(asked, "/success", key=key)
     assert isinstance(shown, PageResponse)
     assert "/setup" in shown.body
-    assert not asked.is_served
+    assert bool(asked.is_served) is False
     moved = ask(asked, "/setup", platform_url="https://evil.example", key=key)
     assert isinstance(moved, PageResponse)
     assert moved.location == f"{platform}/org-setup?p=team&t=the-id-token&with_org=org&project_id=p"

@@ -1,6 +1,7 @@
 """Refreshes come neither too often nor never (docs/security.md, K12, K25, K26)."""
 
 import itertools
+from random import Random
 
 import pytest
 from hypothesis import example, given
@@ -27,12 +28,23 @@ def test_a_server_s_wish_counts_where_it_is_longer() -> None:
     assert backoff.failed(1e9) == 3600.0
 
 
-@given(st.integers(0, 2000))
-def test_jitter_is_a_fifth(failures: int) -> None:
-    backoff = RefreshBackoff()
-    for _ in range(min(failures, 40)):
+@given(st.integers(0, 40), st.randoms(use_true_random=False))
+def test_jitter_is_a_fifth_of_each_wait(failures: int, random: Random) -> None:
+    """K26: so many brokers that were refused at once do not come back at once."""
+    backoff = RefreshBackoff(random.uniform)
+    for _ in range(failures):
         backoff.failed()
-    assert 0.8 <= backoff.failed() <= 72.0
+    plain = min(2.0**failures, 60.0)
+    assert 0.8 * plain <= backoff.failed() <= 1.2 * plain
+
+
+def test_jitter_is_drawn_anew_from_the_whole_range() -> None:
+    """In a thousand draws of each wait the ends of the range are met within a hundredth of it."""
+    draws = [[each.failed() for _ in range(3)] for each in (RefreshBackoff() for _ in range(1000))]
+    for plain, waits in zip((1.0, 2.0, 4.0), zip(*draws, strict=True), strict=True):
+        assert len(set(waits)) > 900
+        assert min(waits) < 0.81 * plain
+        assert max(waits) > 1.19 * plain
 
 
 @given(st.lists(times, min_size=1, max_size=40), times, st.sampled_from([0.0, FOREVER]))

@@ -16,6 +16,7 @@ import pytest
 from greenroom.broker.credential.record import AuthRecord
 from greenroom.broker.refresh import subprocess as delegation
 from greenroom.broker.refresh.classify import TEXTS
+from greenroom.broker.refresh.process import SENDING
 from greenroom.broker.refresh.refresher import RefreshResult, Trigger
 from greenroom.broker.storage import file as file_store
 from greenroom.broker.storage.locks import REFRESH, locked
@@ -198,7 +199,7 @@ def test_a_report_that_was_lost_is_no_loss(tmp_path: Any, lifeline: int, monkeyp
 
     async def mute(*given: Any) -> bytes:
         await converse(*given)
-        return delegation.SENDING
+        return SENDING
 
     async def scene(issuer: MockIssuer, parts: Parts) -> None:
         assert await parts.refresher.join(Trigger.NEED) is RefreshResult.ADOPTED

@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 
 from greenroom.broker.credential.record import AuthRecord, StoreError
-from greenroom.broker.storage import file as module
 from greenroom.broker.storage.file import FileFacts, FileStore
 from tests.broker.homes import tokens, write
+from tests.support.virtual_time import in_virtual_time
 
 KEY = AuthRecord.of_key("sk-test-key")
 
@@ -144,15 +144,15 @@ def test_a_torn_file_is_read_again(tmp_path: Any, content: bytes) -> None:
     assert found.openai_api_key == "sk-test-key"
 
 
-def test_a_file_that_stays_torn_is_bad(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "READ_PAUSE", 0.001)
+@in_virtual_time
+async def test_a_file_that_stays_torn_is_bad(tmp_path: Any) -> None:
     (tmp_path / "auth.json").write_text("{")
     with pytest.raises(StoreError):
-        asyncio.run(FileStore(str(tmp_path)).read())
+        await FileStore(str(tmp_path)).read()
     (tmp_path / "auth.json").unlink()
     (tmp_path / "auth.json").mkdir()
     with pytest.raises(StoreError, match="Is a directory"):
-        asyncio.run(FileStore(str(tmp_path)).read())
+        await FileStore(str(tmp_path)).read()
 
 
 def test_a_restless_foreign_writer_never_makes_the_store_bad(tmp_path: Any) -> None:

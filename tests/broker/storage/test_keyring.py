@@ -19,6 +19,7 @@ from greenroom.broker.storage.keyring_entry import SERVICE, Vault
 from greenroom.broker.storage.locks import STORE
 from greenroom.broker.storage.memory import MemoryStore
 from greenroom.broker.storage.store import open_store
+from greenroom.protocol.choices import CredentialsStore
 from greenroom.protocol.internal.broker import AuthError
 from tests.broker.homes import EXPIRED, Parts, read, tokens, write
 from tests.broker.issuer import MockIssuer
@@ -157,7 +158,7 @@ def test_auto_takes_a_login_over_from_the_file(tmp_path: Any, backend: MemoryKey
 
 def test_the_kinds_of_store(tmp_path: Any, backend: MemoryKeyring) -> None:
     home = str(tmp_path)
-    kinds = ("file", "keyring", "auto", "ephemeral")
+    kinds: tuple[CredentialsStore, ...] = ("file", "keyring", "auto", "ephemeral")
     assert [type(open_store(home, kind)) for kind in kinds] == [FileStore, KeyringStore, KeyringStore, MemoryStore]
 
 

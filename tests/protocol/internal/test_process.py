@@ -76,7 +76,7 @@ def test_a_violation_does_not_repeat_the_data() -> None:
 
 def test_a_birth_cannot_be_changed() -> None:
     with pytest.raises(AttributeError):
-        BROKER.codex_home = "/elsewhere"  # type: ignore[misc]
+        BROKER.codex_home = "/elsewhere"
 
 
 @pytest.mark.parametrize("kind", [Spawned, Exited, ForkServerReady, Spawn])

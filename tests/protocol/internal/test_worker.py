@@ -83,7 +83,7 @@ def test_any_header_is_a_message_or_a_violation(wire: bytes, header: object) -> 
             message = read_notice([wire, msgpack.packb(header), b"", bytes(16)]).notice
     except RemoteProtocolError:
         return
-    assert message.wire == wire  # type: ignore[attr-defined]
+    assert message.wire == wire
 
 
 def violation(parts: list[bytes]) -> RemoteProtocolError:
@@ -120,7 +120,7 @@ def test_a_header_has_a_limit_and_a_payload_has_none() -> None:
 def test_headers_are_fixed_and_complete() -> None:
     address = Addressed(conversation_id=ConversationId("c"), incarnation=Incarnation(1))
     with pytest.raises(AttributeError):
-        address.incarnation = Incarnation(2)  # type: ignore[misc]
+        address.incarnation = Incarnation(2)
     with pytest.raises(RemoteProtocolError, match="incarnation"):
         read_operation([Interrupt.wire, msgpack.packb({"conversation_id": "c", "turn_id": "t"}), b""])
     with pytest.raises(RemoteProtocolError):

@@ -10,6 +10,7 @@ from mcp_types import methods, version
 
 from greenroom.protocol.jsonrpc import INVALID_PARAMS, encode
 from greenroom.protocol.mcp import stateless as modern
+from greenroom.protocol.mcp.handshake import MODERN_VERSION_KEY
 
 INFO = {"name": "tester", "version": "1"}
 SERVER = {"name": "us", "version": "2"}
@@ -21,7 +22,7 @@ def params(meta: object) -> bytes:
 
 def meta(capabilities: object = None, client: object = INFO, spoken: object = modern.VERSIONS[0]) -> dict[str, object]:
     return {
-        modern.MODERN_VERSION_KEY: spoken,
+        MODERN_VERSION_KEY: spoken,
         modern.CAPABILITIES_KEY: capabilities or {},
         modern.CLIENT_INFO_KEY: client,
         "progressToken": 1,
@@ -58,16 +59,16 @@ def test_a_request_that_names_no_version_is_of_another_era(text: bytes | None) -
 
 
 def test_the_name_of_the_version_elsewhere_means_nothing() -> None:
-    assert modern.read_envelope(encode({"arguments": {"prompt": modern.MODERN_VERSION_KEY}})) is None
+    assert modern.read_envelope(encode({"arguments": {"prompt": MODERN_VERSION_KEY}})) is None
 
 
 @pytest.mark.parametrize(
     "broken",
     [
-        {modern.MODERN_VERSION_KEY: "2026-07-28"},
-        {modern.MODERN_VERSION_KEY: 7, modern.CAPABILITIES_KEY: {}},
-        {modern.MODERN_VERSION_KEY: "2026-07-28", modern.CAPABILITIES_KEY: None},
-        {modern.MODERN_VERSION_KEY: None, modern.CAPABILITIES_KEY: {}},
+        {MODERN_VERSION_KEY: "2026-07-28"},
+        {MODERN_VERSION_KEY: 7, modern.CAPABILITIES_KEY: {}},
+        {MODERN_VERSION_KEY: "2026-07-28", modern.CAPABILITIES_KEY: None},
+        {MODERN_VERSION_KEY: None, modern.CAPABILITIES_KEY: {}},
     ],
 )
 def test_half_an_envelope_is_refused(broken: object) -> None:

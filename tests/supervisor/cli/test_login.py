@@ -12,8 +12,7 @@ from urllib.request import urlopen
 
 import pytest
 
-from greenroom.broker.credential.rules import ANY_LOGIN, LoginRules
-from greenroom.broker.login import flows as login_flows
+from greenroom.broker.credential.rules import LoginRules
 from greenroom.broker.login import server as login_server
 from greenroom.broker.storage.file import FileStore
 from greenroom.supervisor.cli import login as login_command
@@ -128,9 +127,8 @@ def test_logout_that_fails(tmp_path: Any, capsys: pytest.CaptureFixture[str]) ->
 
 
 def test_a_browser_login(tmp_path: Any, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    assert login_server.PORTS == (1455, 1457), "the issuer knows no others"
     port = free_port()
-    monkeypatch.setattr(login_flows.BrowserFlow.open.__func__, "__defaults__", ((port,), ANY_LOGIN))
-    assert login_server.PORTS == (1455, 1457)
 
     def browse(url: str) -> None:
         query = parse_qs(urlsplit(url).query)
@@ -140,7 +138,8 @@ def test_a_browser_login(tmp_path: Any, capsys: pytest.CaptureFixture[str], monk
 
     monkeypatch.setattr(login_command, "_open_browser", browse)
     with issuer() as mock:
-        assert login_command.login_with_browser(FileStore(str(tmp_path)), {"GREENROOM_ISSUER": mock.url}) == 0
+        environment = {"GREENROOM_ISSUER": mock.url}
+        assert login_command.login_with_browser(FileStore(str(tmp_path)), environment, ports=(port,)) == 0
     said = capsys.readouterr().err
     assert said.startswith(f"Starting local login server on http://localhost:{port}.\n")
     assert said.endswith("Successfully logged in\n")

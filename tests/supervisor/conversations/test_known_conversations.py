@@ -19,6 +19,7 @@ class Listener:
     """Somebody who is told of a conversation, and for whom its turns run."""
 
     client = Nobody()
+    wants_deltas = True
 
     def events(self, turn_id: TurnId, events: bytes) -> None:
         """There are none."""

@@ -56,11 +56,10 @@ def test_the_table_speaks_of_known_states_and_happenings_alone() -> None:
     assert {happening for _, happening in TRANSITIONS} == set(HAPPENINGS)
 
 
-@pytest.mark.parametrize(("state", "happening"), list(product(STATES, HAPPENINGS)))
-def test_what_the_table_does_not_know_cannot_happen(state: State, happening: LifecycleEvent) -> None:
-    if (state, happening) in TRANSITIONS:
-        assert after(state, happening) == TRANSITIONS[state, happening]
-    else:
+def test_what_the_table_does_not_know_cannot_happen() -> None:
+    impossible = set(product(STATES, HAPPENINGS)) - TRANSITIONS.keys()
+    assert {("new", "turn_ended"), ("closed", "opened"), ("parked", "died")} <= impossible
+    for state, happening in impossible:
         with pytest.raises(LocalProtocolError, match=state):
             after(state, happening)
 

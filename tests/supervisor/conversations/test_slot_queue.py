@@ -43,5 +43,12 @@ def test_who_waits_for_a_place_is_served_in_order_and_once() -> None:
 
 
 @given(st.integers(1, 20), st.integers(0, 40))
-def test_there_are_no_more_places_than_there_are(places: int, taken: int) -> None:
-    assert SlotQueue(places).has_place(taken) == (taken < places)
+def test_as_many_are_let_in_as_there_are_places(places: int, waiting: int) -> None:
+    roster = SlotQueue(places)
+    newcomers = _conversations(waiting)
+    for conversation in newcomers:
+        roster.wait(conversation)
+    let_in: list[Conversation | None] = []
+    while roster.waiting and roster.has_place(len(let_in)):
+        let_in.append(roster.next_waiting())
+    assert let_in == newcomers[:places]

@@ -4,49 +4,44 @@ import asyncio
 import re
 from itertools import pairwise
 
-import pytest
-
 from greenroom.demo.script import CommandStep, Stall, Text, rule
-from greenroom.supervisor.frontend import progress
 from greenroom.supervisor.frontend.progress import HEARTBEAT, INTERVAL, WAITING, Progress
 from tests.support.client import Message
-from tests.support.loop import on_loop, until
 from tests.support.stage import Stage
+from tests.support.virtual_time import in_virtual_time
 
 
 def test_the_heartbeat_is_well_within_what_clients_are_promised() -> None:
     assert HEARTBEAT <= 15 / 1.5
 
 
-@on_loop
+@in_virtual_time
 async def test_only_news_is_told_at_once() -> None:
     told: list[tuple[int, str]] = []
     signs = Progress(lambda number, doing: told.append((number, doing)))
     for doing in ("thinks", "thinks", "writes", "writes", "thinks"):
         signs.note(doing)
     assert told == [(1, "thinks")]
-    await until(lambda: len(told) == 2)
-    assert told[1] == (2, "thinks"), "what lay between was overtaken"
+    await asyncio.sleep(INTERVAL)
+    assert told[1:] == [(2, "thinks")], "what lay between was overtaken"
     signs.stop()
 
 
-def test_news_are_told_at_most_four_times_a_second_and_the_latest_is_never_lost() -> None:
-    async def scene() -> None:
-        told: list[tuple[float, str]] = []
-        loop = asyncio.get_running_loop()
-        signs = Progress(lambda _, doing: told.append((loop.time(), doing)))
-        end = loop.time() + 0.7
-        while loop.time() < end:
-            signs.note(str(loop.time()))
-            await asyncio.sleep(0)
-        signs.note("last")
-        await until(lambda: told[-1][1] == "last")
-        signs.stop()
-        times = [moment for moment, _ in told]
-        assert all(later - earlier >= INTERVAL * 0.95 for earlier, later in pairwise(times))
-        assert len(told) <= 5
-
-    asyncio.run(scene())
+@in_virtual_time
+async def test_news_are_told_at_most_four_times_a_second_and_the_latest_is_never_lost() -> None:
+    told: list[tuple[float, str]] = []
+    loop = asyncio.get_running_loop()
+    signs = Progress(lambda _, doing: told.append((loop.time(), doing)))
+    for number in range(100):
+        signs.note(str(number))
+        await asyncio.sleep(0.02)
+    signs.note("last")
+    await asyncio.sleep(INTERVAL)
+    assert told[-1][1] == "last"
+    signs.stop()
+    times = [moment for moment, _ in told]
+    assert all(later - earlier >= INTERVAL * 0.95 for earlier, later in pairwise(times))
+    assert 2.0 / INTERVAL - 1 <= len(told) <= 2.0 / INTERVAL + 2
 
 
 def test_a_person_sees_each_command_with_its_end(stage: Stage, engine: str) -> None:
@@ -77,28 +72,21 @@ def test_a_person_sees_each_command_with_its_end(stage: Stage, engine: str) -> N
     assert all(len(text) <= 200 for text in told)
 
 
-def test_silence_is_broken_from_the_first_moment_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(progress, "HEARTBEAT", 0.001)
+@in_virtual_time
+async def test_silence_is_broken_from_the_first_moment_on() -> None:
+    told: list[tuple[int, str]] = []
 
-    async def scene() -> None:
-        told: list[tuple[int, str]] = []
-        enough = asyncio.Event()
+    def send(number: int, doing: str) -> None:
+        told.append((number, doing))
+        if number == 2:
+            signs.note("works")
+        if number == 5:
+            signs.stop()
 
-        def send(number: int, doing: str) -> None:
-            told.append((number, doing))
-            if number == 2:
-                signs.note("works")
-            if number == 5:
-                signs.stop()
-                enough.set()
-
-        signs = Progress(send)
-        await enough.wait()
-        await asyncio.sleep(0.01)
-        assert [number for number, _ in told] == [1, 2, 3, 4, 5], "none after the end"
-        assert [doing for _, doing in told] == [WAITING, WAITING, "works", "works", "works"]
-
-    asyncio.run(scene())
+    signs = Progress(send)
+    await asyncio.sleep(10 * HEARTBEAT)
+    assert [number for number, _ in told] == [1, 2, 3, 4, 5], "none after the end"
+    assert [doing for _, doing in told] == [WAITING, WAITING, "works", "works", "works"]
 
 
 def test_numbers_rise_and_end_with_the_call(stage: Stage, engine: str) -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from greenroom.supervisor.frontend.descriptors import Descriptors
 from greenroom.supervisor.frontend.stdio import HIGH_WATER, INPUT_STOP, LOW_WATER, StdioTransport
-from tests.support.loop import on_loop, until
+from tests.support.loop import on_loop, turns, until
 
 BLOCK = b"x" * 65_536
 
@@ -82,7 +82,7 @@ async def test_what_the_client_says_is_handed_on_until_it_ends() -> None:
         await until(lambda: ends.ended)
         assert bytes(ends.got) == b"one" + b"two" * 20_000 + b"three"
         assert ends.transport.statistics().read == len(ends.got)
-        await asyncio.sleep(0.01)
+        await turns()
         assert ends.ended == 1
 
 
@@ -90,7 +90,7 @@ async def test_what_the_client_says_is_handed_on_until_it_ends() -> None:
 async def test_nothing_is_read_before_the_start() -> None:
     async with pipes() as ends:
         os.write(ends.to_server, b"early")
-        await asyncio.sleep(0.01)
+        await turns()
         assert not ends.got
         ends.transport.start()
         await until(lambda: ends.got == b"early")
@@ -120,7 +120,7 @@ async def test_a_client_that_does_not_read_never_blocks_us_and_loses_nothing() -
             ends.transport.write(BLOCK)
             written += len(BLOCK)
         draining = asyncio.create_task(ends.transport.drain())
-        await asyncio.sleep(0.01)
+        await turns()
         assert not draining.done()
         assert await ends.read(written) == b"x" * written
         await draining
@@ -162,7 +162,7 @@ async def test_requests_of_a_client_that_takes_nothing_are_left_in_its_pipe() ->
         ends.transport.start()
         ends.transport.write(b"x" * (INPUT_STOP + 10 * HIGH_WATER))
         os.write(ends.to_server, b"another request")
-        await asyncio.sleep(0.02)
+        await turns()
         assert not ends.got
         await ends.read(INPUT_STOP + 10 * HIGH_WATER)
         await until(lambda: ends.got == b"another request")

@@ -29,7 +29,7 @@ from greenroom.runtime.launch import DATAGRAM, Launched
 from greenroom.runtime.orphans import children as all_children
 from greenroom.runtime.restart import Delays
 from greenroom.supervisor.processes.engine import FORK_SERVER_ID
-from greenroom.supervisor.processes.fork_engine import ForkEngine
+from greenroom.supervisor.processes.fork_engine import ForkEngine, ForkTiming
 from greenroom.supervisor.processes.service_state import ServiceStatus
 from tests.support.loop import on_loop, until
 
@@ -102,7 +102,7 @@ class PlayedNursery:
 class House:
     """An engine, the fork servers that it has launched, and the ends that it has told of."""
 
-    def __init__(self) -> None:
+    def __init__(self, timing: ForkTiming | None) -> None:
         self.fork_servers = [PlayedNursery()]
         self.ends: list[Exited] = []
         """Of workers; those of fork servers are beside them."""
@@ -113,7 +113,7 @@ class House:
         """Processes that the engine has started without a fork server."""
         self.refusal: OSError | None = None
         """Raised in place of starting a process without a fork server."""
-        self.engine = ForkEngine(self.fork_servers[0].launched, self._launch, self._spawn)
+        self.engine = ForkEngine(self.fork_servers[0].launched, self._launch, self._spawn, timing)
 
     def note_ready(self) -> None:
         self.times_ready += 1
@@ -163,8 +163,8 @@ class House:
 
 
 @asynccontextmanager
-async def house() -> AsyncIterator[House]:
-    built = House()
+async def house(timing: ForkTiming | None = None) -> AsyncIterator[House]:
+    built = House(timing)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("greenroom.runtime.orphans.children", built.pids)
         try:
@@ -269,57 +269,51 @@ async def test_a_worker_that_was_gone_before_its_fork_server_is_told_as_ended() 
 
 @on_loop
 async def test_without_a_fork_server_a_few_at_a_time_are_spawned_and_the_rest_goes_to_the_next_one() -> None:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("greenroom.supervisor.processes.fork_engine.SPAWNED_AT_ONCE", 2)
-        async with house() as built:
-            built.fork_servers[0].die()
-            await until(lambda: len(built.fork_servers) == 2)
-            for name in "abcdef":
-                built.engine.spawn(spec(name))
-            assert await built.specs() == ["a", "b"]
-            assert built.engine.pid_of(WorkerId("a")) == built.spawned[0].process.pid
-            built.engine.came_up(WorkerId("a"))
-            assert await built.specs() == ["a", "b", "c"], "it has become ready, and the next one may begin"
-            built.engine.kill(WorkerId("b"))
-            await until(lambda: len(built.spawned) == 4)
-            assert built.ended() == [("b", -signal.SIGKILL)]
-            built.fork_servers[1].say(ForkServerServes(pid=1))
-            await built.fork_servers[1].ordered("e", "f")
-            assert await built.specs() == ["a", "b", "c", "d"], "nothing is born twice"
+    async with house(ForkTiming(spawned_at_once=2)) as built:
+        built.fork_servers[0].die()
+        await until(lambda: len(built.fork_servers) == 2)
+        for name in "abcdef":
+            built.engine.spawn(spec(name))
+        assert await built.specs() == ["a", "b"]
+        assert built.engine.pid_of(WorkerId("a")) == built.spawned[0].process.pid
+        built.engine.came_up(WorkerId("a"))
+        assert await built.specs() == ["a", "b", "c"], "it has become ready, and the next one may begin"
+        built.engine.kill(WorkerId("b"))
+        await until(lambda: len(built.spawned) == 4)
+        assert built.ended() == [("b", -signal.SIGKILL)]
+        built.fork_servers[1].say(ForkServerServes(pid=1))
+        await built.fork_servers[1].ordered("e", "f")
+        assert await built.specs() == ["a", "b", "c", "d"], "nothing is born twice"
 
 
 @on_loop
 async def test_a_fork_server_that_dies_again_and_again_is_replaced_and_what_is_asked_for_is_born_meanwhile() -> None:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("greenroom.supervisor.processes.fork_engine.FORK_SERVER", Delays((0.0,), healthy_after=60.0))
-        async with house() as built:
-            for number in range(12):
-                former = built.fork_servers[-1]
-                former.die()
-                await until(lambda former=former: built.fork_servers[-1] is not former)  # type: ignore[misc]
-                built.engine.spawn(spec(f"w-{number}"))
-                await until(lambda number=number: built.engine.pid_of(WorkerId(f"w-{number}")))  # type: ignore[misc]
-                built.engine.came_up(WorkerId(f"w-{number}"))
-            assert built.engine.fork_server == ServiceStatus("starting", built.fork_servers[-1].process.pid, 12)
-            assert built.ends == []
+    async with house(ForkTiming(restarts=Delays((0.0,), healthy_after=60.0))) as built:
+        for number in range(12):
+            former = built.fork_servers[-1]
+            former.die()
+            await until(lambda former=former: built.fork_servers[-1] is not former)  # type: ignore[misc]
+            built.engine.spawn(spec(f"w-{number}"))
+            await until(lambda number=number: built.engine.pid_of(WorkerId(f"w-{number}")))  # type: ignore[misc]
+            built.engine.came_up(WorkerId(f"w-{number}"))
+        assert built.engine.fork_server == ServiceStatus("starting", built.fork_servers[-1].process.pid, 12)
+        assert built.ends == []
 
 
 @on_loop
 async def test_what_the_system_refuses_to_start_is_tried_again() -> None:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("greenroom.supervisor.processes.fork_engine.START", Delays((0.0,), healthy_after=60.0))
-        async with house() as built:
-            built.fork_servers[0].die()
-            await until(lambda: len(built.fork_servers) == 2)
-            built.refusal = OSError(11, "no more processes")
-            built.engine.spawn(spec("a"))
-            built.engine.spawn(spec("b"))
-            for _ in range(5):
-                await asyncio.sleep(0)
-            assert (built.spawned, built.ends) == ([], [])
-            built.refusal = None
-            await until(lambda: len(built.spawned) == 2)
-            assert await built.specs() == ["a", "b"]
+    async with house(ForkTiming(refusals=Delays((0.0,), healthy_after=60.0))) as built:
+        built.fork_servers[0].die()
+        await until(lambda: len(built.fork_servers) == 2)
+        built.refusal = OSError(11, "no more processes")
+        built.engine.spawn(spec("a"))
+        built.engine.spawn(spec("b"))
+        for _ in range(5):
+            await asyncio.sleep(0)
+        assert (built.spawned, built.ends) == ([], [])
+        built.refusal = None
+        await until(lambda: len(built.spawned) == 2)
+        assert await built.specs() == ["a", "b"]
 
 
 @on_loop
@@ -369,19 +363,17 @@ async def test_what_could_not_be_born_is_told_once_also_when_the_fork_server_die
 
 @on_loop
 async def test_a_fork_server_that_hangs_with_orders_is_ended_and_one_without_is_left_alone() -> None:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("greenroom.supervisor.processes.fork_engine.SPAWN_TIMEOUT", 0.05)
-        async with house() as built:
-            first, worker = built.fork_servers[0], built.child()
-            built.engine.spawn(spec("a"))
-            first.say(Spawned(id=WorkerId("a"), pid=worker.pid))
-            await until(lambda: built.engine.pid_of(WorkerId("a")))
-            await asyncio.sleep(0.1)
-            assert not built.fork_server_ends, "it owes us nothing"
-            built.engine.spawn(spec("b"))
-            await until(lambda: len(built.fork_servers) == 2)
-            assert built.fork_server_ends[0].returncode == -signal.SIGKILL
-            assert built.ended() == [("b", -signal.SIGKILL)]
+    async with house(ForkTiming(answer=0.05)) as built:
+        first, worker = built.fork_servers[0], built.child()
+        built.engine.spawn(spec("a"))
+        first.say(Spawned(id=WorkerId("a"), pid=worker.pid))
+        await until(lambda: built.engine.pid_of(WorkerId("a")))
+        await asyncio.sleep(0.1)
+        assert not built.fork_server_ends, "it owes us nothing"
+        built.engine.spawn(spec("b"))
+        await until(lambda: len(built.fork_servers) == 2)
+        assert built.fork_server_ends[0].returncode == -signal.SIGKILL
+        assert built.ended() == [("b", -signal.SIGKILL)]
 
 
 @on_loop
@@ -415,10 +407,8 @@ async def test_nobody_is_killed_after_the_end() -> None:
 
 @on_loop
 async def test_a_fork_server_that_does_not_leave_is_killed() -> None:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("greenroom.supervisor.processes.fork_engine.CLOSING_TIME", 0.05)
-        async with house() as built:
-            await built.engine.close()
-            assert built.fork_servers[0].process.poll() is not None or not os.path.exists(
-                f"/proc/{built.fork_servers[0].process.pid}"
-            )
+    async with house(ForkTiming(closing=0.05)) as built:
+        await built.engine.close()
+        assert built.fork_servers[0].process.poll() is not None or not os.path.exists(
+            f"/proc/{built.fork_servers[0].process.pid}"
+        )

@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -72,7 +73,7 @@ def test_a_home_whose_name_is_no_text_is_written_all_the_same(parent: Path) -> N
         pytest.param(lambda: replace(this_instance("/home", "fork"), created="another boot/1"), id="pid reused"),
     ],
 )
-def test_a_dead_instance_is_not_found_and_its_directory_is_removed(parent: Path, dead: "type[Instance]") -> None:
+def test_a_dead_instance_is_not_found_and_its_directory_is_removed(parent: Path, dead: Callable[[], Instance]) -> None:
     where = directory(parent)
     write(str(where), dead())
     (where / "mailbox").touch()

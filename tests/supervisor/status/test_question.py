@@ -40,12 +40,12 @@ def test_each_is_heard_as_it_is(house: House, tmp_path: Path) -> None:
     silent.stop()
     missing = str(tmp_path / "missing")
     begun = time.monotonic()
-    heard = ask([silent.control, mute.control, deaf.control, well.control, missing], GiveReport(), timeout_s=0.5)
-    assert time.monotonic() - begun == pytest.approx(0.5, abs=0.4)
+    heard = ask([silent.control, mute.control, deaf.control, well.control, missing], GiveReport(), timeout_s=1.0)
+    assert 1.0 <= time.monotonic() - begun < 4.0, "all are waited for at once"
     outcomes = [heard[one.control].outcome for one in (silent, mute, deaf, well)]
     assert outcomes == ["silent", "silent", "shut", "answered"]
     assert heard[missing].outcome == "shut"
-    assert heard[well.control].seconds < 0.5 <= heard[silent.control].seconds
+    assert heard[well.control].seconds < 1.0 <= heard[silent.control].seconds
 
 
 def test_an_answer_in_many_pieces_is_put_together(tmp_path: Path) -> None:

@@ -19,6 +19,8 @@ from tests.support.deadline import until
 from tests.support.server import PROGRAM, Server, give_up_tracing
 from tests.support.stage import Stage
 
+pytestmark = pytest.mark.both_engines
+
 GREENROOM = PROGRAM[:-1]
 SLEEP = rule("sleep", [Call("shell", {"command": ["bash", "-c", "sleep 600 & sleep 600"], "timeout_ms": 600_000})])
 STALL = rule("stall", [Text("hm"), Stall()])
@@ -331,9 +333,8 @@ def test_a_worker_is_killed_from_outside_and_the_next_message_brings_it_back(sta
     assert report.conversations[0].incarnation == 2
 
 
-@pytest.mark.parametrize("engine", ["fork"])
-def test_a_server_is_stopped_from_outside_and_leaves_nothing(stage: Stage, engine: str) -> None:
-    server = serve(stage, engine)
+def test_a_server_is_stopped_from_outside_and_leaves_nothing(stage: Stage) -> None:
+    server = serve(stage, "fork")
     call, _ = begin(stage, server)
     tree = server.tree()
     told = greenroom(stage, "stop", "--instance", str(server.pid))

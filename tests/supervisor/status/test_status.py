@@ -16,7 +16,7 @@ from rich.cells import cell_len as width
 
 from greenroom.supervisor.cli.status.overview import Overview
 from greenroom.supervisor.control import instances
-from tests.supervisor.status.screen import on_a_terminal
+from tests.supervisor.status.screen import Screen, on_a_terminal
 from tests.supervisor.status.stand_in import Part
 from tests.supervisor.status.stand_ins import COMMAND, House, StandIn
 
@@ -210,13 +210,17 @@ def watching(stand_in: StandIn) -> tuple[str, ...]:
     return (COMMAND, "status", "--instance", str(stand_in.pid), "--watch", "0.2")
 
 
+def cursor_is_hidden(screen: Screen) -> bool:
+    return not screen.cursor_shown
+
+
 def test_the_live_table_follows_what_happens(house: House) -> None:
     stand_in = house.engage(WELL)
     with on_a_terminal(watching(stand_in), house.environment) as (screen, process):
         text = screen.until(screen.has("running the tool shell"))
         assert text[0].endswith("1 instance  every 0.2 s  q: quit")
         assert screen.alternate
-        assert not screen.cursor_shown
+        assert cursor_is_hidden(screen)
         stand_in.stop()
         screen.until(screen.has("! does not answer"))
         os.kill(stand_in.pid, signal.SIGCONT)

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 import subprocess
 from collections import Counter
 
@@ -108,11 +109,6 @@ def test_long_and_deep_scripts_end_soon() -> None:
     assert plain_commands("ls;" * 40_000) is None
     assert plain_commands("(" * 30_000) is None
     assert plain_commands("a | " * 10_000 + "b") is not None
-
-
-@given(st.text())
-def test_no_text_breaks_the_reader(script: str) -> None:
-    plain_commands(script)
 
 
 # Only letters that make no names of builtins; the handler below stands in for all commands.
@@ -243,3 +239,13 @@ def test_bash_reads_accepted_scripts_alike(script: str) -> None:
         assert ran <= accepted
         if "||" not in script and (status == 0 or "&&" not in script):
             assert ran == accepted
+
+
+@given(SCRIPTS | WELL_FORMED | st.text())
+def test_what_is_read_is_read_alike_when_its_words_are_quoted(script: str) -> None:
+    read = plain_commands(script)
+    if read is not None:
+        quoted = (" ".join((command.argv[0], *map(shlex.quote, command.argv[1:]))) for command in read)
+        again = plain_commands("; ".join(quoted))
+        assert again is not None
+        assert [command.argv for command in again] == [command.argv for command in read]

@@ -327,7 +327,8 @@ def assert_consistent(before: list[dict[str, Any]], after: list[dict[str, Any]],
     assert after[: len(before)] == before
     called = {item["call_id"] for item in before if item["type"] == "function_call"}
     answered = {item["call_id"] for item in before if item["type"] == "function_call_output"}
-    *outputs, last = after[len(before) :] or [None]
+    added: list[dict[str, Any] | None] = [*after[len(before) :]]
+    *outputs, last = added or [None]
     began, ended = (sum(b'"%b"' % kind in line for line in survived) for kind in (b"task_started", b"task_complete"))
     assert (last is not None) == (began > ended), "an interrupted turn, and no other, is said to have been"
     assert {item["call_id"] for item in outputs if item is not None} == called - answered

@@ -37,7 +37,7 @@ class Ears(StubMailbox):
 
     def __init__(self, form: EventForm = "current") -> None:
         super().__init__()
-        self.announcer = EventEmitter(self, ConversationId("c"), form)  # type: ignore[arg-type]
+        self.announcer = EventEmitter(self, ConversationId("c"), form)
         self.announcer.begin_turn(TurnId("t"))
 
     def items(self, kind: str) -> list[dict[str, Any]]:
@@ -198,7 +198,7 @@ def test_a_command_that_ends_in_a_later_turn_keeps_its_own() -> None:
 def test_items_are_complete_for_the_session_file_whatever_form_the_client_knows(form: EventForm) -> None:
     observed: list[JsonObject] = []
     mailbox = StubMailbox()
-    emitter = EventEmitter(mailbox, ConversationId("c"), form, observed.append)  # type: ignore[arg-type]
+    emitter = EventEmitter(mailbox, ConversationId("c"), form, observed.append)
     emitter.begin_turn(TurnId("t"))
     emitter.tell({"type": "user_message", "message": "hello"})
     emitter.text_delta(b'"Good day."')

@@ -97,10 +97,10 @@ def test_what_is_under_way_is_what_began_last_and_has_not_ended() -> None:
     async def scene() -> None:
         told: list[str] = []
         reporter = StepReporter(told.append, TokenCounter(None, Usage(total_tokens=1234)))
-        assert not reporter.present
+        assert str(reporter.present) == ""
         reporter.take(event("exec_command_begin", command=["make"], call_id="a"))
         reporter.take(event("patch_apply_begin", changes={"/x": {}}, call_id="b"))
-        assert reporter.present == "changing x (1,234 tokens)"
+        assert str(reporter.present) == "changing x (1,234 tokens)"
         reporter.take(event("patch_apply_end", changes={"/x": {}}, call_id="b", success=True))
         assert reporter.present == "running make (1,234 tokens)"
         assert told == ["running make (1,234 tokens)"]
@@ -108,7 +108,7 @@ def test_what_is_under_way_is_what_began_last_and_has_not_ended() -> None:
         assert told[1] == "changed x (1,234 tokens)", "of what came too soon the latest is told"
         reporter.take(event("agent_message", message="of this turn"))
         reporter.begin_turn()
-        assert not reporter.present
+        assert str(reporter.present) == ""
         reporter.take(event("agent_message", message="of the next"))
         await until(lambda: len(told) == 3)
         assert told[2].startswith("of the next")

@@ -43,13 +43,13 @@ from tests.workers.stubs import (
 )
 
 AGAIN = Retry(after_seconds=0.0, text="stream error: x; retrying 1/5 in 0ms…", announce=True)
-REASONING = {
+REASONING: JsonObject = {
     "type": "reasoning",
     "id": "rs_1",
     "encrypted_content": "g",
     "summary": [{"type": "summary_text", "text": "Why."}],
 }
-RAW = {**REASONING, "content": [{"type": "reasoning_text", "text": "Because."}]}
+RAW: JsonObject = {**REASONING, "content": [{"type": "reasoning_text", "text": "Because."}]}
 
 
 class Stage:
@@ -70,10 +70,10 @@ class Stage:
         tokens = TokenCounter(1000)
         emitter = EventEmitter(self.mailbox, ConversationId("c"), "baseline")
         transcript = Transcript(self.history, self.record, emitter)
-        responses = ResponseReader(self.source, self, transcript, self.mailbox, show_raw_reasoning=show_raw_reasoning)
+        reader = ResponseReader(self.source, self, transcript, self.mailbox, show_raw_reasoning=show_raw_reasoning)
         summarizer = Summarizer(self.source, RequestEncoder(_request()), transcript, "Sum up.")
         compaction = Compaction(summarizer, transcript, tokens, StubTurnContext(), limit=10**6)
-        self.loop = TurnLoop(responses, transcript, self, self, compaction, tokens)
+        self.loop = TurnLoop(reader, transcript, self, self, compaction, tokens)
 
     async def run(self) -> str | None:
         return await self.loop.run(self.activity)

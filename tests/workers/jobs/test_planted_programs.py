@@ -16,13 +16,16 @@ from hypothesis import strategies as st
 
 from greenroom.protocol.errors import GreenroomError
 from greenroom.workers.jobs import diff_to_remote, git, search_files
-from greenroom.workers.jobs.context import JobError, Setting
+from greenroom.workers.jobs.context import GitLimits, JobError, Setting
 from greenroom.workers.sandbox import features
 from greenroom.workers.sandbox.features import SandboxUnavailableError
 from greenroom.workers.sandbox.launcher import Launcher
+from greenroom.workers.sandbox.starter import LaunchedStarter
 from greenroom.workers.search import files
 from greenroom.workers.search.files import _split
 from tests.workers.jobs.planted import EFFECTIVE, PLANTS, SECRET, SHAPES, Ground, prepare, replant
+
+NORMAL = GitLimits()
 
 
 @pytest.fixture(scope="module")
@@ -37,22 +40,22 @@ def ground(template: Ground, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     return replant(template, tmp_path / "ground")
 
 
-def setting(ground: Ground) -> Setting:
-    return Setting(str(ground.home), str(ground.base / "run"))
+def setting(ground: Ground, limits: GitLimits = NORMAL) -> Setting:
+    return Setting(str(ground.home), str(ground.base / "run"), git=limits)
 
 
-async def job(run: Callable[[bytes, Setting], Awaitable[bytes]], ground: Ground, **params: Any) -> Any:
-    return msgspec.json.decode(await run(msgspec.json.encode(params), setting(ground)))
+async def job(run: Callable[[bytes, Setting], Awaitable[bytes]], given: Setting, **params: Any) -> Any:
+    return msgspec.json.decode(await run(msgspec.json.encode(params), given))
 
 
-def search(ground: Ground, query: str = "e", root: Path | None = None) -> list[str]:
+def search(ground: Ground, query: str = "e", root: Path | None = None, limits: GitLimits = NORMAL) -> list[str]:
     root = root or ground.workspace
-    found = asyncio.run(job(search_files.run, ground, query=query, roots=[str(root)]))
+    found = asyncio.run(job(search_files.run, setting(ground, limits), query=query, roots=[str(root)]))
     return [file["path"] for file in found["files"]]
 
 
-def diff(ground: Ground, cwd: Path | None = None) -> str:
-    told = asyncio.run(job(diff_to_remote.run, ground, cwd=str(cwd or ground.workspace)))
+def diff(ground: Ground, cwd: Path | None = None, limits: GitLimits = NORMAL) -> str:
+    told = asyncio.run(job(diff_to_remote.run, setting(ground, limits), cwd=str(cwd or ground.workspace)))
     assert isinstance(told["diff"], str)
     return told["diff"]
 
@@ -87,8 +90,7 @@ def test_the_programs_are_planted_where_git_runs_them(
     """Without this the test above might pass because no program was ever started."""
     PLANTS[name](ground)
     ground.marker.unlink(missing_ok=True)
-    real = git.LaunchedStarter
-    monkeypatch.setattr(git, "LaunchedStarter", lambda launcher, _: real(launcher, None))
+    monkeypatch.setattr(git, "LaunchedStarter", lambda launcher, _: LaunchedStarter(launcher, None))
     look_at(ground)
     assert str(ground.marker) in ground.harm()
 
@@ -215,35 +217,34 @@ def test_paths_that_lead_out_are_left_out(ground: Ground, monkeypatch: pytest.Mo
 
 
 def test_output_without_end_is_cut_off(ground: Ground, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(git, "LARGEST", 1_000_000)
+    limits = GitLimits(largest=1_000_000)
     fake_git(ground, "exec yes", monkeypatch)
-    assert "new" in search(ground, "new")
+    assert "new" in search(ground, "new", limits=limits)
     with pytest.raises(JobError, match="more than 1000000 bytes"):
-        diff(ground)
+        diff(ground, limits=limits)
 
 
 def test_git_that_hangs_is_ended_with_what_it_started(ground: Ground, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("greenroom.workers.search.files.TIMEOUT", 0.3)
-    monkeypatch.setattr(git.Git.run, "__kwdefaults__", {**(git.Git.run.__kwdefaults__ or {}), "timeout_s": 0.3})
     length = f"600.{os.getpid()}"
     fake_git(ground, f"setsid sleep {length} & sleep {length}", monkeypatch)
     search(ground, "new")
     with pytest.raises(JobError, match="git rev-parse took longer"):
-        diff(ground)
+        diff(ground, limits=GitLimits(seconds=0.3))
     assert length not in subprocess.run(["ps", "-eo", "args"], check=True, capture_output=True, text=True).stdout
 
 
 def test_a_zygote_that_hangs_holds_nothing_up(ground: Ground, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(git, "START_TIMEOUT", 0.2)
+    limits = GitLimits(start_seconds=0.2)
 
     class Stopped(Launcher):
         async def spawn(self, *_: object, **__: object) -> Any:
             await asyncio.Event().wait()
 
     monkeypatch.setattr(git, "Launcher", Stopped)
-    assert "new" in search(ground, "new")
+    assert "new" in search(ground, "new", limits=limits)
     with pytest.raises(JobError, match="does not answer"):
-        diff(ground)
+        diff(ground, limits=limits)
 
 
 @given(st.lists(st.text("a./", max_size=6)))

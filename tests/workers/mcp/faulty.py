@@ -6,13 +6,14 @@ import signal
 import subprocess
 import sys
 import time
+from typing import Any
 
 mode = sys.argv[1]
-DEEP = {"type": "object", "properties": {}}
+DEEP: dict[str, object] = {"type": "object", "properties": {}}
 for _ in range(60):
     DEEP = {"type": "object", "properties": {"in": DEEP}}
 
-HOSTILE = [
+HOSTILE: list[object] = [
     {"name": "../../etc/passwd", "inputSchema": {"type": "object"}},
     {"name": "a b", "inputSchema": {"type": "object"}},
     {"name": "a_b", "inputSchema": {"type": "object"}},
@@ -33,20 +34,20 @@ HOSTILE = [
 PLAIN = {"name": "go", "inputSchema": {"type": "object"}}
 
 
-def send(message):
+def send(message: dict[str, Any]) -> None:
     sys.stdout.write(json.dumps({"jsonrpc": "2.0", **message}) + "\n")
     sys.stdout.flush()
 
 
-def answer(request, result):
+def answer(request: dict[str, Any], result: dict[str, object]) -> None:
     send({"id": request["id"], "result": result})
 
 
-def refuse(request, code, message):
+def refuse(request: dict[str, Any], code: int, message: str) -> None:
     send({"id": request["id"], "error": {"code": code, "message": message}})
 
 
-def initialize(request):
+def initialize(request: dict[str, Any]) -> None:
     if mode == "slow":
         # Ready once the test says so, by a file.
         while not os.path.exists(sys.argv[2]):
@@ -63,7 +64,7 @@ def initialize(request):
     answer(request, {"protocolVersion": version, "capabilities": capabilities, "serverInfo": info})
 
 
-def discover(request):
+def discover(request: dict[str, Any]) -> None:
     answer(
         request,
         {
@@ -77,7 +78,7 @@ def discover(request):
     )
 
 
-def listing(request):
+def listing(request: dict[str, Any]) -> None:
     modern = {"resultType": "complete", "ttlMs": 0, "cacheScope": "private"} if mode == "modern" else {}
     cursor = (request.get("params") or {}).get("cursor")
     if mode == "failing-list":
@@ -95,7 +96,7 @@ def listing(request):
         answer(request, {"tools": [PLAIN], **modern})
 
 
-def call(request):
+def call(request: dict[str, Any]) -> None:
     if mode == "dies-in-call":
         sys.stderr.write("first\nthe shelf fell\n")
         sys.stderr.flush()

@@ -90,7 +90,7 @@ def test_what_is_no_image_is_not_sent_as_one(broken: JsonObject) -> None:
 
 
 def test_texts_use_up_the_budget_in_order_and_images_stay() -> None:
-    parts = (
+    parts: tuple[JsonObject, ...] = (
         {"type": "input_text", "text": "abcd"},
         {"type": "input_text", "text": "0123456789"},
         {"type": "input_image", "image_url": "data:"},

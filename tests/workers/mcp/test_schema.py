@@ -66,7 +66,7 @@ def tables(inner: st.SearchStrategy[object]) -> st.SearchStrategy[object]:
 
 
 references = st.sampled_from(DEFINED).map(lambda name: {"$ref": f"#/$defs/{name}"})
-leaves = st.booleans() | st.just({}) | references | kinds.map(lambda kind: {"type": kind})
+leaves: st.SearchStrategy[object] = st.booleans() | st.just({}) | references | kinds.map(lambda kind: {"type": kind})
 schemas = st.recursive(leaves, tables, max_leaves=12)
 of_objects = st.fixed_dictionaries(
     {

@@ -11,6 +11,7 @@ import aiohttp
 from aiohttp import web
 
 from greenroom.protocol.ids import ConversationId
+from greenroom.workers.model.body import AnswerBody
 from greenroom.workers.model.client import ModelClient, new_session
 from greenroom.workers.model.credentials import Bearer
 from greenroom.workers.model.endpoint import Endpoint
@@ -173,6 +174,7 @@ async def talking(
     stream_max_retries: int = 5,
     idle_timeout: float = 300.0,
     session_factory: Callable[[], aiohttp.ClientSession] = new_session,
+    new_body: Callable[[], AnswerBody] = AnswerBody,
     sleep: Callable[[float], Awaitable[None]] | None = None,
 ) -> AsyncIterator[Talk]:
     endpoint = Endpoint(
@@ -191,7 +193,13 @@ async def talking(
 
     credentials = login or Login([KEY])
     client = ModelClient(
-        endpoint, credentials, ID, session_factory=session_factory, sleep=sleep or nap, random=lambda: 0.5
+        endpoint,
+        credentials,
+        ID,
+        session_factory=session_factory,
+        new_body=new_body,
+        sleep=sleep or nap,
+        random=lambda: 0.5,
     )
     try:
         yield Talk(client, naps=naps)

@@ -12,6 +12,7 @@ import pytest
 from aiohttp.client_reqrep import ConnectionKey
 
 from greenroom.protocol.errors import ModelError
+from greenroom.workers.model.body import AnswerBody
 from tests.workers.model.exchange import (
     BODY,
     DONE,
@@ -102,11 +103,12 @@ def test_slow_consumer_is_no_silent_server() -> None:
     run(scenario())
 
 
-def test_event_that_is_too_large_is_a_broken_stream(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("greenroom.workers.model.body.AnswerBody.__init__.__defaults__", (64,))
-
+def test_event_that_is_too_large_is_a_broken_stream() -> None:
     async def scenario() -> None:
-        async with serving(holds(b"data: " + b"x" * 100)) as server, talking(server.url, stream_max_retries=0) as talk:
+        async with (
+            serving(holds(b"data: " + b"x" * 100)) as server,
+            talking(server.url, stream_max_retries=0, new_body=lambda: AnswerBody(64)) as talk,
+        ):
             with pytest.raises(ModelError, match="larger than 64 bytes"):
                 await talk.ask()
 

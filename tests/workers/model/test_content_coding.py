@@ -3,6 +3,7 @@
 import gzip
 import itertools
 import zlib
+from collections.abc import Callable
 from random import Random
 
 import pytest
@@ -13,7 +14,13 @@ from greenroom.workers.model.body import NotAnAnswerError
 from greenroom.workers.model.content_coding import FREE, RATIO, Expansion
 
 STREAM = b"".join(b'data: {"choices":[{"delta":{"content":"%d"}}]}\n\n' % number for number in range(2000))
-CODINGS = {"gzip": gzip.compress, "X-GZIP": gzip.compress, "deflate": zlib.compress, "": bytes, "identity": bytes}
+CODINGS: dict[str, Callable[[bytes], bytes]] = {
+    "gzip": gzip.compress,
+    "X-GZIP": gzip.compress,
+    "deflate": zlib.compress,
+    "": bytes,
+    "identity": bytes,
+}
 
 
 @given(st.sampled_from(sorted(CODINGS)), st.data())

@@ -1,5 +1,6 @@
 """Proxies: the environment's choice is followed, and no password ends up in a URL."""
 
+import re
 from ipaddress import IPv4Address
 
 import pytest
@@ -72,6 +73,7 @@ def test_proxy_is_that_of_the_environment(
         (".a.example", "http://b.a.example/", True),
         (".a.example", "http://a.example/", True),
         ("*.a.example", "http://c.b.a.example/", True),
+        ("*.a.example", "http://b.example/", False),
         ("A.Example", "http://a.EXAMPLE/", True),
         ("a.example.", "http://a.example/", True),
         ("a.example", "http://a.example./", True),
@@ -100,9 +102,15 @@ def test_network_covers_the_addresses_that_begin_like_it(address: int, network: 
     assert covers == (address >> (32 - length) == network >> (32 - length))
 
 
-@given(st.text(max_size=30), st.text(max_size=30))
-def test_no_list_breaks_the_reader(host: str, no_proxy: str) -> None:
-    is_direct(host, 80, no_proxy)
+HOSTS = st.sampled_from(["a.b", "b", "10.0.0.1", "::1", "[::1]"])
+ENTRIES = HOSTS | st.sampled_from(["10.0.0.0/8", ".b", "*.b", "b:80", "b:81", "[::1]:80", "*", "/", ":", "[", "1/33"])
+
+
+@given(HOSTS | st.text(max_size=30), st.text(max_size=30) | st.lists(ENTRIES | st.text(max_size=5)).map(", ".join))
+def test_a_list_covers_what_one_of_its_entries_covers(host: str, no_proxy: str) -> None:
+    entries = re.split(r"[\s,]+", no_proxy)
+    assert is_direct(host, 80, no_proxy) == any(is_direct(host, 80, entry) for entry in entries)
+    assert is_direct(host, 80, f"{no_proxy},*")
 
 
 def test_password_is_not_shown() -> None:

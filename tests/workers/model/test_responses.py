@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from greenroom.protocol.items import JsonObject
+from greenroom.protocol.jsontext import mended
 from greenroom.workers.model.finish import UNKNOWN_REASON, UNREADABLE
 from greenroom.workers.model.responses import (
     CLOSED_TEXT,
@@ -25,7 +26,6 @@ from greenroom.workers.model.responses import (
     SectionBreak,
     TextDelta,
     Usage,
-    mended,
 )
 
 TEXTS = st.text(alphabet=st.characters(exclude_categories=["Cs"]))

@@ -1,5 +1,6 @@
 """Which commands are a patch and nothing else."""
 
+import shlex
 import shutil
 import subprocess
 
@@ -187,9 +188,19 @@ def test_other_commands_are_none_of_its_business(argv: list[str]) -> None:
 WORDS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=20)
 
 
-@given(st.lists(WORDS))
-def test_any_command_can_be_looked_at(argv: list[str]) -> None:
-    recognise(argv)
+PARTS = st.sampled_from(["bash", "sh", "-lc", "-c", "apply_patch", "applypatch", HEREDOC, f"cd a && {HEREDOC}", BODY])
+
+
+@given(st.lists(WORDS | PARTS, max_size=4))
+def test_any_command_is_a_call_that_can_be_written_anew_or_refused_or_none_of_its_business(argv: list[str]) -> None:
+    call = recognise(argv)
+    if isinstance(call, PatchCall):
+        entered = f"cd {shlex.quote(call.directory)} && " if call.directory else ""
+        assert recognise(["bash", "-lc", f"{entered}apply_patch {shlex.quote(call.body)}"]) == call
+    elif call is None:
+        assert argv[:1] not in (["apply_patch"], ["applypatch"])
+    else:
+        assert any(name in word for word in argv for name in ("apply_patch", "applypatch"))
 
 
 BEFORE = st.sampled_from(["", "cd sub && ", "cd 'a b' && ", " \n", "cd sub; ", "cd $x && ", "cd sub &&\n"])

@@ -48,7 +48,8 @@ def test_the_first_of_claim_and_withdrawal_wins(request: SandboxRequest, claimed
 def test_of_claim_and_withdrawal_at_once_exactly_one_succeeds(request: SandboxRequest) -> None:
     for _ in range(200):
         file, length = memory_file(request)
-        together, outcomes = threading.Barrier(2), {}
+        together = threading.Barrier(2)
+        outcomes: dict[str, bool] = {}
 
         def claim(file: int = file, together: threading.Barrier = together, told: dict[str, bool] = outcomes) -> None:
             together.wait()

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from greenroom.config.sandbox import WorkspaceWrite
-from tests.workers.sandbox.cell import PYTHON, Cell
+from tests.workers.sandbox.cell import PYTHON, Cell, Mode
 
 
 @pytest.fixture
@@ -176,7 +176,7 @@ print(datagram.send(b"x"))
 
 def test_a_socket_that_a_setting_names_is_open_and_no_other(inside: Cell) -> None:
     tries = f"print(socket.socket(socket.AF_UNIX).connect_ex({inside.socket!r}))"
-    offline = "workspace-write"
+    offline: Mode = "workspace-write"
     assert inside.python(tries, "online", sockets=(inside.socket,)).output.splitlines() == ["0"]
     assert inside.python(tries, "online", sockets=("/nowhere",)).output.splitlines() == ["1"]
     assert inside.attempt("socket.socket(socket.AF_UNIX)", mode=offline, sockets=(inside.socket,)).refused == ["EPERM"]

@@ -55,7 +55,7 @@ def test_no_path_is_worth_more_than_the_patterns_promise(word: str, path: str) -
 @given(query=st.text("ab1/ ", max_size=4), paths=PATHS)
 def test_the_search_that_ends_early_finds_what_a_whole_one_does(query: str, paths: list[str]) -> None:
     words = query.split()
-    fitting = [(found, path) for path in paths if words and (found := match(words, path)) is not None]
+    fitting = [(fit, path) for path in paths if words and (fit := match(words, path)) is not None]
     whole = sorted(fitting, key=lambda pair: (-pair[0].score, pair[1]))
     found = asyncio.run(best(query, [path.encode() for path in paths], asyncio.Event()))
     assert [one.path for one in found] == [path for _, path in whole[:ENOUGH]]

@@ -39,7 +39,8 @@ class Result:
     tokens: int
 
 
-def read(told: str) -> Result:
+def read(told: object) -> Result:
+    assert isinstance(told, str)
     found = RESULT.fullmatch(told)
     assert found, told
     code, number = (None if found[name] is None else int(found[name]) for name in ("code", "number"))
@@ -135,7 +136,7 @@ def test_ctrl_c_stops_what_has_no_terminal_and_nothing_else_can_be_written(
         number = await go_on(toolbox, "trap 'exit 130' INT; echo begun; while :; do sleep 0.1; done")
         await place.output.wait()  # a shell that is still starting ignores the signal, and so does one in an exec
         refused = await toolbox.call(FIRST, function("write_stdin", session_id=number, chars="x"))
-        assert refused.startswith("write_stdin failed: stdin is closed for this session")
+        assert str(refused).startswith("write_stdin failed: stdin is closed for this session")
         assert (await write(toolbox, number, "\x03", yield_time_ms=20_000)).code == 130
 
     place.play(place.toolbox(sandbox=sandbox), scene)
@@ -258,7 +259,7 @@ def test_a_flood_is_told_in_part_and_comes_to_its_end(place: Place) -> None:
 def test_what_cannot_be_started_is_told(place: Place) -> None:
     async def scene(toolbox: Toolbox) -> None:
         nowhere = await toolbox.call(FIRST, function("exec_command", cmd="true", workdir="nowhere"))
-        assert nowhere.startswith(f"exec_command failed: cannot enter the directory {place.cwd}/nowhere: ")
+        assert str(nowhere).startswith(f"exec_command failed: cannot enter the directory {place.cwd}/nowhere: ")
         nothing = await toolbox.call(FIRST, function("exec_command", cmd="true", shell="no-such-shell"))
         assert nothing == "exec_command failed: cannot run no-such-shell: No such file or directory"
         assert list(toolbox.open_commands) == []
@@ -350,7 +351,7 @@ def test_what_fails_inside_is_tried_outside_with_consent(place: Place) -> None:
 )
 def test_arguments_that_do_not_fit_run_nothing(place: Place, call: JsonObject) -> None:
     async def scene(toolbox: Toolbox) -> None:
-        assert (await toolbox.call(FIRST, call)).startswith("failed to parse function arguments: ")
+        assert str(await toolbox.call(FIRST, call)).startswith("failed to parse function arguments: ")
 
     place.play(place.toolbox(), scene)
     assert place.events == []

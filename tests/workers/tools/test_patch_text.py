@@ -1,6 +1,7 @@
 """A patch reaches its function under every name and in every wrapping that models use."""
 
 import json
+import re
 from collections.abc import Callable
 
 import pytest
@@ -13,6 +14,7 @@ from greenroom.workers.tools.types import ToolFailure
 
 PATCH = "*** Begin Patch\n*** Add File: n\n+it's `$x`\n*** End Patch"
 DOCUMENT = f"<<'EOF'\n{PATCH}\nEOF"
+REFUSAL = re.compile(r"^(failed to parse function arguments|apply_patch was not run): ")
 WRAPPINGS: dict[str, Callable[[str], str]] = {
     "nothing": str,
     "blanks": "\n{}\n".format,
@@ -69,17 +71,37 @@ def test_same_patch_under_two_names_is_one() -> None:
      '{"command": ["ls", "-l"]}', '{"input": "apply_patch < file"}', '{"input": "a", "patch": "b"}'],
 )  # fmt: skip
 def test_what_holds_no_patch_is_told(arguments: str) -> None:
-    with pytest.raises(ToolFailure, match=r"^(failed to parse function arguments|apply_patch was not run): "):
+    with pytest.raises(ToolFailure, match=REFUSAL):
         read_patch(arguments)
 
 
-@given(st.text(max_size=60))
-def test_no_text_breaks_the_reader(text: str) -> None:
-    for arguments in (text, json.dumps({"input": text}), json.dumps({"command": ["apply_patch", text]})):
+PIECES = st.sampled_from(
+    [
+        "*** Begin Patch\n",
+        "*** End Patch\n",
+        "+a\n",
+        "```\n",
+        "~~~",
+        "apply_patch ",
+        "<<'EOF'\n",
+        "EOF\n",
+        "cd x && ",
+        "'",
+        '"',
+    ]
+)
+
+
+@given(st.text(max_size=60) | st.lists(PIECES | st.text(max_size=3)).map("".join))
+def test_any_text_holds_a_patch_of_its_own_characters_or_is_refused_in_words(text: str) -> None:
+    for arguments in (json.dumps({"input": text}), json.dumps({"command": ["apply_patch", text]})):
         try:
-            read_patch(arguments)
-        except ToolFailure:
-            continue
+            call = read_patch(arguments)
+        except ToolFailure as failure:
+            assert REFUSAL.match(str(failure))
+        else:
+            rest = iter(text)
+            assert all(character in rest for character in call.body), "nothing is made up, and nothing moved"
 
 
 @given(st.text(max_size=60))

@@ -103,7 +103,7 @@ def test_patches_come_in_both_kinds_of_calls(place: Place, make: Callable[[str],
         told = await toolbox.call(FIRST, make(PATCH.format(path="new.txt")))
         assert told == "Success. Updated the following files:\nA new.txt\n"
         refused = await toolbox.call(FIRST, make(PATCH.format(path=f"{place.outside}/new.txt")))
-        assert refused.startswith("patch rejected: writing outside of the project")
+        assert str(refused).startswith("patch rejected: writing outside of the project")
 
     place.play(place.toolbox(), scene)
     assert (place.cwd / "new.txt").read_text() == "hello\n"
@@ -137,7 +137,7 @@ def test_the_diff_begins_anew_with_each_turn(place: Place) -> None:
 @pytest.mark.parametrize("call", [function("nothing"), custom("shell", "ls")])
 def test_a_call_of_nothing_we_have_is_told(place: Place, call: JsonObject) -> None:
     async def scene(toolbox: Toolbox) -> None:
-        assert (await toolbox.call(FIRST, call)).startswith("unsupported ")
+        assert str(await toolbox.call(FIRST, call)).startswith("unsupported ")
 
     place.play(place.toolbox(), scene)
     assert place.events == []

@@ -266,19 +266,19 @@ def test_what_is_not_there_or_does_not_fit_is_refused(stage: Stage) -> None:
     client = stage.serve("fork").client
     nobody = str(uuid.uuid4())
     for method in ("sendUserMessage", "interruptConversation", "addConversationListener"):
-        params = message(nobody, "hello")
-        assert refused(client, method, params) == (-32600, f"conversation not found: {nobody}")
+        assert refused(client, method, message(nobody, "hello")) == (-32600, f"conversation not found: {nobody}")
     text = f"subscription not found: {nobody}"
     assert refused(client, "removeConversationListener", {"subscriptionId": nobody}) == (-32600, text)
     code, text = refused(client, "newConversation", {"profile": "none such"})
     assert (code, text[:23]) == (-32600, "error deriving config: ")
-    for method, params in (
+    malformed: tuple[tuple[str, dict[str, object] | None], ...] = (
         ("newConversation", None),
         ("newConversation", {"approvalPolicy": "whenever"}),
         ("sendUserMessage", {"conversationId": "7", "items": []}),
         ("sendUserMessage", {"conversationId": nobody, "items": [{"type": "smell"}]}),
         ("sendUserTurn", message(nobody, "hello")),
-    ):
+    )
+    for method, params in malformed:
         code, text = refused(client, method, params)
         assert code == -32602, text
         assert method in text

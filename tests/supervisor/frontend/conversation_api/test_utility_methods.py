@@ -178,6 +178,7 @@ def test_a_working_tree_is_compared_with_its_remote(stage: Stage) -> None:
     assert (code, text) == (-32600, f'failed to compute git diff to remote for cwd: "{remote}"')
 
 
+@pytest.mark.both_engines
 @pytest.mark.parametrize("plant", ["filter.x.clean", "lazy fetch", "submodule"])
 def test_programs_of_a_repository_stay_in_a_sandbox_in_every_mode(stage: Stage, engine: str, plant: str) -> None:
     """The configuration has no sandbox for commands; what Greenroom runs for itself has one all the same."""

@@ -10,7 +10,7 @@ from tests.support.client import Message, RequestId, kind, text, thread_id
 from tests.support.modern import Modern
 from tests.support.stage import Stage
 
-ASKS = {"elicitation": {}}
+ASKS: dict[str, object] = {"elicitation": {}}
 ACCEPT = {"action": "accept", "content": {}}
 DECLINE = {"action": "decline"}
 INVALID_PARAMS = -32602
@@ -33,9 +33,7 @@ def serve(stage: Stage, engine: str = "fork") -> Modern:
     return Modern(stage.start("--engine", engine).client, ASKS)
 
 
-def call(
-    client: Modern, stage: Stage, prompt: str = "touch", request_id: str | None = None, **more: object
-) -> RequestId:
+def call(client: Modern, stage: Stage, prompt: str = "touch", request_id: str | None = None, **more: Any) -> RequestId:
     """Call for something, under a policy by which nearly everything needs consent; return the request's id."""
     return client.call("codex", more, request_id, prompt=prompt, cwd=stage.cwd, approval_policy="untrusted")
 
@@ -135,7 +133,7 @@ def test_a_state_counts_once_and_for_its_call_only(stage: Stage) -> None:
 
 
 @pytest.mark.parametrize("more", [{"requestState": 7}, {"inputResponses": []}])
-def test_malformed_rounds_are_refused(stage: Stage, more: dict[str, object]) -> None:
+def test_malformed_rounds_are_refused(stage: Stage, more: dict[str, Any]) -> None:
     play(stage)
     client = serve(stage)
     assert client.answer(call(client, stage, **more))["error"]["code"] == INVALID_PARAMS

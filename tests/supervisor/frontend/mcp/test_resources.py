@@ -111,7 +111,8 @@ def test_what_is_not_there_is_not_found(client: Client) -> None:
 
 
 def test_params_of_no_form_are_refused(client: Client) -> None:
-    for params in (None, {}, {"uri": 5}, [], "x"):
+    odd: tuple[object, ...] = (None, {}, {"uri": 5}, [], "x")
+    for params in odd:
         assert client.ask("resources/read", params)["error"]["code"] == -32602
     assert client.ask("resources/list", {"cursor": "x"})["error"]["code"] == -32602
 

@@ -27,7 +27,7 @@ def client(stage: Stage) -> Client:
     return stage.serve("fork").client
 
 
-def use(client: Client, tool: str, **arguments: object) -> dict[str, Any]:
+def use(client: Client, tool: str, **arguments: Any) -> dict[str, Any]:
     """Call a tool that must succeed and return its structured result, checked against its schema."""
     result = client.result(client.call(tool, **arguments))
     assert not result.get("isError"), result
@@ -36,7 +36,7 @@ def use(client: Client, tool: str, **arguments: object) -> dict[str, Any]:
     return found
 
 
-def refusal(client: Client, tool: str, **arguments: object) -> str:
+def refusal(client: Client, tool: str, **arguments: Any) -> str:
     result = client.result(client.call(tool, **arguments))
     assert result["isError"] is True
     return text(result)

@@ -8,6 +8,7 @@ from mcp_types import methods
 
 from greenroom.protocol.jsonrpc import Request
 from greenroom.protocol.mcp import stateless as modern
+from greenroom.protocol.mcp.handshake import MODERN_VERSION_KEY
 from greenroom.protocol.mcp.stateless import TASKS, VERSIONS
 from greenroom.supervisor.frontend.client_channel import ClientChannel
 from greenroom.supervisor.frontend.mcp import subscriptions as module
@@ -40,7 +41,7 @@ class Connection:
 
     def listen(self, notifications: object, request_id: int | str = 1) -> Any:
         """Open a stream; return what is said to it."""
-        meta = {modern.MODERN_VERSION_KEY: VERSIONS[0], modern.CAPABILITIES_KEY: self.capabilities}
+        meta = {MODERN_VERSION_KEY: VERSIONS[0], modern.CAPABILITIES_KEY: self.capabilities}
         params = {"_meta": meta, "notifications": notifications}
         line = {"jsonrpc": "2.0", "id": request_id, "method": "subscriptions/listen", "params": params}
         (request,) = self.peer.receive(json.dumps(line).encode() + b"\n")

@@ -15,7 +15,7 @@ from tests.support.modern import Modern
 from tests.support.stage import Stage
 
 TASKS = "io.modelcontextprotocol/tasks"
-CAPABLE = {"elicitation": {}, "extensions": {TASKS: {}}}
+CAPABLE: dict[str, object] = {"elicitation": {}, "extensions": {TASKS: {}}}
 AT_ONCE = "\n[greenroom]\ntask_after_s = 0\n"
 ACCEPT = {"action": "accept", "content": {}}
 INVALID_PARAMS, MISSING_CAPABILITY = -32602, -32021
