@@ -5,14 +5,14 @@ from typing import Literal, TypeAlias
 EngineName: TypeAlias = Literal["fork", "spawn"]
 """How processes are started: forked from the fork server, or spawned as fresh interpreters."""
 EventMode: TypeAlias = Literal["full", "progress", "off"]
-"""What a client is told while a turn runs."""
+"""Which events a client gets while a turn runs."""
 EventSetting: TypeAlias = Literal["auto", "full", "progress", "off"]
-"""`auto` stands for `full`, but for `off` where the client cannot take events."""
+"""`auto` means `full`, or `off` if the client cannot handle events."""
 EventForm: TypeAlias = Literal["current", "baseline"]
-"""Which form events have that releases write differently; `baseline` is that of August 2025."""
+"""The form of events that differ between releases; `baseline` is that of August 2025."""
 PreferredAuth: TypeAlias = Literal["chatgpt", "apikey"]
-"""Which credential is used where there are two."""
+"""Which credential is used if there are two."""
 CredentialsStore: TypeAlias = Literal["file", "keyring", "auto", "ephemeral"]
-"""Where credentials are kept; `ephemeral` is in memory alone."""
+"""Where credentials are kept; `ephemeral` is in memory only."""
 ForcedLogin: TypeAlias = Literal["chatgpt", "api"]
-"""The one way to log in."""
+"""The only permitted way to log in."""

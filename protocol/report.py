@@ -1,10 +1,10 @@
-"""What a supervisor says of itself, its processes and its conversations: the schema behind `greenroom status`.
+"""What a supervisor reports about itself, its processes and its conversations: the schema behind `greenroom status`.
 
-Within one version fields are added and never change their meaning; whoever reads passes over those it does not know. A
-field that is `None` is one that the supervisor has not been told, or that does not apply. Times are seconds since the
-epoch and are called `…at`; ages and durations are seconds up to `Report.at`; sizes are bytes.
+Within one version fields may be added but never change their meaning; readers ignore unknown ones. `None` means unknown
+or not applicable. Times are seconds since the epoch and are called `…at`; ages and durations are seconds up to
+`Report.at`; sizes are bytes.
 
-Statistics are taken over as they are: `PoolFigures.model_validate(pool.statistics())`.
+Statistics are copied unchanged: `PoolFigures.model_validate(pool.statistics())`.
 """
 
 from typing import Annotated, Final, Literal, TypeAlias
@@ -16,11 +16,11 @@ from greenroom.protocol.instance import Instance
 from greenroom.protocol.internal.broker import AuthMode, AuthState
 
 MAX_CONVERSATIONS: Final = 200
-"""Conversations that a report lists. Those that have a process or are in trouble come first, then the latest used."""
+"""Maximum conversations in a report. Those with a process or in trouble come first, then the most recently used."""
 MAX_DEATHS: Final = 20
-"""Deaths that a report lists."""
+"""Maximum deaths in a report."""
 MAX_TEXT: Final = 400
-"""Characters that a text of a report may have; what is longer is cut."""
+"""Maximum characters of a text in a report; longer ones are cut."""
 
 ConversationState: TypeAlias = Literal[
     "new", "starting", "idle", "running", "parking", "parked", "crashed", "failed", "closed"
@@ -30,12 +30,12 @@ ConversationState: TypeAlias = Literal[
 Role: TypeAlias = Literal["supervisor", "fork_server", "broker", "worker", "zygote"]
 
 ProcessState: TypeAlias = Literal["starting", "ready", "hosting", "leaving", "restarting", "given_up"]
-"""`ready`: it does its work, or as a worker waits for a conversation. `hosting`: a worker that has one. `restarting`:
-it died, and another one will take its place. `given_up`: it died too often and no other will come."""
+"""`ready`: it is working, or it is a worker waiting for a conversation. `hosting`: a worker that has one. `restarting`:
+it died and will be replaced. `given_up`: it died too often and will not be replaced."""
 
 
 def _portable(value: object) -> object:
-    """Cut a text, and replace what stands in it for undecodable bytes, as in the name of a directory."""
+    """Cut a text, and replace surrogates that stand for undecodable bytes, as in the name of a directory."""
     if not isinstance(value, str):
         return value
     text = value if len(value) <= MAX_TEXT else value[: MAX_TEXT - 1] + "…"
@@ -63,20 +63,20 @@ class StdioFigures(Part):
     written: int
     """Bytes written since the start."""
     waiting: int
-    """Bytes that wait for the client to read."""
+    """Bytes waiting for the client to read."""
 
 
 class PortFigures(Part):
     """The socket that workers are reached through (`greenroom.runtime.zmq_stream.ZmqStreamStatistics`)."""
 
     received: int
-    """Messages taken."""
+    """Messages received."""
     sent: int
     """Messages sent."""
     refused: int
-    """Messages that found a queue full or nobody there."""
+    """Messages dropped because a queue was full or the recipient gone."""
     paused: bool
-    """Whether workers are made to wait because the client does not read."""
+    """Whether workers are paused because the client does not read."""
 
 
 class PoolFigures(Part):
@@ -85,7 +85,7 @@ class PoolFigures(Part):
     waiting: int
     """Workers that are ready."""
     expected: int
-    """Workers on their way."""
+    """Workers that are starting."""
     orders: int
     """Conversations that wait for a worker."""
 
@@ -109,11 +109,11 @@ class ConversationFigures(Part):
     turns_running: int
     turns_waiting: int
     forgotten: int = 0
-    """How often a conversation at rest was forgotten since the start: only its session file tells of it then."""
+    """How often a parked conversation was forgotten since the start; after that only its session file is left."""
 
 
 class Statistics(Part):
-    """Counters of the supervisor, one group for each of its parts."""
+    """Counters of the supervisor, one group per component."""
 
     stdio: StdioFigures | None = None
     worker_router: PortFigures | None = None
@@ -121,76 +121,77 @@ class Statistics(Part):
     engine: EngineFigures | None = None
     conversations: ConversationFigures | None = None
     open_calls: int | None = None
-    """Tool calls that wait for their answer."""
+    """Tool calls that are not answered yet."""
 
 
 # Processes and conversations
 
 
 class OwnFigures(Part):
-    """What only a process itself can read of itself, because none of ours lets others look into it."""
+    """Figures that a process can only measure of itself, because Greenroom's processes are undumpable."""
 
     uss: int | None = None
     """Memory that no other process shares."""
     pss: int | None = None
-    """Memory, what is shared divided among those who share it."""
+    """Memory, with shared pages divided among their users."""
     descriptors: int | None = None
     """Open descriptors."""
     unsent: int | None = None
-    """Bytes of events that the supervisor has not taken yet."""
+    """Bytes of events not yet taken by the supervisor."""
     sandbox_limits: tuple[Text, ...] = ()
-    """What the sandbox of a worker's commands does not hold on this system, or holds at a price; known once one ran."""
+    """What the sandbox of a worker's commands cannot enforce on this system, or only at a cost; known once one has
+    run."""
 
 
 class ProcessEntry(Part):
-    """A process of ours, as the supervisor knows it."""
+    """A process of the server, as the supervisor knows it."""
 
     role: Role
     pid: int | None = None
-    """`None` while it is being born or restarted."""
+    """`None` while it is starting or restarting."""
     state: ProcessState | None = None
     worker_id: WorkerId | None = None
-    """Id of a worker; of others the same as `role`."""
+    """The id of a worker; for other processes the same as `role`."""
     conversation_id: ConversationId | None = None
-    """The conversation that a worker hosts, or whose commands a zygote starts; `None` for the one that all share."""
+    """The conversation that a worker hosts, or whose zygote it is; `None` for the shared zygote."""
     restarts: int | None = None
-    """Deaths that count towards its restart intensity at the moment."""
+    """Deaths that currently count towards its restart intensity."""
     heard_ago: float | None = None
-    """Age of its last sign of life; workers give signs of life only while a turn runs."""
+    """Age of its last heartbeat; workers send heartbeats only while a turn runs."""
     own: OwnFigures | None = None
 
 
 class DeathEntry(Part):
-    """How a process of ours died (`greenroom.supervisor.processes.exits.ExitRecord`)."""
+    """How a process of the server died (`greenroom.supervisor.processes.exits.ExitRecord`)."""
 
     at: float
     process: WorkerId
-    """Which one: the id of a worker, `broker`, `fork_server`, a name that begins with `zygote`, or `guardian`."""
+    """Which process: the id of a worker, `broker`, `fork_server`, a name that begins with `zygote`, or `guardian`."""
     pid: int
-    """0 for one that died before it was born."""
+    """0 if it died before it was started."""
     cause: Text
-    """In words: a signal, an exit status, or what it was killed for."""
+    """A signal, an exit status, or why it was killed, as text."""
     signal: int | None = None
     exit_code: int | None = None
     max_rss: int
-    """Largest resident memory of its life."""
+    """Its maximum resident memory."""
     conversation_id: ConversationId | None = None
     incarnation: Incarnation | None = None
     doing: Text | None = None
-    """What it was doing, as far as it had said."""
+    """What it was doing, according to its last message."""
     log_lines: tuple[Text, ...] = ()
-    """The last that it logged."""
+    """Its last log lines."""
 
 
 class TurnEntry(Part):
-    """The turn that runs."""
+    """The running turn."""
 
     id: TurnId
     age: float
     doing: Text | None = None
-    """In words, such as `waiting for the model`."""
+    """What it is doing, such as `waiting for the model`."""
     interrupted: bool = False
-    """Whether it has been asked to end."""
+    """Whether it was asked to end."""
 
 
 class ConversationEntry(Part):
@@ -205,20 +206,20 @@ class ConversationEntry(Part):
     turn: TurnEntry | None = None
     """`None` while none runs."""
     queued: int = 0
-    """Turns that wait for those before them."""
+    """Turns queued behind the running one."""
     tokens: int | None = None
     """Tokens of all its turns so far."""
     approvals: int | None = None
-    """Questions to the user that wait for an answer."""
+    """Unanswered questions to the user."""
     restarts: int | None = None
-    """Deaths that count towards its restart intensity at the moment."""
+    """Deaths that currently count towards its restart intensity."""
     idle_for: float | None = None
     """Seconds since its last turn ended."""
     last_death: DeathEntry | None = None
     cwd: Text | None = None
     model: Text | None = None
     title: Text | None = None
-    """How it began, in a few words."""
+    """Its first words."""
     session_path: Text | None = None
 
 
@@ -226,21 +227,21 @@ class ConversationEntry(Part):
 
 
 class ClientEntry(Part):
-    """Who is at the other end of the pipe, as it said itself."""
+    """The client's name and version, as reported by the client."""
 
     name: Text
     version: Text
     protocol: str | None = None
-    """The MCP revision that was agreed on."""
+    """The negotiated MCP revision."""
 
 
 class CredentialEntry(Part):
-    """Where the auth broker stands. Never holds a token or whose it is."""
+    """The state of the auth broker. Never contains a token or an account."""
 
     mode: AuthMode
     state: AuthState
     time_left: float | None = None
-    """Seconds until the token expires, negative once it has; `None` for a key."""
+    """Seconds until the token expires, negative once it has; `None` for an API key."""
     plan_type: str | None = None
 
 
@@ -258,7 +259,7 @@ class LimitFigures(Part):
 
 
 class Report(Part):
-    """All of it, as of one moment."""
+    """The whole report, as of one moment."""
 
     version: Literal[1] = 1
     at: float
@@ -270,8 +271,8 @@ class Report(Part):
     conversations: tuple[ConversationEntry, ...] = ()
     """At most `MAX_CONVERSATIONS`."""
     left_out: int = 0
-    """Conversations that are not listed."""
+    """Number of conversations that are not listed."""
     deaths: tuple[DeathEntry, ...] = ()
-    """The last that nobody asked for, newest first; at most `MAX_DEATHS`."""
+    """The most recent unexpected deaths, newest first; at most `MAX_DEATHS`."""
     credential: CredentialEntry | None = None
     limits: LimitFigures | None = None

@@ -1,7 +1,7 @@
-"""Messages between the auth broker and those who ask it.
+"""Messages between the auth broker and its clients (supervisor and workers).
 
-Authority belongs to the CURVE key, not to the message: `WORKER_MAY` and `SUPERVISOR_MAY` say which key may send which
-kind. Every question carries an id that its answer repeats; answers may come in another order.
+Permissions belong to the CURVE key of a connection: `WORKER_MAY` and `SUPERVISOR_MAY` say which key may send which
+kind. Every request has an id, which its answer repeats; answers may come out of order.
 """
 
 from collections.abc import Mapping, Sequence
@@ -52,11 +52,11 @@ UnauthorizedOutcome: TypeAlias = Literal[
 ]
 
 Deadline: TypeAlias = Annotated[int, Meta(gt=0, le=60_000)]
-"""Milliseconds that the asker is willing to wait."""
+"""Milliseconds for which the caller waits."""
 
 
 LimitKey: TypeAlias = Annotated[str, Meta(max_length=64)]
-"""What a rate limit belongs to: a fingerprint of provider and account, nothing that is secret."""
+"""Identifies a rate limit: a fingerprint of provider and account that reveals neither."""
 
 
 class Body(Message):
@@ -65,7 +65,7 @@ class Body(Message):
     wire: ClassVar[bytes]
 
 
-# Questions of a worker
+# Requests of a worker
 
 
 class Hello(Body):
@@ -75,21 +75,21 @@ class Hello(Body):
     worker_id: WorkerId
     version: Literal[1] = 1
     listens: bool = False
-    """Whether broadcasts are received; the answer then waits until the subscription is there."""
+    """Whether broadcasts are received; if so, the answer waits until the subscription is established."""
 
 
 class GetAuth(Body):
-    """Ask for the bearer of the next attempt."""
+    """Request the access token for the next attempt."""
 
     wire: ClassVar[bytes] = b"get-auth"
     min_valid_s: int = 30
     pin_identity: str | None = None
-    """Identity key of the turn's first snapshot: another identity is then refused."""
+    """Identity key of the turn's first snapshot; a different identity is then refused."""
     deadline_ms: Deadline = 15_000
 
 
 class GetEnvironment(Body):
-    """Ask for variables of the environment that processes are born without, such as a provider's `env_key`."""
+    """Request environment variables that are withheld from processes, such as a provider's `env_key`."""
 
     wire: ClassVar[bytes] = b"get-environment"
     names: tuple[str, ...]
@@ -97,7 +97,7 @@ class GetEnvironment(Body):
 
 
 class ReportUnauthorized(Body):
-    """Say that the model's server refused a bearer."""
+    """Report that the model's server rejected an access token."""
 
     wire: ClassVar[bytes] = b"report-unauthorized"
     broker_epoch: str
@@ -109,71 +109,71 @@ class ReportUnauthorized(Body):
 
 
 class ReportClock(Body):
-    """Say how far the clock of this machine is off, as the model's server tells it. It gets no answer."""
+    """Report how far this machine's clock deviates from that of the model's server. Not answered."""
 
     wire: ClassVar[bytes] = b"clock"
     ahead_s: Annotated[int, Meta(ge=-(2**40), le=2**40)]
-    """Seconds; negative where it is behind."""
+    """Seconds; negative if this clock is behind."""
 
 
 class TokenCommand(Message):
-    """A program of the user whose output is the bearer of a provider (`model_providers.*.auth`)."""
+    """A program of the user that prints a provider's access token (`model_providers.*.auth`)."""
 
     command: str
     args: tuple[str, ...] = ()
     cwd: str | None = None
-    """Where it runs; the Codex home where nothing is said."""
+    """Its working directory; by default the Codex home."""
     timeout_ms: Annotated[int, Meta(gt=0)] = 5_000
     refresh_interval_ms: Annotated[int, Meta(ge=0)] = 300_000
-    """How long a token is kept; 0 = until the server refuses it."""
+    """How long a token is kept; 0 = until the server rejects it."""
 
 
 class GetProviderToken(Body):
-    """Ask for the bearer that a provider's command prints. It is run once for all who ask."""
+    """Request the access token that a provider's command prints. It is run once for all callers."""
 
     wire: ClassVar[bytes] = b"get-provider-token"
     command: TokenCommand
     rejected: int | None = None
-    """Serial of the token that the provider's server refused."""
+    """Serial of the token that the provider's server rejected."""
 
 
 class GetMcpBearer(Body):
-    """Ask for the bearer of an MCP server that the user has logged in to."""
+    """Request the access token of an MCP server to which the user has logged in."""
 
     wire: ClassVar[bytes] = b"get-mcp-bearer"
     hidden: ClassVar[frozenset[str]] = frozenset({"url"})
     server: str
-    """As the configuration names it."""
+    """The name in the configuration."""
     url: str
     rejected: str | None = None
-    """Serial of the bearer that the server refused."""
+    """Serial of the token that the server rejected."""
 
 
 class GetSlot(Body):
-    """Ask for the turn of a request under a rate limit, or once more for the same one."""
+    """Request a turn under a rate limit, or ask again for the same turn."""
 
     wire: ClassVar[bytes] = b"get-slot"
     key: LimitKey
     ticket: int
-    """Counts the requests of the asker."""
+    """Counts the requests of the caller."""
     patience_ms: Annotated[int, Meta(ge=0, le=10_000)] = 0
-    """How long the asker waits for the turn before it asks again."""
+    """How long the caller waits for the turn before it asks again."""
 
 
 class ReportLimited(Body):
-    """Say that a server refused a request because of a rate limit, or is overloaded. It gets no answer."""
+    """Report that a server rejected a request because of a rate limit, or is overloaded. Not answered."""
 
     wire: ClassVar[bytes] = b"limited"
     key: LimitKey
     ticket: int
     serial: Annotated[int, Meta(ge=0)] = 0
-    """Of the turn; 0 for a request that had none."""
+    """Of the turn; 0 for a request without one."""
     wait_ms: Annotated[int, Meta(ge=0, le=2**40)] | None = None
-    """What the server asks for; `None` where it does not say."""
+    """The time that the server asks to wait; `None` if it does not say."""
 
 
 class LeaveQueue(Body):
-    """Give up a place that `GetSlot` has taken. It gets no answer."""
+    """Give up the place that `GetSlot` has taken. Not answered."""
 
     wire: ClassVar[bytes] = b"leave-queue"
     key: LimitKey
@@ -181,31 +181,31 @@ class LeaveQueue(Body):
 
 
 class Acknowledge(Body):
-    """Say that a broadcast change has been seen. It gets no answer."""
+    """Acknowledge a broadcast change. Not answered."""
 
     wire: ClassVar[bytes] = b"ack"
     generation: int
 
 
-# Questions of the supervisor
+# Requests of the supervisor
 
 
 class Attach(Body):
-    """Let these workers in: public key (Z85) by worker."""
+    """Admit these workers: public key (Z85) by worker."""
 
     wire: ClassVar[bytes] = b"attach"
     keys: dict[WorkerId, str]
 
 
 class Detach(Body):
-    """Shut these workers out."""
+    """Revoke the admission of these workers."""
 
     wire: ClassVar[bytes] = b"detach"
     worker_ids: tuple[WorkerId, ...]
 
 
 class GetStatus(Body):
-    """Ask how things stand, optionally with the token and after a refresh."""
+    """Request the status, optionally with the token and after a refresh."""
 
     wire: ClassVar[bytes] = b"status"
     include_token: bool = False
@@ -214,7 +214,7 @@ class GetStatus(Body):
 
 
 class LoginStart(Body):
-    """Begin a login; one that is under way ends as replaced."""
+    """Start a login; one in progress ends as replaced."""
 
     wire: ClassVar[bytes] = b"login-start"
     method: Literal["browser", "device"] = "browser"
@@ -222,7 +222,7 @@ class LoginStart(Body):
 
 
 class LoginCancel(Body):
-    """End a login that is under way."""
+    """Cancel a login in progress."""
 
     wire: ClassVar[bytes] = b"login-cancel"
     login_id: str
@@ -237,20 +237,20 @@ class LoginApiKey(Body):
 
 
 class Logout(Body):
-    """Remove the store. `revoke`: tell the issuer as well, as far as it listens."""
+    """Delete the stored credentials. `revoke`: also try to revoke them at the issuer."""
 
     wire: ClassVar[bytes] = b"logout"
     revoke: bool = False
 
 
 class Reload(Body):
-    """Look at the store now."""
+    """Read the store again now."""
 
     wire: ClassVar[bytes] = b"reload"
 
 
 class MeasureBroker(Body):
-    """Say what the broker's process holds."""
+    """Request the resource figures of the broker's process."""
 
     wire: ClassVar[bytes] = b"measure"
 
@@ -271,9 +271,9 @@ class Welcome(Body):
 
 
 class BearerSnapshot(Body):
-    """The credential as it stands. Answers `GetAuth`.
+    """The current credential. Answers `GetAuth`.
 
-    `(broker_epoch, generation)` identifies one credential value. Refresh and id tokens are never in it.
+    `(broker_epoch, generation)` identifies one value of the credential. It never contains refresh or ID tokens.
     """
 
     wire: ClassVar[bytes] = b"snapshot"
@@ -287,12 +287,12 @@ class BearerSnapshot(Body):
     account_id: str | None = None
     plan_type: str | None = None
     expires_at: int | None = None
-    """Seconds since the epoch; `None` for a key."""
+    """Seconds since the epoch; `None` for an API key."""
     degraded: bool = False
 
 
 class EnvironmentValues(Body):
-    """Answers `GetEnvironment` with those of the variables that are set."""
+    """Answers `GetEnvironment` with those variables that are set."""
 
     wire: ClassVar[bytes] = b"environment"
     hidden: ClassVar[frozenset[str]] = frozenset({"values"})
@@ -319,7 +319,7 @@ class ProviderToken(Body):
 
 
 class McpBearer(Body):
-    """Answers `GetMcpBearer`. A refresh token is never in it."""
+    """Answers `GetMcpBearer`. Never contains a refresh token."""
 
     wire: ClassVar[bytes] = b"mcp-bearer"
     hidden: ClassVar[frozenset[str]] = frozenset({"token"})
@@ -333,14 +333,14 @@ class Slot(Body):
     wire: ClassVar[bytes] = b"slot"
     granted: bool
     is_limited: bool = True
-    """Whether a limit is known at all; if not, there is no need to ask before the next request."""
+    """Whether a limit is known at all; if not, the next request need not ask."""
     serial: int = 0
     wait_ms: int = 0
-    """How long it will take, as far as can be told."""
+    """Estimated waiting time."""
 
 
 class Status(Body):
-    """Answers `GetStatus`. `mode` is `none` as well where there is a login but no token to be had from it."""
+    """Answers `GetStatus`. `mode` is also `none` if there is a login without a usable token."""
 
     wire: ClassVar[bytes] = b"status-report"
     hidden: ClassVar[frozenset[str]] = frozenset({"token"})
@@ -359,19 +359,19 @@ class LoginStarted(Body):
     hidden: ClassVar[frozenset[str]] = frozenset({"url"})
     login_id: str
     url: str
-    """What the user opens in a browser."""
+    """The URL to open in a browser."""
     user_code: str | None = None
-    """What the user enters there, for a login of the method `device`."""
+    """The code to enter there, for a login of the method `device`."""
 
 
 class InForce(Body):
-    """Answers `LoginApiKey` and `Logout`: what is in force now."""
+    """Answers `LoginApiKey` and `Logout` with the credential now in use."""
 
     wire: ClassVar[bytes] = b"in-force"
     mode: AuthMode
     plan_type: str | None = None
     removed: bool = False
-    """Whether a logout found a store to remove."""
+    """Whether a logout found stored credentials to delete."""
 
 
 class Reloaded(Body):
@@ -390,13 +390,13 @@ class BrokerMeasured(Body):
 
 
 class Completed(Body):
-    """Answers a question that has nothing to tell."""
+    """Answers a request that has no result."""
 
     wire: ClassVar[bytes] = b"done"
 
 
 class AuthError(Body):
-    """Answers any question that could not be answered. Never holds a token or a response body."""
+    """Answers a request that failed. Never contains a token or a response body."""
 
     wire: ClassVar[bytes] = b"error"
     code: AuthErrorCode
@@ -409,7 +409,7 @@ class AuthError(Body):
 
 
 class AuthChanged(Body):
-    """Tells everyone that another credential is in force."""
+    """Tells every client that the credential has changed."""
 
     wire: ClassVar[bytes] = b"auth-changed"
     generation: int
@@ -422,38 +422,38 @@ class AuthChanged(Body):
 
 
 class RateLimited(Body):
-    """Tells the workers that a rate limit has become known: whom it concerns asks for a turn before each request."""
+    """Tells the workers that a rate limit has become known; workers under it request a turn before each request."""
 
     wire: ClassVar[bytes] = b"rate-limited"
     key: LimitKey
 
 
 class CredentialStanding(Body):
-    """Tells the supervisor alone how things stand: once at the start of a broker, then after every change."""
+    """Tells the supervisor the status: once when a broker starts, then after every change."""
 
     wire: ClassVar[bytes] = b"standing"
     generation: int
     mode: AuthMode
     state: AuthState
     expires_at: int | None = None
-    """Seconds since the epoch, on the clock of this machine; `None` for a key, and where the token does not tell."""
+    """Seconds since the epoch, on this machine's clock; `None` for an API key, or if the token does not say."""
     plan_type: str | None = None
 
 
 class LoginComplete(Body):
-    """Tells the supervisor that a login has ended, once for each."""
+    """Tells the supervisor that a login has ended, once per login."""
 
     wire: ClassVar[bytes] = b"login-complete"
     login_id: str
     success: bool
     error: str | None = None
     mode: AuthMode = "none"
-    """What is in force now."""
+    """The credential now in use."""
     plan_type: str | None = None
 
 
 class AuthProblem(Body):
-    """Tells the supervisor of something that a person has to see to."""
+    """Tells the supervisor of something that needs the user's attention."""
 
     wire: ClassVar[bytes] = b"auth-problem"
     state: AuthState
@@ -462,7 +462,7 @@ class AuthProblem(Body):
 
 
 class Stopping(Body):
-    """Tells everyone that the broker will be gone."""
+    """Tells every client that the broker is about to exit."""
 
     wire: ClassVar[bytes] = b"stopping"
     grace_ms: int
@@ -535,21 +535,21 @@ BROADCASTS: Final[Mapping[bytes, type[Broadcast]]] = {kind.wire: kind for kind i
 
 
 class ReceivedQuestion(NamedTuple):
-    """A question as it arrived, with the id that its answer must repeat."""
+    """A request as received, with the id that its answer must repeat."""
 
     id: bytes
     question: Question
 
 
 class ReceivedAnswer(NamedTuple):
-    """An answer as it arrived."""
+    """An answer as received."""
 
     id: bytes
     answer: Answer
 
 
 def frames(message_id: bytes, body: Question | Answer) -> list[bytes]:
-    """Return the frames of a question or an answer."""
+    """Return the frames of a request or an answer."""
     return [body.wire, message_id, pack(body)]
 
 
@@ -559,7 +559,7 @@ def broadcast_frames(body: Broadcast) -> list[bytes]:
 
 
 def read_question(parts: Sequence[bytes]) -> ReceivedQuestion:
-    """Decode a question. Raises `RemoteProtocolError`."""
+    """Decode a request. Raises `RemoteProtocolError`."""
     if len(parts) != 3 or parts[0] not in QUESTIONS:
         raise RemoteProtocolError("not a question to the auth broker")
     return ReceivedQuestion(parts[1], unpack(QUESTIONS[parts[0]], parts[2]))

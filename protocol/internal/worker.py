@@ -1,8 +1,8 @@
-"""Messages between the supervisor and a worker: a kind, a msgpack header and, where there is one, a payload of JSON.
+"""Messages between the supervisor and a worker: a kind, a msgpack header and optionally a JSON payload.
 
-An operation goes to the worker, a notice comes from it. Each header is a struct that is checked once, where it
-arrives; payloads pass through unread. Everything that concerns a conversation carries its id and incarnation,
-so that what an older process of it still says can be told apart.
+Operations go to the worker, notices come from it. A header is a struct that is validated once, on arrival; payloads are
+passed through unparsed. All messages about a conversation carry its id and incarnation, so that late messages of an
+earlier process can be recognized.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,15 +18,15 @@ from greenroom.protocol.mcp.elicitation import Decision
 from greenroom.protocol.policy import ApprovalPolicy, SandboxMode
 
 HEARTBEAT: Final = 2.0
-"""Seconds between two signs of life of a worker that runs a turn."""
+"""Seconds between two heartbeats of a worker that is running a turn."""
 FIRST_HEARTBEAT: Final = 0.25
-"""Seconds after the beginning of a turn until the first: whoever looks soon sees more than that it runs."""
+"""Seconds from the beginning of a turn to the first heartbeat, so that `status` soon shows what it is doing."""
 
 H = TypeVar("H", bound="Header")
 
 
 class Header(Message):
-    """Base of all headers. `wire` is the kind frame that announces it."""
+    """Base of all headers. `wire` is the content of the kind frame."""
 
     wire: ClassVar[bytes]
 
@@ -42,18 +42,19 @@ class Addressed(Header):
 
 
 class Open(Addressed):
-    """Become this conversation. Payload: `{"cli": [...], "call": {...}}`, what the server and the call were given."""
+    """Become this conversation. Payload: `{"cli": [...], "call": {...}}`, the settings of the command line and of the
+    call."""
 
     wire: ClassVar[bytes] = b"open"
 
     user_agent: str
-    """How the model's servers are told who we are and for whom."""
+    """The user agent for the model's servers."""
     resume: Literal["no", "if-saved", "must"] = "no"
-    """Whether to go on from a session file; `if-saved` for a conversation that may have died before it was saved."""
+    """Whether to continue from a session file; `if-saved` for a conversation that may have died before it was saved."""
     path: str | None = None
-    """The session file, where the caller named it; it is looked for by the conversation's id otherwise."""
+    """The session file, if the caller named it; otherwise it is found by the conversation's id."""
     keep: bool = False
-    """Whether the session file is to be there as soon as the conversation is, and not only once there is a turn."""
+    """Whether to create the session file at once rather than with the first turn."""
 
 
 class TurnSandbox(Message):
@@ -67,7 +68,7 @@ class TurnSandbox(Message):
 
 
 class TurnSettings(Message):
-    """What one turn goes by instead of what its conversation does."""
+    """Settings of one turn that override those of its conversation."""
 
     cwd: str
     approval_policy: ApprovalPolicy
@@ -88,17 +89,17 @@ class StartTurn(Addressed):
 
 
 class Steer(Addressed):
-    """Put further input into the turn, if it is the one that runs. Payload: the items, as those of `StartTurn`."""
+    """Add further input to the turn if it is still running. Payload: items, as in `StartTurn`."""
 
     wire: ClassVar[bytes] = b"steer"
 
     turn_id: TurnId
     input_id: TurnId
-    """Names this input in `Steered`."""
+    """Identifies this input in `Steered`."""
 
 
 class Compact(Addressed):
-    """Put a summary in the place of what was said so far, in a turn without input that ends as every turn does."""
+    """Replace the history by a summary, in a turn without input that ends like any other."""
 
     wire: ClassVar[bytes] = b"compact"
 
@@ -106,7 +107,7 @@ class Compact(Addressed):
 
 
 class Interrupt(Addressed):
-    """Abort the turn if it is the one that runs; it ends with `TurnEnded` as every turn does."""
+    """Abort the turn if it is running; it ends with `TurnEnded` like any other."""
 
     wire: ClassVar[bytes] = b"interrupt"
 
@@ -114,7 +115,7 @@ class Interrupt(Addressed):
 
 
 class Decide(Addressed):
-    """Say what became of a question. Answers to questions that are no longer open are ignored."""
+    """Deliver the outcome of a question. Outcomes of questions that are no longer open are ignored."""
 
     wire: ClassVar[bytes] = b"decide"
 
@@ -123,7 +124,7 @@ class Decide(Addressed):
 
 
 class MeasureWorker(Header):
-    """Say at once what you hold, whatever else you do; answered with `WorkerMeasured`."""
+    """Report your resource figures at once, whatever else is running; answered with `WorkerMeasured`."""
 
     wire: ClassVar[bytes] = b"measure"
 
@@ -141,7 +142,7 @@ JobName: TypeAlias = Literal[
 
 
 class RunJob(Header):
-    """Do one thing outside all conversations, and say when it is done. Payload: what exactly, as a JSON object."""
+    """Run one job outside conversations, and report its end. Payload: the job, as a JSON object."""
 
     wire: ClassVar[bytes] = b"job"
 
@@ -149,13 +150,13 @@ class RunJob(Header):
 
 
 class StopJob(Header):
-    """Come to an end with what there is so far."""
+    """End the job with the results so far."""
 
     wire: ClassVar[bytes] = b"stop-job"
 
 
 class Close(Header):
-    """Abort what runs, end every process of the conversation, save and leave."""
+    """Abort what is running, kill every process of the conversation, save and exit."""
 
     wire: ClassVar[bytes] = b"close"
 
@@ -164,7 +165,7 @@ class Close(Header):
 
 
 class Ready(Header):
-    """The worker is up and has its credentials channel; it waits for a conversation."""
+    """The worker is ready and connected to the broker; it waits for a conversation."""
 
     wire: ClassVar[bytes] = b"ready"
 
@@ -173,7 +174,7 @@ class Ready(Header):
 
 
 class Opened(Addressed):
-    """The worker has become the conversation. Payload: its `session_configured` event."""
+    """The worker has loaded the conversation. Payload: its `session_configured` event."""
 
     wire: ClassVar[bytes] = b"opened"
 
@@ -181,13 +182,13 @@ class Opened(Addressed):
     cwd: str
     session_path: str
     title: str | None = None
-    """How the conversation began, in a few words; `None` where nothing has been said yet."""
+    """The conversation's first words as a title; `None` if it has no message yet."""
     tokens: int = 0
-    """Tokens that it had used before."""
+    """Tokens used before."""
 
 
 class OpenFailed(Addressed):
-    """The conversation could not be opened. The worker is told to leave once this has been read."""
+    """The conversation could not be opened. The supervisor then tells the worker to exit."""
 
     wire: ClassVar[bytes] = b"open-failed"
 
@@ -196,7 +197,7 @@ class OpenFailed(Addressed):
 
 
 class Events(Addressed):
-    """Events of one turn, in order. Payload: their JSON, a newline between two of them."""
+    """Events of one turn, in order. Payload: their JSON, separated by newlines."""
 
     wire: ClassVar[bytes] = b"events"
 
@@ -204,29 +205,29 @@ class Events(Addressed):
 
 
 class Heartbeat(Addressed):
-    """A sign of life, and what it shows; sent every `HEARTBEAT` seconds while a turn runs."""
+    """A heartbeat with status; sent every `HEARTBEAT` seconds while a turn runs."""
 
     wire: ClassVar[bytes] = b"heartbeat"
 
     turn_id: TurnId
     doing: str
-    """In words, such as `waiting for the model`."""
+    """What it is doing, such as `waiting for the model`."""
     tokens: int
-    """Tokens that the conversation has used so far."""
+    """Tokens used by the conversation so far."""
     unsent_bytes: int
-    """Bytes of events that the supervisor has not taken yet."""
+    """Bytes of events not yet taken by the supervisor."""
     step: str = ""
-    """What the turn is in the middle of, as `Step` told it; empty where that is the model's doing."""
+    """The step in progress, as in `Step`; empty while the model is working."""
 
 
 class Step(Addressed):
-    """A step of the turn has begun or ended; told to its client alone, and at most a few times a second."""
+    """A step of the turn has begun or ended; sent only to its client, at most a few times a second."""
 
     wire: ClassVar[bytes] = b"step"
 
     turn_id: TurnId
     text: str
-    """In words for a person, on one line, of at most 200 characters."""
+    """Text for people: one line, at most 200 characters."""
 
 
 class AskUser(Addressed):
@@ -240,7 +241,8 @@ class AskUser(Addressed):
 
 
 class Steered(Addressed):
-    """The running turn has taken further input in. What was not before it ended waits for a turn of its own."""
+    """The running turn has received further input. Input that was not received before the turn ended gets a turn of its
+    own."""
 
     wire: ClassVar[bytes] = b"steered"
 
@@ -248,19 +250,21 @@ class Steered(Addressed):
 
 
 class JobDone(Header):
-    """The job is over, and the worker is told to leave. Payload: its result as JSON; nothing where it failed."""
+    """The job has ended; the supervisor then tells the worker to exit. Payload: its result as JSON, empty if it
+    failed."""
 
     wire: ClassVar[bytes] = b"job-done"
 
     failure: str | None = None
-    """Why it failed, in words."""
+    """Why it failed, as text."""
     error_kind: ErrorKind | None = None
 
 
 class TurnEnded(Addressed):
-    """The one end of a turn, after its last event. Payload: the last agent message as a JSON string (`""` for none).
+    """The end of a turn, sent exactly once, after its last event. Payload: the last agent message as a JSON string
+    (`""` for none).
 
-    A turn that went well and could not be saved has failed with the kind `session_unsaved`, and has its payload.
+    A successful turn that could not be saved fails with the kind `session_unsaved`, and still has its payload.
     """
 
     wire: ClassVar[bytes] = b"turn-ended"
@@ -269,61 +273,61 @@ class TurnEnded(Addressed):
     outcome: Literal["completed", "failed", "aborted"]
     error_kind: ErrorKind | None = None
     message: str | None = None
-    """The failure in words, or the reason of the abort."""
+    """The error message, or the reason of the abort."""
     facts: dict[str, int] = msgspec.field(default_factory=dict)
-    """Numbers that belong to the failure (`greenroom.protocol.errors.GreenroomError.facts`)."""
+    """Numbers about the failure (`greenroom.protocol.errors.GreenroomError.facts`)."""
     tokens: int = 0
-    """Tokens that the conversation has used so far."""
+    """Tokens used by the conversation so far."""
     open_commands: int = 0
-    """Commands of the conversation that go on."""
+    """Commands of the conversation that are still running."""
     unsaved: bool = False
-    """Whether something of the conversation could not be written to its file."""
+    """Whether records of the conversation could not be written to its file."""
 
 
 class CommandsEnded(Addressed):
-    """Between two turns: the last of the commands that went on has ended."""
+    """Between two turns: the last running command has ended."""
 
     wire: ClassVar[bytes] = b"commands-ended"
 
 
 class OwnZygote(Message):
-    """The process that starts a worker's commands, where it is the worker's own."""
+    """The worker's own zygote, if it has one."""
 
     pid: int | None
-    """`None` while there is none; the next command gets another one."""
+    """`None` while there is none; the next command starts another one."""
     restarts: int
-    """How often another one has taken the place of one that was lost."""
+    """How often a lost one was replaced."""
 
 
 class HelperLost(Header):
-    """A process that starts commands, or that watches over one, has died or was killed by the worker."""
+    """A zygote, or the monitor of a command, has died or was killed by the worker."""
 
     wire: ClassVar[bytes] = b"helper-lost"
 
     role: Literal["zygote", "guardian"]
     pid: int
     is_shared: bool
-    """Whether the fork server tells of its death as well, being its parent."""
+    """Whether the fork server reports its death as well, being its parent."""
     returncode: int
-    """As `subprocess` has it: the exit status, or minus the signal's number."""
+    """As in `subprocess`: the exit status, or minus the signal's number."""
     max_rss: int
-    """Largest resident memory of its life, in bytes; 0 where that is not known."""
+    """Its maximum resident memory, in bytes; 0 if unknown."""
     cause: str | None = None
-    """What it was killed for, in words, where the worker has killed it."""
+    """Why the worker killed it, as text, if it did."""
 
 
 class WorkerMeasured(Header):
-    """What the worker holds."""
+    """The worker's resource figures."""
 
     wire: ClassVar[bytes] = b"measured"
 
     footprint: Footprint
     unsent_bytes: int
-    """Bytes of events that the supervisor has not taken yet."""
+    """Bytes of events not yet taken by the supervisor."""
     sandbox_limits: tuple[str, ...] = ()
-    """What the sandbox of its commands does not hold on this system, or holds at a price."""
+    """What the sandbox of its commands cannot enforce on this system, or only at a cost."""
     zygote: OwnZygote | None = None
-    """`None` where it has none of its own."""
+    """`None` if it has none of its own."""
 
 
 Operation: TypeAlias = (
@@ -370,14 +374,14 @@ NOTICES: Final[Mapping[bytes, type[Notice]]] = {
 
 
 class ReceivedOperation(NamedTuple):
-    """An operation as it arrived."""
+    """An operation as received."""
 
     operation: Operation
     payload: bytes
 
 
 class ReceivedNotice(NamedTuple):
-    """A notice as it arrived."""
+    """A notice as received."""
 
     notice: Notice
     payload: bytes
@@ -389,13 +393,13 @@ def frames(message: Operation | Notice, payload: bytes = b"") -> list[bytes]:
 
 
 def read_operation(parts: Sequence[bytes]) -> ReceivedOperation:
-    """Decode what the supervisor sent. Raises `RemoteProtocolError`."""
+    """Decode a message of the supervisor. Raises `RemoteProtocolError`."""
     wire, header, payload = _three(parts)
     return ReceivedOperation(unpack(_known(OPERATIONS, wire), header), payload)
 
 
 def read_notice(parts: Sequence[bytes]) -> ReceivedNotice:
-    """Decode what a worker sent. Raises `RemoteProtocolError`."""
+    """Decode a message of a worker. Raises `RemoteProtocolError`."""
     wire, header, payload = _three(parts)
     return ReceivedNotice(unpack(_known(NOTICES, wire), header), payload)
 

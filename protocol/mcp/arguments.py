@@ -12,11 +12,11 @@ NO_REPLY_ID = "Failed to parse thread_id: either threadId or conversationId must
 
 
 _FORM = ConfigDict(extra="ignore", frozen=True, strict=True, cache_strings="keys")
-"""Ids and prompts, none of which comes again, are not kept in pydantic's cache of strings."""
+"""Ids and prompts do not repeat, so pydantic need not cache them."""
 
 
 class ArgumentError(ValueError):
-    """The arguments of a tool call do not fit. The text is the one that clients of the reference know."""
+    """The arguments of a tool call are invalid. The text is the one that the reference uses."""
 
 
 class CodexArguments(BaseModel):
@@ -38,7 +38,7 @@ class CodexArguments(BaseModel):
 
 
 class ReplyArguments(BaseModel):
-    """Arguments of `codex-reply`. The conversation has three names, of which the newest given wins."""
+    """Arguments of `codex-reply`. The conversation id has three names; the newest one given counts."""
 
     model_config = _FORM
 
@@ -49,13 +49,13 @@ class ReplyArguments(BaseModel):
 
     @property
     def id_name(self) -> str:
-        """The name under which error texts speak of the id that the caller used."""
+        """The name that the caller used for the id, for error texts."""
         given = (("thread_id", self.thread_id), ("conversation_id", self.former_id), ("session_id", self.session_id))
         return next((name for name, value in given if value is not None), "thread_id")
 
     @property
     def conversation_id(self) -> ConversationId:
-        """The id in canonical form. Raises `ArgumentError` where none is given or it is no UUID."""
+        """The id in canonical form. Raises `ArgumentError` if none is given or it is not a UUID."""
         text = next((value for value in (self.thread_id, self.former_id, self.session_id) if value is not None), None)
         if text is None:
             raise ArgumentError(NO_REPLY_ID)
@@ -88,7 +88,7 @@ def parse_reply(arguments: bytes) -> ReplyArguments:
 
 
 def explain(error: ValidationError) -> str:
-    """Say in one line what the first fault is: the argument's name, what was given, what is allowed."""
+    """Describe the first error in one line: the argument's name, the given value, and what is allowed."""
     fault = error.errors(include_url=False)[0]
     name = ".".join(str(part) for part in fault["loc"])
     match fault["type"]:
