@@ -1,4 +1,4 @@
-"""Reads one TOML file into plain values, and says where it is broken."""
+"""Parses one TOML file into plain values, and reports where it is malformed."""
 
 import re
 import tomllib
@@ -15,7 +15,7 @@ _POSITION: Final = re.compile(r" \(at (?:line (\d+), column (\d+)|end of documen
 
 
 def read_document(path: str) -> Table:
-    """Return the file's top-level table, an empty one where there is no file. Raises `ConfigError`."""
+    """Return the file's top-level table, empty if there is no file. Raises `ConfigError`."""
     try:
         with open(path, "rb") as stream:
             content = stream.read()
@@ -39,7 +39,7 @@ def _parse(path: str, content: bytes) -> Table:
     except RecursionError:
         raise ConfigError(f"failed to parse {path}: nested too deeply") from None
     except ValueError as error:
-        # `from None`: the chained error would hold the whole file, secrets included.
+        # `from None`: the chained error would contain the whole file, secrets included.
         raise ConfigError(f"failed to parse {path} {_fault(text, str(error))}") from None
 
 
@@ -52,5 +52,5 @@ def _fault(text: str, message: str) -> str:
 
 
 def _end(text: str) -> tuple[int, int]:
-    """Return line and column, both from 1, of what would follow `text`."""
+    """Return the line and column, both from 1, of the position after `text`."""
     return text.count("\n") + 1, len(text) - text.rfind("\n")

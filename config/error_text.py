@@ -1,4 +1,4 @@
-"""Says in people's words what is wrong with a setting: what was found, what is allowed, and under which key."""
+"""Describes an invalid setting for people: its key, the value found, and what is allowed."""
 
 import re
 import sys
@@ -10,7 +10,7 @@ from msgspec import Meta, Struct
 from greenroom.config.invalid_value import Form, Misfit, find_misfit
 
 SHOWN: Final = 80
-"""Characters of a value that a text repeats."""
+"""Maximum characters of a value in an error text."""
 
 _EXPECTED: Final[Mapping[object, str]] = {
     str: "a string",
@@ -31,15 +31,15 @@ _KINDS: Final[Mapping[type, str]] = {
 }
 _SECRET_WORDS: Final = re.compile("key|secret|token|bearer|password|header", re.IGNORECASE)
 _SECRET_TABLES: Final = frozenset({"env", "query_params", "set"})
-"""Tables whose values are the user's own and so may be secrets under any name."""
+"""Tables with free-form keys, whose values may be secrets under any name."""
 
 _BARE_KEY: Final = re.compile(r"[A-Za-z0-9_-]+")
 
 
 def explain(value: object, kind: type[Struct], within: tuple[str, ...] = ()) -> str:
-    """Describe the first fault of a value that does not convert. `within` is the key under which it stands.
+    """Describe the first invalid value of a table that does not convert. `within` is the key of the table.
 
-    Long values are shortened; those that may be secrets are left out, as their key tells.
+    Long values are shortened. Values that may be secrets, judged by their key, are left out.
     """
     misfit = find_misfit(value, kind)
     assert misfit is not None, "the value is as its type has it"
@@ -49,7 +49,7 @@ def explain(value: object, kind: type[Struct], within: tuple[str, ...] = ()) -> 
 
 
 def dotted(path: Sequence[int | str]) -> str:
-    """Write the place of a value as TOML would: `mcp_servers."my server".args[1]`."""
+    """Format the place of a value as in TOML: `mcp_servers."my server".args[1]`."""
     return "".join(_step(part, first=index == 0) for index, part in enumerate(path))
 
 
@@ -99,7 +99,7 @@ def _is_of(given: object, kind: object) -> bool:
 
 
 def _broken(given: object, bounds: Sequence[Meta]) -> Iterator[str]:
-    """Yield which bounds a value does not keep; what is not a number keeps none."""
+    """Yield the bounds that a value violates; a value that is not a number violates none."""
     for bound in bounds:
         if isinstance(given, str):
             if bound.min_length is not None and len(given) < bound.min_length:

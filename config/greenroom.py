@@ -1,4 +1,4 @@
-"""Our own settings, the table `[greenroom]`: all that the front process needs of the file, and quick to import."""
+"""Greenroom's own settings, the table `[greenroom]`: all that the supervisor needs of the file, and fast to import."""
 
 from collections.abc import Sequence
 from typing import Annotated, Final, NamedTuple
@@ -20,45 +20,45 @@ class GreenroomTable(OwnSection, frozen=True):
     """The table itself."""
 
     engine: EngineName | None = None
-    """How workers are born; `None` = as suits the platform."""
+    """How workers are started; `None` = depends on the platform."""
     idle_workers: Annotated[int, Meta(ge=0, le=64)] = IDLE_WORKERS
-    """Workers that wait, ready, for the next conversation."""
+    """Workers kept ready for the next conversations."""
     session_tools: bool = True
-    """Whether there are tools about conversations beside the two that hold them."""
+    """Whether to offer the tools about conversations."""
     events: EventSetting = "auto"
-    """What clients are told while a turn runs."""
+    """Which events clients get while a turn runs."""
     event_form: EventForm = "current"
-    """Which form events have that releases write differently; `baseline` is that of August 2025."""
+    """The form of events that differ between releases; `baseline` is that of August 2025."""
     park_after_s: Annotated[float, Meta(gt=0.0)] = _DEFAULTS.park_after
-    """Seconds that a conversation may be idle before its process saves and leaves."""
+    """Seconds of idleness after which a conversation's process saves and exits."""
     live_workers: Annotated[int, Meta(ge=1, le=100_000)] = _DEFAULTS.live_workers
-    """Conversations that have a process at a time."""
+    """Conversations that may have a process at once."""
     known_at_rest: Annotated[int, Meta(ge=0)] = _DEFAULTS.known_at_rest
-    """Conversations without a process that the front process remembers beside their session files."""
+    """Conversations without a process that the supervisor remembers."""
     open_calls: Annotated[int, Meta(ge=1)] = _DEFAULTS.open_calls
-    """Tool calls that wait for their answer at a time."""
+    """Tool calls that may be open at once."""
     queued_turns: Annotated[int, Meta(ge=0)] = _DEFAULTS.queued_turns
-    """Turns that wait in one conversation."""
+    """Turns that may be queued in one conversation."""
     worker_memory_mb: Annotated[int, Meta(ge=128)] = _DEFAULTS.worker_memory // MIB
     """Mebibytes of resident memory beyond which a worker is killed."""
     approval_timeout_s: Annotated[float, Meta(gt=0.0)] = _DEFAULTS.approval_timeout
-    """Seconds that the user has for an approval; no answer is a no."""
+    """Seconds that the user has to answer an approval request; no answer counts as no."""
     task_after_s: Annotated[float, Meta(ge=0.0)] = _DEFAULTS.task_after
-    """Seconds after which a call of a client that knows tasks goes on as one."""
+    """Seconds after which a call becomes a task, if its client supports tasks."""
     start_timeout_s: Annotated[float, Meta(gt=0.0)] = _DEFAULTS.start_timeout
-    """Seconds that calls wait for a process while none can be started."""
+    """Seconds that calls wait while no process can be started."""
     hang_after_s: Annotated[float, Meta(ge=1.0)] = _DEFAULTS.hang_after
-    """Seconds without a sign of life after which the worker of a running turn is killed."""
+    """Seconds without a heartbeat after which the worker of a running turn is killed."""
     rate_limit_wait_s: Annotated[float, Meta(ge=0.0)] = RATE_LIMIT_WAIT
-    """Seconds that a model request waits for rate limits in all; then it fails."""
+    """Seconds that a model request waits for rate limits in total before it fails."""
     unix_sockets: tuple[Annotated[str, Meta(pattern="^/")], ...] = ()
-    """Unix sockets of programs outside the sandbox, by absolute paths, that sandboxed commands with network may use."""
+    """Absolute paths of Unix sockets outside the sandbox that sandboxed commands with network access may use."""
     models: dict[str, dict[str, object]] = field(default_factory=dict)
-    """What the user knows of models: a slug, or how slugs begin, and a `greenroom.config.models.ModelRow`. Checked
-    at use."""
+    """Descriptions of models by the user: a slug or a prefix of slugs, and a `greenroom.config.models.ModelRow`.
+    Validated when used."""
 
     def limits(self) -> Limits:
-        """Return what the table says as limits of the front process."""
+        """Return the limits that the table sets for the supervisor."""
         return Limits(
             park_after=self.park_after_s,
             live_workers=self.live_workers,
@@ -74,15 +74,15 @@ class GreenroomTable(OwnSection, frozen=True):
 
 
 class CredentialSettings(Section, frozen=True):
-    """The top-level keys about the login, which are read once, at the start of the server or of a command."""
+    """The top-level keys about the login, read once when the server or a command starts."""
 
     preferred_auth_method: PreferredAuth = "chatgpt"
     cli_auth_credentials_store: CredentialsStore = "file"
     """Where credentials are kept."""
     forced_login_method: ForcedLogin | None = None
-    """The one way to log in."""
+    """The only permitted way to log in."""
     forced_chatgpt_workspace_id: Strings = ()
-    """The ChatGPT accounts that may log in, one as a string or several as a list; empty where all may."""
+    """The permitted ChatGPT accounts, one as a string or several as a list; empty if all are."""
 
     @classmethod
     def plain(cls, table: Table) -> Table:
@@ -91,14 +91,14 @@ class CredentialSettings(Section, frozen=True):
 
 
 class ServerSettings(NamedTuple):
-    """What the front process goes by."""
+    """The settings of the supervisor."""
 
     table: GreenroomTable
     credentials: CredentialSettings
 
 
 def server_settings(home: str, cli_overrides: Sequence[str]) -> ServerSettings:
-    """Return the front process's settings; the rest of the file is parsed but not checked. Raises `ConfigError`."""
+    """Return the supervisor's settings; the rest of the file is parsed but not validated. Raises `ConfigError`."""
     file = layered(home, map(parse_assignment, cli_overrides))
     return ServerSettings(
         check(GreenroomTable, file.get("greenroom", {}), ("greenroom",)), check(CredentialSettings, file)
@@ -106,5 +106,5 @@ def server_settings(home: str, cli_overrides: Sequence[str]) -> ServerSettings:
 
 
 def credential_settings(home: str) -> CredentialSettings:
-    """Return what the file says about the login. Raises `ConfigError`."""
+    """Return the file's settings about the login. Raises `ConfigError`."""
     return check(CredentialSettings, layered(home, ()))

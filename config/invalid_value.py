@@ -1,4 +1,4 @@
-"""Finds the value that does not fit its type, where `msgspec` says only that there is one in some table."""
+"""Finds the value that does not match its type, where `msgspec` only reports that some table has one."""
 
 from collections.abc import Iterator
 from types import NoneType, UnionType
@@ -19,28 +19,28 @@ class Form(NamedTuple):
 
 
 class Misfit(NamedTuple):
-    """A value that does not fit, though whatever is in it does."""
+    """An innermost value that does not match its type."""
 
     path: Path
     given: object
     forms: tuple[Form, ...]
-    """What it could be."""
+    """The types that it could have."""
     about: Literal["value", "unknown key", "missing key", "conflict"] = "value"
     detail: str = ""
-    """The key that its type does not know, or needs; or what the type says where members do not go together."""
+    """The unknown or missing key, or the error text if members do not fit together."""
 
     @property
     def known(self) -> tuple[str, ...]:
-        """The keys of the table that it could be."""
+        """The permitted keys of the table."""
         table = _table_of(self.forms)
         return () if table is None else table.__struct_encode_fields__
 
 
 def find_misfit(value: object, kind: object, path: Path = ()) -> Misfit | None:
-    """Return the first misfit, in the order of the fields, or `None` where the value converts to the type.
+    """Return the first invalid value, in the order of the fields, or `None` if the value converts to the type.
 
-    Knows the types that settings have: scalars, literals of strings, tuples of any length, dictionaries by strings, and
-    tables, of which a union has one at most.
+    Supports the types of settings: scalars, literals of strings, tuples of any length, dictionaries with string keys,
+    and tables, of which a union contains at most one.
     """
     try:
         convert(value, kind)
@@ -67,7 +67,7 @@ def _forms(kind: object, bounds: tuple[Meta, ...] = ()) -> Iterator[Form]:
     elif origin in {Union, UnionType}:
         for inner in get_args(kind):
             yield from _forms(inner)
-    elif kind is not NoneType:  # which neither TOML has nor what is laid over it
+    elif kind is not NoneType:  # neither TOML nor the overrides can contain such values
         yield Form(kind, bounds)
 
 

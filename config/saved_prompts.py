@@ -1,4 +1,4 @@
-"""The user's saved prompts: the Markdown files in the folder `prompts` of a home, and what their placeholders mean.
+"""The user's saved prompts: the Markdown files in the directory `prompts` of a home, and their placeholders.
 
 A file may begin with front matter between two lines `---`, of which `description` and `argument-hint` are read. In its
 text `$1` to `$9` stand for positional arguments, `$ARGUMENTS` for all of them, and `$NAME` in capitals for a named one;
@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 FOLDER: Final = "prompts"
 SUFFIX: Final = ".md"
 MAX_BYTES: Final = 256 * 1024
-"""Size of a file from which on it is no prompt."""
+"""Maximum bytes of a prompt; larger files are ignored."""
 ALL: Final = "ARGUMENTS"
 
 _PLACEHOLDER: Final = re.compile(r"\$(?:(?P<dollar>\$)|(?P<name>[1-9](?!\d)|[A-Z][A-Z0-9_]*+(?![a-z])))")
@@ -31,7 +31,7 @@ _ENTRY: Final = re.compile(r"^(description|argument-hint|argument_hint)[ \t]*:[ 
 
 
 class PromptArgumentError(ValueError):
-    """An argument that a prompt needs was not given."""
+    """A required argument of a prompt is missing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,30 +39,30 @@ class Argument:
     """A placeholder of a prompt."""
 
     name: str
-    """As it stands in the text, without the dollar sign."""
+    """As in the text, without the dollar sign."""
     required: bool
 
 
 @dataclass(frozen=True, slots=True)
 class SavedPrompt:
-    """One file."""
+    """One saved prompt."""
 
     name: str
-    """That of the file, without its suffix."""
+    """The file's name without its suffix."""
     text: str
     description: str | None = None
     argument_hint: str | None = None
 
     @property
     def arguments(self) -> tuple[Argument, ...]:
-        """What it can be given: named ones, which it needs, and positional ones, which may be left out."""
+        """Its arguments: named ones, which are required, and positional ones, which are optional."""
         names = dict.fromkeys(match["name"] for match in _PLACEHOLDER.finditer(self.text) if match["name"])
         return tuple(Argument(name, required=_is_named(name)) for name in names)
 
     def render(self, values: Mapping[str, str]) -> str:
         """Return the text with its placeholders replaced. Raises `PromptArgumentError`.
 
-        Positional arguments that are not given are taken from `ARGUMENTS`, and the other way round.
+        Missing positional arguments are taken from `ARGUMENTS`, and vice versa.
         """
         missing = [argument.name for argument in self.arguments if argument.required and argument.name not in values]
         if missing:
@@ -72,17 +72,17 @@ class SavedPrompt:
 
 
 def saved_prompts(home: str) -> list[SavedPrompt]:
-    """Return the prompts of a home in the order of their names. What cannot be read is none."""
+    """Return the prompts of a home, sorted by name. Unreadable files are ignored."""
     return [prompt for name in _names(home) if (prompt := _read(home, name)) is not None]
 
 
 def saved_prompt(home: str, name: str) -> SavedPrompt | None:
-    """Return the prompt of a name, `None` where there is none."""
+    """Return the prompt with a name, `None` if there is none."""
     return _read(home, name) if name in _names(home) else None
 
 
 def fingerprint(home: str) -> frozenset[tuple[str, int, int]]:
-    """Return what tells whether the prompts of a home have changed, from a look at their directory entries alone."""
+    """Return a value that changes when the prompts of a home change, computed from directory entries alone."""
     return frozenset(_stamps(home))
 
 

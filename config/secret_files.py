@@ -1,6 +1,6 @@
-"""Which files of a Codex home hold secrets: those whose names say so, and settings in which a secret stands.
+"""Determines which files of a Codex home hold secrets: files with certain names, and settings that contain a secret.
 
-A command in the sandbox may read none of them, and neither does Greenroom read one of them for a conversation.
+Neither sandboxed commands nor Greenroom's reading for a conversation may access them.
 """
 
 import functools
@@ -13,17 +13,17 @@ from typing import Final, NamedTuple
 from greenroom.protocol.secret_names import SECRET_NAMES, covers
 
 SETTINGS_NAMES: Final = ("config.toml*", ".config.toml*")
-"""The settings, what a program leaves beside them while it writes them, and copies that editors keep. They are hidden
-together as soon as a secret stands in any settings."""
+"""Settings, the temporary files of programs that write them, and backup copies of editors. All are hidden as soon as
+one settings file contains a secret."""
 
 _SETTINGS: Final = re.compile(r".*\.toml|\.?config\.toml.*", re.IGNORECASE | re.DOTALL)
-"""Entries that are read as settings: the file itself, those of profiles (`NAME.config.toml`), and copies."""
+"""Entries that are parsed as settings: the file itself, those of profiles (`NAME.config.toml`), and copies."""
 LARGEST_SETTINGS: Final = 1024 * 1024
-"""Bytes. Larger settings count as holding a secret, since nobody looks through them."""
+"""Bytes. Larger settings are treated as containing a secret, without being parsed."""
 
 
 class _Version(NamedTuple):
-    """What tells one content of a file from the next."""
+    """Identifies one version of a file's content."""
 
     device: int
     inode: int
@@ -33,14 +33,14 @@ class _Version(NamedTuple):
 
 
 class Identity(NamedTuple):
-    """What a file is, under whatever name."""
+    """Identifies a file, whatever its name."""
 
     device: int
     inode: int
 
 
 class _Entry(NamedTuple):
-    """An entry of the home. What is said of a link, its name aside, is so of its goal."""
+    """An entry of the home. For a link, everything but the name describes its target."""
 
     name: str
     path: str
@@ -52,21 +52,21 @@ class _Entry(NamedTuple):
 
 
 class SecretFiles:
-    """The secrets of one home, looked up afresh with each question; only unchanged settings are not read again."""
+    """The secrets of one home, determined again for each query; only changed settings are read again."""
 
     def __init__(self, home: str) -> None:
         self.home: Final = home
         self._judged: dict[str, tuple[_Version, bool]] = {}
 
     def names(self) -> tuple[str, ...]:
-        """Return entries of the home that hold secrets, besides `SECRET_NAMES`; in the form of these.
+        """Return entries of the home that hold secrets, besides `SECRET_NAMES` and in the same form.
 
-        They are settings with a secret in them, and further names (hard links) of a file that is secret.
+        These are settings with a secret in them, and hard links to a secret file.
         """
         return self._names(_entries(self.home))
 
     def hold(self, path: str, status: os.stat_result) -> bool:
-        """Tell whether a file is one of them. `path` is where it is, without links, and `status` what it is."""
+        """Tell whether a file is secret. `path` is its real path, without links, and `status` its stat result."""
         entries = _entries(self.home)
         names = (*SECRET_NAMES, *self._names(entries))
         home = os.path.realpath(self.home)
@@ -76,10 +76,12 @@ class SecretFiles:
         if Identity(status.st_dev, status.st_ino) in {entry.identity for entry in secret}:
             return True
         goals = [os.path.realpath(entry.path) for entry in secret if entry.is_link]
-        return path.startswith(tuple(goals))  # also what a writer has beside the goal of a link for a moment
+        return path.startswith(
+            tuple(goals)
+        )  # also a temporary file that a writer briefly has beside the target of a link
 
     def aliases_elsewhere(self) -> tuple[str, ...]:
-        """Return the secret entries that have names outside of the home too, which nobody can find."""
+        """Return the secret entries with hard links outside the home, which cannot be found."""
         entries = _entries(self.home)
         names = (*SECRET_NAMES, *self._names(entries))
         own = [entry for entry in entries if entry.is_file and not entry.is_link]
@@ -106,7 +108,7 @@ class SecretFiles:
 
 
 def _entries(home: str) -> list[_Entry]:
-    """Return what is in a home. Links that lead nowhere are left out: there is nothing to read."""
+    """Return the entries of a home. Dangling links are left out: there is nothing to read."""
     try:
         with os.scandir(home) as entries:
             return [found for entry in entries if (found := _look(entry)) is not None]
@@ -126,7 +128,7 @@ def _look(entry: os.DirEntry[str]) -> _Entry | None:
 
 @functools.lru_cache(maxsize=8)
 def secrets_of(home: str) -> SecretFiles:
-    """Return what this process knows of the secrets of a home."""
+    """Return this process's shared `SecretFiles` of a home."""
     return SecretFiles(home)
 
 
@@ -135,9 +137,11 @@ def _read_and_judge(path: str) -> bool:
         with open(path, "rb") as file:
             content = file.read(LARGEST_SETTINGS + 1)
     except OSError:
-        return False  # what we cannot read, a command of the same user cannot either
+        return False  # what this process cannot read, a command of the same user cannot read either
     if len(content) > LARGEST_SETTINGS:
         return True
-    from greenroom.config.secret_settings import holds_secret  # not for those who only start commands
+    from greenroom.config.secret_settings import (
+        holds_secret,
+    )  # imported late: not needed by processes that only start commands
 
     return holds_secret(content)

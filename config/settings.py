@@ -1,4 +1,4 @@
-"""Everything that one conversation goes by, resolved from the file, the command line and the caller's arguments."""
+"""All settings of one conversation, resolved from the file, the command line and the caller's arguments."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -30,25 +30,25 @@ from greenroom.protocol.policy import ApprovalPolicy, SandboxMode
 
 DEFAULT_MODEL: Final = "gpt-5"
 LONGEST_TEXT: Final = 1024 * 1024
-"""Bytes of a file that replaces a built-in text."""
+"""Maximum bytes of a file that replaces a built-in text."""
 LOCAL_MODELS: Final[Mapping[str, str]] = {
     "oss": "gpt-oss:20b",
     "ollama": "gpt-oss:20b",
     "lmstudio": "openai/gpt-oss-20b",
 }
-"""Default models of the built-in providers that run on this machine."""
+"""Default models of the built-in local providers."""
 DEFAULT_PROVIDER: Final = "openai"
 DEFAULT_APPROVAL_POLICY: Final[ApprovalPolicy] = "on-request"
 DEFAULT_SANDBOX_MODE: Final[SandboxMode] = "read-only"
 
 
 class ConversationOverrides(OwnSection, frozen=True):
-    """What a caller asks for when it starts a conversation. Travels between processes as JSON."""
+    """What a caller requests when it starts a conversation. Sent between processes as JSON."""
 
     model: Name | None = None
     profile: str | None = None
     cwd: str | None = None
-    """A relative path starts at the directory of the process that the client started."""
+    """A relative path is relative to the directory of the process that the client started."""
     approval_policy: ApprovalPolicy | None = None
     sandbox_mode: SandboxMode | None = None
     config: dict[str, object] | None = None
@@ -60,7 +60,7 @@ class ConversationOverrides(OwnSection, frozen=True):
 
     @classmethod
     def from_json(cls, data: bytes) -> "ConversationOverrides":
-        """Read what came from another process. Raises `ConfigError`."""
+        """Decode what another process sent. Raises `ConfigError`."""
         try:
             table = msgspec.json.decode(data)
         except (msgspec.DecodeError, RecursionError) as error:
@@ -84,46 +84,46 @@ class Settings:
     """`None`: not sent."""
     reasoning_summary: Summary
     verbosity: Verbosity | None
-    """`None`: not sent, because neither the user nor the model's family has one or the model knows none."""
+    """`None`: not sent, because it is not configured or the model has none."""
     show_raw_agent_reasoning: bool
     tool_output_token_limit: int
     web_search: WebSearch | None
-    """`None`: as the provider and the sandbox suggest."""
+    """`None`: determined by the provider and the sandbox."""
     search_options: SearchOptions
 
     approval_policy: ApprovalPolicy
     sandbox_policy: SandboxPolicy
     shell_environment_policy: ShellEnvironmentPolicy
     allow_login_shell: bool
-    """Whether shell text may run in a login shell, which reads the user's profile first."""
+    """Whether shell scripts may run in a login shell, which reads the user's profile first."""
     background_terminal_max_timeout: int
-    """Milliseconds that the model may wait for a command that goes on, in one call."""
+    """Milliseconds that the model may wait for a running command in one call."""
 
     base_instructions: str | None
-    """What replaces the built-in text: the caller's, else that of the configured file."""
+    """Replacement of the built-in text: the caller's, else that of the configured file."""
     developer_instructions: str | None
     compact_prompt: str | None
-    """What replaces the built-in text, from the same sources."""
+    """Replacement of the built-in text, from the same sources."""
     include_plan_tool: bool
     project_doc_max_bytes: int
-    """Budget of all project documents together; 0 = read none."""
+    """Maximum bytes of all project documents together; 0 = read none."""
     project_doc_fallback_filenames: tuple[str, ...]
     project_root_markers: tuple[str, ...]
 
     notify: tuple[str, ...]
-    """Program and arguments; empty where none is to be run."""
+    """Program and arguments; empty if none is to be run."""
     history: HistorySettings
     mcp_servers: Mapping[str, McpServer] = field(repr=False)
     faulty_mcp_servers: Mapping[str, str]
-    """Servers that were left out, each with what is wrong with its table."""
+    """Servers that were skipped, each with the error in its table."""
     warnings: tuple[str, ...]
-    """What of the file was left out, in words for the user."""
+    """What was skipped in the file, as text for the user."""
     event_form: EventForm
-    """In which form clients are told what releases write differently."""
+    """The form of events that differ between releases."""
     unix_sockets: tuple[str, ...]
-    """Those of programs outside the sandbox that its commands may use where they have network."""
+    """Unix sockets outside the sandbox that its commands may use if they have network access."""
     rate_limit_wait: float = RATE_LIMIT_WAIT
-    """Seconds that a model request waits for rate limits in all."""
+    """Seconds that a model request waits for rate limits in total."""
 
 
 def resolve(
@@ -133,10 +133,10 @@ def resolve(
     process_cwd: str,
     environment: Mapping[str, str],
 ) -> Settings:
-    """Resolve the settings of a new conversation, reading the file afresh. Raises `ConfigError`.
+    """Resolve the settings of a new conversation, reading the file again. Raises `ConfigError`.
 
-    From the weakest to the strongest: built-in defaults, the file's top level, the chosen profile, `-c` in order, the
-    `config` argument, the arguments with a name of their own.
+    In order of increasing precedence: built-in defaults, the file's top level, the selected profile, `-c` in order, the
+    `config` argument, the other arguments.
     """
     assignments = [*map(parse_assignment, cli_overrides), *config_assignments(overrides.config or {})]
     table = layered(home, assignments)
@@ -150,9 +150,9 @@ def resolve(
 
 
 def preload() -> None:
-    """Do what only the first resolution in a process does: read the data files, look through the types.
+    """Do the work that only the first resolution in a process needs: read the data files, inspect the types.
 
-    A process that forks others calls it once, so that they share the result.
+    A process that forks calls it once, so that its children share the result.
     """
     overrides = ConversationOverrides.from_json(b"{}")
     _settle(Tolerated(check(ConfigFile, {}), {}), overrides, home=os.sep, cwd=os.sep, environment={})
@@ -218,19 +218,19 @@ def _settle(
 
 
 def _model(slug: str | None, provider_id: str) -> str:
-    """Return the model, the usual one of this machine under the name that its server has for it."""
+    """Return the model; for a local provider, its default under the server's own name."""
     default = LOCAL_MODELS.get(provider_id, DEFAULT_MODEL)
     return default if slug is None or (provider_id in LOCAL_MODELS and slug in LOCAL_MODELS.values()) else slug
 
 
 def _provider_id(file: ConfigFile) -> str:
-    """Return the provider. What `oss` stands for can be chosen apart."""
+    """Return the provider, with the server that `oss` stands for."""
     provider_id = file.model_provider or DEFAULT_PROVIDER
     return file.oss_provider or provider_id if provider_id == "oss" else provider_id
 
 
 def _rows(file: ConfigFile) -> tuple[dict[str, ModelRow], list[str]]:
-    """Return what the user knows of models, and what is wrong with the tables that say nothing usable."""
+    """Return the user's descriptions of models, and the errors in unusable ones."""
     rows: dict[str, ModelRow] = {}
     faults: list[str] = []
     for name, row in file.greenroom.models.items():
