@@ -76,9 +76,7 @@ class SecretFiles:
         if Identity(status.st_dev, status.st_ino) in {entry.identity for entry in secret}:
             return True
         goals = [os.path.realpath(entry.path) for entry in secret if entry.is_link]
-        return path.startswith(
-            tuple(goals)
-        )  # also a temporary file that a writer briefly has beside the target of a link
+        return path.startswith(tuple(goals))  # also temporary files beside the target of a link
 
     def aliases_elsewhere(self) -> tuple[str, ...]:
         """Return the secret entries with hard links outside the home, which cannot be found."""

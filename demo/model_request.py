@@ -1,4 +1,4 @@
-"""What a request to the model says, as far as a script needs to know it."""
+"""The parts of a model request that a script needs."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -60,20 +60,20 @@ class ReceivedRequest:
     """One request to `POST /responses` or `POST /chat/completions`."""
 
     conversation: str
-    """What the client uses as its cache key: the conversation's id in every release of the reference.
+    """The client's cache key: the conversation's id in every release of the reference.
 
     Empty for a chat completion, which has none.
     """
     message: str
     """The text of the last user message."""
     outputs: Sequence[str]
-    """What the tool calls after that message returned, as the model is told."""
+    """The results of the tool calls after that message."""
     tools: Mapping[str, str]
-    """The names of the tools on offer, each with its type. A tool without a name goes by its type."""
+    """The names of the offered tools with their types. A tool without a name is listed by its type."""
 
     @classmethod
     def decode(cls, body: bytes) -> "ReceivedRequest":
-        """Read a request body. Raises `msgspec.DecodeError` for what is none."""
+        """Parse a request body. Raises `msgspec.DecodeError` if it is invalid."""
         decoded = _decoder.decode(body)
         items = [_Item(role="user", content=decoded.input)] if isinstance(decoded.input, str) else decoded.input
         start = max((index for index, item in enumerate(items) if item.role == "user"), default=0)
@@ -86,7 +86,7 @@ class ReceivedRequest:
 
     @classmethod
     def decode_chat(cls, body: bytes) -> "ReceivedRequest":
-        """Read the body of a chat completion. Raises `msgspec.DecodeError` for what is none."""
+        """Parse the body of a chat completion. Raises `msgspec.DecodeError` if it is invalid."""
         decoded = _chat_decoder.decode(body)
         messages = decoded.messages
         start = max((index for index, message in enumerate(messages) if message.role == "user"), default=0)
@@ -99,12 +99,12 @@ class ReceivedRequest:
 
     @property
     def last_output(self) -> str:
-        """What the last tool call printed, without what the client says around it and without the last line's end."""
+        """The output of the last tool call, without the client's text around it and without the final newline."""
         return printed(self.outputs[-1]).rstrip("\n") if self.outputs else ""
 
 
 def printed(output: str) -> str:
-    """Return what a command printed, taken out of either form in which clients tell it to the model."""
+    """Return the output of a command, extracted from either form in which clients report it to the model."""
     try:
         return msgspec.json.decode(output, type=_ShellOutput).output
     except msgspec.DecodeError:

@@ -1,4 +1,4 @@
-"""Knows from the kernel when a child of ours has ended, and how."""
+"""Reports when and how a child process has ended, as told by the kernel."""
 
 import asyncio
 import os
@@ -18,13 +18,13 @@ class Ending:
     returncode: int
     """The exit status, or minus the number of the signal."""
     max_rss: int
-    """Largest resident memory of its life, in bytes."""
+    """Its maximum resident memory, in bytes."""
 
 
 def watch(pid: int, on_end: Callable[[Ending], None]) -> None:
-    """Call `on_end` on the running loop once our child `pid` has ended and is reaped.
+    """Call `on_end` on the running loop once the child `pid` has ended and is reaped.
 
-    Raises `ChildProcessError` if it is no child of ours, at least where the kernel lets one look without waiting.
+    Raises `ChildProcessError` if it is not a child of this process, where the kernel can tell without waiting.
     """
     loop = asyncio.get_running_loop()
     if hasattr(os, "pidfd_open"):
@@ -36,7 +36,7 @@ def watch(pid: int, on_end: Callable[[Ending], None]) -> None:
 
 
 def reap(pid: int) -> Ending:
-    """Wait for our child `pid` and return how it ended."""
+    """Wait for the child `pid` and return how it ended."""
     _, status, usage = os.wait4(pid, 0)
     return Ending(pid, os.waitstatus_to_exitcode(status), usage.ru_maxrss * _RSS_UNIT)
 
@@ -60,7 +60,7 @@ def _watch_descriptor(loop: asyncio.AbstractEventLoop, pid: int, on_end: Callabl
         os.close(descriptor)
         try:
             ending = reap(pid)
-        except ChildProcessError:  # somebody who ends everything has reaped it first
+        except ChildProcessError:  # other code that reaps all children was faster
             ending = Ending(pid, -signal.SIGKILL, 0)
         on_end(ending)
 

@@ -1,7 +1,6 @@
-"""Starts processes of ours with what they need and no more: a channel, a lifeline, an environment without secrets.
+"""Starts Greenroom's processes with a channel, the lifeline, and an environment without secrets.
 
-It is imported before everything else so that the fork server begins its imports while the supervisor does its own;
-it must
+It is imported before everything else, so that the fork server's imports run in parallel with the supervisor's; it must
 stay cheap.
 """
 
@@ -13,42 +12,43 @@ from typing import NamedTuple
 from greenroom.runtime.spawn import OWN_VARIABLES, spawn
 
 DATAGRAM = 1024 * 1024
-"""Bytes that one message on a child's channel may have."""
+"""Maximum bytes of a message on a child's channel."""
 CONTROL = 3
 """Descriptor of a child's channel to the supervisor."""
 LIFELINE = 4
-"""Descriptor of a pipe that nobody writes to: its end of file means that the supervisor is gone."""
+"""Descriptor of a pipe to which nothing is written: end of file means that the supervisor is gone."""
 LAST_TIMEOUT = 1.3
-"""Seconds that a redemption under way has when the server ends, or is killed."""
+"""Seconds for a refresh in progress when the server exits or is killed."""
 
 _UNCOLLECTED = "import gc; gc.disable(); "
-"""Imports make no garbage worth looking for. Whoever stays turns the collector on again."""
+"""Imports create no garbage worth collecting. A process that stays enables the collector again."""
 FORK_SERVER = _UNCOLLECTED + "from greenroom.supervisor.processes.fork_server import main; main()"
 SPAWNED = _UNCOLLECTED + "from greenroom.supervisor.processes.spawned import main; main()"
 
 
 class Lifeline(NamedTuple):
-    """A pipe that nobody writes to. Every process of ours holds the reader; the writer closes by itself when we die."""
+    """A pipe to which nothing is written. Every process holds the reading end; the kernel closes the writing end when
+    the supervisor dies."""
 
     reader: int
     writer: int
 
     @classmethod
     def create(cls) -> "Lifeline":
-        """Open the pipe. It is created once and lasts as long as the supervisor."""
+        """Create the pipe, which lasts as long as the supervisor."""
         return cls(*os.pipe())
 
 
 class Launched(NamedTuple):
-    """A running child and our end of its channel."""
+    """A running child and this side of its channel."""
 
     pid: int
     control: socket.socket
-    """Keeps message boundaries. Closing it tells the child to leave."""
+    """Keeps message boundaries. Closing it tells the child to exit."""
 
 
 def launch(statement: str, environment: Mapping[str, str], lifeline: Lifeline) -> Launched:
-    """Start an isolated interpreter on `statement`, tied to us by a channel and the lifeline."""
+    """Start an isolated interpreter on `statement`, with a channel and the lifeline."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, _message_kind())
     for end in (ours, theirs):
         end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, DATAGRAM)

@@ -1,9 +1,9 @@
-"""The structured log: one JSON object a line below the Codex home, with the ids of what it is about in every line.
+"""The structured log: one JSON object per line below the Codex home, each with the ids that it relates to.
 
-All processes of all instances of a home append to one file. So what happened reads in its order, in one place, and the
-space it takes has a bound however many processes come and go. Each line is one write to a file opened for appending,
-which the kernel keeps apart from the lines of others (open(2), O_APPEND; not over NFS). Whoever finds the file full
-turns it over under a lock, and the others notice by its inode.
+All processes of all instances of a home append to one file, so that events can be read in order and in one place, and
+the size is bounded however many processes there are. Each line is one write to a file opened for appending, which the
+kernel keeps apart from the lines of others (open(2), O_APPEND; not over NFS). The process that finds the file full
+rotates it under a lock; the others notice by its inode.
 """
 
 import contextlib
@@ -24,22 +24,23 @@ from greenroom.runtime.log import redact
 FOLDER: Final = os.path.join("log", "greenroom")
 NAME: Final = "greenroom"
 MAX_BYTES: Final = 10 * 1024 * 1024
-"""Size from which on a file is turned over."""
+"""Size from which on a file is rotated."""
 KEPT: Final = 4
-"""Files that are kept besides the one that is written."""
+"""Rotated files that are kept."""
 MAX_MESSAGE: Final = 8 * 1024
-"""Characters of a message; of an exception twice as many are kept, its end rather than its beginning."""
+"""Maximum characters of a message. Exceptions may have twice as many, and keep their end rather than their
+beginning."""
 TAIL: Final = 64 * 1024
-"""Bytes from the end of the file in which `recent` looks."""
+"""Bytes at the end of the file that `recent` searches."""
 
 ID_NAMES: Final = ("instance", "worker_id", "conversation_id", "incarnation", "turn_id", "call_id", "request_id")
-"""What a record may say it is about, by `identify` or by `extra` of the call that logs it."""
+"""The ids of a record, set by `identify` or by `extra` of the logging call."""
 
 Ids = Mapping[str, str | int]
 
 
 class LogFile(logging.Handler):
-    """Appends records to the log of a home. The file is opened by the first of them."""
+    """Appends records to the log of a home. The first record opens the file."""
 
     def __init__(self, home: str, process: str, ids: Ids, max_bytes: int = MAX_BYTES) -> None:
         super().__init__()
@@ -50,16 +51,16 @@ class LogFile(logging.Handler):
         self._descriptor = -1
         self._failing = False
         self.ids: dict[str, str | int] = dict(ids)
-        """What every line carries."""
+        """The ids that every line carries."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Append a record. A disk that fails is told once on standard error, and stops nobody."""
+        """Append a record. A failing disk is reported once on standard error, and nothing is raised."""
         try:
             self._append(encode(record, self._process, self.ids))
         except OSError as error:
             self._close()
             if not self._failing:
-                with contextlib.suppress(OSError):  # it may be a file on the same disk
+                with contextlib.suppress(OSError):  # standard error may be a file on the same disk
                     sys.stderr.write(f"{self._process} cannot write {self._path}: {error}; such lines are lost\n")
             self._failing = True
         except Exception:
@@ -81,7 +82,7 @@ class LogFile(logging.Handler):
             self._turn_over()
 
     def _open(self) -> None:
-        """Have the file open that bears the name now: somebody may have turned it over."""
+        """Open the file that has the name now: another process may have rotated it."""
         if self._descriptor >= 0 and self._is_current():
             return
         self._close()
@@ -116,13 +117,13 @@ def log_path(home: str) -> str:
 
 
 def set_up(home: str, process: str, level: str = "info", **ids: str | int) -> LogFile:
-    """Log to the home's file too, from `level` on; what else is logged to stays as it is. Call it after `log.set_up`.
+    """Also log to the home's file, from `level` on; other handlers stay. Call it after `log.set_up`.
 
-    `ids` are those that hold for the whole process (`ID_NAMES`).
+    `ids` are valid for the whole process (`ID_NAMES`).
     """
     root = logging.getLogger()
     for other in list(root.handlers):
-        if isinstance(other, LogFile):  # the fork server's, in a process that it has forked
+        if isinstance(other, LogFile):  # that of the fork server, in a process that it has forked
             root.removeHandler(other)
             other.close()
         else:
@@ -135,7 +136,7 @@ def set_up(home: str, process: str, level: str = "info", **ids: str | int) -> Lo
 
 
 def identify(**ids: str | int | None) -> None:
-    """From now on let every line of this process carry these ids, too; `None` takes one out."""
+    """Add these ids to every further line of this process; `None` removes one."""
     for handler in logging.getLogger().handlers:
         if isinstance(handler, LogFile):
             known = {**handler.ids, **ids}
@@ -143,7 +144,7 @@ def identify(**ids: str | int | None) -> None:
 
 
 def encode(record: logging.LogRecord, process: str, ids: Ids) -> bytes:
-    """Return the line of a record, secrets masked, newline included."""
+    """Return the line of a record, with secrets masked, including the newline."""
     told = {name: value for name in ID_NAMES if (value := getattr(record, name, None)) is not None}
     line: dict[str, object] = {
         "time": _timestamp(record.created),
@@ -161,7 +162,7 @@ def encode(record: logging.LogRecord, process: str, ids: Ids) -> bytes:
 
 
 def recent(home: str, count: int, **ids: str | int) -> list[str]:
-    """Return the last messages, oldest first, of lines that carry all of these ids; for that look at the file's end."""
+    """Return the last messages, oldest first, of lines that carry all of these ids; searches only the file's end."""
     try:
         with open(log_path(home), "rb") as file:
             file.seek(max(0, file.seek(0, os.SEEK_END) - TAIL))
@@ -184,7 +185,7 @@ def _told(line: bytes, ids: Ids) -> str | None:
 def _message(record: logging.LogRecord) -> str:
     try:
         text = record.getMessage()
-    except Exception as error:  # what it was called with does not fit its text: a fault of the caller, not of the log
+    except Exception as error:  # the arguments do not match the format: an error of the caller, not of the log
         text = f"{record.msg} ({type(error).__name__})"
     return _portable(text if len(text) <= MAX_MESSAGE else f"{text[:MAX_MESSAGE]}… ({len(text)} characters)")
 
@@ -199,14 +200,14 @@ def _timestamp(at: float) -> str:
 
 
 def _numbered(path: str, number: int) -> str:
-    """Return the name of a file that was turned over so many times; 0 is the one that is written."""
+    """Return the name of a file rotated this many times; 0 is the current one."""
     stem, extension = os.path.splitext(path)
     return f"{stem}.{number}{extension}" if number else path
 
 
 @contextlib.contextmanager
 def _alone(path: str) -> Iterator[bool]:
-    """Yield whether nobody else is in here; whoever is, does what has to be done."""
+    """Yield whether this process has the lock; if not, another process is rotating the file."""
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

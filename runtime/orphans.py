@@ -1,5 +1,4 @@
-"""Ends what descendants have left behind, for a process that adopts them
-(`greenroom.runtime.hardening.adopt_orphans`)."""
+"""Kills orphaned descendants, for a process that adopts them (`greenroom.runtime.hardening.adopt_orphans`)."""
 
 import contextlib
 import os
@@ -8,13 +7,13 @@ import time
 from collections.abc import Container
 
 _PAUSE = 0.01
-"""Seconds between two looks at whether heirs have ended."""
+"""Seconds between two checks whether the heirs have ended."""
 
 
 class OrphanTracker:
-    """The processes that finish something for a child of ours which has died: those of its session.
+    """The heirs: processes that complete the work of a dead child. They are recognized by that child's session.
 
-    Nobody can join a session (setsid(2)), so nothing that a command starts can pass for one of them.
+    A process cannot join an existing session (setsid(2)), so a process started by a command cannot pose as an heir.
     """
 
     def __init__(self) -> None:
@@ -22,17 +21,17 @@ class OrphanTracker:
         self._met: set[int] = set()
 
     def expect(self, testator: int) -> None:
-        """Spare what a child, which leads a session, will leave there."""
+        """Spare the processes that a child, which leads a session, will leave in it."""
         self._testators.add(testator)
 
     def newcomers(self) -> list[int]:
-        """Return the heirs that have become children of ours since the last time."""
+        """Return the heirs that were adopted since the last call."""
         present = {pid for pid in children() if pid in self}
         new, self._met = present - self._met, present
         return list(new)
 
     def prune(self) -> None:
-        """Forget those who have died and left nothing to us: their numbers may be given to others."""
+        """Forget children that died without leaving heirs, because their pids may be reused."""
         dead = {pid for pid in self._testators if _session(pid) != pid}
         if dead:
             self._testators -= dead - {_session(pid) for pid in children()}
@@ -52,9 +51,9 @@ def _session(pid: int) -> int | None:
 
 
 def children() -> list[int]:
-    """Return the pids of all our children, adopted ones and zombies included."""
+    """Return the pids of all children, including adopted ones and zombies."""
     if not os.path.isdir("/proc/self"):
-        import psutil  # not before it is needed: what a first call waits for is imports
+        import psutil  # imported late, because the first call waits for imports
 
         return [process.pid for process in psutil.Process().children()]
     us = os.getpid()
@@ -62,7 +61,7 @@ def children() -> list[int]:
 
 
 def _parent(pid: int) -> int | None:
-    """Return the parent as proc(5) has it: the second field behind the name, which may hold anything."""
+    """Return the parent from a line of proc(5): the second field after the name, which may contain any characters."""
     try:
         with open(f"/proc/{pid}/stat", "rb") as file:
             return int(file.read().rpartition(b")")[2].split()[1])
@@ -71,20 +70,20 @@ def _parent(pid: int) -> int | None:
 
 
 def terminate(pid: int) -> None:
-    """Send SIGTERM to a process, if there still is one."""
+    """Send SIGTERM to a process, if it still exists."""
     with contextlib.suppress(ProcessLookupError):
         os.kill(pid, signal.SIGTERM)
 
 
 def kill_group(pid: int) -> None:
-    """Send SIGKILL to a process and to the group that it may lead. Does not wait for it."""
+    """Send SIGKILL to a process and to the group that it may lead. Does not wait."""
     for send in (os.killpg, os.kill):
         with contextlib.suppress(ProcessLookupError):
             send(pid, signal.SIGKILL)
 
 
 def kill_orphans(ours: Container[int], heirs: Container[int] = ()) -> list[int]:
-    """Kill every child but `ours` and `heirs` and return which. Their own children come to us as they die."""
+    """Kill every child except `ours` and `heirs`, and return their pids. Their own children are adopted as they die."""
     strangers = [pid for pid in children() if pid not in ours and pid not in heirs]
     for pid in strangers:
         kill_group(pid)
@@ -92,9 +91,9 @@ def kill_orphans(ours: Container[int], heirs: Container[int] = ()) -> list[int]:
 
 
 def end_all_children(heirs: OrphanTracker | None = None, timeout_s: float = 0.0) -> None:
-    """Kill every child, wait for it, and go on with those that come to us thereby, until there are none.
+    """Kill every child and reap it, and repeat this for the children that are thereby adopted, until there are none.
 
-    `heirs` are asked to end and have `patience` seconds for it, while this waits.
+    The `heirs` get SIGTERM and have `patience` seconds to end, for which this waits.
     """
     if heirs is not None:
         _end_all_but(heirs)

@@ -1,10 +1,8 @@
-"""Whether more conversations begin at this moment than there are cores for, as whoever bears their workers sees it.
+"""Tells whether more conversations are starting than there are cores for, as seen by the fork server.
 
-The fork server notes each birth, and with it, on a page of memory that all its children share, how long a rush
-lasts. It
-alone writes, and nobody has to ask. What it noted passes by itself, so that a fork server which dies leaves nothing
-behind
-that anybody waits for. A process that has no fork server has a page of its own, and it is never a rush.
+The fork server records each start, and until when the rush lasts, in a page of memory shared by all its children. It is
+the only writer, so no locking or request is needed. The rush expires by itself, so a dead fork server leaves nothing
+for others to wait for. A process without a fork server has a page of its own, where there is never a rush.
 """
 
 import mmap
@@ -15,18 +13,18 @@ from collections import deque
 from typing import Final
 
 WINDOW: Final = 0.3
-"""Seconds in which more births than there are cores make a rush."""
+"""Seconds within which more starts than there are cores make a rush."""
 LASTING: Final = 0.1
-"""Seconds for which it is one after the latest birth: the processes just born keep the fork server from the cores."""
+"""Seconds for which a rush lasts after the latest start: new processes keep the fork server from the cores."""
 _CORES: Final = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 _TIME: Final = struct.Struct("d")
 _until: Final = mmap.mmap(-1, mmap.PAGESIZE)
-"""When the rush is over, in seconds of the clock that all processes share."""
+"""The end of the rush, in seconds of the clock that all processes share."""
 _specs: Final[deque[float]] = deque(maxlen=_CORES + 1)
 
 
 def note_birth() -> None:
-    """Note that a worker is born at this moment."""
+    """Record that a worker is being started now."""
     now = time.monotonic()
     _specs.append(now)
     if len(_specs) > _CORES and now - _specs[0] < WINDOW:
@@ -34,6 +32,6 @@ def note_birth() -> None:
 
 
 def is_on() -> bool:
-    """Return whether it is a rush."""
+    """Return whether there is a rush."""
     until: float = _TIME.unpack_from(_until, 0)[0]
     return time.monotonic() < until

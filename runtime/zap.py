@@ -1,7 +1,7 @@
-"""Who may connect: answers ZeroMQ's authentication requests (ZAP, RFC 27) from a table of CURVE public keys.
+"""Authenticates connections: answers ZeroMQ's authentication requests (ZAP, RFC 27) from a table of CURVE public keys.
 
-A client whose key is not in the table does not get past the handshake. One whose key is there carries the name from the
-table in the `User-Id` of each of its messages, which is what authority is decided by.
+A client whose key is not in the table does not complete the handshake. For a known key, the name from the table is the
+`User-Id` of each message, by which permissions are decided.
 """
 
 import zmq
@@ -15,7 +15,7 @@ _DOMAIN = b"greenroom"
 
 
 class ZapAuthenticator:
-    """The table of one ZeroMQ context. Must exist before the first server socket of that context is bound."""
+    """The table of one ZeroMQ context. It must exist before the first server socket of that context is bound."""
 
     def __init__(self, context: "zmq.Context[zmq.Socket[bytes]]") -> None:
         self._names: dict[bytes, str] = {}
@@ -25,13 +25,13 @@ class ZapAuthenticator:
         self._port = ZmqStream(socket, self._answer)
 
     def admit(self, public_key: str, name: str) -> None:
-        """Let in whoever proves to hold the secret half of `public_key` (Z85), under `name`."""
+        """Admit a client that has the secret half of `public_key` (Z85), under `name`."""
         key = zmq.utils.z85.decode(public_key)
         self._names[key] = name
         self._keys[name] = key
 
     def revoke(self, name: str) -> None:
-        """Let nobody in under `name` any more. Connections that stand are the caller's to drop."""
+        """Admit no client under `name` any more. Existing connections must be dropped by the caller."""
         key = self._keys.pop(name, None)
         if key is not None:
             del self._names[key]
@@ -49,9 +49,9 @@ class ZapAuthenticator:
 
 
 def guard(socket: "zmq.Socket[bytes]", public_key: str, secret_key: str) -> None:
-    """Have a socket, before it is bound, let in only whom the admission of its context admits (keys in Z85).
+    """Restrict a socket, before it is bound, to the clients that its context admits (keys in Z85).
 
-    ZeroMQ would let everybody in as soon as nobody answers for the context; that the domain is enforced forbids it.
+    ZeroMQ would admit every client if nothing answers for the context; enforcing the domain prevents that.
     """
     socket.setsockopt(zmq.CURVE_SERVER, 1)
     socket.setsockopt(zmq.CURVE_PUBLICKEY, public_key.encode())
@@ -61,7 +61,7 @@ def guard(socket: "zmq.Socket[bytes]", public_key: str, secret_key: str) -> None
 
 
 def sender(frame: zmq.Frame) -> str:
-    """Return the name under which the sender of a message was admitted; empty where nobody vouches for it."""
+    """Return the name under which the sender of a message was admitted; empty if it was not authenticated."""
     try:
         name = frame.get("User-Id")
     except zmq.ZMQError:

@@ -1,7 +1,7 @@
-"""A ZeroMQ socket on the running asyncio loop: hands what arrives to one callback and never blocks.
+"""A ZeroMQ socket on the running asyncio loop: passes messages to one callback and never blocks.
 
-ZeroMQ's descriptor tells only that something changed, so every look at the socket must go on until it is empty, and
-every send must be followed by one (zmq_getsockopt(3), ZMQ_FD). That is kept here and nowhere else.
+ZeroMQ's descriptor is edge-triggered: it reports only that something changed. So the socket must be read until it is
+empty, and checked after every send (zmq_getsockopt(3), ZMQ_FD). Only this module deals with that.
 """
 
 import asyncio
@@ -12,9 +12,9 @@ from typing import Final, TypeAlias
 import zmq
 
 BURST = 128
-"""Messages taken in one pass before other callbacks of the loop get their turn."""
+"""Messages taken in one pass before other callbacks of the loop run."""
 
-# As plain numbers: with members of an enumeration each `&` and `|` takes longer than what it is for.
+# Plain numbers, because `&` and `|` of enumeration members take longer than the operation that they serve.
 _NOW: Final = int(zmq.NOBLOCK)
 _NOW_AND_MORE: Final = int(zmq.NOBLOCK | zmq.SNDMORE)
 _READABLE: Final = int(zmq.POLLIN)
@@ -25,20 +25,20 @@ OnMessage: TypeAlias = Callable[[list[zmq.Frame]], None]
 
 @dataclass(frozen=True, slots=True)
 class ZmqStreamStatistics:
-    """Counters of a port since its start."""
+    """Counters of a stream since its start."""
 
     received: int
-    """Messages handed to the callback."""
+    """Messages passed to the callback."""
     sent: int
-    """Messages that the socket took."""
+    """Messages accepted by the socket."""
     refused: int
     """Sends that found the queue full."""
     paused: bool
-    """Whether messages are left in the socket's queue on purpose."""
+    """Whether reading is paused."""
 
 
 class ZmqStream:
-    """One socket, owned by one loop. Not to be shared between threads."""
+    """One socket, used by one loop. Not to be shared between threads."""
 
     def __init__(self, socket: "zmq.Socket[bytes]", on_message: OnMessage) -> None:
         self._socket = socket
@@ -54,11 +54,13 @@ class ZmqStream:
         self._look_soon()
 
     def send(self, frames: Sequence[bytes]) -> bool:
-        """Queue a message; `False` where the queue is full or the peer is not there."""
+        """Queue a message; `False` if the queue is full or there is no peer."""
         try:
             for frame in frames[:-1]:
                 self._socket.send(frame, _NOW_AND_MORE)
-            self._socket.send(frames[-1], _NOW)  # only the first can be refused: a message leaves as a whole or not
+            self._socket.send(
+                frames[-1], _NOW
+            )  # only the first frame can be refused: a message is sent as a whole or not at all
         except zmq.ZMQError as error:
             if error.errno not in (zmq.EAGAIN, zmq.EHOSTUNREACH):
                 raise
@@ -78,17 +80,17 @@ class ZmqStream:
         await asyncio.shield(self._writable)
 
     def pause(self) -> None:
-        """Leave what arrives in the queue, so that the sender feels it."""
+        """Leave messages in the queue, so that the sender experiences back-pressure."""
         self._paused = True
 
     def resume(self) -> None:
-        """Take messages again."""
+        """Resume reading."""
         if self._paused:
             self._paused = False
             self._look_soon()
 
     def catch_up(self) -> None:
-        """Hand on now what has arrived, a burst at most."""
+        """Pass on what has arrived, at most one burst."""
         if not (self._closed or self._paused):
             self._take_burst()
 
@@ -97,7 +99,7 @@ class ZmqStream:
         return ZmqStreamStatistics(self._received, self._sent, self._refused, self._paused)
 
     def close(self, linger_ms: int = 0) -> None:
-        """Close the socket; what is queued has `linger_ms` milliseconds to leave."""
+        """Close the socket; queued messages have `linger_ms` milliseconds to be sent."""
         if not self._closed:
             self._closed = True
             self._loop.remove_reader(self._descriptor)
