@@ -25,7 +25,7 @@ from greenroom.demo.script import (
 NOTE: Final = "note.txt"
 NOTE_TEXT: Final = "Written by a command that the script asked for."
 OUTSIDE: Final = "outside.txt"
-"""Outside the working directory, where a confined command may not write."""
+"""In the parent of the working directory, where a confined command may not write."""
 FIRST_PROMPT: Final = "Leave a note in this directory and one outside of it, then show me what is there."
 SECOND_PROMPT: Final = "What does the note say?"
 THIRD_PROMPT: Final = "Is the note still there?"

@@ -58,9 +58,7 @@ class ZmqStream:
         try:
             for frame in frames[:-1]:
                 self._socket.send(frame, _NOW_AND_MORE)
-            self._socket.send(
-                frames[-1], _NOW
-            )  # only the first frame can be refused: a message is sent as a whole or not at all
+            self._socket.send(frames[-1], _NOW)  # only the first frame can be refused
         except zmq.ZMQError as error:
             if error.errno not in (zmq.EAGAIN, zmq.EHOSTUNREACH):
                 raise

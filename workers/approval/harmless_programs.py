@@ -1,6 +1,6 @@
-"""The programs that are harmless, and with which arguments: they read and print, write no file and start no program.
+"""Harmless programs and arguments: they read and print, write no file and start no program.
 
-What is not in these tables is not harmless.
+Everything that is not in these tables counts as not harmless.
 """
 
 import re
@@ -17,26 +17,26 @@ ANY_ARGUMENTS: Final = frozenset(
         *("rev", "seq", "stat", "tac", "tail", "tr", "true", "uname", "wc", "which", "whoami"),
     }
 )
-"""Programs none of whose options writes or starts anything, and none of whose operands is written to."""
+"""Programs without options that write or start anything, and without operands that are written to."""
 
 Check: TypeAlias = Callable[[Sequence[Word]], bool]
-"""Tells whether the words behind a program are harmless."""
+"""Tells whether the arguments of a program are harmless."""
 
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """Under which arguments a program is harmless."""
+    """The arguments with which a program is harmless."""
 
     rule: str
-    """For people."""
+    """For the documentation."""
     is_harmless: Check
     needs_sandbox: bool = False
-    """Whether the directory in which it runs may make it start programs: then it is harmless in a read-only sandbox
-    only."""
+    """Whether its working directory can make it start programs; then it is harmless only in a read-only sandbox."""
 
 
 def _table(flags: str = "", one: str = "", attached: str = "") -> Mapping[str, Arity]:
-    """Return the options of three lists of names. Letters that follow a single dash are options each: `-abc`."""
+    """Return the options of three lists of names. A name with a single dash and several letters stands for one option
+    per letter."""
     table: dict[str, Arity] = {}
     arities: tuple[tuple[Arity, str], ...] = (("none", flags), ("one", one), ("attached", attached))
     for arity, names in arities:
@@ -48,11 +48,11 @@ def _table(flags: str = "", one: str = "", attached: str = "") -> Mapping[str, A
 
 @dataclass(frozen=True, slots=True)
 class _Reader:
-    """A program of the usual kind: options of a grammar, and so many operands, all of which it only reads."""
+    """A typical program: options of a grammar, and a number of operands that it only reads."""
 
     grammar: OptionGrammar
     most: int | None = None
-    """The operand behind this many is written to; `None` where none is."""
+    """The number of operands after which the next one is written to; `None` if none is."""
 
     def __call__(self, words: Sequence[Word]) -> bool:
         arguments = self.grammar.read(words)
@@ -139,7 +139,7 @@ def _find(words: Sequence[Word]) -> bool:
     return True
 
 
-# git: its options are not getopt's: they are not written together, and some values must be attached
+# git: its options do not follow getopt: they cannot be combined, and some values must be attached
 
 
 _DIFF: Final = _table(
@@ -183,7 +183,7 @@ GIT_SUBCOMMANDS: Final[Mapping[str, OptionGrammar]] = {
 }
 _GIT_GLOBAL: Final = frozenset({"--no-pager", "-P", "--no-optional-locks"})
 _GIT_LISTS: Final = frozenset({"-l", "--list", "--contains", "--no-contains", "--merged", "--no-merged", "--points-at"})
-"""Options of `git branch` beside which a name is a pattern or a commit, and not a branch to make."""
+"""Options of `git branch` with which a name is a pattern or a commit, not a branch to create."""
 
 
 def _git(words: Sequence[Word]) -> bool:

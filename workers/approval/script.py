@@ -1,7 +1,7 @@
-"""Reads a shell script that is nothing but plain commands, with the full grammar of bash, and refuses every other.
+"""Parses a shell script that consists only of plain commands, with the full grammar of bash, and rejects all others.
 
-What is accepted consists of words joined by `&&`, `||`, `;`, `|` and newlines, each word read as bash would read it. So
-whoever trusts the commands trusts all that the script does, but for what bash makes of patterns, which are marked.
+An accepted script consists of words joined by `&&`, `||`, `;`, `|` and newlines, each word parsed as by bash. So the
+commands are all that the script does, except for the expansion of patterns, which are marked.
 """
 
 import functools
@@ -36,7 +36,7 @@ class Word:
 
     text: str
     pattern: bool = False
-    """Whether bash may replace it by other words: by names of files, or a home directory."""
+    """Whether bash may expand it: to names of files, or a home directory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,12 +47,12 @@ class PlainCommand:
 
     @property
     def argv(self) -> tuple[str, ...]:
-        """The words, patterns as they stand."""
+        """The words, with patterns unexpanded."""
         return tuple(word.text for word in self.words)
 
 
 def plain_commands(script: str) -> tuple[PlainCommand, ...] | None:
-    """Return the commands of a script; `None` where it has none, or is anything but plain."""
+    """Return the commands of a script; `None` if it has none, or contains anything else."""
     if len(script) > _LONGEST or _has_odd_characters(script):
         return None
     source = script.encode()
@@ -72,12 +72,12 @@ def plain_commands(script: str) -> tuple[PlainCommand, ...] | None:
 
 
 def _has_odd_characters(script: str) -> bool:
-    """Say whether there are characters that bash and the grammar may split or join differently."""
+    """Tell whether there are characters that bash and the grammar may split or join differently."""
     return any(character.isspace() or not character.isprintable() for character in _ODD.findall(script))
 
 
 def preload() -> None:
-    """Import the grammar and build the parser, for whoever forks processes that will need it."""
+    """Import the grammar and build the parser. A process that forks calls it, so that its children share the result."""
     _parser()
 
 
@@ -90,7 +90,8 @@ def _parser() -> "Parser":
 
 
 def _leaves_of_structure(root: "Node") -> Iterator["Node"]:
-    """Walk down to the commands and what joins them, in order; scripts can be nested deeper than Python may recurse."""
+    """Yield the commands and their operators in order, iteratively, since scripts can be nested deeper than Python can
+    recurse."""
     waiting = [root]
     while waiting:
         node = waiting.pop()
@@ -145,7 +146,7 @@ def _double_quoted(text: str) -> Word | None:
 
 
 def _has_gaps(root: "Node", source: bytes) -> bool:
-    """Say whether the grammar has passed over anything but blanks, or cut a word in two."""
+    """Tell whether the grammar has skipped anything but blanks, or split a word."""
     end = 0
     between_words = False
     for node in _terminals(root):

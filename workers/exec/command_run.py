@@ -22,7 +22,7 @@ DRAIN_SECONDS: Final = 0.1
 DEATH_SECONDS: Final = 1.0
 """How long a killed command may take to die before the call no longer waits for it."""
 TERMINAL_SIZE: Final = (24, 80)
-"""Rows and columns."""
+"""Rows and columns of the terminal."""
 _PIPE_CAPACITY: Final = 64 * 1024
 
 
@@ -88,7 +88,7 @@ class CommandRun:
                 data = data[os.write(self._keyboard, data) :]
             except BlockingIOError:
                 await self._until_writable(self._keyboard)
-            except OSError:  # the other end is closed
+            except OSError:  # the command has ended and nothing holds the terminal
                 return
 
     def send(self, number: signal.Signals) -> None:

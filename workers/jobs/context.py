@@ -1,4 +1,4 @@
-"""What a job is given besides its parameters, and how it fails."""
+"""The surroundings of a job, and its error."""
 
 import asyncio
 from dataclasses import dataclass, field
@@ -7,7 +7,7 @@ from greenroom.protocol.errors import GreenroomError
 
 
 class JobError(GreenroomError):
-    """The job came to nothing; the text says why, in words that clients are told."""
+    """The job failed; clients are shown the text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +17,6 @@ class Setting:
     home: str
     """The Codex home."""
     runtime_directory: str
-    """Holds our sockets."""
+    """The directory of the instance's sockets."""
     stopped: asyncio.Event = field(default_factory=asyncio.Event)
-    """Set when the job is to end with what it has."""
+    """Set when the job is to end with the results so far."""

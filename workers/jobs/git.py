@@ -1,12 +1,13 @@
-"""Runs git for a job, confined as a command of the model is in the mode `read-only`.
+"""Runs git for a job, confined like a command of the model in the mode `read-only`.
 
-A repository names programs for git to run: filters, monitors, hooks, transports. It may be the work of a command of the
-model, so whatever git starts for it must not be able to do more than a command: nothing is writable, there is no
-network, and neither credentials nor settings can be read (docs/decisions/0018-git-runs-in-the-sandbox.md). That holds
-in every sandbox mode, since a job belongs to no conversation. The options and variables below only spare work.
+A repository names programs for git to run: filters, monitors, hooks, transports. A command of the model may have
+created the repository, so a program that git starts must not be able to do more than a command: nothing is writable,
+there is no network, and neither credentials nor settings can be read (docs/decisions/0018-git-runs-in-the-sandbox.md).
+That holds in every sandbox mode, since a job belongs to no conversation. The options and variables below only avoid
+work.
 
-What git writes is no more trusted than the repository: it is bounded in time and size here, and to be checked by those
-who use it.
+Git's output is as untrusted as the repository: it is limited in time and size here, and has to be checked by the
+callers.
 """
 
 import asyncio
@@ -28,11 +29,11 @@ from greenroom.workers.sandbox.starter import LaunchedStarter
 TIMEOUT: Final = 5.0
 """Seconds for one call."""
 START_TIMEOUT: Final = 5.0
-"""Seconds until it has to run."""
+"""Seconds within which it has to be started."""
 LARGEST: Final = 64 * 1024 * 1024
-"""Bytes that one call may write."""
+"""Maximum bytes of output of one call."""
 _KEPT: Final = ("HOME", "XDG_CONFIG_HOME")
-"""The only variables that are handed on: what the user has configured for all repositories counts."""
+"""The only variables that are passed on: the user's configuration for all repositories applies."""
 _FIXED: Final = {
     "LC_ALL": "C",
     "GIT_TERMINAL_PROMPT": "0",
@@ -47,11 +48,11 @@ _OPTIONS: Final = (
 
 
 class GitError(Exception):
-    """Git took too long, wrote too much, or had an answer that was not asked for."""
+    """Git took too long, wrote too much, or gave an unexpected answer."""
 
 
 class GitUnavailableError(GitError):
-    """Git is not there, or cannot be confined here; so it will be for every call."""
+    """Git is not installed, or cannot be confined here; the same holds for every call."""
 
     def __init__(self, reason: GreenroomError) -> None:
         super().__init__(str(reason))
@@ -59,10 +60,10 @@ class GitUnavailableError(GitError):
 
 
 class Git:
-    """Runs git for one job; to be closed. Must be made on the running loop."""
+    """Runs git for one job; must be closed. To be created on the running loop."""
 
     def __init__(self, directory: str, setting: Setting) -> None:
-        """`directory` is what the job is about: no program is looked up in it or in the repository around it."""
+        """`directory` is the subject of the job: no program is looked up in it or in the repository around it."""
         surroundings = Surroundings(directory, setting.home, setting.runtime_directory)
         self._starter = LaunchedStarter(self._launch, own_program(surroundings).resolved())
         self._launcher: Launcher | None = None
@@ -72,11 +73,11 @@ class Git:
         self._environment = {**kept, "PATH": path, **_FIXED}
 
     async def __aenter__(self) -> Self:
-        """Begin."""
+        """Start the launcher."""
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        """Kill what git may have left running."""
+        """Kill any processes that git has left."""
         if self._launcher is not None:
             await self._launcher.close()
 
@@ -88,9 +89,9 @@ class Git:
         timeout_s: float = TIMEOUT,
         settings: Mapping[str, str] | None = None,
     ) -> bytes:
-        """Return what a git command wrote. Raises `GitError` where its exit status is not among those allowed.
+        """Return the output of a git command. Raises `GitError` if its exit status is not among those allowed.
 
-        `patience` is in seconds. `settings` win over all configuration.
+        `patience` is in seconds. `settings` override all configuration.
         """
         if self._program is None:
             raise GitUnavailableError(JobError("there is no git"))
@@ -133,7 +134,7 @@ class _Output:
         self.data = bytearray()
 
     async def take(self, name: StreamName, chunk: bytes) -> None:
-        """Keep the next piece. Raises `GitError` where that is too much, which ends the command."""
+        """Append output. Raises `GitError` if it is too much, which ends the command."""
         if name != "stdout":
             return
         if len(self.data) + len(chunk) > LARGEST:
@@ -142,7 +143,7 @@ class _Output:
 
 
 def workspace(directory: str) -> str:
-    """Return the outermost directory around a directory that has a `.git`, or the directory itself. Runs nothing."""
+    """Return the outermost directory around a directory that has a `.git`, or the directory itself. Runs no program."""
     here = outermost = os.path.realpath(directory)
     while here != os.path.dirname(here):
         if os.path.lexists(os.path.join(here, ".git")):
@@ -152,18 +153,18 @@ def workspace(directory: str) -> str:
 
 
 def is_inside(path: bytes) -> bool:
-    """Say whether a path that git wrote is relative and leads nowhere but down, as far as its text tells."""
+    """Tell whether a path from git is relative and leads only down, judged by its text."""
     return not {b"", b".", b".."} & set(path.removesuffix(b"/").split(b"/"))
 
 
 def leads_through_links(root: str, path: str) -> bool:
-    """Say whether a directory on the way from `root`, whose links were followed, to `path` is a symbolic link."""
+    """Tell whether a directory between `root`, whose links were resolved, and `path` is a symbolic link."""
     directory = os.path.dirname(os.path.join(root, path))
     return os.path.realpath(directory) != os.path.normpath(directory)
 
 
 def _as_variables(settings: Mapping[str, str]) -> dict[str, str]:
-    """Return settings in the form in which a name may hold any character (git-config(1), GIT_CONFIG_COUNT)."""
+    """Return settings in the form that allows any character in a name (git-config(1), GIT_CONFIG_COUNT)."""
     variables = {"GIT_CONFIG_COUNT": str(len(settings))} if settings else {}
     for number, (key, value) in enumerate(settings.items()):
         variables |= {f"GIT_CONFIG_KEY_{number}": key, f"GIT_CONFIG_VALUE_{number}": value}

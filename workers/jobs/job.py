@@ -1,4 +1,4 @@
-"""One job of a worker that has no conversation: started, stopped on demand, and reported exactly once."""
+"""One job of a worker without a conversation: started, stopped on request, and reported exactly once."""
 
 import asyncio
 import importlib
@@ -26,11 +26,11 @@ MODULES: Final[Mapping[JobName, str]] = {
     "search-files": "greenroom.workers.jobs.search_files",
     "set-default-model": "greenroom.workers.jobs.set_default_model",
 }
-"""Where the `run` of each is, imported by the worker that runs it and no other."""
+"""The module with the `run` of each job, imported only by the worker that runs it."""
 
 
 class Job:
-    """Must be made on the running loop."""
+    """To be created on the running loop."""
 
     def __init__(self, operation: RunJob, params: bytes, spec: WorkerSpec) -> None:
         self._name: JobName = operation.name
@@ -39,15 +39,15 @@ class Job:
         self._work: asyncio.Task[None] | None = None
 
     def start(self, on_done: OnDone) -> None:
-        """Begin; `on_done` is called once, unless the job is closed before."""
+        """Start it; `on_done` is called once, unless the job is closed before."""
         self._work = asyncio.get_running_loop().create_task(self._run(on_done), name=self._name)
 
     def stop(self) -> None:
-        """Let it end with what it has so far."""
+        """Let it end with the results so far."""
         self._setting.stopped.set()
 
     async def close(self) -> None:
-        """Break it off if it is still under way."""
+        """Cancel it if it is still running."""
         if self._work is not None:
             self._work.cancel()
             await asyncio.wait((self._work,))

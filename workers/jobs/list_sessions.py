@@ -1,4 +1,4 @@
-"""Lists saved conversations page by page, the one that began last first."""
+"""Lists saved conversations page by page, newest first."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,11 +19,11 @@ from greenroom.workers.jobs.context import Setting
 
 PAGE: Final = 25
 MOST: Final = 500
-"""Conversations of one page, whatever the client asks for."""
+"""Maximum conversations per page, whatever the client requests."""
 HEAD: Final = 256 * 1024
-"""Bytes from the beginning of a file in which the user has to have said something."""
+"""Bytes at the beginning of a file in which the first user message has to be."""
 REQUEST_MARK: Final = "## My request for Codex:"
-"""What editors put before the user's own words, behind what they tell of the open files."""
+"""The heading that editors put before the user's own words, after the list of open files."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,9 +31,9 @@ class Preview:
     """How a saved conversation began."""
 
     text: str
-    """What the user said first."""
+    """The user's first message."""
     timestamp: str | None
-    """When the conversation began, as its file says."""
+    """When the conversation began, according to its file."""
 
 
 class _FirstLine(msgspec.Struct, frozen=True):
@@ -53,7 +53,7 @@ async def run(params: bytes, setting: Setting) -> bytes:
 
 
 def preview(reader: Reader, path: str) -> Preview | None:
-    """Look at the beginning of a file; `None` where the user has said nothing there, or it cannot be read."""
+    """Read the beginning of a file; `None` if it has no user message there, or cannot be read."""
     try:
         with open_conversation(reader, path) as file:
             head = file.read(HEAD).splitlines(keepends=True)
@@ -65,7 +65,7 @@ def preview(reader: Reader, path: str) -> Preview | None:
 
 
 def _told(home: str, before: tuple[str, str] | None) -> Iterator[tuple[SessionName, Preview]]:
-    """Yield the conversations in which the user has said something."""
+    """Yield the conversations with a user message."""
     reader = Reader(home)
     for name in list_sessions(home):
         if before is not None and (name.started, name.conversation_id) >= before:
@@ -76,7 +76,7 @@ def _told(home: str, before: tuple[str, str] | None) -> Iterator[tuple[SessionNa
 
 
 def _position(cursor: str | None) -> tuple[str, str] | None:
-    """Return where the previous page ended; a cursor that is none of ours counts for nothing."""
+    """Return where the previous page ended; an invalid cursor is ignored."""
     started, mark, conversation_id = (cursor or "").partition("|")
     return (started, conversation_id) if mark else None
 

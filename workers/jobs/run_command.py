@@ -26,7 +26,7 @@ from greenroom.workers.sandbox.starter import LaunchedStarter
 
 DEFAULT_TIMEOUT_MS: Final = 10_000
 OUTPUT_SIZE: Final = 1024 * 1024
-"""Bytes kept of each stream; of more than that it is both ends."""
+"""Bytes kept of each stream; of a longer one both ends."""
 
 
 async def run(params: bytes, setting: Setting) -> bytes:

@@ -1,4 +1,4 @@
-"""Reads the part of `config.toml` that clients show and change, as the file has it."""
+"""Reads the part of `config.toml` that clients show and change, with the file's values."""
 
 import os
 from typing import Final
@@ -62,7 +62,7 @@ def _told(table: Table, file: ConfigFile, form: str) -> dict[str, object]:
 
 
 def saved(table: Table, file: ConfigFile) -> dict[str, object]:
-    """Return what the file sets; members that it does not set are left out, but for those of profiles."""
+    """Return the values that the file sets; unset members are left out, except those of profiles."""
     found = {new: getattr(file, old) for old, new in _TOP.items() if old in table}
     if "sandbox_workspace_write" in table:
         workspace = file.sandbox_workspace_write
@@ -73,7 +73,7 @@ def saved(table: Table, file: ConfigFile) -> dict[str, object]:
 
 
 def early(table: Table, file: ConfigFile) -> dict[str, object]:
-    """Return of what the file sets that which was told before there was `getUserSavedConfig`."""
+    """Return those of the values that the result had before `getUserSavedConfig` existed."""
     found = saved(table, file)
     top = {member: found[member] for member in _EARLY_TOP if member in found}
     profiles = {

@@ -152,7 +152,7 @@ class Child:
             log.error("the guardian of a command, process %d, hangs and is killed", self._guardian)
 
     def _lose(self) -> None:
-        """Release the guardian. The death of a guardian kills its command."""
+        """Release the guardian. If the guardian dies, the kernel kills its command (PR_SET_PDEATHSIG)."""
         if self.is_gone:
             return
         if self._insisting is not None:

@@ -1,12 +1,13 @@
-"""Makes the connections of confined commands in their place, and refuses those to Unix sockets of other programs.
+"""Makes the connections of confined commands on their behalf, and refuses those to Unix sockets of other programs.
 
-The filter of system calls lets a command with network have Unix sockets of streams and packets, and hands each of its
-connect(2) over to its guardian (seccomp_unotify(2)). What the caller points at can change while one looks, so nothing
-of the call is ever let go on: the guardian copies the address, takes the caller's socket, and connects that itself.
+The filter allows a command with network access to create stream and packet sockets, and passes each of its connect(2)
+to its guardian (seccomp_unotify(2)). The memory that a call points to can change after it was checked, so no call ever
+continues (SECCOMP_USER_NOTIF_FLAG_CONTINUE is not used): the guardian copies the address once, duplicates the caller's
+socket, and connects the duplicate.
 
-A file is connected to where a process of the command, or of one that runs beside it under the same rules, holds the
-socket that listens on it, or where a setting names it.
-Which file that is has been settled by then: the place is open, and no other socket can ever be bound to it.
+A connection to a socket file is allowed if the socket that listens on it is held by a process of the command, or of one
+that runs beside it under the same rules, or if a setting names the file. The file is opened before the check, and no
+other socket can ever be bound to the opened file, so the answer stays valid.
 """
 
 import contextlib
@@ -36,40 +37,40 @@ _SO_DOMAIN: Final = 39
 _INTERNET: Final = frozenset({socket.AF_INET, socket.AF_INET6})
 _UNDER_WAY: Final = frozenset({errno.EINPROGRESS, errno.EALREADY})
 _RETRY_SECONDS: Final = 0.01
-"""How often a full queue of a Unix socket is looked at again, for which there is no event."""
+"""Seconds between two attempts for a Unix socket with a full queue, since no event reports room in it."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Waiting:
-    """A connection that a blocking caller waits for."""
+    """A connection for which a blocking caller waits."""
 
     number: int
     endpoint: socket.socket
     address: bytes
     place: int | None = None
-    """The open file of a Unix socket, whose full queue does not tell when there is room; `None` on the network."""
+    """The open file of a Unix socket, whose full queue is polled; `None` for a network connection."""
 
     def look(self, *, is_ready: bool) -> int:
-        """Return the error of the call, 0 for none, `EAGAIN` where it is not decided yet."""
+        """Return the error of the call, 0 for none, `EAGAIN` if it is undecided."""
         if self.place is None and not is_ready:
             return errno.EAGAIN
-        outcome = _connect_now(self.endpoint, self.address)  # which also takes the outcome of the attempt before
+        outcome = _connect_now(self.endpoint, self.address)  # this also consumes the outcome of the previous attempt
         return errno.EAGAIN if outcome in _UNDER_WAY else outcome
 
     def close(self) -> None:
-        """Give it up, or leave it to its owner."""
+        """Abandon it, or leave it to its owner."""
         self.endpoint.close()
         if self.place is not None:
             os.close(self.place)
 
 
 class Connections:
-    """The connections of one command. `listener` is the descriptor that its filter gave; it is closed in the end."""
+    """The connections of one command. `listener` is the descriptor of its filter; it is closed at the end."""
 
     def __init__(self, listener: int, own: Callable[[], set[int]], named: Collection[str]) -> None:
         """`own` returns the processes of the command, and of those whose sockets it shares.
 
-        `named` are sockets of others that it may connect to.
+        `named` are other sockets that it may connect to.
         """
         self.listener = listener
         self._own = own
@@ -77,7 +78,7 @@ class Connections:
         self._waiting: list[_Waiting] = []
 
     def register(self, poll: select.poll) -> float | None:
-        """Have a poll wait for what concerns us, and return for how many milliseconds at most."""
+        """Register with a poll, and return the milliseconds until the next attempt is due."""
         poll.register(self.listener, select.POLLIN)
         for waiting in self._waiting:
             if waiting.place is None:
@@ -85,7 +86,7 @@ class Connections:
         return _RETRY_SECONDS * 1000 if any(waiting.place is not None for waiting in self._waiting) else None
 
     def serve(self, ready: dict[int, int], poll: select.poll) -> bool:
-        """Do what has become due; `False` once the command can make no more connections."""
+        """Handle everything that is due; `False` once the command can make no more connections."""
         self._look_after(ready, poll)
         event = ready.get(self.listener, 0)
         if event & select.POLLIN:
@@ -93,7 +94,7 @@ class Connections:
         return bool(event & select.POLLIN) or not event & (select.POLLHUP | select.POLLERR)
 
     def close(self, poll: select.poll) -> None:
-        """Leave a poll that we were registered with: connections under way are given up."""
+        """Unregister from a poll: pending connections are abandoned."""
         with contextlib.suppress(KeyError):
             poll.unregister(self.listener)
         for waiting in self._waiting:
@@ -111,7 +112,7 @@ class Connections:
             if outcome == errno.EAGAIN:
                 left.append(waiting)
                 continue
-            with contextlib.suppress(KeyError):  # a full queue is not watched
+            with contextlib.suppress(KeyError):  # there is no event for a full queue
                 poll.unregister(waiting.endpoint)
             self._answer(waiting.number, outcome)
             waiting.close()
@@ -132,14 +133,14 @@ class Connections:
             self._answer(number, outcome)
 
     def _connect(self, number: int, task: int, descriptor: int, address: int, length: int) -> int | None:
-        """Return the error of the call, 0 for none, `None` where it is not decided yet. Raises `OSError`."""
+        """Return the error of the call, 0 for none, `None` if it is undecided. Raises `OSError`."""
         if length > _LONGEST_ADDRESS:
             return errno.EINVAL
         with contextlib.ExitStack() as opened:
             target = _memory(task, address, length)
             process = os.pidfd_open(_process_of(task))
             opened.callback(os.close, process)
-            if not self._is_valid(number):  # the task whose number that was is gone
+            if not self._is_valid(number):  # the calling thread no longer exists
                 return errno.EINTR
             taken = kernel.syscall("pidfd_getfd", COMMON["pidfd_getfd"], process, descriptor, 0)
             try:
@@ -167,12 +168,12 @@ class Connections:
         return None
 
     def _admitted(self, task: int, target: bytes) -> int:
-        """Return the open place that a Unix address names, if it may be connected to. Raises `OSError`."""
+        """Return the opened file that a Unix address names, if it may be connected to. Raises `OSError`."""
         if len(target) <= _FAMILY.size:
             raise OSError(errno.EINVAL, "no address")
         (family,) = _FAMILY.unpack_from(target)
         path = target[_FAMILY.size :].split(b"\0", 1)[0]
-        if family != socket.AF_UNIX or not path:  # an abstract name can change hands between a look and a connect
+        if family != socket.AF_UNIX or not path:  # an abstract name can change hands between the check and the connect
             raise OSError(errno.EPERM, "not an address of a file")
         place = _open_as(task, path)
         try:
@@ -203,7 +204,7 @@ class Connections:
         return True
 
     def _answer(self, number: int, error: int) -> None:
-        with contextlib.suppress(OSError):  # nobody waits for it any more
+        with contextlib.suppress(OSError):  # the caller no longer waits for it
             fcntl.ioctl(self.listener, _ANSWER, _RESPONSE.pack(number, 0, -error, 0))
 
 
@@ -212,12 +213,12 @@ def _address_of(place: int) -> bytes:
 
 
 def _blocks(endpoint: socket.socket) -> bool:
-    """Say whether its owner waits for what it does."""
+    """Tell whether the owner's socket is blocking."""
     return not fcntl.fcntl(endpoint, fcntl.F_GETFL) & os.O_NONBLOCK
 
 
 def _connect_now(endpoint: socket.socket, address: bytes) -> int:
-    """Connect without waiting, and return the error, 0 for none."""
+    """Connect without blocking, and return the error, 0 for none."""
     flags = fcntl.fcntl(endpoint, fcntl.F_GETFL)
     fcntl.fcntl(endpoint, fcntl.F_SETFL, flags | os.O_NONBLOCK)
     try:
@@ -247,7 +248,8 @@ def _process_of(task: int) -> int:
 
 
 def _open_as(task: int, path: bytes) -> int:
-    """Open a place as a task names it. It may be led anywhere: what counts is whose the socket is that lies there."""
+    """Open a path as the caller's thread names it. It may lead anywhere: what is checked is which process owns the
+    socket there."""
     start = f"/proc/{task}/root" if path.startswith(b"/") else f"/proc/{task}/cwd"
     directory = os.open(start, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:

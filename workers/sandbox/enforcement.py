@@ -12,19 +12,19 @@ from greenroom.workers.sandbox.features import KernelFeatures, probe
 from greenroom.workers.sandbox.grants import grants
 
 PROCESSES: Final = 4096
-"""Processes and threads that a command may have at once, where they can be counted apart from the user's others."""
+"""Maximum processes and threads of a command, where the kernel can count them apart from the user's others."""
 
 
 @dataclass(frozen=True, slots=True)
 class RuleCache:
-    """The rules of a confinement, made in advance of a command that may need them."""
+    """Landlock rules of a confinement, prepared before the command that may need them."""
 
     confinement: Confinement
     ruleset: int
     census: DirectoryFingerprint
 
     def fits(self, confinement: Confinement) -> bool:
-        """Tell whether these are the rules that a confinement would get now."""
+        """Tell whether these rules are still what the confinement needs now."""
         return confinement == self.confinement and self.census.holds()
 
 
@@ -51,7 +51,8 @@ def refresh(known: RuleCache | None, confinement: Confinement | None) -> RuleCac
 def separate(confinement: Confinement, features: KernelFeatures) -> None:
     """Enter the view of the file system that the confinement asks for, if any. Raises `OSError`.
 
-    First of two parts: between them the command's directory is entered, so that it is the one of the view.
+    First of two parts. In between, the command's working directory is entered, which must happen inside the view: a
+    directory entered before would still refer to the mount outside.
     """
     if _wants_view(confinement, features) and mounts.enter(confinement):
         _, hard = resource.getrlimit(resource.RLIMIT_NPROC)
@@ -60,10 +61,10 @@ def separate(confinement: Confinement, features: KernelFeatures) -> None:
 
 
 def restrict(confinement: Confinement, features: KernelFeatures, foresight: RuleCache | None) -> int | None:
-    """Give up all that a confined command may not do. Raises `OSError`; then the process must not go on.
+    """Give up everything that a confined command may not do. Raises `OSError`; then the process must not continue.
 
-    What it opens stays open until the exec. Returns the descriptor over which the guardian makes the command's
-    connections (`greenroom.workers.sandbox.connections`), where it may make any.
+    Descriptors that it opens stay open until the exec. Returns the descriptor through which the guardian makes the
+    command's connections (`greenroom.workers.sandbox.connections`), if it may make any.
     """
     architecture = syscalls.this_machine()
     assert architecture is not None

@@ -1,7 +1,7 @@
 """The rules of Landlock: which files, ports, sockets and processes a command can access (landlock(7)).
 
-A right that is granted on a directory is valid for all that lies below it, under whatever name it is reached, and
-cannot be revoked further down. Without a right access is refused.
+A right granted on a directory is valid for everything below it, by any name, and cannot be revoked further down. Access
+without a right is denied.
 """
 
 import os
@@ -48,7 +48,7 @@ class NetRight(IntFlag):
 
 
 class Scope(IntFlag):
-    """What cannot be reached across the border of the sandbox."""
+    """What cannot be reached across the boundary of the sandbox."""
 
     ABSTRACT_UNIX_SOCKET = 1 << 0
     SIGNAL = 1 << 1
@@ -86,7 +86,7 @@ _ON_FILES: Final = READ | FileRight.WRITE_FILE | FileRight.TRUNCATE | FileRight.
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """Rights on places and all that lies below them."""
+    """Rights on paths and everything below them."""
 
     rights: FileRight
     paths: tuple[str, ...]
@@ -94,7 +94,7 @@ class Grant:
 
 @dataclass(frozen=True, slots=True)
 class Handled:
-    """All that one version of the interface can refuse."""
+    """Everything that one version of the interface can restrict."""
 
     files: FileRight
     net: NetRight
@@ -102,7 +102,7 @@ class Handled:
 
     @classmethod
     def by(cls, abi: int) -> "Handled":
-        """Return what version `abi` can refuse."""
+        """Return what version `abi` can restrict."""
         files, net, scope = FileRight(0), NetRight(0), Scope(0)
         for version, rights in SINCE.items():
             if version > abi:
@@ -124,7 +124,7 @@ class Handled:
 
 
 def abi() -> int:
-    """Return the version of the interface that this kernel offers; 0 where it has none, or does not permit it."""
+    """Return the version of the interface in this kernel; 0 if it has none, or does not permit it."""
     try:
         return kernel.syscall("landlock", COMMON["landlock_create_ruleset"], None, 0, _VERSION_FLAG)
     except OSError:
@@ -132,9 +132,9 @@ def abi() -> int:
 
 
 def make_rules(version: int, grants: Iterable[Grant], *, network: bool) -> int:
-    """Return a descriptor of a set of rules, which the caller closes. Raises `OSError`.
+    """Return a descriptor of a ruleset, which the caller closes. Raises `OSError`.
 
-    Places that are missing, or that have become links, are left out. With `network`, TCP is not restricted.
+    Paths that are missing, or that have become links, are left out. With `network`, TCP is not restricted.
     """
     handled = Handled.by(version)
     if network:
@@ -150,7 +150,7 @@ def make_rules(version: int, grants: Iterable[Grant], *, network: bool) -> int:
 
 
 def enforce(ruleset: int) -> None:
-    """Put this process and its descendants under rules, permanently. Needs `no_new_privs`. Raises `OSError`."""
+    """Put this process and its descendants under a ruleset, permanently. Needs `no_new_privs`. Raises `OSError`."""
     kernel.syscall("landlock_restrict_self", COMMON["landlock_restrict_self"], ruleset, 0)
 
 
@@ -162,7 +162,7 @@ def _create(handled: Handled) -> int:
 def _allow(ruleset: int, grant: Grant, handled: FileRight) -> None:
     rights = int(grant.rights & handled)
     rights_on_files = int(grant.rights & handled & _ON_FILES)
-    # where a link could be planted, the components above are checked too
+    # where a command could plant a link, the directories above are checked for links too
     find = kernel.open_path if grant.rights & WRITE else _open
     for path in grant.paths:
         try:

@@ -34,7 +34,7 @@ class SandboxRequest:
     confinement: Confinement | None
     terminal: bool
     siblings: tuple[Guardian, ...] = ()
-    """Those of commands of the same conversation, with the same confinement, that run already."""
+    """Guardians of running commands of the same conversation and confinement."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +107,7 @@ def content(file: int) -> bytes:
 
 
 def claim(file: int) -> bool:
-    """Mark a request as begun; `False` where it was withdrawn and must not be carried out."""
+    """Mark a request as started; `False` if it was withdrawn and must not be carried out."""
     try:
         os.pwrite(file, _BEGUN, os.fstat(file).st_size)
     except PermissionError:  # sealed
@@ -116,16 +116,17 @@ def claim(file: int) -> bool:
 
 
 def withdraw(file: int, length: int) -> bool:
-    """Withdraw a request of `length` bytes. Return whether it has not begun, and then never will.
+    """Withdraw a request of `length` bytes. Return whether it has not started, and then never will.
 
-    The kernel orders the seal and the write of `claim`, so that of the two exactly one succeeds.
+    A seal forbids writes, and the kernel refuses it or a later write atomically (fcntl(2), F_ADD_SEALS). So of this and
+    the write of `claim` exactly one succeeds.
     """
     fcntl.fcntl(file, fcntl.F_ADD_SEALS, fcntl.F_SEAL_WRITE | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SHRINK)
     return os.fstat(file).st_size == length
 
 
 _BEGUN: Final = b"!"
-"""What `claim` appends; a pickle ends before it."""
+"""The byte that `claim` appends; unpickling stops before it."""
 
 
 def read_request(data: bytes) -> SandboxRequest:

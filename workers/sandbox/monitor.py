@@ -1,4 +1,5 @@
-"""The guardian of a command: starts it, reports its end, and lets none of its descendants escape.
+"""The monitor of a command, also called its guardian: starts it, reports its end, and lets none of its descendants
+escape.
 
 A process of its own for every running command, which takes another once all descendants of the last have ended. Orphans
 are reparented to the guardian (PR_SET_CHILD_SUBREAPER), whatever session or group they have moved to. On the launcher's
@@ -149,15 +150,16 @@ class _Guardian:
             self._tell(CommandEnded(pid, os.waitstatus_to_exitcode(status), max_rss * 1024))
 
     def _tell(self, report: Report) -> None:
-        with contextlib.suppress(OSError):  # the launcher has closed its end: the next read of the control reports it
+        # the launcher has closed its end; the next read of the control channel reports it
+        with contextlib.suppress(OSError):
             self._control.send(words.encode(report))
 
 
 def end_descendants(note: _Note = lambda *_: None) -> None:
     """Kill all descendants, and wait until they are gone.
 
-    The parent of a process that is forked meanwhile is killed as well; so the process is reparented here and found
-    next.
+    A process forked in the meantime has a parent that is killed as well, so it is reparented here and found by the next
+    pass.
     """
     with contextlib.suppress(ChildProcessError):
         while True:
@@ -171,14 +173,14 @@ def end_descendants(note: _Note = lambda *_: None) -> None:
 
 
 def _kill_descendants() -> set[int]:
-    """Kill all living descendants; return those that only we can bury."""
+    """Kill all living descendants; return those that only this process can reap."""
     children = families()
     found = below(children, os.getpid())
     return {pid for pid in found if _kill(pid)} & set(children.get(os.getpid(), ()))
 
 
 def _peers(siblings: Sequence[Guardian]) -> set[int]:
-    """Return the processes of our command, and those of its siblings that still run."""
+    """Return the processes of the command, and those of its siblings that still run."""
     children = families()
     running = [guardian.pid for guardian in siblings if start_time(guardian.pid) == guardian.started]
     return {pid for guardian in (os.getpid(), *running) for pid in below(children, guardian)}

@@ -1,4 +1,4 @@
-"""Becomes the program of a command: an embryo is forked in advance, and gets its request later."""
+"""Becomes the program of a command: a child is forked in advance (the embryo), and gets its request later."""
 
 import fcntl
 import os
@@ -21,9 +21,9 @@ DESCRIPTORS: Final = 4
 """Descriptors that an embryo receives: the request, and the three streams."""
 
 _ANSWER: Final = 3
-"""The descriptor for the report that a program cannot be run. An exec closes it."""
+"""The descriptor for the report that a program cannot be run. Closed by exec, which tells the parent of success."""
 _RULES: Final = 4
-"""The descriptor of the rules that were made in advance, if any. An exec closes it too."""
+"""The descriptor of the prepared Landlock rules, if any. Closed by exec."""
 _NOT_STARTED: Final = 127
 _CHANGED_SIGNALS: Final = (signal.SIGCHLD, signal.SIGPIPE, signal.SIGXFSZ, signal.SIGINT, signal.SIGTERM)
 """Signals that Python, the zygote or the guardian handle or ignore; the zygote has reset all others."""
@@ -36,11 +36,12 @@ class Embryo:
     pid: int
     _answer: socket.socket
     listeners: list[int] = field(default_factory=list)
-    """Over which the program's connections are handed over, where it may make any; whoever takes it closes it."""
+    """The descriptor for making the program's connections, if it may make any. Its taker closes it."""
 
     @classmethod
     def fork(cls, orders: socket.socket, foresight: RuleCache | None) -> "Embryo":
-        """Fork an embryo. Its request arrives over `orders`, which it takes over; `foresight` may fit it."""
+        """Fork an embryo. Its request arrives over `orders`, which it takes over; `foresight` are prepared rules that
+        may fit."""
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         parent = os.getpid()
         pid = os.fork()
@@ -119,7 +120,7 @@ def _hand_over(listener: int) -> None:
 
 
 def _reset_signals() -> None:
-    """Undo what Python and the guardian have set, so that the program starts like any other."""
+    """Reset what Python and the guardian have changed, so that the program starts with defaults."""
     signal.set_wakeup_fd(-1)
     for number in _CHANGED_SIGNALS:
         signal.signal(number, signal.SIG_DFL)
@@ -127,7 +128,7 @@ def _reset_signals() -> None:
 
 
 def _arrange(streams: tuple[int, int, int], answer: int, foresight: RuleCache | None) -> RuleCache | None:
-    """Keep the three streams, and the descriptors for an answer and for the rules under their new numbers."""
+    """Keep the three streams, and the descriptors for a report and for the rules, under their new numbers."""
     kept = [*streams, answer, *(() if foresight is None else (foresight.ruleset,))]
     apart = [fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, len(kept)) for descriptor in kept]
     for wanted, descriptor in enumerate(apart):
@@ -137,7 +138,8 @@ def _arrange(streams: tuple[int, int, int], answer: int, foresight: RuleCache | 
 
 
 def _die_with(parent: int) -> None:
-    """Have the kernel kill this process when its parent dies, and exit if that has died already."""
+    """Have the kernel kill this process when its parent dies, and exit if it has died already (the signal is not sent
+    for an earlier death)."""
     kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:
         os._exit(_NOT_STARTED)

@@ -1,7 +1,7 @@
-"""The filter of system calls: what Landlock cannot see. Assembled here, loaded with seccomp(2).
+"""The system call filter, for what Landlock does not cover. Assembled here, loaded with seccomp(2).
 
-Sockets are stopped at their creation instead of at their use. So inherited sockets continue to work, no call has to be
-judged by an address in memory, which a filter cannot read, and a socket pair is unrestricted.
+Sockets are denied when they are created rather than when they are used. So inherited sockets keep working, no decision
+depends on an address in memory, which a filter cannot read, and socket pairs are unrestricted.
 """
 
 import ctypes
@@ -36,7 +36,7 @@ _WHOLE: Final = 0xFFFFFFFF
 _INSTRUCTION: Final = "=HBBI"
 
 NAMESPACES: Final = 0x7E020000
-"""The flags of clone(2) and unshare(2) that make namespaces."""
+"""The flags of clone(2) and unshare(2) that create namespaces."""
 _TIOCSTI: Final = 0x5412
 _TIOCLINUX: Final = 0x541C
 _NETLINK: Final = 16
@@ -55,7 +55,7 @@ class When:
 
 @dataclass(frozen=True, slots=True)
 class SyscallRule:
-    """A call that fails with `error` where all conditions hold, or, without one, is handed over to the guardian."""
+    """A call that fails with `error` if all conditions hold, or without an `error` is passed to the guardian."""
 
     call: str
     when: tuple[When, ...] = ()
@@ -82,11 +82,12 @@ ALWAYS: Final = (
     *_never("fsopen", "fsconfig", "fsmount", "fspick", "setns"),
     SyscallRule("unshare", (When(0, 0, equal=False, mask=NAMESPACES),)),
     SyscallRule("clone", (When(0, 0, equal=False, mask=NAMESPACES),)),
-    SyscallRule("clone3", error=errno.ENOSYS),  # its flags lie in memory; the C library falls back to clone
-    # input into a terminal for another program to execute
+    # clone3 has its flags in memory, which a filter cannot read; ENOSYS makes the C library fall back to clone
+    SyscallRule("clone3", error=errno.ENOSYS),
+    # TIOCSTI puts input into a terminal, where another program would execute it
     SyscallRule("ioctl", (When(1, _TIOCSTI),)),
     SyscallRule("ioctl", (When(1, _TIOCLINUX),)),
-    # pairs of connected sockets are fine; a datagram socket of a pair could still send to any address
+    # pairs of connected sockets are harmless, but a datagram socket of a pair could still send to any address
     SyscallRule("socketpair", (When(0, socket.AF_UNIX, equal=False),)),
     SyscallRule(
         "socketpair",
@@ -96,8 +97,8 @@ ALWAYS: Final = (
 
 OFFLINE: Final = _never("socket")
 
-# Behind Unix sockets wait programs outside the sandbox that run things for whoever asks. So each connection is made by
-# the guardian, and there are no sockets for datagrams, which need no connection.
+# Behind Unix sockets there are programs outside the sandbox that act for their clients. So the guardian makes each
+# connection, and datagram sockets, which need no connection, are denied.
 ONLINE: Final = (
     SyscallRule(
         "socket",
@@ -114,7 +115,7 @@ ONLINE: Final = (
     SyscallRule("socket", (When(0, _NETLINK), When(2, 0, equal=False))),
 )
 
-# Landlock does not see these (landlock(7), "limitations"); where nothing is writable nothing needs them.
+# Landlock does not cover these (landlock(7), "limitations"). Where nothing is writable no program needs them.
 UNALTERED: Final = (
     *_never("chmod", "fchmod", "fchmodat", "fchmodat2", "chown", "fchown", "lchown", "fchownat"),
     *_never("utime", "utimes", "futimesat", "utimensat", "file_setattr"),
@@ -151,7 +152,7 @@ def _translate(number: int, rule: SyscallRule) -> list[Instruction]:
         return [(_JUMP_EQUAL, 0, 1, number), verdict]
     body: list[Instruction] = [verdict, (_LOAD_WORD, 0, 0, _NUMBER_AT)]
     for condition in reversed(rule.when):
-        missed = len(body) - 1  # to the instruction that loads the number again
+        missed = len(body) - 1  # to the instruction that reloads the system call number
         body = [*_test(condition, missed), *body]
     return [(_JUMP_EQUAL, 0, len(body), number), *body]
 
@@ -175,9 +176,9 @@ def packed_program(architecture: Architecture, *, network: bool, metadata: bool)
 
 
 def load(architecture: Architecture, program: bytes, *, listens: bool = False) -> int:
-    """Put this process and all its descendants under a program, for good. Needs `no_new_privs`. Raises `OSError`.
+    """Load a program for this process and all its descendants, permanently. Needs `no_new_privs`. Raises `OSError`.
 
-    Returns the descriptor over which calls are handed over that the program wants to be, where it `listens`.
+    If the program passes calls on (`listens`), returns the descriptor that receives them.
     """
     number = architecture.number("seccomp")
     assert number is not None
@@ -187,7 +188,7 @@ def load(architecture: Architecture, program: bytes, *, listens: bool = False) -
 
 
 def is_known(number: int) -> bool:
-    """Tell whether this kernel has the call `seccomp` at all, without changing anything."""
+    """Tell whether this kernel has the system call `seccomp`, without changing anything."""
     try:
         kernel.syscall("seccomp", number, _FILTER_MODE, 0, 0)
     except OSError as error:

@@ -23,7 +23,7 @@ from greenroom.workers.sandbox.monitor import end_descendants, guard
 
 CONFINED: Final = b"c"
 FREE: Final = b"f"
-"""A command is to be run, in the sandbox or not. With it come `DESCRIPTORS` descriptors.
+"""Request to run a command, in the sandbox or not, sent with `DESCRIPTORS` descriptors.
 
 They are the guardian's end of the channel to the launcher, the request, and the three streams.
 """
@@ -68,8 +68,8 @@ class _Pair:
     embryo: socket.socket
 
     def hand_over(self, control: int, request: int, streams: list[int]) -> None:
-        """Give them the command. Raises `OSError` where the guardian is gone; then nothing has begun."""
-        with contextlib.suppress(OSError):  # the launcher is gone: the guardian notices that, too
+        """Give them the command. Raises `OSError` if the guardian is gone; then nothing has started."""
+        with contextlib.suppress(OSError):  # the launcher is gone; the guardian notices that as well
             os.write(control, words.encode(words.Taken(self.pid)))
         socket.send_fds(self.guardian, [b"."], [control, request])
         with self.embryo, contextlib.suppress(OSError):  # a dead embryo is a dead command, which its guardian reports
@@ -166,7 +166,7 @@ class _Zygote:
         self._poll.register(descriptor, select.POLLIN)
 
     def _end_orphans(self) -> None:
-        """Kill the orphans of killed guardians, and their orphans in turn."""
+        """Kill the orphans of killed guardians, and in turn the orphans of those."""
         for pid in orphans.kill_orphans({pid for _, pid in self._guardians.values()}):
             self._await_end(pid)
 
@@ -208,7 +208,7 @@ def _settle_signals() -> None:
         if signal.getsignal(number) not in (signal.SIG_DFL, None):
             signal.signal(number, signal.SIG_DFL)
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, signal.SIG_IGN)  # it exits with its worker, and not before the commands
+        signal.signal(number, signal.SIG_IGN)  # it exits with its worker, after the commands have ended
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # so that the kernel reaps dead guardians
 
 

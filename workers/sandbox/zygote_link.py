@@ -84,15 +84,17 @@ class ZygoteLink:
         while True:
             if self._channel.fileno() < 0:  # closed while this waited for its turn
                 raise BrokenPipeError
-            try:  # MSG_DONTWAIT: others hold the channel too, so that it has to stay blocking
-                self._channel.sendmsg([kind], [rights], socket.MSG_DONTWAIT)  # socket.send_fds forgets its flags
+            # MSG_DONTWAIT rather than a non-blocking socket: other processes share the channel's file description, and
+            # it has to stay blocking for them
+            try:
+                self._channel.sendmsg([kind], [rights], socket.MSG_DONTWAIT)  # socket.send_fds ignores its flags
                 return
             except BlockingIOError:
                 await _writable(self._channel)
 
     def kill(self) -> None:
         """Kill the zygote, unless it is gone. Guardians with a command live on."""
-        if not self.is_lost:  # as long as it is there, the pid is its own
+        if not self.is_lost:  # until it is reaped, its pid cannot be reused
             self.was_killed = True
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self.pid, signal.SIGKILL)
