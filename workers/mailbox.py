@@ -1,7 +1,7 @@
-"""The worker's end of the mailbox: operations come in, notices and batches of events go out, with back-pressure.
+"""The worker's end of the mailbox: receives operations, sends notices and batches of events, with back-pressure.
 
-What one pass of the loop emits leaves as one message. When the supervisor does not take it, it waits here, and whoever
-produces is asked to wait with `drain`.
+Everything emitted in one pass of the loop is sent as one message. While the supervisor does not accept it, it waits
+here, and producers wait in `drain`.
 """
 
 import asyncio
@@ -23,11 +23,11 @@ from greenroom.runtime.zmq_stream import ZmqStream
 log = logging.getLogger(__name__)
 
 BATCH = 64 * 1024
-"""Bytes of events after which a batch leaves without waiting for the end of the loop's pass."""
+"""Size of a batch, in bytes, at which it is sent without waiting for the end of the loop's pass."""
 HIGH_WATER = 256 * 1024
-"""Bytes waiting for the supervisor from which on producers wait."""
+"""Bytes waiting for the supervisor beyond which producers wait."""
 SEND_QUEUE = 4
-"""Messages that ZeroMQ keeps for us."""
+"""Messages that ZeroMQ queues."""
 RECONNECT_MS = 5
 
 OnOperation: TypeAlias = Callable[[ReceivedOperation], None]
@@ -35,10 +35,10 @@ OnOperation: TypeAlias = Callable[[ReceivedOperation], None]
 
 @dataclass(frozen=True, slots=True)
 class MailboxStatistics:
-    """How the mailbox stands."""
+    """The state of the mailbox."""
 
     waiting_bytes: int
-    """Bytes that the supervisor has not taken yet."""
+    """Bytes not yet taken by the supervisor."""
     waiting_messages: int
 
 
@@ -62,13 +62,13 @@ class Mailbox:
     def address(
         self, conversation_id: ConversationId, incarnation: Incarnation, turn_id: TurnId = BEFORE_TURNS
     ) -> None:
-        """Say whose events follow. Those emitted before keep their address."""
+        """Set the conversation and turn of further events. Events emitted before keep theirs."""
         self.flush()
         header = Events(conversation_id=conversation_id, incarnation=incarnation, turn_id=turn_id)
         self._events_header = pack(header)
 
     def emit(self, event: bytes) -> None:
-        """Queue an event: a JSON object on one line. Follow with `drain` where many are emitted."""
+        """Queue an event: a JSON object on one line. Follow with `drain` if many are emitted."""
         self._batch.append(event)
         self._batch_bytes += len(event) + 1
         if self._batch_bytes >= BATCH:
@@ -83,7 +83,7 @@ class Mailbox:
         self._post(frames(notice, payload))
 
     def flush(self) -> None:
-        """Send the batch as it is."""
+        """Send the current batch."""
         if self._batch:
             payload = b"\n".join(self._batch)
             self._batch.clear()
@@ -96,7 +96,7 @@ class Mailbox:
         return self._waiting >= HIGH_WATER
 
     async def drain(self) -> None:
-        """Wait until the supervisor takes what we send."""
+        """Wait until the supervisor accepts messages."""
         if self._waiting >= HIGH_WATER:
             self._relieved.clear()
             await self._relieved.wait()
@@ -108,11 +108,11 @@ class Mailbox:
             await self._pump
 
     def statistics(self) -> MailboxStatistics:
-        """Return how the mailbox stands."""
+        """Return the state of the mailbox."""
         return MailboxStatistics(self._waiting, len(self._queue))
 
     def close(self, linger_ms: int) -> None:
-        """Close the connection; what ZeroMQ still has gets `linger_ms` milliseconds."""
+        """Close the connection; ZeroMQ's queue has `linger_ms` milliseconds to be sent."""
         if self._pump is not None:
             self._pump.cancel()
         self._port.close(linger_ms)

@@ -1,7 +1,7 @@
-"""What a conversation does for those that are just beginning.
+"""Delays tool execution while many workers are starting.
 
-The model takes longer than anything else. So where the cores are short, a conversation that has yet to ask its model
-comes before one that has its answer already: the first one's wait then passes while the second one works.
+Waiting for the model takes longer than anything else. So when the CPU is short, conversations that have not asked their
+model yet come before those that have its answer: the wait of the former then overlaps with the work of the latter.
 """
 
 import asyncio
@@ -10,13 +10,13 @@ from typing import Final
 from greenroom.runtime import startup_load as rush
 
 TIMEOUT: Final = 0.5
-"""Seconds that a conversation gives others at a time, at most."""
+"""Maximum seconds of one delay."""
 _LOOK: Final = 0.025
-"""Seconds between two looks at whether they have begun."""
+"""Seconds between two checks."""
 
 
 async def let_others_begin() -> None:
-    """Return when no rush is on, or when it has lasted too long to wait for."""
+    """Return when no rush is in progress, or when the maximum delay is over."""
     left = TIMEOUT
     while left > 0 and rush.is_on():
         await asyncio.sleep(_LOOK)

@@ -1,10 +1,10 @@
-"""The body of a model server's answer, free of I/O: chunks of bytes in, the payloads that the decoders read out.
+"""Splits the body of a model server's answer into payloads for the decoders. Free of I/O.
 
-What a body is its first byte tells, since not every server names its type rightly:
+The first byte decides the format, since some servers send a wrong content type:
 
-* A brace or a bracket begins JSON: one object or list, or one on each line. It is read once it is whole.
-* An angle bracket begins a web page, of a proxy for instance, or of a wrong address: an error that quotes it.
-* Everything else is a stream of server-sent events. If it brings no event, the error quotes it as well.
+* A brace or a bracket begins JSON: one object or list, or one per line. It is parsed once it is complete.
+* An angle bracket begins a web page, for instance of a proxy or of a wrong address: an error that quotes it.
+* Everything else is a stream of server-sent events. If it contains no event, the error quotes it as well.
 """
 
 import re
@@ -19,7 +19,7 @@ QUOTED: Final = 200
 """Characters of a body that an error repeats."""
 
 PAGE_READ: Final = 4096
-"""Bytes of a web page that are waited for."""
+"""Maximum bytes of a web page to wait for."""
 
 _BOM: Final = b"\xef\xbb\xbf"
 _BLANK: Final = b" \t\r\n"
@@ -29,28 +29,28 @@ _check: Final = msgspec.json.Decoder(msgspec.Raw).decode
 
 
 class NotAnAnswerError(GreenroomError):
-    """The body is something that no model server answers with. The text quotes its beginning."""
+    """The body is not an answer of a model server. The text quotes its beginning."""
 
     def __init__(self, text: str, *, permanent: bool = True) -> None:
-        """`permanent`: another request would be answered the same way."""
+        """`permanent`: another request would get the same answer."""
         super().__init__(text)
         self.permanent = permanent
 
 
 class AnswerBody:
-    """Cuts one body into payloads. After an error it must not be used again."""
+    """Splits one body into payloads. Not to be used again after an error."""
 
     def __init__(self, limit: int = MAX_EVENT) -> None:
-        """`limit`: bytes that one event, or a body of JSON, may have."""
+        """`limit`: maximum bytes of one event, or of a JSON body."""
         self._limit = limit
         self._sse = SseDecoder(limit)
         self._kind: bytes | None = None
-        """The first byte; `None` as long as there was nothing but blanks."""
+        """The first byte; `None` while there were only blanks."""
         self._pieces: list[bytes] = []
         self._size = 0
         self._has_payloads = False
         self._beginning = b""
-        """What a stream of events began with, as long as it has brought none."""
+        """The beginning of an event stream, until it has brought an event."""
 
     def feed(self, chunk: bytes) -> list[bytes]:
         """Return the payloads that `chunk` completes. Raises `NotAnAnswerError`, and `RemoteProtocolError`."""
@@ -99,7 +99,7 @@ class AnswerBody:
 
 
 def json_payloads(body: bytes) -> list[bytes]:
-    """Return the payloads of a body of JSON: the whole, or else its lines."""
+    """Return the payloads of a JSON body: the whole, or else its lines."""
     try:
         _check(body)
     except _UNREADABLE:
@@ -109,7 +109,7 @@ def json_payloads(body: bytes) -> list[bytes]:
 
 
 def quoted(body: bytes) -> str:
-    """Return the beginning of a text on one line, without comments of a stream and the tags of a page."""
+    """Return the beginning of a text on one line, without the comments of a stream and the tags of a page."""
     text = _TAGS.sub(" ", body[: PAGE_READ * 4].decode("utf-8", "replace"))
     lines = (line for line in text.splitlines() if not line.startswith(":"))
     return " ".join(" ".join(lines).split())[:QUOTED]

@@ -1,14 +1,13 @@
-"""What a model says in one chat completion, free of I/O: payloads in, the events of `responses` out.
+"""Decodes one chat completion. Free of I/O: payloads in, the events of `responses` out.
 
-Rules that it enforces, so that a shorter answer never counts as the whole one:
+Rules that prevent a partial answer from being treated as complete:
 
-* `[DONE]` or the end of the body ends an answer, nothing else: what follows a reason to finish counts. The end of the
-  body alone will do only after a reason, `[DONE]` alone only if something was said.
-* A reason to finish is one of those that `finish` knows as good ones, or the answer has failed. Of several the worst
-  counts.
-* What is in no known form is an error that quotes it. Unknown members of a known form are kept (`chat_members`).
-* Items come out at the end: the reasoning, one message, then the calls in the order they began in.
-* Text is passed on as the JSON string that the server wrote, under the same promise as in `responses`.
+* Only `[DONE]` or the end of the body ends an answer: content after a finish reason counts. The end of the body alone
+  suffices only after a finish reason, `[DONE]` alone only after some content.
+* The finish reason is one that `finish` lists as success, or else the answer has failed. Of several the worst counts.
+* Content in an unknown form is an error that quotes it. Unknown members of a known form are kept (`chat_members`).
+* Items are emitted at the end: the reasoning, one message, then the calls in the order in which they began.
+* Text is passed on as the server's JSON string, with the same guarantee as in `responses`.
 
 A payload is a chunk of a stream, or the object of an answer that was not streamed.
 """
@@ -63,7 +62,7 @@ class _Choice(msgspec.Struct, gc=False):
 
 
 class _Chunk(msgspec.Struct, gc=False):
-    """Members are decoded only where they hold something."""
+    """Members are decoded only if they contain something."""
 
     choices: list[_Choice] | None = None
     usage: msgspec.Raw = msgspec.Raw()
@@ -91,11 +90,11 @@ T = TypeVar("T")
 _NULL: Final = msgspec.Raw(b"null")
 _NOTHING: Final = (b"", b"null")
 _OTHER_ANSWERS: Final = ("message", "delta", "content", "text", "response", "output", "candidates", "completion")
-"""Members that hold the answer in other APIs."""
+"""Members that contain the answer in other APIs."""
 _ONLY_TEXT: Final = re.compile(
     rb'\{\s*(?:"role"\s*:\s*"assistant"\s*,\s*)?"content"\s*:\s*("[^"\\]*(?:\\.[^"\\]*)*")\s*\}', re.DOTALL
 ).fullmatch
-"""Finds the text of the commonest delta, which then need not be decoded."""
+"""Matches the most common delta, which then need not be decoded."""
 
 _decode_chunk: Final[Decode[_Chunk]] = msgspec.json.Decoder(_Chunk).decode
 _decode_members: Final[Decode[dict[str, msgspec.Raw]]] = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
@@ -104,7 +103,7 @@ _decode_text: Final[Decode[str]] = msgspec.json.Decoder(str).decode
 
 
 def new_call_id() -> str:
-    """Return an id for a call to which the server gave none."""
+    """Return an id for a call without one."""
     return f"call_{uuid4().hex}"
 
 
@@ -115,20 +114,20 @@ class ChatDecoder:
         self._texts: list[bytes] = []
         self._thoughts: list[bytes] = []
         self._spelled: dict[str, list[bytes]] = {}
-        """The texts of the members that hold reasoning, each under its name."""
+        """The texts of the members that contain reasoning, by name."""
         self._members: JsonObject = {}
-        """What else the server said of the message."""
+        """Other members of the server's message."""
         self._calls = Calls(new_id)
         self._usage: Usage | None = None
         self._choice: object = None
-        """Index of the choice that is read; no other was asked for."""
+        """Index of the choice that is read; only one was requested."""
         self._reason = ""
         self._said = 0
-        """Counts what the model said."""
+        """Counts pieces of content."""
         self._goes_on = True
-        """No reason to finish has stood alone behind all that was said."""
+        """Whether no finish reason has come alone after all content yet."""
         self._whole = False
-        """The message came in one piece."""
+        """Whether the message came in one piece."""
         self._ended = False
 
     @property
@@ -137,8 +136,7 @@ class ChatDecoder:
         return self._ended
 
     def decode(self, payloads: list[bytes]) -> list[ModelEvent]:
-        """Return the events of some payloads, in order. `Completed` or `ResponseFailed` comes last, and nothing
-        after it."""
+        """Return the events of some payloads, in order. `Completed` or `ResponseFailed` comes last."""
         events: list[ModelEvent] = []
         for payload in payloads:
             if self._ended:
@@ -150,10 +148,10 @@ class ChatDecoder:
         return events
 
     def end(self, *, broken: bool = False) -> list[ModelEvent]:
-        """Return what it means that the stream ends here: nothing if the answer was over before.
+        """Return the outcome of a stream that ends here: nothing if the answer had ended before.
 
-        A connection that broke off ends an answer only after a reason to finish that stood alone behind all that was
-        said. Reasons beside a text are no sign of the end: some servers give one with every chunk.
+        If the connection broke, the answer is complete only after a finish reason that came alone after all content. A
+        finish reason beside text does not mean the end, because some servers send one with every chunk.
         """
         events: list[ModelEvent] = []
         if self._ended:
@@ -186,13 +184,13 @@ class ChatDecoder:
         try:
             value = decoded(text)
         except UnreadableError:
-            # It may have been garbled on its way: the request is worth repeating.
+            # It may have been garbled in transit, so the request is worth repeating.
             self._fail(ResponseFailed(f"an event of the answer is no JSON: {shown(text)}"), events)
             return
         self._refuse(value, text, events)
 
     def _refuse(self, value: object, payload: bytes, events: list[ModelEvent]) -> None:
-        """Take a payload that is no chunk: an error of the server, or a form that is not known."""
+        """Handle a payload that is not a chunk: an error of the server, or an unknown form."""
         complaint = find_complaint(value)
         if complaint is None:
             raise UnreadableError(f"an event of the answer has a form that is not known: {shown(payload)}")
@@ -233,7 +231,7 @@ class ChatDecoder:
             self._finish(reason, events)
 
     def _take_rare(self, choice: _Choice, events: list[ModelEvent]) -> None:
-        """Take what a choice may have in the place of a delta, or beside it."""
+        """Handle what a choice may contain instead of a delta, or beside it."""
         if choice.error and (complaint := find_complaint({"error": decoded(bytes(choice.error))})) is not None:
             self._fail(ResponseFailed(complaint.message, complaint.cause), events)
             return
@@ -245,7 +243,7 @@ class ChatDecoder:
             self._say(read_text(bytes(choice.text), "text"), events)
 
     def _take_message(self, message: bytes, events: list[ModelEvent], *, is_copy: bool) -> None:
-        """Take a whole message. Where it was streamed too, it says the same again."""
+        """Handle a whole message. If it was streamed as well, it repeats the same content."""
         if not (self._texts or self._thoughts or self._calls or self._spelled):
             self._take_members(message, events, whole=True)
             self._whole = not is_copy
@@ -280,7 +278,7 @@ class ChatDecoder:
         self._calls.take(fragments, whole=whole)
 
     def _think(self, members: dict[str, msgspec.Raw], events: list[ModelEvent]) -> None:
-        """Take the reasoning under all its names, and show it once."""
+        """Handle the reasoning under all its names, and emit it once."""
         thought = b""
         for name in THOUGHTS:
             raw = bytes(members.get(name, b""))
@@ -321,7 +319,7 @@ class ChatDecoder:
             self._reason = reason
 
     def _conclude(self, events: list[ModelEvent]) -> None:
-        """Take the end of the stream, as far as it is a good one."""
+        """Handle the end of the stream, if it is a successful one."""
         if not self._reason and not (self._texts or self._thoughts or self._calls):
             self._fail(ResponseFailed(NO_ANSWER), events)
         elif is_calling(self._reason) and not self._calls:
@@ -347,14 +345,15 @@ class ChatDecoder:
         yield from self._calls.items()
 
     def _kept_members(self) -> JsonObject:
-        """Return what goes back, an empty thought too: servers that demand the member do not ask what is in it."""
+        """Return the members to send back, including empty reasoning: servers that demand it do not check its
+        content."""
         thought = _joined(self._thoughts)
         texts = {name: _joined(tokens) for name, tokens in self._spelled.items()}
         return {**{name: None if text == thought else text for name, text in texts.items()}, **self._members}
 
 
 def _is_foreign(value: object) -> bool:
-    """Tell whether an object that is no chunk holds an answer all the same."""
+    """Tell whether an object that is not a chunk contains an answer nevertheless."""
     found = value if isinstance(value, dict) and "choices" not in value else {}
     return any(not is_empty(found.get(name)) for name in _OTHER_ANSWERS)
 

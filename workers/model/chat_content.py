@@ -1,7 +1,7 @@
-"""The content of a message in the forms that chat servers give it, as JSON strings; free of I/O.
+"""Extracts text from the content of a message in the forms that chat servers use, as JSON strings. Free of I/O.
 
-It is a text, or a list of parts, or one part. What is in none of these forms is refused with `UnreadableError`: an
-answer of which a piece was dropped would look like a whole one.
+Content is a text, a list of parts, or one part. Any other form is rejected with `UnreadableError`: an answer without
+one of its parts would look complete.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -12,7 +12,7 @@ import msgspec
 from greenroom.protocol.jsontext import mended
 
 SHOWN: Final = 80
-"""Characters that an error repeats of what it cannot read."""
+"""Maximum characters of unreadable content in an error text."""
 
 UNREADABLE: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 _decode: Final = msgspec.json.Decoder().decode
@@ -20,11 +20,11 @@ _encode: Final[Callable[[object], bytes]] = msgspec.json.Encoder().encode
 
 
 class UnreadableError(Exception):
-    """An answer has a form that is not known. The text says which."""
+    """An answer has an unknown form. The text says which."""
 
 
 class Said(NamedTuple):
-    """A piece of what the model said."""
+    """A piece of the model's text."""
 
     token: bytes
     """A JSON string, quotes included; never an empty one."""
@@ -47,11 +47,11 @@ _THOUGHTS: Final[Mapping[str, str]] = {
     "summary_text": "text",
 }
 _SILENT: Final = frozenset({"reference", "redacted_thinking"})
-"""Types of parts that hold nothing to read."""
+"""Types of parts without text."""
 
 
 def read_content(raw: bytes) -> list[Said]:
-    """Return what a member `content` says. Raises `UnreadableError`."""
+    """Return the pieces of a member `content`. Raises `UnreadableError`."""
     if raw.startswith(b'"'):
         text = token(raw)
         return [Said(text)] if text else []
@@ -59,14 +59,14 @@ def read_content(raw: bytes) -> list[Said]:
 
 
 def read_text(raw: bytes, name: str) -> bytes:
-    """Return the JSON string of a member that holds a text or nothing. Raises `UnreadableError`."""
+    """Return the JSON string of a member that is a text or absent. Raises `UnreadableError`."""
     if raw in (b"", b"null") or raw.startswith(b'"'):
         return token(raw)
     raise UnreadableError(f"the member `{name}` of the answer is no text: {shown(raw)}")
 
 
 def read_thought(raw: bytes) -> bytes:
-    """Return the JSON string of a member with reasoning, whatever its form; empty where it has no text."""
+    """Return the JSON string of a member with reasoning, in any form; empty if it has no text."""
     if raw.startswith(b'"'):
         return token(raw)
     text = "".join(_thought_texts(decoded(raw)))
@@ -74,7 +74,7 @@ def read_thought(raw: bytes) -> bytes:
 
 
 def token(raw: bytes) -> bytes:
-    """Return the JSON string that a member holds; nothing where it holds none, or an empty one."""
+    """Return the JSON string in a member; nothing if there is none, or an empty one."""
     if len(raw) < 3 or not raw.startswith(b'"'):
         return b""
     return raw if raw.isascii() else _valid(raw)
@@ -93,7 +93,7 @@ def decoded(raw: bytes) -> object:
 
 
 def shown(raw: bytes) -> str:
-    """Return the beginning of some bytes as an error repeats it."""
+    """Return the beginning of some bytes for an error text."""
     return raw[: SHOWN * 4].decode("utf-8", "replace").strip()[:SHOWN]
 
 

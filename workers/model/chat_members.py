@@ -1,23 +1,23 @@
-"""What a chat server says of an answer beside its text and its calls, put together from pieces; free of I/O.
+"""Collects the members of a chat answer beside its text and its calls from their pieces. Free of I/O.
 
-Servers that think want some of it back: `reasoning_content`, `reasoning_details`, the signature of a thought. What that
-is differs, and grows; so all is kept under the name that the server gave it, but for what is known to serve nobody.
+Reasoning servers expect some of them back: `reasoning_content`, `reasoning_details`, the signature of a thought. Which
+ones differs by server, and new ones appear; so all are kept under the server's name, except those known to be useless.
 """
 
 from collections.abc import Mapping
 from typing import Final
 
 MEMBER: Final = "chat"
-"""Member of an item, in the history and in the session file, that holds what goes back to a chat server only: names as
-the server wrote them, `null` standing for the text of the item itself."""
+"""Member of an item, in the history and in the session file, for what is sent back only to a chat server: names as the
+server wrote them; `null` stands for the text of the item itself."""
 
 THOUGHTS: Final = ("reasoning_content", "reasoning", "reasoning_text", "thinking", "thought", "thoughts")
-"""Names of the member that holds the text of the model's reasoning. Some servers send it under two of them."""
+"""Names of the member with the text of the model's reasoning. Some servers send it under two of them."""
 
 DETAILS: Final = "reasoning_details"
 
 READ: Final = frozenset({"content", "refusal", "tool_calls", "function_call"})
-"""Members that have a reader of their own."""
+"""Members that are interpreted elsewhere."""
 
 PASSING: Final = frozenset(
     {
@@ -25,16 +25,16 @@ PASSING: Final = frozenset(
         *("logprobs", "token_ids", "obfuscation", "channel", "finish_reason", "tool_call_id", "created", "model"),
     }
 )
-"""Members that are known not to be wanted back."""
+"""Members that are known not to be expected back."""
 
 DEFAULTS: Final = "chat_members"
-"""Type of what stands before the items of a request and holds the members that every message of the assistant must
-have, with what they say where the server has said nothing."""
+"""Type of an item at the beginning of a request's items; it has the members that every assistant message must have,
+with their values where the server has sent none."""
 
 _WHOLE: Final = frozenset({"type", "id", "index", "format", "object"})
-"""Texts that are repeated in each piece, and not continued."""
+"""Texts that each piece repeats rather than continues."""
 _SEALED: Final = ("data", "signature")
-"""Texts that come whole: two of them belong to two thoughts."""
+"""Texts that arrive whole: two of them belong to two thoughts."""
 
 
 def is_kept(name: str) -> bool:
@@ -43,12 +43,13 @@ def is_kept(name: str) -> bool:
 
 
 def is_empty(value: object) -> bool:
-    """Tell whether a member says nothing."""
+    """Tell whether a member has no content."""
     return value is None or value in ("", [], {})
 
 
 def joined(name: str, old: object, new: object) -> object:
-    """Return a member with its next piece: texts and lists go on, objects are put together member by member."""
+    """Return a member extended by its next piece: texts and lists are concatenated, objects are merged member by
+    member."""
     match old, new:
         case str(), str() if name not in _WHOLE:
             return old + new
@@ -61,12 +62,12 @@ def joined(name: str, old: object, new: object) -> object:
 
 
 def merged(old: Mapping[str, object], new: Mapping[str, object]) -> dict[str, object]:
-    """Return an object with the next piece of each of its members."""
+    """Return an object with each of its members extended by the next piece."""
     return {**old, **{name: joined(name, old.get(name), value) for name, value in new.items()}}
 
 
 def _with_elements(old: list[object], new: list[object]) -> list[object]:
-    """Add elements to a list. One that continues an earlier one has the same index and type, and joins that."""
+    """Append elements to a list. An element with the same index and type as an earlier one is merged into that."""
     elements, before = list(old), len(old)
     for element in new:
         place = next((at for at in range(before) if _continues(elements[at], element)), None)

@@ -1,7 +1,7 @@
-"""Sends requests to the model's server and yields what it streams back: the one place of a worker that speaks HTTP.
+"""Sends requests to the model server and yields its streamed answer: the only module of a worker that uses HTTP.
 
-It holds no policy: `retry` decides what follows an attempt, `outcome` what its end means. Whatever ends the stream
-early, a cancelled turn above all, drops the connection at once; after a complete answer it is kept for the next one.
+It contains no policy: `retry` decides what follows an attempt, `outcome` what its end means. If the stream ends early,
+for instance because the turn is cancelled, the connection is dropped at once; after a complete answer it is reused.
 """
 
 import asyncio
@@ -37,16 +37,16 @@ from greenroom.workers.model.responses import Completed, ModelEvent, ResponseFai
 from greenroom.workers.model.retry import GiveUp, Retry, RetryLimits, RetryPolicy, waiting_text
 
 READ_BUFFER: Final = 64 * 1024
-"""Bytes read ahead, twice over; beyond them a consumer that stops holds up the server."""
+"""Bytes to read ahead (up to twice as many); beyond that a slow consumer slows down the server."""
 
 KEEP_ALIVE: Final = 60.0
 """Seconds that an idle connection is kept."""
 
 LARGE_BODY: Final = 512 * 1024
-"""Bytes of a request from which on it is written piece by piece, so that other tasks get their turn."""
+"""Size of a request from which on it is written in pieces, so that other tasks can run."""
 
 REFUSAL_LIMIT: Final = 64 * 1024
-"""Bytes of an error response that are read."""
+"""Maximum bytes of an error response that are read."""
 
 REFUSAL_TIMEOUT: Final = 10.0
 DRAIN_TIMEOUT: Final = 1.0
@@ -58,9 +58,9 @@ OnRetry: TypeAlias = Callable[[Retry], None]
 
 
 def new_session() -> aiohttp.ClientSession:
-    """Return a session without cookies, limits or knowledge of the environment. Needs a running loop.
+    """Return a session without cookies, limits or use of the environment. Needs a running loop.
 
-    What is compressed is left so (`greenroom.workers.model.content_coding`).
+    Compressed answers are not decompressed by it (`greenroom.workers.model.content_coding`).
     """
     return aiohttp.ClientSession(
         auto_decompress=False,
@@ -80,10 +80,10 @@ class _AttemptFailedError(Exception):
 
 
 class Model(Protocol):
-    """Whatever answers requests (`ModelClient`)."""
+    """Anything that answers requests (`ModelClient`)."""
 
     def stream(self, body: bytes, on_retry: OnRetry) -> AsyncGenerator[list[ModelEvent], None]:
-        """Send one request and yield its events, `Completed` last. After `on_retry` all is void that came before."""
+        """Send one request and yield its events, `Completed` last. `on_retry` invalidates all events before it."""
 
 
 class ModelClient:
@@ -102,9 +102,9 @@ class ModelClient:
         random: Callable[[], float] = standard_random,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """`new_decoder` makes what reads one answer; `limits` knows of the rate limits that others have met.
+        """`new_decoder` creates the decoder of one answer; `limits` knows the rate limits reported by other workers.
 
-        The session is made with the first request. `sleep`, `random` and `clock` are for tests.
+        The session is created with the first request. `sleep`, `random` and `clock` are for tests.
         """
         self._endpoint = endpoint
         self._credentials = credentials
@@ -131,7 +131,7 @@ class ModelClient:
     async def stream(self, body: bytes, on_retry: OnRetry) -> AsyncGenerator[Batch, None]:
         """Send a request and yield its events in batches, `Completed` last; `ResponseFailed` is never yielded.
 
-        When the stream has to start over, `on_retry` is called first: what was yielded until then is void. Wrap the
+        When the stream is restarted, `on_retry` is called first: everything yielded before it is void. Wrap the
         generator in `contextlib.aclosing`, so that leaving it early drops the connection. Raises `ModelError`.
         """
         policy, pace = self._policy(), RequestPace(self._limits, self._endpoint.rate_limit_wait, self._sleep)
@@ -193,7 +193,7 @@ class ModelClient:
         try:
             bearer = await self._credentials.bearer()
             if await pace.enter(self._limit_key(bearer), tell):
-                bearer = await self._credentials.bearer()  # the wait may have outlived the first one
+                bearer = await self._credentials.bearer()  # the first token may have expired during the wait
         except CredentialsDelayedError as error:
             raise _AttemptFailedError(CredentialDelayed(str(error), error.retry_after)) from None
         response = await self._response(body, bearer)
@@ -213,14 +213,14 @@ class ModelClient:
                 response.close()
 
     async def _response(self, body: bytes, bearer: Bearer) -> aiohttp.ClientResponse:
-        """Send the request and return the response as soon as its head is there."""
+        """Send the request and return the response as soon as its head has arrived."""
         try:
             async with asyncio.timeout(self._endpoint.idle_timeout):
                 return await self._post_anew(body, bearer)
         except aiohttp.ClientConnectorCertificateError as error:
             raise _AttemptFailedError(Unreachable(_cause(error), permanent=True)) from error
         except (aiohttp.NonHttpUrlClientError, ValueError):
-            # Its text may hold the value of a header.
+            # Its text may contain the value of a header.
             cause = "the URL, a header or the address of the proxy is not valid"
             raise _AttemptFailedError(Unreachable(cause, permanent=True)) from None
         except (aiohttp.ClientError, OSError) as error:
@@ -228,7 +228,7 @@ class ModelClient:
             raise _AttemptFailedError(StreamBroken(IDLE_TEXT) if idle else Unreachable(_cause(error))) from error
 
     async def _post_anew(self, body: bytes, bearer: Bearer) -> aiohttp.ClientResponse:
-        """Post, and again at once where it fails because the connection that was kept has died in the meantime."""
+        """Post, and repeat it at once if it fails because a reused connection was closed in the meantime."""
         kept, self._kept = self._kept, False
         try:
             return await self._post(body, bearer)
@@ -257,7 +257,8 @@ class ModelClient:
         )
 
     def _proxy(self, url: str, headers: dict[str, str]) -> tuple[str | None, dict[str, str] | None]:
-        """Return the proxy and the headers for it alone; a proxy that sees the request finds them in `headers`."""
+        """Return the proxy and the headers for it alone; headers for a proxy that sees the request are added to
+        `headers`."""
         if url not in self._proxies:
             self._proxies[url] = find_proxy(url)
         proxy = self._proxies[url]
@@ -310,7 +311,7 @@ class ModelClient:
             raise _AttemptFailedError(StreamBroken(said, code)) from error
 
     async def _chunk(self, content: aiohttp.StreamReader) -> bytes | None:
-        """Return what has arrived, waiting for it if need be; nothing at the body's end, `None` if it breaks off."""
+        """Return what has arrived, waiting if necessary; nothing at the body's end, `None` if the connection breaks."""
         try:
             async with asyncio.timeout(self._endpoint.idle_timeout):
                 return await content.readany()
@@ -322,7 +323,7 @@ class ModelClient:
             raise _AttemptFailedError(StreamBroken(f"Transport error: {_cause(error)}")) from error
 
     def _keep_connection(self, response: aiohttp.ClientResponse) -> None:
-        """Let the connection serve the next request, once the body has come to its end."""
+        """Return the connection to the pool for the next request, once the body has ended."""
         self._kept = True
         if response.content.is_eof():
             response.release()
@@ -330,7 +331,7 @@ class ModelClient:
         drain = asyncio.create_task(_drain(response.content))
         self._drains.add(drain)
         drain.add_done_callback(self._drains.discard)
-        # Not in the task itself: one that is cancelled before its first step runs none of its code.
+        # Not in the task itself: a task that is cancelled before its first step runs none of its code.
         drain.add_done_callback(lambda _: response.close())
 
 
@@ -351,7 +352,7 @@ async def _pieces(body: bytes) -> AsyncIterator[bytes]:
 
 
 def _cause(error: BaseException) -> str:
-    """Say in a few words why there is no answer. What libraries say may hold addresses with passwords."""
+    """Describe why there is no answer. Error texts of libraries may contain URLs with passwords."""
     match error:
         case aiohttp.ClientConnectorCertificateError():
             return f"the certificate of {error.host}:{error.port} is not trusted: {error.certificate_error}"

@@ -1,7 +1,7 @@
-"""A worker's line to the auth broker: one question for each attempt, no credential kept.
+"""A worker's connection to the auth broker: one request per attempt; no credential is kept.
 
-It outlives brokers: what a dead one left unanswered is asked again, under the same id, as soon as the next one lets us
-in, which ZeroMQ tells (docs/security.md, K27).
+It survives brokers: requests that a dead broker has not answered are repeated, with the same id, as soon as the next
+one admits this worker, which ZeroMQ's monitor reports (docs/security.md, K27).
 """
 
 import asyncio
@@ -51,17 +51,17 @@ from greenroom.runtime.zmq_stream import ZmqStream
 log = logging.getLogger(__name__)
 
 TIMEOUT: Final = 16.0
-"""Seconds that a question may take: a little more than the broker gives itself."""
+"""Seconds for an answer: a little more than the broker allows itself."""
 MCP_TIMEOUT: Final = 45.0
-"""Seconds for the bearer of an MCP server: its issuer may be slow."""
+"""Seconds for the token of an MCP server, whose issuer may be slow."""
 ABSENCE: Final = 10.0
-"""Seconds that the broker may be away before questions fail."""
+"""Seconds that the broker may be away before requests fail."""
 RECONNECT: Final = 20
 """Milliseconds between two attempts to connect while the broker is not there."""
 RECONNECT_LONGEST: Final = 1000
-"""Milliseconds to which that grows."""
+"""Milliseconds to which that interval grows."""
 LONGEST_WAIT: Final = 1e6
-"""Seconds of a wait that are told at most."""
+"""Maximum seconds of a wait in a request."""
 UNAVAILABLE: Final = "auth broker unavailable"
 _AWAY: Final = AuthError(code="deadline_exceeded", user_text=UNAVAILABLE)
 
@@ -77,7 +77,7 @@ OnChange: TypeAlias = Callable[[AuthChanged], None]
 
 
 class CredentialError(UnauthorizedError):
-    """There is no bearer to be had. `error.code` says why, `retryable` whether it is worth another try."""
+    """No token is available. `error.code` says why, `retryable` whether to try again."""
 
     def __init__(self, error: AuthError) -> None:
         super().__init__(error.user_text or f"the auth broker answered {error.code}")
@@ -85,14 +85,14 @@ class CredentialError(UnauthorizedError):
 
     @property
     def retryable(self) -> bool:
-        """Whether it may go away by itself, after `error.retry_after_ms` where that is set."""
+        """Whether it may go away by itself, after `error.retry_after_ms` if that is set."""
         return self.error.code in _RETRYABLE
 
 
 class CredentialsChannel:
-    """One worker's questions; any number may be open at once.
+    """The requests of one worker, of which any number may be open at once.
 
-    `on_change` is told of each credential that comes into force, where the birth says who tells of it.
+    `on_change` is called with each new credential, if the process specification names a publisher of changes.
     """
 
     def __init__(
@@ -106,11 +106,11 @@ class CredentialsChannel:
         self._open: dict[bytes, tuple[Question, asyncio.Future[Answer]]] = {}
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self.limited: set[str] = set()
-        """Rate limits for which requests wait in turn."""
+        """Rate limits under which requests wait for their turn."""
         self._clock_report: ReportClock | None = None
         self._is_lost = False
         self._is_absent = False
-        """The broker has been away for longer than a restart takes: nobody waits for it any more."""
+        """The broker has been away for longer than a restart takes, so nothing waits for it any more."""
         self._is_connecting = False
         self._is_first = True
         self._socket = _curve(context.socket(zmq.DEALER), spec)
@@ -122,7 +122,8 @@ class CredentialsChannel:
         self._must_subscribe = True
 
     async def start(self) -> Welcome:
-        """Connect and greet; return once the broker has let us in. Raises `CredentialError`; may be tried again."""
+        """Connect and greet; return once the broker has admitted this worker. Raises `CredentialError`; may be
+        retried."""
         if not self._is_connecting:
             self._is_connecting = True
             self._socket.connect(self._spec.broker_address)
@@ -132,25 +133,25 @@ class CredentialsChannel:
 
     @property
     def is_lost(self) -> bool:
-        """Whether the broker is away: dead, most likely, and about to be replaced."""
+        """Whether the broker is away: probably dead, and about to be replaced."""
         return self._is_lost
 
     async def get_auth(self, pin_identity: str | None = None, min_valid_s: int = 30) -> BearerSnapshot:
-        """Return the bearer of the next attempt. Raises `CredentialError`.
+        """Return the token for the next attempt. Raises `CredentialError`.
 
-        `pin_identity`: the identity key of the turn's first snapshot; another account is then refused.
+        `pin_identity`: the identity key of the turn's first snapshot; a different account is then refused.
         """
         return await self._ask(GetAuth(pin_identity=pin_identity, min_valid_s=min_valid_s), BearerSnapshot)
 
     async def get_environment(self, names: Iterable[str]) -> dict[str, str]:
-        """Return those of the variables that are set among the ones kept from us. Raises `CredentialError`."""
+        """Return the values of withheld variables that are set. Raises `CredentialError`."""
         answer = await self._ask(GetEnvironment(names=tuple(names)), EnvironmentValues)
         return answer.values
 
     async def report_unauthorized(
         self, snapshot: BearerSnapshot, status: int, error_code: str | None = None, request_id: str | None = None
     ) -> UnauthorizedReport:
-        """Say that the model's server refused a bearer, and return what to do. Raises `CredentialError`."""
+        """Report that the model's server rejected a token, and return what to do. Raises `CredentialError`."""
         question = ReportUnauthorized(
             broker_epoch=snapshot.broker_epoch,
             generation=snapshot.generation,
@@ -161,29 +162,29 @@ class CredentialsChannel:
         return await self._ask(question, UnauthorizedReport)
 
     def report_clock(self, ahead: float) -> None:
-        """Say by how many seconds this machine's clock is ahead of the server's; the next broker is told too."""
+        """Report by how many seconds this machine's clock is ahead of the server's; repeated to the next broker."""
         self._clock_report = ReportClock(ahead_s=round(ahead))
         self._port.send(frames(self._next_id(), self._clock_report))
 
     async def get_provider_token(self, command: TokenCommand, rejected: int | None = None) -> ProviderToken:
-        """Return what a provider's command prints, run once for all workers. Raises `CredentialError`.
+        """Return the output of a provider's command, run once for all workers. Raises `CredentialError`.
 
-        `rejected`: serial of the token that the provider's server refused; it is not served again.
+        `rejected`: serial of the token that the provider's server rejected; it is not returned again.
         """
         question = GetProviderToken(command=command, rejected=rejected)
         return await self._ask(question, ProviderToken, command.timeout_ms / 1000 + TIMEOUT)
 
     async def get_mcp_bearer(self, server: str, url: str, rejected: str | None = None) -> McpBearer:
-        """Return the bearer of an MCP server. Raises `CredentialError`.
+        """Return the token of an MCP server. Raises `CredentialError`.
 
-        `rejected`: serial of the bearer that the server refused; it is not served again.
+        `rejected`: serial of the token that the server rejected; it is not returned again.
         """
         return await self._ask(GetMcpBearer(server=server, url=url, rejected=rejected), McpBearer, MCP_TIMEOUT)
 
     async def get_slot(self, key: str, ticket: int, patience: float) -> Slot:
-        """Return how it stands with the turn of a request, after `patience` seconds at most. Raises `CredentialError`.
+        """Return the state of a request's turn, after at most `patience` seconds. Raises `CredentialError`.
 
-        `key` and `ticket`: the rate limit and the request.
+        `key` and `ticket` identify the rate limit and the request.
         """
         question = GetSlot(key=key, ticket=ticket, patience_ms=round(patience * 1000))
         slot = await self._ask(question, Slot)
@@ -191,19 +192,19 @@ class CredentialsChannel:
         return slot
 
     def report_limited(self, key: str, ticket: int, serial: int, wait: float | None) -> None:
-        """Say that a request was refused because of a rate limit, which asks for `wait` seconds."""
+        """Report that a request was rejected because of a rate limit, with a wait of `wait` seconds."""
         self.limited.add(key)
         wait_ms = None if wait is None else round(min(wait, LONGEST_WAIT) * 1000)
         report = ReportLimited(key=key, ticket=ticket, serial=serial, wait_ms=wait_ms)
         self._port.send(frames(self._next_id(), report))
 
     def leave_queue(self, key: str, ticket: int) -> None:
-        """Give up the place of a request."""
+        """Give up the turn of a request."""
         if not self._socket.closed:
             self._port.send(frames(self._next_id(), LeaveQueue(key=key, ticket=ticket)))
 
     def close(self) -> None:
-        """Disconnect and cancel what is open."""
+        """Disconnect and cancel open requests."""
         if self._socket.closed:
             return
         for timer in self._timers.values():
@@ -257,7 +258,7 @@ class CredentialsChannel:
         _REACTIONS[int.from_bytes(message[0].bytes[:2], "little")](self)
 
     def _admitted(self) -> None:
-        """Greet a broker that has taken another's place, and ask it what that one left unanswered."""
+        """Greet a new broker, and repeat the requests that the previous one has not answered."""
         self._is_lost = self._is_absent = False
         self._cancel("absence")
         self._subscribe()
@@ -271,14 +272,16 @@ class CredentialsChannel:
             self._port.send(frames(message_id, question))
 
     def _refused(self) -> None:
-        """Try again: the supervisor may not have told the broker of us yet, and ZeroMQ gives up such an address."""
+        """Reconnect: the supervisor may not have told the broker of this worker yet, and ZeroMQ gives up an address
+        after a failed handshake."""
         self._is_first = False
         self._must_subscribe = True
         self._cancel("again")
         self._timers["again"] = self._loop.call_later(RECONNECT / 1000, self._connect_again)
 
     def _subscribe(self) -> None:
-        """Listen to broadcasts once we are let in: a refusal would have made ZeroMQ give up that address too."""
+        """Subscribe to broadcasts after admission: a failed handshake would have made ZeroMQ give up that address
+        too."""
         if self._subscriber is None or not self._must_subscribe:
             return
         self._must_subscribe = False
@@ -324,7 +327,7 @@ def _curve(socket: "zmq.Socket[bytes]", spec: WorkerSpec) -> "zmq.Socket[bytes]"
     socket.curve_serverkey = spec.broker_key.encode()
     socket.curve_publickey = spec.keys.public.encode()
     socket.curve_secretkey = spec.keys.secret.encode()
-    socket.setsockopt(zmq.LINGER, 0)  # counts for connections made from here on, also those given up meanwhile
+    socket.setsockopt(zmq.LINGER, 0)  # applies to connections made from here on, including those given up meanwhile
     socket.setsockopt(zmq.RECONNECT_IVL, RECONNECT)
     socket.setsockopt(zmq.RECONNECT_IVL_MAX, RECONNECT_LONGEST)
     if socket.type == zmq.SUB:

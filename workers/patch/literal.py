@@ -1,11 +1,11 @@
-"""Words of a shell script that stand for their own text, and what `echo` and `printf` make of them; free of I/O."""
+"""Literal words of shell scripts, and the output of `echo` and `printf` with such words. Free of I/O."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 WORD: Final = r"""(?:[\w%+,./:@*=-]|\\[^\n]|'[^']*'|"(?:[^"\\$`]|\\[^\n])*"|\$'(?:[^'\\]|\\.)*')+"""
-"""A word that a shell takes as it stands, but for the quotes."""
+"""A word that a shell takes literally, except for the quotes."""
 
 _PART: Final = re.compile(
     r"""(?P<bare>[\w%+,./:@*=-]+)|\\(?P<escaped>[^\n])|'(?P<single>[^']*)'|"(?P<double>(?:[^"\\$`]|\\[^\n])*)\""""
@@ -21,7 +21,7 @@ _DIRECTIVE: Final = re.compile(r"%(.?)", re.DOTALL)
 
 
 def unquoted(word: str) -> str | None:
-    """Return what a shell makes of a word; `None` where it stands for something else than its text."""
+    """Return the value of a word for a shell; `None` if the word is not literal."""
     texts: list[str] = []
     for part in _PART.finditer(word):
         kind, text = str(part.lastgroup), part[str(part.lastgroup)]
@@ -39,14 +39,14 @@ def unquoted(word: str) -> str | None:
 
 
 def words(text: str) -> list[str] | None:
-    """Return the words of a text, each with blanks before it; `None` where one stands for something else."""
+    """Return the words of a text, each preceded by blanks; `None` if one is not literal."""
     found = [unquoted(word) for word in _WORDS.findall(text)]
     known = [word for word in found if word is not None]
     return known if len(known) == len(found) else None
 
 
 def printed(program: str, arguments: Sequence[str]) -> str | None:
-    """Return what `echo` or `printf` prints, `None` where that is not plain."""
+    """Return the output of `echo` or `printf`, `None` if it cannot be determined simply."""
     return _echoed(list(arguments)) if program == "echo" else _formatted(list(arguments))
 
 
@@ -79,7 +79,7 @@ def _filled(template: str, values: Iterator[str]) -> str:
 
 
 def _decoded(text: str) -> str | None:
-    """Undo the escapes of `$'…'`, `echo -e` and `printf`; `None` where one is none of the usual."""
+    """Interpret the escapes of `$'…'`, `echo -e` and `printf`; `None` if there is an uncommon one."""
     if not _CODED.fullmatch(text) or any(code not in _ESCAPES for code in _CODE.findall(text)):
         return None
     return _CODE.sub(lambda found: _ESCAPES[found[1]], text)
