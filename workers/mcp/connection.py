@@ -1,4 +1,4 @@
-"""One server of one conversation, from its start to its end."""
+"""One connection to a server, from its start to its end."""
 
 import asyncio
 import logging
@@ -27,7 +27,7 @@ from greenroom.workers.mcp.transport import Transport
 log = logging.getLogger(__name__)
 
 PAGES: Final = 100
-"""Pages of a listing; a server that always has another is not listened to for ever."""
+"""Maximum pages of a listing, since a faulty server might always have another."""
 ROUNDS: Final = 10
 """How often a server may ask for more input in one call."""
 _STATE_PAUSE: Final = 0.25
@@ -37,11 +37,11 @@ _RESULT: Final[TypeAdapter[types.CallToolResult | types.InputRequiredResult]] = 
     types.CallToolResult | types.InputRequiredResult
 )
 _OLD_ONLY: Final = frozenset({types.METHOD_NOT_FOUND, types.UNSUPPORTED_PROTOCOL_VERSION})
-"""Answers to `initialize` of servers that know only the later way, without a handshake."""
+"""Errors with which servers that support only the revision without a handshake answer `initialize`."""
 
 
 class Connection:
-    """`run` it in a task of its own; everything else may be called from any task meanwhile."""
+    """`run` it in a task of its own; all other methods may be called from any task meanwhile."""
 
     def __init__(self, name: str, server: McpServer, transport: Transport, elicit: Elicit) -> None:
         self._name = name
@@ -56,18 +56,18 @@ class Connection:
         self._is_gone = False
         self.has_started = False
         self.is_up = False
-        """Whether the server has started, and is there as far as is known."""
+        """Whether the server has started and, as far as is known, is still running."""
         self._is_stale = False
         self._wake = asyncio.Event()
         self._fresh = asyncio.Event()
         self._fresh.set()
         self.tools: list[RemoteTool] = []
-        """As listed last."""
+        """The latest listing."""
 
     async def run(self, on_tools: Callable[[], Awaitable[None]]) -> None:
-        """Start, then serve until `stop`, or until the server has gone.
+        """Start, then serve until `stop`, or until the server has ended.
 
-        `on_tools` is called at first and whenever the tools have changed. Raises `StartupError`. Cancelling it ends the
+        `on_tools` is called at first and whenever the tools have changed. Raises `StartupError`. Cancellation ends the
         server too.
         """
         failure: str | None = None
@@ -92,16 +92,16 @@ class Connection:
             raise StartupError(failure)
 
     def stop(self) -> None:
-        """Have `run` end the server and return."""
+        """Make `run` end the server and return."""
         self._stopping = True
         self._wake.set()
 
     async def fresh(self) -> None:
-        """Wait until no change that the server has announced is still to be fetched."""
+        """Wait until all announced changes of the tools have been fetched."""
         await self._fresh.wait()
 
     async def call(self, tool: str, arguments: JsonObject | None) -> JsonObject:
-        """Return the `CallToolResult`. Raises `RemoteCallError`; a cancelled call is cancelled at the server too."""
+        """Return the `CallToolResult`. Raises `RemoteCallError`; cancellation cancels the call at the server too."""
         limit = self._server.tool_timeout_sec
         try:
             async with self._limits.limit(limit):
@@ -184,7 +184,7 @@ class Connection:
         self._give_up()
 
     def _give_up(self) -> None:
-        """Have `run` return, since the server has gone."""
+        """Make `run` return, since the server has ended."""
         self.is_up = False
         self._is_gone = True
         self._wake.set()
@@ -231,7 +231,7 @@ class Connection:
             params = types.CallToolRequestParams(
                 name=tool, arguments=arguments, input_responses=responses, request_state=state
             )
-            # Not `call_tool`, which would check the result against a schema that may be hostile.
+            # Not `call_tool`, which would validate the result against the server's schema, which may be hostile.
             result = await session.send_request(types.CallToolRequest(params=params), _RESULT)
             if isinstance(result, types.CallToolResult):
                 return read_answer((result.meta or {}).get(AS_IT_CAME))
@@ -268,7 +268,7 @@ class Connection:
         self._questions.add(question)
         try:
             with self._limits.standing_still():
-                # `wait` tells a question that was withdrawn from a server that does not want to know any longer.
+                # `wait` distinguishes a withdrawn question from a server that has stopped waiting for the answer.
                 await asyncio.wait((question,))
         finally:
             question.cancel()
@@ -286,6 +286,6 @@ class Connection:
         return Elicitation(server=self._name, message=params.message, schema=dict(schema))
 
     def _withdraw(self) -> None:
-        """Let go of the questions of a call that nobody waits for any longer."""
+        """Withdraw the questions of a call that is no longer waited for."""
         for question in self._questions:
             question.cancel()

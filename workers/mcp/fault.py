@@ -1,10 +1,10 @@
-"""What went wrong with a server, in a line for people."""
+"""Describes an error of a server in one line for people."""
 
 from pydantic import ValidationError
 
 
 def words(error: BaseException) -> str:
-    """Say it; of several things the first."""
+    """Return the description; of an exception group that of the first."""
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
     if isinstance(error, ValidationError):

@@ -1,8 +1,8 @@
-"""One server of one conversation, through all its lives.
+"""One server of one conversation, across restarts.
 
-The conversation starts it once. When it has gone (its program ended, its session at the other end is over), the next
-call of one of its tools starts it again, if that has not happened too often; nothing is called twice but what the
-server is known not to have heard.
+The conversation starts it once. If it ends (its program exits, or its session at the other end expires), the next call
+of one of its tools starts it again, unless that has happened too often. A call is repeated only if the server is known
+not to have received it.
 """
 
 import asyncio
@@ -22,16 +22,16 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 SERVER: Final = Intensity(deaths=3, period=60.0, delays=(0.0,))
-"""A server comes back when it is next called."""
+"""The server is restarted by its next call."""
 
 
 class ServerHost:
-    """`run` it in a task of its own; everything else may be called from any task meanwhile."""
+    """`run` it in a task of its own; all other methods may be called from any task meanwhile."""
 
     def __init__(
         self, name: str, connect: Callable[[], Awaitable["Connection"]], on_tools: Callable[[], Awaitable[None]]
     ) -> None:
-        """`connect` makes the connection of one life; `on_tools` is called whenever the tools may have changed."""
+        """`connect` makes a new connection; `on_tools` is called whenever the tools may have changed."""
         self._name = name
         self._connect = connect
         self._on_tools = on_tools
@@ -39,16 +39,17 @@ class ServerHost:
         self._connection: Connection | None = None
         self._wanted = asyncio.Event()
         self._life: asyncio.Future[str | None] | None = None
-        """Done once the life that begins has a connection; else it tells why there is none."""
+        """Done once the current start has a connection, or with the reason why it has none."""
         self._stopping = False
 
     @property
     def tools(self) -> "list[RemoteTool]":
-        """As listed last, also while the server is gone."""
+        """The latest listing, even while the server is not running."""
         return [] if self._connection is None else self._connection.tools
 
     async def run(self) -> None:
-        """Start the server, and serve until `stop`. Raises what the first start fails with; later ones cost a call."""
+        """Start the server, and serve until `stop`. Raises the error of the first start; later ones only fail a
+        call."""
         try:
             await self._live()
             while not self._stopping:
@@ -61,19 +62,19 @@ class ServerHost:
             self._begun("the server has ended")
 
     def stop(self) -> None:
-        """Have `run` end the server and return."""
+        """Make `run` end the server and return."""
         self._stopping = True
         self._wanted.set()
         if self._connection is not None:
             self._connection.stop()
 
     async def fresh(self) -> None:
-        """Wait until no change that the server has announced is still to be fetched."""
+        """Wait until all announced changes of the tools have been fetched."""
         if self._connection is not None:
             await self._connection.fresh()
 
     async def call(self, tool: str, arguments: JsonObject | None) -> JsonObject:
-        """Return the `CallToolResult`. Raises `RemoteCallError`; a cancelled call is cancelled at the server too."""
+        """Return the `CallToolResult`. Raises `RemoteCallError`; cancellation cancels the call at the server too."""
         try:
             return await (await self._present()).call(tool, arguments)
         except UnheardError:
@@ -106,7 +107,7 @@ class ServerHost:
             life.set_result(fault)
 
     async def _present(self) -> "Connection":
-        """Return a connection to a server that is there, as far as is known."""
+        """Return a connection to a server that is running, as far as is known."""
         if self._connection is not None and self._connection.is_up:
             return self._connection
         if self._life is None:

@@ -1,4 +1,4 @@
-"""What a server's program is started with, or its URL asked with. Values of variables are given, never looked up."""
+"""How a server's program is started, or its URL accessed. Values of variables are passed in, never looked up."""
 
 from collections.abc import Mapping
 from typing import Final
@@ -20,7 +20,7 @@ USER_AGENT: Final = f"codex-mcp-client/{__version__}"
 
 
 class StartupError(Exception):
-    """A server cannot be used. The text says why, to the user."""
+    """A server cannot be used. The text is for the user."""
 
 
 class Program(msgspec.Struct, frozen=True):
@@ -32,22 +32,22 @@ class Program(msgspec.Struct, frozen=True):
 
 
 class Address(msgspec.Struct, frozen=True):
-    """A URL to ask."""
+    """A URL and its headers."""
 
     url: str
     headers: Mapping[str, str]
     can_log_in: bool = False
-    """Whether a login is what it may be asked with."""
+    """Whether a login may be used."""
 
 
 def variables_of(server: McpServer) -> tuple[str, ...]:
-    """Return the variables whose values a server must be given."""
+    """Return the variables whose values a server needs."""
     bearer = () if server.bearer_token_env_var is None else (server.bearer_token_env_var,)
     return tuple(dict.fromkeys((*server.env_vars, *server.env_http_headers.values(), *bearer)))
 
 
 def program(server: McpServer, cwd: str, environment: Mapping[str, str], values: Mapping[str, str]) -> Program:
-    """Return how a server with a `command` is started. `cwd` is where a relative directory begins."""
+    """Return how to start a server with a `command`. `cwd` is the base of a relative directory."""
     assert server.command is not None, "the server has a command"
     variables = {name: environment[name] for name in INHERITED if name in environment}
     variables |= {name: values[name] for name in server.env_vars if name in values and name not in OWN_VARIABLES}
@@ -56,7 +56,7 @@ def program(server: McpServer, cwd: str, environment: Mapping[str, str], values:
 
 
 def address(server: McpServer, values: Mapping[str, str]) -> Address:
-    """Return how a server with a `url` is asked. Raises `StartupError` where its token is missing."""
+    """Return how to access a server with a `url`. Raises `StartupError` if its token is missing."""
     assert server.url is not None, "the server has a URL"
     headers = {"User-Agent": USER_AGENT, **server.http_headers}
     for header, name in server.env_http_headers.items():

@@ -1,4 +1,4 @@
-"""What the model gets of a tool's result: text, or text and images, cut to a budget."""
+"""A tool's result for the model: text, or text and images, cut to a budget."""
 
 import re
 from collections.abc import Sequence
@@ -10,9 +10,9 @@ from greenroom.protocol.items import JsonObject, as_list
 from greenroom.workers.exec.capture import OutputBudget, cut
 
 STRUCTURED: Final = "Structured content:"
-"""Stands between the blocks and the structured part."""
+"""Separates the blocks from the structured part."""
 BINARY_SHOWN: Final = 256
-"""Characters of base64 that are shown as they are."""
+"""Maximum characters of base64 that are shown."""
 
 _IMAGE: Final = re.compile(r"image/[a-zA-Z0-9.+-]{1,64}")
 _BINARY: Final = frozenset({"data", "blob"})
@@ -23,21 +23,22 @@ class Output(msgspec.Struct, frozen=True):
     """The output of one call."""
 
     parts: tuple[JsonObject, ...]
-    """`input_text` and `input_image`, in the order in which the model reads them."""
+    """`input_text` and `input_image`, in order."""
     success: bool
 
     @property
     def output(self) -> str | list[JsonObject]:
-        """The `output` of a `function_call_output`: a plain text where there is no image."""
+        """The `output` of a `function_call_output`: plain text if there is no image."""
         return list(self.parts) if any(part["type"] != "input_text" for part in self.parts) else self.text
 
     @property
     def text(self) -> str:
-        """All that is text."""
+        """All of the text."""
         return "\n".join(str(part["text"]) for part in self.parts if part["type"] == "input_text")
 
     def within(self, budget: OutputBudget) -> "Output":
-        """Return what fits: texts use the budget up in order; the first that does not fit is cut, later ones go."""
+        """Return what fits: texts use the budget in order; the first that does not fit is cut, later ones are
+        dropped."""
         kept: list[JsonObject] = []
         room, omitted = budget.size, 0
         for part in self.parts:
@@ -55,7 +56,7 @@ class Output(msgspec.Struct, frozen=True):
 
 
 def noted(output: Output, notes: Sequence[str]) -> Output:
-    """Return an output with something that the model should know before it reads the rest."""
+    """Return an output preceded by a note for the model."""
     return Output((*map(_text, notes), *output.parts), output.success) if notes else output
 
 
@@ -65,7 +66,7 @@ def told(text: str, *, success: bool) -> Output:
 
 
 def read_result(result: JsonObject, seconds: float) -> Output:
-    """Return the output for a `CallToolResult` that took so long: every block, and what it has of structure."""
+    """Return the output for a `CallToolResult` with its duration: every block, and its structured content."""
     failed = result.get("isError") is True
     header = f"Wall time: {seconds:.4f} seconds\n{'Error' if failed else 'Output'}:\n"
     structured = result.get("structuredContent")
@@ -79,12 +80,12 @@ def read_result(result: JsonObject, seconds: float) -> Output:
 
 
 def _beside(content: list[object], structured: object) -> list[object]:
-    """Return the blocks that say more than the structured part, which servers repeat as text for older clients."""
+    """Return the blocks that add to the structured part, which servers repeat as text for older clients."""
     if structured is None:
         return content
     given = structured
     if isinstance(structured, dict) and structured.keys() == {"result"}:
-        given = structured["result"]  # how SDKs wrap what is no object
+        given = structured["result"]  # how SDKs wrap results that are not objects
     said = [_said(block) for block in content]
     if isinstance(given, list) and len(said) == len(given) and all(map(_says, said, given)):
         return []
@@ -100,7 +101,7 @@ def _said(block: object) -> str | None:
 
 
 def _says(text: str | None, value: object) -> bool:
-    """Tell whether a text is a value, as it is or as JSON."""
+    """Tell whether a text equals a value, literally or as JSON."""
     if text is None or text == value:
         return text is not None
     try:
@@ -110,7 +111,7 @@ def _says(text: str | None, value: object) -> bool:
 
 
 def _brief(value: object) -> object:
-    """Leave out what only a program can read: long texts in base64, which would use up the budget."""
+    """Drop content that only a program can read: long texts in base64, which would use up the budget."""
     if not isinstance(value, dict):
         return value
     shown = {name: _size(inner) if name in _BINARY and _is_binary(inner) else inner for name, inner in value.items()}
@@ -135,7 +136,7 @@ def _part(block: object) -> JsonObject:
 
 
 def _image(mime_type: str, data: str) -> JsonObject:
-    # A model server refuses the whole request, and with it the conversation, for one image that is none.
+    # A model server rejects the whole request, and with it the conversation, because of one invalid image.
     if _IMAGE.fullmatch(mime_type) is None or _BASE64.fullmatch(data) is None:
         return _text("[an image that cannot be shown]")
     return {"type": "input_image", "image_url": f"data:{mime_type};base64,{data}"}

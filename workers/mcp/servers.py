@@ -1,7 +1,7 @@
-"""The face of the package: all MCP servers of one conversation.
+"""The public interface of the package: all MCP servers of one conversation.
 
-Promises: nothing is started before the first `ready`, and then everything at once; a server that fails costs its own
-tools and nothing else; `close` leaves no process behind.
+Guarantees: nothing is started before the first `ready`, and then everything at once; if a server fails, only its own
+tools are lost; `close` leaves no process behind.
 """
 
 import asyncio
@@ -42,20 +42,20 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 REFRESH_SECONDS: Final = 5.0
-"""How long a request waits for changed lists of tools. Later ones join a later request."""
+"""How long a request waits for changed lists of tools. Later changes are included in a later request."""
 CLOSE_SECONDS: Final = 1.5
-"""How long servers may take to leave before they are killed."""
+"""How long servers may take to exit before they are killed."""
 NOT_INSTALLED: Final = "the MCP client cannot be imported; install greenroom again, with all that it depends on"
 
 State: TypeAlias = Literal["starting", "ready", "failed", "cancelled"]
 Variables: TypeAlias = Callable[[tuple[str, ...]], Awaitable[Mapping[str, str]]]
-"""Returns those of the variables that are set, also those that this process must not have."""
+"""Returns the values of those variables that are set, including ones withheld from this process."""
 Bearers: TypeAlias = Callable[[str, str, str | None], Awaitable[McpBearer]]
-"""Returns the bearer for a name and a URL; the third is the serial of one that was refused."""
+"""Returns the access token for a name and a URL; the third argument is the serial of a rejected one."""
 
 
 class ServerStatus(msgspec.Struct, frozen=True):
-    """Where one server is."""
+    """The state of one server."""
 
     state: State
     error: str | None = None
@@ -66,27 +66,27 @@ class ServerContext(msgspec.Struct, frozen=True, kw_only=True):
 
     variables: Variables
     environment: Mapping[str, str]
-    """Ours, of which programs get the few that every program gets."""
+    """This process's variables, of which programs get a few standard ones."""
     cwd: str
-    """Where programs run that have no `cwd` of their own."""
+    """The working directory of programs without a `cwd`."""
     emit: Emit
     bearer: Bearers | None = None
-    """Who has what the user's logins to servers gave."""
+    """The source of tokens for the user's logins to servers."""
     elicit: Elicit = decline
     wire: WireApi = "responses"
-    """What the model's server speaks."""
+    """The API of the model's server."""
     approval: ToolApproval | None = None
-    """Who lets calls through; all of them pass where there is nobody."""
+    """Decides about calls; without it all are permitted."""
     notice_after: float = NOTICE_SECONDS
 
 
 class McpServers:
-    """Lives as long as the conversation has a process."""
+    """Lives as long as the conversation's process."""
 
     def __init__(
         self, servers: Mapping[str, McpServer], setting: ServerContext, faulty: Mapping[str, str] = MappingProxyType({})
     ) -> None:
-        """`faulty`: servers that cannot be started as they are configured, and why; they count as failed."""
+        """`faulty`: servers with invalid settings, and why; they count as failed."""
         self._faulty = faulty
         self._servers = {name: server for name, server in servers.items() if server.enabled}
         self._setting = setting
@@ -94,7 +94,7 @@ class McpServers:
         self._tasks: list[asyncio.Task[None]] = []
         self._assignments: dict[str, ServerHost] = {}
         self._notes: dict[str, list[str]] = {}
-        """What the model is to know of the questions that the servers asked during their present calls."""
+        """Notes for the model about the questions that servers asked during their current calls."""
         self._states: dict[str, ServerStatus] = {}
         self._startup: Startup | None = None
         self._catalog = Catalog((), {})
@@ -102,7 +102,7 @@ class McpServers:
 
     @property
     def states(self) -> Mapping[str, ServerStatus]:
-        """Every server that is started, and where it is."""
+        """Every started server, and its state."""
         return self._states
 
     @property
@@ -111,10 +111,10 @@ class McpServers:
         return self._startup is not None and self._startup.is_waiting
 
     async def ready(self) -> None:
-        """Start the servers, if that is still to do, and wait for what the next request must know.
+        """Start the servers, if not done yet, and wait for those that the next request needs.
 
-        That is: every required server, the others each for as long as its table says, and changes that servers have
-        announced. Raises `StartError` where a required server failed.
+        That means every required server, the others each for the time that its table sets, and announced changes of
+        tools. Raises `StartError` if a required server failed.
         """
         startup = self._start() if self._startup is None else self._startup
         await startup.wait(self._check)
@@ -124,15 +124,15 @@ class McpServers:
                     await host.fresh()
 
     def definitions(self) -> Sequence[JsonObject]:
-        """Return the tools as a request declares them, sorted. While it is the same object nothing has changed."""
+        """Return the tools as declared in a request, sorted. If the same object is returned, nothing has changed."""
         return self._catalog.definitions
 
     def knows(self, name: str, namespace: str | None = None) -> bool:
-        """Tell whether a function that the model calls is a tool of a server."""
+        """Tell whether a function called by the model is a tool of a server."""
         return self._catalog.find(name, namespace) is not None
 
     async def call(self, name: str, call_id: str, arguments: str, emit: Emit, namespace: str | None = None) -> Output:
-        """Call a tool and return what the model is told, uncut. Only cancellation is raised."""
+        """Call a tool and return the output for the model, uncut. Raises only on cancellation."""
         tool = self._catalog.find(name, namespace)
         if tool is None:
             return told(f"unsupported call: {name}", success=False)
@@ -143,11 +143,11 @@ class McpServers:
         return noted(output, notes)
 
     def kill_all(self) -> None:
-        """Kill every program at once. Does not wait for it."""
+        """Kill every program at once. Does not wait."""
         self._groups.kill_all()
 
     async def close(self) -> None:
-        """End all servers. None of their processes is left."""
+        """End all servers, leaving no process behind."""
         self._closing = True
         for name, task in zip(self._servers, self._tasks, strict=False):
             host = self._assignments.get(name)
@@ -172,7 +172,7 @@ class McpServers:
         return startup
 
     async def _host(self, name: str, server: McpServer, startup: Startup) -> None:
-        """Be one server's life."""
+        """Run one server."""
 
         async def on_tools() -> None:
             self._catalog = Catalog(self._all_tools(), self._servers, self._setting.wire)
@@ -215,7 +215,7 @@ class McpServers:
         return HttpTransport(place, name, partial(ask, name, place.url))
 
     async def _settle(self, startup: Startup, name: str, status: ServerStatus) -> None:
-        """Say how a start went, and when it was the last, how all went. What happens later is only logged."""
+        """Report the outcome of a start and, if it was the last, of all. Later events are only logged."""
         if startup.has_settled(name):
             if status.state == "failed":
                 log.warning("the MCP server %r has gone: %s", name, status.error)
@@ -281,7 +281,7 @@ _GONE: Final = _Gone()
 
 
 async def _load_client() -> None:
-    """Import what needs the official client, away from the loop. Raises `StartupError` where it is not installed."""
+    """Import the modules that need the official client, in a thread. Raises `StartupError` if it is not installed."""
     wanted = "greenroom.workers.mcp.connection"
     if wanted in sys.modules:
         return

@@ -1,7 +1,7 @@
-"""Runs a server as a child of ours and speaks with it over its pipes, one JSON message a line.
+"""Runs a server as a child process and speaks with it over its pipes, one JSON message per line.
 
-Promises: when the streams are left, in whatever way, the program and its whole process group are gone within a second.
-The program is asked to go by the end of its input, then by SIGTERM, and is killed in the end.
+Guarantees: however the streams are left, the program and its whole process group are gone within a second. Its input is
+closed first, then it gets SIGTERM, and finally it is killed.
 """
 
 import asyncio
@@ -31,11 +31,11 @@ from greenroom.workers.mcp.transport import MESSAGE_LIMIT
 log = logging.getLogger(__name__)
 
 LEAVE_SECONDS: Final = 0.3
-"""How long a program may take to end after its input has."""
+"""Seconds for a program to exit after its input has ended."""
 TERM_SECONDS: Final = 0.4
-"""How long it may take after SIGTERM."""
+"""Seconds for it to exit after SIGTERM."""
 DEATH_SECONDS: Final = 0.3
-"""How long a killed program may take to be gone before nobody waits for it any longer."""
+"""Seconds to wait for a killed program."""
 _LAST_WORDS: Final = 4096
 _SHOWN: Final = 300
 
@@ -44,7 +44,7 @@ _ToClient: TypeAlias = MemoryObjectSendStream[SessionMessage | Exception]
 
 
 class ServerProcessTransport:
-    """A program that speaks on its standard input and output."""
+    """A program that communicates over its standard input and output."""
 
     pauses: tuple[float, ...] = ()
     may_pass = False
@@ -52,7 +52,7 @@ class ServerProcessTransport:
     refusal: str | None = None
 
     def __init__(self, program: Program, groups: ProcessGroups) -> None:
-        """`groups` can kill what runs when there is no time to leave properly."""
+        """`groups` can kill running programs when there is no time for a proper exit."""
         self._program = program
         self._groups = groups
         self._child: _Child | None = None
@@ -75,7 +75,7 @@ class ServerProcessTransport:
     ]:
         self._child = child = _Child(self._program, self._groups)
         incoming, read_stream = anyio.create_memory_object_stream[SessionMessage | Exception](0)
-        # Without a limit, so that nobody waits for a program that does not read: not even whoever cancels a call.
+        # Unbounded, so that nothing waits for a program that does not read, not even the cancellation of a call.
         write_stream, outgoing = anyio.create_memory_object_stream[SessionMessage](math.inf)
         try:
             await child.connect(outgoing, incoming)
@@ -91,24 +91,24 @@ class ServerProcessTransport:
 
 
 class _Child:
-    """The program while it runs."""
+    """The running program."""
 
     def __init__(self, program: Program, groups: ProcessGroups) -> None:
         self._groups = groups
         self._process = process = _start(program)
         self.ended = asyncio.Event()
         self._deaf = asyncio.Event()
-        """Set once it says nothing more, or takes nothing more."""
+        """Set once it has closed its output or its input."""
         self._stopping = False
         self._left_alone: int | None = None
-        """How it ended, if that was before we wanted it."""
+        """How it ended, if it was not told to."""
         self._fault: str | None = None
-        """What it did that ended the connection."""
+        """Its error that ended the connection."""
         self._last_words = b""
         self._tasks: list[asyncio.Task[None]] = []
         self._input: asyncio.WriteTransport | None = None
         self._writer: asyncio.StreamWriter | None = None
-        """Kept, for it closes its transport when nobody holds it any longer."""
+        """Referenced, because the object closes its transport when it is garbage-collected."""
         self._outputs: list[asyncio.BaseTransport] = []
         groups.add(process.pid)
         try:
@@ -129,7 +129,7 @@ class _Child:
         self._run(self._write(outgoing, writer, incoming), self._read(reader, incoming), self._listen(errors))
 
     async def cause(self) -> str | None:
-        """Say what the program did wrong. A death that is under way is given a moment to be known."""
+        """Describe what the program did wrong, after a moment in which an exit in progress can complete."""
         if self._fault is not None:
             return self._fault
         await self._ends_within(DEATH_SECONDS)
@@ -141,7 +141,7 @@ class _Child:
         return f"its program {how}" + (f": {redact(lines[-1].strip())[:_SHOWN]}" if lines else "")
 
     async def gone(self) -> None:
-        """Wait until nothing can be expected any longer; how it ended is known then, if it did."""
+        """Wait until no more messages can come; if it has exited, how is known then."""
         await self._deaf.wait()
         await self._ends_within(DEATH_SECONDS)
 
@@ -152,7 +152,7 @@ class _Child:
             if self._input is not None:
                 self._input.close()
             if not await self._ends_within(LEAVE_SECONDS):
-                # The leader is not reaped before `ended` is set, so the number is ours.
+                # The leader is not reaped before `ended` is set, so its pid cannot be reused yet.
                 with suppress(ProcessLookupError, PermissionError):
                     os.killpg(pid, signal.SIGTERM)
                 await self._ends_within(TERM_SECONDS)
@@ -205,13 +205,13 @@ class _Child:
         return reader
 
     async def _read(self, reader: asyncio.StreamReader, incoming: _ToClient) -> None:
-        """Hand on messages until the program says no more, and read on when nobody listens, so that it can end."""
+        """Pass on messages until the program closes its output; keep reading without a reader, so that it can exit."""
         listening = True
         try:
             while line := await reader.readline():
                 message = _message(line)
                 if message is None or not listening:
-                    await asyncio.sleep(0)  # a program that never stops writing must not keep the loop to itself
+                    await asyncio.sleep(0)  # a program that never stops writing must not block the loop
                     continue
                 try:
                     await incoming.send(message)
@@ -226,7 +226,7 @@ class _Child:
             self._deaf.set()
 
     async def _write(self, outgoing: _ToServer, writer: asyncio.StreamWriter, incoming: _ToClient) -> None:
-        """Send messages until there are none any more. A program that reads no longer is as good as gone."""
+        """Send messages until there are no more. A program that no longer reads counts as ended."""
         try:
             async for message in outgoing:
                 writer.write(message.message.model_dump_json(by_alias=True, exclude_unset=True).encode() + b"\n")

@@ -1,4 +1,4 @@
-"""The tools of the user's MCP servers, as one conversation offers and calls them."""
+"""The tools of the user's MCP servers, as offered and called by one conversation."""
 
 import os
 from collections.abc import Awaitable, Callable, Sequence
@@ -17,7 +17,7 @@ from greenroom.workers.mcp.servers import Bearers, McpServers, ServerContext, Va
 from greenroom.workers.tools.types import Emit
 
 _AS_JSON: Final = 6, 5
-"""By what share the output may be longer than its text, because it travels in JSON."""
+"""The factor by which the output may exceed its text, because it is sent as JSON."""
 
 
 class McpToolset:
@@ -33,7 +33,7 @@ class McpToolset:
         turn_id: Callable[[], TurnId],
         bearers: Bearers | None = None,
     ) -> None:
-        """`settings` are the conversation's, `present` gives those of the running turn."""
+        """`settings` are the conversation's; `present` returns those of the running turn."""
         self._present = present
         questions = ServerQuestions(ask, emit, turn_id)
         self._put = pass_on(questions)
@@ -55,11 +55,11 @@ class McpToolset:
         return self._servers.is_waiting
 
     async def ready(self) -> None:
-        """Wait until the servers are there that a request waits for. Raises `StartError`."""
+        """Wait for the servers that a request needs. Raises `StartError`."""
         await self._servers.ready()
 
     def definitions(self) -> Sequence[JsonObject]:
-        """Return what the model is told; the same object until something has changed."""
+        """Return the declarations for the model; the same object until something has changed."""
         return self._servers.definitions()
 
     def has(self, call: JsonObject) -> bool:
@@ -67,7 +67,7 @@ class McpToolset:
         return self._servers.knows(str(call["name"]), _namespace(call))
 
     async def call(self, call: JsonObject, emit: Emit) -> ToolResult:
-        """Call a tool, and return what the model reads of its output."""
+        """Call a tool, and return its output for the model."""
         budget = OutputBudget.of_tokens(self._present().tool_output_token_limit)
         more, of = _AS_JSON
         output = await self._servers.call(
@@ -80,7 +80,7 @@ class McpToolset:
         self._servers.kill_all()
 
     async def close(self) -> None:
-        """Let the servers leave; no process is left behind."""
+        """End the servers; no process is left behind."""
         await self._servers.close()
 
     async def _elicit(self, question: Elicitation) -> ElicitationReply:
