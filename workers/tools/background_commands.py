@@ -1,7 +1,7 @@
-"""The commands of one conversation that go on between the calls of the model: numbered, watched, bounded in number.
+"""The commands of one conversation that keep running between calls: numbered, supervised, limited in number.
 
-They outlive the turn that started them, and end with the conversation. Clients are told of them only while a turn runs,
-since only then somebody listens: an end that comes between two turns is told at the beginning of the next.
+They outlive the turn that started them, and end with the conversation. Events about them are sent only during turns: an
+end between two turns is reported at the beginning of the next.
 """
 
 import asyncio
@@ -23,19 +23,20 @@ from greenroom.workers.tools.command_events import CommandEvents
 from greenroom.workers.tools.types import Emit, ExecutionMode, ToolFailure
 
 MOST: Final = 64
-"""Commands that are kept at a time."""
+"""Maximum number of commands."""
 RECENT: Final = 8
-"""How many of those that were used last are kept whatever happens."""
+"""How many of the most recently used ones are always kept."""
 NUMBERS: Final = range(1_000, 100_000)
 MOST_DELTAS: Final = 10_000
-"""Reads of one command's output that clients are told of. The rest is in what the model reads, and in the end event."""
+"""Maximum reads of one command's output that are sent to clients. The rest is in the output for the model and in the
+end event."""
 UNATTENDED_PAUSE: Final = 0.005
-"""Seconds between two reads while no turn runs: a command that floods must not cost a whole core meanwhile."""
+"""Seconds between two reads while no turn runs, so that a command that floods does not use a whole core."""
 
 
 @dataclass(slots=True, eq=False)
 class NumberedCommand:
-    """One of them."""
+    """One of the commands."""
 
     number: int
     argv: tuple[str, ...]
@@ -43,13 +44,13 @@ class NumberedCommand:
     events: CommandEvents
     command: BackgroundCommand = field(init=False)
     finished: Finished | None = None
-    """How it ended, once it has and clients were told, or will be."""
+    """How it ended, once it has."""
     over: asyncio.Event = field(default_factory=asyncio.Event)
     """Set with `finished`."""
     deltas: int = 0
 
     async def wait(self, seconds: float) -> None:
-        """Wait until it is over, but no longer than this."""
+        """Wait until it has ended, at most this long."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self.over.wait()
@@ -61,14 +62,14 @@ class BackgroundCommandsStatistics:
 
     running: int
     unread_ends: int
-    """Commands that have ended while the model has not asked since."""
+    """Commands that have ended and whose end the model has not read."""
 
 
 class BackgroundCommands:
     """Belongs to one conversation and its loop."""
 
     def __init__(self, emit: Emit, on_all_ended: Callable[[], None]) -> None:
-        """`on_all_ended` is called when between two turns the last of them ends that ran."""
+        """`on_all_ended` is called when the last running command ends between two turns."""
         self._emit = emit
         self._on_all_ended = on_all_ended
         self._kept: dict[int, NumberedCommand] = {}
@@ -86,23 +87,23 @@ class BackgroundCommands:
         return BackgroundCommandsStatistics(len(self._kept) - ended, ended)
 
     async def attend(self) -> None:
-        """Note that a turn begins, and tell what has ended since the last."""
+        """Called at the beginning of a turn; reports ends since the last one."""
         self._attended = True
         while self._untold:
             await self._tell(self._untold.pop(0))
 
     def leave_alone(self) -> None:
-        """Note that the turn is over."""
+        """Called at the end of a turn."""
         self._attended = False
 
     def new_number(self) -> int:
-        """Return a number that no command has."""
+        """Return an unused number."""
         return next(number for number in iter(lambda: random.choice(NUMBERS), None) if number not in self._kept)
 
     async def open(self, kept: NumberedCommand, command: CommandSpec, starter: Starter) -> None:
-        """Start a command and keep it under its number, giving up another where there are too many.
+        """Start a command and keep it under its number, dropping another one if there are too many.
 
-        Raises `ToolFailure` where it cannot be started.
+        Raises `ToolFailure` if it cannot be started.
         """
         await self._make_room()
         kept.command = BackgroundCommand(command, lambda name, chunk: self._relay(kept, name, chunk))
@@ -119,18 +120,18 @@ class BackgroundCommands:
         watching.add_done_callback(lambda _: self._watching.pop(kept))
 
     def find(self, number: int) -> NumberedCommand | None:
-        """Return the command of this number, which counts as a use of it."""
+        """Return the command of this number, and record its use."""
         kept = self._kept.pop(number, None)
         if kept is not None:
             self._kept[number] = kept
         return kept
 
     def forget(self, kept: NumberedCommand) -> None:
-        """Give up the number of a command that is over."""
+        """Release the number of a command that has ended."""
         self._kept.pop(kept.number, None)
 
     async def end(self, kept: NumberedCommand) -> None:
-        """Kill a command if it still runs, and give up its number."""
+        """Kill a command if it is running, and release its number."""
         await kept.command.close()
         await kept.over.wait()
         self.forget(kept)
@@ -143,7 +144,7 @@ class BackgroundCommands:
         await asyncio.gather(*watching)
 
     async def _make_room(self) -> None:
-        """Give up the longest unused that has ended, else the longest unused."""
+        """Drop the least recently used one that has ended, else the least recently used one."""
         while len(self._kept) >= MOST:
             old = list(self)[:-RECENT]
             await self.end(next((kept for kept in old if kept.over.is_set()), old[0]))
@@ -153,7 +154,7 @@ class BackgroundCommands:
         raise ToolFailure(f"exec_command failed: {reason}")
 
     async def _see_out(self, kept: NumberedCommand) -> None:
-        """Wait for the end of a command, and tell it now or later."""
+        """Wait for the end of a command, and report it now or later."""
         finished = await kept.command.wait()
         text = finished.aggregated.render_for_model(kept.events.budget)
         event = kept.events.end(finished, exit_code(finished), text)
@@ -180,7 +181,7 @@ class BackgroundCommands:
 
 
 def exit_code(finished: Finished) -> int:
-    """Return the exit code as a shell would tell it: 128 and the signal's number where a signal ended the command."""
+    """Return the exit code as a shell does: 128 plus the signal's number if a signal ended the command."""
     if finished.signal is not None:
         return 128 + finished.signal
     return -1 if finished.exit_code is None else finished.exit_code

@@ -1,7 +1,7 @@
-"""The tools of one conversation: what they may do, where they run, and what they leave running.
+"""The tools of one conversation: permissions, environment, and running commands.
 
-It is imported when the first tool is called, unless whoever forked this process has done so: the first answer of a
-fresh server need not wait for it.
+It is imported when the first tool is called, unless the process that forked this one has imported it, so that the first
+answer of a fresh server does not wait for it.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
@@ -33,20 +33,20 @@ from greenroom.workers.tools.types import Emit
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Workplace:
-    """Where the tools work, and by which rules."""
+    """The directory and rules of the tools."""
 
     approval_policy: ApprovalPolicy
     sandbox_policy: SandboxPolicy
     surroundings: Surroundings
     environment: Mapping[str, str]
-    """That of commands, complete."""
+    """The complete environment of commands."""
     shell: Shell
     output_tokens: int
-    """Bounds what the model gets of one output."""
+    """Limits each output for the model."""
 
 
 class Toolbox:
-    """Lives as long as the conversation has a process."""
+    """Lives as long as the conversation's process."""
 
     def __init__(
         self,
@@ -58,9 +58,9 @@ class Toolbox:
         leftovers: CleanupJournal | None = None,
         on_loss: Callable[[Loss], object] = lambda _: None,
     ) -> None:
-        """`on_commands_ended` is called when between two turns the last command ends that went on.
+        """`on_commands_ended` is called when the last running command ends between two turns.
 
-        `on_loss` is told of each process that started or watched over commands and is lost.
+        `on_loss` is called for each zygote or monitor that is lost.
         """
         self._on_loss = on_loss
         self._leftovers = leftovers
@@ -70,13 +70,13 @@ class Toolbox:
         self._approved = ApprovedCommands()
         self.move(workplace)
         self.open_commands = BackgroundCommands(emit, on_commands_ended)
-        """Those that go on between calls."""
+        """Commands that keep running between calls."""
         self._groups = ProcessGroups()
         self._launcher: Launcher | None = None
         self._free = FreeStarter(self._groups, self._present_launcher)
 
     def move(self, workplace: Workplace) -> None:
-        """Work elsewhere, or by other rules, from the next call on. What the user has approved stays approved."""
+        """Use another directory or other rules from the next call on. Approvals stay valid."""
         policy, surroundings = workplace.sandbox_policy, workplace.surroundings
         confinement = confine(policy, surroundings)
         self._confinement = None if confinement is None else confinement.resolved()
@@ -102,24 +102,24 @@ class Toolbox:
 
     @property
     def sandbox_limits(self) -> tuple[str, ...]:
-        """What the sandbox does not hold on this system, or holds at a price, as the first command in it has told."""
+        """What the sandbox cannot enforce on this system, or only at a cost, as reported by the first command in it."""
         return () if self._confined is None else self._confined.limits
 
     @property
     def zygote(self) -> ZygoteStanding | None:
-        """How the process stands that starts commands, once there was one."""
+        """The state of the zygote, once there was one."""
         return None if self._launcher is None else self._launcher.zygote
 
     async def begin_turn(self) -> None:
-        """Tell what has ended since the last turn among the commands that go on."""
+        """Report the running commands that have ended since the last turn."""
         await self.open_commands.attend()
 
     def end_turn(self) -> None:
-        """Let the commands that go on do so in silence."""
+        """Let running commands continue without events."""
         self.open_commands.leave_alone()
 
     async def call(self, turn_id: TurnId, call: JsonObject) -> str | list[JsonObject]:
-        """Run one call of the model and return what it is told."""
+        """Run one call of the model and return its output."""
         context = self._context_of(turn_id)
         name, call_id = str(call["name"]), str(call["call_id"])
         if call["type"] == "custom_tool_call":
@@ -127,23 +127,23 @@ class Toolbox:
         else:
             output = await registry.call(name, call_id, str(call["arguments"]), context)
         if context.diff.follows:
-            await tell_diff(context, only_news=True)  # a command may have changed, or undone, what a patch did
+            await tell_diff(context, only_news=True)  # a command may have changed or reverted the files of a patch
         return output.told
 
     async def tell_diff(self, turn_id: TurnId) -> None:
-        """Tell what the patches of a turn have come to, if there were any."""
+        """Report the net diff of a turn's patches, if there were any."""
         context = self._context
         if context is not None and context.turn_id == turn_id and context.diff.follows:
             await tell_diff(context)
 
     def kill_all(self) -> None:
-        """Kill whatever commands left running. Does not wait for it."""
+        """Kill everything that commands left running. Does not wait."""
         self._groups.kill_all()
         if self._launcher is not None:
             self._launcher.kill_all()
 
     async def close(self) -> None:
-        """Kill whatever commands left running, and end what starts them."""
+        """Kill everything that commands left running, and end the zygote."""
         self.kill_all()
         await self.open_commands.close()
         if self._launcher is not None:

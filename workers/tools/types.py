@@ -1,4 +1,4 @@
-"""Types that the parts of a tool call share."""
+"""Types shared by the parts of a tool call."""
 
 from collections.abc import Awaitable, Callable
 from typing import Literal, TypeAlias
@@ -9,9 +9,8 @@ Emit: TypeAlias = Callable[[JsonObject], Awaitable[None] | None]
 """Takes the `msg` of an event. An awaitable that it returns is waited for, so that a slow client slows the tool."""
 
 ExecutionMode: TypeAlias = Literal["free", "sandboxed", "read_only"]
-"""How something that may be done is done: without a sandbox, in that of the conversation, or in one that writes
-nothing."""
+"""How a permitted action is executed: without a sandbox, in that of the conversation, or in a read-only one."""
 
 
 class ToolFailure(Exception):  # noqa: N818 - a refusal that the model reads, not an error of ours
-    """Ends a call with a text for the model."""
+    """Ends a call with an error text for the model."""
