@@ -1,8 +1,7 @@
-"""Makes the parts of docs/architecture.md about states from `greenroom.supervisor.conversations.lifecycle` and
+"""Generates the parts of docs/architecture.md about states from `greenroom.supervisor.conversations.lifecycle` and
 `greenroom.supervisor.processes.service_state`.
 
-`make docs` puts them in their places. `python tools/docs/lifecycle.py --check` only tells whether they are there, by
-its exit
+`make docs` writes them. `python tools/docs/lifecycle.py --check` only checks whether they are up to date, by its exit
 status.
 """
 
@@ -23,7 +22,7 @@ END: Final = "<!-- end of states -->\n"
 
 
 def diagram(transitions: Mapping[tuple[str, str], str], first: str) -> str:
-    """Return the transitions in the language of Mermaid, and in words those that lead the same way from every state."""
+    """Return the transitions as a Mermaid diagram, and as text those that lead to the same state from everywhere."""
     states = sorted({state for state, _ in transitions})
     everywhere = {
         happening: following
@@ -46,7 +45,7 @@ def diagram(transitions: Mapping[tuple[str, str], str], first: str) -> str:
 
 
 def meanings(states: Mapping[str, str], whose: str) -> str:
-    """Return a table of the states and what they mean."""
+    """Return a table of the states and their meanings."""
     rows = [f"| `{state}` | {meaning} |\n" for state, meaning in states.items()]
     return f"| State | {whose} |\n|---|---|\n" + "".join(rows)
 

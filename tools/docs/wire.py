@@ -1,7 +1,7 @@
 """Generates the tables of docs/wire.md from `greenroom.protocol.methods`, `catalog`, `events` and
 `greenroom.protocol.mcp.toolset`.
 
-`make docs` puts them in their place. `python tools/docs/wire.py --check` only tells whether they are there, by its exit
+`make docs` writes them. `python tools/docs/wire.py --check` only checks whether they are up to date, by its exit
 status.
 """
 
