@@ -1,4 +1,4 @@
-"""`python -m benchmarks`: measure, print the table, and write the page."""
+"""`python -m benchmarks`: run the measurements, print the table, and write the page."""
 
 import argparse
 import subprocess
@@ -21,28 +21,28 @@ from benchmarks.run import Run
 PAGE: Final = Path(__file__).parent.parent / "docs" / "benchmarks.md"
 
 METHOD: Final = (
-    "Both programs talk to the same scripted model server, a process of its own on the loopback interface, in the same"
-    " run. Their repetitions alternate, and so does who goes first.",
-    "The client reads the pipe in blocks of up to 1 MiB, and only looks for answers and counts deltas, because its time"
-    " is taken from the same cores. It reads as fast as it can.",
-    "Each program has a home of its own that has seen one start and one turn before anything is measured; there is no"
-    " sandbox but where a row names it, and there are no approvals.",
-    "New conversations and replies are measured one after the other in a warm server. A request has reached the model"
-    " when the model server has read its head, on the clock that all processes share.",
-    "CPU is that of the whole process tree of the program, user and system, ended children included; neither the model"
-    " server nor the client is in it. Idling begins 2 s after the last answer and is measured for 10 s.",
-    "The 100 calls come to a server that has had one turn and 2 s of rest. In the first tenth of a second after its"
-    " first turn Greenroom still makes ready what later conversations share, and takes some 0.2 s longer over them.",
-    "Bearers are asked for with no server around: one broker, and workers in four processes that ask ten times a second"
-    " each, a thousand questions a second.",
-    "Private memory is `Private_Clean` + `Private_Dirty` of `smaps_rollup`; all else is shared with the fork server.",
+    "Both programs talk to the same scripted model server, a separate process on the loopback interface, in the"
+    " same run. They alternate, and so does which of them starts.",
+    "The client reads the pipe in blocks of up to 1 MiB, as fast as it can, and only looks for answers and counts"
+    " deltas, because it runs on the same cores.",
+    "Each program has its own home, in which it has had one start and one turn before anything is measured. There"
+    " are no approvals, and no sandbox unless the row says so.",
+    "New conversations and replies are measured one after the other in a warm server. A request has reached the"
+    " model when the model server has read its head, by the clock that all processes share.",
+    "CPU is user and system time of the program's whole process tree, including children that have ended, without"
+    " the model server and the client. Idling begins 2 s after the last answer and is measured for 10 s.",
+    "The 100 calls are sent to a server that has had one turn and 2 s of rest. In the first tenth of a second after"
+    " its first turn Greenroom still prepares what later conversations share; calls in that time take some 0.2 s"
+    " longer.",
+    "Access tokens are measured without a server: one broker, and workers in four processes that each ask ten times"
+    " a second, a thousand requests a second in total.",
+    "Private memory is `Private_Clean` + `Private_Dirty` of `smaps_rollup`; the rest is shared with the fork server.",
 )
 NOTES: Final = (
-    "The model server writes deltas in large blocks, as fast as they are read. Where a model sends them one at a time,"
-    " one delta costs each program more.",
-    "The 100 calls and what idles after them are measured once for the reference, which takes long over them.",
-    "A row of memory stays empty where the user who measures may not read `smaps_rollup` of a process that has made"
-    " itself undumpable.",
+    "The model server writes deltas in large blocks, as fast as they are read. If a model sends them one at a time,"
+    " a delta costs each program more.",
+    "The 100 calls, and the idling after them, are measured only once for the reference, because it takes long.",
+    "A memory row is empty if the user may not read `smaps_rollup` of an undumpable process.",
 )
 
 

@@ -1,4 +1,4 @@
-"""A program under test: how it is started, and the home it starts from."""
+"""A program under test: how to start it, and its home."""
 
 import os
 import sys
@@ -32,11 +32,11 @@ class Contestant:
     name: str
     command: tuple[str, ...]
     environment: Mapping[str, str] = field(default_factory=dict)
-    """What its environment has more than ours."""
+    """Variables in addition to this environment."""
 
 
 def greenroom() -> Contestant:
-    """Return our own program, as it is installed beside the interpreter that runs the benchmark."""
+    """Return Greenroom as installed beside the interpreter that runs the benchmark."""
     return Contestant(GREENROOM, (os.path.join(os.path.dirname(sys.executable), "greenroom"), "mcp-server"))
 
 
@@ -53,6 +53,6 @@ def write_config(home: str, base_url: str) -> None:
 
 
 def environment(contestant: Contestant, home: str) -> dict[str, str]:
-    """Return the whole environment of a contestant, free of what could lead it to an account."""
+    """Return the whole environment of a program, without anything that leads to an account."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("CODEX_", "OPENAI_"))}
     return {**kept, "CODEX_HOME": home, **contestant.environment}

@@ -1,4 +1,4 @@
-"""Many conversations at once, some of whose processes are killed: plays them, and accounts for every call."""
+"""Runs many conversations at once while some of their processes are killed, and accounts for every call."""
 
 import os
 import random
@@ -18,20 +18,20 @@ from greenroom.demo.scripts import bench_prompt
 from greenroom.protocol.report import Role
 
 WIDTH: Final = 20
-"""Calls that are open at a time."""
+"""Maximum number of open calls."""
 BEGUN: Final = 60
-"""Conversations that have begun and still have turns before them, at a time."""
+"""Maximum number of conversations that have begun and still have turns to run."""
 TIMEOUT: Final = 60.0
-"""Seconds that an answer may take."""
+"""Seconds allowed for an answer."""
 HELPERS: Final = 0.1
-"""Share of the deaths that are the fork server's or the broker's, as long as they may die."""
+"""Share of deaths that are the fork server's or the broker's, as long as these may be killed."""
 _LOOK: Final = 0.02
-"""Seconds between two looks at what is due."""
+"""Seconds between two checks for due actions."""
 
 Turn: TypeAlias = Literal["hello", "command", "patch", "stall"]
 """`stall`: the model falls silent after a command, so that the call has to be cancelled."""
 Victims: TypeAlias = Callable[[Role], list[int]]
-"""Finds the pids of a role."""
+"""Matches the pids of a role."""
 Fate: TypeAlias = Literal["succeeded", "aborted", "crashed", "failed"]
 
 _PROMPTS: Final[dict[Turn, str]] = {
@@ -62,7 +62,7 @@ class _Line(msgspec.Struct):
 
 @dataclass(slots=True)
 class Conversation:
-    """One conversation and the turns that it still has before it."""
+    """One conversation and its remaining turns."""
 
     turns: deque[Turn]
     thread: str | None = None
@@ -70,7 +70,7 @@ class Conversation:
 
 @dataclass(slots=True)
 class Call:
-    """A call that has no answer yet."""
+    """A call that is not answered yet."""
 
     conversation: Conversation
     begun: float
@@ -80,18 +80,18 @@ class Call:
 
 @dataclass(slots=True)
 class Account:
-    """What became of the calls."""
+    """The outcomes of the calls."""
 
     fates: Counter[Fate] = field(default_factory=Counter)
     killed: Counter[Role] = field(default_factory=Counter)
     """Processes that were killed, by role."""
     slowest: float = 0.0
-    """Seconds that the slowest call took, those that had to be cancelled left out."""
+    """Seconds of the slowest call, without those that had to be cancelled."""
     violations: list[str] = field(default_factory=list)
-    """What must not be, in words."""
+    """Violations, as text."""
 
     def __add__(self, other: "Account") -> "Account":
-        """Return the account of what was played one after the other."""
+        """Return the combined account of consecutive runs."""
         return Account(
             self.fates + other.fates,
             self.killed + other.killed,
@@ -100,14 +100,14 @@ class Account:
         )
 
     def judge(self) -> None:
-        """Note what only the sums show: a process that is killed costs one call at most."""
+        """Add the violations that only the totals show: a killed process may fail at most one call."""
         hit, killed = self.fates["crashed"], self.killed["worker"]
         if hit > killed:
             self.violations.append(f"{hit} calls crashed, though only {killed} workers were killed")
 
 
 class Crowd:
-    """Plays conversations on one client until all have had their turns."""
+    """Runs conversations on one client until all have had their turns."""
 
     def __init__(self, client: Client, cast: Iterable[Conversation], seed: int) -> None:
         self._client = client
@@ -118,7 +118,7 @@ class Crowd:
         self.account = Account()
 
     def play(self, killer: "Killer | None" = None, every: float = 0.0) -> Account:
-        """Play to the end, while the killer strikes every so many seconds."""
+        """Run to the end, while the killer kills a process every so many seconds."""
         next_death = time.monotonic() + every
         while self._go_on():
             if killer is not None and time.monotonic() >= next_death:
@@ -132,13 +132,13 @@ class Crowd:
         return self.account
 
     def _go_on(self) -> bool:
-        """Begin as many calls as there may be; return whether any is open."""
+        """Begin as many calls as allowed; return whether any is open."""
         while len(self._open) < WIDTH and (conversation := self._next()) is not None:
             self._call(conversation)
         return bool(self._open)
 
     def _next(self) -> Conversation | None:
-        """Return a newcomer where there is room for one, else who has waited longest for its next turn."""
+        """Return a new conversation if allowed, else the one that has waited longest for its next turn."""
         newcomer = next(self._cast, None) if len(self._begun) + len(self._open) < BEGUN else None
         return newcomer or (self._begun.popleft() if self._begun else None)
 
@@ -173,7 +173,7 @@ class Crowd:
         return _FATES.get(kind, "failed"), kind
 
     def _attend(self) -> None:
-        """Cancel what is due, and give up what is never answered."""
+        """Cancel the calls that are due, and give up those that are never answered."""
         now = time.monotonic()
         for number, call in list(self._open.items()):
             if call.cancel_at is not None and not call.cancelled and now >= call.cancel_at:
@@ -185,7 +185,7 @@ class Crowd:
 
 
 def conversations(seed: int, longest: int = 4) -> Iterator[Conversation]:
-    """Yield conversations of one to `longest` turns, as the seed decides; the last turn of each is a greeting."""
+    """Yield conversations of one to `longest` turns, determined by the seed; the last turn of each is a greeting."""
     chance = random.Random(seed)
     kinds: tuple[Turn, ...] = ("hello", "command", "patch", "stall")
     while True:
@@ -193,16 +193,16 @@ def conversations(seed: int, longest: int = 4) -> Iterator[Conversation]:
 
 
 class Killer:
-    """Kills processes of a server at random, helpers no more often than their restart intensity allows."""
+    """Kills random processes of a server, helpers no more often than their restart intensity allows."""
 
     def __init__(self, victims: Victims, seed: int, helpers: int, workers: int = sys.maxsize) -> None:
-        """`helpers`: how often a fork server, and how often a broker may be killed; `workers`: how often a worker."""
+        """`helpers`: how often a fork server and how often a broker may be killed; `workers`: how often a worker."""
         self._victims = victims
         self._random = random.Random(seed)
         self._left: dict[Role, int] = {"fork_server": helpers, "broker": helpers, "worker": workers}
 
     def __call__(self) -> Role | None:
-        """Kill one process and return its role, `None` where there was none."""
+        """Kill one process and return its role, `None` if there was none."""
         helpers: list[Role] = [role for role in ("fork_server", "broker") if self._left[role]]
         others: list[Role] = ["worker"] if self._left["worker"] else helpers
         role = self._random.choice(helpers if helpers and self._random.random() < HELPERS else others or ["worker"])

@@ -1,4 +1,4 @@
-"""How each figure is measured: one function for each kind of run, which starts a contestant and returns samples."""
+"""The measurements: one function for each kind of run, which starts a program and returns samples."""
 
 import os
 import re
@@ -19,11 +19,11 @@ from greenroom.demo.scripts import COMMANDS, LOGIN_COMMANDS, TRICKLE, bench_prom
 CROWD: Final = 100
 _CROWD_TIMEOUT: Final = 600.0
 _SETTLING: Final = 2.0
-"""Seconds after which a server that was busy, or has just started, counts as idle."""
+"""Seconds after which a server counts as idle."""
 _SETTLED: Final = 50
-"""Conversations after which a supervisor has what it needs however many follow."""
+"""Conversations after which a supervisor has allocated everything that does not depend on their number."""
 _SPARE: Final = 2
-"""Workers that wait for a conversation unless it is set otherwise."""
+"""Default number of idle workers."""
 _HELLO: Final = bench_prompt("hello")
 _COMMAND: Final = bench_prompt("command")
 _COMMANDS: Final = bench_prompt("commands")
@@ -38,11 +38,11 @@ Measured: TypeAlias = Mapping[str, list[float]]
 
 @dataclass(frozen=True, slots=True)
 class Sizes:
-    """How much one run does."""
+    """The size of one run."""
 
     turns: int
     deltas: int
-    """One of the sizes that the scripted model has."""
+    """A size that the scripted model offers."""
     idle_seconds: float
     kills: int
     workers: int
@@ -55,7 +55,7 @@ QUICK: Final = Sizes(turns=5, deltas=5_000, idle_seconds=3.0, kills=10, workers=
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """Where one run takes place."""
+    """The surroundings of one run."""
 
     contestant: Contestant
     model: ModelProcess
@@ -64,7 +64,7 @@ class Stage:
     sizes: Sizes
 
     def client(self, *flags: str) -> Client:
-        """Start the contestant, with further settings."""
+        """Start the program, with further settings."""
         more = [word for flag in flags for word in ("-c", flag)]
         contestant = replace(self.contestant, command=(*self.contestant.command, *more))
         return Client(contestant, self.home, self.workspace)
@@ -103,7 +103,7 @@ def turns(stage: Stage) -> Measured:
 
 
 def returns(stage: Stage) -> Measured:
-    """Replies in conversations that are parked, one after the other; a worker waits for each, as for a new one."""
+    """Replies in parked conversations, one after the other; an idle worker is ready for each, as for a new one."""
     reached: list[float] = []
     with stage.client("greenroom.park_after_s=0.1") as client:
         thread = _warmed_up(client)
@@ -117,7 +117,7 @@ def returns(stage: Stage) -> Measured:
 
 
 def stream(stage: Stage) -> Measured:
-    """One turn of many deltas: how fast they reach the client and what they cost the contestant."""
+    """One turn with many deltas: how fast they reach the client and what they cost the program."""
     count = stage.sizes.deltas
     with stage.client() as client:
         thread = _warmed_up(client)
@@ -129,7 +129,7 @@ def stream(stage: Stage) -> Measured:
 
 
 def trickle(stage: Stage) -> Measured:
-    """One turn whose deltas come at the pace of a fast model: nothing can be gained by taking many at once."""
+    """One turn whose deltas arrive at the pace of a fast model, so that batching has no effect."""
     with stage.client() as client:
         thread = _warmed_up(client)
         used = cpu_seconds(client.pid)
@@ -138,7 +138,7 @@ def trickle(stage: Stage) -> Measured:
 
 
 def crowd(stage: Stage) -> Measured:
-    """Many calls at once, and what the conversations cost that are left of them."""
+    """Many calls at once, and the cost of the idle conversations afterwards."""
     with stage.client() as client:
         _warmed_up(client)
         time.sleep(_SETTLING)
@@ -154,7 +154,7 @@ def crowd(stage: Stage) -> Measured:
 
 
 def commands(stage: Stage) -> Measured:
-    """What a step with a command takes, model and all, above starting that program and nothing else."""
+    """The time of a step with a command, including the model, beyond starting the program alone."""
     with stage.client() as client:
         client.initialize()
         confined = _time_of_step(client, "read-only")
@@ -164,7 +164,7 @@ def commands(stage: Stage) -> Measured:
 
 
 def memory(stage: Stage) -> Measured:
-    """What workers share with nobody: those that wait, and those that have had a turn."""
+    """The private memory of workers: idle ones, and those that have had a turn."""
     with stage.client() as client:
         client.initialize()
         time.sleep(_SETTLING)
@@ -174,7 +174,7 @@ def memory(stage: Stage) -> Measured:
 
 
 def login_shells(stage: Stage) -> Measured:
-    """What a step costs whose command asks for a login shell, in a home where that takes long."""
+    """The time of a step with a login shell, in a home whose profile is slow."""
     home = os.path.join(stage.home, "slow-profile")
     os.makedirs(home, exist_ok=True)
     with open(os.path.join(home, ".bash_profile"), "w", encoding="utf-8") as profile:
@@ -189,7 +189,7 @@ def login_shells(stage: Stage) -> Measured:
 
 
 def bearers(_: Stage) -> Measured:
-    """What a worker waits for a bearer: the broker alone, with as many workers as the crowd has."""
+    """The time that a worker waits for an access token: only the broker, with as many workers as the 100 calls have."""
     from benchmarks.bearers import measure
 
     waits = [seconds * 1e3 for seconds in measure(CROWD).seconds]
@@ -197,7 +197,7 @@ def bearers(_: Stage) -> Measured:
 
 
 def parked(stage: Stage) -> Measured:
-    """By what the supervisor grows for a conversation that has had a turn and needs no process any more."""
+    """The growth of the supervisor for each conversation that has had a turn and has no process any more."""
     with stage.client("greenroom.live_workers=8", "greenroom.park_after_s=0.1") as client:
         client.initialize()
         before = _supervisor_with_parked(client, _SETTLED)
@@ -227,17 +227,17 @@ def kill(stage: Stage) -> Measured:
 
 @dataclass(frozen=True, slots=True)
 class Experiment:
-    """One kind of run and how often it is repeated."""
+    """One kind of run and its number of repetitions."""
 
     measure: Callable[[Stage], Measured]
     figures: tuple[str, ...]
     rounds: int
     quick_rounds: int
     reference_rounds: int | None = None
-    """Rounds in which the reference takes part, where that is not all of them; 0 where it cannot be asked."""
+    """Repetitions for the reference, if different; 0 if it does not apply to it."""
 
     def repetitions(self, *, of_reference: bool, quick: bool) -> int:
-        """Return how often one contestant does it."""
+        """Return the number of repetitions for a program."""
         rounds = self.quick_rounds if quick else self.rounds
         if not of_reference or self.reference_rounds is None:
             return rounds
@@ -259,17 +259,17 @@ EXPERIMENTS: Final = (
     Experiment(parked, ("memory-parked",), rounds=1, quick_rounds=1, reference_rounds=0),
     Experiment(kill, ("kill",), rounds=2, quick_rounds=1, reference_rounds=0),
 )
-"""In the order in which they run."""
+"""In the order of execution."""
 
 
 def _warmed_up(client: Client) -> str:
-    """Greet, have one conversation, and return its id."""
+    """Do the handshake, have one conversation, and return its id."""
     client.initialize()
     return client.succeed(client.begin(_HELLO))[1]
 
 
 def _time_of_step(client: Client, sandbox: str) -> float:
-    """Milliseconds of one step of a turn that runs commands, in a conversation that has run some."""
+    """Milliseconds of one step in a turn that runs commands, in a conversation that has run some."""
     thread = client.succeed(client.begin(_COMMANDS, sandbox=sandbox))[1]
     begun = time.monotonic()
     client.succeed(client.reply(thread, _COMMANDS))
@@ -286,7 +286,7 @@ def _time_of_bare_spawn() -> float:
 
 
 def _relay(client: Client, thread: str, what: str, count: int) -> None:
-    """Have a turn that streams, and see that each delta has come."""
+    """Have a streaming turn, and check that every delta arrives."""
     client.forget_deltas()
     client.succeed(client.reply(thread, bench_prompt(what)))
     if client.deltas != count:
@@ -294,7 +294,7 @@ def _relay(client: Client, thread: str, what: str, count: int) -> None:
 
 
 def _supervisor_with_parked(client: Client, count: int) -> int | None:
-    """Have so many conversations more, wait until all are parked, and return what the supervisor holds alone."""
+    """Have further conversations, wait until all are parked, and return the supervisor's private memory."""
     for _ in range(count):
         client.succeed(client.begin(_HELLO))
     while len(workers(client.pid)) > _SPARE:

@@ -1,4 +1,4 @@
-"""What a server holds when nobody speaks to it: processes, threads, descriptors, memory and files."""
+"""The resources of a server at rest: processes, threads, descriptors, memory and files."""
 
 import os
 import time
@@ -16,11 +16,11 @@ from greenroom.supervisor.control import instances
 from greenroom.supervisor.control.control_messages import GiveReport, Reported
 
 TIMEOUT: Final = 30.0
-"""Seconds that a server has for coming to rest."""
+"""Seconds for a server to come to rest."""
 _PAUSE: Final = 0.2
 _OURS: Final = ("gr-forkserver", "gr-broker", "gr-worker", "gr-zygote")
 _KEPT: Final = ("sessions", "log")
-"""Directories of a home whose files are meant to stay."""
+"""Directories of a home whose files are permanent."""
 
 
 class UnsettledError(ContestantError):
@@ -29,22 +29,22 @@ class UnsettledError(ContestantError):
 
 @dataclass(frozen=True, slots=True)
 class Holdings:
-    """One look at a server at rest."""
+    """One measurement of a server at rest."""
 
     conversations: int
     processes: Mapping[str, int]
-    """How many there are of each name; the supervisor is called that."""
+    """Number of processes by name; the supervisor is called that."""
     threads: Mapping[str, int]
     descriptors: Mapping[str, int]
-    """Of each role the largest number that one process holds."""
+    """By role, the largest number in one process."""
     memory: Mapping[str, int]
-    """Of each role the largest private memory of a process, in bytes."""
+    """By role, the largest private memory of a process, in bytes."""
     files: int
-    """In the home, but for sessions and the log; in the runtime directory; and in the workspace."""
+    """In the home, except sessions and the log; in the runtime directory; and in the workspace."""
 
 
 def at_rest(pid: int, environment: Mapping[str, str], places: tuple[str, ...], idle_workers: int) -> Holdings:
-    """Wait until no conversation has a process, and look. `places` are directories besides the runtime directory.
+    """Wait until no conversation has a process, and measure. `places` are directories besides the runtime directory.
 
     Raises `UnsettledError`.
     """
@@ -58,7 +58,7 @@ def at_rest(pid: int, environment: Mapping[str, str], places: tuple[str, ...], i
 
 
 def victims(pid: int, environment: Mapping[str, str], role: Role) -> list[int]:
-    """Return the processes of a role; of workers those that host a conversation."""
+    """Return the processes of a role; of workers only those that host a conversation."""
     told = report(pid, environment)
     entries = told.processes if told is not None else ()
     return [
@@ -69,7 +69,7 @@ def victims(pid: int, environment: Mapping[str, str], role: Role) -> list[int]:
 
 
 def report(pid: int, environment: Mapping[str, str]) -> Report | None:
-    """Return what a server tells of itself, `None` where it does not answer."""
+    """Return the server's report, `None` if it does not answer."""
     for found in instances.running(instances.parents(environment)):
         if found.instance.pid == pid:
             reply = ask([found.control], GiveReport())[found.control].reply
@@ -109,7 +109,7 @@ def _look(pid: int, report: Report, places: tuple[str, ...]) -> Holdings:
 
 
 def _count(pid: int) -> tuple[Counter[str], Counter[str]]:
-    """Return how many processes and threads there are of each name; what is not ours counts as a stranger."""
+    """Return the number of processes and threads by name; other programs count as strangers."""
     processes: Counter[str] = Counter()
     threads: Counter[str] = Counter()
     root = psutil.Process(pid)

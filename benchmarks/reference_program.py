@@ -1,4 +1,4 @@
-"""Where the reference program is found, or fetched to: a development-only download of one exact version."""
+"""Finds or downloads the reference program: one exact version, for development only."""
 
 import os
 import shutil
@@ -24,7 +24,7 @@ class Found:
 
     @property
     def description(self) -> str:
-        """What it is, without saying where."""
+        """Its kind, without its location."""
         return "its native binary" if self.native else "started through its Node launcher"
 
 
@@ -36,10 +36,10 @@ class Missing:
 
 
 def ensure_reference(*, launcher: bool = False) -> Found | Missing:
-    """Return the reference that the environment names, else the one installed here, else install it with npm.
+    """Return the reference named by the environment, else the installed one, else install it with npm.
 
-    Its users start it through a launcher that runs on Node. Unless `launcher` is set, what is returned is the native
-    program that the launcher starts, so that the comparison is not won by leaving Node out.
+    Its users start it through a launcher that runs on Node. Unless `launcher` is set, the native program behind the
+    launcher is returned, so that the comparison does not profit from Node's startup time.
     """
     named = os.environ.get(VARIABLE)
     path = Path(named) if named else PLACE / "node_modules" / ".bin" / "codex"
@@ -70,7 +70,7 @@ def _install() -> Missing | None:
 
 
 def _native(path: Path) -> Found:
-    """Prefer the program itself to its launcher, which lies beside it in the same tree of packages."""
+    """Prefer the program itself to its launcher, which is in the same tree of packages."""
     resolved = path.resolve()
     for parent in resolved.parents:
         if parent.name == "node_modules":
