@@ -65,13 +65,13 @@ class Run:
             await self.issuer.arrived(1)
             self.all_ask.set()
             await asyncio.sleep(self.random.uniform(0.0, LONGEST_ANSWER))
-            for made in stages:  # whoever redeems
+            for made in stages:  # in whichever process refreshes
                 self._kill(made)
             for _ in range(self.random.randrange(3)):
                 await asyncio.sleep(self.random.uniform(0.0, LONGEST_PAUSE))
                 self._kill(self.random.choice(stages))
             await asyncio.wait(asking)
-            async with locked(self.home, REFRESH, REFRESH_TIMEOUT):  # nobody redeems any more
+            async with locked(self.home, REFRESH, REFRESH_TIMEOUT):  # no refresh is in progress
                 assert self.issuer.reuses == []
                 assert self.issuer.live == {stored_refresh_token(self.home)}
             watcher.cancel()

@@ -1,7 +1,7 @@
 """A death at any step of a redemption leaves a store that can be read, and the newest pair in it (K28).
 
-The death of the broker alone costs nothing at all. Where everything dies at once, the one loss that nobody can prevent
-is that of a token whose redemption was answered and not yet written.
+The death of the broker alone costs nothing. If everything dies at once, the only unavoidable loss is that of a token
+whose refresh was answered but not yet written.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ from tests.broker.issuer import MockIssuer
 
 @pytest.mark.parametrize("step", TOGETHER)
 def test_a_death_of_all_at_any_step(tmp_path: Any, step: str) -> None:
-    """Scenario 44: and the successor goes on with what is there, without a token that is spent where it can."""
+    """Scenario 44: and the successor continues with what is stored, if possible without a spent token."""
     home = str(tmp_path)
 
     async def run() -> None:

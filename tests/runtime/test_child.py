@@ -13,7 +13,7 @@ from tests.support.loop import on_loop
 
 
 async def ending_of(pid: int) -> child.Ending:
-    """Wait for the end of our child as processes of ours do."""
+    """Wait for the end of a child as Greenroom's processes do."""
     future: asyncio.Future[child.Ending] = asyncio.get_running_loop().create_future()
     child.watch(pid, future.set_result)
     return await future

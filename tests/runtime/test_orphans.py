@@ -51,7 +51,7 @@ def test_who_has_died_is_forgotten() -> None:
     assert heir in heirs
     leader.kill()
     leader.wait()
-    heirs.prune()  # the heir has come to somebody else
+    heirs.prune()  # the heir was adopted by another process
     assert heir not in heirs
     os.kill(heir, signal.SIGKILL)
 

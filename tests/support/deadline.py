@@ -1,4 +1,4 @@
-"""Waiting for something that nobody announces."""
+"""Waits for a condition by polling."""
 
 import time
 from collections.abc import Callable
@@ -7,11 +7,11 @@ from typing import TypeVar
 T = TypeVar("T")
 
 PAUSE = 0.005
-"""Seconds between two looks."""
+"""Seconds between two checks."""
 
 
 def until(look: Callable[[], T], within: float = 10.0) -> T:
-    """Look until what is found is true, and return it. Fails after so many seconds."""
+    """Poll until the value is true, and return it. Fails after this many seconds."""
     deadline = time.monotonic() + within
     while not (found := look()):
         assert time.monotonic() < deadline, f"{look} found nothing in {within} s"

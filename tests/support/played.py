@@ -1,8 +1,9 @@
-"""A whole server in this process, whose workers are played: for tests that need thousands of messages, not processes.
+"""A whole server in this process with simulated workers, for tests that need thousands of messages rather than
+processes.
 
-Everything is real down to the mailbox, its sockets included. What is played is the engine, and what workers do: a turn
-does what the first word of its prompt says (`DEEDS`), and any other turn is over at once. The auth broker never comes
-up, so that whatever needs it waits for the end of the server.
+Everything is real including the mailbox and its sockets, except the engine and the workers: a turn does what the first
+word of its prompt says (`DEEDS`), and any other turn ends at once. The auth broker never starts, so requests that need
+it wait until the server ends.
 """
 
 import asyncio
@@ -46,25 +47,25 @@ from greenroom.workers.mailbox import Mailbox
 DEEDS: Final = ("talk", "ask", "fail", "stall", "die", "refuse")
 QUESTION: Final = b'{"message":"May I?","requestedSchema":{"type":"object","properties":{}},"codex_elicitation":"x"}'
 LIMITS: Final = Limits(task_after=0.0)
-"""A call becomes a task at once where its client takes tasks."""
+"""A call becomes a task at once if its client supports tasks."""
 READ_SIZE: Final = 1 << 20
 TIMEOUT: Final = 20.0
-"""Seconds that a whole run may take."""
+"""Seconds for a whole run."""
 SETTLE: Final = "settle"
-"""The id of the call with which a client waits until the server is up and has done what was said before."""
+"""The id of the call with which a client waits until the server is ready and has handled everything before."""
 SETTLING: Final = (
     b'{"id":"%b","method":"tools/call","params":{"name":"codex","arguments":{"prompt":""}}}\n' % SETTLE.encode()
 )
 
 
 WAIT: Final = b""
-"""A chunk that says nothing: the client waits until it hears something."""
+"""An empty chunk: the client waits until it receives something."""
 Say: TypeAlias = Callable[[Callable[[], bytes]], Iterable[bytes]]
-"""Yields what the client says, in chunks; it may ask what the client has heard by then."""
+"""Yields the client's output, in chunks; it may inspect what the client has received by then."""
 
 
 class PlayedWorker:
-    """One worker: as quick as its messages."""
+    """One worker, as fast as its messages."""
 
     def __init__(self, spec: WorkerSpec, context: "zmq.Context[zmq.Socket[bytes]]", leave: Callable[[int], None]):
         self._leave = leave
@@ -122,7 +123,7 @@ class PlayedWorker:
 
 
 class PlayedEngine:
-    """Bears played workers (`greenroom.supervisor.processes.engine.Engine`)."""
+    """Starts simulated workers (`greenroom.supervisor.processes.engine.Engine`)."""
 
     def __init__(self) -> None:
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
@@ -164,7 +165,8 @@ class PlayedEngine:
         self._context.destroy(linger=0)
 
     def _end(self, worker_id: WorkerId, status: int) -> None:
-        asyncio.get_running_loop().call_later(0.001, self._reap, worker_id, status)  # as a process takes its time
+        # as a real process would take some time
+        asyncio.get_running_loop().call_later(0.001, self._reap, worker_id, status)
 
     def _reap(self, worker_id: WorkerId, status: int) -> None:
         worker = self._alive.pop(worker_id, None)
@@ -176,23 +178,23 @@ class PlayedEngine:
 
 @dataclass
 class Run:
-    """What became of one connection."""
+    """The outcome of one connection."""
 
     output: bytes = b""
     methods: frozenset[str] = frozenset()
-    """The requests that the server answered otherwise than as unknown, at the end."""
+    """The requests that the server answered, other than as unknown, at the end."""
     trouble: list[str] = field(default_factory=list)
-    """What nobody caught."""
+    """Unhandled exceptions."""
 
     @property
     def messages(self) -> list[dict[str, object]]:
-        """The messages that the client got. Fails where there was anything else."""
+        """The messages that the client received. Fails if there was anything else."""
         assert self.output.endswith(b"\n") or not self.output
         return [msgspec.json.decode(line, type=dict[str, object]) for line in self.output.splitlines()]
 
 
 class _Trouble(logging.Handler):
-    """Hears of exceptions that were logged in place of being handled."""
+    """Collects exceptions that were logged rather than handled."""
 
     def __init__(self, run: Run) -> None:
         super().__init__(logging.ERROR)
@@ -204,9 +206,9 @@ class _Trouble(logging.Handler):
 
 
 def serve(say: Say, home: Path, environment: Mapping[str, str]) -> Run:
-    """Let a client say something, with a pass of the loop between two chunks, and hang up; return what it heard.
+    """Send a client's chunks, with one pass of the loop in between, and disconnect; return what it received.
 
-    After a chunk that ends with a call under the id `SETTLE` it waits for the answer.
+    After a chunk that ends with a call of the id `SETTLE` it waits for the answer.
     """
     run = Run()
     trouble = _Trouble(run)
@@ -214,8 +216,8 @@ def serve(say: Say, home: Path, environment: Mapping[str, str]) -> Run:
     try:
         with (
             patch.object(processes, "make_engine", lambda *_: PlayedEngine()),
-            patch("greenroom.runtime.hardening.make_undumpable"),  # the tests look into their own process
-            patch("greenroom.runtime.hardening.adopt_orphans"),  # and have no use for orphans
+            patch("greenroom.runtime.hardening.make_undumpable"),  # the tests inspect their own process
+            patch("greenroom.runtime.hardening.adopt_orphans"),  # and must not adopt orphans
             patch.dict(os.environ, environment),
         ):
             asyncio.run(_serve(run, say, ServerOptions(str(home), "spawn", limits=LIMITS), environment))
@@ -248,12 +250,12 @@ async def _serve(run: Run, say: Say, options: ServerOptions, environment: Mappin
 
 
 class _Ear:
-    """Reads what the server says."""
+    """Reads the server's output."""
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
         self.heard = b""
-        """All of it so far."""
+        """Everything so far."""
         self._answers = 0
         self._more = asyncio.Event()
         asyncio.get_running_loop().add_reader(descriptor, self._listen)
@@ -265,12 +267,12 @@ class _Ear:
         self._answers += 1
 
     async def more(self) -> None:
-        """Wait until the server says something more."""
+        """Wait until the server sends something more."""
         self._more.clear()
         await self._more.wait()
 
     def close(self) -> bytes:
-        """Return all that was said; the server is gone."""
+        """Return everything; the server has ended."""
         asyncio.get_running_loop().remove_reader(self._descriptor)
         self._listen()
         os.close(self._descriptor)

@@ -1,4 +1,4 @@
-"""The table of conversations with one worker who is played by the test, and a listener for its turns."""
+"""The table of conversations with one simulated worker, and a listener for its turns."""
 
 from typing import cast
 
@@ -27,7 +27,7 @@ WORKER = WorkerId("w-1")
 
 
 class Workplace:
-    """One worker who gets whatever is asked for, and does nothing by itself."""
+    """One worker that accepts every request, and does nothing by itself."""
 
     def __init__(self, session_path: str = "/nowhere") -> None:
         self.sent: list[Operation] = []
@@ -56,19 +56,19 @@ class Workplace:
         return True
 
     def open(self) -> None:
-        """Let the worker become its conversation, as it was told last."""
+        """Let the worker become the conversation of its last `Open`."""
         order = next(sent for sent in reversed(self.sent) if isinstance(sent, Open))
         address = {"conversation_id": order.conversation_id, "incarnation": order.incarnation}
         opened = msgspec.convert({**address, "model": "m", "cwd": "/", "session_path": self.session_path}, Opened)
         self.conversations.receive(WORKER, ReceivedNotice(opened, b""))
 
     def end(self, turn_id: TurnId, incarnation: Incarnation | None = None) -> None:
-        """Let the worker end a turn, or say so in the name of another incarnation."""
+        """Let the worker end a turn, or claim so for another incarnation."""
         ended = msgspec.convert({**self._address(turn_id, incarnation), "outcome": "completed"}, TurnEnded)
         self.conversations.receive(WORKER, ReceivedNotice(ended, b'""'))
 
     def tell(self, turn_id: TurnId, incarnation: Incarnation | None = None) -> None:
-        """Let the worker tell an event of a turn."""
+        """Let the worker emit an event of a turn."""
         events = msgspec.convert(self._address(turn_id, incarnation), Events)
         self.conversations.receive(WORKER, ReceivedNotice(events, b"{}"))
 

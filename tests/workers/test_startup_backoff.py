@@ -1,4 +1,4 @@
-"""Who has its answer lets others ask first, for a while."""
+"""A conversation with an answer lets others ask their model first, for a limited time."""
 
 import asyncio
 

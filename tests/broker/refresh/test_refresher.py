@@ -143,7 +143,7 @@ def test_when_a_token_is_refreshed(tmp_path: Any, lasts: float, requests: int, s
 
 
 def test_a_stale_token_is_served_while_it_is_refreshed(tmp_path: Any) -> None:
-    """K12: advisory refresh; nobody waits for it."""
+    """K12: advisory refresh; no request waits for it."""
 
     async def scene(issuer: MockIssuer, parts: Parts) -> None:
         gate = asyncio.Event()
@@ -252,7 +252,7 @@ def test_a_dead_refresh_token_leaves_the_access_token_in_use(tmp_path: Any) -> N
 
 
 def test_a_verdict_waits_for_another_look_at_the_store(tmp_path: Any) -> None:
-    """K24: the token was refused because another program had redeemed it; what that one wrote is adopted."""
+    """K24: the token was refused because another program had used it; the tokens that it wrote are adopted."""
 
     async def scene(issuer: MockIssuer, parts: Parts) -> None:
         gate = asyncio.Event()
@@ -331,7 +331,7 @@ def test_an_unusable_token_waits_for_the_next_try_or_says_when_it_is(tmp_path: A
 
 
 def test_a_waiting_question_is_answered_by_a_login_elsewhere(tmp_path: Any) -> None:
-    """K14: who waits for a refresh does not wait longer than for any other change."""
+    """K14: a caller that waits for a refresh does not wait longer than for any other change."""
 
     async def scene(issuer: MockIssuer, parts: Parts) -> None:
         issuer.deeds.append(refusal(503, None, Retry_After="4"))
@@ -358,7 +358,7 @@ def test_an_issuer_that_is_not_there_is_transient(tmp_path: Any) -> None:
 
 
 def test_a_redirect_is_not_followed(tmp_path: Any) -> None:
-    """K6: nobody but the issuer is sent a refresh token, and nobody twice."""
+    """K6: a refresh token is sent only to the issuer, and only once."""
 
     async def scene(issuer: MockIssuer, parts: Parts) -> None:
         issuer.deeds.append(Deed(307, headers={"Location": f"{issuer.url}/oauth/token"}, consumes=False))
@@ -400,7 +400,7 @@ def test_an_answer_that_never_changes_is_believed(tmp_path: Any) -> None:
 
 
 def test_a_reset_after_sending_is_tried_once_more(tmp_path: Any) -> None:
-    """K25: nobody knows whether the token is spent; after 2 s one more try decides, and it says reused."""
+    """K25: it is unknown whether the token is spent; after 2 s one more attempt decides, and the answer is "reused"."""
 
     async def scene(issuer: MockIssuer, parts: Parts) -> None:
         issuer.deeds.append(Deed(resets=True))
@@ -601,7 +601,7 @@ def test_a_clock_that_is_ahead_causes_no_loop(tmp_path: Any) -> None:
 
 
 def test_a_read_only_store_is_not_burned(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """K8: the token belongs to whoever can write; it is redeemed only when there is nothing left to lose."""
+    """K8: only a process that can write may use the token; otherwise it is used only when nothing is left to lose."""
 
     async def scene(issuer: MockIssuer, parts: Parts) -> None:
         monkeypatch.setattr(parts.manager.store, "is_writable", lambda: False)
@@ -647,7 +647,7 @@ def test_tokens_that_cannot_be_written_are_served_and_written_later(
 
 
 def test_a_full_disk_does_not_lose_the_second_token_either(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """K7: what was kept in memory is redeemed, and its successor belongs in the place of what is on the disk."""
+    """K7: the token kept in memory is used, and its successor replaces the one on disk."""
 
     async def scene(issuer: MockIssuer, parts: Parts) -> None:
         def full(*_: object) -> None:
@@ -689,7 +689,7 @@ def test_a_broker_that_leaves_waits_for_a_redemption_and_nothing_else(tmp_path: 
 
 
 def test_a_lock_that_is_held_too_long_is_transient(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """K5: nobody waits forever for another instance."""
+    """K5: no instance waits for another one for ever."""
 
     async def scene(issuer: MockIssuer, parts: Parts) -> None:
         monkeypatch.setattr("greenroom.broker.refresh.refresher.REFRESH_TIMEOUT", 0.1)
