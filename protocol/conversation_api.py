@@ -38,9 +38,9 @@ class NewConversation(Struct, frozen=True, rename="camel"):
 
     def overrides(self) -> bytes:
         """Return them as the JSON of `greenroom.config.settings.ConversationOverrides`."""
-        given = msgspec.structs.asdict(self)
-        given["sandbox_mode"] = given.pop("sandbox")
-        return _encode({name: value for name, value in given.items() if value is not None})
+        members = msgspec.structs.asdict(self)
+        members["sandbox_mode"] = members.pop("sandbox")
+        return _encode({name: value for name, value in members.items() if value is not None})
 
 
 class _TextData(Struct, frozen=True):
@@ -116,9 +116,9 @@ class SandboxPolicy(Struct, frozen=True):
 
     def for_worker(self) -> dict[str, object]:
         """Return the policy tagged by `type`, with only the members of this type."""
-        given = msgspec.structs.asdict(self)
-        kind = given.pop("mode") or self.type
-        return {**given, "type": kind} if kind == "workspace-write" else {"type": kind}
+        members = msgspec.structs.asdict(self)
+        kind = members.pop("mode") or self.type
+        return {**members, "type": kind} if kind == "workspace-write" else {"type": kind}
 
 
 class SendUserTurn(Addressee, frozen=True, rename="camel"):

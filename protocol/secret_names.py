@@ -12,5 +12,6 @@ def covers(names: tuple[str, ...], name: str) -> bool:
     """Tell whether a name matches names in the form of `SECRET_NAMES`; case is ignored, as on some file systems."""
     folded = name.casefold()
     return any(
-        folded.startswith(one[:-1].casefold()) if one.endswith("*") else folded == one.casefold() for one in names
+        folded.startswith(pattern[:-1].casefold()) if pattern.endswith("*") else folded == pattern.casefold()
+        for pattern in names
     )

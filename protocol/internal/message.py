@@ -78,6 +78,6 @@ def place_of(error: msgspec.ValidationError) -> str:
     fault = str(error)
     if fault.startswith("Object contains unknown field"):
         return "a member that is not known"
-    found, missing = _PLACE.search(fault), _MISSING.match(fault)
-    steps = [*([found[1]] if found else []), *([missing[1]] if missing else [])]
+    position, missing = _PLACE.search(fault), _MISSING.match(fault)
+    steps = [*([position[1]] if position else []), *([missing[1]] if missing else [])]
     return ".".join(steps)

@@ -50,8 +50,8 @@ class ReplyArguments(BaseModel):
     @property
     def id_name(self) -> str:
         """The name that the caller used for the id, for error texts."""
-        given = (("thread_id", self.thread_id), ("conversation_id", self.former_id), ("session_id", self.session_id))
-        return next((name for name, value in given if value is not None), "thread_id")
+        names = (("thread_id", self.thread_id), ("conversation_id", self.former_id), ("session_id", self.session_id))
+        return next((name for name, value in names if value is not None), "thread_id")
 
     @property
     def conversation_id(self) -> ConversationId:
@@ -100,8 +100,8 @@ def explain(error: ValidationError) -> str:
         case "json_invalid":
             return fault["msg"]
         case _:
-            given = fault["input"]
-            return f"invalid type: {_type_name(given)}, {fault['msg'][:1].lower()}{fault['msg'][1:]} in `{name}`"
+            value = fault["input"]
+            return f"invalid type: {_type_name(value)}, {fault['msg'][:1].lower()}{fault['msg'][1:]} in `{name}`"
 
 
 def _type_name(value: object) -> str:

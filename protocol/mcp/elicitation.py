@@ -167,12 +167,12 @@ def _lasts(answer: Mapping[str, object]) -> bool:
     return isinstance(meta, dict) and meta.get("persist") in _LASTING
 
 
-def _from_decision(given: object) -> Decision | None:
-    if isinstance(given, str):
-        verdict = _BY_DECISION.get(given)
+def _from_decision(decision: object) -> Decision | None:
+    if isinstance(decision, str):
+        verdict = _BY_DECISION.get(decision)
         return None if verdict is None else Decision(verdict=verdict)
-    if isinstance(given, dict) and len(given) == 1:
-        name, details = next(iter(given.items()))
+    if isinstance(decision, dict) and len(decision) == 1:
+        name, details = next(iter(decision.items()))
         rejection = details.get("rejection") if isinstance(details, dict) else None
         verdict = _BY_DECISION.get(str(name))
         if verdict is not None:

@@ -88,5 +88,5 @@ def prompt_result(description: str | None, text: str) -> bytes:
 
 def completion_result(values: Sequence[str]) -> bytes:
     """Return the result of `completion/complete`: as many values as permitted, and their total number."""
-    told = values[:MAX_VALUES]
-    return encode({"completion": {"values": told, "total": len(values), "hasMore": len(told) < len(values)}})
+    shown = values[:MAX_VALUES]
+    return encode({"completion": {"values": shown, "total": len(values), "hasMore": len(shown) < len(values)}})
