@@ -44,11 +44,11 @@ def _parse(path: str, content: bytes) -> Table:
 
 
 def _fault(text: str, message: str) -> str:
-    found = _POSITION.search(message)
-    if found is None:
+    position = _POSITION.search(message)
+    if position is None:
         return f"as TOML: {message}"
-    line, column = (int(found[1]), int(found[2])) if found[1] else _end(text)
-    return f"at line {line}, column {column}: {message[: found.start()]}"
+    line, column = (int(position[1]), int(position[2])) if position[1] else _end(text)
+    return f"at line {line}, column {column}: {message[: position.start()]}"
 
 
 def _end(text: str) -> tuple[int, int]:

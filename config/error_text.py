@@ -77,15 +77,15 @@ def _describe(misfit: Misfit, *, shown: bool) -> str:
             return _describe_value(misfit.given, misfit.forms, shown=shown)
 
 
-def _describe_value(given: object, forms: Sequence[Form], *, shown: bool) -> str:
-    bound = next((bound for form in forms if _is_of(given, form.kind) for bound in _broken(given, form.bounds)), None)
+def _describe_value(value: object, forms: Sequence[Form], *, shown: bool) -> str:
+    bound = next((bound for form in forms if _is_of(value, form.kind) for bound in _broken(value, form.bounds)), None)
     if bound is not None:
-        return f"invalid value: {_value(given, shown=shown)}, expected {bound}"
+        return f"invalid value: {_value(value, shown=shown)}, expected {bound}"
     expected = " or ".join(_expected(form.kind) for form in forms)
-    if isinstance(given, str) and any(get_origin(form.kind) is Literal for form in forms):
-        found = f"unknown variant `{_shorten(given)}`" if shown else "unknown variant"
-        return f"{found}, expected {expected}"
-    return f"invalid type: {_value(given, shown=shown)}, expected {expected}"
+    if isinstance(value, str) and any(get_origin(form.kind) is Literal for form in forms):
+        description = f"unknown variant `{_shorten(value)}`" if shown else "unknown variant"
+        return f"{description}, expected {expected}"
+    return f"invalid type: {_value(value, shown=shown)}, expected {expected}"
 
 
 def _expected(kind: object) -> str:
@@ -94,22 +94,22 @@ def _expected(kind: object) -> str:
     return _EXPECTED.get(get_origin(kind) or kind, "a table")
 
 
-def _is_of(given: object, kind: object) -> bool:
-    return type(given) is kind or (kind is float and type(given) is int)
+def _is_of(value: object, kind: object) -> bool:
+    return type(value) is kind or (kind is float and type(value) is int)
 
 
-def _broken(given: object, bounds: Sequence[Meta]) -> Iterator[str]:
+def _broken(value: object, bounds: Sequence[Meta]) -> Iterator[str]:
     """Yield the bounds that a value violates; a value that is not a number violates none."""
     for bound in bounds:
-        if isinstance(given, str):
-            if bound.min_length is not None and len(given) < bound.min_length:
+        if isinstance(value, str):
+            if bound.min_length is not None and len(value) < bound.min_length:
                 yield f"a string of at least {bound.min_length} character"
-        elif isinstance(given, int | float):
-            if bound.ge is not None and not given >= bound.ge:
+        elif isinstance(value, int | float):
+            if bound.ge is not None and not value >= bound.ge:
                 yield f"at least {bound.ge}"
-            if bound.gt is not None and not given > bound.gt:
+            if bound.gt is not None and not value > bound.gt:
                 yield f"more than {bound.gt}"
-            if bound.le is not None and not given <= bound.le:
+            if bound.le is not None and not value <= bound.le:
                 yield "a finite number" if bound.le == sys.float_info.max else f"at most {bound.le}"
 
 

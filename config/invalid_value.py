@@ -46,8 +46,8 @@ def find_misfit(value: object, kind: object, path: Path = ()) -> Misfit | None:
         convert(value, kind)
     except ValidationError as error:
         forms = tuple(_forms(kind))
-        found = _wrong_key(path, value, forms) or _innermost(path, value, forms)
-        return found or _as_a_whole(path, value, forms, error)
+        misfit = _wrong_key(path, value, forms) or _innermost(path, value, forms)
+        return misfit or _as_a_whole(path, value, forms, error)
     return None
 
 
@@ -86,13 +86,13 @@ def _wrong_key(path: Path, value: object, forms: tuple[Form, ...]) -> Misfit | N
 
 def _innermost(path: Path, value: object, forms: tuple[Form, ...]) -> Misfit | None:
     members = (member for form in forms for member in _members(value, form.kind))
-    found = (find_misfit(member, kind, (*path, step)) for step, member, kind in members)
-    return next(filter(None, found), None)
+    misfits = (find_misfit(member, kind, (*path, step)) for step, member, kind in members)
+    return next(filter(None, misfits), None)
 
 
 def _as_a_whole(path: Path, value: object, forms: tuple[Form, ...], error: ValidationError) -> Misfit:
-    said = error.__cause__
-    return Misfit(path, value, forms) if said is None else Misfit(path, value, forms, "conflict", str(said))
+    cause = error.__cause__
+    return Misfit(path, value, forms) if cause is None else Misfit(path, value, forms, "conflict", str(cause))
 
 
 def _members(value: object, kind: object) -> Iterator[tuple[int | str, object, object]]:

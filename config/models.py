@@ -120,10 +120,10 @@ def model_family(slug: str, own: Mapping[str, ModelRow] = MappingProxyType({})) 
         )
     if known not in own:
         return rows[known]
-    said = {key: value for key, value in asdict(own[known]).items() if value is not None}
+    changes = {key: value for key, value in asdict(own[known]).items() if value is not None}
     base = model_family(known)
-    window_is_known = base.window_is_known or "context_window" in said
-    replaced = {"max_context_window": None, **said, "window_is_known": window_is_known}
+    window_is_known = base.window_is_known or "context_window" in changes
+    replaced = {"max_context_window": None, **changes, "window_is_known": window_is_known}
     return replace(base, **replaced, name=known, known=True)
 
 

@@ -69,8 +69,8 @@ class ModelProvider(Section, frozen=True):
 
     @classmethod
     def plain(cls, table: Table) -> Table:
-        given = {key: value for key in _RETRIES if isinstance(value := table.get(key), int)}
-        return {**table, **{key: min(value, MAX_RETRIES) for key, value in given.items()}}
+        retries = {key: value for key in _RETRIES if isinstance(value := table.get(key), int)}
+        return {**table, **{key: min(value, MAX_RETRIES) for key, value in retries.items()}}
 
     def __post_init__(self) -> None:
         rival = next((key for key in _RIVALS if getattr(self, key)), None)

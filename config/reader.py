@@ -124,15 +124,15 @@ def _path(descriptor: int) -> str:
 
 def _kernel_devices() -> set[int]:
     """Return the device numbers of the kernel's virtual file systems, as mounted in the usual places."""
-    found = set()
+    devices = set()
     for place in _KERNELS:
         try:
             device = os.stat(place).st_dev
         except OSError:
             continue
         if device != os.stat("/").st_dev:
-            found.add(device)
-    return found
+            devices.add(device)
+    return devices
 
 
 def _is_within(path: str, directory: str) -> bool:

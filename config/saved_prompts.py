@@ -94,8 +94,8 @@ def _positional(values: Mapping[str, str]) -> dict[str, str]:
     if ALL in values:
         words = _words(values[ALL])
         return {str(number): word for number, word in enumerate(words[:9], 1)}
-    given = sorted(name for name in values if name.isdigit())
-    return {ALL: " ".join(values[name] for name in given)}
+    numbers = sorted(name for name in values if name.isdigit())
+    return {ALL: " ".join(values[name] for name in numbers)}
 
 
 def _words(text: str) -> list[str]:
@@ -123,8 +123,10 @@ def _read(home: str, name: str) -> SavedPrompt | None:
     front = _FRONT.match(text)
     if front is None:
         return SavedPrompt(name, text)
-    told = {match[1].replace("_", "-"): _unquoted(match[2]) for match in _ENTRY.finditer(front[1])}
-    return SavedPrompt(name, text[front.end() :], told.get("description") or None, told.get("argument-hint") or None)
+    entries = {match[1].replace("_", "-"): _unquoted(match[2]) for match in _ENTRY.finditer(front[1])}
+    return SavedPrompt(
+        name, text[front.end() :], entries.get("description") or None, entries.get("argument-hint") or None
+    )
 
 
 def _unquoted(value: str) -> str:

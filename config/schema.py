@@ -160,5 +160,5 @@ class ConfigFile(Profile, frozen=True):
         if name not in self.profiles:
             known = ", ".join(f"`{known}`" for known in self.profiles) or "none"
             raise ConfigError(f"config profile `{name}` not found; there are {known}")
-        given = {key: value for key, value in asdict(self.profiles[name]).items() if value is not None}
-        return replace(self, **{key: value for key, value in given.items() if key not in explicit})
+        changes = {key: value for key, value in asdict(self.profiles[name]).items() if value is not None}
+        return replace(self, **{key: value for key, value in changes.items() if key not in explicit})

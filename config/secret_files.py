@@ -87,7 +87,9 @@ class SecretFiles:
         known = {entry.identity: entry.name for entry in own if covers(names, entry.name)}
         known |= {entry.identity: entry.name for entry in own if covers(SECRET_NAMES, entry.name)}
         return tuple(
-            sorted({known[one.identity] for one in own if one.identity in known and one.links > count[one.identity]})
+            sorted(
+                {known[file.identity] for file in own if file.identity in known and file.links > count[file.identity]}
+            )
         )
 
     def _names(self, entries: list[_Entry]) -> tuple[str, ...]:

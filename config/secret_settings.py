@@ -71,7 +71,7 @@ def holds_secret(content: bytes) -> bool:
         table = tomllib.loads(text)
     except (ValueError, RecursionError):
         return True
-    return bool(_TOKEN.search(text) or _COMMENTED.search(text)) or any(_is_secret(*found) for found in _values(table))
+    return bool(_TOKEN.search(text) or _COMMENTED.search(text)) or any(_is_secret(*entry) for entry in _values(table))
 
 
 def _values(value: object, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], object]]:

@@ -121,9 +121,9 @@ def _is_within(where: Place, entry: Place) -> bool:
     return len(where) >= len(entry) and all(name in (ANY, step) for name, step in zip(entry, where, strict=False))
 
 
-def _touch(one: Place, other: Place) -> bool:
-    shorter = min(len(one), len(other))
-    return one[:shorter] == other[:shorter]
+def _touch(place: Place, other: Place) -> bool:
+    shorter = min(len(place), len(other))
+    return place[:shorter] == other[:shorter]
 
 
 def _at(table: Table, place: Place) -> Table:
