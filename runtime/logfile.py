@@ -169,8 +169,8 @@ def recent(home: str, count: int, **ids: str | int) -> list[str]:
             lines = file.read(TAIL).splitlines()
     except OSError:
         return []
-    found = (_told(line, ids) for line in lines)
-    return [message for message in found if message is not None][-count:] if count > 0 else []
+    messages = (_told(line, ids) for line in lines)
+    return [message for message in messages if message is not None][-count:] if count > 0 else []
 
 
 def _told(line: bytes, ids: Ids) -> str | None:
