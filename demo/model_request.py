@@ -108,8 +108,8 @@ def printed(output: str) -> str:
     try:
         return msgspec.json.decode(output, type=_ShellOutput).output
     except msgspec.DecodeError:
-        found = _EXEC_COMMAND_OUTPUT.match(output)
-        return found[1] if found else output
+        match = _EXEC_COMMAND_OUTPUT.match(output)
+        return match[1] if match else output
 
 
 class _ShellOutput(msgspec.Struct):

@@ -161,8 +161,8 @@ class Narrator:
     def _plan(self, message: msgspec.Raw) -> None:
         self.turn.plans += 1
         steps = msgspec.json.decode(message, type=_Plan).plan
-        told = "  ".join(f"{_MARKS.get(step.status, step.status)} {step.step}" for step in steps)
-        self._terminal.line("plan", told)
+        line = "  ".join(f"{_MARKS.get(step.status, step.status)} {step.step}" for step in steps)
+        self._terminal.line("plan", line)
 
     def _delta(self, message: msgspec.Raw) -> None:
         piece = msgspec.json.decode(message, type=_Delta).delta

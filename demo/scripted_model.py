@@ -189,8 +189,8 @@ class ScriptedModel:
                 await self.until(lambda now: now.requests > after)
         except TimeoutError:
             pass
-        found = [_summary(recorded) for recorded in self.requests.after(after)]
-        body = msgspec.json.encode({"requests": found, "statistics": asdict(self.statistics())})
+        summaries = [_summary(recorded) for recorded in self.requests.after(after)]
+        body = msgspec.json.encode({"requests": summaries, "statistics": asdict(self.statistics())})
         return web.Response(body=body, content_type="application/json", headers=HEADERS)
 
 
