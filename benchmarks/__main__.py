@@ -86,17 +86,17 @@ def _parser() -> argparse.ArgumentParser:
 
 def _contestants(options: argparse.Namespace) -> tuple[list[Contestant], list[str]]:
     """Return who takes part, and what the page says of them."""
-    found = [] if options.reference_only else [greenroom()]
-    remarks = [f"Greenroom: {_version(contestant)}" for contestant in found]
+    contestants = [] if options.reference_only else [greenroom()]
+    remarks = [f"Greenroom: {_version(contestant)}" for contestant in contestants]
     if options.no_reference:
-        return found, [*remarks, "The reference was left out on demand"]
+        return contestants, [*remarks, "The reference was left out on demand"]
     program = ensure_reference(launcher=options.launcher)
     if isinstance(program, Missing):
         remarks.append(f"The reference {VERSION} was left out: {program.reason} (${VARIABLE} may name one)")
         print(remarks[-1], file=sys.stderr)
-        return found, remarks
-    found.append(reference(program.path))
-    return found, [*remarks, f"Reference: {_version(found[-1])}, {program.description}"]
+        return contestants, remarks
+    contestants.append(reference(program.path))
+    return contestants, [*remarks, f"Reference: {_version(contestants[-1])}, {program.description}"]
 
 
 def _version(contestant: Contestant) -> str:

@@ -63,16 +63,16 @@ def measure(workers: int = WORKERS, rounds: int = ROUNDS) -> Measured:
     return Measured(seconds, used / len(seconds))
 
 
-def _ask(specs: list[WorkerSpec], rounds: int, told: Connection) -> None:
-    asyncio.run(_ask_all(specs, rounds, told))
+def _ask(specs: list[WorkerSpec], rounds: int, results: Connection) -> None:
+    asyncio.run(_ask_all(specs, rounds, results))
 
 
-async def _ask_all(specs: list[WorkerSpec], rounds: int, told: Connection) -> None:
+async def _ask_all(specs: list[WorkerSpec], rounds: int, results: Connection) -> None:
     context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
     channels = [CredentialsChannel(context, spec) for spec in specs]
     await asyncio.gather(*(channel.start() for channel in channels))
-    told.send("ready")
-    await asyncio.to_thread(told.recv)
+    results.send("ready")
+    await asyncio.to_thread(results.recv)
     begun = asyncio.get_running_loop().time()
     times = await asyncio.gather(
         *(
@@ -80,7 +80,7 @@ async def _ask_all(specs: list[WorkerSpec], rounds: int, told: Connection) -> No
             for number, channel in enumerate(channels)
         )
     )
-    told.send([seconds for of_one in times for seconds in of_one])
+    results.send([seconds for of_one in times for seconds in of_one])
     for channel in channels:
         channel.close()
     context.destroy(linger=0)

@@ -120,8 +120,8 @@ class Client:
         """Return the answers that were not returned yet; if there are none, wait at most so many seconds for some."""
         if not self._answers and self._readable.poll(within * 1000):
             self._read(time.monotonic() + within)
-        found, self._answers = self._answers, {}
-        return found
+        answers, self._answers = self._answers, {}
+        return answers
 
     def wait(self, number: int, timeout_s: float = TIMEOUT) -> Answer:
         """Wait for the answer to a request."""
@@ -146,10 +146,10 @@ class Client:
         deadline = time.monotonic() + timeout_s
         self._seeking = pattern
         self._seen = b""
-        while (found := pattern.search(self._seen)) is None:
+        while (match := pattern.search(self._seen)) is None:
             self._read(deadline)
         self._seeking = None
-        return found[1]
+        return match[1]
 
     @property
     def deltas(self) -> int:
@@ -204,10 +204,10 @@ class Client:
             self.last_delta = now
         if self._seeking is not None:
             self._seen += lines
-        for found in _ANSWER.finditer(lines):
-            line = lines[lines.rfind(b"\n", 0, found.start()) + 1 : lines.index(b"\n", found.end())]
+        for match in _ANSWER.finditer(lines):
+            line = lines[lines.rfind(b"\n", 0, match.start()) + 1 : lines.index(b"\n", match.end())]
             if b'"method"' not in line[:200] and (b'"result"' in line or b'"error"' in line):
-                self._answers[int(found[1])] = Answer(now, line)
+                self._answers[int(match[1])] = Answer(now, line)
 
     def _failure(self, what: str) -> ContestantError:
         with open(self._log, "rb") as log:

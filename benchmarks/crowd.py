@@ -165,11 +165,11 @@ class Crowd:
 
     def _learn(self, call: Call, answer: Answer) -> tuple[Fate, str | None]:
         result = msgspec.json.decode(answer.line, type=_Line).result
-        told = None if result is None else result.structuredContent
-        if told is None:
+        content = None if result is None else result.structuredContent
+        if content is None:
             return "failed", "nothing that can be read"
-        call.conversation.thread = told.threadId
-        kind = None if told.error is None else told.error.kind
+        call.conversation.thread = content.threadId
+        kind = None if content.error is None else content.error.kind
         return _FATES.get(kind, "failed"), kind
 
     def _attend(self) -> None:
@@ -206,10 +206,10 @@ class Killer:
         helpers: list[Role] = [role for role in ("fork_server", "broker") if self._left[role]]
         others: list[Role] = ["worker"] if self._left["worker"] else helpers
         role = self._random.choice(helpers if helpers and self._random.random() < HELPERS else others or ["worker"])
-        found = self._victims(role) if self._left[role] else []
-        if not found:
+        victims = self._victims(role) if self._left[role] else []
+        if not victims:
             return None
         with suppress(ProcessLookupError):
-            os.kill(self._random.choice(found), signal.SIGKILL)
+            os.kill(self._random.choice(victims), signal.SIGKILL)
         self._left[role] -= 1
         return role

@@ -50,17 +50,17 @@ def at_rest(pid: int, environment: Mapping[str, str], places: tuple[str, ...], i
     """
     deadline = time.monotonic() + TIMEOUT
     while time.monotonic() < deadline:
-        told = report(pid, environment)
-        if told is not None and _is_at_rest(told, idle_workers):
-            return _look(pid, told, (*places, *_runtime_directories(pid, environment)))
+        current = report(pid, environment)
+        if current is not None and _is_at_rest(current, idle_workers):
+            return _look(pid, current, (*places, *_runtime_directories(pid, environment)))
         time.sleep(_PAUSE)
     raise UnsettledError(f"server {pid} has not come to rest within {TIMEOUT:.0f} s")
 
 
 def victims(pid: int, environment: Mapping[str, str], role: Role) -> list[int]:
     """Return the processes of a role; of workers only those that host a conversation."""
-    told = report(pid, environment)
-    entries = told.processes if told is not None else ()
+    current = report(pid, environment)
+    entries = current.processes if current is not None else ()
     return [
         entry.pid
         for entry in entries
@@ -70,16 +70,16 @@ def victims(pid: int, environment: Mapping[str, str], role: Role) -> list[int]:
 
 def report(pid: int, environment: Mapping[str, str]) -> Report | None:
     """Return the server's report, `None` if it does not answer."""
-    for found in instances.running(instances.parents(environment)):
-        if found.instance.pid == pid:
-            reply = ask([found.control], GiveReport())[found.control].reply
+    for instance in instances.running(instances.parents(environment)):
+        if instance.instance.pid == pid:
+            reply = ask([instance.control], GiveReport())[instance.control].reply
             return Report.model_validate_json(bytes(reply.report)) if isinstance(reply, Reported) else None
     return None
 
 
 def _runtime_directories(pid: int, environment: Mapping[str, str]) -> list[str]:
     running = instances.running(instances.parents(environment))
-    return [found.directory for found in running if found.instance.pid == pid]
+    return [instance.directory for instance in running if instance.instance.pid == pid]
 
 
 def _is_at_rest(report: Report, idle_workers: int) -> bool:

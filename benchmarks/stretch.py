@@ -57,14 +57,14 @@ class Stretch:
 
     def faults(self) -> list[str]:
         """Return the violations, as text."""
-        found = [*self.account.violations, *self._growth()]
+        faults = [*self.account.violations, *self._growth()]
         if self.after.files > self.before.files:
-            found.append(f"files: {self.before.files} before, {self.after.files} after")
+            faults.append(f"files: {self.before.files} before, {self.after.files} after")
         for what in ("processes", "threads"):
             was, is_now = (self._comparable(getattr(look, what)) for look in (self.before, self.after))
             if was != is_now:
-                found.append(f"{what}: {was} before, {is_now} after")
-        return found
+                faults.append(f"{what}: {was} before, {is_now} after")
+        return faults
 
     def _comparable(self, counts: Mapping[str, int]) -> dict[str, int]:
         """Ignore what remains of a killed fork server while a worker that it had forked is alive."""
