@@ -251,18 +251,20 @@ class ChatDecoder:
         members = _members(message)
         if not len(self._calls) and "tool_calls" in members:
             self._take_calls(decoded(bytes(members["tool_calls"])), whole=True)
-        text = _joined([said.token for said in read_content(bytes(members.get("content", b""))) if not said.is_thought])
+        text = _joined(
+            [piece.token for piece in read_content(bytes(members.get("content", b""))) if not piece.is_thought]
+        )
         if not is_copy and text not in ("", _joined(self._texts)):
             raise UnreadableError("the answer came in pieces and as a whole, and the two differ")
 
     def _take_members(self, raw: bytes, events: list[ModelEvent], *, whole: bool = False) -> None:
         members = _members(raw)
         self._think(members, events)
-        for said in read_content(bytes(members["content"])) if "content" in members else ():
-            if said.is_thought:
-                self._show_thought(said.token, events)
+        for piece in read_content(bytes(members["content"])) if "content" in members else ():
+            if piece.is_thought:
+                self._show_thought(piece.token, events)
             else:
-                self._say(said.token, events)
+                self._say(piece.token, events)
         if "refusal" in members:
             self._say(read_text(bytes(members["refusal"]), "refusal"), events)
         if "tool_calls" in members:
@@ -354,8 +356,8 @@ class ChatDecoder:
 
 def _is_foreign(value: object) -> bool:
     """Tell whether an object that is not a chunk contains an answer nevertheless."""
-    found = value if isinstance(value, dict) and "choices" not in value else {}
-    return any(not is_empty(found.get(name)) for name in _OTHER_ANSWERS)
+    members = value if isinstance(value, dict) and "choices" not in value else {}
+    return any(not is_empty(members.get(name)) for name in _OTHER_ANSWERS)
 
 
 def _members(raw: bytes) -> dict[str, msgspec.Raw]:

@@ -306,9 +306,9 @@ class ModelClient:
         except RemoteProtocolError as error:
             raise _AttemptFailedError(StreamBroken(str(error))) from error
         except NotAnAnswerError as error:
-            said = without(str(error).encode(), self._endpoint.secrets(bearer)).decode()
+            text = without(str(error).encode(), self._endpoint.secrets(bearer)).decode()
             code = UNREADABLE if error.permanent else None
-            raise _AttemptFailedError(StreamBroken(said, code)) from error
+            raise _AttemptFailedError(StreamBroken(text, code)) from error
 
     async def _chunk(self, content: aiohttp.StreamReader) -> bytes | None:
         """Return what has arrived, waiting if necessary; nothing at the body's end, `None` if the connection breaks."""

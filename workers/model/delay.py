@@ -58,8 +58,8 @@ _PLAIN: Final = re.compile(
 
 def delay_in_words(message: str) -> float | None:
     """Return the seconds that a message asks to wait, `None` if it does not."""
-    for found in _REQUEST.finditer(message):
-        seconds = _beginning(message, found.start("duration"))
+    for match in _REQUEST.finditer(message):
+        seconds = _beginning(message, match.start("duration"))
         if seconds is not None:
             return seconds
     plain = _PLAIN.search(message)

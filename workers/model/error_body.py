@@ -133,10 +133,10 @@ def _told_delays(value: object, depth: int = _DEPTH) -> Iterator[float]:
     """Yield the times to wait that an error names in its members, such as those of `google.rpc.RetryInfo`."""
     if isinstance(value, dict):
         for name, unit in _DELAYS.items():
-            given = value.get(name)
-            seconds = duration(str(given)) if isinstance(given, str | int | float) else None
+            delay = value.get(name)
+            seconds = duration(str(delay)) if isinstance(delay, str | int | float) else None
             if seconds is not None:
-                yield seconds * (unit if str(given).replace(".", "").isdecimal() else 1)
+                yield seconds * (unit if str(delay).replace(".", "").isdecimal() else 1)
     if depth and isinstance(value, dict | list):
         for member in value.values() if isinstance(value, dict) else value:
             yield from _told_delays(member, depth - 1)

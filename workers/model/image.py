@@ -57,7 +57,7 @@ def checked_url(url: str) -> str:
 
 def _media_type(data: bytes) -> str:
     """Determine the type from the content, not the name: servers reject the whole request if the two differ."""
-    found = next((kind for kind, signature in _SIGNATURES if signature.match(data)), None)
-    if found is None:
+    media_type = next((kind for kind, signature in _SIGNATURES if signature.match(data)), None)
+    if media_type is None:
         raise ImageError(UNSUPPORTED)
-    return found
+    return media_type

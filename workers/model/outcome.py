@@ -225,40 +225,40 @@ def judge(outcome: Outcome, now: float, zone: tzinfo | None = None) -> Verdict:
 
 
 def _judge_refusal(refused: HttpRefused, now: float, zone: tzinfo | None) -> Verdict:
-    said = read_complaint(refused.body)
-    if refused.status == 429 and said.type == "usage_limit_reached":
-        return Verdict(NEVER, UsageLimitError(usage_limit_text(said, now, zone)))
+    complaint = read_complaint(refused.body)
+    if refused.status == 429 and complaint.type == "usage_limit_reached":
+        return Verdict(NEVER, UsageLimitError(usage_limit_text(complaint, now, zone)))
     causes = _BUSY_CAUSES if refused.status == 503 else _CAUSES if refused.status < 500 else {}
     delay = retry_after(refused.headers, now)
-    if (rule := causes.get(said.code) or causes.get(said.type)) is not None:
-        return rule.verdict(said.message, delay)
+    if (rule := causes.get(complaint.code) or causes.get(complaint.type)) is not None:
+        return rule.verdict(complaint.message, delay)
     if refused.status == 429:
-        delay = said.delay if delay is None else delay
+        delay = complaint.delay if delay is None else delay
         delay = limit_reset(refused.headers, now) if delay is None else delay
-        return Verdict(STREAM, _too_many(refused, said), delay, is_paced=True)
+        return Verdict(STREAM, _too_many(refused, complaint), delay, is_paced=True)
     if refused.status == 401:
-        return Verdict(NEVER, UnauthorizedError(_unexpected(refused, said)))
-    if refused.status == 400 and (said.code == _SEALED_CODE or _SEALED_WORDS.search(said.message)):
-        return Verdict(NEVER, SealedHistoryError(_unexpected(refused, said)))
+        return Verdict(NEVER, UnauthorizedError(_unexpected(refused, complaint)))
+    if refused.status == 400 and (complaint.code == _SEALED_CODE or _SEALED_WORDS.search(complaint.message)):
+        return Verdict(NEVER, SealedHistoryError(_unexpected(refused, complaint)))
     if refused.status in (400, 422):
-        return Verdict(NEVER, MalformedRequestError(_unexpected(refused, said)))
+        return Verdict(NEVER, MalformedRequestError(_unexpected(refused, complaint)))
     if refused.status == 500:
         return Verdict(BOTH, ModelRequestError(_HIGH_DEMAND, "internal_server_error"), delay)
     levels = BOTH if refused.status > 500 else _STATUSES.get(refused.status, NEVER)
     is_paced = refused.status == OVERLOADED or (refused.status == 503 and delay is not None)
-    return Verdict(levels, ModelRequestError(_unexpected(refused, said)), delay, is_paced)
+    return Verdict(levels, ModelRequestError(_unexpected(refused, complaint)), delay, is_paced)
 
 
-def _too_many(refused: HttpRefused, said: Complaint) -> ModelError:
+def _too_many(refused: HttpRefused, complaint: Complaint) -> ModelError:
     text = f"exceeded retry limit, last status: {_status_text(refused)}"
     info: ErrorInfo = {"response_too_many_failed_attempts": {"http_status_code": refused.status}}
-    return ModelRequestError(f"{text}: {said.message}" if said.message else text, info)
+    return ModelRequestError(f"{text}: {complaint.message}" if complaint.message else text, info)
 
 
-def _unexpected(refused: HttpRefused, said: Complaint) -> str:
+def _unexpected(refused: HttpRefused, complaint: Complaint) -> str:
     parts = [f"unexpected status {_status_text(refused)}"]
-    if said.message:
-        parts.append(f": {said.message}")
+    if complaint.message:
+        parts.append(f": {complaint.message}")
     if refused.url:
         parts.append(f", url: {redacted(refused.url)}")
     return "".join(parts)

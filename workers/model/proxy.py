@@ -65,10 +65,10 @@ def _covers(entry: str, name: str, address: _Address | None, port: int) -> bool:
     listed = _address(entry)
     if listed is not None:
         return listed == address
-    found = _ENTRY.fullmatch(entry)
-    if found is None or (found["port"] and int(found["port"]) != port):
+    match = _ENTRY.fullmatch(entry)
+    if match is None or (match["port"] and int(match["port"]) != port):
         return False
-    listed_name = found["plain"] if found["bracketed"] is None else found["bracketed"]
+    listed_name = match["plain"] if match["bracketed"] is None else match["bracketed"]
     listed = _address(listed_name)
     if address is not None or listed is not None:
         return listed == address

@@ -229,9 +229,9 @@ class ResponsesDecoder:
         if isinstance(last, ResponseFailed):
             return [last]
         items = [] if self._has_items else _attempt(_decode_items, response.output) or []
-        told = [_item_told(item) for item in items]
-        failed = next((event for event in told if isinstance(event, ResponseFailed)), None)
-        return [*told, last] if failed is None else [failed]
+        remaining = [_item_told(item) for item in items]
+        failed = next((event for event in remaining if isinstance(event, ResponseFailed)), None)
+        return [*remaining, last] if failed is None else [failed]
 
 
 def _attempt(decode: Decode[T], text: bytes | msgspec.Raw) -> T | None:

@@ -99,9 +99,11 @@ class RetryPolicy:
 
     def _paced(self, verdict: Verdict) -> Retry:
         self._paced_count += 1
-        told = verdict.told_delay
-        wait = told if told is not None and told >= LEAST_TOLD else backoff_ms(self._paced_count, self._random()) / 1000
-        return Retry(wait, announce=True, text=waiting_text(wait), is_paced=True, told=told)
+        asked = verdict.told_delay
+        wait = (
+            asked if asked is not None and asked >= LEAST_TOLD else backoff_ms(self._paced_count, self._random()) / 1000
+        )
+        return Retry(wait, announce=True, text=waiting_text(wait), is_paced=True, told=asked)
 
     def _retry(self, level: Level, verdict: Verdict) -> Retry:
         self._used[level] += 1
