@@ -64,10 +64,10 @@ class OptionGrammar:
             if not _may_be_option(word):
                 operands.append(word)
                 continue
-            found = None if word.pattern or (operands and not self.interleaved) else self._option(word.text, rest)
-            if found is None:
+            option = None if word.pattern or (operands and not self.interleaved) else self._option(word.text, rest)
+            if option is None:
                 return None
-            options.extend(found)
+            options.extend(option)
         return Arguments(tuple(options), tuple(operands))
 
     def _option(self, text: str, rest: list[Word]) -> list[Option] | None:
@@ -90,23 +90,23 @@ class OptionGrammar:
                 return None
 
     def _short(self, text: str, rest: list[Word]) -> list[Option] | None:
-        found: list[Option] = []
+        options: list[Option] = []
         letters = text[1:]
         while letters:
             name, letters = f"-{letters[0]}", letters[1:]
             match self.options.get(name):
                 case "none":
-                    found.append(Option(name))
+                    options.append(Option(name))
                     if letters and not self.clusters:
                         return None
                 case "attached":
-                    return [*found, Option(name, letters or None)]
+                    return [*options, Option(name, letters or None)]
                 case "one":
                     last = [Option(name, letters)] if letters else _with_next(name, rest)
-                    return None if last is None else [*found, *last]
+                    return None if last is None else [*options, *last]
                 case _:
                     return None
-        return found
+        return options
 
 
 def is_glob(word: Word) -> bool:

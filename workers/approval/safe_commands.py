@@ -27,9 +27,9 @@ DEEPEST_SCRIPT: Final = 8
 def classify(argv: Sequence[str]) -> CommandClass:
     """Return the class of a command."""
     commands = _commands(argv)
-    found = {_harmlessness(command) for command in commands} if commands else {"unknown"}
-    if found <= {"harmless", "harmless_confined"}:
-        return "harmless" if found == {"harmless"} else "harmless_confined"
+    classes = {_harmlessness(command) for command in commands} if commands else {"unknown"}
+    if classes <= {"harmless", "harmless_confined"}:
+        return "harmless" if classes == {"harmless"} else "harmless_confined"
     return "dangerous" if _is_dangerous(tuple(argv), DEEPEST_SCRIPT) else "unknown"
 
 
