@@ -85,12 +85,12 @@ class _Listing:
     async def _list(self, prefix: bytes) -> list[bytes]:
         directory = os.path.join(self._root, os.fsdecode(prefix))
         try:
-            found = _split(await self._git.run(directory, *_ALL, timeout_s=self._remaining()))
+            paths = _split(await self._git.run(directory, *_ALL, timeout_s=self._remaining()))
         except GitUnavailableError:
             raise
         except GitError:
-            found = []
-        return found or await self._list_as_untracked(directory, prefix)
+            paths = []
+        return paths or await self._list_as_untracked(directory, prefix)
 
     async def _list_as_untracked(self, directory: str, prefix: bytes) -> list[bytes]:
         with tempfile.TemporaryDirectory(prefix="greenroom-", ignore_cleanup_errors=True) as scratch:

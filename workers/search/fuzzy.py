@@ -36,13 +36,13 @@ class Match(NamedTuple):
     @property
     def indices(self) -> tuple[int, ...]:
         """Positions of the letters in the path, ascending."""
-        found = set()
+        positions = set()
         for way in self.ways:
             step: Step | None = way
             while step is not None:
-                found.add(step[1])
+                positions.add(step[1])
                 step = step[3]
-        return tuple(sorted(found))
+        return tuple(sorted(positions))
 
 
 class _Bonus(dict[str, int]):
@@ -138,17 +138,17 @@ def _next_steps(former: list[Step], letter: str, lowered: str, path: str) -> lis
                 apart, lead = step, step[0] + step[1]
             passed += 1
         bonus = _BONUS[path[at - 1 : at + 1]]
-        found: Step | None = None
+        best: Step | None = None
         if apart is not None:
-            found = (lead - at + 2 - GAP + MATCH + bonus, at, bonus, apart)
+            best = (lead - at + 2 - GAP + MATCH + bonus, at, bonus, apart)
         if passed < count and former[passed][1] == at - 1:
             step = former[passed]
             run_bonus = bonus if bonus >= AFTER_MARK and bonus > step[2] else step[2]
             score = step[0] + MATCH + max(bonus, run_bonus, TOGETHER)
-            if found is None or score >= found[0]:
-                found = (score, at, run_bonus, step)
-        if found is not None:
-            steps.append(found)
+            if best is None or score >= best[0]:
+                best = (score, at, run_bonus, step)
+        if best is not None:
+            steps.append(best)
         at = lowered.find(letter, at + 1)
     return steps
 
