@@ -15,13 +15,13 @@ from greenroom.workers.jobs.context import JobError, Setting
 
 async def run(params: bytes, setting: Setting) -> bytes:
     """Move the file. Raises `JobError` if it is not in the home, or cannot be moved."""
-    given = msgspec.json.decode(params, type=ArchiveConversation)
-    path = os.path.realpath(given.rollout_path)
+    request = msgspec.json.decode(params, type=ArchiveConversation)
+    path = os.path.realpath(request.rollout_path)
     sessions = os.path.realpath(os.path.join(setting.home, FOLDER))
     if os.path.commonpath((sessions, path)) != sessions:
-        raise JobError(f"{given.rollout_path} leads out of the sessions directory")
+        raise JobError(f"{request.rollout_path} leads out of the sessions directory")
     try:
-        lock = WriterLock(setting.home, given.id)
+        lock = WriterLock(setting.home, request.id)
     except (SessionBusyError, OSError) as error:
         raise JobError(str(error)) from error
     try:

@@ -123,8 +123,8 @@ class _Tree:
         return None
 
     async def _commit(self, ref: str) -> str | None:
-        found = await self._lines("rev-parse", "--verify", "--quiet", f"{ref}^{{commit}}", allowed=(0, 1))
-        return found[0] if found and _COMMIT.fullmatch(found[0]) else None
+        commits = await self._lines("rev-parse", "--verify", "--quiet", f"{ref}^{{commit}}", allowed=(0, 1))
+        return commits[0] if commits and _COMMIT.fullmatch(commits[0]) else None
 
     async def _lenient(self) -> dict[str, str]:
         """Return the settings with which a filter that the sandbox blocks does not fail the diff.

@@ -42,9 +42,9 @@ class _FirstLine(msgspec.Struct, frozen=True):
 
 async def run(params: bytes, setting: Setting) -> bytes:
     """Return the result of `listConversations`."""
-    given = msgspec.json.decode(params, type=ListConversations)
-    size = min(MOST, max(1, PAGE if given.page_size is None else given.page_size))
-    page = list(islice(_told(setting.home, _position(given.cursor)), size))
+    request = msgspec.json.decode(params, type=ListConversations)
+    size = min(MOST, max(1, PAGE if request.page_size is None else request.page_size))
+    page = list(islice(_told(setting.home, _position(request.cursor)), size))
     result: dict[str, object] = {"items": [_item(name, seen) for name, seen in page]}
     if page:
         last, _ = page[-1]
@@ -57,11 +57,11 @@ def preview(reader: Reader, path: str) -> Preview | None:
     try:
         with open_conversation(reader, path) as file:
             head = file.read(HEAD).splitlines(keepends=True)
-        said = next(filter(is_user_message, restore(head).items), None)
+        message = next(filter(is_user_message, restore(head).items), None)
         first = msgspec.json.decode(head[0], type=_FirstLine)
     except (OSError, SessionFileError, msgspec.MsgspecError):
         return None
-    return None if said is None else Preview("\n".join(texts(said.get("content"), "input_text")), first.timestamp)
+    return None if message is None else Preview("\n".join(texts(message.get("content"), "input_text")), first.timestamp)
 
 
 def _told(home: str, before: tuple[str, str] | None) -> Iterator[tuple[SessionName, Preview]]:

@@ -41,16 +41,16 @@ class FileMatch:
 
 async def run(params: bytes, setting: Setting) -> bytes:
     """Return the result of `fuzzyFileSearch`: complete, or what was found until the job was stopped."""
-    given = msgspec.json.decode(params, type=FuzzyFileSearch)
+    request = msgspec.json.decode(params, type=FuzzyFileSearch)
     files: list[dict[str, object]] = []
-    for root in given.roots:
+    for root in request.roots:
         try:
             async with Git(os.path.abspath(root), setting) as git:
                 names = await list_files(os.path.abspath(root), git)
         except (OSError, ValueError):
             continue
-        found = await best(given.query, names, setting.stopped)
-        files += [_told(root, one) for one in _present(root, found)]
+        matches = await best(request.query, names, setting.stopped)
+        files += [_told(root, one) for one in _present(root, matches)]
         if setting.stopped.is_set():
             break
     files.sort(key=lambda file: (-int(str(file["score"])), str(file["path"])))
@@ -65,17 +65,17 @@ async def best(query: str, names: Iterable[bytes], stopped: asyncio.Event) -> li
     words = query.lower().split()
     fits = _fitting(words)
     rest = [path for name in names if fits(path := name.decode(errors="replace"))] if words else []
-    found: list[FileMatch] = []
+    matches: list[FileMatch] = []
     limit = sys.maxsize
     for pattern, bound in [*(promising(words[0]) if len(words) == 1 else ()), (_EVERYTHING, 0)]:
         tier = sorted(path for path in rest if pattern.search(path))
         rest = [path for path in rest if not pattern.search(path)]
-        found += await _matched(words, tier, limit, stopped)
-        found = heapq.nsmallest(ENOUGH, found, key=FileMatch.rank)
-        if stopped.is_set() or (len(found) == ENOUGH and found[-1].match.score > bound):
+        matches += await _matched(words, tier, limit, stopped)
+        matches = heapq.nsmallest(ENOUGH, matches, key=FileMatch.rank)
+        if stopped.is_set() or (len(matches) == ENOUGH and matches[-1].match.score > bound):
             break
         limit = bound
-    return found
+    return matches
 
 
 async def _matched(words: list[str], paths: list[str], limit: int, stopped: asyncio.Event) -> list[FileMatch]:
@@ -86,7 +86,7 @@ async def _matched(words: list[str], paths: list[str], limit: int, stopped: asyn
         matches = [(path, match(words, path)) for path in paths[start : start + AT_ONCE]]
         new = [FileMatch(path, fit) for path, fit in matches if fit is not None]
         found += new
-        unsurpassed += sum(one.match.score >= limit for one in new)
+        unsurpassed += sum(file.match.score >= limit for file in new)
         await asyncio.sleep(0)  # lets a request to stop be handled
         if stopped.is_set() or unsurpassed >= ENOUGH:
             break
@@ -101,13 +101,13 @@ def _fitting(words: list[str]) -> Callable[[str], bool]:
     return lambda path: all(pattern.search(path) for pattern in patterns)
 
 
-def _present(root: str, found: list[FileMatch]) -> list[FileMatch]:
+def _present(root: str, matches: list[FileMatch]) -> list[FileMatch]:
     """Drop paths that git lists but that no longer exist, are not files, or are behind a link to a directory."""
     real = os.path.realpath(root)
-    there = (one for one in found if os.path.isfile(os.path.join(root, one.path)))
-    there = (one for one in there if not leads_through_links(real, one.path))
+    there = (file for file in matches if os.path.isfile(os.path.join(root, file.path)))
+    there = (file for file in there if not leads_through_links(real, file.path))
     return list(islice(there, MOST))
 
 
-def _told(root: str, found: FileMatch) -> dict[str, object]:
-    return {"root": root, "path": found.path, "score": found.match.score, "indices": found.match.indices}
+def _told(root: str, file: FileMatch) -> dict[str, object]:
+    return {"root": root, "path": file.path, "score": file.match.score, "indices": file.match.indices}
