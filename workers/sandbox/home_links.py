@@ -61,11 +61,11 @@ def linked_controls(home: str) -> list[str]:
     """
     try:
         with os.scandir(home) as entries:
-            found = [entry.path for entry in entries if entry.is_symlink() and _is_control(entry.name)]
+            paths = [entry.path for entry in entries if entry.is_symlink() and _is_control(entry.name)]
     except OSError:
         return []
-    ways = [trail(path) for path in sorted(found)]
-    return [place for way in ways for place in (*way[:-1], _existing(way[-1]))]
+    trails = [trail(path) for path in sorted(paths)]
+    return [place for links in trails for place in (*links[:-1], _existing(links[-1]))]
 
 
 def _is_control(name: str) -> bool:

@@ -31,8 +31,8 @@ def listener_on(place: os.stat_result) -> int | None:
     """
     device = os.major(place.st_dev) << _MINOR_BITS | os.minor(place.st_dev)
     wanted = (place.st_ino & 0xFFFFFFFF, device)
-    found = [number for number, bound in _listening() if bound == wanted]
-    return found[0] if len(found) == 1 else None  # sock_diag reports only 32 bits of an inode, and two files match
+    numbers = [number for number, bound in _listening() if bound == wanted]
+    return numbers[0] if len(numbers) == 1 else None  # sock_diag reports only 32 bits of an inode, and two files match
 
 
 def is_held(number: int, by: set[int]) -> bool:
@@ -64,8 +64,8 @@ def _listening() -> Iterator[tuple[int, tuple[int, int]]]:
                 if kind == _ERROR:
                     number = -int.from_bytes(message[:4], "little", signed=True)
                     raise OSError(number, "the kernel does not tell of Unix sockets")
-                if (found := _read(message)) is not None:
-                    yield found
+                if (listener := _read(message)) is not None:
+                    yield listener
 
 
 def _split(data: bytes) -> Iterator[tuple[int, bytes]]:
