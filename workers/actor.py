@@ -1,4 +1,4 @@
-"""The actor: takes operations one after the other, runs at most one turn at a time, and says how each ended."""
+"""The actor: handles operations one after the other, runs at most one turn at a time, and reports the end of each."""
 
 import asyncio
 import contextlib
@@ -41,13 +41,13 @@ from greenroom.workers.model.credentials_channel import CredentialsChannel
 log = logging.getLogger(__name__)
 
 LEAVE_TIMEOUT = 0.5
-"""Seconds that a turn has for ending when the worker has to leave."""
+"""Seconds for a turn to end when the worker has to exit."""
 LAST_WORDS_MS = 300
-"""Milliseconds that the last notices have for reaching the supervisor."""
+"""Milliseconds for the last notices to be sent."""
 
 
 class Actor:
-    """One worker process, from its birth to its end. Must be made on the running loop."""
+    """One worker process, from its start to its end. To be created on the running loop."""
 
     def __init__(self, spec: WorkerSpec, lifeline: int) -> None:
         self._spec = spec
@@ -65,7 +65,7 @@ class Actor:
         loop.add_signal_handler(signal.SIGTERM, self._ask_to_leave)
 
     async def live(self) -> None:
-        """Serve until told to leave, or until the supervisor is gone."""
+        """Serve until told to exit, or until the supervisor is gone."""
         self._mailbox.notify(Ready(worker_id=self._spec.id, pid=os.getpid()))
         try:
             await self._serve()
@@ -73,7 +73,7 @@ class Actor:
             await self._leave()
 
     def _take(self, received: ReceivedOperation) -> None:
-        """Put an operation behind those before it, but for one that does not wait for anything."""
+        """Queue an operation, unless it is one that is handled at once."""
         if isinstance(received.operation, MeasureWorker):
             self._say_what_is_held()
         else:
@@ -128,8 +128,8 @@ class Actor:
 
     async def _start_turn(self, operation: StartTurn | Compact, items: bytes) -> None:
         if self._conversation is None:
-            return  # it came behind an `Open` that failed, with which the supervisor ends it
-        if self._concluding is not None:  # the supervisor waits for the end of a turn; this is only for order
+            return  # it followed an `Open` that failed, after which the supervisor tells the worker to exit
+        if self._concluding is not None:  # the supervisor waits for the end of a turn; this only guards the order
             await self._concluding
         self._running = operation
         logfile.identify(turn_id=operation.turn_id)
@@ -146,7 +146,7 @@ class Actor:
     async def _conclude(
         self, conversation: Conversation, operation: StartTurn | Compact, work: "asyncio.Task[TurnOutcome]"
     ) -> None:
-        """Say how a turn ended, whichever way it did."""
+        """Report the end of a turn, however it ended."""
         beating = asyncio.get_running_loop().create_task(self._beat(conversation, operation), name="heartbeat")
         await asyncio.wait((work,))
         beating.cancel()
@@ -173,7 +173,7 @@ class Actor:
         self._mailbox.notify(notice, outcome.last_message)
 
     async def _beat(self, conversation: Conversation, operation: StartTurn | Compact) -> None:
-        """Give signs of life while a turn runs, unless the supervisor does not take what we send anyway."""
+        """Send heartbeats while a turn runs, unless the supervisor is not accepting messages anyway."""
         pause = FIRST_HEARTBEAT
         while True:
             await asyncio.sleep(pause)
@@ -222,7 +222,7 @@ class Actor:
             self._job.stop()
 
     def _open_credentials(self) -> CredentialsChannel:
-        """Open the line to the auth broker when it is first needed: many conversations never need it."""
+        """Open the connection to the auth broker on first use, because many conversations never need it."""
         if self._credentials is None:
             self._credentials = CredentialsChannel(self._context, self._spec)
         return self._credentials
@@ -231,7 +231,7 @@ class Actor:
         self._operations.put_nowait(ReceivedOperation(Close(), b""))
 
     def _abandoned(self, lifeline: int) -> None:
-        """The supervisor is gone: nobody is there to talk to, so end what runs and follow."""
+        """The supervisor is gone, so end everything and exit."""
         asyncio.get_running_loop().remove_reader(lifeline)
         orphans.end_all_children()
         os._exit(1)

@@ -144,8 +144,8 @@ class Launcher:
         empty by default. With `terminal`, `stdin` is a terminal and becomes the controlling terminal of the command.
         The descriptors stay the caller's. Without a confinement the command has the permissions of this process.
 
-        Returns or raises within `limit` seconds, or `TRIES` times `LEAST` where that is longer. A program that may
-        have begun by then, while nobody confirms it, is killed and returned as one that runs.
+        Returns or raises within `limit` seconds, or `TRIES` times `LEAST` if that is longer. A program that may have
+        started by then without confirmation is killed and returned as running.
 
         Raises `SandboxUnavailableError` if the system cannot confine commands, and `OSError` otherwise; its `filename`
         is the directory that cannot be entered or the program that cannot be run. When cancelled, nothing is left
