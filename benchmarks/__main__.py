@@ -85,7 +85,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _contestants(options: argparse.Namespace) -> tuple[list[Contestant], list[str]]:
-    """Return who takes part, and what the page says of them."""
+    """Return the programs that take part, and remarks about them for the page."""
     contestants = [] if options.reference_only else [greenroom()]
     remarks = [f"Greenroom: {_version(contestant)}" for contestant in contestants]
     if options.no_reference:
