@@ -49,12 +49,14 @@ class Launched(NamedTuple):
 
 def launch(statement: str, environment: Mapping[str, str], lifeline: Lifeline) -> Launched:
     """Start an isolated interpreter on `statement`, with a channel and the lifeline."""
-    ours, theirs = socket.socketpair(socket.AF_UNIX, _message_kind())
-    for end in (ours, theirs):
+    parent_end, child_end = socket.socketpair(socket.AF_UNIX, _message_kind())
+    for end in (parent_end, child_end):
         end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, DATAGRAM)
-    with theirs:
-        pid = spawn(statement, {**environment, **OWN_VARIABLES}, {CONTROL: theirs.fileno(), LIFELINE: lifeline.reader})
-    return Launched(pid, ours)
+    with child_end:
+        pid = spawn(
+            statement, {**environment, **OWN_VARIABLES}, {CONTROL: child_end.fileno(), LIFELINE: lifeline.reader}
+        )
+    return Launched(pid, parent_end)
 
 
 def _message_kind() -> socket.SocketKind:

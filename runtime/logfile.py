@@ -92,10 +92,10 @@ class LogFile(logging.Handler):
 
     def _is_current(self) -> bool:
         try:
-            named, ours = os.stat(self._path), os.fstat(self._descriptor)
+            named, opened = os.stat(self._path), os.fstat(self._descriptor)
         except FileNotFoundError:
             return False
-        return (named.st_dev, named.st_ino) == (ours.st_dev, ours.st_ino)
+        return (named.st_dev, named.st_ino) == (opened.st_dev, opened.st_ino)
 
     def _turn_over(self) -> None:
         with _alone(os.path.join(self._folder, ".lock")) as alone:
