@@ -64,10 +64,10 @@ def guard(zygote: socket.socket, orders: socket.socket) -> NoReturn:
 
 
 def _ask_for_another(zygote: socket.socket) -> socket.socket:
-    theirs, ours = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    with theirs:
-        socket.send_fds(zygote, [b"."], [theirs.fileno()])
-    return ours
+    far_end, near_end = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with far_end:
+        socket.send_fds(zygote, [b"."], [far_end.fileno()])
+    return near_end
 
 
 class _Guardian:

@@ -42,15 +42,15 @@ class Embryo:
     def fork(cls, orders: socket.socket, foresight: RuleCache | None) -> "Embryo":
         """Fork an embryo. Its request arrives over `orders`, which it takes over; `foresight` are prepared rules that
         may fit."""
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        parent_end, child_end = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         parent = os.getpid()
         pid = os.fork()
         if pid == 0:
-            ours.close()
-            _wait_and_become(orders, foresight, theirs, parent)
+            parent_end.close()
+            _wait_and_become(orders, foresight, child_end, parent)
         orders.close()
-        theirs.close()
-        return cls(pid, ours)
+        child_end.close()
+        return cls(pid, parent_end)
 
     def failure(self) -> StartFailed | None:
         """Wait until it runs the program; return the error if it cannot."""
