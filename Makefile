@@ -1,4 +1,4 @@
-# `make help` lists what can be made. Everything is done inside .venv; nothing else of the machine is touched.
+# `make help` lists the targets. Everything happens inside .venv; the rest of the machine is not changed.
 
 PYTHON ?= python3
 UV ?= uv
@@ -19,7 +19,7 @@ help: ## Show this list.
 	@echo
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-setup: $(READY) ## Make .venv with the locked packages and this program in it.
+setup: $(READY) ## Create .venv with the locked packages and this program.
 
 $(READY): requirements-dev.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
@@ -47,23 +47,23 @@ explore: setup ## Look for new counterexamples with many random examples; SEED=N
 	@$(BIN)/python -m pytest --numprocesses=$(PROCESSES) --dist=worksteal -m 'hypothesis and not server' \
 	  --hypothesis-profile=explore --hypothesis-seed=$(SEED) --timeout=1800 $(ARGS)
 
-lint: setup ## Check style, format, types and who imports whom.
+lint: setup ## Check style, format, types and import contracts.
 	@failed=0; for check in 'ruff check' 'ruff format --check --output-format concise' mypy 'lint-imports --no-logo'; do \
 	  echo "-- $$check"; $(BIN)/$$check || failed=1; \
 	done; exit $$failed
 
-bench: setup ## Measure the budgets, beside the reference where it can be had. ARGS goes to the benchmark.
+bench: setup ## Measure the budgets, with the reference if it is available. ARGS goes to the benchmark.
 	@$(BIN)/python -m benchmarks $(ARGS)
 
-soak: setup ## Play very many conversations, kill what they run in, and look for what is left. Takes some ten minutes.
+soak: setup ## Run very many conversations, kill their processes, and check for leaks. Takes some ten minutes.
 	@$(BIN)/python -m benchmarks.soak --output docs/soak.md $(ARGS)
 
-docs: setup ## Bring the generated parts of the documentation up to date.
+docs: setup ## Update the generated parts of the documentation.
 	@$(BIN)/python tools/docs/approvals.py
 	@$(BIN)/python tools/docs/lifecycle.py
 	@$(BIN)/python tools/docs/wire.py
 
-lock: ## Write requirements-dev.txt anew from pyproject.toml. Needs uv.
+lock: ## Regenerate requirements-dev.txt from pyproject.toml. Needs uv.
 	@command -v $(UV) >/dev/null || { \
 	  echo 'Locking needs uv. Install it, or name it: make lock UV=…' >&2; exit 1; }
 	@$(UV) pip compile --quiet --universal --generate-hashes --no-annotate --no-header \

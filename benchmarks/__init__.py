@@ -1,1 +1,1 @@
-"""Measures the budgets of the design side by side with the reference, against the same scripted model."""
+"""Measures the performance budgets side by side with the reference, against the same scripted model."""

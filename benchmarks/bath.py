@@ -1,4 +1,4 @@
-"""A server that is soaked: conversations are played on it, and it is looked at in between, always at rest."""
+"""A server under soak: runs conversations on it, and measures it at rest in between."""
 
 import sys
 import time
@@ -15,13 +15,13 @@ from benchmarks.holdings import Holdings, at_rest, victims
 from benchmarks.stretch import Stretch
 
 IDLE_WORKERS: Final = 2
-"""Workers that such a server keeps waiting."""
+"""Idle workers of such a server."""
 LOOKS: Final = 12
-"""How often a server is looked at whose memory is watched, after the beginning."""
+"""How often a server whose memory is watched is measured after the beginning."""
 
 
 class Bath:
-    """A server that is soaked."""
+    """A server under soak."""
 
     def __init__(self, client: Client, contestant: Contestant, home: str, warm_up: int, seed: int) -> None:
         self._client = client
@@ -30,19 +30,20 @@ class Bath:
         self._seed = seed
         client.initialize()
         Crowd(client, self._some(warm_up), seed).play(self._killer(helpers=0, workers=3), every=0.2)
-        self.look()  # which takes memory the first time
+        self.look()  # the first report takes memory
 
     def warm_up(self, count: int, kill_every: float) -> None:
-        """Play so many conversations before anything is looked at, while workers die."""
+        """Run conversations before the first measurement, while workers are killed."""
         Crowd(self._client, self._some(count), self._seed).play(self._killer(helpers=0), kill_every)
 
     def look(self) -> Holdings:
-        """Let the server come to rest, and look at what it holds."""
-        Crowd(self._client, [Conversation(deque(["patch"]))], self._seed).play()  # whoever leaves last tidies up
+        """Wait until the server is at rest, and measure it."""
+        # the last worker to exit removes temporary files
+        Crowd(self._client, [Conversation(deque(["patch"]))], self._seed).play()
         return at_rest(self._client.pid, self._variables, self._slots, IDLE_WORKERS)
 
     def play(self, title: str, cast: Iterable[Conversation], kill_every: float, helpers: int) -> Stretch:
-        """Play conversations, and kill something every so many seconds, `helpers` fork servers and brokers at most."""
+        """Run conversations and kill a process every so many seconds, at most `helpers` fork servers and brokers."""
         seen: list[Conversation] = []
         before, begun = self.look(), time.monotonic()
         crowd = Crowd(self._client, _noted(cast, seen), self._seed)
@@ -50,7 +51,7 @@ class Bath:
         return Stretch(title, len(seen), 0, time.monotonic() - begun, account, before, self.look())
 
     def watch(self, title: str, count: int, kill_every: float) -> Stretch:
-        """Play conversations, kill workers every so many seconds, and look at the server again and again."""
+        """Run conversations, kill workers every so many seconds, and measure the server repeatedly."""
         cast, account, killer = self._some(count), Account(), self._killer(helpers=0)
         looks, begun = [self.look()], time.monotonic()
         for _ in range(LOOKS):
@@ -60,7 +61,7 @@ class Bath:
         return Stretch(title, count // LOOKS * LOOKS, 0, seconds, account, looks[0], looks[-1], tuple(looks[1:]))
 
     def greet(self, title: str, cast: Sequence[Conversation]) -> Stretch:
-        """Say hello in every conversation, in those that are new and in those that are parked."""
+        """Have one turn in every conversation, new or parked."""
         newcomers = sum(1 for one in cast if one.thread is None)
         for conversation in cast:
             conversation.turns.append("hello")

@@ -1,7 +1,7 @@
-"""How long a worker waits for a bearer while a hundred workers ask.
+"""How long a worker waits for an access token while a hundred workers ask.
 
-One broker; four processes with twenty-five workers each, which ask every tenth of a second, each at its own time: a
-thousand questions a second, far more than conversations ever ask.
+One broker; four processes with twenty-five workers each, which ask every tenth of a second at different times: a
+thousand requests a second, far more than conversations cause.
 """
 
 import asyncio
@@ -23,17 +23,17 @@ WORKERS: Final = 100
 PROCESSES: Final = 4
 ROUNDS: Final = 30
 INTERVAL: Final = 0.1
-"""Seconds between two questions of one worker."""
+"""Seconds between two requests of one worker."""
 
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """What the questions took."""
+    """The measured requests."""
 
     seconds: list[float]
-    """Each question's time, from asking to the answer."""
+    """The duration of each request."""
     cpu_per_question: float
-    """Seconds of the broker."""
+    """CPU seconds of the broker."""
 
 
 def measure(workers: int = WORKERS, rounds: int = ROUNDS) -> Measured:
@@ -63,16 +63,16 @@ def measure(workers: int = WORKERS, rounds: int = ROUNDS) -> Measured:
     return Measured(seconds, used / len(seconds))
 
 
-def _ask(specs: list[WorkerSpec], rounds: int, told: Connection) -> None:
-    asyncio.run(_ask_all(specs, rounds, told))
+def _ask(specs: list[WorkerSpec], rounds: int, results: Connection) -> None:
+    asyncio.run(_ask_all(specs, rounds, results))
 
 
-async def _ask_all(specs: list[WorkerSpec], rounds: int, told: Connection) -> None:
+async def _ask_all(specs: list[WorkerSpec], rounds: int, results: Connection) -> None:
     context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
     channels = [CredentialsChannel(context, spec) for spec in specs]
     await asyncio.gather(*(channel.start() for channel in channels))
-    told.send("ready")
-    await asyncio.to_thread(told.recv)
+    results.send("ready")
+    await asyncio.to_thread(results.recv)
     begun = asyncio.get_running_loop().time()
     times = await asyncio.gather(
         *(
@@ -80,7 +80,7 @@ async def _ask_all(specs: list[WorkerSpec], rounds: int, told: Connection) -> No
             for number, channel in enumerate(channels)
         )
     )
-    told.send([seconds for of_one in times for seconds in of_one])
+    results.send([seconds for of_one in times for seconds in of_one])
     for channel in channels:
         channel.close()
     context.destroy(linger=0)

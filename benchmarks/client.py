@@ -1,4 +1,4 @@
-"""A client that costs next to nothing: it reads the pipe in big blocks and looks for what it waits for, no more."""
+"""A client with minimal cost: it reads the pipe in large blocks and searches only for what it waits for."""
 
 import os
 import re
@@ -18,12 +18,12 @@ TIMEOUT: Final = 60.0
 _BLOCK: Final = 1 << 20
 _ANSWER: Final = re.compile(rb'"id":(\d+)[,}]')
 _DELTAS: Final = (b'"type":"agent_message_delta"', b'"type":"agent_message_content_delta"')
-"""How a piece of text is told: under its earlier name, under its later one, or under both."""
+"""How a piece of text is reported: in its earlier form, in its later form, or both."""
 _LOG_TAIL: Final = 2000
 
 
 class ContestantError(Exception):
-    """A contestant did not do what is measured."""
+    """A program did not do what is to be measured."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ class _CallAnswer(msgspec.Struct):
 
 
 class Client:
-    """A started contestant. It numbers its requests from 1 and gathers answers as they come."""
+    """A started program. It numbers its requests from 1 and collects answers as they come."""
 
     def __init__(self, contestant: Contestant, home: str, workspace: str) -> None:
         self.contestant = contestant
@@ -87,7 +87,7 @@ class Client:
 
     @property
     def pid(self) -> int:
-        """The process that was started."""
+        """The started process."""
         return self._process.pid
 
     def initialize(self) -> Answer:
@@ -104,7 +104,7 @@ class Client:
         return self.send("tools/call", {"name": "codex", "arguments": named})
 
     def reply(self, thread: str, prompt: str) -> int:
-        """Send a call that goes on with a conversation and return its number."""
+        """Send a call that continues a conversation and return its number."""
         return self.send("tools/call", {"name": "codex-reply", "arguments": {"threadId": thread, "prompt": prompt}})
 
     def send(self, method: str, params: object) -> int:
@@ -114,15 +114,15 @@ class Client:
         return self._last_id
 
     def cancel(self, number: int) -> None:
-        """Ask for the end of a call, which is then answered."""
+        """Request the end of a call, which is then answered."""
         self._write({"method": "notifications/cancelled", "params": {"requestId": number}})
 
     def answers(self, within: float) -> dict[int, Answer]:
-        """Return the answers that nobody has fetched; where there are none, wait for some so many seconds."""
+        """Return the answers that were not returned yet; if there are none, wait at most so many seconds for some."""
         if not self._answers and self._readable.poll(within * 1000):
             self._read(time.monotonic() + within)
-        found, self._answers = self._answers, {}
-        return found
+        answers, self._answers = self._answers, {}
+        return answers
 
     def wait(self, number: int, timeout_s: float = TIMEOUT) -> Answer:
         """Wait for the answer to a request."""
@@ -132,7 +132,7 @@ class Client:
         return self._answers.pop(number)
 
     def succeed(self, number: int, timeout_s: float = TIMEOUT) -> tuple[Answer, str]:
-        """Wait for the answer to a call, which must be a success, and return it with the conversation's id."""
+        """Wait for the successful answer to a call, and return it with the conversation's id."""
         answer = self.wait(number, timeout_s)
         try:
             result = msgspec.json.decode(answer.line, type=_CallAnswer).result
@@ -143,22 +143,22 @@ class Client:
         return answer, result.structuredContent.threadId
 
     def seek(self, pattern: re.Pattern[bytes], timeout_s: float = TIMEOUT) -> bytes:
-        """Wait until what is read from now on holds the pattern, and return its first group."""
+        """Wait until newly read output matches the pattern, and return its first group."""
         deadline = time.monotonic() + timeout_s
         self._seeking = pattern
         self._seen = b""
-        while (found := pattern.search(self._seen)) is None:
+        while (match := pattern.search(self._seen)) is None:
             self._read(deadline)
         self._seeking = None
-        return found[1]
+        return match[1]
 
     @property
     def deltas(self) -> int:
-        """Pieces of text that have come, each counted once."""
+        """Pieces of text received, each counted once."""
         return max(self._deltas.values())
 
     def forget_deltas(self) -> None:
-        """Count the deltas from here."""
+        """Start counting the deltas."""
         self._deltas = dict.fromkeys(_DELTAS, 0)
 
     def _start(self, variables: dict[str, str]) -> subprocess.Popen[bytes]:
@@ -205,10 +205,10 @@ class Client:
             self.last_delta = now
         if self._seeking is not None:
             self._seen += lines
-        for found in _ANSWER.finditer(lines):
-            line = lines[lines.rfind(b"\n", 0, found.start()) + 1 : lines.index(b"\n", found.end())]
+        for match in _ANSWER.finditer(lines):
+            line = lines[lines.rfind(b"\n", 0, match.start()) + 1 : lines.index(b"\n", match.end())]
             if b'"method"' not in line[:200] and (b'"result"' in line or b'"error"' in line):
-                self._answers[int(found[1])] = Answer(now, line)
+                self._answers[int(match[1])] = Answer(now, line)
 
     def _failure(self, what: str) -> ContestantError:
         with open(self._log, "rb") as log:

@@ -1,4 +1,4 @@
-"""The rows of the design's budget table, each with what it has to keep to."""
+"""The rows of the budget table, each with its budget."""
 
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
@@ -45,7 +45,7 @@ class AtLeast:
 
 @dataclass(frozen=True, slots=True)
 class RatioAtMost:
-    """A share of the reference's figure in the same run; undecided where that is missing."""
+    """A share of the reference's figure in the same run; undecided if that is missing."""
 
     ratio: float
     aim: float | None = None
@@ -109,7 +109,7 @@ class Figure:
     title: str
     unit: Unit
     budget: Budget | None
-    """`None` for what is measured only to put the other figures in proportion."""
+    """`None` for a figure that only puts others into proportion."""
     statistic: Statistic = "median"
     measured_as: str | None = None
     """The figure whose samples of Greenroom the row shows, where they are not its own."""
@@ -219,7 +219,7 @@ KEYS: Final = tuple(figure.key for figure in FIGURES)
 
 
 def quantity(value: float, unit: Unit) -> str:
-    """Return a value with its unit, with about three digits that count."""
+    """Return a value with its unit, with about three significant digits."""
     if unit == "/s":
         return f"{value:,.0f} {unit}"
     digits = 0 if value >= 100 or value == int(value) else 1 if value >= 10 else 2

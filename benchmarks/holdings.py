@@ -1,4 +1,4 @@
-"""What a server holds when nobody speaks to it: processes, threads, descriptors, memory and files."""
+"""The resources of a server at rest: processes, threads, descriptors, memory and files."""
 
 import os
 import time
@@ -16,11 +16,11 @@ from greenroom.supervisor.control import instances
 from greenroom.supervisor.control.control_messages import GiveReport, Reported
 
 TIMEOUT: Final = 30.0
-"""Seconds that a server has for coming to rest."""
+"""Seconds for a server to come to rest."""
 _PAUSE: Final = 0.2
 _OURS: Final = ("gr-forkserver", "gr-broker", "gr-worker", "gr-zygote")
 _KEPT: Final = ("sessions", "log")
-"""Directories of a home whose files are meant to stay."""
+"""Directories of a home whose files are permanent."""
 
 
 class UnsettledError(ContestantError):
@@ -29,38 +29,38 @@ class UnsettledError(ContestantError):
 
 @dataclass(frozen=True, slots=True)
 class Holdings:
-    """One look at a server at rest."""
+    """One measurement of a server at rest."""
 
     conversations: int
     processes: Mapping[str, int]
-    """How many there are of each name; the supervisor is called that."""
+    """Number of processes by name; the supervisor is called that."""
     threads: Mapping[str, int]
     descriptors: Mapping[str, int]
-    """Of each role the largest number that one process holds."""
+    """By role, the largest number in one process."""
     memory: Mapping[str, int]
-    """Of each role the largest private memory of a process, in bytes."""
+    """By role, the largest private memory of a process, in bytes."""
     files: int
-    """In the home, but for sessions and the log; in the runtime directory; and in the workspace."""
+    """In the home, except sessions and the log; in the runtime directory; and in the workspace."""
 
 
 def at_rest(pid: int, environment: Mapping[str, str], places: tuple[str, ...], idle_workers: int) -> Holdings:
-    """Wait until no conversation has a process, and look. `places` are directories besides the runtime directory.
+    """Wait until no conversation has a process, and measure. `places` are directories besides the runtime directory.
 
     Raises `UnsettledError`.
     """
     deadline = time.monotonic() + TIMEOUT
     while time.monotonic() < deadline:
-        told = report(pid, environment)
-        if told is not None and _is_at_rest(told, idle_workers):
-            return _look(pid, told, (*places, *_runtime_directories(pid, environment)))
+        current = report(pid, environment)
+        if current is not None and _is_at_rest(current, idle_workers):
+            return _look(pid, current, (*places, *_runtime_directories(pid, environment)))
         time.sleep(_PAUSE)
     raise UnsettledError(f"server {pid} has not come to rest within {TIMEOUT:.0f} s")
 
 
 def victims(pid: int, environment: Mapping[str, str], role: Role) -> list[int]:
-    """Return the processes of a role; of workers those that host a conversation."""
-    told = report(pid, environment)
-    entries = told.processes if told is not None else ()
+    """Return the processes of a role; of workers only those that host a conversation."""
+    current = report(pid, environment)
+    entries = current.processes if current is not None else ()
     return [
         entry.pid
         for entry in entries
@@ -69,17 +69,17 @@ def victims(pid: int, environment: Mapping[str, str], role: Role) -> list[int]:
 
 
 def report(pid: int, environment: Mapping[str, str]) -> Report | None:
-    """Return what a server tells of itself, `None` where it does not answer."""
-    for found in instances.running(instances.parents(environment)):
-        if found.instance.pid == pid:
-            reply = ask([found.control], GiveReport())[found.control].reply
+    """Return the server's report, `None` if it does not answer."""
+    for instance in instances.running(instances.parents(environment)):
+        if instance.instance.pid == pid:
+            reply = ask([instance.control], GiveReport())[instance.control].reply
             return Report.model_validate_json(bytes(reply.report)) if isinstance(reply, Reported) else None
     return None
 
 
 def _runtime_directories(pid: int, environment: Mapping[str, str]) -> list[str]:
     running = instances.running(instances.parents(environment))
-    return [found.directory for found in running if found.instance.pid == pid]
+    return [instance.directory for instance in running if instance.instance.pid == pid]
 
 
 def _is_at_rest(report: Report, idle_workers: int) -> bool:
@@ -109,7 +109,7 @@ def _look(pid: int, report: Report, places: tuple[str, ...]) -> Holdings:
 
 
 def _count(pid: int) -> tuple[Counter[str], Counter[str]]:
-    """Return how many processes and threads there are of each name; what is not ours counts as a stranger."""
+    """Return the number of processes and threads by name; other programs count as strangers."""
     processes: Counter[str] = Counter()
     threads: Counter[str] = Counter()
     root = psutil.Process(pid)

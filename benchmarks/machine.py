@@ -1,4 +1,4 @@
-"""The machine on which a measurement ran, without saying whose it is."""
+"""Describes the machine of a measurement, without identifying it."""
 
 import os
 import platform
@@ -11,7 +11,7 @@ import psutil
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """What a reader needs to judge the figures."""
+    """The facts needed to judge the figures."""
 
     processor: str
     cores: int
@@ -25,7 +25,7 @@ class Machine:
 
     @classmethod
     def look(cls) -> Self:
-        """Describe the machine as it is now."""
+        """Describe the machine in its current state."""
         return cls(
             processor=_processor(),
             cores=psutil.cpu_count() or 1,
@@ -37,7 +37,7 @@ class Machine:
         )
 
     def lines(self) -> list[str]:
-        """Return the description, a fact a line."""
+        """Return the description, one fact per line."""
         return [
             f"{self.cores} \u00d7 {self.processor}",
             f"{self.memory / 2**30:.0f} GiB of memory",

@@ -1,4 +1,4 @@
-"""The scripted model in a process of its own, so that it takes no time from the client that measures."""
+"""The scripted model as a separate process, so that it takes no time from the measuring client."""
 
 import subprocess
 import sys
@@ -18,9 +18,9 @@ class Arrival(msgspec.Struct, frozen=True):
 
     number: int
     arrived: float
-    """Seconds of the monotonic clock, which is one and the same for all processes."""
+    """Seconds of the monotonic clock, which all processes share."""
     message: str
-    """The user's message that it is about."""
+    """Its user message."""
 
 
 class _Report(msgspec.Struct):
@@ -56,7 +56,7 @@ class ModelProcess:
         self._process.wait(timeout=10)
 
     def arrivals(self, after: int = 0, wait: float = 0.0) -> list[Arrival]:
-        """Return the requests after number `after`; wait up to so many seconds for the first of them."""
+        """Return the requests after number `after`; wait at most so many seconds for the first."""
         address = self.base_url.removesuffix("/v1") + f"/requests?after={after}&wait={wait}"
         with urlopen(address, timeout=wait + _WAIT) as response:
             return msgspec.json.decode(response.read(), type=_Report).requests

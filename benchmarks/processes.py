@@ -1,4 +1,4 @@
-"""What the processes of a contestant cost, and which of them are workers."""
+"""The resource use of a program's processes, and which of them are workers."""
 
 import os
 import sys
@@ -13,18 +13,18 @@ import psutil
 FORK_SERVER: Final = "gr-forkserver"
 BROKER: Final = "broker"
 _CPUCLOCK_SCHED: Final = 2
-"""With the inverted pid above it, the number of a process's CPU clock: what clock_getcpuclockid(3) would return."""
+"""With the inverted pid above it, the id of a process's CPU clock, as from clock_getcpuclockid(3)."""
 _PRIVATE: Final = (b"Private_Clean:", b"Private_Dirty:")
 
 
 def tree(pid: int) -> list[psutil.Process]:
-    """Return a process and all that descend from it."""
+    """Return a process and all its descendants."""
     root = psutil.Process(pid)
     return [root, *root.children(recursive=True)]
 
 
 def cpu_seconds(pid: int) -> float:
-    """Return what a process and its descendants have used, those included that have ended and been reaped."""
+    """Return the CPU time of a process and its descendants, including children that have ended and been reaped."""
     total = 0.0
     for process in tree(pid):
         try:
@@ -56,7 +56,7 @@ def cpu_by_role(pid: int) -> dict[str, float]:
 
 
 def private_bytes(pid: int) -> int | None:
-    """Return the memory that a process shares with nobody, or `None` where we are not allowed to know."""
+    """Return the private memory of a process, or `None` if it may not be read."""
     try:
         with open(f"/proc/{pid}/smaps_rollup", "rb") as rollup:
             return sum(int(line.split()[1]) * 1024 for line in rollup if line.startswith(_PRIVATE))
@@ -67,7 +67,7 @@ def private_bytes(pid: int) -> int | None:
 
 
 def workers(pid: int) -> list[psutil.Process]:
-    """Return Greenroom's workers: what the fork server has forked, but for the broker and orphaned commands."""
+    """Return Greenroom's workers: the children of the fork server, except the broker and orphaned commands."""
     fork_servers = [process for process in psutil.Process(pid).children() if _name(process) == FORK_SERVER]
     return [process for fork_server in fork_servers for process in fork_server.children() if _is_fork(process)]
 
@@ -83,7 +83,7 @@ def worker_of_command(pid: int, server: int) -> psutil.Process:
 
 
 def _own_seconds(pid: int, ticks: float) -> float:
-    """Return a process's CPU time to the nanosecond: ticks of 10 ms are too coarse for what idles."""
+    """Return a process's CPU time in nanoseconds, because ticks of 10 ms are too coarse for idle processes."""
     if not sys.platform.startswith("linux"):
         return ticks
     try:
@@ -111,7 +111,7 @@ def _unique_bytes(pid: int) -> int | None:
 
 
 def _name(process: psutil.Process) -> str:
-    """Return the name of a process, nothing where it has ended."""
+    """Return the name of a process, empty if it has ended."""
     try:
         return str(process.name())
     except psutil.NoSuchProcess:
@@ -119,8 +119,8 @@ def _name(process: psutil.Process) -> str:
 
 
 def _is_fork(process: psutil.Process) -> bool:
-    """Tell workers from orphaned commands, which come to the fork server too: a fork keeps the fork server's command
-    line."""
+    """Distinguish workers from orphaned commands, which the fork server adopts: a forked process keeps the fork
+    server's command line."""
     try:
         parent = process.parent()
         return parent is not None and BROKER not in _name(process) and process.cmdline() == parent.cmdline()

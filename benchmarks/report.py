@@ -1,4 +1,4 @@
-"""What the samples come to: one row for each figure, and the page that is made of them. Free of I/O."""
+"""Summarizes the samples: one row for each figure, and the page. Free of I/O."""
 
 import math
 import statistics
@@ -11,7 +11,7 @@ from benchmarks.figures import Figure, Statistic, Unit, quantity
 
 Verdict: TypeAlias = Literal["aim met", "met", "not met", "undecided", "not measured", "no budget"]
 Samples: TypeAlias = Mapping[tuple[str, str], Sequence[float]]
-"""The values of a figure and a contestant, both by name."""
+"""The samples by figure and program."""
 
 _HEADER: Final = ("Figure", "Budget", "Greenroom", "Reference", "Ratio", "")
 _NOTHING: Final = "\u2013"
@@ -19,16 +19,16 @@ _NOTHING: Final = "\u2013"
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """What one contestant's samples of one figure come to."""
+    """The summary of one program's samples of one figure."""
 
     value: float
-    """The median, or whatever statistic the figure asks for."""
+    """The median, or another statistic if the figure says so."""
     low: float
     high: float
     count: int
 
     def text(self, unit: Unit) -> str:
-        """Return the value and, where there are several samples, their spread and number."""
+        """Return the value and, if there are several samples, their range and number."""
         if self.count == 1:
             return quantity(self.value, unit)
         spread = f"{quantity(self.low, unit).removesuffix(f' {unit}')}\u2013{quantity(self.high, unit)}"
@@ -37,7 +37,7 @@ class Summary:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One figure with what was measured of it."""
+    """One figure with its measurements."""
 
     figure: Figure
     greenroom: Summary | None
@@ -52,7 +52,7 @@ class Row:
 
     @property
     def verdict(self) -> Verdict:
-        """Whether the budget is kept."""
+        """Whether the budget is met."""
         if self.greenroom is None:
             return "not measured"
         if self.figure.budget is None:
@@ -66,7 +66,7 @@ class Row:
 
 
 def summarise(samples: Sequence[float], statistic: Statistic = "median") -> Summary | None:
-    """Return what samples come to, `None` where there are none."""
+    """Return the summary of samples, `None` if there are none."""
     if not samples:
         return None
     value = statistics.median(samples) if statistic == "median" else percentile(samples, 99)
@@ -74,7 +74,7 @@ def summarise(samples: Sequence[float], statistic: Statistic = "median") -> Summ
 
 
 def percentile(samples: Sequence[float], percent: float) -> float:
-    """Return the smallest sample that at least so many percent of the samples do not exceed (nearest rank)."""
+    """Return the smallest sample that at least this percentage of the samples do not exceed (nearest rank)."""
     ordered = sorted(samples)
     return ordered[max(0, math.ceil(len(ordered) * percent / 100) - 1)]
 
@@ -92,12 +92,12 @@ def rows(figures: Sequence[Figure], samples: Samples) -> list[Row]:
 
 
 def missed(measured: Sequence[Row]) -> list[Row]:
-    """Return the rows whose budget is not kept."""
+    """Return the rows whose budget is not met."""
     return [row for row in measured if row.verdict == "not met"]
 
 
 def table(measured: Sequence[Row]) -> str:
-    """Return the rows as a Markdown table whose columns line up."""
+    """Return the rows as a Markdown table with aligned columns."""
     lines = [_HEADER, *(_cells(row) for row in measured)]
     widths = [max(len(line[column]) for line in lines) for column in range(len(_HEADER))]
     texts = [_line([cell.ljust(width) for cell, width in zip(line, widths, strict=True)]) for line in lines]
@@ -108,7 +108,7 @@ def page(measured: Sequence[Row], sections: Mapping[str, Sequence[str]], picture
     """Return the whole page: the table, the picture in Markdown where there is one, then a list under each heading."""
     lists = [f"## {heading}\n\n" + "\n".join(f"* {item}" for item in items) for heading, items in sections.items()]
     introduction = (
-        "Written by `make bench`; budgets and rows are those of the design. Medians, with the spread in brackets."
+        "Written by `make bench`. The budgets are those of the design; figures are medians with the range in brackets."
     )
     pictures = [picture] if picture else []
     return "\n\n".join(["# Benchmarks", introduction, table(measured), *pictures, *lists]) + "\n"

@@ -1,4 +1,4 @@
-"""One whole measurement: the contestants take turns at each experiment, and the samples are gathered."""
+"""One whole measurement: the programs alternate in each experiment, and the samples are collected."""
 
 import os
 import sys
@@ -16,19 +16,19 @@ from benchmarks.stage import FULL, QUICK, Stage
 
 @dataclass(slots=True)
 class Run:
-    """A measurement on its way."""
+    """A measurement in progress."""
 
     contestants: Sequence[Contestant]
     model: ModelProcess
     paced: PacedModel
     root: str
-    """A directory for the homes of the contestants."""
+    """A directory for the homes of the programs."""
     quick: bool
     samples: dict[tuple[str, str], list[float]] = field(default_factory=lambda: defaultdict(list))
     failures: list[str] = field(default_factory=list)
 
     def prepare(self) -> None:
-        """Give each contestant a home that has seen one start and one turn."""
+        """Give each program a home with one start and one turn."""
         for contestant in self.contestants:
             stage = self._stage(contestant)
             write_config(stage.home, self.model.base_url)
@@ -36,7 +36,7 @@ class Run:
             first_turn(stage)
 
     def measure(self, experiment: Experiment) -> None:
-        """Repeat an experiment as often as it is to be, with whoever takes part."""
+        """Repeat an experiment the required number of times with the programs that take part."""
         for number in range(experiment.quick_rounds if self.quick else experiment.rounds):
             for contestant in self.contestants if number % 2 == 0 else reversed(self.contestants):
                 if contestant.name == LAUNCHED and not experiment.launched:

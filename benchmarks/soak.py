@@ -1,7 +1,8 @@
-"""`python -m benchmarks.soak`: many conversations with commands, cancellations and deaths, after which nothing is left.
+"""`python -m benchmarks.soak`: many conversations with commands, cancellations and killed processes, and a check for
+leaks.
 
-A server is warmed up and looked at, plays its conversations while its processes are killed at random, comes to rest,
-and is looked at again. Another one parks very many conversations, and each of them is spoken to once more.
+A server is warmed up and measured, runs conversations while its processes are killed at random, comes to rest, and is
+measured again. Another one parks very many conversations, each of which then has one more turn.
 """
 
 import argparse
@@ -25,24 +26,25 @@ from benchmarks.model_process import ModelProcess
 from benchmarks.stretch import TREND, Stretch
 
 HELPER_DEATHS: Final = 4
-"""Deaths of the fork server, and of the broker: one more within a minute and a server gives the broker up."""
+"""Kills of the fork server, and of the broker: with one more within a minute, a server gives the broker up."""
 KNOWN_AT_REST: Final = 100
-"""Parked conversations that a server remembers whose memory is watched."""
+"""Parked conversations that a server remembers while its memory is watched."""
 WARM_UP: Final = 800
-"""Conversations before its memory is watched: it then knows as many as it will, and has had its largest buffers."""
+"""Conversations before its memory is watched: after that its histories are full and its buffers have had their largest
+size."""
 WARM_UP_KILLS: Final = 0.1
-"""Seconds between two deaths meanwhile: it then remembers as many as it will
+"""Seconds between two kills meanwhile, so that the history of deaths is full
 (`greenroom.supervisor.processes.exits.REMEMBERED`)."""
 INTRODUCTION: Final = (
-    "Written by `make soak`: what a server holds after very many conversations. A conversation has up to four turns:"
-    " greetings, commands, patches, and turns in which the model falls silent until the call is cancelled; twenty run"
-    " at a time. Every call has to have one answer, a death may cost one call, and at rest there have to be as many"
-    " processes, threads and files as before. In the first two parts the server is told to remember no more than"
-    f" {KNOWN_AT_REST} parked conversations. In the second one no process is replaced but workers. Before it, {WARM_UP}"
-    " conversations are played amid so many deaths that the server remembers as much as it ever will. Then it is looked"
-    f" at {LOOKS} times: the least private memory of supervisor, fork server and broker in the second half of these"
-    f" looks may exceed that in the first half by {TREND >> 10} KiB, which is less than 1 kB for each conversation in"
-    " between. In the other parts the server remembers every conversation, which has its price."
+    "Written by `make soak`: the resources of a server after very many conversations. A conversation has up to four"
+    " turns: greetings, commands, patches, and turns in which the model falls silent until the call is cancelled;"
+    " twenty run at a time. Every call must get one answer, a killed process may fail one call, and at rest there"
+    " must be as many processes, threads and files as before. In the first two parts the server remembers at most"
+    f" {KNOWN_AT_REST} parked conversations. In the second part only workers are killed, and memory is watched: first"
+    f" {WARM_UP} conversations run with so many deaths that all of the server's histories are full; then memory is"
+    f" measured {LOOKS} times. The minimum private memory of supervisor, fork server and broker in the second half of"
+    f" these measurements may exceed that in the first half by {TREND >> 10} KiB, which is less than 1 kB per"
+    " conversation in between. In the other parts the server remembers every conversation, which costs memory."
 )
 _FLAGS: Final = ("greenroom.live_workers=40", "greenroom.park_after_s=0.5", f"greenroom.idle_workers={IDLE_WORKERS}")
 _FORGETFUL: Final = f"greenroom.known_at_rest={KNOWN_AT_REST}"
@@ -77,7 +79,7 @@ def _amid_deaths(bath: Bath, options: argparse.Namespace) -> Iterator[Stretch]:
 
 @contextmanager
 def _bath(root: str, options: argparse.Namespace, model: ModelProcess, *more: str) -> Iterator[Bath]:
-    """Start a server on a home of its own."""
+    """Start a server with its own home."""
     home, workspace, runtime = (os.path.join(root, name) for name in ("home", "work", "run"))
     for directory in (workspace, runtime):
         os.makedirs(directory, mode=0o700)
@@ -90,7 +92,7 @@ def _bath(root: str, options: argparse.Namespace, model: ModelProcess, *more: st
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Soak, print what was found, and return 1 where anything was left, grew or went unanswered."""
+    """Soak, print the results, and return 1 if there is a leak, growth or an unanswered call."""
     options = _parser().parse_args(arguments)
     machine = Machine.look()
     with tempfile.TemporaryDirectory(prefix="gr-", dir="/tmp") as root:
@@ -104,7 +106,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def describe(stretch: Stretch) -> list[str]:
-    """Return what a stretch came to, as the items of a Markdown list."""
+    """Return the results of a stretch as the items of a Markdown list."""
     account, after = stretch.account, stretch.after
     fates = ", ".join(f"{count:,} {fate}" for fate, count in account.fates.most_common())
     killed = ", ".join(f"{count} {role}" for role, count in account.killed.most_common())
@@ -126,7 +128,7 @@ def describe(stretch: Stretch) -> list[str]:
 
 
 def page(stretches: Sequence[Stretch], machine: Sequence[str]) -> str:
-    """Return the page that a soak leaves behind."""
+    """Return the page with the results."""
     parts = ["# Soak", INTRODUCTION]
     for stretch in stretches:
         title, *items = describe(stretch)

@@ -1,1 +1,1 @@
-"""Settings of a conversation: schema, layers and the values and texts that ship as data files."""
+"""Settings of a conversation: schema, layers, and the default values and texts in data files."""

@@ -1,15 +1,15 @@
-"""The defaults of the table `[greenroom]`: how much one instance may hold and how long it waits.
+"""The defaults of the table `[greenroom]`: limits and time-outs of one instance.
 
-This module is the only home of these numbers, and imports nothing, since the front process needs it first.
+These numbers are defined only here. The module imports nothing, because the supervisor loads it first.
 """
 
 from typing import Final, NamedTuple
 
 IDLE_WORKERS: Final = 2
-"""Workers kept waiting in advance."""
+"""Workers that are started in advance."""
 
 RATE_LIMIT_WAIT: Final = 600.0
-"""Seconds that a model request waits for rate limits in all."""
+"""Seconds that a model request waits for rate limits in total."""
 
 DELTA_WINDOW: Final = 0.03
 """Seconds for which pieces of a text are gathered where they come faster than that; each window is one piece then."""
@@ -22,22 +22,22 @@ class Limits(NamedTuple):
     """Set under `[greenroom]` in config.toml."""
 
     park_after: float = 300.0
-    """Seconds that a conversation may be idle before its process saves and leaves."""
+    """Seconds of idleness after which a conversation's process saves and exits."""
     live_workers: int = 200
-    """Conversations that have a process at a time; beyond it the longest idle ones are parked and newcomers wait."""
+    """Conversations that may have a process at once; beyond that the longest idle one is parked, or a new one waits."""
     known_at_rest: int = 10_000
-    """Conversations without a process that are remembered; older ones come back from their session files alone."""
+    """Conversations without a process that are remembered; older ones are restored from their session files alone."""
     open_calls: int = 2000
-    """Tool calls that wait for their answer at a time; further ones are refused as `overloaded`."""
+    """Tool calls that may be open at once; further ones fail as `overloaded`."""
     queued_turns: int = 32
-    """Turns that wait in one conversation; further ones are refused as `overloaded`."""
+    """Turns that may be queued in one conversation; further ones fail as `overloaded`."""
     worker_memory: int = 2048 * 1024 * 1024
     """Bytes of resident memory beyond which a worker is killed, whatever it does."""
     approval_timeout: float = 600.0
-    """Seconds that the user has for an approval; no answer is a no."""
+    """Seconds that the user has to answer an approval request; no answer counts as no."""
     task_after: float = 10.0
-    """Seconds after which a call of a client that knows tasks goes on as one."""
+    """Seconds after which a call becomes a task, if its client supports tasks."""
     start_timeout: float = 120.0
-    """Seconds that calls wait for a process while none can be started; then they fail as `start_failed`."""
+    """Seconds that calls wait while no process can be started, before they fail as `start_failed`."""
     hang_after: float = 60.0
-    """Seconds without a sign of life after which the worker of a running turn is killed."""
+    """Seconds without a heartbeat after which the worker of a running turn is killed."""

@@ -1,4 +1,4 @@
-"""Reads one TOML file into plain values, and says where it is broken."""
+"""Parses one TOML file into plain values, and reports where it is malformed."""
 
 import re
 import tomllib
@@ -15,7 +15,7 @@ _POSITION: Final = re.compile(r" \(at (?:line (\d+), column (\d+)|end of documen
 
 
 def read_document(path: str) -> Table:
-    """Return the file's top-level table, an empty one where there is no file. Raises `ConfigError`."""
+    """Return the file's top-level table, empty if there is no file. Raises `ConfigError`."""
     try:
         with open(path, "rb") as stream:
             content = stream.read()
@@ -39,18 +39,18 @@ def _parse(path: str, content: bytes) -> Table:
     except RecursionError:
         raise ConfigError(f"failed to parse {path}: nested too deeply") from None
     except ValueError as error:
-        # `from None`: the chained error would hold the whole file, secrets included.
+        # `from None`: the chained error would contain the whole file, secrets included.
         raise ConfigError(f"failed to parse {path} {_fault(text, str(error))}") from None
 
 
 def _fault(text: str, message: str) -> str:
-    found = _POSITION.search(message)
-    if found is None:
+    position = _POSITION.search(message)
+    if position is None:
         return f"as TOML: {message}"
-    line, column = (int(found[1]), int(found[2])) if found[1] else _end(text)
-    return f"at line {line}, column {column}: {message[: found.start()]}"
+    line, column = (int(position[1]), int(position[2])) if position[1] else _end(text)
+    return f"at line {line}, column {column}: {message[: position.start()]}"
 
 
 def _end(text: str) -> tuple[int, int]:
-    """Return line and column, both from 1, of what would follow `text`."""
+    """Return the line and column, both from 1, of the position after `text`."""
     return text.count("\n") + 1, len(text) - text.rfind("\n")

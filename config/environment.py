@@ -1,4 +1,4 @@
-"""Which variables of our environment a command of the model gets to see."""
+"""The environment variables that commands of the model get."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -14,15 +14,15 @@ from greenroom.protocol.secrecy import SECRET_WORDS
 Inherit: TypeAlias = Literal["all", "core", "none"]
 
 SECRET_PATTERNS: Final = tuple(f"*{word}*" for word in SECRET_WORDS)
-"""Names that are dropped unless the policy says `ignore_default_excludes`."""
+"""Names that are removed unless the policy says `ignore_default_excludes`."""
 
 WITHHELD_PATTERNS: Final = ("OPENAI_API_KEY", "CODEX_API_KEY", "CODEX_ACCESS_TOKEN", "CODEX_*_OVERRIDE")
-"""Our own credentials and switches: no policy hands them on."""
+"""Greenroom's own credentials and switches, which no policy passes on."""
 
 CORE_NAMES: Final = frozenset(
     {"HOME", "LANG", "LC_ALL", "LC_CTYPE", "LOGNAME", "PATH", "SHELL", "TEMP", "TMP", "TMPDIR", "USER", "USERNAME"}
 )
-"""What `inherit = "core"` starts from."""
+"""The variables of `inherit = "core"`."""
 
 
 UNATTENDED: Final = MappingProxyType(
@@ -35,7 +35,7 @@ UNATTENDED: Final = MappingProxyType(
         "TERM": "dumb",
     }
 )
-"""What keeps programs from drawing, from asking for a key, and from other languages."""
+"""Variables that disable colour, pagers, prompts and translations."""
 
 
 class ShellEnvironmentPolicy(Section, frozen=True):
@@ -45,14 +45,14 @@ class ShellEnvironmentPolicy(Section, frozen=True):
 
     inherit: Inherit = "all"
     ignore_default_excludes: bool = False
-    """Whether names that look like secrets are kept. Later releases of the reference keep them unless told otherwise;
-    here, as in the first, they are dropped."""
+    """Whether names that look like secrets are kept. Later releases of the reference keep them by default; here, as in
+    the first, they are removed."""
     exclude: Strings = ()
     set: dict[str, str] = field(default_factory=dict)
-    """Variables that are added whatever their names, then subject to `include_only` alone."""
+    """Variables that are added whatever their names; only `include_only` applies to them."""
     include_only: Strings = ()
     filters: dict[str, Literal["include", "exclude"]] = field(default_factory=dict)
-    """The later form of `exclude` and `include_only`: pattern → what to do with it."""
+    """The later form of `exclude` and `include_only`: pattern → action."""
 
     def __post_init__(self) -> None:
         if self.filters and (self.exclude or self.include_only):
@@ -60,12 +60,12 @@ class ShellEnvironmentPolicy(Section, frozen=True):
 
     @property
     def excluded(self) -> tuple[str, ...]:
-        """Patterns of names to drop, from whichever form."""
+        """Patterns of names to remove, from either form."""
         return (*self.exclude, *(pattern for pattern, deed in self.filters.items() if deed == "exclude"))
 
     @property
     def included(self) -> tuple[str, ...]:
-        """Patterns one of which a name must match; empty where any name will do."""
+        """Patterns of which a name must match one; empty if all names are accepted."""
         return (*self.include_only, *(pattern for pattern, deed in self.filters.items() if deed == "include"))
 
 
@@ -82,19 +82,19 @@ def shell_environment(policy: ShellEnvironmentPolicy, environment: Mapping[str, 
 
 
 def may_be_seen(policy: ShellEnvironmentPolicy, name: str) -> bool:
-    """Tell whether a command may have a variable of this name, wherever its value comes from."""
+    """Tell whether a command may have a variable of this name, whatever the source of its value."""
     included = policy.included
     return not matches_any(name, _dropped(policy)) and (not included or matches_any(name, included))
 
 
 def unattended(policy: ShellEnvironmentPolicy, variables: Mapping[str, str]) -> dict[str, str]:
-    """Return the environment of a command as one has it that runs where nobody sees it. What the user sets wins."""
+    """Return the environment for a command without a terminal. The user's settings take precedence."""
     chosen = {name: variables[name] for name in policy.set if name in variables}
     return {**variables, **UNATTENDED, **chosen}
 
 
 def matches_any(name: str, patterns: Iterable[str]) -> bool:
-    """Tell whether the whole name matches a pattern. Only ASCII letters match in either case."""
+    """Tell whether the whole name matches a pattern. Only ASCII letters match regardless of case."""
     return any(_compiled(pattern).fullmatch(name) for pattern in patterns)
 
 
@@ -116,7 +116,7 @@ def _inherited(inherit: Inherit, environment: Mapping[str, str]) -> Iterable[tup
 @lru_cache(maxsize=256)
 def _compiled(pattern: str) -> re.Pattern[str]:
     first, *rest = (_literal(piece) for piece in pattern.split("*"))
-    # Atomic groups take the first place where a piece fits and never try another: linear, however many stars.
+    # Atomic groups never backtrack: linear time, however many stars a pattern has.
     inner = "".join(f"(?>.*?{piece})" for piece in rest[:-1])
     last = f".*{rest[-1]}" if rest else ""
     return re.compile(first + inner + last, re.ASCII | re.DOTALL | re.IGNORECASE)

@@ -1,4 +1,4 @@
-"""Says in people's words what is wrong with a setting: what was found, what is allowed, and under which key."""
+"""Describes an invalid setting for people: its key, the value found, and what is allowed."""
 
 import re
 import sys
@@ -10,7 +10,7 @@ from msgspec import Meta, Struct
 from greenroom.config.invalid_value import Form, Misfit, find_misfit
 
 SHOWN: Final = 80
-"""Characters of a value that a text repeats."""
+"""Maximum characters of a value in an error text."""
 
 _EXPECTED: Final[Mapping[object, str]] = {
     str: "a string",
@@ -31,15 +31,15 @@ _KINDS: Final[Mapping[type, str]] = {
 }
 _SECRET_WORDS: Final = re.compile("key|secret|token|bearer|password|header", re.IGNORECASE)
 _SECRET_TABLES: Final = frozenset({"env", "query_params", "set"})
-"""Tables whose values are the user's own and so may be secrets under any name."""
+"""Tables with free-form keys, whose values may be secrets under any name."""
 
 _BARE_KEY: Final = re.compile(r"[A-Za-z0-9_-]+")
 
 
 def explain(value: object, kind: type[Struct], within: tuple[str, ...] = ()) -> str:
-    """Describe the first fault of a value that does not convert. `within` is the key under which it stands.
+    """Describe the first invalid value of a table that does not convert. `within` is the key of the table.
 
-    Long values are shortened; those that may be secrets are left out, as their key tells.
+    Long values are shortened. Values that may be secrets, judged by their key, are left out.
     """
     misfit = find_misfit(value, kind)
     assert misfit is not None, "the value is as its type has it"
@@ -49,7 +49,7 @@ def explain(value: object, kind: type[Struct], within: tuple[str, ...] = ()) -> 
 
 
 def dotted(path: Sequence[int | str]) -> str:
-    """Write the place of a value as TOML would: `mcp_servers."my server".args[1]`."""
+    """Format the place of a value as in TOML: `mcp_servers."my server".args[1]`."""
     return "".join(_step(part, first=index == 0) for index, part in enumerate(path))
 
 
@@ -77,15 +77,15 @@ def _describe(misfit: Misfit, *, shown: bool) -> str:
             return _describe_value(misfit.given, misfit.forms, shown=shown)
 
 
-def _describe_value(given: object, forms: Sequence[Form], *, shown: bool) -> str:
-    bound = next((bound for form in forms if _is_of(given, form.kind) for bound in _broken(given, form.bounds)), None)
+def _describe_value(value: object, forms: Sequence[Form], *, shown: bool) -> str:
+    bound = next((bound for form in forms if _is_of(value, form.kind) for bound in _broken(value, form.bounds)), None)
     if bound is not None:
-        return f"invalid value: {_value(given, shown=shown)}, expected {bound}"
+        return f"invalid value: {_value(value, shown=shown)}, expected {bound}"
     expected = " or ".join(_expected(form.kind) for form in forms)
-    if isinstance(given, str) and any(get_origin(form.kind) is Literal for form in forms):
-        found = f"unknown variant `{_shorten(given)}`" if shown else "unknown variant"
-        return f"{found}, expected {expected}"
-    return f"invalid type: {_value(given, shown=shown)}, expected {expected}"
+    if isinstance(value, str) and any(get_origin(form.kind) is Literal for form in forms):
+        description = f"unknown variant `{_shorten(value)}`" if shown else "unknown variant"
+        return f"{description}, expected {expected}"
+    return f"invalid type: {_value(value, shown=shown)}, expected {expected}"
 
 
 def _expected(kind: object) -> str:
@@ -94,22 +94,22 @@ def _expected(kind: object) -> str:
     return _EXPECTED.get(get_origin(kind) or kind, "a table")
 
 
-def _is_of(given: object, kind: object) -> bool:
-    return type(given) is kind or (kind is float and type(given) is int)
+def _is_of(value: object, kind: object) -> bool:
+    return type(value) is kind or (kind is float and type(value) is int)
 
 
-def _broken(given: object, bounds: Sequence[Meta]) -> Iterator[str]:
-    """Yield which bounds a value does not keep; what is not a number keeps none."""
+def _broken(value: object, bounds: Sequence[Meta]) -> Iterator[str]:
+    """Yield the bounds that a value violates; a value that is not a number violates none."""
     for bound in bounds:
-        if isinstance(given, str):
-            if bound.min_length is not None and len(given) < bound.min_length:
+        if isinstance(value, str):
+            if bound.min_length is not None and len(value) < bound.min_length:
                 yield f"a string of at least {bound.min_length} character"
-        elif isinstance(given, int | float):
-            if bound.ge is not None and not given >= bound.ge:
+        elif isinstance(value, int | float):
+            if bound.ge is not None and not value >= bound.ge:
                 yield f"at least {bound.ge}"
-            if bound.gt is not None and not given > bound.gt:
+            if bound.gt is not None and not value > bound.gt:
                 yield f"more than {bound.gt}"
-            if bound.le is not None and not given <= bound.le:
+            if bound.le is not None and not value <= bound.le:
                 yield "a finite number" if bound.le == sys.float_info.max else f"at most {bound.le}"
 
 

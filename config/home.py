@@ -1,4 +1,4 @@
-"""Where the Codex home is, and the variables that its `.env` adds to the environment."""
+"""Finds the Codex home, and loads the variables of its `.env`."""
 
 import os
 from collections.abc import Mapping
@@ -10,14 +10,14 @@ from greenroom.config.reason import reason
 from greenroom.protocol.errors import ConfigError
 
 PROTECTED_PREFIX: Final = "CODEX_"
-"""Variables of this prefix steer the program itself, so that a file may not set them."""
+"""Variables with this prefix control Greenroom itself, so a file may not set them."""
 
 
 def codex_home(environment: Mapping[str, str]) -> str:
     """Return the absolute path of the Codex home.
 
-    `CODEX_HOME`, where set and not empty, must name an existing directory, and its symbolic links are resolved;
-    otherwise it is `~/.codex`, which need not exist. Raises `ConfigError`.
+    If `CODEX_HOME` is set and not empty, it must be an existing directory, and its symbolic links are resolved.
+    Otherwise it is `~/.codex`, which need not exist. Raises `ConfigError`.
     """
     chosen = environment.get("CODEX_HOME", "")
     if not chosen:
@@ -32,7 +32,8 @@ def codex_home(environment: Mapping[str, str]) -> str:
 
 
 def home_name(environment: Mapping[str, str]) -> str:
-    """Return the absolute path by which a server looks for the Codex home, with its links; empty for no such path."""
+    """Return the absolute path by which a server finds the Codex home, with links unresolved; empty if there is
+    none."""
     chosen = environment.get("CODEX_HOME", "")
     try:
         return os.path.abspath(chosen) if chosen else os.path.join(user_home(environment), ".codex")
@@ -41,10 +42,10 @@ def home_name(environment: Mapping[str, str]) -> str:
 
 
 def load_dotenv(home: str, environment: Mapping[str, str]) -> dict[str, str]:
-    """Return a copy of the environment in which the entries of the home's `.env` replace what was there.
+    """Return a copy of the environment in which the entries of the home's `.env` replace existing variables.
 
-    Values are taken as they stand, `${NAME}` included. No other `.env` is read: a cloned repository must not choose the
-    key or the endpoint. Raises `ConfigError` where the file cannot be read.
+    Values are taken literally, including `${NAME}`. No other `.env` is read: a cloned repository must not choose the
+    key or the endpoint. Raises `ConfigError` if the file cannot be read.
     """
     merged = dict(environment)
     path = os.path.join(home, ".env")
@@ -70,7 +71,7 @@ def _entries(path: str) -> dict[str, str]:
 
 
 def user_home(environment: Mapping[str, str]) -> str:
-    """Return the absolute path of the user's own directory. Raises `ConfigError` where nothing tells it."""
+    """Return the absolute path of the user's home directory. Raises `ConfigError` if it cannot be found."""
     home = environment.get("HOME", "")
     if home:
         return os.path.abspath(home)

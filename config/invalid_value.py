@@ -1,4 +1,4 @@
-"""Finds the value that does not fit its type, where `msgspec` says only that there is one in some table."""
+"""Finds the value that does not match its type, where `msgspec` only reports that some table has one."""
 
 from collections.abc import Iterator
 from types import NoneType, UnionType
@@ -19,35 +19,35 @@ class Form(NamedTuple):
 
 
 class Misfit(NamedTuple):
-    """A value that does not fit, though whatever is in it does."""
+    """An innermost value that does not match its type."""
 
     path: Path
     given: object
     forms: tuple[Form, ...]
-    """What it could be."""
+    """The types that it could have."""
     about: Literal["value", "unknown key", "missing key", "conflict"] = "value"
     detail: str = ""
-    """The key that its type does not know, or needs; or what the type says where members do not go together."""
+    """The unknown or missing key, or the error text if members do not fit together."""
 
     @property
     def known(self) -> tuple[str, ...]:
-        """The keys of the table that it could be."""
+        """The permitted keys of the table."""
         table = _table_of(self.forms)
         return () if table is None else table.__struct_encode_fields__
 
 
 def find_misfit(value: object, kind: object, path: Path = ()) -> Misfit | None:
-    """Return the first misfit, in the order of the fields, or `None` where the value converts to the type.
+    """Return the first invalid value, in the order of the fields, or `None` if the value converts to the type.
 
-    Knows the types that settings have: scalars, literals of strings, tuples of any length, dictionaries by strings, and
-    tables, of which a union has one at most.
+    Supports the types of settings: scalars, literals of strings, tuples of any length, dictionaries with string keys,
+    and tables, of which a union contains at most one.
     """
     try:
         convert(value, kind)
     except ValidationError as error:
         forms = tuple(_forms(kind))
-        found = _wrong_key(path, value, forms) or _innermost(path, value, forms)
-        return found or _as_a_whole(path, value, forms, error)
+        misfit = _wrong_key(path, value, forms) or _innermost(path, value, forms)
+        return misfit or _as_a_whole(path, value, forms, error)
     return None
 
 
@@ -67,7 +67,7 @@ def _forms(kind: object, bounds: tuple[Meta, ...] = ()) -> Iterator[Form]:
     elif origin in {Union, UnionType}:
         for inner in get_args(kind):
             yield from _forms(inner)
-    elif kind is not NoneType:  # which neither TOML has nor what is laid over it
+    elif kind is not NoneType:  # neither TOML nor the overrides can contain such values
         yield Form(kind, bounds)
 
 
@@ -86,13 +86,13 @@ def _wrong_key(path: Path, value: object, forms: tuple[Form, ...]) -> Misfit | N
 
 def _innermost(path: Path, value: object, forms: tuple[Form, ...]) -> Misfit | None:
     members = (member for form in forms for member in _members(value, form.kind))
-    found = (find_misfit(member, kind, (*path, step)) for step, member, kind in members)
-    return next(filter(None, found), None)
+    misfits = (find_misfit(member, kind, (*path, step)) for step, member, kind in members)
+    return next(filter(None, misfits), None)
 
 
 def _as_a_whole(path: Path, value: object, forms: tuple[Form, ...], error: ValidationError) -> Misfit:
-    said = error.__cause__
-    return Misfit(path, value, forms) if said is None else Misfit(path, value, forms, "conflict", str(said))
+    cause = error.__cause__
+    return Misfit(path, value, forms) if cause is None else Misfit(path, value, forms, "conflict", str(cause))
 
 
 def _members(value: object, kind: object) -> Iterator[tuple[int | str, object, object]]:

@@ -1,4 +1,4 @@
-"""`config.toml` with the assignments that win over it laid on top, not yet checked."""
+"""`config.toml` with its overrides applied, not yet validated."""
 
 import os
 from collections.abc import Iterable
@@ -11,7 +11,7 @@ CONFIG_FILE: Final = "config.toml"
 
 
 def layered(home: str, assignments: Iterable[Assignment]) -> Table:
-    """Read the home's file afresh and apply the assignments in order. Raises `ConfigError`."""
+    """Read the home's file again and apply the overrides in order. Raises `ConfigError`."""
     table = read_document(os.path.join(home, CONFIG_FILE))
     for assignment in assignments:
         assign(table, assignment)

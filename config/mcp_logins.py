@@ -1,4 +1,4 @@
-"""What `config.toml` says about the logins of MCP servers."""
+"""Settings in `config.toml` about the logins of MCP servers."""
 
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Literal, NamedTuple, TypeAlias
@@ -18,23 +18,23 @@ class McpLoginSettings(Section, frozen=True):
     """The top-level keys about these logins."""
 
     mcp_oauth_credentials_store: LoginStore = "auto"
-    """Where tokens are kept; `auto`: in the keyring where one can be used, else in the file."""
+    """Where tokens are kept; `auto`: in the keyring if it is usable, else in the file."""
     mcp_oauth_callback_port: Annotated[int, Meta(ge=1, le=65_535)] | None = None
-    """The local port to which browsers come back; `None`: any that is free."""
+    """The local port to which browsers are redirected; `None`: any free port."""
     mcp_oauth_callback_url: Name | None = None
-    """Where issuers send browsers, if that is not the local port itself."""
+    """The redirect URL, if it is not the local port itself."""
 
 
 class McpLogins(NamedTuple):
-    """What logins go by."""
+    """The settings for logins."""
 
     settings: McpLoginSettings
     servers: Mapping[str, McpServer]
-    """All servers of the file that can be used, also those that are switched off."""
+    """All valid servers of the file, including disabled ones."""
 
 
 def mcp_logins(home: str, cli_overrides: Sequence[str] = ()) -> McpLogins:
-    """Read the home's file afresh. Raises `ConfigError`."""
+    """Read the home's file again. Raises `ConfigError`."""
     table = layered(home, map(parse_assignment, cli_overrides))
     servers = table.get("mcp_servers")
     only = {} if servers is None else {"mcp_servers": servers}

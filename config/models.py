@@ -1,4 +1,4 @@
-"""What is known about the models: looked up by slug, from the data file `models.toml` and what the user adds to it."""
+"""Properties of models, looked up by slug: the data file `models.toml` and the user's additions."""
 
 import tomllib
 from collections.abc import Mapping
@@ -11,50 +11,50 @@ from msgspec.structs import asdict
 
 from greenroom.config.section import Name, OwnSection, Size
 
-# What servers know and extend is passed on as it was written, whatever it is: they say themselves what they refuse.
+# Values that servers define and extend are passed on unchanged; servers report the ones that they reject.
 Effort: TypeAlias = Name
-"""How much a model thinks, for instance `low`, `medium`, `high`, `xhigh`."""
+"""The reasoning effort of a model, for instance `low`, `medium`, `high`, `xhigh`."""
 Summary: TypeAlias = Name
-"""`auto`, `concise`, `detailed`, and `none`, which is not sent."""
+"""`auto`, `concise`, `detailed`, or `none`, which is not sent."""
 Verbosity: TypeAlias = Name
-"""How much a model writes: `low`, `medium`, `high`."""
+"""The verbosity of a model: `low`, `medium`, `high`."""
 
 CommandTool: TypeAlias = Literal["shell", "exec_command"]
-"""By which tool a model runs commands."""
+"""The tool by which a model runs commands."""
 PatchTool: TypeAlias = Literal["function", "freeform"]
-"""How a model writes a patch: into the argument of a function, or as it is."""
+"""How a model passes a patch: as an argument of a function, or as free-form text."""
 SearchContent: TypeAlias = Literal["none", "text", "text_and_image"]
-"""What a model's server can find in the web, if anything."""
+"""What a model's server can search in the web, if anything."""
 
 EFFECTIVE_PERCENT: Final = 95
 """Share of a context window that a conversation may fill."""
 
 AUTO_COMPACT_PERCENT: Final = 90
-"""Share of a context window at which the history is compacted."""
+"""Share of a context window beyond which the history is compacted."""
 
 FALLBACK_CONTEXT_WINDOW: Final = 272_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelFamily:
-    """What models of one kind can do. All sizes are in tokens."""
+    """The properties of a family of models. All sizes are in tokens."""
 
     name: str
-    """The row of the catalogue, or the slug itself where there is none."""
+    """The name of the catalogue row, or the slug itself if there is none."""
     known: bool = True
     """Whether the catalogue has a row for the model."""
     context_window: int = FALLBACK_CONTEXT_WINDOW
     window_is_known: bool = True
-    """Whether somebody has said how large the window is; it is the fallback's otherwise."""
+    """Whether the window's size is known; otherwise it is that of the fallback."""
     max_context_window: int | None = None
-    """What `model_context_window` may raise the window to; `None` where nobody has said."""
+    """The maximum for `model_context_window`; `None` if unknown."""
     auto_compact_ceiling: int | None = None
-    """What `model_auto_compact_token_limit` asks for."""
+    """The value of `model_auto_compact_token_limit`."""
     output_token_limit: int = 10_000
-    """How much of one tool's output the model is shown."""
+    """How much of one tool's output is sent to the model."""
     supports_reasoning: bool = True
     efforts: tuple[Effort, ...] = ()
-    """What the model is known to accept; empty where unknown."""
+    """The efforts that the model accepts; empty if unknown."""
     default_effort: Effort | None = None
     """`None`: no effort is sent."""
     default_summary: Summary = "none"
@@ -63,24 +63,24 @@ class ModelFamily:
     command_tool: CommandTool = "shell"
     patch_tool: PatchTool = "function"
     image_input: bool = False
-    """Whether the model is offered to look at images of the workspace."""
+    """Whether the model is offered the tool to view images of the workspace."""
     web_search: SearchContent = "none"
     hidden: bool = False
     """Whether lists leave the row out: of several models, or of one that is superseded or not for everybody."""
 
     @property
     def effective_context_window(self) -> int:
-        """How much a conversation may fill; what clients are told as the window."""
+        """How much a conversation may fill; reported to clients as the window."""
         return self.context_window * EFFECTIVE_PERCENT // 100
 
     @property
     def auto_compact_limit(self) -> int:
-        """The usage at which the history is compacted."""
+        """The token count beyond which the history is compacted."""
         limit = self.context_window * AUTO_COMPACT_PERCENT // 100
         return limit if self.auto_compact_ceiling is None else min(limit, self.auto_compact_ceiling)
 
     def configured(self, *, context_window: int | None, auto_compact: int | None) -> "ModelFamily":
-        """Return the family with the configured sizes, as far as the model allows them."""
+        """Return the family with the configured sizes, within the model's limits."""
         window = self.context_window if context_window is None else context_window
         if self.max_context_window is not None:
             window = min(window, self.max_context_window)
@@ -89,7 +89,7 @@ class ModelFamily:
 
 
 class ModelRow(OwnSection, frozen=True):
-    """What the user says of a model: a table of `greenroom.models`. What it leaves out is known as without it."""
+    """A table of `greenroom.models`. Absent keys keep the values that they have without it."""
 
     context_window: Size | None = None
     max_context_window: Size | None = None
@@ -107,12 +107,12 @@ class ModelRow(OwnSection, frozen=True):
 
 
 def model_family(slug: str, own: Mapping[str, ModelRow] = MappingProxyType({})) -> ModelFamily:
-    """Find a model's family: the row of its slug, else of the longest known beginning of it, else the fallback.
+    """Find a model's family: the row of its slug, else of the longest matching prefix, else the fallback.
 
-    A row of the user's `own` is laid over what is known without it, and wins over a row of ours of the same name.
+    A row of the user's `own` is merged over what is known without it, and overrides a built-in row of the same name.
 
-    Of an unknown model nothing is assumed but that it reasons, as the models that are yet to come will; a server that
-    serves another kind ignores what it is sent for it, or `model_supports_reasoning_summaries = false` withholds it.
+    An unknown model is only assumed to support reasoning, as future models will. Servers of other models ignore the
+    parameters, or `model_supports_reasoning_summaries = false` suppresses them.
     """
     rows = catalogue()
     known = max(filter(slug.startswith, (*rows, *own)), key=len, default=None)
@@ -122,10 +122,10 @@ def model_family(slug: str, own: Mapping[str, ModelRow] = MappingProxyType({})) 
         )
     if known not in own:
         return rows[known]
-    said = {key: value for key, value in asdict(own[known]).items() if value is not None}
+    changes = {key: value for key, value in asdict(own[known]).items() if value is not None}
     base = model_family(known)
-    window_is_known = base.window_is_known or "context_window" in said
-    replaced = {"max_context_window": None, **said, "window_is_known": window_is_known}
+    window_is_known = base.window_is_known or "context_window" in changes
+    replaced = {"max_context_window": None, **changes, "window_is_known": window_is_known}
     return replace(base, **replaced, name=known, known=True)
 
 
@@ -139,7 +139,7 @@ def known_models(
 
 @cache
 def catalogue() -> Mapping[str, ModelFamily]:
-    """Return all rows of the data file, read once in a process."""
+    """Return all rows of the data file, read once per process."""
     from importlib.resources import files
 
     rows = tomllib.loads(files("greenroom.config").joinpath("models.toml").read_text("utf-8"))

@@ -1,4 +1,4 @@
-"""Settings that win over `config.toml`: `-c key=value` of the command line and the tool's `config` argument."""
+"""Settings that override `config.toml`: `-c key=value` of the command line and the tool's `config` argument."""
 
 import math
 import tomllib
@@ -9,18 +9,18 @@ from greenroom.config.document import Table
 from greenroom.protocol.errors import ConfigError
 
 _INTEGERS: Final = range(-(2**63), 2**63)
-"""What TOML calls an integer."""
+"""The range of TOML integers."""
 
 
 class Assignment(NamedTuple):
-    """A value and the place that it is to take: one key per level of tables."""
+    """A value and its place: one key per level of tables."""
 
     path: tuple[str, ...]
     value: object
 
 
 def parse_assignment(argument: str) -> Assignment:
-    """Read `key=value` as `-c` has it: a dotted key, and a TOML value or else a bare string. Raises `ConfigError`."""
+    """Parse `key=value` as in `-c`: a dotted key, and a TOML value or else a bare string. Raises `ConfigError`."""
     key, equals, value = argument.partition("=")
     if not equals:
         raise ConfigError(f"Invalid override (missing '='): {argument}")
@@ -31,13 +31,13 @@ def parse_assignment(argument: str) -> Assignment:
 
 
 def config_assignments(config: Mapping[str, object]) -> Iterator[Assignment]:
-    """Read the tool's `config` object, whose keys are dotted and whose values are JSON."""
+    """Parse the tool's `config` object, whose keys are dotted and whose values are JSON."""
     for key, value in config.items():
         yield Assignment(tuple(key.split(".")), from_json(value))
 
 
 def from_json(value: object) -> object:
-    """Turn decoded JSON into what TOML could have held: null becomes `""`, an integer beyond 64 bits a float."""
+    """Convert decoded JSON to values that TOML has: null becomes `""`, an integer beyond 64 bits a float."""
     match value:
         case None:
             return ""
@@ -54,7 +54,8 @@ def from_json(value: object) -> object:
 
 
 def assign(table: Table, assignment: Assignment) -> None:
-    """Put a value into nested tables. Tables are made on the way, replacing what is no table; two tables merge."""
+    """Put a value into nested tables. Missing tables are created, other values in the path are replaced; two tables are
+    merged."""
     *parents, last = assignment.path
     for key in parents:
         below = table.get(key)
@@ -78,7 +79,7 @@ def _toml_value(text: str) -> object:
         parsed = tomllib.loads(f"value = {text}")
     except (ValueError, RecursionError):
         parsed = {}
-    # A line break in the text could have opened a second key; such a text is a string.
+    # A line break in the text could start a second key, so such a text is taken as a string.
     return parsed["value"] if parsed.keys() == {"value"} else text.strip("\"'")
 
 

@@ -8,10 +8,10 @@ from greenroom.protocol.errors import ConfigError
 
 
 def absolute(base: str, path: str, environment: Mapping[str, str]) -> str:
-    """Return an absolute path without `.` and `..`; a relative one begins at `base`, which is absolute.
+    """Return an absolute path without `.` and `..`; a relative one is relative to `base`, which is absolute.
 
-    `~` and what begins with `~/` begin at the user's home, as in a shell; `./~` is an entry of that name. Other users'
-    homes (`~name`) are not known. Raises `ConfigError` where the user has no home.
+    `~` and paths that begin with `~/` are relative to the user's home, as in a shell; `./~` is an entry of that name.
+    Other users' homes (`~name`) are not supported. Raises `ConfigError` if the user has no home.
     """
     if path == "~" or path.startswith("~/"):
         path = user_home(environment) + path[1:]
@@ -19,7 +19,7 @@ def absolute(base: str, path: str, environment: Mapping[str, str]) -> str:
 
 
 def require_directory(path: str, key: str) -> None:
-    """Raise `ConfigError` where no command could start in a directory. `key` is the argument that names it."""
+    """Raise `ConfigError` if no command could start in a directory. `key` is the argument that names it."""
     if not os.path.exists(path):
         fault = f"the directory {path} does not exist"
     elif not os.path.isdir(path):

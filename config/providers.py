@@ -1,4 +1,4 @@
-"""Servers that offer models: the built-in ones, those of `model_providers`, and how their URLs are made."""
+"""Model providers: the built-in ones, those of `model_providers`, and how their URLs are built."""
 
 from collections.abc import Mapping
 from typing import ClassVar, Final, Literal, TypeAlias
@@ -16,34 +16,34 @@ OPENAI_URL: Final = "https://api.openai.com/v1"
 CHATGPT_URL: Final = "https://chatgpt.com/backend-api/codex"
 
 LOCAL_PROVIDERS: Final = frozenset({"oss", "ollama", "lmstudio"})
-"""Built-in providers that are servers of this machine."""
+"""Built-in providers for servers on this machine."""
 
 MAX_RETRIES: Final = 100
-"""What a greater number of retries is taken as."""
+"""The maximum number of retries; greater numbers are reduced to it."""
 
 _PATHS: Final[Mapping[WireApi, str]] = {"responses": "/responses", "chat": "/chat/completions"}
 _RETRIES: Final = ("request_max_retries", "stream_max_retries")
 _RIVALS: Final = ("env_key", "experimental_bearer_token", "requires_openai_auth")
-"""Further sources of a credential, which exclude a command."""
+"""Other sources of a credential, which exclude a command."""
 
 
 class ProviderTokenCommand(Section, frozen=True):
-    """The table `auth` of a provider: a program whose output is the bearer token."""
+    """The table `auth` of a provider: a program that prints an access token."""
 
     command: str
     args: Strings = ()
     cwd: str | None = None
-    """Where it runs; the Codex home where nothing is said."""
+    """Its working directory; by default the Codex home."""
     timeout_ms: Size = 5_000
     refresh_interval_ms: Count = 300_000
-    """How long a token is kept; 0 = until the server refuses it."""
+    """How long a token is kept; 0 = until the server rejects it."""
 
 
 class ModelProvider(Section, frozen=True):
     """One table of `model_providers`.
 
-    `wire_api` defaults to `responses`, the only one that later releases of the reference have. Releases of August 2025
-    defaulted to `chat`: a table written for them that means Chat Completions has to say `wire_api = "chat"`.
+    `wire_api` defaults to `responses`, the only one in later releases of the reference. Releases of August 2025
+    defaulted to `chat`; a table written for them that means Chat Completions has to say `wire_api = "chat"`.
     """
 
     withheld: ClassVar[frozenset[str]] = frozenset({"experimental_bearer_token", "http_headers", "query_params"})
@@ -53,11 +53,11 @@ class ModelProvider(Section, frozen=True):
     env_key: str | None = None
     """The variable that holds the API key."""
     env_key_instructions: str | None = None
-    """Said to the user where that variable is missing."""
+    """Shown to the user if that variable is missing."""
     experimental_bearer_token: str | None = None
     auth: ProviderTokenCommand | None = None
     requires_openai_auth: bool = False
-    """Whether requests carry the credential of the OpenAI login."""
+    """Whether requests carry the OpenAI login."""
     wire_api: WireApi = "responses"
     query_params: dict[str, str] = field(default_factory=dict)
     http_headers: dict[str, str] = field(default_factory=dict)
@@ -69,8 +69,8 @@ class ModelProvider(Section, frozen=True):
 
     @classmethod
     def plain(cls, table: Table) -> Table:
-        given = {key: value for key in _RETRIES if isinstance(value := table.get(key), int)}
-        return {**table, **{key: min(value, MAX_RETRIES) for key, value in given.items()}}
+        retries = {key: value for key in _RETRIES if isinstance(value := table.get(key), int)}
+        return {**table, **{key: min(value, MAX_RETRIES) for key, value in retries.items()}}
 
     def __post_init__(self) -> None:
         rival = next((key for key in _RIVALS if getattr(self, key)), None)
@@ -79,18 +79,18 @@ class ModelProvider(Section, frozen=True):
 
     @property
     def credential_variables(self) -> frozenset[str]:
-        """Variables whose values go to the provider and so to nobody else."""
+        """Variables whose values are sent to the provider, and so are withheld from everything else."""
         names = {self.env_key, *self.env_http_headers.values()}
         return frozenset(name for name in names if name)
 
     def base(self, *, chatgpt: bool) -> str:
-        """Return what all URLs begin with. `chatgpt`: the credential in force is a ChatGPT login."""
+        """Return the base of all URLs. `chatgpt`: the current credential is a ChatGPT login."""
         if self.base_url:
             return self.base_url.rstrip("/")
         return CHATGPT_URL if chatgpt and self.wire_api == "responses" else OPENAI_URL
 
     def url(self, *, chatgpt: bool) -> str:
-        """Return the URL that a turn is posted to, its query percent-encoded."""
+        """Return the URL for the requests of a turn, with its query percent-encoded."""
         query = f"?{urlencode(self.query_params, quote_via=quote)}" if self.query_params else ""
         return self.base(chatgpt=chatgpt) + _PATHS[self.wire_api] + query
 
@@ -101,9 +101,9 @@ def find_provider(
     environment: Mapping[str, str],
     openai_base_url: str | None = None,
 ) -> ModelProvider:
-    """Return the provider of an id. `tables` are those of `model_providers`, as they stand in the file.
+    """Return the provider of an id. `tables` are those of `model_providers`, as in the file.
 
-    A table under a built-in id is merged over the built-in provider, key by key; the reference ignores or refuses it.
+    A table with a built-in id is merged over the built-in provider, key by key; the reference ignores or rejects it.
     `openai_base_url` is the top-level key of that name. Raises `ConfigError`.
     """
     built_in = _built_in(environment, openai_base_url)

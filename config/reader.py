@@ -1,8 +1,8 @@
-"""Reads the files that a workspace, a client or a session names, as a command in the sandbox could read them.
+"""Reads files named by a workspace, a client or a session, with the permissions of a sandboxed command.
 
-Whoever may put a link, a pipe or another file in the place of one that Greenroom reads must not learn more by it than
-a command could, nor hold anybody up. So a file is opened without an effect first (O_PATH), what was found is judged,
-and that very file is then opened for reading: what happens to its name in between plays no part.
+An attacker may replace a file by a link, a pipe or another file. This must not reveal more than a command could read,
+nor block the reader. So a file is first opened without side effects (O_PATH), the opened file is checked, and the same
+file is then opened for reading; renaming it in between has no effect.
 """
 
 import errno
@@ -13,7 +13,7 @@ from typing import BinaryIO, Final
 from greenroom.config.secret_files import secrets_of
 
 LARGEST: Final = 64 * 1024 * 1024
-"""Bytes of the largest file that is read as a whole, where nothing else is said."""
+"""Maximum bytes of a file that is read as a whole, unless given otherwise."""
 
 SECRET: Final = "Permission denied: it may hold credentials"
 KERNEL: Final = "Permission denied: it tells of processes or of the system"
@@ -23,7 +23,7 @@ LINKED: Final = "A symbolic link lies on the way to it"
 _KERNELS: Final = ("/proc", "/sys")
 _LOOK: Final = getattr(os, "O_PATH", os.O_RDONLY | os.O_NONBLOCK) | os.O_CLOEXEC
 _BY_NUMBER: Final = hasattr(os, "O_PATH")
-"""Whether the system opens a descriptor's file once more, by its number below /proc."""
+"""Whether the system can reopen a descriptor's file through /proc."""
 _READ: Final = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 _GET_PATH: Final = 50
 """F_GETPATH of macOS."""
@@ -31,38 +31,38 @@ _LONGEST_PATH: Final = 1024
 
 
 class Reader:
-    """Reads regular files that hold no secrets. All that is refused is an `OSError`, whose `strerror` says why."""
+    """Reads regular files that contain no secrets. Every rejection is an `OSError`, whose `strerror` says why."""
 
     def __init__(self, home: str, *closed: str) -> None:
-        """`home` is the Codex home; nothing that lies in one of the directories `closed` is read either."""
+        """`home` is the Codex home; files below the directories `closed` are not read either."""
         self.home: Final = home
         self._secrets = secrets_of(home)
         self._closed = closed
 
     def read(self, path: str, limit: int = LARGEST) -> bytes:
-        """Return the content of a file. Raises `OSError`, with `EFBIG` for more bytes than `limit`."""
+        """Return the content of a file. Raises `OSError`, with `EFBIG` if it has more than `limit` bytes."""
         with self.open(path) as file:
             return _content(file, limit)
 
     def read_start(self, path: str, size: int) -> bytes:
-        """Return the first bytes of a file, `size` of them at most. Raises `OSError`."""
+        """Return the first bytes of a file, at most `size`. Raises `OSError`."""
         with self.open(path) as file:
             return file.read(size)
 
     def read_unlinked(self, path: str, limit: int = LARGEST) -> bytes:
-        """Return the content of a file to which an absolute path without any link leads. Raises `OSError`."""
+        """Return the content of a file at an absolute path without any links. Raises `OSError`."""
         with os.fdopen(self.descriptor(path, follow=False), "rb") as file:
             return _content(file, limit)
 
     def open(self, path: str) -> BinaryIO:
-        """Open a file for reading, through whatever links. Raises `OSError`."""
+        """Open a file for reading, following links. Raises `OSError`."""
         return os.fdopen(self.descriptor(path), "rb")
 
     def descriptor(self, path: str, flags: int = _READ, *, follow: bool = True) -> int:
         """Return a descriptor of a file, which the caller closes. Raises `OSError`.
 
-        Without `follow` a path through a link is refused (`ELOOP`). `flags` are those of `os.open`, for a file that
-        exists; the name may be that of another file by then, but what is opened is what was judged.
+        Without `follow`, a path with a link is rejected (`ELOOP`). `flags` are those of `os.open` for an existing file.
+        The opened file is always the one that was checked, even if its name refers to another by then.
         """
         place = os.open(path, _LOOK | (0 if follow else os.O_NOFOLLOW))
         try:
@@ -72,7 +72,7 @@ class Reader:
             os.close(place)
 
     def check(self, descriptor: int) -> None:
-        """Raise `OSError` unless what is open is a file that may be read."""
+        """Raise `OSError` unless an open file may be read."""
         self._judge(descriptor, None)
 
     def _judge(self, descriptor: int, expected: str | None) -> None:
@@ -82,7 +82,7 @@ class Reader:
             raise OSError(errno.ELOOP, LINKED)
         if any(_is_within(path, os.path.realpath(place)) for place in self._closed):
             raise PermissionError(errno.EACCES, SECRET)
-        is_elsewhere = not os.path.isabs(path)  # in a file system that is mounted for other processes alone
+        is_elsewhere = not os.path.isabs(path)  # on a file system that is mounted only for other processes
         if is_elsewhere or any(_is_within(path, place) for place in _KERNELS) or status.st_dev in _kernel_devices():
             raise PermissionError(errno.EACCES, KERNEL)
         if stat.S_ISDIR(status.st_mode):
@@ -103,7 +103,7 @@ def _content(file: BinaryIO, limit: int) -> bytes:
 
 
 def _reopened(place: int, path: str, flags: int) -> int:
-    """Open what a descriptor refers to once more. Where that cannot be done by number, the name has to lead there."""
+    """Reopen the file of a descriptor. If that is impossible through /proc, its path has to lead to the same file."""
     if _BY_NUMBER:
         return os.open(f"/proc/self/fd/{place}", flags)
     again = os.open(path, flags | os.O_NONBLOCK)
@@ -114,7 +114,7 @@ def _reopened(place: int, path: str, flags: int) -> int:
 
 
 def _path(descriptor: int) -> str:
-    """Return where an open file is, without links."""
+    """Return the path of an open file, without links."""
     if _BY_NUMBER:
         return os.readlink(f"/proc/self/fd/{descriptor}")
     import fcntl
@@ -123,16 +123,16 @@ def _path(descriptor: int) -> str:
 
 
 def _kernel_devices() -> set[int]:
-    """Return the file systems in which files are made up by the kernel, as they are mounted in the usual places."""
-    found = set()
+    """Return the device numbers of the kernel's virtual file systems, as mounted in the usual places."""
+    devices = set()
     for place in _KERNELS:
         try:
             device = os.stat(place).st_dev
         except OSError:
             continue
         if device != os.stat("/").st_dev:
-            found.add(device)
-    return found
+            devices.add(device)
+    return devices
 
 
 def _is_within(path: str, directory: str) -> bool:

@@ -1,4 +1,4 @@
-"""What commands may do to the machine: the three policies, told apart by `type`."""
+"""The three sandbox policies, distinguished by `type`."""
 
 from typing import ClassVar, Literal, TypeAlias
 
@@ -6,13 +6,13 @@ from greenroom.config.section import Section, Strings
 
 
 class ReadOnly(Section, frozen=True, tag_field="type", tag="read-only"):
-    """Everything may be read, nothing written, and there is no network."""
+    """Everything may be read and nothing written; no network."""
 
     type: ClassVar[Literal["read-only"]] = "read-only"
 
 
 class WorkspaceWrite(Section, frozen=True, tag_field="type", tag="workspace-write"):
-    """As read-only, but the working directory and a few others may be written. Also `sandbox_workspace_write`."""
+    """Like read-only, but the working directory and a few others are writable. Also `sandbox_workspace_write`."""
 
     type: ClassVar[Literal["workspace-write"]] = "workspace-write"
     writable_roots: Strings = ()

@@ -1,7 +1,7 @@
-"""The keys of `config.toml` that we know, each with its type; defaults that depend on others are in settings.py.
+"""The supported keys of `config.toml` with their types; defaults that depend on others are in settings.py.
 
-Keys of August 2025 and of later releases stand side by side. Unknown keys are ignored, because much of what the file
-may hold concerns other programs; only `[greenroom]` is ours and takes none.
+Keys of August 2025 and of later releases exist side by side. Unknown keys are ignored, because much of the file is for
+other programs; only `[greenroom]` accepts none.
 """
 
 from typing import Literal, TypeAlias
@@ -24,7 +24,7 @@ WebSearch: TypeAlias = Literal["disabled", "cached", "indexed", "live"]
 
 
 def _plain_policy(value: object) -> object:
-    """Reduce the granular form of `approval_policy` to the part that concerns commands."""
+    """Reduce the granular form of `approval_policy` to the part about commands."""
     match value:
         case {"granular": {"sandbox_approval": bool(asked)}}:
             return "on-request" if asked else "never"
@@ -36,12 +36,12 @@ class HistorySettings(Section, frozen=True):
     """The table `history`."""
 
     persistence: Literal["save-all", "none"] | None = None
-    """`None`: nothing is said, which the reference takes as `save-all`."""
+    """`None`: not given, which the reference treats as `save-all`."""
     max_bytes: Count | None = None
 
     @property
     def wanted(self) -> bool:
-        """Whether the user has asked for it: what programs send is no history of the user's unless they say so."""
+        """Whether the user has asked for it: messages from programs are not the user's history by default."""
         return self.persistence == "save-all"
 
 
@@ -52,7 +52,7 @@ class PlanTool(Section, frozen=True):
 
 
 class SearchLocation(Section, frozen=True):
-    """The table `tools.web_search.location`: where the user roughly is."""
+    """The table `tools.web_search.location`: the user's approximate location."""
 
     country: Name | None = None
     region: Name | None = None
@@ -65,7 +65,7 @@ class SearchOptions(Section, frozen=True):
 
     allowed_domains: Strings = ()
     context_size: Name | None = None
-    """How much of what is found the server takes: `low`, `medium`, `high`."""
+    """How much search context the server uses: `low`, `medium`, `high`."""
     location: SearchLocation | None = None
 
 
@@ -73,7 +73,7 @@ class Tools(Section, frozen=True):
     """The table `tools`."""
 
     web_search: bool | SearchOptions = SearchOptions()
-    """Options, or in the form of 2025 whether there is a search at all; the key `web_search` wins over that."""
+    """Options, or in the form of 2025 whether to search at all; the key `web_search` overrides that."""
     update_plan: PlanTool = PlanTool()
 
 
@@ -124,7 +124,7 @@ class ConfigFile(Profile, frozen=True):
     mcp_servers: dict[str, McpServer] = field(default_factory=dict)
     openai_base_url: Name | None = None
     oss_provider: Literal["ollama", "lmstudio"] | None = None
-    """Which server of this machine the provider `oss` is; `None`: whichever listens where Ollama does."""
+    """Which local server the provider `oss` is; `None`: the one that listens on Ollama's port."""
     model_providers: dict[str, ModelProvider] = field(default_factory=dict)
 
     profile: Name | None = None
@@ -138,7 +138,7 @@ class ConfigFile(Profile, frozen=True):
 
     @property
     def search_mode(self) -> WebSearch | None:
-        """How the web is to be searched, if the file says so."""
+        """How to search the web, if the file says so."""
         if self.web_search is not None or not isinstance(self.tools.web_search, bool):
             return self.web_search
         return "live" if self.tools.web_search else "disabled"
@@ -149,10 +149,10 @@ class ConfigFile(Profile, frozen=True):
         return SearchOptions() if isinstance(self.tools.web_search, bool) else self.tools.web_search
 
     def with_profile(self, name: str | None, explicit: frozenset[str]) -> "ConfigFile":
-        """Return the file as a profile changes it, where `name` or else the key `profile` chooses one.
+        """Return the file with a profile applied, if `name` or else the key `profile` selects one.
 
-        `explicit` are the keys that were given for this run or conversation: they win over the profile.
-        Raises `ConfigError` where there is no such profile.
+        `explicit` are the keys given for this run or conversation: they override the profile. Raises `ConfigError` if
+        there is no such profile.
         """
         name = self.profile if name is None else name
         if name is None:
@@ -160,5 +160,5 @@ class ConfigFile(Profile, frozen=True):
         if name not in self.profiles:
             known = ", ".join(f"`{known}`" for known in self.profiles) or "none"
             raise ConfigError(f"config profile `{name}` not found; there are {known}")
-        given = {key: value for key, value in asdict(self.profiles[name]).items() if value is not None}
-        return replace(self, **{key: value for key, value in given.items() if key not in explicit})
+        changes = {key: value for key, value in asdict(self.profiles[name]).items() if value is not None}
+        return replace(self, **{key: value for key, value in changes.items() if key not in explicit})

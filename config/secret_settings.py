@@ -1,7 +1,7 @@
-"""Tells whether a secret stands in a file of settings. Free of I/O.
+"""Tells whether a settings file contains a secret. Free of I/O.
 
-The table names the keys that are made for secrets. What else looks like one counts as well, also in a comment: a key
-that was commented out still works. A file that cannot be read as settings counts as holding one.
+The table has the keys that are meant for secrets. Other values that look like one count as well, even in comments: a
+key that was commented out still works. A file that cannot be parsed counts as containing one.
 """
 
 import re
@@ -14,10 +14,10 @@ from greenroom.protocol.secrecy import is_secret_name
 
 
 class _Key(NamedTuple):
-    """A key that is made for secrets."""
+    """A key that is meant for secrets."""
 
     path: tuple[str, ...]
-    """Its last parts; `*` stands for any one part."""
+    """The last parts of the key; `*` matches any one part."""
     why: str
 
 
@@ -32,21 +32,21 @@ SECRET_KEYS: Final = (
     _Key(("mcp_servers", "*", "oauth", "client_secret"), "the secret of an OAuth client"),
     _Key(("otel", "*", "*", "headers"), "headers for a collector of traces"),
 )
-"""Keys whose values hide a file where they are not empty, wherever in it their table stands: profiles have them too."""
+"""Keys with non-empty values that make a file secret, wherever in it their table is: profiles have them too."""
 
 NAMES_ONLY: Final = frozenset(
     {"env_key", "env_key_instructions", "bearer_token_env_var", "env_http_headers", "env_vars"}
 )
-"""Keys that sound like secrets and hold the names of variables."""
+"""Keys that look like secrets but hold names of variables."""
 
 SEEN_BY_COMMANDS: Final = ("shell_environment_policy",)
-"""Tables whose values every command is given anyway."""
+"""Tables whose values are passed to every command anyway."""
 
 _QUICK: Final = re.compile(
     rb"token|secret|key|passw|headers|query_params|env|args|auth|://[^/\s\"']*@|\?[\w.-]+=|\\u|sk-|gh[pousr]_|eyJ",
     re.IGNORECASE,
 )
-"""Without any of these there is no secret, and the file need not be parsed."""
+"""Without any of these a file contains no secret and need not be parsed."""
 _TOKEN: Final = re.compile(
     r"\b(?:sk-|gh[pousr]_|github_pat_|glpat-|xox[abeoprs]-|npm_|hf_|AKIA|AIza|eyJ)[\w.-]{8,}"
     r"|-----BEGIN [A-Z ]*PRIVATE KEY"
@@ -63,7 +63,7 @@ _COMMENTED: Final = re.compile(
 
 
 def holds_secret(content: bytes) -> bool:
-    """Tell whether a secret stands in the content of a file, or may stand there."""
+    """Tell whether the content of a file contains, or may contain, a secret."""
     if not _QUICK.search(content) and content.isascii():
         return False
     try:
@@ -71,11 +71,11 @@ def holds_secret(content: bytes) -> bool:
         table = tomllib.loads(text)
     except (ValueError, RecursionError):
         return True
-    return bool(_TOKEN.search(text) or _COMMENTED.search(text)) or any(_is_secret(*found) for found in _values(table))
+    return bool(_TOKEN.search(text) or _COMMENTED.search(text)) or any(_is_secret(*entry) for entry in _values(table))
 
 
 def _values(value: object, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], object]]:
-    """Yield every value that is neither a table nor a list, with the keys that lead to it."""
+    """Yield every value that is neither a table nor a list, with its keys."""
     if isinstance(value, dict):
         for key, member in value.items():
             yield from _values(member, (*path, key))
@@ -98,7 +98,7 @@ def _is_secret(path: tuple[str, ...], value: object) -> bool:
 
 
 def _leads_to(key: tuple[str, ...], path: tuple[str, ...]) -> bool:
-    """Tell whether a key stands somewhere on a path."""
+    """Tell whether a key occurs in a path."""
     return any(
         all(part in {"*", step} for part, step in zip(key, path[start:], strict=False))
         for start in range(len(path) - len(key) + 1)

@@ -1,4 +1,4 @@
-"""One table of `config.toml`: strictly typed, immutable, deaf to keys that it does not know."""
+"""Base of the tables of `config.toml`: strictly typed and immutable; unknown keys are ignored."""
 
 from typing import Annotated, ClassVar, TypeAlias, TypeVar
 
@@ -11,14 +11,14 @@ S = TypeVar("S", bound="Section")
 
 
 class Section(Struct, frozen=True):
-    """Base of all tables. What fits, but not together, is refused with a `ValueError` in `__post_init__`."""
+    """Base of all tables. Values that are invalid together are rejected with a `ValueError` in `__post_init__`."""
 
     withheld: ClassVar[frozenset[str]] = frozenset()
-    """Fields whose values may be secrets, and which `repr` leaves out."""
+    """Fields whose values may be secrets and which `repr` leaves out."""
 
     @classmethod
     def plain(cls, table: Table) -> Table:
-        """Return the table with every value that can be written in several ways in the one that its field has."""
+        """Return the table with alternative spellings of values normalized to those of the fields."""
         return table
 
     def __repr__(self) -> str:
@@ -27,7 +27,7 @@ class Section(Struct, frozen=True):
 
 
 class OwnSection(Section, frozen=True, forbid_unknown_fields=True):
-    """Base of the tables that are ours alone: they take no unknown keys."""
+    """Base of Greenroom's own tables, which reject unknown keys."""
 
 
 Strings: TypeAlias = tuple[str, ...]
@@ -37,9 +37,9 @@ Size: TypeAlias = Annotated[int, Meta(ge=1)]
 
 
 def check(kind: type[S], value: object, within: tuple[str, ...] = ()) -> S:
-    """Return the table as its type has it. `within` is the key under which it stands, one part per level.
+    """Return the table converted to its type. `within` is its key, one part per level.
 
-    Integers do for numbers; no other value is taken for one of another type. Raises `ConfigError`.
+    Integers are accepted for floats; there is no other coercion. Raises `ConfigError`.
     """
     plain = kind.plain(value) if isinstance(value, dict) else value
     try:
@@ -47,12 +47,12 @@ def check(kind: type[S], value: object, within: tuple[str, ...] = ()) -> S:
     except ValidationError:
         from greenroom.config.error_text import explain
 
-        # `from None`: the chained error could print a value that `explain` withholds.
+        # `from None`: the chained error could contain a value that `explain` withholds.
         raise ConfigError(explain(plain, kind, within)) from None
 
 
 def plain_tables(table: Table, **kinds: type[Section]) -> Table:
-    """Return the table with the tables that stand by name under these keys in their plain form."""
+    """Return the table with the named tables below these keys normalized."""
     found = {
         key: {name: kind.plain(inner) if isinstance(inner, dict) else inner for name, inner in tables.items()}
         for key, kind in kinds.items()

@@ -9,7 +9,7 @@ from greenroom.config.document import Table
 from greenroom.config.section import Name, Section, Strings
 
 Duration: TypeAlias = Annotated[float, Meta(ge=0.0, le=sys.float_info.max)]
-"""Seconds or milliseconds, not infinitely many."""
+"""A finite number of seconds or milliseconds."""
 
 ApprovalMode: TypeAlias = Literal["auto", "prompt", "writes", "approve"]
 """Which calls need the user's approval (`greenroom.workers.approval.remote_tools`)."""
@@ -17,7 +17,7 @@ ApprovalMode: TypeAlias = Literal["auto", "prompt", "writes", "approve"]
 STARTUP_TIMEOUT: Final = 30.0
 TOOL_TIMEOUT: Final = 300.0
 FIRST_REQUEST_WAIT: Final = 10.0
-"""Seconds that a conversation's first request waits for a server whose table sets no limit for its start."""
+"""Seconds that a conversation's first request waits for a server without a configured start limit."""
 
 
 def _variable(entry: object) -> object:
@@ -34,11 +34,11 @@ class OAuthTable(Section, frozen=True):
     """The table `mcp_servers.{name}.oauth`."""
 
     client_id: Name | None = None
-    """The client that logins are made as; `None`: one that the issuer registers."""
+    """The client id for logins; `None`: register one at the issuer."""
 
 
 class McpServer(Section, frozen=True):
-    """One table of `mcp_servers`: a program to speak with over its pipes, or the URL of a streamable HTTP server."""
+    """One table of `mcp_servers`: a program spoken to over its pipes, or the URL of a streamable HTTP server."""
 
     withheld: ClassVar[frozenset[str]] = frozenset({"bearer_token", "env", "http_headers"})
 
@@ -46,12 +46,12 @@ class McpServer(Section, frozen=True):
     args: Strings = ()
     env: dict[str, str] = field(default_factory=dict)
     env_vars: Strings = ()
-    """Variables of our environment that the program is given, beyond the usual few."""
+    """Variables of the server's environment that the program gets beyond the standard ones."""
     cwd: str | None = None
 
     url: Name | None = None
     bearer_token: object = None
-    """Refused: a token does not stand in the file."""
+    """Rejected: a token must not be in the file."""
     bearer_token_env_var: str | None = None
     """The variable that holds the token for the URL."""
     http_headers: dict[str, str] = field(default_factory=dict)
@@ -59,20 +59,20 @@ class McpServer(Section, frozen=True):
     """Header → variable that holds its value."""
     oauth: OAuthTable = OAuthTable()
     oauth_resource: Name | None = None
-    """What tokens are asked for (RFC 8707); `None`: what the server calls itself."""
+    """The resource for which tokens are requested (RFC 8707); `None`: the server's own identifier."""
     scopes: Strings = ()
-    """Rights to ask for at a login; empty: those that the server names."""
+    """The scopes to request at a login; empty: those that the server names."""
 
     enabled: bool = True
     required: bool = False
-    """Whether a conversation must not start without it."""
+    """Whether a conversation cannot start without it."""
     startup_timeout_sec: Duration | None = None
     startup_timeout_ms: Duration | None = None
     tool_timeout_sec: Duration = TOOL_TIMEOUT
     enabled_tools: Strings | None = None
     """The only tools to offer; `None` = all."""
     disabled_tools: Strings = ()
-    """Tools not to offer, whatever `enabled_tools` says."""
+    """Tools not to offer, even if `enabled_tools` lists them."""
     default_tools_approval_mode: ApprovalMode = "auto"
     tools: dict[str, ToolTable] = field(default_factory=dict)
     """Settings of single tools, named as the server names them."""
@@ -92,13 +92,13 @@ class McpServer(Section, frozen=True):
 
     @property
     def can_log_in(self) -> bool:
-        """Whether a login is what it may be asked with: it has a URL, and nothing else is configured."""
+        """Whether it uses a login: it has a URL, and no token is configured."""
         named = {header.lower() for header in (*self.http_headers, *self.env_http_headers)}
         return self.url is not None and self.bearer_token_env_var is None and "authorization" not in named
 
     @property
     def startup_timeout(self) -> float:
-        """Seconds until the server must have listed its tools."""
+        """Seconds within which the server must have listed its tools."""
         if self.startup_timeout_sec is not None:
             return self.startup_timeout_sec
         return STARTUP_TIMEOUT if self.startup_timeout_ms is None else self.startup_timeout_ms / 1000
@@ -107,17 +107,17 @@ class McpServer(Section, frozen=True):
     def first_request_wait(self) -> float:
         """Seconds from the start of the servers for which requests wait for this one.
 
-        Who sets a limit for the start wants the tools in the first turn; without one, a conversation should not
-        stand still for a server that may never answer.
+        A configured start limit means that its tools are wanted in the first turn. Without one, a conversation should
+        not be held up by a server that may never answer.
         """
         own = self.startup_timeout_sec is not None or self.startup_timeout_ms is not None
         return self.startup_timeout if own else min(FIRST_REQUEST_WAIT, self.startup_timeout)
 
     def approval_mode(self, tool: str) -> ApprovalMode:
-        """Return by what mode calls of a tool are approved, named as the server names it."""
+        """Return the approval mode of a tool, by the server's name for it."""
         table = self.tools.get(tool)
         return (table and table.approval_mode) or self.default_tools_approval_mode
 
     def offers(self, tool: str) -> bool:
-        """Tell whether a tool, named as the server names it, is to be offered to the model."""
+        """Tell whether a tool, by the server's name for it, is offered to the model."""
         return (self.enabled_tools is None or tool in self.enabled_tools) and tool not in self.disabled_tools

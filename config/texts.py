@@ -1,20 +1,20 @@
-"""The texts that the model is given, kept as data files beside this module."""
+"""The texts for the model, kept as data files beside this module."""
 
 from functools import cache
 
 
 def base_instructions() -> str:
-    """Return the instructions that every conversation starts with unless it brings its own."""
+    """Return the default instructions of a conversation."""
     return _text("base_instructions.md")
 
 
 def compaction_prompt() -> str:
-    """Return the request for a summary that is to stand in for the history."""
+    """Return the request for a summary that replaces the history."""
     return _text("compaction.md")
 
 
 def patch_language() -> str:
-    """Return how the language of patches is described to the model."""
+    """Return the description of the patch language for the model."""
     return _text("apply_patch.md")
 
 

@@ -1,7 +1,8 @@
-"""Reads `config.toml` so that a fault in an entry that calls can do without costs that entry and not every call.
+"""Reads `config.toml` so that an error in a dispensable entry skips that entry instead of failing every call.
 
-What a conversation must not run without stays an error: what commands may do, who is asked, whose server gets the
-history, which model, and what the user has told the agent. So does everything that was given for this run or call.
+Errors remain errors for what a conversation must not run without: what commands may do, when the user is asked, which
+server gets the history, which model, and the user's instructions. So do all errors in what was given for this run or
+call.
 """
 
 from collections.abc import Iterable, Mapping
@@ -16,7 +17,7 @@ from greenroom.protocol.errors import ConfigError
 Place: TypeAlias = tuple[str, ...]
 
 ANY: Final = "*"
-"""Stands for every name at its level."""
+"""Matches every name at its level."""
 
 DISPENSABLE: Final[tuple[Place, ...]] = (
     ("mcp_servers", ANY),
@@ -41,26 +42,26 @@ DISPENSABLE: Final[tuple[Place, ...]] = (
     ("history",),
     ("tools", "update_plan"),
 )
-"""What is left out where it is wrong, as a whole: of a server, say, never only the list of tools that it must not
-offer. Earlier lines count before later ones."""
+"""What is skipped as a whole if it is wrong: the whole server, for instance, never only its list of disabled tools.
+Earlier lines take precedence."""
 
 
 class Tolerated(NamedTuple):
-    """What the file comes to."""
+    """The result of reading the file."""
 
     file: ConfigFile
     table: Table
-    """What the file was made from."""
+    """The raw table."""
     warnings: tuple[str, ...] = ()
-    """What was left out and why, one text for each entry."""
+    """What was skipped and why, one text per entry."""
     servers: Mapping[str, str] = {}
-    """Why each server was left out that was."""
+    """Why each skipped server was skipped."""
 
 
 def read_tolerantly(table: Table, given: Iterable[Assignment] = (), profile: str | None = None) -> Tolerated:
-    """Read the table, `given` having been laid over it. Raises `ConfigError` for what calls cannot do without.
+    """Read the table, with `given` already applied. Raises `ConfigError` for entries that are not dispensable.
 
-    `profile` is the one that the caller chooses, if any.
+    `profile` is the one that the caller selects, if any.
     """
     try:
         return Tolerated(check(ConfigFile, table), table)
@@ -100,7 +101,7 @@ class _Reading:
                 self._servers[name] = fault
 
     def _is_wanted(self, place: Place) -> bool:
-        """Tell whether calls need just this entry."""
+        """Tell whether calls need this entry."""
         match place:
             case ("mcp_servers", name):
                 server = _at(self._table, place)
@@ -120,9 +121,9 @@ def _is_within(where: Place, entry: Place) -> bool:
     return len(where) >= len(entry) and all(name in (ANY, step) for name, step in zip(entry, where, strict=False))
 
 
-def _touch(one: Place, other: Place) -> bool:
-    shorter = min(len(one), len(other))
-    return one[:shorter] == other[:shorter]
+def _touch(place: Place, other: Place) -> bool:
+    shorter = min(len(place), len(other))
+    return place[:shorter] == other[:shorter]
 
 
 def _at(table: Table, place: Place) -> Table:

@@ -1,1 +1,1 @@
-"""A model that is a script, and the walk through the program that needs no other."""
+"""A scripted model, and the guided tour of the program that uses it."""

@@ -30,7 +30,7 @@ _DONE: Final = b"data: [DONE]\n\n"
 
 
 class ChatStream:
-    """Turns actions into chunks: the counterpart of `ResponseStream` in the other API."""
+    """Turns actions into chunks: the Chat Completions counterpart of `ResponseStream`."""
 
     def __init__(self, request: ReceivedRequest, response_id: str) -> None:
         self.request = request
@@ -40,16 +40,16 @@ class ChatStream:
         self._usage = ScriptedUsage()
 
     def created(self) -> bytes:
-        """Return the chunk with which every answer begins."""
+        """Return the first chunk of every answer."""
         return self.chunk({"role": "assistant", "content": ""})
 
     def completed(self) -> bytes:
-        """Return the chunks with which an answer ends that is neither failed nor broken off."""
+        """Return the last chunks of an answer that neither fails nor breaks off."""
         finish = self.chunk({}, "tool_calls" if self._calls else "stop")
         return finish + _data({**self._members(), "choices": [], "usage": _counts(self._usage)}) + _DONE
 
     def perform(self, action: Action) -> Iterator[Effect]:
-        """Return what an action does, in order."""
+        """Return the steps of an action, in order."""
         if isinstance(action, Think | Until | Stall | Disconnect):
             yield action
         elif isinstance(action, ScriptedUsage):
@@ -67,7 +67,7 @@ class ChatStream:
         return f"call_{self._id}_{self._calls}", self._calls - 1
 
     def fail(self, failure: FailedEvent) -> bytes:
-        """Return what ends a failed answer."""
+        """Return the end of a failed answer."""
         self.failed = True
         return _data({"error": {"code": failure.code, "message": failure.message}})
 

@@ -1,4 +1,4 @@
-"""The smallest MCP client that can hold a conversation: one request at a time over the pipes of a child."""
+"""A minimal MCP client: one request at a time over the pipes of a child process."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -27,7 +27,7 @@ class DemoCallError(Exception):
 
 
 class McpClient:
-    """Speaks to one server. `requests` are answered in the order in which they are made."""
+    """A client of one server. Requests are answered in order."""
 
     def __init__(self, process: asyncio.subprocess.Process, timeout_s: float) -> None:
         self._process = process
@@ -45,7 +45,7 @@ class McpClient:
         params: Mapping[str, object],
         notified: Callable[[str, msgspec.Raw], None] | None = None,
     ) -> bytes:
-        """Send a request and return its result as JSON; `notified` gets each notification that comes before it.
+        """Send a request and return its result as JSON; `notified` is called with each notification that comes first.
 
         Raises `DemoCallError`, and `TimeoutError` when the answer takes longer than the client's patience.
         """
@@ -67,7 +67,7 @@ class McpClient:
         await self._send({"method": method})
 
     async def close(self) -> int:
-        """Close the server's standard input, wait for its end and return its exit code. Raises `TimeoutError`."""
+        """Close the server's standard input, wait for its exit and return its exit code. Raises `TimeoutError`."""
         assert self._process.stdin is not None
         self._process.stdin.close()
         async with asyncio.timeout(self._timeout):
@@ -76,7 +76,7 @@ class McpClient:
     async def _send(self, fields: Mapping[str, object]) -> None:
         assert self._process.stdin is not None
         self._process.stdin.write(msgspec.json.encode({"jsonrpc": "2.0", **fields}) + b"\n")
-        with suppress(ConnectionError):  # a server that is gone is noticed where its answer is missing
+        with suppress(ConnectionError):  # that the server is gone is noticed when its answer is missing
             await self._process.stdin.drain()
 
     async def _next(self) -> IncomingMessage:
@@ -91,9 +91,9 @@ class McpClient:
 async def connect(
     command: Sequence[str], environment: Mapping[str, str], cwd: str, timeout_s: float = 60.0
 ) -> AsyncIterator[McpClient]:
-    """Start a server and return a client of it; whatever happens, the server has ended afterwards.
+    """Start a server and return a client for it. The server has always exited when this returns or raises.
 
-    Raises `DemoCallError` where it cannot be started.
+    Raises `DemoCallError` if it cannot be started.
     """
     pipe = asyncio.subprocess.PIPE
     try:

@@ -1,4 +1,4 @@
-"""What a person sees of a turn while it runs, and a record of it to check afterwards."""
+"""Prints a turn for a person while it runs, and records it for later checks."""
 
 import base64
 import shlex
@@ -16,7 +16,7 @@ Style: TypeAlias = Literal["bold", "dim", "good", "bad"]
 
 
 class Terminal:
-    """Writes lines with a label in the margin. Colours only where a person looks at them."""
+    """Writes lines with a label in the margin. Uses colours only on a terminal."""
 
     def __init__(self, out: TextIO, *, colour: bool) -> None:
         self._out = out
@@ -33,7 +33,7 @@ class Terminal:
         self._write(f"{margin}{self.styled(text, style) if style else text}".rstrip() + "\n")
 
     def stream(self, label: str, piece: str) -> None:
-        """Add to a line that grows."""
+        """Append to the current line."""
         if not self._open:
             self._write(self.styled(f"  {label:<{_LABEL}}", "dim"))
             self._open = True
@@ -54,13 +54,13 @@ class Terminal:
 
 @dataclass(slots=True)
 class ShownTurn:
-    """What was seen of one call."""
+    """The record of one call."""
 
     conversation: str = ""
     plans: int = 0
     deltas: int = 0
     text: str = ""
-    """The pieces of all messages, joined."""
+    """The text of all messages."""
     commands: list["ShownCommand"] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
     completed: bool = False
@@ -68,7 +68,7 @@ class ShownTurn:
 
 @dataclass(slots=True)
 class ShownCommand:
-    """One command that was run."""
+    """One command."""
 
     line: str
     exit_code: int | None = None
@@ -126,7 +126,7 @@ class _Complete(msgspec.Struct):
 
 
 class Narrator:
-    """Tells one call's events as they arrive. `heard` is what an MCP client calls for each notification."""
+    """Prints one call's events as they arrive. An MCP client calls `heard` for each notification."""
 
     def __init__(self, terminal: Terminal) -> None:
         self.turn = ShownTurn()
@@ -146,7 +146,7 @@ class Narrator:
         }
 
     def heard(self, method: str, params: msgspec.Raw) -> None:
-        """Tell one notification, where it is an event that a person wants to see."""
+        """Print one notification, if it is an event for people."""
         if method != "codex/event":
             return
         message = msgspec.json.decode(params, type=_Params).msg
@@ -161,8 +161,8 @@ class Narrator:
     def _plan(self, message: msgspec.Raw) -> None:
         self.turn.plans += 1
         steps = msgspec.json.decode(message, type=_Plan).plan
-        told = "  ".join(f"{_MARKS.get(step.status, step.status)} {step.step}" for step in steps)
-        self._terminal.line("plan", told)
+        line = "  ".join(f"{_MARKS.get(step.status, step.status)} {step.step}" for step in steps)
+        self._terminal.line("plan", line)
 
     def _delta(self, message: msgspec.Raw) -> None:
         piece = msgspec.json.decode(message, type=_Delta).delta
@@ -212,7 +212,7 @@ class Narrator:
 
 
 def _command_line(argv: list[str]) -> str:
-    """Return a command as a person would type it, without the shell that a server may have put around it."""
+    """Return a command as typed by a person, without the shell that a server may have added."""
     if len(argv) == 3 and argv[1] in ("-c", "-lc"):
         return argv[2]
     return shlex.join(argv)

@@ -1,4 +1,4 @@
-"""Where the walk takes place: a Codex home that knows only the scripted model, and a directory to work in."""
+"""The demo's surroundings: a Codex home that knows only the scripted model, and a working directory."""
 
 import os
 from collections.abc import Mapping
@@ -30,16 +30,16 @@ stream_max_retries = 0
 
 @dataclass(frozen=True, slots=True)
 class DemoPlaces:
-    """Where the walk takes place; all of it is removed afterwards."""
+    """The directories of the demo, removed afterwards."""
 
     home: str
     workspace: str
     missing: tuple[str, ...]
-    """What this system lacks for a sandbox. Where that is anything, commands run without one, and the walk says so."""
+    """What this system lacks for a sandbox. If anything, commands run without one, and the demo says so."""
 
     @classmethod
     def create(cls, root: str, base_url: str) -> "DemoPlaces":
-        """Make both directories below `root`, with a configuration that knows only the scripted model."""
+        """Create both directories below `root`, with a configuration that knows only the scripted model."""
         places = cls(os.path.join(root, "home"), os.path.join(root, "workspace"), probe().missing())
         os.mkdir(places.home)
         os.mkdir(places.workspace)
@@ -58,6 +58,6 @@ class DemoPlaces:
         return os.path.join(os.path.dirname(self.workspace), OUTSIDE)
 
     def environment(self, inherited: Mapping[str, str]) -> dict[str, str]:
-        """Return the server's environment: ours without anything that could lead it to an account or a real home."""
+        """Return the server's environment: this one's without anything that leads to an account or a real home."""
         kept = {name: value for name, value in inherited.items() if not name.startswith(("CODEX_", "OPENAI_"))}
         return {**kept, "CODEX_HOME": self.home}

@@ -1,4 +1,4 @@
-"""The processes of a running server as they are at one moment, and whether they have ended."""
+"""A snapshot of the processes of a running server, and whether they have ended."""
 
 import asyncio
 from collections.abc import Iterator, Sequence
@@ -9,19 +9,19 @@ import psutil
 
 @dataclass(frozen=True, slots=True)
 class RunningProcess:
-    """One process when it was looked at."""
+    """One process of the snapshot."""
 
     pid: int
     depth: int
-    """How far below the server it is, which itself is at 0."""
+    """Its depth below the server, which is at 0."""
     name: str
     rss: int
-    """Resident memory in bytes; pages that several processes share count in each."""
+    """Resident memory in bytes; shared pages count for each process."""
     handle: psutil.Process
 
     @property
     def ended(self) -> bool:
-        """Whether it has ended since, be it that nobody has reaped it yet."""
+        """Whether it has ended since, even if it was not reaped yet."""
         try:
             return not self.handle.is_running() or self.handle.status() == psutil.STATUS_ZOMBIE
         except psutil.NoSuchProcess:
@@ -29,15 +29,15 @@ class RunningProcess:
 
 
 def process_tree(pid: int) -> list[RunningProcess]:
-    """Return a process and all below it, parents before their children. One that ends meanwhile is left out."""
+    """Return a process and all its descendants, parents first. Processes that end meanwhile are left out."""
     return list(_below(psutil.Process(pid), 0))
 
 
 async def all_ended(processes: Sequence[RunningProcess], within: float) -> bool:
-    """Wait until every one of these processes has ended, and return whether they did in that many seconds."""
+    """Wait until all these processes have ended, at most that many seconds, and return whether they have."""
     try:
         async with asyncio.timeout(within):
-            # Most are no children of ours, so nobody tells us of their end.
+            # Most are not children of this process, so no signal reports their end.
             while not all(process.ended for process in processes):  # noqa: ASYNC110
                 await asyncio.sleep(0.005)
     except TimeoutError:

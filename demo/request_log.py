@@ -1,4 +1,4 @@
-"""The requests that reached the scripted model, bounded in number and size, and without any credential."""
+"""The requests received by the scripted model, bounded in number and size, and without credentials."""
 
 import hashlib
 from collections import OrderedDict, deque
@@ -12,28 +12,28 @@ import msgspec
 from greenroom.demo.model_request import ReceivedRequest
 
 _CONVERSATIONS: Final = 10_000
-"""Steps whose attempts are counted before the oldest is forgotten."""
+"""Steps whose attempts are counted before the oldest is dropped."""
 
 
 def credential_digest(credential: str) -> str:
-    """Return what stands for a credential in the log, so that a test can tell one from another."""
+    """Return a digest of a credential for the log, so that a test can distinguish credentials."""
     return hashlib.sha256(credential.encode()).hexdigest()[:16]
 
 
 @dataclass(frozen=True)
 class RecordedRequest:
-    """One request as it arrived."""
+    """One request as received."""
 
     number: int
     """Counts from 1."""
     arrived: float
-    """When its head was read, in seconds of `time.monotonic()`, which all processes of a Linux machine share."""
+    """When its head was read, in seconds of `time.monotonic()`, which all processes on a Linux machine share."""
     method: str
     path: str
     headers: Mapping[str, str]
     """By lower-case name, without `authorization`."""
     credential: str | None
-    """The `credential_digest` of what followed the scheme in `Authorization`, `None` where there was no such header."""
+    """The `credential_digest` of the credential in `Authorization`, `None` if there was no such header."""
     body: bytes = field(repr=False)
 
     @property
@@ -48,17 +48,17 @@ class RecordedRequest:
 
     @cached_property
     def json(self) -> dict[str, object]:
-        """The body. Raises `msgspec.DecodeError` where it is no JSON object."""
+        """The body. Raises `msgspec.DecodeError` if it is not a JSON object."""
         return msgspec.json.decode(self.body, type=dict[str, object])
 
     @cached_property
     def request(self) -> ReceivedRequest:
-        """The body as a script sees it. Raises `msgspec.DecodeError` where it is no request to the model."""
+        """The body as seen by a script. Raises `msgspec.DecodeError` if it is not a model request."""
         return ReceivedRequest.decode_chat(self.body) if self.is_chat else ReceivedRequest.decode(self.body)
 
 
 class RequestLog:
-    """The newest requests, oldest first. What exceeds either bound is forgotten, oldest first."""
+    """The newest requests, oldest first. Beyond either bound the oldest are dropped."""
 
     def __init__(self, max_requests: int = 10_000, max_bytes: int = 256 * 1024 * 1024) -> None:
         self._max_requests = max_requests
@@ -69,13 +69,13 @@ class RequestLog:
 
     @property
     def total(self) -> int:
-        """How many have arrived, the forgotten ones included."""
+        """How many have arrived, including dropped ones."""
         return self._total
 
     def record(
         self, arrived: float, method: str, path: str, headers: Mapping[str, str], body: bytes
     ) -> RecordedRequest:
-        """Keep one request."""
+        """Store one request."""
         open_headers = {name.lower(): value for name, value in headers.items()}
         authorization = open_headers.pop("authorization", None)
         credential = (
@@ -90,7 +90,7 @@ class RequestLog:
         return recorded
 
     def after(self, number: int) -> list[RecordedRequest]:
-        """Return those that are kept and arrived after request `number`."""
+        """Return the stored requests after request `number`."""
         return [recorded for recorded in self._kept if recorded.number > number]
 
     def __len__(self) -> int:
@@ -104,13 +104,13 @@ class RequestLog:
 
 
 class Attempts:
-    """Counts how often each conversation has asked for the same step, so that a step can fail only at first."""
+    """Counts the requests of each conversation for the same step, so that a step can fail only at first."""
 
     def __init__(self) -> None:
         self._counts: OrderedDict[tuple[str, str, int], int] = OrderedDict()
 
     def count(self, request: ReceivedRequest) -> int:
-        """Return which attempt this request is, from 1."""
+        """Return the attempt number of this request, from 1."""
         key = (request.conversation, request.message, len(request.outputs))
         self._counts[key] = attempt = self._counts.pop(key, 0) + 1
         if len(self._counts) > _CONVERSATIONS:

@@ -29,15 +29,15 @@ from greenroom.demo.script import (
 
 MODEL: Final = "scripted"
 BLOCK: Final = 256 * 1024
-"""Bytes that are rendered ahead of the client at most."""
+"""Maximum bytes that are rendered ahead of the client."""
 
 Item: TypeAlias = Mapping[str, object]
 Effect: TypeAlias = bytes | Think | Until | Stall | Disconnect
-"""What has to happen next: bytes to write, or something that takes time or ends the stream."""
+"""The next thing to do: write bytes, or something that takes time or ends the stream."""
 
 
 class ResponseStream:
-    """Turns actions into events, and counts what the events have to count."""
+    """Turns actions into events, and maintains the counters in them."""
 
     def __init__(self, request: ReceivedRequest, response_id: str) -> None:
         self.request = request
@@ -47,15 +47,15 @@ class ResponseStream:
         self._usage = ScriptedUsage()
 
     def created(self) -> bytes:
-        """Return the event with which every response begins."""
+        """Return the first event of every response."""
         return event("response.created", response=self._response("in_progress"))
 
     def completed(self) -> bytes:
-        """Return the event with which a response ends that is neither failed nor broken off."""
+        """Return the last event of a response that neither fails nor breaks off."""
         return event("response.completed", response={**self._response("completed"), "usage": _counts(self._usage)})
 
     def perform(self, action: Action) -> Iterator[Effect]:
-        """Return what an action does, in order."""
+        """Return the steps of an action, in order."""
         if isinstance(action, Think | Until | Stall | Disconnect):
             yield action
         elif isinstance(action, ScriptedUsage):
@@ -69,7 +69,7 @@ class ResponseStream:
         return f"{prefix}_{self._id}_{self._items}", self._items - 1
 
     def fail(self, failure: FailedEvent) -> bytes:
-        """Return the event with which a failed response ends."""
+        """Return the last event of a failed response."""
         self.failed = True
         error = {"code": failure.code, "message": failure.message}
         return event("response.failed", response={**self._response("failed"), "error": error})
@@ -174,7 +174,7 @@ def _(action: MalformedStep, _stream: ResponseStream) -> Iterator[Effect]:
 
 
 class _Message:
-    """One assistant message on its way."""
+    """One assistant message while it is streamed."""
 
     def __init__(self, stream: ResponseStream) -> None:
         self._id, self._index = stream.next_item("msg")
@@ -200,7 +200,7 @@ class _Message:
 
 
 def command_call(argv: Sequence[str], tools: Mapping[str, str]) -> Call:
-    """Return the function call that runs a command, for whichever of the tools is on offer."""
+    """Return the function call that runs a command, for the tool that is offered."""
     if "exec_command" in tools:
         login = argv[:2] == ("bash", "-lc") and len(argv) == 3
         return Call("exec_command", {"cmd": argv[2] if login else shlex.join(argv)})
@@ -240,7 +240,7 @@ def _counts(usage: ScriptedUsage) -> Item:
 
 
 def repeated(parts: Sequence[bytes], count: int) -> Iterator[bytes]:
-    """Return so many parts, from the first to the last and again, in blocks that are joined only once."""
+    """Return that many parts, cycling through them, in blocks that are joined only once."""
     rounds = max(1, BLOCK // sum(map(len, parts)))
     block = b"".join(parts) * rounds
     blocks, rest = divmod(count, len(parts) * rounds)
@@ -250,7 +250,7 @@ def repeated(parts: Sequence[bytes], count: int) -> Iterator[bytes]:
 
 
 def in_blocks(parts: Iterator[bytes]) -> Iterator[bytes]:
-    """Return all parts, joined to blocks."""
+    """Return all parts, joined into blocks."""
     for first in parts:
         gathered = [first]
         size = len(first)

@@ -1,7 +1,7 @@
-"""What a scripted model says: rules that match a message, each with the steps that its turn takes.
+"""What a scripted model answers: rules that match a message, each with the steps of its turn.
 
-Nothing here remembers anything. Which step is due follows from the request alone, so that any number of conversations
-can follow one script at the same time.
+Scripts have no state. The request alone determines the next step, so any number of conversations can follow one script
+at the same time.
 """
 
 import asyncio
@@ -15,14 +15,14 @@ from greenroom.demo.model_request import ReceivedRequest
 
 @dataclass(frozen=True, slots=True)
 class Think:
-    """Say nothing for a while."""
+    """Send nothing for some time."""
 
     seconds: float
 
 
 @dataclass(frozen=True, slots=True)
 class Until:
-    """Say nothing until the event is set: lets a test in the same loop decide when the model goes on."""
+    """Send nothing until the event is set, so that a test in the same loop decides when the model continues."""
 
     event: asyncio.Event
 
@@ -46,9 +46,9 @@ class Deltas:
 
     count: int
     chunks: str | Sequence[str] = "word "
-    """The pieces, over and over."""
+    """The pieces, repeated cyclically."""
     whole: str | None = None
-    """The text of the finished message; `None` stands for what the pieces add up to."""
+    """The text of the finished message; `None` for the concatenated pieces."""
 
     @property
     def pieces(self) -> Sequence[str]:
@@ -65,7 +65,7 @@ class Deltas:
 
 @dataclass(frozen=True, slots=True)
 class Quote:
-    """One assistant message that repeats what the last tool call of this turn returned."""
+    """One assistant message that repeats the result of the last tool call of this turn."""
 
     before: str = ""
     after: str = ""
@@ -89,26 +89,26 @@ class Call:
 
     name: str
     arguments: Mapping[str, object] | str
-    """A string is sent as it stands, also where it is not JSON."""
+    """A string is sent unchanged, even if it is not JSON."""
 
 
 @dataclass(frozen=True, slots=True)
 class CommandStep:
-    """A call that runs a command, in the form that the tools of the request allow."""
+    """A call that runs a command, in the form of the offered tools."""
 
     argv: Sequence[str]
 
 
 @dataclass(frozen=True, slots=True)
 class PatchStep:
-    """A call that applies a patch, in the form that the tools of the request allow."""
+    """A call that applies a patch, in the form of the offered tools."""
 
     text: str
 
 
 @dataclass(frozen=True, slots=True)
 class ScriptedUsage:
-    """The token counts with which the response completes."""
+    """The token counts of the completed response."""
 
     input_tokens: int = 100
     cached_tokens: int = 0
@@ -118,7 +118,7 @@ class ScriptedUsage:
 
 @dataclass(frozen=True, slots=True)
 class FailStep:
-    """Answer the request with an HTTP status in place of a stream. Only pauses may come before it."""
+    """Answer the request with an HTTP status instead of a stream. Only pauses may precede it."""
 
     status: int
     body: Mapping[str, object] | str = ""
@@ -135,27 +135,27 @@ class FailedEvent:
 
 @dataclass(frozen=True, slots=True)
 class Disconnect:
-    """End the stream before its time."""
+    """End the stream early."""
 
     orderly: bool = False
-    """Whether the HTTP body is ended properly, so that only `response.completed` is missing."""
+    """Whether the HTTP body ends properly, so that only `response.completed` is missing."""
 
 
 @dataclass(frozen=True, slots=True)
 class Stall:
-    """Send nothing more and keep the connection until the client leaves."""
+    """Send nothing more and keep the connection open until the client closes it."""
 
 
 @dataclass(frozen=True, slots=True)
 class MalformedStep:
-    """Send these bytes as they are in the middle of the stream."""
+    """Send these bytes unchanged within the stream."""
 
     data: bytes
 
 
 @dataclass(frozen=True, slots=True)
 class First:
-    """Do something only for the first so many requests that a conversation sends for one step: tests of retrying."""
+    """Do something only for the first requests that a conversation sends for one step, for tests of retries."""
 
     times: int
     action: "Action"
@@ -190,7 +190,7 @@ class ScriptRule:
     """The steps of a turn whose user message matches."""
 
     says: str | re.Pattern[str]
-    """Part of the message, or what `re.search` is to find in it. The empty string matches every message."""
+    """A part of the message, or a pattern for `re.search`. The empty string matches every message."""
     steps: tuple[Step, ...]
 
     def matches(self, message: str) -> bool:
@@ -199,7 +199,7 @@ class ScriptRule:
         return self.says.search(message) is not None
 
     def step(self, outputs: int) -> Step:
-        """Return the step that is due after so many tool outputs of the turn."""
+        """Return the step for this number of tool outputs in the turn."""
         for step in self.steps:
             if outputs <= 0:
                 return step
@@ -220,7 +220,7 @@ class Script:
     rules: tuple[ScriptRule, ...]
 
     def step(self, request: ReceivedRequest) -> Step:
-        """Return what the model does in answer to this request."""
+        """Return the model's actions for this request."""
         for candidate in self.rules:
             if candidate.matches(request.message):
                 return candidate.step(len(request.outputs))

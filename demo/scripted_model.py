@@ -1,7 +1,7 @@
-"""A server on the loopback interface that speaks both APIs of model servers and answers from a script. It is no model.
+"""A server on the loopback interface that implements both model APIs and answers from a script instead of a model.
 
-In a loop that runs already: `async with ScriptedModel(script) as server: … server.base_url`. As a process of its own:
-`python -I -m greenroom.demo.scripted_model --script NAME`, which says its address in one line of JSON and ends when
+In a running loop: `async with ScriptedModel(script) as server: … server.base_url`. As a separate process:
+`python -I -m greenroom.demo.scripted_model --script NAME`, which prints its address as one line of JSON and exits when
 its standard input is closed.
 """
 
@@ -42,20 +42,20 @@ Stream: TypeAlias = ResponseStream | ChatStream
 
 @dataclass(frozen=True, slots=True)
 class ModelStatistics:
-    """What a server has done so far."""
+    """Counters of a server."""
 
     requests: int
     """Requests that have arrived, of every kind."""
     streaming: int
-    """Responses of the model that are under way."""
+    """Model responses in progress."""
     abandoned: int
-    """Responses that ended because the client left."""
+    """Responses that ended because the client disconnected."""
     bytes_written: int
-    """Bytes of event streams handed to the operating system, or waiting for it."""
+    """Bytes of event streams passed to the operating system, or waiting for it."""
 
 
 class ScriptedModel:
-    """The server. It runs between entering and leaving the context, on the loop that entered it."""
+    """The server. It runs while its context is active, on the loop that entered it."""
 
     def __init__(self, script: Script, *, port: int = 0, log: RequestLog | None = None) -> None:
         self.requests = RequestLog() if log is None else log
@@ -89,15 +89,15 @@ class ScriptedModel:
 
     @property
     def base_url(self) -> str:
-        """What belongs into `base_url` of a model provider."""
+        """The `base_url` for a model provider."""
         return f"http://{HOST}:{self._port}/v1"
 
     def statistics(self) -> ModelStatistics:
-        """Return what the server has done so far."""
+        """Return the counters."""
         return ModelStatistics(self.requests.total, len(self._streaming), self._abandoned, self._bytes_written)
 
     async def until(self, condition: Callable[[ModelStatistics], bool]) -> ModelStatistics:
-        """Wait until the statistics are as wanted, and return them."""
+        """Wait until the counters satisfy a condition, and return them."""
         while not condition(now := self.statistics()):
             await self._changed.wait()
         return now
@@ -182,15 +182,15 @@ class ScriptedModel:
         await response.write(data)
 
     async def _report(self, request: web.BaseRequest) -> web.Response:
-        """Answer `GET /requests?after=NUMBER&wait=SECONDS`: what arrived later, if need be once something has."""
+        """Answer `GET /requests?after=NUMBER&wait=SECONDS` with later requests, waiting for one if necessary."""
         after = int(request.query.get("after", "0"))
         try:
             async with asyncio.timeout(float(request.query.get("wait", "0"))):
                 await self.until(lambda now: now.requests > after)
         except TimeoutError:
             pass
-        found = [_summary(recorded) for recorded in self.requests.after(after)]
-        body = msgspec.json.encode({"requests": found, "statistics": asdict(self.statistics())})
+        summaries = [_summary(recorded) for recorded in self.requests.after(after)]
+        body = msgspec.json.encode({"requests": summaries, "statistics": asdict(self.statistics())})
         return web.Response(body=body, content_type="application/json", headers=HEADERS)
 
 

@@ -25,7 +25,7 @@ from greenroom.demo.script import (
 NOTE: Final = "note.txt"
 NOTE_TEXT: Final = "Written by a command that the script asked for."
 OUTSIDE: Final = "outside.txt"
-"""Below the parent of the working directory, where a confined command may not write."""
+"""In the parent of the working directory, where a confined command may not write."""
 FIRST_PROMPT: Final = "Leave a note in this directory and one outside of it, then show me what is there."
 SECOND_PROMPT: Final = "What does the note say?"
 THIRD_PROMPT: Final = "Is the note still there?"
@@ -80,7 +80,7 @@ rather keep the check in one place \u2013 the caller\u2019s \u2013 because two o
 After that the tests in `tests/test_arguments.py` pass again, and the caf\u00e9 example prints what it should.
 """
 PROSE: Final = tuple(re.findall(r"\s*\S{1,7}", _PROSE))
-"""About as long as the tokens of a model, some of them with characters that JSON escapes or that are not ASCII."""
+"""About as long as a model's tokens; some contain characters that JSON escapes, or non-ASCII characters."""
 STREAM_SIZES: Final = (1_000, 5_000, 20_000, 100_000, 200_000)
 THINKING: Final = 0.3
 
@@ -90,7 +90,7 @@ TRICKLE_PAUSE: Final = 0.005
 
 
 def bench_prompt(what: str) -> str:
-    """Return the message that the `bench` script answers with its rule `what`."""
+    """Return the message that selects the rule `what` of the `bench` script."""
     return f"bench:{what};"
 
 
@@ -99,14 +99,14 @@ def _bench(what: str, *steps: list[Action]) -> ScriptRule:
 
 
 COMMANDS: Final = 20
-"""Steps of the turn that does nothing but run commands."""
+"""Steps of the turn that only runs commands."""
 
 LOGIN_COMMANDS: Final = 5
-"""Steps of the turn that does nothing but run commands in a login shell."""
+"""Steps of the turn that only runs commands in a login shell."""
 
 _LOGIN_COMMANDS: Final[list[list[Action]]] = [[CommandStep(("bash", "-lc", "true"))]] * LOGIN_COMMANDS
 PATCHED: Final = 20
-"""Files that a patch makes, and the next one takes away."""
+"""Files that one patch creates and the next one deletes."""
 
 
 def _patch(operation: str, body: str = "") -> Action:
@@ -128,11 +128,11 @@ BENCH: Final = script(
     _bench("trickle", [Text([PROSE[number % len(PROSE)] for number in range(TRICKLE)], TRICKLE_PAUSE)]),
     name="bench",
 )
-"""Rules that other messages pick by `bench_prompt`. The commands print the pid of the process that started them."""
+"""Rules that `bench_prompt` selects. The commands print the pid of the process that started them."""
 
 ECHO: Final = script(
     rule("", [Reasoning("A script does not think."), Text("This answer comes from a script.")]), name="echo"
 )
-"""The same answer to everything."""
+"""The same answer to every message."""
 
 SCRIPTS: Final[Mapping[str, Script]] = MappingProxyType({found.name: found for found in (DEMO, BENCH, ECHO)})

@@ -1,6 +1,6 @@
-"""One conversation from start to end before a person's eyes: what `greenroom demo` shows, without a key or a network.
+"""One conversation from start to end, printed for a person: `greenroom demo`, without an API key or a network.
 
-Everything but the model is real. It returns 0 only if every step did what it should.
+Everything but the model is real. It returns 0 only if every step succeeded.
 """
 
 import asyncio
@@ -25,7 +25,7 @@ SERVER: Final = (*PROGRAM, "mcp-server")
 STATUS: Final = (*PROGRAM, "status")
 PROTOCOL_VERSION: Final = "2025-06-18"
 ALL_GONE_WITHIN: Final = 2.0
-"""Seconds in which every process has to be gone once the client has closed the server's input."""
+"""Seconds within which every process has to be gone after the client has closed the server's input."""
 
 
 class _ServerInfo(msgspec.Struct):
@@ -67,7 +67,7 @@ class _Answer(msgspec.Struct):
 
 
 class Walkthrough:
-    """One walk, which remembers what went wrong on its way."""
+    """One run of the demo, which records what failed."""
 
     def __init__(self, terminal: Terminal, places: DemoPlaces, model: ScriptedModel) -> None:
         self._model = model
@@ -77,7 +77,7 @@ class Walkthrough:
         self._failures = 0
 
     async def walk(self, command: Sequence[str]) -> bool:
-        """Go all the way with the server that `command` starts; return whether all was as it should be."""
+        """Run all steps with the server that `command` starts; return whether all succeeded."""
         environment = self._slots.environment(os.environ)
         try:
             async with connect(command, environment, self._slots.workspace) as client:
@@ -219,7 +219,7 @@ class Walkthrough:
 
 
 async def walk(command: Sequence[str], terminal: Terminal) -> bool:
-    """Take a server through one conversation with the scripted model; return whether all went well."""
+    """Take a server through one conversation with the scripted model; return whether all succeeded."""
     terminal.heading("A walk through Greenroom")
     terminal.line("", "The model is a script that comes with the program: no model, no key and no network are used.")
     terminal.line("", "All else is real: the server, its processes, the protocol, the commands and their files.")
@@ -229,7 +229,7 @@ async def walk(command: Sequence[str], terminal: Terminal) -> bool:
 
 
 def run(command: Sequence[str] = ()) -> int:
-    """Walk through the server that `command` starts, by default our own; return the exit code."""
+    """Run the demo with the server that `command` starts, by default this program; return the exit code."""
     colour = sys.stdout.isatty() and "NO_COLOR" not in os.environ
     return 0 if asyncio.run(walk(command or SERVER, Terminal(sys.stdout, colour=colour))) else 1
 

@@ -1,1 +1,1 @@
-"""What crosses a process boundary or the client's pipe. Free of I/O; imports nothing of ours."""
+"""What crosses a process boundary or the client's pipe. Free of I/O; imports no other package of Greenroom."""

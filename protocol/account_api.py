@@ -1,4 +1,4 @@
-"""What clients say about the credential."""
+"""Params of the methods about credentials."""
 
 from uuid import UUID
 

@@ -1,6 +1,6 @@
-"""The conversation API: what its requests carry, and what of them goes on to a worker.
+"""The conversation API: params of its requests, and their translation for the worker.
 
-Members that are not known are ignored. Params that do not fit raise `msgspec.ValidationError`, whose text says where.
+Unknown members are ignored. Invalid params raise `msgspec.ValidationError`, whose text says where.
 """
 
 from typing import Annotated, Final, Literal, TypeAlias
@@ -13,7 +13,7 @@ from greenroom.protocol.ids import ConversationId
 from greenroom.protocol.internal.worker import TurnSandbox, TurnSettings
 from greenroom.protocol.policy import ApprovalPolicy, SandboxMode
 
-# The server of the model knows which there are, and says so.
+# Which values are valid is decided by the model's server, which reports it.
 Effort: TypeAlias = Annotated[str, Meta(min_length=1)]
 Summary: TypeAlias = Annotated[str, Meta(min_length=1)]
 Milliseconds: TypeAlias = Annotated[int, Meta(ge=0)]
@@ -38,9 +38,9 @@ class NewConversation(Struct, frozen=True, rename="camel"):
 
     def overrides(self) -> bytes:
         """Return them as the JSON of `greenroom.config.settings.ConversationOverrides`."""
-        given = msgspec.structs.asdict(self)
-        given["sandbox_mode"] = given.pop("sandbox")
-        return _encode({name: value for name, value in given.items() if value is not None})
+        members = msgspec.structs.asdict(self)
+        members["sandbox_mode"] = members.pop("sandbox")
+        return _encode({name: value for name, value in members.items() if value is not None})
 
 
 class _TextData(Struct, frozen=True):
@@ -56,13 +56,13 @@ class _LocalImageData(Struct, frozen=True):
 
 
 class TextItem(Struct, frozen=True, tag="text", tag_field="type"):
-    """What the user says."""
+    """A text of the user."""
 
     data: _TextData
 
 
 class ImageItem(Struct, frozen=True, tag="image", tag_field="type"):
-    """An image by its address, which may hold the image itself."""
+    """An image by its URL, which may contain the image itself."""
 
     data: _ImageData
 
@@ -78,12 +78,12 @@ _WORKER_TYPES: Final[dict[type[InputItem], str]] = {TextItem: "text", ImageItem:
 
 
 def input_items(items: tuple[InputItem, ...]) -> bytes:
-    """Return input as workers take it: a JSON array of flat items."""
+    """Return input in the form for workers: a JSON array of flat items."""
     return _encode([{"type": _WORKER_TYPES[type(item)], **msgspec.structs.asdict(item.data)} for item in items])
 
 
 class Addressee(Struct, frozen=True, rename="camel"):
-    """Params of `interruptConversation` and `addConversationListener`, and what those of others begin with."""
+    """Params of `interruptConversation` and `addConversationListener`, and base of others."""
 
     conversation_id: UUID
 
@@ -110,15 +110,15 @@ class SandboxPolicy(Struct, frozen=True):
     exclude_slash_tmp: bool = False
 
     def __post_init__(self) -> None:
-        """Raise where there is no tag."""
+        """Raise an error if there is no tag."""
         if self.mode is None and self.type is None:
             raise ValueError("a sandbox policy has a `mode`")
 
     def for_worker(self) -> dict[str, object]:
-        """Return it tagged by `type`, with the members that this type has."""
-        given = msgspec.structs.asdict(self)
-        kind = given.pop("mode") or self.type
-        return {**given, "type": kind} if kind == "workspace-write" else {"type": kind}
+        """Return the policy tagged by `type`, with only the members of this type."""
+        members = msgspec.structs.asdict(self)
+        kind = members.pop("mode") or self.type
+        return {**members, "type": kind} if kind == "workspace-write" else {"type": kind}
 
 
 class SendUserTurn(Addressee, frozen=True, rename="camel"):
@@ -133,7 +133,7 @@ class SendUserTurn(Addressee, frozen=True, rename="camel"):
     effort: Effort | None = None
 
     def settings(self) -> TurnSettings:
-        """Return what the turn goes by."""
+        """Return the settings of the turn."""
         return TurnSettings(
             cwd=self.cwd,
             approval_policy=self.approval_policy,
@@ -171,7 +171,7 @@ class ArchiveConversation(Addressee, frozen=True, rename="camel"):
 
 
 class SetDefaultModel(Struct, frozen=True, rename="camel"):
-    """Params of `setDefaultModel`. What is absent is removed from the file."""
+    """Params of `setDefaultModel`. Absent members are removed from the file."""
 
     model: str | None = None
     reasoning_effort: Effort | None = None
@@ -253,14 +253,14 @@ class ExecCommand(Struct, frozen=True):
     cwd: str | None
     sandbox_policy: dict[str, object] | None
     config_overrides: tuple[str, ...]
-    """`-c`, as the server was given them."""
+    """The assignments of `-c` with which the server was started."""
 
 
 class SavedConfig(Struct, frozen=True):
     """The job `saved-config`."""
 
     form: Literal["current", "early"] = "current"
-    """Whether the result is that of `getUserSavedConfig`, or of `getConfigToml` before it."""
+    """Whether the result is that of `getUserSavedConfig`, or that of the older `getConfigToml`."""
 
 
 class StoredSession(Struct, frozen=True):

@@ -1,8 +1,8 @@
-"""Text of others made fit to be shown to people: nothing in it steers a terminal, and nothing in it hides.
+"""Makes untrusted text safe to show to people: it can neither control a terminal nor hide anything.
 
-Commands, file names and messages come from models, repositories and servers. `shown` is for text that somebody decides
-by: every character that cannot be seen, or that changes how others are seen, is spelled out, so that no part of a text
-is hidden. Letters that look alike stay as they are. `clean` is for tables and lists: it leaves them out.
+Commands, file names and messages come from models, repositories and servers. `shown` is for text on which a decision is
+based: every character that is invisible, or that changes how others look, is spelled out, so that no part of a text is
+hidden. Letters that look alike are kept. `clean` is for tables and lists: it drops such characters.
 """
 
 import re
@@ -12,32 +12,32 @@ from itertools import groupby
 from typing import Final
 
 LIMIT: Final = 2000
-"""Characters that a text may have as it is shown; what is too much is left out in the middle, with its length."""
+"""Maximum length of a shown text; the middle of a longer one is replaced by its length."""
 
 _UNSEEN: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp", "Zs", "Me"})
-"""Control, formatting (which turns the direction of writing), surrogate, private and unassigned characters, blanks
-other than the space, and marks that enclose others."""
+"""Control, formatting (which can change the direction of text), surrogate, private and unassigned characters, blanks
+other than the space, and enclosing marks."""
 _IGNORABLE: Final = re.compile(
     "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\ufff0-\ufff8\U000e0000-\U000e0fff]"
 )
-"""Those of other categories that are not seen: Default_Ignorable_Code_Point of Unicode, and the empty Braille cell."""
+"""Invisible characters of other categories: Default_Ignorable_Code_Point of Unicode, and the empty Braille cell."""
 _DROPPED: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Cn"})
 _SIGNS: Final = {"\n": "⏎", "\t": "⇥"}
 _OPENING: Final = re.compile(r"<(?=U\+|\d)")
-"""Begins what only this module writes."""
+"""Begins a replacement that only this module writes."""
 _BLANKS: Final = re.compile(r" {9,}")
 _MOST_MARKS: Final = 2
-"""Marks on one letter; more of them cover what stands beside it."""
+"""Combining marks on one letter; more would cover the neighbouring text."""
 _CUT_BEGIN: Final = re.compile(r"^[A-Z0-9+]{0,8}[a-z0-9 ]{0,20}>")
 _CUT_END: Final = re.compile(r"<(?:U(?:\+[0-9A-F]*)?|\d+[a-z ]*)?$")
-"""What may be left of something of ours where a text was cut."""
+"""A fragment of such a replacement, left where a text was cut."""
 
 
 def shown(text: str, limit: int = LIMIT) -> str:
-    """Return a text as one line of at most `limit` characters, 40 or more, in which everything can be seen.
+    """Return a text as one line of at most `limit` characters (at least 40) in which everything is visible.
 
-    Line breaks are `⏎`, tabs `⇥`, long runs of blanks their number, and all else that is invisible its code point, as
-    in `<U+202E>`. Unless something was left out, the text can be told from the result.
+    Line breaks are shown as `⏎`, tabs as `⇥`, long runs of blanks as their number, and other invisible characters as
+    their code point, as in `<U+202E>`. Unless something was left out, the original can be told from the result.
     """
     spelled = "".join(_spelled(character) for character in _OPENING.sub(_code("<"), text))
     if not spelled.isascii():
@@ -47,7 +47,8 @@ def shown(text: str, limit: int = LIMIT) -> str:
 
 
 def shown_lines(text: str, limit: int = LIMIT, most: int = 40) -> str:
-    """Return a text of several lines, each as `shown`; at most `most` lines, so that nothing is pushed out of sight."""
+    """Return a text of several lines, each as by `shown`; at most `most` lines, so that nothing is pushed out of
+    sight."""
     lines = [shown(line, limit) for line in text.split("\n")]
     if len(lines) > most:
         left = len(lines) - most + 1
@@ -57,12 +58,13 @@ def shown_lines(text: str, limit: int = LIMIT, most: int = 40) -> str:
 
 
 def clean(text: str) -> str:
-    """Return a text as one line that is safe to print: single spaces for all white space, without what else steers."""
+    """Return a text as one line that is safe to print: white space collapsed to single spaces, control characters
+    dropped."""
     return " ".join("".join(_safe(character) for character in text).split())
 
 
 def clean_lines(text: str) -> list[str]:
-    """Return the lines of a text, each safe to print; spaces stay as they are."""
+    """Return the lines of a text, each safe to print; spaces are kept."""
     return ["".join(_safe(character) for character in line) for line in text.splitlines()]
 
 

@@ -1,4 +1,4 @@
-"""The one hierarchy of errors. A class carries a stable `kind` for programs; its text is for people."""
+"""The hierarchy of errors. A class has a stable `kind` for programs; its text is for people."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -27,12 +27,12 @@ ERROR_KINDS: frozenset[str] = frozenset(get_args(ErrorKind))
 
 
 class GreenroomError(Exception):
-    """Base of every error that Greenroom raises on purpose. `str(error)` says what happened and what to do next."""
+    """Base of all errors that Greenroom raises. `str(error)` says what happened and what to do next."""
 
     kind: ClassVar[ErrorKind] = "internal"
 
     facts: Mapping[str, int] = MappingProxyType({})
-    """Numbers that programs go by, as further members of `structuredContent.error`."""
+    """Numbers for programs, as further members of `structuredContent.error`."""
 
 
 class ConfigError(GreenroomError):
@@ -48,25 +48,25 @@ class StartError(GreenroomError):
 
 
 class ModelError(GreenroomError):
-    """The model's server refused, failed or broke off, and retrying is over."""
+    """The model's server rejected the request, failed or broke off, and retries are exhausted."""
 
     kind: ClassVar[ErrorKind] = "model_error"
 
 
 class UsageLimitError(ModelError):
-    """The account behind the credential has used up what it may use."""
+    """The account has reached its usage limit."""
 
     kind: ClassVar[ErrorKind] = "usage_limit"
 
 
 class UnauthorizedError(ModelError):
-    """There is no credential for the model, or it was refused."""
+    """There is no credential for the model, or it was rejected."""
 
     kind: ClassVar[ErrorKind] = "unauthorized"
 
 
 class PromptTooLongError(GreenroomError):
-    """What the user said cannot fit into the model's context window, so it was not sent. Sizes are in characters."""
+    """The user's message cannot fit into the model's context window and was not sent. Sizes are in characters."""
 
     kind: ClassVar[ErrorKind] = "prompt_too_long"
 
@@ -79,13 +79,13 @@ class PromptTooLongError(GreenroomError):
 
 
 class SessionFileError(GreenroomError):
-    """A session file cannot be read back into a conversation."""
+    """A session file cannot be read."""
 
     kind: ClassVar[ErrorKind] = "session_unreadable"
 
 
 class SessionUnknownError(GreenroomError):
-    """There is no conversation under an id: not in this run, and no session file."""
+    """There is no conversation with this id: not in this run, and no session file."""
 
     kind: ClassVar[ErrorKind] = "session_unknown"
 
@@ -97,8 +97,8 @@ class SessionBusyError(GreenroomError):
 
 
 class LocalProtocolError(GreenroomError):
-    """We broke a protocol, for instance by answering one request twice. A bug of ours."""
+    """This side violated a protocol, for instance by answering one request twice. A bug in Greenroom."""
 
 
 class RemoteProtocolError(GreenroomError):
-    """The other side sent something that is no message of the protocol. The text never repeats what it was."""
+    """The other side sent an invalid message. The text never repeats its content."""

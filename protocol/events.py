@@ -1,8 +1,8 @@
-"""Every event that a conversation tells its clients of, as the `msg` of `codex/event` carries it.
+"""Every event that a conversation sends to its clients, as found in `msg` of `codex/event`.
 
-These models describe what workers write and do not write it: events are made from dictionaries and bytes close to what
-they tell of. Tests hold every event that leaves against its model, the page docs/wire.md and `greenroom schema` are
-made from them. A first line says when the event is sent; `since` names the release that had it first.
+These structs describe the events but do not produce them: workers build events from dictionaries and bytes near their
+source. Tests check every sent event against its struct, and docs/wire.md and `greenroom schema` are generated from
+them. The first line of a docstring says when the event is sent; `since` names the first release that had it.
 """
 
 from typing import Any, ClassVar, Final, Literal, TypeAlias, get_args
@@ -15,7 +15,7 @@ Milliseconds: TypeAlias = int
 """Since the epoch."""
 Object: TypeAlias = dict[str, Any]
 ErrorInfo: TypeAlias = str | Object | None
-"""What programs go by: a name, or an object under a name."""
+"""A code for programs: a name, or an object under a name."""
 
 
 class Event(msgspec.Struct, kw_only=True, tag_field="type"):
@@ -25,7 +25,7 @@ class Event(msgspec.Struct, kw_only=True, tag_field="type"):
 
 
 class Duration(msgspec.Struct, frozen=True):
-    """A time as two numbers."""
+    """A duration as two numbers."""
 
     secs: int
     nanos: int
@@ -43,7 +43,7 @@ class TokenUsage(msgspec.Struct, frozen=True):
 
 
 class TokenInfo(msgspec.Struct, frozen=True):
-    """What a conversation has used, and what its last response has."""
+    """The tokens used by a conversation so far, and by its last response."""
 
     total_token_usage: TokenUsage
     last_token_usage: TokenUsage
@@ -58,7 +58,7 @@ class PlanStep(msgspec.Struct, frozen=True):
 
 
 class Invocation(msgspec.Struct, frozen=True):
-    """A call of a tool of an MCP server."""
+    """A call of an MCP server's tool."""
 
     server: str
     tool: str
@@ -73,19 +73,19 @@ class ServerFailure(msgspec.Struct, frozen=True):
 
 
 class AddedFile(msgspec.Struct, frozen=True, tag_field="type", tag="add"):
-    """A file that was not there, or was no text."""
+    """A file that did not exist, or was not text."""
 
     content: str
 
 
 class DeletedFile(msgspec.Struct, frozen=True, tag_field="type", tag="delete"):
-    """A file that is gone, with what it held."""
+    """A deleted file, with its former content."""
 
     content: str
 
 
 class UpdatedFile(msgspec.Struct, frozen=True, tag_field="type", tag="update"):
-    """A file with another content or, where `move_path` is given, another name."""
+    """A file with new content or, if `move_path` is given, a new name."""
 
     unified_diff: str
     move_path: str | None
@@ -127,7 +127,7 @@ class TaskStarted(Event, tag="task_started"):
 
 
 class TaskComplete(Event, tag="task_complete"):
-    """A turn ends by itself, also after an `error`."""
+    """A turn has ended by itself, possibly after an `error`."""
 
     turn_id: str
     last_agent_message: str | None
@@ -139,7 +139,7 @@ class TaskComplete(Event, tag="task_complete"):
 
 
 class TurnAborted(Event, tag="turn_aborted"):
-    """A turn is stopped."""
+    """A turn was stopped."""
 
     turn_id: str
     reason: str
@@ -156,7 +156,7 @@ class ErrorEvent(Event, tag="error"):
 
 
 class StreamError(Event, tag="stream_error"):
-    """The model's answer broke off, and the model is asked again."""
+    """The model's answer broke off; the request is repeated."""
 
     message: str
     codex_error_info: ErrorInfo
@@ -164,7 +164,7 @@ class StreamError(Event, tag="stream_error"):
 
 
 class WarningEvent(Event, tag="warning"):
-    """Something that the user should know and that ends nothing."""
+    """Something that the user should know; the turn continues."""
 
     since = "October 2025"
 
@@ -172,7 +172,7 @@ class WarningEvent(Event, tag="warning"):
 
 
 class BackgroundEvent(Event, tag="background_event"):
-    """A note for whoever looks closely."""
+    """A note about a detail of the turn."""
 
     message: str
 
@@ -184,7 +184,7 @@ class ContextCompacted(Event, tag="context_compacted"):
 
 
 class TokenCount(Event, tag="token_count"):
-    """A response of the model is complete: its own counts, and those of the conversation in `info`."""
+    """A response of the model is complete: its token counts, and those of the conversation in `info`."""
 
     input_tokens: Counter
     cached_input_tokens: Counter
@@ -200,7 +200,7 @@ class TokenCount(Event, tag="token_count"):
 
 
 class UserMessage(Event, tag="user_message"):
-    """The user's message goes to the model."""
+    """The user's message is sent to the model."""
 
     since = "September 2025"
 
@@ -245,7 +245,7 @@ class AgentReasoning(Event, tag="agent_reasoning"):
 
 
 class AgentReasoningDelta(Event, tag="agent_reasoning_delta"):
-    """A piece of that summary."""
+    """A piece of the reasoning summary."""
 
     delta: str
 
@@ -263,17 +263,17 @@ class ReasoningContentDelta(Event, tag="reasoning_content_delta"):
 
 
 class AgentReasoningSectionBreak(Event, tag="agent_reasoning_section_break"):
-    """Another part of the summary begins."""
+    """The next part of the reasoning summary begins."""
 
 
 class AgentReasoningRawContent(Event, tag="agent_reasoning_raw_content"):
-    """The reasoning itself, where `show_raw_agent_reasoning` is set."""
+    """The reasoning itself, if `show_raw_agent_reasoning` is set."""
 
     text: str
 
 
 class AgentReasoningRawContentDelta(Event, tag="agent_reasoning_raw_content_delta"):
-    """A piece of the reasoning itself, under the same condition."""
+    """A piece of the reasoning itself, if `show_raw_agent_reasoning` is set."""
 
     delta: str
 
@@ -294,7 +294,7 @@ class ReasoningRawContentDelta(Event, tag="reasoning_raw_content_delta"):
 
 
 class ExecApprovalRequest(Event, tag="exec_approval_request"):
-    """A command needs the user's consent; `elicitation/create` follows."""
+    """A command needs the user's approval; `elicitation/create` follows."""
 
     call_id: str
     turn_id: str
@@ -308,7 +308,7 @@ class ExecApprovalRequest(Event, tag="exec_approval_request"):
 
 
 class ApplyPatchApprovalRequest(Event, tag="apply_patch_approval_request"):
-    """A patch needs the user's consent; `elicitation/create` follows."""
+    """A patch needs the user's approval; `elicitation/create` follows."""
 
     call_id: str
     turn_id: str
@@ -318,7 +318,7 @@ class ApplyPatchApprovalRequest(Event, tag="apply_patch_approval_request"):
 
 
 class ElicitationRequest(Event, tag="elicitation_request"):
-    """An MCP server, or a call of one of its tools, needs an answer of the user; `elicitation/create` follows."""
+    """An MCP server, or a call of one of its tools, needs an answer from the user; `elicitation/create` follows."""
 
     since = "2026"
 
@@ -342,7 +342,7 @@ class ExecCommandBegin(Event, tag="exec_command_begin"):
 
 
 class ExecCommandOutputDelta(Event, tag="exec_command_output_delta"):
-    """A command has written something: at most 8192 bytes, in base64."""
+    """A command has written output: at most 8192 bytes, in base64."""
 
     call_id: str
     stream: Literal["stdout", "stderr"]
@@ -350,7 +350,7 @@ class ExecCommandOutputDelta(Event, tag="exec_command_output_delta"):
 
 
 class ExecCommandEnd(Event, tag="exec_command_end"):
-    """A command has ended, or could not be started: then with the exit code -1 and the reason in `stderr`."""
+    """A command has ended. If it could not be started, the exit code is -1 and `stderr` has the reason."""
 
     call_id: str
     turn_id: str
@@ -370,7 +370,7 @@ class ExecCommandEnd(Event, tag="exec_command_end"):
 
 
 class TerminalInteraction(Event, tag="terminal_interaction"):
-    """The model writes to a command that runs on, or reads on where `stdin` is empty."""
+    """The model writes to a running command, or only reads its output if `stdin` is empty."""
 
     since = "December 2025"
 
@@ -380,7 +380,7 @@ class TerminalInteraction(Event, tag="terminal_interaction"):
 
 
 class PatchApplyBegin(Event, tag="patch_apply_begin"):
-    """A patch is about to be applied; `auto_approved` where nobody was asked."""
+    """A patch is about to be applied; `auto_approved` if the user was not asked."""
 
     call_id: str
     turn_id: str
@@ -389,7 +389,7 @@ class PatchApplyBegin(Event, tag="patch_apply_begin"):
 
 
 class PatchApplyEnd(Event, tag="patch_apply_end"):
-    """A patch was applied, or not."""
+    """A patch was applied, or failed."""
 
     call_id: str
     turn_id: str
@@ -401,13 +401,13 @@ class PatchApplyEnd(Event, tag="patch_apply_end"):
 
 
 class TurnDiff(Event, tag="turn_diff"):
-    """What all patches of the turn have changed so far, after each of them and each later response of the turn."""
+    """The net diff of the turn's patches so far, sent after each patch and each later response of the turn."""
 
     unified_diff: str
 
 
 class PlanUpdate(Event, tag="plan_update"):
-    """The model has a plan, or another one."""
+    """The model has made or changed its plan."""
 
     explanation: str | None
     plan: list[PlanStep]
@@ -423,7 +423,7 @@ class McpStartupUpdate(Event, tag="mcp_startup_update"):
 
 
 class McpStartupComplete(Event, tag="mcp_startup_complete"):
-    """No MCP server has to be waited for any more."""
+    """All MCP servers have started or failed."""
 
     since = "November 2025"
 
@@ -460,7 +460,7 @@ class WebSearchBegin(Event, tag="web_search_begin"):
 
 
 class WebSearchEnd(Event, tag="web_search_end"):
-    """The model's server has searched the web, or looked at a page."""
+    """The model's server has searched the web, or opened a page."""
 
     since = "September 2025"
 
@@ -482,7 +482,7 @@ class ViewImageToolCall(Event, tag="view_image_tool_call"):
 
 
 class ItemStarted(Event, tag="item_started"):
-    """Something begins that the flat events tell of too; `item` is tagged by `type`, such as `CommandExecution`."""
+    """A step begins that the flat events report too; `item` is tagged by `type`, such as `CommandExecution`."""
 
     since = "October 2025"
 
@@ -493,7 +493,7 @@ class ItemStarted(Event, tag="item_started"):
 
 
 class ItemCompleted(Event, tag="item_completed"):
-    """That is over, and `item` says how."""
+    """A step has ended; `item` has the result."""
 
     since = "October 2025"
 
@@ -567,7 +567,7 @@ AnyEvent: TypeAlias = (
     | TaskComplete
     | TurnAborted
 )
-"""In the order in which a turn may bring them."""
+"""In the order of a turn."""
 
 EVENTS: Final[dict[str, type[Event]]] = {str(kind.__struct_config__.tag): kind for kind in get_args(AnyEvent)}
 """By type."""

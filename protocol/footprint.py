@@ -1,14 +1,14 @@
-"""What only a process itself can read of itself, because none of ours lets others look into it."""
+"""Figures that a process can only measure of itself, because Greenroom's processes are undumpable."""
 
 from greenroom.protocol.internal.message import Message
 
 
 class Footprint(Message):
-    """What a process holds. `None` is what its platform does not tell."""
+    """The resources of a process. `None` means that the platform does not provide the figure."""
 
     uss: int | None = None
     """Bytes of memory that no other process shares."""
     pss: int | None = None
-    """Bytes of memory, what is shared divided among those who share it."""
+    """Bytes of memory, with shared pages divided among their users."""
     descriptors: int | None = None
     """Open descriptors."""

@@ -9,13 +9,13 @@ ConversationId = NewType("ConversationId", str)
 """A UUID in canonical form. Clients know it as `threadId`, `conversationId` or `sessionId`."""
 
 TurnId = NewType("TurnId", str)
-"""What `codex/event` carries as `params.id`; the empty string stands for the time before the first turn."""
+"""`params.id` of `codex/event`; empty before the first turn."""
 
 CallId = NewType("CallId", str)
 """The model's id of one tool call."""
 
 WorkerId = NewType("WorkerId", str)
-"""Names one process for its whole life, before and after it is given a conversation."""
+"""Identifies one process for its whole life, with or without a conversation."""
 
 Incarnation = NewType("Incarnation", int)
 """Counts the processes that have hosted one conversation, from 1."""

@@ -1,6 +1,7 @@
-"""Who a running instance is: the facts that lie beside its sockets, so that others of the same user can find it.
+"""Identifies a running instance: facts stored beside its sockets, so that other processes of the user can find it.
 
-It is written while a server starts, so it is no pydantic model: those of a whole report take longer than the handshake.
+It is written during startup, so it is not a pydantic model: the models of a report take longer to import than the
+handshake.
 """
 
 from dataclasses import dataclass
@@ -9,17 +10,17 @@ from typing import Literal
 
 @dataclass(frozen=True, slots=True)
 class Instance:
-    """One run of `greenroom mcp-server`. `(pid, created)` names its supervisor and no other process, ever."""
+    """One run of `greenroom mcp-server`. `(pid, created)` identifies its supervisor even after the pid is reused."""
 
     pid: int
     """Process id of the supervisor."""
     created: str
-    """The kernel's record of when that process was created. It means nothing but equality."""
+    """The kernel's creation time of that process; only good for comparing."""
     version: str
     """Version of the program."""
     codex_home: str
-    """The directory that `CODEX_HOME` named."""
+    """The value of `CODEX_HOME`."""
     engine: Literal["fork", "spawn"]
-    """How its processes come into being."""
+    """How its processes are started."""
     started_at: float
     """Seconds since the epoch."""

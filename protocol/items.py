@@ -1,4 +1,5 @@
-"""The items of the Responses API: which there are, what each must have, and what of it goes back to the model."""
+"""The items of the Responses API: the known types, their required members, and which members are sent back to the
+model."""
 
 from collections.abc import Mapping
 from typing import Final, TypeAlias
@@ -9,12 +10,12 @@ JsonObject: TypeAlias = dict[str, object]
 
 
 class Kind(msgspec.Struct, frozen=True):
-    """What is known of one `type` of item."""
+    """A known item type."""
 
     required: Mapping[str, type | tuple[type, ...]]
-    """Members without which the item is dropped, with the types that they may have."""
+    """Required members, with their permitted types; an item without them is dropped."""
     sent: tuple[str, ...]
-    """Members that go back to the model; servers refuse what they do not know, so nothing else does."""
+    """Members that are sent back to the model. Servers reject unknown members, so no others are."""
 
 
 _OUTPUT: Final[Mapping[str, type | tuple[type, ...]]] = {"call_id": str, "output": (str, list)}
@@ -47,15 +48,15 @@ _PART_MEMBERS: Final[Mapping[str, tuple[str, ...]]] = {
 
 
 def is_known(item: Mapping[str, object]) -> bool:
-    """Tell whether an item is of a known type and has what that type requires."""
+    """Tell whether an item is of a known type and has its required members."""
     kind = KINDS.get(str(item.get("type")))
     return kind is not None and all(isinstance(item.get(name), types) for name, types in kind.required.items())
 
 
 def sent_form(item: Mapping[str, object]) -> JsonObject | None:
-    """Return what a request carries of an item, `None` for one that no request carries.
+    """Return the part of an item that a request contains, `None` if a request does not contain it.
 
-    Absent and null members are left out, ids are kept, and so is nothing that servers add for display.
+    Absent and null members are left out, ids are kept, and members that servers add for display are not.
     """
     if not is_known(item):
         return None
@@ -68,13 +69,13 @@ def sent_form(item: Mapping[str, object]) -> JsonObject | None:
 
 
 def text_parts(item: Mapping[str, object]) -> list[str]:
-    """Return the texts of a message's parts, in order; other parts are passed over."""
+    """Return the texts of a message's parts, in order; other parts are ignored."""
     parts = [part for part in as_list(item.get("content")) if isinstance(part, dict)]
     return [part["text"] for part in parts if isinstance(part.get("text"), str)]
 
 
 def as_list(value: object) -> list[object]:
-    """Return `value` where it is a list, else an empty one."""
+    """Return `value` if it is a list, else an empty one."""
     return value if isinstance(value, list) else []
 
 
@@ -88,11 +89,11 @@ def _sent_part(part: object) -> object:
 
 
 def _sent_reasoning(sent: JsonObject) -> JsonObject | None:
-    """Send encrypted reasoning without its text. Servers that do not encrypt get the text; llama.cpp insists on it."""
+    """Send encrypted reasoning without its text. Servers that do not encrypt get the text; llama.cpp requires it."""
     sent.setdefault("summary", [])
     if sent.get("encrypted_content"):
         sent.pop("content", None)
         return sent
     sent.pop("encrypted_content", None)
-    # Without either there is nothing in it for the model, and OpenAI looks for the id in vain as nothing is stored.
+    # Without either it is useless to the model, and OpenAI would not find the id, since nothing is stored there.
     return sent if sent.get("content") else None

@@ -1,14 +1,14 @@
-"""A JSON-RPC 2.0 peer over lines, free of I/O: bytes in, messages out, and no request is ever answered twice.
+"""A JSON-RPC 2.0 peer over lines, free of I/O: bytes in, messages out. No request is ever answered twice.
 
 Rules that it enforces:
 
 * One JSON value a line; a trailing carriage return and empty lines are ignored.
-* What is not JSON, not UTF-8 or longer than the limit is answered with -32700 and a null id, and reading goes on.
-* Ids are strings or integers, echoed byte for byte; `7` and `"7"` are two ids. Any other id is answered with -32600,
-  and so is one with half a surrogate pair, which no string can hold.
+* A line that is not JSON, not UTF-8 or too long is answered with -32700 and a null id, and reading continues.
+* Ids are strings or integers, echoed byte for byte; `7` and `"7"` are different ids. Any other id is answered with
+  -32600, and so is one with an unpaired surrogate, which no string can contain.
 * `jsonrpc` may be missing; a wrong value is answered with -32600.
-* A batch is taken apart while `accept_batches` is set (MCP 2025-03-26 has them), otherwise refused with -32600.
-* A second request under an id that is still open is refused with -32600.
+* A batch is split while `accept_batches` is set (MCP 2025-03-26 has batches), otherwise rejected with -32600.
+* A second request with an id that is still open is rejected with -32600.
 """
 
 import re
@@ -29,13 +29,13 @@ INVALID_PARAMS: Final = -32602
 INTERNAL_ERROR: Final = -32603
 
 MAX_LINE: Final = 256 * 1024 * 1024
-"""Bytes that one line may have. A client that sends more gets an error for it instead of our memory."""
+"""Maximum bytes of a line. A longer line gets an error instead of using up memory."""
 
 encode: Final[Callable[[object], bytes]] = msgspec.json.Encoder().encode
 
 
 class Request(msgspec.Struct, frozen=True):
-    """A request of the other side that must be answered exactly once, with `Peer.respond` or `Peer.fail`."""
+    """A request of the other side, to be answered exactly once, with `Peer.respond` or `Peer.fail`."""
 
     id: RequestId
     raw_id: bytes
@@ -46,14 +46,14 @@ class Request(msgspec.Struct, frozen=True):
 
 
 class Notification(msgspec.Struct, frozen=True):
-    """A message that gets no answer."""
+    """A message that is not answered."""
 
     method: str
     params: bytes | None
 
 
 class Response(msgspec.Struct, frozen=True):
-    """The other side's answer to a request of ours. Exactly one of `result` and `error` is not `None`."""
+    """The other side's answer to a request of this side. Exactly one of `result` and `error` is not `None`."""
 
     id: RequestId
     result: bytes | None
@@ -61,7 +61,7 @@ class Response(msgspec.Struct, frozen=True):
 
 
 class Malformed(msgspec.Struct, frozen=True):
-    """A line that fits no message. `reply` is the complete line to send back."""
+    """A line that is not a valid message. `reply` is the complete line to send back."""
 
     reply: bytes
     reason: str
@@ -94,7 +94,7 @@ def result_line(raw_id: bytes, result: bytes) -> bytes:
 
 
 def error_line(raw_id: bytes, code: int, message: str, data: object = None) -> bytes:
-    """Return the line of an error response; `data` is left out where it is `None`."""
+    """Return the line of an error response; `data` is left out if it is `None`."""
     error: dict[str, object] = {"code": code, "message": message}
     if data is not None:
         error["data"] = data
@@ -107,11 +107,12 @@ def notification_line(method: str, params: object) -> bytes:
 
 
 class LineBuffer:
-    """Cuts a stream of bytes into lines, in linear time also for lines of many megabytes."""
+    """Splits a stream of bytes into lines, in linear time even for lines of many megabytes."""
 
     def __init__(self, limit: int = MAX_LINE) -> None:
         self._limit = limit
-        self._begun = bytearray()  # one block, which goes back to the system; many small ones would stay with us
+        # One large block is returned to the system when it is freed; many small ones would stay in the process
+        self._begun = bytearray()
         self._skipping = False
 
     def feed(self, data: bytes) -> Iterator[bytes | None]:
@@ -124,7 +125,7 @@ class LineBuffer:
         self._keep(data[start:])
 
     def finish(self) -> bytes | None:
-        """Return what stands after the last newline once the input has ended, `None` where nothing does."""
+        """Return what follows the last newline once the input has ended, `None` if nothing does."""
         return self._take() or None
 
     def _keep(self, piece: bytes) -> None:
@@ -143,7 +144,7 @@ class LineBuffer:
 
 
 class Peer:
-    """Our end of one connection."""
+    """This side of one connection."""
 
     def __init__(self, max_line: int = MAX_LINE) -> None:
         self.accept_batches = False
@@ -153,11 +154,11 @@ class Peer:
 
     @property
     def open_requests(self) -> int:
-        """How many requests of the other side wait for their answer."""
+        """The number of requests of the other side that are not answered yet."""
         return len(self._open)
 
     def is_open(self, request: Request) -> bool:
-        """Tell whether a request still waits for its answer."""
+        """Tell whether a request is not answered yet."""
         return request.id in self._open
 
     def receive(self, data: bytes) -> Iterator[Message]:
@@ -166,7 +167,7 @@ class Peer:
             yield from self._read_line(line)
 
     def receive_end(self) -> Iterator[Message]:
-        """Yield what an unterminated last line holds."""
+        """Yield the message in an unterminated last line."""
         line = self._lines.finish()
         if line is not None:
             yield from self._read_line(line)
@@ -177,12 +178,12 @@ class Peer:
         return result_line(request.raw_id, result)
 
     def fail(self, request: Request, code: int, message: str, data: object = None) -> bytes:
-        """Return the line that refuses `request`. Raises `LocalProtocolError` if it was answered before."""
+        """Return the line that rejects `request`. Raises `LocalProtocolError` if it was answered before."""
         self._close(request)
         return error_line(request.raw_id, code, message, data)
 
     def request(self, method: str, params: bytes) -> tuple[RequestId, bytes]:
-        """Return a fresh id and the line of a request of ours. Ids count up from 0; `params` is JSON."""
+        """Return a fresh id and the line of a request of this side. Ids count up from 0; `params` is JSON."""
         request_id = self._next_id
         self._next_id += 1
         return request_id, b'{"jsonrpc":"2.0","id":%d,"method":%b,"params":%b}\n' % (request_id, encode(method), params)
@@ -220,12 +221,12 @@ class Peer:
         written = b""
         try:
             if not text.isascii():
-                text.decode()  # members that are not looked into are not checked by the decoder
+                text.decode()  # the decoder does not validate members that are not accessed
             if _HALF_A_PAIR in text.lower():
                 written, text = (
                     text,
                     mended(text),
-                )  # JavaScript sends half a surrogate pair for a text that it cut in two
+                )  # JavaScript sends unpaired surrogates for a text that it cut within a character
             envelope = _decode_envelope(text)
         except msgspec.ValidationError as error:
             return _malformed(INVALID_REQUEST, f"Invalid Request: {error}")
@@ -266,7 +267,7 @@ def _bytes(raw: msgspec.Raw | msgspec.UnsetType) -> bytes | None:
 
 
 def _odd_id(written: bytes, text: bytes, raw_id: bytes | None) -> bytes | None:
-    """Return the id as it was written, where mending the message has changed it; mending keeps all lengths."""
+    """Return the id as it was written, if repairing the message has changed it; a repair keeps all lengths."""
     if raw_id is None or len(written) != len(text):
         return None
     at = -1
@@ -278,7 +279,7 @@ def _odd_id(written: bytes, text: bytes, raw_id: bytes | None) -> bytes | None:
 
 
 def _value(raw: msgspec.Raw | msgspec.UnsetType) -> bytes | None:
-    """Return a member's JSON, `None` where it is absent, null or not even valid JSON text (checked on decoding)."""
+    """Return a member's JSON, `None` if it is absent, null or not valid JSON (found by decoding it)."""
     value = _bytes(raw)
     return None if value == b"null" else value
 

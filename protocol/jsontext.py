@@ -1,4 +1,4 @@
-"""JSON text that is not quite JSON: what senders cut in two, made whole with the replacement character."""
+"""Repairs almost valid JSON text, such as text that a sender cut within a character, with the replacement character."""
 
 import re
 from typing import Final

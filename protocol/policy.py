@@ -1,4 +1,4 @@
-"""What a conversation may do by itself: when the user is asked, and where commands may write."""
+"""Approval policies and sandbox modes: when the user is asked, and where commands may write."""
 
 from typing import Literal, TypeAlias
 

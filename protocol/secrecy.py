@@ -1,10 +1,10 @@
-"""A secret that does not show itself: not in a repr, a log line, a traceback or a pickle."""
+"""A secret that does not show in a repr, a log line, a traceback or a pickle."""
 
 from typing import NoReturn, SupportsIndex
 
 
 class Secret:
-    """Wraps a token or key. `reveal()` is the one way to its value."""
+    """Wraps a token or key. `reveal()` is the only way to its value."""
 
     __slots__ = ("_value",)
 
@@ -21,7 +21,7 @@ class Secret:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Secret):
             return NotImplemented
-        from hmac import compare_digest  # costs more than all the rest of this module
+        from hmac import compare_digest  # importing it costs more than the rest of this module
 
         return compare_digest(self._value.encode(), other._value.encode())
 
@@ -36,12 +36,13 @@ class Secret:
 
 
 SECRET_WORDS = ("KEY", "SECRET", "TOKEN")
-"""What the names of variables hold that are taken for secrets; the reference goes by the same three."""
+"""Name parts of variables that are treated as secrets; the reference uses the same three."""
 _NO_SECRETS = frozenset({"PYTHON_KEYRING_BACKEND"})
-"""Variables with such a word whose values are known to be none: this one names a class, and the broker goes by it."""
+"""Variables with such a part whose values are known not to be secret: this one names a class, and the broker needs
+it."""
 
 
 def is_secret_name(name: str) -> bool:
-    """Tell whether an environment variable of this name is taken for a secret."""
+    """Tell whether an environment variable of this name is treated as a secret."""
     upper = name.upper()
     return upper not in _NO_SECRETS and any(word in upper for word in SECRET_WORDS)

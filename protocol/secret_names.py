@@ -4,14 +4,14 @@ import functools
 from typing import Final
 
 SECRET_NAMES: Final = ("auth.json*", ".auth.*", ".credentials*", ".env", ".request-state.key*")
-"""Entries that hold credentials and keys, their locks and their temporary files. With a `*` at the end: all that begin
-so."""
+"""Entries that hold credentials and keys, with their locks and temporary files. A `*` at the end matches any suffix."""
 
 
 @functools.lru_cache(maxsize=4096)
 def covers(names: tuple[str, ...], name: str) -> bool:
-    """Tell whether a name is among some of the form of `SECRET_NAMES`; case is ignored, as some file systems do."""
+    """Tell whether a name matches names in the form of `SECRET_NAMES`; case is ignored, as on some file systems."""
     folded = name.casefold()
     return any(
-        folded.startswith(one[:-1].casefold()) if one.endswith("*") else folded == one.casefold() for one in names
+        folded.startswith(pattern[:-1].casefold()) if pattern.endswith("*") else folded == pattern.casefold()
+        for pattern in names
     )

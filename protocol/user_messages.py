@@ -1,6 +1,6 @@
-"""Which messages under the user's name are the user's own, and which were put there for the model: context, summaries.
+"""Tells the user's own messages from those added for the model in the user's role (context, summaries).
 
-Session files and clients are told the user's messages only, so the two are told apart by how context begins and ends.
+Session files and clients get only the user's messages, so the added ones are recognized by how they begin and end.
 """
 
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ SUMMARY_PREFIX: Final = (
     "The conversation up to here was summarised to make room. Another model did the work that the summary tells of; go "
     "on from where it stopped, and trust the summary rather than doing things twice.\n"
 )
-"""Begins the message that stands for a compacted history."""
+"""Begins the message that replaces a compacted history."""
 
 _CONTEXT_FORMS: Final = (
     ("<environment_context>", "</environment_context>"),
@@ -23,17 +23,17 @@ _CONTEXT_FORMS: Final = (
     ("<turn_aborted>", "</turn_aborted>"),
     (SUMMARY_PREFIX, ""),
 )
-"""How texts begin and end that stand in a user's message without being the user's; the third is that of 2025."""
+"""How added texts within a user's message begin and end; the third is that of 2025."""
 
 
 def summary_message(summary: str) -> JsonObject:
-    """Return the message that stands for a history that was compacted."""
+    """Return the message that replaces a compacted history."""
     text = SUMMARY_PREFIX + (summary.strip() or NO_SUMMARY)
     return {"type": "message", "role": "user", "content": [{"type": "input_text", "text": text}]}
 
 
 def is_context_message(item: Mapping[str, object]) -> bool:
-    """Tell whether a message under the user's name holds nothing but context that was put there for the model."""
+    """Tell whether a message in the user's role consists only of added context."""
     if item.get("type") != "message" or item.get("role") != "user":
         return False
     parts = as_list(item.get("content"))
@@ -41,7 +41,7 @@ def is_context_message(item: Mapping[str, object]) -> bool:
 
 
 def is_user_message(item: Mapping[str, object]) -> bool:
-    """Tell whether an item is what the user said."""
+    """Tell whether an item is a message by the user."""
     return item.get("type") == "message" and item.get("role") == "user" and not is_context_message(item)
 
 

@@ -1,3 +1,3 @@
-"""The version of this program; the package metadata is made from it."""
+"""The version of this program; also used for the package metadata."""
 
 __version__ = "0.1.0"

@@ -1,1 +1,1 @@
-"""What every process of ours stands on: its mailbox sockets, its hardening, its lifeline and its log."""
+"""Basics of every process: ZeroMQ sockets, hardening, the lifeline, the log."""

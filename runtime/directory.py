@@ -1,4 +1,4 @@
-"""The private directory in which an instance keeps its sockets."""
+"""The private directory for an instance's sockets."""
 
 import os
 import shutil
@@ -9,13 +9,13 @@ from collections.abc import Mapping
 from greenroom.protocol.errors import StartError
 
 _LONGEST = 80
-"""Bytes that the directory's path may have: a socket's address must fit into 108 with its name."""
+"""Maximum bytes of the directory's path: a socket's address, with its name, must fit into 108."""
 
 
 def create(environment: Mapping[str, str]) -> str:
     """Create a fresh directory that only this user can enter, and return its path.
 
-    It lies below `XDG_RUNTIME_DIR` where that is ours and short enough, else below the directory for temporary files.
+    It is below `XDG_RUNTIME_DIR` if that belongs to the user and is short enough, else below the temporary directory.
     """
     runtime = environment.get("XDG_RUNTIME_DIR", "")
     base = runtime if runtime and _is_ours(runtime) and len(runtime) <= _LONGEST - 30 else "/tmp"
@@ -29,7 +29,7 @@ def create(environment: Mapping[str, str]) -> str:
 
 
 def remove(path: str) -> None:
-    """Remove an instance's directory with what is in it."""
+    """Remove an instance's directory with its contents."""
     shutil.rmtree(path, ignore_errors=True)
 
 

@@ -1,4 +1,4 @@
-"""What this process holds of memory and descriptors, as it alone may read (`greenroom.runtime.hardening`)."""
+"""This process's memory and descriptors, which only it may read (`greenroom.runtime.hardening`)."""
 
 import os
 from typing import Final
@@ -10,7 +10,7 @@ _UNIQUE: Final = (b"Private_Clean:", b"Private_Dirty:", b"Private_Hugetlb:")
 
 
 def measure() -> Footprint:
-    """Return what this process holds at the moment. Takes about a millisecond, and raises nothing."""
+    """Return the current figures. Takes about a millisecond, and raises nothing."""
     uss, pss = _memory()
     return Footprint(uss=uss, pss=pss, descriptors=_descriptors())
 
@@ -40,7 +40,7 @@ def _memory_elsewhere() -> tuple[int | None, int | None]:
 def _descriptors() -> int | None:
     for folder in ("/proc/self/fd", "/dev/fd"):
         try:
-            return len(os.listdir(folder)) - 1  # the one that lists them is not counted
+            return len(os.listdir(folder)) - 1  # without the descriptor that lists them
         except OSError:
             continue
     return None

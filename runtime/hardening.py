@@ -1,4 +1,4 @@
-"""What a process does to itself at its start so that others of the same user cannot look into it."""
+"""Hardens a process at startup so that other processes of the same user cannot inspect it."""
 
 import ctypes
 import sys
@@ -9,15 +9,15 @@ _PR_SET_CHILD_SUBREAPER = 36
 _PT_DENY_ATTACH = 31
 _LINUX = sys.platform.startswith("linux")
 
-# Looked up once, at import, so that the processes of a fork server share it.
+# Looked up once, at import, so that the children of a fork server share it.
 _libc = ctypes.CDLL(None)
 _prctl = _libc.prctl if _LINUX else None
 
 
 def make_undumpable() -> None:
-    """Deny memory, environment and descriptors to other processes of the same user (prctl(2), PR_SET_DUMPABLE).
+    """Deny other processes of the same user access to memory, environment and descriptors (prctl(2), PR_SET_DUMPABLE).
 
-    An exec resets it, so each of our programs calls this first thing; a fork passes it on.
+    An exec resets the flag, so each program calls this first; a fork inherits it.
     """
     if _prctl is not None:
         _prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
@@ -32,6 +32,6 @@ def set_name(name: str) -> None:
 
 
 def adopt_orphans() -> None:
-    """Become the parent of descendants whose own parent dies (PR_SET_CHILD_SUBREAPER), so that none escapes."""
+    """Adopt descendants whose own parent dies (PR_SET_CHILD_SUBREAPER), so that none escapes."""
     if _prctl is not None:
         _prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)

@@ -1,7 +1,7 @@
-"""The HTTP client library, imported without what it does at import that not everybody needs: reading certificates.
+"""The HTTP client library, imported without the certificates that it normally reads at import.
 
-Reading them takes a third of the library's import. Here they are read when the first `https` request needs them, or by
-a fork server in a quiet moment, so that all its later children share the result.
+Reading them takes a third of the import time. Here they are read when the first `https` request needs them, or by a
+fork server in an idle moment, so that all its later children share the result.
 """
 
 import os
@@ -35,8 +35,8 @@ __all__ = ["aiohttp", "tls_context"]
 
 @cache
 def tls_context() -> ssl.SSLContext:
-    """Return the context with which servers are verified, the same one for the whole process.
+    """Return the TLS context for verifying servers, shared by the whole process.
 
-    Every request to an `https` URL must name it: aiohttp's own default trusts nobody here.
+    Every request to an `https` URL must pass it: aiohttp's default context has no certificates here.
     """
     return ssl.create_default_context()

@@ -1,4 +1,4 @@
-"""What tells a process from every other that has had its pid or will: when it was created. And who its parent is."""
+"""Identifies a process by its creation time, since pids are reused, and finds its ancestors."""
 
 import sys
 from collections.abc import Iterator
@@ -6,16 +6,16 @@ from functools import cache
 
 _PROCFS = sys.platform.startswith("linux")
 _STATE, _PARENT, _CREATED = 0, 1, 19
-"""Places in /proc/PID/stat, counted after the name (proc_pid_stat(5))."""
+"""Field indices in /proc/PID/stat, counted after the name (proc_pid_stat(5))."""
 _DEAD = frozenset("ZXx")
 DEEPEST = 256
-"""Generations that are followed upwards."""
+"""Maximum number of ancestors that are followed."""
 
 
 def created(pid: int) -> str | None:
-    """Return the kernel's record of when a process was created, `None` where there is no such process or it is dead.
+    """Return the kernel's creation time of a process, `None` if there is no such process or it is dead.
 
-    With the pid it names one process for good, also across reboots. It means nothing but equality.
+    With the pid it identifies a process, also across reboots. It is only good for comparing.
     """
     if not _PROCFS:
         return _created_elsewhere(pid)
@@ -24,9 +24,9 @@ def created(pid: int) -> str | None:
 
 
 def ancestors(pid: int) -> Iterator[int]:
-    """Yield a process and those it descends from, up to one without a parent: 0 then ends the line.
+    """Yield a process and its ancestors, up to one without a parent, followed by 0.
 
-    A line that does not end in 0 is broken: somebody in it died while we looked.
+    If the sequence does not end with 0, an ancestor died while it was read.
     """
     for _ in range(DEEPEST):
         yield pid

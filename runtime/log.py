@@ -1,4 +1,4 @@
-"""Where every process of ours logs: standard error, one line a record, with secrets masked at the very end."""
+"""The log of every process: standard error, one record per line, with secrets masked as the last step."""
 
 import logging
 import re
@@ -22,14 +22,14 @@ class _RedactingFormatter(logging.Formatter):
         return redact(f"{self.process} {super().format(record)}")
 
 
-# Made once, at import, so that the processes of a fork server share them.
+# Compiled once, at import, so that the children of a fork server share them.
 _formatter = _RedactingFormatter("%(asctime)s %(levelname)s %(name)s: %(message)s")
 _handler = logging.StreamHandler(sys.stderr)
 _handler.setFormatter(_formatter)
 
 
 def set_up(process: str, level: str) -> None:
-    """Log to standard error from `level` on, each line naming the process."""
+    """Log to standard error from `level` on; each line names the process."""
     _formatter.process = process
     root = logging.getLogger()
     if root.handlers != [_handler]:

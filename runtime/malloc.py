@@ -1,7 +1,7 @@
-"""Memory that the C library keeps for this process though nobody uses it.
+"""Returns memory that the C library holds in reserve to the system.
 
-What comes and goes with each conversation leaves holes between what stays, and glibc gives back only what lies at the
-end of its heap. So a process that lives long would seem to grow for ever, though it holds no more than before.
+Objects of one conversation leave holes between longer-lived ones, and glibc returns only memory at the end of its heap.
+So a long-lived process would seem to grow for ever although it uses no more than before.
 """
 
 import ctypes
@@ -9,12 +9,12 @@ from functools import cache
 
 
 def trim() -> None:
-    """Return whole pages that are free to the system. Takes some 100 µs; does nothing without glibc."""
+    """Return free whole pages to the system. Takes some 100 µs; does nothing without glibc."""
     if (trim := _malloc_trim()) is not None:
         trim(0)
 
 
 @cache
 def _malloc_trim() -> "ctypes._NamedFuncPointer | None":
-    """Return malloc_trim(3), `None` where there is none."""
+    """Return malloc_trim(3), `None` if it does not exist."""
     return getattr(ctypes.CDLL(None), "malloc_trim", None)

@@ -1,4 +1,4 @@
-"""Whether the kernel has killed for want of memory: such a death looks like any other by SIGKILL."""
+"""Tells whether the kernel has killed processes for lack of memory, since such a death is a plain SIGKILL."""
 
 import os
 from typing import Final
@@ -9,15 +9,15 @@ _SYSTEM: Final = "/proc/vmstat"
 
 
 class OomKills:
-    """Looks at the counter of our control group (cgroup v2), else at that of the system. Elsewhere it sees nothing."""
+    """Reads the counter of the control group (cgroup v2), else that of the system. Without either it reports none."""
 
     def __init__(self, counter: str | None = None) -> None:
-        """`counter` is a file of lines of a name and a number, one of them `oom_kill`."""
+        """`counter` is a file with lines of a name and a number, one of them `oom_kill`."""
         self._counter = _counter_of_our_group() if counter is None else counter
         self._seen = self._count()
 
     def happened(self) -> bool:
-        """Tell whether there was one since this was last asked."""
+        """Tell whether there was a kill since the last call."""
         before, self._seen = self._seen, self._count()
         return self._seen > before
 

@@ -1,7 +1,7 @@
-"""Opens a directory by walking down to it through no symlink, so that none put in the way later leads elsewhere.
+"""Opens a directory without following symbolic links, so that a link planted later cannot redirect the access.
 
-A command of the model may run beside us and swap a directory for a symlink between a check and what it allowed. What is
-done relative to the opened directory lands where the check looked.
+A command of the model may run in parallel and replace a directory by a link after it was checked. Operations relative
+to the opened directory affect the directory that was checked.
 """
 
 import os
@@ -14,9 +14,9 @@ OnMade: TypeAlias = Callable[[str], object]
 
 
 def enter(path: str, on_made: OnMade | None = None) -> int:
-    """Open an absolute path that holds no symlink; the caller closes the descriptor.
+    """Open an absolute path that contains no symbolic link; the caller closes the descriptor.
 
-    With `on_made`, directories that are missing are made, and it is called with the path of each. Raises `OSError`.
+    With `on_made`, missing directories are created, and it is called with the path of each. Raises `OSError`.
     """
     directory, walked = os.open("/", _FLAGS), ""
     for name in filter(None, path.split("/")):

@@ -1,4 +1,4 @@
-"""Restart policies, free of I/O and clocks: how often something may die before it is given up, and how long to wait."""
+"""Restart policies, free of I/O and clocks: how often a process may die before it is given up, and the delays."""
 
 import os
 from collections import deque
@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True)
 class Intensity:
-    """At most `deaths` within `period` seconds; the n-th restart in that time waits for the n-th delay."""
+    """At most `deaths` within `period` seconds; the n-th restart in that time is delayed by the n-th delay."""
 
     deaths: int
     period: float
@@ -18,13 +18,13 @@ class Intensity:
 
 @dataclass(slots=True)
 class RestartPolicy:
-    """Decides for one child. Times are seconds of any clock that only goes forward."""
+    """The policy for one child. Times are seconds of any monotonic clock."""
 
     intensity: Intensity
     _deaths: deque[float] = field(default_factory=deque)
 
     def on_death(self, now: float) -> float | None:
-        """Return the seconds to wait before the restart, `None` where the child is to be given up."""
+        """Return the seconds to wait before the restart, `None` if the child is to be given up."""
         while self._deaths and self._deaths[0] <= now - self.intensity.period:
             self._deaths.popleft()
         self._deaths.append(now)
@@ -34,30 +34,31 @@ class RestartPolicy:
         return self.intensity.delays[min(count, len(self.intensity.delays)) - 1]
 
     def deaths_in_period(self, now: float) -> int:
-        """Return how many deaths count at the moment."""
+        """Return how many deaths currently count."""
         return sum(1 for death in self._deaths if death > now - self.intensity.period)
 
 
 @dataclass(frozen=True, slots=True)
 class Delays:
-    """Quick at first, slower later, for ever: the n-th restart in a row waits for the n-th delay."""
+    """Growing delays without end: the n-th restart in a row is delayed by the n-th delay."""
 
     seconds: tuple[float, ...]
     """The last one repeats."""
     healthy_after: float
-    """Seconds of life after which a child is well again and its earlier deaths no longer count."""
+    """Seconds of life after which earlier deaths no longer count."""
     jitter: float = 0.2
-    """Part of a delay that may be added to it at random, so that not everything that died together starts together."""
+    """Maximum fraction of a delay that is added at random, so that processes that died together do not start
+    together."""
 
 
 def by_chance() -> float:
-    """Return a random number, at least 0 and below 1. The module `random` would be an import more at the start."""
+    """Return a random number, at least 0 and below 1. Avoids importing the module `random` at startup."""
     return os.urandom(1)[0] / 256
 
 
 @dataclass(slots=True)
 class Backoff:
-    """Decides for one child that is never given up. Times are seconds of any clock that only goes forward."""
+    """The policy for one child that is never given up. Times are seconds of any monotonic clock."""
 
     delays: Delays
     chance: Callable[[], float] = by_chance
@@ -73,5 +74,5 @@ class Backoff:
         return delay
 
     def deaths_in_period(self, now: float) -> int:
-        """Return how many deaths in a row count at the moment: none once the child has lived for long enough."""
+        """Return how many deaths in a row currently count: none once the child has lived long enough."""
         return self._deaths if now < self._restarted_at + self.delays.healthy_after else 0

@@ -1,7 +1,7 @@
-"""The directories in which programs are looked up by their name. A name never leads into where somebody works.
+"""The directories in which programs are looked up. No entry may lead into a workspace.
 
-A relative entry of `PATH`, or an empty one, stands for the directory in which a program is started. That is mostly a
-workspace, in which a command of the model may have put a program of any name.
+A relative or empty entry of `PATH` means the directory in which a program is started. That is usually a workspace,
+where a command of the model may have put a program of any name.
 """
 
 import os
@@ -9,16 +9,16 @@ from collections.abc import Iterable, Mapping
 
 
 def with_absolute_path(environment: Mapping[str, str]) -> dict[str, str]:
-    """Return an environment whose `PATH`, if it has one, holds nothing relative."""
+    """Return an environment whose `PATH`, if any, has no relative entries."""
     if "PATH" not in environment:
         return dict(environment)
     return {**environment, "PATH": absolute_path(environment["PATH"])}
 
 
 def absolute_path(path: str | None, outside: Iterable[str] = ()) -> str:
-    """Return a `PATH` without the entries that are relative, or that lie in one of the directories `outside`.
+    """Return a `PATH` without relative entries and entries within the directories `outside`.
 
-    Where none is left it is the system's own.
+    If none remain, the system's default path is returned.
     """
     apart = [os.path.realpath(directory) for directory in outside]
     entries = (entry for entry in (path or os.defpath).split(os.pathsep) if os.path.isabs(entry))

@@ -1,29 +1,30 @@
-"""The offset of this machine's clock from the `Date` headers of servers (docs/security.md, K13). Free of I/O."""
+"""Estimates the offset of this machine's clock from the `Date` headers of servers (docs/security.md, K13). Free of
+I/O."""
 
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import Final
 
 TOLERANCE: Final = 60.0
-"""Seconds that our clock and a server's may lie apart before the server's is believed."""
+"""Seconds by which the clocks may differ before the server's is used."""
 
 
 @dataclass(slots=True)
 class Skew:
-    """An estimate that small differences, such as the time that an answer travels, do not change."""
+    """An estimate that ignores small differences, such as the time that an answer travels."""
 
     ahead: float = 0.0
-    """Seconds that the clock of this machine is ahead; 0 as long as it is about right."""
+    """Seconds by which this machine's clock is ahead; 0 while it is approximately right."""
 
     def observe(self, date: str, now: float) -> bool:
-        """Learn from the `Date` of an answer that has just arrived; return whether the estimate has changed."""
+        """Update the estimate from the `Date` of an answer that has just arrived; return whether it has changed."""
         try:
             return self.learn(now - parsedate_to_datetime(date).timestamp())
         except (ValueError, OverflowError):
             return False
 
     def learn(self, ahead: float) -> bool:
-        """Take over what has been found by another process, or here; return whether the estimate has changed."""
+        """Adopt an estimate, for instance of another process; return whether it has changed."""
         if abs(ahead) <= TOLERANCE:
             ahead = 0.0
         elif abs(ahead - self.ahead) <= TOLERANCE:

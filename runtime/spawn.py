@@ -1,13 +1,13 @@
-"""The one place that starts programs of our own. It is among the first things to run, so it imports next to nothing."""
+"""The one place that starts Greenroom's own programs. It is loaded among the first, so it imports next to nothing."""
 
 import os
 import sys
 from collections.abc import Iterator, Mapping
 
 OWN_VARIABLES = {"PYDANTIC_DISABLE_PLUGINS": "__all__"}
-"""What the environment of our programs has besides the user's, and no other program's may have.
+"""Variables that only Greenroom's own programs get, in addition to the user's.
 
-Looking for pydantic plugins takes longer than building all our models.
+Looking for pydantic plugins takes longer than building all models.
 """
 
 
@@ -16,9 +16,9 @@ def spawn(
 ) -> int:
     """Start an isolated interpreter on one statement and return its pid.
 
-    `inherited` maps descriptors of the child to ours. Standard input is empty, standard output goes where standard
-    error goes, and the child leads a session of its own so that a terminal's signals reach only us; with
-    `in_our_session` it leads only a group of its own.
+    `inherited` maps descriptors of the child to those of this process. Standard input is empty, standard output goes to
+    standard error, and the child leads a session of its own so that a terminal's signals do not reach it; with
+    `in_our_session` it only leads a process group.
     """
     actions: list[tuple[int, ...] | tuple[int, int, str, int, int]] = [
         (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
@@ -32,7 +32,8 @@ def spawn(
 
 
 def _handed_over(inherited: Mapping[int, int]) -> Iterator[tuple[int, ...]]:
-    """Yield what gives a child our descriptors under its numbers, by way of numbers that are neither's."""
+    """Yield the file actions that give a child the descriptors under its numbers, through temporary numbers to avoid
+    collisions."""
     spare = 1 + max((*inherited, *inherited.values()), default=2)
     for number, ours in enumerate(inherited.values(), spare):
         yield os.POSIX_SPAWN_DUP2, ours, number

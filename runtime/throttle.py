@@ -1,32 +1,32 @@
-"""Tells what is new at most every so often: at once where nothing was told lately, else later, and only the latest."""
+"""Limits how often updates are sent: at once after a pause, else later, and then only the latest."""
 
 import asyncio
 from collections.abc import Callable
 
 
 class Throttle:
-    """Made anywhere, used on one running loop."""
+    """May be created anywhere; used on one running loop."""
 
     def __init__(self, interval: float, send: Callable[[str], None]) -> None:
-        """`interval` is the least time between two calls of `send`, in seconds."""
+        """`interval` is the minimum time between two calls of `send`, in seconds."""
         self._interval = interval
         self._send = send
         self._latest: str | None = None
         self._timer: asyncio.TimerHandle | None = None
 
     def offer(self, text: str) -> None:
-        """Tell it now, or let it take the place of what waits to be told."""
+        """Send a value now, or as the replacement of the waiting one later."""
         if self._timer is None:
             self._tell(text)
         else:
             self._latest = text
 
     def forget(self) -> None:
-        """Drop what waits; what comes next is told no sooner for that."""
+        """Drop the waiting value; the interval continues to run."""
         self._latest = None
 
     def stop(self) -> None:
-        """Tell nothing more, and keep nothing alive that was to be told."""
+        """Send nothing more, and release the waiting value."""
         self._latest = None
         self._send = _tell_nobody
         if self._timer is not None:
@@ -45,4 +45,4 @@ class Throttle:
 
 
 def _tell_nobody(_text: str) -> None:
-    """Take the place of what is not to be told any more."""
+    """Replaces the callback after `close`."""

@@ -1,4 +1,4 @@
-"""How we name ourselves to servers and clients."""
+"""The user agent for servers and clients."""
 
 import os
 import platform
@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 
 DEFAULT_ORIGINATOR = "codex_cli_rs"
-"""What the model's servers know. `CODEX_INTERNAL_ORIGINATOR_OVERRIDE` replaces it."""
+"""The name that the model's servers recognize. `CODEX_INTERNAL_ORIGINATOR_OVERRIDE` replaces it."""
 
 _FOREIGN = re.compile(r"[^\x20-\x7e]")
 _NO_TOKEN = re.compile(r"[^A-Za-z0-9._/-]")

@@ -1,4 +1,4 @@
-"""The public face of this package: live as a worker."""
+"""The public interface of the package: runs a worker."""
 
 import logging
 import sys
@@ -13,16 +13,16 @@ from greenroom.runtime import hardening, log, logfile, loop
 from greenroom.runtime.http import tls_context
 from greenroom.workers.actor import Actor
 
-# Whoever forks workers has imported this, so that all of them share the result.
+# The fork server imports this module, so that all workers share what is loaded here.
 settings.preload()
 message.prepare(Open, StartTurn, Welcome)
 
 
 def complete(directory: str) -> int:
-    """Make ready what a conversation needs only later, for the children that are still to be forked.
+    """Import and warm up what a conversation needs later, for the children that are forked from now on.
 
-    `directory` belongs to the instance. Returns the pid of the process that starts the commands of all of them: a child
-    of ours, to be kept.
+    `directory` belongs to the instance. Returns the pid of the zygote for these children, a child of this process,
+    which the caller must keep.
     """
     import greenroom.workers.tools.toolbox_factory  # noqa: F401
     from greenroom.workers import warmup as rehearsal
@@ -33,15 +33,15 @@ def complete(directory: str) -> int:
     tls_context()
     try:
         rehearsal.rehearse(directory)
-    except Exception as error:  # workers then take their time at first
+    except Exception as error:  # workers are then slower at first
         logging.getLogger(__name__).warning("no rehearsal: %s: %s", type(error).__name__, error)
     return share_zygote()
 
 
 def share_zygote() -> int:
-    """Start what starts the commands of all workers that are forked from now on, and return its pid: a child of ours.
+    """Start a new zygote for all workers that are forked from now on, and return its pid, a child of this process.
 
-    The one before is given up; what it runs runs on. Raises `OSError`.
+    The previous one is released; its commands continue. Raises `OSError`.
     """
     from greenroom.workers.sandbox import zygote_link
 
@@ -49,7 +49,7 @@ def share_zygote() -> int:
 
 
 def discard() -> None:
-    """Give up what `complete` has made for workers, in a child that is none: it ends when the last of them has."""
+    """Release what `complete` has created, in a child that is not a worker: the zygote exits with the last worker."""
     if "greenroom.workers.sandbox.zygote_link" in sys.modules:
         from greenroom.workers.sandbox import zygote_link
 
@@ -57,7 +57,8 @@ def discard() -> None:
 
 
 def main(spec: WorkerSpec, lifeline: int) -> None:
-    """Host one conversation until told to leave. `lifeline` is a descriptor that ends when the supervisor does."""
+    """Host one conversation until told to exit. `lifeline` is a descriptor that reaches end of file when the supervisor
+    dies."""
     hardening.set_name("gr-worker")
     hardening.adopt_orphans()
     log.set_up(f"worker {spec.id[-12:]}", spec.log_level)

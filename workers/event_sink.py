@@ -1,4 +1,4 @@
-"""Where a conversation's events and notices go, as the conversation sees it."""
+"""The interface through which a conversation emits events and notices."""
 
 from typing import Protocol
 
@@ -6,7 +6,7 @@ from greenroom.protocol.internal.worker import Notice
 
 
 class Outlet(Protocol):
-    """A way out. In a worker it is its mailbox."""
+    """The interface; in a worker the mailbox implements it."""
 
     @property
     def pressed(self) -> bool:
@@ -14,10 +14,10 @@ class Outlet(Protocol):
         ...
 
     def emit(self, event: bytes) -> None:
-        """Queue an event: a JSON object on one line. Follow with `drain` where many are emitted."""
+        """Queue an event: a JSON object on one line. Follow with `drain` if many are emitted."""
 
     def notify(self, notice: Notice, payload: bytes = b"") -> None:
         """Queue a notice behind all events emitted so far."""
 
     async def drain(self) -> None:
-        """Wait until what was emitted is taken."""
+        """Wait until the queue has been accepted."""

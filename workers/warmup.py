@@ -1,8 +1,8 @@
-"""Plays a conversation in the process that forks workers, before it does.
+"""Runs a conversation in the process that forks workers, before it forks.
 
-The interpreter notes in code what it learns by running it (PEP 659): whoever is forked afterwards runs it faster from
-the beginning, and keeps more memory in common with the others. The model is a socket in a directory of the stage's own,
-which is also the home; it has one command run, `true`. Nothing is kept, and nobody hears of it.
+The interpreter specializes bytecode as it runs (PEP 659): processes forked afterwards are faster from the beginning,
+and share more memory. The model is a socket in a temporary directory, which is also the home; the conversation runs one
+command, `true`. Nothing is kept or reported.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ from greenroom.workers.conversation.opening import open_conversation
 from greenroom.workers.model.credentials_channel import CredentialsChannel
 
 TIMES: Final = 8
-"""How often it is played: the interpreter takes notes from the eighth time on that it runs a function."""
+"""How often it runs: the interpreter specializes a function from the eighth call on."""
 _CONFIG: Final = """
 model = "rehearsal"
 model_provider = "rehearsal"
@@ -62,12 +62,12 @@ _HEAD: Final = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nContent-L
 
 
 def rehearse(directory: str) -> None:
-    """Play, on a stage below an existing directory. Leaves neither files, processes, threads nor garbage.
+    """Run the conversations below an existing directory. Leaves neither files, processes, threads nor garbage.
 
     Raises `OSError`.
     """
     stage = os.path.join(directory, "rehearsal")
-    gc.freeze()  # so that the collection looks at nothing but what this leaves
+    gc.freeze()  # so that the collection examines only objects created here
     try:
         os.mkdir(stage, 0o700)
         with open(os.path.join(stage, "config.toml"), "w", encoding="utf-8") as config:
@@ -80,7 +80,7 @@ def rehearse(directory: str) -> None:
 
 
 async def _play(stage: str) -> None:
-    """Open a conversation and have two turns in it, the first with a command."""
+    """Open a conversation and run two turns in it, the first with a command."""
     model = os.path.join(stage, "model")
 
     def session() -> aiohttp.ClientSession:
@@ -100,7 +100,7 @@ async def _play(stage: str) -> None:
 
 
 async def _answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Be the model on one connection."""
+    """Answer as the model on one connection."""
     called, said = (b"".join(b"data: %b\n\n" % encode(event) for event in events) for events in (_CALLING, _EVENTS))
     with contextlib.suppress(asyncio.IncompleteReadError), contextlib.closing(writer):
         while True:
@@ -134,7 +134,7 @@ def _no_channel() -> CredentialsChannel:
 
 
 class _Silence:
-    """An outlet (`greenroom.workers.event_sink.Outlet`) that leads nowhere."""
+    """An event sink (`greenroom.workers.event_sink.Outlet`) that drops everything."""
 
     pressed = False
 

@@ -1,7 +1,7 @@
-"""What our own processes say to each other: fixed structs that travel as msgpack and are checked where they arrive.
+"""Base of the messages between Greenroom's processes: structs that travel as msgpack and are validated on arrival.
 
-Structs rather than pydantic models: every process of ours knows all of them, and importing pydantic alone takes longer
-than the first call may (docs/decisions/0015-internal-messages-are-structs.md).
+They are structs rather than pydantic models because every process loads all of them, and importing pydantic alone takes
+longer than the first call may (docs/decisions/0015-internal-messages-are-structs.md).
 """
 
 import re
@@ -13,7 +13,7 @@ import msgspec
 from greenroom.protocol.errors import RemoteProtocolError
 
 MAX_HEADER: Final = 256 * 1024
-"""Bytes that a message may have; what is large travels beside it, as payload."""
+"""Maximum bytes of a message; large data travels beside it, as payload."""
 
 M = TypeVar("M", bound=msgspec.Struct)
 
@@ -23,7 +23,7 @@ _MISSING: Final = re.compile(r"Object missing required field `(\w+)`")
 
 @dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(msgspec.field,))
 class _Fixed(msgspec.StructMeta):
-    """Says for each of them what holds for all."""
+    """Applies the struct options that all messages share."""
 
     def __new__(mcs, name: str, bases: tuple[type, ...], namespace: dict[str, Any], **config: Any) -> "_Fixed":
         return super().__new__(
@@ -32,10 +32,10 @@ class _Fixed(msgspec.StructMeta):
 
 
 class Message(msgspec.Struct, metaclass=_Fixed):
-    """Base of all messages and of their parts: its members have names only, and no others are taken."""
+    """Base of all messages and their parts: only keyword arguments, no unknown members."""
 
     hidden: ClassVar[frozenset[str]] = frozenset()
-    """Members that its `repr` leaves out."""
+    """Members that `repr` leaves out."""
 
     def __repr__(self) -> str:
         shown = (name for name in self.__struct_fields__ if name not in self.hidden)
@@ -47,7 +47,7 @@ pack: Final = msgspec.msgpack.Encoder().encode
 
 
 def unpack(kind: type[M], data: bytes) -> M:
-    """Decode and check a message. Raises `RemoteProtocolError`, whose text does not repeat the data."""
+    """Decode and validate a message. Raises `RemoteProtocolError`, whose text does not repeat the data."""
     if len(data) > MAX_HEADER:
         raise RemoteProtocolError(f"header of {len(data)} bytes")
     try:
@@ -62,7 +62,7 @@ def unpack(kind: type[M], data: bytes) -> M:
 
 
 def prepare(*kinds: type[msgspec.Struct]) -> None:
-    """Do what `unpack` does only for the first message of a kind: a process that forks others does it for all."""
+    """Build the decoders in advance. A process that forks calls it once, so that its children share the result."""
     for kind in kinds:
         _decoder(kind)
 
@@ -73,10 +73,11 @@ def _decoder(kind: type[M]) -> "msgspec.msgpack.Decoder[M]":
 
 
 def place_of(error: msgspec.ValidationError) -> str:
-    """Name the member that a fault is about, in words where its name is not ours; empty for the whole."""
+    """Name the member that an error is about, or describe it if the name is not one of the message's; empty for the
+    whole."""
     fault = str(error)
     if fault.startswith("Object contains unknown field"):
         return "a member that is not known"
-    found, missing = _PLACE.search(fault), _MISSING.match(fault)
-    steps = [*([found[1]] if found else []), *([missing[1]] if missing else [])]
+    position, missing = _PLACE.search(fault), _MISSING.match(fault)
+    steps = [*([position[1]] if position else []), *([missing[1]] if missing else [])]
     return ".".join(steps)

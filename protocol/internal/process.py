@@ -1,8 +1,7 @@
-"""What a new process is told at its birth, and what the fork server and the supervisor say to each other.
+"""The specification of a new process, and the messages between the fork server and the supervisor.
 
-A `ProcessSpec` reaches its process through fork or through an inherited socket, never through a file, the
-environment or the
-command line: it holds the process's secret key.
+A `ProcessSpec` reaches its process through fork or through an inherited socket, never through a file, the environment
+or the command line, because it contains the process's secret key.
 """
 
 from typing import ClassVar, Final, Literal, TypeAlias, get_args
@@ -25,19 +24,19 @@ class KeyPair(Message):
 
 
 class ProcessSpec(Message):
-    """Base of what every child is told."""
+    """Base of all specifications."""
 
     id: WorkerId
     keys: KeyPair
     supervisor_pid: int
     codex_home: str
     runtime_directory: str
-    """Where the sockets of the instance are."""
+    """The directory of the instance's sockets."""
     log_level: str
 
 
 class WorkerSpec(ProcessSpec, tag_field="role", tag="worker"):
-    """What a worker is told. Its conversation comes later, as a message."""
+    """The specification of a worker. Its conversation comes later, as a message."""
 
     hidden: ClassVar[frozenset[str]] = frozenset({"events_ticket"})
 
@@ -51,41 +50,41 @@ class WorkerSpec(ProcessSpec, tag_field="role", tag="worker"):
     broker_address: str
     broker_key: str
     broadcast_address: str = ""
-    """Where the broker tells of changes; nobody listens where it is empty."""
+    """Where the broker publishes changes; empty if there is nothing to subscribe to."""
 
 
 class BrokerSpec(ProcessSpec, tag_field="role", tag="broker"):
-    """What the auth broker is told: whom to admit, and the secrets that no other process is given."""
+    """The specification of the auth broker: the clients to admit, and the secrets that no other process gets."""
 
     hidden: ClassVar[frozenset[str]] = frozenset({"secrets"})
 
     address: str
     broadcast_address: str
     supervisor_key: str
-    """Public key under which the supervisor's questions come."""
+    """Public key of the connection that sends the supervisor's requests."""
     admitted: dict[WorkerId, str] = msgspec.field(default_factory=dict)
-    """Workers that may already be on their way: public key by worker."""
+    """Workers that may already be starting: public key by worker."""
     preferred_mode: Literal["chatgpt", "apikey"] = "chatgpt"
     store: Literal["file", "keyring", "auto", "ephemeral"] = "file"
     """`cli_auth_credentials_store`: where credentials are kept."""
     forced_method: Literal["chatgpt", "api"] | None = None
-    """`forced_login_method`: the one way to log in."""
+    """`forced_login_method`: the only permitted way to log in."""
     forced_workspaces: tuple[str, ...] = ()
-    """`forced_chatgpt_workspace_id`: the accounts that may log in; empty where all may."""
+    """`forced_chatgpt_workspace_id`: the permitted accounts; empty if all are."""
     secrets: dict[str, str] = msgspec.field(default_factory=dict)
-    """Variables of the supervisor's environment that other processes are born without."""
+    """Variables of the supervisor's environment that other processes do not get."""
     issuer: str | None = None
-    """`GREENROOM_ISSUER`: base address of the issuer of tokens."""
+    """`GREENROOM_ISSUER`: base URL of the token issuer."""
     refresh_url: str | None = None
     """`CODEX_REFRESH_TOKEN_URL_OVERRIDE`: where tokens are refreshed."""
     revoke_url: str | None = None
     """`CODEX_REVOKE_TOKEN_URL_OVERRIDE`: where tokens are revoked."""
     login_ports: tuple[int, ...] = (1455, 1457)
-    """Where the issuer may send browsers back to; the first that is free is taken."""
+    """Local ports to which the issuer may redirect browsers; the first free one is used."""
     client_id: str | None = None
-    """`CODEX_APP_SERVER_LOGIN_CLIENT_ID`: the name under which we are known to the issuer."""
+    """`CODEX_APP_SERVER_LOGIN_CLIENT_ID`: the client id at the issuer."""
     config_overrides: tuple[str, ...] = ()
-    """What the command line sets over `config.toml`, where the broker looks up which MCP servers there are."""
+    """Overrides of `config.toml` from the command line; the broker looks up the configured MCP servers there."""
 
 
 AnyProcessSpec: TypeAlias = WorkerSpec | BrokerSpec
@@ -99,7 +98,7 @@ class Spawn(Message):
 
 
 class Spawned(Message):
-    """Fork server to supervisor: the child runs."""
+    """Fork server to supervisor: the child is running."""
 
     wire: ClassVar[bytes] = b"b"
     id: WorkerId
@@ -107,41 +106,41 @@ class Spawned(Message):
 
 
 class ForkServerServes(Message):
-    """Fork server to supervisor, its first word: it can be told births."""
+    """Fork server to supervisor, its first message: it accepts requests."""
 
     wire: ClassVar[bytes] = b"s"
     pid: int
 
 
 class ForkServerReady(Message):
-    """Fork server to supervisor: everything is imported; children born from now on share more than those before."""
+    """Fork server to supervisor: all imports are done; children forked from now on share more memory."""
 
     wire: ClassVar[bytes] = b"r"
     pid: int
 
 
 class Exited(Message):
-    """Fork server to supervisor: the child is gone and reaped."""
+    """Fork server to supervisor: the child has ended and was reaped."""
 
     wire: ClassVar[bytes] = b"x"
     id: WorkerId
     pid: int
     returncode: int
-    """As `subprocess` has it: the exit status, or minus the signal's number."""
+    """As in `subprocess`: the exit status, or minus the signal's number."""
     max_rss: int
-    """Largest resident memory of its life, in bytes."""
+    """Its maximum resident memory, in bytes."""
     start_error: str | None = None
-    """Why it never came to life, in words; `None` for one that lived."""
+    """Why it could not be started, as text; `None` if it was."""
 
 
 class MeasureForkServer(Message):
-    """Supervisor to fork server: say what you hold."""
+    """Supervisor to fork server: report your resource figures."""
 
     wire: ClassVar[bytes] = b"M"
 
 
 class ForkServerMeasured(Message):
-    """Fork server to supervisor: what it holds."""
+    """Fork server to supervisor: its resource figures."""
 
     wire: ClassVar[bytes] = b"m"
     footprint: Footprint

@@ -1,1 +1,1 @@
-"""The Model Context Protocol: requests as they are read and results as they are written, for every revision."""
+"""The Model Context Protocol: reading requests and writing results, for every revision."""

@@ -1,8 +1,7 @@
-"""Questions to the client's user: `elicitation/create` for commands and patches, and what its answers mean.
+"""Questions to the client's user: `elicitation/create` for commands and patches, and how its answers are interpreted.
 
-The standard answer (`action`) and the reference's own (`decision`) are both accepted; an answer that has neither is a
-refusal. Questions with more than a yes or no for an answer, as those of the user's MCP servers, accept only the
-standard answer.
+Both the standard answer (`action`) and the reference's own (`decision`) are accepted; an answer with neither counts as
+no. Questions that need more than yes or no, such as those of the user's MCP servers, accept only the standard answer.
 """
 
 from collections.abc import Mapping
@@ -17,7 +16,7 @@ from greenroom.protocol.mcp.handshake import ElicitationMode
 METHOD: Final = "elicitation/create"
 
 MAX_CONTENT: Final = 64 * 1024
-"""Bytes of JSON that a form may be filled in with."""
+"""Maximum bytes of JSON in a form's answer."""
 
 Verdict: TypeAlias = Literal["approved", "approved_for_session", "denied", "abort"]
 VERDICTS: Final[tuple[Verdict, ...]] = get_args(Verdict)
@@ -25,17 +24,17 @@ Action: TypeAlias = Literal["accept", "decline", "cancel"]
 
 
 class Decision(Message):
-    """What became of a question."""
+    """The outcome of a question."""
 
     wire: ClassVar[bytes] = b"decision"
 
     verdict: Verdict
     reason: str | None = None
-    """Why it was refused, for the model; `None` where the user just said no."""
+    """Why it was declined, for the model; `None` if the user simply said no."""
     action: Action | None = None
-    """The standard answer as it was given; `None` where there was none."""
+    """The standard answer as given; `None` if there was none."""
     content: bytes | None = None
-    """What a form was filled in with, as a JSON object, where the action is `accept`."""
+    """The content of the form as a JSON object, if the action is `accept`."""
 
 
 DENIED: Final = Decision(verdict="denied")
@@ -50,7 +49,7 @@ _BY_DECISION: Final[Mapping[str, Verdict]] = {
 }
 _BY_ACTION: Final[Mapping[Action, Verdict]] = {"accept": "approved", "decline": "denied", "cancel": "denied"}
 _LASTING: Final = frozenset({"session", "always"})
-"""For how long a consent may be meant to last, beyond the call."""
+"""How long an approval may be valid, beyond the call."""
 
 _encode: Final = msgspec.json.Encoder().encode
 
@@ -70,7 +69,7 @@ def exec_params(
     call_id: str,
     parsed_command: list[dict[str, object]],
 ) -> dict[str, object]:
-    """Return what is asked before a command runs. `quoted_command` is the argv in shell quoting."""
+    """Return the question before a command runs. `quoted_command` is the argv in shell quoting."""
     return {
         "message": f"Allow Codex to run `{shown(quoted_command)}` in `{shown(cwd)}`?",
         "requestedSchema": {"type": "object", "properties": {}},
@@ -83,7 +82,7 @@ def exec_params(
 
 
 def patch_params(*, changes: dict[str, object], call_id: str, reason: str | None = None) -> dict[str, object]:
-    """Return what is asked before a patch is applied."""
+    """Return the question before a patch is applied."""
     question = "Allow Codex to apply proposed code changes?"
     params: dict[str, object] = {
         "message": question if reason is None else f"{shown(reason)}\n{question}",
@@ -98,7 +97,7 @@ def patch_params(*, changes: dict[str, object], call_id: str, reason: str | None
 def tool_params(
     *, server: str, tool: str, description: str, arguments: Mapping[str, object] | None, call_id: str
 ) -> dict[str, object]:
-    """Return what is asked before a tool of a user's MCP server is called."""
+    """Return the question before a tool of a user's MCP server is called."""
     return {
         "message": f"Allow Codex to call the tool `{shown(tool)}` of the MCP server `{shown(server)}`?",
         "requestedSchema": {"type": "object", "properties": {}},
@@ -122,12 +121,12 @@ def request_params(question: bytes, call_request_id: int | str, event_id: str, c
 
 
 def mode_of(question: bytes) -> ElicitationMode:
-    """Say what a question shows the user. `question` is a JSON object."""
+    """Return the mode of a question. `question` is a JSON object."""
     return _decode_moded(question).mode
 
 
 def read_answer(result: bytes | None) -> Decision:
-    """Say what an answer means; `result` is `None` for an error response."""
+    """Interpret an answer; `result` is `None` for an error response."""
     if result is None:
         return Decision(verdict="denied", reason="the client could not ask the user")
     try:
@@ -168,12 +167,12 @@ def _lasts(answer: Mapping[str, object]) -> bool:
     return isinstance(meta, dict) and meta.get("persist") in _LASTING
 
 
-def _from_decision(given: object) -> Decision | None:
-    if isinstance(given, str):
-        verdict = _BY_DECISION.get(given)
+def _from_decision(decision: object) -> Decision | None:
+    if isinstance(decision, str):
+        verdict = _BY_DECISION.get(decision)
         return None if verdict is None else Decision(verdict=verdict)
-    if isinstance(given, dict) and len(given) == 1:
-        name, details = next(iter(given.items()))
+    if isinstance(decision, dict) and len(decision) == 1:
+        name, details = next(iter(decision.items()))
         rejection = details.get("rejection") if isinstance(details, dict) else None
         verdict = _BY_DECISION.get(str(name))
         if verdict is not None:

@@ -1,6 +1,6 @@
-"""The Model Context Protocol as Greenroom speaks it: versions, requests that are decoded, results that are sent.
+"""MCP revisions with a handshake: versions, decoding of requests, results.
 
-This module decides how fast `initialize` is answered, so it needs msgspec alone; what needs pydantic is in
+This module determines how fast `initialize` is answered, so it imports only msgspec; code that needs pydantic is in
 `greenroom.protocol.mcp.arguments`.
 """
 
@@ -13,21 +13,20 @@ from greenroom.protocol.ids import ConversationId
 HANDSHAKE_VERSIONS: Final = ("2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25")
 NEWEST_HANDSHAKE_VERSION: Final = HANDSHAKE_VERSIONS[-1]
 BATCH_VERSIONS: Final = frozenset({"2025-03-26"})
-"""The only revision in which a receiver must take batches."""
+"""The only revision in which a receiver must accept batches."""
 
 SERVER_NAME: Final = "codex-mcp-server"
-"""What clients of the reference look for; Greenroom names itself in `title` and in the user agent."""
+"""The name that clients of the reference check; Greenroom's own is in `title` and in the user agent."""
 
 EVENT_METHOD: Final = "codex/event"
 
 MODERN_VERSION_KEY: Final = "io.modelcontextprotocol/protocolVersion"
-"""The member of `_meta` that a request has in the era without handshake, and in no other
-(`greenroom.protocol.mcp.stateless`)."""
+"""A member of `_meta` that only requests without a handshake have (`greenroom.protocol.mcp.stateless`)."""
 
 ANNOTATIONS_SINCE: Final = "2025-03-26"
-"""The revision that brought annotations of tools, and the capability of completions."""
+"""The revision that introduced annotations of tools, and the capability of completions."""
 TITLES_SINCE: Final = "2025-06-18"
-"""The revision that brought titles beside names, and structured results of tools with their schemas."""
+"""The revision that introduced titles, and structured tool results with their schemas."""
 
 CAPABILITIES: Final[dict[str, object]] = {
     "tools": {"listChanged": False},
@@ -35,15 +34,15 @@ CAPABILITIES: Final[dict[str, object]] = {
     "prompts": {"listChanged": True},
     "completions": {},
 }
-"""What the server can do in every era."""
+"""The server's capabilities in every revision."""
 
 
 ElicitationMode: TypeAlias = Literal["form", "url"]
-"""What a question shows the user: a form to fill in, or an address to go to."""
+"""The kind of a question: a form to fill in, or a URL to open."""
 
 
 class ClientInfo(msgspec.Struct, frozen=True):
-    """Who the client says it is."""
+    """The client's name and version."""
 
     name: str
     version: str
@@ -51,7 +50,7 @@ class ClientInfo(msgspec.Struct, frozen=True):
 
 
 class InitializeParams(msgspec.Struct, frozen=True, rename="camel"):
-    """Params of `initialize`; members that we do not use are ignored."""
+    """Params of `initialize`; unused members are ignored."""
 
     protocol_version: str
     client_info: ClientInfo
@@ -62,7 +61,7 @@ ProgressToken: TypeAlias = int | str | None
 
 
 class CallMeta(msgspec.Struct, frozen=True, rename="camel"):
-    """The part of `_meta` that we act on."""
+    """The part of `_meta` that is used."""
 
     progress_token: ProgressToken = None
 
@@ -80,7 +79,7 @@ class CallToolParams(msgspec.Struct, frozen=True):
 
     @property
     def progress_token(self) -> ProgressToken:
-        """What the client wants to hear of progress under, `None` where it wants to hear nothing."""
+        """The token for progress notifications, `None` if the client wants none."""
         return None if self.meta is None else self.meta.progress_token
 
 
@@ -99,36 +98,36 @@ _encode: Final = msgspec.json.Encoder().encode
 
 
 ANONYMOUS: Final = ("mcp", "0.1.0")
-"""How the official Python client calls itself where its application does not say better."""
+"""The default name of the official Python client."""
 
 
 def drops_events(client: InitializeParams) -> bool:
-    """Tell whether a client drops notifications that MCP does not have, in its generation 1.x with a warning for each.
+    """Tell whether a client drops notifications that MCP does not define, logging a warning for each (generation 1.x).
 
-    It is known by its name alone. Generation 2.x has the same one, and an application that wants such notifications
-    declares an extension there (docs/decisions/0010-events-for-whom.md).
+    It is recognized only by its name. Generation 2.x has the same name; there an application that wants such
+    notifications declares an extension (docs/decisions/0010-events-for-whom.md).
     """
     info = client.client_info
     return (info.name, info.version) == ANONYMOUS and not {"extensions", "experimental"} & client.capabilities.keys()
 
 
 def negotiate(version: str) -> str:
-    """Return the protocol version to answer with: the client's own where we know it, else the newest."""
+    """Return the protocol version to answer with: the client's if it is supported, else the newest."""
     return version if version in HANDSHAKE_VERSIONS else NEWEST_HANDSHAKE_VERSION
 
 
 def knows_annotations(version: str | None) -> bool:
-    """Tell whether a revision has annotations of tools, and completions. `None`: the client has named none."""
+    """Tell whether a revision has annotations of tools, and completions. `None`: no revision was negotiated."""
     return version is None or version >= ANNOTATIONS_SINCE
 
 
 def knows_titles(version: str | None) -> bool:
-    """Tell whether a revision has titles, and schemas of results. `None`: the client has named none."""
+    """Tell whether a revision has titles, and schemas of results. `None`: no revision was negotiated."""
     return version is None or version >= TITLES_SINCE
 
 
 def handshake_capabilities(version: str) -> dict[str, object]:
-    """Return what the server can do in a revision that begins with a handshake."""
+    """Return the server's capabilities in a revision with a handshake."""
     capabilities = {**CAPABILITIES, "logging": {}}
     if not knows_annotations(version):
         del capabilities["completions"]
@@ -136,7 +135,7 @@ def handshake_capabilities(version: str) -> dict[str, object]:
 
 
 def server_info(version: str) -> dict[str, object]:
-    """Return who we say we are."""
+    """Return the server's name and version."""
     return {"name": SERVER_NAME, "title": "Greenroom", "version": version}
 
 
@@ -149,17 +148,17 @@ def initialize_result(version: str, server_version: str, user_agent: str) -> byt
 
 
 class Failure(msgspec.Struct, frozen=True):
-    """What went wrong in a tool call: a stable kind for programs, a text for people, and further facts."""
+    """The error of a tool call: a stable kind for programs, a text for people, and further facts."""
 
     kind: str
     message: str
     facts: dict[str, object] = {}
     answer: str | None = None
-    """What the agent has said nevertheless; it comes first then."""
+    """The agent's message in spite of the error; it comes first then."""
 
 
 def success_result(conversation_id: ConversationId, text_json: bytes) -> bytes:
-    """Return the result of a call that ended well. `text_json` is the agent's last message as a JSON string."""
+    """Return the result of a successful call. `text_json` is the agent's last message as a JSON string."""
     return b'{"content":[{"type":"text","text":%b}],"structuredContent":{"threadId":%b,"content":%b}}' % (
         text_json,
         _encode(conversation_id),
@@ -168,9 +167,9 @@ def success_result(conversation_id: ConversationId, text_json: bytes) -> bytes:
 
 
 def failure_result(failure: Failure, conversation_id: ConversationId | None = None) -> bytes:
-    """Return the result of a call that failed; structured content only where a conversation exists.
+    """Return the result of a failed call; it has structured content only if a conversation exists.
 
-    The member `error` beside the valid form is what clients of August 2025 look for.
+    The member `error` beside the valid form is what clients of August 2025 expect.
     """
     texts = [failure.message] if failure.answer is None else [failure.answer, failure.message]
     result: dict[str, object] = {"content": [{"type": "text", "text": text} for text in texts]}
@@ -186,7 +185,7 @@ def failure_result(failure: Failure, conversation_id: ConversationId | None = No
 
 
 class EventFrame:
-    """Makes `codex/event` lines out of a worker's events without looking into them."""
+    """Builds `codex/event` lines from a worker's events without parsing them."""
 
     __slots__ = ("_between", "_head", "_tail")
 
@@ -199,10 +198,10 @@ class EventFrame:
         self._between = self._tail + self._head
 
     def splice(self, events: bytes) -> bytes:
-        """Return one line for each event. `events` are JSON objects with a newline between two of them."""
+        """Return one line for each event. `events` are JSON objects separated by newlines."""
         return self._head + events.replace(b"\n", self._between) + self._tail
 
 
 def takes_elicitation(capability: object, mode: ElicitationMode) -> bool:
-    """Tell whether a client takes questions of a mode. `capability` is its `elicitation`; without a mode: forms."""
+    """Tell whether a client supports questions of a mode. `capability` is its `elicitation`; no mode means forms."""
     return isinstance(capability, dict) and (mode in capability or (mode == "form" and not capability))

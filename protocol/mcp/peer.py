@@ -1,7 +1,7 @@
-"""A JSON-RPC peer that knows in which era of MCP each request came, and answers it in that era's form.
+"""A JSON-RPC peer that knows the MCP era of each request, and answers it in that era's form.
 
-In the eras with a handshake a cancelled request is answered like any other: clients that gave up ignore it, and those
-that wait are released. In the era without one nothing may be sent for it any more.
+In the eras with a handshake a cancelled request is answered like any other: clients that have given up ignore the
+answer, and others can continue. In the era without a handshake nothing may be sent for it after that.
 """
 
 from collections.abc import Mapping
@@ -16,27 +16,26 @@ if TYPE_CHECKING:
 
 
 class McpPeer(Peer):
-    """Our end of one client's connection."""
+    """This side of one client's connection."""
 
     def __init__(self, max_line: int = MAX_LINE) -> None:
         super().__init__(max_line)
         self._envelopes: dict[RequestId, RequestEnvelope] = {}
         self._given_up: set[RequestId] = set()
         self.drops_events = False
-        """Whether `codex/event` is nothing but noise to the client
-        (`greenroom.protocol.mcp.handshake.drops_events`)."""
+        """Whether the client drops `codex/event` (`greenroom.protocol.mcp.handshake.drops_events`)."""
         self._server: Mapping[str, object] = server_info(__version__)
 
     def enter(self, request: Request, envelope: "RequestEnvelope") -> None:
-        """Note that a request came without a handshake, and what it said of its client."""
+        """Record that a request came without a handshake, and what it says about its client."""
         self._envelopes[request.id] = envelope
 
     def envelope_of(self, request: Request) -> "RequestEnvelope | None":
-        """Return what an open request said of its client, `None` where the handshake said it."""
+        """Return what an open request says about its client, `None` if the handshake did."""
         return self._envelopes.get(request.id)
 
     def give_up(self, request_id: RequestId) -> None:
-        """Note that the client wants no answer to a request any more, where its era takes that literally."""
+        """Record that the client has cancelled a request, if its era forbids answering it then."""
         if request_id in self._envelopes:
             self._given_up.add(request_id)
 
@@ -50,7 +49,7 @@ class McpPeer(Peer):
         return self._unless_given_up(request, line)
 
     def fail(self, request: Request, code: int, message: str, data: object = None) -> bytes:
-        """Return the line that refuses `request`, or nothing. Raises `LocalProtocolError` if it was answered before."""
+        """Return the line that rejects `request`, or nothing. Raises `LocalProtocolError` if it was answered before."""
         line = super().fail(request, code, message, data)
         return self._unless_given_up(request, line)
 

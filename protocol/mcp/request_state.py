@@ -1,7 +1,7 @@
-"""The state that a client hands back with its answers (MCP 2026-07-28): sealed, so that only what we said comes back.
+"""The state that a client returns with its answers (MCP 2026-07-28), signed so that it cannot be forged.
 
-A state names the call that waits for the answers and its conversation. It counts for the very same tool and arguments
-only, and for a limited time. It is signed, not encrypted: nothing in it is a secret.
+A state identifies the waiting call and its conversation. It is valid only for the same tool and arguments, and for a
+limited time. It is signed but not encrypted, since nothing in it is secret.
 """
 
 import hashlib
@@ -15,45 +15,45 @@ import msgspec
 from greenroom.protocol.ids import ConversationId
 
 KEY_SIZE: Final = 32
-"""Bytes of the key that signs."""
+"""Bytes of the signing key."""
 _TAG_SIZE: Final = hashlib.sha256().digest_size
 
 
 class StateError(ValueError):
-    """A state is not one of ours, was made for something else, or is too old. The text is for the log only."""
+    """A state is forged, was made for another call, or is too old. The text is only for the log."""
 
 
 class CallState(msgspec.Struct, frozen=True, array_like=True):
-    """What a state says."""
+    """The content of a state."""
 
     call: str
-    """The id that the call has had since its first round."""
+    """The id of the call, constant since its first round."""
     conversation_id: ConversationId
     request: str
     """Fingerprint of the tool and its arguments (`fingerprint`)."""
     run: str
-    """The run of the server in which the call waits."""
+    """The run of the server in which the call is waiting."""
     expires: float
-    """Seconds since the epoch from which on it counts no more."""
+    """Expiry, in seconds since the epoch."""
 
 
 _decode: Final = msgspec.json.Decoder(CallState).decode
 
 
 def fingerprint(tool: str, arguments: bytes) -> str:
-    """Return what a tool and its arguments have in common with no others, however their JSON is written."""
+    """Return a fingerprint of a tool and its arguments that does not depend on how their JSON is written."""
     value = msgspec.json.decode(arguments)
     return hashlib.sha256(msgspec.json.encode([tool, value], order="sorted")).hexdigest()
 
 
 def seal(state: CallState, key: bytes) -> str:
-    """Return the text that the client hands back."""
+    """Return the text for the client to return."""
     payload = msgspec.json.encode(state)
     return urlsafe_b64encode(_tag(payload, key) + payload).decode()
 
 
 def unseal(text: str, request: str, key: bytes, now: float) -> CallState:
-    """Return what a state says that comes with a request of this fingerprint. Raises `StateError`."""
+    """Return the content of a state that came with a request of this fingerprint. Raises `StateError`."""
     try:
         data = urlsafe_b64decode(text.encode("ascii"))
     except (UnicodeEncodeError, Base64Error):

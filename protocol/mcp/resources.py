@@ -1,6 +1,6 @@
-"""What clients ask of resources, prompts, completions and the log, and the form in which they are answered.
+"""Requests about resources, prompts, completions and the log, and their results.
 
-Needed only once somebody asks, which is after the handshake.
+Loaded on the first such request, which comes after the handshake.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,11 +11,11 @@ import msgspec
 from greenroom.protocol.jsonrpc import encode
 
 MAX_VALUES: Final = 100
-"""Completions that one result may hold (MCP, completion)."""
+"""Maximum completions in one result (MCP, completion)."""
 
 LogLevel: TypeAlias = Literal["debug", "info", "notice", "warning", "error", "critical", "alert", "emergency"]
 ListName: TypeAlias = Literal["prompts", "resources"]
-"""The lists whose changes are told."""
+"""The lists whose changes are announced."""
 
 
 class PageParams(msgspec.Struct, frozen=True):
@@ -44,13 +44,13 @@ class LevelParams(msgspec.Struct, frozen=True):
 
 
 class PromptReference(msgspec.Struct, frozen=True, tag_field="type", tag="ref/prompt"):
-    """A prompt of which an argument is to be completed."""
+    """A prompt with an argument to complete."""
 
     name: str
 
 
 class TemplateReference(msgspec.Struct, frozen=True, tag_field="type", tag="ref/resource"):
-    """A template of resources of which a variable is to be completed."""
+    """A resource template with a variable to complete."""
 
     uri: str
 
@@ -87,6 +87,6 @@ def prompt_result(description: str | None, text: str) -> bytes:
 
 
 def completion_result(values: Sequence[str]) -> bytes:
-    """Return the result of `completion/complete`: as many values as may be told, and how many there are."""
-    told = values[:MAX_VALUES]
-    return encode({"completion": {"values": told, "total": len(values), "hasMore": len(told) < len(values)}})
+    """Return the result of `completion/complete`: as many values as permitted, and their total number."""
+    shown = values[:MAX_VALUES]
+    return encode({"completion": {"values": shown, "total": len(values), "hasMore": len(shown) < len(values)}})

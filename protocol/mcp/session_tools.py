@@ -1,6 +1,6 @@
-"""The tools about conversations, beside the two that hold them: what they are called and what they take and give.
+"""The tools about conversations: names, arguments and results.
 
-They are for a client that has lost an id, wants to know how things stand, or has to stop something.
+They are for a client that has lost an id, wants to know the state of a conversation, or has to stop something.
 """
 
 from typing import Final
@@ -8,10 +8,10 @@ from typing import Final
 import msgspec
 
 PAGE: Final = 20
-"""Conversations that `codex-list` tells unless it is asked for another number."""
+"""Default number of conversations that `codex-list` returns."""
 MOST_LISTED: Final = 100
 PASSAGES: Final = 40
-"""Passages that `codex-read` tells unless it is asked for another number."""
+"""Default number of passages that `codex-read` returns."""
 MOST_PASSAGES: Final = 1000
 
 
@@ -23,7 +23,7 @@ class ListArguments(msgspec.Struct, frozen=True):
 
 
 class ThreadArguments(msgspec.Struct, frozen=True):
-    """Arguments of what concerns one conversation."""
+    """Arguments of tools for one conversation."""
 
     thread_id: str = msgspec.field(name="threadId")
 

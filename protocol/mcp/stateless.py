@@ -1,6 +1,6 @@
-"""MCP revision 2026-07-28, which has no handshake: what requests say of their clients, and the form of results.
+"""MCP revision 2026-07-28, which has no handshake: what requests say about their clients, and the form of results.
 
-Loaded when the first request in this form comes: clients of the handshake eras do not wait for it.
+Loaded with the first request in this form, so that clients with a handshake do not wait for it.
 """
 
 from collections.abc import Mapping
@@ -28,9 +28,9 @@ UNSUPPORTED_VERSION: Final = -32022
 
 ELICIT: Final = "elicitation/create"
 TASKS: Final = "io.modelcontextprotocol/tasks"
-"""The extension by which calls that take long go on as tasks."""
+"""The extension by which long calls continue as tasks."""
 CAPABILITIES: Final[dict[str, object]] = {**mcp.CAPABILITIES, "extensions": {TASKS: {}}}
-"""What the server can do in this era."""
+"""The server's capabilities in this era."""
 
 CACHEABLE: Final = frozenset(
     {
@@ -42,9 +42,9 @@ CACHEABLE: Final = frozenset(
         "resources/templates/list",
     }
 )
-"""The methods whose results say how long a client may keep them."""
+"""The methods whose results say how long a client may cache them."""
 LASTING: Final = frozenset({"server/discover", "tools/list"})
-"""Those of them whose results stay as they are while the server runs."""
+"""Those whose results do not change while the server runs."""
 LASTING_MS: Final = 3_600_000
 
 _decode_object: Final = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
@@ -60,7 +60,7 @@ _decode_params: Final = msgspec.json.Decoder(_Params).decode
 
 
 class EnvelopeError(ValueError):
-    """What a request says of its client is incomplete, or names a version that we do not speak."""
+    """What a request says about its client is incomplete, or names an unsupported version."""
 
     def __init__(self, code: int, message: str, data: object = None) -> None:
         super().__init__(message)
@@ -69,14 +69,14 @@ class EnvelopeError(ValueError):
 
 
 class RequestEnvelope(msgspec.Struct, frozen=True):
-    """What a request says of its client. It holds for this request alone."""
+    """What a request says about its client; valid for this request only."""
 
     version: str
     client_info: ClientInfo | None
     capabilities: dict[str, msgspec.Raw]
 
     def can_ask(self, mode: ElicitationMode = "form") -> bool:
-        """Tell whether the client can put a question of this mode to its user."""
+        """Tell whether the client can ask its user questions of this mode."""
         return takes_elicitation(self._object("elicitation", self.capabilities), mode)
 
     def has_extension(self, name: str) -> bool:
@@ -92,7 +92,7 @@ class RequestEnvelope(msgspec.Struct, frozen=True):
 
 
 def read_envelope(params: bytes | None) -> RequestEnvelope | None:
-    """Return what a request says of its client, `None` where it names no version: it is then of a handshake era.
+    """Return what a request says about its client, `None` if it names no version and so is of an era with a handshake.
 
     Raises `EnvelopeError`.
     """
@@ -118,12 +118,12 @@ def read_envelope(params: bytes | None) -> RequestEnvelope | None:
 def _client_info(meta: dict[str, msgspec.Raw]) -> ClientInfo | None:
     try:
         return _decode_client_info(meta[CLIENT_INFO_KEY])
-    except (KeyError, msgspec.MsgspecError):  # it need not be there, and nothing depends on it
+    except (KeyError, msgspec.MsgspecError):  # it is optional, and nothing depends on it
         return None
 
 
 def dress(method: str, result: bytes, server: Mapping[str, object]) -> bytes:
-    """Give a result what this revision asks of every result, as far as it has not got it already."""
+    """Complete a result with the members that this revision requires."""
     given = _decode_object(result)
     meta = _decode_object(given.get("_meta", b"{}"))
     members: dict[str, object] = {"resultType": "complete", **given, "_meta": {SERVER_INFO_KEY: server, **meta}}
@@ -134,7 +134,7 @@ def dress(method: str, result: bytes, server: Mapping[str, object]) -> bytes:
 
 
 class RoundParams(CallToolParams, frozen=True):
-    """Params of `tools/call`, which may go on with an earlier call of the same."""
+    """Params of `tools/call`, which may continue an earlier call with the same arguments."""
 
     request_state: str | None = msgspec.field(default=None, name="requestState")
     input_responses: dict[str, msgspec.Raw] | None = msgspec.field(default=None, name="inputResponses")
@@ -144,7 +144,7 @@ decode_call_tool: Final = msgspec.json.Decoder(RoundParams).decode
 
 
 def input_required_result(requests: Mapping[str, bytes], state: str) -> bytes:
-    """Return the result that puts questions. `requests` are params of `elicitation/create`, as JSON, by their keys."""
+    """Return the result that asks questions. `requests` are params of `elicitation/create`, as JSON, by their keys."""
     questions = {
         key: {"method": "elicitation/create", "params": msgspec.Raw(params)} for key, params in requests.items()
     }

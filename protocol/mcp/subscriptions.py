@@ -1,6 +1,6 @@
-"""What a client wants to hear of without asking (MCP 2026-07-28, `subscriptions/listen`), and the lines that tell it.
+"""Subscriptions of MCP 2026-07-28 (`subscriptions/listen`), and the lines of their streams.
 
-Each line of a stream carries the id of the request that opened it. What a client did not ask for is never sent.
+Each line of a stream carries the id of the request that opened it. Only requested kinds of notifications are sent.
 """
 
 from collections.abc import Mapping
@@ -17,18 +17,18 @@ List: TypeAlias = Literal["tools", "prompts", "resources"]
 
 
 class Filter(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
-    """Kinds of notifications, as a client asks for them and as we agree to send them."""
+    """Kinds of notifications, as requested by a client and as confirmed by the server."""
 
     tools_list_changed: bool | None = None
     prompts_list_changed: bool | None = None
     resources_list_changed: bool | None = None
     resource_subscriptions: tuple[str, ...] | None = None
-    """URIs of resources whose changes are wanted."""
+    """URIs of the resources to watch."""
     task_ids: tuple[str, ...] | None = None
-    """Tasks whose changes are wanted (the extension `io.modelcontextprotocol/tasks`)."""
+    """Tasks to watch (the extension `io.modelcontextprotocol/tasks`)."""
 
     def wants(self, changed: List) -> bool:
-        """Tell whether the changes of a list are wanted."""
+        """Tell whether the changes of a list are requested."""
         return {
             "tools": self.tools_list_changed,
             "prompts": self.prompts_list_changed,
@@ -46,7 +46,7 @@ decode_listen: Final = msgspec.json.Decoder(ListenParams).decode
 
 
 def honored(wanted: Filter, capabilities: Mapping[str, object]) -> Filter:
-    """Return what we send of what is wanted: that of which our capabilities say that it can change, and tasks."""
+    """Return which of the requested kinds are sent: those that the server's capabilities include, and tasks."""
 
     def can(name: str, change: str = "listChanged") -> bool:
         capability = capabilities.get(name)
@@ -73,5 +73,5 @@ def acknowledgement(request: Request, agreed: Filter) -> bytes:
 
 
 def closing_result(request: Request) -> bytes:
-    """Return the result by which we end a stream."""
+    """Return the result with which the server ends a stream."""
     return encode({"_meta": {SUBSCRIPTION_KEY: request.id}})

@@ -1,7 +1,7 @@
-"""The extension `io.modelcontextprotocol/tasks` of MCP 2026-07-28: a call that takes long goes on as a task.
+"""The extension `io.modelcontextprotocol/tasks` of MCP 2026-07-28: a long call continues as a task.
 
-A task is asked about, told the user's answers and stopped under its own id, also by a later run of the server. Its
-record lies beside the sessions; this module says what is in it and what clients see of it.
+A task can be queried, given the user's answers and stopped under its own id, also by a later run of the server. Its
+record is stored beside the sessions; this module defines the record and how clients see it.
 """
 
 from collections.abc import Mapping
@@ -15,16 +15,16 @@ from greenroom.protocol.jsonrpc import encode
 from greenroom.protocol.mcp.stateless import ELICIT, TASKS
 
 POLL_MS: Final = 1000
-"""How often a client may ask how a task stands, in milliseconds."""
+"""Milliseconds between two queries of a client."""
 KEPT_FOR: Final = 24 * 3600.0
-"""Seconds for which a task that has ended can be asked about."""
+"""Seconds for which an ended task can be queried."""
 
 Status: TypeAlias = Literal["working", "input_required", "completed", "cancelled"]
-"""How a task stands. There is no `failed` with us: it is for errors of the protocol, and ours are results of tools."""
+"""The state of a task. `failed` is not used: it is for protocol errors, whereas failures here are tool results."""
 
 
 class Missing(NamedTuple):
-    """The error for a client that uses tasks without having declared them."""
+    """The error for a client that uses tasks without declaring them."""
 
     text: str
     facts: Mapping[str, object]
@@ -34,36 +34,36 @@ MISSING: Final = Missing("Missing required client capability", {"requiredCapabil
 
 
 class TaskRecord(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A task, as it lies on the disk. Times are in seconds since the epoch."""
+    """A task as stored on disk. Times are in seconds since the epoch."""
 
     id: str
     conversation_id: ConversationId
     run: str
-    """The run of the server in which it works."""
+    """The run of the server that executes it."""
     created_at: float
     updated_at: float
     status: Status = "working"
     message: str = ""
-    """What is going on, or what has happened, for people."""
+    """What it is doing, or how it ended, for people."""
     questions: dict[str, msgspec.Raw] = {}
     """Params of `elicitation/create` by their keys, while it waits for answers."""
     result: msgspec.Raw = msgspec.Raw(b"")
-    """What `tools/call` would have returned, once it is completed."""
+    """The result of `tools/call`, once it is completed."""
     unknown: dict[str, msgspec.Raw] = {}
-    """Members that another release has written; they stay."""
+    """Members written by another release; they are preserved."""
 
     @property
     def has_ended(self) -> bool:
-        """Whether nothing changes any more."""
+        """Whether it has ended."""
         return self.status in ("completed", "cancelled")
 
     @property
     def time_to_live(self) -> float | None:
-        """Seconds from its creation after which it is forgotten, `None` while it works."""
+        """Seconds from its creation after which it is deleted, `None` while it is running."""
         return self.updated_at - self.created_at + KEPT_FOR if self.has_ended else None
 
     def is_forgotten(self, now: float) -> bool:
-        """Tell whether its time is over."""
+        """Tell whether it is to be deleted."""
         return self.time_to_live is not None and now > self.created_at + self.time_to_live
 
 
@@ -80,7 +80,7 @@ def decode_record(data: bytes) -> TaskRecord:
 
 
 def encode_record(record: TaskRecord) -> bytes:
-    """Return a task as it lies on the disk."""
+    """Return a task in its form on disk."""
     known = _decode_members(msgspec.json.encode(msgspec.structs.replace(record, unknown={})))
     return msgspec.json.encode(known | record.unknown)
 
@@ -96,7 +96,7 @@ decode_params: Final = msgspec.json.Decoder(TaskParams).decode
 
 
 def completed(record: TaskRecord, result: bytes, now: float) -> TaskRecord:
-    """Return a task that has ended with what the call would have returned."""
+    """Return a task that has ended with the call's result."""
     return msgspec.structs.replace(
         record, status="completed", message="", questions={}, result=msgspec.Raw(result), updated_at=now
     )
@@ -109,7 +109,7 @@ def cancelled(record: TaskRecord, now: float) -> TaskRecord:
 
 
 def waiting(record: TaskRecord, questions: Mapping[str, bytes], now: float) -> TaskRecord:
-    """Return a task with the questions that are open now, if there are any."""
+    """Return a task with the questions that are open now, if any."""
     raw = {key: msgspec.Raw(params) for key, params in questions.items()}
     return msgspec.structs.replace(
         record, status="input_required" if raw else "working", message="", questions=raw, updated_at=now
@@ -117,7 +117,7 @@ def waiting(record: TaskRecord, questions: Mapping[str, bytes], now: float) -> T
 
 
 def described(record: TaskRecord) -> dict[str, object]:
-    """Return a task as clients see it."""
+    """Return a task in the form for clients."""
     lasting = record.time_to_live
     seen: dict[str, object] = {
         "taskId": record.id,
@@ -138,7 +138,7 @@ def described(record: TaskRecord) -> dict[str, object]:
 
 
 def creation_result(record: TaskRecord) -> bytes:
-    """Return the result of a call that goes on as a task."""
+    """Return the result of a call that continues as a task."""
     seen = described(record)
     handle = {name: seen[name] for name in seen if name not in ("inputRequests", "result")}
     return encode({"resultType": "task", **handle})

@@ -1,4 +1,4 @@
-"""The two tools as `tools/list` shows them: one superset schema for clients of every version."""
+"""The two tools as listed by `tools/list`: one superset schema for clients of every version."""
 
 from functools import cache
 from typing import Final
@@ -91,14 +91,14 @@ TOOLS: Final = (
 )
 
 TOOL_NAMES: Final = tuple(str(tool["name"]) for tool in TOOLS)
-"""The tools that hold conversations."""
+"""The tools `codex` and `codex-reply`."""
 
 
 @cache
 def tools_result(version: str | None, session_tools: bool) -> bytes:
-    """Return the result of `tools/list` with what a revision knows of tools; `None`: the client has named none.
+    """Return the result of `tools/list` in the form of a revision; `None`: no revision was negotiated.
 
-    `session_tools` tells whether the tools about conversations are offered.
+    `session_tools` tells whether the tools about conversations are included.
     """
     tools = (*TOOLS, *SESSION_TOOLS) if session_tools else TOOLS
     left_out = set()

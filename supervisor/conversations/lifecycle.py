@@ -8,15 +8,15 @@ from greenroom.protocol.errors import LocalProtocolError
 State: TypeAlias = Literal["new", "starting", "idle", "running", "parking", "parked", "crashed", "failed", "closed"]
 
 MEANINGS: Final[Mapping[State, str]] = {
-    "new": "entered, and not yet given a process",
-    "starting": "waits for a process, or for the process to open it",
-    "idle": "has a process that waits for the next turn",
-    "running": "has a process that runs a turn",
-    "parking": "its process saves and leaves",
-    "parked": "lives in its session file alone; the next turn brings it back",
-    "crashed": "its process died; the next turn brings it back",
-    "failed": "its process died too often in a short time; it is left alone until that time is over",
-    "closed": "over",
+    "new": "registered, has no process yet",
+    "starting": "waiting for a process, or for the process to load it",
+    "idle": "has a process, waiting for the next turn",
+    "running": "has a process that is running a turn",
+    "parking": "its process is saving and exiting",
+    "parked": "exists only as a session file; the next turn restores it",
+    "crashed": "its process died; the next turn restores it",
+    "failed": "its process died too often in a short time; no new one is started until that time is over",
+    "closed": "ended",
 }
 
 LifecycleEvent: TypeAlias = Literal[

@@ -12,10 +12,10 @@ from greenroom.protocol.errors import LocalProtocolError
 State: TypeAlias = Literal["starting", "ready", "restarting", "given_up"]
 
 MEANINGS: Final[Mapping[State, str]] = {
-    "starting": "was started, and has said nothing yet",
-    "ready": "serves",
-    "restarting": "died, and another one will take its place",
-    "given_up": "died too often in a short time and stays away; of these only the auth broker can",
+    "starting": "started, not ready yet",
+    "ready": "serving requests",
+    "restarting": "died; a replacement will be started",
+    "given_up": "died too often in a short time and is not restarted; this happens only to the auth broker",
 }
 
 ServiceEvent: TypeAlias = Literal["came_up", "died", "died_too_often", "started"]

@@ -48,7 +48,7 @@ class House:
     """Variables of every broker, above those of the tests."""
     process: ForkServerProcess | None = None
     lifeline: tuple[Connection, Connection] | None = None
-    """The reader that every broker is given, and the writer that is ours alone."""
+    """The lifeline: every broker gets the reader, the test keeps the writer."""
 
     @property
     def log_path(self) -> str:
@@ -85,7 +85,7 @@ class House:
         )
 
     def start(self, environment: Mapping[str, str] | None = None) -> None:
-        """Start a broker. It need not be ready: whoever connects waits."""
+        """Start a broker. It need not be ready: a client that connects waits."""
         if self.lifeline is None:
             self.lifeline = FORKSERVER.Pipe(duplex=False)
         reader, _ = self.lifeline

@@ -18,7 +18,7 @@ from aiohttp import web
 
 ACCOUNT = "acc-123"
 CERTIFICATE = str(Path(__file__).with_name("issuer.pem"))
-"""With its key; nobody trusts it who is not told to."""
+"""With its key; only clients that are told to trust it."""
 AUTH = "https://api.openai.com/auth"
 
 

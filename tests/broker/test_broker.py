@@ -1,4 +1,4 @@
-"""The broker's process: who gets in, what they may do, and how it lives and ends. Real processes, real sockets."""
+"""The broker's process: admission, permissions, life and end. Real processes, real sockets."""
 
 import asyncio
 import ctypes
@@ -58,7 +58,7 @@ async def listening(stage: Stage) -> None:
 
 
 def test_a_key_that_nobody_vouched_for_gets_nothing(tmp_path: Any) -> None:
-    """K1: no answer, and the one who has a key is answered all the same."""
+    """K1: no answer, while a client with a key is still answered."""
 
     async def scene(stage: Stage) -> None:
         await listening(stage)
@@ -419,7 +419,7 @@ def test_variables_that_others_are_born_without(tmp_path: Any) -> None:
 
 
 def test_a_program_of_the_user_sees_nothing_of_the_broker(tmp_path: Any) -> None:
-    """K29, K30: three descriptors, no secrets, no overrides of ours in its environment."""
+    """K29, K30: three descriptors, no secrets, none of Greenroom's overrides in its environment."""
 
     async def scene(stage: Stage) -> None:
         worker = await stage.channel("w")

@@ -1,4 +1,4 @@
-"""Bearers of MCP servers: who gets them, and how often they are renewed."""
+"""Access tokens of MCP servers: which clients get them, and how often they are renewed."""
 
 import asyncio
 import json
@@ -32,7 +32,7 @@ class StillClock(Clock):
 
 
 def log_in(home: Any, guarded: Guarded, lasts: float | None, **more: object) -> dict[str, Any]:
-    """Put a login into the home's file, with a member that nobody knows."""
+    """Put a login into the home's file, with an unknown member."""
     grant = guarded.grant()
     ours = {
         "token_endpoint": f"{guarded.origin}/auth/token",

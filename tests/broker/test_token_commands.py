@@ -1,4 +1,4 @@
-"""A provider's program is run once for all who ask, and cannot harm who asks."""
+"""A provider's program is run once for all callers, and cannot harm them."""
 
 import asyncio
 import os

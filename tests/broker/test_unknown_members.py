@@ -1,4 +1,4 @@
-"""Members of `auth.json` that nobody here knows survive whatever writes the file (promise P10)."""
+"""Unknown members of `auth.json` survive whatever writes the file (promise P10)."""
 
 import asyncio
 import copy
@@ -46,7 +46,7 @@ def extended(refresh: str, top: dict[str, Any], within: dict[str, Any], lasts: f
 
 
 def unknown(content: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return the members that nobody knows, at both levels."""
+    """Return the unknown members, at both levels."""
     held = content.get("tokens") or {}
     return (
         {name: value for name, value in content.items() if name not in KNOWN},

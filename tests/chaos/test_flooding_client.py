@@ -19,7 +19,7 @@ LASTING = 64 * MEGABYTE
 
 
 class Guest:
-    """A call that runs while somebody else makes noise on the same connection."""
+    """A call that runs while other messages flood the same connection."""
 
     def __init__(self, stage: Stage, *flags: str) -> None:
         self.gate = Gate()

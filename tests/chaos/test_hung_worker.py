@@ -1,4 +1,4 @@
-"""A worker that hangs or holds too much is killed, its call answered, nobody else disturbed (promises P1 and P7)."""
+"""A worker that hangs or uses too much memory is killed, its call answered, no other disturbed (promises P1 and P7)."""
 
 from pathlib import Path
 

@@ -203,7 +203,7 @@ def test_a_conversation_begins_although_the_workers_that_waited_for_it_have_just
     server = stage.serve("fork")
     server.settle(workers=2)
     fork_server, waiting = server.fork_server(), server.workers()
-    fork_server.suspend()  # so that nobody reports the deaths before the call
+    fork_server.suspend()  # so that the deaths are not reported before the call
     for worker in waiting:
         worker.kill()
     assert not processes.remaining(waiting, ANSWERED_WITHIN)
@@ -221,7 +221,7 @@ def test_a_reply_whose_idle_worker_is_dying_is_answered(stage: Stage, engine: st
     (worker,) = server.workers()
     worker.suspend()
     call = client.reply(thread, "hello")
-    client.ask("ping")  # the reply has gone to the worker by now, who will never read it
+    client.ask("ping")  # the reply has been sent to the worker by now, which will never read it
     worker.kill()
     assert text(client.result(call)) == "Good day."
     assert [answer["id"] for answer in client.answers()].count(call) == 1

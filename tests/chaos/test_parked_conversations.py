@@ -1,4 +1,4 @@
-"""A conversation that nobody speaks to needs no process, and comes back as it was (promises P3 and P7)."""
+"""An idle conversation needs no process, and is restored unchanged (promises P3 and P7)."""
 
 import psutil
 import pytest

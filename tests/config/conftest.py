@@ -1,4 +1,4 @@
-"""A Codex home of one's own, and the short way from a `config.toml` to settings."""
+"""A temporary Codex home, and shortcuts from a `config.toml` to settings."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from greenroom.config.settings import ConversationOverrides, Settings, resolve
 
 @dataclass(frozen=True)
 class Home:
-    """A Codex home below a temporary directory, which also is the working directory of the conversations."""
+    """A Codex home in a temporary directory, which is also the working directory of the conversations."""
 
     path: Path
 

@@ -77,7 +77,7 @@ def test_forbidden_file_is_named() -> None:
 
 @contextmanager
 def _unprivileged() -> Iterator[None]:
-    """Root reads everything, so be somebody else for a moment."""
+    """Root can read everything, so become another user for a moment."""
     if os.geteuid() != 0:
         yield
         return

@@ -1,4 +1,4 @@
-"""Whatever stands in the place of a file that Greenroom reads: no secret is read, and nobody is held up."""
+"""Whatever replaces a file that Greenroom reads, no secret is read, and nothing blocks."""
 
 import errno
 import os

@@ -1,8 +1,8 @@
 """Clients of other makers and generations, run as processes of their own.
 
-Each program in `clients/` gets a scene as its only argument and plays it: it lists the tools, calls `codex` with a
-command that must be approved, and says yes; goes on with `codex-reply`; gives up a third call at its first sign of
-progress; and makes a fourth. What came of it is the last line that it prints. Scene and report are JSON objects.
+Each program in `clients/` gets a scene as its only argument and executes it: it lists the tools, calls `codex` with a
+command that must be approved, and approves; continues with `codex-reply`; cancels a third call at its first progress;
+and makes a fourth. The last line that it prints is the report. Scene and report are JSON objects.
 """
 
 import json

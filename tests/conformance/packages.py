@@ -60,7 +60,7 @@ class Packages:
         unfinished.rename(place)
 
     def _refuse(self, reason: str) -> None:
-        """Give up, and remember it, so that nobody waits for the same twice."""
+        """Give up, and record it, so that no later test waits for the same twice."""
         _refused[self.name] = f"the packages for {self.name} could not be installed: {reason}"
         raise UnavailableError(_refused[self.name])
 

@@ -102,7 +102,7 @@ ARGUMENT = {"argument": {"name": "threadId", "value": ""}}
 
 
 def listed(message: dict[str, object]) -> list[dict[str, object]]:
-    """Return what a result lists, and who it says the server is."""
+    """Return what a result lists, and the server's name."""
     result = message.get("result")
     if not isinstance(result, dict):
         return []

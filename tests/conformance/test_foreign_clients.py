@@ -1,4 +1,4 @@
-"""Clients that are not ours, of every generation, hold a whole conversation and have nothing to complain of."""
+"""Third-party clients of every generation hold a whole conversation without errors."""
 
 import json
 import re

@@ -104,7 +104,7 @@ def test_blanks_push_nothing_out_of_sight() -> None:
 
 
 def asked(text: str) -> dict[str, Callable[[], object]]:
-    """Every text that a person decides by, made from what somebody else wrote."""
+    """Every text on which a person bases a decision, made from untrusted text."""
     choices = [{"const": "x", "title": text}, {"anyOf": [{"const": "y", "title": text}]}]
     field = {"type": "string", "title": text, "description": text, "oneOf": choices, "enumNames": [text, "y"]}
     form: dict[str, object] = {"type": "object", "properties": {"a": field}}

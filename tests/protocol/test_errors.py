@@ -1,4 +1,4 @@
-"""Every error of ours has a kind that programs may rely on."""
+"""Every error of Greenroom has a kind that programs may rely on."""
 
 from collections.abc import Iterator
 

@@ -1,4 +1,4 @@
-"""A process of ours keeps others of its user out."""
+"""Other processes of the user cannot inspect a hardened process."""
 
 import subprocess
 import sys

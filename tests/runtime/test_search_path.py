@@ -1,4 +1,4 @@
-"""A program that is looked up by its name never comes from where somebody works."""
+"""A program that is looked up by its name never comes from a workspace."""
 
 import os
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""A program of ours gets what it is to inherit, under the numbers that it goes by."""
+"""A spawned program inherits the right descriptors, under their numbers."""
 
 import os
 

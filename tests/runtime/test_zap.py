@@ -1,4 +1,4 @@
-"""Only who holds an admitted key gets in, and the key decides the name."""
+"""Only clients with an admitted key are admitted, and the key determines the name."""
 
 import tempfile
 from collections.abc import AsyncIterator

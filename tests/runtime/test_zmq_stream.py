@@ -1,4 +1,4 @@
-"""A port hands on whatever arrives, never blocks, and lets the other side feel that nobody takes."""
+"""A stream passes on whatever arrives, never blocks, and exerts back-pressure."""
 
 import asyncio
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""A login through the client's connection, with a broker and a browser: who is told what, and in which order."""
+"""A login through the client's connection, with a broker and a browser: the messages and their order."""
 
 import asyncio
 import json
@@ -84,7 +84,7 @@ async def come_back(url: str) -> None:
 
 
 def test_a_login_in_the_browser(tmp_path: Any) -> None:
-    """Scenario 11, K16: the completion under all its names, then the status, which everybody sees already."""
+    """Scenario 11, K16: the completion under all its names, then the status, which every process sees already."""
 
     async def scene(stage: Stage, client: Connection) -> None:
         started = (await client.ask("loginChatGpt"))["result"]

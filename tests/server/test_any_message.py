@@ -219,7 +219,7 @@ def modern_cancellations(draw: st.DrawFn, some_ids: st.SearchStrategy[str] = mod
 
 @st.composite
 def more_rounds(draw: st.DrawFn) -> Line:
-    """A call that asks, and once it has asked the call that goes on with it; as a task where the client takes tasks."""
+    """A call that asks, and then the call that continues it; as a task if the client supports tasks."""
     envelope = draw(envelopes)
     params: dict[str, Any] = {"name": "codex", "arguments": {"prompt": "ask"}}
     first = modern_line(draw(modern_ids), "tools/call", params, envelope)
@@ -237,7 +237,7 @@ def more_rounds(draw: st.DrawFn) -> Line:
 
 @st.composite
 def damaged(draw: st.DrawFn) -> Line:
-    """A message that was cut, or whose bytes were changed, doubled or left out. Nobody knows what it is now."""
+    """A message that was cut, or whose bytes were changed, duplicated or removed, so that its meaning is undefined."""
     data = bytearray(draw(requests() | modern_requests(damaged_ids) | notifications() | responses()).data)
     for _ in range(draw(st.integers(1, 3))):
         place = draw(st.integers(0, len(data)))

@@ -1,4 +1,4 @@
-"""Who can take the events gets them, and who would only log a warning for each does not."""
+"""Clients that can receive events get them; clients that would only log a warning for each do not."""
 
 import pytest
 

@@ -10,7 +10,7 @@ HELLO = rule("hello", [Text("Good day.")])
 
 
 def closed_port() -> int:
-    """Return a port of this machine on which nobody listens."""
+    """Return a local port on which nothing listens."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         return int(taken.getsockname()[1])

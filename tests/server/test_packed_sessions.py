@@ -1,4 +1,4 @@
-"""A conversation whose file was packed while nobody spoke to it goes on under its id, and its tools work."""
+"""A conversation whose file was packed meanwhile continues under its id, and its tools work."""
 
 from pathlib import Path
 

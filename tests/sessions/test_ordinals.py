@@ -1,4 +1,4 @@
-"""The lines of a paginated file are numbered without a gap, whoever wrote those before."""
+"""The lines of a paginated file are numbered without a gap, whichever program wrote the earlier ones."""
 
 import json
 from collections.abc import Sequence

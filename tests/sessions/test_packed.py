@@ -1,4 +1,4 @@
-"""A packed session file is as good as a plain one: read alike, and plain again once its conversation goes on."""
+"""A packed session file is equivalent to a plain one: read alike, and plain again once its conversation continues."""
 
 import json
 import os

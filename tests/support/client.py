@@ -1,4 +1,4 @@
-"""A client that speaks raw JSON-RPC over two pipes, and reads only when it is told to."""
+"""A client that speaks raw JSON-RPC over two pipes, and reads only on request."""
 
 import os
 import select
@@ -15,7 +15,7 @@ Message: TypeAlias = dict[str, Any]
 RequestId: TypeAlias = int | str
 
 TIMEOUT = 20.0
-"""Seconds that an answer may take unless the test has its own idea."""
+"""Default seconds for an answer."""
 VERSION = "2025-06-18"
 ME = {"name": "promises", "version": "1"}
 
@@ -31,7 +31,7 @@ LATER = frozenset(
         "mcp_startup_complete",
     }
 )
-"""What later releases say beside the events that all releases know."""
+"""Events that later releases send in addition to those of all releases."""
 
 _decode = msgspec.json.Decoder(dict[str, Any]).decode
 
@@ -41,7 +41,7 @@ class EndOfOutputError(Exception):
 
 
 class Client:
-    """Remembers every message and every line that it has read, in order."""
+    """Stores every message and every line that it has read, in order."""
 
     def __init__(self, to_server: int, from_server: int) -> None:
         self._to, self._from = to_server, from_server
@@ -49,11 +49,11 @@ class Client:
         self._lines: deque[bytes] = deque()
         self._last_id = 0
         self.expects_current_form = True
-        """Whether what comes is as docs/wire.md describes it, and not in the form of August 2025."""
+        """Whether messages are in the form described by docs/wire.md, and not in that of August 2025."""
         self.messages: list[Message] = []
         self.lines: list[bytes] = []
 
-    # Saying
+    # Sending
 
     def send_bytes(self, data: bytes) -> None:
         view = memoryview(data)
@@ -100,7 +100,7 @@ class Client:
             os.close(self._from)
             self._from = -1
 
-    # Hearing
+    # Receiving
 
     def read(self, within: float = TIMEOUT) -> Message:
         """Return the next message. Raises `TimeoutError` or `EndOfOutputError`."""
@@ -113,7 +113,7 @@ class Client:
         return message
 
     def until(self, wanted: Callable[[Message], bool], within: float = TIMEOUT) -> Message:
-        """Return the first message, of those read already and those to come, that is wanted."""
+        """Return the first matching message, among those already read and those to come."""
         deadline = time.monotonic() + within
         for message in self.messages:
             if wanted(message):
@@ -127,14 +127,14 @@ class Client:
         return self.until(lambda message: "method" not in message and _same(message.get("id"), request_id), within)
 
     def next_answer(self, within: float = TIMEOUT) -> Message:
-        """Read on until a response comes, and return it."""
+        """Read until a response arrives, and return it."""
         deadline = time.monotonic() + within
         while "method" in (message := self.read(deadline - time.monotonic())):
             pass
         return message
 
     def result(self, request_id: RequestId, within: float = TIMEOUT) -> Message:
-        """Return the result of a request that was not refused."""
+        """Return the result of a request that succeeded."""
         answer = self.answer(request_id, within)
         assert "result" in answer, answer
         result: Message = answer["result"]
@@ -145,13 +145,13 @@ class Client:
         return self.answer(self.request(method, params), within)
 
     def event(self, request_id: RequestId, kind: str, within: float = TIMEOUT) -> Message:
-        """Return the first event of a kind that belongs to a call."""
+        """Return the first event of a kind for a call."""
         found = self.until(lambda message: _is_event_of(message, request_id, kind), within)
         told: Message = found["params"]["msg"]
         return told
 
     def events(self, request_id: RequestId) -> list[Message]:
-        """Return the flat events of a call that have been read so far, which tell of everything once."""
+        """Return the flat events of a call that have been read so far, which report everything once."""
         return [event for event in self.all_events(request_id) if event["type"] not in LATER]
 
     def all_events(self, request_id: RequestId) -> list[Message]:
@@ -159,7 +159,7 @@ class Client:
         return [message["params"]["msg"] for message in self.notifications(request_id)]
 
     def notifications(self, request_id: RequestId) -> list[Message]:
-        """Return the notifications of a call that have been read so far, whole."""
+        """Return the whole notifications of a call that have been read so far."""
         return [message for message in self.messages if _is_event_of(message, request_id)]
 
     def answers(self) -> list[Message]:
@@ -176,15 +176,15 @@ class Client:
             return self.messages
 
     def discard(self) -> None:
-        """Read until the server closes its output, and forget all of it."""
+        """Read until the server closes its output, and discard everything."""
         while os.read(self._from, 1 << 20):
             pass
 
     def silent(self, within: float) -> bool:
-        """Tell whether nothing arrives for so many seconds."""
+        """Tell whether nothing arrives for this many seconds."""
         return not self._lines and not select.select((self._from,), (), (), within)[0]
 
-    # Greeting
+    # Handshake
 
     def initialize(self, version: str = VERSION, capabilities: Mapping[str, object] | None = None) -> Message:
         """Do the whole handshake and return its result."""
@@ -215,14 +215,14 @@ class Client:
 
 
 def thread_id(result: Message) -> str:
-    """Return the conversation's id that a result carries."""
+    """Return the conversation's id in a result."""
     found = result["structuredContent"]["threadId"]
     assert isinstance(found, str)
     return found
 
 
 def text(result: Message) -> str:
-    """Return the one text of a result."""
+    """Return the only text of a result."""
     (block,) = result["content"]
     assert block["type"] == "text"
     found = block["text"]
@@ -231,7 +231,7 @@ def text(result: Message) -> str:
 
 
 def kind(result: Message) -> str:
-    """Return the kind of failure that a result tells of."""
+    """Return the kind of failure in a result."""
     assert result["isError"] is True, result
     found = result["structuredContent"]["error"]["kind"]
     assert isinstance(found, str)

@@ -1,4 +1,4 @@
-"""A server whose workers die, stop or swell where a test wants it: in a write, say, where no signal would hit."""
+"""A server whose workers die, stop or use memory at a given place in the code, for instance within a write."""
 
 import sys
 from collections.abc import Sequence
@@ -84,24 +84,24 @@ sys.exit(main())
 
 
 class Faults:
-    """Orders for workers to die, to stop or to take 200 MB. The first that comes to the place carries one out."""
+    """Orders for workers to die, to stop or to use 200 MB. The first worker that reaches the place carries one out."""
 
     def __init__(self, directory: Path, patch: str = "") -> None:
-        """`patch` is a statement with which the server begins."""
+        """`patch` is a statement that the server executes first."""
         self._orders = directory
         self._patch = patch
         directory.mkdir()
 
     @property
     def program(self) -> Sequence[str]:
-        """The server that obeys, for `Stage.start`."""
+        """The command line of such a server, for `Stage.start`."""
         server = SERVER.format(patch=self._patch, faults=WORKERS.format(orders=str(self._orders)))
         return (sys.executable, "-I", "-c", server, "mcp-server")
 
     def order(self, place: Place) -> None:
-        """Let it happen to the next worker that comes to this place."""
+        """Order the fault for the next worker that reaches this place."""
         (self._orders / place).touch()
 
     def carried_out(self) -> bool:
-        """Tell whether no order is left."""
+        """Tell whether all orders were carried out."""
         return not any(self._orders.iterdir())

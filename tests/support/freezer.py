@@ -1,4 +1,4 @@
-"""Stops every child of a process the moment it appears, so that a test sees what works without them."""
+"""Stops every child of a process as soon as it appears, so that a test sees what works without them."""
 
 import contextlib
 import signal
@@ -9,11 +9,11 @@ from typing import Self
 import psutil
 
 PAUSE = 0.001
-"""Seconds between two looks; a child of ours needs a hundred times as long before it does anything."""
+"""Seconds between two checks; a child takes a hundred times as long before it does anything."""
 
 
 class Freezer:
-    """Works while it is entered; leaving it lets all children go on."""
+    """Active within its context; all children continue afterwards."""
 
     def __init__(self, pid: int) -> None:
         self._parent = psutil.Process(pid)
@@ -41,6 +41,6 @@ class Freezer:
                     self._freeze(child)
 
     def _freeze(self, child: psutil.Process) -> None:
-        if child.cmdline() != self._parent.cmdline():  # before its exec it is still the parent that runs there
+        if child.cmdline() != self._parent.cmdline():  # before its exec the child still runs the parent's program
             child.send_signal(signal.SIGSTOP)
             self._frozen.add(child)

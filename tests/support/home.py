@@ -1,4 +1,4 @@
-"""A Codex home of one's own, whose configuration knows only the scripted model."""
+"""A temporary Codex home, whose configuration knows only the scripted model."""
 
 import os
 from collections.abc import Iterator
@@ -26,7 +26,7 @@ stream_max_retries = 0
 
 @dataclass(frozen=True)
 class Home:
-    """The directory that `CODEX_HOME` names."""
+    """The value of `CODEX_HOME`."""
 
     path: Path
 

@@ -1,4 +1,4 @@
-"""Runs a test on an event loop of its own."""
+"""Runs a test on a new event loop."""
 
 import asyncio
 import functools
@@ -11,7 +11,7 @@ TIMEOUT = 20.0
 
 
 def on_loop(test: Callable[P, Coroutine[Any, Any, None]]) -> Callable[P, None]:
-    """Let a coroutine be a test. Its tasks have to be over with it."""
+    """Make a test of a coroutine. Its tasks must have ended when it returns."""
 
     @functools.wraps(test)
     def run(*args: P.args, **kwargs: P.kwargs) -> None:
@@ -31,7 +31,7 @@ async def turns(count: int = 20) -> None:
 
 
 async def until(condition: Callable[[], object], within: float = 10.0) -> None:
-    """Give the loop its turns until a condition holds."""
+    """Run other callbacks of the loop until a condition holds."""
     async with asyncio.timeout(within):
         while not condition():
             await asyncio.sleep(0.001)

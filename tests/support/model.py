@@ -1,4 +1,4 @@
-"""The scripted model on a thread of its own, so that tests can wait for the server without a loop."""
+"""The scripted model on a separate thread, so that tests can block while they wait for the server."""
 
 import asyncio
 import threading
@@ -44,7 +44,7 @@ class Model:
         return self._run(read())
 
     def until(self, condition: Callable[[ModelStatistics], bool], within: float = TIMEOUT) -> ModelStatistics:
-        """Wait until the statistics are as wanted."""
+        """Wait until the counters satisfy a condition."""
 
         async def wait() -> ModelStatistics:
             async with asyncio.timeout(within):
@@ -53,7 +53,7 @@ class Model:
         return self._run(wait())
 
     def open(self, gate: "Gate") -> None:
-        """Let those go on who wait at a gate."""
+        """Open the gate for those that wait at it."""
         self._loop.call_soon_threadsafe(gate.event.set)
 
     def close(self) -> None:
@@ -80,7 +80,7 @@ class Gate:
 
 
 def inputs(request: RecordedRequest) -> list[dict[str, Any]]:
-    """Return the items that a request carries as its input."""
+    """Return the input items of a request."""
     items = request.json["input"]
     assert isinstance(items, list)
     return items

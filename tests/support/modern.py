@@ -1,4 +1,4 @@
-"""What a client says that never does a handshake: every request carries an envelope."""
+"""A client without a handshake: every request carries an envelope."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -1,4 +1,4 @@
-"""The supervisor's end of one worker's mailbox, played by a test on its own loop."""
+"""The supervisor's end of one worker's mailbox, simulated by a test on its own loop."""
 
 import asyncio
 import os
@@ -60,7 +60,7 @@ class StoppableEventStreams(EventStreams):
 
 
 class Post:
-    """Sends operations and collects notices. Must be made on the running loop, and closed."""
+    """Sends operations and collects notices. To be created on the running loop, and closed."""
 
     def __init__(self, home: str = "/nonexistent", receive_queue: int = 1000) -> None:
         self.directory = tempfile.mkdtemp(prefix="gr-", dir="/tmp")
@@ -100,14 +100,14 @@ class Post:
         assert self.port.send([WORKER.encode(), *frames(operation, payload)])
 
     async def until(self, wanted: Callable[[], object], within: float = 10.0) -> None:
-        """Wait until what has arrived is as wanted."""
+        """Wait until the received messages satisfy a condition."""
         async with asyncio.timeout(within):
             while not wanted():
                 self._arrived.clear()
                 await self._arrived.wait()
 
     async def notice(self, kind: type[N], within: float = 10.0) -> tuple[N, bytes]:
-        """Return the first notice of a kind, waiting for it if need be."""
+        """Return the first notice of a kind, waiting if necessary."""
         found: list[tuple[N, bytes]] = []
 
         def look() -> bool:

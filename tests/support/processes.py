@@ -1,4 +1,4 @@
-"""The processes of a server as they are at one moment, their end, and their memory."""
+"""The processes of a server at one moment, their end, and their memory."""
 
 import contextlib
 import ctypes
@@ -12,14 +12,14 @@ import psutil
 from psutil import Process
 
 MARKER = "GREENROOM_TEST_RUN"
-"""A variable that every process of a test inherits, by which it is found wherever it went."""
+"""A variable that every process of a test inherits, by which it is found wherever it moves."""
 
 _PR_GET_CHILD_SUBREAPER = 37
 _KERNEL = ctypes.CDLL(None)
 
 
 def adopts_orphans() -> bool:
-    """Tell whether the orphans of its descendants come to this process (prctl(2))."""
+    """Tell whether this process adopts the orphans of its descendants (prctl(2))."""
     adopts = ctypes.c_int()
     if sys.platform.startswith("linux"):
         _KERNEL.prctl(_PR_GET_CHILD_SUBREAPER, ctypes.byref(adopts))
@@ -27,12 +27,12 @@ def adopts_orphans() -> bool:
 
 
 def process(pid: int) -> Process:
-    """Return a process that exists."""
+    """Return an existing process."""
     return Process(pid)
 
 
 def tree(pid: int) -> list[Process]:
-    """Return a process and all below it."""
+    """Return a process and all its descendants."""
     try:
         root = psutil.Process(pid)
         return [root, *root.children(recursive=True)]
@@ -41,12 +41,12 @@ def tree(pid: int) -> list[Process]:
 
 
 def named(processes: Iterable[Process], name: str) -> list[Process]:
-    """Return those of a name."""
+    """Return the processes with a name."""
     return [process for process in processes if name_of(process) == name]
 
 
 def name_of(process: Process) -> str:
-    """Return the name of a process, nothing where it has ended."""
+    """Return the name of a process, empty if it has ended."""
     try:
         return process.name()
     except psutil.NoSuchProcess:
@@ -54,7 +54,7 @@ def name_of(process: Process) -> str:
 
 
 def alive(pid: int) -> bool:
-    """Tell whether a process runs; one that is dead and not yet reaped does not."""
+    """Tell whether a process is running; a zombie is not."""
     try:
         return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
@@ -62,13 +62,13 @@ def alive(pid: int) -> bool:
 
 
 def remaining(processes: Iterable[Process], within: float) -> list[Process]:
-    """Wait until processes have ended, and return those that have not after so many seconds."""
+    """Wait until processes have ended, and return those that have not after this many seconds."""
     deadline = time.monotonic() + within
     return [process for process in processes if not ends(process.pid, deadline - time.monotonic())]
 
 
 def ends(pid: int, within: float) -> bool:
-    """Wait for the end of any process (pidfd_open(2)); tell whether it came in so many seconds."""
+    """Wait for the end of any process (pidfd_open(2)); tell whether it ended within this many seconds."""
     try:
         descriptor = os.pidfd_open(pid)
     except ProcessLookupError:
@@ -88,7 +88,8 @@ def marked(run: str) -> Iterator[Process]:
 
 
 def private_memory(processes: Iterable[Process]) -> int:
-    """Return the bytes that only these processes hold, as the kernel tells everybody (statm: resident - shared)."""
+    """Return the private bytes of these processes, from the figures that everyone may read (statm: resident -
+    shared)."""
     total = 0
     for process in processes:
         with contextlib.suppress(psutil.Error):

@@ -1,4 +1,4 @@
-"""A model server that answers with the very bytes it is given, and remembers what it was asked."""
+"""A model server that answers with the given bytes, and stores its requests."""
 
 import json
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -20,7 +20,7 @@ class Raw:
 
 @dataclass
 class RawModel:
-    """Gives its answers in turn, the last one for ever."""
+    """Gives its answers in order, and repeats the last one."""
 
     answers: Sequence[Raw]
     base_url: str = ""
@@ -52,7 +52,7 @@ async def raw_model(*answers: Raw) -> AsyncIterator[RawModel]:
 
 
 def stream(*payloads: object, done: bool = True) -> bytes:
-    """Return a stream of events, each with a payload: bytes as they are, anything else as JSON."""
+    """Return a stream of events, each with a payload: bytes unchanged, anything else as JSON."""
     texts = [payload if isinstance(payload, bytes) else json.dumps(payload).encode() for payload in payloads]
     return b"".join(b"data: " + text + b"\n\n" for text in (*texts, *([b"[DONE]"] if done else [])))
 

@@ -16,12 +16,13 @@ from tests.support.deadline import until
 
 PROGRAM = (sys.executable, "-I", "-m", "greenroom.supervisor.main", "mcp-server")
 SCRIPT = Path(sys.executable).with_name("greenroom")
-"""The program as its installation puts it on the path."""
+"""The installed program."""
 TIMEOUT = 20.0
 
 _PR_CAPBSET_DROP = 24
 _LOOKING_INTO_OTHERS = (19, 21, 38)
-"""CAP_SYS_PTRACE, CAP_SYS_ADMIN and CAP_PERFMON, any of which opens /proc/PID/environ (kernel/fork.c, mm_access)."""
+"""CAP_SYS_PTRACE, CAP_SYS_ADMIN and CAP_PERFMON, each of which permits reading /proc/PID/environ (kernel/fork.c,
+mm_access)."""
 
 
 class Server:
@@ -60,12 +61,12 @@ class Server:
         return found
 
     def fork_server(self) -> psutil.Process:
-        """Return the fork server; a worker bears its name too until it has set its own."""
+        """Return the fork server; a new worker has its name until it sets its own."""
         (found,) = processes.named(psutil.Process(self.pid).children(), "gr-forkserver")
         return found
 
     def settle(self, workers: int, within: float = TIMEOUT) -> None:
-        """Wait until there are exactly so many workers, and a broker: everything that was ordered has been born."""
+        """Wait until there are exactly this many workers, and a broker: all requested processes have started."""
         until(lambda: len(self.workers()) == workers and processes.named(self.tree(), "gr-broker"), within)
 
     def signal(self, number: signal.Signals) -> None:
@@ -76,17 +77,17 @@ class Server:
         return self.process.wait(within)
 
     def leave(self) -> int:
-        """Close the server's input, read what it still says, and return its exit status."""
+        """Close the server's input, read its remaining output, and return its exit status."""
         self.client.hang_up()
         self.client.read_to_end()
         return self.wait()
 
     def log(self) -> str:
-        """Return what the server has written to standard error."""
+        """Return the server's standard error."""
         return self.log_path.read_text(errors="replace")
 
     def kill(self) -> None:
-        """End whatever still runs, without a word."""
+        """Kill whatever is still running."""
         for process in self.tree():
             try:
                 process.kill()
@@ -98,7 +99,7 @@ class Server:
 
 
 def give_up_tracing() -> None:
-    """Take from a process about to be born what root has and users have not: the right to look into others."""
+    """Drop root's right to inspect other processes, in a process before its exec."""
     if os.geteuid() == 0:
         for capability in _LOOKING_INTO_OTHERS:
             ctypes.CDLL(None).prctl(_PR_CAPBSET_DROP, capability, 0, 0, 0)

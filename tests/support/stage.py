@@ -1,4 +1,4 @@
-"""Everything around a server: its home, a directory to work in, the scripted model; and what must be left of it."""
+"""The surroundings of a server (home, workspace, scripted model), and the check that nothing of them is left."""
 
 import os
 import shutil
@@ -16,11 +16,11 @@ from tests.support.model import Model
 from tests.support.server import PROGRAM, Server
 
 TROUBLE = ("Traceback (most recent call last)", "Task exception was never retrieved", "was never awaited")
-"""What must not stand in a log."""
+"""What must not be in a log."""
 
 
 class Stage:
-    """One test's surroundings. `strike` them at the end: it fails where anything is left."""
+    """One test's surroundings. Call `strike` at the end: it fails if anything is left."""
 
     def __init__(self, path: Path) -> None:
         self.home = Home(path / "home")
@@ -29,7 +29,8 @@ class Stage:
         self.home.path.mkdir()
         self.workspace.mkdir()
         self.log.touch()
-        self.runtime = Path(tempfile.mkdtemp(prefix="gr-", dir="/tmp"))  # short: addresses of sockets are
+        # short, because the addresses of sockets are limited
+        self.runtime = Path(tempfile.mkdtemp(prefix="gr-", dir="/tmp"))
         self.run = uuid.uuid4().hex
         self.model: Model
         self.servers: list[Server] = []
@@ -42,14 +43,14 @@ class Stage:
         return str(self.workspace)
 
     def play(self, *rules: ScriptRule, top: str = "", more: str = "", wire_api: str = "responses") -> Model:
-        """Start a model that follows these rules, and configure the home for it."""
+        """Start a model with these rules, and configure the home for it."""
         self.model = Model(*rules)
         self._models.append(self.model)
         self.home.configure(self.model.base_url, top=top, more=more, wire_api=wire_api)
         return self.model
 
     def environment(self, **more: str) -> dict[str, str]:
-        """Return a server's environment: ours without what could lead it to an account or another home."""
+        """Return a server's environment: this one's without anything that leads to an account or another home."""
         foreign = ("CODEX_", "OPENAI_", "GREENROOM_", "PYTHON", "XDG_")
         kept = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
         ours = {
@@ -72,18 +73,18 @@ class Stage:
         return server
 
     def sockets(self) -> list[str]:
-        """Return what lies in the runtime directory of this stage."""
+        """Return the contents of this stage's runtime directory."""
         return sorted(str(path.relative_to(self.runtime)) for path in self.runtime.rglob("*") if path.is_socket())
 
     def left_over(self, within: float = 2.0) -> list[psutil.Process]:
-        """Return the processes of this stage that are not gone after so many seconds, and end them."""
+        """Return this stage's processes that are not gone after this many seconds, and kill them."""
         left = processes.remaining(list(processes.marked(self.run)), within)
         for process in left:
             process.kill()
         return left
 
     def strike(self) -> None:
-        """Make the servers leave, and check that nothing of them is left."""
+        """End the servers, and check that nothing of them is left."""
         try:
             self._strike()
         finally:
@@ -109,5 +110,5 @@ class Stage:
             assert not any(words in self.told() for words in TROUBLE), self.told()
 
     def told(self) -> str:
-        """Return what the servers have written to standard error."""
+        """Return the servers' standard error."""
         return self.log.read_text(errors="replace")

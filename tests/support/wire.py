@@ -1,4 +1,4 @@
-"""Holds what a server says of its own accord against the tables and models from which docs/wire.md is made."""
+"""Validates the server's notifications and requests against the tables and models of docs/wire.md."""
 
 from collections.abc import Mapping
 from typing import Any, Final
@@ -26,7 +26,7 @@ def check(message: Mapping[str, Any]) -> None:
 
 
 def check_event(event: Mapping[str, Any]) -> None:
-    """Check that an event is described as it is."""
+    """Check that an event matches its description."""
     kind = event["type"]
     assert kind in EVENTS, f"the event `{kind}` has no model: add one to protocol/events.py, then `make docs`"
     more = event.keys() - _MEMBERS[kind]

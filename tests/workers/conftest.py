@@ -1,4 +1,4 @@
-"""A place for a toolbox, at the end of which no process of it may be left."""
+"""A fixture for toolboxes, which checks that no process is left."""
 
 from collections.abc import Iterator
 from pathlib import Path

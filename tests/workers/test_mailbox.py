@@ -1,4 +1,4 @@
-"""The worker's mailbox keeps the order, batches what is ready, and lets producers feel that nobody takes."""
+"""The worker's mailbox keeps the order, batches what is ready, and exerts back-pressure."""
 
 import asyncio
 from collections.abc import AsyncIterator

@@ -1,4 +1,4 @@
-"""Each reader of what others name, whatever stands in the place of the file: it learns no secret, and it ends."""
+"""Whatever replaces a file named by others, each of its readers reveals no secret and terminates."""
 
 import os
 from collections.abc import Callable

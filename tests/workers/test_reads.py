@@ -1,8 +1,7 @@
 """Every place in the code of workers and settings that opens or lists files, and why it may do so by itself.
 
-All others go through `greenroom.config.reader.Reader`, which judges what it has opened. Whoever adds an opening
-decides here
-whether a workspace, a client or a session can name what is opened.
+All others use `greenroom.config.reader.Reader`, which checks the opened file. For each new opening, decide here whether
+a workspace, a client or a session can name the file.
 """
 
 import ast

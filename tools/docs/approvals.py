@@ -1,6 +1,6 @@
-"""Makes docs/approvals.md from the tables of `greenroom.workers.approval`.
+"""Generates docs/approvals.md from the tables of `greenroom.workers.approval`.
 
-`make docs` writes the page. `python tools/docs/approvals.py --check` only tells whether it is up to date, by its exit
+`make docs` writes the page. `python tools/docs/approvals.py --check` only checks whether it is up to date, by its exit
 status.
 """
 
@@ -32,18 +32,18 @@ _CASES: Final[dict[Case, str]] = {
     "harmless_confined": "harmless in a sandbox",
     "unknown": "unknown",
     "dangerous": "dangerous",
-    "escalated": "wants out of the sandbox",
+    "escalated": "outside the sandbox, by request",
 }
 _REACHES: Final[dict[Reach, str]] = {
-    "inside": "inside what may be written",
-    "outside": "outside of it",
+    "inside": "inside writable directories",
+    "outside": "outside",
 }
 
 _TOOL_CLASSES: Final[dict[ToolClass, str]] = {
-    "reading": "reads only",
-    "bounded": "destroys nothing, closed world",
-    "unknown": "nothing, or other",
-    "destructive": "destroys",
+    "reading": "read-only",
+    "bounded": "not destructive, closed world",
+    "unknown": "no annotations, or others",
+    "destructive": "destructive",
 }
 
 PAGE: Final = Path(__file__).parents[2] / "docs" / "approvals.md"
@@ -51,69 +51,73 @@ PAGE: Final = Path(__file__).parents[2] / "docs" / "approvals.md"
 _INTRODUCTION: Final = """\
 # Approvals
 
-What happens with a command or a patch of the model, by approval policy and sandbox. This page is made from the tables
-in `workers/approval/` by `make docs`; a test fails when it is out of date.
+What happens to a command or a patch of the model, by approval policy and sandbox mode. `make docs` generates this page
+from the tables in `workers/approval/`, and a test fails when it is out of date.
 
-* **run**: without the sandbox. **sandbox**: in it. **ask**: the user is asked, and what they approve runs without the
-  sandbox. **refuse**: the model is told why, and nothing runs.
-* Only the user lifts the sandbox: by `danger-full-access`, or by approving. No command is trusted for its name.
-* A command that was approved for the session runs without the sandbox and without a question whenever its argv is the
-  very same.
-* Where the system cannot confine commands, what should run in the sandbox fails with an error that names what is
+* **run**: without the sandbox. **sandbox**: inside it. **ask**: the user is asked, and what they approve runs without
+  the sandbox. **refuse**: nothing runs, and the model is told why.
+* Only the user can lift the sandbox: by `danger-full-access`, or by approving. No command is trusted because of its
+  name.
+* A command that was approved for the session runs again without the sandbox and without asking if its argv is
+  identical.
+* If the system cannot confine commands, a command that should run in the sandbox fails with an error that says what is
   missing.
 """
 
 _AFTER_COMMANDS: Final = """\
-What the model wants run outside the sandbox is asked for under `on-request` only. Under `untrusted` everything unknown
-is asked for anyway, under `on-failure` the command is tried in the sandbox first, and under `never` it is refused, so
-that the model knows at once. In `danger-full-access` there is nothing to get out of.
+The model can request to run a command outside the sandbox. Under `on-request` the user is
+asked. Under `untrusted` the user is asked about every unknown command anyway, under `on-failure` the command is tried
+in the sandbox first, and under `never` it is refused, so that the model knows at once. In `danger-full-access` there is
+no sandbox to leave.
 """
 
 _INPUT: Final = """\
-A command can go on between the calls of the model, which may then write text to it. Text for a command in the sandbox
-is written without a question: the sandbox bounds what comes of it. For a command that runs outside because the user let
-it, and under `untrusted` for every command without a sandbox, the user is asked about each text. Ctrl-C is always sent.
+A command can keep running between calls of the model, and the model can write text to it. Text for
+a sandboxed command is written without asking, because the sandbox limits its effect. The user is asked about each text
+for a command that runs outside with their approval and, under `untrusted`, for every command without a sandbox. Ctrl-C
+is always sent.
 """
 
 _PATCHES: Final = """\
-Inside means: every path of the patch, both ends of a move, lies below a writable directory and is not protected there,
-judged by its text from the working directory of the conversation. An empty patch is refused.
+Inside means that every path of the patch, including both ends of a move, is below a writable
+directory and not protected. Relative paths start at the conversation's working directory; links are not resolved for
+this. An empty patch is refused.
 """
 
 _RETRIES: Final = """\
-After a failure in the sandbox. **ask**: the user is asked whether to run it again without the sandbox; the consent is
-for this once, unless it is given for the session, and nobody is asked twice in a turn about the same command in the
-same directory. A command was denied, for this table, when it ended with a status other than 0, 126 and 127 and printed
-what programs print when a system refuses them something (`Permission denied`, `Read-only file system`, `Operation not
-permitted`, and without a network what they print then), or when the filter of system calls ended it. An ordinary exit
-code is the command's own affair, and a harmless command needs nothing that the sandbox refuses.
+This is about commands that failed in the sandbox. **ask**: the user is asked whether to run the
+command again without the sandbox. The approval is for one run, unless it is given for the session, and the user is
+asked only once per turn about the same command in the same directory. A command counts as denied if it exited with a
+status other than 0, 126 and 127 and printed a typical message of a denied operation (`Permission denied`, `Read-only
+file system`, `Operation not permitted`, or, without network access, the message of a network error), or if the system
+call filter killed it. Other exit codes are not treated as denials, and neither are failures of harmless commands, which
+need nothing that the sandbox denies.
 """
 
 _CALLS: Final = """\
-A call of a tool of an MCP server of the user's goes by what the server says of the tool in its annotations
-(`readOnlyHint`, `destructiveHint`, `openWorldHint`), and by a mode: `mcp_servers.{server}.tools.{tool}.approval_mode`,
-else `mcp_servers.{server}.default_tools_approval_mode`, else `auto`. A tool that is said to destroy counts as such even
-where it is also said to only read, except in the mode `writes`. What is approved for the session is the tool, whatever
-its arguments.
+Whether a call of an MCP server's tool needs approval depends on the tool's annotations
+(`readOnlyHint`, `destructiveHint`, `openWorldHint`) and on a mode: `mcp_servers.{server}.tools.{tool}.approval_mode`,
+else `mcp_servers.{server}.default_tools_approval_mode`, else `auto`. A tool annotated as destructive counts as
+destructive even if it is also annotated as read-only, except in the mode `writes`. Approval for the session applies to
+the tool with any arguments.
 
-Under the policy `never` nobody is asked: with `danger-full-access` the tool is called, else the call is refused. The
-sandbox does not bound what a server does.
+Under the policy `never` the user is not asked: with `danger-full-access` the tool is called, otherwise the call is
+refused. The sandbox does not restrict what a server does.
 """
 
 _HARMLESS: Final = """\
-A command is harmless when it is one of these, by its name or in `/bin` or `/usr/bin`. So is a script of a shell
-({shells}, with {flags}) that consists of nothing but harmless commands joined by `&&`, `||`, `;`, `|` and newlines.
-What changes or hides words (variables, substitutions, redirections, braces, groups, assignments, comments) makes a
-script unknown. What a program does not only read with, and every option that is not known to be harmless, makes a
-command unknown; so do shortened names of options. `cargo check` is not on the list, because it runs the build
-scripts of the project and of all that it
-depends on.
+A command is harmless if its program is in this table, given by bare name or in `/bin` or
+`/usr/bin`, and used as the table says. A shell script ({shells}, with {flags}) is harmless if it consists only of
+harmless commands joined by `&&`, `||`, `;`, `|` and newlines. Anything that changes or hides words (variables,
+substitutions, redirections, braces, groups, assignments, comments) makes a script unknown. Options that can write,
+options that are not known to be harmless, and abbreviated options make a command unknown. `cargo check` is not listed,
+because it runs the build scripts of the project and of its dependencies.
 """
 
 _DANGEROUS: Final = """\
-Dangerous is `rm` with `-f` or `--force`, also behind `sudo` and `env` and in scripts. It is asked for only where no
-sandbox bounds what it can delete and there is somebody to ask. It goes by the text alone, so it is a courtesy and no
-protection.
+`rm` with `-f` or `--force` is dangerous, also after `sudo` or `env` and in scripts. The user
+is asked only if no sandbox limits what it can delete and the client can ask. The check looks only at the text of the
+command, so it is a convenience, not a protection.
 """
 
 
@@ -182,7 +186,10 @@ def _call_table() -> str:
 
 def _harmless_table() -> str:
     always = ", ".join(f"`{name}`" for name in sorted(ANY_ARGUMENTS))
-    rows = [[always, "with any arguments"], *([f"`{name}`", found.rule] for name, found in sorted(PROGRAMS.items()))]
+    rows = [
+        [always, "with any arguments"],
+        *([f"`{name}`", program.rule] for name, program in sorted(PROGRAMS.items())),
+    ]
     return _table(["program", "harmless"], rows)
 
 

@@ -1,4 +1,4 @@
-"""A page of the documentation that is made from the code, as a whole or in parts."""
+"""A page of the documentation that is generated from the code, as a whole or in parts."""
 
 import sys
 from collections.abc import Mapping, Sequence
@@ -8,18 +8,18 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class GeneratedPage:
-    """Where the parts of one page stand, and by what they are made."""
+    """The generated parts of one page."""
 
     path: Path
     end: str = ""
-    """The line behind each part."""
+    """The line after each part."""
     parts: Mapping[str, str] = field(default_factory=dict)
     """Each part by the line before it."""
 
     def bring_up_to_date(self, arguments: Sequence[str]) -> int:
-        """Write the page and return 0; with `--check` among `arguments` only return 1 where it is out of date.
+        """Write the page and return 0; with `--check` among `arguments` only return 1 if it is out of date.
 
-        Raises `ValueError` where the page has no place for a part.
+        Raises `ValueError` if the page does not have the lines around a part.
         """
         return self.replace(self._with_parts(self.path.read_text("utf-8")), arguments)
 

@@ -1,7 +1,7 @@
-"""Makes the tables of docs/wire.md from `greenroom.protocol.methods`, `catalog`, `events` and
+"""Generates the tables of docs/wire.md from `greenroom.protocol.methods`, `catalog`, `events` and
 `greenroom.protocol.mcp.toolset`.
 
-`make docs` puts them in their place. `python tools/docs/wire.py --check` only tells whether they are there, by its exit
+`make docs` writes them. `python tools/docs/wire.py --check` only checks whether they are up to date, by its exit
 status.
 """
 
@@ -33,46 +33,46 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def members(models: Iterable[type[msgspec.Struct]]) -> str:
-    """Return the names of what models hold, those that may be absent with a question mark."""
+    """Return the names of the structs' fields; optional ones end with a question mark."""
     fields = {field.encode_name: field for model in models for field in msgspec.structs.fields(model)}
     return ", ".join(f"`{name}{'' if field.required else '?'}`" for name, field in fields.items()) or "none"
 
 
 def methods() -> str:
-    """Return the methods that are served."""
+    """Return the table of methods."""
     rows = [
         (f"`{name}`", _ERAS[method.eras], members(params_models(method)), method.meaning)
         for name, method in METHODS.items()
     ]
-    return "## Methods\n\n" + table(("Method", "Eras", "Params", "What it is for"), rows)
+    return "## Methods\n\n" + table(("Method", "Eras", "Params", "Purpose"), rows)
 
 
 def tools() -> str:
-    """Return the tools and their arguments."""
+    """Return the table of tools."""
     rows = []
     for tool in TOOLS:
         schema = msgspec.convert(tool["inputSchema"], dict[str, object])
         required = msgspec.convert(schema.get("required", []), list[str])
         names = msgspec.convert(schema["properties"], dict[str, object])
-        told = ", ".join(f"`{name}{'' if name in required else '?'}`" for name in names)
-        rows.append((f"`{tool['name']}`", told, str(tool["description"])))
+        arguments = ", ".join(f"`{name}{'' if name in required else '?'}`" for name in names)
+        rows.append((f"`{tool['name']}`", arguments, str(tool["description"])))
     return "## Tools\n\n" + table(("Tool", "Arguments", "What it does"), rows)
 
 
-def messages(title: str, told: tuple[SentMessage, ...]) -> str:
-    """Return messages that the server sends of its own accord."""
-    rows = [(f"`{message.name}`", message.params, message.meaning) for message in catalog.served(told)]
+def messages(title: str, sent: tuple[SentMessage, ...]) -> str:
+    """Return the table of messages that the server sends."""
+    rows = [(f"`{message.name}`", message.params, message.meaning) for message in catalog.served(sent)]
     return f"## {title}\n\n" + table(("Method", "Params", "When it is sent"), rows)
 
 
 def events() -> str:
-    """Return the events, in the order of a turn."""
+    """Return the table of events, in the order of a turn."""
     rows = [(f"`{name}`", _fields(model), _first_line(model), model.since) for name, model in EVENTS.items()]
     return "## Events\n\n" + table(("`type`", "Members", "When it is sent", "Since"), rows)
 
 
 def errors() -> str:
-    """Return the errors of requests and the kinds of failures of calls."""
+    """Return the tables of error codes and of kinds of failed calls."""
     codes = [(f"`{code.number}`", code.name, code.cause) for code in catalog.CODES]
     kinds = [(f"`{kind}`", cause) for kind, cause in catalog.KINDS.items()]
     return (

@@ -1,6 +1,6 @@
-"""Decides by table whether a command or a patch runs, runs in the sandbox, needs to be asked for, or is refused.
+"""Decides by tables whether a command or a patch runs, runs in the sandbox, needs approval, or is refused.
 
-Free of I/O. The tables are the rules; `docs/approvals.md` is made from them. What a command is called never lifts the
+Free of I/O. The tables are the rules; `docs/approvals.md` is generated from them. The name of a command never lifts the
 sandbox: only the user does, by choosing `danger-full-access` or by approving.
 """
 
@@ -27,11 +27,11 @@ _DELETES: Final = "deletes without asking, and there is no sandbox"
 Verdict: TypeAlias = Literal["run", "sandboxed", "read-only", "ask", "refuse"]
 PatchVerdict: TypeAlias = Literal["run", "sandboxed", "ask", "refuse"]
 Case: TypeAlias = Literal["harmless", "harmless_confined", "unknown", "dangerous", "escalated"]
-"""What the command table asks of a command: its class, or that the model wants it outside the sandbox."""
+"""The column of the command table: the class of a command, or that the model wants it outside the sandbox."""
 Reach: TypeAlias = Literal["inside", "outside"]
-"""Whether a patch stays where the sandbox policy lets commands write."""
+"""Whether a patch stays within the writable directories."""
 CommandFailure: TypeAlias = Literal["timeout", "denied"]
-"""How a command failed in the sandbox, as far as the sandbox may be why."""
+"""How a command failed in the sandbox, if the sandbox may be the reason."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ class RunSandboxed:
 
 @dataclass(frozen=True, slots=True)
 class RunReadOnly:
-    """Run it in a sandbox in which nothing can be written, whatever the policy of the conversation."""
+    """Run it in a sandbox without write access, whatever the policy of the conversation."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,11 +54,11 @@ class AskFirst:
     """Ask the user."""
 
     reason: str | None
-    """What the user is told beside the command."""
+    """The reason shown to the user beside the command."""
     approved: Run | RunSandboxed
-    """What to do with their consent."""
+    """What happens with the user's approval."""
     denied: str
-    """What the model is told without it."""
+    """The message to the model if it is denied."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,7 @@ class Refuse:
     """Do not run it."""
 
     text: str
-    """What the model is told."""
+    """The message to the model."""
 
 
 Decision: TypeAlias = Run | RunSandboxed | RunReadOnly | AskFirst | Refuse
@@ -74,21 +74,21 @@ Decision: TypeAlias = Run | RunSandboxed | RunReadOnly | AskFirst | Refuse
 
 @dataclass(frozen=True, slots=True)
 class Situation:
-    """All that the decision about a command depends on."""
+    """Everything that the decision about a command depends on."""
 
     policy: ApprovalPolicy
     mode: SandboxMode
     command: CommandClass
     escalated: bool = False
-    """Whether the model asks to run it outside the sandbox."""
+    """Whether the model requests to run it outside the sandbox."""
     remembered: bool = False
-    """Whether the user has approved this very argv for the session."""
+    """Whether the user has approved exactly this argv for the session."""
     can_confine: bool = True
     """Whether this system can confine commands."""
 
     @property
     def case(self) -> Case:
-        """The column of the table. Where there is no sandbox there is nothing to escalate, and nothing to confine."""
+        """The column of the table. Without a sandbox there is nothing to escalate, and nothing to confine."""
         if self.escalated and self.mode != "danger-full-access":
             return "escalated"
         return "unknown" if self.command == "harmless_confined" and not self.can_confine else self.command
@@ -141,7 +141,7 @@ RETRIES: Final[dict[ApprovalPolicy, dict[CommandFailure, Literal["tell", "ask"]]
 
 
 def decide(situation: Situation, justification: str | None = None) -> Decision:
-    """Decide about a command; `justification` is what the model says in its favour."""
+    """Decide about a command; `justification` is the model's reason for it."""
     if situation.remembered:
         return Run()
     match COMMANDS[situation.policy, situation.mode][situation.case]:
@@ -161,9 +161,9 @@ def decide(situation: Situation, justification: str | None = None) -> Decision:
 def decide_patch(
     policy: ApprovalPolicy, mode: SandboxMode, paths: Collection[str], confinement: Confinement | None
 ) -> Decision:
-    """Decide about a patch that touches `paths`, all of them absolute, both ends of a move included.
+    """Decide about a patch that changes `paths`, all of them absolute, including both ends of a move.
 
-    `confinement` is what `confine` makes of the sandbox policy and the conversation; links are not followed.
+    `confinement` is the result of `confine` for the sandbox policy and the conversation; links are not followed.
     """
     if not paths:
         return Refuse(EMPTY_PATCH)
@@ -180,27 +180,27 @@ def decide_patch(
 
 
 def decide_retry(policy: ApprovalPolicy, failure: CommandFailure) -> AskFirst | None:
-    """Decide what follows when a command has failed in the sandbox; `None`: the model is told.
+    """Decide what happens after a command has failed in the sandbox; `None`: the model is told.
 
-    The consent to a retry is for this once, unless it is given for the session.
+    Approval of a retry is for one run, unless it is given for the session.
     """
     return AskFirst(RETRY_REASON, Run(), EXEC_REJECTED_BY_USER) if RETRIES[policy][failure] == "ask" else None
 
 
 def decide_input(policy: ApprovalPolicy, mode: SandboxMode, *, confined: bool, remembered: bool) -> Decision:
-    """Decide about text for a command that runs on: what it makes of it is as good as another command.
+    """Decide about text for a running command, which can have the effect of another command.
 
-    The sandbox bounds that, where there is one around it. A command that the user has let out of the sandbox, or that
-    runs under a policy that trusts nothing, gets no text that the user has not seen.
+    If there is a sandbox, it limits the effect. A command that runs outside the sandbox with the user's approval, or
+    under a policy that trusts nothing, gets no text that the user has not seen.
     """
     free = mode == "danger-full-access" and policy != "untrusted"
     return Run() if confined or free or remembered else AskFirst(None, Run(), INPUT_REJECTED_BY_USER)
 
 
 _NEVER_A_DENIAL: Final = frozenset({0, 126, 127})
-"""Exit codes that no denial brings about: success, and a shell that found no program or one that is not executable."""
+"""Exit codes that no denial causes: success, and a shell that found no program or one that is not executable."""
 _BAD_CALL: Final = 31
-"""SIGSYS, by which the filter of system calls ends a program. A shell reports it as 128 more."""
+"""SIGSYS, with which the system call filter kills a program. A shell reports it as 128 more."""
 _WORDS_OF_DENIAL: Final = ("operation not permitted", "permission denied", "read-only file system", "eperm", "erofs")
 _WORDS_WITHOUT_NETWORK: Final = (
     "network is unreachable",
@@ -222,16 +222,16 @@ class Ending:
     signal: int | None = None
     timed_out: bool = False
     output: str = ""
-    """What it printed, or the end of that."""
+    """Its output, or the end of that."""
     network: bool = False
-    """Whether it had the network."""
+    """Whether it had network access."""
 
 
 def sandbox_failure(ending: Ending) -> CommandFailure | None:
-    """Tell whether the sandbox may be why a command failed; `None` where it is not, or where nothing failed.
+    """Tell whether the sandbox may be why a command failed; `None` if it is not, or if nothing failed.
 
-    An ordinary exit code (a search without a match, a test that fails) is the command's own. So a denial is known by
-    the exit code together with what the command printed, as the kernel keeps no record of what it has refused.
+    An ordinary exit code (a search without a match, a failing test) is not a denial. The kernel keeps no record of what
+    it denies, so a denial is recognized by the exit code together with the output.
     """
     if ending.timed_out:
         return "timeout"
@@ -239,7 +239,7 @@ def sandbox_failure(ending: Ending) -> CommandFailure | None:
 
 
 def looks_denied(ending: Ending) -> bool:
-    """Tell whether what a command printed, and how it ended, look as if the sandbox was in its way."""
+    """Tell whether the output and exit status of a command suggest that the sandbox denied it something."""
     if ending.signal == _BAD_CALL or ending.exit_code == 128 + _BAD_CALL:
         return True
     if ending.exit_code is None or ending.exit_code in _NEVER_A_DENIAL:

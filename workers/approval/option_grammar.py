@@ -1,7 +1,7 @@
-"""Reads the words behind a program as the program reads them: options, their values, and operands. Free of I/O.
+"""Parses the arguments of a program as the program does: options, their values, and operands. Free of I/O.
 
-A grammar lists what is known. Words that do not fit it, or that mean one thing to one version of a program and another
-thing to the next, are not read at all: the caller then knows nothing about the command and must not trust it.
+A grammar lists what is known. Arguments that do not match it, or that different versions of a program read differently,
+are rejected: the caller then knows nothing about the command and must not trust it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,7 +11,7 @@ from typing import Final, Literal, TypeAlias
 from greenroom.workers.approval.script import Word
 
 Arity: TypeAlias = Literal["none", "one", "attached"]
-"""Whether an option takes a value: never, always (attached or as the next word), or only where it is attached."""
+"""Whether an option takes a value: never, always (attached or as the next word), or only if attached."""
 
 _GLOB: Final = frozenset("*?")
 
@@ -27,15 +27,15 @@ class Option:
 
 @dataclass(frozen=True, slots=True)
 class Arguments:
-    """All that stands behind a program."""
+    """The arguments of a program."""
 
     options: tuple[Option, ...]
     operands: tuple[Word, ...]
-    """May be more in the end, where one of them is a glob."""
+    """May become more if one of them is a glob."""
 
     @property
     def may_be_more(self) -> bool:
-        """Whether a shell may put any number of words in the place of an operand."""
+        """Whether a shell may replace the operands by any number of words."""
         return any(is_glob(word) for word in self.operands)
 
 
@@ -44,16 +44,16 @@ class OptionGrammar:
     """The options of a program, as getopt_long(3) reads them."""
 
     options: Mapping[str, Arity] = field(default_factory=dict)
-    """By name with its dashes. Shortened names are not read: what else they may stand for is the program's secret."""
+    """By name with its dashes. Abbreviations are rejected, because their meaning depends on the program's version."""
     numbers: bool = False
     """Whether `-5` is an option."""
     clusters: bool = True
-    """Whether short options may be written together (`-ab`)."""
+    """Whether short options can be combined (`-ab`)."""
     interleaved: bool = True
-    """Whether options may follow operands. Where POSIXLY_CORRECT makes operands of them, they must not."""
+    """Whether options may follow operands. With POSIXLY_CORRECT they would be operands; then this must be false."""
 
     def read(self, words: Sequence[Word]) -> Arguments | None:
-        """Return what the words mean; `None` where the grammar does not say."""
+        """Return the parsed arguments; `None` if the grammar does not cover them."""
         options: list[Option] = []
         operands: list[Word] = []
         rest = list(words)
@@ -64,10 +64,10 @@ class OptionGrammar:
             if not _may_be_option(word):
                 operands.append(word)
                 continue
-            found = None if word.pattern or (operands and not self.interleaved) else self._option(word.text, rest)
-            if found is None:
+            option = None if word.pattern or (operands and not self.interleaved) else self._option(word.text, rest)
+            if option is None:
                 return None
-            options.extend(found)
+            options.extend(option)
         return Arguments(tuple(options), tuple(operands))
 
     def _option(self, text: str, rest: list[Word]) -> list[Option] | None:
@@ -90,27 +90,27 @@ class OptionGrammar:
                 return None
 
     def _short(self, text: str, rest: list[Word]) -> list[Option] | None:
-        found: list[Option] = []
+        options: list[Option] = []
         letters = text[1:]
         while letters:
             name, letters = f"-{letters[0]}", letters[1:]
             match self.options.get(name):
                 case "none":
-                    found.append(Option(name))
+                    options.append(Option(name))
                     if letters and not self.clusters:
                         return None
                 case "attached":
-                    return [*found, Option(name, letters or None)]
+                    return [*options, Option(name, letters or None)]
                 case "one":
                     last = [Option(name, letters)] if letters else _with_next(name, rest)
-                    return None if last is None else [*found, *last]
+                    return None if last is None else [*options, *last]
                 case _:
                     return None
-        return found
+        return options
 
 
 def is_glob(word: Word) -> bool:
-    """Tell whether a shell may put any number of words in the place of this one."""
+    """Tell whether a shell may replace this word by any number of words."""
     return word.pattern and not _GLOB.isdisjoint(word.text)
 
 
@@ -122,8 +122,8 @@ def _may_be_option(word: Word) -> bool:
 
 
 def _with_next(name: str, rest: list[Word]) -> list[Option] | None:
-    """Take the next word as the value. One that looks like an option is not read: programs differ in what they make of
-    it (`--` above all), and a pattern may become several words."""
+    """Take the next word as the value. A word that looks like an option is rejected, because programs treat it
+    differently (`--` above all), and a glob may become several words."""
     if not rest or rest[0].pattern or rest[0].text.startswith("-"):
         return None
     return [Option(name, rest.pop(0).text)]

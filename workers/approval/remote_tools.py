@@ -1,7 +1,7 @@
-"""Decides by table whether a tool of a user's MCP server is called, asked for or refused.
+"""Decides by a table whether a tool of a user's MCP server is called, needs approval or is refused.
 
-Free of I/O. What a server says of its tools is believed here: the user has chosen the server. The sandbox does not
-bound what it does.
+Free of I/O. The server's annotations are believed, because the user has chosen the server. The sandbox does not
+restrict it.
 """
 
 from dataclasses import dataclass
@@ -14,13 +14,13 @@ REJECTED_BY_USER: Final = "the call was rejected by the user"
 NOBODY_TO_ASK: Final = "the call needs the user's approval, and the approval policy is `never`"
 
 ToolClass: TypeAlias = Literal["destructive", "reading", "bounded", "unknown"]
-"""What a server says of a tool; `bounded`: it destroys nothing, and reaches nothing but what the server holds."""
+"""The class of a tool by its annotations; `bounded`: not destructive, and limited to the server's own data."""
 Verdict: TypeAlias = Literal["call", "ask", "refuse"]
 
 
 @dataclass(frozen=True, slots=True)
 class Hints:
-    """The annotations of a tool that say what a call may do; `None` where the server says nothing."""
+    """The annotations of a tool that describe the effect of a call; `None` if the server gives none."""
 
     read_only: bool | None = None
     destructive: bool | None = None
@@ -47,7 +47,7 @@ CALLS: Final[dict[ApprovalMode, dict[ToolClass, Literal["call", "ask"]]]] = {
 def decide_call(
     policy: ApprovalPolicy, sandbox: SandboxMode, mode: ApprovalMode, hints: Hints, *, remembered: bool
 ) -> Verdict:
-    """Decide about one call. `remembered`: the user has approved this very tool for the session."""
+    """Decide about one call. `remembered`: the user has approved this tool for the session."""
     tool_class: ToolClass = "reading" if mode == "writes" and hints.read_only else hints.tool_class
     if remembered or CALLS[mode][tool_class] == "call":
         return "call"

@@ -1,8 +1,8 @@
-"""Tells harmless commands from dangerous ones, by their words.
+"""Classifies commands as harmless, dangerous or unknown, by their words.
 
-Harmless means: it reads and prints, writes no file and starts no program. All that is not known to be so
-(`greenroom.workers.approval.harmless_programs`) is unknown. Dangerous is a hint for the user where no sandbox bounds
-what a command does; it protects nobody from a command that hides.
+A harmless command reads and prints, writes no file and starts no program. A command that is not known to be harmless
+(`greenroom.workers.approval.harmless_programs`) is unknown. The class dangerous is a hint for the user when no sandbox
+limits a command; it does not protect against a command that disguises itself.
 """
 
 import re
@@ -13,10 +13,11 @@ from greenroom.workers.approval.harmless_programs import ANY_ARGUMENTS, PROGRAMS
 from greenroom.workers.approval.script import PlainCommand, Word, plain_commands
 
 CommandClass: TypeAlias = Literal["harmless", "harmless_confined", "unknown", "dangerous"]
-"""`harmless_confined` is harmless in a read-only sandbox: where it runs decides which programs it starts."""
+"""`harmless_confined` is harmless only in a read-only sandbox, because its working directory decides which programs it
+starts."""
 
 SYSTEM_DIRECTORIES: Final = ("/bin/", "/usr/bin/")
-"""Where a program of a harmless name is that program."""
+"""Directories in which a harmless name is certain to be that program."""
 
 SHELLS: Final = frozenset({"bash", "sh", "zsh"})
 SCRIPT_FLAGS: Final = frozenset({"-c", "-lc"})
@@ -26,20 +27,20 @@ DEEPEST_SCRIPT: Final = 8
 def classify(argv: Sequence[str]) -> CommandClass:
     """Return the class of a command."""
     commands = _commands(argv)
-    found = {_harmlessness(command) for command in commands} if commands else {"unknown"}
-    if found <= {"harmless", "harmless_confined"}:
-        return "harmless" if found == {"harmless"} else "harmless_confined"
+    classes = {_harmlessness(command) for command in commands} if commands else {"unknown"}
+    if classes <= {"harmless", "harmless_confined"}:
+        return "harmless" if classes == {"harmless"} else "harmless_confined"
     return "dangerous" if _is_dangerous(tuple(argv), DEEPEST_SCRIPT) else "unknown"
 
 
 def _commands(argv: Sequence[str]) -> Sequence[PlainCommand] | None:
-    """Return the plain commands that a command consists of: itself, or those of its script."""
+    """Return the plain commands of a command: itself, or those of its script."""
     script = script_of(argv)
     return (PlainCommand(tuple(map(Word, argv))),) if script is None else plain_commands(script)
 
 
 def script_of(argv: Sequence[str]) -> str | None:
-    """Return the script that an argv hands to a shell; `None` where it is no such argv."""
+    """Return the script that an argv passes to a shell; `None` if it does not."""
     match argv:
         case [shell, flag, script] if program_name(shell) in SHELLS and flag in SCRIPT_FLAGS:
             return script
@@ -48,7 +49,7 @@ def script_of(argv: Sequence[str]) -> str | None:
 
 
 def program_name(program: str) -> str:
-    """Return the name of a program without the system directory in which it lies. Other paths stand for themselves."""
+    """Return the name of a program without its system directory. Other paths are returned unchanged."""
     directory = next((known for known in SYSTEM_DIRECTORIES if program.startswith(known)), "")
     return program.removeprefix(directory)
 
@@ -71,7 +72,7 @@ _NAMED: Final = re.compile(r"\w+=.*", re.DOTALL)
 
 
 def _is_dangerous(argv: Sequence[str], depth: int) -> bool:
-    """Say whether a command removes files without asking, also behind a wrapper or in a script."""
+    """Tell whether a command removes files without asking, also behind a wrapper or in a script."""
     if not argv or depth == 0:
         return False
     name = argv[0].rpartition("/")[2]
@@ -92,7 +93,7 @@ def _options(words: Sequence[str]) -> Iterator[str]:
 
 
 def _wrapped(words: Sequence[str]) -> Sequence[str]:
-    """Return the command behind the options and the variables of a wrapper."""
+    """Return the command after the options and variables of a wrapper."""
     start = next(
         (index for index, word in enumerate(words) if not word.startswith("-") and not _NAMED.match(word)), None
     )

@@ -1,4 +1,4 @@
-"""A command that may outlive the call that started it, and its output since the last look.
+"""A command that may outlive the call that started it, and its output since the last read.
 
 It is read continuously, so that it never waits for a reader, and memory stays bounded whatever it writes.
 """
@@ -15,7 +15,7 @@ from greenroom.workers.exec.process import Finished, OnOutput, Recording
 from greenroom.workers.exec.starter import Starter
 
 UNREAD_SIZE: Final = 1024 * 1024
-"""Bytes kept of output that has not been looked at."""
+"""Maximum bytes kept of unread output."""
 
 
 class BackgroundCommand:
@@ -51,7 +51,7 @@ class BackgroundCommand:
         await self._attempt.type(text.encode(errors="replace"))
 
     def interrupt(self) -> None:
-        """Send what Ctrl-C sends."""
+        """Send Ctrl-C."""
         self._attempt.send(signal.SIGINT)
 
     async def close(self) -> None:

@@ -22,7 +22,7 @@ DRAIN_SECONDS: Final = 0.1
 DEATH_SECONDS: Final = 1.0
 """How long a killed command may take to die before the call no longer waits for it."""
 TERMINAL_SIZE: Final = (24, 80)
-"""Rows and columns."""
+"""Rows and columns of the terminal."""
 _PIPE_CAPACITY: Final = 64 * 1024
 
 
@@ -48,14 +48,14 @@ class CommandRun:
     async def start(self, starter: Starter) -> None:
         """Start it. Raises `OSError` or `ValueError` where that cannot be done. Its time runs from here."""
         begun_at = self._loop.time()
-        with contextlib.ExitStack() as ours, contextlib.ExitStack() as theirs:
-            names, (out_end, err_end) = _streams(self._command.terminal, ours, theirs)
+        with contextlib.ExitStack() as parent_ends, contextlib.ExitStack() as child_ends:
+            names, (out_end, err_end) = _streams(self._command.terminal, parent_ends, child_ends)
             if self._command.terminal:
                 self._keyboard = os.dup(next(iter(names)))
                 os.set_blocking(self._keyboard, False)
-                ours.callback(os.close, self._keyboard)
+                parent_ends.callback(os.close, self._keyboard)
             self._running = await starter.start(self._command, out_end, err_end, self._ended)
-            ours.pop_all()
+            parent_ends.pop_all()
         self._pipes = Pipes(names)
         self._relayable = True
         if math.isfinite(self._command.timeout):
@@ -88,7 +88,7 @@ class CommandRun:
                 data = data[os.write(self._keyboard, data) :]
             except BlockingIOError:
                 await self._until_writable(self._keyboard)
-            except OSError:  # the other end is closed
+            except OSError:  # the command has ended and nothing holds the terminal
                 return
 
     def send(self, number: signal.Signals) -> None:
@@ -158,18 +158,20 @@ def explain_failure(command: CommandSpec, error: OSError | ValueError) -> str:
 
 
 def _streams(
-    terminal: bool, ours: contextlib.ExitStack, theirs: contextlib.ExitStack
+    terminal: bool, parent_ends: contextlib.ExitStack, child_ends: contextlib.ExitStack
 ) -> tuple[dict[int, StreamName], tuple[int, int]]:
     """Open the reading ends, and the ends that become the command's output and error streams."""
     if terminal:
-        screen, end = _owned(os.openpty(), ours, theirs)
+        screen, end = _owned(os.openpty(), parent_ends, child_ends)
         termios.tcsetwinsize(end, TERMINAL_SIZE)
         return {screen: "stdout"}, (end, end)
-    (out, out_end), (err, err_end) = (_owned(os.pipe(), ours, theirs) for _ in range(2))
+    (out, out_end), (err, err_end) = (_owned(os.pipe(), parent_ends, child_ends) for _ in range(2))
     return {out: "stdout", err: "stderr"}, (out_end, err_end)
 
 
-def _owned(pair: tuple[int, int], ours: contextlib.ExitStack, theirs: contextlib.ExitStack) -> tuple[int, int]:
-    ours.callback(os.close, pair[0])
-    theirs.callback(os.close, pair[1])
+def _owned(
+    pair: tuple[int, int], parent_ends: contextlib.ExitStack, child_ends: contextlib.ExitStack
+) -> tuple[int, int]:
+    parent_ends.callback(os.close, pair[0])
+    child_ends.callback(os.close, pair[1])
     return pair

@@ -73,8 +73,8 @@ class LoginShells:
         login = None if plain is None else await _printed(command, "-lc", LOGIN_SCRIPT, starter)
         if plain is None or login is None:
             return None
-        found = effect(command.environment, plain, login)
-        return None if found is None or _READ_ANYWAY in found.changed else found
+        profile_effect = effect(command.environment, plain, login)
+        return None if profile_effect is None or _READ_ANYWAY in profile_effect.changed else profile_effect
 
 
 def _is_login(command: CommandSpec) -> bool:

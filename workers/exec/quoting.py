@@ -1,6 +1,6 @@
-"""Words to shell text and back. A POSIX shell and `split` read the text of `join` as the same words.
+"""Conversion between words and shell text. A POSIX shell and `split` read the text of `join` as the same words.
 
-Not `shlex`: the text is part of the wire form, whose style of quotes is the reference's.
+`shlex` is not used because the text is part of the wire form, whose style of quotes is the reference's.
 """
 
 import re

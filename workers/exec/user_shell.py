@@ -1,4 +1,4 @@
-"""The user's shell, and the shell that runs text of the model."""
+"""The user's shell, and the shell that runs scripts of the model."""
 
 import os
 import pwd
@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Final
 
 FIT: Final = frozenset({"bash", "sh", "zsh"})
-"""Shells that understand what a model writes, and `-lc`."""
+"""Shells that support the syntax of models, and `-lc`."""
 
 
 def user_shell(environment: Mapping[str, str]) -> str:
@@ -16,6 +16,6 @@ def user_shell(environment: Mapping[str, str]) -> str:
 
 
 def shell_for_text(environment: Mapping[str, str]) -> str:
-    """Return the name of the shell to run text in: the user's where it is one of `FIT`."""
+    """Return the name of the shell to run scripts in: the user's if it is one of `FIT`."""
     name = user_shell(environment)
     return name if name in FIT else "bash"

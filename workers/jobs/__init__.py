@@ -1,1 +1,1 @@
-"""What a worker does outside all conversations, one thing in its life. Each job is a module of its own."""
+"""Jobs outside conversations, of which a worker runs one. Each job is a module of its own."""

@@ -1,4 +1,4 @@
-"""Moves a session file out of the way of those that list conversations."""
+"""Moves a session file to where it is no longer listed."""
 
 import os
 
@@ -14,18 +14,18 @@ from greenroom.workers.jobs.context import JobError, Setting
 
 
 async def run(params: bytes, setting: Setting) -> bytes:
-    """Move the file. Raises `JobError` where it is not one of the home's, or cannot be moved."""
-    given = msgspec.json.decode(params, type=ArchiveConversation)
-    path = os.path.realpath(given.rollout_path)
+    """Move the file. Raises `JobError` if it is not in the home, or cannot be moved."""
+    request = msgspec.json.decode(params, type=ArchiveConversation)
+    path = os.path.realpath(request.rollout_path)
     sessions = os.path.realpath(os.path.join(setting.home, FOLDER))
     if os.path.commonpath((sessions, path)) != sessions:
-        raise JobError(f"{given.rollout_path} leads out of the sessions directory")
+        raise JobError(f"{request.rollout_path} leads out of the sessions directory")
     try:
-        lock = WriterLock(setting.home, given.id)
+        lock = WriterLock(setting.home, request.id)
     except (SessionBusyError, OSError) as error:
         raise JobError(str(error)) from error
     try:
-        for form in forms(path) or [path]:  # one left behind would be listed again
+        for form in forms(path) or [path]:  # a compressed copy left behind would be listed again
             _move(form, os.path.join(setting.home, ARCHIVE))
     except OSError as error:
         raise JobError(f"{path}: {error.strerror}") from error

@@ -1,6 +1,6 @@
 """Compares a working tree with the nearest commit that a remote has.
 
-No remote is asked: what was fetched last counts. Neither the network nor the repository is touched.
+No remote is contacted: what was fetched last counts. Neither the network nor the repository is modified.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ from greenroom.workers.sandbox.confinement import is_within
 AT_ONCE: Final = 4
 """Git processes at a time."""
 TIMEOUT: Final = 60.0
-"""Seconds for all of it."""
+"""Seconds for the whole job."""
 _PLAIN: Final = ("--no-ext-diff", "--no-textconv", "--no-color")
 _MAIN_BRANCHES: Final = ("main", "master")
 _COMMIT: Final = re.compile("[0-9a-f]{40,64}")
@@ -26,7 +26,8 @@ _REQUIRED_FILTERS: Final = ("config", "--null", "--name-only", "--get-regexp", r
 
 
 async def run(params: bytes, setting: Setting) -> bytes:
-    """Return the result of `gitDiffToRemote`. Raises `JobError`; `SandboxUnavailableError` for want of a sandbox."""
+    """Return the result of `gitDiffToRemote`. Raises `JobError`, or `SandboxUnavailableError` if there is no
+    sandbox."""
     cwd = msgspec.json.decode(params, type=GitDiffToRemote).cwd
     try:
         async with asyncio.timeout(TIMEOUT), Git(os.path.abspath(cwd), setting) as git:
@@ -43,7 +44,7 @@ async def run(params: bytes, setting: Setting) -> bytes:
 
 
 async def _root(git: Git, cwd: str) -> str:
-    """Return the working tree around a directory. Raises `GitError` for one elsewhere, as settings can say."""
+    """Return the working tree around a directory. Raises `GitError` if settings place it elsewhere."""
     told = (await git.run(cwd, "rev-parse", "--show-toplevel")).decode(errors="surrogateescape").rstrip("\n")
     root = os.path.realpath(told)
     if not told or not is_within(os.path.realpath(cwd), root):
@@ -59,7 +60,8 @@ class _Tree:
         self._root = root
 
     async def nearest(self) -> str:
-        """Return the commit of a remote's branch that HEAD is the fewest commits ahead of; of equals the first."""
+        """Return the commit of a remote's branch that HEAD is the fewest commits ahead of; if there are several, the
+        first."""
         remotes = sorted(await self._lines("remote"), key=lambda name: name != "origin")
         near: list[tuple[int, str]] = []
         for branch in await self._candidates(remotes):
@@ -71,7 +73,7 @@ class _Tree:
         return min(near, key=lambda found: found[0])[1]
 
     async def diff(self, sha: str) -> str:
-        """Return what has changed since a commit, with files that git does not know yet and does not ignore as new."""
+        """Return the changes since a commit; untracked files that are not ignored count as new."""
         changed = await self._run("diff", *_PLAIN, sha, allowed=(0, 1), settings=await self._lenient())
         unknown = (await self._run("ls-files", "--others", "--exclude-standard", "-z")).split(b"\0")[:-1]
         room = asyncio.Semaphore(AT_ONCE)
@@ -94,7 +96,8 @@ class _Tree:
         return b"".join((changed, *(task.result() for task in tasks))).decode(errors="replace")
 
     async def _candidates(self, remotes: list[str]) -> list[str]:
-        """Return branches whose counterparts may be near: the current, the main one, those of remotes with HEAD."""
+        """Return branches whose remote counterparts may be near: the current one, the main one, those of remotes with
+        HEAD."""
         current = await self._lines("symbolic-ref", "--quiet", "--short", "HEAD", allowed=(0, 1))
         branches = [*current, await self._default_branch(remotes)]
         for remote in remotes:
@@ -120,13 +123,13 @@ class _Tree:
         return None
 
     async def _commit(self, ref: str) -> str | None:
-        found = await self._lines("rev-parse", "--verify", "--quiet", f"{ref}^{{commit}}", allowed=(0, 1))
-        return found[0] if found and _COMMIT.fullmatch(found[0]) else None
+        commits = await self._lines("rev-parse", "--verify", "--quiet", f"{ref}^{{commit}}", allowed=(0, 1))
+        return commits[0] if commits and _COMMIT.fullmatch(commits[0]) else None
 
     async def _lenient(self) -> dict[str, str]:
-        """Return the settings under which a filter that the sandbox keeps from its work does not fail the diff.
+        """Return the settings with which a filter that the sandbox blocks does not fail the diff.
 
-        What it would have converted is compared as it is.
+        Files that it would have converted are compared unconverted.
         """
         names = (await self._run(*_REQUIRED_FILTERS, allowed=(0, 1))).split(b"\0")[:-1]
         return {os.fsdecode(name): "false" for name in names}

@@ -1,4 +1,4 @@
-"""Lists saved conversations page by page, the one that began last first."""
+"""Lists saved conversations page by page, newest first."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,11 +19,11 @@ from greenroom.workers.jobs.context import Setting
 
 PAGE: Final = 25
 MOST: Final = 500
-"""Conversations of one page, whatever the client asks for."""
+"""Maximum conversations per page, whatever the client requests."""
 HEAD: Final = 256 * 1024
-"""Bytes from the beginning of a file in which the user has to have said something."""
+"""Bytes at the beginning of a file in which the first user message has to be."""
 REQUEST_MARK: Final = "## My request for Codex:"
-"""What editors put before the user's own words, behind what they tell of the open files."""
+"""The heading that editors put before the user's own words, after the list of open files."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,9 +31,9 @@ class Preview:
     """How a saved conversation began."""
 
     text: str
-    """What the user said first."""
+    """The user's first message."""
     timestamp: str | None
-    """When the conversation began, as its file says."""
+    """When the conversation began, according to its file."""
 
 
 class _FirstLine(msgspec.Struct, frozen=True):
@@ -42,9 +42,9 @@ class _FirstLine(msgspec.Struct, frozen=True):
 
 async def run(params: bytes, setting: Setting) -> bytes:
     """Return the result of `listConversations`."""
-    given = msgspec.json.decode(params, type=ListConversations)
-    size = min(MOST, max(1, PAGE if given.page_size is None else given.page_size))
-    page = list(islice(_told(setting.home, _position(given.cursor)), size))
+    request = msgspec.json.decode(params, type=ListConversations)
+    size = min(MOST, max(1, PAGE if request.page_size is None else request.page_size))
+    page = list(islice(_told(setting.home, _position(request.cursor)), size))
     result: dict[str, object] = {"items": [_item(name, seen) for name, seen in page]}
     if page:
         last, _ = page[-1]
@@ -53,19 +53,19 @@ async def run(params: bytes, setting: Setting) -> bytes:
 
 
 def preview(reader: Reader, path: str) -> Preview | None:
-    """Look at the beginning of a file; `None` where the user has said nothing there, or it cannot be read."""
+    """Read the beginning of a file; `None` if it has no user message there, or cannot be read."""
     try:
         with open_conversation(reader, path) as file:
             head = file.read(HEAD).splitlines(keepends=True)
-        said = next(filter(is_user_message, restore(head).items), None)
+        message = next(filter(is_user_message, restore(head).items), None)
         first = msgspec.json.decode(head[0], type=_FirstLine)
     except (OSError, SessionFileError, msgspec.MsgspecError):
         return None
-    return None if said is None else Preview("\n".join(texts(said.get("content"), "input_text")), first.timestamp)
+    return None if message is None else Preview("\n".join(texts(message.get("content"), "input_text")), first.timestamp)
 
 
 def _told(home: str, before: tuple[str, str] | None) -> Iterator[tuple[SessionName, Preview]]:
-    """Yield the conversations in which the user has said something."""
+    """Yield the conversations with a user message."""
     reader = Reader(home)
     for name in list_sessions(home):
         if before is not None and (name.started, name.conversation_id) >= before:
@@ -76,7 +76,7 @@ def _told(home: str, before: tuple[str, str] | None) -> Iterator[tuple[SessionNa
 
 
 def _position(cursor: str | None) -> tuple[str, str] | None:
-    """Return where the previous page ended; a cursor that is none of ours counts for nothing."""
+    """Return where the previous page ended; an invalid cursor is ignored."""
     started, mark, conversation_id = (cursor or "").partition("|")
     return (started, conversation_id) if mark else None
 

@@ -1,4 +1,4 @@
-"""Reads a session file that a client wants to take up: whose it is, and what was said."""
+"""Reads a session file that a client wants to resume: its id and its messages."""
 
 import msgspec
 

@@ -26,19 +26,19 @@ from greenroom.workers.sandbox.starter import LaunchedStarter
 
 DEFAULT_TIMEOUT_MS: Final = 10_000
 OUTPUT_SIZE: Final = 1024 * 1024
-"""Bytes kept of each stream; of more than that it is both ends."""
+"""Bytes kept of each stream; of a longer one both ends."""
 
 
 async def run(params: bytes, setting: Setting) -> bytes:
     """Return the result of `execOneOffCommand`. Raises `JobError`, `ConfigError` or `SandboxUnavailableError`."""
-    given = msgspec.json.decode(params, type=ExecCommand)
-    settings = _settings(given, setting)
+    request = msgspec.json.decode(params, type=ExecCommand)
+    settings = _settings(request, setting)
     environment = command_environment(settings)
     command = CommandSpec(
-        given.command,
+        request.command,
         settings.cwd,
         environment,
-        timeout=(DEFAULT_TIMEOUT_MS if given.timeout_ms is None else given.timeout_ms) / 1000,
+        timeout=(DEFAULT_TIMEOUT_MS if request.timeout_ms is None else request.timeout_ms) / 1000,
         capture_size=OUTPUT_SIZE,
     )
     surroundings = Surroundings(
@@ -61,14 +61,14 @@ async def run(params: bytes, setting: Setting) -> bytes:
     return _told(finished, confined=True)
 
 
-def _settings(given: ExecCommand, setting: Setting) -> Settings:
+def _settings(request: ExecCommand, setting: Setting) -> Settings:
     settings = resolve(
-        setting.home, given.config_overrides, ConversationOverrides(cwd=given.cwd), os.getcwd(), os.environ
+        setting.home, request.config_overrides, ConversationOverrides(cwd=request.cwd), os.getcwd(), os.environ
     )
     require_directory(settings.cwd, "cwd")
-    if given.sandbox_policy is None:
+    if request.sandbox_policy is None:
         return settings
-    policy: SandboxPolicy = msgspec.convert(given.sandbox_policy, SandboxPolicy)
+    policy: SandboxPolicy = msgspec.convert(request.sandbox_policy, SandboxPolicy)
     return replace(settings, sandbox_policy=policy)
 
 

@@ -1,4 +1,4 @@
-"""Reads the part of `config.toml` that clients show and change, as the file has it."""
+"""Reads the part of `config.toml` that clients show and change, with the file's values."""
 
 import os
 from typing import Final
@@ -62,20 +62,20 @@ def _told(table: Table, file: ConfigFile, form: str) -> dict[str, object]:
 
 
 def saved(table: Table, file: ConfigFile) -> dict[str, object]:
-    """Return what the file sets; members that it does not set are left out, but for those of profiles."""
-    found = {new: getattr(file, old) for old, new in _TOP.items() if old in table}
+    """Return the values that the file sets; unset members are left out, except those of profiles."""
+    values = {new: getattr(file, old) for old, new in _TOP.items() if old in table}
     if "sandbox_workspace_write" in table:
         workspace = file.sandbox_workspace_write
-        found["sandboxSettings"] = {new: getattr(workspace, old) for old, new in _SANDBOX.items()}
+        values["sandboxSettings"] = {new: getattr(workspace, old) for old, new in _SANDBOX.items()}
     if tools := _tools(_table(table.get("tools"))):
-        found["tools"] = tools
-    return {**found, "profiles": _profiles(table)}
+        values["tools"] = tools
+    return {**values, "profiles": _profiles(table)}
 
 
 def early(table: Table, file: ConfigFile) -> dict[str, object]:
-    """Return of what the file sets that which was told before there was `getUserSavedConfig`."""
-    found = saved(table, file)
-    top = {member: found[member] for member in _EARLY_TOP if member in found}
+    """Return those of the values that the result had before `getUserSavedConfig` existed."""
+    values = saved(table, file)
+    top = {member: values[member] for member in _EARLY_TOP if member in values}
     profiles = {
         name: {member: profile[member] for member in _EARLY_PROFILE} for name, profile in _profiles(table).items()
     }

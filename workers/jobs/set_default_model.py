@@ -1,4 +1,4 @@
-"""Writes the model that new conversations use into `config.toml`, and leaves everything else there as it is."""
+"""Writes the default model of new conversations into `config.toml`, preserving everything else."""
 
 import codecs
 import os
@@ -17,7 +17,7 @@ from greenroom.workers.jobs.context import JobError, Setting
 
 
 async def run(params: bytes, setting: Setting) -> bytes:
-    """Change the file. Raises `JobError`; the file is then as it was."""
+    """Change the file. Raises `JobError`; the file is then unchanged."""
     wanted = msgspec.json.decode(params, type=SetDefaultModel)
     path = os.path.realpath(os.path.join(setting.home, CONFIG_FILE))
     try:
@@ -29,15 +29,15 @@ async def run(params: bytes, setting: Setting) -> bytes:
         raise JobError(f"{path}: {error.strerror}") from error
     except EncodingError as error:
         raise JobError(f"{path} cannot be read: {error}") from None
-    except (TOMLKitError, ValueError) as error:  # its text tells the place, and may tell what stands there
+    except (TOMLKitError, ValueError) as error:  # the error's text may quote the file
         raise JobError(f"{path} is no TOML ({type(error).__name__})") from None
     return b"{}"
 
 
 def changed(text: str, wanted: SetDefaultModel) -> str:
-    """Return the file's text with the model and its effort where they count: in the active profile, if there is one.
+    """Return the file's text with the model and its effort set in the active profile, or else at the top level.
 
-    Raises `TOMLKitError` for a text that is no TOML.
+    Raises `TOMLKitError` if the text is not TOML.
     """
     document = tomlkit.parse(text)
     table: MutableMapping[str, object] = document
@@ -62,7 +62,7 @@ def _read(path: str) -> bytes:
 
 
 def _replace(path: str, content: bytes) -> None:
-    """Put a new file in the place of the old one, with its permissions; whoever reads sees one or the other."""
+    """Replace the file atomically, preserving its permissions."""
     folder = os.path.dirname(path)
     descriptor, temporary = tempfile.mkstemp(prefix=".config.toml.", dir=folder)
     try:

@@ -1,6 +1,6 @@
-"""Reads the result of a tool member by member. What breaks the rules is kept in a form that does not.
+"""Reads a tool's result member by member, and repairs invalid members.
 
-The outcome is a `CallToolResult` that any client can read: events carry it, and the model is told what is in it.
+The outcome is a valid `CallToolResult`, which is passed on in events and to the model.
 """
 
 from collections.abc import Callable, Mapping
@@ -11,11 +11,11 @@ import msgspec
 from greenroom.protocol.items import JsonObject
 
 _ABOUT: Final = frozenset({"content", "structuredContent", "isError", "_meta", "resultType"})
-"""The members that a result may have. Only where it has none of the first two do others count."""
+"""The known members of a result. The later ones are read only if neither of the first two exists."""
 
 
 def read_answer(given: object) -> JsonObject:
-    """Return the `CallToolResult` that an answer is meant as, without members that are `null`."""
+    """Return an answer as a `CallToolResult`, without members that are `null`."""
     members = given if isinstance(given, dict) else {"content": given}
     answer: JsonObject = {"content": _content(members.get("content")), "isError": members.get("isError") is True}
     if members.get("structuredContent") is not None:
@@ -80,7 +80,7 @@ _BLOCKS: Final[Mapping[str, Callable[[JsonObject], JsonObject | None]]] = {
     "resource": _resource,
     "resource_link": _link,
 }
-"""The known types of blocks, each with what makes one sound where that is possible."""
+"""The known types of blocks, each with its repair function."""
 
 
 def _text(text: str) -> JsonObject:

@@ -1,4 +1,4 @@
-"""Lets a call of a remote tool through, or does not: the decision, the user's answer, and what is remembered of it."""
+"""Decides whether a remote tool may be called: the rules, the user's answer, and remembered approvals."""
 
 import asyncio
 
@@ -13,7 +13,7 @@ from greenroom.workers.mcp.tool import Identity, RemoteTool
 
 
 class ToolApproval:
-    """One conversation's rules for remote tools, and what its user has said so far."""
+    """One conversation's rules for remote tools, and the user's approvals so far."""
 
     def __init__(self, policy: ApprovalPolicy, sandbox: SandboxMode, questions: ServerQuestions) -> None:
         self._policy: ApprovalPolicy = policy
@@ -22,7 +22,7 @@ class ToolApproval:
         self._approved: set[Identity] = set()
 
     async def admit(self, tool: RemoteTool, server: McpServer, call_id: str, arguments: JsonObject | None) -> None:
-        """Let a call through. Raises `RemoteCallError` where it must not be made."""
+        """Return if a call is permitted. Raises `RemoteCallError` if it is not."""
         verdict = decide_call(
             self._policy,
             self._sandbox,

@@ -1,4 +1,4 @@
-"""Puts the bearer of a login on requests to an MCP server. It is asked for each time, and never kept."""
+"""Adds the access token of a login to requests to an MCP server. It is requested each time, and never kept."""
 
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import Final, Protocol, TypeAlias
@@ -9,28 +9,28 @@ from greenroom.protocol.internal.broker import McpBearer
 from greenroom.workers.model.credentials_channel import CredentialError
 
 AskBearer: TypeAlias = Callable[[str | None], Awaitable[McpBearer]]
-"""Takes the serial of a bearer that was refused. Raises `CredentialError`."""
+"""Takes the serial of a rejected token. Raises `CredentialError`."""
 
 _SCOPE: Final = 'scope="'
 
 
 class Refusal(Protocol):
-    """Is told why a request goes, or has come, to nothing."""
+    """Called with the reason why a request failed."""
 
     def __call__(self, reason: str | None) -> None: ...
 
 
 class BearerAuth(httpx2.Auth):
-    """One server's."""
+    """The authentication for one server."""
 
     def __init__(self, name: str, ask: AskBearer, note: Refusal) -> None:
-        """`note` is told what the user can do where the server wants a login."""
+        """`note` is called with advice for the user if the server requires a login."""
         self._name = name
         self._ask = ask
         self._note = note
 
     async def async_auth_flow(self, request: httpx2.Request) -> AsyncGenerator[httpx2.Request, httpx2.Response]:
-        """Send a request, and once more with another bearer where the first is refused."""
+        """Send a request, and once more with another token if the first is rejected."""
         self._note(None)
         bearer = await self._bearer(None)
         response = yield self._carrying(request, bearer)

@@ -1,4 +1,4 @@
-"""One call of a remote tool: its arguments, its events, and what the model is told."""
+"""One call of a remote tool: its arguments, its events, and its output for the model."""
 
 import asyncio
 import time
@@ -15,33 +15,33 @@ ABORTED = "aborted by user"
 
 
 class RemoteCallError(Exception):
-    """A call brought no result. The text says why, to the model."""
+    """A call brought no result. The text is for the model."""
 
 
 class UnheardError(RemoteCallError):
-    """A call did not reach the server, which is no longer there under that name: it may be made again."""
+    """A call did not reach the server, which is no longer running; it can be repeated."""
 
 
 class Approval(Protocol):
-    """Whatever says whether a call may be made."""
+    """Decides whether a call is permitted."""
 
     async def __call__(self, tool: RemoteTool, call_id: str, arguments: JsonObject | None) -> None:
-        """Let a call through. Raises `RemoteCallError` where it must not be made."""
+        """Return if a call is permitted. Raises `RemoteCallError` if it is not."""
         ...
 
 
 class Remote(Protocol):
-    """Whatever carries calls to a server."""
+    """Sends calls to a server."""
 
     async def call(self, tool: str, arguments: JsonObject | None) -> JsonObject:
-        """Return the `CallToolResult`. Raises `RemoteCallError`; a cancelled call is cancelled at the server too."""
+        """Return the `CallToolResult`. Raises `RemoteCallError`; cancellation cancels the call at the server too."""
         ...
 
 
 async def call_tool(
     tool: RemoteTool, call_id: str, arguments: str, admit: Approval, remote: Remote, emit: Emit
 ) -> Output:
-    """Run one call to its end. Only cancellation is raised."""
+    """Run one call. Raises only on cancellation."""
     try:
         given = _read(arguments)
     except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:

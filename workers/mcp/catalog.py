@@ -1,4 +1,4 @@
-"""What the model is offered of the tools that servers list, and which tool it means by a name."""
+"""The servers' tools as offered to the model, and the lookup of tools by the model's names."""
 
 import logging
 from collections.abc import Iterable, Mapping, Sequence
@@ -16,19 +16,19 @@ log = logging.getLogger(__name__)
 
 
 class Catalog:
-    """The tools of all servers at one moment. Never changes."""
+    """An immutable snapshot of the tools of all servers."""
 
     def __init__(
         self, tools: Iterable[RemoteTool], servers: Mapping[str, McpServer], wire: WireApi = "responses"
     ) -> None:
-        """Tools that their server's table does not offer are left out."""
+        """Tools that the server's table disables are left out."""
         offered = {tool.identity: tool for tool in tools if servers[tool.server].offers(tool.name)}
         self._tools = {name: offered[identity] for identity, name in qualify(offered).items()}
         self.definitions: Final[Sequence[JsonObject]] = _definitions(self._tools, wire)
-        """As a request declares them, sorted by name. A tool whose schema cannot be declared is missing."""
+        """The declarations for a request, sorted by name. A tool whose schema cannot be declared is missing."""
 
     def find(self, name: str, namespace: str | None = None) -> RemoteTool | None:
-        """Return the tool that the model calls so, also one that was not declared."""
+        """Return the tool of a name, even if it was not declared."""
         for spelling in spellings(name, namespace):
             if spelling in self._tools:
                 return self._tools[spelling]
@@ -39,7 +39,7 @@ def _definitions(tools: Mapping[str, RemoteTool], wire: WireApi) -> list[JsonObj
     definitions: list[JsonObject] = []
     for name, tool in tools.items():
         try:
-            # Who says nothing of parameters has none.
+            # A tool without a schema has no parameters.
             sound = read_schema({} if tool.schema is None else tool.schema)
             parameters = fit(sound.schema, wire)
         except UnfitSchemaError as error:

@@ -1,7 +1,7 @@
-"""Lets one part of an answer that breaks the rules cost nothing but itself.
+"""Prevents one invalid part of an answer from invalidating the whole answer.
 
-The client validates an answer as a whole. Here it gets only what it cannot object to; the answer itself is kept as it
-came, for who reads it member by member.
+The client validates an answer as a whole. Here it gets a valid stand-in; the original answer is kept for code that
+reads it member by member.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -14,16 +14,16 @@ from mcp_types import RequestId
 from greenroom.protocol.items import as_list
 
 UNSAID: Final = "2025-03-26"
-"""The version that is assumed of who names none."""
+"""The version assumed for a server that names none."""
 AS_IT_CAME: Final = "greenroom/result"
-"""The member of `_meta` under which the result of a call passes through the client."""
+"""The member of `_meta` that carries the original result of a call through the client."""
 
 
 class TolerantDispatcher(JSONRPCDispatcher):
-    """The client's own, except for the answers that it would refuse."""
+    """The client's session, except for the answers that it would reject."""
 
     page: Sequence[object] = ()
-    """The entries of the last page, as they came."""
+    """The unvalidated entries of the last page."""
 
     async def send_raw_request(
         self,
@@ -40,7 +40,7 @@ class TolerantDispatcher(JSONRPCDispatcher):
 
 
 def _greeting(result: dict[str, Any]) -> dict[str, Any]:
-    """A server need not say who it is, and what it can do is asked of it anyway."""
+    """A server may omit its name and version; its capabilities are probed anyway."""
     info, version = result.get("serverInfo"), result.get("protocolVersion")
     given = info if isinstance(info, dict) else {}
     return {
@@ -73,7 +73,7 @@ def _called(result: dict[str, Any]) -> dict[str, Any]:
 
 
 _LATER: Final[Mapping[str, Any]] = {"resultType": "complete", "ttlMs": 0, "cacheScope": "private"}
-"""What the revision of 2026 has every result say, and earlier ones do not look at."""
+"""Members that the revision of 2026 requires in every result, and that earlier ones ignore."""
 _READ: Final[Mapping[str, Callable[[dict[str, Any]], dict[str, Any]]]] = {
     "initialize": _greeting,
     "server/discover": _discovered,

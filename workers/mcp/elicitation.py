@@ -1,4 +1,4 @@
-"""What a server asks the user in the middle of its work, and how that reaches the user of our client."""
+"""Questions of a server to the user, passed on to the client's user."""
 
 import itertools
 from collections.abc import Awaitable, Callable
@@ -17,7 +17,7 @@ Action: TypeAlias = Literal["accept", "decline", "cancel"]
 
 
 class Elicitation(msgspec.Struct, frozen=True, kw_only=True):
-    """One question. A form has a schema, everything else a URL that the user should visit."""
+    """One question: a form with a schema, or else a URL for the user to visit."""
 
     server: str
     message: str
@@ -29,13 +29,14 @@ class Elicitation(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def wants_no_answers(self) -> bool:
-        """Whether it is a form without a field, which asks for a yes and nothing more."""
+        """Whether it is a form without fields, which only asks for yes or no."""
         return self.schema is not None and not self.schema.get("properties")
 
     @property
     def params(self) -> JsonObject:
-        """The parameters of the `elicitation/create` that asks our client."""
-        said = shown_lines(self.message).replace("\n", "\n| ")  # so that no line of it looks like one of ours
+        """The params of the `elicitation/create` that is sent to the client."""
+        # so that none of its lines can pose as one of Greenroom's
+        said = shown_lines(self.message).replace("\n", "\n| ")
         params: JsonObject = {"message": f"{shown(self.server)}: {said}"}
         if self.schema is not None:
             params["requestedSchema"] = _shown_schema(self.schema)
@@ -48,7 +49,7 @@ _FOR_PEOPLE: Final = frozenset({"title", "description", "enumNames"})
 
 
 def _shown_schema(schema: JsonObject) -> JsonObject:
-    """Make the texts of a form fit to be shown; names and values stay, since the answer is checked against them."""
+    """Make the texts of a form safe to show; names and values stay, since the answer is validated against them."""
     return {name: _shown_part(name, value) for name, value in schema.items()}
 
 
@@ -64,13 +65,13 @@ def _shown_part(name: str, value: object) -> object:
 
 
 class ElicitationReply(msgspec.Struct, frozen=True):
-    """What the server is answered."""
+    """The answer for the server."""
 
     action: Action
     content: JsonObject | None = None
-    """What a form was filled in with."""
+    """The content of the form."""
     reason: str | None = None
-    """Why the user was not asked; the server is not told, the user is."""
+    """Why the user was not asked; this is shown to the user, not to the server."""
 
 
 ACCEPTED: Final = ElicitationReply("accept", {})
@@ -79,7 +80,7 @@ Elicit: TypeAlias = Callable[[Elicitation], Awaitable[ElicitationReply]]
 
 
 def answer_alone(policy: ApprovalPolicy, sandbox: SandboxPolicy, question: Elicitation) -> ElicitationReply | None:
-    """Return the answer that the policies give in the user's place, `None` where the user decides."""
+    """Return the answer that the policies determine, `None` if the user decides."""
     if policy != "never":
         return None
     if sandbox.type == "danger-full-access" and question.wants_no_answers:
@@ -88,12 +89,12 @@ def answer_alone(policy: ApprovalPolicy, sandbox: SandboxPolicy, question: Elici
 
 
 async def decline(_question: Elicitation) -> ElicitationReply:
-    """Ask nobody."""
+    """Ask nothing, and decline."""
     return ElicitationReply("decline", reason="questions of MCP servers are not passed on")
 
 
 def pass_on(questions: ServerQuestions) -> Elicit:
-    """Return an `Elicit` that asks our client."""
+    """Return an `Elicit` that asks the client."""
     numbers = itertools.count()
 
     async def elicit(question: Elicitation) -> ElicitationReply:
@@ -104,7 +105,7 @@ def pass_on(questions: ServerQuestions) -> Elicit:
 
 
 def read_elicitation_reply(decision: Decision, question: Elicitation) -> ElicitationReply:
-    """Say what our client's answer means to a server. The reference's own answer says yes, but fills in nothing."""
+    """Convert the client's answer for a server. The reference's own form of an answer means yes, without content."""
     if decision.action == "accept":
         return _filled_in(decision.content or b"{}") if question.schema is not None else ElicitationReply("accept")
     if decision.action is not None:

@@ -1,4 +1,4 @@
-"""Speaks with a server over streamable HTTP."""
+"""The transport over streamable HTTP."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -24,17 +24,17 @@ _CONNECT_SECONDS: Final = 30.0
 
 
 class HttpTransport:
-    """A URL that a server answers under."""
+    """The URL of a server."""
 
     pauses: tuple[float, ...] = (0.25, 1.0)
 
     def __init__(self, address: Address, name: str = "", ask_bearer: AskBearer | None = None) -> None:
-        """`ask_bearer` has what a login to the server gave, if there may be one."""
+        """`ask_bearer` returns the token of a login to the server, if there is one."""
         self._address = address
         self._auth = None if ask_bearer is None else BearerAuth(name, ask_bearer, self._note_refusal)
         self._refusal: str | None = None
         self._status: int | None = None
-        """That of the last answer that was an error."""
+        """The status of the last error response."""
         self._answered = False
         self._expired = False
 
@@ -50,7 +50,7 @@ class HttpTransport:
         return None if self._status is None else f"it answered with HTTP status {self._status}"
 
     async def gone(self) -> None:
-        await asyncio.get_running_loop().create_future()  # whether a URL is answered shows when it is asked
+        await asyncio.get_running_loop().create_future()  # whether a URL is reachable shows with the first request
 
     @property
     def refusal(self) -> str | None:
@@ -72,9 +72,9 @@ class HttpTransport:
     async def _open(self) -> "AsyncIterator[TransportStreams]":
         self._answered, self._status = False, None
         client = httpx2.AsyncClient(
-            # Bodies are looked at as they come.
+            # Bodies are inspected as they arrive.
             headers={"Accept-Encoding": "identity", **self._address.headers},
-            # Each request has a limit of its own, and the stream of notifications may be silent for ever.
+            # Each request has its own time limit, and the stream of notifications may be silent for ever.
             timeout=httpx2.Timeout(_CONNECT_SECONDS, read=None),
             verify=tls_context(),
             auth=self._auth,
@@ -90,7 +90,7 @@ class HttpTransport:
         self._refusal = reason
 
     async def _note(self, response: httpx2.Response) -> None:
-        # What a server says to GET is about its stream of notifications, which it need not have.
+        # A response to GET is about the stream of notifications, which is optional.
         self._answered = True
         repair(response)
         if response.is_success:

@@ -1,4 +1,4 @@
-"""Makes the messages readable that a server sends over HTTP, as `greenroom.workers.mcp.repair` does for pipes."""
+"""Repairs invalid messages from a server over HTTP, as `greenroom.workers.mcp.repair` does for pipes."""
 
 from collections.abc import AsyncIterator
 from typing import Final
@@ -12,7 +12,7 @@ _DATA: Final = b"data:"
 
 
 def repair(response: httpx2.Response) -> None:
-    """Have the body of a response read through the repair, where it is of a kind that holds messages."""
+    """Pass the body of a response through the repair, if it is of a type that contains messages."""
     kind = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
     is_plain = response.headers.get("Content-Encoding", "identity").lower() == "identity"
     stream = response.stream
@@ -39,7 +39,7 @@ class _Whole(httpx2.AsyncByteStream):
 
 
 class _Lines(_Whole):
-    """A stream of events, each with a message in one line."""
+    """An event stream with one message per line."""
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         rest = b""
@@ -48,7 +48,7 @@ class _Lines(_Whole):
             if lines:
                 yield b"".join(_line(line) + b"\n" for line in lines)
             if len(rest) > MESSAGE_LIMIT:
-                yield rest  # the client has a limit of its own, and says so
+                yield rest  # the client has its own limit, and reports it
                 rest = b""
         if rest:
             yield _line(rest)

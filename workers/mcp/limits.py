@@ -1,4 +1,4 @@
-"""Time limits of a server's requests, which stand still while the server waits for the user."""
+"""Time limits of a server's requests, which are suspended while the server waits for the user."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
@@ -6,17 +6,17 @@ from contextlib import asynccontextmanager, contextmanager
 
 
 class RequestDeadlines:
-    """The limits of one server that run at the moment."""
+    """The currently running limits of one server."""
 
     def __init__(self) -> None:
         self._running: set[asyncio.Timeout] = set()
         self._left: dict[asyncio.Timeout, float] = {}
-        """Seconds that each limit has left once the last question is answered."""
+        """Seconds left of each limit, resumed when the last question is answered."""
         self._questions = 0
 
     @asynccontextmanager
     async def limit(self, seconds: float) -> AsyncIterator[None]:
-        """Raise `TimeoutError` once the body has taken so long, questions not counted."""
+        """Raise `TimeoutError` once the body has taken that long, not counting questions."""
         async with asyncio.timeout(seconds) as timeout:
             self._running.add(timeout)
             if self._questions:
@@ -29,7 +29,7 @@ class RequestDeadlines:
 
     @contextmanager
     def standing_still(self) -> Iterator[None]:
-        """Stop all limits while the body asks the user."""
+        """Suspend all limits while the body asks the user."""
         if not self._questions:
             for timeout in self._running:
                 self._stop(timeout)

@@ -1,7 +1,7 @@
-"""Gives every tool of every server a name that model servers accept and that no other tool has.
+"""Gives every tool of every server a unique name that model servers accept.
 
-A name depends on nothing but the set of tools: not on the order in which servers become ready, so that requests stay
-the same and their prompts cached.
+The names depend only on the set of tools, not on the order in which servers become ready, so that requests stay the
+same and their prompts cached.
 """
 
 import hashlib
@@ -14,24 +14,24 @@ from typing import Final
 from greenroom.workers.mcp.tool import Identity
 
 LIMIT: Final = 64
-"""Bytes of a name."""
+"""Maximum bytes of a name."""
 SEPARATOR: Final = "__"
 PREFIX: Final = "mcp__"
-"""What later releases put before a name."""
+"""The prefix that later releases of the reference use."""
 
 _KEPT: Final = 24
-"""Bytes that stay of a name that is too long; the rest is a SHA-1 in hexadecimal digits."""
+"""Bytes kept of a name that is too long; the rest is a SHA-1 in hexadecimal digits."""
 _FOREIGN: Final = re.compile(r"[^a-zA-Z0-9_-]")
 _SERVER: Final = re.compile(r"[a-zA-Z0-9_-]+")
 
 
 def is_server_name(name: str) -> bool:
-    """Tell whether a server may be called so."""
+    """Tell whether a server may have this name."""
     return _SERVER.fullmatch(name) is not None
 
 
 def qualify(identities: Iterable[Identity]) -> dict[Identity, str]:
-    """Return the name of each tool, in the order of the names."""
+    """Return the name of each tool, sorted by name."""
     claims: defaultdict[str, list[Identity]] = defaultdict(list)
     for identity in sorted(set(identities)):
         claims[_candidate(identity)].append(identity)
@@ -44,7 +44,7 @@ def qualify(identities: Iterable[Identity]) -> dict[Identity, str]:
 
 
 def spellings(name: str, namespace: str | None) -> Iterator[str]:
-    """Yield the names of ours that a model may mean by a name and a namespace of a later release."""
+    """Yield the names that a model may mean by a name and a namespace of a later release."""
     if namespace is not None:
         name = f"{namespace}{SEPARATOR}{name}"
     else:
@@ -65,7 +65,7 @@ def _candidate(identity: Identity) -> str:
 
 
 def _owner(candidate: str, claimants: list[Identity]) -> Identity | None:
-    """Return who keeps a name: the only one who wants it, or the only one whose real name it is."""
+    """Return which tool keeps a disputed name: the only candidate, or the only one whose original name it is."""
     if len(claimants) == 1:
         return claimants[0]
     real = [identity for identity in claimants if _plain(identity) == candidate]

@@ -1,4 +1,4 @@
-"""Puts questions about the user's MCP servers, and of theirs, to the client: as an event, and as a request."""
+"""Asks the client about and on behalf of the user's MCP servers: by an event, and by a request."""
 
 from collections.abc import Awaitable, Callable
 from typing import Final
@@ -17,11 +17,11 @@ _MEMBERS: Final = {
     "url": "url",
     "elicitationId": "elicitation_id",
 }
-"""What the event repeats of the request, and how it is called there."""
+"""Members of the request that the event repeats, with their names there."""
 
 
 class ServerQuestions:
-    """The way from one conversation's servers to its user."""
+    """The path from one conversation's servers to its user."""
 
     def __init__(self, ask: Callable[[bytes], Awaitable[Decision]], emit: Emit, turn_id: Callable[[], TurnId]) -> None:
         self._ask = ask
@@ -29,7 +29,7 @@ class ServerQuestions:
         self._turn_id = turn_id
 
     async def put(self, server: str, question_id: str, params: JsonObject) -> Decision:
-        """Ask, and wait for what becomes of it. `params` are those of `elicitation/create`."""
+        """Ask, and wait for the outcome. `params` are those of `elicitation/create`."""
         request = {name: params[member] for member, name in _MEMBERS.items() if member in params}
         event: JsonObject = {
             "type": "elicitation_request",

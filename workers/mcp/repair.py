@@ -1,10 +1,10 @@
-"""Makes messages readable in which single members break the rules of JSON-RPC: they cost nothing but themselves.
+"""Repairs messages with members that violate JSON-RPC, so that only those members are lost.
 
-The client drops a message that it cannot validate, and whoever waits for it waits until the time limit. What a server
-got wrong is put right here where it is plain what was meant, and said in words where it is not.
+The client drops a message that it cannot validate, and its request then waits until the time limit. Errors whose
+meaning is clear are corrected here, others are replaced by a description.
 """
 
-# Not msgspec: this is for JSON that strict readers refuse, such as half a surrogate pair or NaN.
+# Not msgspec, because this is for JSON that strict parsers reject, such as unpaired surrogates or NaN.
 import json
 from typing import Final
 
@@ -13,13 +13,13 @@ from mcp_types import INTERNAL_ERROR, jsonrpc_message_adapter
 from greenroom.protocol.items import JsonObject
 
 DEPTH: Final = 100
-"""Levels of a message that are kept; the client reads no more than about twice as many."""
+"""Maximum nesting of a message; the client accepts at most about twice as much."""
 SHOWN: Final = 1000
-"""Characters that are told of a value which is not what it should be."""
+"""Maximum characters of an invalid value in a description."""
 
 
 def repaired(data: bytes) -> bytes:
-    """Return one message as the client can read it; what is one already, or none at all, as it is."""
+    """Return a message in a form that the client accepts; a valid message, or anything else, unchanged."""
     try:
         jsonrpc_message_adapter.validate_json(data, by_name=False)
     except ValueError:
@@ -78,7 +78,7 @@ def _shown(value: object) -> str:
 
 
 def _pruned(value: object, depth: int) -> object:
-    """Put `null` where something is nested too deeply."""
+    """Replace what is nested too deeply by `null`."""
     if not isinstance(value, dict | list):
         return value
     if depth > DEPTH:

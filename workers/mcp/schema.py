@@ -1,7 +1,7 @@
-"""Reads a tool's parameter schema as its server wrote it, without the pieces that are no JSON Schema.
+"""Reads a tool's parameter schema, dropping parts that are not valid JSON Schema.
 
-Everything that JSON Schema (2020-12, and the drafts before it) allows stays as it is. A piece that it does not allow
-is left out and told; the rest of the tool stays usable.
+Everything that JSON Schema (2020-12, and earlier drafts) allows is kept. An invalid part is dropped and reported; the
+rest of the tool stays usable.
 """
 
 import re
@@ -14,11 +14,11 @@ import msgspec
 from greenroom.protocol.items import JsonObject
 
 DEPTH: Final = 64
-"""Levels of schemas within schemas that are kept; deeper ones accept anything."""
+"""Maximum nesting of schemas; deeper ones accept anything."""
 SIZE: Final = 256 * 1024
-"""Bytes of one tool's schema as JSON. A model cannot make use of a longer one."""
+"""Maximum bytes of one tool's schema as JSON. A model could not use a longer one."""
 TOLD: Final = 3
-"""Faults of one tool that a warning names."""
+"""Maximum errors of one tool in a warning."""
 
 TYPES: Final = frozenset({"object", "array", "string", "number", "integer", "boolean", "null"})
 
@@ -30,15 +30,15 @@ class UnfitSchemaError(ValueError):
 
 
 class SoundSchema(msgspec.Struct, frozen=True):
-    """What is left of a schema."""
+    """The valid part of a schema."""
 
     schema: JsonObject
     faults: tuple[str, ...] = ()
-    """What was left out, and why, for people."""
+    """What was dropped, and why, for people."""
 
 
 def read_schema(given: object) -> SoundSchema:
-    """Return the schema without its flawed pieces. Raises `UnfitSchemaError` where nothing can be made of it."""
+    """Return the schema without its invalid parts. Raises `UnfitSchemaError` if nothing usable remains."""
     if not isinstance(given, dict):
         raise UnfitSchemaError("the schema is no object")
     try:
@@ -53,7 +53,7 @@ def read_schema(given: object) -> SoundSchema:
 
 
 def resolve(root: JsonObject, reference: object) -> object:
-    """Return what a reference within a schema points to, `None` where there is nothing."""
+    """Return the target of a reference within a schema, `None` if there is none."""
     if not isinstance(reference, str):
         return None
     base, _, fragment = reference.partition("#")
@@ -90,7 +90,7 @@ def _named(root: object, keyword: str, name: str) -> object:
     return None
 
 
-# What the value of a keyword must be, where it is no schema itself
+# The required value of each keyword that is not a schema itself
 
 
 def _is_text(value: object) -> bool:
@@ -110,7 +110,7 @@ def _is_count(value: object) -> bool:
 
 
 def _is_bound(value: object) -> bool:
-    return _is_number(value) or _is_flag(value)  # a flag in draft 4
+    return _is_number(value) or _is_flag(value)  # a boolean in draft 4
 
 
 def _is_step(value: object) -> bool:
@@ -149,7 +149,7 @@ _VALUES: Final[Mapping[str, Callable[[object], bool]]] = {
     **dict.fromkeys(("minLength", "maxLength", "minItems", "maxItems"), _is_count),
     **dict.fromkeys(("minProperties", "maxProperties", "minContains", "maxContains"), _is_count),
 }
-"""Keywords whose value is checked. What is not listed, here or below, may be anything."""
+"""Keywords whose value is validated. Those not listed, here or below, accept anything."""
 
 ONE: Final = frozenset(
     {
@@ -162,7 +162,7 @@ SEVERAL: Final = frozenset({"anyOf", "oneOf", "allOf", "prefixItems", "items"})
 """Keywords whose value is a list of schemas; `items` in the drafts before 2020-12."""
 _IN_ORDER: Final = frozenset({"prefixItems", "items"})
 NAMED: Final = frozenset({"properties", "patternProperties", "$defs", "definitions", "dependentSchemas"})
-"""Keywords whose value has a schema under each name."""
+"""Keywords whose value maps names to schemas."""
 
 
 class _Reader:
@@ -171,7 +171,7 @@ class _Reader:
         self.faults: list[str] = []
 
     def table(self, given: JsonObject, path: _Path, depth: int) -> JsonObject:
-        """Return a schema that is an object without what is flawed in it."""
+        """Return a schema that is an object, without its invalid parts."""
         if depth > DEPTH:
             self._fault(path, f"is nested more than {DEPTH} levels deep")
             return {}
@@ -193,7 +193,8 @@ class _Reader:
                 self._fault(place, fault)
 
     def _several(self, given: list[object], path: _Path, depth: int, *, in_order: bool) -> list[object]:
-        """Return the sound ones; where the order tells which is which, others leave a gap that anything fits."""
+        """Return the valid ones; if their position matters, invalid ones are replaced by schemas that accept
+        anything."""
         steps = [(inner, (*path, str(index))) for index, inner in enumerate(given)]
         return [self._any(inner, place, depth) for inner, place in steps if in_order or self._is_schema(inner, place)]
 
@@ -217,7 +218,7 @@ class _Reader:
         return None if check is None or check(value) else "has a value that is not allowed"
 
     def _judge_reference(self, reference: str) -> str | None:
-        """Refuse what leads nowhere, or back to itself by way of references alone."""
+        """Reject references without a target, or that form a cycle of references alone."""
         seen: set[int] = set()
         target = resolve(self._root, reference)
         while isinstance(target, dict) and "$ref" in target and id(target) not in seen:

@@ -1,4 +1,4 @@
-"""How long requests wait for servers that are starting: each as long as its own table says, and no longer."""
+"""Determines how long requests wait for starting servers: for each as long as its own table says."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
@@ -8,13 +8,13 @@ from greenroom.config.servers import McpServer
 from greenroom.protocol.items import JsonObject
 
 NOTICE_SECONDS: Final = 2.0
-"""After how long a wait is told."""
+"""Seconds after which a wait is reported."""
 CLEARING_SECONDS: Final = 1.5
-"""What a start that fails at its own limit may take to be cleared away, so that the failure is known."""
+"""Extra seconds for cleaning up a start that fails at its own limit, so that the failure is reported."""
 
 
 class Startup:
-    """Made when the servers begin to start, on the running loop."""
+    """To be created when the servers begin to start, on the running loop."""
 
     def __init__(
         self,
@@ -29,7 +29,7 @@ class Startup:
         self._began_at = asyncio.get_running_loop().time()
         self._settled = {name: asyncio.Event() for name in servers}
         self._late: set[str] = set()
-        """Servers that requests do not wait for any longer."""
+        """Servers for which requests no longer wait."""
         self.is_waiting = False
 
     @property
@@ -42,11 +42,11 @@ class Startup:
         return self._settled[name].is_set()
 
     def settle(self, name: str) -> None:
-        """Take note that a server is ready or has failed."""
+        """Record that a server is ready or has failed."""
         self._settled[name].set()
 
     async def wait(self, check: Callable[[], None]) -> None:
-        """Wait for what a request has to wait for. `check` is called once the required servers have settled."""
+        """Wait for the servers that a request needs. `check` is called once the required servers have settled."""
         if not self._waited_for():
             check()
             return

@@ -1,4 +1,4 @@
-"""A tool as its server lists it."""
+"""A tool as listed by its server."""
 
 from typing import TypeAlias
 
@@ -8,27 +8,27 @@ from greenroom.protocol.items import JsonObject
 from greenroom.workers.approval.remote_tools import Hints
 
 Identity: TypeAlias = tuple[str, str]
-"""Server and tool, as the configuration and the server name them."""
+"""Server and tool, by their original names."""
 
 
 class RemoteTool(msgspec.Struct, frozen=True):
-    """One entry of a server's `tools/list`, of which nothing but the name is checked."""
+    """One entry of a server's `tools/list`, of which only the name is validated."""
 
     server: str
     name: str
     description: str = ""
     schema: object = None
-    """The `inputSchema`, as it came."""
+    """The `inputSchema`, unvalidated."""
     hints: Hints = Hints()
 
     @property
     def identity(self) -> Identity:
-        """What no other tool has."""
+        """Identifies the tool."""
         return self.server, self.name
 
 
 def read_tools(server: str, listed: list[object]) -> list[RemoteTool]:
-    """Return the tools of a listing. Entries without a name, and further ones of the same name, are passed over."""
+    """Return the tools of a listing. Entries without a name, and duplicates, are skipped."""
     found: dict[str, RemoteTool] = {}
     for entry in listed:
         if isinstance(entry, dict) and (tool := _read(server, entry)) is not None:

@@ -1,4 +1,4 @@
-"""What a connection needs to know of the way to its server, whatever that way is."""
+"""The interface of a transport to a server."""
 
 from typing import TYPE_CHECKING, Protocol
 
@@ -6,38 +6,39 @@ if TYPE_CHECKING:
     from mcp.client import Transport as Streams
 
 MESSAGE_LIMIT = 8 * 1024 * 1024
-"""Bytes of one message from a server; a longer one ends the connection or the request."""
+"""Maximum bytes of one message from a server; a longer one ends the connection or the request."""
 
 
 class Transport(Protocol):
-    """One way to one server."""
+    """One transport to one server."""
 
     pauses: tuple[float, ...]
-    """Seconds to wait before each further attempt to start, where the first fails for a reason that may pass."""
+    """Seconds to wait before each further attempt to start, if the first fails for a transient reason."""
 
     def open(self) -> "Streams":
         """Return the streams of one attempt, to be entered once."""
         ...
 
     async def cause(self) -> str | None:
-        """Say what became of the server, where it is known that it failed."""
+        """Describe how the server failed, if that is known."""
         ...
 
     async def gone(self) -> None:
-        """Return once the server has gone, for whatever reason."""
+        """Return once the server has ended, for whatever reason."""
         ...
 
     @property
     def expired(self) -> bool:
-        """Whether the server has said that it no longer knows this connection: what was asked has not been done."""
+        """Whether the server has reported that it no longer knows this connection, so that the request was not
+        executed."""
         ...
 
     @property
     def refusal(self) -> str | None:
-        """What the user can do where the server has just refused a request for want of a right."""
+        """Advice for the user if the server has just rejected a request for lack of rights."""
         ...
 
     @property
     def may_pass(self) -> bool:
-        """Whether another attempt may go better."""
+        """Whether another attempt may succeed."""
         ...

@@ -1,7 +1,7 @@
-"""Fits a sound schema to what a wire takes as the parameters of a function. What every wire takes stays as it is.
+"""Adapts a valid schema to what an API accepts as the parameters of a function.
 
-What is changed for a wire is a table. Each entry keeps the meaning; where a wire has no form for it, the text that
-describes the tool says it.
+The changes for each API are a table. Each entry preserves the meaning; if an API cannot express it, it is added to the
+tool's description as text.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -14,24 +14,24 @@ from greenroom.protocol.items import JsonObject, as_list
 from greenroom.workers.mcp.schema import NAMED, ONE, SEVERAL, UnfitSchemaError, resolve
 
 RULE_SIZE: Final = 4096
-"""Bytes of a rule that is told in words; a longer one is only mentioned."""
+"""Maximum bytes of a rule that is given as text; a longer one is only mentioned."""
 
 _TOP: Final = ("anyOf", "oneOf", "allOf", "not", "enum", "const", "if", "then", "else", "$ref")
-"""What may not stand beside the type of the parameters as a whole."""
+"""Keywords that are not accepted beside the type of the parameters as a whole."""
 _HOPS: Final = 8
-"""References and combinations within each other that are followed at the top."""
+"""Maximum nesting of references and combinations that are followed at the top."""
 
 
 class Parameters(msgspec.Struct, frozen=True):
-    """The parameters of a function as a request declares them."""
+    """The parameters of a function as declared in a request."""
 
     schema: JsonObject
     rule: str = ""
-    """What the schema cannot say on this wire, to be added to the description of the tool."""
+    """What the schema cannot express in this API, to be added to the tool's description."""
 
 
 def fit(schema: JsonObject, wire: WireApi) -> Parameters:
-    """Return the parameters for a wire. Raises `UnfitSchemaError` where they are no object."""
+    """Return the parameters for an API. Raises `UnfitSchemaError` if they are not an object."""
     named = schema.get("type", "object")
     if named != "object" and "object" not in as_list(named):
         raise UnfitSchemaError("the parameters are no object")
@@ -52,11 +52,11 @@ def _told(rule: JsonObject) -> str:
     return f"The arguments as a whole must also match this JSON Schema: {text}"
 
 
-# One object out of several that may be meant
+# Several alternative objects become one
 
 
 def _merged(schema: JsonObject, root: JsonObject, hops: int) -> JsonObject:
-    """Return `properties` and `required` of a schema with all that it combines."""
+    """Return `properties` and `required` of a schema with everything that it combines."""
     properties: dict[str, object] = dict(_table(schema.get("properties")))
     required: list[object] = as_list(schema.get("required"))
     if hops:
@@ -90,18 +90,18 @@ def _table(value: object) -> Mapping[str, object]:
     return value if isinstance(value, dict) else {}
 
 
-# What a wire refuses anywhere
+# What an API rejects anywhere
 
 
 def _with_items(schema: JsonObject) -> JsonObject:
-    """Both APIs refuse an array that does not say of what."""
+    """Both APIs reject an array without the type of its elements."""
     named = schema.get("type")
     is_array = named == "array" or "array" in as_list(named)
     return {**schema, "items": {}} if is_array and "items" not in schema else schema
 
 
 def _with_prefix(schema: JsonObject) -> JsonObject:
-    """A list of `items` is refused: it was so before 2020-12, and is called `prefixItems` since."""
+    """A list of `items` is rejected: it is from before 2020-12, and is now called `prefixItems`."""
     if not isinstance(schema.get("items"), list):
         return schema
     renamed = {"items": "prefixItems", "additionalItems": "items"}
@@ -109,7 +109,7 @@ def _with_prefix(schema: JsonObject) -> JsonObject:
 
 
 def _with_bounds(schema: JsonObject) -> JsonObject:
-    """A flag for `exclusiveMinimum` is refused: it was so in draft 4, and is the bound itself since."""
+    """A boolean `exclusiveMinimum` is rejected: it is from draft 4, and is now the bound itself."""
     for keyword, bound in (("exclusiveMinimum", "minimum"), ("exclusiveMaximum", "maximum")):
         flag = schema.get(keyword)
         if isinstance(flag, bool):
@@ -120,7 +120,7 @@ def _with_bounds(schema: JsonObject) -> JsonObject:
 
 
 def _without_true(schema: JsonObject) -> JsonObject:
-    """Compatible servers that make a grammar of a schema know no `true` where the schema of a value stands."""
+    """Compatible servers that turn a schema into a grammar do not support `true` as the schema of a value."""
     changed = dict(schema)
     for keyword, value in schema.items():
         if keyword in NAMED and isinstance(value, dict):
@@ -138,7 +138,7 @@ _CHANGES: Final[Mapping[WireApi, tuple[_Change, ...]]] = {
     "responses": (_with_prefix, _with_bounds, _with_items),
     "chat": (_with_prefix, _with_bounds, _with_items, _without_true),
 }
-"""What is changed in every schema on the way to a server of that API."""
+"""The changes to every schema for a server of that API."""
 
 
 def _walk(schema: JsonObject, changes: tuple[_Change, ...]) -> JsonObject:

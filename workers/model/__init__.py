@@ -1,1 +1,1 @@
-"""Talking to a model over the Responses API: the stream, its events, the retries, and one thin HTTP client."""
+"""The model client: streams, events, retries, and one thin HTTP client."""

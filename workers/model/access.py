@@ -1,4 +1,4 @@
-"""The way of one conversation to the server of its model."""
+"""Connects one conversation to its model server."""
 
 import os
 
@@ -19,9 +19,9 @@ async def model_client(
     credentials: ProviderCredentials,
     session_factory: SessionFactory,
 ) -> ModelClient:
-    """Return the client, once it is known that there is a server where one of this machine is meant.
+    """Return the client. For a local provider, first check that a server is running.
 
-    Headers that the provider takes from variables are those of the moment. Raises `StartError`.
+    Headers from environment variables have their current values. Raises `StartError`.
     """
     provider = settings.provider
     if settings.provider_id in LOCAL_PROVIDERS:

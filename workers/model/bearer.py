@@ -1,6 +1,6 @@
-"""Which credential a provider's requests carry: its own variable, its own token, its program's, or the login.
+"""Selects the credential of a provider's requests: its own variable, token or program, or the login.
 
-A login goes only to a provider that asks for it (`requires_openai_auth`), so that no other server ever sees it.
+A login is sent only to a provider that asks for it (`requires_openai_auth`), so that no other server sees it.
 """
 
 import asyncio
@@ -20,17 +20,17 @@ from greenroom.workers.model.credentials import Bearer, CredentialsDelayedError
 from greenroom.workers.model.credentials_channel import CredentialError, CredentialsChannel
 
 BROKER_TIMEOUT: Final = 2.0
-"""Seconds after which a request under a rate limit no longer waits for the broker's word."""
+"""Seconds after which a request under a rate limit stops waiting for the broker."""
 
 MARGIN: Final = 30.0
-"""Seconds that a snapshot must last to be used once more while the broker is away."""
+"""Seconds for which a snapshot must remain valid to be reused while the broker is away."""
 
 RECOVERED: Final = frozenset({"newer", "reloaded", "refreshed"})
-"""Outcomes of a refused bearer after which another one may be tried at once."""
+"""Outcomes of a rejected access token after which another one may be tried at once."""
 
 
 class ProviderCredentials:
-    """Asks for the bearer of every attempt (`greenroom.workers.model.credentials.Credentials`)."""
+    """Gets the access token for every attempt (`greenroom.workers.model.credentials.Credentials`)."""
 
     def __init__(self, provider: ModelProvider, open_channel: Callable[[], CredentialsChannel]) -> None:
         self._provider = provider
@@ -39,16 +39,16 @@ class ProviderCredentials:
         self._last: BearerSnapshot | None = None
         self._identity: str | None = None
         self._serial: int | None = None
-        """Of the token that the provider's program gave last."""
+        """Serial of the last token from the provider's program."""
         self._refused: int | None = None
         self._skew = Skew()
 
     def begin_turn(self) -> None:
-        """Let the next attempt decide which account this turn belongs to."""
+        """Let the next attempt determine the account of this turn."""
         self._identity = None
 
     async def bearer(self) -> Bearer:
-        """Return the bearer of the next attempt. Raises `UnauthorizedError` or `CredentialsDelayedError`."""
+        """Return the access token for the next attempt. Raises `UnauthorizedError` or `CredentialsDelayedError`."""
         provider = self._provider
         if provider.env_key is not None:
             key = (await self.variables((provider.env_key,))).get(provider.env_key, "").strip()
@@ -65,7 +65,7 @@ class ProviderCredentials:
         return Bearer(None, mode="none")
 
     async def rejected(self, bearer: Bearer, status: int) -> bool:  # noqa: ARG002 - it is the last that was served
-        """Report a refused login, and return whether there is another one to try. A program is just run again."""
+        """Report a rejected login, and return whether another one can be tried. A program is simply run again."""
         if self._provider.auth is not None:
             self._refused = self._serial
             return True
@@ -85,14 +85,14 @@ class ProviderCredentials:
         return report.outcome in RECOVERED
 
     def answered(self, bearer: Bearer, date: str | None) -> None:
-        """Let the broker know where the server that a login goes to says that our clock is wrong."""
+        """Tell the broker if, according to the server that gets the login, this machine's clock is wrong."""
         if date is None or not bearer.is_chatgpt or self._channel is None:
             return
         if self._skew.observe(date, time.time()):
             self._channel.report_clock(self._skew.ahead)
 
     async def variables(self, names: tuple[str, ...]) -> dict[str, str]:
-        """Return variables of the environment that the user started the server with, secret ones included."""
+        """Return variables of the environment in which the user started the server, including secret ones."""
         own = {name: os.environ[name] for name in names if name in os.environ}
         withheld = [name for name in names if name not in own]
         if not withheld:
@@ -104,15 +104,15 @@ class ProviderCredentials:
             raise _delayed(error) from error
 
     async def mcp_bearer(self, server: str, url: str, rejected: str | None = None) -> McpBearer:
-        """Return the bearer of an MCP server that the user has logged in to. Raises `CredentialError`."""
+        """Return the access token of an MCP server to which the user has logged in. Raises `CredentialError`."""
         return await (await self._connected()).get_mcp_bearer(server, url, rejected)
 
     def is_limited(self, key: str) -> bool:
-        """Whether a rate limit is known that requests wait for in turn."""
+        """Whether a rate limit is known under which requests wait for their turn."""
         return self._channel is not None and key in self._channel.limited
 
     async def slot(self, key: str, ticket: int, patience: float) -> Slot | None:
-        """Ask for the turn of a request; `None` where the broker does not answer."""
+        """Ask for the turn of a request; `None` if the broker does not answer."""
         try:
             async with asyncio.timeout(BROKER_TIMEOUT + patience):
                 return await (await self._connected()).get_slot(key, ticket, patience)
@@ -120,13 +120,13 @@ class ProviderCredentials:
             return None
 
     async def report_limited(self, key: str, ticket: int, serial: int, wait: float | None) -> None:
-        """Let all conversations know of a rate limit."""
+        """Report a rate limit to all conversations."""
         with suppress(CredentialError, TimeoutError):
             async with asyncio.timeout(BROKER_TIMEOUT):
                 (await self._connected()).report_limited(key, ticket, serial, wait)
 
     def leave_queue(self, key: str, ticket: int) -> None:
-        """Give up the place of a request."""
+        """Give up the turn of a request."""
         if self._channel is not None:
             self._channel.leave_queue(key, ticket)
 
@@ -165,7 +165,7 @@ class ProviderCredentials:
             raise _delayed(error) from error
 
     def _last_of_turn(self) -> BearerSnapshot | None:
-        """Return what the turn's last attempt had, where the broker is away and the server has not refused it."""
+        """Return the token of the turn's last attempt, if the broker is away and the server has not rejected it."""
         last = self._last
         if self._channel is None or not self._channel.is_lost or last is None or self._identity is None:
             return None

@@ -1,8 +1,8 @@
-"""The calls of one chat answer, put together from their fragments; free of I/O.
+"""Assembles the calls of one chat answer from their fragments. Free of I/O.
 
-Fragments go by their index. Servers that give none, or the same one to every call, are understood by id and name; ids
-that are missing or given twice are made up. A fragment that cannot be read is refused: a call that was dropped would
-leave an answer that looks whole.
+Fragments are assigned by index. If a server sends no index, or the same one for every call, they are assigned by id and
+name; missing and duplicate ids are replaced. An unreadable fragment is an error, because an answer without the call
+would look complete.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -33,7 +33,7 @@ class Calls:
         return len(self._all)
 
     def take(self, fragments: object, *, whole: bool = False) -> None:
-        """Take a member `tool_calls`. `whole`: each of its elements is a call. Raises `UnreadableError`."""
+        """Handle a member `tool_calls`. `whole`: each element is a complete call. Raises `UnreadableError`."""
         match fragments:
             case None:
                 return
@@ -47,7 +47,7 @@ class Calls:
                 raise _unreadable(fragments)
 
     def take_function(self, function: object) -> None:
-        """Take a member `function_call`, the single call of former times. Raises `UnreadableError`."""
+        """Handle a member `function_call`, the single call of earlier API versions. Raises `UnreadableError`."""
         if function is not None:
             self._take({"index": 0, "function": function}, None)
 
@@ -55,7 +55,7 @@ class Calls:
         """Yield the items of all calls."""
         used: set[str] = set()
         for call in self._all:
-            # One id for two calls would give both the same output.
+            # With one id for two calls, both would get the same output.
             call_id = call.id if call.id and call.id not in used else self._new_id()
             used.add(call_id)
             item: JsonObject = {
@@ -86,7 +86,7 @@ class Calls:
 
 
 class _Fragment:
-    """A piece of a call, or a whole one."""
+    """A fragment of a call, or a whole one."""
 
     __slots__ = ("arguments", "id", "index", "is_object", "members", "name")
 
@@ -95,7 +95,7 @@ class _Fragment:
         if not isinstance(element, dict) or "custom" in element:
             raise _unreadable(element)
         function = element.get("function")
-        # Some servers leave the wrapping out.
+        # Some servers omit the wrapping object.
         flat = function is None and not element.keys().isdisjoint(_READ_OF_FUNCTION)
         function = element if flat else {} if function is None else function
         if not isinstance(function, dict):
@@ -116,7 +116,7 @@ class _Fragment:
 
 
 class _Call:
-    """One call on its way."""
+    """One call being assembled."""
 
     __slots__ = ("arguments", "id", "members", "name")
 
@@ -125,7 +125,7 @@ class _Call:
         self.name = ""
         self.arguments: list[str] = []
         self.members: JsonObject = {}
-        """What the server said of the call that has no other place."""
+        """Other members of the call."""
 
     def add(self, fragment: _Fragment) -> None:
         """Add a fragment that belongs here. Raises `UnreadableError`."""
@@ -139,13 +139,13 @@ class _Call:
             self.arguments.append(fragment.arguments)
 
     def keep(self, members: Mapping[str, object]) -> None:
-        """Keep what else a fragment says; later words win."""
+        """Keep the other members of a fragment; later values replace earlier ones."""
         for name, value in members.items():
             old = self.members.get(name)
             self.members[name] = {**old, **value} if isinstance(old, dict) and isinstance(value, dict) else value
 
     def is_over(self, fragment: _Fragment, *, indexed: bool) -> bool:
-        """Tell whether a fragment that seems to belong here begins another call instead."""
+        """Tell whether a fragment with the index of this call begins another call instead."""
         if not (fragment.name and self.name):
             return False
         if fragment.id and self.id:
@@ -155,7 +155,7 @@ class _Call:
         return bool(self.arguments) or bool(fragment.id) or not indexed
 
     def _add_name(self, name: str) -> None:
-        """Take a name, the next piece of one, or one that is repeated in each fragment, be it longer each time."""
+        """Handle a name, the next piece of one, or one that every fragment repeats, possibly longer each time."""
         if name in ("", self.name):
             return
         if self.arguments and self.name:

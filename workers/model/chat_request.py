@@ -1,14 +1,14 @@
 """The body of a request to a Chat Completions server, made from the same items as one to the Responses API.
 
-Rules that it keeps, so that any compatible server and chat template accepts it:
+Rules that make it acceptable to any compatible server and chat template:
 
-* There is one system message and it comes first: instructions, then what the items say as developer or system.
-* The items of one role that follow each other make one message. Calls stand in one message with the text before them,
-  and the output of each follows directly.
-* Arguments are a JSON object, whatever the model wrote; names have only the characters that servers allow.
-* What a server said of an answer beside text and calls goes back in the message that it was said of, under the same
-  names (`chat_members`). Servers that demand it do so of every message as long as there are tools.
-* What has no form here is left out: reasoning of other APIs, encrypted history, tools that a server runs itself.
+* There is one system message, the first: the instructions, then the texts of developer and system items.
+* Consecutive items of one role form one message. Calls are in the message of the text before them, and the output of
+  each follows directly.
+* Arguments are a JSON object, whatever the model wrote; names have only characters that servers allow.
+* Other members of a server's answer are sent back in the same message, under the same names (`chat_members`). Servers
+  that demand them do so for every message while there are tools.
+* Items without a form in this API are left out: reasoning of other APIs, encrypted history, tools run by a server.
 """
 
 import re
@@ -23,7 +23,7 @@ from greenroom.workers.model.chat_members import DEFAULTS
 from greenroom.workers.model.request import ModelRequest
 
 NAMELESS: Final = "unnamed"
-"""Stands for a name that the model left empty."""
+"""Replaces an empty name from the model."""
 
 IMAGE_TEXT: Final = "(See the image in the message that follows.)"
 
@@ -40,12 +40,12 @@ class _Part(msgspec.Struct):
     text: str = ""
     refusal: str = ""
     image_url: Raw = Raw()
-    """Never decoded: it may hold megabytes."""
+    """Never decoded, as it may have megabytes."""
     detail: str | None = None
 
 
 class _Item(msgspec.Struct):
-    """An item as the history sends it."""
+    """An item as sent by the history."""
 
     type: str = ""
     role: str = ""
@@ -64,8 +64,8 @@ _decode_items: Final = msgspec.json.Decoder(list[_Item]).decode
 
 
 class ChatRequestEncoder:
-    """Makes the bodies of one turn's requests (`greenroom.workers.model.codec.Encoder`). Only `messages` differs
-    between them."""
+    """Makes the bodies of one turn's requests (`greenroom.workers.model.codec.Encoder`). They differ only in
+    `messages`."""
 
     def __init__(self, request: ModelRequest) -> None:
         self._instructions = request.instructions
@@ -74,11 +74,11 @@ class ChatRequestEncoder:
 
     @property
     def takes_members(self) -> bool:
-        """The server gets back what it has said of its answers beside text and calls."""
+        """The server gets back the other members of its answers."""
         return True
 
     def body(self, encoded_input: bytes) -> bytes:
-        """Return the body for the JSON array of items that `History.encoded_input` gives."""
+        """Return the body for the JSON array of items from `History.encoded_input`."""
         messages = _Messages(_decode_items(encoded_input)).all(self._instructions)
         return b"".join((self._head, _encode(messages), self._tail))
 
@@ -86,7 +86,7 @@ class ChatRequestEncoder:
 def _options(request: ModelRequest) -> JsonObject:
     options: JsonObject = {"stream": True, "stream_options": {"include_usage": True}}
     if tools := [tool for tool in map(_tool, request.tools) if tool is not None]:
-        # Some servers refuse an empty list.
+        # Some servers reject an empty list.
         options["tools"] = tools
     if request.supports_reasoning and request.effort is not None:
         options["reasoning_effort"] = request.effort
@@ -99,7 +99,7 @@ def _options(request: ModelRequest) -> JsonObject:
 
 
 def _tool(tool: Mapping[str, object]) -> JsonObject | None:
-    """Return a tool's definition in the form of this API, `None` for one that is no function of ours."""
+    """Return a tool's definition in the form of this API, `None` if it is not a function."""
     match tool:
         case {"type": "function"}:
             members = ("name", "description", "strict", "parameters")
@@ -121,14 +121,14 @@ class _Messages:
         self._messages: list[JsonObject] = []
         self._system: list[str] = []
         self._said: list[_Part] = []
-        """What the user says in the message that is being put together."""
+        """The user's parts of the current message."""
         self._answer: list[str] = []
-        """What the assistant says there."""
+        """The assistant's text in it."""
         self._calls: list[JsonObject] = []
         self._members: JsonObject = {}
-        """What the server said of that message besides."""
+        """Other members of that message."""
         self._defaults: JsonObject = {}
-        """What every message must have that says nothing else of it."""
+        """Members for every message that has no others of its own."""
 
     def all(self, instructions: str) -> list[JsonObject]:
         """Return all messages."""
@@ -188,7 +188,8 @@ class _Messages:
         self._members = {}
 
     def _add_outputs(self, calls: Iterable[JsonObject]) -> None:
-        """Let the outputs of calls follow them. Images among them follow as the user's, the only ones that may show."""
+        """Append the outputs of calls. Images in them follow as user messages, the only ones that may contain
+        images."""
         for call in calls:
             call_id = str(call["id"])
             waiting = self._outputs[call_id]
@@ -204,7 +205,7 @@ _OUTPUTS: Final = frozenset({"function_call_output", "custom_tool_call_output"})
 
 
 def _members(item: _Item) -> JsonObject:
-    """Return what goes back of a reasoning item."""
+    """Return what is sent back of a reasoning item."""
     text = "".join(part.text for part in item.content)
     return {name: text if value is None else value for name, value in item.chat.items()}
 
@@ -214,7 +215,7 @@ def _texts(parts: Iterable[_Part]) -> list[str]:
 
 
 def _user_content(parts: list[_Part]) -> str | list[JsonObject]:
-    """Return text as such, since not every server knows parts, unless there is an image."""
+    """Return text as a string, since not every server supports parts, unless there is an image."""
     if not any(part.type == "input_image" for part in parts):
         return "\n\n".join(_texts(parts))
     return [found for part in parts if (found := _user_part(part)) is not None]
@@ -228,7 +229,7 @@ def _user_part(part: _Part) -> JsonObject | None:
 
 
 def _call(item: _Item) -> JsonObject | None:
-    """Return a call to one of our tools, `None` for anything else."""
+    """Return a function call, `None` for anything else."""
     match item.type:
         case "function_call":
             name, arguments = item.name, _object_text(item.arguments)
@@ -253,7 +254,8 @@ def _command(action: object) -> JsonObject:
 
 
 def _object_text(arguments: object) -> str:
-    """Return arguments that every server can read; some refuse the whole conversation for one call without."""
+    """Return arguments that every server accepts; some reject the whole conversation because of one call without
+    any."""
     text = arguments if isinstance(arguments, str) else ""
     if not text.strip():
         return "{}"

@@ -1,4 +1,4 @@
-"""Which of the two APIs a provider speaks: what writes its requests, and what reads its answers."""
+"""Encoders and decoders for the two APIs of providers."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
@@ -15,16 +15,16 @@ class Encoder(Protocol):
 
     @property
     def takes_members(self) -> bool:
-        """The server gets back what it has said of its answers beside text and calls (`History.encoded_input`)."""
+        """The server gets back the other members of its answers (`History.encoded_input`)."""
         ...
 
     def body(self, encoded_input: bytes) -> bytes:
-        """Return the body for the JSON array of items that `History.encoded_input` gives."""
+        """Return the body for the JSON array of items from `History.encoded_input`."""
         ...
 
 
 class Decoder(Protocol):
-    """Reads one streamed answer."""
+    """Decodes one streamed answer."""
 
     @property
     def ended(self) -> bool:
@@ -32,19 +32,19 @@ class Decoder(Protocol):
         ...
 
     def decode(self, payloads: list[bytes]) -> list[ModelEvent]:
-        """Return the events of some payloads, in order. `Completed` or `Failed` comes last, and nothing after it."""
+        """Return the events of some payloads, in order. `Completed` or `Failed` comes last."""
         ...
 
     def end(self, *, broken: bool = False) -> list[ModelEvent]:
-        """Return the last events, `Completed` or `Failed` at their end, where the stream ends here; none if `ended`.
+        """Return the last events, with `Completed` or `Failed` at their end, if the stream ends here; none if `ended`.
 
-        `broken`: the connection broke off; whether the server had more to say nobody knows.
+        `broken`: the connection broke, so the server may have had more to send.
         """
         ...
 
 
 def make_encoder(wire_api: "WireApi", request: ModelRequest) -> Encoder:
-    """Return what writes the requests of a turn."""
+    """Return the encoder of a turn's requests."""
     if wire_api == "chat":
         # Imported where it is used: most conversations never need it.
         from greenroom.workers.model.chat_request import ChatRequestEncoder
@@ -54,7 +54,7 @@ def make_encoder(wire_api: "WireApi", request: ModelRequest) -> Encoder:
 
 
 def decoder_factory(wire_api: "WireApi") -> Callable[[], Decoder]:
-    """Return what makes the reader of each answer."""
+    """Return the factory of decoders, one per answer."""
     if wire_api == "chat":
         from greenroom.workers.model.chat import ChatDecoder
 

@@ -1,7 +1,7 @@
-"""Undoes the compression of an answer that was asked for without any; free of I/O.
+"""Decompresses answers that are compressed although the request did not allow it. Free of I/O.
 
-Requests ask for `identity`, since a compressed stream arrives in lumps. Some gateways compress all the same. What they
-send is expanded here rather than by the HTTP client, within a bound: a small body must not become gigabytes of work.
+Requests ask for `identity`, since a compressed stream arrives in bursts. Some gateways compress nevertheless.
+Decompression is done here rather than by the HTTP client in order to limit it: a small body must not become gigabytes.
 """
 
 import zlib
@@ -10,23 +10,23 @@ from typing import Final
 from greenroom.workers.model.body import NotAnAnswerError
 
 PIECE: Final = 64 * 1024
-"""Bytes that are expanded at once, at most."""
+"""Maximum bytes that are decompressed at once."""
 
 FREE: Final = 8 * 1024 * 1024
-"""Bytes to which any body may expand."""
+"""Size to which any body may expand."""
 
 RATIO: Final = 200
-"""How many times its size a body may expand to beyond that. Text that a model writes stays below 30."""
+"""The factor to which a body may expand beyond that. Text from a model stays below 30."""
 
 _WINDOWS: Final = {"gzip": 31, "x-gzip": 31, "deflate": 47, "zlib": 15}
 _PLAIN: Final = frozenset({"", "identity", "none", "utf-8"})
 
 
 class Expansion:
-    """Expands one body."""
+    """Decompresses one body."""
 
     def __init__(self, coding: str) -> None:
-        """`coding` is the header `Content-Encoding`. Raises `NotAnAnswerError` for one that is not known."""
+        """`coding` is the header `Content-Encoding`. Raises `NotAnAnswerError` if it is unknown."""
         name = coding.strip().lower()
         if name not in _PLAIN and name not in _WINDOWS:
             raise NotAnAnswerError(f"the server compressed its answer ({name[:40]}), although it was asked not to")
@@ -36,7 +36,7 @@ class Expansion:
         self._given = 0
 
     def feed(self, chunk: bytes) -> list[bytes]:
-        """Return what `chunk` expands to, in pieces. Raises `NotAnAnswerError`."""
+        """Return the decompressed `chunk`, in pieces. Raises `NotAnAnswerError`."""
         if self._inflate is None:
             return [chunk]
         self._taken += len(chunk)

@@ -1,4 +1,4 @@
-"""What a model request is authorised with, and whom the client asks for it."""
+"""The credential of a model request, and the interface from which the client gets it."""
 
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -16,43 +16,43 @@ class Bearer:
     """The ChatGPT account that pays."""
     mode: AuthMode = "apikey"
     renewable: bool = False
-    """Whoever gave it may give another one after a 401."""
+    """Whether another one may be available after a 401."""
     base_url_mode: AuthMode | None = None
-    """The login that decides which of the default URLs is used; `None` where `mode` does."""
+    """The login that selects among the default URLs; `None` if `mode` does."""
 
     @property
     def is_chatgpt(self) -> bool:
-        """A ChatGPT login is in force."""
+        """Whether a ChatGPT login is in use."""
         return self.mode == "chatgpt"
 
 
 class CredentialsDelayedError(Exception):
-    """No bearer can be had just now, but perhaps a little later. The text is for people."""
+    """No credential is available now, but perhaps later. The text is for people."""
 
     def __init__(self, text: str, retry_after: float | None = None) -> None:
-        """`retry_after` is in seconds, `None` where nobody knows."""
+        """`retry_after` is in seconds, `None` if unknown."""
         super().__init__(text)
         self.retry_after = retry_after
 
 
 class Credentials(Protocol):
-    """Where bearers come from."""
+    """A source of credentials."""
 
     async def bearer(self) -> Bearer:
-        """Return the bearer of the next attempt; called anew for every one.
+        """Return the credential of the next attempt; called again for every attempt.
 
-        Raises `UnauthorizedError` where there is none and waiting does not help, else `CredentialsDelayedError`.
+        Raises `UnauthorizedError` if there is none and waiting does not help, else `CredentialsDelayedError`.
         """
         ...
 
     def answered(self, bearer: Bearer, date: str | None) -> None:
-        """Hear that the server has answered a request with `bearer`, at the time of its header `Date`."""
+        """Called when the server has answered a request with `bearer`, with the time of its header `Date`."""
         ...
 
     async def rejected(self, bearer: Bearer, status: int) -> bool:
-        """Hear that the server refused `bearer`, and return whether another one may be tried at once.
+        """Called when the server has rejected `bearer`; returns whether another one may be tried at once.
 
-        Called only for one that is `renewable`. Raises `CredentialsDelayedError` where that could not be found out, and
-        `UnauthorizedError` where it is known why there is no other.
+        Called only for one that is `renewable`. Raises `CredentialsDelayedError` if that could not be determined, and
+        `UnauthorizedError` if it is known why there is no other.
         """
         ...

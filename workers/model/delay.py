@@ -1,7 +1,7 @@
-"""How long a server asks to wait, in whichever way it says so; free of I/O and clocks. All results are in seconds.
+"""Reads how long a server asks to wait, in any form. Free of I/O and clocks. All results are in seconds.
 
-Three places are read: headers, members of an error, and words. A wait is never negative and never longer than
-`LONGEST`: a number beyond it is no wait but something else.
+Three sources are read: headers, members of an error, and text. A wait is never negative and never longer than
+`LONGEST`; a greater number is not a wait.
 """
 
 import re
@@ -49,7 +49,7 @@ _REQUEST: Final = re.compile(
         (?P<duration>\d|\.\d|(?:{"|".join(_WORDS)})\b)""",
     re.VERBOSE | re.ASCII | re.IGNORECASE,
 )
-"""The words by which a server asks to wait, up to the duration."""
+"""The words with which a server asks to wait, up to the duration."""
 _PLAIN: Final = re.compile(
     r"retry[ _-]?after\W{0,4}(\d{1,9}(?:\.\d{1,9})?)(?![\w.:]|[ \t-]*[a-z])", re.ASCII | re.IGNORECASE
 )
@@ -58,8 +58,8 @@ _PLAIN: Final = re.compile(
 
 def delay_in_words(message: str) -> float | None:
     """Return the seconds that a message asks to wait, `None` if it does not."""
-    for found in _REQUEST.finditer(message):
-        seconds = _beginning(message, found.start("duration"))
+    for match in _REQUEST.finditer(message):
+        seconds = _beginning(message, match.start("duration"))
         if seconds is not None:
             return seconds
     plain = _PLAIN.search(message)
@@ -67,7 +67,7 @@ def delay_in_words(message: str) -> float | None:
 
 
 def duration(text: str) -> float | None:
-    """Return the seconds of a text that is nothing but a duration: `12s`, `1m30s`, `500 ms`, `7`."""
+    """Return the seconds of a text that is only a duration: `12s`, `1m30s`, `500 ms`, `7`."""
     text = text.strip()
     number = _number(text)
     if number is not None:
@@ -93,14 +93,14 @@ _RESETS: Final = re.compile(
     r"(?:x-)?(?:anthropic-)?rate-?limit-(?:reset(?P<what>(?:-[a-z]+)?)|(?P<named>[a-z-]+)-reset)", re.ASCII
 )
 _EPOCH: Final = 1e9
-"""A number from here on is a time and no duration."""
+"""A number from here on is a point in time, not a duration."""
 
 
 def limit_reset(headers: Mapping[str, str], now: float) -> float | None:
-    """Return the seconds until the limit is gone that a 429 is about, `None` if no header tells.
+    """Return the seconds until the limit that caused a 429 is reset, `None` if no header tells.
 
-    Servers name several limits at once. Those of which something remains are not the cause; of the others the one
-    that takes longest counts. A value is a duration, a number of seconds, or a time in seconds, milliseconds or words.
+    Servers report several limits at once. Those with something remaining are not the cause; of the others the one with
+    the longest wait counts. A value is a duration, a number of seconds, or a time in seconds, milliseconds or words.
     """
     lowered = {name.lower(): value.strip() for name, value in headers.items()}
     waits = [
@@ -138,7 +138,7 @@ def _beginning(text: str, start: int) -> float | None:
 
 
 def _sum(text: str, start: int) -> tuple[float | None, int]:
-    """Add up the pieces of a duration, `1 minute and 30 seconds`, each smaller than the one before."""
+    """Add the pieces of a duration such as `1 minute and 30 seconds`, each smaller than the one before."""
     total: float | None = None
     end, smallest = start, float("inf")
     position = start
@@ -156,7 +156,7 @@ def _sum(text: str, start: int) -> tuple[float | None, int]:
 def _value(number: str, unit: str) -> float:
     value = _WORDS.get(number.lower())
     value = float(number) if value is None else value
-    # Fractions of a millisecond are not waited for.
+    # Fractions of a millisecond are ignored.
     return int(value) / 1000 if unit == "ms" else value * _UNITS[unit]
 
 

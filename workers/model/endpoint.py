@@ -1,4 +1,4 @@
-"""Where model requests go and what they carry besides their body."""
+"""The URL of model requests, and their headers."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -12,14 +12,14 @@ from greenroom.workers.model.credentials import Bearer
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Endpoint:
-    """One provider, as far as requests are concerned. Times are in seconds."""
+    """The parts of one provider that requests need. Times are in seconds."""
 
     url: str = field(repr=False)
     """Complete, with the path of the Responses API and the query."""
     chatgpt_url: str | None = field(default=None, repr=False)
-    """Where requests go instead under a ChatGPT login; `None` where that makes no difference."""
+    """The URL with a ChatGPT login; `None` if it is the same."""
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
-    """The provider's own; they win over ours."""
+    """The provider's own, which override the others."""
     wire_api: WireApi = "responses"
     originator: str
     user_agent: str
@@ -31,10 +31,10 @@ class Endpoint:
     """How long pieces of a text that come thick and fast are gathered; 0 where each is told by itself."""
     connect_timeout: float = 30.0
     rate_limit_wait: float = RATE_LIMIT_WAIT
-    """How long a request may wait for rate limits in all."""
+    """How long a request may wait for rate limits in total."""
 
     def url_for(self, bearer: Bearer) -> str:
-        """Return where a request with this bearer goes."""
+        """Return the URL of a request with this credential."""
         chatgpt = (bearer.base_url_mode or bearer.mode) == "chatgpt"
         return self.chatgpt_url if chatgpt and self.chatgpt_url else self.url
 
@@ -43,7 +43,7 @@ class Endpoint:
         headers = {
             "content-type": "application/json",
             "accept": "text/event-stream",
-            # A compressed stream would arrive in lumps.
+            # A compressed stream would arrive in bursts.
             "accept-encoding": "identity",
             "originator": self.originator,
             "user-agent": self.user_agent,
@@ -63,7 +63,7 @@ class Endpoint:
         return headers
 
     def secrets(self, bearer: Bearer) -> Iterator[str]:
-        """Yield what must not show up in a text even if the server repeats it."""
+        """Yield secrets that must not appear in a text even if the server repeats them."""
         if bearer.token:
             yield bearer.token
         yield from self.headers.values()
@@ -71,6 +71,6 @@ class Endpoint:
 
 
 def visible_url(url: str) -> str:
-    """Return a URL as people may see it: without user, password, query and fragment."""
+    """Return a URL for people: without user, password, query and fragment."""
     parts = urlsplit(url)
     return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl()

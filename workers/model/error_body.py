@@ -1,6 +1,6 @@
-"""What a server says about a request that it refused or broke off, in the forms that servers use; free of I/O.
+"""Reads why a server rejected or broke off a request, from the forms that servers use. Free of I/O.
 
-Texts that leave this module have been cleared of what looks like a credential, and are no longer than `DETAIL`.
+Texts that leave this module are masked, and no longer than `DETAIL`.
 """
 
 import re
@@ -21,20 +21,20 @@ SHORTEST_SECRET: Final = 8
 
 @dataclass(frozen=True, slots=True)
 class Complaint:
-    """What the body of an error response says; empty where it does not."""
+    """The content of an error response's body; empty where it says nothing."""
 
     message: str = ""
     code: str = ""
     type: str = ""
     plan: str = ""
     resets_at: float | None = None
-    """When a usage limit ends, in seconds since the epoch."""
+    """The end of a usage limit, in seconds since the epoch."""
     delay: float | None = None
-    """Seconds that the error asks to wait, in a member or in words."""
+    """Seconds that the error asks to wait, in a member or as text."""
 
     @property
     def cause(self) -> str | None:
-        """The server's name for the cause; a number only where there is no word."""
+        """The server's name of the cause; a number only if there is no name."""
         names = [name for name in (self.code, self.type) if name]
         return next((name for name in names if not name.isdecimal()), names[0] if names else None)
 
@@ -43,7 +43,7 @@ _decode: Final = msgspec.json.Decoder().decode
 
 
 def read_complaint(body: bytes) -> Complaint:
-    """Return what a body says: in the members that servers use, else as a text."""
+    """Return the content of a body: from known members, else as a text."""
     try:
         parsed: object = _decode(body)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
@@ -52,10 +52,10 @@ def read_complaint(body: bytes) -> Complaint:
 
 
 def find_complaint(value: object) -> Complaint | None:
-    """Return the error that a JSON value tells of, `None` where it tells of none.
+    """Return the error in a JSON value, `None` if there is none.
 
-    An error stands in `error` or `errors`, or is the value itself; it is a text, or an object whose text has one of
-    several names. What wraps another error is looked into.
+    An error is in `error` or `errors`, or is the value itself; it is a text, or an object whose text has one of several
+    names. Wrapped errors are unwrapped.
     """
     match value:
         case [*members]:
@@ -75,7 +75,7 @@ def find_complaint(value: object) -> Complaint | None:
 
 
 _TEXTS: Final = ("message", "detail", "msg", "error_message", "status_msg")
-"""Members that hold the text of an error, the likeliest first."""
+"""Members that contain the text of an error, the most common first."""
 
 
 def _text(error: object) -> str:
@@ -104,7 +104,7 @@ def _complaint(error: Mapping[str, object], around: object = None) -> Complaint:
 
 
 def _raw(error: Mapping[str, object]) -> str:
-    """Return what a gateway passes on of the server behind it."""
+    """Return the error of the server behind a gateway."""
     match error.get("metadata"):
         case {"raw": str(text)}:
             return text
@@ -125,7 +125,7 @@ _DELAYS: Final[Mapping[str, float]] = {
     "retry_after_ms": 0.001,
     "retryAfterMs": 0.001,
 }
-"""Members that hold a time to wait, and how many seconds a plain number in them stands for."""
+"""Members that contain a time to wait, and the seconds per unit of a plain number in them."""
 _DEPTH: Final = 4
 
 
@@ -133,10 +133,10 @@ def _told_delays(value: object, depth: int = _DEPTH) -> Iterator[float]:
     """Yield the times to wait that an error names in its members, such as those of `google.rpc.RetryInfo`."""
     if isinstance(value, dict):
         for name, unit in _DELAYS.items():
-            given = value.get(name)
-            seconds = duration(str(given)) if isinstance(given, str | int | float) else None
+            delay = value.get(name)
+            seconds = duration(str(delay)) if isinstance(delay, str | int | float) else None
             if seconds is not None:
-                yield seconds * (unit if str(given).replace(".", "").isdecimal() else 1)
+                yield seconds * (unit if str(delay).replace(".", "").isdecimal() else 1)
     if depth and isinstance(value, dict | list):
         for member in value.values() if isinstance(value, dict) else value:
             yield from _told_delays(member, depth - 1)
@@ -148,12 +148,12 @@ _SECRETS: Final = re.compile(
 
 
 def redacted(text: str) -> str:
-    """Return a text without what looks like a credential."""
+    """Return a text with everything that looks like a credential masked."""
     return _SECRETS.sub("<redacted>", text)
 
 
 def without(data: bytes, secrets: Iterable[str]) -> bytes:
-    """Return `data` without these secrets, however they look. Values too short to be one are left alone."""
+    """Return `data` without these secrets, in any encoding. Values too short to be a secret are kept."""
     for secret in secrets:
         if len(secret) >= SHORTEST_SECRET:
             data = data.replace(secret.encode(), b"<redacted>")

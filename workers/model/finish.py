@@ -1,17 +1,17 @@
-"""What it means that a server stopped for some reason, on either wire; free of I/O.
+"""The meaning of finish reasons, in both APIs. Free of I/O.
 
-The reasons that end an answer well are listed, and so are those that are known to cut it short. Whatever else a server
-says ends the answer with an error that names the reason: nobody knows whether the answer is whole.
+Reasons of complete answers are listed, and so are known reasons of incomplete ones. Any other reason ends the answer
+with an error that names it, because the answer may be incomplete.
 """
 
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
 UNKNOWN_REASON: Final = "unknown_finish_reason"
-"""Code of an end for a reason that is not known. The request is not repeated: it would be paid for again."""
+"""Code of an end with an unknown reason. The request is not repeated: it would be paid for again."""
 
 UNREADABLE: Final = "unreadable_answer"
-"""Code of an answer in a form that is not known, which the next one would have as well."""
+"""Code of an answer in an unknown form, which the next one would have as well."""
 
 
 class CutShort(NamedTuple):
@@ -19,7 +19,7 @@ class CutShort(NamedTuple):
 
     message: str
     code: str | None = None
-    """One of `greenroom.workers.model.outcome`; `None` where the same request may well succeed."""
+    """One of `greenroom.workers.model.outcome`; `None` if the same request may succeed."""
 
 
 _TOO_LONG: Final = "the answer was cut off because it became too long"
@@ -38,7 +38,7 @@ CALLING: Final = frozenset({"tool_calls", "tool_call", "tool_use", "function_cal
 """Those that say that the answer calls a tool."""
 
 CUT_SHORT: Final[Mapping[str, CutShort]] = {
-    # No limit is sent with a request: it is the end of the context, or a limit that the server has for each answer.
+    # Requests set no limit, so this is the end of the context, or a limit that the server has for each answer.
     "length": CutShort(_TOO_LONG, "length"),
     "max_tokens": CutShort(_TOO_LONG, "length"),
     "max_output_tokens": CutShort(_TOO_LONG, "length"),
@@ -69,7 +69,7 @@ SHOWN: Final = 80
 
 
 def reason_named(value: object) -> str:
-    """Return the reason that a member holds, as the server wrote it; empty where it holds none."""
+    """Return the reason in a member, as the server wrote it; empty if there is none."""
     text = "" if value is None or value is False else str(value).strip()
     return "" if text.lower() in ("null", "none") else text
 
@@ -80,7 +80,7 @@ def is_calling(reason: str) -> bool:
 
 
 def cut_short(reason: str) -> CutShort | None:
-    """Return why an answer with this reason to finish is not complete, `None` where it is."""
+    """Return why an answer with this finish reason is not complete, `None` if it is."""
     key = _key(reason)
     if key in GOOD:
         return None

@@ -1,6 +1,6 @@
-"""Images as models take them: which kinds there are, how large they may be, and how they travel. Free of I/O.
+"""Images for models: types, maximum size, and encoding. Free of I/O.
 
-An image is passed on as it is. Servers scale down what is too large for their models.
+An image is passed on unchanged. Servers scale down images that are too large for their models.
 """
 
 import base64
@@ -9,7 +9,7 @@ import re
 from typing import Final
 
 LARGEST: Final = 20 * 1024 * 1024
-"""Bytes that an image may have."""
+"""Maximum bytes of an image."""
 TOO_LARGE: Final = f"it is larger than {LARGEST // 1024 // 1024} MiB"
 UNSUPPORTED: Final = "invalid or unsupported image data"
 
@@ -25,21 +25,21 @@ _PLAIN: Final = re.compile(r"https?://", re.IGNORECASE)
 
 
 class ImageError(ValueError):
-    """No image, or none that a model takes. The text ends a sentence."""
+    """Not an image, or of an unsupported type. The text completes a sentence."""
 
 
 def data_url(data: bytes) -> str:
-    """Return an image as a URL that holds it. Raises `ImageError`."""
+    """Return an image as a data URL. Raises `ImageError`."""
     if len(data) > LARGEST:
         raise ImageError(TOO_LARGE)
     return f"data:{_media_type(data)};base64,{base64.b64encode(data).decode('ascii')}"
 
 
 def checked_url(url: str) -> str:
-    """Return the URL of an image if a server may be given it, the kind of what it holds put right.
+    """Return the URL of an image if it may be sent to a server, with its media type corrected.
 
-    Raises `ImageError` for what is neither on the web nor an image in base64. Such a URL is not decoded as a whole: it
-    is long, and whoever reads it in the end has to check it anyway.
+    Raises `ImageError` if it is neither on the web nor an image in base64. The URL is not decoded as a whole, because
+    it is long and the server checks it anyway.
     """
     if _PLAIN.match(url):
         return url
@@ -56,8 +56,8 @@ def checked_url(url: str) -> str:
 
 
 def _media_type(data: bytes) -> str:
-    """Go by what is there, not by what it is called: servers refuse the whole request where the two differ."""
-    found = next((kind for kind, signature in _SIGNATURES if signature.match(data)), None)
-    if found is None:
+    """Determine the type from the content, not the name: servers reject the whole request if the two differ."""
+    media_type = next((kind for kind, signature in _SIGNATURES if signature.match(data)), None)
+    if media_type is None:
         raise ImageError(UNSUPPORTED)
-    return found
+    return media_type

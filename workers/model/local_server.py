@@ -1,4 +1,4 @@
-"""Sees whether a model server of this machine runs, and says what to do where none does."""
+"""Checks whether a local model server is running, and says what to do if none is."""
 
 import asyncio
 import contextlib
@@ -10,16 +10,16 @@ from greenroom.workers.model.endpoint import visible_url
 from greenroom.workers.model.proxy import find_proxy
 
 TIMEOUT: Final = 2.0
-"""Seconds that the server has for taking a connection."""
+"""Seconds for the server to accept a connection."""
 _PORTS: Final = {"http": 80, "https": 443}
 
 
 async def require(base_url: str, provider: str) -> None:
-    """Return if something listens where a local provider should be. Raises `ModelError`, with advice, if not.
+    """Return if something listens at the address of a local provider. Raises `ModelError`, with advice, if not.
 
-    Retrying would help nobody: whoever forgot to start a server wants to be told at once.
+    It is not retried: a user who forgot to start the server should be told at once.
     """
-    if find_proxy(base_url) is not None:  # then only the proxy can tell
+    if find_proxy(base_url) is not None:  # with a proxy, only the proxy can tell
         return
     address = urlsplit(base_url)
     port = address.port or _PORTS.get(address.scheme, 80)

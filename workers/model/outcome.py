@@ -1,8 +1,8 @@
-"""How an attempt at a model request can end, and what that means: which retries it allows, and which error it makes.
+"""How an attempt at a model request can end, and what follows: permitted retries, and the resulting error.
 
-Free of I/O and clocks. What is permanent by the tables below is not repeated: a request that the
-server calls wrong, a refused credential, an exhausted account. A server that cannot be reached is tried as often as any
-other, not for ever.
+Free of I/O and clocks. Outcomes that are permanent according to the tables below are not retried: an invalid request, a
+rejected credential, an exhausted account. A server that cannot be reached is retried as often as any other, not for
+ever.
 """
 
 import re
@@ -26,7 +26,7 @@ ErrorInfo: TypeAlias = str | dict[str, dict[str, int | None]]
 
 
 class ModelRequestError(ModelError):
-    """A request to the model failed for good."""
+    """A request to the model failed permanently."""
 
     def __init__(self, text: str, info: ErrorInfo = "other") -> None:
         super().__init__(text)
@@ -34,15 +34,15 @@ class ModelRequestError(ModelError):
 
 
 class MalformedRequestError(ModelRequestError):
-    """The server calls the request itself wrong: something in it is not as the server wants it."""
+    """The server reports that the request itself is invalid."""
 
 
 class SealedHistoryError(ModelRequestError):
-    """The server cannot open the encrypted reasoning in the history: it was made for another account."""
+    """The server cannot decrypt the reasoning in the history, because it was created for another account."""
 
 
 def error_info(error: GreenroomError) -> ErrorInfo:
-    """Return what clients are told as `codex_error_info`."""
+    """Return the value of `codex_error_info` for clients."""
     match error:
         case ModelRequestError():
             return error.info
@@ -64,7 +64,7 @@ class HttpRefused:
     headers: Mapping[str, str]
     """Names in any case."""
     body: bytes = b""
-    """Its beginning suffices."""
+    """Possibly only its beginning."""
     url: str = ""
     """Without user, password, query and fragment."""
     reason: str = ""
@@ -76,27 +76,27 @@ class Unreachable:
 
     cause: str
     permanent: bool = False
-    """Another attempt can only end the same way, for instance because the certificate is wrong."""
+    """Another attempt would end the same way, for instance because the certificate is invalid."""
 
 
 @dataclass(frozen=True, slots=True)
 class StreamBroken:
-    """The answer began and did not come to its end."""
+    """The answer began but did not complete."""
 
     message: str
     code: str | None = None
-    """The server's name for the cause, from `response.failed`."""
+    """The server's name of the cause, from `response.failed`."""
 
 
 @dataclass(frozen=True, slots=True)
 class CredentialDelayed:
-    """No bearer could be had just now."""
+    """No credential was available."""
 
     message: str
     retry_after: float | None = None
     """Seconds."""
     after_rejection: bool = False
-    """The server refused the last bearer; one more wait is allowed then."""
+    """The server rejected the last credential; one more wait is allowed then."""
 
 
 Outcome: TypeAlias = HttpRefused | Unreachable | StreamBroken | CredentialDelayed
@@ -114,20 +114,20 @@ REQUEST: Final = (Level.REQUEST,)
 STREAM: Final = (Level.STREAM,)
 BOTH: Final = (Level.REQUEST, Level.STREAM)
 Levels: TypeAlias = tuple[Level, ...]
-"""Which counters an outcome may use, the first one that has something left."""
+"""The counters that an outcome may use; the first with something left is used."""
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What an outcome means, before anything is counted."""
+    """The meaning of an outcome, before anything is counted."""
 
     levels: Levels
     error: ModelError
-    """What the request ends with if it is not repeated."""
+    """The error of the request if it is not repeated."""
     told_delay: float | None = None
     """Seconds that the server asks to wait."""
     is_paced: bool = False
-    """A rate limit that all conversations share: it is waited out, whatever has been counted."""
+    """A rate limit shared by all conversations: it is waited out and not counted as a retry."""
 
 
 _HIGH_DEMAND: Final = "We're currently experiencing high demand, which may cause temporary errors."
@@ -145,12 +145,12 @@ _CUT_OFF: Final = (
 
 @dataclass(frozen=True, slots=True)
 class _Rule:
-    """One cause that the server has a name for."""
+    """A cause that servers have a name for."""
 
     levels: Levels
     info: ErrorInfo
     text: str
-    """`{message}` stands for what the server says."""
+    """`{message}` stands for the server's text."""
     error: type[UsageLimitError] | None = None
     is_paced: bool = False
 
@@ -182,7 +182,7 @@ _STREAM_CAUSES: Final[Mapping[str, _Rule]] = {
     "too_many_requests": _RATE_LIMITED,
     "RESOURCE_EXHAUSTED": _RATE_LIMITED,
     "429": _RATE_LIMITED,
-    # What the same request would only bring again, and would cost again.
+    # Causes that the same request would meet again, at its full price.
     UNKNOWN_REASON: _Rule(NEVER, "other", "{message}"),
     UNREADABLE: _Rule(NEVER, "other", "the model's answer cannot be read: {message}"),
 }
@@ -196,17 +196,17 @@ _BUSY_CAUSES: Final[Mapping[str, _Rule]] = {
 
 _SEALED_CODE: Final = "invalid_encrypted_content"
 _SEALED_WORDS: Final = re.compile(r"encrypted content .*could not be verified", re.IGNORECASE | re.DOTALL)
-"""How a 400 tells of encrypted reasoning that the server cannot open; not every server gives the code."""
+"""How a 400 reports undecryptable reasoning; not every server sends the code."""
 
 OVERLOADED: Final = 529
-"""A status that some servers have for "too much is asked of us"."""
+"""A status with which some servers report overload."""
 
 _STATUSES: Final[Mapping[int, Levels]] = {408: BOTH, 425: BOTH}
 """Statuses other than 5xx and 429 after which the same request may succeed."""
 
 
 def judge(outcome: Outcome, now: float, zone: tzinfo | None = None) -> Verdict:
-    """Return what an outcome means. `now` is in seconds since the epoch."""
+    """Return the meaning of an outcome. `now` is in seconds since the epoch."""
     match outcome:
         case HttpRefused():
             return _judge_refusal(outcome, now, zone)
@@ -225,40 +225,40 @@ def judge(outcome: Outcome, now: float, zone: tzinfo | None = None) -> Verdict:
 
 
 def _judge_refusal(refused: HttpRefused, now: float, zone: tzinfo | None) -> Verdict:
-    said = read_complaint(refused.body)
-    if refused.status == 429 and said.type == "usage_limit_reached":
-        return Verdict(NEVER, UsageLimitError(usage_limit_text(said, now, zone)))
+    complaint = read_complaint(refused.body)
+    if refused.status == 429 and complaint.type == "usage_limit_reached":
+        return Verdict(NEVER, UsageLimitError(usage_limit_text(complaint, now, zone)))
     causes = _BUSY_CAUSES if refused.status == 503 else _CAUSES if refused.status < 500 else {}
     delay = retry_after(refused.headers, now)
-    if (rule := causes.get(said.code) or causes.get(said.type)) is not None:
-        return rule.verdict(said.message, delay)
+    if (rule := causes.get(complaint.code) or causes.get(complaint.type)) is not None:
+        return rule.verdict(complaint.message, delay)
     if refused.status == 429:
-        delay = said.delay if delay is None else delay
+        delay = complaint.delay if delay is None else delay
         delay = limit_reset(refused.headers, now) if delay is None else delay
-        return Verdict(STREAM, _too_many(refused, said), delay, is_paced=True)
+        return Verdict(STREAM, _too_many(refused, complaint), delay, is_paced=True)
     if refused.status == 401:
-        return Verdict(NEVER, UnauthorizedError(_unexpected(refused, said)))
-    if refused.status == 400 and (said.code == _SEALED_CODE or _SEALED_WORDS.search(said.message)):
-        return Verdict(NEVER, SealedHistoryError(_unexpected(refused, said)))
+        return Verdict(NEVER, UnauthorizedError(_unexpected(refused, complaint)))
+    if refused.status == 400 and (complaint.code == _SEALED_CODE or _SEALED_WORDS.search(complaint.message)):
+        return Verdict(NEVER, SealedHistoryError(_unexpected(refused, complaint)))
     if refused.status in (400, 422):
-        return Verdict(NEVER, MalformedRequestError(_unexpected(refused, said)))
+        return Verdict(NEVER, MalformedRequestError(_unexpected(refused, complaint)))
     if refused.status == 500:
         return Verdict(BOTH, ModelRequestError(_HIGH_DEMAND, "internal_server_error"), delay)
     levels = BOTH if refused.status > 500 else _STATUSES.get(refused.status, NEVER)
     is_paced = refused.status == OVERLOADED or (refused.status == 503 and delay is not None)
-    return Verdict(levels, ModelRequestError(_unexpected(refused, said)), delay, is_paced)
+    return Verdict(levels, ModelRequestError(_unexpected(refused, complaint)), delay, is_paced)
 
 
-def _too_many(refused: HttpRefused, said: Complaint) -> ModelError:
+def _too_many(refused: HttpRefused, complaint: Complaint) -> ModelError:
     text = f"exceeded retry limit, last status: {_status_text(refused)}"
     info: ErrorInfo = {"response_too_many_failed_attempts": {"http_status_code": refused.status}}
-    return ModelRequestError(f"{text}: {said.message}" if said.message else text, info)
+    return ModelRequestError(f"{text}: {complaint.message}" if complaint.message else text, info)
 
 
-def _unexpected(refused: HttpRefused, said: Complaint) -> str:
+def _unexpected(refused: HttpRefused, complaint: Complaint) -> str:
     parts = [f"unexpected status {_status_text(refused)}"]
-    if said.message:
-        parts.append(f": {said.message}")
+    if complaint.message:
+        parts.append(f": {complaint.message}")
     if refused.url:
         parts.append(f", url: {redacted(refused.url)}")
     return "".join(parts)

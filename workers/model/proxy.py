@@ -1,8 +1,8 @@
-"""Which proxy the environment asks for (`HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY`, `NO_PROXY`).
+"""The proxy configured in the environment (`HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY`, `NO_PROXY`).
 
-Not left to aiohttp: its `trust_env` also looks into `~/.netrc` before every request, on a thread, and refuses to send a
-bearer to a host that it finds there. And `NO_PROXY` is read as curl and Go do (`is_direct`), not as the standard
-library, which knows no networks.
+This is not left to aiohttp: its `trust_env` also reads `~/.netrc` before every request, on a thread, and refuses to
+send a bearer token to a host found there. `NO_PROXY` is interpreted as by curl and Go (`is_direct`), not as by the
+standard library, which does not support networks.
 """
 
 import base64
@@ -32,7 +32,7 @@ class Proxy:
 
 
 def find_proxy(url: str) -> Proxy | None:
-    """Return the proxy for a URL, `None` where the environment names none or only one that is not HTTP."""
+    """Return the proxy for a URL, `None` if the environment names none or only one that is not HTTP."""
     proxies = getproxies()
     target = urlsplit(url)
     if not proxies or target.hostname is None or _bypasses(target.hostname, _port(url), proxies.get("no")):
@@ -45,7 +45,7 @@ def find_proxy(url: str) -> Proxy | None:
 
 
 def is_direct(host: str, port: int, no_proxy: str) -> bool:
-    """Tell whether `no_proxy` lists a host. Entries are separated by commas or blanks; case makes no difference.
+    """Tell whether `no_proxy` lists a host. Entries are separated by commas or blanks; case does not matter.
 
     `*`: every host. `10.0.0.0/8`, `fd00::/8`: the addresses of a network. `10.0.0.1`, `::1`, `[::1]`: an address.
     `example.com`, `.example.com`, `*.example.com`: a domain and all below it. `HOST:PORT`: only at that port. Names are
@@ -65,10 +65,10 @@ def _covers(entry: str, name: str, address: _Address | None, port: int) -> bool:
     listed = _address(entry)
     if listed is not None:
         return listed == address
-    found = _ENTRY.fullmatch(entry)
-    if found is None or (found["port"] and int(found["port"]) != port):
+    match = _ENTRY.fullmatch(entry)
+    if match is None or (match["port"] and int(match["port"]) != port):
         return False
-    listed_name = found["plain"] if found["bracketed"] is None else found["bracketed"]
+    listed_name = match["plain"] if match["bracketed"] is None else match["bracketed"]
     listed = _address(listed_name)
     if address is not None or listed is not None:
         return listed == address
@@ -84,7 +84,7 @@ def _is_within(address: _Address, network: str) -> bool:
 
 
 def _address(text: str) -> _Address | None:
-    """Return the address that a text is; an IPv4 address in the form of IPv6 is that IPv4 address."""
+    """Return the address in a text; an IPv4-mapped IPv6 address is returned as IPv4."""
     try:
         address = ip_address(text.removeprefix("[").removesuffix("]").partition("%")[0])
     except ValueError:
@@ -95,7 +95,7 @@ def _address(text: str) -> _Address | None:
 def _bypasses(host: str, port: int, no_proxy: str | None) -> bool:
     if no_proxy is not None:
         return is_direct(host, port, no_proxy)
-    # Without variables macOS has a list in its settings.
+    # Without variables, macOS has a list in its settings.
     return not getproxies_environment() and bool(proxy_bypass(host))
 
 

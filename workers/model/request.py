@@ -12,16 +12,16 @@ from greenroom.protocol.items import JsonObject
 _encode: Final[Callable[[object], bytes]] = msgspec.json.Encoder().encode
 
 _TIERS: Final[Mapping[str, str | None]] = {"fast": "priority", "default": None}
-"""Configured names of a service tier that are not sent as they are; `None`: nothing is sent."""
+"""Configured service tiers that are sent under another name; `None`: not sent."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelRequest:
-    """Everything in a request but the conversation itself. What is `None` is not sent."""
+    """Everything in a request except the conversation itself. `None` values are not sent."""
 
     model: str
     conversation_id: ConversationId
-    """Also the key under which the server caches the prompt."""
+    """Also the server's key for caching the prompt."""
     instructions: str
     tools: Sequence[JsonObject] = ()
     parallel_tool_calls: bool = True
@@ -30,14 +30,14 @@ class ModelRequest:
     summary: str | None = None
     """`none` is not sent either."""
     verbosity: str | None = None
-    """To be given only where the model knows it."""
+    """To be set only if the model supports it."""
     service_tier: str | None = None
     output_schema: JsonObject | None = None
     """JSON schema of the answer."""
 
 
 class RequestEncoder:
-    """Makes the bodies of one turn's requests. Only `input` differs between them."""
+    """Makes the bodies of one turn's requests. They differ only in `input`."""
 
     def __init__(self, request: ModelRequest) -> None:
         head, tail = _members(request)
@@ -46,16 +46,16 @@ class RequestEncoder:
 
     @property
     def takes_members(self) -> bool:
-        """Nothing is sent that this API has no name for."""
+        """Unused: this API has no members to send back."""
         return False
 
     def body(self, encoded_input: bytes) -> bytes:
-        """Return the body for the JSON array `encoded_input`, which is not looked into."""
+        """Return the body for the JSON array `encoded_input`, which is not parsed."""
         return b"".join((self._head, encoded_input, self._tail))
 
 
 def _members(request: ModelRequest) -> tuple[JsonObject, JsonObject]:
-    """Return what comes before and after `input`: the order in which servers cache a prompt."""
+    """Return what comes before and after `input`, in the order in which servers cache a prompt."""
     head: JsonObject = {"model": request.model, "instructions": request.instructions}
     tail: JsonObject = {
         "tools": list(request.tools),

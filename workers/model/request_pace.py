@@ -1,7 +1,7 @@
-"""The turn of one model request under a rate limit that all conversations share (`greenroom.broker.pace`).
+"""The turn of one model request under a rate limit shared by all conversations (`greenroom.broker.pace`).
 
-Where no limit is known this costs nothing. A broker that is dead or does not answer stops nobody: the request then
-waits by itself for as long as the server has asked for.
+Without a known limit this costs nothing. If the broker is dead or does not answer, the request waits by itself for as
+long as the server has asked for.
 """
 
 import hashlib
@@ -16,35 +16,35 @@ from greenroom.workers.model.credentials import Bearer
 from greenroom.workers.model.outcome import ModelRequestError
 
 PATIENCE: Final = 10.0
-"""Seconds that one question waits for the turn."""
+"""Seconds that one request to the broker waits for the turn."""
 SHORT: Final = 1.0
-"""Seconds; clients are not told of a shorter wait."""
+"""Seconds; shorter waits are not reported to clients."""
 
 _tickets = itertools.count(1)
 
 
 class SharedLimits(Protocol):
-    """Where the turns come from."""
+    """The source of turns."""
 
     def is_limited(self, key: str) -> bool:
-        """Whether others have met a limit."""
+        """Whether a limit was reported."""
         ...
 
     async def slot(self, key: str, ticket: int, patience: float) -> Slot | None:
-        """Return how it stands with a turn, after `patience` seconds at most; `None` where nobody answers."""
+        """Return the state of a turn, after at most `patience` seconds; `None` if the broker does not answer."""
         ...
 
     async def report_limited(self, key: str, ticket: int, serial: int, wait: float | None) -> None:
-        """Tell of a refusal, if there is anybody to tell."""
+        """Report a rejection, if the broker is available."""
         ...
 
     def leave_queue(self, key: str, ticket: int) -> None:
-        """Give a place up, if there is anybody to tell."""
+        """Give up a turn, if the broker is available."""
         ...
 
 
 def limit_key(url: str, bearer: Bearer) -> str:
-    """Return what a limit belongs to: the server and the account, as a fingerprint that tells neither."""
+    """Return the key of a limit: a fingerprint of server and account that reveals neither."""
     who = bearer.account_id or ("" if bearer.renewable else bearer.token) or ""
     return hashlib.sha256(f"{url}\n{bearer.mode}\n{who}".encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
@@ -59,7 +59,7 @@ class RequestPace:
         sleep: Callable[[float], Awaitable[None]],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`longest`: seconds that the request may wait in all."""
+        """`longest`: seconds that the request may wait in total."""
         self._shared = shared
         self._longest = longest
         self._sleep = sleep
@@ -68,16 +68,16 @@ class RequestPace:
         self._waited = 0.0
         self._serial = 0
         self._own_wait: float | None = None
-        """Seconds to wait where nobody else says, after a refusal."""
+        """Seconds to wait after a rejection if neither server nor broker says."""
 
     def has_room_for(self, seconds: float) -> bool:
         """Whether the request may wait that much longer."""
         return self._waited + seconds <= self._longest
 
     async def enter(self, key: str, tell: Callable[[float], None]) -> bool:
-        """Return when the request may leave, and whether it had to wait. `tell` is called with a wait in seconds.
+        """Return when the request may be sent, and whether it had to wait. `tell` is called with a wait in seconds.
 
-        Raises `ModelError` where it would have to wait for too long.
+        Raises `ModelError` if it would have to wait too long.
         """
         own, self._own_wait, self._serial = self._own_wait, None, 0
         if self._shared is None or (own is None and not self._shared.is_limited(key)):
@@ -89,7 +89,7 @@ class RequestPace:
             raise
 
     async def refused(self, key: str, told: float | None, own_wait: float) -> None:
-        """Note that a limit has been met; `told` is what the server asks for, `own_wait` what is waited otherwise."""
+        """Record a rejection; `told` is the wait that the server asks for, `own_wait` the one otherwise."""
         self._own_wait = own_wait
         if self._shared is not None:
             await self._shared.report_limited(key, self._ticket, self._serial, told)
@@ -125,6 +125,6 @@ class RequestPace:
 
 
 def too_long(longest: float) -> ModelError:
-    """Return the error of a request that a rate limit leaves no room for."""
+    """Return the error of a request that cannot be sent within its time because of a rate limit."""
     text = f"exceeded retry limit, last status: 429 Too Many Requests: no turn came within {longest:g} s"
     return ModelRequestError(text, {"response_too_many_failed_attempts": {"http_status_code": 429}})

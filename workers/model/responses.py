@@ -1,14 +1,15 @@
-"""What a model says in one streamed response, free of I/O: payloads of server-sent events in, typed events out.
+"""Decodes one streamed response. Free of I/O: payloads of server-sent events in, typed events out.
 
 Rules that it enforces:
 
 * A response ends with its first `response.completed`, `response.failed` or `response.incomplete`; the rest is not read.
-  What its status says of it counts whatever the event is called.
-* An event of an unknown type, or a delta that is no text, is passed over; the stream goes on, since the finished item
-  holds the text. An item of a known type without what that requires is an error.
-* An answer that was not streamed is read from the response itself, and so are the items of a stream that told none.
-* A delta is passed on as the JSON string that the server wrote. It is always valid JSON and valid UTF-8: where the
-  server sends half a surrogate pair or broken UTF-8, the replacement character stands in its place.
+  The status within it counts, whatever the event is called.
+* Events of an unknown type, and deltas that are not text, are skipped, since the finished item has the text. An item of
+  a known type without its required members is an error.
+* The items of an answer that was not streamed are taken from the response itself, and so are those of a stream that
+  sent none.
+* A delta is passed on as the server's JSON string. It is always valid JSON and valid UTF-8: unpaired surrogates and
+  broken UTF-8 are replaced by the replacement character.
 """
 
 from collections.abc import Callable, Mapping
@@ -52,7 +53,7 @@ class SectionBreak(msgspec.Struct, frozen=True, gc=False):
 
 
 class SearchBegun(msgspec.Struct, frozen=True):
-    """The server has begun to search the web. What it searches for is told by the item, when that is complete."""
+    """The server has begun to search the web. The query is in the item, once that is complete."""
 
     call_id: str
 
@@ -61,7 +62,7 @@ class ItemDone(msgspec.Struct, frozen=True):
     """An item is complete, for instance a message or a tool call."""
 
     item: JsonObject
-    """As the server sent it. Of a known type it has what the type requires."""
+    """As sent by the server, with at least the required members of its type."""
 
 
 class Usage(msgspec.Struct, frozen=True, gc=False):
@@ -80,9 +81,9 @@ class Completed(msgspec.Struct, frozen=True):
 
     response_id: str
     usage: Usage | None
-    """`None` where the server tells none."""
+    """`None` if the server does not report them."""
     end_turn: bool
-    """False: the model wants to be asked again, although it called no tool."""
+    """False: the model wants to be called again, although it called no tool."""
 
 
 class ResponseFailed(msgspec.Struct, frozen=True):
@@ -90,7 +91,7 @@ class ResponseFailed(msgspec.Struct, frozen=True):
 
     message: str
     code: str | None = None
-    """The server's name for the cause; `None` where it gave none."""
+    """The server's name of the cause; `None` if it gave none."""
 
 
 ModelEvent: TypeAlias = (
@@ -106,7 +107,7 @@ ModelEvent: TypeAlias = (
 
 
 class _Wire(msgspec.Struct, gc=False):
-    """What all events have in common. Members are decoded only where the event's type asks for them."""
+    """The common members of all events. They are decoded only if the event's type needs them."""
 
     type: str = ""
     delta: msgspec.Raw = msgspec.Raw()
@@ -164,7 +165,7 @@ class ResponsesDecoder:
         self._has_items = False
         self._complaint: ResponseFailed | None = None
         self.skipped = 0
-        """Events that were passed over because they were no readable JSON."""
+        """Events that were skipped because they were not valid JSON."""
 
     @property
     def ended(self) -> bool:
@@ -172,8 +173,7 @@ class ResponsesDecoder:
         return self._ended
 
     def decode(self, payloads: list[bytes]) -> list[ModelEvent]:
-        """Return the events of some payloads, in order. `Completed` or `ResponseFailed` comes last, and nothing
-        after it."""
+        """Return the events of some payloads, in order. `Completed` or `ResponseFailed` comes last."""
         events: list[ModelEvent] = []
         for payload in payloads:
             if self._ended:
@@ -191,7 +191,7 @@ class ResponsesDecoder:
         return events
 
     def end(self, *, broken: bool = False) -> list[ModelEvent]:  # noqa: ARG002 - it makes no difference here
-        """Return what it means that the stream ends here, before the response did; nothing if it was over."""
+        """Return the outcome of a stream that ends before the response did; nothing if it had ended."""
         if self._ended:
             return []
         self._ended = True
@@ -217,21 +217,21 @@ class ResponsesDecoder:
             if whole is not None and whole.object.startswith("chat.completion"):
                 self._ended = True
                 return [ResponseFailed(OTHER_API_TEXT, UNREADABLE)]
-            # Some servers name the cause in an event of its own and then just close the stream.
+            # Some servers report the cause in a separate event and then just close the stream.
             self._complaint = _complaint(payload) or self._complaint
         return []
 
     def _ended_with(self, response: _WireResponse, kind: str) -> list[ModelEvent]:
-        """Return the items that have not been told, and the end."""
+        """Return the items that were not sent separately, and the end."""
         self._ended = True
         status = response.status if isinstance(response.status, str) else ""
         last = _ENDS[_STATUSES.get(status, kind)](response)
         if isinstance(last, ResponseFailed):
             return [last]
         items = [] if self._has_items else _attempt(_decode_items, response.output) or []
-        told = [_item_told(item) for item in items]
-        failed = next((event for event in told if isinstance(event, ResponseFailed)), None)
-        return [*told, last] if failed is None else [failed]
+        remaining = [_item_told(item) for item in items]
+        failed = next((event for event in remaining if isinstance(event, ResponseFailed)), None)
+        return [*remaining, last] if failed is None else [failed]
 
 
 def _attempt(decode: Decode[T], text: bytes | msgspec.Raw) -> T | None:
@@ -306,7 +306,7 @@ def _read_cancelled(_: _WireResponse) -> ResponseFailed:
 def _read_incomplete(response: _WireResponse) -> ResponseFailed:
     details = response.incomplete_details
     reason = reason_named(details.get("reason")) if isinstance(details, dict) else ""
-    # A reason that is a good one of a complete response says nothing of one that is not.
+    # A finish reason of complete responses says nothing about an incomplete one.
     cut = cut_short(reason) or CutShort("", UNKNOWN_REASON)
     return ResponseFailed(f"Incomplete response returned, reason: {reason or 'unknown'}", cut.code)
 
@@ -354,4 +354,4 @@ _STATUSES: Final[Mapping[str, str]] = {
     "incomplete": "response.incomplete",
     "cancelled": "response.cancelled",
 }
-"""What the status of a response makes of its end."""
+"""The end of a response according to its status."""

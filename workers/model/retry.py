@@ -1,8 +1,8 @@
-"""Whether and when a failed model request is tried again; free of I/O and clocks.
+"""Decides whether and when a failed model request is retried. Free of I/O and clocks.
 
-Two kinds of retries are nested: the *request* is repeated quickly and silently, and when that is used up the *stream*
-starts over, which is announced. Which of them an outcome may use, `outcome` says. A delay that the server asks for is
-kept to; where it asks for more than `LONGEST_WAIT`, the request fails instead.
+There are two nested kinds of retries: the *request* is repeated quickly and silently, and when those are used up, the
+*stream* is restarted, which is announced. `outcome` says which of them an outcome may use. A delay that the server asks
+for is respected; if it is longer than `LONGEST_WAIT`, the request fails instead.
 """
 
 import random as standard_random
@@ -16,10 +16,10 @@ from greenroom.protocol.errors import ModelError
 from greenroom.workers.model.outcome import CredentialDelayed, Level, Outcome, Verdict, judge
 
 LONGEST_WAIT: Final = 300.0
-"""Seconds that a request waits at most because the server asks for it."""
+"""Maximum seconds that a request waits because the server asks for it."""
 
 LEAST_TOLD: Final = 0.05
-"""Seconds; a rate limit that asks for less is waited out as one that asks for nothing."""
+"""Seconds; a rate limit that asks for less is treated as if it asked for nothing."""
 
 BACKOFF_CAP_MS: Final = 60_000
 RECOVERIES: Final = 2
@@ -32,10 +32,10 @@ class Retry:
 
     after_seconds: float
     announce: bool
-    """The stream starts over: whatever it has said so far is void, and clients are told `text`."""
+    """Restart the stream: everything it has sent so far is void, and clients are sent `text`."""
     text: str
     is_paced: bool = False
-    """It is a rate limit that all conversations share; they wait in turn."""
+    """It is a rate limit shared by all conversations, which wait in turn."""
     told: float | None = None
     """Seconds that the server has asked for."""
 
@@ -52,7 +52,7 @@ Decision: TypeAlias = Retry | GiveUp
 
 @dataclass(frozen=True, slots=True)
 class RetryLimits:
-    """How often is tried again, at each of the two levels."""
+    """Maximum retries at each of the two levels."""
 
     request: int = 4
     stream: int = 5
@@ -99,9 +99,11 @@ class RetryPolicy:
 
     def _paced(self, verdict: Verdict) -> Retry:
         self._paced_count += 1
-        told = verdict.told_delay
-        wait = told if told is not None and told >= LEAST_TOLD else backoff_ms(self._paced_count, self._random()) / 1000
-        return Retry(wait, announce=True, text=waiting_text(wait), is_paced=True, told=told)
+        asked = verdict.told_delay
+        wait = (
+            asked if asked is not None and asked >= LEAST_TOLD else backoff_ms(self._paced_count, self._random()) / 1000
+        )
+        return Retry(wait, announce=True, text=waiting_text(wait), is_paced=True, told=asked)
 
     def _retry(self, level: Level, verdict: Verdict) -> Retry:
         self._used[level] += 1
@@ -121,12 +123,12 @@ def backoff_ms(count: int, random: float) -> int:
 
 
 def waiting_text(seconds: float) -> str:
-    """Say that a request waits for a rate limit."""
+    """Describe the wait of a request for a rate limit."""
     return f"waiting {delay_text(max(round(seconds * 1000), 1))} for the rate limit…"
 
 
 def delay_text(milliseconds: int) -> str:
-    """Write a delay as `212ms` or `1.653s`."""
+    """Format a delay as `212ms` or `1.653s`."""
     if milliseconds < 1000:
         return f"{milliseconds}ms"
     return f"{milliseconds / 1000:.3f}".rstrip("0").rstrip(".") + "s"

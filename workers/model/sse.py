@@ -7,8 +7,8 @@ Rules that it enforces (WHATWG HTML, "Server-sent events"), however the chunks a
   field with an empty value.
 * Comments, other fields and events without `data` are dropped.
 
-What it adds: an event has a greatest size, since it is kept in memory until its empty line arrives. And `end` returns
-what the stream's end cut short: some servers leave the last empty line out.
+In addition, the size of an event is limited, since it is kept in memory until its empty line arrives. And `end` returns
+an event that the stream's end cut short, because some servers omit the last empty line.
 """
 
 import re
@@ -18,22 +18,22 @@ from typing import Final
 from greenroom.protocol.errors import RemoteProtocolError
 
 MAX_EVENT: Final = 64 * 1024 * 1024
-"""Bytes that one event may have, its field names and line ends included."""
+"""Maximum bytes of one event, including its field names and line ends."""
 
 _BOM: Final = b"\xef\xbb\xbf"
 _last_data_lines: Final = re.compile(rb"\ndata: ([^\n]*)\n(?=\n)").findall
-"""Finds the `data` lines that end an event, in text that starts with a newline."""
+"""Matches the `data` lines that end an event, in text that starts with a newline."""
 
 
 class SseDecoder:
-    """Cuts one stream into events. After `RemoteProtocolError` it must not be used again."""
+    """Splits one stream into events. Not to be used again after `RemoteProtocolError`."""
 
     __slots__ = ("_at_start", "_limit", "_pieces", "_size", "_skip_newline")
 
     def __init__(self, limit: int = MAX_EVENT) -> None:
         self._limit = limit
         self._pieces: list[bytes] = []
-        """What has arrived of the event that is not complete; line ends are LF here."""
+        """The received part of the incomplete event; line ends are LF here."""
         self._size = 0
         self._skip_newline = False
         self._at_start = True
@@ -65,7 +65,7 @@ class SseDecoder:
         return _payloads(block)
 
     def end(self) -> list[bytes]:
-        """Return the `data` of the event for which no empty line came; nothing if there is none."""
+        """Return the `data` of an event without its empty line; nothing if there is none."""
         block = b"".join(self._pieces)
         self._pieces.clear()
         self._size = 0
@@ -91,7 +91,7 @@ class SseDecoder:
         return start.removeprefix(_BOM)
 
     def _with_newlines(self, chunk: bytes) -> bytes:
-        """Turn CRLF and CR into LF. A CR at the end counts at once; the LF that may follow it is skipped then."""
+        """Convert CRLF and CR to LF. A CR at the end counts at once; an LF that follows it is skipped then."""
         if not chunk:
             return chunk
         if self._skip_newline:
@@ -119,7 +119,7 @@ def _payloads(block: bytes) -> list[bytes]:
     block = b"\n" + block
     payloads: list[bytes] = _last_data_lines(block)
     if len(payloads) == block.count(b"\ndata"):
-        # Every line of data ends its event, so no event has two of them: nothing is to be joined.
+        # Every line of data ends its event, so no event has two of them and nothing needs to be joined.
         return payloads
     return [data for event in block.split(b"\n\n") for data in _data(event)]
 

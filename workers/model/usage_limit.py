@@ -1,4 +1,4 @@
-"""What people are told when their account is used up."""
+"""The message for people when their account has reached its usage limit."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, tzinfo
@@ -15,14 +15,14 @@ _MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep",
 
 
 def usage_limit_text(complaint: Complaint, now: float, zone: tzinfo | None = None) -> str:
-    """Return the text for a limit that `complaint` tells of; `zone` is `None` for the local one."""
+    """Return the message for the limit in `complaint`; `zone` is `None` for the local one."""
     resets_at = complaint.resets_at
     when = "later" if resets_at is None else f"at {_time_text(resets_at, now, zone)}"
     return f"You've hit your usage limit.{_PLAN_HINTS.get(complaint.plan, ' Try again')} {when}."
 
 
 def _time_text(moment: float, now: float, zone: tzinfo | None) -> str:
-    """Write a time as `2:13 AM` if it is today, else as `Nov 23rd, 2026 2:13 AM`."""
+    """Format a time as `2:13 AM` if it is today, else as `Nov 23rd, 2026 2:13 AM`."""
     then, today = (datetime.fromtimestamp(seconds, UTC).astimezone(zone) for seconds in (moment, now))
     clock = f"{then.hour % 12 or 12}:{then.minute:02} {'AM' if then.hour < 12 else 'PM'}"
     if then.date() == today.date():

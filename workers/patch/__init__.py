@@ -1,1 +1,1 @@
-"""Patches that the model writes: reading them, fitting them to the files, applying them as a whole, showing them."""
+"""Patches from the model: parsing, matching with the files, applying as a whole, showing as diffs."""

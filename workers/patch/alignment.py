@@ -1,8 +1,8 @@
-"""Tells what differs between two sequences of lines, in time bounded whatever they are.
+"""Finds the differences between two sequences of lines, in bounded time.
 
-Lines that each side has once anchor the comparison, a gap between anchors gets a shortest edit (E. W. Myers, "An O(ND)
-Difference Algorithm and Its Variations", 1986), and one for which that costs too much counts as different throughout:
-never wrong, only longer than need be.
+Lines that occur once on each side anchor the comparison. A gap between anchors gets a shortest edit (E. W. Myers, "An
+O(ND) Difference Algorithm and Its Variations", 1986); if that costs too much, the whole gap counts as different, which
+is correct but longer than necessary.
 """
 
 from bisect import bisect_left
@@ -11,13 +11,13 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Final, NamedTuple, TypeAlias
 
 _EDITS: Final = 512
-"""The longest edit that is looked for in one gap; memory grows with its square."""
+"""The longest edit that is searched in one gap; memory grows with its square."""
 _STEPS: Final = 2_000_000
-"""Comparisons spent on all gaps of one alignment, about a second."""
+"""Maximum comparisons for all gaps of one alignment, about a second."""
 
 _Pair: TypeAlias = tuple[int, int]
 _Reach: TypeAlias = dict[int, int]
-"""For each diagonal (old place less new place) how far into the old lines it has come."""
+"""For each diagonal (old index minus new index), how far into the old lines it has come."""
 
 
 class Span(NamedTuple):
@@ -30,7 +30,7 @@ class Span(NamedTuple):
 
 
 def spans(old: Sequence[str], new: Sequence[str]) -> list[Span]:
-    """Return what differs, from top to bottom. Between two spans lies at least one line that both sides have."""
+    """Return the differences, from top to bottom. Between two spans there is at least one common line."""
     found: list[Span] = []
     i = j = 0
     for next_i, next_j in (*_Alignment(old, new).pairs(), (len(old), len(new))):
@@ -44,7 +44,7 @@ _Align: TypeAlias = Callable[[Span], Iterator[_Pair]]
 
 
 class _Alignment:
-    """One comparison, and how much it may still cost."""
+    """One comparison, and its remaining budget."""
 
     def __init__(self, old: Sequence[str], new: Sequence[str]) -> None:
         self._old = old
@@ -52,11 +52,11 @@ class _Alignment:
         self._steps = _STEPS
 
     def pairs(self) -> Iterator[_Pair]:
-        """Yield the places of lines that are taken as the same, both rising."""
+        """Yield the indices of matched lines, both ascending."""
         return self._within(Span(0, len(self._old), 0, len(self._new)), self._anchored)
 
     def _within(self, gap: Span, align: _Align) -> Iterator[_Pair]:
-        """Pair what is the same at the two ends of a gap, and what `align` pairs between them."""
+        """Match equal lines at the two ends of a gap, and what `align` matches between them."""
         i, i_end, j, j_end = gap
         while i < i_end and j < j_end and self._old[i] == self._new[j]:
             yield i, j
@@ -78,7 +78,7 @@ class _Alignment:
         yield from self._within(Span(i, gap.old_end, j, gap.new_end), self._shortest)
 
     def _shortest(self, gap: Span) -> Iterator[_Pair]:
-        """Pair what a shortest edit keeps; nothing where looking for it costs too much."""
+        """Match the lines that a shortest edit keeps; nothing if finding it costs too much."""
         old, new = self._old[gap.old_start : gap.old_end], self._new[gap.new_start : gap.new_end]
         goal = len(old) - len(new)
         reach: _Reach = {1: 0}
@@ -105,7 +105,7 @@ class _Alignment:
 
 
 def _neighbour(reach: _Reach, diagonal: int, edits: int) -> int:
-    """The diagonal that one is best entered from: the one above by an added line, the one below by a removed line."""
+    """The diagonal from which one is best entered: from above by an added line, from below by a removed line."""
     adds = diagonal == -edits or (diagonal != edits and reach[diagonal - 1] < reach[diagonal + 1])
     return diagonal + 1 if adds else diagonal - 1
 
@@ -133,13 +133,13 @@ def _anchors(old: Sequence[str], new: Sequence[str]) -> list[_Pair]:
 
 
 def _longest_rising(pairs: list[_Pair]) -> list[_Pair]:
-    """Return a longest selection of pairs, rising in `j` as given, that rises in `i` too."""
+    """Return a longest selection of pairs, ascending in `j` as given, that also ascends in `i`."""
     ends: list[int] = []
     """The smallest `i` that a selection of each length can end with."""
     last: list[int] = []
-    """Which pair that is."""
+    """The pair with that `i`."""
     before: list[int] = []
-    """For each pair the one that it is best put after."""
+    """The best predecessor of each pair."""
     for number, (i, _) in enumerate(pairs):
         length = bisect_left(ends, i)
         before.append(last[length - 1] if length else -1)

@@ -1,7 +1,7 @@
-"""Brings a plan to the disk: all of it or, where anything is refused, none of it.
+"""Applies a plan to the disk: all of it or, if anything is rejected, none of it.
 
-A file keeps its mode, and its owner and extended attributes as far as the system lets us. One with several hard links
-loses the others, as with most editors. A symlink is followed to what it names, but removed itself.
+A file keeps its mode, and as far as permitted its owner and extended attributes. A file with several hard links is
+replaced and so loses its other names, as with most editors. A symlink is followed when writing, but removed itself.
 """
 
 import os
@@ -16,10 +16,10 @@ from greenroom.workers.patch.transaction import Staged, Transaction
 
 
 def apply(plan: PatchPlan, disk: Disk, allowed: Allowed | None = None, leftovers: CleanupJournal | None = None) -> str:
-    """Make the changes and return what the model is told. Blocks. Raises `PatchWriteError`.
+    """Make the changes and return the message for the model. Blocks. Raises `PatchWriteError`.
 
-    `allowed` is asked about every file that is written or removed. A file that is no longer as it was when the plan was
-    made is an error too, so nothing that happened since is lost. In `leftovers` is noted what a kill would leave.
+    `allowed` is asked about every file that is written or removed. A file that has changed since the plan was made is
+    an error too, so that no later change is lost. `leftovers` records what a kill would leave behind.
     """
     if plan.is_empty:
         raise PatchWriteError("No files were modified.")
@@ -54,7 +54,7 @@ def _doing(effect: Effect, is_original: bool) -> str:
 def _mode_before(effect: Effect) -> int | None:
     try:
         return None if effect.moved_from is None else os.stat(effect.moved_from).st_mode
-    except OSError:  # then the check of the original finds it gone
+    except OSError:  # the check of the original will then report that it is gone
         return None
 
 
@@ -71,7 +71,8 @@ def _check(task: _Task, disk: Disk, allowed: Allowed | None) -> None:
 
 
 def _carry_out(tasks: Sequence[_Task], transaction: Transaction) -> None:
-    """Write first and remove last, as removals seldom fail; but a file where a directory is to be has to go first."""
+    """Write first and remove last, since removals seldom fail; but a file that is replaced by a directory has to go
+    first."""
     removals = {task.effect.target: task.doing for task in tasks if task.effect.after is None}
     in_the_way = [target for target in removals if any(other.effect.target.startswith(target + "/") for other in tasks)]
     for target in in_the_way:

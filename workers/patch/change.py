@@ -1,4 +1,4 @@
-"""What a patch does to one file, as clients are told it."""
+"""The effect of a patch on one file, in the form for clients."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from typing import TypeAlias
 
 @dataclass(frozen=True, slots=True)
 class Add:
-    """The file was not there, or was no text."""
+    """The file did not exist, or was not text."""
 
     content: str
 
@@ -15,22 +15,22 @@ class Add:
 @dataclass(frozen=True, slots=True)
 class Delete:
     content: str
-    """What the file held. Bytes that are no text are shown as U+FFFD."""
+    """The former content. Bytes that are not text are shown as U+FFFD."""
 
 
 @dataclass(frozen=True, slots=True)
 class Update:
     unified_diff: str
-    """Hunks with one line of context, without file headers; empty where only the place changes."""
+    """Hunks with one line of context, without file headers; empty if only the name changes."""
     move_path: str | None
-    """Absolute, where the file gets another name."""
+    """Absolute, if the file is renamed."""
 
 
 FileChange: TypeAlias = Add | Delete | Update
 
 
 def on_wire(changes: Mapping[str, FileChange]) -> dict[str, object]:
-    """Return the map from absolute path to change that events and requests carry, as written since November 2025."""
+    """Return the map from absolute path to change in events and requests, in the form used since November 2025."""
     return {path: _described(change) for path, change in changes.items()}
 
 

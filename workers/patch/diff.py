@@ -1,6 +1,6 @@
-r"""Writes what differs between two texts as unified hunks, as `git apply` reads them.
+r"""Formats the difference between two texts as unified hunks for `git apply`.
 
-Lines end with `\n` alone; a missing newline at the end of a text is marked, a carriage return is part of its line.
+Only `\n` ends a line; a missing newline at the end of a text is marked, a carriage return is part of its line.
 """
 
 from collections.abc import Iterator, Sequence
@@ -13,7 +13,7 @@ NO_NEWLINE: Final = "\\ No newline at end of file\n"
 
 
 def unified(old: str, new: str, context: int) -> str:
-    """Return the hunks that turn `old` into `new`, without file headers; nothing where the texts are equal.
+    """Return the hunks that turn `old` into `new`, without file headers; empty if the texts are equal.
 
     `context` is the number of unchanged lines shown around a change.
     """
@@ -23,7 +23,7 @@ def unified(old: str, new: str, context: int) -> str:
 
 
 def _near(changes: Sequence[Span], distance: int) -> Iterator[list[Span]]:
-    """Put changes that are at most `distance` lines apart into one group."""
+    """Group changes that are at most `distance` lines apart."""
     group: list[Span] = []
     for change in changes:
         if group and change.old_start - group[-1].old_end > distance:
@@ -56,7 +56,8 @@ def _marked(mark: str, lines: Sequence[str]) -> Iterator[str]:
 
 
 def _range(start: int, end: int) -> str:
-    """Number lines as unified diffs do: from 1, a single line without its count, an empty range by the line before."""
+    """Format a range as in unified diffs: from 1, a single line without its count, an empty range by the line
+    before."""
     size = end - start
     if size == 1:
         return str(end)

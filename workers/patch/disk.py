@@ -1,4 +1,4 @@
-"""The files of this machine, as a plan reads them: where a path leads, and what is there."""
+"""The local files as a plan reads them: resolving paths, and their content."""
 
 import os
 from collections.abc import Callable
@@ -7,11 +7,11 @@ from typing import TypeAlias
 from greenroom.config.reader import Reader
 
 Allowed: TypeAlias = Callable[[str], bool]
-"""Tells of an absolute path without symlinks whether it may be touched."""
+"""Tells whether an absolute path without symlinks may be changed."""
 
 
 class Disk:
-    """Reads what a reader reads, of `greenroom.config.reader.LARGEST` bytes at most."""
+    """Reads files through a `Reader`, at most `greenroom.config.reader.LARGEST` bytes."""
 
     def __init__(self, reader: Reader) -> None:
         self._reader = reader
@@ -20,16 +20,16 @@ class Disk:
         return os.path.isdir(path)
 
     def target(self, path: str, *, follow: bool) -> str:
-        """Return where a path leads through the symlinks on its way, and with `follow` through one at its end."""
+        """Resolve the symlinks in a path, and with `follow` also one at its end."""
         if follow:
             return os.path.realpath(path)
         directory, name = os.path.split(path)
         return os.path.join(os.path.realpath(directory), name)
 
     def read(self, target: str) -> bytes | None:
-        """Return what is at a target, `None` where there is nothing. Raises `OSError`.
+        """Return the content of a target, `None` if it does not exist. Raises `OSError`.
 
-        A symlink reads as the file it leads to, and as empty where it leads to none: removing it needs no more.
+        A symlink has the content of its target, and is empty if that does not exist: removing it needs no more.
         """
         try:
             return self._reader.read_unlinked(os.path.realpath(target))

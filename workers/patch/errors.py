@@ -1,4 +1,4 @@
-"""Why a patch was not applied, in words for the model. No such error leaves the worker."""
+"""Reasons why a patch was not applied, as text for the model. These errors do not leave the worker."""
 
 from greenroom.protocol.errors import GreenroomError
 
@@ -13,10 +13,10 @@ class PatchError(GreenroomError):
 
 
 class PatchSyntaxError(PatchError):
-    """The text is not of the patch language."""
+    """The text is not in the patch language."""
 
     def __init__(self, message: str, line: int | None = None) -> None:
-        """`line` counts from 1, the line `*** Begin Patch`; `None` where the text as a whole is at fault."""
+        """`line` counts from 1, the line `*** Begin Patch`; `None` if the text as a whole is wrong."""
         super().__init__(f"invalid patch: {message}" if line is None else f"invalid hunk at line {line}, {message}")
         self.message = message
         self.line = line
@@ -29,12 +29,12 @@ class PatchSyntaxError(PatchError):
 
 
 class PatchMismatchError(PatchError):
-    """The patch is well-formed, but the files are not as it expects them."""
+    """The patch is well-formed, but does not match the files."""
 
 
 class PatchWriteError(PatchError):
-    """The file system, or whoever guards it, refused a change."""
+    """The file system or a permission check rejected a change."""
 
 
 class PatchRollbackError(PatchWriteError):
-    """A change was refused, and so was taking back the earlier ones. The text names what was left changed."""
+    """A change was rejected, and earlier ones could not be undone. The text names what remains changed."""

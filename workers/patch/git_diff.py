@@ -1,4 +1,4 @@
-"""Writes the difference of one file in the form that `git apply` reads."""
+"""Formats the difference of one file for `git apply`."""
 
 import re
 from collections.abc import Iterator
@@ -14,10 +14,10 @@ _ESCAPES: Final = {"\a": "a", "\b": "b", "\t": "t", "\n": "n", "\v": "v", "\f": 
 
 
 def file_diff(old_name: str, new_name: str, before: FileSnapshot | None, after: FileSnapshot | None) -> str:
-    """Return the diff, with three lines of context; nothing where there is no difference.
+    """Return the diff, with three lines of context; empty if there is no difference.
 
-    Names are relative to where the diff will be applied. They differ for a rename. Of a file that is no text it is only
-    said that it differs.
+    Names are relative to the directory where the diff will be applied. They differ for a rename. For a file that is not
+    text the diff only says that it differs.
     """
     if (before, old_name) == (after, new_name) or (before is None and after is None):
         return ""
@@ -61,7 +61,7 @@ def _content(old: str, new: str, before: FileSnapshot | None, after: FileSnapsho
 
 
 def quoted(name: str) -> str:
-    """Write a name as git does: in quotes, with escapes, where it holds what would end or garble a line."""
+    """Quote a name as git does if it contains characters that would end or garble a line."""
     if _UNQUOTED.fullmatch(name):
         return name
     return '"' + "".join(_escaped(character) for character in name) + '"'

@@ -1,6 +1,6 @@
 """The patch language as a Lark grammar, for models whose `apply_patch` is a freeform tool.
 
-It holds the model to what needs no leniency; `greenroom.workers.patch.language` reads more.
+It accepts only the strict form; `greenroom.workers.patch.language` is more lenient.
 """
 
 from typing import Final

@@ -1,9 +1,8 @@
-"""Recognises a command that is nothing but a patch, however it is spelled.
+"""Recognizes commands that only apply a patch, in any spelling.
 
-No program of that name exists: such a command is handled here or not at all. What is taken has the text of the patch in
-the script itself: as an argument, in a here-document or here-string, or from `cat`, `echo` or `printf` through a pipe.
-Everything else that calls the program, with other commands around it for instance, is refused with a reason rather
-than run without its patch.
+There is no program of that name, so such a command is handled here or not at all. The text of the patch must be in the
+script itself: as an argument, in a here-document or here-string, or piped from `cat`, `echo` or `printf`. Any other use
+of the program, for instance with other commands around it, is rejected with a reason rather than run without its patch.
 """
 
 import os
@@ -34,13 +33,13 @@ _FORMS: Final = tuple(
         rf"(?P<printer>echo|printf)(?P<printed>(?:[ \t]+{WORD})+){_PIPE}\s*",
     )
 )
-"""What is taken."""
+"""The names of the program."""
 
 _ATTEMPT: Final = re.compile(
     r"(?:\A|[\n;&|({`!]|\b(?:then|do|else|exec|command|env|sudo|time|xargs|nohup|bash|sh)[ \t])\s*"
     rf"{_NAME}(?=[\s<>;&|)`]|\Z)"
 )
-"""Finds a call of the program, in a script without its quoted texts and here-documents."""
+"""Matches a call of the program, in a script without its quoted texts and here-documents."""
 _QUOTED: Final = re.compile(r"""\\.|'[^']*'|"(?:[^"\\]|\\.)*"|(?<![\w$])\#[^\n]*""", re.DOTALL)
 _HERE: Final = re.compile(
     r"""<<(?P<tabs>-?)[ \t]*(?:'(?P<single>[^'\n]+)'|"(?P<double>[^"\n]+)"|\\?(?P<bare>\w+))(?P<rest>[^\n]*\n)"""
@@ -49,28 +48,28 @@ _HERE: Final = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class PatchCall:
-    """A command that is to apply a patch and does nothing else."""
+    """A command that only applies a patch."""
 
     body: str
-    """The text of the patch, not yet read."""
+    """The text of the patch, unparsed."""
     directory: str | None = None
-    """Where the command goes first, as it says; it may be relative to the directory of the call."""
+    """The directory to which the command changes first, as written; may be relative to that of the call."""
 
     def cwd(self, base: str) -> str:
-        """Return the absolute directory that the paths of the patch are relative to. `base` is that of the call."""
+        """Return the absolute directory to which the paths of the patch are relative. `base` is that of the call."""
         return os.path.normpath(os.path.join(base, self.directory or ""))
 
 
 @dataclass(frozen=True, slots=True)
 class PatchRefused:
-    """A command that asks for a patch but not plainly; running it would not apply the patch."""
+    """A command that applies a patch in an unsupported way; running it would not apply the patch."""
 
     reason: str
-    """What the model is told."""
+    """The message to the model."""
 
 
 Recognised: TypeAlias = PatchCall | PatchRefused | None
-"""`None` for every command that has nothing to do with patches."""
+"""`None` for a command that does not apply a patch."""
 
 _ONE_ARGUMENT: Final = PatchRefused("apply_patch was not run: it takes one argument, the whole text of the patch")
 _NOT_PLAIN: Final = PatchRefused(
@@ -81,7 +80,7 @@ _NOT_PLAIN: Final = PatchRefused(
 
 
 def recognise(argv: Sequence[str]) -> Recognised:
-    """Look at a command as it would be executed."""
+    """Classify a command as it would be executed."""
     match list(argv):
         case ["apply_patch" | "applypatch", *arguments]:
             return PatchCall(arguments[0]) if len(arguments) == 1 else _ONE_ARGUMENT
@@ -91,7 +90,7 @@ def recognise(argv: Sequence[str]) -> Recognised:
 
 
 def recognise_script(script: str) -> Recognised:
-    """Look at a command as a shell would read it, except that nothing in a here-document is expanded."""
+    """Classify a script, parsed like a shell does, except that nothing in a here-document is expanded."""
     for form in _FORMS:
         found = form.fullmatch(script)
         call = _call(found.groupdict()) if found else None
@@ -109,7 +108,7 @@ def _call(found: Mapping[str, str | None]) -> PatchCall | None:
 
 
 def _document(found: Mapping[str, str | None]) -> str | None:
-    """Return the body of a here-document, `None` where anything follows it. Unterminated, it is all there is."""
+    """Return the body of a here-document, `None` if anything follows it. If unterminated, it extends to the end."""
     delimiter = (unquoted(found["delimiter"] or "") or "").removeprefix("\\")
     lines = [line.lstrip("\t") if found["tabs"] else line for line in (found["document"] or "").split("\n")]
     end = lines.index(delimiter) if delimiter in lines else len(lines)
@@ -136,7 +135,7 @@ _READERS: Final[Mapping[str, Callable[[Mapping[str, str | None]], str | None]]] 
 
 
 def _without_texts(script: str) -> str:
-    """Return a script without what a shell takes for text: quoted words, comments, and here-documents."""
+    """Return a script without quoted words, comments, and here-documents."""
     kept: list[str] = []
     position = 0
     while position < len(script):

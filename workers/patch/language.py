@@ -1,7 +1,7 @@
-"""Parses the patch language of the tool `apply_patch`. A line that is not understood is an error, never skipped.
+"""Parses the patch language of the tool `apply_patch`. A line that cannot be parsed is an error, never skipped.
 
-Lenient where the meaning is plain: a text wrapped in a here-document, indented section headers, blank lines between
-sections, empty lines for empty context lines, stacked `@@` headers, and a move without chunks.
+It is lenient where the meaning is clear: a text wrapped in a here-document, indented section headers, blank lines
+between sections, empty lines for empty context lines, stacked `@@` headers, and a move without chunks.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -30,15 +30,15 @@ MarkedLine: TypeAlias = tuple[Mark, str]
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """One change of a file: where it is, and its lines."""
+    """One change of a file: its position, and its lines."""
 
     headers: tuple[str, ...]
-    """Lines of the file to look for first, one below the other; the chunk is below the last."""
+    """Lines of the file to find first, in order; the chunk is below the last."""
     lines: tuple[MarkedLine, ...]
     at_end: bool
     """Its lines are the last of the file."""
     number: int
-    """The line of the patch with which it begins."""
+    """The line number in the patch where it begins."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ class UpdateFile:
     path: str
     move_to: str | None
     chunks: tuple[Chunk, ...]
-    """None only for a mere move."""
+    """None only for a move without changes."""
 
 
 Section: TypeAlias = AddFile | DeleteFile | UpdateFile
@@ -66,13 +66,13 @@ Section: TypeAlias = AddFile | DeleteFile | UpdateFile
 @dataclass(frozen=True, slots=True)
 class Patch:
     sections: tuple[Section, ...]
-    """In the order written. None at all is well-formed, and for others to refuse."""
+    """In the order written. An empty patch is well-formed; it is rejected elsewhere."""
     text: str
-    """The patch without what was wrapped around it."""
+    """The patch without any wrapping."""
 
 
 def parse(text: str) -> Patch:
-    """Read a patch. Raises `PatchSyntaxError`, and nothing else whatever the text."""
+    """Parse a patch. Raises only `PatchSyntaxError`, whatever the text."""
     lines = _unwrapped([line.removesuffix("\r") for line in text.strip().split("\n")])
     normal = "\n".join(lines)
     _refuse_half_characters(normal)
@@ -106,7 +106,7 @@ def _refuse_half_characters(text: str) -> None:
 
 
 class _Body:
-    """The lines between the boundaries, taken one by one."""
+    """The lines between the boundaries, consumed one by one."""
 
     def __init__(self, lines: list[str]) -> None:
         self._lines = lines
@@ -118,7 +118,7 @@ class _Body:
 
     @property
     def number(self) -> int:
-        """The line of the patch that is next."""
+        """The line number of the next line in the patch."""
         return self._at + 2
 
     def take(self) -> str:

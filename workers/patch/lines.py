@@ -1,4 +1,4 @@
-"""A text as its lines, each with the ending it has."""
+"""Splits a text into lines with their endings."""
 
 from typing import Final
 
@@ -6,7 +6,7 @@ ENDINGS: Final = ("\r\n", "\n")
 
 
 def raw_lines(text: str) -> list[str]:
-    r"""Split a text after every `\n` and nowhere else. Joined, the lines are the text again."""
+    r"""Split a text after every `\n` and nowhere else. The joined lines are the text again."""
     lines = [line + "\n" for line in text.split("\n")]
     last = lines.pop()[:-1]
     return [*lines, last] if last else lines

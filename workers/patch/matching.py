@@ -1,4 +1,4 @@
-"""Finds lines in a file, exactly if it can and else past blanks, dashes and quotes."""
+"""Finds lines in a file, exactly if possible, else ignoring differences in blanks, dashes and quotes."""
 
 from bisect import bisect_left
 from collections import defaultdict
@@ -22,18 +22,18 @@ def _typewritten(line: str) -> str:
 
 
 _PASSES: Final[tuple[Callable[[str], str], ...]] = (_as_it_is, str.rstrip, str.strip, _typewritten)
-"""What of a line is compared. The next pass is tried where the one before finds nothing at all."""
+"""The normalization for each pass. The next pass is tried if the one before finds nothing."""
 
 
 class Searched:
-    """Lines to look for sequences of lines in. Each pass indexes them once, so a search costs what it compares."""
+    """Lines in which to find sequences. Each pass indexes them once, so a search costs only its comparisons."""
 
     def __init__(self, lines: Sequence[str]) -> None:
         self.lines = lines
         self._indexes: list[_Index] = []
 
     def find(self, pattern: Sequence[str], start: int = 0, at_end: bool = False) -> int | None:
-        """Return where `pattern` first is at or after `start`; with `at_end`, only where it ends the lines."""
+        """Return the first position of `pattern` at or after `start`; with `at_end`, only at the end of the lines."""
         if not pattern:
             return start
         last = len(self.lines) - len(pattern)

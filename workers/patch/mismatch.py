@@ -1,4 +1,5 @@
-"""Says why lines were not found in a file, so that the model can mend its patch: what it wanted, and what is there."""
+"""Explains why lines were not found in a file, with expected and actual lines, so that the model can correct its
+patch."""
 
 import re
 from collections.abc import Sequence
@@ -10,7 +11,7 @@ from greenroom.workers.patch.matching import Searched
 
 _RANGES: Final = re.compile(r"-\d+(,\d+)? \+\d+(,\d+)?( @@.*)?")
 _SHOWN: Final = 200
-"""Characters of a line that an error repeats."""
+"""Maximum characters of a line in an error text."""
 
 
 def header_not_found(path: str, file: Searched, header: str, start: int, chunk: Chunk) -> PatchMismatchError:
@@ -20,7 +21,7 @@ def header_not_found(path: str, file: Searched, header: str, start: int, chunk: 
 
 
 def lines_not_found(path: str, file: Searched, old: Sequence[str], start: int, chunk: Chunk) -> PatchMismatchError:
-    """`old` are the lines that were looked for from `start` on."""
+    """`old` are the lines that were searched from `start` on."""
     lines, hint = "\n".join(old), _about_lines(file, old, start, chunk)
     return PatchMismatchError(f"Failed to find expected lines in {path}:\n{lines}\n({hint}; {_place(chunk)})")
 

@@ -1,7 +1,7 @@
-"""Works out all that a patch does before anything is done: which files change, from what to what, or why it cannot be.
+"""Computes all effects of a patch before anything is changed: the old and new content of each file, or an error.
 
-Sections build on each other: a file that one section adds the next may update. Free of I/O; the files are read through
-whatever is given. Whether the changes may be made is decided elsewhere, from `paths` and the targets of `effects`.
+Sections build on each other: a file added by one section can be updated by the next. Free of I/O; the files are read
+through an interface. Whether the changes are permitted is decided elsewhere, from `paths` and the targets of `effects`.
 """
 
 import os
@@ -22,58 +22,58 @@ _READING: Final = "Failed to read file to update"
 
 
 class Files(Protocol):
-    """What a plan asks of the files; `greenroom.workers.patch.disk.Disk` answers for those of this machine."""
+    """The interface for reading files; `greenroom.workers.patch.disk.Disk` implements it for local files."""
 
     def is_directory(self, path: str) -> bool: ...
 
     def target(self, path: str, *, follow: bool) -> str:
-        """Return where an absolute path leads. `follow` is false for what is removed: a symlink is removed itself."""
+        """Resolve an absolute path. `follow` is false for files to remove: a symlink is removed itself."""
         ...
 
     def read(self, target: str) -> bytes | None:
-        """Return what is at a target, `None` where there is nothing. Raises `OSError`."""
+        """Return the content of a target, `None` if it does not exist. Raises `OSError`."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Effect:
-    """What becomes of one file, all sections taken together."""
+    """The effect on one file, of all sections together."""
 
     path: str
-    """The name by which the patch calls it: absolute, `.` and `..` resolved as text."""
+    """Its name in the patch: absolute, with `.` and `..` resolved textually."""
     target: str
-    """Where that leads."""
+    """The path with symlinks resolved."""
     before: bytes | None
-    """`None` where there was no file."""
+    """`None` if the file did not exist."""
     after: bytes | None
-    """`None` where there is to be none."""
+    """`None` if the file is removed."""
     moved_from: str | None
-    """The target at which the content was before, where that was another."""
+    """The previous target of the content, if it was another."""
     is_rename: bool
-    """Nothing was here, and nothing stays where it was moved from."""
+    """The file did not exist, and none remains at the place that it was moved from."""
 
 
 @dataclass(frozen=True)
 class PatchPlan:
-    """A patch that fits the files."""
+    """A patch that matches the files."""
 
     effects: tuple[Effect, ...]
-    """One for each target that existed or is to exist, in the order in which the patch first names them."""
+    """One for each target that existed or will exist, in the order in which the patch first names them."""
     paths: tuple[str, ...]
-    """Every path that the patch names, both ends of moves included, as in `Effect.path`."""
+    """Every path in the patch, including both ends of moves, as in `Effect.path`."""
     summary: str
-    """What the model is told when all is done."""
+    """The message to the model after success."""
     is_empty: bool
     """The patch has no sections."""
 
     @property
     def targets(self) -> tuple[str, ...]:
-        """Where files are written or removed, symlinks resolved."""
+        """The files to write or remove, with symlinks resolved."""
         return tuple(effect.target for effect in self.effects)
 
     @cached_property
     def changes(self) -> Mapping[str, FileChange]:
-        """What clients are shown: each change under its absolute path, a rename under the path that goes."""
+        """The changes for clients: each by its absolute path, a rename by the old path."""
         renamed = {effect.moved_from: effect for effect in self.effects if effect.is_rename}
         return {
             effect.path: _change(effect, renamed.get(effect.target)) for effect in self.effects if not effect.is_rename
@@ -81,7 +81,7 @@ class PatchPlan:
 
 
 def plan_patch(patch: Patch, cwd: str, files: Files) -> PatchPlan:
-    """Fit a patch to the files. Paths are relative to `cwd`, which is absolute. Raises `PatchMismatchError`."""
+    """Match a patch with the files. Paths are relative to `cwd`, which is absolute. Raises `PatchMismatchError`."""
     if not files.is_directory(cwd):
         raise PatchMismatchError(f"The working directory {cwd} does not exist")
     draft = _Draft(cwd, files)
@@ -92,13 +92,13 @@ def plan_patch(patch: Patch, cwd: str, files: Files) -> PatchPlan:
 
 @dataclass(slots=True)
 class _File:
-    """A target as the sections so far have left it."""
+    """The state of a target after the sections so far."""
 
     path: str
     before: bytes | None
     now: bytes | None
     origin: str | None
-    """The target at which what is here was before the patch, if it was anywhere. No two files share one."""
+    """The target that had this content before the patch, if any. No two files share one."""
 
 
 class _Draft:
@@ -152,7 +152,7 @@ class _Draft:
         self._done[letter][path] = None
 
     def _look(self, path: str, doing: str, itself: bool = False) -> _File:
-        """Return the draft of a file, begun with what is there. `itself` is for a symlink that is to go."""
+        """Return the draft of a file, initialized with its content. `itself` is for a symlink to remove."""
         absolute = self._absolute(path)
         self._paths[absolute] = None
         try:
@@ -163,7 +163,8 @@ class _Draft:
 
     def _begun(self, path: str, itself: bool) -> _File:
         here, there = (self._files.target(path, follow=follow) for follow in (False, True))
-        target = here if itself or here in self._drafted else there  # a symlink removed before is followed no more
+        # a symlink that was removed before is not followed any more
+        target = here if itself or here in self._drafted else there
         if target not in self._drafted:
             content = self._files.read(target)
             now = self._drafted[there].now if there in self._drafted else content
@@ -210,7 +211,7 @@ def _change(effect: Effect, renamed: Effect | None) -> FileChange:
 
 
 def _diff(before: bytes | None, after: bytes | None) -> str | None:
-    """`None` where there is no text to compare with."""
+    """`None` if there is no text to compare with."""
     try:
         return None if before is None or after is None else unified(before.decode(), after.decode(), _CONTEXT)
     except UnicodeDecodeError:

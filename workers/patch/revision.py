@@ -1,8 +1,8 @@
-"""Works out the new text of a file from its old one and the chunks of a patch.
+"""Computes the new text of a file from its old one and the chunks of a patch.
 
-A patch changes what it names and nothing else: kept lines stay as the file has them, also where the patch spells their
-blanks, dashes or quotes differently; line endings, a byte order mark, trailing blank lines and a missing final newline
-stay. An added line ends as its neighbours do, and always ends.
+Only what a patch names is changed: kept lines stay as they are in the file, even if the patch spells their blanks,
+dashes or quotes differently; line endings, a byte order mark, trailing blank lines and a missing final newline stay. An
+added line gets the line ending of its neighbours, and always has one.
 """
 
 from collections.abc import Iterator, Sequence
@@ -18,7 +18,7 @@ _BYTE_ORDER_MARK: Final = "\ufeff"
 
 
 def revise(text: str, chunks: Sequence[Chunk], path: str) -> str:
-    """Return `text` with all chunks applied. Raises `PatchMismatchError` where one does not fit; it names `path`."""
+    """Return `text` with all chunks applied. Raises `PatchMismatchError`, which names `path`, if one does not match."""
     mark = _BYTE_ORDER_MARK if text.startswith(_BYTE_ORDER_MARK) else ""
     file = _File(raw_lines(text.removeprefix(mark)), path)
     for chunk in chunks:
@@ -37,7 +37,7 @@ _Variant: TypeAlias = tuple[tuple[MarkedLine, ...], bool]
 
 
 class _File:
-    """A file under revision. Chunks are placed from its top to its bottom."""
+    """A file under revision. Chunks are located from its top to its bottom."""
 
     def __init__(self, raw: list[str], path: str) -> None:
         self._raw = raw
@@ -47,7 +47,7 @@ class _File:
         self._edits: list[_Edit] = []
 
     def place(self, chunk: Chunk) -> None:
-        """Find where a chunk belongs."""
+        """Find the position of a chunk."""
         start = self._below_headers(chunk)
         for lines, at_end in _variants(chunk):
             old = _old(lines)
@@ -70,12 +70,12 @@ class _File:
     def _find(self, old: list[str], start: int, at_end: bool, has_header: bool) -> int | None:
         place = self._searched.find(old, start, at_end)
         if place is None and has_header:
-            # The line of the header may be written a second time as the first of the chunk.
+            # The line of the header may be repeated as the first of the chunk.
             return self._searched.find(old, start - 1, at_end)
         return place
 
     def _gap(self, chunk: Chunk, start: int, at_end: bool) -> int | None:
-        """Where lines go that have no line of the file beside them: below their header, or else at the end."""
+        """The position of lines without context: below their header, or else at the end."""
         end = len(self._raw)
         if chunk.at_end or not (chunk.headers or at_end):
             return end
@@ -98,8 +98,8 @@ def _old(lines: Sequence[MarkedLine]) -> list[str]:
 def _variants(chunk: Chunk) -> Iterator[_Variant]:
     """Yield the lines as written, then without empty lines that the file need not have.
 
-    Kept empty lines at the end of a chunk may be there for the eye only. An empty line that the patch removes, or adds
-    lines below, may be the one that seems to follow the last newline of a file.
+    Kept empty lines at the end of a chunk may be only for readability. An empty line that the patch removes, or below
+    which it adds lines, may be the apparent one after the last newline of a file.
     """
     yield chunk.lines, chunk.at_end
     size = len(chunk.lines)
@@ -137,7 +137,7 @@ class _Written:
             self._new.append(text + self._ending())
 
     def _finish_line(self, more_follows: bool) -> None:
-        """End the line that ended the old file without a newline, now that something comes below it."""
+        """End the last line of the old file, which had no newline, because lines are added below it."""
         if more_follows and self._new and not ending(self._new[-1]):
             self._new[-1] += self._ending()
 

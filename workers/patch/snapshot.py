@@ -1,4 +1,4 @@
-"""What git would record of one file: mode, blob id and, where it is a text of ordinary size, its text."""
+"""What git would record for one file: mode, blob id and, for a text of ordinary size, its content."""
 
 import hashlib
 import io
@@ -11,9 +11,9 @@ from greenroom.config.reader import Reader
 from greenroom.runtime.open_directory import enter
 
 TEXT_LIMIT: Final = 16 * 1024 * 1024
-"""Bytes. A larger file counts as binary, so that whoever holds many snapshots does not hold them all."""
+"""Bytes. Larger files count as binary, to limit the memory of many snapshots."""
 NO_BLOB: Final = "0" * 40
-"""The id that git shows of what is absent, or was not looked at."""
+"""The id that git shows for a file that does not exist or was not read."""
 
 _READING: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _PIECE: Final = 1024 * 1024
@@ -24,11 +24,11 @@ class FileSnapshot:
     """A file, or a symlink, at one moment."""
 
     mode: str
-    """`100644`, `100755` where its owner may execute it, or `120000` for a symlink."""
+    """`100644`, `100755` if its owner may execute it, or `120000` for a symlink."""
     blob: str
-    """The SHA-1 id of its bytes; `NO_BLOB` where they may not be read."""
+    """The SHA-1 blob id; `NO_BLOB` if the file may not be read."""
     text: str | None
-    """`None` for what is binary, too large or unreadable."""
+    """`None` if it is binary, too large or unreadable."""
 
     @property
     def is_link(self) -> bool:
@@ -36,14 +36,14 @@ class FileSnapshot:
 
 
 def take(path: str, reader: Reader) -> FileSnapshot | None:
-    """Look at an absolute path through no symlink. `None` where there is neither a file nor a symlink.
+    """Read the file at an absolute path without symlinks. `None` if there is neither a file nor a symlink.
 
-    A file that `reader` refuses counts as one that may not be read.
+    A file that `reader` rejects counts as unreadable.
     """
     parent, name = os.path.split(path)
     try:
         directory = enter(parent)
-    except OSError:  # missing, no directory any more, or no longer ours to enter
+    except OSError:  # missing, no longer a directory, or no longer accessible
         return None
     try:
         return _take(directory, name, reader)

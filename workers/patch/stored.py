@@ -1,4 +1,4 @@
-"""Shows patches as session files keep them, in the form that git writes: one after the other, as they were applied."""
+"""Converts patches from session files to git's diff format, one after the other, as they were applied."""
 
 import os
 from collections.abc import Iterable, Iterator, Mapping
@@ -10,7 +10,8 @@ CONTEXT = 3
 
 
 def as_diff(changes: Iterable[Mapping[str, object]], cwd: str | None) -> str:
-    """Return the changes of patches, in the form of any release, as text; files below `cwd` are named from there."""
+    """Return the changes of patches, in the form of any release, as text; names of files below `cwd` are relative to
+    it."""
     return "".join(part for patch in changes for path in sorted(patch) for part in _file(path, patch[path], cwd))
 
 

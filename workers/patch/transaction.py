@@ -1,8 +1,8 @@
-"""Writes and removes files so that all of it can be taken back until it is done.
+"""Writes and removes files in such a way that everything can be undone until the end.
 
-New contents are written beside their targets; to put one in place is a rename, and what it replaces is kept under
-another name until the end. No file is ever half-written. Only a kill between two renames can leave some of them done;
-what it leaves besides is noted (`greenroom.sessions.cleanup_journal`).
+New contents are written beside their targets and renamed into place; the replaced files are kept under other names
+until the end. No file is ever half-written. Only a kill between two renames can leave some of them done; the temporary
+files are recorded (`greenroom.sessions.cleanup_journal`).
 """
 
 import contextlib
@@ -21,7 +21,7 @@ from greenroom.workers.patch.errors import PatchRollbackError, PatchWriteError
 _NEW: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _EXISTING: Final = os.O_WRONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _KEPT_MODE: Final = 0o777
-"""Set-user-id and the like are not for what a model wrote."""
+"""Set-user-id and similar bits are not for content from a model."""
 _KEPT_ATTRIBUTES: Final = ("user.", "system.posix_acl_access")
 
 _Action: TypeAlias = Callable[[], object]
@@ -68,7 +68,7 @@ class Staged:
 
 
 class Transaction:
-    """A context: left in peace it completes what was done, left by an exception it takes all back.
+    """A context manager: on normal exit it commits, on an exception it undoes everything.
 
     Targets are absolute paths without symlinks. Every method raises `PatchWriteError`; its text begins with what the
     method was `doing`.
@@ -81,9 +81,9 @@ class Transaction:
         self._directories: dict[str, int] = {}
 
     def stage(self, target: str, content: bytes, doing: str, preparing: str, mode: int | None) -> Staged:
-        """Write the new content of a file beside it, making directories as needed (that is `preparing`).
+        """Write the new content of a file beside it, creating directories as needed (with `preparing`).
 
-        It gets the attributes of the file that it is to replace, else `mode`, else what is usual for a new file.
+        It gets the attributes of the file that it replaces, else `mode`, else the defaults of a new file.
         """
         with _telling(preparing):
             place = self._place(target, make=True)
@@ -102,7 +102,7 @@ class Transaction:
         return Staged(doing, new, place, old is not None)
 
     def put(self, staged: Staged) -> None:
-        """Put a staged file in place."""
+        """Rename a staged file into place."""
         with _telling(staged.doing):
             if staged.replaces:
                 self._keep(staged.target)
@@ -111,7 +111,7 @@ class Transaction:
             staged.new.rename(staged.target)
 
     def remove(self, target: str, doing: str) -> None:
-        """Take a file away, or a symlink, but not what it leads to."""
+        """Remove a file or a symlink, but not the symlink's target."""
         with _telling(doing):
             place = self._place(target, make=False)
             kept = place.beside()
@@ -125,7 +125,7 @@ class Transaction:
         self._leftovers.note(kept.path)
         try:
             place.link(kept)
-        except OSError:  # no hard links here, or not for us
+        except OSError:  # hard links are not supported here, or not permitted
             self._leftovers.note(kept.path, place.name)
             place.rename(kept)
         self._undo.append((place.name, partial(_restore, kept, place)))
@@ -159,7 +159,7 @@ class Transaction:
     def _complete(self) -> None:
         self._leftovers.settle()
         for action in self._completion:
-            with contextlib.suppress(OSError):  # what is left over is a hidden file; the changes stand
+            with contextlib.suppress(OSError):  # only a hidden file is left over; the changes stand
                 action()
 
     def _take_back(self, error: BaseException) -> None:
@@ -178,7 +178,7 @@ def _fault(name: str, action: _Action) -> str | None:
 
 def _restore(kept: _Place, place: _Place) -> None:
     kept.rename(place)
-    kept.remove()  # a rename leaves both names where they are links to one file
+    kept.remove()  # rename(2) keeps both names if they are links to one file
 
 
 @contextlib.contextmanager
@@ -190,7 +190,7 @@ def _telling(doing: str) -> Iterator[None]:
 
 
 def _open_existing(place: _Place, files: contextlib.ExitStack) -> int | None:
-    """Open what is to be replaced for writing, which fails as it would for one who writes into it."""
+    """Open the file to be replaced for writing, so that missing permissions are reported as usual."""
     try:
         descriptor = place.open(_EXISTING)
     except FileNotFoundError:

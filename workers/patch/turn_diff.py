@@ -1,7 +1,7 @@
-"""Keeps what the files were before the patches of a turn touched them, and shows what became of them as one diff.
+"""Records files before the patches of a turn change them, and shows the result as one diff.
 
-Only files that a patch touched are looked at, but as they are on disk now, whoever changed them last. `git apply` makes
-the new files of the old ones with it, but for those that are no text.
+Only files touched by a patch are read, but in their current state, whatever changed them last. `git apply` turns the
+old files into the new ones with it, except for files that are not text.
 """
 
 import os
@@ -22,25 +22,25 @@ class _Change:
 
 
 class TurnDiffTracker:
-    """The tracker of one turn. It blocks while it reads files."""
+    """The recorder of one turn. It blocks while it reads files."""
 
     def __init__(self, cwd: str, reader: Reader) -> None:
-        """Files outside of any git repository are named relative to `cwd`, if they are below it."""
+        """Files outside any git repository are named relative to `cwd`, if they are below it."""
         self._reader = reader
         self._cwd = os.path.realpath(cwd)
         self._before: dict[str, FileSnapshot | None] = {}
         self._moved_from: dict[str, str] = {}
         self._rendered: dict[_Change, str] = {}
         self.last: str | None = None
-        """What `render` returned last."""
+        """The last result of `render`."""
 
     @property
     def follows(self) -> bool:
-        """Whether there are files to look at."""
+        """Whether any files are recorded."""
         return bool(self._before)
 
     def begin(self, plan: PatchPlan) -> None:
-        """Remember the files that a patch is about to touch. Call it before every `apply`."""
+        """Record the files that a patch is about to touch. Call it before every `apply`."""
         for effect in plan.effects:
             if effect.target not in self._before:
                 self._before[effect.target] = take(effect.target, self._reader)
@@ -51,7 +51,7 @@ class TurnDiffTracker:
         self._moved_from |= origins
 
     def render(self) -> str | None:
-        """Return the diff from then to now, `None` where there is none."""
+        """Return the diff since then, `None` if there is none."""
         changes = sorted(self._changes(), key=lambda change: change.new_name)
         self._rendered = {change: self._render(change) for change in changes}
         self.last = "".join(self._rendered[change] for change in changes) or None
@@ -75,7 +75,7 @@ class TurnDiffTracker:
         return _Change(self._name(source), self._name(path), self._before[source], now)
 
     def _renames(self, now: dict[str, FileSnapshot | None]) -> dict[str, str]:
-        """Where one file came for another, from old path to new; what is less plain is shown as it became of each."""
+        """Detected renames, from old path to new; unclear cases are shown as separate changes."""
         renames: dict[str, str] = {}
         for path, source in self._moved_from.items():
             went = self._before.get(source) is not None and now.get(source) is None

@@ -45,22 +45,22 @@ class Hidden:
 
 @dataclass(frozen=True, slots=True)
 class Confinement:
-    """What a confined command may access. Everything else of the file system can be read and not written."""
+    """What a confined command may access. All other files can be read but not written."""
 
     writable: tuple[str, ...]
     """Directories under which everything may be written except what is protected."""
     protected: tuple[str, ...]
-    """Not writable although under a writable directory; may be missing."""
+    """Not writable although below a writable directory; may be missing."""
     hidden: tuple[Hidden, ...]
     network: bool
     home_names: tuple[str, ...] = ()
-    """Names by which the next server will look for the Codex home; no link on the way to it is writable either."""
+    """Names by which the next server will find the Codex home; links in the path to it are not writable either."""
     named: tuple[str, ...] = ()
-    """Those of `writable` that the user has named, and that take precedence over `yielding`."""
+    """Those of `writable` that the user has named, which take precedence over `yielding`."""
     yielding: tuple[str, ...] = ()
-    """Those of `protected` that are writable where the user has named them."""
+    """Those of `protected` that are writable if the user has named them."""
     sockets: tuple[str, ...] = ()
-    """Unix sockets of other programs that may be connected to, with network."""
+    """Unix sockets of other programs to which it may connect, if it has network access."""
 
     def may_write(self, path: str) -> bool:
         """Judge a path, absolute or not, by its text alone: the kernel judges symbolic links."""
@@ -100,12 +100,13 @@ class Confinement:
         ).present()
 
     def present(self) -> "Confinement":
-        """Return the same with all present files of secrets. To be called before each command, on the resolved one."""
+        """Return the same with the currently existing secret files. To be called before each command, on the resolved
+        one."""
         hidden = [_with_present_secrets(each) if each.is_home else each for each in self.hidden]
         return replace(self, hidden=unique([*hidden, *(goal for each in hidden for goal in _linked_secrets(each))]))
 
     def aliases(self) -> tuple[str, ...]:
-        """Return the secrets that can be read under unknown names: hard links outside of the home. Does I/O."""
+        """Return the secrets that can be read through unknown names: hard links outside the home. Does I/O."""
         return tuple(
             f"{name} has another name (a hard link) outside of the Codex home, under which commands can read it"
             for hidden in self.hidden
@@ -152,7 +153,7 @@ def _goals(path: str) -> list[str]:
 
 
 def _named_in(file: str, after: str) -> str | None:
-    """Return the directory that a small file of git's names, relative to where the file is; `None` where none is."""
+    """Return the directory named by a small file of git, relative to the file; `None` if it names none."""
     from greenroom.config.reader import Reader  # not imported by processes that only start commands
 
     with contextlib.suppress(OSError, ValueError):

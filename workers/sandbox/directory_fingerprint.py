@@ -11,12 +11,12 @@ class DirectoryFingerprint:
 
     def list(self, path: str) -> list[str]:
         """Return the names in a directory that are not symbolic links; none where it cannot be listed."""
-        found = self._found[path] = _entries(path)
-        return list(found)
+        names = self._found[path] = _entries(path)
+        return list(names)
 
     def holds(self) -> bool:
         """Tell whether all those directories have the same entries now, each the same file."""
-        return all(_entries(path) == found for path, found in self._found.items())
+        return all(_entries(path) == entries for path, entries in self._found.items())
 
 
 def _entries(path: str) -> dict[str, int]:

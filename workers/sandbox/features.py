@@ -1,4 +1,4 @@
-"""The features of this kernel for confining commands, found out by trying, and what is missing."""
+"""Finds out by trying which features for confining commands this kernel has, and which are missing."""
 
 import contextlib
 import functools

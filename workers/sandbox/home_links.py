@@ -1,6 +1,7 @@
-"""The symbolic links on the way to the Codex home and to the files in it that control programs outside the sandbox.
+"""The symbolic links in the path to the Codex home, and in the paths to its files that control programs outside the
+sandbox.
 
-A command that could replace one of them would choose the next server's settings, and by them a program that runs
+A command that could replace one of them would choose the next server's settings, and through them a program that runs
 outside the sandbox.
 """
 
@@ -29,9 +30,9 @@ _MOST_LINKS: Final = 40
 
 
 def trail(path: str) -> list[str]:
-    """Return every link on the way of an absolute path, each at its own place, which has no links above it.
+    """Return every link in an absolute path, each by its own path, which contains no links.
 
-    The place to which the path leads comes last.
+    The path's final target comes last.
     """
     links: list[str] = []
     here, rest = os.sep, path.split(os.sep)
@@ -56,15 +57,15 @@ def trail(path: str) -> list[str]:
 def linked_controls(home: str) -> list[str]:
     """Return the links, and their targets, of entries of a home that control programs and are links themselves.
 
-    A missing target could be created: the directory in which that would begin is returned in its place.
+    A missing target could be created, so the directory in which it would be created is returned instead.
     """
     try:
         with os.scandir(home) as entries:
-            found = [entry.path for entry in entries if entry.is_symlink() and _is_control(entry.name)]
+            paths = [entry.path for entry in entries if entry.is_symlink() and _is_control(entry.name)]
     except OSError:
         return []
-    ways = [trail(path) for path in sorted(found)]
-    return [place for way in ways for place in (*way[:-1], _existing(way[-1]))]
+    trails = [trail(path) for path in sorted(paths)]
+    return [place for links in trails for place in (*links[:-1], _existing(links[-1]))]
 
 
 def _is_control(name: str) -> bool:

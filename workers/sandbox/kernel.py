@@ -51,7 +51,7 @@ def mount(kind: str, target: str, flags: int, options: str) -> None:
 
 
 def open_path(path: str) -> int:
-    """Open a place, a link as such. Raises `OSError` (`ELOOP`) where a symbolic link lies on the way (openat2(2))."""
+    """Open a path, a link as such. Raises `OSError` (`ELOOP`) if it contains a symbolic link (openat2(2))."""
     try:
         return syscall("openat2", _OPENAT2, AT_FDCWD, os.fsencode(path), _PLACE, len(_PLACE))
     except OSError as error:
@@ -73,4 +73,4 @@ def _checked(name: str, result: int) -> int:
 
 
 MISSING: Final = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EACCES})
-"""Errors for which a place does not exist, or is not accessible."""
+"""Errors that mean that a path does not exist, or is not accessible."""

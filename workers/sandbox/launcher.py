@@ -139,16 +139,16 @@ class Launcher:
     ) -> Child:
         """Start a command and return once its program runs.
 
-        The program is looked up in the `PATH` of `environment`, which is all that the command gets. `stdin` is empty
-        where it is not given. With `terminal`, `stdin` is a terminal and becomes the one that controls the command.
-        The descriptors stay the caller's. Without a confinement the command may do what we may.
+        The program is looked up in the `PATH` of `environment`, which is the command's whole environment. `stdin` is
+        empty by default. With `terminal`, `stdin` is a terminal and becomes the controlling terminal of the command.
+        The descriptors stay the caller's. Without a confinement the command has the permissions of this process.
 
-        Returns or raises within `limit` seconds, or `TRIES` times `LEAST` where that is longer. A program that may
-        have begun by then, while nobody confirms it, is killed and returned as one that runs.
+        Returns or raises within `limit` seconds, or `TRIES` times `LEAST` if that is longer. A program that may have
+        started by then without confirmation is killed and returned as running.
 
-        Raises `SandboxUnavailableError` where the system cannot confine commands, and `OSError` for the rest; its
-        `filename` is the directory that cannot be entered or the program that cannot be run. When cancelled, nothing
-        is left running.
+        Raises `SandboxUnavailableError` if the system cannot confine commands, and `OSError` otherwise; its `filename`
+        is the directory that cannot be entered or the program that cannot be run. When cancelled, nothing is left
+        running.
         """
         if not argv:
             raise ValueError("command args are empty")
@@ -171,7 +171,7 @@ class Launcher:
 
     @property
     def zygote(self) -> ZygoteStanding:
-        """How the zygote stands."""
+        """The state of the zygote."""
         link = None if self._zygote is None or self._zygote.is_lost else self._zygote
         return ZygoteStanding(None if link is None else link.pid, link is not None and link.is_shared, self._restarts)
 
@@ -187,10 +187,10 @@ class Launcher:
             child.kill()
 
     async def close(self, timeout_s: float = TIMEOUT) -> None:
-        """Kill everything, wait until it is gone, and end the zygote if it is our own.
+        """Kill everything, wait until it is gone, and end the zygote if it is this worker's own.
 
-        What we may not kill, such as a program that has become another user's, is waited for `patience` seconds, and
-        a zygote as long before it is killed.
+        Processes that may not be killed, such as a program that has changed its user, are waited for `patience`
+        seconds, and a zygote as long before it is killed.
         """
         self._closing = True
         self.kill_all()

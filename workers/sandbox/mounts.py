@@ -118,7 +118,7 @@ def _leave_common_namespace() -> bool:
 def _become_owner_of_namespaces() -> None:
     user, group = os.getuid(), os.getgid()
     kernel.unshare(_NEW_USERS | _NEW_MOUNTS)
-    kernel.prctl(kernel.PR_SET_DUMPABLE, 1)  # else these files belong to root
+    kernel.prctl(kernel.PR_SET_DUMPABLE, 1)  # otherwise these files would appear to belong to root
     _write("/proc/self/setgroups", "deny")
     _write("/proc/self/uid_map", f"{user} {user} 1")
     _write("/proc/self/gid_map", f"{group} {group} 1")
@@ -134,7 +134,7 @@ def _write(path: str, text: str) -> None:
 
 
 def _copy_of(step: MountStep) -> int | None:
-    """Copy a writable place before everything is made read-only. A link in its place is none."""
+    """Copy a writable directory before everything is made read-only. A link in its place is not copied."""
     if step.treatment != Treatment.WRITABLE or step.path == "/":
         return None
     place = _open_or_none(step.path)

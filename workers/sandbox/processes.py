@@ -5,19 +5,19 @@ import os
 
 def families() -> dict[int, list[int]]:
     """Return the living children of each process."""
-    found: dict[int, list[int]] = {}
+    children: dict[int, list[int]] = {}
     for name in os.listdir("/proc"):
         if name.isdigit() and (parent := _parent_of_living(name)) is not None:
-            found.setdefault(parent, []).append(int(name))
-    return found
+            children.setdefault(parent, []).append(int(name))
+    return children
 
 
 def below(children: dict[int, list[int]], pid: int) -> list[int]:
     """Return all descendants of a process."""
-    found = list(children.get(pid, ()))
-    for child in found:
-        found += children.get(child, ())
-    return found
+    descendants = list(children.get(pid, ()))
+    for child in descendants:
+        descendants += children.get(child, ())
+    return descendants
 
 
 def start_time(pid: int) -> bytes | None:

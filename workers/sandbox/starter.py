@@ -14,7 +14,7 @@ from greenroom.workers.sandbox.policy import Confinement
 
 
 class FreeStarter:
-    """Starts commands without a sandbox: as plain children, or through the launcher where they want a terminal."""
+    """Starts commands without a sandbox: as plain children, or through the launcher if they want a terminal."""
 
     def __init__(self, groups: ProcessGroups, launcher: Callable[[], Launcher]) -> None:
         self._plain = GroupStarter(groups)
@@ -61,8 +61,8 @@ GIT_IN_FOREIGN_PLACES: Final = {
     "GIT_NO_LAZY_FETCH": "1",
     "GIT_PAGER": "cat",
 }
-"""What git is told by its environment (git-config(1), git(1)), so that it looks at no repository that was checked in as
-plain files, writes nothing that it can do without, and fetches nothing."""
+"""Environment variables for git (git-config(1), git(1)): it ignores bare repositories that are not named explicitly,
+takes no optional locks, and fetches nothing."""
 
 
 class ReadOnlyStarter:

@@ -1,6 +1,6 @@
 """Numbers of the system calls that the filters name, by architecture.
 
-From 424 on the numbers are the same everywhere. `None`: the architecture does not have the call.
+From 424 on the numbers are the same on all architectures. `None`: the architecture does not have the call.
 """
 
 import os
@@ -12,16 +12,16 @@ Machine: TypeAlias = Literal["x86_64", "aarch64"]
 
 @dataclass(frozen=True, slots=True)
 class Architecture:
-    """How a seccomp filter sees one machine."""
+    """An architecture as seen by a seccomp filter."""
 
     machine: Machine
     audit: int
-    """What the kernel reports as `arch` (linux/audit.h)."""
+    """The value of `arch` in the filter's input (linux/audit.h)."""
     foreign_calls_from: int | None = None
     """Numbers from here on belong to another calling convention (x32)."""
 
     def number(self, call: str) -> int | None:
-        """Return the number of a call; `None` where this machine never had it."""
+        """Return the number of a call; `None` if this architecture never had it."""
         common = COMMON.get(call)
         return common if common is not None else DIFFERENT[call][0 if self.machine == "x86_64" else 1]
 
@@ -33,7 +33,7 @@ ARCHITECTURES: Final[dict[str, Architecture]] = {
 
 
 def this_machine() -> Architecture | None:
-    """Return the architecture that this process runs on; `None` where no filter is known for it."""
+    """Return the architecture of this process; `None` if no filter is known for it."""
     return ARCHITECTURES.get(os.uname().machine)
 
 

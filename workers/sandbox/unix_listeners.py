@@ -1,4 +1,4 @@
-"""Finds out whose a Unix socket is: which processes hold the one that is bound to a file (sock_diag(7))."""
+"""Finds which processes hold the Unix socket that listens on a file (sock_diag(7))."""
 
 import contextlib
 import os
@@ -25,18 +25,18 @@ _MINOR_BITS: Final = 20
 
 
 def listener_on(place: os.stat_result) -> int | None:
-    """Return the number of the socket that listens on a file, as in `/proc/<pid>/fd`; `None` where none does.
+    """Return the inode number of the socket that listens on a file, as in `/proc/<pid>/fd`; `None` if none does.
 
-    A file has at most one in its life. Raises `OSError` where the kernel does not tell.
+    A file has at most one in its life. Raises `OSError` if the kernel does not tell.
     """
     device = os.major(place.st_dev) << _MINOR_BITS | os.minor(place.st_dev)
     wanted = (place.st_ino & 0xFFFFFFFF, device)
-    found = [number for number, bound in _listening() if bound == wanted]
-    return found[0] if len(found) == 1 else None  # two have inodes whose lower halves are equal: not to be told apart
+    numbers = [number for number, bound in _listening() if bound == wanted]
+    return numbers[0] if len(numbers) == 1 else None  # sock_diag reports only 32 bits of an inode, and two files match
 
 
 def is_held(number: int, by: set[int]) -> bool:
-    """Say whether one of these processes has the socket with this number open."""
+    """Tell whether one of these processes has the socket with this inode number open."""
     name = f"socket:[{number}]"
     return any(name in _open_by(pid) for pid in by)
 
@@ -49,7 +49,7 @@ def _open_by(pid: int) -> Iterator[str]:
 
 
 def _listening() -> Iterator[tuple[int, tuple[int, int]]]:
-    """Give the number of each listening socket that has a file, and the file's inode and device."""
+    """Yield the inode number of each listening socket that has a file, with the file's inode and device."""
     with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, _NETLINK_SOCK_DIAG) as netlink:
         body = _REQUEST.pack(socket.AF_UNIX, 0, 0, _LISTENING, 0, _SHOW_VFS, 0xFFFFFFFF, 0xFFFFFFFF)
         header = _HEADER.pack(_HEADER.size + len(body), _SOCK_DIAG_BY_FAMILY, _REQUEST_DUMP, 1, 0)
@@ -64,8 +64,8 @@ def _listening() -> Iterator[tuple[int, tuple[int, int]]]:
                 if kind == _ERROR:
                     number = -int.from_bytes(message[:4], "little", signed=True)
                     raise OSError(number, "the kernel does not tell of Unix sockets")
-                if (found := _read(message)) is not None:
-                    yield found
+                if (listener := _read(message)) is not None:
+                    yield listener
 
 
 def _split(data: bytes) -> Iterator[tuple[int, bytes]]:

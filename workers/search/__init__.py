@@ -1,1 +1,1 @@
-"""Finds files by a few letters of their paths."""
+"""Fuzzy search for files by a few letters of their paths."""

@@ -1,8 +1,8 @@
-"""Lists the files below a directory as its ignore rules have it.
+"""Lists the files below a directory according to its ignore rules.
 
-Git does it, which knows the rules: inside a repository for the repository, elsewhere as if everything were untracked in
-one. Where there is no git, or none that can be confined, all files count but those of repositories themselves. Nothing
-outside the directory is listed, whatever a repository in it says.
+Git does this, because it knows the rules: within a repository for the repository, elsewhere as if all files were
+untracked in one. If git is missing or cannot be confined, all files are listed except the repositories' own data.
+Nothing outside the directory is listed, whatever a repository in it says.
 """
 
 import asyncio
@@ -19,22 +19,23 @@ from greenroom.workers.jobs.git import Git, GitError, GitUnavailableError, is_in
 log = logging.getLogger(__name__)
 
 TIMEOUT: Final = 30.0
-"""Seconds for one directory, with all repositories in it. What was listed until then counts."""
+"""Seconds for one directory, including all repositories in it. Files listed by then count."""
 MOST: Final = 2_000_000
-"""Files of one directory."""
+"""Maximum files of one directory."""
 AT_ONCE: Final = 1000
-"""Files that are listed without git before others on the loop have their turn."""
+"""Files listed without git between two opportunities for other tasks of the loop."""
 _UNTRACKED: Final = ("ls-files", "--others", "--exclude-standard", "-z")
 _ALL: Final = ("ls-files", "--cached", "--others", "--exclude-standard", "--deduplicate", "-z")
 _HEAD: Final = b"ref: refs/heads/main\n"
 _CONFIG: Final = b"[core]\n\trepositoryformatversion = 0\n\tbare = true\n"
 
 _SIGNS: Final = (b"\0/", b"//", b"\0\0", b"\0./", b"/./", b"/.\0", b"\0.\0", b"\0..", b"/..")
-"""In a list of paths that begin and end with NUL one of these stands wherever one leads up, or is absolute or empty."""
+"""In a list of paths between NULs, one of these occurs if a path leads up, is absolute or is empty."""
 
 
 async def list_files(root: str, git: Git) -> list[bytes]:
-    """Return paths relative to `root`, in no order; what is ignored is left out. Raises `OSError` for no directory."""
+    """Return paths relative to `root`, in no order, without ignored files. Raises `OSError` if it is not a
+    directory."""
     if not os.path.isdir(root):
         raise NotADirectoryError(root)
     listing = _Listing(os.path.realpath(root), git)
@@ -47,7 +48,7 @@ async def list_files(root: str, git: Git) -> list[bytes]:
 
 
 class _Listing:
-    """The files of one directory, repository by repository."""
+    """Lists the files of one directory, repository by repository."""
 
     def __init__(self, root: str, git: Git) -> None:
         self._root = root
@@ -56,7 +57,7 @@ class _Listing:
         self.found: list[bytes] = []
 
     async def fill(self) -> None:
-        """List the directory, then the repositories in it, until all are listed or a limit is reached."""
+        """List the directory, then the repositories in it, until all are done or a limit is reached."""
         ahead = [b""]
         while ahead and self._remaining() > 0 and len(self.found) < MOST:
             prefix = ahead.pop()
@@ -77,19 +78,19 @@ class _Listing:
         return self._stop_at - time.monotonic()
 
     def _is_real(self, repository: bytes) -> bool:
-        """Say whether a repository below the directory is one in fact, and not the goal of a link."""
+        """Tell whether a repository is really below the directory, and not the target of a link."""
         path = os.fsdecode(repository)
         return os.path.isdir(os.path.join(self._root, path)) and not leads_through_links(self._root, path)
 
     async def _list(self, prefix: bytes) -> list[bytes]:
         directory = os.path.join(self._root, os.fsdecode(prefix))
         try:
-            found = _split(await self._git.run(directory, *_ALL, timeout_s=self._remaining()))
+            paths = _split(await self._git.run(directory, *_ALL, timeout_s=self._remaining()))
         except GitUnavailableError:
             raise
         except GitError:
-            found = []
-        return found or await self._list_as_untracked(directory, prefix)
+            paths = []
+        return paths or await self._list_as_untracked(directory, prefix)
 
     async def _list_as_untracked(self, directory: str, prefix: bytes) -> list[bytes]:
         with tempfile.TemporaryDirectory(prefix="greenroom-", ignore_cleanup_errors=True) as scratch:
@@ -104,9 +105,9 @@ class _Listing:
 
 
 def _make_repository(directory: str) -> None:
-    """Make the least that git takes for a repository, and empty. A confined git could not.
+    """Create the minimum that git accepts as an empty repository. A confined git could not do it.
 
-    Commands may write to the directory for temporary files, so nothing that is there is followed or written over.
+    Commands may write to the temporary directory, so nothing that already exists there is followed or overwritten.
     """
     place = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
@@ -134,9 +135,9 @@ def _walk(directory: bytes, prefix: bytes) -> Iterator[bytes]:
 
 
 def _split(listed: bytes) -> list[bytes]:
-    """Take a list of paths apart, and leave out those that lead anywhere but down."""
+    """Split a list of paths, and drop those that do not lead down."""
     paths = listed.split(b"\0", MOST)[:-1]
     bounded = b"\0" + listed
-    if any(sign in bounded for sign in _SIGNS):  # in one go: such paths are rare, and lists are long
+    if any(sign in bounded for sign in _SIGNS):  # tested all at once: such paths are rare, and lists are long
         return list(filter(is_inside, paths))
     return paths

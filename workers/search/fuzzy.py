@@ -1,8 +1,8 @@
-"""How well a few letters fit a path: a score, and which of its characters they stand for. Free of I/O.
+"""Fuzzy matching of paths: a score, and the positions of the matched characters. Free of I/O.
 
-The letters have to come in their order, whatever lies between and in either case. Letters that begin a path, a part of
-it or a word in it count more, and so do letters that stand together. The numbers are those of the fuzzy finder fzf,
-which many programs share. Letters of several words, apart by blanks, are found each for itself.
+The letters have to occur in order, with anything between them and in either case. Letters at the beginning of a path,
+of one of its parts or of a word count more, and so do consecutive letters. The numbers are those of the fuzzy finder
+fzf, which many programs use. Words separated by blanks are matched independently.
 """
 
 import re
@@ -10,24 +10,25 @@ from typing import Final, NamedTuple, TypeAlias
 
 MATCH: Final = 16
 GAP: Final = 3
-"""Taken off for the first character that is passed over between two letters, and 1 for each further one."""
+"""Penalty for the first character that is skipped between two letters, and 1 for each further one."""
 AT_START: Final = 10
 AFTER_SLASH: Final = 9
 AFTER_MARK: Final = 8
-"""After anything else that is neither letter nor digit; such a character counts as much itself."""
+"""After any other character that is neither letter nor digit; such a character gets the same bonus itself."""
 IN_CAMEL: Final = 7
-"""A capital after a small letter, a digit after a letter."""
+"""A capital after a small letter, or a digit after a letter."""
 TOGETHER: Final = 4
 FIRST: Final = 2
-"""How many times the first letter's bonus counts."""
+"""The factor of the first letter's bonus."""
 
-# Tuples, because a hundred thousand paths are looked at while somebody types.
+# Tuples, because a hundred thousand paths are scored while the user types.
 Step: TypeAlias = tuple[int, int, int, "Step | None"]
-"""The best way to put the letters so far, the last of them somewhere: score, place, bonus of its run, former step."""
+"""The best placement of the letters so far, by the position of the last: score, position, bonus of its run, previous
+step."""
 
 
 class Match(NamedTuple):
-    """What a path is worth."""
+    """The score of a path."""
 
     score: int
     ways: tuple[Step, ...]
@@ -35,17 +36,17 @@ class Match(NamedTuple):
     @property
     def indices(self) -> tuple[int, ...]:
         """Positions of the letters in the path, ascending."""
-        found = set()
+        positions = set()
         for way in self.ways:
             step: Step | None = way
             while step is not None:
-                found.add(step[1])
+                positions.add(step[1])
                 step = step[3]
-        return tuple(sorted(found))
+        return tuple(sorted(positions))
 
 
 class _Bonus(dict[str, int]):
-    """What a character is worth for the one before it, by both of them; one alone begins a path."""
+    """The bonus of a character by itself and the one before it; a single one begins a path."""
 
     def __missing__(self, pair: str) -> int:
         bonus = self[pair] = _bonus(pair[:-1], pair[-1])
@@ -56,9 +57,9 @@ _BONUS: Final = _Bonus()
 
 
 def match(words: list[str], path: str) -> Match | None:
-    """Return what a path is worth for words in small letters; `None` where one of them does not fit."""
+    """Return the score of a path for lower-case words; `None` if one of them does not match."""
     lowered = path.lower()
-    if len(lowered) != len(path):  # of the few letters whose small form is longer
+    if len(lowered) != len(path):  # for the few letters whose lower-case form is longer
         lowered = path
     score, ways = 0, []
     for word in words:
@@ -71,9 +72,9 @@ def match(words: list[str], path: str) -> Match | None:
 
 
 def promising(word: str) -> list[tuple[re.Pattern[str], int]]:
-    """Return patterns of paths that are worth much for a word, the best first.
+    """Return patterns of paths with a high score for a word, best first.
 
-    With each goes the most that a path is worth to which neither this pattern nor one before it applies.
+    Each has the maximum score of a path that matches neither this pattern nor one before it.
     """
     length, first = len(word), re.escape(word[0])
     if length == 1:
@@ -85,7 +86,7 @@ def promising(word: str) -> list[tuple[re.Pattern[str], int]]:
             (re.compile(rf"\D{first}" if word.isdigit() else f"[a-z]{re.escape(word.upper())}"), MATCH),
         ]
     at_start = MATCH + FIRST * AT_START + (length - 2) * (MATCH + AT_START)
-    """With one letter less, which then stands apart, at best after a slash."""
+    """One letter less in the run; it then stands apart, at best after a slash."""
     elsewhere = MATCH + FIRST * AFTER_SLASH + (length - 2) * (MATCH + AFTER_SLASH)
     apart = MATCH + AFTER_SLASH - GAP
     return [
@@ -122,11 +123,12 @@ def _first_steps(letter: str, lowered: str, path: str) -> list[Step]:
 
 
 def _next_steps(former: list[Step], letter: str, lowered: str, path: str) -> list[Step]:
-    """Put one more letter behind each way so far, wherever it occurs, and keep the best way to each place."""
+    """Place one more letter after each placement so far, wherever it occurs, and keep the best one for each
+    position."""
     steps: list[Step] = []
     apart: Step | None = None
     lead = 0
-    """The best way that ends further ahead than one place, and its score with its place: all lose 1 with each place."""
+    """The best placement that ends before a position, and its score; all lose 1 with each position."""
     passed, count = 0, len(former)
     at = lowered.find(letter, former[0][1] + 1)
     while at >= 0:
@@ -136,17 +138,17 @@ def _next_steps(former: list[Step], letter: str, lowered: str, path: str) -> lis
                 apart, lead = step, step[0] + step[1]
             passed += 1
         bonus = _BONUS[path[at - 1 : at + 1]]
-        found: Step | None = None
+        best: Step | None = None
         if apart is not None:
-            found = (lead - at + 2 - GAP + MATCH + bonus, at, bonus, apart)
+            best = (lead - at + 2 - GAP + MATCH + bonus, at, bonus, apart)
         if passed < count and former[passed][1] == at - 1:
             step = former[passed]
             run_bonus = bonus if bonus >= AFTER_MARK and bonus > step[2] else step[2]
             score = step[0] + MATCH + max(bonus, run_bonus, TOGETHER)
-            if found is None or score >= found[0]:
-                found = (score, at, run_bonus, step)
-        if found is not None:
-            steps.append(found)
+            if best is None or score >= best[0]:
+                best = (score, at, run_bonus, step)
+        if best is not None:
+            steps.append(best)
         at = lowered.find(letter, at + 1)
     return steps
 

@@ -1,4 +1,5 @@
-"""The tool `apply_patch`: fits a patch to the files, has it approved where need be, applies all of it or nothing."""
+"""The tool `apply_patch`: matches a patch with the files, has it approved if necessary, applies all of it or
+nothing."""
 
 import asyncio
 
@@ -15,7 +16,7 @@ from greenroom.workers.tools.types import ToolFailure
 
 
 async def apply_patch(call_id: str, arguments: str, context: ToolContext) -> ToolOutput:
-    """Handle one call of the function. Raises `ToolFailure` where nothing was changed."""
+    """Handle one call of the function. Raises `ToolFailure` if nothing was changed."""
     patch = read_patch(arguments)
     return await apply(call_id, patch.body, patch.cwd(context.cwd), context)
 
@@ -26,7 +27,7 @@ async def apply_freeform(call_id: str, text: str, context: ToolContext) -> ToolO
 
 
 async def apply(call_id: str, text: str, cwd: str, context: ToolContext) -> ToolOutput:
-    """Carry out a patch whose paths are relative to `cwd`."""
+    """Apply a patch whose paths are relative to `cwd`."""
     disk = Disk(context.reader)
     try:
         plan = await asyncio.to_thread(lambda: plan_patch(parse_patch(text), cwd, disk))
@@ -48,7 +49,7 @@ async def apply(call_id: str, text: str, cwd: str, context: ToolContext) -> Tool
 
 
 async def tell_diff(context: ToolContext, *, only_news: bool = False) -> None:
-    """Tell what the patches of the turn have come to; an empty diff takes back what was told before."""
+    """Report the net diff of the turn's patches; an empty diff withdraws an earlier one."""
     before = context.diff.last
     diff = await asyncio.to_thread(context.diff.render)
     if diff != before or (diff is not None and not only_news):
@@ -56,7 +57,7 @@ async def tell_diff(context: ToolContext, *, only_news: bool = False) -> None:
 
 
 def _carry_out(plan: PatchPlan, disk: Disk, allowed: Allowed | None, context: ToolContext) -> tuple[str, str]:
-    """Return what is said on success and what on failure; one of them is empty."""
+    """Return the texts for success and for failure; one of them is empty."""
     context.diff.begin(plan)
     try:
         return application.apply(plan, disk, allowed, context.leftovers), ""

@@ -1,4 +1,4 @@
-"""Lets a command or a patch through, or does not: the pure decision, the user's answer, and what is remembered."""
+"""Decides whether a command or a patch may run: the rules, the user's answer, and remembered approvals."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -37,11 +37,11 @@ from greenroom.workers.sandbox.policy import Confinement
 from greenroom.workers.tools.types import Emit, ExecutionMode, ToolFailure
 
 _LOOKED_AT: Final = OutputBudget(16_384)
-"""How much of an output is searched for signs that the sandbox was in the way; its end is where programs say why."""
+"""How much of the end of an output is searched for signs of a denial by the sandbox."""
 
 
 class ApprovalGate:
-    """One conversation's rules and what its user has said so far."""
+    """One conversation's rules, and the user's answers so far."""
 
     def __init__(
         self,
@@ -53,9 +53,9 @@ class ApprovalGate:
         approved: ApprovedCommands | None = None,
         can_confine: Callable[[], bool] = lambda: True,
     ) -> None:
-        """`approved` is what the user has approved so far: nothing, where it is `None`.
+        """`approved` are the user's approvals so far; none if it is `None`.
 
-        `can_confine` tells whether this system can confine commands; it is asked only where the answer matters.
+        `can_confine` tells whether this system can confine commands; called only if the answer matters.
         """
         self._policy: ApprovalPolicy = policy
         self._mode: SandboxMode = mode
@@ -65,13 +65,13 @@ class ApprovalGate:
         self._approved = ApprovedCommands() if approved is None else approved
         self._can_confine = can_confine
         self._retries: dict[tuple[str, ...], bool] = {}
-        """What the user has said in this turn to running a command again without the sandbox, by turn, directory and
-        argv."""
+        """The user's answers in this turn to retries without the sandbox, by turn, directory and argv."""
 
     async def admit_command(
         self, facts: Mapping[str, object], argv: Sequence[str], *, escalated: bool, justification: str | None
     ) -> ExecutionMode:
-        """Return how a command is to run. Raises `ToolFailure` where it is not to. `facts` begin its events."""
+        """Return how a command is to run. Raises `ToolFailure` if it must not. `facts` are the first members of its
+        events."""
         command = classify(argv)
         situation = Situation(
             policy=self._policy,
@@ -88,8 +88,8 @@ class ApprovalGate:
     ) -> bool:
         """Tell whether a command that has ended in the sandbox is to run again without it. `told` is how it ended.
 
-        The user is asked only where the sandbox looks to have been in the way of a command that is not harmless, and
-        once in a turn for the same command in the same directory.
+        The user is asked only if the sandbox seems to have denied something to a command that is not harmless, and once
+        per turn for the same command in the same directory.
         """
         failure = sandbox_failure(self._ending(finished))
         ask = None if failure is None or classify(argv).startswith("harmless") else decide_retry(self._policy, failure)
@@ -113,7 +113,7 @@ class ApprovalGate:
         )
 
     async def admit_input(self, facts: Mapping[str, object], text: str, way: ExecutionMode) -> None:
-        """Let text through to a command that runs on in a way. Raises `ToolFailure`. `facts` are of this call."""
+        """Return if text may be written to a running command. Raises `ToolFailure`. `facts` are of this call."""
         argv = ("write_stdin", text)
         decision = decide_input(self._policy, self._mode, confined=way != "free", remembered=self._approved.knows(argv))
         await self._settle(decision, lambda ask: self._ask_command(facts, argv, ask))

@@ -1,7 +1,7 @@
-"""Reads the arguments that the model gave a tool; what is wrong with them is said to the model.
+"""Parses the arguments of a tool call; errors are reported to the model.
 
-Models write the same in several ways: a number or a truth value as a text, the whole object as a text once more, a
-member under the name that another program has for it. All that is read, since it leaves no doubt.
+Models deviate from the schema in several ways: a number or a boolean as a string, the whole object as a string, a
+member under another program's name. All of that is accepted, since the meaning is clear.
 """
 
 from collections.abc import Mapping
@@ -21,9 +21,9 @@ _NO_ALIASES: Final[Mapping[str, str]] = {}
 
 
 def parse(arguments: str, form: type[T], aliases: Mapping[str, str] = _NO_ALIASES) -> T:
-    """Decode JSON arguments into their form. Raises `ToolFailure` with what the model should know.
+    """Decode JSON arguments into a struct. Raises `ToolFailure` with the error for the model.
 
-    `aliases`: other names of members, and the names that the form has for them.
+    `aliases` maps alternative names of members to the struct's names.
     """
     try:
         return msgspec.convert(_renamed(members(arguments), aliases), form, strict=False)
@@ -32,7 +32,7 @@ def parse(arguments: str, form: type[T], aliases: Mapping[str, str] = _NO_ALIASE
 
 
 def members(arguments: str) -> dict[str, Any]:
-    """Return the members of an object, also of one that is written as a text once more. Raises `ToolFailure`."""
+    """Return the members of an object, even if it is encoded as a string once more. Raises `ToolFailure`."""
     try:
         found: dict[str, Any] | str = _decode(arguments)
         inner: dict[str, Any] | str = _decode(found) if isinstance(found, str) else found

@@ -1,4 +1,4 @@
-"""The definitions of our own tools as requests to the model carry them."""
+"""The definitions of the built-in tools, as in requests to the model."""
 
 from typing import Final, Literal, TypeAlias, get_args
 
@@ -8,7 +8,7 @@ from greenroom.protocol.items import JsonObject
 from greenroom.workers.patch.grammar import LARK
 
 Status: TypeAlias = Literal["pending", "in_progress", "completed"]
-"""How far a step of a plan is."""
+"""The state of a plan's step."""
 
 _TEXT: Final[JsonObject] = {"type": "string"}
 

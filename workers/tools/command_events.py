@@ -1,4 +1,4 @@
-"""What clients are told of one command: that it begins, what it writes, how it ended."""
+"""The events of one command: begin, output, end."""
 
 import base64
 from collections.abc import Mapping, Sequence
@@ -14,12 +14,12 @@ from greenroom.workers.exec.process import Finished
 from greenroom.workers.exec.summary import summarize
 
 NO_EXIT_CODE: Final = -1
-"""Stands for the exit code where there is none."""
+"""The exit code if there is none."""
 _BUDGET: Final = OutputBudget(CAPTURE_SIZE)
 
 
 class CommandEvents:
-    """The events of one command, to be emitted in their order."""
+    """The events of one command, to be emitted in order."""
 
     def __init__(
         self,
@@ -30,20 +30,21 @@ class CommandEvents:
         budget: OutputBudget,
         extra: Mapping[str, object] = MappingProxyType({}),
     ) -> None:
-        """`extra` is in the first event and in the last; `budget` bounds what is formatted as for the model."""
+        """`extra` is in the first event and in the last; `budget` limits the text that is formatted as for the
+        model."""
         self._call_id = call_id
         self.budget = budget
         self.facts: JsonObject = {"call_id": call_id, "turn_id": turn_id, "command": list(argv), "cwd": cwd}
-        """What a question to the user says of the command too."""
+        """Further members for a question to the user."""
         self._extra = extra
         self._told: JsonObject = {**self.facts, "parsed_cmd": summarize(argv), "source": "agent", **extra}
 
     def begin(self) -> JsonObject:
-        """Tell that it starts."""
+        """Emit the begin event."""
         return {"type": "exec_command_begin", **self._told}
 
     def output(self, name: StreamName, chunk: bytes) -> JsonObject:
-        """Tell what it has just written."""
+        """Emit output."""
         return {
             "type": "exec_command_output_delta",
             "call_id": self._call_id,
@@ -52,12 +53,12 @@ class CommandEvents:
         }
 
     def interaction(self, text: str) -> JsonObject:
-        """Tell that something is written to it, or, where `text` is empty, that the model reads on."""
+        """Report that text is written to it or, if `text` is empty, that the model reads its output."""
         process_id = self._extra.get("process_id")
         return {"type": "terminal_interaction", "call_id": self._call_id, "process_id": process_id, "stdin": text}
 
     def end(self, finished: Finished, exit_code: int, formatted_output: str, fault: str | None = None) -> JsonObject:
-        """Tell how it ended. `fault` says why, where it is not by itself."""
+        """Emit the end event. `fault` says why it ended, if not by itself."""
         stderr = finished.stderr.render(_BUDGET)
         return self._end(
             exit_code=exit_code,
@@ -69,7 +70,7 @@ class CommandEvents:
         )
 
     def failed(self, reason: str) -> JsonObject:
-        """Tell that it was not run, or that the turn was stopped while it ran."""
+        """Emit the end event of a command that was not run, or whose turn was stopped."""
         return self._end(NO_EXIT_CODE, "", reason, "", 0, reason)
 
     def _end(
@@ -90,5 +91,5 @@ class CommandEvents:
 
 
 def paragraphs(*texts: str) -> str:
-    """Join the texts that say something."""
+    """Join the non-empty texts."""
     return "\n".join(text for text in texts if text)

@@ -1,7 +1,7 @@
-"""The command that a model gives a tool, in the ways in which models write one; free of I/O but for one look at a file.
+"""Parses a command in the forms in which models write it. Free of I/O, except for one file check.
 
-A command is a list of a program and its arguments, or a text for a shell. Models mix the two up: they write the list
-into a text, or put the whole text into a list of one. A list is never run as the text of a shell.
+A command is a list of a program and its arguments, or a shell script. Models confuse the two: they write the list as a
+string, or put the whole script into a list of one element. A list is never run as a shell script.
 """
 
 import ast
@@ -17,21 +17,21 @@ from greenroom.workers.tools.arguments import PREFIX, UNREADABLE
 from greenroom.workers.tools.types import ToolFailure
 
 WORKDIR_NAMES: Final = {"cwd": "workdir", "working_directory": "workdir", "working_dir": "workdir"}
-"""Other names of the directory in which a command runs."""
+"""Alternative names of the working directory."""
 
 _SHELLS: Final = frozenset({"bash", "sh", "zsh", "dash"})
 _decode: Final = msgspec.json.Decoder(Any).decode
 
 _TEST: Final = re.compile(r"\[\[?\s")
-"""How a shell's own tests begin."""
+"""How a shell's `[` and `[[` tests begin."""
 _SPECIAL: Final = re.compile(r"[\s;&|<>()$`\\\"'*?\[\]{}~#!]")
-"""What makes a text more than the name of a program."""
+"""Characters that a mere program name does not contain."""
 
 
 def argv_or_script(command: str | Sequence[str], extra: Sequence[str], base: str) -> tuple[str, ...] | str:
-    """Return the program and its arguments, or the text for a shell. Raises `ToolFailure` where neither is meant.
+    """Return the program and its arguments, or the shell script. Raises `ToolFailure` if it is neither.
 
-    `extra` are arguments that stand apart from the command; `base` is the directory in which it runs.
+    `extra` are arguments given separately; `base` is the working directory.
     """
     found = _of_text(command) if isinstance(command, str) else _of_list(tuple(command), base)
     if not extra:
@@ -69,7 +69,7 @@ def _of_list(argv: tuple[str, ...], base: str) -> tuple[str, ...] | str:
 
 
 def _listed(text: str) -> tuple[str, ...] | None:
-    """Return the list that a text holds; `None` where it is a test of a shell."""
+    """Return the list in a string; `None` if it is a test of a shell."""
     value = _parsed(text)
     if value is None:
         value = _literal(text)
@@ -90,7 +90,7 @@ def _parsed(text: str) -> object:
 
 
 def _literal(text: str) -> object:
-    """Return a list as Python writes it, with single quotes."""
+    """Parse a list in Python syntax, with single quotes."""
     try:
         return ast.literal_eval(text)
     except (ValueError, SyntaxError, MemoryError, RecursionError):

@@ -1,4 +1,4 @@
-"""What a tool call is given of its conversation, and what it gives back."""
+"""The surroundings of a tool call, and its output."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -17,19 +17,19 @@ from greenroom.workers.tools.background_commands import BackgroundCommands
 from greenroom.workers.tools.types import Emit, ExecutionMode
 
 DEFAULT_BUDGET: Final = OutputBudget(10_000)
-"""How much of a tool's output the model gets unless its policy or `tool_output_token_limit` says otherwise."""
+"""The default limit of a tool's output for the model, unless its policy or `tool_output_token_limit` sets another."""
 
 
 @dataclass(frozen=True, slots=True)
 class Shell:
-    """How shell text runs that the model gives to `exec_command`."""
+    """How shell scripts of `exec_command` run."""
 
     program: str
-    """Unless the model names another one."""
+    """The default, unless the model names another one."""
     environment: Mapping[str, str]
-    """What such commands see, complete: told not to expect anybody at the screen."""
+    """The complete environment of such commands, which tells programs that there is no user at the terminal."""
     may_login: bool = True
-    """Whether the profile of the user is read first, as it is unless the model does not want it."""
+    """Whether the user's profile is read first by default."""
     fixed: frozenset[str] = frozenset()
     """Variables that the user's profile does not change."""
     longest_poll_ms: int = 300_000
@@ -44,44 +44,44 @@ class ToolContext:
     cwd: str
     """Absolute."""
     environment: Mapping[str, str]
-    """What commands see: nothing else, and no secrets in it."""
+    """The complete environment of commands, without secrets."""
     turn_id: TurnId
     gate: ApprovalGate
-    """What may be done, and how."""
+    """The approval rules."""
     free: Starter
     """Starts commands without a sandbox."""
     sandboxed: Starter
     """Starts commands in the sandbox of the conversation."""
     read_only: Starter
-    """Starts commands in a sandbox in which nothing can be written, and that has no network."""
+    """Starts commands in a sandbox without write access and network."""
     reader: Reader
-    """Reads what the model names: images, and the files of patches."""
+    """Reads files named by the model: images, and the files of patches."""
     may_write: Callable[[str], bool]
-    """Tells whether a patch may touch a path while it is held to the sandbox policy."""
+    """Tells whether a patch may change a path under the sandbox policy."""
     shell: Shell
     logins: LoginShells
-    """What is known of the user's profile."""
+    """The known effects of the user's profile."""
     open_commands: BackgroundCommands
-    """Those that go on between calls, also from one turn to the next."""
+    """Commands that keep running between calls and turns."""
     diff: TurnDiffTracker
-    """What the turn's patches have changed so far."""
+    """The changes of the turn's patches so far."""
     budget: OutputBudget = DEFAULT_BUDGET
     leftovers: CleanupJournal | None = None
-    """Where a patch notes what it would leave behind if we were killed."""
+    """Records what a patch would leave behind if the process were killed."""
 
     def starter(self, mode: ExecutionMode) -> Starter:
-        """Return what starts commands so."""
+        """Return the starter for an execution mode."""
         return {"free": self.free, "sandboxed": self.sandboxed, "read_only": self.read_only}[mode]
 
 
 @dataclass(frozen=True, slots=True)
 class ToolOutput:
-    """What the model is told."""
+    """The output for the model."""
 
     text: str
     success: bool
     items: tuple[JsonObject, ...] = ()
-    """What it is told in place of the text, where that is not all text."""
+    """Replaces the text if the output is not only text."""
 
     @property
     def told(self) -> str | list[JsonObject]:
@@ -90,7 +90,7 @@ class ToolOutput:
 
 
 async def emit(context: ToolContext, event: JsonObject) -> None:
-    """Emit an event and wait while whoever takes it wants us to."""
+    """Emit an event, and wait if the recipient asks for it."""
     waiting = context.emit(event)
     if waiting is not None:
         await waiting

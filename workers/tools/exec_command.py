@@ -1,6 +1,7 @@
-"""The tool `exec_command`: runs shell text and answers when it has ended or some time has passed.
+"""The tool `exec_command`: runs a shell script and answers when it has ended or some time has passed.
 
-A command that has not ended by then goes on under a number, by which `write_stdin` reads on, writes to it or stops it.
+A command that has not ended by then keeps running under a number, with which `write_stdin` reads its output, writes to
+it or stops it.
 """
 
 import asyncio
@@ -34,7 +35,7 @@ _NotNegative = Annotated[float, msgspec.Meta(ge=0, le=1e12)]
 
 
 class ExecArguments(msgspec.Struct, frozen=True):
-    """What the model may give. Unknown members are ignored."""
+    """The model's arguments. Unknown members are ignored."""
 
     cmd: list[str] | str
     workdir: str | None = None
@@ -49,17 +50,17 @@ class ExecArguments(msgspec.Struct, frozen=True):
 
     @property
     def wants_out(self) -> bool:
-        """Whether the model asks to run it outside the sandbox, in the words of either generation."""
+        """Whether the model requests to run it outside the sandbox, in the form of either generation."""
         return bool(self.with_escalated_permissions) or self.sandbox_permissions == "require_escalated"
 
     @property
     def timeout_s(self) -> float:
-        """Seconds after which the model gets its answer in any case."""
+        """Seconds after which the model gets an answer in any case."""
         wanted = DEFAULT_YIELD_MS if self.yield_time_ms is None else self.yield_time_ms
         return min(max(wanted, SHORTEST_YIELD_MS), LONGEST_YIELD_MS) / 1000
 
     def script(self, base: str) -> str:
-        """Return the text for the shell, also where the model gave a list of words. Raises `ToolFailure`."""
+        """Return the shell script, even if the model gave a list of words. Raises `ToolFailure`."""
         match argv_or_script(self.cmd, (), base):
             case str(script) | (_, "-c" | "-lc", script):
                 return script
@@ -67,7 +68,7 @@ class ExecArguments(msgspec.Struct, frozen=True):
                 return shlex.join(words)
 
     def argv(self, context: ToolContext, base: str) -> tuple[str, str, str]:
-        """Return the shell with its flag and the text. Raises `ToolFailure`."""
+        """Return the shell with its flag and the script. Raises `ToolFailure`."""
         if self.login and not context.shell.may_login:
             raise ToolFailure(NO_LOGIN)
         login = context.shell.may_login if self.login is None else self.login
@@ -75,7 +76,7 @@ class ExecArguments(msgspec.Struct, frozen=True):
 
 
 async def exec_command(call_id: str, arguments: str, context: ToolContext) -> ToolOutput:
-    """Handle one call. Raises `ToolFailure` where nothing was run."""
+    """Handle one call. Raises `ToolFailure` if nothing was run."""
     given = parse(arguments, ExecArguments, _ALIASES)
     base = os.path.normpath(os.path.join(context.cwd, given.workdir or ""))
     argv = given.argv(context, base)
@@ -98,7 +99,7 @@ async def exec_command(call_id: str, arguments: str, context: ToolContext) -> To
 
 
 class _Call:
-    """One call on its way."""
+    """One call in progress."""
 
     def __init__(
         self, call_id: str, given: ExecArguments, argv: tuple[str, ...], cwd: str, context: ToolContext
@@ -118,7 +119,8 @@ class _Call:
         self.started = 0.0
 
     async def run(self, way: ExecutionMode) -> NumberedCommand:
-        """Start it and wait for its end as long as the model wants to. A turn that is stopped meanwhile ends it."""
+        """Start it and wait for its end as long as the model asks for. If the turn is stopped meanwhile, it is
+        killed."""
         context = self._context
         number = context.open_commands.new_number()
         extra = {"process_id": str(number), "source": "unified_exec_startup"}

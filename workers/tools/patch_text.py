@@ -1,4 +1,4 @@
-"""The patch that a model gives the function `apply_patch`, under any name and in any wrapping; free of I/O."""
+"""Extracts the patch from a call of the function `apply_patch`, under any name and in any wrapping. Free of I/O."""
 
 import re
 from collections.abc import Sequence
@@ -10,26 +10,26 @@ from greenroom.workers.tools.arguments import PREFIX, members
 from greenroom.workers.tools.types import ToolFailure
 
 NAMES: Final = ("input", "patch", "patch_text", "patchText", "diff", "text", "content", "command", "cmd", "script")
-"""Members that hold the patch: the one that is asked for, and what models write in its place."""
+"""Members that contain the patch: the documented one, and what models write instead."""
 
 _FENCED: Final = re.compile(r"\s*(`{3,}|~{3,})[^\n`]*\n(?P<text>.*?)\n?[ \t]*\1\s*", re.DOTALL)
 _CALLED: Final = re.compile(rf"\A(?:apply_patch|applypatch)\s+(?={re.escape(BEGIN)})")
-"""The name of the program before a patch that is not quoted."""
+"""The name of the program before an unquoted patch."""
 
 
 def read_patch(arguments: str) -> PatchCall:
-    """Return the patch of a call. Raises `ToolFailure` with what the model should know."""
+    """Return the patch of a call. Raises `ToolFailure` with the error for the model."""
     return _of_text(arguments) if arguments.lstrip().startswith(_OPENINGS) else _of_members(members(arguments))
 
 
 def unwrapped(text: str) -> str:
-    """Return a patch without the fence that stands around it."""
+    """Return a patch without a Markdown fence around it."""
     fenced = _FENCED.fullmatch(text)
     return fenced["text"] if fenced else text
 
 
 _OPENINGS: Final = (BEGIN, "```", "~~~", "<<", "apply_patch", "applypatch", "cat ", "cd ")
-"""How arguments begin that are the patch itself and no JSON."""
+"""The beginning of arguments that are the patch itself rather than JSON."""
 
 
 def _of_members(given: dict[str, Any]) -> PatchCall:

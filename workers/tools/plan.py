@@ -32,6 +32,6 @@ class PlanArguments(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 async def update_plan(_call_id: str, arguments: str, context: ToolContext) -> ToolOutput:
-    """Handle one call. Raises `ToolFailure` where the arguments do not fit; then the client is told nothing."""
+    """Handle one call. Raises `ToolFailure` if the arguments are invalid; then no event is sent."""
     await emit(context, parse(arguments, PlanArguments).event())
     return ToolOutput(UPDATED, success=True)

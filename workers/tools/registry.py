@@ -1,4 +1,4 @@
-"""Which function of the model is handled by what."""
+"""Maps the model's function calls to their handlers."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from types import MappingProxyType
@@ -30,7 +30,7 @@ HANDLERS: Final[Mapping[str, Handler]] = MappingProxyType(
 
 
 async def call(name: str, call_id: str, arguments: str, context: ToolContext) -> ToolOutput:
-    """Handle a function call of the model. What goes wrong in it is told to the model; only cancellation is raised."""
+    """Handle a function call of the model. Errors are reported to the model; raises only on cancellation."""
     handler = HANDLERS.get(name)
     if handler is None:
         return ToolOutput(f"unsupported call: {name}", success=False)

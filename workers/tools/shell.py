@@ -1,6 +1,6 @@
-"""The tool `shell`: runs a command, tells the client as it runs and the model when it has ended.
+"""The tool `shell`: runs a command, sends events while it runs, and answers when it has ended.
 
-Unlike the reference, the model gets both streams as they were interleaved whatever the exit code, and what a command
+Unlike the reference, the model gets both streams interleaved whatever the exit code, and the output that a command
 wrote before it was killed.
 """
 
@@ -31,7 +31,7 @@ _Milliseconds = Annotated[float, msgspec.Meta(ge=0, le=1e12)]
 
 
 class ShellArguments(msgspec.Struct, frozen=True):
-    """What the model may give. A plain text counts as shell text; unknown members are ignored."""
+    """The model's arguments. A string counts as a shell script; unknown members are ignored."""
 
     command: list[str] | str
     args: list[str] | None = None
@@ -44,7 +44,7 @@ class ShellArguments(msgspec.Struct, frozen=True):
 
     @property
     def wants_out(self) -> bool:
-        """Whether the model asks to run it outside the sandbox, in the words of either generation."""
+        """Whether the model requests to run it outside the sandbox, in the form of either generation."""
         return bool(self.with_escalated_permissions) or self.sandbox_permissions == "require_escalated"
 
     def argv(self, base: str) -> tuple[str, ...]:
@@ -54,12 +54,12 @@ class ShellArguments(msgspec.Struct, frozen=True):
 
     @property
     def limit_ms(self) -> int:
-        """Milliseconds that the command may take, at least one; who says zero means no limit of their own."""
+        """Milliseconds that the command may take, at least one; zero stands for the default limit."""
         return max(1, round(self.timeout_ms or self.timeout or DEFAULT_TIMEOUT_MS))
 
 
 async def shell(call_id: str, arguments: str, context: ToolContext) -> ToolOutput:
-    """Handle one call. Raises `ToolFailure` where nothing was run, and then no begin event was emitted either."""
+    """Handle one call. Raises `ToolFailure` if nothing was run, and then no begin event was emitted either."""
     given = parse(arguments, ShellArguments, _ALIASES)
     base = os.path.normpath(os.path.join(context.cwd, given.workdir or ""))
     argv = given.argv(base)
@@ -82,7 +82,7 @@ async def shell(call_id: str, arguments: str, context: ToolContext) -> ToolOutpu
 
 
 class _Call:
-    """One command on its way from the model to the client and back."""
+    """One command in progress."""
 
     def __init__(self, call_id: str, argv: tuple[str, ...], limit_ms: int, cwd: str, context: ToolContext) -> None:
         self._context = context
@@ -117,7 +117,7 @@ class _Call:
         return output, finished
 
     def ending(self, finished: Finished) -> str:
-        """Say in a few words how the command ended."""
+        """Describe briefly how the command ended."""
         return self._fault(finished) or f"exit code {finished.exit_code}"
 
     async def _relay(self, name: StreamName, chunk: bytes) -> None:
@@ -135,7 +135,7 @@ class _Call:
         return finished.aggregated.render_for_model(self._context.budget)
 
     def _fault(self, finished: Finished) -> str | None:
-        """Say why there is no exit code."""
+        """Describe why there is no exit code."""
         if finished.spawn_error is not None:
             return cut(f"execution error: {finished.spawn_error}", self._context.budget)
         if finished.timed_out:

@@ -1,4 +1,4 @@
-"""What the model reads of a command that may go on: how it stands, and what it wrote since the model last looked."""
+"""The output of a running command for the model: its state, and what it wrote since the last read."""
 
 import secrets
 import time
@@ -9,7 +9,7 @@ from greenroom.workers.tools.context import ToolContext, ToolOutput
 
 
 def told(kept: NumberedCommand, started: float, max_tokens: float | None, context: ToolContext) -> ToolOutput:
-    """Take what the command wrote, and give up its number if it is over. `started`: since when the model waits."""
+    """Read the command's output, and release its number if it has ended. `started`: since when the model waits."""
     output = kept.command.take_output()
     finished = kept.finished
     if finished is None:

@@ -1,4 +1,4 @@
-"""Which tools a conversation offers to its model, by its settings and by what is known of the model."""
+"""Selects the tools that a conversation offers to its model, by its settings and the model's properties."""
 
 from msgspec.structs import asdict
 
@@ -10,7 +10,8 @@ from greenroom.workers.tools.catalog import definitions
 
 
 def offered_tools(settings: Settings) -> list[JsonObject]:
-    """Return the definitions of our own tools, as the Responses API has them, and of those that the server runs."""
+    """Return the definitions of the built-in tools, in the form of the Responses API, and of those that the server
+    runs."""
     family, responses = settings.model_family, settings.provider.wire_api == "responses"
     tools = definitions(
         command_tool=family.command_tool,
@@ -27,7 +28,7 @@ def offered_tools(settings: Settings) -> list[JsonObject]:
 
 
 def _search_mode(settings: Settings) -> WebSearch:
-    """Return what is configured, else whether and how OpenAI searches: no other server is known to have a search."""
+    """Return the configured search, else OpenAI's own: no other server is known to have one."""
     if settings.web_search is not None:
         return settings.web_search
     if not settings.provider.requires_openai_auth:
@@ -36,7 +37,7 @@ def _search_mode(settings: Settings) -> WebSearch:
 
 
 def _search_content(settings: Settings) -> SearchContent:
-    """Return what the model can take of a search. Who configures one for a model that nobody knows gets text."""
+    """Return the search that the model supports. If one is configured for an unknown model, text."""
     family = settings.model_family
     return "text" if not family.known and settings.web_search is not None else family.web_search
 

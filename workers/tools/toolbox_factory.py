@@ -1,4 +1,4 @@
-"""What commands of a conversation get by its settings: environment, shell and sandbox; and the tools around them."""
+"""Builds a conversation's toolbox from its settings: environment, shell and sandbox."""
 
 import os
 from collections.abc import Mapping
@@ -27,13 +27,13 @@ def build_toolbox(
     host: ToolHost,
     leftovers: CleanupJournal,
 ) -> Toolbox:
-    """Return the toolbox of a conversation. `runtime_directory` holds our sockets; the rest is as in `Toolbox`."""
+    """Return the toolbox of a conversation. `runtime_directory` contains the sockets; the rest is as in `Toolbox`."""
     where = workplace(settings, conversation_id, runtime_directory)
     return Toolbox(where, _login_shells(settings), host, leftovers)
 
 
 def workplace(settings: Settings, conversation_id: ConversationId, runtime_directory: str) -> Workplace:
-    """Return where the tools work by these settings."""
+    """Return the directory and rules of the tools under these settings."""
     environment = command_environment(settings)
     return Workplace(
         approval_policy=settings.approval_policy,

@@ -1,4 +1,4 @@
-"""Types that the parts of a tool call share."""
+"""Types shared by the parts of a tool call."""
 
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
@@ -13,8 +13,7 @@ Emit: TypeAlias = Callable[[JsonObject], Awaitable[None] | None]
 """Takes the `msg` of an event. An awaitable that it returns is waited for, so that a slow client slows the tool."""
 
 ExecutionMode: TypeAlias = Literal["free", "sandboxed", "read_only"]
-"""How something that may be done is done: without a sandbox, in that of the conversation, or in one that writes
-nothing."""
+"""How a permitted action is executed: without a sandbox, in that of the conversation, or in a read-only one."""
 
 
 ToolResult: TypeAlias = str | list[JsonObject]
@@ -40,4 +39,4 @@ class ToolHost(Protocol):
 
 
 class ToolFailure(Exception):  # noqa: N818 - a refusal that the model reads, not an error of ours
-    """Ends a call with a text for the model."""
+    """Ends a call with an error text for the model."""

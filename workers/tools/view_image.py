@@ -1,6 +1,6 @@
 """The tool `view_image`: shows the model an image of the workspace.
 
-What credentials are read from is hidden from it, as from commands in the sandbox.
+Files with credentials cannot be read, as by commands in the sandbox.
 """
 
 import asyncio
@@ -21,13 +21,13 @@ _NO_FILE: Final = frozenset({errno.EISDIR, errno.EINVAL})
 
 
 class ViewArguments(msgspec.Struct, frozen=True):
-    """What the model may give. Unknown members are ignored."""
+    """The model's arguments. Unknown members are ignored."""
 
     path: str
 
 
 async def view_image(call_id: str, arguments: str, context: ToolContext) -> ToolOutput:
-    """Handle one call. Raises `ToolFailure` where there is no image."""
+    """Handle one call. Raises `ToolFailure` if there is no image."""
     path = os.path.normpath(os.path.join(context.cwd, parse(arguments, ViewArguments).path))
     url = await asyncio.to_thread(_read, path, context)
     await emit(context, {"type": "view_image_tool_call", "call_id": call_id, "path": path})

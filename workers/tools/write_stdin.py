@@ -1,4 +1,4 @@
-"""The tool `write_stdin`: writes to a command that goes on, or only reads on, and answers what it wrote meanwhile."""
+"""The tool `write_stdin`: writes to a running command, or only reads on, and returns its new output."""
 
 import asyncio
 import contextlib
@@ -16,7 +16,7 @@ from greenroom.workers.tools.types import ToolFailure
 
 DEFAULT_YIELD_MS: Final = 250
 SHORTEST_POLL_MS: Final = 5_000
-"""What a call waits at least that writes nothing: to ask more often tells nothing new and costs a request each time."""
+"""Minimum wait of a call that writes nothing: asking more often brings nothing new and costs a request each time."""
 CTRL_C: Final = "\x03"
 CLOSED: Final = (
     "write_stdin failed: stdin is closed for this session; rerun exec_command with tty=true to keep stdin open"
@@ -26,7 +26,7 @@ _NotNegative = Annotated[float, msgspec.Meta(ge=0)]
 
 
 class WriteArguments(msgspec.Struct, frozen=True):
-    """What the model may give. Unknown members are ignored."""
+    """The model's arguments. Unknown members are ignored."""
 
     session_id: int
     chars: str | None = None
@@ -34,7 +34,7 @@ class WriteArguments(msgspec.Struct, frozen=True):
     max_output_tokens: _NotNegative | None = None
 
     def timeout_s(self, longest_poll_ms: int) -> float:
-        """Return the seconds after which the model gets its answer in any case."""
+        """Return the seconds after which the model gets an answer in any case."""
         wanted = DEFAULT_YIELD_MS if self.yield_time_ms is None else self.yield_time_ms
         shortest, longest = (
             (SHORTEST_YIELD_MS, LONGEST_YIELD_MS)
@@ -45,7 +45,7 @@ class WriteArguments(msgspec.Struct, frozen=True):
 
 
 async def write_stdin(call_id: str, arguments: str, context: ToolContext) -> ToolOutput:
-    """Handle one call. Raises `ToolFailure` where there is no such command, or nothing can be written to it."""
+    """Handle one call. Raises `ToolFailure` if there is no such command, or nothing can be written to it."""
     given = parse(arguments, WriteArguments)
     kept = context.open_commands.find(given.session_id)
     if kept is None:

@@ -25,7 +25,7 @@ def _fresh_certificates() -> Iterator[None]:
 @on_loop
 @pytest.mark.parametrize("trusted", [True, False])
 async def test_the_issuer_is_verified(monkeypatch: pytest.MonkeyPatch, trusted: bool) -> None:
-    """Also where the HTTP library was imported without certificates, as whoever forks our processes does."""
+    """Even if the HTTP library was imported without certificates, as the fork server does."""
     if trusted:
         monkeypatch.setenv("SSL_CERT_FILE", CERTIFICATE)
     async with MockIssuer(tls=True) as issuer:

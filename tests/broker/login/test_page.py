@@ -1,4 +1,4 @@
-"""The login page trusts nobody and gives nothing away (docs/security.md, K32)."""
+"""The login page trusts no request without proof and reveals nothing (docs/security.md, K32)."""
 
 from urllib.parse import parse_qs, urlsplit
 

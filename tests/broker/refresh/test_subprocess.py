@@ -103,7 +103,7 @@ def test_it_brings_what_the_broker_needs_to_know(tmp_path: Any, lifeline: int) -
 
 
 def test_a_refusal_is_told_and_remembered(tmp_path: Any, lifeline: int) -> None:
-    """K23: also by who takes the lock next."""
+    """K23: also for the next holder of the lock."""
 
     async def scene(issuer: MockIssuer, parts: Parts) -> None:
         answer = await parts.get()
@@ -133,7 +133,8 @@ def test_one_that_hangs_is_killed_and_leaves_a_doubt(
 
 
 def test_a_verdict_outlives_the_broker(tmp_path: Any, lifeline: int) -> None:
-    """K28: a token that the issuer has called dead is not sent again, although nobody could be told."""
+    """K28: a token that the issuer has declared invalid is not sent again, although the result could not be
+    reported."""
     deed = refusal(401, "refresh_token_reused")
     deed.gate = asyncio.Event()
 
@@ -151,7 +152,7 @@ def test_a_verdict_outlives_the_broker(tmp_path: Any, lifeline: int) -> None:
 
 
 def test_its_death_leaves_a_doubt(tmp_path: Any, lifeline: int) -> None:
-    """K25: nobody knows whether the token is spent; after 2 s one more try decides, and it says reused."""
+    """K25: it is unknown whether the token is spent; after 2 s one more attempt decides, and the answer is "reused"."""
     gate = asyncio.Event()
 
     async def scene(issuer: MockIssuer, parts: Parts) -> None:
@@ -259,7 +260,7 @@ def test_tokens_that_it_cannot_write_are_the_brokers(
 
 
 def test_it_gives_nothing_away(tmp_path: Any, lifeline: int, capfd: pytest.CaptureFixture[str]) -> None:
-    """P5: no secret in what others may see of it, and nobody of its user may look into it."""
+    """P5: nothing that other processes of its user can see contains a secret, and none of them can inspect it."""
     gate = asyncio.Event()
 
     async def scene(issuer: MockIssuer, parts: Parts) -> None:

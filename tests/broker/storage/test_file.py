@@ -1,4 +1,4 @@
-"""The file is replaced as a whole or not at all, whoever else writes to it (docs/security.md, K7, K8, K9)."""
+"""The file is replaced as a whole or not at all, whatever other programs write (docs/security.md, K7, K8, K9)."""
 
 import asyncio
 import errno

@@ -1,4 +1,4 @@
-"""Of the conversations at rest only so many are known, the last to rest; whoever is needed is known in any case."""
+"""Only a limited number of parked conversations is known, the latest ones; those in use are always known."""
 
 from collections.abc import Callable
 
@@ -16,7 +16,7 @@ ROOM = 2
 
 
 class Listener:
-    """Somebody who is told of a conversation, and for whom its turns run."""
+    """A listener to a conversation, for which its turns run."""
 
     client = Nobody()
     wants_deltas = True

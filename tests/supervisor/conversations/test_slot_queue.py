@@ -1,4 +1,4 @@
-"""The roster never lets in more than there are places, and parks whoever has been idle longest."""
+"""The queue never exceeds the number of slots, and parks the conversation that has been idle longest."""
 
 from hypothesis import given
 from hypothesis import strategies as st

@@ -138,7 +138,8 @@ class House:
         return found
 
     def child(self) -> subprocess.Popen[bytes]:
-        """Start a process that stands for a worker. It is ours, as an orphan of a fork server would be."""
+        """Start a process that stands for a worker. It is a child of the test, as an orphan of a fork server would
+        be."""
         self.children.append(subprocess.Popen(["sleep", "600"], start_new_session=True))
         return self.children[-1]
 

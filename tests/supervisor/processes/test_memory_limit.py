@@ -1,4 +1,4 @@
-"""Workers that hold too much are found on rounds, which nobody makes while there is no worker."""
+"""Workers that use too much memory are found by periodic checks, which stop while there is no worker."""
 
 import asyncio
 import os

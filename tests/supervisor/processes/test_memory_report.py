@@ -1,4 +1,4 @@
-"""Every process is asked what it holds, and nobody who hangs keeps the answers of the others."""
+"""Every process is asked for its figures, and one that hangs does not delay the others."""
 
 import asyncio
 

@@ -76,7 +76,7 @@ def spoil(home: Path) -> None:
 
 @pytest.mark.parametrize("harm", [remove, spoil])
 def test_it_is_not_sent_into_surroundings_that_cannot_be_used(home: Path, harm: Callable[[Path], None]) -> None:
-    """What is wrong is told later, by whoever finds it again."""
+    """An error is reported later, where it is found again."""
     harm(home)
     assert not sent("mcp-server")
 

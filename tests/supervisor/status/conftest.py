@@ -1,4 +1,4 @@
-"""Fixtures of tests that look at instances."""
+"""Fixtures of tests that inspect instances."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,7 +10,7 @@ from tests.supervisor.status.stand_ins import House
 
 @pytest.fixture
 def house(tmp_path: Path) -> Iterator[House]:
-    """A place of its own for stand-ins, of which nothing is left at the end."""
+    """A runtime directory for stand-ins, which are gone at the end."""
     built = House(tmp_path)
     yield built
     built.close()

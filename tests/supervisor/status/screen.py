@@ -53,7 +53,7 @@ class Screen:
                 continue
             try:
                 data = os.read(self._master, 65536)
-            except OSError:  # everybody has closed the other end
+            except OSError:  # the other end is closed everywhere
                 assert seen(self), "\n".join(self.text())
                 break
             self._take(data.decode())

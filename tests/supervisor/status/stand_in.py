@@ -35,7 +35,7 @@ class Part:
     """Seconds since its start."""
     undumpable: bool = False
     manner: Literal["plain", "failing", "mute", "deaf"] = "plain"
-    """`failing`: it cannot make a report. `mute`: it accepts connections and says nothing. `deaf`: nobody listens."""
+    """`failing`: it cannot make a report. `mute`: it accepts connections and sends nothing. `deaf`: nothing listens."""
     refusal: str = ""
     """What it answers to orders; with nothing it obeys."""
 
@@ -61,7 +61,7 @@ class Lifeline:
         os._exit(0)
 
     def let_go(self) -> None:
-        """Be one of those who only read."""
+        """A stand-in that only reads."""
         if self._writer >= 0:
             os.close(self._writer)
             self._writer = -1

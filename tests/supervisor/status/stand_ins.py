@@ -66,7 +66,7 @@ class StandIn:
             os.sched_yield()
 
     def close(self) -> None:
-        """End it, and see that it left nobody."""
+        """End it, and check that it left no process."""
         assert self.process.stdin is not None
         assert self.process.stdout is not None
         for process in self._all:
@@ -102,7 +102,7 @@ class House:
         return stand_in
 
     def run(self, *arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":
-        """Run a command of ours to its end, without the right to look into others that root has."""
+        """Run a command to its end, without root's right to inspect other processes."""
         return subprocess.run(
             (sys.executable, "-I", "-c", COMMAND, *arguments),
             env={**self.environment, **environment},

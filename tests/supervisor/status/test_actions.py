@@ -1,4 +1,4 @@
-"""Orders reach the one instance and the one conversation that are meant, or nobody."""
+"""Orders reach exactly the intended instance and conversation, or none."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""The control socket answers whoever may ask, outlives whatever they send, and waits for nobody."""
+"""The control socket answers permitted clients, survives whatever they send, and never blocks on one."""
 
 import asyncio
 import os
@@ -78,7 +78,7 @@ class Stage:
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    """Wait for what nobody announces."""
+    """Wait for a condition by polling."""
     async with asyncio.timeout(10):
         while not condition():
             await asyncio.sleep(0)
@@ -272,7 +272,7 @@ def test_requests_come_back_as_they_were(kind: type[InterruptConversation | Kill
     assert read_control_request(line(request)) == request
 
 
-# Who may ask
+# Permissions
 
 CHILD = """
 import sys

@@ -148,7 +148,7 @@ def test_an_instance_that_fails_to_tell_is_code_3(house: House) -> None:
 
 
 def test_processes_that_nobody_may_look_into_are_shown(house: House) -> None:
-    """As ours are: `PR_SET_DUMPABLE` is off, and the command has no right that users have not."""
+    """Like Greenroom's processes: `PR_SET_DUMPABLE` is off, and the command has no right that users do not have."""
     view, code = overview(house, house.engage(replace(WELL, commands=2, undumpable=True)))
     assert code == 0
     (one,) = view.instances

@@ -279,7 +279,7 @@ async def test_a_call_that_was_under_way_is_said_to_be_unknown() -> None:
         await until(lambda: "exec_command_begin" in place.mailbox.kinds)
         running.cancel()
         await asyncio.wait((running,))
-        await place.conversation.close()  # as a worker that dies: nobody says how the turn ended
+        await place.conversation.close()  # like a dying worker: the end of the turn is not reported
         await place.open(resume="must")
         await place.turn("hello")
         *_, last = place.model.requests

@@ -1,4 +1,4 @@
-"""Each question gets one decision, and a question that nobody waits for any more is forgotten."""
+"""Each question gets one decision, and a question for which no call waits any more is forgotten."""
 
 import asyncio
 from collections.abc import Awaitable, Callable

@@ -1,4 +1,4 @@
-"""What a conversation leaves on disk is there when somebody relies on it, and a disk that fails ends nothing."""
+"""A conversation's records are on disk when they are relied on, and a failing disk ends nothing."""
 
 import asyncio
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Groups are killed as long as they are ours, and never when their number may belong to others."""
+"""Groups are killed while they belong to the conversation, and never once their number may have been reused."""
 
 import os
 import signal

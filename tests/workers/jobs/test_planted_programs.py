@@ -1,4 +1,4 @@
-"""A repository that names programs gets none of them run outside the sandbox, whoever asks about it (decision 18)."""
+"""No program that a repository names runs outside the sandbox, whatever job asks about the repository (decision 18)."""
 
 import asyncio
 import os

@@ -55,7 +55,7 @@ def test_our_client_is_asked_what_the_server_asks() -> None:
 
 
 class Desk:
-    """A user who gives the same answer to everything, and what they were asked and told."""
+    """A user who gives the same answer to every question, with a record of the questions and messages."""
 
     def __init__(self, decision: Decision) -> None:
         self._decision = decision

@@ -1,4 +1,4 @@
-"""What all tests of the way to the model need."""
+"""Fixtures for tests of the model client."""
 
 import pytest
 

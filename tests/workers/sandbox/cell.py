@@ -301,7 +301,7 @@ def _all_of(reader: int) -> bytes:
 
 
 def wait_for_end(pidfd: int) -> None:
-    """Wait for the end of a process that is not ours to bury."""
+    """Wait for the end of a process that is not a child of this one."""
     ready, _, _ = select.select([pidfd], [], [], TIMEOUT)
     assert ready, "the process lives on"
 

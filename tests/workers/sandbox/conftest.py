@@ -1,4 +1,4 @@
-"""Cells of each kind of user, started when first needed."""
+"""Cells of each kind of user, started on first use."""
 
 import contextlib
 import os
@@ -21,7 +21,7 @@ NARROW: list[Kind] = ["user without namespaces"]
 
 @pytest.fixture(scope="module")
 def cells() -> Iterator[Cells]:
-    """Start a cell of a kind, once for the tests of a file."""
+    """Start a cell of a kind, once per file of tests."""
     if PYTHON is None:
         pytest.skip("the attempts need a python3 that everybody can run")
     started: dict[Kind, Cell] = {}
@@ -43,13 +43,13 @@ def inside(request: pytest.FixtureRequest, cells: Cells) -> Cell:
 
 @pytest.fixture(params=WITH_A_VIEW)
 def with_view(request: pytest.FixtureRequest, cells: Cells) -> Cell:
-    """One whose commands get a view of the file system of their own, as usual."""
+    """One whose commands have their own view of the file system, as usual."""
     return cells(request.param)
 
 
 @pytest.fixture(params=NARROW)
 def narrow(request: pytest.FixtureRequest, cells: Cells) -> Cell:
-    """One that cannot make namespaces."""
+    """One that cannot create namespaces."""
     return cells(request.param)
 
 

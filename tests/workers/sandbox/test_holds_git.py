@@ -1,4 +1,4 @@
-"""Commands of git that nobody is asked for run where nothing that a repository makes git start can do harm."""
+"""Git commands that run without approval are confined so that no program started by git can do harm."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""Promises about processes: what a confined command cannot do to ours, and that none of its own stays."""
+"""Processes: what a confined command cannot do to Greenroom's, and that none of its own remains."""
 
 import os
 import signal

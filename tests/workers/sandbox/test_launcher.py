@@ -60,7 +60,7 @@ def pipe() -> Iterator[tuple[int, int]]:
 
 
 def all_of_terminal(ours: int) -> bytes:
-    """Read a terminal whose other end nobody holds any more."""
+    """Read a terminal whose other end is closed everywhere."""
     output = b""
     while True:
         try:
@@ -352,7 +352,7 @@ def test_cancelled_start_leaves_nothing() -> None:
                     await start
             os.close(writer)
             end_of_file = await asyncio.wait_for(asyncio.to_thread(os.read, reader, 1), 10)
-            assert end_of_file == b""  # nobody holds the other end any more
+            assert end_of_file == b""  # the other end is closed everywhere
             os.close(reader)
 
     asyncio.run(whole())

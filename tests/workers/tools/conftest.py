@@ -1,4 +1,4 @@
-"""A conversation as tools see it: its events, its user, and starters that tell who ran what."""
+"""A conversation as seen by tools: its events, its user, and starters that record the execution mode of commands."""
 
 import asyncio
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -36,7 +36,7 @@ ENVIRONMENT: Final = {"PATH": "/usr/bin:/bin", "HOME": NOWHERE}
 
 
 class MarkingStarter:
-    """Starts commands unconfined and remembers them; they see in `$CONFINED` what they would run under."""
+    """Starts commands unconfined and records them; `$CONFINED` tells them how they would be confined."""
 
     def __init__(self, starter: Starter, confined: str) -> None:
         self._starter = starter
@@ -50,7 +50,7 @@ class MarkingStarter:
 
 
 class Conversation:
-    """A context for calls, the events that they emitted, and a user who gives the answers that were prepared."""
+    """A context for calls, the emitted events, and a user with prepared answers."""
 
     def __init__(
         self,
@@ -65,10 +65,10 @@ class Conversation:
         self.events: list[JsonObject] = []
         self.questions: list[JsonObject] = []
         self.order: list[str] = []
-        """Types of events, and `question` where the user was asked."""
+        """Types of events, and `question` when the user was asked."""
         self.delta = asyncio.Event()
         self.while_asked: Callable[[], object] = lambda: None
-        """What happens while the user thinks."""
+        """Called while the user is being asked."""
         self.free = MarkingStarter(GroupStarter(self.groups), "")
         self.sandboxed = MarkingStarter(GroupStarter(self.groups), "yes")
         self.read_only = MarkingStarter(GroupStarter(self.groups), "read-only")
@@ -101,7 +101,7 @@ class Conversation:
             self.delta.set()
 
     async def ask(self, question: bytes) -> Decision:
-        """Be asked. A user who is asked more often than was prepared for fails the test."""
+        """Answer a question. More questions than prepared answers fail the test."""
         self.questions.append(msgspec.json.decode(question))
         self.order.append("question")
         await asyncio.sleep(0)
@@ -154,7 +154,7 @@ class Conversations:
 
 @pytest.fixture
 def begin() -> Iterator[Conversations]:
-    """Begin a conversation with a directory, a policy, a sandbox mode and a user's answers."""
+    """Create a conversation with a directory, a policy, a sandbox mode and a user's answers."""
     conversations = Conversations()
     yield conversations
     conversations.end()
@@ -162,5 +162,5 @@ def begin() -> Iterator[Conversations]:
 
 @pytest.fixture
 def conversation(begin: Conversations) -> Conversation:
-    """One that may do everything and asks nobody."""
+    """One that may do everything and does not ask."""
     return begin()

@@ -60,7 +60,7 @@ def shop(tmp_path: Path) -> Path:
     return project
 
 
-# What happens and who hears of it
+# Effects and events
 
 
 def test_client_and_model_learn_what_a_patch_did(begin: Conversations, shop: Path) -> None:

@@ -1,4 +1,4 @@
-"""Every call of the model gets an output, also one that nobody can handle."""
+"""Every call of the model gets an output, even one without a handler."""
 
 import asyncio
 

@@ -1,4 +1,4 @@
-"""Each event is heard once, under the number of its message, and what nobody hears is kept within bounds."""
+"""Each event is delivered once, under the number of its message, and undelivered events are limited."""
 
 import json
 from typing import Any

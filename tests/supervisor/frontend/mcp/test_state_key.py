@@ -1,4 +1,4 @@
-"""The key that signs what clients hand back is the same for every run on a home, and nobody else's."""
+"""The key that signs request states is the same for every run on a home, and private to its user."""
 
 import stat
 from concurrent.futures import ThreadPoolExecutor

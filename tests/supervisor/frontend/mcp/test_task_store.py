@@ -42,7 +42,7 @@ def record(created_at: float) -> TaskRecord:
 
 
 def aged(store: TaskStore, path: Path, one: TaskRecord) -> TaskRecord:
-    """Write a record whose file nobody has touched since."""
+    """Write a record whose file was not modified since."""
     store.write(one)
     os.utime(path / DIRECTORY / f"{one.id}.json", (one.updated_at, one.updated_at))
     return one
