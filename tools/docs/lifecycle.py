@@ -57,7 +57,7 @@ def meanings(states: Mapping[State, str], whose: str) -> str:
 def parts() -> dict[str, str]:
     """Return the generated parts of the page, each by the line before it."""
     conversation = f"{diagram(lifecycle.TRANSITIONS, 'new')}\n{meanings(lifecycle.MEANINGS, 'The conversation')}"
-    helpers = f"{diagram(helper.TRANSITIONS, 'starting')}\n{meanings(helper.MEANINGS, 'The fork_server or the broker')}"
+    helpers = f"{diagram(helper.TRANSITIONS, 'starting')}\n{meanings(helper.MEANINGS, 'The fork server or the broker')}"
     return {BEGIN.format(""): conversation, BEGIN.format(" of helpers"): helpers}
 
 
