@@ -1,7 +1,7 @@
 """The event loop of the long-lived processes: uvloop, at a third of what a wake-up costs on the loop of asyncio.
 
 The process of a conversation is woken for each piece of text that its model writes, mostly with cold caches, where the
-cost is that of the loop's own code (docs/decisions/0030-streaming.md).
+cost is that of the loop's own code (docs/decisions/0029-streaming.md).
 """
 
 import signal
