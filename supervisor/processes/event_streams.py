@@ -30,6 +30,9 @@ BACKLOG: Final = 1024
 GREETING: Final = 64
 """Connections that may wait for their tickets; the oldest has to go for one more."""
 
+ACCEPT_PAUSE: Final = 1.0
+"""Seconds without accepting after the system has refused a connection."""
+
 OnEvents: TypeAlias = Callable[[WorkerId, TurnId, bytes], None]
 
 
@@ -79,6 +82,7 @@ class EventStreams:
         """When the sockets were read last, on the loop's clock."""
         self._gathering: asyncio.TimerHandle | None = None
         self._closed = False
+        self._accepts = True
         self._reads = self._frames = 0
         self._listener = socket.socket(socket.AF_UNIX)
         self._listener.bind(path)
@@ -189,13 +193,16 @@ class EventStreams:
         return bool(ready)
 
     def _accept(self) -> None:
-        while True:
+        while self._accepts:
             try:
                 connection, _ = self._listener.accept()
             except BlockingIOError:
                 return
-            except OSError as error:  # out of descriptors, for instance
-                log.error("a stream of events cannot be accepted: %s", error)
+            except OSError as error:  # out of descriptors, for instance, which would be told again at once
+                log.error("a stream of events cannot be accepted (%s); trying again in %.0f s", error, ACCEPT_PAUSE)
+                self._accepts = False
+                self._selector.unregister(self._listener)
+                self._loop.call_later(ACCEPT_PAUSE, self._accept_again)
                 return
             connection.setblocking(False)
             stream = _Stream(connection)
@@ -204,6 +211,11 @@ class EventStreams:
             self._greeting[stream] = None
             self._selector.register(connection, selectors.EVENT_READ, stream)
             self._read(stream)
+
+    def _accept_again(self) -> None:
+        if not self._closed:
+            self._accepts = True
+            self._selector.register(self._listener, selectors.EVENT_READ)
 
     def _stream_of(self, worker_id: WorkerId) -> _Stream | None:
         """Return the stream of a worker, which has connected before it said anything else."""

@@ -1,6 +1,7 @@
 """The supervisor's end of the streams of events: complete, in order, and from known workers."""
 
 import asyncio
+import errno
 import socket
 from collections import deque
 from collections.abc import Callable
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 from greenroom.protocol.ids import TurnId, WorkerId
 from greenroom.protocol.internal.event_stream import TICKET_SIZE, FrameEncoder
 from greenroom.protocol.internal.worker import NoticeOrder
+from greenroom.supervisor.processes import event_streams
 from greenroom.supervisor.processes.event_streams import GREETING, EventStreams
 from tests.support.loop import on_loop
 
@@ -294,4 +296,26 @@ async def test_a_frame_that_cannot_be_ends_the_stream_and_is_reported(
     async with asyncio.timeout(10):
         while "its events are read no more" not in caplog.text:
             await asyncio.sleep(0)
+    ends.close()
+
+
+@on_loop
+async def test_a_refusal_of_the_system_is_told_once_and_the_connection_is_taken_later(
+    ends_in: Callable[..., Ends], caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(event_streams, "ACCEPT_PAUSE", 0.01)
+    accept, refusals = socket.socket.accept, [OSError(errno.EMFILE, "too many open files")]
+
+    def refused_once(listener: socket.socket) -> tuple[socket.socket, object]:
+        if refusals:
+            raise refusals.pop()
+        return accept(listener)
+
+    monkeypatch.setattr(socket.socket, "accept", refused_once)
+    ends = ends_in()
+    ends.connect("w").say(b"1")
+    ends.streams.before_notice(WORKER, NoticeOrder(1, 1))
+    assert ends.told == []
+    await ends.until(1)
+    assert caplog.text.count("cannot be accepted") == 1
     ends.close()
