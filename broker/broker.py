@@ -67,7 +67,6 @@ from greenroom.protocol.internal.broker import (
 from greenroom.protocol.internal.process import BrokerSpec
 from greenroom.runtime import footprint, hardening, logfile
 from greenroom.runtime import log as logs
-from greenroom.runtime import loop as event_loop
 from greenroom.runtime.zap import ZapAuthenticator, sender, start_authenticator
 from greenroom.runtime.zmq_stream import ZmqStream
 
@@ -92,7 +91,7 @@ def main(spec: BrokerSpec, lifeline: int) -> None:
     logfile.open_log(spec.codex_home, "broker", instance=spec.supervisor_pid)
     for name in spec.secrets:
         os.environ.pop(name, None)
-    event_loop.run(_serve(spec, lifeline))
+    asyncio.run(_serve(spec, lifeline))
 
 
 async def _serve(spec: BrokerSpec, lifeline: int) -> None:

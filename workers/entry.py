@@ -1,5 +1,6 @@
 """The public interface of the package: runs a worker."""
 
+import asyncio
 import logging
 import sys
 
@@ -9,7 +10,7 @@ from greenroom.protocol.internal import message
 from greenroom.protocol.internal.broker import Welcome
 from greenroom.protocol.internal.process import WorkerSpec
 from greenroom.protocol.internal.worker import Open, StartTurn
-from greenroom.runtime import hardening, log, logfile, loop
+from greenroom.runtime import hardening, log, logfile
 from greenroom.runtime.http import tls_context
 from greenroom.workers.actor import Actor
 
@@ -67,4 +68,4 @@ def main(spec: WorkerSpec, lifeline: int) -> None:
     async def live() -> None:
         await Actor(spec, lifeline).live()
 
-    loop.run(live())
+    asyncio.run(live())

@@ -16,7 +16,6 @@ from greenroom.protocol.ids import ConversationId, Incarnation, TurnId, WorkerId
 from greenroom.protocol.internal.process import KeyPair, WorkerSpec
 from greenroom.protocol.internal.worker import Notice, Open, frames
 from greenroom.protocol.jsonrpc import encode
-from greenroom.runtime import loop
 from greenroom.runtime.http import aiohttp
 from greenroom.workers.conversation.opening import open_conversation
 from greenroom.workers.model.credentials_channel import CredentialsChannel
@@ -73,7 +72,7 @@ def rehearse(directory: str) -> None:
         with open(os.path.join(stage, "config.toml"), "w", encoding="utf-8") as config:
             config.write(_CONFIG)
         for _ in range(TIMES):
-            loop.run(_play(stage))
+            asyncio.run(_play(stage))
     finally:
         shutil.rmtree(stage, ignore_errors=True)
     gc.collect()

@@ -101,7 +101,6 @@ class ForkServer:
         self._share_zygote(lambda: complete_worker(self._directory))
         gc.freeze()
         self._complete = True
-        self._reap()  # the warm-up runs a loop, which takes the signals of that time (`greenroom.runtime.loop`)
         self._tell(ForkServerReady(pid=os.getpid()))
 
     def _share_zygote(self, share: Callable[[], int]) -> None:

@@ -11,7 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from greenroom.runtime import log as logs
-from greenroom.runtime import logfile, loop
+from greenroom.runtime import logfile
 from greenroom.runtime.launch import Launched
 from greenroom.supervisor.frontend.connection import Connection
 from greenroom.supervisor.frontend.descriptors import Descriptors
@@ -178,4 +178,4 @@ def run(options: ServerOptions, provisions: Provisions, front: Front, buffer: Ha
         server.attach(Connection(front, partial(StdioTransport, provisions.descriptors), buffer.take_unsent()))
         await server.serve()
 
-    loop.run(serve())
+    asyncio.run(serve())
