@@ -5,15 +5,18 @@ that writes token by token those two wake-ups cost more than all that is done wi
 """
 
 import asyncio
+import logging
 import socket
 
 from greenroom.protocol.ids import TurnId
 from greenroom.protocol.internal.event_stream import FrameEncoder
 from greenroom.protocol.internal.process import WorkerSpec
 
+log = logging.getLogger(__name__)
+
 
 class EventStream:
-    """One connection to the supervisor. Raises `OSError` where there is none to connect to."""
+    """One connection to the supervisor. Ends the process where there is none to connect to: it has just died."""
 
     def __init__(self, spec: WorkerSpec) -> None:
         self._loop = asyncio.get_running_loop()
@@ -24,8 +27,12 @@ class EventStream:
         self.frames = 0
         """Frames that have been made since the beginning."""
         self._socket = socket.socket(socket.AF_UNIX)
-        self._socket.connect(spec.events_path)
-        self._socket.sendall(spec.events_ticket)
+        try:
+            self._socket.connect(spec.events_path)
+            self._socket.sendall(spec.events_ticket)
+        except OSError as error:
+            log.info("the supervisor takes no events (%s)", error)
+            raise SystemExit(1) from None
         self._socket.setblocking(False)
 
     def begin_turn(self, turn_id: TurnId) -> None:

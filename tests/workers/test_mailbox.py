@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -19,6 +20,7 @@ from greenroom.protocol.internal.worker import (
     ReceivedOperation,
     TurnEnded,
 )
+from greenroom.workers.event_stream import EventStream
 from greenroom.workers.mailbox import BATCH, HIGH_WATER, Mailbox
 from tests.support.loop import on_loop, until
 from tests.support.post import WORKER, Post
@@ -265,3 +267,18 @@ def beat() -> Heartbeat:
     return Heartbeat(
         conversation_id=CONVERSATION, incarnation=FIRST, turn_id=TURN, doing="waiting", tokens=0, unsent_bytes=0
     )
+
+
+def test_a_worker_whose_supervisor_has_just_died_ends_without_a_word(tmp_path: Path) -> None:
+    """There is nobody left to tell, and the lifeline says the same."""
+
+    async def connect() -> None:
+        post = Post()
+        spec = msgspec.structs.replace(post.spec, events_path=str(tmp_path / "gone"))
+        try:
+            with pytest.raises(SystemExit):
+                EventStream(spec)
+        finally:
+            post.close()
+
+    asyncio.run(connect())

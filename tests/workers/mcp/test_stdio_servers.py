@@ -25,7 +25,7 @@ from tests.workers.mcp.cast import HERE, faulty, hosted, official, running
 def test_nothing_of_the_client_is_imported_before_it_is_needed() -> None:
     modules = (
         *("workers.mcp.servers", "workers.mcp.calls", "workers.mcp.catalog", "workers.mcp.toolset", "workers.actor"),
-        *("workers.conversation.conversation", "supervisor.startup.wiring", "broker.broker"),
+        *("workers.conversation.conversation", "supervisor.frontend.mcp.services", "broker.broker"),
     )
     statement = (
         f"import sys, {', '.join(f'greenroom.{module}' for module in modules)};"
