@@ -4,7 +4,7 @@ PYTHON ?= python3
 UV ?= uv
 ARGS ?=
 # One process more than there are cores, since tests wait for processes as well; four at most.
-PROCESSES ?= $(shell cores=$$(getconf _NPROCESSORS_ONLN); echo $$((cores < 4 ? cores + 1 : 4)))
+PROCESSES ?= $(shell cores=$$(getconf _NPROCESSORS_ONLN); echo $$((cores < 4 ? cores : 4)))
 SEED := $(or $(SEED),$(shell od -An -N4 -tu4 /dev/urandom | tr -d ' '))
 
 BIN := .venv/bin

@@ -134,8 +134,9 @@ class EventStreams:
         return EventStreamsStatistics(len(self._streams), self._reads, self._frames)
 
     def close(self) -> None:
-        """Close all connections."""
+        """Close all connections. Workers may be reported as ended after it."""
         self._closed = True
+        self._accepts = False
         self._unwatch()
         for stream in (*self._streams.values(), *self._greeting):
             self._hang_up(stream)

@@ -319,3 +319,12 @@ async def test_a_refusal_of_the_system_is_told_once_and_the_connection_is_taken_
     await ends.until(1)
     assert caplog.text.count("cannot be accepted") == 1
     ends.close()
+
+
+@on_loop
+async def test_a_worker_may_end_after_the_streams_are_closed(ends_in: Callable[..., Ends]) -> None:
+    ends = ends_in()
+    ends.connect("w").say(b"1")
+    ends.close()
+    ends.streams.finish(WORKER)
+    assert ends.told == []
