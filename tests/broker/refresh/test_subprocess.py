@@ -118,7 +118,7 @@ def test_a_refusal_is_told_and_remembered(tmp_path: Any, lifeline: int) -> None:
 def test_one_that_hangs_is_killed_and_leaves_a_doubt(
     tmp_path: Any, lifeline: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(delegation, "HANG", 3.0)  # the start of the process counts too
+    monkeypatch.setattr(delegation, "HANG", 2.0)  # the start of the process counts too
     gate = asyncio.Event()
 
     async def scene(issuer: MockIssuer, parts: Parts) -> None:
@@ -126,7 +126,7 @@ def test_one_that_hangs_is_killed_and_leaves_a_doubt(
         process.suspend()
         assert await refresh is RefreshResult.FAILED
         assert parts.refresher._journal.entry.attempts
-        assert not processes.alive(process.pid)
+        assert processes.ends(process.pid, 10.0)
         gate.set()
 
     play(tmp_path, lifeline, scene, Deed(gate=gate))
