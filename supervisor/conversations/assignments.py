@@ -90,7 +90,7 @@ class WorkerAssignments:
     def follow_readers(self, conversation: Conversation) -> None:
         """Hold back the worker of a conversation while a client that listens does not read.
 
-        What is on its way still arrives: at most what ZeroMQ's queues hold, which is less than 1 MiB.
+        What is on its way still arrives: at most what the buffer of one socket holds, some 200 KiB.
         """
         unread = conversation.is_unread
         if unread != conversation.is_held and conversation.worker_id is not None:

@@ -198,9 +198,12 @@ class Conversations:
     def leave(self, client: Client, reason: str) -> None:
         """End what a client has begun: its turns fail at once and are interrupted, and it listens no more."""
         for conversation in list(self._table):
+            wanted = conversation.wants_deltas
             conversation.observers = tuple(one for one in conversation.observers if one.client is not client)
             for turn in conversation.turns_of(client):
                 self._abandon(conversation, turn, reason)
+            if conversation.wants_deltas != wanted:
+                self._turns.select_events(conversation)
             self._assignments.follow_readers(conversation)
 
     def _abandon(self, conversation: Conversation, turn: Turn, reason: str) -> None:

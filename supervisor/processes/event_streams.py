@@ -29,7 +29,6 @@ BACKLOG: Final = 1024
 """Connections that wait to be accepted."""
 GREETING: Final = 64
 """Connections that may wait for their tickets; the oldest has to go for one more."""
-
 ACCEPT_PAUSE: Final = 1.0
 """Seconds without accepting after the system has refused a connection."""
 
@@ -231,9 +230,7 @@ class EventStreams:
         if stream.connection is None:
             return False
         try:
-            data = stream.connection.recv(
-                READ_SIZE if stream.worker_id is not None else TICKET_SIZE - len(stream.ticket)
-            )
+            data = stream.connection.recv(stream.wanted)
         except BlockingIOError:
             return False
         except OSError:

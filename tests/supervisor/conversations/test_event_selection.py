@@ -64,3 +64,13 @@ async def test_a_turn_of_a_conversation_with_a_listener_tells_everything() -> No
     place.open()
     (started,) = [sent for sent in place.sent if isinstance(sent, StartTurn)]
     assert started.deltas
+
+
+@on_loop
+async def test_a_listener_that_leaves_with_its_client_takes_the_deltas_along() -> None:
+    place = Workplace()
+    conversation = begun(place, wants_deltas=False)
+    observer = Observer()
+    place.conversations.observe(conversation, observer)
+    place.conversations.leave(observer.client, "the client has left")
+    assert [sent.deltas for sent in place.sent if isinstance(sent, SelectEvents)] == [True, False]

@@ -55,7 +55,7 @@ def spec(name: str) -> WorkerSpec:
     )
 
 
-class PlayedNursery:
+class PlayedForkServer:
     """A process that does nothing, and the fork server's end of its channel, which the test speaks on."""
 
     def __init__(self) -> None:
@@ -103,13 +103,13 @@ class House:
     """An engine, the fork servers that it has launched, and the ends that it has told of."""
 
     def __init__(self, timing: ForkTiming | None) -> None:
-        self.fork_servers = [PlayedNursery()]
+        self.fork_servers = [PlayedForkServer()]
         self.ends: list[Exited] = []
         """Of workers; those of fork servers are beside them."""
         self.fork_server_ends: list[Exited] = []
         self.times_ready = 0
         self.children: list[subprocess.Popen[bytes]] = []
-        self.spawned: list[PlayedNursery] = []
+        self.spawned: list[PlayedForkServer] = []
         """Processes that the engine has started without a fork server."""
         self.refusal: OSError | None = None
         """Raised in place of starting a process without a fork server."""
@@ -119,13 +119,13 @@ class House:
         self.times_ready += 1
 
     def _launch(self) -> Launched:
-        self.fork_servers.append(PlayedNursery())
+        self.fork_servers.append(PlayedForkServer())
         return self.fork_servers[-1].launched
 
     def _spawn(self) -> Launched:
         if self.refusal is not None:
             raise self.refusal
-        self.spawned.append(PlayedNursery())
+        self.spawned.append(PlayedForkServer())
         return self.spawned[-1].launched
 
     async def specs(self) -> list[WorkerId]:

@@ -192,15 +192,15 @@ def test_case_does_not_matter_for_what_is_hidden(name: str) -> None:
 
 def test_no_link_on_the_way_to_the_home_is_writable(tmp_path: Path) -> None:
     base = os.path.realpath(tmp_path)
-    for name in ("real", "work/deep"):
-        os.makedirs(f"{base}/{name}")
-    os.symlink("deep/second", f"{base}/work/cfg")
-    os.symlink(f"{base}/real", f"{base}/work/deep/second")
-    surroundings = Surroundings(f"{base}/work", f"{base}/real", f"{base}/run", home_name=f"{base}/work/cfg")
-    resolved = workspace(surroundings).resolved()
+    cwd, home = f"{base}/work", f"{base}/real"
+    for directory in (home, f"{cwd}/deep"):
+        os.makedirs(directory)
+    os.symlink("deep/second", f"{cwd}/cfg")
+    os.symlink(home, f"{cwd}/deep/second")
+    resolved = workspace(Surroundings(cwd, home, f"{base}/run", home_name=f"{cwd}/cfg")).resolved()
     for link in ("cfg", "deep/second"):
-        assert not resolved.may_write(f"{base}/work/{link}")
-    assert resolved.may_write(f"{base}/work/deep/other")
+        assert not resolved.may_write(f"{cwd}/{link}")
+    assert resolved.may_write(f"{cwd}/deep/other")
 
 
 WORKTREES = [
