@@ -85,7 +85,9 @@ def test_all_are_served_at_nearly_the_rate_that_the_server_allows(tmp_path: Any)
         assert len(limited.accepted) == workers * each
         took = limited.accepted[-1] - limited.accepted[0]
         assert took <= (workers * each - RATE / 2) / RATE / 0.9 + 1.0
-        assert limited.refused <= workers + 0.4 * workers * each
+        # Of requests that do not wait in turn several are refused for each that is let in. How large the share is at
+        # most, the simulation says (`tests/broker/test_pace.py`); sixty requests are too few for that.
+        assert limited.refused < len(limited.accepted)
 
     play(tmp_path, scene)
 

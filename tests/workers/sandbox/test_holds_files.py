@@ -222,12 +222,16 @@ def test_git_writes_to_a_repository_that_is_named_and_to_no_other(
     base = tempfile.mkdtemp(dir=place.base)
     repository, cwd = f"{base}/repository", f"{base}/{where}"
     identity = ("-c", "user.name=A", "-c", "user.email=a@example.org")
+    # With the time of day in it the commit would now and then lie in the directory that the file's object needs.
+    dates = {"GIT_AUTHOR_DATE": "2026-01-01T00:00:00Z", "GIT_COMMITTER_DATE": "2026-01-01T00:00:00Z"}
     for command in (
         ("init", "-q", repository),
         ("-C", repository, *identity, "commit", "-q", "--allow-empty", "-m", "first"),
         ("-C", repository, "worktree", "add", "-q", f"{base}/tree"),
     ):
-        subprocess.run(("git", *command), check=True, env={"PATH": SYSTEM_PATH, "HOME": base}, capture_output=True)
+        subprocess.run(
+            ("git", *command), check=True, env={"PATH": SYSTEM_PATH, "HOME": base, **dates}, capture_output=True
+        )
     place.write(f"{cwd}/file", "new\n")
     place.give(base, place.user)
     policy = WorkspaceWrite(writable_roots=(cwd, *(f"{repository}/{name}" for name in named)), exclude_slash_tmp=True)
