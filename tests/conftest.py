@@ -1,5 +1,6 @@
 """Fixtures of tests that start real processes."""
 
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,6 +21,9 @@ SERVED = frozenset({"stage", "shared_stage", "engine"})
 
 def pytest_configure() -> None:
     launches.watch()
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        # A shell starts what runs in the background with interrupts ignored, and what the tests start would inherit it.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -15,7 +15,9 @@ def become(spec: AnyProcessSpec) -> NoReturn:
     signal.set_wakeup_fd(-1)
     for number in (signal.SIGCHLD, signal.SIGTERM):
         signal.signal(number, signal.SIG_DFL)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # Handled and not ignored: what is ignored stays so in every program that is started from here (execve(2)), and an
+    # interrupt that is meant for a command would be lost.
+    signal.signal(signal.SIGINT, _take_no_notice)
     status = 1
     try:
         if isinstance(spec, BrokerSpec):
@@ -35,6 +37,10 @@ def become(spec: AnyProcessSpec) -> NoReturn:
     finally:
         sys.stderr.flush()
         os._exit(status)  # without the exit handlers that were inherited from the fork server
+
+
+def _take_no_notice(_number: int, _frame: object) -> None:
+    """Leave an interrupt to the supervisor, which ends its processes in order."""
 
 
 share_zygote = entry.share_zygote

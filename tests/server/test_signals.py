@@ -1,0 +1,44 @@
+"""Programs that a conversation starts can be interrupted, whatever their sandbox and whoever starts them."""
+
+import signal
+import stat
+from typing import get_args
+
+import pytest
+
+from greenroom.demo.script import CommandStep, Quote, rule
+from greenroom.protocol.policy import SandboxMode
+from tests.support.client import text
+from tests.support.deadline import until
+from tests.support.stage import Stage
+
+pytestmark = pytest.mark.both_engines
+
+IGNORED = ("sed", "-n", r"s/^SigIgn:[[:space:]]*//p", "/proc/self/status")
+"""Prints the mask of the signals that it ignores (proc_pid_status(5))."""
+LOOK = rule("look", [CommandStep(IGNORED)], [Quote("ignored: ")])
+
+
+def ignores(mask: str, number: signal.Signals) -> bool:
+    return bool(int(mask, 16) & 1 << number - 1)
+
+
+def test_no_command_ignores_interrupts(stage: Stage, engine: str) -> None:
+    stage.play(LOOK)
+    client = stage.serve(engine).client
+    for mode in get_args(SandboxMode):
+        told = text(client.result(client.codex("look", cwd=stage.cwd, sandbox=mode)))
+        assert not ignores(told.removeprefix("ignored: ").strip(), signal.SIGINT), mode
+
+
+def test_the_program_of_notify_does_not_ignore_interrupts(stage: Stage, engine: str) -> None:
+    told, program = stage.workspace / "told", stage.workspace / "notify"
+    program.write_text(
+        f"#!/bin/sh\nsed -n 's/^SigIgn:[[:space:]]*//p' /proc/self/status > {told}.new && mv {told}.new {told}\n"
+    )
+    program.chmod(program.stat().st_mode | stat.S_IXUSR)
+    stage.play(LOOK, top=f'notify = ["{program}"]')
+    client = stage.serve(engine).client
+    client.result(client.codex("look", cwd=stage.cwd))
+    until(told.exists)
+    assert not ignores(told.read_text(), signal.SIGINT)
