@@ -17,8 +17,11 @@ from benchmarks.cores import given
 TIMEOUT: Final = 60.0
 _BLOCK: Final = 1 << 20
 _ANSWER: Final = re.compile(rb'"id":(\d+)[,}]')
-_DELTAS: Final = (b'"type":"agent_message_delta"', b'"type":"agent_message_content_delta"')
-"""How a piece of text is reported: in its earlier form, in its later form, or both."""
+_DELTA: Final = re.compile(
+    rb'"type":"agent_message_(content_)?delta"(?:,"[a-z_]+":"[^"]*")*?,"delta":"((?:[^"\\]|\\.)*)"'
+)
+"""How a piece of text is reported: in its earlier form, in its later form, or in both."""
+_FORMS: Final = (b"", b"content_")
 _LOG_TAIL: Final = 2000
 
 
@@ -54,7 +57,7 @@ class Client:
     def __init__(self, contestant: Contestant, home: str, workspace: str) -> None:
         self.contestant = contestant
         self.workspace = workspace
-        self._deltas = dict.fromkeys(_DELTAS, 0)
+        self._characters = dict.fromkeys(_FORMS, 0)
         self.last_delta = 0.0
         self._log = os.path.join(home, "stderr.log")
         self._last_id = 0
@@ -153,13 +156,13 @@ class Client:
         return match[1]
 
     @property
-    def deltas(self) -> int:
-        """Pieces of text received, each counted once."""
-        return max(self._deltas.values())
+    def streamed(self) -> int:
+        """Characters of text received in deltas, each counted once, however many deltas they came in."""
+        return max(self._characters.values())
 
-    def forget_deltas(self) -> None:
-        """Start counting the deltas."""
-        self._deltas = dict.fromkeys(_DELTAS, 0)
+    def forget_streamed(self) -> None:
+        """Start counting the characters."""
+        self._characters = dict.fromkeys(_FORMS, 0)
 
     def _start(self, variables: dict[str, str]) -> subprocess.Popen[bytes]:
         pipe = subprocess.PIPE
@@ -198,10 +201,10 @@ class Client:
         self._take(lines, now)
 
     def _take(self, lines: bytes, now: float) -> None:
-        before = self.deltas
-        for kind in _DELTAS:
-            self._deltas[kind] += lines.count(kind)
-        if self.deltas > before:
+        found = _DELTA.findall(lines)
+        for form in _FORMS if found else ():
+            text = b"".join([piece for kind, piece in found if kind == form])
+            self._characters[form] += len(msgspec.json.decode(b'"%b"' % text, type=str))
             self.last_delta = now
         if self._seeking is not None:
             self._seen += lines

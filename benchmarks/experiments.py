@@ -7,6 +7,7 @@ import signal
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from itertools import cycle, islice
 from typing import Final
 
 from benchmarks.client import Client, ContestantError
@@ -15,7 +16,7 @@ from benchmarks.holdings import at_rest
 from benchmarks.processes import cpu_seconds, private_bytes, worker_of_command, workers
 from benchmarks.stage import Measured, Stage
 from benchmarks.stream_experiments import capacity, one_silent_stream, one_stream, silent_streams, streams
-from greenroom.demo.scripts import COMMANDS, LOGIN_COMMANDS, TRICKLE, bench_prompt
+from greenroom.demo.scripts import COMMANDS, LOGIN_COMMANDS, PROSE, TRICKLE, bench_prompt
 
 CROWD: Final = 100
 _CROWD_TIMEOUT: Final = 600.0
@@ -272,11 +273,12 @@ def _time_of_bare_spawn() -> float:
 
 
 def _relay(client: Client, thread: str, what: str, count: int) -> None:
-    """Have a turn that streams, and see that each delta has come."""
-    client.forget_deltas()
+    """Have a turn that streams so many deltas, and see that their whole text has come."""
+    client.forget_streamed()
     client.succeed(client.reply(thread, bench_prompt(what)))
-    if client.deltas != count:
-        raise ContestantError(f"{client.contestant.name} relayed {client.deltas} of {count} deltas")
+    sent = sum(map(len, islice(cycle(PROSE), count)))
+    if client.streamed != sent:
+        raise ContestantError(f"{client.contestant.name} relayed {client.streamed} of {sent} characters")
 
 
 def _supervisor_with_parked(client: Client, count: int) -> int | None:

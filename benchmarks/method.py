@@ -5,8 +5,8 @@ from typing import Final
 METHOD: Final = (
     "Both programs talk to the same scripted model server, a process of its own on the loopback interface, in the"
     " same run. Their repetitions alternate, and so does who goes first.",
-    "The client reads the pipe in blocks of up to 1 MiB, and only looks for answers and counts deltas, because its"
-    " time is taken from the same cores. It reads as fast as it can.",
+    "The client reads the pipe in blocks of up to 1 MiB, and only looks for answers and counts the text of deltas,"
+    " because its time is taken from the same cores. It reads as fast as it can.",
     "The reference is started directly: its native program, and not the script for Node from which its users start"
     " it. Three rows give the times of starting it through that script.",
     "Each program has a home of its own that has seen one start and one turn before anything is measured, except"
@@ -40,7 +40,8 @@ METHOD: Final = (
     " For the reference it is what its process grows by for each further conversation.",
 )
 NOTES: Final = (
-    "The model server writes deltas in large blocks, as fast as they are read. Where a model sends them one at a"
+    "The model server writes deltas in large blocks, as fast as they are read, and what is counted are its deltas,"
+    " also where Greenroom joins several for the client. Where a model sends them one at a"
     " time, one delta costs each program more.",
     "The 100 calls and what idles after them are measured once for the reference, which takes long over them.",
     "A row of memory stays empty where the user who measures may not read `smaps_rollup` of a process that has made"

@@ -1,4 +1,4 @@
-"""The light client finds answers and counts deltas however the pipe cuts the lines."""
+"""The light client finds answers and counts streamed characters however the pipe cuts the lines."""
 
 import os
 import sys
@@ -14,7 +14,7 @@ LINES = (
     '{"jsonrpc":"2.0","method":"codex/event","params":{"_meta":{"requestId":1},"id":"1","msg":'
     '{"type":"agent_message_content_delta","thread_id":"t","delta":"a"}}}',
     '{"jsonrpc":"2.0","method":"codex/event","params":{"_meta":{"requestId":1},"id":"1","msg":'
-    '{"type":"agent_message_content_delta","thread_id":"t","delta":"b"}}}',
+    '{"type":"agent_message_content_delta","thread_id":"t","delta":"b \\"\\u00e9é"}}}',
     '{"jsonrpc":"2.0","id":1,"method":"elicitation/create","params":{"result":1}}',
     '{"jsonrpc":"2.0","id":1,"result":{"content":[],"structuredContent":{"threadId":"t1","content":"ab"}}}',
 )
@@ -38,7 +38,7 @@ def test_an_answer_and_the_deltas_before_it_are_found(tmp_path: os.PathLike[str]
         answer, thread = started.succeed(started.begin("hi"), timeout_s=10)
         assert thread == "t1"
         assert answer.line.decode() == LINES[-1]
-        assert started.deltas == 2
+        assert started.streamed == len('ab "éé')
         assert started.started < started.last_delta <= answer.at
 
 
