@@ -1,8 +1,8 @@
-"""Knows from the kernel when a child of ours has ended, and how."""
+"""Reports when a child process has ended, and how, by pidfd_open(2) where the system has it."""
 
 import asyncio
 import os
-import resource  # noqa: F401 - os.wait4 imports it otherwise, in every process anew
+import resource  # noqa: F401 - os.wait4 imports it otherwise, once in each process
 import signal
 import sys
 import threading
@@ -22,9 +22,9 @@ class ChildExit:
 
 
 def watch(pid: int, on_end: Callable[[ChildExit], None]) -> None:
-    """Call `on_end` on the running loop once our child `pid` has ended and is reaped.
+    """Reap the child `pid` when it ends, and then call `on_end` on the running loop.
 
-    Raises `ChildProcessError` if it is no child of ours, at least where the kernel lets one look without waiting.
+    Raises `ChildProcessError` if it is not a child of this process, on systems with pidfd_open(2).
     """
     loop = asyncio.get_running_loop()
     if hasattr(os, "pidfd_open"):
@@ -36,7 +36,7 @@ def watch(pid: int, on_end: Callable[[ChildExit], None]) -> None:
 
 
 def reap(pid: int) -> ChildExit:
-    """Wait for our child `pid` and return how it ended."""
+    """Wait for the child `pid`, and return how it ended."""
     _, status, usage = os.wait4(pid, 0)
     return ChildExit(pid, os.waitstatus_to_exitcode(status), usage.ru_maxrss * _RSS_UNIT)
 
@@ -60,7 +60,7 @@ def _watch_descriptor(loop: asyncio.AbstractEventLoop, pid: int, on_end: Callabl
         os.close(descriptor)
         try:
             ending = reap(pid)
-        except ChildProcessError:  # somebody who ends everything has reaped it first
+        except ChildProcessError:  # reaped already, by `orphans.end_all_children`
             ending = ChildExit(pid, -signal.SIGKILL, 0)
         on_end(ending)
 

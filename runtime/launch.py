@@ -1,8 +1,7 @@
-"""Starts processes of ours with what they need and no more: a channel, a lifeline, an environment without secrets.
+"""Starts Greenroom's own processes, each with a channel, a lifeline and an environment without secrets.
 
-It is imported before everything else so that the fork server begins its imports while the supervisor does its own;
-it must
-stay cheap.
+It is imported before everything else, so that the fork server begins its imports while the supervisor does its own.
+It must stay cheap to import.
 """
 
 import os
@@ -17,44 +16,45 @@ DATAGRAM = 1024 * 1024
 CONTROL = 3
 """Descriptor of a child's channel to the supervisor."""
 LIFELINE = 4
-"""Descriptor of a pipe that nobody writes to: its end of file means that the supervisor is gone."""
+"""Descriptor of a pipe to which nothing is written: its end of file means that the supervisor is gone."""
 LAST_TIMEOUT = 1.3
-"""Seconds that a refresh under way has when the server ends, or is killed."""
+"""Seconds that a refresh under way has to finish when the server ends or is killed."""
 
 _UNCOLLECTED = "import gc; gc.disable(); "
-"""Imports make no garbage worth looking for. Whoever stays turns the collector on again."""
+"""Imports make almost no garbage. A process that goes on after them enables the collector again."""
 FORK_SERVER = _UNCOLLECTED + "from greenroom.supervisor.processes.fork_server import main; main()"
 SPAWNED = _UNCOLLECTED + "from greenroom.supervisor.processes.spawned import main; main()"
 
 
 class Lifeline(NamedTuple):
-    """A pipe that nobody writes to. Every process of ours holds the reader; the writer closes by itself when we die."""
+    """A pipe to which nothing is written. Each child holds the reader; the kernel closes the writer when the supervisor
+    dies."""
 
     reader: int
     writer: int
 
     @classmethod
     def create(cls) -> "Lifeline":
-        """Open the pipe. It is created once and lasts as long as the supervisor."""
+        """Open the pipe, which lasts as long as the supervisor."""
         return cls(*os.pipe())
 
 
 class Launched(NamedTuple):
-    """A running child and our end of its channel."""
+    """A running child, and the supervisor's end of its channel."""
 
     pid: int
     control: socket.socket
-    """Keeps message boundaries. Closing it tells the child to leave."""
+    """Keeps message boundaries. The child exits when it is closed."""
 
 
 def launch(statement: str, environment: Mapping[str, str], lifeline: Lifeline) -> Launched:
-    """Start an isolated interpreter on `statement`, tied to us by a channel and the lifeline."""
-    ours, theirs = socket.socketpair(socket.AF_UNIX, _message_kind())
-    for end in (ours, theirs):
+    """Start an isolated interpreter on `statement`, connected by a channel and the lifeline."""
+    near, far = socket.socketpair(socket.AF_UNIX, _message_kind())
+    for end in (near, far):
         end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, DATAGRAM)
-    with theirs:
-        pid = spawn(statement, {**environment, **OWN_VARIABLES}, {CONTROL: theirs.fileno(), LIFELINE: lifeline.reader})
-    return Launched(pid, ours)
+    with far:
+        pid = spawn(statement, {**environment, **OWN_VARIABLES}, {CONTROL: far.fileno(), LIFELINE: lifeline.reader})
+    return Launched(pid, near)
 
 
 def _message_kind() -> socket.SocketKind:

@@ -2,8 +2,8 @@
 
 All processes of all instances of a home append to one file. So what happened reads in its order, in one place, and the
 space it takes has a bound however many processes come and go. Each line is one write to a file opened for appending,
-which the kernel keeps apart from the lines of others (open(2), O_APPEND; not over NFS). Whoever finds the file full
-turns it over under a lock, and the others notice by its inode.
+which the kernel keeps apart from the lines of others (open(2), O_APPEND; not over NFS). The process that finds the
+file full rotates it under a lock, and the others notice by its inode.
 """
 
 import contextlib
@@ -24,22 +24,22 @@ from greenroom.runtime.log import redact
 FOLDER: Final = os.path.join("log", "greenroom")
 NAME: Final = "greenroom"
 MAX_BYTES: Final = 10 * 1024 * 1024
-"""Size from which on a file is turned over."""
+"""Size at which the file is rotated."""
 KEPT: Final = 4
-"""Files that are kept besides the one that is written."""
+"""Rotated files that are kept."""
 MAX_MESSAGE: Final = 8 * 1024
-"""Characters of a message; of an exception twice as many are kept, its end rather than its beginning."""
+"""Maximum characters of a message; of an exception the last `2 * MAX_MESSAGE` are kept."""
 TAIL: Final = 64 * 1024
 """Bytes from the end of the file in which `recent` looks."""
 
 ID_NAMES: Final = ("instance", "worker_id", "conversation_id", "incarnation", "turn_id", "call_id", "request_id")
-"""What a record may say it is about, by `identify` or by `extra` of the call that logs it."""
+"""Ids that a record may carry, set by `identify` or by `extra` of the logging call."""
 
 Ids = Mapping[str, str | int]
 
 
 class LogFile(logging.Handler):
-    """Appends records to the log of a home. The file is opened by the first of them."""
+    """Appends records to the log of a home. The first record opens the file."""
 
     def __init__(self, home: str, process: str, ids: Ids, max_bytes: int = MAX_BYTES) -> None:
         super().__init__()
@@ -50,16 +50,16 @@ class LogFile(logging.Handler):
         self._descriptor = -1
         self._failing = False
         self.ids: dict[str, str | int] = dict(ids)
-        """What every line carries."""
+        """Ids that every line carries."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Append a record. A disk that fails is told once on standard error, and stops nobody."""
+        """Append a record. A write error is reported once on standard error and is not raised."""
         try:
             self._append(encode(record, self._process, self.ids))
         except OSError as error:
             self._close()
             if not self._failing:
-                with contextlib.suppress(OSError):  # it may be a file on the same disk
+                with contextlib.suppress(OSError):  # standard error may be a file on the same disk
                     sys.stderr.write(f"{self._process} cannot write {self._path}: {error}; such lines are lost\n")
             self._failing = True
         except Exception:
@@ -78,10 +78,10 @@ class LogFile(logging.Handler):
         if os.write(self._descriptor, line) < len(line):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         if os.fstat(self._descriptor).st_size >= self._max_bytes:
-            self._turn_over()
+            self._rotate()
 
     def _open(self) -> None:
-        """Have the file open that bears the name now: somebody may have turned it over."""
+        """Open the file that has the name now, since another process may have rotated it."""
         if self._descriptor >= 0 and self._is_current():
             return
         self._close()
@@ -91,13 +91,13 @@ class LogFile(logging.Handler):
 
     def _is_current(self) -> bool:
         try:
-            named, ours = os.stat(self._path), os.fstat(self._descriptor)
+            named, opened = os.stat(self._path), os.fstat(self._descriptor)
         except FileNotFoundError:
             return False
-        return (named.st_dev, named.st_ino) == (ours.st_dev, ours.st_ino)
+        return (named.st_dev, named.st_ino) == (opened.st_dev, opened.st_ino)
 
-    def _turn_over(self) -> None:
-        # Another process that holds the lock does the same already.
+    def _rotate(self) -> None:
+        # A process that holds the lock is rotating the file already.
         with filelock.opened(os.path.join(self._folder, ".lock")) as lock:
             if filelock.try_lock(lock) and self._is_current():
                 for number in range(KEPT, 0, -1):
@@ -117,7 +117,7 @@ def log_path(home: str) -> str:
 
 
 def open_log(home: str, process: str, level: str = "info", **ids: str | int) -> LogFile:
-    """Log to the home's file too, from `level` on; what else is logged to stays as it is. Call it after `log.set_up`.
+    """Log to the home's file too, from `level` on; the other handlers keep their levels. Call it after `log.set_up`.
 
     `ids` are those that hold for the whole process (`ID_NAMES`).
     """
@@ -136,7 +136,7 @@ def open_log(home: str, process: str, level: str = "info", **ids: str | int) -> 
 
 
 def identify(**ids: str | int | None) -> None:
-    """From now on let every line of this process carry these ids, too; `None` takes one out."""
+    """Add these ids to every later line of this process; `None` removes one."""
     for handler in logging.getLogger().handlers:
         if isinstance(handler, LogFile):
             known = {**handler.ids, **ids}
@@ -145,14 +145,14 @@ def identify(**ids: str | int | None) -> None:
 
 def encode(record: logging.LogRecord, process: str, ids: Ids) -> bytes:
     """Return the line of a record, secrets masked, newline included."""
-    told = {name: value for name in ID_NAMES if (value := getattr(record, name, None)) is not None}
+    carried = {name: value for name in ID_NAMES if (value := getattr(record, name, None)) is not None}
     line: dict[str, object] = {
         "time": _timestamp(record.created),
         "level": record.levelname.lower(),
         "process": process,
         "pid": os.getpid(),
         **ids,
-        **told,
+        **carried,
         "logger": record.name,
         "message": _message(record),
     }
@@ -162,18 +162,18 @@ def encode(record: logging.LogRecord, process: str, ids: Ids) -> bytes:
 
 
 def recent(home: str, count: int, **ids: str | int) -> list[str]:
-    """Return the last messages, oldest first, of lines that carry all of these ids; for that look at the file's end."""
+    """Return the last messages about all of these ids, oldest first, from the last `TAIL` bytes of the file."""
     try:
         with open(log_path(home), "rb") as file:
             file.seek(max(0, file.seek(0, os.SEEK_END) - TAIL))
             lines = file.read(TAIL).splitlines()
     except OSError:
         return []
-    found = (_told(line, ids) for line in lines)
+    found = (_message_about(line, ids) for line in lines)
     return [message for message in found if message is not None][-count:] if count > 0 else []
 
 
-def _told(line: bytes, ids: Ids) -> str | None:
+def _message_about(line: bytes, ids: Ids) -> str | None:
     try:
         record = msgspec.json.decode(line, type=dict[str, object])
     except (msgspec.MsgspecError, UnicodeError):
@@ -185,7 +185,7 @@ def _told(line: bytes, ids: Ids) -> str | None:
 def _message(record: logging.LogRecord) -> str:
     try:
         text = record.getMessage()
-    except Exception as error:  # what it was called with does not fit its text: a fault of the caller, not of the log
+    except Exception as error:  # the arguments of the logging call do not fit its text
         text = f"{record.msg} ({type(error).__name__})"
     return _portable(text if len(text) <= MAX_MESSAGE else f"{text[:MAX_MESSAGE]}… ({len(text)} characters)")
 
@@ -200,6 +200,6 @@ def _timestamp(at: float) -> str:
 
 
 def _numbered(path: str, number: int) -> str:
-    """Return the name of a file that was turned over so many times; 0 is the one that is written."""
+    """Return the name of the file that was rotated `number` times; 0 is the current one."""
     stem, extension = os.path.splitext(path)
     return f"{stem}.{number}{extension}" if number else path

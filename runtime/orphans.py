@@ -1,5 +1,4 @@
-"""Ends what descendants have left behind, for a process that adopts them
-(`greenroom.runtime.hardening.adopt_orphans`)."""
+"""Ends orphaned descendants, for a process that adopts them (`greenroom.runtime.hardening.adopt_orphans`)."""
 
 import contextlib
 import os
@@ -8,40 +7,40 @@ import time
 from collections.abc import Container
 
 _PAUSE = 0.01
-"""Seconds between two looks at whether expected orphans have ended."""
+"""Seconds between two checks whether expected orphans have ended."""
 
 
 class OrphanTracker:
-    """The processes that finish something for a child of ours which has died: those of its session.
+    """Orphans that may finish their work after the child that started them has died: those of its session.
 
-    Nobody can join a session (setsid(2)), so nothing that a command starts can pass for one of them.
+    No process can join an existing session (setsid(2)), so a command cannot pass for one of them.
     """
 
     def __init__(self) -> None:
-        self._testators: set[int] = set()
+        self._leaders: set[int] = set()
         self._met: set[int] = set()
 
-    def expect(self, testator: int) -> None:
-        """Spare what a child, which leads a session, will leave there."""
-        self._testators.add(testator)
+    def expect(self, leader: int) -> None:
+        """Spare the processes of the session that the child `leader` leads."""
+        self._leaders.add(leader)
 
     def newcomers(self) -> list[int]:
-        """Return the expected processes that have become children of ours since the last time."""
+        """Return the expected orphans that were adopted since the last call."""
         present = {pid for pid in children() if pid in self}
         new, self._met = present - self._met, present
         return list(new)
 
     def prune(self) -> None:
-        """Forget those who have died and left nothing to us: their numbers may be given to others."""
-        dead = {pid for pid in self._testators if _session(pid) != pid}
+        """Forget sessions whose leader is dead and that have no process left, since pids are reused."""
+        dead = {pid for pid in self._leaders if _session(pid) != pid}
         if dead:
-            self._testators -= dead - {_session(pid) for pid in children()}
+            self._leaders -= dead - {_session(pid) for pid in children()}
 
     def __contains__(self, pid: object) -> bool:
         if not isinstance(pid, int):
             return False
         session = _session(pid)
-        return session != pid and session in self._testators
+        return session != pid and session in self._leaders
 
 
 def _session(pid: int) -> int | None:
@@ -52,13 +51,13 @@ def _session(pid: int) -> int | None:
 
 
 def children() -> list[int]:
-    """Return the pids of all our children, adopted ones and zombies included."""
+    """Return the pids of all children of this process, including adopted ones and zombies."""
     if not os.path.isdir("/proc/self"):
-        import psutil  # not before it is needed: what a first call waits for is imports
+        import psutil  # imported only when needed: the first call waits for imports
 
         return [process.pid for process in psutil.Process().children()]
-    us = os.getpid()
-    return [pid for pid in map(int, filter(str.isdigit, os.listdir("/proc"))) if _parent(pid) == us]
+    own = os.getpid()
+    return [pid for pid in map(int, filter(str.isdigit, os.listdir("/proc"))) if _parent(pid) == own]
 
 
 def _parent(pid: int) -> int | None:
@@ -83,18 +82,18 @@ def kill_group(pid: int) -> None:
             send(pid, signal.SIGKILL)
 
 
-def kill_orphans(ours: Container[int], expected: Container[int] = ()) -> list[int]:
-    """Kill every child but `ours` and `expected` and return which. Their own children come to us as they die."""
-    orphans = [pid for pid in children() if pid not in ours and pid not in expected]
+def kill_orphans(kept: Container[int], expected: Container[int] = ()) -> list[int]:
+    """Kill every child except `kept` and `expected`, and return the pids. Their children are adopted as they die."""
+    orphans = [pid for pid in children() if pid not in kept and pid not in expected]
     for pid in orphans:
         kill_group(pid)
     return orphans
 
 
 def end_all_children(expected: OrphanTracker | None = None, timeout_s: float = 0.0) -> None:
-    """Kill every child, wait for it, and go on with those that come to us thereby, until there are none.
+    """Kill every child, wait for it, and repeat for the orphans adopted by that, until there are none. Blocks.
 
-    Those in `expected` are asked to end and have `timeout_s` seconds for it, while this waits.
+    Those in `expected` get SIGTERM and have `timeout_s` seconds to end.
     """
     if expected is not None:
         _end_all_but(expected)

@@ -1,4 +1,4 @@
-"""The one place that starts Greenroom's own programs. It is loaded among the first, so it imports next to nothing."""
+"""Starts Greenroom's own programs; the only place that does. It is imported early, so it imports little itself."""
 
 import os
 import sys
@@ -12,13 +12,13 @@ Looking for pydantic plugins takes longer than building all models.
 
 
 def spawn(
-    statement: str, environment: Mapping[str, str], inherited: Mapping[int, int], *, in_our_session: bool = False
+    statement: str, environment: Mapping[str, str], inherited: Mapping[int, int], *, same_session: bool = False
 ) -> int:
     """Start an isolated interpreter on one statement and return its pid.
 
     `inherited` maps descriptors of the child to those of this process. Standard input is empty, standard output goes to
     standard error, and the child leads a session of its own so that a terminal's signals do not reach it; with
-    `in_our_session` it only leads a process group.
+    `same_session` it only leads a process group.
     """
     actions: list[tuple[int, ...] | tuple[int, int, str, int, int]] = [
         (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
@@ -26,7 +26,7 @@ def spawn(
         *_handed_over(inherited),
     ]
     argv, environ = [sys.executable, "-I", "-c", statement], dict(environment)
-    if in_our_session:
+    if same_session:
         return os.posix_spawn(sys.executable, argv, environ, file_actions=actions, setpgroup=0)
     return os.posix_spawn(sys.executable, argv, environ, file_actions=actions, setsid=True)
 
@@ -35,8 +35,8 @@ def _handed_over(inherited: Mapping[int, int]) -> Iterator[tuple[int, ...]]:
     """Yield the file actions that give a child the descriptors under its numbers, through temporary numbers to avoid
     collisions."""
     spare = 1 + max((*inherited, *inherited.values()), default=2)
-    for number, ours in enumerate(inherited.values(), spare):
-        yield os.POSIX_SPAWN_DUP2, ours, number
-    for number, theirs in enumerate(inherited, spare):
-        yield os.POSIX_SPAWN_DUP2, number, theirs
+    for number, source in enumerate(inherited.values(), spare):
+        yield os.POSIX_SPAWN_DUP2, source, number
+    for number, target in enumerate(inherited, spare):
+        yield os.POSIX_SPAWN_DUP2, number, target
         yield os.POSIX_SPAWN_CLOSE, number

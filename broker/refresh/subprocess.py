@@ -91,7 +91,7 @@ class SubprocessExecutor:
         with channel, theirs:
             inherited = {CONTROL: theirs.fileno(), LIFELINE: self._lifeline} | ({} if lock is None else {LOCK: lock})
             try:
-                self._pid = spawn(STATEMENT, {**os.environ, **OWN_VARIABLES}, inherited, in_our_session=True)
+                self._pid = spawn(STATEMENT, {**os.environ, **OWN_VARIABLES}, inherited, same_session=True)
             except OSError as error:
                 log.error("no process can be started for a refresh: %s", error.strerror)
                 return None

@@ -27,9 +27,9 @@ def test_descriptors_arrive_whatever_clashes(clash: str) -> None:
 def test_a_child_leads_a_session_or_only_a_group() -> None:
     reader, writer = os.pipe()
     statement = "import os; os.write(3, repr((os.getpid(), os.getsid(0), os.getpgid(0))).encode())"
-    for in_our_session in (False, True):
-        pid = spawn(statement, {}, {3: writer}, in_our_session=in_our_session)
+    for same_session in (False, True):
+        pid = spawn(statement, {}, {3: writer}, same_session=same_session)
         reap(pid)
-        assert os.read(reader, 100).decode() == repr((pid, os.getsid(0) if in_our_session else pid, pid))
+        assert os.read(reader, 100).decode() == repr((pid, os.getsid(0) if same_session else pid, pid))
     os.close(reader)
     os.close(writer)
