@@ -113,7 +113,8 @@ class ForkServerServes(Message):
 
 
 class ForkServerReady(Message):
-    """Fork server to supervisor: all imports are done; children forked from now on share more memory."""
+    """Fork server to supervisor: all imports are done, and what they left is immortal where the interpreter allows it;
+    children forked from now on share the most memory."""
 
     wire: ClassVar[bytes] = b"r"
     pid: int

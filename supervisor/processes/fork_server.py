@@ -32,6 +32,7 @@ from greenroom.protocol.internal.process import (
     read_datagram,
 )
 from greenroom.runtime import child, footprint, hardening, log, orphans
+from greenroom.runtime.immortal import Immortalizer
 from greenroom.runtime.launch import CONTROL, DATAGRAM, LAST_TIMEOUT
 from greenroom.runtime.restart import Backoff
 from greenroom.supervisor.processes.engine import ZYGOTE_PREFIX
@@ -40,6 +41,8 @@ from greenroom.supervisor.processes.roles import become, complete_worker, share_
 
 QUIET_MS = 50
 """Milliseconds without a request, after the first, until it imports what only later children need."""
+IMMORTALIZE_SECONDS = 0.002
+"""Seconds for which it makes objects immortal before it looks for requests again."""
 EARLY_SPAWNS = 4
 """Children that are forked before that at most: enough for a first call; more would each repeat the imports."""
 
@@ -60,6 +63,8 @@ class ForkServer:
         self._zygotes = Backoff(ZYGOTE)
         self._zygote_due: float | None = None
         """When the next zygote is due."""
+        self._immortalizer: Immortalizer | None = None
+        """Makes the imported objects immortal, in the time that requests leave, so that children share their pages."""
 
     def serve(self) -> None:
         """Carry out requests of the supervisor until its end of the channel closes."""
@@ -72,6 +77,8 @@ class ForkServer:
             ready = {descriptor for descriptor, _ in poll.poll(self._timeout())}
             if not ready and not self._complete:
                 self._import_the_rest()
+            elif not ready and self._immortalizer is not None:
+                self._make_immortal(self._immortalizer)
             if self._zygote_due is not None and time.monotonic() >= self._zygote_due:
                 self._share_zygote(share_zygote)
             if wakeup in ready:
@@ -82,6 +89,8 @@ class ForkServer:
 
     def _timeout(self) -> float | None:
         """Milliseconds until the remaining imports, or the start of another zygote, are due."""
+        if self._immortalizer is not None:
+            return 0.0
         if self._zygote_due is not None:
             return max(0.0, self._zygote_due - time.monotonic()) * 1000
         return None if self._complete or not self._specs else QUIET_MS
@@ -101,7 +110,15 @@ class ForkServer:
         self._share_zygote(lambda: complete_worker(self._directory))
         gc.freeze()
         self._complete = True
-        self._tell(ForkServerReady(pid=os.getpid()))
+        self._immortalizer = Immortalizer()
+        self._make_immortal(self._immortalizer)
+
+    def _make_immortal(self, immortalizer: Immortalizer) -> None:
+        """Go on with it. Children that are forked before its end share less memory, so `ForkServerReady` follows it."""
+        immortalizer.work(IMMORTALIZE_SECONDS)
+        if not immortalizer.has_work:
+            self._immortalizer = None
+            self._tell(ForkServerReady(pid=os.getpid()))
 
     def _share_zygote(self, share: Callable[[], int]) -> None:
         """Start a zygote for the children to come. Existing children each start one of their own."""
