@@ -11,11 +11,12 @@ from typing import ClassVar, Final, Literal, NamedTuple, TypeAlias, TypeVar
 
 import msgspec
 
+from greenroom.protocol.approval import Decision
+from greenroom.protocol.choices import EventForm
 from greenroom.protocol.errors import ErrorKind, RemoteProtocolError
 from greenroom.protocol.footprint import Footprint
 from greenroom.protocol.ids import ConversationId, Incarnation, TurnId, WorkerId
 from greenroom.protocol.internal.message import Message, pack, unpack
-from greenroom.protocol.mcp.elicitation import Decision
 from greenroom.protocol.policy import ApprovalPolicy, SandboxMode
 
 HEARTBEAT: Final = 2.0
@@ -242,13 +243,14 @@ class Step(Addressed):
 
 
 class AskUser(Addressed):
-    """Ask the client's user. Payload: the question (`greenroom.protocol.mcp.elicitation`). It is withdrawn when its
-    turn ends."""
+    """Ask the user. Payload: the question (`greenroom.protocol.approval`). It is withdrawn when its turn ends."""
 
     wire: ClassVar[bytes] = b"ask"
 
     turn_id: TurnId
     question_id: int
+    form: EventForm = "current"
+    """The form of the conversation's events (`event_form` in its settings)."""
 
 
 class Steered(Addressed):

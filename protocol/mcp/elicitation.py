@@ -1,43 +1,21 @@
-"""Questions to the client's user: `elicitation/create` for commands and patches, and how its answers are interpreted.
+"""The answers to `elicitation/create`, and how they are interpreted.
 
 Both the standard answer (`action`) and the reference's own (`decision`) are accepted; an answer with neither counts as
 no. Questions that need more than yes or no, such as those of the user's MCP servers, accept only the standard answer.
 """
 
 from collections.abc import Mapping
-from typing import ClassVar, Final, Literal, TypeAlias, TypedDict, get_args
+from typing import Final, TypedDict
 
 import msgspec
 
-from greenroom.protocol.display import shown, shown_lines
-from greenroom.protocol.internal.message import Message
+from greenroom.protocol.approval import DENIED, Action, Decision, Verdict
 from greenroom.protocol.mcp.handshake import ElicitationMode
 
 METHOD: Final = "elicitation/create"
 
 MAX_CONTENT: Final = 64 * 1024
 """Maximum bytes of JSON in a form's answer."""
-
-Verdict: TypeAlias = Literal["approved", "approved_for_session", "denied", "abort"]
-VERDICTS: Final[tuple[Verdict, ...]] = get_args(Verdict)
-Action: TypeAlias = Literal["accept", "decline", "cancel"]
-
-
-class Decision(Message):
-    """The outcome of a question."""
-
-    wire: ClassVar[bytes] = b"decision"
-
-    verdict: Verdict
-    reason: str | None = None
-    """Why it was declined, for the model; `None` if the user simply said no."""
-    action: Action | None = None
-    """The standard answer as given; `None` if there was none."""
-    content: bytes | None = None
-    """The content of the form as a JSON object, if the action is `accept`."""
-
-
-DENIED: Final = Decision(verdict="denied")
 
 _BY_DECISION: Final[Mapping[str, Verdict]] = {
     "approved": "approved",
@@ -61,67 +39,8 @@ class _Moded(msgspec.Struct, frozen=True):
 _decode_moded: Final = msgspec.json.Decoder(_Moded).decode
 
 
-def exec_params(
-    *,
-    quoted_command: str,
-    command: list[str],
-    cwd: str,
-    call_id: str,
-    parsed_command: list[dict[str, object]],
-) -> dict[str, object]:
-    """Return the question before a command runs. `quoted_command` is the argv in shell quoting."""
-    return {
-        "message": f"Allow Codex to run `{shown(quoted_command)}` in `{shown(cwd)}`?",
-        "requestedSchema": {"type": "object", "properties": {}},
-        "codex_elicitation": "exec-approval",
-        "codex_call_id": call_id,
-        "codex_command": command,
-        "codex_cwd": cwd,
-        "codex_parsed_cmd": parsed_command,
-    }
-
-
-def patch_params(*, changes: dict[str, object], call_id: str, reason: str | None = None) -> dict[str, object]:
-    """Return the question before a patch is applied."""
-    question = "Allow Codex to apply proposed code changes?"
-    params: dict[str, object] = {
-        "message": question if reason is None else f"{shown(reason)}\n{question}",
-        "requestedSchema": {"type": "object", "properties": {}},
-        "codex_elicitation": "patch-approval",
-        "codex_call_id": call_id,
-        "codex_changes": changes,
-    }
-    return params if reason is None else {**params, "codex_reason": reason}
-
-
-def tool_params(
-    *, server: str, tool: str, description: str, arguments: Mapping[str, object] | None, call_id: str
-) -> dict[str, object]:
-    """Return the question before a tool of a user's MCP server is called."""
-    return {
-        "message": f"Allow Codex to call the tool `{shown(tool)}` of the MCP server `{shown(server)}`?",
-        "requestedSchema": {"type": "object", "properties": {}},
-        "_meta": {
-            "codex_approval_kind": "mcp_tool_call",
-            "persist": ["session"],
-            "tool_description": shown_lines(description),
-            "tool_params": arguments or {},
-        },
-        "codex_elicitation": "mcp-tool-approval",
-        "codex_call_id": call_id,
-        "codex_mcp_server": server,
-        "codex_mcp_tool": tool,
-    }
-
-
-def request_params(question: bytes, call_request_id: int | str, event_id: str, conversation_id: str) -> bytes:
-    """Complete a worker's question with what only the front end knows. `question` is a JSON object."""
-    more = {"codex_mcp_tool_call_id": str(call_request_id), "codex_event_id": event_id, "threadId": conversation_id}
-    return question.rstrip()[:-1] + b"," + _encode(more)[1:]
-
-
 def mode_of(question: bytes) -> ElicitationMode:
-    """Return the mode of a question. `question` is a JSON object."""
+    """Return the mode of a question. `question` are the params of the request, as JSON."""
     return _decode_moded(question).mode
 
 

@@ -7,7 +7,7 @@ import msgspec
 
 from greenroom.protocol import catalog
 from greenroom.protocol.catalog import params_models
-from greenroom.protocol.events import EVENTS
+from greenroom.protocol.events.table import EVENTS
 from greenroom.protocol.mcp.toolset import TOOLS
 from greenroom.protocol.methods import METHODS
 from greenroom.protocol.version import __version__

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import assert_never
 
 from greenroom.config.defaults import Limits
+from greenroom.protocol.approval import Decision
 from greenroom.protocol.ids import ConversationId, TurnId, WorkerId, uuid7
 from greenroom.protocol.internal.process import Exited
 from greenroom.protocol.internal.worker import (
@@ -27,7 +28,6 @@ from greenroom.protocol.internal.worker import (
     TurnSettings,
     WorkerMeasured,
 )
-from greenroom.protocol.mcp.elicitation import Decision
 from greenroom.protocol.mcp.handshake import Failure
 from greenroom.supervisor.conversations import lifecycle
 from greenroom.supervisor.conversations.assignments import Workers

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Protocol
 
+from greenroom.protocol.approval import AnyQuestion
+from greenroom.protocol.choices import EventForm
 from greenroom.protocol.ids import ConversationId, TurnId
 from greenroom.protocol.internal.worker import TurnSettings
 from greenroom.protocol.mcp.handshake import Failure
@@ -37,8 +39,11 @@ class Audience(Protocol):
     def progress(self, doing: str) -> None:
         """Receive a sign of life, with a text that says what the worker does."""
 
-    def asks(self, question_id: int, question: bytes) -> None:
-        """Receive a question for the user, answered by `Conversations.decide`; void once the turn has ended."""
+    def asks(self, question_id: int, question: AnyQuestion, form: EventForm) -> None:
+        """Receive a question for the user, answered by `Conversations.decide`; void once the turn has ended.
+
+        `form` is that of the conversation's events.
+        """
 
     def succeeded(self, last_message: bytes) -> None:
         """Receive the agent's last message, as a JSON string.
@@ -83,7 +88,7 @@ class Nobody:
     def progress(self, doing: str) -> None:
         """Ignore a sign of life."""
 
-    def asks(self, question_id: int, question: bytes) -> None:
+    def asks(self, question_id: int, question: AnyQuestion, form: EventForm) -> None:
         """Ignore a question: the turn is being interrupted."""
 
     def succeeded(self, last_message: bytes) -> None:

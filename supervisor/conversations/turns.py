@@ -1,11 +1,14 @@
 """The running turns: starts each in its worker, passes on its events, and ends it exactly once."""
 
 import asyncio
+import logging
 from collections.abc import Callable
 from typing import TypeAlias, TypedDict
 
 import msgspec
 
+from greenroom.protocol.approval import Decision, decode_question
+from greenroom.protocol.errors import RemoteProtocolError
 from greenroom.protocol.ids import BEFORE_TURNS, ConversationId, Incarnation, TurnId
 from greenroom.protocol.internal.worker import (
     AskUser,
@@ -22,12 +25,15 @@ from greenroom.protocol.internal.worker import (
     Step,
     TurnEnded,
 )
-from greenroom.protocol.mcp.elicitation import Decision
 from greenroom.protocol.mcp.handshake import Failure
 from greenroom.supervisor.conversations.assignments import WorkerAssignments
 from greenroom.supervisor.conversations.conversation import Conversation, Placement, Pulse
 from greenroom.supervisor.conversations.turn import Turn, aborted
 
+log = logging.getLogger(__name__)
+
+UNREADABLE = Decision(verdict="denied", reason="the question could not be passed on")
+"""The decision on a question that is not valid."""
 INTERRUPT_GRACE = 1.0
 """Seconds that an interrupted turn has to end before its worker is killed."""
 
@@ -151,8 +157,14 @@ class Turns:
         """Pass on a question."""
         turn, pulse = conversation.running, conversation.pulse
         if turn is not None and pulse is not None and turn.id == notice.turn_id:
+            try:
+                question = decode_question(payload)
+            except RemoteProtocolError as error:
+                log.error("conversation %s: %s; the answer is no", conversation.id, error)
+                self.decide(conversation, notice.question_id, UNREADABLE)
+                return
             pulse.questions.add(notice.question_id)
-            turn.audience.asks(notice.question_id, payload)
+            turn.audience.asks(notice.question_id, question, notice.form)
 
     def note(self, conversation: Conversation, notice: Heartbeat) -> None:
         """Note what a worker reports that it does."""

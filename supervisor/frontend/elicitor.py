@@ -5,8 +5,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
+from greenroom.protocol.approval import Decision
 from greenroom.protocol.jsonrpc import RequestId, Response
-from greenroom.protocol.mcp.elicitation import METHOD, Decision, mode_of, read_answer
+from greenroom.protocol.mcp.elicitation import METHOD, mode_of, read_answer
 from greenroom.protocol.mcp.handshake import ElicitationMode
 from greenroom.supervisor.frontend.client_channel import ClientChannel
 

@@ -15,7 +15,7 @@ import pytest
 from greenroom.demo.script import CommandStep, PatchStep, Quote, Text, rule
 from greenroom.protocol import catalog
 from greenroom.protocol.errors import ERROR_KINDS
-from greenroom.protocol.events import EVENTS
+from greenroom.protocol.events.table import EVENTS
 from greenroom.protocol.methods import METHODS
 from greenroom.supervisor.cli.schema import document
 from tests.support.client import LATER, text

@@ -9,10 +9,12 @@ from typing import Final
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
+from greenroom.protocol.approval import CommandQuestion, FormQuestion, PatchQuestion, ToolQuestion, UrlQuestion
 from greenroom.protocol.display import LIMIT, clean, clean_lines, shown, shown_lines
-from greenroom.protocol.mcp.elicitation import exec_params, patch_params, tool_params
-from greenroom.workers.mcp.elicitation import Elicitation
+from greenroom.protocol.items import JsonObject
+from greenroom.protocol.question_text import form_of, message_of, tool_meta
 
 HOSTILE: Final = [
     "rm -rf x \u202e\x1b[2K\rls",
@@ -107,23 +109,21 @@ def asked(text: str) -> dict[str, Callable[[], object]]:
     """Every text on which a person bases a decision, made from untrusted text."""
     choices = [{"const": "x", "title": text}, {"anyOf": [{"const": "y", "title": text}]}]
     field = {"type": "string", "title": text, "description": text, "oneOf": choices, "enumNames": [text, "y"]}
-    form: dict[str, object] = {"type": "object", "properties": {"a": field}}
+    form: JsonObject = {"type": "object", "properties": {"a": field}}
+    command = CommandQuestion(call_id="c", command=["x"], shell_text="x", cwd="/", parts=[])
+    call = ToolQuestion(call_id="c", server="s", tool="t", description="")
+    question = FormQuestion(server="s", message="m", form={})
     return {
-        "command": lambda: exec_params(quoted_command=text, command=["x"], cwd="/", call_id="c", parsed_command=[])[
-            "message"
-        ],
-        "directory": lambda: exec_params(quoted_command="x", command=["x"], cwd=text, call_id="c", parsed_command=[])[
-            "message"
-        ],
-        "reason of a patch": lambda: patch_params(changes={}, call_id="c", reason=text)["message"],
-        "tool": lambda: tool_params(server="s", tool=text, description="", arguments=None, call_id="c")["message"],
-        "server": lambda: tool_params(server=text, tool="t", description="", arguments=None, call_id="c")["message"],
-        "description": lambda: tool_params(server="s", tool="t", description=text, arguments=None, call_id="c")[
-            "_meta"
-        ],
-        "question of a server": lambda: Elicitation(server="s", message=text, schema={}).params["message"],
-        "name of a server": lambda: Elicitation(server=text, message="m", schema={}).params["message"],
-        "form of a server": lambda: Elicitation(server="s", message="m", schema=form).params["requestedSchema"],
+        "command": lambda: message_of(replace(command, shell_text=text)),
+        "directory": lambda: message_of(replace(command, cwd=text)),
+        "reason of a patch": lambda: message_of(PatchQuestion(call_id="c", changes={}, reason=text)),
+        "tool": lambda: message_of(replace(call, tool=text)),
+        "server": lambda: message_of(replace(call, server=text)),
+        "description": lambda: tool_meta(replace(call, description=text)),
+        "question of a server": lambda: message_of(replace(question, message=text)),
+        "name of a server": lambda: message_of(replace(question, server=text)),
+        "address of a server": lambda: message_of(UrlQuestion(server=text, message=text, url="https://x.test")),
+        "form of a server": lambda: form_of(form),
     }
 
 
@@ -139,7 +139,7 @@ def test_every_question_shows_what_is_there(place: str, text: str) -> None:
 
 @given(st.lists(TEXTS, min_size=1, max_size=5).map("\n".join))
 def test_no_line_of_a_server_looks_like_one_of_ours(text: str) -> None:
-    first, *others = Elicitation(server="s", message=text, schema={}).params["message"].split("\n")  # type: ignore[attr-defined]
+    first, *others = message_of(FormQuestion(server="s", message=text, form={})).split("\n")
     assert first.startswith("s: ")
     assert all(line.startswith("| ") for line in others)
 
@@ -147,14 +147,8 @@ def test_no_line_of_a_server_looks_like_one_of_ours(text: str) -> None:
 @given(TEXTS)
 def test_what_a_form_is_answered_with_stays_exact(text: str) -> None:
     field = {"type": "string", "enum": [text], "default": text, "oneOf": [{"const": text}]}
-    form: dict[str, object] = {"type": "object", "properties": {text: field}, "required": [text]}
-    assert Elicitation(server="s", message="m", schema=form).params["requestedSchema"] == form
-
-
-@given(TEXTS)
-def test_what_programs_read_stays_exact(text: str) -> None:
-    params = exec_params(quoted_command=text, command=[text], cwd=text, call_id=text, parsed_command=[])
-    assert (params["codex_command"], params["codex_cwd"]) == ([text], text)
+    form: JsonObject = {"type": "object", "properties": {text: field}, "required": [text]}
+    assert form_of(form) == form
 
 
 @given(TEXTS)

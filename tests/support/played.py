@@ -20,6 +20,7 @@ import msgspec
 import zmq
 
 from greenroom.config.defaults import Limits
+from greenroom.protocol.approval import FormQuestion, encode_question
 from greenroom.protocol.errors import ErrorKind
 from greenroom.protocol.ids import BEFORE_TURNS, TurnId, WorkerId
 from greenroom.protocol.internal.process import AnyProcessSpec, Exited, WorkerSpec
@@ -53,7 +54,7 @@ FLOOD: Final = 10_000
 """Events of the deed `flood`, which is not among `DEEDS`."""
 PIECE: Final = b"x" * 1_000
 DEEDS: Final = ("talk", "ask", "fail", "stall", "die", "refuse")
-QUESTION: Final = b'{"message":"May I?","requestedSchema":{"type":"object","properties":{}},"codex_elicitation":"x"}'
+QUESTION: Final = FormQuestion(server="played", message="May I?", form={"type": "object", "properties": {}})
 LIMITS: Final = Limits(task_after=0.0)
 """A call becomes a task at once where its client takes tasks."""
 READ_SIZE: Final = 1 << 20
@@ -123,7 +124,8 @@ class PlayedWorker:
                 self._mailbox.notify(beat)
                 self._end(operation.turn_id, "completed")
             case "ask":
-                self._mailbox.notify(AskUser(**self._address, turn_id=operation.turn_id, question_id=1), QUESTION)
+                asked = AskUser(**self._address, turn_id=operation.turn_id, question_id=1)
+                self._mailbox.notify(asked, encode_question(QUESTION))
             case "flood":
                 self._flooding = asyncio.get_running_loop().create_task(self._flood(operation.turn_id))
             case "fail":

@@ -6,7 +6,7 @@ from typing import Any, Final
 import msgspec
 
 from greenroom.protocol.catalog import NOTIFICATIONS, QUESTIONS
-from greenroom.protocol.events import EVENTS
+from greenroom.protocol.events.table import EVENTS
 
 LISTED: Final = frozenset(message.name for message in (*NOTIFICATIONS, *QUESTIONS))
 EVENT_PREFIX: Final = "codex/event/"
@@ -28,7 +28,7 @@ def check(message: Mapping[str, Any]) -> None:
 def check_event(event: Mapping[str, Any]) -> None:
     """Check that an event matches its description."""
     kind = event["type"]
-    assert kind in EVENTS, f"the event `{kind}` has no model: add one to protocol/events.py, then `make docs`"
+    assert kind in EVENTS, f"the event `{kind}` has no model: add one to protocol/events/, then `make docs`"
     more = event.keys() - _MEMBERS[kind]
-    assert not more, f"the model of `{kind}` in protocol/events.py has no {', '.join(sorted(more))}"
+    assert not more, f"the model of `{kind}` in protocol/events/ has no {', '.join(sorted(more))}"
     msgspec.convert(event, EVENTS[kind])

@@ -5,6 +5,8 @@ from typing import cast
 import msgspec
 
 from greenroom.config.defaults import Limits
+from greenroom.protocol.approval import AnyQuestion
+from greenroom.protocol.choices import EventForm
 from greenroom.protocol.ids import Incarnation, TurnId, WorkerId
 from greenroom.protocol.internal.process import Exited
 from greenroom.protocol.internal.worker import (
@@ -97,7 +99,7 @@ class Listener:
     def progress(self, doing: str) -> None:
         """There is none."""
 
-    def asks(self, question_id: int, question: bytes) -> None:
+    def asks(self, question_id: int, question: AnyQuestion, form: EventForm) -> None:
         """There are no questions."""
 
     def succeeded(self, last_message: bytes) -> None:

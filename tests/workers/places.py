@@ -9,9 +9,9 @@ import msgspec
 import psutil
 
 from greenroom.config.sandbox import SandboxPolicy, WorkspaceWrite
+from greenroom.protocol.approval import AnyQuestion, Decision
 from greenroom.protocol.ids import TurnId
 from greenroom.protocol.items import JsonObject
-from greenroom.protocol.mcp.elicitation import Decision
 from greenroom.protocol.policy import ApprovalPolicy
 from greenroom.workers.exec.login_shells import LoginShells
 from greenroom.workers.sandbox.launcher import Loss
@@ -44,11 +44,12 @@ class Place:
         self.losses: list[Loss] = []
         self._answers: list[Decision] = []
 
-    async def ask(self, question: bytes) -> Decision:
+    async def ask(self, question: AnyQuestion) -> Decision:
         self.questions += 1
         return self._answers.pop(0)
 
     def emit(self, event: JsonObject) -> None:
+        event = msgspec.to_builtins(event)
         self.events.append(event)
         if event["type"] == "exec_command_output_delta":
             self.output.set()

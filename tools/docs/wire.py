@@ -16,7 +16,8 @@ from msgspec import UNSET
 
 from greenroom.protocol import catalog
 from greenroom.protocol.catalog import SentMessage, params_models
-from greenroom.protocol.events import EVENTS, Event
+from greenroom.protocol.events.event import Event
+from greenroom.protocol.events.table import EVENTS
 from greenroom.protocol.mcp.toolset import TOOLS
 from greenroom.protocol.methods import METHODS, Eras
 

@@ -14,7 +14,7 @@ from greenroom.protocol.choices import DELTA_EVENTS, EventForm
 from greenroom.protocol.ids import BEFORE_TURNS, ConversationId, TurnId, uuid7
 from greenroom.protocol.items import JsonObject
 from greenroom.workers.conversation import event, thread_items
-from greenroom.workers.conversation.event_form import baseline_event, baseline_question
+from greenroom.workers.conversation.event_form import baseline_event
 from greenroom.workers.event_sink import Outlet
 from greenroom.workers.model.responses import Completed
 
@@ -79,10 +79,6 @@ class EventEmitter:
         """Tell of something; whoever tells much waits for what is returned, while clients do not read."""
         self.tell(told)
         return self._mailbox.drain() if self._mailbox.pressed else None
-
-    def formed(self, question: bytes) -> bytes:
-        """Return a question for the user in the form that its client knows."""
-        return baseline_question(question) if self._is_baseline else question
 
     # Items
 

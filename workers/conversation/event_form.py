@@ -5,11 +5,9 @@ added are left out.
 """
 
 import base64
-from collections.abc import Mapping
 from typing import Final
 
-import msgspec
-
+from greenroom.protocol.events.file_change import baseline_changes
 from greenroom.protocol.items import JsonObject
 
 LATER_EVENTS: Final = frozenset({"item_started", "item_completed", "raw_response_item", "raw_response_completed"})
@@ -28,22 +26,4 @@ def baseline_event(event: JsonObject) -> JsonObject | None:
     if event["type"] == "token_count":
         return {name: value for name, value in event.items() if name not in LATER_COUNTS}
     changes = event.get("changes")
-    return event if changes is None else {**event, "changes": _baseline_changes(changes)}
-
-
-def baseline_question(question: bytes) -> bytes:
-    """Return a question for the user with its changes in the older form."""
-    asked = msgspec.json.decode(question, type=dict[str, object])
-    changes = asked.get("codex_changes")
-    return question if changes is None else msgspec.json.encode({**asked, "codex_changes": _baseline_changes(changes)})
-
-
-def _baseline_changes(changes: object) -> dict[str, object]:
-    assert isinstance(changes, Mapping)
-    return {path: _baseline_change(change) for path, change in changes.items()}
-
-
-def _baseline_change(change: Mapping[str, object]) -> object:
-    if change["type"] == "delete":
-        return "delete"
-    return {change["type"]: {name: value for name, value in change.items() if name != "type"}}
+    return event if changes is None else {**event, "changes": baseline_changes(changes)}  # type: ignore[arg-type]

@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING, TypedDict
 
+from greenroom.protocol.approval import AnyQuestion, encode_question
 from greenroom.protocol.errors import GreenroomError
 from greenroom.protocol.ids import ConversationId, Incarnation, TurnId
 from greenroom.protocol.internal.worker import (
@@ -34,9 +35,11 @@ class ConversationNotices:
         self._address = _Address(conversation_id=operation.conversation_id, incarnation=operation.incarnation)
         self._turn = turn
 
-    def ask_user(self, question_id: int, question: bytes) -> None:
-        """Send a question of the running turn: a JSON object in the form that the client reads."""
-        self._mailbox.notify(AskUser(**self._address, turn_id=self._turn.id, question_id=question_id), question)
+    def ask_user(self, question_id: int, question: AnyQuestion) -> None:
+        """Send a question of the running turn."""
+        turn = self._turn
+        notice = AskUser(**self._address, turn_id=turn.id, question_id=question_id, form=turn.settings.event_form)
+        self._mailbox.notify(notice, encode_question(question))
 
     def step(self, text: str) -> None:
         """Send a step of the running turn, unless the supervisor is slow to read."""

@@ -3,14 +3,14 @@
 import asyncio
 from typing import Protocol
 
-from greenroom.protocol.mcp.elicitation import Decision
+from greenroom.protocol.approval import AnyQuestion, Decision
 
 
 class QuestionSender(Protocol):
     """Sends questions to the supervisor (`greenroom.workers.conversation.notices.ConversationNotices`)."""
 
-    def ask_user(self, question_id: int, question: bytes) -> None:
-        """Send a question: a JSON object."""
+    def ask_user(self, question_id: int, question: AnyQuestion) -> None:
+        """Send a question of the running turn."""
 
 
 class PendingApprovals:
@@ -26,7 +26,7 @@ class PendingApprovals:
         """Number of questions that wait."""
         return len(self._open)
 
-    async def ask(self, question: bytes) -> Decision:
+    async def ask(self, question: AnyQuestion) -> Decision:
         """Send a question and wait for the decision. A cancelled wait removes the question."""
         question_id = self._next_id
         self._next_id += 1

@@ -3,8 +3,8 @@
 from collections.abc import Awaitable
 from typing import TYPE_CHECKING
 
+from greenroom.protocol.approval import AnyQuestion, Decision
 from greenroom.protocol.items import JsonObject
-from greenroom.protocol.mcp.elicitation import Decision
 from greenroom.workers.conversation.notices import ConversationNotices
 from greenroom.workers.conversation.pending_approvals import PendingApprovals
 from greenroom.workers.conversation.transcript import Transcript
@@ -21,9 +21,9 @@ class ConversationToolHost:
         self._approvals = approvals
         self._notices = notices
 
-    async def ask(self, question: bytes) -> Decision:
-        """Ask the client's user; `question` is a JSON object."""
-        return await self._approvals.ask(self._transcript.emitter.formed(question))
+    async def ask(self, question: AnyQuestion) -> Decision:
+        """Ask the user (`greenroom.workers.tools.types.Ask`)."""
+        return await self._approvals.ask(question)
 
     def emit(self, event: JsonObject) -> Awaitable[None] | None:
         """Record and emit an event (`greenroom.workers.tools.types.Emit`)."""

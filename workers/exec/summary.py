@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Final, Literal, TypeAlias
 
-from greenroom.protocol.items import JsonObject
+from greenroom.protocol.events.command import Listing, ParsedCommand, Reading, Searching, UnknownCommand
 from greenroom.workers.exec.quoting import join, split
 from greenroom.workers.exec.script import plain_commands
 
@@ -34,8 +34,8 @@ class _Read:
     cmd: str
     path: str
 
-    def public(self) -> JsonObject:
-        return {"type": "read", "cmd": self.cmd, "name": _short(self.path), "path": self.path}
+    def public(self) -> ParsedCommand:
+        return Reading(self.cmd, _short(self.path), self.path)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +43,8 @@ class _ListFiles:
     cmd: str
     path: str | None
 
-    def public(self) -> JsonObject:
-        return {"type": "list_files", "cmd": self.cmd, "path": _short(self.path)}
+    def public(self) -> ParsedCommand:
+        return Listing(self.cmd, None if self.path is None else _short(self.path))
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +53,8 @@ class _Search:
     query: str | None
     path: str | None
 
-    def public(self) -> JsonObject:
-        return {"type": "search", "cmd": self.cmd, "query": self.query, "path": _short(self.path)}
+    def public(self) -> ParsedCommand:
+        return Searching(self.cmd, self.query, None if self.path is None else _short(self.path))
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,15 +65,15 @@ class _Other:
     words: tuple[str, ...] = ()
     role: Literal["unknown", "test", "noop"] = "unknown"
 
-    def public(self) -> JsonObject:
-        return {"type": "unknown", "cmd": self.cmd}
+    def public(self) -> ParsedCommand:
+        return UnknownCommand(self.cmd)
 
 
 _Summary: TypeAlias = _Read | _ListFiles | _Search | _Other
 
 
-def summarize(argv: Sequence[str]) -> list[JsonObject]:
-    """Return the `parsed_cmd` of a command: one object for each part that matters, at least one."""
+def summarize(argv: Sequence[str]) -> list[ParsedCommand]:
+    """Return the `parsed_cmd` of a command: one for each part that matters, at least one."""
     match list(argv):
         case ["bash", "-lc", script]:
             parts = _of_script(script)
@@ -288,10 +288,8 @@ def _nth(words: list[str], place: int) -> str | None:
     return words[place] if place < len(words) else None
 
 
-def _short(path: str | None) -> str | None:
+def _short(path: str) -> str:
     """Return the last meaningful component of a path."""
-    if path is None:
-        return None
     trimmed = path.replace("\\", "/").rstrip("/")
     telling = [part for part in trimmed.split("/") if part and part not in _TELLS_NOTHING]
     return telling[-1] if telling else trimmed or path

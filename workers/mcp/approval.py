@@ -3,8 +3,8 @@
 import asyncio
 
 from greenroom.config.servers import McpServer
+from greenroom.protocol.approval import ToolQuestion
 from greenroom.protocol.items import JsonObject
-from greenroom.protocol.mcp.elicitation import tool_params
 from greenroom.protocol.policy import ApprovalPolicy, SandboxMode
 from greenroom.workers.approval.remote_tools import NOBODY_TO_ASK, REJECTED_BY_USER, decide_call
 from greenroom.workers.mcp.calls import RemoteCallError
@@ -37,10 +37,10 @@ class ToolApproval:
 
     async def _put(self, tool: RemoteTool, call_id: str, arguments: JsonObject | None) -> None:
         """Ask the user. An answer that aborts stops the whole turn."""
-        question = tool_params(
-            server=tool.server, tool=tool.name, description=tool.description, arguments=arguments, call_id=call_id
+        question = ToolQuestion(
+            call_id=call_id, server=tool.server, tool=tool.name, description=tool.description, arguments=arguments
         )
-        answer = await self._questions.put(tool.server, f"mcp_tool_call_approval_{call_id}", question)
+        answer = await self._questions.put(f"mcp_tool_call_approval_{call_id}", question)
         if answer.verdict == "abort":
             raise asyncio.CancelledError("the user stopped the turn")
         if answer.verdict == "denied":

@@ -12,6 +12,7 @@ from mcp.shared.exceptions import MCPError
 from pydantic import TypeAdapter, ValidationError
 
 from greenroom.config.servers import McpServer
+from greenroom.protocol.approval import FormQuestion, UrlQuestion
 from greenroom.protocol.items import JsonObject
 from greenroom.protocol.version import __version__
 from greenroom.workers.mcp.answer import read_answer
@@ -309,9 +310,11 @@ class Connection:
 
     def _question(self, params: types.ElicitRequestParams) -> Elicitation:
         if isinstance(params, types.ElicitRequestURLParams):
-            return Elicitation(server=self._name, message=params.message, url=params.url, id=params.elicitation_id)
+            return UrlQuestion(
+                server=self._name, message=params.message, url=params.url, elicitation_id=params.elicitation_id
+            )
         schema = params.requested_schema
-        return Elicitation(server=self._name, message=params.message, schema=dict(schema))
+        return FormQuestion(server=self._name, message=params.message, form=dict(schema))
 
     def _withdraw(self) -> None:
         """Let go of the questions of a call that nobody waits for any longer."""

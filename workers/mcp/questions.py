@@ -1,44 +1,47 @@
-"""Asks the client about and on behalf of the user's MCP servers: by an event, and by a request."""
+"""Asks the user about and on behalf of their MCP servers: by an event, and by a question."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import Final
 
-import msgspec
-
+from greenroom.protocol.approval import Decision, FormQuestion, ServerQuestion, ToolQuestion, UrlQuestion
 from greenroom.protocol.ids import TurnId
 from greenroom.protocol.items import JsonObject
-from greenroom.protocol.mcp.elicitation import Decision
-from greenroom.workers.tools.types import Emit
+from greenroom.protocol.question_text import form_of, message_of, tool_meta
+from greenroom.workers.tools.types import Ask, Emit
 
-_MEMBERS: Final = {
-    "_meta": "_meta",
-    "message": "message",
-    "requestedSchema": "requested_schema",
-    "url": "url",
-    "elicitationId": "elicitation_id",
-}
-"""Members of the request that the event repeats, with their names there."""
+_NO_FIELDS: Final[JsonObject] = {"type": "object", "properties": {}}
 
 
 class ServerQuestions:
     """The path from one conversation's servers to its user."""
 
-    def __init__(self, ask: Callable[[bytes], Awaitable[Decision]], emit: Emit, turn_id: Callable[[], TurnId]) -> None:
+    def __init__(self, ask: Ask, emit: Emit, turn_id: Callable[[], TurnId]) -> None:
         self._ask = ask
         self._emit = emit
         self._turn_id = turn_id
 
-    async def put(self, server: str, question_id: str, params: JsonObject) -> Decision:
-        """Ask, and wait for the outcome. `params` are those of `elicitation/create`."""
-        request = {name: params[member] for member, name in _MEMBERS.items() if member in params}
+    async def put(self, question_id: str, question: ServerQuestion) -> Decision:
+        """Ask, and wait for the outcome. `question_id` is its id in the event."""
         event: JsonObject = {
             "type": "elicitation_request",
             "turn_id": self._turn_id(),
-            "server_name": server,
+            "server_name": question.server,
             "id": question_id,
-            "request": {"mode": params.get("mode", "form"), **request},
+            "request": _request(question),
         }
         waiting = self._emit(event)
         if waiting is not None:
             await waiting
-        return await self._ask(msgspec.json.encode(params))
+        return await self._ask(question)
+
+
+def _request(question: ServerQuestion) -> JsonObject:
+    """Return the `request` of the event."""
+    message = message_of(question)
+    match question:
+        case ToolQuestion():
+            return {"mode": "form", "_meta": tool_meta(question), "message": message, "requested_schema": _NO_FIELDS}
+        case FormQuestion():
+            return {"mode": "form", "message": message, "requested_schema": form_of(question.form)}
+        case UrlQuestion():
+            return {"mode": "url", "message": message, "url": question.url, "elicitation_id": question.elicitation_id}

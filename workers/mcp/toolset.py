@@ -1,20 +1,19 @@
 """The tools of the user's MCP servers, as one conversation offers and calls them."""
 
 import os
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from typing import Final, Protocol
 
 from greenroom.config.settings import Settings
 from greenroom.protocol.ids import TurnId
 from greenroom.protocol.items import JsonObject
-from greenroom.protocol.mcp.elicitation import Decision
 from greenroom.workers.exec.capture import OutputBudget
 from greenroom.workers.mcp.approval import ToolApproval
 from greenroom.workers.mcp.elicitation import Elicitation, ElicitationReply, answer_alone, pass_on
 from greenroom.workers.mcp.questions import ServerQuestions
 from greenroom.workers.mcp.servers import McpServers, ServerContext
 from greenroom.workers.model.bearer import ProviderCredentials
-from greenroom.workers.tools.types import Emit, ToolResult
+from greenroom.workers.tools.types import Ask, Emit, ToolResult
 
 _AS_JSON: Final = 6, 5
 """By what share the output may be longer than its text, because it travels in JSON."""
@@ -41,7 +40,7 @@ class McpToolset:
         self,
         turn: RunningTurn,
         credentials: ProviderCredentials,
-        ask: Callable[[bytes], Awaitable[Decision]],
+        ask: Ask,
         emit: Emit,
     ) -> None:
         """Servers are started with the present settings; the limits of a call are those of its turn."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Final, Protocol
 
-from greenroom.workers.patch.change import Add, Delete, FileChange, Update
+from greenroom.protocol.events.file_change import AddedFile, DeletedFile, FileChange, UpdatedFile
 from greenroom.workers.patch.diff import unified
 from greenroom.workers.patch.errors import PatchMismatchError
 from greenroom.workers.patch.language import AddFile, DeleteFile, Patch, Section, UpdateFile
@@ -203,11 +203,11 @@ class _Draft:
 
 def _change(effect: Effect, renamed: Effect | None) -> FileChange:
     if renamed is not None:
-        return Update(_diff(effect.before, renamed.after) or "", renamed.path)
+        return UpdatedFile(_diff(effect.before, renamed.after) or "", renamed.path)
     if effect.after is None:
-        return Delete((effect.before or b"").decode(errors="replace"))
+        return DeletedFile((effect.before or b"").decode(errors="replace"))
     diff = _diff(effect.before, effect.after)
-    return Add(effect.after.decode()) if diff is None else Update(diff, None)
+    return AddedFile(effect.after.decode()) if diff is None else UpdatedFile(diff, None)
 
 
 def _diff(before: bytes | None, after: bytes | None) -> str | None:

@@ -5,7 +5,6 @@ import asyncio
 
 from greenroom.protocol.items import JsonObject
 from greenroom.workers.patch import apply as application
-from greenroom.workers.patch.change import on_wire
 from greenroom.workers.patch.disk import Allowed, Disk
 from greenroom.workers.patch.errors import PatchError
 from greenroom.workers.patch.language import parse as parse_patch
@@ -36,7 +35,7 @@ async def apply(call_id: str, text: str, cwd: str, context: ToolContext) -> Tool
     way, was_asked = await context.gate.admit_patch(call_id, context.turn_id, plan)
     allowed = context.may_write if way == "sandboxed" else None
     facts: JsonObject = {"call_id": call_id, "turn_id": context.turn_id}
-    changes = on_wire(plan.changes)
+    changes = dict(plan.changes)
     await emit(context, {"type": "patch_apply_begin", **facts, "auto_approved": not was_asked, "changes": changes})
     output, stderr = await asyncio.to_thread(_carry_out, plan, disk, allowed, context)
     ended: JsonObject = {"type": "patch_apply_end", **facts, "changes": changes, "success": not stderr}

@@ -4,11 +4,9 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Final
 
-import msgspec
-
+from greenroom.protocol.approval import VERDICTS, AnyQuestion, CommandQuestion, PatchQuestion
+from greenroom.protocol.approval import Decision as Answer
 from greenroom.protocol.items import JsonObject
-from greenroom.protocol.mcp.elicitation import VERDICTS, exec_params, patch_params
-from greenroom.protocol.mcp.elicitation import Decision as Answer
 from greenroom.protocol.policy import ApprovalPolicy, SandboxMode
 from greenroom.workers.approval.decision import (
     AskFirst,
@@ -31,10 +29,9 @@ from greenroom.workers.exec.capture import OutputBudget
 from greenroom.workers.exec.process import Finished
 from greenroom.workers.exec.quoting import join
 from greenroom.workers.exec.summary import summarize
-from greenroom.workers.patch.change import on_wire
 from greenroom.workers.patch.plan import PatchPlan
 from greenroom.workers.sandbox.policy import Confinement
-from greenroom.workers.tools.types import Emit, ExecutionMode, ToolFailure
+from greenroom.workers.tools.types import Ask, Emit, ExecutionMode, ToolFailure
 
 _LOOKED_AT: Final = OutputBudget(16_384)
 """How much of the end of an output is searched for signs of a denial by the sandbox."""
@@ -48,7 +45,7 @@ class ApprovalGate:
         policy: ApprovalPolicy,
         mode: SandboxMode,
         confinement: Confinement | None,
-        ask: Callable[[bytes], Awaitable[Answer]],
+        ask: Ask,
         emit: Emit,
         approved: ApprovedCommands | None = None,
         can_confine: Callable[[], bool] = lambda: True,
@@ -99,7 +96,7 @@ class ApprovalGate:
         if (said := self._retries.get(same)) is not None:
             return said
         await self._tell({"type": "background_event", "message": f"Execution failed: {told}"})
-        said = (await self._ask_command(facts, argv, ask)).verdict.startswith("approved")
+        said = (await self._ask_command(facts, argv, ask, told)).verdict.startswith("approved")
         self._retries = {key: value for key, value in self._retries.items() if key[0] == same[0]} | {same: said}
         return said
 
@@ -140,7 +137,9 @@ class ApprovalGate:
                     return "free" if isinstance(decision.approved, Run) else "sandboxed"
                 raise ToolFailure(decision.denied if answer.reason is None else f"{decision.denied}: {answer.reason}")
 
-    async def _ask_command(self, facts: Mapping[str, object], argv: Sequence[str], ask: AskFirst) -> Answer:
+    async def _ask_command(
+        self, facts: Mapping[str, object], argv: Sequence[str], ask: AskFirst, sandbox_failure: str | None = None
+    ) -> Answer:
         summary = summarize(argv)
         event: JsonObject = {
             "type": "exec_approval_request",
@@ -149,12 +148,14 @@ class ApprovalGate:
             "parsed_cmd": summary,
             "available_decisions": list(VERDICTS),
         }
-        question = exec_params(
-            quoted_command=join(argv),
-            command=list(argv),
-            cwd=str(facts["cwd"]),
+        question = CommandQuestion(
             call_id=str(facts["call_id"]),
-            parsed_command=summary,
+            command=list(argv),
+            shell_text=join(argv),
+            cwd=str(facts["cwd"]),
+            parts=summary,
+            reason=ask.reason,
+            sandbox_failure=sandbox_failure,
         )
         answer = await self._put(event, ask, question)
         if answer.verdict == "approved_for_session":
@@ -162,19 +163,20 @@ class ApprovalGate:
         return answer
 
     async def _ask_patch(self, call_id: str, turn_id: str, plan: PatchPlan, ask: AskFirst) -> Answer:
-        changes = on_wire(plan.changes)
+        changes = dict(plan.changes)
         event: JsonObject = {
             "type": "apply_patch_approval_request",
             "call_id": call_id,
             "turn_id": turn_id,
             "changes": changes,
         }
-        return await self._put(event, ask, patch_params(changes=changes, call_id=call_id, reason=ask.reason))
+        question = PatchQuestion(call_id=call_id, changes=changes, reason=ask.reason)
+        return await self._put(event, ask, question)
 
-    async def _put(self, event: JsonObject, ask: AskFirst, question: JsonObject) -> Answer:
+    async def _put(self, event: JsonObject, ask: AskFirst, question: AnyQuestion) -> Answer:
         """Ask the user. An answer that aborts stops the whole turn."""
         await self._tell(event if ask.reason is None else {**event, "reason": ask.reason})
-        answer = await self._ask(msgspec.json.encode(question))
+        answer = await self._ask(question)
         if answer.verdict == "abort":
             raise asyncio.CancelledError("the user stopped the turn")
         return answer

@@ -3,14 +3,17 @@
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
 
+from greenroom.protocol.approval import AnyQuestion, Decision
 from greenroom.protocol.items import JsonObject
-from greenroom.protocol.mcp.elicitation import Decision
 
 if TYPE_CHECKING:
     from greenroom.workers.sandbox.launcher import Loss
 
 Emit: TypeAlias = Callable[[JsonObject], Awaitable[None] | None]
 """Takes the `msg` of an event. An awaitable that it returns is waited for, so that a slow client slows the tool."""
+
+Ask: TypeAlias = Callable[[AnyQuestion], Awaitable[Decision]]
+"""Asks the user, and returns the decision."""
 
 ExecutionMode: TypeAlias = Literal["free", "sandboxed", "read_only"]
 """How a permitted action is executed: without a sandbox, in that of the conversation, or in a read-only one."""
@@ -23,8 +26,8 @@ ToolResult: TypeAlias = str | list[JsonObject]
 class ToolHost(Protocol):
     """What tools need of their conversation."""
 
-    async def ask(self, question: bytes) -> Decision:
-        """Ask the client's user; `question` is a JSON object."""
+    async def ask(self, question: AnyQuestion) -> Decision:
+        """Ask the user (`Ask`)."""
         ...
 
     def emit(self, event: JsonObject) -> Awaitable[None] | None:

@@ -5,58 +5,34 @@ Members are sent under their names of 2025 and under the later ones; clients ign
 
 from typing import Final
 
-import msgspec
-
+from greenroom.protocol.approval import AnyQuestion, CommandQuestion, PatchQuestion
+from greenroom.protocol.choices import EventForm
 from greenroom.protocol.conversation_api import EXEC_APPROVAL, PATCH_APPROVAL
+from greenroom.protocol.events.file_change import baseline_changes, keyed_changes
 from greenroom.protocol.ids import ConversationId
+from greenroom.protocol.jsonrpc import encode
 
-_LATER_NAMES: Final = {
-    "conversation_id": "conversationId",
-    "call_id": "callId",
-    "grant_root": "grantRoot",
-}
+_LATER_NAMES: Final = {"conversation_id": "conversationId", "call_id": "callId"}
 
 
-def client_request(question: bytes, conversation_id: ConversationId, asked: bytes) -> tuple[str, bytes] | None:
-    """Return method and params for a worker's question; `None` where it is no question of the agent.
-
-    `asked` is the event that has announced a command, which contains the reason.
-    """
-    given = msgspec.json.decode(question, type=dict[str, object])
-    params: dict[str, object] = {"conversation_id": conversation_id, "call_id": given.get("codex_call_id")}
-    match given.get("codex_elicitation"):
-        case "exec-approval":
-            method, reason = EXEC_APPROVAL, _reason(asked, given.get("codex_call_id"))
-            params |= {"command": given["codex_command"], "cwd": given["codex_cwd"]}
-            params["parsedCmd"] = given["codex_parsed_cmd"]
-        case "patch-approval":
-            method, reason = PATCH_APPROVAL, given.get("codex_reason")
-            params["file_changes"] = _keyed(given["codex_changes"])
-            params["fileChanges"] = given["codex_changes"]
-            if "codex_grant_root" in given:
-                params["grant_root"] = given["codex_grant_root"]
+def client_request(question: AnyQuestion, form: EventForm, conversation_id: ConversationId) -> tuple[str, bytes] | None:
+    """Return method and params for a question; `None` if it is not about a command or a patch."""
+    match question:
+        case CommandQuestion():
+            method = EXEC_APPROVAL
+            details: dict[str, object] = {
+                "command": question.command,
+                "cwd": question.cwd,
+                "parsedCmd": question.parts,
+            }
+        case PatchQuestion():
+            method, changes = PATCH_APPROVAL, question.changes
+            baseline = baseline_changes(changes) if form == "baseline" else None
+            details = {"file_changes": baseline or keyed_changes(changes), "fileChanges": baseline or changes}
         case _:
             return None
-    if reason is not None:
-        params["reason"] = reason
-    params |= {later: params[name] for name, later in _LATER_NAMES.items() if name in params}
-    return method, msgspec.json.encode(params)
-
-
-def _keyed(changes: object) -> object:
-    """Return changes as clients of 2025 know them: the type of a change is the key around it, not its member `type`."""
-    if not isinstance(changes, dict):
-        return changes
-    return {path: _keyed_change(change) for path, change in changes.items()}
-
-
-def _keyed_change(change: object) -> object:
-    match change:
-        case {"type": str(kind), **rest}:
-            return {kind: rest}
-    return change
-
-
-def _reason(asked: bytes, call_id: object) -> object:
-    event = msgspec.json.decode(asked, type=dict[str, object]) if asked else {}
-    return event.get("reason") if event.get("call_id") == call_id else None
+    params = {"conversation_id": conversation_id, "call_id": question.call_id, **details}
+    if question.reason is not None:
+        params["reason"] = question.reason
+    params |= {later: params[name] for name, later in _LATER_NAMES.items()}
+    return method, encode(params)

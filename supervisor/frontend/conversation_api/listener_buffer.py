@@ -11,7 +11,7 @@ from typing import Final
 
 import msgspec
 
-from greenroom.protocol import events
+from greenroom.protocol.events.turn import ErrorEvent, TaskComplete, TurnAborted
 from greenroom.protocol.ids import ConversationId, TurnId
 from greenroom.protocol.jsonrpc import encode
 from greenroom.protocol.mcp.handshake import Failure
@@ -48,8 +48,6 @@ class ListenerBuffer:
         self._running: TurnId | None = None
         self._started_at = 0
         self._over: TurnId | None = None
-        self.asked = b""
-        """The last event that announced a command which needs approval."""
 
     @property
     def kept_bytes(self) -> int:
@@ -102,8 +100,6 @@ class ListenerBuffer:
                 continue
             if kind == b"task_started":
                 self._running, self._started_at = turn_id, round(time.time())
-            elif kind == b"exec_approval_request":
-                self.asked = event
             elif kind in _ENDS:
                 self._running, self._over = None, turn_id
             self._tell(self._numbers.get(turn_id, turn_id), kind, event)
@@ -119,10 +115,10 @@ class ListenerBuffer:
             self._running = None
         turn, duration = turn_id or number, (now - started) * 1000
         if failure.kind != "turn_aborted":
-            self._tell(number, b"error", encode(events.ErrorEvent(failure.message, "other")))
-            self._tell(number, b"task_complete", encode(events.TaskComplete(turn, None, started, now, duration)))
+            self._tell(number, b"error", encode(ErrorEvent(failure.message, "other")))
+            self._tell(number, b"task_complete", encode(TaskComplete(turn, None, started, now, duration)))
         elif began:
-            self._tell(number, b"turn_aborted", encode(events.TurnAborted(turn, "interrupted", started, now, duration)))
+            self._tell(number, b"turn_aborted", encode(TurnAborted(turn, "interrupted", started, now, duration)))
 
     def turn_ended(self, turn_id: TurnId) -> None:
         """Handle the end of a turn."""

@@ -4,14 +4,16 @@ import asyncio
 from collections.abc import Callable
 from typing import Final
 
+from greenroom.protocol.approval import AnyQuestion, Decision
+from greenroom.protocol.choices import EventForm
 from greenroom.protocol.ids import ConversationId, TurnId
-from greenroom.protocol.mcp.elicitation import Decision, request_params
 from greenroom.protocol.mcp.handshake import Failure
 from greenroom.supervisor.conversations.registry import Conversations
 from greenroom.supervisor.conversations.turn import Turn
 from greenroom.supervisor.frontend.client_channel import ClientChannel
 from greenroom.supervisor.frontend.conversation_api.approval import client_request
 from greenroom.supervisor.frontend.conversation_api.listener_buffer import ListenerBuffer
+from greenroom.supervisor.frontend.elicitation import request_params
 from greenroom.supervisor.frontend.elicitor import CANNOT_ASK, Elicitor, Question, too_late
 
 
@@ -51,7 +53,7 @@ class ApiTurn:
     def progress(self, doing: str) -> None:
         """Ignore a sign of life."""
 
-    def asks(self, question_id: int, question: bytes) -> None:
+    def asks(self, question_id: int, question: AnyQuestion, form: EventForm) -> None:
         """Ask the client as soon as somebody there listens; where nobody does in time the answer is no."""
         turn = self._turn
         if turn is None:
@@ -62,7 +64,7 @@ class ApiTurn:
             self._conversations.decide(turn, question_id, too_late(self._elicitor.timeout))
 
         self._unheard[question_id] = asyncio.get_running_loop().call_later(self._elicitor.timeout, expire)
-        self._hearing.ask(lambda: self._put(question_id, question))
+        self._hearing.ask(lambda: self._put(question_id, question, form))
 
     def succeeded(self, last_message: bytes) -> None:
         """Handle the end of the turn."""
@@ -74,7 +76,7 @@ class ApiTurn:
         self._hearing.fail(self._number, None if self._turn is None else self._turn.id, failure)
         self._end()
 
-    def _put(self, question_id: int, question: bytes) -> None:
+    def _put(self, question_id: int, question: AnyQuestion, form: EventForm) -> None:
         turn = self._turn
         unheard = self._unheard.pop(question_id, None)
         if turn is None or self._ended or unheard is None:
@@ -85,11 +87,11 @@ class ApiTurn:
             self._hearing.count_submission()
             self._conversations.decide(turn, question_id, decision)
 
-        request = client_request(question, self._conversation_id, self._hearing.asked)
+        request = client_request(question, form, self._conversation_id)
         if request is not None:
             asked: Question | None = self._elicitor.put(*request, decided)
         else:
-            params = request_params(question, self._number, self._number, self._conversation_id)
+            params = request_params(question, form, self._number, self._number, self._conversation_id)
             asked = self._elicitor.ask(params, decided)
         if asked is None:
             self._conversations.decide(turn, question_id, CANNOT_ASK)
@@ -128,7 +130,7 @@ class OpeningAudience:
     def progress(self, doing: str) -> None:
         """Ignore a sign of life."""
 
-    def asks(self, question_id: int, question: bytes) -> None:
+    def asks(self, question_id: int, question: AnyQuestion, form: EventForm) -> None:
         """Ignore a question; there is none before the first turn."""
 
     def succeeded(self, last_message: bytes) -> None:

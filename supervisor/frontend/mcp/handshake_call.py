@@ -6,15 +6,17 @@ What both eras make of arguments and of a turn's end is here too; calls of the o
 
 from collections.abc import Callable
 
-from greenroom.protocol.choices import DELTA_EVENTS, EventMode
+from greenroom.protocol.approval import AnyQuestion
+from greenroom.protocol.choices import DELTA_EVENTS, EventForm, EventMode
+from greenroom.protocol.events.turn import BackgroundEvent
 from greenroom.protocol.ids import BEFORE_TURNS, ConversationId, TurnId
 from greenroom.protocol.jsonrpc import Request, encode
 from greenroom.protocol.mcp.arguments import CodexArguments, ReplyArguments
-from greenroom.protocol.mcp.elicitation import request_params
 from greenroom.protocol.mcp.handshake import EventFrame, Failure, ProgressToken, failure_result, success_result
 from greenroom.supervisor.conversations.registry import Conversations
 from greenroom.supervisor.conversations.turn import Turn
 from greenroom.supervisor.frontend.client_channel import ClientChannel
+from greenroom.supervisor.frontend.elicitation import request_params
 from greenroom.supervisor.frontend.elicitor import CANNOT_ASK, Elicitor, Question
 from greenroom.supervisor.frontend.progress import Progress
 
@@ -75,18 +77,18 @@ class ToolCall:
         if self._progress is not None:
             self._progress.note(doing)
 
-    def asks(self, question_id: int, question: bytes) -> None:
+    def asks(self, question_id: int, question: AnyQuestion, form: EventForm) -> None:
         """Ask the client's user, or decide at once where the client cannot ask."""
         turn = self.turn
         if turn is None:
             return
-        params = request_params(question, self.request.id, self._event_id, self.conversation_id)
+        params = request_params(question, form, self.request.id, self._event_id, self.conversation_id)
         asked = self._elicitor.ask(params, lambda decision: self._conversations.decide(turn, question_id, decision))
         if asked is not None:
             self._questions.append(asked)
             return
         text = "Approval was needed, but this client cannot ask its user; the answer is no."
-        self.events(turn.id, encode({"type": "background_event", "message": text}))
+        self.events(turn.id, encode(BackgroundEvent(text)))
         self._conversations.decide(turn, question_id, CANNOT_ASK)
 
     def succeeded(self, last_message: bytes) -> None:

@@ -7,12 +7,15 @@ from typing import Final, NamedTuple, Protocol
 
 import msgspec
 
+from greenroom.protocol.approval import AnyQuestion, Decision
+from greenroom.protocol.choices import EventForm
 from greenroom.protocol.ids import ConversationId, TurnId, uuid7
 from greenroom.protocol.jsonrpc import Request
-from greenroom.protocol.mcp.elicitation import Decision, mode_of, read_answer, request_params
+from greenroom.protocol.mcp.elicitation import mode_of, read_answer
 from greenroom.protocol.mcp.handshake import Failure, ProgressToken, success_result
 from greenroom.protocol.mcp.stateless import TASKS, RequestEnvelope
 from greenroom.supervisor.conversations.turn import Client, Turn
+from greenroom.supervisor.frontend.elicitation import request_params
 from greenroom.supervisor.frontend.elicitor import CANNOT_ASK, too_late
 from greenroom.supervisor.frontend.mcp.handshake_call import result_of
 from greenroom.supervisor.frontend.progress import Progress
@@ -139,7 +142,7 @@ class MultiRoundCall:
         elif self._progress is not None:
             self._progress.note(doing)
 
-    def asks(self, question_id: int, question: bytes) -> None:
+    def asks(self, question_id: int, question: AnyQuestion, form: EventForm) -> None:
         """Put a question to the client's user with the result of this round, or of the next one."""
         turn = self.turn
         if turn is None:
@@ -149,7 +152,7 @@ class MultiRoundCall:
             self._host.decide(turn, question_id, decision)
 
         key = f"approval-{question_id}"
-        params = request_params(question, self.id, turn.id, self.conversation_id)
+        params = request_params(question, form, self.id, turn.id, self.conversation_id)
         timer = asyncio.get_running_loop().call_later(self._host.timeout_s, self._expire, key)
         self._questions[key] = _Question(params, decide, timer)
         self._speak()

@@ -2,6 +2,8 @@
 
 from typing import Final
 
+from greenroom.protocol.approval import AnyQuestion
+from greenroom.protocol.choices import EventForm
 from greenroom.protocol.ids import ConversationId, TurnId
 from greenroom.protocol.jsonrpc import Request, encode
 from greenroom.protocol.mcp.handshake import Failure, failure_result
@@ -39,7 +41,7 @@ class SteerCall:
     def progress(self, doing: str) -> None:
         """Ignore a sign of life."""
 
-    def asks(self, question_id: int, question: bytes) -> None:  # noqa: ARG002
+    def asks(self, question_id: int, question: AnyQuestion, form: EventForm) -> None:  # noqa: ARG002
         """Decline: this call cannot be asked."""
         if self.turn is not None:
             self._conversations.decide(self.turn, question_id, CANNOT_ASK)

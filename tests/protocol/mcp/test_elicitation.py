@@ -1,115 +1,19 @@
-"""Questions have the shape that clients of every age know, and only what says yes is a yes."""
+"""Only what says yes is a yes."""
 
 import json
-from typing import Any
 
-import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from greenroom.protocol.mcp.elicitation import (
-    DENIED,
-    MAX_CONTENT,
-    Decision,
-    exec_params,
-    mode_of,
-    patch_params,
-    read_answer,
-    request_params,
-    tool_params,
-)
-
-EMPTY_SCHEMA = {"type": "object", "properties": {}}
-CHANGES: dict[str, object] = {
-    "/home/ada/shop/app.js": {"update": {"unified_diff": "@@ -1 +1 @@\n-a\n+b\n", "move_path": None}}
-}
-EXEC = exec_params(
-    quoted_command="npm install",
-    command=["npm", "install"],
-    cwd="/home/ada/shop",
-    call_id="call_9fk",
-    parsed_command=[{"type": "unknown", "cmd": "npm install"}],
-)
-
-
-def completed(question: dict[str, object], call: int | str = 3, event: str = "3") -> Any:
-    return json.loads(request_params(msgspec.json.encode(question), call, event, "0199"))
-
-
-# The questions
-
-
-def test_a_command_is_asked_for_in_the_agreed_shape() -> None:
-    assert completed(EXEC) == {
-        "message": "Allow Codex to run `npm install` in `/home/ada/shop`?",
-        "requestedSchema": EMPTY_SCHEMA,
-        "codex_elicitation": "exec-approval",
-        "codex_mcp_tool_call_id": "3",
-        "codex_event_id": "3",
-        "codex_call_id": "call_9fk",
-        "codex_command": ["npm", "install"],
-        "codex_cwd": "/home/ada/shop",
-        "codex_parsed_cmd": [{"type": "unknown", "cmd": "npm install"}],
-        "threadId": "0199",
-    }
-
-
-def test_a_patch_is_asked_for_in_the_agreed_shape() -> None:
-    assert completed(patch_params(changes=CHANGES, call_id="call_a01")) == {
-        "message": "Allow Codex to apply proposed code changes?",
-        "requestedSchema": EMPTY_SCHEMA,
-        "codex_elicitation": "patch-approval",
-        "codex_mcp_tool_call_id": "3",
-        "codex_event_id": "3",
-        "codex_call_id": "call_a01",
-        "codex_changes": CHANGES,
-        "threadId": "0199",
-    }
-
-
-def test_the_reason_of_a_patch_comes_first() -> None:
-    question = patch_params(changes=CHANGES, call_id="call_a01", reason="it needs more room")
-    assert question["message"] == "it needs more room\nAllow Codex to apply proposed code changes?"
-    assert question["codex_reason"] == "it needs more room"
-
-
-def test_a_tool_of_a_users_server_is_asked_for_in_the_shape_of_later_releases() -> None:
-    question = tool_params(server="docs", tool="find", description="Look.", arguments={"q": 1}, call_id="call_1")
-    assert question["_meta"] == {
-        "codex_approval_kind": "mcp_tool_call",
-        "persist": ["session"],
-        "tool_description": "Look.",
-        "tool_params": {"q": 1},
-    }
-    assert question["requestedSchema"] == EMPTY_SCHEMA
-    assert completed(question)["threadId"] == "0199"
+from greenroom.protocol.approval import DENIED, Decision
+from greenroom.protocol.mcp.elicitation import MAX_CONTENT, mode_of, read_answer
 
 
 def test_a_question_shows_a_form_unless_it_says_otherwise() -> None:
-    assert mode_of(msgspec.json.encode(EXEC)) == "form"
     assert mode_of(b'{"message":"\\"mode\\":\\"url\\"","requestedSchema":{"mode":"url"}}') == "form"
     assert mode_of(b'{"mode":"url","url":"https://docs.test"}') == "url"
 
-
-@pytest.mark.parametrize(("call", "event"), [(3, "3"), ("abc", "0199-7"), (0, "0"), ('a"b', "x")])
-def test_ids_are_texts_whatever_the_client_counts_with(call: int | str, event: str) -> None:
-    asked = completed(EXEC, call, event)
-    assert (asked["codex_mcp_tool_call_id"], asked["codex_event_id"]) == (str(call), event)
-
-
-@given(
-    command=st.lists(st.text(st.characters(exclude_categories=["Cs"]))),
-    call=st.integers(-(2**53), 2**53) | st.text(st.characters(exclude_categories=["Cs"])),
-)
-def test_whatever_is_asked_stays_what_it_is(command: list[str], call: int | str) -> None:
-    question = exec_params(quoted_command="x", command=command, cwd="/", call_id="c", parsed_command=[])
-    asked = completed(question, call)
-    assert {name: asked[name] for name in question} == question
-    assert asked["codex_mcp_tool_call_id"] == str(call)
-
-
-# The answers
 
 TABLE: list[tuple[object, Decision]] = [
     ({"decision": "approved"}, Decision(verdict="approved")),

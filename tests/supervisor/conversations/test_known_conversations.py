@@ -4,6 +4,8 @@ from collections.abc import Callable
 
 import pytest
 
+from greenroom.protocol.approval import AnyQuestion
+from greenroom.protocol.choices import EventForm
 from greenroom.protocol.ids import ConversationId, TurnId
 from greenroom.protocol.mcp.handshake import Failure
 from greenroom.runtime.restart import RestartPolicy
@@ -30,7 +32,7 @@ class Listener:
     def progress(self, doing: str) -> None:
         """There is none."""
 
-    def asks(self, question_id: int, question: bytes) -> None:
+    def asks(self, question_id: int, question: AnyQuestion, form: EventForm) -> None:
         """There are no questions."""
 
     def succeeded(self, last_message: bytes) -> None:

@@ -8,10 +8,10 @@ from typing import Any, cast
 
 import pytest
 
+from greenroom.protocol.approval import DENIED, Decision, FormQuestion
 from greenroom.protocol.choices import EventMode
 from greenroom.protocol.ids import ConversationId, TurnId
 from greenroom.protocol.jsonrpc import Request, Response
-from greenroom.protocol.mcp.elicitation import DENIED, Decision
 from greenroom.protocol.mcp.handshake import Failure, ProgressToken
 from greenroom.supervisor.conversations.registry import Conversations
 from greenroom.supervisor.conversations.turn import Turn
@@ -20,6 +20,7 @@ from greenroom.supervisor.frontend.elicitor import CANNOT_ASK, Elicitor, Questio
 from greenroom.supervisor.frontend.mcp.handshake_call import ToolCall
 
 YES = Decision(verdict="approved")
+QUESTION = FormQuestion(server="s", message="?", form={})
 APPROVED = b'{"decision":"approved"}'
 COULD_NOT = Decision(verdict="denied", reason="the client could not ask the user")
 TINY = 0.001
@@ -266,14 +267,10 @@ class OpenCall:
 def test_a_question_of_a_call_names_call_and_conversation() -> None:
     def scene() -> None:
         open_call = OpenCall()
-        open_call.call.asks(5, b'{"message":"?"}')
+        open_call.call.asks(5, QUESTION, "current")
         (asked,) = open_call.written
-        assert asked["params"] == {
-            "message": "?",
-            "codex_mcp_tool_call_id": "7",
-            "codex_event_id": "7",
-            "threadId": "0199",
-        }
+        named = {"codex_mcp_tool_call_id": "7", "codex_event_id": "7", "threadId": "0199"}
+        assert named.items() <= asked["params"].items()
         open_call.connection.answer(asked["id"])
         assert open_call.decisions == [(open_call.turn, 5, YES)]
 
@@ -283,7 +280,7 @@ def test_a_question_of_a_call_names_call_and_conversation() -> None:
 def test_where_the_client_cannot_ask_the_answer_is_no_at_once_and_a_watcher_learns_why() -> None:
     def scene() -> None:
         open_call = OpenCall(can_ask=False)
-        open_call.call.asks(5, b'{"message":"?"}')
+        open_call.call.asks(5, QUESTION, "current")
         assert open_call.decisions == [(open_call.turn, 5, CANNOT_ASK)]
         (event,) = open_call.written
         assert event["method"] == "codex/event"
@@ -296,7 +293,7 @@ def test_where_the_client_cannot_ask_the_answer_is_no_at_once_and_a_watcher_lear
 def test_a_call_without_events_is_decided_without_a_word() -> None:
     def scene() -> None:
         open_call = OpenCall(can_ask=False, events="off")
-        open_call.call.asks(5, b'{"message":"?"}')
+        open_call.call.asks(5, QUESTION, "current")
         assert open_call.decisions == [(open_call.turn, 5, CANNOT_ASK)]
         assert open_call.written == []
 
@@ -308,7 +305,7 @@ def test_an_answered_call_waits_for_no_collector() -> None:
 
     def scene() -> None:
         open_call = OpenCall(progress_token=1)
-        open_call.call.asks(5, b'{"message":"?"}')
+        open_call.call.asks(5, QUESTION, "current")
         open_call.call.succeeded(b'"done"')
         call = weakref.ref(open_call.call)
         del open_call.call, open_call.turn
@@ -320,8 +317,8 @@ def test_an_answered_call_waits_for_no_collector() -> None:
 def test_the_end_of_a_call_withdraws_its_question_before_the_answer() -> None:
     def scene() -> None:
         open_call = OpenCall()
-        open_call.call.asks(0, b'{"message":"?"}')
-        open_call.call.asks(1, b'{"message":"?"}')
+        open_call.call.asks(0, QUESTION, "current")
+        open_call.call.asks(1, QUESTION, "current")
         open_call.connection.answer(0)
         open_call.call.failed(Failure("turn_aborted", "Turn aborted: interrupted"))
         *_, withdrawn, answer = open_call.written

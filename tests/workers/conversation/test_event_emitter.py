@@ -1,17 +1,17 @@
 """Clients of every release are told in the form that they know, in the order in which things happen."""
 
 import base64
-import json
 from typing import Any
 
 import pytest
 
 from greenroom.protocol.choices import DELTA_EVENTS, EventForm
+from greenroom.protocol.events.file_change import AddedFile, Changes, DeletedFile, UpdatedFile
 from greenroom.protocol.ids import ConversationId, TurnId
 from greenroom.protocol.items import JsonObject
 from greenroom.workers.conversation import event
 from greenroom.workers.conversation.event_emitter import EventEmitter
-from greenroom.workers.conversation.event_form import LATER_EVENTS, baseline_question
+from greenroom.workers.conversation.event_form import LATER_EVENTS
 from greenroom.workers.conversation.thread_items import ASPECTS
 from greenroom.workers.conversation.tokens import TokenCounter
 from greenroom.workers.model.responses import Completed
@@ -25,10 +25,10 @@ COMMAND: JsonObject = {
     "parsed_cmd": [{"type": "unknown", "cmd": "echo hi"}],
     "source": "agent",
 }
-CHANGES: JsonObject = {
-    "/a": {"type": "add", "content": "x"},
-    "/d": {"type": "delete", "content": "old"},
-    "/u": {"type": "update", "unified_diff": "@@", "move_path": None},
+CHANGES: Changes = {
+    "/a": AddedFile("x"),
+    "/d": DeletedFile("old"),
+    "/u": UpdatedFile("@@", None),
 }
 
 
@@ -170,14 +170,6 @@ def test_a_client_of_august_2025_is_told_only_what_it_knows() -> None:
     counters = ("input_tokens", "cached_input_tokens", "output_tokens", "reasoning_output_tokens", "total_tokens")
     assert set(count) == {"type", *counters}
     assert delta == {"type": "agent_message_delta", "delta": "x"}
-
-
-def test_a_question_about_a_patch_has_the_form_of_its_event() -> None:
-    asked = json.dumps({"message": "?", "codex_changes": CHANGES}).encode()
-    assert Ears().announcer.formed(asked) == asked
-    assert json.loads(Ears("baseline").announcer.formed(asked))["codex_changes"]["/d"] == "delete"
-    about_a_command = b'{"message":"?","codex_command":["ls"]}'
-    assert baseline_question(about_a_command) == about_a_command
 
 
 def test_every_item_that_begins_has_an_event_that_ends_it() -> None:

@@ -17,10 +17,10 @@ import pytest
 
 from greenroom.demo.script import Action, Call, FailStep, MalformedStep, PatchStep, Reasoning, Stall, Text, rule, script
 from greenroom.demo.scripted_model import ScriptedModel
+from greenroom.protocol.approval import Decision
 from greenroom.protocol.choices import EventForm
 from greenroom.protocol.ids import ConversationId, Incarnation, TurnId
 from greenroom.protocol.internal.worker import AskUser, Notice, Open
-from greenroom.protocol.mcp.elicitation import Decision
 from greenroom.workers.conversation.conversation import Conversation
 from greenroom.workers.conversation.opening import open_conversation
 from tests.support.home import Home, records
@@ -173,7 +173,7 @@ async def play(root: Path, form: EventForm) -> dict[str, Any]:
 
 def is_about_a_slow_start(event: dict[str, Any]) -> bool:
     """Tell whether an event is sent only where the machine is busy."""
-    return event["type"] == "background_event" and event["message"].startswith("waiting for MCP servers")
+    return event["type"] == "background_event" and str(event["message"]).startswith("waiting for MCP servers")
 
 
 def plain(value: Any, root: str) -> Any:
@@ -218,5 +218,5 @@ def test_turns_are_told_and_stored_as_before(form: EventForm) -> None:
 
 if __name__ == "__main__":
     for form in ("current", "baseline"):
-        sample = json.dumps(played(form), indent=1, ensure_ascii=False)  # type: ignore[arg-type]
+        sample = json.dumps(played(form), indent=1, ensure_ascii=False)
         (GOLDEN / f"events-{form}.json").write_text(sample + "\n")

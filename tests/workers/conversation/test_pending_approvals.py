@@ -5,11 +5,13 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from greenroom.protocol.mcp.elicitation import Decision
+from greenroom.protocol.approval import AnyQuestion, Decision, PatchQuestion
 from greenroom.workers.conversation.pending_approvals import PendingApprovals
 
 YES = Decision(verdict="approved")
 NO = Decision(verdict="denied", reason="no")
+QUESTION = PatchQuestion(call_id="call", changes={})
+OTHER = PatchQuestion(call_id="other call", changes={})
 Scene = Callable[["Desk"], Awaitable[None]]
 
 
@@ -17,18 +19,18 @@ class Desk:
     """Questions, and what was sent of them."""
 
     def __init__(self) -> None:
-        self.sent: list[tuple[int, bytes]] = []
+        self.sent: list[tuple[int, AnyQuestion]] = []
         self.questions = PendingApprovals(self)
         self._arrived = asyncio.Event()
 
-    async def ask(self, text: bytes = b"{}") -> "asyncio.Task[Decision]":
+    async def ask(self, question: AnyQuestion = QUESTION) -> "asyncio.Task[Decision]":
         """Ask, and return once the question is sent."""
         self._arrived.clear()
-        task = asyncio.create_task(self.questions.ask(text))
+        task = asyncio.create_task(self.questions.ask(question))
         await self._arrived.wait()
         return task
 
-    def ask_user(self, question_id: int, question: bytes) -> None:
+    def ask_user(self, question_id: int, question: AnyQuestion) -> None:
         self.sent.append((question_id, question))
         self._arrived.set()
 
@@ -44,14 +46,14 @@ def play(scene: Scene) -> Desk:
 
 def test_questions_are_numbered_in_the_order_in_which_they_are_asked() -> None:
     async def scene(desk: Desk) -> None:
-        first, second = await desk.ask(b'{"a":1}'), await desk.ask(b'{"b":2}')
+        first, second = await desk.ask(QUESTION), await desk.ask(OTHER)
         assert desk.questions.open == 2
         desk.questions.settle(1, NO)
         desk.questions.settle(0, YES)
         assert (await first, await second) == (YES, NO)
         assert desk.questions.open == 0
 
-    assert play(scene).sent == [(0, b'{"a":1}'), (1, b'{"b":2}')]
+    assert play(scene).sent == [(0, QUESTION), (1, OTHER)]
 
 
 def test_the_first_decision_counts() -> None:
@@ -106,10 +108,10 @@ def test_a_decision_that_comes_with_the_cancellation_does_not_undo_it() -> None:
 
 def test_a_question_that_cannot_be_sent_is_not_open() -> None:
     class Broken:
-        def ask_user(self, question_id: int, question: bytes) -> None:
+        def ask_user(self, question_id: int, question: AnyQuestion) -> None:
             raise ConnectionError("the mailbox is gone")
 
     questions = PendingApprovals(Broken())
     with pytest.raises(ConnectionError):
-        asyncio.run(questions.ask(b"{}"))
+        asyncio.run(questions.ask(QUESTION))
     assert questions.open == 0

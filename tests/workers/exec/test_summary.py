@@ -1,5 +1,6 @@
 """Command summaries tell a client in a few words what a command is for."""
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -77,7 +78,7 @@ CASES: list[tuple[list[str], list[JsonObject]]] = [
 
 @pytest.mark.parametrize(("argv", "summaries"), CASES, ids=[" ".join(argv) for argv, _ in CASES])
 def test_summaries(argv: list[str], summaries: list[JsonObject]) -> None:
-    assert summarize(argv) == summaries
+    assert msgspec.to_builtins(summarize(argv)) == summaries
 
 
 WORDS = [
@@ -107,4 +108,4 @@ WORDS = [
 def test_every_command_has_a_summary(argv: list[str]) -> None:
     summaries = summarize(argv)
     assert summaries
-    assert {summary["type"] for summary in summaries} <= {"read", "list_files", "search", "unknown"}
+    assert {str(summary.__struct_config__.tag) for summary in summaries} <= {"read", "list_files", "search", "unknown"}

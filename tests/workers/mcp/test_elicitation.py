@@ -2,20 +2,20 @@
 
 import asyncio
 
-import msgspec
 import pytest
 
 from greenroom.config.sandbox import DangerFullAccess, ReadOnly, SandboxPolicy
+from greenroom.protocol.approval import AnyQuestion, Decision, FormQuestion, UrlQuestion
 from greenroom.protocol.ids import TurnId
 from greenroom.protocol.items import JsonObject
-from greenroom.protocol.mcp.elicitation import Decision, read_answer
+from greenroom.protocol.mcp.elicitation import read_answer
 from greenroom.protocol.policy import ApprovalPolicy
 from greenroom.workers.mcp.elicitation import ACCEPTED, Elicitation, ElicitationReply, answer_alone, decline, pass_on
 from greenroom.workers.mcp.questions import ServerQuestions
 
-YES_OR_NO = Elicitation(server="docs", message="Sure?", schema={"type": "object", "properties": {}})
-FORM = Elicitation(server="docs", message="Who?", schema={"type": "object", "properties": {"name": {}}})
-URL = Elicitation(server="docs", message="Log in", url="https://docs.test/login", id="e1")
+YES_OR_NO = FormQuestion(server="docs", message="Sure?", form={"type": "object", "properties": {}})
+FORM = FormQuestion(server="docs", message="Who?", form={"type": "object", "properties": {"name": {}}})
+URL = UrlQuestion(server="docs", message="Log in", url="https://docs.test/login", elicitation_id="e1")
 
 
 @pytest.mark.parametrize(
@@ -37,34 +37,17 @@ def test_only_under_never_is_the_user_not_asked(
     assert (reply and reply.action) == action
 
 
-def test_our_client_is_asked_what_the_server_asks() -> None:
-    assert FORM.params == {
-        "message": "docs: Who?",
-        "requestedSchema": FORM.schema,
-        "codex_elicitation": "mcp-elicitation",
-        "codex_mcp_server": "docs",
-    }
-    assert URL.params == {
-        "message": "docs: Log in",
-        "mode": "url",
-        "url": "https://docs.test/login",
-        "elicitationId": "e1",
-        "codex_elicitation": "mcp-elicitation",
-        "codex_mcp_server": "docs",
-    }
-
-
 class Desk:
     """A user who gives the same answer to every question, with a record of the questions and messages."""
 
     def __init__(self, decision: Decision) -> None:
         self._decision = decision
-        self.asked: list[JsonObject] = []
+        self.asked: list[AnyQuestion] = []
         self.events: list[JsonObject] = []
         self.questions = ServerQuestions(self._ask, self.events.append, lambda: TurnId("t1"))
 
-    async def _ask(self, params: bytes) -> Decision:
-        self.asked.append(msgspec.json.decode(params))
+    async def _ask(self, question: AnyQuestion) -> Decision:
+        self.asked.append(question)
         return self._decision
 
 
@@ -75,7 +58,7 @@ def answered(result: bytes | None, question: Elicitation = FORM) -> ElicitationR
         return await pass_on(desk.questions)(question)
 
     reply = asyncio.run(elicit())
-    assert desk.asked == [question.params]
+    assert desk.asked == [question]
     return reply
 
 
@@ -95,7 +78,7 @@ def test_a_question_is_told_as_an_event_too() -> None:
         "turn_id": "t1",
         "server_name": "docs",
         "id": "mcp_elicitation_0",
-        "request": {"mode": "form", "message": "docs: Who?", "requested_schema": FORM.schema},
+        "request": {"mode": "form", "message": "docs: Who?", "requested_schema": FORM.form},
     }
     assert address["id"] == "e1"
     assert address["request"] == {

@@ -12,6 +12,7 @@ import msgspec
 import pytest
 
 from greenroom.config.servers import McpServer
+from greenroom.protocol.approval import FormQuestion
 from greenroom.protocol.errors import StartError
 from greenroom.runtime.spawn import OWN_VARIABLES
 from greenroom.workers.mcp import servers as module
@@ -466,9 +467,9 @@ def test_a_form_reaches_the_user_and_comes_back_filled_in() -> None:
             assert "accept Ada" in (await host.call("docs__ask_name")).text
             (question,) = asked
             assert question.server == "docs"
-            params = question.params
-            assert params["message"] == "docs: Who are you?"
-            assert "name" in str(params["requestedSchema"])
+            assert isinstance(question, FormQuestion)
+            assert question.message == "Who are you?"
+            assert "name" in str(question.form)
 
     running(test)
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from greenroom.workers.patch.change import Add, Delete, Update
+from greenroom.protocol.events.file_change import AddedFile, DeletedFile, UpdatedFile
 from greenroom.workers.patch.errors import PatchError, PatchMismatchError
 from greenroom.workers.patch.language import parse
 from greenroom.workers.patch.plan import PatchPlan, plan_patch
@@ -61,10 +61,10 @@ def test_every_kind_of_change_is_planned_and_told() -> None:
     )
     assert outcome(made) == {"/w/u": b"b\n", "/w/sub/n": b"new\n", "/w/d": None, "/w/m": None, "/w/sub/m": b"y\n"}
     assert made.changes == {
-        "/w/u": Update("@@ -1 +1 @@\n-a\n+b\n", None),
-        "/w/sub/n": Add("new\n"),
-        "/w/d": Delete("old\n"),
-        "/w/m": Update("@@ -1 +1 @@\n-x\n+y\n", "/w/sub/m"),
+        "/w/u": UpdatedFile("@@ -1 +1 @@\n-a\n+b\n", None),
+        "/w/sub/n": AddedFile("new\n"),
+        "/w/d": DeletedFile("old\n"),
+        "/w/m": UpdatedFile("@@ -1 +1 @@\n-x\n+y\n", "/w/sub/m"),
     }
     assert made.summary == "Success. Updated the following files:\nA sub/n\nM u\nM sub/m\nD d\n"
     assert made.paths == ("/w/u", "/w/sub/n", "/w/d", "/w/m", "/w/sub/m")
@@ -88,12 +88,12 @@ def test_sections_build_on_each_other() -> None:
         *("*** Update File: b", "@@", "-3", "+4"),
     )
     assert outcome(made) == {"/w/a": None, "/w/b": b"4\n"}
-    assert made.changes == {"/w/a": Update("@@ -1 +1 @@\n-1\n+4\n", "/w/b")}
+    assert made.changes == {"/w/a": UpdatedFile("@@ -1 +1 @@\n-1\n+4\n", "/w/b")}
 
 
 def test_a_file_may_be_added_and_updated_in_one_patch() -> None:
     made = plan({}, "*** Add File: a", "+x", "*** Update File: a", "@@", "-x", "+y")
-    assert made.changes == {"/w/a": Add("y\n")}
+    assert made.changes == {"/w/a": AddedFile("y\n")}
     assert made.summary == "Success. Updated the following files:\nA a\nM a\n"
 
 
@@ -105,7 +105,7 @@ def test_a_file_that_comes_and_goes_has_no_effect() -> None:
 def test_a_file_may_move_away_and_another_come_in_its_place() -> None:
     made = plan({"/w/a": b"1\n"}, "*** Update File: a", "*** Move to: b", "*** Add File: a", "+2")
     assert outcome(made) == {"/w/a": b"2\n", "/w/b": b"1\n"}
-    assert made.changes == {"/w/a": Update("@@ -1 +1 @@\n-1\n+2\n", None), "/w/b": Add("1\n")}
+    assert made.changes == {"/w/a": UpdatedFile("@@ -1 +1 @@\n-1\n+2\n", None), "/w/b": AddedFile("1\n")}
 
 
 def test_no_change_is_left_out_where_a_name_is_used_twice() -> None:
@@ -116,35 +116,35 @@ def test_no_change_is_left_out_where_a_name_is_used_twice() -> None:
         *("*** Update File: a", "*** Move to: c"),
     )
     assert outcome(made) == {"/w/a": None, "/w/b": b"1\n", "/w/c": b"2\n"}
-    assert made.changes == {"/w/a": Update("", "/w/b"), "/w/c": Add("2\n")}
+    assert made.changes == {"/w/a": UpdatedFile("", "/w/b"), "/w/c": AddedFile("2\n")}
 
 
 def test_what_an_added_file_overwrites_is_shown() -> None:
     made = plan({"/w/a": b"1\n"}, "*** Add File: a", "+2")
-    assert made.changes == {"/w/a": Update("@@ -1 +1 @@\n-1\n+2\n", None)}
+    assert made.changes == {"/w/a": UpdatedFile("@@ -1 +1 @@\n-1\n+2\n", None)}
     assert made.summary.endswith("\nA a\n")
 
 
 def test_what_a_moved_file_overwrites_is_shown() -> None:
     made = plan({"/w/a": b"1\n", "/w/b": b"2\n"}, "*** Update File: a", "*** Move to: b")
-    assert made.changes == {"/w/a": Delete("1\n"), "/w/b": Update("@@ -1 +1 @@\n-2\n+1\n", None)}
+    assert made.changes == {"/w/a": DeletedFile("1\n"), "/w/b": UpdatedFile("@@ -1 +1 @@\n-2\n+1\n", None)}
 
 
 def test_a_file_may_be_moved_onto_itself() -> None:
     made = plan({"/w/a": b"1\n"}, "*** Update File: a", "*** Move to: ./a", "@@", "-1", "+2")
-    assert made.changes == {"/w/a": Update("@@ -1 +1 @@\n-1\n+2\n", None)}
+    assert made.changes == {"/w/a": UpdatedFile("@@ -1 +1 @@\n-1\n+2\n", None)}
 
 
 def test_a_change_that_changes_nothing_is_still_told() -> None:
     made = plan({"/w/a": b"1\n"}, "*** Update File: a", "@@", "-1", "+1")
-    assert made.changes == {"/w/a": Update("", None)}
+    assert made.changes == {"/w/a": UpdatedFile("", None)}
     assert made.summary.endswith("\nM a\n")
 
 
 def test_what_is_no_text_may_be_deleted_or_replaced_but_not_updated() -> None:
     files = {"/w/a": b"\xff"}
-    assert plan(files, "*** Delete File: a").changes == {"/w/a": Delete("\ufffd")}
-    assert plan(files, "*** Add File: a", "+x").changes == {"/w/a": Add("x\n")}
+    assert plan(files, "*** Delete File: a").changes == {"/w/a": DeletedFile("\ufffd")}
+    assert plan(files, "*** Add File: a", "+x").changes == {"/w/a": AddedFile("x\n")}
     with pytest.raises(PatchMismatchError, match=r"^Failed to read file to update /w/a: it is no UTF-8 text$"):
         plan(files, "*** Update File: a", "+x")
 
@@ -248,5 +248,5 @@ def test_clients_are_told_of_every_effect(files: dict[str, bytes], sections: lis
         made = plan({f"/w/{n}": c for n, c in files.items()}, *(line for section in sections for line in section))
     except PatchError:
         return
-    moved = {change.move_path for change in made.changes.values() if isinstance(change, Update)}
+    moved = {change.move_path for change in made.changes.values() if isinstance(change, UpdatedFile)}
     assert {effect.path for effect in made.effects} == set(made.changes) | moved - {None}

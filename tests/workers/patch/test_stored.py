@@ -4,31 +4,31 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 import pytest
 
-from greenroom.workers.patch.change import Add, Delete, FileChange, Update, on_wire
+from greenroom.protocol.events.file_change import AddedFile, Changes, DeletedFile, UpdatedFile, keyed_changes
 from greenroom.workers.patch.stored import as_diff
 
 UPDATE = "@@ -1,2 +1,2 @@\n one\n-two\n+three\n"
 
 
-def keyed(changes: dict[str, FileChange]) -> dict[str, object]:
-    """Return the form of releases before November 2025."""
-    told = {path: dict(change) for path, change in on_wire(changes).items()}  # type: ignore[call-overload]
-    return {path: {change.pop("type"): change} for path, change in told.items()}
+def tagged(changes: Changes) -> dict[str, object]:
+    plain: dict[str, object] = msgspec.to_builtins(changes)
+    return plain
 
 
-@pytest.mark.parametrize("form", [keyed, on_wire])
-def test_git_applies_what_is_shown(tmp_path: Path, form: Callable[[dict[str, FileChange]], dict[str, object]]) -> None:
+@pytest.mark.parametrize("form", [keyed_changes, tagged])
+def test_git_applies_what_is_shown(tmp_path: Path, form: Callable[[Changes], dict[str, object]]) -> None:
     (tmp_path / "kept").write_text("one\ntwo\n")
     (tmp_path / "gone").write_text("bye\n")
     (tmp_path / "old name").write_text("same\n")
-    first: dict[str, FileChange] = {
-        f"{tmp_path}/kept": Update(UPDATE, None),
-        f"{tmp_path}/gone": Delete("bye\n"),
-        f"{tmp_path}/sub/new": Add("no newline"),
+    first: Changes = {
+        f"{tmp_path}/kept": UpdatedFile(UPDATE, None),
+        f"{tmp_path}/gone": DeletedFile("bye\n"),
+        f"{tmp_path}/sub/new": AddedFile("no newline"),
     }
-    second: dict[str, FileChange] = {f"{tmp_path}/old name": Update("", f"{tmp_path}/new name")}
+    second: Changes = {f"{tmp_path}/old name": UpdatedFile("", f"{tmp_path}/new name")}
     diff = as_diff([form(first), form(second)], str(tmp_path))
     subprocess.run(("git", "apply", "--unidiff-zero", "-"), input=diff, cwd=tmp_path, text=True, check=True)
     files = {str(path.relative_to(tmp_path)): path.read_text() for path in tmp_path.rglob("*") if path.is_file()}
@@ -36,7 +36,7 @@ def test_git_applies_what_is_shown(tmp_path: Path, form: Callable[[dict[str, Fil
 
 
 def test_files_elsewhere_are_named_whole() -> None:
-    changes = on_wire({"/else/where": Update(UPDATE, "/x/here")})
+    changes = tagged({"/else/where": UpdatedFile(UPDATE, "/x/here")})
     assert as_diff([changes], "/x").splitlines()[:5] == [
         "diff --git a/else/where b/here",
         "rename from else/where",

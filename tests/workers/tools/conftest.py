@@ -10,9 +10,9 @@ import pytest
 
 from greenroom.config.reader import Reader
 from greenroom.config.sandbox import DangerFullAccess, ReadOnly, SandboxPolicy, WorkspaceWrite
+from greenroom.protocol.approval import AnyQuestion, Decision
 from greenroom.protocol.ids import TurnId
 from greenroom.protocol.items import JsonObject
-from greenroom.protocol.mcp.elicitation import Decision
 from greenroom.protocol.policy import ApprovalPolicy, SandboxMode
 from greenroom.workers.exec.capture import OutputBudget
 from greenroom.workers.exec.command import CommandSpec
@@ -63,7 +63,7 @@ class Conversation:
     ) -> None:
         self.groups = ProcessGroups()
         self.events: list[JsonObject] = []
-        self.questions: list[JsonObject] = []
+        self.questions: list[AnyQuestion] = []
         self.order: list[str] = []
         """Types of events, and `question` when the user was asked."""
         self.delta = asyncio.Event()
@@ -94,15 +94,16 @@ class Conversation:
             budget=budget,
         )
 
-    def emit(self, event: JsonObject) -> None:
+    def emit(self, told: JsonObject) -> None:
+        event = msgspec.to_builtins(told)
         self.events.append(event)
         self.order.append(str(event["type"]))
         if event["type"] == "exec_command_output_delta":
             self.delta.set()
 
-    async def ask(self, question: bytes) -> Decision:
+    async def ask(self, question: AnyQuestion) -> Decision:
         """Answer a question. More questions than prepared answers fail the test."""
-        self.questions.append(msgspec.json.decode(question))
+        self.questions.append(question)
         self.order.append("question")
         await asyncio.sleep(0)
         self.while_asked()

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from greenroom.protocol.mcp.elicitation import DENIED, Decision
+from greenroom.protocol.approval import DENIED, Decision, PatchQuestion
+from greenroom.protocol.events.file_change import UpdatedFile
 from greenroom.protocol.mcp.toolset import APPROVAL_POLICIES
 from greenroom.protocol.policy import ApprovalPolicy
 from greenroom.supervisor.frontend.elicitor import too_late
@@ -325,13 +326,7 @@ def test_the_question_shows_the_changes(begin: Conversations, shop: Path) -> Non
     assert conversation.events[0] == {"type": "apply_patch_approval_request", **facts}
     assert conversation.event("patch_apply_begin")["auto_approved"] is False
     (question,) = conversation.questions
-    assert question == {
-        "message": "Allow Codex to apply proposed code changes?",
-        "requestedSchema": {"type": "object", "properties": {}},
-        "codex_elicitation": "patch-approval",
-        "codex_call_id": "call_1",
-        "codex_changes": changes,
-    }
+    assert question == PatchQuestion(call_id="call_1", changes={f"{shop}/app.js": UpdatedFile(diff, None)})
 
 
 @pytest.mark.parametrize("verdict", ["approved", "approved_for_session"])

@@ -7,8 +7,9 @@ from itertools import product
 import msgspec
 import pytest
 
+from greenroom.protocol.approval import DENIED, AnyQuestion, CommandQuestion, Decision
+from greenroom.protocol.events.command import UnknownCommand
 from greenroom.protocol.ids import TurnId
-from greenroom.protocol.mcp.elicitation import DENIED, Decision
 from greenroom.protocol.mcp.toolset import APPROVAL_POLICIES, SANDBOX_MODES
 from greenroom.protocol.policy import ApprovalPolicy, SandboxMode
 from greenroom.supervisor.frontend.elicitor import CANNOT_ASK, too_late
@@ -95,15 +96,14 @@ def test_the_question_and_its_event_say_what_would_run_and_where(begin: Conversa
     told = {"type": "exec_approval_request", "kind": "command", **facts, "parsed_cmd": parsed, "reason": "it has to"}
     assert asked == told
     (question,) = conversation.questions
-    assert question == {
-        "message": 'Allow Codex to run `printf "it\'s"` in `/`?',
-        "requestedSchema": {"type": "object", "properties": {}},
-        "codex_elicitation": "exec-approval",
-        "codex_call_id": "call_1",
-        "codex_command": ["printf", "it's"],
-        "codex_cwd": "/",
-        "codex_parsed_cmd": parsed,
-    }
+    assert question == CommandQuestion(
+        call_id="call_1",
+        command=["printf", "it's"],
+        shell_text='printf "it\'s"',
+        cwd="/",
+        parts=[UnknownCommand('printf "it\'s"')],
+        reason="it has to",
+    )
 
 
 def test_without_a_justification_no_reason_is_given(begin: Conversations) -> None:
@@ -194,7 +194,7 @@ def test_a_turn_that_is_stopped_while_it_asks_runs_nothing_and_leaves_no_questio
     asked = asyncio.Event()
 
     class Sender:
-        def ask_user(self, question_id: int, question: bytes) -> None:
+        def ask_user(self, question_id: int, question: AnyQuestion) -> None:
             asked.set()
 
     async def stop_when_asked() -> int:
@@ -259,7 +259,9 @@ def test_a_retry_has_its_own_begin_and_end_and_is_announced(begin: Conversations
     assert [(end["call_id"], end["exit_code"]) for end in ends] == [("call_1", 1), ("call_1", 0)]
     asked = conversation.event("exec_approval_request")
     assert asked["reason"] == "command failed; retry without sandbox?"
-    assert conversation.questions[0]["codex_elicitation"] == "exec-approval"
+    (question,) = conversation.questions
+    assert isinstance(question, CommandQuestion)
+    assert (question.reason, question.sandbox_failure) == (asked["reason"], "exit code 1")
 
 
 def test_the_failure_is_announced_before_the_user_is_asked_about_a_retry(begin: Conversations) -> None:

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import pytest
 
 from greenroom.config.sandbox import DangerFullAccess, ReadOnly, SandboxPolicy
+from greenroom.protocol.approval import Decision
 from greenroom.protocol.items import JsonObject
-from greenroom.protocol.mcp.elicitation import Decision
 from greenroom.workers.tools import background_commands as open_commands
 from greenroom.workers.tools import write_stdin
 from greenroom.workers.tools.toolbox import Toolbox

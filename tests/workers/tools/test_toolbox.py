@@ -8,8 +8,8 @@ import psutil
 import pytest
 
 from greenroom.config.sandbox import DangerFullAccess, ReadOnly, SandboxPolicy
+from greenroom.protocol.approval import Decision
 from greenroom.protocol.items import JsonObject
-from greenroom.protocol.mcp.elicitation import Decision
 from greenroom.workers.sandbox import features
 from greenroom.workers.tools.toolbox import Toolbox
 from tests.support import processes

@@ -6,8 +6,8 @@ from typing import cast
 
 import pytest
 
+from greenroom.protocol.approval import Decision, FormQuestion
 from greenroom.protocol.ids import ConversationId, TurnId
-from greenroom.protocol.mcp.elicitation import Decision
 from greenroom.protocol.mcp.handshake import Failure
 from greenroom.supervisor.conversations.registry import Conversations
 from greenroom.supervisor.conversations.turn import Turn
@@ -58,12 +58,12 @@ async def test_a_question_that_nobody_listens_to_has_a_deadline_too() -> None:
     elicitor = Elicitor(channel, lambda _: True, 30.0)
     audience = ApiTurn(THREAD, hearing, elicitor, cast("Conversations", conversations))
     audience.attach(Turn(TurnId("turn"), THREAD, b"[]", audience))
-    audience.asks(3, b'{"message":"?","requestedSchema":{}}')
+    audience.asks(3, FormQuestion(server="s", message="?", form={}), "current")
     await asyncio.sleep(30.0)
     assert decisions == [(3, too_late(30.0))]
     hearing._questions.pop()()
     assert not written, "who listens too late is not asked"
-    audience.asks(4, b'{"message":"?","requestedSchema":{}}')
+    audience.asks(4, FormQuestion(server="s", message="?", form={}), "current")
     audience.succeeded(b'"done"')
     await asyncio.sleep(60.0)
     assert decisions == [(3, too_late(30.0))], "the end of the turn ends its questions"

@@ -7,9 +7,9 @@ import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
+from greenroom.protocol.approval import Decision, FormQuestion
 from greenroom.protocol.ids import ConversationId, TurnId
 from greenroom.protocol.jsonrpc import Request
-from greenroom.protocol.mcp.elicitation import Decision
 from greenroom.protocol.mcp.handshake import Failure, ProgressToken
 from greenroom.protocol.mcp.stateless import TASKS, RequestEnvelope
 from greenroom.supervisor.conversations.turn import Nobody, Turn
@@ -17,7 +17,7 @@ from greenroom.supervisor.frontend.mcp.multi_round_call import MultiRoundCall
 
 THREAD = ConversationId("0199")
 ACCEPT = msgspec.Raw(b'{"action":"accept","content":{}}')
-QUESTION = b'{"message":"?","requestedSchema":{"type":"object","properties":{}}}'
+QUESTION = FormQuestion(server="s", message="?", form={"type": "object", "properties": {}})
 
 
 def envelope(*, asks: bool = True, tasks: bool = True) -> RequestEnvelope:
@@ -125,7 +125,7 @@ def test_each_request_has_one_answer_and_each_question_one_end(story: list[Any],
             if step == ends_after:
                 board.end(failed)
             if what == "ask" and board.call.result is None:
-                board.call.asks(asked, QUESTION)
+                board.call.asks(asked, QUESTION, "current")
                 asked += 1
             elif what == "round":
                 board.make_again(*more)

@@ -1,0 +1,114 @@
+"""Questions to the user and the decisions on them, independent of any client: each front end renders them for its own.
+
+A worker asks with one of the structs of `AnyQuestion`, which is sent as JSON: a patch may be larger than a header, and
+the arguments of a tool may contain numbers that msgpack lacks. The answer is a `Decision`.
+"""
+
+from collections.abc import Callable
+from typing import ClassVar, Final, Literal, TypeAlias, get_args
+
+import msgspec
+
+from greenroom.protocol.errors import RemoteProtocolError
+from greenroom.protocol.events.command import ParsedCommand
+from greenroom.protocol.events.file_change import Changes
+from greenroom.protocol.internal.message import Message, place_of
+from greenroom.protocol.items import JsonObject
+
+Verdict: TypeAlias = Literal["approved", "approved_for_session", "denied", "abort"]
+VERDICTS: Final[tuple[Verdict, ...]] = get_args(Verdict)
+Action: TypeAlias = Literal["accept", "decline", "cancel"]
+
+
+class Decision(Message):
+    """The outcome of a question."""
+
+    wire: ClassVar[bytes] = b"decision"
+
+    verdict: Verdict
+    reason: str | None = None
+    """Why it was declined, for the model; `None` if the user simply said no."""
+    action: Action | None = None
+    """The standard answer of MCP as given; `None` if there was none."""
+    content: bytes | None = None
+    """The content of a form as a JSON object, if the action is `accept`."""
+
+
+DENIED: Final = Decision(verdict="denied")
+
+
+class Question(Message, tag_field="kind"):
+    """Base of all questions. The conversation and the turn are in the message that carries it."""
+
+
+class CommandQuestion(Question, tag="command"):
+    """Whether a command may run, or whether a running one may be given input (`write_stdin` and the text)."""
+
+    call_id: str
+    command: list[str]
+    shell_text: str
+    """The command in shell quoting."""
+    cwd: str
+    """Absolute."""
+    parts: list[ParsedCommand]
+    """Its effects, for display only."""
+    reason: str | None = None
+    """Why approval is needed: in the words of the model, or of the rules."""
+    sandbox_failure: str | None = None
+    """How it failed in the sandbox, if the question is whether to retry it without; else `None`."""
+
+
+class PatchQuestion(Question, tag="patch"):
+    """Whether a patch may be applied."""
+
+    call_id: str
+    changes: Changes
+    reason: str | None = None
+    """Why approval is needed."""
+
+
+class ToolQuestion(Question, tag="mcp_tool"):
+    """Whether a tool of a user's MCP server may be called."""
+
+    call_id: str
+    server: str
+    tool: str
+    description: str
+    """The server's description of the tool, as untrusted as the server."""
+    arguments: JsonObject | None = None
+
+
+class FormQuestion(Question, tag="mcp_form"):
+    """A form of a user's MCP server for the user to fill in."""
+
+    server: str
+    message: str
+    form: JsonObject
+    """The `requestedSchema` of MCP."""
+
+
+class UrlQuestion(Question, tag="mcp_url"):
+    """A URL of a user's MCP server for the user to visit."""
+
+    server: str
+    message: str
+    url: str
+    elicitation_id: str | None = None
+
+
+ServerQuestion: TypeAlias = ToolQuestion | FormQuestion | UrlQuestion
+"""A question about a user's MCP server, or of one."""
+AnyQuestion: TypeAlias = CommandQuestion | PatchQuestion | ServerQuestion
+
+encode_question: Final[Callable[[AnyQuestion], bytes]] = msgspec.json.Encoder().encode
+_decoder: Final[msgspec.json.Decoder[AnyQuestion]] = msgspec.json.Decoder(AnyQuestion)
+
+
+def decode_question(payload: bytes) -> AnyQuestion:
+    """Decode and validate a question. Raises `RemoteProtocolError`, whose text does not contain the data."""
+    try:
+        return _decoder.decode(payload)
+    except msgspec.ValidationError as error:
+        raise RemoteProtocolError(f"a question does not fit at {place_of(error) or 'its form'}") from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise RemoteProtocolError(f"a question is no JSON: {type(error).__name__}") from None
