@@ -12,6 +12,7 @@ from typing import Final, Literal, TypeAlias
 
 import msgspec
 
+from greenroom.protocol.events.event import Event, type_of
 from greenroom.protocol.ids import ConversationId, TurnId
 from greenroom.protocol.items import JsonObject
 from greenroom.protocol.policy import ApprovalPolicy
@@ -51,6 +52,9 @@ STORED_EVENTS: Final[Mapping[HistoryMode, frozenset[str]]] = {
     "paginated": _TURN_EVENTS | {"item_completed"},
 }
 """Types of events that are stored, by the mode of the file. No reader uses the others."""
+
+NOT_STORED: Final = frozenset({("mcp_tool_call_end", "turn_id")})
+"""Types and members that clients are sent and files do not store."""
 
 _encode: Final[Callable[[object], bytes]] = msgspec.json.Encoder().encode
 
@@ -111,9 +115,13 @@ def response_item(item: Mapping[str, object]) -> SessionRecord:
     return SessionRecord("response_item", item)
 
 
-def stored_event(event: Mapping[str, object], mode: HistoryMode = "legacy") -> SessionRecord | None:
-    """Return the record of an event's `msg`, `None` for an event that files of this mode do not keep."""
-    return SessionRecord("event_msg", event) if event.get("type") in STORED_EVENTS[mode] else None
+def stored_event(event: Event, mode: HistoryMode = "legacy") -> SessionRecord | None:
+    """Return the record of an event, `None` for an event that files of this mode do not keep."""
+    kind = type_of(event)
+    if kind not in STORED_EVENTS[mode]:
+        return None
+    members: JsonObject = msgspec.to_builtins(event)
+    return SessionRecord("event_msg", {name: members[name] for name in members if (kind, name) not in NOT_STORED})
 
 
 def turn_context(

@@ -21,8 +21,19 @@ class Event(msgspec.Struct, kw_only=True, tag_field="type"):
     since: ClassVar[str] = "August 2025"
 
 
+def type_of(event: Event) -> str:
+    """Return the `type` of an event."""
+    return str(event.__struct_config__.tag)
+
+
 class Duration(msgspec.Struct, frozen=True):
     """A duration as two numbers."""
 
     secs: int
     nanos: int
+
+    @classmethod
+    def of(cls, seconds: float) -> "Duration":
+        """Return a duration of that many seconds."""
+        whole, rest = divmod(round(seconds * 1_000_000_000), 1_000_000_000)
+        return cls(whole, rest)

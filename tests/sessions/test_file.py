@@ -23,6 +23,7 @@ from greenroom.sessions import file as session_file
 from greenroom.sessions.file import SessionFile, read, session_path
 from greenroom.sessions.format import SessionRecord, encode, response_item, session_meta, stored_event
 from greenroom.sessions.lock import FOLDER
+from tests.support.events import event
 
 SAMPLES = Path(__file__).parent / "samples"
 STARTED = 1795347842.472
@@ -175,7 +176,7 @@ def test_records_get_the_time_at_which_they_were_appended(home: str, conversatio
 
 
 def test_events_and_items_keep_their_order(file: SessionFile) -> None:
-    started = stored_event({"type": "task_started", "turn_id": "t"})
+    started = stored_event(event("task_started", turn_id="t"))
     assert started is not None
     file.append([started, user("a")])
     file.append([user("b")])

@@ -9,6 +9,7 @@ from greenroom.protocol.ids import ConversationId, TurnId
 from greenroom.protocol.items import JsonObject
 from greenroom.sessions import format as session_format
 from greenroom.sessions.format import HistoryMode, SessionRecord, encode, response_item, stored_event, timestamp
+from tests.support.events import event
 
 ID = ConversationId("0b9c3f5e-1111-4222-8333-444455556666")
 JSON = st.recursive(
@@ -128,10 +129,18 @@ def test_a_turn_context_says_what_the_model_was_told() -> None:
     ],
 )
 def test_only_events_that_are_read_back_are_kept(kind: str, kept: set[str]) -> None:
-    event = {"type": kind, "message": "x"}
+    told = event(kind)
     modes: tuple[HistoryMode, ...] = ("legacy", "paginated")
     for mode in modes:
-        assert stored_event(event, mode) == (SessionRecord("event_msg", event) if mode in kept else None)
+        kept_form = SessionRecord("event_msg", msgspec.to_builtins(told))
+        assert stored_event(told, mode) == (kept_form if mode in kept else None)
+
+
+def test_the_end_of_a_call_of_a_server_is_stored_without_its_turn() -> None:
+    record = stored_event(event("mcp_tool_call_end", turn_id="t", call_id="c", result={"Ok": {}}))
+    assert record is not None
+    assert isinstance(record.payload, dict)
+    assert list(record.payload) == ["type", "call_id", "invocation", "duration", "result"]
 
 
 def test_a_number_stands_before_what_the_line_is_about() -> None:

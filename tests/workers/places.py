@@ -10,6 +10,7 @@ import psutil
 
 from greenroom.config.sandbox import SandboxPolicy, WorkspaceWrite
 from greenroom.protocol.approval import AnyQuestion, Decision
+from greenroom.protocol.events.event import Event
 from greenroom.protocol.ids import TurnId
 from greenroom.protocol.items import JsonObject
 from greenroom.protocol.policy import ApprovalPolicy
@@ -19,6 +20,7 @@ from greenroom.workers.sandbox.policy import Surroundings
 from greenroom.workers.tools.context import Shell
 from greenroom.workers.tools.toolbox import Toolbox, Workplace
 from tests.support import processes
+from tests.support.events import members
 
 SECRET = "sk-never-to-be-shown"
 INSIDE = WorkspaceWrite(exclude_slash_tmp=True, exclude_tmpdir_env_var=True)
@@ -48,8 +50,8 @@ class Place:
         self.questions += 1
         return self._answers.pop(0)
 
-    def emit(self, event: JsonObject) -> None:
-        event = msgspec.to_builtins(event)
+    def emit(self, told: Event) -> None:
+        event = members(told)
         self.events.append(event)
         if event["type"] == "exec_command_output_delta":
             self.output.set()

@@ -4,7 +4,10 @@ import json
 from collections.abc import AsyncGenerator, Sequence
 from typing import Any
 
+import msgspec
+
 from greenroom.protocol.errors import ModelError
+from greenroom.protocol.events.event import Event
 from greenroom.protocol.internal.worker import Notice
 from greenroom.protocol.items import JsonObject
 from greenroom.sessions.format import SessionRecord
@@ -60,8 +63,8 @@ class StubRecord:
         self.items.append(item)
         self.log.append(f"keep {item['type']}")
 
-    def event(self, event: JsonObject) -> None:
-        self.kept.append(event)
+    def event(self, event: Event) -> None:
+        self.kept.append(msgspec.to_builtins(event))
 
     def add(self, *records: SessionRecord) -> None:
         self.added.extend(records)

@@ -11,6 +11,7 @@ Rules that it keeps:
 from typing import Final, Protocol
 
 from greenroom.protocol.errors import ModelError
+from greenroom.protocol.events.turn import ContextCompacted
 from greenroom.sessions.format import SessionRecord, compacted
 from greenroom.workers.conversation import event
 from greenroom.workers.conversation.compacted_history import can_shorten, shortened
@@ -129,5 +130,5 @@ class Compaction:
             transcript.tell(self._tokens.add(usage), keep=True)
         transcript.record(compacted(summary, items, self._window_number), self._turn.context_record())
         transcript.tell(self._tokens.estimated(self.used), keep=True)
-        transcript.tell({"type": "context_compacted"}, keep=True)
+        transcript.tell(ContextCompacted(), keep=True)
         transcript.warn(WARNING)

@@ -1,14 +1,28 @@
-"""The events of a turn, each a JSON object tagged by `type`, with the fields that clients of all versions read.
+"""The events of a turn that need more than their struct: constant members, and members derived from their causes.
 
-Deltas are assembled from bytes, because they are the hot path; all other events are rare enough for a dictionary.
+Deltas are assembled from bytes in `event_emitter`, because they are the hot path.
 """
 
 from collections.abc import Callable, Mapping
 from typing import Final
 
 import msgspec
+from msgspec import UNSET
 
 from greenroom.config.settings import Settings
+from greenroom.protocol.events.mcp import McpStartupComplete, ServerFailure
+from greenroom.protocol.events.text import AgentMessage, UserMessage
+from greenroom.protocol.events.tool import WebSearchEnd
+from greenroom.protocol.events.turn import (
+    ErrorEvent,
+    ErrorInfo,
+    SessionConfigured,
+    StreamError,
+    TaskComplete,
+    TaskStarted,
+    TurnAborted,
+    WarningEvent,
+)
 from greenroom.protocol.ids import ConversationId, TurnId
 from greenroom.protocol.items import JsonObject
 
@@ -17,41 +31,38 @@ encode: Final[Callable[[object], bytes]] = msgspec.json.Encoder().encode
 SECTION_BREAK: Final = b'{"type":"agent_reasoning_section_break"}'
 
 
-def session_configured(conversation_id: ConversationId, settings: Settings, session_path: str) -> JsonObject:
+def session_configured(conversation_id: ConversationId, settings: Settings, session_path: str) -> SessionConfigured:
     """The first event of every conversation."""
-    event: JsonObject = {
-        "type": "session_configured",
-        "session_id": conversation_id,
-        "thread_id": conversation_id,
-        "model": settings.model,
-        "model_provider_id": settings.provider_id,
-        "approval_policy": settings.approval_policy,
-        "approvals_reviewer": "user",
-        "sandbox_policy": msgspec.to_builtins(settings.sandbox_policy),
-        "cwd": settings.cwd,
-        "history_log_id": 0,
-        "history_entry_count": 0,
-        "rollout_path": session_path,
-    }
-    effort = settings.reasoning_effort
-    return event if effort is None else {**event, "reasoning_effort": effort}
+    return SessionConfigured(
+        session_id=conversation_id,
+        thread_id=conversation_id,
+        model=settings.model,
+        model_provider_id=settings.provider_id,
+        approval_policy=settings.approval_policy,
+        approvals_reviewer="user",
+        sandbox_policy=msgspec.to_builtins(settings.sandbox_policy),
+        cwd=settings.cwd,
+        history_log_id=0,
+        history_entry_count=0,
+        rollout_path=session_path,
+        reasoning_effort=UNSET if settings.reasoning_effort is None else settings.reasoning_effort,
+    )
 
 
-def no_mcp_servers(faulty: Mapping[str, str]) -> JsonObject:
+def no_mcp_servers(faulty: Mapping[str, str]) -> McpStartupComplete:
     """No MCP server is started, so that no client waits for one. `faulty`: reasons, by the name of the server."""
-    failed = [{"server": name, "error": fault} for name, fault in faulty.items()]
-    return {"type": "mcp_startup_complete", "ready": [], "failed": failed, "cancelled": []}
+    failed = [ServerFailure(name, fault) for name, fault in faulty.items()]
+    return McpStartupComplete(ready=[], failed=failed, cancelled=[])
 
 
-def task_started(turn_id: TurnId, started_at: int, context_window: int | None) -> JsonObject:
+def task_started(turn_id: TurnId, started_at: int, context_window: int | None) -> TaskStarted:
     """A turn begins. `started_at` is in seconds since the epoch."""
-    return {
-        "type": "task_started",
-        "turn_id": turn_id,
-        "started_at": started_at,
-        "model_context_window": context_window,
-        "collaboration_mode_kind": "default",
-    }
+    return TaskStarted(
+        turn_id=turn_id,
+        started_at=started_at,
+        model_context_window=context_window,
+        collaboration_mode_kind="default",
+    )
 
 
 def task_complete(
@@ -60,64 +71,54 @@ def task_complete(
     started_at: int,
     duration: float,
     first_token_after: float | None,
-    failure: JsonObject | None = None,
-) -> JsonObject:
+    failure: ErrorEvent | None = None,
+) -> TaskComplete:
     """A turn has ended by itself. Times are in seconds; `failure` is the event of its error, if it failed."""
-    event: JsonObject = {
-        "type": "task_complete",
-        "turn_id": turn_id,
-        "last_agent_message": last_message,
-        "started_at": started_at,
-        "completed_at": round(started_at + duration),
-        "duration_ms": round(duration * 1000),
-    }
-    if first_token_after is not None:
-        event["time_to_first_token_ms"] = round(first_token_after * 1000)
-    if failure is not None:
-        event["error"] = {name: value for name, value in failure.items() if name != "type"}
-    return event
+    return TaskComplete(
+        turn_id=turn_id,
+        last_agent_message=last_message,
+        started_at=started_at,
+        completed_at=round(started_at + duration),
+        duration_ms=round(duration * 1000),
+        time_to_first_token_ms=UNSET if first_token_after is None else round(first_token_after * 1000),
+        error=UNSET if failure is None else msgspec.structs.asdict(failure),
+    )
 
 
-def turn_aborted(turn_id: TurnId, reason: str, started_at: int, duration: float) -> JsonObject:
+def turn_aborted(turn_id: TurnId, reason: str, started_at: int, duration: float) -> TurnAborted:
     """A turn was stopped. `reason` is a word that clients know, such as `interrupted`."""
-    return {
-        "type": "turn_aborted",
-        "turn_id": turn_id,
-        "reason": reason,
-        "started_at": started_at,
-        "completed_at": round(started_at + duration),
-        "duration_ms": round(duration * 1000),
-    }
+    return TurnAborted(
+        turn_id=turn_id,
+        reason=reason,
+        started_at=started_at,
+        completed_at=round(started_at + duration),
+        duration_ms=round(duration * 1000),
+    )
 
 
-def user_message(text: str) -> JsonObject:
+def user_message(text: str) -> UserMessage:
     """A message of the user, as session files store it."""
-    return {
-        "type": "user_message",
-        "message": text,
-        "kind": "plain",
-        "images": [],
-        "local_images": [],
-        "audio": [],
-        "local_audio": [],
-        "text_elements": [],
-    }
+    return UserMessage(
+        message=text,
+        kind="plain",
+        images=[],
+        local_images=[],
+        audio=[],
+        local_audio=[],
+        text_elements=[],
+    )
 
 
-def agent_message(text: str, phase: object = None) -> JsonObject:
+def agent_message(text: str, phase: object = None) -> AgentMessage:
     """A complete text of the agent."""
-    return {"type": "agent_message", "message": text, "phase": phase, "memory_citation": None}
+    return AgentMessage(message=text, phase=phase if isinstance(phase, str) else None, memory_citation=None)
 
 
-def web_search_end(item: JsonObject) -> JsonObject:
+def web_search_end(item: JsonObject) -> WebSearchEnd:
     """The model's server has searched the web, or opened a page."""
-    action = item.get("action")
-    return {
-        "type": "web_search_end",
-        "call_id": str(item.get("id") or ""),
-        "query": _query(action if isinstance(action, dict) else {}),
-        "action": action,
-    }
+    found = item.get("action")
+    action = found if isinstance(found, dict) else None
+    return WebSearchEnd(call_id=str(item.get("id") or ""), query=_query(action or {}), action=action)
 
 
 def _query(action: Mapping[str, object]) -> str:
@@ -134,16 +135,16 @@ def _query(action: Mapping[str, object]) -> str:
             return ""
 
 
-def error(message: str | None, info: object) -> JsonObject:
+def error(message: str, info: ErrorInfo) -> ErrorEvent:
     """The turn failed. `info` is the kind of failure for programs (`greenroom.workers.model.outcome.error_info`)."""
-    return {"type": "error", "message": message, "codex_error_info": info}
+    return ErrorEvent(message=message, codex_error_info=info)
 
 
-def stream_error(message: str) -> JsonObject:
+def stream_error(message: str) -> StreamError:
     """The model's answer broke off, and the request is repeated."""
-    return {"type": "stream_error", "message": message, "codex_error_info": "other", "additional_details": None}
+    return StreamError(message=message, codex_error_info="other", additional_details=None)
 
 
-def warning(text: str) -> JsonObject:
+def warning(text: str) -> WarningEvent:
     """Something that the user should know, though the conversation goes on."""
-    return {"type": "warning", "message": text}
+    return WarningEvent(text)

@@ -4,29 +4,19 @@ Where a flat event of August 2025 is about an item of later releases, what these
 goes out under both its names, put together from bytes: it is the hot path.
 """
 
-import time
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Final
-
-from msgspec import structs
+from collections.abc import Awaitable, Callable
 
 from greenroom.protocol.choices import DELTA_EVENTS, EventForm
+from greenroom.protocol.events.event import Event, type_of
+from greenroom.protocol.events.item import ItemCompleted, ItemStarted, RawResponseCompleted, RawResponseItem
 from greenroom.protocol.ids import BEFORE_TURNS, ConversationId, TurnId, uuid7
 from greenroom.protocol.items import JsonObject
+from greenroom.workers.clock import now_ms
 from greenroom.workers.conversation import event, thread_items
 from greenroom.workers.conversation.event_form import baseline_event
+from greenroom.workers.conversation.tokens import token_usage
 from greenroom.workers.event_sink import Outlet
 from greenroom.workers.model.responses import Completed
-
-STAMPS: Final[Mapping[str, tuple[str, ...]]] = {
-    "exec_approval_request": ("turn_id", "started_at_ms"),
-    "apply_patch_approval_request": ("turn_id", "started_at_ms"),
-    "exec_command_begin": ("turn_id", "started_at_ms"),
-    "exec_command_end": ("turn_id", "completed_at_ms"),
-    "mcp_tool_call_begin": ("turn_id",),
-    "mcp_tool_call_end": ("turn_id",),
-}
-"""What later releases add to events, and whoever makes them does not know."""
 
 
 class EventEmitter:
@@ -37,7 +27,7 @@ class EventEmitter:
         mailbox: Outlet,
         conversation_id: ConversationId,
         form: EventForm,
-        observe: Callable[[JsonObject], None] | None = None,
+        observe: Callable[[Event], None] | None = None,
     ) -> None:
         """`observe` takes every event, and every completed item, but the pieces of texts, as their maker has them."""
         self._mailbox = mailbox
@@ -59,23 +49,20 @@ class EventEmitter:
         """Let what follows belong to a turn."""
         self._turn_id = turn_id
 
-    def tell(self, told: JsonObject) -> None:
+    def tell(self, told: Event) -> None:
         """Tell of something, and first of what it means for its item."""
-        kind = str(told["type"])
-        if kind in STAMPS:
-            told = {**self._stamps(STAMPS[kind]), **told}  # a command can end in a later turn than its own
-        aspect = thread_items.ASPECTS.get(kind)
-        if aspect is not None:
-            item = aspect.describe(told)
-            if aspect.phase != "completed":
+        phase = thread_items.PHASES.get(type(told))
+        if phase is not None:
+            item = thread_items.item_of(told)
+            if phase != "completed":
                 self._start(item)
-            if aspect.phase != "started":
+            if phase != "started":
                 self.complete(item)
         self._send(told)
         if self._observe is not None:
             self._observe(told)
 
-    def emit(self, told: JsonObject) -> Awaitable[None] | None:
+    def emit(self, told: Event) -> Awaitable[None] | None:
         """Tell of something; whoever tells much waits for what is returned, while clients do not read."""
         self.tell(told)
         return self._mailbox.drain() if self._mailbox.pressed else None
@@ -87,8 +74,13 @@ class EventEmitter:
         item_id = str(item["id"])
         if item_id not in self._begun:
             self._start(item)
-        times = {"started_at_ms": self._begun.pop(item_id), "completed_at_ms": _now()}
-        completed = {"type": "item_completed", **self._place, "item": item, **times}
+        completed = ItemCompleted(
+            thread_id=self._conversation_id,
+            turn_id=self._turn_id,
+            item=item,
+            started_at_ms=self._begun.pop(item_id),
+            completed_at_ms=now_ms(),
+        )
         self._send(completed)
         if self._observe is not None:
             self._observe(completed)
@@ -105,13 +97,12 @@ class EventEmitter:
 
     def raw_item(self, item: JsonObject) -> None:
         """Tell of an item of the history as the model sees it."""
-        self._send({"type": "raw_response_item", "item": item})
+        self._send(RawResponseItem(item=item))
 
     def response_completed(self, completed: Completed) -> None:
         """Tell that a response of the model is complete."""
-        usage = None if completed.usage is None else structs.asdict(completed.usage)
-        facts = {"response_id": completed.response_id, "token_usage": usage, "usage_metadata": None}
-        self._send({"type": "raw_response_completed", **facts})
+        usage = None if completed.usage is None else token_usage(completed.usage)
+        self._send(RawResponseCompleted(response_id=completed.response_id, token_usage=usage, usage_metadata=None))
 
     # Pieces of text, as JSON strings
 
@@ -171,23 +162,18 @@ class EventEmitter:
         return {"thread_id": self._conversation_id, "turn_id": self._turn_id}
 
     def _start(self, item: JsonObject) -> None:
-        started = self._begun[str(item["id"])] = _now()
-        self._send({"type": "item_started", **self._place, "item": item, "started_at_ms": started})
+        started = self._begun[str(item["id"])] = now_ms()
+        self._send(
+            ItemStarted(thread_id=self._conversation_id, turn_id=self._turn_id, item=item, started_at_ms=started)
+        )
 
-    def _send(self, told: JsonObject) -> None:
-        if not self.wants_deltas and told["type"] in DELTA_EVENTS:
+    def _send(self, told: Event) -> None:
+        if not self.wants_deltas and type_of(told) in DELTA_EVENTS:
             return
         formed = baseline_event(told) if self._is_baseline else told
         if formed is not None:
             self._mailbox.emit(event.encode(formed))
 
-    def _stamps(self, names: tuple[str, ...]) -> JsonObject:
-        return {name: self._turn_id if name == "turn_id" else _now() for name in names}
-
 
 def _fresh(kind: str) -> str:
     return f"{kind}_{uuid7()}"
-
-
-def _now() -> int:
-    return round(time.time() * 1000)

@@ -14,9 +14,10 @@ from greenroom.config.paths import require_directory
 from greenroom.config.reader import Reader
 from greenroom.config.settings import ConversationOverrides, Settings
 from greenroom.config.texts import base_instructions, compaction_prompt
+from greenroom.protocol.events.event import Event
+from greenroom.protocol.events.item import ItemCompleted
 from greenroom.protocol.internal.process import WorkerSpec
 from greenroom.protocol.internal.worker import Open
-from greenroom.protocol.items import JsonObject
 from greenroom.protocol.version import __version__
 from greenroom.runtime.spawn import OWN_VARIABLES
 from greenroom.runtime.user_agent import originator
@@ -212,8 +213,8 @@ class _Opening:
         def warn(text: str) -> None:
             emitter.tell(event.warning(text))
 
-        def observe(emitted: JsonObject) -> None:
-            if emitted["type"] == "item_completed":  # files of later releases store items in place of flat events
+        def observe(emitted: Event) -> None:
+            if isinstance(emitted, ItemCompleted):  # files of later releases store items in place of flat events
                 recorder.event(emitted)
             else:
                 steps.take(emitted)

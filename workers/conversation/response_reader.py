@@ -5,6 +5,8 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
+from greenroom.protocol.events.text import AgentReasoning, AgentReasoningRawContent
+from greenroom.protocol.events.tool import WebSearchBegin
 from greenroom.protocol.items import JsonObject, as_list
 from greenroom.workers.conversation import event
 from greenroom.workers.conversation.model_connection import ModelSource
@@ -152,9 +154,9 @@ class ResponseReader:
                 raw = _texts(item.get("content"), "reasoning_text", "text") if self._show_raw_reasoning else []
                 transcript.emitter.complete_reasoning(summary, raw)
                 for text in summary:
-                    transcript.tell({"type": "agent_reasoning", "text": text}, keep=True)
+                    transcript.tell(AgentReasoning(text), keep=True)
                 for text in raw:
-                    transcript.tell({"type": "agent_reasoning_raw_content", "text": text}, keep=True)
+                    transcript.tell(AgentReasoningRawContent(text), keep=True)
             case "web_search_call":
                 self._begin_search(str(item.get("id") or ""), response)
                 transcript.tell(event.web_search_end(item), keep=True)
@@ -164,7 +166,7 @@ class ResponseReader:
         if call_id not in response.searches:
             response.searches.add(call_id)
             self._activity.doing = "searching the web"
-            self._transcript.tell({"type": "web_search_begin", "call_id": call_id, "query": ""})
+            self._transcript.tell(WebSearchBegin(call_id=call_id, query=""))
 
 
 def _texts(parts: object, *types: str) -> list[str]:

@@ -5,6 +5,7 @@ import logging
 from collections.abc import Callable
 
 from greenroom.protocol.errors import SessionBusyError
+from greenroom.protocol.events.event import Event
 from greenroom.protocol.items import JsonObject
 from greenroom.sessions.file import SessionFile
 from greenroom.sessions.format import SessionRecord, response_item, stored_event
@@ -48,7 +49,7 @@ class SessionRecorder:
         """Record an item of the history."""
         self._file.append((response_item(item),))
 
-    def event(self, event: JsonObject) -> None:
+    def event(self, event: Event) -> None:
         """Record an event, if it is of a stored type."""
         record = stored_event(event, self._file.history_mode)
         if record is not None:

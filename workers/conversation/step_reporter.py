@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Final
 
-from greenroom.protocol.items import JsonObject
+from greenroom.protocol.events.event import Event
 from greenroom.runtime.throttle import Throttle
 from greenroom.workers.conversation import step
 from greenroom.workers.conversation.tokens import TokenCounter
@@ -31,14 +31,14 @@ class StepReporter:
         self._open.clear()
         self._throttle.forget()
 
-    def take(self, event: JsonObject) -> None:
+    def take(self, event: Event) -> None:
         """Report the step that an event begins or ends, if it does."""
         if (begun := step.begun(event)) is not None:
             call_id, text = begun
             self._open[call_id] = text = self._with_tokens(text)
             self._throttle.offer(text)
         elif (done := step.done(event)) is not None:
-            self._open.pop(str(event.get("call_id")), None)
+            self._open.pop(getattr(event, "call_id", ""), None)
             self._throttle.offer(self._with_tokens(done))
 
     def stop(self) -> None:

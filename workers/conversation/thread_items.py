@@ -3,22 +3,39 @@
 Clients from October 2025 on read items; older ones read the flat events, each of which describes one item.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import PurePosixPath
-from typing import Final, Literal, NamedTuple, TypeAlias
+from typing import Final, Literal, TypeAlias
 
+from msgspec import UNSET
+
+from greenroom.protocol.events.command import ExecCommandBegin, ExecCommandEnd
+from greenroom.protocol.events.event import Event
+from greenroom.protocol.events.mcp import McpToolCallBegin, McpToolCallEnd
+from greenroom.protocol.events.patch import PatchApplyBegin, PatchApplyEnd
+from greenroom.protocol.events.text import UserMessage
+from greenroom.protocol.events.tool import ViewImageToolCall, WebSearchBegin, WebSearchEnd
+from greenroom.protocol.events.turn import ContextCompacted
 from greenroom.protocol.ids import uuid7
 from greenroom.protocol.items import JsonObject
 
 Phase: TypeAlias = Literal["started", "completed", "whole"]
 """Whether an event begins its item, ends it, or does both."""
 
-
-class Aspect(NamedTuple):
-    """The relation of one type of event to its item."""
-
-    phase: Phase
-    describe: Callable[[JsonObject], JsonObject]
+PHASES: Final[Mapping[type[Event], Phase]] = {
+    UserMessage: "whole",
+    ContextCompacted: "whole",
+    ExecCommandBegin: "started",
+    ExecCommandEnd: "completed",
+    PatchApplyBegin: "started",
+    PatchApplyEnd: "completed",
+    McpToolCallBegin: "started",
+    McpToolCallEnd: "completed",
+    WebSearchBegin: "started",
+    WebSearchEnd: "completed",
+    ViewImageToolCall: "whole",
+}
+"""The flat events that determine an item. The items of texts are made from the model's own items."""
 
 
 def agent_message(item_id: str, texts: list[str], phase: object = None) -> JsonObject:
@@ -32,81 +49,74 @@ def reasoning(item_id: str, summary: list[str], raw: list[str]) -> JsonObject:
     return {"type": "Reasoning", "id": item_id, "summary_text": summary, "raw_content": raw}
 
 
-def _user_message(event: JsonObject) -> JsonObject:
-    content = [{"type": "text", "text": event["message"], "text_elements": []}]
-    return {"type": "UserMessage", "id": uuid7(), "content": content}
+def item_of(event: Event) -> JsonObject:
+    """Return the item of an event of `PHASES`, as far as the event describes it."""
+    match event:
+        case UserMessage():
+            content = [{"type": "text", "text": event.message, "text_elements": []}]
+            return {"type": "UserMessage", "id": uuid7(), "content": content}
+        case ContextCompacted():
+            return {"type": "ContextCompaction", "id": uuid7()}
+        case ExecCommandBegin() | ExecCommandEnd():
+            return _command(event)
+        case PatchApplyBegin() | PatchApplyEnd():
+            return _file_change(event)
+        case McpToolCallBegin() | McpToolCallEnd():
+            return _mcp_call(event)
+        case ViewImageToolCall():
+            return {"type": "ImageView", "id": event.call_id, "path": _uri(event.path)}
+        case WebSearchBegin() | WebSearchEnd():
+            action = event.action if isinstance(event, WebSearchEnd) else None
+            return {"type": "WebSearch", "id": event.call_id, "query": event.query, "action": action}
+    raise TypeError(f"{type(event).__name__} has no item")
 
 
-def _compaction(_: JsonObject) -> JsonObject:
-    return {"type": "ContextCompaction", "id": uuid7()}
-
-
-def _command(event: JsonObject) -> JsonObject:
-    return {
+def _command(event: ExecCommandBegin | ExecCommandEnd) -> JsonObject:
+    item: JsonObject = {
         "type": "CommandExecution",
-        "id": event["call_id"],
-        "command": event["command"],
-        "cwd": _uri(event["cwd"]),
-        "parsed_cmd": event["parsed_cmd"],
-        "source": event["source"],
-        "status": event.get("status", "in_progress"),
-        **_members(event, "process_id", "stdout", "stderr", "aggregated_output", "exit_code", "duration"),
-        **_members(event, "formatted_output"),
+        "id": event.call_id,
+        "command": event.command,
+        "cwd": _uri(event.cwd),
+        "parsed_cmd": event.parsed_cmd,
+        "source": event.source,
+        "status": event.status if isinstance(event, ExecCommandEnd) else "in_progress",
     }
+    if event.process_id is not UNSET:
+        item["process_id"] = event.process_id
+    if isinstance(event, ExecCommandEnd):
+        item |= {
+            "stdout": event.stdout,
+            "stderr": event.stderr,
+            "aggregated_output": event.aggregated_output,
+            "exit_code": event.exit_code,
+            "duration": event.duration,
+            "formatted_output": event.formatted_output,
+        }
+    return item
 
 
-def _file_change(event: JsonObject) -> JsonObject:
-    return {
-        "type": "FileChange",
-        "id": event["call_id"],
-        "changes": event["changes"],
-        "status": event.get("status", "in_progress"),
-        **_members(event, "auto_approved", "stdout", "stderr"),
+def _file_change(event: PatchApplyBegin | PatchApplyEnd) -> JsonObject:
+    item: JsonObject = {"type": "FileChange", "id": event.call_id, "changes": event.changes}
+    if isinstance(event, PatchApplyBegin):
+        return {**item, "status": "in_progress", "auto_approved": event.auto_approved}
+    return {**item, "status": event.status, "stdout": event.stdout, "stderr": event.stderr}
+
+
+def _mcp_call(event: McpToolCallBegin | McpToolCallEnd) -> JsonObject:
+    call = event.invocation
+    item: JsonObject = {
+        "type": "McpToolCall",
+        "id": event.call_id,
+        "server": call.server,
+        "tool": call.tool,
+        "arguments": call.arguments,
     }
+    if isinstance(event, McpToolCallBegin):
+        return {**item, "status": "inProgress"}
+    failed = "Err" in event.result
+    outcome = {"error": {"message": event.result["Err"]}} if failed else {"result": event.result["Ok"]}
+    return {**item, "status": "failed" if failed else "completed", **outcome, "duration": event.duration}
 
 
-def _mcp_call(event: JsonObject) -> JsonObject:
-    invocation = event["invocation"]
-    result = event.get("result")
-    outcome: JsonObject = {"status": "inProgress"}
-    match result:
-        case {"Ok": ok}:
-            outcome = {"status": "completed", "result": ok}
-        case {"Err": text}:
-            outcome = {"status": "failed", "error": {"message": text}}
-    facts: Mapping[str, object] = invocation if isinstance(invocation, dict) else {}
-    return {"type": "McpToolCall", "id": event["call_id"], **facts, **outcome, **_members(event, "duration")}
-
-
-def _image_view(event: JsonObject) -> JsonObject:
-    return {"type": "ImageView", "id": event["call_id"], "path": _uri(event["path"])}
-
-
-def _web_search(event: JsonObject) -> JsonObject:
-    query, action = event.get("query", ""), event.get("action")
-    return {"type": "WebSearch", "id": event["call_id"], "query": query, "action": action}
-
-
-ASPECTS: Final[Mapping[str, Aspect]] = {
-    "user_message": Aspect("whole", _user_message),
-    "context_compacted": Aspect("whole", _compaction),
-    "exec_command_begin": Aspect("started", _command),
-    "exec_command_end": Aspect("completed", _command),
-    "patch_apply_begin": Aspect("started", _file_change),
-    "patch_apply_end": Aspect("completed", _file_change),
-    "mcp_tool_call_begin": Aspect("started", _mcp_call),
-    "mcp_tool_call_end": Aspect("completed", _mcp_call),
-    "web_search_begin": Aspect("started", _web_search),
-    "web_search_end": Aspect("completed", _web_search),
-    "view_image_tool_call": Aspect("whole", _image_view),
-}
-"""The flat events that determine an item. The items of texts are made from the model's own items."""
-
-
-def _members(event: JsonObject, *names: str) -> JsonObject:
-    return {name: event[name] for name in names if name in event}
-
-
-def _uri(path: object) -> str:
-    text = str(path)
-    return PurePosixPath(text).as_uri() if text.startswith("/") else text
+def _uri(path: str) -> str:
+    return PurePosixPath(path).as_uri() if path.startswith("/") else path

@@ -2,7 +2,7 @@
 
 from msgspec import structs
 
-from greenroom.protocol.items import JsonObject
+from greenroom.protocol.events.turn import TokenCount, TokenInfo, TokenUsage
 from greenroom.workers.model.responses import Usage
 
 
@@ -19,27 +19,31 @@ class TokenCounter:
         """Tokens of all responses so far."""
         return self.total.total_tokens
 
-    def add(self, usage: Usage) -> JsonObject:
+    def add(self, usage: Usage) -> TokenCount:
         """Count a response, and return the event with its usage: the last response flat, and all in `info`."""
         self.total = _sum(self.total, usage)
         return self._event(usage)
 
-    def estimated(self, tokens: int) -> JsonObject:
+    def estimated(self, tokens: int) -> TokenCount:
         """Return the event with an estimate of the tokens in the context. Nothing is counted."""
         return self._event(Usage(total_tokens=tokens))
 
-    def _event(self, last: Usage) -> JsonObject:
-        flat = structs.asdict(last)
-        return {
-            "type": "token_count",
-            **flat,
-            "info": {
-                "total_token_usage": structs.asdict(self.total),
-                "last_token_usage": flat,
-                "model_context_window": self._context_window,
-            },
-            "rate_limits": None,
-        }
+    def _event(self, last: Usage) -> TokenCount:
+        return TokenCount(
+            input_tokens=last.input_tokens,
+            cached_input_tokens=last.cached_input_tokens,
+            cache_write_input_tokens=last.cache_write_input_tokens,
+            output_tokens=last.output_tokens,
+            reasoning_output_tokens=last.reasoning_output_tokens,
+            total_tokens=last.total_tokens,
+            info=TokenInfo(token_usage(self.total), token_usage(last), self._context_window),
+            rate_limits=None,
+        )
+
+
+def token_usage(usage: Usage) -> TokenUsage:
+    """Return the counts in the form of events."""
+    return TokenUsage(**structs.asdict(usage))
 
 
 def _sum(first: Usage, second: Usage) -> Usage:

@@ -4,7 +4,7 @@ from collections.abc import Awaitable
 from typing import TYPE_CHECKING
 
 from greenroom.protocol.approval import AnyQuestion, Decision
-from greenroom.protocol.items import JsonObject
+from greenroom.protocol.events.event import Event
 from greenroom.workers.conversation.notices import ConversationNotices
 from greenroom.workers.conversation.pending_approvals import PendingApprovals
 from greenroom.workers.conversation.transcript import Transcript
@@ -25,7 +25,7 @@ class ConversationToolHost:
         """Ask the user (`greenroom.workers.tools.types.Ask`)."""
         return await self._approvals.ask(question)
 
-    def emit(self, event: JsonObject) -> Awaitable[None] | None:
+    def emit(self, event: Event) -> Awaitable[None] | None:
         """Record and emit an event (`greenroom.workers.tools.types.Emit`)."""
         return self._transcript.emit(event)
 

@@ -83,7 +83,7 @@ class ConversationTools:
     async def call(self, call: JsonObject) -> ToolResult:
         """Run one call of the model and return its output."""
         if self._mcp is not None and self._mcp.has(call):
-            return await self._mcp.call(call, self._host.emit)
+            return await self._mcp.call(self._turn.id, call, self._host.emit)
         return await self._present_toolbox().call(self._turn.id, call)
 
     async def tell_diff(self) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Awaitable
 from typing import Protocol
 
+from greenroom.protocol.events.event import Event
 from greenroom.protocol.ids import TurnId
 from greenroom.protocol.items import JsonObject
 from greenroom.sessions.format import SessionRecord
@@ -17,7 +18,7 @@ class Recorder(Protocol):
     def item(self, item: JsonObject) -> None:
         """Record an item of the history."""
 
-    def event(self, event: JsonObject) -> None:
+    def event(self, event: Event) -> None:
         """Record an event, if it is of a stored type."""
 
     def add(self, *records: SessionRecord) -> None:
@@ -60,13 +61,13 @@ class Transcript:
             self._recorder.item(item)
             self.emitter.raw_item(item)
 
-    def tell(self, event: JsonObject, *, keep: bool = False) -> None:
+    def tell(self, event: Event, *, keep: bool = False) -> None:
         """Emit an event, and record it where `keep` is true."""
         self.emitter.tell(event)
         if keep:
             self._recorder.event(event)
 
-    def emit(self, event: JsonObject) -> Awaitable[None] | None:
+    def emit(self, event: Event) -> Awaitable[None] | None:
         """Record and emit an event of a tool; the result is to be awaited (`greenroom.workers.tools.types.Emit`)."""
         self._recorder.event(event)
         return self.emitter.emit(event)

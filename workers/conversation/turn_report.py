@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
+from greenroom.protocol.events.turn import ErrorEvent, ErrorInfo
 from greenroom.protocol.ids import TurnId
-from greenroom.protocol.items import JsonObject
 from greenroom.workers.conversation import event, prompt
 from greenroom.workers.conversation.current_turn import CurrentTurn
 from greenroom.workers.conversation.session_recorder import SessionRecorder
@@ -60,9 +60,9 @@ class TurnReport:
         self._end(None)
         return self._with_save_fault(TurnOutcome("completed"))
 
-    def failed(self, outcome: TurnOutcome, info: object = "other") -> TurnOutcome:
+    def failed(self, outcome: TurnOutcome, info: ErrorInfo = "other") -> TurnOutcome:
         """Report a failure. `info` is the `codex_error_info` of its event."""
-        failure = event.error(outcome.message, info)
+        failure = event.error(outcome.message or "", info)
         self._transcript.tell(failure)
         self._end(None, failure)
         return self._with_save_fault(outcome)
@@ -77,7 +77,7 @@ class TurnReport:
         self._recorder.save()
         return TurnOutcome("aborted", message=INTERRUPTED)
 
-    def _end(self, last: str | None, failure: JsonObject | None = None) -> None:
+    def _end(self, last: str | None, failure: ErrorEvent | None = None) -> None:
         """Save the end of the turn to disk, and then tell clients of it."""
         turn = self._turn
         heard_at = turn.activity.heard_at

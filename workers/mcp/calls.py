@@ -6,6 +6,9 @@ from typing import Protocol
 
 import msgspec
 
+from greenroom.protocol.events.event import Duration, Event
+from greenroom.protocol.events.mcp import Invocation, McpToolCallBegin, McpToolCallEnd
+from greenroom.protocol.ids import TurnId
 from greenroom.protocol.items import JsonObject
 from greenroom.workers.mcp.result import Output, read_result, told
 from greenroom.workers.mcp.tool import RemoteTool
@@ -39,32 +42,34 @@ class Remote(Protocol):
 
 
 async def call_tool(
-    tool: RemoteTool, call_id: str, arguments: str, admit: Approval, remote: Remote, emit: Emit
+    tool: RemoteTool, turn_id: TurnId, call_id: str, arguments: str, admit: Approval, remote: Remote, emit: Emit
 ) -> Output:
     """Run one call. Raises only on cancellation."""
     try:
         given = _read(arguments)
     except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
         return told(f"err: {error}", success=False)
-    facts: JsonObject = {
-        "call_id": call_id,
-        "invocation": {"server": tool.server, "tool": tool.name, "arguments": given},
-    }
+    invocation = Invocation(tool.server, tool.name, given)
     refusal = await _refusal(admit, tool, call_id, given)
-    await _emit(emit, {"type": "mcp_tool_call_begin", **facts})
+    await _emit(emit, McpToolCallBegin(turn_id=turn_id, call_id=call_id, invocation=invocation))
     started = time.monotonic()
+
+    def end(result: JsonObject) -> McpToolCallEnd:
+        duration = Duration.of(time.monotonic() - started)
+        return McpToolCallEnd(turn_id=turn_id, call_id=call_id, invocation=invocation, duration=duration, result=result)
+
     try:
         if refusal is not None:
             raise refusal
         result = await remote.call(tool.name, given)
     except RemoteCallError as error:
         text = f"tool call error: tool call failed for `{tool.server}/{tool.name}`: {error}"
-        await _emit(emit, _end(facts, started, {"Err": text}))
+        await _emit(emit, end({"Err": text}))
         return told(text, success=False)
     except asyncio.CancelledError:
-        await _emit(emit, _end(facts, started, {"Err": f"tool call error: {ABORTED}"}))
+        await _emit(emit, end({"Err": f"tool call error: {ABORTED}"}))
         raise
-    await _emit(emit, _end(facts, started, {"Ok": result}))
+    await _emit(emit, end({"Ok": result}))
     return read_result(result, time.monotonic() - started)
 
 
@@ -84,12 +89,7 @@ def _read(arguments: str) -> JsonObject | None:
     return msgspec.json.decode(arguments, type=JsonObject | None)
 
 
-def _end(facts: JsonObject, started: float, result: JsonObject) -> JsonObject:
-    seconds, rest = divmod(round((time.monotonic() - started) * 1_000_000_000), 1_000_000_000)
-    return {"type": "mcp_tool_call_end", **facts, "duration": {"secs": seconds, "nanos": rest}, "result": result}
-
-
-async def _emit(emit: Emit, event: JsonObject) -> None:
+async def _emit(emit: Emit, event: Event) -> None:
     waiting = emit(event)
     if waiting is not None:
         await waiting

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Final
 
 from greenroom.protocol.approval import Decision, FormQuestion, ServerQuestion, ToolQuestion, UrlQuestion
+from greenroom.protocol.events.mcp import ElicitationRequest
 from greenroom.protocol.ids import TurnId
 from greenroom.protocol.items import JsonObject
 from greenroom.protocol.question_text import form_of, message_of, tool_meta
@@ -22,13 +23,9 @@ class ServerQuestions:
 
     async def put(self, question_id: str, question: ServerQuestion) -> Decision:
         """Ask, and wait for the outcome. `question_id` is its id in the event."""
-        event: JsonObject = {
-            "type": "elicitation_request",
-            "turn_id": self._turn_id(),
-            "server_name": question.server,
-            "id": question_id,
-            "request": _request(question),
-        }
+        event = ElicitationRequest(
+            turn_id=self._turn_id(), server_name=question.server, id=question_id, request=_request(question)
+        )
         waiting = self._emit(event)
         if waiting is not None:
             await waiting

@@ -19,6 +19,10 @@ import msgspec
 from greenroom.config.providers import WireApi
 from greenroom.config.servers import McpServer
 from greenroom.protocol.errors import StartError
+from greenroom.protocol.events.event import Event
+from greenroom.protocol.events.mcp import McpStartupComplete, McpStartupUpdate, ServerFailure
+from greenroom.protocol.events.turn import WarningEvent
+from greenroom.protocol.ids import TurnId
 from greenroom.protocol.internal.broker import McpBearer
 from greenroom.protocol.items import JsonObject
 from greenroom.workers.exec.process_groups import ProcessGroups
@@ -135,7 +139,9 @@ class McpServers:
         """Tell whether a function that the model calls is a tool of a server."""
         return name in resource_tools.NAMES or self._catalog.find(name, namespace) is not None
 
-    async def call(self, name: str, call_id: str, arguments: str, emit: Emit, namespace: str | None = None) -> Output:
+    async def call(
+        self, turn_id: TurnId, name: str, call_id: str, arguments: str, emit: Emit, namespace: str | None = None
+    ) -> Output:
         """Call a tool and return what the model is told, uncut. Only cancellation is raised."""
         remote: Remote
         if name in resource_tools.NAMES:
@@ -146,7 +152,7 @@ class McpServers:
             return told(f"unsupported call: {name}", success=False)
         notes = self._notes.setdefault(tool.server, [])
         notes.clear()
-        output = await call_tool(tool, call_id, arguments, self._admit, remote, emit)
+        output = await call_tool(tool, turn_id, call_id, arguments, self._admit, remote, emit)
         return noted(output, notes)
 
     def kill_all(self) -> None:
@@ -189,7 +195,7 @@ class McpServers:
                 await self._settle(startup, name, ServerStatus("ready"))
 
         try:
-            await self._tell({"type": "mcp_startup_update", "server": name, "status": {"state": "starting"}})
+            await self._tell(McpStartupUpdate(server=name, status={"state": "starting"}))
             self._assignments[name] = host = ServerHost(name, partial(self._connection, name, server), on_tools)
             await host.run()
         except asyncio.CancelledError:
@@ -234,22 +240,17 @@ class McpServers:
         if self._closing:
             return
         told = {"state": status.state} if status.error is None else {"state": status.state, "error": status.error}
-        await self._tell({"type": "mcp_startup_update", "server": name, "status": told})
+        await self._tell(McpStartupUpdate(server=name, status=told))
         if startup.is_over:
             await self._tell(self._summary())
 
-    def _summary(self) -> JsonObject:
+    def _summary(self) -> McpStartupComplete:
         by_state: dict[State, list[str]] = {"ready": [], "failed": [], "cancelled": []}
         for name, status in self._states.items():
             by_state[status.state].append(name)
-        failed = [{"server": name, "error": self._states[name].error} for name in by_state["failed"]]
-        failed += [{"server": name, "error": fault} for name, fault in self._faulty.items()]
-        return {
-            "type": "mcp_startup_complete",
-            "ready": by_state["ready"],
-            "failed": failed,
-            "cancelled": by_state["cancelled"],
-        }
+        failed = [ServerFailure(name, self._states[name].error or "") for name in by_state["failed"]]
+        failed += [ServerFailure(name, fault) for name, fault in self._faulty.items()]
+        return McpStartupComplete(ready=by_state["ready"], failed=failed, cancelled=by_state["cancelled"])
 
     def _all_tools(self) -> "list[RemoteTool]":
         return [tool for host in self._assignments.values() for tool in host.tools]
@@ -273,10 +274,10 @@ class McpServers:
                 f"a question of the MCP server `{question.server}` was answered with `{reply.action}`: {reply.reason}"
             )
             self._notes.setdefault(question.server, []).append(text)
-            await self._tell({"type": "warning", "message": text})
+            await self._tell(WarningEvent(text))
         return reply
 
-    async def _tell(self, event: JsonObject) -> None:
+    async def _tell(self, event: Event) -> None:
         waiting = self._setting.emit(event)
         if waiting is not None:
             await waiting

@@ -5,7 +5,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
 from greenroom.config.servers import McpServer
-from greenroom.protocol.items import JsonObject
+from greenroom.protocol.events.event import Event
+from greenroom.protocol.events.turn import BackgroundEvent, WarningEvent
 
 NOTICE_SECONDS: Final = 2.0
 """Seconds after which a wait is reported."""
@@ -19,7 +20,7 @@ class Startup:
     def __init__(
         self,
         servers: Mapping[str, McpServer],
-        tell: Callable[[JsonObject], Awaitable[None]],
+        tell: Callable[[Event], Awaitable[None]],
         notice_after: float = NOTICE_SECONDS,
     ) -> None:
         """`tell` takes events for the client."""
@@ -82,7 +83,7 @@ class Startup:
                     f"the MCP server `{name}` is not ready after {wait:g} s, and its tools are missing until it is;"
                     " set `startup_timeout_sec` in its table to have requests wait longer"
                 )
-                await self._tell({"type": "warning", "message": text})
+                await self._tell(WarningEvent(text))
 
     async def _notice(self) -> None:
         await asyncio.sleep(self._notice_after)
@@ -90,4 +91,4 @@ class Startup:
         longest = max((self._servers[name].first_request_wait for name in waiting), default=0.0)
         names = ", ".join(f"`{name}`" for name in waiting)
         text = f"waiting for MCP servers to start, {longest:g} s at most: {names}"
-        await self._tell({"type": "background_event", "message": text})
+        await self._tell(BackgroundEvent(text))

@@ -77,12 +77,12 @@ class McpToolset:
         """Tell whether a call of the model is for one of these tools."""
         return self._servers.knows(str(call["name"]), _namespace(call))
 
-    async def call(self, call: JsonObject, emit: Emit) -> ToolResult:
+    async def call(self, turn_id: TurnId, call: JsonObject, emit: Emit) -> ToolResult:
         """Call a tool, and return what the model reads of its output."""
         budget = OutputBudget.of_tokens(self._turn.settings.tool_output_token_limit)
         more, of = _AS_JSON
         output = await self._servers.call(
-            str(call["name"]), str(call["call_id"]), str(call["arguments"]), emit, _namespace(call)
+            turn_id, str(call["name"]), str(call["call_id"]), str(call["arguments"]), emit, _namespace(call)
         )
         return output.within(OutputBudget(budget.size * more // of, budget.unit)).output
 

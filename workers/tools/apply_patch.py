@@ -3,7 +3,7 @@ nothing."""
 
 import asyncio
 
-from greenroom.protocol.items import JsonObject
+from greenroom.protocol.events.patch import PatchApplyBegin, PatchApplyEnd, TurnDiff
 from greenroom.workers.patch import apply as application
 from greenroom.workers.patch.disk import Allowed, Disk
 from greenroom.workers.patch.errors import PatchError
@@ -34,15 +34,19 @@ async def apply(call_id: str, text: str, cwd: str, context: ToolContext) -> Tool
         raise ToolFailure(f"apply_patch verification failed: {error}") from error
     way, was_asked = await context.gate.admit_patch(call_id, context.turn_id, plan)
     allowed = context.may_write if way == "sandboxed" else None
-    facts: JsonObject = {"call_id": call_id, "turn_id": context.turn_id}
     changes = dict(plan.changes)
-    await emit(context, {"type": "patch_apply_begin", **facts, "auto_approved": not was_asked, "changes": changes})
+    await emit(context, PatchApplyBegin(call_id, context.turn_id, not was_asked, changes))
     output, stderr = await asyncio.to_thread(_carry_out, plan, disk, allowed, context)
-    ended: JsonObject = {"type": "patch_apply_end", **facts, "changes": changes, "success": not stderr}
-    await emit(
-        context,
-        {**ended, "stdout": output, "stderr": stderr, "status": "failed" if stderr else "completed"},
+    ended = PatchApplyEnd(
+        call_id=call_id,
+        turn_id=context.turn_id,
+        changes=changes,
+        success=not stderr,
+        stdout=output,
+        stderr=stderr,
+        status="failed" if stderr else "completed",
     )
+    await emit(context, ended)
     await tell_diff(context)
     return ToolOutput(stderr or output, success=not stderr)
 
@@ -52,7 +56,7 @@ async def tell_diff(context: ToolContext, *, only_news: bool = False) -> None:
     before = context.diff.last
     diff = await asyncio.to_thread(context.diff.render)
     if diff != before or (diff is not None and not only_news):
-        await emit(context, {"type": "turn_diff", "unified_diff": diff or ""})
+        await emit(context, TurnDiff(diff or ""))
 
 
 def _carry_out(plan: PatchPlan, disk: Disk, allowed: Allowed | None, context: ToolContext) -> tuple[str, str]:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
-from greenroom.protocol.items import JsonObject
+from greenroom.protocol.events.event import Event
 from greenroom.workers.exec.background_command import BackgroundCommand
 from greenroom.workers.exec.command import CommandSpec
 from greenroom.workers.exec.command_run import explain_failure
@@ -75,7 +75,7 @@ class BackgroundCommands:
         """In the order of their last use."""
         self._watching: dict[NumberedCommand, asyncio.Task[None]] = {}
         self._attended = True
-        self._untold: list[JsonObject] = []
+        self._untold: list[Event] = []
 
     def __iter__(self) -> Iterator[NumberedCommand]:
         return iter(self._kept.values())
@@ -173,7 +173,7 @@ class BackgroundCommands:
             kept.deltas += 1
             await self._tell(kept.events.output(name, chunk))
 
-    async def _tell(self, event: JsonObject) -> None:
+    async def _tell(self, event: Event) -> None:
         waiting = self._emit(event)
         if waiting is not None:
             await waiting

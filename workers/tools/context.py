@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from greenroom.config.reader import Reader
+from greenroom.protocol.events.event import Event
 from greenroom.protocol.ids import TurnId
 from greenroom.protocol.items import JsonObject
 from greenroom.sessions.cleanup_journal import CleanupJournal
@@ -89,7 +90,7 @@ class ToolOutput:
         return list(self.items) or self.text
 
 
-async def emit(context: ToolContext, event: JsonObject) -> None:
+async def emit(context: ToolContext, event: Event) -> None:
     """Emit an event, and wait if the recipient asks for it."""
     waiting = context.emit(event)
     if waiting is not None:

@@ -12,6 +12,7 @@ from typing import Annotated, Final
 
 import msgspec
 
+from greenroom.protocol.events.turn import BackgroundEvent
 from greenroom.workers.exec.command import CAPTURE_SIZE, CommandSpec
 from greenroom.workers.patch.interception import PatchCall, PatchRefused, recognise
 from greenroom.workers.tools.apply_patch import apply
@@ -21,7 +22,7 @@ from greenroom.workers.tools.command_events import CommandEvents
 from greenroom.workers.tools.command_line import WORKDIR_NAMES, argv_or_script
 from greenroom.workers.tools.context import ToolContext, ToolOutput, emit
 from greenroom.workers.tools.terminal_output import told
-from greenroom.workers.tools.types import ExecutionMode, ToolFailure
+from greenroom.workers.tools.types import CommandFacts, ExecutionMode, ToolFailure
 
 DEFAULT_YIELD_MS: Final = 10_000
 SHORTEST_YIELD_MS: Final = 250
@@ -87,13 +88,13 @@ async def exec_command(call_id: str, arguments: str, context: ToolContext) -> To
             raise ToolFailure(reason)
     call = _Call(call_id, given, argv, base, context)
     facts = call.facts
-    way = await context.gate.admit_command(facts, argv, escalated=given.wants_out, justification=given.justification)
+    way = await context.gate.admit_command(facts, escalated=given.wants_out, justification=given.justification)
     kept = await call.run(way)
     if way == "sandboxed" and kept.finished is not None:
         ending = f"exit code {shell_exit_code(kept.finished)}"
-        if await context.gate.admit_retry(facts, argv, kept.finished, ending):
+        if await context.gate.admit_retry(facts, kept.finished, ending):
             context.open_commands.forget(kept)
-            await emit(context, {"type": "background_event", "message": "retrying command without sandbox"})
+            await emit(context, BackgroundEvent("retrying command without sandbox"))
             kept = await call.run("free")
     return told(kept, call.started, given.max_output_tokens, context)
 
@@ -104,7 +105,6 @@ class _Call:
     def __init__(
         self, call_id: str, given: ExecArguments, argv: tuple[str, ...], cwd: str, context: ToolContext
     ) -> None:
-        self._call_id = call_id
         self._given = given
         self._context = context
         self._command = CommandSpec(
@@ -115,7 +115,7 @@ class _Call:
             capture_size=max(CAPTURE_SIZE, context.budget.size),
             terminal=bool(given.tty),
         )
-        self.facts = CommandEvents(call_id, context.turn_id, argv, cwd, context.budget).facts
+        self.facts = CommandFacts(call_id, context.turn_id, argv, cwd)
         self.started = 0.0
 
     async def run(self, way: ExecutionMode) -> NumberedCommand:
@@ -123,10 +123,8 @@ class _Call:
         killed."""
         context = self._context
         number = context.open_commands.new_number()
-        extra = {"process_id": str(number), "source": "unified_exec_startup"}
-        argv = self._command.argv
-        events = CommandEvents(self._call_id, context.turn_id, argv, self._command.cwd, context.budget, extra)
-        kept = NumberedCommand(number, argv, way, events)
+        events = CommandEvents(self.facts, context.budget, source="unified_exec_startup", process_id=str(number))
+        kept = NumberedCommand(number, self._command.argv, way, events)
         starter = context.starter(way)
         command = await context.logins.spare(self._command, starter, context.shell.fixed)
         await context.open_commands.open(kept, command, starter)

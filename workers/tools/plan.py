@@ -4,7 +4,7 @@ from typing import Final
 
 import msgspec
 
-from greenroom.protocol.items import JsonObject
+from greenroom.protocol.events.tool import PlanStep, PlanUpdate
 from greenroom.workers.tools.arguments import parse
 from greenroom.workers.tools.catalog import Status
 from greenroom.workers.tools.context import ToolContext, ToolOutput, emit
@@ -25,10 +25,10 @@ class PlanArguments(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     plan: list[GivenStep]
     explanation: str | None = None
 
-    def event(self) -> JsonObject:
+    def event(self) -> PlanUpdate:
         """The event that tells the client."""
-        steps = [{"step": step.step, "status": step.status} for step in self.plan]
-        return {"type": "plan_update", "explanation": self.explanation, "plan": steps}
+        steps = [PlanStep(step.step, step.status) for step in self.plan]
+        return PlanUpdate(explanation=self.explanation, plan=steps)
 
 
 async def update_plan(_call_id: str, arguments: str, context: ToolContext) -> ToolOutput:

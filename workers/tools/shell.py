@@ -10,6 +10,7 @@ from typing import Annotated, Final
 
 import msgspec
 
+from greenroom.protocol.events.turn import BackgroundEvent
 from greenroom.workers.exec.capture import cut
 from greenroom.workers.exec.command import CAPTURE_SIZE, CommandSpec
 from greenroom.workers.exec.pipes import StreamName
@@ -21,7 +22,7 @@ from greenroom.workers.tools.arguments import parse
 from greenroom.workers.tools.command_events import NO_EXIT_CODE, CommandEvents, paragraphs
 from greenroom.workers.tools.command_line import WORKDIR_NAMES, argv_or_script
 from greenroom.workers.tools.context import ToolContext, ToolOutput, emit
-from greenroom.workers.tools.types import ExecutionMode, ToolFailure
+from greenroom.workers.tools.types import CommandFacts, ExecutionMode, ToolFailure
 
 DEFAULT_TIMEOUT_MS: Final = 10_000
 
@@ -69,15 +70,13 @@ async def shell(call_id: str, arguments: str, context: ToolContext) -> ToolOutpu
         case PatchRefused(reason):
             raise ToolFailure(reason)
     call = _Call(call_id, argv, given.limit_ms, base, context)
-    way = await context.gate.admit_command(
-        call.events.facts, argv, escalated=given.wants_out, justification=given.justification
-    )
+    facts = call.events.facts
+    way = await context.gate.admit_command(facts, escalated=given.wants_out, justification=given.justification)
     output, finished = await call.run(way)
-    if way == "sandboxed" and finished.spawn_error is None:
-        facts = call.events.facts
-        if await context.gate.admit_retry(facts, argv, finished, call.ending(finished)):
-            await emit(context, {"type": "background_event", "message": "retrying command without sandbox"})
-            output, _ = await call.run("free")
+    was_confined = way == "sandboxed" and finished.spawn_error is None
+    if was_confined and await context.gate.admit_retry(facts, finished, call.ending(finished)):
+        await emit(context, BackgroundEvent("retrying command without sandbox"))
+        output, _ = await call.run("free")
     return output
 
 
@@ -94,7 +93,7 @@ class _Call:
             timeout=limit_ms / 1000,
             capture_size=max(CAPTURE_SIZE, context.budget.size),
         )
-        self.events = CommandEvents(call_id, context.turn_id, argv, cwd, context.budget)
+        self.events = CommandEvents(CommandFacts(call_id, context.turn_id, argv, cwd), context.budget)
 
     async def run(self, way: ExecutionMode) -> tuple[ToolOutput, Finished]:
         """Run it once, with its events."""

@@ -1,19 +1,33 @@
 """Types shared by the parts of a tool call."""
 
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
 
 from greenroom.protocol.approval import AnyQuestion, Decision
+from greenroom.protocol.events.event import Event
+from greenroom.protocol.ids import TurnId
 from greenroom.protocol.items import JsonObject
 
 if TYPE_CHECKING:
     from greenroom.workers.sandbox.launcher import Loss
 
-Emit: TypeAlias = Callable[[JsonObject], Awaitable[None] | None]
-"""Takes the `msg` of an event. An awaitable that it returns is waited for, so that a slow client slows the tool."""
+Emit: TypeAlias = Callable[[Event], Awaitable[None] | None]
+"""Takes an event. An awaitable that it returns is waited for, so that a slow client slows the tool."""
 
 Ask: TypeAlias = Callable[[AnyQuestion], Awaitable[Decision]]
 """Asks the user, and returns the decision."""
+
+
+@dataclass(frozen=True, slots=True)
+class CommandFacts:
+    """Members that the events of a command and questions about it share."""
+
+    call_id: str
+    turn_id: TurnId
+    command: tuple[str, ...]
+    cwd: str
+
 
 ExecutionMode: TypeAlias = Literal["free", "sandboxed", "read_only"]
 """How a permitted action is executed: without a sandbox, in that of the conversation, or in a read-only one."""
@@ -30,7 +44,7 @@ class ToolHost(Protocol):
         """Ask the user (`Ask`)."""
         ...
 
-    def emit(self, event: JsonObject) -> Awaitable[None] | None:
+    def emit(self, event: Event) -> Awaitable[None] | None:
         """Emit an event (`Emit`)."""
         ...
 

@@ -10,6 +10,7 @@ from typing import Final
 
 import msgspec
 
+from greenroom.protocol.events.tool import ViewImageToolCall
 from greenroom.protocol.items import JsonObject
 from greenroom.workers.model.image import ImageError, data_url
 from greenroom.workers.patch.disk import Disk
@@ -30,7 +31,7 @@ async def view_image(call_id: str, arguments: str, context: ToolContext) -> Tool
     """Handle one call. Raises `ToolFailure` if there is no image."""
     path = os.path.normpath(os.path.join(context.cwd, parse(arguments, ViewArguments).path))
     url = await asyncio.to_thread(_read, path, context)
-    await emit(context, {"type": "view_image_tool_call", "call_id": call_id, "path": path})
+    await emit(context, ViewImageToolCall(call_id=call_id, path=path))
     image: JsonObject = {"type": "input_image", "image_url": url}
     return ToolOutput(f"(the image {path})", success=True, items=(image,))
 

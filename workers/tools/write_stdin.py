@@ -12,7 +12,7 @@ from greenroom.workers.tools.background_commands import NumberedCommand
 from greenroom.workers.tools.context import ToolContext, ToolOutput, emit
 from greenroom.workers.tools.exec_command import LONGEST_YIELD_MS, SHORTEST_YIELD_MS
 from greenroom.workers.tools.terminal_output import told
-from greenroom.workers.tools.types import ToolFailure
+from greenroom.workers.tools.types import CommandFacts, ToolFailure
 
 DEFAULT_YIELD_MS: Final = 250
 SHORTEST_POLL_MS: Final = 5_000
@@ -69,8 +69,8 @@ async def _admit(call_id: str, text: str, kept: NumberedCommand, context: ToolCo
         return
     if not kept.command.has_terminal:
         raise ToolFailure(CLOSED)
-    facts = {"call_id": call_id, "turn_id": context.turn_id, "cwd": kept.events.facts["cwd"]}
-    await context.gate.admit_input({**facts, "command": ["write_stdin", text]}, text, kept.way)
+    facts = CommandFacts(call_id, context.turn_id, ("write_stdin", text), kept.events.facts.cwd)
+    await context.gate.admit_input(facts, kept.way)
 
 
 async def _write(kept: NumberedCommand, text: str) -> None:

@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 KEPT: Final = 1024 * 1024
 """Bytes of events that are buffered for one conversation without a listener; the latest are kept."""
 _HEAD: Final = b'{"type":"'
-"""The beginning of nearly all events."""
+"""The beginning of events as workers write them: the type comes first."""
 _ENDS: Final = (b"task_complete", b"turn_aborted")
 
 

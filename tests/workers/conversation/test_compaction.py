@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 from msgspec import structs
 
 from greenroom.protocol.errors import ModelError
+from greenroom.protocol.events.event import Event
+from greenroom.protocol.events.item import ItemCompleted
 from greenroom.protocol.ids import ConversationId
 from greenroom.protocol.items import JsonObject
 from greenroom.protocol.user_messages import SUMMARY_PREFIX, is_user_message, summary_message
@@ -29,6 +31,7 @@ from greenroom.workers.model.outcome import ModelRequestError
 from greenroom.workers.model.request import ModelRequest, RequestEncoder
 from greenroom.workers.model.responses import Completed, ItemDone, ModelEvent, TextDelta, Usage
 from greenroom.workers.model.retry import Retry
+from tests.support.events import members
 from tests.workers.stubs import StubMailbox, StubModelSource, StubRecord, StubTurnContext
 
 PROMPT = "Sum up."
@@ -104,9 +107,9 @@ class Room:
             summarizer, transcript, self.tokens, StubTurnContext(), limit=limit, window_number=2
         )
 
-    def _observe(self, event: JsonObject) -> None:
-        if event["type"] != "item_completed":
-            self.events.append(event)
+    def _observe(self, event: Event) -> None:
+        if not isinstance(event, ItemCompleted):
+            self.events.append(members(event))
 
     @property
     def records(self) -> list[SessionRecord]:

@@ -12,6 +12,7 @@ from greenroom.sessions import file as session_file
 from greenroom.sessions.file import SessionFile
 from greenroom.sessions.format import SessionRecord
 from greenroom.workers.conversation.session_recorder import SessionRecorder
+from tests.support.events import event
 from tests.support.home import records
 from tests.support.loop import until
 from tests.support.virtual_time import in_virtual_time
@@ -19,7 +20,7 @@ from tests.support.virtual_time import in_virtual_time
 CONVERSATION = ConversationId("0199f3a0-0000-7000-8000-000000000001")
 META = SessionRecord("session_meta", {"id": CONVERSATION, "cwd": "/"})
 MESSAGE: JsonObject = {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "hi"}]}
-TOLD: JsonObject = {"type": "task_complete", "last_agent_message": None}
+TOLD = event("task_complete")
 
 
 class Desk:
@@ -77,8 +78,8 @@ def test_what_is_written_survives_this_process(desk: Desk, synced: list[int]) ->
 
 
 def test_only_events_that_are_kept_are_kept(desk: Desk) -> None:
-    desk.transcript.event({"type": "agent_message_delta", "delta": "x"})
-    desk.transcript.event({"type": "exec_command_output_delta"})
+    desk.transcript.event(event("agent_message_delta", delta="x"))
+    desk.transcript.event(event("exec_command_output_delta"))
     desk.transcript.event(TOLD)
     desk.transcript.save()
     assert desk.kinds == ["session_meta", "task_complete"]

@@ -2,40 +2,43 @@
 
 import asyncio
 import unicodedata
-from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from greenroom.protocol.items import JsonObject
+from greenroom.protocol.events.event import Event
+from greenroom.protocol.events.file_change import AddedFile, Changes
 from greenroom.workers.conversation import step_reporter
 from greenroom.workers.conversation.step import LONGEST, begun, done, one_line
 from greenroom.workers.conversation.step_reporter import StepReporter
 from greenroom.workers.conversation.tokens import TokenCounter
 from greenroom.workers.model.responses import Usage
+from tests.support.events import event
 from tests.support.loop import until
 
 TOOK = {"secs": 3, "nanos": 240_000_000}
 TESTS = {"command": ["bash", "-lc", "pytest -q"], "call_id": "a"}
 REMOTE = {"invocation": {"server": "docs", "tool": "find", "arguments": {}}, "call_id": "a"}
+
+
+def files(*paths: str) -> Changes:
+    return dict.fromkeys(paths, AddedFile(""))
+
+
 PLAN = [{"step": "read", "status": "completed"}, {"step": "write", "status": "in_progress"}]
-
-
-def event(kind: str, **members: Any) -> JsonObject:
-    return {"type": kind, **members}
 
 
 @pytest.mark.parametrize(
     ("told", "words"),
     [
         (event("exec_command_begin", **TESTS), "running pytest -q"),
-        (event("patch_apply_begin", call_id="a", changes={"/x/a.py": {}, "/x/b.py": {}}), "changing a.py, b.py"),
+        (event("patch_apply_begin", call_id="a", changes=files("/x/a.py", "/x/b.py")), "changing a.py, b.py"),
         (event("mcp_tool_call_begin", **REMOTE), "calling docs/find"),
         (event("web_search_begin", call_id="a"), "searching the web"),
     ],
 )
-def test_what_goes_on_is_told_when_it_begins(told: JsonObject, words: str) -> None:
+def test_what_goes_on_is_told_when_it_begins(told: Event, words: str) -> None:
     assert begun(told) == ("a", words)
     assert done(told) is None
 
@@ -45,10 +48,10 @@ def test_what_goes_on_is_told_when_it_begins(told: JsonObject, words: str) -> No
     [
         (event("exec_command_end", **TESTS, exit_code=1, duration=TOOK), "exit code 1 after 3.2 s: pytest -q"),
         (
-            event("patch_apply_end", success=True, changes={f"/x/{n}": {} for n in range(5)}),
+            event("patch_apply_end", success=True, changes=files(*(f"/x/{n}" for n in range(5)))),
             "changed 0, 1, 2 and 2 more",
         ),
-        (event("patch_apply_end", success=False, changes={"/x/a": {}}), "could not change a"),
+        (event("patch_apply_end", success=False, changes=files("/x/a")), "could not change a"),
         (event("mcp_tool_call_end", **REMOTE, duration=TOOK, result={"Ok": {}}), "docs/find answered after 3.2 s"),
         (event("mcp_tool_call_end", **REMOTE, duration=TOOK, result={"Err": "no"}), "docs/find failed after 3.2 s"),
         (event("plan_update", plan=PLAN), "step 2 of 2: write"),
@@ -61,7 +64,7 @@ def test_what_goes_on_is_told_when_it_begins(told: JsonObject, words: str) -> No
         (event("token_count"), None),
     ],
 )
-def test_what_is_over_is_told_with_how_it_ended(told: JsonObject, words: str | None) -> None:
+def test_what_is_over_is_told_with_how_it_ended(told: Event, words: str | None) -> None:
     assert done(told) == words
     assert begun(told) is None
 
@@ -83,7 +86,7 @@ def test_no_step_is_longer_than_was_promised(words: list[str], tokens: int) -> N
             event("exec_command_begin", command=words, call_id="a"),
             event("exec_command_end", command=words, call_id="a", exit_code=-1, duration=TOOK),
             event("agent_message", message="\n".join(words)),
-            event("patch_apply_begin", call_id="b", changes=dict.fromkeys(words)),
+            event("patch_apply_begin", call_id="b", changes=files(*words)),
         ):
             reporter = StepReporter(told.append, TokenCounter(None, Usage(total_tokens=tokens)))
             reporter.take(told_event)
@@ -99,9 +102,9 @@ def test_what_is_under_way_is_what_began_last_and_has_not_ended() -> None:
         reporter = StepReporter(told.append, TokenCounter(None, Usage(total_tokens=1234)))
         assert str(reporter.present) == ""
         reporter.take(event("exec_command_begin", command=["make"], call_id="a"))
-        reporter.take(event("patch_apply_begin", changes={"/x": {}}, call_id="b"))
-        assert str(reporter.present) == "changing x (1,234 tokens)"
-        reporter.take(event("patch_apply_end", changes={"/x": {}}, call_id="b", success=True))
+        reporter.take(event("patch_apply_begin", changes=files("/x"), call_id="b"))
+        assert reporter.present == "changing x (1,234 tokens)"
+        reporter.take(event("patch_apply_end", changes=files("/x"), call_id="b", success=True))
         assert reporter.present == "running make (1,234 tokens)"
         assert told == ["running make (1,234 tokens)"]
         await until(lambda: len(told) == 2)

@@ -12,10 +12,13 @@ import msgspec
 
 from greenroom.config.section import check
 from greenroom.config.servers import McpServer
+from greenroom.protocol.events.event import Event
+from greenroom.protocol.ids import TurnId
 from greenroom.protocol.items import JsonObject
 from greenroom.workers.mcp.elicitation import Elicit, decline
 from greenroom.workers.mcp.result import Output
 from greenroom.workers.mcp.servers import Bearers, McpServers, ServerContext
+from tests.support.events import members
 from tests.support.processes import ends, tree
 
 HERE = Path(__file__).parent
@@ -35,6 +38,10 @@ def faulty(mode: str, *further: str, **more: object) -> McpServer:
 
 class Events(list[JsonObject]):
     """What the client was told."""
+
+    def take(self, told: Event) -> None:
+        """Take an event."""
+        self.append(members(told))
 
     def of(self, kind: str) -> list[JsonObject]:
         """Return the events of a type."""
@@ -67,7 +74,7 @@ class Hosted:
 
     async def call(self, name: str, arguments: str = "") -> Output:
         """Call a tool."""
-        return await self.servers.call(name, "call_1", arguments, self.events.append)
+        return await self.servers.call(TurnId("turn_1"), name, "call_1", arguments, self.events.take)
 
     async def answer(self, name: str, arguments: str = "") -> str:
         """Call a tool of the official server that answers with a text, and return that."""
@@ -95,7 +102,7 @@ async def hosted(
         variables=lookup,
         environment=os.environ if environment is None else environment,
         cwd=str(HERE),
-        emit=events.append,
+        emit=events.take,
         bearer=bearer,
         elicit=elicit,
         notice_after=notice_after,

@@ -12,6 +12,7 @@ from greenroom.protocol.mcp.elicitation import read_answer
 from greenroom.protocol.policy import ApprovalPolicy
 from greenroom.workers.mcp.elicitation import ACCEPTED, Elicitation, ElicitationReply, answer_alone, decline, pass_on
 from greenroom.workers.mcp.questions import ServerQuestions
+from tests.support.events import members
 
 YES_OR_NO = FormQuestion(server="docs", message="Sure?", form={"type": "object", "properties": {}})
 FORM = FormQuestion(server="docs", message="Who?", form={"type": "object", "properties": {"name": {}}})
@@ -44,7 +45,9 @@ class Desk:
         self._decision = decision
         self.asked: list[AnyQuestion] = []
         self.events: list[JsonObject] = []
-        self.questions = ServerQuestions(self._ask, self.events.append, lambda: TurnId("t1"))
+        self.questions = ServerQuestions(
+            self._ask, lambda told: self.events.append(members(told)), lambda: TurnId("t1")
+        )
 
     async def _ask(self, question: AnyQuestion) -> Decision:
         self.asked.append(question)

@@ -142,7 +142,12 @@ def test_the_resources_of_a_real_server_are_listed_and_read() -> None:
                 "tool": "read_mcp_resource",
                 "arguments": {"server": "docs", "uri": "shelf://books/emma"},
             }
-            assert begin == {"type": "mcp_tool_call_begin", "call_id": "call_1", "invocation": invocation}
+            assert begin == {
+                "type": "mcp_tool_call_begin",
+                "turn_id": "turn_1",
+                "call_id": "call_1",
+                "invocation": invocation,
+            }
             assert (end["type"], end["invocation"]) == ("mcp_tool_call_end", invocation)
             lost = await host.call("read_mcp_resource", '{"server":"docs","uri":"shelf://books/lost"}')
             assert not lost.success

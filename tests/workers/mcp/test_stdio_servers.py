@@ -73,7 +73,12 @@ def test_tools_are_listed_called_and_answered() -> None:
             assert not host.servers.knows("docs__other")
             begin, end = host.events[-2:]
             invocation = {"server": "docs", "tool": "echo", "arguments": {"text": "ho", "times": 2}}
-            assert begin == {"type": "mcp_tool_call_begin", "call_id": "call_1", "invocation": invocation}
+            assert begin == {
+                "type": "mcp_tool_call_begin",
+                "turn_id": "turn_1",
+                "call_id": "call_1",
+                "invocation": invocation,
+            }
             assert end["invocation"] == invocation
             assert msgspec.convert(end["duration"], dict[str, int]).keys() == {"secs", "nanos"}
             assert "hoho" in str(msgspec.convert(end["result"], dict[str, object])["Ok"])

@@ -11,6 +11,7 @@ import pytest
 from greenroom.config.reader import Reader
 from greenroom.config.sandbox import DangerFullAccess, ReadOnly, SandboxPolicy, WorkspaceWrite
 from greenroom.protocol.approval import AnyQuestion, Decision
+from greenroom.protocol.events.event import Event
 from greenroom.protocol.ids import TurnId
 from greenroom.protocol.items import JsonObject
 from greenroom.protocol.policy import ApprovalPolicy, SandboxMode
@@ -25,6 +26,7 @@ from greenroom.workers.tools.approval_gate import ApprovalGate
 from greenroom.workers.tools.background_commands import BackgroundCommands
 from greenroom.workers.tools.context import DEFAULT_BUDGET, Shell, ToolContext, ToolOutput
 from greenroom.workers.tools.registry import call, call_custom
+from tests.support.events import members
 
 SANDBOXES: Final[Mapping[SandboxMode, SandboxPolicy]] = {
     "read-only": ReadOnly(),
@@ -94,8 +96,8 @@ class Conversation:
             budget=budget,
         )
 
-    def emit(self, told: JsonObject) -> None:
-        event = msgspec.to_builtins(told)
+    def emit(self, told: Event) -> None:
+        event = members(told)
         self.events.append(event)
         self.order.append(str(event["type"]))
         if event["type"] == "exec_command_output_delta":

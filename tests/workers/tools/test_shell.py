@@ -9,7 +9,8 @@ import msgspec
 import psutil
 import pytest
 
-from greenroom.protocol.items import JsonObject
+from greenroom.protocol.events.command import ExecCommandOutputDelta
+from greenroom.protocol.events.event import Event
 from greenroom.workers.exec.capture import OutputBudget
 from greenroom.workers.tools.context import ToolOutput
 from greenroom.workers.tools.registry import call
@@ -162,13 +163,13 @@ def test_a_stopped_turn_kills_the_command_and_ends_it_for_the_client(conversatio
 
 
 def test_events_are_waited_for_while_the_client_is_slow(conversation: Conversation) -> None:
-    taken: list[JsonObject] = []
+    taken: list[Event] = []
 
-    async def take(event: JsonObject) -> None:
+    async def take(event: Event) -> None:
         await asyncio.sleep(0)
         taken.append(event)
 
     flood = '{"command":["head","-c","100000","/dev/zero"]}'
     asyncio.run(call("shell", "call_1", flood, replace(conversation.context, emit=take)))
-    chunks = [event["chunk"] for event in taken if event["type"] == "exec_command_output_delta"]
-    assert sum(len(base64.b64decode(str(chunk))) for chunk in chunks) == 100_000
+    chunks = [event.chunk for event in taken if isinstance(event, ExecCommandOutputDelta)]
+    assert sum(len(base64.b64decode(chunk)) for chunk in chunks) == 100_000
