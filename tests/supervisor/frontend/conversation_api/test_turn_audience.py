@@ -1,12 +1,13 @@
 """A message's turn leaves nothing behind once it has ended."""
 
 import asyncio
+import json
 import weakref
 from typing import cast
 
 import pytest
 
-from greenroom.protocol.approval import Decision, FormQuestion
+from greenroom.protocol.approval import CommandQuestion, Decision, FormQuestion
 from greenroom.protocol.ids import ConversationId, TurnId
 from greenroom.protocol.mcp.handshake import Failure
 from greenroom.supervisor.conversations.registry import Conversations
@@ -67,3 +68,28 @@ async def test_a_question_that_nobody_listens_to_has_a_deadline_too() -> None:
     audience.succeeded(b'"done"')
     await asyncio.sleep(60.0)
     assert decisions == [(3, too_late(30.0))], "the end of the turn ends its questions"
+
+
+@in_virtual_time
+async def test_each_command_is_asked_for_with_its_own_reason_whatever_was_announced_last() -> None:
+    written: list[bytes] = []
+    channel = ClientChannel(written.append)
+    hearing = ListenerBuffer(THREAD, channel)
+    elicitor = Elicitor(channel, lambda _: True, 600.0)
+    audience = ApiTurn(THREAD, hearing, elicitor, cast("Conversations", Decisions()))
+    audience.attach(Turn(TurnId("turn"), THREAD, b"[]", audience))
+    for number, reason in enumerate(("the first", "the second")):
+        event = b'{"type":"exec_approval_request","call_id":"call_%d","reason":"%b"}' % (number, reason.encode())
+        hearing.events(TurnId("turn"), event)
+        question = CommandQuestion(
+            call_id=f"call_{number}", command=["ls"], shell_text="ls", cwd="/", parts=[], reason=reason
+        )
+        audience.asks(number, question, "current")
+    hearing.subscribe()
+    messages = map(json.loads, written)
+    asked = [message["params"] for message in messages if "id" in message]
+    assert [(params["callId"], params["reason"]) for params in asked] == [
+        ("call_0", "the first"),
+        ("call_1", "the second"),
+    ]
+    audience.succeeded(b'"done"')
