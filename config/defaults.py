@@ -11,7 +11,7 @@ IDLE_WORKERS: Final = 2
 RATE_LIMIT_WAIT: Final = 600.0
 """Seconds that a model request waits for rate limits in total."""
 
-DELTA_WINDOW: Final = 0.03
+DELTA_WINDOW: Final = 0.05
 """Seconds for which pieces of a text are gathered where they come faster than that; each window is one piece then."""
 
 QUIET_WINDOW: Final = 0.1

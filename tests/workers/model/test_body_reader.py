@@ -8,7 +8,7 @@ from aiohttp import web
 from hypothesis import given
 from hypothesis import strategies as st
 
-from greenroom.workers.model.body_reader import DENSE, SILENCE, SUSTAINED, EventRate
+from greenroom.workers.model.body_reader import DENSE, HELD_BYTES, LATE, MOST, SILENCE, SUSTAINED, EventRate, Stretch
 from greenroom.workers.model.responses import Completed, TextDelta
 from tests.workers.model.exchange import BODY, DONE, HELLO, run, says, serving, talking
 
@@ -29,7 +29,7 @@ def test_a_stream_that_is_slower_than_the_window_never_waits(intervals: list[flo
     assert after(intervals) == 0.0
 
 
-@given(st.lists(st.floats(0.0, 0.5 * WINDOW), min_size=4 * SUSTAINED, max_size=60))
+@given(st.lists(st.floats(0.0, 0.9 * DENSE * WINDOW), min_size=4 * SUSTAINED, max_size=60))
 def test_a_stream_that_is_much_faster_is_read_once_in_a_window(intervals: list[float]) -> None:
     assert after(intervals) == pytest.approx(WINDOW)
 
@@ -63,6 +63,46 @@ def test_a_window_that_grows_makes_a_slower_stream_dense() -> None:
     intervals = [0.033] * (4 * SUSTAINED)
     assert after(intervals, 0.03) == 0.0
     assert after(intervals, 0.033 / DENSE * 1.1) > 0.0
+
+
+@given(st.lists(st.floats(-0.001, 1.0)))
+def test_windows_grow_while_they_are_noticed_late_and_shrink_again(lateness: list[float]) -> None:
+    stretch = Stretch()
+    for late in lateness:
+        before = stretch.of(1.0)
+        stretch.note(late)
+        assert stretch.of(1.0) == MOST or stretch.of(1.0) > before if late > LATE else stretch.of(1.0) <= before
+        assert WINDOW <= stretch.of(WINDOW) <= MOST * WINDOW
+    for _ in range(40):
+        stretch.note(0.0)
+    assert stretch.of(WINDOW) == WINDOW
+
+
+def test_much_at_once_ends_a_window() -> None:
+    async def scenario() -> None:
+        received = asyncio.Event()
+
+        async def bursts(request: web.Request) -> web.StreamResponse:
+            response = await says()(request)
+            for _ in range(4 * SUSTAINED):
+                await response.write(HELLO)
+                await asyncio.sleep(0.001)
+            await response.write(HELLO * (2 * HELD_BYTES // len(HELLO)))
+            await received.wait()
+            await response.write(DONE)
+            return response
+
+        async with serving(bursts) as server, talking(server.url) as talk:
+            talk.client.delta_window = 3600.0
+            events = 0
+            async with aclosing(talk.client.stream(BODY, talk.retries.append)) as batches:
+                async for batch in batches:
+                    events += sum(event.raw.count(b"Hello") for event in batch if isinstance(event, TextDelta))
+                    if events >= HELD_BYTES // len(HELLO):
+                        break
+            received.set()
+
+    run(scenario())
 
 
 def test_much_that_comes_piece_by_piece_is_told_in_few_pieces_and_whole() -> None:
