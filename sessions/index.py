@@ -26,6 +26,7 @@ from greenroom.sessions.fork import fork as copy
 from greenroom.sessions.lineage import open_conversation
 from greenroom.sessions.lock import writers
 from greenroom.sessions.restored import restore
+from greenroom.sessions.turn_log import SavedTurn, TurnLog
 
 HEAD: Final = 256 * 1024
 """Bytes at the beginning of a file that are read for a list."""
@@ -88,6 +89,8 @@ class Story:
     """Messages and actions, each with the number of its turn, from 1."""
     turns: int
     """Number of turns that have ended."""
+    log: list[SavedTurn]
+    """How its turns ended, as far as the file says so, in order."""
 
 
 def entries(home: str, limit: int | None = None) -> Iterator[SessionEntry]:
@@ -119,12 +122,13 @@ def page(home: str, limit: int, after: str = "") -> tuple[list[SessionEntry], st
 def story(home: str, conversation_id: ConversationId) -> Story:
     """Return the whole of a conversation. Raises `SessionUnknownError` or `SessionFileError`."""
     name = _named(home, conversation_id)
-    read_whole = _chronicle(Reader(home), name.path)
+    log = TurnLog()
+    read_whole = _chronicle(Reader(home), name.path, log)
     entry = _entry(Reader(home), name)
     if entry is None:
         raise _unknown(home, conversation_id)
     told = [(turn, passage) for turn, item in read_whole.told if (passage := _passage(item)) is not None]
-    return Story(replace(entry, writer=writers(home).get(conversation_id)), told, len(read_whole.ends))
+    return Story(replace(entry, writer=writers(home).get(conversation_id)), told, len(read_whole.ends), log.turns)
 
 
 def changes(home: str, conversation_id: ConversationId) -> Changes:
@@ -181,10 +185,10 @@ def _unknown(home: str, conversation_id: ConversationId) -> SessionUnknownError:
     return SessionUnknownError(f"There is no saved conversation {conversation_id} in {home}.")
 
 
-def _chronicle(reader: Reader, path: str) -> Chronicle:
+def _chronicle(reader: Reader, path: str, log: TurnLog | None = None) -> Chronicle:
     try:
         with open_conversation(reader, path) as file:
-            return chronicle(file)
+            return chronicle(file if log is None else log.watching(file))
     except OSError as error:
         raise SessionFileError(f"Session file {path} cannot be read: {error.strerror}") from error
     except SessionFileError as error:

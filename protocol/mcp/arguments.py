@@ -35,6 +35,8 @@ class CodexArguments(BaseModel):
     developer_instructions: str | None = Field(None, alias="developer-instructions")
     compact_prompt: str | None = Field(None, alias="compact-prompt")
     include_plan_tool: bool | None = Field(None, alias="include-plan-tool")
+    wait: bool | None = None
+    """Whether the result of the turn is the result of the call, as it is if nothing is said."""
 
 
 class ReplyArguments(BaseModel):
@@ -46,6 +48,8 @@ class ReplyArguments(BaseModel):
     thread_id: str | None = Field(None, alias="threadId")
     former_id: str | None = Field(None, alias="conversationId")
     session_id: str | None = Field(None, alias="sessionId")
+    wait: bool | None = None
+    """As in `CodexArguments`."""
 
     @property
     def id_name(self) -> str:

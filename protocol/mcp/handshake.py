@@ -166,6 +166,13 @@ def success_result(conversation_id: ConversationId, text_json: bytes) -> bytes:
     )
 
 
+def started_result(conversation_id: ConversationId, call_id: str) -> bytes:
+    """Return the result of a call that has started a turn and does not wait for it."""
+    text = f"Started turn {call_id} of conversation {conversation_id}. `codex-wait` waits for its end."
+    structured = {"threadId": conversation_id, "content": text, "callId": call_id}
+    return _encode({"content": [{"type": "text", "text": text}], "structuredContent": structured})
+
+
 def failure_result(failure: Failure, conversation_id: ConversationId | None = None) -> bytes:
     """Return the result of a failed call; it has structured content only if a conversation exists.
 

@@ -15,6 +15,10 @@ def _text(description: str, **more: object) -> dict[str, object]:
     return {"type": "string", "description": description, **more}
 
 
+_WAIT: Final[dict[str, object]] = {
+    "type": "boolean",
+    "description": "`false`: return a `callId` at once; `codex-wait` and `codex-read` then tell how it goes on.",
+}
 CODEX_PROPERTIES: Final[dict[str, dict[str, object]]] = {
     "prompt": _text("The task for the agent, as the first message of a new conversation."),
     "cwd": _text("Directory in which the agent works. A relative path starts at the server's own directory."),
@@ -35,6 +39,7 @@ CODEX_PROPERTIES: Final[dict[str, dict[str, object]]] = {
     "developer-instructions": _text("Further instructions, given to the model as a developer message."),
     "compact-prompt": _text("Instructions for summarising the conversation when its history is compacted."),
     "include-plan-tool": {"type": "boolean", "description": "Whether the agent may publish a plan of its steps."},
+    "wait": _WAIT,
 }
 
 REPLY_PROPERTIES: Final[dict[str, dict[str, object]]] = {
@@ -42,6 +47,7 @@ REPLY_PROPERTIES: Final[dict[str, dict[str, object]]] = {
     "threadId": _text("The conversation to continue: `threadId` of an earlier result."),
     "conversationId": _text("Older name of `threadId`."),
     "sessionId": _text("Oldest name of `threadId`."),
+    "wait": _WAIT,
 }
 
 OUTPUT_SCHEMA: Final[dict[str, object]] = {
@@ -50,6 +56,7 @@ OUTPUT_SCHEMA: Final[dict[str, object]] = {
     "properties": {
         "threadId": _text("Names the conversation; give it to `codex-reply` to go on."),
         "content": _text("The agent's last message, or what went wrong."),
+        "callId": _text("Names the turn that was started with `wait: false`; it goes on."),
         "error": {
             "type": "object",
             "description": "Present only in a failed call: what kind of failure it was, and its facts.",

@@ -2,7 +2,8 @@
 
 import os
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -10,6 +11,7 @@ from greenroom.protocol.ids import ConversationId, Incarnation, TurnId, WorkerId
 from greenroom.protocol.mcp.handshake import Failure
 from greenroom.runtime.restart import RestartPolicy
 from greenroom.supervisor.conversations import lifecycle
+from greenroom.supervisor.conversations.open_question import OpenQuestion
 from greenroom.supervisor.conversations.turn import Client, Turn, TurnObserver
 from greenroom.supervisor.processes.restart import CONVERSATION
 
@@ -39,6 +41,8 @@ class Conversation:
     configured: bytes = b""
     """The event `session_configured` of its process; empty while it has none."""
     observers: tuple[TurnObserver, ...] = ()
+    watchers: tuple[Callable[[], None], ...] = ()
+    """Called whenever its process has reported something, a turn has ended or a question was decided."""
     steering: tuple[Turn, ...] = ()
     """Input that was sent into the running turn and not yet accepted; what is never accepted becomes a turn."""
     queue: deque[Turn] | None = None
@@ -131,10 +135,15 @@ class Conversation:
             not observer.client.is_reading for observer in self.observers
         )
 
+    @property
+    def turns(self) -> list[Turn]:
+        """The running turn, input for it, and those that wait."""
+        turns = (self.running, *self.steering, *(self.queue or ()))
+        return [turn for turn in turns if turn is not None]
+
     def turns_of(self, client: Client) -> list[Turn]:
         """Return the turns of a client: the running one, input for it, and those that wait."""
-        turns = (self.running, *self.steering, *(self.queue or ()))
-        return [turn for turn in turns if turn is not None and turn.audience.client is client]
+        return [turn for turn in self.turns if turn.audience.client is client]
 
     def enqueue(self, turn: Turn) -> None:
         """Append a turn to the queue."""
@@ -174,6 +183,21 @@ class Conversation:
         """Tell the observers that a turn has ended, after its audience."""
         for observer in self.observers:
             observer.turn_ended(turn.id)
+        self.tell_watchers()
+
+    def tell_watchers(self) -> None:
+        """Call the watchers."""
+        for watcher in self.watchers:
+            watcher()
+
+    @contextmanager
+    def watched(self, watcher: Callable[[], None]) -> Iterator[None]:
+        """Let `watcher` be called within the block."""
+        self.watchers += (watcher,)
+        try:
+            yield
+        finally:
+            self.watchers = tuple(other for other in self.watchers if other is not watcher)
 
     def lose_process(self) -> None:
         """Reset the state that belonged to its last process."""
@@ -251,8 +275,8 @@ class Pulse:
     unsent_bytes: int = 0
     saved_bytes: int | None = None
     """Size of the session file when the turn was sent to the worker (`Conversation.saved_bytes`)."""
-    questions: set[int] = field(default_factory=set)
-    """Questions to the user that wait for an answer."""
+    questions: dict[int, OpenQuestion] = field(default_factory=dict)
+    """Questions to the user that wait for a decision, by their numbers."""
 
     @property
     def is_silent(self) -> bool:

@@ -8,6 +8,7 @@ from greenroom.protocol.internal.worker import JobDone, ReceivedNotice
 from greenroom.protocol.mcp.handshake import Failure
 from greenroom.supervisor.conversations.jobs import Jobs
 from greenroom.supervisor.conversations.registry import Conversations
+from greenroom.supervisor.conversations.started_turns import StartedTurns
 from greenroom.supervisor.options import ServerOptions
 from greenroom.supervisor.processes.tree import ProcessTree
 
@@ -24,6 +25,8 @@ class ConversationHost:
         self.conversations = Conversations(
             tree.router, tree.workers, tree.exit_history, limits, options.config_overrides
         )
+        self.started = StartedTurns()
+        """The turns that no call waits for."""
         self.jobs = Jobs(tree.router, tree.workers, limits.start_timeout)
 
     @property

@@ -74,6 +74,8 @@ class Conversations:
         self.leaving: frozenset[WorkerId] = frozenset()
         self.turn_listeners: set[OnTurnEnd] = set()
         """Called after the audience of each turn that has run, with whether it was the first of its conversation."""
+        self.leave_listeners: set[Callable[[Client], None]] = set()
+        """Called with each client that leaves, before what it has begun is ended."""
 
     def __iter__(self) -> Iterator[Conversation]:
         return iter(self._table)
@@ -183,11 +185,24 @@ class Conversations:
             self._slots.park(conversation)
         return count
 
-    def decide(self, turn: Turn, question_id: int, decision: Decision) -> None:
-        """Pass on the answer to a question; ignored once the turn has ended."""
+    def decide(self, turn: Turn, question_id: int, decision: Decision, reason: str = "") -> bool:
+        """Pass on the answer to a question, and return whether that decided it.
+
+        Ignored once the question is decided or the turn has ended. With a `reason` it comes from elsewhere than from
+        the client that was asked, from which the question is then withdrawn.
+        """
         conversation = self._table.find(turn.conversation_id)
-        if conversation is not None and conversation.running is turn:
-            self._turns.decide(conversation, question_id, decision)
+        if conversation is None or conversation.running is not turn:
+            return False
+        return self._turns.decide(conversation, question_id, decision, reason)
+
+    def on_decided_elsewhere(self, turn: Turn, question_id: int, withdraw: Callable[[str], None]) -> None:
+        """Call `withdraw` with the reason where an open question is decided by another than the client asked."""
+        conversation = self._table.find(turn.conversation_id)
+        pulse = None if conversation is None or conversation.running is not turn else conversation.pulse
+        question = None if pulse is None else pulse.questions.get(question_id)
+        if question is not None:
+            question.on_closed = withdraw
 
     # For one client
 
@@ -197,6 +212,8 @@ class Conversations:
 
     def leave(self, client: Client, reason: str) -> None:
         """End what a client has begun: its turns fail at once and are interrupted, and it listens no more."""
+        for listener in tuple(self.leave_listeners):
+            listener(client)
         for conversation in list(self._table):
             wanted = conversation.wants_deltas
             conversation.observers = tuple(one for one in conversation.observers if one.client is not client)

@@ -28,6 +28,7 @@ from greenroom.protocol.internal.worker import (
 from greenroom.protocol.mcp.handshake import Failure
 from greenroom.supervisor.conversations.assignments import WorkerAssignments
 from greenroom.supervisor.conversations.conversation import Conversation, Placement, Pulse
+from greenroom.supervisor.conversations.open_question import OpenQuestion
 from greenroom.supervisor.conversations.turn import Turn, aborted
 
 log = logging.getLogger(__name__)
@@ -110,13 +111,20 @@ class Turns:
         self._assignments.send(conversation, Interrupt(**address(conversation), turn_id=turn.id))
         self._loop.call_later(INTERRUPT_GRACE, self._insist, conversation, conversation.incarnation, turn)
 
-    def decide(self, conversation: Conversation, question_id: int, decision: Decision) -> None:
-        """Pass on the answer to a question of the running turn."""
-        if conversation.pulse is not None:
-            conversation.pulse.questions.discard(question_id)
-        self._assignments.send(
-            conversation, Decide(**address(conversation), question_id=question_id, decision=decision)
-        )
+    def decide(self, conversation: Conversation, question_id: int, decision: Decision, reason: str = "") -> bool:
+        """Pass on the answer to a question of the running turn, and return whether the question was still open.
+
+        With a `reason` the question is withdrawn from the client that was asked.
+        """
+        pulse = conversation.pulse
+        question = None if pulse is None else pulse.questions.pop(question_id, None)
+        if question is None:
+            return False
+        self._answer(conversation, question_id, decision)
+        if reason and question.on_closed is not None:
+            question.on_closed(reason)
+        conversation.tell_watchers()
+        return True
 
     def drop(self, conversation: Conversation) -> None:
         """Forget the running turn of a conversation whose worker is gone, or is being ended."""
@@ -126,6 +134,8 @@ class Turns:
         """Note a sign of life of its worker."""
         if conversation.pulse is not None:
             conversation.pulse.heard_at = self._loop.time()
+        if conversation.watchers:
+            self._loop.call_soon(conversation.tell_watchers)  # once what was reported has been dealt with
 
     # Notices of workers
 
@@ -161,9 +171,9 @@ class Turns:
                 question = decode_question(payload)
             except RemoteProtocolError as error:
                 log.error("conversation %s: %s; the answer is no", conversation.id, error)
-                self.decide(conversation, notice.question_id, UNREADABLE)
+                self._answer(conversation, notice.question_id, UNREADABLE)
                 return
-            pulse.questions.add(notice.question_id)
+            pulse.questions[notice.question_id] = OpenQuestion(notice.question_id, turn, question)
             turn.audience.asks(notice.question_id, question, notice.form)
 
     def note(self, conversation: Conversation, notice: Heartbeat) -> None:
@@ -218,6 +228,11 @@ class Turns:
         else:
             conversation.put_in_front(left)
         self._on_free(conversation)
+
+    def _answer(self, conversation: Conversation, question_id: int, decision: Decision) -> None:
+        self._assignments.send(
+            conversation, Decide(**address(conversation), question_id=question_id, decision=decision)
+        )
 
     def _stop_running(self, conversation: Conversation) -> None:
         conversation.running = conversation.pulse = None

@@ -11,7 +11,7 @@ from greenroom.protocol.mcp.elicitation import METHOD, mode_of, read_answer
 from greenroom.protocol.mcp.handshake import ElicitationMode
 from greenroom.supervisor.frontend.client_channel import ClientChannel
 
-OnDecision: TypeAlias = Callable[[Decision], None]
+OnDecision: TypeAlias = Callable[[Decision], object]
 
 CANNOT_ASK = Decision(
     verdict="denied", reason="approval is not available: the client cannot ask its user (it declared no elicitation)"
@@ -35,6 +35,11 @@ class Question:
     def withdraw(self, reason: str) -> None:
         """Tell the client that the question is void, if it is still open. No decision is reported."""
         self.elicitor.withdraw(self, reason)
+
+    def decline(self, decision: Decision) -> None:
+        """Withdraw the question, if it is still open, and report a decision in place of the user's."""
+        if self.elicitor.withdraw(self, "it is not asked any more"):
+            self.on_decision(decision)
 
 
 class Elicitor:
@@ -73,10 +78,12 @@ class Elicitor:
             question.on_decision(read_answer(None if response.error is not None else response.result))
         return question is not None
 
-    def withdraw(self, question: Question, reason: str) -> None:
-        """Withdraw a question."""
-        if self._close(question.id) is not None:
-            self.channel.notify("notifications/cancelled", {"requestId": question.id, "reason": reason})
+    def withdraw(self, question: Question, reason: str) -> bool:
+        """Withdraw a question; return whether it was open."""
+        if self._close(question.id) is None:
+            return False
+        self.channel.notify("notifications/cancelled", {"requestId": question.id, "reason": reason})
+        return True
 
     def _expire(self, question: Question) -> None:
         if question.id in self._open:

@@ -67,6 +67,9 @@ class Client:
         line = {"jsonrpc": "2.0", "id": request_id, "method": method, "params": params}
         os.write(self._input, json.dumps(line).encode() + b"\n")
 
+    def notify(self, method: str, params: object) -> None:
+        os.write(self._input, json.dumps({"jsonrpc": "2.0", "method": method, "params": params}).encode() + b"\n")
+
     def codex(self, request_id: object, prompt: str) -> None:
         self.say(request_id, "tools/call", {"name": "codex", "arguments": {"prompt": prompt}})
 
@@ -304,3 +307,35 @@ async def test_status_shows_every_client_and_what_they_have_in_common() -> None:
         assert report.statistics.stdio is not None
         written = sum(client.connection.statistics().written for client in (scene.one, scene.other))
         assert report.statistics.stdio.written == written
+
+
+@on_loop
+async def test_a_turn_that_no_call_waits_for_goes_on_when_its_client_leaves() -> None:
+    async with two_clients() as scene:
+        scene.one.say("start", "tools/call", {"name": "codex", "arguments": {"prompt": "stall", "wait": False}})
+        begun = (await scene.one.result("start"))["structuredContent"]
+        thread, call = begun["threadId"], begun["callId"]
+        await until(lambda: scene.conversation(thread).running)
+        scene.one.leave()
+        await until(lambda: scene.one.has_ended)
+        wanted = {"threadId": thread, "callId": call}
+        scene.other.say("look", "tools/call", {"name": "codex-wait", "arguments": {**wanted, "seconds": 0}})
+        assert (await scene.other.result("look"))["structuredContent"]["turn"]["state"] == "running"
+        scene.other.say("wait", "tools/call", {"name": "codex-wait", "arguments": wanted})
+        scene.other.say("stop", "tools/call", {"name": "codex-interrupt", "arguments": {"threadId": thread}})
+        turn = (await scene.other.result("wait"))["structuredContent"]["turn"]
+        assert (turn["callId"], turn["state"]) == (call, "aborted")
+        assert scene.host.started.under_way == 0
+        assert len(scene.host.conversations.leave_listeners) == 1
+
+
+@on_loop
+async def test_a_wait_that_is_cancelled_ends_at_once() -> None:
+    async with two_clients() as scene:
+        scene.one.say("start", "tools/call", {"name": "codex", "arguments": {"prompt": "stall", "wait": False}})
+        thread = (await scene.one.result("start"))["structuredContent"]["threadId"]
+        scene.one.say("wait", "tools/call", {"name": "codex-wait", "arguments": {"threadId": thread}})
+        await until(lambda: scene.conversation(thread).watchers)
+        scene.one.notify("notifications/cancelled", {"requestId": "wait"})
+        assert (await scene.one.result("wait"))["structuredContent"]["reason"] == "time"
+        assert scene.conversation(thread).watchers == ()

@@ -120,16 +120,25 @@ def result_of(failure: Failure, conversation_id: ConversationId, unknown_text: s
 
     `unknown_text` is for a conversation that does not exist.
     """
+    told = worded(failure, unknown_text)
     match failure.kind:
         case "config":
-            text = f"Failed to load Codex configuration from overrides: {failure.message}"
-            return failure_result(Failure(failure.kind, text))
+            return failure_result(told)
         case "start_failed" if not failure.facts.get("resumable"):  # there is no conversation to continue
-            return failure_result(failure)
-        case "session_unknown":
-            return failure_result(Failure(failure.kind, unknown_text), conversation_id)
+            return failure_result(told)
         case _:
-            return failure_result(failure, conversation_id)
+            return failure_result(told, conversation_id)
+
+
+def worded(failure: Failure, unknown_text: str) -> Failure:
+    """Return a failure in the wording that clients know. `unknown_text` is as in `result_of`."""
+    match failure.kind:
+        case "config":
+            return Failure(failure.kind, f"Failed to load Codex configuration from overrides: {failure.message}")
+        case "session_unknown":
+            return Failure(failure.kind, unknown_text)
+        case _:
+            return failure
 
 
 def overrides_of(arguments: CodexArguments) -> bytes:

@@ -47,7 +47,7 @@ class Host(Protocol):
     def tell(self, token: ProgressToken, signs: int, doing: str) -> None:
         """Send a sign of life."""
 
-    def decide(self, turn: Turn, question_id: int, decision: Decision) -> None:
+    def decide(self, turn: Turn, question_id: int, decision: Decision) -> object:
         """Pass on the answer to a question."""
 
     def answer(self, request: Request, result: bytes) -> None:

@@ -10,7 +10,7 @@ from functools import cache, partial
 from greenroom.config.settings import ConversationOverrides, resolve
 from greenroom.protocol.errors import ConfigError
 from greenroom.protocol.jsonrpc import Request, RequestId, Response
-from greenroom.protocol.mcp.handshake import CallToolParams, ElicitationMode
+from greenroom.protocol.mcp.handshake import ElicitationMode
 from greenroom.supervisor.conversations.conversation import Conversation
 from greenroom.supervisor.conversations.host import ConversationHost
 from greenroom.supervisor.frontend.client_channel import ClientChannel
@@ -22,6 +22,7 @@ from greenroom.supervisor.frontend.elicitor import Elicitor
 from greenroom.supervisor.frontend.mcp.change_notifier import ChangeNotifier
 from greenroom.supervisor.frontend.mcp.client_log import ClientLog
 from greenroom.supervisor.frontend.mcp.completions import Completions
+from greenroom.supervisor.frontend.mcp.followed_turns import FollowedTurns
 from greenroom.supervisor.frontend.mcp.prompts import Prompts
 from greenroom.supervisor.frontend.mcp.protocol_version import ProtocolVersion
 from greenroom.supervisor.frontend.mcp.resources import Resources
@@ -32,6 +33,8 @@ from greenroom.supervisor.frontend.mcp.subscriptions import Subscriptions
 from greenroom.supervisor.frontend.mcp.task_store import TaskStore
 from greenroom.supervisor.frontend.mcp.tasks import Tasks
 from greenroom.supervisor.frontend.mcp.tool_calls import ToolCallHandler
+from greenroom.supervisor.frontend.mcp.tool_requests import Tool
+from greenroom.supervisor.frontend.mcp.wait_tool import WaitTool
 from greenroom.supervisor.frontend.request_queue import WAITING, RequestQueue
 
 
@@ -62,6 +65,7 @@ class McpServices:
             options.events,
             limits.open_calls,
             cache(partial(state_key, home)),
+            host.started if options.session_tools else None,
         )
         self._notifier = ChangeNotifier(channel, self._subscriptions)
         era, saved = ProtocolVersion(channel.peer, agreed_version), SavedConversations(home, conversations)
@@ -74,8 +78,15 @@ class McpServices:
         talk = ConversationMethods(conversations, elicitor)
         stored = SavedMethods(home, conversations, jobs, talk, channel)
         utilities = UtilityMethods(jobs, broker, options.config_overrides, channel)
-        self.session_tools: Mapping[str, Callable[[Request, CallToolParams], None]] = (
-            SessionTools(channel, self._reading, saved, conversations).tools if options.session_tools else {}
+        turns = FollowedTurns(saved, host.started)
+        self._waiting = WaitTool(self._live, turns)
+        self.session_tools: Mapping[str, Tool] = (
+            {
+                **SessionTools(channel, self._reading, turns, conversations).tools,
+                **self._waiting.tools,
+            }
+            if options.session_tools
+            else {}
         )
         """The tools about conversations, by name; none where they are switched off."""
         self.handlers: Mapping[str, Callable[[Request], None]] = {
@@ -91,11 +102,13 @@ class McpServices:
         }
         """The methods besides `tools/call`."""
         conversations.turn_listeners.add(self._turn_ended)
+        conversations.leave_listeners.add(self.tool_calls.client_left)
         host.tree.broadcasts.subscribe(self._accounts.heard)
 
     def cancel(self, request_id: RequestId) -> None:
         """Cancel a request of the client; unknown ids are ignored."""
         self.tool_calls.cancel(request_id)
+        self._waiting.cancel(request_id)
         self._subscriptions.cancel(request_id)
 
     def answer(self, response: Response) -> bool:
@@ -113,6 +126,7 @@ class McpServices:
 
     async def close(self) -> None:
         """Wait until ended tasks are on the disk, and end the streams of notifications. All turns must have ended."""
+        self._host.conversations.leave_listeners.discard(self.tool_calls.client_left)
         await self._tasks.close()
         self._subscriptions.close()
 

@@ -1,9 +1,8 @@
 """The tools about conversations (`greenroom.protocol.mcp.session_tools`)."""
 
 import time
-from collections.abc import Awaitable, Callable, Mapping
-from functools import partial
-from typing import TYPE_CHECKING, Final, TypeVar
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -24,20 +23,17 @@ from greenroom.protocol.mcp.session_tools import (
 from greenroom.supervisor.conversations.conversation import Conversation
 from greenroom.supervisor.conversations.registry import Conversations
 from greenroom.supervisor.frontend.client_channel import ClientChannel
-from greenroom.supervisor.frontend.mcp.saved_conversations import SavedConversations, read_id
+from greenroom.supervisor.frontend.mcp.followed_turns import FollowedTurns
+from greenroom.supervisor.frontend.mcp.passages import MAX_PASSAGE, Cursor, last_page, next_page
+from greenroom.supervisor.frontend.mcp.saved_conversations import read_id
 from greenroom.supervisor.frontend.mcp.steer_call import SteerCall
+from greenroom.supervisor.frontend.mcp.tool_requests import Tool, ToolOutcome, read_arguments, tool
 from greenroom.supervisor.frontend.mcp.transcript import body
-from greenroom.supervisor.frontend.request_queue import Answer, RequestQueue
+from greenroom.supervisor.frontend.mcp.turn_status import in_words
+from greenroom.supervisor.frontend.request_queue import RequestQueue
 
 if TYPE_CHECKING:
-    from greenroom.sessions.index import SessionEntry
-
-MAX_PASSAGE: Final = 8000
-"""Characters of a passage that `codex-read` returns."""
-
-T = TypeVar("T", bound=msgspec.Struct)
-ToolOutcome = tuple[str, dict[str, object]]
-"""A result as text, and in its structured form."""
+    from greenroom.sessions.index import SessionEntry, Story
 
 
 class SessionTools:
@@ -47,34 +43,22 @@ class SessionTools:
         self,
         channel: ClientChannel,
         requests: RequestQueue,
-        library: SavedConversations,
+        turns: FollowedTurns,
         conversations: Conversations,
     ) -> None:
         self._channel = channel
-        self._requests = requests
-        self._saved = library
+        self._turns = turns
+        self._saved = turns.saved
         self._conversations = conversations
-        self.tools: Mapping[str, Callable[[Request, CallToolParams], None]] = {
-            "codex-list": partial(self._start, self._list, ListArguments),
-            "codex-read": partial(self._start, self._read, ReadArguments),
-            "codex-interrupt": partial(self._start, self._interrupt, ThreadArguments),
-            "codex-close": partial(self._start, self._close, ThreadArguments),
+        self.tools: Mapping[str, Tool] = {
+            "codex-list": tool(requests, self._list, ListArguments),
+            "codex-read": tool(requests, self._read, ReadArguments),
+            "codex-interrupt": tool(requests, self._interrupt, ThreadArguments),
+            "codex-close": tool(requests, self._close, ThreadArguments),
             "codex-steer": self._steer,
             "codex-compact": self._compact,
-            "codex-fork": partial(self._start, self._fork, ForkArguments),
+            "codex-fork": tool(requests, self._fork, ForkArguments),
         }
-
-    def _start(
-        self, work: Callable[[T], Awaitable[ToolOutcome]], form: type[T], request: Request, params: CallToolParams
-    ) -> None:
-        async def answer(_: Request) -> Answer:
-            try:
-                text, structured = await work(_decode(params, form))
-            except GreenroomError as error:
-                return Answer(failure_result(Failure(error.kind, str(error))))
-            return Answer(encode({"content": [{"type": "text", "text": text}], "structuredContent": structured}))
-
-        self._requests.start(request, answer)
 
     async def _list(self, arguments: ListArguments) -> ToolOutcome:
         try:
@@ -90,10 +74,43 @@ class SessionTools:
         return text, {"conversations": told, **({} if more is None else {"nextCursor": more})}
 
     async def _read(self, arguments: ReadArguments) -> ToolOutcome:
-        story = await self._saved.story(read_id(arguments.thread_id))
-        left_out = max(0, len(story.told) - min(max(arguments.last, 1), MOST_PASSAGES))
-        text = body(story.told[left_out:], left_out, MAX_PASSAGE)
-        return text, {**self._told(story.entry), "turns": story.turns, "leftOut": left_out}
+        conversation_id = read_id(arguments.thread_id)
+        most = min(max(arguments.last, 1), MOST_PASSAGES)
+        since = Cursor.parse(arguments.cursor) if arguments.cursor else None
+        story = await self._turns.story(conversation_id)
+        told = [] if story is None else story.told
+        page = last_page(told, most) if since is None else next_page(told, since.passages, most)
+        status = self._turns.status(conversation_id, "", story)
+        cursor = Cursor(page.end, self._last_question(conversation_id))
+        text = body(page.told, page.begin if since is None else 0, MAX_PASSAGE)
+        if since is not None and not page.told:
+            text = "Nothing new.\n"
+        if since is not None or not (status is None or status.is_over):
+            text += f"\nCursor: {cursor}\n"
+        if status is not None and status.state != "completed":
+            text += f"\n{in_words(status)}\n"
+        facts: dict[str, object] = {
+            **self._facts(conversation_id, story),
+            "turns": 0 if story is None else story.turns,
+            "leftOut": page.begin,
+            "cursor": str(cursor),
+            "more": page.end < len(told),
+        }
+        return text, facts if status is None else {**facts, "turn": msgspec.to_builtins(status)}
+
+    def _last_question(self, conversation_id: ConversationId) -> int:
+        conversation = self._saved.here(conversation_id)
+        pulse = None if conversation is None else conversation.pulse
+        return 0 if pulse is None else max((one.serial for one in pulse.questions.values()), default=0)
+
+    def _facts(self, conversation_id: ConversationId, story: "Story | None") -> dict[str, object]:
+        if story is not None:
+            tokens = self._turns.tokens(conversation_id, story)
+            return {**self._told(story.entry), **({} if tokens is None else {"usage": {"totalTokens": tokens}})}
+        conversation = self._saved.here(conversation_id)
+        if conversation is not None:
+            return _unsaved(conversation)
+        return {"threadId": conversation_id, "state": self._turns.standing(conversation_id, None)}
 
     async def _interrupt(self, arguments: ThreadArguments) -> ToolOutcome:
         conversation_id = read_id(arguments.thread_id)
@@ -115,7 +132,7 @@ class SessionTools:
 
     def _steer(self, request: Request, params: CallToolParams) -> None:
         try:
-            arguments = _decode(params, SteerArguments)
+            arguments = read_arguments(params, SteerArguments)
             conversation = self._saved.here(read_id(arguments.thread_id))
             if conversation is None or conversation.running is None or conversation.queued:
                 text = "No turn can be steered in this conversation: none runs, or others wait. Use codex-reply."
@@ -129,7 +146,7 @@ class SessionTools:
 
     def _compact(self, request: Request, params: CallToolParams) -> None:
         try:
-            conversation_id = read_id(_decode(params, ThreadArguments).thread_id)
+            conversation_id = read_id(read_arguments(params, ThreadArguments).thread_id)
         except GreenroomError as error:
             self._channel.respond(request, failure_result(Failure(error.kind, str(error))))
             return
@@ -170,11 +187,3 @@ def _unsaved(conversation: Conversation) -> dict[str, object]:
         **{name: fact for name, fact in facts.items() if fact},
         "state": conversation.state,
     }
-
-
-def _decode(params: CallToolParams, form: type[T]) -> T:
-    arguments = bytes(params.arguments)
-    try:
-        return msgspec.json.decode(b"{}" if arguments == b"null" else arguments, type=form)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise ConfigError(f"{PARSE_PREFIX}{error}") from None

@@ -7,15 +7,18 @@ from greenroom.protocol.choices import EventMode, EventSetting
 from greenroom.protocol.ids import uuid7
 from greenroom.protocol.jsonrpc import Request, RequestId, Response
 from greenroom.protocol.mcp.arguments import ArgumentError, parse_codex, parse_reply
-from greenroom.protocol.mcp.handshake import CallToolParams, Failure, failure_result
+from greenroom.protocol.mcp.handshake import CallToolParams, Failure, failure_result, started_result
 from greenroom.protocol.mcp.stateless import RoundParams
 from greenroom.supervisor.conversations.conversation import Conversation
 from greenroom.supervisor.conversations.registry import Conversations
+from greenroom.supervisor.conversations.started_turns import StartedTurns
+from greenroom.supervisor.conversations.turn import Client
 from greenroom.supervisor.frontend.client_channel import ClientChannel
 from greenroom.supervisor.frontend.elicitor import Elicitor
 from greenroom.supervisor.frontend.mcp.handshake_call import ToolCall, items_of, overrides_of, title_of, unknown_session
 from greenroom.supervisor.frontend.mcp.multi_round_call import MultiRoundCall
 from greenroom.supervisor.frontend.mcp.multi_round_calls import MultiRoundCalls
+from greenroom.supervisor.frontend.mcp.started_turn import StartedTurn, Starter
 from greenroom.supervisor.frontend.mcp.tasks import Tasks
 
 log = logging.getLogger(__name__)
@@ -33,8 +36,14 @@ class ToolCallHandler:
         events: EventSetting,
         most_calls: int,
         state_key: Callable[[], bytes],
+        started: StartedTurns | None,
     ) -> None:
-        """`most_calls` may be open at a time; `state_key` returns the key that signs state which clients return."""
+        """`most_calls` may be open at a time; `state_key` returns the key that signs state which clients return.
+
+        `started` is `None` where clients have no tools to ask after a turn that no call waits for.
+        """
+        self._started = started
+        self._mine: set[StartedTurn] = set()
         self._channel = channel
         self._conversations = conversations
         self._elicitor = elicitor
@@ -55,8 +64,9 @@ class ToolCallHandler:
         if isinstance(params, RoundParams) and params.request_state is not None:
             self._resume(request, params, params.request_state)
             return
-        if self.open_calls >= self._most_calls:
-            text = f"Codex runtime error: overloaded: {self.open_calls} calls are open already. Try again later."
+        under_way = self.open_calls + (0 if self._started is None else self._started.under_way)
+        if under_way >= self._most_calls:
+            text = f"Codex runtime error: overloaded: {under_way} calls are open already. Try again later."
             self._channel.respond(request, failure_result(Failure("overloaded", text)))
             return
         try:
@@ -75,6 +85,13 @@ class ToolCallHandler:
         """Handle the client's answer to a question; return whether the question exists."""
         return self._elicitor.answer(response)
 
+    def client_left(self, client: Client) -> None:
+        """Let the turns that a client has started go on without it, if it is the one of this connection."""
+        if client is self._channel:
+            for audience in tuple(self._mine):
+                audience.lose_client()
+            self._mine.clear()
+
     def answered(self, request: Request) -> None:
         """Note that a request was answered."""
         del self._open[request.id]
@@ -88,13 +105,52 @@ class ToolCallHandler:
 
     def _codex(self, request: Request, params: CallToolParams) -> None:
         arguments = parse_codex(bytes(params.arguments))
+        if arguments.wait is False:
+            self._check_started()
         conversation = self._conversations.open(overrides_of(arguments), title_of(arguments))
+        if arguments.wait is False:
+            self._start(request, conversation, items_of(arguments))
+            return
         self._submit(request, params, conversation, items_of(arguments), str(request.id))
 
     def _codex_reply(self, request: Request, params: CallToolParams) -> None:
         arguments = parse_reply(bytes(params.arguments))
-        conversation = self._conversations.find_or_resume(arguments.conversation_id)
+        conversation_id = arguments.conversation_id
+        if arguments.wait is False:
+            self._check_started()
+        conversation = self._conversations.find_or_resume(conversation_id)
+        if arguments.wait is False:
+            self._start(request, conversation, items_of(arguments), unknown_session(arguments))
+            return
         self._submit(request, params, conversation, items_of(arguments), uuid7(), unknown_session(arguments))
+
+    def _check_started(self) -> None:
+        """Raise `ArgumentError` where the client could never learn how a started turn ends."""
+        if self._started is None:
+            raise ArgumentError("`wait: false` needs the tools about conversations, which are off (`session_tools`).")
+
+    def _start(self, request: Request, conversation: Conversation, items: bytes, unknown_text: str = "") -> None:
+        """Start a turn that no call waits for, and answer the request at once."""
+        if self._started is None:
+            return
+        has_handshake = self._channel.peer.envelope_of(request) is None
+        audience = StartedTurn(
+            conversation.id,
+            request.id,
+            Starter(self._channel.user_agent),
+            self._conversations,
+            self._started,
+            self._elicitor if has_handshake else None,
+            unknown_text,
+            self._mine.discard,
+        )
+        turn = self._conversations.submit(conversation, items, audience)
+        if audience.refused is not None:
+            self._channel.respond(request, failure_result(audience.refused, conversation.id))
+            return
+        audience.attach(turn)
+        self._mine.add(audience)
+        self._channel.respond(request, started_result(conversation.id, turn.id))
 
     @property
     def _event_mode(self) -> EventMode:

@@ -44,6 +44,7 @@ def test_every_argument_of_every_version_is_taken() -> None:
         "developer-instructions": "d",
         "compact-prompt": "c",
         "include-plan-tool": True,
+        "wait": False,
     }
     parsed = parse_codex(json.dumps(given_all).encode())
     assert parsed.model_dump(by_alias=True) == given_all

@@ -3,12 +3,14 @@
 import pytest
 
 from greenroom.config.defaults import Limits
+from greenroom.protocol.approval import CommandQuestion
 from greenroom.protocol.footprint import Footprint
 from greenroom.protocol.ids import ConversationId, Incarnation, TurnId, WorkerId
 from greenroom.protocol.report import MAX_CONVERSATIONS, MAX_DEATHS, OwnFigures, ProcessEntry, Statistics
 from greenroom.supervisor.control.build_report import Tables, report
 from greenroom.supervisor.control.instances import this_instance
 from greenroom.supervisor.conversations.conversation import Conversation, Placement, Pulse
+from greenroom.supervisor.conversations.open_question import OpenQuestion
 from greenroom.supervisor.conversations.turn import Nobody, Turn
 from greenroom.supervisor.processes.exits import ExitRecord
 from greenroom.supervisor.processes.memory_report import SUPERVISOR_ID, ProcessFootprint
@@ -17,6 +19,8 @@ NOW = 1000.0
 INSTANCE = this_instance("/home", "fork")
 HOST = WorkerId("w-1")
 PIDS = {HOST: 4242}
+
+QUESTION = CommandQuestion(call_id="c", command=["ls"], shell_text="ls", cwd="/", parts=[])
 
 
 def conversation(number: int, **facts: object) -> Conversation:
@@ -34,8 +38,9 @@ def running() -> Conversation:
     """Make a conversation that has run a turn for seven seconds and was heard of two seconds ago."""
     made = conversation(1, state="running", incarnation=Incarnation(2), worker_id=HOST)
     made.running = turn(made)
+    questions = {number: OpenQuestion(number, made.running, QUESTION) for number in (1, 2)}
     made.pulse = Pulse(
-        heard_at=NOW - 2, started_at=NOW - 7, doing="waiting for the model", unsent_bytes=5, questions={1, 2}
+        heard_at=NOW - 2, started_at=NOW - 7, doing="waiting for the model", unsent_bytes=5, questions=questions
     )
     made.tokens = 99
     made.enqueue(turn(made))

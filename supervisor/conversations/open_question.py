@@ -1,0 +1,32 @@
+"""A question to the user that waits for its decision. It is decided once: by whichever decision comes first."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from itertools import count
+from typing import Final
+
+from greenroom.protocol.approval import AnyQuestion
+from greenroom.protocol.ids import uuid7
+from greenroom.supervisor.conversations.turn import Turn
+
+_serials: Final = count(time.time_ns())
+"""Begins with the time, so that later runs of the server go on with larger numbers."""
+
+
+@dataclass(slots=True, eq=False)
+class OpenQuestion:
+    """Kept with the running turn (`greenroom.supervisor.conversations.conversation.Pulse`) until it is decided."""
+
+    number: int
+    """Its number in the process that asks."""
+    turn: Turn
+    question: AnyQuestion
+    id: str = field(default_factory=uuid7)
+    """Names it for clients and operators."""
+    serial: int = field(default_factory=lambda: next(_serials))
+    """Larger than that of every earlier question."""
+    asked_at: float = field(default_factory=time.time)
+    """Seconds since the epoch."""
+    on_closed: Callable[[str], None] | None = None
+    """Withdraws it from the client that was asked; called with the reason where another decision came first."""

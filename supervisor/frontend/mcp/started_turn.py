@@ -1,0 +1,107 @@
+"""A turn that was started with `wait: false`: no call waits for its end, and it outlives its client."""
+
+from collections.abc import Callable
+from typing import Final
+
+from greenroom.protocol.approval import AnyQuestion
+from greenroom.protocol.choices import EventForm
+from greenroom.protocol.ids import ConversationId, TurnId
+from greenroom.protocol.jsonrpc import RequestId, encode
+from greenroom.protocol.mcp.handshake import Failure
+from greenroom.supervisor.conversations.registry import Conversations
+from greenroom.supervisor.conversations.started_turns import FinishedTurn, StartedTurns
+from greenroom.supervisor.conversations.turn import Turn
+from greenroom.supervisor.frontend.elicitation import request_params
+from greenroom.supervisor.frontend.elicitor import CANNOT_ASK, Elicitor, Question
+from greenroom.supervisor.frontend.mcp.handshake_call import worded
+
+
+class Starter:
+    """The client of a started turn, for the conversations: it reads nothing, and never leaves."""
+
+    is_reading: Final = True
+
+    def __init__(self, user_agent: str) -> None:
+        self.user_agent = user_agent
+
+
+class StartedTurn:
+    """The audience of one turn (`greenroom.supervisor.conversations.turn.Audience`)."""
+
+    wants_deltas: Final = False
+
+    def __init__(
+        self,
+        conversation_id: ConversationId,
+        request_id: RequestId,
+        client: Starter,
+        conversations: Conversations,
+        started: StartedTurns,
+        elicitor: Elicitor | None,
+        unknown_text: str,
+        on_end: Callable[["StartedTurn"], None],
+    ) -> None:
+        """`request_id` is that of the call that starts it; `elicitor` asks its client, if that can be asked."""
+        self.client = client
+        self.refused: Failure | None = None
+        """Why the turn was not even queued."""
+        self._conversation_id = conversation_id
+        self._request_id = request_id
+        self._conversations = conversations
+        self._started = started
+        self._elicitor = elicitor
+        self._unknown_text = unknown_text
+        self._on_end = on_end
+        self._turn: Turn | None = None
+        self._questions: list[Question] = []
+
+    def attach(self, turn: Turn) -> None:
+        """Set the turn, which is queued or runs."""
+        self._turn = turn
+        self._started.begin()
+
+    def lose_client(self) -> None:
+        """Ask the client nothing any more. What it was asked is declined, unless it can be decided elsewhere."""
+        self._elicitor = None
+        for question in self._questions:
+            question.decline(CANNOT_ASK)
+        self._questions.clear()
+
+    def events(self, turn_id: TurnId, events: bytes) -> None:
+        """Ignore events; what is said is read from the session file."""
+
+    def progress(self, doing: str) -> None:
+        """Ignore a sign of life."""
+
+    def asks(self, question_id: int, question: AnyQuestion, form: EventForm) -> None:
+        """Ask the client that has started the turn, or decide at once where it cannot ask."""
+        turn = self._turn
+        if turn is None:
+            return
+        asked = None
+        if self._elicitor is not None:
+            params = request_params(question, form, self._request_id, turn.id, self._conversation_id)
+            asked = self._elicitor.ask(params, lambda decision: self._conversations.decide(turn, question_id, decision))
+        if asked is not None:
+            self._questions.append(asked)
+        else:
+            self._conversations.decide(turn, question_id, CANNOT_ASK)
+
+    def succeeded(self, last_message: bytes) -> None:
+        """Keep the agent's last message."""
+        self._end(last_message, None)
+
+    def failed(self, failure: Failure) -> None:
+        """Keep the failure."""
+        self._end(encode(failure.answer or ""), worded(failure, self._unknown_text))
+
+    def _end(self, last_message: bytes, failure: Failure | None) -> None:
+        for question in self._questions:
+            question.withdraw("the turn has ended")
+        self._questions.clear()
+        turn, self._turn = self._turn, None  # breaks a reference cycle, as in `…handshake_call.ToolCall`
+        if turn is None:
+            self.refused = failure
+            return
+        self._started.end(FinishedTurn(turn.id, self._conversation_id, last_message, failure))
+        self._on_end(self)

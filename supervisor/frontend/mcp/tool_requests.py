@@ -1,0 +1,42 @@
+"""Answers calls of tools that start no turn: decodes the arguments, and turns results and errors into answers."""
+
+from collections.abc import Awaitable, Callable
+from typing import TypeAlias, TypeVar
+
+import msgspec
+
+from greenroom.protocol.errors import ConfigError, GreenroomError
+from greenroom.protocol.jsonrpc import Request, encode
+from greenroom.protocol.mcp.arguments import PARSE_PREFIX
+from greenroom.protocol.mcp.handshake import CallToolParams, Failure, failure_result
+from greenroom.supervisor.frontend.request_queue import Answer, RequestQueue
+
+T = TypeVar("T", bound=msgspec.Struct)
+ToolOutcome: TypeAlias = tuple[str, dict[str, object]]
+"""A result as text, and in its structured form."""
+Tool: TypeAlias = Callable[[Request, CallToolParams], None]
+
+
+def tool(requests: RequestQueue, work: Callable[[T], Awaitable[ToolOutcome]], form: type[T]) -> Tool:
+    """Return the handler of a tool whose result is that of `work`, which may raise `GreenroomError`."""
+
+    def call(request: Request, params: CallToolParams) -> None:
+        async def answer(_: Request) -> Answer:
+            try:
+                text, structured = await work(read_arguments(params, form))
+            except GreenroomError as error:
+                return Answer(failure_result(Failure(error.kind, str(error))))
+            return Answer(encode({"content": [{"type": "text", "text": text}], "structuredContent": structured}))
+
+        requests.start(request, answer)
+
+    return call
+
+
+def read_arguments(params: CallToolParams, form: type[T]) -> T:
+    """Decode the arguments of a call. Raises `ConfigError`."""
+    arguments = bytes(params.arguments)
+    try:
+        return msgspec.json.decode(b"{}" if arguments == b"null" else arguments, type=form)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise ConfigError(f"{PARSE_PREFIX}{error}") from None
