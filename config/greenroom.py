@@ -59,6 +59,9 @@ class GreenroomTable(OwnSection, frozen=True):
     """What the user knows of models: a slug, or how slugs begin, and a `greenroom.config.models.ModelRow`. Checked
     at use."""
 
+    prices: dict[str, dict[str, object]] = field(default_factory=dict)
+    """What models cost: a slug, or how slugs begin, and a `greenroom.config.prices.PriceRow`. Checked at use."""
+
     def limits(self) -> Limits:
         """Return what the table says as limits of the front process."""
         return Limits(

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Final
+from typing import Final, TypeVar
 
 import msgspec
 
@@ -15,18 +15,21 @@ from greenroom.config.layers import layered
 from greenroom.config.models import Effort, ModelFamily, ModelRow, Summary, Verbosity, model_family
 from greenroom.config.overrides import config_assignments, parse_assignment
 from greenroom.config.paths import absolute
+from greenroom.config.prices import PriceRow
 from greenroom.config.providers import ModelProvider, find_provider
 from greenroom.config.reader import Reader
 from greenroom.config.reason import reason
 from greenroom.config.sandbox import DangerFullAccess, ReadOnly, SandboxPolicy, WorkspaceWrite
 from greenroom.config.schema import ConfigFile, HistorySettings, SearchOptions, WebSearch
-from greenroom.config.section import Name, OwnSection, check
+from greenroom.config.section import Name, OwnSection, Section, check
 from greenroom.config.servers import McpServer
 from greenroom.config.texts import base_instructions, compaction_prompt
 from greenroom.config.tolerance import Tolerated, read_tolerantly
 from greenroom.protocol.choices import EventForm
 from greenroom.protocol.errors import ConfigError
 from greenroom.protocol.policy import ApprovalPolicy, SandboxMode
+
+R = TypeVar("R", bound=Section)
 
 DEFAULT_MODEL: Final = "gpt-5"
 LONGEST_TEXT: Final = 1024 * 1024
@@ -124,6 +127,8 @@ class Settings:
     """Those of programs outside the sandbox that its commands may use where they have network."""
     own_models: Mapping[str, ModelRow] = field(default_factory=dict)
     """What the user says of models, by slug."""
+    prices: Mapping[str, PriceRow] = field(default_factory=dict)
+    """What models cost, by slug or by the beginning of slugs."""
     rate_limit_wait: float = RATE_LIMIT_WAIT
     """Seconds that a model request waits for rate limits in all."""
     delta_window: float = DELTA_WINDOW
@@ -176,7 +181,8 @@ def _settle(
     provider_id = _provider_id(file)
     providers = msgspec.convert(read.table.get("model_providers", {}), dict[str, Table])
     model = _model(overrides.model or file.model, provider_id)
-    rows, misfits = _rows(file)
+    rows, misfits = _rows(file.greenroom.models, ModelRow, "models")
+    prices, unreadable = _rows(file.greenroom.prices, PriceRow, "prices")
     family = _family(model, file, rows)
     reader = Reader(home)
     configured_instructions = _instructions(reader, file, cwd, environment)
@@ -214,9 +220,10 @@ def _settle(
         history=file.history,
         mcp_servers=file.mcp_servers,
         faulty_mcp_servers=read.servers,
-        warnings=(*read.warnings, *misfits),
+        warnings=(*read.warnings, *misfits, *unreadable),
         event_form=file.greenroom.event_form,
         own_models=rows,
+        prices=prices,
         rate_limit_wait=file.greenroom.rate_limit_wait_s,
         delta_window=file.greenroom.delta_window_ms / 1000,
         unix_sockets=file.greenroom.unix_sockets,
@@ -235,15 +242,15 @@ def _provider_id(file: ConfigFile) -> str:
     return file.oss_provider or provider_id if provider_id == "oss" else provider_id
 
 
-def _rows(file: ConfigFile) -> tuple[dict[str, ModelRow], list[str]]:
+def _rows(tables: Mapping[str, Table], kind: type[R], key: str) -> tuple[dict[str, R], list[str]]:
     """Return what the user knows of models, and what is wrong with the tables that say nothing usable."""
-    rows: dict[str, ModelRow] = {}
+    rows: dict[str, R] = {}
     faults: list[str] = []
-    for name, row in file.greenroom.models.items():
+    for name, row in tables.items():
         try:
-            rows[name] = check(ModelRow, row, ("greenroom", "models", name))
+            rows[name] = check(kind, row, ("greenroom", key, name))
         except ConfigError as error:
-            faults.append(f"config.toml: `greenroom.models.{name}` is left out: {error}")
+            faults.append(f"config.toml: `greenroom.{key}.{name}` is left out: {error}")
     return rows, faults
 
 

@@ -193,6 +193,14 @@ class TurnEntry(Part):
     """Whether it has been asked to end."""
 
 
+class CostEntry(Part):
+    """An amount of money (`greenroom.protocol.spending.Money`)."""
+
+    currency: str
+    amount: str
+    """A decimal number, exact."""
+
+
 class ConversationEntry(Part):
     """One conversation, with or without a process."""
 
@@ -208,6 +216,10 @@ class ConversationEntry(Part):
     """Turns that wait for those before them."""
     tokens: int | None = None
     """Tokens of all its turns so far."""
+    cost: tuple[CostEntry, ...] = ()
+    """What it has cost so far by the prices of the configuration, one entry for each currency."""
+    unpriced_tokens: int | None = None
+    """Tokens of models without a price, which the cost leaves out; `None` where nothing has a price."""
     approvals: int | None = None
     """Questions to the user that wait for an answer."""
     restarts: int | None = None

@@ -16,6 +16,7 @@ from typing import Final
 from greenroom.config.reader import Reader
 from greenroom.protocol.errors import SessionFileError
 from greenroom.protocol.ids import ConversationId
+from greenroom.sessions.consumption import Consumption
 from greenroom.sessions.directory import make_private, sync
 from greenroom.sessions.format import HistoryMode, SessionRecord, encode
 from greenroom.sessions.lineage import open_conversation
@@ -30,11 +31,11 @@ _BLOCK: Final = 64 * 1024
 _sync_data: Final[Callable[[int], None]] = os.fsync if sys.platform == "darwin" else os.fdatasync
 
 
-def read(reader: Reader, path: str) -> Restored:
-    """Rebuild the conversation of a file. Raises `SessionFileError`."""
+def read(reader: Reader, path: str, consumption: Consumption | None = None) -> Restored:
+    """Rebuild the conversation of a file, of which `consumption` is told too. Raises `SessionFileError`."""
     try:
         with open_conversation(reader, path) as file:
-            return restore(file)
+            return restore(file if consumption is None else consumption.watching(file))
     except OSError as error:
         raise SessionFileError(f"Session file {path} cannot be read: {error.strerror}") from error
     except SessionFileError as error:

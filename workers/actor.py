@@ -131,6 +131,7 @@ class Actor:
                 session_path=conversation.recorder.path,
                 title=conversation.title,
                 tokens=conversation.tokens.used,
+                spending=None if conversation.ledger is None else conversation.ledger.conversation,
             ),
             conversation.configured,
         )
@@ -145,6 +146,8 @@ class Actor:
         self._mailbox.begin_turn(operation.turn_id)
         loop = asyncio.get_running_loop()
         conversation, turn_id = self._conversation, operation.turn_id
+        if conversation.ledger is not None:
+            conversation.ledger.begin_turn()
         if isinstance(operation, Compact):
             work = conversation.turns.compact(turn_id)
         else:
@@ -177,6 +180,8 @@ class Actor:
             message=outcome.message,
             facts={**outcome.facts},
             tokens=conversation.tokens.used,
+            spending=None if conversation.ledger is None else conversation.ledger.conversation,
+            turn_spending=None if conversation.ledger is None else conversation.ledger.turn,
             open_commands=conversation.tools.background_commands,
             unsaved=conversation.recorder.fault is not None,
         )

@@ -18,6 +18,7 @@ from greenroom.protocol.footprint import Footprint
 from greenroom.protocol.ids import ConversationId, Incarnation, TurnId, WorkerId
 from greenroom.protocol.internal.message import Message, pack, unpack
 from greenroom.protocol.policy import ApprovalPolicy, SandboxMode
+from greenroom.protocol.spending import Spending
 
 HEARTBEAT: Final = 2.0
 """Seconds between two signs of life of a worker that runs a turn."""
@@ -205,6 +206,8 @@ class Opened(Addressed):
     """How the conversation began, in a few words; `None` where nothing has been said yet."""
     tokens: int = 0
     """Tokens that it had used before."""
+    spending: Spending | None = None
+    """What it had used before; `None` where nothing has a price."""
 
 
 class OpenFailed(Addressed):
@@ -300,6 +303,10 @@ class TurnEnded(Addressed):
     """Numbers that belong to the failure (`greenroom.protocol.errors.GreenroomError.facts`)."""
     tokens: int = 0
     """Tokens that the conversation has used so far."""
+    spending: Spending | None = None
+    """What it has used so far; `None` where nothing has a price."""
+    turn_spending: Spending | None = None
+    """What of that this turn has used."""
     open_commands: int = 0
     """Commands of the conversation that go on."""
     unsaved: bool = False

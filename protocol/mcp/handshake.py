@@ -157,12 +157,13 @@ class Failure(msgspec.Struct, frozen=True):
     """The agent's message in spite of the error; it comes first then."""
 
 
-def success_result(conversation_id: ConversationId, text_json: bytes) -> bytes:
+def success_result(conversation_id: ConversationId, text_json: bytes, usage: dict[str, object] | None = None) -> bytes:
     """Return the result of a successful call. `text_json` is the agent's last message as a JSON string."""
-    return b'{"content":[{"type":"text","text":%b}],"structuredContent":{"threadId":%b,"content":%b}}' % (
+    return b'{"content":[{"type":"text","text":%b}],"structuredContent":{"threadId":%b,"content":%b%b}}' % (
         text_json,
         _encode(conversation_id),
         text_json,
+        b"" if usage is None else b',"usage":%b' % _encode(usage),
     )
 
 
@@ -173,7 +174,9 @@ def started_result(conversation_id: ConversationId, call_id: str) -> bytes:
     return _encode({"content": [{"type": "text", "text": text}], "structuredContent": structured})
 
 
-def failure_result(failure: Failure, conversation_id: ConversationId | None = None) -> bytes:
+def failure_result(
+    failure: Failure, conversation_id: ConversationId | None = None, usage: dict[str, object] | None = None
+) -> bytes:
     """Return the result of a failed call; it has structured content only if a conversation exists.
 
     The member `error` beside the valid form is what clients of August 2025 expect.
@@ -185,6 +188,7 @@ def failure_result(failure: Failure, conversation_id: ConversationId | None = No
             "threadId": conversation_id,
             "content": texts[0],
             "error": {"kind": failure.kind, "message": failure.message, **failure.facts},
+            **({} if usage is None else {"usage": usage}),
         }
         result["error"] = failure.message
     result["isError"] = True

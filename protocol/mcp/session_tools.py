@@ -7,7 +7,7 @@ from typing import Final, Literal, TypeAlias, get_args
 
 import msgspec
 
-from greenroom.protocol.mcp.tool_form import LOOKS, MAKES, STOPS, number, text, tool
+from greenroom.protocol.mcp.tool_form import LOOKS, MAKES, STOPS, USAGE_PROPERTIES, number, text, tool
 
 PAGE: Final = 20
 """Default number of conversations that `codex-list` returns."""
@@ -86,7 +86,7 @@ _CONVERSATION: Final[dict[str, dict[str, object]]] = {
 _USAGE: Final[dict[str, object]] = {
     "type": "object",
     "description": "What the conversation has used so far, as far as it is recorded.",
-    "properties": {"totalTokens": {"type": "integer", "description": "Tokens of all its turns."}},
+    "properties": USAGE_PROPERTIES,
 }
 _TURN: Final[dict[str, object]] = {
     "type": "object",
@@ -109,6 +109,11 @@ _TURN: Final[dict[str, object]] = {
         },
         "startedAt": {"type": "number", "description": "Seconds since the epoch, where it is known."},
         "endedAt": {"type": "number", "description": "Seconds since the epoch, where it is known."},
+        "usage": {
+            "type": "object",
+            "description": "What the turn has used, where models have prices.",
+            "properties": USAGE_PROPERTIES,
+        },
     },
 }
 

@@ -37,3 +37,27 @@ def tool(
 LOOKS: Final = {"readOnlyHint": True}
 STOPS: Final = {"readOnlyHint": False, "destructiveHint": False, "idempotentHint": True}
 MAKES: Final = {"readOnlyHint": False, "destructiveHint": False, "idempotentHint": False}
+
+USAGE_PROPERTIES: Final[dict[str, dict[str, object]]] = {
+    **{
+        name: {"type": "integer", "description": meaning}
+        for name, meaning in (
+            ("inputTokens", "Tokens of the input, cached ones included."),
+            ("cachedInputTokens", "Those that the model's server had cached."),
+            ("outputTokens", "Tokens of the output, reasoning included."),
+            ("reasoningOutputTokens", "Those of reasoning."),
+            ("totalTokens", "Tokens in all."),
+            ("unpricedTokens", "Tokens of models without a price, which the cost leaves out."),
+        )
+    },
+    "cost": {
+        "type": "array",
+        "description": "What that costs by the prices of the configuration, one entry for each currency.",
+        "items": {
+            "type": "object",
+            "required": ["currency", "amount"],
+            "properties": {"currency": text("Such as `USD`."), "amount": text("An exact decimal number.")},
+        },
+    },
+}
+"""What a turn or a conversation has used (`greenroom.protocol.spending`)."""

@@ -6,6 +6,7 @@ from typing import Final
 from greenroom.protocol.jsonrpc import encode
 from greenroom.protocol.mcp.handshake import knows_annotations, knows_titles
 from greenroom.protocol.mcp.session_tools import SESSION_TOOLS
+from greenroom.protocol.mcp.tool_form import USAGE_PROPERTIES
 
 APPROVAL_POLICIES: Final = ("untrusted", "on-failure", "on-request", "never")
 SANDBOX_MODES: Final = ("read-only", "workspace-write", "danger-full-access")
@@ -57,6 +58,14 @@ OUTPUT_SCHEMA: Final[dict[str, object]] = {
         "threadId": _text("Names the conversation; give it to `codex-reply` to go on."),
         "content": _text("The agent's last message, or what went wrong."),
         "callId": _text("Names the turn that was started with `wait: false`; it goes on."),
+        "usage": {
+            "type": "object",
+            "description": "Present only where models have prices: what has been used, in tokens and in money.",
+            "properties": {
+                "turn": {"type": "object", "properties": USAGE_PROPERTIES},
+                "conversation": {"type": "object", "properties": USAGE_PROPERTIES},
+            },
+        },
         "error": {
             "type": "object",
             "description": "Present only in a failed call: what kind of failure it was, and its facts.",

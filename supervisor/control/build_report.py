@@ -100,6 +100,8 @@ def _conversation(one: Conversation, tables: Tables, death: DeathEntry | None, n
         "turn": _turn(one, now),
         "queued": one.queued,
         "tokens": one.tokens,
+        "cost": () if one.spending is None else one.spending.cost,
+        "unpriced_tokens": None if one.spending is None else one.spending.unpriced_tokens,
         "approvals": 0 if one.pulse is None else len(one.pulse.questions),
         "restarts": 0 if one.policy is None else one.policy.deaths_in_period(now),
         "idle_for": None if one.rested_at is None or one.running is not None else now - one.rested_at,

@@ -9,6 +9,7 @@ from typing import Literal
 
 from greenroom.protocol.ids import ConversationId, Incarnation, TurnId, WorkerId
 from greenroom.protocol.mcp.handshake import Failure
+from greenroom.protocol.spending import Spending
 from greenroom.runtime.restart import RestartPolicy
 from greenroom.supervisor.conversations import lifecycle
 from greenroom.supervisor.conversations.open_question import OpenQuestion
@@ -59,6 +60,8 @@ class Conversation:
     """Whether its process holds records that could not be written to its file; then idleness does not park it."""
     tokens: int | None = None
     """Tokens of all its turns, as reported by its processes; `None` before the first report."""
+    spending: Spending | None = None
+    """What all its turns have used, as reported by its processes; `None` where nothing has a price."""
     rested_at: float | None = None
     """End of its last turn, by the loop's clock; `None` where no turn has run since the server started."""
     title: str | None = None

@@ -11,6 +11,7 @@ from typing import Final, Literal, TypeAlias
 
 from greenroom.protocol.ids import ConversationId, TurnId
 from greenroom.protocol.mcp.handshake import Failure
+from greenroom.supervisor.conversations.turn import TurnUsage
 
 KEPT: Final = 200
 """Outcomes that are kept."""
@@ -31,6 +32,7 @@ class FinishedTurn:
     last_message: bytes
     """The agent's last message as a JSON string."""
     failure: Failure | None = None
+    usage: TurnUsage | None = None
 
     @property
     def end(self) -> TurnEnd:

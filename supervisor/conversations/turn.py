@@ -1,13 +1,14 @@
 """One turn as the supervisor sees it: its input, and the audience of its events and result."""
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from greenroom.protocol.approval import AnyQuestion
 from greenroom.protocol.choices import EventForm
 from greenroom.protocol.ids import ConversationId, TurnId
 from greenroom.protocol.internal.worker import TurnSettings
 from greenroom.protocol.mcp.handshake import Failure
+from greenroom.protocol.spending import Spending
 
 
 class Client(Protocol):
@@ -20,6 +21,13 @@ class Client(Protocol):
     @property
     def user_agent(self) -> str:
         """The user agent for the model's servers, where a conversation is opened for this client."""
+
+
+class TurnUsage(NamedTuple):
+    """What a turn has used, and its conversation so far."""
+
+    turn: Spending
+    conversation: Spending
 
 
 class Audience(Protocol):
@@ -115,6 +123,8 @@ class Turn:
     """Whether it has been interrupted."""
     abandoned: bool = False
     """Whether its client has left, which has been answered."""
+    usage: TurnUsage | None = None
+    """What it has used; set before its audience is told of its end, where models have prices."""
 
     def abandon(self, failure: Failure) -> None:
         """End the turn for its client, which leaves, before the worker has ended it."""

@@ -29,7 +29,7 @@ from greenroom.protocol.mcp.handshake import Failure
 from greenroom.supervisor.conversations.assignments import WorkerAssignments
 from greenroom.supervisor.conversations.conversation import Conversation, Placement, Pulse
 from greenroom.supervisor.conversations.open_question import OpenQuestion
-from greenroom.supervisor.conversations.turn import Turn, aborted
+from greenroom.supervisor.conversations.turn import Turn, TurnUsage, aborted
 
 log = logging.getLogger(__name__)
 
@@ -146,6 +146,7 @@ class Turns:
         conversation.placement = Placement(notice.cwd, notice.model, notice.session_path)
         conversation.title = notice.title or conversation.title
         conversation.tokens = notice.tokens
+        conversation.spending = notice.spending
         opening = conversation.running
         if opening is not None and opening.items is not None:
             conversation.happen("turn_started")
@@ -210,6 +211,9 @@ class Turns:
         self._stop_running(conversation)
         conversation.rested_at = self._loop.time()
         conversation.tokens = notice.tokens
+        conversation.spending = notice.spending
+        if notice.turn_spending is not None and notice.spending is not None:
+            turn.usage = TurnUsage(notice.turn_spending, notice.spending)
         conversation.happen("turn_ended")
         conversation.open_commands = notice.open_commands
         conversation.holds_unsaved = notice.unsaved

@@ -2,6 +2,7 @@
 
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from greenroom.config.settings import Settings
 from greenroom.workers.conversation.current_turn import CurrentTurn
@@ -14,6 +15,9 @@ from greenroom.workers.conversation.step_reporter import StepReporter
 from greenroom.workers.conversation.tokens import TokenCounter
 from greenroom.workers.conversation.tools import ConversationTools
 from greenroom.workers.conversation.turn_runner import TurnRunner
+
+if TYPE_CHECKING:
+    from greenroom.workers.conversation.ledger import Ledger
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +37,8 @@ class Conversation:
     turn: CurrentTurn
     steps: StepReporter
     tokens: TokenCounter
+    ledger: "Ledger | None" = None
+    """Counts money; `None` where the settings have no prices."""
     emitter: EventEmitter
     model: ModelConnection
     closing: AsyncExitStack

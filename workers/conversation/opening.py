@@ -56,6 +56,7 @@ from greenroom.workers.model.credentials_channel import CredentialsChannel
 
 if TYPE_CHECKING:
     from greenroom.sessions.history_file import MessageHistory
+    from greenroom.workers.conversation.ledger import Ledger
     from greenroom.workers.conversation.notifier import Notifier
     from greenroom.workers.mcp.toolset import McpToolset
 
@@ -172,6 +173,7 @@ class _Opening:
             turn=turn,
             steps=shared.steps,
             tokens=shared.tokens,
+            ledger=_ledger(shared, resumed),
             emitter=transcript.emitter,
             model=model,
             closing=closing.pop_all(),
@@ -275,6 +277,17 @@ def missing_directories(settings: Settings) -> Iterator[str]:
 def _instructions(settings: Settings, resumed: ResumedSession | None) -> str:
     restored = None if resumed is None else resumed.restored.base_instructions
     return settings.base_instructions or restored or base_instructions()
+
+
+def _ledger(shared: _Shared, resumed: ResumedSession | None) -> "Ledger | None":
+    """Return what counts the money of the conversation, where the settings say what models cost."""
+    if not shared.settings.prices:
+        return None
+    from greenroom.workers.conversation.ledger import Ledger
+
+    ledger = Ledger(shared.settings.prices, {} if resumed is None else resumed.usage_by_model)
+    shared.tokens.on_usage = lambda usage: ledger.add(shared.turn.settings.model, usage)
+    return ledger
 
 
 def _mcp_toolset(shared: _Shared, credentials: ProviderCredentials, host: ConversationToolHost) -> "McpToolset":

@@ -1,7 +1,8 @@
 """Resumes a conversation from its session file: settings, history and counters continue where the file ends."""
 
 import os
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Final
 
 import msgspec
@@ -10,6 +11,7 @@ from greenroom.config.reader import Reader
 from greenroom.config.settings import ConversationOverrides
 from greenroom.protocol.errors import SessionUnknownError
 from greenroom.protocol.internal.worker import Open
+from greenroom.sessions.consumption import Consumption
 from greenroom.sessions.file import read
 from greenroom.sessions.finder import find
 from greenroom.sessions.restored import Restored
@@ -27,12 +29,19 @@ class ResumedSession:
 
     restored: Restored
     path: str
+    used_tokens: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    """What the conversation has used itself, by model (`greenroom.sessions.consumption`)."""
 
     @property
     def usage(self) -> Usage | None:
         """Tokens that the conversation has used; `None` where the file does not say."""
         totals = self.restored.usage
-        return None if totals is None else Usage(**{name: int(totals.get(name, 0)) for name in Usage.__struct_fields__})
+        return None if totals is None else _usage(totals)
+
+    @property
+    def usage_by_model(self) -> Mapping[str, Usage]:
+        """Tokens that it has used itself, by model: without what a fork has copied."""
+        return {model: _usage(counts) for model, counts in self.used_tokens.items()}
 
     def complete(self, overrides: ConversationOverrides) -> ConversationOverrides:
         """Return the overrides, with the last settings of the file where the caller set none."""
@@ -58,6 +67,10 @@ class ResumedSession:
         transcript.add(prompt.turn_aborted_message())
 
 
+def _usage(counts: Mapping[str, int]) -> Usage:
+    return Usage(**{name: int(counts.get(name, 0)) for name in Usage.__struct_fields__})
+
+
 def resumed_session(operation: Open, home: str, reader: Reader) -> ResumedSession | None:
     """Return the session that `operation` resumes, if any.
 
@@ -68,7 +81,8 @@ def resumed_session(operation: Open, home: str, reader: Reader) -> ResumedSessio
     path = operation.path or find(home, operation.conversation_id)
     if path is not None:
         path = os.path.realpath(path)  # so that the file that is read is also written, even if a link changes
-        return ResumedSession(read(reader, path), path)
+        consumption = Consumption()
+        return ResumedSession(read(reader, path, consumption), path, consumption.by_model)
     if operation.resume == "must":
         raise SessionUnknownError(f"no conversation with id: {operation.conversation_id}")
     return None

@@ -1,5 +1,7 @@
 """Counts the tokens of a conversation, and makes the event that clients of all versions read."""
 
+from collections.abc import Callable
+
 from msgspec import structs
 
 from greenroom.protocol.events.turn import TokenCount, TokenInfo, TokenUsage
@@ -13,6 +15,8 @@ class TokenCounter:
         """`context_window` is the effective one, in tokens; `total` the usage of its earlier processes."""
         self._context_window = context_window
         self.total = total or Usage()
+        self.on_usage: Callable[[Usage], None] | None = None
+        """Called with each response that is counted."""
 
     @property
     def used(self) -> int:
@@ -22,6 +26,8 @@ class TokenCounter:
     def add(self, usage: Usage) -> TokenCount:
         """Count a response, and return the event with its usage: the last response flat, and all in `info`."""
         self.total = _sum(self.total, usage)
+        if self.on_usage is not None:
+            self.on_usage(usage)
         return self._event(usage)
 
     def estimated(self, tokens: int) -> TokenCount:

@@ -6,6 +6,7 @@ Free of I/O and clocks.
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Final, Literal
 
 from rich.text import Text
@@ -201,6 +202,12 @@ def _some(count: int | None) -> str:
     return amount(count) if count else ""
 
 
+def _cost(one: ConversationEntry) -> str:
+    """Return the cost in at most four places; `+` says that a part of it is not known."""
+    more = "+" if one.unpriced_tokens and one.cost else ""
+    return " ".join(f"{round(Decimal(money.amount), 4).normalize():f} {money.currency}{more}" for money in one.cost)
+
+
 def _optional_age(seconds: float | None) -> str:
     return "" if seconds is None else age(seconds)
 
@@ -223,6 +230,7 @@ _VALUES: Final[Mapping[Column, Callable[[Row], str]]] = {
     Column("ASKS", 2, right=True): _of_conversation(lambda one: _some(one.approvals)),
     Column("WAIT", 2, right=True): _of_conversation(lambda one: _some(one.queued)),
     Column("TOKENS", 6, right=True): _of_conversation(lambda one: _some(one.tokens)),
+    Column("COST", 6, right=True): _of_conversation(_cost),
     Column("DOING", 3, least=14): _doing,
     Column("MODEL", 16, least=8): _of_conversation(lambda one: one.model or ""),
     Column("TITLE", 8, least=12): _of_conversation(lambda one: one.title or ""),

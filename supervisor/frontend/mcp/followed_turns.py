@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING
 
 from greenroom.protocol.errors import SessionUnknownError
 from greenroom.protocol.ids import ConversationId, TurnId
+from greenroom.protocol.items import JsonObject
+from greenroom.protocol.spending import told
 from greenroom.supervisor.conversations.conversation import Conversation
 from greenroom.supervisor.conversations.started_turns import StartedTurns
 from greenroom.supervisor.frontend.mcp.saved_conversations import SavedConversations, Standing
@@ -37,11 +39,14 @@ class FollowedTurns:
                 raise
             return None
 
-    def tokens(self, conversation_id: ConversationId, story: "Story") -> int | None:
-        """Return the tokens of a conversation: as its process reports them, else as they are saved."""
+    def usage(self, conversation_id: ConversationId, story: "Story") -> JsonObject:
+        """Return what a conversation has used: as its process has reported it, else as it is saved."""
         conversation = self.here(conversation_id)
+        if conversation is not None and conversation.spending is not None:
+            return told(conversation.spending)
         live = None if conversation is None else conversation.tokens
-        return story.entry.tokens if live is None else live
+        tokens = story.entry.tokens if live is None else live
+        return {} if tokens is None else {"totalTokens": tokens}
 
     def standing(self, conversation_id: ConversationId, story: "Story | None") -> Standing:
         """Tell the state of a conversation."""

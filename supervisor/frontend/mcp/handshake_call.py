@@ -13,6 +13,7 @@ from greenroom.protocol.ids import BEFORE_TURNS, ConversationId, TurnId
 from greenroom.protocol.jsonrpc import Request, encode
 from greenroom.protocol.mcp.arguments import CodexArguments, ReplyArguments
 from greenroom.protocol.mcp.handshake import EventFrame, Failure, ProgressToken, failure_result, success_result
+from greenroom.protocol.spending import usage_member
 from greenroom.supervisor.conversations.registry import Conversations
 from greenroom.supervisor.conversations.turn import Turn
 from greenroom.supervisor.frontend.client_channel import ClientChannel
@@ -93,11 +94,11 @@ class ToolCall:
 
     def succeeded(self, last_message: bytes) -> None:
         """Answer with the agent's last message."""
-        self._answer(success_result(self.conversation_id, last_message))
+        self._answer(success_result(self.conversation_id, last_message, usage_of(self.turn)))
 
     def failed(self, failure: Failure) -> None:
         """Answer with the error."""
-        self._answer(result_of(failure, self.conversation_id, self._unknown_text))
+        self._answer(result_of(failure, self.conversation_id, self._unknown_text, usage_of(self.turn)))
 
     def _tell(self, signs: int, doing: str) -> None:
         params = {"progressToken": self._progress_token, "progress": signs, "message": doing}
@@ -115,7 +116,14 @@ class ToolCall:
         self._on_answered(self.request)
 
 
-def result_of(failure: Failure, conversation_id: ConversationId, unknown_text: str) -> bytes:
+def usage_of(turn: Turn | None) -> dict[str, object] | None:
+    """Return the member `usage` of the result of a turn, `None` where models have no prices."""
+    return None if turn is None or turn.usage is None else usage_member(*turn.usage)
+
+
+def result_of(
+    failure: Failure, conversation_id: ConversationId, unknown_text: str, usage: dict[str, object] | None = None
+) -> bytes:
     """Return the result of a call whose turn failed, in the wording that clients know.
 
     `unknown_text` is for a conversation that does not exist.
@@ -127,7 +135,7 @@ def result_of(failure: Failure, conversation_id: ConversationId, unknown_text: s
         case "start_failed" if not failure.facts.get("resumable"):  # there is no conversation to continue
             return failure_result(told)
         case _:
-            return failure_result(told, conversation_id)
+            return failure_result(told, conversation_id, usage)
 
 
 def worded(failure: Failure, unknown_text: str) -> Failure:

@@ -17,7 +17,7 @@ from greenroom.protocol.mcp.stateless import TASKS, RequestEnvelope
 from greenroom.supervisor.conversations.turn import Client, Turn
 from greenroom.supervisor.frontend.elicitation import request_params
 from greenroom.supervisor.frontend.elicitor import CANNOT_ASK, too_late
-from greenroom.supervisor.frontend.mcp.handshake_call import result_of
+from greenroom.supervisor.frontend.mcp.handshake_call import result_of, usage_of
 from greenroom.supervisor.frontend.progress import Progress
 
 
@@ -159,12 +159,12 @@ class MultiRoundCall:
 
     def succeeded(self, last_message: bytes) -> None:
         """Handle the agent's last message."""
-        self._end(success_result(self.conversation_id, last_message))
+        self._end(success_result(self.conversation_id, last_message, usage_of(self.turn)))
 
     def failed(self, failure: Failure) -> None:
         """Handle the failure."""
         self.was_aborted = failure.kind == "turn_aborted"
-        self._end(result_of(failure, self.conversation_id, self._unknown_text))
+        self._end(result_of(failure, self.conversation_id, self._unknown_text, usage_of(self.turn)))
 
     def _end(self, result: bytes) -> None:
         for key in list(self._questions):

@@ -105,8 +105,7 @@ class SessionTools:
 
     def _facts(self, conversation_id: ConversationId, story: "Story | None") -> dict[str, object]:
         if story is not None:
-            tokens = self._turns.tokens(conversation_id, story)
-            return {**self._told(story.entry), **({} if tokens is None else {"usage": {"totalTokens": tokens}})}
+            return {**self._told(story.entry), "usage": self._turns.usage(conversation_id, story)}
         conversation = self._saved.here(conversation_id)
         if conversation is not None:
             return _unsaved(conversation)

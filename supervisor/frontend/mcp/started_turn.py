@@ -103,5 +103,5 @@ class StartedTurn:
         if turn is None:
             self.refused = failure
             return
-        self._started.end(FinishedTurn(turn.id, self._conversation_id, last_message, failure))
+        self._started.end(FinishedTurn(turn.id, self._conversation_id, last_message, failure, turn.usage))
         self._on_end(self)

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from greenroom.protocol.items import JsonObject
 from greenroom.protocol.mcp.handshake import Failure
 from greenroom.protocol.mcp.session_tools import TurnState
+from greenroom.protocol.spending import told
 from greenroom.supervisor.conversations.conversation import Conversation
 from greenroom.supervisor.conversations.started_turns import FinishedTurn
 from greenroom.supervisor.conversations.turn import Turn
@@ -39,6 +41,8 @@ class TurnStatus(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel"
     started_at: float | None = None
     """Seconds since the epoch, as `ended_at`."""
     ended_at: float | None = None
+    usage: JsonObject | None = None
+    """What it has used, where models have prices."""
 
     @property
     def is_over(self) -> bool:
@@ -63,7 +67,8 @@ def finished_turn(finished: FinishedTurn) -> TurnStatus:
     """Return a turn whose outcome was kept."""
     content = msgspec.json.decode(finished.last_message, type=str) if finished.last_message else ""
     failure = finished.failure
-    return TurnStatus(finished.id, finished.end, content=content or None, error=_told(failure))
+    usage = None if finished.usage is None else told(finished.usage.turn)
+    return TurnStatus(finished.id, finished.end, content=content or None, error=_told(failure), usage=usage)
 
 
 def saved_turn(turns: "Sequence[SavedTurn]", call_id: str, runs_elsewhere: bool) -> TurnStatus | None:
