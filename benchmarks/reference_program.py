@@ -8,10 +8,25 @@ from pathlib import Path
 from typing import Final
 
 PACKAGE: Final = "@openai/codex"
-VERSION: Final = "0.153.4"
-VARIABLE: Final = "GREENROOM_BENCH_REFERENCE"
 PLACE: Final = Path(__file__).parent / ".reference"
 _INSTALL_SECONDS: Final = 300.0
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """A release of the reference, the variable that may name a program of it, and where it is installed."""
+
+    version: str
+    variable: str
+    place: Path
+
+
+LAST_MCP_SERVER: Final = Release("0.153.4", "GREENROOM_BENCH_REFERENCE", PLACE)
+"""The last release that has an MCP server."""
+NEWEST: Final = Release("0.171.0", "GREENROOM_NEWEST_REFERENCE", PLACE / "newest")
+"""The release with whose app server ours is compared."""
+VERSION: Final = LAST_MCP_SERVER.version
+VARIABLE: Final = LAST_MCP_SERVER.variable
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,19 +50,19 @@ class Missing:
     reason: str
 
 
-def ensure_reference(*, launcher: bool = False) -> Found | Missing:
+def ensure_reference(*, launcher: bool = False, release: Release = LAST_MCP_SERVER) -> Found | Missing:
     """Return the reference that the environment names, else the one installed here, else install it with npm.
 
     Its users start it through a launcher that runs on Node. Unless `launcher` is set, what is returned is the native
     program that the launcher starts, so that the comparison is not won by leaving Node out. With `launcher` it is
     `Missing` where there is none.
     """
-    named = os.environ.get(VARIABLE)
-    path = Path(named) if named else PLACE / "node_modules" / ".bin" / "codex"
+    named = os.environ.get(release.variable)
+    path = Path(named) if named else release.place / "node_modules" / ".bin" / "codex"
     if named and not os.access(named, os.X_OK):
-        return Missing(f"${VARIABLE} names no program")
+        return Missing(f"${release.variable} names no program")
     if not path.exists():
-        failure = _install()
+        failure = _install(release)
         if failure is not None:
             return failure
     resolved = path.resolve()
@@ -56,20 +71,21 @@ def ensure_reference(*, launcher: bool = False) -> Found | Missing:
     return Found(str(resolved), native=False) if resolved.suffix == ".js" else Missing("there is no launcher")
 
 
-def _install() -> Missing | None:
+def _install(release: Release) -> Missing | None:
     npm = shutil.which("npm")
     if npm is None:
         return Missing("there is no npm to install it with")
-    PLACE.mkdir(exist_ok=True)
+    release.place.mkdir(parents=True, exist_ok=True)
     (PLACE / ".gitignore").write_text("*\n", encoding="utf-8")
-    command = [npm, "install", "--prefix", str(PLACE), "--no-audit", "--no-fund", f"{PACKAGE}@{VERSION}"]
+    package = f"{PACKAGE}@{release.version}"
+    command = [npm, "install", "--prefix", str(release.place), "--no-audit", "--no-fund", package]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=_INSTALL_SECONDS, check=False)
     except subprocess.TimeoutExpired:
         return Missing(f"npm took longer than {_INSTALL_SECONDS:.0f} s")
     if done.returncode:
         lines = [line for line in done.stderr.splitlines() if line.strip()] or ["no reason given"]
-        return Missing(f"npm cannot install {PACKAGE}@{VERSION}: {lines[0].strip()}")
+        return Missing(f"npm cannot install {package}: {lines[0].strip()}")
     return None
 
 

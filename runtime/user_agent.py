@@ -6,7 +6,9 @@ import re
 from collections.abc import Mapping
 
 DEFAULT_ORIGINATOR = "codex_cli_rs"
-"""The name that the model's servers recognize. `CODEX_INTERNAL_ORIGINATOR_OVERRIDE` replaces it."""
+"""The name that the model's servers recognize."""
+ORIGINATOR = "CODEX_INTERNAL_ORIGINATOR_OVERRIDE"
+"""The variable that replaces it."""
 
 _FOREIGN = re.compile(r"[^\x20-\x7e]")
 _NO_TOKEN = re.compile(r"[^A-Za-z0-9._/-]")
@@ -14,7 +16,7 @@ _NO_TOKEN = re.compile(r"[^A-Za-z0-9._/-]")
 
 def originator(environment: Mapping[str, str]) -> str:
     """Return the first component of the user agent."""
-    return environment.get("CODEX_INTERNAL_ORIGINATOR_OVERRIDE") or DEFAULT_ORIGINATOR
+    return environment.get(ORIGINATOR) or DEFAULT_ORIGINATOR
 
 
 def user_agent(version: str, environment: Mapping[str, str], client: tuple[str, str] | None = None) -> str:

@@ -1,4 +1,4 @@
-"""The options of `greenroom mcp-server` from the command line and the configuration."""
+"""The options of a server from the command line and the configuration."""
 
 from typing import NamedTuple, get_args
 
@@ -6,7 +6,13 @@ from greenroom.config.defaults import IDLE_WORKERS, Limits
 from greenroom.protocol.choices import CredentialsStore, EngineName, EventSetting, ForcedLogin, PreferredAuth
 
 SERVER = "mcp-server"
-"""The command that starts a server."""
+"""The command that starts a server for an MCP client."""
+APP_SERVER = "app-server"
+"""The command that starts one for a client of the protocol of that name."""
+GENERATE_SCHEMA = "generate-json-schema"
+"""The command below it that prints schemas instead."""
+CONFIG_FLAGS = ("-c", "--config")
+"""The flags before a setting. They may also come before the command."""
 ENGINES: tuple[str, ...] = get_args(EngineName)
 LOG_LEVELS = ("debug", "info", "warning", "error", "critical")
 

@@ -76,9 +76,9 @@ class TurnSettings(Message):
     approval_policy: ApprovalPolicy
     sandbox_policy: TurnSandbox
     model: str
-    summary: str
+    summary: str | None = None
+    """`None`: that of the conversation, as with `effort`."""
     effort: str | None = None
-    """`None`: that of the conversation."""
 
 
 class StartTurn(Addressed):

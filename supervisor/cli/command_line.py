@@ -8,11 +8,14 @@ from typing import TYPE_CHECKING
 from greenroom.protocol.errors import ConfigError, GreenroomError
 from greenroom.protocol.version import __version__
 from greenroom.supervisor.cli.status.commands import add_commands
-from greenroom.supervisor.options import ENGINES, LOG_LEVELS, SERVER
+from greenroom.supervisor.options import APP_SERVER, CONFIG_FLAGS, ENGINES, LOG_LEVELS, SERVER
 from greenroom.supervisor.startup.prelaunch import Prelaunch, environment_and_home
 
 if TYPE_CHECKING:
     from greenroom.config.greenroom import CredentialSettings
+
+STDIO = "stdio://"
+"""Standard input and output, as the address of a client."""
 
 
 def run(words: Sequence[str], prelaunch: Prelaunch | None = None) -> int:
@@ -33,17 +36,11 @@ def run(words: Sequence[str], prelaunch: Prelaunch | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="greenroom", description="A crash-isolated host for Codex conversations.")
     parser.add_argument("--version", action="version", version=f"greenroom {__version__}")
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    parser.add_argument(*CONFIG_FLAGS, action="append", default=[], dest="early_config", help=argparse.SUPPRESS)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND", dest="command")
     server = commands.add_parser(SERVER, help="serve the tools codex and codex-reply on standard input and output")
-    server.add_argument(
-        "-c", "--config", action="append", default=[], metavar="KEY=VALUE", help="a setting that wins over config.toml"
-    )
-    server.add_argument("--oss", action="store_true", help="use a model server of this machine, such as Ollama")
-    server.add_argument("--engine", choices=ENGINES, help="how processes are started (default: fork on Linux)")
-    server.add_argument(
-        "--log-level", choices=LOG_LEVELS, help="what goes to standard error (default: $GREENROOM_LOG or warning)"
-    )
-    server.set_defaults(run=_serve)
+    _add_server_options(server)
+    _add_app_server(commands)
     demo = commands.add_parser(
         "demo", help="show a whole conversation against a scripted model, without key or network"
     )
@@ -54,6 +51,24 @@ def _parser() -> argparse.ArgumentParser:
     _add_mcp(commands)
     add_commands(commands)
     return parser
+
+
+def _add_server_options(server: argparse.ArgumentParser) -> None:
+    server.add_argument(
+        *CONFIG_FLAGS, action="append", default=[], metavar="KEY=VALUE", help="a setting that wins over config.toml"
+    )
+    server.add_argument("--oss", action="store_true", help="use a model server of this machine, such as Ollama")
+    server.add_argument("--engine", choices=ENGINES, help="how processes are started (default: fork on Linux)")
+    server.add_argument(
+        "--log-level", choices=LOG_LEVELS, help="what goes to standard error (default: $GREENROOM_LOG or warning)"
+    )
+    server.set_defaults(run=_serve)
+
+
+def _add_app_server(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    server = commands.add_parser(APP_SERVER, help="serve the protocol of `codex app-server`, for its SDKs and editors")
+    server.add_argument("--listen", default=STDIO, choices=(STDIO,), help="where the client is")
+    _add_server_options(server)
 
 
 def _add_login(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -166,5 +181,6 @@ def _schema(_: argparse.Namespace) -> int:
 def _serve(arguments: argparse.Namespace) -> int:
     from greenroom.supervisor.startup.start import start
 
+    arguments.config = [*arguments.early_config, *arguments.config]
     start(arguments, arguments.prelaunch)
     return 0

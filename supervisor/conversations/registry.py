@@ -122,6 +122,13 @@ class Conversations:
         self._assignments.follow_readers(conversation)
         self._turns.select_events(conversation)
 
+    def unobserve(self, conversation: Conversation, observer: TurnObserver) -> None:
+        """Report no more events of a conversation to `observer`."""
+        conversation.observers = tuple(other for other in conversation.observers if other is not observer)
+        self._assignments.follow_readers(conversation)
+        self._turns.select_events(conversation)
+        self._scheduler.let_rest(conversation)
+
     def dismiss(self, conversation: Conversation, on_gone: Callable[[], None]) -> None:
         """End a conversation and remove it; `on_gone` is called once its process has saved and exited."""
         self._scheduler.close(conversation, aborted("the conversation was closed"), on_gone)

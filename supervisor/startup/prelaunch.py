@@ -15,7 +15,7 @@ from greenroom.config.home import codex_home, load_dotenv
 from greenroom.protocol.errors import ConfigError, GreenroomError
 from greenroom.protocol.secrecy import is_secret_name
 from greenroom.runtime.launch import FORK_SERVER, Launched, Lifeline, launch
-from greenroom.supervisor.options import SERVER
+from greenroom.supervisor.options import APP_SERVER, CONFIG_FLAGS, GENERATE_SCHEMA, SERVER
 
 FORK_IS_SAFE = sys.platform.startswith("linux")
 OTHERWISE = "spawn"
@@ -44,8 +44,7 @@ class Prelaunch(NamedTuple):
 
         Errors of the environment are reported when the command line has been read.
         """
-        command, *settings = (*words, "")
-        if command != SERVER or not FORK_IS_SAFE or any(OTHERWISE in word for word in settings) or not _has_client():
+        if not _serves(words) or not FORK_IS_SAFE or any(OTHERWISE in word for word in words) or not _has_client():
             return None
         try:
             prepared = cls.prepare()
@@ -83,6 +82,14 @@ def without_secrets(environment: Mapping[str, str]) -> dict[str, str]:
 def as_text(value: str) -> str:
     """Return a value from the operating system with the replacement character for bytes that are not UTF-8."""
     return os.fsencode(value).decode("utf-8", "replace")
+
+
+def _serves(words: Sequence[str]) -> bool:
+    """Tell whether a command line starts a server. Settings may come before the command, as Codex allows."""
+    rest = list(words)
+    while rest and rest[0] in CONFIG_FLAGS:
+        del rest[:2]
+    return rest[:1] == [SERVER] or (rest[:1] == [APP_SERVER] and GENERATE_SCHEMA not in rest)
 
 
 def _has_client() -> bool:

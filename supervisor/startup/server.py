@@ -13,9 +13,8 @@ from typing import TYPE_CHECKING
 from greenroom.runtime import log as logs
 from greenroom.runtime import logfile
 from greenroom.runtime.launch import Launched
-from greenroom.supervisor.frontend.connection import Connection
+from greenroom.supervisor.frontend.connection import Connection, FrontEnd
 from greenroom.supervisor.frontend.descriptors import Descriptors
-from greenroom.supervisor.frontend.mcp.front import Front
 from greenroom.supervisor.frontend.stdio import StdioTransport
 from greenroom.supervisor.options import ServerOptions
 from greenroom.supervisor.startup.early_handshake import HandshakeBuffer
@@ -27,6 +26,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+MCP_SERVICES = "greenroom.supervisor.frontend.mcp.services"
 CLIENT_LEFT = "the client has left"
 SHUTTING_DOWN = "the server is shutting down"
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
@@ -52,8 +52,9 @@ class Provisions:
 class Server:
     """Serves clients over one process tree, until the last of them has left or a signal arrives."""
 
-    def __init__(self, options: ServerOptions, provisions: Provisions) -> None:
-        """Must be made on the running loop."""
+    def __init__(self, options: ServerOptions, provisions: Provisions, services: str = MCP_SERVICES) -> None:
+        """`services` is the module that its front ends need in `attach`. Must be made on the running loop."""
+        self._services = services
         self._options = options
         self._provisions = provisions
         self._stop = asyncio.Event()
@@ -89,7 +90,7 @@ class Server:
         try:
             await _import_in_thread("greenroom.supervisor.startup.processes")
             host = self._host = await self._start_processes()
-            await _import_in_thread("greenroom.supervisor.frontend.mcp.services")
+            await _import_in_thread(self._services)
             await _import_in_thread("greenroom.supervisor.control.inspection")
             await self._open(host)
             await self._stop.wait()
@@ -168,13 +169,19 @@ async def _import_in_thread(name: str) -> None:
     await done
 
 
-def run(options: ServerOptions, provisions: Provisions, front: Front, buffer: HandshakeBuffer) -> None:
+def run(
+    options: ServerOptions,
+    provisions: Provisions,
+    front: FrontEnd,
+    buffer: HandshakeBuffer,
+    services: str = MCP_SERVICES,
+) -> None:
     """Serve one client at standard input and output, on a loop of its own."""
     logs.set_up("supervisor", options.log_level)
     logfile.open_log(options.codex_home, "supervisor", instance=os.getpid())
 
     async def serve() -> None:
-        server = Server(options, provisions)
+        server = Server(options, provisions, services)
         server.attach(Connection(front, partial(StdioTransport, provisions.descriptors), buffer.take_unsent()))
         await server.serve()
 

@@ -3,17 +3,21 @@
 import argparse
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from typing import TYPE_CHECKING
 
 from greenroom.protocol.choices import EngineName
 from greenroom.protocol.errors import ConfigError
 from greenroom.protocol.secrecy import is_secret_name
 from greenroom.runtime.launch import FORK_SERVER, SPAWNED, launch
 from greenroom.supervisor.frontend.descriptors import take_over_stdio
-from greenroom.supervisor.options import LOG_LEVELS, ServerOptions
+from greenroom.supervisor.options import APP_SERVER, LOG_LEVELS, ServerOptions
 from greenroom.supervisor.startup.early_handshake import HandshakeBuffer
 from greenroom.supervisor.startup.prelaunch import FORK_IS_SAFE, Prelaunch, as_text, without_secrets
+
+if TYPE_CHECKING:
+    from greenroom.supervisor.startup.server import Provisions
 
 OUR_WORDS = ("greenroom", "preferred_auth_method", "cli_auth_credentials_store", "forced_")
 OSS = ("model_provider=oss", "model=gpt-oss:20b")
@@ -39,15 +43,49 @@ def start(arguments: argparse.Namespace, prelaunch: Prelaunch | None) -> None:
         prelaunch.abort()
     fork_server = (prelaunch.fork_server or more()) if forks else None
 
+    buffer = HandshakeBuffer(descriptors)
+    if arguments.command == APP_SERVER:
+        serve = _app_server(options, environment, buffer)
+    else:
+        serve = _mcp_server(options, environment, buffer)
+
+    from greenroom.supervisor.startup.server import Provisions
+
+    serve(Provisions(descriptors, environment, secrets, fork_server, more, spawn))
+
+
+def _mcp_server(
+    options: ServerOptions, environment: Mapping[str, str], buffer: HandshakeBuffer
+) -> "Callable[[Provisions], None]":
+    """Answer what an MCP client has sent already, and return what serves it further."""
     from greenroom.supervisor.frontend.mcp.front import Front
 
-    buffer = HandshakeBuffer(descriptors)
     front = Front(buffer.write, environment, options.session_tools)
     buffer.answer_waiting(front.receive)
 
-    from greenroom.supervisor.startup import server
+    def serve(provisions: "Provisions") -> None:
+        from greenroom.supervisor.startup import server
 
-    server.run(options, server.Provisions(descriptors, environment, secrets, fork_server, more, spawn), front, buffer)
+        server.run(options, provisions, front, buffer)
+
+    return serve
+
+
+def _app_server(
+    options: ServerOptions, environment: Mapping[str, str], buffer: HandshakeBuffer
+) -> "Callable[[Provisions], None]":
+    """Do the same for a client of the app-server protocol."""
+    from greenroom.supervisor.frontend.app_server.front import SERVICES, AppServerFront
+
+    front = AppServerFront(buffer.write, environment, options.codex_home)
+    buffer.answer_waiting(front.receive)
+
+    def serve(provisions: "Provisions") -> None:
+        from greenroom.supervisor.startup import server
+
+        server.run(options, provisions, front, buffer, SERVICES)
+
+    return serve
 
 
 def _options(arguments: argparse.Namespace, environment: Mapping[str, str], home: str) -> ServerOptions:

@@ -45,7 +45,7 @@ class ConversationSettings:
             approval_policy=wanted.approval_policy,
             sandbox_policy=_policy(wanted.sandbox_policy, cwd),
             reasoning_effort=settings.reasoning_effort if wanted.effort is None else wanted.effort,
-            reasoning_summary=wanted.summary,
+            reasoning_summary=settings.reasoning_summary if wanted.summary is None else wanted.summary,
         )
 
     def _resolve(self, overrides: ConversationOverrides) -> Settings:

@@ -4,7 +4,8 @@ Rules that it keeps, whatever a worker sends and whenever it dies:
 
 * an item begins once and ends once, and ends after it began;
 * a turn begins once and ends once, after its items but for commands that run on, which end in a later turn;
-* an item that its worker did not end is ended as declined where it was only asked for, else as failed.
+* an item that its worker did not end is ended as declined where it was only asked for, else as failed; a text of the
+  agent ends with what has come of it.
 """
 
 import binascii
@@ -18,7 +19,16 @@ import msgspec
 
 from greenroom.protocol import events
 from greenroom.protocol.events import AnyEvent, Event
-from greenroom.protocol.thread_item import AnyItem, CommandExecution, FileChanges, McpToolCall, read_item
+from greenroom.protocol.thread_item import (
+    AgentMessage,
+    AnyItem,
+    CommandExecution,
+    FileChanges,
+    McpToolCall,
+    Reasoning,
+    Status,
+    read_item,
+)
 from greenroom.supervisor.frontend.thread_items import update
 from greenroom.supervisor.frontend.thread_items.update import Fault, TurnEnded, TurnStatus, Update
 
@@ -42,6 +52,8 @@ class ThreadTracker:
         """Of these, those that have only been asked for."""
         self._sections: dict[str, int] = {}
         """The last section of each summary."""
+        self._texts: dict[str, list[str]] = {}
+        """The pieces of each text of the agent that has not ended."""
         self._decoders: dict[str, codecs.IncrementalDecoder] = {}
         """Those of the outputs of commands: a character may be split between two pieces."""
         self._fault: Fault | None = None
@@ -121,7 +133,7 @@ class ThreadTracker:
             return
         yield from self._begin(item, event.started_at_ms)
         del self._open[item.id]
-        self._decoders.pop(item.id, None)
+        self._forget(item.id)
         yield update.ItemEnded(item, event.completed_at_ms)
 
     @_take.register
@@ -138,6 +150,7 @@ class ThreadTracker:
 
     @_take.register
     def _(self, event: events.AgentMessageContentDelta) -> Iterator[Update]:
+        self._texts.setdefault(event.item_id, []).append(event.delta)
         yield update.TextGrew(event.item_id, event.delta)
 
     @_take.register
@@ -181,6 +194,8 @@ class ThreadTracker:
 
     @_take.register
     def _(self, event: events.StreamError) -> Iterator[Update]:
+        for item_id in [item.id for item in self._open.values() if isinstance(item, AgentMessage | Reasoning)]:
+            yield from self._end_open(item_id, "failed")  # the answer begins anew
         yield update.Retried(Fault(event.message, event.codex_error_info))
 
     @_take.register
@@ -227,7 +242,8 @@ class ThreadTracker:
         if not self.is_running:
             return
         self.is_running = False
-        for item_id in [item.id for item in self._open.values() if item.id in self._asked or not _runs_on(item)]:
+        over = [item.id for item in self._open.values() if item.id in self._asked or not _runs_on(item)]
+        for item_id in over:
             yield from self._end_open(item_id, "declined" if item_id in self._asked else "failed")
         now = round(self._clock())
         started = self._started_at if started_at is None else started_at
@@ -242,13 +258,23 @@ class ThreadTracker:
             last_message=last_message,
         )
 
-    def _end_open(self, item_id: str, status: str) -> Iterator[Update]:
-        """End an item on behalf of the worker; of a text, what has come stays as it is and has no end."""
+    def _end_open(self, item_id: str, status: Status) -> Iterator[Update]:
+        """End an item on behalf of the worker. A text ends with what has come of it."""
         item = self._open.pop(item_id)
         self._asked.discard(item_id)
-        if isinstance(item, CommandExecution | FileChanges | McpToolCall):
-            ended = "failed" if isinstance(item, McpToolCall) else status
-            yield update.ItemEnded(msgspec.structs.replace(item, status=ended), round(self._clock() * 1000))
+        text = "".join(self._texts.get(item_id, ()))
+        self._forget(item_id)
+        if isinstance(item, CommandExecution | FileChanges):
+            item = msgspec.structs.replace(item, status=status)
+        elif isinstance(item, McpToolCall):
+            item = msgspec.structs.replace(item, status="failed")
+        elif isinstance(item, AgentMessage):
+            item = msgspec.structs.replace(item, content=[{"type": "Text", "text": text}])
+        yield update.ItemEnded(item, round(self._clock() * 1000))
+
+    def _forget(self, item_id: str) -> None:
+        for kept in (self._texts, self._decoders, self._sections):
+            kept.pop(item_id, None)
 
 
 def _is_counted(line: bytes) -> bool:

@@ -145,6 +145,27 @@ def test_sections_of_a_summary_begin_with_their_first_piece() -> None:
     ]
 
 
+def piece(text: str) -> bytes:
+    return line("agent_message_content_delta", **PLACE, item_id="m", delta=text)
+
+
+def test_a_text_that_is_broken_off_ends_with_what_has_come_of_it() -> None:
+    message = {"type": "AgentMessage", "id": "m", "content": [{"type": "Text", "text": ""}], "phase": None}
+    aborted = line("turn_aborted", turn_id="u", reason="interrupted", started_at=1, completed_at=2, duration_ms=1)
+    ended = follow(begun(), started(message), piece("Hm"), piece("!"), aborted)[-2]
+    assert isinstance(ended, update.ItemEnded)
+    assert isinstance(ended.item, AgentMessage)
+    assert ended.item.text == "Hm!"
+
+
+def test_a_text_that_is_begun_anew_ends_before_the_new_one() -> None:
+    message = {"type": "AgentMessage", "id": "m", "content": [{"type": "Text", "text": ""}], "phase": None}
+    retry = line("stream_error", message="again", codex_error_info="other", additional_details=None)
+    told = follow(begun(), started(message), piece("Hm"), retry, over())
+    kinds = [type(one).__name__ for one in told]
+    assert kinds == ["TurnBegan", "ItemBegan", "TextGrew", "ItemEnded", "Retried", "TurnEnded"]
+
+
 LINES: Final = st.sampled_from(
     [
         *(begun(), over(), asked(), asked("c2"), started(command()), started(command(process_id="7"))),

@@ -1,0 +1,317 @@
+"""The notifications that clients get."""
+
+from typing import Any, ClassVar, Final, Literal, TypeAlias, get_args
+
+from greenroom.protocol.app_server.item import ThreadItem
+from greenroom.protocol.app_server.thread import Thread, ThreadStatus, Turn, TurnError
+from greenroom.protocol.app_server.wire import Notification, Result
+
+StepStatus: TypeAlias = Literal["pending", "inProgress", "completed"]
+ServerState: TypeAlias = Literal["starting", "ready", "failed", "cancelled"]
+
+
+class ThreadNotification(Notification, frozen=True):
+    """Base of notifications about a thread."""
+
+    thread_id: str
+
+
+class TurnNotification(ThreadNotification, frozen=True):
+    """Base of notifications about a turn."""
+
+    turn_id: str
+
+
+class ItemNotification(TurnNotification, frozen=True):
+    """Base of notifications about an item."""
+
+    item_id: str
+
+
+class ThreadStarted(Notification, frozen=True):
+    """A thread was started, or forked."""
+
+    method: ClassVar[str] = "thread/started"
+
+    thread: Thread
+
+
+class ThreadStatusChanged(ThreadNotification, frozen=True):
+    """A turn begins or ends, or waits for the user."""
+
+    method: ClassVar[str] = "thread/status/changed"
+
+    status: ThreadStatus
+
+
+class TurnStarted(ThreadNotification, frozen=True):
+    """A turn begins."""
+
+    method: ClassVar[str] = "turn/started"
+
+    turn: Turn
+
+
+class TurnCompleted(ThreadNotification, frozen=True):
+    """A turn has ended, in whichever way."""
+
+    method: ClassVar[str] = "turn/completed"
+
+    turn: Turn
+
+
+class ItemStarted(TurnNotification, frozen=True):
+    """An item begins."""
+
+    method: ClassVar[str] = "item/started"
+
+    item: ThreadItem
+    started_at_ms: int
+
+
+class ItemCompleted(TurnNotification, frozen=True):
+    """An item has ended."""
+
+    method: ClassVar[str] = "item/completed"
+
+    item: ThreadItem
+    completed_at_ms: int
+
+
+class AgentMessageDelta(ItemNotification, frozen=True):
+    """A piece of a text of the agent has come."""
+
+    method: ClassVar[str] = "item/agentMessage/delta"
+
+    delta: str
+
+
+class ReasoningSummaryPartAdded(ItemNotification, frozen=True):
+    """Another section of a summary of reasoning begins."""
+
+    method: ClassVar[str] = "item/reasoning/summaryPartAdded"
+
+    summary_index: int
+
+
+class ReasoningSummaryTextDelta(ItemNotification, frozen=True):
+    """A piece of a summary of reasoning has come."""
+
+    method: ClassVar[str] = "item/reasoning/summaryTextDelta"
+
+    delta: str
+    summary_index: int
+
+
+class ReasoningTextDelta(ItemNotification, frozen=True):
+    """A piece of the reasoning itself has come."""
+
+    method: ClassVar[str] = "item/reasoning/textDelta"
+
+    delta: str
+    content_index: int
+
+
+class CommandOutputDelta(ItemNotification, frozen=True):
+    """A command has written something."""
+
+    method: ClassVar[str] = "item/commandExecution/outputDelta"
+
+    delta: str
+
+
+class TerminalInteraction(ItemNotification, frozen=True):
+    """The model writes to a running command, or reads on where `stdin` is empty."""
+
+    method: ClassVar[str] = "item/commandExecution/terminalInteraction"
+
+    process_id: str
+    stdin: str
+
+
+class PlanStep(Result, frozen=True):
+    """One step of a plan."""
+
+    step: str
+    status: StepStatus
+
+
+class TurnPlanUpdated(TurnNotification, frozen=True):
+    """The model has a plan, or another one."""
+
+    method: ClassVar[str] = "turn/plan/updated"
+
+    plan: list[PlanStep]
+    explanation: str | None = None
+
+
+class TurnDiffUpdated(TurnNotification, frozen=True):
+    """A patch was applied: what all patches of the turn have changed so far."""
+
+    method: ClassVar[str] = "turn/diff/updated"
+
+    diff: str
+
+
+class TokenUsageBreakdown(Result, frozen=True):
+    """Tokens of one response, or of several."""
+
+    total_tokens: int
+    input_tokens: int
+    cached_input_tokens: int
+    output_tokens: int
+    reasoning_output_tokens: int
+    cache_write_input_tokens: int = 0
+
+
+class ThreadTokenUsage(Result, frozen=True):
+    """Tokens of a thread, and of its last response."""
+
+    total: TokenUsageBreakdown
+    last: TokenUsageBreakdown
+    model_context_window: int | None = None
+
+
+class ThreadTokenUsageUpdated(TurnNotification, frozen=True):
+    """A response of the model is complete."""
+
+    method: ClassVar[str] = "thread/tokenUsage/updated"
+
+    token_usage: ThreadTokenUsage
+
+
+class AccountRateLimitsUpdated(Notification, frozen=True):
+    """The model's server has told the account's limits."""
+
+    method: ClassVar[str] = "account/rateLimits/updated"
+
+    rate_limits: dict[str, Any]
+
+
+class ErrorOccurred(TurnNotification, frozen=True):
+    """The turn fails, or its request to the model is repeated."""
+
+    method: ClassVar[str] = "error"
+
+    error: TurnError
+    will_retry: bool
+
+
+class WarningGiven(Notification, frozen=True):
+    """Something that the user should know."""
+
+    method: ClassVar[str] = "warning"
+
+    message: str
+    thread_id: str | None = None
+
+
+class ThreadCompacted(TurnNotification, frozen=True):
+    """The history was replaced by a summary."""
+
+    method: ClassVar[str] = "thread/compacted"
+
+
+class McpServerStatusUpdated(Notification, frozen=True):
+    """An MCP server of a thread is starting, ready, failed or cancelled."""
+
+    method: ClassVar[str] = "mcpServer/startupStatus/updated"
+
+    name: str
+    status: ServerState
+    error: str | None = None
+    thread_id: str | None = None
+
+
+class ThreadNameUpdated(ThreadNotification, frozen=True):
+    """A thread has another name."""
+
+    method: ClassVar[str] = "thread/name/updated"
+
+    thread_name: str | None = None
+
+
+class ThreadArchived(ThreadNotification, frozen=True):
+    """A thread was archived."""
+
+    method: ClassVar[str] = "thread/archived"
+
+
+class ThreadUnarchived(ThreadNotification, frozen=True):
+    """A thread is listed again."""
+
+    method: ClassVar[str] = "thread/unarchived"
+
+
+class ThreadDeleted(ThreadNotification, frozen=True):
+    """A thread was deleted."""
+
+    method: ClassVar[str] = "thread/deleted"
+
+
+class ThreadClosed(ThreadNotification, frozen=True):
+    """A thread is not in use any more."""
+
+    method: ClassVar[str] = "thread/closed"
+
+
+class ServerRequestResolved(ThreadNotification, frozen=True):
+    """A question to the client was answered, or is void."""
+
+    method: ClassVar[str] = "serverRequest/resolved"
+
+    request_id: int | str
+
+
+class AccountUpdated(Notification, frozen=True):
+    """Another credential is in force."""
+
+    method: ClassVar[str] = "account/updated"
+
+    auth_mode: str | None
+    plan_type: str | None
+
+
+class AccountLoginCompleted(Notification, frozen=True):
+    """A login has ended."""
+
+    method: ClassVar[str] = "account/login/completed"
+
+    success: bool
+    login_id: str | None = None
+    error: str | None = None
+
+
+AnyNotification: TypeAlias = (
+    ThreadStarted
+    | ThreadStatusChanged
+    | ThreadNameUpdated
+    | ThreadArchived
+    | ThreadUnarchived
+    | ThreadDeleted
+    | ThreadClosed
+    | TurnStarted
+    | ItemStarted
+    | AgentMessageDelta
+    | ReasoningSummaryPartAdded
+    | ReasoningSummaryTextDelta
+    | ReasoningTextDelta
+    | CommandOutputDelta
+    | TerminalInteraction
+    | ItemCompleted
+    | TurnPlanUpdated
+    | TurnDiffUpdated
+    | ThreadTokenUsageUpdated
+    | AccountRateLimitsUpdated
+    | ThreadCompacted
+    | McpServerStatusUpdated
+    | WarningGiven
+    | ErrorOccurred
+    | ServerRequestResolved
+    | TurnCompleted
+    | AccountLoginCompleted
+    | AccountUpdated
+)
+
+NOTIFICATIONS: Final[dict[str, type[Notification]]] = {kind.method: kind for kind in get_args(AnyNotification)}
+"""By method."""

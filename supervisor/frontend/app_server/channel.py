@@ -1,0 +1,34 @@
+"""The way to one client of this protocol."""
+
+import time
+from collections.abc import Callable
+from typing import Final
+
+import msgspec
+
+from greenroom.protocol.app_server.peer import AppServerPeer, notification_line
+from greenroom.protocol.app_server.wire import Notification
+from greenroom.protocol.jsonrpc import encode
+from greenroom.supervisor.frontend.client_channel import ClientChannel, Write
+
+_encode: Final[Callable[[object], bytes]] = msgspec.json.Encoder().encode
+
+
+class AppServerChannel(ClientChannel):
+    """Sends to one client, but for the notifications that it does not want."""
+
+    def __init__(self, write: Write, user_agent: Callable[[], str]) -> None:
+        super().__init__(write, user_agent)
+        self.peer = AppServerPeer()
+        self.unwanted: frozenset[str] = frozenset()
+        """Methods of notifications that are not sent."""
+
+    def notify(self, method: str, params: object) -> None:
+        """Send a notification."""
+        if method not in self.unwanted:
+            self.write(notification_line(method, encode(params), round(time.time() * 1000)))
+
+    def tell(self, notification: Notification) -> None:
+        """Send a notification of this protocol."""
+        if notification.method not in self.unwanted:
+            self.write(notification_line(notification.method, _encode(notification), round(time.time() * 1000)))

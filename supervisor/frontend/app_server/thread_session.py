@@ -1,0 +1,144 @@
+"""One client's subscription to one conversation: the client is told of every turn, whoever has begun it."""
+
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from greenroom.protocol.app_server.item import ThreadItem, UserInput, UserMessageItem
+from greenroom.protocol.app_server.notifications import ThreadStatusChanged
+from greenroom.protocol.app_server.thread import Active, ActiveFlag, Idle, ThreadStatus
+from greenroom.protocol.app_server.wire import Notification
+from greenroom.protocol.ids import ConversationId, TurnId
+from greenroom.protocol.mcp.handshake import Failure
+from greenroom.supervisor.frontend.app_server.channel import AppServerChannel
+from greenroom.supervisor.frontend.app_server.turn_form import TurnNarrator, fault_of
+from greenroom.supervisor.frontend.thread_items.thread_tracker import ThreadTracker
+from greenroom.supervisor.frontend.thread_items.update import Fault, ItemBegan, ItemEnded, TurnBegan, TurnEnded, Update
+
+if TYPE_CHECKING:
+    from greenroom.supervisor.frontend.app_server.thread_settings import ThreadSettings
+
+GONE = Fault("The process of this conversation has died; the next turn goes on from where it was saved.", "other")
+
+
+@dataclass(frozen=True, slots=True)
+class OwnInput:
+    """What this client has said, as it is repeated to it."""
+
+    content: list[UserInput]
+    client_id: str | None
+
+
+class _OwnNarrator(TurnNarrator):
+    """Repeats the client's own messages as it has sent them, with images and ids."""
+
+    def __init__(self, conversation_id: ConversationId) -> None:
+        super().__init__(conversation_id)
+        self.inputs: dict[str, list[OwnInput]] = {}
+        """By turn, what has been said in it and not been told of yet."""
+
+    def render(self, turn_id: TurnId, one: ItemBegan | ItemEnded) -> ThreadItem:
+        item = super().render(turn_id, one)
+        said = self.inputs.get(turn_id)
+        if not isinstance(item, UserMessageItem) or not said:
+            return item
+        own = said[0] if isinstance(one, ItemBegan) else said.pop(0)
+        return UserMessageItem(id=item.id, content=own.content, client_id=own.client_id)
+
+
+class ThreadSession:
+    """Implements `greenroom.supervisor.conversations.turn.TurnObserver`."""
+
+    def __init__(self, conversation_id: ConversationId, channel: AppServerChannel) -> None:
+        self.id = conversation_id
+        self.client = channel
+        self.settings: ThreadSettings | None = None
+        """What turns go by; `None` until the conversation is open."""
+        self.status: ThreadStatus = Idle()
+        self._tracker = ThreadTracker()
+        self._narrator = _OwnNarrator(conversation_id)
+        self._running: TurnId | None = None
+        self._last_ended: TurnId | None = None
+        self._own: dict[TurnId, Failure | None] = {}
+        """The turns that this client has begun, each with its failure once that is known."""
+        self._held: list[Notification] | None = []
+        """What is told once the client knows of the thread."""
+
+    @property
+    def running(self) -> TurnId | None:
+        """The turn that runs, as far as the client has been told."""
+        return self._running
+
+    def release(self) -> None:
+        """Tell what has been held back, and all that follows at once."""
+        held, self._held = self._held, None
+        for notification in held or ():
+            self.client.tell(notification)
+
+    def begin(self, turn_id: TurnId, said: OwnInput | None) -> None:
+        """Expect a turn of this client."""
+        self._own[turn_id] = None
+        if said is not None:
+            self.say(turn_id, said)
+
+    def say(self, turn_id: TurnId, said: OwnInput) -> None:
+        """Expect that a turn takes in what this client has said."""
+        self._narrator.inputs.setdefault(turn_id, []).append(said)
+
+    def failed(self, turn_id: TurnId, failure: Failure) -> None:
+        """Note why a turn of this client has failed; its end follows."""
+        if turn_id in self._own:
+            self._own[turn_id] = failure
+
+    def events(self, turn_id: TurnId, events: bytes) -> None:
+        """Tell the client what has happened."""
+        for one in self._tracker.receive(events):
+            self._tell(turn_id, one)
+
+    def turn_ended(self, turn_id: TurnId) -> None:
+        """Tell the client that a turn has ended, unless its worker has said so."""
+        is_own = turn_id in self._own
+        failure = self._own.pop(turn_id, None)
+        self._narrator.inputs.pop(turn_id, None)
+        is_aborted = failure is not None and failure.kind == "turn_aborted"
+        fault = GONE if failure is None else fault_of(failure)
+        if self._running == turn_id:
+            self._tell_all(turn_id, self._tracker.interrupt() if is_aborted else self._tracker.fail(fault))
+        elif is_own and failure is not None and self._last_ended != turn_id:
+            self._tell(turn_id, _never_begun(None if is_aborted else fault))
+
+    def declined(self, turn_id: TurnId, call_id: str) -> None:
+        """Tell the client that what its user has declined is over."""
+        self._tell_all(turn_id, self._tracker.decline(call_id))
+
+    def waits(self, flags: list[ActiveFlag]) -> None:
+        """Tell the client what the running turn waits for."""
+        status = Active(active_flags=flags)
+        if self._running is not None and status != self.status:
+            self._send(ThreadStatusChanged(thread_id=self.id, status=status))
+
+    def _tell_all(self, turn_id: TurnId, updates: Iterable[Update]) -> None:
+        for one in updates:
+            self._tell(turn_id, one)
+
+    def _tell(self, turn_id: TurnId, one: Update) -> None:
+        if isinstance(one, TurnBegan):
+            self._running = turn_id
+        elif isinstance(one, TurnEnded):
+            self._running, self._last_ended = None, turn_id
+        for notification in self._narrator.tell(turn_id, one):
+            self._send(notification)
+
+    def _send(self, notification: Notification) -> None:
+        if isinstance(notification, ThreadStatusChanged):
+            self.status = notification.status
+        if self._held is None:
+            self.client.tell(notification)
+        else:
+            self._held.append(notification)
+
+
+def _never_begun(fault: Fault | None) -> TurnEnded:
+    status: Literal["interrupted", "failed"] = "interrupted" if fault is None else "failed"
+    return TurnEnded(status=status, fault=fault, started_at=None, completed_at=round(time.time()), duration_ms=None)

@@ -1,0 +1,166 @@
+"""What the turns of a thread go by: as its worker has announced it, and as the client has changed it since.
+
+A setting that is not supported is refused by name: a client must not believe that it is in force.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import msgspec
+
+from greenroom.protocol.app_server import thread as wire
+from greenroom.protocol.app_server.threads import Overrides
+from greenroom.protocol.app_server.turns import TurnStartParams
+from greenroom.protocol.events import SessionConfigured
+from greenroom.protocol.internal.worker import TurnSandbox, TurnSettings
+from greenroom.protocol.jsonrpc import INVALID_REQUEST, encode
+from greenroom.protocol.policy import ApprovalPolicy
+from greenroom.supervisor.frontend.request_params import RefusedError
+
+_POLICIES: Final[Mapping[str, ApprovalPolicy]] = {
+    "untrusted": "untrusted",
+    "on-failure": "on-failure",
+    "on-request": "on-request",
+    "never": "never",
+}
+_FORM: Final = {"greenroom.event_form": "current"}
+"""The form of events that has items, whatever the configuration says."""
+
+
+class ThreadSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """The settings of the next turn."""
+
+    model: str
+    provider: str
+    cwd: str
+    approval_policy: ApprovalPolicy
+    reviewer: wire.ApprovalsReviewer
+    sandbox: TurnSandbox
+    effort: str | None = None
+    summary: str | None = None
+    is_changed: bool = False
+    """Whether the client has changed any since the conversation was opened."""
+
+    @classmethod
+    def announced(cls, event: SessionConfigured, reviewer: wire.ApprovalsReviewer) -> "ThreadSettings":
+        """Return the settings that a worker has announced."""
+        effort = event.reasoning_effort
+        return cls(
+            model=event.model,
+            provider=event.model_provider_id,
+            cwd=event.cwd,
+            approval_policy=_POLICIES[event.approval_policy],
+            reviewer=reviewer,
+            sandbox=msgspec.convert(event.sandbox_policy, TurnSandbox),
+            effort=None if isinstance(effort, msgspec.UnsetType) else effort,
+        )
+
+    def changed(self, params: TurnStartParams) -> "ThreadSettings":
+        """Return them with what a client has changed. Raises `RefusedError`."""
+        changes: dict[str, Any] = {
+            "model": params.model,
+            "cwd": params.cwd,
+            "approval_policy": None if params.approval_policy is None else read_policy(params.approval_policy),
+            "reviewer": params.approvals_reviewer,
+            "sandbox": None if params.sandbox_policy is None else read_sandbox(params.sandbox_policy),
+            "effort": params.effort,
+            "summary": params.summary,
+        }
+        given = {name: value for name, value in changes.items() if value is not None}
+        is_changed = self.is_changed or bool(given.keys() - {"reviewer"})
+        return msgspec.structs.replace(self, **given, is_changed=is_changed)
+
+    def for_worker(self) -> TurnSettings | None:
+        """Return what a worker is told with a turn; `None` for the settings of the conversation."""
+        if not self.is_changed:
+            return None
+        return TurnSettings(
+            cwd=self.cwd,
+            approval_policy=self.approval_policy,
+            sandbox_policy=self.sandbox,
+            model=self.model,
+            summary=self.summary,
+            effort=self.effort,
+        )
+
+    def told(self, thread: wire.Thread) -> wire.ThreadSettings:
+        """Return a thread and its settings in the form of this protocol."""
+        return wire.ThreadSettings(
+            thread=thread,
+            model=self.model,
+            model_provider=self.provider,
+            cwd=self.cwd,
+            approval_policy=told_policy(self.approval_policy),
+            approvals_reviewer=self.reviewer,
+            sandbox=told_sandbox(self.sandbox),
+            reasoning_effort=self.effort,
+        )
+
+
+def conversation_overrides(params: Overrides) -> bytes:
+    """Return the settings of a client as JSON of `greenroom.config.settings.ConversationOverrides`.
+
+    Raises `RefusedError`.
+    """
+    provider = {} if params.model_provider is None else {"model_provider": params.model_provider}
+    values = {
+        "model": params.model,
+        "cwd": params.cwd,
+        "approval_policy": None if params.approval_policy is None else read_policy(params.approval_policy),
+        "sandbox_mode": params.sandbox,
+        "config": {**(params.config or {}), **provider, **_FORM},
+        "base_instructions": params.base_instructions,
+        "developer_instructions": params.developer_instructions,
+    }
+    return encode({name: value for name, value in values.items() if value is not None})
+
+
+def read_policy(policy: str | Mapping[str, Any]) -> ApprovalPolicy:
+    """Return an approval policy of a client. Raises `RefusedError`."""
+    if isinstance(policy, str) and policy in _POLICIES:
+        return _POLICIES[policy]
+    if isinstance(policy, str):
+        raise RefusedError(INVALID_REQUEST, f"unknown approval policy: {policy}")
+    raise RefusedError(INVALID_REQUEST, "approval policy `granular` is not supported")
+
+
+def told_policy(policy: ApprovalPolicy) -> wire.AskForApproval:
+    """Return an approval policy as clients know it; the one that they no longer know asks on request."""
+    return "on-request" if policy == "on-failure" else policy
+
+
+def read_sandbox(policy: wire.SandboxPolicy) -> TurnSandbox:
+    """Return a sandbox of a client. Raises `RefusedError`."""
+    match policy:
+        case wire.DangerFullAccess():
+            return TurnSandbox(type="danger-full-access")
+        case wire.ReadOnly(network_access=False):
+            return TurnSandbox(type="read-only")
+        case wire.ReadOnly():
+            raise RefusedError(INVALID_REQUEST, "sandbox policy `readOnly` with `networkAccess` is not supported")
+        case wire.ExternalSandbox():
+            raise RefusedError(INVALID_REQUEST, "sandbox policy `externalSandbox` is not supported")
+        case wire.WorkspaceWrite():
+            return TurnSandbox(
+                type="workspace-write",
+                writable_roots=tuple(policy.writable_roots),
+                network_access=policy.network_access,
+                exclude_tmpdir_env_var=policy.exclude_tmpdir_env_var,
+                exclude_slash_tmp=policy.exclude_slash_tmp,
+            )
+
+
+def told_sandbox(policy: TurnSandbox) -> wire.SandboxPolicy:
+    """Return a sandbox as clients know it."""
+    match policy.type:
+        case "danger-full-access":
+            return wire.DangerFullAccess()
+        case "read-only":
+            return wire.ReadOnly()
+        case "workspace-write":
+            return wire.WorkspaceWrite(
+                writable_roots=list(policy.writable_roots),
+                network_access=policy.network_access,
+                exclude_tmpdir_env_var=policy.exclude_tmpdir_env_var,
+                exclude_slash_tmp=policy.exclude_slash_tmp,
+            )

@@ -1,0 +1,110 @@
+"""The methods about turns: start one, say more in it, interrupt it."""
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Final
+
+from greenroom.protocol.app_server.turns import (
+    TurnInterruptParams,
+    TurnStartParams,
+    TurnStartResponse,
+    TurnSteerParams,
+    TurnSteerResponse,
+)
+from greenroom.protocol.jsonrpc import INVALID_REQUEST, Request, encode
+from greenroom.protocol.mcp.handshake import Failure
+from greenroom.supervisor.conversations.conversation import Conversation
+from greenroom.supervisor.conversations.registry import Conversations
+from greenroom.supervisor.conversations.turn import Turn
+from greenroom.supervisor.frontend.app_server.thread_session import OwnInput
+from greenroom.supervisor.frontend.app_server.thread_sessions import ThreadSessions
+from greenroom.supervisor.frontend.app_server.turn_audience import AppTurn, SteeringInput
+from greenroom.supervisor.frontend.app_server.turn_form import begun_turn
+from greenroom.supervisor.frontend.app_server.user_input import title_of, worker_items
+from greenroom.supervisor.frontend.request_params import RefusedError, decode
+from greenroom.supervisor.frontend.request_queue import Answer, Method
+
+OVERLOADED: Final = -32001
+"""The code by which clients know that they may try again."""
+
+
+class TurnMethods:
+    """These methods on one connection."""
+
+    def __init__(self, conversations: Conversations, sessions: ThreadSessions) -> None:
+        self._conversations = conversations
+        self._sessions = sessions
+        self.methods: Mapping[str, Method] = {
+            "turn/start": self._start,
+            "turn/steer": self._steer,
+            "turn/interrupt": self._interrupt,
+        }
+
+    async def _start(self, request: Request) -> Answer:
+        params = decode(request, TurnStartParams)
+        _refuse_unsupported(params)
+        items = worker_items(params.input)
+        conversation, session, settings = await self._sessions.require(params.thread_id)
+        settings = settings.changed(params)
+        audience = AppTurn(session, self._conversations)
+        turn = self._conversations.submit(conversation, items, audience, settings.for_worker())
+        if audience.refusal is not None:
+            raise _overloaded(audience.refusal)
+        audience.attach(turn)
+        session.begin(turn.id, OwnInput(params.input, params.client_user_message_id))
+        session.settings = settings
+        conversation.title = conversation.title or title_of(params.input)
+        return Answer(encode(TurnStartResponse(turn=begun_turn(turn.id))))
+
+    async def _steer(self, request: Request) -> Answer:
+        params = decode(request, TurnSteerParams)
+        items = worker_items(params.input)
+        conversation, session, settings = await self._sessions.require(params.thread_id)
+        running = conversation.running
+        if running is None or running.items is None:
+            raise RefusedError(INVALID_REQUEST, "no active turn to steer")
+        if running.id != params.expected_turn_id:
+            text = f"expected active turn id `{params.expected_turn_id}` but found `{running.id}`"
+            raise RefusedError(INVALID_REQUEST, text)
+        if not conversation.takes_steering:
+            raise RefusedError(INVALID_REQUEST, "cannot steer this turn: others wait behind it, or it is being stopped")
+        said = OwnInput(params.input, params.client_user_message_id)
+        audience = SteeringInput(session, self._conversations, running.id)
+        turn = self._conversations.steer(conversation, items, audience, settings.for_worker())
+        if audience.refusal is not None:
+            raise _overloaded(audience.refusal)
+        audience.attach(turn)
+        session.begin(turn.id, said)
+        session.say(running.id, said)
+        outcome = await audience.accepted
+        if isinstance(outcome, Failure):
+            raise RefusedError(INVALID_REQUEST, f"failed to steer turn: {outcome.message}")
+        return Answer(encode(TurnSteerResponse(turn_id=outcome)))
+
+    async def _interrupt(self, request: Request) -> Answer:
+        params = decode(request, TurnInterruptParams)
+        conversation, _, _ = await self._sessions.require(params.thread_id)
+        turn = _active_turn(conversation, params.turn_id)
+        return Answer(then=partial(self._conversations.interrupt, turn))
+
+
+def _active_turn(conversation: Conversation, turn_id: str) -> Turn:
+    """Return a turn that runs or waits. Raises `RefusedError`, whose text names the one that runs."""
+    turns = (conversation.running, *(conversation.queue or ()))
+    active: list[Turn] = [turn for turn in turns if turn is not None and turn.items is not None]
+    if not active:
+        raise RefusedError(INVALID_REQUEST, "no active turn to interrupt")
+    for turn in active:
+        if turn.id == turn_id:
+            return turn
+    raise RefusedError(INVALID_REQUEST, f"expected active turn id {turn_id} but found {active[0].id}")
+
+
+def _refuse_unsupported(params: TurnStartParams) -> None:
+    for name, value in (("toolOutput", params.tool_output), ("outputSchema", params.output_schema)):
+        if value is not None:
+            raise RefusedError(INVALID_REQUEST, f"`{name}` of `turn/start` is not supported")
+
+
+def _overloaded(failure: Failure) -> RefusedError:
+    return RefusedError(OVERLOADED, failure.message, {"codex_error_info": "server_overloaded"})

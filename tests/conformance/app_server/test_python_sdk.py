@@ -1,0 +1,52 @@
+"""The official Python SDK, unchanged, works with Greenroom as with the reference."""
+
+from typing import Any
+
+import pytest
+
+from greenroom.demo.script import CommandStep, FailStep, Quote, Reasoning, Stall, Text, rule
+from tests.conformance.app_server.sdk import play
+from tests.conformance.packages import UnavailableError
+from tests.support.home import records
+from tests.support.stage import Stage
+
+pytestmark = [pytest.mark.server, pytest.mark.timeout(150)]  # the first run on a machine installs the SDK
+
+LOOK = rule("look", [Reasoning("Hm."), CommandStep(("sh", "-c", "echo here"))], [Quote("It said ")])
+AGAIN = rule("again", [Text(("Still ", "here."))])
+STALL = rule("stall", [Text("hm"), Stall()])
+FAIL = rule("fail", [FailStep(400, {"error": {"message": "nope"}})])
+
+
+def played(stage: Stage, scene: str, *prompts: str, **more: object) -> dict[str, Any]:
+    stage.kills_expected = True  # its clients send SIGTERM with the end of input, and SIGKILL two seconds later
+    try:
+        return play(stage, scene, *prompts, **more)
+    except UnavailableError as error:
+        pytest.skip(str(error))
+
+
+def test_a_thread_runs_and_streams(stage: Stage) -> None:
+    stage.play(LOOK, AGAIN)
+    report = played(stage, "run", "look", "again")
+    assert report["first"] == "It said here"
+    assert report["kinds"] == ["userMessage", "reasoning", "commandExecution", "agentMessage"]
+    assert (report["status"], report["usage"], report["second"]) == ("completed", 110, "Still here.")
+    assert report["server"]["version"].startswith("0.171.0 ")
+    assert next(records(stage.home.session(report["thread"])))[1]["id"] == report["thread"]
+    assert not stage.left_over()
+
+
+def test_the_asynchronous_client_runs_threads_side_by_side(stage: Stage) -> None:
+    stage.play(LOOK, AGAIN)
+    report = played(stage, "run_async", "look", "again")
+    assert report["responses"] == ["It said here"] * 2
+    assert report["second"] == "Still here."
+    assert len(set(report["threads"])) == 2
+
+
+def test_a_turn_is_interrupted_and_another_fails(stage: Stage) -> None:
+    stage.play(STALL, FAIL)
+    report = played(stage, "interrupt", "stall", "fail")
+    assert report["statuses"] == ["interrupted"]
+    assert "nope" in report["error"]
