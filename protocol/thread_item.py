@@ -10,7 +10,8 @@ from urllib.parse import unquote, urlsplit
 import msgspec
 from msgspec import field
 
-from greenroom.protocol.events import Duration, FileChange
+from greenroom.protocol.events.event import Duration
+from greenroom.protocol.events.file_change import FileChange
 from greenroom.protocol.items import JsonObject
 
 Status: TypeAlias = Literal["in_progress", "completed", "failed", "declined"]

@@ -7,7 +7,8 @@ from typing import Final
 
 from greenroom.protocol import thread_item as neutral
 from greenroom.protocol.app_server import item as wire
-from greenroom.protocol.events import AddedFile, DeletedFile, Duration, FileChange, UpdatedFile
+from greenroom.protocol.events.event import Duration
+from greenroom.protocol.events.file_change import AddedFile, DeletedFile, FileChange, UpdatedFile
 from greenroom.protocol.items import JsonObject, as_list
 
 _STATUS: Final[Mapping[str, wire.ItemStatus]] = {

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from greenroom.protocol.jsonrpc import Request, Response
 from greenroom.supervisor.conversations.host import ConversationHost
 from greenroom.supervisor.frontend.app_server.channel import AppServerChannel
+from greenroom.supervisor.frontend.app_server.questions import Questions
 from greenroom.supervisor.frontend.app_server.thread_methods import ThreadMethods
 from greenroom.supervisor.frontend.app_server.thread_sessions import ThreadSessions
 from greenroom.supervisor.frontend.app_server.turn_methods import TurnMethods
@@ -20,17 +21,17 @@ class AppServerServices:
     def __init__(self, channel: AppServerChannel, host: ConversationHost) -> None:
         conversations = host.conversations
         self._live = RequestQueue(channel, WAITING, waits_for_reader=False)
+        self._questions = Questions(channel, host.options.limits.approval_timeout)
         sessions = ThreadSessions(conversations, channel)
         methods = {
             **ThreadMethods(conversations, sessions, channel).methods,
-            **TurnMethods(conversations, sessions).methods,
+            **TurnMethods(conversations, sessions, self._questions).methods,
         }
         self.handlers: Mapping[str, Callable[[Request], None]] = self._live.handlers(methods)
 
     def answer(self, response: Response) -> bool:
         """Handle the client's answer to a question; return whether the question exists."""
-        del response
-        return False
+        return self._questions.answer(response)
 
     async def stop(self, reason: str) -> None:
         """Answer what is being worked on outside conversations."""

@@ -6,7 +6,7 @@ from uuid import UUID
 import msgspec
 
 from greenroom.protocol.app_server.thread import ApprovalsReviewer
-from greenroom.protocol.events import SessionConfigured
+from greenroom.protocol.events.turn import SessionConfigured
 from greenroom.protocol.ids import ConversationId
 from greenroom.protocol.jsonrpc import INTERNAL_ERROR, INVALID_REQUEST
 from greenroom.protocol.mcp.handshake import Failure

@@ -1,14 +1,23 @@
 """The audiences of what a client says: of a turn that it begins, and of input for a running turn."""
 
 import asyncio
+import time
 from typing import Final
 
+from greenroom.protocol.app_server.questions import ServerElicitation
+from greenroom.protocol.app_server.thread import ActiveFlag
+from greenroom.protocol.approval import AnyQuestion, Decision
+from greenroom.protocol.choices import EventForm
 from greenroom.protocol.ids import TurnId
 from greenroom.protocol.mcp.handshake import Failure
 from greenroom.supervisor.conversations.registry import Conversations
 from greenroom.supervisor.conversations.turn import Turn
+from greenroom.supervisor.frontend.app_server.question_form import client_request
+from greenroom.supervisor.frontend.app_server.questions import OpenQuestion, Questions
 from greenroom.supervisor.frontend.app_server.thread_session import ThreadSession
-from greenroom.supervisor.frontend.elicitor import CANNOT_ASK
+
+REFUSING: Final = frozenset({"denied", "abort"})
+"""Verdicts after which what was asked for does not happen."""
 
 
 class AppTurn:
@@ -19,10 +28,13 @@ class AppTurn:
 
     wants_deltas: Final = True
 
-    def __init__(self, session: ThreadSession, conversations: Conversations) -> None:
+    def __init__(self, session: ThreadSession, conversations: Conversations, questions: Questions) -> None:
         self.client = session.client
         self._session = session
         self._conversations = conversations
+        self._questions = questions
+        self._asked: dict[int, OpenQuestion] = {}
+        """The open questions, by their numbers."""
         self._turn: Turn | None = None
         self.refusal: Failure | None = None
         """Why the turn was not even queued, if it was not."""
@@ -37,31 +49,64 @@ class AppTurn:
     def progress(self, doing: str) -> None:
         """Ignore a sign of life."""
 
-    def asks(self, question_id: int, question: bytes) -> None:
-        """Decide a question."""
-        del question
-        if self._turn is not None:
-            self._conversations.decide(self._turn, question_id, CANNOT_ASK)
+    def asks(self, question_id: int, question: AnyQuestion, form: EventForm) -> None:
+        """Ask the client's user."""
+        del form
+        turn = self._turn
+        if turn is None:
+            return
+        request = client_request(question, self._session.id, turn.id, round(time.time() * 1000))
+
+        def decided(decision: Decision) -> None:
+            del self._asked[question_id]
+            self._tell_waiting()
+            self._pass_on(turn, question_id, question, decision)
+
+        self._asked[question_id] = self._questions.put(request, decided)
+        self._tell_waiting()
 
     def succeeded(self, last_message: bytes) -> None:
         """Handle the end of the turn."""
         del last_message
-        self._turn = None  # breaks a reference cycle: the turn refers to its audience
+        self._end()
 
     def failed(self, failure: Failure) -> None:
         """Handle the failure of the turn."""
-        turn, self._turn = self._turn, None
+        turn = self._end()
         if turn is None:
             self.refusal = failure
         else:
             self._session.failed(turn.id, failure)
 
+    def _pass_on(self, turn: Turn, question_id: int, question: AnyQuestion, decision: Decision) -> None:
+        if decision.verdict in REFUSING and (call_id := getattr(question, "call_id", None)) is not None:
+            self._session.declined(turn.id, call_id)
+        self._conversations.decide(turn, question_id, decision)
+
+    def _tell_waiting(self) -> None:
+        kinds = {isinstance(asked.question, ServerElicitation) for asked in self._asked.values()}
+        flags: list[ActiveFlag] = []
+        if False in kinds:
+            flags.append("waitingOnApproval")
+        if True in kinds:
+            flags.append("waitingOnUserInput")
+        self._session.waits(flags)
+
+    def _end(self) -> Turn | None:
+        for asked in self._asked.values():
+            self._questions.withdraw(asked)
+        self._asked.clear()
+        turn, self._turn = self._turn, None  # breaks a reference cycle: the turn refers to its audience
+        return turn
+
 
 class SteeringInput(AppTurn):
     """The audience of input for a running turn, which may become a turn of its own."""
 
-    def __init__(self, session: ThreadSession, conversations: Conversations, running: TurnId) -> None:
-        super().__init__(session, conversations)
+    def __init__(
+        self, session: ThreadSession, conversations: Conversations, questions: Questions, running: TurnId
+    ) -> None:
+        super().__init__(session, conversations, questions)
         self._running = running
         self.accepted: asyncio.Future[TurnId | Failure] = asyncio.get_running_loop().create_future()
         """The turn that has taken the input, or the reason why none has."""

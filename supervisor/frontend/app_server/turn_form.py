@@ -9,7 +9,7 @@ from greenroom.protocol.app_server.item import AgentMessageItem, ThreadItem
 from greenroom.protocol.app_server.thread import Active, Faulty, Idle, ThreadStatus, Turn, TurnError
 from greenroom.protocol.app_server.wire import Notification
 from greenroom.protocol.errors import ErrorKind
-from greenroom.protocol.events import ErrorInfo, TokenUsage
+from greenroom.protocol.events.turn import ErrorInfo, TokenUsage
 from greenroom.protocol.ids import ConversationId, TurnId
 from greenroom.protocol.mcp.handshake import Failure
 from greenroom.supervisor.frontend.app_server.item_form import rendered

@@ -16,6 +16,7 @@ from greenroom.protocol.mcp.handshake import Failure
 from greenroom.supervisor.conversations.conversation import Conversation
 from greenroom.supervisor.conversations.registry import Conversations
 from greenroom.supervisor.conversations.turn import Turn
+from greenroom.supervisor.frontend.app_server.questions import Questions
 from greenroom.supervisor.frontend.app_server.thread_session import OwnInput
 from greenroom.supervisor.frontend.app_server.thread_sessions import ThreadSessions
 from greenroom.supervisor.frontend.app_server.turn_audience import AppTurn, SteeringInput
@@ -31,7 +32,8 @@ OVERLOADED: Final = -32001
 class TurnMethods:
     """These methods on one connection."""
 
-    def __init__(self, conversations: Conversations, sessions: ThreadSessions) -> None:
+    def __init__(self, conversations: Conversations, sessions: ThreadSessions, questions: Questions) -> None:
+        self._questions = questions
         self._conversations = conversations
         self._sessions = sessions
         self.methods: Mapping[str, Method] = {
@@ -46,7 +48,7 @@ class TurnMethods:
         items = worker_items(params.input)
         conversation, session, settings = await self._sessions.require(params.thread_id)
         settings = settings.changed(params)
-        audience = AppTurn(session, self._conversations)
+        audience = AppTurn(session, self._conversations, self._questions)
         turn = self._conversations.submit(conversation, items, audience, settings.for_worker())
         if audience.refusal is not None:
             raise _overloaded(audience.refusal)
@@ -69,7 +71,7 @@ class TurnMethods:
         if not conversation.takes_steering:
             raise RefusedError(INVALID_REQUEST, "cannot steer this turn: others wait behind it, or it is being stopped")
         said = OwnInput(params.input, params.client_user_message_id)
-        audience = SteeringInput(session, self._conversations, running.id)
+        audience = SteeringInput(session, self._conversations, self._questions, running.id)
         turn = self._conversations.steer(conversation, items, audience, settings.for_worker())
         if audience.refusal is not None:
             raise _overloaded(audience.refusal)

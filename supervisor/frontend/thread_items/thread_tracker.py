@@ -17,8 +17,15 @@ from typing import Final
 
 import msgspec
 
-from greenroom.protocol import events
-from greenroom.protocol.events import AnyEvent, Event
+from greenroom.protocol.events import command as command_events
+from greenroom.protocol.events import item as item_events
+from greenroom.protocol.events import mcp as mcp_events
+from greenroom.protocol.events import patch as patch_events
+from greenroom.protocol.events import text as text_events
+from greenroom.protocol.events import tool as tool_events
+from greenroom.protocol.events import turn as turn_events
+from greenroom.protocol.events.event import Event
+from greenroom.protocol.events.table import AnyEvent
 from greenroom.protocol.thread_item import (
     AgentMessage,
     AnyItem,
@@ -96,18 +103,18 @@ class ThreadTracker:
     # Turns
 
     @_take.register
-    def _(self, event: events.TaskStarted) -> Iterator[Update]:
+    def _(self, event: turn_events.TaskStarted) -> Iterator[Update]:
         yield from self._end("failed", self._fault)  # of an earlier turn, of whose end nothing was told
         self._fault, self.is_running, self._started_at = None, True, event.started_at
         yield update.TurnBegan(event.started_at)
 
     @_take.register
-    def _(self, event: events.ErrorEvent) -> Iterator[Update]:
+    def _(self, event: turn_events.ErrorEvent) -> Iterator[Update]:
         self._fault = Fault(event.message, event.codex_error_info)
         yield update.Failed(self._fault)
 
     @_take.register
-    def _(self, event: events.TaskComplete) -> Iterator[Update]:
+    def _(self, event: turn_events.TaskComplete) -> Iterator[Update]:
         fault = self._fault or _fault_of(event)
         status: TurnStatus = "completed" if fault is None else "failed"
         yield from self._end(
@@ -115,19 +122,19 @@ class ThreadTracker:
         )
 
     @_take.register
-    def _(self, event: events.TurnAborted) -> Iterator[Update]:
+    def _(self, event: turn_events.TurnAborted) -> Iterator[Update]:
         yield from self._end("interrupted", None, event.started_at, event.completed_at, event.duration_ms)
 
     # Items
 
     @_take.register
-    def _(self, event: events.ItemStarted) -> Iterator[Update]:
+    def _(self, event: item_events.ItemStarted) -> Iterator[Update]:
         item = read_item(event.item)
         if item is not None:
             yield from self._begin(item, event.started_at_ms)
 
     @_take.register
-    def _(self, event: events.ItemCompleted) -> Iterator[Update]:
+    def _(self, event: item_events.ItemCompleted) -> Iterator[Update]:
         item = read_item(event.item)
         if item is None:
             return
@@ -137,24 +144,24 @@ class ThreadTracker:
         yield update.ItemEnded(item, event.completed_at_ms)
 
     @_take.register
-    def _(self, event: events.ExecApprovalRequest) -> Iterator[Update]:
+    def _(self, event: command_events.ExecApprovalRequest) -> Iterator[Update]:
         parts = msgspec.to_builtins(event.parsed_cmd)
         item = CommandExecution(id=event.call_id, command=event.command, cwd=event.cwd, parsed_cmd=parts)
         yield from self._ask(item, event.started_at_ms)
 
     @_take.register
-    def _(self, event: events.ApplyPatchApprovalRequest) -> Iterator[Update]:
+    def _(self, event: patch_events.ApplyPatchApprovalRequest) -> Iterator[Update]:
         yield from self._ask(FileChanges(id=event.call_id, changes=event.changes), event.started_at_ms)
 
     # Pieces
 
     @_take.register
-    def _(self, event: events.AgentMessageContentDelta) -> Iterator[Update]:
+    def _(self, event: text_events.AgentMessageContentDelta) -> Iterator[Update]:
         self._texts.setdefault(event.item_id, []).append(event.delta)
         yield update.TextGrew(event.item_id, event.delta)
 
     @_take.register
-    def _(self, event: events.ReasoningContentDelta) -> Iterator[Update]:
+    def _(self, event: text_events.ReasoningContentDelta) -> Iterator[Update]:
         last = self._sections.get(event.item_id, -1)
         if event.summary_index > last:
             self._sections[event.item_id] = event.summary_index
@@ -162,11 +169,11 @@ class ThreadTracker:
         yield update.SummaryGrew(event.item_id, event.delta, event.summary_index)
 
     @_take.register
-    def _(self, event: events.ReasoningRawContentDelta) -> Iterator[Update]:
+    def _(self, event: text_events.ReasoningRawContentDelta) -> Iterator[Update]:
         yield update.ReasoningGrew(event.item_id, event.delta, event.content_index)
 
     @_take.register
-    def _(self, event: events.ExecCommandOutputDelta) -> Iterator[Update]:
+    def _(self, event: command_events.ExecCommandOutputDelta) -> Iterator[Update]:
         decoder = self._decoders.get(event.call_id)
         if decoder is None:
             decoder = self._decoders[event.call_id] = codecs.getincrementaldecoder("utf-8")("replace")
@@ -175,45 +182,45 @@ class ThreadTracker:
             yield update.OutputGrew(event.call_id, piece)
 
     @_take.register
-    def _(self, event: events.TerminalInteraction) -> Iterator[Update]:
+    def _(self, event: command_events.TerminalInteraction) -> Iterator[Update]:
         yield update.TerminalInput(event.call_id, event.process_id or "", event.stdin)
 
     # The rest
 
     @_take.register
-    def _(self, event: events.PlanUpdate) -> Iterator[Update]:
+    def _(self, event: tool_events.PlanUpdate) -> Iterator[Update]:
         yield update.PlanChanged(event.explanation, event.plan)
 
     @_take.register
-    def _(self, event: events.TurnDiff) -> Iterator[Update]:
+    def _(self, event: patch_events.TurnDiff) -> Iterator[Update]:
         yield update.DiffChanged(event.unified_diff)
 
     @_take.register
-    def _(self, event: events.TokenCount) -> Iterator[Update]:
+    def _(self, event: turn_events.TokenCount) -> Iterator[Update]:
         yield update.TokensCounted(event.info, event.rate_limits)
 
     @_take.register
-    def _(self, event: events.StreamError) -> Iterator[Update]:
+    def _(self, event: turn_events.StreamError) -> Iterator[Update]:
         for item_id in [item.id for item in self._open.values() if isinstance(item, AgentMessage | Reasoning)]:
             yield from self._end_open(item_id, "failed")  # the answer begins anew
         yield update.Retried(Fault(event.message, event.codex_error_info))
 
     @_take.register
-    def _(self, event: events.WarningEvent) -> Iterator[Update]:
+    def _(self, event: turn_events.WarningEvent) -> Iterator[Update]:
         yield update.Warned(event.message)
 
     @_take.register
-    def _(self, event: events.ContextCompacted) -> Iterator[Update]:
+    def _(self, event: turn_events.ContextCompacted) -> Iterator[Update]:
         del event
         yield update.Compacted()
 
     @_take.register
-    def _(self, event: events.McpStartupUpdate) -> Iterator[Update]:
+    def _(self, event: mcp_events.McpStartupUpdate) -> Iterator[Update]:
         error = event.status.get("error")
         yield update.ServerChanged(event.server, str(event.status.get("state")), None if error is None else str(error))
 
     @_take.register
-    def _(self, event: events.McpStartupComplete) -> Iterator[Update]:
+    def _(self, event: mcp_events.McpStartupComplete) -> Iterator[Update]:
         if event.failed:
             yield update.ServersFailed(event.failed)
 
@@ -288,7 +295,7 @@ def _runs_on(item: AnyItem) -> bool:
     return isinstance(item, CommandExecution) and item.process_id is not None
 
 
-def _fault_of(event: events.TaskComplete) -> Fault | None:
+def _fault_of(event: turn_events.TaskComplete) -> Fault | None:
     error: Mapping[str, object] | msgspec.UnsetType = event.error
     if isinstance(error, msgspec.UnsetType):
         return None

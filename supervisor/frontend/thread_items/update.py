@@ -7,7 +7,9 @@ from typing import Literal, TypeAlias
 
 import msgspec
 
-from greenroom.protocol.events import ErrorInfo, PlanStep, ServerFailure, TokenInfo
+from greenroom.protocol.events.mcp import ServerFailure
+from greenroom.protocol.events.tool import PlanStep
+from greenroom.protocol.events.turn import ErrorInfo, TokenInfo
 from greenroom.protocol.items import JsonObject
 from greenroom.protocol.thread_item import AnyItem
 

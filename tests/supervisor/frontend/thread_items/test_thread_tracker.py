@@ -7,7 +7,7 @@ import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from greenroom.protocol.events import EVENTS
+from greenroom.protocol.events.table import EVENTS
 from greenroom.protocol.thread_item import AgentMessage, CommandExecution, FileChanges
 from greenroom.supervisor.frontend.thread_items import update
 from greenroom.supervisor.frontend.thread_items.thread_tracker import ThreadTracker

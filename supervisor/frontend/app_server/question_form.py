@@ -1,0 +1,101 @@
+"""Renders the questions of workers as requests of this protocol, and reads the answers. Free of I/O."""
+
+from collections.abc import Mapping
+from typing import Final
+
+import msgspec
+
+from greenroom.protocol.app_server import questions as wire
+from greenroom.protocol.approval import (
+    AnyQuestion,
+    CommandQuestion,
+    Decision,
+    FormQuestion,
+    PatchQuestion,
+    ToolQuestion,
+    UrlQuestion,
+    Verdict,
+)
+from greenroom.protocol.ids import ConversationId, TurnId
+from greenroom.protocol.items import JsonObject
+from greenroom.protocol.mcp.elicitation import read_answer
+from greenroom.protocol.question_text import form_of, message_of, tool_meta
+from greenroom.supervisor.frontend.app_server.item_form import actions_of
+
+_VERDICTS: Final[Mapping[str, Verdict]] = {
+    "accept": "approved",
+    "acceptForSession": "approved_for_session",
+    "decline": "denied",
+    "cancel": "abort",
+}
+_NO_FIELDS: Final[JsonObject] = {"type": "object", "properties": {}}
+"""The form of a question that is answered by yes or no."""
+NO_ANSWER: Final = Decision(verdict="denied", reason="the client has no valid answer to the question")
+
+
+def client_request(question: AnyQuestion, thread_id: ConversationId, turn_id: TurnId, at_ms: int) -> wire.AnyQuestion:
+    """Return the request by which a client is asked."""
+    match question:
+        case CommandQuestion():
+            return wire.CommandApproval(
+                thread_id=thread_id,
+                turn_id=turn_id,
+                item_id=question.call_id,
+                started_at_ms=at_ms,
+                reason=question.reason,
+                command=question.shell_text,
+                cwd=question.cwd,
+                command_actions=actions_of(msgspec.to_builtins(question.parts), question.shell_text),
+            )
+        case PatchQuestion():
+            return wire.FileChangeApproval(
+                thread_id=thread_id,
+                turn_id=turn_id,
+                item_id=question.call_id,
+                started_at_ms=at_ms,
+                reason=question.reason,
+            )
+        case UrlQuestion():
+            return wire.ServerElicitation(
+                thread_id=thread_id,
+                turn_id=turn_id,
+                server_name=question.server,
+                message=message_of(question),
+                mode="url",
+                url=question.url,
+                elicitation_id=question.elicitation_id or "",
+            )
+        case FormQuestion():
+            form, meta = form_of(question.form), None
+        case ToolQuestion():
+            form, meta = _NO_FIELDS, tool_meta(question)
+    return wire.ServerElicitation(
+        thread_id=thread_id,
+        turn_id=turn_id,
+        server_name=question.server,
+        message=message_of(question),
+        mode="form",
+        requested_schema=form,
+        meta=meta,
+    )
+
+
+def decision_of(question: wire.AnyQuestion, answer: bytes | None) -> Decision:
+    """Return what a client has decided; whatever is no valid answer is a no. `answer` is `None` for an error."""
+    if answer is None:
+        return NO_ANSWER
+    if isinstance(question, wire.ServerElicitation):
+        return read_answer(answer)
+    try:
+        decision = msgspec.json.decode(answer, type=wire.ApprovalAnswer).decision
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return NO_ANSWER
+    if isinstance(decision, dict):
+        return _of_amendment(decision)
+    verdict = _VERDICTS.get(decision)
+    return NO_ANSWER if verdict is None else Decision(verdict=verdict)
+
+
+def _of_amendment(decision: Mapping[str, object]) -> Decision:
+    """Return what a decision with a rule for the future means for now: no rule has been proposed, so none is kept."""
+    return Decision(verdict="approved") if "acceptWithExecpolicyAmendment" in decision else NO_ANSWER
