@@ -52,6 +52,11 @@ def list_sessions(home: str) -> Iterator[SessionName]:
     return _walk(os.path.join(home, FOLDER))
 
 
+def list_archived(home: str) -> Iterator[SessionName]:
+    """Yield the session files that were put aside, the newest first."""
+    return _names(os.path.join(home, ARCHIVE))
+
+
 def _find_in(names: Iterator[SessionName], conversation_id: ConversationId) -> str | None:
     return next((name.path for name in names if name.conversation_id == conversation_id), None)
 

@@ -30,6 +30,37 @@ METHODS: Final[Mapping[str, Method]] = {
         "Starts a thread, and tells the client of all that happens in it.",
         *("threads.ThreadStartParams", "thread.ThreadSettings"),
     ),
+    "thread/resume": Method(
+        "Takes up a saved thread, or one that another client uses.",
+        *("threads.ThreadResumeParams", "thread.ThreadSettings"),
+    ),
+    "thread/fork": Method(
+        "Starts a thread with a copy of the turns of another.", "threads.ThreadForkParams", "thread.ThreadSettings"
+    ),
+    "thread/list": Method("The saved threads, page by page.", "threads.ThreadListParams", "threads.ThreadListResponse"),
+    "thread/loaded/list": Method(
+        "The ids of the threads that are in use.",
+        *("threads.ThreadLoadedListParams", "threads.ThreadLoadedListResponse"),
+    ),
+    "thread/read": Method(
+        "A thread, with its turns where they are wanted.", "threads.ThreadReadParams", "threads.ThreadResponse"
+    ),
+    "thread/turns/list": Method(
+        "The turns of a thread, page by page.", "threads.ThreadTurnsListParams", "threads.ThreadTurnsListResponse"
+    ),
+    "thread/items/list": Method(
+        "The items of a thread, page by page.", "threads.ThreadItemsListParams", "threads.ThreadItemsListResponse"
+    ),
+    "thread/name/set": Method("Names a thread.", "threads.ThreadSetNameParams", "connection.Empty"),
+    "thread/archive": Method("Puts a thread aside.", "threads.ThreadIdParams", "connection.Empty"),
+    "thread/unarchive": Method("Lists a thread again.", "threads.ThreadIdParams", "threads.ThreadResponse"),
+    "thread/delete": Method("Deletes a thread and its file.", "threads.ThreadIdParams", "connection.Empty"),
+    "thread/unsubscribe": Method(
+        "Tells the client no more of a thread.", "threads.ThreadIdParams", "threads.ThreadUnsubscribeResponse"
+    ),
+    "thread/compact/start": Method(
+        "Replaces the history of a thread by a summary, in a turn.", "threads.ThreadIdParams", "connection.Empty"
+    ),
     "turn/start": Method(
         "Starts a turn; where one runs already it follows that.",
         *("turns.TurnStartParams", "turns.TurnStartResponse"),

@@ -4,6 +4,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 from msgspec import Meta
 
+from greenroom.protocol.app_server.item import ThreadItem
 from greenroom.protocol.app_server.thread import ApprovalsReviewer, ItemsView, Thread, Turn
 from greenroom.protocol.app_server.wire import Params, Result, ThreadParams
 from greenroom.protocol.policy import SandboxMode
@@ -122,6 +123,39 @@ class ThreadTurnsListResponse(Result, frozen=True):
     """Result of `thread/turns/list`."""
 
     data: list[Turn]
+    next_cursor: str | None = None
+    backwards_cursor: str | None = None
+
+
+class ItemAnchor(Params, frozen=True):
+    """A cursor that names an item."""
+
+    item_id: str
+    type: Literal["item"] = "item"
+
+
+class ThreadItemsListParams(ThreadParams, frozen=True):
+    """Params of `thread/items/list`."""
+
+    cursor: str | ItemAnchor | None = None
+    limit: Limit | None = None
+    sort_direction: SortDirection | None = None
+    turn_id: str | None = None
+
+
+class ThreadItemEntry(Result, frozen=True):
+    """An item, and when it was stored."""
+
+    turn_id: str
+    item: ThreadItem
+    started_at_ms: int | None = None
+    completed_at_ms: int | None = None
+
+
+class ThreadItemsListResponse(Result, frozen=True):
+    """Result of `thread/items/list`."""
+
+    data: list[ThreadItemEntry]
     next_cursor: str | None = None
     backwards_cursor: str | None = None
 

@@ -97,8 +97,11 @@ class Conversations:
         known = self._table.find(conversation_id)
         return known or self._table.enter(Conversation(conversation_id, b"{}", resume="must"))
 
-    def take_up(self, conversation_id: ConversationId, path: str, overrides: bytes) -> Conversation:
-        """Enter a conversation that resumes from a file. One that has a process already stays as it is."""
+    def take_up(self, conversation_id: ConversationId, path: str | None, overrides: bytes) -> Conversation:
+        """Enter a conversation that resumes from a file, which is looked for where `path` is `None`.
+
+        One that has a process already stays as it is.
+        """
         known = self._table.find(conversation_id)
         if known is None:
             return self._table.enter(Conversation(conversation_id, overrides, resume="must", path=path))

@@ -48,6 +48,7 @@ ALLOWED: Final[dict[str, dict[str, str]]] = {
         "open(path, 'rb')": "config.toml of the home, to be written again; nobody is told what stands there",
         "open(descriptor, 'wb')": "a temporary file of its own making",
     },
+    "sessions/names.py": {"os.open(path, flags, 384)": "appends to one file of the home, through no link"},
     "sessions/history_file.py": {
         "os.open(os.path.join(home, NAME), flags, 384)": "judged by the reader before anything is read or written",
         "open(descriptor, 'r+b', buffering=0)": "the same",

@@ -6,10 +6,10 @@ import msgspec
 
 from greenroom.protocol.conversation_api import ArchiveConversation
 from greenroom.protocol.errors import SessionBusyError
-from greenroom.sessions.directory import make_private, sync
 from greenroom.sessions.finder import ARCHIVE, FOLDER
 from greenroom.sessions.lock import WriterLock
 from greenroom.sessions.packed import forms
+from greenroom.sessions.shelf import move
 from greenroom.workers.jobs.context import JobError, Setting
 
 
@@ -26,16 +26,9 @@ async def run(params: bytes, setting: Setting) -> bytes:
         raise JobError(str(error)) from error
     try:
         for form in forms(path) or [path]:  # a compressed copy left behind would be listed again
-            _move(form, os.path.join(setting.home, ARCHIVE))
+            move(form, os.path.join(setting.home, ARCHIVE))
     except OSError as error:
         raise JobError(f"{path}: {error.strerror}") from error
     finally:
         lock.release()
     return b"{}"
-
-
-def _move(path: str, folder: str) -> None:
-    parents = make_private(folder)
-    os.rename(path, os.path.join(folder, os.path.basename(path)))
-    for changed in (folder, os.path.dirname(path), *parents):
-        sync(changed)

@@ -9,6 +9,8 @@ from greenroom.protocol.jsonrpc import Request, Response
 from greenroom.supervisor.conversations.host import ConversationHost
 from greenroom.supervisor.frontend.app_server.channel import AppServerChannel
 from greenroom.supervisor.frontend.app_server.questions import Questions
+from greenroom.supervisor.frontend.app_server.saved_threads import SavedThreads
+from greenroom.supervisor.frontend.app_server.stored_methods import StoredMethods
 from greenroom.supervisor.frontend.app_server.thread_methods import ThreadMethods
 from greenroom.supervisor.frontend.app_server.thread_sessions import ThreadSessions
 from greenroom.supervisor.frontend.app_server.turn_methods import TurnMethods
@@ -23,8 +25,12 @@ class AppServerServices:
         self._live = RequestQueue(channel, WAITING, waits_for_reader=False)
         self._questions = Questions(channel, host.options.limits.approval_timeout)
         sessions = ThreadSessions(conversations, channel)
+        saved = SavedThreads(host.options.codex_home)
+        stored = StoredMethods(conversations, sessions, saved, channel)
+        threads = ThreadMethods(conversations, sessions, saved, stored, self._questions, channel)
         methods = {
-            **ThreadMethods(conversations, sessions, channel).methods,
+            **threads.methods,
+            **stored.methods,
             **TurnMethods(conversations, sessions, self._questions).methods,
         }
         self.handlers: Mapping[str, Callable[[Request], None]] = self._live.handlers(methods)

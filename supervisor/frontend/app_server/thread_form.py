@@ -1,6 +1,7 @@
 """Renders conversations as threads of this protocol."""
 
 import time
+from datetime import datetime
 from uuid import UUID
 
 from greenroom.protocol.app_server.thread import Thread, ThreadStatus
@@ -36,7 +37,12 @@ def live_thread(conversation: Conversation, settings: ThreadSettings, status: Th
     )
 
 
-def born(conversation_id: ConversationId) -> int:
-    """Return when a conversation began, in seconds since the epoch: its id tells, else it is now."""
+def born(conversation_id: ConversationId, timestamp: str = "") -> int:
+    """Return when a conversation began, in seconds since the epoch: its id tells, else its file, else it is now."""
     parsed = UUID(conversation_id)
-    return (parsed.int >> 80) // 1000 if parsed.version == 7 else round(time.time())
+    if parsed.version == 7:
+        return (parsed.int >> 80) // 1000
+    try:
+        return round(datetime.fromisoformat(timestamp).timestamp())
+    except ValueError:
+        return round(time.time())

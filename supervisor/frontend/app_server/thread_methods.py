@@ -1,15 +1,25 @@
-"""The methods that begin threads."""
+"""The methods by which a client begins, takes up and leaves threads."""
 
 from collections.abc import Mapping
 
+import msgspec
+
+from greenroom.protocol.app_server import threads as wire
 from greenroom.protocol.app_server.notifications import ThreadStarted
-from greenroom.protocol.app_server.threads import ThreadStartParams
+from greenroom.protocol.app_server.thread import Thread
+from greenroom.protocol.ids import ConversationId
 from greenroom.protocol.jsonrpc import INVALID_REQUEST, Request, encode
+from greenroom.supervisor.conversations import lifecycle
 from greenroom.supervisor.conversations.registry import Conversations
 from greenroom.supervisor.frontend.app_server.channel import AppServerChannel
+from greenroom.supervisor.frontend.app_server.questions import Questions
+from greenroom.supervisor.frontend.app_server.saved_threads import SavedThreads
+from greenroom.supervisor.frontend.app_server.stored_methods import StoredMethods
 from greenroom.supervisor.frontend.app_server.thread_form import live_thread
-from greenroom.supervisor.frontend.app_server.thread_sessions import ThreadSessions
+from greenroom.supervisor.frontend.app_server.thread_session import ThreadSession
+from greenroom.supervisor.frontend.app_server.thread_sessions import ThreadSessions, read_id
 from greenroom.supervisor.frontend.app_server.thread_settings import conversation_overrides
+from greenroom.supervisor.frontend.app_server.turn_audience import AppTurn
 from greenroom.supervisor.frontend.request_params import RefusedError, decode
 from greenroom.supervisor.frontend.request_queue import Answer, Method
 
@@ -17,23 +27,111 @@ from greenroom.supervisor.frontend.request_queue import Answer, Method
 class ThreadMethods:
     """These methods on one connection."""
 
-    def __init__(self, conversations: Conversations, sessions: ThreadSessions, channel: AppServerChannel) -> None:
+    def __init__(
+        self,
+        conversations: Conversations,
+        sessions: ThreadSessions,
+        saved: SavedThreads,
+        stored: StoredMethods,
+        questions: Questions,
+        channel: AppServerChannel,
+    ) -> None:
         self._conversations = conversations
         self._sessions = sessions
+        self._saved = saved
+        self._stored = stored
+        self._questions = questions
         self._channel = channel
-        self.methods: Mapping[str, Method] = {"thread/start": self._start}
+        self.methods: Mapping[str, Method] = {
+            "thread/start": self._start,
+            "thread/resume": self._resume,
+            "thread/fork": self._fork,
+            "thread/unsubscribe": self._unsubscribe,
+            "thread/loaded/list": self._loaded,
+            "thread/compact/start": self._compact,
+        }
 
     async def _start(self, request: Request) -> Answer:
-        params = decode(request, ThreadStartParams, b"{}")
+        params = decode(request, wire.ThreadStartParams, b"{}")
         if params.ephemeral:
             raise RefusedError(INVALID_REQUEST, "`ephemeral` of `thread/start` is not supported")
         conversation = self._conversations.open(conversation_overrides(params))
         session = await self._sessions.open(conversation, params.approvals_reviewer)
         assert session.settings is not None
-        thread = live_thread(conversation, session.settings, session.status)
+        return self._begun(session, live_thread(conversation, session.settings, session.status))
+
+    async def _resume(self, request: Request) -> Answer:
+        params = decode(request, wire.ThreadResumeParams)
+        session = await self._take_up(read_id(params.thread_id), params)
+        thread = await self._stored.described(session.id, with_turns=not params.exclude_turns)
+        assert session.settings is not None
+        return Answer(encode(session.settings.told(thread)), session.release)
+
+    async def _fork(self, request: Request) -> Answer:
+        params = decode(request, wire.ThreadForkParams)
+        if params.ephemeral:
+            raise RefusedError(INVALID_REQUEST, "`ephemeral` of `thread/fork` is not supported")
+        origin = read_id(params.thread_id)
+        turns = None if params.last_turn_id is None else await self._number_of(origin, params.last_turn_id)
+        session = await self._take_up(await self._saved.fork(origin, turns), params)
+        thread = await self._stored.described(session.id, with_turns=not params.exclude_turns)
+        return self._begun(session, thread)
+
+    async def _unsubscribe(self, request: Request) -> Answer:
+        conversation_id = read_id(decode(request, wire.ThreadIdParams).thread_id)
+        conversation = self._conversations.find(conversation_id)
+        if conversation is None:
+            return Answer(encode(wire.ThreadUnsubscribeResponse(status="notLoaded")))
+        was_there = self._sessions.forget(conversation)
+        status = wire.ThreadUnsubscribeResponse(status="unsubscribed" if was_there else "notSubscribed")
+        return Answer(encode(status))
+
+    async def _loaded(self, request: Request) -> Answer:
+        params = decode(request, wire.ThreadLoadedListParams, b"{}")
+        ids = sorted(one.id for one in self._conversations if one.observers or one.state in lifecycle.WITH_PROCESS)
+        start = 0 if params.cursor is None else next((n for n, one in enumerate(ids) if one > params.cursor), len(ids))
+        end = len(ids) if not params.limit else start + params.limit
+        following = ids[end - 1] if end < len(ids) else None
+        return Answer(encode(wire.ThreadLoadedListResponse(data=list(ids[start:end]), next_cursor=following)))
+
+    async def _compact(self, request: Request) -> Answer:
+        thread_id = decode(request, wire.ThreadIdParams).thread_id
+        conversation, session, _ = await self._sessions.require(thread_id)
+        audience = AppTurn(session, self._conversations, self._questions)
+        turn = self._conversations.compact(conversation, audience)
+        if audience.refusal is not None:
+            raise RefusedError(INVALID_REQUEST, audience.refusal.message)
+        audience.attach(turn)
+        session.begin(turn.id, None)
+        return Answer()
+
+    async def _take_up(
+        self, conversation_id: ConversationId, params: wire.ThreadResumeParams | wire.ThreadForkParams
+    ) -> ThreadSession:
+        conversation = self._conversations.take_up(conversation_id, None, conversation_overrides(params))
+        try:
+            session = await self._sessions.open(conversation, params.approvals_reviewer)
+        except RefusedError:
+            if conversation.state == "closed":
+                self._sessions.forget(conversation)
+            raise
+        if session.settings is not None:
+            session.settings = session.settings.overridden(params)
+        return session
+
+    async def _number_of(self, conversation_id: ConversationId, turn_id: str) -> int:
+        """Return the number of a turn, from 1."""
+        history = await self._saved.history(conversation_id)
+        for number, turn in enumerate(history.turns, 1):
+            if turn.id == turn_id:
+                return number
+        raise RefusedError(INVALID_REQUEST, f"turn not found: {turn_id}")
+
+    def _begun(self, session: ThreadSession, thread: Thread) -> Answer:
+        assert session.settings is not None
 
         def announce() -> None:
-            self._channel.tell(ThreadStarted(thread=thread))
+            self._channel.tell(ThreadStarted(thread=msgspec.structs.replace(thread, turns=[])))
             session.release()
 
         return Answer(encode(session.settings.told(thread)), announce)

@@ -69,8 +69,10 @@ class ThreadSessions:
             if session.settings is None:
                 self.forget(conversation)
             raise
-        known = "user" if session.settings is None else session.settings.reviewer
-        session.settings = ThreadSettings.announced(event, reviewer or known)
+        if session.settings is None:
+            session.settings = ThreadSettings.announced(event, reviewer or "user")
+        elif reviewer is not None:
+            session.settings = msgspec.structs.replace(session.settings, reviewer=reviewer)
         return session
 
     def forget(self, conversation: Conversation) -> bool:

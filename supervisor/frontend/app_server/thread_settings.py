@@ -66,7 +66,21 @@ class ThreadSettings(msgspec.Struct, frozen=True, kw_only=True):
             "effort": params.effort,
             "summary": params.summary,
         }
-        given = {name: value for name, value in changes.items() if value is not None}
+        return self._with(changes)
+
+    def overridden(self, params: Overrides) -> "ThreadSettings":
+        """Return them with what a client has asked for that takes up a thread in use. Raises `RefusedError`."""
+        is_other = params.sandbox not in (None, self.sandbox.type)
+        changes: dict[str, Any] = {
+            "model": params.model,
+            "cwd": params.cwd,
+            "approval_policy": None if params.approval_policy is None else read_policy(params.approval_policy),
+            "sandbox": TurnSandbox(type=params.sandbox) if is_other and params.sandbox is not None else None,
+        }
+        return self._with(changes)
+
+    def _with(self, changes: Mapping[str, Any]) -> "ThreadSettings":
+        given = {name: value for name, value in changes.items() if value not in (None, getattr(self, name))}
         is_changed = self.is_changed or bool(given.keys() - {"reviewer"})
         return msgspec.structs.replace(self, **given, is_changed=is_changed)
 

@@ -50,3 +50,16 @@ def test_a_turn_is_interrupted_and_another_fails(stage: Stage) -> None:
     report = played(stage, "interrupt", "stall", "fail")
     assert report["statuses"] == ["interrupted"]
     assert "nope" in report["error"]
+
+
+def test_threads_are_taken_up_forked_listed_and_put_aside(stage: Stage) -> None:
+    stage.play(LOOK, AGAIN, rule("", [Text("In short.")]))
+    report = played(stage, "library", "look", "again")
+    thread, fork = report["thread"], report["fork"]
+    assert (report["resumed"], report["forked"]) == ("Still here.", "Still here.")
+    assert report["turns"] == [
+        ["userMessage", "reasoning", "commandExecution", "agentMessage"],
+        ["userMessage", "agentMessage"],
+    ]
+    assert report["listed"] == {thread: "Mine", fork: None}
+    assert (report["archived"], report["back"]) == ([fork], fork)

@@ -78,7 +78,36 @@ def interrupt(scene: Scene) -> dict[str, Any]:
         return {"statuses": statuses, "error": None}
 
 
-SCENES = {"run": run, "run_async": run_async, "interrupt": interrupt}
+def library(scene: Scene) -> dict[str, Any]:
+    """Take up, fork, name, list, read, put aside and compact a thread, with a server of its own for each half."""
+    with Codex(config(scene)) as codex:
+        thread = codex.thread_start(cwd=scene["cwd"], sandbox=Sandbox.full_access)
+        thread.run(scene["prompts"][0])
+        thread.set_name("Mine")
+    with Codex(config(scene)) as codex:
+        again = codex.thread_resume(thread.id, include_turns=False)
+        resumed = again.run(scene["prompts"][1]).final_response
+        fork = codex.thread_fork(thread.id)
+        forked = fork.run(scene["prompts"][1]).final_response
+        turns = again.read(include_turns=True).thread.turns
+        listed = codex.thread_list(limit=10).data
+        codex.thread_archive(fork.id)
+        archived = [one.id for one in codex.thread_list(archived=True).data]
+        back = codex.thread_unarchive(fork.id)
+        again.compact()
+        return {
+            "thread": thread.id,
+            "fork": fork.id,
+            "resumed": resumed,
+            "forked": forked,
+            "turns": [[item.root.type for item in turn.items] for turn in turns],
+            "listed": {one.id: one.name for one in listed},
+            "archived": archived,
+            "back": back.id,
+        }
+
+
+SCENES = {"library": library, "run": run, "run_async": run_async, "interrupt": interrupt}
 
 if __name__ == "__main__":
     given = json.loads(sys.argv[1])
