@@ -13,6 +13,7 @@ from benchmarks.client import ContestantError
 from benchmarks.contestant import LAUNCHED, Contestant, greenroom, reference
 from benchmarks.experiments import EXPERIMENTS
 from benchmarks.figures import FIGURES, KEYS
+from benchmarks.interpreters import Uninstalled, others
 from benchmarks.machine import Machine
 from benchmarks.method import METHOD, NOTES
 from benchmarks.model_process import ModelProcess
@@ -30,7 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     contestants, remarks = _contestants(options)
     wanted = [figure for figure in FIGURES if not options.only or figure.key in options.only]
-    keys = {figure.key for figure in wanted}
+    wanted_keys = {figure.measured_as or figure.key for figure in wanted} | {figure.key for figure in wanted}
     machine, speed = Machine.look(), Calibration.take()
     with (
         tempfile.TemporaryDirectory(prefix="greenroom-bench-") as root,
@@ -44,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(f"nothing was measured: {error}", file=sys.stderr)
             return 1
         for experiment in EXPERIMENTS:
-            if keys.intersection(experiment.figures):
+            if wanted_keys.intersection(experiment.figures):
                 run.measure(experiment)
     measured = rows(wanted, run.samples)
     told = [*machine.lines(), *speed.lines(after=Calibration.take())]
@@ -71,6 +72,11 @@ def _contestants(options: argparse.Namespace) -> tuple[list[Contestant], list[st
     """Return who takes part, and what the page says of them."""
     found = [] if options.reference_only else [greenroom()]
     remarks = [f"Greenroom: {_version(contestant)}" for contestant in found]
+    for other in [] if options.reference_only or options.quick else others():
+        if isinstance(other, Uninstalled):
+            remarks.append("It was not measured on CPython {}.{}: {}".format(*other.version, other.reason))
+        else:
+            found.append(other)
     if options.no_reference:
         return found, [*remarks, "The reference was left out on demand"]
     program = ensure_reference()

@@ -39,6 +39,11 @@ class Contestant:
     cores: frozenset[int] = frozenset()
     """Processor cores that it may use; those that the benchmark may use where none are named."""
 
+    @property
+    def is_greenroom(self) -> bool:
+        """Whether it is Greenroom, on this interpreter or another, and not the reference."""
+        return self.name.startswith(GREENROOM)
+
 
 def greenroom() -> Contestant:
     """Return our own program, as it is installed beside the interpreter that runs the benchmark."""

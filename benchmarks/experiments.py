@@ -11,7 +11,7 @@ from itertools import cycle, islice
 from typing import Final
 
 from benchmarks.client import Client, ContestantError
-from benchmarks.contestant import GREENROOM, environment
+from benchmarks.contestant import GREENROOM, LAUNCHED, REFERENCE, Contestant, environment
 from benchmarks.holdings import at_rest
 from benchmarks.processes import cpu_seconds, private_bytes, worker_of_command, workers
 from benchmarks.stage import Measured, Stage
@@ -143,7 +143,7 @@ def memory(stage: Stage) -> Measured:
     with stage.client() as client:
         client.initialize()
         time.sleep(_SETTLING)
-        if stage.contestant.name != GREENROOM:
+        if not stage.contestant.is_greenroom:
             return {"memory-idle": _growth_of_conversation(client, stage.sizes.workers)}
         used = [_turn_with_command(client) for _ in range(stage.sizes.workers)]
         waiting = [worker.pid for worker in workers(client.pid) if worker.pid not in used]
@@ -214,6 +214,14 @@ class Experiment:
     """Rounds in which the reference takes part, where that is not all of them; 0 where it cannot be asked."""
     launched: bool = False
     """Whether the reference takes part through its launcher, too."""
+    on_each_interpreter: bool = False
+    """Whether Greenroom takes part on every interpreter of the machine."""
+
+    def includes(self, contestant: Contestant) -> bool:
+        """Tell whether a contestant takes part at all."""
+        if contestant.name == LAUNCHED:
+            return self.launched
+        return contestant.name in (GREENROOM, REFERENCE) or self.on_each_interpreter
 
     def repetitions(self, *, of_reference: bool, quick: bool) -> int:
         """Return how often one contestant does it."""
@@ -225,21 +233,28 @@ class Experiment:
 
 EXPERIMENTS: Final = (
     Experiment(start, ("start", "start-launched"), rounds=15, quick_rounds=3, launched=True),
-    Experiment(first_turn, ("first-turn", "first-turn-launched"), rounds=15, quick_rounds=3, launched=True),
+    Experiment(
+        first_turn,
+        ("first-turn", "first-turn-launched"),
+        rounds=15,
+        quick_rounds=3,
+        launched=True,
+        on_each_interpreter=True,
+    ),
     Experiment(
         fresh_first_turn, ("fresh-first-turn", "fresh-first-turn-launched"), rounds=15, quick_rounds=3, launched=True
     ),
-    Experiment(turns, ("new-conversation", "reply"), rounds=3, quick_rounds=1),
+    Experiment(turns, ("new-conversation", "reply"), rounds=3, quick_rounds=1, on_each_interpreter=True),
     Experiment(returns, ("return",), rounds=3, quick_rounds=1, reference_rounds=0),
     Experiment(stream, ("deltas", "delta-cpu"), rounds=5, quick_rounds=2),
     Experiment(trickle, ("single-delta-cpu",), rounds=3, quick_rounds=1),
-    Experiment(one_stream, ("stream-1", "stream-1-whole"), rounds=3, quick_rounds=1),
+    Experiment(one_stream, ("stream-1", "stream-1-whole"), rounds=3, quick_rounds=1, on_each_interpreter=True),
     Experiment(one_silent_stream, ("silent-1", "silent-1-whole"), rounds=3, quick_rounds=1, reference_rounds=0),
     Experiment(streams, ("stream-40", "stream-40-whole", "latency", "latency-p99"), rounds=3, quick_rounds=1),
     Experiment(silent_streams, ("silent-40", "silent-40-whole"), rounds=3, quick_rounds=1, reference_rounds=0),
     Experiment(capacity, ("capacity",), rounds=1, quick_rounds=1, reference_rounds=1),
-    Experiment(crowd, ("crowd", "idle-cpu"), rounds=3, quick_rounds=1, reference_rounds=1),
-    Experiment(memory, ("memory-waiting", "memory-idle"), rounds=2, quick_rounds=1),
+    Experiment(crowd, ("crowd", "idle-cpu"), rounds=3, quick_rounds=1, reference_rounds=1, on_each_interpreter=True),
+    Experiment(memory, ("memory-waiting", "memory-idle"), rounds=2, quick_rounds=1, on_each_interpreter=True),
     Experiment(commands, ("sandbox", "no-sandbox"), rounds=5, quick_rounds=1),
     Experiment(login_shells, ("login-shell",), rounds=3, quick_rounds=1),
     Experiment(bearers, ("bearer", "bearer-p99"), rounds=3, quick_rounds=1, reference_rounds=0),

@@ -1,9 +1,11 @@
 """The rows of the budget table, each with its budget."""
 
-from dataclasses import dataclass
+import sys
+from dataclasses import dataclass, replace
 from typing import Final, Literal, TypeAlias
 
-from benchmarks.contestant import LAUNCHED, REFERENCE
+from benchmarks.contestant import GREENROOM, LAUNCHED, REFERENCE
+from benchmarks.interpreters import VERSIONS, Version, name_of
 
 Unit: TypeAlias = Literal["ms", "s", "/s", "µs", "MB", "kB", "%", ""]
 Statistic: TypeAlias = Literal["median", "p99"]
@@ -115,6 +117,8 @@ class Figure:
     """The figure whose samples of Greenroom the row shows, where they are not its own."""
     compared_with: str | None = None
     """The figure whose samples of the reference the row shows, where they are not its own."""
+    contestant: str = GREENROOM
+    """The contestant whose samples are those of Greenroom."""
     rival: str = REFERENCE
     """The contestant that Greenroom is compared with."""
 
@@ -126,7 +130,7 @@ _STREAM_40: Final = RatioAtMost(0.35, aim=0.2)
 _SILENT: Final = RatioAtMost(0.2, aim=0.1)
 _CROWD: Final = Both(AtMost(1.8, aim=1.2), RatioAtMost(0.03))
 
-FIGURES: Final = (
+_FIGURES: Final = (
     Figure("start", "start → `initialize` answered", "ms", RatioAtMost(0.6)),
     Figure(
         "start-launched",
@@ -214,6 +218,41 @@ FIGURES: Final = (
     Figure("bearer", "a worker's bearer from the auth broker, with 100 workers asking", "ms", None),
     Figure("bearer-p99", "the same, p99", "ms", None, "p99"),
     Figure("kill", "worker killed → its call answered, p99", "ms", AtMost(50), "p99"),
+)
+ON_EACH_INTERPRETER: Final = (
+    "first-turn",
+    "new-conversation",
+    "stream-1",
+    "stream-1-whole",
+    "crowd",
+    "memory-waiting",
+    "memory-idle",
+)
+"""Keys of the figures that are measured on every interpreter of the machine."""
+
+
+def _on(version: Version, figure: Figure) -> Figure:
+    """Return a row with the figure on another interpreter."""
+    number = ".".join(map(str, version))
+    return replace(
+        figure,
+        key=f"{figure.key}-{number}",
+        title=f"CPython {number}: {figure.title}",
+        measured_as=figure.key,
+        compared_with=figure.key,
+        contestant=name_of(version),
+    )
+
+
+FIGURES: Final = (
+    *_FIGURES,
+    *(
+        _on(version, figure)
+        for version in VERSIONS
+        if version != sys.version_info[:2]
+        for figure in _FIGURES
+        if figure.key in ON_EACH_INTERPRETER
+    ),
 )
 KEYS: Final = tuple(figure.key for figure in FIGURES)
 

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 
-from benchmarks.contestant import GREENROOM
 from benchmarks.figures import Figure, Statistic, Unit, quantity
 
 Verdict: TypeAlias = Literal["aim met", "met", "not met", "undecided", "not measured", "no budget"]
@@ -84,7 +83,7 @@ def rows(figures: Sequence[Figure], samples: Samples) -> list[Row]:
     return [
         Row(
             figure,
-            summarise(samples.get((figure.measured_as or figure.key, GREENROOM), ()), figure.statistic),
+            summarise(samples.get((figure.measured_as or figure.key, figure.contestant), ()), figure.statistic),
             summarise(samples.get((figure.compared_with or figure.key, figure.rival), ()), figure.statistic),
         )
         for figure in figures

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from benchmarks.client import ContestantError
-from benchmarks.contestant import GREENROOM, LAUNCHED, Contestant, write_config
+from benchmarks.contestant import Contestant, write_config
 from benchmarks.experiments import Experiment, first_turn
 from benchmarks.model_process import ModelProcess
 from benchmarks.paced_process import PacedModel
@@ -39,9 +39,9 @@ class Run:
         """Repeat an experiment the required number of times with the programs that take part."""
         for number in range(experiment.quick_rounds if self.quick else experiment.rounds):
             for contestant in self.contestants if number % 2 == 0 else reversed(self.contestants):
-                if contestant.name == LAUNCHED and not experiment.launched:
+                if not experiment.includes(contestant):
                     continue
-                of_reference = contestant.name != GREENROOM
+                of_reference = not contestant.is_greenroom
                 if number < experiment.repetitions(of_reference=of_reference, quick=self.quick):
                     self._measure_once(experiment, contestant, number + 1)
 

@@ -29,7 +29,7 @@ class Load:
 
     def program(self, contestant: Contestant) -> Contestant:
         """Return the contestant with the settings that it needs for this."""
-        if contestant.name != GREENROOM:
+        if not contestant.is_greenroom:
             return contestant
         settings = [f"greenroom.live_workers={max(200, 2 * self.conversations)}"]
         if not self.events:

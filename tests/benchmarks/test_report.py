@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks.contestant import GREENROOM, LAUNCHED, REFERENCE
+from benchmarks.contestant import GREENROOM, LAUNCHED, REFERENCE, Contestant
 from benchmarks.experiments import EXPERIMENTS, Experiment
 from benchmarks.figures import FIGURES, KEYS, AtLeast, AtMost, Both, Budget, Figure, RatioAtLeast, RatioAtMost, quantity
 from benchmarks.report import missed, page, percentile, rows, summarise, table
@@ -197,7 +197,17 @@ def test_quantities_have_about_three_digits(value: float, unit: str, text: str) 
 def test_every_experiment_fills_rows_of_the_table_and_no_row_is_filled_twice() -> None:
     filled = [key for experiment in EXPERIMENTS for key in experiment.figures]
     assert len(filled) == len(set(filled))
-    assert set(KEYS) == set(filled)
+    assert {figure.key for figure in FIGURES if figure.contestant == GREENROOM} == set(filled)
+    assert len(KEYS) == len(set(KEYS))
+
+
+def test_each_row_of_another_interpreter_is_filled_by_an_experiment_that_runs_there() -> None:
+    of_others = [figure for figure in FIGURES if figure.contestant != GREENROOM]
+    assert of_others
+    for figure in of_others:
+        (experiment,) = [one for one in EXPERIMENTS if figure.measured_as in one.figures]
+        assert experiment.includes(Contestant(figure.contestant, ()))
+    assert not EXPERIMENTS[0].includes(Contestant(of_others[0].contestant, ()))
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from typing import Final
 
 import pytest
 
-from tests.support.interpreters import VERSIONS, interpreters
+from benchmarks.interpreters import VERSIONS, interpreters
 
 MODULE: Final = str(Path(__file__).parents[2] / "runtime" / "immortal.py")
 SUPPORTED: Final = tuple(version for version in VERSIONS if version >= (3, 12))

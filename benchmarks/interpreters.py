@@ -1,0 +1,103 @@
+"""The interpreters of this machine, and Greenroom installed on each: an environment of its own for every version."""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Final
+
+from benchmarks.contestant import GREENROOM, Contestant
+
+VERSIONS: Final = ((3, 11), (3, 12), (3, 13))
+"""Versions of CPython that the program supports."""
+PLACE: Final = Path(__file__).parent / ".interpreters"
+_PROJECT: Final = Path(__file__).parent.parent
+_TELL: Final = "import sys; print(*sys.version_info[:2])"
+_INSTALL_SECONDS: Final = 600.0
+
+Version = tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Uninstalled:
+    """Why Greenroom is not measured on an interpreter."""
+
+    version: Version
+    reason: str
+
+
+@cache
+def interpreters() -> dict[Version, str]:
+    """Return one interpreter of each version: this one, else one of the search path, else one that pyenv has."""
+    found: dict[Version, str] = {sys.version_info[:2]: sys.executable}
+    for version in VERSIONS:
+        path = None if version in found else next((path for path in _candidates(version) if _is(path, version)), None)
+        if path is not None:
+            found[version] = path
+    return found
+
+
+def others() -> list[Contestant | Uninstalled]:
+    """Return Greenroom on every version but the one that runs this, installed where that was not done before."""
+    return [_installed(version) for version in VERSIONS if version != sys.version_info[:2]]
+
+
+def name_of(version: Version) -> str:
+    """Return the name of the contestant that is Greenroom on a version."""
+    return f"{GREENROOM} on CPython {_text(version)}"
+
+
+def _installed(version: Version) -> Contestant | Uninstalled:
+    interpreter = interpreters().get(version)
+    if interpreter is None:
+        return Uninstalled(version, "there is no such interpreter on this machine")
+    place = PLACE / _text(version)
+    python = str(place / "bin" / "python")
+    if not (place / ".ready").exists():
+        shutil.rmtree(place, ignore_errors=True)
+        pip = (python, "-m", "pip", "--quiet", "--disable-pip-version-check", "install")
+        for command in (
+            (interpreter, "-m", "venv", str(place)),
+            (*pip, "--require-hashes", "--requirement", str(_PROJECT / "requirements-dev.txt")),
+            (*pip, "--no-deps", "--no-build-isolation", "--editable", str(_PROJECT)),
+        ):
+            if (reason := _run(command)) is not None:
+                return Uninstalled(version, reason)
+        (place / ".ready").touch()
+    return Contestant(name_of(version), (str(place / "bin" / "greenroom"), "mcp-server"))
+
+
+def _run(command: Sequence[str]) -> str | None:
+    """Run a command, and return why it failed, if it did."""
+    try:
+        subprocess.run(command, check=True, capture_output=True, text=True, timeout=_INSTALL_SECONDS)
+    except subprocess.CalledProcessError as error:
+        lines = (error.stderr or error.stdout or "").strip().splitlines()
+        return lines[-1] if lines else f"exit status {error.returncode}"
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return f"{type(error).__name__}"
+    return None
+
+
+def _candidates(version: Version) -> list[str]:
+    name = f"python{_text(version)}"
+    root = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv")
+    of_path = shutil.which(name)
+    return [*([of_path] if of_path else []), *map(str, sorted(root.glob(f"versions/{_text(version)}.*/bin/{name}")))]
+
+
+def _is(path: str, version: Version) -> bool:
+    """Tell whether a program is an interpreter of a version; pyenv has scripts that only bear such a name."""
+    try:
+        ran = subprocess.run([path, "-I", "-c", _TELL], capture_output=True, text=True, timeout=20, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+    return ran.stdout.split() == [str(number) for number in version]
+
+
+def _text(version: Version) -> str:
+    return ".".join(map(str, version))
