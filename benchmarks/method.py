@@ -30,8 +30,8 @@ METHOD: Final = (
     " watched for 4 s, one that fails tried twice, for ten minutes at most. The program has two cores; on a"
     " machine that has no more, the client and the model server share them, which takes room from the cheaper program"
     " above all. A number fails, too, if the model server finds no time for 95 % of the deltas.",
-    "Rows that name a version of CPython are those of Greenroom on other interpreters of the machine, each with the same"
-    " packages, in the same run. The other rows are those of the interpreter that runs the benchmark.",
+    "Rows that name a version of CPython are those of Greenroom on other interpreters of the machine, each with the"
+    " same packages, in the same run. The other rows are those of the interpreter that runs the benchmark.",
     "The 100 calls come to a server that has had one turn and 2 s of rest. In the first tenth of a second after its"
     " first turn Greenroom still makes ready what later conversations share, and takes some 0.2 s longer over them.",
     "Bearers are asked for with no server around: one broker, and workers in four processes that ask ten times a"
