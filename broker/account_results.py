@@ -57,7 +57,7 @@ def account(status: Status, *, requires_openai_auth: bool) -> Json:
     accounts: dict[AuthMode, Json | None] = {
         "none": None,
         "apikey": {"type": "apiKey"},
-        "chatgpt": {"type": "chatgpt", "email": status.email, "planType": status.plan_type},
+        "chatgpt": {"type": "chatgpt", "email": status.email, "planType": status.plan_type or "unknown"},
     }
     return {"account": accounts[status.mode], "requiresOpenaiAuth": requires_openai_auth}
 

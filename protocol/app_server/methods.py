@@ -67,6 +67,42 @@ METHODS: Final[Mapping[str, Method]] = {
     ),
     "turn/steer": Method("Says more in the running turn.", "turns.TurnSteerParams", "turns.TurnSteerResponse"),
     "turn/interrupt": Method("Stops a turn that runs or waits.", "turns.TurnInterruptParams", "connection.Empty"),
+    "model/list": Method(
+        "The models that are known, and the one that a thread gets that names none.",
+        *("account.ListModels", "account.ModelList"),
+    ),
+    "modelProvider/list": Method(
+        "The model providers of the configuration.", "connection.Nothing", "settings.ModelProviderListResponse"
+    ),
+    "account/read": Method("The credential in force.", "account.StatusParams", "account.GetAccountResponse"),
+    "account/login/start": Method(
+        "Begins a login, or saves an API key.", "account.LoginParams", "account.LoginAccountResponse"
+    ),
+    "account/login/cancel": Method("Cancels a login.", "account.LoginIdParams", "account.CancelLoginAccountResponse"),
+    "account/logout": Method("Deletes the login.", "connection.Nothing", "connection.Empty"),
+    "config/read": Method(
+        "The configuration, without what may be secret.", "settings.ConfigReadParams", "settings.ConfigReadResponse"
+    ),
+    "config/value/write": Method(
+        "Changes one setting of config.toml.", "settings.ConfigValueWriteParams", "settings.ConfigWriteResponse"
+    ),
+    "config/batchWrite": Method(
+        "Changes several settings, all or none.", "settings.ConfigBatchWriteParams", "settings.ConfigWriteResponse"
+    ),
+    "configRequirements/read": Method(
+        "What an administrator prescribes: nothing.",
+        *("connection.Nothing", "settings.ConfigRequirementsReadResponse"),
+    ),
+    "permissionProfile/list": Method(
+        "The sandbox modes, as profiles.",
+        *("settings.PermissionProfileListParams", "settings.PermissionProfileListResponse"),
+    ),
+    "skills/list": Method(
+        "The skills that threads are offered.", "settings.SkillsListParams", "skills.SkillsListResponse"
+    ),
+    "fuzzyFileSearch": Method(
+        "Fuzzy search for file names.", "account.FuzzyFileSearch", "account.FuzzyFileSearchResponse"
+    ),
 }
 
 UNSUPPORTED: Final[frozenset[str]] = frozenset()

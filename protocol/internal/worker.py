@@ -159,6 +159,7 @@ JobName: TypeAlias = Literal[
     "saved-config",
     "search-files",
     "set-default-model",
+    "write-config",
 ]
 
 

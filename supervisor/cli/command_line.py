@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from greenroom.protocol.errors import ConfigError, GreenroomError
 from greenroom.protocol.version import __version__
 from greenroom.supervisor.cli.status.commands import add_commands
-from greenroom.supervisor.options import APP_SERVER, CONFIG_FLAGS, ENGINES, LOG_LEVELS, SERVER
+from greenroom.supervisor.options import APP_SERVER, CONFIG_FLAGS, ENGINES, GENERATE_SCHEMA, LOG_LEVELS, SERVER
 from greenroom.supervisor.startup.prelaunch import Prelaunch, environment_and_home
 
 if TYPE_CHECKING:
@@ -69,6 +69,11 @@ def _add_app_server(commands: "argparse._SubParsersAction[argparse.ArgumentParse
     server = commands.add_parser(APP_SERVER, help="serve the protocol of `codex app-server`, for its SDKs and editors")
     server.add_argument("--listen", default=STDIO, choices=(STDIO,), help="where the client is")
     _add_server_options(server)
+    tools = server.add_subparsers(metavar="COMMAND")
+    schema = tools.add_parser(GENERATE_SCHEMA, help="write JSON Schemas of the messages instead of serving")
+    schema.add_argument("--out", required=True, metavar="DIR", help="where to, one file for each message")
+    schema.add_argument("--experimental", action="store_true", help="accepted, and changes nothing")
+    schema.set_defaults(run=_app_server_schema)
 
 
 def _add_login(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -176,6 +181,12 @@ def _schema(_: argparse.Namespace) -> int:
     from greenroom.supervisor.cli.schema import run
 
     return run()
+
+
+def _app_server_schema(arguments: argparse.Namespace) -> int:
+    from greenroom.supervisor.cli.app_server_schema import run
+
+    return run(arguments.out)
 
 
 def _serve(arguments: argparse.Namespace) -> int:

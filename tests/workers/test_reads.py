@@ -44,7 +44,7 @@ ALLOWED: Final[dict[str, dict[str, str]]] = {
         "os.fdopen(self.descriptor(path, follow=False), 'rb')": "the reader itself",
         "self.open(path)": "the reader itself",
     },
-    "workers/jobs/set_default_model.py": {
+    "workers/jobs/config_file.py": {
         "open(path, 'rb')": "config.toml of the home, to be written again; nobody is told what stands there",
         "open(descriptor, 'wb')": "a temporary file of its own making",
     },

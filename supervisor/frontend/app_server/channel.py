@@ -6,6 +6,7 @@ from typing import Final
 
 import msgspec
 
+from greenroom.protocol.app_server.notifications import NOTIFICATIONS
 from greenroom.protocol.app_server.peer import AppServerPeer, notification_line
 from greenroom.protocol.app_server.wire import Notification
 from greenroom.protocol.jsonrpc import encode
@@ -24,8 +25,8 @@ class AppServerChannel(ClientChannel):
         """Methods of notifications that are not sent."""
 
     def notify(self, method: str, params: object) -> None:
-        """Send a notification."""
-        if method not in self.unwanted:
+        """Send a notification, unless this protocol has none of that name."""
+        if method in NOTIFICATIONS and method not in self.unwanted:
             self.write(notification_line(method, encode(params), round(time.time() * 1000)))
 
     def tell(self, notification: Notification) -> None:

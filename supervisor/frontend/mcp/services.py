@@ -3,12 +3,9 @@
 Imported while the processes start (`greenroom.supervisor.startup.server`).
 """
 
-import os
 from collections.abc import Callable, Mapping
 from functools import cache, partial
 
-from greenroom.config.settings import ConversationOverrides, resolve
-from greenroom.protocol.errors import ConfigError
 from greenroom.protocol.jsonrpc import Request, RequestId, Response
 from greenroom.protocol.mcp.handshake import ElicitationMode
 from greenroom.supervisor.conversations.conversation import Conversation
@@ -35,6 +32,7 @@ from greenroom.supervisor.frontend.mcp.tasks import Tasks
 from greenroom.supervisor.frontend.mcp.tool_calls import ToolCallHandler
 from greenroom.supervisor.frontend.mcp.tool_requests import Tool
 from greenroom.supervisor.frontend.mcp.wait_tool import WaitTool
+from greenroom.supervisor.frontend.openai_auth import requires_openai_auth
 from greenroom.supervisor.frontend.request_queue import WAITING, RequestQueue
 
 
@@ -73,7 +71,7 @@ class McpServices:
         self._prompts = Prompts(home, self._reading, self._notifier, era, self._prompts_changed)
         self._log = ClientLog(self._reading, channel)
         self._accounts = AccountMethods(
-            channel, self._live, broker, options.preferred_auth, partial(_requires_openai_auth, host)
+            channel, self._live, broker, options.preferred_auth, partial(requires_openai_auth, host)
         )
         talk = ConversationMethods(conversations, elicitor)
         stored = SavedMethods(home, conversations, jobs, talk, channel)
@@ -135,15 +133,3 @@ class McpServices:
 
     def _turn_ended(self, conversation: Conversation, is_first: bool) -> None:
         self._resources.turn_ended(conversation, is_first)
-
-
-def _requires_openai_auth(host: ConversationHost) -> bool | None:
-    """Tell whether the configured provider takes credentials of OpenAI; `None` where the configuration is in error."""
-    options = host.options
-    try:
-        settings = resolve(
-            options.codex_home, options.config_overrides, ConversationOverrides(), os.getcwd(), host.environment
-        )
-    except ConfigError:
-        return None
-    return settings.provider.requires_openai_auth

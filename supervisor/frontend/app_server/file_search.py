@@ -1,0 +1,53 @@
+"""The search for file names, in the form of this protocol: each match tells its name and what it is."""
+
+import os
+
+import msgspec
+
+from greenroom.protocol.app_server.wire import Result
+from greenroom.protocol.jsonrpc import Request, encode
+from greenroom.supervisor.frontend.request_queue import Answer, Method
+
+
+class _Match(msgspec.Struct, frozen=True):
+    root: str
+    path: str
+    score: int
+    indices: list[int] | None = None
+
+
+class _Matches(msgspec.Struct, frozen=True):
+    files: list[_Match]
+
+
+class FoundFile(Result, frozen=True, rename=None):
+    """One match; only files are found."""
+
+    root: str
+    path: str
+    file_name: str
+    match_type: str
+    score: int
+    indices: list[int] | None = None
+    """Places in the path that match, in characters."""
+
+
+def described(search: Method) -> Method:
+    """Return a search whose matches are described, from the one of the conversation API."""
+
+    async def answer(request: Request) -> Answer:
+        found = msgspec.json.decode((await search(request)).result, type=_Matches)
+        files = [
+            FoundFile(
+                root=match.root,
+                path=match.path,
+                file_name=os.path.basename(match.path),
+                match_type="file",
+                score=match.score,
+                indices=match.indices,
+            )
+            for match in found.files
+        ]
+        return Answer(encode({"files": files}))
+
+    return answer

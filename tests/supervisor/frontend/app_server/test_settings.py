@@ -1,0 +1,133 @@
+"""What a client reads and writes of the configuration, the models and the account."""
+
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from greenroom.demo.script import Text, rule
+from greenroom.protocol.app_server.methods import METHODS
+from tests.supervisor.frontend.app_server.conftest import Serve
+from tests.support.app_server import AppClient
+from tests.support.server import SCRIPT
+from tests.support.stage import Stage
+
+HELLO = rule("hello", [Text("Hi.")])
+
+
+def result(client: AppClient, method: str, **params: object) -> dict[str, Any]:
+    return client.result(client.request(method, params))
+
+
+def edit(key: str, value: object, strategy: str = "replace") -> dict[str, object]:
+    return {"keyPath": key, "value": value, "mergeStrategy": strategy}
+
+
+def test_the_configuration_is_read_with_its_origins_and_without_secrets(stage: Stage, app: Serve) -> None:
+    stage.play(HELLO, more='http_headers = { Authorization = "s3cret" }')
+    client = app("-c", "model=flagged").app
+    read = result(client, "config/read", includeLayers=True, cwd=stage.cwd)
+    config, origins = read["config"], read["origins"]
+    assert (config["model"], config["model_provider"], config["approval_policy"]) == ("flagged", "mock", "never")
+    assert origins["model"]["name"] == {"type": "sessionFlags"}
+    assert origins["approval_policy"]["name"] == {"type": "user", "file": str(stage.home.config)}
+    assert [layer["name"]["type"] for layer in read["layers"]] == ["sessionFlags", "user"]
+    assert "s3cret" not in json.dumps(read)
+    assert "layers" not in result(client, "config/read")
+
+
+def test_a_setting_is_written_and_everything_else_stays(stage: Stage, app: Serve) -> None:
+    stage.play(HELLO)
+    text = "# mine\n" + stage.home.config.read_text() + "\n# the end\n"
+    stage.home.config.write_text(text)
+    client = app().app
+    version = result(client, "config/read", includeLayers=True)["layers"][0]["version"]
+    written = result(client, "config/value/write", **edit("model", "other"), expectedVersion=version)
+    assert (written["status"], written["filePath"]) == ("ok", str(stage.home.config))
+    assert stage.home.config.read_text() == text.replace('model = "scripted"', 'model = "other"')
+    assert result(client, "thread/start", cwd=stage.cwd)["model"] == "other"
+    edits = [
+        edit('projects."/a.b".trust_level', "trusted"),
+        edit("tools", {"update_plan": {"enabled": False}}, "upsert"),
+    ]
+    again = result(client, "config/batchWrite", edits=edits, expectedVersion=written["version"])
+    assert '[projects."/a.b"]\ntrust_level = "trusted"' in stage.home.config.read_text()
+    result(client, "config/value/write", **edit('projects."/a.b".trust_level', None), expectedVersion=again["version"])
+    assert "trusted" not in stage.home.config.read_text()
+
+
+@pytest.mark.parametrize(
+    ("params", "code"),
+    [
+        ({"edits": [edit("model", "x"), edit("approval_policy", "bogus")]}, "configValidationError"),
+        ({"edits": [edit("model\n[x]\na", "x")]}, "configValidationError"),
+        ({"edits": [edit("model", "x")], "expectedVersion": "sha256:0"}, "configVersionConflict"),
+        ({"edits": [edit("model", "x")], "filePath": "/etc/passwd"}, "configLayerReadonly"),
+    ],
+)
+def test_what_cannot_be_written_leaves_the_file_alone(
+    stage: Stage, app: Serve, params: dict[str, object], code: str
+) -> None:
+    stage.play(HELLO)
+    before = stage.home.config.read_bytes()
+    error = app().app.ask("config/batchWrite", params)["error"]
+    assert (error["code"], error["data"]) == (-32600, {"config_write_error_code": code})
+    assert stage.home.config.read_bytes() == before
+
+
+def test_models_providers_profiles_and_skills_are_listed(stage: Stage, app: Serve) -> None:
+    stage.play(HELLO)
+    client = app().app
+    models = result(client, "model/list")["data"]
+    assert [model["id"] for model in models if model["isDefault"]] == ["scripted"]
+    providers = result(client, "modelProvider/list")
+    assert providers["defaultProviderId"] == "mock"
+    assert [one["id"] for one in providers["data"]] == ["mock", "openai"]
+    profiles = result(client, "permissionProfile/list", cwd=stage.cwd)["data"]
+    assert [one["id"] for one in profiles] == [":read-only", ":workspace", ":danger-full-access"]
+    assert result(client, "skills/list", cwds=[stage.cwd])["data"][0]["cwd"] == stage.cwd
+    assert result(client, "configRequirements/read") == {"requirements": None}
+    (stage.workspace / "needle.txt").write_text("")
+    found = result(client, "fuzzyFileSearch", query="nedl", roots=[stage.cwd], cancellationToken=None)["files"]
+    assert [one["path"] for one in found] == ["needle.txt"]
+
+
+def test_an_account_is_read_and_an_api_key_logs_in_and_out(stage: Stage, app: Serve) -> None:
+    stage.play(HELLO)
+    client = app().app
+    assert result(client, "account/read") == {"account": None, "requiresOpenaiAuth": False}
+    assert result(client, "account/login/start", type="apiKey", apiKey="sk-x") == {"type": "apiKey"}
+    assert client.told("account/updated")["authMode"] == "apikey"
+    assert result(client, "account/read")["account"] == {"type": "apiKey"}
+    gone = "01a2b3c4-0000-7000-8000-000000000000"
+    assert result(client, "account/login/cancel", loginId=gone) == {"status": "notFound"}
+    assert client.result(client.request("account/logout")) == {}
+    assert result(client, "account/read")["account"] is None
+    assert {"loginChatGptComplete", "authStatusChange"}.isdisjoint(client.methods())
+
+
+def test_every_method_of_the_table_is_served_and_no_other(stage: Stage, app: Serve) -> None:
+    stage.play(HELLO)
+    client = app().app
+    client.judge = None
+    for method in METHODS:
+        error = client.ask(method, {})
+        assert error.get("error", {}).get("code") != -32601, method
+
+
+def test_schemas_are_written_for_clients_that_want_to_know(stage: Stage, tmp_path: Path) -> None:
+    out = tmp_path / "schemas"
+    command = (str(SCRIPT), "-c", "a=b", "app-server", "generate-json-schema", "--experimental", "--out", str(out))
+    done = subprocess.run(command, env=stage.environment(), capture_output=True, text=True, timeout=30, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    for name, member in (
+        ("TurnStart", "turnTrigger"),
+        ("ThreadResume", "excludeTurns"),
+        ("ThreadFork", "excludeTurns"),
+    ):
+        schema = json.loads((out / "v2" / f"{name}Params.json").read_text())
+        assert member in schema["properties"], name
+    requests = json.loads((out / "ClientRequest.json").read_text())["oneOf"]
+    assert [one["properties"]["method"]["enum"][0] for one in requests] == list(METHODS)
