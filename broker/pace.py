@@ -1,10 +1,10 @@
 """One pace for all conversations under one rate limit, free of I/O and clocks.
 
-A limit becomes known by a refusal (429 and its like). From then on requests leave one after another, in the order in
-which they were asked for: none while the wait that the server has asked for lasts, then at the rate that the server was
-seen to sustain: each request that is let in raises it a little, since the limit may have been raised, and each refusal
-lowers it, though not below what was measured since the refusal before. A limit of which nothing was heard for `QUIET`
-seconds is forgotten.
+A limit becomes known by a refusal (429 and the like). From then on requests are let through one after another, in the
+order in which they asked: none during the wait that the server has asked for, then at the rate that the server has
+sustained. Each request that is let through raises the rate a little, since the limit may have been raised. Each refusal
+lowers it, though not below the rate measured since the previous refusal. A limit without a refusal for `QUIET` seconds
+is forgotten.
 """
 
 import random as standard_random
@@ -15,7 +15,7 @@ from typing import Final
 QUIET: Final = 120.0
 """Seconds without a refusal, and since the last wait, after which a limit is forgotten."""
 PRESENCE: Final = 5.0
-"""Seconds after which whoever waits and no longer asks has lost its place."""
+"""Seconds after which a waiting request that has not asked again loses its place."""
 FIRST_INTERVAL: Final = 1.0
 """Seconds between two requests while nothing is known of the rate."""
 SHORTEST_FIRST: Final = 0.02
@@ -34,12 +34,12 @@ BACKOFF: Final = 2.0
 """Intervals of the wait after a refusal that asks for none, doubled with each that follows at once."""
 LONGEST_BACKOFF: Final = 30.0
 LONGEST_HOLD: Final = 3600.0
-"""Seconds; what a server asks for beyond it is not believed."""
+"""Seconds; a longer wait that a server asks for is cut to this."""
 
 
 @dataclass(frozen=True, slots=True)
 class QueueAnswer:
-    """The answer to whoever asks for its turn."""
+    """The answer to a request for a turn."""
 
     granted: bool
     wait: float = 0.0
@@ -54,7 +54,7 @@ class Pace:
     def __init__(self, now: float, random: Callable[[], float] = standard_random.random) -> None:
         self._random = random
         self._waiting: dict[Hashable, float] = {}
-        """Who waits, in order, each with the time at which it has asked last."""
+        """The waiting requests in order, each with the time at which it last asked."""
         self._interval = FIRST_INTERVAL
         self._is_measured = False
         self._next_at = now
@@ -72,7 +72,7 @@ class Pace:
 
     @property
     def waiting(self) -> int:
-        """How many wait."""
+        """Number of waiting requests."""
         return len(self._waiting)
 
     def is_over(self, now: float) -> bool:
@@ -80,7 +80,7 @@ class Pace:
         return now - max(self._heard_at, self._next_at) > QUIET and not self._present(now)
 
     def ask(self, who: Hashable, now: float) -> QueueAnswer:
-        """Ask for a turn, or once more for the same one. Whoever asks keeps its place for `PRESENCE` seconds."""
+        """Ask for a turn, or again for the same one. A request keeps its place for `PRESENCE` seconds."""
         self._waiting[who] = now
         self._present(now)
         place = next(place for place, one in enumerate(self._waiting) if one == who)
@@ -94,11 +94,11 @@ class Pace:
         return QueueAnswer(True, serial=self._serial)
 
     def is_waiting(self, who: Hashable) -> bool:
-        """Whether somebody has a place."""
+        """Whether this request has a place."""
         return who in self._waiting
 
     def leave(self, who: Hashable) -> None:
-        """Give a place up."""
+        """Give up a place."""
         self._waiting.pop(who, None)
 
     def refused(self, wait: float | None, serial: int, now: float, who: Hashable = None) -> None:

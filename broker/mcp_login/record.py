@@ -60,7 +60,7 @@ class Login:
     @classmethod
     def new(cls, name: str, url: str, client: Client, grant: TokenGrant, scopes: tuple[str, ...], now: float) -> Self:
         """Return the record of a new login. `now` is in seconds since the epoch."""
-        ours = {
+        own = {
             "token_endpoint": client.token_endpoint,
             "issuer": client.issuer,
             "method": client.method,
@@ -68,7 +68,7 @@ class Login:
             "revocation_endpoint": client.revocation_endpoint,
             "client_secret": None if client.client_secret is None else client.client_secret.reveal(),
         }
-        kept = {name: value for name, value in ours.items() if value is not None}
+        kept = {name: value for name, value in own.items() if value is not None}
         members = {"server_name": name, "server_url": url, "client_id": client.client_id, OURS: kept}
         return cls({**members, "scopes": list(scopes)}).renewed(grant, now)
 
@@ -109,18 +109,18 @@ class Login:
     def client(self) -> Client | None:
         """The client and issuer of renewals; `None` where Codex wrote the record and they have to be discovered."""
         given = self.members.get(OURS)
-        ours = given if isinstance(given, dict) else {}
-        endpoint, secret = _text(ours, "token_endpoint"), _text(ours, "client_secret")
+        own = given if isinstance(given, dict) else {}
+        endpoint, secret = _text(own, "token_endpoint"), _text(own, "client_secret")
         if not endpoint:
             return None
         return Client(
             endpoint,
-            _text(ours, "issuer"),
+            _text(own, "issuer"),
             self.client_id,
             Secret(secret) if secret else None,
-            _text(ours, "method") or "none",
-            _text(ours, "resource"),
-            _text(ours, "revocation_endpoint") or None,
+            _text(own, "method") or "none",
+            _text(own, "resource"),
+            _text(own, "revocation_endpoint") or None,
         )
 
     @property

@@ -241,7 +241,7 @@ class ProcessTree:
         why = self._exit_causes.of(exited)
         was_waiting = self.workers.lost(exited.id)
         self._present_users.lost(exited, why)
-        if self._present_users.are_at_rest:  # whoever looks at an idle server sees what it holds
+        if self._present_users.are_at_rest:  # so that `status` shows what an idle server holds
             heap.trim()
         if not self._closing:
             self.broker.detach((exited.id,))

@@ -1,4 +1,4 @@
-"""The supply of workers: starts them in advance and on demand, and hands each to whoever has ordered one."""
+"""The supply of workers: starts them in advance and on demand, and assigns each to an order."""
 
 import asyncio
 import logging
