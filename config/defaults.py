@@ -41,3 +41,9 @@ class Limits(NamedTuple):
     """Seconds that calls wait while no process can be started, before they fail as `start_failed`."""
     hang_after: float = 60.0
     """Seconds without a heartbeat after which the worker of a running turn is killed."""
+    max_clients: int = 256
+    """Clients that a host serves at once; further ones are refused."""
+    first_line_timeout: float = 10.0
+    """Seconds that a client of a host has for its first line."""
+    drain: float = 30.0
+    """Seconds that turns have to end when a host is stopped."""

@@ -49,6 +49,12 @@ class GreenroomTable(OwnSection, frozen=True):
     """Seconds that calls wait for a process while none can be started."""
     hang_after_s: Annotated[float, Meta(ge=1.0)] = _DEFAULTS.hang_after
     """Seconds without a sign of life after which the worker of a running turn is killed."""
+    max_clients: Annotated[int, Meta(ge=1, le=10_000)] = _DEFAULTS.max_clients
+    """Clients that a host serves at a time."""
+    first_line_timeout_s: Annotated[float, Meta(gt=0.0)] = _DEFAULTS.first_line_timeout
+    """Seconds that a client of a host has for its first line."""
+    drain_s: Annotated[float, Meta(ge=0.0)] = _DEFAULTS.drain
+    """Seconds that turns have to end when a host is stopped."""
     rate_limit_wait_s: Annotated[float, Meta(ge=0.0)] = RATE_LIMIT_WAIT
     """Seconds that a model request waits for rate limits in all; then it fails."""
     delta_window_ms: Annotated[int, Meta(ge=0, le=1000)] = round(DELTA_WINDOW * 1000)
@@ -75,6 +81,9 @@ class GreenroomTable(OwnSection, frozen=True):
             task_after=self.task_after_s,
             hang_after=self.hang_after_s,
             start_timeout=self.start_timeout_s,
+            max_clients=self.max_clients,
+            first_line_timeout=self.first_line_timeout_s,
+            drain=self.drain_s,
         )
 
 

@@ -16,16 +16,22 @@ def create(environment: Mapping[str, str]) -> str:
     """Create a fresh directory that only this user can enter, and return its path.
 
     It is below `XDG_RUNTIME_DIR` if that belongs to the user and is short enough, else below the temporary directory.
+    Raises `StartError`.
     """
+    return tempfile.mkdtemp(prefix=f"{os.getpid()}-", dir=parent(environment))
+
+
+def parent(environment: Mapping[str, str]) -> str:
+    """Return the directory of all instances, created where it is missing. Raises `StartError`."""
     runtime = environment.get("XDG_RUNTIME_DIR", "")
     base = runtime if runtime and _is_ours(runtime) and len(runtime) <= _LONGEST - 30 else "/tmp"
-    parent = os.path.join(base, "greenroom" if base == runtime else f"greenroom-{os.getuid()}")
+    found = os.path.join(base, "greenroom" if base == runtime else f"greenroom-{os.getuid()}")
     try:
-        os.mkdir(parent, 0o700)
+        os.mkdir(found, 0o700)
     except FileExistsError:
-        if not _is_ours(parent):
-            raise StartError(f"{parent} exists and is not a directory of this user alone; remove it") from None
-    return tempfile.mkdtemp(prefix=f"{os.getpid()}-", dir=parent)
+        if not _is_ours(found):
+            raise StartError(f"{found} exists and is not a directory of this user alone; remove it") from None
+    return found
 
 
 def remove(path: str) -> None:

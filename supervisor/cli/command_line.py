@@ -41,6 +41,10 @@ def _parser() -> argparse.ArgumentParser:
     server = commands.add_parser(SERVER, help="serve the tools codex and codex-reply on standard input and output")
     _add_server_options(server)
     _add_app_server(commands)
+    server.set_defaults(run=_serve_stdio)
+    host = commands.add_parser("serve", help="serve many clients at a socket, until it is stopped")
+    _add_server_options(host)
+    host.set_defaults(run=_serve_host)
     demo = commands.add_parser(
         "demo", help="show a whole conversation against a scripted model, without key or network"
     )
@@ -62,13 +66,13 @@ def _add_server_options(server: argparse.ArgumentParser) -> None:
     server.add_argument(
         "--log-level", choices=LOG_LEVELS, help="what goes to standard error (default: $GREENROOM_LOG or warning)"
     )
-    server.set_defaults(run=_serve)
 
 
 def _add_app_server(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     server = commands.add_parser(APP_SERVER, help="serve the protocol of `codex app-server`, for its SDKs and editors")
     server.add_argument("--listen", default=STDIO, choices=(STDIO,), help="where the client is")
     _add_server_options(server)
+    server.set_defaults(run=_serve_stdio)
     tools = server.add_subparsers(metavar="COMMAND")
     schema = tools.add_parser(GENERATE_SCHEMA, help="write JSON Schemas of the messages instead of serving")
     schema.add_argument("--out", required=True, metavar="DIR", help="where to, one file for each message")
@@ -189,9 +193,15 @@ def _app_server_schema(arguments: argparse.Namespace) -> int:
     return run(arguments.out)
 
 
-def _serve(arguments: argparse.Namespace) -> int:
+def _serve_stdio(arguments: argparse.Namespace) -> int:
     from greenroom.supervisor.startup.start import start
 
     arguments.config = [*arguments.early_config, *arguments.config]
     start(arguments, arguments.prelaunch)
     return 0
+
+
+def _serve_host(arguments: argparse.Namespace) -> int:
+    from greenroom.supervisor.startup.serve import serve
+
+    return serve(arguments)

@@ -12,7 +12,7 @@ import shutil
 import socket
 import stat
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -21,7 +21,7 @@ import msgspec
 from greenroom.protocol.choices import EngineName
 from greenroom.protocol.instance import Instance
 from greenroom.protocol.version import __version__
-from greenroom.runtime import identity
+from greenroom.runtime import host_socket, identity
 
 FACTS: Final = "instance.json"
 CONTROL: Final = "control"
@@ -31,6 +31,9 @@ INFANCY: Final = 60.0
 """Seconds that an instance has to write its facts before its directory, if no process has its pid, counts as stale."""
 
 _NAME: Final = re.compile(r"(\d+)-\w+")
+
+parents: Final = host_socket.parents
+"""Returns the directories in which instances of this user have theirs (`greenroom.runtime.directory`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,14 +56,6 @@ def this_instance(codex_home: str, engine: EngineName) -> Instance:
     pid = os.getpid()
     home = codex_home.encode("utf-8", "replace").decode()
     return Instance(pid, identity.created(pid) or "", __version__, home, engine, time.time())
-
-
-def parents(environment: Mapping[str, str]) -> tuple[str, ...]:
-    """Return the directories in which instances of this user have theirs (`greenroom.runtime.directory`)."""
-    user = os.getuid()
-    bases = (environment.get("XDG_RUNTIME_DIR", ""), f"/run/user/{user}")
-    found = [os.path.join(base, "greenroom") for base in dict.fromkeys(bases) if base]
-    return (*found, f"/tmp/greenroom-{user}")
 
 
 def write(directory: str, instance: Instance) -> None:

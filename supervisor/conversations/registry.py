@@ -311,6 +311,11 @@ class Conversations:
         """Whether none of them has a process."""
         return self._slots.taken == 0
 
+    @property
+    def have_no_turns(self) -> bool:
+        """Whether no turn runs or waits."""
+        return not self._turns.running and not any(conversation.queued for conversation in self._table)
+
     def statistics(self) -> ConversationsStatistics:
         """Return the counters."""
         return ConversationsStatistics(

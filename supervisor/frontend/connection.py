@@ -5,7 +5,9 @@ protocol `FrontEnd`; neither knows of the other.
 """
 
 import asyncio
+import itertools
 import logging
+import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
     from greenroom.supervisor.conversations.host import ConversationHost
 
 log = logging.getLogger(__name__)
+_ids = itertools.count(1)
 
 FLUSH_TIMEOUT = 0.3
 """Seconds that the client has for reading the last answers."""
@@ -80,8 +83,19 @@ class FrontEnd(Protocol):
 class Connection:
     """One client. `attach` it to the conversations when they are there; `stop` and then `close` it at its end."""
 
-    def __init__(self, front_end: FrontEnd, open_transport: OpenTransport, unsent: bytes = b"") -> None:
-        """`unsent` are answers that were given before there was a transport. Must be made on the running loop."""
+    def __init__(
+        self, front_end: FrontEnd, open_transport: OpenTransport, unsent: bytes = b"", pid: int | None = None
+    ) -> None:
+        """`unsent` are answers that were given before there was a transport; `pid` is the client's process, if known.
+
+        Must be made on the running loop.
+        """
+        self.id = next(_ids)
+        """Its number among the connections of this process."""
+        self.pid = pid
+        """The process at the other end, `None` where it is not known."""
+        self.connected_at = time.time()
+        """Seconds since the epoch."""
         self._front_end = front_end
         self._channel = front_end.channel
         self._host: ConversationHost | None = None

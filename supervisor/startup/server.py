@@ -5,19 +5,19 @@ import logging
 import os
 import signal
 import threading
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
 from greenroom.runtime import log as logs
 from greenroom.runtime import logfile
-from greenroom.runtime.launch import Launched
 from greenroom.supervisor.frontend.connection import Connection, FrontEnd
 from greenroom.supervisor.frontend.descriptors import Descriptors
+from greenroom.supervisor.frontend.listener import Listener
 from greenroom.supervisor.frontend.stdio import StdioTransport
 from greenroom.supervisor.options import ServerOptions
 from greenroom.supervisor.startup.early_handshake import HandshakeBuffer
+from greenroom.supervisor.startup.provisions import Provisions
 
 if TYPE_CHECKING:
     from greenroom.supervisor.control.control import ControlServer
@@ -26,38 +26,36 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-MCP_SERVICES = "greenroom.supervisor.frontend.mcp.services"
 CLIENT_LEFT = "the client has left"
 SHUTTING_DOWN = "the server is shutting down"
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
-@dataclass(frozen=True, slots=True)
-class Provisions:
-    """What the process took over or started before its loop ran."""
-
-    descriptors: Descriptors
-    environment: Mapping[str, str]
-    """This process's environment, with the home's `.env` in it."""
-    secrets: Mapping[str, str]
-    """The part of the environment that children start without."""
-    fork_server: Launched | None
-    """The fork server, already importing; `None` for the spawn engine."""
-    launch: Callable[[], Launched]
-    """Starts another fork server."""
-    spawn: Callable[[], Launched]
-    """Starts a process that waits for its spec."""
-
-
 class Server:
-    """Serves clients over one process tree, until the last of them has left or a signal arrives."""
+    """Serves clients over one process tree, until a signal arrives, or the last client has left (unless told else)."""
 
-    def __init__(self, options: ServerOptions, provisions: Provisions, services: str = MCP_SERVICES) -> None:
-        """`services` is the module that its front ends need in `attach`. Must be made on the running loop."""
+    def __init__(
+        self,
+        options: ServerOptions,
+        provisions: Provisions,
+        services: Sequence[str] = (),
+        listeners: Sequence[Listener] = (),
+        on_ready: Callable[[], None] = lambda: None,
+        on_stopping: Callable[[], None] = lambda: None,
+    ) -> None:
+        """`services` are the modules that its front ends need in `attach`; they are imported while the loop runs.
+
+        With `listeners` it outlives its clients, and lets turns end before it ends itself (`Limits.drain`).
+        `on_ready` is called when conversations can be had, `on_stopping` when the end begins. Must be made on the
+        running loop.
+        """
         self._services = services
+        self._listeners = listeners
+        self._on_ready, self._on_stopping = on_ready, on_stopping
         self._options = options
         self._provisions = provisions
         self._stop = asyncio.Event()
+        self._hurry = asyncio.Event()
         self._signals = 0
         self._connections: list[Connection] = []
         """Those that are served, oldest first."""
@@ -82,18 +80,31 @@ class Server:
         self._serving.add(task)
         task.add_done_callback(self._serving.discard)
 
+    def refusal(self) -> str | None:
+        """Return why no further client is taken at the moment, for people; `None` where one is."""
+        if self._stop.is_set():
+            return SHUTTING_DOWN
+        if len(self._connections) >= self._options.limits.max_clients:
+            return f"{len(self._connections)} clients are connected already (`greenroom.max_clients`)"
+        return None
+
     async def serve(self) -> None:
         """Run until the end, and leave no process or file behind."""
         loop = asyncio.get_running_loop()
         for number in STOP_SIGNALS:
             loop.add_signal_handler(number, self._signalled)
         try:
+            for listener in self._listeners:
+                await listener.start(self)
             await _import_in_thread("greenroom.supervisor.startup.processes")
             host = self._host = await self._start_processes()
-            await _import_in_thread(self._services)
+            for module in self._services:
+                await _import_in_thread(module)
             await _import_in_thread("greenroom.supervisor.control.inspection")
             await self._open(host)
+            self._on_ready()
             await self._stop.wait()
+            await self._drain(host)
         finally:
             await self._close()
 
@@ -120,7 +131,7 @@ class Server:
     async def _serve(self, connection: Connection) -> None:
         """Wait for the end of a client; the server ends with the last one, as `_close` does."""
         await connection.wait_ended()
-        if self._connections == [connection]:
+        if not self._listeners and self._connections == [connection]:
             self._stop.set()
             return
         self._connections.remove(connection)
@@ -128,7 +139,30 @@ class Server:
         connection.leave(CLIENT_LEFT)
         await connection.close()
 
+    async def _drain(self, host: "ConversationHost") -> None:
+        """Take no more clients, and let the turns of those that are there end, for a limited time."""
+        self._on_stopping()
+        for listener in self._listeners:
+            listener.stop()
+        if not self._listeners or self._hurry.is_set():
+            return
+        at_rest = asyncio.Event()
+
+        def look(*_: object) -> None:
+            if host.conversations.have_no_turns:
+                at_rest.set()
+
+        host.conversations.turn_listeners.add(look)
+        look()
+        hurry, rest = (asyncio.get_running_loop().create_task(event.wait()) for event in (self._hurry, at_rest))
+        await asyncio.wait((hurry, rest), timeout=self._options.limits.drain, return_when=asyncio.FIRST_COMPLETED)
+        hurry.cancel()
+        rest.cancel()
+        host.conversations.turn_listeners.discard(look)
+
     async def _close(self) -> None:
+        for listener in self._listeners:
+            await listener.close()
         if self._control is not None:
             self._control.close()
         for connection in self._connections:
@@ -145,9 +179,11 @@ class Server:
         await asyncio.gather(*self._serving, return_exceptions=True)
 
     def _signalled(self) -> None:
-        """End the server; at a second signal, without waiting for workers to save."""
-        if self._signals and self._tree is not None:
-            self._tree.hasten()
+        """End the server; at a second signal, without waiting for turns to end and for workers to save."""
+        if self._signals:
+            self._hurry.set()
+            if self._tree is not None:
+                self._tree.hasten()
         self._signals += 1
         self._stop.set()
 
@@ -172,17 +208,23 @@ async def _import_in_thread(name: str) -> None:
 def run(
     options: ServerOptions,
     provisions: Provisions,
+    descriptors: Descriptors,
     front: FrontEnd,
     buffer: HandshakeBuffer,
-    services: str = MCP_SERVICES,
+    services: str,
 ) -> None:
     """Serve one client at standard input and output, on a loop of its own."""
-    logs.set_up("supervisor", options.log_level)
-    logfile.open_log(options.codex_home, "supervisor", instance=os.getpid())
+    open_logs(options)
 
     async def serve() -> None:
-        server = Server(options, provisions, services)
-        server.attach(Connection(front, partial(StdioTransport, provisions.descriptors), buffer.take_unsent()))
+        server = Server(options, provisions, (services,))
+        server.attach(Connection(front, partial(StdioTransport, descriptors), buffer.take_unsent()))
         await server.serve()
 
     asyncio.run(serve())
+
+
+def open_logs(options: ServerOptions) -> None:
+    """Log to standard error and to the log of the home."""
+    logs.set_up("supervisor", options.log_level)
+    logfile.open_log(options.codex_home, "supervisor", instance=os.getpid())

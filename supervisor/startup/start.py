@@ -3,7 +3,7 @@
 import argparse
 import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -15,9 +15,10 @@ from greenroom.supervisor.frontend.descriptors import take_over_stdio
 from greenroom.supervisor.options import APP_SERVER, LOG_LEVELS, ServerOptions
 from greenroom.supervisor.startup.early_handshake import HandshakeBuffer
 from greenroom.supervisor.startup.prelaunch import FORK_IS_SAFE, Prelaunch, as_text, without_secrets
+from greenroom.supervisor.startup.provisions import Provisions
 
 if TYPE_CHECKING:
-    from greenroom.supervisor.startup.server import Provisions
+    from greenroom.supervisor.frontend.connection import FrontEnd
 
 OUR_WORDS = ("greenroom", "preferred_auth_method", "cli_auth_credentials_store", "forced_")
 OSS = ("model_provider=oss", "model=gpt-oss:20b")
@@ -31,64 +32,48 @@ def start(arguments: argparse.Namespace, prelaunch: Prelaunch | None) -> None:
     """
     descriptors = take_over_stdio()
     prelaunch = prelaunch or Prelaunch.prepare()
+    options = server_options(arguments, prelaunch.environment, prelaunch.home)
+    provisions = provide(options, prelaunch)
+    buffer = HandshakeBuffer(descriptors)
+    front, services = (_app_server if arguments.command == APP_SERVER else _mcp_server)(options, provisions, buffer)
+    buffer.answer_waiting(front.receive)
+
+    from greenroom.supervisor.startup import server
+
+    server.run(options, provisions, descriptors, front, buffer, services)
+
+
+def _mcp_server(options: ServerOptions, provisions: Provisions, buffer: HandshakeBuffer) -> "tuple[FrontEnd, str]":
+    """Return the front end of an MCP client, and the module that it needs in `attach`."""
+    from greenroom.supervisor.frontend.mcp.front import SERVICES, Front
+
+    return Front(buffer.write, provisions.environment, options.session_tools), SERVICES
+
+
+def _app_server(options: ServerOptions, provisions: Provisions, buffer: HandshakeBuffer) -> "tuple[FrontEnd, str]":
+    """Return the same for a client of the app-server protocol."""
+    from greenroom.supervisor.frontend.app_server.front import SERVICES, AppServerFront
+
+    return AppServerFront(buffer.write, provisions.environment, options.codex_home), SERVICES
+
+
+def provide(options: ServerOptions, prelaunch: Prelaunch) -> Provisions:
+    """Return what the server's processes are started with, and start the fork server where it is wanted."""
     environment = prelaunch.environment
     secrets = {name: value for name, value in environment.items() if is_secret_name(name) and as_text(value) == value}
-    options = _options(arguments, environment, prelaunch.home)
-    forks = options.engine == "fork"
     more, spawn = (
         partial(launch, statement, without_secrets(environment), prelaunch.lifeline)
         for statement in (FORK_SERVER, SPAWNED)
     )
+    forks = options.engine == "fork"
     if not forks:
         prelaunch.abort()
     fork_server = (prelaunch.fork_server or more()) if forks else None
-
-    buffer = HandshakeBuffer(descriptors)
-    if arguments.command == APP_SERVER:
-        serve = _app_server(options, environment, buffer)
-    else:
-        serve = _mcp_server(options, environment, buffer)
-
-    from greenroom.supervisor.startup.server import Provisions
-
-    serve(Provisions(descriptors, environment, secrets, fork_server, more, spawn))
+    return Provisions(environment, secrets, fork_server, more, spawn)
 
 
-def _mcp_server(
-    options: ServerOptions, environment: Mapping[str, str], buffer: HandshakeBuffer
-) -> "Callable[[Provisions], None]":
-    """Answer what an MCP client has sent already, and return what serves it further."""
-    from greenroom.supervisor.frontend.mcp.front import Front
-
-    front = Front(buffer.write, environment, options.session_tools)
-    buffer.answer_waiting(front.receive)
-
-    def serve(provisions: "Provisions") -> None:
-        from greenroom.supervisor.startup import server
-
-        server.run(options, provisions, front, buffer)
-
-    return serve
-
-
-def _app_server(
-    options: ServerOptions, environment: Mapping[str, str], buffer: HandshakeBuffer
-) -> "Callable[[Provisions], None]":
-    """Do the same for a client of the app-server protocol."""
-    from greenroom.supervisor.frontend.app_server.front import SERVICES, AppServerFront
-
-    front = AppServerFront(buffer.write, environment, options.codex_home)
-    buffer.answer_waiting(front.receive)
-
-    def serve(provisions: "Provisions") -> None:
-        from greenroom.supervisor.startup import server
-
-        server.run(options, provisions, front, buffer, SERVICES)
-
-    return serve
-
-
-def _options(arguments: argparse.Namespace, environment: Mapping[str, str], home: str) -> ServerOptions:
+def server_options(arguments: argparse.Namespace, environment: Mapping[str, str], home: str) -> ServerOptions:
+    """Return the options of a server, from the command line and the table `[greenroom]`."""
     overrides = (*(OSS if arguments.oss else ()), *(as_text(override) for override in arguments.config))
     defaults = ServerOptions(codex_home=home, engine=arguments.engine or _default_engine(), config_overrides=overrides)
     level = arguments.log_level or _level(environment)

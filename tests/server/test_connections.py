@@ -22,7 +22,8 @@ from greenroom.supervisor.frontend.descriptors import Descriptors
 from greenroom.supervisor.frontend.mcp.front import Front
 from greenroom.supervisor.frontend.stdio import HIGH_WATER, StdioTransport
 from greenroom.supervisor.options import ServerOptions
-from greenroom.supervisor.startup.server import CLIENT_LEFT, Provisions, Server
+from greenroom.supervisor.startup.provisions import Provisions
+from greenroom.supervisor.startup.server import CLIENT_LEFT, Server
 from tests.support.loop import on_loop, until
 from tests.support.played import FLOOD, READ_SIZE, played
 
@@ -132,7 +133,7 @@ class Scene:
 @asynccontextmanager
 async def two_clients() -> AsyncIterator[Scene]:
     """Serve two clients, and end with the server, whether they have left or not."""
-    provisions = Provisions(Descriptors(-1, -1), {}, {}, None, lambda: None, lambda: None)  # type: ignore[arg-type, return-value]
+    provisions = Provisions({}, {}, None, lambda: None, lambda: None)  # type: ignore[arg-type, return-value]
     server = Server(ServerOptions(os.environ["CODEX_HOME"], "spawn"), provisions)
     scene = Scene(server)
     serving = asyncio.get_running_loop().create_task(server.serve())

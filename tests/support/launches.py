@@ -22,7 +22,7 @@ def taken() -> list[str]:
 def is_server(arguments: Iterable[object]) -> bool:
     """Tell whether a command is this program, other than for what it only prints."""
     words = {os.fsdecode(word) for word in arguments if isinstance(word, str | bytes | os.PathLike)}
-    return bool(words & {"mcp-server", "demo"}) and any("greenroom" in word for word in words)
+    return bool(words & {"mcp-server", "serve", "demo"}) and any("greenroom" in word for word in words)
 
 
 def _note(event: str, arguments: tuple[object, ...]) -> None:

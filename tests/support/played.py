@@ -47,7 +47,8 @@ from greenroom.supervisor.options import ServerOptions
 from greenroom.supervisor.processes.engine import EngineStatistics, OnExit, OnMeasured
 from greenroom.supervisor.startup import processes
 from greenroom.supervisor.startup.early_handshake import HandshakeBuffer
-from greenroom.supervisor.startup.server import Provisions, Server
+from greenroom.supervisor.startup.provisions import Provisions
+from greenroom.supervisor.startup.server import Server
 from greenroom.workers.mailbox import Mailbox
 
 FLOOD: Final = 10_000
@@ -270,7 +271,7 @@ async def _serve(run: Run, say: Say, options: ServerOptions, environment: Mappin
     descriptors = Descriptors(server_end, server_output)
     buffer = HandshakeBuffer(descriptors)
     front = Front(buffer.write, environment)
-    provisions = Provisions(descriptors, environment, {}, None, _start_nothing, _start_nothing)
+    provisions = Provisions(environment, {}, None, _start_nothing, _start_nothing)
     ear = _Ear(from_server)
     async with asyncio.timeout(TIMEOUT), asyncio.TaskGroup() as tasks:
         server = Server(options, provisions)

@@ -42,6 +42,8 @@ Handler: TypeAlias = Callable[[Request], None]
 
 ENVELOPED = mcp.MODERN_VERSION_KEY.partition("/")[0].encode()
 """Part of the params of every request of the era without handshake, however slashes are escaped there."""
+SERVICES = "greenroom.supervisor.frontend.mcp.services"
+"""The module that `attach` needs."""
 
 
 class Front:

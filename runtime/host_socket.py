@@ -1,0 +1,42 @@
+"""Where the host of a Codex home listens. Shared by the host and by those who look for it, so it imports nothing slow.
+
+Socket and home find each other by device and inode of the home, whatever links lead to it. The socket is in the
+directory that also holds those of all instances (`greenroom.runtime.directory`), which only the user can enter.
+"""
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from typing import Final
+
+ACTIVATED: Final = "host.sock"
+"""The name of a socket that systemd has opened: its unit cannot know the home's inode."""
+
+
+def home_id(home: str) -> str:
+    """Return what identifies a Codex home on this machine. Raises `OSError` where it does not exist."""
+    facts = os.stat(home)
+    return f"{facts.st_dev:x}-{facts.st_ino:x}"
+
+
+def socket_name(home: str) -> str:
+    """Return the name of the socket of a home's host. Raises `OSError`."""
+    return f"host-{home_id(home)}.sock"
+
+
+def parents(environment: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the directories in which the sockets of this user may be, the most likely first."""
+    user = os.getuid()
+    bases = (environment.get("XDG_RUNTIME_DIR", ""), f"/run/user/{user}")
+    found = [os.path.join(base, "greenroom") for base in dict.fromkeys(bases) if base]
+    return (*found, f"/tmp/greenroom-{user}")
+
+
+def candidates(home: str, environment: Mapping[str, str]) -> Iterator[str]:
+    """Yield the paths at which the host of a home may listen, the most likely first."""
+    names = [ACTIVATED]
+    with suppress(OSError):
+        names.insert(0, socket_name(home))
+    for name in names:
+        for parent in parents(environment):
+            yield os.path.join(parent, name)

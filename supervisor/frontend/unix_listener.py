@@ -1,0 +1,186 @@
+"""The host's Unix socket: takes in clients, whose first line names their protocol (`…frontend.hello`)."""
+
+import asyncio
+import contextlib
+import logging
+import os
+import socket
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Final, NamedTuple, TypeAlias
+
+from greenroom.supervisor.frontend.client_channel import Write
+from greenroom.supervisor.frontend.connection import Connection, FrontEnd
+from greenroom.supervisor.frontend.descriptors import READ_SIZE, Descriptors
+from greenroom.supervisor.frontend.hello import (
+    LONGEST,
+    Hello,
+    HelloError,
+    accepted,
+    may_be_hello,
+    read_hello,
+    refused,
+)
+from greenroom.supervisor.frontend.listener import ClientIntake
+from greenroom.supervisor.frontend.stdio import StdioTransport
+
+log = logging.getLogger(__name__)
+
+BACKLOG: Final = 128
+"""Clients that the kernel lets wait to be taken in."""
+MOST_ARRIVING: Final = 64
+"""Clients that may be about to say their first line at a time; further ones wait in the kernel."""
+
+MakeFrontEnd: TypeAlias = Callable[[Write, Hello], FrontEnd]
+"""Makes a front end that answers through the first argument until it has a transport."""
+CheckPeer: TypeAlias = Callable[[socket.socket], int]
+"""Returns the pid of the process that has connected, 0 where it is unknown. Raises `HelloError`, `OSError`."""
+
+
+class _Opening(NamedTuple):
+    """What a client has sent before it was known what it speaks."""
+
+    hello: Hello
+    is_explicit: bool
+    """Whether it has sent a hello, which is answered."""
+    rest: bytes
+    """What follows."""
+
+
+class UnixListener:
+    """One listening socket, which it closes at its end."""
+
+    def __init__(
+        self,
+        listening: socket.socket,
+        protocols: Mapping[str, MakeFrontEnd],
+        home_id: str,
+        check_peer: CheckPeer,
+        first_line_timeout_s: float,
+        path: str = "",
+    ) -> None:
+        """`listening` listens already.
+
+        `path` is removed when the listener stops, unless another socket has taken its place; empty: nothing is.
+        """
+        self._listening = listening
+        self._protocols = protocols
+        self._home_id = home_id
+        self._check_peer = check_peer
+        self._timeout = first_line_timeout_s
+        self._path = path
+        self._identity = _identity(path)
+        self._arriving: set[asyncio.Task[None]] = set()
+        self._room = asyncio.Semaphore(MOST_ARRIVING)
+        self._accepting: asyncio.Task[None] | None = None
+        self._intake: ClientIntake
+
+    async def start(self, intake: ClientIntake) -> None:
+        """Listen."""
+        self._intake = intake
+        self._listening.setblocking(False)
+        self._accepting = asyncio.get_running_loop().create_task(self._accept(), name="accept")
+
+    def stop(self) -> None:
+        """Take in no more clients."""
+        if self._accepting is not None:
+            self._accepting.cancel()
+            self._accepting = None
+            if self._identity is not None and _identity(self._path) == self._identity:
+                with contextlib.suppress(OSError):
+                    os.unlink(self._path)
+            self._listening.close()
+
+    async def close(self) -> None:
+        """Drop the clients that have not said their first line."""
+        self.stop()
+        for task in self._arriving:
+            task.cancel()
+        await asyncio.gather(*self._arriving, return_exceptions=True)
+
+    async def _accept(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            await self._room.acquire()
+            try:
+                connected, _ = await loop.sock_accept(self._listening)
+            except OSError as error:  # out of descriptors: those who wait are taken in when others have left
+                log.warning("a client cannot be taken in: %s", error)
+                self._room.release()
+                await asyncio.sleep(1.0)
+                continue
+            task = loop.create_task(self._take_in(connected), name="arriving")
+            self._arriving.add(task)
+            task.add_done_callback(self._arrived)
+
+    def _arrived(self, task: asyncio.Task[None]) -> None:
+        self._arriving.discard(task)
+        self._room.release()
+
+    async def _take_in(self, connected: socket.socket) -> None:
+        """Serve a client, or say why not."""
+        with connected:  # a connection has descriptors of its own
+            connected.setblocking(False)
+            try:
+                pid = self._check_peer(connected)
+                async with asyncio.timeout(self._timeout):
+                    opening = await _opening(connected)
+                self._check(opening.hello)
+            except HelloError as error:
+                log.warning("a client is refused: %s", error)
+                _send_last(connected, refused(error))
+            except TimeoutError:
+                log.info("a client that said nothing for %g s is let go", self._timeout)
+            except OSError as error:
+                log.info("a client left at once: %s", error)
+            else:
+                self._attach(connected, pid, opening)
+
+    def _check(self, hello: Hello) -> None:
+        """Raise `HelloError` where a client cannot be served."""
+        if hello.protocol not in self._protocols:
+            known = ", ".join(sorted(self._protocols))
+            raise HelloError("protocol", f"this host speaks {known}, and not {hello.protocol!r}")
+        if hello.home not in ("", self._home_id):
+            raise HelloError("home", "this host serves another CODEX_HOME")
+        if (reason := self._intake.refusal()) is not None:
+            raise HelloError("limit", reason)
+
+    def _attach(self, connected: socket.socket, pid: int, opening: _Opening) -> None:
+        unsent = [accepted()] if opening.is_explicit else []
+        front = self._protocols[opening.hello.protocol](unsent.append, opening.hello)
+        descriptors = Descriptors(input=os.dup(connected.fileno()), output=os.dup(connected.fileno()))
+        connection = Connection(front, partial(StdioTransport, descriptors), b"".join(unsent), pid=pid)
+        self._intake.attach(connection)
+        if opening.rest:
+            front.receive(opening.rest)
+
+
+async def _opening(connected: socket.socket) -> _Opening:
+    """Wait for the first bytes of a client, which leave no doubt. Raises `HelloError`, and `OSError` at the end."""
+    loop = asyncio.get_running_loop()
+    received = b""
+    while may_be_hello(received):
+        line, newline, rest = received.partition(b"\n")
+        if newline:
+            return _Opening(read_hello(line), True, rest)
+        if len(received) > LONGEST:
+            raise HelloError("malformed", f"a hello has at most {LONGEST} bytes")
+        data = await loop.sock_recv(connected, READ_SIZE)
+        if not data:
+            raise ConnectionResetError("it closed the connection")
+        received += data
+    return _Opening(Hello(), False, received)
+
+
+def _send_last(connected: socket.socket, line: bytes) -> None:
+    with contextlib.suppress(OSError):  # it has left, or its buffer is full
+        connected.send(line)
+
+
+def _identity(path: str) -> tuple[int, int] | None:
+    try:
+        facts = os.lstat(path)
+    except OSError:
+        return None
+    return facts.st_dev, facts.st_ino
