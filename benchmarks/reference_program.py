@@ -7,9 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from greenroom.runtime import filelock
+
 PACKAGE: Final = "@openai/codex"
 PLACE: Final = Path(__file__).parent / ".reference"
 _INSTALL_SECONDS: Final = 300.0
+_PAUSE_SECONDS: Final = 0.2
+_DONE: Final = ".installed"
+"""A file that is there once the installation is whole."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +66,7 @@ def ensure_reference(*, launcher: bool = False, release: Release = LAST_MCP_SERV
     path = Path(named) if named else release.place / "node_modules" / ".bin" / "codex"
     if named and not os.access(named, os.X_OK):
         return Missing(f"${release.variable} names no program")
-    if not path.exists():
+    if not named:
         failure = _install(release)
         if failure is not None:
             return failure
@@ -72,11 +77,25 @@ def ensure_reference(*, launcher: bool = False, release: Release = LAST_MCP_SERV
 
 
 def _install(release: Release) -> Missing | None:
+    """Install a release unless that was done; of several processes one does it, and the others wait."""
+    if (release.place / _DONE).exists():
+        return None
     npm = shutil.which("npm")
     if npm is None:
         return Missing("there is no npm to install it with")
     release.place.mkdir(parents=True, exist_ok=True)
     (PLACE / ".gitignore").write_text("*\n", encoding="utf-8")
+    with filelock.opened(str(release.place / ".lock")) as lock:
+        filelock.acquire(lock, _INSTALL_SECONDS, _PAUSE_SECONDS)
+        if (release.place / _DONE).exists():
+            return None
+        failure = _install_with(npm, release)
+        if failure is None:
+            (release.place / _DONE).touch()
+        return failure
+
+
+def _install_with(npm: str, release: Release) -> Missing | None:
     package = f"{PACKAGE}@{release.version}"
     command = [npm, "install", "--prefix", str(release.place), "--no-audit", "--no-fund", package]
     try:

@@ -41,6 +41,8 @@ def test_orphans_come_to_who_adopts_them() -> None:
     statement = (
         "import os, subprocess; from greenroom.runtime import hardening; hardening.adopt_orphans(); "
         "subprocess.run(['sh', '-c', 'sleep 600 & echo $!'], stdout=open('/dev/null')); "
-        "import psutil; [child] = psutil.Process().children(); print(child.name()); child.kill()"
+        "import psutil; [child] = psutil.Process().children()\n"
+        "while child.name() == 'sh': pass  # until it has become its program\n"
+        "print(child.name()); child.kill()"
     )
     assert said_by(statement) == "sleep"
