@@ -8,6 +8,7 @@ from typing import Final, Literal, TypeAlias
 
 import msgspec
 
+from greenroom.protocol.failure import Failure
 from greenroom.protocol.ids import ConversationId
 
 HANDSHAKE_VERSIONS: Final = ("2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25")
@@ -147,16 +148,6 @@ def initialize_result(version: str, server_version: str, user_agent: str) -> byt
     return _encode({"protocolVersion": version, "capabilities": handshake_capabilities(version), "serverInfo": server})
 
 
-class Failure(msgspec.Struct, frozen=True):
-    """The error of a tool call: a stable kind for programs, a text for people, and further facts."""
-
-    kind: str
-    message: str
-    facts: dict[str, object] = {}
-    answer: str | None = None
-    """The agent's message in spite of the error; it comes first then."""
-
-
 def success_result(conversation_id: ConversationId, text_json: bytes, usage: dict[str, object] | None = None) -> bytes:
     """Return the result of a successful call. `text_json` is the agent's last message as a JSON string."""
     return b'{"content":[{"type":"text","text":%b}],"structuredContent":{"threadId":%b,"content":%b%b}}' % (
@@ -179,7 +170,8 @@ def failure_result(
 ) -> bytes:
     """Return the result of a failed call; it has structured content only if a conversation exists.
 
-    The member `error` beside the valid form is what clients of August 2025 expect.
+    An answer in spite of the failure comes first. The member `error` beside the valid form is what clients of August
+    2025 expect.
     """
     texts = [failure.message] if failure.answer is None else [failure.answer, failure.message]
     result: dict[str, object] = {"content": [{"type": "text", "text": text} for text in texts]}

@@ -7,8 +7,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Literal
 
+from greenroom.protocol.failure import Failure
 from greenroom.protocol.ids import ConversationId, Incarnation, TurnId, WorkerId
-from greenroom.protocol.mcp.handshake import Failure
 from greenroom.protocol.spending import Spending
 from greenroom.runtime.restart import RestartPolicy
 from greenroom.supervisor.conversations import lifecycle

@@ -4,8 +4,8 @@ import asyncio
 import logging
 from dataclasses import dataclass
 
+from greenroom.protocol.failure import Failure
 from greenroom.protocol.internal.process import Exited
-from greenroom.protocol.mcp.handshake import Failure
 from greenroom.supervisor.conversations.assignments import UNREACHABLE
 from greenroom.supervisor.conversations.conversation import Conversation
 from greenroom.supervisor.conversations.lifecycle import State

@@ -2,10 +2,10 @@
 
 from collections.abc import Mapping
 
+from greenroom.protocol.failure import Failure
 from greenroom.protocol.ids import ConversationId, Incarnation, TurnId, WorkerId
 from greenroom.protocol.internal.process import Exited
 from greenroom.protocol.internal.worker import JobDone, ReceivedNotice
-from greenroom.protocol.mcp.handshake import Failure
 from greenroom.supervisor.conversations.jobs import Jobs
 from greenroom.supervisor.conversations.registry import Conversations
 from greenroom.supervisor.conversations.started_turns import StartedTurns

@@ -7,6 +7,7 @@ from typing import assert_never
 
 from greenroom.config.defaults import Limits
 from greenroom.protocol.approval import Decision
+from greenroom.protocol.failure import Failure
 from greenroom.protocol.ids import ConversationId, TurnId, WorkerId, uuid7
 from greenroom.protocol.internal.process import Exited
 from greenroom.protocol.internal.worker import (
@@ -28,7 +29,6 @@ from greenroom.protocol.internal.worker import (
     TurnSettings,
     WorkerMeasured,
 )
-from greenroom.protocol.mcp.handshake import Failure
 from greenroom.supervisor.conversations import lifecycle
 from greenroom.supervisor.conversations.assignments import Workers
 from greenroom.supervisor.conversations.conversation import Conversation

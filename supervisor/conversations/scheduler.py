@@ -4,11 +4,11 @@ import asyncio
 from collections.abc import Callable
 
 from greenroom.config.defaults import Limits
+from greenroom.protocol.failure import Failure
 from greenroom.protocol.ids import WorkerId
 from greenroom.protocol.internal.process import Exited
 from greenroom.protocol.internal.worker import Open
 from greenroom.protocol.jsonrpc import encode
-from greenroom.protocol.mcp.handshake import Failure
 from greenroom.supervisor.conversations import lifecycle
 from greenroom.supervisor.conversations.assignments import WorkerAssignments, Workers
 from greenroom.supervisor.conversations.conversation import Conversation

@@ -9,8 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 
+from greenroom.protocol.failure import Failure
 from greenroom.protocol.ids import ConversationId, TurnId
-from greenroom.protocol.mcp.handshake import Failure
 from greenroom.supervisor.conversations.turn import TurnUsage
 
 KEPT: Final = 200

@@ -5,9 +5,9 @@ from typing import NamedTuple, Protocol
 
 from greenroom.protocol.approval import AnyQuestion
 from greenroom.protocol.choices import EventForm
+from greenroom.protocol.failure import Failure
 from greenroom.protocol.ids import ConversationId, TurnId
 from greenroom.protocol.internal.worker import TurnSettings
-from greenroom.protocol.mcp.handshake import Failure
 from greenroom.protocol.spending import Spending
 
 

@@ -9,6 +9,7 @@ import msgspec
 
 from greenroom.protocol.approval import Decision, decode_question
 from greenroom.protocol.errors import RemoteProtocolError
+from greenroom.protocol.failure import Failure
 from greenroom.protocol.ids import BEFORE_TURNS, ConversationId, Incarnation, TurnId
 from greenroom.protocol.internal.worker import (
     AskUser,
@@ -25,7 +26,6 @@ from greenroom.protocol.internal.worker import (
     Step,
     TurnEnded,
 )
-from greenroom.protocol.mcp.handshake import Failure
 from greenroom.supervisor.conversations.assignments import WorkerAssignments
 from greenroom.supervisor.conversations.conversation import Conversation, Placement, Pulse
 from greenroom.supervisor.conversations.open_question import OpenQuestion

@@ -3,7 +3,7 @@
 import os
 from typing import Final
 
-from greenroom.protocol.mcp.handshake import Failure
+from greenroom.protocol.failure import Failure
 from greenroom.runtime import identity
 
 THIS: Final = f"{os.getpid()}:{identity.created(os.getpid())}"

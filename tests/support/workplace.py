@@ -7,6 +7,7 @@ import msgspec
 from greenroom.config.defaults import Limits
 from greenroom.protocol.approval import AnyQuestion
 from greenroom.protocol.choices import EventForm
+from greenroom.protocol.failure import Failure
 from greenroom.protocol.ids import Incarnation, TurnId, WorkerId
 from greenroom.protocol.internal.process import Exited
 from greenroom.protocol.internal.worker import (
@@ -19,7 +20,6 @@ from greenroom.protocol.internal.worker import (
     StartTurn,
     TurnEnded,
 )
-from greenroom.protocol.mcp.handshake import Failure
 from greenroom.supervisor.conversations.registry import Conversations
 from greenroom.supervisor.conversations.turn import Client, Nobody
 from greenroom.supervisor.processes.exits import ExitHistory

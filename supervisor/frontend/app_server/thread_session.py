@@ -9,8 +9,8 @@ from greenroom.protocol.app_server.item import ThreadItem, UserInput, UserMessag
 from greenroom.protocol.app_server.notifications import ThreadStatusChanged
 from greenroom.protocol.app_server.thread import Active, ActiveFlag, Idle, ThreadStatus
 from greenroom.protocol.app_server.wire import Notification
+from greenroom.protocol.failure import Failure
 from greenroom.protocol.ids import ConversationId, TurnId
-from greenroom.protocol.mcp.handshake import Failure
 from greenroom.supervisor.frontend.app_server.channel import AppServerChannel
 from greenroom.supervisor.frontend.app_server.turn_form import TurnNarrator, fault_of
 from greenroom.supervisor.frontend.thread_items.thread_tracker import ThreadTracker

@@ -7,9 +7,9 @@ import msgspec
 
 from greenroom.protocol.app_server.thread import ApprovalsReviewer
 from greenroom.protocol.events.turn import SessionConfigured
+from greenroom.protocol.failure import Failure
 from greenroom.protocol.ids import ConversationId
 from greenroom.protocol.jsonrpc import INTERNAL_ERROR, INVALID_REQUEST
-from greenroom.protocol.mcp.handshake import Failure
 from greenroom.supervisor.conversations.conversation import Conversation
 from greenroom.supervisor.conversations.registry import Conversations
 from greenroom.supervisor.frontend.app_server.channel import AppServerChannel

@@ -8,8 +8,8 @@ from greenroom.protocol.app_server.questions import ServerElicitation
 from greenroom.protocol.app_server.thread import ActiveFlag
 from greenroom.protocol.approval import AnyQuestion, Decision
 from greenroom.protocol.choices import EventForm
+from greenroom.protocol.failure import Failure
 from greenroom.protocol.ids import TurnId
-from greenroom.protocol.mcp.handshake import Failure
 from greenroom.supervisor.conversations.registry import Conversations
 from greenroom.supervisor.conversations.turn import Turn
 from greenroom.supervisor.frontend.app_server.question_form import client_request

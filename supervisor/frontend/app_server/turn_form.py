@@ -10,8 +10,8 @@ from greenroom.protocol.app_server.thread import Active, Faulty, Idle, ThreadSta
 from greenroom.protocol.app_server.wire import Notification
 from greenroom.protocol.errors import ErrorKind
 from greenroom.protocol.events.turn import ErrorInfo, TokenUsage
+from greenroom.protocol.failure import Failure
 from greenroom.protocol.ids import ConversationId, TurnId
-from greenroom.protocol.mcp.handshake import Failure
 from greenroom.supervisor.frontend.app_server.item_form import rendered
 from greenroom.supervisor.frontend.thread_items import update
 from greenroom.supervisor.frontend.thread_items.update import Fault, Update

@@ -11,8 +11,8 @@ from greenroom.protocol.app_server.turns import (
     TurnSteerParams,
     TurnSteerResponse,
 )
+from greenroom.protocol.failure import Failure
 from greenroom.protocol.jsonrpc import INVALID_REQUEST, Request, encode
-from greenroom.protocol.mcp.handshake import Failure
 from greenroom.supervisor.conversations.conversation import Conversation
 from greenroom.supervisor.conversations.registry import Conversations
 from greenroom.supervisor.conversations.turn import Turn

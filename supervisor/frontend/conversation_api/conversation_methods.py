@@ -7,10 +7,10 @@ from functools import partial
 import msgspec
 
 from greenroom.protocol import conversation_api as api
+from greenroom.protocol.failure import Failure
 from greenroom.protocol.ids import ConversationId, uuid7
 from greenroom.protocol.internal.worker import TurnSettings
 from greenroom.protocol.jsonrpc import INTERNAL_ERROR, INVALID_REQUEST, Request, encode
-from greenroom.protocol.mcp.handshake import Failure
 from greenroom.supervisor.conversations.conversation import Conversation
 from greenroom.supervisor.conversations.registry import Conversations
 from greenroom.supervisor.frontend.conversation_api.listener_buffer import ListenerBuffer

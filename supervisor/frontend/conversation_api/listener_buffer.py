@@ -12,9 +12,9 @@ from typing import Final
 import msgspec
 
 from greenroom.protocol.events.turn import ErrorEvent, TaskComplete, TurnAborted
+from greenroom.protocol.failure import Failure
 from greenroom.protocol.ids import ConversationId, TurnId
 from greenroom.protocol.jsonrpc import encode
-from greenroom.protocol.mcp.handshake import Failure
 from greenroom.supervisor.frontend.client_channel import ClientChannel
 
 log = logging.getLogger(__name__)

@@ -6,8 +6,8 @@ from typing import Final
 
 from greenroom.protocol.approval import AnyQuestion, Decision
 from greenroom.protocol.choices import EventForm
+from greenroom.protocol.failure import Failure
 from greenroom.protocol.ids import ConversationId, TurnId
-from greenroom.protocol.mcp.handshake import Failure
 from greenroom.supervisor.conversations.registry import Conversations
 from greenroom.supervisor.conversations.turn import Turn
 from greenroom.supervisor.frontend.client_channel import ClientChannel

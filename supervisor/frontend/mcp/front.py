@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import msgspec
 
+from greenroom.protocol.failure import Failure
 from greenroom.protocol.jsonrpc import (
     INTERNAL_ERROR,
     INVALID_PARAMS,
@@ -213,7 +214,7 @@ class Front:
         elif params.name not in toolset.TOOL_NAMES and self._peer.envelope_of(request) is not None:
             self.channel.fail(request, INVALID_PARAMS, f"Unknown tool: {params.name}")
         elif params.name not in toolset.TOOL_NAMES:
-            failure = mcp.Failure("internal", f"Unknown tool '{params.name}'")
+            failure = Failure("internal", f"Unknown tool '{params.name}'")
             self.channel.respond(request, mcp.failure_result(failure))
         else:
             services.tool_calls.call(request, params)
@@ -237,7 +238,7 @@ class Front:
             return
         for request in [request for request in self._early if request.id == cancelled.request_id]:
             self._early.remove(request)
-            failure = mcp.Failure("turn_aborted", "Turn aborted: interrupted")
+            failure = Failure("turn_aborted", "Turn aborted: interrupted")
             self.channel.respond(request, mcp.failure_result(failure))
 
     def _unknown(self, request: Request) -> None:

@@ -9,10 +9,11 @@ from collections.abc import Callable
 from greenroom.protocol.approval import AnyQuestion
 from greenroom.protocol.choices import DELTA_EVENTS, EventForm, EventMode
 from greenroom.protocol.events.turn import BackgroundEvent
+from greenroom.protocol.failure import Failure
 from greenroom.protocol.ids import BEFORE_TURNS, ConversationId, TurnId
 from greenroom.protocol.jsonrpc import Request, encode
 from greenroom.protocol.mcp.arguments import CodexArguments, ReplyArguments
-from greenroom.protocol.mcp.handshake import EventFrame, Failure, ProgressToken, failure_result, success_result
+from greenroom.protocol.mcp.handshake import EventFrame, ProgressToken, failure_result, success_result
 from greenroom.protocol.spending import usage_member
 from greenroom.supervisor.conversations.registry import Conversations
 from greenroom.supervisor.conversations.turn import Turn

@@ -9,10 +9,11 @@ import msgspec
 
 from greenroom.protocol.approval import AnyQuestion, Decision
 from greenroom.protocol.choices import EventForm
+from greenroom.protocol.failure import Failure
 from greenroom.protocol.ids import ConversationId, TurnId, uuid7
 from greenroom.protocol.jsonrpc import Request
 from greenroom.protocol.mcp.elicitation import mode_of, read_answer
-from greenroom.protocol.mcp.handshake import Failure, ProgressToken, success_result
+from greenroom.protocol.mcp.handshake import ProgressToken, success_result
 from greenroom.protocol.mcp.stateless import TASKS, RequestEnvelope
 from greenroom.supervisor.conversations.turn import Client, Turn
 from greenroom.supervisor.frontend.elicitation import request_params

@@ -14,9 +14,10 @@ from collections.abc import Callable
 
 import msgspec
 
+from greenroom.protocol.failure import Failure
 from greenroom.protocol.ids import ConversationId
 from greenroom.protocol.jsonrpc import INVALID_PARAMS, Request
-from greenroom.protocol.mcp.handshake import Failure, ProgressToken, failure_result
+from greenroom.protocol.mcp.handshake import ProgressToken, failure_result
 from greenroom.protocol.mcp.request_state import CallState, StateError, fingerprint, seal, unseal
 from greenroom.protocol.mcp.stateless import RequestEnvelope, RoundParams, input_required_result
 from greenroom.supervisor.conversations.registry import Conversations

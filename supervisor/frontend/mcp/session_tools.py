@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from greenroom.protocol.errors import ConfigError, GreenroomError, SessionBusyError
+from greenroom.protocol.failure import Failure
 from greenroom.protocol.ids import ConversationId
 from greenroom.protocol.jsonrpc import Request, encode
 from greenroom.protocol.mcp.arguments import PARSE_PREFIX
-from greenroom.protocol.mcp.handshake import CallToolParams, Failure, failure_result
+from greenroom.protocol.mcp.handshake import CallToolParams, failure_result
 from greenroom.protocol.mcp.session_tools import (
     MOST_LISTED,
     MOST_PASSAGES,

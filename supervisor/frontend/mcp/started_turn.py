@@ -5,9 +5,9 @@ from typing import Final
 
 from greenroom.protocol.approval import AnyQuestion
 from greenroom.protocol.choices import EventForm
+from greenroom.protocol.failure import Failure
 from greenroom.protocol.ids import ConversationId, TurnId
 from greenroom.protocol.jsonrpc import RequestId, encode
-from greenroom.protocol.mcp.handshake import Failure
 from greenroom.supervisor.conversations.registry import Conversations
 from greenroom.supervisor.conversations.started_turns import FinishedTurn, StartedTurns
 from greenroom.supervisor.conversations.turn import Turn

@@ -4,9 +4,10 @@ from typing import Final
 
 from greenroom.protocol.approval import AnyQuestion
 from greenroom.protocol.choices import EventForm
+from greenroom.protocol.failure import Failure
 from greenroom.protocol.ids import ConversationId, TurnId
 from greenroom.protocol.jsonrpc import Request, encode
-from greenroom.protocol.mcp.handshake import Failure, failure_result
+from greenroom.protocol.mcp.handshake import failure_result
 from greenroom.supervisor.conversations.registry import Conversations
 from greenroom.supervisor.conversations.turn import Turn
 from greenroom.supervisor.frontend.client_channel import ClientChannel

@@ -4,10 +4,11 @@ import logging
 from collections.abc import Callable
 
 from greenroom.protocol.choices import EventMode, EventSetting
+from greenroom.protocol.failure import Failure
 from greenroom.protocol.ids import uuid7
 from greenroom.protocol.jsonrpc import Request, RequestId, Response
 from greenroom.protocol.mcp.arguments import ArgumentError, parse_codex, parse_reply
-from greenroom.protocol.mcp.handshake import CallToolParams, Failure, failure_result, started_result
+from greenroom.protocol.mcp.handshake import CallToolParams, failure_result, started_result
 from greenroom.protocol.mcp.stateless import RoundParams
 from greenroom.supervisor.conversations.conversation import Conversation
 from greenroom.supervisor.conversations.registry import Conversations

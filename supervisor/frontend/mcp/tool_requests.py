@@ -6,9 +6,10 @@ from typing import TypeAlias, TypeVar
 import msgspec
 
 from greenroom.protocol.errors import ConfigError, GreenroomError
+from greenroom.protocol.failure import Failure
 from greenroom.protocol.jsonrpc import Request, encode
 from greenroom.protocol.mcp.arguments import PARSE_PREFIX
-from greenroom.protocol.mcp.handshake import CallToolParams, Failure, failure_result
+from greenroom.protocol.mcp.handshake import CallToolParams, failure_result
 from greenroom.supervisor.frontend.request_queue import Answer, RequestQueue
 
 T = TypeVar("T", bound=msgspec.Struct)

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from greenroom.protocol.failure import Failure
 from greenroom.protocol.items import JsonObject
-from greenroom.protocol.mcp.handshake import Failure
 from greenroom.protocol.mcp.session_tools import TurnState
 from greenroom.protocol.spending import told
 from greenroom.supervisor.conversations.conversation import Conversation

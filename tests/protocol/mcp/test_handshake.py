@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from greenroom.protocol.failure import Failure
 from greenroom.protocol.ids import ConversationId
 from greenroom.protocol.mcp import handshake as mcp
 
@@ -75,7 +76,7 @@ def test_a_success_tells_the_text_twice_and_no_error(text: str) -> None:
 
 @given(st.text(), json_objects)
 def test_a_failure_tells_its_kind_and_facts(text: str, facts: dict[str, object]) -> None:
-    result = json.loads(mcp.failure_result(mcp.Failure("model_error", text, facts), THREAD))
+    result = json.loads(mcp.failure_result(Failure("model_error", text, facts), THREAD))
     assert result["isError"] is True
     assert result["content"] == [{"type": "text", "text": text}]
     assert result["error"] == text, "what clients of August 2025 look for"
@@ -85,7 +86,7 @@ def test_a_failure_tells_its_kind_and_facts(text: str, facts: dict[str, object])
 
 
 def test_a_failure_before_there_is_a_conversation_has_no_structure() -> None:
-    result = json.loads(mcp.failure_result(mcp.Failure("config", "no")))
+    result = json.loads(mcp.failure_result(Failure("config", "no")))
     assert result == {"content": [{"type": "text", "text": "no"}], "isError": True}
 
 

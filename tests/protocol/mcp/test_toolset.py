@@ -6,9 +6,10 @@ from typing import Any, get_args
 import jsonschema
 import pytest
 
+from greenroom.protocol.failure import Failure
 from greenroom.protocol.ids import ConversationId
 from greenroom.protocol.mcp.arguments import CodexArguments, ReplyArguments
-from greenroom.protocol.mcp.handshake import Failure, failure_result, success_result
+from greenroom.protocol.mcp.handshake import failure_result, success_result
 from greenroom.protocol.mcp.session_tools import SESSION_TOOLS
 from greenroom.protocol.mcp.toolset import OUTPUT_SCHEMA, TOOL_NAMES, TOOLS, tools_result
 from greenroom.protocol.policy import ApprovalPolicy, SandboxMode

@@ -6,8 +6,8 @@ import pytest
 
 from greenroom.protocol.approval import AnyQuestion
 from greenroom.protocol.choices import EventForm
+from greenroom.protocol.failure import Failure
 from greenroom.protocol.ids import ConversationId, TurnId
-from greenroom.protocol.mcp.handshake import Failure
 from greenroom.runtime.restart import RestartPolicy
 from greenroom.supervisor.conversations.conversation import Conversation
 from greenroom.supervisor.conversations.known_conversations import ConversationTable

@@ -10,9 +10,10 @@ import pytest
 
 from greenroom.protocol.approval import DENIED, Decision, FormQuestion
 from greenroom.protocol.choices import EventMode
+from greenroom.protocol.failure import Failure
 from greenroom.protocol.ids import ConversationId, TurnId
 from greenroom.protocol.jsonrpc import Request, Response
-from greenroom.protocol.mcp.handshake import Failure, ProgressToken
+from greenroom.protocol.mcp.handshake import ProgressToken
 from greenroom.supervisor.conversations.registry import Conversations
 from greenroom.supervisor.conversations.turn import Turn
 from greenroom.supervisor.frontend.client_channel import ClientChannel

@@ -3,8 +3,8 @@
 import json
 from typing import Any
 
+from greenroom.protocol.failure import Failure
 from greenroom.protocol.ids import BEFORE_TURNS, ConversationId, TurnId
-from greenroom.protocol.mcp.handshake import Failure
 from greenroom.supervisor.frontend.client_channel import ClientChannel
 from greenroom.supervisor.frontend.conversation_api.listener_buffer import KEPT, ListenerBuffer
 

@@ -8,8 +8,8 @@ from typing import cast
 import pytest
 
 from greenroom.protocol.approval import CommandQuestion, Decision, FormQuestion
+from greenroom.protocol.failure import Failure
 from greenroom.protocol.ids import ConversationId, TurnId
-from greenroom.protocol.mcp.handshake import Failure
 from greenroom.supervisor.conversations.registry import Conversations
 from greenroom.supervisor.conversations.turn import Turn
 from greenroom.supervisor.frontend.client_channel import ClientChannel

@@ -8,9 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from greenroom.protocol.approval import Decision, FormQuestion
+from greenroom.protocol.failure import Failure
 from greenroom.protocol.ids import ConversationId, TurnId
 from greenroom.protocol.jsonrpc import Request
-from greenroom.protocol.mcp.handshake import Failure, ProgressToken
+from greenroom.protocol.mcp.handshake import ProgressToken
 from greenroom.protocol.mcp.stateless import TASKS, RequestEnvelope
 from greenroom.supervisor.conversations.turn import Nobody, Turn
 from greenroom.supervisor.frontend.mcp.multi_round_call import MultiRoundCall
