@@ -27,7 +27,7 @@ def complete(directory: str) -> int:
     """
     import greenroom.workers.tools.toolbox_factory  # noqa: F401
     from greenroom.workers import warmup as rehearsal
-    from greenroom.workers.approval import script
+    from greenroom.workers.exec import script
 
     script.preload_grammar()
     patch_language()

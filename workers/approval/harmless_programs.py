@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Final, TypeAlias
 
 from greenroom.workers.approval.option_grammar import Arguments, Arity, OptionGrammar, is_glob
-from greenroom.workers.approval.script import Word
+from greenroom.workers.exec.script import Word
 
 ANY_ARGUMENTS: Final = frozenset(
     {

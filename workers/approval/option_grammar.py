@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Literal, TypeAlias
 
-from greenroom.workers.approval.script import Word
+from greenroom.workers.exec.script import Word
 
 Arity: TypeAlias = Literal["none", "one", "attached"]
 """Whether an option takes a value: never, always (attached or as the next word), or only if attached."""

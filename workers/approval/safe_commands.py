@@ -10,7 +10,8 @@ from collections.abc import Iterator, Sequence
 from typing import Final, Literal, TypeAlias
 
 from greenroom.workers.approval.harmless_programs import ANY_ARGUMENTS, PROGRAMS
-from greenroom.workers.approval.script import PlainCommand, Word, plain_commands
+from greenroom.workers.approval.trusted_script import trusted_commands
+from greenroom.workers.exec.script import PlainCommand, Word
 
 CommandClass: TypeAlias = Literal["harmless", "harmless_confined", "unknown", "dangerous"]
 """`harmless_confined` is harmless only in a read-only sandbox, because its working directory decides which programs it
@@ -36,7 +37,7 @@ def classify(argv: Sequence[str]) -> CommandClass:
 def _commands(argv: Sequence[str]) -> Sequence[PlainCommand] | None:
     """Return the plain commands of a command: itself, or those of its script."""
     script = script_of(argv)
-    return (PlainCommand(tuple(map(Word, argv))),) if script is None else plain_commands(script)
+    return (PlainCommand(tuple(map(Word, argv))),) if script is None else trusted_commands(script)
 
 
 def script_of(argv: Sequence[str]) -> str | None:
@@ -81,7 +82,7 @@ def _is_dangerous(argv: Sequence[str], depth: int) -> bool:
     if name in _WRAPPERS:
         return _is_dangerous(_wrapped(argv[1:]), depth - 1)
     script = script_of((name, *argv[1:]))
-    commands = plain_commands(script) if script is not None else None
+    commands = trusted_commands(script) if script is not None else None
     return any(_is_dangerous(command.argv, depth - 1) for command in commands or ())
 
 

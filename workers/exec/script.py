@@ -1,68 +1,176 @@
-"""Parses a shell script that consists only of plain commands, and rejects every other.
+"""Reads a shell script that is nothing but plain commands, with the full grammar of bash, and refuses every other.
 
-A script may be trusted for its words only if they are all that it does. So this parser knows harmless syntax only: bare
-and quoted words, and the operators between commands. It rejects everything else.
+What is accepted consists of words joined by `&&`, `||`, `;`, `|` and newlines, each read as bash would read it. So the
+commands are all that the script does, but for what bash makes of patterns, which are marked.
 """
 
+import functools
 import re
 from collections.abc import Iterator
-from typing import Final
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
 
-_TOKEN: Final = re.compile(
-    r"""(?P<blank>[ \t]+)
-      | (?P<joint>&&|\|\||;|\||\n)
-      | (?P<single>'[^']*')
-      | (?P<double>"(?:[^"\\$`\n]|\\[^\n])+")
-      | (?P<bare>(?:[^\s'"\\$`&|;<>(){}\[\]\#]|\\\S|\\\ |(?<=[^\s&|;])\#)+)
-    """,
-    re.VERBOSE,
+if TYPE_CHECKING:
+    from tree_sitter import Node, Parser
+
+_LONGEST: Final = 65536
+_JOINTS: Final = frozenset({"&&", "||", ";", "|", "\n"})
+_TRANSPARENT: Final = frozenset({"program", "list", "pipeline"})
+_ODD: Final = re.compile(r"[^\n\t -~]")
+_FOREIGN: Final = re.compile(r"[][$`(){}<>&|;\"'\\]")
+_KEYWORDS: Final = frozenset(
+    {
+        *("!", "case", "coproc", "do", "done", "elif", "else", "esac", "fi", "for", "function", "if", "in"),
+        *("select", "then", "time", "until", "while"),
+    }
 )
-_ASSIGNMENT: Final = re.compile(r"[A-Za-z_]\w*\+?=")
-_KEYWORD: Final = re.compile(
-    r"!|case|coproc|declare|do|done|elif|else|esac|export|fi|for|function|if|in|local|readonly|select|then|time|typeset"
-    r"|unset|unsetenv|until|while"
-)
-_WORD_KINDS: Final = frozenset({"single", "double", "bare"})
+_ESCAPED: Final = re.compile(r"\\(.)", re.DOTALL)
+_ESCAPED_IN_DOUBLE: Final = re.compile(r'\\(["\\$`])')
+_PATTERN: Final = re.compile(r"(?:^|[=:])~|[*?]")
 
 
-def plain_commands(script: str) -> list[list[str]] | None:
-    """Return the commands of the script in order, each as its words; `None` where it is not plain.
+@dataclass(frozen=True, slots=True)
+class Word:
+    """One word of a command."""
 
-    Backslashes are kept unchanged.
-    """
-    commands: list[list[str]] = []
-    words: list[str] = []
-    owed = False
-    for kind, text in _tokens(script):
-        if kind in _WORD_KINDS:
-            if not words and not _names_a_command(kind, text):
+    text: str
+    pattern: bool = False
+    """Whether bash may replace it by other words: by names of files, or a home directory."""
+    written: str = ""
+    """As the script has it, with its quotes; empty for a word that is of no script."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlainCommand:
+    """One command, in the order in which it is written."""
+
+    words: tuple[Word, ...]
+
+    @property
+    def argv(self) -> tuple[str, ...]:
+        """The words, patterns as they stand."""
+        return tuple(word.text for word in self.words)
+
+    @property
+    def written(self) -> tuple[str, ...]:
+        """The words as the script has them, without their quotes."""
+        return tuple(word.written[1:-1] if word.written[0] in "'\"" else word.written for word in self.words)
+
+
+def plain_commands(script: str) -> tuple[PlainCommand, ...] | None:
+    """Return the commands of a script; `None` where it has none, or is anything but plain."""
+    if len(script) > _LONGEST or _has_odd_characters(script):
+        return None
+    source = script.encode()
+    tree = _parser().parse(source)
+    if tree.root_node.has_error:
+        return None
+    commands: list[PlainCommand] = []
+    for node in _leaves_of_structure(tree.root_node):
+        if node.type == "command":
+            command = _command(node)
+            if command is None:
                 return None
-            words.append(text if kind == "bare" else text[1:-1])
-            owed = False
-        elif kind == "joint" and words:
-            commands.append(words)
-            words, owed = [], text in {"&&", "||", "|"}
-        elif kind != "joint" or text != "\n":
+            commands.append(command)
+        elif node.is_named or node.type not in _JOINTS:
             return None
-    if words:
-        commands.append(words)
-    return None if owed or not commands else commands
+    return tuple(commands) if commands and not _has_gaps(tree.root_node, source) else None
 
 
-def _tokens(script: str) -> Iterator[tuple[str, str]]:
-    """Yield words and operators; the kind `foreign` is for other text, or for two words without a gap."""
-    position, after_word = 0, False
-    while position < len(script):
-        token = _TOKEN.match(script, position)
-        kind = str(token.lastgroup) if token else "foreign"
-        is_word = kind in _WORD_KINDS
-        if token is None or (is_word and after_word):
-            yield "foreign", script[position:]
-            return
-        if kind != "blank":
-            yield kind, token[0]
-        position, after_word = token.end(), is_word
+def _has_odd_characters(script: str) -> bool:
+    """Say whether there are characters that bash and the grammar may split or join differently."""
+    return any(character.isspace() or not character.isprintable() for character in _ODD.findall(script))
 
 
-def _names_a_command(kind: str, text: str) -> bool:
-    return kind == "bare" and not _KEYWORD.fullmatch(text) and not _ASSIGNMENT.match(text)
+def preload_grammar() -> None:
+    """Import the grammar and build the parser, for whoever forks processes that will need it."""
+    _parser()
+
+
+@functools.cache
+def _parser() -> "Parser":
+    import tree_sitter_bash
+    from tree_sitter import Language, Parser
+
+    return Parser(Language(tree_sitter_bash.language()))
+
+
+def _leaves_of_structure(root: "Node") -> Iterator["Node"]:
+    """Walk down to the commands and what joins them, in order; scripts can be nested deeper than Python may recurse."""
+    waiting = [root]
+    while waiting:
+        node = waiting.pop()
+        if node.type in _TRANSPARENT:
+            waiting.extend(reversed(node.children))
+        else:
+            yield node
+
+
+def _command(node: "Node") -> PlainCommand | None:
+    if not node.children or node.children[0].type != "command_name":
+        return None
+    name, *arguments = node.children
+    if len(name.children) != 1:
+        return None
+    words = [_word(name.children[0]), *map(_word, arguments)]
+    if any(word is None for word in words) or not _names_a_command(name.children[0]):
+        return None
+    return PlainCommand(tuple(word for word in words if word is not None))
+
+
+def _names_a_command(node: "Node") -> bool:
+    return node.type == "word" and _text(node) not in _KEYWORDS
+
+
+def _word(node: "Node") -> Word | None:
+    text = _text(node)
+    match node.type:
+        case "word" | "number":
+            return _bare(text)
+        case "raw_string":
+            return Word(text[1:-1], written=text)
+        case "string":
+            return _double_quoted(text)
+        case _:
+            return None
+
+
+def _bare(text: str) -> Word | None:
+    unquoted = _ESCAPED.sub("", text)
+    if _FOREIGN.search(unquoted) or "\\\n" in text:
+        return None
+    return Word(_ESCAPED.sub(r"\1", text), bool(_PATTERN.search(unquoted)), text)
+
+
+def _double_quoted(text: str) -> Word | None:
+    inner = text[1:-1]
+    if not inner or "\n" in inner or re.search(r"[$`]", _ESCAPED_IN_DOUBLE.sub("", inner)):
+        return None
+    return Word(_ESCAPED_IN_DOUBLE.sub(r"\1", inner), written=text)
+
+
+def _has_gaps(root: "Node", source: bytes) -> bool:
+    """Say whether the grammar has passed over anything but blanks, or cut a word in two."""
+    end = 0
+    between_words = False
+    for node in _terminals(root):
+        gap = source[end : node.start_byte]
+        if gap.strip(b" \t\n"):
+            return True
+        is_word = node.type not in _JOINTS
+        if is_word and between_words and not gap:
+            return True
+        between_words, end = is_word, node.end_byte
+    return bool(source[end:].strip(b" \t\n"))
+
+
+def _terminals(root: "Node") -> Iterator["Node"]:
+    for node in _leaves_of_structure(root):
+        if node.type == "command":
+            yield from node.children
+        else:
+            yield node
+
+
+def _text(node: "Node") -> str:
+    return (node.text or b"").decode()

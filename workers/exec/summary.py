@@ -83,7 +83,7 @@ def summarize(argv: Sequence[str]) -> list[ParsedCommand]:
 
 
 def _of_script(script: str) -> list[_Summary]:
-    commands = plain_commands(script) or []
+    commands = [list(command.written) for command in plain_commands(script) or ()]
     telling = [words for words in commands if not _is_helper(words)]
     parts = [_of_command(words) for words in telling]
     if len(parts) > 1:

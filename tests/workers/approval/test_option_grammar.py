@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from greenroom.workers.approval.option_grammar import Option, OptionGrammar
 from greenroom.workers.approval.safe_commands import classify
-from greenroom.workers.approval.script import Word
+from greenroom.workers.exec.script import Word
 
 GRAMMAR: Final = OptionGrammar(
     {"-a": "none", "-b": "none", "-f": "one", "--all": "none", "--file": "one", "--group": "attached"}

@@ -28,7 +28,9 @@ from greenroom.workers.exec.script import plain_commands
     ],
 )
 def test_a_sequence_of_plain_commands_is_read(script: str, commands: list[list[str]]) -> None:
-    assert plain_commands(script) == commands
+    read = plain_commands(script)
+    assert read is not None
+    assert [list(command.written) for command in read] == commands
 
 
 REFUSED = [
@@ -57,7 +59,7 @@ def test_what_is_read_has_the_words_that_a_shell_would_see(script: str) -> None:
     commands = plain_commands(script)
     if commands is None or "\\" in script:
         return
-    words = [word for command in commands for word in command]
+    words = [word for command in commands for word in command.written]
     gaps = script.replace("&&", " && ").replace("|", " | ").replace(";", " ; ")
     if not any(joint in "".join(words) for joint in "&|;"):
         assert words == [word for word in split(gaps) or [] if word not in {"&&", "|", ";"}]

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from greenroom.workers.approval.script import plain_commands
+from greenroom.workers.approval.trusted_script import trusted_commands
+from greenroom.workers.exec.script import plain_commands
 
 ACCEPTED = [
     ("ls -1 && pwd; echo 'x y' | wc -l", [["ls", "-1"], ["pwd"], ["echo", "x y"], ["wc", "-l"]]),
@@ -86,29 +87,40 @@ REFUSED = [
 
 @pytest.mark.parametrize(("script", "commands"), ACCEPTED)
 def test_plain_scripts_are_read(script: str, commands: list[list[str]]) -> None:
-    read = plain_commands(script)
+    read = trusted_commands(script)
     assert read is not None
     assert [list(command.argv) for command in read] == commands
 
 
 @pytest.mark.parametrize("script", REFUSED)
 def test_other_scripts_are_refused(script: str) -> None:
-    assert plain_commands(script) is None
+    assert trusted_commands(script) is None
+
+
+@pytest.mark.parametrize("script", ["ls !", "find . ! -name x", "ls a!b", "x^ a", "é a", "ls; -x"])
+def test_plain_scripts_out_of_the_ordinary_are_refused(script: str) -> None:
+    assert plain_commands(script) is not None
+    assert trusted_commands(script) is None
+
+
+@pytest.mark.parametrize("script", [r"ls \!", "ls '!' \"a!\"", "ls 'a' b\\!c"])
+def test_an_exclamation_mark_that_is_quoted_is_a_character(script: str) -> None:
+    assert trusted_commands(script) is not None
 
 
 def test_what_bash_may_replace_is_marked() -> None:
-    read = plain_commands("ls *.c a?b ~/x a=~ '*' \\* x~ plain")
+    read = trusted_commands("ls *.c a?b ~/x a=~ '*' \\* x~ plain")
     assert read is not None
     assert [word.pattern for word in read[0].words] == [False, True, True, True, True, False, False, False, False]
 
 
 def test_long_and_deep_scripts_end_soon() -> None:
-    chain = plain_commands(" && ".join(["ls"] * 5000))
+    chain = trusted_commands(" && ".join(["ls"] * 5000))
     assert chain is not None
     assert len(chain) == 5000
-    assert plain_commands("ls;" * 40_000) is None
-    assert plain_commands("(" * 30_000) is None
-    assert plain_commands("a | " * 10_000 + "b") is not None
+    assert trusted_commands("ls;" * 40_000) is None
+    assert trusted_commands("(" * 30_000) is None
+    assert trusted_commands("a | " * 10_000 + "b") is not None
 
 
 # Only letters that make no names of builtins; the handler below stands in for all commands.
@@ -230,7 +242,7 @@ def executed(script: str, status: int) -> list[tuple[str, ...]]:
 @settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow])
 @given(SCRIPTS | WELL_FORMED)
 def test_bash_reads_accepted_scripts_alike(script: str) -> None:
-    read = plain_commands(script)
+    read = trusted_commands(script)
     if read is None or any("~" in word.text and word.pattern for command in read for word in command.words):
         return
     accepted = Counter(command.argv for command in read)
@@ -243,9 +255,9 @@ def test_bash_reads_accepted_scripts_alike(script: str) -> None:
 
 @given(SCRIPTS | WELL_FORMED | st.text())
 def test_what_is_read_is_read_alike_when_its_words_are_quoted(script: str) -> None:
-    read = plain_commands(script)
+    read = trusted_commands(script)
     if read is not None:
         quoted = (" ".join((command.argv[0], *map(shlex.quote, command.argv[1:]))) for command in read)
-        again = plain_commands("; ".join(quoted))
+        again = trusted_commands("; ".join(quoted))
         assert again is not None
         assert [command.argv for command in again] == [command.argv for command in read]
