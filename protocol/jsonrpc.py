@@ -166,6 +166,10 @@ class Peer:
         for line in self._lines.feed(data):
             yield from self._read_line(line)
 
+    def admit(self, request: Request) -> None:
+        """Note a request that came otherwise than as a line. No open request may have its id."""
+        self._open.add(request.id)
+
     def receive_end(self) -> Iterator[Message]:
         """Yield the message in an unterminated last line."""
         line = self._lines.finish()

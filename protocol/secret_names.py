@@ -3,7 +3,7 @@
 import functools
 from typing import Final
 
-SECRET_NAMES: Final = ("auth.json*", ".auth.*", ".credentials*", ".env", ".request-state.key*")
+SECRET_NAMES: Final = ("auth.json*", ".auth.*", ".credentials*", ".env", ".request-state.key*", ".http-token*")
 """Entries that hold credentials and keys, with their locks and temporary files. A `*` at the end matches any suffix."""
 
 

@@ -63,7 +63,7 @@ def honored(wanted: Filter, capabilities: Mapping[str, object]) -> Filter:
 
 def stream_line(request: Request, method: str, params: Mapping[str, object]) -> bytes:
     """Return the line of a notification on the stream that a request opened."""
-    stamped = {"_meta": {SUBSCRIPTION_KEY: request.id}, **params}
+    stamped = {"_meta": {SUBSCRIPTION_KEY: msgspec.Raw(request.raw_id)}, **params}
     return b'{"jsonrpc":"2.0","method":%b,"params":%b}\n' % (encode(method), encode(stamped))
 
 
@@ -74,4 +74,4 @@ def acknowledgement(request: Request, agreed: Filter) -> bytes:
 
 def closing_result(request: Request) -> bytes:
     """Return the result with which the server ends a stream."""
-    return encode({"_meta": {SUBSCRIPTION_KEY: request.id}})
+    return encode({"_meta": {SUBSCRIPTION_KEY: msgspec.Raw(request.raw_id)}})

@@ -30,6 +30,8 @@ class Question:
     id: RequestId
     on_decision: OnDecision
     elicitor: "Elicitor"
+    about: RequestId | None = None
+    """The client's request that it belongs to, if any."""
     deadline: asyncio.TimerHandle | None = field(default=None)
 
     def withdraw(self, reason: str) -> None:
@@ -58,17 +60,20 @@ class Elicitor:
         """Number of questions that wait for an answer."""
         return len(self._open)
 
-    def ask(self, params: bytes, on_decision: OnDecision) -> Question | None:
-        """Ask, and report the outcome to `on_decision` once; `None` where the client cannot be asked."""
-        return self.put(METHOD, params, on_decision) if self._can_ask(mode_of(params)) else None
+    def ask(self, params: bytes, on_decision: OnDecision, about: RequestId | None = None) -> Question | None:
+        """Ask, and report the outcome to `on_decision` once; `None` where the client cannot be asked.
 
-    def put(self, method: str, params: bytes, on_decision: OnDecision) -> Question:
+        `about` is the open request of the client that the question belongs to, if any.
+        """
+        return self.put(METHOD, params, on_decision, about) if self._can_ask(mode_of(params)) else None
+
+    def put(self, method: str, params: bytes, on_decision: OnDecision, about: RequestId | None = None) -> Question:
         """Ask with a request that the client is known to accept, and report the outcome to `on_decision`."""
         request_id, line = self.channel.peer.request(method, params)
-        question = Question(request_id, on_decision, self)
+        question = Question(request_id, on_decision, self, about)
         self._open[request_id] = question
         question.deadline = asyncio.get_running_loop().call_later(self.timeout, self._expire, question)
-        self.channel.write(line)
+        self.channel.writer_for(about)(line)
         return question
 
     def answer(self, response: Response) -> bool:
@@ -82,7 +87,8 @@ class Elicitor:
         """Withdraw a question; return whether it was open."""
         if self._close(question.id) is None:
             return False
-        self.channel.notify("notifications/cancelled", {"requestId": question.id, "reason": reason})
+        params = {"requestId": question.id, "reason": reason}
+        self.channel.notify("notifications/cancelled", params, question.about)
         return True
 
     def _expire(self, question: Question) -> None:

@@ -78,6 +78,11 @@ class Front:
         return None if info is None else ClientEntry(name=info.name, version=info.version, protocol=self._version)
 
     @property
+    def version(self) -> str | None:
+        """The revision that was agreed on; without a handshake that of the first request, `None` before it."""
+        return self._version
+
+    @property
     def open_calls(self) -> int:
         """Number of tool calls that wait for their answer."""
         return 0 if self._services is None else self._services.tool_calls.open_calls
@@ -99,6 +104,12 @@ class Front:
         """Handle bytes of the client."""
         for message in self._peer.receive(data):
             self._handle(message)
+
+    def take(self, message: Request | Notification | Response) -> None:
+        """Handle a message that came otherwise than as a line. No open request may have the id of a request."""
+        if isinstance(message, Request):
+            self._peer.admit(message)
+        self._handle(message)
 
     def receive_end(self) -> None:
         """Handle the end of the client's input."""

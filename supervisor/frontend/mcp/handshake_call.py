@@ -48,7 +48,7 @@ class ToolCall:
         self.turn: Turn | None = None
         """Reset with the answer: call and turn refer to each other, and only the garbage collector would free them."""
         self.client: ClientChannel = elicitor.channel
-        self._write = self.client.write
+        self._write = self.client.writer_for(request.id)
         self._conversations = conversations
         self._elicitor = elicitor
         self._on_answered = on_answered
@@ -85,7 +85,9 @@ class ToolCall:
         if turn is None:
             return
         params = request_params(question, form, self.request.id, self._event_id, self.conversation_id)
-        asked = self._elicitor.ask(params, lambda decision: self._conversations.decide(turn, question_id, decision))
+        asked = self._elicitor.ask(
+            params, lambda decision: self._conversations.decide(turn, question_id, decision), self.request.id
+        )
         if asked is not None:
             self._questions.append(asked)
             return
@@ -103,7 +105,7 @@ class ToolCall:
 
     def _tell(self, signs: int, doing: str) -> None:
         params = {"progressToken": self._progress_token, "progress": signs, "message": doing}
-        self.client.notify("notifications/progress", params)
+        self.client.notify("notifications/progress", params, self.request.id)
 
     def _answer(self, result: bytes) -> None:
         if self._progress is not None:

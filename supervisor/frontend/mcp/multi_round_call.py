@@ -45,8 +45,8 @@ class Host(Protocol):
     def client(self) -> Client:
         """The client of the connection."""
 
-    def tell(self, token: ProgressToken, signs: int, doing: str) -> None:
-        """Send a sign of life."""
+    def tell(self, request: Request, token: ProgressToken, signs: int, doing: str) -> None:
+        """Send a sign of life for a request that waits."""
 
     def decide(self, turn: Turn, question_id: int, decision: Decision) -> object:
         """Pass on the answer to a question."""
@@ -107,7 +107,9 @@ class MultiRoundCall:
     def take_up(self, request: Request, envelope: RequestEnvelope, progress_token: ProgressToken) -> None:
         """Let a request wait for the turn."""
         self._request, self._envelope = request, envelope
-        self._progress = None if progress_token is None else Progress(partial(self._host.tell, progress_token))
+        self._progress = None
+        if progress_token is not None:
+            self._progress = Progress(partial(self._host.tell, request, progress_token))
         self._alarm = self._host.watch(self) if envelope.has_extension(TASKS) else None
 
     def proceed(self, answers: Mapping[str, msgspec.Raw]) -> None:

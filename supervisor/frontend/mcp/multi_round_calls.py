@@ -91,10 +91,10 @@ class MultiRoundCalls:
             self.client.respond(request, _of_another_run(state))
         return call
 
-    def tell(self, token: ProgressToken, signs: int, doing: str) -> None:
-        """Send a sign of life."""
+    def tell(self, request: Request, token: ProgressToken, signs: int, doing: str) -> None:
+        """Send a sign of life for a request that waits."""
         params = {"progressToken": token, "progress": signs, "message": doing}
-        self.client.notify("notifications/progress", params)
+        self.client.notify("notifications/progress", params, request.id)
 
     def part(self, call: MultiRoundCall, request: Request) -> None:
         """Answer a request with the questions of its call, which waits for the next round."""

@@ -48,19 +48,19 @@ class Subscriptions:
         """Notify the streams that want it that a list has changed."""
         for request, agreed in self._streams.values():
             if agreed.wants(name):
-                self._channel.write(stream_line(request, f"notifications/{name}/list_changed", {}))
+                self._send(request, stream_line(request, f"notifications/{name}/list_changed", {}))
 
     def updated(self, uri: str) -> None:
         """Notify the streams that want it that a resource has changed."""
         for request, agreed in self._streams.values():
             if uri in (agreed.resource_subscriptions or ()):
-                self._channel.write(stream_line(request, "notifications/resources/updated", {"uri": uri}))
+                self._send(request, stream_line(request, "notifications/resources/updated", {"uri": uri}))
 
     def task_changed(self, task_id: str, task: Mapping[str, object]) -> None:
         """Notify the streams that want it of a task's state."""
         for request, agreed in self._streams.values():
             if task_id in (agreed.task_ids or ()):
-                self._channel.write(stream_line(request, "notifications/tasks", task))
+                self._send(request, stream_line(request, "notifications/tasks", task))
 
     def _listen(self, request: Request) -> None:
         envelope = self._channel.peer.envelope_of(request)
@@ -71,7 +71,10 @@ class Subscriptions:
             raise RefusedError(INTERNAL_ERROR, f"{len(self._streams)} streams are open already; end one of them first")
         agreed = honored(wanted, CAPABILITIES)
         self._streams[request.id] = (request, agreed)
-        self._channel.write(acknowledgement(request, agreed))
+        self._send(request, acknowledgement(request, agreed))
+
+    def _send(self, request: Request, line: bytes) -> None:
+        self._channel.writer_for(request.id)(line)
 
     def _close(self, request: Request) -> None:
         self._channel.respond(request, closing_result(request))

@@ -43,7 +43,7 @@ class Board:
         self.call = MultiRoundCall(self, THREAD, "print", "unknown")
         self.call.turn = Turn(TurnId("turn"), THREAD, b"[]", self.call)
 
-    def tell(self, token: ProgressToken, signs: int, doing: str) -> None:
+    def tell(self, request: Request, token: ProgressToken, signs: int, doing: str) -> None:
         assert self.open is not None, "progress is told for requests that wait"
 
     def decide(self, turn: Turn, question_id: int, decision: Decision) -> None:
