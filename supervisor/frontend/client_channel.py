@@ -69,9 +69,13 @@ class ClientChannel:
         """Answer a request with the error that it was refused with."""
         self.fail(request, refusal.code, str(refusal), refusal.data)
 
-    def notify(self, method: str, params: object, about: RequestId | None = None) -> None:
-        """Send a notification, `about` an open request of the client or about none."""
-        self.writer_for(about)(notification_line(method, params))
+    def notify(self, method: str, params: object) -> None:
+        """Send a notification."""
+        self.write(notification_line(method, params))
+
+    def notify_about(self, request_id: RequestId | None, method: str, params: object) -> None:
+        """Send a notification that belongs to an open request of the client, or to none."""
+        self.writer_for(request_id)(notification_line(method, params))
 
     def _answer(self, request: Request, line: bytes) -> None:
         if self._streams is None:

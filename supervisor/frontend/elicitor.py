@@ -88,7 +88,7 @@ class Elicitor:
         if self._close(question.id) is None:
             return False
         params = {"requestId": question.id, "reason": reason}
-        self.channel.notify("notifications/cancelled", params, question.about)
+        self.channel.notify_about(question.about, "notifications/cancelled", params)
         return True
 
     def _expire(self, question: Question) -> None:

@@ -4,7 +4,8 @@ Rules that it enforces:
 
 * Events are numbered from 1, without gaps. The id of an event names its stream and its number.
 * What a connected client has not read yet is kept. Of the rest only so many bytes are kept, and only for so long:
-  the oldest go first. Answers and questions are kept regardless, since a call could not go on without them.
+  the oldest go first. Answers and questions that no reader has been handed are kept regardless, since a call could
+  not go on without them.
 * A reader that continues after an event is told how many of the following ones are no longer there.
 """
 
@@ -75,6 +76,8 @@ class EventLog:
         self._events: deque[Event] = deque()
         self._last = self._total = self._kept = 0
         self._cursor: int | None = None
+        self._furthest = 0
+        """The newest event that any reader has been handed."""
         self._read = 0
 
     @property
@@ -135,6 +138,7 @@ class EventLog:
             taken.append(event)
         if taken:
             self._cursor = taken[-1].number
+            self._furthest = max(self._furthest, self._cursor)
             self._read += sum(event.size for event in taken)
         return taken
 
@@ -146,6 +150,8 @@ class EventLog:
                 self._vital.append(event)
             else:
                 self._kept -= event.size
+        while self._vital and self._vital[0].number <= self._furthest and self._is_old(self._vital[0], now):
+            self._kept -= self._vital.popleft().size
 
     def __iter__(self) -> Iterator[Event]:
         """Return what is kept, oldest first."""
@@ -162,5 +168,7 @@ class EventLog:
     def _is_beyond(self, event: Event, now: float) -> bool:
         if self._cursor is not None and event.number > self._cursor:
             return False
-        is_old = event.added < now - self._keep_s
-        return is_old or (self._kept > self._keep_bytes and event.number < self._last)
+        return self._is_old(event, now) or (self._kept > self._keep_bytes and event.number < self._last)
+
+    def _is_old(self, event: Event, now: float) -> bool:
+        return event.added < now - self._keep_s

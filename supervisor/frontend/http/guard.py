@@ -37,6 +37,6 @@ class Guard:
 
     def _check_bearer(self, head: RequestHead) -> None:
         scheme, _, given = (head.one("authorization") or "").partition(" ")
-        is_right = hmac.compare_digest(given.strip().encode(), self._token)
+        is_right = hmac.compare_digest(given.strip().encode(errors="surrogateescape"), self._token)
         if scheme.lower() != "bearer" or not is_right:
             raise RefusedRequest(401, "Unauthorized: a bearer token is required", headers=CHALLENGE)

@@ -105,7 +105,7 @@ class ToolCall:
 
     def _tell(self, signs: int, doing: str) -> None:
         params = {"progressToken": self._progress_token, "progress": signs, "message": doing}
-        self.client.notify("notifications/progress", params, self.request.id)
+        self.client.notify_about(self.request.id, "notifications/progress", params)
 
     def _answer(self, result: bytes) -> None:
         if self._progress is not None:

@@ -94,7 +94,7 @@ class MultiRoundCalls:
     def tell(self, request: Request, token: ProgressToken, signs: int, doing: str) -> None:
         """Send a sign of life for a request that waits."""
         params = {"progressToken": token, "progress": signs, "message": doing}
-        self.client.notify("notifications/progress", params, request.id)
+        self.client.notify_about(request.id, "notifications/progress", params)
 
     def part(self, call: MultiRoundCall, request: Request) -> None:
         """Answer a request with the questions of its call, which waits for the next round."""

@@ -1,0 +1,208 @@
+"""The one resource of the server: POST brings messages, GET carries a stream, DELETE ends a session."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Final
+
+import msgspec
+from aiohttp import web
+
+from greenroom.config.http import MIB, HttpTable
+from greenroom.protocol.jsonrpc import Request
+from greenroom.supervisor.frontend.http.guard import Guard
+from greenroom.supervisor.frontend.http.posted import (
+    EVENT_STREAM,
+    Posted,
+    accepts,
+    check_form,
+    is_stateless,
+    read_body,
+)
+from greenroom.supervisor.frontend.http.refusal import STATUS_BY_CODE, RefusedRequest
+from greenroom.supervisor.frontend.http.request_head import SESSION_ID, RequestHead
+from greenroom.supervisor.frontend.http.responses import (
+    NO_STORE,
+    StreamForm,
+    begin_stream,
+    first_answer,
+    json_response,
+    refusal_response,
+    send_stream,
+)
+from greenroom.supervisor.frontend.http.session import Session
+from greenroom.supervisor.frontend.http.sessions import Sessions
+from greenroom.supervisor.frontend.http.stateless import StatelessClients
+
+PATH: Final = "/mcp"
+PATIENCE: Final = 1.0
+"""Seconds after which a request that is not answered yet gets a stream. A call gets one at once."""
+NO_IDS: Final = StreamForm(has_ids=False)
+UNREAD: Final = frozenset({401, 403, 405, 406, 408, 411, 413, 415})
+"""Refusals before the body is read; the connection is closed, since what follows on it is of no interest."""
+
+Handler = Callable[[web.BaseRequest, RequestHead], Awaitable[web.StreamResponse]]
+
+
+class Endpoint:
+    """Handles HTTP requests."""
+
+    def __init__(self, guard: Guard, sessions: Sessions, stateless: StatelessClients, settings: HttpTable) -> None:
+        self._guard, self._sessions, self._stateless, self._settings = guard, sessions, stateless, settings
+        self._methods: Mapping[str, Handler] = {"POST": self._post, "GET": self._get, "DELETE": self._delete}
+
+    async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        """Answer a request."""
+        try:
+            head = RequestHead(request.method, request.rel_url.path, request.headers.items())
+            self._guard.check(head)
+            if head.path != PATH:
+                raise RefusedRequest(404, f"Not Found: MCP is served at {PATH}")
+            method = self._methods.get(head.method)
+            if method is None:
+                raise RefusedRequest(405, "Method Not Allowed", headers={"Allow": "GET, POST, DELETE"})
+            return await method(request, head)
+        except RefusedRequest as refusal:
+            response = refusal_response(refusal)
+            if refusal.status in UNREAD:
+                response.force_close()
+            return response
+
+    async def _post(self, request: web.BaseRequest, head: RequestHead) -> web.StreamResponse:
+        check_form(head)
+        body = await self._read(request)
+        posted = read_body(body)
+        if is_stateless(head, posted):
+            return await self._post_stateless(request, head, posted)
+        only = posted.only
+        if isinstance(only, Request) and only.method == "initialize" and not head.one(SESSION_ID):
+            return self._open(posted)
+        session = self._sessions.find(head)
+        session.check(head)
+        session.enter()
+        try:
+            session.streams.was_received(len(body))
+            return await self._answer(request, session, posted)
+        finally:
+            session.leave()
+
+    def _open(self, posted: Posted) -> web.StreamResponse:
+        """Answer `initialize`, which is answered at once."""
+        session, stream = self._sessions.open(posted)
+        reader, _ = session.streams.read(stream, 0)
+        (answer,) = reader.take()
+        session.streams.let_go(stream, reader)
+        session.streams.forget(stream)
+        response = json_response(answer.data)
+        if session.version is not None:
+            response.headers[SESSION_ID] = session.id
+        return response
+
+    async def _answer(self, request: web.BaseRequest, session: Session, posted: Posted) -> web.StreamResponse:
+        stream = session.post(posted)
+        if stream is None:
+            return web.Response(status=202, headers=NO_STORE)
+        streams = session.streams
+        reader, _ = streams.read(stream, 0)
+        try:
+            if not posted.is_batch:
+                patience = 0.0 if posted.requests[0].method == "tools/call" else PATIENCE
+                answer = await first_answer(stream, reader, patience)
+                if answer is not None:
+                    streams.forget(stream)
+                    return json_response(answer.data)
+            form = self._form(session)
+            response = await begin_stream(request, stream, form, 0, 0)
+            await send_stream(request, response, stream, reader, form)
+        finally:
+            streams.let_go(stream, reader)
+        await response.write_eof()
+        return response
+
+    async def _post_stateless(self, request: web.BaseRequest, head: RequestHead, posted: Posted) -> web.StreamResponse:
+        begun = self._stateless.post(head, posted)
+        if begun is None:
+            return web.Response(status=202, headers=NO_STORE)
+        stream, call = begun
+        streams = self._stateless.streams
+        reader, _ = streams.read(stream, 0)
+        try:
+            answer = await first_answer(stream, reader, PATIENCE)
+            if answer is not None:
+                return json_response(answer.data, _status(answer.data))
+            response = await begin_stream(request, stream, NO_IDS, 0, 0)
+            await send_stream(request, response, stream, reader, NO_IDS)
+        finally:
+            self._stateless.cancel(call)
+            streams.let_go(stream, reader)
+            streams.forget(stream)
+        await response.write_eof()
+        return response
+
+    async def _get(self, request: web.BaseRequest, head: RequestHead) -> web.StreamResponse:
+        if not accepts(head, EVENT_STREAM):
+            raise RefusedRequest(406, f"Not Acceptable: the header Accept must name {EVENT_STREAM}")
+        session = self._session_of(head)
+        stream, after = session.resumed(head)
+        session.enter()
+        reader, lost = session.streams.read(stream, after)
+        form = self._form(session)
+        try:
+            response = await begin_stream(request, stream, form, after, lost)
+            await send_stream(request, response, stream, reader, form)
+        finally:
+            session.streams.let_go(stream, reader)
+            session.leave()
+        await response.write_eof()
+        return response
+
+    async def _delete(self, _: web.BaseRequest, head: RequestHead) -> web.StreamResponse:
+        self._sessions.end(self._session_of(head))
+        return web.Response(status=204, headers=NO_STORE)
+
+    def _session_of(self, head: RequestHead) -> Session:
+        if is_stateless(head, None):
+            raise RefusedRequest(405, "Method Not Allowed: this revision has no sessions", headers={"Allow": "POST"})
+        session = self._sessions.find(head)
+        session.check(head)
+        return session
+
+    def _form(self, session: Session) -> StreamForm:
+        lifetime = self._settings.stream_lifetime_s if session.is_primed else 0.0
+        return StreamForm(is_primed=session.is_primed, lifetime_s=lifetime)
+
+    async def _read(self, request: web.BaseRequest) -> bytes:
+        if (request.content_length or 0) > self._settings.body_mb * MIB:
+            raise self._too_large()
+        if (request.headers.get("Expect") or "").lower() == "100-continue":
+            await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+            request.writer.output_size = 0
+        try:
+            async with asyncio.timeout(self._settings.body_timeout_s):
+                return await request.read()
+        except TimeoutError:
+            text = f"Request Timeout: the body did not arrive within {self._settings.body_timeout_s:g} s"
+            raise RefusedRequest(408, text) from None
+        except web.HTTPRequestEntityTooLarge:
+            raise self._too_large() from None
+        except web.RequestPayloadError:
+            refusal = RefusedRequest(400, "Bad Request: the body is not sent as its head says")
+            refusal.headers = {"Connection": "close"}
+            raise refusal from None
+
+    def _too_large(self) -> RefusedRequest:
+        text = f"Content Too Large: a body may have {self._settings.body_mb} MiB (greenroom.http.body_mb)"
+        return RefusedRequest(413, text)
+
+
+class _Error(msgspec.Struct):
+    code: int
+
+
+class _Answer(msgspec.Struct):
+    error: _Error | None = None
+
+
+def _status(answer: bytes) -> int:
+    """Return the status of an answer of the revision without sessions."""
+    error = msgspec.json.decode(answer, type=_Answer).error
+    return 200 if error is None else STATUS_BY_CODE.get(error.code, 200)

@@ -1,0 +1,191 @@
+"""The listening socket, and the limits of HTTP connections before a request is understood.
+
+Parsing is left to aiohttp, in its strict form; what it refuses is answered without a word of what was sent.
+"""
+
+import asyncio
+import logging
+import socket
+from collections.abc import Callable
+from typing import Final
+
+from aiohttp import web
+from aiohttp.abc import AbstractStreamWriter
+from aiohttp.http_parser import RawRequestMessage
+from aiohttp.streams import StreamReader
+
+from greenroom.config.http import KIB, MIB, HttpTable
+from greenroom.protocol.errors import StartError
+from greenroom.supervisor.frontend.http.address import Address, Names
+from greenroom.supervisor.frontend.http.endpoint import PATH, Endpoint
+from greenroom.supervisor.frontend.http.guard import Guard
+from greenroom.supervisor.frontend.http.intake import Intake
+from greenroom.supervisor.frontend.http.refusal import RefusedRequest
+from greenroom.supervisor.frontend.http.responses import refusal_response
+from greenroom.supervisor.frontend.http.sessions import Sessions
+from greenroom.supervisor.frontend.http.stateless import StatelessClients
+from greenroom.supervisor.frontend.http.streams import StreamLimits
+from greenroom.supervisor.frontend.mcp.front import Front
+
+log = logging.getLogger(__name__)
+
+MOST_FIELDS: Final = 100
+"""Header fields of a request."""
+LINGER: Final = 2.0
+"""Seconds for which the rest of a body that nobody wants is read, so that its sender sees the answer."""
+USER_TIMEOUT_MS: Final = 45_000
+"""Milliseconds after which a peer that acknowledges nothing is taken for gone."""
+BACKLOG: Final = 128
+
+
+class HttpListener:
+    """Takes in clients over HTTP. `start` it on the running loop, then `stop` and `close` it."""
+
+    def __init__(
+        self,
+        settings: HttpTable,
+        address: Address,
+        token: str,
+        make_front: Callable[[], Front],
+        on_listening: Callable[[Address], None] = lambda _: None,
+    ) -> None:
+        """`on_listening` is called with the address once it is bound."""
+        self._settings, self._address, self._token = settings, address, token
+        self._make_front, self._on_listening = make_front, on_listening
+        self._tcp: asyncio.Server | None = None
+        self._web: HttpServer | None = None
+        self._sessions: Sessions | None = None
+
+    async def start(self, intake: Intake) -> None:
+        """Listen. Raises `StartError`."""
+        listening = _bound(self._address)
+        address = Address(self._address.host, listening.getsockname()[1])
+        settings = self._settings
+        limits = StreamLimits(
+            settings.keep_kb * KIB, settings.keep_s, settings.keep_streams, settings.keep_session_mb * MIB
+        )
+        self._sessions = Sessions(
+            self._make_front,
+            intake,
+            limits,
+            settings.sessions,
+            settings.open_requests,
+            settings.session_idle_s,
+        )
+        stateless = StatelessClients(self._make_front, intake, settings.stateless_requests)
+        guard = Guard(Names(address, settings.hosts, settings.origins), self._token)
+        self._web = HttpServer(Endpoint(guard, self._sessions, stateless, settings), settings)
+        self._tcp = await asyncio.get_running_loop().create_server(self._web, sock=listening, backlog=BACKLOG)
+        self._on_listening(address)
+
+    def stop(self) -> None:
+        """Take in no more clients; sessions that are open are served on, also over new connections."""
+        if self._sessions is not None:
+            self._sessions.is_closing = True
+
+    async def close(self) -> None:
+        """Listen no more, and close connections once they have sent what they are sending."""
+        if self._sessions is not None:
+            self._sessions.close()
+        if self._tcp is not None:
+            self._tcp.close()
+        if self._web is not None:
+            self._web.pre_shutdown()
+
+
+def url_of(address: Address) -> str:
+    """Return where clients find MCP."""
+    return f"http://{address.text}{PATH}"
+
+
+class HttpServer(web.Server):
+    """Makes the protocol of each connection, and bounds their number."""
+
+    def __init__(self, endpoint: Endpoint, settings: HttpTable) -> None:
+        super().__init__(endpoint.handle, request_factory=self._request, handler_cancellation=True)
+        self._most = settings.connections
+        self._body_bytes = settings.body_mb * MIB
+        self._line_bytes = settings.header_kb * KIB
+        self._header_s = settings.header_timeout_s
+        self._running = asyncio.get_running_loop()
+        self._open = 0
+
+    def __call__(self) -> web.RequestHandler:
+        return HttpConnection(
+            self,
+            loop=self._running,
+            keepalive_timeout=self._header_s,
+            access_log=None,
+            max_line_size=self._line_bytes,
+            max_field_size=self._line_bytes,
+            max_headers=MOST_FIELDS,
+            lingering_time=LINGER,
+            auto_decompress=False,
+            timeout_ceil_threshold=3600.0,
+        )
+
+    def connection_made(self, handler: web.RequestHandler, transport: asyncio.Transport) -> None:
+        """Count a connection, and end it where there are too many."""
+        super().connection_made(handler, transport)
+        self._open += 1
+        connected = transport.get_extra_info("socket")
+        if connected is not None and hasattr(socket, "TCP_USER_TIMEOUT"):
+            connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, USER_TIMEOUT_MS)
+        if self._open > self._most:
+            log.warning("a connection over HTTP is closed: %d are open (greenroom.http.connections)", self._most)
+            transport.abort()
+
+    def connection_lost(self, handler: web.RequestHandler, exc: BaseException | None = None) -> None:
+        """Count the end of a connection."""
+        self._open -= 1
+        super().connection_lost(handler, exc)
+
+    def _request(
+        self,
+        message: RawRequestMessage,
+        payload: StreamReader,
+        protocol: web.RequestHandler,
+        writer: AbstractStreamWriter,
+        task: "asyncio.Task[None]",
+    ) -> web.BaseRequest:
+        return web.BaseRequest(
+            message, payload, protocol, writer, task, self._running, client_max_size=self._body_bytes
+        )
+
+
+class HttpConnection(web.RequestHandler):
+    """One connection; what it cannot read is refused in words of our own."""
+
+    __slots__ = ()
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,  # noqa: ARG002 - nothing of it is repeated
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,  # noqa: ARG002
+    ) -> web.StreamResponse:
+        """Answer a request that is not understood, or whose handler broke."""
+        if status >= 500:
+            log.error("a request over HTTP broke", exc_info=exc)
+        text = "Bad Request: this is no HTTP request that is understood" if status < 500 else "Internal Server Error"
+        response = refusal_response(RefusedRequest(status, text))
+        response.force_close()
+        return response
+
+
+def _bound(address: Address) -> socket.socket:
+    """Return a socket that is bound to an address. Raises `StartError`."""
+    try:
+        found = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        family, kind, protocol, _, place = found[0]
+        listening = socket.socket(family, kind | getattr(socket, "SOCK_CLOEXEC", 0), protocol)
+    except OSError as error:
+        raise StartError(f"HTTP at {address.text}: {error.strerror or error}") from error
+    try:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind(place)
+    except OSError as error:
+        listening.close()
+        raise StartError(f"HTTP at {address.text}: {error.strerror or error}") from error
+    return listening
