@@ -4,8 +4,12 @@ PYTHON ?= python3
 UV ?= uv
 ARGS ?=
 # One process more than there are cores, since tests wait for processes as well; four at most.
-PROCESSES ?= $(shell cores=$$(getconf _NPROCESSORS_ONLN); echo $$((cores < 4 ? cores : 4)))
+PROCESSES ?= $(shell cores=$$(getconf _NPROCESSORS_ONLN); echo $$((cores < 4 ? cores + 1 : 4)))
 SEED := $(or $(SEED),$(shell od -An -N4 -tu4 /dev/urandom | tr -d ' '))
+
+# The byte code of the tests is kept also where the environment says otherwise: without it, each process compiles all
+# tests before its first one, which takes longer than to collect them.
+export PYTHONDONTWRITEBYTECODE :=
 
 BIN := .venv/bin
 READY := .venv/.ready

@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -68,11 +69,19 @@ async def talk(
         await client.aclose()
 
 
-def test_all_are_served_at_nearly_the_rate_that_the_server_allows(tmp_path: Any) -> None:
-    workers, each = 6, 10
+def test_all_are_served_at_nearly_the_rate_that_the_server_allows(tmp_path: Path) -> None:
+    """Each request waits for its turn in several processes, so a machine that is busy with others is slower: one run of
+    a few has to be as quick as it should be."""
+    assert any(_is_used_up(tmp_path / str(attempt)) for attempt in range(3))
+
+
+def _is_used_up(directory: Path) -> bool:
+    """Let all workers converse, and tell whether they took hardly longer than the server makes them."""
+    workers, each = 6, 5
+    directory.mkdir()
+    limited = Limited()
 
     async def scene(stage: Stage) -> None:
-        limited = Limited()
         channels = await stage.workers(workers)
 
         async def converse(server: ModelServer, channel: CredentialsChannel) -> None:
@@ -82,14 +91,14 @@ def test_all_are_served_at_nearly_the_rate_that_the_server_allows(tmp_path: Any)
 
         async with serving(limited) as server:
             await asyncio.gather(*(converse(server, channel) for channel in channels))
-        assert len(limited.accepted) == workers * each
-        took = limited.accepted[-1] - limited.accepted[0]
-        assert took <= (workers * each - RATE / 2) / RATE / 0.9 + 1.0
-        # Of requests that do not wait in turn several are refused for each that is let in. How large the share is at
-        # most, the simulation says (`tests/broker/test_pace.py`); sixty requests are too few for that.
-        assert limited.refused < len(limited.accepted)
 
-    play(tmp_path, scene)
+    play(directory, scene)
+    assert len(limited.accepted) == workers * each
+    # Of requests that do not wait in turn several are refused for each that is let in. How large the share is at most,
+    # the simulation says (`tests/broker/test_pace.py`); so few requests are too few for that.
+    assert limited.refused < len(limited.accepted)
+    took = limited.accepted[-1] - limited.accepted[0]
+    return took <= (workers * each - RATE / 2) / RATE / 0.9 + 0.5
 
 
 def test_others_learn_of_a_limit_before_they_meet_it(tmp_path: Any) -> None:
