@@ -1,7 +1,7 @@
 """A stand-in for a supervisor: a process with children of the right names that serves a made-up report.
 
-Its one argument is the JSON of a `Part`. It says what it is when it can be asked, and afterwards what it is ordered to
-do, each as one line of JSON. It ends when its input ends or when it is told to stop.
+It plays a `Part`. It says what it is when it can be asked, and afterwards what it is ordered to do, each as one line of
+JSON. It ends when its input ends or when it is told to stop.
 """
 
 import asyncio
@@ -143,8 +143,8 @@ async def play(part: Part, pids: dict[str, int]) -> None:
         directory.remove(where)
 
 
-def main() -> None:
-    part = msgspec.json.decode(sys.argv[1], type=Part)
+def main(part: Part) -> None:
+    """Play a part in a process that has nothing else to do."""
     lifeline = Lifeline()
     pids: dict[str, int] = {}
     for node in nodes(part):
@@ -152,7 +152,3 @@ def main() -> None:
     if part.undumpable:
         hardening.make_undumpable()
     asyncio.run(play(part, pids))
-
-
-if __name__ == "__main__":
-    main()

@@ -1,22 +1,24 @@
 """Stand-ins as a test sees them, and the command that looks at them."""
 
+import argparse
 import os
 import shutil
 import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import msgspec
 import psutil
 
+from greenroom.supervisor.cli.status.commands import add_commands
+from tests.supervisor.status import stand_in
 from tests.supervisor.status.stand_in import Part
-from tests.support import processes
+from tests.support import forked, processes
 from tests.support.server import give_up_tracing
 
-SCRIPT = str(Path(__file__).with_name("stand_in.py"))
 COMMAND = """
 import argparse, sys
 from greenroom.supervisor.cli.status.commands import add_commands
@@ -25,19 +27,23 @@ add_commands(parser.add_subparsers(required=True, metavar="COMMAND"))
 arguments = parser.parse_args()
 sys.exit(arguments.run(arguments))
 """
-"""What `greenroom` does with these commands."""
+"""What `greenroom` does with these commands, as a program of its own."""
+
+
+def command(arguments: Sequence[str]) -> int:
+    """Do what `greenroom` does with these commands."""
+    parser = argparse.ArgumentParser(prog="greenroom")
+    add_commands(parser.add_subparsers(required=True, metavar="COMMAND"))
+    given = parser.parse_args(arguments)
+    status: int = given.run(given)
+    return status
 
 
 class StandIn:
     """One running stand-in."""
 
     def __init__(self, part: Part, environment: Mapping[str, str]) -> None:
-        self.process = subprocess.Popen(
-            (sys.executable, "-P", SCRIPT, msgspec.json.encode(part).decode()),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            env=dict(environment),
-        )
+        self.process = forked.Forked(lambda: stand_in.main(part), environment)
         told = self.hear()
         self.pid = self.process.pid
         self.directory = str(told["directory"])
@@ -53,7 +59,6 @@ class StandIn:
 
     def hear(self) -> dict[str, object]:
         """Return the next thing that it says."""
-        assert self.process.stdout is not None
         line = self.process.stdout.readline()
         assert line, "the stand-in has ended"
         return msgspec.json.decode(line, type=dict[str, object])
@@ -67,14 +72,12 @@ class StandIn:
 
     def close(self) -> None:
         """End it, and check that it left no process."""
-        assert self.process.stdin is not None
-        assert self.process.stdout is not None
         for process in self._all:
             if process.is_running():
                 process.send_signal(signal.SIGCONT)
-        self.process.stdin.close()
-        self.process.wait(20)
-        self.process.stdout.close()
+        self.process.hang_up()
+        self.process.wait()
+        self.process.close()
         left = processes.remaining(self._all, within=5)
         for process in left:
             process.kill()
@@ -102,10 +105,14 @@ class House:
         return stand_in
 
     def run(self, *arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":
-        """Run a command to its end, without root's right to inspect other processes."""
+        """Run a command to its end."""
+        return forked.run(lambda: command(arguments), {**self.environment, **environment})
+
+    def run_program(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
+        """Run a command as a program of its own, which has no right of root to inspect other processes."""
         return subprocess.run(
             (sys.executable, "-I", "-c", COMMAND, *arguments),
-            env={**self.environment, **environment},
+            env=self.environment,
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,

@@ -86,6 +86,8 @@ def prepare(base: Path) -> Ground:
     (ground.workspace / "module" / "part").write_text("two\n")
     (ground.workspace / "new").write_text("new\n")
     (ground.workspace / "noise.log").write_text("ignored\n")
+    for sample in base.rglob("hooks/*.sample"):  # to be copied for each test, and never run
+        sample.unlink()
     return ground
 
 
@@ -142,8 +144,11 @@ COMMANDS: Final = ("diff", "ls-files", "rev-parse", "rev-list", "remote", "symbo
 
 def _keys(names: Iterable[str]) -> Callable[[Ground], None]:
     def plant(ground: Ground) -> None:
-        for name in names:
-            ground.git("config", name, str(ground.program))
+        with open(ground.workspace / ".git" / "config", "a") as file:
+            for name in names:
+                (section, *within), key = name.split(".")[:1] + name.split(".")[1:-1], name.split(".")[-1]
+                title = f'{section} "{".".join(within)}"' if within else section
+                file.write(f"[{title}]\n\t{key} = {ground.program}\n")
         ground.attribute("* filter=x diff=x merge=x")
 
     return plant
@@ -280,10 +285,11 @@ SHAPES: Final[dict[str, Callable[[Ground], None]]] = {
 
 ALONE: Final = ("filter.x.clean", "filter.x.process", "core.fsmonitor", "diff.external")
 """Settings of which one would keep another of the same section from being used."""
+IN_USE: Final = ("core", "diff", "filter", "merge", "remote", "pager", "interactive", "uploadpack")
+"""Sections that concern what a job asks git for. Settings of all others are planted together."""
 SECTIONS: Final = {
-    section: [key for key in KEYS if key.split(".")[0] == section and key not in ALONE]
-    for section in dict.fromkeys(key.split(".")[0] for key in KEYS)
-}
+    name: [key for key in KEYS if key.split(".")[0] == name and key not in ALONE] for name in IN_USE
+} | {"others": [key for key in KEYS if key.split(".")[0] not in IN_USE]}
 PLANTS: Final[dict[str, Callable[[Ground], None]]] = {
     **{key: _keys([key]) for key in ALONE},
     **{f"{section}.*": _keys(keys) for section, keys in SECTIONS.items()},
