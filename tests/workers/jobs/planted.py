@@ -146,8 +146,9 @@ def _keys(names: Iterable[str]) -> Callable[[Ground], None]:
     def plant(ground: Ground) -> None:
         with open(ground.workspace / ".git" / "config", "a") as file:
             for name in names:
-                (section, *within), key = name.split(".")[:1] + name.split(".")[1:-1], name.split(".")[-1]
-                title = f'{section} "{".".join(within)}"' if within else section
+                section, _, rest = name.partition(".")
+                within, _, key = rest.rpartition(".")
+                title = f'{section} "{within}"' if within else section
                 file.write(f"[{title}]\n\t{key} = {ground.program}\n")
         ground.attribute("* filter=x diff=x merge=x")
 
@@ -287,9 +288,9 @@ ALONE: Final = ("filter.x.clean", "filter.x.process", "core.fsmonitor", "diff.ex
 """Settings of which one would keep another of the same section from being used."""
 IN_USE: Final = ("core", "diff", "filter", "merge", "remote", "pager", "interactive", "uploadpack")
 """Sections that concern what a job asks git for. Settings of all others are planted together."""
-SECTIONS: Final = {
-    name: [key for key in KEYS if key.split(".")[0] == name and key not in ALONE] for name in IN_USE
-} | {"others": [key for key in KEYS if key.split(".")[0] not in IN_USE]}
+SECTIONS: Final = {name: [key for key in KEYS if key.split(".")[0] == name and key not in ALONE] for name in IN_USE} | {
+    "others": [key for key in KEYS if key.split(".")[0] not in IN_USE]
+}
 PLANTS: Final[dict[str, Callable[[Ground], None]]] = {
     **{key: _keys([key]) for key in ALONE},
     **{f"{section}.*": _keys(keys) for section, keys in SECTIONS.items()},

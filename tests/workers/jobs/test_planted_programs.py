@@ -81,6 +81,7 @@ def test_no_planted_program_does_anything(ground: Ground, name: str) -> None:
     told = look_at(ground, *("d", "module", "nested", "bare") if name in SHAPES else ())
     assert ground.harm() == []
     assert SECRET not in told
+    assert "-one\n+two\n" in told or not name.endswith(".*"), "git was not kept from its work"
 
 
 @pytest.mark.parametrize("name", EFFECTIVE)
