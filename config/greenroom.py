@@ -25,6 +25,8 @@ class GreenroomTable(OwnSection, frozen=True):
     """Workers that wait, ready, for the next conversation."""
     session_tools: bool = True
     """Whether there are tools about conversations beside the two that hold them."""
+    approval_tools: bool = False
+    """Whether approvals can be decided by tools and by `greenroom approve`."""
     events: EventSetting = "auto"
     """What clients are told while a turn runs."""
     event_form: EventForm = "current"

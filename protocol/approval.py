@@ -56,6 +56,8 @@ class CommandQuestion(Question, tag="command"):
     """Why approval is needed: in the words of the model, or of the rules."""
     sandbox_failure: str | None = None
     """How it failed in the sandbox, if the question is whether to retry it without; else `None`."""
+    confined: bool = False
+    """Whether it runs in the sandbox if it is approved."""
 
 
 class PatchQuestion(Question, tag="patch"):

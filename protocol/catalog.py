@@ -116,7 +116,8 @@ KINDS: Final[Mapping[ErrorKind, str]] = {
     "usage_limit": "The account has reached its usage limit.",
     "prompt_too_long": "The message cannot fit into the model's context window and was not sent; "
     "`max_characters` says how long it may be, `characters` how long it is.",
-    "approval_unavailable": "Approval was needed, but the client cannot ask the user.",
+    "approval_unavailable": "Approval was needed, but the client cannot ask the user; or there is no such "
+    "approval to decide.",
     "overloaded": "Too many calls or turns are waiting already.",
     "session_busy": "Another process has the conversation open.",
     "session_unknown": "There is no conversation with this id.",

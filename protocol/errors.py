@@ -78,6 +78,12 @@ class PromptTooLongError(GreenroomError):
         self.facts = {"characters": characters, "max_characters": max_characters}
 
 
+class ApprovalOverError(GreenroomError):
+    """An approval that is to be decided does not wait any more, or never did."""
+
+    kind: ClassVar[ErrorKind] = "approval_unavailable"
+
+
 class SessionFileError(GreenroomError):
     """A session file cannot be read."""
 

@@ -28,6 +28,8 @@ class ServerOptions(NamedTuple):
     """Workers kept ready in advance."""
     session_tools: bool = True
     """Whether the tools about conversations are offered beside `codex` and `codex-reply`."""
+    approval_tools: bool = False
+    """Whether approvals can be decided by tools and by operators."""
     events: EventSetting = "auto"
     """Which `codex/event` notifications are sent; `auto`: all, but none to a client that does not accept them."""
     preferred_auth: PreferredAuth = "chatgpt"

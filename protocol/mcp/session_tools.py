@@ -117,6 +117,12 @@ _TURN: Final[dict[str, object]] = {
     },
 }
 
+_APPROVALS: Final[dict[str, object]] = {
+    "type": "array",
+    "description": "The questions to the user that wait, as `codex-approvals` has them; absent where none does.",
+    "items": {"type": "object"},
+}
+
 SESSION_TOOLS: Final = (
     tool(
         "codex-list",
@@ -155,6 +161,7 @@ SESSION_TOOLS: Final = (
             "cursor": text("Behind the last passage that is told; give it to `codex-read` or `codex-wait`."),
             "more": {"type": "boolean", "description": "Whether there are further passages already."},
             "turn": _TURN,
+            "approvals": _APPROVALS,
             "usage": _USAGE,
         },
         LOOKS,
@@ -186,6 +193,7 @@ SESSION_TOOLS: Final = (
                 enum=list(get_args(WaitReason)),
             ),
             "turn": _TURN,
+            "approvals": _APPROVALS,
         },
         LOOKS,
     ),

@@ -110,13 +110,19 @@ TOOL_NAMES: Final = tuple(str(tool["name"]) for tool in TOOLS)
 """The tools `codex` and `codex-reply`."""
 
 
+def _approval_tools() -> tuple[dict[str, object], ...]:
+    from greenroom.protocol.mcp.approval_tools import APPROVAL_TOOLS  # rarely needed, and `initialize` should not wait
+
+    return APPROVAL_TOOLS
+
+
 @cache
-def tools_result(version: str | None, session_tools: bool) -> bytes:
+def tools_result(version: str | None, session_tools: bool, approval_tools: bool = False) -> bytes:
     """Return the result of `tools/list` in the form of a revision; `None`: no revision was negotiated.
 
-    `session_tools` tells whether the tools about conversations are included.
+    `session_tools` tells whether the tools about conversations are included, `approval_tools` those about approvals.
     """
-    tools = (*TOOLS, *SESSION_TOOLS) if session_tools else TOOLS
+    tools = (*TOOLS, *(SESSION_TOOLS if session_tools else ()), *(_approval_tools() if approval_tools else ()))
     left_out = set()
     if not knows_annotations(version):
         left_out.add("annotations")

@@ -19,9 +19,11 @@ from greenroom.supervisor.control.control_messages import (
     MAX_REQUEST,
     Action,
     ActionRefused,
+    ApprovalsListed,
     ControlAnswer,
     ControlReply,
     GiveReport,
+    ListApprovals,
     Reported,
     line,
     read_control_request,
@@ -40,13 +42,22 @@ BEAT: Final = 5.0
 
 ProvideReport: TypeAlias = "Callable[[], Awaitable[Report]]"
 Act: TypeAlias = Callable[[Action], ControlAnswer]
+TellApprovals: TypeAlias = Callable[[ListApprovals], ApprovalsListed | ActionRefused]
 
 
 class ControlServer:
     """Serves the control socket of one instance on the running loop."""
 
-    def __init__(self, directory: str, instance: Instance, provide_report: ProvideReport, act: Act) -> None:
-        """Prepare to serve in the runtime directory of `instance`. Both callbacks run on the loop."""
+    def __init__(
+        self,
+        directory: str,
+        instance: Instance,
+        provide_report: ProvideReport,
+        act: Act,
+        tell_approvals: TellApprovals = lambda _: ActionRefused("this instance has no approvals"),
+    ) -> None:
+        """Prepare to serve in the runtime directory of `instance`. The callbacks run on the loop."""
+        self._tell_approvals = tell_approvals
         self._directory = directory
         self._instance = instance
         self._provide_report = provide_report
@@ -90,6 +101,8 @@ class ControlServer:
         try:
             if isinstance(request, GiveReport):
                 return Reported(msgspec.Raw((await self._provide_report()).model_dump_json().encode()))
+            if isinstance(request, ListApprovals):
+                return self._tell_approvals(request)
             log.info("asked on the control socket: %s", request)
             return self._act(request)
         except Exception as error:

@@ -33,8 +33,23 @@ class KillConversation(msgspec.Struct, frozen=True, tag_field="do", tag="kill", 
     conversation_id: ConversationId
 
 
-Action: TypeAlias = StopInstance | InterruptConversation | KillConversation
-ControlRequest: TypeAlias = GiveReport | Action
+class ListApprovals(msgspec.Struct, frozen=True, tag_field="do", tag="approvals", forbid_unknown_fields=True):
+    """Tell what waits for a decision of the user, where the settings allow operators to decide."""
+
+    full: bool = False
+    """Whether texts are told at full length."""
+
+
+class DecideApproval(msgspec.Struct, frozen=True, tag_field="do", tag="approve", forbid_unknown_fields=True):
+    """Decide what waits for a decision of the user."""
+
+    approval_id: str
+    choice: str
+    note: str = ""
+
+
+Action: TypeAlias = StopInstance | InterruptConversation | KillConversation | DecideApproval
+ControlRequest: TypeAlias = GiveReport | ListApprovals | Action
 
 
 class Reported(msgspec.Struct, frozen=True, tag_field="answer", tag="report"):
@@ -42,6 +57,13 @@ class Reported(msgspec.Struct, frozen=True, tag_field="answer", tag="report"):
 
     report: msgspec.Raw
     """A `greenroom.protocol.report.Report`."""
+
+
+class ApprovalsListed(msgspec.Struct, frozen=True, tag_field="answer", tag="approvals"):
+    """Answers `ListApprovals`."""
+
+    approvals: list[dict[str, object]]
+    """As the tool `codex-approvals` has them, the oldest first."""
 
 
 class ActionDone(msgspec.Struct, frozen=True, tag_field="answer", tag="done"):
@@ -58,7 +80,7 @@ class ActionRefused(msgspec.Struct, frozen=True, tag_field="answer", tag="refuse
 
 
 ControlAnswer: TypeAlias = ActionDone | ActionRefused
-ControlReply: TypeAlias = Reported | ControlAnswer
+ControlReply: TypeAlias = Reported | ApprovalsListed | ControlAnswer
 
 _encode: Final = msgspec.json.Encoder().encode
 _decode_request: Final = msgspec.json.Decoder(ControlRequest).decode

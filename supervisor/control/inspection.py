@@ -3,7 +3,9 @@
 import asyncio
 import time
 from collections.abc import Callable, Iterator, Sequence
+from typing import Final
 
+from greenroom.protocol.errors import GreenroomError
 from greenroom.protocol.ids import WorkerId
 from greenroom.protocol.instance import Instance
 from greenroom.protocol.internal.broker import CredentialStanding
@@ -25,9 +27,12 @@ from greenroom.supervisor.control.control_messages import (
     Action,
     ActionDone,
     ActionRefused,
+    ApprovalsListed,
     ControlAnswer,
+    DecideApproval,
     InterruptConversation,
     KillConversation,
+    ListApprovals,
 )
 from greenroom.supervisor.control.instances import parents, remove_stale, this_instance
 from greenroom.supervisor.conversations.conversation import Conversation
@@ -36,6 +41,8 @@ from greenroom.supervisor.frontend.connection import Connection
 from greenroom.supervisor.processes.broker_process import BROKER_ID
 from greenroom.supervisor.processes.engine import FORK_SERVER_ID, ZYGOTE_ID
 from greenroom.supervisor.processes.service_state import ServiceStatus
+
+NOT_ALLOWED: Final = "approvals can be decided by its clients alone; `approval_tools` in `[greenroom]` allows more"
 
 
 class Inspection:
@@ -79,9 +86,36 @@ class Inspection:
                 return self._interrupt(conversation_id)
             case KillConversation(conversation_id):
                 return self._kill(conversation_id)
+            case DecideApproval():
+                return self._decide(action)
             case _:
                 self._stop()
                 return ActionDone("the instance is leaving")
+
+    def tell_approvals(self, request: ListApprovals) -> ApprovalsListed | ActionRefused:
+        """Tell what waits for a decision of the user."""
+        approvals = self._host.approvals
+        if approvals is None:
+            return ActionRefused(NOT_ALLOWED)
+        from greenroom.supervisor.conversations.approval_facts import LONG, SHORT, facts
+
+        now, measure = time.time(), LONG if request.full else SHORT
+        titles = {one.id: one.title for one in self._host.conversations}
+        waiting = approvals.waiting()
+        told = [facts(asked, titles.get(asked.turn.conversation_id), now, measure) for asked in waiting]
+        return ApprovalsListed(told)
+
+    def _decide(self, order: DecideApproval) -> ControlAnswer:
+        approvals = self._host.approvals
+        if approvals is None:
+            return ActionRefused(NOT_ALLOWED)
+        from greenroom.supervisor.conversations.approval_facts import decide
+
+        try:
+            decide(approvals, order.approval_id, order.choice, order.note, "an operator")
+        except GreenroomError as error:
+            return ActionRefused(str(error))
+        return ActionDone(f"decided: {order.choice}")
 
     def _interrupt(self, conversation_id: str) -> ControlAnswer:
         conversation = self._find(conversation_id)
@@ -138,7 +172,7 @@ def control_server(
     remove_stale(parents(host.environment))
     instance = this_instance(host.options.codex_home, host.options.engine)
     inspection = Inspection(instance, host, connections, stop)
-    return ControlServer(host.tree.directory, instance, inspection.report, inspection.act)
+    return ControlServer(host.tree.directory, instance, inspection.report, inspection.act, inspection.tell_approvals)
 
 
 def _helper(role: Role, worker_id: WorkerId, standing: ServiceStatus) -> ProcessEntry:

@@ -202,9 +202,17 @@ class Conversation:
         finally:
             self.watchers = tuple(other for other in self.watchers if other is not watcher)
 
+    def drop_pulse(self) -> None:
+        """Forget the signs of life of a turn that runs no more; its questions are void."""
+        if self.pulse is not None:
+            for question in self.pulse.questions.values():
+                question.close()
+        self.pulse = None
+
     def lose_process(self) -> None:
         """Reset the state that belonged to its last process."""
-        self.worker_id = self.pulse = None
+        self.worker_id = None
+        self.drop_pulse()
         self.is_held = False
         self.open_commands = 0
         self.configured = b""

@@ -6,6 +6,7 @@ from greenroom.protocol.failure import Failure
 from greenroom.protocol.ids import ConversationId, Incarnation, TurnId, WorkerId
 from greenroom.protocol.internal.process import Exited
 from greenroom.protocol.internal.worker import JobDone, ReceivedNotice
+from greenroom.supervisor.conversations.approvals import Approvals
 from greenroom.supervisor.conversations.jobs import Jobs
 from greenroom.supervisor.conversations.registry import Conversations
 from greenroom.supervisor.conversations.started_turns import StartedTurns
@@ -25,6 +26,8 @@ class ConversationHost:
         self.conversations = Conversations(
             tree.router, tree.workers, tree.exit_history, limits, options.config_overrides
         )
+        self.approvals = Approvals(self.conversations, limits.approval_timeout) if options.approval_tools else None
+        """The approvals that can be decided by tools; `None` where that is not allowed."""
         self.started = StartedTurns()
         """The turns that no call waits for."""
         self.jobs = Jobs(tree.router, tree.workers, limits.start_timeout)

@@ -1,5 +1,6 @@
 """A question to the user that waits for its decision. It is decided once: by whichever decision comes first."""
 
+import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -30,3 +31,13 @@ class OpenQuestion:
     """Seconds since the epoch."""
     on_closed: Callable[[str], None] | None = None
     """Withdraws it from the client that was asked; called with the reason where another decision came first."""
+    deadline: float | None = None
+    """When it is declined, in seconds since the epoch; `None` where only the client that was asked has a deadline."""
+    timer: asyncio.TimerHandle | None = None
+    """Declines it then."""
+
+    def close(self) -> None:
+        """Let nothing happen at the deadline: it is decided, or its turn has ended."""
+        if self.timer is not None:
+            self.timer.cancel()
+            self.timer = None

@@ -32,6 +32,7 @@ from greenroom.protocol.internal.worker import (
 from greenroom.supervisor.conversations import lifecycle
 from greenroom.supervisor.conversations.assignments import Workers
 from greenroom.supervisor.conversations.conversation import Conversation
+from greenroom.supervisor.conversations.open_question import OpenQuestion
 from greenroom.supervisor.conversations.scheduler import ConversationScheduler
 from greenroom.supervisor.conversations.turn import Audience, Client, Turn, TurnObserver, aborted
 from greenroom.supervisor.conversations.turns import OnTurnEnd
@@ -198,13 +199,24 @@ class Conversations:
     def decide(self, turn: Turn, question_id: int, decision: Decision, reason: str = "") -> bool:
         """Pass on the answer to a question, and return whether that decided it.
 
-        Ignored once the question is decided or the turn has ended. With a `reason` it comes from elsewhere than from
-        the client that was asked, from which the question is then withdrawn.
+        Ignored once the question is decided, or the turn has ended or been interrupted. With a `reason` it comes from
+        elsewhere than from the client that was asked, from which the question is then withdrawn.
         """
         conversation = self._table.find(turn.conversation_id)
-        if conversation is None or conversation.running is not turn:
+        if conversation is None or conversation.running is not turn or turn.interrupted:
             return False
         return self._turns.decide(conversation, question_id, decision, reason)
+
+    def open_questions(self) -> list[OpenQuestion]:
+        """Return the questions that wait for a decision, the oldest first."""
+        pulses = [conversation.pulse for conversation in self._turns.running if conversation.pulse is not None]
+        found = [question for pulse in pulses for question in pulse.questions.values()]
+        open_now = (question for question in found if not question.turn.interrupted)
+        return sorted(open_now, key=lambda question: question.serial)
+
+    def on_question(self, listener: Callable[[OpenQuestion], None]) -> None:
+        """Call `listener` with each question that is not decided at once."""
+        self._turns.on_question = listener
 
     def on_decided_elsewhere(self, turn: Turn, question_id: int, withdraw: Callable[[str], None]) -> None:
         """Call `withdraw` with the reason where an open question is decided by another than the client asked."""

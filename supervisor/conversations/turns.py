@@ -59,6 +59,8 @@ class Turns:
         self._on_free = on_free
         self._running: set[Conversation] = set()
         self._loop = asyncio.get_running_loop()
+        self.on_question: Callable[[OpenQuestion], None] | None = None
+        """Called with each question that its audience has not decided at once."""
 
     @property
     def running(self) -> "set[Conversation]":
@@ -120,6 +122,7 @@ class Turns:
         question = None if pulse is None else pulse.questions.pop(question_id, None)
         if question is None:
             return False
+        question.close()
         self._answer(conversation, question_id, decision)
         if reason and question.on_closed is not None:
             question.on_closed(reason)
@@ -174,8 +177,10 @@ class Turns:
                 log.error("conversation %s: %s; the answer is no", conversation.id, error)
                 self._answer(conversation, notice.question_id, UNREADABLE)
                 return
-            pulse.questions[notice.question_id] = OpenQuestion(notice.question_id, turn, question)
+            asked = pulse.questions[notice.question_id] = OpenQuestion(notice.question_id, turn, question)
             turn.audience.asks(notice.question_id, question, notice.form)
+            if self.on_question is not None and notice.question_id in pulse.questions:
+                self.on_question(asked)
 
     def note(self, conversation: Conversation, notice: Heartbeat) -> None:
         """Note what a worker reports that it does."""
@@ -239,7 +244,8 @@ class Turns:
         )
 
     def _stop_running(self, conversation: Conversation) -> None:
-        conversation.running = conversation.pulse = None
+        conversation.running = None
+        conversation.drop_pulse()
         conversation.false_starts = 0
         self._running.discard(conversation)
         self._assignments.follow_readers(conversation)

@@ -5,10 +5,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from greenroom.protocol.approval import Decision
+from greenroom.protocol.approval import AnyQuestion, Decision
 from greenroom.protocol.jsonrpc import RequestId, Response
 from greenroom.protocol.mcp.elicitation import METHOD, mode_of, read_answer
 from greenroom.protocol.mcp.handshake import ElicitationMode
+from greenroom.supervisor.conversations.approvals import can_be_approved
 from greenroom.supervisor.frontend.client_channel import ClientChannel
 
 OnDecision: TypeAlias = Callable[[Decision], object]
@@ -47,10 +48,18 @@ class Question:
 class Elicitor:
     """The open questions to one client."""
 
-    def __init__(self, channel: ClientChannel, can_ask: Callable[[ElicitationMode], bool], timeout_s: float) -> None:
+    def __init__(
+        self,
+        channel: ClientChannel,
+        can_ask: Callable[[ElicitationMode], bool],
+        timeout_s: float,
+        others_decide: bool = False,
+    ) -> None:
+        """`others_decide` tells whether approvals can be decided elsewhere (`…conversations.approvals`)."""
         self.channel = channel
         """The way to the client that is asked."""
         self._can_ask = can_ask
+        self._others_decide = others_decide
         self.timeout = timeout_s
         """Seconds that the user has for an answer."""
         self._open: dict[RequestId, Question] = {}
@@ -59,6 +68,10 @@ class Elicitor:
     def open_questions(self) -> int:
         """Number of questions that wait for an answer."""
         return len(self._open)
+
+    def waits(self, question: AnyQuestion) -> bool:
+        """Tell whether a question that cannot be put to this client waits for a decision from elsewhere."""
+        return self._others_decide and can_be_approved(question)
 
     def ask(self, params: bytes, on_decision: OnDecision, about: RequestId | None = None) -> Question | None:
         """Ask, and report the outcome to `on_decision` once; `None` where the client cannot be asked.

@@ -92,7 +92,7 @@ def protocols(options: ServerOptions, environment: Mapping[str, str]) -> Mapping
     """Return the protocols that clients may name in their first line. Another protocol is another entry."""
 
     def mcp(write: Write, _: Hello) -> FrontEnd:
-        return Front(write, environment, options.session_tools)
+        return Front(write, environment, options.session_tools, options.approval_tools)
 
     def app_server(write: Write, _: Hello) -> FrontEnd:
         return AppServerFront(write, environment, options.codex_home)

@@ -47,7 +47,7 @@ def _mcp_server(options: ServerOptions, provisions: Provisions, buffer: Handshak
     """Return the front end of an MCP client, and the module that it needs in `attach`."""
     from greenroom.supervisor.frontend.mcp.front import SERVICES, Front
 
-    return Front(buffer.write, provisions.environment, options.session_tools), SERVICES
+    return Front(buffer.write, provisions.environment, options.session_tools, options.approval_tools), SERVICES
 
 
 def _app_server(options: ServerOptions, provisions: Provisions, buffer: HandshakeBuffer) -> "tuple[FrontEnd, str]":
@@ -92,6 +92,7 @@ def server_options(arguments: argparse.Namespace, environment: Mapping[str, str]
         config_overrides=overrides,
         idle_workers=table.idle_workers,
         session_tools=table.session_tools,
+        approval_tools=table.approval_tools,
         events=table.events,
         preferred_auth=credentials.preferred_auth_method,
         credentials_store=credentials.cli_auth_credentials_store,

@@ -163,6 +163,7 @@ class ApprovalGate:
             parts=parts,
             reason=ask.reason,
             sandbox_failure=sandbox_failure,
+            confined=not isinstance(ask.approved, Run),
         )
         answer = await self._put(event, question)
         if answer.verdict == "approved_for_session":

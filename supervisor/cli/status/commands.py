@@ -40,7 +40,7 @@ class _Command(argparse.ArgumentParser):
 
 
 def add_commands(commands: Commands) -> None:
-    """Add `status`, `stop`, `interrupt`, `kill` and `sessions`."""
+    """Add `status`, `stop`, `interrupt`, `kill`, `approvals`, `approve` and `sessions`."""
     status = _command(commands, "status", "show what every process and conversation is doing", _status)
     _add_instance(status)
     status.add_argument("--json", action="store_true", help="print it for programs (schema version 1)")
@@ -54,7 +54,30 @@ def add_commands(commands: Commands) -> None:
         ("kill", "kill the process of a conversation, which its next message brings back", _kill),
     ):
         _add_conversation(_command(commands, name, text, run))
+    _add_approvals(commands)
     _add_sessions(commands)
+
+
+def _add_approvals(commands: Commands) -> None:
+    listing = _command(commands, "approvals", "list what waits for a decision of the user", _approvals)
+    listing.add_argument("--full", action="store_true", help="at full length")
+    listing.add_argument("--json", action="store_true", help="print them for programs, one a line")
+    decision = _command(commands, "approve", "decide what waits for a decision of the user", _approve)
+    decision.add_argument(
+        "approval", type=_part_of_id, metavar="ID", help=f"its id, or {LEAST_ID} characters or more of its end"
+    )
+    which = decision.add_mutually_exclusive_group()
+    for option, text in (
+        ("--for-session", "approve the same for the rest of the conversation too"),
+        ("--deny", "say no; the agent goes on without it"),
+        ("--stop", "say no, and stop the turn"),
+    ):
+        which.add_argument(option, dest="choice", action="store_const", const=_CHOICES[option], help=text)
+    decision.set_defaults(choice="approve")
+    decision.add_argument("--note", default="", metavar="TEXT", help="the reason for a no, for the agent")
+
+
+_CHOICES = {"--for-session": "approve-for-session", "--deny": "deny", "--stop": "stop"}
 
 
 def _add_sessions(commands: Commands) -> None:
@@ -135,6 +158,18 @@ def _kill(arguments: argparse.Namespace) -> int:
     from greenroom.supervisor.cli.status.actions import run_kill
 
     return run_kill(arguments)
+
+
+def _approvals(arguments: argparse.Namespace) -> int:
+    from greenroom.supervisor.cli.status.approvals import run_approvals
+
+    return run_approvals(arguments)
+
+
+def _approve(arguments: argparse.Namespace) -> int:
+    from greenroom.supervisor.cli.status.approvals import run_approve
+
+    return run_approve(arguments)
 
 
 def _list_sessions(arguments: argparse.Namespace) -> int:

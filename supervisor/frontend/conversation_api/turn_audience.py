@@ -63,6 +63,12 @@ class ApiTurn:
             del self._unheard[question_id]
             self._conversations.decide(turn, question_id, too_late(self._elicitor.timeout))
 
+        def withdraw(_: str) -> None:
+            unheard = self._unheard.pop(question_id, None)
+            if unheard is not None:
+                unheard.cancel()
+
+        self._conversations.on_decided_elsewhere(turn, question_id, withdraw)
         self._unheard[question_id] = asyncio.get_running_loop().call_later(self._elicitor.timeout, expire)
         self._hearing.ask(lambda: self._put(question_id, question, form))
 
@@ -93,10 +99,11 @@ class ApiTurn:
         else:
             params = request_params(question, form, self._number, self._number, self._conversation_id)
             asked = self._elicitor.ask(params, decided)
-        if asked is None:
-            self._conversations.decide(turn, question_id, CANNOT_ASK)
-        else:
+        if asked is not None:
             self._questions.append(asked)
+            self._conversations.on_decided_elsewhere(turn, question_id, asked.withdraw)
+        elif not self._elicitor.waits(question):
+            self._conversations.decide(turn, question_id, CANNOT_ASK)
 
     def _end(self) -> None:
         self._ended = True

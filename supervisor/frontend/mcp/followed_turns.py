@@ -1,6 +1,7 @@
 """Finds out how the turns of a conversation go on or have ended: in this run of the server, or in the session file."""
 
 import os
+import time
 from typing import TYPE_CHECKING
 
 from greenroom.protocol.errors import SessionUnknownError
@@ -38,6 +39,16 @@ class FollowedTurns:
             if self.here(conversation_id) is None and self._started.last_of(conversation_id) is None:
                 raise
             return None
+
+    def approvals(self, conversation_id: ConversationId) -> list[JsonObject]:
+        """Return the questions to the user that wait in a conversation, as `codex-approvals` has them."""
+        conversation = self.here(conversation_id)
+        if conversation is None or conversation.pulse is None or not conversation.pulse.questions:
+            return []
+        from greenroom.supervisor.conversations.approval_facts import facts
+
+        now = time.time()
+        return [facts(asked, conversation.title, now) for asked in conversation.pulse.questions.values()]
 
     def usage(self, conversation_id: ConversationId, story: "Story") -> JsonObject:
         """Return what a conversation has used: as its process has reported it, else as it is saved."""

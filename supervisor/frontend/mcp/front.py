@@ -50,11 +50,15 @@ SERVICES = "greenroom.supervisor.frontend.mcp.services"
 class Front:
     """The front end of one MCP client (`greenroom.supervisor.frontend.connection.FrontEnd`)."""
 
-    def __init__(self, write: Write, environment: Mapping[str, str], session_tools: bool = True) -> None:
-        """`session_tools` tells whether the tools about conversations are offered."""
+    def __init__(
+        self, write: Write, environment: Mapping[str, str], session_tools: bool = True, approval_tools: bool = False
+    ) -> None:
+        """`session_tools` tells whether the tools about conversations are offered, `approval_tools` those that decide
+        approvals."""
         self.channel = ClientChannel(write, self._user_agent)
         self._peer = self.channel.peer
         self._offers_session_tools = session_tools
+        self._offers_approval_tools = approval_tools
         self._environment = environment
         self._handshake: mcp.InitializeParams | None = None
         self._client_info: mcp.ClientInfo | None = None
@@ -213,15 +217,17 @@ class Front:
 
     def _list_tools(self, request: Request) -> None:
         version = self._version if self._peer.envelope_of(request) is None else None
-        self.channel.respond(request, toolset.tools_result(version, self._offers_session_tools))
+        self.channel.respond(
+            request, toolset.tools_result(version, self._offers_session_tools, self._offers_approval_tools)
+        )
 
     def _call_tool(self, request: Request) -> None:
         services = self._services
         if services is None:
             return
         params = read_params(request, self._call_decoder(request))
-        if (session_tool := services.session_tools.get(params.name)) is not None:
-            session_tool(request, params)
+        if (further_tool := services.further_tools.get(params.name)) is not None:
+            further_tool(request, params)
         elif params.name not in toolset.TOOL_NAMES and self._peer.envelope_of(request) is not None:
             self.channel.fail(request, INVALID_PARAMS, f"Unknown tool: {params.name}")
         elif params.name not in toolset.TOOL_NAMES:

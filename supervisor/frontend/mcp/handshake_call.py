@@ -90,10 +90,14 @@ class ToolCall:
         )
         if asked is not None:
             self._questions.append(asked)
+            self._conversations.on_decided_elsewhere(turn, question_id, asked.withdraw)
             return
-        text = "Approval was needed, but this client cannot ask its user; the answer is no."
+        waits = self._elicitor.waits(question)
+        outcome = "it waits for `codex-approve`" if waits else "the answer is no"
+        text = f"Approval was needed, but this client cannot ask its user; {outcome}."
         self.events(turn.id, encode(BackgroundEvent(text)))
-        self._conversations.decide(turn, question_id, CANNOT_ASK)
+        if not waits:
+            self._conversations.decide(turn, question_id, CANNOT_ASK)
 
     def succeeded(self, last_message: bytes) -> None:
         """Answer with the agent's last message."""

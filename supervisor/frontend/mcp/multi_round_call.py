@@ -51,6 +51,12 @@ class Host(Protocol):
     def decide(self, turn: Turn, question_id: int, decision: Decision) -> object:
         """Pass on the answer to a question."""
 
+    def on_decided_elsewhere(self, turn: Turn, question_id: int, withdraw: Callable[[str], None]) -> None:
+        """Call `withdraw` where a question is decided elsewhere."""
+
+    def waits(self, question: AnyQuestion) -> bool:
+        """Tell whether a question that cannot be put to the client waits for a decision from elsewhere."""
+
     def answer(self, request: Request, result: bytes) -> None:
         """Answer a request."""
 
@@ -71,6 +77,8 @@ class _Question(NamedTuple):
     """Params of `elicitation/create`, as JSON."""
     decide: Callable[[Decision], None]
     deadline: asyncio.TimerHandle
+    waits: bool
+    """Whether it can be decided elsewhere."""
 
 
 class MultiRoundCall:
@@ -157,7 +165,8 @@ class MultiRoundCall:
         key = f"approval-{question_id}"
         params = request_params(question, form, self.id, turn.id, self.conversation_id)
         timer = asyncio.get_running_loop().call_later(self._host.timeout_s, self._expire, key)
-        self._questions[key] = _Question(params, decide, timer)
+        self._questions[key] = _Question(params, decide, timer, self._host.waits(question))
+        self._host.on_decided_elsewhere(turn, question_id, lambda _: self._withdraw(key))
         self._speak()
 
     def succeeded(self, last_message: bytes) -> None:
@@ -210,12 +219,20 @@ class MultiRoundCall:
         """Decline the questions that the client cannot put to its user."""
         for key, question in list(self._questions.items()):
             if not envelope.can_ask(mode_of(question.params)):
-                self._close(key).decide(CANNOT_ASK)
+                self._close(key)
+                if not question.waits:
+                    question.decide(CANNOT_ASK)
 
     def _expire(self, key: str) -> None:
         self._close(key).decide(too_late(self._host.timeout_s))
         if self._task is not None:
             self._speak()
+
+    def _withdraw(self, key: str) -> None:
+        if key in self._questions:
+            self._close(key)
+            if self._task is not None:
+                self._speak()
 
     def _close(self, key: str) -> _Question:
         question = self._questions.pop(key)

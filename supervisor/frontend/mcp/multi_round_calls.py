@@ -23,6 +23,7 @@ from greenroom.protocol.mcp.stateless import RequestEnvelope, RoundParams, input
 from greenroom.supervisor.conversations.registry import Conversations
 from greenroom.supervisor.frontend import server_run as runs
 from greenroom.supervisor.frontend.client_channel import ClientChannel
+from greenroom.supervisor.frontend.elicitor import Elicitor
 from greenroom.supervisor.frontend.mcp.multi_round_call import MultiRoundCall
 from greenroom.supervisor.frontend.mcp.tasks import Tasks
 
@@ -40,14 +41,16 @@ class MultiRoundCalls:
         channel: ClientChannel,
         conversations: Conversations,
         tasks: Tasks,
-        timeout_s: float,
+        elicitor: Elicitor,
         state_key: Callable[[], bytes],
         on_answered: Callable[[Request], None],
     ) -> None:
-        """`timeout_s` is the user's time for an answer; `on_answered` is called with each request that was answered."""
+        """`elicitor` knows how questions are handled; `on_answered` is called with each request that was answered."""
         self.client = channel
-        self.timeout_s = timeout_s
+        self.timeout_s = elicitor.timeout
+        self.waits = elicitor.waits
         self.decide = conversations.decide
+        self.on_decided_elsewhere = conversations.on_decided_elsewhere
         self.watch = tasks.watch
         self._state_key = state_key
         self._on_answered = on_answered

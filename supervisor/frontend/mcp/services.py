@@ -52,7 +52,9 @@ class McpServices:
         self._reading = RequestQueue(channel)
         self._jobs = RequestQueue(channel, WAITING)
         self._live = RequestQueue(channel, WAITING, waits_for_reader=False)
-        self._elicitor = elicitor = Elicitor(channel, can_ask, limits.approval_timeout)
+        self._elicitor = elicitor = Elicitor(
+            channel, can_ask, limits.approval_timeout, others_decide=host.approvals is not None
+        )
         self._subscriptions = Subscriptions(channel)
         self._tasks = Tasks(channel, TaskStore(home), self._subscriptions, conversations.interrupt, limits.task_after)
         self.tool_calls = ToolCallHandler(
@@ -76,17 +78,15 @@ class McpServices:
         talk = ConversationMethods(conversations, elicitor)
         stored = SavedMethods(home, conversations, jobs, talk, channel)
         utilities = UtilityMethods(jobs, broker, options.config_overrides, channel)
+        has_tools = options.session_tools
         turns = FollowedTurns(saved, host.started)
         self._waiting = WaitTool(self._live, turns)
-        self.session_tools: Mapping[str, Tool] = (
-            {
-                **SessionTools(channel, self._reading, turns, conversations).tools,
-                **self._waiting.tools,
-            }
-            if options.session_tools
-            else {}
-        )
-        """The tools about conversations, by name; none where they are switched off."""
+        self.further_tools: Mapping[str, Tool] = {
+            **(SessionTools(channel, self._reading, turns, conversations, elicitor.waits).tools if has_tools else {}),
+            **(self._waiting.tools if has_tools else {}),
+            **self._approval_tools(host, channel),
+        }
+        """The tools besides the two, by name, as far as they are switched on."""
         self.handlers: Mapping[str, Callable[[Request], None]] = {
             **self._accounts.handlers,
             **self._resources.handlers,
@@ -127,6 +127,13 @@ class McpServices:
         self._host.conversations.leave_listeners.discard(self.tool_calls.client_left)
         await self._tasks.close()
         self._subscriptions.close()
+
+    def _approval_tools(self, host: ConversationHost, channel: ClientChannel) -> Mapping[str, Tool]:
+        if host.approvals is None:
+            return {}
+        from greenroom.supervisor.frontend.mcp.approval_tools import ApprovalTools
+
+        return ApprovalTools(self._live, host.approvals, host.conversations, lambda: channel.user_agent).tools
 
     def _prompts_changed(self) -> None:
         self._notifier.changed("prompts")

@@ -1,11 +1,12 @@
 """The tools about conversations (`greenroom.protocol.mcp.session_tools`)."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 import msgspec
 
+from greenroom.protocol.approval import AnyQuestion
 from greenroom.protocol.errors import ConfigError, GreenroomError, SessionBusyError
 from greenroom.protocol.failure import Failure
 from greenroom.protocol.ids import ConversationId
@@ -46,7 +47,10 @@ class SessionTools:
         requests: RequestQueue,
         turns: FollowedTurns,
         conversations: Conversations,
+        waits: Callable[[AnyQuestion], bool],
     ) -> None:
+        """`waits` tells which questions can be decided elsewhere than by the client."""
+        self._waits = waits
         self._channel = channel
         self._turns = turns
         self._saved = turns.saved
@@ -90,8 +94,10 @@ class SessionTools:
             text += f"\nCursor: {cursor}\n"
         if status is not None and status.state != "completed":
             text += f"\n{in_words(status)}\n"
+        approvals = self._turns.approvals(conversation_id)
         facts: dict[str, object] = {
             **self._facts(conversation_id, story),
+            **({"approvals": approvals} if approvals else {}),
             "turns": 0 if story is None else story.turns,
             "leftOut": page.begin,
             "cursor": str(cursor),
@@ -154,7 +160,7 @@ class SessionTools:
         call.turn = self._conversations.compact(self._conversations.find_or_resume(conversation_id), call)
 
     def _side_call(self, request: Request, conversation_id: ConversationId, done: str) -> SteerCall:
-        return SteerCall(request, conversation_id, done, self._channel, self._conversations)
+        return SteerCall(request, conversation_id, done, self._channel, self._conversations, self._waits)
 
     async def _here(self, conversation_id: ConversationId) -> Conversation | None:
         """Return a conversation of this run, `None` for one that is only saved.

@@ -37,11 +37,13 @@ class StartedTurn:
         client: Starter,
         conversations: Conversations,
         started: StartedTurns,
-        elicitor: Elicitor | None,
+        elicitor: Elicitor,
         unknown_text: str,
         on_end: Callable[["StartedTurn"], None],
+        *,
+        can_ask: bool,
     ) -> None:
-        """`request_id` is that of the call that starts it; `elicitor` asks its client, if that can be asked."""
+        """`request_id` is that of the call that starts it; `can_ask` tells whether its client takes requests."""
         self.client = client
         self.refused: Failure | None = None
         """Why the turn was not even queued."""
@@ -49,11 +51,12 @@ class StartedTurn:
         self._request_id = request_id
         self._conversations = conversations
         self._started = started
-        self._elicitor = elicitor
+        self._elicitor = elicitor if can_ask else None
+        self._waits = elicitor.waits
         self._unknown_text = unknown_text
         self._on_end = on_end
         self._turn: Turn | None = None
-        self._questions: list[Question] = []
+        self._questions: list[tuple[Question, AnyQuestion]] = []
 
     def attach(self, turn: Turn) -> None:
         """Set the turn, which is queued or runs."""
@@ -63,8 +66,11 @@ class StartedTurn:
     def lose_client(self) -> None:
         """Ask the client nothing any more. What it was asked is declined, unless it can be decided elsewhere."""
         self._elicitor = None
-        for question in self._questions:
-            question.decline(CANNOT_ASK)
+        for asked, question in self._questions:
+            if self._waits(question):
+                asked.withdraw("the client has left")
+            else:
+                asked.decline(CANNOT_ASK)
         self._questions.clear()
 
     def events(self, turn_id: TurnId, events: bytes) -> None:
@@ -83,8 +89,9 @@ class StartedTurn:
             params = request_params(question, form, self._request_id, turn.id, self._conversation_id)
             asked = self._elicitor.ask(params, lambda decision: self._conversations.decide(turn, question_id, decision))
         if asked is not None:
-            self._questions.append(asked)
-        else:
+            self._questions.append((asked, question))
+            self._conversations.on_decided_elsewhere(turn, question_id, asked.withdraw)
+        elif not self._waits(question):
             self._conversations.decide(turn, question_id, CANNOT_ASK)
 
     def succeeded(self, last_message: bytes) -> None:
@@ -96,8 +103,8 @@ class StartedTurn:
         self._end(encode(failure.answer or ""), worded(failure, self._unknown_text))
 
     def _end(self, last_message: bytes, failure: Failure | None) -> None:
-        for question in self._questions:
-            question.withdraw("the turn has ended")
+        for asked, _ in self._questions:
+            asked.withdraw("the turn has ended")
         self._questions.clear()
         turn, self._turn = self._turn, None  # breaks a reference cycle, as in `…handshake_call.ToolCall`
         if turn is None:

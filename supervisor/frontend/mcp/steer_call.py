@@ -1,5 +1,6 @@
 """A tool call that starts no turn: further input for a running one, or the request to compact."""
 
+from collections.abc import Callable
 from typing import Final
 
 from greenroom.protocol.approval import AnyQuestion
@@ -26,8 +27,10 @@ class SteerCall:
         done: str,
         channel: ClientChannel,
         conversations: Conversations,
+        waits: Callable[[AnyQuestion], bool],
     ) -> None:
-        """`done` is the text of a successful result."""
+        """`done` is the text of a successful result; `waits` tells which questions can be decided elsewhere."""
+        self._waits = waits
         self.turn: Turn | None = None
         """Until it has ended, as in `greenroom.supervisor.frontend.mcp.handshake_call.ToolCall`."""
         self._request = request
@@ -43,8 +46,8 @@ class SteerCall:
         """Ignore a sign of life."""
 
     def asks(self, question_id: int, question: AnyQuestion, form: EventForm) -> None:  # noqa: ARG002
-        """Decline: this call cannot be asked."""
-        if self.turn is not None:
+        """Decline, unless it can be decided elsewhere: this call cannot be asked."""
+        if self.turn is not None and not self._waits(question):
             self._conversations.decide(self.turn, question_id, CANNOT_ASK)
 
     def succeeded(self, last_message: bytes) -> None:  # noqa: ARG002

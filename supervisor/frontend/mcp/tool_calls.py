@@ -50,7 +50,7 @@ class ToolCallHandler:
         self._elicitor = elicitor
         self._events = events
         self._most_calls = most_calls
-        self._rounds = MultiRoundCalls(channel, conversations, tasks, elicitor.timeout, state_key, self.answered)
+        self._rounds = MultiRoundCalls(channel, conversations, tasks, elicitor, state_key, self.answered)
         self._tasks = tasks
         self._open: dict[RequestId, ToolCall | MultiRoundCall] = {}
         self._tools = {"codex": self._codex, "codex-reply": self._codex_reply}
@@ -134,16 +134,16 @@ class ToolCallHandler:
         """Start a turn that no call waits for, and answer the request at once."""
         if self._started is None:
             return
-        has_handshake = self._channel.peer.envelope_of(request) is None
         audience = StartedTurn(
             conversation.id,
             request.id,
             Starter(self._channel.user_agent),
             self._conversations,
             self._started,
-            self._elicitor if has_handshake else None,
+            self._elicitor,
             unknown_text,
             self._mine.discard,
+            can_ask=self._channel.peer.envelope_of(request) is None,
         )
         turn = self._conversations.submit(conversation, items, audience)
         if audience.refused is not None:

@@ -80,7 +80,13 @@ class WaitTool:
         if status is not None and status.content:
             text = f"{text}\n\n{status.content}"
         state = self._turns.standing(conversation_id, story)
-        found: dict[str, object] = {"threadId": conversation_id, "state": state, "reason": reason}
+        approvals = self._turns.approvals(conversation_id)
+        found: dict[str, object] = {
+            "threadId": conversation_id,
+            "state": state,
+            "reason": reason,
+            **({"approvals": approvals} if approvals else {}),
+        }
         return text, found if status is None else {**found, "turn": msgspec.to_builtins(status)}
 
 

@@ -260,6 +260,9 @@ class OpenCall:
     def decide(self, turn: Turn, question_id: int, decision: Decision) -> None:
         self.decisions.append((turn, question_id, decision))
 
+    def on_decided_elsewhere(self, turn: Turn, question_id: int, withdraw: Callable[[str], None]) -> None:
+        """Nothing is decided elsewhere."""
+
     @property
     def written(self) -> list[Any]:
         return self.connection.written

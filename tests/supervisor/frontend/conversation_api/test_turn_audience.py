@@ -3,6 +3,7 @@
 import asyncio
 import json
 import weakref
+from collections.abc import Callable
 from typing import cast
 
 import pytest
@@ -29,6 +30,9 @@ class Decisions:
 
     def decide(self, _: Turn, question_id: int, decision: Decision) -> None:
         self.made.append((question_id, decision))
+
+    def on_decided_elsewhere(self, _: Turn, question_id: int, withdraw: Callable[[str], None]) -> None:
+        """Nothing is decided elsewhere."""
 
 
 @pytest.mark.parametrize("is_refused", [False, True])

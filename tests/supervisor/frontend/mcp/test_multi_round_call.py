@@ -1,13 +1,14 @@
 """Whatever happens to a call in whatever order: each of its requests has one answer, each question one end."""
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from greenroom.protocol.approval import Decision, FormQuestion
+from greenroom.protocol.approval import AnyQuestion, Decision, FormQuestion
 from greenroom.protocol.failure import Failure
 from greenroom.protocol.ids import ConversationId, TurnId
 from greenroom.protocol.jsonrpc import Request
@@ -49,6 +50,12 @@ class Board:
     def decide(self, turn: Turn, question_id: int, decision: Decision) -> None:
         assert question_id not in self.decided
         self.decided.append(question_id)
+
+    def on_decided_elsewhere(self, turn: Turn, question_id: int, withdraw: Callable[[str], None]) -> None:
+        """Nothing is decided elsewhere."""
+
+    def waits(self, question: AnyQuestion) -> bool:
+        return False
 
     def answer(self, request: Request, result: bytes) -> None:
         assert request is self.open, "a request is answered once, while it waits"
