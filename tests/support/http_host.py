@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from types import TracebackType
-from typing import Any, Final
+from typing import Any, Final, NoReturn, Self
 
 import aiohttp
 
@@ -25,12 +25,13 @@ from greenroom.supervisor.frontend.http.session import Session
 from greenroom.supervisor.frontend.mcp.front import Front
 from greenroom.supervisor.frontend.stdio import StdioTransport
 from greenroom.supervisor.options import ServerOptions
-from greenroom.supervisor.startup.server import Provisions, Server
+from greenroom.supervisor.startup.provisions import Provisions
+from greenroom.supervisor.startup.server import Server
 
 TOKEN: Final = "t0ken-of-the-test-which-is-as-long-as-a-real-one"
 BOTH: Final = "application/json, text/event-stream"
 NEWEST: Final = "2025-11-25"
-ELICITATION: Final = {"elicitation": {}}
+ELICITATION: Final[dict[str, Any]] = {"elicitation": {}}
 
 
 class KeepAlive:
@@ -104,10 +105,14 @@ class Host:
         return client
 
 
+def _nothing() -> NoReturn:
+    raise AssertionError("the spawn engine starts no fork server")
+
+
 @asynccontextmanager
 async def host(settings: HttpTable | None = None, limits: Limits | None = None) -> AsyncIterator[Host]:
     """Serve over HTTP at any port, within `tests.support.played.played`."""
-    provisions = Provisions(Descriptors(-1, -1), {}, {}, None, lambda: None, lambda: None)  # type: ignore[arg-type, return-value]
+    provisions = Provisions({}, {}, None, _nothing, _nothing)
     server = Server(ServerOptions(os.environ["CODEX_HOME"], "spawn", limits=limits or Limits()), provisions)
     keep_alive, bound = KeepAlive(server), list[Address]()
     listener = HttpListener(
@@ -184,7 +189,7 @@ class Stream:
         """Break the connection."""
         self.response.close()
 
-    async def __aenter__(self) -> "Stream":
+    async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(

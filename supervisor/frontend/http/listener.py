@@ -115,7 +115,7 @@ class HttpServer(web.Server):
             self,
             loop=self._running,
             keepalive_timeout=self._header_s,
-            access_log=None,
+            access_log=None,  # type: ignore[arg-type]
             max_line_size=self._line_bytes,
             max_field_size=self._line_bytes,
             max_headers=MOST_FIELDS,
