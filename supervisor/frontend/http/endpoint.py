@@ -37,8 +37,6 @@ PATH: Final = "/mcp"
 PATIENCE: Final = 1.0
 """Seconds after which a request that is not answered yet gets a stream. A call gets one at once."""
 NO_IDS: Final = StreamForm(has_ids=False)
-UNREAD: Final = frozenset({401, 403, 405, 406, 408, 411, 413, 415})
-"""Refusals before the body is read; the connection is closed, since what follows on it is of no interest."""
 
 Handler = Callable[[web.BaseRequest, RequestHead], Awaitable[web.StreamResponse]]
 
@@ -62,10 +60,7 @@ class Endpoint:
                 raise RefusedRequest(405, "Method Not Allowed", headers={"Allow": "GET, POST, DELETE"})
             return await method(request, head)
         except RefusedRequest as refusal:
-            response = refusal_response(refusal)
-            if refusal.status in UNREAD:
-                response.force_close()
-            return response
+            return refusal_response(refusal)
 
     async def _post(self, request: web.BaseRequest, head: RequestHead) -> web.StreamResponse:
         check_form(head)
@@ -185,9 +180,7 @@ class Endpoint:
         except web.HTTPRequestEntityTooLarge:
             raise self._too_large() from None
         except web.RequestPayloadError:
-            refusal = RefusedRequest(400, "Bad Request: the body is not sent as its head says")
-            refusal.headers = {"Connection": "close"}
-            raise refusal from None
+            raise RefusedRequest(400, "Bad Request: the body is not sent as its head says") from None
 
     def _too_large(self) -> RefusedRequest:
         text = f"Content Too Large: a body may have {self._settings.body_mb} MiB (greenroom.http.body_mb)"

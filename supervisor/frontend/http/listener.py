@@ -169,9 +169,7 @@ class HttpConnection(web.RequestHandler):
         if status >= 500:
             log.error("a request over HTTP broke", exc_info=exc)
         text = "Bad Request: this is no HTTP request that is understood" if status < 500 else "Internal Server Error"
-        response = refusal_response(RefusedRequest(status, text))
-        response.force_close()
-        return response
+        return refusal_response(RefusedRequest(status, text))
 
 
 def _bound(address: Address) -> socket.socket:

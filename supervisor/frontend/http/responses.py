@@ -40,9 +40,10 @@ def json_response(body: bytes, status: int = 200) -> web.Response:
 
 
 def refusal_response(refusal: RefusedRequest) -> web.Response:
-    """Return the answer to a request that is refused."""
+    """Return the answer to a request that is refused; it ends the connection, whose rest may not be what it seems."""
     response = json_response(refusal.body, refusal.status)
     response.headers.update(refusal.headers)
+    response.force_close()
     return response
 
 

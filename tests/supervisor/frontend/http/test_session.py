@@ -1,20 +1,10 @@
 """Sessions over HTTP: how they begin and end, and what each request of them is answered with."""
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 
 from greenroom.config.http import HttpTable
 from tests.support.http_host import BOTH, ELICITATION, NEWEST, Stream, call, events_of, host, request
 from tests.support.loop import on_loop, until
-from tests.support.played import played
-
-
-@pytest.fixture(autouse=True)
-def workers_are_played(tmp_path: Path) -> Iterator[None]:
-    with played({"CODEX_HOME": str(tmp_path)}):
-        yield
 
 
 @on_loop
@@ -251,6 +241,7 @@ async def test_a_session_that_nobody_comes_back_to_ends_with_its_calls() -> None
         stream = await client.call("c", "stall", thread)
         await until(lambda: scene.conversation(thread).running)
         stream.close()
+        await until(lambda: not scene.sessions[0]._visits)
         for session in scene.sessions:
             session._left_at -= 2 * HttpTable().session_idle_s
         await until(lambda: not scene.conversation(thread).running)
