@@ -10,7 +10,7 @@ from itertools import pairwise
 from typing import Final, Literal, TypeAlias
 
 from greenroom.protocol.events.command import Listing, ParsedCommand, Reading, Searching, UnknownCommand
-from greenroom.workers.exec.quoting import join, split
+from greenroom.protocol.quoting import join, split
 from greenroom.workers.exec.script import plain_commands
 
 _CONNECTORS: Final = frozenset({"&&", "||", "|", ";"})

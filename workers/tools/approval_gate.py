@@ -13,6 +13,7 @@ from greenroom.protocol.events.event import Event
 from greenroom.protocol.events.patch import ApplyPatchApprovalRequest
 from greenroom.protocol.events.turn import BackgroundEvent
 from greenroom.protocol.policy import ApprovalPolicy, SandboxMode
+from greenroom.protocol.quoting import join
 from greenroom.workers.approval.decision import (
     AskFirst,
     Decision,
@@ -33,7 +34,6 @@ from greenroom.workers.approval.safe_commands import classify
 from greenroom.workers.clock import now_ms
 from greenroom.workers.exec.capture import OutputBudget
 from greenroom.workers.exec.process import Finished
-from greenroom.workers.exec.quoting import join
 from greenroom.workers.exec.summary import summarize
 from greenroom.workers.patch.plan import PatchPlan
 from greenroom.workers.sandbox.policy import Confinement

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from greenroom.workers.exec.quoting import split
+from greenroom.protocol.quoting import split
 from greenroom.workers.exec.script import plain_commands
 
 

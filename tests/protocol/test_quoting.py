@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from greenroom.workers.exec.quoting import join, quote, split
+from greenroom.protocol.quoting import join, quote, split
 
 WORDS = st.lists(
     st.one_of(
