@@ -152,7 +152,7 @@ class Actor:
             work = conversation.turns.compact(turn_id)
         else:
             conversation.select_events(operation.deltas)
-            work = conversation.turns.run(turn_id, items, operation.settings)
+            work = conversation.turns.run(turn_id, items, operation.settings, operation.output_schema)
         self._work = loop.create_task(work, name="turn")
         self._concluding = loop.create_task(self._conclude(self._conversation, operation, self._work), name="conclude")
 

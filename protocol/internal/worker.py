@@ -90,6 +90,8 @@ class StartTurn(Addressed):
     settings: TurnSettings | None = None
     deltas: bool = True
     """As `SelectEvents` has it."""
+    output_schema: bytes | None = None
+    """JSON Schema that the agent's last message must fit, as JSON."""
 
 
 class SelectEvents(Addressed):

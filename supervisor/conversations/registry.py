@@ -140,10 +140,19 @@ class Conversations:
     # Turns
 
     def submit(
-        self, conversation: Conversation, items: bytes, audience: Audience, settings: TurnSettings | None = None
+        self,
+        conversation: Conversation,
+        items: bytes,
+        audience: Audience,
+        settings: TurnSettings | None = None,
+        output_schema: bytes | None = None,
     ) -> Turn:
-        """Queue a turn; it runs after those that were submitted before it, or fails at once as `overloaded`."""
-        return self._queue(conversation, Turn(TurnId(uuid7()), conversation.id, items, audience, settings))
+        """Queue a turn; it runs after those that were submitted before it, or fails at once as `overloaded`.
+
+        `output_schema` is the JSON Schema that its last message must fit, as JSON.
+        """
+        turn = Turn(TurnId(uuid7()), conversation.id, items, audience, settings, output_schema)
+        return self._queue(conversation, turn)
 
     def compact(self, conversation: Conversation, audience: Audience) -> Turn:
         """Queue a turn that replaces the history by a summary; its last message is empty."""

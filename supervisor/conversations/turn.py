@@ -117,6 +117,8 @@ class Turn:
     audience: Audience
     settings: TurnSettings | None = None
     """Settings that override those of the conversation."""
+    output_schema: bytes | None = None
+    """JSON Schema that the agent's last message must fit, as JSON."""
     compacts: bool = False
     """Whether it summarizes the history instead of continuing it."""
     interrupted: bool = False

@@ -86,7 +86,11 @@ class Turns:
             self._assignments.send(conversation, Compact(**address(conversation), turn_id=turn.id))
         elif turn.items is not None:
             start = StartTurn(
-                **address(conversation), turn_id=turn.id, settings=turn.settings, deltas=conversation.wants_deltas
+                **address(conversation),
+                turn_id=turn.id,
+                settings=turn.settings,
+                deltas=conversation.wants_deltas,
+                output_schema=turn.output_schema,
             )
             self._assignments.send(conversation, start, turn.items)
         self._assignments.follow_readers(conversation)

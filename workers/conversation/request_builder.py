@@ -52,7 +52,7 @@ class RequestBuilder:
 
     def encoder_without_tools(self) -> Encoder:
         """Return the encoder of requests that are to be answered with text alone."""
-        return make_encoder(self._wire_api, replace(self._request(), tools=()))
+        return make_encoder(self._wire_api, replace(self._request(), tools=(), output_schema=None))
 
     def _renew(self) -> None:
         self._encoder_for = self._turn.settings, self._tools
@@ -70,4 +70,5 @@ class RequestBuilder:
             effort=settings.reasoning_effort,
             summary=settings.reasoning_summary,
             verbosity=settings.verbosity,
+            output_schema=None if settings.output_schema is None else {**settings.output_schema},
         )

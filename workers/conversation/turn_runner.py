@@ -39,12 +39,15 @@ class TurnRunner:
         self._loop = loop
         self._report = report
 
-    async def run(self, turn_id: TurnId, items: bytes, wanted: TurnSettings | None = None) -> TurnOutcome:
+    async def run(
+        self, turn_id: TurnId, items: bytes, wanted: TurnSettings | None = None, output_schema: bytes | None = None
+    ) -> TurnOutcome:
         """Run one turn to its end. `items` is its input as a JSON array, `wanted` overrides settings for this turn.
 
+        `output_schema` is the JSON Schema that its last message must fit, as JSON.
         Cancel it to stop the turn, and call `abort` then.
         """
-        fault = self._apply(wanted)
+        fault = self._apply(wanted, output_schema)
         self._report.begin(turn_id, compacts=False)
         if fault is not None:
             return self._failed(fault)
@@ -88,10 +91,10 @@ class TurnRunner:
         text = f"Codex runtime error: internal error ({type(error).__name__}); the log on standard error has more"
         return self._report.failed(TurnOutcome("failed", error_kind="internal", message=text))
 
-    def _apply(self, wanted: TurnSettings | None) -> ConfigError | None:
+    def _apply(self, wanted: TurnSettings | None, output_schema: bytes | None = None) -> ConfigError | None:
         """Set the settings of the next turn; return the error where they are invalid."""
         try:
-            settings = self._settings.for_turn(wanted)
+            settings = self._settings.for_turn(wanted, output_schema)
         except ConfigError as error:
             return error
         if settings != self._turn.settings:
