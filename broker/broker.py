@@ -137,6 +137,7 @@ class Broker:
             self._desk.tell_supervisor,
             _identity_secret(spec),
             self._rules,
+            environment_key_first=spec.environment_key_first,
         )
         endpoints = Endpoints.of(spec.issuer, spec.refresh_url, spec.revoke_url, spec.client_id)
         self._issuer = Issuer(endpoints, self._clock)

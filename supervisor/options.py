@@ -32,6 +32,8 @@ class ServerOptions(NamedTuple):
     """Whether approvals can be decided by tools and by operators."""
     events: EventSetting = "auto"
     """Which `codex/event` notifications are sent; `auto`: all, but none to a client that does not accept them."""
+    environment_key_first: bool = False
+    """Whether `CODEX_API_KEY` of the environment is used even where there is a login."""
     preferred_auth: PreferredAuth = "chatgpt"
     """Which credential is used where there are two (`preferred_auth_method`)."""
     credentials_store: CredentialsStore = "file"

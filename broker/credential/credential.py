@@ -72,8 +72,19 @@ class Credential:
 SIGNED_OUT: Final = Credential()
 
 
-def resolve(record: AuthRecord | None, environment: Mapping[str, str], preferred: PreferredAuth) -> Credential:
-    """Return the credential in force. `None` for a record means that there is no store."""
+def resolve(
+    record: AuthRecord | None,
+    environment: Mapping[str, str],
+    preferred: PreferredAuth,
+    *,
+    environment_key_first: bool = False,
+) -> Credential:
+    """Return the credential in force. `None` for a record means that there is no store.
+
+    With `environment_key_first` a key in `CODEX_API_KEY` is used even where there is a store.
+    """
+    if environment_key_first and (key := environment.get(ENVIRONMENT_KEYS[0], "").strip()):
+        return _of_key(key, "env")
     if record is None:
         return _of_environment(environment)
     if record.auth_mode not in (None, "apikey", "chatgpt"):

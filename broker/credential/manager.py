@@ -54,8 +54,13 @@ class CredentialManager:
         on_problem: Callable[[AuthProblem], None],
         identity_secret: bytes,
         rules: LoginRules = ANY_LOGIN,
+        *,
+        environment_key_first: bool = False,
     ) -> None:
-        """`identity_secret` is the same for all brokers of a supervisor: a turn may ask several of them."""
+        """`identity_secret` is the same for all brokers of a supervisor: a turn may ask several of them.
+
+        `environment_key_first` is described at `resolve`.
+        """
         self.store = store
         self.clock = clock
         self.standing = CredentialState(secrets.token_hex(8), identity_secret)
@@ -65,6 +70,7 @@ class CredentialManager:
         self._environment = environment
         self._preferred: PreferredAuth = preferred
         self._rules = rules
+        self._environment_key_first = environment_key_first
         self._on_change = on_change
         self._on_problem = on_problem
         self._facts: object = _UNKNOWN
@@ -173,7 +179,10 @@ class CredentialManager:
 
     def _install(self, record: AuthRecord | None, reason: Reason, forced_at: float | None = None) -> Change | None:
         self.record = record
-        credential = self._rules.applied(resolve(record, self._environment, self._preferred))
+        resolved = resolve(
+            record, self._environment, self._preferred, environment_key_first=self._environment_key_first
+        )
+        credential = self._rules.applied(resolved)
         change = self.standing.adopt(credential, forced_at)
         is_first, self._is_first = self._is_first, False
         if change is not None and not is_first:

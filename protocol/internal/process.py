@@ -65,6 +65,8 @@ class BrokerSpec(ProcessSpec, tag_field="role", tag="broker"):
     admitted: dict[WorkerId, str] = msgspec.field(default_factory=dict)
     """Workers that may already be starting: public key by worker."""
     preferred_mode: Literal["chatgpt", "apikey"] = "chatgpt"
+    environment_key_first: bool = False
+    """Whether `CODEX_API_KEY` of the environment is used even where there is a login."""
     store: Literal["file", "keyring", "auto", "ephemeral"] = "file"
     """`cli_auth_credentials_store`: where credentials are kept."""
     forced_method: Literal["chatgpt", "api"] | None = None

@@ -147,6 +147,7 @@ class BrokerProcess:
             store=self._options.credentials_store,
             forced_method=self._options.forced_login,
             forced_workspaces=self._options.forced_workspaces,
+            environment_key_first=self._options.environment_key_first,
             secrets=self._secrets,
             issuer=self._environment.get("GREENROOM_ISSUER"),
             refresh_url=self._environment.get("CODEX_REFRESH_TOKEN_URL_OVERRIDE"),
