@@ -3,7 +3,7 @@
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Final, TypeVar
+from typing import Final, Literal, TypeVar
 
 import msgspec
 
@@ -60,6 +60,16 @@ class ConversationOverrides(OwnSection, frozen=True):
     developer_instructions: str | None = None
     compact_prompt: str | None = None
     include_plan_tool: bool | None = None
+    writable_roots: tuple[str, ...] = ()
+    """Directories that commands may write to beside those of the configuration, where they may write at all."""
+    ephemeral: bool = False
+    """Whether the conversation has no session file, so that it ends with its process."""
+    source: Literal["mcp", "exec"] = "mcp"
+    """Which program began it, as its session file says."""
+    thread_source: str | None = None
+    """What has caused it, in the caller's words, as its session file says."""
+    reconfigured: bool = False
+    """Whether a resumed conversation goes by the configuration of today instead of the settings in its file."""
 
     @classmethod
     def from_json(cls, data: bytes) -> "ConversationOverrides":
@@ -125,6 +135,8 @@ class Settings:
     """In which form clients are told what releases write differently."""
     unix_sockets: tuple[str, ...]
     """Those of programs outside the sandbox that its commands may use where they have network."""
+    output_schema: Mapping[str, object] | None = None
+    """JSON Schema that the agent's last message must fit; set for single turns."""
     own_models: Mapping[str, ModelRow] = field(default_factory=dict)
     """What the user says of models, by slug."""
     prices: Mapping[str, PriceRow] = field(default_factory=dict)
@@ -204,7 +216,7 @@ def _settle(
         search_options=file.search_options,
         approval_policy=overrides.approval_policy or file.approval_policy or DEFAULT_APPROVAL_POLICY,
         sandbox_policy=_sandbox_policy(
-            overrides.sandbox_mode or file.sandbox_mode, file.sandbox_workspace_write, cwd, environment
+            overrides.sandbox_mode or file.sandbox_mode, _workspace(file, overrides), cwd, environment
         ),
         shell_environment_policy=file.shell_environment_policy,
         allow_login_shell=file.allow_login_shell,
@@ -261,6 +273,11 @@ def _family(model: str, file: ConfigFile, own: Mapping[str, ModelRow]) -> ModelF
     if family.known or file.model_supports_reasoning_summaries is None:
         return family
     return replace(family, supports_reasoning=file.model_supports_reasoning_summaries)
+
+
+def _workspace(file: ConfigFile, overrides: ConversationOverrides) -> WorkspaceWrite:
+    workspace = file.sandbox_workspace_write
+    return msgspec.structs.replace(workspace, writable_roots=(*workspace.writable_roots, *overrides.writable_roots))
 
 
 def _sandbox_policy(

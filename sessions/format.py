@@ -92,8 +92,13 @@ def session_meta(
     base_instructions: str,
     model: str | None = None,
     git: Mapping[str, str] | None = None,
+    source: str = "mcp",
+    thread_source: str | None = None,
 ) -> SessionRecord:
-    """Return the first record of a file. `model` is set where the instructions are that model's own."""
+    """Return the first record of a file. `model` is set where the instructions are that model's own.
+
+    `source` is the program that has begun the conversation, `thread_source` what has caused it.
+    """
     provenance: JsonObject = {"type": "custom"} if model is None else {"type": "model", "model": model}
     payload: JsonObject = {
         "session_id": conversation_id,
@@ -102,7 +107,8 @@ def session_meta(
         "cwd": cwd,
         "originator": originator,
         "cli_version": cli_version,
-        "source": "mcp",
+        "source": source,
+        **({} if thread_source is None else {"thread_source": thread_source}),
         "model_provider": model_provider,
         "base_instructions": {"text": base_instructions, "provenance": provenance},
         "history_mode": "legacy",

@@ -23,6 +23,7 @@ from greenroom.runtime.spawn import OWN_VARIABLES
 from greenroom.runtime.user_agent import originator
 from greenroom.sessions.file import SessionFile
 from greenroom.sessions.format import session_meta
+from greenroom.sessions.unsaved import UnsavedFile
 from greenroom.workers.conversation import event
 from greenroom.workers.conversation.compaction import Compaction
 from greenroom.workers.conversation.context import InitialContext
@@ -129,7 +130,7 @@ class _Opening:
         sources = self._settings(arguments, resumed)
         settings = sources.value
         instructions = _instructions(settings, resumed)
-        shared = self._shared(settings, self._session_file(settings, instructions, resumed), resumed)
+        shared = self._shared(settings, self._session_file(sources, instructions, resumed), resumed)
         turn, transcript = shared.turn, shared.transcript
         closing.callback(shared.recorder.close)
         if resumed is not None:
@@ -189,10 +190,15 @@ class _Opening:
             require_directory(settings.value.cwd, "cwd")
         return settings
 
-    def _session_file(self, settings: Settings, instructions: str, resumed: ResumedSession | None) -> SessionFile:
+    def _session_file(
+        self, sources: ConversationSettings, instructions: str, resumed: ResumedSession | None
+    ) -> SessionFile:
+        settings, overrides = sources.value, sources.overrides
+        started = time.time()
+        if overrides.ephemeral:
+            return UnsavedFile(self._home, self._id, started)
         if resumed is not None:
             return SessionFile.resume(self._home, resumed.path, self._id)
-        started = time.time()
         meta = session_meta(
             conversation_id=self._id,
             started=started,
@@ -202,6 +208,8 @@ class _Opening:
             model_provider=settings.provider_id,
             base_instructions=instructions,
             model=settings.model if settings.base_instructions is None else None,
+            source=overrides.source,
+            thread_source=overrides.thread_source,
         )
         return SessionFile.create(self._home, self._id, meta, started)
 

@@ -44,7 +44,9 @@ class ResumedSession:
         return {model: _usage(counts) for model, counts in self.used_tokens.items()}
 
     def complete(self, overrides: ConversationOverrides) -> ConversationOverrides:
-        """Return the overrides, with the last settings of the file where the caller set none."""
+        """Return the overrides, with the last settings of the file where the caller set none and wants them."""
+        if overrides.reconfigured:
+            return overrides
         restored = self.restored
         context = restored.context or {}
         policy = context.get("sandbox_policy")

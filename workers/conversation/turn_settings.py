@@ -9,6 +9,7 @@ import msgspec
 from greenroom.config.paths import absolute, require_directory
 from greenroom.config.sandbox import SandboxPolicy, WorkspaceWrite
 from greenroom.config.settings import ConversationOverrides, Settings, resolve
+from greenroom.protocol.errors import ConfigError
 from greenroom.protocol.internal.worker import TurnSandbox, TurnSettings
 
 
@@ -19,16 +20,21 @@ class ConversationSettings:
         """Read `config.toml` in `home`. `cli` are assignments of the command line. Raises `ConfigError`."""
         self._home = home
         self._cli = cli
-        self._overrides = overrides
+        self.overrides = overrides
         self.value = self._resolve(overrides)
 
-    def for_turn(self, wanted: TurnSettings | None) -> Settings:
-        """Return the settings of a turn with these overrides. Raises `ConfigError`."""
+    def for_turn(self, wanted: TurnSettings | None, output_schema: bytes | None = None) -> Settings:
+        """Return the settings of a turn with these overrides. Raises `ConfigError`.
+
+        `output_schema` is the JSON Schema of its last message, as JSON.
+        """
         settings = self.value
+        if output_schema is not None:
+            settings = replace(settings, output_schema=_schema(output_schema))
         if wanted is None:
             return settings
         if wanted.model != settings.model:
-            other = self._resolve(msgspec.structs.replace(self._overrides, model=wanted.model))
+            other = self._resolve(msgspec.structs.replace(self.overrides, model=wanted.model))
             settings = replace(
                 settings,
                 model=other.model,
@@ -50,6 +56,13 @@ class ConversationSettings:
 
     def _resolve(self, overrides: ConversationOverrides) -> Settings:
         return resolve(self._home, self._cli, overrides, os.getcwd(), os.environ)
+
+
+def _schema(output_schema: bytes) -> dict[str, object]:
+    try:
+        return msgspec.json.decode(output_schema, type=dict[str, object])
+    except (msgspec.MsgspecError, RecursionError) as error:
+        raise ConfigError(f"the output schema is no JSON object: {error}") from None
 
 
 def _policy(sandbox: TurnSandbox, cwd: str) -> SandboxPolicy:
