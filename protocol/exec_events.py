@@ -10,7 +10,7 @@ import msgspec
 Status: TypeAlias = Literal["in_progress", "completed", "failed", "declined"]
 
 
-class ExecItem(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"):
+class ExecItem(msgspec.Struct, frozen=True, tag_field="type"):
     """Base of all items."""
 
     id: str

@@ -9,6 +9,8 @@ SERVER = "mcp-server"
 """The command that starts a server for an MCP client."""
 APP_SERVER = "app-server"
 """The command that starts one for a client of the protocol of that name."""
+EXEC = "exec"
+"""The command that runs one turn."""
 GENERATE_SCHEMA = "generate-json-schema"
 """The command below it that prints schemas instead."""
 CONFIG_FLAGS = ("-c", "--config")

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from greenroom.protocol.errors import ConfigError, GreenroomError
 from greenroom.protocol.version import __version__
 from greenroom.supervisor.cli.status.commands import add_commands
-from greenroom.supervisor.options import APP_SERVER, CONFIG_FLAGS, ENGINES, GENERATE_SCHEMA, LOG_LEVELS, SERVER
-from greenroom.supervisor.startup.prelaunch import Prelaunch, environment_and_home
+from greenroom.supervisor.options import APP_SERVER, CONFIG_FLAGS, ENGINES, EXEC, GENERATE_SCHEMA, LOG_LEVELS, SERVER
+from greenroom.supervisor.startup.prelaunch import Prelaunch, command_of, environment_and_home
 
 if TYPE_CHECKING:
     from greenroom.config.greenroom import CredentialSettings
@@ -23,9 +23,12 @@ def run(words: Sequence[str], prelaunch: Prelaunch | None = None) -> int:
 
     `vanguard` is the fork server that was started in advance. Raises `SystemExit` for invalid arguments.
     """
-    arguments = _parser().parse_args(words)
-    arguments.prelaunch = prelaunch
+    settings, rest = command_of(words)
     try:
+        if rest[:1] == [EXEC]:
+            return _exec(rest[1:], settings, prelaunch)
+        arguments = _parser().parse_args(words)
+        arguments.prelaunch = prelaunch
         status: int = arguments.run(arguments)
     except GreenroomError as error:
         sys.stderr.write(f"greenroom: {error}\n")
@@ -45,6 +48,7 @@ def _parser() -> argparse.ArgumentParser:
     host = commands.add_parser("serve", help="serve many clients at a socket, until it is stopped")
     _add_server_options(host)
     host.set_defaults(run=_serve_host)
+    commands.add_parser(EXEC, help="run one turn, as `codex exec` does, and end")  # reads its words itself
     demo = commands.add_parser(
         "demo", help="show a whole conversation against a scripted model, without key or network"
     )
@@ -173,6 +177,12 @@ def _credential_settings(home: str) -> "CredentialSettings":
     if settings.cli_auth_credentials_store == "ephemeral":
         raise ConfigError("credentials are kept by each server alone (`cli_auth_credentials_store`); log in through it")
     return settings
+
+
+def _exec(words: Sequence[str], settings: Sequence[str], prelaunch: Prelaunch | None) -> int:
+    from greenroom.supervisor.cli.exec.command import run
+
+    return run(words, settings, prelaunch)
 
 
 def _demo(_: argparse.Namespace) -> int:

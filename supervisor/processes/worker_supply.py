@@ -59,7 +59,8 @@ class WorkerSupply:
         self._exit_history = exit_history
         self._exit_causes = exit_causes
         self._workers = workers
-        self.pool = Pool(min(options.idle_workers, EARLY_WORKERS))
+        self._size = options.idle_workers
+        self.pool = Pool(min(self._size, EARLY_WORKERS))
         self._policy = RestartPolicy(POOL)
         self._refusals = Backoff(START)
         self._retry: asyncio.TimerHandle | None = None
@@ -112,8 +113,13 @@ class WorkerSupply:
 
     def fill(self) -> None:
         """Keep as many workers ready as are configured, from now on."""
-        self.pool.resize(self._options.idle_workers)
+        self.pool.resize(self._size)
         self.replenish()
+
+    def stop_replenishing(self) -> None:
+        """Keep no workers ready any more; those that are ordered are still started."""
+        self._size = 0
+        self.pool.resize(0)
 
     def replenish(self) -> None:
         """Start the missing workers while the broker is told of them: a worker that it refuses connects again."""

@@ -15,9 +15,12 @@ from greenroom.config.home import codex_home, load_dotenv
 from greenroom.protocol.errors import ConfigError, GreenroomError
 from greenroom.protocol.secrecy import is_secret_name
 from greenroom.runtime.launch import FORK_SERVER, Launched, Lifeline, launch
-from greenroom.supervisor.options import APP_SERVER, CONFIG_FLAGS, GENERATE_SCHEMA, SERVER
+from greenroom.runtime.user_agent import ORIGINATOR
+from greenroom.supervisor.options import APP_SERVER, CONFIG_FLAGS, EXEC, GENERATE_SCHEMA, SERVER
 
 FORK_IS_SAFE = sys.platform.startswith("linux")
+EXEC_ORIGINATOR = "codex_exec"
+"""The name of a single run."""
 OTHERWISE = "spawn"
 """The word that has to be in the command line or the file to configure the other engine."""
 
@@ -38,6 +41,12 @@ class Prelaunch(NamedTuple):
         environment, home = environment_and_home()
         return cls(home, environment, Lifeline.create())
 
+    def for_command(self, words: Sequence[str]) -> "Prelaunch":
+        """Let the processes of a single run bear its name to the model's servers, unless the caller has set another."""
+        if command_of(words)[1][:1] != [EXEC]:
+            return self
+        return self._replace(environment={ORIGINATOR: EXEC_ORIGINATOR, **self.environment})
+
     @classmethod
     def launch(cls, words: Sequence[str]) -> "Prelaunch | None":
         """Start the fork server for the command that serves, unless the spawn engine may be configured.
@@ -47,7 +56,7 @@ class Prelaunch(NamedTuple):
         if not _serves(words) or not FORK_IS_SAFE or any(OTHERWISE in word for word in words) or not _has_client():
             return None
         try:
-            prepared = cls.prepare()
+            prepared = cls.prepare().for_command(words)
         except GreenroomError:
             return None
         if OTHERWISE in _text_of_file(prepared.home):
@@ -84,12 +93,19 @@ def as_text(value: str) -> str:
     return os.fsencode(value).decode("utf-8", "replace")
 
 
-def _serves(words: Sequence[str]) -> bool:
-    """Tell whether a command line starts a server. Settings may come before the command, as Codex allows."""
-    rest = list(words)
+def command_of(words: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Return the settings before the command of a command line, as Codex allows them, and the rest from the command."""
+    rest, settings = list(words), []
     while rest and rest[0] in CONFIG_FLAGS:
+        settings += rest[1:2]
         del rest[:2]
-    return rest[:1] == [SERVER] or (rest[:1] == [APP_SERVER] and GENERATE_SCHEMA not in rest)
+    return settings, rest
+
+
+def _serves(words: Sequence[str]) -> bool:
+    """Tell whether a command line starts a server."""
+    rest = command_of(words)[1]
+    return rest[:1] in ([SERVER], [EXEC]) or (rest[:1] == [APP_SERVER] and GENERATE_SCHEMA not in rest)
 
 
 def _has_client() -> bool:

@@ -57,6 +57,8 @@ class Server:
         self._stop = asyncio.Event()
         self._hurry = asyncio.Event()
         self._signals = 0
+        self.ended_by: signal.Signals | None = None
+        """The first signal that told it to end."""
         self._connections: list[Connection] = []
         """Those that are served, oldest first."""
         self._serving: set[asyncio.Task[None]] = set()
@@ -92,7 +94,7 @@ class Server:
         """Run until the end, and leave no process or file behind."""
         loop = asyncio.get_running_loop()
         for number in STOP_SIGNALS:
-            loop.add_signal_handler(number, self._signalled)
+            loop.add_signal_handler(number, self._signalled, number)
         try:
             for listener in self._listeners:
                 await listener.start(self)
@@ -178,8 +180,9 @@ class Server:
             task.cancel()
         await asyncio.gather(*self._serving, return_exceptions=True)
 
-    def _signalled(self) -> None:
+    def _signalled(self, number: signal.Signals) -> None:
         """End the server; at a second signal, without waiting for turns to end and for workers to save."""
+        self.ended_by = self.ended_by or number
         if self._signals:
             self._hurry.set()
             if self._tree is not None:

@@ -1,0 +1,81 @@
+"""The front end of one run: its client is the command line, which has said everything already."""
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Final
+
+from greenroom.protocol.mcp.handshake import Failure
+from greenroom.protocol.version import __version__
+from greenroom.runtime.user_agent import user_agent
+from greenroom.supervisor.frontend.client_channel import ClientChannel
+from greenroom.supervisor.frontend.exec.request import ExecRequest
+
+if TYPE_CHECKING:
+    from greenroom.protocol.report import ClientEntry
+    from greenroom.supervisor.conversations.host import ConversationHost
+    from greenroom.supervisor.frontend.exec.narrator import Narrator
+
+SERVICES: Final = "greenroom.supervisor.frontend.exec.turn"
+"""The module that `attach` needs."""
+
+
+class ExecFront:
+    """Implements `greenroom.supervisor.frontend.connection.FrontEnd`."""
+
+    def __init__(self, request: ExecRequest, narrator: "Narrator", environment: Mapping[str, str]) -> None:
+        self.channel = ClientChannel(_nowhere, lambda: user_agent(__version__, environment))
+        self._request = request
+        self._narrator = narrator
+        self.outcome: str | Failure | None = None
+        """The agent's last message, or why there is none; `None` where the turn has not ended."""
+        self.is_told = False
+        """Whether a failure has been told."""
+        self.on_finished: Callable[[], None] = lambda: None
+        """Called when the turn has ended."""
+
+    @property
+    def client(self) -> "ClientEntry | None":
+        """The client, for status."""
+        from greenroom.protocol.report import ClientEntry
+
+        return ClientEntry(name="greenroom exec", version=__version__, protocol="exec")
+
+    @property
+    def open_calls(self) -> int:
+        """Number of turns that have not ended."""
+        return int(self.outcome is None)
+
+    def receive(self, data: bytes) -> None:
+        """Ignore bytes: there are none."""
+
+    def receive_end(self) -> None:
+        """Handle the end of the client: there is nothing to do."""
+
+    def attach(self, host: "ConversationHost") -> None:
+        """Begin the turn in the worker that is ready or starting; no other will be needed, unless that one dies."""
+        from greenroom.supervisor.frontend.exec.turn import ExecTurn
+
+        host.tree.workers.stop_replenishing()
+        request, conversations = self._request, host.conversations
+        if request.resumed is None:
+            conversation = conversations.open(request.overrides, request.title)
+        else:
+            conversation = conversations.take_up(request.resumed, None, request.overrides)
+
+        def ended(outcome: str | Failure) -> None:
+            self.outcome, self.is_told = outcome, audience.is_open
+            self.on_finished()
+
+        audience = ExecTurn(self.channel, self._narrator, conversations, ended)
+        turn = conversations.submit(conversation, request.items, audience, output_schema=request.output_schema)
+        audience.attach(turn)
+
+    async def stop(self, reason: str) -> None:
+        """Do nothing: the turn is ended by the conversations."""
+
+    async def close(self) -> None:
+        """Do nothing: the turn has ended."""
+
+
+def _nowhere(data: bytes) -> None:
+    """Drop what is written before there is a transport: nothing is."""
+    del data
