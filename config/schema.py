@@ -114,6 +114,8 @@ class ConfigFile(Profile, frozen=True):
     project_doc_fallback_filenames: Strings = ()
     project_root_markers: Strings = (".git",)
 
+    approvals_reviewer: Literal["user", "auto_review", "guardian_subagent"] = "user"
+    """Who is asked for consent; the last two are the same."""
     sandbox_workspace_write: WorkspaceWrite = WorkspaceWrite()
     shell_environment_policy: ShellEnvironmentPolicy = ShellEnvironmentPolicy()
     allow_login_shell: bool = True

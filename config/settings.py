@@ -27,7 +27,8 @@ from greenroom.config.texts import base_instructions, compaction_prompt
 from greenroom.config.tolerance import Tolerated, read_tolerantly
 from greenroom.protocol.choices import EventForm
 from greenroom.protocol.errors import ConfigError
-from greenroom.protocol.policy import ApprovalPolicy, SandboxMode
+from greenroom.protocol.items import JsonObject
+from greenroom.protocol.policy import ApprovalPolicy, Reviewer, SandboxMode
 
 R = TypeVar("R", bound=Section)
 
@@ -105,6 +106,8 @@ class Settings:
     search_options: SearchOptions
 
     approval_policy: ApprovalPolicy
+    reviewer: Reviewer
+    """Who decides what the policy leaves to the user."""
     sandbox_policy: SandboxPolicy
     shell_environment_policy: ShellEnvironmentPolicy
     allow_login_shell: bool
@@ -143,6 +146,8 @@ class Settings:
     """What models cost, by slug or by the beginning of slugs."""
     rate_limit_wait: float = RATE_LIMIT_WAIT
     """Seconds that a model request waits for rate limits in all."""
+    output_schema: JsonObject | None = None
+    """JSON Schema of the agent's last message; of one turn alone."""
     delta_window: float = DELTA_WINDOW
     """Seconds for which pieces of a text are gathered; 0 where each is told by itself."""
 
@@ -215,6 +220,7 @@ def _settle(
         web_search=file.search_mode,
         search_options=file.search_options,
         approval_policy=overrides.approval_policy or file.approval_policy or DEFAULT_APPROVAL_POLICY,
+        reviewer="user" if file.approvals_reviewer == "user" else "auto_review",
         sandbox_policy=_sandbox_policy(
             overrides.sandbox_mode or file.sandbox_mode, _workspace(file, overrides), cwd, environment
         ),

@@ -18,6 +18,11 @@ def patch_language() -> str:
     return _text("apply_patch.md")
 
 
+def approval_review_policy() -> str:
+    """Return the instructions of the reviewer that decides in place of the user."""
+    return _text("approval_review.md")
+
+
 @cache
 def _text(name: str) -> str:
     from importlib.resources import files

@@ -3,4 +3,6 @@
 from typing import Literal, TypeAlias
 
 ApprovalPolicy: TypeAlias = Literal["untrusted", "on-failure", "on-request", "never"]
+Reviewer: TypeAlias = Literal["user", "auto_review"]
+"""Who decides what needs consent: the user, or a request of its own to the model."""
 SandboxMode: TypeAlias = Literal["read-only", "workspace-write", "danger-full-access"]

@@ -7,6 +7,7 @@ from greenroom.protocol.app_server.thread import Thread, ThreadStatus, Turn, Tur
 from greenroom.protocol.app_server.wire import Notification, Result
 
 StepStatus: TypeAlias = Literal["pending", "inProgress", "completed"]
+ReviewStatus: TypeAlias = Literal["inProgress", "approved", "denied", "timedOut", "aborted"]
 ServerState: TypeAlias = Literal["starting", "ready", "failed", "cancelled"]
 
 
@@ -188,6 +189,41 @@ class AccountRateLimitsUpdated(Notification, frozen=True):
     rate_limits: dict[str, Any]
 
 
+class Review(Result, frozen=True):
+    """What a reviewer has decided so far."""
+
+    status: ReviewStatus
+    risk_level: str | None = None
+    user_authorization: str | None = None
+    rationale: str | None = None
+
+
+class ReviewStarted(TurnNotification, frozen=True, kw_only=True):
+    """A reviewer is asked for the consent that the user would give else."""
+
+    method: ClassVar[str] = "item/autoApprovalReview/started"
+
+    review_id: str
+    action: dict[str, Any]
+    review: Review
+    started_at_ms: int
+    target_item_id: str | None = None
+
+
+class ReviewCompleted(TurnNotification, frozen=True, kw_only=True):
+    """A reviewer has decided."""
+
+    method: ClassVar[str] = "item/autoApprovalReview/completed"
+
+    review_id: str
+    action: dict[str, Any]
+    review: Review
+    started_at_ms: int
+    completed_at_ms: int
+    decision_source: Literal["agent"]
+    target_item_id: str | None = None
+
+
 class ErrorOccurred(TurnNotification, frozen=True):
     """The turn fails, or its request to the model is repeated."""
 
@@ -298,6 +334,8 @@ AnyNotification: TypeAlias = (
     | ReasoningTextDelta
     | CommandOutputDelta
     | TerminalInteraction
+    | ReviewStarted
+    | ReviewCompleted
     | ItemCompleted
     | TurnPlanUpdated
     | TurnDiffUpdated

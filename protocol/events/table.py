@@ -19,6 +19,7 @@ from greenroom.protocol.events.mcp import (
     McpToolCallEnd,
 )
 from greenroom.protocol.events.patch import ApplyPatchApprovalRequest, PatchApplyBegin, PatchApplyEnd, TurnDiff
+from greenroom.protocol.events.review import GuardianAssessment
 from greenroom.protocol.events.text import (
     AgentMessage,
     AgentMessageContentDelta,
@@ -67,6 +68,7 @@ AnyEvent: TypeAlias = (
     | ExecApprovalRequest
     | ApplyPatchApprovalRequest
     | ElicitationRequest
+    | GuardianAssessment
     | ExecCommandBegin
     | ExecCommandOutputDelta
     | TerminalInteraction

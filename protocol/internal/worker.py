@@ -17,7 +17,7 @@ from greenroom.protocol.errors import ErrorKind, RemoteProtocolError
 from greenroom.protocol.footprint import Footprint
 from greenroom.protocol.ids import ConversationId, Incarnation, TurnId, WorkerId
 from greenroom.protocol.internal.message import Message, pack, unpack
-from greenroom.protocol.policy import ApprovalPolicy, SandboxMode
+from greenroom.protocol.policy import ApprovalPolicy, Reviewer, SandboxMode
 from greenroom.protocol.spending import Spending
 
 HEARTBEAT: Final = 2.0
@@ -79,6 +79,10 @@ class TurnSettings(Message):
     summary: str | None = None
     """`None`: that of the conversation, as with `effort`."""
     effort: str | None = None
+    reviewer: Reviewer | None = None
+    """`None`: that of the conversation."""
+    output_schema: bytes | None = None
+    """JSON Schema of the agent's last message, as JSON; not that of a later turn."""
 
 
 class StartTurn(Addressed):

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
 ESSENTIAL = {
     *("model", "model_provider", "openai_base_url", "oss_provider", "profile"),
-    *("approval_policy", "sandbox_mode", "sandbox_workspace_write", "shell_environment_policy", "allow_login_shell"),
+    *("approval_policy", "approvals_reviewer", "sandbox_mode", "sandbox_workspace_write"),
+    *("shell_environment_policy", "allow_login_shell"),
     *("model_instructions_file", "experimental_instructions_file", "developer_instructions"),
     *("web_search", "tools", "greenroom", "profiles", "model_providers"),
 }

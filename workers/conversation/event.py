@@ -39,7 +39,7 @@ def session_configured(conversation_id: ConversationId, settings: Settings, sess
         model=settings.model,
         model_provider_id=settings.provider_id,
         approval_policy=settings.approval_policy,
-        approvals_reviewer="user",
+        approvals_reviewer=settings.reviewer,
         sandbox_policy=msgspec.to_builtins(settings.sandbox_policy),
         cwd=settings.cwd,
         history_log_id=0,

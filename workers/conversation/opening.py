@@ -25,6 +25,7 @@ from greenroom.sessions.file import SessionFile
 from greenroom.sessions.format import session_meta
 from greenroom.sessions.unsaved import UnsavedFile
 from greenroom.workers.conversation import event
+from greenroom.workers.conversation.approval_reviewer import ApprovalReviewer
 from greenroom.workers.conversation.compaction import Compaction
 from greenroom.workers.conversation.context import InitialContext
 from greenroom.workers.conversation.conversation import Conversation
@@ -144,6 +145,7 @@ class _Opening:
         requests = RequestBuilder(self._id, instructions, turn, mcp)
         model = ModelConnection(settings, self._operation, credentials, self._session_factory)
         closing.push_async_callback(model.close)
+        host.reviewer = ApprovalReviewer(model, requests, transcript, turn, shared.tokens)
 
         has_context = resumed is not None and resumed.restored.context is not None
         context = InitialContext(self._reader, turn, transcript, is_present=has_context)

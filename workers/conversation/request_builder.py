@@ -54,6 +54,11 @@ class RequestBuilder:
         """Return the encoder of requests that are to be answered with text alone."""
         return make_encoder(self._wire_api, replace(self._request(), tools=(), output_schema=None))
 
+    def review_encoder(self, instructions: str, schema: JsonObject) -> Encoder:
+        """Return the encoder of a request that has instructions of its own and an answer of a given form."""
+        request = replace(self._request(), instructions=instructions, tools=(), output_schema=schema, summary=None)
+        return make_encoder(self._wire_api, request)
+
     def _renew(self) -> None:
         self._encoder_for = self._turn.settings, self._tools
         self._encoder = make_encoder(self._wire_api, self._request())

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from greenroom.protocol.approval import AnyQuestion, Decision
 from greenroom.protocol.events.event import Event
+from greenroom.workers.conversation.approval_reviewer import ApprovalReviewer, Reviewable
 from greenroom.workers.conversation.notices import ConversationNotices
 from greenroom.workers.conversation.pending_approvals import PendingApprovals
 from greenroom.workers.conversation.transcript import Transcript
@@ -20,9 +21,13 @@ class ConversationToolHost:
         self._transcript = transcript
         self._approvals = approvals
         self._notices = notices
+        self.reviewer: ApprovalReviewer | None = None
+        """Decides in place of the user, in turns whose settings say so."""
 
     async def ask(self, question: AnyQuestion) -> Decision:
-        """Ask the user (`greenroom.workers.tools.types.Ask`)."""
+        """Ask the user, or the reviewer (`greenroom.workers.tools.types.Ask`)."""
+        if isinstance(question, Reviewable) and self.reviewer is not None and self.reviewer.is_wanted:
+            return await self.reviewer.decide(question)
         return await self._approvals.ask(question)
 
     def emit(self, event: Event) -> Awaitable[None] | None:

@@ -56,7 +56,7 @@ class ThreadMethods:
         if params.ephemeral:
             raise RefusedError(INVALID_REQUEST, "`ephemeral` of `thread/start` is not supported")
         conversation = self._conversations.open(conversation_overrides(params))
-        session = await self._sessions.open(conversation, params.approvals_reviewer)
+        session = await self._sessions.open(conversation)
         assert session.settings is not None
         return self._begun(session, live_thread(conversation, session.settings, session.status))
 
@@ -110,7 +110,7 @@ class ThreadMethods:
     ) -> ThreadSession:
         conversation = self._conversations.take_up(conversation_id, None, conversation_overrides(params))
         try:
-            session = await self._sessions.open(conversation, params.approvals_reviewer)
+            session = await self._sessions.open(conversation)
         except RefusedError:
             if conversation.state == "closed":
                 self._sessions.forget(conversation)

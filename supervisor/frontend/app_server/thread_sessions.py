@@ -5,7 +5,6 @@ from uuid import UUID
 
 import msgspec
 
-from greenroom.protocol.app_server.thread import ApprovalsReviewer
 from greenroom.protocol.events.turn import SessionConfigured
 from greenroom.protocol.failure import Failure
 from greenroom.protocol.ids import ConversationId
@@ -53,7 +52,7 @@ class ThreadSessions:
         assert session.settings is not None
         return conversation, session, session.settings
 
-    async def open(self, conversation: Conversation, reviewer: ApprovalsReviewer | None = None) -> ThreadSession:
+    async def open(self, conversation: Conversation) -> ThreadSession:
         """Start a conversation where it has no process, and subscribe to it. Raises `RefusedError`.
 
         A new subscription holds back what there is to tell until it is released.
@@ -70,9 +69,7 @@ class ThreadSessions:
                 self.forget(conversation)
             raise
         if session.settings is None:
-            session.settings = ThreadSettings.announced(event, reviewer or "user")
-        elif reviewer is not None:
-            session.settings = msgspec.structs.replace(session.settings, reviewer=reviewer)
+            session.settings = ThreadSettings.announced(event)
         return session
 
     def forget(self, conversation: Conversation) -> bool:

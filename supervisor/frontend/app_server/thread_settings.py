@@ -14,7 +14,7 @@ from greenroom.protocol.app_server.turns import TurnStartParams
 from greenroom.protocol.events.turn import SessionConfigured
 from greenroom.protocol.internal.worker import TurnSandbox, TurnSettings
 from greenroom.protocol.jsonrpc import INVALID_REQUEST, encode
-from greenroom.protocol.policy import ApprovalPolicy
+from greenroom.protocol.policy import ApprovalPolicy, Reviewer
 from greenroom.supervisor.frontend.request_params import RefusedError
 
 _POLICIES: Final[Mapping[str, ApprovalPolicy]] = {
@@ -34,7 +34,7 @@ class ThreadSettings(msgspec.Struct, frozen=True, kw_only=True):
     provider: str
     cwd: str
     approval_policy: ApprovalPolicy
-    reviewer: wire.ApprovalsReviewer
+    reviewer: Reviewer
     sandbox: TurnSandbox
     effort: str | None = None
     summary: str | None = None
@@ -42,7 +42,7 @@ class ThreadSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Whether the client has changed any since the conversation was opened."""
 
     @classmethod
-    def announced(cls, event: SessionConfigured, reviewer: wire.ApprovalsReviewer) -> "ThreadSettings":
+    def announced(cls, event: SessionConfigured) -> "ThreadSettings":
         """Return the settings that a worker has announced."""
         effort = event.reasoning_effort
         return cls(
@@ -50,7 +50,7 @@ class ThreadSettings(msgspec.Struct, frozen=True, kw_only=True):
             provider=event.model_provider_id,
             cwd=event.cwd,
             approval_policy=_POLICIES[event.approval_policy],
-            reviewer=reviewer,
+            reviewer="auto_review" if event.approvals_reviewer == "auto_review" else "user",
             sandbox=msgspec.convert(event.sandbox_policy, TurnSandbox),
             effort=None if isinstance(effort, msgspec.UnsetType) else effort,
         )
@@ -61,7 +61,7 @@ class ThreadSettings(msgspec.Struct, frozen=True, kw_only=True):
             "model": params.model,
             "cwd": params.cwd,
             "approval_policy": None if params.approval_policy is None else read_policy(params.approval_policy),
-            "reviewer": params.approvals_reviewer,
+            "reviewer": read_reviewer(params.approvals_reviewer),
             "sandbox": None if params.sandbox_policy is None else read_sandbox(params.sandbox_policy),
             "effort": params.effort,
             "summary": params.summary,
@@ -75,18 +75,21 @@ class ThreadSettings(msgspec.Struct, frozen=True, kw_only=True):
             "model": params.model,
             "cwd": params.cwd,
             "approval_policy": None if params.approval_policy is None else read_policy(params.approval_policy),
+            "reviewer": read_reviewer(params.approvals_reviewer),
             "sandbox": TurnSandbox(type=params.sandbox) if is_other and params.sandbox is not None else None,
         }
         return self._with(changes)
 
     def _with(self, changes: Mapping[str, Any]) -> "ThreadSettings":
         given = {name: value for name, value in changes.items() if value not in (None, getattr(self, name))}
-        is_changed = self.is_changed or bool(given.keys() - {"reviewer"})
-        return msgspec.structs.replace(self, **given, is_changed=is_changed)
+        return msgspec.structs.replace(self, **given, is_changed=self.is_changed or bool(given))
 
-    def for_worker(self) -> TurnSettings | None:
-        """Return what a worker is told with a turn; `None` for the settings of the conversation."""
-        if not self.is_changed:
+    def for_worker(self, output_schema: bytes | None = None) -> TurnSettings | None:
+        """Return what a worker is told with a turn; `None` for the settings of the conversation.
+
+        `output_schema` is the form of this turn's last message, as JSON.
+        """
+        if not self.is_changed and output_schema is None:
             return None
         return TurnSettings(
             cwd=self.cwd,
@@ -95,6 +98,8 @@ class ThreadSettings(msgspec.Struct, frozen=True, kw_only=True):
             model=self.model,
             summary=self.summary,
             effort=self.effort,
+            reviewer=self.reviewer,
+            output_schema=output_schema,
         )
 
     def told(self, thread: wire.Thread) -> wire.ThreadSettings:
@@ -117,12 +122,13 @@ def conversation_overrides(params: Overrides) -> bytes:
     Raises `RefusedError`.
     """
     provider = {} if params.model_provider is None else {"model_provider": params.model_provider}
+    reviewer = {} if params.approvals_reviewer is None else {"approvals_reviewer": params.approvals_reviewer}
     values = {
         "model": params.model,
         "cwd": params.cwd,
         "approval_policy": None if params.approval_policy is None else read_policy(params.approval_policy),
         "sandbox_mode": params.sandbox,
-        "config": {**(params.config or {}), **provider, **_FORM},
+        "config": {**(params.config or {}), **provider, **reviewer, **_FORM},
         "base_instructions": params.base_instructions,
         "developer_instructions": params.developer_instructions,
     }
@@ -136,6 +142,11 @@ def read_policy(policy: str | Mapping[str, Any]) -> ApprovalPolicy:
     if isinstance(policy, str):
         raise RefusedError(INVALID_REQUEST, f"unknown approval policy: {policy}")
     raise RefusedError(INVALID_REQUEST, "approval policy `granular` is not supported")
+
+
+def read_reviewer(reviewer: wire.ApprovalsReviewer | None) -> Reviewer | None:
+    """Return who decides what needs consent; `None` where the client does not say."""
+    return None if reviewer is None else "user" if reviewer == "user" else "auto_review"
 
 
 def told_policy(policy: ApprovalPolicy) -> wire.AskForApproval:

@@ -2,13 +2,14 @@
 
 import re
 from collections.abc import Iterator, Mapping
-from typing import Final
+from typing import Any, Final
 
 from greenroom.protocol.app_server import notifications as told
 from greenroom.protocol.app_server.item import AgentMessageItem, ThreadItem
 from greenroom.protocol.app_server.thread import Active, Faulty, Idle, ThreadStatus, Turn, TurnError
 from greenroom.protocol.app_server.wire import Notification
 from greenroom.protocol.errors import ErrorKind
+from greenroom.protocol.events.review import GuardianAssessment
 from greenroom.protocol.events.turn import ErrorInfo, TokenUsage
 from greenroom.protocol.failure import Failure
 from greenroom.protocol.ids import ConversationId, TurnId
@@ -25,6 +26,13 @@ _INFO: Final[Mapping[str, ErrorInfo]] = {
     "internal": "internal_server_error",
 }
 """What programs are told of failures that no event has told of."""
+_REVIEWS: Final[Mapping[str, told.ReviewStatus]] = {
+    "in_progress": "inProgress",
+    "approved": "approved",
+    "denied": "denied",
+    "timed_out": "timedOut",
+    "aborted": "aborted",
+}
 _SERVER_STATES: Final[Mapping[str, told.ServerState]] = {
     "starting": "starting",
     "ready": "ready",
@@ -79,7 +87,7 @@ class TurnNarrator:
     def tell(self, turn_id: TurnId, one: Update) -> Iterator[Notification]:
         """Yield the notifications of something that has happened in a turn."""
         thread_id = self._thread_id
-        place = {"thread_id": thread_id, "turn_id": turn_id}
+        place: dict[str, Any] = {"thread_id": thread_id, "turn_id": turn_id}
         match one:
             case update.TurnBegan():
                 self._last = None
@@ -105,7 +113,7 @@ class TurnNarrator:
 
     def _tell_rest(self, turn_id: TurnId, one: Update) -> Iterator[Notification]:
         thread_id = self._thread_id
-        place = {"thread_id": thread_id, "turn_id": turn_id}
+        place: dict[str, Any] = {"thread_id": thread_id, "turn_id": turn_id}
         match one:
             case update.TokensCounted():
                 yield from self._count(turn_id, one)
@@ -115,6 +123,12 @@ class TurnNarrator:
                 yield told.ErrorOccurred(**place, error=error_of(one.fault), will_retry=True)
             case update.Warned():
                 yield told.WarningGiven(thread_id=thread_id, message=one.message)
+            case update.ReviewBegan(event):
+                yield told.ReviewStarted(**place, **review_members(event))
+            case update.ReviewEnded(event):
+                at_ms = event.completed_at_ms or event.started_at_ms
+                members = review_members(event)
+                yield told.ReviewCompleted(**place, **members, completed_at_ms=at_ms, decision_source="agent")
             case update.ServersFailed():
                 for failure in one.failures:
                     yield self._server(failure.server, "failed", failure.error)
@@ -123,7 +137,7 @@ class TurnNarrator:
             case _:
                 yield self._piece(place, one)
 
-    def _piece(self, place: Mapping[str, str], one: Update) -> Notification:
+    def _piece(self, place: Mapping[str, Any], one: Update) -> Notification:
         match one:
             case update.TextGrew(item_id, piece):
                 return told.AgentMessageDelta(**place, item_id=item_id, delta=piece)
@@ -160,6 +174,25 @@ class TurnNarrator:
     def _server(self, name: str, state: str, error: str | None) -> Notification:
         status = _SERVER_STATES.get(state, "failed")
         return told.McpServerStatusUpdated(thread_id=self._thread_id, name=name, status=status, error=error)
+
+
+def review_members(event: GuardianAssessment) -> dict[str, Any]:
+    """Return what both notifications about a review have in common."""
+    review = told.Review(
+        status=_REVIEWS[event.status],
+        risk_level=event.risk_level,
+        user_authorization=event.user_authorization,
+        rationale=event.rationale,
+    )
+    action = {_camel_name(name): value for name, value in event.action.items()}
+    action["type"] = _camel_name(str(action["type"]))
+    return {
+        "review_id": event.id,
+        "target_item_id": event.target_item_id,
+        "review": review,
+        "action": action,
+        "started_at_ms": event.started_at_ms,
+    }
 
 
 def rate_limits(limits: Mapping[str, object]) -> dict[str, object]:

@@ -49,7 +49,8 @@ class TurnMethods:
         conversation, session, settings = await self._sessions.require(params.thread_id)
         settings = settings.changed(params)
         audience = AppTurn(session, self._conversations, self._questions)
-        turn = self._conversations.submit(conversation, items, audience, settings.for_worker())
+        schema = None if params.output_schema is None else encode(params.output_schema)
+        turn = self._conversations.submit(conversation, items, audience, settings.for_worker(schema))
         if audience.refusal is not None:
             raise _overloaded(audience.refusal)
         audience.attach(turn)
@@ -103,9 +104,8 @@ def _active_turn(conversation: Conversation, turn_id: str) -> Turn:
 
 
 def _refuse_unsupported(params: TurnStartParams) -> None:
-    for name, value in (("toolOutput", params.tool_output), ("outputSchema", params.output_schema)):
-        if value is not None:
-            raise RefusedError(INVALID_REQUEST, f"`{name}` of `turn/start` is not supported")
+    if params.tool_output is not None:
+        raise RefusedError(INVALID_REQUEST, "`toolOutput` of `turn/start` is not supported")
 
 
 def _overloaded(failure: Failure) -> RefusedError:

@@ -21,6 +21,7 @@ from greenroom.protocol.events import command as command_events
 from greenroom.protocol.events import item as item_events
 from greenroom.protocol.events import mcp as mcp_events
 from greenroom.protocol.events import patch as patch_events
+from greenroom.protocol.events import review as review_events
 from greenroom.protocol.events import text as text_events
 from greenroom.protocol.events import tool as tool_events
 from greenroom.protocol.events import turn as turn_events
@@ -152,6 +153,15 @@ class ThreadTracker:
     @_take.register
     def _(self, event: patch_events.ApplyPatchApprovalRequest) -> Iterator[Update]:
         yield from self._ask(FileChanges(id=event.call_id, changes=event.changes), event.started_at_ms)
+
+    @_take.register
+    def _(self, event: review_events.GuardianAssessment) -> Iterator[Update]:
+        if event.status == "in_progress":
+            yield update.ReviewBegan(event)
+            return
+        yield update.ReviewEnded(event)
+        if event.status != "approved" and event.target_item_id is not None:
+            yield from self.decline(event.target_item_id)
 
     # Pieces
 

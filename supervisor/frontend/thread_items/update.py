@@ -8,6 +8,7 @@ from typing import Literal, TypeAlias
 import msgspec
 
 from greenroom.protocol.events.mcp import ServerFailure
+from greenroom.protocol.events.review import GuardianAssessment
 from greenroom.protocol.events.tool import PlanStep
 from greenroom.protocol.events.turn import ErrorInfo, TokenInfo
 from greenroom.protocol.items import JsonObject
@@ -148,6 +149,18 @@ class Compacted(msgspec.Struct, frozen=True):
     """The history was replaced by a summary."""
 
 
+class ReviewBegan(msgspec.Struct, frozen=True):
+    """A reviewer is asked for the consent that the user would give else."""
+
+    event: GuardianAssessment
+
+
+class ReviewEnded(msgspec.Struct, frozen=True):
+    """A reviewer has decided."""
+
+    event: GuardianAssessment
+
+
 class ServerChanged(msgspec.Struct, frozen=True):
     """An MCP server is starting, ready, failed or cancelled."""
 
@@ -182,4 +195,6 @@ Update: TypeAlias = (
     | Compacted
     | ServerChanged
     | ServersFailed
+    | ReviewBegan
+    | ReviewEnded
 )

@@ -169,7 +169,7 @@ def test_a_client_that_leaves_a_thread_is_told_nothing_more_of_it(stage: Stage, 
 
 
 def test_a_thread_is_compacted_in_a_turn_of_its_own(stage: Stage, app: Serve) -> None:
-    stage.play(rule("^two$", [Text("Second.")]), rule("", [Text("In short.")]))
+    stage.play(rule("about to be removed", [Text("In short.")]), *RULES)
     client = app().app
     thread = told(stage, client, "two")
     assert result(client, "thread/compact/start", threadId=thread) == {}
