@@ -27,7 +27,6 @@ from greenroom.config.texts import base_instructions, compaction_prompt
 from greenroom.config.tolerance import Tolerated, read_tolerantly
 from greenroom.protocol.choices import EventForm
 from greenroom.protocol.errors import ConfigError
-from greenroom.protocol.items import JsonObject
 from greenroom.protocol.policy import ApprovalPolicy, Reviewer, SandboxMode
 
 R = TypeVar("R", bound=Section)
@@ -63,8 +62,6 @@ class ConversationOverrides(OwnSection, frozen=True):
     include_plan_tool: bool | None = None
     writable_roots: tuple[str, ...] = ()
     """Directories that commands may write to beside those of the configuration, where they may write at all."""
-    ephemeral: bool = False
-    """Whether the conversation has no session file, so that it ends with its process."""
     source: Literal["mcp", "exec"] = "mcp"
     """Which program began it, as its session file says."""
     thread_source: str | None = None
@@ -146,8 +143,6 @@ class Settings:
     """What models cost, by slug or by the beginning of slugs."""
     rate_limit_wait: float = RATE_LIMIT_WAIT
     """Seconds that a model request waits for rate limits in all."""
-    output_schema: JsonObject | None = None
-    """JSON Schema of the agent's last message; of one turn alone."""
     delta_window: float = DELTA_WINDOW
     """Seconds for which pieces of a text are gathered; 0 where each is told by itself."""
 

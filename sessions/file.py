@@ -55,6 +55,9 @@ class SessionFile:
     `append` is cheap and `commit` is not: it waits for the disk. Both may be called from different threads.
     """
 
+    is_saved = True
+    """Whether what is appended is written."""
+
     def __init__(self, home: str, path: str, conversation_id: ConversationId, clock: Clock = time.time) -> None:
         """Prepare to write; use `create` or `resume`."""
         self.path: Final = path

@@ -3,16 +3,20 @@
 from collections.abc import Iterable
 
 from greenroom.protocol.ids import ConversationId
-from greenroom.sessions.file import SessionFile, session_path
+from greenroom.sessions.file import SessionFile
 from greenroom.sessions.format import SessionRecord
 
 
 class UnsavedFile(SessionFile):
-    """Takes the place of a session file. Its path names no file."""
+    """Takes the place of a session file. Its path is empty."""
 
-    def __init__(self, home: str, conversation_id: ConversationId, started: float) -> None:
-        """`started` is in seconds since the epoch."""
-        super().__init__(home, session_path(home, conversation_id, started), conversation_id)
+    is_saved = False
+
+    def __init__(self, home: str, conversation_id: ConversationId) -> None:
+        super().__init__(home, "", conversation_id)
 
     def append(self, records: Iterable[SessionRecord]) -> None:
         """Drop records."""
+
+    def begin(self) -> None:
+        """Do nothing: there is no file to create."""

@@ -183,7 +183,7 @@ class Actor:
             spending=None if conversation.ledger is None else conversation.ledger.conversation,
             turn_spending=None if conversation.ledger is None else conversation.ledger.turn,
             open_commands=conversation.tools.background_commands,
-            unsaved=conversation.recorder.fault is not None,
+            unsaved=not conversation.recorder.holds_all,
         )
         self._mailbox.notify(notice, outcome.last_message)
 

@@ -57,6 +57,8 @@ class Open(Addressed):
     """The session file, where the caller named it; it is looked for by the conversation's id otherwise."""
     keep: bool = False
     """Whether the session file is to be there as soon as the conversation is, and not only once there is a turn."""
+    ephemeral: bool = False
+    """Whether nothing of the conversation is saved."""
 
 
 class TurnSandbox(Message):
@@ -81,8 +83,6 @@ class TurnSettings(Message):
     effort: str | None = None
     reviewer: Reviewer | None = None
     """`None`: that of the conversation."""
-    output_schema: bytes | None = None
-    """JSON Schema of the agent's last message, as JSON; not that of a later turn."""
 
 
 class StartTurn(Addressed):

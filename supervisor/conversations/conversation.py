@@ -35,6 +35,8 @@ class Conversation:
     """The session file, where the client named one."""
     keep: bool = False
     """Whether its session file is created as soon as it is opened."""
+    ephemeral: bool = False
+    """Whether nothing of it is saved: it lasts as long as its process."""
     state: lifecycle.State = "new"
     incarnation: Incarnation = NOT_YET
     worker_id: WorkerId | None = None

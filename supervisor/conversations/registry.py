@@ -81,12 +81,14 @@ class Conversations:
     def __iter__(self) -> Iterator[Conversation]:
         return iter(self._table)
 
-    def open(self, overrides: bytes, title: str | None = None, *, keep: bool = False) -> Conversation:
+    def open(
+        self, overrides: bytes, title: str | None = None, *, keep: bool = False, ephemeral: bool = False
+    ) -> Conversation:
         """Enter a new conversation. `overrides` is a JSON object (`greenroom.config.settings.ConversationOverrides`).
 
-        Its session file is created with its first turn, or at once where `keep` is set.
+        Its session file is created with its first turn, or at once where `keep` is set; none is where `ephemeral` is.
         """
-        new = Conversation(ConversationId(uuid7()), overrides, resume="no", keep=keep, title=title)
+        new = Conversation(ConversationId(uuid7()), overrides, resume="no", keep=keep, title=title, ephemeral=ephemeral)
         return self._table.enter(new)
 
     def find(self, conversation_id: ConversationId) -> Conversation | None:
@@ -98,14 +100,18 @@ class Conversations:
         known = self._table.find(conversation_id)
         return known or self._table.enter(Conversation(conversation_id, b"{}", resume="must"))
 
-    def take_up(self, conversation_id: ConversationId, path: str | None, overrides: bytes) -> Conversation:
+    def take_up(
+        self, conversation_id: ConversationId, path: str | None, overrides: bytes, *, ephemeral: bool = False
+    ) -> Conversation:
         """Enter a conversation that resumes from a file, which is looked for where `path` is `None`.
 
-        One that has a process already stays as it is.
+        One that has a process already stays as it is. Where `ephemeral` is set, nothing is added to the file.
         """
         known = self._table.find(conversation_id)
         if known is None:
-            return self._table.enter(Conversation(conversation_id, overrides, resume="must", path=path))
+            return self._table.enter(
+                Conversation(conversation_id, overrides, resume="must", path=path, ephemeral=ephemeral)
+            )
         if known.state not in lifecycle.WITH_PROCESS and overrides != b"{}":
             known.overrides = overrides
         return known

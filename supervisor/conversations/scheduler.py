@@ -139,6 +139,7 @@ class ConversationScheduler:
             resume=conversation.resume,
             path=conversation.path,
             keep=conversation.keep,
+            ephemeral=conversation.ephemeral,
             user_agent=conversation.user_agent,
         )
         settings = b'{"cli":%b,"call":%b}' % (self._cli_overrides, conversation.overrides)

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
-from greenroom.protocol.mcp.handshake import Failure
+from greenroom.protocol.failure import Failure
 from greenroom.supervisor.frontend.exec.front import SERVICES, ExecFront
 from greenroom.supervisor.frontend.exec.request import ExecRequest
 from greenroom.supervisor.options import ServerOptions

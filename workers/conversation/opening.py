@@ -64,6 +64,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+LOST = "This conversation is not saved, and its process has ended: what was said before is lost."
+"""What the user is told of a conversation that begins anew."""
+
 
 class _Arguments(msgspec.Struct, frozen=True):
     """The payload of `Open`."""
@@ -196,11 +199,11 @@ class _Opening:
         self, sources: ConversationSettings, instructions: str, resumed: ResumedSession | None
     ) -> SessionFile:
         settings, overrides = sources.value, sources.overrides
-        started = time.time()
-        if overrides.ephemeral:
-            return UnsavedFile(self._home, self._id, started)
+        if self._operation.ephemeral:
+            return UnsavedFile(self._home, self._id)
         if resumed is not None:
             return SessionFile.resume(self._home, resumed.path, self._id)
+        started = time.time()
         meta = session_meta(
             conversation_id=self._id,
             started=started,
@@ -268,6 +271,8 @@ class _Opening:
             transcript.warn(warning)
         for warning in missing_directories(settings):
             transcript.warn(warning)
+        if self._operation.ephemeral and self._operation.incarnation > 1:
+            transcript.warn(LOST)
         return event.encode(configured)
 
 

@@ -37,6 +37,11 @@ class SessionRecorder:
         return self._file.path
 
     @property
+    def holds_all(self) -> bool:
+        """Whether the file has, or will have, all that was recorded; not so where nothing is saved."""
+        return self.fault is None and self._file.is_saved
+
+    @property
     def lock(self) -> WriterLock | None:
         """The lock of the file, once there is one."""
         return self._file.lock

@@ -53,7 +53,6 @@ class ConversationSettings:
             sandbox_policy=_policy(wanted.sandbox_policy, cwd),
             reasoning_effort=settings.reasoning_effort if wanted.effort is None else wanted.effort,
             reasoning_summary=settings.reasoning_summary if wanted.summary is None else wanted.summary,
-            output_schema=None if wanted.output_schema is None else msgspec.json.decode(wanted.output_schema),
         )
 
     def _resolve(self, overrides: ConversationOverrides) -> Settings:

@@ -52,7 +52,7 @@ def run(words: Sequence[str], early_config: Sequence[str], prelaunch: Prelaunch 
         last_message = None if arguments.last_message is None else _open(arguments.last_message)
         title = " ".join(prompt[: TITLE * 2].split())[:TITLE] or None
         overrides, items = encode(_overrides(arguments, options, cwd)), encode(_items(arguments, prompt))
-        request = ExecRequest(overrides, items, title, resumed, schema)
+        request = ExecRequest(overrides, items, title, resumed, schema, arguments.ephemeral)
         told = startup.Presentation(arguments.as_lines, _is_colored(arguments), prompt, last_message)
     except BaseException:
         prepared.abort()
@@ -103,7 +103,6 @@ def _overrides(arguments: ExecArguments, options: ServerOptions, cwd: str) -> Js
         "sandbox_mode": "danger-full-access" if arguments.bypass else arguments.sandbox,
         "config": _FORM,
         "writable_roots": [os.path.join(cwd, directory) for directory in arguments.directories] or None,
-        "ephemeral": arguments.ephemeral or None,
         "source": "exec",
         "thread_source": arguments.thread_source,
         "reconfigured": True,

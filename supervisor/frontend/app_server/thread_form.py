@@ -21,7 +21,7 @@ def live_thread(conversation: Conversation, settings: ThreadSettings, status: Th
         id=conversation.id,
         session_id=conversation.id,
         preview=conversation.title or "",
-        ephemeral=False,
+        ephemeral=conversation.ephemeral,
         model_provider=settings.provider,
         created_at=began,
         updated_at=max(began, round(time.time())),
@@ -31,7 +31,7 @@ def live_thread(conversation: Conversation, settings: ThreadSettings, status: Th
         source=SOURCE,
         project_id=None,
         turns=[],
-        path=None if placement is None else placement.session_path,
+        path=None if placement is None else placement.session_path or None,
         model=settings.model,
         reasoning_effort=settings.effort,
     )

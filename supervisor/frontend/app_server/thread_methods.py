@@ -53,9 +53,7 @@ class ThreadMethods:
 
     async def _start(self, request: Request) -> Answer:
         params = decode(request, wire.ThreadStartParams, b"{}")
-        if params.ephemeral:
-            raise RefusedError(INVALID_REQUEST, "`ephemeral` of `thread/start` is not supported")
-        conversation = self._conversations.open(conversation_overrides(params))
+        conversation = self._conversations.open(conversation_overrides(params), ephemeral=bool(params.ephemeral))
         session = await self._sessions.open(conversation)
         assert session.settings is not None
         return self._begun(session, live_thread(conversation, session.settings, session.status))
@@ -83,6 +81,8 @@ class ThreadMethods:
         if conversation is None:
             return Answer(encode(wire.ThreadUnsubscribeResponse(status="notLoaded")))
         was_there = self._sessions.forget(conversation)
+        if conversation.ephemeral and not conversation.observers:
+            self._conversations.dismiss(conversation, lambda: None)
         status = wire.ThreadUnsubscribeResponse(status="unsubscribed" if was_there else "notSubscribed")
         return Answer(encode(status))
 

@@ -84,12 +84,9 @@ class ThreadSettings(msgspec.Struct, frozen=True, kw_only=True):
         given = {name: value for name, value in changes.items() if value not in (None, getattr(self, name))}
         return msgspec.structs.replace(self, **given, is_changed=self.is_changed or bool(given))
 
-    def for_worker(self, output_schema: bytes | None = None) -> TurnSettings | None:
-        """Return what a worker is told with a turn; `None` for the settings of the conversation.
-
-        `output_schema` is the form of this turn's last message, as JSON.
-        """
-        if not self.is_changed and output_schema is None:
+    def for_worker(self) -> TurnSettings | None:
+        """Return what a worker is told with a turn; `None` for the settings of the conversation."""
+        if not self.is_changed:
             return None
         return TurnSettings(
             cwd=self.cwd,
@@ -99,7 +96,6 @@ class ThreadSettings(msgspec.Struct, frozen=True, kw_only=True):
             summary=self.summary,
             effort=self.effort,
             reviewer=self.reviewer,
-            output_schema=output_schema,
         )
 
     def told(self, thread: wire.Thread) -> wire.ThreadSettings:

@@ -50,7 +50,7 @@ class TurnMethods:
         settings = settings.changed(params)
         audience = AppTurn(session, self._conversations, self._questions)
         schema = None if params.output_schema is None else encode(params.output_schema)
-        turn = self._conversations.submit(conversation, items, audience, settings.for_worker(schema))
+        turn = self._conversations.submit(conversation, items, audience, settings.for_worker(), output_schema=schema)
         if audience.refusal is not None:
             raise _overloaded(audience.refusal)
         audience.attach(turn)

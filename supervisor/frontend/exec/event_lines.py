@@ -12,7 +12,7 @@ import msgspec
 
 from greenroom.protocol import exec_events as wire
 from greenroom.protocol.events.turn import SessionConfigured
-from greenroom.protocol.mcp.handshake import Failure
+from greenroom.protocol.failure import Failure
 from greenroom.supervisor.frontend.exec.item_form import is_text, rendered
 from greenroom.supervisor.frontend.thread_items import update
 from greenroom.supervisor.frontend.thread_items.update import Update

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Final
 
-from greenroom.protocol.mcp.handshake import Failure
+from greenroom.protocol.failure import Failure
 from greenroom.protocol.version import __version__
 from greenroom.runtime.user_agent import user_agent
 from greenroom.supervisor.frontend.client_channel import ClientChannel
@@ -57,9 +57,9 @@ class ExecFront:
         host.tree.workers.stop_replenishing()
         request, conversations = self._request, host.conversations
         if request.resumed is None:
-            conversation = conversations.open(request.overrides, request.title)
+            conversation = conversations.open(request.overrides, request.title, ephemeral=request.ephemeral)
         else:
-            conversation = conversations.take_up(request.resumed, None, request.overrides)
+            conversation = conversations.take_up(request.resumed, None, request.overrides, ephemeral=request.ephemeral)
 
         def ended(outcome: str | Failure) -> None:
             self.outcome, self.is_told = outcome, audience.is_open

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Protocol
 
 from greenroom.protocol.events.turn import SessionConfigured
-from greenroom.protocol.mcp.handshake import Failure
+from greenroom.protocol.failure import Failure
 from greenroom.supervisor.frontend.thread_items.update import Update
 
 

@@ -10,7 +10,7 @@ from typing import Final, Literal, TypeAlias
 from greenroom.protocol.display import clean_lines
 from greenroom.protocol.events.event import Object
 from greenroom.protocol.events.turn import SessionConfigured
-from greenroom.protocol.mcp.handshake import Failure
+from greenroom.protocol.failure import Failure
 from greenroom.protocol.quoting import join
 from greenroom.protocol.thread_item import AgentMessage, AnyItem, CommandExecution, FileChanges, McpToolCall, WebSearch
 from greenroom.protocol.thread_item import Reasoning as ReasoningItem

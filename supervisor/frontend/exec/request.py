@@ -18,3 +18,5 @@ class ExecRequest(NamedTuple):
     """The saved conversation to go on with."""
     output_schema: bytes | None = None
     """JSON Schema that the last message must fit, as JSON."""
+    ephemeral: bool = False
+    """Whether nothing is saved."""

@@ -9,8 +9,8 @@ from greenroom.protocol.approval import AnyQuestion, CommandQuestion, Decision, 
 from greenroom.protocol.choices import EventForm
 from greenroom.protocol.display import shown
 from greenroom.protocol.events.turn import SessionConfigured
+from greenroom.protocol.failure import Failure
 from greenroom.protocol.ids import TurnId
-from greenroom.protocol.mcp.handshake import Failure
 from greenroom.supervisor.conversations.registry import Conversations
 from greenroom.supervisor.conversations.turn import Turn
 from greenroom.supervisor.frontend.client_channel import ClientChannel

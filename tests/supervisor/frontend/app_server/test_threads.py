@@ -185,3 +185,32 @@ def test_a_thread_is_compacted_in_a_turn_of_its_own(stage: Stage, app: Serve) ->
 def test_a_name_that_is_none_is_refused(stage: Stage, app: Serve, method: str) -> None:
     stage.play(*RULES)
     assert app().app.refused(method, {"threadId": "../x"}) == (-32600, "invalid thread id: ../x")
+
+
+def test_an_ephemeral_thread_leaves_no_file_and_ends_with_its_last_listener(stage: Stage, app: Serve) -> None:
+    stage.play(*RULES)
+    client = app().app
+    thread = result(client, "thread/start", cwd=stage.cwd, ephemeral=True)["thread"]
+    assert (thread["ephemeral"], thread.get("path")) == (True, None)
+    for prompt in ("one", "two"):
+        assert client.completed(client.say(thread["id"], prompt))["status"] == "completed"
+    assert said_to_model(stage.model.requests()[-1], "user")[-2:] == ["one", "two"]
+    assert stage.home.sessions() == []
+    assert result(client, "thread/list")["data"] == []
+    assert result(client, "thread/read", threadId=thread["id"])["thread"]["preview"] == "one"
+    assert result(client, "thread/unsubscribe", threadId=thread["id"]) == {"status": "unsubscribed"}
+    assert result(client, "thread/unsubscribe", threadId=thread["id"]) == {"status": "notLoaded"}
+
+
+def test_an_ephemeral_thread_whose_process_dies_says_that_it_begins_anew(stage: Stage, app: Serve) -> None:
+    stage.play(*RULES)
+    server = app()
+    client = server.app
+    thread = result(client, "thread/start", cwd=stage.cwd, ephemeral=True)["thread"]["id"]
+    client.completed(client.say(thread, "two"))
+    stage.kills_expected = True
+    for worker in server.workers():
+        worker.kill()
+    client.completed(client.say(thread, "three"))
+    assert "is lost" in client.told("warning", threadId=thread)["message"]
+    assert said_to_model(stage.model.requests()[-1], "user")[-1:] == ["three"]
