@@ -107,7 +107,7 @@ LIMITERS: dict[str, Callable[[int, float], Limiter]] = {
 @pytest.mark.parametrize("limiter", LIMITERS)
 @pytest.mark.parametrize("allowed", [10, 60, 300, 1500])
 def test_a_hundred_conversations_share_what_a_minute_allows(limiter: str, allowed: int) -> None:
-    minutes = 10
+    minutes = 10 if allowed < 100 else 5
     accepted, done, refusals = simulate(LIMITERS[limiter](allowed, 60.0), 100, 60.0 * minutes)
     settled = [at for at in accepted if at >= 120.0]
     assert len(settled) >= (0.9 if allowed > 10 else 0.8) * allowed * (minutes - 2)
@@ -117,8 +117,8 @@ def test_a_hundred_conversations_share_what_a_minute_allows(limiter: str, allowe
 
 @pytest.mark.parametrize("limiter", LIMITERS)
 def test_a_server_that_says_nothing_of_its_limit_is_used_nearly_as_well(limiter: str) -> None:
-    accepted, done, refusals = simulate(LIMITERS[limiter](300, 60.0), 100, 1200.0, tells=False)
-    assert len([at for at in accepted if at >= 120.0]) >= 0.75 * 300 * 18
+    accepted, done, refusals = simulate(LIMITERS[limiter](300, 60.0), 100, 600.0, tells=False)
+    assert len([at for at in accepted if at >= 120.0]) >= 0.75 * 300 * 8
     assert refusals <= 100 + 0.4 * len(accepted)
     assert min(done)
 
