@@ -31,3 +31,8 @@ class DangerFullAccess(Section, frozen=True, tag_field="type", tag="danger-full-
 
 
 SandboxPolicy: TypeAlias = ReadOnly | WorkspaceWrite | DangerFullAccess
+
+
+def allows_network(policy: SandboxPolicy) -> bool:
+    """Tell whether commands may use the network."""
+    return isinstance(policy, DangerFullAccess) or (isinstance(policy, WorkspaceWrite) and policy.network_access)

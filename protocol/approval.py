@@ -12,8 +12,8 @@ import msgspec
 from greenroom.protocol.errors import RemoteProtocolError
 from greenroom.protocol.events.command import ParsedCommand
 from greenroom.protocol.events.file_change import Changes
-from greenroom.protocol.internal.message import Message, place_of
 from greenroom.protocol.items import JsonObject
+from greenroom.protocol.message import Message, place_of
 
 Verdict: TypeAlias = Literal["approved", "approved_for_session", "denied", "abort"]
 VERDICTS: Final[tuple[Verdict, ...]] = get_args(Verdict)

@@ -41,6 +41,12 @@ class ConfigError(GreenroomError):
     kind: ClassVar[ErrorKind] = "config"
 
 
+class SandboxUnavailableError(GreenroomError):
+    """This system cannot confine commands. The text names what is missing."""
+
+    kind: ClassVar[ErrorKind] = "config"
+
+
 class StartError(GreenroomError):
     """A conversation could not be started for a reason other than its configuration."""
 

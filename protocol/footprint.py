@@ -1,6 +1,6 @@
 """Figures that a process can only measure of itself, because Greenroom's processes are undumpable."""
 
-from greenroom.protocol.internal.message import Message
+from greenroom.protocol.message import Message
 
 
 class Footprint(Message):

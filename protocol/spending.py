@@ -1,7 +1,7 @@
 """What a turn or a conversation has used, in tokens and in money, as it travels between processes and to clients."""
 
-from greenroom.protocol.internal.message import Message
 from greenroom.protocol.items import JsonObject
+from greenroom.protocol.message import Message
 
 
 class Money(Message):

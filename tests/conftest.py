@@ -10,8 +10,8 @@ from hypothesis import settings
 from tests.support import launches, processes
 from tests.support.stage import Stage
 
-# How long an example takes is up to whoever shares the machine. Examples that are the same in every run guard what has been
-# found; `make explore` looks for more.
+# How long an example takes depends on what else the machine does. Examples that are the same in every run guard what
+# has been found; `make explore` looks for more.
 settings.register_profile("same", deadline=None, derandomize=True, max_examples=50)
 settings.register_profile("explore", deadline=None, derandomize=False, max_examples=1000, print_blob=True)
 settings.load_profile("same")

@@ -6,7 +6,7 @@ import sys
 
 from greenroom.config import settings
 from greenroom.config.texts import patch_language
-from greenroom.protocol.internal import message
+from greenroom.protocol import message
 from greenroom.protocol.internal.broker import Welcome
 from greenroom.protocol.internal.process import WorkerSpec
 from greenroom.protocol.internal.worker import Open, StartTurn

@@ -10,7 +10,7 @@ import msgspec
 
 from greenroom.broker.credential.claims import Claims, read_claims
 from greenroom.config.encoding import EncodingError, decoded
-from greenroom.protocol.internal.message import place_of
+from greenroom.protocol.message import place_of
 
 StoredMode: TypeAlias = Literal[
     "apikey", "chatgpt", "chatgptAuthTokens", "headers", "agentIdentity", "personalAccessToken", "bedrockApiKey"

@@ -12,7 +12,7 @@ from msgspec import Meta
 from greenroom.protocol.errors import RemoteProtocolError
 from greenroom.protocol.footprint import Footprint
 from greenroom.protocol.ids import WorkerId
-from greenroom.protocol.internal.message import Message, pack, unpack
+from greenroom.protocol.message import Message, pack, unpack
 
 AuthMode: TypeAlias = Literal["apikey", "chatgpt", "none"]
 

@@ -11,7 +11,7 @@ import msgspec
 from greenroom.protocol.errors import RemoteProtocolError
 from greenroom.protocol.footprint import Footprint
 from greenroom.protocol.ids import WorkerId
-from greenroom.protocol.internal.message import Message, pack, unpack
+from greenroom.protocol.message import Message, pack, unpack
 
 
 class KeyPair(Message):

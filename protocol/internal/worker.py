@@ -16,7 +16,7 @@ from greenroom.protocol.choices import EventForm
 from greenroom.protocol.errors import ErrorKind, RemoteProtocolError
 from greenroom.protocol.footprint import Footprint
 from greenroom.protocol.ids import ConversationId, Incarnation, TurnId, WorkerId
-from greenroom.protocol.internal.message import Message, pack, unpack
+from greenroom.protocol.message import Message, pack, unpack
 from greenroom.protocol.policy import ApprovalPolicy, Reviewer, SandboxMode
 from greenroom.protocol.spending import Spending
 

@@ -113,7 +113,7 @@ ALLOWED: Final[dict[str, dict[str, str]]] = {
         "os.fdopen(descriptor, 'rb')": "what the reader has judged",
         "open(descriptor, 'wb')": "the new file",
     },
-    "workers/search/files.py": {
+    "workers/jobs/file_listing.py": {
         "os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)": "an empty repository to be",
         "open(os.open(name, flags, 384, dir_fd=place), 'wb')": "files of that, new and through no link",
         "os.open(name, flags, 384, dir_fd=place)": "the same",

@@ -5,6 +5,7 @@ import time
 from datetime import datetime
 
 from greenroom.config.reader import Reader
+from greenroom.config.sandbox import allows_network
 from greenroom.config.settings import Settings
 from greenroom.protocol.items import JsonObject
 from greenroom.workers.conversation import prompt
@@ -49,7 +50,7 @@ def context_items(settings: Settings, document: ProjectDoc) -> list[JsonObject]:
     permissions = prompt.Permissions(
         approval_policy=settings.approval_policy,
         sandbox_mode=policy.type,
-        network_access=network_access(settings),
+        network_access=allows_network(settings.sandbox_policy),
         writable_roots=(settings.cwd, *policy.writable_roots) if policy.type == "workspace-write" else (),
     )
     environment = prompt.EnvironmentContext(
@@ -59,7 +60,7 @@ def context_items(settings: Settings, document: ProjectDoc) -> list[JsonObject]:
         timezone=_timezone(),
         approval_policy=settings.approval_policy,
         sandbox_mode=policy.type,
-        network_access=network_access(settings),
+        network_access=allows_network(settings.sandbox_policy),
     )
     guidance = None if document.text is None else prompt.user_instructions_text(document.text, settings.cwd)
     messages = (
@@ -67,12 +68,6 @@ def context_items(settings: Settings, document: ProjectDoc) -> list[JsonObject]:
         prompt.message("user", guidance, prompt.environment_text(environment)),
     )
     return [message for message in messages if message is not None]
-
-
-def network_access(settings: Settings) -> bool:
-    """Return whether commands may use the network."""
-    policy = settings.sandbox_policy
-    return policy.type == "danger-full-access" or (policy.type == "workspace-write" and policy.network_access)
 
 
 def _timezone() -> str:

@@ -3,9 +3,9 @@
 import os
 
 from greenroom.config.environment import shell_environment
+from greenroom.config.sandbox import allows_network
 from greenroom.config.settings import Settings
 from greenroom.runtime.spawn import OWN_VARIABLES
-from greenroom.workers.conversation.context import network_access
 
 
 def command_environment(settings: Settings) -> dict[str, str]:
@@ -13,7 +13,7 @@ def command_environment(settings: Settings) -> dict[str, str]:
     environment = shell_environment(settings.shell_environment_policy, os.environ)
     for name in withheld_variables(settings):
         environment.pop(name, None)
-    if not network_access(settings):
+    if not allows_network(settings.sandbox_policy):
         environment["CODEX_SANDBOX_NETWORK_DISABLED"] = "1"
     return environment
 

@@ -12,11 +12,11 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from typing import Final, TypeAlias
 
+from greenroom.protocol.errors import SandboxUnavailableError
 from greenroom.workers.exec.command import CommandSpec
 from greenroom.workers.exec.process import Finished, run
 from greenroom.workers.exec.profile import LARGEST_ENVIRONMENT, LOGIN_SCRIPT, PLAIN_SCRIPT, ProfileEffect, effect
 from greenroom.workers.exec.starter import Starter
-from greenroom.workers.sandbox.features import SandboxUnavailableError
 
 TIMEOUT: Final = 10.0
 """Seconds that a profile may take."""

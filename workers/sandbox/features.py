@@ -5,9 +5,9 @@ import functools
 import os
 import signal
 from dataclasses import dataclass
-from typing import ClassVar, Final
+from typing import Final
 
-from greenroom.protocol.errors import ErrorKind, GreenroomError
+from greenroom.protocol.errors import SandboxUnavailableError
 from greenroom.workers.sandbox import landlock, mounts, seccomp, syscalls
 from greenroom.workers.sandbox.confinement import Confinement
 
@@ -24,12 +24,6 @@ _NARROW: Final = (
     "because this system lets its users make no mount namespaces ({reason})",
     "modes, owners, times and attributes of the user's files can be changed everywhere, for the same reason",
 )
-
-
-class SandboxUnavailableError(GreenroomError):
-    """This system cannot confine commands. The text names what is missing."""
-
-    kind: ClassVar[ErrorKind] = "config"
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,11 +23,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 
+from greenroom.protocol.errors import SandboxUnavailableError
 from greenroom.runtime.child import ChildExit
 from greenroom.workers.sandbox import messages, zygote
 from greenroom.workers.sandbox.child import Child
 from greenroom.workers.sandbox.confinement import Confinement
-from greenroom.workers.sandbox.features import SandboxUnavailableError
 from greenroom.workers.sandbox.messages import Monitor, SandboxRequest, Started, StartFailed
 from greenroom.workers.sandbox.processes import start_time
 from greenroom.workers.sandbox.zygote_link import LOST, ZygoteLink, share_zygote

@@ -9,6 +9,7 @@ import termios
 from dataclasses import dataclass, field, replace
 from typing import Final, Literal, NoReturn, TypeAlias
 
+from greenroom.protocol.errors import SandboxUnavailableError
 from greenroom.workers.sandbox import enforcement, features, kernel, messages
 from greenroom.workers.sandbox.descriptors import close_all_but
 from greenroom.workers.sandbox.enforcement import RuleCache
@@ -103,7 +104,7 @@ def _become(request: SandboxRequest, parent: int, rules: RuleCache | None) -> St
         os.execvpe(request.argv[0], request.argv, request.environment)
     except OSError as error:
         return StartFailed(obstacle, error.errno, error.strerror or str(error))
-    except features.SandboxUnavailableError as error:
+    except SandboxUnavailableError as error:
         return StartFailed(obstacle, None, str(error))
     except BaseException as error:
         return StartFailed(obstacle, None, f"{type(error).__name__}: {error}")

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
+from greenroom.protocol.errors import SandboxUnavailableError
 from greenroom.protocol.events.event import Event
 from greenroom.workers.exec.background_command import BackgroundCommand
 from greenroom.workers.exec.command import CommandSpec
@@ -18,7 +19,6 @@ from greenroom.workers.exec.command_run import explain_failure
 from greenroom.workers.exec.pipes import StreamName
 from greenroom.workers.exec.process import Finished
 from greenroom.workers.exec.starter import Starter
-from greenroom.workers.sandbox.features import SandboxUnavailableError
 from greenroom.workers.tools.command_events import CommandEvents
 from greenroom.workers.tools.types import Emit, ExecutionMode, ToolFailure
 

@@ -10,13 +10,13 @@ from typing import Annotated, Final
 
 import msgspec
 
+from greenroom.protocol.errors import SandboxUnavailableError
 from greenroom.protocol.events.turn import BackgroundEvent
 from greenroom.workers.exec.capture import cut
 from greenroom.workers.exec.command import CAPTURE_SIZE, CommandSpec
 from greenroom.workers.exec.pipes import StreamName
 from greenroom.workers.exec.process import Finished, run, signal_name
 from greenroom.workers.patch.interception import PatchCall, PatchRefused, recognise
-from greenroom.workers.sandbox.features import SandboxUnavailableError
 from greenroom.workers.tools.apply_patch import apply
 from greenroom.workers.tools.arguments import parse
 from greenroom.workers.tools.command_events import NO_EXIT_CODE, CommandEvents, paragraphs

@@ -21,7 +21,7 @@ from greenroom.protocol.internal.broker import (
     read_broadcast,
     read_question,
 )
-from greenroom.protocol.internal.message import Message
+from greenroom.protocol.message import Message
 from tests.protocol.headers import instances
 
 SECRET = "do-not-repeat-me"

@@ -7,7 +7,6 @@ from hypothesis import strategies as st
 
 from greenroom.protocol.errors import RemoteProtocolError
 from greenroom.protocol.ids import WorkerId
-from greenroom.protocol.internal.message import Message
 from greenroom.protocol.internal.process import (
     BrokerSpec,
     Exited,
@@ -19,6 +18,7 @@ from greenroom.protocol.internal.process import (
     datagram,
 )
 from greenroom.protocol.internal.process import read_datagram as read
+from greenroom.protocol.message import Message
 from tests.protocol.headers import instances
 
 SECRET = "do-not-repeat-me"

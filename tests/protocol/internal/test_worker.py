@@ -7,7 +7,6 @@ from hypothesis import strategies as st
 
 from greenroom.protocol.errors import RemoteProtocolError
 from greenroom.protocol.ids import ConversationId, Incarnation
-from greenroom.protocol.internal.message import MAX_HEADER, Message, pack
 from greenroom.protocol.internal.worker import (
     NOTICES,
     OPERATIONS,
@@ -21,6 +20,7 @@ from greenroom.protocol.internal.worker import (
     read_notice,
     read_operation,
 )
+from greenroom.protocol.message import MAX_HEADER, Message, pack
 from tests.protocol.headers import instances
 
 SECRET = "do-not-repeat-me"

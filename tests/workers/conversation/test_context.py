@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
+from greenroom.config.sandbox import allows_network
 from greenroom.config.settings import ConversationOverrides, Settings, resolve
 from greenroom.protocol.items import JsonObject
-from greenroom.workers.conversation.context import context_items, network_access
+from greenroom.workers.conversation.context import context_items
 from greenroom.workers.conversation.project_doc import ProjectDoc
 
 Make = Callable[..., Settings]
@@ -70,7 +71,7 @@ def test_the_projects_guidance_goes_before_the_surroundings(settings: Make) -> N
 )
 def test_the_network_is_open_where_it_was_opened(settings: Make, mode: str, config: str, expected: bool) -> None:
     chosen = settings(config, sandbox_mode=mode)
-    assert network_access(chosen) is expected
+    assert allows_network(chosen.sandbox_policy) is expected
     told = "".join(text for item in context_items(chosen, NOTHING) for text in texts(item))
     assert mode in told
 

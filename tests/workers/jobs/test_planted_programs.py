@@ -14,15 +14,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from greenroom.protocol.errors import GreenroomError
+from greenroom.protocol.errors import GreenroomError, SandboxUnavailableError
 from greenroom.workers.jobs import diff_to_remote, git, search_files
+from greenroom.workers.jobs import file_listing as files
 from greenroom.workers.jobs.context import GitLimits, JobError, Setting
+from greenroom.workers.jobs.file_listing import _split
 from greenroom.workers.sandbox import features
-from greenroom.workers.sandbox.features import SandboxUnavailableError
 from greenroom.workers.sandbox.launcher import Launcher
 from greenroom.workers.sandbox.starter import LaunchedStarter
-from greenroom.workers.search import files
-from greenroom.workers.search.files import _split
 from tests.workers.jobs.planted import EFFECTIVE, PLANTS, SECRET, SHAPES, Ground, prepare, replant
 
 NORMAL = GitLimits()
@@ -226,7 +225,7 @@ def test_output_without_end_is_cut_off(ground: Ground, monkeypatch: pytest.Monke
 
 
 def test_git_that_hangs_is_ended_with_what_it_started(ground: Ground, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("greenroom.workers.search.files.TIMEOUT", 0.3)
+    monkeypatch.setattr("greenroom.workers.jobs.file_listing.TIMEOUT", 0.3)
     length = f"600.{os.getpid()}"
     fake_git(ground, f"setsid sleep {length} & sleep {length}", monkeypatch)
     search(ground, "new")

@@ -6,8 +6,9 @@ from dataclasses import replace
 
 import pytest
 
+from greenroom.protocol.errors import SandboxUnavailableError
 from greenroom.workers.sandbox import landlock
-from greenroom.workers.sandbox.features import KernelFeatures, SandboxUnavailableError, probe
+from greenroom.workers.sandbox.features import KernelFeatures, probe
 from greenroom.workers.sandbox.landlock import FileRight, Handled, NetRight, Scope
 
 GOOD = KernelFeatures(landlock_abi=7, seccomp=True, architecture="x86_64", namespaces_refused=None)

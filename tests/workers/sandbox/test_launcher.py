@@ -16,11 +16,11 @@ from dataclasses import replace
 import psutil
 import pytest
 
+from greenroom.protocol.errors import SandboxUnavailableError
 from greenroom.runtime.child import reap
 from greenroom.workers.sandbox import features, zygote, zygote_link
 from greenroom.workers.sandbox.child import Child
 from greenroom.workers.sandbox.confinement import Confinement
-from greenroom.workers.sandbox.features import SandboxUnavailableError
 from greenroom.workers.sandbox.launcher import Launcher, LauncherStatistics, Loss, share_zygote
 from tests.support import processes
 from tests.support.deadline import until

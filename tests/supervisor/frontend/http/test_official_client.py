@@ -68,7 +68,8 @@ async def test_it_holds_a_conversation(mode: str) -> None:
 async def test_its_user_is_asked(mode: str) -> None:
     asked: list[str] = []
 
-    async def answer(_: Any, params: Any) -> ElicitResult:
+    async def answer(context: Any, params: Any) -> ElicitResult:
+        del context
         asked.append(params.message)
         return ElicitResult(action="accept", content={})
 

@@ -112,7 +112,7 @@ async def test_an_approval_is_given_with_a_second_request() -> None:
 async def test_a_call_that_has_become_a_task_outlives_its_connection() -> None:
     async with host(limits=Limits(task_after=0.0)) as scene:
         client = scene.bare()
-        extensions = {TASKS: {}}
+        extensions: dict[str, object] = {TASKS: {}}
         created = await ask(client, codex(1, "stall", extensions=extensions))
         task = created["result"]["taskId"]
         await client.close()

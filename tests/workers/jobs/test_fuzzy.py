@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from greenroom.workers.jobs import search_files
+from greenroom.workers.jobs.fuzzy import Match, match, promising
 from greenroom.workers.jobs.search_files import ENOUGH, best
-from greenroom.workers.search.fuzzy import Match, match, promising
 
 LETTERS = "abAB1/_."
 PATHS = st.lists(st.text(LETTERS, min_size=1, max_size=12), max_size=400, unique=True)

@@ -1,1 +1,0 @@
-"""Fuzzy search for files by a few letters of their paths."""
