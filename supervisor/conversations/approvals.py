@@ -38,8 +38,7 @@ class Approvals:
 
     def decide(self, question: OpenQuestion, decision: Decision, by: str) -> None:
         """Decide a question that waits. `by` says who does, for the log. Raises `ApprovalOverError`."""
-        reason = f"it was decided elsewhere: {decision.verdict}"
-        if not self._conversations.decide(question.turn, question.number, decision, reason):
+        if not self._conversations.decide(question.turn, question.number, decision, elsewhere=True):
             raise ApprovalOverError(f"Approval {question.id} was decided already, or its turn has ended.")
         log.info("approval %s of conversation %s: %s, by %s", question.id, _place(question), decision.verdict, by)
 
@@ -50,7 +49,7 @@ class Approvals:
     def _expire(self, question: OpenQuestion) -> None:
         text = f"nobody has decided within {self._timeout:g} s"
         decision = Decision(verdict="denied", reason=text)
-        self._conversations.decide(question.turn, question.number, decision, "no answer in time")
+        self._conversations.decide(question.turn, question.number, decision, elsewhere=True)
 
 
 def can_be_approved(question: AnyQuestion) -> bool:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from itertools import count
 from typing import Final
 
-from greenroom.protocol.approval import AnyQuestion
+from greenroom.protocol.approval import AnyQuestion, Decision
 from greenroom.protocol.ids import uuid7
 from greenroom.supervisor.conversations.turn import Turn
 
@@ -29,8 +29,8 @@ class OpenQuestion:
     """Larger than that of every earlier question."""
     asked_at: float = field(default_factory=time.time)
     """Seconds since the epoch."""
-    on_closed: Callable[[str], None] | None = None
-    """Withdraws it from the client that was asked; called with the reason where another decision came first."""
+    on_decided_elsewhere: Callable[[Decision], None] | None = None
+    """Withdraws it from the client that was asked; called with the decision where that came from elsewhere."""
     deadline: float | None = None
     """When it is declined, in seconds since the epoch; `None` where only the client that was asked has a deadline."""
     timer: asyncio.TimerHandle | None = None

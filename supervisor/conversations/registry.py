@@ -211,16 +211,16 @@ class Conversations:
             self._slots.park(conversation)
         return count
 
-    def decide(self, turn: Turn, question_id: int, decision: Decision, reason: str = "") -> bool:
+    def decide(self, turn: Turn, question_id: int, decision: Decision, *, elsewhere: bool = False) -> bool:
         """Pass on the answer to a question, and return whether that decided it.
 
-        Ignored once the question is decided, or the turn has ended or been interrupted. With a `reason` it comes from
-        elsewhere than from the client that was asked, from which the question is then withdrawn.
+        Ignored once the question is decided, or the turn has ended or been interrupted. `elsewhere`: the decision is
+        not that of the client that was asked, from which the question is then withdrawn.
         """
         conversation = self._table.find(turn.conversation_id)
         if conversation is None or conversation.running is not turn or turn.interrupted:
             return False
-        return self._turns.decide(conversation, question_id, decision, reason)
+        return self._turns.decide(conversation, question_id, decision, elsewhere=elsewhere)
 
     def open_questions(self) -> list[OpenQuestion]:
         """Return the questions that wait for a decision, the oldest first."""
@@ -233,13 +233,13 @@ class Conversations:
         """Call `listener` with each question that is not decided at once."""
         self._turns.on_question = listener
 
-    def on_decided_elsewhere(self, turn: Turn, question_id: int, withdraw: Callable[[str], None]) -> None:
-        """Call `withdraw` with the reason where an open question is decided by another than the client asked."""
+    def on_decided_elsewhere(self, turn: Turn, question_id: int, withdraw: Callable[[Decision], None]) -> None:
+        """Call `withdraw` with the decision where an open question is decided by another than the client asked."""
         conversation = self._table.find(turn.conversation_id)
         pulse = None if conversation is None or conversation.running is not turn else conversation.pulse
         question = None if pulse is None else pulse.questions.get(question_id)
         if question is not None:
-            question.on_closed = withdraw
+            question.on_decided_elsewhere = withdraw
 
     # For one client
 

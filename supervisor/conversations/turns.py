@@ -117,10 +117,12 @@ class Turns:
         self._assignments.send(conversation, Interrupt(**address(conversation), turn_id=turn.id))
         self._loop.call_later(INTERRUPT_GRACE, self._insist, conversation, conversation.incarnation, turn)
 
-    def decide(self, conversation: Conversation, question_id: int, decision: Decision, reason: str = "") -> bool:
+    def decide(
+        self, conversation: Conversation, question_id: int, decision: Decision, *, elsewhere: bool = False
+    ) -> bool:
         """Pass on the answer to a question of the running turn, and return whether the question was still open.
 
-        With a `reason` the question is withdrawn from the client that was asked.
+        `elsewhere`: the question is withdrawn from the client that was asked.
         """
         pulse = conversation.pulse
         question = None if pulse is None else pulse.questions.pop(question_id, None)
@@ -128,8 +130,8 @@ class Turns:
             return False
         question.close()
         self._answer(conversation, question_id, decision)
-        if reason and question.on_closed is not None:
-            question.on_closed(reason)
+        if elsewhere and question.on_decided_elsewhere is not None:
+            question.on_decided_elsewhere(decision)
         conversation.tell_watchers()
         return True
 

@@ -39,6 +39,10 @@ class Question:
         """Tell the client that the question is void, if it is still open. No decision is reported."""
         self.elicitor.withdraw(self, reason)
 
+    def decided_elsewhere(self, decision: Decision) -> None:
+        """Withdraw the question, which was decided otherwise than by this client."""
+        self.withdraw(f"it was decided elsewhere: {decision.verdict}")
+
     def decline(self, decision: Decision) -> None:
         """Withdraw the question, if it is still open, and report a decision in place of the user's."""
         if self.elicitor.withdraw(self, "it is not asked any more"):

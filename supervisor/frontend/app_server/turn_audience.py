@@ -63,6 +63,9 @@ class AppTurn:
             self._pass_on(turn, question_id, question, decision)
 
         self._asked[question_id] = self._questions.put(request, decided)
+        self._conversations.on_decided_elsewhere(
+            turn, question_id, lambda decision: self._decided_elsewhere(turn, question_id, question, decision)
+        )
         self._tell_waiting()
 
     def succeeded(self, last_message: bytes) -> None:
@@ -79,9 +82,19 @@ class AppTurn:
             self._session.failed(turn.id, failure)
 
     def _pass_on(self, turn: Turn, question_id: int, question: AnyQuestion, decision: Decision) -> None:
+        self._note_refusal(turn, question, decision)
+        self._conversations.decide(turn, question_id, decision)
+
+    def _decided_elsewhere(self, turn: Turn, question_id: int, question: AnyQuestion, decision: Decision) -> None:
+        asked = self._asked.pop(question_id, None)
+        if asked is not None:
+            self._questions.withdraw(asked)
+            self._tell_waiting()
+            self._note_refusal(turn, question, decision)
+
+    def _note_refusal(self, turn: Turn, question: AnyQuestion, decision: Decision) -> None:
         if decision.verdict in REFUSING and (call_id := getattr(question, "call_id", None)) is not None:
             self._session.declined(turn.id, call_id)
-        self._conversations.decide(turn, question_id, decision)
 
     def _tell_waiting(self) -> None:
         kinds = {isinstance(asked.question, ServerElicitation) for asked in self._asked.values()}

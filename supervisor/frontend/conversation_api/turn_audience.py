@@ -63,7 +63,7 @@ class ApiTurn:
             del self._unheard[question_id]
             self._conversations.decide(turn, question_id, too_late(self._elicitor.timeout))
 
-        def withdraw(_: str) -> None:
+        def withdraw(_: Decision) -> None:
             unheard = self._unheard.pop(question_id, None)
             if unheard is not None:
                 unheard.cancel()
@@ -101,7 +101,7 @@ class ApiTurn:
             asked = self._elicitor.ask(params, decided)
         if asked is not None:
             self._questions.append(asked)
-            self._conversations.on_decided_elsewhere(turn, question_id, asked.withdraw)
+            self._conversations.on_decided_elsewhere(turn, question_id, asked.decided_elsewhere)
         elif not self._elicitor.waits(question):
             self._conversations.decide(turn, question_id, CANNOT_ASK)
 

@@ -90,7 +90,7 @@ class ToolCall:
         )
         if asked is not None:
             self._questions.append(asked)
-            self._conversations.on_decided_elsewhere(turn, question_id, asked.withdraw)
+            self._conversations.on_decided_elsewhere(turn, question_id, asked.decided_elsewhere)
             return
         waits = self._elicitor.waits(question)
         outcome = "it waits for `codex-approve`" if waits else "the answer is no"

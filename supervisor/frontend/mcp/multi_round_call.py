@@ -51,7 +51,7 @@ class Host(Protocol):
     def decide(self, turn: Turn, question_id: int, decision: Decision) -> object:
         """Pass on the answer to a question."""
 
-    def on_decided_elsewhere(self, turn: Turn, question_id: int, withdraw: Callable[[str], None]) -> None:
+    def on_decided_elsewhere(self, turn: Turn, question_id: int, withdraw: Callable[[Decision], None]) -> None:
         """Call `withdraw` where a question is decided elsewhere."""
 
     def waits(self, question: AnyQuestion) -> bool:

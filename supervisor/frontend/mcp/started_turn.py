@@ -90,7 +90,7 @@ class StartedTurn:
             asked = self._elicitor.ask(params, lambda decision: self._conversations.decide(turn, question_id, decision))
         if asked is not None:
             self._questions.append((asked, question))
-            self._conversations.on_decided_elsewhere(turn, question_id, asked.withdraw)
+            self._conversations.on_decided_elsewhere(turn, question_id, asked.decided_elsewhere)
         elif not self._waits(question):
             self._conversations.decide(turn, question_id, CANNOT_ASK)
 

@@ -260,7 +260,7 @@ class OpenCall:
     def decide(self, turn: Turn, question_id: int, decision: Decision) -> None:
         self.decisions.append((turn, question_id, decision))
 
-    def on_decided_elsewhere(self, turn: Turn, question_id: int, withdraw: Callable[[str], None]) -> None:
+    def on_decided_elsewhere(self, turn: Turn, question_id: int, withdraw: Callable[[Decision], None]) -> None:
         """Nothing is decided elsewhere."""
 
     @property

@@ -1,12 +1,15 @@
 """The client is asked for consent, once for each question, and what it says happens."""
 
+import json
 from collections.abc import Mapping
 
 import pytest
 
 from greenroom.demo.script import CommandStep, PatchStep, Quote, Text, rule
 from tests.supervisor.frontend.app_server.conftest import Serve
+from tests.supervisor.status.test_real_server import greenroom
 from tests.support.app_server import AppClient
+from tests.support.deadline import until
 from tests.support.stage import Stage
 
 COMMAND = "item/commandExecution/requestApproval"
@@ -111,3 +114,20 @@ def test_a_question_without_an_answer_is_answered_by_no_in_time(stage: Stage, ap
     assert client.completed(turn)["status"] == "completed"
     assert client.told("serverRequest/resolved")
     assert not (stage.workspace / "made").exists()
+
+
+@pytest.mark.parametrize(("option", "status"), [("--for-session", "completed"), ("--deny", "declined")])
+def test_a_question_that_an_operator_decides_is_withdrawn(stage: Stage, app: Serve, option: str, status: str) -> None:
+    stage.play(TOUCH, top="greenroom.approval_tools = true")
+    client = app().app
+    turn = client.say(asking(stage, client), "touch")
+    asked = client.asked(COMMAND)
+    listed = until(lambda: greenroom(stage, "approvals", "--json").stdout)
+    approval = json.loads(listed)
+    assert greenroom(stage, "approve", approval["approvalId"], option).returncode == 0
+    assert client.told("serverRequest/resolved")["requestId"] == asked["id"]
+    assert client.completed(turn)["status"] == "completed"
+    (item,) = [item for item in client.items(turn) if item["type"] == "commandExecution"]
+    assert item["status"] == status
+    client.respond(asked["id"], {"decision": "accept"})
+    assert (stage.workspace / "made").exists() == (status == "completed")

@@ -31,7 +31,7 @@ class Decisions:
     def decide(self, _: Turn, question_id: int, decision: Decision) -> None:
         self.made.append((question_id, decision))
 
-    def on_decided_elsewhere(self, _: Turn, question_id: int, withdraw: Callable[[str], None]) -> None:
+    def on_decided_elsewhere(self, _: Turn, question_id: int, withdraw: Callable[[Decision], None]) -> None:
         """Nothing is decided elsewhere."""
 
 

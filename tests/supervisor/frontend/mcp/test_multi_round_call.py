@@ -51,7 +51,7 @@ class Board:
         assert question_id not in self.decided
         self.decided.append(question_id)
 
-    def on_decided_elsewhere(self, turn: Turn, question_id: int, withdraw: Callable[[str], None]) -> None:
+    def on_decided_elsewhere(self, turn: Turn, question_id: int, withdraw: Callable[[Decision], None]) -> None:
         """Nothing is decided elsewhere."""
 
     def waits(self, question: AnyQuestion) -> bool:
