@@ -19,12 +19,15 @@ from greenroom.config.prices import PriceRow
 from greenroom.config.providers import ModelProvider, find_provider
 from greenroom.config.reader import Reader
 from greenroom.config.reason import reason
+from greenroom.config.rules import NO_RULES, Rules
+from greenroom.config.rules_files import find_rules
 from greenroom.config.sandbox import DangerFullAccess, ReadOnly, SandboxPolicy, WorkspaceWrite
 from greenroom.config.schema import ConfigFile, HistorySettings, SearchOptions, WebSearch
 from greenroom.config.section import Name, OwnSection, Section, check
 from greenroom.config.servers import McpServer
 from greenroom.config.texts import base_instructions, compaction_prompt
 from greenroom.config.tolerance import Tolerated, read_tolerantly
+from greenroom.config.trust import project_root, trusted_project
 from greenroom.protocol.choices import EventForm
 from greenroom.protocol.errors import ConfigError
 from greenroom.protocol.policy import ApprovalPolicy, Reviewer, SandboxMode
@@ -137,6 +140,8 @@ class Settings:
     """Those of programs outside the sandbox that its commands may use where they have network."""
     output_schema: Mapping[str, object] | None = None
     """JSON Schema that the agent's last message must fit; set for single turns."""
+    rules: Rules = NO_RULES
+    """What the user's `.rules` files say of commands."""
     own_models: Mapping[str, ModelRow] = field(default_factory=dict)
     """What the user says of models, by slug."""
     prices: Mapping[str, PriceRow] = field(default_factory=dict)
@@ -199,6 +204,8 @@ def _settle(
     reader = Reader(home)
     configured_instructions = _instructions(reader, file, cwd, environment)
     configured_prompt = _compact_prompt(reader, file, cwd, environment)
+    project = trusted_project(read.table, cwd, project_root(cwd, file.project_root_markers))
+    found_rules = find_rules(home, project, reader)
     planning = overrides.include_plan_tool
     return Settings(
         home=home,
@@ -233,8 +240,9 @@ def _settle(
         history=file.history,
         mcp_servers=file.mcp_servers,
         faulty_mcp_servers=read.servers,
-        warnings=(*read.warnings, *misfits, *unreadable),
+        warnings=(*read.warnings, *misfits, *unreadable, *found_rules.warnings),
         event_form=file.greenroom.event_form,
+        rules=found_rules.rules,
         own_models=rows,
         prices=prices,
         rate_limit_wait=file.greenroom.rate_limit_wait_s,

@@ -56,8 +56,10 @@ from the tables in `workers/approval/`, and a test fails when it is out of date.
 
 * **run**: without the sandbox. **sandbox**: inside it. **ask**: the user is asked, and what they approve runs without
   the sandbox. **refuse**: nothing runs, and the model is told why.
-* Only the user can lift the sandbox: by `danger-full-access`, or by approving. No command is trusted because of its
-  name.
+* Only the user can lift the sandbox: by `danger-full-access`, by approving, or by a [rule](rules.md). No command is
+  trusted because of its name.
+* Rules of the user count before these tables: what one forbids is refused, what one wants asked is asked or, under
+  `never`, refused, and what rules allow runs without the sandbox.
 * A command that was approved for the session runs again without the sandbox and without asking if its argv is
   identical.
 * If the system cannot confine commands, a command that should run in the sandbox fails with an error that says what is
@@ -74,8 +76,8 @@ no sandbox to leave.
 _INPUT: Final = """\
 A command can keep running between calls of the model, and the model can write text to it. Text for
 a sandboxed command is written without asking, because the sandbox limits its effect. The user is asked about each text
-for a command that runs outside with their approval and, under `untrusted`, for every command without a sandbox. Ctrl-C
-is always sent.
+for a command that runs outside with their approval and, under `untrusted`, for every command without a sandbox. Under
+`never` text for a command that a rule lets run outside is refused. Ctrl-C is always sent.
 """
 
 _PATCHES: Final = """\

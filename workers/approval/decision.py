@@ -1,7 +1,7 @@
 """Decides by tables whether a command or a patch runs, runs in the sandbox, needs approval, or is refused.
 
-Free of I/O. The tables are the rules; `docs/approvals.md` is generated from them. The name of a command never lifts the
-sandbox: only the user does, by choosing `danger-full-access` or by approving.
+Free of I/O. `docs/approvals.md` is generated from the tables. The name of a command never lifts the sandbox: only the
+user does, by choosing `danger-full-access`, by approving, or by a rule (`greenroom.workers.approval.ruling`).
 """
 
 from collections.abc import Collection
@@ -14,6 +14,9 @@ from greenroom.workers.sandbox.policy import Confinement
 
 EXEC_REJECTED_BY_USER: Final = "exec command rejected by user"
 INPUT_REJECTED_BY_USER: Final = "text for the command rejected by user; it runs on without it"
+INPUT_UNDER_NEVER: Final = (
+    "text for the command rejected: it runs outside the sandbox, under the approval policy `never`"
+)
 PATCH_REJECTED_BY_USER: Final = "patch rejected by user"
 PATCH_OUTSIDE: Final = "patch rejected: writing outside of the project; rejected by user approval settings"
 EMPTY_PATCH: Final = "patch rejected: empty patch"
@@ -55,7 +58,7 @@ class AskFirst:
 
     reason: str | None
     """The reason shown to the user beside the command."""
-    approved: Run | RunSandboxed
+    approved: Run | RunSandboxed | RunReadOnly
     """What happens with the user's approval."""
     denied: str
     """The message to the model if it is denied."""
@@ -194,7 +197,9 @@ def decide_input(policy: ApprovalPolicy, mode: SandboxMode, *, confined: bool, r
     under a policy that trusts nothing, gets no text that the user has not seen.
     """
     free = mode == "danger-full-access" and policy != "untrusted"
-    return Run() if confined or free or remembered else AskFirst(None, Run(), INPUT_REJECTED_BY_USER)
+    if confined or free or remembered:
+        return Run()
+    return Refuse(INPUT_UNDER_NEVER) if policy == "never" else AskFirst(None, Run(), INPUT_REJECTED_BY_USER)
 
 
 _NEVER_A_DENIAL: Final = frozenset({0, 126, 127})

@@ -11,6 +11,7 @@ class ApprovedCommands:
 
     def __init__(self) -> None:
         self._known: set[tuple[str, ...]] = set()
+        self._confirmed: set[tuple[str, ...]] = set()
 
     def remember(self, argv: Sequence[str]) -> None:
         """Record an approval for the session."""
@@ -19,3 +20,11 @@ class ApprovedCommands:
     def knows(self, argv: Sequence[str]) -> bool:
         """Tell whether the user has approved this argv for the session."""
         return tuple(argv) in self._known
+
+    def confirm(self, argv: Sequence[str]) -> None:
+        """Record for the session that the user wants a command to run where it would have run without the question."""
+        self._confirmed.add(tuple(argv))
+
+    def confirmed(self, argv: Sequence[str]) -> bool:
+        """Tell whether the question about this argv need not be asked again."""
+        return tuple(argv) in self._confirmed or self.knows(argv)

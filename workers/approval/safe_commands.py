@@ -93,6 +93,11 @@ def _options(words: Sequence[str]) -> Iterator[str]:
         yield word
 
 
+def wrapped_command(argv: Sequence[str]) -> Sequence[str]:
+    """Return the command that a wrapper such as `sudo` runs; nothing for any other command."""
+    return _wrapped(argv[1:]) if argv and argv[0].rpartition("/")[2] in _WRAPPERS else ()
+
+
 def _wrapped(words: Sequence[str]) -> Sequence[str]:
     """Return the command after the options and variables of a wrapper."""
     start = next(

@@ -3,6 +3,7 @@
 import os
 import time
 from datetime import datetime
+from typing import Final
 
 from greenroom.config.reader import Reader
 from greenroom.config.sandbox import allows_network
@@ -13,6 +14,9 @@ from greenroom.workers.conversation.current_turn import CurrentTurn
 from greenroom.workers.conversation.project_doc import ProjectDoc, Search, read_project_doc
 from greenroom.workers.conversation.transcript import Transcript
 from greenroom.workers.exec.user_shell import user_shell
+
+MOST_PREFIXES: Final = 100
+"""Allowed beginnings of commands that the model is told of."""
 
 
 class InitialContext:
@@ -52,6 +56,7 @@ def context_items(settings: Settings, document: ProjectDoc) -> list[JsonObject]:
         sandbox_mode=policy.type,
         network_access=allows_network(settings.sandbox_policy),
         writable_roots=(settings.cwd, *policy.writable_roots) if policy.type == "workspace-write" else (),
+        approved_prefixes=settings.rules.allowed_prefixes[:MOST_PREFIXES],
     )
     environment = prompt.EnvironmentContext(
         cwd=settings.cwd,

@@ -77,8 +77,35 @@ def plain_commands(script: str) -> tuple[PlainCommand, ...] | None:
     return tuple(commands) if commands and not _has_gaps(tree.root_node, source) else None
 
 
+def commands_within(script: str) -> tuple[tuple[str, ...], ...]:
+    """Return the words of every command that a script seems to contain, however deep, each up to the first word that
+    cannot be read. To be used only against the script: it may run others besides.
+    """
+    found = []
+    waiting = [_parser().parse(script.encode(errors="replace")).root_node]
+    while waiting:
+        node = waiting.pop()
+        waiting.extend(reversed(node.children))
+        if node.type == "command" and (words := _first_words(node)):
+            found.append(words)
+    return tuple(found)
+
+
+def _first_words(node: "Node") -> tuple[str, ...]:
+    words: list[str] = []
+    for child in node.children:
+        if child.type == "variable_assignment":
+            continue
+        inner = child.children[0] if child.type == "command_name" and len(child.children) == 1 else child
+        word = _word(inner)
+        if word is None:
+            break
+        words.append(word.text)
+    return tuple(words)
+
+
 def _has_odd_characters(script: str) -> bool:
-    """Say whether there are characters that bash and the grammar may split or join differently."""
+    """Tell whether there are characters that bash and the grammar may split or join differently."""
     return any(character.isspace() or not character.isprintable() for character in _ODD.findall(script))
 
 

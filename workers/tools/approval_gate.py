@@ -1,11 +1,12 @@
 """Decides whether a command or a patch may run: the rules, the user's answer, and remembered approvals."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
 from msgspec import UNSET
 
+from greenroom.config.rules import NO_RULES, Rules
 from greenroom.protocol.approval import VERDICTS, AnyQuestion, CommandQuestion, PatchQuestion
 from greenroom.protocol.approval import Decision as Answer
 from greenroom.protocol.events.command import ExecApprovalRequest
@@ -30,6 +31,7 @@ from greenroom.workers.approval.decision import (
     sandbox_failure,
 )
 from greenroom.workers.approval.memory import ApprovedCommands
+from greenroom.workers.approval.ruling import apply_ruling, ruling_on
 from greenroom.workers.approval.safe_commands import classify
 from greenroom.workers.clock import now_ms
 from greenroom.workers.exec.capture import OutputBudget
@@ -41,6 +43,13 @@ from greenroom.workers.tools.types import Ask, CommandFacts, Emit, ExecutionMode
 
 _LOOKED_AT: Final = OutputBudget(16_384)
 """How much of the end of an output is searched for signs of a denial by the sandbox."""
+
+
+_MODES: Final[Mapping[type[Run | RunSandboxed | RunReadOnly], ExecutionMode]] = {
+    Run: "free",
+    RunSandboxed: "sandboxed",
+    RunReadOnly: "read_only",
+}
 
 
 class ApprovalGate:
@@ -55,8 +64,9 @@ class ApprovalGate:
         emit: Emit,
         approved: ApprovedCommands | None = None,
         can_confine: Callable[[], bool] = lambda: True,
+        rules: Rules = NO_RULES,
     ) -> None:
-        """`approved` are the user's approvals so far; none if it is `None`.
+        """`approved` are the user's approvals so far; none if it is `None`. `rules` are the user's about commands.
 
         `can_confine` tells whether this system can confine commands; called only if the answer matters.
         """
@@ -67,6 +77,7 @@ class ApprovalGate:
         self._emit = emit
         self._approved = ApprovedCommands() if approved is None else approved
         self._can_confine = can_confine
+        self._rules = rules
         self._retries: dict[tuple[str, ...], bool] = {}
         """The user's answers in this turn to retries without the sandbox, by turn, directory and argv."""
 
@@ -82,7 +93,13 @@ class ApprovalGate:
             remembered=self._approved.knows(argv),
             can_confine=command != "harmless_confined" or self._can_confine(),
         )
-        return await self._settle(decide(situation, justification), lambda ask: self._ask_command(facts, ask))
+        decision = apply_ruling(
+            ruling_on(self._rules, argv),
+            decide(situation, justification),
+            self._policy,
+            confirmed=self._approved.confirmed(argv),
+        )
+        return await self._settle(decision, lambda ask: self._ask_command(facts, ask))
 
     async def admit_retry(self, facts: CommandFacts, finished: Finished, told: str) -> bool:
         """Tell whether a command that has ended in the sandbox is to run again without it. `told` is how it ended.
@@ -139,7 +156,7 @@ class ApprovalGate:
             case AskFirst():
                 answer = await ask(decision)
                 if answer.verdict.startswith("approved"):
-                    return "free" if isinstance(decision.approved, Run) else "sandboxed"
+                    return _MODES[type(decision.approved)]
                 raise ToolFailure(decision.denied if answer.reason is None else f"{decision.denied}: {answer.reason}")
 
     async def _ask_command(self, facts: CommandFacts, ask: AskFirst, sandbox_failure: str | None = None) -> Answer:
@@ -167,7 +184,10 @@ class ApprovalGate:
         )
         answer = await self._put(event, question)
         if answer.verdict == "approved_for_session":
-            self._approved.remember(facts.command)
+            if isinstance(ask.approved, Run):
+                self._approved.remember(facts.command)
+            else:
+                self._approved.confirm(facts.command)
         return answer
 
     async def _ask_patch(self, call_id: str, turn_id: str, plan: PatchPlan, ask: AskFirst) -> Answer:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from greenroom.config.reader import Reader
+from greenroom.config.rules import NO_RULES, Rules
 from greenroom.config.sandbox import SandboxPolicy
 from greenroom.protocol.ids import TurnId
 from greenroom.protocol.items import JsonObject
@@ -40,6 +41,8 @@ class Workplace:
     environment: Mapping[str, str]
     """That of commands, complete."""
     shell: Shell
+    rules: Rules = NO_RULES
+    """The user's rules for commands."""
     output_tokens: int
     """Bounds what the model gets of one output."""
 
@@ -79,6 +82,7 @@ class Toolbox:
             self._host.emit,
             self._approved,
             lambda: not probe().missing(),
+            workplace.rules,
         )
         self._read_only = ReadOnlyStarter(self._present_launcher, read_only(surroundings).resolved())
         self._cwd = surroundings.cwd

@@ -48,6 +48,7 @@ def workplace(settings: Settings, conversation_id: ConversationId, runtime_direc
         ),
         environment=environment,
         shell=_shell(settings, conversation_id, environment),
+        rules=settings.rules,
         output_tokens=settings.tool_output_token_limit,
     )
 

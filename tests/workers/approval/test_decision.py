@@ -171,9 +171,10 @@ def test_text_for_a_running_command_is_asked_for_where_nothing_else_bounds_it(
     policy: ApprovalPolicy, mode: SandboxMode
 ) -> None:
     chosen = mode == "danger-full-access" and policy != "untrusted"
+    expected = Run if chosen else Refuse if policy == "never" else AskFirst
     assert isinstance(decide_input(policy, mode, confined=True, remembered=False), Run)
     assert isinstance(decide_input(policy, mode, confined=False, remembered=True), Run)
-    assert isinstance(decide_input(policy, mode, confined=False, remembered=False), Run if chosen else AskFirst)
+    assert isinstance(decide_input(policy, mode, confined=False, remembered=False), expected)
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 from greenroom.config.reader import Reader
+from greenroom.config.rules import NO_RULES, Rules
 from greenroom.config.sandbox import DangerFullAccess, ReadOnly, SandboxPolicy, WorkspaceWrite
 from greenroom.protocol.approval import AnyQuestion, Decision
 from greenroom.protocol.events.event import Event
@@ -62,6 +63,7 @@ class Conversation:
         answers: Sequence[Decision] = (),
         budget: OutputBudget = DEFAULT_BUDGET,
         home: str = NOWHERE,
+        rules: Rules = NO_RULES,
     ) -> None:
         self.groups = ProcessGroups()
         self.events: list[JsonObject] = []
@@ -83,7 +85,7 @@ class Conversation:
             cwd=cwd,
             environment=ENVIRONMENT,
             turn_id=TurnId("turn_1"),
-            gate=ApprovalGate(policy, mode, confinement, self.ask, self.emit),
+            gate=ApprovalGate(policy, mode, confinement, self.ask, self.emit, rules=rules),
             free=self.free,
             sandboxed=self.sandboxed,
             read_only=self.read_only,
@@ -146,8 +148,9 @@ class Conversations:
         answers: Sequence[Decision] = (),
         budget: OutputBudget = DEFAULT_BUDGET,
         home: object = NOWHERE,
+        rules: Rules = NO_RULES,
     ) -> Conversation:
-        self._made.append(Conversation(str(cwd), policy, mode, answers, budget, str(home)))
+        self._made.append(Conversation(str(cwd), policy, mode, answers, budget, str(home), rules))
         return self._made[-1]
 
     def end(self) -> None:

@@ -1,23 +1,33 @@
 """What the rules and the user say about a command is what happens to it, and the model learns of a no."""
 
 import asyncio
+import re
 from dataclasses import replace
 from itertools import product
 
 import msgspec
 import pytest
 
+from greenroom.config.rules import PrefixRule, Rules
 from greenroom.protocol.approval import DENIED, AnyQuestion, CommandQuestion, Decision
 from greenroom.protocol.events.command import UnknownCommand
 from greenroom.protocol.ids import TurnId
 from greenroom.protocol.mcp.toolset import APPROVAL_POLICIES, SANDBOX_MODES
 from greenroom.protocol.policy import ApprovalPolicy, SandboxMode
 from greenroom.supervisor.frontend.elicitor import CANNOT_ASK, too_late
-from greenroom.workers.approval.decision import COMMANDS, ESCALATION_REFUSED, RETRIES, Case, CommandFailure
+from greenroom.workers.approval.decision import (
+    COMMANDS,
+    ESCALATION_REFUSED,
+    INPUT_UNDER_NEVER,
+    RETRIES,
+    Case,
+    CommandFailure,
+)
 from greenroom.workers.conversation.pending_approvals import PendingApprovals
 from greenroom.workers.tools.approval_gate import ApprovalGate
 from greenroom.workers.tools.context import ToolOutput
 from greenroom.workers.tools.registry import call
+from greenroom.workers.tools.types import CommandFacts, ToolFailure
 from tests.workers.tools.conftest import Conversations
 
 YES = Decision(verdict="approved")
@@ -346,3 +356,64 @@ def test_without_a_sandbox_there_is_no_retry(begin: Conversations) -> None:
     conversation = begin(policy="on-failure", mode="danger-full-access")
     assert not conversation.run(command=["false"]).success
     assert conversation.ways == (0, 1)
+
+
+# The user's rules
+
+FACTS = CommandFacts("call_1", TurnId("t"), ("cat",), "/tmp")
+RULES = Rules(
+    (
+        PrefixRule((("true",),)),
+        PrefixRule((("cat",),)),
+        PrefixRule((("false",),), "forbidden", "it fails"),
+        PrefixRule((("printf",),), "prompt", "it prints"),
+    )
+)
+
+
+@pytest.mark.parametrize(("policy", "mode"), ROWS)
+def test_what_a_rule_allows_runs_without_a_question_and_without_the_sandbox(
+    begin: Conversations, policy: ApprovalPolicy, mode: SandboxMode
+) -> None:
+    conversation = begin("/tmp", policy, mode, rules=RULES)
+    assert conversation.run(command=["bash", "-c", "true && true"]).success
+    assert conversation.ways == (0, 1)
+
+
+@pytest.mark.parametrize(("policy", "mode"), ROWS)
+def test_what_a_rule_forbids_runs_under_no_policy_and_the_model_is_told_the_reason(
+    begin: Conversations, policy: ApprovalPolicy, mode: SandboxMode
+) -> None:
+    conversation = begin("/tmp", policy, mode, rules=RULES)
+    told = conversation.run(command=["bash", "-c", "true && false"], with_escalated_permissions=True)
+    assert told == ToolOutput(
+        "exec command rejected: a rule of the user forbids commands that begin with `false`: it fails", success=False
+    )
+    assert conversation.ways == (0, 0)
+    assert conversation.events == []
+
+
+def test_what_a_rule_wants_asked_is_asked_with_its_reason_and_stays_in_the_sandbox(begin: Conversations) -> None:
+    conversation = begin("/tmp", "on-request", "read-only", [NO, YES, FOR_SESSION], rules=RULES)
+    assert not conversation.run(command=["printf", "x"]).success
+    event = conversation.event("exec_approval_request")
+    assert event["reason"] == "a rule requires approval for commands that begin with `printf`: it prints"
+    assert conversation.run(command=["printf", "x"]).success
+    assert conversation.run(command=["printf", "x"]).success
+    assert conversation.run(command=["printf", "x"]).success, "it is not asked about again in this session"
+    assert conversation.ways == (3, 0)
+
+
+def test_what_a_rule_wants_asked_is_refused_where_nobody_may_be_asked(begin: Conversations) -> None:
+    conversation = begin("/tmp", "never", "danger-full-access", rules=RULES)
+    told = conversation.run(command=["printf", "x"])
+    assert "a rule of the user requires approval for commands that begin with `printf`" in str(told.told)
+    assert conversation.ways == (0, 0)
+
+
+def test_under_never_no_text_reaches_a_command_that_a_rule_lets_run_outside(begin: Conversations) -> None:
+    conversation = begin("/tmp", "never", "read-only", rules=RULES)
+    with pytest.raises(ToolFailure, match=re.escape(INPUT_UNDER_NEVER)):
+        asyncio.run(conversation.context.gate.admit_input(FACTS, "free"))
+    asyncio.run(conversation.context.gate.admit_input(FACTS, "sandboxed"))
+    assert conversation.questions == []
