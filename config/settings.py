@@ -25,6 +25,7 @@ from greenroom.config.sandbox import DangerFullAccess, ReadOnly, SandboxPolicy, 
 from greenroom.config.schema import ConfigFile, HistorySettings, SearchOptions, WebSearch
 from greenroom.config.section import Name, OwnSection, Section, check
 from greenroom.config.servers import McpServer
+from greenroom.config.skills import NONE_DISABLED, DisabledSkills, disabled_skills
 from greenroom.config.texts import base_instructions, compaction_prompt
 from greenroom.config.tolerance import Tolerated, read_tolerantly
 from greenroom.config.trust import project_root, trusted_project
@@ -140,6 +141,8 @@ class Settings:
     """Those of programs outside the sandbox that its commands may use where they have network."""
     output_schema: Mapping[str, object] | None = None
     """JSON Schema that the agent's last message must fit; set for single turns."""
+    disabled_skills: DisabledSkills = NONE_DISABLED
+    """The skills that the user has switched off."""
     rules: Rules = NO_RULES
     """What the user's `.rules` files say of commands."""
     own_models: Mapping[str, ModelRow] = field(default_factory=dict)
@@ -242,6 +245,7 @@ def _settle(
         faulty_mcp_servers=read.servers,
         warnings=(*read.warnings, *misfits, *unreadable, *found_rules.warnings),
         event_form=file.greenroom.event_form,
+        disabled_skills=disabled_skills(read.table),
         rules=found_rules.rules,
         own_models=rows,
         prices=prices,

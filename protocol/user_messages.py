@@ -21,6 +21,7 @@ _CONTEXT_FORMS: Final = (
     ("# AGENTS.md instructions for ", "</INSTRUCTIONS>"),
     ("<user_instructions>", "</user_instructions>"),
     ("<turn_aborted>", "</turn_aborted>"),
+    ("<skill>\n<name>", "</skill>"),
     (SUMMARY_PREFIX, ""),
 )
 """How added texts within a user's message begin and end; the third is that of 2025."""

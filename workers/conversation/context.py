@@ -2,16 +2,19 @@
 
 import os
 import time
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
 
 from greenroom.config.reader import Reader
 from greenroom.config.sandbox import allows_network
 from greenroom.config.settings import Settings
+from greenroom.config.skills import Skill
 from greenroom.protocol.items import JsonObject
 from greenroom.workers.conversation import prompt
 from greenroom.workers.conversation.current_turn import CurrentTurn
 from greenroom.workers.conversation.project_doc import ProjectDoc, Search, read_project_doc
+from greenroom.workers.conversation.skills import skills_of, skills_text
 from greenroom.workers.conversation.transcript import Transcript
 from greenroom.workers.exec.user_shell import user_shell
 
@@ -42,13 +45,16 @@ class InitialContext:
         document = read_project_doc(self._reader, settings.home, settings.cwd, search)
         for note in document.notes:
             self._transcript.warn(note)
-        for item in context_items(settings, document):
+        found = skills_of(settings, self._reader)
+        for fault in found.faults:
+            self._transcript.warn(f"{fault.path} is no skill: {fault.message}.")
+        for item in context_items(settings, document, found.enabled):
             self._transcript.add(item)
         self._transcript.record(self._turn.context_record())
         self._is_present = True
 
 
-def context_items(settings: Settings, document: ProjectDoc) -> list[JsonObject]:
+def context_items(settings: Settings, document: ProjectDoc, skills: Sequence[Skill] = ()) -> list[JsonObject]:
     """Return the messages that open a conversation: one of the role `developer`, then one of the role `user`."""
     policy = settings.sandbox_policy
     permissions = prompt.Permissions(
@@ -69,7 +75,9 @@ def context_items(settings: Settings, document: ProjectDoc) -> list[JsonObject]:
     )
     guidance = None if document.text is None else prompt.user_instructions_text(document.text, settings.cwd)
     messages = (
-        prompt.message("developer", settings.developer_instructions, prompt.permissions_text(permissions)),
+        prompt.message(
+            "developer", settings.developer_instructions, skills_text(skills), prompt.permissions_text(permissions)
+        ),
         prompt.message("user", guidance, prompt.environment_text(environment)),
     )
     return [message for message in messages if message is not None]

@@ -17,6 +17,7 @@ from greenroom.workers.conversation.current_turn import CurrentTurn
 from greenroom.workers.conversation.history_entry import HistoryEntry
 from greenroom.workers.conversation.message_limit import check_length
 from greenroom.workers.conversation.request_builder import RequestBuilder
+from greenroom.workers.conversation.skills import SkillMentions, may_mention, skills_of
 from greenroom.workers.conversation.transcript import Transcript
 
 if TYPE_CHECKING:
@@ -32,6 +33,8 @@ class UserMessage:
     item: JsonObject
     """The item of the history, with the images that the message names."""
     text: str
+    skills: Sequence[JsonObject] = ()
+    """Messages with the skills that it names."""
 
 
 class UserInput:
@@ -65,7 +68,8 @@ class UserInput:
         """Return the message of a JSON array of input items. Images are read from the directory of the turn."""
         decoded = _decode_items(items)
         texts = [str(item["text"]) for item in decoded if item.get("type") == "text" and "text" in item]
-        return UserMessage(prompt.user_message(decoded, self._read_image), "\n".join(texts))
+        message = prompt.user_message(decoded, self._read_image)
+        return UserMessage(message, "\n".join(texts), self._skills(decoded) if may_mention(decoded) else ())
 
     def check(self, message: UserMessage) -> None:
         """Raise `PromptTooLongError` if a message cannot fit into any turn of this conversation."""
@@ -80,7 +84,9 @@ class UserInput:
         return True
 
     async def accept(self, message: UserMessage) -> None:
-        """Append a message to the running turn."""
+        """Append a message to the running turn, after the skills that it names."""
+        for skill in message.skills:
+            self._transcript.add(skill)
         self._transcript.add_input(message.item)
         self.texts.append(message.text)
         self._transcript.tell(event.user_message(message.text), keep=True)
@@ -94,6 +100,12 @@ class UserInput:
         fixed = self._requests.size + sum(map(len, context))
         family = self._turn.settings.model_family
         check_length(message.item, family, fixed, (entry.item for entry in inputs))
+
+    def _skills(self, items: Sequence[JsonObject]) -> Sequence[JsonObject]:
+        mentions = SkillMentions(items, skills_of(self._turn.settings, self._reader).enabled, self._reader)
+        for note in mentions.notes:
+            self._transcript.warn(note)
+        return mentions.messages
 
     def _read_image(self, path: str) -> bytes:
         return self._reader.read(os.path.join(self._turn.settings.cwd, path))
