@@ -72,6 +72,8 @@ class ConversationOverrides(OwnSection, frozen=True):
     """What has caused it, in the caller's words, as its session file says."""
     reconfigured: bool = False
     """Whether a resumed conversation goes by the configuration of today instead of the settings in its file."""
+    worktree: bool | None = None
+    """Whether a new conversation gets a git worktree of its own, made of the repository around `cwd`."""
 
     @classmethod
     def from_json(cls, data: bytes) -> "ConversationOverrides":

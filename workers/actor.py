@@ -108,6 +108,7 @@ class Actor:
     async def _open(self, operation: Open, arguments: bytes) -> None:
         self._mailbox.begin_turn(BEFORE_TURNS)
         logfile.identify(conversation_id=operation.conversation_id, incarnation=operation.incarnation)
+        beating = asyncio.get_running_loop().create_task(self._beat_while_opening(operation), name="heartbeat")
         try:
             conversation = await open_conversation(
                 operation, arguments, self._spec, self._mailbox, self._open_credentials
@@ -121,6 +122,8 @@ class Actor:
             )
             self._mailbox.notify(refusal)
             return
+        finally:
+            beating.cancel()
         self._conversation = conversation
         self._mailbox.notify(
             Opened(
@@ -132,6 +135,7 @@ class Actor:
                 title=conversation.title,
                 tokens=conversation.tokens.used,
                 spending=None if conversation.ledger is None else conversation.ledger.conversation,
+                worktree=conversation.worktree,
             ),
             conversation.configured,
         )
@@ -202,6 +206,21 @@ class Actor:
                     tokens=conversation.tokens.used,
                     unsent_bytes=self._mailbox.statistics().waiting_bytes,
                     step=conversation.step,
+                )
+            )
+
+    async def _beat_while_opening(self, operation: Open) -> None:
+        """Give signs of life while a conversation is opened, which takes long where it gets a worktree."""
+        while True:
+            await asyncio.sleep(HEARTBEAT)
+            self._mailbox.report(
+                Heartbeat(
+                    conversation_id=operation.conversation_id,
+                    incarnation=operation.incarnation,
+                    turn_id=BEFORE_TURNS,
+                    doing="making a worktree",
+                    tokens=0,
+                    unsent_bytes=self._mailbox.statistics().waiting_bytes,
                 )
             )
 

@@ -161,6 +161,7 @@ JobName: TypeAlias = Literal[
     "list-models",
     "list-sessions",
     "read-session",
+    "release-worktree",
     "run-command",
     "saved-config",
     "search-files",
@@ -201,6 +202,13 @@ class Ready(Header):
     pid: int
 
 
+class OwnWorktree(Message):
+    """The git worktree that belongs to a conversation."""
+
+    path: str
+    branch: str
+
+
 class Opened(Addressed):
     """The worker has become the conversation. Payload: its `session_configured` event."""
 
@@ -215,6 +223,8 @@ class Opened(Addressed):
     """Tokens that it had used before."""
     spending: Spending | None = None
     """What it had used before; `None` where nothing has a price."""
+    worktree: OwnWorktree | None = None
+    """`None` where it works in the directory that it was given."""
 
 
 class OpenFailed(Addressed):

@@ -37,6 +37,7 @@ class CodexArguments(BaseModel):
     include_plan_tool: bool | None = Field(None, alias="include-plan-tool")
     wait: bool | None = None
     """Whether the result of the turn is the result of the call, as it is if nothing is said."""
+    worktree: bool | None = None
 
 
 class ReplyArguments(BaseModel):

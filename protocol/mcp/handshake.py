@@ -148,14 +148,27 @@ def initialize_result(version: str, server_version: str, user_agent: str) -> byt
     return _encode({"protocolVersion": version, "capabilities": handshake_capabilities(version), "serverInfo": server})
 
 
-def success_result(conversation_id: ConversationId, text_json: bytes, usage: dict[str, object] | None = None) -> bytes:
-    """Return the result of a successful call. `text_json` is the agent's last message as a JSON string."""
+def success_result(
+    conversation_id: ConversationId,
+    text_json: bytes,
+    usage: dict[str, object] | None = None,
+    worktree: dict[str, str] | None = None,
+) -> bytes:
+    """Return the result of a successful call. `text_json` is the agent's last message as a JSON string.
+
+    `worktree` has the `path` and `branch` of the conversation's own worktree.
+    """
     return b'{"content":[{"type":"text","text":%b}],"structuredContent":{"threadId":%b,"content":%b%b}}' % (
         text_json,
         _encode(conversation_id),
         text_json,
-        b"" if usage is None else b',"usage":%b' % _encode(usage),
+        _member(b"usage", usage) + _member(b"worktree", worktree),
     )
+
+
+def _member(name: bytes, value: object) -> bytes:
+    """Return a further member of an object; nothing where there is no value."""
+    return b"" if value is None else b',"%b":%b' % (name, _encode(value))
 
 
 def started_result(conversation_id: ConversationId, call_id: str) -> bytes:

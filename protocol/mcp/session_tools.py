@@ -220,6 +220,17 @@ SESSION_TOOLS: Final = (
         {
             "threadId": text("The conversation."),
             "interrupted": {"type": "integer", "description": "How many turns were stopped."},
+            "worktree": {
+                "type": "object",
+                "description": "What became of its own git worktree, where it had one.",
+                "required": ["path", "branch"],
+                "properties": {
+                    "path": text("Where it is or was."),
+                    "branch": text("Its branch."),
+                    "removed": {"type": "boolean", "description": "Present if it was removed: it held nothing."},
+                    "reason": text("Present if it is kept: what it holds."),
+                },
+            },
         },
         STOPS,
     ),

@@ -41,6 +41,11 @@ CODEX_PROPERTIES: Final[dict[str, dict[str, object]]] = {
     "compact-prompt": _text("Instructions for summarising the conversation when its history is compacted."),
     "include-plan-tool": {"type": "boolean", "description": "Whether the agent may publish a plan of its steps."},
     "wait": _WAIT,
+    "worktree": {
+        "type": "boolean",
+        "description": "Whether the agent works in a git worktree of its own, made of the present commit of the "
+        "repository around `cwd`; changes that are not committed are not in it. The result names it.",
+    },
 }
 
 REPLY_PROPERTIES: Final[dict[str, dict[str, object]]] = {
@@ -65,6 +70,12 @@ OUTPUT_SCHEMA: Final[dict[str, object]] = {
                 "turn": {"type": "object", "properties": USAGE_PROPERTIES},
                 "conversation": {"type": "object", "properties": USAGE_PROPERTIES},
             },
+        },
+        "worktree": {
+            "type": "object",
+            "description": "The conversation's own git worktree, where it has one.",
+            "required": ["path", "branch"],
+            "properties": {"path": _text("Where it is."), "branch": _text("Its branch.")},
         },
         "error": {
             "type": "object",

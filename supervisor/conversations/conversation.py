@@ -9,6 +9,7 @@ from typing import Literal
 
 from greenroom.protocol.failure import Failure
 from greenroom.protocol.ids import ConversationId, Incarnation, TurnId, WorkerId
+from greenroom.protocol.internal.worker import OwnWorktree
 from greenroom.protocol.spending import Spending
 from greenroom.runtime.restart import RestartPolicy
 from greenroom.supervisor.conversations import lifecycle
@@ -275,6 +276,7 @@ class Placement:
     cwd: str
     model: str
     session_path: str
+    worktree: OwnWorktree | None = None
 
 
 @dataclass(slots=True)

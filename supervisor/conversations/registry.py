@@ -95,6 +95,12 @@ class Conversations:
         """Return a conversation that is kept: of this run, unless it has rested for long."""
         return self._table.find(conversation_id)
 
+    def worktree_of(self, conversation_id: ConversationId) -> dict[str, str] | None:
+        """Return the `path` and `branch` of a conversation's own worktree; `None` if it has none or is not kept."""
+        conversation = self._table.find(conversation_id)
+        worktree = None if conversation is None or conversation.placement is None else conversation.placement.worktree
+        return None if worktree is None else {"path": worktree.path, "branch": worktree.branch}
+
     def find_or_resume(self, conversation_id: ConversationId) -> Conversation:
         """Return a conversation that is kept, else enter one that resumes from its session file if there is one."""
         known = self._table.find(conversation_id)

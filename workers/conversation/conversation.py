@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from greenroom.config.settings import Settings
+from greenroom.protocol.internal.worker import OwnWorktree
 from greenroom.workers.conversation.current_turn import CurrentTurn
 from greenroom.workers.conversation.event_emitter import EventEmitter
 from greenroom.workers.conversation.model_connection import ModelConnection
@@ -41,6 +42,8 @@ class Conversation:
     """Counts money; `None` where the settings have no prices."""
     emitter: EventEmitter
     model: ModelConnection
+    worktree: OwnWorktree | None
+    """The git worktree that belongs to it."""
     closing: AsyncExitStack
     """Closes the parts."""
 

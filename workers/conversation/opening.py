@@ -3,7 +3,7 @@
 import logging
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -16,6 +16,7 @@ from greenroom.config.settings import ConversationOverrides, Settings
 from greenroom.config.texts import base_instructions, compaction_prompt
 from greenroom.protocol.events.event import Event
 from greenroom.protocol.events.item import ItemCompleted
+from greenroom.protocol.events.turn import BackgroundEvent
 from greenroom.protocol.internal.process import WorkerSpec
 from greenroom.protocol.internal.worker import Open
 from greenroom.protocol.version import __version__
@@ -51,6 +52,7 @@ from greenroom.workers.conversation.turn_report import TurnReport
 from greenroom.workers.conversation.turn_runner import TurnRunner
 from greenroom.workers.conversation.turn_settings import ConversationSettings
 from greenroom.workers.conversation.user_input import UserInput
+from greenroom.workers.conversation.worktree import conversation_worktree
 from greenroom.workers.event_sink import Outlet
 from greenroom.workers.model.bearer import ProviderCredentials
 from greenroom.workers.model.client import SessionFactory, new_session
@@ -61,6 +63,7 @@ if TYPE_CHECKING:
     from greenroom.workers.conversation.ledger import Ledger
     from greenroom.workers.conversation.notifier import Notifier
     from greenroom.workers.mcp.toolset import McpToolset
+    from greenroom.workers.worktree.worktree import Workplace
 
 log = logging.getLogger(__name__)
 
@@ -103,9 +106,14 @@ async def open_conversation(
 
     `arguments` is the payload of `operation`. The channel to the auth broker is opened with the first credential.
     """
-    opening = _Opening(operation, spec, mailbox, open_credentials, session_factory)
+    decoded = _decode_arguments(arguments)
+    overrides = ConversationOverrides.from_json(bytes(decoded.call))
+    workplace = await conversation_worktree(operation, spec, decoded.cli, overrides)
+    if workplace is not None and overrides.worktree:
+        overrides = msgspec.structs.replace(overrides, cwd=workplace.cwd)
+    opening = _Opening(operation, spec, mailbox, open_credentials, session_factory, workplace)
     async with AsyncExitStack() as closing:
-        return opening.build(_decode_arguments(arguments), closing)
+        return opening.build(decoded.cli, overrides, closing)
 
 
 class _Opening:
@@ -118,6 +126,7 @@ class _Opening:
         mailbox: Outlet,
         open_credentials: Callable[[], CredentialsChannel],
         session_factory: SessionFactory,
+        workplace: "Workplace | None",
     ) -> None:
         self._operation = operation
         self._id = operation.conversation_id
@@ -127,11 +136,12 @@ class _Opening:
         self._mailbox = mailbox
         self._open_credentials = open_credentials
         self._session_factory = session_factory
+        self._workplace = workplace
 
-    def build(self, arguments: _Arguments, closing: AsyncExitStack) -> Conversation:
+    def build(self, cli: Sequence[str], overrides: ConversationOverrides, closing: AsyncExitStack) -> Conversation:
         """Return the conversation. Its parts are closed by `closing` if that fails, and else by the conversation."""
         resumed = resumed_session(self._operation, self._home, self._reader)
-        sources = self._settings(arguments, resumed)
+        sources = self._settings(cli, overrides, resumed)
         settings = sources.value
         instructions = _instructions(settings, resumed)
         shared = self._shared(settings, self._session_file(sources, instructions, resumed), resumed)
@@ -182,15 +192,17 @@ class _Opening:
             ledger=_ledger(shared, resumed),
             emitter=transcript.emitter,
             model=model,
+            worktree=None if self._workplace is None else self._workplace.told,
             closing=closing.pop_all(),
         )
 
-    def _settings(self, arguments: _Arguments, resumed: ResumedSession | None) -> ConversationSettings:
-        overrides = ConversationOverrides.from_json(bytes(arguments.call))
+    def _settings(
+        self, cli: Sequence[str], overrides: ConversationOverrides, resumed: ResumedSession | None
+    ) -> ConversationSettings:
         names_cwd = overrides.cwd is not None
         if resumed is not None:
             overrides = resumed.complete(overrides)
-        settings = ConversationSettings(self._home, arguments.cli, overrides)
+        settings = ConversationSettings(self._home, cli, overrides)
         if names_cwd:
             require_directory(settings.value.cwd, "cwd")
         return settings
@@ -273,6 +285,10 @@ class _Opening:
             transcript.warn(warning)
         if self._operation.ephemeral and self._operation.incarnation > 1:
             transcript.warn(LOST)
+        if self._workplace is not None:
+            transcript.tell(BackgroundEvent(message=self._workplace.text))
+            for note in self._workplace.notes:
+                transcript.warn(note)
         return event.encode(configured)
 
 

@@ -13,8 +13,10 @@ import asyncio
 import os
 import shutil
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Final, Self
 
+from greenroom.protocol.display import shown
 from greenroom.protocol.errors import GreenroomError
 from greenroom.runtime.search_path import absolute_path
 from greenroom.workers.exec.command import CommandSpec
@@ -40,6 +42,10 @@ _OPTIONS: Final = (
 )
 
 
+_LAST_WORDS: Final = 1024
+"""Bytes of standard error that are kept."""
+
+
 class GitError(Exception):
     """Git took too long, wrote too much, or had an answer that was not asked for."""
 
@@ -55,11 +61,15 @@ class GitUnavailableError(GitError):
 class Git:
     """Runs git for one job; to be closed. Must be made on the running loop."""
 
-    def __init__(self, directory: str, setting: Setting) -> None:
-        """`directory` is what the job is about: no program is looked up in it or in the repository around it."""
+    def __init__(self, directory: str, setting: Setting, writable: Sequence[str] = ()) -> None:
+        """`directory` is what the job is about: no program is looked up in it or in the repository around it.
+
+        `writable` are directories without links in their paths in which git, and what it starts, may write.
+        """
         self._limits = setting.git
         surroundings = Surroundings(directory, setting.home, setting.runtime_directory)
-        self._starter = LaunchedStarter(self._launch, own_program(surroundings).resolved())
+        confinement = replace(own_program(surroundings), writable=tuple(writable))
+        self._starter = LaunchedStarter(self._launch, confinement.resolved())
         self._launcher: Launcher | None = None
         path = absolute_path(os.environ.get("PATH"), (workspace(directory),))
         self._program = shutil.which("git", path=path)
@@ -87,11 +97,12 @@ class Git:
         allowed: Sequence[int] = (0,),
         timeout_s: float | None = None,
         settings: Mapping[str, str] | None = None,
+        explain: bool = False,
     ) -> bytes:
         """Return what a git command wrote. Raises `GitError` where its exit status is not among those allowed.
 
         `timeout_s`: seconds that it may take; `None` for as many as the limits of the job say. `settings` win over all
-        configuration.
+        configuration. `explain`: the error has git's own last words.
         """
         if self._program is None:
             raise GitUnavailableError(JobError("there is no git"))
@@ -102,10 +113,11 @@ class Git:
         if attempt.timed_out:
             raise GitError(f"git {arguments[0]} took longer than {seconds:g} s")
         if attempt.returncode not in allowed:
-            raise GitError(f"git {arguments[0]} ended with {attempt.returncode}")
-        return output
+            said = f": {output.last_words}" if explain and output.last_words else ""
+            raise GitError(f"git {arguments[0]} ended with {attempt.returncode}{said}")
+        return bytes(output.data)
 
-    async def _written(self, command: CommandSpec) -> tuple[bytes, CommandRun]:
+    async def _written(self, command: CommandSpec) -> "tuple[_Output, CommandRun]":
         output = _Output(self._limits.largest)
         attempt = CommandRun(command)
         try:
@@ -122,7 +134,7 @@ class Git:
             await attempt.over.wait()
         finally:
             await attempt.close()
-        return bytes(output.data), attempt
+        return output, attempt
 
     def _launch(self) -> Launcher:
         if self._launcher is None:
@@ -134,14 +146,22 @@ class _Output:
     def __init__(self, largest: int) -> None:
         self.data = bytearray()
         self._largest = largest
+        self._said = b""
 
     async def take(self, name: StreamName, chunk: bytes) -> None:
         """Keep the next piece. Raises `GitError` where that is too much, which ends the command."""
         if name != "stdout":
+            self._said = (self._said + chunk)[-_LAST_WORDS:]
             return
         if len(self.data) + len(chunk) > self._largest:
             raise GitError(f"git wrote more than {self._largest} bytes")
         self.data += chunk
+
+    @property
+    def last_words(self) -> str:
+        """The last line on standard error, for people."""
+        lines = [line for line in self._said.decode(errors="replace").splitlines() if line.strip()]
+        return shown(lines[-1].strip()) if lines else ""
 
 
 def workspace(directory: str) -> str:

@@ -11,6 +11,7 @@ from greenroom.protocol.ids import ConversationId
 from greenroom.protocol.jsonrpc import INTERNAL_ERROR, INVALID_REQUEST, Request, encode
 from greenroom.supervisor.conversations.jobs import JobFailedError, Jobs
 from greenroom.supervisor.conversations.registry import Conversations
+from greenroom.supervisor.conversations.worktrees import WorktreeRelease
 from greenroom.supervisor.frontend.client_channel import ClientChannel
 from greenroom.supervisor.frontend.conversation_api.conversation_methods import Configured, ConversationMethods
 from greenroom.supervisor.frontend.request_params import RefusedError, decode
@@ -29,12 +30,14 @@ class SavedMethods:
         jobs: Jobs,
         talk: ConversationMethods,
         channel: ClientChannel,
+        worktrees: WorktreeRelease,
     ) -> None:
         self._home = home
         self._conversations = conversations
         self._jobs = jobs
         self._talk = talk
         self._channel = channel
+        self._worktrees = worktrees
         self.methods: Mapping[str, Method] = {
             "listConversations": self._list,
             "resumeConversation": self._resume,
@@ -76,6 +79,7 @@ class SavedMethods:
             await self._jobs.run("archive-session", encode(params))
         except JobFailedError as error:
             raise RefusedError(INTERNAL_ERROR, f"failed to archive conversation: {error}") from None
+        await self._worktrees.release(params.id)
         return Answer()
 
     async def _close(self, conversation_id: ConversationId) -> None:

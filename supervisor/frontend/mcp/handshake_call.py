@@ -101,7 +101,8 @@ class ToolCall:
 
     def succeeded(self, last_message: bytes) -> None:
         """Answer with the agent's last message."""
-        self._answer(success_result(self.conversation_id, last_message, usage_of(self.turn)))
+        worktree = self._conversations.worktree_of(self.conversation_id)
+        self._answer(success_result(self.conversation_id, last_message, usage_of(self.turn), worktree))
 
     def failed(self, failure: Failure) -> None:
         """Answer with the error."""
@@ -169,6 +170,7 @@ def overrides_of(arguments: CodexArguments) -> bytes:
         "developer_instructions": arguments.developer_instructions,
         "compact_prompt": arguments.compact_prompt,
         "include_plan_tool": arguments.include_plan_tool,
+        "worktree": arguments.worktree,
     }
     return encode({name: value for name, value in values.items() if value is not None})
 

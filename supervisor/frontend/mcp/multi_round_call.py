@@ -57,6 +57,9 @@ class Host(Protocol):
     def waits(self, question: AnyQuestion) -> bool:
         """Tell whether a question that cannot be put to the client waits for a decision from elsewhere."""
 
+    def worktree_of(self, conversation_id: ConversationId) -> dict[str, str] | None:
+        """Return the `path` and `branch` of a conversation's own worktree; `None` if it has none."""
+
     def answer(self, request: Request, result: bytes) -> None:
         """Answer a request."""
 
@@ -171,7 +174,8 @@ class MultiRoundCall:
 
     def succeeded(self, last_message: bytes) -> None:
         """Handle the agent's last message."""
-        self._end(success_result(self.conversation_id, last_message, usage_of(self.turn)))
+        worktree = self._host.worktree_of(self.conversation_id)
+        self._end(success_result(self.conversation_id, last_message, usage_of(self.turn), worktree))
 
     def failed(self, failure: Failure) -> None:
         """Handle the failure."""

@@ -51,6 +51,7 @@ class MultiRoundCalls:
         self.waits = elicitor.waits
         self.decide = conversations.decide
         self.on_decided_elsewhere = conversations.on_decided_elsewhere
+        self.worktree_of = conversations.worktree_of
         self.watch = tasks.watch
         self._state_key = state_key
         self._on_answered = on_answered

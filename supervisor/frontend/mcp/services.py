@@ -10,6 +10,7 @@ from greenroom.protocol.jsonrpc import Request, RequestId, Response
 from greenroom.protocol.mcp.handshake import ElicitationMode
 from greenroom.supervisor.conversations.conversation import Conversation
 from greenroom.supervisor.conversations.host import ConversationHost
+from greenroom.supervisor.conversations.worktrees import WorktreeRelease
 from greenroom.supervisor.frontend.client_channel import ClientChannel
 from greenroom.supervisor.frontend.conversation_api.account_methods import AccountMethods
 from greenroom.supervisor.frontend.conversation_api.conversation_methods import ConversationMethods
@@ -76,13 +77,18 @@ class McpServices:
             channel, self._live, broker, options.preferred_auth, partial(requires_openai_auth, host)
         )
         talk = ConversationMethods(conversations, elicitor)
-        stored = SavedMethods(home, conversations, jobs, talk, channel)
+        worktrees = WorktreeRelease(home, jobs)
+        stored = SavedMethods(home, conversations, jobs, talk, channel, worktrees)
         utilities = UtilityMethods(jobs, broker, options.config_overrides, channel)
         has_tools = options.session_tools
         turns = FollowedTurns(saved, host.started)
         self._waiting = WaitTool(self._live, turns)
         self.further_tools: Mapping[str, Tool] = {
-            **(SessionTools(channel, self._reading, turns, conversations, elicitor.waits).tools if has_tools else {}),
+            **(
+                SessionTools(channel, self._reading, turns, conversations, elicitor.waits, worktrees).tools
+                if has_tools
+                else {}
+            ),
             **(self._waiting.tools if has_tools else {}),
             **self._approval_tools(host, channel),
         }

@@ -24,6 +24,7 @@ from greenroom.protocol.mcp.session_tools import (
 )
 from greenroom.supervisor.conversations.conversation import Conversation
 from greenroom.supervisor.conversations.registry import Conversations
+from greenroom.supervisor.conversations.worktrees import WorktreeRelease
 from greenroom.supervisor.frontend.client_channel import ClientChannel
 from greenroom.supervisor.frontend.mcp.followed_turns import FollowedTurns
 from greenroom.supervisor.frontend.mcp.passages import MAX_PASSAGE, Cursor, last_page, next_page
@@ -48,6 +49,7 @@ class SessionTools:
         turns: FollowedTurns,
         conversations: Conversations,
         waits: Callable[[AnyQuestion], bool],
+        worktrees: WorktreeRelease,
     ) -> None:
         """`waits` tells which questions can be decided elsewhere than by the client."""
         self._waits = waits
@@ -55,6 +57,7 @@ class SessionTools:
         self._turns = turns
         self._saved = turns.saved
         self._conversations = conversations
+        self._worktrees = worktrees
         self.tools: Mapping[str, Tool] = {
             "codex-list": tool(requests, self._list, ListArguments),
             "codex-read": tool(requests, self._read, ReadArguments),
@@ -128,7 +131,13 @@ class SessionTools:
         conversation_id = read_id(arguments.thread_id)
         conversation = await self._here(conversation_id)
         count = 0 if conversation is None else self._conversations.release(conversation)
-        return "The conversation is being closed.", {"threadId": conversation_id, "interrupted": count}
+        told: dict[str, object] = {"threadId": conversation_id, "interrupted": count}
+        released = await self._worktrees.release(conversation_id)
+        if released is None:
+            return "The conversation is being closed.", told
+        went = "was removed" if released.removed else f"is kept, since {released.reason}"
+        text = f"The conversation is being closed. Its worktree {released.path} {went}."
+        return text, {**told, "worktree": msgspec.to_builtins(released)}
 
     async def _fork(self, arguments: ForkArguments) -> ToolOutcome:
         origin = read_id(arguments.thread_id)

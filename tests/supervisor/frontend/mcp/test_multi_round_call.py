@@ -47,6 +47,9 @@ class Board:
     def tell(self, request: Request, token: ProgressToken, signs: int, doing: str) -> None:
         assert self.open is not None, "progress is told for requests that wait"
 
+    def worktree_of(self, conversation_id: ConversationId) -> dict[str, str] | None:
+        return None
+
     def decide(self, turn: Turn, question_id: int, decision: Decision) -> None:
         assert question_id not in self.decided
         self.decided.append(question_id)

@@ -1,0 +1,38 @@
+"""Gives a conversation that is being opened the git worktree that it was asked for, or that it has."""
+
+import os
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from greenroom.config.settings import ConversationOverrides
+from greenroom.protocol.errors import ConfigError
+from greenroom.protocol.internal.process import WorkerSpec
+from greenroom.protocol.internal.worker import Open
+from greenroom.workers.conversation.turn_settings import ConversationSettings
+from greenroom.workers.worktree.record import WorktreePlace
+
+if TYPE_CHECKING:
+    from greenroom.workers.worktree.worktree import Workplace
+
+NOT_LATER = "a worktree can be asked for only where a conversation begins\nin `worktree`"
+
+
+async def conversation_worktree(
+    operation: Open, spec: WorkerSpec, cli: Sequence[str], overrides: ConversationOverrides
+) -> "Workplace | None":
+    """Return the worktree of a conversation; `None` if it has none and was not asked to have one.
+
+    Raises `ConfigError` where it cannot be made, or made again.
+    """
+    has_one = os.path.isdir(WorktreePlace(spec.codex_home, operation.conversation_id).folder)
+    if not has_one and not overrides.worktree:
+        return None
+    from greenroom.workers.worktree.worktree import Worktree
+
+    worktree = Worktree(spec.codex_home, spec.runtime_directory, operation.conversation_id)
+    found = await worktree.restore()
+    if found is not None or not overrides.worktree:
+        return found
+    if operation.resume == "must":
+        raise ConfigError(NOT_LATER)
+    return await worktree.make(ConversationSettings(spec.codex_home, cli, overrides).value.cwd)

@@ -1,0 +1,1 @@
+"""Git worktrees of conversations: made, found again and removed."""
