@@ -7,6 +7,7 @@ import pytest
 
 from greenroom.config.reader import Reader
 from greenroom.config.rules_files import MAX_FILES, FoundRules, find_rules
+from greenroom.config.settings import ConversationOverrides
 
 if TYPE_CHECKING:
     from tests.config.conftest import Home
@@ -112,11 +113,26 @@ def test_the_rules_of_a_project_count_where_the_user_trusts_it(
     (root / ".git").mkdir(parents=True)
     save(root / ".codex" / "rules", a=ALLOW)
     save(root / "sub" / ".codex" / "rules", b=FORBID)
-    from greenroom.config.settings import ConversationOverrides
-
     settings = home.resolve(trust.format(root=root), overrides=ConversationOverrides(cwd=str(root / "sub")))
     assert (settings.rules.judge(["ls"]) is not None) == applies
     assert settings.rules.judge(["rm"]) is None, "commands may write there"
+
+
+def test_a_linked_worktree_is_trusted_as_its_repository_is_and_a_planted_one_is_not(
+    home: "Home", tmp_path: Path
+) -> None:
+    main, linked, planted = (tmp_path / name for name in ("main", "linked", "planted"))
+    entry = main / ".git" / "worktrees" / "linked"
+    entry.mkdir(parents=True)
+    (entry / "commondir").write_text("../..\n")
+    (entry / "gitdir").write_text(f"{linked}/.git\n")
+    for root in (linked, planted):
+        save(root / ".codex" / "rules", a=ALLOW)
+        (root / ".git").write_text(f"gitdir: {entry}\n")
+    text = f'[projects."{main}"]\ntrust_level = "trusted"'
+    for root, applies in ((linked, True), (planted, False)):
+        settings = home.resolve(text, overrides=ConversationOverrides(cwd=str(root)))
+        assert (settings.rules.judge(["ls"]) is not None) == applies
 
 
 def test_the_settings_of_a_conversation_have_the_rules_and_what_is_wrong_with_them(home: "Home") -> None:

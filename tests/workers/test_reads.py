@@ -118,6 +118,14 @@ ALLOWED: Final[dict[str, dict[str, str]]] = {
         "open(os.open(name, flags, 384, dir_fd=place), 'wb')": "files of that, new and through no link",
         "os.open(name, flags, 384, dir_fd=place)": "the same",
     },
+    "workers/worktree/record.py": {
+        "open(os.path.join(folder, _FILE), 'rb')": "a record in the home; checked against its place before it is used",
+        "open(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 384), 'wb')": "a new one of it",
+        "os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 384)": "the same",
+    },
+    "workers/worktree/repository_git.py": {
+        "os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=directory)": "a ref",
+    },
     "supervisor/frontend/mcp/state_key.py": {
         "os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 384)": "a key of the home",
         "os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)": "a key of the home, which no command can write",

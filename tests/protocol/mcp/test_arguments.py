@@ -45,6 +45,7 @@ def test_every_argument_of_every_version_is_taken() -> None:
         "compact-prompt": "c",
         "include-plan-tool": True,
         "wait": False,
+        "worktree": True,
     }
     parsed = parse_codex(json.dumps(given_all).encode())
     assert parsed.model_dump(by_alias=True) == given_all

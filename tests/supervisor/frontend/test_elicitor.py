@@ -257,6 +257,9 @@ class OpenCall:
         self.turn = Turn(TurnId("turn_1"), ConversationId("0199"), b"[]", self.call)
         self.call.turn = self.turn
 
+    def worktree_of(self, conversation_id: ConversationId) -> None:
+        """It has none."""
+
     def decide(self, turn: Turn, question_id: int, decision: Decision) -> None:
         self.decisions.append((turn, question_id, decision))
 

@@ -13,7 +13,8 @@ from greenroom.protocol.ids import ConversationId
 from greenroom.workers.worktree.record import WorktreePlace
 from greenroom.workers.worktree.repository_git import RepositoryGit
 from greenroom.workers.worktree.worktree import Released, Workplace, Worktree
-from tests.workers.jobs.planted import PLANTS, git, prepare
+from tests.workers.jobs.planted import PLANTS, git, prepare, replant
+from tests.workers.jobs.planted import Ground as PlantedGround
 
 ID = ConversationId("01a22660-ce5c-76c0-972b-6bef63ab7d5c")
 KEY = "6bef63ab7d5c"
@@ -219,10 +220,17 @@ def test_ten_conversations_of_one_repository_do_not_disturb_each_other(ground: G
 # What a repository names
 
 
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory) -> PlantedGround:
+    return prepare(tmp_path_factory.mktemp("template") / "ground")
+
+
 @pytest.mark.parametrize("name", PLANTS)
-def test_no_planted_program_does_anything_outside(tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_planted_program_does_anything_outside(
+    template: PlantedGround, tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
-    planted = prepare(tmp_path / "ground")
+    planted = replant(template, tmp_path / "ground")
     PLANTS[name](planted)
     for hook in ("post-checkout", "reference-transaction", "post-index-change"):
         path = planted.workspace / ".git" / "hooks" / hook
