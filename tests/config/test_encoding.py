@@ -20,8 +20,8 @@ from greenroom.config.saved_prompts import saved_prompt
 from greenroom.config.settings import ConversationOverrides, resolve
 from greenroom.protocol.errors import GreenroomError
 from greenroom.workers.conversation.project_doc import Search, read_project_doc
+from greenroom.workers.job_context import Setting
 from greenroom.workers.jobs import saved_config, set_default_model
-from greenroom.workers.jobs.context import Setting
 
 MARK: Final = "\ufeff"
 

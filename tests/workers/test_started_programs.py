@@ -57,7 +57,7 @@ KNOWN = {
     "supervisor/processes/worker_supply.py:WorkerSupply.start": OWN,
     "workers/conversation/notifier.py:Notifier._start": USER,
     "workers/exec/starter.py:GroupStarter.start": COMMAND,
-    "workers/jobs/git.py:Git.__init__": CONFINED,
+    "workers/git.py:Git.__init__": CONFINED,
     "workers/jobs/run_command.py:run": COMMAND,
     "workers/mcp/stdio.py:_start": USER,
     "workers/sandbox/features.py:_try_namespaces": FORK,

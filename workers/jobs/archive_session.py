@@ -10,7 +10,7 @@ from greenroom.sessions.finder import ARCHIVE, FOLDER
 from greenroom.sessions.lock import WriterLock
 from greenroom.sessions.packed import forms
 from greenroom.sessions.shelf import move
-from greenroom.workers.jobs.context import JobError, Setting
+from greenroom.workers.job_context import JobError, Setting
 
 
 async def run(params: bytes, setting: Setting) -> bytes:

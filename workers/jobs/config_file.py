@@ -12,7 +12,7 @@ from greenroom.config.encoding import EncodingError, decoded
 from greenroom.config.layers import CONFIG_FILE
 from greenroom.runtime.content_version import version_of_content
 from greenroom.sessions.directory import make_private, sync
-from greenroom.workers.jobs.context import JobError
+from greenroom.workers.job_context import JobError
 
 
 class Written(NamedTuple):

@@ -11,8 +11,8 @@ from typing import Final
 import msgspec
 
 from greenroom.protocol.conversation_api import GitDiffToRemote
-from greenroom.workers.jobs.context import JobError, Setting
-from greenroom.workers.jobs.git import Git, GitError, GitUnavailableError, is_inside, leads_through_links
+from greenroom.workers.git import Git, GitError, GitUnavailableError, is_inside, leads_through_links
+from greenroom.workers.job_context import JobError, Setting
 from greenroom.workers.sandbox.confinement import is_within
 
 AT_ONCE: Final = 4

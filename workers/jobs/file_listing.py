@@ -14,7 +14,7 @@ import time
 from collections.abc import Iterator
 from typing import Final
 
-from greenroom.workers.jobs.git import Git, GitError, GitUnavailableError, is_inside, leads_through_links
+from greenroom.workers.git import Git, GitError, GitUnavailableError, is_inside, leads_through_links
 
 log = logging.getLogger(__name__)
 

@@ -9,7 +9,7 @@ from typing import TypeAlias, cast
 from greenroom.protocol.errors import GreenroomError
 from greenroom.protocol.internal.process import WorkerSpec
 from greenroom.protocol.internal.worker import JobDone, JobName, RunJob
-from greenroom.workers.jobs.context import Setting
+from greenroom.workers.job_context import Setting
 
 log = logging.getLogger(__name__)
 

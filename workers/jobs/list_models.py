@@ -10,7 +10,7 @@ import msgspec
 from greenroom.config.models import ModelFamily, known_models
 from greenroom.config.settings import ConversationOverrides, Settings, resolve
 from greenroom.protocol.conversation_api import ListedModel, ListModels, ModelList, ModelsJob, ReasoningEffort
-from greenroom.workers.jobs.context import Setting
+from greenroom.workers.job_context import Setting
 
 _USUAL_EFFORT: Final = "medium"
 """What a model that reasons does where nobody has said how much."""

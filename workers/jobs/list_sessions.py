@@ -15,7 +15,7 @@ from greenroom.sessions.finder import SessionName, list_sessions
 from greenroom.sessions.lineage import open_conversation
 from greenroom.sessions.replay import texts
 from greenroom.sessions.restored import restore
-from greenroom.workers.jobs.context import Setting
+from greenroom.workers.job_context import Setting
 
 PAGE: Final = 25
 MOST: Final = 500

@@ -6,7 +6,7 @@ from greenroom.config.reader import Reader
 from greenroom.protocol.conversation_api import ResumeConversation
 from greenroom.sessions.file import read
 from greenroom.sessions.replay import initial_messages
-from greenroom.workers.jobs.context import Setting
+from greenroom.workers.job_context import Setting
 
 
 async def run(params: bytes, setting: Setting) -> bytes:

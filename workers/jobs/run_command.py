@@ -19,7 +19,7 @@ from greenroom.workers.exec.process import Finished, signal_name
 from greenroom.workers.exec.process import run as run_to_end
 from greenroom.workers.exec.process_groups import ProcessGroups
 from greenroom.workers.exec.starter import GroupStarter, Starter
-from greenroom.workers.jobs.context import JobError, Setting
+from greenroom.workers.job_context import JobError, Setting
 from greenroom.workers.sandbox.launcher import Launcher
 from greenroom.workers.sandbox.policy import Surroundings, confine
 from greenroom.workers.sandbox.starter import LaunchedStarter

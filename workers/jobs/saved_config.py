@@ -11,7 +11,7 @@ from greenroom.config.schema import ConfigFile
 from greenroom.config.tolerance import read_tolerantly
 from greenroom.protocol.conversation_api import SavedConfig
 from greenroom.protocol.errors import ConfigError
-from greenroom.workers.jobs.context import JobError, Setting
+from greenroom.workers.job_context import JobError, Setting
 
 _TOP: Final = {
     "approval_policy": "approvalPolicy",

@@ -13,10 +13,10 @@ from typing import Final
 import msgspec
 
 from greenroom.protocol.conversation_api import FuzzyFileSearch
-from greenroom.workers.jobs.context import Setting
+from greenroom.workers.git import Git, leads_through_links
+from greenroom.workers.job_context import Setting
 from greenroom.workers.jobs.file_listing import list_files
 from greenroom.workers.jobs.fuzzy import Match, match, promising
-from greenroom.workers.jobs.git import Git, leads_through_links
 
 MOST: Final = 50
 """Maximum results for one root."""

@@ -6,8 +6,8 @@ import msgspec
 import tomlkit
 
 from greenroom.protocol.conversation_api import SetDefaultModel
+from greenroom.workers.job_context import Setting
 from greenroom.workers.jobs.config_file import change_config
-from greenroom.workers.jobs.context import Setting
 
 
 async def run(params: bytes, setting: Setting) -> bytes:

@@ -13,8 +13,8 @@ from greenroom.config.schema import ConfigFile
 from greenroom.config.section import check
 from greenroom.protocol.app_server.settings import ConfigBatchWriteParams, ConfigEdit, ConfigWriteResponse
 from greenroom.protocol.errors import ConfigError
+from greenroom.workers.job_context import JobError, Setting
 from greenroom.workers.jobs.config_file import change_config
-from greenroom.workers.jobs.context import JobError, Setting
 
 CONFLICT: Final = "configVersionConflict"
 INVALID: Final = "configValidationError"

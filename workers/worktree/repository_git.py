@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from typing import Final
 
 from greenroom.runtime.open_directory import enter
-from greenroom.workers.jobs.context import GitLimits, Setting
-from greenroom.workers.jobs.git import Git, GitError
+from greenroom.workers.git import Git, GitError
+from greenroom.workers.job_context import GitLimits, Setting
 from greenroom.workers.worktree.record import BRANCHES
 
 LIMITS: Final = GitLimits(seconds=60.0, start_seconds=10.0)

@@ -20,7 +20,7 @@ from greenroom.protocol.ids import ConversationId
 from greenroom.protocol.internal.worker import OwnWorktree
 from greenroom.runtime import filelock
 from greenroom.sessions.directory import make_private
-from greenroom.workers.jobs.git import GitError
+from greenroom.workers.git import GitError
 from greenroom.workers.sandbox.confinement import is_within
 from greenroom.workers.worktree.record import WorktreePlace, WorktreeRecord, read_record
 from greenroom.workers.worktree.repository_git import RepositoryGit

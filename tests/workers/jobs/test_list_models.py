@@ -13,7 +13,7 @@ from greenroom.config.models import catalogue
 from greenroom.protocol.conversation_api import ListedModel, ListModels, ModelList, ModelsJob
 from greenroom.protocol.errors import ConfigError
 from greenroom.protocol.internal.worker import JobName
-from greenroom.workers.jobs.context import Setting
+from greenroom.workers.job_context import Setting
 from greenroom.workers.jobs.job import module_of
 from greenroom.workers.jobs.list_models import page, run
 from tests.support.loop import on_loop

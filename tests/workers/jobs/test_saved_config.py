@@ -5,7 +5,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from greenroom.workers.jobs.context import JobError, Setting
+from greenroom.workers.job_context import JobError, Setting
 from greenroom.workers.jobs.saved_config import run
 from tests.support.loop import on_loop
 

@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from greenroom.protocol.conversation_api import SetDefaultModel
-from greenroom.workers.jobs.context import JobError, Setting
+from greenroom.workers.job_context import JobError, Setting
 from greenroom.workers.jobs.set_default_model import changed, run
 from tests.support.loop import on_loop
 

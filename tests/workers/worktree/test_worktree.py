@@ -459,7 +459,7 @@ def test_what_a_death_has_left_is_cleared_away_by_the_next_one(ground: Ground, m
 
 
 def test_a_failure_leaves_nothing(ground: Ground, monkeypatch: pytest.MonkeyPatch) -> None:
-    from greenroom.workers.jobs.git import GitError
+    from greenroom.workers.git import GitError
 
     async def fail(*_: object) -> None:
         raise GitError("git reset ended with 1")

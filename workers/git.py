@@ -22,7 +22,7 @@ from greenroom.runtime.search_path import absolute_path
 from greenroom.workers.exec.command import CommandSpec
 from greenroom.workers.exec.command_run import CommandRun, explain_failure
 from greenroom.workers.exec.pipes import StreamName
-from greenroom.workers.jobs.context import JobError, Setting
+from greenroom.workers.job_context import JobError, Setting
 from greenroom.workers.sandbox.launcher import Launcher
 from greenroom.workers.sandbox.policy import Surroundings, own_program
 from greenroom.workers.sandbox.starter import LaunchedStarter
