@@ -13,19 +13,20 @@ import zmq
 
 from greenroom.broker.change_fanout import ChangeFanout
 from greenroom.broker.clock import Clock
-from greenroom.broker.credential.manager import CredentialManager
 from greenroom.broker.credential.record import AuthRecord
 from greenroom.broker.credential.rules import LoginRules
+from greenroom.broker.credential_manager import CredentialManager
 from greenroom.broker.endpoint import SUPERVISOR, BrokerEndpoint
-from greenroom.broker.login.endpoints import VARIABLES, Endpoints
-from greenroom.broker.login.issuer import Issuer, revoke
 from greenroom.broker.login.logins import Flow, LoggedIn, Logins, Open, record_of
+from greenroom.broker.login.revocation import revoke
 from greenroom.broker.pace_service import PaceService
 from greenroom.broker.refresh.exchange import InProcessExecutor, RefreshExecutor
 from greenroom.broker.refresh.refresher import SHUTDOWN_TIMEOUT, Refresher
 from greenroom.broker.refresh.subprocess import SubprocessExecutor
 from greenroom.broker.storage.store import Store, open_store
 from greenroom.broker.token_commands import TokenCommands
+from greenroom.broker.token_issuer.client import Issuer
+from greenroom.broker.token_issuer.endpoints import VARIABLES, Endpoints
 from greenroom.broker.token_service import TokenService
 from greenroom.protocol.errors import GreenroomError
 from greenroom.protocol.internal.broker import (

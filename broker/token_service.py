@@ -5,10 +5,10 @@ from collections import OrderedDict
 from collections.abc import Awaitable
 from typing import Final
 
-from greenroom.broker.credential.manager import CredentialManager
 from greenroom.broker.credential.state_table import MARGIN, NOT_LOGGED_IN, Holding, holding
-from greenroom.broker.refresh.classify import TEXTS
+from greenroom.broker.credential_manager import CredentialManager
 from greenroom.broker.refresh.refresher import Refresher, RefreshResult, Trigger
+from greenroom.broker.token_issuer.classify import TEXTS
 from greenroom.protocol.internal.broker import (
     AuthError,
     BearerSnapshot,

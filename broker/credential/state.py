@@ -19,7 +19,7 @@ from greenroom.broker.credential.state_table import (
     holding,
     state_of,
 )
-from greenroom.broker.refresh.classify import TEXTS, RefreshFailure, token_fingerprint
+from greenroom.broker.token_issuer.classify import TEXTS, RefreshFailure, token_fingerprint
 from greenroom.protocol.internal.broker import AuthError, AuthMode, AuthState, BearerSnapshot, CredentialStanding
 from greenroom.protocol.secrecy import Secret
 

@@ -7,11 +7,11 @@ from typing import Final, Self
 
 from greenroom.broker.credential.claims import Claims, TokenFormatError, read_claims
 from greenroom.broker.credential.rules import ANY_LOGIN, LoginRules
-from greenroom.broker.login.issuer import DeviceCode, DeviceGrant, Granted, Issuer, IssuerError
 from greenroom.broker.login.logins import NOT_COMPLETED, LoggedIn, LoginFailedError, Save
 from greenroom.broker.login.page import NOT_SAVED, LoginEnded, LoginPage, PageRequest, PageResponse, new_state
-from greenroom.broker.login.pkce import Verifier
 from greenroom.broker.login.server import PORTS, LoginServer
+from greenroom.broker.token_issuer.client import DeviceCode, DeviceGrant, Granted, Issuer, IssuerError
+from greenroom.broker.token_issuer.pkce import Verifier
 from greenroom.protocol.secrecy import Secret
 
 BROWSER_TIMEOUT: Final = 600.0

@@ -9,7 +9,7 @@ from typing import Final, Protocol, TypeAlias
 
 from greenroom.broker.credential.claims import Claims
 from greenroom.broker.credential.record import AuthRecord, Tokens
-from greenroom.broker.login.issuer import Granted
+from greenroom.broker.token_issuer.client import Granted
 from greenroom.protocol.errors import GreenroomError
 from greenroom.protocol.internal.broker import LoginComplete, LoginStart, LoginStarted
 from greenroom.protocol.secrecy import Secret

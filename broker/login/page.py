@@ -13,8 +13,8 @@ from typing import Final, TypeAlias
 from urllib.parse import quote, urlencode
 
 from greenroom.broker.credential.claims import Claims
-from greenroom.broker.login.endpoints import DEFAULT_ISSUER, Endpoints
-from greenroom.broker.login.pkce import Verifier, base64url
+from greenroom.broker.token_issuer.endpoints import DEFAULT_ISSUER, Endpoints
+from greenroom.broker.token_issuer.pkce import Verifier, base64url
 from greenroom.protocol.secrecy import Secret
 
 SCOPE: Final = "openid profile email offline_access"

@@ -7,12 +7,12 @@ from typing import Final, Self
 from urllib.parse import quote, urlencode, urlsplit
 
 from greenroom.broker.login.page import PageRequest, PageResponse, new_state
-from greenroom.broker.login.pkce import Verifier
 from greenroom.broker.login.server import LoginServer
 from greenroom.broker.mcp_login.issuer import LoginError, exchange, find_issuer, register
 from greenroom.broker.mcp_login.metadata import AuthorizationServer, Challenge, Resource
 from greenroom.broker.mcp_login.page import CallbackPage, Returned
 from greenroom.broker.mcp_login.record import Client, TokenGrant
+from greenroom.broker.token_issuer.pkce import Verifier
 from greenroom.config.servers import McpServer
 
 OFFLINE: Final = "offline_access"

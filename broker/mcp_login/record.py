@@ -7,7 +7,7 @@ from typing import Final, Self, TypeAlias
 
 import msgspec
 
-from greenroom.broker.refresh.classify import token_fingerprint
+from greenroom.broker.token_issuer.classify import token_fingerprint
 from greenroom.protocol.secrecy import Secret
 
 Members: TypeAlias = dict[str, object]

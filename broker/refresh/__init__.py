@@ -1,1 +1,1 @@
-"""Refreshes access tokens: timing, execution, and classification of the issuer's answers."""
+"""Refreshes access tokens: timing and execution."""

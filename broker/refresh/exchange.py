@@ -5,14 +5,18 @@ process that executes it holds the refresh lock.
 """
 
 import logging
-from typing import Final, Literal, Protocol, TypeAlias
+from typing import Final, Protocol
 
 import msgspec
 
 from greenroom.broker.clock import Clock
 from greenroom.broker.credential.record import AuthRecord, StoreError
-from greenroom.broker.login.issuer import Issuer
-from greenroom.broker.refresh.classify import (
+from greenroom.broker.credential.refresh_request import Fate, RefreshRequest
+from greenroom.broker.refresh.journal import Journal
+from greenroom.broker.refresh.merge import merged
+from greenroom.broker.storage.locks import writing
+from greenroom.broker.storage.store import Store, has_token
+from greenroom.broker.token_issuer.classify import (
     REASONS,
     AnswerClass,
     RefreshAnswer,
@@ -23,32 +27,10 @@ from greenroom.broker.refresh.classify import (
     classify_answer,
     token_fingerprint,
 )
-from greenroom.broker.refresh.journal import Journal
-from greenroom.broker.refresh.merge import merged
-from greenroom.broker.storage.locks import writing
-from greenroom.broker.storage.store import Store, has_token
+from greenroom.broker.token_issuer.client import Issuer
 from greenroom.protocol.secrecy import Secret
 
-Fate: TypeAlias = Literal["nothing", "stored", "superseded", "unwritable"]
-"""The outcome for the new tokens: there are none; they are in the store; the store has changed meanwhile; the store
-cannot be written.
-"""
-
 log = logging.getLogger(__name__)
-
-
-class RefreshRequest(msgspec.Struct, frozen=True):
-    """The token to exchange."""
-
-    record: AuthRecord
-    """Contains the refresh token, and gets its successor."""
-    stored: Secret
-    """The refresh token in the store: another one where the result of an earlier exchange could not be written."""
-
-    @property
-    def token(self) -> Secret:
-        """The refresh token to exchange."""
-        return Secret("" if self.record.tokens is None else self.record.tokens.refresh_token)
 
 
 class RefreshOutcome(msgspec.Struct, frozen=True):

@@ -6,7 +6,7 @@ import msgspec
 
 from greenroom.broker.credential.claims import Claims, TokenFormatError, read_claims
 from greenroom.broker.credential.record import AuthRecord, Tokens
-from greenroom.broker.refresh.classify import RefreshAnswered
+from greenroom.broker.token_issuer.classify import RefreshAnswered
 
 log = logging.getLogger(__name__)
 

@@ -16,13 +16,14 @@ from typing import Final, NoReturn, TypeVar
 import msgspec
 
 from greenroom.broker.clock import Clock
-from greenroom.broker.login.endpoints import Endpoints
-from greenroom.broker.login.issuer import TOTAL, Issuer
-from greenroom.broker.refresh.classify import RefreshAnswered, RefreshRefused, Unanswered, Unreached
-from greenroom.broker.refresh.exchange import InProcessExecutor, RefreshOutcome, RefreshRequest
+from greenroom.broker.credential.refresh_request import RefreshRequest
+from greenroom.broker.refresh.exchange import InProcessExecutor, RefreshOutcome
 from greenroom.broker.refresh.journal import Journal, JournalEntry
 from greenroom.broker.storage.locks import STORE_TIMEOUT
 from greenroom.broker.storage.store import reopen
+from greenroom.broker.token_issuer.classify import RefreshAnswered, RefreshRefused, Unanswered, Unreached
+from greenroom.broker.token_issuer.client import TOTAL, Issuer
+from greenroom.broker.token_issuer.endpoints import Endpoints
 from greenroom.protocol.choices import CredentialsStore
 from greenroom.protocol.secrecy import Secret
 from greenroom.runtime import hardening, logfile

@@ -11,10 +11,15 @@ import random
 from enum import Enum
 from typing import Final
 
-from greenroom.broker.credential.manager import CredentialManager
 from greenroom.broker.credential.record import AuthRecord
+from greenroom.broker.credential.refresh_request import RefreshRequest
 from greenroom.broker.credential.state_table import WANTS_REFRESH
-from greenroom.broker.refresh.classify import (
+from greenroom.broker.credential_manager import CredentialManager
+from greenroom.broker.refresh.exchange import RefreshExecutor, RefreshOutcome
+from greenroom.broker.refresh.journal import Journal
+from greenroom.broker.refresh.rate_limit import STALE_SPREAD, RefreshBackoff, RefreshBudget, doubt_wait
+from greenroom.broker.storage.locks import REFRESH, REFRESH_TIMEOUT, locked
+from greenroom.broker.token_issuer.classify import (
     TEXTS,
     AnswerClass,
     RefreshAnswered,
@@ -26,10 +31,6 @@ from greenroom.broker.refresh.classify import (
     failure,
     token_fingerprint,
 )
-from greenroom.broker.refresh.exchange import RefreshExecutor, RefreshOutcome, RefreshRequest
-from greenroom.broker.refresh.journal import Journal
-from greenroom.broker.refresh.rate_limit import STALE_SPREAD, RefreshBackoff, RefreshBudget, doubt_wait
-from greenroom.broker.storage.locks import REFRESH, REFRESH_TIMEOUT, locked
 from greenroom.protocol.secrecy import Secret
 from greenroom.runtime.filelock import LockTimeoutError
 from greenroom.runtime.launch import LAST_TIMEOUT

@@ -10,9 +10,8 @@ from contextlib import suppress
 import msgspec
 
 from greenroom.broker.clock import Clock
-from greenroom.broker.login.endpoints import Endpoints
-from greenroom.broker.refresh.classify import Unanswered, Unreached, token_fingerprint
-from greenroom.broker.refresh.exchange import RefreshOutcome, RefreshRequest, note
+from greenroom.broker.credential.refresh_request import RefreshRequest
+from greenroom.broker.refresh.exchange import RefreshOutcome, note
 from greenroom.broker.refresh.journal import Journal
 from greenroom.broker.refresh.process import (
     LIFETIME,
@@ -25,6 +24,8 @@ from greenroom.broker.refresh.process import (
     unpacked,
 )
 from greenroom.broker.storage.store import Store
+from greenroom.broker.token_issuer.classify import Unanswered, Unreached, token_fingerprint
+from greenroom.broker.token_issuer.endpoints import Endpoints
 from greenroom.runtime import child
 from greenroom.runtime.launch import CONTROL, LIFELINE
 from greenroom.runtime.orphans import terminate

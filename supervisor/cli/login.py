@@ -14,13 +14,14 @@ from greenroom.broker.clock import Clock
 from greenroom.broker.credential.credential import resolve
 from greenroom.broker.credential.record import AuthRecord, StoreError
 from greenroom.broker.credential.rules import ANY_LOGIN, LoginRules
-from greenroom.broker.login.endpoints import Endpoints
 from greenroom.broker.login.flows import BrowserFlow, DeviceFlow
-from greenroom.broker.login.issuer import Issuer, revoke
 from greenroom.broker.login.logins import Flow, LoggedIn, record_of
+from greenroom.broker.login.revocation import revoke
 from greenroom.broker.login.server import PORTS
 from greenroom.broker.storage.locks import STORE, STORE_TIMEOUT, locked
 from greenroom.broker.storage.store import Store
+from greenroom.broker.token_issuer.client import Issuer
+from greenroom.broker.token_issuer.endpoints import Endpoints
 from greenroom.protocol.choices import PreferredAuth
 from greenroom.protocol.errors import GreenroomError
 from greenroom.protocol.internal.broker import AuthMode

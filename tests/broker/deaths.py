@@ -8,13 +8,13 @@ from collections.abc import Callable
 from multiprocessing.connection import Connection
 from typing import Any
 
-from greenroom.broker.credential.manager import CredentialManager
 from greenroom.broker.credential.state import CredentialState
-from greenroom.broker.login.issuer import Issuer
+from greenroom.broker.credential_manager import CredentialManager
 from greenroom.broker.refresh import exchange as refresh
 from greenroom.broker.refresh import subprocess as delegation
 from greenroom.broker.refresh.journal import Journal
 from greenroom.broker.storage import file as file_store
+from greenroom.broker.token_issuer.client import Issuer
 from tests.broker.homes import Parts
 
 Owner = Any

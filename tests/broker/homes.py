@@ -7,15 +7,15 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from greenroom.broker.clock import Clock
-from greenroom.broker.credential.manager import CredentialManager
 from greenroom.broker.credential.rules import ANY_LOGIN, LoginRules
-from greenroom.broker.login.endpoints import Endpoints
-from greenroom.broker.login.issuer import Issuer
+from greenroom.broker.credential_manager import CredentialManager
 from greenroom.broker.refresh.exchange import InProcessExecutor, RefreshExecutor
 from greenroom.broker.refresh.refresher import Refresher
 from greenroom.broker.refresh.subprocess import SubprocessExecutor
 from greenroom.broker.storage.file import FileStore
 from greenroom.broker.storage.store import Store
+from greenroom.broker.token_issuer.client import Issuer
+from greenroom.broker.token_issuer.endpoints import Endpoints
 from greenroom.broker.token_service import TokenService
 from greenroom.protocol.choices import PreferredAuth
 from greenroom.protocol.internal.broker import AuthChanged, AuthProblem, BearerSnapshot, GetAuth, ReportUnauthorized

@@ -15,12 +15,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from greenroom.broker.credential.record import AuthRecord
-from greenroom.broker.login.endpoints import Endpoints
-from greenroom.broker.refresh.classify import RefreshAnswered
-from greenroom.broker.refresh.exchange import RefreshOutcome, RefreshRequest
+from greenroom.broker.credential.refresh_request import RefreshRequest
+from greenroom.broker.refresh.exchange import RefreshOutcome
 from greenroom.broker.refresh.journal import JournalEntry
 from greenroom.broker.refresh.process import RefreshReport, RefreshTask, packed, unpacked
 from greenroom.broker.refresh.refresher import RefreshResult, Trigger
+from greenroom.broker.token_issuer.classify import RefreshAnswered
+from greenroom.broker.token_issuer.endpoints import Endpoints
 from greenroom.protocol.secrecy import Secret
 from tests.broker.homes import EXPIRED, Parts, read, tokens, write
 from tests.broker.issuer import Deed, MockIssuer

@@ -19,7 +19,7 @@ from greenroom.broker.credential.state_table import (
     freshness,
     state_of,
 )
-from greenroom.broker.refresh.classify import RefreshFailure, token_fingerprint
+from greenroom.broker.token_issuer.classify import RefreshFailure, token_fingerprint
 from greenroom.protocol.internal.broker import AuthError, AuthState, BearerSnapshot
 from greenroom.protocol.secrecy import Secret
 

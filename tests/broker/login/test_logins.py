@@ -12,11 +12,11 @@ import pytest
 
 from greenroom.broker.credential.rules import ANY_LOGIN, LoginRules
 from greenroom.broker.login import flows as login_flows
-from greenroom.broker.login.endpoints import Endpoints
 from greenroom.broker.login.flows import BrowserFlow, DeviceFlow
-from greenroom.broker.login.issuer import Issuer, IssuerError
 from greenroom.broker.login.logins import LoggedIn, Logins, record_of
 from greenroom.broker.login.server import PortsTakenError
+from greenroom.broker.token_issuer.client import Issuer, IssuerError
+from greenroom.broker.token_issuer.endpoints import Endpoints
 from greenroom.protocol.internal.broker import LoginComplete, LoginStart, LoginStarted
 from tests.broker.homes import Parts, read, write
 from tests.broker.issuer import ACCOUNT, MockIssuer

@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from greenroom.broker.credential.claims import Claims
-from greenroom.broker.login.endpoints import Endpoints
 from greenroom.broker.login.page import Exchange, LoginEnded, LoginPage, PageRequest, PageResponse, new_state
-from greenroom.broker.login.pkce import Verifier
+from greenroom.broker.token_issuer.endpoints import Endpoints
+from greenroom.broker.token_issuer.pkce import Verifier
 from greenroom.protocol.secrecy import Secret
 
 HOST = "localhost:1455"

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from greenroom.broker.credential.record import AuthRecord
-from greenroom.broker.refresh.classify import RefreshAnswered
 from greenroom.broker.refresh.merge import merged
+from greenroom.broker.token_issuer.classify import RefreshAnswered
 from greenroom.protocol.secrecy import Secret
 from tests.broker.homes import tokens
 from tests.broker.issuer import id_token

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from greenroom.broker.credential.record import AuthRecord
-from greenroom.broker.refresh.classify import TEXTS
 from greenroom.broker.refresh.refresher import RefreshResult, Trigger
 from greenroom.broker.storage import file as file_store
 from greenroom.broker.storage import locks
+from greenroom.broker.token_issuer.classify import TEXTS
 from greenroom.protocol.internal.broker import AuthError, BearerSnapshot
 from tests.broker.homes import EXPIRED, Parts, read, stored_refresh_token, tokens, write
 from tests.broker.issuer import Deed, MockIssuer, id_token, refusal

@@ -15,11 +15,11 @@ import pytest
 
 from greenroom.broker.credential.record import AuthRecord
 from greenroom.broker.refresh import subprocess as delegation
-from greenroom.broker.refresh.classify import TEXTS
 from greenroom.broker.refresh.process import SENDING
 from greenroom.broker.refresh.refresher import RefreshResult, Trigger
 from greenroom.broker.storage import file as file_store
 from greenroom.broker.storage.locks import REFRESH, locked
+from greenroom.broker.token_issuer.classify import TEXTS
 from greenroom.protocol.internal.broker import AuthError
 from greenroom.runtime.logfile import log_path
 from tests.broker.homes import EXPIRED, Parts, read, stored_refresh_token, tokens, write

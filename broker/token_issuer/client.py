@@ -13,10 +13,17 @@ from urllib.parse import quote, urlencode
 import msgspec
 
 from greenroom.broker.clock import Clock
-from greenroom.broker.login.endpoints import Endpoints
-from greenroom.broker.login.pkce import Verifier
-from greenroom.broker.refresh.classify import RefreshAnswer, Unanswered, Unreached
-from greenroom.broker.refresh.token_responses import TokenReply, granted, is_token, refused, status_text, text_members
+from greenroom.broker.token_issuer.classify import RefreshAnswer, Unanswered, Unreached
+from greenroom.broker.token_issuer.endpoints import Endpoints
+from greenroom.broker.token_issuer.pkce import Verifier
+from greenroom.broker.token_issuer.token_responses import (
+    TokenReply,
+    granted,
+    is_token,
+    refused,
+    status_text,
+    text_members,
+)
 from greenroom.protocol.errors import GreenroomError
 from greenroom.protocol.secrecy import Secret
 from greenroom.protocol.version import __version__
@@ -24,7 +31,6 @@ from greenroom.protocol.version import __version__
 if TYPE_CHECKING:
     import aiohttp
 
-    from greenroom.broker.credential.credential import Credential
 
 TOTAL: Final = 30.0
 CONNECT: Final = 10.0
@@ -216,15 +222,6 @@ class Issuer:
             while not response.content.at_eof() and len(body) < LARGEST_BODY:
                 body += await response.content.read(LARGEST_BODY - len(body))
             return TokenReply(response.status, response.reason or "", body, response.headers)
-
-
-async def revoke(issuer: Issuer, credential: "Credential") -> bool:
-    """Revoke a login, as far as the issuer supports it."""
-    if credential.refresh_token:
-        return await issuer.revoke(credential.refresh_token, "refresh_token")
-    if credential.mode == "chatgpt" and credential.bearer:
-        return await issuer.revoke(credential.bearer, "access_token")
-    return False
 
 
 @asynccontextmanager

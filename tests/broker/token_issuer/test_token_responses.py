@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from greenroom.broker.refresh.classify import RefreshAnswered, Unanswered
-from greenroom.broker.refresh.token_responses import LONGEST_MESSAGE, TokenReply, granted, refused, status_text
+from greenroom.broker.token_issuer.classify import RefreshAnswered, Unanswered
+from greenroom.broker.token_issuer.token_responses import LONGEST_MESSAGE, TokenReply, granted, refused, status_text
 
 
 def reply(body: object, status: int = 400, **headers: str) -> TokenReply:

@@ -6,7 +6,7 @@ from typing import Final
 
 import msgspec
 
-from greenroom.broker.refresh.classify import RefreshAnswered, RefreshRefused, Unanswered
+from greenroom.broker.token_issuer.classify import RefreshAnswered, RefreshRefused, Unanswered
 from greenroom.protocol.secrecy import Secret
 from greenroom.runtime.log import redact
 

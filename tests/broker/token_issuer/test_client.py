@@ -5,9 +5,9 @@ from collections.abc import Iterator
 import pytest
 
 from greenroom.broker.clock import Clock
-from greenroom.broker.login.endpoints import Endpoints
-from greenroom.broker.login.issuer import Issuer
-from greenroom.broker.refresh.classify import RefreshAnswered, Unreached
+from greenroom.broker.token_issuer.classify import RefreshAnswered, Unreached
+from greenroom.broker.token_issuer.client import Issuer
+from greenroom.broker.token_issuer.endpoints import Endpoints
 from greenroom.protocol.secrecy import Secret
 from greenroom.runtime.http import tls_context
 from tests.broker.issuer import CERTIFICATE, MockIssuer

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from greenroom.broker.refresh.classify import (
+from greenroom.broker.token_issuer.classify import (
     REASONS,
     TEXTS,
     AnswerClass,

@@ -15,9 +15,9 @@ from typing import Final, Literal, TypeAlias
 from greenroom.broker.clock import Clock
 from greenroom.broker.credential.credential import resolve
 from greenroom.broker.credential.record import AuthRecord, StoreError
+from greenroom.broker.credential.refresh_request import Fate, RefreshRequest
 from greenroom.broker.credential.rules import ANY_LOGIN, LoginRules
 from greenroom.broker.credential.state import Change, CredentialState
-from greenroom.broker.refresh.exchange import Fate, RefreshRequest
 from greenroom.broker.storage.locks import writing
 from greenroom.broker.storage.store import Store, holds
 from greenroom.protocol.choices import PreferredAuth
