@@ -10,7 +10,15 @@ from greenroom.config.document import Table
 from greenroom.config.layers import layered
 from greenroom.config.overrides import parse_assignment
 from greenroom.config.section import OwnSection, Section, Strings, check
-from greenroom.protocol.choices import CredentialsStore, EngineName, EventForm, EventSetting, ForcedLogin, PreferredAuth
+from greenroom.protocol.choices import (
+    AttachMode,
+    CredentialsStore,
+    EngineName,
+    EventForm,
+    EventSetting,
+    ForcedLogin,
+    PreferredAuth,
+)
 
 MIB: Final = 1024 * 1024
 _DEFAULTS: Final = Limits()
@@ -51,6 +59,8 @@ class GreenroomTable(OwnSection, frozen=True):
     """Seconds that calls wait for a process while none can be started."""
     hang_after_s: Annotated[float, Meta(ge=1.0)] = _DEFAULTS.hang_after
     """Seconds without a sign of life after which the worker of a running turn is killed."""
+    attach: AttachMode = "off"
+    """Whether `greenroom mcp-server` joins a running host (`greenroom.supervisor.startup.attach`)."""
     max_clients: Annotated[int, Meta(ge=1, le=10_000)] = _DEFAULTS.max_clients
     """Clients that a host serves at a time."""
     first_line_timeout_s: Annotated[float, Meta(gt=0.0)] = _DEFAULTS.first_line_timeout

@@ -23,6 +23,8 @@ EventSetting: TypeAlias = Literal["auto", "full", "progress", "off"]
 """`auto` stands for `full`, but for `off` where the client cannot take events."""
 EventForm: TypeAlias = Literal["current", "baseline"]
 """Which form events have that releases write differently; `baseline` is that of August 2025."""
+AttachMode: TypeAlias = Literal["auto", "off", "require"]
+"""Whether `greenroom mcp-server` joins a running host: where there is one, never, or always."""
 PreferredAuth: TypeAlias = Literal["chatgpt", "apikey"]
 """Which credential is used where there are two."""
 CredentialsStore: TypeAlias = Literal["file", "keyring", "auto", "ephemeral"]

@@ -1,14 +1,22 @@
 """The program. What can be started before the command line is read is started first."""
 
 import sys
-from collections.abc import Sequence
 
-from greenroom.supervisor.startup.prelaunch import Prelaunch
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+def main(argv: "Sequence[str] | None" = None) -> int:
     """Run the program and return its exit status."""
     words = sys.argv[1:] if argv is None else list(argv)
+    if words[:1] == ["mcp-server"]:
+        from greenroom.supervisor.startup.attach import join_by
+
+        if (status := join_by(words[1:])) is not None:
+            return status
+    from greenroom.supervisor.startup.prelaunch import Prelaunch
+
     prelaunch = Prelaunch.launch(words)
     from greenroom.supervisor.cli import command_line  # the fork server need not wait for this import
 

@@ -3,8 +3,9 @@
 import argparse
 import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
+from greenroom.protocol.choices import AttachMode
 from greenroom.protocol.errors import ConfigError, GreenroomError
 from greenroom.protocol.version import __version__
 from greenroom.supervisor.cli.status.commands import add_commands
@@ -44,7 +45,11 @@ def _parser() -> argparse.ArgumentParser:
     server = commands.add_parser(SERVER, help="serve the tools codex and codex-reply on standard input and output")
     _add_server_options(server)
     _add_app_server(commands)
-    server.set_defaults(run=_serve_stdio)
+    modes = "where a host runs (auto), never (off), or always (require, as without a value)"
+    server.add_argument(
+        "--attach", nargs="?", const="require", choices=get_args(AttachMode), help=f"join a host: {modes}"
+    )
+    server.set_defaults(run=_serve_mcp)
     host = commands.add_parser("serve", help="serve many clients at a socket, until it is stopped")
     _add_server_options(host)
     host.set_defaults(run=_serve_host)
@@ -201,6 +206,17 @@ def _app_server_schema(arguments: argparse.Namespace) -> int:
     from greenroom.supervisor.cli.app_server_schema import run
 
     return run(arguments.out)
+
+
+def _serve_mcp(arguments: argparse.Namespace) -> int:
+    from greenroom.supervisor.startup import attach
+
+    assignments = [*arguments.early_config, *arguments.config]
+    others = attach.options_besides(assignments)
+    others += [name for name, value in (("--oss", arguments.oss), ("--engine", arguments.engine)) if value]
+    abort = int if arguments.prelaunch is None else arguments.prelaunch.abort
+    status = attach.join(attach.mode_given(arguments.attach, assignments), others, abort)
+    return _serve_stdio(arguments) if status is None else status
 
 
 def _serve_stdio(arguments: argparse.Namespace) -> int:

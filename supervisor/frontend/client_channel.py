@@ -1,5 +1,6 @@
 """The way to one client: what its services send to it, and whether it reads."""
 
+import os
 from collections.abc import Awaitable, Callable
 from typing import Protocol, TypeAlias
 
@@ -28,8 +29,12 @@ class RequestStreams(Protocol):
 class ClientChannel:
     """Sends to one client. The client of its turns, for the conversations (`…conversations.turn.Client`)."""
 
-    def __init__(self, write: Write, user_agent: Callable[[], str] = str) -> None:
-        """`write` queues complete lines; `user_agent` is described at the property of that name."""
+    def __init__(self, write: Write, user_agent: Callable[[], str] = str, cwd: str = "") -> None:
+        """`write` queues complete lines; `user_agent` is described at the property of that name.
+
+        `cwd` is the client's own directory, empty where it is that of this process.
+        """
+        self._cwd = cwd
         self.peer = McpPeer()
         self.write = write
         """Queues complete lines. An attribute, so that sending a line costs no further call."""
@@ -44,6 +49,12 @@ class ClientChannel:
     def user_agent(self) -> str:
         """The user agent for the model's servers, with the client's name once it is known."""
         return self._user_agent()
+
+    def directory(self, named: str | None) -> str | None:
+        """Return a directory as the client means it, or its own where it names none; `None`: that of this process."""
+        if not self._cwd or named == "~" or (named or "").startswith("~/"):
+            return named
+        return os.path.join(self._cwd, named or "")
 
     def send_through(self, write: Write, drain: Drain) -> None:
         """Send with `write` from now on."""

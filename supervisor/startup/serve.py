@@ -91,8 +91,8 @@ def listeners_of(
 def protocols(options: ServerOptions, environment: Mapping[str, str]) -> Mapping[str, MakeFrontEnd]:
     """Return the protocols that clients may name in their first line. Another protocol is another entry."""
 
-    def mcp(write: Write, _: Hello) -> FrontEnd:
-        return Front(write, environment, options.session_tools, options.approval_tools)
+    def mcp(write: Write, hello: Hello) -> FrontEnd:
+        return Front(write, environment, options.session_tools, options.approval_tools, hello.cwd)
 
     def app_server(write: Write, _: Hello) -> FrontEnd:
         return AppServerFront(write, environment, options.codex_home)

@@ -85,6 +85,7 @@ class ConversationMethods:
 
     async def _new(self, request: Request) -> Answer:
         params = decode(request, api.NewConversation)
+        params = msgspec.structs.replace(params, cwd=self._channel.directory(params.cwd))
         conversation = self._conversations.open(params.overrides(), keep=True)
         configured = await self.bring_up(conversation, "error creating conversation")
         return Answer(encode(msgspec.json.decode(configured, type=Configured).result()))

@@ -75,7 +75,7 @@ class UtilityMethods:
         command = api.ExecCommand(
             command=params.command,
             timeout_ms=params.timeout_ms,
-            cwd=params.cwd,
+            cwd=self._channel.directory(params.cwd),
             sandbox_policy=None if policy is None else policy.for_worker(),
             config_overrides=self._config_overrides,
         )

@@ -51,11 +51,16 @@ class Front:
     """The front end of one MCP client (`greenroom.supervisor.frontend.connection.FrontEnd`)."""
 
     def __init__(
-        self, write: Write, environment: Mapping[str, str], session_tools: bool = True, approval_tools: bool = False
+        self,
+        write: Write,
+        environment: Mapping[str, str],
+        session_tools: bool = True,
+        approval_tools: bool = False,
+        cwd: str = "",
     ) -> None:
         """`session_tools` tells whether the tools about conversations are offered, `approval_tools` those that decide
-        approvals."""
-        self.channel = ClientChannel(write, self._user_agent)
+        approvals; `cwd`: as in `ClientChannel`."""
+        self.channel = ClientChannel(write, self._user_agent, cwd)
         self._peer = self.channel.peer
         self._offers_session_tools = session_tools
         self._offers_approval_tools = approval_tools

@@ -157,12 +157,15 @@ def worded(failure: Failure, unknown_text: str) -> Failure:
             return failure
 
 
-def overrides_of(arguments: CodexArguments) -> bytes:
-    """Return the settings of a call's conversation, as JSON of `greenroom.config.settings.ConversationOverrides`."""
+def overrides_of(arguments: CodexArguments, cwd: str | None) -> bytes:
+    """Return the settings of a call's conversation, as JSON of `greenroom.config.settings.ConversationOverrides`.
+
+    `cwd` is the directory that the arguments name, or stand for, on this machine.
+    """
     values = {
         "model": arguments.model,
         "profile": arguments.profile,
-        "cwd": arguments.cwd,
+        "cwd": cwd,
         "approval_policy": arguments.approval_policy,
         "sandbox_mode": arguments.sandbox,
         "config": arguments.config,

@@ -7,7 +7,7 @@ from greenroom.protocol.choices import EventMode, EventSetting
 from greenroom.protocol.failure import Failure
 from greenroom.protocol.ids import uuid7
 from greenroom.protocol.jsonrpc import Request, RequestId, Response
-from greenroom.protocol.mcp.arguments import ArgumentError, parse_codex, parse_reply
+from greenroom.protocol.mcp.arguments import ArgumentError, CodexArguments, parse_codex, parse_reply
 from greenroom.protocol.mcp.handshake import CallToolParams, failure_result, started_result
 from greenroom.protocol.mcp.stateless import RoundParams
 from greenroom.supervisor.conversations.conversation import Conversation
@@ -108,11 +108,14 @@ class ToolCallHandler:
         arguments = parse_codex(bytes(params.arguments))
         if arguments.wait is False:
             self._check_started()
-        conversation = self._conversations.open(overrides_of(arguments), title_of(arguments))
+        conversation = self._conversations.open(self._overrides(arguments), title_of(arguments))
         if arguments.wait is False:
             self._start(request, conversation, items_of(arguments))
             return
         self._submit(request, params, conversation, items_of(arguments), str(request.id))
+
+    def _overrides(self, arguments: CodexArguments) -> bytes:
+        return overrides_of(arguments, self._channel.directory(arguments.cwd))
 
     def _codex_reply(self, request: Request, params: CallToolParams) -> None:
         arguments = parse_reply(bytes(params.arguments))

@@ -15,8 +15,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from greenroom.protocol.errors import GreenroomError, SandboxUnavailableError
+from greenroom.workers import git
 from greenroom.workers.job_context import GitLimits, JobError, Setting
-from greenroom.workers.jobs import diff_to_remote, git, search_files
+from greenroom.workers.jobs import diff_to_remote, search_files
 from greenroom.workers.jobs import file_listing as files
 from greenroom.workers.jobs.file_listing import _split
 from greenroom.workers.sandbox import features
