@@ -7,6 +7,7 @@ from msgspec import Meta, field
 
 from greenroom.config.defaults import DELTA_WINDOW, IDLE_WORKERS, RATE_LIMIT_WAIT, Limits
 from greenroom.config.document import Table
+from greenroom.config.http import HttpTable
 from greenroom.config.layers import layered
 from greenroom.config.overrides import parse_assignment
 from greenroom.config.section import OwnSection, Section, Strings, check
@@ -71,6 +72,8 @@ class GreenroomTable(OwnSection, frozen=True):
     """Seconds that a model request waits for rate limits in all; then it fails."""
     delta_window_ms: Annotated[int, Meta(ge=0, le=1000)] = round(DELTA_WINDOW * 1000)
     """Milliseconds for which pieces of a text are gathered where they come faster than that; 0: each by itself."""
+    http: HttpTable = field(default_factory=HttpTable)
+    """Where a host is reached over HTTP."""
     unix_sockets: tuple[Annotated[str, Meta(pattern="^/")], ...] = ()
     """Unix sockets of programs outside the sandbox, by absolute paths, that sandboxed commands with network may use."""
     models: dict[str, dict[str, object]] = field(default_factory=dict)

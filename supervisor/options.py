@@ -1,9 +1,12 @@
 """The options of a server from the command line and the configuration."""
 
-from typing import NamedTuple, get_args
+from typing import TYPE_CHECKING, NamedTuple, get_args
 
 from greenroom.config.defaults import IDLE_WORKERS, Limits
 from greenroom.protocol.choices import CredentialsStore, EngineName, EventSetting, ForcedLogin, PreferredAuth
+
+if TYPE_CHECKING:
+    from greenroom.config.http import HttpTable
 
 SERVER = "mcp-server"
 """The command that starts a server for an MCP client."""
@@ -46,3 +49,5 @@ class ServerOptions(NamedTuple):
     """The accounts that may log in (`forced_chatgpt_workspace_id`)."""
     log_level: str = "warning"
     limits: Limits = Limits()
+    http: "HttpTable | None" = None
+    """What is set about HTTP, for a host; `None`: nothing."""

@@ -51,6 +51,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     server.set_defaults(run=_serve_mcp)
     host = commands.add_parser("serve", help="serve many clients at a socket, until it is stopped")
+    host.add_argument("--http", metavar="[HOST:]PORT", help="serve MCP over HTTP too (default: greenroom.http.listen)")
     _add_server_options(host)
     host.set_defaults(run=_serve_host)
     commands.add_parser(EXEC, help="run one turn, as `codex exec` does, and end")  # reads its words itself

@@ -50,11 +50,12 @@ def serve(arguments: argparse.Namespace) -> int:
         return HAS_HOST
     path = ""
     try:
+        http = _http_listener(options, arguments.http, prelaunch.environment)
         for number in STOP_SIGNALS:
             signal.signal(number, _end_early)
         listening, path = _open_socket(options.codex_home, prelaunch.environment, manager)
         lock.write(path or listening.getsockname())
-        asyncio.run(_serve(options, provide(options, prelaunch), manager, listening, path))
+        asyncio.run(_serve(options, provide(options, prelaunch), manager, listening, path, http))
     finally:
         if path:
             with suppress(OSError):  # removed when the listener was stopped
@@ -64,10 +65,16 @@ def serve(arguments: argparse.Namespace) -> int:
 
 
 async def _serve(
-    options: ServerOptions, provisions: Provisions, manager: ServiceManager, listening: socket.socket, path: str
+    options: ServerOptions,
+    provisions: Provisions,
+    manager: ServiceManager,
+    listening: socket.socket,
+    path: str,
+    http: Listener | None,
 ) -> None:
     open_logs(options)
     listeners = listeners_of(options, provisions.environment, listening, path)
+    listeners += () if http is None else (http,)
     ready = partial(manager.notify, "READY=1", f"STATUS=Listening at {path or listening.getsockname()}")
     services = (MCP_SERVICES, APP_SERVER_SERVICES)
     await Server(options, provisions, services, listeners, ready, partial(manager.notify, "STOPPING=1")).serve()
@@ -98,6 +105,16 @@ def protocols(options: ServerOptions, environment: Mapping[str, str]) -> Mapping
         return AppServerFront(write, environment, options.codex_home)
 
     return {MCP: mcp, APP_SERVER: app_server}
+
+
+def _http_listener(options: ServerOptions, listen: str | None, environment: Mapping[str, str]) -> "Listener | None":
+    """Return what serves MCP over HTTP, if that is asked for. Raises `ConfigError`."""
+    listen = listen or (None if options.http is None else options.http.listen)
+    if listen is None:
+        return None
+    from greenroom.supervisor.startup.http import http_listener
+
+    return http_listener(options, listen, environment)
 
 
 def check_peer(connected: socket.socket) -> int:

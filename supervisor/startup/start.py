@@ -100,6 +100,7 @@ def server_options(arguments: argparse.Namespace, environment: Mapping[str, str]
         forced_workspaces=credentials.forced_chatgpt_workspace_id,
         log_level=level,
         limits=table.limits(),
+        http=table.http,
     )
 
 

@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final, TypeAlias
 
 from greenroom.demo.script import CommandStep, Quote, ScriptRule, Stall, Text, rule
@@ -34,6 +35,7 @@ RULES: Final[tuple[ScriptRule, ...]] = (
 )
 
 Report: TypeAlias = dict[str, Any]
+NOTHING_MORE: Final[Mapping[str, object]] = MappingProxyType({})
 
 _PIP: Final = (sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--retries=0")
 PYTHON_PACKAGES: Final = Packages(
@@ -106,8 +108,11 @@ def _check_node() -> None:
         raise UnavailableError(f"node {told.strip()} is installed, and the SDK needs {OLDEST_NODE}")
 
 
-def play(program: Program, stage: Stage, mode: str) -> Report:
-    """Let a client play its scene with a server of this stage, and return its report."""
+def play(program: Program, stage: Stage, mode: str, more: Mapping[str, object] = NOTHING_MORE) -> Report:
+    """Let a client play its scene with a server of this stage, and return its report.
+
+    With `more` it is a server over HTTP: `url`, and the `headers` of every request.
+    """
     scene = {
         "command": PROGRAM[0],
         "args": PROGRAM[1:],
@@ -117,6 +122,7 @@ def play(program: Program, stage: Stage, mode: str) -> Report:
         "first": FIRST,
         "reply": REPLY,
         "given_up": GIVEN_UP,
+        **more,
     }
     ended = program.run(json.dumps(scene))
     assert ended.returncode == 0, f"{ended.stdout}\n{ended.stderr}"
@@ -133,13 +139,13 @@ CAST: Final[Mapping[str, tuple[Callable[[], Program], str]]] = {
 """The clients that play the scene, each with the mode in which it negotiates."""
 
 
-def play_all(stage: Stage) -> dict[str, Report | UnavailableError]:
-    """Let all clients play at the same time, each with a server of its own on one home."""
+def play_all(stage: Stage, more: Mapping[str, object] = NOTHING_MORE) -> dict[str, Report | UnavailableError]:
+    """Let all clients play at the same time, each with a server of its own on one home, or as `play` says."""
 
     def perform(name: str) -> Report | UnavailableError:
         find, mode = CAST[name]
         try:
-            return play(find(), stage, mode)
+            return play(find(), stage, mode, more)
         except UnavailableError as error:
             return error
 

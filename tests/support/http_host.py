@@ -222,7 +222,7 @@ class HttpClient:
         return {name: value for name, value in usual.items() if value is not None}
 
     async def send(
-        self, method: str, message: object = None, body: Any = None, **headers: str | None
+        self, method: str, message: object = None, *, body: bytes | None = None, **headers: Any
     ) -> aiohttp.ClientResponse:
         """Send a request; the caller reads the answer."""
         data = json.dumps(message).encode() if body is None and message is not None else body

@@ -19,12 +19,12 @@ from greenroom.protocol.errors import StartError
 from greenroom.supervisor.frontend.http.address import Address, Names
 from greenroom.supervisor.frontend.http.endpoint import PATH, Endpoint
 from greenroom.supervisor.frontend.http.guard import Guard
-from greenroom.supervisor.frontend.http.intake import Intake
 from greenroom.supervisor.frontend.http.refusal import RefusedRequest
 from greenroom.supervisor.frontend.http.responses import refusal_response
 from greenroom.supervisor.frontend.http.sessions import Sessions
 from greenroom.supervisor.frontend.http.stateless import StatelessClients
 from greenroom.supervisor.frontend.http.streams import StreamLimits
+from greenroom.supervisor.frontend.listener import ClientIntake
 from greenroom.supervisor.frontend.mcp.front import Front
 
 log = logging.getLogger(__name__)
@@ -56,7 +56,7 @@ class HttpListener:
         self._web: HttpServer | None = None
         self._sessions: Sessions | None = None
 
-    async def start(self, intake: Intake) -> None:
+    async def start(self, intake: ClientIntake) -> None:
         """Listen. Raises `StartError`."""
         listening = _bound(self._address)
         address = Address(self._address.host, listening.getsockname()[1])

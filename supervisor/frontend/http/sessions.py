@@ -7,12 +7,12 @@ from secrets import token_urlsafe
 from typing import Final
 
 from greenroom.supervisor.frontend.http.event_log import EventLog
-from greenroom.supervisor.frontend.http.intake import Intake
 from greenroom.supervisor.frontend.http.posted import Posted
 from greenroom.supervisor.frontend.http.refusal import RefusedRequest
 from greenroom.supervisor.frontend.http.request_head import SESSION_ID, RequestHead
 from greenroom.supervisor.frontend.http.session import OVERLOADED, Session, SessionId
 from greenroom.supervisor.frontend.http.streams import StreamLimits
+from greenroom.supervisor.frontend.listener import ClientIntake
 from greenroom.supervisor.frontend.mcp.front import Front
 
 log = logging.getLogger(__name__)
@@ -29,7 +29,7 @@ class Sessions:
     def __init__(
         self,
         make_front: Callable[[], Front],
-        intake: Intake,
+        intake: ClientIntake,
         limits: StreamLimits,
         most: int,
         most_requests: int,

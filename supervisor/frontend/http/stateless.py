@@ -19,11 +19,11 @@ from greenroom.protocol.mcp.stateless import UNSUPPORTED_VERSION, VERSIONS, Enve
 from greenroom.protocol.methods import FOREIGN_TO_STATELESS
 from greenroom.supervisor.frontend.connection import Connection
 from greenroom.supervisor.frontend.http.event_log import EventLog
-from greenroom.supervisor.frontend.http.intake import Intake
 from greenroom.supervisor.frontend.http.posted import Posted
 from greenroom.supervisor.frontend.http.refusal import HEADER_MISMATCH, STATUS_BY_CODE, RefusedRequest
 from greenroom.supervisor.frontend.http.request_head import METHOD, NAME, VERSION, RequestHead
 from greenroom.supervisor.frontend.http.streams import NOTHING_KEPT, ClientStreams
+from greenroom.supervisor.frontend.listener import ClientIntake
 from greenroom.supervisor.frontend.mcp.front import Front
 
 NAMED_BY: Final = {"tools/call": "name", "prompts/get": "name", "resources/read": "uri"}
@@ -34,7 +34,7 @@ _ENCODED: Final = re.compile(r"=\?base64\?(.*)\?=")
 class StatelessClients:
     """Their requests. Must be made on the running loop."""
 
-    def __init__(self, make_front: Callable[[], Front], intake: Intake, most: int) -> None:
+    def __init__(self, make_front: Callable[[], Front], intake: ClientIntake, most: int) -> None:
         """`most` requests may be open at a time."""
         self._make_front, self._intake, self._most = make_front, intake, most
         self.streams = ClientStreams(NOTHING_KEPT, keeps_standing=False)

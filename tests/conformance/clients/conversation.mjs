@@ -27,7 +27,7 @@ export async function converse(makeClient, makeTransport, onQuestion, callTool) 
     });
 
   const { command, args, environment: env, cwd } = scene;
-  await client.connect(makeTransport({ command, args, env, cwd, stderr: "ignore" }));
+  await client.connect(makeTransport({ command, args, env, cwd, stderr: "ignore" }, scene));
   const { tools } = await client.listTools();
   const first = await call("codex", { prompt: scene.first, "approval-policy": "untrusted" });
   const threadId = first.structuredContent.threadId;
@@ -43,6 +43,7 @@ export async function converse(makeClient, makeTransport, onQuestion, callTool) 
   const last = await call("codex-reply", { threadId, prompt: scene.reply });
 
   const version = client.getNegotiatedProtocolVersion?.() ?? client.transport?.protocolVersion ?? null;
+  await client.transport?.terminateSession?.();
   await client.close();
   const names = tools.map((tool) => tool.name);
   const report = { version, tools: names, first, reply, given_up: givenUp, last, questions, progress, complaints };

@@ -12,6 +12,7 @@ from typing import Any
 
 from mcp import ClientSession, StdioServerParameters, types
 from mcp.client.stdio import stdio_client
+from mcp.client.streamable_http import streamablehttp_client
 
 PATIENCE = timedelta(seconds=20)
 
@@ -44,13 +45,19 @@ class Conversation:
         self.told.set()
 
 
-async def play(scene: dict[str, Any]) -> dict[str, Any]:
-    server = StdioServerParameters(
-        command=scene["command"], args=scene["args"], env=scene["environment"], cwd=scene["cwd"]
+def transport(scene: dict[str, Any]) -> Any:
+    """Return the way to the server: over HTTP where the scene has a URL."""
+    if "url" in scene:
+        return streamablehttp_client(scene["url"], headers=scene["headers"])
+    return stdio_client(
+        StdioServerParameters(command=scene["command"], args=scene["args"], env=scene["environment"], cwd=scene["cwd"])
     )
+
+
+async def play(scene: dict[str, Any]) -> dict[str, Any]:
     heard = Conversation()
     async with (
-        stdio_client(server) as (read, write),
+        transport(scene) as (read, write, *_),
         ClientSession(read, write, elicitation_callback=heard.ask) as session,
     ):
 

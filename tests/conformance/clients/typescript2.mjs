@@ -1,7 +1,7 @@
 // A conversation held by the TypeScript SDK of the generation 2.x, in the mode that the scene names.
 // tests/conformance/foreign.py says what it is given as its argument and what it prints.
 
-import { Client } from "@modelcontextprotocol/client";
+import { Client, StreamableHTTPClientTransport } from "@modelcontextprotocol/client";
 import { StdioClientTransport } from "@modelcontextprotocol/client/stdio";
 import { converse } from "./conversation.mjs";
 
@@ -11,7 +11,10 @@ await converse(
       { name: "promises", version: "1" },
       { capabilities: { elicitation: {} }, versionNegotiation: { mode: scene.mode } },
     ),
-  (server) => new StdioClientTransport(server),
+  (server, { url, headers }) =>
+    url
+      ? new StreamableHTTPClientTransport(new URL(url), { requestInit: { headers } })
+      : new StdioClientTransport(server),
   (client, answer) => client.setRequestHandler("elicitation/create", answer),
   (client, call, options) => client.callTool(call, options),
 );

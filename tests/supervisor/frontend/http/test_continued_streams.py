@@ -125,8 +125,8 @@ async def test_who_comes_back_takes_the_stream_over() -> None:
 @on_loop
 async def test_a_stream_is_interrupted_after_its_time_and_can_be_continued() -> None:
     async with host(HttpTable(stream_lifetime_s=0.05)) as scene:
+        thread = await (await scene.client("2025-06-18")).begin()  # whose streams are not interrupted
         client = await scene.client()
-        thread = await client.begin()
         stream = await client.call("c", "stall", thread)
         assert await stream.rest() == []
         interrupt = {"name": "codex-interrupt", "arguments": {"threadId": thread}}

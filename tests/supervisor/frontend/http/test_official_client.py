@@ -69,7 +69,6 @@ async def test_its_user_is_asked(mode: str) -> None:
     asked: list[str] = []
 
     async def answer(context: Any, params: Any) -> ElicitResult:
-        del context
         asked.append(params.message)
         return ElicitResult(action="accept", content={})
 
@@ -117,10 +116,10 @@ async def test_it_gives_up_a_call(mode: str) -> None:
 @on_loop
 async def test_it_continues_a_stream_that_was_interrupted() -> None:
     async with host(HttpTable(stream_lifetime_s=0.3)) as scene, official(scene, "legacy") as client:
-        thread = thread_of(await call(client, "hello"))
+        thread = await (await scene.client("2025-06-18")).begin()  # whose streams are not interrupted
         calling = asyncio.create_task(call(client, "stall", thread))
         await until(lambda: scene.conversation(thread).running)
-        (session,) = scene.sessions
+        session, _ = scene.sessions
         await until(lambda: session.streams.open_requests == 1 and session.streams.readers == 0)
         interrupted = await client.call_tool("codex-interrupt", {"threadId": thread})
         assert isinstance(interrupted, CallToolResult)

@@ -31,7 +31,7 @@ def modern(
     return {"jsonrpc": "2.0", "id": request_id, "method": method, "params": {**params, "_meta": meta}}
 
 
-def headers_of(message: dict[str, Any]) -> dict[str, str | None]:
+def headers_of(message: dict[str, Any]) -> dict[str, Any]:
     """Return the headers that repeat a request."""
     named = message["params"].get("name", message["params"].get("uri"))
     return {"MCP_Protocol_Version": VERSION, "Mcp_Method": message["method"], "Mcp_Name": named}
@@ -112,7 +112,7 @@ async def test_an_approval_is_given_with_a_second_request() -> None:
 async def test_a_call_that_has_become_a_task_outlives_its_connection() -> None:
     async with host(limits=Limits(task_after=0.0)) as scene:
         client = scene.bare()
-        extensions: dict[str, object] = {TASKS: {}}
+        extensions: dict[str, Any] = {TASKS: {}}
         created = await ask(client, codex(1, "stall", extensions=extensions))
         task = created["result"]["taskId"]
         await client.close()
@@ -146,7 +146,7 @@ async def test_headers_that_contradict_the_body_are_refused() -> None:
         client = scene.bare()
         message = codex(1, "talk")
         good = headers_of(message)
-        bad: list[dict[str, str | None]] = [
+        bad: list[dict[str, Any]] = [
             {**good, "MCP_Protocol_Version": None},
             {**good, "Mcp_Method": "tools/list"},
             {**good, "Mcp_Method": None},
@@ -190,7 +190,7 @@ async def test_a_method_that_the_revision_lacks_is_not_found(method: str, status
 async def test_the_revision_has_neither_batches_nor_streams_to_get_nor_sessions_to_end() -> None:
     async with host() as scene:
         client = scene.bare()
-        version = {"MCP_Protocol_Version": VERSION}
+        version: dict[str, Any] = {"MCP_Protocol_Version": VERSION}
         assert await client.status("POST", [modern(1, "tools/list")], **version) == 400
         assert await client.status("POST", {"jsonrpc": "2.0", "id": 1, "result": {}}, **version) == 400
         assert await client.status("POST", {"jsonrpc": "2.0", "method": "notifications/cancelled"}, **version) == 202

@@ -125,7 +125,10 @@ async def test_an_origin_is_taken_where_the_user_allows_it() -> None:
 async def test_a_preflight_is_refused() -> None:
     async with host() as scene:
         client = scene.bare()
-        asked = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "authorization"}
+        asked: dict[str, Any] = {
+            "Access-Control-Request-Method": "POST",
+            "Access-Control-Request-Headers": "authorization",
+        }
         response = await client.send("OPTIONS", None, Authorization=None, Origin="http://evil.example", **asked)
         assert response.status == 403
         assert not [name for name in response.headers if name.lower().startswith("access-control")]

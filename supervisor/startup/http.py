@@ -1,0 +1,33 @@
+"""MCP over HTTP for a host: loaded only where it is asked for."""
+
+import sys
+from collections.abc import Mapping
+from functools import partial
+
+from greenroom.config.http import HttpTable
+from greenroom.supervisor.frontend.http.address import Address, parse_address
+from greenroom.supervisor.frontend.http.listener import HttpListener, url_of
+from greenroom.supervisor.frontend.http.token_file import http_token, token_path
+from greenroom.supervisor.frontend.mcp.front import Front
+from greenroom.supervisor.options import ServerOptions
+
+
+def http_listener(options: ServerOptions, listen: str, environment: Mapping[str, str]) -> HttpListener:
+    """Return what serves MCP at an address. Makes the token of the home if there is none. Raises `ConfigError`."""
+    address, home = parse_address(listen), options.codex_home
+
+    def front() -> Front:
+        return Front(lambda _: None, environment, options.session_tools, options.approval_tools)
+
+    return HttpListener(options.http or HttpTable(), address, http_token(home), front, partial(_say, token_path(home)))
+
+
+def _say(path: str, address: Address) -> None:
+    """Tell the user where it listens, and what of that is dangerous."""
+    sys.stderr.write(f"greenroom: MCP over HTTP at {url_of(address)}, with the bearer token in {path}\n")
+    if not address.is_loopback:
+        sys.stderr.write(
+            f"greenroom: {address.text} is reached from other machines, and without TLS: whoever reads along gets the "
+            "token. Put a proxy with TLS in front of it.\n"
+        )
+    sys.stderr.flush()
