@@ -67,6 +67,16 @@ METHODS: Final[Mapping[str, Method]] = {
     ),
     "turn/steer": Method("Says more in the running turn.", "turns.TurnSteerParams", "turns.TurnSteerResponse"),
     "turn/interrupt": Method("Stops a turn that runs or waits.", "turns.TurnInterruptParams", "connection.Empty"),
+    "thread/revert": Method(
+        "Takes back a turn and those that follow it.", "commands.ThreadRevertParams", "threads.ThreadResponse"
+    ),
+    "review/start": Method(
+        "Starts a turn that reviews changes.", "commands.ReviewStartParams", "commands.ReviewStartResponse"
+    ),
+    "command/exec": Method(
+        "Runs a command outside any thread, in the sandbox; answered when it has ended.",
+        *("commands.CommandExecParams", "commands.CommandExecResponse"),
+    ),
     "model/list": Method(
         "The models that are known, and the one that a thread gets that names none.",
         *("account.ListModels", "account.ModelList"),
@@ -105,8 +115,42 @@ METHODS: Final[Mapping[str, Method]] = {
     ),
 }
 
-UNSUPPORTED: Final[frozenset[str]] = frozenset()
-"""Stable methods of the reference that are answered with an error that names them."""
+UNSUPPORTED: Final[Mapping[str, tuple[str, ...]]] = {
+    "account": (
+        *("account/rateLimits/read", "account/usage/read", "account/workspaceMessages/read"),
+        *("account/gatewayOAuth/read", "account/gatewayOAuth/login", "account/gatewayOAuth/cancel"),
+        *("account/rateLimitResetCredit/consume", "account/securitySetup/read", "account/sendAddCreditsNudgeEmail"),
+    ),
+    "threads": (
+        *("thread/goal/set", "thread/goal/get", "thread/goal/clear", "thread/inject_items", "thread/shellCommand"),
+        *("thread/metadata/update", "thread/approveGuardianDeniedAction", "thread/section/move"),
+        *("thread/attachment/add", "thread/attachment/list", "thread/attachment/remove", "thread/attachmentOwner/list"),
+        *("threadSection/create", "threadSection/delete", "threadSection/list", "threadSection/update"),
+    ),
+    "commands and files": (
+        *("command/exec/write", "command/exec/resize", "command/exec/terminate"),
+        *("fs/copy", "fs/createDirectory", "fs/getMetadata", "fs/readDirectory", "fs/readFile", "fs/remove"),
+        *("fs/watch", "fs/unwatch", "fs/writeFile"),
+    ),
+    "MCP servers": (
+        *("mcpServerStatus/list", "mcpServer/tool/call", "mcpServer/resource/read", "mcpServer/oauth/login"),
+        "config/mcpServer/reload",
+    ),
+    "models": ("modelProvider/capabilities/read", "modelProvider/config/write", "modelProvider/default/set"),
+    "skills, hooks, plugins, apps": (
+        *("skills/config/write", "skills/extraRoots/set", "hooks/list", "app/list", "app/read", "app/installed"),
+        *("plugin/list", "plugin/installed", "plugin/read", "plugin/install", "plugin/uninstall", "plugin/reconcile"),
+        *("plugin/skill/read", "plugin/share/checkout", "plugin/share/delete", "plugin/share/list"),
+        *("plugin/share/save", "plugin/share/updateTargets"),
+        *("marketplace/add", "marketplace/remove", "marketplace/upgrade"),
+    ),
+    "others": (
+        *("experimentalFeature/list", "experimentalFeature/enablement/set", "feedback/save", "feedback/upload"),
+        *("externalAgentConfig/detect", "externalAgentConfig/import", "externalAgentConfig/import/readHistories"),
+        *("externalAgentConfig/import/recordHistory", "windowsSandbox/readiness", "windowsSandbox/setupStart"),
+    ),
+}
+"""Stable methods of the reference that are answered with an error that names them, by what they are about."""
 
 
 def struct_of(path: str) -> type[msgspec.Struct]:

@@ -285,6 +285,12 @@ class ThreadDeleted(ThreadNotification, frozen=True):
     method: ClassVar[str] = "thread/deleted"
 
 
+class ThreadReverted(ThreadNotification, frozen=True):
+    """Turns of a thread were taken back."""
+
+    method: ClassVar[str] = "thread/reverted"
+
+
 class ThreadClosed(ThreadNotification, frozen=True):
     """A thread is not in use any more."""
 
@@ -325,6 +331,7 @@ AnyNotification: TypeAlias = (
     | ThreadArchived
     | ThreadUnarchived
     | ThreadDeleted
+    | ThreadReverted
     | ThreadClosed
     | TurnStarted
     | ItemStarted

@@ -18,8 +18,12 @@ class ThreadParams(Params, frozen=True, kw_only=True):
     thread_id: str
 
 
-class Result(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
-    """Base of results, and of what they consist of. A member that has its default is left out."""
+class Result(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """Base of results, and of what they consist of.
+
+    Members without a value are sent as null, and counters of nothing as 0: some clients do not expect that one is left
+    out.
+    """
 
 
 class Notification(Result, frozen=True, kw_only=True):

@@ -68,6 +68,12 @@ class SavedThreads:
 
         await self._do(shelf.delete, conversation_id)
 
+    async def revert(self, conversation_id: ConversationId, before_turn: str) -> None:
+        """Take back a turn and those that follow it."""
+        from greenroom.sessions import rollback
+
+        await self._do(lambda home, one: rollback.revert(home, one, before_turn), conversation_id)
+
     async def give_name(self, conversation_id: ConversationId, name: str) -> None:
         """Name a thread."""
         from greenroom.config.reader import Reader

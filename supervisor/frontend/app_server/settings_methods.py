@@ -6,16 +6,24 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Final, TypeVar
 
 from greenroom.protocol.app_server import settings as wire
+from greenroom.protocol.app_server.commands import CommandExecParams
 from greenroom.protocol.app_server.skills import SkillsListEntry, SkillsListResponse
+from greenroom.protocol.conversation_api import ExecCommand
 from greenroom.protocol.errors import ConfigError
 from greenroom.protocol.jsonrpc import INVALID_REQUEST, Request, encode
 from greenroom.supervisor.conversations.jobs import JobFailedError, Jobs
 from greenroom.supervisor.frontend.app_server import config_reading
+from greenroom.supervisor.frontend.app_server.thread_settings import policy_members, read_sandbox
 from greenroom.supervisor.frontend.request_params import RefusedError, decode
 from greenroom.supervisor.frontend.request_queue import Answer, Method
 
 T = TypeVar("T")
 
+UNSUPPORTED: Final = (
+    *("env", "process_id", "tty", "stream_stdin", "stream_stdout_stderr", "size"),
+    *("disable_timeout", "disable_output_cap", "output_bytes_cap"),
+)
+"""Params of `command/exec` that are refused."""
 PROFILES: Final = (
     wire.PermissionProfile(id=":read-only", allowed=True, description="Commands may write nothing."),
     wire.PermissionProfile(id=":workspace", allowed=True, description="Commands may write in the workspace."),
@@ -38,6 +46,7 @@ class SettingsMethods:
             "permissionProfile/list": self._profiles,
             "modelProvider/list": self._providers,
             "skills/list": self._skills,
+            "command/exec": self._exec,
         }
 
     async def _read(self, request: Request) -> Answer:
@@ -83,6 +92,26 @@ class SettingsMethods:
         params = decode(request, wire.SkillsListParams, b"{}")
         data = [SkillsListEntry(cwd=cwd, skills=[], errors=[]) for cwd in params.cwds or [os.getcwd()]]
         return Answer(encode(SkillsListResponse(data=data)))
+
+    async def _exec(self, request: Request) -> Answer:
+        params = decode(request, CommandExecParams)
+        if not params.command:
+            raise RefusedError(INVALID_REQUEST, "command must not be empty")
+        for name in UNSUPPORTED:
+            if getattr(params, name):
+                raise RefusedError(INVALID_REQUEST, f"`{name}` of `command/exec` is not supported")
+        sandbox = None if params.sandbox_policy is None else read_sandbox(params.sandbox_policy)
+        command = ExecCommand(
+            command=tuple(params.command),
+            timeout_ms=params.timeout_ms,
+            cwd=params.cwd,
+            sandbox_policy=None if sandbox is None else policy_members(sandbox),
+            config_overrides=tuple(self._cli_overrides),
+        )
+        try:
+            return Answer(await self._jobs.run("run-command", encode(command)))
+        except JobFailedError as error:
+            raise RefusedError(INVALID_REQUEST, f"exec failed: {error}") from None
 
     async def _on_thread(self, work: Callable[[], T]) -> T:
         try:

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from greenroom.protocol.app_server import threads as wire
+from greenroom.protocol.app_server.commands import ThreadRevertParams
 from greenroom.protocol.app_server.notifications import (
     ThreadArchived,
     ThreadDeleted,
     ThreadNameUpdated,
     ThreadNotification,
+    ThreadReverted,
     ThreadUnarchived,
 )
 from greenroom.protocol.app_server.thread import Active, Idle, NotLoaded, Thread, ThreadStatus
@@ -61,6 +63,7 @@ class StoredMethods:
             "thread/archive": self._archive,
             "thread/unarchive": self._unarchive,
             "thread/delete": self._delete,
+            "thread/revert": self._revert,
         }
 
     async def described(self, conversation_id: ConversationId, *, with_turns: bool) -> Thread:
@@ -151,6 +154,21 @@ class StoredMethods:
         await self._close(conversation_id)
         await self._saved.delete(conversation_id)
         return self._then(ThreadDeleted(thread_id=conversation_id))
+
+    async def _revert(self, request: Request) -> Answer:
+        params = decode(request, ThreadRevertParams)
+        conversation_id = read_id(params.thread_id)
+        conversation = self._conversations.find(conversation_id)
+        if conversation is not None and conversation.running is not None:
+            raise RefusedError(INVALID_REQUEST, "thread cannot be reverted while a turn runs")
+        await self._close(conversation_id)
+        await self._saved.revert(conversation_id, params.before_turn_id)
+        if conversation is not None:
+            again = self._conversations.take_up(conversation_id, None, conversation.overrides)
+            (await self._sessions.open(again)).release()
+        thread = await self.described(conversation_id, with_turns=False)
+        told = partial(self._channel.tell, ThreadReverted(thread_id=conversation_id))
+        return Answer(encode(wire.ThreadResponse(thread=thread)), told)
 
     async def _close(self, conversation_id: ConversationId) -> None:
         """End a conversation that is in use, so that its file is written to its end."""

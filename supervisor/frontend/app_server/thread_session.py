@@ -1,12 +1,18 @@
 """One client's subscription to one conversation: the client is told of every turn, whoever has begun it."""
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from greenroom.protocol.app_server.item import ThreadItem, UserInput, UserMessageItem
-from greenroom.protocol.app_server.notifications import ThreadStatusChanged
+from greenroom.protocol.app_server.item import (
+    EnteredReviewModeItem,
+    ExitedReviewModeItem,
+    ThreadItem,
+    UserInput,
+    UserMessageItem,
+)
+from greenroom.protocol.app_server.notifications import ItemCompleted, ItemStarted, ThreadStatusChanged
 from greenroom.protocol.app_server.thread import Active, ActiveFlag, Idle, ThreadStatus
 from greenroom.protocol.app_server.wire import Notification
 from greenroom.protocol.failure import Failure
@@ -37,6 +43,25 @@ class _OwnNarrator(TurnNarrator):
         super().__init__(conversation_id)
         self.inputs: dict[str, list[OwnInput]] = {}
         """By turn, what has been said in it and not been told of yet."""
+        self.reviews: dict[str, str] = {}
+        """The subjects of turns that are reviews."""
+
+    def tell(self, turn_id: TurnId, one: Update) -> Iterator[Notification]:
+        """Put a review between an item that it begins with and one that has its outcome."""
+        subject = self.reviews.get(turn_id)
+        if subject is not None and isinstance(one, TurnEnded):
+            del self.reviews[turn_id]
+            item = ExitedReviewModeItem(id=turn_id, review=one.last_message or "")
+            yield from self._whole(turn_id, item)
+        yield from super().tell(turn_id, one)
+        if subject is not None and isinstance(one, TurnBegan):
+            yield from self._whole(turn_id, EnteredReviewModeItem(id=turn_id, review=subject))
+
+    def _whole(self, turn_id: TurnId, item: ThreadItem) -> Iterator[Notification]:
+        at_ms = round(time.time() * 1000)
+        place = {"thread_id": self._thread_id, "turn_id": turn_id}
+        yield ItemStarted(**place, item=item, started_at_ms=at_ms)
+        yield ItemCompleted(**place, item=item, completed_at_ms=at_ms)
 
     def render(self, turn_id: TurnId, one: ItemBegan | ItemEnded) -> ThreadItem:
         item = super().render(turn_id, one)
@@ -85,6 +110,10 @@ class ThreadSession:
     def say(self, turn_id: TurnId, said: OwnInput) -> None:
         """Expect that a turn takes in what this client has said."""
         self._narrator.inputs.setdefault(turn_id, []).append(said)
+
+    def review(self, turn_id: TurnId, subject: str) -> None:
+        """Tell of a turn of this client as a review."""
+        self._narrator.reviews[turn_id] = subject
 
     def failed(self, turn_id: TurnId, failure: Failure) -> None:
         """Note why a turn of this client has failed; its end follows."""

@@ -171,6 +171,12 @@ def read_sandbox(policy: wire.SandboxPolicy) -> TurnSandbox:
             )
 
 
+def policy_members(policy: TurnSandbox) -> dict[str, object]:
+    """Return a sandbox as settings have it: tagged by `type`, with the members of its type only."""
+    members = msgspec.structs.asdict(policy)
+    return members if policy.type == "workspace-write" else {"type": policy.type}
+
+
 def told_sandbox(policy: TurnSandbox) -> wire.SandboxPolicy:
     """Return a sandbox as clients know it."""
     match policy.type:

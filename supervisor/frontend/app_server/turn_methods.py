@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Final
 
+from greenroom.protocol.app_server.commands import ReviewStartParams, ReviewStartResponse
+from greenroom.protocol.app_server.item import TextInput
 from greenroom.protocol.app_server.turns import (
     TurnInterruptParams,
     TurnStartParams,
@@ -17,6 +19,7 @@ from greenroom.supervisor.conversations.conversation import Conversation
 from greenroom.supervisor.conversations.registry import Conversations
 from greenroom.supervisor.conversations.turn import Turn
 from greenroom.supervisor.frontend.app_server.questions import Questions
+from greenroom.supervisor.frontend.app_server.review import review_request
 from greenroom.supervisor.frontend.app_server.thread_session import OwnInput
 from greenroom.supervisor.frontend.app_server.thread_sessions import ThreadSessions
 from greenroom.supervisor.frontend.app_server.turn_audience import AppTurn, SteeringInput
@@ -40,6 +43,7 @@ class TurnMethods:
             "turn/start": self._start,
             "turn/steer": self._steer,
             "turn/interrupt": self._interrupt,
+            "review/start": self._review,
         }
 
     async def _start(self, request: Request) -> Answer:
@@ -58,6 +62,22 @@ class TurnMethods:
         session.settings = settings
         conversation.title = conversation.title or title_of(params.input)
         return Answer(encode(TurnStartResponse(turn=begun_turn(turn.id))))
+
+    async def _review(self, request: Request) -> Answer:
+        params = decode(request, ReviewStartParams)
+        if params.delivery not in (None, "inline"):
+            raise RefusedError(INVALID_REQUEST, f"delivery `{params.delivery}` of `review/start` is not supported")
+        wanted, subject = review_request(params.target)
+        conversation, session, settings = await self._sessions.require(params.thread_id)
+        audience = AppTurn(session, self._conversations, self._questions)
+        items = worker_items([TextInput(text=wanted)])
+        turn = self._conversations.submit(conversation, items, audience, settings.for_worker())
+        if audience.refusal is not None:
+            raise _overloaded(audience.refusal)
+        audience.attach(turn)
+        session.begin(turn.id, None)
+        session.review(turn.id, subject)
+        return Answer(encode(ReviewStartResponse(review_thread_id=session.id, turn=begun_turn(turn.id))))
 
     async def _steer(self, request: Request) -> Answer:
         params = decode(request, TurnSteerParams)

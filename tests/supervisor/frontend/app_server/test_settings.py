@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from greenroom.demo.script import Text, rule
-from greenroom.protocol.app_server.methods import METHODS
+from greenroom.protocol.app_server.methods import METHODS, UNSUPPORTED
 from tests.supervisor.frontend.app_server.conftest import Serve
 from tests.support.app_server import AppClient
 from tests.support.server import SCRIPT
@@ -35,7 +35,7 @@ def test_the_configuration_is_read_with_its_origins_and_without_secrets(stage: S
     assert origins["approval_policy"]["name"] == {"type": "user", "file": str(stage.home.config)}
     assert [layer["name"]["type"] for layer in read["layers"]] == ["sessionFlags", "user"]
     assert "s3cret" not in json.dumps(read)
-    assert "layers" not in result(client, "config/read")
+    assert result(client, "config/read").get("layers") is None
 
 
 def test_a_setting_is_written_and_everything_else_stays(stage: Stage, app: Serve) -> None:
@@ -131,3 +131,28 @@ def test_schemas_are_written_for_clients_that_want_to_know(stage: Stage, tmp_pat
         assert member in schema["properties"], name
     requests = json.loads((out / "ClientRequest.json").read_text())["oneOf"]
     assert [one["properties"]["method"]["enum"][0] for one in requests] == list(METHODS)
+
+
+def test_a_command_runs_outside_any_thread_in_the_sandbox(stage: Stage, app: Serve) -> None:
+    stage.play(HELLO)
+    client = app().app
+    ran = result(client, "command/exec", command=["sh", "-c", "echo out; echo err >&2; exit 3"], cwd=stage.cwd)
+    assert ran == {"exitCode": 3, "stdout": "out\n", "stderr": "err\n"}
+    confined = {"type": "readOnly", "networkAccess": False}
+    _, text = client.refused("command/exec", {"command": ["touch", "x"], "cwd": stage.cwd, "sandboxPolicy": confined})
+    assert text.startswith("exec failed: sandbox error")
+    assert not (stage.workspace / "x").exists()
+    code, text = client.refused("command/exec", {"command": ["true"], "tty": True, "processId": "1"})
+    assert (code, text) == (-32600, "`process_id` of `command/exec` is not supported")
+
+
+def test_the_tables_name_every_stable_method_of_the_reference_once() -> None:
+    from benchmarks.reference_program import Missing
+    from tests.conformance.app_server.schemas import printed_schemas
+
+    named = [*METHODS, *(name for names in UNSUPPORTED.values() for name in names)]
+    assert len(named) == len(set(named))
+    schemas = printed_schemas()
+    if isinstance(schemas, Missing):
+        pytest.skip(schemas.reason)
+    assert set(named) <= schemas.requests.keys()

@@ -214,3 +214,41 @@ def test_an_ephemeral_thread_whose_process_dies_says_that_it_begins_anew(stage: 
     client.completed(client.say(thread, "three"))
     assert "is lost" in client.told("warning", threadId=thread)["message"]
     assert said_to_model(stage.model.requests()[-1], "user")[-1:] == ["three"]
+
+
+def test_turns_are_taken_back(stage: Stage, app: Serve) -> None:
+    stage.play(*RULES)
+    client = app().app
+    thread = told(stage, client, "one", "two")
+    turns = result(client, "thread/turns/list", threadId=thread, sortDirection="asc")["data"]
+    assert result(client, "thread/revert", threadId=thread, beforeTurnId=turns[1]["id"])["thread"]["id"] == thread
+    client.told("thread/reverted", threadId=thread)
+    left = result(client, "thread/turns/list", threadId=thread)["data"]
+    assert [turn["id"] for turn in left] == [turns[0]["id"]]
+    client.completed(client.say(thread, "three"))
+    assert said_to_model(stage.model.requests()[-1], "user")[-2:] == ["one", "three"]
+    code, text = client.refused("thread/revert", {"threadId": thread, "beforeTurnId": "x"})
+    assert (code, text.endswith("turn not found: x")) == (-32600, True), text
+
+
+@pytest.mark.parametrize(
+    ("target", "words"),
+    [
+        ({"type": "uncommittedChanges"}, "uncommitted changes"),
+        ({"type": "baseBranch", "branch": "main"}, "git merge-base HEAD main"),
+        ({"type": "commit", "sha": "abc123", "title": "Fix"}, "git show abc123"),
+        ({"type": "custom", "instructions": "Look at the tests."}, "Look at the tests."),
+    ],
+)
+def test_a_review_is_a_turn_between_two_items(stage: Stage, app: Serve, target: dict[str, str], words: str) -> None:
+    stage.play(rule("", [Text("All is well.")]))
+    client = app().app
+    thread = client.start(cwd=stage.cwd)
+    begun = result(client, "review/start", threadId=thread, target=target)
+    assert begun["reviewThreadId"] == thread
+    turn = begun["turn"]["id"]
+    assert client.completed(turn)["status"] == "completed"
+    kinds = [item["type"] for item in client.items(turn)]
+    assert (kinds[0], kinds[-1]) == ("enteredReviewMode", "exitedReviewMode")
+    assert client.items(turn)[-1]["review"] == "All is well."
+    assert words in said_to_model(stage.model.requests()[-1], "user")[-1]

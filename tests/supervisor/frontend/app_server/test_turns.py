@@ -35,7 +35,7 @@ def test_a_turn_is_told_from_its_beginning_to_its_end(stage: Stage, app: Serve) 
     kinds = [item["type"] for item in client.items(turn)]
     assert kinds == ["userMessage", "reasoning", "agentMessage", "commandExecution", "agentMessage"]
     user, _, _, command, _ = client.items(turn)
-    assert (user["content"], user["clientId"]) == ([{"type": "text", "text": "look"}], "mine")
+    assert (user["content"][0]["text"], user["clientId"]) == ("look", "mine")
     assert (command["status"], command["exitCode"], command["aggregatedOutput"]) == ("completed", 0, "here\n")
     assert command["cwd"] == stage.cwd
     methods = client.methods()
