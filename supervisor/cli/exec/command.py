@@ -83,7 +83,8 @@ def _options(arguments: ExecArguments, early_config: Sequence[str], prelaunch: P
     config = [*early_config, *arguments.config]
     for override in config:
         parse_assignment(override)
-    given = argparse.Namespace(oss=arguments.oss, config=config, engine=arguments.engine, log_level=arguments.log_level)
+    level = arguments.log_level or ("error" if not prelaunch.environment.get("GREENROOM_LOG") else None)
+    given = argparse.Namespace(oss=arguments.oss, config=config, engine=arguments.engine, log_level=level)
     options = server_options(given, prelaunch.environment, prelaunch.home)
     return options._replace(idle_workers=1, environment_key_first=True)
 
@@ -139,6 +140,9 @@ def _open(path: str) -> int:
 
 
 def _items(arguments: ExecArguments, prompt: str) -> list[JsonObject]:
+    for path in arguments.images:
+        if not os.access(path, os.R_OK):
+            sys.stderr.write(f"Warning: the image {path} cannot be read; the model is told so\n")
     images: list[JsonObject] = [{"type": "local_image", "path": os.path.abspath(path)} for path in arguments.images]
     return [*images, {"type": "text", "text": prompt}]
 
