@@ -42,6 +42,8 @@ class Mischief:
         self.deeds = (
             (self.begin, 6),
             (self.reply, 6),
+            (self.start, 3),
+            (self.ask_after, 5),
             (self.cancel, 3),
             (self.look, 4),
             (self.kill_worker, 3),
@@ -61,6 +63,20 @@ class Mischief:
         if self.threads:
             prompt = self.random.choice(PROMPTS)
             self._note(self.client.reply(self.random.choice(self.threads), prompt), prompt)
+
+    def start(self) -> None:
+        """Begin a turn that no call waits for."""
+        call = self.client.codex(self.random.choice(PROMPTS), wait=False)
+        self.calls.append(call)
+        begun = self.client.result(call).get("structuredContent", {})
+        if "callId" in begun:
+            self.threads.append(begun["threadId"])
+
+    def ask_after(self) -> None:
+        if self.threads:
+            tool = self.random.choice(("codex-wait", "codex-wait", "codex-read", "codex-interrupt"))
+            more = {"seconds": self.random.uniform(0.0, 0.5)} if tool == "codex-wait" else {}
+            self.calls.append(self.client.call(tool, threadId=self.random.choice(self.threads), **more))
 
     def cancel(self) -> None:
         if self.calls:
