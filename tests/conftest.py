@@ -1,14 +1,20 @@
 """Fixtures of tests that start real processes."""
 
+import contextlib
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TypeAlias
 
 import pytest
 from hypothesis import settings
 
 from tests.support import launches, processes
+from tests.support.server import give_up_tracing
 from tests.support.stage import Stage
+from tests.support.template import Template
+
+Templates: TypeAlias = Callable[[pytest.FixtureRequest], Template | None]
 
 # How long an example takes depends on what else the machine does. Examples that are the same in every run guard what
 # has been found; `make explore` looks for more.
@@ -65,17 +71,36 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("engine", ["fork", "spawn"] if differs else ["fork"])
 
 
+@pytest.fixture(scope="session")
+def _templates() -> Iterator[Templates]:
+    """Start the template of servers on first use, for those tests that are marked."""
+    with contextlib.ExitStack() as stack:
+        started: list[Template] = []
+
+        def template_for(request: pytest.FixtureRequest) -> Template | None:
+            if request.node.get_closest_marker("preloaded") is None:
+                return None
+            if not started:
+                started.append(Template(give_up_tracing))
+                stack.callback(started[0].close)
+            return started[0]
+
+        yield template_for
+
+
 @pytest.fixture(scope="module")
-def shared_stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+def shared_stage(
+    request: pytest.FixtureRequest, _templates: Templates, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Stage]:
     """A stage for those tests of a module that change nothing that the others see."""
-    built = Stage(tmp_path_factory.mktemp("shared"))
+    built = Stage(tmp_path_factory.mktemp("shared"), _templates(request))
     yield built
     built.strike()
 
 
 @pytest.fixture
-def stage(tmp_path: Path) -> Iterator[Stage]:
+def stage(request: pytest.FixtureRequest, _templates: Templates, tmp_path: Path) -> Iterator[Stage]:
     """A home, a workspace and, on demand, models and servers, of which nothing is left at the end."""
-    built = Stage(tmp_path)
+    built = Stage(tmp_path, _templates(request))
     yield built
     built.strike()

@@ -13,6 +13,7 @@ import psutil
 from tests.support import processes
 from tests.support.client import Client
 from tests.support.deadline import until
+from tests.support.template import Started, Template
 
 PROGRAM = (sys.executable, "-I", "-m", "greenroom.supervisor.main", "mcp-server")
 SCRIPT = Path(sys.executable).with_name("greenroom")
@@ -28,19 +29,27 @@ mm_access)."""
 class Server:
     """One run of `greenroom mcp-server`."""
 
-    def __init__(self, command: Sequence[str], environment: Mapping[str, str], log: Path) -> None:
+    def __init__(
+        self, command: Sequence[str], environment: Mapping[str, str], log: Path, template: Template | None = None
+    ) -> None:
+        """With `template`: started as a fork of it, where the command is that of `PROGRAM`."""
         self.log_path = log
+        self.process: subprocess.Popen[bytes] | Started
         to_server, ours = os.pipe()
         theirs, from_server = os.pipe()
         with log.open("ab") as stderr:
-            self.process = subprocess.Popen(
-                command,
-                stdin=to_server,
-                stdout=from_server,
-                stderr=stderr,
-                env=dict(environment),
-                preexec_fn=give_up_tracing,  # noqa: PLW1509 - nothing runs on other threads yet but the model
-            )
+            if template is not None and tuple(command[:4]) == PROGRAM[:4]:
+                streams = (to_server, from_server, stderr.fileno())
+                self.process = template.start(command[4:], environment, streams)
+            else:
+                self.process = subprocess.Popen(
+                    command,
+                    stdin=to_server,
+                    stdout=from_server,
+                    stderr=stderr,
+                    env=dict(environment),
+                    preexec_fn=give_up_tracing,  # noqa: PLW1509 - nothing runs on other threads yet but the model
+                )
         os.close(to_server)
         os.close(from_server)
         self.client = Client(ours, theirs)

@@ -14,6 +14,7 @@ from tests.support import processes
 from tests.support.home import Home
 from tests.support.model import Model
 from tests.support.server import PROGRAM, Server
+from tests.support.template import Template
 
 TROUBLE = ("Traceback (most recent call last)", "Task exception was never retrieved", "was never awaited")
 """What must not be in a log."""
@@ -22,7 +23,8 @@ TROUBLE = ("Traceback (most recent call last)", "Task exception was never retrie
 class Stage:
     """One test's surroundings. Call `strike` at the end: it fails if anything is left."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, template: Template | None = None) -> None:
+        self._template = template
         self.home = Home(path / "home")
         self.workspace = path / "workspace"
         self.log = path / "stderr"
@@ -62,7 +64,7 @@ class Stage:
 
     def start(self, *arguments: str, program: Sequence[str] = PROGRAM, **environment: str) -> Server:
         """Start a server with these arguments and further variables."""
-        server = Server((*program, *arguments), self.environment(**environment), self.log)
+        server = Server((*program, *arguments), self.environment(**environment), self.log, self._template)
         self.servers.append(server)
         return server
 
