@@ -11,6 +11,8 @@ from urllib.request import urlopen
 
 import msgspec
 
+from benchmarks.client import ContestantError
+
 _COMMAND: Final = (sys.executable, "-m", "benchmarks.paced_model")
 _PLACE: Final = Path(__file__).parent.parent
 
@@ -56,7 +58,7 @@ class PacedModel:
         return self._process.pid
 
     def report(self) -> Report:
-        """Return what was sent so far."""
+        """Return what was sent so far. Raises `ContestantError`, as `stop` does."""
         return self._ask("report")
 
     def stop(self) -> Report:
@@ -65,8 +67,11 @@ class PacedModel:
 
     def _ask(self, what: str) -> Report:
         address = f"{self.base_url.removesuffix('/v1')}/{what}"
-        with urlopen(address, timeout=60.0) as response:
-            return msgspec.json.decode(response.read(), type=Report)
+        try:
+            with urlopen(address, timeout=60.0) as response:
+                return msgspec.json.decode(response.read(), type=Report)
+        except OSError as error:  # it has no processor left to answer with
+            raise ContestantError(f"the model server does not answer: {error}") from error
 
 
 def prompt(rate: int) -> str:
