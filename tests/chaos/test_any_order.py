@@ -5,6 +5,7 @@ import random
 import signal
 from collections import Counter
 from contextlib import suppress
+from typing import Any
 
 import psutil
 import pytest
@@ -75,7 +76,7 @@ class Mischief:
     def ask_after(self) -> None:
         if self.threads:
             tool = self.random.choice(("codex-wait", "codex-wait", "codex-read", "codex-interrupt"))
-            more = {"seconds": self.random.uniform(0.0, 0.5)} if tool == "codex-wait" else {}
+            more: dict[str, Any] = {"seconds": self.random.uniform(0.0, 0.5)} if tool == "codex-wait" else {}
             self.calls.append(self.client.call(tool, threadId=self.random.choice(self.threads), **more))
 
     def cancel(self) -> None:

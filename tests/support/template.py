@@ -10,6 +10,7 @@ import array
 import contextlib
 import fcntl
 import gc
+import importlib
 import json
 import os
 import select
@@ -19,7 +20,7 @@ import subprocess
 import sys
 import traceback
 from collections.abc import Callable, Mapping, Sequence
-from typing import Final, NoReturn
+from typing import Any, Final, NoReturn
 
 IMPORTED: Final = (
     "greenroom.supervisor.main",
@@ -168,17 +169,16 @@ def _become(order: "Mapping[str, object]", streams: list[int], orders: socket.so
 
 def _let_the_fork_server_be_forked() -> None:
     """Replace what starts processes, until it has started the first one: later this process is no longer as new."""
-    from greenroom.runtime import launch
-
+    launch: Any = importlib.import_module("greenroom.runtime.launch")
     executed = launch.spawn
 
     def forked(statement: str, environment: Mapping[str, str], inherited: Mapping[int, int]) -> int:
         launch.spawn = executed
         if statement != launch.FORK_SERVER:
-            return executed(statement, environment, inherited)
+            return int(executed(statement, environment, inherited))
         return os.fork() or _be_started(statement, environment, inherited)
 
-    launch.spawn = forked  # type: ignore[assignment]
+    launch.spawn = forked
 
 
 def _be_started(statement: str, environment: Mapping[str, str], inherited: Mapping[int, int]) -> NoReturn:
