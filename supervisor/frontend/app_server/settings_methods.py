@@ -7,12 +7,13 @@ from typing import Final, TypeVar
 
 from greenroom.protocol.app_server import settings as wire
 from greenroom.protocol.app_server.commands import CommandExecParams
-from greenroom.protocol.app_server.skills import SkillsListEntry, SkillsListResponse
+from greenroom.protocol.app_server.skills import SkillsListResponse
 from greenroom.protocol.conversation_api import ExecCommand
 from greenroom.protocol.errors import ConfigError
 from greenroom.protocol.jsonrpc import INVALID_REQUEST, Request, encode
 from greenroom.supervisor.conversations.jobs import JobFailedError, Jobs
 from greenroom.supervisor.frontend.app_server import config_reading
+from greenroom.supervisor.frontend.app_server.skills import list_skills
 from greenroom.supervisor.frontend.app_server.thread_settings import policy_members, read_sandbox
 from greenroom.supervisor.frontend.request_params import RefusedError, decode
 from greenroom.supervisor.frontend.request_queue import Answer, Method
@@ -88,9 +89,9 @@ class SettingsMethods:
         return Answer(encode(told))
 
     async def _skills(self, request: Request) -> Answer:
-        """Return that there are no skills: conversations are not offered any."""
         params = decode(request, wire.SkillsListParams, b"{}")
-        data = [SkillsListEntry(cwd=cwd, skills=[], errors=[]) for cwd in params.cwds or [os.getcwd()]]
+        cwds = params.cwds or [os.getcwd()]
+        data = await self._on_thread(lambda: [list_skills(self._home, self._cli_overrides, cwd) for cwd in cwds])
         return Answer(encode(SkillsListResponse(data=data)))
 
     async def _exec(self, request: Request) -> Answer:

@@ -30,7 +30,7 @@ def _item(part: wire.UserInput) -> JsonObject:
         case wire.LocalImageInput():
             return {"type": "local_image", "path": part.path}
         case wire.SkillInput():
-            return {"type": "text", "text": f"Use the skill ${part.name} ({part.path})."}
+            return {"type": "skill", "name": part.name, "path": part.path}
         case wire.MentionInput():
             return {"type": "text", "text": f"[@{part.name}]({part.path})"}
         case wire.AudioInput() | wire.LocalAudioInput():

@@ -87,7 +87,12 @@ def test_models_providers_profiles_and_skills_are_listed(stage: Stage, app: Serv
     assert [one["id"] for one in providers["data"]] == ["mock", "openai"]
     profiles = result(client, "permissionProfile/list", cwd=stage.cwd)["data"]
     assert [one["id"] for one in profiles] == [":read-only", ":workspace", ":danger-full-access"]
-    assert result(client, "skills/list", cwds=[stage.cwd])["data"][0]["cwd"] == stage.cwd
+    skill = stage.workspace / ".agents" / "skills" / "greet" / "SKILL.md"
+    skill.parent.mkdir(parents=True)
+    skill.write_text("---\nname: greet\ndescription: How to greet.\n---\nSay hello.\n")
+    (entry,) = result(client, "skills/list", cwds=[stage.cwd])["data"]
+    (greet,) = [one for one in entry["skills"] if one["scope"] == "repo"]
+    assert (entry["cwd"], greet["name"], greet["description"]) == (stage.cwd, "greet", "How to greet.")
     assert result(client, "configRequirements/read") == {"requirements": None}
     (stage.workspace / "needle.txt").write_text("")
     found = result(client, "fuzzyFileSearch", query="nedl", roots=[stage.cwd], cancellationToken=None)["files"]

@@ -1,0 +1,28 @@
+"""Lists the skills that a thread would be offered. Blocks: run it on a thread."""
+
+import os
+from collections.abc import Sequence
+
+from greenroom.config.reader import Reader
+from greenroom.config.settings import ConversationOverrides, resolve
+from greenroom.protocol.app_server.skills import SkillErrorInfo, SkillMetadata, SkillsListEntry
+from greenroom.workers.conversation.skills import skills_of
+
+
+def list_skills(home: str, cli_overrides: Sequence[str], cwd: str) -> SkillsListEntry:
+    """Return the skills of threads in a directory, those switched off too. Raises `ConfigError`."""
+    settings = resolve(home, cli_overrides, ConversationOverrides(cwd=cwd), os.getcwd(), os.environ)
+    found = skills_of(settings, Reader(home))
+    skills = [
+        SkillMetadata(
+            name=skill.name,
+            description=skill.description,
+            path=skill.path,
+            scope=skill.scope,
+            enabled=skill.enabled,
+            short_description=skill.short_description,
+        )
+        for skill in found.skills
+    ]
+    errors = [SkillErrorInfo(path=fault.path, message=fault.message) for fault in found.faults]
+    return SkillsListEntry(cwd=cwd, skills=skills, errors=errors)
