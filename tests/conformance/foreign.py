@@ -87,19 +87,20 @@ def python_1() -> Program:
 
 def typescript(program: str) -> Program:
     """Return a program over the TypeScript SDK. Raises `UnavailableError`."""
-    _check_node()
+    check_node()
     place = NODE_PACKAGES.installed()
     return Program(("node", program), place, {})
 
 
 def inspector() -> Program:
     """Return the inspector's command line. Raises `UnavailableError`."""
-    _check_node()
+    check_node()
     package = NODE_PACKAGES.installed() / "node_modules" / "@modelcontextprotocol" / "inspector-cli"
     return Program(("node", "index.js"), package / "build", {})  # it looks for its name from where it is started
 
 
-def _check_node() -> None:
+def check_node() -> None:
+    """Raise `UnavailableError` where there is no Node that the SDKs accept."""
     for program in ("node", "npm"):
         if shutil.which(program) is None:
             raise UnavailableError(f"{program} is not installed")
