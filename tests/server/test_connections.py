@@ -40,7 +40,7 @@ def workers_are_played(tmp_path: Path) -> Iterator[None]:
 class Client:
     """A client over a pair of pipes that reads only while it is told to."""
 
-    def __init__(self, server: Server, name: str) -> None:
+    def __init__(self, server: Server, name: str, *, can_ask: bool = False) -> None:
         server_end, self._input = os.pipe()
         self._output, server_output = os.pipe()
         for end in (server_end, server_output, self._output, self._input):
@@ -53,7 +53,12 @@ class Client:
         self.has_ended = False
         self.read()
         server.attach(self.connection)
-        info = {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": name, "version": "1"}}
+        capabilities = {"elicitation": {}} if can_ask else {}
+        info = {
+            "protocolVersion": "2025-06-18",
+            "capabilities": capabilities,
+            "clientInfo": {"name": name, "version": "1"},
+        }
         self.say("initialize", "initialize", info)
 
     def read(self) -> None:
@@ -340,3 +345,19 @@ async def test_a_wait_that_is_cancelled_ends_at_once() -> None:
         scene.one.notify("notifications/cancelled", {"requestId": "wait"})
         assert (await scene.one.result("wait"))["structuredContent"]["reason"] == "time"
         assert scene.conversation(thread).watchers == ()
+
+
+@on_loop
+async def test_what_a_client_was_asked_for_a_turn_that_goes_on_is_declined_when_it_leaves() -> None:
+    async with two_clients() as scene:
+        asking = Client(scene.server, "asking", can_ask=True)
+        asking.say("start", "tools/call", {"name": "codex", "arguments": {"prompt": "ask", "wait": False}})
+        begun = (await asking.result("start"))["structuredContent"]
+        await until(lambda: [one for one in asking.messages if one.get("method") == "elicitation/create"])
+        assert scene.host.conversations.open_questions()
+        asking.leave()
+        wanted = {"threadId": begun["threadId"], "callId": begun["callId"]}
+        scene.other.say("wait", "tools/call", {"name": "codex-wait", "arguments": wanted})
+        assert (await scene.other.result("wait"))["structuredContent"]["turn"]["state"] == "completed"
+        await until(lambda: asking.has_ended)
+        assert [one for one in asking.messages if one.get("method") == "notifications/cancelled"]

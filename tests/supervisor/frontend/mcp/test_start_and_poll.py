@@ -6,7 +6,7 @@ from typing import Any
 import jsonschema
 import pytest
 
-from greenroom.demo.script import Call, Stall, Text, rule
+from greenroom.demo.script import Call, Quote, Stall, Text, rule
 from greenroom.protocol.mcp.session_tools import LONGEST_WAIT, SESSION_TOOLS
 from greenroom.protocol.mcp.toolset import OUTPUT_SCHEMA
 from tests.support.client import Client, Message, text
@@ -199,3 +199,20 @@ def test_a_wait_is_never_longer_than_asked(stage: Stage, seconds: str) -> None:
     client = stage.serve("fork").client
     thread, _ = start(client, "stall")
     assert use(client, "codex-wait", threadId=thread, seconds=float(seconds))["reason"] == "time"
+
+
+def test_a_client_that_can_ask_is_asked_for_a_started_turn_too(stage: Stage) -> None:
+    touch = Call("shell", {"command": ["bash", "-c", "x=1; echo touched"], "with_escalated_permissions": True})
+    stage.play(rule("touch", [touch], [Quote("Said: ")]))
+    client = stage.start("--engine", "fork").client
+    client.initialize(capabilities={"elicitation": {}})
+    for action, outcome in (("accept", "touched"), ("decline", "rejected by user")):
+        thread, call = start(client, "touch", approval_policy="untrusted")
+        told = use(client, "codex-wait", threadId=thread, callId=call)
+        assert (told["reason"], told["approvals"][0]["kind"]) == ("asked", "command")
+        question = [message for message in client.messages if message.get("method") == "elicitation/create"][-1]
+        assert question["params"]["threadId"] == thread
+        client.send({"id": question["id"], "result": {"action": action}})
+        while (ended := use(client, "codex-wait", threadId=thread, callId=call))["reason"] != "ended":
+            pass
+        assert outcome in ended["turn"]["content"]
