@@ -41,6 +41,12 @@ class Limits(NamedTuple):
     """Seconds that calls wait while no process can be started, before they fail as `start_failed`."""
     hang_after: float = 60.0
     """Seconds without a heartbeat after which the worker of a running turn is killed."""
+    client_calls: int = 500
+    """Tool calls of one client of a host that may be open at once; further ones fail as `overloaded`."""
+    client_buffer: int = 64 * 1024 * 1024
+    """Bytes that may wait for a client of a host; beyond them it is disconnected."""
+    slow_client: float = 300.0
+    """Seconds for which a client of a host may read nothing while more than 1 MiB waits; then it is disconnected."""
     max_clients: int = 256
     """Clients that a host serves at once; further ones are refused."""
     first_line_timeout: float = 10.0

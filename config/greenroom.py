@@ -62,6 +62,12 @@ class GreenroomTable(OwnSection, frozen=True):
     """Seconds without a sign of life after which the worker of a running turn is killed."""
     attach: AttachMode = "off"
     """Whether `greenroom mcp-server` joins a running host (`greenroom.supervisor.startup.attach`)."""
+    client_calls: Annotated[int, Meta(ge=1)] = _DEFAULTS.client_calls
+    """Tool calls of one client of a host that wait for their answer at a time."""
+    client_buffer_mb: Annotated[int, Meta(ge=2)] = _DEFAULTS.client_buffer // MIB
+    """Mebibytes that may wait for a client of a host to read."""
+    slow_client_s: Annotated[float, Meta(gt=0.0)] = _DEFAULTS.slow_client
+    """Seconds for which a client of a host may read nothing while much waits for it."""
     max_clients: Annotated[int, Meta(ge=1, le=10_000)] = _DEFAULTS.max_clients
     """Clients that a host serves at a time."""
     first_line_timeout_s: Annotated[float, Meta(gt=0.0)] = _DEFAULTS.first_line_timeout
@@ -96,6 +102,9 @@ class GreenroomTable(OwnSection, frozen=True):
             task_after=self.task_after_s,
             hang_after=self.hang_after_s,
             start_timeout=self.start_timeout_s,
+            client_calls=self.client_calls,
+            client_buffer=self.client_buffer_mb * MIB,
+            slow_client=self.slow_client_s,
             max_clients=self.max_clients,
             first_line_timeout=self.first_line_timeout_s,
             drain=self.drain_s,

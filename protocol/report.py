@@ -244,6 +244,15 @@ class ClientEntry(Part):
     version: Text
     protocol: str | None = None
     """The MCP revision that was agreed on."""
+    id: str = ""
+    """Identifies it among the clients of all instances that run."""
+    pid: int | None = None
+    """Its process, where the system tells."""
+    connected_at: float | None = None
+    open_calls: int | None = None
+    """Tool calls that wait for their answer."""
+    waiting: int | None = None
+    """Bytes that wait for it to read."""
 
 
 class CredentialEntry(Part):
@@ -263,6 +272,10 @@ class LimitFigures(Part):
     live_workers: int | None = None
     known_at_rest: int | None = None
     open_calls: int | None = None
+    client_calls: int | None = None
+    client_buffer: int | None = None
+    slow_client: float | None = None
+    max_clients: int | None = None
     queued_turns: int | None = None
     worker_memory: int | None = None
     hang_after: float | None = None

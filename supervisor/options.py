@@ -47,6 +47,8 @@ class ServerOptions(NamedTuple):
     """The only way to log in (`forced_login_method`)."""
     forced_workspaces: tuple[str, ...] = ()
     """The accounts that may log in (`forced_chatgpt_workspace_id`)."""
+    serves_many: bool = False
+    """Whether there may be many clients, of which one must not take all."""
     log_level: str = "warning"
     limits: Limits = Limits()
     http: "HttpTable | None" = None

@@ -48,7 +48,21 @@ class DecideApproval(msgspec.Struct, frozen=True, tag_field="do", tag="approve",
     note: str = ""
 
 
-Action: TypeAlias = StopInstance | InterruptConversation | KillConversation | DecideApproval
+class InterruptClient(msgspec.Struct, frozen=True, tag_field="do", tag="interrupt_client", forbid_unknown_fields=True):
+    """End the turns of a client, those that run and those that wait."""
+
+    client_id: str
+
+
+class DisconnectClient(msgspec.Struct, frozen=True, tag_field="do", tag="disconnect", forbid_unknown_fields=True):
+    """Treat a client as one that has left."""
+
+    client_id: str
+
+
+Action: TypeAlias = (
+    StopInstance | InterruptConversation | KillConversation | DecideApproval | InterruptClient | DisconnectClient
+)
 ControlRequest: TypeAlias = GiveReport | ListApprovals | Action
 
 
@@ -70,6 +84,8 @@ class ActionDone(msgspec.Struct, frozen=True, tag_field="answer", tag="done"):
     """An action has been started, or there was nothing left to do."""
 
     text: str
+    within: float = 0.0
+    """Seconds that it may take until it is done, beyond what such an action takes anyway."""
 
 
 class ActionRefused(msgspec.Struct, frozen=True, tag_field="answer", tag="refused"):

@@ -30,6 +30,8 @@ from greenroom.supervisor.control.control_messages import (
     ApprovalsListed,
     ControlAnswer,
     DecideApproval,
+    DisconnectClient,
+    InterruptClient,
     InterruptConversation,
     KillConversation,
     ListApprovals,
@@ -88,9 +90,14 @@ class Inspection:
                 return self._kill(conversation_id)
             case DecideApproval():
                 return self._decide(action)
+            case InterruptClient(client_id):
+                return self._interrupt_client(client_id)
+            case DisconnectClient(client_id):
+                return self._disconnect(client_id)
             case _:
                 self._stop()
-                return ActionDone("the instance is leaving")
+                options = self._host.options
+                return ActionDone("the instance is leaving", options.limits.drain if options.serves_many else 0.0)
 
     def tell_approvals(self, request: ListApprovals) -> ApprovalsListed | ActionRefused:
         """Tell what waits for a decision of the user."""
@@ -130,6 +137,23 @@ class Inspection:
             return ActionRefused(f"conversation {conversation_id} has no process")
         self._tree.workers.kill(conversation.worker_id)
         return ActionDone(f"the process of conversation {conversation_id} is being killed")
+
+    def _interrupt_client(self, client_id: str) -> ControlAnswer:
+        connection = self._client(client_id)
+        count = 0 if connection is None else self._host.conversations.interrupt_of(connection.channel)
+        if not count:
+            return ActionRefused(f"no turn of {client_id} runs or waits")
+        return ActionDone(f"the turns of {client_id} are being stopped ({count})")
+
+    def _disconnect(self, client_id: str) -> ControlAnswer:
+        connection = self._client(client_id)
+        if connection is None:
+            return ActionRefused(f"{client_id} is not connected")
+        connection.disconnect()
+        return ActionDone(f"{client_id} is being disconnected")
+
+    def _client(self, client_id: str) -> Connection | None:
+        return next((one for one in self._connections if one.id == client_id), None)
 
     def _find(self, conversation_id: str) -> Conversation | None:
         return next((one for one in self._host.conversations if one.id == conversation_id), None)

@@ -1,6 +1,6 @@
 """All that the workers of a process tree are used for: the conversations, and the jobs outside of them."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from greenroom.protocol.failure import Failure
 from greenroom.protocol.ids import ConversationId, Incarnation, TurnId, WorkerId
@@ -30,6 +30,8 @@ class ConversationHost:
         """The approvals that can be decided by tools; `None` where that is not allowed."""
         self.started = StartedTurns()
         """The turns that no call waits for."""
+        self.open_calls: Callable[[], int] = int
+        """Returns how many calls of all clients wait for their answer; set by the server."""
         self.jobs = Jobs(tree.router, tree.workers, limits.start_timeout)
 
     @property

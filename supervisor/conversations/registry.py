@@ -206,6 +206,13 @@ class Conversations:
             self.interrupt(turn)
         return len(turns)
 
+    def interrupt_of(self, client: Client) -> int:
+        """Interrupt the turns of a client; return how many there were."""
+        turns = [turn for conversation in self._table for turn in conversation.turns_of(client)]
+        for turn in turns:
+            self.interrupt(turn)
+        return len(turns)
+
     def release(self, conversation: Conversation) -> int:
         """Interrupt all turns, and end the process once they have ended; return how many turns there were.
 

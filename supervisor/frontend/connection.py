@@ -7,11 +7,13 @@ protocol `FrontEnd`; neither knows of the other.
 import asyncio
 import itertools
 import logging
+import os
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from greenroom.supervisor.frontend.client_channel import ClientChannel
+from greenroom.supervisor.frontend.slow_reader import Patience, SlowReaderWatch
 from greenroom.supervisor.frontend.stdio import StdioStatistics
 
 if TYPE_CHECKING:
@@ -84,14 +86,19 @@ class Connection:
     """One client. `attach` it to the conversations when they are there; `stop` and then `close` it at its end."""
 
     def __init__(
-        self, front_end: FrontEnd, open_transport: OpenTransport, unsent: bytes = b"", pid: int | None = None
+        self,
+        front_end: FrontEnd,
+        open_transport: OpenTransport,
+        unsent: bytes = b"",
+        pid: int | None = None,
+        patience: Patience | None = None,
     ) -> None:
         """`unsent` are answers that were given before there was a transport; `pid` is the client's process, if known.
 
-        Must be made on the running loop.
+        With `patience` a client that does not read is let go in the end. Must be made on the running loop.
         """
-        self.id = next(_ids)
-        """Its number among the connections of this process."""
+        self.id = f"client-{os.getpid()}-{next(_ids)}"
+        """Identifies it among the clients of all instances that run."""
         self.pid = pid
         """The process at the other end, `None` where it is not known."""
         self.connected_at = time.time()
@@ -103,11 +110,27 @@ class Connection:
         self._transport = open_transport(front_end.receive, self._input_ended, self._pressure_changed)
         self._channel.send_through(self._transport.write, self._transport.drain)
         self._transport.write(unsent)
+        self._watch = None if patience is None else SlowReaderWatch(patience, self.statistics, self._too_slow)
 
     @property
     def client(self) -> "ClientEntry | None":
-        """The client as it has introduced itself."""
-        return self._front_end.client
+        """The client as it has introduced itself, and what it holds."""
+        introduced = self._front_end.client
+        if introduced is None:
+            return None
+        facts = {
+            "id": self.id,
+            "pid": self.pid or None,
+            "connected_at": self.connected_at,
+            "open_calls": self.open_calls,
+            "waiting": self.statistics().waiting,
+        }
+        return introduced.model_copy(update=facts)
+
+    @property
+    def channel(self) -> ClientChannel:
+        """The client, as the conversations know it."""
+        return self._channel
 
     @property
     def open_calls(self) -> int:
@@ -127,6 +150,10 @@ class Connection:
         self._host = host
         self._front_end.attach(host)
 
+    def disconnect(self) -> None:
+        """Treat the client as one that has left."""
+        self._input_ended()
+
     async def wait_ended(self) -> None:
         """Wait for the end of the client's input."""
         await self._ended.wait()
@@ -142,6 +169,8 @@ class Connection:
 
     async def close(self) -> None:
         """Give the client a moment to read its last answers, and close the transport. Its turns must have ended."""
+        if self._watch is not None:
+            self._watch.close()
         await self._front_end.close()
         try:
             async with asyncio.timeout(FLUSH_TIMEOUT):
@@ -150,11 +179,18 @@ class Connection:
             log.warning("the client did not read its last answers")
         self._transport.close()
 
+    def _too_slow(self, reason: str) -> None:
+        log.warning("%s is let go: %s", self.id, reason)
+        self.disconnect()
+
     def _input_ended(self) -> None:
-        self._front_end.receive_end()
-        self._ended.set()
+        if not self._ended.is_set():
+            self._front_end.receive_end()
+            self._ended.set()
 
     def _pressure_changed(self, pressed: bool) -> None:
         self._channel.is_reading = not pressed
+        if self._watch is not None:
+            self._watch.pressure_changed(pressed)
         if self._host is not None:
             self._host.conversations.follow_reader(self._channel)

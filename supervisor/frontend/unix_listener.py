@@ -22,6 +22,7 @@ from greenroom.supervisor.frontend.hello import (
     refused,
 )
 from greenroom.supervisor.frontend.listener import ClientIntake
+from greenroom.supervisor.frontend.slow_reader import Patience
 from greenroom.supervisor.frontend.stdio import StdioTransport
 
 log = logging.getLogger(__name__)
@@ -57,6 +58,7 @@ class UnixListener:
         home_id: str,
         check_peer: CheckPeer,
         first_line_timeout_s: float,
+        patience: Patience,
         path: str = "",
     ) -> None:
         """`listening` listens already.
@@ -68,6 +70,7 @@ class UnixListener:
         self._home_id = home_id
         self._check_peer = check_peer
         self._timeout = first_line_timeout_s
+        self._patience = patience
         self._path = path
         self._identity = _identity(path)
         self._arriving: set[asyncio.Task[None]] = set()
@@ -150,7 +153,8 @@ class UnixListener:
         unsent = [accepted()] if opening.is_explicit else []
         front = self._protocols[opening.hello.protocol](unsent.append, opening.hello)
         descriptors = Descriptors(input=os.dup(connected.fileno()), output=os.dup(connected.fileno()))
-        connection = Connection(front, partial(StdioTransport, descriptors), b"".join(unsent), pid=pid)
+        transport = partial(StdioTransport, descriptors)
+        connection = Connection(front, transport, b"".join(unsent), pid=pid, patience=self._patience)
         self._intake.attach(connection)
         if opening.rest:
             front.receive(opening.rest)

@@ -25,6 +25,7 @@ from greenroom.supervisor.frontend.hello import MCP, Hello, HelloError
 from greenroom.supervisor.frontend.listener import Listener
 from greenroom.supervisor.frontend.mcp.front import SERVICES as MCP_SERVICES
 from greenroom.supervisor.frontend.mcp.front import Front
+from greenroom.supervisor.frontend.slow_reader import Patience
 from greenroom.supervisor.frontend.unix_listener import BACKLOG, MakeFrontEnd, UnixListener
 from greenroom.supervisor.options import APP_SERVER, ServerOptions
 from greenroom.supervisor.startup.host_lock import HomeHasHostError, HostLock
@@ -42,7 +43,7 @@ def serve(arguments: argparse.Namespace) -> int:
     manager = ServiceManager.take_over(os.environ)
     _detach_from_terminal()
     prelaunch = Prelaunch.prepare()
-    options = server_options(arguments, prelaunch.environment, prelaunch.home)
+    options = server_options(arguments, prelaunch.environment, prelaunch.home)._replace(serves_many=True)
     try:
         lock = HostLock.acquire(options.codex_home)
     except HomeHasHostError as error:
@@ -90,6 +91,7 @@ def listeners_of(
         home_id(options.codex_home),
         check_peer,
         options.limits.first_line_timeout,
+        Patience(options.limits.slow_client, options.limits.client_buffer),
         path,
     )
     return (unix,)

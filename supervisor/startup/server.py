@@ -125,6 +125,7 @@ class Server:
         from greenroom.supervisor.control.inspection import control_server
 
         self._is_open = True
+        host.open_calls = lambda: sum(connection.open_calls for connection in self._connections)
         for connection in self._connections:
             connection.attach(host)
         self._control = control_server(host, self._connections, self._stop.set)

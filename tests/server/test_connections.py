@@ -53,7 +53,7 @@ class Client:
         self.has_ended = False
         self.read()
         server.attach(self.connection)
-        capabilities = {"elicitation": {}} if can_ask else {}
+        capabilities: dict[str, object] = {"elicitation": {}} if can_ask else {}
         info = {
             "protocolVersion": "2025-06-18",
             "capabilities": capabilities,

@@ -4,18 +4,22 @@ import json
 import os
 import signal
 import stat
+import subprocess
 from pathlib import Path
+from typing import Any
 
-from greenroom.demo.script import Stall, Text, rule
+from greenroom.demo.script import Deltas, Stall, Text, rule
 from greenroom.supervisor.startup.host_lock import NAME
 from greenroom.supervisor.startup.serve import HAS_HOST
 from tests.support.client import kind, text, thread_id
 from tests.support.deadline import until
 from tests.support.host import Host, hosting
+from tests.support.server import SCRIPT
 from tests.support.stage import Stage
 
 HELLO = rule("hello", [Text("Good day.")])
 STALL = rule("stall", [Text("hm"), Stall()])
+FLOOD = rule("flood", [Deltas(20_000, "x" * 1_000, whole="Done.")])
 
 
 def test_a_host_outlives_its_clients_and_they_share_its_conversations(stage: Stage) -> None:
@@ -147,3 +151,87 @@ def test_a_client_that_says_nothing_is_let_go(stage: Stage) -> None:
         assert silent.ended() == half.ended() == []
         slow = host.client()
         assert slow.ask("ping")["result"] == {}
+
+
+def test_clients_of_both_protocols_share_the_socket(stage: Stage) -> None:
+    stage.play(HELLO)
+    with hosting(stage) as host:
+        client = host.connect()
+        assert client.say_hello(protocol="app-server")["ok"]
+        client.expects_current_form = False
+        client.request("initialize", {"clientInfo": {"name": "sdk", "title": None, "version": "1"}})
+        assert "userAgent" in client.next_answer()["result"]
+        assert host.client().ask("ping")["result"] == {}
+
+
+def status(stage: Stage, *words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        (str(SCRIPT), *words), env=stage.environment(), capture_output=True, text=True, timeout=30, check=False
+    )
+
+
+def clients(stage: Stage) -> list[dict[str, Any]]:
+    instances = json.loads(status(stage, "status", "--json").stdout)["instances"]
+    reports = [one["report"] for one in instances if one["instance"]["codex_home"] == str(stage.home.path)]
+    return [client for report in reports if report is not None for client in report["clients"]]
+
+
+def test_status_lists_the_clients_and_each_can_be_interrupted_or_disconnected(stage: Stage) -> None:
+    stage.play(HELLO, STALL)
+    with hosting(stage) as host:
+        one, other = host.client(), host.client()
+        calls = [client.codex("stall") for client in (one, other)]
+        for client, call in zip((one, other), calls, strict=True):
+            client.event(call, "agent_message_delta")
+        first, second = clients(stage)
+        assert first["id"] != second["id"]
+        assert {first["pid"], second["pid"]} == {os.getpid()}
+        assert (first["name"], first["protocol"], first["open_calls"]) == ("promises", "2025-06-18", 1)
+        shown = status(stage, "status", "--instance", str(host.pid)).stdout
+        assert "2 clients" in shown
+        assert first["id"] in shown
+        assert status(stage, "interrupt", first["id"]).returncode == 0
+        assert kind(one.result(calls[0])) == "turn_aborted"
+        assert one.ask("ping")["result"] == {}
+        assert status(stage, "kill", second["id"]).returncode == 0
+        assert kind(other.result(calls[1])) == "turn_aborted"
+        other.ended()
+        until(lambda: [client["id"] for client in clients(stage)] == [first["id"]])
+        assert one.ask("ping")["result"] == {}
+        refused = status(stage, "interrupt", first["id"])
+        assert "no turn of" in refused.stderr
+
+
+def test_stop_lets_turns_end(stage: Stage) -> None:
+    stage.play(STALL)
+    with hosting(stage, "-c", "greenroom.drain_s=0.3") as host:
+        client = host.client()
+        call = client.codex("stall")
+        client.event(call, "agent_message_delta")
+        stopped = status(stage, "stop", "--instance", str(host.pid))
+        assert (stopped.returncode, host.wait()) == (0, 0)
+        assert kind(client.result(call)) == "turn_aborted"
+
+
+def test_one_client_cannot_take_the_calls_of_all(stage: Stage) -> None:
+    stage.play(STALL)
+    with hosting(stage, "-c", "greenroom.client_calls=1", "-c", "greenroom.open_calls=2") as host:
+        greedy, other, last = host.client(), host.client(), host.client()
+        call = greedy.codex("stall")
+        greedy.event(call, "agent_message_delta")
+        assert "overloaded: 1 calls" in text(greedy.result(greedy.codex("stall")))
+        call = other.codex("stall")
+        other.event(call, "agent_message_delta")
+        assert "overloaded" in text(last.result(last.codex("stall"))), "there are two calls of all clients"
+
+
+def test_a_client_that_does_not_read_is_let_go_and_holds_nobody_up(stage: Stage) -> None:
+    stage.play(HELLO, FLOOD)
+    with hosting(stage, "-c", "greenroom.slow_client_s=1") as host:
+        deaf, other = host.client(), host.client()
+        deaf.codex("flood")
+        until(lambda: any((client["waiting"] or 0) > 1024 * 1024 for client in clients(stage)))
+        assert text(other.result(other.codex("hello"))) == "Good day."
+        until(lambda: len(clients(stage)) == 1)
+        assert "greenroom.slow_client_s" in stage.told()
+        assert text(other.result(other.codex("hello"))) == "Good day."

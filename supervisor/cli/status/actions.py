@@ -12,7 +12,6 @@ from typing import Final
 
 from pydantic import ValidationError
 
-from greenroom.protocol.ids import ConversationId
 from greenroom.protocol.report import Report
 from greenroom.runtime import identity
 from greenroom.supervisor.cli.status.control_client import Heard, ask
@@ -21,7 +20,9 @@ from greenroom.supervisor.cli.status.status import find, nothing_found
 from greenroom.supervisor.control.control_messages import (
     ActionDone,
     ActionRefused,
+    DisconnectClient,
     GiveReport,
+    InterruptClient,
     InterruptConversation,
     KillConversation,
     Reported,
@@ -42,26 +43,28 @@ def run_stop(arguments: Namespace) -> int:
         running = ", ".join(str(one.instance.pid) for one in found)
         return _tell(NOTHING, f"several instances are running ({running}); choose one with --instance PID")
     (one,) = found
-    status, text = _understood(one, ask([one.control], StopInstance())[one.control])
+    heard = ask([one.control], StopInstance())[one.control]
+    status, text = _understood(one, heard)
+    timeout = END_TIMEOUT + (heard.reply.within if isinstance(heard.reply, ActionDone) else 0.0)
     if status == SILENT and arguments.force:
         _kill(one)
         status, text = WELL, "killed"
     if status != WELL:
         hint = "; --force kills it" if status == SILENT else ""
         return _tell(status, text + hint)
-    if not _has_ended(one):
-        return _tell(SILENT, f"instance {one.instance.pid} has not ended within {END_TIMEOUT:g} s; --force kills it")
+    if not _has_ended(one, timeout):
+        return _tell(SILENT, f"instance {one.instance.pid} has not ended within {timeout:g} s; --force kills it")
     return _tell(WELL, f"instance {one.instance.pid} has ended")
 
 
 def run_interrupt(arguments: Namespace) -> int:
-    """End the turn that a conversation runs."""
-    return _order(arguments.conversation, InterruptConversation)
+    """End the turn that a conversation runs, or all turns of a client."""
+    return _order(arguments.conversation, InterruptConversation, InterruptClient)
 
 
 def run_kill(arguments: Namespace) -> int:
-    """Kill the worker of a conversation."""
-    return _order(arguments.conversation, KillConversation)
+    """Kill the worker of a conversation, or disconnect a client."""
+    return _order(arguments.conversation, KillConversation, DisconnectClient)
 
 
 def matches(conversation_id: str, given: str) -> bool:
@@ -69,36 +72,41 @@ def matches(conversation_id: str, given: str) -> bool:
     return conversation_id.startswith(given) or conversation_id.endswith(given)
 
 
-def _order(given: str, kind: type[InterruptConversation] | type[KillConversation]) -> int:
+def _order(
+    given: str,
+    kind: type[InterruptConversation] | type[KillConversation],
+    of_client: type[InterruptClient] | type[DisconnectClient],
+) -> int:
     found = find(None)
     if not found:
         return _tell(NOTHING, nothing_found(None))
     heard = ask([one.control for one in found], GiveReport())
     silent = [one.instance.pid for one in found if heard[one.control].outcome != "answered"]
-    hits = list(_hits(found, heard, given))
+    hits = [
+        *((one, entry.id, kind(entry.id)) for one, report in _reports(found, heard) for entry in report.conversations),
+        *((one, entry.id, of_client(entry.id)) for one, report in _reports(found, heard) for entry in report.clients),
+    ]
+    hits = [hit for hit in hits if matches(hit[1], given)]
     if len(hits) == 1:
-        one, conversation_id = hits[0]
-        return _tell(*_understood(one, ask([one.control], kind(conversation_id))[one.control]))
+        one, _, order = hits[0]
+        return _tell(*_understood(one, ask([one.control], order)[one.control]))
     if hits:
-        ids = ", ".join(conversation_id for _, conversation_id in hits)
+        ids = ", ".join(identity for _, identity, _ in hits)
         return _tell(NOTHING, f"{given} is not enough to tell which is meant: {ids}")
     if silent:
         pids = ", ".join(map(str, silent))
-        return _tell(SILENT, f"no conversation {given} is known to those that answer; these do not: {pids}")
-    return _tell(NOTHING, f"no running instance has a conversation {given}")
+        return _tell(SILENT, f"no conversation or client {given} is known to those that answer; these do not: {pids}")
+    return _tell(NOTHING, f"no running instance has a conversation or client {given}")
 
 
-def _hits(
-    found: Sequence[RunningInstance], heard: dict[str, Heard], given: str
-) -> Iterator[tuple[RunningInstance, ConversationId]]:
+def _reports(found: Sequence[RunningInstance], heard: dict[str, Heard]) -> Iterator[tuple[RunningInstance, Report]]:
     for one in found:
         reply = heard[one.control].reply
         if isinstance(reply, Reported):
             try:
-                report = Report.model_validate_json(bytes(reply.report))
+                yield one, Report.model_validate_json(bytes(reply.report))
             except ValidationError:
                 continue
-            yield from ((one, entry.id) for entry in report.conversations if matches(entry.id, given))
 
 
 def _understood(one: RunningInstance, heard: Heard) -> tuple[int, str]:
@@ -111,9 +119,9 @@ def _understood(one: RunningInstance, heard: Heard) -> tuple[int, str]:
     return SILENT, f"instance {one.instance.pid} does not answer"
 
 
-def _has_ended(one: RunningInstance) -> bool:
+def _has_ended(one: RunningInstance, timeout: float) -> bool:
     """Wait for the end of an instance, which is no child of this process (pidfd_open(2))."""
-    deadline = time.monotonic() + END_TIMEOUT
+    deadline = time.monotonic() + timeout
     if hasattr(os, "pidfd_open"):
         try:
             descriptor = os.pidfd_open(one.instance.pid)
@@ -122,7 +130,7 @@ def _has_ended(one: RunningInstance) -> bool:
         try:
             if not _is_alive(one):
                 return True
-            select.select([descriptor], [], [], END_TIMEOUT)
+            select.select([descriptor], [], [], timeout)
         finally:
             os.close(descriptor)
         return not _is_alive(one)

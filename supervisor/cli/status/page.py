@@ -12,13 +12,15 @@ from typing import Final, Literal
 from rich.text import Text
 
 from greenroom.protocol.display import clean
-from greenroom.protocol.report import ConversationEntry, DeathEntry, Report
+from greenroom.protocol.report import ClientEntry, ConversationEntry, DeathEntry, Report
 from greenroom.supervisor.cli.status.formatting import age, amount, counted, short_id, size
 from greenroom.supervisor.cli.status.overview import InstanceStatus, Overview, ProcessStatus, SeenProcess
 from greenroom.supervisor.cli.status.table import Column, clipped, lay_out, wrap
 
 QUIET_ROWS: Final = 20
 """Conversations without a process that are shown; `--json` has more."""
+MOST_CLIENTS: Final = 20
+"""Clients that are shown each by itself."""
 DEATHS: Final = 5
 """Deaths that are shown."""
 
@@ -83,6 +85,7 @@ def _summary(report: Report) -> Iterator[str]:
     particulars = " · ".join(_particulars(report))
     if particulars:
         yield particulars
+    yield from _clients(report)
 
 
 def _particulars(report: Report) -> Iterator[str]:
@@ -90,11 +93,10 @@ def _particulars(report: Report) -> Iterator[str]:
     if credential is not None:
         state = credential.state.lower().replace("_", " ")
         yield f"credential {credential.mode}, {state}{_time_left(credential.time_left)}"
-    if report.client is not None:
-        spoken = f" (MCP {report.client.protocol})" if report.client.protocol else ""
-        yield f"client {report.client.name} {report.client.version}{spoken}"
     if len(report.clients) > 1:
-        yield counted(len(report.clients) - 1, "other client")
+        yield f"{len(report.clients)} clients"
+    elif report.client is not None:
+        yield f"client {_introduction(report.client)}"
     if figures.open_calls is not None:
         yield f"{counted(figures.open_calls, 'call')} open"
     if figures.stdio is not None and figures.stdio.waiting:
@@ -105,6 +107,28 @@ def _particulars(report: Report) -> Iterator[str]:
         yield f"{counted(figures.conversations.waiting_for_place, 'conversation')} waiting for a place"
     if figures.pool is not None and figures.pool.orders:
         yield f"{counted(figures.pool.orders, 'conversation')} waiting for a worker"
+
+
+def _clients(report: Report) -> Iterator[str]:
+    """Return a line for each client where there are several."""
+    for client in report.clients[:MOST_CLIENTS] if len(report.clients) > 1 else ():
+        facts = [f"{client.id}: {_introduction(client)}"]
+        if client.pid is not None:
+            facts.append(f"pid {client.pid}")
+        if client.connected_at is not None:
+            facts.append(f"for {age(report.at - client.connected_at)}")
+        if client.open_calls:
+            facts.append(f"{counted(client.open_calls, 'call')} open")
+        if client.waiting:
+            facts.append(f"{size(client.waiting)} unread")
+        yield ", ".join(facts)
+    if len(report.clients) > MOST_CLIENTS:
+        yield f"and {counted(len(report.clients) - MOST_CLIENTS, 'client')} more"
+
+
+def _introduction(client: ClientEntry) -> str:
+    spoken = f" (MCP {client.protocol})" if client.protocol else ""
+    return f"{client.name} {client.version}{spoken}"
 
 
 def _sandbox_limits(report: Report | None) -> Iterable[str]:

@@ -64,7 +64,8 @@ class McpServices:
             elicitor,
             self._tasks,
             options.events,
-            limits.open_calls,
+            limits.client_calls if options.serves_many else limits.open_calls,
+            lambda: host.open_calls() < limits.open_calls,
             cache(partial(state_key, home)),
             host.started if options.session_tools else None,
         )

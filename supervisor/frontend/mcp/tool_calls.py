@@ -36,10 +36,13 @@ class ToolCallHandler:
         tasks: Tasks,
         events: EventSetting,
         most_calls: int,
+        has_room: Callable[[], bool],
         state_key: Callable[[], bytes],
         started: StartedTurns | None,
     ) -> None:
-        """`most_calls` may be open at a time; `state_key` returns the key that signs state which clients return.
+        """`most_calls` may be open at a time, if there is room among those of all clients (`has_room`).
+
+        `state_key` returns the key that signs state which clients return.
 
         `started` is `None` where clients have no tools to ask after a turn that no call waits for.
         """
@@ -49,7 +52,7 @@ class ToolCallHandler:
         self._conversations = conversations
         self._elicitor = elicitor
         self._events = events
-        self._most_calls = most_calls
+        self._most_calls, self._has_room = most_calls, has_room
         self._rounds = MultiRoundCalls(channel, conversations, tasks, elicitor, state_key, self.answered)
         self._tasks = tasks
         self._open: dict[RequestId, ToolCall | MultiRoundCall] = {}
@@ -66,7 +69,7 @@ class ToolCallHandler:
             self._resume(request, params, params.request_state)
             return
         under_way = self.open_calls + (0 if self._started is None else self._started.under_way)
-        if under_way >= self._most_calls:
+        if under_way >= self._most_calls or not self._has_room():
             text = f"Codex runtime error: overloaded: {under_way} calls are open already. Try again later."
             self._channel.respond(request, failure_result(Failure("overloaded", text)))
             return

@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 from typing import Any, Final
 
-from tests.conformance.foreign import CLIENTS, _check_node
+from tests.conformance.foreign import CLIENTS, check_node
 from tests.conformance.packages import Packages
 from tests.support.server import SCRIPT
 from tests.support.stage import Stage
@@ -36,7 +36,7 @@ class Editor:
 
     def __init__(self, stage: Stage) -> None:
         """Raises `UnavailableError`."""
-        _check_node()
+        check_node()
         place = PACKAGES.installed()
         self._adapter = subprocess.Popen(
             ("node", str(place / ADAPTER)),
