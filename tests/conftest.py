@@ -73,12 +73,12 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 @pytest.fixture(scope="session")
 def _templates() -> Iterator[Templates]:
-    """Start the template of servers on first use, for those tests that are marked."""
+    """Start the template of servers on first use, for tests that are neither about processes nor about memory."""
     with contextlib.ExitStack() as stack:
         started: list[Template] = []
 
         def template_for(request: pytest.FixtureRequest) -> Template | None:
-            if request.node.get_closest_marker("preloaded") is None:
+            if any(map(request.node.get_closest_marker, ("both_engines", "executed"))):
                 return None
             if not started:
                 started.append(Template(give_up_tracing))

@@ -4,11 +4,15 @@ import threading
 import time
 from collections.abc import Callable
 
+import pytest
+
 from greenroom.demo.script import Call, Deltas, Text, rule
 from tests.support import processes
 from tests.support.client import deltas, kinds, text, thread_id
 from tests.support.server import Server
 from tests.support.stage import Stage
+
+pytestmark = pytest.mark.executed  # it measures memory
 
 MEGABYTE = 1_000_000
 GROWTH = 64 * MEGABYTE

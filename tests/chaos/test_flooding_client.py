@@ -3,6 +3,8 @@
 import threading
 from collections import Counter
 
+import pytest
+
 from greenroom.demo.script import Text, rule
 from tests.support import processes
 from tests.support.client import Client, Message, RequestId, text, thread_id
@@ -10,6 +12,8 @@ from tests.support.deadline import until
 from tests.support.model import Gate
 from tests.support.server import Server
 from tests.support.stage import Stage
+
+pytestmark = pytest.mark.executed  # it measures memory
 
 MEGABYTE = 1_000_000
 CALLS = 10_000

@@ -10,6 +10,8 @@ from tests.support import processes
 from tests.support.client import text
 from tests.support.stage import Stage
 
+pytestmark = pytest.mark.executed  # it measures memory
+
 MEMORY = 160 * 1024 * 1024
 """Bytes that no process of the server ever holds, whatever a command writes."""
 FLOOD = "head -c 100000000 /dev/zero | tr '\\0' x"

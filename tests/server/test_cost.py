@@ -5,12 +5,15 @@ from decimal import Decimal
 from typing import Any
 
 import jsonschema
+import pytest
 
 from greenroom.demo.script import Call, Disconnect, FailStep, First, ScriptedUsage, Text, rule
 from greenroom.protocol.mcp.toolset import OUTPUT_SCHEMA
 from tests.supervisor.status.test_real_server import greenroom, look
 from tests.support.client import Client, text, thread_id
 from tests.support.stage import Stage
+
+pytestmark = pytest.mark.executed  # it measures what processes cost
 
 PRICES = '\n[greenroom.prices.script]\ninput = 1.25\ncached_input = "0.125"\noutput = 10\ncurrency = "EUR"\n'
 RULES = (

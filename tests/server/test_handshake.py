@@ -9,7 +9,6 @@ from tests.support.stage import Stage
 
 HELLO = rule("hello", [Text("Good day.")])
 INITIALIZE = {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": ME}
-pytestmark = pytest.mark.preloaded
 UNKNOWN = [
     "tasks/list",
     "roots/list",

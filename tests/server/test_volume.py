@@ -2,10 +2,14 @@
 
 import itertools
 
+import pytest
+
 from greenroom.demo.script import CommandStep, Deltas, Quote, Text, rule
 from tests.support.client import deltas, kinds, text, thread_id
 from tests.support.model import said
 from tests.support.stage import Stage
+
+pytestmark = pytest.mark.executed  # it measures memory
 
 MANY = 5_000
 CONVERSATIONS = 100

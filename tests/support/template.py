@@ -6,7 +6,6 @@ tests. What `/proc` says of their beginning (command line, environment) is that 
 share with it is not their own: tests about that start the program itself.
 """
 
-import array
 import contextlib
 import fcntl
 import gc
@@ -31,8 +30,8 @@ IMPORTED: Final = (
     "greenroom.supervisor.frontend.mcp.services",
     "greenroom.supervisor.processes.fork_server",
 )
-_LONGEST: Final = 1 << 20
-"""Bytes of an order."""
+_LONGEST: Final = 64
+"""Bytes of a message; an order itself is in a file."""
 _SPARE: Final = 64
 """A descriptor beyond all that a server has when it starts its first process."""
 _DEFAULT: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGCHLD)
@@ -64,7 +63,10 @@ class Template:
         self._process.wait()
 
     def _ask(self, order: Mapping[str, object], streams: Sequence[int] = ()) -> int:
-        socket.send_fds(self._socket, [json.dumps(order).encode()], list(streams))
+        with os.fdopen(os.memfd_create("order"), "r+b") as file:  # since a message on the socket is limited
+            file.write(json.dumps(order).encode())
+            file.seek(0)
+            socket.send_fds(self._socket, [b"order"], [file.fileno(), *streams])
         answer = self._socket.recv(_LONGEST)
         assert answer, "the template has ended"
         return int(answer)
@@ -104,7 +106,6 @@ class Started:
 
 
 def _ends(pid: int, within: float | None) -> bool:
-
     descriptor = os.pidfd_open(pid)  # it is there, at least as a zombie, until its status has been asked for
     try:
         return bool(select.select((descriptor,), (), (), within)[0])
@@ -116,15 +117,11 @@ def _ends(pid: int, within: float | None) -> bool:
 
 
 def _serve(orders: socket.socket) -> None:
-    while True:
-        data, ancillary, _, _ = orders.recvmsg(_LONGEST, socket.CMSG_SPACE(3 * array.array("i").itemsize))
-        if not data:
-            return
-        order = json.loads(data)
-        streams = array.array("i")
-        for _, _, content in ancillary:
-            streams.frombytes(content)
-        answer = os.waitpid(order["ended"], 0)[1] if "ended" in order else _fork(order, list(streams), orders)
+    while (received := socket.recv_fds(orders, _LONGEST, 4))[0]:
+        file, *streams = received[1]
+        with os.fdopen(file, "rb") as text:
+            order = json.load(text)
+        answer = os.waitpid(order["ended"], 0)[1] if "ended" in order else _fork(order, streams, orders)
         for stream in streams:
             os.close(stream)
         orders.send(str(answer).encode())
