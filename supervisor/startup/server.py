@@ -102,8 +102,9 @@ class Server:
             host = self._host = await self._start_processes()
             for module in self._services:
                 await _import_in_thread(module)
+            self._let_in(host)
             await _import_in_thread("greenroom.supervisor.control.inspection")
-            await self._open(host)
+            await self._open_control(host)
             self._on_ready()
             await self._stop.wait()
             await self._drain(host)
@@ -120,14 +121,17 @@ class Server:
         await host.tree.start(host)
         return host
 
-    async def _open(self, host: "ConversationHost") -> None:
-        """Let the clients' calls through to the conversations, and listen on the control socket."""
-        from greenroom.supervisor.control.inspection import control_server
-
+    def _let_in(self, host: "ConversationHost") -> None:
+        """Let the clients' calls through to the conversations: a first turn need not wait for what follows."""
         self._is_open = True
         host.open_calls = lambda: sum(connection.open_calls for connection in self._connections)
         for connection in self._connections:
             connection.attach(host)
+
+    async def _open_control(self, host: "ConversationHost") -> None:
+        """Listen on the control socket."""
+        from greenroom.supervisor.control.inspection import control_server
+
         self._control = control_server(host, self._connections, self._stop.set)
         await self._control.start()
 
