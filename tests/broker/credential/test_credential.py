@@ -99,3 +99,14 @@ def test_sameness_does_not_depend_on_the_side(mine: Identity, other: Identity) -
 def test_a_credential_does_not_show_its_secrets() -> None:
     assert "sk-1" not in repr(resolve(record("sk-1", "no tokens"), {}, "apikey"))
     assert repr(Credential())
+
+
+@pytest.mark.parametrize("found", [None, record("sk-1"), record(None, "pro")])
+def test_a_run_of_its_own_may_prefer_the_key_of_its_environment(found: AuthRecord | None) -> None:
+    environment = {"CODEX_API_KEY": " sk-env ", "OPENAI_API_KEY": "sk-other"}
+    credential = resolve(found, environment, "chatgpt", environment_key_first=True)
+    assert (credential.mode, credential.source) == ("apikey", "env")
+    assert credential.bearer is not None
+    assert credential.bearer.reveal() == "sk-env"
+    without = resolve(found, {"OPENAI_API_KEY": "sk-other"}, "chatgpt", environment_key_first=True)
+    assert without == resolve(found, {"OPENAI_API_KEY": "sk-other"}, "chatgpt")
