@@ -46,7 +46,7 @@ def opened(writer: int) -> tuple[Output, Heard]:
 async def test_a_slow_reader_gets_everything_and_blocks_nobody(ends: tuple[int, int]) -> None:
     reader, writer = ends
     output, heard = opened(writer)
-    data = os.urandom(HIGH_WATER + 10 * PIECE)
+    data = os.urandom(2 * HIGH_WATER + PIECE)
     output.write(data)
     assert heard.pressure == [True]
     read = b""
