@@ -67,7 +67,8 @@ def test_what_is_said_is_read_page_by_page_from_a_cursor(stage: Stage) -> None:
     thread, call = start(client, "work")
     cursor, heard = "0.0", ""
     while "stepped" not in heard:
-        use(client, "codex-wait", threadId=thread, cursor=cursor)
+        waiting = client.call("codex-wait", threadId=thread, cursor=cursor, seconds=LONGEST_WAIT)
+        assert client.result(waiting, within=LONGEST_WAIT - 10)["structuredContent"]["reason"] == "said"
         result = client.result(client.call("codex-read", threadId=thread, cursor=cursor, last=1))
         cursor, heard = result["structuredContent"]["cursor"], heard + text(result)
     assert result["structuredContent"]["turn"] == {
