@@ -5,11 +5,12 @@ directory that also holds those of all instances (`greenroom.runtime.directory`)
 """
 
 import os
-from collections.abc import Iterator, Mapping
-from contextlib import suppress
-from typing import Final
 
-ACTIVATED: Final = "host.sock"
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+ACTIVATED = "host.sock"
 """The name of a socket that systemd has opened: its unit cannot know the home's inode."""
 
 
@@ -24,7 +25,7 @@ def socket_name(home: str) -> str:
     return f"host-{home_id(home)}.sock"
 
 
-def parents(environment: Mapping[str, str]) -> tuple[str, ...]:
+def parents(environment: "Mapping[str, str]") -> tuple[str, ...]:
     """Return the directories in which the sockets of this user may be, the most likely first."""
     user = os.getuid()
     bases = (environment.get("XDG_RUNTIME_DIR", ""), f"/run/user/{user}")
@@ -32,11 +33,19 @@ def parents(environment: Mapping[str, str]) -> tuple[str, ...]:
     return (*found, f"/tmp/greenroom-{user}")
 
 
-def candidates(home: str, environment: Mapping[str, str]) -> Iterator[str]:
+def candidates(home: str, environment: "Mapping[str, str]") -> "Iterator[str]":
     """Yield the paths at which the host of a home may listen, the most likely first."""
-    names = [ACTIVATED]
-    with suppress(OSError):
-        names.insert(0, socket_name(home))
-    for name in names:
-        for parent in parents(environment):
-            yield os.path.join(parent, name)
+    names = [socket_name(home), ACTIVATED] if os.path.exists(home) else [ACTIVATED]
+    for parent in parents(environment):
+        if _is_private(parent):
+            for name in names:
+                yield os.path.join(parent, name)
+
+
+def _is_private(path: str) -> bool:
+    """Tell whether only this user can have put something into a directory."""
+    try:
+        facts = os.lstat(path)
+    except OSError:
+        return False
+    return facts.st_mode & 0o170077 == 0o040000 and facts.st_uid == os.getuid()
