@@ -1,6 +1,7 @@
 """All that the workers of a process tree are used for: the conversations, and the jobs outside of them."""
 
 from collections.abc import Callable, Mapping
+from typing import Protocol, TypeVar
 
 from greenroom.protocol.failure import Failure
 from greenroom.protocol.ids import ConversationId, Incarnation, TurnId, WorkerId
@@ -12,6 +13,16 @@ from greenroom.supervisor.conversations.registry import Conversations
 from greenroom.supervisor.conversations.started_turns import StartedTurns
 from greenroom.supervisor.options import ServerOptions
 from greenroom.supervisor.processes.tree import ProcessTree
+
+
+class Shared(Protocol):
+    """What the front ends of all clients share."""
+
+    async def close(self) -> None:
+        """Settle the rest; all turns have ended."""
+
+
+S = TypeVar("S", bound=Shared)
 
 
 class ConversationHost:
@@ -32,7 +43,20 @@ class ConversationHost:
         """The turns that no call waits for."""
         self.open_calls: Callable[[], int] = int
         """Returns how many calls of all clients wait for their answer; set by the server."""
+        self._shared: dict[type[Shared], Shared] = {}
         self.jobs = Jobs(tree.router, tree.workers, limits.start_timeout)
+
+    def shared(self, kind: type[S], make: Callable[[], S]) -> S:
+        """Return the one object of a kind that the front ends of all clients share, made at its first use."""
+        found = self._shared.get(kind)
+        if not isinstance(found, kind):
+            found = self._shared[kind] = make()
+        return found
+
+    async def close_shared(self) -> None:
+        """Close what front ends have shared, once all of them are closed."""
+        for one in self._shared.values():
+            await one.close()
 
     @property
     def leaving(self) -> frozenset[WorkerId]:

@@ -78,6 +78,15 @@ class TurnObserver(Protocol):
         """Receive the end of a turn, begun or not, after its audience."""
 
 
+class Absent:
+    """The client of a turn that no connection waits for: it reads nothing, holds nobody up, and never leaves."""
+
+    is_reading = True
+
+    def __init__(self, user_agent: str) -> None:
+        self.user_agent = user_agent
+
+
 class Nobody:
     """The client, and the audience, of a turn whose client has left."""
 

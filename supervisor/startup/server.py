@@ -177,6 +177,8 @@ class Server:
         if self._tree is not None:
             await self._tree.close()
         await asyncio.gather(*(connection.close() for connection in self._connections))
+        if self._host is not None:
+            await self._host.close_shared()
         await self._let_go()
 
     async def _let_go(self) -> None:

@@ -113,9 +113,9 @@ class Host:
         """Stop the host without waiting for turns, and return its exit code."""
         for client in self._clients:
             client.leave()
-        if self.process.poll() is None:
-            self.process.terminate()
-            self.process.terminate()
+        self.process.terminate()
+        until(lambda: not os.path.exists(self.path) or self.process.poll() is not None, TIMEOUT)
+        self.process.terminate()  # not sooner, because two signals that wait are one
         return self.wait()
 
 

@@ -15,7 +15,7 @@ from greenroom.protocol.jsonrpc import Request
 from greenroom.protocol.mcp.elicitation import mode_of, read_answer
 from greenroom.protocol.mcp.handshake import ProgressToken, success_result
 from greenroom.protocol.mcp.stateless import TASKS, RequestEnvelope
-from greenroom.supervisor.conversations.turn import Client, Turn
+from greenroom.supervisor.conversations.turn import Absent, Client, Turn
 from greenroom.supervisor.frontend.elicitation import request_params
 from greenroom.supervisor.frontend.elicitor import CANNOT_ASK, too_late
 from greenroom.supervisor.frontend.mcp.handshake_call import result_of, usage_of
@@ -99,7 +99,7 @@ class MultiRoundCall:
         """The outcome of the turn, once it has ended."""
         self.was_aborted = False
         """Whether it was interrupted."""
-        self.client = host.client
+        self.client: Client = host.client
         self._host = host
         self._unknown_text = unknown_text
         self._request: Request | None = None
@@ -137,8 +137,9 @@ class MultiRoundCall:
         return self._changing
 
     def become(self, task: TaskHandle) -> None:
-        """Continue as a task."""
+        """Continue as a task, which does not end with its client."""
         self._task = task
+        self.client = Absent(self.client.user_agent)
         self.stay()
 
     def stay(self) -> None:

@@ -28,6 +28,7 @@ from greenroom.supervisor.frontend.mcp.saved_conversations import SavedConversat
 from greenroom.supervisor.frontend.mcp.session_tools import SessionTools
 from greenroom.supervisor.frontend.mcp.state_key import state_key
 from greenroom.supervisor.frontend.mcp.subscriptions import Subscriptions
+from greenroom.supervisor.frontend.mcp.task_keeper import TaskKeeper
 from greenroom.supervisor.frontend.mcp.task_store import TaskStore
 from greenroom.supervisor.frontend.mcp.tasks import Tasks
 from greenroom.supervisor.frontend.mcp.tool_calls import ToolCallHandler
@@ -57,7 +58,8 @@ class McpServices:
             channel, can_ask, limits.approval_timeout, others_decide=host.approvals is not None
         )
         self._subscriptions = Subscriptions(channel)
-        self._tasks = Tasks(channel, TaskStore(home), self._subscriptions, conversations.interrupt, limits.task_after)
+        keeper = host.shared(TaskKeeper, lambda: TaskKeeper(TaskStore(home)))
+        self._tasks = Tasks(channel, keeper, self._subscriptions, conversations.interrupt, limits.task_after)
         self.tool_calls = ToolCallHandler(
             channel,
             conversations,
@@ -65,7 +67,7 @@ class McpServices:
             self._tasks,
             options.events,
             limits.client_calls if options.serves_many else limits.open_calls,
-            lambda: host.open_calls() < limits.open_calls,
+            lambda: host.open_calls() + keeper.orphans < limits.open_calls,
             cache(partial(state_key, home)),
             host.started if options.session_tools else None,
         )

@@ -70,7 +70,8 @@ class ToolCallHandler:
             return
         under_way = self.open_calls + (0 if self._started is None else self._started.under_way)
         if under_way >= self._most_calls or not self._has_room():
-            text = f"Codex runtime error: overloaded: {under_way} calls are open already. Try again later."
+            whose = f"{under_way} calls" if under_way >= self._most_calls else "as many calls as all clients may have"
+            text = f"Codex runtime error: overloaded: {whose} are open already. Try again later."
             self._channel.respond(request, failure_result(Failure("overloaded", text)))
             return
         try:
