@@ -9,7 +9,6 @@ share with it is not their own: tests about that start the program itself.
 import contextlib
 import fcntl
 import gc
-import importlib
 import json
 import os
 import select
@@ -19,7 +18,7 @@ import subprocess
 import sys
 import traceback
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final, NoReturn
+from typing import Final, NoReturn
 
 IMPORTED: Final = (
     "greenroom.supervisor.main",
@@ -166,16 +165,16 @@ def _become(order: "Mapping[str, object]", streams: list[int], orders: socket.so
 
 def _let_the_fork_server_be_forked() -> None:
     """Replace what starts processes, until it has started the first one: later this process is no longer as new."""
-    launch: Any = importlib.import_module("greenroom.runtime.launch")
-    executed = launch.spawn
+    from greenroom.runtime import launch
+    from greenroom.runtime.spawn import spawn as executed
 
     def forked(statement: str, environment: Mapping[str, str], inherited: Mapping[int, int]) -> int:
-        launch.spawn = executed
+        vars(launch)["spawn"] = executed
         if statement != launch.FORK_SERVER:
-            return int(executed(statement, environment, inherited))
+            return executed(statement, environment, inherited)
         return os.fork() or _be_started(statement, environment, inherited)
 
-    launch.spawn = forked
+    vars(launch)["spawn"] = forked
 
 
 def _be_started(statement: str, environment: Mapping[str, str], inherited: Mapping[int, int]) -> NoReturn:
