@@ -9,6 +9,7 @@ from aiohttp import web
 
 from greenroom.config.http import MIB, HttpTable
 from greenroom.protocol.jsonrpc import Request
+from greenroom.supervisor.frontend.http.event_log import EventLog
 from greenroom.supervisor.frontend.http.guard import Guard
 from greenroom.supervisor.frontend.http.posted import (
     EVENT_STREAM,
@@ -137,8 +138,17 @@ class Endpoint:
         if not accepts(head, EVENT_STREAM):
             raise RefusedRequest(406, f"Not Acceptable: the header Accept must name {EVENT_STREAM}")
         session = self._session_of(head)
-        stream, after = session.resumed(head)
         session.enter()
+        try:
+            stream, after = session.resumed(head)
+            return await self._carry(request, session, stream, after)
+        finally:
+            session.leave()
+
+    async def _carry(
+        self, request: web.BaseRequest, session: Session, stream: EventLog, after: int
+    ) -> web.StreamResponse:
+        """Send a stream from an event on."""
         reader, lost = session.streams.read(stream, after)
         form = self._form(session)
         try:
@@ -146,7 +156,6 @@ class Endpoint:
             await send_stream(request, response, stream, reader, form)
         finally:
             session.streams.let_go(stream, reader)
-            session.leave()
         await response.write_eof()
         return response
 

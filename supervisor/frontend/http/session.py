@@ -1,6 +1,8 @@
 """One session: a client of the revisions with a handshake, from `initialize` to its end, over many HTTP connections."""
 
 import asyncio
+from collections.abc import Callable
+from functools import partial
 from typing import Final, NewType
 
 from greenroom.protocol.jsonrpc import Request, error_line
@@ -18,14 +20,24 @@ SessionId = NewType("SessionId", str)
 PRIMED_SINCE: Final = "2025-11-25"
 """The revision in which a stream begins with an event that has only an id."""
 OVERLOADED: Final = -32000
+SPARE: Final = 16
+"""HTTP requests that may be under way beside those whose answers are waited for: cancellations, answers, streams."""
 
 
 class Session:
     """Made for a post of `initialize`. Must be made on the running loop."""
 
-    def __init__(self, session_id: SessionId, front: Front, limits: StreamLimits, most_requests: int) -> None:
+    def __init__(
+        self,
+        session_id: SessionId,
+        front: Front,
+        limits: StreamLimits,
+        most_requests: int,
+        on_close: Callable[["Session"], None],
+    ) -> None:
+        """`most_requests` may be open at a time; `on_close` is called when its connection is closed."""
         self.id = session_id
-        self.streams = ClientStreams(limits)
+        self.streams = ClientStreams(limits, partial(on_close, self))
         self._front = front
         self._most_requests = most_requests
         self._loop = asyncio.get_running_loop()
@@ -48,7 +60,10 @@ class Session:
         return Connection(self._front, self.streams.open_transport)
 
     def enter(self) -> None:
-        """Note that an HTTP request for it begins."""
+        """Note that an HTTP request for it begins. Raises `RefusedRequest` where too many are under way."""
+        if self._visits >= self._most_requests + SPARE:
+            text = f"overloaded: {self._visits} HTTP requests of this session are under way; try again later"
+            raise RefusedRequest(429, text, OVERLOADED, headers={"Retry-After": "1"})
         self._visits += 1
 
     def leave(self) -> None:

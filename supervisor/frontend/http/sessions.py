@@ -57,7 +57,8 @@ class Sessions:
             raise _overloaded(f"{len(self._table)} sessions are open (greenroom.http.sessions)")
         if self.is_closing or (reason := self._intake.refusal()) is not None:
             raise _overloaded("the server is shutting down" if self.is_closing else reason or "")
-        session = Session(SessionId(token_urlsafe(ID_SIZE)), self._make_front(), self._limits, self._most_requests)
+        session_id = SessionId(token_urlsafe(ID_SIZE))
+        session = Session(session_id, self._make_front(), self._limits, self._most_requests, self._closed)
         stream = session.post(posted)
         assert stream is not None, "initialize is a request"
         if session.version is not None:
@@ -79,6 +80,10 @@ class Sessions:
         """End a session, and the calls under way in it."""
         if self._table.pop(session.id, None) is not None:
             session.end()
+
+    def _closed(self, session: Session) -> None:
+        """Forget a session whose connection is closed, also where its client has not asked for that."""
+        self._table.pop(session.id, None)
 
     def close(self) -> None:
         """Look no more at what is over. The server closes the connections."""

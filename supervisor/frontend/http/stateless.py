@@ -37,7 +37,7 @@ class StatelessClients:
     def __init__(self, make_front: Callable[[], Front], intake: ClientIntake, most: int) -> None:
         """`most` requests may be open at a time."""
         self._make_front, self._intake, self._most = make_front, intake, most
-        self.streams = ClientStreams(NOTHING_KEPT, keeps_standing=False)
+        self.streams = ClientStreams(NOTHING_KEPT, is_shared=True)
         self._front: Front | None = None
         self._ids = itertools.count(1)
 

@@ -79,14 +79,19 @@ class StreamReader:
 class ClientStreams:
     """All streams of one client. Must be made on the running loop."""
 
-    def __init__(self, limits: StreamLimits, keeps_standing: bool = True) -> None:
-        """Without `keeps_standing` there is no stream for what belongs to no request, which is dropped."""
-        self._limits = limits
+    def __init__(
+        self, limits: StreamLimits, on_close: Callable[[], None] = lambda: None, *, is_shared: bool = False
+    ) -> None:
+        """`on_close` is called when the connection is closed, by whichever side.
+
+        Where several clients share them (`is_shared`), there is no stream for what belongs to no request, and one that
+        does not read holds up nobody else.
+        """
+        self._limits, self._on_close, self._is_shared = limits, on_close, is_shared
         self._loop = asyncio.get_running_loop()
         self._on_end: Callable[[], None] = _ignore
         self._on_pressure: Callable[[bool], None] = _ignore
         self.standing = EventLog(STANDING, limits.stream_bytes, limits.stream_s)
-        self._keeps_standing = keeps_standing
         self._logs: dict[int, EventLog] = {STANDING: self.standing}
         self._readers: dict[int, StreamReader] = {}
         self._open: dict[RequestId, EventLog] = {}
@@ -188,7 +193,7 @@ class ClientStreams:
 
     def write(self, data: bytes) -> None:
         """Queue complete lines that belong to no request."""
-        if self._keeps_standing:
+        if not self._is_shared:
             self._add(self.standing, data)
 
     def writer_for(self, request_id: RequestId) -> Write:
@@ -218,7 +223,9 @@ class ClientStreams:
 
     def close(self) -> None:
         """End all streams."""
-        self._closed = True
+        if not self._closed:
+            self._closed = True
+            self._on_close()
         for stream in list(self._logs.values()):
             self._finish(stream)
         self._open.clear()
@@ -230,12 +237,12 @@ class ClientStreams:
     def _add(self, stream: EventLog, data: bytes, *, is_vital: bool = False) -> None:
         if self._closed:
             return
-        now = self._loop.time()
+        now, reader = self._loop.time(), self._readers.get(stream.number)
+        if reader is not None and stream.unread > INPUT_STOP:
+            reader.is_overrun = True
         for line in _lines(data):
             stream.add(line, now, is_vital=is_vital or is_question(line))
-        reader = self._readers.get(stream.number)
         if reader is not None:
-            reader.is_overrun = reader.is_overrun or stream.unread > INPUT_STOP
             reader.wake()
             self._look()
 
@@ -245,6 +252,8 @@ class ClientStreams:
             reader.wake()
 
     def _look(self) -> None:
+        if self._is_shared:
+            return
         unread = self._unread
         if unread:
             self._drained.clear()

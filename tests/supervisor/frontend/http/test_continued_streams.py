@@ -1,12 +1,16 @@
 """A client that comes back finds what was said meanwhile, as far as it is kept; and one that reads slowly."""
 
 import asyncio
+import json
+import socket
 
 from greenroom.config.http import HttpTable
 from greenroom.supervisor.frontend.http.event_log import OVERHEAD
+from greenroom.supervisor.frontend.http.listener import USER_TIMEOUT_MS
 from greenroom.supervisor.frontend.http.responses import RETRY_MS
-from greenroom.supervisor.frontend.stdio import HIGH_WATER
-from tests.support.http_host import ELICITATION, Host, HttpClient, Stream, events_of, host
+from greenroom.supervisor.frontend.http.streams import NOTHING_KEPT, ClientStreams, StreamLimits
+from greenroom.supervisor.frontend.stdio import HIGH_WATER, INPUT_STOP
+from tests.support.http_host import ELICITATION, Host, HttpClient, Stream, call, events_of, host
 from tests.support.loop import on_loop, until
 from tests.support.played import FLOOD, PIECE
 
@@ -155,6 +159,64 @@ async def test_a_client_that_reads_slowly_holds_up_its_own_conversation_alone() 
         numbers = [int(event["delta"].split()[0]) for event in deltas if event["type"] == "agent_message_delta"]
         assert numbers == list(range(FLOOD))
         assert not scene.conversation(thread).is_held
+
+
+@on_loop
+async def test_a_client_that_ends_its_side_is_gone_and_its_call_goes_on() -> None:
+    async with host() as scene:
+        client = await scene.client()
+        thread = await client.begin()
+        body = json.dumps(call("c", "stall", thread)).encode()
+        fields = {**client.headers(), "Host": scene.address.text, "Content-Length": str(len(body))}
+        head = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
+        reader, writer = await asyncio.open_connection(scene.address.host, scene.address.port)
+        writer.write(f"POST /mcp HTTP/1.1\r\n{head}\r\n".encode() + body)
+        await until(lambda: scene.conversation(thread).running)
+        writer.write_eof()
+        await nobody_reads(scene)
+        assert scene.conversation(thread).running
+        assert b"text/event-stream" in await reader.read()
+        writer.close()
+
+
+@on_loop
+async def test_a_peer_that_acknowledges_nothing_is_given_up() -> None:
+    async with host() as scene:
+        client = await scene.client()
+        standing = await client.listen()
+        assert scene.listener._web is not None
+        (connection, *_) = scene.listener._web._connections.values()
+        accepted = connection.get_extra_info("socket")
+        assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == USER_TIMEOUT_MS
+        assert accepted.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+        standing.close()
+
+
+@on_loop
+async def test_so_much_may_wait_for_a_reader_beside_one_message_of_any_size() -> None:
+    streams = ClientStreams(StreamLimits(1000, 100.0, 10, 10_000))
+    large = b"x" * (INPUT_STOP + 1)
+    stream = streams.begin(["a"])
+    reader, _ = streams.read(stream, 0)
+    send = streams.writer_for("a")
+    send(large)
+    assert not reader.is_overrun
+    assert len(reader.take()) == 1
+    send(large)
+    send(b"one more")
+    assert reader.is_overrun
+    assert reader.has_ended
+
+
+@on_loop
+async def test_of_clients_that_share_a_connection_none_waits_for_another() -> None:
+    pressure: list[bool] = []
+    streams = ClientStreams(NOTHING_KEPT, is_shared=True)
+    streams.open_transport(lambda _: None, lambda: None, pressure.append)
+    streams.read(streams.begin(["slow"]), 0)
+    streams.writer_for("slow")(b"x" * (2 * HIGH_WATER))
+    await streams.drain()
+    assert not pressure
 
 
 @on_loop

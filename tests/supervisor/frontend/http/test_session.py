@@ -3,6 +3,7 @@
 import pytest
 
 from greenroom.config.http import HttpTable
+from greenroom.supervisor.frontend.http.session import SPARE
 from tests.support.http_host import BOTH, ELICITATION, NEWEST, Stream, call, events_of, host, request
 from tests.support.loop import on_loop, until
 
@@ -275,3 +276,44 @@ async def test_what_is_asked_of_the_form_of_a_request_is_checked() -> None:
         assert await client.status("POST", body=b"") == 400
         assert await client.status("POST", body=b'{\n"jsonrpc":"2.0",\r\n"id":1,"method":"ping"}\n') == 200
         assert await client.status("POST", ping, Content_Encoding="gzip") == 415
+
+
+@on_loop
+async def test_a_session_whose_connection_the_server_closes_is_gone() -> None:
+    async with host() as scene:
+        client = await scene.client()
+        standing = await client.listen()
+        connection = scene.server.connections[-1]
+        await connection.close()
+        assert await standing.rest() == []
+        assert not scene.sessions
+        assert await client.status("POST", request(1, "ping")) == 404
+
+
+@on_loop
+async def test_many_idle_clients_cost_an_active_one_nothing() -> None:
+    async with host() as scene:
+        idle = [await scene.client() for _ in range(100)]
+        streams = [await client.listen() for client in idle]
+        assert len(scene.sessions) == 100
+        active = await scene.client()
+        thread = await active.begin()
+        for number in range(5):
+            assert not (await (await active.call(number, "talk", thread)).result(number)).get("isError")
+        for stream in streams:
+            stream.close()
+
+
+@on_loop
+async def test_http_requests_of_a_session_have_a_limit_beside_its_calls() -> None:
+    async with host(HttpTable(open_requests=1)) as scene:
+        client = await scene.client()
+        (session,) = scene.sessions
+        for _ in range(1 + SPARE):
+            session.enter()
+        refused = await client.send("POST", request(1, "ping"))
+        assert (refused.status, refused.headers["Retry-After"]) == (429, "1")
+        session.leave()
+        assert await client.status("POST", request(1, "ping")) == 200
+        for _ in range(SPARE):
+            session.leave()
