@@ -1,5 +1,6 @@
 """The official Python SDK, unchanged, works with Greenroom as with the reference."""
 
+import threading
 from typing import Any
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from greenroom.demo.script import CommandStep, FailStep, Quote, Reasoning, Stall, Text, rule
 from tests.conformance.app_server.sdk import play
 from tests.conformance.packages import UnavailableError
+from tests.support import processes
 from tests.support.home import records
 from tests.support.stage import Stage
 
@@ -50,6 +52,25 @@ def test_a_turn_is_interrupted_and_another_fails(stage: Stage) -> None:
     report = played(stage, "interrupt", "stall", "fail")
     assert report["statuses"] == ["interrupted"]
     assert "nope" in report["error"]
+
+
+def test_a_killed_worker_fails_its_turn_and_the_thread_goes_on(stage: Stage) -> None:
+    stage.play(STALL, AGAIN)
+
+    def kill() -> None:
+        stage.model.until(lambda statistics: statistics.requests == 1)
+        for process in processes.marked(stage.run):
+            if processes.name_of(process) == "gr-worker":
+                process.kill()
+
+    killer = threading.Thread(target=kill)
+    killer.start()
+    try:
+        report = played(stage, "failure", "stall", "again")
+    finally:
+        killer.join()
+    assert "died" in report["error"]
+    assert report["after"] == "Still here."
 
 
 def test_threads_are_taken_up_forked_listed_and_put_aside(stage: Stage) -> None:

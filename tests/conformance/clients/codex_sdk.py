@@ -78,6 +78,17 @@ def interrupt(scene: Scene) -> dict[str, Any]:
         return {"statuses": statuses, "error": None}
 
 
+def failure(scene: Scene) -> dict[str, Any]:
+    """Run a turn that fails, and another."""
+    with Codex(config(scene)) as codex:
+        thread = codex.thread_start(cwd=scene["cwd"], sandbox=Sandbox.full_access)
+        try:
+            thread.run(scene["prompts"][0])
+        except RuntimeError as error:
+            return {"error": str(error), "after": thread.run(scene["prompts"][1]).final_response}
+        return {"error": None}
+
+
 def library(scene: Scene) -> dict[str, Any]:
     """Take up, fork, name, list, read, put aside and compact a thread, with a server of its own for each half."""
     with Codex(config(scene)) as codex:
@@ -107,7 +118,7 @@ def library(scene: Scene) -> dict[str, Any]:
         }
 
 
-SCENES = {"library": library, "run": run, "run_async": run_async, "interrupt": interrupt}
+SCENES = {"library": library, "failure": failure, "run": run, "run_async": run_async, "interrupt": interrupt}
 
 if __name__ == "__main__":
     given = json.loads(sys.argv[1])
