@@ -85,7 +85,7 @@ def test_a_repeated_request_and_a_failure_are_told() -> None:
     ]
 
 
-ITEMS: Final = st.sampled_from(
+ITEMS: Final[st.SearchStrategy[AnyItem]] = st.sampled_from(
     [
         AgentMessage(id="a", content=[{"type": "Text", "text": "hm"}]),
         AgentMessage(id="b"),
