@@ -60,15 +60,16 @@ def test_a_started_turn_is_answered_at_once_and_waited_for_later(stage: Stage, e
 
 
 def test_what_is_said_is_read_page_by_page_from_a_cursor(stage: Stage) -> None:
-    gate = Gate()
+    gate, second = Gate(), Gate()
     step = Call("shell", {"command": ["echo", "stepped"]})
-    stage.play(rule("work", [Text("First I step."), step], [gate.wait, Text("Stepped.")]))
+    stage.play(
+        rule("work", [Text("First I step."), step], [gate.wait, Text("Stepped."), step], [second.wait, Text("Done.")])
+    )
     client = stage.serve("fork").client
     thread, call = start(client, "work")
     cursor, heard = "0.0", ""
-    while "stepped" not in heard:
-        waiting = client.call("codex-wait", threadId=thread, cursor=cursor, seconds=LONGEST_WAIT)
-        assert client.result(waiting, within=LONGEST_WAIT - 10)["structuredContent"]["reason"] == "said"
+    while "echo stepped" not in heard:
+        assert use(client, "codex-wait", threadId=thread, cursor=cursor)["reason"] == "said"
         result = client.result(client.call("codex-read", threadId=thread, cursor=cursor, last=1))
         cursor, heard = result["structuredContent"]["cursor"], heard + text(result)
     assert result["structuredContent"]["turn"] == {
@@ -78,7 +79,11 @@ def test_what_is_said_is_read_page_by_page_from_a_cursor(stage: Stage) -> None:
     }
     assert [word in heard for word in ("work", "First I step.", "echo stepped")] == [True] * 3
     assert "Nothing new." in text(client.result(client.call("codex-read", threadId=thread, cursor=cursor)))
+    waiting = client.call("codex-wait", threadId=thread, cursor=cursor, seconds=LONGEST_WAIT)
+    client.ask("ping")
     stage.model.open(gate)
+    assert client.result(waiting, within=LONGEST_WAIT - 10)["structuredContent"]["reason"] == "said"
+    stage.model.open(second)
     assert use(client, "codex-wait", threadId=thread, callId=call)["reason"] == "ended"
     rest = client.result(client.call("codex-read", threadId=thread, cursor=cursor))
     assert "Stepped." in text(rest)
