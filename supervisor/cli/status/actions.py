@@ -45,15 +45,16 @@ def run_stop(arguments: Namespace) -> int:
     (one,) = found
     heard = ask([one.control], StopInstance())[one.control]
     status, text = _understood(one, heard)
-    timeout = END_TIMEOUT + (heard.reply.within if isinstance(heard.reply, ActionDone) else 0.0)
+    more = heard.reply.within if isinstance(heard.reply, ActionDone) else 0.0
     if status == SILENT and arguments.force:
         _kill(one)
         status, text = WELL, "killed"
     if status != WELL:
         hint = "; --force kills it" if status == SILENT else ""
         return _tell(status, text + hint)
-    if not _has_ended(one, timeout):
-        return _tell(SILENT, f"instance {one.instance.pid} has not ended within {timeout:g} s; --force kills it")
+    if not _has_ended(one, more):
+        text = f"instance {one.instance.pid} has not ended within {END_TIMEOUT + more:g} s; --force kills it"
+        return _tell(SILENT, text)
     return _tell(WELL, f"instance {one.instance.pid} has ended")
 
 
@@ -119,8 +120,9 @@ def _understood(one: RunningInstance, heard: Heard) -> tuple[int, str]:
     return SILENT, f"instance {one.instance.pid} does not answer"
 
 
-def _has_ended(one: RunningInstance, timeout: float) -> bool:
+def _has_ended(one: RunningInstance, more: float = 0.0) -> bool:
     """Wait for the end of an instance, which is no child of this process (pidfd_open(2))."""
+    timeout = END_TIMEOUT + more
     deadline = time.monotonic() + timeout
     if hasattr(os, "pidfd_open"):
         try:

@@ -1,0 +1,82 @@
+"""A host under a service manager: it takes over the socket that was opened for it, and says when it is ready."""
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from greenroom.demo.script import Text, rule
+from greenroom.runtime.host_socket import ACTIVATED
+from tests.support.client import text
+from tests.support.host import PROGRAM_OF_HOST, TIMEOUT, SocketClient
+from tests.support.stage import Stage
+
+UNITS = Path(__file__).parents[2] / "packaging" / "systemd"
+HELLO = rule("hello", [Text("Good day.")])
+ACTIVATE = (
+    "import os, sys; os.dup2(int(sys.argv[1]), 3); os.environ['LISTEN_PID'] = str(os.getpid()); "
+    "os.execv(sys.argv[2], sys.argv[2:])"
+)
+"""Does what systemd does between fork and exec."""
+
+
+def test_a_host_takes_over_the_socket_of_its_unit_and_reports_its_states(stage: Stage) -> None:
+    stage.play(HELLO)
+    parent = stage.runtime / "greenroom"
+    parent.mkdir(mode=0o700)
+    path = str(parent / ACTIVATED)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager, socket.socket(socket.AF_UNIX) as listening:
+        manager.bind(str(stage.runtime / "notify"))
+        manager.settimeout(TIMEOUT)
+        listening.bind(path)
+        listening.listen()
+        early = SocketClient(path)
+        early.send_bytes(b'{"protocol":"mcp","version":1}\n')
+        environment = stage.environment(LISTEN_FDS="1", NOTIFY_SOCKET=str(stage.runtime / "notify"))
+        with stage.log.open("ab") as log:
+            host = subprocess.Popen(
+                (sys.executable, "-I", "-c", ACTIVATE, str(listening.fileno()), *PROGRAM_OF_HOST),
+                env=environment,
+                pass_fds=(listening.fileno(),),
+                stderr=log,
+            )
+        try:
+            assert manager.recv(4096).startswith(b"READY=1\n")
+            assert early.read()["ok"]
+            early.initialize()
+            assert text(early.result(early.codex("hello"))) == "Good day."
+            attached = stage.start("--attach")
+            attached.client.initialize()
+            assert attached.leave() == 0
+            host.terminate()
+            assert manager.recv(4096) == b"STOPPING=1"
+            assert host.wait(TIMEOUT) == 0
+        finally:
+            host.kill()
+            host.wait()
+            early.leave()
+        assert os.path.exists(path), "it belongs to systemd, which listens on"
+    os.unlink(path)
+    (stage.runtime / "notify").unlink()
+
+
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="there is no systemd")
+def test_the_units_are_well_formed(tmp_path: Path) -> None:
+    for unit in UNITS.iterdir():
+        words = unit.read_text().replace("%h/.local/bin/greenroom", "/bin/true")
+        (tmp_path / unit.name).write_text(words)
+    verified = subprocess.run(
+        ("systemd-analyze", "verify", "--man=no", *map(str, tmp_path.iterdir())),
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    if "Failed to initialize manager" in verified.stderr:
+        pytest.skip("systemd cannot be asked here")
+    assert verified.stderr == ""
+    assert verified.returncode == 0
