@@ -9,6 +9,7 @@ import pytest
 from greenroom.demo.script import CommandStep, Quote, Text, rule
 from tests.support.client import Client, Message, RequestId, text, thread_id
 from tests.support.deadline import until
+from tests.support.exec import run_json
 from tests.support.stage import Stage
 
 WRITE = rule("write", [CommandStep(("sh", "-c", "pwd > written; cat written"))], [Quote("")])
@@ -137,3 +138,15 @@ def test_what_has_no_worktree_is_refused_before_anything_is_done(stage: Stage) -
     assert "no worktree can be made" in text(result)
     assert "is not in a git repository" in text(result)
     assert stage.model.requests() == []
+
+
+@pytest.mark.usefixtures("repository")
+def test_a_script_can_ask_for_one_and_a_resumption_goes_on_in_it(stage: Stage) -> None:
+    stage.play(WRITE, HELLO)
+    began = run_json(stage, "--worktree", "-s", "workspace-write", "write")
+    assert began.status == 0, began.err
+    path = Path(str(began.items[-1]["text"]).strip())
+    assert path.parent.parent == stage.home.path / "worktrees"
+    assert (path / "written").exists()
+    again = run_json(stage, "-s", "workspace-write", "resume", began.thread, "write")
+    assert str(again.items[-1]["text"]).strip() == str(path)

@@ -20,7 +20,8 @@ from greenroom.workers.approval.decision import (
     Run,
 )
 from greenroom.workers.approval.safe_commands import DEEPEST_SCRIPT, SHELLS, script_of, wrapped_command
-from greenroom.workers.exec.script import PlainCommand, Word, commands_within, plain_commands
+from greenroom.workers.approval.trusted_script import trusted_commands
+from greenroom.workers.exec.script import PlainCommand, Word, commands_within
 
 PROMPT_UNDER_NEVER: Final = (
     "exec command rejected: a rule of the user requires approval for commands that begin with `{prefix}`, and the "
@@ -91,7 +92,7 @@ def _prompted(ruling: Ruling, decision: Decision, policy: ApprovalPolicy, confir
 def _plain_commands(argv: Sequence[str]) -> Sequence[PlainCommand]:
     """Return all that a command does, if that can be told: itself, or the commands of its script."""
     script = shell_script(argv)
-    return (PlainCommand(tuple(map(Word, argv))),) if script is None else plain_commands(script) or ()
+    return (PlainCommand(tuple(map(Word, argv))),) if script is None else trusted_commands(script) or ()
 
 
 def _has_pattern(command: PlainCommand) -> bool:

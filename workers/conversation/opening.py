@@ -109,7 +109,7 @@ async def open_conversation(
     decoded = _decode_arguments(arguments)
     overrides = ConversationOverrides.from_json(bytes(decoded.call))
     workplace = await conversation_worktree(operation, spec, decoded.cli, overrides)
-    if workplace is not None and overrides.worktree:
+    if workplace is not None and (overrides.worktree or overrides.reconfigured):  # wherever the caller was started
         overrides = msgspec.structs.replace(overrides, cwd=workplace.cwd)
     opening = _Opening(operation, spec, mailbox, open_credentials, session_factory, workplace)
     async with AsyncExitStack() as closing:

@@ -18,7 +18,6 @@ UNSUPPORTED: Final = (
     "--ignore-rules",
     "--ignore-user-config",
     "--strict-config",
-    "--worktree",
     "--cyber-access-program",
 )
 """Options of the reference that have no meaning here. They are refused by name rather than ignored."""
@@ -47,6 +46,8 @@ class ExecArguments:
     without_git: bool = False
     bypass: bool = False
     """Whether commands run without a sandbox, and nothing has to be approved."""
+    worktree: bool = False
+    """Whether the conversation gets a git worktree of its own."""
     ephemeral: bool = False
     thread_source: str | None = None
     output_schema: str | None = None
@@ -71,6 +72,8 @@ def parse(words: Sequence[str], is_file: Callable[[str], bool] = os.path.isfile)
             parser.error("which conversation? Give an id or a name, or `--last`")
     elif found.last or found.everywhere:
         parser.error("`--last` and `--all` belong to `resume`")
+    if found.worktree and (resumes or found.ephemeral):
+        parser.error("`--worktree` belongs to a new conversation that is saved")
     if len(positional) > 1:
         parser.error(f"unexpected argument: {positional[1]}")
     for feature, is_on in found.features:
@@ -111,6 +114,7 @@ def _add_conversation(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-p", "--profile", metavar="NAME", help="a profile of config.toml")
     parser.add_argument("-C", "--cd", dest="cwd", metavar="DIR", help="the directory to work in")
     parser.add_argument(*IMAGE_FLAGS, dest="images", action="append", default=[], metavar="FILE", help="show an image")
+    parser.add_argument("--worktree", action="store_true", help="work in a new git worktree")
     parser.add_argument("--output-schema", metavar="FILE", help="JSON Schema that the last message must fit")
     parser.add_argument("--thread-source", metavar="SOURCE", help="what has caused the conversation, for its file")
     parser.add_argument("--ephemeral", action="store_true", help="save nothing")

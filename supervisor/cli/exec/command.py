@@ -104,6 +104,7 @@ def _overrides(arguments: ExecArguments, options: ServerOptions, cwd: str) -> Js
         "sandbox_mode": "danger-full-access" if arguments.bypass else arguments.sandbox,
         "config": _FORM,
         "writable_roots": [os.path.join(cwd, directory) for directory in arguments.directories] or None,
+        "worktree": arguments.worktree or None,
         "source": "exec",
         "thread_source": arguments.thread_source,
         "reconfigured": True,

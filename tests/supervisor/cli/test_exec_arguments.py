@@ -17,6 +17,7 @@ def read(*words: str) -> ExecArguments:
     ("words", "members"),
     [
         (("hi",), {"prompt": "hi"}),
+        (("--worktree", "hi"), {"prompt": "hi", "worktree": True}),
         (("-",), {"prompt": "-"}),
         ((), {"prompt": None}),
         (("--", "-v is what?"), {"prompt": "-v is what?"}),
@@ -58,6 +59,8 @@ def test_words_and_what_they_mean(words: tuple[str, ...], members: dict[str, Any
         ("-s", "bogus"),
         ("--color", "maybe"),
         ("--mod", "m"),
+        ("--worktree", "resume", "--last"),
+        ("--worktree", "--ephemeral", "hi"),
         *((flag,) for flag in UNSUPPORTED),
     ],
 )
