@@ -27,6 +27,7 @@ RULES = (
     rule("stall", [Text("hm"), Stall()]),
 )
 PROMPTS = ("quick", "quick", "slow", "command", "command", "sleep", "stall")
+ENDLESS = ("sleep", "stall")
 FAILURES = {"worker_crashed", "turn_aborted", "start_failed", "session_unknown"}
 
 
@@ -40,6 +41,8 @@ class Mischief:
         self.calls: list[RequestId] = []
         self.endless: set[RequestId] = set()
         self.threads: list[str] = []
+        self.busy: list[str] = []
+        """Those with a turn that no call waits for and that ends only when it is interrupted."""
         self.deeds = (
             (self.begin, 6),
             (self.reply, 6),
@@ -67,11 +70,14 @@ class Mischief:
 
     def start(self) -> None:
         """Begin a turn that no call waits for."""
-        call = self.client.codex(self.random.choice(PROMPTS), wait=False)
+        prompt = self.random.choice(PROMPTS)
+        call = self.client.codex(prompt, wait=False)
         self.calls.append(call)
         begun = self.client.result(call).get("structuredContent", {})
         if "callId" in begun:
             self.threads.append(begun["threadId"])
+            if prompt in ENDLESS:
+                self.busy.append(begun["threadId"])
 
     def ask_after(self) -> None:
         if self.threads:
@@ -111,10 +117,11 @@ class Mischief:
     def end_the_endless(self) -> None:
         for call in self.endless:
             self.client.cancel(call)
+        self.calls += [self.client.call("codex-interrupt", threadId=thread) for thread in self.busy]
 
     def _note(self, call: RequestId, prompt: str) -> None:
         self.calls.append(call)
-        if prompt in ("sleep", "stall"):
+        if prompt in ENDLESS:
             self.endless.add(call)
 
     def _signal(self, name: str, number: signal.Signals) -> int | None:
