@@ -2,7 +2,6 @@
 
 import os
 import signal
-from pathlib import Path
 
 import pytest
 
@@ -225,14 +224,18 @@ def test_settings_may_come_before_the_command(stage: Stage) -> None:
     assert (result["model"], result["reasoningEffort"]) == ("early", "low")
 
 
-def test_the_end_of_input_with_a_signal_at_once_leaves_nothing(stage: Stage, app: Serve) -> None:
-    """So does the SDK end a server; what is left is seen by the stage."""
+@pytest.mark.parametrize("signals", [(signal.SIGTERM,), (signal.SIGTERM, signal.SIGKILL)])
+def test_the_end_of_input_with_signals_at_once_leaves_nothing(
+    stage: Stage, app: Serve, signals: tuple[signal.Signals, ...]
+) -> None:
+    """So does the SDK end a server, the second one two seconds later; what is left is seen by the stage."""
     stage.play(STALL)
     server = app()
     client: AppClient = server.app
     client.say(client.start(cwd=stage.cwd), "stall")
     client.told("item/agentMessage/delta")
     client.hang_up()
-    server.signal(signal.SIGTERM)
-    assert server.wait(within=2.0) == 0
-    assert Path(stage.home.path).exists()
+    for number in signals:
+        server.signal(number)
+    assert server.wait() == (0 if signals == (signal.SIGTERM,) else -signal.SIGKILL)
+    assert not stage.left_over()
