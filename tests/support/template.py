@@ -9,6 +9,8 @@ share with it is not their own: tests about that start the program itself.
 import contextlib
 import fcntl
 import gc
+import importlib
+import itertools
 import json
 import os
 import select
@@ -16,6 +18,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final, NoReturn
@@ -148,6 +151,7 @@ def _become(order: "Mapping[str, object]", streams: list[int], orders: socket.so
         os.environ.clear()
         os.environ.update(environment)
         sys.argv[1:] = arguments
+        _be_another_process()
         _let_the_fork_server_be_forked()
         from greenroom.supervisor.main import main
 
@@ -161,6 +165,15 @@ def _become(order: "Mapping[str, object]", streams: list[int], orders: socket.so
             sys.stdout.flush()
             sys.stderr.flush()
         os._exit(status)
+
+
+def _be_another_process() -> None:
+    """Make anew what modules note of their process and its time when they are imported."""
+    from greenroom.supervisor.conversations import open_question
+    from greenroom.supervisor.frontend import server_run
+
+    importlib.reload(server_run)
+    vars(open_question)["_serials"] = itertools.count(time.time_ns())
 
 
 def _let_the_fork_server_be_forked() -> None:
