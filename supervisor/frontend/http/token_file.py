@@ -13,6 +13,7 @@ NAME: Final = ".http-token"
 SIZE: Final = 32
 """Bytes of randomness."""
 LONGEST: Final = 4096
+"""Characters of a token and what surrounds it."""
 _TOKEN: Final = re.compile(r"[A-Za-z0-9._~+/-]{32,}=*")
 
 
@@ -39,9 +40,11 @@ def _read(path: str) -> str | None:
         facts = os.fstat(descriptor)
         if not stat.S_ISREG(facts.st_mode) or facts.st_uid != os.geteuid() or stat.S_IMODE(facts.st_mode) & 0o077:
             raise ConfigError(f"{path} must be a file that its user alone can read (mode 0600), owned by you")
-        token = file.read(LONGEST).decode("ascii", errors="replace").strip()
-    if not _TOKEN.fullmatch(token):
-        raise ConfigError(f"{path} holds no token of at least {SIZE} characters; remove it to have one made")
+        content = file.read(LONGEST + 1)
+    token = content.decode("ascii", errors="replace").strip()
+    if len(content) > LONGEST or not _TOKEN.fullmatch(token):
+        text = f"{path} holds no token of {SIZE} to {LONGEST} letters, digits or -._~+/; remove it to have one made"
+        raise ConfigError(text)
     return token
 
 
