@@ -17,7 +17,7 @@ def main(argv: "Sequence[str] | None" = None) -> int:
             return status
     from greenroom.supervisor.startup.prelaunch import Prelaunch
 
-    prelaunch = Prelaunch.launch(words)
+    prelaunch = None if _may_join_host(words) else Prelaunch.launch(words)
     from greenroom.supervisor.cli import command_line  # the fork server need not wait for this import
 
     try:
@@ -26,6 +26,16 @@ def main(argv: "Sequence[str] | None" = None) -> int:
         if prelaunch is not None:
             prelaunch.abort()
         raise
+
+
+def _may_join_host(words: "Sequence[str]") -> bool:
+    """Tell whether a run is likely to hand its turn over: then a fork server would be started in vain."""
+    if words[:1] != ["exec"]:
+        return False
+    from greenroom.supervisor.startup.attach import FLAG, home_of, mode_in_file
+
+    home = home_of()
+    return any(word.startswith(FLAG) for word in words) or (home is not None and mode_in_file(home) != "off")
 
 
 if __name__ == "__main__":

@@ -78,7 +78,7 @@ def join(mode: str, others: "Sequence[str]", on_joined: "Callable[[], object]" =
         _say(f"{', '.join(others)} cannot be given to a host that runs already; give it to `greenroom serve`")
         return WRONG_OPTIONS
     home = _home(os.environ)
-    found = None if home is None else _find(home, mode)
+    found = None if home is None else find_host(home, mode)
     if found is None:
         if mode == "auto":
             return None
@@ -145,6 +145,11 @@ def _mode_in(assignment: str) -> str | None:
     return mode if key.strip() == KEY and mode in MODES else None
 
 
+def home_of() -> str | None:
+    """Return the path of the Codex home of this process, as `_home` does."""
+    return _home(os.environ)
+
+
 def _home(environment: "Mapping[str, str]") -> str | None:
     """Return the path of the Codex home, whose links need not be resolved; `None` where it has none."""
     chosen = environment.get("CODEX_HOME", "")
@@ -154,9 +159,9 @@ def _home(environment: "Mapping[str, str]") -> str | None:
     return os.path.join(home, ".codex") if home != "~" else None
 
 
-def _find(home: str, mode: str) -> tuple[_socket.socket, bytes] | int | None:
+def find_host(home: str, mode: str, protocol: str = "mcp") -> tuple[_socket.socket, bytes] | int | None:
     """Return a host that has let this process in, and what it has sent besides; a code where it has refused."""
-    hello = _hello(home)
+    hello = _hello(home, protocol)
     if hello is None:
         _say("the current directory cannot be named to the host: its path is gone, or no UTF-8")
         return CANNOT
@@ -194,7 +199,7 @@ def _answer(connection: _socket.socket) -> tuple[bytes, bytes]:
     return line, rest
 
 
-def _hello(home: str) -> bytes | None:
+def _hello(home: str, protocol: str) -> bytes | None:
     """Return the line, or `None` where the current directory cannot be named."""
     try:
         cwd = os.getcwd().encode("utf-8").decode("utf-8")
@@ -203,7 +208,7 @@ def _hello(home: str) -> bytes | None:
         cwd, identity = "", ""
     except UnicodeEncodeError:
         return None
-    members = f'"protocol":"mcp","version":{_HELLO_VERSION},"program":{_quoted(__version__)}'
+    members = f'"protocol":{_quoted(protocol)},"version":{_HELLO_VERSION},"program":{_quoted(__version__)}'
     return f'{{{members},"home":{_quoted(identity)},"cwd":{_quoted(cwd)}}}\n'.encode()
 
 

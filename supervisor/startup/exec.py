@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from greenroom.protocol.failure import Failure
 from greenroom.supervisor.frontend.exec.front import SERVICES, ExecFront
+from greenroom.supervisor.frontend.exec.handover import Ending, Handover
 from greenroom.supervisor.frontend.exec.request import ExecRequest
 from greenroom.supervisor.options import ServerOptions
 from greenroom.supervisor.startup.prelaunch import Prelaunch
@@ -56,7 +57,43 @@ def run(options: ServerOptions, prelaunch: Prelaunch, request: ExecRequest, told
         return server.ended_by
 
     ended_by = asyncio.run(serve())
-    answer = front.outcome if isinstance(front.outcome, str) else ""
+    outcome = front.outcome
+    answer = outcome if isinstance(outcome, str) else None
+    error = outcome.message if isinstance(outcome, Failure) and not front.is_told else None
+    return _finish(told, stdout, Ending(answer, error), ended_by, shows_answer=shows_answer)
+
+
+def hand_over(home: str, mode: str, request: ExecRequest, told: Presentation, originator: str | None) -> int | None:
+    """Have the turn run by the running host of the home, and return the exit status as `run` does.
+
+    `None`: there is none, and by this mode the run goes on by itself.
+    """
+    from greenroom.supervisor.startup.handed_over import HandedOver, join
+
+    found = join(home, mode)
+    if found is None or isinstance(found, int):
+        return found
+    shows_answer = not (os.isatty(1) and os.isatty(2))
+    handover = Handover(
+        overrides=request.overrides.decode(),
+        items=request.items.decode(),
+        title=request.title,
+        resumed=request.resumed,
+        output_schema=None if request.output_schema is None else request.output_schema.decode(),
+        as_lines=told.as_lines,
+        colored=told.colored,
+        prompt=told.prompt,
+        originator=originator,
+    )
+    handed = HandedOver(*found, 1 if told.as_lines else 2)
+    ending = handed.run(handover)
+    return _finish(told, 1, ending, handed.ended_by, shows_answer=shows_answer)
+
+
+def _finish(
+    told: Presentation, stdout: int, ending: Ending, ended_by: signal.Signals | None, *, shows_answer: bool
+) -> int:
+    answer = ending.answer or ""
     if told.last_message is not None:
         _write_file(told.last_message, answer)
     if answer and shows_answer and not told.as_lines:
@@ -64,9 +101,9 @@ def run(options: ServerOptions, prelaunch: Prelaunch, request: ExecRequest, told
     if ended_by in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(ended_by, signal.SIG_DFL)
         os.kill(os.getpid(), ended_by)
-    if isinstance(front.outcome, Failure) and not front.is_told:
-        sys.stderr.write(f"Error: {front.outcome.message}\n")
-    return 0 if isinstance(front.outcome, str) else 1
+    if ending.error is not None:
+        sys.stderr.write(f"Error: {ending.error}\n")
+    return 1 if ending.answer is None else 0
 
 
 def _front(request: ExecRequest, told: Presentation, environment: Mapping[str, str]) -> ExecFront:

@@ -21,6 +21,9 @@ from greenroom.supervisor.frontend.app_server.front import SERVICES as APP_SERVE
 from greenroom.supervisor.frontend.app_server.front import AppServerFront
 from greenroom.supervisor.frontend.client_channel import Write
 from greenroom.supervisor.frontend.connection import FrontEnd
+from greenroom.supervisor.frontend.exec.front import SERVICES as EXEC_SERVICES
+from greenroom.supervisor.frontend.exec.handover import PROTOCOL as EXEC
+from greenroom.supervisor.frontend.exec.hosted_front import HostedExecFront
 from greenroom.supervisor.frontend.hello import MCP, Hello, HelloError
 from greenroom.supervisor.frontend.listener import Listener
 from greenroom.supervisor.frontend.mcp.front import SERVICES as MCP_SERVICES
@@ -77,7 +80,7 @@ async def _serve(
     listeners = listeners_of(options, provisions.environment, listening, path)
     listeners += () if http is None else (http,)
     ready = partial(manager.notify, "READY=1", f"STATUS=Listening at {path or listening.getsockname()}")
-    services = (MCP_SERVICES, APP_SERVER_SERVICES)
+    services = (MCP_SERVICES, APP_SERVER_SERVICES, EXEC_SERVICES)
     await Server(options, provisions, services, listeners, ready, partial(manager.notify, "STOPPING=1")).serve()
 
 
@@ -106,7 +109,10 @@ def protocols(options: ServerOptions, environment: Mapping[str, str]) -> Mapping
     def app_server(write: Write, _: Hello) -> FrontEnd:
         return AppServerFront(write, environment, options.codex_home)
 
-    return {MCP: mcp, APP_SERVER: app_server}
+    def one_turn(write: Write, _: Hello) -> FrontEnd:
+        return HostedExecFront(write, environment)
+
+    return {MCP: mcp, APP_SERVER: app_server, EXEC: one_turn}
 
 
 def _http_listener(options: ServerOptions, listen: str | None, environment: Mapping[str, str]) -> "Listener | None":

@@ -11,6 +11,7 @@ from greenroom.supervisor.options import CONFIG_FLAGS, ENGINES, LOG_LEVELS
 Color: TypeAlias = Literal["always", "never", "auto"]
 
 RESUME: Final = "resume"
+ATTACH: Final = "--attach"
 IMAGE_FLAGS: Final = ("-i", "--image")
 UNSUPPORTED: Final = (
     "--approve-for-me",
@@ -55,6 +56,8 @@ class ExecArguments:
     as_lines: bool = False
     color: Color = "auto"
     oss: bool = False
+    attach: str | None = None
+    """Whether to have the turn run by a host; `None` for what the configuration says."""
     engine: str | None = None
     log_level: str | None = None
 
@@ -103,6 +106,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--disable", action=_Feature, const="false", metavar="FEATURE", help="switch a feature off")
     parser.add_argument("--engine", choices=ENGINES, help="how processes are started (default: fork on Linux)")
     parser.add_argument("--log-level", choices=LOG_LEVELS, help="what is logged on standard error")
+    parser.add_argument(
+        ATTACH, choices=("auto", "off", "require"), metavar="MODE", help="let the running host of the home run the turn"
+    )
     parser.set_defaults(features=[], session=None)
     for flag in UNSUPPORTED:
         parser.add_argument(flag, action=_Unsupported, nargs="?", help=argparse.SUPPRESS)
@@ -161,6 +167,9 @@ def _one_image_each(words: Sequence[str], is_file: Callable[[str], bool]) -> Ite
     rest = list(words)
     while rest:
         word = rest.pop(0)
+        if word == ATTACH:  # its value is never a word of its own: that is the prompt
+            yield f"{ATTACH}=require"
+            continue
         if word == "--":
             yield from (word, *rest)
             return

@@ -14,11 +14,13 @@ from greenroom.config.paths import absolute
 from greenroom.protocol.errors import GreenroomError
 from greenroom.protocol.items import JsonObject
 from greenroom.protocol.jsonrpc import encode
+from greenroom.runtime.user_agent import ORIGINATOR
 from greenroom.supervisor.cli.exec.arguments import ExecArguments, parse
 from greenroom.supervisor.cli.exec.prompt import read_prompt
 from greenroom.supervisor.frontend.exec.request import ExecRequest
 from greenroom.supervisor.options import EXEC, ServerOptions
 from greenroom.supervisor.startup import exec as startup
+from greenroom.supervisor.startup.attach import mode_in_file
 from greenroom.supervisor.startup.prelaunch import Prelaunch, as_text
 from greenroom.supervisor.startup.start import server_options
 
@@ -42,6 +44,7 @@ def run(words: Sequence[str], early_config: Sequence[str], prelaunch: Prelaunch 
     """
     arguments = parse(words)
     prepared = prelaunch or Prelaunch.prepare().for_command((EXEC,))
+    mode = _attach_mode(arguments, prepared)
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # until the loop handles it: the processes end with this one
     try:
         cwd = _directory(arguments, prepared.environment)
@@ -54,10 +57,40 @@ def run(words: Sequence[str], early_config: Sequence[str], prelaunch: Prelaunch 
         overrides, items = encode(_overrides(arguments, options, cwd)), encode(_items(arguments, prompt))
         request = ExecRequest(overrides, items, title, resumed, schema, arguments.ephemeral)
         told = startup.Presentation(arguments.as_lines, _is_colored(arguments), prompt, last_message)
+        if mode != "off":
+            originator = prepared.environment.get(ORIGINATOR)
+            handed = _for_host(request, options)
+            status = startup.hand_over(prepared.home, mode, handed, told, originator)
+            if status is not None:
+                prepared.abort()
+                return status
     except BaseException:
         prepared.abort()
         raise
     return startup.run(options, prepared, request, told)
+
+
+def _attach_mode(arguments: ExecArguments, prelaunch: Prelaunch) -> str:
+    """Return whether to join a host. Raises `ExecError` where one is required that could not do what is asked for."""
+    mode = arguments.attach or mode_in_file(prelaunch.home)
+    reasons = {
+        "--engine": arguments.engine is not None,
+        "--log-level": arguments.log_level is not None,
+        "--ephemeral": arguments.ephemeral,
+        "CODEX_API_KEY": bool(prelaunch.environment.get("CODEX_API_KEY", "").strip()),
+    }
+    own = [name for name, is_given in reasons.items() if is_given]
+    if mode == "require" and own:
+        raise ExecError(f"{', '.join(own)} cannot be given to a host that runs already")
+    return "off" if own else mode
+
+
+def _for_host(request: ExecRequest, options: ServerOptions) -> ExecRequest:
+    """Return the request with the settings of the command line, which a host has not been started with."""
+    overrides = msgspec.json.decode(request.overrides, type=dict[str, object])
+    assignments = map(parse_assignment, options.config_overrides)
+    given = {".".join(assignment.path): assignment.value for assignment in assignments}
+    return request._replace(overrides=encode({**overrides, "config": {**given, **_FORM}}))
 
 
 def _directory(arguments: ExecArguments, environment: Mapping[str, str]) -> str:

@@ -21,8 +21,16 @@ SERVICES: Final = "greenroom.supervisor.frontend.exec.turn"
 class ExecFront:
     """Implements `greenroom.supervisor.frontend.connection.FrontEnd`."""
 
-    def __init__(self, request: ExecRequest, narrator: "Narrator", environment: Mapping[str, str]) -> None:
-        self.channel = ClientChannel(_nowhere, lambda: user_agent(__version__, environment))
+    def __init__(
+        self,
+        request: ExecRequest,
+        narrator: "Narrator",
+        environment: Mapping[str, str],
+        channel: ClientChannel | None = None,
+    ) -> None:
+        """`channel` is that of a run in a host; without one, the run is the only client of its server."""
+        self._is_alone = channel is None
+        self.channel = channel or ClientChannel(_nowhere, lambda: user_agent(__version__, environment))
         self._request = request
         self._narrator = narrator
         self.outcome: str | Failure | None = None
@@ -54,12 +62,20 @@ class ExecFront:
         """Begin the turn in the worker that is ready or starting; no other will be needed, unless that one dies."""
         from greenroom.supervisor.frontend.exec.turn import ExecTurn
 
-        host.tree.workers.stop_replenishing()
+        if self._is_alone:
+            host.tree.workers.stop_replenishing()
         request, conversations = self._request, host.conversations
         if request.resumed is None:
             conversation = conversations.open(request.overrides, request.title, ephemeral=request.ephemeral)
         else:
             conversation = conversations.take_up(request.resumed, None, request.overrides, ephemeral=request.ephemeral)
+            if conversation.turns:
+                text = f"conversation {conversation.id} is busy: a turn of it runs or waits already"
+                self.outcome = Failure("session_busy", text)
+                self.on_finished()
+                return
+            conversations.release(conversation)  # its process, if any, was started with other settings
+            conversation.overrides = request.overrides
 
         def ended(outcome: str | Failure) -> None:
             self.outcome, self.is_told = outcome, audience.is_open
