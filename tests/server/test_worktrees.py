@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from greenroom.demo.script import CommandStep, Quote, Text, rule
+from tests.support.app_server import serve
 from tests.support.client import Client, Message, RequestId, text, thread_id
 from tests.support.deadline import until
 from tests.support.exec import run_json
@@ -150,3 +151,17 @@ def test_a_script_can_ask_for_one_and_a_resumption_goes_on_in_it(stage: Stage) -
     assert (path / "written").exists()
     again = run_json(stage, "-s", "workspace-write", "resume", began.thread, "write")
     assert str(again.items[-1]["text"]).strip() == str(path)
+
+
+@pytest.mark.usefixtures("repository")
+@pytest.mark.parametrize("method", ["thread/archive", "thread/delete"])
+def test_a_thread_that_is_put_aside_leaves_no_empty_worktree(stage: Stage, method: str) -> None:
+    stage.play(HELLO)
+    first = stage.serve("fork")
+    result = first.client.result(begin(first.client, stage, "hello"))
+    assert first.leave() == 0
+    path = Path(worktree(result)["path"])
+    assert path.is_dir(), "the end of the server removes nothing"
+    app = serve(stage).app
+    app.result(app.request(method, {"threadId": thread_id(result)}))
+    assert not path.exists()

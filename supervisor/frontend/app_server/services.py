@@ -9,6 +9,7 @@ from typing import Final
 
 from greenroom.protocol.jsonrpc import Request, Response
 from greenroom.supervisor.conversations.host import ConversationHost
+from greenroom.supervisor.conversations.worktrees import WorktreeRelease
 from greenroom.supervisor.frontend.app_server.channel import AppServerChannel
 from greenroom.supervisor.frontend.app_server.file_search import described
 from greenroom.supervisor.frontend.app_server.questions import Questions
@@ -38,7 +39,9 @@ class AppServerServices:
         self._questions = Questions(channel, host.options.limits.approval_timeout)
         sessions = ThreadSessions(conversations, channel)
         saved = SavedThreads(host.options.codex_home)
-        stored = StoredMethods(conversations, sessions, saved, channel)
+        stored = StoredMethods(
+            conversations, sessions, saved, channel, WorktreeRelease(host.options.codex_home, host.jobs)
+        )
         threads = ThreadMethods(conversations, sessions, saved, stored, self._questions, channel)
         methods = {
             **threads.methods,

@@ -21,6 +21,7 @@ from greenroom.protocol.app_server.thread import Active, Idle, NotLoaded, Thread
 from greenroom.protocol.ids import ConversationId
 from greenroom.protocol.jsonrpc import INVALID_REQUEST, Request, encode
 from greenroom.supervisor.conversations.registry import Conversations
+from greenroom.supervisor.conversations.worktrees import WorktreeRelease
 from greenroom.supervisor.frontend.app_server.channel import AppServerChannel
 from greenroom.supervisor.frontend.app_server.history_form import (
     MOST,
@@ -48,12 +49,18 @@ class StoredMethods:
     """These methods on one connection."""
 
     def __init__(
-        self, conversations: Conversations, sessions: ThreadSessions, saved: SavedThreads, channel: AppServerChannel
+        self,
+        conversations: Conversations,
+        sessions: ThreadSessions,
+        saved: SavedThreads,
+        channel: AppServerChannel,
+        worktrees: WorktreeRelease,
     ) -> None:
         self._conversations = conversations
         self._sessions = sessions
         self._saved = saved
         self._channel = channel
+        self._worktrees = worktrees
         self.methods: Mapping[str, Method] = {
             "thread/list": self._list,
             "thread/read": self._read,
@@ -140,6 +147,7 @@ class StoredMethods:
         conversation_id = read_id(decode(request, wire.ThreadIdParams).thread_id)
         await self._close(conversation_id)
         await self._saved.archive(conversation_id)
+        await self._worktrees.release(conversation_id)
         return self._then(ThreadArchived(thread_id=conversation_id))
 
     async def _unarchive(self, request: Request) -> Answer:
@@ -153,6 +161,7 @@ class StoredMethods:
         conversation_id = read_id(decode(request, wire.ThreadIdParams).thread_id)
         await self._close(conversation_id)
         await self._saved.delete(conversation_id)
+        await self._worktrees.release(conversation_id)
         return self._then(ThreadDeleted(thread_id=conversation_id))
 
     async def _revert(self, request: Request) -> Answer:
