@@ -27,9 +27,9 @@ from greenroom.supervisor.frontend.stdio import StdioTransport
 
 log = logging.getLogger(__name__)
 
-BACKLOG: Final = 128
+BACKLOG: Final = 512
 """Clients that the kernel lets wait to be taken in."""
-MOST_ARRIVING: Final = 64
+MOST_ARRIVING: Final = 512
 """Clients that may be about to say their first line at a time; further ones wait in the kernel."""
 
 MakeFrontEnd: TypeAlias = Callable[[Write, Hello], FrontEnd]

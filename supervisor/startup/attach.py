@@ -170,8 +170,7 @@ def find_host(home: str, mode: str, protocol: str = "mcp") -> tuple[_socket.sock
         try:
             connection.connect(path)
             connection.settimeout(TIMEOUT)
-            connection.sendall(hello)
-            answer, rest = _answer(connection)
+            answer, rest = _answer(connection, hello)
         except OSError:  # nothing listens there, or it has just ended
             connection.close()
             continue
@@ -188,8 +187,14 @@ def find_host(home: str, mode: str, protocol: str = "mcp") -> tuple[_socket.sock
     return None
 
 
-def _answer(connection: _socket.socket) -> tuple[bytes, bytes]:
-    received = b""
+def _answer(connection: _socket.socket, hello: bytes) -> tuple[bytes, bytes]:
+    """Send a hello; return the line that answers it, and what follows. Raises `OSError`."""
+    try:
+        connection.sendall(hello)
+    except (BrokenPipeError, ConnectionResetError):  # a host that has refused already: its answer can still be read
+        received = connection.recv(READ_SIZE)
+    else:
+        received = b""
     while b"\n" not in received and len(received) < LONGEST_ANSWER:
         data = connection.recv(READ_SIZE)
         if not data:
