@@ -2,6 +2,7 @@
 
 import os
 import stat
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -54,7 +55,12 @@ def test_neither_a_link_nor_a_pipe_nor_a_directory_is_read(tmp_path: Path) -> No
     other.write_text("a" * 43)
     other.chmod(0o600)
     path = tmp_path / NAME
-    for plant in (lambda: path.symlink_to(other), lambda: os.mkfifo(path, 0o600), lambda: path.mkdir(0o700)):
+    plants: list[Callable[[], None]] = [
+        lambda: path.symlink_to(other),
+        lambda: os.mkfifo(path, 0o600),
+        lambda: path.mkdir(0o700),
+    ]
+    for plant in plants:
         plant()
         with pytest.raises(ConfigError):
             http_token(str(tmp_path))
