@@ -114,7 +114,7 @@ def test_force_is_gentle_with_one_that_answers(house: House) -> None:
 def test_one_that_obeys_and_does_not_end_is_code_2(house: House) -> None:
     stand_in = house.engage(Part(manner="mute"))
     (found,) = (one for one in running(parents(house.environment)) if one.instance.pid == stand_in.pid)
-    assert not actions._has_ended(found, 0.1)
+    assert not actions._has_ended(found, more=0.1 - actions.END_TIMEOUT)
     stand_in.process.send_signal(signal.SIGKILL)
     stand_in.process.wait()
-    assert actions._has_ended(found, 20.0)
+    assert actions._has_ended(found, more=20.0)
