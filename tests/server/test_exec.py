@@ -121,7 +121,7 @@ def test_what_cannot_begin_says_why_and_ends_with_1(
 
 
 def test_unknown_arguments_end_with_2(stage: Stage, model: Model) -> None:
-    for arguments in (("--bogus",), ("-s", "bogus"), ("--worktree",), ("resume",)):
+    for arguments in (("--bogus",), ("-s", "bogus"), ("--worktree", "--ephemeral"), ("resume",)):
         assert run(stage, *arguments).status == 2
 
 
@@ -360,6 +360,7 @@ def test_a_killed_worker_is_told_and_the_conversation_goes_on(stage: Stage, mode
     assert process.stdout is not None
     lines = [process.stdout.readline() for _ in range(2)]
     (worker,) = until(lambda: processes.named(processes.tree(process.pid), "gr-worker"))
+    until(stage.home.sessions)  # it is written while the model answers
     os.kill(worker.pid, signal.SIGKILL)
     out, _ = process.communicate(timeout=20)
     assert process.returncode == 1
