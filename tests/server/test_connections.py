@@ -321,7 +321,7 @@ async def test_a_turn_that_no_call_waits_for_goes_on_when_its_client_leaves() ->
         scene.one.say("start", "tools/call", {"name": "codex", "arguments": {"prompt": "stall", "wait": False}})
         begun = (await scene.one.result("start"))["structuredContent"]
         thread, call = begun["threadId"], begun["callId"]
-        await until(lambda: scene.conversation(thread).running)
+        await until(lambda: scene.conversation(thread).state == "running")
         scene.one.leave()
         await until(lambda: scene.one.has_ended)
         wanted = {"threadId": thread, "callId": call}

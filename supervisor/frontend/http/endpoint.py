@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from typing import Final
 
 import msgspec
@@ -111,7 +112,7 @@ class Endpoint:
             await send_stream(request, response, stream, reader, form)
         finally:
             streams.let_go(stream, reader)
-        await response.write_eof()
+        await _end(response)
         return response
 
     async def _post_stateless(self, request: web.BaseRequest, head: RequestHead, posted: Posted) -> web.StreamResponse:
@@ -131,7 +132,7 @@ class Endpoint:
             self._stateless.cancel(call)
             streams.let_go(stream, reader)
             streams.forget(stream)
-        await response.write_eof()
+        await _end(response)
         return response
 
     async def _get(self, request: web.BaseRequest, head: RequestHead) -> web.StreamResponse:
@@ -156,7 +157,7 @@ class Endpoint:
             await send_stream(request, response, stream, reader, form)
         finally:
             session.streams.let_go(stream, reader)
-        await response.write_eof()
+        await _end(response)
         return response
 
     async def _delete(self, _: web.BaseRequest, head: RequestHead) -> web.StreamResponse:
@@ -208,3 +209,9 @@ def _status(answer: bytes) -> int:
     """Return the status of an answer of the revision without sessions."""
     error = msgspec.json.decode(answer, type=_Answer).error
     return 200 if error is None else STATUS_BY_CODE.get(error.code, 200)
+
+
+async def _end(response: web.StreamResponse) -> None:
+    """End a stream, unless its client has left; that may come back with the id of its last event."""
+    with suppress(ConnectionError):
+        await response.write_eof()

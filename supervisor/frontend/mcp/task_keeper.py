@@ -81,10 +81,9 @@ class TaskKeeper:
         """Number of tasks under way whose client has left."""
         return sum(live.owner is None and not live.record.has_ended for live in self.live.values())
 
-    def adopt(self, call: MultiRoundCall) -> None:
-        """Make a call a task, if a request waits for it."""
-        if call.hold():
-            self._in_background(self._make(call))
+    def adopt(self, call: MultiRoundCall) -> asyncio.Task[None] | None:
+        """Make a call a task, if a request waits for it; the job that is returned answers the request."""
+        return self._in_background(self._make(call)) if call.hold() else None
 
     async def look_up(self, task_id: str) -> TaskRecord | None:
         """Return the record of a task on the disk, if there is one."""
@@ -139,10 +138,11 @@ class TaskKeeper:
     async def _on_disk(self, work: Callable[..., T], *arguments: object) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._disk, work, *arguments)
 
-    def _in_background(self, work: Coroutine[None, None, None]) -> None:
+    def _in_background(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
         job = asyncio.get_running_loop().create_task(work)
         self._jobs.add(job)
         job.add_done_callback(self._jobs.discard)
+        return job
 
 
 def _is_over(record: TaskRecord) -> bool:

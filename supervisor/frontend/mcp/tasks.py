@@ -39,7 +39,8 @@ class Tasks:
         self._subscriptions = subscriptions
         self._interrupt = interrupt
         self._timeout = timeout_s
-        self._looking: set[asyncio.Task[None]] = set()
+        self._answering: set[asyncio.Task[None]] = set()
+        """Jobs that answer a request of this client."""
         self.handlers = {"tasks/get": self._get, "tasks/update": self._update, "tasks/cancel": self._cancel}
         keeper.listeners.add(subscriptions.task_changed)
 
@@ -50,12 +51,12 @@ class Tasks:
 
     def watch(self, call: MultiRoundCall) -> asyncio.TimerHandle:
         """Make a call a task if it takes long."""
-        return asyncio.get_running_loop().call_later(self._timeout, self._keeper.adopt, call)
+        return asyncio.get_running_loop().call_later(self._timeout, self._adopt, call)
 
     async def close(self) -> None:
-        """Answer what is being looked up, and leave the tasks to whoever asks after them."""
-        while self._looking:
-            await asyncio.wait(self._looking)
+        """Answer what is being answered, and leave the tasks to the clients that ask for them."""
+        while self._answering:
+            await asyncio.wait(self._answering)
         self._keeper.listeners.discard(self._subscriptions.task_changed)
         for live in self._keeper.live.values():
             if live.owner is self._channel:
@@ -108,9 +109,16 @@ class Tasks:
         if live is not None:
             on_live(live, params)
         else:
-            job = asyncio.get_running_loop().create_task(self._find_on_disk(request, params.task_id, on_record))
-            self._looking.add(job)
-            job.add_done_callback(self._looking.discard)
+            look = self._find_on_disk(request, params.task_id, on_record)
+            self._wait_for(asyncio.get_running_loop().create_task(look))
+
+    def _adopt(self, call: MultiRoundCall) -> None:
+        if (job := self._keeper.adopt(call)) is not None:
+            self._wait_for(job)
+
+    def _wait_for(self, job: asyncio.Task[None]) -> None:
+        self._answering.add(job)
+        job.add_done_callback(self._answering.discard)
 
     async def _find_on_disk(self, request: Request, task_id: str, on_record: Callable[[TaskRecord], None]) -> None:
         record = await self._keeper.look_up(task_id)

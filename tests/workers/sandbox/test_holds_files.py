@@ -362,7 +362,10 @@ def test_rules_made_for_the_command_before_are_no_way_to_what_has_changed_since(
 def _monitor_with_child(pid: int) -> bool:
     """Whether some command could be started at once, with what is known from the one before."""
     zygotes = psutil.Process(pid).children()
-    return any(monitor.children() for zygote in zygotes for monitor in zygote.children())
+    try:
+        return any(monitor.children() for zygote in zygotes for monitor in zygote.children())
+    except psutil.NoSuchProcess:  # the monitor of a command that has just ended
+        return False
 
 
 def test_linked_credentials_cannot_be_read_at_the_goal_of_the_link(inside: Cell) -> None:
