@@ -55,9 +55,13 @@ class Tasks:
 
     async def close(self) -> None:
         """Answer what is being answered, and leave the tasks to the clients that ask for them."""
+        self._disown()
         while self._answering:
             await asyncio.wait(self._answering)
+        self._disown()  # those that were being made
         self._keeper.listeners.discard(self._subscriptions.task_changed)
+
+    def _disown(self) -> None:
         for live in self._keeper.live.values():
             if live.owner is self._channel:
                 live.owner = None
