@@ -43,7 +43,7 @@ demo: setup ## Watch a conversation from start to end, with a scripted model: no
 test: setup ## Run all tests, in up to four processes. ARGS goes to pytest.
 	@$(BIN)/python -m pytest --numprocesses=$(PROCESSES) --dist=loadfile --no-loadscope-reorder $(ARGS)
 
-test-fast: setup ## Run the tests that start no server, in a minute and a half. ARGS goes to pytest.
+test-fast: setup ## Run the tests that start no server, in some three minutes. ARGS goes to pytest.
 	@$(BIN)/python -m pytest --numprocesses=$(PROCESSES) --dist=loadfile --no-loadscope-reorder -m 'not server' $(ARGS)
 
 explore: setup ## Look for new counterexamples with many random examples; SEED=N repeats a run. ARGS goes to pytest.
