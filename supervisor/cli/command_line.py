@@ -22,7 +22,7 @@ STDIO = "stdio://"
 def run(words: Sequence[str], prelaunch: Prelaunch | None = None) -> int:
     """Run the command of the command line, and return the exit status.
 
-    `vanguard` is the fork server that was started in advance. Raises `SystemExit` for invalid arguments.
+    `prelaunch` is what was started in advance. Raises `SystemExit` for invalid arguments.
     """
     settings, rest = command_of(words)
     try:

@@ -1,4 +1,4 @@
-"""Reads the body of a model server's answer: with a deadline for silence, and not more often than is of use.
+"""Reads the body of a model server's answer, with a deadline for silence, and in windows where much comes.
 
 A model writes token by token, and each that is read by itself wakes this process and the supervisor's. Where they come
 faster than a person can tell apart, the socket is read once in each window, and what waits together is one read.

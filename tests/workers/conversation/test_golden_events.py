@@ -123,7 +123,7 @@ class AskingMailbox(StubMailbox):
 
 async def play(root: Path, form: EventForm) -> dict[str, Any]:
     """Return the events of each turn, and those that the session file has."""
-    work = root / "work"
+    work = root / "project"
     work.mkdir()
     for name, text in {"a.txt": "one\n", "b.txt": "here\n", "old.txt": "gone\n"}.items():
         (work / name).write_text(text)
