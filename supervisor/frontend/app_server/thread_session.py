@@ -1,4 +1,4 @@
-"""One client's subscription to one conversation: the client is told of every turn, whoever has begun it."""
+"""One client's subscription to one conversation: it is told of every turn, also of those of other clients."""
 
 import time
 from collections.abc import Iterable, Iterator
@@ -83,6 +83,9 @@ class ThreadSession:
         self.status: ThreadStatus = Idle()
         self._tracker = ThreadTracker()
         self._narrator = _OwnNarrator(conversation_id)
+        self._ending: list[tuple[TurnId, Update]] = []
+        """The end of the running turn and what follows it, until the turn has ended for the supervisor as well: a
+        client that has been told of the end may count on it."""
         self._running: TurnId | None = None
         self._last_ended: TurnId | None = None
         self._own: dict[TurnId, Failure | None] = {}
@@ -123,10 +126,17 @@ class ThreadSession:
     def events(self, turn_id: TurnId, events: bytes) -> None:
         """Tell the client what has happened."""
         for one in self._tracker.receive(events):
-            self._tell(turn_id, one)
+            if self._ending or isinstance(one, TurnEnded):
+                self._ending.append((turn_id, one))
+            else:
+                self._tell(turn_id, one)
 
     def turn_ended(self, turn_id: TurnId) -> None:
-        """Tell the client that a turn has ended, unless its worker has said so."""
+        """Tell the client that a turn has ended: as its worker has said, else why the worker has not."""
+        if self._ending and self._ending[0][0] == turn_id:
+            ending, self._ending = self._ending, []
+            for of_turn, one in ending:
+                self._tell(of_turn, one)
         is_own = turn_id in self._own
         failure = self._own.pop(turn_id, None)
         self._narrator.inputs.pop(turn_id, None)
