@@ -126,7 +126,7 @@ class Broker:
         self._desk = BrokerEndpoint(self._send, self._admission.revoke)
         for name in (SUPERVISOR, *spec.admitted):
             self._desk.welcome(name)
-        self._changes = ChangeFanout(self._publish, self._desk.tell_supervisor)
+        self._changes = ChangeFanout(self._publish, self._desk.notify_supervisor)
         self._rules = LoginRules(spec.forced_method, spec.forced_workspaces)
         store = open_store(spec.codex_home, spec.store)
         self._manager = CredentialManager(
@@ -135,7 +135,7 @@ class Broker:
             spec.preferred_mode,
             self._clock,
             self._changes.announce,
-            self._desk.tell_supervisor,
+            self._desk.notify_supervisor,
             _identity_secret(spec),
             self._rules,
             environment_key_first=spec.environment_key_first,
@@ -153,7 +153,7 @@ class Broker:
         self._port = ZmqStream(self._bound(zmq.ROUTER, spec.address), self._desk.take)
 
     async def keep_up(self) -> None:
-        """Look after the store and the token, also while nobody asks."""
+        """Look after the store and the token, also without a request."""
         self._manager.store.sweep()
         while True:
             await self._manager.reload()
@@ -169,7 +169,7 @@ class Broker:
             standing = self._manager.standing.outline(self._clock.wall(), self._clock.offset)
             if standing != told:
                 told = standing
-                self._desk.tell_supervisor(standing)
+                self._desk.notify_supervisor(standing)
             await self._manager.stirred(UPKEEP)
 
     async def close(self) -> None:
@@ -341,7 +341,7 @@ class Broker:
         await self._changes.settle()
         in_force = self._in_force()
         known = {"mode": in_force.mode, "plan_type": in_force.plan_type}
-        self._desk.tell_supervisor(msgspec.structs.replace(ending, **known))
+        self._desk.notify_supervisor(msgspec.structs.replace(ending, **known))
 
 
 def _admission(spec: BrokerSpec, context: "zmq.Context[zmq.Socket[bytes]]") -> ZapAuthenticator:

@@ -19,9 +19,11 @@ _OF_THE_SUPERVISOR: Final = frozenset({"login", "logout"})
 class ChangeFanout:
     """The broadcasts of one broker, in order."""
 
-    def __init__(self, publish: Callable[[AuthChanged], None], tell_supervisor: Callable[[AuthChanged], None]) -> None:
+    def __init__(
+        self, publish: Callable[[AuthChanged], None], notify_supervisor: Callable[[AuthChanged], None]
+    ) -> None:
         self._publish = publish
-        self._tell_supervisor = tell_supervisor
+        self._tell_supervisor = notify_supervisor
         self._seen: dict[str, int] = {}
         self._all_seen = asyncio.Event()
         self._subscribed = asyncio.Event()

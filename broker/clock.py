@@ -30,15 +30,17 @@ class Clock:
     def observe(self, date: str | None) -> None:
         """Learn from the `Date` header of an answer that has just arrived."""
         if date is not None and self._skew.observe(date, self._system_time()):
-            self._tell()
+            self._warn()
 
     def learn(self, ahead: float) -> None:
         """Apply the measurement of another process: the seconds that the system's clock is ahead of a server's."""
         if self._skew.learn(ahead):
-            self._tell()
+            self._warn()
 
-    def _tell(self) -> None:
-        log.warning("the system clock is %+.0f s off that of servers; expiry goes by theirs", self._skew.ahead)
+    def _warn(self) -> None:
+        log.warning(
+            "the system clock is %+.0f s off that of servers; expiry goes by the clock of the servers", self._skew.ahead
+        )
 
     def _system_time(self) -> float:
         return time.time()

@@ -186,7 +186,7 @@ class CredentialManager:
         change = self.standing.adopt(credential, forced_at)
         is_first, self._is_first = self._is_first, False
         if change is not None and not is_first:
-            self._tell(change, reason)
+            self._announce(change, reason)
         return change
 
     def _lose(self, error: StoreError) -> bool:
@@ -197,10 +197,10 @@ class CredentialManager:
         self.report("store_malformed", str(error))
         is_first, self._is_first = self._is_first, False
         if not is_first:
-            self._tell(change, "external")
+            self._announce(change, "external")
         return True
 
-    def _tell(self, change: Change, reason: Reason) -> None:
+    def _announce(self, change: Change, reason: Reason) -> None:
         state = self.standing.state(self.clock.wall())
         self.stir()
         log.info("generation %d in force: %s (%s)", change.generation, state, reason)

@@ -82,7 +82,7 @@ class BrokerEndpoint:
         if not self._is_repeated(name, message_id):
             self._answer(name, route, message_id, received.question)
 
-    def tell_supervisor(self, broadcast: Broadcast) -> None:
+    def notify_supervisor(self, broadcast: Broadcast) -> None:
         """Send a broadcast to the supervisor, after its first request at the earliest."""
         if self._supervisor is None:
             self._untold.append(broadcast)
@@ -109,7 +109,7 @@ class BrokerEndpoint:
     def _found_supervisor(self, route: bytes) -> None:
         self._supervisor = route
         while self._untold:
-            self.tell_supervisor(self._untold.popleft())
+            self.notify_supervisor(self._untold.popleft())
 
     def _is_repeated(self, name: str, message_id: bytes) -> bool:
         if (name, message_id) in self._seen:

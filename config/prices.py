@@ -1,6 +1,6 @@
 """What models cost: the tables of `greenroom.prices`.
 
-There are no built-in prices: they change, and differ between accounts. Whoever wants to see money says what he pays.
+There are no built-in prices: they change, and differ between accounts. A user who wants to see costs sets the prices.
 """
 
 import math

@@ -19,7 +19,7 @@ together as soon as a secret stands in any settings."""
 _SETTINGS: Final = re.compile(r".*\.toml|\.?config\.toml.*", re.IGNORECASE | re.DOTALL)
 """Entries that are read as settings: the file itself, those of profiles (`NAME.config.toml`), and copies."""
 LARGEST_SETTINGS: Final = 1024 * 1024
-"""Bytes. Larger settings count as holding a secret, since nobody looks through them."""
+"""Bytes. Larger settings count as holding a secret, since they are not searched."""
 
 
 class _Version(NamedTuple):
@@ -79,7 +79,7 @@ class SecretFiles:
         return path.startswith(tuple(goals))  # also what a writer has beside the goal of a link for a moment
 
     def aliases_elsewhere(self) -> tuple[str, ...]:
-        """Return the secret entries that have names outside of the home too, which nobody can find."""
+        """Return the secret entries that have names outside of the home too, which cannot be found."""
         entries = _entries(self.home)
         names = (*SECRET_NAMES, *self._names(entries))
         own = [entry for entry in entries if entry.is_file and not entry.is_link]

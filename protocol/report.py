@@ -1,6 +1,6 @@
 """What a supervisor says of itself, its processes and its conversations: the schema behind `greenroom status`.
 
-Within one version fields are added and never change their meaning; whoever reads passes over those it does not know. A
+Within one version fields are added and never change their meaning; readers pass over those that they do not know. A
 field that is `None` is one that the supervisor has not been told, or that does not apply. Times are seconds since the
 epoch and are called `…at`; ages and durations are seconds up to `Report.at`; sizes are bytes.
 
@@ -74,7 +74,7 @@ class PortFigures(Part):
     sent: int
     """Messages sent."""
     refused: int
-    """Messages that found a queue full or nobody there."""
+    """Messages that found a queue full or no receiver."""
     paused: bool = False
     """Whether workers are made to wait because a client does not read."""
 
@@ -128,7 +128,7 @@ class Statistics(Part):
 
 
 class OwnFigures(Part):
-    """What only a process itself can read of itself, because none of ours lets others look into it."""
+    """What only a process itself can read of itself, because processes of this program let no other look into them."""
 
     uss: int | None = None
     """Memory that no other process shares."""
@@ -143,7 +143,7 @@ class OwnFigures(Part):
 
 
 class ProcessEntry(Part):
-    """A process of ours, as the supervisor knows it."""
+    """A process of the program, as the supervisor knows it."""
 
     role: Role
     pid: int | None = None
@@ -161,7 +161,7 @@ class ProcessEntry(Part):
 
 
 class DeathEntry(Part):
-    """How a process of ours died (`greenroom.supervisor.processes.exits.ExitRecord`)."""
+    """How a process of the program died (`greenroom.supervisor.processes.exits.ExitRecord`)."""
 
     at: float
     process: WorkerId
@@ -300,6 +300,6 @@ class Report(Part):
     left_out: int = 0
     """Conversations that are not listed."""
     deaths: tuple[DeathEntry, ...] = ()
-    """The last that nobody asked for, newest first; at most `MAX_DEATHS`."""
+    """The last that were not intended, newest first; at most `MAX_DEATHS`."""
     credential: CredentialEntry | None = None
     limits: LimitFigures | None = None

@@ -29,7 +29,7 @@ class Spending(Message):
     """Tokens of models that have no price; they are not in the cost."""
 
 
-def told(spending: Spending) -> JsonObject:
+def spending_json(spending: Spending) -> JsonObject:
     """Return it as results of tools have it."""
     return {
         "inputTokens": spending.input_tokens,
@@ -44,4 +44,4 @@ def told(spending: Spending) -> JsonObject:
 
 def usage_member(turn: Spending, conversation: Spending) -> JsonObject:
     """Return the member `usage` of a result."""
-    return {"turn": told(turn), "conversation": told(conversation)}
+    return {"turn": spending_json(turn), "conversation": spending_json(conversation)}

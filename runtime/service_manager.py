@@ -19,7 +19,7 @@ class ServiceManager(NamedTuple):
     """What the service manager has given to this process, if there is one."""
 
     notify_address: str = ""
-    """Where states are reported; empty where nobody wants them."""
+    """Where states are reported; empty where they are not wanted."""
     sockets: tuple[int, ...] = ()
     """Descriptors of the passed sockets, which no child inherits."""
 

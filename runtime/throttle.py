@@ -17,7 +17,7 @@ class Throttle:
     def offer(self, text: str) -> None:
         """Send a value now, or as the replacement of the waiting one later."""
         if self._timer is None:
-            self._tell(text)
+            self._pass_on(text)
         else:
             self._latest = text
 
@@ -28,12 +28,12 @@ class Throttle:
     def stop(self) -> None:
         """Send nothing more, and release the waiting value."""
         self._latest = None
-        self._send = _tell_nobody
+        self._send = _drop
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
 
-    def _tell(self, text: str) -> None:
+    def _pass_on(self, text: str) -> None:
         self._timer = asyncio.get_running_loop().call_later(self._interval, self._expire)
         self._send(text)
 
@@ -41,8 +41,8 @@ class Throttle:
         self._timer = None
         latest, self._latest = self._latest, None
         if latest is not None:
-            self._tell(latest)
+            self._pass_on(latest)
 
 
-def _tell_nobody(_text: str) -> None:
+def _drop(_text: str) -> None:
     """Replaces the callback after `close`."""

@@ -25,13 +25,13 @@ class ZapAuthenticator:
         self._port = ZmqStream(socket, self._answer)
 
     def admit(self, public_key: str, name: str) -> None:
-        """Let in whoever proves to hold the secret half of `public_key` (Z85), under `name`."""
+        """Admit clients that prove to hold the secret half of `public_key` (Z85), under `name`."""
         key = zmq.utils.z85.decode(public_key)
         self._names[key] = name
         self._keys[name] = key
 
     def revoke(self, name: str) -> None:
-        """Let nobody in under `name` any more. Connections that stand are the caller's to drop."""
+        """Admit no client under `name` any more. Connections that stand are the caller's to drop."""
         key = self._keys.pop(name, None)
         if key is not None:
             del self._names[key]
@@ -51,7 +51,7 @@ class ZapAuthenticator:
 def start_authenticator(socket: "zmq.Socket[bytes]", public_key: str, secret_key: str) -> None:
     """Have a socket, before it is bound, let in only whom the admission of its context admits (keys in Z85).
 
-    ZeroMQ would let everybody in as soon as nobody answers for the context; that the domain is enforced forbids it.
+    ZeroMQ would admit every client where no handler answers for the context; that the domain is enforced forbids it.
     """
     socket.setsockopt(zmq.CURVE_SERVER, 1)
     socket.setsockopt(zmq.CURVE_PUBLICKEY, public_key.encode())
@@ -61,7 +61,7 @@ def start_authenticator(socket: "zmq.Socket[bytes]", public_key: str, secret_key
 
 
 def sender(frame: zmq.Frame) -> str:
-    """Return the name under which the sender of a message was admitted; empty where nobody vouches for it."""
+    """Return the name under which the sender of a message was admitted; empty where it was not authenticated."""
     try:
         name = frame.get("User-Id")
     except zmq.ZMQError:

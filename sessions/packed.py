@@ -78,7 +78,7 @@ def unpack_file(reader: Reader, path: str, unfinished: str) -> None:
 
     The plain file appears complete and durable under its name, or not at all; only then the packed one is removed.
     Where it could be unpacked in part only, it is kept under another name. `unfinished` is a path in the same directory
-    that nobody else uses. Raises `OSError` or `SessionFileError`.
+    that is not used elsewhere. Raises `OSError` or `SessionFileError`.
     """
     plain, directory = plain_path(path), os.path.dirname(path)
     with suppress(FileNotFoundError):

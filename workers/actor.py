@@ -80,7 +80,7 @@ class Actor:
         """Put an operation behind those before it, but for those that are carried out at once."""
         match received.operation:
             case MeasureWorker():
-                self._say_what_is_held()
+                self._report_held()
             case HoldEvents(hold=hold):
                 self._mailbox.hold(hold)
             case _:
@@ -224,7 +224,7 @@ class Actor:
                 )
             )
 
-    def _say_what_is_held(self) -> None:
+    def _report_held(self) -> None:
         conversation = self._conversation
         self._mailbox.report(
             WorkerMeasured(
@@ -268,7 +268,7 @@ class Actor:
         self._operations.put_nowait(ReceivedOperation(Close(), b""))
 
     def _abandoned(self, lifeline: int) -> None:
-        """The supervisor is gone: nobody is there to talk to, so end what runs and follow."""
+        """The supervisor is gone: end what runs, then this process."""
         asyncio.get_running_loop().remove_reader(lifeline)
         orphans.end_all_children()
         os._exit(1)

@@ -74,7 +74,7 @@ class Mailbox:
         self._relieved.set()
 
     def begin_turn(self, turn_id: TurnId) -> None:
-        """Set the turn of the events that follow. Those emitted before keep theirs."""
+        """Set the turn of the events that follow. Those emitted before keep their turn."""
         self.flush()
         self._stream.begin_turn(turn_id)
 

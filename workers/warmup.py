@@ -110,10 +110,10 @@ async def _answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) ->
 
 
 def _spec(stage: str) -> WorkerSpec:
-    nobody = KeyPair(public="", secret="")
+    no_keys = KeyPair(public="", secret="")
     return WorkerSpec(
         id=WorkerId("w-rehearsal"),
-        keys=nobody,
+        keys=no_keys,
         supervisor_pid=os.getpid(),
         codex_home=stage,
         runtime_directory=stage,

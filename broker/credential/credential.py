@@ -35,13 +35,13 @@ class Identity:
             return True
         if self.account_id and other.account_id and self.account_id != other.account_id:
             return False
-        for mine, theirs in (
+        for one, another in (
             (self.user_id, other.user_id),
             (_normal(self.email), _normal(other.email)),
             (self.subject, other.subject),
         ):
-            if mine and theirs:
-                return mine == theirs
+            if one and another:
+                return one == another
         return bool(self.account_id and other.account_id)
 
     def key(self, secret: bytes) -> str:

@@ -173,7 +173,7 @@ def _taken(kind: type[S], content: dict[str, Any], checked: str, within: str = "
 
 def _members(stored: _Stored) -> dict[str, object]:
     """Return all members under their names in the file."""
-    members = {name: getattr(stored, ours) for name, ours in stored.known().items()}
+    members = {name: getattr(stored, field) for name, field in stored.known().items()}
     return {
         name: _members(value) if isinstance(value, _Stored) else value
         for name, value in (members | stored.unknown).items()

@@ -1,8 +1,8 @@
 """The responses of the local page of a browser login, request by request (docs/security.md, K32). Free of I/O.
 
-A page trusts nobody: not the host name it is called by, not a query, and a right `state` counts once. What follows the
+A page trusts nothing: not the host name it is called by, not a query, and a right `state` counts once. What follows the
 callback is shown to the browser alone that came with it, and no other site can end a login. No token is ever part of an
-address or a page of ours.
+address or one of these pages.
 """
 
 import hmac

@@ -34,7 +34,7 @@ def login(home: str, name: str, scopes: Sequence[str] = (), *, open_url: Callabl
             server, scopes, settings.mcp_oauth_callback_port, settings.mcp_oauth_callback_url
         )
         try:
-            _say(f"Open this address if no browser opens by itself:\n\n{flow.url}\n")
+            _print(f"Open this address if no browser opens by itself:\n\n{flow.url}\n")
             if open_url is not None:
                 await asyncio.to_thread(open_url, flow.url)
             async with asyncio.timeout(TIMEOUT):
@@ -43,7 +43,7 @@ def login(home: str, name: str, scopes: Sequence[str] = (), *, open_url: Callabl
             await flow.close()
         made = Login.new(name, str(server.url), client, grant, flow.scopes, Clock().wall())
         await LoginsStore(home, settings.mcp_oauth_credentials_store).write(key, made)
-        _say(f"Successfully logged in to MCP server '{name}'.")
+        _print(f"Successfully logged in to MCP server '{name}'.")
         return 0
 
     return _run(run())
@@ -61,7 +61,7 @@ def mcp_logout(home: str, name: str) -> int:
         removed = await store.remove(key)
         if held is not None and held.client is not None:
             await revoke(held.client, held.refresh_token or held.access_token, "refresh_token")
-        _say(f"Removed the login of '{name}'." if removed else f"There is no login of '{name}'.")
+        _print(f"Removed the login of '{name}'." if removed else f"There is no login of '{name}'.")
         return 0
 
     return _run(run())
@@ -81,7 +81,7 @@ def show_list(home: str, *, as_json: bool = False) -> int:
                 state = "enabled" if row["enabled"] else "disabled"
                 sys.stdout.write(f"{row['name']}\t{row['address']}\t{state}\t{row['auth_status']}\n")
         else:
-            _say("No MCP servers are configured.")
+            _print("No MCP servers are configured.")
         return 0
 
     return _run(run())
@@ -119,13 +119,13 @@ def _run(work: Coroutine[None, None, int]) -> int:
     except KeyboardInterrupt:
         return 130
     except TimeoutError as error:
-        _say(f"Error: {error or 'timed out'}")
+        _print(f"Error: {error or 'timed out'}")
     except OSError as error:
-        _say(f"Error: {error.strerror}")
+        _print(f"Error: {error.strerror}")
     except GreenroomError as error:
-        _say(f"Error: {error}")
+        _print(f"Error: {error}")
     return 1
 
 
-def _say(text: str) -> None:
+def _print(text: str) -> None:
     sys.stderr.write(f"{text}\n")

@@ -88,15 +88,15 @@ class SubprocessExecutor:
 
     async def _delegate(self, task: RefreshTask, lock: int | None) -> bytes | None:
         """Return the output of a process up to its end; `None` where none could be started."""
-        channel, theirs = socket.socketpair()
-        with channel, theirs:
-            inherited = {CONTROL: theirs.fileno(), LIFELINE: self._lifeline} | ({} if lock is None else {LOCK: lock})
+        channel, child_end = socket.socketpair()
+        with channel, child_end:
+            inherited = {CONTROL: child_end.fileno(), LIFELINE: self._lifeline} | ({} if lock is None else {LOCK: lock})
             try:
                 self._pid = spawn(STATEMENT, {**os.environ, **OWN_VARIABLES}, inherited, same_session=True)
             except OSError as error:
                 log.error("no process can be started for a refresh: %s", error.strerror)
                 return None
-            theirs.close()
+            child_end.close()
             child.watch(self._pid, self._ended)
             limit = asyncio.get_running_loop().call_later(HANG, self._kill, self._pid)
             try:

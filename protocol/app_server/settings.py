@@ -75,7 +75,7 @@ class ConfigWriteResponse(Result, frozen=True):
 
 
 class ConfigRequirementsReadResponse(Result, frozen=True):
-    """Result of `configRequirements/read`: nobody prescribes anything."""
+    """Result of `configRequirements/read`: nothing is prescribed."""
 
     requirements: None
 

@@ -23,7 +23,7 @@ from greenroom.protocol.spending import Spending
 HEARTBEAT: Final = 2.0
 """Seconds between two signs of life of a worker that runs a turn."""
 FIRST_HEARTBEAT: Final = 0.25
-"""Seconds after the beginning of a turn until the first: whoever looks soon sees more than that it runs."""
+"""Seconds after the beginning of a turn until the first: an observer that looks soon sees more than that it runs."""
 
 H = TypeVar("H", bound="Header")
 

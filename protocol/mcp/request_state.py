@@ -57,7 +57,7 @@ def unseal(text: str, request: str, key: bytes, now: float) -> CallState:
     try:
         data = urlsafe_b64decode(text.encode("ascii"))
     except (UnicodeEncodeError, Base64Error):
-        raise StateError("it is no text of ours") from None
+        raise StateError("it was not made here") from None
     tag, payload = data[:_TAG_SIZE], data[_TAG_SIZE:]
     if not hmac.compare_digest(tag, _tag(payload, key)):
         raise StateError("its signature is wrong")

@@ -46,8 +46,8 @@ def login_with_browser(
 
     async def begin(issuer: Issuer) -> Flow:
         flow = await BrowserFlow.open(issuer, ports, rules)
-        _say(f"Starting local login server on http://localhost:{flow.port}.")
-        _say(f"Open this address if no browser opens by itself:\n\n{flow.url}\n")
+        _print(f"Starting local login server on http://localhost:{flow.port}.")
+        _print(f"Open this address if no browser opens by itself:\n\n{flow.url}\n")
         if open_browser:
             await asyncio.to_thread(_open_browser, flow.url)
         return flow
@@ -62,8 +62,8 @@ def login_with_device_code(store: Store, environment: Mapping[str, str], rules: 
 
     async def begin(issuer: Issuer) -> Flow:
         flow = await DeviceFlow.open(issuer, rules)
-        _say(f"Open {flow.url} and enter this code within 15 minutes:\n\n   {flow.user_code}\n")
-        _say("Never give the code to anybody who asks you for it.")
+        _print(f"Open {flow.url} and enter this code within 15 minutes:\n\n   {flow.user_code}\n")
+        _print("Never give the code to anybody who asks you for it.")
         return flow
 
     return _run(_login(store, environment, begin, DeviceFlow.timeout_s))
@@ -75,7 +75,7 @@ def login_with_api_key(store: Store, source: TextIO, rules: LoginRules = ANY_LOG
         return 1
     key = source.read().strip()
     if not key:
-        _say("There is no API key on standard input.")
+        _print("There is no API key on standard input.")
         return 1
     return _run(_save(store, lambda found: AuthRecord.of_key(key, found)))
 
@@ -87,18 +87,18 @@ def login_status(
     try:
         credential = rules.applied(resolve(store.read_once(), environment, preferred))
     except StoreError as error:
-        _say(f"Error checking login status: {error}")
+        _print(f"Error checking login status: {error}")
         return 1
     if not credential.bearer:
-        _say("Not logged in" if credential.unusable is None else f"Not logged in: {credential.unusable}")
+        _print("Not logged in" if credential.unusable is None else f"Not logged in: {credential.unusable}")
         return 1
     if credential.mode == "chatgpt":
-        _say("Logged in using ChatGPT")
+        _print("Logged in using ChatGPT")
         return 0
     key = credential.bearer.reveal()
-    _say(f"Logged in using an API key - {masked(key)}")
+    _print(f"Logged in using an API key - {masked(key)}")
     if key == environment.get("OPENAI_API_KEY", "").strip():
-        _say("   API loaded from OPENAI_API_KEY environment variable or .env file")
+        _print("   API loaded from OPENAI_API_KEY environment variable or .env file")
     return 0
 
 
@@ -111,7 +111,7 @@ def logout(store: Store, environment: Mapping[str, str], *, with_revocation: boo
             removed = store.remove()
         if removed and with_revocation:
             await revoke(Issuer(Endpoints.from_environment(environment), Clock()), held)
-        _say("Successfully logged out" if removed else "Not logged in")
+        _print("Successfully logged out" if removed else "Not logged in")
         return 0
 
     return _run(run(), "Error logging out")
@@ -125,7 +125,7 @@ def masked(key: str) -> str:
 def _is_refused(rules: LoginRules, mode: AuthMode) -> bool:
     objection = rules.against_mode(mode)
     if objection is not None:
-        _say(f"Error logging in: {objection}")
+        _print(f"Error logging in: {objection}")
     return objection is not None
 
 
@@ -143,13 +143,13 @@ async def _login(
             await flow.run(save)
     finally:
         await flow.close()
-    _say("Successfully logged in")
+    _print("Successfully logged in")
     return 0
 
 
 async def _save(store: Store, make: Callable[[AuthRecord | None], AuthRecord]) -> int:
     await _write(store, make)
-    _say("Successfully logged in")
+    _print("Successfully logged in")
     return 0
 
 
@@ -172,11 +172,11 @@ def _run(work: Coroutine[None, None, int], complaint: str = "Error logging in") 
     except KeyboardInterrupt:
         return 130
     except TimeoutError as error:
-        _say(f"{complaint}: {error or 'timed out'}")
+        _print(f"{complaint}: {error or 'timed out'}")
     except OSError as error:
-        _say(f"{complaint}: {error.strerror}")
+        _print(f"{complaint}: {error.strerror}")
     except GreenroomError as error:
-        _say(f"{complaint}: {error}")
+        _print(f"{complaint}: {error}")
     return 1
 
 
@@ -189,5 +189,5 @@ def _open_browser(url: str) -> None:
     webbrowser.open(url)
 
 
-def _say(text: str) -> None:
+def _print(text: str) -> None:
     sys.stderr.write(f"{text}\n")

@@ -54,10 +54,10 @@ class ControlServer:
         instance: Instance,
         provide_report: ProvideReport,
         act: Act,
-        tell_approvals: TellApprovals = lambda _: ActionRefused("this instance has no approvals"),
+        list_approvals: TellApprovals = lambda _: ActionRefused("this instance has no approvals"),
     ) -> None:
         """Prepare to serve in the runtime directory of `instance`. The callbacks run on the loop."""
-        self._tell_approvals = tell_approvals
+        self._tell_approvals = list_approvals
         self._directory = directory
         self._instance = instance
         self._provide_report = provide_report

@@ -99,7 +99,7 @@ class Inspection:
                 options = self._host.options
                 return ActionDone("the instance is leaving", options.limits.drain if options.serves_many else 0.0)
 
-    def tell_approvals(self, request: ListApprovals) -> ApprovalsListed | ActionRefused:
+    def list_approvals(self, request: ListApprovals) -> ApprovalsListed | ActionRefused:
         """Tell what waits for a decision of the user."""
         approvals = self._host.approvals
         if approvals is None:
@@ -196,7 +196,7 @@ def control_server(
     remove_stale(parents(host.environment))
     instance = this_instance(host.options.codex_home, host.options.engine)
     inspection = Inspection(instance, host, connections, stop)
-    return ControlServer(host.tree.directory, instance, inspection.report, inspection.act, inspection.tell_approvals)
+    return ControlServer(host.tree.directory, instance, inspection.report, inspection.act, inspection.list_approvals)
 
 
 def _helper(role: Role, worker_id: WorkerId, standing: ServiceStatus) -> ProcessEntry:

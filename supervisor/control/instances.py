@@ -33,7 +33,7 @@ INFANCY: Final = 60.0
 _NAME: Final = re.compile(r"(\d+)-\w+")
 
 parents: Final = host_socket.parents
-"""Returns the directories in which instances of this user have theirs (`greenroom.runtime.directory`)."""
+"""Returns the directories in which instances of this user have their directories (`greenroom.runtime.directory`)."""
 
 
 @dataclass(frozen=True, slots=True)

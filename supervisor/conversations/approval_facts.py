@@ -1,4 +1,4 @@
-"""What is told of an approval to whoever decides it: everything that the decision is about, so that nothing is hidden.
+"""The facts of an approval for a person or program that decides it: all that the decision is about.
 
 Texts come from models, repositories and servers. They are spelled out (`greenroom.protocol.display`), and it is said
 where something of them is left out.

@@ -178,20 +178,20 @@ class Conversation:
     def fail(self, turn: Turn, failure: Failure) -> None:
         """Report the failure of a turn to its audience and to the observers."""
         turn.audience.failed(failure)
-        self.tell_end(turn)
+        self.notify_end(turn)
 
     def fail_all(self, failure: Failure) -> None:
         """Fail the running turn and those that wait."""
         for turn in self.take_all_turns():
             self.fail(turn, failure)
 
-    def tell_end(self, turn: Turn) -> None:
+    def notify_end(self, turn: Turn) -> None:
         """Tell the observers that a turn has ended, after its audience."""
         for observer in self.observers:
             observer.turn_ended(turn.id)
-        self.tell_watchers()
+        self.notify_watchers()
 
-    def tell_watchers(self) -> None:
+    def notify_watchers(self) -> None:
         """Call the watchers."""
         for watcher in self.watchers:
             watcher()

@@ -305,7 +305,7 @@ class Conversations:
         """Handle events of a worker, which has one conversation and one incarnation of it in its life."""
         conversation = self._assignments.conversation_of(worker_id)
         if conversation is not None:
-            self._turns.hear(conversation)
+            self._turns.note_sign_of_life(conversation)
             self._turns.pass_on(conversation, turn_id, events)
 
     def receive(self, worker_id: WorkerId, received: ReceivedNotice) -> None:
@@ -315,12 +315,12 @@ class Conversations:
         if conversation is None or not _is_current(conversation, notice):
             log.debug("worker %s: %s from the past; dropped", worker_id, notice.wire.decode())
             return
-        self._turns.hear(conversation)
+        self._turns.note_sign_of_life(conversation)
         match notice:
             case Heartbeat():
                 self._turns.note(conversation, notice)
             case Step():
-                self._turns.tell_step(conversation, notice)
+                self._turns.report_step(conversation, notice)
             case AskUser():
                 self._turns.pass_question_on(conversation, notice, payload)
             case Steered() | SteeringRefused():

@@ -79,7 +79,7 @@ class TurnObserver(Protocol):
 
 
 class Absent:
-    """The client of a turn that no connection waits for: it reads nothing, holds nobody up, and never leaves."""
+    """The client of a turn that no connection waits for: it reads nothing, holds up no other, and never leaves."""
 
     is_reading = True
 

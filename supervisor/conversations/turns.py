@@ -132,19 +132,19 @@ class Turns:
         self._answer(conversation, question_id, decision)
         if elsewhere and question.on_decided_elsewhere is not None:
             question.on_decided_elsewhere(decision)
-        conversation.tell_watchers()
+        conversation.notify_watchers()
         return True
 
     def drop(self, conversation: Conversation) -> None:
         """Forget the running turn of a conversation whose worker is gone, or is being ended."""
         self._running.discard(conversation)
 
-    def hear(self, conversation: Conversation) -> None:
+    def note_sign_of_life(self, conversation: Conversation) -> None:
         """Note a sign of life of its worker."""
         if conversation.pulse is not None:
             conversation.pulse.heard_at = self._loop.time()
         if conversation.watchers:
-            self._loop.call_soon(conversation.tell_watchers)  # once what was reported has been dealt with
+            self._loop.call_soon(conversation.notify_watchers)  # once what was reported has been dealt with
 
     # Notices of workers
 
@@ -197,7 +197,7 @@ class Turns:
         if conversation.running is not None:
             conversation.running.audience.progress(notice.step or notice.doing)
 
-    def tell_step(self, conversation: Conversation, notice: Step) -> None:
+    def report_step(self, conversation: Conversation, notice: Step) -> None:
         """Pass on a step of the running turn."""
         turn = conversation.running
         if turn is not None and turn.id == notice.turn_id:
@@ -234,7 +234,7 @@ class Turns:
             turn.audience.failed(aborted(notice.message or "interrupted"))
         else:
             turn.audience.failed(_failure(notice, payload))
-        conversation.tell_end(turn)
+        conversation.notify_end(turn)
         self._on_end(conversation, is_first)
         left = conversation.take_steering()
         if turn.interrupted and not turn.abandoned:

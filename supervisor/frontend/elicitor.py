@@ -20,7 +20,7 @@ CANNOT_ASK = Decision(
 
 
 def too_late(timeout_s: float) -> Decision:
-    """Return what becomes of a question that nobody has answered in so many seconds."""
+    """Return what becomes of a question without an answer in so many seconds."""
     return Decision(verdict="denied", reason=f"the user did not answer within {timeout_s:g} s")
 
 

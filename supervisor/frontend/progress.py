@@ -25,7 +25,7 @@ class Progress:
         self._send = send
         self._signs = 0
         self._doing = WAITING
-        self._news = Throttle(INTERVAL, self._tell)
+        self._news = Throttle(INTERVAL, self._send_message)
         self._loop = asyncio.get_running_loop()
         self._timer = self._loop.call_later(HEARTBEAT, self._repeat)
 
@@ -41,9 +41,9 @@ class Progress:
         self._timer.cancel()
 
     def _repeat(self) -> None:
-        self._tell(self._doing)
+        self._send_message(self._doing)
 
-    def _tell(self, doing: str) -> None:
+    def _send_message(self, doing: str) -> None:
         self._timer.cancel()
         self._timer = self._loop.call_later(HEARTBEAT, self._repeat)
         self._signs += 1

@@ -171,7 +171,7 @@ class BrokerClient:
         self._requests.disconnected()
         for login_id in list(self._logins):
             error = f"Login server error: {TERMINATED}"
-            self._heard(LoginComplete(login_id=login_id, success=False, error=error, mode=self._mode))
+            self._receive_broadcast(LoginComplete(login_id=login_id, success=False, error=error, mode=self._mode))
 
     def broker_started(self) -> None:
         """Handle the start of the next broker, whose `BrokerSpec` names all present workers."""
@@ -199,7 +199,7 @@ class BrokerClient:
             self._port = None
 
     def _introduce(self) -> None:
-        """Send a first message: a ROUTER can send broadcasts only to peers that it has heard from."""
+        """Send a first message: a ROUTER can send broadcasts only to peers that have sent something."""
         self._requests.begin(Attach(keys={}))
 
     def _send(self, message_id: bytes, question: Question) -> None:
@@ -210,7 +210,7 @@ class BrokerClient:
         self._is_connected = True
         parts = [frame.bytes for frame in message]
         if parts[0] in BROADCASTS:
-            self._heard(read_broadcast(parts))
+            self._receive_broadcast(read_broadcast(parts))
             return
         received = read_answer(parts)
         if self._requests.receive(received):
@@ -222,7 +222,7 @@ class BrokerClient:
         elif isinstance(answer, InForce) or (isinstance(answer, Status) and self._state is None):
             self._mode = answer.mode
 
-    def _heard(self, broadcast: Broadcast) -> None:
+    def _receive_broadcast(self, broadcast: Broadcast) -> None:
         match broadcast:
             case CredentialStanding():
                 self._note(broadcast)
@@ -255,7 +255,7 @@ class BrokerClient:
 
     def _pass_on(self, broadcast: Broadcast) -> None:
         if self._on_broadcast is not None:
-            # Later, so that who awaits the answer to a question hears that first.
+            # Later, so that the one that awaits the answer to a question gets that first.
             self._loop.call_soon(self._on_broadcast, broadcast)
 
 

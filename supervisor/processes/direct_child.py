@@ -31,12 +31,12 @@ def start_error(spec: AnyProcessSpec, why: str) -> Exited:
     return Exited(id=spec.id, pid=0, returncode=1, max_rss=0, start_error=why)
 
 
-def reap_orphans(ours: set[int], expected: OrphanTracker, on_end: Callable[[], None]) -> None:
+def reap_orphans(spared: set[int], expected: OrphanTracker, on_end: Callable[[], None]) -> None:
     """Kill and reap the orphans of a dead process, except those in `expected`.
 
     `on_end` is called as each of them ends, expected ones included: their own children become orphans in turn.
     """
     expected.prune()
-    for pid in (*kill_orphans(ours, expected), *expected.newcomers()):
+    for pid in (*kill_orphans(spared, expected), *expected.newcomers()):
         with contextlib.suppress(ChildProcessError):
             child.watch(pid, lambda _: on_end())

@@ -179,7 +179,7 @@ class ForkEngine:
         asyncio.get_running_loop().add_reader(self._fork_server.control, self._listen)
         child.watch(self._fork_server.pid, self._fork_server_ended)
         if not self._has_died:
-            self._say()
+            self._flush()
         self._expect_a_word()
 
     def _expect_a_word(self) -> None:
@@ -202,7 +202,7 @@ class ForkEngine:
         if self._has_died:
             self._spawn_some()
         else:
-            self._say()
+            self._flush()
 
     def _spawn_some(self) -> None:
         most = self._timing.spawned_at_once
@@ -238,7 +238,7 @@ class ForkEngine:
             self._zygote_life.came_up()
         self._born += 1
 
-    def _say(self) -> None:
+    def _flush(self) -> None:
         if self._fork_server.control.fileno() < 0:
             return
         loop = asyncio.get_running_loop()
@@ -246,7 +246,7 @@ class ForkEngine:
             try:
                 self._fork_server.control.send(datagram(Spawn(spec=self._outbox[0])))
             except BlockingIOError:
-                loop.add_writer(self._fork_server.control, self._say)
+                loop.add_writer(self._fork_server.control, self._flush)
                 return
             except OSError:  # it has died: its successor will be told
                 return
@@ -262,11 +262,11 @@ class ForkEngine:
             except OSError:
                 data = b""
             if data:
-                self._hear(data)
+                self._receive(data)
             else:
                 self._hang_up()
 
-    def _hear(self, data: bytes) -> None:
+    def _receive(self, data: bytes) -> None:
         message = read_datagram(data)
         self._has_spoken = True
         match message:
@@ -279,7 +279,7 @@ class ForkEngine:
                 self._life.came_up()
                 if self._has_died:
                     self._has_died = False
-                    self._say()
+                    self._flush()
                     self._on_ready()
             case ForkServerReady():
                 self._on_ready()

@@ -72,7 +72,7 @@ class ForkServer:
         poll = select.poll()
         poll.register(self._control, select.POLLIN)
         poll.register(wakeup, select.POLLIN)
-        self._tell(ForkServerServes(pid=os.getpid()))
+        self._send(ForkServerServes(pid=os.getpid()))
         while True:
             ready = {descriptor for descriptor, _ in poll.poll(self._timeout())}
             if not ready and not self._complete:
@@ -103,7 +103,7 @@ class ForkServer:
         if isinstance(message, Spawn):
             self._fork(message.spec)
         elif isinstance(message, MeasureForkServer):
-            self._tell(ForkServerMeasured(footprint=footprint.measure()))
+            self._send(ForkServerMeasured(footprint=footprint.measure()))
         return True
 
     def _import_the_rest(self) -> None:
@@ -118,7 +118,7 @@ class ForkServer:
         immortalizer.work(IMMORTALIZE_SECONDS)
         if not immortalizer.has_work:
             self._immortalizer = None
-            self._tell(ForkServerReady(pid=os.getpid()))
+            self._send(ForkServerReady(pid=os.getpid()))
 
     def _share_zygote(self, share: Callable[[], int]) -> None:
         """Start a zygote for the children to come. Existing children each start one of their own."""
@@ -142,7 +142,7 @@ class ForkServer:
             pid = os.fork()
         except OSError as error:  # no memory, or too many processes: reported as a death, since it may pass
             why = error.strerror or str(error)
-            self._tell(Exited(id=spec.id, pid=0, returncode=1, max_rss=0, start_error=why))
+            self._send(Exited(id=spec.id, pid=0, returncode=1, max_rss=0, start_error=why))
             return
         if pid == 0:
             self._control.close()
@@ -155,7 +155,7 @@ class ForkServer:
 
     def _adopt(self, name: WorkerId, pid: int) -> None:
         self._children[pid] = name
-        self._tell(Spawned(id=name, pid=pid))
+        self._send(Spawned(id=name, pid=pid))
 
     def _reap(self) -> None:
         while _has_ended_child():
@@ -165,7 +165,7 @@ class ForkServer:
             name = self._children.pop(pid, None)
             if name is not None:
                 ending = child.ChildExit(pid, os.waitstatus_to_exitcode(status), usage.ru_maxrss * 1024)
-                self._tell(Exited(id=name, pid=pid, returncode=ending.returncode, max_rss=ending.max_rss))
+                self._send(Exited(id=name, pid=pid, returncode=ending.returncode, max_rss=ending.max_rss))
             if name is not None and name == self._zygote:
                 self._zygote = None
                 self._zygote_due = time.monotonic() + self._zygotes.on_death(time.monotonic())
@@ -176,7 +176,7 @@ class ForkServer:
         """End all children and their orphans; only a token refresh under way gets time to finish."""
         orphans.end_all_children(self._orphans, LAST_TIMEOUT)
 
-    def _tell(self, message: Spawned | Exited | ForkServerMeasured | ForkServerReady | ForkServerServes) -> None:
+    def _send(self, message: Spawned | Exited | ForkServerMeasured | ForkServerReady | ForkServerServes) -> None:
         try:
             self._control.send(datagram(message))
         except OSError:  # the supervisor is gone: the next read reports it

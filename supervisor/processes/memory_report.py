@@ -36,10 +36,10 @@ class FootprintCollector:
     """One round at a time. A request during a round gets the result of that round."""
 
     def __init__(self, ask: Callable[[], Iterable[WorkerId]]) -> None:
-        """`ask` sends the request to every other process and returns their ids; the answers arrive through `heard`."""
+        """`ask` sends the request to all other processes and returns their ids; answers arrive through `receive`."""
         self._ask = ask
         self._missing: set[WorkerId] = set()
-        self._heard: dict[WorkerId, ProcessFootprint] = {}
+        self._received: dict[WorkerId, ProcessFootprint] = {}
         self._round: asyncio.Future[ProcessFootprints] | None = None
         self._deadline: asyncio.TimerHandle | None = None
 
@@ -50,7 +50,7 @@ class FootprintCollector:
     def receive(self, who: WorkerId, held: ProcessFootprint) -> None:
         """Handle an answer; one that arrives after its round is dropped."""
         if who in self._missing:
-            self._heard[who] = held
+            self._received[who] = held
             self.forget(who)
 
     def forget(self, who: WorkerId) -> None:
@@ -64,7 +64,7 @@ class FootprintCollector:
         begun = self._round = loop.create_future()
         self._deadline = loop.call_later(TIMEOUT, self._end)
         heap.trim()  # memory that is free does not count as held
-        self._heard = {SUPERVISOR_ID: ProcessFootprint(footprint.measure())}
+        self._received = {SUPERVISOR_ID: ProcessFootprint(footprint.measure())}
         self._missing = set(self._ask())
         if not self._missing:
             self._end()
@@ -76,4 +76,4 @@ class FootprintCollector:
         if self._deadline is not None:
             self._deadline.cancel()
         if ended is not None:
-            ended.set_result(self._heard)
+            ended.set_result(self._received)

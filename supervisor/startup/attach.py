@@ -75,14 +75,14 @@ def join(mode: str, others: "Sequence[str]", on_joined: "Callable[[], object]" =
     if others:
         if mode == "auto":
             return None
-        _say(f"{', '.join(others)} cannot be given to a host that runs already; give it to `greenroom serve`")
+        _print(f"{', '.join(others)} cannot be given to a host that runs already; give it to `greenroom serve`")
         return WRONG_OPTIONS
     home = _home(os.environ)
     found = None if home is None else find_host(home, mode)
     if found is None:
         if mode == "auto":
             return None
-        _say(f"no host serves {home or 'the Codex home'}; `greenroom serve` starts one")
+        _print(f"no host serves {home or 'the Codex home'}; `greenroom serve` starts one")
         return CANNOT
     if isinstance(found, int):
         return None if mode == "auto" else found
@@ -163,7 +163,7 @@ def find_host(home: str, mode: str, protocol: str = "mcp") -> tuple[_socket.sock
     """Return a host that has let this process in, and what it has sent besides; a code where it has refused."""
     hello = _hello(home, protocol)
     if hello is None:
-        _say("the current directory cannot be named to the host: its path is gone, or no UTF-8")
+        _print("the current directory cannot be named to the host: its path is gone, or no UTF-8")
         return CANNOT
     for path in candidates(home, os.environ):
         connection = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM)
@@ -180,9 +180,9 @@ def find_host(home: str, mode: str, protocol: str = "mcp") -> tuple[_socket.sock
         connection.close()
         if _WRONG_HOME in answer:
             continue
-        _say(f"the host at {path} refuses this client: {_error_in(answer)}")
+        _print(f"the host at {path} refuses this client: {_error_in(answer)}")
         if mode == "auto":
-            _say("going on as a server of its own")
+            _print("going on as a server of its own")
         return CANNOT
     return None
 
@@ -232,7 +232,7 @@ def _error_in(answer: bytes) -> str:
         return repr(answer[:200])
 
 
-def _say(text: str) -> None:
+def _print(text: str) -> None:
     sys.stderr.write(f"greenroom: {text}\n")
 
 
@@ -302,7 +302,7 @@ class _Pipe:
             self._host.close()
         if self._client_left:
             return 0
-        _say("the host has ended")
+        _print("the host has ended")
         return HOST_ENDED
 
     def _pass_on(self, signals: int) -> None:

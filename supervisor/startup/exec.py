@@ -139,4 +139,4 @@ def _write_all(descriptor: int, data: bytes) -> None:
         while data:
             data = data[os.write(descriptor, data) :]
     except BrokenPipeError:
-        return  # whoever wanted it is gone
+        return  # its reader is gone

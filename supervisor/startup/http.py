@@ -19,15 +19,17 @@ def http_listener(options: ServerOptions, listen: str, environment: Mapping[str,
     def front() -> Front:
         return Front(lambda _: None, environment, options.session_tools, options.approval_tools)
 
-    return HttpListener(options.http or HttpTable(), address, http_token(home), front, partial(_say, token_path(home)))
+    return HttpListener(
+        options.http or HttpTable(), address, http_token(home), front, partial(_print, token_path(home))
+    )
 
 
-def _say(path: str, address: Address) -> None:
+def _print(path: str, address: Address) -> None:
     """Tell the user where it listens, and what of that is dangerous."""
     sys.stderr.write(f"greenroom: MCP over HTTP at {url_of(address)}, with the bearer token in {path}\n")
     if not address.is_loopback:
         sys.stderr.write(
-            f"greenroom: {address.text} is reached from other machines, and without TLS: whoever reads along gets the "
-            "token. Put a proxy with TLS in front of it.\n"
+            f"greenroom: {address.text} is reached from other machines without TLS: the token can be read from the "
+            "traffic. Put a proxy with TLS in front of it.\n"
         )
     sys.stderr.flush()

@@ -136,7 +136,8 @@ def check_peer(connected: socket.socket) -> int:
 def _open_socket(home: str, environment: Mapping[str, str], manager: ServiceManager) -> tuple[socket.socket, str]:
     """Return the socket to listen at, and the path that is to be removed at the end, if any. Raises `StartError`.
 
-    The home is locked, so a socket that is there belongs to a host that was killed. Whoever finds the path can connect.
+    The home is locked, so a socket that is there belongs to a host that was killed. Any program
+    that finds the path can connect.
     """
     if manager.sockets:
         return _passed_socket(manager), ""

@@ -134,10 +134,10 @@ def test_the_supervisor_hears_what_it_missed() -> None:
     sent = Sent()
     change = AuthChanged(generation=2, state="API_KEY", mode="apikey", identity_changed=True, reason="external")
     sent.desk.on(Reload, lambda *_: Succeeded())
-    sent.desk.tell_supervisor(change)
+    sent.desk.notify_supervisor(change)
     assert sent.parts == []
     sent.take(SUPERVISOR, frames(b"1", Reload()))
-    sent.desk.tell_supervisor(change)
+    sent.desk.notify_supervisor(change)
     assert [parts[:2] for parts in sent.parts] == [
         [b"route-supervisor", b"auth-changed"],
         [b"route-supervisor", b"done"],

@@ -32,7 +32,7 @@ class Connection:
         self._peer = channel.peer
         self.requests = RequestQueue(channel)
         self.accounts = AccountMethods(channel, self.requests, stage.link, "chatgpt", lambda: None)
-        stage.link._on_broadcast = self.accounts.heard
+        stage.link._on_broadcast = self.accounts.receive
         self._last_id = 0
 
     def _hear(self, line: bytes) -> None:

@@ -101,12 +101,12 @@ class ApprovalReviewer:
             started_at_ms=now_ms(),
             completed_at_ms=None,
         )
-        self._transcript.tell(told)
+        self._transcript.emit_now(told)
         ended = msgspec.structs.replace(told, status="aborted")
         try:
             decision, ended = await self._decided(question, told)
         finally:
-            self._transcript.tell(msgspec.structs.replace(ended, completed_at_ms=now_ms()))
+            self._transcript.emit_now(msgspec.structs.replace(ended, completed_at_ms=now_ms()))
         return decision
 
     async def _decided(self, question: Reviewable, told: GuardianAssessment) -> tuple[Decision, GuardianAssessment]:
@@ -178,12 +178,12 @@ def evidence(question: Reviewable, history: list[JsonObject]) -> str:
     action = msgspec.json.encode(question).decode()
     if len(action) > LONGEST_ACTION:
         raise ReviewFailedError(f"the action has more than {LONGEST_ACTION:,} characters")
-    said = [told for item in history if (told := _told(item)) is not None][-MESSAGES:]
+    said = [told for item in history if (told := _message_text(item)) is not None][-MESSAGES:]
     messages = "\n".join(msgspec.json.encode({"from": speaker, "text": text}).decode() for speaker, text in said)
     return f"What was said, oldest first, one JSON object a line:\n{messages}\n\nThe action:\n{action}"
 
 
-def _told(item: JsonObject) -> tuple[str, str] | None:
+def _message_text(item: JsonObject) -> tuple[str, str] | None:
     if item.get("type") != "message":
         return None
     text = "\n".join(text_parts(item))

@@ -111,7 +111,7 @@ class Compaction:
         if self._rescued or not lacks_room(error) or not can_shorten(self._history, self._budget):
             return False
         self._rescued = True
-        self._transcript.tell(event.stream_error(f"{error} Making room and asking again…"))
+        self._transcript.emit_now(event.stream_error(f"{error} Making room and asking again…"))
         try:
             await self.run()
         except ModelError:
@@ -127,8 +127,8 @@ class Compaction:
         self._window_number += 1
         transcript = self._transcript
         if usage is not None:
-            transcript.tell(self._tokens.add(usage), keep=True)
+            transcript.emit_now(self._tokens.add(usage), keep=True)
         transcript.record(compacted(summary, items, self._window_number), self._turn.context_record())
-        transcript.tell(self._tokens.estimated(self.used), keep=True)
-        transcript.tell(ContextCompacted(), keep=True)
+        transcript.emit_now(self._tokens.estimated(self.used), keep=True)
+        transcript.emit_now(ContextCompacted(), keep=True)
         transcript.warn(WARNING)

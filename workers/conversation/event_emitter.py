@@ -49,28 +49,28 @@ class EventEmitter:
         """Let what follows belong to a turn."""
         self._turn_id = turn_id
 
-    def tell(self, told: Event) -> None:
-        """Tell of something, and first of what it means for its item."""
-        phase = thread_items.PHASES.get(type(told))
+    def emit_now(self, emitted: Event) -> None:
+        """Emit an event, after those of its item."""
+        phase = thread_items.PHASES.get(type(emitted))
         if phase is not None:
-            item = thread_items.item_of(told)
+            item = thread_items.item_of(emitted)
             if phase != "completed":
                 self._start(item)
             if phase != "started":
                 self.complete(item)
-        self._send(told)
+        self._send(emitted)
         if self._observe is not None:
-            self._observe(told)
+            self._observe(emitted)
 
-    def emit(self, told: Event) -> Awaitable[None] | None:
-        """Tell of something; whoever tells much waits for what is returned, while clients do not read."""
-        self.tell(told)
+    def emit(self, emitted: Event) -> Awaitable[None] | None:
+        """Emit an event. A caller that emits many awaits the result, which holds it up while clients do not read."""
+        self.emit_now(emitted)
         return self._mailbox.drain() if self._mailbox.pressed else None
 
     # Items
 
     def complete(self, item: JsonObject) -> None:
-        """Tell that an item is complete, and first that it began, where that was not told."""
+        """Tell that an item is complete, and first that it began, where that was not emitted."""
         item_id = str(item["id"])
         if item_id not in self._begun:
             self._start(item)
@@ -167,10 +167,10 @@ class EventEmitter:
             ItemStarted(thread_id=self._conversation_id, turn_id=self._turn_id, item=item, started_at_ms=started)
         )
 
-    def _send(self, told: Event) -> None:
-        if not self.wants_deltas and type_of(told) in DELTA_EVENTS:
+    def _send(self, emitted: Event) -> None:
+        if not self.wants_deltas and type_of(emitted) in DELTA_EVENTS:
             return
-        formed = baseline_event(told) if self._is_baseline else told
+        formed = baseline_event(emitted) if self._is_baseline else emitted
         if formed is not None:
             self._mailbox.emit(event.encode(formed))
 

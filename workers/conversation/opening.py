@@ -192,7 +192,7 @@ class _Opening:
             ledger=_ledger(shared, resumed),
             emitter=transcript.emitter,
             model=model,
-            worktree=None if self._workplace is None else self._workplace.told,
+            worktree=None if self._workplace is None else self._workplace.own_worktree,
             closing=closing.pop_all(),
         )
 
@@ -238,7 +238,7 @@ class _Opening:
         steps = StepReporter(notices.step, tokens)
 
         def warn(text: str) -> None:
-            emitter.tell(event.warning(text))
+            emitter.emit_now(event.warning(text))
 
         def observe(emitted: Event) -> None:
             if isinstance(emitted, ItemCompleted):  # files of later releases store items in place of flat events
@@ -275,9 +275,9 @@ class _Opening:
         """Emit the first events, and return the one that describes the conversation."""
         settings, transcript = shared.settings, shared.transcript
         configured = event.session_configured(self._id, settings, shared.recorder.path)
-        transcript.tell(configured)
+        transcript.emit_now(configured)
         if not settings.mcp_servers:
-            transcript.tell(event.no_mcp_servers(settings.faulty_mcp_servers))
+            transcript.emit_now(event.no_mcp_servers(settings.faulty_mcp_servers))
         for warning in settings.warnings:
             log.warning("%s", warning)
             transcript.warn(warning)
@@ -286,7 +286,7 @@ class _Opening:
         if self._operation.ephemeral and self._operation.incarnation > 1:
             transcript.warn(LOST)
         if self._workplace is not None:
-            transcript.tell(BackgroundEvent(message=self._workplace.text))
+            transcript.emit_now(BackgroundEvent(message=self._workplace.text))
             for note in self._workplace.notes:
                 transcript.warn(note)
         return event.encode(configured)
@@ -302,7 +302,7 @@ def missing_directories(settings: Settings) -> Iterator[str]:
     policy = settings.sandbox_policy
     for root in policy.writable_roots if policy.type == "workspace-write" else ():
         if not os.path.lexists(root):
-            yield f"The writable root {root} does not exist: as long as that is so nobody can write there."
+            yield f"The writable root {root} does not exist: until it exists nothing can be written there."
 
 
 def _instructions(settings: Settings, resumed: ResumedSession | None) -> str:

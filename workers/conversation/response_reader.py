@@ -100,7 +100,7 @@ class ResponseReader:
             response.items.clear()
             emitter.forget_pieces()
             activity.doing = "waiting to ask the model again"
-            self._transcript.tell(event.stream_error(retry.text))
+            self._transcript.emit_now(event.stream_error(retry.text))
 
         activity.doing = PREPARING
         client = await self._model.client()
@@ -134,13 +134,13 @@ class ResponseReader:
                     self._begin_search(call_id, response)
                 case ItemDone(item):
                     response.items.append(item)
-                    self._tell_item(item, response)
+                    self._emit_item(item, response)
                     emitter.raw_item(item)
                 case Completed():
                     response.completed = model_event
                     emitter.response_completed(model_event)
 
-    def _tell_item(self, item: JsonObject, response: ModelResponse) -> None:
+    def _emit_item(self, item: JsonObject, response: ModelResponse) -> None:
         """Tell clients of a complete item."""
         transcript = self._transcript
         match item.get("type"):
@@ -148,25 +148,25 @@ class ResponseReader:
                 texts, phase = _texts(item.get("content"), "output_text"), item.get("phase")
                 transcript.emitter.complete_message(texts, phase)
                 for text in texts:
-                    transcript.tell(event.agent_message(text, phase), keep=True)
+                    transcript.emit_now(event.agent_message(text, phase), keep=True)
             case "reasoning" if any(item.get(name) for name in ("summary", "content", "encrypted_content")):
                 summary = _texts(item.get("summary"), "summary_text")
                 raw = _texts(item.get("content"), "reasoning_text", "text") if self._show_raw_reasoning else []
                 transcript.emitter.complete_reasoning(summary, raw)
                 for text in summary:
-                    transcript.tell(AgentReasoning(text), keep=True)
+                    transcript.emit_now(AgentReasoning(text), keep=True)
                 for text in raw:
-                    transcript.tell(AgentReasoningRawContent(text), keep=True)
+                    transcript.emit_now(AgentReasoningRawContent(text), keep=True)
             case "web_search_call":
                 self._begin_search(str(item.get("id") or ""), response)
-                transcript.tell(event.web_search_end(item), keep=True)
+                transcript.emit_now(event.web_search_end(item), keep=True)
 
     def _begin_search(self, call_id: str, response: ModelResponse) -> None:
         """Tell clients of the start of a web search once: some servers report it, others only the complete item."""
         if call_id not in response.searches:
             response.searches.add(call_id)
             self._activity.doing = "searching the web"
-            self._transcript.tell(WebSearchBegin(call_id=call_id, query=""))
+            self._transcript.emit_now(WebSearchBegin(call_id=call_id, query=""))
 
 
 def _texts(parts: object, *types: str) -> list[str]:

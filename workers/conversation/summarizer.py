@@ -70,7 +70,7 @@ class Summarizer:
     async def _events(self, body: bytes, discard: Callable[[], None]) -> AsyncIterator[ModelEvent]:
         def start_over(retry: Retry) -> None:
             discard()
-            self._transcript.tell(event.stream_error(retry.text))
+            self._transcript.emit_now(event.stream_error(retry.text))
 
         client = await self._model.client()
         async with aclosing(client.stream(body, start_over)) as batches:

@@ -86,10 +86,10 @@ class ConversationTools:
             return await self._mcp.call(self._turn.id, call, self._host.emit)
         return await self._present_toolbox().call(self._turn.id, call)
 
-    async def tell_diff(self) -> None:
+    async def emit_diff(self) -> None:
         """Tell clients the net diff of the turn's patches, if there were any."""
         if self._toolbox is not None:
-            await self._toolbox.tell_diff(self._turn.id)
+            await self._toolbox.emit_diff(self._turn.id)
 
     async def close(self) -> None:
         """End every process of the tools."""

@@ -61,9 +61,9 @@ class Transcript:
             self._recorder.item(item)
             self.emitter.raw_item(item)
 
-    def tell(self, event: Event, *, keep: bool = False) -> None:
+    def emit_now(self, event: Event, *, keep: bool = False) -> None:
         """Emit an event, and record it where `keep` is true."""
-        self.emitter.tell(event)
+        self.emitter.emit_now(event)
         if keep:
             self._recorder.event(event)
 
@@ -74,7 +74,7 @@ class Transcript:
 
     def warn(self, text: str) -> None:
         """Emit a warning for the user."""
-        self.emitter.tell(warning(text))
+        self.emitter.emit_now(warning(text))
 
     def record(self, *records: SessionRecord) -> None:
         """Record lines of any type."""

@@ -22,7 +22,7 @@ class TurnTools(Protocol):
         """Run one call of the model and return its output."""
         ...
 
-    async def tell_diff(self) -> None:
+    async def emit_diff(self) -> None:
         """Tell clients the net diff of the turn's patches, if there were any."""
 
 
@@ -74,7 +74,7 @@ class TurnLoop:
             self._uncounted = response.usage
             await self._answer_calls(response.calls)
             self._count()
-            await self._tools.tell_diff()
+            await self._tools.emit_diff()
             if await self._steering.take():
                 continue
             if response.ends_turn:
@@ -139,4 +139,4 @@ class TurnLoop:
     def _count(self) -> None:
         usage, self._uncounted = self._uncounted, None
         if usage is not None:
-            self._transcript.tell(self._tokens.add(usage), keep=True)
+            self._transcript.emit_now(self._tokens.add(usage), keep=True)

@@ -46,7 +46,7 @@ class TurnReport:
         self._transcript.begin_turn(turn_id)
         self._steps.begin_turn()
         window = turn.settings.model_family.effective_context_window
-        self._transcript.tell(event.task_started(turn.id, round(turn.started_at), window), keep=True)
+        self._transcript.emit_now(event.task_started(turn.id, round(turn.started_at), window), keep=True)
 
     def completed(self, inputs: Sequence[str], last: str | None) -> TurnOutcome:
         """Report that the turn is complete. `inputs` are the user's messages, `last` is the agent's last one."""
@@ -63,7 +63,7 @@ class TurnReport:
     def failed(self, outcome: TurnOutcome, info: ErrorInfo = "other") -> TurnOutcome:
         """Report a failure. `info` is the `codex_error_info` of its event."""
         failure = event.error(outcome.message or "", info)
-        self._transcript.tell(failure)
+        self._transcript.emit_now(failure)
         self._end(None, failure)
         return self._with_save_fault(outcome)
 
@@ -73,7 +73,7 @@ class TurnReport:
         if not turn.compacts:
             self._transcript.add(prompt.turn_aborted_message())
         duration = time.time() - turn.started_at
-        self._transcript.tell(event.turn_aborted(turn.id, INTERRUPTED, round(turn.started_at), duration), keep=True)
+        self._transcript.emit_now(event.turn_aborted(turn.id, INTERRUPTED, round(turn.started_at), duration), keep=True)
         self._recorder.save()
         return TurnOutcome("aborted", message=INTERRUPTED)
 
@@ -91,7 +91,7 @@ class TurnReport:
         )
         self._recorder.event(ended)
         self._recorder.save()
-        self._transcript.tell(ended)
+        self._transcript.emit_now(ended)
 
     def _with_save_fault(self, outcome: TurnOutcome) -> TurnOutcome:
         """Return the outcome, as a failure where the conversation could not be saved."""

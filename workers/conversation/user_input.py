@@ -89,7 +89,7 @@ class UserInput:
             self._transcript.add(skill)
         self._transcript.add_input(message.item)
         self.texts.append(message.text)
-        self._transcript.tell(event.user_message(message.text), keep=True)
+        self._transcript.emit_now(event.user_message(message.text), keep=True)
         if self._message_history is not None:
             await self._message_history.add(message.text)
 

@@ -110,7 +110,7 @@ def _has_odd_characters(script: str) -> bool:
 
 
 def preload_grammar() -> None:
-    """Import the grammar and build the parser, for whoever forks processes that will need it."""
+    """Import the grammar and build the parser, for a process that forks others which need it."""
     _parser()
 
 

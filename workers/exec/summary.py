@@ -143,12 +143,12 @@ def _between_connectors(words: list[str]) -> list[list[str]]:
 
 def _superfluous(parts: list[_Summary]) -> int | None:
     for index, part in enumerate(parts):
-        if isinstance(part, _Other) and _tells_nothing(part, index, parts[index + 1 :]):
+        if isinstance(part, _Other) and _is_silent(part, index, parts[index + 1 :]):
             return index
     return None
 
 
-def _tells_nothing(part: _Other, index: int, later: list[_Summary]) -> bool:
+def _is_silent(part: _Other, index: int, later: list[_Summary]) -> bool:
     match part.words:
         case ("echo", *_):
             return index == 0

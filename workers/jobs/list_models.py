@@ -13,7 +13,7 @@ from greenroom.protocol.conversation_api import ListedModel, ListModels, ModelLi
 from greenroom.workers.job_context import Setting
 
 _USUAL_EFFORT: Final = "medium"
-"""What a model that reasons does where nobody has said how much."""
+"""What a model that reasons does where no effort was set."""
 
 
 async def run(params: bytes, setting: Setting) -> bytes:

@@ -44,7 +44,7 @@ async def run(params: bytes, setting: Setting) -> bytes:
     """Return the result of `listConversations`."""
     request = msgspec.json.decode(params, type=ListConversations)
     size = min(MOST, max(1, PAGE if request.page_size is None else request.page_size))
-    page = list(islice(_told(setting.home, _position(request.cursor)), size))
+    page = list(islice(_previews(setting.home, _position(request.cursor)), size))
     result: dict[str, object] = {"items": [_item(name, seen) for name, seen in page]}
     if page:
         last, _ = page[-1]
@@ -64,7 +64,7 @@ def preview(reader: Reader, path: str) -> Preview | None:
     return None if message is None else Preview("\n".join(texts(message.get("content"), "input_text")), first.timestamp)
 
 
-def _told(home: str, before: tuple[str, str] | None) -> Iterator[tuple[SessionName, Preview]]:
+def _previews(home: str, before: tuple[str, str] | None) -> Iterator[tuple[SessionName, Preview]]:
     """Yield the conversations with a user message."""
     reader = Reader(home)
     for name in list_sessions(home):

@@ -51,14 +51,14 @@ async def run(params: bytes, setting: Setting) -> bytes:
     )
     confinement = confine(settings.sandbox_policy, surroundings)
     if confinement is None:
-        return _told(await _run(command, GroupStarter(ProcessGroups())), confined=False)
+        return _result(await _run(command, GroupStarter(ProcessGroups())), confined=False)
     launcher = Launcher.attach()
     try:
         finished = await _run(command, LaunchedStarter(lambda: launcher, confinement.resolved()))
     finally:
         launcher.kill_all()
         await launcher.close()
-    return _told(finished, confined=True)
+    return _result(finished, confined=True)
 
 
 def _settings(request: ExecCommand, setting: Setting) -> Settings:
@@ -76,7 +76,7 @@ async def _run(command: CommandSpec, starter: Starter) -> Finished:
     return await run_to_end(command, lambda _, __: None, starter)
 
 
-def _told(finished: Finished, *, confined: bool) -> bytes:
+def _result(finished: Finished, *, confined: bool) -> bytes:
     stdout, stderr = _text(finished.stdout), _text(finished.stderr)
     if finished.spawn_error is not None:
         raise JobError(finished.spawn_error)

@@ -54,10 +54,10 @@ async def run(params: bytes, setting: Setting) -> bytes:
         read = read_tolerantly(table)
     except ConfigError as error:
         raise JobError(f"failed to parse config.toml: {error}") from error
-    return msgspec.json.encode(_told(read.table, read.file, form))
+    return msgspec.json.encode(_rendered(read.table, read.file, form))
 
 
-def _told(table: Table, file: ConfigFile, form: str) -> dict[str, object]:
+def _rendered(table: Table, file: ConfigFile, form: str) -> dict[str, object]:
     return early(table, file) if form == "early" else {"config": saved(table, file)}
 
 

@@ -50,7 +50,7 @@ async def run(params: bytes, setting: Setting) -> bytes:
         except (OSError, ValueError):
             continue
         matches = await best(request.query, names, setting.stopped)
-        files += [_told(root, one) for one in _present(root, matches)]
+        files += [_row(root, one) for one in _present(root, matches)]
         if setting.stopped.is_set():
             break
     files.sort(key=lambda file: (-int(str(file["score"])), str(file["path"])))
@@ -109,5 +109,5 @@ def _present(root: str, matches: list[FileMatch]) -> list[FileMatch]:
     return list(islice(there, MOST))
 
 
-def _told(root: str, file: FileMatch) -> dict[str, object]:
+def _row(root: str, file: FileMatch) -> dict[str, object]:
     return {"root": root, "path": file.path, "score": file.match.score, "indices": file.match.indices}

@@ -10,7 +10,7 @@ from greenroom.protocol.events.event import Duration, Event
 from greenroom.protocol.events.mcp import Invocation, McpToolCallBegin, McpToolCallEnd
 from greenroom.protocol.ids import TurnId
 from greenroom.protocol.items import JsonObject
-from greenroom.workers.mcp.result import Output, read_result, told
+from greenroom.workers.mcp.result import Output, read_result, text_output
 from greenroom.workers.mcp.tool import RemoteTool
 from greenroom.workers.tools.types import Emit
 
@@ -48,7 +48,7 @@ async def call_tool(
     try:
         given = _read(arguments)
     except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
-        return told(f"err: {error}", success=False)
+        return text_output(f"err: {error}", success=False)
     invocation = Invocation(tool.server, tool.name, given)
     refusal = await _refusal(admit, tool, call_id, given)
     await _emit(emit, McpToolCallBegin(turn_id=turn_id, call_id=call_id, invocation=invocation))
@@ -65,7 +65,7 @@ async def call_tool(
     except RemoteCallError as error:
         text = f"tool call error: tool call failed for `{tool.server}/{tool.name}`: {error}"
         await _emit(emit, end({"Err": text}))
-        return told(text, success=False)
+        return text_output(text, success=False)
     except asyncio.CancelledError:
         await _emit(emit, end({"Err": f"tool call error: {ABORTED}"}))
         raise

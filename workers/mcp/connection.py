@@ -153,7 +153,7 @@ class Connection:
                 session = ClientSession(
                     dispatcher=dispatcher,
                     elicitation_callback=self._ask,
-                    message_handler=self._hear,
+                    message_handler=self._receive,
                     client_info=_CLIENT,
                 )
                 self._session = await attempt.enter_async_context(session)
@@ -228,7 +228,7 @@ class Connection:
             seen.add(cursor)
         return read_tools(self._name, entries)
 
-    async def _hear(self, message: object) -> None:
+    async def _receive(self, message: object) -> None:
         if isinstance(message, types.ToolListChangedNotification):
             self._is_stale = True
             self._fresh.clear()
@@ -317,6 +317,6 @@ class Connection:
         return FormQuestion(server=self._name, message=params.message, form=dict(schema))
 
     def _withdraw(self) -> None:
-        """Let go of the questions of a call that nobody waits for any longer."""
+        """Let go of the questions of a call that was given up."""
         for question in self._questions:
             question.cancel()

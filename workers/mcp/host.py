@@ -2,7 +2,7 @@
 
 The conversation starts it once. When it has gone (its program ended, its session at the other end is over), the next
 call of one of its tools starts it again, if that has not happened too often; nothing is called twice but what the
-server is known not to have heard.
+server is known not to have received.
 """
 
 import asyncio
@@ -87,7 +87,7 @@ class ServerHost:
         return await self._ask(lambda connection: connection.resources(method, params))
 
     async def _ask(self, request: Callable[["Connection"], Awaitable[JsonObject]]) -> JsonObject:
-        """Make a request, and make it again where the server is known not to have heard it."""
+        """Make a request, and make it again where the server is known not to have received it."""
         try:
             return await request(await self._present())
         except UnheardError:

@@ -59,7 +59,7 @@ def noted(output: Output, notes: Sequence[str]) -> Output:
     return Output((*map(_text, notes), *output.parts), output.success) if notes else output
 
 
-def told(text: str, *, success: bool) -> Output:
+def text_output(text: str, *, success: bool) -> Output:
     """Return an output of one text."""
     return Output((_text(text),), success)
 
@@ -75,7 +75,7 @@ def read_result(result: JsonObject, seconds: float) -> Output:
     if any(part["type"] == "input_image" for part in parts):
         return Output((_text(header), *parts, *map(_text, data)), not failed)
     blocks = [_json([brief(block) for block in content])] if content or not data else []
-    return told(header + f"\n{STRUCTURED}\n".join(blocks + data), success=not failed)
+    return text_output(header + f"\n{STRUCTURED}\n".join(blocks + data), success=not failed)
 
 
 def _beside(content: list[object], structured: object) -> list[object]:

@@ -36,7 +36,7 @@ from greenroom.workers.mcp.host import ServerHost
 from greenroom.workers.mcp.launch import StartupError, program, server_address, variables_of
 from greenroom.workers.mcp.naming import is_server_name
 from greenroom.workers.mcp.resource_tools import ResourceTools
-from greenroom.workers.mcp.result import Output, noted, told
+from greenroom.workers.mcp.result import Output, noted, text_output
 from greenroom.workers.mcp.startup import NOTICE_SECONDS, Startup
 from greenroom.workers.tools.types import Emit
 
@@ -82,7 +82,7 @@ class ServerContext(msgspec.Struct, frozen=True, kw_only=True):
     wire: WireApi = "responses"
     """What the model's server speaks."""
     approval: ToolApproval | None = None
-    """Who lets calls through; all of them pass where there is nobody."""
+    """The gate that calls pass; all of them pass where there is none."""
     notice_after: float = NOTICE_SECONDS
 
 
@@ -149,7 +149,7 @@ class McpServers:
         elif (found := self._catalog.find(name, namespace)) is not None:
             tool, remote = found, self._assignments.get(found.server, _GONE)
         else:
-            return told(f"unsupported call: {name}", success=False)
+            return text_output(f"unsupported call: {name}", success=False)
         notes = self._notes.setdefault(tool.server, [])
         notes.clear()
         output = await call_tool(tool, turn_id, call_id, arguments, self._admit, remote, emit)
@@ -176,7 +176,7 @@ class McpServers:
         self.kill_all()
 
     def _start(self) -> Startup:
-        self._startup = startup = Startup(self._servers, self._tell, self._setting.notice_after)
+        self._startup = startup = Startup(self._servers, self._emit_and_wait, self._setting.notice_after)
         self._states = {name: ServerStatus("starting") for name in self._servers}
         self._tasks = [
             asyncio.create_task(self._host(name, server, startup), name=f"mcp-{name}")
@@ -195,7 +195,7 @@ class McpServers:
                 await self._settle(startup, name, ServerStatus("ready"))
 
         try:
-            await self._tell(McpStartupUpdate(server=name, status={"state": "starting"}))
+            await self._emit_and_wait(McpStartupUpdate(server=name, status={"state": "starting"}))
             self._assignments[name] = host = ServerHost(name, partial(self._connection, name, server), on_tools)
             await host.run()
         except asyncio.CancelledError:
@@ -240,9 +240,9 @@ class McpServers:
         if self._closing:
             return
         told = {"state": status.state} if status.error is None else {"state": status.state, "error": status.error}
-        await self._tell(McpStartupUpdate(server=name, status=told))
+        await self._emit_and_wait(McpStartupUpdate(server=name, status=told))
         if startup.is_over:
-            await self._tell(self._summary())
+            await self._emit_and_wait(self._summary())
 
     def _summary(self) -> McpStartupComplete:
         by_state: dict[State, list[str]] = {"ready": [], "failed": [], "cancelled": []}
@@ -274,10 +274,10 @@ class McpServers:
                 f"a question of the MCP server `{question.server}` was answered with `{reply.action}`: {reply.reason}"
             )
             self._notes.setdefault(question.server, []).append(text)
-            await self._tell(WarningEvent(text))
+            await self._emit_and_wait(WarningEvent(text))
         return reply
 
-    async def _tell(self, event: Event) -> None:
+    async def _emit_and_wait(self, event: Event) -> None:
         waiting = self._setting.emit(event)
         if waiting is not None:
             await waiting

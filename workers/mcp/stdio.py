@@ -1,4 +1,4 @@
-"""Runs a server as a child of ours and speaks with it over its pipes, one JSON message a line.
+"""Runs a server as a child process and speaks with it over its pipes, one JSON message a line.
 
 Promises: when the streams are left, in whatever way, the program and its whole process group are gone within a second.
 The program is asked to go by the end of its input, then by SIGTERM, and is killed in the end.
@@ -35,7 +35,7 @@ LEAVE_SECONDS: Final = 0.3
 TERM_SECONDS: Final = 0.4
 """How long it may take after SIGTERM."""
 DEATH_SECONDS: Final = 0.3
-"""How long a killed program may take to be gone before nobody waits for it any longer."""
+"""How long a killed program may take to be gone before it is given up."""
 _LAST_WORDS: Final = 4096
 _SHOWN: Final = 300
 
@@ -75,7 +75,7 @@ class ServerProcessTransport:
     ]:
         self._child = child = _Child(self._program, self._groups)
         incoming, read_stream = anyio.create_memory_object_stream[SessionMessage | Exception](0)
-        # Without a limit, so that nobody waits for a program that does not read: not even whoever cancels a call.
+        # Without a limit, so that no caller waits for a program that does not read, not even one that cancels a call.
         write_stream, outgoing = anyio.create_memory_object_stream[SessionMessage](math.inf)
         try:
             await child.connect(outgoing, incoming)
@@ -108,7 +108,7 @@ class _Child:
         self._tasks: list[asyncio.Task[None]] = []
         self._input: asyncio.WriteTransport | None = None
         self._writer: asyncio.StreamWriter | None = None
-        """Kept, for it closes its transport when nobody holds it any longer."""
+        """Kept, for it closes its transport once there is no reference to it."""
         self._outputs: list[asyncio.BaseTransport] = []
         groups.add(process.pid)
         try:
@@ -152,7 +152,7 @@ class _Child:
             if self._input is not None:
                 self._input.close()
             if not await self._ends_within(LEAVE_SECONDS):
-                # The leader is not reaped before `ended` is set, so the number is ours.
+                # The leader is not reaped before `ended` is set, so the number is still that of the leader.
                 with suppress(ProcessLookupError, PermissionError):
                     os.killpg(pid, signal.SIGTERM)
                 await self._ends_within(TERM_SECONDS)
@@ -205,7 +205,7 @@ class _Child:
         return reader
 
     async def _read(self, reader: asyncio.StreamReader, incoming: _ToClient) -> None:
-        """Hand on messages until the program says no more, and read on when nobody listens, so that it can end."""
+        """Hand on messages until the program says no more, and read on without a listener, so that it can end."""
         listening = True
         try:
             while line := await reader.readline():

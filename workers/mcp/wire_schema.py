@@ -40,10 +40,10 @@ def fit(schema: JsonObject, wire: WireApi) -> Parameters:
     members = _merged(fitted, fitted, _HOPS) if rule else {}
     whole = {keyword: value for keyword, value in fitted.items() if keyword not in _TOP} | members | {"type": "object"}
     whole.setdefault("properties", {})
-    return Parameters(whole, _told(rule))
+    return Parameters(whole, _described(rule))
 
 
-def _told(rule: JsonObject) -> str:
+def _described(rule: JsonObject) -> str:
     if not rule:
         return ""
     text = msgspec.json.encode(rule).decode()

@@ -123,7 +123,7 @@ class ChatDecoder:
         self._choice: object = None
         """Index of the choice that is read; no other was asked for."""
         self._reason = ""
-        self._said = 0
+        self._parts = 0
         """Counts what the model said."""
         self._goes_on = True
         """No reason to finish has stood alone behind all that was said."""
@@ -219,17 +219,17 @@ class ChatDecoder:
         return complaint is not None
 
     def _take_choice(self, choice: _Choice, events: list[ModelEvent]) -> None:
-        before = self._said
+        before = self._parts
         if choice.delta and (only := _ONLY_TEXT(choice.delta)) is not None:
-            self._say(token(only[1]), events)
+            self._emit_text(token(only[1]), events)
         elif choice.delta != _NULL and choice.delta:
             self._take_members(bytes(choice.delta), events)
         if choice.message or choice.text or choice.error:
             self._take_rare(choice, events)
-        if self._said != before:
+        if self._parts != before:
             self._goes_on = True
         if choice.finish_reason is not None and not self._ended and (reason := reason_named(choice.finish_reason)):
-            self._goes_on = self._said != before or not self._said
+            self._goes_on = self._parts != before or not self._parts
             self._finish(reason, events)
 
     def _take_rare(self, choice: _Choice, events: list[ModelEvent]) -> None:
@@ -242,7 +242,7 @@ class ChatDecoder:
             if not is_copy or choice.finish_reason:
                 self._take_message(bytes(choice.message), events, is_copy=is_copy)
         elif choice.text and not is_copy:
-            self._say(read_text(bytes(choice.text), "text"), events)
+            self._emit_text(read_text(bytes(choice.text), "text"), events)
 
     def _take_message(self, message: bytes, events: list[ModelEvent], *, is_copy: bool) -> None:
         """Take a whole message. Where it was streamed too, it says the same again."""
@@ -264,19 +264,19 @@ class ChatDecoder:
             if said.is_thought:
                 self._show_thought(said.token, events)
             else:
-                self._say(said.token, events)
+                self._emit_text(said.token, events)
         if "refusal" in members:
-            self._say(read_text(bytes(members["refusal"]), "refusal"), events)
+            self._emit_text(read_text(bytes(members["refusal"]), "refusal"), events)
         if "tool_calls" in members:
             self._take_calls(decoded_content(bytes(members["tool_calls"])), whole=whole)
         if "function_call" in members:
-            self._said += 1
+            self._parts += 1
             self._calls.take_function(decoded_content(bytes(members["function_call"])))
         for name in filter(is_kept, members):
             self._keep(name, decoded_content(bytes(members[name])))
 
     def _take_calls(self, fragments: object, *, whole: bool) -> None:
-        self._said += bool(fragments)
+        self._parts += bool(fragments)
         self._calls.take(fragments, whole=whole)
 
     def _think(self, members: dict[str, msgspec.Raw], events: list[ModelEvent]) -> None:
@@ -297,16 +297,16 @@ class ChatDecoder:
             self._show_thought(thought, events)
 
     def _show_thought(self, thought: bytes, events: list[ModelEvent]) -> None:
-        self._said += 1
+        self._parts += 1
         self._thoughts.append(thought)
         events.append(ReasoningDelta(thought))
 
-    def _say(self, text: bytes, events: list[ModelEvent]) -> None:
+    def _emit_text(self, text: bytes, events: list[ModelEvent]) -> None:
         if not text:
             return
         if self._whole:
             raise UnreadableError(f"the answer goes on after it came as a whole: {shown_content(text)}")
-        self._said += 1
+        self._parts += 1
         self._texts.append(text)
         events.append(TextDelta(text))
 

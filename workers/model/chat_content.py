@@ -23,7 +23,7 @@ class UnreadableError(Exception):
     """An answer has a form that is not known. The text says which."""
 
 
-class Said(NamedTuple):
+class TextPart(NamedTuple):
     """A piece of what the model said."""
 
     token: bytes
@@ -50,12 +50,12 @@ _SILENT: Final = frozenset({"reference", "redacted_thinking"})
 """Types of parts that hold nothing to read."""
 
 
-def read_content(raw: bytes) -> list[Said]:
+def read_content(raw: bytes) -> list[TextPart]:
     """Return what a member `content` says. Raises `UnreadableError`."""
     if raw.startswith(b'"'):
         text = token(raw)
-        return [Said(text)] if text else []
-    return list(_said(decoded_content(raw)))
+        return [TextPart(text)] if text else []
+    return list(_parts(decoded_content(raw)))
 
 
 def read_text(raw: bytes, name: str) -> bytes:
@@ -97,31 +97,31 @@ def shown_content(raw: bytes) -> str:
     return raw[: SHOWN * 4].decode("utf-8", "replace").strip()[:SHOWN]
 
 
-def _said(content: object) -> Iterator[Said]:
+def _parts(content: object) -> Iterator[TextPart]:
     match content:
         case None | {}:
             if content:
                 yield from _part(content)
         case str():
             if content:
-                yield Said(_encode(content))
+                yield TextPart(_encode(content))
         case [*parts]:
             for part in parts:
-                yield from _said(part)
+                yield from _parts(part)
         case _:
             raise UnreadableError(
                 f"the content of the answer is neither text nor parts: {shown_content(_encode(content))}"
             )
 
 
-def _part(part: Mapping[str, object]) -> Iterator[Said]:
+def _part(part: Mapping[str, object]) -> Iterator[TextPart]:
     kind = part.get("type") or ""
     if kind in _SILENT:
         return
     if kind in _THOUGHTS:
         text = "".join(_thought_texts(part))
         if text:
-            yield Said(_encode(text), is_thought=True)
+            yield TextPart(_encode(text), is_thought=True)
         return
     if not isinstance(kind, str) or kind not in _TEXTS:
         raise UnreadableError(f"the answer has a part of an unknown type: {shown_content(str(kind).encode())}")
@@ -130,7 +130,7 @@ def _part(part: Mapping[str, object]) -> Iterator[Said]:
             return
         case str(text) | {"value": str(text)}:
             if text:
-                yield Said(_encode(text))
+                yield TextPart(_encode(text))
         case _:
             raise UnreadableError(f"a part of the answer has no text: {shown_content(_encode(part))}")
 

@@ -1,7 +1,7 @@
 """What a chat server says of an answer beside its text and its calls, put together from pieces; free of I/O.
 
 Servers that think want some of it back: `reasoning_content`, `reasoning_details`, the signature of a thought. What that
-is differs, and grows; so all is kept under the name that the server gave it, but for what is known to serve nobody.
+is differs, and grows; so all is kept under the name that the server gave it, but for what is known to be of no use.
 """
 
 from collections.abc import Mapping

@@ -249,7 +249,7 @@ def _call(item: _Item) -> JsonObject | None:
 def _command(action: object) -> JsonObject:
     members = action if isinstance(action, dict) else {}
     known = {"timeout_ms": "timeout_ms", "working_directory": "workdir"}
-    optional = {ours: members[theirs] for theirs, ours in known.items() if members.get(theirs) is not None}
+    optional = {name: members[key] for key, name in known.items() if members.get(key) is not None}
     return {"command": as_list(members.get("command")), **optional}
 
 

@@ -108,7 +108,7 @@ class CredentialsChannel:
         self._monitor = ZmqStream(monitor, self._observe)
         self._port = ZmqStream(self._socket, self._take)
         self._subscriber = _curve(context.socket(zmq.SUB), spec) if spec.broadcast_address else None
-        self._broadcasts = None if self._subscriber is None else ZmqStream(self._subscriber, self._hear)
+        self._broadcasts = None if self._subscriber is None else ZmqStream(self._subscriber, self._receive)
         self._must_subscribe = True
 
     async def start(self) -> Welcome:
@@ -210,7 +210,7 @@ class CredentialsChannel:
     def _take(self, message: list[zmq.Frame]) -> None:
         self._requests.receive(read_answer([frame.bytes for frame in message]))
 
-    def _hear(self, message: list[zmq.Frame]) -> None:
+    def _receive(self, message: list[zmq.Frame]) -> None:
         broadcast = read_broadcast([frame.bytes for frame in message])
         if isinstance(broadcast, RateLimited):
             self.limited.add(broadcast.key)

@@ -99,7 +99,7 @@ def _complaint(error: Mapping[str, object], around: object = None) -> Complaint:
         type=_name(error.get("type")) or _name(error.get("status")),
         plan=_name(error.get("plan_type")),
         resets_at=resets_at if isinstance(resets_at, int | float) and 0 <= resets_at < 1e11 else None,
-        delay=next(_told_delays([error, around]), None) or delay_in_words(message),
+        delay=next(_delays_in([error, around]), None) or delay_in_words(message),
     )
 
 
@@ -129,7 +129,7 @@ _DELAYS: Final[Mapping[str, float]] = {
 _DEPTH: Final = 4
 
 
-def _told_delays(value: object, depth: int = _DEPTH) -> Iterator[float]:
+def _delays_in(value: object, depth: int = _DEPTH) -> Iterator[float]:
     """Yield the times to wait that an error names in its members, such as those of `google.rpc.RetryInfo`."""
     if isinstance(value, dict):
         for name, unit in _DELAYS.items():
@@ -139,7 +139,7 @@ def _told_delays(value: object, depth: int = _DEPTH) -> Iterator[float]:
                 yield seconds * (unit if str(delay).replace(".", "").isdecimal() else 1)
     if depth and isinstance(value, dict | list):
         for member in value.values() if isinstance(value, dict) else value:
-            yield from _told_delays(member, depth - 1)
+            yield from _delays_in(member, depth - 1)
 
 
 _SECRETS: Final = re.compile(

@@ -200,11 +200,11 @@ def _open_existing(place: _Place, files: contextlib.ExitStack) -> int | None:
 
 
 def _take_attributes(new: int, old: int) -> None:
-    theirs, ours = os.fstat(old), os.fstat(new)
-    if (theirs.st_uid, theirs.st_gid) != (ours.st_uid, ours.st_gid):
+    before, after = os.fstat(old), os.fstat(new)
+    if (before.st_uid, before.st_gid) != (after.st_uid, after.st_gid):
         with contextlib.suppress(PermissionError):
-            os.fchown(new, theirs.st_uid, theirs.st_gid)
-    os.fchmod(new, stat.S_IMODE(theirs.st_mode) & _KEPT_MODE)
+            os.fchown(new, before.st_uid, before.st_gid)
+    os.fchmod(new, stat.S_IMODE(before.st_mode) & _KEPT_MODE)
     if hasattr(os, "listxattr"):
         with contextlib.suppress(OSError):
             for name in filter(lambda name: name.startswith(_KEPT_ATTRIBUTES), os.listxattr(old)):

@@ -203,7 +203,7 @@ class Connections:
         return True
 
     def _answer(self, number: int, error: int) -> None:
-        with contextlib.suppress(OSError):  # nobody waits for it any more
+        with contextlib.suppress(OSError):  # the caller is gone
             fcntl.ioctl(self.listener, _ANSWER, _RESPONSE.pack(number, 0, -error, 0))
 
 

@@ -58,7 +58,7 @@ class LauncherStatistics:
     running: int
     """Commands that run at the moment."""
     left_behind: int
-    """Commands that have ended while descendants of theirs have not."""
+    """Commands that have ended while their descendants have not."""
     started: int
     """Commands that were started in all."""
 

@@ -62,10 +62,10 @@ def run_monitor(zygote: socket.socket, orders: socket.socket) -> NoReturn:
 
 
 def _ask_for_another(zygote: socket.socket) -> socket.socket:
-    theirs, ours = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    with theirs:
-        socket.send_fds(zygote, [b"."], [theirs.fileno()])
-    return ours
+    zygote_end, own_end = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with zygote_end:
+        socket.send_fds(zygote, [b"."], [zygote_end.fileno()])
+    return own_end
 
 
 class _Monitor:
@@ -82,13 +82,13 @@ class _Monitor:
         limits = features.probe().limits(writes=bool(confinement.writable)) if confinement is not None else ()
         failed = self._preforked.failure()
         if failed is not None:
-            self._tell(failed)
+            self._report(failed)
             return False
         self._pid = self._preforked.pid
         if confinement is not None and self._preforked.listeners:
             listener = self._preforked.listeners.pop()
             self._connections = Connections(listener, lambda: _peers(siblings), confinement.sockets)
-        self._tell(Started(self._pid, limits))
+        self._report(Started(self._pid, limits))
         return True
 
     def watch(self) -> bool:
@@ -111,7 +111,7 @@ class _Monitor:
                 return False
             if self._connections is not None and not self._connections.serve(ready, poll):
                 self._disconnect(poll)
-        self._tell(Deserted())
+        self._report(Deserted())
         return True
 
     def _disconnect(self, poll: select.poll) -> None:
@@ -145,9 +145,9 @@ class _Monitor:
     def _note(self, pid: int, status: int, max_rss: int) -> None:
         if pid == self._pid:
             self._pid = 0
-            self._tell(CommandEnded(pid, os.waitstatus_to_exitcode(status), max_rss * 1024))
+            self._report(CommandEnded(pid, os.waitstatus_to_exitcode(status), max_rss * 1024))
 
-    def _tell(self, report: Report) -> None:
+    def _report(self, report: Report) -> None:
         with contextlib.suppress(OSError):  # the launcher has closed its end: the next read of the control reports it
             self._control.send(messages.encode(report))
 

@@ -36,20 +36,20 @@ class PreforkedChild:
     pid: int
     _answer: socket.socket
     listeners: list[int] = field(default_factory=list)
-    """Over which the program's connections are handed over, where it may make any; whoever takes it closes it."""
+    """Over which the program's connections are handed over, where it may make any; its receiver closes it."""
 
     @classmethod
     def fork(cls, orders: socket.socket, rules: RuleCache | None) -> "PreforkedChild":
         """Fork a preforked child. Its request arrives over `orders`, which it takes over; `rules` may fit it."""
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        own_end, child_end = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         parent = os.getpid()
         pid = os.fork()
         if pid == 0:
-            ours.close()
-            _wait_and_become(orders, rules, theirs, parent)
+            own_end.close()
+            _wait_and_become(orders, rules, child_end, parent)
         orders.close()
-        theirs.close()
-        return cls(pid, ours)
+        child_end.close()
+        return cls(pid, own_end)
 
     def failure(self) -> StartFailed | None:
         """Wait until it runs the program; return the error if it cannot."""

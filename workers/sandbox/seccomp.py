@@ -96,8 +96,8 @@ ALWAYS: Final = (
 
 OFFLINE: Final = _never("socket")
 
-# Behind Unix sockets wait programs outside the sandbox that run things for whoever asks. So each connection is made by
-# the monitor, and there are no sockets for datagrams, which need no connection.
+# Behind Unix sockets wait programs outside the sandbox that run things for any program that asks. So each connection
+# is made by the monitor, and there are no sockets for datagrams, which need no connection.
 ONLINE: Final = (
     SyscallRule(
         "socket",

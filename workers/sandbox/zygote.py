@@ -96,7 +96,7 @@ class _Zygote:
             self._rest()
         for descriptor in ready:
             if descriptor in self._monitors:
-                self._hear(*self._monitors[descriptor])
+                self._receive(*self._monitors[descriptor])
             elif descriptor in self._dying:
                 self._dying.discard(descriptor)
                 self._poll.unregister(descriptor)
@@ -131,7 +131,7 @@ class _Zygote:
         for descriptor in descriptors:
             os.close(descriptor)
 
-    def _hear(self, monitor: socket.socket, pid: int) -> None:
+    def _receive(self, monitor: socket.socket, pid: int) -> None:
         """Take back a monitor whose command is over as the spare one, or let it exit."""
         try:
             _, descriptors, _, _ = socket.recv_fds(monitor, 1, 1)

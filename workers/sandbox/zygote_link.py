@@ -37,12 +37,12 @@ class ZygoteLink:
     @classmethod
     def fork(cls) -> "ZygoteLink":
         """Fork a zygote of this process's own."""
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        own_end, zygote_end = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         pid = os.fork()
         if pid == 0:
-            zygote.live(theirs)
-        theirs.close()
-        return cls(ours, pid, is_shared=False)
+            zygote.live(zygote_end)
+        zygote_end.close()
+        return cls(own_end, pid, is_shared=False)
 
     @classmethod
     def attach(cls) -> "ZygoteLink | None":
@@ -118,10 +118,12 @@ def share_zygote() -> int:
     """Start a zygote for all processes that are forked from this one from now on, and return its pid."""
     global _shared  # noqa: PLW0603 - this process has one
     leave_zygote()
-    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    with theirs:
-        pid = spawn("from greenroom.workers.sandbox.zygote import main; main()", {}, {zygote.CHANNEL: theirs.fileno()})
-    _shared = ours, pid
+    own_end, zygote_end = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with zygote_end:
+        pid = spawn(
+            "from greenroom.workers.sandbox.zygote import main; main()", {}, {zygote.CHANNEL: zygote_end.fileno()}
+        )
+    _shared = own_end, pid
     return pid
 
 

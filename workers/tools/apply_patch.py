@@ -47,11 +47,11 @@ async def apply(call_id: str, text: str, cwd: str, context: ToolContext) -> Tool
         status="failed" if stderr else "completed",
     )
     await emit(context, ended)
-    await tell_diff(context)
+    await emit_diff(context)
     return ToolOutput(stderr or output, success=not stderr)
 
 
-async def tell_diff(context: ToolContext, *, only_news: bool = False) -> None:
+async def emit_diff(context: ToolContext, *, only_news: bool = False) -> None:
     """Report the net diff of the turn's patches; an empty diff withdraws an earlier one."""
     before = context.diff.last
     diff = await asyncio.to_thread(context.diff.render)

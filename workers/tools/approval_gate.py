@@ -116,7 +116,7 @@ class ApprovalGate:
         same = (facts.turn_id, facts.cwd, *facts.command)
         if (said := self._retries.get(same)) is not None:
             return said
-        await self._tell(BackgroundEvent(f"Execution failed: {told}"))
+        await self._emit_and_wait(BackgroundEvent(f"Execution failed: {told}"))
         said = (await self._ask_command(facts, ask, told)).verdict.startswith("approved")
         self._retries = {key: value for key, value in self._retries.items() if key[0] == same[0]} | {same: said}
         return said
@@ -204,13 +204,13 @@ class ApprovalGate:
 
     async def _put(self, event: Event, question: AnyQuestion) -> Answer:
         """Ask the user. An answer that aborts stops the whole turn."""
-        await self._tell(event)
+        await self._emit_and_wait(event)
         answer = await self._ask(question)
         if answer.verdict == "abort":
             raise asyncio.CancelledError("the user stopped the turn")
         return answer
 
-    async def _tell(self, event: Event) -> None:
+    async def _emit_and_wait(self, event: Event) -> None:
         waiting = self._emit(event)
         if waiting is not None:
             await waiting

@@ -1,7 +1,7 @@
 """The commands of one conversation that go on between the calls of the model: numbered, watched, bounded in number.
 
 They outlive the turn that started them, and end with the conversation. Clients are told of them only while a turn runs,
-since only then somebody listens: an end that comes between two turns is told at the beginning of the next.
+since only then there is a listener: an end that comes between two turns is told at the beginning of the next.
 """
 
 import asyncio
@@ -89,7 +89,7 @@ class BackgroundCommands:
         """Note that a turn begins, and tell what has ended since the last."""
         self._attended = True
         while self._untold:
-            await self._tell(self._untold.pop(0))
+            await self._emit_and_wait(self._untold.pop(0))
 
     def leave_alone(self) -> None:
         """Note that the turn is over."""
@@ -106,7 +106,7 @@ class BackgroundCommands:
         """
         await self._make_room()
         kept.command = BackgroundCommand(command, lambda name, chunk: self._relay(kept, name, chunk))
-        await self._tell(kept.events.begin())
+        await self._emit_and_wait(kept.events.begin())
         try:
             await kept.command.start(starter)
         except SandboxUnavailableError as error:
@@ -149,7 +149,7 @@ class BackgroundCommands:
             await self.end(next((kept for kept in old if kept.over.is_set()), old[0]))
 
     async def _refuse(self, kept: NumberedCommand, reason: str) -> None:
-        await self._tell(kept.events.failed(reason))
+        await self._emit_and_wait(kept.events.failed(reason))
         raise ToolFailure(f"exec_command failed: {reason}")
 
     async def _see_out(self, kept: NumberedCommand) -> None:
@@ -158,7 +158,7 @@ class BackgroundCommands:
         text = finished.aggregated.render_for_model(kept.events.budget)
         event = kept.events.end(finished, shell_exit_code(finished), text)
         if self._attended:
-            await self._tell(event)
+            await self._emit_and_wait(event)
         else:
             self._untold.append(event)
         kept.finished = finished
@@ -171,9 +171,9 @@ class BackgroundCommands:
             await asyncio.sleep(UNATTENDED_PAUSE)
         elif kept.deltas < MOST_DELTAS:
             kept.deltas += 1
-            await self._tell(kept.events.output(name, chunk))
+            await self._emit_and_wait(kept.events.output(name, chunk))
 
-    async def _tell(self, event: Event) -> None:
+    async def _emit_and_wait(self, event: Event) -> None:
         waiting = self._emit(event)
         if waiting is not None:
             await waiting

@@ -85,7 +85,7 @@ class ToolOutput:
     """Replaces the text if the output is not only text."""
 
     @property
-    def told(self) -> str | list[JsonObject]:
+    def output(self) -> str | list[JsonObject]:
         """The `output` of the call."""
         return list(self.items) or self.text
 

@@ -21,7 +21,7 @@ from greenroom.workers.tools.background_commands import NumberedCommand, shell_e
 from greenroom.workers.tools.command_events import CommandEvents
 from greenroom.workers.tools.command_line import WORKDIR_NAMES, argv_or_script
 from greenroom.workers.tools.context import ToolContext, ToolOutput, emit
-from greenroom.workers.tools.terminal_output import told
+from greenroom.workers.tools.terminal_output import read_output
 from greenroom.workers.tools.types import CommandFacts, ExecutionMode, ToolFailure
 
 DEFAULT_YIELD_MS: Final = 10_000
@@ -96,7 +96,7 @@ async def exec_command(call_id: str, arguments: str, context: ToolContext) -> To
             context.open_commands.forget(kept)
             await emit(context, BackgroundEvent("retrying command without sandbox"))
             kept = await call.run("free")
-    return told(kept, call.started, given.max_output_tokens, context)
+    return read_output(kept, call.started, given.max_output_tokens, context)
 
 
 class _Call:

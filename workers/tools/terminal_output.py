@@ -8,7 +8,7 @@ from greenroom.workers.tools.background_commands import NumberedCommand, shell_e
 from greenroom.workers.tools.context import ToolContext, ToolOutput
 
 
-def told(kept: NumberedCommand, started: float, max_tokens: float | None, context: ToolContext) -> ToolOutput:
+def read_output(kept: NumberedCommand, started: float, max_tokens: float | None, context: ToolContext) -> ToolOutput:
     """Read the command's output, and release its number if it has ended. `started`: since when the model waits."""
     output = kept.command.take_output()
     finished = kept.finished

@@ -1,6 +1,6 @@
 """The tools of one conversation: what they may do, where they run, and what they leave running.
 
-It is imported when the first tool is called, unless whoever forked this process has done so: the first answer of a
+It is imported when the first tool is called, unless the process that forked this one has done so: the first answer of a
 fresh server need not wait for it.
 """
 
@@ -24,7 +24,7 @@ from greenroom.workers.sandbox.launcher import Launcher, ZygoteStanding
 from greenroom.workers.sandbox.policy import Surroundings, confine, read_only
 from greenroom.workers.sandbox.starter import FreeStarter, LaunchedStarter, ReadOnlyStarter
 from greenroom.workers.tools import registry
-from greenroom.workers.tools.apply_patch import tell_diff
+from greenroom.workers.tools.apply_patch import emit_diff
 from greenroom.workers.tools.approval_gate import ApprovalGate
 from greenroom.workers.tools.background_commands import BackgroundCommands
 from greenroom.workers.tools.context import Shell, ToolContext
@@ -121,14 +121,14 @@ class Toolbox:
         else:
             output = await registry.call(name, call_id, str(call["arguments"]), context)
         if context.diff.follows:
-            await tell_diff(context, only_news=True)  # a command may have changed, or undone, what a patch did
-        return output.told
+            await emit_diff(context, only_news=True)  # a command may have changed, or undone, what a patch did
+        return output.output
 
-    async def tell_diff(self, turn_id: TurnId) -> None:
+    async def emit_diff(self, turn_id: TurnId) -> None:
         """Tell what the patches of a turn have come to, if there were any."""
         context = self._context
         if context is not None and context.turn_id == turn_id and context.diff.follows:
-            await tell_diff(context)
+            await emit_diff(context)
 
     def kill_all(self) -> None:
         """Kill whatever commands left running. Does not wait for it."""

@@ -55,5 +55,5 @@ class ToolHost(Protocol):
         """Report the loss of a process that starts commands or watches over one."""
 
 
-class ToolFailure(Exception):  # noqa: N818 - a refusal that the model reads, not an error of ours
+class ToolFailure(Exception):  # noqa: N818 - a refusal that the model reads, not an error of this program
     """Ends a call with an error text for the model."""

@@ -11,7 +11,7 @@ from greenroom.workers.tools.arguments import parse
 from greenroom.workers.tools.background_commands import NumberedCommand
 from greenroom.workers.tools.context import ToolContext, ToolOutput, emit
 from greenroom.workers.tools.exec_command import LONGEST_YIELD_MS, SHORTEST_YIELD_MS
-from greenroom.workers.tools.terminal_output import told
+from greenroom.workers.tools.terminal_output import read_output
 from greenroom.workers.tools.types import CommandFacts, ToolFailure
 
 DEFAULT_YIELD_MS: Final = 250
@@ -61,7 +61,7 @@ async def write_stdin(call_id: str, arguments: str, context: ToolContext) -> Too
             async with asyncio.timeout(timeout_s):
                 await _write(kept, given.chars)
     await kept.wait(max(0.0, started + timeout_s - time.monotonic()))
-    return told(kept, started, given.max_output_tokens, context)
+    return read_output(kept, started, given.max_output_tokens, context)
 
 
 async def _admit(call_id: str, text: str, kept: NumberedCommand, context: ToolContext) -> None:

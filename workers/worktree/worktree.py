@@ -45,7 +45,7 @@ class Workplace(NamedTuple):
     """For the user."""
 
     @property
-    def told(self) -> OwnWorktree:
+    def own_worktree(self) -> OwnWorktree:
         """What the supervisor is told of it."""
         return OwnWorktree(path=self.record.path, branch=self.branch)
 

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from greenroom.protocol.report import Report
 from greenroom.runtime import identity
-from greenroom.supervisor.cli.status.control_client import Heard, ask
+from greenroom.supervisor.cli.status.control_client import ControlResponse, ask
 from greenroom.supervisor.cli.status.diagnostics import DEGRADED, NOTHING, SILENT, WELL
 from greenroom.supervisor.cli.status.status import find, nothing_found
 from greenroom.supervisor.control.control_messages import (
@@ -43,9 +43,9 @@ def run_stop(arguments: Namespace) -> int:
         running = ", ".join(str(one.instance.pid) for one in found)
         return _tell(NOTHING, f"several instances are running ({running}); choose one with --instance PID")
     (one,) = found
-    heard = ask([one.control], StopInstance())[one.control]
-    status, text = _understood(one, heard)
-    more = heard.reply.within if isinstance(heard.reply, ActionDone) else 0.0
+    response = ask([one.control], StopInstance())[one.control]
+    status, text = _understood(one, response)
+    more = response.reply.within if isinstance(response.reply, ActionDone) else 0.0
     if status == SILENT and arguments.force:
         _kill(one)
         status, text = WELL, "killed"
@@ -81,11 +81,19 @@ def _order(
     found = find(None)
     if not found:
         return _tell(NOTHING, nothing_found(None))
-    heard = ask([one.control for one in found], GiveReport())
-    silent = [one.instance.pid for one in found if heard[one.control].outcome != "answered"]
+    responses = ask([one.control for one in found], GiveReport())
+    silent = [one.instance.pid for one in found if responses[one.control].outcome != "answered"]
     hits = [
-        *((one, entry.id, kind(entry.id)) for one, report in _reports(found, heard) for entry in report.conversations),
-        *((one, entry.id, of_client(entry.id)) for one, report in _reports(found, heard) for entry in report.clients),
+        *(
+            (one, entry.id, kind(entry.id))
+            for one, report in _reports(found, responses)
+            for entry in report.conversations
+        ),
+        *(
+            (one, entry.id, of_client(entry.id))
+            for one, report in _reports(found, responses)
+            for entry in report.clients
+        ),
     ]
     hits = [hit for hit in hits if matches(hit[1], given)]
     if len(hits) == 1:
@@ -100,9 +108,11 @@ def _order(
     return _tell(NOTHING, f"no running instance has a conversation or client {given}")
 
 
-def _reports(found: Sequence[RunningInstance], heard: dict[str, Heard]) -> Iterator[tuple[RunningInstance, Report]]:
+def _reports(
+    found: Sequence[RunningInstance], responses: dict[str, ControlResponse]
+) -> Iterator[tuple[RunningInstance, Report]]:
     for one in found:
-        reply = heard[one.control].reply
+        reply = responses[one.control].reply
         if isinstance(reply, Reported):
             try:
                 yield one, Report.model_validate_json(bytes(reply.report))
@@ -110,9 +120,9 @@ def _reports(found: Sequence[RunningInstance], heard: dict[str, Heard]) -> Itera
                 continue
 
 
-def _understood(one: RunningInstance, heard: Heard) -> tuple[int, str]:
+def _understood(one: RunningInstance, response: ControlResponse) -> tuple[int, str]:
     """Return the exit code and the text for an answer."""
-    match heard.reply:
+    match response.reply:
         case ActionDone(text=text):
             return WELL, text
         case ActionRefused(text=text):

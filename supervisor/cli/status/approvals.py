@@ -7,7 +7,7 @@ from typing import Final
 
 import msgspec
 
-from greenroom.supervisor.cli.status.control_client import Heard, ask
+from greenroom.supervisor.cli.status.control_client import ControlResponse, ask
 from greenroom.supervisor.cli.status.diagnostics import DEGRADED, NOTHING, SILENT, WELL
 from greenroom.supervisor.cli.status.status import find, nothing_found
 from greenroom.supervisor.control.control_messages import (
@@ -28,30 +28,30 @@ def run_approvals(arguments: Namespace) -> int:
     """List what waits for a decision, in all instances."""
     from greenroom.supervisor.conversations.approval_facts import in_words
 
-    found, heard = _ask_all(full=arguments.full)
+    found, responses = _ask_all(full=arguments.full)
     if not found:
         return _tell(NOTHING, nothing_found(None))
-    told = [approval for _, approval in _listed(found, heard)]
+    told = [approval for _, approval in _listed(found, responses)]
     if arguments.json:
         sys.stdout.writelines(msgspec.json.encode(approval).decode() + "\n" for approval in told)
     else:
         sys.stdout.write("\n\n".join(map(in_words, told)) + "\n" if told else "Nothing waits for a decision.\n")
-    return _problems(found, heard)
+    return _problems(found, responses)
 
 
 def run_approve(arguments: Namespace) -> int:
     """Decide an approval."""
     if len(arguments.note) > MAX_NOTE:
         return _tell(NOTHING, f"a note has at most {MAX_NOTE} characters")
-    found, heard = _ask_all(full=False)
+    found, responses = _ask_all(full=False)
     if not found:
         return _tell(NOTHING, nothing_found(None))
     given = arguments.approval
-    hits = [(one, name) for one, told in _listed(found, heard) if _matches(name := str(told["approvalId"]), given)]
+    hits = [(one, name) for one, told in _listed(found, responses) if _matches(name := str(told["approvalId"]), given)]
     if len(hits) > 1:
         return _tell(NOTHING, f"{given} is not enough to tell which is meant: {', '.join(name for _, name in hits)}")
     if not hits:
-        problem = _problems(found, heard)
+        problem = _problems(found, responses)
         return problem or _tell(NOTHING, f"no approval {given} waits; it was decided, or its time is up")
     one, approval_id = hits[0]
     order = DecideApproval(approval_id, arguments.choice, arguments.note)
@@ -63,25 +63,25 @@ def run_approve(arguments: Namespace) -> int:
     return _tell(SILENT, f"instance {one.instance.pid} does not answer")
 
 
-def _ask_all(*, full: bool) -> tuple[Sequence[RunningInstance], dict[str, Heard]]:
+def _ask_all(*, full: bool) -> tuple[Sequence[RunningInstance], dict[str, ControlResponse]]:
     found = find(None)
     return found, ask([one.control for one in found], ListApprovals(full)) if found else {}
 
 
 def _listed(
-    found: Sequence[RunningInstance], heard: dict[str, Heard]
+    found: Sequence[RunningInstance], responses: dict[str, ControlResponse]
 ) -> Iterator[tuple[RunningInstance, dict[str, object]]]:
     for one in found:
-        reply = heard[one.control].reply
+        reply = responses[one.control].reply
         if isinstance(reply, ApprovalsListed):
             yield from ((one, approval) for approval in reply.approvals)
 
 
-def _problems(found: Sequence[RunningInstance], heard: dict[str, Heard]) -> int:
+def _problems(found: Sequence[RunningInstance], responses: dict[str, ControlResponse]) -> int:
     """Say which instances have told nothing, and return the exit code."""
     status = WELL
     for one in found:
-        match heard[one.control].reply:
+        match responses[one.control].reply:
             case ApprovalsListed():
                 continue
             case ActionRefused(text=text):

@@ -20,7 +20,7 @@ Outcome: TypeAlias = Literal["answered", "silent", "shut", "garbled"]
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
+class ControlResponse:
     """The outcome of one request."""
 
     outcome: Outcome
@@ -39,25 +39,25 @@ class _Line:
     received: bytearray = field(default_factory=bytearray)
 
 
-def ask(paths: Collection[str], request: ControlRequest, timeout_s: float = TIMEOUT) -> dict[str, Heard]:
+def ask(paths: Collection[str], request: ControlRequest, timeout_s: float = TIMEOUT) -> dict[str, ControlResponse]:
     """Send a request to the sockets at these paths, and return the outcome of each."""
     begun = time.monotonic()
-    heard: dict[str, Heard] = {}
+    responses: dict[str, ControlResponse] = {}
     with selectors.DefaultSelector() as selector:
         try:
             for path in dict.fromkeys(paths):
-                _open(path, line(request), selector, heard)
+                _open(path, line(request), selector, responses)
             while selector.get_map() and (left := begun + timeout_s - time.monotonic()) > 0:
                 for key, _ in selector.select(left):
-                    _read(key.data, selector, heard, begun)
+                    _read(key.data, selector, responses, begun)
         finally:
             for key in list(selector.get_map().values()):
                 key.data.socket.close()
     seconds = time.monotonic() - begun
-    return {path: heard.get(path, Heard("silent", seconds=seconds)) for path in paths}
+    return {path: responses.get(path, ControlResponse("silent", seconds=seconds)) for path in paths}
 
 
-def _open(path: str, request: bytes, selector: selectors.BaseSelector, heard: dict[str, Heard]) -> None:
+def _open(path: str, request: bytes, selector: selectors.BaseSelector, responses: dict[str, ControlResponse]) -> None:
     connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     connection.setblocking(False)
     try:
@@ -66,14 +66,14 @@ def _open(path: str, request: bytes, selector: selectors.BaseSelector, heard: di
         connection.close()
     except OSError:
         connection.close()
-        heard[path] = Heard("shut")
+        responses[path] = ControlResponse("shut")
     else:
         with contextlib.suppress(BrokenPipeError):  # refused already, and its answer can be read
             connection.send(request)
         selector.register(connection, selectors.EVENT_READ, _Line(path, connection))
 
 
-def _read(one: _Line, selector: selectors.BaseSelector, heard: dict[str, Heard], begun: float) -> None:
+def _read(one: _Line, selector: selectors.BaseSelector, responses: dict[str, ControlResponse], begun: float) -> None:
     try:
         data = one.socket.recv(_READ)
     except BlockingIOError:
@@ -85,13 +85,13 @@ def _read(one: _Line, selector: selectors.BaseSelector, heard: dict[str, Heard],
         return
     selector.unregister(one.socket)
     one.socket.close()
-    heard[one.path] = _understood(bytes(one.received), time.monotonic() - begun)
+    responses[one.path] = _understood(bytes(one.received), time.monotonic() - begun)
 
 
-def _understood(data: bytes, seconds: float) -> Heard:
+def _understood(data: bytes, seconds: float) -> ControlResponse:
     if not data:  # closed: it is about to end
-        return Heard("shut", seconds=seconds)
+        return ControlResponse("shut", seconds=seconds)
     try:
-        return Heard("answered", read_control_reply(data), seconds)
+        return ControlResponse("answered", read_control_reply(data), seconds)
     except ValueError:
-        return Heard("garbled", seconds=seconds)
+        return ControlResponse("garbled", seconds=seconds)

@@ -44,7 +44,7 @@ _REMEDIES: Final[Mapping[Role, str]] = {
 }
 _REPLIES: Final[Mapping[ReplyKind, tuple[TroubleKind, str]]] = {
     "silent": ("silent", "does not answer"),
-    "shut": ("shut", "has nobody at its control socket: it is starting, ending, or damaged"),
+    "shut": ("shut", "does not listen on its control socket: it is starting, ending, or damaged"),
     "unreadable": ("unreadable", "answers in a way that this version cannot read; use the version that it runs"),
 }
 

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from greenroom.protocol.ids import ConversationId, WorkerId
 from greenroom.protocol.instance import Instance
 from greenroom.protocol.report import Part, ProcessEntry, Report, Role
-from greenroom.supervisor.cli.status.control_client import Heard, Outcome
+from greenroom.supervisor.cli.status.control_client import ControlResponse, Outcome
 from greenroom.supervisor.control.control_messages import ActionRefused, Reported
 from greenroom.supervisor.control.instances import RunningInstance
 
@@ -38,7 +38,7 @@ NAMES: Final[dict[str, Role]] = {
     "gr-zygote": "zygote",
 }
 """The names that processes of Greenroom give themselves."""
-_UNHEARD: Final[dict[Outcome, ReplyKind]] = {"silent": "silent", "shut": "shut"}
+_WITHOUT_ANSWER: Final[dict[Outcome, ReplyKind]] = {"silent": "silent", "shut": "shut"}
 _FORKS: Final = frozenset({"supervisor", "fork_server"})
 """The processes whose children are known to be Greenroom's. Further down, a name proves nothing."""
 
@@ -119,14 +119,14 @@ class Overview(Part):
     instances: tuple[InstanceStatus, ...]
 
 
-def instance_status(found: RunningInstance, heard: Heard, seen: list[SeenProcess]) -> InstanceStatus:
+def instance_status(found: RunningInstance, response: ControlResponse, seen: list[SeenProcess]) -> InstanceStatus:
     """Join what is known of one instance. Problems are diagnosed afterwards."""
-    kind, report, refusal = _said(heard)
+    kind, report, refusal = _said(response)
     return InstanceStatus(
         instance=found.instance,
         directory=found.directory,
         reply=kind,
-        reply_seconds=round(heard.seconds, 6),
+        reply_seconds=round(response.seconds, 6),
         refusal=refusal,
         seen_at=found.seen_at,
         processes=_processes(found.instance.pid, report, seen),
@@ -134,8 +134,8 @@ def instance_status(found: RunningInstance, heard: Heard, seen: list[SeenProcess
     )
 
 
-def _said(heard: Heard) -> tuple[ReplyKind, Report | None, str | None]:
-    match heard.reply:
+def _said(response: ControlResponse) -> tuple[ReplyKind, Report | None, str | None]:
+    match response.reply:
         case Reported(report=raw):
             try:
                 return "report", Report.model_validate_json(bytes(raw)), None
@@ -143,7 +143,7 @@ def _said(heard: Heard) -> tuple[ReplyKind, Report | None, str | None]:
                 return "unreadable", None, None
         case ActionRefused(text=text):
             return "refused", None, text
-    return _UNHEARD.get(heard.outcome, "unreadable"), None, None
+    return _WITHOUT_ANSWER.get(response.outcome, "unreadable"), None, None
 
 
 def _processes(root: int, report: Report | None, seen: list[SeenProcess]) -> tuple[ProcessStatus, ...]:

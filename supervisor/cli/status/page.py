@@ -155,13 +155,13 @@ def _rows(status: InstanceStatus) -> tuple[list[Row], int]:
     """Return the rows, and how many conversations got none."""
     conversations = status.report.conversations if status.report else ()
     hosts = {process.conversation_id: process for process in status.processes if process.role == "worker"}
-    ours = [
+    own = [
         Row(_process_name(one), one) for one in status.processes if one.conversation_id is None or one.role != "worker"
     ]
     live = [Row(short_id(one.id), hosts.get(one.id), one) for one in conversations if one.id in hosts]
     others = [Row(short_id(one.id), None, one) for one in conversations if one.id not in hosts]
     shown = others[:QUIET_ROWS]
-    return [*ours, *live, *shown], len(others) - len(shown)
+    return [*own, *live, *shown], len(others) - len(shown)
 
 
 def _process_name(process: ProcessStatus) -> str:

@@ -54,10 +54,10 @@ def overview(found: Sequence[RunningInstance], observer: ProcessSampler, measure
     roots = [one.instance.pid for one in found]
     if measured:
         observer.look(roots)
-    heard = ask([one.control for one in found], GiveReport())
+    responses = ask([one.control for one in found], GiveReport())
     time.sleep(max(0.0, begun + measured - time.monotonic()))
     seen = observer.look(roots)
-    statuses = [instance_status(one, heard[one.control], seen[one.instance.pid]) for one in found]
+    statuses = [instance_status(one, responses[one.control], seen[one.instance.pid]) for one in found]
     judged = tuple(_judged(status) for status in statuses)
     code = exit_code(judged) if judged else NOTHING
     return Overview(at=time.time(), exit_code=code, instances=judged)
@@ -86,7 +86,7 @@ def _watch(pid: int | None, as_json: bool, interval: float) -> int:
     in_place = sys.stdout.isatty() and not as_json
     printer: Printer = Screen(sys.stdout) if in_place else Printer(sys.stdout)
     bell, observer = KeyListener(), ProcessSampler()
-    with bell.heard():
+    with bell.handled():
         if not isinstance(printer, Screen):
             return _look_on(pid, as_json, interval, printer, bell, observer)
         with printer.shown():

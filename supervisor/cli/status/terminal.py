@@ -126,7 +126,7 @@ class Screen(Printer):
 
 
 class KeyListener:
-    """Ends the wait for the next page on a signal or a key. Enter it with `heard`."""
+    """Ends the wait for the next page on a signal or a key. Enter it with `handled`."""
 
     def __init__(self) -> None:
         self.stopped = False
@@ -135,7 +135,7 @@ class KeyListener:
         self._reader = -1
 
     @contextmanager
-    def heard(self) -> Iterator[None]:
+    def handled(self) -> Iterator[None]:
         """Handle signals, and restore the handlers at the end."""
         self._reader, writer = os.pipe()
         for end in (self._reader, writer):

@@ -64,7 +64,7 @@ class AppServerServices:
             ),
             **{name: self._accounts.handlers[name] for name in ACCOUNT},
         }
-        host.tree.broadcasts.subscribe(self._accounts.heard)
+        host.tree.broadcasts.subscribe(self._accounts.receive)
 
     def answer(self, response: Response) -> bool:
         """Handle the client's answer to a question; return whether the question exists."""
@@ -72,7 +72,7 @@ class AppServerServices:
 
     async def stop(self, reason: str) -> None:
         """Answer what is being worked on outside conversations."""
-        self._host.tree.broadcasts.unsubscribe(self._accounts.heard)
+        self._host.tree.broadcasts.unsubscribe(self._accounts.receive)
         for requests in (self._live, self._jobs):
             await requests.close(reason)
 

@@ -23,7 +23,7 @@ REFUSING: Final = frozenset({"denied", "abort"})
 class AppTurn:
     """The audience of one turn (`greenroom.supervisor.conversations.turn.Audience`).
 
-    What happens in it is told by the subscription of the client, which hears of its end right after this audience.
+    What happens in it is told by the subscription of the client, which is told of its end right after this audience.
     """
 
     wants_deltas: Final = True

@@ -57,7 +57,7 @@ class AccountMethods:
         served = {name: self._served(method) for name, method in methods.items()}
         self.handlers = requests.handlers(served)
 
-    def heard(self, broadcast: Broadcast) -> None:
+    def receive(self, broadcast: Broadcast) -> None:
         """Notify the client of a change that it did not request."""
         match broadcast:
             case LoginComplete():

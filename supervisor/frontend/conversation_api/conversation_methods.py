@@ -81,7 +81,7 @@ class ConversationMethods:
     def forget(self, conversation_id: ConversationId) -> None:
         """Forget a conversation that has ended, and its listeners."""
         hearing = self._hearings.pop(conversation_id, None)
-        self._subscriptions = {name: heard for name, heard in self._subscriptions.items() if heard is not hearing}
+        self._subscriptions = {name: other for name, other in self._subscriptions.items() if other is not hearing}
 
     async def _new(self, request: Request) -> Answer:
         params = decode(request, api.NewConversation)

@@ -142,7 +142,7 @@ class ListenerBuffer:
         self._lines_size += len(line)
         while self._lines_size > KEPT:
             self._lines_size -= len(self._lines.popleft())
-            log.debug("conversation %s: nobody listens; an old event is dropped", self._conversation_id)
+            log.debug("conversation %s: there is no listener; an old event is dropped", self._conversation_id)
 
 
 def _kind(event: bytes) -> bytes:

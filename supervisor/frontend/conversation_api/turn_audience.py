@@ -39,7 +39,7 @@ class ApiTurn:
         self._ended = False
         self._questions: list[Question] = []
         self._unheard: dict[int, asyncio.TimerHandle] = {}
-        """The deadlines of questions that nobody has heard yet, by their numbers."""
+        """The deadlines of questions that no client has received yet, by their numbers."""
 
     def attach(self, turn: Turn) -> None:
         """Set the turn of this audience."""
@@ -54,7 +54,7 @@ class ApiTurn:
         """Ignore a sign of life."""
 
     def asks(self, question_id: int, question: AnyQuestion, form: EventForm) -> None:
-        """Ask the client as soon as somebody there listens; where nobody does in time the answer is no."""
+        """Ask the client once it subscribes; where it does not in time the answer is no."""
         turn = self._turn
         if turn is None:
             return

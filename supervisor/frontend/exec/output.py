@@ -24,7 +24,7 @@ class Output:
     """Implements `greenroom.supervisor.frontend.connection.Transport`, without input."""
 
     def __init__(self, descriptor: int, on_gone: Callable[[], None], on_pressure: Callable[[bool], None]) -> None:
-        """`on_gone` is called when nobody reads any more."""
+        """`on_gone` is called when the reader is gone."""
         self._descriptor = descriptor
         self._on_gone, self._on_pressure = on_gone, on_pressure
         self._loop = asyncio.get_running_loop()
@@ -70,7 +70,7 @@ class Output:
         while self._queue and self._poll.poll(0):
             try:
                 count = os.write(self._descriptor, self._queue[0])
-            except BlockingIOError:  # whoever shares it has made it non-blocking
+            except BlockingIOError:  # another process that shares it has made it non-blocking
                 break
             except OSError as error:
                 self._lose_reader(error)
@@ -109,8 +109,8 @@ class Output:
             self._leave()
             return
         try:
-            with socket.socket(fileno=os.dup(self._descriptor)) as ours:
-                unread = ours.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+            with socket.socket(fileno=os.dup(self._descriptor)) as copy:
+                unread = copy.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
         except BlockingIOError:
             return
         except OSError:

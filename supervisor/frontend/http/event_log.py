@@ -26,7 +26,7 @@ class EventId(NamedTuple):
 
     @classmethod
     def parse(cls, text: str) -> "EventId | None":
-        """Return the id in a header, `None` if it is none of ours."""
+        """Return the id in a header, `None` if it was not made here."""
         stream, dash, number = text.strip().partition("-")
         if not (dash and _is_number(stream) and _is_number(number)):
             return None

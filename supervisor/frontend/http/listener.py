@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 MOST_FIELDS: Final = 100
 """Header fields of a request."""
 LINGER: Final = 2.0
-"""Seconds for which the rest of a body that nobody wants is read, so that its sender sees the answer."""
+"""Seconds for which the rest of a body that is not wanted is read, so that its sender sees the answer."""
 USER_TIMEOUT_MS: Final = 45_000
 """Milliseconds after which a peer that acknowledges nothing is taken for gone."""
 BACKLOG: Final = 128

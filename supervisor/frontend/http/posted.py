@@ -67,10 +67,10 @@ def read_body(body: bytes) -> Posted:
     peer.accept_batches = True
     if b"\n" in text:
         text = _on_one_line(text)
-    heard = list(peer.receive(text + b"\n"))
-    malformed = tuple(message for message in heard if isinstance(message, Malformed))
-    messages = tuple(message for message in heard if not isinstance(message, Malformed))
-    if not heard:
+    received = list(peer.receive(text + b"\n"))
+    malformed = tuple(message for message in received if isinstance(message, Malformed))
+    messages = tuple(message for message in received if not isinstance(message, Malformed))
+    if not received:
         raise RefusedRequest(400, "Parse error: the body is empty", PARSE_ERROR)
     if not messages:
         raise MalformedBody(malformed[0])

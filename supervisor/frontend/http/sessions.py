@@ -1,4 +1,4 @@
-"""All sessions: unguessable ids, a limited number, and the end of those that nobody comes back to."""
+"""All sessions: unguessable ids, a limited number, and the end of those that are not used any more."""
 
 import asyncio
 import logging
@@ -93,7 +93,7 @@ class Sessions:
         for session in list(self._table.values()):
             session.streams.tidy()
             if session.idle_s() >= self._idle_s:
-                log.info("a session over HTTP has ended: nobody came back to it within %g s", self._idle_s)
+                log.info("a session over HTTP has ended: it was not used for %g s", self._idle_s)
                 self.end(session)
         self._timer = self._loop.call_later(self._interval, self._sweep)
 

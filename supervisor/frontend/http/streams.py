@@ -85,7 +85,7 @@ class ClientStreams:
         """`on_close` is called when the connection is closed, by whichever side.
 
         Where several clients share them (`is_shared`), there is no stream for what belongs to no request, and one that
-        does not read holds up nobody else.
+        does not read holds up no other.
         """
         self._limits, self._on_close, self._is_shared = limits, on_close, is_shared
         self._loop = asyncio.get_running_loop()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from greenroom.protocol.errors import SessionUnknownError
 from greenroom.protocol.ids import ConversationId, TurnId
 from greenroom.protocol.items import JsonObject
-from greenroom.protocol.spending import told
+from greenroom.protocol.spending import spending_json
 from greenroom.supervisor.conversations.conversation import Conversation
 from greenroom.supervisor.conversations.started_turns import StartedTurns
 from greenroom.supervisor.frontend.mcp.saved_conversations import SavedConversations, Standing
@@ -54,7 +54,7 @@ class FollowedTurns:
         """Return what a conversation has used: as its process has reported it, else as it is saved."""
         conversation = self.here(conversation_id)
         if conversation is not None and conversation.spending is not None:
-            return told(conversation.spending)
+            return spending_json(conversation.spending)
         live = None if conversation is None else conversation.tokens
         tokens = story.entry.tokens if live is None else live
         return {} if tokens is None else {"totalTokens": tokens}

@@ -110,7 +110,7 @@ class McpServices:
         """The methods besides `tools/call`."""
         conversations.turn_listeners.add(self._turn_ended)
         conversations.leave_listeners.add(self.tool_calls.client_left)
-        host.tree.broadcasts.subscribe(self._accounts.heard)
+        host.tree.broadcasts.subscribe(self._accounts.receive)
 
     def cancel(self, request_id: RequestId) -> None:
         """Cancel a request of the client; unknown ids are ignored."""
@@ -125,7 +125,7 @@ class McpServices:
     async def stop(self, reason: str) -> None:
         """Stop notifications, and answer what is being worked on outside conversations."""
         self._host.conversations.turn_listeners.discard(self._turn_ended)
-        self._host.tree.broadcasts.unsubscribe(self._accounts.heard)
+        self._host.tree.broadcasts.unsubscribe(self._accounts.receive)
         self._prompts.close()
         self._log.close()
         for requests in (self._reading, self._live, self._jobs):

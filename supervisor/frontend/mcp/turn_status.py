@@ -11,7 +11,7 @@ import msgspec
 from greenroom.protocol.failure import Failure
 from greenroom.protocol.items import JsonObject
 from greenroom.protocol.mcp.session_tools import TurnState
-from greenroom.protocol.spending import told
+from greenroom.protocol.spending import spending_json
 from greenroom.supervisor.conversations.conversation import Conversation
 from greenroom.supervisor.conversations.started_turns import FinishedTurn
 from greenroom.supervisor.conversations.turn import Turn
@@ -67,7 +67,7 @@ def finished_turn(finished: FinishedTurn) -> TurnStatus:
     """Return a turn whose outcome was kept."""
     content = msgspec.json.decode(finished.last_message, type=str) if finished.last_message else ""
     failure = finished.failure
-    usage = None if finished.usage is None else told(finished.usage.turn)
+    usage = None if finished.usage is None else spending_json(finished.usage.turn)
     return TurnStatus(finished.id, finished.end, content=content or None, error=_told(failure), usage=usage)
 
 

@@ -8,7 +8,7 @@ import msgspec
 
 from greenroom.protocol.instance import Instance
 from greenroom.protocol.report import ConversationEntry, ProcessEntry, Report
-from greenroom.supervisor.cli.status.control_client import Heard
+from greenroom.supervisor.cli.status.control_client import ControlResponse
 from greenroom.supervisor.cli.status.diagnostics import exit_code, troubles
 from greenroom.supervisor.cli.status.overview import InstanceStatus, Overview, SeenProcess, instance_status
 from greenroom.supervisor.control.control_messages import Reported
@@ -68,13 +68,13 @@ def report(**facts: Any) -> Report:
 
 def sight(
     told: Report | None = None,
-    heard: Heard | None = None,
+    response: ControlResponse | None = None,
     tree: Sequence[SeenProcess] = TREE,
     found: RunningInstance = FOUND,
 ) -> InstanceStatus:
     """Put an instance together as the command does."""
-    said = Heard("answered", Reported(msgspec.Raw((told or report()).model_dump_json().encode())), 0.002)
-    status = instance_status(found, heard or said, list(tree))
+    said = ControlResponse("answered", Reported(msgspec.Raw((told or report()).model_dump_json().encode())), 0.002)
+    status = instance_status(found, response or said, list(tree))
     return status.model_copy(update={"troubles": troubles(status, NOW)})
 
 

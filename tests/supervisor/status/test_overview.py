@@ -2,7 +2,7 @@
 
 import msgspec
 
-from greenroom.supervisor.cli.status.control_client import Heard
+from greenroom.supervisor.cli.status.control_client import ControlResponse
 from greenroom.supervisor.control.control_messages import ActionDone, ActionRefused, Reported
 from tests.supervisor.status.sights import (
     BROKER,
@@ -18,7 +18,7 @@ from tests.supervisor.status.sights import (
 )
 from tests.supervisor.status.sights import process as seen
 
-SILENT = Heard("silent", seconds=1.0)
+SILENT = ControlResponse("silent", seconds=1.0)
 
 
 def test_each_process_is_known_from_both_sides() -> None:
@@ -40,7 +40,7 @@ def test_commands_are_counted_below_their_worker() -> None:
 
 
 def test_a_silent_instance_is_known_by_the_names_of_its_processes() -> None:
-    status = sight(heard=SILENT)
+    status = sight(response=SILENT)
     assert status.reply == "silent"
     assert status.report is None
     assert [one.role for one in status.processes] == ["supervisor", "fork_server", "broker", "worker", "worker"]
@@ -49,14 +49,14 @@ def test_a_silent_instance_is_known_by_the_names_of_its_processes() -> None:
 
 def test_a_command_that_calls_itself_a_worker_is_a_command() -> None:
     impostor = seen(900, COMMAND, "gr-worker")
-    status = sight(heard=SILENT, tree=(*TREE, impostor, seen(901, WORKER, "gr-broker")))
+    status = sight(response=SILENT, tree=(*TREE, impostor, seen(901, WORKER, "gr-broker")))
     assert 900 not in [one.pid for one in status.processes]
     assert {one.pid: one.children for one in status.processes}[WORKER] == 3
 
 
 def test_orphans_of_a_fork_server_belong_to_the_supervisor() -> None:
     tree = [seen(one.pid, SUPERVISOR, one.name) if one.name == "gr-worker" else one for one in TREE]
-    assert [one.role for one in sight(heard=SILENT, tree=tree).processes].count("worker") == 2
+    assert [one.role for one in sight(response=SILENT, tree=tree).processes].count("worker") == 2
 
 
 def test_a_process_that_has_just_ended_is_still_told_of() -> None:
@@ -68,7 +68,12 @@ def test_a_process_that_has_just_ended_is_still_told_of() -> None:
 
 def test_answers_that_are_no_reports_are_told_apart() -> None:
     later = Reported(msgspec.Raw(msgspec.json.encode(report().model_dump(mode="json") | {"version": 2})))
-    replies = (Heard("answered", later), Heard("answered", ActionDone("so be it")), Heard("garbled"), Heard("shut"))
-    assert [sight(heard=heard).reply for heard in replies] == ["unreadable", "unreadable", "unreadable", "shut"]
-    refused = sight(heard=Heard("answered", ActionRefused("not you")))
+    replies = (
+        ControlResponse("answered", later),
+        ControlResponse("answered", ActionDone("so be it")),
+        ControlResponse("garbled"),
+        ControlResponse("shut"),
+    )
+    assert [sight(response=heard).reply for heard in replies] == ["unreadable", "unreadable", "unreadable", "shut"]
+    refused = sight(response=ControlResponse("answered", ActionRefused("not you")))
     assert (refused.reply, refused.refusal) == ("refused", "not you")

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from rich.cells import cell_len as width
 
 from greenroom.protocol.report import OwnFigures
-from greenroom.supervisor.cli.status.control_client import Heard
+from greenroom.supervisor.cli.status.control_client import ControlResponse
 from greenroom.supervisor.cli.status.page import QUIET_ROWS, page
 from tests.protocol.test_report import REPORTS
 from tests.supervisor.status.sights import (
@@ -100,7 +100,7 @@ def test_a_busy_instance_at_80_columns() -> None:
 
 def test_a_silent_instance_at_80_columns() -> None:
     stopped = [one if one.pid != 100 else seen(100, 1, "greenroom", "stopped") for one in TREE]
-    assert shown(sight(heard=Heard("silent"), tree=stopped)) == lines(SILENT)
+    assert shown(sight(response=ControlResponse("silent"), tree=stopped)) == lines(SILENT)
 
 
 def test_where_there_is_room_all_is_shown() -> None:

@@ -6,7 +6,7 @@ from typing import get_args
 import pytest
 
 from greenroom.protocol.report import CredentialEntry, DeathEntry, ProcessEntry
-from greenroom.supervisor.cli.status.control_client import Heard
+from greenroom.supervisor.cli.status.control_client import ControlResponse
 from greenroom.supervisor.cli.status.diagnostics import CODES, DEGRADED, SILENT, WELL, exit_code
 from greenroom.supervisor.cli.status.overview import InstanceStatus, TroubleKind
 from greenroom.supervisor.control.control_messages import ActionRefused
@@ -36,13 +36,17 @@ YOUNG = replace(FOUND, instance=replace(INSTANCE, started_at=NOW - 1))
 
 BAD: dict[str, tuple[InstanceStatus, list[TroubleKind], str]] = {
     "silent": (
-        sight(heard=Heard("silent")),
+        sight(response=ControlResponse("silent")),
         ["silent"],
         "does not answer; its last sign of life was 3s ago, at 14:02:08",
     ),
-    "shut": (sight(heard=Heard("shut")), ["shut"], "nobody at its control socket"),
-    "garbled": (sight(heard=Heard("garbled")), ["unreadable"], "this version cannot read"),
-    "refused": (sight(heard=Heard("answered", ActionRefused("not you"))), ["refused"], "does not tell: not you"),
+    "shut": (sight(response=ControlResponse("shut")), ["shut"], "does not listen on its control socket"),
+    "garbled": (sight(response=ControlResponse("garbled")), ["unreadable"], "this version cannot read"),
+    "refused": (
+        sight(response=ControlResponse("answered", ActionRefused("not you"))),
+        ["refused"],
+        "does not tell: not you",
+    ),
     "stopped": (sight(tree=STOPPED), ["process_stopped"], f"worker of ad78bbf82560 (pid {WORKER}) is stopped"),
     "missing": (sight(tree=WITHOUT_BROKER), ["process_missing"], "there is no broker"),
     "given up": (sight(report(processes=GIVEN_UP), tree=WITHOUT_BROKER), ["given_up"], "broker died too often"),
@@ -69,7 +73,7 @@ def test_trouble_is_found_and_said(status: InstanceStatus, kinds: list[TroubleKi
 
 def test_silence_comes_before_all_else() -> None:
     stopped = [process(one.pid, one.parent, one.name, "stopped") for one in TREE]
-    status = sight(heard=Heard("silent"), tree=stopped)
+    status = sight(response=ControlResponse("silent"), tree=stopped)
     assert status.troubles[0].kind == "silent"
     assert exit_code([sight(report(conversations=[FAILED])), status]) == SILENT
 

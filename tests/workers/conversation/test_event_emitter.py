@@ -50,10 +50,10 @@ class Ears(StubMailbox):
 
 def test_a_command_is_an_item_that_begins_and_ends_around_its_own_events() -> None:
     ears = Ears()
-    ears.announcer.tell(event("exec_command_begin", **COMMAND))
+    ears.announcer.emit_now(event("exec_command_begin", **COMMAND))
     ended = {"status": "failed", "exit_code": 2, "stdout": "", "stderr": "no", "duration": {"secs": 0, "nanos": 1}}
     ended |= {"aggregated_output": "no", "formatted_output": "no"}
-    ears.announcer.tell(event("exec_command_end", **COMMAND, **ended))
+    ears.announcer.emit_now(event("exec_command_end", **COMMAND, **ended))
     assert ears.kinds == ["item_started", "exec_command_begin", "item_completed", "exec_command_end"]
     started, begin, completed, end = ears.events
     assert {**PLACE, "item": started["item"]}.items() <= started.items()
@@ -104,10 +104,10 @@ def test_reasoning_tells_in_which_section_a_piece_is() -> None:
 
 def test_what_was_not_streamed_begins_and_ends_at_once() -> None:
     ears = Ears()
-    ears.announcer.tell(user_message("hello"))
+    ears.announcer.emit_now(user_message("hello"))
     ears.announcer.complete_message(["hi"], None)
     ears.announcer.complete_reasoning(["why"], [])
-    ears.announcer.tell(event("context_compacted"))
+    ears.announcer.emit_now(event("context_compacted"))
     assert [item["type"] for item in ears.items("item_completed")] == [
         "UserMessage",
         "AgentMessage",
@@ -136,8 +136,8 @@ def test_a_text_that_is_begun_again_is_another_item() -> None:
 def test_a_call_of_a_server_is_an_item_with_its_outcome(result: JsonObject, outcome: JsonObject) -> None:
     ears = Ears()
     facts = {"turn_id": "t", "call_id": "m", "invocation": {"server": "docs", "tool": "find", "arguments": {"q": 1}}}
-    ears.announcer.tell(event("mcp_tool_call_begin", **facts))
-    ears.announcer.tell(event("mcp_tool_call_end", **facts, result=result))
+    ears.announcer.emit_now(event("mcp_tool_call_begin", **facts))
+    ears.announcer.emit_now(event("mcp_tool_call_end", **facts, result=result))
     (completed,) = ears.items("item_completed")
     expected = {"type": "McpToolCall", "id": "m", "server": "docs", "tool": "find", "arguments": {"q": 1}, **outcome}
     assert completed == {**expected, "duration": {"secs": 0, "nanos": 0}}
@@ -156,11 +156,11 @@ def test_the_items_of_the_history_and_the_end_of_a_response_are_told_as_they_are
 
 def test_a_client_of_august_2025_is_told_only_what_it_knows() -> None:
     ears = Ears("baseline")
-    ears.announcer.tell(event("exec_command_begin", **COMMAND))
+    ears.announcer.emit_now(event("exec_command_begin", **COMMAND))
     chunk = base64.b64encode(b"hi\n").decode()
-    ears.announcer.tell(event("exec_command_output_delta", chunk=chunk))
-    ears.announcer.tell(event("patch_apply_begin", changes=CHANGES))
-    ears.announcer.tell(TokenCounter(1000).add(USAGE))
+    ears.announcer.emit_now(event("exec_command_output_delta", chunk=chunk))
+    ears.announcer.emit_now(event("patch_apply_begin", changes=CHANGES))
+    ears.announcer.emit_now(TokenCounter(1000).add(USAGE))
     ears.announcer.text_delta(b'"x"')
     ears.announcer.complete_message(["x"], None)
     ears.announcer.raw_item({"type": "message"})
@@ -187,9 +187,9 @@ def test_every_item_that_begins_has_an_event_that_ends_it() -> None:
 
 def test_a_command_that_ends_in_a_later_turn_keeps_its_own() -> None:
     ears = Ears()
-    ears.announcer.tell(event("exec_command_begin", **COMMAND))
+    ears.announcer.emit_now(event("exec_command_begin", **COMMAND))
     ears.announcer.begin_turn(TurnId("later"))
-    ears.announcer.tell(event("exec_command_end", **COMMAND, status="completed"))
+    ears.announcer.emit_now(event("exec_command_end", **COMMAND, status="completed"))
     assert [told["turn_id"] for told in ears.events if told["type"] == "exec_command_end"] == ["t"]
 
 
@@ -199,11 +199,11 @@ def test_items_are_complete_for_the_session_file_whatever_form_the_client_knows(
     mailbox = StubMailbox()
     emitter = EventEmitter(mailbox, ConversationId("c"), form, observed.append)
     emitter.begin_turn(TurnId("t"))
-    emitter.tell(user_message("hello"))
+    emitter.emit_now(user_message("hello"))
     emitter.text_delta(b'"Good day."')
     emitter.complete_message(["Good day."], None)
-    emitter.tell(event("exec_command_begin", **COMMAND))
-    emitter.tell(event("exec_command_end", **COMMAND, status="completed"))
+    emitter.emit_now(event("exec_command_begin", **COMMAND))
+    emitter.emit_now(event("exec_command_end", **COMMAND, status="completed"))
     items = [told.item for told in observed if isinstance(told, ItemCompleted)]
     assert [item["type"] for item in items] == ["UserMessage", "AgentMessage", "CommandExecution"]
     assert ("item_completed" in mailbox.kinds) == (form == "current")
@@ -221,8 +221,8 @@ def test_nothing_is_made_of_deltas_without_a_use_and_everything_else_is_told() -
         ears.announcer.text_delta(b'"lo"')
         ears.announcer.complete_message(["Hello"], None)
         ears.announcer.raw_item({"type": "message", "role": "assistant", "content": []})
-        ears.announcer.tell(event("exec_command_output_delta", call_id="c", stream="stdout", chunk="aGk="))
-        ears.announcer.tell(event("agent_message", message="Hello"))
+        ears.announcer.emit_now(event("exec_command_output_delta", call_id="c", stream="stdout", chunk="aGk="))
+        ears.announcer.emit_now(event("agent_message", message="Hello"))
     assert set(full.kinds) >= DELTA_EVENTS
     assert sparse.kinds == [kind for kind in full.kinds if kind not in DELTA_EVENTS]
 

@@ -78,7 +78,7 @@ class Stage:
     async def run(self) -> str | None:
         return await self.loop.run(self.activity)
 
-    async def tell_diff(self) -> None:
+    async def emit_diff(self) -> None:
         self.log.append("diff")
 
     async def take(self) -> bool:

@@ -91,7 +91,7 @@ class Scene:
     async def call(self, call: JsonObject) -> str:
         return next(self._outputs)
 
-    async def tell_diff(self) -> None: ...
+    async def emit_diff(self) -> None: ...
 
     async def take(self) -> bool:
         return False

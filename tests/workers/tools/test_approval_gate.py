@@ -407,7 +407,7 @@ def test_what_a_rule_wants_asked_is_asked_with_its_reason_and_stays_in_the_sandb
 def test_what_a_rule_wants_asked_is_refused_where_nobody_may_be_asked(begin: Conversations) -> None:
     conversation = begin("/tmp", "never", "danger-full-access", rules=RULES)
     told = conversation.run(command=["printf", "x"])
-    assert "a rule of the user requires approval for commands that begin with `printf`" in str(told.told)
+    assert "a rule of the user requires approval for commands that begin with `printf`" in str(told.output)
     assert conversation.ways == (0, 0)
 
 

@@ -19,7 +19,7 @@ def test_an_image_is_shown_and_told(begin: Conversations, tmp_path: Path, path: 
     (tmp_path / "link").symlink_to("shot.png")
     conversation = begin(tmp_path)
     told = conversation.call("view_image", {"path": path.format(cwd=tmp_path), "detail": "high"})
-    assert (told.told, told.success) == (SHOWN, True)
+    assert (told.output, told.success) == (SHOWN, True)
     name = "link" if path == "link" else "shot.png"
     assert conversation.events == [
         {"type": "view_image_tool_call", "call_id": "call_1", "path": str(tmp_path / name)},
@@ -31,7 +31,7 @@ def test_what_cannot_be_shown_is_told(begin: Conversations, tmp_path: Path) -> N
     os.mkfifo(tmp_path / "pipe")
     conversation = begin(tmp_path)
     told = {
-        path: conversation.call("view_image", {"path": path}).told for path in ("text.png", "pipe", ".", "no", "a\0b")
+        path: conversation.call("view_image", {"path": path}).output for path in ("text.png", "pipe", ".", "no", "a\0b")
     }
     assert told == {
         "text.png": "unable to process image: invalid or unsupported image data",
@@ -50,5 +50,5 @@ def test_a_login_is_not_shown_under_any_name(begin: Conversations, tmp_path: Pat
     (tmp_path / "link.png").symlink_to(home / "auth.json")
     conversation = begin(tmp_path, home=home)
     for path in ("home/auth.json", "link.png"):
-        told = conversation.call("view_image", {"path": path}).told
+        told = conversation.call("view_image", {"path": path}).output
         assert told == f"unable to locate image at `{tmp_path}/{path}`: {SECRET}"

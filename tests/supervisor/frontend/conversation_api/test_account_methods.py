@@ -205,7 +205,7 @@ def test_a_logout_elsewhere_is_announced_after_a_login_under_any_name(method: st
         accounts.handlers[method](request)
         await asyncio.gather(*requests._tasks)
         written.clear()
-        accounts.heard(LOGOUT)
+        accounts.receive(LOGOUT)
         return [json.loads(line)["method"] for line in written]
 
     assert asyncio.run(scene()) == STATUS_METHODS
@@ -217,7 +217,7 @@ def test_a_logout_elsewhere_is_announced_although_nobody_ever_asked() -> None:
     async def scene() -> None:
         channel = ClientChannel(written.append)
         link = cast("BrokerClient", Link())
-        AccountMethods(channel, RequestQueue(channel), link, "chatgpt", lambda: None).heard(LOGOUT)
+        AccountMethods(channel, RequestQueue(channel), link, "chatgpt", lambda: None).receive(LOGOUT)
 
     asyncio.run(scene())
     assert [json.loads(line)["method"] for line in written] == STATUS_METHODS
