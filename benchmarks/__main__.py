@@ -49,6 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 run.measure(experiment)
     measured = rows(wanted, run.samples)
     told = [*machine.lines(), *speed.lines(after=Calibration.take())]
+    remarks += [f"Not measured: {reason}" for reason in run.unmeasured]
     sections = {"Machine": told, "Programs": remarks, "Method": METHOD, "Notes": NOTES}
     _publish(options, measured, sections, run)
     return 1 if run.failures or (options.check and missed(measured)) else 0

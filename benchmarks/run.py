@@ -26,6 +26,8 @@ class Run:
     quick: bool
     samples: dict[tuple[str, str], list[float]] = field(default_factory=lambda: defaultdict(list))
     failures: list[str] = field(default_factory=list)
+    unmeasured: list[str] = field(default_factory=list)
+    """What the reference has failed at, first line only: it fails its number, and not the run."""
 
     def prepare(self) -> None:
         """Give each program a home with one start and one turn."""
@@ -50,7 +52,10 @@ class Run:
         try:
             measured = experiment.measure(self._stage(contestant))
         except (ContestantError, LookupError) as error:
-            self.failures.append(f"{name}: {error}")
+            if contestant.is_greenroom:
+                self.failures.append(f"{name}: {error}")
+            else:
+                self.unmeasured.append(f"{name}: {str(error).partition(chr(10))[0]}")
             _say(f"{name}: failed")
             return
         for key, values in measured.items():
