@@ -67,6 +67,7 @@ docs: setup ## Update the generated parts of the documentation.
 	@$(BIN)/python tools/docs/lifecycle.py
 	@$(BIN)/python tools/docs/wire.py
 	@$(BIN)/python tools/docs/app_server.py
+	@$(BIN)/python tools/docs/doctor.py
 
 lock: ## Regenerate requirements-dev.txt from pyproject.toml. Needs uv.
 	@command -v $(UV) >/dev/null || { \

@@ -45,28 +45,30 @@ def find_misfit(value: object, kind: object, path: Path = ()) -> Misfit | None:
     try:
         convert(value, kind)
     except ValidationError as error:
-        forms = tuple(_forms(kind))
+        forms = tuple(value_forms(kind))
         misfit = _wrong_key(path, value, forms) or _innermost(path, value, forms)
         return misfit or _as_a_whole(path, value, forms, error)
     return None
 
 
 def _table_of(forms: tuple[Form, ...]) -> type[Struct] | None:
-    return next((form.kind for form in forms if _is_table(form.kind)), None)
+    return next((form.kind for form in forms if is_table(form.kind)), None)
 
 
-def _is_table(kind: object) -> TypeGuard[type[Struct]]:
+def is_table(kind: object) -> TypeGuard[type[Struct]]:
+    """Tell whether a type is that of a table."""
     return isinstance(kind, type) and issubclass(kind, Struct)
 
 
-def _forms(kind: object, bounds: tuple[Meta, ...] = ()) -> Iterator[Form]:
+def value_forms(kind: object, bounds: tuple[Meta, ...] = ()) -> Iterator[Form]:
+    """Yield the types that a value of a type may have, those of a union one by one."""
     origin = get_origin(kind)
     if origin is Annotated:
         inner, *further = get_args(kind)
-        yield from _forms(inner, tuple(bound for bound in further if isinstance(bound, Meta)))
+        yield from value_forms(inner, tuple(bound for bound in further if isinstance(bound, Meta)))
     elif origin in {Union, UnionType}:
         for inner in get_args(kind):
-            yield from _forms(inner)
+            yield from value_forms(inner)
     elif kind is not NoneType:  # neither TOML nor the overrides can contain such values
         yield Form(kind, bounds)
 
@@ -98,7 +100,7 @@ def _as_a_whole(path: Path, value: object, forms: tuple[Form, ...], error: Valid
 def _members(value: object, kind: object) -> Iterator[tuple[int | str, object, object]]:
     """Yield each member of a value that is of this kind, with its key or index and the type that it should have."""
     origin = get_origin(kind)
-    if isinstance(value, dict) and _is_table(kind):
+    if isinstance(value, dict) and is_table(kind):
         tag = kind.__struct_config__.tag_field
         if tag is not None and tag in value:
             yield tag, value[tag], Literal[kind.__struct_config__.tag]

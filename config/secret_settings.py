@@ -71,7 +71,16 @@ def holds_secret(content: bytes) -> bool:
         table = tomllib.loads(text)
     except (ValueError, RecursionError):
         return True
-    return bool(_TOKEN.search(text) or _COMMENTED.search(text)) or any(_is_secret(*entry) for entry in _values(table))
+    return bool(_TOKEN.search(text) or _COMMENTED.search(text)) or any(
+        is_secret_value(*entry) for entry in _values(table)
+    )
+
+
+def secret_values(table: dict[str, object]) -> Iterator[str]:
+    """Yield the values of a table of settings that are or may be secrets."""
+    for path, value in _values(table):
+        if isinstance(value, str) and is_secret_value(path, value):
+            yield value
 
 
 def _values(value: object, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], object]]:
@@ -86,7 +95,8 @@ def _values(value: object, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[s
         yield path, value
 
 
-def _is_secret(path: tuple[str, ...], value: object) -> bool:
+def is_secret_value(path: tuple[str, ...], value: object) -> bool:
+    """Tell whether the value at a place of the settings is, or may be, a secret."""
     if not isinstance(value, str) or not value or not path or path[0] in SEEN_BY_COMMANDS:
         return False
     if any(_leads_to(key.path, path) for key in SECRET_KEYS) or _URL_WITH_SECRET.search(value):

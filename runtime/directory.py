@@ -21,15 +21,20 @@ def create(environment: Mapping[str, str]) -> str:
     return tempfile.mkdtemp(prefix=f"{os.getpid()}-", dir=parent(environment))
 
 
+def place(environment: Mapping[str, str]) -> str:
+    """Return the directory of all instances, which need not exist."""
+    runtime = environment.get("XDG_RUNTIME_DIR", "")
+    base = runtime if runtime and is_private(runtime) and len(runtime) <= _LONGEST - 30 else "/tmp"
+    return os.path.join(base, "greenroom" if base == runtime else f"greenroom-{os.getuid()}")
+
+
 def parent(environment: Mapping[str, str]) -> str:
     """Return the directory of all instances, created where it is missing. Raises `StartError`."""
-    runtime = environment.get("XDG_RUNTIME_DIR", "")
-    base = runtime if runtime and _is_ours(runtime) and len(runtime) <= _LONGEST - 30 else "/tmp"
-    found = os.path.join(base, "greenroom" if base == runtime else f"greenroom-{os.getuid()}")
+    found = place(environment)
     try:
         os.mkdir(found, 0o700)
     except FileExistsError:
-        if not _is_ours(found):
+        if not is_private(found):
             raise StartError(f"{found} exists and is not a directory of this user alone; remove it") from None
     return found
 
@@ -39,7 +44,8 @@ def remove(path: str) -> None:
     shutil.rmtree(path, ignore_errors=True)
 
 
-def _is_ours(path: str) -> bool:
+def is_private(path: str) -> bool:
+    """Tell whether a path is a directory that only this user can enter."""
     try:
         facts = os.lstat(path)
     except OSError:

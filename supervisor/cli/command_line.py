@@ -62,6 +62,7 @@ def _parser() -> argparse.ArgumentParser:
     schema = commands.add_parser("schema", help="print JSON Schemas of all that clients and server say to each other")
     schema.set_defaults(run=_schema)
     _add_login(commands)
+    _add_doctor(commands)
     _add_mcp(commands)
     add_commands(commands)
     return parser
@@ -114,6 +115,24 @@ def _add_mcp(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
     listing = deeds.add_parser("list", help="tell which servers there are, and which of them are logged in to")
     listing.add_argument("--json", action="store_true", help="as JSON")
     listing.set_defaults(run=_mcp_list)
+
+
+def _add_doctor(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    doctor = commands.add_parser("doctor", help="tell what is wrong with the surroundings, and what to do")
+    doctor.add_argument("--json", action="store_true", help="print it for programs (schema version 1)")
+    doctor.add_argument("--all", action="store_true", help="with the details of all checks")
+    doctor.add_argument("--summary", action="store_true", help="only what is not well")
+    doctor.add_argument("--online", action="store_true", help="ask the package index for the latest version too")
+    doctor.add_argument(
+        *CONFIG_FLAGS, action="append", default=[], metavar="KEY=VALUE", help="a setting that wins over config.toml"
+    )
+    doctor.set_defaults(run=_doctor)
+
+
+def _doctor(arguments: argparse.Namespace) -> int:
+    from greenroom.supervisor.cli.doctor.command import run
+
+    return run(arguments)
 
 
 def _mcp_login(arguments: argparse.Namespace) -> int:

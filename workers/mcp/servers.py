@@ -211,7 +211,7 @@ class McpServers:
             raise StartupError(f"invalid server name '{name}': must match pattern ^[a-zA-Z0-9_-]+$")
         names = variables_of(server)
         values = await self._setting.variables(names) if names else {}
-        await _load_client()
+        await load_client()
         from greenroom.workers.mcp.connection import Connection
 
         return Connection(name, server, self._transport(name, server, values), self._elicit)
@@ -291,7 +291,7 @@ class _Gone:
 _GONE: Final = _Gone()
 
 
-async def _load_client() -> None:
+async def load_client() -> None:
     """Import what needs the official client, away from the loop. Raises `StartupError` where it is not installed."""
     wanted = "greenroom.workers.mcp.connection"
     if wanted in sys.modules:

@@ -5,7 +5,6 @@ early, a cancelled turn above all, drops the connection at once; after a complet
 """
 
 import asyncio
-import os
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing, suppress
@@ -18,6 +17,7 @@ from greenroom.runtime.http import aiohttp, tls_context
 from greenroom.workers.model.body import AnswerBody, NotAnAnswerError
 from greenroom.workers.model.body_reader import BodyReader
 from greenroom.workers.model.codec import Decoder
+from greenroom.workers.model.connection_failure import failure_text
 from greenroom.workers.model.content_coding import Expansion
 from greenroom.workers.model.credentials import Bearer, Credentials, CredentialsDelayedError
 from greenroom.workers.model.endpoint import Endpoint, visible_url
@@ -224,14 +224,14 @@ class ModelClient:
             async with asyncio.timeout(self._endpoint.idle_timeout):
                 return await self._post_anew(body, bearer)
         except aiohttp.ClientConnectorCertificateError as error:
-            raise _AttemptFailedError(Unreachable(_cause(error), permanent=True)) from error
+            raise _AttemptFailedError(Unreachable(failure_text(error), permanent=True)) from error
         except (aiohttp.NonHttpUrlClientError, ValueError):
             # Its text may hold the value of a header.
             cause = "the URL, a header or the address of the proxy is not valid"
             raise _AttemptFailedError(Unreachable(cause, permanent=True)) from None
         except (aiohttp.ClientError, OSError) as error:
             idle = isinstance(error, TimeoutError) and not isinstance(error, aiohttp.ClientError)
-            raise _AttemptFailedError(StreamBroken(IDLE_TEXT) if idle else Unreachable(_cause(error))) from error
+            raise _AttemptFailedError(StreamBroken(IDLE_TEXT) if idle else Unreachable(failure_text(error))) from error
 
     async def _post_anew(self, body: bytes, bearer: Bearer) -> aiohttp.ClientResponse:
         """Post, and again at once where it fails because the connection that was kept has died in the meantime."""
@@ -344,7 +344,7 @@ async def _read(reader: BodyReader, window: float) -> bytes | None:
     except TimeoutError as error:
         raise _AttemptFailedError(StreamBroken(IDLE_TEXT)) from error
     except (aiohttp.ClientError, OSError) as error:
-        raise _AttemptFailedError(StreamBroken(f"Transport error: {_cause(error)}")) from error
+        raise _AttemptFailedError(StreamBroken(f"Transport error: {failure_text(error)}")) from error
 
 
 async def _drain(content: aiohttp.StreamReader) -> None:
@@ -361,28 +361,3 @@ def _needs_tls(url: str, proxy: str | None) -> bool:
 async def _pieces(body: bytes) -> AsyncIterator[bytes]:
     for start in range(0, len(body), LARGE_BODY):
         yield body[start : start + LARGE_BODY]
-
-
-def _cause(error: BaseException) -> str:
-    """Say in a few words why there is no answer. What libraries say may hold addresses with passwords."""
-    match error:
-        case aiohttp.ClientConnectorCertificateError():
-            return f"the certificate of {error.host}:{error.port} is not trusted: {error.certificate_error}"
-        case aiohttp.ClientConnectorError():
-            return f"cannot connect to {error.host}:{error.port}: {_reason(error.os_error)}"
-        case aiohttp.ServerTimeoutError():
-            return "the connection could not be made in time"
-        case aiohttp.ServerDisconnectedError():
-            return "the server closed the connection without an answer"
-        case aiohttp.ClientResponseError():
-            return f"the answer is not valid HTTP, or a proxy refused with status {error.status}"
-        case aiohttp.ClientOSError():
-            return type(error).__name__ if error.errno is None else os.strerror(error.errno)
-        case OSError():
-            return _reason(error)
-        case _:
-            return type(error).__name__
-
-
-def _reason(error: OSError) -> str:
-    return error.strerror or type(error).__name__

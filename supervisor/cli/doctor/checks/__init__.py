@@ -1,0 +1,1 @@
+"""The checks of `greenroom doctor`, one module for each family."""

@@ -1,0 +1,161 @@
+"""Checks of the program itself: what it runs on, what it consists of, and whether there is a newer version."""
+
+import importlib.metadata
+import os
+import platform
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import Final
+
+from greenroom.config.greenroom import server_settings
+from greenroom.protocol.errors import ConfigError
+from greenroom.protocol.version import __version__
+from greenroom.supervisor.cli.doctor.daemon_thread import in_thread
+from greenroom.supervisor.cli.doctor.finding import Detail, Finding, Problem, conclude
+from greenroom.supervisor.cli.doctor.surroundings import Surroundings
+from greenroom.supervisor.startup.prelaunch import FORK_IS_SAFE, without_secrets
+
+NAME: Final = "greenroom"
+KEYRING: Final = frozenset({"keyring", "auto"})
+"""Values of `cli_auth_credentials_store` for which the extra `keyring` is needed."""
+INDEX_SECONDS: Final = 6.0
+"""Seconds that the package index has to answer."""
+_REQUIREMENT: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_OFFERED: Final = re.compile(rf"^{NAME} \(([^)\s]+)\)", re.MULTILINE)
+
+
+async def installation(surroundings: Surroundings) -> Finding:
+    """Tell whether the program is complete, and the one that is started by its name."""
+    return await in_thread(lambda: _installation(surroundings))
+
+
+async def provenance(surroundings: Surroundings) -> Finding:
+    """Tell which version this is, and which interpreter runs it on which system."""
+    details: dict[str, Detail] = {
+        "version": __version__,
+        "program": os.path.abspath(sys.argv[0]) if sys.argv and sys.argv[0] else "",
+        "package": os.path.dirname(os.path.dirname(os.path.abspath(importlib.import_module(NAME).__file__ or ""))),
+        "interpreter": sys.executable,
+        "python": platform.python_version(),
+        "system": f"{platform.system()} {platform.release()} {platform.machine()}",
+        "engine": await in_thread(lambda: _engine(surroundings)),
+    }
+    return Finding("ok", f"greenroom {__version__} on Python {platform.python_version()}", details)
+
+
+async def updates(surroundings: Surroundings) -> Finding:
+    """Ask the package index that pip is configured for, if that is wanted (`--online`)."""
+    if not surroundings.online:
+        return Finding("ok", "not asked for; `--online` asks the package index", {"version": __version__})
+    said, fault = await in_thread(lambda: _ask_index(surroundings))
+    details: dict[str, Detail] = {"version": __version__}
+    if fault:
+        remedy = "Run `python -m pip index versions greenroom` with the interpreter of the check runtime.provenance."
+        return Finding("warning", f"the package index cannot be asked: {fault}", details, remedy)
+    match = _OFFERED.search(said)
+    if match is None:
+        return Finding("warning", "the package index offers no version", details, "Check the index that pip uses.")
+    details["offered"] = match[1]
+    if match[1] == __version__:
+        return Finding("ok", f"{__version__} is what the package index offers", details)
+    remedy = f"If it is newer, install it as this one was: `pip install --upgrade {NAME}`, `pipx upgrade {NAME}`, …"
+    return Finding("warning", f"the package index offers {match[1]}, and this is {__version__}", details, remedy)
+
+
+def _installation(surroundings: Surroundings) -> Finding:
+    details: dict[str, Detail] = {}
+    problems = list(_of_dependencies(surroundings, details))
+    first = surroundings.machine.which(NAME, surroundings.search_path)
+    own = os.path.join(sys.prefix, "bin", NAME)
+    if first is not None:
+        details["on PATH"] = first
+        if os.path.exists(own) and os.path.realpath(first) != os.path.realpath(own):
+            text = f"`{NAME}` on PATH is {first}, and not this installation ({own})"
+            remedy = f"Remove one of the two, or name this one in full where a client starts it: {own}."
+            problems.append(Problem("warning", text, remedy))
+    return conclude(problems, "complete", details)
+
+
+def _of_dependencies(surroundings: Surroundings, details: dict[str, Detail]) -> Iterator[Problem]:
+    try:
+        requirements = importlib.metadata.requires(NAME) or []
+    except importlib.metadata.PackageNotFoundError:
+        details["package"] = "not installed as a distribution; run from its source"
+        return
+    names = [match[0] for text in requirements if ";" not in text and (match := _REQUIREMENT.match(text))]
+    missing = [name for name in names if not _is_installed(name)]
+    details["packages"] = str(len(names) - len(missing))
+    if missing:
+        remedy = f"Install {NAME} again with all that it depends on."
+        yield Problem("fail", f"packages are missing: {', '.join(missing)}", remedy)
+    if _store(surroundings) in KEYRING and not _is_installed("keyring"):
+        text = "credentials are to be kept in the keyring, and the extra `keyring` is not installed"
+        yield Problem("warning", text, f"Install it: `pip install '{NAME}[keyring]'`.")
+
+
+def _is_installed(name: str) -> bool:
+    try:
+        importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return False
+    return True
+
+
+def _store(surroundings: Surroundings) -> str:
+    try:
+        settings = server_settings(surroundings.home, surroundings.config_overrides)
+    except ConfigError:  # `config.load` tells
+        return ""
+    return settings.credentials.cli_auth_credentials_store
+
+
+def _engine(surroundings: Surroundings) -> str:
+    try:
+        chosen = server_settings(surroundings.home, surroundings.config_overrides).table.engine
+    except ConfigError:  # `config.load` tells
+        chosen = None
+    return chosen or ("fork" if FORK_IS_SAFE else "spawn")
+
+
+def _ask_index(surroundings: Surroundings) -> tuple[str, str]:
+    """Return what pip says of the versions that its index has, and why it says nothing."""
+    command = (
+        sys.executable,
+        "-I",
+        "-m",
+        "pip",
+        "--no-input",
+        "--disable-pip-version-check",
+        "index",
+        "versions",
+        NAME,
+    )
+    process = subprocess.Popen(
+        command,
+        cwd="/",
+        env={**without_secrets(surroundings.environment), "NO_COLOR": "1"},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+        text=True,
+        errors="replace",
+    )
+    try:
+        said, complaint = process.communicate(timeout=INDEX_SECONDS)
+    except subprocess.TimeoutExpired:
+        return "", f"no answer within {INDEX_SECONDS:g} s"
+    finally:
+        if process.poll() is None:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.communicate()
+    if process.returncode == 0:
+        return said, ""
+    errors = [line.removeprefix("ERROR: ") for line in complaint.splitlines() if line.startswith("ERROR")]
+    lines = errors or complaint.strip().splitlines()
+    return "", lines[-1] if lines else f"pip ended with {process.returncode}"

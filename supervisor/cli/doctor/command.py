@@ -1,0 +1,137 @@
+"""`greenroom doctor`: the process that runs the checks. It changes nothing, and ends within ten seconds."""
+
+import argparse
+import logging
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from typing import Final, Generic, TypeVar
+
+from greenroom.config.home import codex_home, home_name, load_dotenv
+from greenroom.protocol.errors import ConfigError
+from greenroom.runtime import hardening, orphans
+from greenroom.supervisor.cli.doctor.examination import examine
+from greenroom.supervisor.cli.doctor.page import page
+from greenroom.supervisor.cli.doctor.report import DoctorReport, as_json, make_report
+from greenroom.supervisor.cli.doctor.secret_texts import SecretTexts, environment_secrets, find_secrets
+from greenroom.supervisor.cli.doctor.surroundings import Surroundings
+from greenroom.supervisor.cli.doctor.table import CHECKS
+from greenroom.supervisor.cli.status.terminal import Printer
+from greenroom.supervisor.startup.prelaunch import as_text
+from greenroom.workers.sandbox.features import probe
+from greenroom.workers.sandbox.zygote_link import leave_zygote, share_zygote
+
+LOOK_SECONDS: Final = 1.0
+"""Seconds that finding the home and reading its `.env` may take."""
+END_SECONDS: Final = 0.5
+"""Seconds that processes which were started have to end, once the checks are over."""
+
+T = TypeVar("T")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run all checks and print the report; return 0, 1 for warnings, 2 for failures."""
+    begun = time.monotonic()
+    surroundings = _look_around((*arguments.early_config, *arguments.config), online=arguments.online)
+    os.environ.update(surroundings.environment)  # what is reused reads proxies and certificates from there
+    logging.getLogger().addHandler(logging.NullHandler())  # what is logged on the way is not for people
+    hardening.adopt_orphans()
+    hardening.make_undumpable()
+    with suppress(OSError):  # no process can be made, which the checks of the sandbox and of the limits tell
+        probe()  # forks, which has to happen before there are threads
+        share_zygote()
+    secrets = _Background(lambda: find_secrets(surroundings))
+    results = examine(CHECKS, surroundings)
+    leave_zygote()
+    _Background(orphans.end_all_children).join(END_SECONDS)
+    # A home that cannot be read in all that time has told nothing to the checks either.
+    known = secrets.join(0.0) or SecretTexts(environment_secrets(surroundings))
+    home, seconds = as_text(surroundings.home), time.monotonic() - begun
+    report = make_report(results, known, home=home, at=time.time(), seconds=seconds)
+    _print(report, arguments)
+    return _leave(report.exit_code)
+
+
+def look_around(
+    environment: Mapping[str, str], config_overrides: tuple[str, ...] = (), *, online: bool = False
+) -> Surroundings:
+    """Return the surroundings of this process. A home or `.env` that cannot be used is noted, and found by a check."""
+    home_fault = dotenv_fault = ""
+    try:
+        home = codex_home(environment)
+    except ConfigError as error:
+        home, home_fault = os.path.abspath(environment.get("CODEX_HOME", "") or "/"), str(error)
+    merged = dict(environment)
+    try:
+        merged = load_dotenv(home, environment)
+    except ConfigError as error:
+        dotenv_fault = str(error)
+    return Surroundings(
+        home=home,
+        cwd=_cwd(),
+        environment=merged,
+        config_overrides=config_overrides,
+        online=online,
+        home_name=home_name(environment),
+        home_fault=home_fault,
+        dotenv_fault=dotenv_fault,
+    )
+
+
+def _look_around(config_overrides: tuple[str, ...], *, online: bool) -> Surroundings:
+    """Look around without waiting for a home that does not answer."""
+    environment = dict(os.environ)
+    looking = _Background(lambda: look_around(environment, config_overrides, online=online))
+    found = looking.join(LOOK_SECONDS)
+    if found is not None:
+        return found
+    home = home_name(environment)
+    fault = f"{home} does not answer: its `.env` cannot be read"
+    return Surroundings(home, _cwd(), environment, config_overrides, online, home, dotenv_fault=fault)
+
+
+def _cwd() -> str:
+    try:
+        return os.getcwd()
+    except OSError:  # it was removed
+        return "/"
+
+
+def _print(report: DoctorReport, arguments: argparse.Namespace) -> None:
+    try:
+        if arguments.json:
+            sys.stdout.write(as_json(report) + "\n")
+        else:
+            printer = Printer(sys.stdout)
+            printer.print(page(report, printer.columns, details=arguments.all, summary=arguments.summary))
+        sys.stdout.flush()
+    except BrokenPipeError:  # the reader of the pipe has closed it
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _leave(exit_code: int) -> int:
+    """Return the exit code; where a thread hangs that the interpreter would wait for, end the process with it."""
+    if any(thread is not threading.main_thread() and not thread.daemon for thread in threading.enumerate()):
+        sys.stderr.flush()
+        os._exit(exit_code)
+    return exit_code
+
+
+class _Background(Generic[T]):
+    """A call in a thread that nothing has to wait for."""
+
+    def __init__(self, call: Callable[[], T]) -> None:
+        self._result: T | None = None
+        self._thread = threading.Thread(target=self._run, args=(call,), name="background", daemon=True)
+        self._thread.start()
+
+    def join(self, seconds: float) -> T | None:
+        """Return the result; `None` where there is none within so many seconds."""
+        self._thread.join(seconds)
+        return None if self._thread.is_alive() else self._result
+
+    def _run(self, call: Callable[[], T]) -> None:
+        self._result = call()
