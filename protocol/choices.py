@@ -31,3 +31,5 @@ CredentialsStore: TypeAlias = Literal["file", "keyring", "auto", "ephemeral"]
 """Where credentials are kept; `ephemeral` is in memory alone."""
 ForcedLogin: TypeAlias = Literal["chatgpt", "api"]
 """The one way to log in."""
+LogFormat: TypeAlias = Literal["text", "json"]
+"""The form of the lines on standard error."""

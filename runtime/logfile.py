@@ -11,15 +11,13 @@ import errno
 import logging
 import os
 import sys
-import time
-import traceback
-from collections.abc import Mapping
 from typing import Final
 
 import msgspec
 
 from greenroom.runtime import filelock
-from greenroom.runtime.log import redact
+from greenroom.runtime.log import carry, redact, repetition
+from greenroom.runtime.logline import Ids, as_json
 
 FOLDER: Final = os.path.join("log", "greenroom")
 NAME: Final = "greenroom"
@@ -27,15 +25,8 @@ MAX_BYTES: Final = 10 * 1024 * 1024
 """Size at which the file is rotated."""
 KEPT: Final = 4
 """Rotated files that are kept."""
-MAX_MESSAGE: Final = 8 * 1024
-"""Maximum characters of a message; of an exception the last `2 * MAX_MESSAGE` are kept."""
 TAIL: Final = 64 * 1024
 """Bytes from the end of the file in which `recent` looks."""
-
-ID_NAMES: Final = ("instance", "worker_id", "conversation_id", "incarnation", "turn_id", "call_id", "request_id")
-"""Ids that a record may carry, set by `identify` or by `extra` of the logging call."""
-
-Ids = Mapping[str, str | int]
 
 
 class LogFile(logging.Handler):
@@ -130,6 +121,8 @@ def open_log(home: str, process: str, level: str = "info", **ids: str | int) -> 
             other.setLevel(root.level)
     handler = LogFile(home, process, ids)
     handler.setLevel(level.upper())
+    handler.addFilter(repetition)
+    carry(ids)
     root.addHandler(handler)
     root.setLevel(min(root.level, handler.level))
     return handler
@@ -141,24 +134,12 @@ def identify(**ids: str | int | None) -> None:
         if isinstance(handler, LogFile):
             known = {**handler.ids, **ids}
             handler.ids = {name: value for name, value in known.items() if value is not None}
+            carry(handler.ids)
 
 
 def encode(record: logging.LogRecord, process: str, ids: Ids) -> bytes:
     """Return the line of a record, secrets masked, newline included."""
-    carried = {name: value for name in ID_NAMES if (value := getattr(record, name, None)) is not None}
-    line: dict[str, object] = {
-        "time": _timestamp(record.created),
-        "level": record.levelname.lower(),
-        "process": process,
-        "pid": os.getpid(),
-        **ids,
-        **carried,
-        "logger": record.name,
-        "message": _message(record),
-    }
-    if record.exc_info and record.exc_info[0] is not None:
-        line["exception"] = _portable("".join(traceback.format_exception(*record.exc_info))[-2 * MAX_MESSAGE :])
-    return redact(msgspec.json.encode(line, enc_hook=str).decode()).encode() + b"\n"
+    return redact(as_json(record, process, ids)).encode() + b"\n"
 
 
 def recent(home: str, count: int, **ids: str | int) -> list[str]:
@@ -180,23 +161,6 @@ def _message_about(line: bytes, ids: Ids) -> str | None:
         return None
     belongs = all(record.get(name) == value for name, value in ids.items())
     return f"{record.get('level')} {record.get('message')}" if belongs else None
-
-
-def _message(record: logging.LogRecord) -> str:
-    try:
-        text = record.getMessage()
-    except Exception as error:  # the arguments of the logging call do not fit its text
-        text = f"{record.msg} ({type(error).__name__})"
-    return _portable(text if len(text) <= MAX_MESSAGE else f"{text[:MAX_MESSAGE]}… ({len(text)} characters)")
-
-
-def _portable(text: str) -> str:
-    return text.encode("utf-8", "replace").decode()
-
-
-def _timestamp(at: float) -> str:
-    milliseconds = int(at % 1 * 1000)
-    return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(at))}.{milliseconds:03}Z"
 
 
 def _numbered(path: str, number: int) -> str:

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, NamedTuple, get_args
 
 from greenroom.config.defaults import IDLE_WORKERS, Limits
-from greenroom.protocol.choices import CredentialsStore, EngineName, EventSetting, ForcedLogin, PreferredAuth
+from greenroom.protocol.choices import CredentialsStore, EngineName, EventSetting, ForcedLogin, LogFormat, PreferredAuth
 
 if TYPE_CHECKING:
     from greenroom.config.http import HttpTable
@@ -20,6 +20,7 @@ CONFIG_FLAGS = ("-c", "--config")
 """The flags before a setting. They may also come before the command."""
 ENGINES: tuple[str, ...] = get_args(EngineName)
 LOG_LEVELS = ("debug", "info", "warning", "error", "critical")
+LOG_FORMATS: tuple[str, ...] = get_args(LogFormat)
 
 
 class ServerOptions(NamedTuple):
@@ -50,6 +51,7 @@ class ServerOptions(NamedTuple):
     serves_many: bool = False
     """Whether there may be many clients, of which one must not take all."""
     log_level: str = "warning"
+    log_format: LogFormat = "text"
     limits: Limits = Limits()
     http: "HttpTable | None" = None
     """What is set about HTTP, for a host; `None`: nothing."""

@@ -9,7 +9,16 @@ from greenroom.protocol.choices import AttachMode
 from greenroom.protocol.errors import ConfigError, GreenroomError
 from greenroom.protocol.version import __version__
 from greenroom.supervisor.cli.status.commands import add_commands
-from greenroom.supervisor.options import APP_SERVER, CONFIG_FLAGS, ENGINES, EXEC, GENERATE_SCHEMA, LOG_LEVELS, SERVER
+from greenroom.supervisor.options import (
+    APP_SERVER,
+    CONFIG_FLAGS,
+    ENGINES,
+    EXEC,
+    GENERATE_SCHEMA,
+    LOG_FORMATS,
+    LOG_LEVELS,
+    SERVER,
+)
 from greenroom.supervisor.startup.prelaunch import Prelaunch, command_of, environment_and_home
 
 if TYPE_CHECKING:
@@ -76,6 +85,9 @@ def _add_server_options(server: argparse.ArgumentParser) -> None:
     server.add_argument("--engine", choices=ENGINES, help="how processes are started (default: fork on Linux)")
     server.add_argument(
         "--log-level", choices=LOG_LEVELS, help="what goes to standard error (default: $GREENROOM_LOG or warning)"
+    )
+    server.add_argument(
+        "--log-format", choices=LOG_FORMATS, help="lines on standard error (default: $GREENROOM_LOG_FORMAT or text)"
     )
 
 

@@ -40,7 +40,15 @@ class Approvals:
         """Decide a question that waits. `by` says who does, for the log. Raises `ApprovalOverError`."""
         if not self._conversations.decide(question.turn, question.number, decision, elsewhere=True):
             raise ApprovalOverError(f"Approval {question.id} was decided already, or its turn has ended.")
-        log.info("approval %s of conversation %s: %s, by %s", question.id, _place(question), decision.verdict, by)
+        about = {"conversation_id": question.turn.conversation_id}
+        log.info(
+            "approval %s of conversation %s: %s, by %s",
+            question.id,
+            _place(question),
+            decision.verdict,
+            by,
+            extra=about,
+        )
 
     def _limit(self, question: OpenQuestion) -> None:
         question.deadline = question.asked_at + self._timeout

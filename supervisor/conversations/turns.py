@@ -180,7 +180,8 @@ class Turns:
             try:
                 question = decode_question(payload)
             except RemoteProtocolError as error:
-                log.error("conversation %s: %s; the answer is no", conversation.id, error)
+                about = {"conversation_id": conversation.id}
+                log.error("conversation %s: %s; the answer is no", conversation.id, error, extra=about)
                 self._answer(conversation, notice.question_id, UNREADABLE)
                 return
             asked = pulse.questions[notice.question_id] = OpenQuestion(notice.question_id, turn, question)

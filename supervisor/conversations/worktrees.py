@@ -44,6 +44,7 @@ class WorktreeRelease:
         try:
             result = await self._jobs.run("release-worktree", encode({"conversation_id": conversation_id}))
         except JobFailedError as error:
-            log.warning("conversation %s: its worktree is kept: %s", conversation_id, error)
+            about = {"conversation_id": conversation_id}
+            log.warning("conversation %s: its worktree is kept: %s", conversation_id, error, extra=about)
             return None
         return None if result == b"{}" else msgspec.json.decode(result, type=ReleasedWorktree)

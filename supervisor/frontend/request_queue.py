@@ -11,6 +11,7 @@ from functools import partial
 from typing import Final, NamedTuple, TypeAlias
 
 from greenroom.protocol.jsonrpc import INTERNAL_ERROR, Request
+from greenroom.runtime.logline import about
 from greenroom.supervisor.frontend.client_channel import ClientChannel
 from greenroom.supervisor.frontend.request_params import RefusedError
 
@@ -64,6 +65,10 @@ class RequestQueue:
                 self._channel.fail(request, INTERNAL_ERROR, reason)
 
     async def _answer(self, request: Request, method: Method) -> None:
+        with about(request_id=request.id):
+            await self._answered(request, method)
+
+    async def _answered(self, request: Request, method: Method) -> None:
         try:
             async with self._room:
                 if self._waits_for_reader:

@@ -15,6 +15,7 @@ from greenroom.config.home import codex_home, load_dotenv
 from greenroom.protocol.errors import ConfigError, GreenroomError
 from greenroom.protocol.secrecy import is_secret_name
 from greenroom.runtime.launch import FORK_SERVER, Launched, Lifeline, launch
+from greenroom.runtime.log_format import VARIABLE, format_on
 from greenroom.runtime.user_agent import ORIGINATOR
 from greenroom.supervisor.options import APP_SERVER, CONFIG_FLAGS, EXEC, GENERATE_SCHEMA, SERVER
 
@@ -42,10 +43,14 @@ class Prelaunch(NamedTuple):
         return cls(home, environment, Lifeline.create())
 
     def for_command(self, words: Sequence[str]) -> "Prelaunch":
-        """Let the processes of a single run bear its name to the model's servers, unless the caller has set another."""
-        if command_of(words)[1][:1] != [EXEC]:
-            return self
-        return self._replace(environment={ORIGINATOR: EXEC_ORIGINATOR, **self.environment})
+        """Let the processes of a single run bear its name to the model's servers, unless the caller has set another.
+
+        All processes learn the form of their log lines, if the command line names one.
+        """
+        single = {ORIGINATOR: EXEC_ORIGINATOR} if command_of(words)[1][:1] == [EXEC] else {}
+        form = format_on(words)
+        chosen = {} if form is None else {VARIABLE: form}
+        return self._replace(environment={**single, **self.environment, **chosen})
 
     @classmethod
     def launch(cls, words: Sequence[str]) -> "Prelaunch | None":

@@ -236,5 +236,5 @@ def run(
 
 def open_logs(options: ServerOptions) -> None:
     """Log to standard error and to the log of the home."""
-    logs.set_up("supervisor", options.log_level)
+    logs.set_up("supervisor", options.log_level, options.log_format)
     logfile.open_log(options.codex_home, "supervisor", instance=os.getpid())

@@ -11,6 +11,7 @@ from greenroom.protocol.choices import EngineName
 from greenroom.protocol.errors import ConfigError
 from greenroom.protocol.secrecy import is_secret_name
 from greenroom.runtime.launch import FORK_SERVER, SPAWNED, launch
+from greenroom.runtime.log_format import VARIABLE, format_in
 from greenroom.supervisor.frontend.descriptors import take_over_stdio
 from greenroom.supervisor.options import APP_SERVER, LOG_LEVELS, ServerOptions
 from greenroom.supervisor.startup.early_handshake import HandshakeBuffer
@@ -61,8 +62,9 @@ def provide(options: ServerOptions, prelaunch: Prelaunch) -> Provisions:
     """Return what the server's processes are started with, and start the fork server where it is wanted."""
     environment = prelaunch.environment
     secrets = {name: value for name, value in environment.items() if is_secret_name(name) and as_text(value) == value}
+    form = {} if format_in(environment) == options.log_format else {VARIABLE: options.log_format}
     more, spawn = (
-        partial(launch, statement, without_secrets(environment), prelaunch.lifeline)
+        partial(launch, statement, without_secrets({**environment, **form}), prelaunch.lifeline)
         for statement in (FORK_SERVER, SPAWNED)
     )
     forks = options.engine == "fork"
@@ -76,16 +78,16 @@ def server_options(arguments: argparse.Namespace, environment: Mapping[str, str]
     """Return the options of a server, from the command line and the table `[greenroom]`."""
     overrides = (*(OSS if arguments.oss else ()), *(as_text(override) for override in arguments.config))
     defaults = ServerOptions(codex_home=home, engine=arguments.engine or _default_engine(), config_overrides=overrides)
-    level = arguments.log_level or _level(environment)
+    level, form = arguments.log_level or _level(environment), arguments.log_format or format_in(environment)
     if not _concerns_us(home, overrides):
-        return ServerOptions(home, defaults.engine, overrides, log_level=level)
+        return ServerOptions(home, defaults.engine, overrides, log_level=level, log_format=form)
     from greenroom.config.greenroom import server_settings
 
     try:
         table, credentials = server_settings(home, overrides)
     except ConfigError as error:  # reported again, in its own call, to every conversation that needs the file
         sys.stderr.write(f"greenroom: {error}; going on with defaults\n")
-        return ServerOptions(home, defaults.engine, overrides, log_level=level)
+        return ServerOptions(home, defaults.engine, overrides, log_level=level, log_format=form)
     return ServerOptions(
         home,
         engine=arguments.engine or table.engine or _default_engine(),
@@ -99,6 +101,7 @@ def server_options(arguments: argparse.Namespace, environment: Mapping[str, str]
         forced_login=credentials.forced_login_method,
         forced_workspaces=credentials.forced_chatgpt_workspace_id,
         log_level=level,
+        log_format=form,
         limits=table.limits(),
         http=table.http,
     )

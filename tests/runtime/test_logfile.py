@@ -1,5 +1,6 @@
 """The structured log has one line for each record, with its ids and without secrets, and never outgrows its bound."""
 
+import asyncio
 import json
 import logging
 import os
@@ -16,6 +17,7 @@ from hypothesis import strategies as st
 from greenroom.runtime import logfile
 from greenroom.runtime.log import MASK
 from greenroom.runtime.logfile import KEPT, LogFile, encode, identify, log_path, open_log, recent
+from greenroom.runtime.logline import about
 
 TOKEN = "eyJhbGciOi.eyJzdWIi.c2lnbmF0dXJl"
 KEY = "sk-proj-abcdefgh12345678"
@@ -284,3 +286,28 @@ def test_a_log_of_anything_can_be_read(tmp_path: Path, data: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(data)
     assert isinstance(recent(str(tmp_path), 5), list)
+
+
+def test_lines_of_a_task_carry_the_ids_of_what_it_is_about(tmp_path: Path) -> None:
+    open_log(str(tmp_path), "worker")
+
+    async def work(call_id: str) -> None:
+        with about(call_id=call_id):
+            await asyncio.sleep(0)
+            log.warning("at work for %s", call_id)
+            await asyncio.create_task(helper(call_id))
+        log.warning("done with %s", call_id)
+
+    async def helper(call_id: str) -> None:
+        log.warning("helping %s", call_id)
+
+    async def both() -> None:
+        await asyncio.gather(work("a"), work("b"))
+
+    asyncio.run(both())
+    found = {line["message"]: line.get("call_id") for line in lines(tmp_path)}
+    assert found == {
+        **{f"at work for {call}": call for call in "ab"},
+        **{f"helping {call}": call for call in "ab"},
+        **{f"done with {call}": None for call in "ab"},
+    }

@@ -3,12 +3,14 @@
 The tools of this program are imported with the first call: the first answer of a new server need not wait for that.
 """
 
+import logging
 from typing import TYPE_CHECKING
 
 from greenroom.config.settings import Settings
 from greenroom.protocol.ids import ConversationId
 from greenroom.protocol.internal.worker import OwnZygote
 from greenroom.protocol.items import JsonObject
+from greenroom.runtime.logline import about
 from greenroom.workers.conversation.current_turn import CurrentTurn
 from greenroom.workers.conversation.session_recorder import SessionRecorder
 from greenroom.workers.conversation.tool_host import ConversationToolHost
@@ -17,6 +19,8 @@ from greenroom.workers.tools.types import ToolResult
 if TYPE_CHECKING:
     from greenroom.workers.mcp.toolset import McpToolset
     from greenroom.workers.tools.toolbox import Toolbox
+
+log = logging.getLogger(__name__)
 
 
 class ConversationTools:
@@ -82,9 +86,11 @@ class ConversationTools:
 
     async def call(self, call: JsonObject) -> ToolResult:
         """Run one call of the model and return its output."""
-        if self._mcp is not None and self._mcp.has(call):
-            return await self._mcp.call(self._turn.id, call, self._host.emit)
-        return await self._present_toolbox().call(self._turn.id, call)
+        with about(call_id=str(call.get("call_id", ""))):
+            log.debug("the tool %s is called", call.get("name", call.get("type")))
+            if self._mcp is not None and self._mcp.has(call):
+                return await self._mcp.call(self._turn.id, call, self._host.emit)
+            return await self._present_toolbox().call(self._turn.id, call)
 
     async def emit_diff(self) -> None:
         """Tell clients the net diff of the turn's patches, if there were any."""

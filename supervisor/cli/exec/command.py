@@ -117,7 +117,9 @@ def _options(arguments: ExecArguments, early_config: Sequence[str], prelaunch: P
     for override in config:
         parse_assignment(override)
     level = arguments.log_level or ("error" if not prelaunch.environment.get("GREENROOM_LOG") else None)
-    given = argparse.Namespace(oss=arguments.oss, config=config, engine=arguments.engine, log_level=level)
+    given = argparse.Namespace(
+        oss=arguments.oss, config=config, engine=arguments.engine, log_level=level, log_format=None
+    )
     options = server_options(given, prelaunch.environment, prelaunch.home)
     return options._replace(idle_workers=1, environment_key_first=True)
 

@@ -142,7 +142,9 @@ class ListenerBuffer:
         self._lines_size += len(line)
         while self._lines_size > KEPT:
             self._lines_size -= len(self._lines.popleft())
-            log.debug("conversation %s: there is no listener; an old event is dropped", self._conversation_id)
+            about = {"conversation_id": self._conversation_id}
+            text = "conversation %s: there is no listener; an old event is dropped"
+            log.debug(text, self._conversation_id, extra=about)
 
 
 def _kind(event: bytes) -> bytes:

@@ -12,7 +12,7 @@ from typing import Final
 from greenroom.protocol.jsonrpc import Request
 from greenroom.protocol.mcp.resources import LevelParams, LogLevel
 from greenroom.runtime.log import redact
-from greenroom.runtime.logfile import ID_NAMES
+from greenroom.runtime.logline import ID_NAMES
 from greenroom.supervisor.frontend.client_channel import ClientChannel
 from greenroom.supervisor.frontend.request_params import decode
 from greenroom.supervisor.frontend.request_queue import Answer, RequestQueue

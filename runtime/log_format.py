@@ -1,0 +1,33 @@
+"""The form of the lines on standard error, as the environment names it. Imported early, so it imports nothing slow."""
+
+from collections.abc import Mapping, Sequence
+from itertools import zip_longest
+from typing import Final, get_args
+
+from greenroom.protocol.choices import LogFormat
+
+VARIABLE: Final = "GREENROOM_LOG_FORMAT"
+"""By it all processes of a server learn the form."""
+OPTION: Final = "--log-format"
+_SHORTEST: Final = "--log-f"
+"""The option may be abbreviated to this."""
+_FORMS: Final[tuple[LogFormat, ...]] = get_args(LogFormat)
+
+
+def format_in(environment: Mapping[str, str]) -> LogFormat:
+    """Return the form that an environment names; text where it names none."""
+    return _named(environment.get(VARIABLE, "").lower()) or "text"
+
+
+def format_on(words: Sequence[str]) -> LogFormat | None:
+    """Return the form that a command line names, which has not been read yet; `None` where it names none."""
+    form = None
+    for word, following in zip_longest(words, words[1:], fillvalue=""):
+        option, equals, value = word.partition("=")
+        if option.startswith(_SHORTEST) and OPTION.startswith(option):
+            form = _named(value if equals else following)
+    return form
+
+
+def _named(text: str) -> LogFormat | None:
+    return next((form for form in _FORMS if form == text), None)
