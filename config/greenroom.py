@@ -61,7 +61,7 @@ class GreenroomTable(OwnSection, frozen=True):
     hang_after_s: Annotated[float, Meta(ge=1.0)] = _DEFAULTS.hang_after
     """Seconds without a sign of life after which the worker of a running turn is killed."""
     attach: AttachMode = "off"
-    """Whether `greenroom mcp-server` joins a running host (`greenroom.supervisor.startup.attach`)."""
+    """Whether `greenroom mcp-server` and `app-server` join a running host (`greenroom.supervisor.startup.attach`)."""
     client_calls: Annotated[int, Meta(ge=1)] = _DEFAULTS.client_calls
     """Tool calls of one client of a host that wait for their answer at a time."""
     client_buffer_mb: Annotated[int, Meta(ge=2)] = _DEFAULTS.client_buffer // MIB

@@ -10,10 +10,10 @@ if TYPE_CHECKING:
 def main(argv: "Sequence[str] | None" = None) -> int:
     """Run the program and return its exit status."""
     words = sys.argv[1:] if argv is None else list(argv)
-    if words[:1] == ["mcp-server"]:
+    if words[:1] in (["mcp-server"], ["app-server"]):
         from greenroom.supervisor.startup.attach import join_by
 
-        if (status := join_by(words[1:])) is not None:
+        if (status := join_by(words[0], words[1:])) is not None:
             return status
     from greenroom.supervisor.startup.prelaunch import Prelaunch
 

@@ -53,12 +53,9 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND", dest="command")
     server = commands.add_parser(SERVER, help="serve the tools codex and codex-reply on standard input and output")
     _add_server_options(server)
+    _add_attach(server)
+    server.set_defaults(run=_serve_stdio)
     _add_app_server(commands)
-    modes = "where a host runs (auto), never (off), or always (require, as without a value)"
-    server.add_argument(
-        "--attach", nargs="?", const="require", choices=get_args(AttachMode), help=f"join a host: {modes}"
-    )
-    server.set_defaults(run=_serve_mcp)
     host = commands.add_parser("serve", help="serve many clients at a socket, until it is stopped")
     host.add_argument("--http", metavar="[HOST:]PORT", help="serve MCP over HTTP too (default: greenroom.http.listen)")
     _add_server_options(host)
@@ -91,10 +88,18 @@ def _add_server_options(server: argparse.ArgumentParser) -> None:
     )
 
 
+def _add_attach(server: argparse.ArgumentParser) -> None:
+    modes = "where a host runs (auto), never (off), or always (require, as without a value)"
+    server.add_argument(
+        "--attach", nargs="?", const="require", choices=get_args(AttachMode), help=f"join a host: {modes}"
+    )
+
+
 def _add_app_server(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     server = commands.add_parser(APP_SERVER, help="serve the protocol of `codex app-server`, for its SDKs and editors")
     server.add_argument("--listen", default=STDIO, choices=(STDIO,), help="where the client is")
     _add_server_options(server)
+    _add_attach(server)
     server.set_defaults(run=_serve_stdio)
     tools = server.add_subparsers(metavar="COMMAND")
     schema = tools.add_parser(GENERATE_SCHEMA, help="write JSON Schemas of the messages instead of serving")
@@ -240,21 +245,20 @@ def _app_server_schema(arguments: argparse.Namespace) -> int:
     return run(arguments.out)
 
 
-def _serve_mcp(arguments: argparse.Namespace) -> int:
+def _serve_stdio(arguments: argparse.Namespace) -> int:
     from greenroom.supervisor.startup import attach
 
     assignments = [*arguments.early_config, *arguments.config]
     others = attach.options_besides(assignments)
     others += [name for name, value in (("--oss", arguments.oss), ("--engine", arguments.engine)) if value]
     abort = int if arguments.prelaunch is None else arguments.prelaunch.abort
-    status = attach.join(attach.mode_given(arguments.attach, assignments), others, abort)
-    return _serve_stdio(arguments) if status is None else status
-
-
-def _serve_stdio(arguments: argparse.Namespace) -> int:
+    mode = attach.mode_given(arguments.attach, assignments)
+    status = attach.join(arguments.command, mode, others, abort)
+    if status is not None:
+        return status
     from greenroom.supervisor.startup.start import start
 
-    arguments.config = [*arguments.early_config, *arguments.config]
+    arguments.config = assignments
     start(arguments, arguments.prelaunch)
     return 0
 

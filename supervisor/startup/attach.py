@@ -1,4 +1,5 @@
-"""`greenroom mcp-server --attach`: joins the running host of the home, as a pipe that passes bytes on unparsed.
+"""`greenroom mcp-server --attach`, and `app-server --attach`: joins the running host of the home, as a pipe that passes
+bytes on unparsed.
 
 It is imported before everything else and has to be quick, so it imports neither `typing`, `socket`, `signal` nor a JSON
 library, which take longer than all that it does (docs/decisions/0030-one-host-for-many-clients.md).
@@ -30,6 +31,10 @@ TIMEOUT = 30.0
 READ_SIZE = 256 * 1024
 LONGEST_ANSWER = 16 * 1024
 KEY = "greenroom.attach"
+PROTOCOLS = {"mcp-server": "mcp", "app-server": "app-server"}
+"""What a host is told of the client of a command."""
+LISTEN = ("--listen", "stdio://")
+"""How clients of `app-server` say where they are; another place is for the real parser to refuse."""
 _HELLO_VERSION = 1
 _ACCEPTED = b'{"ok":true'
 _WRONG_HOME = b'"kind":"home"'
@@ -38,16 +43,16 @@ _WRONG_HOME = b'"kind":"home"'
 _tried = False
 
 
-def join_by(words: "Sequence[str]") -> int | None:
-    """Join a host if the words after `mcp-server` or the file say so in a plain form; return the exit code.
+def join_by(command: str, words: "Sequence[str]") -> int | None:
+    """Join a host if the words after the command or the file say so in a plain form; return the exit code.
 
     `None`: this process is to go on, and read its command line in full.
     """
-    mode, others = _mode_of(words)
+    mode, others = _mode_of(command, words)
     if mode is None:
         home = _home(os.environ)
         mode = "off" if home is None else mode_in_file(home)
-    return join(mode, others)
+    return join(command, mode, others)
 
 
 def mode_given(flag: str | None, assignments: "Sequence[str]") -> str:
@@ -62,7 +67,7 @@ def options_besides(assignments: "Sequence[str]") -> list[str]:
     return [f"-c {assignment}" for assignment in assignments if _mode_in(assignment) is None]
 
 
-def join(mode: str, others: "Sequence[str]", on_joined: "Callable[[], object]" = int) -> int | None:
+def join(command: str, mode: str, others: "Sequence[str]", on_joined: "Callable[[], object]" = int) -> int | None:
     """Join the host of the home; return the exit code, or `None` where this process is to be a server itself.
 
     `others` are options that only a server of its own could honour. It looks for a host once, and calls `on_joined`
@@ -78,7 +83,7 @@ def join(mode: str, others: "Sequence[str]", on_joined: "Callable[[], object]" =
         _print(f"{', '.join(others)} cannot be given to a host that runs already; give it to `greenroom serve`")
         return WRONG_OPTIONS
     home = _home(os.environ)
-    found = None if home is None else find_host(home, mode)
+    found = None if home is None else find_host(home, mode, PROTOCOLS[command])
     if found is None:
         if mode == "auto":
             return None
@@ -109,7 +114,7 @@ def mode_in_file(home: str) -> str:
     return mode if mode in MODES else "off"
 
 
-def _mode_of(words: "Sequence[str]") -> tuple[str | None, list[str]]:
+def _mode_of(command: str, words: "Sequence[str]") -> tuple[str | None, list[str]]:
     """Return the mode that the words choose, if any, and the options that a host could not honour.
 
     Words that need the real parser choose `off`: it will find what they mean (`mode_given`).
@@ -131,6 +136,8 @@ def _mode_of(words: "Sequence[str]") -> tuple[str | None, list[str]]:
         elif word == "--engine" and rest:
             others.append(f"{word} {rest.pop(0)}")
         elif word == "--log-level" and rest:
+            rest.pop(0)
+        elif command == "app-server" and word == LISTEN[0] and rest[:1] == [LISTEN[1]]:
             rest.pop(0)
         else:
             return "off", []

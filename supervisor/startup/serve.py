@@ -106,8 +106,8 @@ def protocols(options: ServerOptions, environment: Mapping[str, str]) -> Mapping
     def mcp(write: Write, hello: Hello) -> FrontEnd:
         return Front(write, environment, options.session_tools, options.approval_tools, hello.cwd)
 
-    def app_server(write: Write, _: Hello) -> FrontEnd:
-        return AppServerFront(write, environment, options.codex_home)
+    def app_server(write: Write, hello: Hello) -> FrontEnd:
+        return AppServerFront(write, environment, options.codex_home, hello.cwd)
 
     def one_turn(write: Write, _: Hello) -> FrontEnd:
         return HostedExecFront(write, environment)

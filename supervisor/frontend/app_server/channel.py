@@ -2,15 +2,19 @@
 
 import time
 from collections.abc import Callable
-from typing import Final
+from typing import Final, TypeVar
 
 import msgspec
 
 from greenroom.protocol.app_server.notifications import NOTIFICATIONS
 from greenroom.protocol.app_server.peer import AppServerPeer, notification_line
+from greenroom.protocol.app_server.threads import ThreadForkParams, ThreadResumeParams
+from greenroom.protocol.app_server.turns import TurnStartParams
 from greenroom.protocol.app_server.wire import Notification
 from greenroom.protocol.jsonrpc import encode
 from greenroom.supervisor.frontend.client_channel import ClientChannel, Write
+
+P = TypeVar("P", ThreadForkParams, ThreadResumeParams, TurnStartParams)
 
 _encode: Final[Callable[[object], bytes]] = msgspec.json.Encoder().encode
 
@@ -18,11 +22,17 @@ _encode: Final[Callable[[object], bytes]] = msgspec.json.Encoder().encode
 class AppServerChannel(ClientChannel):
     """Sends to one client, but for the notifications that it does not want."""
 
-    def __init__(self, write: Write, user_agent: Callable[[], str]) -> None:
-        super().__init__(write, user_agent)
+    def __init__(self, write: Write, user_agent: Callable[[], str], cwd: str = "") -> None:
+        super().__init__(write, user_agent, cwd)
         self.peer = AppServerPeer()
         self.unwanted: frozenset[str] = frozenset()
         """Methods of notifications that are not sent."""
+
+    def placed(self, params: P) -> P:
+        """Return params with the directory that the client means, where they name one."""
+        if params.cwd is None:
+            return params
+        return msgspec.structs.replace(params, cwd=self.directory(params.cwd))
 
     def notify(self, method: str, params: object) -> None:
         """Send a notification, unless this protocol has none of that name."""

@@ -44,8 +44,9 @@ SERVICES = "greenroom.supervisor.frontend.app_server.services"
 class AppServerFront:
     """The front end of one client (`greenroom.supervisor.frontend.connection.FrontEnd`)."""
 
-    def __init__(self, write: Write, environment: Mapping[str, str], home: str) -> None:
-        self.channel = AppServerChannel(write, self._user_agent)
+    def __init__(self, write: Write, environment: Mapping[str, str], home: str, cwd: str = "") -> None:
+        """`cwd`: as in `ClientChannel`."""
+        self.channel = AppServerChannel(write, self._user_agent, cwd)
         self._peer = self.channel.peer
         self._environment = environment
         self._home = home

@@ -48,7 +48,7 @@ class AppServerServices:
             **stored.methods,
             **TurnMethods(conversations, sessions, self._questions).methods,
         }
-        settings = SettingsMethods(host.options.codex_home, host.options.config_overrides, host.jobs)
+        settings = SettingsMethods(host.options.codex_home, host.options.config_overrides, host.jobs, channel)
         utilities = UtilityMethods(host.jobs, host.tree.broker, host.options.config_overrides, channel)
         self._accounts = AccountMethods(
             channel, self._live, host.tree.broker, host.options.preferred_auth, partial(requires_openai_auth, host)

@@ -13,6 +13,7 @@ from greenroom.protocol.errors import ConfigError
 from greenroom.protocol.jsonrpc import INVALID_REQUEST, Request, encode
 from greenroom.supervisor.conversations.jobs import JobFailedError, Jobs
 from greenroom.supervisor.frontend.app_server import config_reading
+from greenroom.supervisor.frontend.app_server.channel import AppServerChannel
 from greenroom.supervisor.frontend.app_server.skills import list_skills
 from greenroom.supervisor.frontend.app_server.thread_settings import policy_members, read_sandbox
 from greenroom.supervisor.frontend.request_params import RefusedError, decode
@@ -35,10 +36,11 @@ PROFILES: Final = (
 class SettingsMethods:
     """These methods on one connection."""
 
-    def __init__(self, home: str, cli_overrides: Sequence[str], jobs: Jobs) -> None:
+    def __init__(self, home: str, cli_overrides: Sequence[str], jobs: Jobs, channel: AppServerChannel) -> None:
         self._home = home
         self._cli_overrides = cli_overrides
         self._jobs = jobs
+        self._channel = channel
         self.methods: Mapping[str, Method] = {
             "config/read": self._read,
             "config/value/write": self._write,
@@ -90,7 +92,7 @@ class SettingsMethods:
 
     async def _skills(self, request: Request) -> Answer:
         params = decode(request, wire.SkillsListParams, b"{}")
-        cwds = params.cwds or [os.getcwd()]
+        cwds = params.cwds or [self._channel.directory(None) or os.getcwd()]
         data = await self._on_thread(lambda: [list_skills(self._home, self._cli_overrides, cwd) for cwd in cwds])
         return Answer(encode(SkillsListResponse(data=data)))
 
@@ -105,7 +107,7 @@ class SettingsMethods:
         command = ExecCommand(
             command=tuple(params.command),
             timeout_ms=params.timeout_ms,
-            cwd=params.cwd,
+            cwd=self._channel.directory(params.cwd),
             sandbox_policy=None if sandbox is None else policy_members(sandbox),
             config_overrides=tuple(self._cli_overrides),
         )

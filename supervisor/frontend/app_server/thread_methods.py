@@ -53,6 +53,7 @@ class ThreadMethods:
 
     async def _start(self, request: Request) -> Answer:
         params = decode(request, wire.ThreadStartParams, b"{}")
+        params = msgspec.structs.replace(params, cwd=self._channel.directory(params.cwd))
         conversation = self._conversations.open(conversation_overrides(params), ephemeral=bool(params.ephemeral))
         session = await self._sessions.open(conversation)
         assert session.settings is not None
@@ -60,7 +61,7 @@ class ThreadMethods:
 
     async def _resume(self, request: Request) -> Answer:
         params = decode(request, wire.ThreadResumeParams)
-        session = await self._take_up(read_id(params.thread_id), params)
+        session = await self._take_up(read_id(params.thread_id), self._channel.placed(params))
         thread = await self._stored.described(session.id, with_turns=not params.exclude_turns)
         assert session.settings is not None
         return Answer(encode(session.settings.told(thread)), session.release)
@@ -71,7 +72,7 @@ class ThreadMethods:
             raise RefusedError(INVALID_REQUEST, "`ephemeral` of `thread/fork` is not supported")
         origin = read_id(params.thread_id)
         turns = None if params.last_turn_id is None else await self._number_of(origin, params.last_turn_id)
-        session = await self._take_up(await self._saved.fork(origin, turns), params)
+        session = await self._take_up(await self._saved.fork(origin, turns), self._channel.placed(params))
         thread = await self._stored.described(session.id, with_turns=not params.exclude_turns)
         return self._begun(session, thread)
 

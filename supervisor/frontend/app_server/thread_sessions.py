@@ -25,7 +25,8 @@ class ThreadSessions:
 
     def __init__(self, conversations: Conversations, channel: AppServerChannel) -> None:
         self._conversations = conversations
-        self._channel = channel
+        self.channel = channel
+        """The way to the client."""
         self._sessions: dict[ConversationId, ThreadSession] = {}
 
     def find(self, conversation_id: ConversationId) -> ThreadSession | None:
@@ -59,7 +60,7 @@ class ThreadSessions:
         """
         session = self._sessions.get(conversation.id)
         if session is None:
-            session = self._sessions[conversation.id] = ThreadSession(conversation.id, self._channel)
+            session = self._sessions[conversation.id] = ThreadSession(conversation.id, self.channel)
         if session not in conversation.observers:
             self._conversations.observe(conversation, session)
         try:
@@ -86,7 +87,7 @@ class ThreadSessions:
             if not outcome.done():
                 outcome.set_result(what)
 
-        self._conversations.bring_up(conversation, OpeningAudience(self._channel, settle, settle))
+        self._conversations.bring_up(conversation, OpeningAudience(self.channel, settle, settle))
         result = await outcome
         if isinstance(result, bytes):
             return _read_announcement(result)

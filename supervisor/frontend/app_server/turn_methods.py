@@ -51,7 +51,7 @@ class TurnMethods:
         _refuse_unsupported(params)
         items = worker_items(params.input)
         conversation, session, settings = await self._sessions.require(params.thread_id)
-        settings = settings.changed(params)
+        settings = settings.changed(self._sessions.channel.placed(params))
         audience = AppTurn(session, self._conversations, self._questions)
         schema = None if params.output_schema is None else encode(params.output_schema)
         turn = self._conversations.submit(conversation, items, audience, settings.for_worker(), output_schema=schema)
