@@ -135,9 +135,9 @@ def _mode_of(command: str, words: "Sequence[str]") -> tuple[str | None, list[str
             others.append(word)
         elif word == "--engine" and rest:
             others.append(f"{word} {rest.pop(0)}")
-        elif word == "--log-level" and rest:
-            rest.pop(0)
-        elif command == "app-server" and word == LISTEN[0] and rest[:1] == [LISTEN[1]]:
+        elif (word == "--log-level" and rest) or (
+            command == "app-server" and word == LISTEN[0] and rest[:1] == [LISTEN[1]]
+        ):
             rest.pop(0)
         else:
             return "off", []

@@ -20,7 +20,15 @@ from greenroom.protocol.ids import ConversationId, TurnId
 from greenroom.supervisor.frontend.app_server.channel import AppServerChannel
 from greenroom.supervisor.frontend.app_server.turn_form import TurnNarrator, fault_of
 from greenroom.supervisor.frontend.thread_items.thread_tracker import ThreadTracker
-from greenroom.supervisor.frontend.thread_items.update import Fault, ItemBegan, ItemEnded, TurnBegan, TurnEnded, Update
+from greenroom.supervisor.frontend.thread_items.update import (
+    Failed,
+    Fault,
+    ItemBegan,
+    ItemEnded,
+    TurnBegan,
+    TurnEnded,
+    Update,
+)
 
 if TYPE_CHECKING:
     from greenroom.supervisor.frontend.app_server.thread_settings import ThreadSettings
@@ -145,7 +153,7 @@ class ThreadSession:
         if self._running == turn_id:
             self._tell_all(turn_id, self._tracker.interrupt() if is_aborted else self._tracker.fail(fault))
         elif is_own and failure is not None and self._last_ended != turn_id:
-            self._tell(turn_id, _never_begun(None if is_aborted else fault))
+            self._tell_all(turn_id, _never_begun(None if is_aborted else fault))
 
     def declined(self, turn_id: TurnId, call_id: str) -> None:
         """Tell the client that what its user has declined is over."""
@@ -178,6 +186,8 @@ class ThreadSession:
             self._held.append(notification)
 
 
-def _never_begun(fault: Fault | None) -> TurnEnded:
+def _never_begun(fault: Fault | None) -> Iterator[Update]:
     status: Literal["interrupted", "failed"] = "interrupted" if fault is None else "failed"
-    return TurnEnded(status=status, fault=fault, started_at=None, completed_at=round(time.time()), duration_ms=None)
+    if fault is not None:
+        yield Failed(fault)
+    yield TurnEnded(status=status, fault=fault, started_at=None, completed_at=round(time.time()), duration_ms=None)

@@ -16,7 +16,7 @@ from greenroom.supervisor.conversations.turn import Turn
 from greenroom.supervisor.frontend.client_channel import ClientChannel
 from greenroom.supervisor.frontend.exec.narrator import Narrator
 from greenroom.supervisor.frontend.thread_items.thread_tracker import ThreadTracker
-from greenroom.supervisor.frontend.thread_items.update import Fault, TurnEnded, Update
+from greenroom.supervisor.frontend.thread_items.update import Failed, Fault, TurnEnded, Update
 
 NOBODY: Final = "nobody can be asked for approval: this is a run of `greenroom exec`"
 _CONFIGURED: Final = b'{"type":"session_configured"'
@@ -83,7 +83,7 @@ class ExecTurn:
         is_aborted = failure.kind == "turn_aborted"
         ending = self._tracker.interrupt() if is_aborted else self._tracker.fail(Fault(failure.message))
         for one in ending:
-            if is_aborted or not isinstance(one, TurnEnded):
+            if is_aborted or not isinstance(one, Failed | TurnEnded):
                 self._tell(one)
         if self.is_open and not self._is_over:
             self._write(self._narrator.fail(failure))

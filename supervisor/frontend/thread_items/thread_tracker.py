@@ -86,7 +86,12 @@ class ThreadTracker:
             yield from self._end_open(item_id, "declined")
 
     def fail(self, fault: Fault) -> Iterator[Update]:
-        """End the running turn, if any, and all commands that run on: their worker is gone."""
+        """End the running turn, if any, and all commands that run on: their worker is gone.
+
+        The reason is told as a worker tells it, unless it has told one itself.
+        """
+        if self.is_running and self._fault is None:
+            yield update.Failed(fault)
         yield from self._end("failed", fault)
         for item_id in list(self._open):
             yield from self._end_open(item_id, "failed")

@@ -142,6 +142,8 @@ def test_a_turn_whose_worker_is_killed_fails_and_the_next_one_goes_on(stage: Sta
     ended = client.completed(turn)
     assert ended["status"] == "failed"
     assert "died" in ended["error"]["message"]
+    told = client.told("error", turnId=turn)
+    assert (told["error"]["message"], told["willRetry"]) == (ended["error"]["message"], False)
     command = client.items(turn)[-1]
     assert (command["type"], command["status"]) == ("commandExecution", "failed")
     assert client.completed(client.say(thread, "again"))["items"][0]["text"] == "Still here."

@@ -99,7 +99,8 @@ def test_the_death_of_a_worker_ends_what_it_left_open() -> None:
     tracker = ThreadTracker(lambda: NOW)
     patch = {"type": "FileChange", "id": "p", "changes": {}, "status": "in_progress"}
     list(tracker.receive(begun() + b"\n" + started(command(process_id="7")) + b"\n" + started(patch)))
-    patched, turn, ran = tracker.fail(Fault("gone"))
+    failed, patched, turn, ran = tracker.fail(Fault("gone"))
+    assert failed == update.Failed(Fault("gone"))
     assert isinstance(patched, update.ItemEnded)
     assert isinstance(patched.item, FileChanges)
     assert patched.item.status == "failed"
@@ -107,6 +108,13 @@ def test_the_death_of_a_worker_ends_what_it_left_open() -> None:
     assert (turn.status, turn.fault) == ("failed", Fault("gone"))
     assert isinstance(ran, update.ItemEnded)
     assert list(tracker.fail(Fault("gone"))) == []
+
+
+def test_a_failure_that_a_worker_has_told_before_its_death_is_told_once() -> None:
+    tracker = ThreadTracker(lambda: NOW)
+    list(tracker.receive(begun() + b"\n" + line("error", message="no", codex_error_info="other")))
+    (turn,) = tracker.fail(Fault("gone"))
+    assert isinstance(turn, update.TurnEnded)
 
 
 def test_a_command_with_a_process_of_its_own_outlives_its_turn_and_ends_in_a_later_one() -> None:
