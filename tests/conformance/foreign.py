@@ -1,61 +1,60 @@
-"""Clients of other makers and generations, run as processes of their own.
+"""Programs of other makers and generations, run as processes of their own, with packages from their registries.
 
-Each program in `clients/` gets a scene as its only argument and executes it: it lists the tools, calls `codex` with a
-command that must be approved, and approves; continues with `codex-reply`; cancels a third call at its first progress;
-and makes a fourth. The last line that it prints is the report. Scene and report are JSON objects.
+Each program in `clients/` gets what it is to do as its only argument, a JSON object, and prints a report as its last
+line, a JSON object too.
 """
 
-import json
 import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from types import MappingProxyType
-from typing import Any, Final, TypeAlias
+from typing import Final
 
-from greenroom.demo.script import CommandStep, Quote, ScriptRule, Stall, Text, rule
 from tests.conformance.packages import Packages, UnavailableError
-from tests.support.server import PROGRAM
-from tests.support.stage import Stage
 
 CLIENTS: Final = Path(__file__).with_name("clients")
 TIMEOUT: Final = 40.0
-"""Seconds that a client may take."""
+"""Seconds that a client may take unless more is allowed."""
 OLDEST_NODE: Final = 20
 
-FIRST, REPLY, GIVEN_UP = "start", "go on", "stall"
-RULES: Final[tuple[ScriptRule, ...]] = (
-    rule(FIRST, [Text(("Good ", "day.")), CommandStep(("sh", "-c", "x=to; echo $x you"))], [Quote("Good day ")]),
-    rule(REPLY, [Text("And to you again.")]),
-    rule(GIVEN_UP, [Text("hm"), Stall()]),
-)
-
-Report: TypeAlias = dict[str, Any]
-NOTHING_MORE: Final[Mapping[str, object]] = MappingProxyType({})
-
 _PIP: Final = (sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--retries=0")
-PYTHON_PACKAGES: Final = Packages(
-    name=f"python-{sys.version_info[0]}.{sys.version_info[1]}",
-    lock=CLIENTS / "requirements.txt",
-    command=(
-        *(*_PIP, "--timeout=10", "--no-deps", "--require-hashes", "--target=packages"),
-        *("--requirement", str(CLIENTS / "requirements.txt")),
-    ),
+_NPM: Final = (
+    *("npm", "ci", "--no-audit", "--no-fund", "--ignore-scripts", "--omit=optional", "--loglevel=error"),
+    *("--fetch-retries=0", "--fetch-timeout=15000"),
 )
-NODE_PACKAGES: Final = Packages(
-    name="node",
-    lock=CLIENTS / "package-lock.json",
-    command=(
-        *("npm", "ci", "--no-audit", "--no-fund", "--ignore-scripts", "--omit=optional", "--loglevel=error"),
-        *("--fetch-retries=0", "--fetch-timeout=15000"),
-    ),
-    files=(CLIENTS / "package.json", CLIENTS / "package-lock.json"),
-    programs=tuple(CLIENTS.glob("*.mjs")),
-)
+
+
+def python_packages(name: str, lock: str) -> Packages:
+    """Return the packages of one lock file for pip, beyond those of our own development environment."""
+    path = CLIENTS / lock
+    return Packages(
+        name=f"{name}-{sys.version_info[0]}.{sys.version_info[1]}",
+        lock=path,
+        command=(
+            *(*_PIP, "--timeout=10", "--no-deps", "--require-hashes", "--target=packages"),
+            *("--requirement", str(path)),
+        ),
+    )
+
+
+def node_packages(name: str, place: Path) -> Packages:
+    """Return the packages of one lock file for npm, with the programs beside it. Optional packages are left out: they
+    are the program of the reference for each platform."""
+    return Packages(
+        name=name,
+        lock=place / "package-lock.json",
+        command=_NPM,
+        files=(place / "package.json", place / "package-lock.json"),
+        programs=tuple(place.glob("*.mjs")),
+    )
+
+
+PYTHON_PACKAGES: Final = python_packages("python", "requirements.txt")
+NODE_PACKAGES: Final = node_packages("node", CLIENTS)
+CODEX_SDK: Final = python_packages("codex-sdk", "codex-sdk.txt")
 
 
 @dataclass(frozen=True)
@@ -66,30 +65,41 @@ class Program:
     cwd: Path
     environment: Mapping[str, str]
 
-    def run(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-        """Run it to its end."""
+    def run(self, *arguments: str, timeout: float = TIMEOUT, **environment: str) -> subprocess.CompletedProcess[str]:
+        """Run it to its end, which must come within some seconds."""
         return subprocess.run(
             (*self.command, *arguments),
             cwd=self.cwd,
             env={**os.environ, **self.environment, **environment},
             capture_output=True,
             text=True,
-            timeout=TIMEOUT,
+            timeout=timeout,
             check=False,
         )
 
 
 def python_1() -> Program:
-    """Return the official client of generation 1.x. Raises `UnavailableError`."""
+    """Return the official MCP client of generation 1.x. Raises `UnavailableError`."""
     place = PYTHON_PACKAGES.installed()
     return Program((sys.executable, str(CLIENTS / "python1.py")), place, {"PYTHONPATH": str(place / "packages")})
 
 
+def python_2() -> Program:
+    """Return the official MCP client of generation 2.x, which is in our own development environment."""
+    return Program((sys.executable, str(CLIENTS / "python2.py")), CLIENTS, {})
+
+
 def typescript(program: str) -> Program:
-    """Return a program over the TypeScript SDK. Raises `UnavailableError`."""
+    """Return a program over the TypeScript SDK for MCP. Raises `UnavailableError`."""
     check_node()
     place = NODE_PACKAGES.installed()
     return Program(("node", program), place, {})
+
+
+def codex_sdk(program: str = "codex_sdk_matrix.py") -> Program:
+    """Return a program over the official Python SDK for `codex app-server`. Raises `UnavailableError`."""
+    place = CODEX_SDK.installed()
+    return Program((sys.executable, str(CLIENTS / program)), place, {"PYTHONPATH": str(place / "packages")})
 
 
 def inspector() -> Program:
@@ -107,48 +117,3 @@ def check_node() -> None:
     told = subprocess.run(("node", "--version"), capture_output=True, text=True, timeout=TIMEOUT, check=True).stdout
     if int(told.strip().lstrip("v").partition(".")[0]) < OLDEST_NODE:
         raise UnavailableError(f"node {told.strip()} is installed, and the SDK needs {OLDEST_NODE}")
-
-
-def play(program: Program, stage: Stage, mode: str, more: Mapping[str, object] = NOTHING_MORE) -> Report:
-    """Let a client play its scene with a server of this stage, and return its report.
-
-    With `more` it is a server over HTTP: `url`, and the `headers` of every request.
-    """
-    scene = {
-        "command": PROGRAM[0],
-        "args": PROGRAM[1:],
-        "environment": stage.environment(),
-        "cwd": stage.cwd,
-        "mode": mode,
-        "first": FIRST,
-        "reply": REPLY,
-        "given_up": GIVEN_UP,
-        **more,
-    }
-    ended = program.run(json.dumps(scene))
-    assert ended.returncode == 0, f"{ended.stdout}\n{ended.stderr}"
-    report: Report = json.loads(ended.stdout.splitlines()[-1])
-    return report
-
-
-CAST: Final[Mapping[str, tuple[Callable[[], Program], str]]] = {
-    "Python SDK 1": (python_1, ""),
-    "TypeScript SDK 1": (lambda: typescript("typescript1.mjs"), ""),
-    "TypeScript SDK 2, legacy": (lambda: typescript("typescript2.mjs"), "legacy"),
-    "TypeScript SDK 2, auto": (lambda: typescript("typescript2.mjs"), "auto"),
-}
-"""The clients that play the scene, each with the mode in which it negotiates."""
-
-
-def play_all(stage: Stage, more: Mapping[str, object] = NOTHING_MORE) -> dict[str, Report | UnavailableError]:
-    """Let all clients play at the same time, each with a server of its own on one home, or as `play` says."""
-
-    def perform(name: str) -> Report | UnavailableError:
-        find, mode = CAST[name]
-        try:
-            return play(find(), stage, mode, more)
-        except UnavailableError as error:
-            return error
-
-    with ThreadPoolExecutor(len(CAST)) as pool:
-        return dict(zip(CAST, pool.map(perform, CAST), strict=True))

@@ -39,7 +39,7 @@ class Packages:
             if not place.is_dir():
                 self._install(place)
             for program in self.programs:
-                shutil.copy(program, place)
+                _put(program, place)
         return place
 
     def _install(self, place: Path) -> None:
@@ -71,6 +71,15 @@ class Packages:
         with (CACHE / f"{self.name}.lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
+
+
+def _put(program: Path, place: Path) -> None:
+    """Copy a program where that was not done, as a whole: others may be reading it."""
+    target = place / program.name
+    if not target.exists() or target.read_bytes() != program.read_bytes():
+        fresh = target.with_suffix(".part")
+        shutil.copy(program, fresh)
+        fresh.replace(target)
 
 
 _refused: dict[str, str] = {}

@@ -27,8 +27,11 @@ def editor(stage: Stage) -> Iterator[Editor]:
         built = Editor(stage)
     except UnavailableError as error:
         pytest.skip(str(error))
-    yield built
-    assert built.close() == 0
+    try:
+        yield built
+        assert built.close() == 0
+    finally:
+        built.kill()
 
 
 def test_an_editor_holds_a_conversation(stage: Stage, editor: Editor) -> None:

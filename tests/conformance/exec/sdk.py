@@ -8,37 +8,23 @@ import json
 import sys
 from typing import Any, Final
 
-from tests.conformance.foreign import CLIENTS, Program, check_node
-from tests.conformance.packages import Packages
+from tests.conformance.foreign import CLIENTS, Program, check_node, node_packages, python_packages
 from tests.support.server import SCRIPT
 from tests.support.stage import Stage
 
-_TYPESCRIPT: Final = CLIENTS / "codex-sdk-ts"
-NODE: Final = Packages(
-    name="codex-sdk-ts",
-    lock=_TYPESCRIPT / "package-lock.json",
-    command=(  # without the optional packages, which are the program of the reference for each platform
-        *("npm", "ci", "--no-audit", "--no-fund", "--ignore-scripts", "--omit=optional", "--loglevel=error"),
-        *("--fetch-retries=0", "--fetch-timeout=15000"),
-    ),
-    files=(_TYPESCRIPT / "package.json", _TYPESCRIPT / "package-lock.json"),
-    programs=(_TYPESCRIPT / "scenes.mjs",),
-)
-_PIP: Final = (sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--retries=0")
-PYTHON: Final = Packages(
-    name=f"codex-exec-sdk-{sys.version_info[0]}.{sys.version_info[1]}",
-    lock=CLIENTS / "codex-exec-sdk.txt",
-    command=(
-        *(*_PIP, "--timeout=10", "--no-deps", "--require-hashes", "--target=packages"),
-        *("--requirement", str(CLIENTS / "codex-exec-sdk.txt")),
-    ),
-)
+NODE: Final = node_packages("codex-sdk-ts", CLIENTS / "codex-sdk-ts")
+PYTHON: Final = python_packages("codex-exec-sdk", "codex-exec-sdk.txt")
 
 
-def typescript() -> Program:
-    """Return the program over the TypeScript SDK. Raises `UnavailableError`."""
+def typescript(program: str = "scenes.mjs") -> Program:
+    """Return a program over the TypeScript SDK. Raises `UnavailableError`."""
     check_node()
-    return Program(("node", "scenes.mjs"), NODE.installed(), {})
+    return Program(("node", program), NODE.installed(), {})
+
+
+def matrix() -> Program:
+    """Return the one that plays the situations of `tests.conformance.matrix`. Raises `UnavailableError`."""
+    return typescript("matrix.mjs")
 
 
 def python() -> Program:
