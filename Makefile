@@ -16,12 +16,12 @@ READY := .venv/.ready
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-fast explore lint bench soak docs lock clean
+.PHONY: help setup demo test test-fast test-interpreters explore lint bench soak docs lock clean
 
 help: ## Show this list.
 	@echo 'Usage: make TARGET [PYTHON=python3.12] [ARGS="…"]'
 	@echo
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(READY) ## Create .venv with the locked packages and this program.
 
@@ -45,6 +45,9 @@ test: setup ## Run all tests, in up to four processes. ARGS goes to pytest.
 
 test-fast: setup ## Run the tests that start no server, in some three minutes. ARGS goes to pytest.
 	@$(BIN)/python -m pytest --numprocesses=$(PROCESSES) --dist=loadfile --no-loadscope-reorder -m 'not server' $(ARGS)
+
+test-interpreters: setup ## Run the demo and a part of the tests on every other CPython that is found. ARGS goes to pytest.
+	@$(BIN)/python -m tests.on_interpreters $(ARGS)
 
 explore: setup ## Look for new counterexamples with many random examples; SEED=N repeats a run. ARGS goes to pytest.
 	@echo 'To repeat this run: make explore SEED=$(SEED)'

@@ -16,6 +16,9 @@ VERSIONS: Final = ((3, 11), (3, 12), (3, 13))
 """Versions of CPython that the program supports."""
 PLACE: Final = Path(__file__).parent / ".interpreters"
 _PROJECT: Final = Path(__file__).parent.parent
+_LOCK: Final = _PROJECT / "requirements-dev.txt"
+_READY: Final = ".ready"
+"""A file with the lock file whose packages are installed."""
 _TELL: Final = "import sys; print(*sys.version_info[:2])"
 _INSTALL_SECONDS: Final = 600.0
 
@@ -24,7 +27,7 @@ Version = tuple[int, int]
 
 @dataclass(frozen=True, slots=True)
 class Uninstalled:
-    """Why Greenroom is not measured on an interpreter."""
+    """Why there is no environment on a version."""
 
     version: Version
     reason: str
@@ -43,7 +46,11 @@ def interpreters() -> dict[Version, str]:
 
 def others() -> list[Contestant | Uninstalled]:
     """Return Greenroom on every version but the one that runs this, installed where that was not done before."""
-    return [_installed(version) for version in VERSIONS if version != sys.version_info[:2]]
+    found = ((version, installed(version)) for version in VERSIONS if version != sys.version_info[:2])
+    return [
+        one if isinstance(one, Uninstalled) else Contestant(name_of(version), (str(one / "greenroom"), "mcp-server"))
+        for version, one in found
+    ]
 
 
 def name_of(version: Version) -> str:
@@ -51,24 +58,33 @@ def name_of(version: Version) -> str:
     return f"{GREENROOM} on CPython {_text(version)}"
 
 
-def _installed(version: Version) -> Contestant | Uninstalled:
+def installed(version: Version) -> Path | Uninstalled:
+    """Return the directory of the programs of an environment on a version, with all packages; make it if need be."""
     interpreter = interpreters().get(version)
     if interpreter is None:
         return Uninstalled(version, "there is no such interpreter on this machine")
     place = PLACE / _text(version)
-    python = str(place / "bin" / "python")
-    if not (place / ".ready").exists():
+    if not is_ready(version):
+        python = str(place / "bin" / "python")
         shutil.rmtree(place, ignore_errors=True)
         pip = (python, "-m", "pip", "--quiet", "--disable-pip-version-check", "install")
         for command in (
             (interpreter, "-m", "venv", str(place)),
-            (*pip, "--require-hashes", "--requirement", str(_PROJECT / "requirements-dev.txt")),
+            (*pip, "--require-hashes", "--requirement", str(_LOCK)),
             (*pip, "--no-deps", "--no-build-isolation", "--editable", str(_PROJECT)),
         ):
             if (reason := _run(command)) is not None:
                 return Uninstalled(version, reason)
-        (place / ".ready").touch()
-    return Contestant(name_of(version), (str(place / "bin" / "greenroom"), "mcp-server"))
+        (place / _READY).write_bytes(_LOCK.read_bytes())
+    return place / "bin"
+
+
+def is_ready(version: Version) -> bool:
+    """Tell whether there is such an environment, with the packages of today."""
+    try:
+        return (PLACE / _text(version) / _READY).read_bytes() == _LOCK.read_bytes()
+    except OSError:
+        return False
 
 
 def _run(command: Sequence[str]) -> str | None:
