@@ -54,6 +54,9 @@ class _CallAnswer(msgspec.Struct):
 class Client:
     """A started program. It numbers its requests from 1 and collects answers as they come."""
 
+    has_envelope = True
+    """Whether messages have the member `jsonrpc`."""
+
     def __init__(self, contestant: Contestant, home: str, workspace: str) -> None:
         self.contestant = contestant
         self.workspace = workspace
@@ -181,7 +184,8 @@ class Client:
                 raise ContestantError(f"{self.contestant.name} cannot be started: {error}") from error
 
     def _write(self, fields: dict[str, object]) -> None:
-        data = memoryview(msgspec.json.encode({"jsonrpc": "2.0", **fields}) + b"\n")
+        envelope = {"jsonrpc": "2.0"} if self.has_envelope else {}
+        data = memoryview(msgspec.json.encode({**envelope, **fields}) + b"\n")
         while data:
             data = data[os.write(self._input, data) :]
 

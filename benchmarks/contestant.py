@@ -11,6 +11,12 @@ REFERENCE: Final = "reference"
 """The reference program, started directly."""
 LAUNCHED: Final = "reference-launched"
 """The same program, started through the script for Node that its users start."""
+ATTACHED: Final = "greenroom-attached"
+"""Our program where it joins a running host."""
+APP: Final = "greenroom-app-server"
+APP_ATTACHED: Final = "greenroom-app-server-attached"
+NEWEST: Final = "reference-newest"
+"""The newest release of the reference, which speaks the protocol of `app-server` alone."""
 
 _CONFIG: Final = """\
 model = "scripted"
@@ -30,7 +36,7 @@ stream_idle_timeout_ms = 300000
 
 @dataclass(frozen=True, slots=True)
 class Contestant:
-    """One program that speaks MCP on its standard input and output."""
+    """One program that speaks MCP, or the protocol of `app-server`, on its standard input and output."""
 
     name: str
     command: tuple[str, ...]
@@ -38,6 +44,9 @@ class Contestant:
     """What its environment has more than that of the benchmark."""
     cores: frozenset[int] = frozenset()
     """Processor cores that it may use; those that the benchmark may use where none are named."""
+    host: str | None = None
+    """The program whose running host it joins, if it does."""
+    speaks_app_server: bool = False
 
     @property
     def is_greenroom(self) -> bool:
@@ -48,6 +57,27 @@ class Contestant:
 def greenroom() -> Contestant:
     """Return our own program, as it is installed beside the interpreter that runs the benchmark."""
     return Contestant(GREENROOM, (os.path.join(os.path.dirname(sys.executable), "greenroom"), "mcp-server"))
+
+
+def attached() -> Contestant:
+    """Return our own program where it joins a host."""
+    own = greenroom()
+    return Contestant(ATTACHED, (*own.command, "--attach"), host=own.command[0])
+
+
+def app_servers() -> tuple[Contestant, Contestant]:
+    """Return our own program as it speaks the protocol of `app-server`: by itself, and where it joins a host."""
+    program = greenroom().command[0]
+    alone = (program, "app-server")
+    return (
+        Contestant(APP, alone, speaks_app_server=True),
+        Contestant(APP_ATTACHED, (*alone, "--attach"), host=program, speaks_app_server=True),
+    )
+
+
+def newest_reference(program: str) -> Contestant:
+    """Return the newest release of the reference, at this path."""
+    return Contestant(NEWEST, (program, "app-server"), speaks_app_server=True)
 
 
 def reference(program: str, name: str = REFERENCE) -> Contestant:

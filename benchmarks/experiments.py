@@ -10,9 +10,20 @@ from dataclasses import dataclass, replace
 from itertools import cycle, islice
 from typing import Final
 
+from benchmarks.app_experiments import app_start, app_turns, attach, many
 from benchmarks.client import Client, ContestantError
-from benchmarks.contestant import GREENROOM, LAUNCHED, REFERENCE, Contestant, environment
+from benchmarks.contestant import (
+    APP,
+    APP_ATTACHED,
+    ATTACHED,
+    GREENROOM,
+    LAUNCHED,
+    NEWEST,
+    REFERENCE,
+    environment,
+)
 from benchmarks.holdings import at_rest
+from benchmarks.interpreters import VERSIONS, name_of
 from benchmarks.processes import cpu_seconds, private_bytes, worker_of_command, workers
 from benchmarks.stage import Measured, Stage
 from benchmarks.stream_experiments import capacity, one_silent_stream, one_stream, silent_streams, streams
@@ -34,6 +45,8 @@ _PROFILE_SECONDS: Final = 0.3
 _PARENT: Final = bench_prompt("parent")
 _PARENT_THEN_STALL: Final = bench_prompt("parent, then stall")
 _PARENT_PID: Final = re.compile(rb"parent=(\d+)")
+_INTERPRETERS: Final = frozenset(map(name_of, VERSIONS))
+_APP_SERVERS: Final = (APP, APP_ATTACHED, NEWEST)
 
 
 def start(stage: Stage) -> Measured:
@@ -216,12 +229,18 @@ class Experiment:
     """Whether the reference takes part through its launcher, too."""
     on_each_interpreter: bool = False
     """Whether Greenroom takes part on every interpreter of the machine."""
+    contestants: tuple[str, ...] = ()
+    """Who takes part, where that is not Greenroom and the reference as MCP servers."""
 
-    def includes(self, contestant: Contestant) -> bool:
-        """Tell whether a contestant takes part at all."""
-        if contestant.name == LAUNCHED:
+    def takes(self, name: str) -> bool:
+        """Tell whether the contestant of this name takes part at all."""
+        if self.contestants:
+            return name in self.contestants
+        if name == LAUNCHED:
             return self.launched
-        return contestant.name in (GREENROOM, REFERENCE) or self.on_each_interpreter
+        if name in _INTERPRETERS:
+            return self.on_each_interpreter
+        return name in (GREENROOM, REFERENCE)
 
     def repetitions(self, *, of_reference: bool, quick: bool) -> int:
         """Return how often one contestant does it."""
@@ -260,6 +279,10 @@ EXPERIMENTS: Final = (
     Experiment(bearers, ("bearer", "bearer-p99"), rounds=3, quick_rounds=1, reference_rounds=0),
     Experiment(parked, ("memory-parked",), rounds=1, quick_rounds=1, reference_rounds=0),
     Experiment(kill, ("kill",), rounds=2, quick_rounds=1, reference_rounds=0),
+    Experiment(attach, ("attach",), rounds=15, quick_rounds=3, contestants=(ATTACHED, GREENROOM)),
+    Experiment(app_start, ("app-start",), rounds=15, quick_rounds=3, contestants=_APP_SERVERS),
+    Experiment(app_turns, ("app-new-conversation", "app-reply"), rounds=3, quick_rounds=1, contestants=_APP_SERVERS),
+    Experiment(many, ("many-cpu", "many-memory", "many-p99"), rounds=3, quick_rounds=1, contestants=_APP_SERVERS),
 )
 """In the order in which they run."""
 

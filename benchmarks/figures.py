@@ -1,106 +1,15 @@
 """The rows of the budget table, each with its budget."""
 
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Final, Literal, TypeAlias
 
-from benchmarks.contestant import GREENROOM, LAUNCHED, REFERENCE
+from benchmarks.budgets import AtLeast, AtMost, Both, Budget, RatioAtLeast, RatioAtMost, Unit
+from benchmarks.contestant import APP, APP_ATTACHED, ATTACHED, GREENROOM, LAUNCHED, NEWEST, REFERENCE
 from benchmarks.interpreters import VERSIONS, Version, name_of
 
-Unit: TypeAlias = Literal["ms", "s", "/s", "µs", "MB", "kB", "%", ""]
 Statistic: TypeAlias = Literal["median", "p99"]
-
-
-@dataclass(frozen=True, slots=True)
-class AtMost:
-    """A limit that the figure must not exceed, and the value that is aimed at."""
-
-    limit: float
-    aim: float | None = None
-
-    def met(self, value: float, reference: float | None) -> bool | None:  # noqa: ARG002
-        return value <= self.limit
-
-    def aimed(self) -> "AtMost | None":
-        """Return the aim as a budget of its own."""
-        return None if self.aim is None else AtMost(self.aim)
-
-    def text(self, unit: Unit) -> str:
-        return f"≤ {quantity(self.limit, unit)}" + (f" (aim {quantity(self.aim, unit)})" if self.aim else "")
-
-
-@dataclass(frozen=True, slots=True)
-class AtLeast:
-    """A limit that the figure must reach."""
-
-    limit: float
-
-    def met(self, value: float, reference: float | None) -> bool | None:  # noqa: ARG002
-        return value >= self.limit
-
-    def aimed(self) -> None:
-        """There is no aim."""
-
-    def text(self, unit: Unit) -> str:
-        return f"≥ {quantity(self.limit, unit)}"
-
-
-@dataclass(frozen=True, slots=True)
-class RatioAtMost:
-    """A share of the reference's figure in the same run; undecided if that is missing."""
-
-    ratio: float
-    aim: float | None = None
-
-    def met(self, value: float, reference: float | None) -> bool | None:
-        return None if reference is None else value <= self.ratio * reference
-
-    def aimed(self) -> "RatioAtMost | None":
-        """Return the aim as a budget of its own."""
-        return None if self.aim is None else RatioAtMost(self.aim)
-
-    def text(self, unit: Unit) -> str:  # noqa: ARG002
-        return f"≤ {self.ratio} \u00d7 reference" + (f" (aim {self.aim} \u00d7)" if self.aim else "")
-
-
-@dataclass(frozen=True, slots=True)
-class RatioAtLeast:
-    """A multiple of the reference's figure in the same run; undecided where that is missing."""
-
-    ratio: float
-    aim: float | None = None
-
-    def met(self, value: float, reference: float | None) -> bool | None:
-        return None if reference is None else value >= self.ratio * reference
-
-    def aimed(self) -> "RatioAtLeast | None":
-        """Return the aim as a budget of its own."""
-        return None if self.aim is None else RatioAtLeast(self.aim)
-
-    def text(self, unit: Unit) -> str:  # noqa: ARG002
-        return f"≥ {self.ratio} \u00d7 reference" + (f" (aim {self.aim} \u00d7)" if self.aim else "")
-
-
-@dataclass(frozen=True, slots=True)
-class Both:
-    """A limit in units and a share of the reference's figure, of which neither may be exceeded."""
-
-    limit: AtMost
-    share: RatioAtMost
-
-    def met(self, value: float, reference: float | None) -> bool | None:
-        return self.limit.met(value, reference) and self.share.met(value, reference)
-
-    def aimed(self) -> "Both | None":
-        """Return the aim as a budget of its own; a part that has none counts as it is."""
-        limit, share = self.limit.aimed(), self.share.aimed()
-        return None if limit is None and share is None else Both(limit or self.limit, share or self.share)
-
-    def text(self, unit: Unit) -> str:
-        return f"{self.limit.text(unit)} and {self.share.text(unit)}"
-
-
-Budget: TypeAlias = AtMost | AtLeast | RatioAtMost | RatioAtLeast | Both
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +30,11 @@ class Figure:
     """The contestant whose samples are those of Greenroom."""
     rival: str = REFERENCE
     """The contestant that Greenroom is compared with."""
+
+    @property
+    def source(self) -> str:
+        """The key of the samples of Greenroom that the row shows."""
+        return self.measured_as or self.key
 
 
 _WITHIN_5_MS: Final = Both(AtMost(5, aim=3), RatioAtMost(1.0))
@@ -219,6 +133,58 @@ _FIGURES: Final = (
     Figure("bearer-p99", "the same, p99", "ms", None, "p99"),
     Figure("kill", "worker killed → its call answered, p99", "ms", AtMost(50), "p99"),
 )
+_OWN: Final = "own server"
+_MANY: Final = "20 clients \u00d7 5 conversations, a turn each 4 s"
+_MANY_TITLES: Final = {"many-cpu": "CPU for a turn", "many-memory": "memory (PSS)", "many-p99": "due → answered, p99"}
+_APP_TITLES: Final = {
+    "app-start": "start → `initialize` answered",
+    "app-new-conversation": "new conversation: `thread/start` → request at the model",
+    "app-reply": "trivial reply turn, whole",
+}
+_APP_BUDGETS: Final[Mapping[str, Budget]] = {
+    "app-start": RatioAtMost(0.6),
+    "app-new-conversation": Both(AtMost(12), RatioAtMost(0.6)),
+    "app-reply": Both(AtMost(8), RatioAtMost(1.0)),
+}
+_HOST_FIGURES: Final = (
+    Figure(
+        "attach",
+        "attach to a host → `initialize` answered, beside a server of its own",
+        "ms",
+        RatioAtMost(0.6, rival=_OWN),
+        contestant=ATTACHED,
+        rival=GREENROOM,
+    ),
+    *(
+        Figure(
+            f"{key}{suffix}",
+            f"app-server{where}: {title}",
+            "ms",
+            _APP_BUDGETS[key],
+            measured_as=key,
+            compared_with=key,
+            contestant=contestant,
+            rival=NEWEST,
+        )
+        for suffix, where, contestant in (("", "", APP), ("-attached", " of a host", APP_ATTACHED))
+        for key, title in _APP_TITLES.items()
+    ),
+    *(
+        Figure(
+            f"{key}{suffix}",
+            f"{_MANY}, on one host beside {beside}: {title}",
+            "MB" if key == "many-memory" else "ms",
+            RatioAtMost(1.0, rival=_OWN if rival == APP else "reference"),
+            "p99" if key == "many-p99" else "median",
+            measured_as=key,
+            compared_with=key,
+            contestant=APP_ATTACHED,
+            rival=rival,
+        )
+        for key, title in _MANY_TITLES.items()
+        for suffix, beside, rival in (("", "20 servers", APP), ("-reference", "20 of the reference", NEWEST))
+    ),
+)
 ON_EACH_INTERPRETER: Final = (
     "first-turn",
     "new-conversation",
@@ -246,6 +212,7 @@ def _on(version: Version, figure: Figure) -> Figure:
 
 FIGURES: Final = (
     *_FIGURES,
+    *_HOST_FIGURES,
     *(
         _on(version, figure)
         for version in VERSIONS
@@ -255,11 +222,3 @@ FIGURES: Final = (
     ),
 )
 KEYS: Final = tuple(figure.key for figure in FIGURES)
-
-
-def quantity(value: float, unit: Unit) -> str:
-    """Return a value with its unit, with about three significant digits."""
-    if unit == "/s":
-        return f"{value:,.0f} {unit}"
-    digits = 0 if value >= 100 or value == int(value) else 1 if value >= 10 else 2
-    return f"{value:.{digits}f} {unit}".rstrip()

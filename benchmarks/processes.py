@@ -66,6 +66,23 @@ def private_bytes(pid: int) -> int | None:
         return None
 
 
+def shared_bytes(pid: int) -> int | None:
+    """Return the memory of a process and its descendants, with what they share counted once (PSS).
+
+    `None` where it may not be read.
+    """
+    total = 0
+    for process in tree(pid):
+        try:
+            with open(f"/proc/{process.pid}/smaps_rollup", "rb") as rollup:
+                total += sum(int(line.split()[1]) * 1024 for line in rollup if line.startswith(b"Pss:"))
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        except PermissionError:
+            return None
+    return total
+
+
 def workers(pid: int) -> list[psutil.Process]:
     """Return Greenroom's workers: the children of the fork server, except the broker and orphaned commands."""
     fork_servers = [process for process in psutil.Process(pid).children() if _name(process) == FORK_SERVER]

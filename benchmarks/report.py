@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 
-from benchmarks.figures import Figure, Statistic, Unit, quantity
+from benchmarks.budgets import Unit, quantity
+from benchmarks.figures import Figure, Statistic
 
 Verdict: TypeAlias = Literal["aim met", "met", "not met", "undecided", "not measured", "no budget"]
 Samples: TypeAlias = Mapping[tuple[str, str], Sequence[float]]
@@ -83,7 +84,7 @@ def rows(figures: Sequence[Figure], samples: Samples) -> list[Row]:
     return [
         Row(
             figure,
-            summarise(samples.get((figure.measured_as or figure.key, figure.contestant), ()), figure.statistic),
+            summarise(samples.get((figure.source, figure.contestant), ()), figure.statistic),
             summarise(samples.get((figure.compared_with or figure.key, figure.rival), ()), figure.statistic),
         )
         for figure in figures
@@ -97,7 +98,12 @@ def missed(measured: Sequence[Row]) -> list[Row]:
 
 def table(measured: Sequence[Row]) -> str:
     """Return the rows as a Markdown table with aligned columns."""
-    lines = [_HEADER, *(_cells(row) for row in measured)]
+    return draw([cells(row) for row in measured])
+
+
+def draw(lines: Sequence[tuple[str, ...]]) -> str:
+    """Return lines of cells as a Markdown table with the header, its columns aligned."""
+    lines = [_HEADER, *lines]
     widths = [max(len(line[column]) for line in lines) for column in range(len(_HEADER))]
     texts = [_line([cell.ljust(width) for cell, width in zip(line, widths, strict=True)]) for line in lines]
     return "\n".join([texts[0], _line(["-" * width for width in widths]), *texts[1:]])
@@ -113,7 +119,8 @@ def page(measured: Sequence[Row], sections: Mapping[str, Sequence[str]], picture
     return "\n\n".join(["# Benchmarks", introduction, table(measured), *pictures, *lists]) + "\n"
 
 
-def _cells(row: Row) -> tuple[str, ...]:
+def cells(row: Row) -> tuple[str, ...]:
+    """Return the line of one figure."""
     unit = row.figure.unit
     return (
         row.figure.title,

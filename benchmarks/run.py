@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from benchmarks.app_experiments import app_first_turn
 from benchmarks.client import ContestantError
 from benchmarks.contestant import Contestant, write_config
 from benchmarks.experiments import Experiment, first_turn
@@ -35,13 +36,14 @@ class Run:
             stage = self._stage(contestant)
             write_config(stage.home, self.model.base_url)
             os.makedirs(stage.workspace)
-            first_turn(stage)
+            with stage.host():
+                (app_first_turn if contestant.speaks_app_server else first_turn)(stage)
 
     def measure(self, experiment: Experiment) -> None:
         """Repeat an experiment the required number of times with the programs that take part."""
         for number in range(experiment.quick_rounds if self.quick else experiment.rounds):
             for contestant in self.contestants if number % 2 == 0 else reversed(self.contestants):
-                if not experiment.includes(contestant):
+                if not experiment.takes(contestant.name):
                     continue
                 of_reference = not contestant.is_greenroom
                 if number < experiment.repetitions(of_reference=of_reference, quick=self.quick):

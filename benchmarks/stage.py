@@ -7,8 +7,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Final, TypeAlias
 
+from benchmarks.app_client import AppClient
 from benchmarks.client import Client
-from benchmarks.contestant import Contestant, write_config
+from benchmarks.contestant import Contestant, environment, write_config
+from benchmarks.hosting import hosting
 from benchmarks.model_process import ModelProcess
 from benchmarks.paced_process import PacedModel
 
@@ -33,6 +35,8 @@ class Sizes:
     """After which no further number of conversations is tried, though the search is not finished."""
     most_conversations: int
     """That are tried."""
+    load_seconds: float
+    """For which many clients have turns."""
 
 
 FULL: Final = Sizes(
@@ -45,6 +49,7 @@ FULL: Final = Sizes(
     stream_seconds=10.0,
     search_seconds=600.0,
     most_conversations=1024,
+    load_seconds=20.0,
 )
 QUICK: Final = Sizes(
     turns=5,
@@ -56,6 +61,7 @@ QUICK: Final = Sizes(
     stream_seconds=2.0,
     search_seconds=10.0,
     most_conversations=32,
+    load_seconds=4.0,
 )
 
 
@@ -75,6 +81,19 @@ class Stage:
         more = [word for flag in flags for word in ("-c", flag)]
         contestant = replace(self.contestant, command=(*self.contestant.command, *more))
         return Client(contestant, self.home, self.workspace)
+
+    def app_client(self) -> AppClient:
+        """Start the contestant, which speaks the protocol of `app-server`."""
+        return AppClient(self.contestant, self.home, self.workspace)
+
+    @contextmanager
+    def host(self) -> Iterator[int | None]:
+        """Run the host that the contestant joins, and provide its pid; nothing where it joins none."""
+        if self.contestant.host is None:
+            yield None
+            return
+        with hosting(self.contestant.host, self.home, environment(self.contestant, self.home)) as pid:
+            yield pid
 
     @contextmanager
     def in_fresh_home(self, base_url: str) -> Iterator["Stage"]:
