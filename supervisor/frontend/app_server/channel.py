@@ -2,20 +2,21 @@
 
 import time
 from collections.abc import Callable
-from typing import Final, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 import msgspec
 
 from greenroom.protocol.app_server.notifications import NOTIFICATIONS
 from greenroom.protocol.app_server.peer import AppServerPeer, notification_line
-from greenroom.protocol.app_server.threads import ThreadForkParams, ThreadResumeParams
-from greenroom.protocol.app_server.turns import TurnStartParams
 from greenroom.protocol.app_server.wire import Notification
 from greenroom.protocol.jsonrpc import encode
 from greenroom.supervisor.frontend.client_channel import ClientChannel, Write
 
-P = TypeVar("P", ThreadForkParams, ThreadResumeParams, TurnStartParams)
+if TYPE_CHECKING:
+    from greenroom.protocol.app_server.threads import ThreadForkParams, ThreadResumeParams
+    from greenroom.protocol.app_server.turns import TurnStartParams
 
+P = TypeVar("P", "ThreadForkParams", "ThreadResumeParams", "TurnStartParams")
 _encode: Final[Callable[[object], bytes]] = msgspec.json.Encoder().encode
 
 
