@@ -64,16 +64,17 @@ class Program:
     command: tuple[str, ...]
     cwd: Path
     environment: Mapping[str, str]
+    timeout: float = TIMEOUT
 
-    def run(self, *arguments: str, timeout: float = TIMEOUT, **environment: str) -> subprocess.CompletedProcess[str]:
-        """Run it to its end, which must come within some seconds."""
+    def run(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        """Run it to its end."""
         return subprocess.run(
             (*self.command, *arguments),
             cwd=self.cwd,
             env={**os.environ, **self.environment, **environment},
             capture_output=True,
             text=True,
-            timeout=timeout,
+            timeout=self.timeout,
             check=False,
         )
 

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Literal, TypeAlias
 
 from tests.conformance.exec import sdk as exec_sdk
@@ -71,7 +71,7 @@ class Row:
 
 def _run(find: Callable[[], Program]) -> Callable[[Scene], Report]:
     def play(scene: Scene) -> Report:
-        ended = find().run(scene.as_json(), timeout=TIMEOUT)
+        ended = replace(find(), timeout=TIMEOUT).run(scene.as_json())
         assert ended.returncode == 0, f"{ended.stdout}\n{ended.stderr}"
         report: Report = json.loads(ended.stdout.splitlines()[-1])
         return report

@@ -88,6 +88,17 @@ async def test_a_name_that_was_made_to_lead_here_is_refused(name: str) -> None:
 
 
 @on_loop
+async def test_a_request_that_names_no_server_is_refused() -> None:
+    async with host() as scene:
+        ping = b'{"jsonrpc":"2.0","id":1,"method":"ping"}'
+        fields = (f"Content-Length: {len(ping)}", "Connection: close", "MCP-Protocol-Version: 2026-07-28")
+        named = head(scene, *fields).replace(b"HTTP/1.1", b"HTTP/1.0")
+        nameless = b"\r\n".join(line for line in named.split(b"\r\n") if not line.startswith(b"Host:"))
+        assert statuses(await say(scene, named + ping)) != [403]
+        assert statuses(await say(scene, nameless + ping)) == [403]
+
+
+@on_loop
 async def test_the_names_of_this_machine_are_taken_with_the_right_port() -> None:
     async with host(HttpTable(hosts=("mcp.example.org",))) as scene:
         client = await scene.client()
