@@ -1,14 +1,21 @@
-"""What a client is told of a turn that never began, and when a subscription begins to tell."""
+"""What a client is told of the ends of turns, and when a subscription begins to tell."""
 
 import json
 from typing import Any
 
+import pytest
+
+from greenroom.protocol.events.turn import TaskComplete, TaskStarted, TurnAborted, WarningEvent
 from greenroom.protocol.failure import Failure
 from greenroom.protocol.ids import ConversationId, TurnId
+from greenroom.protocol.jsonrpc import encode
 from greenroom.supervisor.frontend.app_server.channel import AppServerChannel
 from greenroom.supervisor.frontend.app_server.thread_session import ThreadSession
 
-TURN = TurnId("1")
+TURN, OTHER = TurnId("1"), TurnId("2")
+BEGIN = TaskStarted(turn_id=TURN, started_at=1, model_context_window=None, collaboration_mode_kind="default")
+COMPLETE = TaskComplete(turn_id=TURN, last_agent_message="Done.", started_at=1, completed_at=2, duration_ms=1000)
+ABORTED = TurnAborted(turn_id=TURN, reason="interrupted", started_at=1, completed_at=2, duration_ms=1000)
 
 
 class Told:
@@ -64,3 +71,19 @@ def test_nothing_is_told_before_the_client_knows_of_the_thread() -> None:
     assert told.methods == []
     told.session.release()
     assert told.methods[-1] == "turn/completed"
+
+
+@pytest.mark.parametrize("end", [COMPLETE, ABORTED])
+def test_a_turn_ends_for_the_client_when_it_has_ended_for_the_supervisor(end: TaskComplete | TurnAborted) -> None:
+    told = Told()
+    begun = ["thread/status/changed", "turn/started"]
+    told.session.events(TURN, encode(BEGIN))
+    assert told.methods == begun
+    told.session.events(TURN, encode(end))
+    told.session.events(TURN, encode(WarningEvent(message="behind the end")))
+    told.session.turn_ended(OTHER)
+    assert told.methods == begun, "the end of refused input is not that of the turn"
+    assert told.session.running == TURN
+    told.session.turn_ended(TURN)
+    assert told.methods == [*begun, "thread/status/changed", "turn/completed", "warning"]
+    assert told.session.running is None
